@@ -1,0 +1,202 @@
+"""Losses on logits: one signature, one treatment of ignored pixels.
+
+Every loss is a function
+
+    loss(logits_bhwc, labels_bhw, *, valid_b=None, class_weights_c=None) -> scalar
+
+of
+  logits_bhwc: floating [B, H, W, C]; bfloat16 is computed in float32.
+  labels_bhw: integer [B, H, W] in 0..C-1, or 255 (`IGNORE_LABEL`) for pixels that
+    count nowhere.
+  valid_b: bool [B]; examples that are False (padding) count nowhere.
+  class_weights_c: floating [C], not negative; by default all 1.
+and returns a float32 scalar (float64 for float64 logits). Where no pixel counts the
+loss is 0 and so is its gradient.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from hierseg_jax.hierarchy import IGNORE_LABEL
+
+Loss = Callable[..., jax.Array]
+
+
+def crossentropy(
+    logits_bhwc: jax.Array,
+    labels_bhw: jax.Array,
+    *,
+    valid_b: jax.Array | None = None,
+    class_weights_c: jax.Array | None = None,
+) -> jax.Array:
+    """Softmax cross-entropy, mean over the pixels that count, weighted by their class.
+
+    Equals `torch.nn.CrossEntropyLoss(weight, ignore_index=255)` on logits. (The
+    reference applies that to probabilities, a defect.)
+    """
+    return focal(
+        logits_bhwc, labels_bhw, valid_b=valid_b, class_weights_c=class_weights_c, gamma=0.0
+    )
+
+
+def focal(
+    logits_bhwc: jax.Array,
+    labels_bhw: jax.Array,
+    *,
+    valid_b: jax.Array | None = None,
+    class_weights_c: jax.Array | None = None,
+    gamma: float = 2.0,
+) -> jax.Array:
+    """Cross-entropy of each pixel times (1 - p)^gamma, p the true class's probability.
+
+    Lin et al., Focal Loss for Dense Object Detection, ICCV 2017 (arXiv 1708.02002),
+    equation 4, for several classes. Mean as in `crossentropy`, which is gamma 0.
+
+    Args:
+      gamma: 0 or more; larger looks away from easy pixels.
+    """
+    if gamma < 0:
+        raise ValueError(f"focal needs gamma 0 or more; got {gamma}.")
+    logits_nc, one_hot_nc = _counted_pixels(logits_bhwc, labels_bhw, valid_b)
+    log_p_n = jnp.where(one_hot_nc, jax.nn.log_softmax(logits_nc), 0.0).sum(-1)
+    loss_n = -log_p_n
+    if gamma:
+        # The floor keeps the power's gradient finite where p is 1; there it is 0.
+        miss_n = jnp.maximum(-jnp.expm1(log_p_n), jnp.finfo(logits_nc.dtype).eps)
+        loss_n *= miss_n**gamma
+    if class_weights_c is None:
+        return loss_n.sum() / jnp.maximum(one_hot_nc.sum(), 1)
+    weights_n = jnp.where(one_hot_nc, class_weights_c.astype(logits_nc.dtype), 0.0).sum(-1)
+    total = weights_n.sum()
+    return (loss_n * weights_n).sum() / jnp.where(total > 0, total, 1.0)
+
+
+def tversky(
+    logits_bhwc: jax.Array,
+    labels_bhw: jax.Array,
+    *,
+    valid_b: jax.Array | None = None,
+    class_weights_c: jax.Array | None = None,
+    alpha: float = 0.3,
+    beta: float = 0.7,
+    smooth: float = 1.0,
+) -> jax.Array:
+    """1 - (TP + smooth) / (TP + alpha FP + beta FN + smooth) per class, averaged.
+
+    Salehi et al. 2017 (arXiv 1706.05721), equation 1, with soft counts from the
+    softmax over batch and pixels together. As in segmentation_models_pytorch, a class
+    that no counted label bears contributes 0, and the mean is over all classes.
+
+    Args:
+      alpha: weight of false positives.
+      beta: weight of false negatives.
+      smooth: added to both sides of the fraction; above 0.
+    """
+    logits_nc, one_hot_nc = _counted_pixels(logits_bhwc, labels_bhw, valid_b)
+    probabilities_nc = jax.nn.softmax(logits_nc)
+    counted_n1 = one_hot_nc.any(-1, keepdims=True)
+    predicted_c = jnp.where(counted_n1, probabilities_nc, 0.0).sum(0)
+    true_positive_c = jnp.where(one_hot_nc, probabilities_nc, 0.0).sum(0)
+    labelled_c = one_hot_nc.sum(0).astype(logits_nc.dtype)
+    false_positive_c = predicted_c - true_positive_c
+    false_negative_c = labelled_c - true_positive_c
+    score_c = (true_positive_c + smooth) / (
+        true_positive_c + alpha * false_positive_c + beta * false_negative_c + smooth
+    )
+    loss_c = jnp.where(labelled_c > 0, 1.0 - score_c, 0.0)
+    if class_weights_c is None:
+        return loss_c.mean()
+    weights_c = class_weights_c.astype(logits_nc.dtype)
+    total = weights_c.sum()
+    return (loss_c * weights_c).sum() / jnp.where(total > 0, total, 1.0)
+
+
+def dice(
+    logits_bhwc: jax.Array,
+    labels_bhw: jax.Array,
+    *,
+    valid_b: jax.Array | None = None,
+    class_weights_c: jax.Array | None = None,
+    smooth: float = 1.0,
+) -> jax.Array:
+    """The reference's dice loss: `tversky` with alpha = beta = 1/2.
+
+    The smoothing term stands beside TP, not beside 2 TP as in the usual formula.
+    """
+    return tversky(
+        logits_bhwc,
+        labels_bhw,
+        valid_b=valid_b,
+        class_weights_c=class_weights_c,
+        alpha=0.5,
+        beta=0.5,
+        smooth=smooth,
+    )
+
+
+def iou(
+    logits_bhwc: jax.Array,
+    labels_bhw: jax.Array,
+    *,
+    valid_b: jax.Array | None = None,
+    class_weights_c: jax.Array | None = None,
+    smooth: float = 1.0,
+) -> jax.Array:
+    """The reference's IoU (Jaccard) loss: `tversky` with alpha = beta = 1."""
+    return tversky(
+        logits_bhwc,
+        labels_bhw,
+        valid_b=valid_b,
+        class_weights_c=class_weights_c,
+        alpha=1.0,
+        beta=1.0,
+        smooth=smooth,
+    )
+
+
+LOSSES: dict[str, Loss] = {
+    "crossentropy": crossentropy,
+    "dice": dice,
+    "focal": focal,
+    "iou": iou,
+    "tversky": tversky,
+}
+
+
+def get_loss(name: str) -> Loss:
+    """The loss of that name.
+
+    Raises:
+      ValueError: for an unknown name, listing the known ones.
+    """
+    if name not in LOSSES:
+        raise ValueError(f"There is no loss {name!r}; choose one of {', '.join(LOSSES)}.")
+    return LOSSES[name]
+
+
+def _counted_pixels(
+    logits_bhwc: jax.Array, labels_bhw: jax.Array, valid_b: jax.Array | None
+) -> tuple[jax.Array, jax.Array]:
+    """Logits [N, C] in float32 at least and labels as bool [N, C], N pixels of the batch.
+
+    Both are all zeros where a pixel does not count, logits before any arithmetic, so
+    that not even a NaN there reaches the loss or its gradient. Pixels lie on one axis
+    because XLA sums a long axis in a tree, and several short ones one by one.
+    """
+    if logits_bhwc.ndim != 4 or labels_bhw.shape != logits_bhwc.shape[:3]:
+        raise ValueError(
+            "A loss takes logits [batch, height, width, classes] and labels [batch, height, "
+            f"width]; got {tuple(logits_bhwc.shape)} and {tuple(labels_bhw.shape)}."
+        )
+    counted_bhw = labels_bhw != IGNORE_LABEL
+    if valid_b is not None:
+        counted_bhw &= valid_b[:, None, None]
+    counted_n1 = counted_bhw.reshape(-1, 1)
+    num_classes = logits_bhwc.shape[-1]
+    logits_nc = logits_bhwc.reshape(-1, num_classes)
+    logits_nc = logits_nc.astype(jnp.promote_types(logits_nc.dtype, jnp.float32))
+    labels_n1 = labels_bhw.reshape(-1, 1).astype(jnp.int32)
+    one_hot_nc = (labels_n1 == jnp.arange(num_classes, dtype=jnp.int32)) & counted_n1
+    return jnp.where(counted_n1, logits_nc, 0.0), one_hot_nc

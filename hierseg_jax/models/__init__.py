@@ -1,0 +1,63 @@
+"""The two networks, by name."""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from hierseg_jax.models.efficient_unet import EfficientUNet
+from hierseg_jax.models.efficientnet import scaled_stages
+from hierseg_jax.models.esnet import ESNet
+
+MODEL_NAMES = ("effunet", "esnet")
+
+__all__ = ["MODEL_NAMES", "ESNet", "EfficientUNet", "create_model"]
+
+
+def create_model(
+    name: str,
+    num_classes: int,
+    *,
+    backbone: str | None = None,
+    dropout: bool = True,
+    dtype: Any = jnp.float32,
+    axis_name: str | None = None,
+) -> EfficientUNet | ESNet:
+    """A network that maps images to per-pixel logits.
+
+    `model.init(key, image_bhwc)` gives its variables and
+    `model.apply(variables, image_bhwc, train=...)` its logits.
+
+    Args:
+      name: `effunet` (sides in multiples of 32) or `esnet` (of 8).
+      num_classes: output channels, background included; at least 2.
+      backbone: `b0`..`b7`, of `effunet` alone; by default `b0`.
+      dropout: whether training drops channels.
+      dtype: of the computation: float32, bfloat16, or float64 (with
+        `jax_enable_x64`). Parameters, statistics and logits are float32 at least.
+      axis_name: mapped axis (of `jax.pmap`) over which batch statistics are shared.
+
+    Raises:
+      ValueError: for an unknown name, backbone or dtype, or too few classes.
+    """
+    if name not in MODEL_NAMES:
+        raise ValueError(f"There is no model {name!r}; choose one of {', '.join(MODEL_NAMES)}.")
+    if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 2:
+        raise ValueError(
+            "A model needs a whole number of classes, at least 2 (the background and one more); "
+            f"got {num_classes!r}."
+        )
+    allowed = ("float32", "bfloat16", "float64")
+    try:
+        dtype_name = jnp.dtype(dtype).name
+    except TypeError:
+        dtype_name = repr(dtype)
+    if dtype_name not in allowed:
+        raise ValueError(f"A model computes in {', '.join(allowed)}; got {dtype_name}.")
+    shared = {"dropout": dropout, "dtype": jnp.dtype(dtype), "axis_name": axis_name}
+    if name == "esnet":
+        if backbone is not None:
+            raise ValueError(f"esnet has no backbone to choose; got {backbone!r}. Leave it out.")
+        return ESNet(num_classes, **shared)
+    backbone = "b0" if backbone is None else backbone
+    scaled_stages(backbone)  # refuses an unknown name here rather than in the first call
+    return EfficientUNet(num_classes, backbone, **shared)

@@ -1,0 +1,78 @@
+"""EfficientUNet: an EfficientNet with a U-Net decoder.
+
+After Baheti et al., Eff-UNet (CVPR Workshops 2020), in the reference's variant.
+"""
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from hierseg_jax.models.efficientnet import EfficientNet
+from hierseg_jax.models.layers import BatchNorm, Conv, DType, require_image, upsample_nearest
+
+
+class DecoderBlock(nn.Module):
+    """Upsamples by 2, appends the skip connection, and fuses both into its channels."""
+
+    dtype: DType
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, x_bhwc: jax.Array, skip_bhwc: jax.Array, *, train: bool) -> jax.Array:
+        y = jnp.concatenate([upsample_nearest(x_bhwc, 2), skip_bhwc], axis=-1)
+        y = Conv(skip_bhwc.shape[-1], (3, 3), dtype=self.dtype, name="conv")(y)
+        norm = BatchNorm(epsilon=1e-5, dtype=self.dtype, axis_name=self.axis_name, name="norm")
+        return nn.silu(norm(y, train=train))
+
+
+class EfficientUNet(nn.Module):
+    """Segmentation network with sides in multiples of 32.
+
+    The decoder's widths are those of the backbone's skip connections.
+
+    Attributes:
+      num_classes: channels of the output, background included.
+      backbone: `b0`..`b7`.
+      dropout: whether training drops channels of the residual branches.
+      dtype: of the computation; parameters stay float32.
+      axis_name: mapped axis over which batch statistics are shared, if any.
+    """
+
+    stride: ClassVar[int] = 32
+
+    num_classes: int
+    backbone: str = "b0"
+    dropout: bool = True
+    dtype: DType = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, image_bhwc: jax.Array, *, train: bool = False) -> jax.Array:
+        """Segments images.
+
+        Args:
+          image_bhwc: floating RGB in [0, 1], [B, H, W, 3].
+          train: use and update batch statistics (collection `batch_stats`) and draw
+            dropout (random stream `dropout`).
+
+        Returns:
+          Logits [B, H, W, num_classes], float32 at least.
+
+        Raises:
+          ValueError: for an image of another shape or dtype, or with sides that are
+            no multiples of 32.
+        """
+        require_image(image_bhwc, self.stride, "EfficientUNet")
+        *skips, x = EfficientNet(
+            self.backbone, self.dropout, self.dtype, self.axis_name, name="efficientnet"
+        )(image_bhwc.astype(self.dtype), train=train)
+        for number, skip in enumerate(reversed(skips), start=1):
+            block = DecoderBlock(self.dtype, self.axis_name, name=f"decoder_block{number}")
+            x = block(x, skip, train=train)
+        # The reference upsamples first; a 1x1 convolution commutes with repeating
+        # pixels and costs a sixteenth before it.
+        logits_bhwc = Conv(self.num_classes, (1, 1), dtype=self.dtype, name="head")(x)
+        logits_bhwc = logits_bhwc.astype(jnp.promote_types(self.dtype, jnp.float32))
+        return upsample_nearest(logits_bhwc, 4)

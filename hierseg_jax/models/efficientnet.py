@@ -1,0 +1,182 @@
+"""EfficientNet b0..b7 as a backbone (Tan and Le, ICML 2019, arXiv 1905.11946, tables 1 and 3)."""
+
+import dataclasses
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from hierseg_jax.models.layers import BatchNorm, ChannelDropout, Conv, DType
+
+STEM_CHANNELS = 32
+SE_RATIO = 0.25
+DROP_RATE = 0.2
+OUTPUT_STAGES = (2, 3, 5, 7)
+"""The last stages at strides 4, 8, 16 and 32."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """`repeats` MBConv blocks, of which only the first may stride and change the channels."""
+
+    in_channels: int
+    out_channels: int
+    kernel_size: int
+    stride: int
+    expand_ratio: int
+    repeats: int
+
+
+B0_STAGES = (
+    Stage(32, 16, 3, 1, 1, 1),
+    Stage(16, 24, 3, 2, 6, 2),
+    Stage(24, 40, 5, 2, 6, 2),
+    Stage(40, 80, 3, 2, 6, 3),
+    Stage(80, 112, 5, 1, 6, 3),
+    Stage(112, 192, 5, 2, 6, 4),
+    Stage(192, 320, 3, 1, 6, 1),
+)
+
+WIDTH_AND_DEPTH = {
+    "b0": (1.0, 1.0),
+    "b1": (1.0, 1.1),
+    "b2": (1.1, 1.2),
+    "b3": (1.2, 1.4),
+    "b4": (1.4, 1.8),
+    "b5": (1.6, 2.2),
+    "b6": (1.8, 2.6),
+    "b7": (2.0, 3.1),
+}
+
+
+def scaled_channels(channels: int, width: float) -> int:
+    """Channels at a width: a multiple of 8, at least 8, and never below 90 % of the exact value."""
+    exact = channels * width
+    rounded = max(8, int(exact + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * exact else rounded
+
+
+def scaled_stages(backbone: str) -> tuple[Stage, ...]:
+    """The seven stages of `b0`..`b7`.
+
+    Raises:
+      ValueError: for another name.
+    """
+    if backbone not in WIDTH_AND_DEPTH:
+        raise ValueError(
+            f"There is no backbone {backbone!r}; choose one of {', '.join(WIDTH_AND_DEPTH)}."
+        )
+    width, depth = WIDTH_AND_DEPTH[backbone]
+    return tuple(
+        dataclasses.replace(
+            stage,
+            in_channels=scaled_channels(stage.in_channels, width),
+            out_channels=scaled_channels(stage.out_channels, width),
+            repeats=math.ceil(stage.repeats * depth),
+        )
+        for stage in B0_STAGES
+    )
+
+
+class SqueezeExcite(nn.Module):
+    """Scales channels by a gate computed from their means over the image."""
+
+    hidden: int
+    dtype: DType
+
+    @nn.compact
+    def __call__(self, x_bhwc: jax.Array) -> jax.Array:
+        conv = functools.partial(Conv, kernel_size=(1, 1), dtype=self.dtype)
+        gate_b11c = x_bhwc.mean((1, 2), keepdims=True)
+        gate_b11c = nn.silu(conv(self.hidden, name="reduce")(gate_b11c))
+        gate_b11c = nn.sigmoid(conv(x_bhwc.shape[-1], name="expand")(gate_b11c))
+        return x_bhwc * gate_b11c
+
+
+class MBConv(nn.Module):
+    """Inverted residual block: expand, depthwise convolution, squeeze-excite, project."""
+
+    out_channels: int
+    kernel_size: int
+    stride: int
+    expand_ratio: int
+    drop_rate: float
+    dtype: DType
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
+        conv = functools.partial(Conv, use_bias=False, dtype=self.dtype)
+        norm = functools.partial(
+            BatchNorm, epsilon=1e-5, dtype=self.dtype, axis_name=self.axis_name
+        )
+        in_channels = x_bhwc.shape[-1]
+        channels = in_channels * self.expand_ratio
+        y = x_bhwc
+        if self.expand_ratio != 1:
+            y = conv(channels, (1, 1), name="expand_conv")(y)
+            y = nn.silu(norm(name="expand_norm")(y, train=train))
+        y = conv(
+            channels,
+            (self.kernel_size, self.kernel_size),
+            stride=self.stride,
+            groups=channels,
+            name="depthwise_conv",
+        )(y)
+        y = nn.silu(norm(name="depthwise_norm")(y, train=train))
+        y = SqueezeExcite(int(in_channels * SE_RATIO), self.dtype, name="squeeze_excite")(y)
+        y = conv(self.out_channels, (1, 1), name="project_conv")(y)
+        y = norm(name="project_norm")(y, train=train)
+        if self.stride != 1 or in_channels != self.out_channels:
+            return y
+        return x_bhwc + ChannelDropout(self.drop_rate, name="dropout")(y, train=train)
+
+
+class EfficientNet(nn.Module):
+    """Features at strides 4, 8, 16 and 32.
+
+    Differs from the paper as the reference does: every side is padded by kernel // 2
+    (not SAME), batch norm has epsilon 1e-5, and dropout falls on channels at a rate
+    that starts again in each stage (0.2 x index in the stage / number of all blocks).
+    """
+
+    backbone: str = "b0"
+    dropout: bool = True
+    dtype: DType = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, image_bhwc: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
+        """image float [B, H, W, 3] -> one [B, H/s, W/s, C_s] for each stride s."""
+        stages = scaled_stages(self.backbone)
+        blocks = sum(stage.repeats for stage in stages)
+        x = Conv(
+            stages[0].in_channels,
+            (3, 3),
+            stride=2,
+            use_bias=False,
+            dtype=self.dtype,
+            name="stem_conv",
+        )(image_bhwc)
+        norm = BatchNorm(
+            epsilon=1e-5, dtype=self.dtype, axis_name=self.axis_name, name="stem_norm"
+        )
+        x = nn.silu(norm(x, train=train))
+        features = []
+        for number, stage in enumerate(stages, start=1):
+            for index in range(stage.repeats):
+                x = MBConv(
+                    stage.out_channels,
+                    stage.kernel_size,
+                    stage.stride if index == 0 else 1,
+                    stage.expand_ratio,
+                    DROP_RATE * index / blocks if self.dropout else 0.0,
+                    self.dtype,
+                    self.axis_name,
+                    name=f"stage{number}_block{index + 1}",
+                )(x, train=train)
+            if number in OUTPUT_STAGES:
+                features.append(x)
+        return tuple(features)

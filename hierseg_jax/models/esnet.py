@@ -1,0 +1,195 @@
+"""ESNet (Wang et al., ESNet: An Efficient Symmetric Network, PRCV 2019, arXiv 1906.09826)."""
+
+import functools
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from hierseg_jax.models.layers import (
+    BatchNorm,
+    ChannelDropout,
+    Conv,
+    ConvTranspose,
+    DType,
+    max_pool_2x2,
+    require_image,
+)
+
+DILATIONS = (2, 5, 9)
+
+
+class Down(nn.Module):
+    """Halves the sides; a strided convolution's channels, then the max-pooled input's."""
+
+    features: int
+    dtype: DType
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
+        new_channels = self.features - x_bhwc.shape[-1]
+        y = Conv(new_channels, (3, 3), stride=2, dtype=self.dtype, name="conv")(x_bhwc)
+        y = jnp.concatenate([y, max_pool_2x2(x_bhwc)], axis=-1)
+        return nn.relu(_norm(self, "norm")(y, train=train))
+
+
+class Up(nn.Module):
+    """Doubles the sides with a 3x3 transposed convolution."""
+
+    features: int
+    dtype: DType
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
+        y = ConvTranspose(self.features, 3, dtype=self.dtype, name="conv")(x_bhwc)
+        return nn.relu(_norm(self, "norm")(y, train=train))
+
+
+class FCU(nn.Module):
+    """Factorised convolution unit: two k x 1, 1 x k pairs in a residual branch (section 3.2)."""
+
+    kernel_size: int
+    drop_rate: float
+    dtype: DType
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
+        k = self.kernel_size
+        conv = functools.partial(Conv, x_bhwc.shape[-1], dtype=self.dtype)
+        y = nn.relu(conv((k, 1), name="conv1_vertical")(x_bhwc))
+        y = conv((1, k), name="conv1_horizontal")(y)
+        y = nn.relu(_norm(self, "norm1")(y, train=train))
+        y = nn.relu(conv((k, 1), name="conv2_vertical")(y))
+        y = conv((1, k), name="conv2_horizontal")(y)
+        y = _norm(self, "norm2")(y, train=train)
+        y = ChannelDropout(self.drop_rate, name="dropout")(y, train=train)
+        return nn.relu(x_bhwc + y)
+
+
+class PFCU(nn.Module):
+    """Parallel factorised convolution unit: three dilated branches summed (section 3.2).
+
+    The branches share one batch norm, which normalises each by its own statistics
+    and moves its running statistics once per branch, in order.
+    """
+
+    drop_rate: float
+    dtype: DType
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
+        conv = functools.partial(Conv, x_bhwc.shape[-1], dtype=self.dtype)
+        y = nn.relu(conv((3, 1), name="conv1_vertical")(x_bhwc))
+        y = conv((1, 3), name="conv1_horizontal")(y)
+        y = nn.relu(_norm(self, "norm1")(y, train=train))
+        shared_norm = _norm(self, "norm2")
+        dropout = ChannelDropout(self.drop_rate, name="dropout")
+        total = x_bhwc
+        for d in DILATIONS:
+            z = conv((3, 1), dilation=(d, 1), name=f"conv2_vertical_dilated{d}")(y)
+            z = conv((1, 3), dilation=(1, d), name=f"conv2_horizontal_dilated{d}")(nn.relu(z))
+            total += dropout(shared_norm(z, train=train), train=train)
+        return nn.relu(total)
+
+
+def _norm(block: nn.Module, name: str) -> BatchNorm:
+    return BatchNorm(epsilon=1e-3, dtype=block.dtype, axis_name=block.axis_name, name=name)
+
+
+class Encoder(nn.Module):
+    """[B, H, W, 3] -> [B, H/8, W/8, 128]."""
+
+    dropout: bool
+    dtype: DType
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        shared = {"dtype": self.dtype, "axis_name": self.axis_name}
+        rate = 0.03 if self.dropout else 0.0
+        x = Down(16, **shared, name="down1")(x, train=train)
+        for i in (1, 2, 3):
+            x = FCU(3, rate, **shared, name=f"fcu1_{i}")(x, train=train)
+        x = Down(64, **shared, name="down2")(x, train=train)
+        for i in (1, 2):
+            x = FCU(5, rate, **shared, name=f"fcu2_{i}")(x, train=train)
+        x = Down(128, **shared, name="down3")(x, train=train)
+        for i in (1, 2, 3):
+            x = PFCU(0.3 if self.dropout else 0.0, **shared, name=f"pfcu{i}")(x, train=train)
+        return x
+
+
+class Decoder(nn.Module):
+    """[B, H/8, W/8, 128] -> logits [B, H, W, num_classes]."""
+
+    num_classes: int
+    dtype: DType
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        shared = {"dtype": self.dtype, "axis_name": self.axis_name}
+        x = Up(64, **shared, name="up1")(x, train=train)
+        for i in (1, 2):
+            x = FCU(5, 0.0, **shared, name=f"fcu1_{i}")(x, train=train)
+        x = Up(16, **shared, name="up2")(x, train=train)
+        for i in (1, 2):
+            x = FCU(3, 0.0, **shared, name=f"fcu2_{i}")(x, train=train)
+        return ConvTranspose(self.num_classes, 2, dtype=self.dtype, name="output_conv")(x)
+
+
+class ESNet(nn.Module):
+    """Segmentation network with sides in multiples of 8.
+
+    Attributes:
+      num_classes: channels of the output, background included.
+      dropout: whether training drops channels of the encoder's residual branches.
+      dtype: of the computation; parameters stay float32.
+      axis_name: mapped axis over which batch statistics are shared, if any.
+    """
+
+    stride: ClassVar[int] = 8
+
+    num_classes: int
+    dropout: bool = True
+    dtype: DType = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(
+        self, image_bhwc: jax.Array, *, train: bool = False, encoder_only: bool = False
+    ) -> jax.Array:
+        """Segments images.
+
+        Args:
+          image_bhwc: floating RGB in [0, 1], [B, H, W, 3].
+          train: use and update batch statistics (collection `batch_stats`) and draw
+            dropout (random stream `dropout`).
+          encoder_only: answer from the auxiliary head on the encoder instead, which
+            takes no part (and gets no gradient) otherwise.
+
+        Returns:
+          Logits [B, H, W, num_classes], or [B, H/8, W/8, num_classes] with
+          `encoder_only`; float32 at least.
+
+        Raises:
+          ValueError: for an image of another shape or dtype, or with sides that are
+            no multiples of 8.
+        """
+        require_image(image_bhwc, self.stride, "ESNet")
+        shared = {"dtype": self.dtype, "axis_name": self.axis_name}
+        x = Encoder(self.dropout, **shared, name="encoder")(
+            image_bhwc.astype(self.dtype), train=train
+        )
+        if encoder_only or self.is_initializing():
+            encoder_head = Conv(self.num_classes, (1, 1), dtype=self.dtype, name="encoder_head")
+            logits_bhwc = encoder_head(x)
+        if not encoder_only:
+            decoder = Decoder(self.num_classes, **shared, name="decoder")
+            logits_bhwc = decoder(x, train=train)
+        return logits_bhwc.astype(jnp.promote_types(self.dtype, jnp.float32))

@@ -1,0 +1,227 @@
+"""The layers both networks are built from, with PyTorch's arithmetic and initial distributions.
+
+NHWC throughout. Kernels are stored so that one permutation, (2, 3, 1, 0), turns
+every PyTorch weight into ours: OIHW into HWIO, and a transposed convolution's
+IOHW into HWOI. Parameters and running statistics are float32; `dtype` is that of
+the computation.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+
+DType = Any
+
+
+def torch_kernel_init(key: jax.Array, shape: tuple[int, ...], dtype: DType) -> jax.Array:
+    """PyTorch's default for convolutions: U(-b, b) with b = 1 / sqrt(fan in).
+
+    The fan in is taken from axis -2, as `torch.nn.init.kaiming_uniform_(a=sqrt(5))`
+    takes it from axis 1 of its own layout; for a transposed convolution that is
+    the number of *outputs* times the kernel's area.
+    """
+    bound = _fan_in(shape) ** -0.5
+    return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+
+def _fan_in(kernel_shape: tuple[int, ...]) -> int:
+    height, width, channels, _ = kernel_shape
+    return height * width * channels
+
+
+class Conv(nn.Module):
+    """2-D convolution, padded by dilation * (kernel // 2) on every side.
+
+    Attributes:
+      features: output channels.
+      kernel_size: (height, width).
+      stride: the same in both directions.
+      dilation: (along height, along width).
+      groups: input channels are split into as many groups; `features` of them make
+        a depthwise convolution.
+    """
+
+    features: int
+    kernel_size: tuple[int, int]
+    stride: int = 1
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    use_bias: bool = True
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x_bhwc: jax.Array) -> jax.Array:
+        shape = (*self.kernel_size, x_bhwc.shape[-1] // self.groups, self.features)
+        kernel = self.param("kernel", torch_kernel_init, shape, jnp.float32)
+        padding = [
+            (d * (k // 2),) * 2 for k, d in zip(self.kernel_size, self.dilation, strict=True)
+        ]
+        y_bhwc = lax.conv_general_dilated(
+            x_bhwc.astype(self.dtype),
+            kernel.astype(self.dtype),
+            (self.stride, self.stride),
+            padding,
+            rhs_dilation=self.dilation,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=self.groups,
+        )
+        return _add_bias(self, y_bhwc, shape) if self.use_bias else y_bhwc
+
+
+class ConvTranspose(nn.Module):
+    """Transposed convolution with stride 2 that doubles both sides; biased.
+
+    Equals `torch.nn.ConvTranspose2d` with kernel 3, padding 1, output padding 1,
+    or with kernel 2 and no padding.
+    """
+
+    features: int
+    kernel_size: int
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x_bhwc: jax.Array) -> jax.Array:
+        if self.kernel_size not in (2, 3):
+            raise ValueError(f"The kernel size is 2 or 3; got {self.kernel_size}.")
+        shape = (self.kernel_size, self.kernel_size, self.features, x_bhwc.shape[-1])
+        kernel = self.param("kernel", torch_kernel_init, shape, jnp.float32)
+        # The gradient of a strided convolution: the input dilated by the stride and
+        # the kernel turned by 180 degrees.
+        y_bhwc = lax.conv_general_dilated(
+            x_bhwc.astype(self.dtype),
+            kernel[::-1, ::-1].astype(self.dtype),
+            (1, 1),
+            [(1, self.kernel_size - 1)] * 2,
+            lhs_dilation=(2, 2),
+            dimension_numbers=("NHWC", "HWOI", "NHWC"),
+        )
+        return _add_bias(self, y_bhwc, shape)
+
+
+def _add_bias(
+    layer: Conv | ConvTranspose, y_bhwc: jax.Array, kernel_shape: tuple[int, ...]
+) -> jax.Array:
+    """Adds `bias`, whose initial distribution is that of the layer's kernel."""
+    bound = _fan_in(kernel_shape) ** -0.5
+
+    def init(key: jax.Array) -> jax.Array:
+        return jax.random.uniform(key, (layer.features,), jnp.float32, -bound, bound)
+
+    return y_bhwc + layer.param("bias", init).astype(layer.dtype)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over (batch, height, width) with PyTorch's running statistics.
+
+    PyTorch normalises by the biased variance and averages the *unbiased* one over
+    time; Flax's own layer averages the biased one. Statistics are computed in
+    float32 (float64 for float64 inputs) whatever `dtype` is.
+
+    Attributes:
+      epsilon: added to the variance.
+      momentum: weight of the past in the running statistics (1 - PyTorch's).
+      axis_name: mapped axis over which the statistics are shared, if any.
+
+    Raises:
+      ValueError: in training, where a channel has a single value.
+    """
+
+    epsilon: float
+    momentum: float = 0.9
+    axis_name: str | None = None
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
+        channels = x_bhwc.shape[-1:]
+        scale = self.param("scale", nn.initializers.ones, channels, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
+        running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
+
+        x = x_bhwc.astype(jnp.promote_types(x_bhwc.dtype, jnp.float32))
+        if not train or self.is_initializing():
+            mean, var = running_mean.value, running_var.value
+        else:
+            count = x.size // x.shape[-1]
+            mean = x.mean((0, 1, 2))
+            if self.axis_name is not None:
+                count *= lax.psum(1, self.axis_name)
+                mean = lax.pmean(mean, self.axis_name)
+            if count < 2:
+                raise ValueError(
+                    f"Batch norm {'/'.join(self.path)} sees a single value per channel in "
+                    "training; use a larger batch or larger images."
+                )
+            # Two passes: E[x^2] - E[x]^2 loses half the digits in float32.
+            var = jnp.square(x - mean).mean((0, 1, 2))
+            if self.axis_name is not None:
+                var = lax.pmean(var, self.axis_name)
+            past = self.momentum
+            running_mean.value = past * running_mean.value + (1 - past) * mean
+            unbiased = var * (count / (count - 1))
+            running_var.value = past * running_var.value + (1 - past) * unbiased
+
+        y = (x - mean) * (lax.rsqrt(var + self.epsilon) * scale) + bias
+        return y.astype(self.dtype)
+
+
+class ChannelDropout(nn.Module):
+    """Sets whole channels of single examples to 0 and scales the rest by 1 / (1 - rate).
+
+    Draws from the random stream `dropout`, anew at each call.
+    """
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
+        return nn.Dropout(self.rate, broadcast_dims=(1, 2))(x_bhwc, deterministic=not train)
+
+
+def max_pool_2x2(x_bhwc: jax.Array) -> jax.Array:
+    """Largest of each 2x2 block; sides must be even."""
+    b, h, w, c = x_bhwc.shape
+    return x_bhwc.reshape(b, h // 2, 2, w // 2, 2, c).max((2, 4))
+
+
+def upsample_nearest(x_bhwc: jax.Array, factor: int) -> jax.Array:
+    """Repeats every pixel `factor` times along both sides."""
+    b, h, w, c = x_bhwc.shape
+    blocks = jnp.broadcast_to(x_bhwc[:, :, None, :, None, :], (b, h, factor, w, factor, c))
+    return blocks.reshape(b, h * factor, w * factor, c)
+
+
+def require_image(image_bhwc: jax.Array, stride: int, network: str) -> None:
+    """Checks what a network is given.
+
+    Raises:
+      ValueError: unless it is a floating [B, H, W, 3] with sides that are multiples
+        of `stride`; names the nearest sizes that are.
+    """
+    if image_bhwc.ndim != 4 or image_bhwc.shape[-1] != 3:
+        raise ValueError(
+            f"{network} takes images [batch, height, width, 3]; got {tuple(image_bhwc.shape)}."
+        )
+    if not jnp.issubdtype(image_bhwc.dtype, jnp.floating):
+        raise ValueError(
+            f"{network} takes images as floating numbers in [0, 1]; got {image_bhwc.dtype}. "
+            "Divide uint8 images by 255."
+        )
+    height, width = image_bhwc.shape[1:3]
+    if height % stride or width % stride or not height or not width:
+        raise ValueError(
+            f"{network} needs sides that are multiples of {stride}; got {height}x{width} "
+            f"(height x width). Nearest: {_nearest(height, stride)} for the height, "
+            f"{_nearest(width, stride)} for the width."
+        )
+
+
+def _nearest(side: int, stride: int) -> str:
+    below = side // stride * stride
+    if below == side and side:
+        return f"{side} as it is"
+    return f"{below} or {below + stride}" if below else f"{stride}"

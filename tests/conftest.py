@@ -1,0 +1,18 @@
+"""One persistent compilation cache for the suite: most of its time is XLA's."""
+
+import os
+import pathlib
+
+import jax
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    cache = ROOT / ".pytest_cache" / "jax"
+    # Set in the environment too, so that processes the tests start share it.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
