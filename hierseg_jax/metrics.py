@@ -110,9 +110,7 @@ def evaluate_levels(
     return metrics
 
 
-def level_confusions(
-    confusions_xcc: np.ndarray, hierarchy: Hierarchy
-) -> tuple[np.ndarray, ...]:
+def level_confusions(confusions_xcc: np.ndarray, hierarchy: Hierarchy) -> tuple[np.ndarray, ...]:
     """Confusion matrices of every level from leaf ones, by summing rows and columns.
 
     Args:

@@ -6,7 +6,6 @@ Works on mappings of NumPy arrays; no PyTorch is needed.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
@@ -14,6 +13,7 @@ from flax import traverse_util
 from hierseg_jax.models.efficient_unet import EfficientUNet
 from hierseg_jax.models.efficientnet import scaled_stages
 from hierseg_jax.models.esnet import DILATIONS, ESNet
+from hierseg_jax.models.initialize import variable_shapes
 
 Variables = dict[str, Any]
 ModulePath = tuple[str, ...]
@@ -140,10 +140,8 @@ def _counter_names(model: EfficientUNet | ESNet) -> list[str]:
 
 
 def _flat_shapes(model: EfficientUNet | ESNet) -> dict[ModulePath, tuple[int, ...]]:
-    """Shape of every variable, without computing any."""
-    image = jnp.zeros((1, model.stride, model.stride, 3))
-    variables = jax.eval_shape(model.init, jax.random.key(0), image)
-    return {path: leaf.shape for path, leaf in traverse_util.flatten_dict(variables).items()}
+    flat = traverse_util.flatten_dict(variable_shapes(model))
+    return {path: leaf.shape for path, leaf in flat.items()}
 
 
 def _torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

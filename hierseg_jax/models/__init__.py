@@ -7,10 +7,20 @@ import jax.numpy as jnp
 from hierseg_jax.models.efficient_unet import EfficientUNet
 from hierseg_jax.models.efficientnet import scaled_stages
 from hierseg_jax.models.esnet import ESNet
+from hierseg_jax.models.initialize import init_variables
+from hierseg_jax.models.summary import format_summary, summarize
 
 MODEL_NAMES = ("effunet", "esnet")
 
-__all__ = ["MODEL_NAMES", "ESNet", "EfficientUNet", "create_model"]
+__all__ = [
+    "MODEL_NAMES",
+    "ESNet",
+    "EfficientUNet",
+    "create_model",
+    "format_summary",
+    "init_variables",
+    "summarize",
+]
 
 
 def create_model(
@@ -24,7 +34,7 @@ def create_model(
 ) -> EfficientUNet | ESNet:
     """A network that maps images to per-pixel logits.
 
-    `model.init(key, image_bhwc)` gives its variables and
+    `init_variables(model, key)` gives its variables and
     `model.apply(variables, image_bhwc, train=...)` its logits.
 
     Args:

@@ -21,6 +21,7 @@ class DecoderBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array, skip_bhwc: jax.Array, *, train: bool) -> jax.Array:
+        """[B, h, w, C], [B, 2h, 2w, S] -> [B, 2h, 2w, S]."""
         y = jnp.concatenate([upsample_nearest(x_bhwc, 2), skip_bhwc], axis=-1)
         y = Conv(skip_bhwc.shape[-1], (3, 3), dtype=self.dtype, name="conv")(y)
         norm = BatchNorm(epsilon=1e-5, dtype=self.dtype, axis_name=self.axis_name, name="norm")

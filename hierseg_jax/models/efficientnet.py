@@ -88,6 +88,7 @@ class SqueezeExcite(nn.Module):
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array) -> jax.Array:
+        """[B, h, w, C] -> [B, h, w, C]."""
         conv = functools.partial(Conv, kernel_size=(1, 1), dtype=self.dtype)
         gate_b11c = x_bhwc.mean((1, 2), keepdims=True)
         gate_b11c = nn.silu(conv(self.hidden, name="reduce")(gate_b11c))
@@ -108,6 +109,7 @@ class MBConv(nn.Module):
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
+        """[B, h, w, C] -> [B, h / stride, w / stride, out_channels]."""
         conv = functools.partial(Conv, use_bias=False, dtype=self.dtype)
         norm = functools.partial(
             BatchNorm, epsilon=1e-5, dtype=self.dtype, axis_name=self.axis_name
@@ -160,9 +162,7 @@ class EfficientNet(nn.Module):
             dtype=self.dtype,
             name="stem_conv",
         )(image_bhwc)
-        norm = BatchNorm(
-            epsilon=1e-5, dtype=self.dtype, axis_name=self.axis_name, name="stem_norm"
-        )
+        norm = BatchNorm(epsilon=1e-5, dtype=self.dtype, axis_name=self.axis_name, name="stem_norm")
         x = nn.silu(norm(x, train=train))
         features = []
         for number, stage in enumerate(stages, start=1):

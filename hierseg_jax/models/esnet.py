@@ -29,6 +29,7 @@ class Down(nn.Module):
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
+        """[B, h, w, C] -> [B, h/2, w/2, features]."""
         new_channels = self.features - x_bhwc.shape[-1]
         y = Conv(new_channels, (3, 3), stride=2, dtype=self.dtype, name="conv")(x_bhwc)
         y = jnp.concatenate([y, max_pool_2x2(x_bhwc)], axis=-1)
@@ -44,6 +45,7 @@ class Up(nn.Module):
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
+        """[B, h, w, C] -> [B, 2h, 2w, features]."""
         y = ConvTranspose(self.features, 3, dtype=self.dtype, name="conv")(x_bhwc)
         return nn.relu(_norm(self, "norm")(y, train=train))
 
@@ -58,6 +60,7 @@ class FCU(nn.Module):
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
+        """[B, h, w, C] -> [B, h, w, C]."""
         k = self.kernel_size
         conv = functools.partial(Conv, x_bhwc.shape[-1], dtype=self.dtype)
         y = nn.relu(conv((k, 1), name="conv1_vertical")(x_bhwc))
@@ -83,6 +86,7 @@ class PFCU(nn.Module):
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
+        """[B, h, w, C] -> [B, h, w, C]."""
         conv = functools.partial(Conv, x_bhwc.shape[-1], dtype=self.dtype)
         y = nn.relu(conv((3, 1), name="conv1_vertical")(x_bhwc))
         y = conv((1, 3), name="conv1_horizontal")(y)
@@ -102,7 +106,7 @@ def _norm(block: nn.Module, name: str) -> BatchNorm:
 
 
 class Encoder(nn.Module):
-    """[B, H, W, 3] -> [B, H/8, W/8, 128]."""
+    """Three Downs with residual units between and after them (table 1)."""
 
     dropout: bool
     dtype: DType
@@ -110,6 +114,7 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """[B, H, W, 3] -> [B, H/8, W/8, 128]."""
         shared = {"dtype": self.dtype, "axis_name": self.axis_name}
         rate = 0.03 if self.dropout else 0.0
         x = Down(16, **shared, name="down1")(x, train=train)
@@ -125,7 +130,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """[B, H/8, W/8, 128] -> logits [B, H, W, num_classes]."""
+    """The encoder's mirror image, without dropout, up to the logits (table 1)."""
 
     num_classes: int
     dtype: DType
@@ -133,6 +138,7 @@ class Decoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """[B, H/8, W/8, 128] -> logits [B, H, W, num_classes]."""
         shared = {"dtype": self.dtype, "axis_name": self.axis_name}
         x = Up(64, **shared, name="up1")(x, train=train)
         for i in (1, 2):

@@ -23,13 +23,14 @@ def torch_kernel_init(key: jax.Array, shape: tuple[int, ...], dtype: DType) -> j
     takes it from axis 1 of its own layout; for a transposed convolution that is
     the number of *outputs* times the kernel's area.
     """
-    bound = _fan_in(shape) ** -0.5
+    bound = torch_bound(shape)
     return jax.random.uniform(key, shape, dtype, -bound, bound)
 
 
-def _fan_in(kernel_shape: tuple[int, ...]) -> int:
+def torch_bound(kernel_shape: tuple[int, ...]) -> float:
+    """b of PyTorch's U(-b, b), for the kernel and the bias of a convolution alike."""
     height, width, channels, _ = kernel_shape
-    return height * width * channels
+    return (height * width * channels) ** -0.5
 
 
 class Conv(nn.Module):
@@ -54,6 +55,7 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array) -> jax.Array:
+        """[B, h, w, C] -> [B, ceil(h / stride), ceil(w / stride), features] for odd kernels."""
         shape = (*self.kernel_size, x_bhwc.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", torch_kernel_init, shape, jnp.float32)
         padding = [
@@ -84,6 +86,7 @@ class ConvTranspose(nn.Module):
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array) -> jax.Array:
+        """[B, h, w, C] -> [B, 2h, 2w, features]."""
         if self.kernel_size not in (2, 3):
             raise ValueError(f"The kernel size is 2 or 3; got {self.kernel_size}.")
         shape = (self.kernel_size, self.kernel_size, self.features, x_bhwc.shape[-1])
@@ -105,7 +108,7 @@ def _add_bias(
     layer: Conv | ConvTranspose, y_bhwc: jax.Array, kernel_shape: tuple[int, ...]
 ) -> jax.Array:
     """Adds `bias`, whose initial distribution is that of the layer's kernel."""
-    bound = _fan_in(kernel_shape) ** -0.5
+    bound = torch_bound(kernel_shape)
 
     def init(key: jax.Array) -> jax.Array:
         return jax.random.uniform(key, (layer.features,), jnp.float32, -bound, bound)
@@ -136,6 +139,7 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
+        """[B, h, w, C] -> [B, h, w, C]; in training updates the collection `batch_stats`."""
         channels = x_bhwc.shape[-1:]
         scale = self.param("scale", nn.initializers.ones, channels, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
@@ -179,6 +183,7 @@ class ChannelDropout(nn.Module):
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
+        """[B, h, w, C] -> [B, h, w, C]."""
         return nn.Dropout(self.rate, broadcast_dims=(1, 2))(x_bhwc, deterministic=not train)
 
 

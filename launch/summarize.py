@@ -1,0 +1,76 @@
+"""Builds networks, runs them once on an image, and prints their layers.
+
+python launch/summarize.py --model=effunet --backbone=b2 --image=photo.jpg
+"""
+
+import pathlib
+import sys
+import time
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+
+from hierseg_jax.models import MODEL_NAMES, create_model, format_summary, init_variables
+
+_MODEL = flags.DEFINE_list("model", list(MODEL_NAMES), "Networks: effunet, esnet or both.")
+_BACKBONE = flags.DEFINE_string("backbone", None, "b0 to b7, of effunet.")
+_NUM_CLASSES = flags.DEFINE_integer("num_classes", 7, "Classes, background included.")
+_IMAGE = flags.DEFINE_string("image", None, "A picture to segment; a plain one by default.")
+_IMAGE_SIZE = flags.DEFINE_list("image_size", ["320"], "Side, or height,width, in pixels.")
+_DEPTH = flags.DEFINE_integer("depth", 2, "Names of a layer's path that make a row.", 1)
+
+
+def main(argv: list[str]) -> None:
+    """Prints one table for each network."""
+    if len(argv) > 1:
+        sys.exit(f"error: unexpected argument {argv[1]!r}; flags start with --.")
+    # absl turns logging on, and JAX would report every accelerator that is not there.
+    jax.config.update("jax_logging_level", "WARNING")
+    try:
+        height, width = _image_size(_IMAGE_SIZE.value)
+        image_hwc = _read_image(_IMAGE.value, height, width)
+        for name in _MODEL.value:
+            backbone = _BACKBONE.value if name == "effunet" else None
+            model = create_model(name, _NUM_CLASSES.value, backbone=backbone)
+            print(format_summary(model, (height, width), _DEPTH.value))
+            variables = init_variables(model, jax.random.key(0))
+            start = time.perf_counter()
+            labels_hw = jax.jit(lambda v, x, m=model: jnp.argmax(m.apply(v, x), -1))(
+                variables, image_hwc[None]
+            )[0]
+            seconds = time.perf_counter() - start
+            present = len(np.unique(labels_hw))
+            print(
+                f"Segmented {height} x {width} in {seconds:.1f} s, compilation included, on "
+                f"{jax.devices()[0].device_kind}; the untrained network sees {present} of "
+                f"{model.num_classes} classes.\n"
+            )
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"error: {error}")
+
+
+def _image_size(values: list[str]) -> tuple[int, int]:
+    if len(values) not in (1, 2) or not all(value.isdigit() for value in values):
+        raise ValueError(f"--image_size is a side or height,width; got {','.join(values)!r}.")
+    return int(values[0]), int(values[-1])
+
+
+def _read_image(file: str | None, height: int, width: int) -> np.ndarray:
+    """RGB float32 in [0, 1], [H, W, 3]."""
+    if file is None:
+        y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j].astype(np.float32)
+        return np.stack([x, y, 1 - (x + y) / 2], -1)
+    if not pathlib.Path(file).is_file():
+        raise FileNotFoundError(f"There is no image {file}.")
+    image_bgr = cv2.imread(file)
+    if image_bgr is None:
+        raise ValueError(f"{file} is no image that OpenCV can read.")
+    image_rgb = cv2.cvtColor(cv2.resize(image_bgr, (width, height)), cv2.COLOR_BGR2RGB)
+    return image_rgb.astype(np.float32) / 255
+
+
+if __name__ == "__main__":
+    app.run(main)
