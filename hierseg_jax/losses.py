@@ -2,7 +2,7 @@
 
 Every loss is a function
 
-    loss(logits_bhwc, labels_bhw, *, valid_b=None, class_weights_c=None) -> scalar
+    loss(logits_bhwc, labels_bhw, *, valid_b=None, class_weights_c=None, axis_name=None) -> scalar
 
 of
   logits_bhwc: floating [B, H, W, C]; bfloat16 is computed in float32.
@@ -10,6 +10,9 @@ of
     count nowhere.
   valid_b: bool [B]; examples that are False (padding) count nowhere.
   class_weights_c: floating [C], not negative; by default all 1.
+  axis_name: mapped axis (of `jax.pmap`) over which the batch is spread, if any; sums
+    then run over all of it, so that N devices see the loss of one with the whole
+    batch. The mean of their gradients is the gradient of that loss.
 and returns a float32 scalar (float64 for float64 logits). Where no pixel counts the
 loss is 0 and so is its gradient.
 """
@@ -30,6 +33,7 @@ def crossentropy(
     *,
     valid_b: jax.Array | None = None,
     class_weights_c: jax.Array | None = None,
+    axis_name: str | None = None,
 ) -> jax.Array:
     """Softmax cross-entropy, mean over the pixels that count, weighted by their class.
 
@@ -37,7 +41,12 @@ def crossentropy(
     reference applies that to probabilities, a defect.)
     """
     return focal(
-        logits_bhwc, labels_bhw, valid_b=valid_b, class_weights_c=class_weights_c, gamma=0.0
+        logits_bhwc,
+        labels_bhw,
+        valid_b=valid_b,
+        class_weights_c=class_weights_c,
+        axis_name=axis_name,
+        gamma=0.0,
     )
 
 
@@ -47,6 +56,7 @@ def focal(
     *,
     valid_b: jax.Array | None = None,
     class_weights_c: jax.Array | None = None,
+    axis_name: str | None = None,
     gamma: float = 2.0,
 ) -> jax.Array:
     """Cross-entropy of each pixel times (1 - p)^gamma, p the true class's probability.
@@ -67,10 +77,11 @@ def focal(
         miss_n = jnp.maximum(-jnp.expm1(log_p_n), jnp.finfo(logits_nc.dtype).eps)
         loss_n *= miss_n**gamma
     if class_weights_c is None:
-        return loss_n.sum() / jnp.maximum(one_hot_nc.sum(), 1)
+        pixels = _total(one_hot_nc.sum(), axis_name)
+        return _total(loss_n.sum(), axis_name) / jnp.maximum(pixels, 1)
     weights_n = jnp.where(one_hot_nc, class_weights_c.astype(logits_nc.dtype), 0.0).sum(-1)
-    total = weights_n.sum()
-    return (loss_n * weights_n).sum() / jnp.where(total > 0, total, 1.0)
+    total = _total(weights_n.sum(), axis_name)
+    return _total((loss_n * weights_n).sum(), axis_name) / jnp.where(total > 0, total, 1.0)
 
 
 def tversky(
@@ -79,6 +90,7 @@ def tversky(
     *,
     valid_b: jax.Array | None = None,
     class_weights_c: jax.Array | None = None,
+    axis_name: str | None = None,
     alpha: float = 0.3,
     beta: float = 0.7,
     smooth: float = 1.0,
@@ -97,9 +109,9 @@ def tversky(
     logits_nc, one_hot_nc = _counted_pixels(logits_bhwc, labels_bhw, valid_b)
     probabilities_nc = jax.nn.softmax(logits_nc)
     counted_n1 = one_hot_nc.any(-1, keepdims=True)
-    predicted_c = jnp.where(counted_n1, probabilities_nc, 0.0).sum(0)
-    true_positive_c = jnp.where(one_hot_nc, probabilities_nc, 0.0).sum(0)
-    labelled_c = one_hot_nc.sum(0).astype(logits_nc.dtype)
+    predicted_c = _total(jnp.where(counted_n1, probabilities_nc, 0.0).sum(0), axis_name)
+    true_positive_c = _total(jnp.where(one_hot_nc, probabilities_nc, 0.0).sum(0), axis_name)
+    labelled_c = _total(one_hot_nc.sum(0), axis_name).astype(logits_nc.dtype)
     false_positive_c = predicted_c - true_positive_c
     false_negative_c = labelled_c - true_positive_c
     score_c = (true_positive_c + smooth) / (
@@ -119,6 +131,7 @@ def dice(
     *,
     valid_b: jax.Array | None = None,
     class_weights_c: jax.Array | None = None,
+    axis_name: str | None = None,
     smooth: float = 1.0,
 ) -> jax.Array:
     """The reference's dice loss: `tversky` with alpha = beta = 1/2.
@@ -130,6 +143,7 @@ def dice(
         labels_bhw,
         valid_b=valid_b,
         class_weights_c=class_weights_c,
+        axis_name=axis_name,
         alpha=0.5,
         beta=0.5,
         smooth=smooth,
@@ -142,6 +156,7 @@ def iou(
     *,
     valid_b: jax.Array | None = None,
     class_weights_c: jax.Array | None = None,
+    axis_name: str | None = None,
     smooth: float = 1.0,
 ) -> jax.Array:
     """The reference's IoU (Jaccard) loss: `tversky` with alpha = beta = 1."""
@@ -150,6 +165,7 @@ def iou(
         labels_bhw,
         valid_b=valid_b,
         class_weights_c=class_weights_c,
+        axis_name=axis_name,
         alpha=1.0,
         beta=1.0,
         smooth=smooth,
@@ -174,6 +190,10 @@ def get_loss(name: str) -> Loss:
     if name not in LOSSES:
         raise ValueError(f"There is no loss {name!r}; choose one of {', '.join(LOSSES)}.")
     return LOSSES[name]
+
+
+def _total(value: jax.Array, axis_name: str | None) -> jax.Array:
+    return value if axis_name is None else jax.lax.psum(value, axis_name)
 
 
 def _counted_pixels(

@@ -97,6 +97,28 @@ def test_ignored_pixels_and_padding_contribute_nothing(batch, name):
     assert not np.any(grad[2])
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_batch_spread_over_devices_has_the_loss_and_gradient_of_the_whole(batch, name, weighted):
+    logits, labels = (np.concatenate([x, x[:1]]) for x in batch)
+    labels[0] = 255  # devices count different numbers of pixels
+    given = {"class_weights_c": jnp.arange(1.0, C + 1)} if weighted else {}
+    scale = jnp.ones(C)
+
+    def loss(scale, x, y, axis_name=None):
+        return get_loss(name)(x * scale, y, axis_name=axis_name, **given)
+
+    def on_a_device(x, y):
+        value, grad = jax.value_and_grad(loss)(scale, x, y, axis_name="data")
+        return value, jax.lax.pmean(grad, "data")
+
+    value, grad = jax.value_and_grad(loss)(scale, logits, labels)
+    halves = [x.reshape(2, 2, *x.shape[1:]) for x in (logits, labels)]
+    values, grads = jax.vmap(on_a_device, axis_name="data")(*halves)
+    np.testing.assert_allclose(values, [value] * 2, rtol=1e-6)
+    np.testing.assert_allclose(grads, [grad] * 2, rtol=1e-4, atol=1e-7)
+
+
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_and_gradients_stay_finite(batch, name, dtype):
