@@ -4,10 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hierseg_jax.models.layers import (
     BatchNorm,
     ChannelDropout,
+    Compute,
     Conv,
     ConvTranspose,
     max_pool_2x2,
@@ -78,6 +81,58 @@ def test_conv_transpose_equals_its_definition(kernel_size):
         ConvTranspose(5, 4).init(jax.random.key(0), x)
 
 
+SIDES = st.integers(1, 6)
+
+
+@given(
+    layer=st.one_of(
+        st.builds(
+            lambda k, s, c: (Conv, (c, (k, k)), {"stride": s, "groups": c, "use_bias": False}, c),
+            st.sampled_from([3, 5]),
+            st.sampled_from([1, 2]),
+            st.integers(2, 4),
+        ),
+        st.builds(
+            lambda k, d, vertical: (
+                Conv,
+                (8, (k, 1) if vertical else (1, k)),
+                {"dilation": (d, 1) if vertical else (1, d)},
+                32,
+            ),
+            st.sampled_from([3, 5]),
+            st.sampled_from([1, 2, 5]),
+            st.booleans(),
+        ),
+        st.builds(
+            lambda k, f, c: (ConvTranspose, (f, k), {}, c),
+            st.sampled_from([2, 3]),
+            st.integers(1, 4),
+            st.integers(1, 4),
+        ),
+    ),
+    batch=st.integers(1, 2),
+    height=SIDES,
+    width=SIDES,
+)
+@settings(max_examples=8, deadline=None)
+def test_tuned_layers_equal_plain_ones_forward_and_backward(layer, batch, height, width):
+    kind, arguments, options, channels = layer
+    x = np.random.RandomState(height).randn(batch, height, width, channels).astype(np.float32)
+    results = []
+    for conv_impl in ("xla", "tuned"):
+        module = kind(*arguments, **options, compute=Compute(conv_impl=conv_impl))
+        variables = module.init(jax.random.key(0), x)
+        y = module.apply(variables, x)
+        weights = np.random.RandomState(1).randn(*y.shape)
+        grads = jax.grad(
+            lambda v, x, m=module, w=weights: (m.apply(v, x) * w).sum(), argnums=(0, 1)
+        )(variables, x)
+        results.append((y, grads))
+    for plain, tuned in zip(*map(jax.tree.leaves, results), strict=True):
+        scale = np.abs(plain).max() + 1e-3
+        np.testing.assert_allclose(tuned, plain, rtol=1e-4, atol=1e-5 * scale)
+
+
 def test_batch_norm_averages_the_unbiased_variance_as_pytorch_does():
     x = RNG.randn(2, 3, 2, 4) * 3 + 5
     layer = BatchNorm(epsilon=1e-3)
@@ -93,7 +148,7 @@ def test_batch_norm_averages_the_unbiased_variance_as_pytorch_does():
 def test_batch_norm_shares_statistics_over_a_mapped_axis():
     x = RNG.randn(4, 2, 3, 2, 5).astype(np.float32)
     alone = BatchNorm(epsilon=1e-5)
-    shared = BatchNorm(epsilon=1e-5, axis_name="data")
+    shared = BatchNorm(epsilon=1e-5, compute=Compute(axis_name="data"))
     variables = alone.init(jax.random.key(0), x[0], train=True)
     whole, whole_updates = alone.apply(
         variables, x.reshape(8, 3, 2, 5), train=True, mutable=["batch_stats"]

@@ -8,6 +8,7 @@ from hierseg_jax.models.efficient_unet import EfficientUNet
 from hierseg_jax.models.efficientnet import scaled_stages
 from hierseg_jax.models.esnet import ESNet
 from hierseg_jax.models.initialize import init_variables
+from hierseg_jax.models.layers import CONV_IMPLS
 from hierseg_jax.models.summary import format_summary, summarize
 
 MODEL_NAMES = ("effunet", "esnet")
@@ -31,6 +32,7 @@ def create_model(
     dropout: bool = True,
     dtype: Any = jnp.float32,
     axis_name: str | None = None,
+    conv_impl: str = "auto",
 ) -> EfficientUNet | ESNet:
     """A network that maps images to per-pixel logits.
 
@@ -45,9 +47,11 @@ def create_model(
       dtype: of the computation: float32, bfloat16, or float64 (with
         `jax_enable_x64`). Parameters, statistics and logits are float32 at least.
       axis_name: mapped axis (of `jax.pmap`) over which batch statistics are shared.
+      conv_impl: `xla`, `tuned` (faster on a CPU) or `auto`, which is `tuned` on a CPU;
+        same parameters, same results up to rounding.
 
     Raises:
-      ValueError: for an unknown name, backbone or dtype, or too few classes.
+      ValueError: for an unknown name, backbone, dtype or conv_impl, or too few classes.
     """
     if name not in MODEL_NAMES:
         raise ValueError(f"There is no model {name!r}; choose one of {', '.join(MODEL_NAMES)}.")
@@ -63,7 +67,12 @@ def create_model(
         dtype_name = repr(dtype)
     if dtype_name not in allowed:
         raise ValueError(f"A model computes in {', '.join(allowed)}; got {dtype_name}.")
+    if conv_impl not in CONV_IMPLS:
+        raise ValueError(
+            f"There is no conv_impl {conv_impl!r}; choose one of {', '.join(CONV_IMPLS)}."
+        )
     shared = {"dropout": dropout, "dtype": jnp.dtype(dtype), "axis_name": axis_name}
+    shared |= {"conv_impl": conv_impl}
     if name == "esnet":
         if backbone is not None:
             raise ValueError(f"esnet has no backbone to choose; got {backbone!r}. Leave it out.")

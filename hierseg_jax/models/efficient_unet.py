@@ -10,21 +10,27 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hierseg_jax.models.efficientnet import EfficientNet
-from hierseg_jax.models.layers import BatchNorm, Conv, DType, require_image, upsample_nearest
+from hierseg_jax.models.layers import (
+    BatchNorm,
+    Compute,
+    Conv,
+    DType,
+    require_image,
+    upsample_nearest,
+)
 
 
 class DecoderBlock(nn.Module):
     """Upsamples by 2, appends the skip connection, and fuses both into its channels."""
 
-    dtype: DType
-    axis_name: str | None
+    compute: Compute
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array, skip_bhwc: jax.Array, *, train: bool) -> jax.Array:
         """[B, h, w, C], [B, 2h, 2w, S] -> [B, 2h, 2w, S]."""
         y = jnp.concatenate([upsample_nearest(x_bhwc, 2), skip_bhwc], axis=-1)
-        y = Conv(skip_bhwc.shape[-1], (3, 3), dtype=self.dtype, name="conv")(y)
-        norm = BatchNorm(epsilon=1e-5, dtype=self.dtype, axis_name=self.axis_name, name="norm")
+        y = Conv(skip_bhwc.shape[-1], (3, 3), compute=self.compute, name="conv")(y)
+        norm = BatchNorm(epsilon=1e-5, compute=self.compute, name="norm")
         return nn.silu(norm(y, train=train))
 
 
@@ -37,8 +43,7 @@ class EfficientUNet(nn.Module):
       num_classes: channels of the output, background included.
       backbone: `b0`..`b7`.
       dropout: whether training drops channels of the residual branches.
-      dtype: of the computation; parameters stay float32.
-      axis_name: mapped axis over which batch statistics are shared, if any.
+      dtype, axis_name, conv_impl: see `Compute`.
     """
 
     stride: ClassVar[int] = 32
@@ -48,6 +53,7 @@ class EfficientUNet(nn.Module):
     dropout: bool = True
     dtype: DType = jnp.float32
     axis_name: str | None = None
+    conv_impl: str = "auto"
 
     @nn.compact
     def __call__(self, image_bhwc: jax.Array, *, train: bool = False) -> jax.Array:
@@ -66,14 +72,15 @@ class EfficientUNet(nn.Module):
             no multiples of 32.
         """
         require_image(image_bhwc, self.stride, "EfficientUNet")
-        *skips, x = EfficientNet(
-            self.backbone, self.dropout, self.dtype, self.axis_name, name="efficientnet"
-        )(image_bhwc.astype(self.dtype), train=train)
+        compute = Compute(self.dtype, self.axis_name, self.conv_impl)
+        *skips, x = EfficientNet(self.backbone, self.dropout, compute, name="efficientnet")(
+            image_bhwc.astype(self.dtype), train=train
+        )
         for number, skip in enumerate(reversed(skips), start=1):
-            block = DecoderBlock(self.dtype, self.axis_name, name=f"decoder_block{number}")
+            block = DecoderBlock(compute, name=f"decoder_block{number}")
             x = block(x, skip, train=train)
         # The reference upsamples first; a 1x1 convolution commutes with repeating
         # pixels and costs a sixteenth before it.
-        logits_bhwc = Conv(self.num_classes, (1, 1), dtype=self.dtype, name="head")(x)
+        logits_bhwc = Conv(self.num_classes, (1, 1), compute=compute, name="head")(x)
         logits_bhwc = logits_bhwc.astype(jnp.promote_types(self.dtype, jnp.float32))
         return upsample_nearest(logits_bhwc, 4)

@@ -5,10 +5,9 @@ import functools
 import math
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 
-from hierseg_jax.models.layers import BatchNorm, ChannelDropout, Conv, DType
+from hierseg_jax.models.layers import BatchNorm, ChannelDropout, Compute, Conv
 
 STEM_CHANNELS = 32
 SE_RATIO = 0.25
@@ -84,12 +83,12 @@ class SqueezeExcite(nn.Module):
     """Scales channels by a gate computed from their means over the image."""
 
     hidden: int
-    dtype: DType
+    compute: Compute
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array) -> jax.Array:
         """[B, h, w, C] -> [B, h, w, C]."""
-        conv = functools.partial(Conv, kernel_size=(1, 1), dtype=self.dtype)
+        conv = functools.partial(Conv, kernel_size=(1, 1), compute=self.compute)
         gate_b11c = x_bhwc.mean((1, 2), keepdims=True)
         gate_b11c = nn.silu(conv(self.hidden, name="reduce")(gate_b11c))
         gate_b11c = nn.sigmoid(conv(x_bhwc.shape[-1], name="expand")(gate_b11c))
@@ -104,16 +103,13 @@ class MBConv(nn.Module):
     stride: int
     expand_ratio: int
     drop_rate: float
-    dtype: DType
-    axis_name: str | None
+    compute: Compute
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
         """[B, h, w, C] -> [B, h / stride, w / stride, out_channels]."""
-        conv = functools.partial(Conv, use_bias=False, dtype=self.dtype)
-        norm = functools.partial(
-            BatchNorm, epsilon=1e-5, dtype=self.dtype, axis_name=self.axis_name
-        )
+        conv = functools.partial(Conv, use_bias=False, compute=self.compute)
+        norm = functools.partial(BatchNorm, epsilon=1e-5, compute=self.compute)
         in_channels = x_bhwc.shape[-1]
         channels = in_channels * self.expand_ratio
         y = x_bhwc
@@ -128,7 +124,7 @@ class MBConv(nn.Module):
             name="depthwise_conv",
         )(y)
         y = nn.silu(norm(name="depthwise_norm")(y, train=train))
-        y = SqueezeExcite(int(in_channels * SE_RATIO), self.dtype, name="squeeze_excite")(y)
+        y = SqueezeExcite(int(in_channels * SE_RATIO), self.compute, name="squeeze_excite")(y)
         y = conv(self.out_channels, (1, 1), name="project_conv")(y)
         y = norm(name="project_norm")(y, train=train)
         if self.stride != 1 or in_channels != self.out_channels:
@@ -146,8 +142,7 @@ class EfficientNet(nn.Module):
 
     backbone: str = "b0"
     dropout: bool = True
-    dtype: DType = jnp.float32
-    axis_name: str | None = None
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, image_bhwc: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
@@ -159,10 +154,10 @@ class EfficientNet(nn.Module):
             (3, 3),
             stride=2,
             use_bias=False,
-            dtype=self.dtype,
+            compute=self.compute,
             name="stem_conv",
         )(image_bhwc)
-        norm = BatchNorm(epsilon=1e-5, dtype=self.dtype, axis_name=self.axis_name, name="stem_norm")
+        norm = BatchNorm(epsilon=1e-5, compute=self.compute, name="stem_norm")
         x = nn.silu(norm(x, train=train))
         features = []
         for number, stage in enumerate(stages, start=1):
@@ -173,8 +168,7 @@ class EfficientNet(nn.Module):
                     stage.stride if index == 0 else 1,
                     stage.expand_ratio,
                     DROP_RATE * index / blocks if self.dropout else 0.0,
-                    self.dtype,
-                    self.axis_name,
+                    self.compute,
                     name=f"stage{number}_block{index + 1}",
                 )(x, train=train)
             if number in OUTPUT_STAGES:

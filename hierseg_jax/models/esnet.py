@@ -10,6 +10,7 @@ from flax import linen as nn
 from hierseg_jax.models.layers import (
     BatchNorm,
     ChannelDropout,
+    Compute,
     Conv,
     ConvTranspose,
     DType,
@@ -24,14 +25,13 @@ class Down(nn.Module):
     """Halves the sides; a strided convolution's channels, then the max-pooled input's."""
 
     features: int
-    dtype: DType
-    axis_name: str | None
+    compute: Compute
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
         """[B, h, w, C] -> [B, h/2, w/2, features]."""
         new_channels = self.features - x_bhwc.shape[-1]
-        y = Conv(new_channels, (3, 3), stride=2, dtype=self.dtype, name="conv")(x_bhwc)
+        y = Conv(new_channels, (3, 3), stride=2, compute=self.compute, name="conv")(x_bhwc)
         y = jnp.concatenate([y, max_pool_2x2(x_bhwc)], axis=-1)
         return nn.relu(_norm(self, "norm")(y, train=train))
 
@@ -40,13 +40,12 @@ class Up(nn.Module):
     """Doubles the sides with a 3x3 transposed convolution."""
 
     features: int
-    dtype: DType
-    axis_name: str | None
+    compute: Compute
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
         """[B, h, w, C] -> [B, 2h, 2w, features]."""
-        y = ConvTranspose(self.features, 3, dtype=self.dtype, name="conv")(x_bhwc)
+        y = ConvTranspose(self.features, 3, compute=self.compute, name="conv")(x_bhwc)
         return nn.relu(_norm(self, "norm")(y, train=train))
 
 
@@ -55,14 +54,13 @@ class FCU(nn.Module):
 
     kernel_size: int
     drop_rate: float
-    dtype: DType
-    axis_name: str | None
+    compute: Compute
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
         """[B, h, w, C] -> [B, h, w, C]."""
         k = self.kernel_size
-        conv = functools.partial(Conv, x_bhwc.shape[-1], dtype=self.dtype)
+        conv = functools.partial(Conv, x_bhwc.shape[-1], compute=self.compute)
         y = nn.relu(conv((k, 1), name="conv1_vertical")(x_bhwc))
         y = conv((1, k), name="conv1_horizontal")(y)
         y = nn.relu(_norm(self, "norm1")(y, train=train))
@@ -81,13 +79,12 @@ class PFCU(nn.Module):
     """
 
     drop_rate: float
-    dtype: DType
-    axis_name: str | None
+    compute: Compute
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
         """[B, h, w, C] -> [B, h, w, C]."""
-        conv = functools.partial(Conv, x_bhwc.shape[-1], dtype=self.dtype)
+        conv = functools.partial(Conv, x_bhwc.shape[-1], compute=self.compute)
         y = nn.relu(conv((3, 1), name="conv1_vertical")(x_bhwc))
         y = conv((1, 3), name="conv1_horizontal")(y)
         y = nn.relu(_norm(self, "norm1")(y, train=train))
@@ -102,30 +99,28 @@ class PFCU(nn.Module):
 
 
 def _norm(block: nn.Module, name: str) -> BatchNorm:
-    return BatchNorm(epsilon=1e-3, dtype=block.dtype, axis_name=block.axis_name, name=name)
+    return BatchNorm(epsilon=1e-3, compute=block.compute, name=name)
 
 
 class Encoder(nn.Module):
     """Three Downs with residual units between and after them (table 1)."""
 
     dropout: bool
-    dtype: DType
-    axis_name: str | None
+    compute: Compute
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """[B, H, W, 3] -> [B, H/8, W/8, 128]."""
-        shared = {"dtype": self.dtype, "axis_name": self.axis_name}
         rate = 0.03 if self.dropout else 0.0
-        x = Down(16, **shared, name="down1")(x, train=train)
+        x = Down(16, self.compute, name="down1")(x, train=train)
         for i in (1, 2, 3):
-            x = FCU(3, rate, **shared, name=f"fcu1_{i}")(x, train=train)
-        x = Down(64, **shared, name="down2")(x, train=train)
+            x = FCU(3, rate, self.compute, name=f"fcu1_{i}")(x, train=train)
+        x = Down(64, self.compute, name="down2")(x, train=train)
         for i in (1, 2):
-            x = FCU(5, rate, **shared, name=f"fcu2_{i}")(x, train=train)
-        x = Down(128, **shared, name="down3")(x, train=train)
+            x = FCU(5, rate, self.compute, name=f"fcu2_{i}")(x, train=train)
+        x = Down(128, self.compute, name="down3")(x, train=train)
         for i in (1, 2, 3):
-            x = PFCU(0.3 if self.dropout else 0.0, **shared, name=f"pfcu{i}")(x, train=train)
+            x = PFCU(0.3 if self.dropout else 0.0, self.compute, name=f"pfcu{i}")(x, train=train)
         return x
 
 
@@ -133,20 +128,18 @@ class Decoder(nn.Module):
     """The encoder's mirror image, without dropout, up to the logits (table 1)."""
 
     num_classes: int
-    dtype: DType
-    axis_name: str | None
+    compute: Compute
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """[B, H/8, W/8, 128] -> logits [B, H, W, num_classes]."""
-        shared = {"dtype": self.dtype, "axis_name": self.axis_name}
-        x = Up(64, **shared, name="up1")(x, train=train)
+        x = Up(64, self.compute, name="up1")(x, train=train)
         for i in (1, 2):
-            x = FCU(5, 0.0, **shared, name=f"fcu1_{i}")(x, train=train)
-        x = Up(16, **shared, name="up2")(x, train=train)
+            x = FCU(5, 0.0, self.compute, name=f"fcu1_{i}")(x, train=train)
+        x = Up(16, self.compute, name="up2")(x, train=train)
         for i in (1, 2):
-            x = FCU(3, 0.0, **shared, name=f"fcu2_{i}")(x, train=train)
-        return ConvTranspose(self.num_classes, 2, dtype=self.dtype, name="output_conv")(x)
+            x = FCU(3, 0.0, self.compute, name=f"fcu2_{i}")(x, train=train)
+        return ConvTranspose(self.num_classes, 2, compute=self.compute, name="output_conv")(x)
 
 
 class ESNet(nn.Module):
@@ -155,8 +148,7 @@ class ESNet(nn.Module):
     Attributes:
       num_classes: channels of the output, background included.
       dropout: whether training drops channels of the encoder's residual branches.
-      dtype: of the computation; parameters stay float32.
-      axis_name: mapped axis over which batch statistics are shared, if any.
+      dtype, axis_name, conv_impl: see `Compute`.
     """
 
     stride: ClassVar[int] = 8
@@ -165,6 +157,7 @@ class ESNet(nn.Module):
     dropout: bool = True
     dtype: DType = jnp.float32
     axis_name: str | None = None
+    conv_impl: str = "auto"
 
     @nn.compact
     def __call__(
@@ -188,14 +181,14 @@ class ESNet(nn.Module):
             no multiples of 8.
         """
         require_image(image_bhwc, self.stride, "ESNet")
-        shared = {"dtype": self.dtype, "axis_name": self.axis_name}
-        x = Encoder(self.dropout, **shared, name="encoder")(
+        compute = Compute(self.dtype, self.axis_name, self.conv_impl)
+        x = Encoder(self.dropout, compute, name="encoder")(
             image_bhwc.astype(self.dtype), train=train
         )
         if encoder_only or self.is_initializing():
-            encoder_head = Conv(self.num_classes, (1, 1), dtype=self.dtype, name="encoder_head")
+            encoder_head = Conv(self.num_classes, (1, 1), compute=compute, name="encoder_head")
             logits_bhwc = encoder_head(x)
         if not encoder_only:
-            decoder = Decoder(self.num_classes, **shared, name="decoder")
+            decoder = Decoder(self.num_classes, compute, name="decoder")
             logits_bhwc = decoder(x, train=train)
         return logits_bhwc.astype(jnp.promote_types(self.dtype, jnp.float32))

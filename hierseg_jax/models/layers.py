@@ -2,18 +2,44 @@
 
 NHWC throughout. Kernels are stored so that one permutation, (2, 3, 1, 0), turns
 every PyTorch weight into ours: OIHW into HWIO, and a transposed convolution's
-IOHW into HWOI. Parameters and running statistics are float32; `dtype` is that of
-the computation.
+IOHW into HWOI. Parameters and running statistics are float32; `Compute.dtype` is
+that of the computation.
 """
 
+import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jax import lax
 
 DType = Any
+CONV_IMPLS = ("auto", "xla", "tuned")
+
+
+@dataclasses.dataclass(frozen=True)
+class Compute:
+    """How layers compute; parameters and, up to rounding, results do not depend on it.
+
+    Attributes:
+      dtype: of the arithmetic.
+      axis_name: mapped axis over which batch statistics are shared, if any.
+      conv_impl: `xla` leaves convolutions to XLA; `tuned` writes those that XLA is slow
+        at on CPUs (depthwise, transposed) in other terms; `auto` is `tuned` on a CPU.
+    """
+
+    dtype: DType = jnp.float32
+    axis_name: str | None = None
+    conv_impl: str = "auto"
+
+    @property
+    def tuned(self) -> bool:
+        """Whether convolutions are written in other terms here."""
+        if self.conv_impl == "auto":
+            return jax.default_backend() == "cpu"
+        return self.conv_impl == "tuned"
 
 
 def torch_kernel_init(key: jax.Array, shape: tuple[int, ...], dtype: DType) -> jax.Array:
@@ -51,26 +77,37 @@ class Conv(nn.Module):
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     use_bias: bool = True
-    dtype: DType = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array) -> jax.Array:
         """[B, h, w, C] -> [B, ceil(h / stride), ceil(w / stride), features] for odd kernels."""
         shape = (*self.kernel_size, x_bhwc.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", torch_kernel_init, shape, jnp.float32)
-        padding = [
-            (d * (k // 2),) * 2 for k, d in zip(self.kernel_size, self.dilation, strict=True)
-        ]
-        y_bhwc = lax.conv_general_dilated(
-            x_bhwc.astype(self.dtype),
-            kernel.astype(self.dtype),
-            (self.stride, self.stride),
-            padding,
-            rhs_dilation=self.dilation,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            feature_group_count=self.groups,
-        )
+        x_bhwc, kernel_hwio = x_bhwc.astype(self.compute.dtype), kernel.astype(self.compute.dtype)
+        depthwise = self.groups == self.features == x_bhwc.shape[-1] > 1
+        if depthwise and self.dilation == (1, 1) and self.compute.tuned:
+            y_bhwc = depthwise_as_products(x_bhwc, kernel_hwio[:, :, 0], self.stride)
+        elif self._is_slow_in_xla(x_bhwc.shape[-1]) and self.compute.tuned:
+            y_bhwc = conv_as_products(x_bhwc, kernel_hwio, self.dilation)
+        else:
+            y_bhwc = lax.conv_general_dilated(
+                x_bhwc,
+                kernel_hwio,
+                (self.stride, self.stride),
+                [(d * (k // 2),) * 2 for k, d in zip(self.kernel_size, self.dilation, strict=True)],
+                rhs_dilation=self.dilation,
+                dimension_numbers=("NHWC", "HWIO", "NHWC"),
+                feature_group_count=self.groups,
+            )
         return _add_bias(self, y_bhwc, shape) if self.use_bias else y_bhwc
+
+    def _is_slow_in_xla(self, channels: int) -> bool:
+        """Wide k x 1 and dilated 1-D kernels, on a CPU."""
+        one_dimensional = 1 in self.kernel_size and self.kernel_size != (1, 1)
+        vertical_or_dilated = self.kernel_size[0] > 1 or self.dilation != (1, 1)
+        plain = self.stride == 1 and self.groups == 1
+        return one_dimensional and vertical_or_dilated and plain and channels >= 32
 
 
 class ConvTranspose(nn.Module):
@@ -82,7 +119,7 @@ class ConvTranspose(nn.Module):
 
     features: int
     kernel_size: int
-    dtype: DType = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array) -> jax.Array:
@@ -91,16 +128,20 @@ class ConvTranspose(nn.Module):
             raise ValueError(f"The kernel size is 2 or 3; got {self.kernel_size}.")
         shape = (self.kernel_size, self.kernel_size, self.features, x_bhwc.shape[-1])
         kernel = self.param("kernel", torch_kernel_init, shape, jnp.float32)
-        # The gradient of a strided convolution: the input dilated by the stride and
-        # the kernel turned by 180 degrees.
-        y_bhwc = lax.conv_general_dilated(
-            x_bhwc.astype(self.dtype),
-            kernel[::-1, ::-1].astype(self.dtype),
-            (1, 1),
-            [(1, self.kernel_size - 1)] * 2,
-            lhs_dilation=(2, 2),
-            dimension_numbers=("NHWC", "HWOI", "NHWC"),
-        )
+        x_bhwc, kernel_hwoi = x_bhwc.astype(self.compute.dtype), kernel.astype(self.compute.dtype)
+        if self.compute.tuned:
+            y_bhwc = conv_transpose_as_product(x_bhwc, kernel_hwoi)
+        else:
+            # The gradient of a strided convolution: the input dilated by the stride and
+            # the kernel turned by 180 degrees.
+            y_bhwc = lax.conv_general_dilated(
+                x_bhwc,
+                kernel_hwoi[::-1, ::-1],
+                (1, 1),
+                [(1, self.kernel_size - 1)] * 2,
+                lhs_dilation=(2, 2),
+                dimension_numbers=("NHWC", "HWOI", "NHWC"),
+            )
         return _add_bias(self, y_bhwc, shape)
 
 
@@ -113,7 +154,88 @@ def _add_bias(
     def init(key: jax.Array) -> jax.Array:
         return jax.random.uniform(key, (layer.features,), jnp.float32, -bound, bound)
 
-    return y_bhwc + layer.param("bias", init).astype(layer.dtype)
+    return y_bhwc + layer.param("bias", init).astype(layer.compute.dtype)
+
+
+def conv_as_products(
+    x_bhwc: jax.Array, kernel_hwio: jax.Array, dilation: tuple[int, int]
+) -> jax.Array:
+    """Convolution, padded to keep its sides, as a sum of matrix products of shifted inputs.
+
+    XLA's own backward pass takes about twice as long on a CPU for 5 x 1 and for dilated
+    kernels at 64 and 128 channels.
+    """
+    height, width = x_bhwc.shape[1:3]
+    padding = [(d * (k // 2),) * 2 for k, d in zip(kernel_hwio.shape[:2], dilation, strict=True)]
+    padded = jnp.pad(x_bhwc, ((0, 0), *padding, (0, 0)))
+    total = None
+    for i, j in np.ndindex(kernel_hwio.shape[:2]):
+        top, left = i * dilation[0], j * dilation[1]
+        product = padded[:, top : top + height, left : left + width] @ kernel_hwio[i, j]
+        total = product if total is None else total + product
+    return total
+
+
+def depthwise_as_products(x_bhwc: jax.Array, kernel_hwc: jax.Array, stride: int) -> jax.Array:
+    """Depthwise convolution, padded by kernel // 2, as a sum of shifted products.
+
+    XLA's own takes up to 20 times as long on a CPU, forward and backward (and 1000
+    times in float64).
+    """
+    b, height, width, c = x_bhwc.shape
+    kernel_height, kernel_width, _ = kernel_hwc.shape
+    ph, pw = kernel_height // 2, kernel_width // 2
+    out_height, out_width = -(-height // stride), -(-width // stride)
+    padded = jnp.pad(x_bhwc, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
+
+    def shifted(i: int, j: int) -> jax.Array:
+        stop = (b, i + (out_height - 1) * stride + 1, j + (out_width - 1) * stride + 1, c)
+        return lax.slice(padded, (0, i, j, 0), stop, (1, stride, stride, 1))
+
+    return sum(
+        shifted(i, j) * kernel_hwc[i, j] for i in range(kernel_height) for j in range(kernel_width)
+    )
+
+
+def conv_transpose_as_product(x_bhwc: jax.Array, kernel_hwoi: jax.Array) -> jax.Array:
+    """Stride-2 transposed convolution as one matrix product and a depth-to-space.
+
+    Each input pixel gives a 2x2 block of the output. With a 2x2 kernel that is all of
+    it; a 3x3 one also reaches the first row and column of the next block, so the block
+    depends on the pixel and its three neighbours below and to the right. XLA's own
+    backward pass takes up to 14 times as long on a CPU.
+    """
+    b, h, w, _ = x_bhwc.shape
+    size, _, features, channels = kernel_hwoi.shape
+    if size == 2:
+        inputs = x_bhwc
+        matrix = kernel_hwoi.transpose(3, 0, 1, 2).reshape(channels, 4 * features)
+    else:
+        padded = jnp.pad(x_bhwc, ((0, 0), (0, 1), (0, 1), (0, 0)))
+        neighbours = [padded[:, i : i + h, j : j + w] for i in (0, 1) for j in (0, 1)]
+        inputs = jnp.concatenate(neighbours, axis=-1)
+        # taps[i, a]: the kernel's row that leads from the pixel i below to row a of the
+        # block, where there is one; columns alike.
+        taps = {(0, 0): 1, (0, 1): 2, (1, 1): 0}
+        nothing = jnp.zeros((channels, features), kernel_hwoi.dtype)
+        matrix = jnp.concatenate(
+            [
+                jnp.concatenate(
+                    [
+                        kernel_hwoi[taps[i, a], taps[j, c]].T
+                        if (i, a) in taps and (j, c) in taps
+                        else nothing
+                        for a in (0, 1)
+                        for c in (0, 1)
+                    ],
+                    axis=1,
+                )
+                for i in (0, 1)
+                for j in (0, 1)
+            ]
+        )
+    blocks = (inputs @ matrix).reshape(b, h, w, 2, 2, features)
+    return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(b, 2 * h, 2 * w, features)
 
 
 class BatchNorm(nn.Module):
@@ -121,12 +243,11 @@ class BatchNorm(nn.Module):
 
     PyTorch normalises by the biased variance and averages the *unbiased* one over
     time; Flax's own layer averages the biased one. Statistics are computed in
-    float32 (float64 for float64 inputs) whatever `dtype` is.
+    float32 (float64 for float64 inputs) whatever the dtype.
 
     Attributes:
       epsilon: added to the variance.
       momentum: weight of the past in the running statistics (1 - PyTorch's).
-      axis_name: mapped axis over which the statistics are shared, if any.
 
     Raises:
       ValueError: in training, where a channel has a single value.
@@ -134,8 +255,7 @@ class BatchNorm(nn.Module):
 
     epsilon: float
     momentum: float = 0.9
-    axis_name: str | None = None
-    dtype: DType = jnp.float32
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
@@ -146,15 +266,16 @@ class BatchNorm(nn.Module):
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
 
+        axis_name = self.compute.axis_name
         x = x_bhwc.astype(jnp.promote_types(x_bhwc.dtype, jnp.float32))
         if not train or self.is_initializing():
             mean, var = running_mean.value, running_var.value
         else:
             count = x.size // x.shape[-1]
             mean = x.mean((0, 1, 2))
-            if self.axis_name is not None:
-                count *= lax.psum(1, self.axis_name)
-                mean = lax.pmean(mean, self.axis_name)
+            if axis_name is not None:
+                count *= lax.psum(1, axis_name)
+                mean = lax.pmean(mean, axis_name)
             if count < 2:
                 raise ValueError(
                     f"Batch norm {'/'.join(self.path)} sees a single value per channel in "
@@ -162,15 +283,15 @@ class BatchNorm(nn.Module):
                 )
             # Two passes: E[x^2] - E[x]^2 loses half the digits in float32.
             var = jnp.square(x - mean).mean((0, 1, 2))
-            if self.axis_name is not None:
-                var = lax.pmean(var, self.axis_name)
+            if axis_name is not None:
+                var = lax.pmean(var, axis_name)
             past = self.momentum
             running_mean.value = past * running_mean.value + (1 - past) * mean
             unbiased = var * (count / (count - 1))
             running_var.value = past * running_var.value + (1 - past) * unbiased
 
         y = (x - mean) * (lax.rsqrt(var + self.epsilon) * scale) + bias
-        return y.astype(self.dtype)
+        return y.astype(self.compute.dtype)
 
 
 class ChannelDropout(nn.Module):
