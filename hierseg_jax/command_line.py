@@ -1,0 +1,42 @@
+"""What every script in launch/ does around its one call: flags in, sentences out."""
+
+import logging
+import sys
+from collections.abc import Callable
+
+from absl import app, flags
+
+
+def run(main: Callable[[], None]) -> None:
+    """Parses absl flags and calls `main`; a mistake of the user's ends in one sentence.
+
+    ValueError, OSError (FileNotFoundError and the like) and absl's own errors are
+    printed as `error: ...` with exit status 1; anything else is a defect of ours and
+    keeps its traceback.
+    """
+
+    def guarded(argv: list[str]) -> None:
+        # absl has turned logging on, and JAX and orbax would tell of all they try.
+        for name in ("jax", "absl"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        if len(argv) > 1:
+            sys.exit(f"error: unexpected argument {argv[1]!r}; flags start with --.")
+        try:
+            main()
+        except (ValueError, OSError) as error:
+            sys.exit(f"error: {error}")
+
+    app.run(guarded, flags_parser=_parse_flags)
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    try:
+        return flags.FLAGS(argv)
+    except (KeyError, AttributeError) as error:
+        # An override of a key that the config lacks; the message names the nearest one.
+        while isinstance(error.args[0], Exception):
+            error = error.args[0]
+        found, _, hint = str(error.args[0]).partition("\n")
+        sys.exit(f"error: the config has no key {found}. {hint}".rstrip())
+    except (flags.Error, OSError) as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")

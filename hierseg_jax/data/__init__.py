@@ -1,0 +1,1 @@
+"""Data sets: their description, their sources, and the way to batches."""

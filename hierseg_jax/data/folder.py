@@ -1,0 +1,101 @@
+"""Random access to a folder of images and the folder of their masks."""
+
+import operator
+import pathlib
+
+import numpy as np
+
+from hierseg_jax.data.decode import read_example
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+MASK_SUFFIXES = (".npy", ".png")
+
+
+class FolderSource:
+    """Examples of `<split>/images`, paired by stem with those of `<split>/masks`.
+
+    Files are ordered by stem; hidden ones and those of other types are passed over.
+    Nothing is kept but names, so that it is cheap to send to worker processes.
+    """
+
+    def __init__(self, image_dir: str | pathlib.Path, num_classes: int) -> None:
+        """Lists and pairs the files.
+
+        Args:
+          image_dir: folder of .jpg, .jpeg or .png images; their masks, .npy or .png,
+            lie in the folder `masks` next to it.
+          num_classes: background included; a label is below it, or 255.
+
+        Raises:
+          FileNotFoundError: one of the two folders is missing.
+          ValueError: no images, an image without mask, a mask without image, or two
+            files of one stem.
+        """
+        self.image_dir = pathlib.Path(image_dir)
+        self.mask_dir = self.image_dir.parent / "masks"
+        self.num_classes = num_classes
+        images = _files_by_stem(self.image_dir, IMAGE_SUFFIXES, "image")
+        if not images:
+            raise ValueError(f"{self.image_dir} holds no images ({', '.join(IMAGE_SUFFIXES)}).")
+        masks = _files_by_stem(self.mask_dir, MASK_SUFFIXES, "mask")
+        _refuse(
+            [images[stem] for stem in images if stem not in masks],
+            self.image_dir,
+            "image",
+            f"without a mask of the same stem in {self.mask_dir}",
+        )
+        _refuse(
+            [masks[stem] for stem in masks if stem not in images],
+            self.mask_dir,
+            "mask",
+            f"without an image of the same stem in {self.image_dir}",
+        )
+        self._stems = tuple(images)
+        self._files = tuple((images[stem], masks[stem]) for stem in images)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Stems, in the order of the examples."""
+        return self._stems
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __repr__(self) -> str:
+        return f"FolderSource({str(self.image_dir)!r}, num_classes={self.num_classes})"
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        """{"image": uint8 RGB [H, W, 3], "label": uint8 [H, W]} at full resolution.
+
+        Raises:
+          ValueError: a file that cannot be used; one sentence that starts with it.
+          FileNotFoundError: a file that has gone since the folder was listed.
+        """
+        image_name, mask_name = self._files[operator.index(index)]
+        return read_example(
+            self.image_dir / image_name, self.mask_dir / mask_name, self.num_classes
+        )
+
+
+def _files_by_stem(folder: pathlib.Path, suffixes: tuple[str, ...], kind: str) -> dict[str, str]:
+    """Stem -> file name, sorted by stem."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {folder}, where the {kind}s should lie.")
+    by_stem: dict[str, list[str]] = {}
+    for entry in sorted(folder.iterdir()):
+        if entry.suffix.lower() in suffixes and not entry.name.startswith("."):
+            by_stem.setdefault(entry.stem, []).append(entry.name)
+    _refuse(
+        [" and ".join(names) for names in by_stem.values() if len(names) > 1],
+        folder,
+        "stem",
+        "shared by several files, of which one must stay",
+    )
+    return {stem: by_stem[stem][0] for stem in sorted(by_stem)}
+
+
+def _refuse(names: list[str], folder: pathlib.Path, kind: str, fault: str) -> None:
+    if names:
+        count = f"{len(names)} {kind}{'s' if len(names) > 1 else ''}"
+        listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        raise ValueError(f"{folder}: {count} {fault}: {listed}.")

@@ -1,0 +1,72 @@
+"""What a data set holds: sizes of its images, and shares of its classes at every level."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy
+
+
+def count_labels(label_hw: np.ndarray) -> np.ndarray:
+    """Pixels of every label of a uint8 mask: uint32 [256]."""
+    return np.bincount(label_hw.ravel(), minlength=256).astype(np.uint32)
+
+
+def summarize_split(
+    sizes: Sequence[tuple[int, int]], counts: Sequence[np.ndarray], hierarchy: Hierarchy
+) -> dict[str, Any]:
+    """Statistics of one split, ready for JSON.
+
+    Args:
+      sizes: (height, width) of every image; at least one.
+      counts: of every image, from `count_labels`.
+      hierarchy: the tree of the labels.
+
+    Returns:
+      `images`, the number; `height` and `width`, [least, largest]; `ignored_pixels`, the
+      share of 255 among all pixels; `levels`: level -> class -> {`pixels`: share of the
+      pixels that are not ignored, `images`: share of the images with the class}.
+    """
+    counts_nc = np.stack(counts).astype(np.int64)
+    leaf_nc = counts_nc[:, : hierarchy.num_classes]
+    total = max(int(leaf_nc.sum()), 1)
+    levels = {}
+    for level in hierarchy.levels:
+        level_nk = np.zeros((len(counts), level.num_classes), np.int64)
+        np.add.at(level_nk.T, level.leaf_to_class, leaf_nc.T)
+        levels[level.name] = {
+            name: {"pixels": int(pixels) / total, "images": int(images) / len(counts)}
+            for name, pixels, images in zip(
+                level.class_names, level_nk.sum(0), (level_nk > 0).sum(0), strict=True
+            )
+        }
+    heights, widths = zip(*sizes, strict=True)
+    return {
+        "images": len(sizes),
+        "height": [min(heights), max(heights)],
+        "width": [min(widths), max(widths)],
+        "ignored_pixels": int(counts_nc[:, IGNORE_LABEL].sum()) / int(counts_nc.sum()),
+        "levels": levels,
+    }
+
+
+def format_statistics(splits: Mapping[str, Mapping[str, Any]]) -> str:
+    """A line for each split, and a table of all classes with two columns a split."""
+    lines = [
+        f"{split}: {s['images']:,} images, heights {s['height'][0]} to {s['height'][1]}, widths "
+        f"{s['width'][0]} to {s['width'][1]}, {s['ignored_pixels']:.1%} of the pixels ignored"
+        for split, s in splits.items()
+    ]
+    first = next(iter(splits.values()))
+    rows = [(level, name) for level, classes in first["levels"].items() for name in classes]
+    wide = [max(map(len, column)) for column in zip(("level", "class"), *rows, strict=True)]
+    lines += ["", f"{'level':{wide[0]}}  {'class':{wide[1]}}"]
+    lines[-1] += "".join(f"{split + ': pixels':>16}{'images':>8}" for split in splits)
+    for level, name in rows:
+        shares = [s["levels"][level][name] for s in splits.values()]
+        lines.append(
+            f"{level:{wide[0]}}  {name:{wide[1]}}"
+            + "".join(f"{share['pixels']:>16.2%}{share['images']:>8.1%}" for share in shares)
+        )
+    return "\n".join(lines)

@@ -1,0 +1,46 @@
+"""Builds the record files of PASCAL-Person-Part from the raw download.
+
+python -m hierseg_jax.data.pascal_person_part --manual_dir=raw --data_dir=records
+"""
+
+import sys
+
+import tensorflow_datasets as tfds
+from absl import app, flags, logging
+
+from hierseg_jax.data.pascal_person_part.pascal_person_part_dataset_builder import Builder
+
+_MANUAL_DIR = flags.DEFINE_string(
+    "manual_dir",
+    None,
+    "Folder with JPEGImages/, gt_masks/, train_id.txt and val_id.txt, or with a folder "
+    "pascal_person_part that holds them.",
+    required=True,
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Where to write; by default $TFDS_DATA_DIR or ~/tensorflow_datasets."
+)
+
+
+def main(argv: list[str]) -> None:
+    """Builds, and prints what there is then."""
+    if len(argv) > 1:
+        sys.exit(f"error: unexpected argument {argv[1]!r}; flags start with --.")
+    # absl turns logging on, and TFDS would report every step beside its progress bars.
+    logging.set_verbosity(logging.ERROR)
+    try:
+        builder = Builder(data_dir=_DATA_DIR.value)
+        if builder.is_prepared():
+            print(f"Already built, left as it is; delete {builder.data_path} to build it anew.")
+        else:
+            builder.download_and_prepare(
+                download_config=tfds.download.DownloadConfig(manual_dir=_MANUAL_DIR.value)
+            )
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    counts = ", ".join(f"{s.num_examples} {name}" for name, s in builder.info.splits.items())
+    print(f"{builder.data_path}: {counts}")
+
+
+if __name__ == "__main__":
+    app.run(main)

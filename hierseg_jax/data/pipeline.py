@@ -1,0 +1,164 @@
+"""grain: source -> resize -> augment -> batch.
+
+A batch is {"image": uint8 RGB [B, S, S, 3], "label": uint8 [B, S, S], "valid": bool [B]}.
+Which examples a step sees, and how they are augmented, is a function of the seed and
+the step alone, not of workers or processes.
+"""
+
+import ctypes
+import multiprocessing
+import signal
+import sys
+from collections.abc import Iterator
+
+import cv2
+import grain
+import numpy as np
+from absl import flags
+
+from hierseg_jax.data.augment import augment as augment_example
+from hierseg_jax.data.sources import Source
+from hierseg_jax.hierarchy import IGNORE_LABEL
+
+Example = dict[str, np.ndarray]
+Batch = dict[str, np.ndarray]
+
+
+def train_batches(
+    source: Source,
+    *,
+    image_size: int,
+    batch_size: int,
+    seed: int,
+    augment: bool,
+    start_step: int = 0,
+    worker_count: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Iterator[Batch]:
+    """Endless training batches, shuffled anew every epoch; the remainder is dropped.
+
+    Args:
+      source: of at least `batch_size` examples.
+      image_size: side to which images (bilinear) and labels (nearest) are stretched.
+      batch_size: over all processes; a multiple of their number.
+      seed: of shuffling and augmentation.
+      augment: whether to augment as the reference does.
+      start_step: number of batches to pass over, for resuming.
+      worker_count: processes that prepare batches; with 0 threads do.
+      process_index, process_count: this host and the number of hosts.
+
+    Returns:
+      This process's share of each batch, `batch_size / process_count` examples. Close
+      it (`.close()`) to end the workers.
+
+    Raises:
+      ValueError: if the split has fewer examples than a batch.
+    """
+    steps = steps_per_epoch(len(source), batch_size)
+    dataset = grain.MapDataset.source(source).seed(seed).shuffle()[: steps * batch_size]
+    dataset = dataset.repeat().map(_Resize(image_size))
+    # Before the slice by process: the random numbers must not depend on it.
+    dataset = dataset.random_map(_augment) if augment else dataset
+    dataset = dataset[process_index::process_count]
+    dataset = dataset.batch(batch_size // process_count, drop_remainder=True)
+    return _iterate(dataset[start_step:], worker_count)
+
+
+def eval_batches(
+    source: Source,
+    *,
+    image_size: int,
+    batch_size: int,
+    worker_count: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Iterator[Batch]:
+    """Every example once, in order; the last batch is filled up with `valid` False.
+
+    Arguments as in `train_batches`.
+    """
+    if len(source) == 0:
+        raise ValueError("The split is empty; there is nothing to evaluate.")
+    dataset = grain.MapDataset.source(_Padded(source, batch_size)).map(_Resize(image_size))
+    dataset = dataset[process_index::process_count]
+    dataset = dataset.batch(batch_size // process_count, drop_remainder=True)
+    return _iterate(dataset, worker_count)
+
+
+def steps_per_epoch(examples: int, batch_size: int) -> int:
+    """Whole batches in a split.
+
+    Raises:
+      ValueError: if there is none.
+    """
+    if examples < batch_size:
+        raise ValueError(
+            f"The training split has {examples} examples, fewer than a batch of {batch_size}; "
+            "choose a smaller batch_size."
+        )
+    return examples // batch_size
+
+
+class _Padded:
+    """A source filled up to whole batches with ignored, invalid examples."""
+
+    def __init__(self, source: Source, batch_size: int) -> None:
+        self._source = source
+        self._length = -(-len(source) // batch_size) * batch_size
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> Example:
+        if index < len(self._source):
+            return self._source[index]
+        nothing = {"image": np.zeros((1, 1, 3), np.uint8)}
+        nothing["label"] = np.full((1, 1), IGNORE_LABEL, np.uint8)
+        return nothing | {"valid": np.bool_(False)}
+
+
+class _Resize:
+    def __init__(self, size: int) -> None:
+        self._size = (size, size)
+
+    def __call__(self, example: Example) -> Example:
+        image, label = example["image"], example["label"]
+        if label.shape != self._size:
+            image = cv2.resize(image, self._size, interpolation=cv2.INTER_LINEAR)
+            label = cv2.resize(label, self._size, interpolation=cv2.INTER_NEAREST)
+        valid = example.get("valid", np.bool_(True))
+        return {"image": image, "label": label, "valid": valid}
+
+
+def _augment(example: Example, rng: np.random.Generator) -> Example:
+    image, label = augment_example(rng, example["image"], example["label"])
+    return {"image": image, "label": label, "valid": example["valid"]}
+
+
+def _iterate(dataset: grain.MapDataset, worker_count: int) -> Iterator[Batch]:
+    # Few threads and a short queue: grain's defaults would hold 500 batches in memory.
+    options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
+    iterable = dataset.to_iter_dataset(options)
+    if worker_count:
+        # grain's workers read absl's flags; outside of `app.run` nobody has parsed them.
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()
+        iterable = iterable.mp_prefetch(
+            grain.MultiprocessingOptions(worker_count, per_worker_buffer_size=2),
+            worker_init_fn=_start_worker,
+        )
+    return iter(iterable)
+
+
+def _start_worker(index: int, count: int) -> None:
+    """One core for each worker, which ends with its parent even if that is killed."""
+    del index, count
+    cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        sys.exit(1)

@@ -1,0 +1,65 @@
+"""From the name of a data set to its class tree and its splits."""
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from hierseg_jax.data.figures import FiguresSource
+from hierseg_jax.data.folder import FolderSource
+from hierseg_jax.data.spec import load_spec
+from hierseg_jax.data.tfds_source import TfdsSource
+from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
+
+FIGURES = "figures"
+TFDS_PREFIX = "tfds:"
+
+
+class Source(Protocol):
+    """Random access to examples."""
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        ...
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        """`image`: uint8 RGB [H, W, 3], `label`: uint8 [H, W], in their own size."""
+        ...
+
+
+def load_hierarchy(spec: str) -> Hierarchy:
+    """The class tree of a data set.
+
+    Args:
+      spec: the path of a data.yaml, `figures`, or `tfds:NAME`.
+
+    Raises:
+      ValueError, FileNotFoundError: one sentence.
+    """
+    if not spec:
+        raise ValueError(
+            "No data set is given: set data.spec to the path of a data.yaml, to 'figures' or to "
+            "'tfds:pascal_person_part'."
+        )
+    if spec == FIGURES or spec.startswith(TFDS_PREFIX):
+        return PASCAL_PERSON_PART
+    return load_spec(spec).hierarchy
+
+
+def open_split(spec: str, split: str, image_size: int, figures: dict[str, Any]) -> Source:
+    """A split of a data set.
+
+    Args:
+      spec: as in `load_hierarchy`.
+      split: `train`, `val` or `test`.
+      image_size: side at which `figures` are drawn.
+      figures: `count` of pictures by split and `seed`, read for `figures` alone.
+
+    Raises:
+      ValueError, FileNotFoundError: one sentence.
+    """
+    if spec == FIGURES:
+        return FiguresSource(split, image_size, figures["count"][split], figures["seed"])
+    if spec.startswith(TFDS_PREFIX):
+        return TfdsSource(spec.removeprefix(TFDS_PREFIX), split)
+    data = load_spec(spec)
+    return FolderSource(data.image_dir(split), data.hierarchy.num_classes)
