@@ -1,0 +1,46 @@
+"""Every key of a training run, with its unit. The other files change a few.
+
+python launch/train.py --config=configs/default.py --config.data.spec=data.yaml --workdir=runs/a
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """The reference's defaults, with its defects mended."""
+    config = ml_collections.ConfigDict()
+
+    config.data = ml_collections.ConfigDict()
+    # What to train on: the path of a data.yaml, `figures` (drawn on the fly), or
+    # `tfds:pascal_person_part`.
+    config.data.spec = ""
+    # Side in pixels to which images are stretched; a multiple of the model's stride.
+    config.data.image_size = 320
+    # Processes that read and augment; 0 reads in threads of this process.
+    config.data.worker_count = 0
+    # Pictures in the splits of `figures`; other data sets have their own numbers.
+    config.data.figures_train = 600
+    config.data.figures_val = 120
+    config.data.figures_test = 120
+
+    config.model = ml_collections.ConfigDict()
+    config.model.name = "effunet"  # or esnet
+    config.model.backbone = "b0"  # b0 to b7; of effunet, not read for esnet
+    config.model.dtype = "float32"  # of the arithmetic: or bfloat16
+    config.model.dropout = True  # channels dropped in residual branches
+
+    config.loss = "crossentropy"  # or dice, iou, focal, tversky
+    config.augment = True  # the reference's augmentation, in training alone
+    config.batch_size = 32  # images a step, over all devices
+    config.epochs = 30  # at most
+    config.learning_rate = 1e-3  # of Adam, in the first epoch
+    config.decay = 0.9  # factor on the learning rate after every epoch
+    config.patience = 5  # epochs without a lower validation loss before stopping; 0: never
+    config.seed = 0  # of weights, dropout, shuffling and augmentation
+
+    config.save_period = 0  # epochs between checkpoints kept for good; 0: none
+    config.keep_best = 1  # checkpoints of lowest validation loss kept
+    config.keep_last = 1  # most recent checkpoints kept
+    config.samples = 6  # validation pictures in samples.png
+    config.tensorboard = True  # scalars and sample pictures for TensorBoard
+    return config

@@ -1,0 +1,1 @@
+"""Training: the state, the steps, how they are compiled, and the loop around them."""

@@ -1,0 +1,316 @@
+"""The training loop: from a config and a folder to a trained, evaluated, resumable run."""
+
+import dataclasses
+import math
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+import hierseg_jax
+from hierseg_jax.checkpoint import CheckpointWriter
+from hierseg_jax.data.pipeline import Batch, eval_batches, steps_per_epoch, train_batches
+from hierseg_jax.data.sources import Source, load_hierarchy
+from hierseg_jax.evaluate import (
+    Evaluation,
+    build_model,
+    evaluate_batches,
+    open_config_split,
+)
+from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.losses import get_loss
+from hierseg_jax.train.config import check_config
+from hierseg_jax.train.parallel import Parallel, local_parallel
+from hierseg_jax.train.progress import Progress
+from hierseg_jax.train.record import Recorder
+from hierseg_jax.train.state import (
+    TrainState,
+    create_optimizer,
+    create_state,
+    learning_rate_schedule,
+)
+from hierseg_jax.train.step import make_eval_step, make_train_step
+from hierseg_jax.train.stop import StopSignals
+from hierseg_jax.train.workdir import claim_workdir, restore
+
+# Losses are read this many steps late, so that the device always has work queued.
+READ_DELAY = 2
+
+
+class DivergedError(ValueError):
+    """The loss is not a finite number."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """All that stays the same while a run trains."""
+
+    config: ConfigDict
+    workdir: Path
+    hierarchy: Hierarchy
+    train_source: Source
+    val_source: Source
+    steps_per_epoch: int
+    parallel: Parallel
+    train_step: Callable[..., Any]
+    eval_step: Callable[..., Any]
+    initial_state: Callable[[], TrainState]
+
+
+def train(config: ConfigDict, workdir: str) -> Progress:
+    """Trains a network, or continues where the last checkpoint in `workdir` ended.
+
+    Leaves there: `checkpoints/`, `run.json`, `history.json`, `metrics.csv`, `loss.png`,
+    `metrics.png`, `samples.png`, `tensorboard/`.
+
+    Args:
+      config: with the keys of configs/default.py.
+      workdir: a folder of its own; made where it does not exist.
+
+    Returns:
+      The run's history.
+
+    Raises:
+      ValueError, OSError: one sentence for a mistake in the config, the data or the
+        folder; `DivergedError` for a loss that is not finite.
+      SystemExit: after SIGTERM or SIGINT, once the state is saved.
+    """
+    run = set_up(config, Path(workdir))
+    print(describe(run))
+    writer = CheckpointWriter(
+        run.workdir,
+        keep_last=config.keep_last,
+        keep_best=config.keep_best,
+        keep_every=config.save_period * run.steps_per_epoch or None,
+    )
+    with StopSignals() as stop, writer:
+        state, progress = restore(
+            run.workdir, config, run.hierarchy, run.initial_state, cpu_threads()
+        )
+        if progress.step:
+            print(f"Continuing after step {progress.step} (epoch {progress.epoch} finished).")
+        recorder = Recorder(run.workdir, config.to_dict(), run.hierarchy, progress.step)
+        state = run.parallel.put_state(state)
+        batches = open_batches(run, progress.step)
+        try:
+            while not progress.finished(config.epochs, config.patience):
+                started, first = time.perf_counter(), progress.step
+                state, progress = train_epoch(run, state, progress, batches, stop)
+                seconds = time.perf_counter() - started
+                if progress.epoch_losses and len(progress.epoch_losses) < run.steps_per_epoch:
+                    save(run, writer, state, progress)
+                    writer.wait()
+                    stop.end(f"saved step {progress.step} in {run.workdir}")
+                evaluation = validate(run, state)
+                rate = learning_rate_schedule(
+                    config.learning_rate, config.decay, run.steps_per_epoch
+                )(progress.step - 1)
+                images = (progress.step - first) * config.batch_size
+                progress = progress.with_epoch(evaluation, float(rate), seconds, images)
+                report_epoch(progress, config.epochs)
+                save(run, writer, state, progress)
+                recorder.write_epoch(progress, evaluation)
+                if stop.requested and not progress.finished(config.epochs, config.patience):
+                    writer.wait()
+                    stop.end(f"saved epoch {progress.epoch} in {run.workdir}")
+        finally:
+            batches.close()
+            recorder.close()
+    report_end(run, progress)
+    return progress
+
+
+def set_up(config: ConfigDict, workdir: Path) -> Run:
+    """Checks everything that can be wrong before any work is done."""
+    check_config(config)
+    hierarchy = load_hierarchy(config.data.spec)
+    plain = config.to_dict()
+    parallel = local_parallel()
+    parallel.check_batch_size(config.batch_size)
+    model = build_model(plain, hierarchy.num_classes, parallel)
+    loss = get_loss(config.loss)
+    train_source = open_config_split(plain, "train")
+    val_source = open_config_split(plain, "val")
+    steps = steps_per_epoch(len(train_source), config.batch_size)
+    optimizer = create_optimizer(config.learning_rate, config.decay, steps)
+    side = config.data.image_size
+    jax.eval_shape(
+        lambda key, image: model.init(key, image),
+        jax.random.key(0),
+        jax.ShapeDtypeStruct((1, side, side, 3), "float32"),
+    )
+    claim_workdir(workdir, config, hierarchy)
+    return Run(
+        config=config,
+        workdir=workdir,
+        hierarchy=hierarchy,
+        train_source=train_source,
+        val_source=val_source,
+        steps_per_epoch=steps,
+        parallel=parallel,
+        train_step=parallel.compile_train_step(make_train_step(model, loss, optimizer)),
+        eval_step=parallel.compile_eval_step(make_eval_step(model, loss)),
+        initial_state=lambda: create_state(model, optimizer, config.seed),
+    )
+
+
+def open_batches(run: Run, start_step: int) -> Iterator[Batch]:
+    """The training batches from a step on."""
+    return train_batches(
+        run.train_source,
+        image_size=run.config.data.image_size,
+        batch_size=run.config.batch_size,
+        seed=run.config.seed,
+        augment=run.config.augment,
+        start_step=start_step,
+        worker_count=run.config.data.worker_count,
+    )
+
+
+def train_epoch(
+    run: Run, state: Any, progress: Progress, batches: Iterator[Batch], stop: StopSignals
+) -> tuple[Any, Progress]:
+    """Does the rest of an epoch, or as much of it as a stop signal allows."""
+    done = len(progress.epoch_losses)
+    losses: list[float] = []
+    pending: list[jax.Array] = []
+    bar = tqdm(
+        total=run.steps_per_epoch,
+        initial=done,
+        desc=f"epoch {progress.epoch + 1}/{run.config.epochs}",
+        unit="img",
+        unit_scale=run.config.batch_size,
+        leave=False,
+        disable=None,
+    )
+    with bar:
+        for _ in range(run.steps_per_epoch - done):
+            batch = run.parallel.put_batch(next(batches))
+            state, metrics = run.train_step(state, batch)
+            pending.append(metrics["loss"])
+            if len(pending) > READ_DELAY:
+                losses.append(read_loss(run, pending.pop(0), progress, len(losses)))
+                bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
+            bar.update()
+            if stop.requested:
+                break
+        for loss in pending:
+            losses.append(read_loss(run, loss, progress, len(losses)))
+    return state, progress.with_steps(losses)
+
+
+def read_loss(run: Run, loss: jax.Array, progress: Progress, index: int) -> float:
+    """Brings a loss to the host.
+
+    Raises:
+      DivergedError: if it is not finite, naming the step and the last checkpoint.
+    """
+    value = float(loss)
+    if not math.isfinite(value):
+        saved = (
+            f"the checkpoint of epoch {progress.epoch} is kept"
+            if progress.epoch
+            else ("no epoch had been finished")
+        )
+        raise DivergedError(
+            f"The loss is {value} at step {progress.step + index + 1}, in epoch "
+            f"{progress.epoch + 1}; {saved} in {run.workdir}. Try a smaller learning_rate in "
+            "another --workdir."
+        )
+    return value
+
+
+def validate(run: Run, state: Any) -> Evaluation:
+    """Evaluates the current weights on the validation split."""
+    batches = eval_batches(
+        run.val_source,
+        image_size=run.config.data.image_size,
+        batch_size=run.config.batch_size,
+        worker_count=run.config.data.worker_count,
+    )
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    return evaluate_batches(
+        run.eval_step,
+        variables,
+        batches,
+        run.hierarchy,
+        run.config.batch_size,
+        run.parallel,
+        run.config.samples,
+    )
+
+
+def save(run: Run, writer: CheckpointWriter, state: Any, progress: Progress) -> None:
+    """Hands a copy of the state to the writer."""
+    whole = run.parallel.fetch_state(state)
+    in_epoch = bool(progress.epoch_losses)
+    meta = {
+        "config": run.config.to_dict(),
+        "hierarchy": run.hierarchy.to_json(),
+        "step": progress.step,
+        "epoch": None if in_epoch else progress.epoch,
+        "val_loss": None if in_epoch else progress.rows[-1]["val_loss"],
+        "progress": progress.to_json(),
+        "cpu_threads": cpu_threads(),
+        "versions": {"hierseg_jax": hierseg_jax.__version__, "jax": jax.__version__},
+        "platform": f"{run.parallel.devices[0].platform} {platform.machine()}",
+    }
+    variables = {"params": whole.params, "batch_stats": whole.batch_stats}
+    training = {"step": whole.step, "opt_state": whole.opt_state, "key": whole.key}
+    writer.save(progress.step, variables, training, meta, meta["val_loss"])
+
+
+def cpu_threads() -> int:
+    """Threads that XLA computes with; another number gives other last bits."""
+    if os.environ.get("NPROC", "").isdigit():
+        return int(os.environ["NPROC"])
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def describe(run: Run) -> str:
+    """What is about to happen, in a few lines."""
+    config = run.config
+    backbone = f"-{config.model.backbone}" if config.model.name == "effunet" else ""
+    return (
+        f"{config.model.name}{backbone} on {config.data.spec}: {len(run.train_source)} training "
+        f"and {len(run.val_source)} validation images at {config.data.image_size} pixels, "
+        f"{run.hierarchy.num_classes} classes in {run.hierarchy.num_levels} levels\n"
+        f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {config.batch_size} images "
+        f"an epoch; writing to {run.workdir}"
+    )
+
+
+def report_epoch(progress: Progress, epochs: int) -> None:
+    """One line."""
+    row = progress.rows[-1]
+    mious = " / ".join(
+        "-" if level["miou"] is None else f"{level['miou']:.4f}" for level in row["levels"].values()
+    )
+    print(
+        f"epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.4f}, validation loss "
+        f"{row['val_loss']:.4f}, mIoU {mious} ({' / '.join(row['levels'])}), "
+        f"{row['images_per_second']:.1f} images/s{'' if progress.stale_epochs else ' *'}",
+        flush=True,
+    )
+
+
+def report_end(run: Run, progress: Progress) -> None:
+    """The best epoch, and the command that comes next."""
+    best = min(progress.rows, key=lambda row: row["val_loss"])
+    stopped = (
+        ""
+        if progress.epoch >= run.config.epochs
+        else (f" (stopped early: {progress.stale_epochs} epochs without a lower validation loss)")
+    )
+    print(
+        f"Done after {progress.epoch} epochs{stopped}; best is epoch {best['epoch']} with a "
+        f"validation loss of {best['val_loss']:.4f}.\nNext: python launch/evaluate.py "
+        f"--checkpoint={run.workdir}"
+    )

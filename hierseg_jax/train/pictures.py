@@ -1,0 +1,125 @@
+"""Pictures of a run: curves and sample segmentations."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from hierseg_jax.colors import class_colors
+from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy, Level
+
+IGNORED_COLOR = (255, 255, 255)
+PHOTO_SHARE = 0.3
+
+
+def draw_loss(rows: Sequence[dict[str, Any]], file: Path) -> None:
+    """Training and validation loss over epochs."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    epochs = [row["epoch"] for row in rows]
+    for key, label in (("train_loss", "training"), ("val_loss", "validation")):
+        axes.plot(epochs, [row[key] for row in rows], marker=".", label=label)
+    _finish(axes, "loss")
+    _save(figure, file)
+
+
+def draw_metrics(rows: Sequence[dict[str, Any]], file: Path) -> None:
+    """mIoU of every level over epochs: the data set's (lines), the reference's (dashes)."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    epochs = [row["epoch"] for row in rows]
+    for i, level in enumerate(rows[-1]["levels"]):
+        for key, style in (("miou", "-"), ("reference_miou", "--")):
+            values = [row["levels"][level][key] for row in rows]
+            values = [float("nan") if value is None else value for value in values]
+            label = level if key == "miou" else f"{level}, reference's metric"
+            axes.plot(epochs, values, style, marker=".", color=f"C{i}", label=label)
+    axes.set_ylim(0, 1)
+    _finish(axes, "mIoU on the validation split")
+    _save(figure, file)
+
+
+def draw_samples(samples: dict[str, np.ndarray], hierarchy: Hierarchy, file: Path) -> None:
+    """A grid: a picture a row; the image, then truth and prediction at every level.
+
+    Args:
+      samples: `image` uint8 RGB [N, H, W, 3], `label` and `prediction` uint8 [N, H, W].
+      hierarchy: of the labels.
+      file: a .png.
+    """
+    count = len(samples["image"])
+    columns = 1 + 2 * hierarchy.num_levels
+    # Inches: pictures of 1.9, a line of titles above them, the legends below.
+    width, height = 1.9 * columns, 0.4 + 1.9 * count + 1.2
+    figure = Figure(figsize=(width, height))
+    grid = figure.subplots(count, columns, squeeze=False)
+    figure.subplots_adjust(
+        left=0.005,
+        right=0.995,
+        bottom=1.2 / height,
+        top=1 - 0.4 / height,
+        wspace=0.03,
+        hspace=0.03,
+    )
+    for axes in grid.flat:
+        axes.set_axis_off()
+    grid[0, 0].set_title("image", fontsize=10)
+    for row in range(count):
+        image = samples["image"][row]
+        grid[row, 0].imshow(image)
+        for k, level in enumerate(hierarchy.levels):
+            for offset, kind in ((1, "label"), (2, "prediction")):
+                axes = grid[row, 2 * k + offset]
+                axes.imshow(overlay(image, samples[kind][row], level))
+                if row == 0:
+                    title = "truth" if kind == "label" else "prediction"
+                    axes.set_title(f"{level.name}: {title}", fontsize=10)
+    for k, level in enumerate(hierarchy.levels):
+        _legend(figure, level, (0.5 + k) / hierarchy.num_levels)
+    _save(figure, file)
+
+
+def overlay(image_hwc: np.ndarray, label_hw: np.ndarray, level: Level) -> np.ndarray:
+    """Leaf labels in a level's colours over the image: uint8 RGB [H, W, 3]."""
+    colors = class_colors(level.num_classes)
+    color_of_leaf = np.full((256, 3), IGNORED_COLOR, np.uint8)
+    color_of_leaf[: len(level.leaf_to_class)] = colors[level.leaf_to_class]
+    mixed = PHOTO_SHARE * image_hwc + (1 - PHOTO_SHARE) * color_of_leaf[label_hw]
+    return np.where((label_hw == IGNORE_LABEL)[..., None], 255, mixed).astype(np.uint8)
+
+
+def _legend(figure: Figure, level: Level, center: float) -> None:
+    colors = class_colors(level.num_classes) / 255
+    handles = [
+        Patch(facecolor=color, label=name)
+        for color, name in zip(colors[1:], level.class_names[1:], strict=True)
+    ][:12]
+    figure.legend(
+        handles=handles,
+        title=level.name,
+        loc="lower center",
+        bbox_to_anchor=(center, 0),
+        ncols=2 if len(handles) > 3 else 1,
+        fontsize=8,
+        title_fontsize=9,
+        frameon=False,
+    )
+
+
+def _finish(axes: Axes, ylabel: str) -> None:
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(ylabel)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+
+
+def _save(figure: Figure, file: Path) -> None:
+    """Under a temporary name first, so that a viewer never meets half a picture."""
+    temporary = file.with_name(f".{file.name}.partial")
+    figure.savefig(temporary, dpi=100, format="png")
+    temporary.replace(file)

@@ -1,0 +1,79 @@
+"""What a run leaves beside its checkpoints: tables, curves, pictures, TensorBoard's events."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tensorboardX import SummaryWriter
+
+from hierseg_jax.evaluate import Evaluation, write_json
+from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.train.config import flatten
+from hierseg_jax.train.pictures import draw_loss, draw_metrics, draw_samples, overlay
+from hierseg_jax.train.progress import Progress
+
+
+class Recorder:
+    """Writes a run's files anew after every epoch, from its history alone.
+
+    A resumed run therefore leaves the files of an uninterrupted one.
+    """
+
+    def __init__(
+        self, workdir: Path, config: dict[str, Any], hierarchy: Hierarchy, start_step: int
+    ) -> None:
+        self._workdir = workdir
+        self._config = config
+        self._hierarchy = hierarchy
+        self._writer = None
+        if config["tensorboard"]:
+            # Steps that are done again replace what a killed run had written of them.
+            self._writer = SummaryWriter(str(workdir / "tensorboard"), purge_step=start_step + 1)
+
+    def write_epoch(self, progress: Progress, evaluation: Evaluation) -> None:
+        """After every epoch; `samples.png` follows the best epoch so far."""
+        rows = list(progress.rows)
+        write_json(self._workdir / "history.json", {"config": self._config, "epochs": rows})
+        _write_csv(self._workdir / "metrics.csv", [flatten(row) for row in rows])
+        draw_loss(rows, self._workdir / "loss.png")
+        draw_metrics(rows, self._workdir / "metrics.png")
+        if progress.stale_epochs == 0 and evaluation.samples:
+            draw_samples(evaluation.samples, self._hierarchy, self._workdir / "samples.png")
+        if self._writer is not None:
+            self._write_events(progress, evaluation)
+
+    def _write_events(self, progress: Progress, evaluation: Evaluation) -> None:
+        row = dict(progress.rows[-1])
+        for key, value in flatten(row).items():
+            if key not in ("epoch", "step") and value is not None:
+                self._writer.add_scalar(key.replace(".", "/"), value, progress.step)
+        if evaluation.samples:
+            leaf = self._hierarchy.levels[-1]
+            for kind in ("label", "prediction"):
+                pictures = [
+                    overlay(image, label, leaf)
+                    for image, label in zip(
+                        evaluation.samples["image"], evaluation.samples[kind], strict=True
+                    )
+                ]
+                self._writer.add_images(
+                    f"samples/{kind}", np.stack(pictures), progress.step, dataformats="NHWC"
+                )
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Ends TensorBoard's file."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _write_csv(file: Path, rows: list[dict[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    temporary = file.with_name(f".{file.name}.partial")
+    temporary.write_text(text.getvalue())
+    temporary.replace(file)

@@ -1,0 +1,95 @@
+"""A run's folder: whose it is, and where its last checkpoint left off."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from hierseg_jax.checkpoint import FOLDER, checkpoint_steps, load_checkpoint, read_meta
+from hierseg_jax.evaluate import write_json
+from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.train.config import check_same_run
+from hierseg_jax.train.progress import Progress
+from hierseg_jax.train.state import TrainState
+
+MARKER = "run.json"
+
+
+def claim_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> None:
+    """Makes the folder, or makes sure that it holds this very run.
+
+    Raises:
+      ValueError: if it holds something else, or a run with another config or tree.
+      OSError: if it can't be written.
+    """
+    marker = workdir / MARKER
+    if marker.is_file():
+        try:
+            stored = json.loads(marker.read_text())
+            stored_config, tree = stored["config"], Hierarchy.from_json(stored["hierarchy"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{marker} is not as a run writes it: {error}") from None
+        if tree != hierarchy:
+            raise ValueError(
+                f"{workdir} holds a run on another class tree ({', '.join(tree.class_names)}); "
+                f"{config.data.spec} has {', '.join(hierarchy.class_names)}. Choose another "
+                "--workdir."
+            )
+        check_same_run(stored_config, config, str(workdir))
+    elif workdir.is_dir() and any(workdir.iterdir()):
+        raise ValueError(
+            f"{workdir} is not empty and holds no run; choose a folder of its own for a run."
+        )
+    try:
+        (workdir / FOLDER).mkdir(parents=True, exist_ok=True)
+        write_json(marker, {"config": config.to_dict(), "hierarchy": hierarchy.to_json()})
+    except OSError as error:
+        raise OSError(f"The workdir {workdir} can't be written: {error.strerror}.") from None
+
+
+def restore(
+    workdir: Path,
+    config: ConfigDict,
+    hierarchy: Hierarchy,
+    initial_state: Callable[[], TrainState],
+    cpu_threads: int,
+) -> tuple[TrainState, Progress]:
+    """The state of the last checkpoint, or a fresh one.
+
+    Warns on stderr where the number of CPU threads differs from the checkpoint's:
+    results then differ in their last bits.
+
+    Raises:
+      ValueError: if the checkpoint can't be read or belongs to another run.
+    """
+    steps = checkpoint_steps(workdir)
+    state = initial_state()
+    if not steps:
+        return state, Progress()
+    folder = workdir / FOLDER / str(steps[-1])
+    meta = read_meta(folder)
+    check_same_run(meta["config"], config, str(workdir))
+    if Hierarchy.from_json(meta["hierarchy"]) != hierarchy:
+        raise ValueError(f"{folder} was trained on another class tree; choose another --workdir.")
+    training: Any = {"step": state.step, "opt_state": state.opt_state, "key": state.key}
+    loaded = load_checkpoint(folder, jax.tree.map(np.asarray, training))
+    if meta["cpu_threads"] != cpu_threads and jax.default_backend() == "cpu":
+        print(
+            f"warning: the checkpoint was computed with {meta['cpu_threads']} CPU threads, now "
+            f"there are {cpu_threads}; the result will differ in its last bits (NPROC sets the "
+            "number).",
+            file=sys.stderr,
+        )
+    state = TrainState(
+        step=loaded.training["step"],
+        params=loaded.variables["params"],
+        batch_stats=loaded.variables["batch_stats"],
+        opt_state=loaded.training["opt_state"],
+        key=loaded.training["key"],
+    )
+    return state, Progress.from_json(meta["progress"])

@@ -1,0 +1,47 @@
+"""Evaluates every level of a trained network on a split.
+
+python launch/evaluate.py --checkpoint=runs/figures --task=val
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from hierseg_jax.command_line import run
+from hierseg_jax.evaluate import evaluate_checkpoint, format_levels, to_json, write_json
+
+_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
+_WHICH = flags.DEFINE_string("which", "best", "Of a workdir: best, last, or an epoch's number.")
+_DATA = flags.DEFINE_string("data", None, "Another data set with the same tree; the run's own.")
+_TASK = flags.DEFINE_enum("task", "val", ["val", "test"], "The split.")
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "Folder for metrics.json; CHECKPOINT/evaluation/TASK."
+)
+_IMAGE_SIZE = flags.DEFINE_integer("image_size", None, "Another side in pixels; the run's own.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 16, "Images at a time, over all devices.")
+flags.mark_flag_as_required("checkpoint")
+
+
+def main() -> None:
+    """Prints the table and writes metrics.json."""
+    evaluation, description = evaluate_checkpoint(
+        _CHECKPOINT.value,
+        task=_TASK.value,
+        which=_WHICH.value,
+        data=_DATA.value,
+        image_size=_IMAGE_SIZE.value,
+        batch_size=_BATCH_SIZE.value,
+    )
+    default = Path(_CHECKPOINT.value) / "evaluation" / _TASK.value
+    folder = default if _OUTPUT.value is None else Path(_OUTPUT.value)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "metrics.json", to_json(evaluation, description))
+    print(
+        f"{description['model']} (epoch {description['epoch']}) on {description['data']}, "
+        f"{description['task']}: {evaluation.num_images} images at {description['image_size']} "
+        f"pixels\n{format_levels(evaluation.levels)}\nWritten to {folder / 'metrics.json'}"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,25 @@
+"""Trains a network, or continues a run.
+
+python launch/train.py --config=configs/figures.py --workdir=runs/figures
+"""
+
+from absl import flags
+from ml_collections import config_flags
+
+from hierseg_jax.command_line import run
+from hierseg_jax.train.loop import train
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "A file of configs/; any key of it with --config.KEY=VALUE.", lock_config=True
+)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run, new or to be continued.")
+flags.mark_flags_as_required(["config", "workdir"])
+
+
+def main() -> None:
+    """Hands the flags to the library."""
+    train(_CONFIG.value, _WORKDIR.value)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,256 @@
+"""Mistakes in a config, its data or its folder end in one sentence."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT
+from tests.runs import SMALL, run, train_command
+
+
+def write_data(root, train=9, val=3, num_classes=4, size=(40, 30)):
+    """A small data set of a user's own."""
+    rng = np.random.RandomState(0)
+    for split, count in (("train", train), ("val", val)):
+        for kind in ("images", "masks"):
+            (root / split / kind).mkdir(parents=True)
+        for i in range(count):
+            image = rng.randint(0, 256, (*size, 3), dtype=np.uint8)
+            cv2.imwrite(str(root / split / "images" / f"{i}.jpg"), image)
+            label = rng.randint(0, num_classes, size, dtype=np.uint8)
+            np.save(root / split / "masks" / f"{i}.npy", label)
+    (root / "data.yaml").write_text(
+        "path: .\ntrain: train/images\nval: val/images\ntest:\n"
+        "hierarchy:\n  body:\n    upper: !!python/tuple\n    - 1\n    - 3\n"
+        "    lower: !!python/tuple\n    - 2\n"
+    )
+    return root / "data.yaml"
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_data(tmp_path / "data")
+
+
+def mistake(workdir, **changes):
+    done = run(train_command(workdir, **changes))
+    assert done.returncode == 1, done.stdout
+    assert done.stderr.startswith("error: "), done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def remove(file):
+    file.unlink()
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-200])
+
+
+def save_mask(array, **options):
+    return lambda file: np.save(file, array, **options)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "sentence"),
+    [
+        ("train/masks/3.npy", remove, "1 image without a mask"),
+        ("val/images/2.jpg", remove, "1 mask without an image"),
+        ("train/images/0.jpg", cut, "0.jpg is cut off"),
+        ("train/masks/0.npy", save_mask(np.zeros((9, 9), np.uint8)), "is 9 x 9"),
+        ("train/masks/0.npy", save_mask(np.full((40, 30), 4)), "holds the labels 4"),
+        ("val/masks/0.npy", save_mask(np.full((40, 30), 77)), "holds the labels 77"),
+        ("train/masks/0.npy", save_mask(np.zeros((40, 30))), "holds float64 values"),
+        (
+            "train/masks/0.npy",
+            save_mask(np.array([{}]), allow_pickle=True),
+            "holds Python objects",
+        ),
+    ],
+)
+def test_bad_examples_are_named(data, tmp_path, file, change, sentence):
+    change(data.parent / file)
+    error = mistake(tmp_path / "run", data__spec=data, epochs=1)
+    assert sentence in error
+    assert error.count("\n") == 1
+
+
+def test_worker_processes_name_bad_examples_too(data, tmp_path):
+    cut(data.parent / "train/images/0.jpg")
+    error = mistake(tmp_path / "run", data__spec=data, data__worker_count=1)
+    assert "0.jpg is cut off" in error
+    assert error.count("\n") == 1
+
+
+def drop_key(text):
+    return text.split("hierarchy:")[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (drop_key, "the key hierarchy is missing"),
+        (lambda text: text.replace("train: train/images", "train:"), "no image folder for 'train'"),
+        (lambda text: text.replace("val: val/images", "val: no/images"), "There is no folder"),
+        (lambda text: drop_key(text) + "hierarchy: {}", "the group is empty"),
+        (lambda text: text.replace("- 2", "- 5"), "missing: 2"),
+    ],
+)
+def test_bad_descriptions_are_named(data, tmp_path, change, sentence):
+    data.write_text(change(data.read_text()))
+    error = mistake(tmp_path / "run", data__spec=data)
+    assert sentence in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_empty_and_small_splits_are_named(data, tmp_path):
+    error = mistake(tmp_path / "run", data__spec=data, batch_size=10)
+    assert "has 9 examples, fewer than a batch of 10" in error
+    for folder in ("images", "masks"):
+        for file in (data.parent / "val" / folder).iterdir():
+            file.unlink()
+    assert "holds no images" in mistake(tmp_path / "run", data__spec=data)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"data__spec": "''"}, "There is no file"),
+        ({"data__spec": "nowhere.yaml"}, "nowhere.yaml"),
+        ({"data__spec": "tfds:nothing"}, "nothing"),
+        ({"epochs": 0}, "epochs is 0; it must be at least 1"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
+        ({"loss": "dyce"}, "no loss 'dyce'; choose one of"),
+        ({"model__name": "unet"}, "no model 'unet'"),
+        ({"model__dtype": "int8"}, "got int8"),
+        ({"data__image_size": 30}, "multiples of 8; got 30x30"),
+        ({"epoch": 3}, "no key 'epoch'. Did you mean \"epochs\""),
+        ({"model__nam": "esnet"}, "no key 'nam'. Did you mean \"name\""),
+        ({"epochs": "many"}, "--config.epochs=many"),
+        ({"augment": "perhaps"}, "--config.augment=perhaps"),
+    ],
+)
+def test_wrong_config_values_are_named(tmp_path, changes, sentence):
+    error = mistake(tmp_path / "run", **changes)
+    assert sentence in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unwritable_workdir_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "can't be written: Not a directory" in mistake(tmp_path / "file" / "run")
+
+
+def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert "is not empty and holds no run" in mistake(tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    root = tmp_path_factory.mktemp("finished")
+    data = write_data(root / "data")
+    done = run(train_command(root / "run", data__spec=data, epochs=1))
+    assert done.returncode == 0, done.stderr
+    return root, data
+
+
+def test_a_workdir_of_another_model_or_tree_is_refused(finished, tmp_path):
+    root, data = finished
+    error = mistake(root / "run", data__spec=data, model__name="effunet")
+    assert "model.name was 'esnet', now 'effunet'" in error
+    error = mistake(root / "run", data__spec="figures")
+    assert "holds a run on another class tree" in error
+    other = write_data(tmp_path / "data")
+    other.write_text(other.read_text().replace("- 1\n    - 3", "- 3\n    - 1"))
+    done = evaluate(root / "run", f"--data={other}")
+    assert done.returncode == 1
+    assert "has another class tree" in done.stderr
+
+
+def evaluate(checkpoint, *flags):
+    command = [sys.executable, "launch/evaluate.py", f"--checkpoint={checkpoint}", *flags]
+    return run(command)
+
+
+def test_mistakes_in_evaluation_are_named(finished, tmp_path):
+    root, _ = finished
+    for checkpoint, flags, sentence in (
+        (tmp_path / "nothing", (), "does not exist"),
+        (tmp_path, (), "holds no checkpoint"),
+        (root / "run", ("--which=7",), "has no checkpoint '7'; there are best, last and the"),
+        (root / "run", ("--task=test",), "no image folder for 'test'"),
+        (root / "run", ("--task=training",), "--task=training"),
+        (root / "run", ("--image_size=33",), "multiples of 8"),
+        (root / "run", ("--batch_size=0",), "must be at least 1"),
+    ):
+        done = evaluate(checkpoint, *flags)
+        assert done.returncode == 1, sentence
+        assert sentence in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_damaged_checkpoint_is_named_and_never_used(finished, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished[0] / "run", workdir)
+    variables = next((workdir / "checkpoints").glob("*/variables"))
+    largest = max((f for f in variables.rglob("*") if f.is_file()), key=lambda f: f.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.write_bytes(content)
+    done = evaluate(workdir)
+    assert done.returncode == 1
+    assert "is damaged" in done.stderr or "can't be read" in done.stderr
+    largest.write_bytes(content[: len(content) // 2])
+    done = evaluate(workdir)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: The checkpoint")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_full_disk_ends_in_a_sentence_and_spares_earlier_checkpoints(tmp_path):
+    """On a real file system of 12 MB, in a mount namespace of its own."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = train_command(disk / "run", epochs=6, tensorboard=False, keep_last=6)
+    script = (
+        f"mount -t tmpfs -o size=64m tmpfs {disk} && "
+        + " ".join(map(str, command))
+        + f"; echo status $?; cp -r {disk}/run {tmp_path}/kept"
+    )
+    namespace = shutil.which("unshare")
+    if namespace is None or os.geteuid() != 0:
+        pytest.skip("needs root and unshare, to mount a small disk")
+    probe = subprocess.run(
+        [namespace, "-m", "mount", "-t", "tmpfs", "tmpfs", str(disk)], check=False
+    )
+    if probe.returncode:
+        pytest.skip("this system lets nobody mount a small disk")
+    done = subprocess.run(
+        [namespace, "-m", "bash", "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "status 1" in done.stdout, done.stdout + done.stderr
+    assert "could not be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    evaluated = evaluate(tmp_path / "kept")
+    assert evaluated.returncode == 0, evaluated.stderr
+
+
+def test_the_workdir_remembers_its_config(finished):
+    root, _ = finished
+    stored = json.loads((root / "run" / "run.json").read_text())
+    assert stored["config"]["batch_size"] == SMALL["batch_size"]
+    assert stored["hierarchy"]["class_names"][1] == "class_1"
