@@ -11,8 +11,8 @@ GOLDEN = pathlib.Path(__file__).parent / "golden"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    cache = ROOT / ".pytest_cache" / "jax"
-    # Set in the environment too, so that processes the tests start share it.
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    # In the environment, so that processes the tests start share it.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "jax"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
     jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -1,39 +1,61 @@
-"""Small training runs, as real processes."""
+"""Small training runs: in this process, or as processes of their own."""
 
 import os
 import subprocess
 import sys
-from pathlib import Path
 
+import jax
 import numpy as np
+from ml_collections import ConfigDict
 
+from configs import figures
 from hierseg_jax.checkpoint import checkpoint_steps, find_checkpoint, load_checkpoint
+from hierseg_jax.train.loop import train
+from hierseg_jax.train.progress import Progress
 from tests.conftest import ROOT
 
-# ESNet on 32-pixel figures: 4 steps an epoch.
+# ESNet on 32-pixel figures, 4 steps an epoch, with all that is random switched on.
 SMALL = {
     "data.image_size": 32,
     "data.figures_train": 33,
     "data.figures_val": 10,
+    "model.dropout": True,
+    "augment": True,
     "batch_size": 8,
     "epochs": 2,
     "samples": 2,
-    "augment": True,
-    "model.dropout": True,
+    "tensorboard": False,
 }
 
 
-def train_command(workdir, config="configs/figures.py", **changes):
-    """Command line of a small run; keys of `changes` have __ for a dot."""
-    keys = SMALL | {key.replace("__", "."): value for key, value in changes.items()}
-    overrides = [f"--config.{key}={value}" for key, value in keys.items()]
+def small_keys(changes):
+    """Keys of a small run; those of `changes` have __ for a dot."""
+    return SMALL | {key.replace("__", "."): value for key, value in changes.items()}
+
+
+def small_config(**changes) -> ConfigDict:
+    config = figures.get_config()
+    config.update_from_flattened_dict(small_keys(changes))
+    return config
+
+
+def train_here(workdir, **changes) -> Progress:
+    return train(small_config(**changes), str(workdir))
+
+
+def train_command(workdir, **changes):
+    overrides = [f"--config.{key}={value}" for key, value in small_keys(changes).items()]
     return [
         sys.executable,
         "launch/train.py",
-        f"--config={config}",
+        "--config=configs/figures.py",
         f"--workdir={workdir}",
         *overrides,
     ]
+
+
+def evaluate_command(checkpoint, *flags):
+    return [sys.executable, "launch/evaluate.py", f"--checkpoint={checkpoint}", *flags]
 
 
 def run(command, **environment):
@@ -53,15 +75,12 @@ def start(command):
     )
 
 
-def last_variables(workdir):
-    """Parameters and statistics of the last checkpoint, as one flat list of arrays."""
-    import jax
-
-    loaded = load_checkpoint(find_checkpoint(Path(workdir), "last"))
-    return jax.tree.leaves(loaded.variables)
+def last_arrays(workdir):
+    """Parameters and statistics of the last checkpoint."""
+    return jax.tree.leaves(load_checkpoint(find_checkpoint(workdir, "last")).variables)
 
 
 def assert_bit_identical(workdir, other):
-    assert checkpoint_steps(Path(workdir))[-1] == checkpoint_steps(Path(other))[-1]
-    for a, b in zip(last_variables(workdir), last_variables(other), strict=True):
+    assert checkpoint_steps(workdir)[-1] == checkpoint_steps(other)[-1]
+    for a, b in zip(last_arrays(workdir), last_arrays(other), strict=True):
         np.testing.assert_array_equal(a, b)

@@ -4,14 +4,14 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
 
+from hierseg_jax.evaluate import evaluate_checkpoint
 from tests.conftest import ROOT
-from tests.runs import SMALL, run, train_command
+from tests.runs import SMALL, evaluate_command, run, train_command, train_here
 
 
 def write_data(root, train=9, val=3, num_classes=4, size=(40, 30)):
@@ -39,11 +39,12 @@ def data(tmp_path):
 
 
 def mistake(workdir, **changes):
-    done = run(train_command(workdir, **changes))
-    assert done.returncode == 1, done.stdout
-    assert done.stderr.startswith("error: "), done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stderr
+    """The sentence that a run ends in; that the command prints just that is tested below."""
+    changes = {key: str(v) if key == "data__spec" else v for key, v in changes.items()}
+    with pytest.raises((ValueError, OSError)) as error:
+        train_here(workdir, **changes)
+    assert "\n" not in str(error.value)
+    return str(error.value)
 
 
 def remove(file):
@@ -77,16 +78,19 @@ def save_mask(array, **options):
 )
 def test_bad_examples_are_named(data, tmp_path, file, change, sentence):
     change(data.parent / file)
-    error = mistake(tmp_path / "run", data__spec=data, epochs=1)
-    assert sentence in error
-    assert error.count("\n") == 1
+    assert sentence in mistake(tmp_path / "run", data__spec=data, epochs=1)
 
 
-def test_worker_processes_name_bad_examples_too(data, tmp_path):
+def test_the_command_prints_the_sentence_alone(data, tmp_path):
+    """From a worker process too."""
     cut(data.parent / "train/images/0.jpg")
-    error = mistake(tmp_path / "run", data__spec=data, data__worker_count=1)
-    assert "0.jpg is cut off" in error
-    assert error.count("\n") == 1
+    for workers in (0, 1):
+        command = train_command(tmp_path / "run", data__spec=data, data__worker_count=workers)
+        done = run(command)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: "), done.stderr
+        assert "0.jpg is cut off" in done.stderr
+        assert done.stderr.count("\n") == 1
 
 
 def drop_key(text):
@@ -122,7 +126,7 @@ def test_empty_and_small_splits_are_named(data, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"data__spec": "''"}, "There is no file"),
+        ({"data__spec": ""}, "No data set is given"),
         ({"data__spec": "nowhere.yaml"}, "nowhere.yaml"),
         ({"data__spec": "tfds:nothing"}, "nothing"),
         ({"epochs": 0}, "epochs is 0; it must be at least 1"),
@@ -159,8 +163,7 @@ def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path):
 def finished(tmp_path_factory):
     root = tmp_path_factory.mktemp("finished")
     data = write_data(root / "data")
-    done = run(train_command(root / "run", data__spec=data, epochs=1))
-    assert done.returncode == 0, done.stderr
+    train_here(root / "run", data__spec=str(data), epochs=1)
     return root, data
 
 
@@ -172,31 +175,28 @@ def test_a_workdir_of_another_model_or_tree_is_refused(finished, tmp_path):
     assert "holds a run on another class tree" in error
     other = write_data(tmp_path / "data")
     other.write_text(other.read_text().replace("- 1\n    - 3", "- 3\n    - 1"))
-    done = evaluate(root / "run", f"--data={other}")
-    assert done.returncode == 1
-    assert "has another class tree" in done.stderr
-
-
-def evaluate(checkpoint, *flags):
-    command = [sys.executable, "launch/evaluate.py", f"--checkpoint={checkpoint}", *flags]
-    return run(command)
+    with pytest.raises(ValueError, match="has another class tree"):
+        evaluate_checkpoint(root / "run", task="val", data=str(other))
 
 
 def test_mistakes_in_evaluation_are_named(finished, tmp_path):
     root, _ = finished
-    for checkpoint, flags, sentence in (
-        (tmp_path / "nothing", (), "does not exist"),
-        (tmp_path, (), "holds no checkpoint"),
-        (root / "run", ("--which=7",), "has no checkpoint '7'; there are best, last and the"),
-        (root / "run", ("--task=test",), "no image folder for 'test'"),
-        (root / "run", ("--task=training",), "--task=training"),
-        (root / "run", ("--image_size=33",), "multiples of 8"),
-        (root / "run", ("--batch_size=0",), "must be at least 1"),
+    run_folder = root / "run"
+    for checkpoint, arguments, sentence in (
+        (tmp_path / "nothing", {}, "does not exist"),
+        (tmp_path, {}, "holds no checkpoint"),
+        (run_folder, {"which": "7"}, "has no checkpoint '7'; there are best, last and the"),
+        (run_folder, {"task": "test"}, "no image folder for 'test'"),
+        (run_folder, {"image_size": 33}, "multiples of 8"),
+        (run_folder, {"batch_size": 0}, "must be at least 1"),
+        (run_folder, {"data": "nowhere.yaml"}, "nowhere.yaml"),
     ):
-        done = evaluate(checkpoint, *flags)
-        assert done.returncode == 1, sentence
-        assert sentence in done.stderr
-        assert done.stderr.count("\n") == 1
+        with pytest.raises((ValueError, FileNotFoundError), match=sentence) as error:
+            evaluate_checkpoint(checkpoint, **{"task": "val"} | arguments)
+        assert "\n" not in str(error.value)
+    done = run(evaluate_command(tmp_path, "--task=training"))
+    assert done.returncode == 1
+    assert "--task=training" in done.stderr
 
 
 def test_a_damaged_checkpoint_is_named_and_never_used(finished, tmp_path):
@@ -206,22 +206,20 @@ def test_a_damaged_checkpoint_is_named_and_never_used(finished, tmp_path):
     largest = max((f for f in variables.rglob("*") if f.is_file()), key=lambda f: f.stat().st_size)
     content = bytearray(largest.read_bytes())
     content[len(content) // 2] ^= 1
-    largest.write_bytes(content)
-    done = evaluate(workdir)
-    assert done.returncode == 1
-    assert "is damaged" in done.stderr or "can't be read" in done.stderr
-    largest.write_bytes(content[: len(content) // 2])
-    done = evaluate(workdir)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: The checkpoint")
-    assert done.stderr.count("\n") == 1
+    for damaged in (content, content[: len(content) // 2]):
+        largest.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"damaged|can't be read") as error:
+            evaluate_checkpoint(workdir, task="val")
+        assert "\n" not in str(error.value)
+        resumed = mistake(workdir, data__spec=finished[1], epochs=2)
+        assert "damaged" in resumed or "can't be read" in resumed
 
 
 def test_a_full_disk_ends_in_a_sentence_and_spares_earlier_checkpoints(tmp_path):
-    """On a real file system of 12 MB, in a mount namespace of its own."""
+    """On a real file system, in a mount namespace of its own."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    command = train_command(disk / "run", epochs=6, tensorboard=False, keep_last=6)
+    command = train_command(disk / "run", epochs=6, keep_last=6)
     script = (
         f"mount -t tmpfs -o size=64m tmpfs {disk} && "
         + " ".join(map(str, command))
@@ -245,8 +243,7 @@ def test_a_full_disk_ends_in_a_sentence_and_spares_earlier_checkpoints(tmp_path)
     assert "status 1" in done.stdout, done.stdout + done.stderr
     assert "could not be written" in done.stderr
     assert "Traceback" not in done.stderr
-    evaluated = evaluate(tmp_path / "kept")
-    assert evaluated.returncode == 0, evaluated.stderr
+    evaluate_checkpoint(tmp_path / "kept", task="val")
 
 
 def test_the_workdir_remembers_its_config(finished):

@@ -82,14 +82,15 @@ class Look(NamedTuple):
     from_behind: bool
 
 
-def random_color(rng: np.random.Generator, saturation: float = 1.0) -> Color:
-    """RGB in [0, 1], of any hue; `saturation` in [0, 1] bounds how colourful."""
+def random_color(rng: np.random.Generator, saturation: float = 1.0, least: float = 0.0) -> Color:
+    """RGB in [0, 1], of any hue; `least` and `saturation` in [0, 1] bound how colourful."""
     hue, strength, value = rng.random(3).tolist()
-    return colorsys.hsv_to_rgb(hue, saturation * strength, 0.15 + 0.8 * value)
+    return colorsys.hsv_to_rgb(hue, least + (saturation - least) * strength, 0.15 + 0.8 * value)
 
 
 def _cloth(rng: np.random.Generator, height: float) -> Cloth:
-    color, second = random_color(rng, 0.9), random_color(rng, 0.9)
+    # People dress in stronger colours than walls and floors have.
+    color, second = random_color(rng, 0.95, 0.4), random_color(rng, 0.95, 0.4)
     period, grain = rng.uniform((0.035, -0.5), (0.075, 1.0)).tolist()
     pattern = PATTERNS[rng.integers(len(PATTERNS))]
     return Cloth(color, second, pattern, period * height, max(0.0, grain))
@@ -111,8 +112,8 @@ def _random_look(rng: np.random.Generator, height: float) -> Look:
         shoes=random_color(rng, 0.7),
         shirt=shirt,
         trousers=trousers,
-        sleeve=2.0 if sleeve < 0.45 else 0.0 if sleeve > 0.85 else 0.3 + 0.7 * sleeve,
-        leg=2.0 if leg < 0.65 else leg - 0.15,
+        sleeve=2.0 if sleeve < 0.2 else 0.0 if sleeve > 0.9 else 0.4 + 0.6 * sleeve,
+        leg=2.0 if leg < 0.35 else 0.4 + 0.6 * leg,
         hair_style=style,
         hat=random_color(rng),
         build=0.92 + 0.3 * build,

@@ -64,7 +64,7 @@ def random_scene(rng: np.random.Generator) -> Scene:
     light = -1.0 if rng.random() < 0.5 else 1.0
     horizon = float(rng.uniform(0.45, 0.8))
     backdrop_hw3, fills = _surroundings(rng, horizon)
-    for _ in range(rng.integers(6)):
+    for _ in range(rng.integers(4)):
         fills += _clutter(rng, light)
     for at, height in _places(rng):
         fills += _shadow(at, height) + draw_person(rng, at, height, light)
@@ -80,18 +80,18 @@ def _finish(rng: np.random.Generator) -> Finish:
         gain=(0.88 + 0.2 * red, 0.9 + 0.16 * green, 0.88 + 0.2 * blue),
         gamma=0.8 + 0.45 * gamma,
         blur=max(0.0, blur - 0.6) * 0.015,
-        noise=0.06 * noise,
+        noise=0.04 * noise,
     )
 
 
 def _places(rng: np.random.Generator) -> list[tuple[complex, float]]:
     """Ground below each person, and height: the farthest (smallest, highest) first."""
     pick, close = rng.random(2).tolist()
-    count = 1 if pick < 0.4 else 2 if pick < 0.78 else 3
+    count = 1 if pick < 0.55 else 2 if pick < 0.88 else 3
     if count == 1 and close < 0.25:  # Cut by the frame, as in a photograph from near by.
         height = float(rng.uniform(1.05, 1.5))
         return [(complex(rng.uniform(0.35, 0.65), 0.03 + 1.1 * height), height)]
-    low, high = ((0.7, 0.95), (0.58, 0.9), (0.5, 0.82))[count - 1]
+    low, high = ((0.8, 0.97), (0.7, 0.95), (0.62, 0.88))[count - 1]
     slots = rng.permutation(count) + 0.5 + rng.uniform(-0.22, 0.22, count)
     heights = np.sort(rng.uniform(low, high, count))
     grounds = 0.99 - 0.3 * (0.95 - heights) * rng.uniform(0.2, 1.0)
@@ -108,15 +108,15 @@ def _surroundings(rng: np.random.Generator, horizon: float) -> tuple[np.ndarray,
     kind, cells = rng.integers(6), int(rng.integers(2, 9))
     if kind == 1:  # Twice as fine: busy, where a coarse grid is a soft gradient.
         cells *= 2
-    brightness = rng.normal(scale=rng.uniform(0.05, 0.25), size=(cells, cells, 1))
-    tint = rng.normal(scale=rng.uniform(0.01, 0.12), size=(cells, cells, 3))
-    backdrop = np.array(random_color(rng, 0.6)) + brightness + tint
+    brightness = rng.normal(scale=rng.uniform(0.04, 0.16), size=(cells, cells, 1))
+    tint = rng.normal(scale=rng.uniform(0.01, 0.06), size=(cells, cells, 3))
+    backdrop = np.array(random_color(rng, 0.25)) + brightness + tint
     backdrop = np.clip(backdrop, 0.02, 0.98).astype(np.float32)
     if kind <= 1:
         return backdrop, []
     floor = Cloth(
-        random_color(rng, 0.5),
-        random_color(rng, 0.5),
+        random_color(rng, 0.25),
+        random_color(rng, 0.25),
         PATTERNS[rng.integers(len(PATTERNS))],
         float(rng.uniform(0.05, 0.16)),
         float(rng.uniform(0.0, 0.9)),
@@ -137,7 +137,7 @@ def _bricks(rng: np.random.Generator, bottom: float) -> list[Fill]:
     """A wall of bricks in three tones, in running bond, down to y = bottom."""
     height = float(rng.uniform(0.035, 0.08))
     length, gap = 2.3 * height, 0.14 * height
-    tone = np.array(random_color(rng, 0.7))
+    tone = np.array(random_color(rng, 0.25))
     rows, columns = math.ceil(bottom / height), math.ceil(1.0 / length) + 1
     which = rng.integers(3, size=(rows, columns)).tolist()
     bricks: list[list[np.ndarray]] = [[], [], []]
@@ -156,8 +156,8 @@ def _bricks(rng: np.random.Generator, bottom: float) -> list[Fill]:
 def _panels(rng: np.random.Generator, bottom: float) -> list[Fill]:
     """A wall with a pattern, as of wallpaper or boards."""
     cloth = Cloth(
-        random_color(rng, 0.6),
-        random_color(rng, 0.6),
+        random_color(rng, 0.25),
+        random_color(rng, 0.25),
         PATTERNS[rng.integers(2, len(PATTERNS))],
         float(rng.uniform(0.05, 0.2)),
     )
@@ -173,8 +173,8 @@ def _clutter(rng: np.random.Generator, light: float) -> list[Fill]:
     angle = 2.0 * math.pi * angle
     end = start + cmath.rect(size, angle)
     cloth = Cloth(
-        random_color(rng, 0.9),
-        random_color(rng, 0.9),
+        random_color(rng, 0.6),
+        random_color(rng, 0.6),
         PATTERNS[rng.integers(len(PATTERNS))],
         float(rng.uniform(0.03, 0.09)),
         float(rng.uniform(0.0, 0.8)),
@@ -215,7 +215,7 @@ def _obstacle(rng: np.random.Generator, light: float) -> list[Fill]:
             *shading(lid, light),
         ]
     if kind < 0.65:
-        cloth = Cloth(random_color(rng, 0.6), random_color(rng), "stripes", 0.3, 0.2)
+        cloth = Cloth(random_color(rng, 0.25), random_color(rng), "stripes", 0.3, 0.2)
         width = 0.012 + 0.02 * size
         pole = limb(complex(x, -0.1), complex(x, 1.1), (width, width), round_ends=False)
         return cover(pole, cloth, BACKGROUND) + shading(pole, light)

@@ -80,5 +80,7 @@ def make_eval_step(model: EfficientUNet | ESNet, loss: Loss) -> EvalStep:
 
 
 def scale_image(image_bhwc: jax.Array) -> jax.Array:
-    """uint8 [0, 255] -> float32 [0, 1]."""
+    """uint8 [0, 255] -> float32 [0, 1]; floating images are taken to be in [0, 1] already."""
+    if jnp.issubdtype(image_bhwc.dtype, jnp.floating):
+        return image_bhwc
     return image_bhwc.astype(jnp.float32) / 255

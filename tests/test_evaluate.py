@@ -1,0 +1,110 @@
+"""The evaluation code gives the golden numbers."""
+
+import numpy as np
+import pytest
+
+from hierseg_jax.evaluate import evaluate_batches, format_levels, to_json
+from hierseg_jax.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.losses import crossentropy
+from hierseg_jax.models import create_model
+from hierseg_jax.torch_weights import variables_from_state_dict
+from hierseg_jax.train.parallel import local_parallel
+from hierseg_jax.train.step import make_eval_step
+from tests.reference_weights import load_golden, reference_state_dict
+
+PARALLEL = local_parallel()
+
+
+class LogitsAsImages:
+    """Stands in for a network: its images are the golden logits."""
+
+    num_classes = 7
+    axis_name = None
+
+    def apply(self, variables, image_bhwc):
+        return image_bhwc
+
+
+def padded(batch, size):
+    """Filled up with what must not count."""
+    count = len(batch["label"])
+    filled = {
+        key: np.concatenate([value, value[:1].repeat(size - count, 0)])
+        for key, value in batch.items()
+    }
+    return filled | {"valid": np.arange(size) < count}
+
+
+@pytest.fixture(scope="module")
+def evaluation():
+    golden, _ = load_golden("metrics")
+    batches = [
+        padded(
+            {
+                "image": golden[f"logits_nchw_{i}"].transpose(0, 2, 3, 1),
+                "label": golden[f"labels_{i}"].astype(np.uint8),
+            },
+            4,
+        )
+        for i in range(3)
+    ]
+    eval_step = PARALLEL.compile_eval_step(make_eval_step(LogitsAsImages(), crossentropy))
+    done = evaluate_batches(eval_step, {}, batches, PASCAL_PERSON_PART, 4, PARALLEL, num_samples=6)
+    return golden, batches, done
+
+
+def test_golden_metric_batches_give_the_golden_numbers(evaluation):
+    golden, _, done = evaluation
+    assert done.num_images == 10
+    np.testing.assert_allclose(
+        [level.reference_miou for level in done.levels.values()],
+        golden["reference_miou_body_side_part"],
+        rtol=0,
+        atol=1e-6,
+    )
+    confusion = golden["confusion_true_by_pred"]
+    hit = np.diagonal(confusion)
+    iou = hit / (confusion.sum(0) + confusion.sum(1) - hit)
+    np.testing.assert_allclose(done.levels["part"].iou, iou)
+    np.testing.assert_allclose(done.levels["part"].miou, iou[1:].mean())
+
+
+def test_the_loss_is_the_mean_over_batches_a_partial_one_counted_whole(evaluation):
+    _, batches, done = evaluation
+    losses = [crossentropy(b["image"][b["valid"]], b["label"][b["valid"]]) for b in batches]
+    np.testing.assert_allclose(done.loss, np.mean(losses), rtol=1e-6)
+
+
+def test_samples_are_the_first_examples(evaluation):
+    _, batches, done = evaluation
+    images = np.concatenate([b["image"][b["valid"]] for b in batches])[:6]
+    np.testing.assert_array_equal(done.samples["image"], images)
+    np.testing.assert_array_equal(done.samples["prediction"], images.argmax(-1))
+
+
+def test_the_table_and_the_json_hold_every_level_and_class(evaluation):
+    _, _, done = evaluation
+    table = format_levels(done.levels)
+    content = to_json(done, {"task": "val"})
+    for level in PASCAL_PERSON_PART.levels:
+        assert f"\n{level.name} " in table
+        assert tuple(content["levels"][level.name]["iou"]) == level.class_names
+    assert content["levels"]["part"]["miou"] == done.levels["part"].miou
+
+
+@pytest.mark.parametrize("name", ["effunet", "esnet"])
+def test_golden_weights_predict_the_golden_classes(name):
+    golden, meta = load_golden(f"{name}_forward_n7")
+    model = create_model(name, 7)
+    variables = variables_from_state_dict(model, reference_state_dict(meta))
+    image = np.random.RandomState(0).rand(2, 3, 64, 96).astype(np.float32)
+    label = np.random.RandomState(5).randint(0, 7, (2, 64, 96)).astype(np.uint8)
+    batch = {"image": image.transpose(0, 2, 3, 1), "label": label, "valid": np.ones(2, bool)}
+    eval_step = PARALLEL.compile_eval_step(make_eval_step(model, crossentropy))
+    done = evaluate_batches(
+        eval_step, variables, [batch], PASCAL_PERSON_PART, 2, PARALLEL, num_samples=2
+    )
+    expected = golden["probabilities"].argmax(1)
+    np.testing.assert_array_equal(done.samples["prediction"], expected)
+    accuracy = (expected == label).mean()
+    np.testing.assert_allclose(done.levels["part"].pixel_accuracy, accuracy)
