@@ -7,7 +7,6 @@ the class tree, the run's history, and a hash of the arrays).
 
 import dataclasses
 import hashlib
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,8 +46,6 @@ class CheckpointWriter:
     def __init__(
         self, workdir: Path, *, keep_last: int, keep_best: int, keep_every: int | None
     ) -> None:
-        # orbax logs every step of its work as information.
-        logging.getLogger("absl").setLevel(logging.WARNING)
         managers = ocp.checkpoint_managers
         policies = [
             managers.LatestN(keep_last),

@@ -1,10 +1,7 @@
 """Evaluation of every level of the tree over a split."""
 
 import dataclasses
-import json
-import math
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -177,56 +174,3 @@ def evaluate_checkpoint(
         "model": config["model"]["name"],
     }
     return evaluation, description
-
-
-def to_json(evaluation: Evaluation, description: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of metrics.json; undefined numbers are null."""
-    levels = {}
-    for name, level in evaluation.levels.items():
-        numbers = {
-            field.name: plain(getattr(level, field.name))
-            for field in dataclasses.fields(LevelMetrics)
-            if isinstance(getattr(level, field.name), float)
-        }
-        for field in ("iou", "precision", "recall", "f1"):
-            values = map(plain, getattr(level, field).tolist())
-            numbers[field] = dict(zip(level.class_names, values, strict=True))
-        levels[name] = numbers
-    return {
-        **description,
-        "images": evaluation.num_images,
-        "loss": plain(evaluation.loss),
-        "levels": levels,
-    }
-
-
-def write_json(file: Path, content: Any) -> None:
-    """Writes JSON under a temporary name first, so that the file is whole or not there."""
-    temporary = file.with_name(f".{file.name}.partial")
-    temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    temporary.replace(file)
-
-
-def format_levels(levels: Mapping[str, LevelMetrics]) -> str:
-    """A table for the screen: every level, and every class of it."""
-    lines = [f"{'':<24}{'mIoU':>8}{'reference':>11}{'precision':>11}{'recall':>8}{'F1':>8}"]
-    for name, level in levels.items():
-        numbers = (level.miou, level.reference_miou, level.mean_precision)
-        lines.append(_line(name, *numbers, level.mean_recall, level.mean_f1))
-        for i, class_name in enumerate(level.class_names):
-            numbers = (level.iou[i], math.nan, level.precision[i], level.recall[i], level.f1[i])
-            lines.append(_line(f"  {class_name}", *numbers))
-    return "\n".join(lines)
-
-
-def _line(name: str, *numbers: float) -> str:
-    widths = (8, 11, 11, 8, 8)
-    cells = (
-        f"{'' if math.isnan(x) else f'{x:.4f}':>{w}}" for x, w in zip(numbers, widths, strict=True)
-    )
-    return f"{name:<24}{''.join(cells)}".rstrip()
-
-
-def plain(value: float) -> float | None:
-    """A number for JSON: NaN, undefined, is None."""
-    return None if math.isnan(value) else float(value)

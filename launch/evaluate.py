@@ -8,7 +8,8 @@ from pathlib import Path
 from absl import flags
 
 from hierseg_jax.command_line import run
-from hierseg_jax.evaluate import evaluate_checkpoint, format_levels, to_json, write_json
+from hierseg_jax.evaluate import evaluate_checkpoint
+from hierseg_jax.report import format_levels, to_json, write_metrics
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
 _WHICH = flags.DEFINE_string("which", "best", "Of a workdir: best, last, or an epoch's number.")
@@ -34,12 +35,11 @@ def main() -> None:
     )
     default = Path(_CHECKPOINT.value) / "evaluation" / _TASK.value
     folder = default if _OUTPUT.value is None else Path(_OUTPUT.value)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "metrics.json", to_json(evaluation, description))
+    file = write_metrics(folder, to_json(evaluation, description))
     print(
         f"{description['model']} (epoch {description['epoch']}) on {description['data']}, "
         f"{description['task']}: {evaluation.num_images} images at {description['image_size']} "
-        f"pixels\n{format_levels(evaluation.levels)}\nWritten to {folder / 'metrics.json'}"
+        f"pixels\n{format_levels(evaluation.levels)}\nWritten to {file}"
     )
 
 

@@ -23,6 +23,8 @@ SMALL = {
     "augment": True,
     "batch_size": 8,
     "epochs": 2,
+    "learning_rate": 3e-3,
+    "decay": 0.7,
     "samples": 2,
     "tensorboard": False,
 }

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from hierseg_jax.evaluate import evaluate_batches, format_levels, to_json
+from hierseg_jax.evaluate import evaluate_batches
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART
 from hierseg_jax.losses import crossentropy
 from hierseg_jax.models import create_model
+from hierseg_jax.report import format_levels, to_json, write_metrics
 from hierseg_jax.torch_weights import variables_from_state_dict
 from hierseg_jax.train.parallel import local_parallel
 from hierseg_jax.train.step import make_eval_step
@@ -108,3 +109,14 @@ def test_golden_weights_predict_the_golden_classes(name):
     np.testing.assert_array_equal(done.samples["prediction"], expected)
     accuracy = (expected == label).mean()
     np.testing.assert_allclose(done.levels["part"].pixel_accuracy, accuracy)
+
+
+def test_a_metrics_file_of_somebody_else_is_left_alone(evaluation, tmp_path):
+    content = to_json(evaluation[2], {})
+    write_metrics(tmp_path, content)
+    file = write_metrics(tmp_path, content)
+    for theirs in ('{"accuracy": 1}', "no JSON"):
+        file.write_text(theirs)
+        with pytest.raises(ValueError, match="was not written by an evaluation"):
+            write_metrics(tmp_path, content)
+        assert file.read_text() == theirs

@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from hierseg_jax.evaluate import Evaluation, plain
+from hierseg_jax.evaluate import Evaluation
+from hierseg_jax.report import plain
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from tensorboardX import SummaryWriter
 
-from hierseg_jax.evaluate import Evaluation, write_json
+from hierseg_jax.evaluate import Evaluation
 from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.report import write_json
 from hierseg_jax.train.config import flatten
 from hierseg_jax.train.pictures import draw_loss, draw_metrics, draw_samples, overlay
 from hierseg_jax.train.progress import Progress

@@ -11,8 +11,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from hierseg_jax.checkpoint import FOLDER, checkpoint_steps, load_checkpoint, read_meta
-from hierseg_jax.evaluate import write_json
 from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.report import write_json
 from hierseg_jax.train.config import check_same_run
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.state import TrainState
