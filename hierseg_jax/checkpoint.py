@@ -7,6 +7,7 @@ the class tree, the run's history, and a hash of the arrays).
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,11 @@ class CheckpointWriter:
           OSError: if this or the previous checkpoint can't be written; those before
             are intact.
         """
-        digests = {"variables": _digest(variables), "training": _digest(training)}
+        digests = {
+            "variables": _digest(variables),
+            "training": _digest(training),
+            "meta": _json_digest(meta),
+        }
         meta = {**meta, "sha256": digests}
         args = ocp.args.Composite(
             variables=ocp.args.StandardSave(variables),
@@ -130,14 +135,14 @@ class CheckpointWriter:
 
 
 def checkpoint_steps(workdir: Path) -> list[int]:
-    """Steps of a run's checkpoints, ascending; empty where there is none."""
+    """Steps of a run's checkpoints, whole or damaged, ascending; empty where there is none."""
     folder = workdir / FOLDER
     if not folder.is_dir():
         return []
     return sorted(
         int(entry.name)
         for entry in folder.iterdir()
-        if entry.name.isdigit() and (entry / "meta").is_dir()
+        if entry.name.isascii() and entry.name.isdecimal() and entry.is_dir()
     )
 
 
@@ -183,9 +188,9 @@ def read_meta(folder: Path) -> dict[str, Any]:
     """The JSON part of a checkpoint.
 
     Raises:
-      ValueError: if it can't be read.
+      ValueError: if it can't be read, or is not as it was written.
     """
-    return _restore(folder, {"meta": ocp.args.JsonRestore()})["meta"]
+    return _checked_meta(_restore(folder, {"meta": ocp.args.JsonRestore()})["meta"], folder)
 
 
 def load_checkpoint(folder: Path, training_like: Any = None) -> Checkpoint:
@@ -206,15 +211,35 @@ def load_checkpoint(folder: Path, training_like: Any = None) -> Checkpoint:
     if training_like is not None:
         items["training"] = ocp.args.StandardRestore(training_like)
     restored = _restore(folder, items)
-    meta = restored.pop("meta")
+    meta = _checked_meta(restored.pop("meta"), folder)
     arrays = jax.tree.map(np.asarray, restored)
     for item, tree in arrays.items():
-        if _digest(tree) != meta.get("sha256", {}).get(item):
-            raise ValueError(
-                f"The checkpoint {folder} is damaged: its {item} do not have the hash they were "
-                "written with. Delete that folder to go on from an earlier one."
-            )
+        if _digest(tree) != meta["sha256"][item]:
+            raise _damaged(folder, item)
     return Checkpoint(folder, arrays["variables"], arrays.get("training"), meta)
+
+
+def _checked_meta(meta: Any, folder: Path) -> dict[str, Any]:
+    try:
+        digests = meta["sha256"]
+        rest = {key: value for key, value in meta.items() if key != "sha256"}
+        intact = digests["meta"] == _json_digest(rest)
+    except (LookupError, TypeError, AttributeError, ValueError):
+        intact = False
+    if not intact:
+        raise _damaged(folder, "meta")
+    return meta
+
+
+def _damaged(folder: Path, item: str) -> ValueError:
+    return ValueError(
+        f"The checkpoint {folder} is damaged: its item {item} does not have the hash it was "
+        "written with. Delete that folder to go on from an earlier one."
+    )
+
+
+def _json_digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _restore(folder: Path, items: dict[str, Any]) -> dict[str, Any]:

@@ -39,5 +39,9 @@ def _parse_flags(argv: list[str]) -> list[str]:
             error = error.args[0]
         found, _, hint = str(error.args[0]).partition("\n")
         sys.exit(f"error: the config has no key {found}. {hint}".rstrip())
-    except (flags.Error, OSError) as error:
+    except flags.Error as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
+    except Exception as error:
+        # A config file is Python and may fail in any way.
+        reason = " ".join(str(error).split())
+        sys.exit(f"error: the config can't be loaded: {type(error).__name__}: {reason}")

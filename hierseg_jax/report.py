@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hierseg_jax.data.transfer import write_atomically
 from hierseg_jax.metrics import LevelMetrics
 
 if TYPE_CHECKING:
@@ -61,9 +62,7 @@ def write_metrics(folder: Path, content: Mapping[str, Any]) -> Path:
 
 def write_json(file: Path, content: Any) -> None:
     """Writes JSON under a temporary name first, so that the file is whole or not there."""
-    temporary = file.with_name(f".{file.name}.partial")
-    temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    temporary.replace(file)
+    write_atomically(file, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
 def format_levels(levels: Mapping[str, LevelMetrics]) -> str:

@@ -4,15 +4,15 @@ python launch/summarize.py --model=effunet --backbone=b2 --image=photo.jpg
 """
 
 import pathlib
-import sys
 import time
 
 import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
+from absl import flags
 
+from hierseg_jax.command_line import run
 from hierseg_jax.models import MODEL_NAMES, create_model, format_summary, init_variables
 
 _MODEL = flags.DEFINE_list("model", list(MODEL_NAMES), "Networks: effunet, esnet or both.")
@@ -23,37 +23,33 @@ _IMAGE_SIZE = flags.DEFINE_list("image_size", ["320"], "Side, or height,width, i
 _DEPTH = flags.DEFINE_integer("depth", 2, "Names of a layer's path that make a row.", 1)
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Prints one table for each network."""
-    if len(argv) > 1:
-        sys.exit(f"error: unexpected argument {argv[1]!r}; flags start with --.")
-    # absl turns logging on, and JAX would report every accelerator that is not there.
-    jax.config.update("jax_logging_level", "WARNING")
-    try:
-        height, width = _image_size(_IMAGE_SIZE.value)
+    height, width = _image_size(_IMAGE_SIZE.value)
+    if not _MODEL.value:
+        raise ValueError(f"--model names no network; choose of {', '.join(MODEL_NAMES)}.")
+    for name in _MODEL.value:
+        backbone = _BACKBONE.value if name == "effunet" else None
+        model = create_model(name, _NUM_CLASSES.value, backbone=backbone)
+        print(format_summary(model, (height, width), _DEPTH.value))
         image_hwc = _read_image(_IMAGE.value, height, width)
-        for name in _MODEL.value:
-            backbone = _BACKBONE.value if name == "effunet" else None
-            model = create_model(name, _NUM_CLASSES.value, backbone=backbone)
-            print(format_summary(model, (height, width), _DEPTH.value))
-            variables = init_variables(model, jax.random.key(0))
-            start = time.perf_counter()
-            labels_hw = jax.jit(lambda v, x, m=model: jnp.argmax(m.apply(v, x), -1))(
-                variables, image_hwc[None]
-            )[0]
-            seconds = time.perf_counter() - start
-            present = len(np.unique(labels_hw))
-            print(
-                f"Segmented {height} x {width} in {seconds:.1f} s, compilation included, on "
-                f"{jax.devices()[0].device_kind}; the untrained network sees {present} of "
-                f"{model.num_classes} classes.\n"
-            )
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f"error: {error}")
+        variables = init_variables(model, jax.random.key(0))
+        start = time.perf_counter()
+        labels_hw = jax.jit(lambda v, x, m=model: jnp.argmax(m.apply(v, x), -1))(
+            variables, image_hwc[None]
+        )[0]
+        seconds = time.perf_counter() - start
+        present = len(np.unique(labels_hw))
+        print(
+            f"Segmented {height} x {width} in {seconds:.1f} s, compilation included, on "
+            f"{jax.devices()[0].device_kind}; the untrained network sees {present} of "
+            f"{model.num_classes} classes.\n"
+        )
 
 
 def _image_size(values: list[str]) -> tuple[int, int]:
-    if len(values) not in (1, 2) or not all(value.isdigit() for value in values):
+    numbers = all(value.isascii() and value.isdecimal() and len(value) <= 5 for value in values)
+    if len(values) not in (1, 2) or not numbers:
         raise ValueError(f"--image_size is a side or height,width; got {','.join(values)!r}.")
     return int(values[0]), int(values[-1])
 
@@ -73,4 +69,4 @@ def _read_image(file: str | None, height: int, width: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    run(main)

@@ -73,6 +73,10 @@ def test_the_command_segments_a_picture(tmp_path):
     ("flag", "sentence"),
     [
         ("--image_size=50", "error: EfficientUNet needs sides that are multiples of 32; got 50x50"),
+        ("--image_size=0", "error: EfficientUNet needs sides that are multiples of 32; got 0x0"),
+        ("--model=", "error: --model names no network"),
+        ("--bogus=1", "error: Unknown command line flag 'bogus'"),
+        ("--image_size=9999999", "error: --image_size is a side or height,width"),
         ("--image_size=big", "error: --image_size is a side or height,width; got 'big'"),
         ("--image=missing.jpg", "error: There is no image missing.jpg"),
         ("--image=README.md", "error: README.md is no image"),

@@ -130,6 +130,8 @@ def test_empty_and_small_splits_are_named(data, tmp_path):
         ({"data__spec": "nowhere.yaml"}, "nowhere.yaml"),
         ({"data__spec": "tfds:nothing"}, "nothing"),
         ({"epochs": 0}, "epochs is 0; it must be at least 1"),
+        ({"seed": 2**32}, "seed is 4294967296; it must be at most 4294967295"),
+        ({"data__figures_train": 10**20}, "it must be at most"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
         ({"loss": "dyce"}, "no loss 'dyce'; choose one of"),
         ({"model__name": "unet"}, "no model 'unet'"),
@@ -227,6 +229,27 @@ def test_a_damaged_checkpoint_is_named_and_never_used(finished, tmp_path):
         assert "\n" not in str(error.value)
         resumed = mistake(workdir, data__spec=finished[1], epochs=2)
         assert "damaged" in resumed or "can't be read" in resumed
+
+
+@pytest.mark.parametrize("content", ['{"config": null}', "[1]", "[" * 100_000, "no JSON", "{}"])
+def test_a_damaged_run_file_is_named(finished, tmp_path, content):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished[0] / "run", workdir)
+    (workdir / "run.json").write_text(content)
+    assert "is not as a run writes it" in mistake(workdir, data__spec=finished[1], epochs=2)
+
+
+def test_a_changed_or_missing_meta_is_named(finished, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished[0] / "run", workdir)
+    file = next((workdir / "checkpoints").glob("*/meta/metadata"))
+    meta = json.loads(file.read_text())
+    meta["progress"]["step"] = 99
+    for content in (json.dumps(meta), "[]", "5", "{}"):
+        file.write_text(content)
+        assert "item meta" in mistake(workdir, data__spec=finished[1], epochs=2)
+    shutil.rmtree(file.parent)
+    assert "can't be read" in mistake(workdir, data__spec=finished[1], epochs=2)
 
 
 def test_a_full_disk_ends_in_a_sentence_and_spares_earlier_checkpoints(tmp_path):

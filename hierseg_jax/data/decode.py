@@ -135,8 +135,8 @@ def _jpeg_size(data: bytes, file: pathlib.Path) -> tuple[int, int]:
         if at < 0 or at + 9 > len(data):
             raise _cut_off(file)
         marker = data[at + 1]
-        if marker == 0xFF:  # a fill byte
-            at += 1
+        if marker == 0xFF:  # fill bytes, of which there may be any number
+            at += len(data) - at - len(data[at:].lstrip(b"\xff")) - 1
             continue
         if marker in _JPEG_WITHOUT_LENGTH:
             at += 2

@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 
 from hierseg_jax.data.decode import read_example
+from hierseg_jax.tree import MAX_CLASSES
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 MASK_SUFFIXES = (".npy", ".png")
@@ -31,6 +32,12 @@ class FolderSource:
           ValueError: no images, an image without mask, a mask without image, or two
             files of one stem.
         """
+        whole = isinstance(num_classes, int) and not isinstance(num_classes, bool)
+        if not whole or not 1 <= num_classes <= MAX_CLASSES:
+            raise ValueError(
+                f"A data set has 1 to {MAX_CLASSES} classes, background included; got "
+                f"{num_classes!r}."
+            )
         self.image_dir = pathlib.Path(image_dir)
         self.mask_dir = self.image_dir.parent / "masks"
         self.num_classes = num_classes
@@ -83,7 +90,8 @@ def _files_by_stem(folder: pathlib.Path, suffixes: tuple[str, ...], kind: str) -
         raise FileNotFoundError(f"There is no folder {folder}, where the {kind}s should lie.")
     by_stem: dict[str, list[str]] = {}
     for entry in sorted(folder.iterdir()):
-        if entry.suffix.lower() in suffixes and not entry.name.startswith("."):
+        wanted = entry.suffix.lower() in suffixes and not entry.name.startswith(".")
+        if wanted and entry.is_file():
             by_stem.setdefault(entry.stem, []).append(entry.name)
     _refuse(
         [" and ".join(names) for names in by_stem.values() if len(names) > 1],

@@ -233,6 +233,8 @@ def _strangers(out_dir: pathlib.Path, splits: list[str], kept: list[_Example]) -
     expected = {path for example in kept for path in (example.image, example.mask)}
     for split in splits:
         for folder in (out_dir / split / "images", out_dir / split / "masks"):
+            blocking = [path for path in (folder.parent, folder) if path.is_file()]
+            faults += [f"{path} is a file; a folder must go there." for path in blocking]
             if not folder.is_dir():
                 continue
             strange = sorted(

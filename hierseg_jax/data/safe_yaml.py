@@ -105,6 +105,8 @@ def read_yaml(file: pathlib.Path) -> Any:
     try:
         if file.is_dir():
             raise ValueError(f"{file} is a folder; expected a YAML file such as a data.yaml.")
+        if file.exists() and not file.is_file():
+            raise ValueError(f"{file} is no regular file; expected a YAML file.")
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except FileNotFoundError as error:

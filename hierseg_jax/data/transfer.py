@@ -51,4 +51,8 @@ def bring(source: pathlib.Path, target: pathlib.Path, move: bool) -> bool:
 
 
 def _partial(file: pathlib.Path) -> pathlib.Path:
-    return file.with_name(f".{file.name}.partial")
+    """The other name, free: what a cut-off run or somebody's link left there is removed."""
+    partial = file.with_name(f".{file.name}.partial")
+    if os.path.lexists(partial):
+        partial.unlink()
+    return partial

@@ -45,6 +45,11 @@ def check_config(config: ConfigDict) -> None:
     for key, least in at_least.items():
         if values[key] < least:
             raise ValueError(f"The config's {key} is {values[key]}; it must be at least {least}.")
+    # 2**32 - 1 is the largest seed that grain takes; the rest is beyond any machine.
+    at_most = dict.fromkeys(at_least, 10**9) | {"data.image_size": 2**14, "seed": 2**32 - 1}
+    for key, most in at_most.items():
+        if values[key] > most:
+            raise ValueError(f"The config's {key} is {values[key]}; it must be at most {most}.")
     for key in ("learning_rate", "decay"):
         if not 0 < values[key] < float("inf"):
             raise ValueError(f"The config's {key} is {values[key]}; it must be above 0.")

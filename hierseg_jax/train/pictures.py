@@ -1,5 +1,6 @@
 """Pictures of a run: curves and sample segmentations."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from hierseg_jax.colors import class_colors
+from hierseg_jax.data.transfer import write_atomically
 from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy, Level
 
 IGNORED_COLOR = (255, 255, 255)
@@ -120,6 +122,6 @@ def _finish(axes: Axes, ylabel: str) -> None:
 
 def _save(figure: Figure, file: Path) -> None:
     """Under a temporary name first, so that a viewer never meets half a picture."""
-    temporary = file.with_name(f".{file.name}.partial")
-    figure.savefig(temporary, dpi=100, format="png")
-    temporary.replace(file)
+    data = io.BytesIO()
+    figure.savefig(data, dpi=100, format="png")
+    write_atomically(file, data.getvalue())

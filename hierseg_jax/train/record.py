@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from tensorboardX import SummaryWriter
 
+from hierseg_jax.data.transfer import write_atomically
 from hierseg_jax.evaluate import Evaluation
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.report import write_json
@@ -75,6 +76,4 @@ def _write_csv(file: Path, rows: list[dict[str, Any]]) -> None:
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    temporary = file.with_name(f".{file.name}.partial")
-    temporary.write_text(text.getvalue())
-    temporary.replace(file)
+    write_atomically(file, text.getvalue().encode())

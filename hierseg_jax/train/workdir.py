@@ -31,9 +31,10 @@ def claim_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> No
     if marker.is_file():
         try:
             stored = json.loads(marker.read_text())
-            stored_config, tree = stored["config"], Hierarchy.from_json(stored["hierarchy"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{marker} is not as a run writes it: {error}") from None
+            stored_config, tree = dict(stored["config"]), Hierarchy.from_json(stored["hierarchy"])
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ValueError(f"{marker} is not as a run writes it ({reason}).") from None
         if tree != hierarchy:
             raise ValueError(
                 f"{workdir} holds a run on another class tree ({', '.join(tree.class_names)}); "
