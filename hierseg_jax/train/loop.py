@@ -82,7 +82,6 @@ def train(config: ConfigDict, workdir: str) -> Progress:
       SystemExit: after SIGTERM or SIGINT, once the state is saved.
     """
     run = set_up(config, Path(workdir))
-    print(describe(run))
     writer = CheckpointWriter(
         run.workdir,
         keep_last=config.keep_last,
@@ -90,6 +89,7 @@ def train(config: ConfigDict, workdir: str) -> Progress:
         keep_every=config.save_period * run.steps_per_epoch or None,
     )
     with StopSignals() as stop, writer:
+        print(describe(run), flush=True)
         state, progress = restore(
             run.workdir, config, run.hierarchy, run.initial_state, cpu_threads()
         )
