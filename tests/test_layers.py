@@ -114,7 +114,7 @@ SIDES = st.integers(1, 6)
     height=SIDES,
     width=SIDES,
 )
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_tuned_layers_equal_plain_ones_forward_and_backward(layer, batch, height, width):
     kind, arguments, options, channels = layer
     x = np.random.RandomState(height).randn(batch, height, width, channels).astype(np.float32)

@@ -11,6 +11,7 @@ from flax import traverse_util
 from hierseg_jax.models import create_model, init_variables
 from hierseg_jax.models.efficientnet import WIDTH_AND_DEPTH, scaled_channels, scaled_stages
 from hierseg_jax.models.initialize import variable_shapes
+from hierseg_jax.models.layers import Conv, ConvTranspose
 
 
 def count(tree):
@@ -48,10 +49,8 @@ def test_every_backbone_differentiates_and_its_decoder_follows_it(backbone):
         assert kernel.shape[-1] == stages[skip].out_channels
 
 
-@pytest.mark.parametrize(
-    "backbone",
-    ["b0", *(pytest.param(b, marks=pytest.mark.slow) for b in WIDTH_AND_DEPTH if b != "b0")],
-)
+@pytest.mark.slow  # of b0 the golden files do the same
+@pytest.mark.parametrize("backbone", WIDTH_AND_DEPTH)
 def test_every_backbone_runs_forward_and_backward(backbone):
     model = create_model("effunet", 7, backbone=backbone)
     variables = init_variables(model, jax.random.key(0))
@@ -151,25 +150,33 @@ def test_initial_distributions_equal_pytorch_defaults(name):
     `torch.nn.Conv2d` and `ConvTranspose2d` take the fan in from axis 1 of their
     weights: input channels per group, and output channels.
     """
-    model = create_model(name, 7)
-    both = [init_variables(model, jax.random.key(0))]
-    if name == "esnet":  # the other way takes long to compile
-        both.append(jax.jit(model.init)(jax.random.key(0), IMAGE))
-    for variables in both:
-        flat = traverse_util.flatten_dict(variables)
-        for path, value in flat.items():
-            if path[-1] in ("scale", "var"):
-                assert np.all(value == 1), path
-            elif path[-1] == "mean" or (*path[:-1], "scale") in flat:
-                assert np.all(value == 0), path
-            else:
-                height, width, fan_channels, _ = flat[(*path[:-1], "kernel")].shape
-                bound = 1 / np.sqrt(height * width * fan_channels)
-                assert np.abs(value).max() <= bound, path
-                if value.size > 2000:
-                    assert np.abs(value).max() > 0.99 * bound, path
-                    np.testing.assert_allclose(value.std(), bound / np.sqrt(3), rtol=0.05)
-                    assert abs(value.mean()) < 0.1 * bound, path
+    flat = traverse_util.flatten_dict(init_variables(create_model(name, 7), jax.random.key(0)))
+    for path, value in flat.items():
+        if path[-1] in ("scale", "var"):
+            assert np.all(value == 1), path
+        elif path[-1] == "mean" or (*path[:-1], "scale") in flat:
+            assert np.all(value == 0), path
+        else:
+            assert_uniform(value, flat[(*path[:-1], "kernel")].shape, path)
+
+
+def assert_uniform(value, kernel_shape, path):
+    height, width, fan_channels, _ = kernel_shape
+    bound = 1 / np.sqrt(height * width * fan_channels)
+    assert np.abs(value).max() <= bound, path
+    if value.size > 2000:
+        assert np.abs(value).max() > 0.99 * bound, path
+        np.testing.assert_allclose(value.std(), bound / np.sqrt(3), rtol=0.05)
+        assert abs(value.mean()) < 0.1 * bound, path
+
+
+@pytest.mark.parametrize("layer", [Conv(64, (3, 1)), ConvTranspose(32, 3)])
+def test_layers_initialise_themselves_alike(layer):
+    variables = layer.init(jax.random.key(0), jnp.zeros((1, 4, 4, 32)))
+    kernel, bias = variables["params"]["kernel"], variables["params"]["bias"]
+    assert_uniform(kernel, kernel.shape, "kernel")
+    assert_uniform(bias, kernel.shape, "bias")
+    assert np.any(bias != 0)
 
 
 def test_init_variables_has_the_structure_of_init_and_depends_on_its_key():

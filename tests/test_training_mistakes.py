@@ -149,9 +149,8 @@ def test_wrong_config_values_are_named(tmp_path, changes, sentence):
     [
         ("--config.epoch=3", "the config has no key 'epoch'. Did you mean \"epochs\""),
         ("--config.model.nam=esnet", "the config has no key 'nam'. Did you mean \"name\""),
-        ("--config.epochs=many", "--config.epochs=many"),
         ("--config=configs/none.py", "configs/none.py"),
-        ("--workdirs=x", "workdirs"),
+        ("--config.epochs=many", "--config.epochs=many"),
         ("stray", "unexpected argument 'stray'"),
     ],
 )

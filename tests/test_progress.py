@@ -1,0 +1,43 @@
+"""Early stopping and history, without training."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hierseg_jax.evaluate import Evaluation
+from hierseg_jax.train.progress import Progress
+
+
+def after(losses, steps_per_epoch=3):
+    progress = Progress()
+    for loss in losses:
+        progress = progress.with_steps([1.0] * steps_per_epoch)
+        progress = progress.with_epoch(Evaluation({}, loss, 1, {}), 1e-3, 2.0, 24)
+    return progress
+
+
+def test_early_stopping_compares_with_the_best_loss_not_the_last():
+    falling_from_a_peak = [0.5, 0.9, 0.8, 0.7]
+    progress = after(falling_from_a_peak)
+    assert (progress.best_loss, progress.stale_epochs) == (0.5, 3)
+    assert progress.finished(epochs=10, patience=3)
+    assert not progress.finished(epochs=10, patience=4)
+    assert not progress.finished(epochs=10, patience=0)
+    assert progress.finished(epochs=4, patience=0)
+    assert after([*falling_from_a_peak, 0.4]).stale_epochs == 0
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=8))
+def test_stale_epochs_count_from_the_first_of_the_best(losses):
+    progress = after(losses)
+    assert progress.best_loss == min(losses)
+    assert progress.stale_epochs == len(losses) - 1 - losses.index(min(losses))
+    assert progress.epoch == len(losses)
+    assert progress.step == 3 * len(losses)
+
+
+@given(st.lists(st.floats(0, 1e6), max_size=4), st.lists(st.floats(0, 10), max_size=3))
+def test_progress_round_trips_through_json(losses, unfinished):
+    progress = after(losses).with_steps(unfinished)
+    assert Progress.from_json(json.loads(json.dumps(progress.to_json()))) == progress
