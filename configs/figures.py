@@ -16,8 +16,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.dropout = False
     config.loss = "dice"
     config.augment = False
-    config.batch_size = 16
+    config.batch_size = 12
     config.epochs = 6
-    config.learning_rate = 4e-3
+    config.learning_rate = 3e-3
     config.decay = 0.7
     return config
