@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hierseg_jax.evaluate import Evaluation
-from hierseg_jax.train.progress import Progress
+from hierseg_jax.train.progress import Progress, end_line, epoch_line
 
 
 def after(losses, steps_per_epoch=3):
@@ -41,3 +41,12 @@ def test_stale_epochs_count_from_the_first_of_the_best(losses):
 def test_progress_round_trips_through_json(losses, unfinished):
     progress = after(losses).with_steps(unfinished)
     assert Progress.from_json(json.loads(json.dumps(progress.to_json()))) == progress
+
+
+def test_lines_say_how_an_epoch_and_a_run_ended():
+    assert epoch_line(after([0.5]), 4).startswith("epoch 1/4: loss 1.0000, validation loss 0.5000")
+    assert epoch_line(after([0.5]), 4).endswith("12.0 images/s *")
+    assert epoch_line(after([0.5, 0.6]), 4).endswith("images/s")
+    assert "best is epoch 1 with" in end_line(after([0.5, 0.6]), 2)
+    assert "stopped early: 1 without" in end_line(after([0.5, 0.6]), 4)
+    assert "stopped early" not in end_line(after([0.5, 0.6]), 2)

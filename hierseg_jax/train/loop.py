@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import os
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -26,8 +25,8 @@ from hierseg_jax.evaluate import (
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.losses import get_loss
 from hierseg_jax.train.config import check_config
-from hierseg_jax.train.parallel import Parallel, local_parallel
-from hierseg_jax.train.progress import Progress
+from hierseg_jax.train.parallel import Parallel, cpu_threads, local_parallel
+from hierseg_jax.train.progress import Progress, end_line, epoch_line
 from hierseg_jax.train.record import Recorder
 from hierseg_jax.train.state import (
     TrainState,
@@ -113,7 +112,7 @@ def train(config: ConfigDict, workdir: str) -> Progress:
                 )(progress.step - 1)
                 images = (progress.step - first) * config.batch_size
                 progress = progress.with_epoch(evaluation, float(rate), seconds, images)
-                report_epoch(progress, config.epochs)
+                print(epoch_line(progress, config.epochs), flush=True)
                 save(run, writer, state, progress)
                 recorder.write_epoch(progress, evaluation)
                 if stop.requested and not progress.finished(config.epochs, config.patience):
@@ -122,7 +121,10 @@ def train(config: ConfigDict, workdir: str) -> Progress:
         finally:
             batches.close()
             recorder.close()
-    report_end(run, progress)
+    print(
+        f"{end_line(progress, config.epochs)}\nNext: python launch/evaluate.py "
+        f"--checkpoint={run.workdir}"
+    )
     return progress
 
 
@@ -266,14 +268,6 @@ def save(run: Run, writer: CheckpointWriter, state: Any, progress: Progress) -> 
     writer.save(progress.step, variables, training, meta, meta["val_loss"])
 
 
-def cpu_threads() -> int:
-    """Threads that XLA computes with; another number gives other last bits."""
-    if os.environ.get("NPROC", "").isdigit():
-        return int(os.environ["NPROC"])
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
 def describe(run: Run) -> str:
     """What is about to happen, in a few lines."""
     config = run.config
@@ -284,33 +278,4 @@ def describe(run: Run) -> str:
         f"{run.hierarchy.num_classes} classes in {run.hierarchy.num_levels} levels\n"
         f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {config.batch_size} images "
         f"an epoch; writing to {run.workdir}"
-    )
-
-
-def report_epoch(progress: Progress, epochs: int) -> None:
-    """One line."""
-    row = progress.rows[-1]
-    mious = " / ".join(
-        "-" if level["miou"] is None else f"{level['miou']:.4f}" for level in row["levels"].values()
-    )
-    print(
-        f"epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.4f}, validation loss "
-        f"{row['val_loss']:.4f}, mIoU {mious} ({' / '.join(row['levels'])}), "
-        f"{row['images_per_second']:.1f} images/s{'' if progress.stale_epochs else ' *'}",
-        flush=True,
-    )
-
-
-def report_end(run: Run, progress: Progress) -> None:
-    """The best epoch, and the command that comes next."""
-    best = min(progress.rows, key=lambda row: row["val_loss"])
-    stopped = (
-        ""
-        if progress.epoch >= run.config.epochs
-        else (f" (stopped early: {progress.stale_epochs} epochs without a lower validation loss)")
-    )
-    print(
-        f"Done after {progress.epoch} epochs{stopped}; best is epoch {best['epoch']} with a "
-        f"validation loss of {best['val_loss']:.4f}.\nNext: python launch/evaluate.py "
-        f"--checkpoint={run.workdir}"
     )

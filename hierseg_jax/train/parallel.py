@@ -1,6 +1,7 @@
 """How steps are compiled: `jax.jit` on one device, `jax.pmap` on several."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -103,3 +104,11 @@ class Parallel:
 def local_parallel(devices: Sequence[jax.Device] | None = None) -> Parallel:
     """All devices of this host by default."""
     return Parallel(tuple(jax.local_devices() if devices is None else devices))
+
+
+def cpu_threads() -> int:
+    """Threads that XLA computes with; another number gives other last bits."""
+    if os.environ.get("NPROC", "").isdigit():
+        return int(os.environ["NPROC"])
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -93,3 +93,26 @@ class Progress:
             stale_epochs=data["stale_epochs"],
             epoch_losses=tuple(data["epoch_losses"]),
         )
+
+
+def epoch_line(progress: Progress, epochs: int) -> str:
+    """What the last epoch gave; a star where its validation loss is the best so far."""
+    row = progress.rows[-1]
+    mious = " / ".join(
+        "-" if level["miou"] is None else f"{level['miou']:.4f}" for level in row["levels"].values()
+    )
+    return (
+        f"epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.4f}, validation loss "
+        f"{row['val_loss']:.4f}, mIoU {mious} ({' / '.join(row['levels'])}), "
+        f"{row['images_per_second']:.1f} images/s{'' if progress.stale_epochs else ' *'}"
+    )
+
+
+def end_line(progress: Progress, epochs: int) -> str:
+    """How the run ended, and its best epoch."""
+    best = min(progress.rows, key=lambda row: row["val_loss"])
+    stopped = f" (stopped early: {progress.stale_epochs} without a lower validation loss)"
+    return (
+        f"Done after {progress.epoch} epochs{stopped if progress.epoch < epochs else ''}; best is "
+        f"epoch {best['epoch']} with a validation loss of {best['val_loss']:.4f}."
+    )
