@@ -154,6 +154,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path):
     assert checkpoint_steps(tmp_path / "run") == []
 
 
+@pytest.mark.slow
 def test_best_periodic_and_last_checkpoints_are_kept(tmp_path):
     progress = train_here(tmp_path / "run", epochs=5, save_period=2, patience=0, learning_rate=0.02)
     best = min(progress.rows, key=lambda row: row["val_loss"])["step"]
