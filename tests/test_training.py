@@ -168,6 +168,7 @@ def test_bfloat16_trains_with_float32_parameters(tmp_path):
     assert {leaf.dtype for leaf in jax.tree.leaves(loaded.variables)} == {np.dtype(np.float32)}
 
 
+@pytest.mark.slow
 def test_four_devices_train_and_evaluate_as_one_does(tmp_path):
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
     done = run(train_command(tmp_path / "run", epochs=1), **flags)
