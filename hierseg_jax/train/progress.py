@@ -111,7 +111,7 @@ def epoch_line(progress: Progress, epochs: int) -> str:
 def end_line(progress: Progress, epochs: int) -> str:
     """How the run ended, and its best epoch."""
     best = min(progress.rows, key=lambda row: row["val_loss"])
-    stopped = f" (stopped early: {progress.stale_epochs} without a lower validation loss)"
+    stopped = f" (stopped early: {progress.stale_epochs} epochs without a lower validation loss)"
     return (
         f"Done after {progress.epoch} epochs{stopped if progress.epoch < epochs else ''}; best is "
         f"epoch {best['epoch']} with a validation loss of {best['val_loss']:.4f}."
