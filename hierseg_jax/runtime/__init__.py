@@ -1,0 +1,1 @@
+"""Segmentation with an exported network: NumPy, OpenCV and onnxruntime, no JAX."""

@@ -1,0 +1,104 @@
+"""What an exported .onnx says about itself: its `metadata_props`, written and read here.
+
+All values are strings; those of `JSON_KEYS` hold JSON. Levels, leaf maps and colours
+are written out beside the tree so that programs in other languages need no tree code.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hierseg_jax.colors import class_colors
+from hierseg_jax.hierarchy import Hierarchy
+
+CONTRACTS = ("reference", "deploy")
+PREFIX = "hierseg."
+TEXT_KEYS = ("contract", "model", "precision", "parameters_sha256", "resize")
+JSON_KEYS = ("hierarchy", "image_size", "stride", "versions", "validation", "verification")
+
+
+@dataclasses.dataclass(frozen=True)
+class Metadata:
+    """Provenance and input rules of an exported network.
+
+    Attributes:
+      contract: `reference` (float32 NCHW RGB in [0, 1] -> probabilities) or `deploy`
+        (uint8 NHWC RGB -> a label map a level, and a confidence).
+      hierarchy: of the classes.
+      image_size: (height, width) in pixels that the network was made for; the only one
+        it takes, unless the graph's input is dynamic.
+      stride: sides of dynamic inputs are multiples of it.
+      model: `esnet`, `effunet-b0`, ...
+      precision: `float32`, `float16` or `int8`.
+      parameters_sha256: of the checkpoint's variables.
+      resize: how pictures are brought to the size: `stretch`, bilinear as in
+        OpenCV's INTER_LINEAR, whatever their aspect ratio.
+      versions: of the packages that made the file.
+      validation: what is known of the checkpoint's quality; plain JSON.
+      verification: of the graph against JAX; plain JSON.
+    """
+
+    contract: str
+    hierarchy: Hierarchy
+    image_size: tuple[int, int]
+    stride: int
+    model: str
+    precision: str
+    parameters_sha256: str
+    resize: str = "stretch"
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    validation: dict[str, Any] = dataclasses.field(default_factory=dict)
+    verification: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def to_props(self) -> dict[str, str]:
+        """As `metadata_props`: string -> string."""
+        values = {key: getattr(self, key) for key in TEXT_KEYS}
+        plain = {key: getattr(self, key) for key in JSON_KEYS}
+        plain["hierarchy"] = self.hierarchy.to_json()
+        plain["levels"] = [
+            {
+                "name": level.name,
+                "class_names": list(level.class_names),
+                "leaf_to_class": level.leaf_to_class.tolist(),
+                "colors_rgb": class_colors(level.num_classes).tolist(),
+            }
+            for level in self.hierarchy.levels
+        ]
+        values |= {key: json.dumps(value) for key, value in plain.items()}
+        return {PREFIX + key: value for key, value in sorted(values.items())}
+
+    @classmethod
+    def from_props(cls, props: Mapping[str, str], file: str) -> "Metadata | None":
+        """Inverse of `to_props`; None where the file was not written by this project.
+
+        Args:
+          props: `session.get_modelmeta().custom_metadata_map`.
+          file: for messages.
+
+        Raises:
+          ValueError: metadata of this project that can't be understood.
+        """
+        if not any(key.startswith(PREFIX) for key in props):
+            return None
+        missing = [key for key in (*TEXT_KEYS, *JSON_KEYS) if PREFIX + key not in props]
+        if missing:
+            raise ValueError(f"{file} lacks the metadata {', '.join(missing)}; export it again.")
+        values: dict[str, Any] = {key: props[PREFIX + key] for key in TEXT_KEYS}
+        try:
+            values |= {key: json.loads(props[PREFIX + key]) for key in JSON_KEYS}
+            values["hierarchy"] = Hierarchy.from_json(values["hierarchy"])
+            height, width = values["image_size"]
+            values["image_size"] = (int(height), int(width))
+            values["stride"] = int(values["stride"])
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{file} has metadata that can't be read ({error}); export it again."
+            ) from error
+        if values["contract"] not in CONTRACTS or values["resize"] != "stretch":
+            raise ValueError(
+                f"{file} follows the contract {values['contract']!r} with the resize rule "
+                f"{values['resize']!r}; this version knows {', '.join(CONTRACTS)} with 'stretch'. "
+                "Update hierseg_jax."
+            )
+        return cls(**values)
