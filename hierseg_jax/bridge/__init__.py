@@ -1,0 +1,1 @@
+"""From Flax variables to a graph that onnxruntime runs fast: folded, NCHW, inference only."""

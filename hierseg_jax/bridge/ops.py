@@ -1,0 +1,174 @@
+"""Operations with one ONNX node each, for functions that jax2onnx converts.
+
+jax2onnx turns `lax` primitives into ONNX; those below it turns into several nodes with
+the image's size written into them, or wrongly. Here each is one JAX primitive that knows
+its JAX meaning and its ONNX node, told to jax2onnx through its plugin registry. No node
+depends on the height and width of the image. Arrays are NCHW.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.extend.core import Primitive
+from jax2onnx.plugins.plugin_system import PrimitiveLeafPlugin, register_primitive
+
+_ONNX_NODE = Primitive("hierseg_onnx_node")
+_AXES_ARE_INPUT_SINCE = {"ReduceSum": 13, "ReduceMax": 18}
+_NCHW = ("NCHW", "OIHW", "NCHW")
+
+
+@_ONNX_NODE.def_impl
+def _run(*operands: jax.Array, meaning: Callable[..., jax.Array], **_: Any) -> jax.Array:
+    return meaning(*operands)
+
+
+@_ONNX_NODE.def_abstract_eval
+def _shape(*operands: Any, meaning: Callable[..., jax.Array], **_: Any) -> Any:
+    shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in operands]
+    result = jax.eval_shape(meaning, *shapes)
+    return jax.core.ShapedArray(result.shape, result.dtype)
+
+
+@register_primitive(jaxpr_primitive=_ONNX_NODE.name, context="hierseg_jax", component="onnx_node")
+class _OnnxNode(PrimitiveLeafPlugin):
+    """Lowers the primitive to the node it names."""
+
+    def lower(self, ctx: Any, eqn: Any) -> None:
+        operands = [ctx.get_value_for_var(var) for var in eqn.invars]
+        out = ctx.get_value_for_var(eqn.outvars[0])
+        op_type = eqn.params["op_type"]
+        node = getattr(ctx.builder, op_type)
+        attributes = {
+            k: list(v) if isinstance(v, tuple) else v for k, v in eqn.params["attributes"]
+        }
+        if ctx.builder.opset >= _AXES_ARE_INPUT_SINCE.get(op_type, 1000):
+            axes = attributes.pop("axes")
+            operands.append(ctx.builder.const_i64(ctx.fresh_name("axes"), axes))
+        result = node(*operands, _outputs=[ctx.fresh_name(op_type.lower())], **attributes)
+        result.type, result.shape = out.type, out.shape
+        ctx.bind_value_for_var(eqn.outvars[0], result)
+
+
+def _node(
+    op_type: str, meaning: Callable[..., jax.Array], *operands: Any, **attributes: Any
+) -> jax.Array:
+    return _ONNX_NODE.bind(
+        *(jnp.asarray(x) for x in operands),
+        op_type=op_type,
+        meaning=meaning,
+        attributes=tuple(attributes.items()),
+    )
+
+
+def conv(
+    x_nchw: jax.Array,
+    kernel_oihw: np.ndarray,
+    bias_o: np.ndarray,
+    *,
+    stride: int = 1,
+    dilation: tuple[int, int] = (1, 1),
+    groups: int = 1,
+) -> jax.Array:
+    """Convolution with bias, padded by dilation * (kernel // 2) on every side."""
+    kernel_size = kernel_oihw.shape[2:]
+    pads = tuple(d * (k // 2) for k, d in zip(kernel_size, dilation, strict=True))
+
+    def meaning(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+        y = lax.conv_general_dilated(
+            x,
+            kernel,
+            (stride, stride),
+            [(p, p) for p in pads],
+            rhs_dilation=dilation,
+            dimension_numbers=_NCHW,
+            feature_group_count=groups,
+        )
+        return y + bias[:, None, None]
+
+    return _node(
+        "Conv",
+        meaning,
+        x_nchw,
+        kernel_oihw,
+        bias_o,
+        kernel_shape=kernel_size,
+        strides=(stride, stride),
+        pads=pads * 2,
+        dilations=dilation,
+        group=groups,
+    )
+
+
+def conv_transpose(x_nchw: jax.Array, kernel_iohw: np.ndarray, bias_o: np.ndarray) -> jax.Array:
+    """Transposed convolution with stride 2 and a 2x2 or 3x3 kernel, which doubles the sides."""
+    size = kernel_iohw.shape[2]
+    before, after = (1, 0) if size == 3 else (0, 0)
+
+    def meaning(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+        y = lax.conv_general_dilated(
+            x,
+            kernel[:, :, ::-1, ::-1],
+            (1, 1),
+            [(1, size - 1)] * 2,
+            lhs_dilation=(2, 2),
+            dimension_numbers=("NCHW", "IOHW", "NCHW"),
+        )
+        return y + bias[:, None, None]
+
+    return _node(
+        "ConvTranspose",
+        meaning,
+        x_nchw,
+        kernel_iohw,
+        bias_o,
+        kernel_shape=(size, size),
+        strides=(2, 2),
+        pads=(before, before, after, after),
+    )
+
+
+def max_pool_2x2(x_nchw: jax.Array) -> jax.Array:
+    """Largest of each 2x2 block."""
+
+    def meaning(x: jax.Array) -> jax.Array:
+        n, c, h, w = x.shape
+        return x.reshape(n, c, h // 2, 2, w // 2, 2).max((3, 5))
+
+    return _node("MaxPool", meaning, x_nchw, kernel_shape=(2, 2), strides=(2, 2))
+
+
+def upsample_nearest(x_nchw: jax.Array, factor: int) -> jax.Array:
+    """Repeats every pixel `factor` times along both sides."""
+
+    def meaning(x: jax.Array) -> jax.Array:
+        return jnp.repeat(jnp.repeat(x, factor, axis=2), factor, axis=3)
+
+    return _node(
+        "Resize",
+        lambda x, roi, scales: meaning(x),
+        x_nchw,
+        np.zeros(0, np.float32),
+        np.array([1, 1, factor, factor], np.float32),
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
+
+
+def global_mean(x_nchw: jax.Array) -> jax.Array:
+    """Mean of every channel: [N, C, h, w] -> [N, C, 1, 1]."""
+    return _node("GlobalAveragePool", lambda x: x.mean((2, 3), keepdims=True), x_nchw)
+
+
+def channel_max(x_nchw: jax.Array) -> jax.Array:
+    """Largest over the channels: [N, C, h, w] -> [N, 1, h, w]."""
+    return _node("ReduceMax", lambda x: x.max(1, keepdims=True), x_nchw, axes=(1,), keepdims=1)
+
+
+def channel_sum(x_nchw: jax.Array) -> jax.Array:
+    """Sum over the channels: [N, C, h, w] -> [N, 1, h, w]."""
+    return _node("ReduceSum", lambda x: x.sum(1, keepdims=True), x_nchw, axes=(1,), keepdims=1)
