@@ -29,6 +29,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.dtype = "float32"  # of the arithmetic: or bfloat16
     config.model.dropout = True  # channels dropped in residual branches
 
+    # Workdir or checkpoint folder whose weights a new run starts from; empty: fresh weights.
+    config.init = ""
+
     config.loss = "crossentropy"  # or dice, iou, focal, tversky
     config.augment = True  # the reference's augmentation, in training alone
     config.batch_size = 32  # images a step, over all devices

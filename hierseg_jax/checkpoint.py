@@ -1,8 +1,9 @@
 """Checkpoints through orbax: written while training goes on, checked when read.
 
-A checkpoint is a folder `checkpoints/<step>` with the items `variables` (parameters and
-batch statistics), `training` (optimizer, step, random key) and `meta` (JSON: the config,
-the class tree, the run's history, and a hash of the arrays).
+A run's checkpoint is a folder `checkpoints/<step>` with the items `variables` (parameters
+and batch statistics), `training` (optimizer, step, random key) and `meta` (JSON: the config,
+the class tree, the run's history, and a hash of the arrays). Converted weights are such a
+folder by themselves, without `training`.
 """
 
 import dataclasses
@@ -126,12 +127,44 @@ class CheckpointWriter:
             raise self._unwritable(failure) from failure
 
     def _unwritable(self, failure: Exception) -> OSError:
-        reason = str(failure).strip().splitlines()
         return OSError(
-            f"A checkpoint could not be written to {self._folder}: "
-            f"{reason[0] if reason else type(failure).__name__} (Is the disk full?) Checkpoints "
-            "written before are intact; make room and give the same command again."
+            f"A checkpoint could not be written to {self._folder}: {_reason(failure)} (Is the "
+            "disk full?) Checkpoints written before are intact; make room and give the same "
+            "command again."
         )
+
+
+def save_checkpoint(folder: Path, variables: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
+    """Writes a checkpoint that belongs to no run: `variables` and `meta` alone.
+
+    Args:
+      folder: missing or empty; it appears complete or not at all.
+      variables: NumPy arrays.
+      meta: plain JSON, with the keys `config`, `hierarchy`, `step`, `epoch` and `val_loss`.
+
+    Raises:
+      OSError: if it can't be written.
+    """
+    digests = {"variables": _digest(variables), "meta": _json_digest(meta)}
+    items = ocp.args.Composite(
+        variables=ocp.args.StandardSave(variables),
+        meta=ocp.args.JsonSave({**meta, "sha256": digests}),
+    )
+    try:
+        if folder.is_dir():
+            folder.rmdir()  # orbax renames its own into place
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+            checkpointer.save(folder.absolute(), items)
+    except Exception as failure:
+        raise OSError(
+            f"The checkpoint {folder} could not be written: {_reason(failure)} (Is the disk full?)"
+        ) from failure
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a folder is itself a checkpoint, not a run that holds some."""
+    return (path / "variables").is_dir() and (path / "meta").is_dir()
 
 
 def checkpoint_steps(workdir: Path) -> list[int]:
@@ -158,8 +191,13 @@ def find_checkpoint(path: Path | str, which: str = "best") -> Path:
       FileNotFoundError, ValueError: one sentence.
     """
     path = Path(path)
-    if (path / "variables").is_dir() and (path / "meta").is_dir():
+    if is_checkpoint(path):
         return path
+    if path.is_file():
+        raise ValueError(
+            f"{path} is a file; give the workdir of a training run or a checkpoint's folder. "
+            "(launch/convert.py makes one of PyTorch weights.)"
+        )
     steps = checkpoint_steps(path)
     if not steps:
         found = "holds no checkpoint" if path.is_dir() else "does not exist"
@@ -250,12 +288,15 @@ def _restore(folder: Path, items: dict[str, Any]) -> dict[str, Any]:
             )
         except Exception as failure:
             # orbax raises many kinds, bare `Exception` among them, for a cut file.
-            reason = str(failure).strip().splitlines()
             raise ValueError(
-                f"The checkpoint {folder} can't be read: "
-                f"{reason[0] if reason else type(failure).__name__} Delete that folder to go on "
-                "from an earlier one."
+                f"The checkpoint {folder} can't be read: {_reason(failure)} Delete that folder to "
+                "go on from an earlier one."
             ) from failure
+
+
+def _reason(failure: Exception) -> str:
+    lines = str(failure).strip().splitlines()
+    return lines[0] if lines else type(failure).__name__
 
 
 def _digest(tree: Any) -> str:

@@ -142,6 +142,8 @@ def evaluate_checkpoint(
     if image_size is not None:
         config = {**config, "data": {**config["data"], "image_size": image_size}}
     spec = data or config["data"]["spec"]
+    if not spec:
+        raise ValueError(f"The checkpoint {folder} names no data set; give one with --data.")
     hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
     if load_hierarchy(spec) != hierarchy:
         raise ValueError(

@@ -36,8 +36,9 @@ def main() -> None:
     default = Path(_CHECKPOINT.value) / "evaluation" / _TASK.value
     folder = default if _OUTPUT.value is None else Path(_OUTPUT.value)
     file = write_metrics(folder, to_json(evaluation, description))
+    epoch = f" (epoch {description['epoch']})" if description["epoch"] else ""
     print(
-        f"{description['model']} (epoch {description['epoch']}) on {description['data']}, "
+        f"{description['model']}{epoch} on {description['data']}, "
         f"{description['task']}: {evaluation.num_images} images at {description['image_size']} "
         f"pixels\n{format_levels(evaluation.levels)}\nWritten to {file}"
     )

@@ -73,7 +73,8 @@ def check_same_run(stored: Mapping[str, Any], config: ConfigDict, workdir: str) 
     Raises:
       ValueError: naming every such key with both values.
     """
-    before, now = flatten(stored), flatten(config.to_dict())
+    # Runs older than the key `init` started from fresh weights.
+    before, now = {"init": ""} | flatten(stored), flatten(config.to_dict())
     changed = [
         f"{key} was {before.get(key)!r}, now {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())

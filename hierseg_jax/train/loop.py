@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 import hierseg_jax
-from hierseg_jax.checkpoint import CheckpointWriter
+from hierseg_jax.checkpoint import CheckpointWriter, checkpoint_steps
 from hierseg_jax.data.pipeline import Batch, eval_batches, steps_per_epoch, train_batches
 from hierseg_jax.data.sources import Source, load_hierarchy
 from hierseg_jax.evaluate import (
@@ -25,6 +25,7 @@ from hierseg_jax.evaluate import (
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.losses import get_loss
 from hierseg_jax.train.config import check_config
+from hierseg_jax.train.initial import load_initial_variables
 from hierseg_jax.train.parallel import Parallel, cpu_threads, local_parallel
 from hierseg_jax.train.progress import Progress, end_line, epoch_line
 from hierseg_jax.train.record import Recorder
@@ -94,6 +95,8 @@ def train(config: ConfigDict, workdir: str) -> Progress:
         )
         if progress.step:
             print(f"Continuing after step {progress.step} (epoch {progress.epoch} finished).")
+        elif config.init:
+            print(f"Starting from the weights of {config.init}.")
         recorder = Recorder(run.workdir, config.to_dict(), run.hierarchy, progress.step)
         state = run.parallel.put_state(state)
         batches = open_batches(run, progress.step)
@@ -147,6 +150,9 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
         jax.random.key(0),
         jax.ShapeDtypeStruct((1, side, side, 3), "float32"),
     )
+    variables = None
+    if config.init and not checkpoint_steps(workdir):
+        variables = load_initial_variables(config.init, plain, model, hierarchy)
     claim_workdir(workdir, config, hierarchy)
     return Run(
         config=config,
@@ -158,7 +164,7 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
         parallel=parallel,
         train_step=parallel.compile_train_step(make_train_step(model, loss, optimizer)),
         eval_step=parallel.compile_eval_step(make_eval_step(model, loss)),
-        initial_state=lambda: create_state(model, optimizer, config.seed),
+        initial_state=lambda: create_state(model, optimizer, config.seed, variables),
     )
 
 

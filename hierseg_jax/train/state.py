@@ -1,5 +1,6 @@
 """What training carries from step to step."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.struct
@@ -42,11 +43,23 @@ def learning_rate_schedule(
 
 
 def create_state(
-    model: EfficientUNet | ESNet, optimizer: optax.GradientTransformation, seed: int
+    model: EfficientUNet | ESNet,
+    optimizer: optax.GradientTransformation,
+    seed: int,
+    variables: Mapping[str, Any] | None = None,
 ) -> TrainState:
-    """Fresh weights: a function of the model and the seed."""
+    """The state at step 0.
+
+    Args:
+      model: to be trained.
+      optimizer: from `create_optimizer`.
+      seed: of the fresh weights and of all random numbers of training.
+      variables: weights to start from, in place of fresh ones.
+    """
     weights_key, key = jax.random.split(jax.random.key(seed))
-    variables = jax.tree.map(jnp.asarray, init_variables(model, weights_key))
+    if variables is None:
+        variables = init_variables(model, weights_key)
+    variables = jax.tree.map(jnp.asarray, variables)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=variables["params"],

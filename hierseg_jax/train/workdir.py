@@ -10,7 +10,13 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from hierseg_jax.checkpoint import FOLDER, checkpoint_steps, load_checkpoint, read_meta
+from hierseg_jax.checkpoint import (
+    FOLDER,
+    checkpoint_steps,
+    is_checkpoint,
+    load_checkpoint,
+    read_meta,
+)
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.report import write_json
 from hierseg_jax.train.config import check_same_run
@@ -42,6 +48,11 @@ def claim_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> No
                 "--workdir."
             )
         check_same_run(stored_config, config, str(workdir))
+    elif is_checkpoint(workdir):
+        raise ValueError(
+            f"{workdir} is a checkpoint, not the folder of a run; to train from its weights, give "
+            f"--config.init={workdir} and another --workdir."
+        )
     elif workdir.is_dir() and any(workdir.iterdir()):
         raise ValueError(
             f"{workdir} is not empty and holds no run; choose a folder of its own for a run."

@@ -1,0 +1,90 @@
+"""ESNet for inference: the network of `models/esnet.py`, folded, and laid out for onnxruntime.
+
+onnxruntime keeps convolutions in a blocked channel layout and adds residuals inside them as
+long as both summands are in that layout. Two things here keep them there: a Down is one
+convolution to all channels plus a diagonal 1x1 convolution of the pooled input, instead
+of a concatenation; and an identity 1x1 convolution follows each Up, since transposed
+convolutions leave the layout.
+"""
+
+import jax
+import numpy as np
+
+from hierseg_jax.bridge import ops
+from hierseg_jax.bridge.fold import (
+    Tree,
+    affine,
+    conv_weights,
+    folded,
+    folded_transpose,
+    single,
+)
+from hierseg_jax.models.esnet import DILATIONS
+
+EPSILON = 1e-3
+ENCODER = ("down1", "fcu1_1", "fcu1_2", "fcu1_3", "down2", "fcu2_1", "fcu2_2", "down3")
+ENCODER += ("pfcu1", "pfcu2", "pfcu3")
+DECODER = ("up1", "fcu1_1", "fcu1_2", "up2", "fcu2_1", "fcu2_2")
+
+
+def features(variables: Tree, image_nchw: jax.Array) -> jax.Array:
+    """All but the last layer: [N, 3, H, W] in [0, 1] -> [N, 16, H/2, W/2]."""
+    x = image_nchw
+    for part, names in (("encoder", ENCODER), ("decoder", DECODER)):
+        for name in names:
+            block = _BLOCKS[name.rstrip("0123456789_")]
+            x = block(variables["params"][part][name], variables["batch_stats"][part][name], x)
+    return x
+
+
+def logits(variables: Tree, image_nchw: jax.Array) -> jax.Array:
+    """[N, 3, H, W] in [0, 1] -> [N, C, H, W]."""
+    weights = single(conv_weights(variables["params"]["decoder"]["output_conv"]))
+    return ops.conv_transpose(features(variables, image_nchw), *weights)
+
+
+def _down(params: Tree, stats: Tree, x_nchw: jax.Array) -> jax.Array:
+    kernel_oihw, bias_o = conv_weights(params["conv"])
+    scale_c, shift_c = affine(params["norm"], stats["norm"], EPSILON)
+    convolved, pooled = len(bias_o), x_nchw.shape[1]
+    wide_kernel = np.zeros((convolved + pooled, pooled, 3, 3))
+    wide_kernel[:convolved] = kernel_oihw * scale_c[:convolved, None, None, None]
+    wide_bias = shift_c + scale_c * np.concatenate([bias_o, np.zeros(pooled)])
+    diagonal = np.zeros((convolved + pooled, pooled, 1, 1))
+    diagonal[np.arange(convolved, convolved + pooled), np.arange(pooled)] = scale_c[
+        convolved:, None, None
+    ]
+    y = ops.conv(x_nchw, *single((wide_kernel, wide_bias)), stride=2)
+    pool = ops.max_pool_2x2(x_nchw)
+    return jax.nn.relu(y + ops.conv(pool, *single((diagonal, np.zeros(len(wide_bias))))))
+
+
+def _up(params: Tree, stats: Tree, x_nchw: jax.Array) -> jax.Array:
+    weights = folded_transpose(params, stats, "conv", "norm", EPSILON)
+    y = jax.nn.relu(ops.conv_transpose(x_nchw, *weights))
+    channels = y.shape[1]
+    identity = np.eye(channels, dtype=np.float32)[:, :, None, None]
+    return ops.conv(y, identity, np.zeros(channels, np.float32))
+
+
+def _fcu(params: Tree, stats: Tree, x_nchw: jax.Array) -> jax.Array:
+    y = jax.nn.relu(ops.conv(x_nchw, *single(conv_weights(params["conv1_vertical"]))))
+    y = jax.nn.relu(ops.conv(y, *folded(params, stats, "conv1_horizontal", "norm1", EPSILON)))
+    y = jax.nn.relu(ops.conv(y, *single(conv_weights(params["conv2_vertical"]))))
+    y = ops.conv(y, *folded(params, stats, "conv2_horizontal", "norm2", EPSILON))
+    return jax.nn.relu(x_nchw + y)
+
+
+def _pfcu(params: Tree, stats: Tree, x_nchw: jax.Array) -> jax.Array:
+    y = jax.nn.relu(ops.conv(x_nchw, *single(conv_weights(params["conv1_vertical"]))))
+    y = jax.nn.relu(ops.conv(y, *folded(params, stats, "conv1_horizontal", "norm1", EPSILON)))
+    total = x_nchw
+    for d in DILATIONS:
+        vertical = single(conv_weights(params[f"conv2_vertical_dilated{d}"]))
+        horizontal = folded(params, stats, f"conv2_horizontal_dilated{d}", "norm2", EPSILON)
+        z = jax.nn.relu(ops.conv(y, *vertical, dilation=(d, 1)))
+        total = total + ops.conv(z, *horizontal, dilation=(1, d))
+    return jax.nn.relu(total)
+
+
+_BLOCKS = {"down": _down, "up": _up, "fcu": _fcu, "pfcu": _pfcu}

@@ -1,0 +1,216 @@
+"""From a file of PyTorch weights to a checkpoint, and from a checkpoint to such a file."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import hierseg_jax
+from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
+from hierseg_jax.data.sources import load_hierarchy
+from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from hierseg_jax.models import create_model
+from hierseg_jax.models.efficientnet import WIDTH_AND_DEPTH
+from hierseg_jax.torch_files import TorchFile, read_torch_file, write_safetensors
+from hierseg_jax.torch_network import Network, checkpoint_network, recognise
+from hierseg_jax.torch_weights import state_dict_from_variables, variables_from_state_dict
+
+
+def convert_to_checkpoint(
+    weights: Path | str,
+    output: Path | str,
+    config: Mapping[str, Any],
+    *,
+    model: str | None = None,
+    num_classes: int | None = None,
+    backbone: str | None = None,
+    data: str | None = None,
+    image_size: int = 320,
+) -> list[str]:
+    """Makes a checkpoint of a file of PyTorch weights.
+
+    Args:
+      weights: as `read_torch_file` takes it, of one of the reference's networks.
+      output: folder of the checkpoint; missing or empty.
+      config: with the keys of configs/default.py; those that the other arguments
+        tell of are replaced.
+      model, num_classes, backbone: what the file must hold; by default what it holds.
+      data: data set with the class tree, to be evaluated on by default. Without it the
+        tree is the file's own, if this project wrote it; PASCAL-Person-Part's where
+        there are 7 classes; or one level of classes with numbers for names.
+      image_size: side in pixels that the weights were trained for.
+
+    Returns:
+      What was done, in sentences.
+
+    Raises:
+      ValueError, OSError: one sentence for a file that can't be used, another network or
+        class count than was given, or a folder that is not empty.
+    """
+    weights, output = Path(weights), Path(output)
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise ValueError(f"{output} exists and is not overwritten; choose another --output.")
+    content = read_torch_file(weights)
+    network, state_dict = recognise(content.arrays, str(weights))
+    _check_network(network, weights, model, num_classes, backbone)
+    built = create_model(network.name, network.num_classes, backbone=network.backbone)
+    hierarchy, tree = _choose_hierarchy(network.num_classes, content, weights, data)
+    if image_size < 1 or image_size % built.stride:
+        raise ValueError(
+            f"--image_size is {image_size}; {network.name} takes multiples of {built.stride}."
+        )
+    try:
+        variables = variables_from_state_dict(built, state_dict)
+    except ValueError as error:
+        text = " ".join(str(error).split())
+        raise ValueError(f"{weights}: {text if len(text) < 600 else f'{text[:500]} ...'}") from None
+    meta = {
+        "config": _config(config, network, data or "", image_size),
+        "hierarchy": hierarchy.to_json(),
+        "step": 0,
+        "epoch": None,
+        "val_loss": None,
+        "source": {"file": weights.name, "sha256": _file_digest(weights)},
+        "versions": {"hierseg_jax": hierseg_jax.__version__, "jax": jax.__version__},
+    }
+    save_checkpoint(output, variables, meta)
+    where = f" (under the key {content.key!r})" if content.key else ""
+    return [
+        f"{weights}{where} holds {network} with {network.num_classes} classes.",
+        *_widened(state_dict),
+        f"Class tree: {tree}.",
+    ]
+
+
+def convert_to_torch(checkpoint: Path | str, file: Path | str, which: str = "best") -> Path:
+    """Writes a checkpoint's variables as safetensors with the reference's names, bit for bit.
+
+    The header tells `model`, `backbone`, `num_classes`, `class_names` and `hierarchy`
+    (both JSON). PyTorch reads the file with
+    `model.load_state_dict(safetensors.torch.load_file(file))`.
+
+    Args:
+      checkpoint: a run's workdir or a checkpoint's folder.
+      file: to be written, named `*.safetensors`.
+      which: of a workdir: `best`, `last`, or an epoch.
+
+    Returns:
+      The checkpoint's folder.
+
+    Raises:
+      ValueError, OSError: one sentence.
+    """
+    loaded = load_checkpoint(find_checkpoint(checkpoint, which))
+    hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
+    network = checkpoint_network(loaded.meta)
+    model = create_model(network.name, network.num_classes, backbone=network.backbone)
+    metadata = {
+        "format": "pt",
+        "hierseg_jax": hierseg_jax.__version__,
+        "model": network.name,
+        "num_classes": str(network.num_classes),
+        "class_names": json.dumps(hierarchy.class_names),
+        "hierarchy": json.dumps(hierarchy.to_json()),
+    }
+    if network.backbone:
+        metadata["backbone"] = network.backbone
+    write_safetensors(file, state_dict_from_variables(model, loaded.variables), metadata)
+    return loaded.path
+
+
+def _check_network(
+    network: Network,
+    weights: Path,
+    model: str | None,
+    num_classes: int | None,
+    backbone: str | None,
+) -> None:
+    if model is not None and model != network.name:
+        raise ValueError(
+            f"{weights} holds the weights of {network.name}, not of {model}; give "
+            f"--model={network.name}."
+        )
+    if num_classes is not None and num_classes != network.num_classes:
+        raise ValueError(
+            f"{weights} has {network.num_classes} classes (background included), not "
+            f"{num_classes}; give --num_classes={network.num_classes}."
+        )
+    if network.name == "effunet" and network.backbone is None:
+        raise ValueError(
+            f"{weights} holds an EfficientUNet whose stages are those of none of the backbones "
+            f"{', '.join(WIDTH_AND_DEPTH)}."
+        )
+    if backbone is not None and backbone != network.backbone:
+        has = f"the backbone {network.backbone}" if network.backbone else "no backbone to choose"
+        raise ValueError(
+            f"{weights} holds {network.name} with {has}, not {backbone}; leave --backbone out."
+        )
+
+
+def _choose_hierarchy(
+    num_classes: int, content: TorchFile, weights: Path, data: str | None
+) -> tuple[Hierarchy, str]:
+    """The class tree, and where it comes from in words."""
+    if data:
+        hierarchy, source = load_hierarchy(data), f"that of {data}"
+    elif "hierarchy" in content.metadata:
+        try:
+            hierarchy = Hierarchy.from_json(json.loads(content.metadata["hierarchy"]))
+        except (ValueError, TypeError, RecursionError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ValueError(
+                f"{weights} has a class tree in its header that can't be read ({reason}); give "
+                "one with --data=data.yaml."
+            ) from None
+        source = "that in the file's header"
+    elif num_classes == PASCAL_PERSON_PART.num_classes:
+        hierarchy = PASCAL_PERSON_PART
+        source = "PASCAL-Person-Part's, as there are 7 classes; give another with --data=data.yaml"
+    else:
+        hierarchy = Hierarchy.from_mapping(list(range(1, num_classes)))
+        source = (
+            "none is known, so the classes are class_1, class_2, ... in one level; give a tree "
+            "with --data=data.yaml"
+        )
+    if hierarchy.num_classes != num_classes:
+        raise ValueError(
+            f"{weights} has {num_classes} classes (background included); the class tree of "
+            f"{data or 'its header'} has {hierarchy.num_classes}."
+        )
+    return hierarchy, source
+
+
+def _config(
+    config: Mapping[str, Any], network: Network, spec: str, image_size: int
+) -> dict[str, Any]:
+    model = {"name": network.name}
+    if network.backbone:
+        model["backbone"] = network.backbone
+    return {
+        **config,
+        "data": {**config["data"], "spec": spec, "image_size": image_size},
+        "model": {**config["model"], **model},
+    }
+
+
+def _widened(state_dict: Mapping[str, np.ndarray]) -> list[str]:
+    """A sentence for every floating dtype that is not float32."""
+    counts: dict[str, int] = {}
+    for value in state_dict.values():
+        if jnp.issubdtype(value.dtype, jnp.floating) and value.dtype != np.float32:
+            counts[value.dtype.name] = counts.get(value.dtype.name, 0) + 1
+    return [
+        f"Of the tensors, {count} were {dtype} and are float32 now"
+        + (", rounded." if dtype == "float64" else ", their values the same.")
+        for dtype, count in counts.items()
+    ]
+
+
+def _file_digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

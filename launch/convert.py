@@ -1,0 +1,65 @@
+"""Turns PyTorch weights into a checkpoint, or a checkpoint into PyTorch weights.
+
+python launch/convert.py --weights=esnet.pt --output=runs/esnet_torch --data=data.yaml
+python launch/convert.py --checkpoint=runs/esnet --to_torch=esnet.safetensors
+"""
+
+from pathlib import Path
+
+from absl import flags
+from ml_collections import config_flags
+
+from hierseg_jax.command_line import run
+from hierseg_jax.convert import convert_to_checkpoint, convert_to_torch
+from hierseg_jax.models import MODEL_NAMES
+
+_DEFAULT = Path(__file__).resolve().parents[1] / "configs" / "default.py"
+
+_WEIGHTS = flags.DEFINE_string("weights", None, "A .pt, .pth or .safetensors file to convert.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of the checkpoint, to be made.")
+_MODEL = flags.DEFINE_enum("model", None, MODEL_NAMES, "Checked; by default what the file holds.")
+_NUM_CLASSES = flags.DEFINE_integer("num_classes", None, "With background; checked likewise.")
+_BACKBONE = flags.DEFINE_string("backbone", None, "b0 to b7, of effunet; checked likewise.")
+_DATA = flags.DEFINE_string("data", None, "A data set with the class tree, such as a data.yaml.")
+_IMAGE_SIZE = flags.DEFINE_integer("image_size", 320, "Side in pixels the weights were made for.")
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", str(_DEFAULT), "The rest of the checkpoint's config.", lock_config=True
+)
+_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
+_WHICH = flags.DEFINE_string("which", "best", "Of a workdir: best, last, or an epoch's number.")
+_TO_TORCH = flags.DEFINE_string("to_torch", None, "A .safetensors file to be made.")
+
+
+def main() -> None:
+    """Converts one way or the other."""
+    way = (
+        bool(_WEIGHTS.value),
+        bool(_OUTPUT.value),
+        bool(_CHECKPOINT.value),
+        bool(_TO_TORCH.value),
+    )
+    if way == (False, False, True, True):
+        folder = convert_to_torch(_CHECKPOINT.value, _TO_TORCH.value, _WHICH.value)
+        print(f"{folder} is written to {_TO_TORCH.value}.")
+        return
+    if way != (True, True, False, False):
+        raise ValueError("Give either --weights and --output, or --checkpoint and --to_torch.")
+    done = convert_to_checkpoint(
+        _WEIGHTS.value,
+        _OUTPUT.value,
+        _CONFIG.value.to_dict(),
+        model=_MODEL.value,
+        num_classes=_NUM_CLASSES.value,
+        backbone=_BACKBONE.value,
+        data=_DATA.value,
+        image_size=_IMAGE_SIZE.value,
+    )
+    print("\n".join(done))
+    print(
+        f"Written to {_OUTPUT.value}.\nNext: python launch/evaluate.py "
+        f"--checkpoint={_OUTPUT.value}{'' if _DATA.value else ' --data=data.yaml'}"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

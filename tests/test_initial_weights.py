@@ -1,0 +1,98 @@
+"""Runs that start from the weights of a checkpoint."""
+
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from configs import default
+from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
+from hierseg_jax.convert import convert_to_checkpoint
+from hierseg_jax.train.config import check_same_run
+from hierseg_jax.train.loop import set_up
+from tests.runs import assert_bit_identical, small_config, train_here
+from tests.test_convert import golden_file
+
+
+def convert(folder, classes=7):
+    file = golden_file(folder, classes=classes)
+    convert_to_checkpoint(file, folder / "esnet", default.get_config().to_dict())
+    return folder / "esnet"
+
+
+@pytest.fixture(scope="module")
+def esnet(tmp_path_factory):
+    """Converted weights; nobody changes them."""
+    return convert(tmp_path_factory.mktemp("weights"))
+
+
+def test_a_new_run_starts_at_exactly_these_weights(esnet, tmp_path):
+    run = set_up(small_config(init=str(esnet)), tmp_path / "run")
+    state = run.initial_state()
+    fresh = set_up(small_config(), tmp_path / "fresh").initial_state()
+    expected = load_checkpoint(esnet).variables
+    jax.tree.map(np.testing.assert_array_equal, state.params, expected["params"])
+    jax.tree.map(np.testing.assert_array_equal, state.batch_stats, expected["batch_stats"])
+    assert state.step == 0
+    jax.tree.map(np.testing.assert_array_equal, state.opt_state, fresh.opt_state)
+    np.testing.assert_array_equal(state.key, fresh.key)
+
+
+def test_a_resumed_run_does_without_the_checkpoint_it_started_from(esnet, tmp_path, capsys):
+    init, workdir = tmp_path / "init", tmp_path / "run"
+    shutil.copytree(esnet, init)
+    train_here(workdir, init=str(init), epochs=1)
+    assert f"Starting from the weights of {init}." in capsys.readouterr().out
+    shutil.rmtree(init)
+    train_here(workdir, init=str(init), epochs=1)
+    assert "Continuing after step 4" in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"init was '.*', now ''"):
+        train_here(workdir, epochs=2)
+    # A run's workdir can be started from as well: from its best epoch.
+    state = set_up(small_config(init=str(workdir)), tmp_path / "next").initial_state()
+    best = load_checkpoint(find_checkpoint(workdir)).variables
+    jax.tree.map(np.testing.assert_array_equal, state.params, best["params"])
+
+
+@pytest.mark.slow
+def test_a_resumed_run_equals_one_that_was_never_stopped(esnet, tmp_path):
+    init = tmp_path / "init"
+    shutil.copytree(esnet, init)
+    train_here(tmp_path / "at_once", init=str(init))
+    train_here(tmp_path / "run", init=str(init), epochs=1)
+    shutil.rmtree(init)
+    train_here(tmp_path / "run", init=str(init))
+    assert_bit_identical(tmp_path / "run", tmp_path / "at_once")
+
+
+def test_runs_from_before_the_key_are_continued():
+    config = small_config()
+    stored = config.to_dict()
+    del stored["init"]
+    check_same_run(stored, config, "run")
+
+
+def mistake(workdir, **changes):
+    with pytest.raises((ValueError, OSError)) as error:
+        set_up(small_config(**changes), workdir)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_checkpoints_that_do_not_fit_are_named_before_anything_is_made(esnet, tmp_path):
+    four = convert(tmp_path, classes=4)
+    for init, name, sentence in (
+        (tmp_path / "nothing", "esnet", "The config's init: "),
+        (tmp_path / "esnet.safetensors", "esnet", "launch/convert.py makes one of PyTorch"),
+        (four, "esnet", "its classes are background, class_1, class_2, class_3; figures has back"),
+        (esnet, "effunet", "holds esnet, this run is to train effunet-b0: batch_stats/"),
+    ):
+        assert sentence in mistake(tmp_path / "run", init=str(init), model__name=name)
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_is_no_workdir(esnet):
+    error = mistake(esnet)
+    assert "is a checkpoint, not the folder of a run" in error
+    assert f"give --config.init={esnet} and another --workdir" in error
