@@ -17,7 +17,7 @@ from jax.extend.core import Primitive
 from jax2onnx.plugins.plugin_system import PrimitiveLeafPlugin, register_primitive
 
 _ONNX_NODE = Primitive("hierseg_onnx_node")
-_AXES_ARE_INPUT_SINCE = {"ReduceSum": 13, "ReduceMax": 18}
+_AXES_ARE_INPUT_SINCE = {"ReduceSum": 13, "Squeeze": 13, "ReduceMax": 18}
 _NCHW = ("NCHW", "OIHW", "NCHW")
 
 
@@ -172,3 +172,24 @@ def channel_max(x_nchw: jax.Array) -> jax.Array:
 def channel_sum(x_nchw: jax.Array) -> jax.Array:
     """Sum over the channels: [N, C, h, w] -> [N, 1, h, w]."""
     return _node("ReduceSum", lambda x: x.sum(1, keepdims=True), x_nchw, axes=(1,), keepdims=1)
+
+
+def channel_argmax(x_nchw: jax.Array) -> jax.Array:
+    """Index of the first largest channel: [N, C, h, w] -> integers [N, 1, h, w]."""
+    return _node(
+        "ArgMax",
+        lambda x: jnp.argmax(x, axis=1, keepdims=True),
+        x_nchw,
+        axis=1,
+        keepdims=1,
+    )
+
+
+def lookup(table: np.ndarray, index_n1hw: jax.Array) -> jax.Array:
+    """The table's entry for every index, which must lie in the table."""
+    return _node("Gather", lambda entries, i: entries[i], table, index_n1hw, axis=0)
+
+
+def drop_channel(x_n1hw: jax.Array) -> jax.Array:
+    """[N, 1, h, w] -> [N, h, w]."""
+    return _node("Squeeze", lambda x: x[:, 0], x_n1hw, axes=(1,))

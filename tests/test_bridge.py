@@ -1,0 +1,113 @@
+"""Exported graphs against the reference's golden outputs and against Flax."""
+
+import json
+
+import jax
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from hierseg_jax.bridge.contracts import build_graph
+from hierseg_jax.bridge.convert import convert
+from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from hierseg_jax.models import create_model, init_variables
+from hierseg_jax.torch_weights import variables_from_state_dict
+from tests.test_golden_forward import GOLDEN, reference_state_dict
+
+TREE5 = Hierarchy.from_mapping({"a": [3, 1], "b": {"c": [2], "d": [4]}})
+STRIDES = {"esnet": 8, "effunet": 32}
+
+
+def run(model: onnx.ModelProto, array: np.ndarray) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, {session.get_inputs()[0].name: array})
+
+
+def fresh(name: str, hierarchy: Hierarchy):
+    model = create_model(name, hierarchy.num_classes, conv_impl="xla")
+    return model, init_variables(model, jax.random.key(1))
+
+
+def flax_probabilities(model, variables, image_nhwc: np.ndarray) -> np.ndarray:
+    logits = jax.jit(model.apply)(variables, image_nhwc)
+    return np.asarray(jax.nn.softmax(logits))
+
+
+@pytest.mark.parametrize("name", ["esnet", "effunet"])
+@pytest.mark.parametrize("classes", [7, 4])
+def test_reference_weights_give_the_golden_probabilities(name, classes):
+    golden = np.load(GOLDEN / f"{name}_forward_n{classes}.npz")
+    model = create_model(name, classes, conv_impl="xla")
+    variables = variables_from_state_dict(model, reference_state_dict(golden))
+    hierarchy = Hierarchy.from_mapping(list(range(1, classes)))
+    image_nchw = golden["image"]
+    graph = build_graph("reference", name, "b0", variables, hierarchy)
+    exported = convert(graph, image_nchw.shape[2:], dynamic_batch=True)
+    (mask_nchw,) = run(exported, image_nchw)
+    np.testing.assert_allclose(mask_nchw, golden["probabilities"], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["esnet", "effunet"])
+@pytest.mark.parametrize("contract", ["reference", "deploy"])
+def test_dynamic_graph_equals_flax_at_sizes_not_seen_at_export(name, contract):
+    model, variables = fresh(name, TREE5)
+    graph = build_graph(contract, name, "b0", variables, TREE5)
+    exported = convert(graph, (64, 96), dynamic_size=True, dynamic_batch=True)
+    rng = np.random.default_rng(0)
+    for batch, height, width in ((1, 64, 96), (2, 32, 64), (1, 96, 32)):
+        frame_nhwc = rng.integers(0, 256, (batch, height, width, 3), np.uint8)
+        image_nhwc = (frame_nhwc / 255).astype(np.float32)
+        expected_nhwc = flax_probabilities(model, variables, image_nhwc)
+        if contract == "reference":
+            (mask_nchw,) = run(exported, image_nhwc.transpose(0, 3, 1, 2))
+            np.testing.assert_allclose(
+                mask_nchw.transpose(0, 2, 3, 1), expected_nhwc, atol=1e-4, rtol=0
+            )
+            continue
+        *maps, confidence = run(exported, frame_nhwc)
+        np.testing.assert_allclose(confidence, expected_nhwc.max(-1), atol=1e-4, rtol=0)
+        ordered = np.sort(expected_nhwc, -1)
+        clear = ordered[..., -1] - ordered[..., -2] > 1e-4
+        assert clear.mean() > 0.9
+        for level, labels_nhw in zip(TREE5.levels, maps, strict=True):
+            assert labels_nhw.dtype == np.uint8
+            expected = level.leaf_to_class[expected_nhwc.argmax(-1)]
+            np.testing.assert_array_equal(labels_nhw[clear], expected[clear])
+
+
+@pytest.mark.parametrize("name", ["esnet", "effunet"])
+@pytest.mark.parametrize("opset", [13, 18, 23])
+def test_every_opset_holds_the_same_network(name, opset):
+    _, variables = fresh(name, PASCAL_PERSON_PART)
+    graph = build_graph("deploy", name, "b0", variables, PASCAL_PERSON_PART)
+    frame = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)
+    exported = convert(graph, (32, 32), opset=opset)
+    assert [entry.version for entry in exported.opset_import] == [opset]
+    for ours, standard in zip(run(exported, frame), run(convert(graph, (32, 32)), frame)):
+        np.testing.assert_allclose(ours, standard, atol=1e-6)
+
+
+def test_graph_has_neither_dropout_nor_batch_norm_and_no_warning_at_load(capfd):
+    _, variables = fresh("effunet", PASCAL_PERSON_PART)
+    graph = build_graph("reference", "effunet", "b0", variables, PASCAL_PERSON_PART)
+    exported = convert(graph, (64, 32))
+    kinds = {node.op_type for node in exported.graph.node}
+    assert not kinds & {"Dropout", "BatchNormalization", "Softmax", "Reshape", "Expand"}
+    run(exported, np.zeros((1, 3, 64, 32), np.float32))
+    assert capfd.readouterr().err == ""
+
+
+def test_opsets_out_of_range_and_clashing_levels_are_refused():
+    _, variables = fresh("esnet", PASCAL_PERSON_PART)
+    graph = build_graph("reference", "esnet", "b0", variables, PASCAL_PERSON_PART)
+    for opset in (12, 24):
+        with pytest.raises(ValueError, match=f"--opset is {opset}; it may be 13 to 23"):
+            convert(graph, (32, 32), opset=opset)
+    clash = Hierarchy.from_json(
+        {**PASCAL_PERSON_PART.to_json(), "level_names": ["body", "confidence", "part"]}
+    )
+    with pytest.raises(ValueError, match="'confidence'.*rename it"):
+        build_graph("deploy", "esnet", "b0", variables, clash)
