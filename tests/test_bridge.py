@@ -1,7 +1,5 @@
 """Exported graphs against the reference's golden outputs and against Flax."""
 
-import json
-
 import jax
 import numpy as np
 import onnx
@@ -13,10 +11,10 @@ from hierseg_jax.bridge.convert import convert
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.models import create_model, init_variables
 from hierseg_jax.torch_weights import variables_from_state_dict
-from tests.test_golden_forward import GOLDEN, reference_state_dict
+from tests.reference_weights import load_golden, reference_state_dict
+from tests.test_golden_forward import INPUTS
 
 TREE5 = Hierarchy.from_mapping({"a": [3, 1], "b": {"c": [2], "d": [4]}})
-STRIDES = {"esnet": 8, "effunet": 32}
 
 
 def run(model: onnx.ModelProto, array: np.ndarray) -> list[np.ndarray]:
@@ -39,11 +37,12 @@ def flax_probabilities(model, variables, image_nhwc: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", ["esnet", "effunet"])
 @pytest.mark.parametrize("classes", [7, 4])
 def test_reference_weights_give_the_golden_probabilities(name, classes):
-    golden = np.load(GOLDEN / f"{name}_forward_n{classes}.npz")
+    golden, meta = load_golden(f"{name}_forward_n{classes}")
     model = create_model(name, classes, conv_impl="xla")
-    variables = variables_from_state_dict(model, reference_state_dict(golden))
+    variables = variables_from_state_dict(model, reference_state_dict(meta))
     hierarchy = Hierarchy.from_mapping(list(range(1, classes)))
-    image_nchw = golden["image"]
+    seed, size = INPUTS[classes]
+    image_nchw = np.random.RandomState(seed).rand(2, 3, *size).astype(np.float32)
     graph = build_graph("reference", name, "b0", variables, hierarchy)
     exported = convert(graph, image_nchw.shape[2:], dynamic_batch=True)
     (mask_nchw,) = run(exported, image_nchw)
@@ -86,8 +85,9 @@ def test_every_opset_holds_the_same_network(name, opset):
     frame = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)
     exported = convert(graph, (32, 32), opset=opset)
     assert [entry.version for entry in exported.opset_import] == [opset]
-    for ours, standard in zip(run(exported, frame), run(convert(graph, (32, 32)), frame)):
-        np.testing.assert_allclose(ours, standard, atol=1e-6)
+    standard = run(convert(graph, (32, 32)), frame)
+    for ours, theirs in zip(run(exported, frame), standard, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 def test_graph_has_neither_dropout_nor_batch_norm_and_no_warning_at_load(capfd):
@@ -109,5 +109,5 @@ def test_opsets_out_of_range_and_clashing_levels_are_refused():
     clash = Hierarchy.from_json(
         {**PASCAL_PERSON_PART.to_json(), "level_names": ["body", "confidence", "part"]}
     )
-    with pytest.raises(ValueError, match="'confidence'.*rename it"):
+    with pytest.raises(ValueError, match=r"'confidence'.*rename it"):
         build_graph("deploy", "esnet", "b0", variables, clash)

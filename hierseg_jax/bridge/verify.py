@@ -1,0 +1,95 @@
+"""A graph's outputs in onnxruntime against the Flax network's, picture by picture."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cv2
+import jax
+import numpy as np
+import onnxruntime
+
+from hierseg_jax.bridge.contracts import Graph
+from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.models import EfficientUNet, ESNet
+
+TOLERANCE = 1e-4
+
+
+class MismatchError(ValueError):
+    """The exported graph does not compute what the network computes."""
+
+
+def largest_difference(
+    model_bytes: bytes,
+    graph: Graph,
+    network: EfficientUNet | ESNet,
+    variables: Mapping[str, Any],
+    hierarchy: Hierarchy,
+    photos: Sequence[np.ndarray],
+    shapes: Sequence[tuple[int, int, int]],
+) -> float:
+    """Compares probabilities (or confidence and label maps) on random and on real pictures.
+
+    Label maps must be equal wherever the network's two best classes are more than
+    `TOLERANCE` apart.
+
+    Args:
+      model_bytes: the serialised graph.
+      graph: its contract.
+      network: the Flax network.
+      variables: of the network.
+      hierarchy: of the classes.
+      photos: uint8 RGB [h, w, 3] of any size.
+      shapes: (batch, height, width) of the inputs to try.
+
+    Returns:
+      The largest absolute difference of a probability.
+
+    Raises:
+      MismatchError: where a difference is above TOLERANCE or a label differs.
+    """
+    session = onnxruntime.InferenceSession(model_bytes, providers=["CPUExecutionProvider"])
+    probabilities_of = jax.jit(lambda v, x: jax.nn.softmax(network.apply(v, x)))
+    rng = np.random.default_rng(0)
+    worst = 0.0
+    for batch, height, width in shapes:
+        resized = [cv2.resize(photo, (width, height)) for photo in photos]
+        noise = rng.integers(0, 256, (batch, height, width, 3), np.uint8)
+        batches = [noise, np.stack([resized[i % len(resized)] for i in range(batch)])]
+        for frame_nhwc in batches:
+            image_nhwc = frame_nhwc.astype(np.float32) / 255
+            expected_nhwc = np.asarray(probabilities_of(variables, image_nhwc))
+            given = frame_nhwc if graph.channels_last else image_nhwc.transpose(0, 3, 1, 2)
+            outputs = session.run(None, {graph.input_name: np.ascontiguousarray(given)})
+            difference = _difference(outputs, graph, expected_nhwc, hierarchy)
+            if not difference <= TOLERANCE:
+                raise MismatchError(
+                    f"The exported graph differs from the network by {difference:.2g} at "
+                    f"{batch} x {height} x {width} (batch, height, width); at most {TOLERANCE} "
+                    "is allowed, so nothing was written."
+                )
+            worst = max(worst, difference)
+    return worst
+
+
+def _difference(
+    outputs: list[np.ndarray], graph: Graph, expected_nhwc: np.ndarray, hierarchy: Hierarchy
+) -> float:
+    if not graph.channels_last:
+        return _largest(outputs[0].transpose(0, 2, 3, 1), expected_nhwc)
+    *maps, confidence_nhw = outputs
+    ordered = np.sort(expected_nhwc, axis=-1)
+    clear = ordered[..., -1] - ordered[..., -2] > TOLERANCE
+    leaf_nhw = expected_nhwc.argmax(-1)
+    for level, labels_nhw in zip(hierarchy.levels, maps, strict=True):
+        wrong = int((labels_nhw != level.leaf_to_class[leaf_nhw])[clear].sum())
+        if wrong:
+            raise MismatchError(
+                f"The exported graph labels {wrong} pixels of level {level.name} otherwise than "
+                "the network does; nothing was written."
+            )
+    return _largest(confidence_nhw, ordered[..., -1])
+
+
+def _largest(found: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf

@@ -1,0 +1,175 @@
+"""The bridge: from a checkpoint to a verified .onnx."""
+
+import dataclasses
+import hashlib
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import onnx
+
+from hierseg_jax.bridge.contracts import build_graph
+from hierseg_jax.bridge.convert import convert
+from hierseg_jax.bridge.verify import largest_difference
+from hierseg_jax.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from hierseg_jax.data.figures import FiguresSource
+from hierseg_jax.data.transfer import write_atomically
+from hierseg_jax.evaluate import open_config_split
+from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.models import create_model
+from hierseg_jax.runtime.metadata import Metadata
+
+PHOTOS = 2
+PACKAGES = ("hierseg_jax", "jax", "flax", "jax2onnx", "onnx", "onnxruntime")
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """What was written.
+
+    Attributes:
+      file: the .onnx.
+      metadata: as it stands in the file.
+      difference: largest difference of a probability between onnxruntime and JAX.
+    """
+
+    file: Path
+    metadata: Metadata
+    difference: float
+
+
+def export_checkpoint(
+    checkpoint: str,
+    onnx_file: str,
+    *,
+    which: str = "best",
+    contract: str = "reference",
+    image_size: tuple[int, int] | None = None,
+    opset: int = 17,
+    dynamic_size: bool = False,
+    dynamic_batch: bool = False,
+    overwrite: bool = False,
+) -> Export:
+    """Exports a checkpoint, compares the graph with the network, and only then writes it.
+
+    Args:
+      checkpoint: a run's workdir or a checkpoint's folder.
+      onnx_file: to be written; its folder is made.
+      which: of a workdir: `best`, `last`, or an epoch.
+      contract: `reference` or `deploy`; see `bridge.contracts.build_graph`.
+      image_size: (height, width), multiples of the network's stride; by default that of
+        the training.
+      opset: 13 to 23.
+      dynamic_size: leave height and width open.
+      dynamic_batch: leave the number of images open.
+      overwrite: whether an existing `onnx_file` may be replaced.
+
+    Raises:
+      ValueError, OSError: one sentence; nothing is written then.
+    """
+    file = Path(onnx_file)
+    _check_target(file, overwrite)
+    loaded = load_checkpoint(find_checkpoint(checkpoint, which))
+    config = loaded.meta["config"]
+    hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
+    name = config["model"]["name"]
+    backbone = config["model"]["backbone"] if name == "effunet" else None
+    network = create_model(name, hierarchy.num_classes, backbone=backbone, conv_impl="xla")
+    side = config["data"]["image_size"]
+    size = image_size or (side, side)
+    _check_size(size, network.stride, name)
+
+    graph = build_graph(contract, name, backbone or "", loaded.variables, hierarchy)
+    model = convert(
+        graph, size, opset=opset, dynamic_size=dynamic_size, dynamic_batch=dynamic_batch
+    )
+    difference = largest_difference(
+        model.SerializeToString(),
+        graph,
+        network,
+        loaded.variables,
+        hierarchy,
+        _photos(config),
+        _shapes(size, network.stride, dynamic_size, dynamic_batch),
+    )
+    metadata = Metadata(
+        contract=contract,
+        hierarchy=hierarchy,
+        image_size=size,
+        stride=network.stride,
+        model=f"{name}-{backbone}" if backbone else name,
+        precision="float32",
+        parameters_sha256=_parameters_digest(loaded.variables),
+        versions={package: version(package) for package in PACKAGES},
+        validation=_validation(loaded),
+        verification={"largest_difference": difference},
+    )
+    onnx.helper.set_model_props(model, metadata.to_props())
+    model.producer_name, model.producer_version = "hierseg_jax", version("hierseg_jax")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, model.SerializeToString())
+    return Export(file, metadata, difference)
+
+
+def _check_target(file: Path, overwrite: bool) -> None:
+    if file.suffix != ".onnx":
+        raise ValueError(f"--onnx_file is {file}; give a name that ends in .onnx.")
+    if file.is_dir():
+        raise ValueError(f"{file} is a folder; give the name of a file.")
+    if file.exists() and not overwrite:
+        raise FileExistsError(f"{file} exists; choose another name, or replace it by --overwrite.")
+
+
+def _check_size(size: tuple[int, int], stride: int, name: str) -> None:
+    if min(size) < stride or any(side % stride for side in size):
+        raise ValueError(
+            f"--image_size is {size[0]},{size[1]} (height, width); {name} needs multiples of "
+            f"{stride}, such as {_near(size[0], stride)},{_near(size[1], stride)}."
+        )
+
+
+def _near(side: int, stride: int) -> int:
+    return max(stride, round(side / stride) * stride)
+
+
+def _shapes(
+    size: tuple[int, int], stride: int, dynamic_size: bool, dynamic_batch: bool
+) -> list[tuple[int, int, int]]:
+    """Inputs to try: what is promised, with three other sizes where sizes are open."""
+    height, width = size
+    sizes = [size]
+    if dynamic_size:
+        sizes += [(height + stride, width), (2 * stride, 3 * stride), (stride, width + 2 * stride)]
+    shapes = [(1, *each) for each in sizes]
+    return [*shapes, (3, 2 * stride, 2 * stride) if dynamic_size else (3, *size)][
+        : None if dynamic_batch else len(shapes)
+    ]
+
+
+def _photos(config: dict[str, Any]) -> list[np.ndarray]:
+    """Pictures of the run's own validation data or, where that is gone, of the figures."""
+    try:
+        source = open_config_split(config, "val")
+    except (ValueError, OSError):
+        source = FiguresSource("val", 128, count=PHOTOS, seed=0)
+    return [source[i]["image"] for i in islice(range(len(source)), PHOTOS)]
+
+
+def _validation(loaded: Checkpoint) -> dict[str, Any]:
+    """The history's row of the checkpoint's epoch, if it ends one."""
+    rows = (loaded.meta.get("progress") or {}).get("rows") or []
+    epoch = loaded.meta.get("epoch")
+    row = next((row for row in rows if row["epoch"] == epoch), None)
+    if row is None:
+        return {}
+    return {"epoch": epoch, "loss": row["val_loss"], "levels": row["levels"]}
+
+
+def _parameters_digest(variables: Any) -> str:
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(variables):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()
