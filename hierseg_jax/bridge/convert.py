@@ -9,8 +9,28 @@ from hierseg_jax.bridge.contracts import Graph
 MIN_OPSET, MAX_OPSET = 13, 23
 # Nodes that would carry the image's size are not among them.
 OP_TYPES = frozenset(
-    "Add ArgMax Cast Concat Conv ConvTranspose Div Exp Gather GlobalAveragePool MaxPool Mul "
-    "ReduceMax ReduceSum Relu Resize Sigmoid Squeeze Sub Transpose".split()
+    {
+        "Add",
+        "ArgMax",
+        "Cast",
+        "Concat",
+        "Conv",
+        "ConvTranspose",
+        "Div",
+        "Exp",
+        "Gather",
+        "GlobalAveragePool",
+        "MaxPool",
+        "Mul",
+        "ReduceMax",
+        "ReduceSum",
+        "Relu",
+        "Resize",
+        "Sigmoid",
+        "Squeeze",
+        "Sub",
+        "Transpose",
+    }
 )
 
 

@@ -1,0 +1,133 @@
+"""launch/export.py: what it writes, what it says, and what it refuses."""
+
+import sys
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from hierseg_jax.bridge import verify
+from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
+from hierseg_jax.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.onnx_export import export_checkpoint
+from hierseg_jax.runtime.metadata import Metadata
+from tests.runs import run, train_here
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run")
+    train_here(workdir, epochs=1)
+    return workdir
+
+
+def export_command(workdir, file, *flags):
+    return [
+        sys.executable,
+        "launch/export.py",
+        f"--checkpoint={workdir}",
+        f"--onnx_file={file}",
+        *flags,
+    ]
+
+
+def test_export_writes_a_verified_file_that_knows_its_origin(workdir, tmp_path):
+    file = tmp_path / "new" / "figures.onnx"
+    result = run(export_command(workdir, file))
+    assert result.returncode == 0, result.stderr
+    assert "onnxruntime equals JAX within" in result.stdout
+    assert [entry.name for entry in file.parent.iterdir()] == ["figures.onnx"]
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    metadata = Metadata.from_props(session.get_modelmeta().custom_metadata_map, str(file))
+    assert (metadata.contract, metadata.model, metadata.stride) == ("reference", "esnet", 8)
+    assert (metadata.hierarchy, metadata.image_size) == (PASCAL_PERSON_PART, (32, 32))
+    assert metadata.verification["largest_difference"] <= 1e-4
+    stored = load_checkpoint(find_checkpoint(workdir)).meta["progress"]["rows"][-1]
+    assert metadata.validation["levels"] == stored["levels"]
+    assert {"jax", "onnxruntime", "hierseg_jax"} <= metadata.versions.keys()
+    ((image,), (mask,)) = session.get_inputs(), session.get_outputs()
+    assert (image.name, image.type, image.shape) == ("image", "tensor(float)", [1, 3, 32, 32])
+    assert (mask.name, mask.type, mask.shape) == ("mask", "tensor(float)", [1, 7, 32, 32])
+    assert [entry.version for entry in onnx.load(file).opset_import if not entry.domain] == [17]
+
+
+def test_deploy_file_gives_a_label_map_a_level_and_the_confidence(workdir, tmp_path):
+    export = export_checkpoint(
+        str(workdir),
+        str(tmp_path / "deploy.onnx"),
+        contract="deploy",
+        dynamic_size=True,
+        dynamic_batch=True,
+    )
+    assert 0 <= export.difference <= 1e-4
+    session = onnxruntime.InferenceSession(export.file, providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == ["batch", "height", "width", 3]
+    assert [output.name for output in session.get_outputs()] == [
+        "body",
+        "upper_lower",
+        "part",
+        "confidence",
+    ]
+    frame = np.full((2, 24, 40, 3), 200, np.uint8)
+    body, _, part, confidence = session.run(None, {"frame": frame})
+    assert body.shape == part.shape == confidence.shape == (2, 24, 40)
+    np.testing.assert_array_equal(body, PASCAL_PERSON_PART.levels[0].leaf_to_class[part])
+
+
+def test_graph_that_differs_is_not_written(workdir, tmp_path, monkeypatch):
+    # The comparison is real; only what it compares with is changed.
+    monkeypatch.setattr(verify, "TOLERANCE", 1e-12)
+    with pytest.raises(verify.MismatchError, match="nothing was written"):
+        export_checkpoint(str(workdir), str(tmp_path / "a.onnx"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_existing_files_are_kept_unless_asked(workdir, tmp_path):
+    file = tmp_path / "a.onnx"
+    file.write_bytes(b"mine")
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        export_checkpoint(str(workdir), str(file))
+    assert file.read_bytes() == b"mine"
+    export_checkpoint(str(workdir), str(file), overwrite=True)
+    onnx.checker.check_model(str(file), full_check=True)
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--image_size=30"], "esnet needs multiples of 8, such as 32,32"),
+        (["--image_size=0"], "esnet needs multiples of 8"),
+        (["--image_size=a"], "give one side or height,width"),
+        (["--opset=12"], "--opset is 12; it may be 13 to 23"),
+        (["--which=9"], "no checkpoint '9'"),
+    ],
+)
+def test_mistakes_end_in_one_sentence_and_leave_no_file(workdir, tmp_path, flags, sentence):
+    result = run(export_command(workdir, tmp_path / "a.onnx", *flags))
+    assert result.returncode == 1
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_targets_that_cannot_be_are_refused(workdir, tmp_path):
+    with pytest.raises(ValueError, match=r"ends in \.onnx"):
+        export_checkpoint(str(workdir), str(tmp_path / "a.pt"))
+    (tmp_path / "b.onnx").mkdir()
+    with pytest.raises(ValueError, match="is a folder"):
+        export_checkpoint(str(workdir), str(tmp_path / "b.onnx"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        export_checkpoint(str(workdir), str(tmp_path / "file" / "c.onnx"))
+
+
+def test_rectangles_are_exported_as_asked(workdir, tmp_path):
+    export = export_checkpoint(str(workdir), str(tmp_path / "a.onnx"), image_size=(16, 48))
+    session = onnxruntime.InferenceSession(export.file, providers=["CPUExecutionProvider"])
+    picture = cv2.resize(np.zeros((8, 8, 3), np.float32), (48, 16)).transpose(2, 0, 1)[None]
+    (mask,) = session.run(None, {"image": picture})
+    assert mask.shape == (1, 7, 16, 48)
+    np.testing.assert_allclose(mask.sum(1), 1, atol=1e-5)
