@@ -7,10 +7,21 @@ import shutil
 
 
 def write_atomically(file: pathlib.Path, data: bytes) -> None:
-    """Writes a file under another name, hidden and next to it, and then renames it."""
-    partial = _partial(file)
-    partial.write_bytes(data)
-    os.replace(partial, file)
+    """Writes a file under another name, hidden and next to it, and then renames it.
+
+    Raises:
+      OSError: naming the file, which is then as it was before.
+    """
+    try:
+        partial = _partial(file)
+        try:
+            partial.write_bytes(data)
+            os.replace(partial, file)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OSError(f"{file} could not be written: {error.strerror or error}.") from error
 
 
 def bring(source: pathlib.Path, target: pathlib.Path, move: bool) -> bool:

@@ -1,0 +1,83 @@
+"""Opening an .onnx with onnxruntime, and telling which contract it follows."""
+
+from pathlib import Path
+
+import onnxruntime
+
+from hierseg_jax.runtime.metadata import Metadata
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+def open_session(
+    onnx_file: str | Path, provider: str = "auto", threads: int | None = None
+) -> onnxruntime.InferenceSession:
+    """A session on the best provider that is there.
+
+    Args:
+      onnx_file: any ONNX file.
+      provider: `cpu`, `cuda`, or `auto`, which is CUDA where onnxruntime has it.
+      threads: of one operator; by default one per core.
+
+    Raises:
+      FileNotFoundError, ValueError: one sentence.
+    """
+    file = Path(onnx_file)
+    if not file.is_file():
+        found = "is a folder" if file.is_dir() else "does not exist"
+        raise FileNotFoundError(f"{file} {found}; give an .onnx file (see launch/export.py).")
+    available = onnxruntime.get_available_providers()
+    if provider == "auto":
+        names = [name for name in reversed(PROVIDERS.values()) if name in available]
+    elif PROVIDERS.get(provider) in available:
+        names = [PROVIDERS[provider]]
+    else:
+        raise ValueError(
+            f"The provider {provider!r} is not to be had here; onnxruntime has "
+            f"{', '.join(key for key, name in PROVIDERS.items() if name in available)}."
+        )
+    if threads is not None and threads < 1:
+        raise ValueError(f"The number of threads is {threads}; it must be at least 1.")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    # Errors are raised to us; what onnxruntime prints of them would come twice.
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(file, options, providers=names)
+    except Exception as error:  # onnxruntime has a class for every kind, none of them documented
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{file} can't be opened by onnxruntime: it is no ONNX file, or a damaged one "
+            f"({reason})."
+        ) from error
+
+
+def check_contract(
+    session: onnxruntime.InferenceSession, metadata: Metadata | None, file: str
+) -> str:
+    """`reference` or `deploy`, from the tensors alone.
+
+    Raises:
+      ValueError: where they belong to neither, or not to what the metadata says.
+    """
+    inputs = [(x.name, x.type, x.shape) for x in session.get_inputs()]
+    outputs = [(x.name, x.type, x.shape) for x in session.get_outputs()]
+    contract = None
+    if len(inputs) == 1 and len(inputs[0][2]) == 4:
+        name, kind, shape = inputs[0]
+        ranks = [len(shape) for _, _, shape in outputs]
+        if (name, kind, shape[1]) == ("image", "tensor(float)", 3):
+            if [entry[:2] for entry in outputs] == [("mask", "tensor(float)")] and ranks == [4]:
+                contract = "reference"
+        elif (name, kind, shape[3]) == ("frame", "tensor(uint8)", 3) and metadata is not None:
+            levels = [level.name for level in metadata.hierarchy.levels]
+            if [name for name, _, _ in outputs] == [*levels, "confidence"] and set(ranks) == {3}:
+                contract = "deploy"
+    if contract is None or (metadata is not None and metadata.contract != contract):
+        found = "; ".join(f"{name} {kind} {shape}" for name, kind, shape in (*inputs, *outputs))
+        raise ValueError(
+            f"{file} follows another contract: it has {found}. Expected either image float32 "
+            "[N, 3, H, W] and mask float32 [N, C, H, W], or a file of launch/export.py "
+            "--contract=deploy."
+        )
+    return contract

@@ -1,0 +1,143 @@
+"""Segmenter on small graphs made by hand, with and without metadata, and on bad files."""
+
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from hierseg_jax.runtime.metadata import Metadata
+from hierseg_jax.runtime.segmenter import Segmenter, channel_argmax
+from tests.conftest import ROOT
+
+KERNEL = np.random.default_rng(0).normal(size=(7, 3, 1, 1)).astype(np.float32) * 4
+
+
+def metadata(contract):
+    return Metadata(contract, PASCAL_PERSON_PART, (8, 16), 4, "esnet", "float32", "0")
+
+
+def save(file, nodes, inputs, outputs, contract=None):
+    kernel = numpy_helper.from_array(KERNEL, "kernel")
+    graph = helper.make_graph(nodes, "g", inputs, outputs, [kernel])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    if contract:
+        helper.set_model_props(model, metadata(contract).to_props())
+    onnx.save(model, file)
+    return file
+
+
+def reference_file(file, size=(8, 16), contract=None):
+    return save(
+        file,
+        [
+            helper.make_node("Conv", ["image", "kernel"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["mask"], axis=1),
+        ],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, *size])],
+        [helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1, 7, *size])],
+        contract,
+    )
+
+
+def expected_leaf(image_rgb, size=(8, 16)):
+    small = cv2.resize(image_rgb, size[::-1]).astype(np.float32) / 255
+    leaf = (small @ KERNEL[:, :, 0, 0].T).argmax(-1).astype(np.uint8)
+    return cv2.resize(leaf, image_rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+
+
+@pytest.fixture
+def photo():
+    return np.random.default_rng(1).integers(0, 256, (30, 40, 3), np.uint8)
+
+
+def test_label_maps_have_the_picture_s_size_at_every_level(tmp_path, photo):
+    segmenter = Segmenter(reference_file(tmp_path / "a.onnx", contract="reference"))
+    result = segmenter(photo)
+    leaf = expected_leaf(photo)
+    assert list(result.levels) == ["body", "upper_lower", "part"]
+    for level in PASCAL_PERSON_PART.levels:
+        np.testing.assert_array_equal(result.levels[level.name], level.leaf_to_class[leaf])
+    assert result.probabilities.shape == (7, 8, 16)
+    np.testing.assert_allclose(result.confidence, result.probabilities.max(0))
+    assert set(result.seconds) == {"preprocess", "inference", "postprocess"}
+
+
+def test_bgr_and_rgb_give_the_same(tmp_path, photo):
+    segmenter = Segmenter(reference_file(tmp_path / "a.onnx", contract="reference"))
+    swapped = np.ascontiguousarray(photo[..., ::-1])
+    np.testing.assert_array_equal(
+        segmenter(photo).levels["part"], segmenter(swapped, bgr=True).levels["part"]
+    )
+
+
+def test_file_without_metadata_runs_with_generated_names_or_a_given_tree(tmp_path, photo):
+    file = reference_file(tmp_path / "theirs.onnx")
+    assert list(Segmenter(file)(photo).levels) == ["leaf"]
+    result = Segmenter(file, hierarchy=PASCAL_PERSON_PART)(photo)
+    np.testing.assert_array_equal(result.levels["part"], expected_leaf(photo))
+    with pytest.raises(ValueError, match="has 7 classes, the hierarchy 3"):
+        Segmenter(file, hierarchy=Hierarchy.from_mapping([1, 2]))
+
+
+def test_open_sizes_follow_the_metadata_or_the_caller(tmp_path, photo):
+    file = reference_file(tmp_path / "a.onnx", ("h", "w"), "reference")
+    assert Segmenter(file).image_size == (8, 16)
+    segmenter = Segmenter(file, image_size=(12, 20))
+    np.testing.assert_array_equal(segmenter(photo).levels["part"], expected_leaf(photo, (12, 20)))
+    with pytest.raises(ValueError, match="multiples of 4; got 10 x 16"):
+        Segmenter(file, image_size=(10, 16))
+    with pytest.raises(ValueError, match="takes 8 x 16"):
+        Segmenter(reference_file(tmp_path / "b.onnx"), image_size=(16, 16))
+
+
+@given(st.integers(1, 9), st.integers(1, 7), st.integers(1, 7), st.integers(0, 2**31))
+@settings(max_examples=30, deadline=None)
+def test_channel_argmax_is_argmax_ties_included(channels, height, width, seed):
+    values = np.random.default_rng(seed).integers(0, 3, (channels, height, width))
+    label, largest = channel_argmax(values.astype(np.float32))
+    np.testing.assert_array_equal(label, values.argmax(0))
+    np.testing.assert_array_equal(largest, values.max(0))
+
+
+def test_files_that_are_no_such_network_are_refused_in_one_sentence(tmp_path, photo):
+    whole = reference_file(tmp_path / "a.onnx").read_bytes()
+    for name, content in (("empty", b""), ("text", b"hello"), ("cut", whole[: len(whole) // 2])):
+        file = tmp_path / f"{name}.onnx"
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=rf"{name}\.onnx"):
+            Segmenter(file)
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        Segmenter(tmp_path / "none.onnx")
+    with pytest.raises(FileNotFoundError, match="is a folder"):
+        Segmenter(tmp_path)
+    other = save(
+        tmp_path / "other.onnx",
+        [helper.make_node("Conv", ["x", "kernel"], ["y"])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 7, 8, 8])],
+    )
+    with pytest.raises(ValueError, match="follows another contract: it has x"):
+        Segmenter(other)
+    with pytest.raises(ValueError, match="'tpu' is not to be had here"):
+        Segmenter(reference_file(tmp_path / "b.onnx"), provider="tpu")
+    with pytest.raises(ValueError, match="A picture is uint8"):
+        Segmenter(tmp_path / "b.onnx")(photo[..., 0])
+
+
+def test_runtime_imports_no_jax(tmp_path):
+    file = reference_file(tmp_path / "a.onnx", contract="reference")
+    script = (
+        "import sys, numpy as np\n"
+        "from hierseg_jax.runtime.segmenter import Segmenter\n"
+        f"Segmenter({str(file)!r})(np.zeros((9, 9, 3), np.uint8))\n"
+        "heavy = {'jax', 'flax', 'optax', 'orbax', 'grain', 'tensorflow_datasets', 'onnx'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
