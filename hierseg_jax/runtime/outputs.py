@@ -1,0 +1,56 @@
+"""Where segmented pictures go: image files, a video, label PNGs."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hierseg_jax.data.transfer import write_atomically
+
+CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".avi": "MJPG", ".mkv": "mp4v", ".mov": "mp4v"}
+
+
+def write_image(file: Path, image: np.ndarray) -> None:
+    """Encodes by the suffix and writes the file whole or not at all."""
+    done, data = cv2.imencode(file.suffix, image)
+    if not done:
+        raise OSError(f"{file} could not be written: OpenCV can't encode {file.suffix}.")
+    write_atomically(file, data.tobytes())
+
+
+def refuse_existing(files: list[Path], overwrite: bool) -> None:
+    """Raises FileExistsError naming the first of them that is there."""
+    found = next((file for file in files if file.exists()), None)
+    if found is not None and not overwrite:
+        raise FileExistsError(f"{found} exists; choose another --output or give --overwrite.")
+
+
+class VideoFile:
+    """A video that gets its name when it is complete."""
+
+    def __init__(self, file: Path, fps: float, size: tuple[int, int]) -> None:
+        """Opens it for frames of (width, height); raises OSError or ValueError."""
+        if file.suffix.lower() not in CODECS:
+            raise ValueError(f"{file} is to be a video: end its name in {', '.join(CODECS)}.")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._file = file
+        self._partial = file.with_name(f".partial.{file.name}")
+        code = cv2.VideoWriter.fourcc(*CODECS[file.suffix.lower()])
+        self._writer = cv2.VideoWriter(str(self._partial), code, fps, size)
+        if not self._writer.isOpened():
+            raise OSError(f"{file} can't be written as a video of {size[0]}x{size[1]} pixels.")
+        self._count = 0
+
+    def write(self, image_bgr: np.ndarray) -> None:
+        """Adds a frame."""
+        self._writer.write(image_bgr)
+        self._count += 1
+
+    def close(self) -> None:
+        """Completes the file; one without frames vanishes."""
+        self._writer.release()
+        if self._count:
+            os.replace(self._partial, self._file)
+        else:
+            self._partial.unlink(missing_ok=True)

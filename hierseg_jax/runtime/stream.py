@@ -1,0 +1,201 @@
+"""Segments a source: reading, inference and drawing overlap in three threads."""
+
+import collections
+import dataclasses
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from hierseg_jax.runtime.drawing import draw_level, side_by_side
+from hierseg_jax.runtime.frames import Frame, Images, Video, open_source
+from hierseg_jax.runtime.outputs import VideoFile, refuse_existing, write_image
+from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
+
+DEPTH = 4
+WINDOW = "hierseg_jax (q ends)"
+
+
+@dataclasses.dataclass
+class Summary:
+    """What a run over a source did; changes while it goes on.
+
+    Attributes:
+      frames: segmented.
+      seconds: in all.
+      inference_seconds: spent in onnxruntime.
+      faults: a sentence for every picture that was skipped.
+    """
+
+    frames: int = 0
+    seconds: float = 0.0
+    inference_seconds: float = 0.0
+    faults: list[str] = dataclasses.field(default_factory=list)
+
+
+def segment_source(
+    segmenter: Segmenter,
+    source: str,
+    output: str | None,
+    *,
+    level: str = "",
+    masks: bool = False,
+    show: bool = False,
+    overwrite: bool = False,
+) -> tuple[Summary, Path | None]:
+    """Segments everything in a source, and draws and writes it.
+
+    Args:
+      segmenter: the network.
+      source: see `frames.open_source`.
+      output: a folder for pictures (by default `segmented`), a file for a video (by
+        default `segmented/NAME.mp4`); a camera is written only where this is given.
+      level: to be drawn; `all` draws them side by side, "" takes the finest.
+      masks: whether label PNGs are written too, to `masks/LEVEL` in the output's folder.
+      show: whether a window shows the pictures; q ends.
+      overwrite: whether existing files may be replaced.
+
+    Returns:
+      The summary, and where the pictures are.
+
+    Raises:
+      ValueError, OSError: one sentence; KeyboardInterrupt after files are completed.
+    """
+    levels = choose_levels(segmenter, level)
+    if show:
+        require_display()
+    opened = open_source(source)
+    sink = _Sink(segmenter, opened, source, output, levels, masks, overwrite)
+    summary, started = Summary(), time.perf_counter()
+    bar = tqdm(total=len(opened) or None, unit="frame", disable=None)
+    try:
+        with bar:
+            for drawn in _overlapped(iter(opened), segmenter, sink.take, summary):
+                bar.update()
+                if show and drawn is not None:
+                    cv2.imshow(WINDOW, drawn)
+                    if cv2.waitKey(1) & 0xFF == ord("q"):
+                        break
+    finally:
+        sink.close()
+        summary.seconds = time.perf_counter() - started
+    return summary, sink.place
+
+
+def choose_levels(segmenter: Segmenter, level: str) -> list[int]:
+    """Numbers of the levels to draw; ValueError names those there are."""
+    names = [each.name for each in segmenter.hierarchy.levels]
+    if level == "all":
+        return list(range(len(names)))
+    if level and level not in names:
+        raise ValueError(f"--level is {level!r}; the network has {', '.join(names)}, or all.")
+    return [names.index(level) if level else len(names) - 1]
+
+
+def require_display() -> None:
+    """Raises ValueError where a window can't be opened; Qt would end the process."""
+    on_linux = sys.platform.startswith("linux")
+    if on_linux and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise ValueError("--show needs a display, and there is none; leave it out.")
+
+
+def _overlapped(
+    frames: Iterator[Frame],
+    segmenter: Segmenter,
+    take: Callable[[Frame, Segmentation], np.ndarray],
+    summary: Summary,
+) -> Iterator[np.ndarray | None]:
+    """Drawn pictures, while the next is read and the last ones are drawn and written."""
+    pending: collections.deque[Future] = collections.deque()
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        upcoming = reader.submit(next, frames, None)
+        while (frame := upcoming.result()) is not None:
+            upcoming = reader.submit(next, frames, None)
+            if frame.image_bgr is None:
+                summary.faults.append(frame.fault)
+                tqdm.write(f"skipped: {frame.fault}", file=sys.stderr)
+                yield None
+                continue
+            result = segmenter(frame.image_bgr, bgr=True)
+            summary.frames += 1
+            summary.inference_seconds += result.seconds["inference"]
+            pending.append(writer.submit(take, frame, result))
+            if len(pending) > DEPTH:
+                yield pending.popleft().result()
+        for future in pending:
+            yield future.result()
+
+
+class _Sink:
+    """Draws and writes; decides all names, and refuses what exists, before any work."""
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        opened: Images | Video,
+        source: str,
+        output: str | None,
+        levels: list[int],
+        masks: bool,
+        overwrite: bool,
+    ) -> None:
+        self._levels = [segmenter.hierarchy.levels[i] for i in levels]
+        self._video: VideoFile | None = None
+        self.place: Path | None = None
+        if isinstance(opened, Images):
+            self.place = folder = Path(output or "segmented")
+            names = [file.name for file in opened.files]
+            stems = [Path(name).stem for name in names]
+            if len(set(stems if masks else names)) < len(names):
+                raise ValueError(f"Two images of {source} have one name; segment them apart.")
+            targets = [folder / name for name in names]
+            mine = {file.resolve() for file in opened.files}
+            if any(target.resolve() in mine for target in targets):
+                raise ValueError(f"--output is the folder of the images, {folder}; choose another.")
+        elif output or not opened.live:
+            file = Path(output) if output else Path("segmented") / f"{Path(source).stem}.mp4"
+            self.place, folder, targets = file, file.parent, [file]
+            if not opened.live and file.exists() and file.samefile(source):
+                raise ValueError(f"--output is the source itself, {file}; choose another.")
+        else:
+            folder, targets = Path("segmented"), []
+        self._folder = folder
+        self._masks = {each.name: folder / "masks" / each.name for each in self._levels}
+        self._masks = self._masks if masks else {}
+        if isinstance(opened, Images):
+            targets += [to / f"{stem}.png" for to in self._masks.values() for stem in stems]
+        else:
+            targets += [to / "frame_000001.png" for to in self._masks.values()]
+        refuse_existing(targets, overwrite)
+        for needed in (folder, *self._masks.values()) if targets else ():
+            needed.mkdir(parents=True, exist_ok=True)
+            if not os.access(needed, os.W_OK):
+                raise PermissionError(f"{needed} can't be written to; choose another --output.")
+        if isinstance(opened, Video) and self.place is not None:
+            width, height = opened.size
+            self._video = VideoFile(self.place, opened.fps, (width * len(levels), height))
+        self._images = isinstance(opened, Images)
+
+    def take(self, frame: Frame, result: Segmentation) -> np.ndarray:
+        """Draws and writes one picture; returns it as drawn."""
+        drawn = side_by_side(
+            [draw_level(frame.image_bgr, result.levels[each.name], each) for each in self._levels]
+        )
+        if self._images:
+            write_image(self._folder / frame.name, drawn)
+        elif self._video is not None:
+            self._video.write(drawn)
+        for name, folder in self._masks.items():
+            write_image(folder / f"{Path(frame.name).stem}.png", result.levels[name])
+        return drawn
+
+    def close(self) -> None:
+        """Completes a video."""
+        if self._video is not None:
+            self._video.close()

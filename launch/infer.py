@@ -1,0 +1,83 @@
+"""Runs an exported network on pictures, a video or a camera; needs no JAX.
+
+python launch/infer.py --onnx_file=figures.onnx --source=photos --output=segmented
+"""
+
+import sys
+
+from absl import flags
+
+from hierseg_jax.command_line import run
+from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.runtime.stream import segment_source
+
+_ONNX_FILE = flags.DEFINE_string("onnx_file", None, "Of launch/export.py, or of the reference.")
+_SOURCE = flags.DEFINE_string("source", None, "Image, folder, pattern, video or camera index.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for pictures, file for a video.")
+_LEVEL = flags.DEFINE_string("level", "", "Level to draw, or all side by side; the finest.")
+_MASKS = flags.DEFINE_bool("masks", False, "Write label PNGs too, to OUTPUT/masks/LEVEL.")
+_SHOW = flags.DEFINE_bool("show", False, "Open a window; q ends.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing files.")
+_HIERARCHY = flags.DEFINE_string(
+    "hierarchy", None, "A .yaml with the class tree, for a file that carries none."
+)
+_IMAGE_SIZE = flags.DEFINE_list("image_size", None, "Side, or height,width, if the file is open.")
+_PROVIDER = flags.DEFINE_enum("provider", "auto", ["auto", "cpu", "cuda"], "Of onnxruntime.")
+_THREADS = flags.DEFINE_integer("threads", None, "Of onnxruntime; one per core.")
+flags.mark_flags_as_required(["onnx_file", "source"])
+
+
+def main() -> None:
+    """Segments the source and says how fast; exit status 1 where pictures were skipped."""
+    segmenter = Segmenter(
+        _ONNX_FILE.value,
+        hierarchy=_read_hierarchy(_HIERARCHY.value),
+        provider=_PROVIDER.value,
+        threads=_THREADS.value,
+        image_size=_parse_size(_IMAGE_SIZE.value),
+    )
+    try:
+        summary, place = segment_source(
+            segmenter,
+            _SOURCE.value,
+            _OUTPUT.value,
+            level=_LEVEL.value,
+            masks=_MASKS.value,
+            show=_SHOW.value,
+            overwrite=_OVERWRITE.value,
+        )
+    except KeyboardInterrupt:
+        print("Stopped; what was finished is kept.", file=sys.stderr)
+        sys.exit(130)
+    count = max(summary.frames, 1)
+    print(
+        f"{summary.frames} pictures, {summary.frames / summary.seconds:.1f} a second, "
+        f"{1e3 * summary.inference_seconds / count:.1f} ms each in the network"
+        + (f"\nWritten to {place}" if place and summary.frames else "")
+    )
+    if summary.faults:
+        sys.exit(f"error: {len(summary.faults)} could not be read; the first: {summary.faults[0]}")
+
+
+def _read_hierarchy(file: str | None) -> Hierarchy | None:
+    if file is None:
+        return None
+    # Only here: reading YAML takes a moment that other runs are spared.
+    from hierseg_jax.data.spec import load_hierarchy
+
+    return load_hierarchy(file)
+
+
+def _parse_size(sides: list[str] | None) -> tuple[int, int] | None:
+    if sides is None:
+        return None
+    if len(sides) > 2 or not all(side.strip().isdecimal() for side in sides):
+        raise ValueError(
+            f"--image_size is {','.join(sides)!r}; give one side or height,width in pixels."
+        )
+    return int(sides[0]), int(sides[-1])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,135 @@
+"""launch/infer.py on real files, as a process of its own."""
+
+import os
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from hierseg_jax.hierarchy import PASCAL_PERSON_PART
+from tests.runs import run
+from tests.test_runtime import expected_leaf, reference_file
+
+
+@pytest.fixture(scope="module")
+def onnx_file(tmp_path_factory):
+    return reference_file(tmp_path_factory.mktemp("net") / "a.onnx", contract="reference")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(folder / name), rng.integers(0, 256, (60, 90, 3), np.uint8))
+    return folder
+
+
+@pytest.fixture
+def video(tmp_path):
+    file = tmp_path / "v.avi"
+    writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"MJPG"), 12, (96, 64))
+    for shade in range(0, 250, 25):
+        writer.write(np.full((64, 96, 3), shade, np.uint8))
+    writer.release()
+    return file
+
+
+def infer(onnx_file, source, *flags, **environment):
+    command = [sys.executable, "launch/infer.py", f"--onnx_file={onnx_file}", f"--source={source}"]
+    return run([*command, *flags], **environment)
+
+
+def test_a_folder_becomes_overlays_and_masks_in_the_source_s_size(onnx_file, photos, tmp_path):
+    out = tmp_path / "out"
+    result = infer(onnx_file, photos, f"--output={out}", "--level=all", "--masks")
+    assert result.returncode == 0, result.stderr
+    assert "2 pictures" in result.stdout
+    for name in ("a.png", "b.png"):
+        photo = cv2.imread(str(photos / name))
+        assert cv2.imread(str(out / name)).shape == (60, 3 * 90, 3)
+        leaf = expected_leaf(photo[..., ::-1])
+        for level in PASCAL_PERSON_PART.levels:
+            mask = cv2.imread(str(out / "masks" / level.name / name), cv2.IMREAD_UNCHANGED)
+            np.testing.assert_array_equal(mask, level.leaf_to_class[leaf])
+    again = infer(onnx_file, photos, f"--output={out}")
+    assert again.returncode == 1
+    assert "exists; choose another --output or give --overwrite" in again.stderr
+    assert infer(onnx_file, photos, f"--output={out}", "--overwrite").returncode == 0
+
+
+def test_a_video_keeps_its_rate_size_and_length(onnx_file, video, tmp_path):
+    out = tmp_path / "out.mp4"
+    result = infer(onnx_file, video, f"--output={out}", "--level=body")
+    assert result.returncode == 0, result.stderr
+    capture = cv2.VideoCapture(str(out))
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(12)
+    size = [capture.get(key) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)]
+    assert size == [96, 64]
+    count = 0
+    while capture.read()[0]:
+        count += 1
+    assert count == 10
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "v.avi"]
+
+
+def test_an_unreadable_image_is_skipped_and_named(onnx_file, photos, tmp_path):
+    (photos / "bad.jpg").write_bytes(b"\xff\xd8 nothing")
+    out = tmp_path / "out"
+    result = infer(onnx_file, photos, f"--output={out}")
+    assert result.returncode == 1
+    assert "bad.jpg" in result.stderr
+    assert "1 could not be read" in result.stderr
+    assert sorted(p.name for p in out.iterdir()) == ["a.png", "b.png"]
+
+
+def test_a_cut_video_is_named_and_what_was_read_is_kept(onnx_file, video, tmp_path):
+    whole = video.read_bytes()
+    cut = tmp_path / "cut.avi"
+    cut.write_bytes(whole[: len(whole) // 2])
+    out = tmp_path / "out.avi"
+    result = infer(onnx_file, cut, f"--output={out}")
+    assert result.returncode == 1
+    assert "cut" in result.stderr
+    assert "Traceback" not in result.stderr
+    (tmp_path / "text.mp4").write_text("no video")
+    result = infer(onnx_file, tmp_path / "text.mp4", f"--output={tmp_path / 'o.mp4'}")
+    assert result.returncode == 1
+    assert "can't be opened" in result.stderr
+    assert not (tmp_path / "o.mp4").exists()
+
+
+def test_mistakes_end_in_one_sentence(onnx_file, photos, tmp_path):
+    out = f"--output={tmp_path / 'out'}"
+    cases = [
+        ((onnx_file, tmp_path / "none", out), "is no file, folder or camera index"),
+        ((onnx_file, photos, out, "--level=leg"), "the network has body, upper_lower, part"),
+        ((photos / "a.png", photos, out), "can't be opened by onnxruntime"),
+        ((onnx_file, photos, f"--output={photos}"), "is the folder of the images"),
+        ((onnx_file, photos, out, "--image_size=16"), "takes 8 x 16"),
+    ]
+    for arguments, sentence in cases:
+        result = infer(*arguments)
+        assert result.returncode == 1, sentence
+        assert sentence in result.stderr
+        assert "Traceback" not in result.stderr
+    hidden = {"DISPLAY": "", "WAYLAND_DISPLAY": ""}
+    result = infer(onnx_file, photos, out, "--show", **hidden)
+    assert result.returncode == 1
+    assert "--show needs a display" in result.stderr
+    assert not os.path.exists(tmp_path / "out")
+
+
+def test_infer_imports_neither_jax_nor_flax(onnx_file, photos, tmp_path):
+    script = (
+        "import runpy, sys\n"
+        f"sys.argv = ['infer', '--onnx_file={onnx_file}', '--source={photos}', "
+        f"'--output={tmp_path / 'out'}']\n"
+        "try:\n    runpy.run_path('launch/infer.py', run_name='__main__')\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        "print('heavy:', {'jax', 'flax', 'optax', 'orbax', 'grain'} & set(sys.modules))"
+    )
+    result = run([sys.executable, "-c", script], PYTHONPATH=".")
+    assert "heavy: set()" in result.stdout, result.stdout + result.stderr
