@@ -5,6 +5,7 @@ python launch/infer.py --onnx_file=figures.onnx --source=photos --output=segment
 
 import sys
 
+import cv2
 from absl import flags
 
 from hierseg_jax.command_line import run
@@ -30,6 +31,8 @@ flags.mark_flags_as_required(["onnx_file", "source"])
 
 def main() -> None:
     """Segments the source and says how fast; exit status 1 where pictures were skipped."""
+    # OpenCV reports damaged videos in its own words, raw bytes of the file among them.
+    cv2.utils.logging.setLogLevel(0)
     segmenter = Segmenter(
         _ONNX_FILE.value,
         hierarchy=_read_hierarchy(_HIERARCHY.value),

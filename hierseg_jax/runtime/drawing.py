@@ -38,7 +38,7 @@ def side_by_side(panels_bgr: list[np.ndarray]) -> np.ndarray:
 def _draw_legend(image_bgr: np.ndarray, level: Level, colors_bgr: np.ndarray) -> None:
     """Top left, in letters of the picture's size, as many classes as find room."""
     height, width = image_bgr.shape[:2]
-    scale = min(max(min(height, width) / 900, 0.3), 2.0)
+    scale = min(max(min(height, width) / 700, 0.4), 2.0)
     line = round(30 * scale)
     thickness = max(1, round(scale * 1.5))
     names = level.class_names[1:][: max(0, (height - 4) // line - 1)]
