@@ -3,6 +3,8 @@
 python launch/export.py --checkpoint=runs/figures --onnx_file=figures.onnx
 """
 
+import logging
+
 from absl import flags
 
 from hierseg_jax.command_line import run
@@ -28,6 +30,8 @@ flags.mark_flags_as_required(["checkpoint", "onnx_file"])
 
 def main() -> None:
     """Hands the flags to the library."""
+    # It tells of every optional example that it does not find.
+    logging.getLogger("jax2onnx").setLevel(logging.WARNING)
     export = export_checkpoint(
         _CHECKPOINT.value,
         _ONNX_FILE.value,

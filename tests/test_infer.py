@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.runtime.outputs import folder_name
 from tests.runs import run
 from tests.test_runtime import expected_leaf, reference_file
 
@@ -139,3 +140,19 @@ def test_infer_imports_neither_jax_nor_flax(onnx_file, photos, tmp_path):
     )
     result = run([sys.executable, "-c", script], PYTHONPATH=".")
     assert "heavy: set()" in result.stdout, result.stdout + result.stderr
+
+
+def test_a_level_s_name_cannot_lead_out_of_the_output_folder():
+    assert folder_name("../../etc") == "______etc"
+    assert folder_name("upper_lower") == "upper_lower"
+    assert folder_name("Körper teil") == "Körper teil"
+    assert folder_name("..") == "__"
+
+
+def test_a_video_that_does_not_fit_on_the_disk_is_not_called_written(onnx_file, video, tmp_path):
+    out = tmp_path / "out.avi"
+    command = f"ulimit -f 8; {sys.executable} launch/infer.py --onnx_file={onnx_file} "
+    result = run(["bash", "-c", f"{command} --source={video} --output={out}"])
+    assert result.returncode != 0
+    assert "could not be written whole" in result.stderr
+    assert not out.exists()

@@ -1,5 +1,6 @@
 """Segmenter on small graphs made by hand, with and without metadata, and on bad files."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -84,6 +85,18 @@ def test_file_without_metadata_runs_with_generated_names_or_a_given_tree(tmp_pat
     np.testing.assert_array_equal(result.levels["part"], expected_leaf(photo))
     with pytest.raises(ValueError, match="has 7 classes, the hierarchy 3"):
         Segmenter(file, hierarchy=Hierarchy.from_mapping([1, 2]))
+
+
+def test_metadata_of_another_class_count_is_refused(tmp_path):
+    file = tmp_path / "a.onnx"
+    model = onnx.load(reference_file(file))
+    five = dataclasses.replace(
+        metadata("reference"), hierarchy=Hierarchy.from_mapping([1, 2, 3, 4])
+    )
+    helper.set_model_props(model, five.to_props())
+    onnx.save(model, file)
+    with pytest.raises(ValueError, match="has 7 classes, the hierarchy 5"):
+        Segmenter(file)
 
 
 def test_open_sizes_follow_the_metadata_or_the_caller(tmp_path, photo):

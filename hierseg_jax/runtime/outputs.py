@@ -1,6 +1,7 @@
 """Where segmented pictures go: image files, a video, label PNGs."""
 
 import os
+import re
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,11 @@ def write_image(file: Path, image: np.ndarray) -> None:
     if not done:
         raise OSError(f"{file} could not be written: OpenCV can't encode {file.suffix}.")
     write_atomically(file, data.tobytes())
+
+
+def folder_name(level_name: str) -> str:
+    """A level's name as that of a folder: it comes from the .onnx and may hold anything."""
+    return re.sub(r"[^\w -]", "_", level_name) or "_"
 
 
 def refuse_existing(files: list[Path], overwrite: bool) -> None:
@@ -48,9 +54,33 @@ class VideoFile:
         self._count += 1
 
     def close(self) -> None:
-        """Completes the file; one without frames vanishes."""
+        """Completes the file; one without frames vanishes.
+
+        Raises:
+          OSError: where it can't be read back whole: OpenCV does not tell of a full disk.
+        """
         self._writer.release()
-        if self._count:
-            os.replace(self._partial, self._file)
-        else:
+        if not self._count:
             self._partial.unlink(missing_ok=True)
+            return
+        if not _readable_to_the_end(self._partial, self._count):
+            raise OSError(
+                f"{self._file} could not be written whole (is the disk full?); what there is lies "
+                f"in {self._partial}."
+            )
+        os.replace(self._partial, self._file)
+
+
+def _readable_to_the_end(file: Path, count: int) -> bool:
+    """By its last frame or, where seeking fails, by all of them."""
+    capture = cv2.VideoCapture(str(file))
+    try:
+        if capture.set(cv2.CAP_PROP_POS_FRAMES, count - 1) and capture.read()[0]:
+            return True
+        capture.open(str(file))
+        found = 0
+        while capture.grab():
+            found += 1
+        return found >= count
+    finally:
+        capture.release()

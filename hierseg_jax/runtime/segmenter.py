@@ -127,7 +127,9 @@ class Segmenter:
         if self.metadata is not None:
             if given is not None and given != self.metadata.hierarchy:
                 raise ValueError(f"{file} carries a class tree of its own; leave the other out.")
-            return self.metadata.hierarchy
+            given = self.metadata.hierarchy
+            if self.contract == "deploy":
+                return given
         channels = self._session.get_outputs()[0].shape[1]
         if not isinstance(channels, int):
             if given is None:
@@ -163,7 +165,7 @@ class Segmenter:
 
 
 def channel_argmax(probabilities_chw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first largest channel, plane by plane: a tenth of `np.argmax`'s time over axis 0.
+    """The first largest channel, plane by plane: a fifth of `np.argmax`'s time on smooth maps.
 
     Returns:
       uint8 [h, w] and the largest values [h, w].

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from hierseg_jax.runtime.drawing import draw_level, side_by_side
 from hierseg_jax.runtime.frames import Frame, Images, Video, open_source
-from hierseg_jax.runtime.outputs import VideoFile, refuse_existing, write_image
+from hierseg_jax.runtime.outputs import VideoFile, folder_name, refuse_existing, write_image
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
 
 DEPTH = 4
@@ -166,7 +166,9 @@ class _Sink:
         else:
             folder, targets = Path("segmented"), []
         self._folder = folder
-        self._masks = {each.name: folder / "masks" / each.name for each in self._levels}
+        self._masks = {
+            each.name: folder / "masks" / folder_name(each.name) for each in self._levels
+        }
         self._masks = self._masks if masks else {}
         if isinstance(opened, Images):
             targets += [to / f"{stem}.png" for to in self._masks.values() for stem in stems]
