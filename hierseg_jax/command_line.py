@@ -30,6 +30,21 @@ def run(main: Callable[[], None]) -> None:
     app.run(guarded, flags_parser=_parse_flags)
 
 
+def parse_size(sides: list[str] | None) -> tuple[int, int] | None:
+    """The value of `--image_size`, one side or height,width, as (height, width) in pixels.
+
+    Raises:
+      ValueError: for anything else.
+    """
+    if sides is None:
+        return None
+    if len(sides) not in (1, 2) or not all(side.strip().isdecimal() for side in sides):
+        raise ValueError(
+            f"--image_size is {','.join(sides)!r}; give one side or height,width in pixels."
+        )
+    return int(sides[0]), int(sides[-1])
+
+
 def _parse_flags(argv: list[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)

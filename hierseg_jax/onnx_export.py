@@ -16,7 +16,7 @@ from hierseg_jax.bridge.convert import convert
 from hierseg_jax.bridge.verify import largest_difference
 from hierseg_jax.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from hierseg_jax.data.figures import FiguresSource
-from hierseg_jax.data.transfer import write_atomically
+from hierseg_jax.data.transfer import make_folder, write_atomically
 from hierseg_jax.evaluate import open_config_split
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models import create_model
@@ -109,7 +109,7 @@ def export_checkpoint(
     )
     onnx.helper.set_model_props(model, metadata.to_props())
     model.producer_name, model.producer_version = "hierseg_jax", version("hierseg_jax")
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
     write_atomically(file, model.SerializeToString())
     return Export(file, metadata, difference)
 

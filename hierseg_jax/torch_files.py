@@ -16,7 +16,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from hierseg_jax.data.transfer import write_atomically
+from hierseg_jax.data.transfer import make_folder, write_atomically
 
 # Where training scripts put a network's weights among other things, the likeliest first.
 USUAL_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
@@ -92,11 +92,8 @@ def write_safetensors(
         )
     if file.exists():
         raise ValueError(f"{file} exists and is not overwritten; choose another name.")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, safetensors.numpy.save(dict(arrays), dict(metadata)))
-    except OSError as error:
-        raise OSError(f"{file} can't be written: {error.strerror}.") from None
+    make_folder(file.parent)
+    write_atomically(file, safetensors.numpy.save(dict(arrays), dict(metadata)))
 
 
 def _read_safetensors(file: Path) -> TorchFile:

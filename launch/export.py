@@ -7,7 +7,7 @@ import logging
 
 from absl import flags
 
-from hierseg_jax.command_line import run
+from hierseg_jax.command_line import parse_size, run
 from hierseg_jax.onnx_export import export_checkpoint
 from hierseg_jax.runtime.metadata import CONTRACTS
 
@@ -48,17 +48,6 @@ def main() -> None:
         f"{export.metadata.model}, {height}x{width}, contract {export.metadata.contract}: "
         f"onnxruntime equals JAX within {export.difference:.1e}\nWritten to {export.file}"
     )
-
-
-def parse_size(sides: list[str] | None) -> tuple[int, int] | None:
-    """`["320"]` or `["320", "512"]` as (height, width)."""
-    if sides is None:
-        return None
-    if len(sides) > 2 or not all(side.strip().isdecimal() for side in sides):
-        raise ValueError(
-            f"--image_size is {','.join(sides)!r}; give one side or height,width in pixels."
-        )
-    return int(sides[0]), int(sides[-1])
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
 python launch/infer.py --onnx_file=figures.onnx --source=photos --output=segmented
 """
 
+import signal
 import sys
 
 import cv2
 from absl import flags
 
-from hierseg_jax.command_line import run
+from hierseg_jax.command_line import parse_size, run
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
@@ -31,6 +32,8 @@ flags.mark_flags_as_required(["onnx_file", "source"])
 
 def main() -> None:
     """Segments the source and says how fast; exit status 1 where pictures were skipped."""
+    # SIGTERM ends as Ctrl-C does, with files completed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # OpenCV reports damaged videos in its own words, raw bytes of the file among them.
     cv2.utils.logging.setLogLevel(0)
     segmenter = Segmenter(
@@ -38,7 +41,7 @@ def main() -> None:
         hierarchy=_read_hierarchy(_HIERARCHY.value),
         provider=_PROVIDER.value,
         threads=_THREADS.value,
-        image_size=_parse_size(_IMAGE_SIZE.value),
+        image_size=parse_size(_IMAGE_SIZE.value),
     )
     try:
         summary, place = segment_source(
@@ -70,16 +73,6 @@ def _read_hierarchy(file: str | None) -> Hierarchy | None:
     from hierseg_jax.data.spec import load_hierarchy
 
     return load_hierarchy(file)
-
-
-def _parse_size(sides: list[str] | None) -> tuple[int, int] | None:
-    if sides is None:
-        return None
-    if len(sides) > 2 or not all(side.strip().isdecimal() for side in sides):
-        raise ValueError(
-            f"--image_size is {','.join(sides)!r}; give one side or height,width in pixels."
-        )
-    return int(sides[0]), int(sides[-1])
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 
 from hierseg_jax.bridge.contracts import build_graph
 from hierseg_jax.bridge.convert import convert
+from hierseg_jax.bridge.verify import largest_difference
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.models import create_model, init_variables
 from hierseg_jax.torch_weights import variables_from_state_dict
@@ -75,6 +76,23 @@ def test_dynamic_graph_equals_flax_at_sizes_not_seen_at_export(name, contract):
             assert labels_nhw.dtype == np.uint8
             expected = level.leaf_to_class[expected_nhwc.argmax(-1)]
             np.testing.assert_array_equal(labels_nhw[clear], expected[clear])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["esnet", "effunet"])
+@pytest.mark.parametrize("hierarchy", [PASCAL_PERSON_PART, TREE5], ids=["7", "5"])
+@pytest.mark.parametrize("contract", ["reference", "deploy"])
+def test_fixed_sizes_of_use_equal_flax(name, hierarchy, contract):
+    model, variables = fresh(name, hierarchy)
+    graph = build_graph(contract, name, "b0", variables, hierarchy)
+    photo = np.random.default_rng(3).integers(0, 256, (40, 50, 3), np.uint8)
+    for size in ((64, 96), (320, 320)):
+        exported = convert(graph, size).SerializeToString()
+        difference = largest_difference(
+            exported, graph, model, variables, hierarchy, [photo], [(1, *size)]
+        )
+        print(f"{name} {hierarchy.num_classes} {contract} {size}: {difference:.1e}")
+        assert difference <= 1e-4
 
 
 @pytest.mark.parametrize("name", ["esnet", "effunet"])

@@ -1,7 +1,9 @@
 """launch/infer.py on real files, as a process of its own."""
 
 import os
+import signal
 import sys
+import time
 
 import cv2
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART
 from hierseg_jax.runtime.outputs import folder_name
-from tests.runs import run
+from tests.runs import run, start
 from tests.test_runtime import expected_leaf, reference_file
 
 
@@ -112,9 +114,12 @@ def test_mistakes_end_in_one_sentence(onnx_file, photos, tmp_path):
     out = f"--output={tmp_path / 'out'}"
     cases = [
         ((onnx_file, tmp_path / "none", out), "is no file, folder or camera index"),
+        ((onnx_file, "", out), "--source is empty"),
+        ((onnx_file, tmp_path / "a.bmp", out), "no JPEG or PNG image; convert it"),
+        ((onnx_file, 123456789012, out), "is no file, folder or camera index"),
         ((onnx_file, photos, out, "--level=leg"), "the network has body, upper_lower, part"),
         ((photos / "a.png", photos, out), "can't be opened by onnxruntime"),
-        ((onnx_file, photos, f"--output={photos}"), "is the folder of the images"),
+        ((onnx_file, photos, f"--output={photos}"), "is where the images are"),
         ((onnx_file, photos, out, "--image_size=16"), "takes 8 x 16"),
     ]
     for arguments, sentence in cases:
@@ -122,10 +127,10 @@ def test_mistakes_end_in_one_sentence(onnx_file, photos, tmp_path):
         assert result.returncode == 1, sentence
         assert sentence in result.stderr
         assert "Traceback" not in result.stderr
-    hidden = {"DISPLAY": "", "WAYLAND_DISPLAY": ""}
-    result = infer(onnx_file, photos, out, "--show", **hidden)
-    assert result.returncode == 1
-    assert "--show needs a display" in result.stderr
+    for display in ("", ":77"):  # none, and one where nobody answers
+        result = infer(onnx_file, photos, out, "--show", DISPLAY=display, WAYLAND_DISPLAY="")
+        assert result.returncode == 1
+        assert "--show needs a display" in result.stderr
     assert not os.path.exists(tmp_path / "out")
 
 
@@ -140,6 +145,48 @@ def test_infer_imports_neither_jax_nor_flax(onnx_file, photos, tmp_path):
     )
     result = run([sys.executable, "-c", script], PYTHONPATH=".")
     assert "heavy: set()" in result.stdout, result.stdout + result.stderr
+
+
+def test_one_image_may_be_given_a_name(onnx_file, photos, tmp_path):
+    file = tmp_path / "result.jpg"
+    assert infer(onnx_file, photos / "a.png", f"--output={file}").returncode == 0
+    assert cv2.imread(str(file)).shape == (60, 90, 3)
+
+
+def test_masks_of_an_older_longer_video_do_not_stay(onnx_file, video, tmp_path):
+    folder = tmp_path / "masks" / "part"
+    folder.mkdir(parents=True)
+    (folder / "frame_000099.png").write_bytes(b"old")
+    (folder / "mine.txt").write_text("kept")
+    flags = [f"--output={tmp_path / 'o.avi'}", "--masks"]
+    refused = infer(onnx_file, video, *flags)
+    assert refused.returncode == 1
+    assert "frame_000099.png exists" in refused.stderr
+    assert (folder / "frame_000099.png").exists()
+    assert infer(onnx_file, video, *flags, "--overwrite").returncode == 0
+    frames = [f"frame_{i:06d}.png" for i in range(1, 11)]
+    assert sorted(p.name for p in folder.iterdir()) == [*frames, "mine.txt"]
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_completes_its_video(onnx_file, tmp_path, kind):
+    source, out = tmp_path / "long.avi", tmp_path / "out.avi"
+    writer = cv2.VideoWriter(str(source), cv2.VideoWriter.fourcc(*"MJPG"), 25, (640, 480))
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    for _ in range(600):
+        writer.write(noise)
+    writer.release()
+    command = [sys.executable, "launch/infer.py", f"--onnx_file={onnx_file}"]
+    process = start([*command, f"--source={source}", f"--output={out}"])
+    partial = tmp_path / ".partial.out.avi"
+    while process.poll() is None and not (partial.exists() and partial.stat().st_size > 500_000):
+        time.sleep(0.01)
+    process.send_signal(kind)
+    said, _ = process.communicate()
+    assert process.returncode == 130, said
+    assert "what was finished is kept" in said
+    assert 0 < frames_of(out) < 600
+    assert not partial.exists()
 
 
 def test_a_level_s_name_cannot_lead_out_of_the_output_folder():

@@ -196,6 +196,7 @@ def test_the_command_refuses_with_one_sentence(options, sentence):
     assert done.stderr.count("\n") == 1
 
 
+# The photographs are too large for the repository, so a clone does not have them.
 @pytest.mark.skipif(not CCP.is_dir(), reason=f"the photographs of {CCP.name} are not here")
 def test_real_photographs_are_prepared(tmp_path):
     tree = tmp_path / "tree.yaml"

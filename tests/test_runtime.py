@@ -144,6 +144,30 @@ def test_files_that_are_no_such_network_are_refused_in_one_sentence(tmp_path, ph
         Segmenter(tmp_path / "b.onnx")(photo[..., 0])
 
 
+def test_graphs_for_several_images_alone_or_that_fail_are_refused(tmp_path, photo):
+    file = tmp_path / "a.onnx"
+    model = onnx.load(reference_file(file))
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 4
+    onnx.save(model, file)
+    with pytest.raises(ValueError, match="N 1 or open"):
+        Segmenter(file)
+    concat = save(
+        tmp_path / "b.onnx",
+        [
+            helper.make_node("Conv", ["image", "kernel"], ["y"]),
+            helper.make_node("Constant", [], ["odd"], value_floats=[1.0] * 5),
+            helper.make_node("Add", ["y", "odd"], ["mask"]),
+        ],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, "h", "w"])],
+        [helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1, 7, "h", "w"])],
+    )
+    with pytest.raises(ValueError, match="The network can't take 1x3x8x8"):
+        Segmenter(concat, image_size=(8, 8))(photo)
+    with pytest.raises(ValueError, match="A picture is uint8"):
+        Segmenter(concat)(photo[:0])
+
+
 def test_runtime_imports_no_jax(tmp_path):
     file = reference_file(tmp_path / "a.onnx", contract="reference")
     script = (

@@ -58,7 +58,7 @@ def test_what_exists_is_not_overwritten_and_only_safetensors_are_written(tmp_pat
     assert file.read_text() == "mine"
     with pytest.raises(ValueError, match=r"must end in \.safetensors"):
         write_safetensors(tmp_path / "weights.pt", ARRAYS, {})
-    with pytest.raises(OSError, match="can't be written: "):
+    with pytest.raises(OSError, match="can't be made: "):
         write_safetensors(file / "below.safetensors", ARRAYS, {})
 
 

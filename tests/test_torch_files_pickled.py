@@ -18,6 +18,7 @@ from hierseg_jax.torch_files import read_torch_file
 from tests.reference_weights import load_golden, reference_state_dict
 from tests.test_torch_files import mistake
 
+# PyTorch is an extra of 200 MB and more, which the tests of a plain install do without.
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 WEIGHT = torch.tensor([[0.1, -0.0], [3e-45, 2.0]])

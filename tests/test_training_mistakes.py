@@ -262,12 +262,13 @@ def test_a_full_disk_ends_in_a_sentence_and_spares_earlier_checkpoints(tmp_path)
         + f"; echo status $?; cp -r {disk}/run {tmp_path}/kept"
     )
     namespace = shutil.which("unshare")
+    # Only root may mount, and only Linux has namespaces; a full disk can't be had otherwise.
     if namespace is None or os.geteuid() != 0:
         pytest.skip("needs root and unshare, to mount a small disk")
     probe = subprocess.run(
         [namespace, "-m", "mount", "-t", "tmpfs", "tmpfs", str(disk)], check=False
     )
-    if probe.returncode:
+    if probe.returncode:  # as in containers without the right to mount
         pytest.skip("this system lets nobody mount a small disk")
     done = subprocess.run(
         [namespace, "-m", "bash", "-c", script],

@@ -6,6 +6,18 @@ import pathlib
 import shutil
 
 
+def make_folder(folder: pathlib.Path) -> None:
+    """Makes a folder and those above it, where they do not exist.
+
+    Raises:
+      OSError: a sentence.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"The folder {folder} can't be made: {error.strerror}.") from error
+
+
 def write_atomically(file: pathlib.Path, data: bytes) -> None:
     """Writes a file under another name, hidden and next to it, and then renames it.
 

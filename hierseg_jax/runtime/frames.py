@@ -11,6 +11,8 @@ import numpy as np
 from hierseg_jax.data.decode import read_image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+# OpenCV would open these as videos of one frame.
+UNREAD_SUFFIXES = (".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -107,14 +109,20 @@ def open_source(source: str) -> Images | Video:
       FileNotFoundError, ValueError: one sentence.
     """
     path = Path(source)
+    if not source:
+        raise ValueError("--source is empty; give an image, a folder, a video or a camera's index.")
+    if path.suffix.lower() in UNREAD_SUFFIXES:
+        raise ValueError(f"{source} is no JPEG or PNG image; convert it first.")
     if path.is_dir():
-        files = sorted(f for f in path.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
+        files = sorted(
+            f for f in path.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and f.is_file()
+        )
         if not files:
             raise ValueError(f"{source} holds no images ({', '.join(IMAGE_SUFFIXES)}).")
         return Images(tuple(files))
     if path.is_file():
         return Images((path,)) if path.suffix.lower() in IMAGE_SUFFIXES else Video(source)
-    if source.isdecimal():
+    if source.isdecimal() and len(source) < 6:
         return Video(source)
     files = sorted(Path(f) for f in glob.glob(source) if Path(f).is_file())
     if not files:

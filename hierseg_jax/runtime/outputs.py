@@ -39,7 +39,6 @@ class VideoFile:
         """Opens it for frames of (width, height); raises OSError or ValueError."""
         if file.suffix.lower() not in CODECS:
             raise ValueError(f"{file} is to be a video: end its name in {', '.join(CODECS)}.")
-        file.parent.mkdir(parents=True, exist_ok=True)
         self._file = file
         self._partial = file.with_name(f".partial.{file.name}")
         code = cv2.VideoWriter.fourcc(*CODECS[file.suffix.lower()])

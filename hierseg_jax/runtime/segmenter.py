@@ -82,14 +82,21 @@ class Segmenter:
         Raises:
           ValueError: for an array of another shape or dtype.
         """
-        if image_hwc.ndim != 3 or image_hwc.shape[2] != 3 or image_hwc.dtype != np.uint8:
+        fits = image_hwc.ndim == 3 and image_hwc.shape[2] == 3 and image_hwc.size
+        if not fits or image_hwc.dtype != np.uint8:
             raise ValueError(
                 f"A picture is uint8 [height, width, 3]; got {image_hwc.dtype} {image_hwc.shape}."
             )
         started = time.perf_counter()
         given = self._preprocess(image_hwc, bgr)
         prepared = time.perf_counter()
-        outputs = self._session.run(None, {self._input.name: given})
+        try:
+            outputs = self._session.run(None, {self._input.name: given})
+        except Exception as error:  # onnxruntime's own kinds, none of them documented
+            raise ValueError(
+                f"The network can't take {'x'.join(map(str, given.shape))}: "
+                f"{' '.join(str(error).split())[:200]}"
+            ) from error
         inferred = time.perf_counter()
         size = image_hwc.shape[1], image_hwc.shape[0]
         names = [level.name for level in self.hierarchy.levels]

@@ -65,19 +65,22 @@ def check_contract(
     contract = None
     if len(inputs) == 1 and len(inputs[0][2]) == 4:
         name, kind, shape = inputs[0]
-        ranks = [len(shape) for _, _, shape in outputs]
-        if (name, kind, shape[1]) == ("image", "tensor(float)", 3):
-            if [entry[:2] for entry in outputs] == [("mask", "tensor(float)")] and ranks == [4]:
+        tensors = [(output, dtype, len(dims)) for output, dtype, dims in outputs]
+        # An open number of images is a string or None.
+        one_image = shape[0] == 1 or not isinstance(shape[0], int)
+        if (name, kind, shape[1], one_image) == ("image", "tensor(float)", 3, True):
+            if tensors == [("mask", "tensor(float)", 4)]:
                 contract = "reference"
-        elif (name, kind, shape[3]) == ("frame", "tensor(uint8)", 3) and metadata is not None:
-            levels = [level.name for level in metadata.hierarchy.levels]
-            if [name for name, _, _ in outputs] == [*levels, "confidence"] and set(ranks) == {3}:
+        elif (name, kind, shape[3], one_image) == ("frame", "tensor(uint8)", 3, True):
+            levels = metadata.hierarchy.levels if metadata is not None else ()
+            maps = [(level.name, "tensor(uint8)", 3) for level in levels]
+            if levels and tensors == [*maps, ("confidence", "tensor(float)", 3)]:
                 contract = "deploy"
     if contract is None or (metadata is not None and metadata.contract != contract):
         found = "; ".join(f"{name} {kind} {shape}" for name, kind, shape in (*inputs, *outputs))
         raise ValueError(
             f"{file} follows another contract: it has {found}. Expected either image float32 "
-            "[N, 3, H, W] and mask float32 [N, C, H, W], or a file of launch/export.py "
-            "--contract=deploy."
+            "[N, 3, H, W] and mask float32 [N, C, H, W], N 1 or open, or a file of "
+            "launch/export.py --contract=deploy."
         )
     return contract

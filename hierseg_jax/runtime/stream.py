@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +14,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from hierseg_jax.data.transfer import make_folder
 from hierseg_jax.runtime.drawing import draw_level, side_by_side
-from hierseg_jax.runtime.frames import Frame, Images, Video, open_source
+from hierseg_jax.runtime.frames import IMAGE_SUFFIXES, Frame, Images, Video, open_source
 from hierseg_jax.runtime.outputs import VideoFile, folder_name, refuse_existing, write_image
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
 
@@ -99,10 +101,13 @@ def choose_levels(segmenter: Segmenter, level: str) -> list[int]:
 
 
 def require_display() -> None:
-    """Raises ValueError where a window can't be opened; Qt would end the process."""
-    on_linux = sys.platform.startswith("linux")
-    if on_linux and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise ValueError("--show needs a display, and there is none; leave it out.")
+    """Raises ValueError where a window can't be opened.
+
+    Without a display Qt aborts the whole process; hence another one tries first.
+    """
+    trial = [sys.executable, "-c", "import cv2; cv2.namedWindow('trial')"]
+    if subprocess.run(trial, capture_output=True, check=False).returncode:  # noqa: S603
+        raise ValueError("--show needs a display, and none can be opened; leave it out.")
 
 
 def _overlapped(
@@ -147,17 +152,22 @@ class _Sink:
     ) -> None:
         self._levels = [segmenter.hierarchy.levels[i] for i in levels]
         self._video: VideoFile | None = None
+        self._pictures: dict[str, Path] = {}
         self.place: Path | None = None
         if isinstance(opened, Images):
             self.place = folder = Path(output or "segmented")
             names = [file.name for file in opened.files]
+            if len(names) == 1 and folder.suffix.lower() in IMAGE_SUFFIXES and not folder.is_dir():
+                names, folder = [folder.name], folder.parent
             stems = [Path(name).stem for name in names]
             if len(set(stems if masks else names)) < len(names):
                 raise ValueError(f"Two images of {source} have one name; segment them apart.")
             targets = [folder / name for name in names]
+            sources = [file.name for file in opened.files]
+            self._pictures = dict(zip(sources, targets, strict=True))
             mine = {file.resolve() for file in opened.files}
             if any(target.resolve() in mine for target in targets):
-                raise ValueError(f"--output is the folder of the images, {folder}; choose another.")
+                raise ValueError(f"--output is where the images are, {folder}; choose another.")
         elif output or not opened.live:
             file = Path(output) if output else Path("segmented") / f"{Path(source).stem}.mp4"
             self.place, folder, targets = file, file.parent, [file]
@@ -165,7 +175,6 @@ class _Sink:
                 raise ValueError(f"--output is the source itself, {file}; choose another.")
         else:
             folder, targets = Path("segmented"), []
-        self._folder = folder
         self._masks = {
             each.name: folder / "masks" / folder_name(each.name) for each in self._levels
         }
@@ -173,26 +182,30 @@ class _Sink:
         if isinstance(opened, Images):
             targets += [to / f"{stem}.png" for to in self._masks.values() for stem in stems]
         else:
-            targets += [to / "frame_000001.png" for to in self._masks.values()]
+            # A shorter video would leave the last frames of a longer one among its own.
+            stale = [f for to in self._masks.values() for f in sorted(to.glob("frame_*.png"))]
+            targets += [to / "frame_000001.png" for to in self._masks.values()] + stale
         refuse_existing(targets, overwrite)
         for needed in (folder, *self._masks.values()) if targets else ():
-            needed.mkdir(parents=True, exist_ok=True)
+            make_folder(needed)
             if not os.access(needed, os.W_OK):
                 raise PermissionError(f"{needed} can't be written to; choose another --output.")
+        if isinstance(opened, Video):
+            for file in stale:
+                file.unlink()
         if isinstance(opened, Video) and self.place is not None:
             width, height = opened.size
             self._video = VideoFile(self.place, opened.fps, (width * len(levels), height))
-        self._images = isinstance(opened, Images)
 
     def take(self, frame: Frame, result: Segmentation) -> np.ndarray:
         """Draws and writes one picture; returns it as drawn."""
         drawn = side_by_side(
             [draw_level(frame.image_bgr, result.levels[each.name], each) for each in self._levels]
         )
-        if self._images:
-            write_image(self._folder / frame.name, drawn)
-        elif self._video is not None:
+        if self._video is not None:
             self._video.write(drawn)
+        elif frame.name in self._pictures:
+            write_image(self._pictures[frame.name], drawn)
         for name, folder in self._masks.items():
             write_image(folder / f"{Path(frame.name).stem}.png", result.levels[name])
         return drawn

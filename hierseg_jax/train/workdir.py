@@ -61,7 +61,9 @@ def claim_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> No
         (workdir / FOLDER).mkdir(parents=True, exist_ok=True)
         write_json(marker, {"config": config.to_dict(), "hierarchy": hierarchy.to_json()})
     except OSError as error:
-        raise OSError(f"The workdir {workdir} can't be written: {error.strerror}.") from None
+        raise OSError(
+            f"The workdir {workdir} can't be written: {error.strerror or error}"
+        ) from None
 
 
 def restore(
