@@ -10,12 +10,16 @@ from typing import Any
 import jax
 import numpy as np
 import onnx
+import onnxruntime
 
-from hierseg_jax.bridge.contracts import build_graph
+from hierseg_jax.bridge.contracts import Graph, build_graph
 from hierseg_jax.bridge.convert import convert
+from hierseg_jax.bridge.precision import PRECISIONS, with_half_weights, with_integers
+from hierseg_jax.bridge.quality import graph_miou, spread_inputs
 from hierseg_jax.bridge.verify import largest_difference
 from hierseg_jax.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from hierseg_jax.data.figures import FiguresSource
+from hierseg_jax.data.sources import Source, load_hierarchy
 from hierseg_jax.data.transfer import make_folder, write_atomically
 from hierseg_jax.evaluate import open_config_split
 from hierseg_jax.hierarchy import Hierarchy
@@ -23,6 +27,7 @@ from hierseg_jax.models import create_model
 from hierseg_jax.runtime.metadata import Metadata
 
 PHOTOS = 2
+CALIBRATION_PICTURES = 100
 PACKAGES = ("hierseg_jax", "jax", "flax", "jax2onnx", "onnx", "onnxruntime")
 
 
@@ -33,12 +38,17 @@ class Export:
     Attributes:
       file: the .onnx.
       metadata: as it stands in the file.
-      difference: largest difference of a probability between onnxruntime and JAX.
+      difference: largest difference of a probability between onnxruntime and JAX, in
+        float32, before weights or activations are rounded.
+      miou: where they are: by level, in float32 and after rounding.
+      pictures: number of validation pictures that `miou` is over.
     """
 
     file: Path
     metadata: Metadata
     difference: float
+    miou: dict[str, tuple[float, float]]
+    pictures: int
 
 
 def export_checkpoint(
@@ -51,6 +61,8 @@ def export_checkpoint(
     opset: int = 17,
     dynamic_size: bool = False,
     dynamic_batch: bool = False,
+    precision: str = "float32",
+    data: str | None = None,
     overwrite: bool = False,
 ) -> Export:
     """Exports a checkpoint, compares the graph with the network, and only then writes it.
@@ -65,6 +77,10 @@ def export_checkpoint(
       opset: 13 to 23.
       dynamic_size: leave height and width open.
       dynamic_batch: leave the number of images open.
+      precision: `float32`; `float16`, of the stored weights; or `int8`, of all but the
+        results, its ranges taken from training pictures. What the two lower ones cost is
+        measured on the validation pictures.
+      data: data set for that, with the checkpoint's class tree; by default its own.
       overwrite: whether an existing `onnx_file` may be replaced.
 
     Raises:
@@ -82,10 +98,17 @@ def export_checkpoint(
     size = image_size or (side, side)
     _check_size(size, network.stride, name)
 
-    graph = build_graph(contract, name, backbone or "", loaded.variables, hierarchy)
+    rounded = precision != "float32"
+    if precision not in PRECISIONS:
+        raise ValueError(f"The precision is {precision!r}; choose {', '.join(PRECISIONS)}.")
+    train, val = _splits(config, hierarchy, data, precision) if rounded else ((), ())
+
+    integers = precision == "int8"
+    graph = build_graph(contract, name, backbone or "", loaded.variables, hierarchy, integers)
     model = convert(
         graph, size, opset=opset, dynamic_size=dynamic_size, dynamic_batch=dynamic_batch
     )
+    shapes = _shapes(size, network.stride, dynamic_size, dynamic_batch)
     difference = largest_difference(
         model.SerializeToString(),
         graph,
@@ -93,25 +116,81 @@ def export_checkpoint(
         loaded.variables,
         hierarchy,
         _photos(config),
-        _shapes(size, network.stride, dynamic_size, dynamic_batch),
+        shapes,
     )
+    verification: dict[str, Any] = {"largest_difference": difference}
+    miou = {}
+    if rounded:
+        full, model = model, _round(model, graph, precision, train, size)
+        _run(model, graph, shapes)
+        before, after = (
+            graph_miou(each.SerializeToString(), graph, val, hierarchy, size)
+            for each in (full, model)
+        )
+        miou = {level: (before[level], after[level]) for level in before}
+        verification |= {"miou_float32": before, f"miou_{precision}": after, "pictures": len(val)}
     metadata = Metadata(
         contract=contract,
         hierarchy=hierarchy,
         image_size=size,
         stride=network.stride,
         model=f"{name}-{backbone}" if backbone else name,
-        precision="float32",
+        precision=precision,
         parameters_sha256=_parameters_digest(loaded.variables),
         versions={package: version(package) for package in PACKAGES},
         validation=_validation(loaded),
-        verification={"largest_difference": difference},
+        verification=verification,
     )
     onnx.helper.set_model_props(model, metadata.to_props())
     model.producer_name, model.producer_version = "hierseg_jax", version("hierseg_jax")
     make_folder(file.parent)
     write_atomically(file, model.SerializeToString())
-    return Export(file, metadata, difference)
+    return Export(file, metadata, difference, miou, len(val))
+
+
+def _splits(
+    config: dict[str, Any], hierarchy: Hierarchy, data: str | None, precision: str
+) -> tuple[Source, Source]:
+    """The training and validation pictures; `float16` needs the latter alone."""
+    spec = data or config["data"]["spec"]
+    option = "--int8" if precision == "int8" else "--half"
+    needed = f"{option} needs pictures with labels: give their data.yaml with --data."
+    if not spec:
+        raise ValueError(f"The checkpoint names no data set, and {needed}")
+    try:
+        found = load_hierarchy(spec)
+        val = open_config_split(config, "val", spec)
+        train = open_config_split(config, "train", spec) if precision == "int8" else val
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{error} ({needed})") from error
+    if found != hierarchy:
+        raise ValueError(
+            f"The checkpoint was trained on the classes {', '.join(hierarchy.class_names)}; {spec} "
+            "has another class tree."
+        )
+    if not len(train) or not len(val):
+        raise ValueError(f"{spec} has an empty split; {needed}")
+    return train, val
+
+
+def _round(
+    model: onnx.ModelProto, graph: Graph, precision: str, train: Source, size: tuple[int, int]
+) -> onnx.ModelProto:
+    if precision == "float16":
+        return with_half_weights(model)
+    pictures = spread_inputs(graph, train, size, CALIBRATION_PICTURES)
+    return with_integers(model, graph.input_name, pictures)
+
+
+def _run(model: onnx.ModelProto, graph: Graph, shapes: list[tuple[int, int, int]]) -> None:
+    """That onnxruntime takes every promised input is all that can be asked of rounded numbers."""
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    for shape in shapes:
+        session.run(
+            None, {graph.input_name: np.zeros(graph.input_shape(*shape), graph.input_dtype)}
+        )
 
 
 def _check_target(file: Path, overwrite: bool) -> None:

@@ -24,6 +24,11 @@ _IMAGE_SIZE = flags.DEFINE_list("image_size", None, "Side, or height,width; that
 _OPSET = flags.DEFINE_integer("opset", 17, "Of the ONNX standard, 13 to 23.")
 _DYNAMIC = flags.DEFINE_bool("dynamic", False, "Leave height and width open.")
 _DYNAMIC_BATCH = flags.DEFINE_bool("dynamic_batch", False, "Leave the number of images open.")
+_HALF = flags.DEFINE_bool("half", False, "Store the weights as float16.")
+_INT8 = flags.DEFINE_bool("int8", False, "Compute in 8-bit integers.")
+_DATA = flags.DEFINE_string(
+    "data", None, "data.yaml to calibrate --int8 and measure --half and --int8; the run's own."
+)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an existing file.")
 flags.mark_flags_as_required(["checkpoint", "onnx_file"])
 
@@ -32,6 +37,10 @@ def main() -> None:
     """Hands the flags to the library."""
     # It tells of every optional example that it does not find.
     logging.getLogger("jax2onnx").setLevel(logging.WARNING)
+    if _HALF.value and _INT8.value:
+        raise ValueError("--half and --int8 are two precisions; give one of them.")
+    if _DATA.value and not (_HALF.value or _INT8.value):
+        raise ValueError("--data is for --half and --int8; give one of them, or leave it out.")
     export = export_checkpoint(
         _CHECKPOINT.value,
         _ONNX_FILE.value,
@@ -41,13 +50,23 @@ def main() -> None:
         opset=_OPSET.value,
         dynamic_size=_DYNAMIC.value,
         dynamic_batch=_DYNAMIC_BATCH.value,
+        precision="float16" if _HALF.value else "int8" if _INT8.value else "float32",
+        data=_DATA.value,
         overwrite=_OVERWRITE.value,
     )
-    height, width = export.metadata.image_size
+    metadata = export.metadata
+    height, width = metadata.image_size
     print(
-        f"{export.metadata.model}, {height}x{width}, contract {export.metadata.contract}: "
-        f"onnxruntime equals JAX within {export.difference:.1e}\nWritten to {export.file}"
+        f"{metadata.model}, {height}x{width}, contract {metadata.contract}: onnxruntime equals JAX "
+        f"within {export.difference:.1e}{' in float32' if export.miou else ''}"
     )
+    if export.miou:
+        changes = ", ".join(
+            f"{level} {before:.4f} -> {after:.4f} (loss {before - after:.4f})"
+            for level, (before, after) in export.miou.items()
+        )
+        print(f"{metadata.precision}: mIoU on {export.pictures} validation pictures: {changes}")
+    print(f"Written to {export.file}")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,12 @@ class Graph:
 
 
 def build_graph(
-    contract: str, model: str, backbone: str, variables: Tree, hierarchy: Hierarchy
+    contract: str,
+    model: str,
+    backbone: str,
+    variables: Tree,
+    hierarchy: Hierarchy,
+    integers: bool = False,
 ) -> Graph:
     """The inference function of a network under a contract.
 
@@ -49,6 +54,7 @@ def build_graph(
       model, backbone: `esnet`, or `effunet` on `b0`..`b7`.
       variables: of the Flax network.
       hierarchy: of the classes.
+      integers: written for `precision.with_integers`; the same function.
 
     Raises:
       ValueError: for an unknown contract, or a level that is called as another tensor is.
@@ -58,7 +64,7 @@ def build_graph(
 
     def logits(image_nchw: jax.Array) -> jax.Array:
         if model == "esnet":
-            return esnet.logits(variables, image_nchw)
+            return esnet.logits(variables, image_nchw, integers)
         return efficient_unet.logits(variables, image_nchw, backbone)
 
     if contract == "reference":

@@ -16,6 +16,7 @@ OP_TYPES = frozenset(
         "Concat",
         "Conv",
         "ConvTranspose",
+        "DepthToSpace",
         "Div",
         "Exp",
         "Gather",

@@ -18,6 +18,7 @@ from hierseg_jax.bridge.fold import (
     folded,
     folded_transpose,
     single,
+    subpixel,
 )
 from hierseg_jax.models.esnet import DILATIONS
 
@@ -27,20 +28,18 @@ ENCODER += ("pfcu1", "pfcu2", "pfcu3")
 DECODER = ("up1", "fcu1_1", "fcu1_2", "up2", "fcu2_1", "fcu2_2")
 
 
-def features(variables: Tree, image_nchw: jax.Array) -> jax.Array:
-    """All but the last layer: [N, 3, H, W] in [0, 1] -> [N, 16, H/2, W/2]."""
+def logits(variables: Tree, image_nchw: jax.Array, integers: bool = False) -> jax.Array:
+    """[N, 3, H, W] in [0, 1] -> [N, C, H, W]; `integers`: as 8-bit integers want it."""
+    blocks = {"down": _down, "up": _subpixel_up if integers else _up, "fcu": _fcu, "pfcu": _pfcu}
     x = image_nchw
     for part, names in (("encoder", ENCODER), ("decoder", DECODER)):
         for name in names:
-            block = _BLOCKS[name.rstrip("0123456789_")]
+            block = blocks[name.rstrip("0123456789_")]
             x = block(variables["params"][part][name], variables["batch_stats"][part][name], x)
-    return x
-
-
-def logits(variables: Tree, image_nchw: jax.Array) -> jax.Array:
-    """[N, 3, H, W] in [0, 1] -> [N, C, H, W]."""
     weights = single(conv_weights(variables["params"]["decoder"]["output_conv"]))
-    return ops.conv_transpose(features(variables, image_nchw), *weights)
+    if integers:
+        return ops.depth_to_space(ops.conv(x, *subpixel(weights)))
+    return ops.conv_transpose(x, *weights)
 
 
 def _down(params: Tree, stats: Tree, x_nchw: jax.Array) -> jax.Array:
@@ -67,6 +66,11 @@ def _up(params: Tree, stats: Tree, x_nchw: jax.Array) -> jax.Array:
     return ops.conv(y, identity, np.zeros(channels, np.float32))
 
 
+def _subpixel_up(params: Tree, stats: Tree, x_nchw: jax.Array) -> jax.Array:
+    weights = folded_transpose(params, stats, "conv", "norm", EPSILON)
+    return ops.depth_to_space(jax.nn.relu(ops.conv(x_nchw, *subpixel(weights))))
+
+
 def _fcu(params: Tree, stats: Tree, x_nchw: jax.Array) -> jax.Array:
     y = jax.nn.relu(ops.conv(x_nchw, *single(conv_weights(params["conv1_vertical"]))))
     y = jax.nn.relu(ops.conv(y, *folded(params, stats, "conv1_horizontal", "norm1", EPSILON)))
@@ -85,6 +89,3 @@ def _pfcu(params: Tree, stats: Tree, x_nchw: jax.Array) -> jax.Array:
         z = jax.nn.relu(ops.conv(y, *vertical, dilation=(d, 1)))
         total = total + ops.conv(z, *horizontal, dilation=(1, d))
     return jax.nn.relu(total)
-
-
-_BLOCKS = {"down": _down, "up": _up, "fcu": _fcu, "pfcu": _pfcu}

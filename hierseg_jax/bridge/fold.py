@@ -45,6 +45,38 @@ def folded_transpose(params: Tree, stats: Tree, conv: str, norm: str, epsilon: f
     return single((kernel_iohw * scale_o[None, :, None, None], bias_o * scale_o + shift_o))
 
 
+def subpixel(weights: Weights) -> Weights:
+    """A transposed convolution that doubles the sides as a convolution and a depth-to-space.
+
+    Output 2i + a of the transposed convolution meets input s by kernel row a + before - 2 (s - i),
+    where `before` is its padding: 1 for 3x3 kernels, 0 for 2x2.
+
+    Args:
+      weights: IOHW of 2x2 or 3x3, and bias [O].
+
+    Returns:
+      Kernel [4 O, I, 3, 3] (2x2: [4 O, I, 1, 1]) and bias [4 O], channel 4 c + 2 a + b for the
+      row a and column b of each 2x2 block of channel c.
+    """
+    kernel_iohw, bias_o = weights
+    inputs, outputs, size, _ = kernel_iohw.shape
+    before, reach = (1, 1) if size == 3 else (0, 0)
+    side = 2 * reach + 1
+    wide = np.zeros((outputs, 2, 2, inputs, side, side), kernel_iohw.dtype)
+    taps = [
+        (a, shift, a + before - 2 * shift)
+        for a in (0, 1)
+        for shift in range(-reach, reach + 1)
+        if 0 <= a + before - 2 * shift < size
+    ]
+    for a, row_shift, row in taps:
+        for b, column_shift, column in taps:
+            wide[:, a, b, :, reach + row_shift, reach + column_shift] = kernel_iohw[
+                :, :, row, column
+            ].T
+    return wide.reshape(4 * outputs, inputs, side, side), np.repeat(bias_o, 4)
+
+
 def single(weights: Weights) -> Weights:
     """Rounds to float32."""
     return np.ascontiguousarray(weights[0], np.float32), np.ascontiguousarray(

@@ -141,6 +141,17 @@ def max_pool_2x2(x_nchw: jax.Array) -> jax.Array:
     return _node("MaxPool", meaning, x_nchw, kernel_shape=(2, 2), strides=(2, 2))
 
 
+def depth_to_space(x_nchw: jax.Array) -> jax.Array:
+    """Channels 4c..4c+3 become the 2x2 block of channel c: [N, 4C, h, w] -> [N, C, 2h, 2w]."""
+
+    def meaning(x: jax.Array) -> jax.Array:
+        n, c, h, w = x.shape
+        y = x.reshape(n, c // 4, 2, 2, h, w).transpose(0, 1, 4, 2, 5, 3)
+        return y.reshape(n, c // 4, 2 * h, 2 * w)
+
+    return _node("DepthToSpace", meaning, x_nchw, blocksize=2, mode="CRD")
+
+
 def upsample_nearest(x_nchw: jax.Array, factor: int) -> jax.Array:
     """Repeats every pixel `factor` times along both sides."""
 

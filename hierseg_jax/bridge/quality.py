@@ -1,0 +1,60 @@
+"""mIoU of an exported graph, by onnxruntime alone."""
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import onnxruntime
+
+from hierseg_jax.bridge.contracts import Graph
+from hierseg_jax.data.sources import Source
+from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.metrics import confusion_matrices, evaluate_levels
+
+
+def graph_input(graph: Graph, image_hwc: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A picture, uint8 RGB of any size, as the graph's argument of (height, width)."""
+    small_hwc = cv2.resize(image_hwc, size[::-1], interpolation=cv2.INTER_LINEAR)
+    if graph.channels_last:
+        return small_hwc[None]
+    image_chw = (small_hwc.astype(np.float32) / 255).transpose(2, 0, 1)
+    return np.ascontiguousarray(image_chw[None])
+
+
+def spread_inputs(
+    graph: Graph, source: Source, size: tuple[int, int], most: int
+) -> Iterator[np.ndarray]:
+    """Up to `most` pictures, evenly spread over a split, as arguments of the graph."""
+    for index in np.unique(np.linspace(0, len(source) - 1, most).round().astype(int)):
+        yield graph_input(graph, source[int(index)]["image"], size)
+
+
+def graph_miou(
+    model_bytes: bytes,
+    graph: Graph,
+    source: Source,
+    hierarchy: Hierarchy,
+    size: tuple[int, int],
+) -> dict[str, float]:
+    """mIoU over the data set at every level, as `metrics.evaluate_levels` has it.
+
+    Args:
+      model_bytes: the serialised graph.
+      graph: its contract.
+      source: of pictures and labels.
+      hierarchy: of the classes.
+      size: (height, width) to which both are stretched.
+    """
+    session = onnxruntime.InferenceSession(model_bytes, providers=["CPUExecutionProvider"])
+    counts = []
+    for index in range(len(source)):
+        example = source[index]
+        label_hw = cv2.resize(example["label"], size[::-1], interpolation=cv2.INTER_NEAREST)
+        given = graph_input(graph, example["image"], size)
+        outputs = session.run(None, {graph.input_name: given})
+        # deploy: the finest label map comes last but one; reference: probabilities.
+        leaf_nhw = outputs[-2] if graph.channels_last else outputs[0].argmax(1)
+        matrices = confusion_matrices(leaf_nhw, label_hw[None], hierarchy.num_classes)
+        counts.append(np.asarray(matrices))
+    levels = evaluate_levels(np.concatenate(counts), hierarchy, batch_size=1)
+    return {name: level.miou for name, level in levels.items()}
