@@ -16,9 +16,9 @@ def run(main: Callable[[], None]) -> None:
     """
 
     def guarded(argv: list[str]) -> None:
-        # absl has turned logging on. JAX would tell of all the devices it looks for, orbax
-        # of all its steps, and of errors that are raised to us as well.
-        logging.getLogger("jax").setLevel(logging.WARNING)
+        # absl has turned logging on. JAX would tell of all the devices it looks for, jax2onnx
+        # of all it converts, orbax of its steps, and of errors that are raised to us as well.
+        logging.getLogger().setLevel(logging.WARNING)
         logging.getLogger("absl").setLevel(logging.CRITICAL)
         if len(argv) > 1:
             sys.exit(f"error: unexpected argument {argv[1]!r}; flags start with --.")

@@ -3,8 +3,6 @@
 python launch/export.py --checkpoint=runs/figures --onnx_file=figures.onnx
 """
 
-import logging
-
 from absl import flags
 
 from hierseg_jax.command_line import parse_size, run
@@ -35,8 +33,6 @@ flags.mark_flags_as_required(["checkpoint", "onnx_file"])
 
 def main() -> None:
     """Hands the flags to the library."""
-    # It tells of every optional example that it does not find.
-    logging.getLogger("jax2onnx").setLevel(logging.WARNING)
     if _HALF.value and _INT8.value:
         raise ValueError("--half and --int8 are two precisions; give one of them.")
     if _DATA.value and not (_HALF.value or _INT8.value):

@@ -3,6 +3,7 @@
 python launch/infer.py --onnx_file=figures.onnx --source=photos --output=segmented
 """
 
+import os
 import signal
 import sys
 
@@ -19,7 +20,7 @@ _SOURCE = flags.DEFINE_string("source", None, "Image, folder, pattern, video or 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for pictures, file for a video.")
 _LEVEL = flags.DEFINE_string("level", "", "Level to draw, or all side by side; the finest.")
 _MASKS = flags.DEFINE_bool("masks", False, "Write label PNGs too, to OUTPUT/masks/LEVEL.")
-_SHOW = flags.DEFINE_bool("show", False, "Open a window; q ends.")
+_SHOW = flags.DEFINE_bool("show", False, "Open a window; a key takes the next image, q ends.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing files.")
 _HIERARCHY = flags.DEFINE_string(
     "hierarchy", None, "A .yaml with the class tree, for a file that carries none."
@@ -36,6 +37,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # OpenCV reports damaged videos in its own words, raw bytes of the file among them.
     cv2.utils.logging.setLogLevel(0)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     segmenter = Segmenter(
         _ONNX_FILE.value,
         hierarchy=_read_hierarchy(_HIERARCHY.value),

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from hierseg_jax.runtime.drawing import draw_level
 from hierseg_jax.runtime.outputs import folder_name
 from tests.runs import run, start
 from tests.test_runtime import expected_leaf, reference_file
@@ -83,6 +84,24 @@ def test_a_video_keeps_its_rate_size_and_length(onnx_file, video, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "v.avi"]
 
 
+def test_odd_sides_are_kept_in_an_avi_and_told_of_elsewhere(onnx_file, tmp_path):
+    source = tmp_path / "odd.avi"
+    writer = cv2.VideoWriter(
+        str(source), cv2.CAP_OPENCV_MJPEG, cv2.VideoWriter.fourcc(*"MJPG"), 10, (97, 65)
+    )
+    for _ in range(3):
+        writer.write(np.full((65, 97, 3), 90, np.uint8))
+    writer.release()
+    for name, shape, said in (
+        ("a.avi", (65, 97, 3), ""),
+        ("a.mp4", (64, 96, 3), "97x65 pixels are written as 96x64"),
+    ):
+        result = infer(onnx_file, source, f"--output={tmp_path / name}")
+        assert result.returncode == 0, result.stderr
+        assert said in result.stderr
+        assert cv2.VideoCapture(str(tmp_path / name)).read()[1].shape == shape
+
+
 def test_an_unreadable_image_is_skipped_and_named(onnx_file, photos, tmp_path):
     (photos / "bad.jpg").write_bytes(b"\xff\xd8 nothing")
     out = tmp_path / "out"
@@ -112,11 +131,14 @@ def test_a_cut_video_is_named_and_what_was_read_is_kept(onnx_file, video, tmp_pa
 
 def test_mistakes_end_in_one_sentence(onnx_file, photos, tmp_path):
     out = f"--output={tmp_path / 'out'}"
+    (photos.parent / "clips").mkdir()
+    (photos.parent / "clips" / "v.mp4").write_bytes(b"")
     cases = [
         ((onnx_file, tmp_path / "none", out), "is no file, folder or camera index"),
         ((onnx_file, "", out), "--source is empty"),
         ((onnx_file, tmp_path / "a.bmp", out), "no JPEG or PNG image; convert it"),
         ((onnx_file, 123456789012, out), "is no file, folder or camera index"),
+        ((onnx_file, f"{tmp_path}/*/*", out), "a pattern is for images"),
         ((onnx_file, photos, out, "--level=leg"), "the network has body, upper_lower, part"),
         ((photos / "a.png", photos, out), "can't be opened by onnxruntime"),
         ((onnx_file, photos, f"--output={photos}"), "is where the images are"),
@@ -187,6 +209,19 @@ def test_a_stopped_run_completes_its_video(onnx_file, tmp_path, kind):
     assert "what was finished is kept" in said
     assert 0 < frames_of(out) < 600
     assert not partial.exists()
+
+
+def test_a_legend_of_many_classes_counts_what_finds_no_room():
+    level = Hierarchy.from_mapping(list(range(1, 60))).levels[-1]
+    image = np.full((480, 640, 3), 255, np.uint8)
+    drawn = draw_level(image, np.zeros((480, 640), np.uint8), level)
+    touched = np.flatnonzero((drawn != image).any((1, 2)))
+    assert 200 < touched.max() < 0.6 * 480
+    few = Hierarchy.from_mapping([1, 2]).levels[-1]
+    touched = np.flatnonzero(
+        (draw_level(image, np.zeros((480, 640), np.uint8), few) != image).any((1, 2))
+    )
+    assert touched.max() < 100
 
 
 def test_a_level_s_name_cannot_lead_out_of_the_output_folder():

@@ -50,7 +50,7 @@ def reference_file(file, size=(8, 16), contract=None):
 def expected_leaf(image_rgb, size=(8, 16)):
     small = cv2.resize(image_rgb, size[::-1]).astype(np.float32) / 255
     leaf = (small @ KERNEL[:, :, 0, 0].T).argmax(-1).astype(np.uint8)
-    return cv2.resize(leaf, image_rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    return cv2.resize(leaf, image_rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from hierseg_jax.colors import class_colors
 from hierseg_jax.hierarchy import Level
 
 PHOTO_SHARE = 0.7
+# Of the picture's height, at most.
+LEGEND_SHARE = 0.6
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -21,12 +23,12 @@ def draw_level(image_bgr: np.ndarray, labels_hw: np.ndarray, level: Level) -> np
     Returns:
       uint8 BGR [H, W, 3].
     """
-    table = np.zeros((1, 256, 3), np.uint8)
-    table[0, : level.num_classes] = class_colors(level.num_classes)[:, ::-1]
-    colors_bgr = cv2.LUT(cv2.merge([labels_hw] * 3), table)
+    table = np.zeros((256, 1, 3), np.uint8)
+    table[: level.num_classes, 0] = class_colors(level.num_classes)[:, ::-1]
+    colors_bgr = cv2.applyColorMap(labels_hw, table)
     mixed = cv2.addWeighted(image_bgr, PHOTO_SHARE, colors_bgr, 1 - PHOTO_SHARE, 0)
-    drawn = np.where((labels_hw > 0)[..., None], mixed, image_bgr)
-    _draw_legend(drawn, level, table[0])
+    drawn = cv2.copyTo(mixed, labels_hw, image_bgr.copy())
+    _draw_legend(drawn, level, table[:, 0])
     return drawn
 
 
@@ -36,20 +38,24 @@ def side_by_side(panels_bgr: list[np.ndarray]) -> np.ndarray:
 
 
 def _draw_legend(image_bgr: np.ndarray, level: Level, colors_bgr: np.ndarray) -> None:
-    """Top left, in letters of the picture's size, as many classes as find room."""
+    """Top left, in letters of the picture's size; what finds no room is counted."""
     height, width = image_bgr.shape[:2]
     scale = min(max(min(height, width) / 700, 0.4), 2.0)
     line = round(30 * scale)
     thickness = max(1, round(scale * 1.5))
-    names = level.class_names[1:][: max(0, (height - 4) // line - 1)]
-    texts = [level.name, *names]
+    names = level.class_names[1:]
+    room = max(0, round(LEGEND_SHARE * height) // line - 1)
+    if len(names) > room:
+        names = names[: max(0, room - 1)]
+    left_out = level.num_classes - 1 - len(names)
+    texts = [level.name, *names, *([f"+ {left_out}"] if left_out else [])]
     sizes = [cv2.getTextSize(text, _FONT, scale * 0.75, thickness)[0][0] for text in texts]
     box = (min(width, line + max(sizes) + line // 2), min(height, line * len(texts) + line // 3))
     corner = image_bgr[: box[1], : box[0]]
     corner[:] = corner // 3  # darker, so that the letters can be read on anything
     for row, text in enumerate(texts):
         baseline = line * (row + 1) - line // 5
-        if row:
+        if 0 < row <= len(names):
             top_left = (line // 4, baseline - line // 2)
             bottom_right = (line // 4 + line // 2, baseline)
             color = tuple(map(int, colors_bgr[row]))

@@ -129,4 +129,10 @@ def open_source(source: str) -> Images | Video:
         raise FileNotFoundError(
             f"{source} is no file, folder or camera index, and no file matches it as a pattern."
         )
+    strange = next((f for f in files if f.suffix.lower() not in IMAGE_SUFFIXES), None)
+    if strange is not None:
+        raise ValueError(
+            f"{source} matches {strange}; a pattern is for images "
+            f"({', '.join(IMAGE_SUFFIXES)}), videos are given one by one."
+        )
     return Images(tuple(files))

@@ -33,7 +33,11 @@ def refuse_existing(files: list[Path], overwrite: bool) -> None:
 
 
 class VideoFile:
-    """A video that gets its name when it is complete."""
+    """A video that gets its name when it is complete.
+
+    Attributes:
+      size: (width, height) of its frames: even ones, as the codecs ask, but in an .avi.
+    """
 
     def __init__(self, file: Path, fps: float, size: tuple[int, int]) -> None:
         """Opens it for frames of (width, height); raises OSError or ValueError."""
@@ -42,7 +46,11 @@ class VideoFile:
         self._file = file
         self._partial = file.with_name(f".partial.{file.name}")
         code = cv2.VideoWriter.fourcc(*CODECS[file.suffix.lower()])
-        self._writer = cv2.VideoWriter(str(self._partial), code, fps, size)
+        # FFmpeg's writers drop the last row or column of odd sides, OpenCV's own does not.
+        odd, own = any(side % 2 for side in size), file.suffix.lower() == ".avi"
+        backend = cv2.CAP_OPENCV_MJPEG if odd and own else cv2.CAP_ANY
+        self.size = size if own else (size[0] // 2 * 2, size[1] // 2 * 2)
+        self._writer = cv2.VideoWriter(str(self._partial), backend, code, fps, size)
         if not self._writer.isOpened():
             raise OSError(f"{file} can't be written as a video of {size[0]}x{size[1]} pixels.")
         self._count = 0

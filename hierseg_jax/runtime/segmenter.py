@@ -187,7 +187,8 @@ def channel_argmax(probabilities_chw: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _resize(labels_hw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return cv2.resize(labels_hw, size, interpolation=cv2.INTER_NEAREST)
+    # Centres of pixels on centres, as the picture was brought to the network's size.
+    return cv2.resize(labels_hw, size, interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 def _table(leaf_to_class: np.ndarray) -> np.ndarray:

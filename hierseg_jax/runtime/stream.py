@@ -60,7 +60,8 @@ def segment_source(
         default `segmented/NAME.mp4`); a camera is written only where this is given.
       level: to be drawn; `all` draws them side by side, "" takes the finest.
       masks: whether label PNGs are written too, to `masks/LEVEL` in the output's folder.
-      show: whether a window shows the pictures; q ends.
+      show: whether a window shows the pictures, images until a key is pressed; q, or
+        closing the window, ends.
       overwrite: whether existing files may be replaced.
 
     Returns:
@@ -80,10 +81,8 @@ def segment_source(
         with bar:
             for drawn in _overlapped(iter(opened), segmenter, sink.take, summary):
                 bar.update()
-                if show and drawn is not None:
-                    cv2.imshow(WINDOW, drawn)
-                    if cv2.waitKey(1) & 0xFF == ord("q"):
-                        break
+                if show and drawn is not None and _shown(drawn, wait=isinstance(opened, Images)):
+                    break
     finally:
         sink.close()
         summary.seconds = time.perf_counter() - started
@@ -110,6 +109,18 @@ def require_display() -> None:
         raise ValueError("--show needs a display, and none can be opened; leave it out.")
 
 
+def _shown(drawn_bgr: np.ndarray, wait: bool) -> bool:
+    """Shows a picture, where `wait` until a key is pressed; tells whether to end."""
+    cv2.imshow(WINDOW, drawn_bgr)
+    while True:
+        key = cv2.waitKey(20 if wait else 1)
+        closed = cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) < 1
+        if closed or key & 0xFF == ord("q"):
+            return True
+        if key >= 0 or not wait:
+            return False
+
+
 def _overlapped(
     frames: Iterator[Frame],
     segmenter: Segmenter,
@@ -131,7 +142,7 @@ def _overlapped(
             summary.frames += 1
             summary.inference_seconds += result.seconds["inference"]
             pending.append(writer.submit(take, frame, result))
-            if len(pending) > DEPTH:
+            while pending and (len(pending) > DEPTH or pending[0].done()):
                 yield pending.popleft().result()
         for future in pending:
             yield future.result()
@@ -195,7 +206,16 @@ class _Sink:
                 file.unlink()
         if isinstance(opened, Video) and self.place is not None:
             width, height = opened.size
-            self._video = VideoFile(self.place, opened.fps, (width * len(levels), height))
+            size = (width * len(levels), height)
+            self._video = VideoFile(self.place, opened.fps, size)
+            if self._video.size != size:
+                tqdm.write(
+                    f"{self.place}: {size[0]}x{size[1]} pixels are written as "
+                    "{}x{}, its codec takes even sides; an .avi keeps them.".format(
+                        *self._video.size
+                    ),
+                    file=sys.stderr,
+                )
 
     def take(self, frame: Frame, result: Segmentation) -> np.ndarray:
         """Draws and writes one picture; returns it as drawn."""

@@ -1,0 +1,157 @@
+"""launch/export.py --half and --int8: smaller files, and what they cost."""
+
+import re
+
+import numpy as np
+import onnx
+import pytest
+
+from hierseg_jax.bridge import fold
+from hierseg_jax.bridge.contracts import build_graph
+from hierseg_jax.bridge.convert import convert
+from hierseg_jax.bridge.precision import with_half_weights
+from hierseg_jax.bridge.verify import largest_difference
+from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
+from hierseg_jax.data.figures import FiguresSource
+from hierseg_jax.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.models import create_model
+from hierseg_jax.onnx_export import export_checkpoint
+from hierseg_jax.runtime.segmenter import Segmenter
+from tests.runs import run, train_here
+from tests.test_export import export_command
+from tests.test_folder import make_folder
+
+LEVELS = ["body", "upper_lower", "part"]
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run")
+    train_here(workdir, epochs=2)
+    return workdir
+
+
+def write_other_tree(folder):
+    """A data set of three classes, with one picture."""
+    images = make_folder(folder)
+    lines = [f"{split}: {images.name}" for split in ("train", "val", "test")]
+    file = folder / "data.yaml"
+    file.write_text("\n".join([*lines, "names: [a, b, c]", "hierarchy: {l: [1, 2]}"]))
+    return file
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_subpixel_convolution_equals_the_transposed_one(size):
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(3, 2, size, size)), rng.normal(size=2)
+    wide, bias = fold.subpixel(weights)
+    image_chw = rng.normal(size=(3, 4, 5))
+
+    # By definition: every input spreads its kernel over the output, stride 2.
+    before = 1 if size == 3 else 0
+    spread_chw = np.zeros((2, 2 * 4 + 2, 2 * 5 + 2))
+    for row, column in np.ndindex(4, 5):
+        patch = np.einsum("i,iohw->ohw", image_chw[:, row, column], weights[0])
+        spread_chw[:, 2 * row : 2 * row + size, 2 * column : 2 * column + size] += patch
+    expected = spread_chw[:, before : before + 8, before : before + 10]
+    expected += weights[1][:, None, None]
+
+    reach = wide.shape[2] // 2
+    padded = np.pad(image_chw, ((0, 0), (reach, reach), (reach, reach)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, wide.shape[2:], (1, 2))
+    blocks = np.einsum("ihwab,oiab->ohw", windows, wide) + bias[:, None, None]
+    doubled = blocks.reshape(2, 2, 2, 4, 5).transpose(0, 3, 1, 4, 2).reshape(2, 8, 10)
+    np.testing.assert_allclose(doubled, expected, atol=1e-12)
+
+
+def test_graph_of_subpixel_convolutions_equals_the_network(workdir):
+    loaded = load_checkpoint(find_checkpoint(workdir))
+    graph = build_graph(
+        "reference", "esnet", "", loaded.variables, PASCAL_PERSON_PART, integers=True
+    )
+    exported = convert(graph, (32, 40), dynamic_size=True)
+    assert not [node for node in exported.graph.node if node.op_type == "ConvTranspose"]
+    difference = largest_difference(
+        exported.SerializeToString(),
+        graph,
+        create_model("esnet", 7, conv_impl="xla"),
+        loaded.variables,
+        PASCAL_PERSON_PART,
+        [FiguresSource("val", 32, count=1, seed=0)[0]["image"]],
+        [(1, 32, 40), (1, 16, 24)],
+    )
+    assert difference <= 1e-4
+
+
+@pytest.mark.parametrize(
+    ("flag", "precision", "contract"),
+    [("half", "float16", "reference"), ("int8", "int8", "deploy")],
+)
+def test_smaller_files_run_and_tell_their_loss(workdir, tmp_path, flag, precision, contract):
+    export_checkpoint(str(workdir), str(tmp_path / "float.onnx"), contract=contract)
+    file = tmp_path / "small.onnx"
+    result = run(export_command(workdir, file, f"--{flag}", f"--contract={contract}", "--dynamic"))
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+
+    metadata = Segmenter(file).metadata
+    assert metadata.precision == precision
+    verification = metadata.verification
+    assert verification["pictures"] == 10
+    before, after = verification["miou_float32"], verification[f"miou_{precision}"]
+    assert list(before) == list(after) == LEVELS
+    assert f"part {before['part']:.4f} -> {after['part']:.4f}" in result.stdout
+    most = 0.002 if precision == "float16" else 0.05
+    assert all(abs(before[level] - after[level]) < most for level in LEVELS)
+    # In float32 the graph scores as the network does.
+    scored = metadata.validation["levels"]
+    assert before == pytest.approx({level: scored[level]["miou"] for level in LEVELS}, abs=1e-3)
+
+    share = file.stat().st_size / (tmp_path / "float.onnx").stat().st_size
+    assert share < (0.6 if precision == "float16" else 0.5)
+    picture = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
+    labels = Segmenter(file)(picture).levels
+    assert {labels[level].shape for level in LEVELS} == {(50, 70)}
+
+
+def test_integers_are_in_the_file(workdir, tmp_path):
+    export = export_checkpoint(str(workdir), str(tmp_path / "a.onnx"), precision="int8")
+    model = onnx.load(export.file)
+    kernels = {
+        tensor.name: tensor.data_type for tensor in model.graph.initializer if len(tensor.dims) == 4
+    }
+    assert set(kernels.values()) == {onnx.TensorProto.INT8}
+    onnx.checker.check_model(model, full_check=True)
+
+
+def test_weights_beyond_float16_are_refused(workdir):
+    loaded = load_checkpoint(find_checkpoint(workdir))
+    graph = build_graph("reference", "esnet", "", loaded.variables, PASCAL_PERSON_PART)
+    model = convert(graph, (32, 32))
+    kernel = next(tensor for tensor in model.graph.initializer if len(tensor.dims) == 4)
+    kernel.CopyFrom(
+        onnx.numpy_helper.from_array(np.full(tuple(kernel.dims), 1e5, np.float32), kernel.name)
+    )
+    with pytest.raises(ValueError, match=r"65504.*without --half"):
+        with_half_weights(model)
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--int8", "--data={other}"], "trained on the classes .* has another class tree"),
+        (["--int8", "--half"], "two precisions; give one"),
+        (["--data=data.yaml"], "--data is for --half and --int8"),
+        (["--int8", "--data=no/data.yaml"], "no/data.yaml: there is no such file.*--data"),
+    ],
+)
+def test_mistakes_of_precision_end_in_one_sentence(
+    workdir, tmp_path, tmp_path_factory, flags, sentence
+):
+    other = write_other_tree(tmp_path_factory.mktemp("other"))
+    flags = [flag.format(other=other) for flag in flags]
+    result = run(export_command(workdir, tmp_path / "a.onnx", *flags))
+    assert result.returncode == 1
+    assert re.search(sentence, result.stderr)
+    assert result.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
