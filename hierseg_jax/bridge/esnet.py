@@ -1,13 +1,14 @@
 """ESNet for inference: the network of `models/esnet.py`, folded, and laid out for onnxruntime.
 
 onnxruntime keeps convolutions in a blocked channel layout and adds residuals inside them as
-long as both summands are in that layout. Two things here keep them there: a Down is one
-convolution to all channels plus a diagonal 1x1 convolution of the pooled input, instead
-of a concatenation; and an identity 1x1 convolution follows each Up, since transposed
-convolutions leave the layout.
+long as both summands are in that layout. Two things here keep them there: a Down whose
+channels don't fill blocks is one convolution to all channels plus a diagonal 1x1
+convolution of the pooled input, instead of a concatenation; and an identity 1x1 convolution
+follows each Up, since transposed convolutions leave the layout.
 """
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from hierseg_jax.bridge import ops
@@ -23,6 +24,8 @@ from hierseg_jax.bridge.fold import (
 from hierseg_jax.models.esnet import DILATIONS
 
 EPSILON = 1e-3
+# Channels of a block with AVX-512; with AVX2 there are half as many.
+BLOCK = 16
 ENCODER = ("down1", "fcu1_1", "fcu1_2", "fcu1_3", "down2", "fcu2_1", "fcu2_2", "down3")
 ENCODER += ("pfcu1", "pfcu2", "pfcu3")
 DECODER = ("up1", "fcu1_1", "fcu1_2", "up2", "fcu2_1", "fcu2_2")
@@ -46,6 +49,13 @@ def _down(params: Tree, stats: Tree, x_nchw: jax.Array) -> jax.Array:
     kernel_oihw, bias_o = conv_weights(params["conv"])
     scale_c, shift_c = affine(params["norm"], stats["norm"], EPSILON)
     convolved, pooled = len(bias_o), x_nchw.shape[1]
+    if convolved % BLOCK == pooled % BLOCK == 0:
+        weights = kernel_oihw * scale_c[:convolved, None, None, None]
+        biases = bias_o * scale_c[:convolved] + shift_c[:convolved]
+        y = ops.conv(x_nchw, *single((weights, biases)), stride=2)
+        norm = single((scale_c[convolved:, None, None, None], shift_c[convolved:]))
+        pool = ops.conv(ops.max_pool_2x2(x_nchw), *norm, groups=pooled)
+        return jnp.concatenate([jax.nn.relu(y), jax.nn.relu(pool)], axis=1)
     wide_kernel = np.zeros((convolved + pooled, pooled, 3, 3))
     wide_kernel[:convolved] = kernel_oihw * scale_c[:convolved, None, None, None]
     wide_bias = shift_c + scale_c * np.concatenate([bias_o, np.zeros(pooled)])
@@ -62,8 +72,8 @@ def _up(params: Tree, stats: Tree, x_nchw: jax.Array) -> jax.Array:
     weights = folded_transpose(params, stats, "conv", "norm", EPSILON)
     y = jax.nn.relu(ops.conv_transpose(x_nchw, *weights))
     channels = y.shape[1]
-    identity = np.eye(channels, dtype=np.float32)[:, :, None, None]
-    return ops.conv(y, identity, np.zeros(channels, np.float32))
+    identity = np.ones((channels, 1, 1, 1), np.float32)
+    return ops.conv(y, identity, np.zeros(channels, np.float32), groups=channels)
 
 
 def _subpixel_up(params: Tree, stats: Tree, x_nchw: jax.Array) -> jax.Array:
