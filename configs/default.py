@@ -4,6 +4,7 @@ python launch/train.py --config=configs/default.py --config.data.spec=data.yaml 
 """
 
 import ml_collections
+from ml_collections import config_dict
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -14,6 +15,9 @@ def get_config() -> ml_collections.ConfigDict:
     # What to train on: the path of a data.yaml, `figures` (drawn on the fly), or
     # `tfds:pascal_person_part`.
     config.data.spec = ""
+    # A YAML file with another tree (`hierarchy`, `level_names`) over the data's classes;
+    # empty: the data's own.
+    config.data.hierarchy = ""
     # Side in pixels to which images are stretched; a multiple of the model's stride.
     config.data.image_size = 320
     # Processes that read and augment; 0 reads in threads of this process.
@@ -28,11 +32,26 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.backbone = "b0"  # b0 to b7; of effunet, not read for esnet
     config.model.dtype = "float32"  # of the arithmetic: or bfloat16
     config.model.dropout = True  # channels dropped in residual branches
+    # Channels of its own, and sigmoid scores, for every level of the tree, in place of one
+    # softmax over the leaf classes.
+    config.model.hierarchical = False
 
     # Workdir or checkpoint folder whose weights a new run starts from; empty: fresh weights.
     config.init = ""
 
-    config.loss = "crossentropy"  # or dice, iou, focal, tversky
+    # crossentropy, dice, iou, focal, tversky; hierarchical_crossentropy (flat heads);
+    # tree_min, tree_min_focal, tree_triplet (hierarchical heads, at whose every level the
+    # first five are taken). Or a sum, "tree_min_focal + 0.5*dice", or {name: weight}.
+    config.loss = config_dict.FieldReference("crossentropy", field_type=object)
+    config.loss_options = ml_collections.ConfigDict()
+    config.loss_options.gamma = 2.0  # of focal, tree_min_focal: larger looks away from easy pixels
+    # Of hierarchical_crossentropy: one weight a level, coarse to fine; empty: all 1.
+    config.loss_options.level_weights = ()
+    config.loss_options.triplets = 1000  # that tree_triplet draws in a step, on every device
+    config.loss_options.embedding_size = 64  # features of its projection head
+    # How predictions follow from scores: auto (path for hierarchical heads, leaf for flat
+    # ones), leaf, top_down, path.
+    config.decode = "auto"
     config.augment = True  # the reference's augmentation, in training alone
     config.batch_size = 32  # images a step, over all devices
     config.epochs = 30  # at most

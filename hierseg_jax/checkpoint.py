@@ -17,6 +17,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from hierseg_jax.train.config import completed
+
 FOLDER = "checkpoints"
 
 
@@ -266,7 +268,7 @@ def _checked_meta(meta: Any, folder: Path) -> dict[str, Any]:
         intact = False
     if not intact:
         raise _damaged(folder, "meta")
-    return meta
+    return {**meta, "config": completed(meta["config"])}
 
 
 def _damaged(folder: Path, item: str) -> ValueError:

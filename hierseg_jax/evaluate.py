@@ -9,9 +9,10 @@ import numpy as np
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
 from hierseg_jax.data.pipeline import Batch, eval_batches
 from hierseg_jax.data.sources import load_hierarchy, open_split
+from hierseg_jax.decode import choose_decoding
 from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.losses import get_loss
-from hierseg_jax.metrics import LevelMetrics, evaluate_levels
+from hierseg_jax.losses import LossOptions, TotalLoss, build_loss
+from hierseg_jax.metrics import LevelMetrics, TreeMetrics, evaluate_levels, tree_metrics
 from hierseg_jax.models import EfficientUNet, ESNet, create_model
 from hierseg_jax.train.parallel import Parallel, local_parallel
 from hierseg_jax.train.step import make_eval_step
@@ -23,6 +24,7 @@ class Evaluation:
 
     Attributes:
       levels: metrics by level name, coarse to fine.
+      tree: contradictions of the levels, distances of mistakes.
       loss: mean over batches, a partial one counted as a whole one (the reference's).
       num_images: evaluated, padding left out.
       samples: the first examples, as many as were asked for: `image` uint8
@@ -30,6 +32,7 @@ class Evaluation:
     """
 
     levels: dict[str, LevelMetrics]
+    tree: TreeMetrics
     loss: float
     num_images: int
     samples: dict[str, np.ndarray]
@@ -55,11 +58,12 @@ def evaluate_batches(
       parallel: the devices.
       num_samples: examples to give back with their predictions.
     """
-    confusions, losses, samples = [], [], []
+    confusions, contradictions, losses, samples = [], 0, [], []
     missing, pending = num_samples, None
 
     def collect(batch: Batch, result: dict[str, Any]) -> None:
-        nonlocal missing
+        nonlocal missing, contradictions
+        contradictions += int(np.asarray(result["contradictions"])[batch["valid"]].sum())
         confusions.append(np.asarray(result["confusion"])[batch["valid"]])
         losses.append(float(result["loss"]))
         if missing > 0:
@@ -80,6 +84,7 @@ def evaluate_batches(
     names = ("image", "label", "prediction")
     return Evaluation(
         levels=evaluate_levels(confusions_ncc, hierarchy, batch_size),
+        tree=tree_metrics(confusions_ncc.sum(0), contradictions, hierarchy),
         loss=float(np.mean(losses)),
         num_images=len(confusions_ncc),
         samples={
@@ -90,17 +95,36 @@ def evaluate_batches(
     )
 
 
-def build_model(config: Mapping[str, Any], num_classes: int, parallel: Parallel) -> Any:
+def build_model(
+    config: Mapping[str, Any], hierarchy: Hierarchy, parallel: Parallel, embedding_size: int = 0
+) -> Any:
     """The network that a config describes, for these devices."""
     model = config["model"]
     return create_model(
         model["name"],
-        num_classes,
+        hierarchy.num_nodes if model["hierarchical"] else hierarchy.num_classes,
         backbone=model["backbone"] if model["name"] == "effunet" else None,
         dropout=model["dropout"],
         dtype=model["dtype"],
         axis_name=parallel.axis_name,
+        embedding_size=embedding_size,
     )
+
+
+def build_config_loss(config: Mapping[str, Any], hierarchy: Hierarchy) -> TotalLoss:
+    """The loss that a config describes, for a class tree."""
+    options = config["loss_options"]
+    return build_loss(
+        config["loss"],
+        hierarchy,
+        hierarchical=config["model"]["hierarchical"],
+        options=LossOptions(options["gamma"], tuple(options["level_weights"]), options["triplets"]),
+    )
+
+
+def config_decoding(config: Mapping[str, Any], decode: str | None = None) -> str:
+    """The decoding rule that a config (or `decode`, in its place) names."""
+    return choose_decoding(decode or config["decode"], config["model"]["hierarchical"])
 
 
 def open_config_split(config: Mapping[str, Any], split: str, spec: str | None = None) -> Any:
@@ -111,6 +135,29 @@ def open_config_split(config: Mapping[str, Any], split: str, spec: str | None = 
     return open_split(spec or data["spec"], split, data["image_size"], figures)
 
 
+def check_tree_of_data(
+    hierarchy: Hierarchy, config: Mapping[str, Any], spec: str, checkpoint: str
+) -> None:
+    """Refuses data of other classes, or of another tree unless the run had one of its own.
+
+    Args:
+      hierarchy: of the checkpoint.
+      config: of the checkpoint.
+      spec: the data.
+      checkpoint: for the message.
+
+    Raises:
+      ValueError: one sentence.
+    """
+    found = load_hierarchy(spec)
+    own_tree = bool(config["data"]["hierarchy"])
+    if found.class_names != hierarchy.class_names or (found != hierarchy and not own_tree):
+        raise ValueError(
+            f"{checkpoint} was trained on the classes {', '.join(hierarchy.class_names)}; {spec} "
+            "has another class tree."
+        )
+
+
 def evaluate_checkpoint(
     checkpoint: str,
     *,
@@ -119,6 +166,7 @@ def evaluate_checkpoint(
     data: str | None = None,
     image_size: int | None = None,
     batch_size: int = 16,
+    decode: str | None = None,
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Evaluates a checkpoint on a split.
 
@@ -129,6 +177,7 @@ def evaluate_checkpoint(
       data: another data set with the same class tree; the run's own by default.
       image_size: another side in pixels; the run's own by default.
       batch_size: over all devices.
+      decode: another decoding rule; the run's own by default.
 
     Returns:
       The evaluation, and a description of what was evaluated as plain JSON.
@@ -145,20 +194,18 @@ def evaluate_checkpoint(
     if not spec:
         raise ValueError(f"The checkpoint {folder} names no data set; give one with --data.")
     hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
-    if load_hierarchy(spec) != hierarchy:
-        raise ValueError(
-            f"The checkpoint {folder} was trained on the classes "
-            f"{', '.join(hierarchy.class_names)}; {spec} has another class tree."
-        )
+    decoding = config_decoding(config, decode)
+    check_tree_of_data(hierarchy, config, spec, f"The checkpoint {folder}")
     if batch_size < 1:
         raise ValueError(f"--batch_size is {batch_size}; it must be at least 1.")
     parallel = local_parallel()
     parallel.check_batch_size(batch_size)
-    model: EfficientUNet | ESNet = build_model(config, hierarchy.num_classes, parallel)
+    model: EfficientUNet | ESNet = build_model(config, hierarchy, parallel)
+    step = make_eval_step(model, build_config_loss(config, hierarchy), hierarchy, decoding)
     source = open_config_split(config, task, spec)
     batches = eval_batches(source, image_size=config["data"]["image_size"], batch_size=batch_size)
     evaluation = evaluate_batches(
-        parallel.compile_eval_step(make_eval_step(model, get_loss(config["loss"]))),
+        parallel.compile_eval_step(step),
         parallel.put_state(loaded.variables),
         batches,
         hierarchy,
@@ -174,5 +221,7 @@ def evaluate_checkpoint(
         "image_size": config["data"]["image_size"],
         "batch_size": batch_size,
         "model": config["model"]["name"],
+        "hierarchical": config["model"]["hierarchical"],
+        "decode": decoding,
     }
     return evaluation, description

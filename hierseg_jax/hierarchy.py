@@ -157,6 +157,51 @@ class Hierarchy:
             levels.append(Level(level_name, tuple(names), leaf_to_class))
         return tuple(levels)
 
+    @property
+    def num_nodes(self) -> int:
+        """Number of classes of all levels together: the channels of a hierarchical head."""
+        return sum(level.num_classes for level in self.levels)
+
+    @functools.cached_property
+    def level_channels(self) -> tuple[slice, ...]:
+        """Channels of every level, coarse to fine, in a hierarchical head: the leaves' come first.
+
+        A branch that ends early, and the background, have a channel in every level that
+        they reach into.
+        """
+        channels, start = [], 0
+        for level in reversed(self.levels):
+            channels.append(slice(start, start + level.num_classes))
+            start += level.num_classes
+        return tuple(reversed(channels))
+
+    @functools.cached_property
+    def path_channels(self) -> np.ndarray:
+        """Channels on the way from the root to every leaf: int32 [leaf classes, levels]."""
+        starts = [channels.start for channels in self.level_channels]
+        columns = [
+            start + level.leaf_to_class for start, level in zip(starts, self.levels, strict=True)
+        ]
+        return np.stack(columns, axis=1).astype(np.int32)
+
+    @functools.cached_property
+    def distances(self) -> np.ndarray:
+        """Edges between two leaves in the tree: int32 [leaf classes, leaf classes].
+
+        The background hangs from the root, as the uppermost nodes do.
+        """
+        paths: list[tuple[object, ...]] = [("background",)] * self.num_classes
+        for leaf, above in walk(self.children):
+            paths[leaf] = (*above, leaf)
+        distances = np.zeros((self.num_classes, self.num_classes), np.int32)
+        for a, b in np.ndindex(*distances.shape):
+            if a != b:
+                pairs = zip(paths[a], paths[b], strict=False)
+                shared = next(i for i, (x, y) in enumerate(pairs) if x is not y)
+                distances[a, b] = len(paths[a]) + len(paths[b]) - 2 * shared
+        distances.flags.writeable = False
+        return distances
+
     def ancestors(self, fine: int, coarse: int) -> np.ndarray:
         """Class at level `coarse` of every class at level `fine`.
 

@@ -166,6 +166,38 @@ def level_metrics(
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class TreeMetrics:
+    """What the tree says of a prediction beside the levels' metrics; NaN where undefined.
+
+    Attributes:
+      contradictions: share of pixels whose best classes, found at every level by itself,
+        contradict the tree; before decoding, which mends them.
+      mistake_distance: edges in the tree between the predicted and the true leaf, mean over
+        the pixels that are wrong (after Bertinetto et al., Making Better Mistakes, CVPR
+        2020, who count levels up to the common ancestor).
+      mean_distance: the same over all pixels, those that are right counting 0.
+    """
+
+    contradictions: float
+    mistake_distance: float
+    mean_distance: float
+
+
+def tree_metrics(
+    confusion_cc: np.ndarray, contradicting_pixels: int, hierarchy: Hierarchy
+) -> TreeMetrics:
+    """Metrics from the data set's leaf confusion matrix [C, C] and a count of pixels."""
+    counts_cc = np.asarray(confusion_cc, np.float64)
+    total, right = counts_cc.sum(), np.trace(counts_cc)
+    edges = (counts_cc * hierarchy.distances).sum()
+    return TreeMetrics(
+        contradictions=float(_ratio(np.float64(contradicting_pixels), total)),
+        mistake_distance=float(_ratio(edges, total - right)),
+        mean_distance=float(_ratio(edges, total)),
+    )
+
+
 def reference_miou(confusions_nll: np.ndarray, batch_size: int) -> float:
     """The reference's own mIoU (torchmetrics 1.6.1 `MeanIoU` without background).
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hierseg_jax.data.transfer import write_atomically
-from hierseg_jax.metrics import LevelMetrics
+from hierseg_jax.metrics import LevelMetrics, TreeMetrics
 
 if TYPE_CHECKING:
     from hierseg_jax.evaluate import Evaluation
@@ -32,6 +32,7 @@ def to_json(evaluation: "Evaluation", description: Mapping[str, Any]) -> dict[st
         "images": evaluation.num_images,
         "loss": plain(evaluation.loss),
         "levels": levels,
+        "tree": {k: plain(v) for k, v in dataclasses.asdict(evaluation.tree).items()},
     }
 
 
@@ -75,6 +76,15 @@ def format_levels(levels: Mapping[str, LevelMetrics]) -> str:
             numbers = (level.iou[i], math.nan, level.precision[i], level.recall[i], level.f1[i])
             lines.append(_line(f"  {class_name}", *numbers))
     return "\n".join(lines)
+
+
+def format_tree(tree: TreeMetrics) -> str:
+    """Two lines for the screen, without what is undefined."""
+    lines = [
+        ("pixels whose levels contradict one another before decoding", tree.contradictions, ".2%"),
+        ("tree distance of a mistake (edges, mean)", tree.mistake_distance, ".3f"),
+    ]
+    return "\n".join(f"{text}: {x:{style}}" for text, x, style in lines if not math.isnan(x))
 
 
 def _line(name: str, *numbers: float) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 from absl import flags
 
 from hierseg_jax.command_line import run
+from hierseg_jax.decode import AUTO, DECODINGS
 from hierseg_jax.evaluate import evaluate_checkpoint
-from hierseg_jax.report import format_levels, to_json, write_metrics
+from hierseg_jax.report import format_levels, format_tree, to_json, write_metrics
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
 _WHICH = flags.DEFINE_string("which", "best", "Of a workdir: best, last, or an epoch's number.")
@@ -20,6 +21,9 @@ _OUTPUT = flags.DEFINE_string(
 )
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", None, "Another side in pixels; the run's own.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 16, "Images at a time, over all devices.")
+_DECODE = flags.DEFINE_enum(
+    "decode", None, (AUTO, *DECODINGS), "Another decoding rule; the run's own."
+)
 flags.mark_flag_as_required("checkpoint")
 
 
@@ -32,6 +36,7 @@ def main() -> None:
         data=_DATA.value,
         image_size=_IMAGE_SIZE.value,
         batch_size=_BATCH_SIZE.value,
+        decode=_DECODE.value,
     )
     default = Path(_CHECKPOINT.value) / "evaluation" / _TASK.value
     folder = default if _OUTPUT.value is None else Path(_OUTPUT.value)
@@ -40,7 +45,9 @@ def main() -> None:
     print(
         f"{description['model']}{epoch} on {description['data']}, "
         f"{description['task']}: {evaluation.num_images} images at {description['image_size']} "
-        f"pixels\n{format_levels(evaluation.levels)}\nWritten to {file}"
+        f"pixels, decoded by "
+        f"{description['decode']}\n{format_levels(evaluation.levels)}\n"
+        f"{format_tree(evaluation.tree)}\nWritten to {file}"
     )
 
 

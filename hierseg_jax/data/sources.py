@@ -6,6 +6,7 @@ import numpy as np
 
 from hierseg_jax.data.figures import FiguresSource
 from hierseg_jax.data.folder import FolderSource
+from hierseg_jax.data.spec import load_hierarchy as load_tree
 from hierseg_jax.data.spec import load_spec
 from hierseg_jax.data.tfds_source import TfdsSource
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
@@ -26,11 +27,12 @@ class Source(Protocol):
         ...
 
 
-def load_hierarchy(spec: str) -> Hierarchy:
+def load_hierarchy(spec: str, tree_file: str = "") -> Hierarchy:
     """The class tree of a data set.
 
     Args:
       spec: the path of a data.yaml, `figures`, or `tfds:NAME`.
+      tree_file: a YAML file with another tree over the same classes; empty for the data's.
 
     Raises:
       ValueError, FileNotFoundError: one sentence.
@@ -40,9 +42,17 @@ def load_hierarchy(spec: str) -> Hierarchy:
             "No data set is given: set data.spec to the path of a data.yaml, to 'figures' or to "
             "'tfds:pascal_person_part'."
         )
-    if spec == FIGURES or spec.startswith(TFDS_PREFIX):
-        return PASCAL_PERSON_PART
-    return load_spec(spec).hierarchy
+    own = spec == FIGURES or spec.startswith(TFDS_PREFIX)
+    hierarchy = PASCAL_PERSON_PART if own else load_spec(spec).hierarchy
+    if not tree_file:
+        return hierarchy
+    other = load_tree(tree_file, hierarchy.class_names)
+    if other.class_names != hierarchy.class_names:
+        raise ValueError(
+            f"{tree_file} is a tree over the classes {', '.join(other.class_names)}; {spec} has "
+            f"{', '.join(hierarchy.class_names)}, in this order."
+        )
+    return other
 
 
 def open_split(spec: str, split: str, image_size: int, figures: dict[str, Any]) -> Source:

@@ -88,14 +88,23 @@ def load_spec(file: str | pathlib.Path) -> DatasetSpec:
     return DatasetSpec(file, root, tuple(image_dirs), hierarchy)
 
 
-def load_hierarchy(file: str | pathlib.Path) -> Hierarchy:
+def load_hierarchy(
+    file: str | pathlib.Path, class_names: tuple[str, ...] | None = None
+) -> Hierarchy:
     """The class tree alone, of a data.yaml that need not name any folders.
+
+    Args:
+      file: the data.yaml.
+      class_names: that the tree is over, where the file names none.
 
     Raises:
       FileNotFoundError, ValueError: as `load_spec` does.
     """
     file = pathlib.Path(file)
-    return _hierarchy(file, _read_keys(file))
+    content = _read_keys(file)
+    if class_names is not None and content.get("names") is None:
+        content["names"] = list(class_names)
+    return _hierarchy(file, content)
 
 
 def write_spec(spec: DatasetSpec) -> None:

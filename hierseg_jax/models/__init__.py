@@ -33,6 +33,7 @@ def create_model(
     dtype: Any = jnp.float32,
     axis_name: str | None = None,
     conv_impl: str = "auto",
+    embedding_size: int = 0,
 ) -> EfficientUNet | ESNet:
     """A network that maps images to per-pixel logits.
 
@@ -41,7 +42,8 @@ def create_model(
 
     Args:
       name: `effunet` (sides in multiples of 32) or `esnet` (of 8).
-      num_classes: output channels, background included; at least 2.
+      num_classes: output channels, at least 2: the leaf classes, background included, or
+        the nodes of a hierarchical head.
       backbone: `b0`..`b7`, of `effunet` alone; by default `b0`.
       dropout: whether training drops channels.
       dtype: of the computation: float32, bfloat16, or float64 (with
@@ -49,6 +51,8 @@ def create_model(
       axis_name: mapped axis (of `jax.pmap`) over which batch statistics are shared.
       conv_impl: `xla`, `tuned` (faster on a CPU) or `auto`, which is `tuned` on a CPU;
         same parameters, same results up to rounding.
+      embedding_size: of the pixel embeddings that training leaves in the collection
+        `intermediates` (see `EmbeddingHead`); 0 for none.
 
     Raises:
       ValueError: for an unknown name, backbone, dtype or conv_impl, or too few classes.
@@ -72,7 +76,7 @@ def create_model(
             f"There is no conv_impl {conv_impl!r}; choose one of {', '.join(CONV_IMPLS)}."
         )
     shared = {"dropout": dropout, "dtype": jnp.dtype(dtype), "axis_name": axis_name}
-    shared |= {"conv_impl": conv_impl}
+    shared |= {"conv_impl": conv_impl, "embedding_size": embedding_size}
     if name == "esnet":
         if backbone is not None:
             raise ValueError(f"esnet has no backbone to choose; got {backbone!r}. Leave it out.")

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hierseg_jax.models.efficientnet import EfficientNet
+from hierseg_jax.models.embedding import EmbeddingHead
 from hierseg_jax.models.layers import (
     BatchNorm,
     Compute,
@@ -40,10 +41,11 @@ class EfficientUNet(nn.Module):
     The decoder's widths are those of the backbone's skip connections.
 
     Attributes:
-      num_classes: channels of the output, background included.
+      num_classes: channels of the output: leaf classes, or nodes of a hierarchical head.
       backbone: `b0`..`b7`.
       dropout: whether training drops channels of the residual branches.
       dtype, axis_name, conv_impl: see `Compute`.
+      embedding_size: of an `EmbeddingHead` on the decoder's features of stride 8; 0 for none.
     """
 
     stride: ClassVar[int] = 32
@@ -54,6 +56,7 @@ class EfficientUNet(nn.Module):
     dtype: DType = jnp.float32
     axis_name: str | None = None
     conv_impl: str = "auto"
+    embedding_size: int = 0
 
     @nn.compact
     def __call__(self, image_bhwc: jax.Array, *, train: bool = False) -> jax.Array:
@@ -79,6 +82,10 @@ class EfficientUNet(nn.Module):
         for number, skip in enumerate(reversed(skips), start=1):
             block = DecoderBlock(compute, name=f"decoder_block{number}")
             x = block(x, skip, train=train)
+            # Stride 8, as in the public code of the tree-triplet loss.
+            if number == 2 and self.embedding_size and (train or self.is_initializing()):
+                head = EmbeddingHead(self.embedding_size, compute, 1e-5, name="embedding")
+                head(x, train=train)
         # The reference upsamples first; a 1x1 convolution commutes with repeating
         # pixels and costs a sixteenth before it.
         logits_bhwc = Conv(self.num_classes, (1, 1), compute=compute, name="head")(x)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from hierseg_jax.models.embedding import EmbeddingHead
 from hierseg_jax.models.layers import (
     BatchNorm,
     ChannelDropout,
@@ -146,9 +147,10 @@ class ESNet(nn.Module):
     """Segmentation network with sides in multiples of 8.
 
     Attributes:
-      num_classes: channels of the output, background included.
+      num_classes: channels of the output: leaf classes, or nodes of a hierarchical head.
       dropout: whether training drops channels of the encoder's residual branches.
       dtype, axis_name, conv_impl: see `Compute`.
+      embedding_size: of an `EmbeddingHead` on the encoder; 0 for none.
     """
 
     stride: ClassVar[int] = 8
@@ -158,6 +160,7 @@ class ESNet(nn.Module):
     dtype: DType = jnp.float32
     axis_name: str | None = None
     conv_impl: str = "auto"
+    embedding_size: int = 0
 
     @nn.compact
     def __call__(
@@ -185,6 +188,8 @@ class ESNet(nn.Module):
         x = Encoder(self.dropout, compute, name="encoder")(
             image_bhwc.astype(self.dtype), train=train
         )
+        if self.embedding_size and (train or self.is_initializing()):
+            EmbeddingHead(self.embedding_size, compute, 1e-3, name="embedding")(x, train=train)
         if encoder_only or self.is_initializing():
             encoder_head = Conv(self.num_classes, (1, 1), compute=compute, name="encoder_head")
             logits_bhwc = encoder_head(x)

@@ -5,7 +5,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from hierseg_jax.losses import get_loss
+from hierseg_jax.decode import choose_decoding
+from hierseg_jax.losses.total import TRIPLET, check_loss, parse_loss
 
 # They change when a run ends or what it keeps, not what a step computes.
 FREE_KEYS = (
@@ -18,6 +19,17 @@ FREE_KEYS = (
     "save_period",
     "tensorboard",
 )
+# What runs computed before these keys were there.
+LATER_KEYS = {
+    "init": "",
+    "data.hierarchy": "",
+    "model.hierarchical": False,
+    "decode": "auto",
+    "loss_options.gamma": 2.0,
+    "loss_options.level_weights": (),
+    "loss_options.triplets": 1000,
+    "loss_options.embedding_size": 64,
+}
 
 
 def check_config(config: ConfigDict) -> None:
@@ -36,6 +48,8 @@ def check_config(config: ConfigDict) -> None:
         "epochs": 1,
         "keep_best": 1,
         "keep_last": 1,
+        "loss_options.embedding_size": 1,
+        "loss_options.triplets": 1,
         "patience": 0,
         "samples": 0,
         "save_period": 0,
@@ -53,17 +67,32 @@ def check_config(config: ConfigDict) -> None:
     for key in ("learning_rate", "decay"):
         if not 0 < values[key] < float("inf"):
             raise ValueError(f"The config's {key} is {values[key]}; it must be above 0.")
-    get_loss(config.loss)
+    if not 0 <= values["loss_options.gamma"] < float("inf"):
+        raise ValueError(
+            f"The config's loss_options.gamma is {values['loss_options.gamma']}; it must be 0 or "
+            "more."
+        )
+    check_loss(config.to_dict()["loss"], config.model.hierarchical)
+    choose_decoding(config.decode, config.model.hierarchical)
+
+
+def completed(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a checkpoint or run, with the keys that came later."""
+    config = {k: dict(v) if isinstance(v, Mapping) else v for k, v in stored.items()}
+    for key, value in LATER_KEYS.items():
+        section, _, name = key.rpartition(".")
+        (config.setdefault(section, {}) if section else config).setdefault(name, value)
+    return config
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"model": {"name": x}} -> {"model.name": x}."""
+    """{"model": {"name": x}} -> {"model.name": x}; lists become tuples, as JSON has only lists."""
     flat = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = value
+            flat[f"{prefix}{key}"] = tuple(value) if isinstance(value, list) else value
     return flat
 
 
@@ -73,12 +102,14 @@ def check_same_run(stored: Mapping[str, Any], config: ConfigDict, workdir: str) 
     Raises:
       ValueError: naming every such key with both values.
     """
-    # Runs older than the key `init` started from fresh weights.
-    before, now = {"init": ""} | flatten(stored), flatten(config.to_dict())
+    before, now = flatten(completed(stored)), flatten(config.to_dict())
+    free = set(FREE_KEYS)
+    if TRIPLET in parse_loss(stored["loss"]):
+        free.remove("epochs")  # the weight of tree_triplet depends on them
     changed = [
         f"{key} was {before.get(key)!r}, now {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())
-        if key not in FREE_KEYS and before.get(key) != now.get(key)
+        if key not in free and before.get(key) != now.get(key)
     ]
     if changed:
         raise ValueError(

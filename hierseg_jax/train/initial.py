@@ -60,7 +60,9 @@ def load_initial_variables(
 
 def _describe(config: Mapping[str, Any]) -> str:
     model = config["model"]
-    return f"effunet-{model['backbone']}" if model["name"] == "effunet" else model["name"]
+    name = f"effunet-{model['backbone']}" if model["name"] == "effunet" else model["name"]
+    head = " with a hierarchical head" if model["hierarchical"] else ""
+    return f"{name}{head} and the loss {config['loss']!r}"
 
 
 def _differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:

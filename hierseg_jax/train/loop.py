@@ -18,12 +18,13 @@ from hierseg_jax.data.pipeline import Batch, eval_batches, steps_per_epoch, trai
 from hierseg_jax.data.sources import Source, load_hierarchy
 from hierseg_jax.evaluate import (
     Evaluation,
+    build_config_loss,
     build_model,
+    config_decoding,
     evaluate_batches,
     open_config_split,
 )
 from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.losses import get_loss
 from hierseg_jax.train.config import check_config
 from hierseg_jax.train.initial import load_initial_variables
 from hierseg_jax.train.parallel import Parallel, cpu_threads, local_parallel
@@ -134,12 +135,13 @@ def train(config: ConfigDict, workdir: str) -> Progress:
 def set_up(config: ConfigDict, workdir: Path) -> Run:
     """Checks everything that can be wrong before any work is done."""
     check_config(config)
-    hierarchy = load_hierarchy(config.data.spec)
+    hierarchy = load_hierarchy(config.data.spec, config.data.hierarchy)
     plain = config.to_dict()
     parallel = local_parallel()
     parallel.check_batch_size(config.batch_size)
-    model = build_model(plain, hierarchy.num_classes, parallel)
-    loss = get_loss(config.loss)
+    loss = build_config_loss(plain, hierarchy)
+    size = config.loss_options.embedding_size if loss.triplet else 0
+    model = build_model(plain, hierarchy, parallel, size)
     train_source = open_config_split(plain, "train")
     val_source = open_config_split(plain, "val")
     steps = steps_per_epoch(len(train_source), config.batch_size)
@@ -162,8 +164,18 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
         val_source=val_source,
         steps_per_epoch=steps,
         parallel=parallel,
-        train_step=parallel.compile_train_step(make_train_step(model, loss, optimizer)),
-        eval_step=parallel.compile_eval_step(make_eval_step(model, loss)),
+        train_step=parallel.compile_train_step(
+            make_train_step(
+                model,
+                loss,
+                optimizer,
+                loss.of_embedding if loss.triplet else None,
+                config.epochs * steps,
+            )
+        ),
+        eval_step=parallel.compile_eval_step(
+            make_eval_step(model, loss, hierarchy, config_decoding(plain))
+        ),
         initial_state=lambda: create_state(model, optimizer, config.seed, variables),
     )
 

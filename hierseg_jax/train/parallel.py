@@ -12,6 +12,7 @@ import numpy as np
 from hierseg_jax.train.step import EvalStep, TrainStep
 
 AXIS_NAME = "data"
+PER_IMAGE = ("confusion", "contradictions", "prediction")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,12 +65,12 @@ class Parallel:
             eval_step,
             axis_name=self.axis_name,
             devices=self.devices,
-            out_axes={"loss": None, "confusion": 0, "prediction": 0},
+            out_axes={"loss": None} | dict.fromkeys(PER_IMAGE, 0),
         )
 
         def whole(variables: Any, batch: Any) -> dict[str, Any]:
             result = mapped(variables, batch)
-            for name in ("confusion", "prediction"):
+            for name in PER_IMAGE:
                 result[name] = result[name].reshape(-1, *result[name].shape[2:])
             return result
 

@@ -69,6 +69,9 @@ class Progress:
                 }
                 for name, level in evaluation.levels.items()
             },
+            "tree": {
+                name: plain(value) for name, value in dataclasses.asdict(evaluation.tree).items()
+            },
         }
         better = evaluation.loss < self.best_loss
         return Progress(

@@ -73,7 +73,9 @@ class Recorder:
 
 def _write_csv(file: Path, rows: list[dict[str, Any]]) -> None:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    # Rows of a run that an older version began may lack columns.
+    columns = list(dict.fromkeys(key for row in reversed(rows) for key in row))
+    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_atomically(file, text.getvalue().encode())

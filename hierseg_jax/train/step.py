@@ -8,20 +8,36 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.losses import Loss
 from hierseg_jax.metrics import confusion_matrices
 from hierseg_jax.models import EfficientUNet, ESNet
+from hierseg_jax.models.embedding import COLLECTION, read_embedding
+from hierseg_jax.predict import contradictions, leaf_classes
 from hierseg_jax.train.state import TrainState
 
 Batch = dict[str, jax.Array]
+# Beside the stream of dropout.
+TRIPLET_STREAM = 1
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
 EvalStep = Callable[[dict[str, Any], Batch], dict[str, jax.Array]]
 
 
 def make_train_step(
-    model: EfficientUNet | ESNet, loss: Loss, optimizer: optax.GradientTransformation
+    model: EfficientUNet | ESNet,
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    embedding_loss: Loss | None = None,
+    total_steps: int = 1,
 ) -> TrainStep:
     """(state, batch) -> (next state, {"loss": scalar}).
+
+    Args:
+      model: the network; with an `embedding_size` where there is an embedding loss.
+      loss: on logits.
+      optimizer: from `create_optimizer`.
+      embedding_loss: `TotalLoss.of_embedding`, added to the loss.
+      total_steps: of the whole training, of which that loss is told the share done.
 
     Where the model has an `axis_name`, the step is to be mapped over it: loss and
     batch statistics are then those of the whole batch, gradients are averaged.
@@ -38,10 +54,19 @@ def make_train_step(
                 {"params": params, "batch_stats": state.batch_stats},
                 scale_image(batch["image"]),
                 train=True,
-                mutable=["batch_stats"],
+                mutable=["batch_stats", *([COLLECTION] if embedding_loss else [])],
                 rngs={"dropout": key},
             )
-            value = loss(logits_bhwc, batch["label"], valid_b=batch["valid"], axis_name=axis_name)
+            shared = {"valid_b": batch["valid"], "axis_name": axis_name}
+            value = loss(logits_bhwc, batch["label"], **shared)
+            if embedding_loss is not None:
+                value += embedding_loss(
+                    read_embedding(updates),
+                    batch["label"],
+                    key=jax.random.fold_in(key, TRIPLET_STREAM),
+                    progress=state.step / total_steps,
+                    **shared,
+                )
             return value, updates["batch_stats"]
 
         (value, batch_stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
@@ -59,22 +84,39 @@ def make_train_step(
     return train_step
 
 
-def make_eval_step(model: EfficientUNet | ESNet, loss: Loss) -> EvalStep:
+def make_eval_step(
+    model: EfficientUNet | ESNet, loss: Loss, hierarchy: Hierarchy, decoding: str = "leaf"
+) -> EvalStep:
     """(variables, batch) -> loss, confusion matrices and predictions of each image.
 
-    Returns a function whose result is {"loss": float32 scalar, "confusion": int32
-    [B, C, C] (all 0 where an example is not valid), "prediction": uint8 [B, H, W]}.
+    Args:
+      model: the network.
+      loss: on its logits.
+      hierarchy: of the classes.
+      decoding: of `decode.DECODINGS`, fitting the head.
+
+    Returns:
+      A function whose result is {"loss": float32 scalar, "confusion": int32 [B, C, C] of leaf
+      classes (all 0 where an example is not valid), "contradictions": int32 [B], counted
+      pixels whose levels contradict one another before decoding, "prediction": uint8
+      [B, H, W]}.
     """
 
     def eval_step(variables: dict[str, Any], batch: Batch) -> dict[str, jax.Array]:
         logits_bhwc = model.apply(variables, scale_image(batch["image"]))
         value = loss(logits_bhwc, batch["label"], valid_b=batch["valid"], axis_name=model.axis_name)
-        prediction_bhw = lax.argmax(logits_bhwc, 3, jnp.int32)
+        prediction_bhw = leaf_classes(logits_bhwc, hierarchy, decoding)
         confusion_bcc = confusion_matrices(
-            prediction_bhw, batch["label"], model.num_classes, batch["valid"]
+            prediction_bhw, batch["label"], hierarchy.num_classes, batch["valid"]
         )
-        prediction_bhw = prediction_bhw.astype(jnp.uint8)
-        return {"loss": value, "confusion": confusion_bcc, "prediction": prediction_bhw}
+        counted_bhw = (batch["label"] != IGNORE_LABEL) & batch["valid"][:, None, None]
+        contradicts_bhw = contradictions(logits_bhwc, hierarchy, decoding) & counted_bhw
+        return {
+            "loss": value,
+            "confusion": confusion_bcc,
+            "contradictions": contradicts_bhw.sum((1, 2), dtype=jnp.int32),
+            "prediction": prediction_bhw.astype(jnp.uint8),
+        }
 
     return eval_step
 

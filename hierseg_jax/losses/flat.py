@@ -1,4 +1,4 @@
-"""Losses on logits: one signature, one treatment of ignored pixels.
+"""Losses of classes on logits: one signature, one treatment of ignored pixels.
 
 Every loss is a function
 

@@ -1,0 +1,114 @@
+"""Losses at every level of the tree: on leaf probabilities, or on every level's own logits."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy, Level
+from hierseg_jax.losses.flat import Loss, crossentropy
+
+
+def hierarchical_crossentropy(
+    logits_bhwc: jax.Array,
+    labels_bhw: jax.Array,
+    *,
+    hierarchy: Hierarchy,
+    level_weights: Sequence[float] = (),
+    valid_b: jax.Array | None = None,
+    axis_name: str | None = None,
+) -> jax.Array:
+    """Cross-entropy at every level, a class's probability being the sum over its leaves.
+
+    The weighted sum over levels of the mean over counted pixels of -log p(true class). For
+    a flat head: nothing but the leaves has logits.
+
+    Args:
+      logits_bhwc: floating [B, H, W, C], of the leaf classes.
+      labels_bhw: integer [B, H, W], leaf classes or 255.
+      hierarchy: with C leaf classes.
+      level_weights: one a level, coarse to fine; by default all 1.
+      valid_b, axis_name: as for every loss.
+
+    Raises:
+      ValueError: for arrays or weights that do not fit the hierarchy.
+    """
+    weights = check_level_weights(level_weights, hierarchy)
+    if logits_bhwc.shape[-1] != hierarchy.num_classes:
+        raise ValueError(
+            f"The hierarchy has {hierarchy.num_classes} classes; hierarchical_crossentropy takes "
+            f"as many logits a pixel, got {logits_bhwc.shape[-1]}."
+        )
+    total: jax.Array | float = 0.0
+    logits_bhwc = logits_bhwc.astype(jnp.promote_types(logits_bhwc.dtype, jnp.float32))
+    for level, weight in zip(hierarchy.levels, weights, strict=True):
+        if weight:
+            level_bhwl = _summed_logits(logits_bhwc, level)
+            value = crossentropy(
+                level_bhwl, level_labels(labels_bhw, level), valid_b=valid_b, axis_name=axis_name
+            )
+            total += weight * value
+    return total
+
+
+def at_every_level(loss: Loss, hierarchy: Hierarchy) -> Loss:
+    """A loss of classes as one of a hierarchical head: summed over its levels.
+
+    Every level's logits are taken by themselves, with its own labels. (The public code of
+    Deep Hierarchical Semantic Segmentation adds cross-entropy in this way.)
+    """
+
+    def summed(
+        logits_bhwk: jax.Array,
+        labels_bhw: jax.Array,
+        *,
+        valid_b: jax.Array | None = None,
+        axis_name: str | None = None,
+    ) -> jax.Array:
+        return sum(
+            loss(
+                logits_bhwk[..., channels],
+                level_labels(labels_bhw, level),
+                valid_b=valid_b,
+                axis_name=axis_name,
+            )
+            for level, channels in zip(hierarchy.levels, hierarchy.level_channels, strict=True)
+        )
+
+    return summed
+
+
+def level_labels(labels_bhw: jax.Array, level: Level) -> jax.Array:
+    """Classes at a level of leaf labels: uint8, ignored ones stay ignored."""
+    table = np.full(256, IGNORE_LABEL, np.uint8)
+    table[: len(level.leaf_to_class)] = level.leaf_to_class
+    return jnp.asarray(table)[labels_bhw.astype(jnp.int32)]
+
+
+def check_level_weights(weights: Sequence[float], hierarchy: Hierarchy) -> tuple[float, ...]:
+    """The weights, or ones; ValueError unless there is one a level, not negative, not all 0."""
+    if not len(weights):
+        return (1.0,) * hierarchy.num_levels
+    names = ", ".join(hierarchy.level_names)
+    if len(weights) != hierarchy.num_levels:
+        raise ValueError(
+            f"level_weights has {len(weights)} numbers; the tree has {hierarchy.num_levels} levels "
+            f"({names}), which take one each."
+        )
+    if not all(0 <= weight < float("inf") for weight in weights) or not any(weights):
+        raise ValueError(
+            f"level_weights is {tuple(weights)}; each must be 0 or more, and one above 0."
+        )
+    return tuple(float(weight) for weight in weights)
+
+
+def _summed_logits(logits_bhwc: jax.Array, level: Level) -> jax.Array:
+    """Logits of a level whose softmax is that of the leaves, summed over descendants."""
+    if level.num_classes == len(level.leaf_to_class):
+        return logits_bhwc[..., np.argsort(level.leaf_to_class)]
+    columns = [
+        jax.nn.logsumexp(logits_bhwc[..., np.flatnonzero(level.leaf_to_class == v)], axis=-1)
+        for v in range(level.num_classes)
+    ]
+    return jnp.stack(columns, axis=-1)

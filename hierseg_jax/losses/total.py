@@ -1,0 +1,220 @@
+"""A config's loss: one by name, or several summed with weights."""
+
+import dataclasses
+import difflib
+import functools
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+import jax
+
+from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.losses.flat import LOSSES, Loss
+from hierseg_jax.losses.levels import (
+    at_every_level,
+    check_level_weights,
+    hierarchical_crossentropy,
+)
+from hierseg_jax.losses.tree_min import tree_min
+from hierseg_jax.losses.tree_triplet import tree_triplet, triplet_weight
+
+TREE_LOSSES = ("hierarchical_crossentropy", "tree_min", "tree_min_focal", "tree_triplet")
+"""Beside those of `LOSSES`."""
+
+TRIPLET = "tree_triplet"
+_NUMBER = r"[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?"
+_TERM = re.compile(
+    rf"\s*(?:(?P<before>{_NUMBER})\s*\*\s*)?(?P<name>\w+)(?:\s*\*\s*(?P<after>{_NUMBER}))?\s*"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class LossOptions:
+    """What losses take beside logits and labels.
+
+    Attributes:
+      gamma: of `focal` and `tree_min_focal`; 0 or more.
+      level_weights: of `hierarchical_crossentropy`, coarse to fine; empty: all 1.
+      triplets: drawn in a step by `tree_triplet`.
+    """
+
+    gamma: float = 2.0
+    level_weights: tuple[float, ...] = ()
+    triplets: int = 1000
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TotalLoss:
+    """A weighted sum of losses, with the signature of one; `tree_triplet` stands apart.
+
+    Attributes:
+      terms: (weight, loss) of those on logits.
+      triplet: weight of `tree_triplet`, 0 without it. It is no part of a validation loss:
+        its weight grows in training and its triplets are drawn.
+      triplets: how many are drawn.
+      hierarchy: of the labels.
+    """
+
+    terms: tuple[tuple[float, Loss], ...]
+    triplet: float
+    triplets: int
+    hierarchy: Hierarchy
+
+    def __call__(
+        self,
+        logits_bhwk: jax.Array,
+        labels_bhw: jax.Array,
+        *,
+        valid_b: jax.Array | None = None,
+        axis_name: str | None = None,
+    ) -> jax.Array:
+        """The sum of the losses on logits."""
+        return sum(
+            weight * loss(logits_bhwk, labels_bhw, valid_b=valid_b, axis_name=axis_name)
+            for weight, loss in self.terms
+        )
+
+    def of_embedding(
+        self,
+        embedding_bhwe: jax.Array,
+        labels_bhw: jax.Array,
+        *,
+        key: jax.Array,
+        progress: jax.Array,
+        valid_b: jax.Array | None = None,
+        axis_name: str | None = None,
+    ) -> jax.Array:
+        """`tree_triplet`, with both its weights; `progress` is the share of training done."""
+        value = tree_triplet(
+            embedding_bhwe,
+            labels_bhw,
+            hierarchy=self.hierarchy,
+            key=key,
+            triplets=self.triplets,
+            valid_b=valid_b,
+            axis_name=axis_name,
+        )
+        return self.triplet * triplet_weight(progress) * value
+
+
+def parse_loss(loss: str | Mapping[str, float]) -> dict[str, float]:
+    """Weights by name, from `"tree_min_focal + 0.5*dice"` or a mapping.
+
+    Raises:
+      ValueError: for a misspelt name, listing the known ones; a weight that is not above
+        0; a name given twice; nothing at all.
+    """
+    if isinstance(loss, str):
+        pairs = _read_terms(loss)
+    elif isinstance(loss, Mapping):
+        pairs = list(loss.items())
+    else:
+        raise ValueError(
+            f"A loss is a name, a sum of names, or a mapping to weights; got {loss!r}."
+        )
+    if not pairs:
+        raise ValueError("The loss names none; choose of " + ", ".join(_known()) + ".")
+    weights: dict[str, float] = {}
+    for name, weight in pairs:
+        if name not in _known():
+            near = difflib.get_close_matches(str(name), _known(), 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"There is no loss {name!r}; choose of {', '.join(_known())}.{hint}")
+        if name in weights:
+            raise ValueError(f"The loss names {name!r} twice; add up its weights.")
+        number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not number or not 0 < weight < math.inf:
+            raise ValueError(f"The loss gives {name!r} the weight {weight!r}; it must be above 0.")
+        weights[name] = float(weight)
+    return weights
+
+
+def check_loss(loss: str | Mapping[str, float], hierarchical: bool) -> dict[str, float]:
+    """`parse_loss`, and that the losses suit the head.
+
+    Args:
+      loss: of a config.
+      hierarchical: whether every level has channels of its own.
+    """
+    weights = parse_loss(loss)
+    need_head = [name for name in weights if name.startswith("tree_min")]
+    if need_head and not hierarchical:
+        raise ValueError(
+            f"The loss {need_head[0]!r} needs scores at every level; set model.hierarchical to True."
+        )
+    if hierarchical and "hierarchical_crossentropy" in weights:
+        raise ValueError(
+            "The loss 'hierarchical_crossentropy' sums leaf probabilities and is for flat heads; "
+            "with model.hierarchical take 'crossentropy', which is then taken at every level."
+        )
+    if set(weights) == {TRIPLET}:
+        raise ValueError(
+            f"The loss {TRIPLET!r} trains embeddings, no scores; add another, as in "
+            "'tree_min_focal + tree_triplet'."
+        )
+    return weights
+
+
+def build_loss(
+    loss: str | Mapping[str, float],
+    hierarchy: Hierarchy,
+    *,
+    hierarchical: bool,
+    options: LossOptions | None = None,
+) -> TotalLoss:
+    """The loss that a config names, for a tree and a head.
+
+    Losses of classes are taken at every level of a hierarchical head and summed.
+
+    Raises:
+      ValueError: one sentence.
+    """
+    options = options or LossOptions()
+    weights = check_loss(loss, hierarchical)
+    if not 0 <= options.gamma < math.inf:
+        raise ValueError(f"gamma is {options.gamma}; it must be 0 or more.")
+    level_weights = check_level_weights(options.level_weights, hierarchy)
+
+    def by_name(name: str) -> Loss:
+        if name == "hierarchical_crossentropy":
+            return functools.partial(
+                hierarchical_crossentropy, hierarchy=hierarchy, level_weights=level_weights
+            )
+        if name.startswith("tree_min"):
+            gamma = options.gamma if name == "tree_min_focal" else 0.0
+            return functools.partial(tree_min, hierarchy=hierarchy, gamma=gamma)
+        plain = LOSSES[name]
+        if name == "focal":
+            plain = functools.partial(plain, gamma=options.gamma)
+        return at_every_level(plain, hierarchy) if hierarchical else plain
+
+    return TotalLoss(
+        terms=tuple((w, by_name(name)) for name, w in weights.items() if name != TRIPLET),
+        triplet=weights.get(TRIPLET, 0.0),
+        triplets=options.triplets,
+        hierarchy=hierarchy,
+    )
+
+
+def _known() -> list[str]:
+    return sorted((*LOSSES, *TREE_LOSSES))
+
+
+def _read_terms(text: str) -> Sequence[tuple[str, float]]:
+    pairs, position = [], 0
+    while True:
+        term = _TERM.match(text, position)
+        if term is None or (term["before"] and term["after"]):
+            break
+        pairs.append((term["name"], float(term["before"] or term["after"] or 1)))
+        position = term.end()
+        if position == len(text):
+            return pairs
+        if text[position] != "+":
+            break
+        position += 1
+    raise ValueError(
+        f"The loss {text!r} is no sum of names; write it as 'tree_min_focal + 0.5*dice'. Known are "
+        f"{', '.join(_known())}."
+    )
