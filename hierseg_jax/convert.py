@@ -60,6 +60,8 @@ def convert_to_checkpoint(
     _check_network(network, weights, model, num_classes, backbone)
     built = create_model(network.name, network.num_classes, backbone=network.backbone)
     hierarchy, tree = _choose_hierarchy(network.num_classes, content, weights, data)
+    hierarchical = content.metadata.get("hierarchical") == "True"
+    hierarchical |= network.num_classes != hierarchy.num_classes
     if image_size < 1 or image_size % built.stride:
         raise ValueError(
             f"--image_size is {image_size}; {network.name} takes multiples of {built.stride}."
@@ -70,7 +72,7 @@ def convert_to_checkpoint(
         text = " ".join(str(error).split())
         raise ValueError(f"{weights}: {text if len(text) < 600 else f'{text[:500]} ...'}") from None
     meta = {
-        "config": _config(config, network, data or "", image_size),
+        "config": _config(config, network, data or "", image_size, hierarchical),
         "hierarchy": hierarchy.to_json(),
         "step": 0,
         "epoch": None,
@@ -90,7 +92,9 @@ def convert_to_checkpoint(
 def convert_to_torch(checkpoint: Path | str, file: Path | str, which: str = "best") -> Path:
     """Writes a checkpoint's variables as safetensors with the reference's names, bit for bit.
 
-    The header tells `model`, `backbone`, `num_classes`, `class_names` and `hierarchy`
+    The projection head of `tree_triplet`, which the reference's classes have no place for,
+    is left out. The header tells `model`, `backbone`, `num_classes` (channels of the output),
+    `hierarchical` (whether they are nodes of the tree), `class_names` and `hierarchy`
     (both JSON). PyTorch reads the file with
     `model.load_state_dict(safetensors.torch.load_file(file))`.
 
@@ -109,17 +113,19 @@ def convert_to_torch(checkpoint: Path | str, file: Path | str, which: str = "bes
     hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
     network = checkpoint_network(loaded.meta)
     model = create_model(network.name, network.num_classes, backbone=network.backbone)
+    variables = without_embedding(loaded.variables)
     metadata = {
         "format": "pt",
         "hierseg_jax": hierseg_jax.__version__,
         "model": network.name,
         "num_classes": str(network.num_classes),
+        "hierarchical": str(loaded.meta["config"]["model"]["hierarchical"]),
         "class_names": json.dumps(hierarchy.class_names),
         "hierarchy": json.dumps(hierarchy.to_json()),
     }
     if network.backbone:
         metadata["backbone"] = network.backbone
-    write_safetensors(file, state_dict_from_variables(model, loaded.variables), metadata)
+    write_safetensors(file, state_dict_from_variables(model, variables), metadata)
     return loaded.path
 
 
@@ -177,18 +183,19 @@ def _choose_hierarchy(
             "none is known, so the classes are class_1, class_2, ... in one level; give a tree "
             "with --data=data.yaml"
         )
-    if hierarchy.num_classes != num_classes:
+    if num_classes not in (hierarchy.num_classes, hierarchy.num_nodes):
         raise ValueError(
             f"{weights} has {num_classes} classes (background included); the class tree of "
-            f"{data or 'its header'} has {hierarchy.num_classes}."
+            f"{data or 'its header'} has {hierarchy.num_classes} (or, for a hierarchical head, "
+            f"{hierarchy.num_nodes} nodes)."
         )
     return hierarchy, source
 
 
 def _config(
-    config: Mapping[str, Any], network: Network, spec: str, image_size: int
+    config: Mapping[str, Any], network: Network, spec: str, image_size: int, hierarchical: bool
 ) -> dict[str, Any]:
-    model = {"name": network.name}
+    model: dict[str, Any] = {"name": network.name, "hierarchical": hierarchical}
     if network.backbone:
         model["backbone"] = network.backbone
     return {
@@ -209,6 +216,14 @@ def _widened(state_dict: Mapping[str, np.ndarray]) -> list[str]:
         + (", rounded." if dtype == "float64" else ", their values the same.")
         for dtype, count in counts.items()
     ]
+
+
+def without_embedding(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables without the projection head, which only training needs."""
+    return {
+        collection: {name: value for name, value in tree.items() if name != "embedding"}
+        for collection, tree in variables.items()
+    }
 
 
 def _file_digest(file: Path) -> str:

@@ -19,9 +19,9 @@ from hierseg_jax.bridge.quality import graph_miou, spread_inputs
 from hierseg_jax.bridge.verify import largest_difference
 from hierseg_jax.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from hierseg_jax.data.figures import FiguresSource
-from hierseg_jax.data.sources import Source, load_hierarchy
+from hierseg_jax.data.sources import Source
 from hierseg_jax.data.transfer import make_folder, write_atomically
-from hierseg_jax.evaluate import open_config_split
+from hierseg_jax.evaluate import check_tree_of_data, config_decoding, open_config_split
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models import create_model
 from hierseg_jax.runtime.metadata import Metadata
@@ -93,7 +93,9 @@ def export_checkpoint(
     hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
     name = config["model"]["name"]
     backbone = config["model"]["backbone"] if name == "effunet" else None
-    network = create_model(name, hierarchy.num_classes, backbone=backbone, conv_impl="xla")
+    decoding = config_decoding(config)
+    channels = hierarchy.num_nodes if decoding == "path" else hierarchy.num_classes
+    network = create_model(name, channels, backbone=backbone, conv_impl="xla")
     side = config["data"]["image_size"]
     size = image_size or (side, side)
     _check_size(size, network.stride, name)
@@ -104,7 +106,9 @@ def export_checkpoint(
     train, val = _splits(config, hierarchy, data, precision) if rounded else ((), ())
 
     integers = precision == "int8"
-    graph = build_graph(contract, name, backbone or "", loaded.variables, hierarchy, integers)
+    graph = build_graph(
+        contract, name, backbone or "", loaded.variables, hierarchy, integers, decoding
+    )
     model = convert(
         graph, size, opset=opset, dynamic_size=dynamic_size, dynamic_batch=dynamic_batch
     )
@@ -117,6 +121,7 @@ def export_checkpoint(
         hierarchy,
         _photos(config),
         shapes,
+        decoding,
     )
     verification: dict[str, Any] = {"largest_difference": difference}
     miou = {}
@@ -124,7 +129,7 @@ def export_checkpoint(
         full, model = model, _round(model, graph, precision, train, size)
         _run(model, graph, shapes)
         before, after = (
-            graph_miou(each.SerializeToString(), graph, val, hierarchy, size)
+            graph_miou(each.SerializeToString(), graph, val, hierarchy, size, decoding)
             for each in (full, model)
         )
         miou = {level: (before[level], after[level]) for level in before}
@@ -136,6 +141,7 @@ def export_checkpoint(
         stride=network.stride,
         model=f"{name}-{backbone}" if backbone else name,
         precision=precision,
+        decoding=decoding,
         parameters_sha256=_parameters_digest(loaded.variables),
         versions={package: version(package) for package in PACKAGES},
         validation=_validation(loaded),
@@ -158,16 +164,11 @@ def _splits(
     if not spec:
         raise ValueError(f"The checkpoint names no data set, and {needed}")
     try:
-        found = load_hierarchy(spec)
+        check_tree_of_data(hierarchy, config, spec, "The checkpoint")
         val = open_config_split(config, "val", spec)
         train = open_config_split(config, "train", spec) if precision == "int8" else val
     except (ValueError, OSError) as error:
         raise ValueError(f"{error} ({needed})") from error
-    if found != hierarchy:
-        raise ValueError(
-            f"The checkpoint was trained on the classes {', '.join(hierarchy.class_names)}; {spec} "
-            "has another class tree."
-        )
     if not len(train) or not len(val):
         raise ValueError(f"{spec} has an empty split; {needed}")
     return train, val

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models.efficientnet import WIDTH_AND_DEPTH, scaled_stages
 
 # A parameter that tells a network by its name; what stands before the name is a wrapper's
@@ -73,9 +74,10 @@ def recognise(arrays: Mapping[str, np.ndarray], file: str) -> tuple[Network, dic
 def checkpoint_network(meta: Mapping[str, Any]) -> Network:
     """The network that a checkpoint's meta describes."""
     model = meta["config"]["model"]
+    hierarchy = Hierarchy.from_json(meta["hierarchy"])
     return Network(
         name=model["name"],
-        num_classes=len(meta["hierarchy"]["class_names"]),
+        num_classes=hierarchy.num_nodes if model["hierarchical"] else hierarchy.num_classes,
         backbone=model["backbone"] if model["name"] == "effunet" else None,
     )
 

@@ -184,7 +184,7 @@ def test_effunet_of_another_backbone_is_named(tmp_path):
 
 def test_trees_that_do_not_fit_are_named(tmp_path):
     data = write_data(tmp_path / "data")
-    with pytest.raises(ValueError, match=r"has 7 classes .* has 4\.$"):
+    with pytest.raises(ValueError, match=r"has 7 classes .* has 4 \(or"):
         convert(golden_file(tmp_path), tmp_path / "net", data=str(data))
     for tree in ("no JSON", "[]", "[" * 100_000, '{"tree": [1]}'):
         file = golden_file(tmp_path, metadata={"hierarchy": tree})

@@ -49,7 +49,9 @@ def evaluation():
         )
         for i in range(3)
     ]
-    eval_step = PARALLEL.compile_eval_step(make_eval_step(LogitsAsImages(), crossentropy))
+    eval_step = PARALLEL.compile_eval_step(
+        make_eval_step(LogitsAsImages(), crossentropy, PASCAL_PERSON_PART)
+    )
     done = evaluate_batches(eval_step, {}, batches, PASCAL_PERSON_PART, 4, PARALLEL, num_samples=6)
     return golden, batches, done
 
@@ -101,7 +103,7 @@ def test_golden_weights_predict_the_golden_classes(name):
     image = np.random.RandomState(0).rand(2, 3, 64, 96).astype(np.float32)
     label = np.random.RandomState(5).randint(0, 7, (2, 64, 96)).astype(np.uint8)
     batch = {"image": image.transpose(0, 2, 3, 1), "label": label, "valid": np.ones(2, bool)}
-    eval_step = PARALLEL.compile_eval_step(make_eval_step(model, crossentropy))
+    eval_step = PARALLEL.compile_eval_step(make_eval_step(model, crossentropy, PASCAL_PERSON_PART))
     done = evaluate_batches(
         eval_step, variables, [batch], PASCAL_PERSON_PART, 2, PARALLEL, num_samples=2
     )

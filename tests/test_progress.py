@@ -6,14 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hierseg_jax.evaluate import Evaluation
+from hierseg_jax.metrics import TreeMetrics
 from hierseg_jax.train.progress import Progress, end_line, epoch_line
+
+TREE = TreeMetrics(contradictions=0.1, mistake_distance=float("nan"), mean_distance=0.0)
 
 
 def after(losses, steps_per_epoch=3):
     progress = Progress()
     for loss in losses:
         progress = progress.with_steps([1.0] * steps_per_epoch)
-        progress = progress.with_epoch(Evaluation({}, loss, 1, {}), 1e-3, 2.0, 24)
+        progress = progress.with_epoch(Evaluation({}, TREE, loss, 1, {}), 1e-3, 2.0, 24)
     return progress
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hierseg_jax.bridge import efficient_unet, esnet, ops
+from hierseg_jax.bridge.decode import classify, scores
 from hierseg_jax.bridge.fold import Tree
 from hierseg_jax.hierarchy import Hierarchy
 
@@ -43,18 +44,21 @@ def build_graph(
     variables: Tree,
     hierarchy: Hierarchy,
     integers: bool = False,
+    decoding: str = "leaf",
 ) -> Graph:
     """The inference function of a network under a contract.
 
     Args:
       contract: `reference`: `image` float32 [N, 3, H, W], RGB in [0, 1] -> `mask` float32
-        [N, C, H, W], class probabilities. `deploy`: `frame` uint8 [N, H, W, 3], RGB ->
+        [N, C, H, W], scores of the leaf classes: softmax probabilities or, with `path`, the
+        mean of the sigmoid scores on each leaf's path. `deploy`: `frame` uint8 [N, H, W, 3], RGB ->
         a uint8 label map [N, H, W] per level, under the level's name, and `confidence`
-        float32 [N, H, W], the probability of the leaf class.
+        float32 [N, H, W], the score of the leaf class.
       model, backbone: `esnet`, or `effunet` on `b0`..`b7`.
       variables: of the Flax network.
       hierarchy: of the classes.
       integers: written for `precision.with_integers`; the same function.
+      decoding: of `decode.DECODINGS`: `path` of a hierarchical head, else of a flat one.
 
     Raises:
       ValueError: for an unknown contract, or a level that is called as another tensor is.
@@ -64,12 +68,14 @@ def build_graph(
 
     def logits(image_nchw: jax.Array) -> jax.Array:
         if model == "esnet":
-            return esnet.logits(variables, image_nchw, integers)
-        return efficient_unet.logits(variables, image_nchw, backbone)
+            x_nchw = esnet.logits(variables, image_nchw, integers)
+        else:
+            x_nchw = efficient_unet.logits(variables, image_nchw, backbone)
+        return ops.as_logits(x_nchw) if integers else x_nchw
 
     if contract == "reference":
         return Graph(
-            lambda image: (_repeat(_softmax(logits(image)), factor),),
+            lambda image: (_repeat(scores(logits(image), hierarchy, decoding), factor),),
             "image",
             np.float32,
             False,
@@ -87,27 +93,16 @@ def build_graph(
     def deploy(frame_nhwc: jax.Array) -> tuple[jax.Array, ...]:
         image_nchw = jnp.transpose(frame_nhwc, (0, 3, 1, 2)).astype(jnp.float32) * (1 / 255)
         logits_nchw = logits(image_nchw)
-        leaf_n1hw = ops.channel_argmax(logits_nchw)
+        leaf_n1hw, confidence_n1hw = classify(logits_nchw, hierarchy, decoding)
         maps = [
             ops.lookup(level.leaf_to_class.astype(np.uint8), leaf_n1hw)
             for level in hierarchy.levels[:-1]
         ]
-        maps += [leaf_n1hw.astype(jnp.uint8), _confidence(logits_nchw)]
+        maps += [leaf_n1hw.astype(jnp.uint8), confidence_n1hw]
         # A nearest upsampling commutes with all that is done per pixel.
         return tuple(ops.drop_channel(_repeat(x, factor)) for x in maps)
 
     return Graph(deploy, "frame", np.uint8, True, (*names, CONFIDENCE))
-
-
-def _softmax(logits_nchw: jax.Array) -> jax.Array:
-    """As exp and one reciprocal a pixel: a tenth of the time of onnxruntime's Softmax here."""
-    exp = jnp.exp(logits_nchw - ops.channel_max(logits_nchw))
-    return exp * (1 / ops.channel_sum(exp))
-
-
-def _confidence(logits_nchw: jax.Array) -> jax.Array:
-    """The largest probability: [N, C, h, w] -> [N, 1, h, w]."""
-    return 1 / ops.channel_sum(jnp.exp(logits_nchw - ops.channel_max(logits_nchw)))
 
 
 def _repeat(x_nchw: jax.Array, factor: int) -> jax.Array:

@@ -19,6 +19,7 @@ from jax2onnx.plugins.plugin_system import PrimitiveLeafPlugin, register_primiti
 
 _ONNX_NODE = Primitive("hierseg_onnx_node")
 _AXES_ARE_INPUT_SINCE = {"ReduceSum": 13, "Squeeze": 13, "ReduceMax": 18}
+LOGITS = "logits"
 _LOOKUP = "Lookup"  # no ONNX node: four of them
 _NCHW = ("NCHW", "OIHW", "NCHW")
 
@@ -50,7 +51,7 @@ class _OnnxNode(PrimitiveLeafPlugin):
         if ctx.builder.opset >= _AXES_ARE_INPUT_SINCE.get(op_type, 1000):
             axes = attributes.pop("axes")
             operands.append(ctx.builder.const_i64(ctx.fresh_name("axes"), axes))
-        result = node(*operands, _outputs=[ctx.fresh_name(op_type.lower())], **attributes)
+        result = node(*operands, _outputs=[ctx.fresh_name(eqn.params["output"])], **attributes)
         result.type, result.shape = out.type, out.shape
         ctx.bind_value_for_var(eqn.outvars[0], result)
 
@@ -68,12 +69,17 @@ def _lookup_nodes(ctx: Any, table: Any, index: Any, *, _outputs: list[str]) -> A
 
 
 def _node(
-    op_type: str, meaning: Callable[..., jax.Array], *operands: Any, **attributes: Any
+    op_type: str,
+    meaning: Callable[..., jax.Array],
+    *operands: Any,
+    output: str | None = None,
+    **attributes: Any,
 ) -> jax.Array:
     return _ONNX_NODE.bind(
         *(jnp.asarray(x) for x in operands),
         op_type=op_type,
         meaning=meaning,
+        output=output or op_type.lower(),
         attributes=tuple(attributes.items()),
     )
 
@@ -182,6 +188,22 @@ def upsample_nearest(x_nchw: jax.Array, factor: int) -> jax.Array:
         coordinate_transformation_mode="asymmetric",
         nearest_mode="floor",
     )
+
+
+def as_logits(x_nchw: jax.Array) -> jax.Array:
+    """The same array under a name that begins with `LOGITS`: what follows is decoding."""
+    return _node("Identity", lambda x: x, x_nchw, output=LOGITS)
+
+
+def mix_channels(x_nchw: jax.Array, matrix_ko: np.ndarray) -> jax.Array:
+    """Weighted sums of channels: [N, K, h, w] -> [N, O, h, w]."""
+    kernel_oihw = np.ascontiguousarray(matrix_ko.T, np.float32)[:, :, None, None]
+    return conv(x_nchw, kernel_oihw, np.zeros(len(kernel_oihw), np.float32))
+
+
+def sign(x_nchw: jax.Array) -> jax.Array:
+    """-1, 0 or 1."""
+    return _node("Sign", jnp.sign, x_nchw)
 
 
 def global_mean(x_nchw: jax.Array) -> jax.Array:

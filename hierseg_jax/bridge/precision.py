@@ -9,6 +9,8 @@ import onnx
 from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+from hierseg_jax.bridge.ops import LOGITS
+
 PRECISIONS = ("float32", "float16", "int8")
 # Element-wise functions and reductions of the results stay in float32.
 INTEGER_OPS = (
@@ -81,6 +83,7 @@ def with_integers(
             _Reader(input_name, arrays),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(INTEGER_OPS),
+            nodes_to_exclude=_after_logits(prepared),
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -88,6 +91,20 @@ def with_integers(
         quantised = onnx.load(file)
     onnx.checker.check_model(quantised, full_check=True)
     return quantised
+
+
+def _after_logits(model: onnx.ModelProto) -> list[str]:
+    """Names of the nodes that decode logits, which are to stay exact; gives unnamed ones names."""
+    reached: set[str] = set()
+    names = []
+    for index, node in enumerate(model.graph.node):  # in topological order
+        node.name = node.name or f"node_{index}"
+        if any(name.startswith(LOGITS) for name in node.output):
+            reached.update(node.output)
+        elif reached.intersection(node.input):
+            reached.update(node.output)
+            names.append(node.name)
+    return names
 
 
 class _Reader(CalibrationDataReader):

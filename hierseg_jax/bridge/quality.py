@@ -8,6 +8,7 @@ import onnxruntime
 
 from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.data.sources import Source
+from hierseg_jax.decode import top_down
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.metrics import confusion_matrices, evaluate_levels
 
@@ -35,6 +36,7 @@ def graph_miou(
     source: Source,
     hierarchy: Hierarchy,
     size: tuple[int, int],
+    decoding: str = "leaf",
 ) -> dict[str, float]:
     """mIoU over the data set at every level, as `metrics.evaluate_levels` has it.
 
@@ -44,6 +46,7 @@ def graph_miou(
       source: of pictures and labels.
       hierarchy: of the classes.
       size: (height, width) to which both are stretched.
+      decoding: that the graph was built with.
     """
     session = onnxruntime.InferenceSession(model_bytes, providers=["CPUExecutionProvider"])
     counts = []
@@ -52,8 +55,13 @@ def graph_miou(
         label_hw = cv2.resize(example["label"], size[::-1], interpolation=cv2.INTER_NEAREST)
         given = graph_input(graph, example["image"], size)
         outputs = session.run(None, {graph.input_name: given})
-        # deploy: the finest label map comes last but one; reference: probabilities.
-        leaf_nhw = outputs[-2] if graph.channels_last else outputs[0].argmax(1)
+        # deploy: the finest label map comes last but one; reference: scores.
+        if graph.channels_last:
+            leaf_nhw = outputs[-2]
+        elif decoding == "top_down":
+            leaf_nhw = top_down(list(np.moveaxis(outputs[0], 1, 0)), hierarchy)
+        else:
+            leaf_nhw = outputs[0].argmax(1)
         matrices = confusion_matrices(leaf_nhw, label_hw[None], hierarchy.num_classes)
         counts.append(np.asarray(matrices))
     levels = evaluate_levels(np.concatenate(counts), hierarchy, batch_size=1)

@@ -9,8 +9,10 @@ import numpy as np
 import onnxruntime
 
 from hierseg_jax.bridge.contracts import Graph
+from hierseg_jax.decode import top_down
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models import EfficientUNet, ESNet
+from hierseg_jax.predict import leaf_scores
 
 TOLERANCE = 1e-4
 
@@ -27,11 +29,12 @@ def largest_difference(
     hierarchy: Hierarchy,
     photos: Sequence[np.ndarray],
     shapes: Sequence[tuple[int, int, int]],
+    decoding: str = "leaf",
 ) -> float:
     """Compares probabilities (or confidence and label maps) on random and on real pictures.
 
-    Label maps must be equal wherever the network's two best classes are more than
-    `TOLERANCE` apart.
+    Label maps must be equal wherever the decoding rule's choices are more than `TOLERANCE`
+    apart.
 
     Args:
       model_bytes: the serialised graph.
@@ -41,6 +44,7 @@ def largest_difference(
       hierarchy: of the classes.
       photos: uint8 RGB [h, w, 3] of any size.
       shapes: (batch, height, width) of the inputs to try.
+      decoding: that the graph was built with.
 
     Returns:
       The largest absolute difference of a probability.
@@ -49,7 +53,7 @@ def largest_difference(
       MismatchError: where a difference is above TOLERANCE or a label differs.
     """
     session = onnxruntime.InferenceSession(model_bytes, providers=["CPUExecutionProvider"])
-    probabilities_of = jax.jit(lambda v, x: jax.nn.softmax(network.apply(v, x)))
+    scores_of = jax.jit(lambda v, x: leaf_scores(network.apply(v, x), hierarchy, decoding))
     rng = np.random.default_rng(0)
     worst = 0.0
     for batch, height, width in shapes:
@@ -58,10 +62,10 @@ def largest_difference(
         batches = [noise, np.stack([resized[i % len(resized)] for i in range(batch)])]
         for frame_nhwc in batches:
             image_nhwc = frame_nhwc.astype(np.float32) / 255
-            expected_nhwc = np.asarray(probabilities_of(variables, image_nhwc))
+            expected_nhwc = np.asarray(scores_of(variables, image_nhwc))
             given = frame_nhwc if graph.channels_last else image_nhwc.transpose(0, 3, 1, 2)
             outputs = session.run(None, {graph.input_name: np.ascontiguousarray(given)})
-            difference = _difference(outputs, graph, expected_nhwc, hierarchy)
+            difference = _difference(outputs, graph, expected_nhwc, hierarchy, decoding)
             if not difference <= TOLERANCE:
                 raise MismatchError(
                     f"The exported graph differs from the network by {difference:.2g} at "
@@ -73,14 +77,17 @@ def largest_difference(
 
 
 def _difference(
-    outputs: list[np.ndarray], graph: Graph, expected_nhwc: np.ndarray, hierarchy: Hierarchy
+    outputs: list[np.ndarray],
+    graph: Graph,
+    expected_nhwc: np.ndarray,
+    hierarchy: Hierarchy,
+    decoding: str,
 ) -> float:
     if not graph.channels_last:
         return _largest(outputs[0].transpose(0, 2, 3, 1), expected_nhwc)
     *maps, confidence_nhw = outputs
-    ordered = np.sort(expected_nhwc, axis=-1)
-    clear = ordered[..., -1] - ordered[..., -2] > TOLERANCE
-    leaf_nhw = expected_nhwc.argmax(-1)
+    leaf_nhw, margin_nhw = _choices(expected_nhwc, hierarchy, decoding)
+    clear = margin_nhw > TOLERANCE
     for level, labels_nhw in zip(hierarchy.levels, maps, strict=True):
         wrong = int((labels_nhw != level.leaf_to_class[leaf_nhw])[clear].sum())
         if wrong:
@@ -88,7 +95,30 @@ def _difference(
                 f"The exported graph labels {wrong} pixels of level {level.name} otherwise than "
                 "the network does; nothing was written."
             )
-    return _largest(confidence_nhw, ordered[..., -1])
+    expected_nhw = np.take_along_axis(expected_nhwc, leaf_nhw[..., None], -1)[..., 0]
+    return _largest(np.where(clear, confidence_nhw, expected_nhw), expected_nhw)
+
+
+def _choices(
+    scores_nhwc: np.ndarray, hierarchy: Hierarchy, decoding: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Leaf classes [N, H, W], and by how much the closest of the choices was won."""
+    if decoding != "top_down":
+        ordered = np.sort(scores_nhwc, axis=-1)
+        return scores_nhwc.argmax(-1), ordered[..., -1] - ordered[..., -2]
+    leaf_nhw = top_down(list(np.moveaxis(scores_nhwc, -1, 0)), hierarchy)
+    margin_nhw = np.full(leaf_nhw.shape, np.inf)
+    for k, level in enumerate(hierarchy.levels):
+        chosen_nhw = level.leaf_to_class[leaf_nhw]
+        summed = scores_nhwc @ np.eye(level.num_classes)[level.leaf_to_class]
+        won = np.take_along_axis(summed, chosen_nhw[..., None], -1)
+        rivals = np.arange(level.num_classes) != chosen_nhw[..., None]
+        if k:
+            above = hierarchy.parents(k)
+            rivals &= above == above[chosen_nhw][..., None]
+        gaps = np.where(rivals, won - summed, np.inf)
+        margin_nhw = np.minimum(margin_nhw, gaps.min(-1))
+    return leaf_nhw, margin_nhw
 
 
 def _largest(found: np.ndarray, expected: np.ndarray) -> float:

@@ -16,8 +16,8 @@ from hierseg_jax.losses.levels import (
     check_level_weights,
     hierarchical_crossentropy,
 )
-from hierseg_jax.losses.tree_min import tree_min
-from hierseg_jax.losses.tree_triplet import tree_triplet, triplet_weight
+from hierseg_jax.losses.tree_min_loss import tree_min
+from hierseg_jax.losses.tree_triplet_loss import tree_triplet, triplet_weight
 
 TREE_LOSSES = ("hierarchical_crossentropy", "tree_min", "tree_min_focal", "tree_triplet")
 """Beside those of `LOSSES`."""
@@ -141,7 +141,8 @@ def check_loss(loss: str | Mapping[str, float], hierarchical: bool) -> dict[str,
     need_head = [name for name in weights if name.startswith("tree_min")]
     if need_head and not hierarchical:
         raise ValueError(
-            f"The loss {need_head[0]!r} needs scores at every level; set model.hierarchical to True."
+            f"The loss {need_head[0]!r} needs scores at every level: set model.hierarchical to "
+            "True."
         )
     if hierarchical and "hierarchical_crossentropy" in weights:
         raise ValueError(

@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from hierseg_jax.colors import class_colors
+from hierseg_jax.decode import DECODINGS
 from hierseg_jax.hierarchy import Hierarchy
 
 CONTRACTS = ("reference", "deploy")
 PREFIX = "hierseg."
 TEXT_KEYS = ("contract", "model", "precision", "parameters_sha256", "resize")
+# Files older than these keys mean their defaults.
+LATER_TEXT_KEYS = ("decoding",)
 JSON_KEYS = ("hierarchy", "image_size", "stride", "versions", "validation", "verification")
 
 
@@ -32,6 +35,7 @@ class Metadata:
       model: `esnet`, `effunet-b0`, ...
       precision: `float32`, `float16` or `int8`.
       parameters_sha256: of the checkpoint's variables.
+      decoding: how classes follow from scores; see `hierseg_jax/decode.py`.
       resize: how pictures are brought to the size: `stretch`, bilinear as in
         OpenCV's INTER_LINEAR, whatever their aspect ratio.
       versions: of the packages that made the file.
@@ -46,6 +50,7 @@ class Metadata:
     model: str
     precision: str
     parameters_sha256: str
+    decoding: str = "leaf"
     resize: str = "stretch"
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     validation: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -53,7 +58,7 @@ class Metadata:
 
     def to_props(self) -> dict[str, str]:
         """As `metadata_props`: string -> string."""
-        values = {key: getattr(self, key) for key in TEXT_KEYS}
+        values = {key: getattr(self, key) for key in (*TEXT_KEYS, *LATER_TEXT_KEYS)}
         plain = {key: getattr(self, key) for key in JSON_KEYS}
         plain["hierarchy"] = self.hierarchy.to_json()
         plain["levels"] = [
@@ -84,7 +89,11 @@ class Metadata:
         missing = [key for key in (*TEXT_KEYS, *JSON_KEYS) if PREFIX + key not in props]
         if missing:
             raise ValueError(f"{file} lacks the metadata {', '.join(missing)}; export it again.")
-        values: dict[str, Any] = {key: props[PREFIX + key] for key in TEXT_KEYS}
+        values: dict[str, Any] = {
+            key: props[PREFIX + key]
+            for key in (*TEXT_KEYS, *LATER_TEXT_KEYS)
+            if PREFIX + key in props
+        }
         try:
             values |= {key: json.loads(props[PREFIX + key]) for key in JSON_KEYS}
             values["hierarchy"] = Hierarchy.from_json(values["hierarchy"])
@@ -100,5 +109,10 @@ class Metadata:
                 f"{file} follows the contract {values['contract']!r} with the resize rule "
                 f"{values['resize']!r}; this version knows {', '.join(CONTRACTS)} with 'stretch'. "
                 "Update hierseg_jax."
+            )
+        if values.get("decoding", "leaf") not in DECODINGS:
+            raise ValueError(
+                f"{file} is to be decoded by {values['decoding']!r}; this version knows "
+                f"{', '.join(DECODINGS)}. Update hierseg_jax."
             )
         return cls(**values)

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from hierseg_jax.decode import top_down
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.runtime.session import check_contract, open_session
@@ -20,9 +21,10 @@ class Segmentation:
 
     Attributes:
       levels: label map uint8 [H, W] by level name, coarse to fine, at the picture's size.
-      confidence: float32 [h, w], probability of the leaf class, at the network's size.
-      probabilities: float32 [C, h, w] of the leaf classes at the network's size; None
-        under the contract `deploy`.
+      confidence: float32 [h, w], score of the leaf class, at the network's size.
+      probabilities: float32 [C, h, w], scores in [0, 1] of the leaf classes at the network's
+        size: softmax probabilities or, decoded by `path`, means over paths; None under the
+        contract `deploy`.
       seconds: spent on `preprocess`, `inference` and `postprocess`.
     """
 
@@ -106,7 +108,7 @@ class Segmenter:
             probabilities_chw = None
         else:
             probabilities_chw = outputs[0][0]
-            leaf_hw, confidence_hw = channel_argmax(probabilities_chw)
+            leaf_hw, confidence_hw = self._classify(probabilities_chw)
             leaf_hw = _resize(leaf_hw, size)
             levels = {
                 level.name: cv2.LUT(leaf_hw, _table(level.leaf_to_class))
@@ -122,6 +124,13 @@ class Segmenter:
                 "postprocess": time.perf_counter() - inferred,
             },
         )
+
+    def _classify(self, probabilities_chw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if self.metadata is None or self.metadata.decoding != "top_down":
+            return channel_argmax(probabilities_chw)
+        leaf_hw = top_down(list(probabilities_chw), self.hierarchy)
+        confidence_hw = np.take_along_axis(probabilities_chw, leaf_hw[None], 0)[0]
+        return leaf_hw.astype(np.uint8), confidence_hw
 
     def _preprocess(self, image_hwc: np.ndarray, bgr: bool) -> np.ndarray:
         height, width = self.image_size

@@ -50,8 +50,8 @@ def tree_triplet(
     """
     if triplets < 1:
         raise ValueError(f"tree_triplet needs at least 1 triplet; got {triplets}.")
-    height, width, features = embedding_bhwe.shape[1:]
-    stride = labels_bhw.shape[1] // height
+    features = embedding_bhwe.shape[-1]
+    stride = labels_bhw.shape[1] // embedding_bhwe.shape[1]
     small_bhw = labels_bhw[:, ::stride, ::stride]
     if small_bhw.shape != embedding_bhwe.shape[:3]:
         raise ValueError(

@@ -1,0 +1,208 @@
+"""Losses of the tree beside tree-min, and sums of losses from a config."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from hierseg_jax.losses import (
+    LOSSES,
+    TREE_LOSSES,
+    LossOptions,
+    build_loss,
+    crossentropy,
+    dice,
+    focal,
+    hierarchical_crossentropy,
+    parse_loss,
+    tree_min,
+    tree_triplet,
+    triplet_weight,
+)
+
+ODD_TREE = Hierarchy.from_mapping({"a": [4, {"b": [1, {"c": [6, 2]}]}], "d": [3], "e": [5]})
+
+
+@pytest.fixture(scope="module")
+def batch():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 7, (2, 8, 8)).astype(np.uint8)
+    labels[0, 0] = 255
+    return rng.normal(0, 2, (2, 8, 8, 7)).astype(np.float32), labels
+
+
+@pytest.mark.parametrize("tree", [PASCAL_PERSON_PART, ODD_TREE], ids=["person", "odd"])
+def test_hierarchical_crossentropy_sums_probabilities_over_leaves(batch, tree):
+    logits, labels = batch
+    weights = tuple(float(k) for k in range(tree.num_levels))
+    p = np.exp(logits.astype(np.float64))
+    p /= p.sum(-1, keepdims=True)
+    expected = 0.0
+    for level, weight in zip(tree.levels, weights, strict=True):
+        losses = [
+            -np.log(p[i][level.leaf_to_class == level.leaf_to_class[label]].sum())
+            for i, label in np.ndenumerate(labels)
+            if label != 255
+        ]
+        expected += weight * np.mean(losses)
+    value = hierarchical_crossentropy(logits, labels, hierarchy=tree, level_weights=weights)
+    np.testing.assert_allclose(value, expected, rtol=2e-6)
+    # The leaves' level alone is cross-entropy.
+    leaf = (0.0,) * (tree.num_levels - 1) + (1.0,)
+    alone = hierarchical_crossentropy(logits, labels, hierarchy=tree, level_weights=leaf)
+    np.testing.assert_allclose(alone, crossentropy(logits, labels), rtol=1e-6)
+
+
+def test_losses_of_classes_are_taken_at_every_level_of_a_hierarchical_head(batch):
+    labels = batch[1]
+    logits = np.random.default_rng(1).normal(size=(2, 8, 8, 12)).astype(np.float32)
+    total = build_loss("dice", PASCAL_PERSON_PART, hierarchical=True)
+    expected = 0.0
+    for level, channels in zip(
+        PASCAL_PERSON_PART.levels, PASCAL_PERSON_PART.level_channels, strict=True
+    ):
+        table = np.append(level.leaf_to_class, [255] * 249).astype(np.uint8)
+        expected += dice(logits[..., channels], table[labels])
+    np.testing.assert_allclose(total(logits, labels), expected, rtol=1e-6)
+
+
+def test_a_sum_is_the_weighted_sum_of_its_losses(batch):
+    logits, labels = batch
+    flat = build_loss(
+        {"focal": 2, "dice": 0.5},
+        PASCAL_PERSON_PART,
+        hierarchical=False,
+        options=LossOptions(gamma=1.0),
+    )
+    expected = 2 * focal(logits, labels, gamma=1.0) + 0.5 * dice(logits, labels)
+    np.testing.assert_allclose(flat(logits, labels), expected, rtol=1e-6)
+
+    wide = np.random.default_rng(1).normal(size=(2, 8, 8, 12)).astype(np.float32)
+    both = build_loss("tree_min + 0.5*tree_min_focal", PASCAL_PERSON_PART, hierarchical=True)
+    of = functools.partial(tree_min, wide, labels, hierarchy=PASCAL_PERSON_PART)
+    np.testing.assert_allclose(both(wide, labels), of() + 0.5 * of(gamma=2.0), rtol=1e-6)
+
+
+weights = st.floats(1e-3, 1e3)
+
+
+@given(st.dictionaries(st.sampled_from([*LOSSES, *TREE_LOSSES]), weights, min_size=1), st.data())
+def test_sums_are_read_as_they_are_written(wanted, data):
+    terms = []
+    for name, weight in wanted.items():
+        space = data.draw(st.sampled_from(["", " ", "  "]))
+        form = data.draw(st.sampled_from([f"{weight}{space}*{name}", f"{name}*{space}{weight}"]))
+        terms.append(form)
+    assert parse_loss(data.draw(st.sampled_from([" + ", "+"])).join(terms)) == wanted
+    assert parse_loss(wanted) == wanted
+
+
+@pytest.mark.parametrize(
+    ("loss", "sentence"),
+    [
+        ("tree_min_focl", "no loss 'tree_min_focl'; choose of crossentropy, .*'tree_min_focal'"),
+        ("dice + ", "is no sum of names"),
+        ("dice - iou", "is no sum of names"),
+        ("", "is no sum of names"),
+        ("0*dice", "weight 0.0; it must be above 0"),
+        ({"dice": "1"}, "weight '1'; it must be above 0"),
+        ({"dice": float("nan")}, "weight nan"),
+        ({}, "names none"),
+        ("dice + dice", "names 'dice' twice"),
+        (3, "mapping to weights; got 3"),
+    ],
+)
+def test_losses_that_are_none_end_in_one_sentence(loss, sentence):
+    with pytest.raises(ValueError, match=sentence) as error:
+        parse_loss(loss)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("loss", "hierarchical", "options", "sentence"),
+    [
+        ("tree_min", False, {}, "set model.hierarchical to True"),
+        ("hierarchical_crossentropy", True, {}, "is for flat heads"),
+        ("tree_triplet", True, {}, "trains embeddings, no scores"),
+        ("focal", False, {"gamma": -1.0}, "gamma is -1.0"),
+        ("dice", False, {"level_weights": (1.0,)}, "has 1 numbers; the tree has 3 levels"),
+        ("dice", False, {"level_weights": (0.0, 0.0, 0.0)}, "one above 0"),
+    ],
+)
+def test_losses_that_do_not_suit_the_head_are_refused(loss, hierarchical, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        build_loss(
+            loss, PASCAL_PERSON_PART, hierarchical=hierarchical, options=LossOptions(**options)
+        )
+
+
+def embedded(labels, directions):
+    """An embedding of stride 2 in which a class has one direction."""
+    return jnp.asarray(np.asarray(directions, np.float32)[labels[:, ::2, ::2] % 7])
+
+
+def test_triplets_of_a_perfect_embedding_cost_nothing_and_of_a_collapsed_one_the_margin():
+    labels = np.tile(np.repeat([[1, 6], [3, 5]], 8, 0).repeat(8, 1), (2, 1, 1)).astype(np.uint8)
+    given = {"hierarchy": PASCAL_PERSON_PART, "key": jax.random.key(0), "triplets": 500}
+    # Classes of one half of the body lie in one plane of their own.
+    directions = np.zeros((7, 6))
+    directions[[1, 6]] = [[1, 0.3, 0, 0, 0, 0], [1, -0.3, 0, 0, 0, 0]]
+    directions[[3, 5]] = [[-1, 0, 0.3, 0, 0, 0], [-1, 0, -0.3, 0, 0, 0]]
+    apart = tree_triplet(embedded(labels, directions), labels, **given)
+    collapsed = tree_triplet(jnp.ones((2, 8, 8, 6)), labels, **given)
+    # Distances 0, 2 and 4 edges of at most 6: margins are 0.1 + 0.5 * (2 or 4) / 6.
+    assert 0.1 + 1 / 6 < collapsed < 0.1 + 2 / 6
+    assert apart < 0.5 * collapsed
+
+
+def test_triplets_are_drawn_by_tree_distance():
+    labels = np.array([[[1, 6, 3, 0, 255, 255]]], np.uint8)
+    one_hot = np.eye(7, dtype=np.float32)[np.array([[[1, 6, 3, 0, 2, 4]]])]
+    edges = PASCAL_PERSON_PART.distances
+    seen = set()
+
+    @jax.jit
+    def gradient_of(key):
+        given = {"hierarchy": PASCAL_PERSON_PART, "key": key, "triplets": 1}
+        return jax.grad(tree_triplet)(one_hot, labels, **given)
+
+    for seed in range(200):
+        gradient = np.asarray(gradient_of(jax.random.key(seed)))[0, 0]
+        # Moving along the positive's direction lowers the loss, along the negative's raises it.
+        anchor = [
+            (c, int(np.argmin(row)), int(np.argmax(row)))
+            for c, row in zip([1, 6, 3, 0, 2, 4], gradient, strict=True)
+            if (row < -1e-6).any() and (row > 1e-6).any()
+        ]
+        assert not np.any(gradient[4:])
+        for a, p, n in anchor:
+            assert edges[a, p] < edges[a, n]
+            seen.add((a, p, n))
+    assert {(a, p, n) for a, p, n in seen if a == 1} >= {(1, 6, 3), (1, 6, 0)}
+
+
+def test_one_class_alone_has_no_triplets():
+    loss = jax.value_and_grad(tree_triplet)
+    value, gradient = loss(
+        jnp.ones((1, 4, 4, 3)),
+        np.full((1, 8, 8), 2, np.uint8),
+        hierarchy=PASCAL_PERSON_PART,
+        key=jax.random.key(0),
+        triplets=8,
+    )
+    assert value == 0
+    assert np.isfinite(gradient).all()
+    assert not np.any(gradient)
+
+
+def test_the_weight_of_triplets_rises_by_a_cosine_from_nothing_to_a_half():
+    np.testing.assert_allclose(
+        [triplet_weight(jnp.float32(x)) for x in (0, 1 / 3, 0.5, 1, 2)],
+        [0, 0.125, 0.25, 0.5, 0.5],
+        atol=1e-6,
+    )
