@@ -16,6 +16,7 @@ from tests.reference_weights import load_golden, reference_state_dict
 from tests.test_golden_forward import INPUTS
 
 TREE5 = Hierarchy.from_mapping({"a": [3, 1], "b": {"c": [2], "d": [4]}})
+DEEP_TREE = Hierarchy.from_mapping({"a": [4, {"b": [1, {"c": [6, 2]}]}], "d": [3], "e": [5]})
 
 
 def run(model: onnx.ModelProto, array: np.ndarray) -> list[np.ndarray]:
@@ -76,6 +77,30 @@ def test_dynamic_graph_equals_flax_at_sizes_not_seen_at_export(name, contract):
             assert labels_nhw.dtype == np.uint8
             expected = level.leaf_to_class[expected_nhwc.argmax(-1)]
             np.testing.assert_array_equal(labels_nhw[clear], expected[clear])
+
+
+@pytest.mark.parametrize(
+    ("name", "decoding", "contract"),
+    [
+        ("esnet", "path", "reference"),
+        ("esnet", "path", "deploy"),
+        ("effunet", "path", "deploy"),
+        ("esnet", "top_down", "reference"),
+        ("esnet", "top_down", "deploy"),
+    ],
+)
+def test_graphs_decode_as_the_network_does(name, decoding, contract):
+    channels = DEEP_TREE.num_nodes if decoding == "path" else DEEP_TREE.num_classes
+    model = create_model(name, channels, conv_impl="xla")
+    variables = init_variables(model, jax.random.key(2))
+    graph = build_graph(contract, name, "b0", variables, DEEP_TREE, decoding=decoding)
+    exported = convert(graph, (32, 64), dynamic_size=True, dynamic_batch=True).SerializeToString()
+    photo = np.random.default_rng(3).integers(0, 256, (40, 50, 3), np.uint8)
+    shapes = [(1, 32, 64), (2, 64, 32)]
+    difference = largest_difference(
+        exported, graph, model, variables, DEEP_TREE, [photo], shapes, decoding
+    )
+    assert difference <= 1e-4
 
 
 @pytest.mark.slow

@@ -90,7 +90,7 @@ def test_it_equals_a_slow_walk_over_any_tree(tree, gamma, seed):
         compare_with_slow(Hierarchy.from_mapping(tree), gamma, seed)
 
 
-@pytest.mark.parametrize("gamma", [0.0, 2.0, 0.7])
+@pytest.mark.parametrize("gamma", [0.0, 0.7])
 def test_blocks_of_pixels_give_the_loss_and_gradient_of_all(gamma, monkeypatch):
     monkeypatch.setattr("hierseg_jax.losses.tree_min_loss.CPU_BLOCK", 8)
     monkeypatch.setattr("hierseg_jax.losses.tree_min_loss.SMALLEST_BLOCK", 2)

@@ -52,7 +52,7 @@ def tree_triplet(
         raise ValueError(f"tree_triplet needs at least 1 triplet; got {triplets}.")
     features = embedding_bhwe.shape[-1]
     stride = labels_bhw.shape[1] // embedding_bhwe.shape[1]
-    small_bhw = labels_bhw[:, ::stride, ::stride]
+    small_bhw = jnp.asarray(labels_bhw)[:, ::stride, ::stride]
     if small_bhw.shape != embedding_bhwe.shape[:3]:
         raise ValueError(
             f"Embeddings {tuple(embedding_bhwe.shape)} do not divide labels "

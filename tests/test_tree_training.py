@@ -1,0 +1,190 @@
+"""A hierarchical head and the losses of the tree, from training to inference."""
+
+import csv
+import json
+import re
+
+import cv2
+import jax
+import numpy as np
+import onnx
+import pytest
+
+from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
+from hierseg_jax.convert import convert_to_checkpoint, convert_to_torch
+from hierseg_jax.data.figures import FiguresSource
+from hierseg_jax.evaluate import evaluate_checkpoint
+from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from hierseg_jax.models import create_model, init_variables
+from hierseg_jax.onnx_export import export_checkpoint
+from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.train.config import LATER_KEYS, completed, flatten
+from tests.runs import evaluate_command, run, small_config, train_command, train_here
+
+TREE_KEYS = {"model__hierarchical": True, "loss": "tree_min_focal + 0.5*dice + tree_triplet"}
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("tree")
+    train_here(workdir, **TREE_KEYS)
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    source = FiguresSource("val", 32, count=10, seed=0)
+    return [source[i] for i in range(len(source))]
+
+
+def assert_levels_agree(levels, hierarchy):
+    """Every level's map is that of the leaves, seen from higher up."""
+    leaf = levels[hierarchy.level_names[-1]]
+    for level in hierarchy.levels:
+        np.testing.assert_array_equal(levels[level.name], level.leaf_to_class[leaf])
+
+
+def test_a_run_records_what_the_tree_says_of_it(workdir):
+    rows = json.loads((workdir / "history.json").read_text())["epochs"]
+    assert len(rows) == 2
+    assert all(0 <= row["tree"]["contradictions"] <= 1 for row in rows)
+    assert all(2 <= row["tree"]["mistake_distance"] <= 6 for row in rows)
+    with (workdir / "metrics.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert float(table[-1]["tree.contradictions"]) == rows[-1]["tree"]["contradictions"]
+    assert cv2.imread(str(workdir / "samples.png")) is not None
+    variables = load_checkpoint(find_checkpoint(workdir)).variables
+    assert variables["params"]["decoder"]["output_conv"]["kernel"].shape[2] == 12
+    assert variables["params"]["embedding"]["conv2"]["kernel"].shape[-1] == 64
+
+
+def test_evaluation_decodes_paths_and_tells_contradictions(workdir, tmp_path):
+    result = run(evaluate_command(workdir, f"--output={tmp_path}"))
+    assert result.returncode == 0, result.stderr
+    assert "decoded by path" in result.stdout
+    assert re.search(r"contradict one another before decoding: \d+\.\d\d%", result.stdout)
+    assert re.search(r"tree distance of a mistake \(edges, mean\): \d", result.stdout)
+    content = json.loads((tmp_path / "metrics.json").read_text())
+    assert content["decode"] == "path"
+    assert content["hierarchical"] is True
+    assert set(content["tree"]) == {"contradictions", "mistake_distance", "mean_distance"}
+    refused = run(evaluate_command(workdir, "--decode=top_down"))
+    assert refused.returncode == 1
+    assert "'top_down' is not for a hierarchical head" in refused.stderr
+
+
+@pytest.mark.parametrize("contract", ["reference", "deploy"])
+def test_exported_files_give_levels_that_agree(workdir, tmp_path, pictures, contract):
+    export = export_checkpoint(str(workdir), str(tmp_path / "a.onnx"), contract=contract)
+    assert export.difference <= 1e-4
+    segmenter = Segmenter(export.file)
+    assert segmenter.metadata.decoding == "path"
+    evaluation, _ = evaluate_checkpoint(str(workdir), task="val")
+    wrong = right = 0
+    for example in pictures:
+        found = segmenter(example["image"])
+        assert_levels_agree(found.levels, PASCAL_PERSON_PART)
+        assert 0 <= found.confidence.min() <= found.confidence.max() <= 1
+        right += (found.levels["part"] == example["label"]).sum()
+        wrong += (found.levels["part"] != example["label"]).sum()
+    # The same predictions as evaluation has, seen through their share of right pixels.
+    accuracy = evaluation.levels["part"].pixel_accuracy
+    assert right / (right + wrong) == pytest.approx(accuracy, abs=2e-3)
+
+
+def test_integers_leave_decoding_in_float(workdir, tmp_path):
+    export = export_checkpoint(
+        str(workdir), str(tmp_path / "a.onnx"), precision="int8", contract="deploy"
+    )
+    graph = onnx.load(export.file).graph
+    after = {name for node in graph.node if node.op_type == "Identity" for name in node.output}
+    assert after
+    for node in graph.node:
+        if after.intersection(node.input):
+            after.update(node.output)
+            assert node.op_type != "QuantizeLinear"
+    assert all(abs(before - now) < 0.05 for before, now in export.miou.values())
+
+
+def test_weights_go_to_torch_and_back_without_the_projection_head(workdir, tmp_path):
+    file = tmp_path / "tree.safetensors"
+    convert_to_torch(workdir, file)
+    convert_to_checkpoint(file, tmp_path / "back", small_config().to_dict(), image_size=32)
+    again, first = (
+        evaluate_checkpoint(str(path), task="val", data="figures")[0]
+        for path in (tmp_path / "back", workdir)
+    )
+    # The pictures are those of the config's numbers; the levels are the tree's.
+    assert list(again.levels) == list(first.levels)
+    back = load_checkpoint(tmp_path / "back")
+    assert back.meta["config"]["model"]["hierarchical"] is True
+    assert "embedding" not in back.variables["params"]
+
+
+def test_top_down_is_what_evaluation_and_both_contracts_decode_by(tmp_path, pictures):
+    config = small_config(loss="hierarchical_crossentropy", decode="top_down").to_dict()
+    meta = {"config": config, "hierarchy": PASCAL_PERSON_PART.to_json()}
+    variables = init_variables(create_model("esnet", 7), jax.random.key(3))
+    save_checkpoint(
+        tmp_path / "run", variables, meta | {"step": 0, "epoch": None, "val_loss": None}
+    )
+    evaluation, description = evaluate_checkpoint(str(tmp_path / "run"), task="val")
+    assert description["decode"] == "top_down"
+    found = {}
+    for contract in ("reference", "deploy"):
+        file = tmp_path / f"{contract}.onnx"
+        export_checkpoint(str(tmp_path / "run"), str(file), contract=contract)
+        maps = [Segmenter(file)(example["image"]).levels for example in pictures]
+        for levels in maps:
+            assert_levels_agree(levels, PASCAL_PERSON_PART)
+        found[contract] = np.stack([levels["part"] for levels in maps])
+    labels = np.stack([example["label"] for example in pictures])
+    for parts in found.values():
+        accuracy = evaluation.levels["part"].pixel_accuracy
+        assert (parts == labels).mean() == pytest.approx(accuracy, abs=2e-3)
+
+
+@pytest.mark.parametrize("levels", [pytest.param(2, marks=pytest.mark.slow), 5])
+def test_trees_of_other_depths_train_from_config_alone(tmp_path, levels):
+    command = train_command(
+        tmp_path / "run",
+        data__hierarchy=f"configs/figures_{levels}_levels.yaml",
+        model__hierarchical=True,
+        loss="tree_min_focal+tree_triplet",
+        epochs=1,
+    )
+    result = run(command)
+    assert result.returncode == 0, result.stderr
+    assert f"in {levels} levels" in result.stdout
+    export = export_checkpoint(str(tmp_path / "run"), str(tmp_path / "a.onnx"), contract="deploy")
+    segmenter = Segmenter(export.file)
+    assert segmenter.hierarchy.num_levels == levels
+    picture = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
+    assert_levels_agree(segmenter(picture).levels, segmenter.hierarchy)
+
+
+def test_a_tree_over_other_classes_is_refused(tmp_path):
+    file = tmp_path / "tree.yaml"
+    file.write_text("names: [background, cat, dog]\nhierarchy: {pet: [cat, dog]}")
+    with pytest.raises(ValueError, match=r"tree.yaml is a tree over .*cat.*figures has"):
+        train_here(tmp_path / "run", data__hierarchy=str(file))
+    file.write_text("hierarchy: {pet: [cat, torso]}")
+    with pytest.raises(ValueError, match=r"tree.yaml: .*'cat' is no class name"):
+        train_here(tmp_path / "run", data__hierarchy=str(file))
+
+
+def test_epochs_of_a_run_with_triplets_stay_as_they_are(workdir):
+    with pytest.raises(ValueError, match="epochs was 2, now 3"):
+        train_here(workdir, epochs=3, **TREE_KEYS)
+
+
+def test_configs_of_older_checkpoints_mean_what_they_did():
+    config = small_config().to_dict()
+    old = {key: dict(v) if isinstance(v, dict) else v for key, v in config.items()}
+    for key in LATER_KEYS:
+        section, _, name = key.rpartition(".")
+        del (old[section] if section else old)[name]
+    assert flatten(completed(old)).keys() == flatten(config).keys()
+    assert completed(old)["model"]["hierarchical"] is False
+    assert completed(old)["decode"] == "auto"
+    assert isinstance(Hierarchy.from_json(PASCAL_PERSON_PART.to_json()), Hierarchy)
