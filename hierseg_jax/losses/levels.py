@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy, Level
-from hierseg_jax.losses.flat import Loss, crossentropy
+from hierseg_jax.losses.flat import Loss
 
 
 def hierarchical_crossentropy(
@@ -40,16 +40,32 @@ def hierarchical_crossentropy(
             f"The hierarchy has {hierarchy.num_classes} classes; hierarchical_crossentropy takes "
             f"as many logits a pixel, got {logits_bhwc.shape[-1]}."
         )
-    total: jax.Array | float = 0.0
-    logits_bhwc = logits_bhwc.astype(jnp.promote_types(logits_bhwc.dtype, jnp.float32))
+    if logits_bhwc.ndim != 4 or labels_bhw.shape != logits_bhwc.shape[:3]:
+        raise ValueError(
+            "A loss takes logits [batch, height, width, classes] and labels [batch, height, "
+            f"width]; got {tuple(logits_bhwc.shape)} and {tuple(labels_bhw.shape)}."
+        )
+    counted_bhw = labels_bhw != IGNORE_LABEL
+    if valid_b is not None:
+        counted_bhw &= valid_b[:, None, None]
+    counted_n = counted_bhw.reshape(-1)
+    logits_nc = logits_bhwc.reshape(-1, hierarchy.num_classes)
+    logits_nc = logits_nc.astype(jnp.promote_types(logits_nc.dtype, jnp.float32))
+    logits_nc = jnp.where(counted_n[:, None], logits_nc, 0.0)
+    labels_n = jnp.where(counted_n, labels_bhw.reshape(-1), 0).astype(jnp.int32)
+
+    all_n = jax.nn.logsumexp(logits_nc, axis=-1)
+    loss_n = jnp.zeros_like(all_n)
     for level, weight in zip(hierarchy.levels, weights, strict=True):
         if weight:
-            level_bhwl = _summed_logits(logits_bhwc, level)
-            value = crossentropy(
-                level_bhwl, level_labels(labels_bhw, level), valid_b=valid_b, axis_name=axis_name
-            )
-            total += weight * value
-    return total
+            class_c = jnp.asarray(level.leaf_to_class, jnp.uint8)
+            of_true_nc = class_c[labels_n][:, None] == class_c
+            true_n = jax.nn.logsumexp(jnp.where(of_true_nc, logits_nc, -jnp.inf), axis=-1)
+            loss_n += weight * (all_n - true_n)
+    total, count = jnp.where(counted_n, loss_n, 0.0).sum(), counted_n.sum()
+    if axis_name is not None:
+        total, count = jax.lax.psum((total, count), axis_name)
+    return total / jnp.maximum(count, 1)
 
 
 def at_every_level(loss: Loss, hierarchy: Hierarchy) -> Loss:
@@ -101,14 +117,3 @@ def check_level_weights(weights: Sequence[float], hierarchy: Hierarchy) -> tuple
             f"level_weights is {tuple(weights)}; each must be 0 or more, and one above 0."
         )
     return tuple(float(weight) for weight in weights)
-
-
-def _summed_logits(logits_bhwc: jax.Array, level: Level) -> jax.Array:
-    """Logits of a level whose softmax is that of the leaves, summed over descendants."""
-    if level.num_classes == len(level.leaf_to_class):
-        return logits_bhwc[..., np.argsort(level.leaf_to_class)]
-    columns = [
-        jax.nn.logsumexp(logits_bhwc[..., np.flatnonzero(level.leaf_to_class == v)], axis=-1)
-        for v in range(level.num_classes)
-    ]
-    return jnp.stack(columns, axis=-1)
