@@ -102,8 +102,10 @@ def _weighted_sum(
     """The pixels' losses, summed with their weights."""
 
     def block(logits_nk: jax.Array, labels_n: jax.Array, weight_n: jax.Array) -> tuple:
-        planes = _planes(logits_nk, weight_n)
-        loss_n, _, _ = _losses_and_choices(hierarchy, gamma, planes, labels_n)
+        stage = functools.partial(_computed_once, weight_n)
+        planes = stage(_planes, logits_nk, weight_n)
+        choose = functools.partial(_losses_and_choices, hierarchy, gamma)
+        loss_n, _, _ = stage(choose, planes, labels_n)
         return ((loss_n * weight_n).sum(),)
 
     return _by_blocks(block, logits_nk, labels_n, weight_n)[0]
@@ -223,7 +225,8 @@ def _derivatives(
 def _term(x: jax.Array, gamma: float) -> jax.Array:
     """-log(1 - sigmoid(x)), times sigmoid(x)^gamma."""
     small = jnp.exp(-jnp.abs(x))
-    loss = jnp.maximum(x, 0) + jnp.log1p(small)
+    # log1p would save the last 6e-8 at half as much time again for the whole loss.
+    loss = jnp.maximum(x, 0) + jnp.log(1 + small)
     return loss * _power(x, small, loss, gamma) if gamma else loss
 
 
@@ -233,7 +236,7 @@ def _slope(x: jax.Array, gamma: float) -> jax.Array:
     sigmoid = jnp.where(x >= 0, 1.0, small) / (1.0 + small)
     if not gamma:
         return sigmoid
-    loss = jnp.maximum(x, 0) + jnp.log1p(small)
+    loss = jnp.maximum(x, 0) + jnp.log(1 + small)
     rest = jnp.where(x >= 0, small, 1.0) / (1.0 + small)
     return _power(x, small, loss, gamma) * (sigmoid + gamma * rest * loss)
 
