@@ -22,7 +22,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from hierseg_jax.hierarchy import IGNORE_LABEL
+from hierseg_jax.losses.pixels import flatten_pixels
 
 Loss = Callable[..., jax.Array]
 
@@ -202,21 +202,9 @@ def _counted_pixels(
     """Logits [N, C] in float32 at least and labels as bool [N, C], N pixels of the batch.
 
     Both are all zeros where a pixel does not count, logits before any arithmetic, so
-    that not even a NaN there reaches the loss or its gradient. Pixels lie on one axis
-    because XLA sums a long axis in a tree, and several short ones one by one.
+    that not even a NaN there reaches the loss or its gradient.
     """
-    if logits_bhwc.ndim != 4 or labels_bhw.shape != logits_bhwc.shape[:3]:
-        raise ValueError(
-            "A loss takes logits [batch, height, width, classes] and labels [batch, height, "
-            f"width]; got {tuple(logits_bhwc.shape)} and {tuple(labels_bhw.shape)}."
-        )
-    counted_bhw = labels_bhw != IGNORE_LABEL
-    if valid_b is not None:
-        counted_bhw &= valid_b[:, None, None]
-    counted_n1 = counted_bhw.reshape(-1, 1)
-    num_classes = logits_bhwc.shape[-1]
-    logits_nc = logits_bhwc.reshape(-1, num_classes)
-    logits_nc = logits_nc.astype(jnp.promote_types(logits_nc.dtype, jnp.float32))
-    labels_n1 = labels_bhw.reshape(-1, 1).astype(jnp.int32)
-    one_hot_nc = (labels_n1 == jnp.arange(num_classes, dtype=jnp.int32)) & counted_n1
-    return jnp.where(counted_n1, logits_nc, 0.0), one_hot_nc
+    logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b)
+    classes_c = jnp.arange(logits_nc.shape[-1], dtype=jnp.uint8)
+    one_hot_nc = (labels_n[:, None] == classes_c) & counted_n[:, None]
+    return jnp.where(counted_n[:, None], logits_nc, 0.0), one_hot_nc

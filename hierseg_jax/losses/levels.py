@@ -8,6 +8,7 @@ import numpy as np
 
 from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy, Level
 from hierseg_jax.losses.flat import Loss
+from hierseg_jax.losses.pixels import flatten_pixels
 
 
 def hierarchical_crossentropy(
@@ -40,20 +41,9 @@ def hierarchical_crossentropy(
             f"The hierarchy has {hierarchy.num_classes} classes; hierarchical_crossentropy takes "
             f"as many logits a pixel, got {logits_bhwc.shape[-1]}."
         )
-    if logits_bhwc.ndim != 4 or labels_bhw.shape != logits_bhwc.shape[:3]:
-        raise ValueError(
-            "A loss takes logits [batch, height, width, classes] and labels [batch, height, "
-            f"width]; got {tuple(logits_bhwc.shape)} and {tuple(labels_bhw.shape)}."
-        )
-    counted_bhw = labels_bhw != IGNORE_LABEL
-    if valid_b is not None:
-        counted_bhw &= valid_b[:, None, None]
-    counted_n = counted_bhw.reshape(-1)
-    logits_nc = logits_bhwc.reshape(-1, hierarchy.num_classes)
-    logits_nc = logits_nc.astype(jnp.promote_types(logits_nc.dtype, jnp.float32))
+    logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b)
+    # Before any arithmetic: not even a NaN there reaches the loss or its gradient.
     logits_nc = jnp.where(counted_n[:, None], logits_nc, 0.0)
-    labels_n = jnp.where(counted_n, labels_bhw.reshape(-1), 0).astype(jnp.int32)
-
     all_n = jax.nn.logsumexp(logits_nc, axis=-1)
     loss_n = jnp.zeros_like(all_n)
     for level, weight in zip(hierarchy.levels, weights, strict=True):

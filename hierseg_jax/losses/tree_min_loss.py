@@ -29,7 +29,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy
+from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.losses.pixels import flatten_pixels
 
 # (level, class at that level)
 Node = tuple[int, int]
@@ -66,23 +67,12 @@ def tree_min(
     """
     if gamma < 0:
         raise ValueError(f"tree_min needs gamma 0 or more; got {gamma}.")
-    if logits_bhwk.ndim != 4 or labels_bhw.shape != logits_bhwk.shape[:3]:
-        raise ValueError(
-            "A loss takes logits [batch, height, width, nodes] and labels [batch, height, "
-            f"width]; got {tuple(logits_bhwk.shape)} and {tuple(labels_bhw.shape)}."
-        )
     if logits_bhwk.shape[-1] != hierarchy.num_nodes:
         raise ValueError(
             f"The hierarchy has {hierarchy.num_nodes} nodes in all its levels; tree_min takes as "
             f"many logits a pixel, got {logits_bhwk.shape[-1]}."
         )
-    counted_bhw = labels_bhw != IGNORE_LABEL
-    if valid_b is not None:
-        counted_bhw &= valid_b[:, None, None]
-    counted_n = counted_bhw.reshape(-1)
-    logits_nk = logits_bhwk.reshape(-1, hierarchy.num_nodes)
-    logits_nk = logits_nk.astype(jnp.promote_types(logits_nk.dtype, jnp.float32))
-    labels_n = jnp.where(counted_bhw, labels_bhw, 0).reshape(-1).astype(jnp.uint8)
+    logits_nk, labels_n, counted_n = flatten_pixels(logits_bhwk, labels_bhw, valid_b)
     count = counted_n.sum()
     if axis_name is not None:
         count = lax.psum(count, axis_name)
