@@ -96,7 +96,9 @@ def _difference(
                 "the network does; nothing was written."
             )
     expected_nhw = np.take_along_axis(expected_nhwc, leaf_nhw[..., None], -1)[..., 0]
-    return _largest(np.where(clear, confidence_nhw, expected_nhw), expected_nhw)
+    if decoding == "top_down":  # elsewhere a close choice may fall on a leaf of another score
+        confidence_nhw = np.where(clear, confidence_nhw, expected_nhw)
+    return _largest(confidence_nhw, expected_nhw)
 
 
 def _choices(
