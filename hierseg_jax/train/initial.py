@@ -51,9 +51,14 @@ def load_initial_variables(
     differences = _differences(loaded.variables, variable_shapes(model))
     if differences:
         more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
+        theirs, ours = _describe(loaded.meta["config"]), _describe(config)
+        if theirs == ours:
+            # Then the loss differs: tree_triplet's head is in one of them alone.
+            theirs += f" trained on the loss {loaded.meta['config']['loss']!r}"
+            ours += f" on {config['loss']!r}"
         raise ValueError(
-            f"The config's init, {loaded.path}, holds {_describe(loaded.meta['config'])}, this "
-            f"run is to train {_describe(config)}: {', '.join(differences[:3])}{more}."
+            f"The config's init, {loaded.path}, holds {theirs}, this run is to train {ours}: "
+            f"{', '.join(differences[:3])}{more}."
         )
     return loaded.variables
 
@@ -62,7 +67,7 @@ def _describe(config: Mapping[str, Any]) -> str:
     model = config["model"]
     name = f"effunet-{model['backbone']}" if model["name"] == "effunet" else model["name"]
     head = " with a hierarchical head" if model["hierarchical"] else ""
-    return f"{name}{head} and the loss {config['loss']!r}"
+    return f"{name}{head}"
 
 
 def _differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
