@@ -14,6 +14,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
+from hierseg_jax.kernels import library
+from hierseg_jax.kernels.convolution import (
+    Geometry,
+    convolve,
+    convolve_depthwise,
+    convolve_transposed,
+)
 from hierseg_jax.models.convolutions import (
     conv_as_products,
     conv_transpose_as_product,
@@ -31,8 +38,9 @@ class Compute:
     Attributes:
       dtype: of the arithmetic.
       axis_name: mapped axis over which batch statistics are shared, if any.
-      conv_impl: `xla` leaves convolutions to XLA; `tuned` writes those that XLA is slow
-        at on CPUs (depthwise, transposed) in other terms; `auto` is `tuned` on a CPU.
+      conv_impl: `xla` leaves convolutions to XLA; `tuned` takes this project's kernels for
+        float32 on a CPU, and where those can't be compiled, or elsewhere, writes what XLA is
+        slow at on CPUs (depthwise, transposed) in other terms; `auto` is `tuned` on a CPU.
     """
 
     dtype: DType = jnp.float32
@@ -40,11 +48,14 @@ class Compute:
     conv_impl: str = "auto"
 
     @property
-    def tuned(self) -> bool:
-        """Whether convolutions are written in other terms here."""
-        if self.conv_impl == "auto":
-            return jax.default_backend() == "cpu"
-        return self.conv_impl == "tuned"
+    def formulation(self) -> str:
+        """How convolutions are computed here: `xla`, `kernels` or `products`."""
+        on_cpu = jax.default_backend() == "cpu"
+        if self.conv_impl == "xla" or (self.conv_impl == "auto" and not on_cpu):
+            return "xla"
+        if on_cpu and self.dtype == jnp.float32 and library.problem() is None:
+            return "kernels"
+        return "products"
 
 
 def torch_kernel_init(key: jax.Array, shape: tuple[int, ...], dtype: DType) -> jax.Array:
@@ -91,21 +102,30 @@ class Conv(nn.Module):
         kernel = self.param("kernel", torch_kernel_init, shape, jnp.float32)
         x_bhwc, kernel_hwio = x_bhwc.astype(self.compute.dtype), kernel.astype(self.compute.dtype)
         depthwise = self.groups == self.features == x_bhwc.shape[-1] > 1
-        if depthwise and self.dilation == (1, 1) and self.compute.tuned:
+        depthwise = depthwise and self.dilation == (1, 1)
+        padding = tuple(d * (k // 2) for k, d in zip(self.kernel_size, self.dilation, strict=True))
+        formulation = self.compute.formulation
+        if formulation == "kernels" and self.groups == 1:
+            bias = _bias(self, shape) if self.use_bias else jnp.zeros(self.features)
+            geometry = Geometry(self.stride, self.dilation, padding)
+            return convolve(x_bhwc, kernel_hwio, bias, geometry)
+        if formulation == "kernels" and depthwise:
+            y_bhwc = convolve_depthwise(x_bhwc, kernel_hwio[:, :, 0], self.stride, padding)
+        elif formulation == "products" and depthwise:
             y_bhwc = depthwise_as_products(x_bhwc, kernel_hwio[:, :, 0], self.stride)
-        elif self._is_slow_in_xla(x_bhwc.shape[-1]) and self.compute.tuned:
+        elif formulation == "products" and self._is_slow_in_xla(x_bhwc.shape[-1]):
             y_bhwc = conv_as_products(x_bhwc, kernel_hwio, self.dilation)
         else:
             y_bhwc = lax.conv_general_dilated(
                 x_bhwc,
                 kernel_hwio,
                 (self.stride, self.stride),
-                [(d * (k // 2),) * 2 for k, d in zip(self.kernel_size, self.dilation, strict=True)],
+                [(p, p) for p in padding],
                 rhs_dilation=self.dilation,
                 dimension_numbers=("NHWC", "HWIO", "NHWC"),
                 feature_group_count=self.groups,
             )
-        return _add_bias(self, y_bhwc, shape) if self.use_bias else y_bhwc
+        return y_bhwc + _bias(self, shape) if self.use_bias else y_bhwc
 
     def _is_slow_in_xla(self, channels: int) -> bool:
         """Wide k x 1 and dilated 1-D kernels, on a CPU."""
@@ -134,7 +154,18 @@ class ConvTranspose(nn.Module):
         shape = (self.kernel_size, self.kernel_size, self.features, x_bhwc.shape[-1])
         kernel = self.param("kernel", torch_kernel_init, shape, jnp.float32)
         x_bhwc, kernel_hwoi = x_bhwc.astype(self.compute.dtype), kernel.astype(self.compute.dtype)
-        if self.compute.tuned:
+        formulation = self.compute.formulation
+        if formulation == "kernels":
+            h, w = x_bhwc.shape[1:3]
+            padding = (self.kernel_size - 2,) * 2
+            return convolve_transposed(
+                x_bhwc,
+                kernel_hwoi,
+                _bias(self, shape),
+                Geometry(stride=2, padding=padding),
+                (2 * h, 2 * w),
+            )
+        if formulation == "products":
             y_bhwc = conv_transpose_as_product(x_bhwc, kernel_hwoi)
         else:
             # The gradient of a strided convolution: the input dilated by the stride and
@@ -147,19 +178,17 @@ class ConvTranspose(nn.Module):
                 lhs_dilation=(2, 2),
                 dimension_numbers=("NHWC", "HWOI", "NHWC"),
             )
-        return _add_bias(self, y_bhwc, shape)
+        return y_bhwc + _bias(self, shape)
 
 
-def _add_bias(
-    layer: Conv | ConvTranspose, y_bhwc: jax.Array, kernel_shape: tuple[int, ...]
-) -> jax.Array:
-    """Adds `bias`, whose initial distribution is that of the layer's kernel."""
+def _bias(layer: Conv | ConvTranspose, kernel_shape: tuple[int, ...]) -> jax.Array:
+    """The layer's `bias`, whose initial distribution is that of its kernel."""
     bound = torch_bound(kernel_shape)
 
     def init(key: jax.Array) -> jax.Array:
         return jax.random.uniform(key, (layer.features,), jnp.float32, -bound, bound)
 
-    return y_bhwc + layer.param("bias", init).astype(layer.compute.dtype)
+    return layer.param("bias", init).astype(layer.compute.dtype)
 
 
 class BatchNorm(nn.Module):

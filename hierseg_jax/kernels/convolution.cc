@@ -1,0 +1,236 @@
+// Dense 2-D convolutions of float32 NHWC arrays, transposed ones, and kernel gradients.
+//
+// A convolution is a sum over the taps of its kernel: y[p] += x[p * stride + tap] W[tap]. A
+// tile of a few pixels times two vectors of output channels stays in registers while the taps
+// and the input channels pass by. Rows are read where they lie; only rows that need zeros at
+// their ends are copied first. The results do not depend on the number of threads.
+
+#include "taps.h"
+
+namespace hierseg {
+namespace {
+
+struct TileArguments {
+  const float* const* taps;
+  int64_t tap_count, offset, pixel_step, depth;
+  const float* weights;
+  const float* bias;
+  float* y;
+  int64_t y_step, channels;
+};
+
+template <int kPixels, int kVectors>
+void ConvolveTile(const TileArguments& a) {
+  Vector sum[kPixels][kVectors];
+  for (int p = 0; p < kPixels; ++p)
+    for (int v = 0; v < kVectors; ++v) sum[p][v] = Load(a.bias + v * kLanes);
+  for (int64_t t = 0; t < a.tap_count; ++t) {
+    if (a.taps[t] == nullptr) continue;
+    const float* x = a.taps[t] + a.offset;
+    const float* w = a.weights + t * a.depth * kVectors * kLanes;
+    for (int64_t c = 0; c < a.depth; ++c) {
+      Vector row[kVectors];
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) row[v] = Load(w + (c * kVectors + v) * kLanes);
+#pragma GCC unroll 8
+      for (int p = 0; p < kPixels; ++p) {
+        const float value = x[p * a.pixel_step + c];
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; ++v) sum[p][v] += row[v] * value;
+      }
+    }
+  }
+  for (int p = 0; p < kPixels; ++p)
+    for (int v = 0; v < kVectors; ++v)
+      StoreUpTo(a.y + p * a.y_step + v * kLanes, sum[p][v], a.channels - v * kLanes);
+}
+
+// dW of one tile of input channels times output channels, from one row of pixels.
+template <int kChannels, int kVectors>
+void GradientTile(const float* x, int64_t x_step, const float* dy, int64_t dy_step, int64_t pixels,
+                  float* sums, int64_t sums_step) {
+  Vector sum[kChannels][kVectors];
+  for (int c = 0; c < kChannels; ++c)
+    for (int v = 0; v < kVectors; ++v) sum[c][v] = Load(sums + c * sums_step + v * kLanes);
+  for (int64_t p = 0; p < pixels; ++p) {
+    Vector row[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) row[v] = Load(dy + p * dy_step + v * kLanes);
+#pragma GCC unroll 8
+    for (int c = 0; c < kChannels; ++c) {
+      const float value = x[p * x_step + c];
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) sum[c][v] += row[v] * value;
+    }
+  }
+  for (int c = 0; c < kChannels; ++c)
+    for (int v = 0; v < kVectors; ++v) Store(sums + c * sums_step + v * kLanes, sum[c][v]);
+}
+
+// Output channels in tiles of two vectors, the last of one where that is enough:
+// f(first channel, vectors).
+template <typename F>
+void ForChannelTiles(int64_t channels, F f) {
+  for (int64_t o = 0; o < channels; o += 2 * kLanes) f(o, channels - o > kLanes ? 2 : 1);
+}
+
+int64_t PaddedChannels(int64_t channels) { return CeilDiv(channels, kLanes) * kLanes; }
+
+// Weights [tap][input][output] in the order in which a phase's tiles read them.
+std::vector<float> PackWeights(const float* weights, const std::vector<Tap>& taps, int64_t inputs,
+                               int64_t outputs) {
+  std::vector<float> packed(taps.size() * inputs * PaddedChannels(outputs), 0.0f);
+  float* to = packed.data();
+  ForChannelTiles(outputs, [&](int64_t first, int vectors) {
+    const int64_t count = std::min<int64_t>(outputs - first, vectors * kLanes);
+    for (const Tap& tap : taps)
+      for (int64_t c = 0; c < inputs; ++c, to += vectors * kLanes)
+        std::copy_n(weights + (tap.index * inputs + c) * outputs + first, count, to);
+  });
+  return packed;
+}
+
+void RunPhase(ffi::ThreadPool& pool, const float* x, Shape in, const float* weights,
+              const float* bias, float* y, Shape out, const Phase& phase, int64_t input_step,
+              int64_t output_step) {
+  const std::vector<float> packed = PackWeights(weights, phase.taps, in.channels, out.channels);
+  std::vector<float> padded_bias(PaddedChannels(out.channels), 0.0f);
+  std::copy_n(bias, out.channels, padded_bias.data());
+  const int64_t rows = in.batch * phase.rows;
+  const int64_t chunks = std::min<int64_t>(rows, 64);
+  ParallelFor(pool, chunks, [&](int64_t chunk) {
+    TapRows tap_rows(x, in, input_step, phase.taps, phase.columns);
+    std::vector<const float*> taps(phase.taps.size());
+    for (int64_t r = chunk * rows / chunks; r < (chunk + 1) * rows / chunks; ++r) {
+      const int64_t image = r / phase.rows, grid_row = r % phase.rows;
+      tap_rows.Find(image, grid_row, taps.data());
+      float* y_row = y + ((image * out.height + grid_row * output_step + phase.row) * out.width +
+                          phase.column) * out.channels;
+      const float* tile_weights = packed.data();
+      ForChannelTiles(out.channels, [&](int64_t first, int vectors) {
+        ForPieces(phase.columns, [&](int64_t column, int64_t size) {
+          TileArguments a{taps.data(), static_cast<int64_t>(taps.size()),
+                          column * input_step * in.channels, input_step * in.channels, in.channels,
+                          tile_weights, padded_bias.data() + first,
+                          y_row + column * output_step * out.channels + first,
+                          output_step * out.channels, out.channels - first};
+          WithConstant(size, [&](auto pixels) {
+            if (vectors == 2)
+              ConvolveTile<pixels(), 2>(a);
+            else
+              ConvolveTile<pixels(), 1>(a);
+          });
+        });
+        tile_weights += taps.size() * in.channels * vectors * kLanes;
+      });
+    }
+  });
+}
+
+ffi::Error Convolve(ffi::ThreadPool pool, Input x, Input weights, Input bias, Output y,
+                    int64_t stride, int64_t dilation_h, int64_t dilation_w, int64_t pad_h,
+                    int64_t pad_w, bool transposed) {
+  const Geometry g{stride, dilation_h, dilation_w, pad_h, pad_w};
+  const Shape in = ShapeOf(x), out = ShapeOf(*y), kernel = ShapeOf(weights);
+  for (const Phase& phase : Phases(kernel.batch, kernel.height, g, out, transposed))
+    RunPhase(pool, x.typed_data(), in, weights.typed_data(), bias.typed_data(), y->typed_data(), out,
+             phase, transposed ? 1 : stride, transposed ? stride : 1);
+  return ffi::Error::Success();
+}
+
+// dW[tap] = sum over pixels of x[p * stride + tap]^T dy[p]; dbias = sum of dy.
+ffi::Error KernelGradient(ffi::ThreadPool pool, Input x, Input dy, Output gradient, Output dbias,
+                          int64_t stride, int64_t dilation_h, int64_t dilation_w, int64_t pad_h,
+                          int64_t pad_w) {
+  const Geometry g{stride, dilation_h, dilation_w, pad_h, pad_w};
+  const Shape in = ShapeOf(x), out = ShapeOf(dy), kernel = ShapeOf(*gradient);
+  const std::vector<Tap> taps = PlainTaps(kernel.batch, kernel.height, g);
+  const int64_t tap_count = taps.size(), rows = out.batch * out.height;
+  const int64_t padded = PaddedChannels(out.channels);
+  // A fixed number of partial sums, whatever the number of threads, and then their sum. The
+  // last row of each is that of the bias.
+  const int64_t chunks = std::min<int64_t>(rows, 16);
+  const int64_t size = (tap_count * in.channels + 1) * padded;
+  std::vector<float> sums(chunks * size);
+  ParallelFor(pool, chunks, [&](int64_t chunk) {
+    float* sum = &sums[chunk * size];
+    float* bias_sum = sum + tap_count * in.channels * padded;
+    TapRows tap_rows(x.typed_data(), in, stride, taps, out.width);
+    std::vector<const float*> pointers(tap_count);
+    std::vector<float> copy(padded == out.channels ? 0 : out.width * padded);
+    for (int64_t r = chunk * rows / chunks; r < (chunk + 1) * rows / chunks; ++r) {
+      tap_rows.Find(r / out.height, r % out.height, pointers.data());
+      const float* dy_row = dy.typed_data() + r * out.width * out.channels;
+      if (!copy.empty()) {
+        for (int64_t p = 0; p < out.width; ++p)
+          std::copy_n(dy_row + p * out.channels, out.channels, &copy[p * padded]);
+        dy_row = copy.data();
+      }
+      for (int64_t o = 0; o < padded; o += kLanes) {
+        Vector total = Load(bias_sum + o);
+        for (int64_t p = 0; p < out.width; ++p) total += Load(dy_row + p * padded + o);
+        Store(bias_sum + o, total);
+      }
+      ForChannelTiles(out.channels, [&](int64_t first, int vectors) {
+        for (int64_t t = 0; t < tap_count; ++t) {
+          if (pointers[t] == nullptr) continue;
+          ForPieces(in.channels, [&](int64_t c, int64_t count) {
+            float* to = sum + (t * in.channels + c) * padded + first;
+            WithConstant(count, [&](auto channels) {
+              if (vectors == 2)
+                GradientTile<channels(), 2>(pointers[t] + c, stride * in.channels, dy_row + first,
+                                            padded, out.width, to, padded);
+              else
+                GradientTile<channels(), 1>(pointers[t] + c, stride * in.channels, dy_row + first,
+                                            padded, out.width, to, padded);
+            });
+          });
+        }
+      });
+    }
+  });
+  const int64_t sum_rows = tap_count * in.channels + 1;
+  const int64_t blocks = std::min<int64_t>(sum_rows, 16);
+  ParallelFor(pool, blocks, [&](int64_t block) {
+    for (int64_t r = block * sum_rows / blocks; r < (block + 1) * sum_rows / blocks; ++r) {
+      float* to = r < sum_rows - 1 ? gradient->typed_data() + r * out.channels : dbias->typed_data();
+      for (int64_t o = 0; o < out.channels; o += kLanes) {
+        Vector total = {};
+        for (int64_t k = 0; k < chunks; ++k) total += Load(&sums[k * size + r * padded + o]);
+        StoreUpTo(to + o, total, out.channels - o);
+      }
+    }
+  });
+  return ffi::Error::Success();
+}
+
+}  // namespace
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_convolve, Convolve,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<ffi::Buffer<ffi::F32>>()
+                                  .Arg<ffi::Buffer<ffi::F32>>()
+                                  .Arg<ffi::Buffer<ffi::F32>>()
+                                  .Ret<ffi::Buffer<ffi::F32>>()
+                                  .Attr<int64_t>("stride")
+                                  .Attr<int64_t>("dilation_h")
+                                  .Attr<int64_t>("dilation_w")
+                                  .Attr<int64_t>("pad_h")
+                                  .Attr<int64_t>("pad_w")
+                                  .Attr<bool>("transposed"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_kernel_gradient, KernelGradient,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<ffi::Buffer<ffi::F32>>()
+                                  .Arg<ffi::Buffer<ffi::F32>>()
+                                  .Ret<ffi::Buffer<ffi::F32>>()
+                                  .Ret<ffi::Buffer<ffi::F32>>()
+                                  .Attr<int64_t>("stride")
+                                  .Attr<int64_t>("dilation_h")
+                                  .Attr<int64_t>("dilation_w")
+                                  .Attr<int64_t>("pad_h")
+                                  .Attr<int64_t>("pad_w"));
+
+}  // namespace hierseg

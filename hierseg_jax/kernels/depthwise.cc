@@ -1,0 +1,141 @@
+// Depthwise 2-D convolutions of float32 NHWC arrays, transposed ones, and kernel gradients.
+//
+// A vector holds neighbouring channels of a pixel; a few pixels, or a few taps of the gradient,
+// stay in registers. Memory is what bounds them, so every row is read while it is in a cache.
+
+#include "taps.h"
+
+namespace hierseg {
+namespace {
+
+template <int kPixels>
+void DepthwiseTile(const float* const* taps, const std::vector<Tap>& list, int64_t offset,
+                   int64_t step, const float* weights, int64_t channels, int64_t c, float* y,
+                   int64_t y_step) {
+  const int64_t count = channels - c;
+  Vector sum[kPixels] = {};
+  for (size_t t = 0; t < list.size(); ++t) {
+    if (taps[t] == nullptr) continue;
+    const Vector weight = LoadUpTo(weights + list[t].index * channels + c, count);
+    const float* x = taps[t] + offset + c;
+#pragma GCC unroll 8
+    for (int p = 0; p < kPixels; ++p) sum[p] += weight * LoadUpTo(x + p * step, count);
+  }
+  for (int p = 0; p < kPixels; ++p) StoreUpTo(y + p * y_step, sum[p], count);
+}
+
+// Sums over a row of pixels of dy times x under each of a few taps.
+template <int kTaps>
+void DepthwiseGradientTile(const float* const* taps, int64_t step, const float* dy, int64_t dy_step,
+                           int64_t pixels, int64_t channels, int64_t c, float* sums) {
+  const int64_t count = channels - c;
+  Vector sum[kTaps];
+  const float* x[kTaps];
+  for (int t = 0; t < kTaps; ++t) {
+    sum[t] = LoadUpTo(sums + t * channels, count);
+    x[t] = taps[t] + c;
+  }
+  for (int64_t p = 0; p < pixels; ++p) {
+    const Vector value = LoadUpTo(dy + p * dy_step + c, count);
+#pragma GCC unroll 8
+    for (int t = 0; t < kTaps; ++t) sum[t] += value * LoadUpTo(x[t] + p * step, count);
+  }
+  for (int t = 0; t < kTaps; ++t) StoreUpTo(sums + t * channels, sum[t], count);
+}
+
+ffi::Error Depthwise(ffi::ThreadPool pool, Input x, Input weights, Output y, int64_t stride,
+                     int64_t pad_h, int64_t pad_w, bool transposed) {
+  const Shape in = ShapeOf(x), out = ShapeOf(*y);
+  const auto kernel = weights.dimensions();
+  const Geometry g{stride, 1, 1, pad_h, pad_w};
+  const int64_t input_step = transposed ? 1 : stride, output_step = transposed ? stride : 1;
+  const int64_t channels = in.channels;
+  for (const Phase& phase : Phases(kernel[0], kernel[1], g, out, transposed)) {
+    const int64_t rows = in.batch * phase.rows;
+    const int64_t chunks = std::min<int64_t>(rows, 64);
+    ParallelFor(pool, chunks, [&](int64_t chunk) {
+      TapRows tap_rows(x.typed_data(), in, input_step, phase.taps, phase.columns);
+      std::vector<const float*> taps(phase.taps.size());
+      for (int64_t r = chunk * rows / chunks; r < (chunk + 1) * rows / chunks; ++r) {
+        const int64_t image = r / phase.rows, grid_row = r % phase.rows;
+        tap_rows.Find(image, grid_row, taps.data());
+        const int64_t y_row = image * out.height + grid_row * output_step + phase.row;
+        float* to = y->typed_data() + (y_row * out.width + phase.column) * channels;
+        for (int64_t c = 0; c < channels; c += kLanes)
+          ForPieces(phase.columns, [&](int64_t column, int64_t size) {
+            WithConstant(size, [&](auto pixels) {
+              DepthwiseTile<pixels()>(taps.data(), phase.taps, column * input_step * channels,
+                                      input_step * channels, weights.typed_data(), channels, c,
+                                      to + column * output_step * channels + c,
+                                      output_step * channels);
+            });
+          });
+      }
+    });
+  }
+  return ffi::Error::Success();
+}
+
+ffi::Error DepthwiseGradient(ffi::ThreadPool pool, Input x, Input dy, Output gradient,
+                             int64_t stride, int64_t pad_h, int64_t pad_w) {
+  const Shape in = ShapeOf(x), out = ShapeOf(dy);
+  const auto kernel = gradient->dimensions();
+  const int64_t channels = in.channels, rows = out.batch * out.height;
+  const std::vector<Tap> taps = PlainTaps(kernel[0], kernel[1], {stride, 1, 1, pad_h, pad_w});
+  const int64_t size = taps.size() * channels;
+  // A fixed number of partial sums, whatever the number of threads.
+  const int64_t chunks = std::min<int64_t>(rows, 16);
+  std::vector<float> sums(chunks * size);
+  ParallelFor(pool, chunks, [&](int64_t chunk) {
+    TapRows tap_rows(x.typed_data(), in, stride, taps, out.width);
+    std::vector<const float*> pointers(taps.size());
+    float* sum = &sums[chunk * size];
+    for (int64_t r = chunk * rows / chunks; r < (chunk + 1) * rows / chunks; ++r) {
+      tap_rows.Find(r / out.height, r % out.height, pointers.data());
+      const float* dy_row = dy.typed_data() + r * out.width * channels;
+      // Taps whose row lies outside are the first or the last ones.
+      int64_t first = 0, last = taps.size();
+      while (first < last && pointers[first] == nullptr) ++first;
+      while (last > first && pointers[last - 1] == nullptr) --last;
+      for (int64_t c = 0; c < channels; c += kLanes)
+        ForPieces(last - first, [&](int64_t piece, int64_t count) {
+          WithConstant(count, [&](auto constant) {
+            DepthwiseGradientTile<constant()>(&pointers[first + piece], stride * channels, dy_row,
+                                              channels, out.width, channels, c,
+                                              sum + (first + piece) * channels + c);
+          });
+        });
+    }
+  });
+  for (int64_t i = 0; i < size; ++i) {
+    float total = 0;
+    for (int64_t k = 0; k < chunks; ++k) total += sums[k * size + i];
+    gradient->typed_data()[i] = total;
+  }
+  return ffi::Error::Success();
+}
+
+}  // namespace
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_depthwise, Depthwise,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<ffi::Buffer<ffi::F32>>()
+                                  .Arg<ffi::Buffer<ffi::F32>>()
+                                  .Ret<ffi::Buffer<ffi::F32>>()
+                                  .Attr<int64_t>("stride")
+                                  .Attr<int64_t>("pad_h")
+                                  .Attr<int64_t>("pad_w")
+                                  .Attr<bool>("transposed"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_depthwise_gradient, DepthwiseGradient,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<ffi::Buffer<ffi::F32>>()
+                                  .Arg<ffi::Buffer<ffi::F32>>()
+                                  .Ret<ffi::Buffer<ffi::F32>>()
+                                  .Attr<int64_t>("stride")
+                                  .Attr<int64_t>("pad_h")
+                                  .Attr<int64_t>("pad_w"));
+
+}  // namespace hierseg

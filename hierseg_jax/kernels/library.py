@@ -1,0 +1,116 @@
+"""Compiles the kernels once for this machine, keeps the library, and tells XLA of it."""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import jax
+
+from hierseg_jax.cache_folder import cache_folder
+
+SOURCES = Path(__file__).parent
+TARGETS = (
+    "hierseg_convolve",
+    "hierseg_kernel_gradient",
+    "hierseg_depthwise",
+    "hierseg_depthwise_gradient",
+)
+FLAGS = ("-std=c++17", "-O3", "-fPIC", "-w")
+NATIVE = "-march=native"
+
+
+def target(name: str) -> str:
+    """What XLA knows a kernel by: compiled programs are kept, so other sources are another name."""
+    return f"{name}_{_hash_of_sources()[:12]}"
+
+
+@functools.cache
+def problem() -> str | None:
+    """Loads the library, compiling it at first; None, or why that can't be done, in a phrase.
+
+    Compiling takes about 5 seconds, with `$CXX`, `c++`, `g++` or `clang++`; the library stays
+    in `cache_folder()`. Done once in a process.
+    """
+    compiler = _compiler()
+    if compiler is None:
+        return "no C++ compiler was found"
+    file = cache_folder() / "kernels" / f"{_key(compiler)}.so"
+    try:
+        if not file.exists():
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _compile(compiler, file)
+        if hasattr(os, "getuid") and file.stat().st_uid != os.getuid():
+            return f"{file} belongs to somebody else"
+        library = ctypes.CDLL(str(file))
+        for name in TARGETS:
+            capsule = jax.ffi.pycapsule(getattr(library, name))
+            jax.ffi.register_ffi_target(target(name), capsule, platform="cpu")
+    except (OSError, AttributeError) as error:
+        return " ".join(str(error).split())
+    return None
+
+
+def _compiler() -> str | None:
+    names = (os.environ.get("CXX"), "c++", "g++", "clang++")
+    return next((found for name in names if name and (found := shutil.which(name))), None)
+
+
+def _files(pattern: str) -> list[Path]:
+    return sorted(SOURCES.glob(pattern))
+
+
+@functools.cache
+def _hash_of_sources() -> str:
+    digest = hashlib.sha256()
+    for file in [*_files("*.cc"), *_files("*.h")]:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _key(compiler: str) -> str:
+    """Changes with all that the library depends on; a home may be shared by unlike machines."""
+    parts = [_hash_of_sources(), compiler, jax.__version__, platform.machine(), *FLAGS]
+    cpu = Path("/proc/cpuinfo")
+    if cpu.exists():
+        wanted = ("model name", "flags", "Features", "CPU part")
+        lines = cpu.read_text(errors="replace").split("\n\n")[0].splitlines()
+        parts += [line for line in lines if line.startswith(wanted)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
+
+
+def _compile(compiler: str, file: Path) -> None:
+    """Compiles every source, side by side, and links them; the file appears when it is whole.
+
+    Raises:
+      OSError: with the compiler's first complaint.
+    """
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        sources = _files("*.cc")
+        objects = [str(Path(folder) / f"{source.stem}.o") for source in sources]
+        include = f"-I{jax.ffi.include_dir()}"
+        commands = [
+            [compiler, *FLAGS, NATIVE, include, "-c", str(source), "-o", output]
+            for source, output in zip(sources, objects, strict=True)
+        ]
+        _run(commands)
+        library = str(Path(folder) / file.name)
+        _run([[compiler, "-shared", *objects, "-o", library]])
+        os.replace(library, file)
+
+
+def _run(commands: list[list[str]]) -> None:
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for command in commands
+    ]
+    outputs = [process.communicate()[0] for process in running]
+    for process, output in zip(running, outputs, strict=True):
+        if process.returncode:
+            complaint = output.strip().splitlines() or [f"exit code {process.returncode}"]
+            raise OSError(f"{process.args[0]} failed: {complaint[0]}")

@@ -1,0 +1,152 @@
+// Convolutions as sums over taps, and the loops that all of them share.
+
+#ifndef HIERSEG_JAX_KERNELS_TAPS_H_
+#define HIERSEG_JAX_KERNELS_TAPS_H_
+
+#include "vectors.h"
+
+namespace hierseg {
+namespace ffi = xla::ffi;
+
+using Input = ffi::Buffer<ffi::F32>;
+using Output = ffi::Result<ffi::Buffer<ffi::F32>>;
+
+struct Shape {
+  int64_t batch, height, width, channels;
+};
+
+template <typename B>
+Shape ShapeOf(B& buffer) {
+  auto d = buffer.dimensions();
+  return {d[0], d[1], d[2], d[3]};
+}
+
+struct Geometry {
+  int64_t stride, dilation_h, dilation_w, pad_h, pad_w;
+};
+
+// Input pixel = grid pixel * input_step + (row, column).
+struct Tap {
+  int64_t row, column, index;
+};
+
+// The output pixels grid * output_step + (row, column) and the taps they are sums of.
+struct Phase {
+  int64_t row, column, rows, columns;
+  std::vector<Tap> taps;
+};
+
+// Pointers to the input's rows under the taps, for one row of the grid.
+class TapRows {
+ public:
+  TapRows(const float* x, Shape shape, int64_t step, const std::vector<Tap>& taps, int64_t columns)
+      : x_(x), shape_(shape), step_(step), taps_(taps) {
+    int64_t last = 0;
+    for (const Tap& tap : taps) {
+      first_ = std::min(first_, tap.column);
+      last = std::max(last, (columns - 1) * step + tap.column);
+    }
+    padded_ = first_ < 0 || last >= shape.width;
+    width_ = last - first_ + 1;
+    if (padded_) rows_.resize(taps.size() * width_ * shape.channels);
+  }
+
+  // One pointer for each tap; null where the row lies outside.
+  void Find(int64_t image, int64_t grid_row, const float** pointers) {
+    for (size_t t = 0; t < taps_.size(); ++t) {
+      const int64_t row = grid_row * step_ + taps_[t].row;
+      if (row < 0 || row >= shape_.height) {
+        pointers[t] = nullptr;
+        continue;
+      }
+      if (t > 0 && taps_[t].row == taps_[t - 1].row) {
+        pointers[t] = pointers[t - 1] + (taps_[t].column - taps_[t - 1].column) * shape_.channels;
+        continue;
+      }
+      const float* whole = x_ + (image * shape_.height + row) * shape_.width * shape_.channels;
+      if (padded_) whole = Pad(whole, &rows_[t * width_ * shape_.channels]);
+      pointers[t] = whole + taps_[t].column * shape_.channels;
+    }
+  }
+
+ private:
+  // A copy with zeros where columns lie outside; points to column 0.
+  const float* Pad(const float* row, float* copy) const {
+    const int64_t c = shape_.channels;
+    const int64_t begin = std::clamp<int64_t>(-first_, 0, width_);
+    const int64_t from = std::max<int64_t>(first_, 0);
+    const int64_t count = std::max<int64_t>(std::min(shape_.width - from, width_ - begin), 0);
+    std::fill(copy, copy + begin * c, 0.0f);
+    std::copy(row + from * c, row + (from + count) * c, copy + begin * c);
+    std::fill(copy + (begin + count) * c, copy + width_ * c, 0.0f);
+    return copy - first_ * c;
+  }
+
+  const float* x_;
+  Shape shape_;
+  int64_t step_;
+  const std::vector<Tap>& taps_;
+  int64_t first_ = 0, width_ = 0;
+  bool padded_ = false;
+  std::vector<float> rows_;
+};
+
+inline std::vector<Tap> PlainTaps(int64_t kernel_h, int64_t kernel_w, const Geometry& g) {
+  std::vector<Tap> taps;
+  for (int64_t i = 0; i < kernel_h; ++i)
+    for (int64_t j = 0; j < kernel_w; ++j)
+      taps.push_back({i * g.dilation_h - g.pad_h, j * g.dilation_w - g.pad_w, i * kernel_w + j});
+  return taps;
+}
+
+// A transposed convolution: y[u * stride + tap] += x[u] W[tap], as one phase for each place
+// of an output pixel between the multiples of the stride.
+inline std::vector<Phase> TransposedPhases(int64_t kernel_h, int64_t kernel_w, const Geometry& g,
+                                    int64_t height, int64_t width) {
+  std::vector<Phase> phases;
+  for (int64_t a = 0; a < std::min(g.stride, height); ++a)
+    for (int64_t b = 0; b < std::min(g.stride, width); ++b) {
+      Phase phase{a, b, CeilDiv(height - a, g.stride), CeilDiv(width - b, g.stride), {}};
+      for (int64_t i = 0; i < kernel_h; ++i)
+        for (int64_t j = 0; j < kernel_w; ++j) {
+          const int64_t row = a + g.pad_h - i * g.dilation_h;
+          const int64_t column = b + g.pad_w - j * g.dilation_w;
+          if (row % g.stride == 0 && column % g.stride == 0)
+            phase.taps.push_back({row / g.stride, column / g.stride, i * kernel_w + j});
+        }
+      phases.push_back(std::move(phase));
+    }
+  return phases;
+}
+
+// All phases of a convolution: a single one unless it is transposed.
+inline std::vector<Phase> Phases(int64_t kernel_h, int64_t kernel_w, const Geometry& g, Shape out,
+                                 bool transposed) {
+  if (transposed) return TransposedPhases(kernel_h, kernel_w, g, out.height, out.width);
+  return {{0, 0, out.height, out.width, PlainTaps(kernel_h, kernel_w, g)}};
+}
+
+// Calls f with `size`, 1 .. kTileRows, as a constant.
+template <int kSize = kTileRows, typename F>
+void WithConstant(int64_t size, F f) {
+  if constexpr (kSize == 1) {
+    f(std::integral_constant<int, 1>());
+  } else {
+    if (size >= kSize) return f(std::integral_constant<int, kSize>());
+    WithConstant<kSize - 1>(size, f);
+  }
+}
+
+// Splits `count` into pieces of at most kTileRows, as even as possible: f(first, size).
+template <typename F>
+void ForPieces(int64_t count, F f) {
+  const int64_t pieces = CeilDiv(count, kTileRows);
+  for (int64_t i = 0; i < pieces; ++i) {
+    const int64_t first = i * count / pieces;
+    f(first, (i + 1) * count / pieces - first);
+  }
+}
+
+}  // namespace hierseg
+
+#endif  // HIERSEG_JAX_KERNELS_TAPS_H_
