@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hierseg_jax.models.batch_norm import BatchNorm
 from hierseg_jax.models.layers import (
-    BatchNorm,
     ChannelDropout,
     Compute,
     Conv,

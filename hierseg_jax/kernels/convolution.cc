@@ -17,6 +17,7 @@ struct TileArguments {
   const float* bias;
   float* y;
   int64_t y_step, channels;
+  bool relu;
 };
 
 template <int kPixels, int kVectors>
@@ -40,6 +41,9 @@ void ConvolveTile(const TileArguments& a) {
       }
     }
   }
+  if (a.relu)
+    for (int p = 0; p < kPixels; ++p)
+      for (int v = 0; v < kVectors; ++v) sum[p][v] = sum[p][v] > 0.0f ? sum[p][v] : Vector{};
   for (int p = 0; p < kPixels; ++p)
     for (int v = 0; v < kVectors; ++v)
       StoreUpTo(a.y + p * a.y_step + v * kLanes, sum[p][v], a.channels - v * kLanes);
@@ -50,8 +54,9 @@ template <int kChannels, int kVectors>
 void GradientTile(const float* x, int64_t x_step, const float* dy, int64_t dy_step, int64_t pixels,
                   float* sums, int64_t sums_step) {
   Vector sum[kChannels][kVectors];
+  // From 0, and added to the sums of other rows at the end: that rounds less.
   for (int c = 0; c < kChannels; ++c)
-    for (int v = 0; v < kVectors; ++v) sum[c][v] = Load(sums + c * sums_step + v * kLanes);
+    for (int v = 0; v < kVectors; ++v) sum[c][v] = Vector{};
   for (int64_t p = 0; p < pixels; ++p) {
     Vector row[kVectors];
 #pragma GCC unroll 2
@@ -64,7 +69,10 @@ void GradientTile(const float* x, int64_t x_step, const float* dy, int64_t dy_st
     }
   }
   for (int c = 0; c < kChannels; ++c)
-    for (int v = 0; v < kVectors; ++v) Store(sums + c * sums_step + v * kLanes, sum[c][v]);
+    for (int v = 0; v < kVectors; ++v) {
+      float* to = sums + c * sums_step + v * kLanes;
+      Store(to, Load(to) + sum[c][v]);
+    }
 }
 
 // Output channels in tiles of two vectors, the last of one where that is enough:
@@ -92,7 +100,7 @@ std::vector<float> PackWeights(const float* weights, const std::vector<Tap>& tap
 
 void RunPhase(ffi::ThreadPool& pool, const float* x, Shape in, const float* weights,
               const float* bias, float* y, Shape out, const Phase& phase, int64_t input_step,
-              int64_t output_step) {
+              int64_t output_step, bool relu) {
   const std::vector<float> packed = PackWeights(weights, phase.taps, in.channels, out.channels);
   std::vector<float> padded_bias(PaddedChannels(out.channels), 0.0f);
   std::copy_n(bias, out.channels, padded_bias.data());
@@ -113,7 +121,7 @@ void RunPhase(ffi::ThreadPool& pool, const float* x, Shape in, const float* weig
                           column * input_step * in.channels, input_step * in.channels, in.channels,
                           tile_weights, padded_bias.data() + first,
                           y_row + column * output_step * out.channels + first,
-                          output_step * out.channels, out.channels - first};
+                          output_step * out.channels, out.channels - first, relu};
           WithConstant(size, [&](auto pixels) {
             if (vectors == 2)
               ConvolveTile<pixels(), 2>(a);
@@ -129,12 +137,12 @@ void RunPhase(ffi::ThreadPool& pool, const float* x, Shape in, const float* weig
 
 ffi::Error Convolve(ffi::ThreadPool pool, Input x, Input weights, Input bias, Output y,
                     int64_t stride, int64_t dilation_h, int64_t dilation_w, int64_t pad_h,
-                    int64_t pad_w, bool transposed) {
+                    int64_t pad_w, bool transposed, bool relu) {
   const Geometry g{stride, dilation_h, dilation_w, pad_h, pad_w};
   const Shape in = ShapeOf(x), out = ShapeOf(*y), kernel = ShapeOf(weights);
   for (const Phase& phase : Phases(kernel.batch, kernel.height, g, out, transposed))
     RunPhase(pool, x.typed_data(), in, weights.typed_data(), bias.typed_data(), y->typed_data(), out,
-             phase, transposed ? 1 : stride, transposed ? stride : 1);
+             phase, transposed ? 1 : stride, transposed ? stride : 1, relu);
   return ffi::Error::Success();
 }
 
@@ -218,7 +226,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_convolve, Convolve,
                                   .Attr<int64_t>("dilation_w")
                                   .Attr<int64_t>("pad_h")
                                   .Attr<int64_t>("pad_w")
-                                  .Attr<bool>("transposed"));
+                                  .Attr<bool>("transposed")
+                                  .Attr<bool>("relu"));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_kernel_gradient, KernelGradient,
                               ffi::Ffi::Bind()

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hierseg_jax.kernels.library import target
+from hierseg_jax.kernels.library import call
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +29,23 @@ class Geometry:
     padding: tuple[int, int] = (0, 0)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def convolve(
-    x_bhwc: jax.Array, kernel_hwio: jax.Array, bias: jax.Array, geometry: Geometry
+    x_bhwc: jax.Array,
+    kernel_hwio: jax.Array,
+    bias: jax.Array,
+    geometry: Geometry,
+    relu: bool = False,
 ) -> jax.Array:
-    """[B, h, w, I] -> [B, H, W, O], as `lax.conv_general_dilated` on NHWC and HWIO."""
+    """[B, h, w, I] -> [B, H, W, O], as `lax.conv_general_dilated` on NHWC and HWIO.
+
+    Args:
+      x_bhwc: the input.
+      kernel_hwio: the kernel.
+      bias: [O].
+      geometry: of the kernel's steps.
+      relu: whether negative results become 0.
+    """
     sides = [
         (side + 2 * p - d * (k - 1) - 1) // geometry.stride + 1
         for side, p, d, k in zip(
@@ -45,19 +57,25 @@ def convolve(
         )
     ]
     shape = (x_bhwc.shape[0], *sides, kernel_hwio.shape[-1])
-    return _convolve(x_bhwc, kernel_hwio, bias, shape, geometry, transposed=False)
+    return _convolve(x_bhwc, kernel_hwio, bias, shape, geometry, relu=relu)
 
 
 def _convolve_forward(
-    x: jax.Array, kernel: jax.Array, bias: jax.Array, geometry: Geometry
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return convolve(x, kernel, bias, geometry), (x, kernel)
+    x: jax.Array, kernel: jax.Array, bias: jax.Array, geometry: Geometry, relu: bool
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array | None]]:
+    y = convolve(x, kernel, bias, geometry, relu)
+    return y, (x, kernel, y if relu else None)
 
 
 def _convolve_backward(
-    geometry: Geometry, residuals: tuple[jax.Array, jax.Array], dy: jax.Array
+    geometry: Geometry,
+    relu: bool,
+    residuals: tuple[jax.Array, jax.Array, jax.Array | None],
+    dy: jax.Array,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    x, kernel = residuals
+    x, kernel, y = residuals
+    if relu:
+        dy = jnp.where(y > 0, dy, 0)
     no_bias = jnp.zeros(x.shape[-1], x.dtype)
     turned = kernel.transpose(0, 1, 3, 2)
     dx = _convolve(dy, turned, no_bias, x.shape, geometry, transposed=True)
@@ -98,7 +116,7 @@ def _transposed_backward(
     x, kernel_hwoi = residuals
     no_bias = jnp.zeros(x.shape[-1], x.dtype)
     # Seen from dy this is a plain convolution, whose input has `O` channels.
-    dx = _convolve(dy, kernel_hwoi, no_bias, x.shape, geometry, transposed=False)
+    dx = _convolve(dy, kernel_hwoi, no_bias, x.shape, geometry)
     gradient, _ = _kernel_gradient(dy, x, kernel_hwoi.shape, geometry)
     return dx, gradient, dy.sum((0, 1, 2))
 
@@ -133,19 +151,13 @@ def _depthwise_backward(
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = residuals
     dx = _depthwise(dy, kernel, x.shape, stride, padding, transposed=True)
-    gradient = _call("hierseg_depthwise_gradient", kernel.shape)(
+    gradient = call("hierseg_depthwise_gradient", kernel.shape)(
         x, dy, stride=np.int64(stride), pad_h=np.int64(padding[0]), pad_w=np.int64(padding[1])
     )
     return dx, gradient
 
 
 convolve_depthwise.defvjp(_depthwise_forward, _depthwise_backward)
-
-
-def _call(name: str, *shapes: tuple[int, ...]) -> jax.ffi.ffi_call:
-    results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    result = results[0] if len(results) == 1 else results
-    return jax.ffi.ffi_call(target(name), result, vmap_method="sequential")
 
 
 def _attributes(geometry: Geometry) -> dict[str, np.int64]:
@@ -165,18 +177,19 @@ def _convolve(
     shape: tuple[int, ...],
     geometry: Geometry,
     *,
-    transposed: bool,
+    transposed: bool = False,
+    relu: bool = False,
 ) -> jax.Array:
-    return _call("hierseg_convolve", shape)(
-        x, kernel_hwio, bias, transposed=transposed, **_attributes(geometry)
+    return call("hierseg_convolve", shape)(
+        x, kernel_hwio, bias, transposed=transposed, relu=relu, **_attributes(geometry)
     )
 
 
 def _kernel_gradient(
     x: jax.Array, dy: jax.Array, shape: tuple[int, ...], geometry: Geometry
 ) -> list[jax.Array]:
-    call = _call("hierseg_kernel_gradient", shape, dy.shape[-1:])
-    return call(x, dy, **_attributes(geometry))
+    kernel = call("hierseg_kernel_gradient", shape, dy.shape[-1:])
+    return kernel(x, dy, **_attributes(geometry))
 
 
 def _depthwise(
@@ -188,7 +201,7 @@ def _depthwise(
     *,
     transposed: bool,
 ) -> jax.Array:
-    return _call("hierseg_depthwise", shape)(
+    return call("hierseg_depthwise", shape)(
         x,
         kernel_hwc,
         stride=np.int64(stride),

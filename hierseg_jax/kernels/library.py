@@ -8,9 +8,12 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from hierseg_jax.cache_folder import cache_folder
 
@@ -20,12 +23,23 @@ TARGETS = (
     "hierseg_kernel_gradient",
     "hierseg_depthwise",
     "hierseg_depthwise_gradient",
+    "hierseg_moments",
+    "hierseg_normalize",
+    "hierseg_normalize_sums",
+    "hierseg_normalize_gradient",
 )
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-w")
 NATIVE = "-march=native"
 
 
-def target(name: str) -> str:
+def call(name: str, *shapes: tuple[int, ...]) -> Callable[..., Any]:
+    """A kernel as a function of arrays and attributes, giving float32 arrays of these shapes."""
+    results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    result = results[0] if len(results) == 1 else results
+    return jax.ffi.ffi_call(_target(name), result, vmap_method="sequential")
+
+
+def _target(name: str) -> str:
     """What XLA knows a kernel by: compiled programs are kept, so other sources are another name."""
     return f"{name}_{_hash_of_sources()[:12]}"
 
@@ -50,7 +64,7 @@ def problem() -> str | None:
         library = ctypes.CDLL(str(file))
         for name in TARGETS:
             capsule = jax.ffi.pycapsule(getattr(library, name))
-            jax.ffi.register_ffi_target(target(name), capsule, platform="cpu")
+            jax.ffi.register_ffi_target(_target(name), capsule, platform="cpu")
     except (OSError, AttributeError) as error:
         return " ".join(str(error).split())
     return None
@@ -106,7 +120,9 @@ def _compile(compiler: str, file: Path) -> None:
 
 def _run(commands: list[list[str]]) -> None:
     running = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        subprocess.Popen(  # noqa: S603
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         for command in commands
     ]
     outputs = [process.communicate()[0] for process in running]

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from hierseg_jax.models.batch_norm import BatchNorm
 from hierseg_jax.models.efficientnet import EfficientNet
 from hierseg_jax.models.embedding import EmbeddingHead
 from hierseg_jax.models.layers import (
-    BatchNorm,
     Compute,
     Conv,
     DType,
@@ -31,8 +31,8 @@ class DecoderBlock(nn.Module):
         """[B, h, w, C], [B, 2h, 2w, S] -> [B, 2h, 2w, S]."""
         y = jnp.concatenate([upsample_nearest(x_bhwc, 2), skip_bhwc], axis=-1)
         y = Conv(skip_bhwc.shape[-1], (3, 3), compute=self.compute, name="conv")(y)
-        norm = BatchNorm(epsilon=1e-5, compute=self.compute, name="norm")
-        return nn.silu(norm(y, train=train))
+        norm = BatchNorm(epsilon=1e-5, activation="silu", compute=self.compute, name="norm")
+        return norm(y, train=train)
 
 
 class EfficientUNet(nn.Module):

@@ -7,7 +7,8 @@ import math
 import jax
 from flax import linen as nn
 
-from hierseg_jax.models.layers import BatchNorm, ChannelDropout, Compute, Conv
+from hierseg_jax.models.batch_norm import BatchNorm
+from hierseg_jax.models.layers import ChannelDropout, Compute, Conv
 
 STEM_CHANNELS = 32
 SE_RATIO = 0.25
@@ -115,7 +116,7 @@ class MBConv(nn.Module):
         y = x_bhwc
         if self.expand_ratio != 1:
             y = conv(channels, (1, 1), name="expand_conv")(y)
-            y = nn.silu(norm(name="expand_norm")(y, train=train))
+            y = norm(name="expand_norm", activation="silu")(y, train=train)
         y = conv(
             channels,
             (self.kernel_size, self.kernel_size),
@@ -123,13 +124,14 @@ class MBConv(nn.Module):
             groups=channels,
             name="depthwise_conv",
         )(y)
-        y = nn.silu(norm(name="depthwise_norm")(y, train=train))
+        y = norm(name="depthwise_norm", activation="silu")(y, train=train)
         y = SqueezeExcite(int(in_channels * SE_RATIO), self.compute, name="squeeze_excite")(y)
         y = conv(self.out_channels, (1, 1), name="project_conv")(y)
-        y = norm(name="project_norm")(y, train=train)
+        norm = norm(name="project_norm")
         if self.stride != 1 or in_channels != self.out_channels:
-            return y
-        return x_bhwc + ChannelDropout(self.drop_rate, name="dropout")(y, train=train)
+            return norm(y, train=train)
+        factor = ChannelDropout(self.drop_rate, name="dropout")(y, train=train)
+        return norm(y, train=train, factor_b11c=factor, shortcut_bhwc=x_bhwc)
 
 
 class EfficientNet(nn.Module):
@@ -157,8 +159,8 @@ class EfficientNet(nn.Module):
             compute=self.compute,
             name="stem_conv",
         )(image_bhwc)
-        norm = BatchNorm(epsilon=1e-5, compute=self.compute, name="stem_norm")
-        x = nn.silu(norm(x, train=train))
+        norm = BatchNorm(epsilon=1e-5, activation="silu", compute=self.compute, name="stem_norm")
+        x = norm(x, train=train)
         features = []
         for number, stage in enumerate(stages, start=1):
             for index in range(stage.repeats):

@@ -3,7 +3,8 @@
 import jax
 from flax import linen as nn
 
-from hierseg_jax.models.layers import BatchNorm, Compute, Conv
+from hierseg_jax.models.batch_norm import BatchNorm
+from hierseg_jax.models.layers import Compute, Conv
 
 COLLECTION = "intermediates"
 NAME = "embedding"

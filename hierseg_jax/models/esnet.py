@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from hierseg_jax.models.batch_norm import BatchNorm
 from hierseg_jax.models.embedding import EmbeddingHead
 from hierseg_jax.models.layers import (
-    BatchNorm,
     ChannelDropout,
     Compute,
     Conv,
@@ -34,7 +34,7 @@ class Down(nn.Module):
         new_channels = self.features - x_bhwc.shape[-1]
         y = Conv(new_channels, (3, 3), stride=2, compute=self.compute, name="conv")(x_bhwc)
         y = jnp.concatenate([y, max_pool_2x2(x_bhwc)], axis=-1)
-        return nn.relu(_norm(self, "norm")(y, train=train))
+        return _norm(self, "norm", "relu")(y, train=train)
 
 
 class Up(nn.Module):
@@ -47,7 +47,7 @@ class Up(nn.Module):
     def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
         """[B, h, w, C] -> [B, 2h, 2w, features]."""
         y = ConvTranspose(self.features, 3, compute=self.compute, name="conv")(x_bhwc)
-        return nn.relu(_norm(self, "norm")(y, train=train))
+        return _norm(self, "norm", "relu")(y, train=train)
 
 
 class FCU(nn.Module):
@@ -62,14 +62,14 @@ class FCU(nn.Module):
         """[B, h, w, C] -> [B, h, w, C]."""
         k = self.kernel_size
         conv = functools.partial(Conv, x_bhwc.shape[-1], compute=self.compute)
-        y = nn.relu(conv((k, 1), name="conv1_vertical")(x_bhwc))
+        y = conv((k, 1), relu=True, name="conv1_vertical")(x_bhwc)
         y = conv((1, k), name="conv1_horizontal")(y)
-        y = nn.relu(_norm(self, "norm1")(y, train=train))
-        y = nn.relu(conv((k, 1), name="conv2_vertical")(y))
+        y = _norm(self, "norm1", "relu")(y, train=train)
+        y = conv((k, 1), relu=True, name="conv2_vertical")(y)
         y = conv((1, k), name="conv2_horizontal")(y)
-        y = _norm(self, "norm2")(y, train=train)
-        y = ChannelDropout(self.drop_rate, name="dropout")(y, train=train)
-        return nn.relu(x_bhwc + y)
+        factor = ChannelDropout(self.drop_rate, name="dropout")(y, train=train)
+        norm = _norm(self, "norm2", "relu")
+        return norm(y, train=train, factor_b11c=factor, shortcut_bhwc=x_bhwc)
 
 
 class PFCU(nn.Module):
@@ -86,21 +86,23 @@ class PFCU(nn.Module):
     def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
         """[B, h, w, C] -> [B, h, w, C]."""
         conv = functools.partial(Conv, x_bhwc.shape[-1], compute=self.compute)
-        y = nn.relu(conv((3, 1), name="conv1_vertical")(x_bhwc))
+        y = conv((3, 1), relu=True, name="conv1_vertical")(x_bhwc)
         y = conv((1, 3), name="conv1_horizontal")(y)
-        y = nn.relu(_norm(self, "norm1")(y, train=train))
+        y = _norm(self, "norm1", "relu")(y, train=train)
         shared_norm = _norm(self, "norm2")
         dropout = ChannelDropout(self.drop_rate, name="dropout")
         total = x_bhwc
         for d in DILATIONS:
-            z = conv((3, 1), dilation=(d, 1), name=f"conv2_vertical_dilated{d}")(y)
-            z = conv((1, 3), dilation=(1, d), name=f"conv2_horizontal_dilated{d}")(nn.relu(z))
-            total += dropout(shared_norm(z, train=train), train=train)
+            name = f"conv2_{{}}_dilated{d}"
+            z = conv((3, 1), dilation=(d, 1), relu=True, name=name.format("vertical"))(y)
+            z = conv((1, 3), dilation=(1, d), name=name.format("horizontal"))(z)
+            factor = dropout(z, train=train)
+            total = shared_norm(z, train=train, factor_b11c=factor, shortcut_bhwc=total)
         return nn.relu(total)
 
 
-def _norm(block: nn.Module, name: str) -> BatchNorm:
-    return BatchNorm(epsilon=1e-3, compute=block.compute, name=name)
+def _norm(block: nn.Module, name: str, activation: str | None = None) -> BatchNorm:
+    return BatchNorm(epsilon=1e-3, activation=activation, compute=block.compute, name=name)
 
 
 class Encoder(nn.Module):

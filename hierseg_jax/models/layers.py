@@ -85,6 +85,8 @@ class Conv(nn.Module):
       dilation: (along height, along width).
       groups: input channels are split into as many groups; `features` of them make
         a depthwise convolution.
+      use_bias: whether a bias is added.
+      relu: whether negative results become 0.
     """
 
     features: int
@@ -93,6 +95,7 @@ class Conv(nn.Module):
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     use_bias: bool = True
+    relu: bool = False
     compute: Compute = Compute()
 
     @nn.compact
@@ -108,7 +111,7 @@ class Conv(nn.Module):
         if formulation == "kernels" and self.groups == 1:
             bias = _bias(self, shape) if self.use_bias else jnp.zeros(self.features)
             geometry = Geometry(self.stride, self.dilation, padding)
-            return convolve(x_bhwc, kernel_hwio, bias, geometry)
+            return convolve(x_bhwc, kernel_hwio, bias, geometry, self.relu)
         if formulation == "kernels" and depthwise:
             y_bhwc = convolve_depthwise(x_bhwc, kernel_hwio[:, :, 0], self.stride, padding)
         elif formulation == "products" and depthwise:
@@ -125,7 +128,9 @@ class Conv(nn.Module):
                 dimension_numbers=("NHWC", "HWIO", "NHWC"),
                 feature_group_count=self.groups,
             )
-        return y_bhwc + _bias(self, shape) if self.use_bias else y_bhwc
+        if self.use_bias:
+            y_bhwc += _bias(self, shape)
+        return nn.relu(y_bhwc) if self.relu else y_bhwc
 
     def _is_slow_in_xla(self, channels: int) -> bool:
         """Wide k x 1 and dilated 1-D kernels, on a CPU."""
@@ -191,64 +196,8 @@ def _bias(layer: Conv | ConvTranspose, kernel_shape: tuple[int, ...]) -> jax.Arr
     return layer.param("bias", init).astype(layer.compute.dtype)
 
 
-class BatchNorm(nn.Module):
-    """Batch normalisation over (batch, height, width) with PyTorch's running statistics.
-
-    PyTorch normalises by the biased variance and averages the *unbiased* one over
-    time; Flax's own layer averages the biased one. Statistics are computed in
-    float32 (float64 for float64 inputs) whatever the dtype.
-
-    Attributes:
-      epsilon: added to the variance.
-      momentum: weight of the past in the running statistics (1 - PyTorch's).
-
-    Raises:
-      ValueError: in training, where a channel has a single value.
-    """
-
-    epsilon: float
-    momentum: float = 0.9
-    compute: Compute = Compute()
-
-    @nn.compact
-    def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
-        """[B, h, w, C] -> [B, h, w, C]; in training updates the collection `batch_stats`."""
-        channels = x_bhwc.shape[-1:]
-        scale = self.param("scale", nn.initializers.ones, channels, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
-        running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
-
-        axis_name = self.compute.axis_name
-        x = x_bhwc.astype(jnp.promote_types(x_bhwc.dtype, jnp.float32))
-        if not train or self.is_initializing():
-            mean, var = running_mean.value, running_var.value
-        else:
-            count = x.size // x.shape[-1]
-            mean = x.mean((0, 1, 2))
-            if axis_name is not None:
-                count *= lax.psum(1, axis_name)
-                mean = lax.pmean(mean, axis_name)
-            if count < 2:
-                raise ValueError(
-                    f"Batch norm {'/'.join(self.path)} sees a single value per channel in "
-                    "training; use a larger batch or larger images."
-                )
-            # Two passes: E[x^2] - E[x]^2 loses half the digits in float32.
-            var = jnp.square(x - mean).mean((0, 1, 2))
-            if axis_name is not None:
-                var = lax.pmean(var, axis_name)
-            past = self.momentum
-            running_mean.value = past * running_mean.value + (1 - past) * mean
-            unbiased = var * (count / (count - 1))
-            running_var.value = past * running_var.value + (1 - past) * unbiased
-
-        y = (x - mean) * (lax.rsqrt(var + self.epsilon) * scale) + bias
-        return y.astype(self.compute.dtype)
-
-
 class ChannelDropout(nn.Module):
-    """Sets whole channels of single examples to 0 and scales the rest by 1 / (1 - rate).
+    """Factors that set whole channels of single examples to 0 and scale the rest by 1/(1 - rate).
 
     Draws from the random stream `dropout`, anew at each call.
     """
@@ -256,9 +205,17 @@ class ChannelDropout(nn.Module):
     rate: float
 
     @nn.compact
-    def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
-        """[B, h, w, C] -> [B, h, w, C]."""
-        return nn.Dropout(self.rate, broadcast_dims=(1, 2))(x_bhwc, deterministic=not train)
+    def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array | None:
+        """[B, h, w, C] -> [B, 1, 1, C] to multiply it by; None where nothing is dropped."""
+        if not train or not self.rate:
+            return None
+        ones_b11c = jnp.ones((x_bhwc.shape[0], 1, 1, x_bhwc.shape[-1]), x_bhwc.dtype)
+        return nn.Dropout(self.rate)(ones_b11c, deterministic=False)
+
+
+def activate(x: jax.Array, activation: str | None) -> jax.Array:
+    """ReLU, SiLU or x itself."""
+    return x if activation is None else {"relu": nn.relu, "silu": nn.silu}[activation](x)
 
 
 def max_pool_2x2(x_bhwc: jax.Array) -> jax.Array:

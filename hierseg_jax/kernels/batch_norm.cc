@@ -1,0 +1,321 @@
+// Batch normalisation of float32 [B, h, w, C] arrays together with what follows it:
+//
+//   y = activation(shortcut + factor (scale (x - mean) + bias)),
+//
+// where scale holds the reciprocal standard deviation, factor is that of dropout, [B, C], and
+// the shortcut may be absent. One pass over memory each for the moments, the result, the
+// gradient's sums and the gradient. Sums are taken over blocks of pixels in float32 and over
+// the blocks in float64, in an order that does not depend on the number of threads.
+
+#include <cmath>
+
+#include "vectors.h"
+
+namespace hierseg {
+namespace ffi = xla::ffi;
+namespace {
+
+using Input = ffi::Buffer<ffi::F32>;
+using Output = ffi::Result<ffi::Buffer<ffi::F32>>;
+
+enum Activation : int64_t { kNone = 0, kRelu = 1, kSilu = 2 };
+
+constexpr int64_t kBlock = 64;  // pixels
+
+// exp(v) to 2 units in the last place; v is clamped to where the result is a normal number.
+inline Vector Exp(Vector v) {
+  typedef int32_t Int __attribute__((vector_size(kLanes * sizeof(int32_t))));
+  const Vector low = Vector{} - 87.0f, high = Vector{} + 88.0f;
+  v = v < low ? low : v;
+  v = v > high ? high : v;
+  // 2^n times exp of a remainder within +-log(2)/2; adding 1.5 * 2^23 rounds.
+  const float round = 12582912.0f;
+  const Vector shifted = v * 1.44269504f + round;
+  const Vector n = shifted - round;
+  const Vector r = (v - n * 0.693359375f) + n * 2.12194440e-4f;
+  Vector p = Vector{} + 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  const Int exponent = (__builtin_convertvector(n, Int) + 127) << 23;
+  return p * (Vector)exponent;
+}
+
+inline Vector Sigmoid(Vector v) { return 1.0f / (1.0f + Exp(-v)); }
+
+template <int64_t kActivation>
+inline Vector Activate(Vector v) {
+  if constexpr (kActivation == kRelu) return v > 0.0f ? v : Vector{};
+  if constexpr (kActivation == kSilu) return v * Sigmoid(v);
+  return v;
+}
+
+// The activation's derivative times dy. ReLU's is told from its result.
+template <int64_t kActivation>
+inline Vector Derive(Vector dy, Vector y, Vector before) {
+  if constexpr (kActivation == kRelu) return y > 0.0f ? dy : Vector{};
+  if constexpr (kActivation == kSilu) {
+    const Vector s = Sigmoid(before);
+    return dy * (s * (1.0f + before * (1.0f - s)));
+  }
+  return dy;
+}
+
+template <typename F>
+ffi::Error WithActivation(int64_t activation, F f) {
+  if (activation == kRelu)
+    f(std::integral_constant<int64_t, kRelu>());
+  else if (activation == kSilu)
+    f(std::integral_constant<int64_t, kSilu>());
+  else
+    f(std::integral_constant<int64_t, kNone>());
+  return ffi::Error::Success();
+}
+
+struct Pixels {
+  int64_t images, per_image, channels, pieces;
+
+  explicit Pixels(const Input& x) {
+    auto d = x.dimensions();
+    images = d[0], per_image = d[1] * d[2], channels = d[3];
+    // At least 32 pieces of work, no piece over two images.
+    pieces = std::min(CeilDiv(per_image, kBlock), std::max<int64_t>(CeilDiv(32, images), 1));
+  }
+  int64_t total() const { return images * pieces; }
+
+  // Calls f(image, first pixel, count) for the blocks of a piece.
+  template <typename F>
+  void ForBlocks(int64_t piece, F f) const {
+    const int64_t image = piece / pieces, part = piece % pieces;
+    const int64_t end = image * per_image + (part + 1) * per_image / pieces;
+    for (int64_t p = image * per_image + part * per_image / pieces; p < end; p += kBlock)
+      f(image, p, std::min(kBlock, end - p));
+  }
+};
+
+ffi::Error Moments(ffi::ThreadPool pool, Input x_buffer, Output mean, Output variance) {
+  const Pixels pixels(x_buffer);
+  const int64_t c_count = pixels.channels;
+  const float* x = x_buffer.typed_data();
+  struct Sums {
+    std::vector<double> mean, squares;
+    double count = 0;
+    // Of two sets of pixels (Chan et al. 1979).
+    void Add(int64_t c, double other_mean, double other_squares, double other_count) {
+      const double delta = other_mean - mean[c], whole = count + other_count;
+      mean[c] += delta * other_count / whole;
+      squares[c] += other_squares + delta * delta * count * other_count / whole;
+    }
+  };
+  std::vector<Sums> parts(pixels.total());
+  ParallelFor(pool, pixels.total(), [&](int64_t piece) {
+    Sums& sums = parts[piece];
+    sums.mean.assign(c_count, 0.0);
+    sums.squares.assign(c_count, 0.0);
+    pixels.ForBlocks(piece, [&](int64_t, int64_t first, int64_t count) {
+      for (int64_t c = 0; c < c_count; c += kLanes) {
+        const float* from = x + first * c_count + c;
+        const int64_t lanes = std::min<int64_t>(c_count - c, kLanes);
+        Vector sum = {}, squares = {};
+        for (int64_t p = 0; p < count; ++p) sum += LoadUpTo(from + p * c_count, lanes);
+        const Vector mean = sum / static_cast<float>(count);
+        for (int64_t p = 0; p < count; ++p) {
+          const Vector deviation = LoadUpTo(from + p * c_count, lanes) - mean;
+          squares += deviation * deviation;
+        }
+        for (int64_t i = 0; i < lanes; ++i) sums.Add(c + i, mean[i], squares[i], count);
+      }
+      sums.count += count;
+    });
+  });
+  Sums& whole = parts[0];
+  for (int64_t piece = 1; piece < pixels.total(); ++piece) {
+    const Sums& part = parts[piece];
+    for (int64_t c = 0; c < c_count; ++c)
+      whole.Add(c, part.mean[c], part.squares[c], part.count);
+    whole.count += part.count;
+  }
+  for (int64_t c = 0; c < c_count; ++c) {
+    mean->typed_data()[c] = whole.mean[c];
+    variance->typed_data()[c] = whole.squares[c] / whole.count;
+  }
+  return ffi::Error::Success();
+}
+
+ffi::Error Normalize(ffi::ThreadPool pool, Input x_buffer, Input mean_buffer, Input scale_buffer,
+                     Input bias_buffer, Input factor_buffer, Input shortcut_buffer, Output result,
+                     int64_t activation) {
+  const Pixels pixels(x_buffer);
+  const int64_t c_count = pixels.channels;
+  const float *x = x_buffer.typed_data(), *means = mean_buffer.typed_data(),
+              *scales = scale_buffer.typed_data(), *biases = bias_buffer.typed_data(),
+              *factors = factor_buffer.typed_data();
+  const float* shortcut = shortcut_buffer.element_count() ? shortcut_buffer.typed_data() : nullptr;
+  float* y = result->typed_data();
+  return WithActivation(activation, [&](auto kind) {
+    ParallelFor(pool, pixels.total(), [&](int64_t piece) {
+      pixels.ForBlocks(piece, [&](int64_t image, int64_t first, int64_t count) {
+        for (int64_t c = 0; c < c_count; c += kLanes) {
+          const int64_t lanes = std::min<int64_t>(c_count - c, kLanes);
+          const Vector mean = LoadUpTo(means + c, lanes), scale = LoadUpTo(scales + c, lanes),
+                       bias = LoadUpTo(biases + c, lanes),
+                       factor = LoadUpTo(factors + image * c_count + c, lanes);
+          for (int64_t i = first * c_count + c; i < (first + count) * c_count; i += c_count) {
+            Vector v = ((LoadUpTo(x + i, lanes) - mean) * scale + bias) * factor;
+            if (shortcut != nullptr) v += LoadUpTo(shortcut + i, lanes);
+            StoreUpTo(y + i, Activate<kind()>(v), lanes);
+          }
+        }
+      });
+    });
+  });
+}
+
+// What both passes of the gradient need: dy through the activation and the dropout.
+struct GradientInputs {
+  const float *x, *y, *dy, *means, *scales, *biases, *factors;
+
+  template <int64_t kActivation>
+  Vector Through(int64_t i, int64_t lanes, Vector centred, Vector scale, Vector bias,
+                 Vector factor) const {
+    const Vector result = kActivation == kRelu ? LoadUpTo(y + i, lanes) : Vector{};
+    return Derive<kActivation>(LoadUpTo(dy + i, lanes), result, (centred * scale + bias) * factor);
+  }
+};
+
+// sums[0] = sum of g and sums[1] = sum of g (x - mean), g = factor activation'(...) dy. SiLU
+// is only for layers without a shortcut.
+ffi::Error NormalizeSums(ffi::ThreadPool pool, Input x, Input y, Input dy, Input mean_buffer,
+                         Input scale_buffer, Input bias_buffer, Input factor_buffer, Output result,
+                         int64_t activation) {
+  const Pixels pixels(x);
+  const int64_t c_count = pixels.channels;
+  const GradientInputs in{x.typed_data(),           y.typed_data(),
+                          dy.typed_data(),          mean_buffer.typed_data(),
+                          scale_buffer.typed_data(), bias_buffer.typed_data(),
+                          factor_buffer.typed_data()};
+  std::vector<double> parts(pixels.total() * 2 * c_count, 0.0);
+  WithActivation(activation, [&](auto kind) {
+    ParallelFor(pool, pixels.total(), [&](int64_t piece) {
+      double* part = &parts[piece * 2 * c_count];
+      pixels.ForBlocks(piece, [&](int64_t image, int64_t first, int64_t count) {
+        for (int64_t c = 0; c < c_count; c += kLanes) {
+          const int64_t lanes = std::min<int64_t>(c_count - c, kLanes);
+          const Vector mean = LoadUpTo(in.means + c, lanes), scale = LoadUpTo(in.scales + c, lanes),
+                       bias = LoadUpTo(in.biases + c, lanes),
+                       factor = LoadUpTo(in.factors + image * c_count + c, lanes);
+          Vector sum = {}, product = {};
+          for (int64_t i = first * c_count + c; i < (first + count) * c_count; i += c_count) {
+            const Vector centred = LoadUpTo(in.x + i, lanes) - mean;
+            const Vector g = in.Through<kind()>(i, lanes, centred, scale, bias, factor);
+            sum += g;
+            product += g * centred;
+          }
+          sum *= factor;
+          product *= factor;
+          for (int64_t l = 0; l < lanes; ++l) {
+            part[c + l] += sum[l];
+            part[c_count + c + l] += product[l];
+          }
+        }
+      });
+    });
+  });
+  for (int64_t i = 0; i < 2 * c_count; ++i) {
+    double total = 0;
+    for (int64_t piece = 0; piece < pixels.total(); ++piece) total += parts[piece * 2 * c_count + i];
+    result->typed_data()[i] = total;
+  }
+  return ffi::Error::Success();
+}
+
+// dx = scale (g - shares[0] - (x - mean) shares[1]), and what flows into the shortcut where
+// there is one (else an empty array).
+ffi::Error NormalizeGradient(ffi::ThreadPool pool, Input x, Input y, Input dy, Input mean_buffer,
+                             Input scale_buffer, Input bias_buffer, Input factor_buffer,
+                             Input shares_buffer, Output dx_buffer, Output d_shortcut_buffer,
+                             int64_t activation) {
+  const Pixels pixels(x);
+  const int64_t c_count = pixels.channels;
+  const GradientInputs in{x.typed_data(),           y.typed_data(),
+                          dy.typed_data(),          mean_buffer.typed_data(),
+                          scale_buffer.typed_data(), bias_buffer.typed_data(),
+                          factor_buffer.typed_data()};
+  const float* shares = shares_buffer.typed_data();
+  float* dx = dx_buffer->typed_data();
+  float* d_shortcut =
+      d_shortcut_buffer->element_count() ? d_shortcut_buffer->typed_data() : nullptr;
+  return WithActivation(activation, [&](auto kind) {
+    ParallelFor(pool, pixels.total(), [&](int64_t piece) {
+      pixels.ForBlocks(piece, [&](int64_t image, int64_t first, int64_t count) {
+        for (int64_t c = 0; c < c_count; c += kLanes) {
+          const int64_t lanes = std::min<int64_t>(c_count - c, kLanes);
+          const Vector mean = LoadUpTo(in.means + c, lanes), scale = LoadUpTo(in.scales + c, lanes),
+                       bias = LoadUpTo(in.biases + c, lanes),
+                       factor = LoadUpTo(in.factors + image * c_count + c, lanes),
+                       share = LoadUpTo(shares + c, lanes),
+                       slope = LoadUpTo(shares + c_count + c, lanes);
+          for (int64_t i = first * c_count + c; i < (first + count) * c_count; i += c_count) {
+            const Vector centred = LoadUpTo(in.x + i, lanes) - mean;
+            const Vector g = in.Through<kind()>(i, lanes, centred, scale, bias, factor);
+            if (d_shortcut != nullptr) StoreUpTo(d_shortcut + i, g, lanes);
+            StoreUpTo(dx + i, scale * (g * factor - share - centred * slope), lanes);
+          }
+        }
+      });
+    });
+  });
+}
+
+}  // namespace
+
+using Array = ffi::Buffer<ffi::F32>;
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    hierseg_moments, Moments,
+    ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Array>().Ret<Array>().Ret<Array>());
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_normalize, Normalize,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Ret<Array>()
+                                  .Attr<int64_t>("activation"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_normalize_sums, NormalizeSums,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Ret<Array>()
+                                  .Attr<int64_t>("activation"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_normalize_gradient, NormalizeGradient,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Ret<Array>()
+                                  .Ret<Array>()
+                                  .Attr<int64_t>("activation"));
+
+}  // namespace hierseg
