@@ -12,6 +12,7 @@ from ml_collections import config_flags
 from hierseg_jax.command_line import run
 from hierseg_jax.convert import convert_to_checkpoint, convert_to_torch
 from hierseg_jax.models import MODEL_NAMES
+from hierseg_jax.process import set_up_process
 
 _DEFAULT = Path(__file__).resolve().parents[1] / "configs" / "default.py"
 
@@ -32,6 +33,7 @@ _TO_TORCH = flags.DEFINE_string("to_torch", None, "A .safetensors file to be mad
 
 def main() -> None:
     """Converts one way or the other."""
+    set_up_process()
     way = (
         bool(_WEIGHTS.value),
         bool(_OUTPUT.value),

@@ -10,6 +10,7 @@ from absl import flags
 from hierseg_jax.command_line import run
 from hierseg_jax.decode import AUTO, DECODINGS
 from hierseg_jax.evaluate import evaluate_checkpoint
+from hierseg_jax.process import set_up_process
 from hierseg_jax.report import format_levels, format_tree, to_json, write_metrics
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
@@ -29,6 +30,7 @@ flags.mark_flag_as_required("checkpoint")
 
 def main() -> None:
     """Prints the table and writes metrics.json."""
+    set_up_process()
     evaluation, description = evaluate_checkpoint(
         _CHECKPOINT.value,
         task=_TASK.value,

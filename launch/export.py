@@ -7,6 +7,7 @@ from absl import flags
 
 from hierseg_jax.command_line import parse_size, run
 from hierseg_jax.onnx_export import export_checkpoint
+from hierseg_jax.process import set_up_process
 from hierseg_jax.runtime.metadata import CONTRACTS
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
@@ -33,6 +34,7 @@ flags.mark_flags_as_required(["checkpoint", "onnx_file"])
 
 def main() -> None:
     """Hands the flags to the library."""
+    set_up_process()
     if _HALF.value and _INT8.value:
         raise ValueError("--half and --int8 are two precisions; give one of them.")
     if _DATA.value and not (_HALF.value or _INT8.value):

@@ -7,6 +7,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from hierseg_jax.command_line import run
+from hierseg_jax.process import set_up_process
 from hierseg_jax.train.loop import train
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -18,6 +19,7 @@ flags.mark_flags_as_required(["config", "workdir"])
 
 def main() -> None:
     """Hands the flags to the library."""
+    set_up_process()
     train(_CONFIG.value, _WORKDIR.value)
 
 

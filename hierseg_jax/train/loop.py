@@ -25,6 +25,7 @@ from hierseg_jax.evaluate import (
     open_config_split,
 )
 from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.kernels import library
 from hierseg_jax.train.config import check_config
 from hierseg_jax.train.initial import load_initial_variables
 from hierseg_jax.train.parallel import Parallel, cpu_threads, local_parallel
@@ -290,10 +291,13 @@ def describe(run: Run) -> str:
     """What is about to happen, in a few lines."""
     config = run.config
     backbone = f"-{config.model.backbone}" if config.model.name == "effunet" else ""
+    slower = ""
+    if run.parallel.devices[0].platform == "cpu" and (problem := library.problem()):
+        slower = f"\nTraining takes about twice as long without this project's kernels: {problem}."
     return (
         f"{config.model.name}{backbone} on {config.data.spec}: {len(run.train_source)} training "
         f"and {len(run.val_source)} validation images at {config.data.image_size} pixels, "
         f"{run.hierarchy.num_classes} classes in {run.hierarchy.num_levels} levels\n"
         f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {config.batch_size} images "
-        f"an epoch; writing to {run.workdir}"
+        f"an epoch; writing to {run.workdir}{slower}"
     )

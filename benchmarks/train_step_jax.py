@@ -1,0 +1,63 @@
+"""One process of train_step.py: NETWORK SIZE BATCH STEPS. Prints its numbers as JSON."""
+
+import time
+
+STARTED = time.perf_counter()
+
+import json  # noqa: E402
+import resource  # noqa: E402
+import statistics  # noqa: E402
+import sys  # noqa: E402
+
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+
+from hierseg_jax.losses import dice  # noqa: E402
+from hierseg_jax.models import create_model  # noqa: E402
+from hierseg_jax.process import set_up_process  # noqa: E402
+from hierseg_jax.train.state import create_optimizer, create_state  # noqa: E402
+from hierseg_jax.train.step import make_train_step, scale_image  # noqa: E402
+
+CLASSES = 7
+
+
+def main(network: str, size: int, batch_size: int, steps: int) -> dict[str, float]:
+    """Median seconds of a step and of a forward pass; seconds to the first; peak memory."""
+    set_up_process()
+    model = create_model(network, CLASSES)
+    optimizer = create_optimizer(1e-3, 0.97, 100)
+    state = create_state(model, optimizer, seed=0)
+    train_step = jax.jit(make_train_step(model, dice, optimizer), donate_argnums=0)
+    rng = np.random.default_rng(0)
+    batch = {
+        "image": rng.integers(0, 256, (batch_size, size, size, 3), np.uint8),
+        "label": rng.integers(0, CLASSES, (batch_size, size, size), np.uint8),
+        "valid": np.ones(batch_size, bool),
+    }
+    seconds = []
+    for i in range(steps + 1):
+        began = time.perf_counter()
+        state, metrics = jax.block_until_ready(train_step(state, batch))
+        seconds.append(time.perf_counter() - began)
+        if i == 0:
+            first = time.perf_counter() - STARTED
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    if not np.isfinite(metrics["loss"]):
+        sys.exit("The loss is not finite.")
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    forward = jax.jit(lambda variables, image: model.apply(variables, scale_image(image)))
+    forward_seconds = []
+    for _ in range(steps + 1):
+        began = time.perf_counter()
+        jax.block_until_ready(forward(variables, batch["image"]))
+        forward_seconds.append(time.perf_counter() - began)
+    return {
+        "first_step": first,
+        "step": statistics.median(seconds[1:]),
+        "forward": statistics.median(forward_seconds[1:]),
+        "peak_gb": peak,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1], *map(int, sys.argv[2:5]))))

@@ -1,0 +1,46 @@
+"""Settings of a process in which JAX computes. Scripts make them first; the library never does."""
+
+import ctypes
+import os
+import platform
+
+import jax
+
+from hierseg_jax.cache_folder import cache_folder
+
+# Of glibc's malloc.h.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
+LARGEST = 2**31 - 1
+
+
+def set_up_process() -> None:
+    """Keeps compiled programs for the next process, and freed memory for the next step.
+
+    Compiled programs go to `cache_folder() / "jax"`, unless `JAX_COMPILATION_CACHE_DIR` names
+    another folder or JAX's own switch, `JAX_ENABLE_COMPILATION_CACHE=false`, is set.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    keep_freed_memory()
+
+
+def keep_freed_memory() -> bool:
+    """Has glibc's malloc keep what is freed rather than hand it back; whether it does.
+
+    XLA allocates a step's memory, a gigabyte or so, anew for every step on a CPU. By default
+    glibc maps it anew each time, and the kernel then zeroes it page by page, which takes up
+    to a third of a step. Left as it is where the environment has settings for malloc, and
+    where malloc is not glibc's.
+    """
+    given = any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ)
+    if given or platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    done = [
+        mallopt(M_MMAP_THRESHOLD, LARGEST),
+        mallopt(M_TRIM_THRESHOLD, -1),
+        # XLA's threads would map what is larger than an arena of their own, whatever it is.
+        mallopt(M_ARENA_MAX, 1),
+    ]
+    return all(done)
