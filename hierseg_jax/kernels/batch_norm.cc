@@ -9,14 +9,10 @@
 
 #include <cmath>
 
-#include "vectors.h"
+#include "kernels.h"
 
 namespace hierseg {
-namespace ffi = xla::ffi;
 namespace {
-
-using Input = ffi::Buffer<ffi::F32>;
-using Output = ffi::Result<ffi::Buffer<ffi::F32>>;
 
 enum Activation : int64_t { kNone = 0, kRelu = 1, kSilu = 2 };
 
@@ -65,21 +61,20 @@ inline Vector Derive(Vector dy, Vector y, Vector before) {
 }
 
 template <typename F>
-ffi::Error WithActivation(int64_t activation, F f) {
+void WithActivation(int64_t activation, F f) {
   if (activation == kRelu)
     f(std::integral_constant<int64_t, kRelu>());
   else if (activation == kSilu)
     f(std::integral_constant<int64_t, kSilu>());
   else
     f(std::integral_constant<int64_t, kNone>());
-  return ffi::Error::Success();
 }
 
 struct Pixels {
   int64_t images, per_image, channels, pieces;
 
-  explicit Pixels(const Input& x) {
-    auto d = x.dimensions();
+  explicit Pixels(Input x) {
+    const auto& d = x.dimensions();
     images = d[0], per_image = d[1] * d[2], channels = d[3];
     // At least 32 pieces of work, no piece over two images.
     pieces = std::min(CeilDiv(per_image, kBlock), std::max<int64_t>(CeilDiv(32, images), 1));
@@ -96,7 +91,21 @@ struct Pixels {
   }
 };
 
-ffi::Error Moments(ffi::ThreadPool pool, Input x_buffer, Output mean, Output variance) {
+// What both passes of the gradient need: dy through the activation and the dropout.
+struct GradientInputs {
+  const float *x, *y, *dy, *means, *scales, *biases, *factors;
+
+  template <int64_t kActivation>
+  Vector Through(int64_t i, int64_t lanes, Vector centred, Vector scale, Vector bias,
+                 Vector factor) const {
+    const Vector result = kActivation == kRelu ? LoadUpTo(y + i, lanes) : Vector{};
+    return Derive<kActivation>(LoadUpTo(dy + i, lanes), result, (centred * scale + bias) * factor);
+  }
+};
+
+}  // namespace
+
+void Moments(const Threads& threads, Input x_buffer, Output mean, Output variance) {
   const Pixels pixels(x_buffer);
   const int64_t c_count = pixels.channels;
   const float* x = x_buffer.typed_data();
@@ -111,7 +120,7 @@ ffi::Error Moments(ffi::ThreadPool pool, Input x_buffer, Output mean, Output var
     }
   };
   std::vector<Sums> parts(pixels.total());
-  ParallelFor(pool, pixels.total(), [&](int64_t piece) {
+  ParallelFor(threads, pixels.total(), [&](int64_t piece) {
     Sums& sums = parts[piece];
     sums.mean.assign(c_count, 0.0);
     sums.squares.assign(c_count, 0.0);
@@ -134,20 +143,18 @@ ffi::Error Moments(ffi::ThreadPool pool, Input x_buffer, Output mean, Output var
   Sums& whole = parts[0];
   for (int64_t piece = 1; piece < pixels.total(); ++piece) {
     const Sums& part = parts[piece];
-    for (int64_t c = 0; c < c_count; ++c)
-      whole.Add(c, part.mean[c], part.squares[c], part.count);
+    for (int64_t c = 0; c < c_count; ++c) whole.Add(c, part.mean[c], part.squares[c], part.count);
     whole.count += part.count;
   }
   for (int64_t c = 0; c < c_count; ++c) {
     mean->typed_data()[c] = whole.mean[c];
     variance->typed_data()[c] = whole.squares[c] / whole.count;
   }
-  return ffi::Error::Success();
 }
 
-ffi::Error Normalize(ffi::ThreadPool pool, Input x_buffer, Input mean_buffer, Input scale_buffer,
-                     Input bias_buffer, Input factor_buffer, Input shortcut_buffer, Output result,
-                     int64_t activation) {
+void Normalize(const Threads& threads, Input x_buffer, Input mean_buffer, Input scale_buffer,
+               Input bias_buffer, Input factor_buffer, Input shortcut_buffer, Output result,
+               int64_t activation) {
   const Pixels pixels(x_buffer);
   const int64_t c_count = pixels.channels;
   const float *x = x_buffer.typed_data(), *means = mean_buffer.typed_data(),
@@ -155,8 +162,8 @@ ffi::Error Normalize(ffi::ThreadPool pool, Input x_buffer, Input mean_buffer, In
               *factors = factor_buffer.typed_data();
   const float* shortcut = shortcut_buffer.element_count() ? shortcut_buffer.typed_data() : nullptr;
   float* y = result->typed_data();
-  return WithActivation(activation, [&](auto kind) {
-    ParallelFor(pool, pixels.total(), [&](int64_t piece) {
+  WithActivation(activation, [&](auto kind) {
+    ParallelFor(threads, pixels.total(), [&](int64_t piece) {
       pixels.ForBlocks(piece, [&](int64_t image, int64_t first, int64_t count) {
         for (int64_t c = 0; c < c_count; c += kLanes) {
           const int64_t lanes = std::min<int64_t>(c_count - c, kLanes);
@@ -174,32 +181,23 @@ ffi::Error Normalize(ffi::ThreadPool pool, Input x_buffer, Input mean_buffer, In
   });
 }
 
-// What both passes of the gradient need: dy through the activation and the dropout.
-struct GradientInputs {
-  const float *x, *y, *dy, *means, *scales, *biases, *factors;
-
-  template <int64_t kActivation>
-  Vector Through(int64_t i, int64_t lanes, Vector centred, Vector scale, Vector bias,
-                 Vector factor) const {
-    const Vector result = kActivation == kRelu ? LoadUpTo(y + i, lanes) : Vector{};
-    return Derive<kActivation>(LoadUpTo(dy + i, lanes), result, (centred * scale + bias) * factor);
-  }
-};
-
 // sums[0] = sum of g and sums[1] = sum of g (x - mean), g = factor activation'(...) dy. SiLU
 // is only for layers without a shortcut.
-ffi::Error NormalizeSums(ffi::ThreadPool pool, Input x, Input y, Input dy, Input mean_buffer,
-                         Input scale_buffer, Input bias_buffer, Input factor_buffer, Output result,
-                         int64_t activation) {
+void NormalizeSums(const Threads& threads, Input x, Input y, Input dy, Input mean_buffer,
+                   Input scale_buffer, Input bias_buffer, Input factor_buffer, Output result,
+                   int64_t activation) {
   const Pixels pixels(x);
   const int64_t c_count = pixels.channels;
-  const GradientInputs in{x.typed_data(),           y.typed_data(),
-                          dy.typed_data(),          mean_buffer.typed_data(),
-                          scale_buffer.typed_data(), bias_buffer.typed_data(),
+  const GradientInputs in{x.typed_data(),
+                          y.typed_data(),
+                          dy.typed_data(),
+                          mean_buffer.typed_data(),
+                          scale_buffer.typed_data(),
+                          bias_buffer.typed_data(),
                           factor_buffer.typed_data()};
   std::vector<double> parts(pixels.total() * 2 * c_count, 0.0);
   WithActivation(activation, [&](auto kind) {
-    ParallelFor(pool, pixels.total(), [&](int64_t piece) {
+    ParallelFor(threads, pixels.total(), [&](int64_t piece) {
       double* part = &parts[piece * 2 * c_count];
       pixels.ForBlocks(piece, [&](int64_t image, int64_t first, int64_t count) {
         for (int64_t c = 0; c < c_count; c += kLanes) {
@@ -226,30 +224,33 @@ ffi::Error NormalizeSums(ffi::ThreadPool pool, Input x, Input y, Input dy, Input
   });
   for (int64_t i = 0; i < 2 * c_count; ++i) {
     double total = 0;
-    for (int64_t piece = 0; piece < pixels.total(); ++piece) total += parts[piece * 2 * c_count + i];
+    for (int64_t piece = 0; piece < pixels.total(); ++piece)
+      total += parts[piece * 2 * c_count + i];
     result->typed_data()[i] = total;
   }
-  return ffi::Error::Success();
 }
 
 // dx = scale (g - shares[0] - (x - mean) shares[1]), and what flows into the shortcut where
 // there is one (else an empty array).
-ffi::Error NormalizeGradient(ffi::ThreadPool pool, Input x, Input y, Input dy, Input mean_buffer,
-                             Input scale_buffer, Input bias_buffer, Input factor_buffer,
-                             Input shares_buffer, Output dx_buffer, Output d_shortcut_buffer,
-                             int64_t activation) {
+void NormalizeGradient(const Threads& threads, Input x, Input y, Input dy, Input mean_buffer,
+                       Input scale_buffer, Input bias_buffer, Input factor_buffer,
+                       Input shares_buffer, Output dx_buffer, Output d_shortcut_buffer,
+                       int64_t activation) {
   const Pixels pixels(x);
   const int64_t c_count = pixels.channels;
-  const GradientInputs in{x.typed_data(),           y.typed_data(),
-                          dy.typed_data(),          mean_buffer.typed_data(),
-                          scale_buffer.typed_data(), bias_buffer.typed_data(),
+  const GradientInputs in{x.typed_data(),
+                          y.typed_data(),
+                          dy.typed_data(),
+                          mean_buffer.typed_data(),
+                          scale_buffer.typed_data(),
+                          bias_buffer.typed_data(),
                           factor_buffer.typed_data()};
   const float* shares = shares_buffer.typed_data();
   float* dx = dx_buffer->typed_data();
   float* d_shortcut =
       d_shortcut_buffer->element_count() ? d_shortcut_buffer->typed_data() : nullptr;
-  return WithActivation(activation, [&](auto kind) {
-    ParallelFor(pool, pixels.total(), [&](int64_t piece) {
+  WithActivation(activation, [&](auto kind) {
+    ParallelFor(threads, pixels.total(), [&](int64_t piece) {
       pixels.ForBlocks(piece, [&](int64_t image, int64_t first, int64_t count) {
         for (int64_t c = 0; c < c_count; c += kLanes) {
           const int64_t lanes = std::min<int64_t>(c_count - c, kLanes);
@@ -269,53 +270,5 @@ ffi::Error NormalizeGradient(ffi::ThreadPool pool, Input x, Input y, Input dy, I
     });
   });
 }
-
-}  // namespace
-
-using Array = ffi::Buffer<ffi::F32>;
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(
-    hierseg_moments, Moments,
-    ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Array>().Ret<Array>().Ret<Array>());
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_normalize, Normalize,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Ret<Array>()
-                                  .Attr<int64_t>("activation"));
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_normalize_sums, NormalizeSums,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Ret<Array>()
-                                  .Attr<int64_t>("activation"));
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_normalize_gradient, NormalizeGradient,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Arg<Array>()
-                                  .Ret<Array>()
-                                  .Ret<Array>()
-                                  .Attr<int64_t>("activation"));
 
 }  // namespace hierseg

@@ -5,6 +5,7 @@
 // and the input channels pass by. Rows are read where they lie; only rows that need zeros at
 // their ends are copied first. The results do not depend on the number of threads.
 
+#include "kernels.h"
 #include "taps.h"
 
 namespace hierseg {
@@ -98,7 +99,7 @@ std::vector<float> PackWeights(const float* weights, const std::vector<Tap>& tap
   return packed;
 }
 
-void RunPhase(ffi::ThreadPool& pool, const float* x, Shape in, const float* weights,
+void RunPhase(const Threads& threads, const float* x, Shape in, const float* weights,
               const float* bias, float* y, Shape out, const Phase& phase, int64_t input_step,
               int64_t output_step, bool relu) {
   const std::vector<float> packed = PackWeights(weights, phase.taps, in.channels, out.channels);
@@ -106,22 +107,29 @@ void RunPhase(ffi::ThreadPool& pool, const float* x, Shape in, const float* weig
   std::copy_n(bias, out.channels, padded_bias.data());
   const int64_t rows = in.batch * phase.rows;
   const int64_t chunks = std::min<int64_t>(rows, 64);
-  ParallelFor(pool, chunks, [&](int64_t chunk) {
+  ParallelFor(threads, chunks, [&](int64_t chunk) {
     TapRows tap_rows(x, in, input_step, phase.taps, phase.columns);
     std::vector<const float*> taps(phase.taps.size());
     for (int64_t r = chunk * rows / chunks; r < (chunk + 1) * rows / chunks; ++r) {
       const int64_t image = r / phase.rows, grid_row = r % phase.rows;
       tap_rows.Find(image, grid_row, taps.data());
       float* y_row = y + ((image * out.height + grid_row * output_step + phase.row) * out.width +
-                          phase.column) * out.channels;
+                          phase.column) *
+                             out.channels;
       const float* tile_weights = packed.data();
       ForChannelTiles(out.channels, [&](int64_t first, int vectors) {
         ForPieces(phase.columns, [&](int64_t column, int64_t size) {
-          TileArguments a{taps.data(), static_cast<int64_t>(taps.size()),
-                          column * input_step * in.channels, input_step * in.channels, in.channels,
-                          tile_weights, padded_bias.data() + first,
+          TileArguments a{taps.data(),
+                          static_cast<int64_t>(taps.size()),
+                          column * input_step * in.channels,
+                          input_step * in.channels,
+                          in.channels,
+                          tile_weights,
+                          padded_bias.data() + first,
                           y_row + column * output_step * out.channels + first,
-                          output_step * out.channels, out.channels - first, relu};
+                          output_step * out.channels,
+                          out.channels - first,
+                          relu};
           WithConstant(size, [&](auto pixels) {
             if (vectors == 2)
               ConvolveTile<pixels(), 2>(a);
@@ -135,21 +143,22 @@ void RunPhase(ffi::ThreadPool& pool, const float* x, Shape in, const float* weig
   });
 }
 
-ffi::Error Convolve(ffi::ThreadPool pool, Input x, Input weights, Input bias, Output y,
-                    int64_t stride, int64_t dilation_h, int64_t dilation_w, int64_t pad_h,
-                    int64_t pad_w, bool transposed, bool relu) {
+}  // namespace
+
+void Convolve(const Threads& threads, Input x, Input weights, Input bias, Output y, int64_t stride,
+              int64_t dilation_h, int64_t dilation_w, int64_t pad_h, int64_t pad_w, bool transposed,
+              bool relu) {
   const Geometry g{stride, dilation_h, dilation_w, pad_h, pad_w};
   const Shape in = ShapeOf(x), out = ShapeOf(*y), kernel = ShapeOf(weights);
   for (const Phase& phase : Phases(kernel.batch, kernel.height, g, out, transposed))
-    RunPhase(pool, x.typed_data(), in, weights.typed_data(), bias.typed_data(), y->typed_data(), out,
-             phase, transposed ? 1 : stride, transposed ? stride : 1, relu);
-  return ffi::Error::Success();
+    RunPhase(threads, x.typed_data(), in, weights.typed_data(), bias.typed_data(), y->typed_data(),
+             out, phase, transposed ? 1 : stride, transposed ? stride : 1, relu);
 }
 
 // dW[tap] = sum over pixels of x[p * stride + tap]^T dy[p]; dbias = sum of dy.
-ffi::Error KernelGradient(ffi::ThreadPool pool, Input x, Input dy, Output gradient, Output dbias,
-                          int64_t stride, int64_t dilation_h, int64_t dilation_w, int64_t pad_h,
-                          int64_t pad_w) {
+void KernelGradient(const Threads& threads, Input x, Input dy, Output gradient, Output dbias,
+                    int64_t stride, int64_t dilation_h, int64_t dilation_w, int64_t pad_h,
+                    int64_t pad_w) {
   const Geometry g{stride, dilation_h, dilation_w, pad_h, pad_w};
   const Shape in = ShapeOf(x), out = ShapeOf(dy), kernel = ShapeOf(*gradient);
   const std::vector<Tap> taps = PlainTaps(kernel.batch, kernel.height, g);
@@ -160,7 +169,7 @@ ffi::Error KernelGradient(ffi::ThreadPool pool, Input x, Input dy, Output gradie
   const int64_t chunks = std::min<int64_t>(rows, 16);
   const int64_t size = (tap_count * in.channels + 1) * padded;
   std::vector<float> sums(chunks * size);
-  ParallelFor(pool, chunks, [&](int64_t chunk) {
+  ParallelFor(threads, chunks, [&](int64_t chunk) {
     float* sum = &sums[chunk * size];
     float* bias_sum = sum + tap_count * in.channels * padded;
     TapRows tap_rows(x.typed_data(), in, stride, taps, out.width);
@@ -199,9 +208,10 @@ ffi::Error KernelGradient(ffi::ThreadPool pool, Input x, Input dy, Output gradie
   });
   const int64_t sum_rows = tap_count * in.channels + 1;
   const int64_t blocks = std::min<int64_t>(sum_rows, 16);
-  ParallelFor(pool, blocks, [&](int64_t block) {
+  ParallelFor(threads, blocks, [&](int64_t block) {
     for (int64_t r = block * sum_rows / blocks; r < (block + 1) * sum_rows / blocks; ++r) {
-      float* to = r < sum_rows - 1 ? gradient->typed_data() + r * out.channels : dbias->typed_data();
+      float* to =
+          r < sum_rows - 1 ? gradient->typed_data() + r * out.channels : dbias->typed_data();
       for (int64_t o = 0; o < out.channels; o += kLanes) {
         Vector total = {};
         for (int64_t k = 0; k < chunks; ++k) total += Load(&sums[k * size + r * padded + o]);
@@ -209,37 +219,6 @@ ffi::Error KernelGradient(ffi::ThreadPool pool, Input x, Input dy, Output gradie
       }
     }
   });
-  return ffi::Error::Success();
 }
-
-}  // namespace
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_convolve, Convolve,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::Buffer<ffi::F32>>()
-                                  .Arg<ffi::Buffer<ffi::F32>>()
-                                  .Arg<ffi::Buffer<ffi::F32>>()
-                                  .Ret<ffi::Buffer<ffi::F32>>()
-                                  .Attr<int64_t>("stride")
-                                  .Attr<int64_t>("dilation_h")
-                                  .Attr<int64_t>("dilation_w")
-                                  .Attr<int64_t>("pad_h")
-                                  .Attr<int64_t>("pad_w")
-                                  .Attr<bool>("transposed")
-                                  .Attr<bool>("relu"));
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_kernel_gradient, KernelGradient,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::Buffer<ffi::F32>>()
-                                  .Arg<ffi::Buffer<ffi::F32>>()
-                                  .Ret<ffi::Buffer<ffi::F32>>()
-                                  .Ret<ffi::Buffer<ffi::F32>>()
-                                  .Attr<int64_t>("stride")
-                                  .Attr<int64_t>("dilation_h")
-                                  .Attr<int64_t>("dilation_w")
-                                  .Attr<int64_t>("pad_h")
-                                  .Attr<int64_t>("pad_w"));
 
 }  // namespace hierseg

@@ -3,6 +3,7 @@
 // A vector holds neighbouring channels of a pixel; a few pixels, or a few taps of the gradient,
 // stay in registers. Memory is what bounds them, so every row is read while it is in a cache.
 
+#include "kernels.h"
 #include "taps.h"
 
 namespace hierseg {
@@ -43,8 +44,10 @@ void DepthwiseGradientTile(const float* const* taps, int64_t step, const float* 
   for (int t = 0; t < kTaps; ++t) StoreUpTo(sums + t * channels, sum[t], count);
 }
 
-ffi::Error Depthwise(ffi::ThreadPool pool, Input x, Input weights, Output y, int64_t stride,
-                     int64_t pad_h, int64_t pad_w, bool transposed) {
+}  // namespace
+
+void Depthwise(const Threads& threads, Input x, Input weights, Output y, int64_t stride,
+               int64_t pad_h, int64_t pad_w, bool transposed) {
   const Shape in = ShapeOf(x), out = ShapeOf(*y);
   const auto kernel = weights.dimensions();
   const Geometry g{stride, 1, 1, pad_h, pad_w};
@@ -53,7 +56,7 @@ ffi::Error Depthwise(ffi::ThreadPool pool, Input x, Input weights, Output y, int
   for (const Phase& phase : Phases(kernel[0], kernel[1], g, out, transposed)) {
     const int64_t rows = in.batch * phase.rows;
     const int64_t chunks = std::min<int64_t>(rows, 64);
-    ParallelFor(pool, chunks, [&](int64_t chunk) {
+    ParallelFor(threads, chunks, [&](int64_t chunk) {
       TapRows tap_rows(x.typed_data(), in, input_step, phase.taps, phase.columns);
       std::vector<const float*> taps(phase.taps.size());
       for (int64_t r = chunk * rows / chunks; r < (chunk + 1) * rows / chunks; ++r) {
@@ -73,11 +76,10 @@ ffi::Error Depthwise(ffi::ThreadPool pool, Input x, Input weights, Output y, int
       }
     });
   }
-  return ffi::Error::Success();
 }
 
-ffi::Error DepthwiseGradient(ffi::ThreadPool pool, Input x, Input dy, Output gradient,
-                             int64_t stride, int64_t pad_h, int64_t pad_w) {
+void DepthwiseGradient(const Threads& threads, Input x, Input dy, Output gradient, int64_t stride,
+                       int64_t pad_h, int64_t pad_w) {
   const Shape in = ShapeOf(x), out = ShapeOf(dy);
   const auto kernel = gradient->dimensions();
   const int64_t channels = in.channels, rows = out.batch * out.height;
@@ -86,7 +88,7 @@ ffi::Error DepthwiseGradient(ffi::ThreadPool pool, Input x, Input dy, Output gra
   // A fixed number of partial sums, whatever the number of threads.
   const int64_t chunks = std::min<int64_t>(rows, 16);
   std::vector<float> sums(chunks * size);
-  ParallelFor(pool, chunks, [&](int64_t chunk) {
+  ParallelFor(threads, chunks, [&](int64_t chunk) {
     TapRows tap_rows(x.typed_data(), in, stride, taps, out.width);
     std::vector<const float*> pointers(taps.size());
     float* sum = &sums[chunk * size];
@@ -112,30 +114,6 @@ ffi::Error DepthwiseGradient(ffi::ThreadPool pool, Input x, Input dy, Output gra
     for (int64_t k = 0; k < chunks; ++k) total += sums[k * size + i];
     gradient->typed_data()[i] = total;
   }
-  return ffi::Error::Success();
 }
-
-}  // namespace
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_depthwise, Depthwise,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::Buffer<ffi::F32>>()
-                                  .Arg<ffi::Buffer<ffi::F32>>()
-                                  .Ret<ffi::Buffer<ffi::F32>>()
-                                  .Attr<int64_t>("stride")
-                                  .Attr<int64_t>("pad_h")
-                                  .Attr<int64_t>("pad_w")
-                                  .Attr<bool>("transposed"));
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_depthwise_gradient, DepthwiseGradient,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::Buffer<ffi::F32>>()
-                                  .Arg<ffi::Buffer<ffi::F32>>()
-                                  .Ret<ffi::Buffer<ffi::F32>>()
-                                  .Attr<int64_t>("stride")
-                                  .Attr<int64_t>("pad_h")
-                                  .Attr<int64_t>("pad_w"));
 
 }  // namespace hierseg

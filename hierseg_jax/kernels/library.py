@@ -28,8 +28,9 @@ TARGETS = (
     "hierseg_normalize_sums",
     "hierseg_normalize_gradient",
 )
-FLAGS = ("-std=c++17", "-O3", "-fPIC", "-w")
-NATIVE = "-march=native"
+FLAGS = ("-std=c++17", "-fPIC", "-w")
+FAST = ("-O3", "-march=native")
+BINDINGS = "bindings.cc"
 
 
 def call(name: str, *shapes: tuple[int, ...]) -> Callable[..., Any]:
@@ -89,7 +90,7 @@ def _hash_of_sources() -> str:
 
 def _key(compiler: str) -> str:
     """Changes with all that the library depends on; a home may be shared by unlike machines."""
-    parts = [_hash_of_sources(), compiler, jax.__version__, platform.machine(), *FLAGS]
+    parts = [_hash_of_sources(), compiler, jax.__version__, platform.machine(), *FLAGS, *FAST]
     cpu = Path("/proc/cpuinfo")
     if cpu.exists():
         wanted = ("model name", "flags", "Features", "CPU part")
@@ -107,9 +108,15 @@ def _compile(compiler: str, file: Path) -> None:
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         sources = _files("*.cc")
         objects = [str(Path(folder) / f"{source.stem}.o") for source in sources]
-        include = f"-I{jax.ffi.include_dir()}"
+        # XLA's headers take long to compile, and longer with optimisation.
+        bindings = ("-O0", f"-I{jax.ffi.include_dir()}")
         commands = [
-            [compiler, *FLAGS, NATIVE, include, "-c", str(source), "-o", output]
+            [
+                compiler,
+                *FLAGS,
+                *(bindings if source.name == BINDINGS else FAST),
+                *("-c", str(source), "-o", output),
+            ]
             for source, output in zip(sources, objects, strict=True)
         ]
         _run(commands)

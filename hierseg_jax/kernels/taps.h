@@ -6,18 +6,12 @@
 #include "vectors.h"
 
 namespace hierseg {
-namespace ffi = xla::ffi;
-
-using Input = ffi::Buffer<ffi::F32>;
-using Output = ffi::Result<ffi::Buffer<ffi::F32>>;
-
 struct Shape {
   int64_t batch, height, width, channels;
 };
 
-template <typename B>
-Shape ShapeOf(B& buffer) {
-  auto d = buffer.dimensions();
+inline Shape ShapeOf(Input array) {
+  const auto& d = array.dimensions();
   return {d[0], d[1], d[2], d[3]};
 }
 
@@ -102,7 +96,7 @@ inline std::vector<Tap> PlainTaps(int64_t kernel_h, int64_t kernel_w, const Geom
 // A transposed convolution: y[u * stride + tap] += x[u] W[tap], as one phase for each place
 // of an output pixel between the multiples of the stride.
 inline std::vector<Phase> TransposedPhases(int64_t kernel_h, int64_t kernel_w, const Geometry& g,
-                                    int64_t height, int64_t width) {
+                                           int64_t height, int64_t width) {
   std::vector<Phase> phases;
   for (int64_t a = 0; a < std::min(g.stride, height); ++a)
     for (int64_t b = 0; b < std::min(g.stride, width); ++b) {

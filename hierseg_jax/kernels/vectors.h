@@ -1,4 +1,4 @@
-// Vectors of the widest kind the compiler may use, and loops shared by XLA's threads.
+// Vectors of the widest kind the compiler may use, and loops shared by several threads.
 
 #ifndef HIERSEG_JAX_KERNELS_VECTORS_H_
 #define HIERSEG_JAX_KERNELS_VECTORS_H_
@@ -12,8 +12,6 @@
 #include <memory>
 #include <mutex>
 #include <vector>
-
-#include "xla/ffi/api/ffi.h"
 
 namespace hierseg {
 
@@ -34,7 +32,6 @@ typedef float Vector __attribute__((vector_size(kLanes * sizeof(float)), aligned
 inline Vector Load(const float* from) { return *reinterpret_cast<const Vector*>(from); }
 inline void Store(float* to, Vector value) { *reinterpret_cast<Vector*>(to) = value; }
 
-
 // The first `count` lanes, or all where there are as many.
 inline Vector LoadUpTo(const float* from, int64_t count) {
   if (count >= kLanes) return Load(from);
@@ -49,11 +46,37 @@ inline void StoreUpTo(float* to, Vector value, int64_t count) {
 
 inline int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// A pool of threads: how many there are, and how to have one of them run something.
+struct Threads {
+  int64_t count;
+  std::function<void(std::function<void()>)> schedule;
+};
+
+// A dense float32 array; results are given as pointers to one.
+class Array {
+ public:
+  Array(float* data, std::vector<int64_t> dimensions)
+      : data_(data), dimensions_(std::move(dimensions)) {}
+  float* typed_data() const { return data_; }
+  const std::vector<int64_t>& dimensions() const { return dimensions_; }
+  int64_t element_count() const {
+    int64_t count = 1;
+    for (int64_t side : dimensions_) count *= side;
+    return count;
+  }
+
+ private:
+  float* data_;
+  std::vector<int64_t> dimensions_;
+};
+
+using Input = const Array&;
+using Output = const Array*;
+
 // Runs work(0) .. work(count - 1) on the calling thread and whatever threads of the pool are
 // free. The caller never waits for work that nobody has begun, so a pool without a free
 // thread can't block it.
-inline void ParallelFor(xla::ffi::ThreadPool& pool, int64_t count,
-                        std::function<void(int64_t)> work) {
+inline void ParallelFor(const Threads& threads, int64_t count, std::function<void(int64_t)> work) {
   struct Shared {
     std::function<void(int64_t)> work;
     int64_t count;
@@ -75,8 +98,8 @@ inline void ParallelFor(xla::ffi::ThreadPool& pool, int64_t count,
   auto shared = std::make_shared<Shared>();
   shared->work = std::move(work);
   shared->count = count;
-  const int64_t helpers = std::min(pool.num_threads(), count) - 1;
-  for (int64_t i = 0; i < helpers; ++i) pool.Schedule([shared] { shared->Help(); });
+  const int64_t helpers = std::min(threads.count, count) - 1;
+  for (int64_t i = 0; i < helpers; ++i) threads.schedule([shared] { shared->Help(); });
   shared->Help();
   std::unique_lock<std::mutex> lock(shared->mutex);
   shared->all_done.wait(lock, [&] { return shared->done == count; });

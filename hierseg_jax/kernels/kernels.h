@@ -1,0 +1,41 @@
+// The kernels; what they compute stands with their definitions.
+
+#ifndef HIERSEG_JAX_KERNELS_KERNELS_H_
+#define HIERSEG_JAX_KERNELS_KERNELS_H_
+
+#include "vectors.h"
+
+namespace hierseg {
+
+void Convolve(const Threads& threads, Input x, Input weights, Input bias, Output y, int64_t stride,
+              int64_t dilation_h, int64_t dilation_w, int64_t pad_h, int64_t pad_w, bool transposed,
+              bool relu);
+
+void KernelGradient(const Threads& threads, Input x, Input dy, Output gradient, Output dbias,
+                    int64_t stride, int64_t dilation_h, int64_t dilation_w, int64_t pad_h,
+                    int64_t pad_w);
+
+void Depthwise(const Threads& threads, Input x, Input weights, Output y, int64_t stride,
+               int64_t pad_h, int64_t pad_w, bool transposed);
+
+void DepthwiseGradient(const Threads& threads, Input x, Input dy, Output gradient, int64_t stride,
+                       int64_t pad_h, int64_t pad_w);
+
+void Moments(const Threads& threads, Input x_buffer, Output mean, Output variance);
+
+void Normalize(const Threads& threads, Input x_buffer, Input mean_buffer, Input scale_buffer,
+               Input bias_buffer, Input factor_buffer, Input shortcut_buffer, Output result,
+               int64_t activation);
+
+void NormalizeSums(const Threads& threads, Input x, Input y, Input dy, Input mean_buffer,
+                   Input scale_buffer, Input bias_buffer, Input factor_buffer, Output result,
+                   int64_t activation);
+
+void NormalizeGradient(const Threads& threads, Input x, Input y, Input dy, Input mean_buffer,
+                       Input scale_buffer, Input bias_buffer, Input factor_buffer,
+                       Input shares_buffer, Output dx_buffer, Output d_shortcut_buffer,
+                       int64_t activation);
+
+}  // namespace hierseg
+
+#endif  // HIERSEG_JAX_KERNELS_KERNELS_H_
