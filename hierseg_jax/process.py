@@ -11,6 +11,7 @@ from hierseg_jax.cache_folder import cache_folder
 # Of glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 LARGEST = 2**31 - 1
+BLOCKS, BLOCK_BYTES = 64, 8 * 2**20
 
 
 def set_up_process() -> None:
@@ -21,7 +22,7 @@ def set_up_process() -> None:
     """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     keep_freed_memory()
 
 
@@ -43,4 +44,24 @@ def keep_freed_memory() -> bool:
         # XLA's threads would map what is larger than an arena of their own, whatever it is.
         mallopt(M_ARENA_MAX, 1),
     ]
+    if all(done):
+        _leave_room_for_small_blocks()
     return all(done)
+
+
+def _leave_room_for_small_blocks() -> None:
+    """Frees blocks that can't join, so that what is small and lasting goes there first.
+
+    Else it may end up above or within a step's memory, and the next step needs as much again
+    beside it. Free blocks that were never written take no memory.
+    """
+    library = ctypes.CDLL(None)
+    library.malloc.restype = ctypes.c_void_p
+    library.malloc.argtypes = [ctypes.c_size_t]
+    library.free.argtypes = [ctypes.c_void_p]
+    blocks = []
+    for _ in range(BLOCKS):
+        blocks.append(library.malloc(BLOCK_BYTES))
+        library.malloc(16)  # never freed: it keeps its neighbours apart
+    for block in blocks:
+        library.free(block)

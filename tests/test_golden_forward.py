@@ -14,9 +14,10 @@ INPUTS = {7: (0, (64, 96)), 4: (1, (96, 64))}
 
 @pytest.mark.parametrize("num_classes", [7, 4])
 @pytest.mark.parametrize("name", ["effunet", "esnet"])
-def test_forward_equals_the_reference(name, num_classes):
+@pytest.mark.parametrize("conv_impl", ["xla", "tuned"])
+def test_forward_equals_the_reference(name, num_classes, conv_impl):
     golden, meta = load_golden(f"{name}_forward_n{num_classes}")
-    model = create_model(name, num_classes)
+    model = create_model(name, num_classes, conv_impl=conv_impl)
     variables = variables_from_state_dict(model, reference_state_dict(meta))
     seed, (height, width) = INPUTS[num_classes]
     image_nchw = np.random.RandomState(seed).rand(2, 3, height, width).astype(np.float32)

@@ -9,6 +9,7 @@ import optax
 import pytest
 from flax import traverse_util
 
+from hierseg_jax.kernels import library
 from hierseg_jax.losses import dice, iou
 from hierseg_jax.models import create_model
 from hierseg_jax.torch_weights import torch_names, variables_from_state_dict
@@ -19,9 +20,9 @@ LATER_LOSSES = {"effunet": 1e-4, "esnet": 3e-3}
 
 
 @functools.cache
-def compiled_step(name, dtype):
+def compiled_step(name, dtype, conv_impl="auto"):
     """One compilation serves both losses: the choice is an argument."""
-    model = create_model(name, 7, dropout=False, dtype=dtype)
+    model = create_model(name, 7, dropout=False, dtype=dtype, conv_impl=conv_impl)
 
     def loss_fn(params, batch_stats, image, labels, loss_index):
         variables = {"params": params, "batch_stats": batch_stats}
@@ -43,9 +44,9 @@ def compiled_step(name, dtype):
     return model, step
 
 
-def run_three_steps(name, loss, dtype):
+def run_three_steps(name, loss, dtype, conv_impl="auto"):
     golden, meta = load_golden(f"{name}_train_{loss}")
-    model, step = compiled_step(name, dtype)
+    model, step = compiled_step(name, dtype, conv_impl)
     variables = variables_from_state_dict(model, reference_state_dict(meta))
     params, batch_stats = jax.tree.map(
         lambda x: jnp.asarray(x, dtype), (variables["params"], variables["batch_stats"])
@@ -79,8 +80,11 @@ def run_three_steps(name, loss, dtype):
 
 @pytest.mark.parametrize("loss", ["dice", "iou"])
 @pytest.mark.parametrize("name", ["effunet", "esnet"])
-def test_float32_steps_equal_the_reference(name, loss):
-    golden, losses, probabilities, _, statistics = run_three_steps(name, loss, jnp.float32)
+@pytest.mark.parametrize("conv_impl", ["tuned", pytest.param("xla", marks=pytest.mark.slow)])
+def test_float32_steps_equal_the_reference(name, loss, conv_impl):
+    golden, losses, probabilities, _, statistics = run_three_steps(
+        name, loss, jnp.float32, conv_impl
+    )
     np.testing.assert_allclose(losses[0], golden["losses"][0], rtol=1e-5)
     np.testing.assert_allclose(losses[1:], golden["losses"][1:], rtol=LATER_LOSSES[name])
     np.testing.assert_allclose(
@@ -110,3 +114,12 @@ def test_float64_steps_equal_the_reference(name, loss):
     silent = set(norms) - set(golden["grad_norm_names"])
     assert silent == ({"encoder_output_conv.weight", "encoder_output_conv.bias"} & set(norms))
     assert all(norms[n] == 0 for n in silent)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["effunet", "esnet"])
+def test_float32_steps_equal_the_reference_without_a_compiler(name, monkeypatch):
+    monkeypatch.setattr(library, "problem", lambda: "no C++ compiler was found")
+    compiled_step.cache_clear()
+    test_float32_steps_equal_the_reference(name, "dice", "tuned")
+    compiled_step.cache_clear()

@@ -1,0 +1,260 @@
+"""The CPU kernels equal XLA's own operations and autodiff's gradients; without them all goes on."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax import lax
+
+from hierseg_jax.kernels import library
+from hierseg_jax.kernels.batch_norm import normalize
+from hierseg_jax.kernels.convolution import (
+    Geometry,
+    convolve,
+    convolve_depthwise,
+    convolve_transposed,
+)
+from hierseg_jax.models import create_model
+
+pytestmark = pytest.mark.skipif(
+    bool(library.problem()), reason=f"the kernels can't be compiled: {library.problem()}"
+)
+
+SIDES = st.integers(1, 19)
+# Around the widths of one and two vectors of 4, 8 and 16 numbers.
+CHANNELS = st.sampled_from([1, 3, 7, 8, 13, 16, 17, 32, 33, 40])
+KERNELS = st.sampled_from([(1, 1), (3, 1), (1, 5), (3, 3), (5, 5), (2, 2)])
+
+
+def random(seed, *shape):
+    return jnp.asarray(np.random.RandomState(seed).randn(*shape), jnp.float32)
+
+
+def assert_same_values_and_gradients(kernel, plain, arguments):
+    """All outputs and gradients, to 1e-4 of the largest number."""
+    y, backward = jax.vjp(kernel, *arguments)
+    expected, plain_backward = jax.vjp(plain, *arguments)
+    dy = random(9, *expected.shape)
+    results = zip((y, *backward(dy)), (expected, *plain_backward(dy)), strict=True)
+    for found, wanted in results:
+        assert found.shape == wanted.shape
+        scale = float(jnp.abs(wanted).max()) + 1e-6
+        np.testing.assert_allclose(found / scale, wanted / scale, rtol=1e-4, atol=1e-5)
+
+
+@given(
+    batch=st.integers(1, 3),
+    sides=st.tuples(SIDES, SIDES),
+    channels=st.tuples(CHANNELS, CHANNELS),
+    kernel=KERNELS,
+    stride=st.integers(1, 3),
+    dilation=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    relu=st.booleans(),
+)
+@settings(max_examples=12)
+def test_convolutions(batch, sides, channels, kernel, stride, dilation, relu):
+    padding = tuple(d * (k // 2) for k, d in zip(kernel, dilation, strict=True))
+    if any(
+        s + 2 * p < d * (k - 1) + 1
+        for s, p, d, k in zip(sides, padding, dilation, kernel, strict=True)
+    ):
+        return
+
+    def plain(x, weights, bias):
+        y = bias + lax.conv_general_dilated(
+            x,
+            weights,
+            (stride, stride),
+            [(p, p) for p in padding],
+            rhs_dilation=dilation,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+        return jnp.maximum(y, 0) if relu else y
+
+    arguments = (
+        random(0, batch, *sides, channels[0]),
+        random(1, *kernel, *channels),
+        random(2, channels[1]),
+    )
+    geometry = Geometry(stride, dilation, padding)
+    assert_same_values_and_gradients(
+        lambda x, w, b: convolve(x, w, b, geometry, relu), plain, arguments
+    )
+
+
+@given(
+    batch=st.integers(1, 3),
+    sides=st.tuples(SIDES, SIDES),
+    channels=st.tuples(CHANNELS, CHANNELS),
+    size=st.sampled_from([2, 3]),
+)
+@settings(max_examples=6)
+def test_transposed_convolutions(batch, sides, channels, size):
+    def plain(x, weights, bias):
+        return bias + lax.conv_general_dilated(
+            x,
+            weights[::-1, ::-1],
+            (1, 1),
+            [(1, size - 1)] * 2,
+            lhs_dilation=(2, 2),
+            dimension_numbers=("NHWC", "HWOI", "NHWC"),
+        )
+
+    geometry = Geometry(stride=2, padding=(size - 2, size - 2))
+    double = tuple(2 * side for side in sides)
+    arguments = (
+        random(0, batch, *sides, channels[0]),
+        random(1, size, size, channels[1], channels[0]),
+        random(2, channels[1]),
+    )
+    assert_same_values_and_gradients(
+        lambda x, w, b: convolve_transposed(x, w, b, geometry, double), plain, arguments
+    )
+
+
+@given(
+    batch=st.integers(1, 3),
+    sides=st.tuples(SIDES, SIDES),
+    channels=CHANNELS,
+    size=st.sampled_from([3, 5]),
+    stride=st.integers(1, 2),
+)
+@settings(max_examples=8)
+def test_depthwise_convolutions(batch, sides, channels, size, stride):
+    def plain(x, weights):
+        return lax.conv_general_dilated(
+            x,
+            weights[:, :, None],
+            (stride, stride),
+            [(size // 2, size // 2)] * 2,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=channels,
+        )
+
+    arguments = random(0, batch, *sides, channels), random(1, size, size, channels)
+    assert_same_values_and_gradients(
+        lambda x, w: convolve_depthwise(x, w, stride, (size // 2, size // 2)), plain, arguments
+    )
+
+
+@given(
+    batch=st.integers(2, 4),
+    sides=st.tuples(SIDES, SIDES),
+    channels=CHANNELS,
+    activation=st.sampled_from([None, "relu", "silu"]),
+    extras=st.tuples(st.booleans(), st.booleans()),
+    offset=st.sampled_from([0.0, 100.0]),
+)
+@settings(max_examples=12)
+def test_batch_norm(batch, sides, channels, activation, extras, offset):
+    with_factor, with_shortcut = extras[0] and activation != "silu", extras[1]
+    with_shortcut = with_shortcut and activation != "silu"
+    factor = 2.0 * (random(4, batch, 1, 1, channels) > 0) if with_factor else None
+
+    def plain(x, scale, bias, shortcut):
+        x = x.astype(jnp.float32)
+        mean = x.mean((0, 1, 2))
+        var = jnp.square(x - mean).mean((0, 1, 2))
+        y = (x - mean) * (lax.rsqrt(var + 1e-3) * scale) + bias
+        y = y if factor is None else y * factor
+        y = y + shortcut if with_shortcut else y
+        functions = {None: lambda y: y, "relu": jax.nn.relu, "silu": jax.nn.silu}
+        return functions[activation](y)
+
+    def kernel(x, scale, bias, shortcut):
+        given_shortcut = shortcut if with_shortcut else None
+        return normalize(x, scale, bias, factor, given_shortcut, 1e-3, activation, None)[0]
+
+    x = random(0, batch, *sides, channels) * 3 + offset
+    arguments = (x, random(1, channels), random(2, channels), random(3, *x.shape))
+    y, backward = jax.vjp(kernel, *arguments)
+    expected, plain_backward = jax.vjp(plain, *arguments)
+    # Numbers around 100 carry 1e-5 of rounding, which the variance of few pixels enlarges.
+    tolerance = 1e-4 if offset == 0 else 3e-3
+    np.testing.assert_allclose(y, expected, rtol=tolerance, atol=tolerance)
+    dy = random(9, *y.shape)
+    for found, wanted in zip(backward(dy), plain_backward(dy), strict=True):
+        scale = float(jnp.abs(wanted).max()) + 1e-2
+        np.testing.assert_allclose(found / scale, wanted / scale, rtol=0, atol=tolerance)
+
+
+def test_batch_moments_are_exact_far_from_zero():
+    x = np.random.RandomState(0).randn(2, 40, 30, 5) * 0.01 + 1000
+    _, mean, var = normalize(
+        jnp.asarray(x, jnp.float32), jnp.ones(5), jnp.zeros(5), None, None, 1e-3, None, None
+    )
+    rounded = np.asarray(x, np.float32).astype(np.float64)
+    np.testing.assert_allclose(mean, rounded.mean((0, 1, 2)), rtol=1e-7)
+    np.testing.assert_allclose(var, rounded.var((0, 1, 2)), rtol=1e-3)
+
+
+DIGEST = """
+import hashlib, jax, jax.numpy as jnp, numpy as np
+from hierseg_jax.kernels.convolution import Geometry, convolve
+x = jnp.asarray(np.random.RandomState(0).randn(4, 40, 40, 24), jnp.float32)
+w = jnp.asarray(np.random.RandomState(1).randn(3, 3, 24, 20), jnp.float32)
+f = lambda x, w: (convolve(x, w, jnp.zeros(20), Geometry(padding=(1, 1))) ** 2).sum()
+print([hashlib.sha256(np.asarray(g).tobytes()).hexdigest() for g in jax.grad(f, (0, 1))(x, w)])
+"""
+
+
+def test_bits_do_not_depend_on_the_number_of_threads():
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", DIGEST],
+            env=os.environ | {"NPROC": count},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for count in ("1", "2", "3")
+    }
+    assert len(digests) == 1
+
+
+PROBLEM = "from hierseg_jax.kernels import library; print(library.problem())"
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"PATH": "/nonexistent", "CXX": ""}, "no C++ compiler was found"),
+        ({"CXX": "false"}, "false failed: exit code 1"),
+    ],
+)
+def test_why_there_are_no_kernels_is_said(tmp_path, environment, sentence):
+    done = subprocess.run(
+        [sys.executable, "-c", PROBLEM],
+        env=os.environ | {"HIERSEG_JAX_CACHE": str(tmp_path)} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert sentence in done.stdout
+    assert not list(tmp_path.rglob("*.so"))
+
+
+def test_a_damaged_library_is_made_anew(tmp_path):
+    environment = os.environ | {"HIERSEG_JAX_CACHE": str(tmp_path)}
+    command = [sys.executable, "-c", PROBLEM]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    (file,) = tmp_path.rglob("*.so")
+    whole = file.stat().st_size
+    file.write_bytes(file.read_bytes()[:1000])
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "None\n"
+    assert file.stat().st_size == whole
+
+
+def test_other_precisions_do_without_kernels():
+    model = create_model("esnet", 4, dtype="bfloat16")
+    assert model.dtype == jnp.bfloat16
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 16, 16, 3)))
+    text = jax.jit(model.apply).lower(shapes, jnp.zeros((1, 16, 16, 3))).as_text()
+    assert "hierseg_" not in text
