@@ -194,6 +194,16 @@ def test_batch_moments_are_exact_far_from_zero():
     np.testing.assert_allclose(var, rounded.var((0, 1, 2)), rtol=1e-3)
 
 
+@pytest.mark.parametrize("activation", [None, "relu", "silu"])
+def test_what_is_no_number_is_not_hidden(activation):
+    x = random(0, 2, 4, 4, 20).at[1, 2, 3, 17].set(jnp.nan)
+    y, _, _ = normalize(x, jnp.ones(20), jnp.zeros(20), None, None, 1e-3, activation, None)
+    assert np.isnan(y[..., 17]).all()
+    assert np.isfinite(np.delete(y, 17, axis=-1)).all()
+    y = convolve(x, random(1, 1, 1, 20, 20), jnp.zeros(20), Geometry(), True)
+    assert np.isnan(y[1, 2, 3]).all()
+
+
 DIGEST = """
 import hashlib, jax, jax.numpy as jnp, numpy as np
 from hierseg_jax.kernels.convolution import Geometry, convolve

@@ -44,7 +44,7 @@ inline Vector Sigmoid(Vector v) { return 1.0f / (1.0f + Exp(-v)); }
 
 template <int64_t kActivation>
 inline Vector Activate(Vector v) {
-  if constexpr (kActivation == kRelu) return v > 0.0f ? v : Vector{};
+  if constexpr (kActivation == kRelu) return v < 0.0f ? Vector{} : v;  // keeps NaN
   if constexpr (kActivation == kSilu) return v * Sigmoid(v);
   return v;
 }

@@ -44,7 +44,7 @@ void ConvolveTile(const TileArguments& a) {
   }
   if (a.relu)
     for (int p = 0; p < kPixels; ++p)
-      for (int v = 0; v < kVectors; ++v) sum[p][v] = sum[p][v] > 0.0f ? sum[p][v] : Vector{};
+      for (int v = 0; v < kVectors; ++v) sum[p][v] = sum[p][v] < 0.0f ? Vector{} : sum[p][v];
   for (int p = 0; p < kPixels; ++p)
     for (int v = 0; v < kVectors; ++v)
       StoreUpTo(a.y + p * a.y_step + v * kLanes, sum[p][v], a.channels - v * kLanes);
