@@ -100,7 +100,7 @@ def whole_program(network: str, cache: str) -> None:
             stdout=subprocess.DEVNULL,
             env=os.environ | {"HIERSEG_JAX_CACHE": cache},
         )
-        rows = json.loads((Path(workdir) / "run" / "history.json").read_text())["rows"]
+        rows = json.loads((Path(workdir) / "run" / "history.json").read_text())["epochs"]
         whole.append(statistics.median(row["images_per_second"] for row in rows[1:]))
         shutil.rmtree(workdir)
     shares = sorted(w / b for w, b in zip(whole, bare, strict=True))

@@ -35,6 +35,8 @@ def get_config() -> ml_collections.ConfigDict:
     # Channels of its own, and sigmoid scores, for every level of the tree, in place of one
     # softmax over the leaf classes.
     config.model.hierarchical = False
+    # auto, xla or tuned: what computes convolutions (docs/performance.md).
+    config.model.conv_impl = "auto"
 
     # Workdir or checkpoint folder whose weights a new run starts from; empty: fresh weights.
     config.init = ""

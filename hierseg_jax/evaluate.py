@@ -107,6 +107,7 @@ def build_model(
         dropout=model["dropout"],
         dtype=model["dtype"],
         axis_name=parallel.axis_name,
+        conv_impl=model["conv_impl"],
         embedding_size=embedding_size,
     )
 

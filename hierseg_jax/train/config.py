@@ -24,6 +24,7 @@ LATER_KEYS = {
     "init": "",
     "data.hierarchy": "",
     "model.hierarchical": False,
+    "model.conv_impl": "auto",
     "decode": "auto",
     "loss_options.gamma": 2.0,
     "loss_options.level_weights": (),
