@@ -7,7 +7,16 @@ VARIABLE = "HIERSEG_JAX_CACHE"
 
 
 def cache_folder() -> Path:
-    """The user's own folder: `$HIERSEG_JAX_CACHE`, or `hierseg_jax` among their caches."""
+    """The user's own folder: `$HIERSEG_JAX_CACHE`, or `hierseg_jax` among their caches.
+
+    Raises:
+      OSError: for a user without a home, as in some containers.
+    """
     if given := os.environ.get(VARIABLE):
         return Path(given).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hierseg_jax"
+    if caches := os.environ.get("XDG_CACHE_HOME"):
+        return Path(caches) / "hierseg_jax"
+    try:
+        return Path.home() / ".cache" / "hierseg_jax"
+    except RuntimeError:
+        raise OSError(f"this user has no home folder; name one for caches in ${VARIABLE}") from None

@@ -236,6 +236,7 @@ PROBLEM = "from hierseg_jax.kernels import library; print(library.problem())"
     [
         ({"PATH": "/nonexistent", "CXX": ""}, "no C++ compiler was found"),
         ({"CXX": "false"}, "false failed: exit code 1"),
+        ({"HIERSEG_JAX_CACHE": "/proc/no/folder"}, "/proc/no"),
     ],
 )
 def test_why_there_are_no_kernels_is_said(tmp_path, environment, sentence):

@@ -61,8 +61,8 @@ def problem() -> str | None:
     compiler = _compiler()
     if compiler is None:
         return "no C++ compiler was found"
-    file = cache_folder() / "kernels" / f"{_key(compiler)}.so"
     try:
+        file = cache_folder() / "kernels" / f"{_key(compiler)}.so"
         if not _is_whole(file):
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _compile(compiler, file)
