@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import hierseg_jax
-from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
+from hierseg_jax.checkpoint import open_checkpoint, save_checkpoint
 from hierseg_jax.data.sources import load_hierarchy
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.models import create_model
@@ -109,7 +109,7 @@ def convert_to_torch(checkpoint: Path | str, file: Path | str, which: str = "bes
     Raises:
       ValueError, OSError: one sentence.
     """
-    loaded = load_checkpoint(find_checkpoint(checkpoint, which))
+    loaded = open_checkpoint(checkpoint, which)
     hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
     network = checkpoint_network(loaded.meta)
     model = create_model(network.name, network.num_classes, backbone=network.backbone)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
+from hierseg_jax.checkpoint import open_checkpoint
 from hierseg_jax.data.pipeline import Batch, eval_batches
 from hierseg_jax.data.sources import load_hierarchy, open_split
 from hierseg_jax.decode import choose_decoding
@@ -186,8 +186,8 @@ def evaluate_checkpoint(
     Raises:
       ValueError, FileNotFoundError: one sentence.
     """
-    folder = find_checkpoint(checkpoint, which)
-    loaded = load_checkpoint(folder)
+    loaded = open_checkpoint(checkpoint, which)
+    folder = loaded.path
     config = loaded.meta["config"]
     if image_size is not None:
         config = {**config, "data": {**config["data"], "image_size": image_size}}

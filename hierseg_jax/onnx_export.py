@@ -17,7 +17,7 @@ from hierseg_jax.bridge.convert import convert
 from hierseg_jax.bridge.precision import PRECISIONS, with_half_weights, with_integers
 from hierseg_jax.bridge.quality import graph_miou, spread_inputs
 from hierseg_jax.bridge.verify import largest_difference
-from hierseg_jax.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from hierseg_jax.checkpoint import Checkpoint, open_checkpoint
 from hierseg_jax.data.figures import FiguresSource
 from hierseg_jax.data.sources import Source
 from hierseg_jax.data.transfer import make_folder, write_atomically
@@ -88,7 +88,7 @@ def export_checkpoint(
     """
     file = Path(onnx_file)
     _check_target(file, overwrite)
-    loaded = load_checkpoint(find_checkpoint(checkpoint, which))
+    loaded = open_checkpoint(checkpoint, which)
     config = loaded.meta["config"]
     hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
     name = config["model"]["name"]

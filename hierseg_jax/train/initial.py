@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
+from hierseg_jax.checkpoint import open_checkpoint
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models import EfficientUNet, ESNet
 from hierseg_jax.models.initialize import variable_shapes
@@ -33,7 +33,7 @@ def load_initial_variables(
       ValueError: one sentence for a checkpoint that can't be read or does not fit.
     """
     try:
-        loaded = load_checkpoint(find_checkpoint(init))
+        loaded = open_checkpoint(init)
     except (ValueError, OSError) as error:
         raise ValueError(f"The config's init: {error}") from None
     tree = Hierarchy.from_json(loaded.meta["hierarchy"])

@@ -1,5 +1,6 @@
 """The training loop: from a config and a folder to a trained, evaluated, resumable run."""
 
+import contextlib
 import dataclasses
 import math
 import platform
@@ -84,17 +85,13 @@ def train(config: ConfigDict, workdir: str) -> Progress:
       SystemExit: after SIGTERM or SIGINT, once the state is saved.
     """
     run = set_up(config, Path(workdir))
-    writer = CheckpointWriter(
-        run.workdir,
-        keep_last=config.keep_last,
-        keep_best=config.keep_best,
-        keep_every=config.save_period * run.steps_per_epoch or None,
-    )
-    with StopSignals() as stop, writer:
-        print(describe(run), flush=True)
+    print(describe(run), flush=True)
+    with contextlib.ExitStack() as resources:
+        stop = resources.enter_context(StopSignals())
         state, progress = restore(
             run.workdir, config, run.hierarchy, run.initial_state, cpu_threads()
         )
+        writer = resources.enter_context(open_writer(run))
         if progress.step:
             print(f"Continuing after step {progress.step} (epoch {progress.epoch} finished).")
         elif config.init:
@@ -178,6 +175,16 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
             make_eval_step(model, loss, hierarchy, config_decoding(plain))
         ),
         initial_state=lambda: create_state(model, optimizer, config.seed, variables),
+    )
+
+
+def open_writer(run: Run) -> CheckpointWriter:
+    """The writer of the run's checkpoints; it looks at those that are there."""
+    return CheckpointWriter(
+        run.workdir,
+        keep_last=run.config.keep_last,
+        keep_best=run.config.keep_best,
+        keep_every=run.config.save_period * run.steps_per_epoch or None,
     )
 
 

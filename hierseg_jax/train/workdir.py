@@ -12,8 +12,8 @@ from ml_collections import ConfigDict
 
 from hierseg_jax.checkpoint import (
     FOLDER,
-    checkpoint_steps,
     is_checkpoint,
+    last_whole_checkpoint,
     load_checkpoint,
     read_meta,
 )
@@ -73,19 +73,18 @@ def restore(
     initial_state: Callable[[], TrainState],
     cpu_threads: int,
 ) -> tuple[TrainState, Progress]:
-    """The state of the last checkpoint, or a fresh one.
+    """The state of the last checkpoint that is whole, or a fresh one.
 
     Warns on stderr where the number of CPU threads differs from the checkpoint's:
     results then differ in their last bits.
 
     Raises:
-      ValueError: if the checkpoint can't be read or belongs to another run.
+      ValueError: if no checkpoint is whole, or the last belongs to another run.
     """
-    steps = checkpoint_steps(workdir)
+    folder = last_whole_checkpoint(workdir)
     state = initial_state()
-    if not steps:
+    if folder is None:
         return state, Progress()
-    folder = workdir / FOLDER / str(steps[-1])
     meta = read_meta(folder)
     check_same_run(meta["config"], config, str(workdir))
     if Hierarchy.from_json(meta["hierarchy"]) != hierarchy:

@@ -1,0 +1,34 @@
+"""Checkpoints through orbax: written while training goes on, checked before they are read.
+
+A run's checkpoint is a folder `checkpoints/<step>` with the items `variables` (parameters
+and batch statistics), `training` (optimizer, step, random key) and `meta` (JSON: the config,
+the class tree, the run's history, and a hash of the arrays), and a seal with a hash of every
+file. Converted weights are such a folder by themselves, without `training`.
+"""
+
+from hierseg_jax.checkpoint.choose import (
+    FOLDER,
+    checkpoint_steps,
+    find_checkpoint,
+    is_checkpoint,
+    last_whole_checkpoint,
+    open_checkpoint,
+)
+from hierseg_jax.checkpoint.reader import Checkpoint, load_checkpoint, read_meta
+from hierseg_jax.checkpoint.seal import DamagedCheckpointError
+from hierseg_jax.checkpoint.writer import CheckpointWriter, save_checkpoint
+
+__all__ = [
+    "FOLDER",
+    "Checkpoint",
+    "CheckpointWriter",
+    "DamagedCheckpointError",
+    "checkpoint_steps",
+    "find_checkpoint",
+    "is_checkpoint",
+    "last_whole_checkpoint",
+    "load_checkpoint",
+    "open_checkpoint",
+    "read_meta",
+    "save_checkpoint",
+]

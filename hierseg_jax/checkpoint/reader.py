@@ -1,0 +1,100 @@
+"""Reads checkpoints, and checks them against their hashes."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from hierseg_jax.checkpoint.digest import json_digest, tree_digest
+from hierseg_jax.checkpoint.seal import DamagedCheckpointError, check_seal
+from hierseg_jax.train.config import completed
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """One checkpoint as read.
+
+    Attributes:
+      path: its folder.
+      variables: {"params": ..., "batch_stats": ...}, NumPy arrays.
+      training: the rest of the training state, if it was asked for.
+      meta: plain JSON.
+    """
+
+    path: Path
+    variables: dict[str, Any]
+    training: Any
+    meta: dict[str, Any]
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """The JSON part of a checkpoint.
+
+    Raises:
+      DamagedCheckpointError: if it can't be read, or is not as it was written.
+    """
+    check_seal(folder, ["meta"])
+    return _checked_meta(_restore(folder, {"meta": ocp.args.JsonRestore()})["meta"], folder)
+
+
+def load_checkpoint(folder: Path, training_like: Any = None) -> Checkpoint:
+    """Reads a checkpoint and checks it against its hashes.
+
+    Args:
+      folder: from `find_checkpoint`.
+      training_like: a tree of arrays like the one saved as `training`; without it only
+        the variables are given back.
+
+    Raises:
+      DamagedCheckpointError: if it can't be read, or is not as it was written.
+    """
+    items: dict[str, Any] = {
+        "meta": ocp.args.JsonRestore(),
+        "variables": ocp.args.StandardRestore(),
+    }
+    if training_like is not None:
+        items["training"] = ocp.args.StandardRestore(training_like)
+    check_seal(folder, items)
+    restored = _restore(folder, items)
+    meta = _checked_meta(restored.pop("meta"), folder)
+    arrays = jax.tree.map(np.asarray, restored)
+    for item, tree in arrays.items():
+        if tree_digest(tree) != meta["sha256"].get(item):
+            raise _changed(folder, item)
+    return Checkpoint(folder, arrays["variables"], arrays.get("training"), meta)
+
+
+def _checked_meta(meta: Any, folder: Path) -> dict[str, Any]:
+    try:
+        digests = meta["sha256"]
+        rest = {key: value for key, value in meta.items() if key != "sha256"}
+        intact = digests["meta"] == json_digest(rest)
+    except (LookupError, TypeError, AttributeError, ValueError):
+        intact = False
+    if not intact:
+        raise _changed(folder, "meta")
+    return {**meta, "config": completed(meta["config"])}
+
+
+def _changed(folder: Path, item: str) -> DamagedCheckpointError:
+    what = f"its item {item} does not have the hash it was written with"
+    return DamagedCheckpointError(folder, what)
+
+
+def _restore(folder: Path, items: dict[str, Any]) -> dict[str, Any]:
+    # Every process reads for itself.
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=jax.process_index(), active_processes={jax.process_index()}
+    )
+    handler = ocp.CompositeCheckpointHandler()
+    with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
+        try:
+            restored = checkpointer.restore(folder.absolute(), ocp.args.Composite(**items))
+            return dict(restored.items())
+        except Exception as failure:
+            # orbax raises many kinds, bare `Exception` among them, for a cut file.
+            lines = str(failure).strip().splitlines() or [type(failure).__name__]
+            raise DamagedCheckpointError(folder, f"it can't be read ({lines[0]})") from failure

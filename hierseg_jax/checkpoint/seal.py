@@ -1,0 +1,82 @@
+"""A hash of every file of a checkpoint, so that damage is found before anything reads it.
+
+orbax gives back a flipped byte in silence, and its reader can wait for ever on a file that
+was cut; so no file goes to it that is not as it was written.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+SEAL = "files.json"
+ITEMS = ("variables", "training", "meta", "metrics")
+
+
+class DamagedCheckpointError(ValueError):
+    """A checkpoint is not as it was written."""
+
+    def __init__(self, folder: Path, what: str) -> None:
+        super().__init__(
+            f"The checkpoint {folder} is damaged: {what}. Bring it back from a copy, or use "
+            "another checkpoint."
+        )
+
+
+def seal(folder: Path) -> None:
+    """Writes down the hashes of all files of all items, once they are complete.
+
+    Raises:
+      OSError: if it can't be written.
+    """
+    digests = {name: _digest(folder / name) for name in _files(folder, ITEMS)}
+    (folder / SEAL).write_text(json.dumps({"sha256": digests}, indent=1))
+
+
+def check_seal(folder: Path, items: Collection[str] = ITEMS) -> bool:
+    """Makes sure that the files of some items are those that were written.
+
+    Returns:
+      Whether there is a seal; checkpoints of earlier versions have none.
+
+    Raises:
+      DamagedCheckpointError: naming the first file that is missing or changed.
+    """
+    file = folder / SEAL
+    if not file.exists():
+        return False
+    for name, digest in _sealed(folder, file).items():
+        if name.split("/")[0] not in items:
+            continue
+        try:
+            found = _digest(folder / name)
+        except FileNotFoundError:
+            raise DamagedCheckpointError(folder, f"its file {name} is missing") from None
+        except OSError as error:
+            what = f"its file {name} can't be read ({error.strerror})"
+            raise DamagedCheckpointError(folder, what) from None
+        if found != digest:
+            what = f"its file {name} does not have the hash it was written with"
+            raise DamagedCheckpointError(folder, what)
+    return True
+
+
+def _sealed(folder: Path, file: Path) -> Mapping[str, Any]:
+    try:
+        digests = json.loads(file.read_text())["sha256"]
+        if not isinstance(digests, dict) or not digests:
+            raise ValueError("no hashes")
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        raise DamagedCheckpointError(folder, f"its file {SEAL} can't be read") from None
+    return digests
+
+
+def _files(folder: Path, items: Collection[str]) -> list[str]:
+    found = (file for item in items for file in (folder / item).rglob("*") if file.is_file())
+    return sorted(file.relative_to(folder).as_posix() for file in found)
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,151 @@
+"""Writes checkpoints: those of a run while it goes on, and those that belong to no run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orbax.checkpoint as ocp
+
+from hierseg_jax.checkpoint.choose import FOLDER
+from hierseg_jax.checkpoint.digest import json_digest, tree_digest
+from hierseg_jax.checkpoint.seal import seal
+
+
+class CheckpointWriter:
+    """Writes a run's checkpoints in the background and keeps those worth keeping.
+
+    Kept are the `keep_last` newest, the `keep_best` of lowest validation loss, and one
+    every `keep_every` steps. Use as a context manager: leaving it waits for the last
+    write.
+    """
+
+    def __init__(
+        self, workdir: Path, *, keep_last: int, keep_best: int, keep_every: int | None
+    ) -> None:
+        managers = ocp.checkpoint_managers
+        policies = [
+            managers.LatestN(keep_last),
+            managers.BestN(
+                get_metric_fn=lambda metrics: metrics["val_loss"],
+                reverse=True,
+                n=keep_best,
+                keep_checkpoints_without_metrics=False,
+            ),
+        ]
+        if keep_every:
+            policies.append(managers.EveryNSteps(keep_every))
+        self._folder = (workdir / FOLDER).absolute()
+        self._writing: int | None = None
+        self._manager = ocp.CheckpointManager(
+            self._folder,
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=managers.AnyPreservationPolicy(policies),
+                best_fn=lambda metrics: metrics["val_loss"],
+                best_mode="min",
+                cleanup_tmp_directories=True,
+                async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
+            ),
+        )
+
+    def __enter__(self) -> "CheckpointWriter":
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        try:
+            self._manager.close()
+        except Exception as failure:
+            # An error that is already on its way says more than this one.
+            if error is None:
+                raise self._unwritable(failure) from failure
+
+    def save(
+        self,
+        step: int,
+        variables: Mapping[str, Any],
+        training: Any,
+        meta: Mapping[str, Any],
+        val_loss: float | None,
+    ) -> None:
+        """Starts writing; returns before it is done.
+
+        Args:
+          step: steps done, the checkpoint's name.
+          variables, training: NumPy arrays that nobody changes afterwards.
+          meta: plain JSON.
+          val_loss: decides which checkpoints are the best; None in mid-epoch.
+
+        Raises:
+          OSError: if this or the previous checkpoint can't be written; those before
+            are intact.
+        """
+        digests = {
+            "variables": tree_digest(variables),
+            "training": tree_digest(training),
+            "meta": json_digest(meta),
+        }
+        meta = {**meta, "sha256": digests}
+        args = ocp.args.Composite(
+            variables=ocp.args.StandardSave(variables),
+            training=ocp.args.StandardSave(training),
+            meta=ocp.args.JsonSave(meta),
+        )
+        metrics = None if val_loss is None else {"val_loss": val_loss}
+        try:
+            self._manager.wait_until_finished()
+            self._writing = step
+            self._manager.save(step, args=args, metrics=metrics, force=True)
+        except Exception as failure:
+            raise self._unwritable(failure) from failure
+
+    def wait(self) -> None:
+        """Waits until everything is written; raises OSError where it can't be."""
+        try:
+            self._manager.wait_until_finished()
+        except Exception as failure:
+            raise self._unwritable(failure) from failure
+
+    def _seal(self) -> None:
+        """Called when a checkpoint is complete, before it takes its name."""
+        for folder in self._folder.glob(f"{self._writing}.*tmp*"):
+            seal(folder)
+
+    def _unwritable(self, failure: Exception) -> OSError:
+        return OSError(
+            f"A checkpoint could not be written to {self._folder}: {_reason(failure)} (Is the "
+            "disk full?) Checkpoints written before are intact; make room and give the same "
+            "command again."
+        )
+
+
+def save_checkpoint(folder: Path, variables: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
+    """Writes a checkpoint that belongs to no run: `variables` and `meta` alone.
+
+    Args:
+      folder: missing or empty; it appears complete or not at all.
+      variables: NumPy arrays.
+      meta: plain JSON, with the keys `config`, `hierarchy`, `step`, `epoch` and `val_loss`.
+
+    Raises:
+      OSError: if it can't be written.
+    """
+    digests = {"variables": tree_digest(variables), "meta": json_digest(meta)}
+    items = ocp.args.Composite(
+        variables=ocp.args.StandardSave(variables),
+        meta=ocp.args.JsonSave({**meta, "sha256": digests}),
+    )
+    try:
+        if folder.is_dir():
+            folder.rmdir()  # orbax renames its own into place
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+            checkpointer.save(folder.absolute(), items)
+        seal(folder)
+    except Exception as failure:
+        raise OSError(
+            f"The checkpoint {folder} could not be written: {_reason(failure)} (Is the disk full?)"
+        ) from failure
+
+
+def _reason(failure: Exception) -> str:
+    lines = str(failure).strip().splitlines()
+    return lines[0] if lines else type(failure).__name__
