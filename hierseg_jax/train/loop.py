@@ -40,7 +40,7 @@ from hierseg_jax.train.state import (
 )
 from hierseg_jax.train.step import make_eval_step, make_train_step
 from hierseg_jax.train.stop import StopSignals
-from hierseg_jax.train.workdir import claim_workdir, restore
+from hierseg_jax.train.workdir import FLAT, claim_workdir, restore
 
 # Losses are read this many steps late, so that the device always has work queued.
 READ_DELAY = 2
@@ -285,6 +285,7 @@ def save(run: Run, writer: CheckpointWriter, state: Any, progress: Progress) -> 
         "epoch": None if in_epoch else progress.epoch,
         "val_loss": None if in_epoch else progress.rows[-1]["val_loss"],
         "progress": progress.to_json(),
+        "optimizer_layout": FLAT,
         "cpu_threads": cpu_threads(),
         "versions": {"hierseg_jax": hierseg_jax.__version__, "jax": jax.__version__},
         "platform": f"{run.parallel.devices[0].platform} {platform.machine()}",

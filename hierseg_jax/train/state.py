@@ -5,6 +5,7 @@ from typing import Any
 
 import flax.struct
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import optax
 
@@ -31,8 +32,25 @@ class TrainState(flax.struct.PyTreeNode):
 def create_optimizer(
     learning_rate: float, decay: float, steps_per_epoch: int
 ) -> optax.GradientTransformation:
-    """Adam with PyTorch's defaults, its rate multiplied by `decay` after every epoch."""
+    """Adam with PyTorch's defaults, its rate multiplied by `decay` after every epoch.
+
+    It sees all parameters as one vector: one update to compile rather than one for each.
+    """
+    return optax.flatten(optimizer_by_layer(learning_rate, decay, steps_per_epoch))
+
+
+def optimizer_by_layer(
+    learning_rate: float, decay: float, steps_per_epoch: int
+) -> optax.GradientTransformation:
+    """The same with moments for each parameter, as checkpoints of earlier versions hold them."""
     return optax.adam(learning_rate_schedule(learning_rate, decay, steps_per_epoch))
+
+
+def flatten_moments(opt_state: Any) -> Any:
+    """The state of `optimizer_by_layer` as that of `create_optimizer`."""
+    adam, *rest = opt_state
+    mu, nu = (jax.flatten_util.ravel_pytree(moments)[0] for moments in (adam.mu, adam.nu))
+    return (adam._replace(mu=mu, nu=nu), *rest)
 
 
 def learning_rate_schedule(
@@ -59,7 +77,7 @@ def create_state(
     weights_key, key = jax.random.split(jax.random.key(seed))
     if variables is None:
         variables = init_variables(model, weights_key)
-    variables = jax.tree.map(jnp.asarray, variables)
+    variables = jax.device_put(variables)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=variables["params"],

@@ -21,9 +21,11 @@ from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.report import write_json
 from hierseg_jax.train.config import check_same_run
 from hierseg_jax.train.progress import Progress
-from hierseg_jax.train.state import TrainState
+from hierseg_jax.train.state import TrainState, flatten_moments, optimizer_by_layer
 
 MARKER = "run.json"
+# How a checkpoint holds the optimizer's moments; of earlier versions it does not say so.
+FLAT = "flat"
 
 
 def claim_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> None:
@@ -89,7 +91,9 @@ def restore(
     check_same_run(meta["config"], config, str(workdir))
     if Hierarchy.from_json(meta["hierarchy"]) != hierarchy:
         raise ValueError(f"{folder} was trained on another class tree; choose another --workdir.")
-    training: Any = {"step": state.step, "opt_state": state.opt_state, "key": state.key}
+    flat = meta.get("optimizer_layout") == FLAT
+    opt_state = state.opt_state if flat else _moments_by_layer(state)
+    training: Any = {"step": state.step, "opt_state": opt_state, "key": state.key}
     loaded = load_checkpoint(folder, jax.tree.map(np.asarray, training))
     if meta["cpu_threads"] != cpu_threads and jax.default_backend() == "cpu":
         print(
@@ -102,7 +106,14 @@ def restore(
         step=loaded.training["step"],
         params=loaded.variables["params"],
         batch_stats=loaded.variables["batch_stats"],
-        opt_state=loaded.training["opt_state"],
+        opt_state=loaded.training["opt_state"]
+        if flat
+        else flatten_moments(loaded.training["opt_state"]),
         key=loaded.training["key"],
     )
     return state, Progress.from_json(meta["progress"])
+
+
+def _moments_by_layer(state: TrainState) -> Any:
+    """Like the optimizer's state in checkpoints of earlier versions."""
+    return optimizer_by_layer(0.0, 1.0, 1).init(state.params)

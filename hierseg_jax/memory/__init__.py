@@ -1,0 +1,30 @@
+"""What becomes of the memory that XLA frees between two steps on a CPU."""
+
+import ctypes
+import sys
+from pathlib import Path
+
+import jaxlib
+
+from hierseg_jax.compiler import compiled_library
+
+FOLDER = Path(__file__).parent
+
+
+def keep_large_blocks() -> bool:
+    """Has jaxlib keep blocks of 16 MB and more that it frees for its next step.
+
+    Once in a process, and for its lifetime: see large_blocks.cc. Compiles it at first, in less
+    than a second. Does nothing where there is no compiler, or no glibc.
+
+    Returns:
+      Whether it does.
+    """
+    if sys.platform != "linux":
+        return False
+    jaxlib_file = Path(jaxlib.__file__).parent / "libjax_common.so"
+    try:
+        library = ctypes.CDLL(str(compiled_library(FOLDER, {"large_blocks.cc": ("-O2",)})))
+    except OSError:
+        return False
+    return library.hierseg_keep_large_blocks(str(jaxlib_file).encode()) > 0
