@@ -1,0 +1,107 @@
+"""Trains for hours and watches what grows: memory, open files, checkpoints.
+
+python benchmarks/long_run.py --hours=1 --workdir=runs/long
+
+Starts launch/train.py on `configs/figures.py`, with more epochs than the time allows, looks at
+its process every ten seconds, ends it by SIGTERM, and fits a line to its memory after the
+first quarter. The samples stay in WORKDIR.csv beside the run.
+"""
+
+import csv
+import dataclasses
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+
+from hierseg_jax.command_line import run
+
+_HOURS = flags.DEFINE_float("hours", 1.0, "How long to train.")
+_WORKDIR = flags.DEFINE_string("workdir", "runs/long", "Folder of the run; must not exist.")
+
+ROOT = Path(__file__).parents[1]
+EVERY = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """The process at one moment."""
+
+    seconds: float
+    anonymous_mb: float
+    resident_mb: float
+    open_files: int
+    threads: int
+    checkpoints: int
+
+
+def look(pid: int, began: float, workdir: Path) -> Sample:
+    """Reads /proc; memory that maps files is counted in `resident_mb` alone."""
+    status = dict(
+        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+    )
+    folder = workdir / "checkpoints"
+    return Sample(
+        seconds=round(time.monotonic() - began, 1),
+        anonymous_mb=int(status["RssAnon"].split()[0]) / 1024,
+        resident_mb=int(status["VmRSS"].split()[0]) / 1024,
+        open_files=len(list(Path(f"/proc/{pid}/fd").iterdir())),
+        threads=int(status["Threads"]),
+        checkpoints=len(list(folder.iterdir())) if folder.is_dir() else 0,
+    )
+
+
+def slope(samples: list[Sample]) -> tuple[float, float]:
+    """MB an hour after the first quarter, fitted by least squares, and its standard error."""
+    rest = samples[len(samples) // 4 :]
+    hours = np.array([sample.seconds for sample in rest]) / 3600
+    memory = np.array([sample.anonymous_mb for sample in rest])
+    (rate, _), covariance = np.polyfit(hours, memory, 1, cov=True)
+    return float(rate), float(covariance[0, 0] ** 0.5)
+
+
+def main() -> None:
+    """Trains, watches, reports."""
+    workdir = Path(_WORKDIR.value).absolute()
+    if workdir.exists():
+        raise ValueError(f"{workdir} exists; choose another --workdir.")
+    workdir.parent.mkdir(parents=True, exist_ok=True)
+    flags_of_run = ["--config=configs/figures.py", f"--workdir={workdir}"]
+    flags_of_run += ["--config.epochs=1000000", "--config.patience=0"]
+    command = [sys.executable, "launch/train.py", *flags_of_run]
+    samples: list[Sample] = []
+    began = time.monotonic()
+    log = workdir.with_suffix(".log")
+    with log.open("w") as stream:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=stream, stderr=stream)
+        try:
+            while time.monotonic() - began < _HOURS.value * 3600:
+                time.sleep(EVERY)
+                if process.poll() is not None:
+                    raise ValueError(f"Training ended by itself; see {log}.")
+                samples.append(look(process.pid, began, workdir))
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+    with workdir.with_suffix(".csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(field.name for field in dataclasses.fields(Sample))
+        writer.writerows(map(dataclasses.astuple, samples))
+    rate, error = slope(samples)
+    rest = samples[len(samples) // 4 :]
+    print(f"{_HOURS.value:g} hours: {log.read_text().count('images/s')} epochs")
+    print(
+        f"memory after the first quarter: {rest[0].anonymous_mb:.1f} MB at its start, "
+        f"{rest[-1].anonymous_mb:.1f} MB at the end; {rate:+.2f} +- {error:.2f} MB an hour"
+    )
+    for name in ("open_files", "threads", "checkpoints"):
+        values = [getattr(sample, name) for sample in rest]
+        print(f"{name}: {min(values)} to {max(values)}")
+
+
+if __name__ == "__main__":
+    run(main)
