@@ -1,7 +1,9 @@
 """What every script in launch/ does around its one call: flags in, sentences out."""
 
 import logging
+import os
 import sys
+import traceback
 from collections.abc import Callable
 
 from absl import app, flags
@@ -25,9 +27,27 @@ def run(main: Callable[[], None]) -> None:
         try:
             main()
         except (ValueError, OSError) as error:
-            sys.exit(f"error: {error}")
+            _end(f"error: {error}")
+        except Exception:
+            if not _has_company():
+                raise
+            _end(traceback.format_exc())
 
     app.run(guarded, flags_parser=_parse_flags)
+
+
+def _end(sentence: str) -> None:
+    """Ends with exit status 1, without waiting for other processes of the run."""
+    if _has_company():
+        print(sentence, file=sys.stderr, flush=True)
+        os._exit(1)
+    sys.exit(sentence)
+
+
+def _has_company() -> bool:
+    """Whether other processes belong to this run; those that don't use JAX stay without it."""
+    jax = sys.modules.get("jax")
+    return jax is not None and jax.distributed.is_initialized()
 
 
 def parse_size(sides: list[str] | None) -> tuple[int, int] | None:

@@ -14,7 +14,8 @@ from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.losses import LossOptions, TotalLoss, build_loss
 from hierseg_jax.metrics import LevelMetrics, TreeMetrics, evaluate_levels, tree_metrics
 from hierseg_jax.models import EfficientUNet, ESNet, create_model
-from hierseg_jax.train.parallel import Parallel, local_parallel
+from hierseg_jax.train.hosts import gather_interleaved
+from hierseg_jax.train.parallel import Parallel, all_devices
 from hierseg_jax.train.step import make_eval_step
 
 
@@ -56,15 +57,16 @@ def evaluate_batches(
       hierarchy: of the labels.
       batch_size: of the batches; the reference's mIoU depends on it.
       parallel: the devices.
-      num_samples: examples to give back with their predictions.
+      num_samples: of this process's examples to give back with their predictions.
     """
-    confusions, contradictions, losses, samples = [], 0, [], []
+    confusions, contradictions, valid, losses, samples = [], [], [], [], []
     missing, pending = num_samples, None
 
     def collect(batch: Batch, result: dict[str, Any]) -> None:
-        nonlocal missing, contradictions
-        contradictions += int(np.asarray(result["contradictions"])[batch["valid"]].sum())
-        confusions.append(np.asarray(result["confusion"])[batch["valid"]])
+        nonlocal missing
+        contradictions.append(np.asarray(result["contradictions"]))
+        confusions.append(np.asarray(result["confusion"]))
+        valid.append(batch["valid"])
         losses.append(float(result["loss"]))
         if missing > 0:
             take = np.flatnonzero(batch["valid"])[:missing]
@@ -80,11 +82,15 @@ def evaluate_batches(
         pending = (batch, result)
     if pending is not None:
         collect(*pending)
-    confusions_ncc = np.concatenate(confusions)
+    # Of all processes; each has the same number, padding included.
+    valid_n, confusions_ncc, contradictions_n = (
+        gather_interleaved(np.concatenate(parts)) for parts in (valid, confusions, contradictions)
+    )
+    confusions_ncc = confusions_ncc[valid_n]
     names = ("image", "label", "prediction")
     return Evaluation(
         levels=evaluate_levels(confusions_ncc, hierarchy, batch_size),
-        tree=tree_metrics(confusions_ncc.sum(0), contradictions, hierarchy),
+        tree=tree_metrics(confusions_ncc.sum(0), int(contradictions_n[valid_n].sum()), hierarchy),
         loss=float(np.mean(losses)),
         num_images=len(confusions_ncc),
         samples={
@@ -199,12 +205,18 @@ def evaluate_checkpoint(
     check_tree_of_data(hierarchy, config, spec, f"The checkpoint {folder}")
     if batch_size < 1:
         raise ValueError(f"--batch_size is {batch_size}; it must be at least 1.")
-    parallel = local_parallel()
+    parallel = all_devices()
     parallel.check_batch_size(batch_size)
     model: EfficientUNet | ESNet = build_model(config, hierarchy, parallel)
     step = make_eval_step(model, build_config_loss(config, hierarchy), hierarchy, decoding)
     source = open_config_split(config, task, spec)
-    batches = eval_batches(source, image_size=config["data"]["image_size"], batch_size=batch_size)
+    batches = eval_batches(
+        source,
+        image_size=config["data"]["image_size"],
+        batch_size=batch_size,
+        process_index=parallel.process_index,
+        process_count=parallel.process_count,
+    )
     evaluation = evaluate_batches(
         parallel.compile_eval_step(step),
         parallel.put_state(loaded.variables),

@@ -12,6 +12,7 @@ from hierseg_jax.decode import AUTO, DECODINGS
 from hierseg_jax.evaluate import evaluate_checkpoint
 from hierseg_jax.process import set_up_process
 from hierseg_jax.report import format_levels, format_tree, to_json, write_metrics
+from hierseg_jax.train.hosts import is_main, join_hosts
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
 _WHICH = flags.DEFINE_string("which", "best", "Of a workdir: best, last, or an epoch's number.")
@@ -25,12 +26,16 @@ _BATCH_SIZE = flags.DEFINE_integer("batch_size", 16, "Images at a time, over all
 _DECODE = flags.DEFINE_enum(
     "decode", None, (AUTO, *DECODINGS), "Another decoding rule; the run's own."
 )
+_COORDINATOR = flags.DEFINE_string("coordinator", None, "host:port of process 0, if several.")
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Processes of the run.")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "This one's number, from 0.")
 flags.mark_flag_as_required("checkpoint")
 
 
 def main() -> None:
     """Prints the table and writes metrics.json."""
     set_up_process()
+    join_hosts(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
     evaluation, description = evaluate_checkpoint(
         _CHECKPOINT.value,
         task=_TASK.value,
@@ -40,6 +45,8 @@ def main() -> None:
         batch_size=_BATCH_SIZE.value,
         decode=_DECODE.value,
     )
+    if not is_main():
+        return
     default = Path(_CHECKPOINT.value) / "evaluation" / _TASK.value
     folder = default if _OUTPUT.value is None else Path(_OUTPUT.value)
     file = write_metrics(folder, to_json(evaluation, description))

@@ -8,18 +8,23 @@ from ml_collections import config_flags
 
 from hierseg_jax.command_line import run
 from hierseg_jax.process import set_up_process
+from hierseg_jax.train.hosts import join_hosts
 from hierseg_jax.train.loop import train
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "A file of configs/; any key of it with --config.KEY=VALUE.", lock_config=True
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run, new or to be continued.")
+_COORDINATOR = flags.DEFINE_string("coordinator", None, "host:port of process 0, if several.")
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Processes of the run.")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "This one's number, from 0.")
 flags.mark_flags_as_required(["config", "workdir"])
 
 
 def main() -> None:
     """Hands the flags to the library."""
     set_up_process()
+    join_hosts(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
     train(_CONFIG.value, _WORKDIR.value)
 
 

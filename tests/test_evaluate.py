@@ -9,11 +9,11 @@ from hierseg_jax.losses import crossentropy
 from hierseg_jax.models import create_model
 from hierseg_jax.report import format_levels, to_json, write_metrics
 from hierseg_jax.torch_weights import variables_from_state_dict
-from hierseg_jax.train.parallel import local_parallel
+from hierseg_jax.train.parallel import all_devices
 from hierseg_jax.train.step import make_eval_step
 from tests.reference_weights import load_golden, reference_state_dict
 
-PARALLEL = local_parallel()
+PARALLEL = all_devices()
 
 
 class LogitsAsImages:

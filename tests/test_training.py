@@ -181,7 +181,7 @@ def test_four_devices_train_and_evaluate_as_one_does(tmp_path):
 
 
 def test_a_batch_that_devices_cannot_share_is_refused():
-    parallel = Parallel(("a", "b", "c", "d"))
+    parallel = Parallel(("a", "b", "c", "d"), ("a", "b"))
     parallel.check_batch_size(8)
     with pytest.raises(ValueError, match="batch_size is 6, which 4 devices cannot share evenly"):
         parallel.check_batch_size(6)

@@ -67,6 +67,14 @@ def load_checkpoint(folder: Path, training_like: Any = None) -> Checkpoint:
     return Checkpoint(folder, arrays["variables"], arrays.get("training"), meta)
 
 
+def alone() -> ocp.options.MultiprocessingOptions:
+    """orbax is not to wait for other processes."""
+    index = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=index, active_processes={index}, barrier_sync_key_prefix=f"process{index}"
+    )
+
+
 def _checked_meta(meta: Any, folder: Path) -> dict[str, Any]:
     try:
         digests = meta["sha256"]
@@ -85,12 +93,8 @@ def _changed(folder: Path, item: str) -> DamagedCheckpointError:
 
 
 def _restore(folder: Path, items: dict[str, Any]) -> dict[str, Any]:
-    # Every process reads for itself.
-    alone = ocp.options.MultiprocessingOptions(
-        primary_host=jax.process_index(), active_processes={jax.process_index()}
-    )
     handler = ocp.CompositeCheckpointHandler()
-    with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
+    with ocp.Checkpointer(handler, multiprocessing_options=alone()) as checkpointer:
         try:
             restored = checkpointer.restore(folder.absolute(), ocp.args.Composite(**items))
             return dict(restored.items())

@@ -8,6 +8,7 @@ import orbax.checkpoint as ocp
 
 from hierseg_jax.checkpoint.choose import FOLDER
 from hierseg_jax.checkpoint.digest import json_digest, tree_digest
+from hierseg_jax.checkpoint.reader import alone
 from hierseg_jax.checkpoint.seal import seal
 
 
@@ -35,6 +36,7 @@ class CheckpointWriter:
         if keep_every:
             policies.append(managers.EveryNSteps(keep_every))
         self._folder = (workdir / FOLDER).absolute()
+        self._folder.mkdir(parents=True, exist_ok=True)
         self._writing: int | None = None
         self._manager = ocp.CheckpointManager(
             self._folder,
@@ -43,6 +45,9 @@ class CheckpointWriter:
                 best_fn=lambda metrics: metrics["val_loss"],
                 best_mode="min",
                 cleanup_tmp_directories=True,
+                create=False,
+                # The main process holds all of it and writes alone.
+                multiprocessing_options=alone(),
                 async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
             ),
         )
@@ -137,7 +142,8 @@ def save_checkpoint(folder: Path, variables: Mapping[str, Any], meta: Mapping[st
         if folder.is_dir():
             folder.rmdir()  # orbax renames its own into place
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+        handler = ocp.CompositeCheckpointHandler()
+        with ocp.Checkpointer(handler, multiprocessing_options=alone()) as checkpointer:
             checkpointer.save(folder.absolute(), items)
         seal(folder)
     except Exception as failure:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
@@ -28,8 +29,10 @@ from hierseg_jax.evaluate import (
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.kernels import library
 from hierseg_jax.train.config import check_config
+from hierseg_jax.train.hosts import agree, is_main
 from hierseg_jax.train.initial import load_initial_variables
-from hierseg_jax.train.parallel import Parallel, cpu_threads, local_parallel
+from hierseg_jax.train.lock import lock_workdir
+from hierseg_jax.train.parallel import Parallel, all_devices, cpu_threads
 from hierseg_jax.train.progress import Progress, end_line, epoch_line
 from hierseg_jax.train.record import Recorder
 from hierseg_jax.train.state import (
@@ -85,49 +88,67 @@ def train(config: ConfigDict, workdir: str) -> Progress:
       SystemExit: after SIGTERM or SIGINT, once the state is saved.
     """
     run = set_up(config, Path(workdir))
-    print(describe(run), flush=True)
     with contextlib.ExitStack() as resources:
+        if is_main():
+            resources.enter_context(lock_workdir(run.workdir))
+            claim_workdir(run.workdir, config, run.hierarchy)
+        say(describe(run))
         stop = resources.enter_context(StopSignals())
         state, progress = restore(
             run.workdir, config, run.hierarchy, run.initial_state, cpu_threads()
         )
-        writer = resources.enter_context(open_writer(run))
+        writer = resources.enter_context(open_writer(run)) if is_main() else None
         if progress.step:
-            print(f"Continuing after step {progress.step} (epoch {progress.epoch} finished).")
+            say(f"Continuing after step {progress.step} (epoch {progress.epoch} finished).")
         elif config.init:
-            print(f"Starting from the weights of {config.init}.")
-        recorder = Recorder(run.workdir, config.to_dict(), run.hierarchy, progress.step)
+            say(f"Starting from the weights of {config.init}.")
+        recorder = None
+        if is_main():
+            recorder = Recorder(run.workdir, config.to_dict(), run.hierarchy, progress.step)
+            resources.callback(recorder.close)
         state = run.parallel.put_state(state)
         batches = open_batches(run, progress.step)
-        try:
-            while not progress.finished(config.epochs, config.patience):
-                started, first = time.perf_counter(), progress.step
-                state, progress = train_epoch(run, state, progress, batches, stop)
-                seconds = time.perf_counter() - started
-                if progress.epoch_losses and len(progress.epoch_losses) < run.steps_per_epoch:
-                    save(run, writer, state, progress)
-                    writer.wait()
-                    stop.end(f"saved step {progress.step} in {run.workdir}")
-                evaluation = validate(run, state)
-                rate = learning_rate_schedule(
-                    config.learning_rate, config.decay, run.steps_per_epoch
-                )(progress.step - 1)
-                images = (progress.step - first) * config.batch_size
-                progress = progress.with_epoch(evaluation, float(rate), seconds, images)
-                print(epoch_line(progress, config.epochs), flush=True)
+        resources.callback(batches.close)
+        while not progress.finished(config.epochs, config.patience):
+            started, first = time.perf_counter(), progress.step
+            state, progress = train_epoch(run, state, progress, batches, stop)
+            seconds = time.perf_counter() - started
+            if progress.epoch_losses and len(progress.epoch_losses) < run.steps_per_epoch:
                 save(run, writer, state, progress)
+                end_by_signal(stop, writer, f"saved step {progress.step} in {run.workdir}")
+            evaluation = validate(run, state)
+            schedule = learning_rate_schedule(
+                config.learning_rate, config.decay, run.steps_per_epoch
+            )
+            images = (progress.step - first) * config.batch_size
+            progress = progress.with_epoch(
+                evaluation, float(schedule(progress.step - 1)), seconds, images
+            )
+            say(epoch_line(progress, config.epochs))
+            save(run, writer, state, progress)
+            if recorder is not None:
                 recorder.write_epoch(progress, evaluation)
-                if stop.requested and not progress.finished(config.epochs, config.patience):
-                    writer.wait()
-                    stop.end(f"saved epoch {progress.epoch} in {run.workdir}")
-        finally:
-            batches.close()
-            recorder.close()
-    print(
+            stop.learn(agree(stop.requested))
+            if stop.requested and not progress.finished(config.epochs, config.patience):
+                end_by_signal(stop, writer, f"saved epoch {progress.epoch} in {run.workdir}")
+    say(
         f"{end_line(progress, config.epochs)}\nNext: python launch/evaluate.py "
         f"--checkpoint={run.workdir}"
     )
     return progress
+
+
+def say(text: str) -> None:
+    """To the screen, once in a run of several processes."""
+    if is_main():
+        print(text, flush=True)
+
+
+def end_by_signal(stop: StopSignals, writer: CheckpointWriter | None, what: str) -> None:
+    """Ends the program once the last checkpoint is written."""
+    if writer is not None:
+        writer.wait()
+    stop.end(what)
 
 
 def set_up(config: ConfigDict, workdir: Path) -> Run:
@@ -135,7 +156,7 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
     check_config(config)
     hierarchy = load_hierarchy(config.data.spec, config.data.hierarchy)
     plain = config.to_dict()
-    parallel = local_parallel()
+    parallel = all_devices()
     parallel.check_batch_size(config.batch_size)
     loss = build_config_loss(plain, hierarchy)
     size = config.loss_options.embedding_size if loss.triplet else 0
@@ -153,7 +174,6 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
     variables = None
     if config.init and not checkpoint_steps(workdir):
         variables = load_initial_variables(config.init, plain, model, hierarchy)
-    claim_workdir(workdir, config, hierarchy)
     return Run(
         config=config,
         workdir=workdir,
@@ -198,6 +218,8 @@ def open_batches(run: Run, start_step: int) -> Iterator[Batch]:
         augment=run.config.augment,
         start_step=start_step,
         worker_count=run.config.data.worker_count,
+        process_index=run.parallel.process_index,
+        process_count=run.parallel.process_count,
     )
 
 
@@ -207,7 +229,8 @@ def train_epoch(
     """Does the rest of an epoch, or as much of it as a stop signal allows."""
     done = len(progress.epoch_losses)
     losses: list[float] = []
-    pending: list[jax.Array] = []
+    pending: list[dict[str, jax.Array]] = []
+    alone = run.parallel.axis_name is None
     bar = tqdm(
         total=run.steps_per_epoch,
         initial=done,
@@ -215,21 +238,31 @@ def train_epoch(
         unit="img",
         unit_scale=run.config.batch_size,
         leave=False,
-        disable=None,
+        disable=None if is_main() else True,
     )
+
+    def read() -> None:
+        metrics = pending.pop(0)
+        losses.append(read_loss(run, metrics["loss"], progress, len(losses)))
+        if not alone:
+            stop.learn(int(metrics["stop"]))
+
     with bar:
         for _ in range(run.steps_per_epoch - done):
-            batch = run.parallel.put_batch(next(batches))
-            state, metrics = run.train_step(state, batch)
-            pending.append(metrics["loss"])
+            batch = next(batches)
+            if not alone:
+                # Processes hear of a signal at different steps and must stop at the same one.
+                batch["stop"] = np.full(len(batch["valid"]), stop.received, np.int32)
+            state, metrics = run.train_step(state, run.parallel.put_batch(batch))
+            pending.append(metrics)
             if len(pending) > READ_DELAY:
-                losses.append(read_loss(run, pending.pop(0), progress, len(losses)))
+                read()
                 bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
             bar.update()
-            if stop.requested:
+            if stop.received if alone else stop.learned:
                 break
-        for loss in pending:
-            losses.append(read_loss(run, loss, progress, len(losses)))
+        while pending:
+            read()
     return state, progress.with_steps(losses)
 
 
@@ -261,6 +294,8 @@ def validate(run: Run, state: Any) -> Evaluation:
         image_size=run.config.data.image_size,
         batch_size=run.config.batch_size,
         worker_count=run.config.data.worker_count,
+        process_index=run.parallel.process_index,
+        process_count=run.parallel.process_count,
     )
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     return evaluate_batches(
@@ -274,14 +309,17 @@ def validate(run: Run, state: Any) -> Evaluation:
     )
 
 
-def save(run: Run, writer: CheckpointWriter, state: Any, progress: Progress) -> None:
-    """Hands a copy of the state to the writer."""
+def save(run: Run, writer: CheckpointWriter | None, state: Any, progress: Progress) -> None:
+    """Hands a copy of the state to the writer, in the process that has one."""
+    if writer is None:
+        return
     whole = run.parallel.fetch_state(state)
     in_epoch = bool(progress.epoch_losses)
     meta = {
         "config": run.config.to_dict(),
         "hierarchy": run.hierarchy.to_json(),
         "step": progress.step,
+        "examples": progress.step * run.config.batch_size,
         "epoch": None if in_epoch else progress.epoch,
         "val_loss": None if in_epoch else progress.rows[-1]["val_loss"],
         "progress": progress.to_json(),

@@ -2,28 +2,40 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import flax.jax_utils
 import jax
 import numpy as np
+from jax import lax
 
 from hierseg_jax.train.step import EvalStep, TrainStep
 
 AXIS_NAME = "data"
-PER_IMAGE = ("confusion", "contradictions", "prediction")
 
 
 @dataclasses.dataclass(frozen=True)
 class Parallel:
-    """The devices of this host, sharing every batch.
+    """The devices of all processes, sharing every batch.
 
     Attributes:
-      devices: in use.
+      devices: in use, of all processes.
+      local: those of this process, which takes `len(local) / len(devices)` of each batch.
     """
 
     devices: tuple[jax.Device, ...]
+    local: tuple[jax.Device, ...]
+
+    @property
+    def process_index(self) -> int:
+        """Of this process, as the input pipeline counts."""
+        return jax.process_index()
+
+    @property
+    def process_count(self) -> int:
+        """How many processes share a batch."""
+        return jax.process_count()
 
     @property
     def axis_name(self) -> str | None:
@@ -46,11 +58,22 @@ class Parallel:
             )
 
     def compile_train_step(self, train_step: TrainStep) -> Callable[..., Any]:
-        """Gives up the old state's memory to the new one; metrics come back once."""
+        """Gives up the old state's memory to the new one; metrics come back once.
+
+        On several devices a batch has another entry, `stop` int32 [B], whose largest number
+        anywhere is among the metrics of all processes.
+        """
         if self.axis_name is None:
             return jax.jit(train_step, donate_argnums=0)
+
+        def step(state: Any, batch: Any) -> tuple[Any, dict[str, Any]]:
+            rest = {key: value for key, value in batch.items() if key != "stop"}
+            state, metrics = train_step(state, rest)
+            stop = lax.pmax(batch["stop"].max(), AXIS_NAME)
+            return state, metrics | {"stop": stop}
+
         return jax.pmap(
-            train_step,
+            step,
             axis_name=self.axis_name,
             devices=self.devices,
             donate_argnums=0,
@@ -61,18 +84,17 @@ class Parallel:
         """Per-image results come back as one batch, the loss once."""
         if self.axis_name is None:
             return jax.jit(eval_step)
-        mapped = jax.pmap(
-            eval_step,
-            axis_name=self.axis_name,
-            devices=self.devices,
-            out_axes={"loss": None} | dict.fromkeys(PER_IMAGE, 0),
-        )
+
+        def step(variables: Any, batch: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
+            result = eval_step(variables, batch)
+            return result.pop("loss"), result
+
+        mapped = jax.pmap(step, axis_name=self.axis_name, devices=self.devices, out_axes=(None, 0))
 
         def whole(variables: Any, batch: Any) -> dict[str, Any]:
-            result = mapped(variables, batch)
-            for name in PER_IMAGE:
-                result[name] = result[name].reshape(-1, *result[name].shape[2:])
-            return result
+            loss, rows = mapped(variables, batch)
+            flat = {name: x.reshape(-1, *x.shape[2:]) for name, x in rows.items()}
+            return flat | {"loss": loss}
 
         return whole
 
@@ -80,31 +102,32 @@ class Parallel:
         """The state, or any variables, on every device."""
         if self.axis_name is None:
             return jax.device_put(state, self.devices[0])
-        return flax.jax_utils.replicate(state, self.devices)
+        return flax.jax_utils.replicate(state, self.local)
 
     def fetch_state(self, state: Any) -> Any:
         """A copy in NumPy arrays of its own: the device's memory may be given up."""
         if self.axis_name is not None:
-            state = flax.jax_utils.unreplicate(state)
+            state = jax.tree.map(lambda x: x.addressable_data(0)[0], state)
         return jax.tree.map(np.array, jax.device_get(state))
 
     def put_batch(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
-        """A batch on its device, or split over several."""
+        """This process's part of a batch, on its device or split over several."""
         if self.axis_name is None:
             return jax.device_put(batch, self.devices[0])
-        count = len(self.devices)
+        count = len(self.local)
         return {k: v.reshape(count, -1, *v.shape[1:]) for k, v in batch.items()}
 
     def describe(self) -> str:
         """Number and kind of the devices, for people."""
         kinds = sorted({device.device_kind for device in self.devices})
         count = len(self.devices)
-        return f"{count} {'device' if count == 1 else 'devices'} ({', '.join(kinds)})"
+        processes = f" in {self.process_count} processes" if self.process_count > 1 else ""
+        return f"{count} {'device' if count == 1 else 'devices'} ({', '.join(kinds)}){processes}"
 
 
-def local_parallel(devices: Sequence[jax.Device] | None = None) -> Parallel:
-    """All devices of this host by default."""
-    return Parallel(tuple(jax.local_devices() if devices is None else devices))
+def all_devices() -> Parallel:
+    """All devices of all processes."""
+    return Parallel(tuple(jax.devices()), tuple(jax.local_devices()))
 
 
 def cpu_threads() -> int:

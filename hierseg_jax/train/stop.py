@@ -7,14 +7,16 @@ from typing import Any
 
 
 class StopSignals:
-    """While entered, SIGTERM and SIGINT only set `requested`; a second SIGINT interrupts.
+    """While entered, SIGTERM and SIGINT are only noted; a second SIGINT interrupts.
 
     Attributes:
-      requested: the signal's number once it has come, 0 before.
+      received: the signal's number once it has come to this process, 0 before.
+      learned: the same of any process of the run, once all of them know.
     """
 
     def __init__(self) -> None:
-        self.requested = 0
+        self.received = 0
+        self.learned = 0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "StopSignals":
@@ -26,11 +28,20 @@ class StopSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @property
+    def requested(self) -> int:
+        """The signal's number once any process is known to have it, 0 before."""
+        return self.received or self.learned
+
+    def learn(self, number: int) -> None:
+        """All processes know of a signal, or of none (0)."""
+        self.learned = self.learned or number
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
         del frame
-        if self.requested and number == signal.SIGINT:
+        if self.received and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.requested = number
+        self.received = number
         name = signal.Signals(number).name
         print(f"\n{name}: saving, then ending.", file=sys.stderr, flush=True)
 

@@ -20,6 +20,8 @@ from hierseg_jax.checkpoint import (
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.report import write_json
 from hierseg_jax.train.config import check_same_run
+from hierseg_jax.train.hosts import agree, is_main
+from hierseg_jax.train.lock import LOCK
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.state import TrainState, flatten_moments, optimizer_by_layer
 
@@ -55,7 +57,7 @@ def claim_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> No
             f"{workdir} is a checkpoint, not the folder of a run; to train from its weights, give "
             f"--config.init={workdir} and another --workdir."
         )
-    elif workdir.is_dir() and any(workdir.iterdir()):
+    elif workdir.is_dir() and any(entry.name != LOCK for entry in workdir.iterdir()):
         raise ValueError(
             f"{workdir} is not empty and holds no run; choose a folder of its own for a run."
         )
@@ -83,10 +85,18 @@ def restore(
     Raises:
       ValueError: if no checkpoint is whole, or the last belongs to another run.
     """
-    folder = last_whole_checkpoint(workdir)
+    # The main process chooses, for it may set damaged ones aside.
+    chosen = last_whole_checkpoint(workdir) if is_main() else None
+    step = agree(int(chosen.name) if chosen else 0)
     state = initial_state()
-    if folder is None:
+    if not step:
         return state, Progress()
+    folder = workdir / FOLDER / str(step)
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder} is missing on this host, process {jax.process_index()} of the run; the "
+            "workdir must be in a file system that all hosts share."
+        )
     meta = read_meta(folder)
     check_same_run(meta["config"], config, str(workdir))
     if Hierarchy.from_json(meta["hierarchy"]) != hierarchy:
@@ -95,7 +105,7 @@ def restore(
     opt_state = state.opt_state if flat else _moments_by_layer(state)
     training: Any = {"step": state.step, "opt_state": opt_state, "key": state.key}
     loaded = load_checkpoint(folder, jax.tree.map(np.asarray, training))
-    if meta["cpu_threads"] != cpu_threads and jax.default_backend() == "cpu":
+    if meta["cpu_threads"] != cpu_threads and is_main() and jax.default_backend() == "cpu":
         print(
             f"warning: the checkpoint was computed with {meta['cpu_threads']} CPU threads, now "
             f"there are {cpu_threads}; the result will differ in its last bits (NPROC sets the "
