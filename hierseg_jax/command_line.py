@@ -26,9 +26,15 @@ def run(main: Callable[[], None]) -> None:
             sys.exit(f"error: unexpected argument {argv[1]!r}; flags start with --.")
         try:
             main()
-        except (ValueError, OSError) as error:
-            _end(f"error: {error}")
-        except Exception:
+        except Exception as error:
+            if _has_company() and _is_of_the_network(error):
+                _end(
+                    "error: Another process of this run has ended or can't be reached "
+                    f"({str(error).splitlines()[0]}). Give the same command on all hosts to go on "
+                    "from the last checkpoint."
+                )
+            if isinstance(error, ValueError | OSError):
+                _end(f"error: {error}")
             if not _has_company():
                 raise
             _end(traceback.format_exc())
@@ -42,6 +48,11 @@ def _end(sentence: str) -> None:
         print(sentence, file=sys.stderr, flush=True)
         os._exit(1)
     sys.exit(sentence)
+
+
+def _is_of_the_network(error: Exception) -> bool:
+    """JAX raises one or the other where a peer is gone in the middle of a collective."""
+    return type(error).__name__ == "JaxRuntimeError" or "Gloo" in str(error)
 
 
 def _has_company() -> bool:

@@ -1,0 +1,53 @@
+"""A second run in a workdir is refused; a dead one does not hold it."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from hierseg_jax.train.lock import LOCK, lock_workdir
+from tests.conftest import ROOT
+from tests.runs import train_here
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from hierseg_jax.train.lock import lock_workdir
+with lock_workdir(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "run")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_second_run_is_refused_and_told_whose_the_first_is(holder, tmp_path):
+    with pytest.raises(ValueError, match=f"Another run is at work .* \\(process {holder.pid} on"):
+        train_here(tmp_path / "run")
+
+
+def test_a_killed_owner_holds_nothing(holder, tmp_path):
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with lock_workdir(tmp_path / "run"):
+        pass
+    assert (tmp_path / "run" / LOCK).exists()
+
+
+def test_a_run_may_begin_where_one_ended_before_it_wrote_anything(tmp_path):
+    with lock_workdir(tmp_path / "run"):
+        pass
+    train_here(tmp_path / "run", epochs=1)
