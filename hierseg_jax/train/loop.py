@@ -129,7 +129,7 @@ def train(config: ConfigDict, workdir: str) -> Progress:
             if recorder is not None:
                 recorder.write_epoch(progress, evaluation)
             stop.learn(agree(stop.requested))
-            if stop.requested and not progress.finished(config.epochs, config.patience):
+            if stop.learned and not progress.finished(config.epochs, config.patience):
                 end_by_signal(stop, writer, f"saved epoch {progress.epoch} in {run.workdir}")
     say(
         f"{end_line(progress, config.epochs)}\nNext: python launch/evaluate.py "
