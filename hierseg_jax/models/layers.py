@@ -109,7 +109,7 @@ class Conv(nn.Module):
         padding = tuple(d * (k // 2) for k, d in zip(self.kernel_size, self.dilation, strict=True))
         formulation = self.compute.formulation
         if formulation == "kernels" and self.groups == 1:
-            bias = _bias(self, shape) if self.use_bias else jnp.zeros(self.features)
+            bias = _bias(self, shape) if self.use_bias else jnp.zeros(self.features, jnp.float32)
             geometry = Geometry(self.stride, self.dilation, padding)
             return convolve(x_bhwc, kernel_hwio, bias, geometry, self.relu)
         if formulation == "kernels" and depthwise:
