@@ -22,6 +22,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.image_size = 320
     # Processes that read and augment; 0 reads in threads of this process.
     config.data.worker_count = 0
+    # What to do about an image or mask that can't be read: fail, or skip it and say so.
+    config.data.on_error = "fail"
     # Pictures in the splits of `figures`; other data sets have their own numbers.
     config.data.figures_train = 600
     config.data.figures_val = 120

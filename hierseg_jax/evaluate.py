@@ -8,6 +8,7 @@ import numpy as np
 
 from hierseg_jax.checkpoint import open_checkpoint
 from hierseg_jax.data.pipeline import Batch, eval_batches
+from hierseg_jax.data.skip import SkippingSource
 from hierseg_jax.data.sources import load_hierarchy, open_split
 from hierseg_jax.decode import choose_decoding
 from hierseg_jax.hierarchy import Hierarchy
@@ -139,7 +140,9 @@ def open_config_split(config: Mapping[str, Any], split: str, spec: str | None = 
     data = config["data"]
     counts = {name: data[f"figures_{name}"] for name in ("train", "val", "test")}
     figures = {"count": counts, "seed": config["seed"]}
-    return open_split(spec or data["spec"], split, data["image_size"], figures)
+    source = open_split(spec or data["spec"], split, data["image_size"], figures)
+    skip = data["on_error"] == "skip"
+    return SkippingSource(source, replace=split == "train") if skip else source
 
 
 def check_tree_of_data(

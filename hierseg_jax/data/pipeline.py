@@ -17,8 +17,8 @@ import numpy as np
 from absl import flags
 
 from hierseg_jax.data.augment import augment as augment_example
+from hierseg_jax.data.skip import no_example
 from hierseg_jax.data.sources import Source
-from hierseg_jax.hierarchy import IGNORE_LABEL
 
 Example = dict[str, np.ndarray]
 Batch = dict[str, np.ndarray]
@@ -113,9 +113,7 @@ class _Padded:
     def __getitem__(self, index: int) -> Example:
         if index < len(self._source):
             return self._source[index]
-        nothing = {"image": np.zeros((1, 1, 3), np.uint8)}
-        nothing["label"] = np.full((1, 1), IGNORE_LABEL, np.uint8)
-        return nothing | {"valid": np.bool_(False)}
+        return no_example()
 
 
 class _Resize:
@@ -148,7 +146,34 @@ def _iterate(dataset: grain.MapDataset, worker_count: int) -> Iterator[Batch]:
             grain.MultiprocessingOptions(worker_count, per_worker_buffer_size=2),
             worker_init_fn=_start_worker,
         )
-    return iter(iterable)
+    return _Batches(iter(iterable))
+
+
+class _Batches:
+    """grain's iterator, whose workers' end is told in a sentence."""
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        try:
+            return next(self._batches)
+        except RuntimeError as error:
+            if "Worker process was terminated" not in str(error):
+                raise
+            code = str(error).split("exit code ")[-1].split(".")[0]
+            raise OSError(
+                f"A process that reads data has ended (exit code {code}; -9 is a kill, often for "
+                "want of memory). Give the same command again, perhaps with a smaller "
+                "data.worker_count."
+            ) from error
+
+    def close(self) -> None:
+        """Ends the workers."""
+        self._batches.close()
 
 
 def _start_worker(index: int, count: int) -> None:

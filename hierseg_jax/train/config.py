@@ -5,11 +5,13 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from hierseg_jax.data.skip import ON_ERROR
 from hierseg_jax.decode import choose_decoding
 from hierseg_jax.losses.total import TRIPLET, check_loss, parse_loss
 
 # They change when a run ends or what it keeps, not what a step computes.
 FREE_KEYS = (
+    "data.on_error",
     "data.worker_count",
     "epochs",
     "keep_best",
@@ -23,6 +25,7 @@ FREE_KEYS = (
 LATER_KEYS = {
     "init": "",
     "data.hierarchy": "",
+    "data.on_error": "fail",
     "model.hierarchical": False,
     "model.conv_impl": "auto",
     "decode": "auto",
@@ -72,6 +75,11 @@ def check_config(config: ConfigDict) -> None:
         raise ValueError(
             f"The config's loss_options.gamma is {values['loss_options.gamma']}; it must be 0 or "
             "more."
+        )
+    if values["data.on_error"] not in ON_ERROR:
+        raise ValueError(
+            f"The config's data.on_error is {values['data.on_error']!r}; it must be "
+            f"{' or '.join(ON_ERROR)}."
         )
     check_loss(config.to_dict()["loss"], config.model.hierarchical)
     choose_decoding(config.decode, config.model.hierarchical)

@@ -1,0 +1,145 @@
+"""What a run does when its data, its workers or its parent fail under it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hierseg_jax.data.folder import FolderSource
+from hierseg_jax.data.pipeline import eval_batches, train_batches
+from hierseg_jax.data.skip import SkippingSource
+from tests.conftest import ROOT
+from tests.runs import train_command, train_here
+from tests.test_training_mistakes import mistake, write_data
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_data(tmp_path / "data")
+
+
+def spoil(data, name):
+    (data.parent / name).write_bytes(b"no picture")
+
+
+def test_an_image_that_goes_bad_is_named(data, tmp_path):
+    train_here(tmp_path / "run", data__spec=str(data), epochs=1)
+    spoil(data, "train/images/3.jpg")
+    assert "train/images/3.jpg" in mistake(tmp_path / "run", data__spec=data, epochs=2)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_training_goes_on_without_a_bad_image_where_it_may(data, tmp_path, capfd, workers):
+    train_here(tmp_path / "run", data__spec=str(data), epochs=1)
+    spoil(data, "train/images/3.jpg")
+    spoil(data, "val/images/1.jpg")
+    keys = {"data__on_error": "skip", "data__worker_count": workers}
+    progress = train_here(tmp_path / "run", data__spec=str(data), epochs=3, **keys)
+    assert progress.epoch == 3
+    message = capfd.readouterr().err
+    assert "warning: skipped, " in message
+    assert "train/images/3.jpg" in message
+    assert "val/images/1.jpg" in message
+
+
+def test_batches_stay_full_and_what_is_evaluated_is_counted(data):
+    spoil(data, "train/images/3.jpg")
+    spoil(data, "val/images/1.jpg")
+    train, val = (FolderSource(data.parent / split / "images", 4) for split in ("train", "val"))
+    batches = train_batches(
+        SkippingSource(train, replace=True), image_size=32, batch_size=8, seed=0, augment=False
+    )
+    batch = next(batches)
+    batches.close()
+    assert batch["valid"].all()
+    (batch,) = eval_batches(SkippingSource(val, replace=False), image_size=32, batch_size=4)
+    assert batch["valid"].tolist() == [True, False, True, False]
+
+
+def test_a_disk_that_is_gone_is_no_bad_file(data):
+    source = FolderSource(data.parent / "train" / "images", 4)
+    for file in (data.parent / "train" / "images").iterdir():
+        file.unlink()
+    with pytest.raises(ValueError, match="No example can be read any more: "):
+        SkippingSource(source, replace=True)[0]
+
+
+def test_another_word_for_on_error_is_refused(tmp_path):
+    sentence = mistake(tmp_path / "run", data__on_error="ignore")
+    assert "data.on_error is 'ignore'; it must be fail or skip" in sentence
+
+
+def children(pid):
+    """Of all threads."""
+    files = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for file in files for child in file.read_text().split()]
+
+
+def workers_of(process):
+    """Ids of the processes that read data, once there are two."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        found = [
+            child
+            for child in children(process.pid)
+            if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()
+        ]
+        if len(found) == 2:
+            return found
+        time.sleep(0.1)
+    raise AssertionError("no workers came")
+
+
+def shared_memory():
+    return {entry.name for entry in Path("/dev/shm").iterdir()}
+
+
+@pytest.fixture
+def with_workers(tmp_path):
+    log = (tmp_path / "log").open("w")
+    process = subprocess.Popen(
+        train_command(tmp_path / "run", epochs=1000, data__worker_count=2),
+        cwd=ROOT,
+        stdout=log,
+        stderr=log,
+    )
+    end = time.monotonic() + 180
+    while "epoch 1/" not in (tmp_path / "log").read_text():
+        assert time.monotonic() < end, (tmp_path / "log").read_text()
+        time.sleep(0.1)
+    yield process
+    process.kill()
+    process.wait()
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+@linux
+def test_a_worker_that_dies_ends_the_run_in_a_sentence(with_workers, tmp_path):
+    os.kill(workers_of(with_workers)[0], signal.SIGKILL)
+    assert with_workers.wait(60) == 1
+    log = (tmp_path / "log").read_text()
+    assert "error: A process that reads data has ended (exit code -9" in log
+    assert "Traceback" not in log
+
+
+@linux
+def test_a_killed_run_leaves_no_workers_and_no_shared_memory(tmp_path, request):
+    before = shared_memory()
+    process = request.getfixturevalue("with_workers")
+    workers = workers_of(process)
+    process.kill()
+    process.wait()
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        alive = [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+        if not alive and shared_memory() <= before:
+            break
+        time.sleep(0.2)
+    assert not alive
+    assert shared_memory() <= before
