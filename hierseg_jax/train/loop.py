@@ -43,7 +43,7 @@ from hierseg_jax.train.state import (
 )
 from hierseg_jax.train.step import make_eval_step, make_train_step
 from hierseg_jax.train.stop import StopSignals
-from hierseg_jax.train.workdir import FLAT, claim_workdir, restore
+from hierseg_jax.train.workdir import FLAT, check_workdir, claim_workdir, restore
 
 # Losses are read this many steps late, so that the device always has work queued.
 READ_DELAY = 2
@@ -91,6 +91,7 @@ def train(config: ConfigDict, workdir: str) -> Progress:
     with contextlib.ExitStack() as resources:
         if is_main():
             resources.enter_context(lock_workdir(run.workdir))
+            check_workdir(run.workdir, config, run.hierarchy)
             claim_workdir(run.workdir, config, run.hierarchy)
         say(describe(run))
         stop = resources.enter_context(StopSignals())
@@ -174,6 +175,8 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
     variables = None
     if config.init and not checkpoint_steps(workdir):
         variables = load_initial_variables(config.init, plain, model, hierarchy)
+    if is_main():
+        check_workdir(workdir, config, hierarchy)
     return Run(
         config=config,
         workdir=workdir,

@@ -30,12 +30,11 @@ MARKER = "run.json"
 FLAT = "flat"
 
 
-def claim_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> None:
-    """Makes the folder, or makes sure that it holds this very run.
+def check_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> None:
+    """Makes sure that a folder is free, or holds this very run.
 
     Raises:
       ValueError: if it holds something else, or a run with another config or tree.
-      OSError: if it can't be written.
     """
     marker = workdir / MARKER
     if marker.is_file():
@@ -61,6 +60,15 @@ def claim_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> No
         raise ValueError(
             f"{workdir} is not empty and holds no run; choose a folder of its own for a run."
         )
+
+
+def claim_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> None:
+    """Makes the folder a run's own, after `check_workdir`.
+
+    Raises:
+      OSError: if it can't be written.
+    """
+    marker = workdir / MARKER
     try:
         (workdir / FOLDER).mkdir(parents=True, exist_ok=True)
         write_json(marker, {"config": config.to_dict(), "hierarchy": hierarchy.to_json()})
