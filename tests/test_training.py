@@ -149,7 +149,7 @@ def test_sigterm_saves_in_mid_epoch_and_the_run_resumes_bit_identically(finished
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path):
-    with pytest.raises(DivergedError, match=r"loss is (nan|-?inf) at step .*smaller learning_rate"):
+    with pytest.raises(DivergedError, match=r"The loss is nan at step .*smaller learning_rate"):
         train_here(tmp_path / "run", learning_rate=1e30)
     assert checkpoint_steps(tmp_path / "run") == []
 
