@@ -3,12 +3,15 @@
 python benchmarks/long_run.py --hours=1 --workdir=runs/long
 
 Starts launch/train.py on `configs/figures.py`, with more epochs than the time allows, looks at
-its process every ten seconds, ends it by SIGTERM, and fits a line to its memory after the
-first quarter. The samples stay in WORKDIR.csv beside the run.
+its process every ten seconds and ends it by SIGTERM. Memory goes up in steps towards what the
+busiest moment needs, and down when an allocator gives some back: a line fitted to it says
+little, so that the highest of each sixth of the time is told as well. The samples stay in
+WORKDIR.csv beside the run.
 """
 
 import csv
 import dataclasses
+import itertools
 import signal
 import subprocess
 import sys
@@ -25,6 +28,7 @@ _WORKDIR = flags.DEFINE_string("workdir", "runs/long", "Folder of the run; must 
 
 ROOT = Path(__file__).parents[1]
 EVERY = 10.0
+PARTS = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +102,12 @@ def main() -> None:
         f"memory after the first quarter: {rest[0].anonymous_mb:.1f} MB at its start, "
         f"{rest[-1].anonymous_mb:.1f} MB at the end; {rate:+.2f} +- {error:.2f} MB an hour"
     )
+    ends = [len(samples) * part // PARTS for part in range(PARTS + 1)]
+    highest = [
+        max(sample.anonymous_mb for sample in samples[start:end])
+        for start, end in itertools.pairwise(ends)
+    ]
+    print(f"highest in each sixth of the time: {', '.join(f'{mb:.1f}' for mb in highest)} MB")
     for name in ("open_files", "threads", "checkpoints"):
         values = [getattr(sample, name) for sample in rest]
         print(f"{name}: {min(values)} to {max(values)}")

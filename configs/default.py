@@ -56,6 +56,9 @@ def get_config() -> ml_collections.ConfigDict:
     # How predictions follow from scores: auto (path for hierarchical heads, leaf for flat
     # ones), leaf, top_down, path.
     config.decode = "auto"
+    # Keep the outputs of blocks alone for the backward pass and compute their insides again:
+    # less memory on GPUs and TPUs, and slower. Of no use on a CPU, whose compiler undoes it.
+    config.remat = False
     config.augment = True  # the reference's augmentation, in training alone
     config.batch_size = 32  # images a step, over all devices
     config.epochs = 30  # at most

@@ -16,6 +16,7 @@ from hierseg_jax.models.layers import (
     Compute,
     Conv,
     DType,
+    name_block_output,
     require_image,
     upsample_nearest,
 )
@@ -81,7 +82,7 @@ class EfficientUNet(nn.Module):
         )
         for number, skip in enumerate(reversed(skips), start=1):
             block = DecoderBlock(compute, name=f"decoder_block{number}")
-            x = block(x, skip, train=train)
+            x = name_block_output(block(x, skip, train=train))
             # Stride 8, as in the public code of the tree-triplet loss.
             if number == 2 and self.embedding_size and (train or self.is_initializing()):
                 head = EmbeddingHead(self.embedding_size, compute, 1e-5, name="embedding")

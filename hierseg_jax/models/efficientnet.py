@@ -8,7 +8,7 @@ import jax
 from flax import linen as nn
 
 from hierseg_jax.models.batch_norm import BatchNorm
-from hierseg_jax.models.layers import ChannelDropout, Compute, Conv
+from hierseg_jax.models.layers import ChannelDropout, Compute, Conv, name_block_output
 
 STEM_CHANNELS = 32
 SE_RATIO = 0.25
@@ -164,7 +164,7 @@ class EfficientNet(nn.Module):
         features = []
         for number, stage in enumerate(stages, start=1):
             for index in range(stage.repeats):
-                x = MBConv(
+                block = MBConv(
                     stage.out_channels,
                     stage.kernel_size,
                     stage.stride if index == 0 else 1,
@@ -172,7 +172,8 @@ class EfficientNet(nn.Module):
                     DROP_RATE * index / blocks if self.dropout else 0.0,
                     self.compute,
                     name=f"stage{number}_block{index + 1}",
-                )(x, train=train)
+                )
+                x = name_block_output(block(x, train=train))
             if number in OUTPUT_STAGES:
                 features.append(x)
         return tuple(features)

@@ -16,6 +16,7 @@ from hierseg_jax.models.layers import (
     ConvTranspose,
     DType,
     max_pool_2x2,
+    name_block_output,
     require_image,
 )
 
@@ -34,7 +35,7 @@ class Down(nn.Module):
         new_channels = self.features - x_bhwc.shape[-1]
         y = Conv(new_channels, (3, 3), stride=2, compute=self.compute, name="conv")(x_bhwc)
         y = jnp.concatenate([y, max_pool_2x2(x_bhwc)], axis=-1)
-        return _norm(self, "norm", "relu")(y, train=train)
+        return name_block_output(_norm(self, "norm", "relu")(y, train=train))
 
 
 class Up(nn.Module):
@@ -47,7 +48,7 @@ class Up(nn.Module):
     def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
         """[B, h, w, C] -> [B, 2h, 2w, features]."""
         y = ConvTranspose(self.features, 3, compute=self.compute, name="conv")(x_bhwc)
-        return _norm(self, "norm", "relu")(y, train=train)
+        return name_block_output(_norm(self, "norm", "relu")(y, train=train))
 
 
 class FCU(nn.Module):
@@ -69,7 +70,8 @@ class FCU(nn.Module):
         y = conv((1, k), name="conv2_horizontal")(y)
         factor = ChannelDropout(self.drop_rate, name="dropout")(y, train=train)
         norm = _norm(self, "norm2", "relu")
-        return norm(y, train=train, factor_b11c=factor, shortcut_bhwc=x_bhwc)
+        y = norm(y, train=train, factor_b11c=factor, shortcut_bhwc=x_bhwc)
+        return name_block_output(y)
 
 
 class PFCU(nn.Module):
@@ -98,7 +100,7 @@ class PFCU(nn.Module):
             z = conv((1, 3), dilation=(1, d), name=name.format("horizontal"))(z)
             factor = dropout(z, train=train)
             total = shared_norm(z, train=train, factor_b11c=factor, shortcut_bhwc=total)
-        return nn.relu(total)
+        return name_block_output(nn.relu(total))
 
 
 def _norm(block: nn.Module, name: str, activation: str | None = None) -> BatchNorm:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 
 from hierseg_jax.kernels import library
 from hierseg_jax.kernels.convolution import (
@@ -29,6 +30,8 @@ from hierseg_jax.models.convolutions import (
 
 DType = Any
 CONV_IMPLS = ("auto", "xla", "tuned")
+BLOCK_OUTPUT = "block_output"
+"""What `name_block_output` calls its values, for policies of `jax.checkpoint`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +59,11 @@ class Compute:
         if on_cpu and self.dtype == jnp.float32 and library.problem() is None:
             return "kernels"
         return "products"
+
+
+def name_block_output(x_bhwc: jax.Array) -> jax.Array:
+    """The same values, which training with `remat` keeps for the backward pass."""
+    return checkpoint_name(x_bhwc, BLOCK_OUTPUT)
 
 
 def torch_kernel_init(key: jax.Array, shape: tuple[int, ...], dtype: DType) -> jax.Array:

@@ -9,7 +9,7 @@ from hierseg_jax.data.skip import ON_ERROR
 from hierseg_jax.decode import choose_decoding
 from hierseg_jax.losses.total import TRIPLET, check_loss, parse_loss
 
-# They change when a run ends or what it keeps, not what a step computes.
+# They change when a run ends or what it keeps, not what a step computes but for rounding.
 FREE_KEYS = (
     "data.on_error",
     "data.worker_count",
@@ -17,6 +17,7 @@ FREE_KEYS = (
     "keep_best",
     "keep_last",
     "patience",
+    "remat",
     "samples",
     "save_period",
     "tensorboard",
@@ -29,6 +30,7 @@ LATER_KEYS = {
     "model.hierarchical": False,
     "model.conv_impl": "auto",
     "decode": "auto",
+    "remat": False,
     "loss_options.gamma": 2.0,
     "loss_options.level_weights": (),
     "loss_options.triplets": 1000,

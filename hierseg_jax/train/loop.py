@@ -1,11 +1,10 @@
 """The training loop: from a config and a folder to a trained, evaluated, resumable run."""
 
 import contextlib
-import dataclasses
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +14,16 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 import hierseg_jax
-from hierseg_jax.checkpoint import CheckpointWriter, checkpoint_steps
-from hierseg_jax.data.pipeline import Batch, eval_batches, steps_per_epoch, train_batches
-from hierseg_jax.data.sources import Source, load_hierarchy
-from hierseg_jax.evaluate import (
-    Evaluation,
-    build_config_loss,
-    build_model,
-    config_decoding,
-    evaluate_batches,
-    open_config_split,
-)
-from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.kernels import library
-from hierseg_jax.train.config import check_config
+from hierseg_jax.checkpoint import CheckpointWriter
+from hierseg_jax.data.pipeline import Batch, eval_batches, train_batches
+from hierseg_jax.evaluate import Evaluation, evaluate_batches
 from hierseg_jax.train.hosts import agree, is_main
-from hierseg_jax.train.initial import load_initial_variables
 from hierseg_jax.train.lock import lock_workdir
-from hierseg_jax.train.parallel import Parallel, all_devices, cpu_threads
+from hierseg_jax.train.parallel import cpu_threads
 from hierseg_jax.train.progress import Progress, end_line, epoch_line
 from hierseg_jax.train.record import Recorder
-from hierseg_jax.train.state import (
-    TrainState,
-    create_optimizer,
-    create_state,
-    learning_rate_schedule,
-)
-from hierseg_jax.train.step import make_eval_step, make_train_step
+from hierseg_jax.train.run import Run, describe, set_up
+from hierseg_jax.train.state import learning_rate_schedule
 from hierseg_jax.train.stop import StopSignals
 from hierseg_jax.train.workdir import FLAT, check_workdir, claim_workdir, restore
 
@@ -51,22 +33,6 @@ READ_DELAY = 2
 
 class DivergedError(ValueError):
     """The loss is not a finite number."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Run:
-    """All that stays the same while a run trains."""
-
-    config: ConfigDict
-    workdir: Path
-    hierarchy: Hierarchy
-    train_source: Source
-    val_source: Source
-    steps_per_epoch: int
-    parallel: Parallel
-    train_step: Callable[..., Any]
-    eval_step: Callable[..., Any]
-    initial_state: Callable[[], TrainState]
 
 
 def train(config: ConfigDict, workdir: str) -> Progress:
@@ -150,55 +116,6 @@ def end_by_signal(stop: StopSignals, writer: CheckpointWriter | None, what: str)
     if writer is not None:
         writer.wait()
     stop.end(what)
-
-
-def set_up(config: ConfigDict, workdir: Path) -> Run:
-    """Checks everything that can be wrong before any work is done."""
-    check_config(config)
-    hierarchy = load_hierarchy(config.data.spec, config.data.hierarchy)
-    plain = config.to_dict()
-    parallel = all_devices()
-    parallel.check_batch_size(config.batch_size)
-    loss = build_config_loss(plain, hierarchy)
-    size = config.loss_options.embedding_size if loss.triplet else 0
-    model = build_model(plain, hierarchy, parallel, size)
-    train_source = open_config_split(plain, "train")
-    val_source = open_config_split(plain, "val")
-    steps = steps_per_epoch(len(train_source), config.batch_size)
-    optimizer = create_optimizer(config.learning_rate, config.decay, steps)
-    side = config.data.image_size
-    jax.eval_shape(
-        lambda key, image: model.init(key, image),
-        jax.random.key(0),
-        jax.ShapeDtypeStruct((1, side, side, 3), "float32"),
-    )
-    variables = None
-    if config.init and not checkpoint_steps(workdir):
-        variables = load_initial_variables(config.init, plain, model, hierarchy)
-    if is_main():
-        check_workdir(workdir, config, hierarchy)
-    return Run(
-        config=config,
-        workdir=workdir,
-        hierarchy=hierarchy,
-        train_source=train_source,
-        val_source=val_source,
-        steps_per_epoch=steps,
-        parallel=parallel,
-        train_step=parallel.compile_train_step(
-            make_train_step(
-                model,
-                loss,
-                optimizer,
-                loss.of_embedding if loss.triplet else None,
-                config.epochs * steps,
-            )
-        ),
-        eval_step=parallel.compile_eval_step(
-            make_eval_step(model, loss, hierarchy, config_decoding(plain))
-        ),
-        initial_state=lambda: create_state(model, optimizer, config.seed, variables),
-    )
 
 
 def open_writer(run: Run) -> CheckpointWriter:
@@ -334,19 +251,3 @@ def save(run: Run, writer: CheckpointWriter | None, state: Any, progress: Progre
     variables = {"params": whole.params, "batch_stats": whole.batch_stats}
     training = {"step": whole.step, "opt_state": whole.opt_state, "key": whole.key}
     writer.save(progress.step, variables, training, meta, meta["val_loss"])
-
-
-def describe(run: Run) -> str:
-    """What is about to happen, in a few lines."""
-    config = run.config
-    backbone = f"-{config.model.backbone}" if config.model.name == "effunet" else ""
-    slower = ""
-    if run.parallel.devices[0].platform == "cpu" and (problem := library.problem()):
-        slower = f"\nTraining takes about twice as long without this project's kernels: {problem}."
-    return (
-        f"{config.model.name}{backbone} on {config.data.spec}: {len(run.train_source)} training "
-        f"and {len(run.val_source)} validation images at {config.data.image_size} pixels, "
-        f"{run.hierarchy.num_classes} classes in {run.hierarchy.num_levels} levels\n"
-        f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {config.batch_size} images "
-        f"an epoch; writing to {run.workdir}{slower}"
-    )

@@ -13,6 +13,7 @@ from hierseg_jax.losses import Loss
 from hierseg_jax.metrics import confusion_matrices
 from hierseg_jax.models import EfficientUNet, ESNet
 from hierseg_jax.models.embedding import COLLECTION, read_embedding
+from hierseg_jax.models.layers import BLOCK_OUTPUT
 from hierseg_jax.predict import contradictions, leaf_classes
 from hierseg_jax.train.state import TrainState
 
@@ -29,6 +30,7 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     embedding_loss: Loss | None = None,
     total_steps: int = 1,
+    remat: bool = False,
 ) -> TrainStep:
     """(state, batch) -> (next state, {"loss": scalar}).
 
@@ -38,6 +40,7 @@ def make_train_step(
       optimizer: from `create_optimizer`.
       embedding_loss: `TotalLoss.of_embedding`, added to the loss.
       total_steps: of the whole training, of which that loss is told the share done.
+      remat: whether the backward pass computes the inside of blocks again rather than keep it.
 
     Where the model has an `axis_name`, the step is to be mapped over it: loss and
     batch statistics are then those of the whole batch, gradients are averaged.
@@ -49,14 +52,20 @@ def make_train_step(
         if axis_name is not None:
             key = jax.random.fold_in(key, lax.axis_index(axis_name))
 
-        def loss_fn(params: Any) -> tuple[jax.Array, Any]:
-            logits_bhwc, updates = model.apply(
+        def forward(params: Any) -> tuple[jax.Array, Any]:
+            return model.apply(
                 {"params": params, "batch_stats": state.batch_stats},
                 scale_image(batch["image"]),
                 train=True,
                 mutable=["batch_stats", *([COLLECTION] if embedding_loss else [])],
                 rngs={"dropout": key},
             )
+
+        if remat:
+            forward = keep_block_outputs_alone(forward)
+
+        def loss_fn(params: Any) -> tuple[jax.Array, Any]:
+            logits_bhwc, updates = forward(params)
             shared = {"valid_b": batch["valid"], "axis_name": axis_name}
             value = loss(logits_bhwc, batch["label"], **shared)
             if embedding_loss is not None:
@@ -82,6 +91,12 @@ def make_train_step(
         return state, {"loss": value}
 
     return train_step
+
+
+def keep_block_outputs_alone(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, whose backward pass computes again what lies between block outputs."""
+    policy = jax.checkpoint_policies.save_only_these_names(BLOCK_OUTPUT)
+    return jax.checkpoint(forward, policy=policy)
 
 
 def make_eval_step(

@@ -1,0 +1,110 @@
+"""A run before its first step: config, data, network and compiled steps, all checked."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from hierseg_jax.checkpoint import checkpoint_steps
+from hierseg_jax.data.pipeline import steps_per_epoch
+from hierseg_jax.data.sources import Source, load_hierarchy
+from hierseg_jax.evaluate import (
+    build_config_loss,
+    build_model,
+    config_decoding,
+    open_config_split,
+)
+from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.kernels import library
+from hierseg_jax.train.config import check_config
+from hierseg_jax.train.hosts import is_main
+from hierseg_jax.train.initial import load_initial_variables
+from hierseg_jax.train.parallel import Parallel, all_devices
+from hierseg_jax.train.state import TrainState, create_optimizer, create_state
+from hierseg_jax.train.step import make_eval_step, make_train_step
+from hierseg_jax.train.workdir import check_workdir
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """All that stays the same while a run trains."""
+
+    config: ConfigDict
+    workdir: Path
+    hierarchy: Hierarchy
+    train_source: Source
+    val_source: Source
+    steps_per_epoch: int
+    parallel: Parallel
+    train_step: Callable[..., Any]
+    eval_step: Callable[..., Any]
+    initial_state: Callable[[], TrainState]
+
+
+def set_up(config: ConfigDict, workdir: Path) -> Run:
+    """Checks everything that can be wrong before any work is done."""
+    check_config(config)
+    hierarchy = load_hierarchy(config.data.spec, config.data.hierarchy)
+    plain = config.to_dict()
+    parallel = all_devices()
+    parallel.check_batch_size(config.batch_size)
+    loss = build_config_loss(plain, hierarchy)
+    size = config.loss_options.embedding_size if loss.triplet else 0
+    model = build_model(plain, hierarchy, parallel, size)
+    train_source = open_config_split(plain, "train")
+    val_source = open_config_split(plain, "val")
+    steps = steps_per_epoch(len(train_source), config.batch_size)
+    optimizer = create_optimizer(config.learning_rate, config.decay, steps)
+    side = config.data.image_size
+    jax.eval_shape(
+        lambda key, image: model.init(key, image),
+        jax.random.key(0),
+        jax.ShapeDtypeStruct((1, side, side, 3), "float32"),
+    )
+    variables = None
+    if config.init and not checkpoint_steps(workdir):
+        variables = load_initial_variables(config.init, plain, model, hierarchy)
+    if is_main():
+        check_workdir(workdir, config, hierarchy)
+    return Run(
+        config=config,
+        workdir=workdir,
+        hierarchy=hierarchy,
+        train_source=train_source,
+        val_source=val_source,
+        steps_per_epoch=steps,
+        parallel=parallel,
+        train_step=parallel.compile_train_step(
+            make_train_step(
+                model,
+                loss,
+                optimizer,
+                loss.of_embedding if loss.triplet else None,
+                config.epochs * steps,
+                config.remat,
+            )
+        ),
+        eval_step=parallel.compile_eval_step(
+            make_eval_step(model, loss, hierarchy, config_decoding(plain))
+        ),
+        initial_state=lambda: create_state(model, optimizer, config.seed, variables),
+    )
+
+
+def describe(run: Run) -> str:
+    """What is about to happen, in a few lines."""
+    config = run.config
+    backbone = f"-{config.model.backbone}" if config.model.name == "effunet" else ""
+    slower = ""
+    if run.parallel.devices[0].platform == "cpu" and (problem := library.problem()):
+        slower = f"\nTraining takes about twice as long without this project's kernels: {problem}."
+    return (
+        f"{config.model.name}{backbone} on {config.data.spec}: {len(run.train_source)} training "
+        f"and {len(run.val_source)} validation images at {config.data.image_size} pixels, "
+        f"{run.hierarchy.num_classes} classes in {run.hierarchy.num_levels} levels\n"
+        f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {config.batch_size} images "
+        f"an epoch; writing to {run.workdir}{slower}"
+    )
