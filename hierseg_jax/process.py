@@ -1,6 +1,7 @@
 """Settings of a process in which JAX computes. Scripts make them first; the library never does."""
 
 import contextlib
+import gc
 import os
 
 import jax
@@ -12,6 +13,9 @@ from hierseg_jax.memory import keep_large_blocks
 def set_up_process() -> None:
     """Keeps compiled programs for the next process, and freed memory for the next step.
 
+    To be called once all is imported: Python's garbage collector then looks no more at what
+    modules hold, which makes tracing a network up to half a second faster.
+
     Compiled programs go to `cache_folder() / "jax"`, unless `JAX_COMPILATION_CACHE_DIR` names
     another folder or JAX's own switch, `JAX_ENABLE_COMPILATION_CACHE=false`, is set.
     """
@@ -19,6 +23,7 @@ def set_up_process() -> None:
     with contextlib.suppress(OSError):
         keep_compiled_programs()
     keep_large_blocks()
+    gc.freeze()
 
 
 def keep_compiled_programs() -> None:

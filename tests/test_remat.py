@@ -12,11 +12,13 @@ from hierseg_jax.models.initialize import variable_shapes
 from hierseg_jax.train.state import create_state
 from hierseg_jax.train.step import keep_block_outputs_alone, make_train_step
 
+BATCH = 2
+
 
 def kept_bytes(model, wrap):
-    """Of what lies between the forward and the backward pass, parameters left out."""
+    """Of activations that lie between the forward and the backward pass."""
     variables = variable_shapes(model)
-    image = jax.ShapeDtypeStruct((2, 64, 64, 3), jnp.float32)
+    image = jax.ShapeDtypeStruct((BATCH, 64, 64, 3), jnp.float32)
 
     def residuals(params, batch_stats, image):
         def forward(params):
@@ -31,16 +33,16 @@ def kept_bytes(model, wrap):
         return jax.vjp(wrap(forward), params)[1]
 
     kept = jax.eval_shape(residuals, variables["params"], variables["batch_stats"], image)
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(kept) if leaf.ndim == 4)
+    # No kernel is two pixels high.
+    activations = [x for x in jax.tree.leaves(kept) if x.ndim == 4 and x.shape[0] == BATCH]
+    return sum(x.size * x.dtype.itemsize for x in activations)
 
 
 @pytest.mark.parametrize("name", ["esnet", "effunet"])
-@pytest.mark.parametrize("conv_impl", ["xla", "tuned"])
-def test_the_backward_pass_keeps_less(name, conv_impl):
-    model = create_model(name, 4, conv_impl=conv_impl)
+def test_the_backward_pass_keeps_less(name):
+    model = create_model(name, 4, conv_impl="xla")
     less, everything = kept_bytes(model, keep_block_outputs_alone), kept_bytes(model, lambda f: f)
-    print(less, everything, less / everything)
-    assert less < everything / 2
+    assert less < everything / 4
 
 
 @pytest.mark.slow
@@ -48,23 +50,26 @@ def test_the_backward_pass_keeps_less(name, conv_impl):
 def test_a_step_ends_at_the_same_weights(name):
     rng = np.random.RandomState(0)
     batch = {
-        "image": rng.randint(0, 256, (2, 64, 64, 3)).astype(np.uint8),
-        "label": rng.randint(0, 4, (2, 64, 64)).astype(np.uint8),
-        "valid": np.ones(2, bool),
+        "image": rng.rand(BATCH, 64, 64, 3),
+        "label": rng.randint(0, 4, (BATCH, 64, 64)).astype(np.uint8),
+        "valid": np.ones(BATCH, bool),
     }
-    model, optimizer = create_model(name, 4), optax.sgd(1.0)
-    state = create_state(model, optimizer, seed=0)
-    plain, with_remat = (
-        jax.jit(make_train_step(model, dice, optimizer, remat=remat))(state, batch)[0]
-        for remat in (False, True)
-    )
-    moved = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), plain.params, state.params)
-    assert max(jax.tree.leaves(moved)) > 1e-3
+    with jax.enable_x64(True):
+        model, optimizer = create_model(name, 4, dtype="float64"), optax.sgd(1.0)
+        state = create_state(model, optimizer, seed=0)
+        state = jax.tree.map(lambda x: x.astype("float64") if x.dtype == jnp.float32 else x, state)
+        plain, with_remat = (
+            jax.jit(make_train_step(model, dice, optimizer, remat=remat))(state, batch)[0]
+            for remat in (False, True)
+        )
+    assert largest_difference(plain.params, state.params) > 1e-3
+    assert largest_difference(plain.params, with_remat.params) < 1e-12
+    assert largest_difference(plain.batch_stats, with_remat.batch_stats) < 1e-12
+
+
+def largest_difference(ours, theirs):
+    """Relative to the largest number of its array, where that is above 1."""
     differences = jax.tree.map(
-        lambda a, b: float(jnp.abs(a - b).max()), plain.params, with_remat.params
+        lambda a, b: np.abs(a - b).max() / max(1, np.abs(b).max()), ours, theirs
     )
-    assert max(jax.tree.leaves(differences)) < 1e-6
-    statistics = jax.tree.map(
-        lambda a, b: float(jnp.abs(a - b).max()), plain.batch_stats, with_remat.batch_stats
-    )
-    assert max(jax.tree.leaves(statistics)) < 1e-6
+    return max(jax.tree.leaves(differences))

@@ -122,19 +122,6 @@ def test_a_killed_run_resumes_bit_identically(finished, tmp_path):
     assert_bit_identical(workdir, finished[0])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("attempt", range(10))
-def test_a_run_killed_at_any_moment_resumes_bit_identically(finished, tmp_path, attempt):
-    rng = np.random.RandomState(attempt)
-    workdir, kills = tmp_path / "run", 0
-    while kills < 2:
-        process = start(train_command(workdir))
-        signal_after(process, "an epoch", signal.SIGKILL, rng.uniform(0, 12))
-        kills += 1
-    train_here(workdir)
-    assert_bit_identical(workdir, finished[0])
-
-
 def test_sigterm_saves_in_mid_epoch_and_the_run_resumes_bit_identically(finished, tmp_path):
     process = start(train_command(tmp_path / "run"))
     output = signal_after(process, "an epoch", signal.SIGTERM, 0.0)
