@@ -1,32 +1,33 @@
-"""A run whose clock goes backwards, and one whose data may not be written."""
+"""Runs whose clock is set back, and whose folders may not be written."""
 
 import os
 import shlex
 import shutil
 import subprocess
+import sys
+import time
 
 import pytest
 
 from hierseg_jax.evaluate import evaluate_checkpoint
-from tests.runs import assert_bit_identical, run, train_command
+from tests.runs import assert_bit_identical, run, start, train_command
 from tests.test_training_mistakes import write_data
 
-# Every look at the calendar is ten seconds earlier than the one before; clocks that measure
-# how long something took are left alone, as when a machine's time is set anew.
-BACKWARDS = """
+# An hour back once the file $SET_BACK is there, as when a machine's time is set anew. (The
+# kernel's own clock can't be set for one process: time-outs that it keeps stay as they were.)
+SET_BACK = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
-#include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/time.h>
 #include <time.h>
-
-static atomic_long looks;
+#include <unistd.h>
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
   static int (*real)(clockid_t, struct timespec *);
   if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
   int status = real(clock, now);
-  if (clock == CLOCK_REALTIME) now->tv_sec -= 10 * ++looks;
+  if (clock == CLOCK_REALTIME && !access(getenv("SET_BACK"), F_OK)) now->tv_sec -= 3600;
   return status;
 }
 
@@ -48,26 +49,37 @@ time_t time(time_t *now) {
 
 
 @pytest.fixture
-def backwards(tmp_path):
-    """The path of a library for LD_PRELOAD."""
+def clock(tmp_path):
+    """What to set in the environment, and the file that sets the clock back."""
     compiler = shutil.which("cc")
-    if compiler is None or os.uname().sysname != "Linux":
+    if compiler is None or sys.platform != "linux":
         pytest.skip("needs a C compiler on Linux, to stand between a process and its clock")
-    source, library = tmp_path / "backwards.c", tmp_path / "backwards.so"
-    source.write_text(BACKWARDS)
+    source, library = tmp_path / "clock.c", tmp_path / "clock.so"
+    source.write_text(SET_BACK)
     subprocess.run(
         [compiler, "-shared", "-fPIC", "-O1", str(source), "-o", str(library), "-ldl"], check=True
     )
-    return str(library)
+    set_back = tmp_path / "set_back"
+    return {"LD_PRELOAD": str(library), "SET_BACK": str(set_back)}, set_back
 
 
-def test_a_clock_that_goes_backwards_changes_nothing(backwards, tmp_path):
-    look = "import time; a = time.time(); b = time.time(); print(b < a - 5)"
-    assert run(["python3", "-c", look], LD_PRELOAD=backwards).stdout == "True\n"
+@pytest.mark.slow
+def test_a_clock_that_is_set_back_changes_nothing(clock, tmp_path):
+    environment, set_back = clock
     assert run(train_command(tmp_path / "steady", epochs=3)).returncode == 0
-    for epochs in (2, 3):
-        done = run(train_command(tmp_path / "run", epochs=epochs), LD_PRELOAD=backwards)
-        assert done.returncode == 0, done.stderr
+    process = start(train_command(tmp_path / "run", epochs=2), **environment)
+    for line in process.stdout:
+        if "epoch 1/2" in line:
+            break
+    set_back.touch()
+    look = "import time; print(int(time.time()))"
+    assert int(run([sys.executable, "-c", look], **environment).stdout) < time.time() - 3000
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    # The run goes on an hour before it began.
+    done = run(train_command(tmp_path / "run", epochs=3), **environment)
+    assert done.returncode == 0, done.stderr
+    assert "Continuing after step 8" in done.stdout
     assert_bit_identical(tmp_path / "run", tmp_path / "steady")
 
 
