@@ -74,7 +74,7 @@ def copied(source, target):
 
 
 def scaled_and_recompressed(root):
-    image = cv2.resize(picture(2), None, fx=1.3, fy=1.3, interpolation=cv2.INTER_AREA)
+    image = cv2.resize(picture(2), None, fx=1.25, fy=1.25, interpolation=cv2.INTER_AREA)
     (root / "val/images/val1.png").unlink()
     cv2.imwrite(str(root / "val/images/val1.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 60])
     np.save(root / "val/masks/val1.npy", label(image.shape[:2]))
@@ -136,7 +136,7 @@ def test_a_fault_is_found_and_named_and_no_other_is(tmp_path, kind):
     assert {finding.kind for finding in findings} == {kind}
     if file is not None:
         assert findings[0].file == file
-        assert findings[0].message.startswith(file or findings[0].message)
+        assert file in findings[0].message
     assert not any(str(tmp_path) in finding.message for finding in findings)
 
 

@@ -48,7 +48,8 @@ def format_page(report: Report) -> str:
             _header(report, title, {key: name for key, (name, _) in sections.items()}),
             '<main id="main">',
             *(
-                f'<section aria-labelledby="{key}">\n<h2 id="{key}">{name}</h2>\n{content}</section>'
+                f'<section aria-labelledby="{key}">\n<h2 id="{key}">{name}</h2>\n'
+                f"{content}\n</section>"
                 for key, (name, content) in sections.items()
             ),
             "</main>\n</body>\n</html>\n",
