@@ -14,8 +14,10 @@ from hierseg_jax.inspection.examine import Examined, examine
 from hierseg_jax.inspection.findings import Finding
 from hierseg_jax.inspection.pairing import Pair, pair_files
 
-# Bits, of 64, in which perceptual hashes of near-duplicates differ at most.
-DISTANCE = 6
+# Bits, of 64, in which perceptual hashes of near-duplicates differ at most. On 850 street
+# photographs of one composition other pictures are 14 and more apart; the same one scaled,
+# recompressed or brightened is at most 6, less a margin of 1 % at most 8, of 2.5 % up to 12.
+DISTANCE = 8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,15 +1,14 @@
-"""For every hash of one set, the nearest of another within a Hamming distance; exact."""
+"""For every hash of one set, the nearest of another within a Hamming distance; exact.
+
+Every pair is compared, 64 bits at a time. An index of bands of bits (two hashes at most k
+apart agree in one of k + 1 bands, by the pigeonhole principle) was tried beside it with
+20,000 and 80,000 hashes: 0.6 s instead of 2.2 s at 6 bits, 8.3 s at 10 bits, where bands
+are short and agree often, and 193 s for images that are all alike.
+"""
 
 import dataclasses
-import itertools
-from collections.abc import Iterator
 
 import numpy as np
-
-from hierseg_jax.inspection.perceptual_hash import BITS
-
-# Pairs compared at a time: bounds the memory to some 60 MB.
-_CANDIDATES = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,62 +27,25 @@ class Nearest:
 
 
 def nearest_within(queries_n: np.ndarray, references_m: np.ndarray, distance: int) -> Nearest:
-    """Finds neighbours by bands of bits.
-
-    Of `distance + 1` bands of the 64 bits two hashes at most `distance` apart share one
-    whole, by the pigeonhole principle; so only hashes that agree in a band are compared.
-    With b bands and hashes spread evenly that takes O(b (N + M) log M) for sorting and
-    looking up and N M b / 2^(64 / b) comparisons; where all hashes are alike, N M.
+    """Finds neighbours in O(N M) operations and O(N + M) memory, whatever the hashes.
 
     Args:
       queries_n: uint64 [N].
       references_m: uint64 [M].
-      distance: 0 to 63.
+      distance: 0 to 64.
     """
-    count, total = len(queries_n), len(references_m)
-    found = np.zeros(count, np.int64)
-    # Distance and index in one number, so that the smaller is the nearer, then the first.
-    none = (BITS + 1) * max(total, 1)
-    best = np.full(count, none, np.int64)
-    masks = _band_masks(distance)
-    for number, mask in enumerate(masks):
-        order = np.argsort(references_m & mask, kind="stable")
-        keys = (references_m & mask)[order]
-        first = np.searchsorted(keys, queries_n & mask, "left")
-        lengths = np.searchsorted(keys, queries_n & mask, "right") - first
-        for start, stop in _chunks(lengths):
-            query = np.repeat(np.arange(start, stop), lengths[start:stop])
-            begins = np.cumsum(lengths[start:stop]) - lengths[start:stop]
-            within = np.arange(len(query)) - np.repeat(begins, lengths[start:stop])
-            reference = order[first[query] + within]
-            difference = queries_n[query] ^ references_m[reference]
-            apart = np.bitwise_count(difference)
-            new = apart <= distance
-            for earlier in masks[:number]:  # pairs that an earlier band has found
-                new &= (difference & earlier) != 0
-            np.add.at(found, query[new], 1)
-            np.minimum.at(best, query[new], apart[new].astype(np.int64) * total + reference[new])
-    nothing = best == none
-    return Nearest(
-        reference_n=np.where(nothing, -1, best % max(total, 1)),
-        distance_n=best // max(total, 1),
-        count_n=found,
-    )
-
-
-def _band_masks(distance: int) -> list[np.uint64]:
-    """`distance + 1` disjoint masks that together cover all bits, of almost equal widths."""
-    edges = [round(BITS * i / (distance + 1)) for i in range(distance + 2)]
-    return [np.uint64((1 << high) - (1 << low)) for low, high in itertools.pairwise(edges)]
-
-
-def _chunks(lengths: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Ranges of queries with `_CANDIDATES` candidates together, or one query with more."""
-    ends = np.cumsum(lengths)
-    start = 0
-    while start < len(lengths):
-        before = int(ends[start - 1]) if start else 0
-        stop = int(np.searchsorted(ends, before + _CANDIDATES, "right"))
-        stop = max(stop, start + 1)
-        yield start, stop
-        start = stop
+    count = len(queries_n)
+    found = Nearest(np.full(count, -1), np.full(count, 65), np.zeros(count, np.int64))
+    if not len(references_m):
+        return found
+    # One row at a time stays in the cache, and takes no new memory.
+    difference_m = np.empty_like(references_m)
+    apart_m = np.empty(len(references_m), np.uint8)
+    for i, query in enumerate(queries_n):
+        np.bitwise_xor(references_m, query, out=difference_m)
+        np.bitwise_count(difference_m, out=apart_m)
+        nearest = int(apart_m.argmin())
+        if apart_m[nearest] <= distance:
+            found.reference_n[i], found.distance_n[i] = nearest, apart_m[nearest]
+            found.count_n[i] = np.count_nonzero(apart_m <= distance)
+    return found

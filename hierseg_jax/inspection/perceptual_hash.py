@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 
-BITS = 64
 _SIDE = 32
 # Grey levels (root mean square); below, the noise of a JPEG would decide the bits.
 _LEAST_STRUCTURE = 1.0
