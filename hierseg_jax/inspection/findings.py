@@ -43,11 +43,13 @@ class Finding:
     other: str = ""
 
 
-_UNREADABLE = "Replace it or take the pair away; --config.data.on_error=skip trains without it."
+_UNREADABLE = "Replace it or take the pair away; data.on_error = skip trains without it."
 
 KINDS = {
     "missing_folder": Kind(
-        ERROR, "Missing folders", "Mend the path in data.yaml; masks lie in `masks` beside images."
+        ERROR,
+        "Missing folders",
+        "Mend the path in data.yaml; masks lie in a folder masks beside that of the images.",
     ),
     "empty_split": Kind(
         ERROR, "Splits without images", "Put .jpg, .jpeg or .png images there, or drop the split."
@@ -149,12 +151,12 @@ def group_by_kind(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
 
 
 def group_by_file(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
-    """Findings by file, sorted; those of no one file are left out."""
+    """Findings by file, those with most first; findings of no one file are left out."""
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
         if finding.file:
             groups.setdefault(finding.file, []).append(finding)
-    return dict(sorted(groups.items()))
+    return dict(sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])))
 
 
 def printable(text: str) -> str:

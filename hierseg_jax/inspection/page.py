@@ -89,7 +89,8 @@ def _findings(report: Report) -> str:
             f"{of.severity}</span><h3>{html.escape(of.title)} ({len(findings):,})</h3></div>"
             f"<p>{html.escape(of.advice)}</p>"
             f"<details{' open' if len(findings) <= 5 else ''}><summary>"
-            f"{'Which' if len(findings) > 1 else 'Which one'}</summary>"
+            f"{'The first ' if more > 0 else ''}{min(len(findings), report.limit):,} listed"
+            "</summary>"
             f'<ul class="items">{items}</ul>'
             + (f'<p class="soft">and {more:,} more</p>' if more > 0 else "")
             + f"</details>{finding_figures(report.inspection, kind, findings)}</article>"
@@ -110,8 +111,8 @@ def _classes(report: Report) -> str:
             for color, name in zip(colors, level.class_names, strict=True):
                 c = of[name]
                 rows.append(
-                    f'<tr><th scope="row"><span class="swatch" style="background:{color}"></span>'
-                    f"{escaped(name)}</th>"
+                    '<tr><th scope="row"><span class="class"><span class="swatch" '
+                    f'style="background:{color}"></span><span>{escaped(name)}</span></span></th>'
                     + "".join(
                         f'<td>{c[what]:,} <span class="share">{c[share]:.{digits}%}</span>'
                         f"{bar(c[share], split)}</td>"
@@ -141,24 +142,27 @@ def _sizes(report: Report) -> str:
         for split in inspection.spec.splits
     )
     table = (
-        '<table><thead><tr><th scope="col">split</th><th scope="col">what can be used</th></tr>'
-        f"</thead><tbody>{rows}</tbody></table>"
+        '<table class="splits"><thead><tr><th scope="col">split</th>'
+        '<th scope="col">what can be used</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
     )
     sizes = {s: [e.size for e in inspection.usable(s)] for s in inspection.spec.splits}
     plot = size_plot(sizes) if any(sizes.values()) else ""
-    return f'<div class="card">{table}</div>' + (f'<div class="card">{plot}</div>' if plot else "")
+    cards = [f'<div class="card">{part}</div>' for part in (table, plot) if part]
+    return f'<div class="columns">{"".join(cards)}</div>'
 
 
 def _suggestion(report: Report) -> str:
     if report.suggestion is None:
         return '<p class="card">No example can be used, so there is nothing to go by.</p>'
     size, batch = suggestion_reasons(report)
+    lines = " \\\n  ".join(map(escaped, train_command(report)))
     weights = "".join(
         f'<tr><th scope="row">{escaped(name)}</th><td>{weight:.3g}</td></tr>'
         for name, weight in report.suggestion.class_weights.items()
     )
     return (
-        f'<div class="card"><pre>{escaped(train_command(report))}</pre>'
+        f'<div class="card"><pre>{lines}</pre>'
         f'<ul class="items"><li>{escaped(size)}</li><li>{escaped(batch)}</li></ul></div>'
         f'<div class="card"><p>{escaped(WEIGHTS_REASON)}</p>'
         f"<pre>{escaped(format_weights(report))}</pre>"

@@ -8,13 +8,12 @@ import numpy as np
 
 from hierseg_jax.colors import class_colors
 from hierseg_jax.data.decode import read_image, read_mask
-from hierseg_jax.hierarchy import IGNORE_LABEL, Level
+from hierseg_jax.hierarchy import Level
 from hierseg_jax.inspection.examine import Examined
 
 # Longer side on the page, in pixels.
 SIDE = 320
 _PHOTO_SHARE = 0.45
-_IGNORED_RGB = (128, 128, 128)
 
 
 def choose_examples(present_nc: np.ndarray, most: int) -> list[int]:
@@ -29,10 +28,9 @@ def choose_examples(present_nc: np.ndarray, most: int) -> list[int]:
     while left_c.any() and len(chosen) < most:
         chosen.append(int((present_nc & left_c).sum(1).argmax()))
         left_c &= ~present_nc[chosen[-1]]
-    for index in np.linspace(0, len(present_nc) - 1, most).astype(int).tolist():
-        if len(chosen) < most and index not in chosen:
-            chosen.append(index)
-    return chosen
+    left = [index for index in range(len(present_nc)) if index not in chosen]
+    fill = min(most - len(chosen), len(left))
+    return chosen + [left[i] for i in np.linspace(0, len(left) - 1, fill).astype(int)]
 
 
 def photograph(example: Examined) -> np.ndarray:
@@ -56,11 +54,9 @@ def label_map(example: Examined) -> np.ndarray:
 
 
 def paint(label_hw: np.ndarray, level: Level) -> np.ndarray:
-    """A map of leaf classes in the colours of a level: uint8 RGB [h, w, 3]; ignored is grey."""
-    colors = np.zeros((256, 3), np.uint8)
-    leaves = len(level.leaf_to_class)
-    colors[:leaves] = class_colors(level.num_classes)[level.leaf_to_class]
-    colors[IGNORE_LABEL] = _IGNORED_RGB
+    """A map of leaf classes in the colours of a level: uint8 RGB [h, w, 3]."""
+    colors = class_colors(256)  # of which that of 255 is PASCAL VOC's for ignored pixels
+    colors[: len(level.leaf_to_class)] = colors[level.leaf_to_class]
     return colors[label_hw]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 _WIDTH, _HEIGHT = 420, 300
-_LEFT, _BOTTOM, _MARGIN = 52, 44, 14
+_LEFT, _BOTTOM, _MARGIN = 52, 44, 22
 _CELLS = 32
 
 

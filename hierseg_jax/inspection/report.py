@@ -61,18 +61,16 @@ def write_report(report: Report, text: str, page: str, files: dict[str, pathlib.
         write_atomically(file, contents[suffix].encode())
 
 
-def train_command(report: Report) -> str:
-    """The suggestion as a command for a shell."""
+def train_command(report: Report) -> list[str]:
+    """The suggestion as a command for a shell, in pieces that can stand on lines of their own."""
     spec, suggestion = report.inspection.spec, report.suggestion
-    return shlex.join(
-        [
-            *("python", "launch/train.py", "--config=configs/effunet.py"),
-            f"--config.data.spec={spec.file}",
-            f"--config.data.image_size={suggestion.image_size}",
-            f"--config.batch_size={suggestion.batch_size}",
-            "--workdir=runs/effunet",
-        ]
-    )
+    return [
+        "python launch/train.py --config=configs/effunet.py",
+        shlex.quote(f"--config.data.spec={spec.file}"),
+        f"--config.data.image_size={suggestion.image_size}",
+        f"--config.batch_size={suggestion.batch_size}",
+        "--workdir=runs/effunet",
+    ]
 
 
 def to_json(report: Report) -> dict[str, Any]:

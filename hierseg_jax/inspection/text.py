@@ -84,9 +84,9 @@ def _by_file(report: Report) -> list[str]:
     if not files:
         return []
     lines = [f"By file ({len(files):,}):"]
-    for file in list(files)[: report.limit]:
-        kinds = dict.fromkeys(finding.kind for finding in files[file])
-        lines.append(f"  {file}: {', '.join(kind.replace('_', ' ') for kind in kinds)}")
+    for file, findings in list(files.items())[: report.limit]:
+        kinds = dict.fromkeys(finding.kind.replace("_", " ") for finding in findings)
+        lines.append(f"  {file}: {', '.join(kinds)}")
     return ["\n".join([*lines, *_rest(len(files) - report.limit)])]
 
 
@@ -121,5 +121,10 @@ def _suggestion(report: Report) -> str:
     if report.suggestion is None:
         return "No example can be used, so there is nothing to suggest settings by."
     size, batch = suggestion_reasons(report)
-    lines = ("Suggested", f"  {train_command(report)}", f"  {size}", f"  {batch}")
+    lines = (
+        "Suggested",
+        f"  {' '.join(map(printable, train_command(report)))}",
+        f"  {size}",
+        f"  {batch}",
+    )
     return "\n".join([*lines, f"  {WEIGHTS_REASON}", f"  {format_weights(report)}"])
