@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import os
 import re
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from hierseg_jax.models import create_model
 from tests.conftest import ROOT
 from tests.inspection_data import make_data, write_pair
 
-VOID = {"meta", "img", "br", "link", "hr", "input"}
+VOID = {"meta", "img", "br", "link", "hr", "input", "wbr"}
 
 
 class Page(html.parser.HTMLParser):
@@ -194,11 +195,13 @@ def test_the_command_writes_reports_once_and_fails_where_training_would(tmp_path
     assert again.returncode == 1
     assert re.search(r"^error: .*report\.txt exists; .*--overwrite\.$", again.stderr.strip())
     (tmp_path / "data/val/masks/val0.npy").unlink()
+    (tmp_path / "data/val/masks" / os.fsdecode(b"\xff\n.txt")).touch()
     more = command(*flags, "--overwrite", "--json", "--memory_gb=8", "--limit=1")
     assert more.returncode == 1
     assert more.stderr.strip().endswith("would stop at 1 of these; mend them first.")
     content = json.loads((output / "report.json").read_text())
-    assert content["counts"] == {"error": 1, "warning": 0, "note": 0}
+    assert content["counts"] == {"error": 1, "warning": 1, "note": 0}
+    assert content["findings"]["passed_over"]["items"][0]["file"] == r"val/masks/\udcff\n.txt"
     assert content["findings"]["missing_mask"]["items"] == [
         {
             "split": "val",

@@ -121,7 +121,7 @@ def _between(
         if count:
             pair, twin = hashed[query].pair, candidates[nearest.reference_n[query]].pair
             file, other = shown(pair.image, spec.root), shown(twin.image, spec.root)
-            more = f", and {count - 1:,} more of {twin.split} do" if count > 1 else ""
+            more = f", and {count - 1:,} more of {twin.split}" if count > 1 else ""
             text = (
                 f"{file} nearly equals {other} (hashes differ in "
                 f"{nearest.distance_n[query]} of 64 bits){more}."

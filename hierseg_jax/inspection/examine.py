@@ -50,8 +50,9 @@ def examine(pair: Pair, root: pathlib.Path, hierarchy: Hierarchy) -> Examined:
         try:
             return check(*given)
         except (ValueError, OSError) as error:
-            sentence = f"{file} cannot be read: {error}." if isinstance(error, OSError) else error
-            text = printable(str(sentence).replace(f"{root}{os.sep}", ""))
+            of_system = isinstance(error, OSError)
+            sentence = f"{file} cannot be read: {error.strerror}." if of_system else str(error)
+            text = printable(sentence.replace(f"{root}{os.sep}", ""))
             findings.append(Finding(kind, pair.split, shown(file, root), text))
             return None
 

@@ -62,6 +62,11 @@ def escaped(text: str) -> str:
     return html.escape(printable(text))
 
 
+def breakable(text: str) -> str:
+    """As `escaped`, for names of classes and files, which wrap after _ and / at best."""
+    return escaped(text).replace("_", "_<wbr>").replace("/", "/<wbr>")
+
+
 def _header(report: Report, title: str, sections: dict[str, str]) -> str:
     counts = count_severities(report.inspection.findings)
     badges = [
@@ -112,7 +117,7 @@ def _classes(report: Report) -> str:
                 c = of[name]
                 rows.append(
                     '<tr><th scope="row"><span class="class"><span class="swatch" '
-                    f'style="background:{color}"></span><span>{escaped(name)}</span></span></th>'
+                    f'style="background:{color}"></span><span>{breakable(name)}</span></span></th>'
                     + "".join(
                         f'<td>{c[what]:,} <span class="share">{c[share]:.{digits}%}</span>'
                         f"{bar(c[share], split)}</td>"
@@ -177,7 +182,7 @@ def _by_file(report: Report) -> str:
     for file in list(files)[: report.limit]:
         kinds = dict.fromkeys(KINDS[finding.kind].title for finding in files[file])
         items = "<br>".join(html.escape(title) for title in kinds)
-        rows.append(f'<tr><th scope="row" class="file">{escaped(file)}</th><td>{items}</td></tr>')
+        rows.append(f'<tr><th scope="row" class="file">{breakable(file)}</th><td>{items}</td></tr>')
     if not rows:
         return ""
     more = len(files) - report.limit
