@@ -133,8 +133,10 @@ def test_sizes_fit_both_networks():
     assert [choose_size(side) for side in sides] == [32, 32, 64, 256, 384, 512, 512]
 
 
-def test_the_estimate_is_the_measured_run_and_grows_with_pixels():
-    assert estimate_peak(320, 8) == pytest.approx(1.66)
+def test_the_estimate_meets_measured_runs_and_grows_with_pixels():
+    """Peak resident memory of launch/train.py with EfficientUNet-B0 on two cores, jax 0.10.2."""
+    for size, batch, measured in ((256, 16, 2.81), (256, 32, 4.20)):
+        assert estimate_peak(size, batch) == pytest.approx(measured, rel=0.05)
     one, two = (estimate_peak(320, batch) - estimate_peak(320, 0) for batch in (1, 2))
     assert two == pytest.approx(2 * one)
     assert estimate_peak(640, 1) == pytest.approx(estimate_peak(320, 4))
@@ -144,8 +146,8 @@ def test_the_estimate_is_the_measured_run_and_grows_with_pixels():
     ("size", "images", "memory_gb", "batch"),
     [
         (320, 10_000, 64, 32),
-        (320, 10_000, 2 * 1.67, 8),  # the measured run needs half of that
-        (320, 10_000, 2 * 1.65, 4),
+        (320, 10_000, 2 * 2.51, 8),  # 2.5 GB, and as much again to spare
+        (320, 10_000, 2 * 2.49, 4),
         (512, 10_000, 0.5, 1),
         (320, 100, 64, 8),
         (320, 3, 64, 1),

@@ -16,9 +16,10 @@ MAX_SIZE = 512
 MAX_BATCH = 32
 # Fewer steps an epoch than these make a poor schedule.
 MIN_STEPS = 8
-# Measured (docs/performance.md): training at 320 px and batch 8 in float32 on a CPU peaks
-# at 1.66 GB (EfficientUNet-B0; ESNet 1.55), of which 1.2 GB are the step's own.
-REST_GB = 1.66 - 1.2
+# Of a step at 320 px and batch 8 in float32 on a CPU 1.2 GB are its own, with either network
+# (docs/performance.md). The rest makes launch/train.py as a whole, compiling and validating
+# included: 2.8 GB with EfficientUNet-B0 at 256 px and batch 16 (ESNet: 2.3), 4.2 at batch 32.
+REST_GB = 1.3
 BYTES_PER_PIXEL = 1.2e9 / (8 * 320 * 320)
 # Of the memory, for other programs, the reading of images, and what was not measured.
 MEMORY_SHARE = 0.5
@@ -91,7 +92,7 @@ def choose_size(median_side: float) -> int:
 
 
 def estimate_peak(image_size: int, batch_size: int) -> float:
-    """Gigabytes that training takes at its peak, estimated from measured runs."""
+    """Gigabytes (1e9 bytes) that training takes at its peak, estimated from measured runs."""
     return REST_GB + batch_size * image_size**2 * BYTES_PER_PIXEL / 1e9
 
 
