@@ -27,7 +27,7 @@ _LIMIT = flags.DEFINE_integer("limit", 20, "Findings of a kind to list at most."
 _DISTANCE = flags.DEFINE_integer(
     "distance", DISTANCE, "Bits, of 64, in which near-duplicates' hashes differ at most.", 0, 16
 )
-_MEMORY_GB = flags.DEFINE_float("memory_gb", None, "To plan the batch for; this machine's.", 0)
+_MEMORY_GB = flags.DEFINE_float("memory_gb", None, "To plan the batch for; this machine's.", 0.1)
 flags.mark_flags_as_required(["data", "output"])
 
 
