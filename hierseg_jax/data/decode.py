@@ -96,8 +96,23 @@ def check_label(
     """Class indices that belong to an image and a tree, as uint8 [H, W].
 
     Raises:
-      ValueError: a sentence starting with `mask_file`, where its size differs from
-        the image's or a value is neither below `num_classes` nor 255.
+      ValueError: as `check_size` and `check_classes` do.
+    """
+    check_size(mask_hw, mask_file, image_hwc, image_file)
+    check_classes(mask_hw, mask_file, num_classes)
+    return mask_hw.astype(np.uint8)
+
+
+def check_size(
+    mask_hw: np.ndarray,
+    mask_file: pathlib.Path,
+    image_hwc: np.ndarray,
+    image_file: pathlib.Path,
+) -> None:
+    """Refuses a mask of another size than its image's.
+
+    Raises:
+      ValueError: a sentence starting with `mask_file`.
     """
     if mask_hw.shape != image_hwc.shape[:2]:
         raise ValueError(
@@ -105,6 +120,14 @@ def check_label(
             f"image {image_file} is {image_hwc.shape[0]} x {image_hwc.shape[1]} (EXIF "
             "orientation applied); the two must be of one size."
         )
+
+
+def check_classes(mask_hw: np.ndarray, mask_file: pathlib.Path, num_classes: int) -> None:
+    """Refuses a mask with values that are neither below `num_classes` nor 255.
+
+    Raises:
+      ValueError: a sentence starting with `mask_file`.
+    """
     wrong = ((mask_hw < 0) | (mask_hw >= num_classes)) & (mask_hw != IGNORE_LABEL)
     if wrong.any():
         values = np.unique(mask_hw[wrong])
@@ -113,7 +136,6 @@ def check_label(
             f"{mask_file} holds the labels {listed}; the tree has the classes 0 to "
             f"{num_classes - 1}, and {IGNORE_LABEL} marks ignored pixels."
         )
-    return mask_hw.astype(np.uint8)
 
 
 def _decode(data: bytes, flag: int) -> np.ndarray | None:

@@ -84,22 +84,28 @@ class FolderSource:
         )
 
 
-def _files_by_stem(folder: pathlib.Path, suffixes: tuple[str, ...], kind: str) -> dict[str, str]:
-    """Stem -> file name, sorted by stem."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"There is no folder {folder}, where the {kind}s should lie.")
+def list_by_stem(folder: pathlib.Path, suffixes: tuple[str, ...]) -> dict[str, list[str]]:
+    """Stem -> names of the files with one of the suffixes, sorted; hidden files left out."""
     by_stem: dict[str, list[str]] = {}
     for entry in sorted(folder.iterdir()):
         wanted = entry.suffix.lower() in suffixes and not entry.name.startswith(".")
         if wanted and entry.is_file():
             by_stem.setdefault(entry.stem, []).append(entry.name)
+    return {stem: by_stem[stem] for stem in sorted(by_stem)}
+
+
+def _files_by_stem(folder: pathlib.Path, suffixes: tuple[str, ...], kind: str) -> dict[str, str]:
+    """Stem -> file name, sorted by stem."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {folder}, where the {kind}s should lie.")
+    by_stem = list_by_stem(folder, suffixes)
     _refuse(
         [" and ".join(names) for names in by_stem.values() if len(names) > 1],
         folder,
         "stem",
         "shared by several files, of which one must stay",
     )
-    return {stem: by_stem[stem][0] for stem in sorted(by_stem)}
+    return {stem: names[0] for stem, names in by_stem.items()}
 
 
 def _refuse(names: list[str], folder: pathlib.Path, kind: str, fault: str) -> None:

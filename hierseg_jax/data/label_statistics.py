@@ -13,6 +13,26 @@ def count_labels(label_hw: np.ndarray) -> np.ndarray:
     return np.bincount(label_hw.ravel(), minlength=256).astype(np.uint32)
 
 
+def count_levels(
+    leaf_nc: np.ndarray, hierarchy: Hierarchy
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Pixels of every class, and images with it, at every level.
+
+    Args:
+      leaf_nc: whole numbers [N, C], pixels of every leaf class in every image.
+      hierarchy: the tree of the C classes.
+
+    Returns:
+      By level name, coarse to fine: pixels int64 [K], images int64 [K] of its K classes.
+    """
+    counts = {}
+    for level in hierarchy.levels:
+        level_nk = np.zeros((len(leaf_nc), level.num_classes), np.int64)
+        np.add.at(level_nk.T, level.leaf_to_class, leaf_nc.T.astype(np.int64))
+        counts[level.name] = level_nk.sum(0), (level_nk > 0).sum(0)
+    return counts
+
+
 def summarize_split(
     sizes: Sequence[tuple[int, int]], counts: Sequence[np.ndarray], hierarchy: Hierarchy
 ) -> dict[str, Any]:
@@ -31,16 +51,14 @@ def summarize_split(
     counts_nc = np.stack(counts).astype(np.int64)
     leaf_nc = counts_nc[:, : hierarchy.num_classes]
     total = max(int(leaf_nc.sum()), 1)
-    levels = {}
-    for level in hierarchy.levels:
-        level_nk = np.zeros((len(counts), level.num_classes), np.int64)
-        np.add.at(level_nk.T, level.leaf_to_class, leaf_nc.T)
-        levels[level.name] = {
+    counted = count_levels(leaf_nc, hierarchy)
+    levels = {
+        level.name: {
             name: {"pixels": int(pixels) / total, "images": int(images) / len(counts)}
-            for name, pixels, images in zip(
-                level.class_names, level_nk.sum(0), (level_nk > 0).sum(0), strict=True
-            )
+            for name, pixels, images in zip(level.class_names, *counted[level.name], strict=True)
         }
+        for level in hierarchy.levels
+    }
     heights, widths = zip(*sizes, strict=True)
     return {
         "images": len(sizes),

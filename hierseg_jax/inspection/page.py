@@ -1,0 +1,194 @@
+"""A report as one HTML page that needs nothing else: no script, no file beside it."""
+
+import html
+import pathlib
+
+from hierseg_jax.colors import class_colors
+from hierseg_jax.inspection.findings import (
+    KINDS,
+    count_severities,
+    group_by_file,
+    group_by_kind,
+    printable,
+)
+from hierseg_jax.inspection.page_pictures import example_figures, finding_figures
+from hierseg_jax.inspection.plots import bar, size_plot
+from hierseg_jax.inspection.report import Report, train_command
+from hierseg_jax.inspection.text import (
+    WEIGHTS_REASON,
+    format_weights,
+    split_line,
+    suggestion_reasons,
+)
+
+# Should a name slip through unescaped, it still loads and runs nothing.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def format_page(report: Report) -> str:
+    """The page; every string of the data's is escaped in it."""
+    title = f"Data report: {escaped(report.inspection.spec.file.name)}"
+    sections = {
+        "findings": ("Findings", _findings(report)),
+        "classes": ("Classes", _classes(report)),
+        "sizes": ("Splits and sizes", _sizes(report)),
+        "examples": ("Examples", example_figures(report.inspection)),
+        "suggested": ("Suggested settings", _suggestion(report)),
+        "files": ("By file", _by_file(report)),
+    }
+    sections = {key: section for key, section in sections.items() if section[1]}
+    style = pathlib.Path(__file__).with_name("page.css").read_text()
+    return "\n".join(
+        [
+            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+            f"<title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>",
+            '<a class="skip" href="#main">Skip to the findings</a>',
+            _header(report, title, {key: name for key, (name, _) in sections.items()}),
+            '<main id="main">',
+            *(
+                f'<section aria-labelledby="{key}">\n<h2 id="{key}">{name}</h2>\n'
+                f"{content}\n</section>"
+                for key, (name, content) in sections.items()
+            ),
+            "</main>\n</body>\n</html>\n",
+        ]
+    )
+
+
+def escaped(text: str) -> str:
+    """Text of the data's for any place between tags or in a quoted attribute."""
+    return html.escape(printable(text))
+
+
+def breakable(text: str) -> str:
+    """As `escaped`, for names of classes and files, which wrap after _ and / at best."""
+    return escaped(text).replace("_", "_<wbr>").replace("/", "/<wbr>")
+
+
+def _header(report: Report, title: str, sections: dict[str, str]) -> str:
+    counts = count_severities(report.inspection.findings)
+    badges = [
+        f'<li><span class="badge {name}">{n:,} {name}{"" if n == 1 else "s"}</span></li>'
+        for name, n in counts.items()
+        if n
+    ] or ['<li><span class="badge good">Nothing wrong found</span></li>']
+    links = "".join(f'<li><a href="#{key}">{name}</a></li>' for key, name in sections.items())
+    return (
+        f"<header>\n<h1>{title}</h1>\n"
+        f'<p class="file soft">{escaped(str(report.inspection.spec.file))}</p>\n'
+        f'<ul class="badges">{"".join(badges)}</ul>\n'
+        f'<nav aria-label="Sections"><ul>{links}</ul></nav>\n</header>'
+    )
+
+
+def _findings(report: Report) -> str:
+    cards = []
+    for kind, findings in group_by_kind(report.inspection.findings).items():
+        of = KINDS[kind]
+        items = "".join(f"<li>{escaped(f.message)}</li>" for f in findings[: report.limit])
+        more = len(findings) - report.limit
+        cards.append(
+            f'<article class="card"><div class="head"><span class="badge {of.severity}">'
+            f"{of.severity}</span><h3>{html.escape(of.title)} ({len(findings):,})</h3></div>"
+            f"<p>{html.escape(of.advice)}</p>"
+            f"<details{' open' if len(findings) <= 5 else ''}><summary>"
+            f"{'The first ' if more > 0 else ''}{min(len(findings), report.limit):,} listed"
+            "</summary>"
+            f'<ul class="items">{items}</ul>'
+            + (f'<p class="soft">and {more:,} more</p>' if more > 0 else "")
+            + f"</details>{finding_figures(report.inspection, kind, findings)}</article>"
+        )
+    return "\n".join(cards) or '<p class="card">Every check was passed.</p>'
+
+
+def _classes(report: Report) -> str:
+    """For every level a table for every split that has examples."""
+    splits = [split for split, of in report.statistics.items() if of["usable"]]
+    parts = []
+    for level in report.inspection.spec.hierarchy.levels if splits else ():
+        colors = ["#{:02x}{:02x}{:02x}".format(*c) for c in class_colors(level.num_classes)]
+        tables = []
+        for split in splits:
+            rows = []
+            of = report.statistics[split]["levels"][level.name]
+            for color, name in zip(colors, level.class_names, strict=True):
+                c = of[name]
+                rows.append(
+                    '<tr><th scope="row"><span class="class"><span class="swatch" '
+                    f'style="background:{color}"></span><span>{breakable(name)}</span></span></th>'
+                    + "".join(
+                        f'<td>{c[what]:,} <span class="share">{c[share]:.{digits}%}</span>'
+                        f"{bar(c[share], split)}</td>"
+                        for what, share, digits in (
+                            ("pixels", "pixel_share", 2),
+                            ("images", "image_share", 0),
+                        )
+                    )
+                    + "</tr>"
+                )
+            tables.append(
+                f'<div class="card"><table class="classes"><caption>{escaped(level.name)}, '
+                f'{split}</caption><thead><tr><th scope="col">class</th>'
+                '<th scope="col">pixels</th><th scope="col">images</th></tr></thead>'
+                f"<tbody>{''.join(rows)}</tbody></table></div>"
+            )
+        parts.append(f'<div class="columns">{"".join(tables)}</div>')
+    return "\n".join(parts)
+
+
+def _sizes(report: Report) -> str:
+    inspection = report.inspection
+    rows = "".join(
+        f'<tr><th scope="row"><svg class="key" viewBox="0 0 1 1" aria-hidden="true">'
+        f'<rect class="{split}" width="1" height="1"/></svg>{split}</th>'
+        f"<td>{escaped(split_line(report, split))}</td></tr>"
+        for split in inspection.spec.splits
+    )
+    table = (
+        '<table class="splits"><thead><tr><th scope="col">split</th>'
+        '<th scope="col">what can be used</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
+    )
+    sizes = {s: [e.size for e in inspection.usable(s)] for s in inspection.spec.splits}
+    plot = size_plot(sizes) if any(sizes.values()) else ""
+    cards = [f'<div class="card">{part}</div>' for part in (table, plot) if part]
+    return f'<div class="columns">{"".join(cards)}</div>'
+
+
+def _suggestion(report: Report) -> str:
+    if report.suggestion is None:
+        return '<p class="card">No example can be used, so there is nothing to go by.</p>'
+    size, batch = suggestion_reasons(report)
+    lines = " \\\n  ".join(map(escaped, train_command(report)))
+    weights = "".join(
+        f'<tr><th scope="row">{escaped(name)}</th><td>{weight:.3g}</td></tr>'
+        for name, weight in report.suggestion.class_weights.items()
+    )
+    return (
+        f'<div class="card"><pre>{lines}</pre>'
+        f'<ul class="items"><li>{escaped(size)}</li><li>{escaped(batch)}</li></ul></div>'
+        f'<div class="card"><p>{escaped(WEIGHTS_REASON)}</p>'
+        f"<pre>{escaped(format_weights(report))}</pre>"
+        '<details><summary>By class</summary><table><thead><tr><th scope="col">class</th>'
+        f'<th scope="col">weight</th></tr></thead><tbody>{weights}</tbody></table></details></div>'
+    )
+
+
+def _by_file(report: Report) -> str:
+    files = group_by_file(report.inspection.findings)
+    rows = []
+    for file in list(files)[: report.limit]:
+        kinds = dict.fromkeys(KINDS[finding.kind].title for finding in files[file])
+        items = "<br>".join(html.escape(title) for title in kinds)
+        rows.append(f'<tr><th scope="row" class="file">{breakable(file)}</th><td>{items}</td></tr>')
+    if not rows:
+        return ""
+    more = len(files) - report.limit
+    return (
+        '<div class="card"><table class="files"><thead><tr><th scope="col">file</th>'
+        f'<th scope="col">found</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
+        + (f'<p class="soft">and {more:,} more</p>' if more > 0 else "")
+        + "</div>"
+    )

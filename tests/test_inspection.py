@@ -1,0 +1,219 @@
+"""Each fault of a data set is found and named, and nothing else is."""
+
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from hierseg_jax.data.folder import FolderSource
+from hierseg_jax.data.spec import load_spec
+from hierseg_jax.inspection.findings import KINDS, printable
+from hierseg_jax.inspection.inspect_dataset import inspect_dataset
+from hierseg_jax.inspection.statistics import split_statistics
+from tests.inspection_data import SIZE, label, make_data, picture, write_pair
+
+
+def inspect(file):
+    return inspect_dataset(load_spec(file))
+
+
+def test_a_data_set_in_order_has_no_findings(tmp_path):
+    inspection = inspect(make_data(tmp_path))
+    assert inspection.findings == ()
+    source = FolderSource(tmp_path / "train/images", 4)
+    stems = tuple(e.pair.image.stem for e in inspection.usable("train"))
+    assert stems == source.names == ("train0", "train1", "train2", "train3")
+
+
+def without_file(name):
+    return lambda root: (root / name).unlink()
+
+
+def with_bytes(name, data):
+    return lambda root: (root / name).write_bytes(data)
+
+
+def with_mask(label_hw):
+    return lambda root: np.save(root / "train/masks/train1.npy", label_hw)
+
+
+def cut_off(root):
+    file = root / "val/images/val1.png"
+    file.write_bytes(file.read_bytes()[:-30])
+
+
+def without_pairs(root):
+    shutil.rmtree(root / "val")
+    (root / "val/images").mkdir(parents=True)
+    (root / "val/masks").mkdir()
+
+
+def without_class_in_val(root):
+    for i in range(3):
+        label_hw = label()
+        label_hw[label_hw == 3] = 1
+        np.save(root / f"val/masks/val{i}.npy", label_hw)
+
+
+def without_val(root):
+    file = root / "data.yaml"
+    file.write_text(file.read_text().replace("val: val/images", "val:"))
+
+
+def with_val_in_train(root):
+    file = root / "data.yaml"
+    file.write_text(file.read_text().replace("val: val/images", "val: train/images"))
+
+
+def copied(source, target):
+    def copy(root):
+        shutil.copy(root / source, root / target)
+
+    return copy
+
+
+def scaled_and_recompressed(root):
+    image = cv2.resize(picture(2), None, fx=1.25, fy=1.25, interpolation=cv2.INTER_AREA)
+    (root / "val/images/val1.png").unlink()
+    cv2.imwrite(str(root / "val/images/val1.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 60])
+    np.save(root / "val/masks/val1.npy", label(image.shape[:2]))
+
+
+def speckled():
+    label_hw = label()
+    label_hw[4::4, 4:16:4] = 2
+    label_hw[4::4, 20:60:4] = 0
+    return label_hw
+
+
+FAULTS = {
+    "missing_folder": (lambda root: shutil.rmtree(root / "val"), "val/images"),
+    "empty_split": (without_pairs, ""),
+    "missing_mask": (without_file("train/masks/train1.npy"), "train/images/train1.png"),
+    "missing_image": (without_file("train/images/train1.png"), "train/masks/train1.npy"),
+    "shared_stem": (copied("train/images/train1.png", "train/images/train1.jpg"), None),
+    "unreadable_image": (cut_off, "val/images/val1.png"),
+    "unreadable_mask": (with_bytes("val/masks/val1.npy", b"no array"), "val/masks/val1.npy"),
+    "size_mismatch": (with_mask(label().T), "train/masks/train1.npy"),
+    "unknown_labels": (with_mask(label() + np.uint16(1)), "train/masks/train1.npy"),
+    "absent_split": (without_val, ""),
+    "shared_folder": (with_val_in_train, ""),
+    "duplicate_across_splits": (
+        copied("train/images/train2.png", "val/images/val1.png"),
+        "val/images/val1.png",
+    ),
+    "near_duplicate_across_splits": (scaled_and_recompressed, "val/images/val1.jpg"),
+    "missing_class": (without_class_in_val, ""),
+    "single_class": (with_mask(np.zeros(SIZE, np.uint8)), "train/masks/train1.npy"),
+    "speckle": (with_mask(speckled()), "train/masks/train1.npy"),
+    "passed_over": (with_bytes("train/images/more.webp", b"RIFF"), "train/images/more.webp"),
+    "duplicate_within_split": (
+        copied("train/images/train2.png", "train/images/train3.png"),
+        "train/images/train3.png",
+    ),
+    "elongated": (
+        lambda root: write_pair(root, "train", "wide", 50, (48, 128)),
+        "train/images/wide.png",
+    ),
+    "unusual_size": (
+        lambda root: write_pair(root, "train", "large", 50, (160, 160)),
+        "train/images/large.png",
+    ),
+}
+
+
+def test_every_kind_has_a_fault_here():
+    assert FAULTS.keys() == KINDS.keys()
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_fault_is_found_and_named_and_no_other_is(tmp_path, kind):
+    break_it, file = FAULTS[kind]
+    data = make_data(tmp_path)
+    break_it(tmp_path)
+    findings = inspect(data).findings
+    assert {finding.kind for finding in findings} == {kind}
+    if file is not None:
+        assert findings[0].file == file
+        assert file in findings[0].message
+    assert not any(str(tmp_path) in finding.message for finding in findings)
+
+
+def test_a_folder_of_images_below_the_images_is_passed_over(tmp_path):
+    data = make_data(tmp_path)
+    (tmp_path / "train/images/more").mkdir()
+    (tmp_path / "train/masks/.hidden").write_text("")
+    (finding,) = inspect(data).findings
+    assert finding.message == "train/images/more is a folder, which is not looked into."
+
+
+def test_a_mask_can_have_two_faults(tmp_path):
+    data = make_data(tmp_path)
+    np.save(tmp_path / "train/masks/train1.npy", np.full((3, 3), 77))
+    kinds = [finding.kind for finding in inspect(data).findings]
+    assert kinds == ["size_mismatch", "unknown_labels"]
+
+
+def test_a_twin_is_told_whether_its_mask_is_the_same(tmp_path):
+    data = make_data(tmp_path)
+    copied("train/images/train0.png", "train/images/train1.png")(tmp_path)
+    copied("train/images/train0.png", "val/images/val0.png")(tmp_path)
+    np.save(tmp_path / "val/masks/val0.npy", label()[:, ::-1])
+    within, across = inspect(data).findings
+    assert within.message.endswith("their masks are the same.")
+    assert across.message == (
+        "val/images/val0.png equals train/images/train0.png, pixel for pixel; their masks differ."
+    )
+    assert across.other == "train/images/train0.png"
+
+
+def test_classes_missing_at_every_level_are_named_once(tmp_path):
+    data = make_data(tmp_path)
+    without_class_in_val(tmp_path)
+    messages = [finding.message for finding in inspect(data).findings]
+    assert messages == [
+        "No mask of val holds legs (level part).",
+        "No mask of val holds lower (level half).",
+    ]
+
+
+def test_plain_images_are_no_near_duplicates_of_one_another(tmp_path):
+    data = make_data(tmp_path)
+    for split, grey in (("train", 90), ("val", 91)):
+        image = np.full((*SIZE, 3), grey, np.uint8)
+        cv2.imwrite(str(tmp_path / f"{split}/images/{split}0.png"), image)
+    assert inspect(data).findings == ()
+
+
+def test_statistics_equal_counts_by_hand(tmp_path):
+    data = make_data(tmp_path)
+    with_mask(np.zeros(SIZE, np.uint8))(tmp_path)
+    (tmp_path / "train/masks/train2.npy").write_bytes(b"")
+    of = split_statistics(inspect(data))["train"]
+    stripe = 48 * 16
+    assert (of["pairs"], of["usable"]) == (4, 3)
+    assert (of["height"], of["width"]) == ([48, 48, 48], [64, 64, 64])
+    assert of["ignored_pixels"] == 8 / (3 * 48 * 64)
+    assert of["levels"]["part"]["torso"] == {
+        "pixels": 2 * stripe,
+        "pixel_share": 2 * stripe / (3 * 48 * 64 - 8),
+        "images": 2,
+        "image_share": 2 / 3,
+    }
+    assert of["levels"]["half"]["upper"]["pixels"] == 4 * stripe
+    assert of["levels"]["half"]["background"]["pixels"] == 6 * stripe - 8
+    assert of["levels"]["half"]["background"]["images"] == 3
+
+
+def test_names_that_a_terminal_would_obey_are_shown_as_escapes():
+    assert printable("a\x1b[2J\n\udcffé.png") == r"a\x1b[2J\n\udcffé.png"
+
+
+def test_a_data_set_without_any_split_is_refused(tmp_path):
+    data = make_data(tmp_path)
+    data.write_text("hierarchy: {body: [1, 2]}")
+    with pytest.raises(ValueError, match="gives no image folder"):
+        inspect(data)
+    with pytest.raises(ValueError, match="--distance is 17"):
+        inspect_dataset(load_spec(make_data(tmp_path)), 17)

@@ -1,0 +1,227 @@
+"""The report: its page, its text, its JSON, what it suggests, and the command."""
+
+import html.parser
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from hierseg_jax.data.spec import load_spec
+from hierseg_jax.inspection import suggest as suggesting
+from hierseg_jax.inspection.inspect_dataset import inspect_dataset
+from hierseg_jax.inspection.page import format_page
+from hierseg_jax.inspection.pictures import choose_examples
+from hierseg_jax.inspection.report import make_report
+from hierseg_jax.inspection.suggest import (
+    choose_batch,
+    choose_size,
+    estimate_peak,
+    median_frequency_weights,
+)
+from hierseg_jax.inspection.text import format_report
+from hierseg_jax.models import create_model
+from tests.conftest import ROOT
+from tests.inspection_data import make_data, write_pair
+
+VOID = {"meta", "img", "br", "link", "hr", "input", "wbr"}
+
+
+class Page(html.parser.HTMLParser):
+    """Tags, balanced, with their attributes."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open, self.text = [], [], ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def report_of(file, **options):
+    return make_report(inspect_dataset(load_spec(file)), **{"limit": 20} | options)
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory):
+    """A data set with hostile names and one of most things that are drawn."""
+    root = tmp_path_factory.mktemp("data")
+    file = make_data(root)
+    file.write_text(file.read_text().replace("torso", "'<script>alert(1)</script>&\"'"))
+    write_pair(root, "val", "<img src=x onerror=alert(2)>", seed=0)
+    for i in range(30):
+        (root / f"train/images/<b>{i:02}.webp").write_bytes(b"")
+    write_pair(root, "train", "empty", 60, label_hw=np.zeros((48, 64), np.uint8))
+    return file
+
+
+def test_the_page_needs_nothing_else_and_runs_nothing(faulty):
+    page = Page(format_page(report_of(faulty)))
+    names = {tag for tag, _ in page.tags}
+    assert names.isdisjoint({"script", "link", "iframe", "object", "b"})
+    for tag, attributes in page.tags:
+        assert not any(name.startswith("on") for name in attributes)
+        if tag == "img":
+            assert attributes["src"].startswith("data:image/")
+            assert attributes["alt"]
+        if "href" in attributes:
+            assert attributes["href"].startswith("#")
+    assert '<script>alert(1)</script>&"' in page.text
+    assert "val/images/<img src=x onerror=alert(2)>.png equals train/images/train0" in page.text
+
+
+def test_links_of_the_page_lead_somewhere(faulty):
+    page = Page(format_page(report_of(faulty)))
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    targets = {attributes["href"][1:] for _, attributes in page.tags if "href" in attributes}
+    assert len(set(ids)) == len(ids)
+    assert targets <= set(ids)
+    assert len(targets) >= 7
+
+
+def test_lists_end_at_the_limit_and_count_the_rest(faulty):
+    report = report_of(faulty, limit=3)
+    text = format_report(report)
+    assert text.count(".webp is not read") == 3
+    assert "warning: Files that are passed over (30)" in text
+    assert "and 27 more" in text
+    page = format_page(report)
+    assert page.count(".webp is not read") == 3
+    assert "and 27 more" in page
+    with pytest.raises(ValueError, match="--limit is 0"):
+        report_of(faulty, limit=0)
+
+
+def test_text_and_page_say_when_all_is_well(tmp_path):
+    report = report_of(make_data(tmp_path))
+    assert "Nothing wrong found" in format_report(report)
+    page = Page(format_page(report))
+    assert "Nothing wrong found" in page.text
+    assert "By file" not in page.text
+
+
+def test_a_data_set_without_usable_examples_is_still_reported(tmp_path):
+    file = make_data(tmp_path, train=1, val=1)
+    for mask in tmp_path.glob("*/masks/*"):
+        mask.write_bytes(b"")
+    report = report_of(file)
+    assert report.suggestion is None
+    assert "nothing to suggest" in format_report(report)
+    assert "nothing to go by" in Page(format_page(report)).text
+
+
+def test_sizes_fit_both_networks():
+    for name in ("effunet", "esnet"):
+        assert suggesting.STRIDE % create_model(name, 4).stride == 0
+    sides = (5, 47, 48.5, 240, 384, 550, 4000)
+    assert [choose_size(side) for side in sides] == [32, 32, 64, 256, 384, 512, 512]
+
+
+def test_the_estimate_meets_measured_runs_and_grows_with_pixels():
+    """Peak resident memory of launch/train.py with EfficientUNet-B0 on two cores, jax 0.10.2."""
+    for size, batch, measured in ((256, 16, 2.81), (256, 32, 4.20)):
+        assert estimate_peak(size, batch) == pytest.approx(measured, rel=0.05)
+    one, two = (estimate_peak(320, batch) - estimate_peak(320, 0) for batch in (1, 2))
+    assert two == pytest.approx(2 * one)
+    assert estimate_peak(640, 1) == pytest.approx(estimate_peak(320, 4))
+
+
+@pytest.mark.parametrize(
+    ("size", "images", "memory_gb", "batch"),
+    [
+        (320, 10_000, 64, 32),
+        (320, 10_000, 2 * 2.51, 8),  # 2.5 GB, and as much again to spare
+        (320, 10_000, 2 * 2.49, 4),
+        (512, 10_000, 0.5, 1),
+        (320, 100, 64, 8),
+        (320, 3, 64, 1),
+    ],
+)
+def test_a_batch_fits_the_memory_and_the_data(size, images, memory_gb, batch):
+    assert choose_batch(size, images, memory_gb) == batch
+
+
+def test_class_weights_equal_those_by_hand():
+    # Class 1 is in the first image alone; class 2 nowhere.
+    counts_nc = np.array([[80, 20, 0, 0], [96, 0, 0, 4]])
+    frequencies = np.array([176 / 200, 20 / 100, 4 / 100])
+    expected = np.median(frequencies) / frequencies
+    np.testing.assert_allclose(
+        median_frequency_weights(counts_nc), [expected[0], expected[1], 0, expected[2]]
+    )
+    rare = median_frequency_weights(np.array([[10**6, 1, 500]]))
+    np.testing.assert_allclose(rare, [0.1, 10, 1])
+    np.testing.assert_array_equal(median_frequency_weights(np.zeros((2, 3))), 0)
+
+
+def test_examples_show_every_class_first():
+    present = np.array([[1, 0, 0, 0], [1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 1]], bool)
+    assert choose_examples(present, 2) == [1, 3]
+    assert sorted(choose_examples(present, 9)) == [0, 1, 2, 3]
+
+
+def command(*options):
+    return subprocess.run(
+        [sys.executable, "launch/inspect_data.py", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_writes_reports_once_and_fails_where_training_would(tmp_path):
+    data, output = make_data(tmp_path / "data"), tmp_path / "out"
+    flags = (f"--data={data}", f"--output={output}")
+    done = command(*flags)
+    assert done.returncode == 0, done.stderr
+    assert (output / "report.txt").read_text() in done.stdout
+    assert sorted(file.name for file in output.iterdir()) == ["report.html", "report.txt"]
+    again = command(*flags)
+    assert again.returncode == 1
+    assert re.search(r"^error: .*report\.txt exists; .*--overwrite\.$", again.stderr.strip())
+    (tmp_path / "data/val/masks/val0.npy").unlink()
+    (tmp_path / "data/val/masks" / os.fsdecode(b"\xff\n.txt")).touch()
+    more = command(*flags, "--overwrite", "--json", "--memory_gb=8", "--limit=1")
+    assert more.returncode == 1
+    assert more.stderr.strip().endswith("would stop at 1 of these; mend them first.")
+    content = json.loads((output / "report.json").read_text())
+    assert content["counts"] == {"error": 1, "warning": 1, "note": 0}
+    assert content["findings"]["passed_over"]["items"][0]["file"] == r"val/masks/\udcff\n.txt"
+    assert content["findings"]["missing_mask"]["items"] == [
+        {
+            "split": "val",
+            "file": "val/images/val0.png",
+            "message": "val/images/val0.png has no mask of the same stem.",
+            "other": "",
+        }
+    ]
+    assert content["suggestion"]["memory_gb"] == 8
+    assert content["suggestion"]["image_size"] == 64  # 48 lies between 32 and 64
+
+
+def test_the_command_needs_no_jax():
+    code = (
+        "import runpy, sys; runpy.run_path('launch/inspect_data.py'); "
+        "print(sorted({'jax', 'flax', 'grain', 'matplotlib', 'scipy'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
