@@ -4,6 +4,7 @@ orbax gives back a flipped byte in silence, and its reader can wait for ever on 
 was cut; so no file goes to it that is not as it was written.
 """
 
+import errno
 import hashlib
 import json
 from collections.abc import Collection, Mapping
@@ -49,12 +50,17 @@ def check_seal(folder: Path, items: Collection[str] = ITEMS) -> bool:
     for name, digest in _sealed(folder, file).items():
         if name.split("/")[0] not in items:
             continue
+        if ".." in name.split("/"):
+            raise DamagedCheckpointError(folder, f"its {SEAL} names {name[:100]!r}, outside of it")
         try:
             found = _digest(folder / name)
         except FileNotFoundError:
             raise DamagedCheckpointError(folder, f"its file {name} is missing") from None
         except OSError as error:
-            what = f"its file {name} can't be read ({error.strerror})"
+            what = f"its file {name[:300]} can't be read ({error.strerror})"
+            raise DamagedCheckpointError(folder, what) from None
+        except ValueError as error:  # a name that no file can have
+            what = f"its {SEAL} names {name[:100]!r} ({error})"
             raise DamagedCheckpointError(folder, what) from None
         if found != digest:
             what = f"its file {name} does not have the hash it was written with"
@@ -78,5 +84,8 @@ def _files(folder: Path, items: Collection[str]) -> list[str]:
 
 
 def _digest(file: Path) -> str:
+    if file.exists() and not file.is_file():
+        # A device or a pipe would be read without end.
+        raise OSError(errno.EINVAL, "it is no regular file")
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
