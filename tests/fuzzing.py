@@ -1,6 +1,6 @@
 """Broken inputs made from whole ones, and what must come of them.
 
-Each kind is tried a few hundred times in the default suite and 10,000 times with
+Each kind is tried a hundred times in the default suite and 10,000 times with
 `-m slow`; HIERSEG_FUZZ_EXAMPLES sets another number for the latter.
 """
 
@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 COUNTS = [
-    pytest.param(150, id="few"),
+    pytest.param(100, id="few"),
     pytest.param(
         int(os.environ.get("HIERSEG_FUZZ_EXAMPLES", "10000")), id="many", marks=pytest.mark.slow
     ),

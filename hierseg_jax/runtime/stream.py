@@ -193,7 +193,7 @@ class _Sink:
         if len(set(self._masks.values())) < len(self._masks):
             raise ValueError(
                 "Two levels of the network have one name as that of a folder "
-                f"({', '.join(each.name for each in self._masks.values())}); write their masks "
+                f"({', '.join(self._masks)}); write their masks "
                 "one by one, with --level, to an --output each."
             )
         if isinstance(opened, Images):
