@@ -139,9 +139,7 @@ def test_the_memory_of_the_process_stays_as_it_was(tmp_path):
     said = measured(tmp_path, pictures)
     for i, sentence in enumerate(said):
         side = SIDES[i // 5]
-        assert f"is announced as {side} x {side} (height x width), more than 100,000,000" in (
-            sentence
-        )
+        assert f"is announced as {side} x {side}, more than 100,000,000" in (sentence)
 
 
 def test_other_files_that_announce_more_than_they_hold_are_refused(tmp_path):

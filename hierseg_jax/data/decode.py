@@ -127,8 +127,8 @@ def check_label(
 def too_large(file: pathlib.Path | str, height: int, width: int) -> str:
     """The sentence about a picture of more than MAX_PIXELS."""
     return (
-        f"{file} is announced as {height} x {width} (height x width), more than {MAX_PIXELS:,} "
-        "pixels; scale it down."
+        f"{file} is announced as {height} x {width}, more than {MAX_PIXELS:,} pixels; scale it "
+        "down."
     )
 
 
