@@ -159,6 +159,19 @@ def test_other_files_that_announce_more_than_they_hold_are_refused(tmp_path):
         assert expected in sentence
 
 
+def test_a_video_of_too_large_frames_is_refused(tmp_path):
+    file = tmp_path / "small.avi"
+    code = cv2.VideoWriter.fourcc(*"MJPG")
+    writer = cv2.VideoWriter(str(file), cv2.CAP_OPENCV_MJPEG, code, 12, (96, 64))
+    writer.write(np.zeros((64, 96, 3), np.uint8))
+    writer.release()
+    data, side = file.read_bytes(), 16_000  # FFmpeg would decode that
+    data = data.replace(struct.pack("<II", 96, 64), struct.pack("<II", side, side))
+    data = data.replace(struct.pack(">HH", 64, 96), struct.pack(">HH", side, side))
+    (said,) = measured(tmp_path, [("read_source", "a.avi", data)])
+    assert "a.avi is announced as 16000 x 16000, more than 100,000,000 pixels" in said
+
+
 def test_a_mask_of_more_pixels_than_images_may_have_is_refused(tmp_path):
     file = tmp_path / "a.npy"
     with file.open("wb") as stream:

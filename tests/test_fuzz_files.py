@@ -2,6 +2,7 @@
 
 import io
 import re
+import time
 
 import cv2
 import numpy as np
@@ -130,7 +131,7 @@ def test_a_length_in_a_jpeg_s_header_can_t_hide_its_size(tmp_path):
     size = (60_000).to_bytes(2) * 2
     bomb = data[: frame + 5] + size + data[frame + 9 :]
     length = 2 + len(bomb) - frame
-    hidden = bomb[:frame] + b"\xff\x00" + (length - 2).to_bytes(2) + bomb[frame:] + data[2:]
+    hidden = bomb[:frame] + b"\xff\x00" + length.to_bytes(2) + bomb[frame:] + data[2:]
     file = tmp_path / "a.jpg"
     file.write_bytes(hidden)
     with pytest.raises(ValueError, match=re.escape("a.jpg is announced as 60000 x 60000")):
@@ -139,6 +140,8 @@ def test_a_length_in_a_jpeg_s_header_can_t_hide_its_size(tmp_path):
 
 def test_a_jpeg_full_of_fill_bytes_is_read_in_linear_time(tmp_path):
     file = tmp_path / "a.jpg"
-    file.write_bytes(b"\xff\xd8" + b"\xff\xff\x00" * 1_000_000)
+    file.write_bytes(b"\xff\xd8" + b"\xff\xff\x01" * 500_000)
+    start = time.perf_counter()
     with pytest.raises(ValueError, match="is cut off"):
         read_image(file)
+    assert time.perf_counter() - start < 5

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import tensorflow_datasets as tfds
-from onnx import helper
+from onnx import TensorProto, helper
 
 from configs import figures
 from hierseg_jax.checkpoint import DamagedCheckpointError, open_checkpoint, save_checkpoint
@@ -18,10 +18,11 @@ from hierseg_jax.data.decode import read_image, read_mask
 from hierseg_jax.data.pascal_person_part.pascal_person_part_dataset_builder import Builder
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.runtime.outputs import VideoFile, folder_name
+from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.train.pictures import draw_samples
 from tests.raw_data import fault, make_raw
 from tests.runs import run
-from tests.test_runtime import metadata, reference_file
+from tests.test_runtime import KERNEL, metadata, reference_file
 
 
 class Creates:
@@ -175,6 +176,26 @@ def test_infer_writes_masks_inside_and_refuses_two_levels_in_one_folder(tmp_path
     written = sorted(str(f.relative_to(tmp_path)) for f in tmp_path.rglob("*") if f.is_file())
     masks = [f"deep/out/masks/{name}/p.png" for name in ("______x", "__", "_etc")]
     assert written == sorted(["a.onnx", "p.png", "deep/out/p.png", *masks])
+
+
+@pytest.mark.parametrize("location", ["../secret", "link", "absolute"])
+def test_weights_outside_of_a_network_s_folder_are_not_read(tmp_path, location):
+    """onnxruntime sees to it; this notices if a version should not."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(KERNEL.tobytes())
+    folder = tmp_path / "net"
+    folder.mkdir()
+    (folder / "link").symlink_to(secret)
+    model = onnx.load(reference_file(folder / "a.onnx", contract="reference"))
+    kernel = model.graph.initializer[0]
+    kernel.ClearField("raw_data")
+    kernel.data_location = TensorProto.EXTERNAL
+    place = {"location": str(secret) if location == "absolute" else location, "offset": "0"}
+    for key, value in (place | {"length": str(KERNEL.nbytes)}).items():
+        kernel.external_data.add(key=key, value=value)
+    (folder / "a.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ValueError, match=r"a\.onnx can't be opened by onnxruntime"):
+        Segmenter(folder / "a.onnx")
 
 
 def test_a_video_is_not_written_through_a_link(tmp_path):
