@@ -3,6 +3,7 @@
 import io
 import re
 import time
+import zlib
 
 import cv2
 import numpy as np
@@ -121,7 +122,11 @@ def test_mat_files(tmp_path, count):
         file.write_bytes(data)
         return read_or_refused(file, lambda f: read_person_parts(f, class_of))
 
-    fuzz(count, damaged([annotation(False), annotation(True)]), outcome)
+    plain, packed = annotation(False), annotation(True)
+    inside = damaged([plain[128:]]).map(
+        lambda body: packed[:132] + len(z := zlib.compress(body)).to_bytes(4, "little") + z
+    )
+    assert fuzz(count, damaged([plain, packed]) | inside, outcome)["read"]
 
 
 def test_a_length_in_a_jpeg_s_header_can_t_hide_its_size(tmp_path):
