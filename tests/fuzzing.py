@@ -5,6 +5,7 @@ Each kind is tried a hundred times in the default suite and 10,000 times with
 """
 
 import collections
+import copy
 import json
 import os
 import zlib
@@ -117,14 +118,14 @@ def changed(draw, trees):
             del holder[key]
         elif kind == "exchange":
             other, place = draw(st.sampled_from(places))
-            copy = json.loads(json.dumps(other[place]))
-            holder[key] = copy
+            holder[key] = copy.deepcopy(other[place])
         elif kind == "rename" and isinstance(holder, dict):
             holder[draw(st.text(max_size=4))] = holder.pop(key)
         else:
-            holder[key] = draw(
+            value = draw(
                 st.sampled_from(ODD_VALUES) | st.integers() | st.floats() | st.text(max_size=20)
             )
+            holder[key] = copy.deepcopy(value)
     return tree
 
 

@@ -227,6 +227,7 @@ def _read_npy(data: bytes, file: pathlib.Path) -> np.ndarray:
             shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
         else:
             shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(stream)
+        shape = tuple(map(int, shape))  # True is a whole number to numpy's parser
     except Exception as error:  # the header is parsed as Python, with Python's many errors
         raise ValueError(
             f"{file} is no .npy file, or a damaged one; write it with numpy.save."
