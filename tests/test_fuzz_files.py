@@ -129,6 +129,16 @@ def test_mat_files(tmp_path, count):
     assert fuzz(count, damaged([plain, packed]) | inside, outcome)["read"]
 
 
+def test_a_wrong_size_in_a_mat_file_does_not_end_the_process(tmp_path):
+    """scipy 1.17.1 would look up a type of 1029 among 20, and crash."""
+    file, data = tmp_path / "a.mat", bytearray(annotation(False))
+    assert data[440:448] == bytes((1, 0, 0, 0, 0, 0, 0, 0))  # the empty name of a matrix
+    data[444] = 16
+    file.write_bytes(data)
+    with pytest.raises(ValueError, match=r"a\.mat is no annotation of PASCAL-Part, or a damaged"):
+        read_person_parts(file, merge_table(PASCAL_PERSON_PART))
+
+
 def test_a_length_in_a_jpeg_s_header_can_t_hide_its_size(tmp_path):
     """libjpeg passes over 0xFF 0x00 alone, where a length would lead past the frame header."""
     data = encoded(".jpg", PHOTOGRAPH)

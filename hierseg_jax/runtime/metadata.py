@@ -126,7 +126,7 @@ def _sides(key: str, value: Any, count: int) -> tuple[int, ...]:
     whole = isinstance(value, list) and all(type(side) is int for side in value)
     if not whole or len(value) != count or not all(0 < side <= MAX_SIDE for side in value):
         raise ValueError(
-            f"{key} is {reprlib.repr(value)}; expected {count} whole, from 1 to {MAX_SIDE}"
+            f"{key} is {reprlib.repr(value)}, not {count} of the whole numbers 1 to {MAX_SIDE}"
         )
     return tuple(value)
 
