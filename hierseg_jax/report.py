@@ -50,7 +50,7 @@ def write_metrics(folder: Path, content: Mapping[str, Any]) -> Path:
     if file.exists():
         try:
             ours = "levels" in json.loads(file.read_text())
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             ours = False
         if not ours:
             raise ValueError(

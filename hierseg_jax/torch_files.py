@@ -116,8 +116,14 @@ def _check_zip(file: Path) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             names = {name.partition("/")[2] for name in archive.namelist()}
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise ValueError(f"{file} is cut off or damaged ({_one_line(error)}).") from None
+    if unpacked > file.stat().st_size:
+        raise ValueError(
+            f"{file} would unpack to {unpacked:,} bytes, more than it has; PyTorch compresses "
+            "nothing, so this is none of its files. Save the weights again with torch.save."
+        )
     if "data.pkl" not in names:
         raise ValueError(f"{file} is a zip archive, but no PyTorch checkpoint.")
     if "constants.pkl" in names:

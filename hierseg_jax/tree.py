@@ -7,6 +7,7 @@ fault in them ends in a ValueError of one sentence.
 import dataclasses
 import numbers
 import reprlib
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,9 @@ IGNORE_LABEL = 255
 
 MAX_CLASSES = 255
 """Labels are uint8 and 255 is taken, which leaves 0..254."""
+
+MAX_NAME = 200
+"""Characters of a name: it is drawn, printed, and that of a folder."""
 
 MAX_LEVELS = 64
 """A bound on nesting, far above any real tree, so that a hostile file ends in a sentence."""
@@ -244,7 +248,15 @@ def _check_distinct(names: Sequence[str], kind: str) -> None:
     seen = set()
     for name in names:
         if not isinstance(name, str) or not name.strip():
-            raise ValueError(f"hierarchy: {name!r} is no name for a {kind}; it must be text.")
+            raise ValueError(
+                f"hierarchy: {reprlib.repr(name)} is no name for a {kind}; it must be text."
+            )
+        # Half a surrogate pair is in no encoding, and control characters could command a terminal.
+        if len(name) > MAX_NAME or any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
+            raise ValueError(
+                f"hierarchy: the {kind} name {reprlib.repr(name)} is longer than {MAX_NAME} "
+                "characters or holds control characters."
+            )
         if name in seen:
             raise ValueError(f"hierarchy: the {kind} name {name!r} is used twice.")
         seen.add(name)

@@ -13,6 +13,7 @@ import numpy as np
 from absl import flags
 
 from hierseg_jax.command_line import run
+from hierseg_jax.data.decode import read_image
 from hierseg_jax.models import MODEL_NAMES, create_model, format_summary, init_variables
 
 _MODEL = flags.DEFINE_list("model", list(MODEL_NAMES), "Networks: effunet, esnet or both.")
@@ -61,10 +62,7 @@ def _read_image(file: str | None, height: int, width: int) -> np.ndarray:
         return np.stack([x, y, 1 - (x + y) / 2], -1)
     if not pathlib.Path(file).is_file():
         raise FileNotFoundError(f"There is no image {file}.")
-    image_bgr = cv2.imread(file)
-    if image_bgr is None:
-        raise ValueError(f"{file} is no image that OpenCV can read.")
-    image_rgb = cv2.cvtColor(cv2.resize(image_bgr, (width, height)), cv2.COLOR_BGR2RGB)
+    image_rgb = cv2.resize(read_image(pathlib.Path(file)), (width, height))
     return image_rgb.astype(np.float32) / 255
 
 

@@ -8,9 +8,9 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from hierseg_jax.checkpoint.contents import completed_meta
 from hierseg_jax.checkpoint.digest import json_digest, tree_digest
 from hierseg_jax.checkpoint.seal import DamagedCheckpointError, check_seal
-from hierseg_jax.train.config import completed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,11 +80,15 @@ def _checked_meta(meta: Any, folder: Path) -> dict[str, Any]:
         digests = meta["sha256"]
         rest = {key: value for key, value in meta.items() if key != "sha256"}
         intact = digests["meta"] == json_digest(rest)
-    except (LookupError, TypeError, AttributeError, ValueError):
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError):
         intact = False
     if not intact:
         raise _changed(folder, "meta")
-    return {**meta, "config": completed(meta["config"])}
+    try:
+        return completed_meta(meta)
+    except ValueError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise DamagedCheckpointError(folder, f"in its meta {reason}") from error
 
 
 def _changed(folder: Path, item: str) -> DamagedCheckpointError:

@@ -4,6 +4,7 @@ orbax gives back a flipped byte in silence, and its reader can wait for ever on 
 was cut; so no file goes to it that is not as it was written.
 """
 
+import errno
 import hashlib
 import json
 from collections.abc import Collection, Mapping
@@ -49,6 +50,9 @@ def check_seal(folder: Path, items: Collection[str] = ITEMS) -> bool:
     for name, digest in _sealed(folder, file).items():
         if name.split("/")[0] not in items:
             continue
+        if not name.isprintable() or len(name) > 1000 or ".." in name.split("/"):
+            what = f"its {SEAL} names {name[:100]!r}, which is no file of it"
+            raise DamagedCheckpointError(folder, what)
         try:
             found = _digest(folder / name)
         except FileNotFoundError:
@@ -78,5 +82,8 @@ def _files(folder: Path, items: Collection[str]) -> list[str]:
 
 
 def _digest(file: Path) -> str:
+    if file.exists() and not file.is_file():
+        # A device or a pipe would be read without end.
+        raise OSError(errno.EINVAL, "it is no regular file")
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -8,22 +8,31 @@ the containers are looked at here first.
 import io
 import math
 import pathlib
+import re
+import reprlib
 import zlib
 
 import cv2
 import numpy as np
 
+from hierseg_jax.data.regular_file import read_file
 from hierseg_jax.hierarchy import IGNORE_LABEL
 
 MAX_PIXELS = 100_000_000
-"""Images that announce more are refused before anything is decoded."""
+"""Images that announce more are refused before anything is decoded.
+
+It is about the largest that single cameras take; decoded it fills 0.3 GB. OpenCV's own
+limit, 2**30 pixels, is 3 GB, and far more than that with several reading threads.
+"""
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_GRAY, _PNG_PALETTE = 0, 3
 _PNG_COLOUR_TYPES = {2: "RGB", 4: "grey with alpha", 6: "RGB with alpha"}
 # SOF0..SOF15 without DHT, JPG and DAC, which share the range.
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}
+# What libjpeg takes for one that a length follows; the others it passes over, and so must
+# we, lest a false length hide the frame header from us that libjpeg goes by.
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 
 
 def read_example(image_file: pathlib.Path, mask_file: pathlib.Path, num_classes: int) -> dict:
@@ -49,7 +58,11 @@ def read_image(file: pathlib.Path) -> np.ndarray:
       ValueError: a sentence starting with `file`, where that is no such image, cut
         off, or larger than MAX_PIXELS.
     """
-    data = file.read_bytes()
+    return decode_image(read_file(file), file)
+
+
+def decode_image(data: bytes, file: pathlib.Path) -> np.ndarray:
+    """As `read_image`, of bytes that are there; `file` is for the sentence."""
     if data.startswith(b"\xff\xd8"):
         height, width = _jpeg_size(data, file)
     elif data.startswith(_PNG_SIGNATURE):
@@ -58,10 +71,7 @@ def read_image(file: pathlib.Path) -> np.ndarray:
     else:
         raise ValueError(f"{file} is neither a JPEG nor a PNG image; replace it.")
     if height * width > MAX_PIXELS:
-        raise ValueError(
-            f"{file} is announced as {height} x {width}, more than {MAX_PIXELS:,} pixels; "
-            "scale the image down."
-        )
+        raise ValueError(too_large(file, height, width))
     image_hwc = _decode(data, cv2.IMREAD_COLOR_RGB)
     if image_hwc is None:
         raise ValueError(f"{file} is damaged: OpenCV cannot read it; replace it.")
@@ -76,14 +86,12 @@ def read_mask(file: pathlib.Path) -> np.ndarray:
     Raises:
       ValueError: a sentence starting with `file`, for anything else.
     """
-    data = file.read_bytes()
-    mask = _read_npy(data, file) if file.suffix.lower() == ".npy" else _read_png(data, file)
-    if mask.ndim != 2:
-        raise ValueError(
-            f"{file} has the shape {mask.shape}; a mask is [height, width], one class index "
-            "a pixel."
-        )
-    return mask
+    return decode_mask(read_file(file), file)
+
+
+def decode_mask(data: bytes, file: pathlib.Path) -> np.ndarray:
+    """As `read_mask`, of bytes that are there; `file` tells the format and is for the sentence."""
+    return _read_npy(data, file) if file.suffix.lower() == ".npy" else _read_png(data, file)
 
 
 def check_label(
@@ -138,6 +146,14 @@ def check_classes(mask_hw: np.ndarray, mask_file: pathlib.Path, num_classes: int
         )
 
 
+def too_large(file: pathlib.Path | str, height: int, width: int) -> str:
+    """The sentence about a picture of more than MAX_PIXELS."""
+    return (
+        f"{file} is announced as {height} x {width}, more than {MAX_PIXELS:,} pixels; scale it "
+        "down."
+    )
+
+
 def _decode(data: bytes, flag: int) -> np.ndarray | None:
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), flag)
@@ -151,23 +167,15 @@ def _cut_off(file: pathlib.Path) -> ValueError:
 
 def _jpeg_size(data: bytes, file: pathlib.Path) -> tuple[int, int]:
     """Height and width from the frame header of a JPEG that has its end."""
-    size, at = None, 2
-    while True:
-        at = data.find(b"\xff", at)
-        if at < 0 or at + 9 > len(data):
+    size, at, kind = None, 2, 0
+    while kind != 0xDA:
+        marker = _JPEG_MARKER.search(data, at)
+        if marker is None or marker.start() + 9 > len(data):
             raise _cut_off(file)
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill bytes, of which there may be any number
-            at += len(data) - at - len(data[at:].lstrip(b"\xff")) - 1
-            continue
-        if marker in _JPEG_WITHOUT_LENGTH:
-            at += 2
-            continue
-        if marker in _JPEG_FRAMES:
+        at, kind = marker.start(), data[marker.start() + 1]
+        if kind in _JPEG_FRAMES:
             size = int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
         at += 2 + int.from_bytes(data[at + 2 : at + 4])
-        if marker == 0xDA:
-            break
     # Within the scans 0xFF is followed by 0 or a restart marker: this is the end,
     # and not that of a thumbnail in the header.
     if data.find(b"\xff\xd9", at) < 0:
@@ -213,9 +221,7 @@ def _read_png(data: bytes, file: pathlib.Path) -> np.ndarray:
             "class indices."
         )
     if height * width > MAX_PIXELS:
-        raise ValueError(
-            f"{file} is announced as {height} x {width}, more than {MAX_PIXELS:,} pixels."
-        )
+        raise ValueError(too_large(file, height, width))
     # A palette PNG's pixels are stored as a grey one's: under that header, and without
     # palette, transparency and gamma, OpenCV returns the indices.
     header[9] = _PNG_GRAY
@@ -243,6 +249,7 @@ def _read_npy(data: bytes, file: pathlib.Path) -> np.ndarray:
             shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
         else:
             shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(stream)
+        shape = tuple(map(int, shape))  # True is a whole number to numpy's parser
     except Exception as error:  # the header is parsed as Python, with Python's many errors
         raise ValueError(
             f"{file} is no .npy file, or a damaged one; write it with numpy.save."
@@ -261,5 +268,12 @@ def _read_npy(data: bytes, file: pathlib.Path) -> np.ndarray:
         raise _cut_off(file)
     if count <= 0 or any(side < 0 for side in shape):
         raise ValueError(f"{file} holds an empty array; a mask is [height, width].")
+    if len(shape) != 2:
+        raise ValueError(
+            f"{file} has the shape {reprlib.repr(shape)}; a mask is [height, width], one class "
+            "index a pixel."
+        )
+    if count > MAX_PIXELS:
+        raise ValueError(too_large(file, *shape))
     array = np.frombuffer(data, dtype, count, start)
     return array.reshape(shape, order="F" if fortran_order else "C")

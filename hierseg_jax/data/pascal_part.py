@@ -18,14 +18,19 @@ PASCAL of ASTMT, for one). Where parts overlap, the later one in the file wins. 
 of a person that lie in none of its parts are ignored (255): what they show is unknown.
 """
 
+import io
 import pathlib
 
 import numpy as np
 import scipy.io
 
+from hierseg_jax.data.mat_elements import check_elements
+from hierseg_jax.data.regular_file import read_file
 from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy
 
 ANNOTATIONS = "Annotations_Part"
+MAX_UNPACKED = 1 << 28
+"""Bytes; 40 persons of all parts in VOC's largest pictures, 500 x 500, take 2.5e8."""
 
 MERGE = {
     "head": ["head", "hair", "leye", "reye", "lear", "rear", "lebrow", "rebrow", "nose", "mouth"],
@@ -70,19 +75,25 @@ def read_person_parts(file: pathlib.Path, class_of: dict[str, int]) -> np.ndarra
       ValueError: a sentence starting with `file`, for anything but such an annotation.
       OSError: a file that cannot be opened.
     """
-    with file.open("rb") as stream:
-        try:
-            objects = scipy.io.loadmat(stream)["anno"]["objects"][0, 0].ravel()
-            persons = [
-                (np.asarray(one["mask"]) != 0, _parts(one))
-                for one in objects
-                if _text(one["class"]) == "person"
-            ]
-        except Exception as error:  # scipy raises whatever it stumbles on in a damaged file
-            raise ValueError(
-                f"{file} is no annotation of PASCAL-Part, or a damaged one ("
-                f"{type(error).__name__}); expected a struct anno with objects and their parts."
-            ) from error
+    data = read_file(file)
+    try:
+        check_elements(data, MAX_UNPACKED)
+    except ValueError as error:
+        raise ValueError(
+            f"{file} is no annotation of PASCAL-Part, or a damaged one: {error}."
+        ) from error
+    try:
+        objects = scipy.io.loadmat(io.BytesIO(data))["anno"]["objects"][0, 0].ravel()
+        persons = [
+            (np.asarray(one["mask"]) != 0, _parts(one))
+            for one in objects
+            if _text(one["class"]) == "person"
+        ]
+    except Exception as error:  # scipy raises whatever it stumbles on in a damaged file
+        raise ValueError(
+            f"{file} is no annotation of PASCAL-Part, or a damaged one ("
+            f"{type(error).__name__}); expected a struct anno with objects and their parts."
+        ) from error
     if not any(parts for _, parts in persons):
         return None
     masks = [mask for mask, _ in persons] + [mask for _, parts in persons for _, mask in parts]

@@ -50,7 +50,7 @@ def list_examples(raw_dir: pathlib.Path) -> tuple[list[RawExample], list[str]]:
             faults.append(f"{file} names no image; a split must not be empty.")
         for number, name in names:
             here = f"{file.name} line {number}"
-            if name.startswith(".") or any(c in "/\\" or c < " " for c in name):
+            if not is_plain_id(name):
                 faults.append(
                     f"{file}: line {number} is no plain id: {name[:100]!r}; expected the stem of a "
                     f"file in {IMAGES}."
@@ -62,6 +62,15 @@ def list_examples(raw_dir: pathlib.Path) -> tuple[list[RawExample], list[str]]:
                 image = raw_dir / IMAGES / f"{name}.jpg"
                 examples.append(RawExample(split, name, image, folder / f"{name}{suffix}"))
     return examples, faults
+
+
+def is_plain_id(name: str) -> bool:
+    """Whether an id from a list can only be a file in its folder: no path, no hidden file.
+
+    240 bytes leave room for the suffixes of a name that the file system takes.
+    """
+    path = name.startswith(".") or any(c in "/\\" or c < " " for c in name)
+    return not path and len(name.encode()) <= 240
 
 
 def _annotations(raw_dir: pathlib.Path) -> tuple[pathlib.Path, str]:

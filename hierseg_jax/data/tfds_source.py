@@ -3,11 +3,12 @@
 import importlib
 import operator
 import os
+import pathlib
 from typing import Any, SupportsIndex
 
-import cv2
 import numpy as np
 
+from hierseg_jax.data.decode import decode_image, decode_mask
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
 
 HIERARCHIES: dict[str, Hierarchy] = {"pascal_person_part": PASCAL_PERSON_PART}
@@ -66,10 +67,10 @@ class TfdsSource:
             raise IndexError(f"{self.name} {self.split} has {len(self)} examples; got index {i}.")
         try:
             record = self._records[i]
-            image_bgr = cv2.imdecode(np.frombuffer(record["image"], np.uint8), cv2.IMREAD_COLOR)
-            label = cv2.imdecode(np.frombuffer(record["label"], np.uint8), cv2.IMREAD_UNCHANGED)
-            return {"image": cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB), "label": label}
-        # array_record, protobuf and OpenCV each have exceptions of their own for this.
+            image_hwc = decode_image(record["image"], pathlib.Path(f"{i}.jpg"))
+            label_hw = decode_mask(record["label"], pathlib.Path(f"{i}.png"))
+            return {"image": image_hwc, "label": label_hw}
+        # array_record and protobuf each have exceptions of their own for this.
         except Exception as error:
             raise ValueError(
                 f"Example {i} of {self.name} {self.split} cannot be read: a file is missing or "

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hierseg_jax.data.decode import read_image
+from hierseg_jax.data.decode import MAX_PIXELS, read_image, too_large
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 # OpenCV would open these as videos of one frame.
@@ -72,6 +72,10 @@ class Video:
             )
         read = self._capture.get
         self.size = int(read(cv2.CAP_PROP_FRAME_WIDTH)), int(read(cv2.CAP_PROP_FRAME_HEIGHT))
+        # Some containers tell none; their frames are as large as they are.
+        if self.size[0] * self.size[1] > MAX_PIXELS:
+            self._capture.release()
+            raise ValueError(too_large(source, self.size[1], self.size[0]))
         fps = read(cv2.CAP_PROP_FPS)
         self.fps = fps if 0 < fps < 1000 else 30.0
         self._announced = 0 if self.live else max(0, int(read(cv2.CAP_PROP_FRAME_COUNT)))

@@ -6,6 +6,7 @@ are written out beside the tree so that programs in other languages need no tree
 
 import dataclasses
 import json
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from hierseg_jax.decode import DECODINGS
 from hierseg_jax.hierarchy import Hierarchy
 
 CONTRACTS = ("reference", "deploy")
+MAX_SIDE = 2**14
+"""Pixels of the network's input, as in a training config."""
 PREFIX = "hierseg."
 TEXT_KEYS = ("contract", "model", "precision", "parameters_sha256", "resize")
 # Files older than these keys mean their defaults.
@@ -97,22 +100,38 @@ class Metadata:
         try:
             values |= {key: json.loads(props[PREFIX + key]) for key in JSON_KEYS}
             values["hierarchy"] = Hierarchy.from_json(values["hierarchy"])
-            height, width = values["image_size"]
-            values["image_size"] = (int(height), int(width))
-            values["stride"] = int(values["stride"])
-        except (ValueError, TypeError) as error:
+            values["image_size"] = _sides("image_size", values["image_size"], 2)
+            (values["stride"],) = _sides("stride", [values["stride"]], 1)
+            _check_mappings(values)
+        except (ValueError, RecursionError) as error:
+            reason = " ".join(str(error).split())[:300]
             raise ValueError(
-                f"{file} has metadata that can't be read ({error}); export it again."
+                f"{file} has metadata that can't be read ({reason}); export it again."
             ) from error
         if values["contract"] not in CONTRACTS or values["resize"] != "stretch":
             raise ValueError(
-                f"{file} follows the contract {values['contract']!r} with the resize rule "
-                f"{values['resize']!r}; this version knows {', '.join(CONTRACTS)} with 'stretch'. "
-                "Update hierseg_jax."
+                f"{file} follows the contract {values['contract'][:50]!r} with the resize rule "
+                f"{values['resize'][:50]!r}; this version knows {', '.join(CONTRACTS)} with "
+                "'stretch'. Update hierseg_jax."
             )
         if values.get("decoding", "leaf") not in DECODINGS:
             raise ValueError(
-                f"{file} is to be decoded by {values['decoding']!r}; this version knows "
+                f"{file} is to be decoded by {values['decoding'][:50]!r}; this version knows "
                 f"{', '.join(DECODINGS)}. Update hierseg_jax."
             )
         return cls(**values)
+
+
+def _sides(key: str, value: Any, count: int) -> tuple[int, ...]:
+    whole = isinstance(value, list) and all(type(side) is int for side in value)
+    if not whole or len(value) != count or not all(0 < side <= MAX_SIDE for side in value):
+        raise ValueError(
+            f"{key} is {reprlib.repr(value)}, not {count} of the whole numbers 1 to {MAX_SIDE}"
+        )
+    return tuple(value)
+
+
+def _check_mappings(values: Mapping[str, Any]) -> None:
+    for key in ("versions", "validation", "verification"):
+        if not isinstance(values[key], dict):
+            raise ValueError(f"{key} is {reprlib.repr(values[key])}, not a mapping")

@@ -45,6 +45,8 @@ class VideoFile:
             raise ValueError(f"{file} is to be a video: end its name in {', '.join(CODECS)}.")
         self._file = file
         self._partial = file.with_name(f".partial.{file.name}")
+        # OpenCV would write through a link that stands there.
+        self._partial.unlink(missing_ok=True)
         code = cv2.VideoWriter.fourcc(*CODECS[file.suffix.lower()])
         # FFmpeg's writers drop the last row or column of odd sides, OpenCV's own does not.
         odd, own = any(side % 2 for side in size), file.suffix.lower() == ".avi"

@@ -9,8 +9,9 @@ import numpy as np
 
 from hierseg_jax.decode import top_down
 from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.runtime.metadata import Metadata
+from hierseg_jax.runtime.metadata import MAX_SIDE, Metadata
 from hierseg_jax.runtime.session import check_contract, open_session
+from hierseg_jax.tree import MAX_CLASSES
 
 DEFAULT_SIDE = 320
 
@@ -67,9 +68,14 @@ class Segmenter:
           FileNotFoundError, ValueError: one sentence.
         """
         self._session = open_session(onnx_file, provider, threads)
-        props = self._session.get_modelmeta().custom_metadata_map
-        self.metadata = Metadata.from_props(props, str(onnx_file))
-        self.contract = check_contract(self._session, self.metadata, str(onnx_file))
+        try:
+            props = self._session.get_modelmeta().custom_metadata_map
+            self.metadata = Metadata.from_props(props, str(onnx_file))
+            self.contract = check_contract(self._session, self.metadata, str(onnx_file))
+        except UnicodeDecodeError as error:  # ONNX keeps bytes, whatever they are
+            raise ValueError(
+                f"{onnx_file} is damaged: a name or its metadata is no UTF-8 text; export it again."
+            ) from error
         self._input = self._session.get_inputs()[0]
         self.hierarchy = self._choose_hierarchy(hierarchy, onnx_file)
         self.image_size = self._choose_size(image_size, onnx_file)
@@ -100,6 +106,7 @@ class Segmenter:
                 f"{' '.join(str(error).split())[:200]}"
             ) from error
         inferred = time.perf_counter()
+        self._check_outputs(outputs)
         size = image_hwc.shape[1], image_hwc.shape[0]
         names = [level.name for level in self.hierarchy.levels]
         if self.contract == "deploy":
@@ -125,6 +132,19 @@ class Segmenter:
             },
         )
 
+    def _check_outputs(self, outputs: list[np.ndarray]) -> None:
+        """What a graph declares, onnxruntime does not hold it to."""
+        if self.contract == "deploy":
+            expected = [(1, *self.image_size)] * (self.hierarchy.num_levels + 1)
+        else:
+            expected = [(1, self.hierarchy.num_classes, *self.image_size)]
+        found = [output.shape for output in outputs]
+        if found != expected:
+            raise ValueError(
+                f"The network gives arrays of the shapes {', '.join(map(str, found))}; expected "
+                f"{', '.join(map(str, expected))}."
+            )
+
     def _classify(self, probabilities_chw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if self.metadata is None or self.metadata.decoding != "top_down":
             return channel_argmax(probabilities_chw)
@@ -147,6 +167,11 @@ class Segmenter:
             if self.contract == "deploy":
                 return given
         channels = self._session.get_outputs()[0].shape[1]
+        if isinstance(channels, int) and not 2 <= channels <= MAX_CLASSES:
+            raise ValueError(
+                f"{file} has {channels} classes; a network has 2 to {MAX_CLASSES}, the background "
+                "included."
+            )
         if not isinstance(channels, int):
             if given is None:
                 raise ValueError(f"{file} does not say how many classes it has; give a hierarchy.")
@@ -163,6 +188,12 @@ class Segmenter:
     def _choose_size(self, given: tuple[int, int] | None, file: str | Path) -> tuple[int, int]:
         axes = (1, 2) if self.contract == "deploy" else (2, 3)
         fixed = tuple(self._input.shape[axis] for axis in axes)
+        sides = [*fixed, *(given or ())]
+        if any(isinstance(side, int) and not 0 < side <= MAX_SIDE for side in sides):
+            raise ValueError(
+                f"{file} is to take {' x '.join(map(str, given or fixed))} (height x width); a "
+                f"side has 1 to {MAX_SIDE} pixels."
+            )
         if all(isinstance(side, int) for side in fixed):
             if given is not None and tuple(given) != fixed:
                 raise ValueError(

@@ -190,6 +190,12 @@ class _Sink:
             each.name: folder / "masks" / folder_name(each.name) for each in self._levels
         }
         self._masks = self._masks if masks else {}
+        if len(set(self._masks.values())) < len(self._masks):
+            raise ValueError(
+                "Two levels of the network have one name as that of a folder "
+                f"({', '.join(self._masks)}); write their masks "
+                "one by one, with --level, to an --output each."
+            )
         if isinstance(opened, Images):
             targets += [to / f"{stem}.png" for to in self._masks.values() for stem in stems]
         else:

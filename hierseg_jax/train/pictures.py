@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.text import Text
 
 from hierseg_jax.colors import class_colors
 from hierseg_jax.data.transfer import write_atomically
@@ -122,6 +123,8 @@ def _finish(axes: Axes, ylabel: str) -> None:
 
 def _save(figure: Figure, file: Path) -> None:
     """Under a temporary name first, so that a viewer never meets half a picture."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a name with dollar signs is no formula
     data = io.BytesIO()
     figure.savefig(data, dpi=100, format="png")
     write_atomically(file, data.getvalue())

@@ -5,16 +5,17 @@ as encoded bytes: TFDS would encode an array with TensorFlow.
 """
 
 import io
-import zipfile
+import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 import cv2
-import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from hierseg_jax.hierarchy import IGNORE_LABEL, PASCAL_PERSON_PART
+from hierseg_jax.data.decode import check_label, decode_image, decode_mask
+from hierseg_jax.data.raw import is_plain_id
+from hierseg_jax.hierarchy import PASCAL_PERSON_PART
 
 _ID_FILES = {"train": "train_id.txt", "val": "val_id.txt"}
 _LAYOUT = (
@@ -82,17 +83,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             for file in (image_file, label_file):
                 if not file.is_file():
                     raise FileNotFoundError(f"An id file names {name}, but there is no {file}.")
+            image_path, label_path = pathlib.Path(image_file), pathlib.Path(label_file)
             jpeg = image_file.read_bytes()
-            # An array, and not empty, is what OpenCV takes; the rest is for it to judge.
-            image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
-            if image is None:
-                raise ValueError(f"{image_file} is no image that OpenCV can read.")
-            label_hw = _read_label(label_file)
-            if label_hw.shape != image.shape[:2]:
-                raise ValueError(
-                    f"{label_file} has {label_hw.shape[0]} x {label_hw.shape[1]} pixels (height x "
-                    f"width), its image {image.shape[0]} x {image.shape[1]}; they must be equal."
-                )
+            label_hw = check_label(
+                decode_mask(label_file.read_bytes(), label_path),
+                label_path,
+                decode_image(jpeg, image_path),
+                image_path,
+                PASCAL_PERSON_PART.num_classes,
+            )
             png = cv2.imencode(".png", label_hw)[1].tobytes()
             yield i, {"image": io.BytesIO(jpeg), "label": io.BytesIO(png), "id": name}
 
@@ -106,32 +105,13 @@ def _read_ids(file: epath.Path) -> list[str]:
     names = [line.strip() for line in text.splitlines() if line.strip()]
     if not names:
         raise ValueError(f"{file} names no image; it must hold one id a line.")
+    strange = next((name for name in names if not is_plain_id(name)), None)
+    if strange is not None:
+        raise ValueError(
+            f"{file} names {strange[:100]!r}, which is no plain id; expected stems of files in "
+            "JPEGImages."
+        )
     if len(set(names)) < len(names):
         repeated = next(name for i, name in enumerate(names) if name in names[:i])
         raise ValueError(f"{file} names {repeated} more than once.")
     return names
-
-
-def _read_label(file: epath.Path) -> np.ndarray:
-    """Classes of a mask file, uint8 [H, W]."""
-    try:
-        label_hw = np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{file} is no array that np.load reads without pickle: {error}"
-        ) from error
-    if not isinstance(label_hw, np.ndarray):
-        raise ValueError(f"{file} is an archive; it must hold one NumPy array (np.save).")
-    if not np.issubdtype(label_hw.dtype, np.integer) or label_hw.ndim != 2 or not label_hw.size:
-        raise ValueError(
-            f"{file} is {label_hw.dtype} with shape {label_hw.shape}; a mask must be integer, "
-            "height x width."
-        )
-    num_classes = PASCAL_PERSON_PART.num_classes
-    unknown = label_hw[((label_hw < 0) | (label_hw >= num_classes)) & (label_hw != IGNORE_LABEL)]
-    if unknown.size:
-        raise ValueError(
-            f"{file} contains {unknown[0]}; classes are 0 to {num_classes - 1}, or "
-            f"{IGNORE_LABEL} for pixels to ignore."
-        )
-    return label_hw.astype(np.uint8)
