@@ -48,6 +48,7 @@ CONFIG_TYPES: dict[str, tuple[type, ...]] = {
     "loss_options.triplets": (int,),
     "loss_options.embedding_size": (int,),
     "decode": (str,),
+    "remat": (bool,),
     "augment": (bool,),
     "batch_size": (int,),
     "epochs": (int,),
