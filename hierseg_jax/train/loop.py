@@ -34,14 +34,10 @@ from hierseg_jax.train.initial import load_initial_variables
 from hierseg_jax.train.lock import lock_workdir
 from hierseg_jax.train.parallel import Parallel, all_devices, cpu_threads
 from hierseg_jax.train.progress import Progress, end_line, epoch_line
+from hierseg_jax.train.recipe import Recipe, build_recipe
 from hierseg_jax.train.record import Recorder
-from hierseg_jax.train.state import (
-    TrainState,
-    create_optimizer,
-    create_state,
-    learning_rate_schedule,
-)
-from hierseg_jax.train.step import make_eval_step, make_train_step
+from hierseg_jax.train.state import TrainState, create_state
+from hierseg_jax.train.step import make_eval_step
 from hierseg_jax.train.stop import StopSignals
 from hierseg_jax.train.workdir import FLAT, check_workdir, claim_workdir, restore
 
@@ -64,7 +60,9 @@ class Run:
     val_source: Source
     steps_per_epoch: int
     parallel: Parallel
+    recipe: Recipe
     train_step: Callable[..., Any]
+    frozen_step: Callable[..., Any]
     eval_step: Callable[..., Any]
     initial_state: Callable[[], TrainState]
 
@@ -118,12 +116,9 @@ def train(config: ConfigDict, workdir: str) -> Progress:
                 save(run, writer, state, progress)
                 end_by_signal(stop, writer, f"saved step {progress.step} in {run.workdir}")
             evaluation = validate(run, state)
-            schedule = learning_rate_schedule(
-                config.learning_rate, config.decay, run.steps_per_epoch
-            )
             images = (progress.step - first) * config.batch_size
             progress = progress.with_epoch(
-                evaluation, float(schedule(progress.step - 1)), seconds, images
+                evaluation, float(run.recipe.schedule(progress.step - 1)), seconds, images
             )
             say(epoch_line(progress, config.epochs))
             save(run, writer, state, progress)
@@ -165,7 +160,6 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
     train_source = open_config_split(plain, "train")
     val_source = open_config_split(plain, "val")
     steps = steps_per_epoch(len(train_source), config.batch_size)
-    optimizer = create_optimizer(config.learning_rate, config.decay, steps)
     side = config.data.image_size
     jax.eval_shape(
         lambda key, image: model.init(key, image),
@@ -177,6 +171,7 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
         variables = load_initial_variables(config.init, plain, model, hierarchy)
     if is_main():
         check_workdir(workdir, config, hierarchy)
+    recipe = build_recipe(plain, workdir, hierarchy, train_source, steps)
     return Run(
         config=config,
         workdir=workdir,
@@ -185,19 +180,15 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
         val_source=val_source,
         steps_per_epoch=steps,
         parallel=parallel,
-        train_step=parallel.compile_train_step(
-            make_train_step(
-                model,
-                loss,
-                optimizer,
-                loss.of_embedding if loss.triplet else None,
-                config.epochs * steps,
-            )
-        ),
+        recipe=recipe,
+        train_step=recipe.compile_step(model, parallel),
+        frozen_step=recipe.compile_frozen_step(model, parallel),
         eval_step=parallel.compile_eval_step(
             make_eval_step(model, loss, hierarchy, config_decoding(plain))
         ),
-        initial_state=lambda: create_state(model, optimizer, config.seed, variables),
+        initial_state=lambda: create_state(
+            model, recipe.optimizer, config.seed, variables, bool(config.ema_decay)
+        ),
     )
 
 
@@ -219,6 +210,7 @@ def open_batches(run: Run, start_step: int) -> Iterator[Batch]:
         batch_size=run.config.batch_size,
         seed=run.config.seed,
         augment=run.config.augment,
+        mirrored=run.hierarchy.mirrored,
         start_step=start_step,
         worker_count=run.config.data.worker_count,
         process_index=run.parallel.process_index,
@@ -234,6 +226,8 @@ def train_epoch(
     losses: list[float] = []
     pending: list[dict[str, jax.Array]] = []
     alone = run.parallel.axis_name is None
+    frozen = progress.epoch < run.config.freeze_epochs
+    train_step = run.frozen_step if frozen else run.train_step
     bar = tqdm(
         total=run.steps_per_epoch,
         initial=done,
@@ -256,7 +250,7 @@ def train_epoch(
             if not alone:
                 # Processes hear of a signal at different steps and must stop at the same one.
                 batch["stop"] = np.full(len(batch["valid"]), stop.received, np.int32)
-            state, metrics = run.train_step(state, run.parallel.put_batch(batch))
+            state, metrics = train_step(state, run.parallel.put_batch(batch))
             pending.append(metrics)
             if len(pending) > READ_DELAY:
                 read()
@@ -300,10 +294,9 @@ def validate(run: Run, state: Any) -> Evaluation:
         process_index=run.parallel.process_index,
         process_count=run.parallel.process_count,
     )
-    variables = {"params": state.params, "batch_stats": state.batch_stats}
     return evaluate_batches(
         run.eval_step,
-        variables,
+        state.evaluated,
         batches,
         run.hierarchy,
         run.config.batch_size,
@@ -331,9 +324,9 @@ def save(run: Run, writer: CheckpointWriter | None, state: Any, progress: Progre
         "versions": {"hierseg_jax": hierseg_jax.__version__, "jax": jax.__version__},
         "platform": f"{run.parallel.devices[0].platform} {platform.machine()}",
     }
-    variables = {"params": whole.params, "batch_stats": whole.batch_stats}
-    training = {"step": whole.step, "opt_state": whole.opt_state, "key": whole.key}
-    writer.save(progress.step, variables, training, meta, meta["val_loss"])
+    if run.recipe.class_weights:
+        meta["class_weights"] = run.recipe.class_weights
+    writer.save(progress.step, whole.evaluated, whole.training, meta, meta["val_loss"])
 
 
 def describe(run: Run) -> str:

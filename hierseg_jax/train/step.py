@@ -14,6 +14,7 @@ from hierseg_jax.metrics import confusion_matrices
 from hierseg_jax.models import EfficientUNet, ESNet
 from hierseg_jax.models.embedding import COLLECTION, read_embedding
 from hierseg_jax.predict import contradictions, leaf_classes
+from hierseg_jax.train.average import update_average
 from hierseg_jax.train.state import TrainState
 
 Batch = dict[str, jax.Array]
@@ -29,6 +30,7 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     embedding_loss: Loss | None = None,
     total_steps: int = 1,
+    average_decay: float = 0.0,
 ) -> TrainStep:
     """(state, batch) -> (next state, {"loss": scalar}).
 
@@ -38,6 +40,7 @@ def make_train_step(
       optimizer: from `create_optimizer`.
       embedding_loss: `TotalLoss.of_embedding`, added to the loss.
       total_steps: of the whole training, of which that loss is told the share done.
+      average_decay: of the state's average, where it has one.
 
     Where the model has an `axis_name`, the step is to be mapped over it: loss and
     batch statistics are then those of the whole batch, gradients are averaged.
@@ -73,11 +76,17 @@ def make_train_step(
         if axis_name is not None:
             grads = lax.pmean(grads, axis_name)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        average = state.average
+        if average is not None:
+            variables = {"params": params, "batch_stats": batch_stats}
+            average = update_average(average, variables, state.step, average_decay)
         state = state.replace(
             step=state.step + 1,
-            params=optax.apply_updates(state.params, updates),
+            params=params,
             batch_stats=batch_stats,
             opt_state=opt_state,
+            average=average,
         )
         return state, {"loss": value}
 
