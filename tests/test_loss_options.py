@@ -1,5 +1,7 @@
 """What helps cross-entropy to train: smoothed labels, class weights, the hardest pixels."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -50,9 +52,10 @@ def direct(logits, labels, weights, smoothing=0.0, share=1.0, gamma=0.0):
 def test_options_of_crossentropy_equal_their_definitions(batch, share, smoothing, weighted):
     weights = WEIGHTS if weighted else np.ones(C, np.float32)
     given = {"class_weights_c": WEIGHTS} if weighted else {}
-    value = crossentropy(*batch, label_smoothing=smoothing, hard_share=share, **given)
+    options = given | {"label_smoothing": smoothing, "hard_share": share}
+    value = jax.jit(functools.partial(crossentropy, **options))(*batch)
     np.testing.assert_allclose(value, direct(*batch, weights, smoothing, share), rtol=2e-6)
-    value = focal(*batch, gamma=2.0, hard_share=share, **given)
+    value = jax.jit(functools.partial(focal, gamma=2.0, hard_share=share, **given))(*batch)
     np.testing.assert_allclose(value, direct(*batch, weights, 0.0, share, 2.0), rtol=2e-6)
 
 
@@ -99,16 +102,16 @@ def test_a_batch_spread_over_devices_has_the_loss_and_gradient_of_the_whole(batc
         value, grad = jax.value_and_grad(loss)(scale, x, y, axis_name="data")
         return value, jax.lax.pmean(grad, "data")
 
-    value, grad = jax.value_and_grad(loss)(scale, logits, labels)
+    value, grad = jax.jit(jax.value_and_grad(loss))(scale, logits, labels)
     halves = [x.reshape(2, 2, *x.shape[1:]) for x in (logits, labels)]
-    values, grads = jax.vmap(on_a_device, axis_name="data")(*halves)
+    values, grads = jax.jit(jax.vmap(on_a_device, axis_name="data"))(*halves)
     np.testing.assert_allclose(values, [value] * 2, rtol=1e-6)
     np.testing.assert_allclose(grads, [grad] * 2, rtol=1e-4, atol=1e-7)
 
 
 def test_easy_pixels_have_no_gradient(batch):
     logits, labels = batch
-    grad = jax.grad(lambda x: crossentropy(x, labels, hard_share=0.25))(logits)
+    grad = jax.jit(jax.grad(lambda x: crossentropy(x, labels, hard_share=0.25)))(logits)
     touched = np.abs(grad).sum(-1) > 0
     assert touched.sum((1, 2)).tolist() == [5, 8, 8]  # a quarter of 20, 30 and 30
     loss = -np.take_along_axis(
@@ -139,18 +142,23 @@ def test_options_reach_the_terms_of_a_sum_that_take_them():
     )
     options = LossOptions(gamma=1.0, label_smoothing=0.1, hard_share=0.5, class_weights=weights)
     flat = rng.randn(2, 8, 8, 7).astype(np.float32)
+
+    def value_of(loss, logits, hierarchical, options=None):
+        built = build_loss(loss, tree, hierarchical=hierarchical, options=options)
+        return jax.jit(built.__call__)(logits, labels)
+
     for name, takes in (("crossentropy", True), ("dice", False)):
-        plain = build_loss(name, tree, hierarchical=False)(flat, labels)
-        helped = build_loss(name, tree, hierarchical=False, options=options)(flat, labels)
+        plain = value_of(name, flat, False)
+        helped = value_of(name, flat, False, options)
         assert (plain != helped) == takes
-    value = build_loss("2*focal + dice", tree, hierarchical=False, options=options)(flat, labels)
+    value = value_of("2*focal + dice", flat, False, options)
     leaf = np.asarray(weights[-1], np.float32)
     expected = 2 * focal(flat, labels, gamma=1.0, hard_share=0.5, class_weights_c=leaf)
-    expected += build_loss("dice", tree, hierarchical=False)(flat, labels)
+    expected += value_of("dice", flat, False)
     np.testing.assert_allclose(value, expected, rtol=1e-6)
 
     nodes = rng.randn(2, 8, 8, tree.num_nodes).astype(np.float32)
-    value = build_loss("crossentropy", tree, hierarchical=True, options=options)(nodes, labels)
+    value = value_of("crossentropy", nodes, True, options)
     expected = sum(
         crossentropy(
             nodes[..., channels],
