@@ -5,15 +5,20 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import linen as nn
 
 from configs import default
+from hierseg_jax.losses import crossentropy
 from hierseg_jax.models import create_model
+from hierseg_jax.models.batch_norm import BatchNorm
 from hierseg_jax.models.initialize import variable_shapes
+from hierseg_jax.models.layers import Conv
 from hierseg_jax.train.average import update_average
 from hierseg_jax.train.optimizer import make_optimizer
 from hierseg_jax.train.parameter_groups import decayed, group_labels, rate_factors
 from hierseg_jax.train.schedule import make_schedule
-from hierseg_jax.train.state import create_optimizer
+from hierseg_jax.train.state import create_optimizer, create_state
+from hierseg_jax.train.step import make_train_step
 
 
 def config(**changes):
@@ -209,3 +214,37 @@ def test_the_average_equals_the_recursion():
         np.testing.assert_allclose(average["params"], expected, rtol=1e-5, atol=1e-6)
     assert weights[0] == 0.1
     assert weights[-1] == 0.75
+
+
+class Tiny(nn.Module):
+    """As much of a network as a training step asks for."""
+
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, image, *, train=False):
+        x = Conv(4, (1, 1), name="conv")(image)
+        return BatchNorm(1e-5, name="norm")(x, train=train)
+
+
+def test_the_average_of_a_run_equals_the_recursion_over_its_weights_and_statistics():
+    chosen = config(learning_rate=0.03)
+    optimizer = make_optimizer(chosen, make_schedule(chosen, 4))
+    model, rng = Tiny(), np.random.RandomState(0)
+    variables = model.init(jax.random.key(0), jnp.zeros((1, 4, 4, 3)))
+    state = create_state(model, optimizer, 0, variables, averaged=True)
+    step = jax.jit(make_train_step(model, crossentropy, optimizer, average_decay=0.5))
+    expected = jax.tree.map(np.float64, variables)
+    for t in range(1, 13):
+        batch = {
+            "image": rng.rand(2, 8, 8, 3).astype(np.float32),
+            "label": rng.randint(0, 4, (2, 8, 8)).astype(np.uint8),
+            "valid": np.ones(2, bool),
+        }
+        state, _ = step(state, batch)
+        past = min(0.5, t / (9 + t))
+        latest = {"params": state.params, "batch_stats": state.batch_stats}
+        expected = jax.tree.map(lambda a, b, w=past: w * a + (1 - w) * b, expected, latest)
+        assert_close(state.evaluated, expected, rtol=1e-5)
+    difference = jax.tree.map(lambda a, b: np.abs(a - b).max(), expected, latest)
+    assert min(jax.tree.leaves(difference)) > 1e-6
