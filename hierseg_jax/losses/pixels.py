@@ -61,6 +61,6 @@ def hardest_pixels(
     counted_bn = counted_n.reshape(images, -1)
     hardness_bn = jnp.where(counted_bn, hardness_bn, -jnp.inf)
     wanted_b = jnp.ceil(share * counted_bn.sum(-1)).astype(jnp.int32)
-    falling_bn = -jnp.sort(-hardness_bn, axis=-1)
+    falling_bn = jnp.sort(hardness_bn, axis=-1, descending=True)
     last_b1 = jnp.take_along_axis(falling_bn, jnp.maximum(wanted_b - 1, 0)[:, None], axis=-1)
     return ((hardness_bn >= last_b1) & counted_bn).reshape(-1)

@@ -14,6 +14,7 @@ from hierseg_jax.evaluate import build_config_loss
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.losses import TotalLoss
 from hierseg_jax.models import EfficientUNet, ESNet
+from hierseg_jax.train.hosts import is_main
 from hierseg_jax.train.optimizer import make_optimizer
 from hierseg_jax.train.parallel import Parallel
 from hierseg_jax.train.schedule import make_schedule
@@ -123,4 +124,10 @@ def choose_class_weights(
             continue  # named when the run is restored
         if stored:
             return tuple(tuple(weights) for weights in stored)
-    return tuple(weights_of(level, rule) for level in count_frequencies(train_source, hierarchy))
+    if is_main():
+        print(f"Reading {len(train_source)} training masks for class weights.", flush=True)
+    weights = tuple(weights_of(level, rule) for level in count_frequencies(train_source, hierarchy))
+    if is_main():
+        named = zip(hierarchy.class_names, weights[-1], strict=True)
+        print("Class weights: " + ", ".join(f"{name} {weight:.3g}" for name, weight in named))
+    return weights

@@ -76,19 +76,17 @@ def make_train_step(
         if axis_name is not None:
             grads = lax.pmean(grads, axis_name)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        average = state.average
-        if average is not None:
-            variables = {"params": params, "batch_stats": batch_stats}
-            average = update_average(average, variables, state.step, average_decay)
-        state = state.replace(
+        after = state.replace(
             step=state.step + 1,
-            params=params,
+            params=optax.apply_updates(state.params, updates),
             batch_stats=batch_stats,
             opt_state=opt_state,
-            average=average,
         )
-        return state, {"loss": value}
+        if state.average is not None:
+            latest = {"params": after.params, "batch_stats": after.batch_stats}
+            average = update_average(state.average, latest, state.step, average_decay)
+            after = after.replace(average=average)
+        return after, {"loss": value}
 
     return train_step
 
