@@ -5,6 +5,8 @@ import pytest
 from hierseg_jax.data.sources import load_hierarchy
 from hierseg_jax.data.spec import load_spec, write_spec
 from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.train.workdir import check_workdir, claim_workdir
+from tests.runs import small_config
 
 NAMES = ["background", "head", "left_arm", "right_arm", "left_leg", "right_leg"]
 TREE = {"upper": ["head", "left_arm", "right_arm"], "lower": ["left_leg", "right_leg"]}
@@ -88,3 +90,16 @@ def test_another_tree_over_the_data_keeps_its_pairs(tmp_path):
     assert load_hierarchy(str(data), str(other)).pairs == ((2, 3),)
     other.write_text("hierarchy: [1, 2, 3, 4, 5]\npairs: [[4, 5]]\n")
     assert load_hierarchy(str(data), str(other)).pairs == ((4, 5),)
+
+
+def test_a_run_that_mirrors_is_not_continued_with_other_pairs(tmp_path):
+    for augment, refused in (("modern", True), ("reference", False)):
+        workdir, config = tmp_path / augment, small_config(augment=augment)
+        claim_workdir(workdir, config, tree([ARMS]))
+        check_workdir(workdir, config, tree([ARMS]))
+        if refused:
+            sentence = "had the pairs left_arm and right_arm; figures has none"
+            with pytest.raises(ValueError, match=sentence):
+                check_workdir(workdir, config, tree())
+        else:
+            check_workdir(workdir, config, tree())
