@@ -12,7 +12,7 @@ from hierseg_jax.checkpoint import load_checkpoint, read_meta
 from hierseg_jax.evaluate import evaluate_checkpoint
 from hierseg_jax.train.config import check_config, check_same_run, completed
 from hierseg_jax.train.loop import set_up
-from tests.runs import assert_bit_identical, small_config, train_here
+from tests.runs import assert_bit_identical, run, small_config, train_command, train_here
 
 ALL = {
     "augment": "modern",
@@ -131,6 +131,22 @@ def test_it_goes_on_bit_identically_with_the_weights_it_began_with(
     a, b = (checkpoint(folder, 8, start) for folder in (workdir, finished[0]))
     assert all(same_bits(a.training, b.training))
     assert a.meta["class_weights"] == b.meta["class_weights"]
+
+
+@pytest.mark.slow
+def test_four_devices_follow_a_recipe_as_one_does(tmp_path):
+    """Nothing is drawn on the devices. Float32, and few steps, for Adam enlarges rounding."""
+    changes = ALL | {"model__stochastic_depth": 0.0, "model__dropout": False, "epochs": 1}
+    rows = []
+    for count in (1, 4):
+        workdir = tmp_path / str(count)
+        flags = f"--xla_force_host_platform_device_count={count}"
+        done = run(train_command(workdir, **changes), XLA_FLAGS=flags)
+        assert done.returncode == 0, done.stderr
+        rows += json.loads((workdir / "history.json").read_text())["epochs"]
+    one, four = rows
+    np.testing.assert_allclose(four["train_loss"], one["train_loss"], rtol=1e-3)
+    np.testing.assert_allclose(four["val_loss"], one["val_loss"], rtol=1e-2)
 
 
 def test_epochs_belong_to_a_schedule_that_depends_on_them(finished):
