@@ -53,8 +53,7 @@ LATER_KEYS = {
     "freeze_epochs": 0,
     "ema_decay": 0.0,
 }
-# Key: least and largest, and which of the two are values themselves. The reason for a bound
-# stands beside the key in configs/default.py.
+# Intervals: a bracket's end belongs to them, a parenthesis's does not.
 RANGES = {
     "loss_options.label_smoothing": "[0, 1)",
     "loss_options.hard_share": "(0, 1]",
