@@ -177,7 +177,7 @@ class EfficientNet(nn.Module):
         )(image_bhwc)
         norm = BatchNorm(epsilon=1e-5, activation="silu", compute=self.compute, name="stem_norm")
         x = norm(x, train=train)
-        features, block = [], 0
+        features, position = [], 0
         for number, stage in enumerate(stages, start=1):
             for index in range(stage.repeats):
                 x = MBConv(
@@ -187,10 +187,10 @@ class EfficientNet(nn.Module):
                     stage.expand_ratio,
                     channel_rate * index / blocks,
                     self.compute,
-                    drop_rate_at_depth(self.stochastic_depth, block, blocks),
+                    drop_rate_at_depth(self.stochastic_depth, position, blocks),
                     name=f"stage{number}_block{index + 1}",
                 )(x, train=train)
-                block += 1
+                position += 1
             if number in OUTPUT_STAGES:
                 features.append(x)
         return tuple(features)
