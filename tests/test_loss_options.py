@@ -157,22 +157,29 @@ def test_options_reach_the_terms_of_a_sum_that_take_them():
         assert (plain != helped) == takes
     value = value_of("2*focal + dice", flat, False, options)
     leaf = np.asarray(weights[-1], np.float32)
-    expected = 2 * focal(flat, labels, gamma=1.0, hard_share=0.5, class_weights_c=leaf)
+    of_focal = functools.partial(focal, gamma=1.0, hard_share=0.5, class_weights_c=leaf)
+    expected = 2 * jax.jit(of_focal)(flat, labels)
     expected += value_of("dice", flat, False)
     np.testing.assert_allclose(value, expected, rtol=1e-6)
 
     nodes = rng.randn(2, 8, 8, tree.num_nodes).astype(np.float32)
     value = value_of("crossentropy", nodes, True, options)
-    expected = sum(
-        crossentropy(
-            nodes[..., channels],
-            level_labels(labels, level),
-            class_weights_c=np.asarray(of_level, np.float32),
-            label_smoothing=0.1,
-            hard_share=0.5,
+
+    @jax.jit
+    def by_level(nodes):
+        terms = zip(tree.levels, tree.level_channels, weights, strict=True)
+        return sum(
+            crossentropy(
+                nodes[..., channels],
+                level_labels(labels, level),
+                class_weights_c=np.asarray(of_level, np.float32),
+                label_smoothing=0.1,
+                hard_share=0.5,
+            )
+            for level, channels, of_level in terms
         )
-        for level, channels, of_level in zip(tree.levels, tree.level_channels, weights, strict=True)
-    )
+
+    expected = by_level(nodes)
     np.testing.assert_allclose(value, expected, rtol=1e-6)
 
 
