@@ -34,6 +34,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.backbone = "b0"  # b0 to b7; of effunet, not read for esnet
     config.model.dtype = "float32"  # of the arithmetic: or bfloat16
     config.model.dropout = True  # channels dropped in residual branches
+    # Rate in [0, 1) that dropping whole residual branches of the backbone rises to with their
+    # depth, in place of channels; 0: none.
+    config.model.stochastic_depth = 0.0
     # Channels of its own, and sigmoid scores, for every level of the tree, in place of one
     # softmax over the leaf classes.
     config.model.hierarchical = False
@@ -53,17 +56,52 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss_options.level_weights = ()
     config.loss_options.triplets = 1000  # that tree_triplet draws in a step, on every device
     config.loss_options.embedding_size = 64  # features of its projection head
+    # The next three are of training alone: what is validated is the plain loss.
+    # Share of every target, in [0, 1), spread over all classes; of crossentropy.
+    config.loss_options.label_smoothing = 0.0
+    # Share of every picture's pixels that count, in (0, 1], the hardest ones; of crossentropy
+    # and focal.
+    config.loss_options.hard_share = 1.0
+    # Of crossentropy and focal, from the training split: none, inverse_sqrt (of a class's
+    # share of the pixels), median_frequency (inverse, of its share where it occurs).
+    config.loss_options.class_weights = "none"
     # How predictions follow from scores: auto (path for hierarchical heads, leaf for flat
     # ones), leaf, top_down, path.
     config.decode = "auto"
     # Keep the outputs of blocks alone for the backward pass and compute their insides again:
     # less memory on GPUs and TPUs, and slower. Of no use on a CPU, whose compiler undoes it.
     config.remat = False
-    config.augment = True  # the reference's augmentation, in training alone
+    # In training alone: none, reference (also True; the reference's), or modern: scaled by 0.5
+    # to 2 and cropped, mirrored with the data's `pairs` exchanged, colours jittered.
+    config.augment = config_dict.FieldReference("reference", field_type=object)
     config.batch_size = 32  # images a step, over all devices
     config.epochs = 30  # at most
-    config.learning_rate = 1e-3  # of Adam, in the first epoch
-    config.decay = 0.9  # factor on the learning rate after every epoch
+    config.learning_rate = 1e-3  # the largest: in the first epoch, or after the warm-up
+    config.decay = 0.9  # factor on it after every epoch, of the exponential schedule
+
+    config.optimizer = ml_collections.ConfigDict()
+    config.optimizer.name = "adam"  # or adamw
+    # Of adamw: share of a kernel taken off it in a step, times the learning rate; norms and
+    # biases are left alone.
+    config.optimizer.weight_decay = 0.01
+    config.optimizer.clip_norm = 0.0  # largest norm of all gradients together; 0: any
+    config.optimizer.backbone_rate = 1.0  # factor on the backbone's learning rate
+    # Factor on it, in (0, 1], of every stage of the backbone beside that of the next one up.
+    config.optimizer.layer_decay = 1.0
+
+    config.schedule = ml_collections.ConfigDict()
+    # exponential (by epochs), cosine or polynomial (by steps, over all epochs).
+    config.schedule.name = "exponential"
+    config.schedule.warmup_epochs = 0.0  # in which the rate rises in a line; may be a fraction
+    config.schedule.final = 0.0  # share of the rate left at the end, of cosine and polynomial
+    config.schedule.power = 0.9  # of polynomial
+
+    # Epochs, from the first, in which the backbone keeps its weights and statistics; for
+    # backbones that start from weights of their own.
+    config.freeze_epochs = 0
+    # Largest weight of the past, in [0, 1), in a moving average of the weights, which is then
+    # what is validated, evaluated and exported; 0: no average.
+    config.ema_decay = 0.0
     config.patience = 5  # epochs without a lower validation loss before stopping; 0: never
     config.seed = 0  # of weights, dropout, shuffling and augmentation
 

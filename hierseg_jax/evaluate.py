@@ -1,7 +1,7 @@
 """Evaluation of every level of the tree over a split."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -116,17 +116,37 @@ def build_model(
         axis_name=parallel.axis_name,
         conv_impl=model["conv_impl"],
         embedding_size=embedding_size,
+        stochastic_depth=model["stochastic_depth"],
     )
 
 
-def build_config_loss(config: Mapping[str, Any], hierarchy: Hierarchy) -> TotalLoss:
-    """The loss that a config describes, for a class tree."""
-    options = config["loss_options"]
+def build_config_loss(
+    config: Mapping[str, Any],
+    hierarchy: Hierarchy,
+    *,
+    training: bool = False,
+    class_weights: Sequence[Sequence[float]] = (),
+) -> TotalLoss:
+    """The loss that a config describes, for a class tree.
+
+    Args:
+      config: of the run.
+      hierarchy: of its classes.
+      training: whether smoothed labels, hard pixels and class weights belong to it. They
+        help to learn; what is evaluated is the plain loss, whatever helped.
+      class_weights: by level, coarse to fine.
+    """
+    given = config["loss_options"]
+    options = LossOptions(given["gamma"], tuple(given["level_weights"]), given["triplets"])
+    if training:
+        options = dataclasses.replace(
+            options,
+            label_smoothing=given["label_smoothing"],
+            hard_share=given["hard_share"],
+            class_weights=tuple(tuple(weights) for weights in class_weights),
+        )
     return build_loss(
-        config["loss"],
-        hierarchy,
-        hierarchical=config["model"]["hierarchical"],
-        options=LossOptions(options["gamma"], tuple(options["level_weights"]), options["triplets"]),
+        config["loss"], hierarchy, hierarchical=config["model"]["hierarchical"], options=options
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hierseg_jax.pairs import Pairs, parse_pairs
 from hierseg_jax.tree import IGNORE_LABEL, Children, Group, check_tree, depth, parse_tree, walk
 
 __all__ = ["IGNORE_LABEL", "PASCAL_PERSON_PART", "Group", "Hierarchy", "Level"]
@@ -51,6 +52,8 @@ class Hierarchy:
       children: what stands at the root: groups, or leaf classes.
       class_names: name of every leaf class; [0] is the background.
       level_names: coarse to fine.
+      pairs: leaf classes that change places in a mirror, such as left and right arm. Two
+        hierarchies that differ in them alone are equal: they are the same tree.
 
     Raises:
       ValueError: one sentence naming what is wrong with the tree.
@@ -59,9 +62,11 @@ class Hierarchy:
     children: Children
     class_names: tuple[str, ...]
     level_names: tuple[str, ...]
+    pairs: Pairs = dataclasses.field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         check_tree(self.children, self.class_names, self.level_names)
+        parse_pairs(self.pairs, self.class_names)
 
     @classmethod
     def from_mapping(
@@ -69,6 +74,7 @@ class Hierarchy:
         tree: Mapping[str, Any] | Sequence[Any],
         class_names: Sequence[str] | Mapping[int, str] | None = None,
         level_names: Sequence[str] | None = None,
+        pairs: Sequence[Sequence[str | int]] | None = None,
     ) -> "Hierarchy":
         """Builds a hierarchy from nested groups as they stand in a data.yaml.
 
@@ -81,11 +87,12 @@ class Hierarchy:
           class_names: names by class index, the background's first. By default
             `background`, `class_1`, `class_2`, ...
           level_names: coarse to fine; by default `level_1`, `level_2`, ..., `leaf`.
+          pairs: of leaf classes that change places in a mirror, by name or index.
 
         Raises:
           ValueError: an index used twice, missing, negative or not whole; an empty
             group; an empty or repeated name; a tree that contains itself; more
-            than 255 classes; a leaf that is no class.
+            than 255 classes; a leaf that is no class; a pair that is none.
         """
         children, names = parse_tree(tree, class_names)
         if level_names is None:
@@ -94,7 +101,7 @@ class Hierarchy:
             raise ValueError(f"hierarchy: level names must be a list; got {level_names!r}.")
         else:
             levels = tuple(level_names)
-        return cls(children, names, levels)
+        return cls(children, names, levels, parse_pairs(pairs, names))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Hierarchy":
@@ -106,7 +113,9 @@ class Hierarchy:
                 f"A stored hierarchy needs the keys {', '.join(keys)}; missing: "
                 f"{', '.join(missing)}."
             )
-        return cls.from_mapping(data["tree"], data["class_names"], data["level_names"])
+        return cls.from_mapping(
+            data["tree"], data["class_names"], data["level_names"], data.get("pairs")
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, dicts, strings and ints; order is kept even if keys get sorted."""
@@ -118,7 +127,17 @@ class Hierarchy:
             "tree": plain(self.children),
             "class_names": list(self.class_names),
             "level_names": list(self.level_names),
+            **({"pairs": [list(pair) for pair in self.pairs]} if self.pairs else {}),
         }
+
+    @functools.cached_property
+    def mirrored(self) -> np.ndarray:
+        """Label in the mirror of every label: uint8 [256], read-only; 255 stays ignored."""
+        table = np.arange(256, dtype=np.uint8)
+        for left, right in self.pairs:
+            table[[left, right]] = right, left
+        table.flags.writeable = False
+        return table
 
     @property
     def num_classes(self) -> int:

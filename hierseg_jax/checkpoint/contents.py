@@ -49,7 +49,22 @@ CONFIG_TYPES: dict[str, tuple[type, ...]] = {
     "loss_options.embedding_size": (int,),
     "decode": (str,),
     "remat": (bool,),
-    "augment": (bool,),
+    "model.stochastic_depth": NUMBER,
+    "loss_options.label_smoothing": NUMBER,
+    "loss_options.hard_share": NUMBER,
+    "loss_options.class_weights": (str,),
+    "augment": (bool, str, int),
+    "optimizer.name": (str,),
+    "optimizer.weight_decay": NUMBER,
+    "optimizer.clip_norm": NUMBER,
+    "optimizer.backbone_rate": NUMBER,
+    "optimizer.layer_decay": NUMBER,
+    "schedule.name": (str,),
+    "schedule.warmup_epochs": NUMBER,
+    "schedule.final": NUMBER,
+    "schedule.power": NUMBER,
+    "freeze_epochs": (int,),
+    "ema_decay": NUMBER,
     "batch_size": (int,),
     "epochs": (int,),
     "learning_rate": NUMBER,
@@ -83,7 +98,7 @@ def completed_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _completed_config(stored: Any) -> dict[str, Any]:
-    sections = ("data", "model", "loss_options")
+    sections = ("data", "model", "loss_options", "optimizer", "schedule")
     for section in ("config", *sections):
         value = stored if section == "config" else stored.get(section, {})
         if not isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Random variation of training examples: which transforms, how often, in what order.
+"""The reference's random variation of training examples: which transforms, how often.
 
 Every transform, `augment` itself included, is a function
 

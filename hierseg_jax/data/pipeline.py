@@ -16,7 +16,8 @@ import grain
 import numpy as np
 from absl import flags
 
-from hierseg_jax.data.augment import augment as augment_example
+from hierseg_jax.data.augment import Transform
+from hierseg_jax.data.augment_choice import choose_augmentation
 from hierseg_jax.data.skip import no_example
 from hierseg_jax.data.sources import Source
 
@@ -30,7 +31,8 @@ def train_batches(
     image_size: int,
     batch_size: int,
     seed: int,
-    augment: bool,
+    augment: bool | str,
+    mirrored: np.ndarray | None = None,
     start_step: int = 0,
     worker_count: int = 0,
     process_index: int = 0,
@@ -43,7 +45,9 @@ def train_batches(
       image_size: side to which images (bilinear) and labels (nearest) are stretched.
       batch_size: over all processes; a multiple of their number.
       seed: of shuffling and augmentation.
-      augment: whether to augment as the reference does.
+      augment: one of `augment_choice.AUGMENTATIONS`; True is `reference`, False `none`.
+      mirrored: `Hierarchy.mirrored`, which `modern` exchanges labels by when it flips;
+        by default they stay.
       start_step: number of batches to pass over, for resuming.
       worker_count: processes that prepare batches; with 0 threads do.
       process_index, process_count: this host and the number of hosts.
@@ -59,7 +63,9 @@ def train_batches(
     dataset = grain.MapDataset.source(source).seed(seed).shuffle()[: steps * batch_size]
     dataset = dataset.repeat().map(_Resize(image_size))
     # Before the slice by process: the random numbers must not depend on it.
-    dataset = dataset.random_map(_augment) if augment else dataset
+    transform = choose_augmentation(augment, mirrored)
+    if transform is not None:
+        dataset = dataset.random_map(_Augment(transform))
     dataset = dataset[process_index::process_count]
     dataset = dataset.batch(batch_size // process_count, drop_remainder=True)
     return _iterate(dataset[start_step:], worker_count)
@@ -129,9 +135,13 @@ class _Resize:
         return {"image": image, "label": label, "valid": valid}
 
 
-def _augment(example: Example, rng: np.random.Generator) -> Example:
-    image, label = augment_example(rng, example["image"], example["label"])
-    return {"image": image, "label": label, "valid": example["valid"]}
+class _Augment:
+    def __init__(self, transform: Transform) -> None:
+        self._transform = transform
+
+    def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+        image, label = self._transform(rng, example["image"], example["label"])
+        return {"image": image, "label": label, "valid": example["valid"]}
 
 
 def _iterate(dataset: grain.MapDataset, worker_count: int) -> Iterator[Batch]:

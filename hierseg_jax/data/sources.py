@@ -1,5 +1,6 @@
 """From the name of a data set to its class tree and its splits."""
 
+import dataclasses
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,7 +53,8 @@ def load_hierarchy(spec: str, tree_file: str = "") -> Hierarchy:
             f"{tree_file} is a tree over the classes {', '.join(other.class_names)}; {spec} has "
             f"{', '.join(hierarchy.class_names)}, in this order."
         )
-    return other
+    # Left and right are the data's, whatever stands above them.
+    return other if other.pairs else dataclasses.replace(other, pairs=hierarchy.pairs)
 
 
 def open_split(spec: str, split: str, image_size: int, figures: dict[str, Any]) -> Source:

@@ -9,6 +9,7 @@ names: [background, torso, head, legs]      # optional; the background first
 level_names: [body, half, part]             # optional; coarse to fine
 hierarchy:
   body: {upper: [head, torso], lower: [legs]}   # class names or indices
+pairs: []                # leaf classes that a mirror exchanges, as [[left_arm, right_arm]]
 ```
 """
 
@@ -27,7 +28,7 @@ from hierseg_jax.data.transfer import write_atomically
 from hierseg_jax.hierarchy import Group, Hierarchy
 
 SPLITS = ("train", "val", "test")
-KEYS = ("path", *SPLITS, "hierarchy", "names", "level_names")
+KEYS = ("path", *SPLITS, "hierarchy", "names", "level_names", "pairs")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +124,9 @@ def write_spec(spec: DatasetSpec) -> None:
         "level_names": list(spec.hierarchy.level_names),
         "hierarchy": _written(spec.hierarchy.children),
     }
+    if spec.hierarchy.pairs:
+        names = spec.hierarchy.class_names
+        content["pairs"] = [[names[member] for member in pair] for pair in spec.hierarchy.pairs]
     text = yaml.safe_dump(
         content, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True
     )
@@ -164,7 +168,9 @@ def _hierarchy(file: pathlib.Path, content: Mapping[str, Any]) -> Hierarchy:
     if level_names is not None:
         _check_texts(file, "level_names", level_names, "a list of names, coarse to fine")
     try:
-        return Hierarchy.from_mapping(content["hierarchy"], names, level_names)
+        return Hierarchy.from_mapping(
+            content["hierarchy"], names, level_names, content.get("pairs")
+        )
     except ValueError as error:
         text = str(error)
         raise ValueError(

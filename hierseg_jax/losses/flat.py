@@ -22,7 +22,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from hierseg_jax.losses.pixels import flatten_pixels
+from hierseg_jax.losses.pixels import flatten_pixels, hardest_pixels
 
 Loss = Callable[..., jax.Array]
 
@@ -34,20 +34,46 @@ def crossentropy(
     valid_b: jax.Array | None = None,
     class_weights_c: jax.Array | None = None,
     axis_name: str | None = None,
+    label_smoothing: float = 0.0,
+    hard_share: float = 1.0,
 ) -> jax.Array:
     """Softmax cross-entropy, mean over the pixels that count, weighted by their class.
 
-    Equals `torch.nn.CrossEntropyLoss(weight, ignore_index=255)` on logits. (The
-    reference applies that to probabilities, a defect.)
+    Equals `torch.nn.CrossEntropyLoss(weight, ignore_index=255, label_smoothing)` on logits.
+    (The reference applies that to probabilities, a defect.)
+
+    Args:
+      label_smoothing: share of every pixel's target that is spread evenly over all classes
+        (Szegedy et al., arXiv 1512.00567, section 7); 0 or more, below 1.
+      hard_share: as in `focal`.
     """
-    return focal(
-        logits_bhwc,
-        labels_bhw,
-        valid_b=valid_b,
-        class_weights_c=class_weights_c,
-        axis_name=axis_name,
-        gamma=0.0,
-    )
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(f"label_smoothing is {label_smoothing}; it must be 0 or more, below 1.")
+    if not label_smoothing:
+        return focal(
+            logits_bhwc,
+            labels_bhw,
+            valid_b=valid_b,
+            class_weights_c=class_weights_c,
+            axis_name=axis_name,
+            gamma=0.0,
+            hard_share=hard_share,
+        )
+    logits_nc, one_hot_nc = _counted_pixels(logits_bhwc, labels_bhw, valid_b)
+    counted_n1 = one_hot_nc.any(-1, keepdims=True)
+    log_p_nc = jnp.where(counted_n1, jax.nn.log_softmax(logits_nc), 0.0)
+    even = label_smoothing / logits_nc.shape[-1]
+    target_nc = (1 - label_smoothing) * one_hot_nc + even
+    if class_weights_c is not None:
+        # As PyTorch: the true class's weight alone is in the divisor.
+        target_nc *= class_weights_c.astype(logits_nc.dtype)
+    loss_n = -(log_p_nc * target_nc).sum(-1)
+    weights_n = _pixel_weights(one_hot_nc, class_weights_c, logits_nc.dtype)
+    if hard_share < 1:
+        hardness_n = -jnp.where(one_hot_nc, log_p_nc, 0.0).sum(-1)
+        hard_n = hardest_pixels(hardness_n, counted_n1[:, 0], len(labels_bhw), hard_share)
+        loss_n, weights_n = loss_n * hard_n, weights_n * hard_n
+    return _ratio(loss_n, weights_n, axis_name)
 
 
 def focal(
@@ -58,6 +84,7 @@ def focal(
     class_weights_c: jax.Array | None = None,
     axis_name: str | None = None,
     gamma: float = 2.0,
+    hard_share: float = 1.0,
 ) -> jax.Array:
     """Cross-entropy of each pixel times (1 - p)^gamma, p the true class's probability.
 
@@ -66,6 +93,8 @@ def focal(
 
     Args:
       gamma: 0 or more; larger looks away from easy pixels.
+      hard_share: of every image's counted pixels only this share, those whose true class is
+        least likely, is taken (see `hardest_pixels`); above 0, 1 takes all.
     """
     if gamma < 0:
         raise ValueError(f"focal needs gamma 0 or more; got {gamma}.")
@@ -76,12 +105,16 @@ def focal(
         # The floor keeps the power's gradient finite where p is 1; there it is 0.
         miss_n = jnp.maximum(-jnp.expm1(log_p_n), jnp.finfo(logits_nc.dtype).eps)
         loss_n *= miss_n**gamma
+    if hard_share != 1:
+        counted_n = one_hot_nc.any(-1)
+        weights_n = _pixel_weights(one_hot_nc, class_weights_c, logits_nc.dtype)
+        weights_n *= hardest_pixels(-log_p_n, counted_n, len(labels_bhw), hard_share)
+        return _ratio(loss_n * weights_n, weights_n, axis_name)
     if class_weights_c is None:
         pixels = _total(one_hot_nc.sum(), axis_name)
         return _total(loss_n.sum(), axis_name) / jnp.maximum(pixels, 1)
-    weights_n = jnp.where(one_hot_nc, class_weights_c.astype(logits_nc.dtype), 0.0).sum(-1)
-    total = _total(weights_n.sum(), axis_name)
-    return _total((loss_n * weights_n).sum(), axis_name) / jnp.where(total > 0, total, 1.0)
+    weights_n = _pixel_weights(one_hot_nc, class_weights_c, logits_nc.dtype)
+    return _ratio(loss_n * weights_n, weights_n, axis_name)
 
 
 def tversky(
@@ -190,6 +223,21 @@ def get_loss(name: str) -> Loss:
     if name not in LOSSES:
         raise ValueError(f"There is no loss {name!r}; choose one of {', '.join(LOSSES)}.")
     return LOSSES[name]
+
+
+def _pixel_weights(
+    one_hot_nc: jax.Array, class_weights_c: jax.Array | None, dtype: jnp.dtype
+) -> jax.Array:
+    """Weight of every pixel's class, 0 where it does not count: [N]."""
+    if class_weights_c is None:
+        return one_hot_nc.any(-1).astype(dtype)
+    return jnp.where(one_hot_nc, class_weights_c.astype(dtype), 0.0).sum(-1)
+
+
+def _ratio(loss_n: jax.Array, weights_n: jax.Array, axis_name: str | None) -> jax.Array:
+    """Sum of losses by sum of weights, over all devices; 0 where no pixel has a weight."""
+    total = _total(weights_n.sum(), axis_name)
+    return _total(loss_n.sum(), axis_name) / jnp.where(total > 0, total, 1.0)
 
 
 def _total(value: jax.Array, axis_name: str | None) -> jax.Array:

@@ -1,5 +1,6 @@
 """Losses at every level of the tree: on leaf probabilities, or on every level's own logits."""
 
+import functools
 from collections.abc import Sequence
 
 import jax
@@ -58,12 +59,23 @@ def hierarchical_crossentropy(
     return total / jnp.maximum(count, 1)
 
 
-def at_every_level(loss: Loss, hierarchy: Hierarchy) -> Loss:
+def at_every_level(
+    loss: Loss, hierarchy: Hierarchy, class_weights: Sequence[Sequence[float]] = ()
+) -> Loss:
     """A loss of classes as one of a hierarchical head: summed over its levels.
 
     Every level's logits are taken by themselves, with its own labels. (The public code of
     Deep Hierarchical Semantic Segmentation adds cross-entropy in this way.)
+
+    Args:
+      loss: of the classes of one level.
+      hierarchy: of the head.
+      class_weights: of the classes of every level, coarse to fine; by default none.
     """
+    losses = [
+        functools.partial(loss, class_weights_c=np.asarray(weights_c, np.float32))
+        for weights_c in class_weights
+    ] or [loss] * hierarchy.num_levels
 
     def summed(
         logits_bhwk: jax.Array,
@@ -73,13 +85,15 @@ def at_every_level(loss: Loss, hierarchy: Hierarchy) -> Loss:
         axis_name: str | None = None,
     ) -> jax.Array:
         return sum(
-            loss(
+            of_level(
                 logits_bhwk[..., channels],
                 level_labels(labels_bhw, level),
                 valid_b=valid_b,
                 axis_name=axis_name,
             )
-            for level, channels in zip(hierarchy.levels, hierarchy.level_channels, strict=True)
+            for of_level, level, channels in zip(
+                losses, hierarchy.levels, hierarchy.level_channels, strict=True
+            )
         )
 
     return summed

@@ -1,4 +1,4 @@
-"""Which pixels of a batch count, and their logits, on one axis."""
+"""Which pixels of a batch count, and their logits, on one axis; which are the hardest."""
 
 import jax
 import jax.numpy as jnp
@@ -35,3 +35,41 @@ def flatten_pixels(
     logits_nc = logits_nc.astype(jnp.promote_types(logits_nc.dtype, jnp.float32))
     labels_n = jnp.where(counted_bhw, labels_bhw, 0).reshape(-1).astype(jnp.uint8)
     return logits_nc, labels_n, counted_bhw.reshape(-1)
+
+
+def hardest_pixels(
+    hardness_n: jax.Array, counted_n: jax.Array, images: int, share: float
+) -> jax.Array:
+    """The share of every image's counted pixels that is hardest, at least one a picture.
+
+    Online bootstrapping (Wu et al., arXiv 1605.06885, section 3.2) by image, so that an
+    image's choice depends on no other image, and N devices choose what one would. Where
+    several pixels are as hard as the last that is taken, all of them are.
+
+    Args:
+      hardness_n: floating [N], 0 or more, compared in float32; the pixels of all images, one
+        image after another.
+      counted_n: bool [N]; others are never taken.
+      images: how many there are.
+      share: above 0, at most 1.
+
+    Returns:
+      bool [N], without gradient.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"hard_share is {share}; it must be above 0 and at most 1.")
+    hardness_bn = jax.lax.stop_gradient(hardness_n).astype(jnp.float32).reshape(images, -1)
+    counted_bn = counted_n.reshape(images, -1)
+    # Floats that are not negative are ordered as their bits are.
+    bits_bn = jax.lax.bitcast_convert_type(jnp.where(hardness_bn > 0, hardness_bn, 0.0), jnp.int32)
+    bits_bn = jnp.where(counted_bn, bits_bn, -1)
+    wanted_b = jnp.ceil(share * counted_bn.sum(-1)).astype(jnp.int32)
+
+    def with_bit(i: jax.Array, least_b: jax.Array) -> jax.Array:
+        """The largest bound that enough pixels reach, bit by bit: a twentieth of a sort's time."""
+        higher_b = least_b | (1 << (30 - i))
+        enough_b = (bits_bn >= higher_b[:, None]).sum(-1) >= wanted_b
+        return jnp.where(enough_b, higher_b, least_b)
+
+    least_b = jax.lax.fori_loop(0, 31, with_bit, jnp.zeros(images, jnp.int32))
+    return (bits_bn >= least_b[:, None]).reshape(-1)

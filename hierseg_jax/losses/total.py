@@ -5,9 +5,10 @@ import difflib
 import functools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import jax
+import numpy as np
 
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.losses.flat import LOSSES, Loss
@@ -23,6 +24,13 @@ TREE_LOSSES = ("hierarchical_crossentropy", "tree_min", "tree_min_focal", "tree_
 """Beside those of `LOSSES`."""
 
 TRIPLET = "tree_triplet"
+TAKEN_BY = {
+    "label_smoothing": ("crossentropy",),
+    "class_weights": ("crossentropy", "focal"),
+    "hard_share": ("crossentropy", "focal"),
+}
+"""Options of training, and the losses that take them; others of a sum go without."""
+
 _NUMBER = r"[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?"
 _TERM = re.compile(
     rf"\s*(?:(?P<before>{_NUMBER})\s*\*\s*)?(?P<name>\w+)(?:\s*\*\s*(?P<after>{_NUMBER}))?\s*"
@@ -37,11 +45,18 @@ class LossOptions:
       gamma: of `focal` and `tree_min_focal`; 0 or more.
       level_weights: of `hierarchical_crossentropy`, coarse to fine; empty: all 1.
       triplets: drawn in a step by `tree_triplet`.
+      label_smoothing: of `crossentropy`.
+      hard_share: of `crossentropy` and `focal`; 1 takes all pixels.
+      class_weights: of `crossentropy` and `focal`, for the classes of every level, coarse to
+        fine; empty: none.
     """
 
     gamma: float = 2.0
     level_weights: tuple[float, ...] = ()
     triplets: int = 1000
+    label_smoothing: float = 0.0
+    hard_share: float = 1.0
+    class_weights: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -157,6 +172,24 @@ def check_loss(loss: str | Mapping[str, float], hierarchical: bool) -> dict[str,
     return weights
 
 
+def check_taken(weights: Mapping[str, float], given: Collection[str]) -> None:
+    """Refuses options that none of a config's losses takes.
+
+    Args:
+      weights: of the losses by name, from `parse_loss`.
+      given: the options, keys of `TAKEN_BY`.
+
+    Raises:
+      ValueError: naming the losses that take it.
+    """
+    for option in given:
+        if not set(TAKEN_BY[option]) & set(weights):
+            raise ValueError(
+                f"The config's loss_options.{option} is taken by {' and '.join(TAKEN_BY[option])} "
+                f"alone; the loss is {' + '.join(weights)}."
+            )
+
+
 def build_loss(
     loss: str | Mapping[str, float],
     hierarchy: Hierarchy,
@@ -185,10 +218,22 @@ def build_loss(
         if name.startswith("tree_min"):
             gamma = options.gamma if name == "tree_min_focal" else 0.0
             return functools.partial(tree_min, hierarchy=hierarchy, gamma=gamma)
-        plain = LOSSES[name]
+        plain, taken = LOSSES[name], {}
         if name == "focal":
-            plain = functools.partial(plain, gamma=options.gamma)
-        return at_every_level(plain, hierarchy) if hierarchical else plain
+            taken["gamma"] = options.gamma
+        if options.label_smoothing and name in TAKEN_BY["label_smoothing"]:
+            taken["label_smoothing"] = options.label_smoothing
+        if options.hard_share != 1 and name in TAKEN_BY["hard_share"]:
+            taken["hard_share"] = options.hard_share
+        class_weights = options.class_weights if name in TAKEN_BY["class_weights"] else ()
+        if taken:
+            plain = functools.partial(plain, **taken)
+        if hierarchical:
+            return at_every_level(plain, hierarchy, class_weights)
+        if class_weights:
+            leaf_weights_c = np.asarray(class_weights[-1], np.float32)
+            return functools.partial(plain, class_weights_c=leaf_weights_c)
+        return plain
 
     return TotalLoss(
         terms=tuple((w, by_name(name)) for name, w in weights.items() if name != TRIPLET),

@@ -34,6 +34,7 @@ def create_model(
     axis_name: str | None = None,
     conv_impl: str = "auto",
     embedding_size: int = 0,
+    stochastic_depth: float = 0.0,
 ) -> EfficientUNet | ESNet:
     """A network that maps images to per-pixel logits.
 
@@ -53,9 +54,11 @@ def create_model(
         same parameters, same results up to rounding.
       embedding_size: of the pixel embeddings that training leaves in the collection
         `intermediates` (see `EmbeddingHead`); 0 for none.
+      stochastic_depth: rate, in [0, 1), that dropping whole residual branches of the backbone
+        rises to with their depth, in place of channels; 0 for none.
 
     Raises:
-      ValueError: for an unknown name, backbone, dtype or conv_impl, or too few classes.
+      ValueError: for an unknown name, backbone, dtype, conv_impl or rate, or too few classes.
     """
     if name not in MODEL_NAMES:
         raise ValueError(f"There is no model {name!r}; choose one of {', '.join(MODEL_NAMES)}.")
@@ -75,8 +78,13 @@ def create_model(
         raise ValueError(
             f"There is no conv_impl {conv_impl!r}; choose one of {', '.join(CONV_IMPLS)}."
         )
+    if not 0 <= stochastic_depth < 1:
+        raise ValueError(
+            f"The rate of stochastic_depth is {stochastic_depth}; it must be 0 or more, below 1."
+        )
     shared = {"dropout": dropout, "dtype": jnp.dtype(dtype), "axis_name": axis_name}
     shared |= {"conv_impl": conv_impl, "embedding_size": embedding_size}
+    shared |= {"stochastic_depth": stochastic_depth}
     if name == "esnet":
         if backbone is not None:
             raise ValueError(f"esnet has no backbone to choose; got {backbone!r}. Leave it out.")

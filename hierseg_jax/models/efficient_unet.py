@@ -47,6 +47,10 @@ class EfficientUNet(nn.Module):
       dropout: whether training drops channels of the residual branches.
       dtype, axis_name, conv_impl: see `Compute`.
       embedding_size: of an `EmbeddingHead` on the decoder's features of stride 8; 0 for none.
+      stochastic_depth: rate of `StochasticDepth` in the backbone, in place of dropped channels;
+        0 for none.
+      frozen_backbone: whether the backbone is as in inference while the rest trains: no
+        gradient, no dropout, running statistics that are used and stay.
     """
 
     stride: ClassVar[int] = 32
@@ -58,6 +62,8 @@ class EfficientUNet(nn.Module):
     axis_name: str | None = None
     conv_impl: str = "auto"
     embedding_size: int = 0
+    stochastic_depth: float = 0.0
+    frozen_backbone: bool = False
 
     @nn.compact
     def __call__(self, image_bhwc: jax.Array, *, train: bool = False) -> jax.Array:
@@ -77,9 +83,13 @@ class EfficientUNet(nn.Module):
         """
         require_image(image_bhwc, self.stride, "EfficientUNet")
         compute = Compute(self.dtype, self.axis_name, self.conv_impl)
-        *skips, x = EfficientNet(self.backbone, self.dropout, compute, name="efficientnet")(
-            image_bhwc.astype(self.dtype), train=train
+        backbone = EfficientNet(
+            self.backbone, self.dropout, compute, self.stochastic_depth, name="efficientnet"
         )
+        features = backbone(image_bhwc.astype(self.dtype), train=train and not self.frozen_backbone)
+        if self.frozen_backbone:
+            features = jax.lax.stop_gradient(features)
+        *skips, x = features
         for number, skip in enumerate(reversed(skips), start=1):
             block = DecoderBlock(compute, name=f"decoder_block{number}")
             x = name_block_output(block(x, skip, train=train))

@@ -8,7 +8,14 @@ import jax
 from flax import linen as nn
 
 from hierseg_jax.models.batch_norm import BatchNorm
-from hierseg_jax.models.layers import ChannelDropout, Compute, Conv, name_block_output
+from hierseg_jax.models.layers import (
+    ChannelDropout,
+    Compute,
+    Conv,
+    StochasticDepth,
+    drop_rate_at_depth,
+    name_block_output,
+)
 
 STEM_CHANNELS = 32
 SE_RATIO = 0.25
@@ -105,6 +112,7 @@ class MBConv(nn.Module):
     expand_ratio: int
     drop_rate: float
     compute: Compute
+    depth_rate: float = 0.0
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
@@ -130,7 +138,12 @@ class MBConv(nn.Module):
         norm = norm(name="project_norm")
         if self.stride != 1 or in_channels != self.out_channels:
             return norm(y, train=train)
-        factor = ChannelDropout(self.drop_rate, name="dropout")(y, train=train)
+        drop = (
+            StochasticDepth(self.depth_rate, name="dropout")
+            if self.depth_rate
+            else ChannelDropout(self.drop_rate, name="dropout")
+        )
+        factor = drop(y, train=train)
         return norm(y, train=train, factor_b11c=factor, shortcut_bhwc=x_bhwc)
 
 
@@ -140,17 +153,21 @@ class EfficientNet(nn.Module):
     Differs from the paper as the reference does: every side is padded by kernel // 2
     (not SAME), batch norm has epsilon 1e-5, and dropout falls on channels at a rate
     that starts again in each stage (0.2 x index in the stage / number of all blocks).
+    With a `stochastic_depth` above 0 whole branches are dropped instead, as in the paper,
+    at a rate that rises with the block's number in the network.
     """
 
     backbone: str = "b0"
     dropout: bool = True
     compute: Compute = Compute()
+    stochastic_depth: float = 0.0
 
     @nn.compact
     def __call__(self, image_bhwc: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
         """image float [B, H, W, 3] -> one [B, H/s, W/s, C_s] for each stride s."""
         stages = scaled_stages(self.backbone)
         blocks = sum(stage.repeats for stage in stages)
+        channel_rate = DROP_RATE if self.dropout and not self.stochastic_depth else 0.0
         x = Conv(
             stages[0].in_channels,
             (3, 3),
@@ -161,7 +178,7 @@ class EfficientNet(nn.Module):
         )(image_bhwc)
         norm = BatchNorm(epsilon=1e-5, activation="silu", compute=self.compute, name="stem_norm")
         x = norm(x, train=train)
-        features = []
+        features, position = [], 0
         for number, stage in enumerate(stages, start=1):
             for index in range(stage.repeats):
                 block = MBConv(
@@ -169,11 +186,13 @@ class EfficientNet(nn.Module):
                     stage.kernel_size,
                     stage.stride if index == 0 else 1,
                     stage.expand_ratio,
-                    DROP_RATE * index / blocks if self.dropout else 0.0,
+                    channel_rate * index / blocks,
                     self.compute,
+                    drop_rate_at_depth(self.stochastic_depth, position, blocks),
                     name=f"stage{number}_block{index + 1}",
                 )
                 x = name_block_output(block(x, train=train))
+                position += 1
             if number in OUTPUT_STAGES:
                 features.append(x)
         return tuple(features)

@@ -15,12 +15,16 @@ from hierseg_jax.models.layers import (
     Conv,
     ConvTranspose,
     DType,
+    StochasticDepth,
+    drop_rate_at_depth,
     max_pool_2x2,
     name_block_output,
     require_image,
 )
 
 DILATIONS = (2, 5, 9)
+UNITS = 8
+"""Residual units of the encoder."""
 
 
 class Down(nn.Module):
@@ -57,6 +61,7 @@ class FCU(nn.Module):
     kernel_size: int
     drop_rate: float
     compute: Compute
+    depth_rate: float = 0.0
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
@@ -68,7 +73,7 @@ class FCU(nn.Module):
         y = _norm(self, "norm1", "relu")(y, train=train)
         y = conv((k, 1), relu=True, name="conv2_vertical")(y)
         y = conv((1, k), name="conv2_horizontal")(y)
-        factor = ChannelDropout(self.drop_rate, name="dropout")(y, train=train)
+        factor = _drop(self)(y, train=train)
         norm = _norm(self, "norm2", "relu")
         y = norm(y, train=train, factor_b11c=factor, shortcut_bhwc=x_bhwc)
         return name_block_output(y)
@@ -83,6 +88,7 @@ class PFCU(nn.Module):
 
     drop_rate: float
     compute: Compute
+    depth_rate: float = 0.0
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array:
@@ -92,13 +98,15 @@ class PFCU(nn.Module):
         y = conv((1, 3), name="conv1_horizontal")(y)
         y = _norm(self, "norm1", "relu")(y, train=train)
         shared_norm = _norm(self, "norm2")
-        dropout = ChannelDropout(self.drop_rate, name="dropout")
+        drop, factor = _drop(self), None
         total = x_bhwc
         for d in DILATIONS:
             name = f"conv2_{{}}_dilated{d}"
             z = conv((3, 1), dilation=(d, 1), relu=True, name=name.format("vertical"))(y)
             z = conv((1, 3), dilation=(1, d), name=name.format("horizontal"))(z)
-            factor = dropout(z, train=train)
+            # The three are one residual branch, which is there or not.
+            if factor is None or not self.depth_rate:
+                factor = drop(z, train=train)
             total = shared_norm(z, train=train, factor_b11c=factor, shortcut_bhwc=total)
         return name_block_output(nn.relu(total))
 
@@ -107,25 +115,37 @@ def _norm(block: nn.Module, name: str, activation: str | None = None) -> BatchNo
     return BatchNorm(epsilon=1e-3, activation=activation, compute=block.compute, name=name)
 
 
+def _drop(block: FCU | PFCU) -> ChannelDropout | StochasticDepth:
+    if block.depth_rate:
+        return StochasticDepth(block.depth_rate, name="dropout")
+    return ChannelDropout(block.drop_rate, name="dropout")
+
+
 class Encoder(nn.Module):
     """Three Downs with residual units between and after them (table 1)."""
 
     dropout: bool
     compute: Compute
+    stochastic_depth: float = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """[B, H, W, 3] -> [B, H/8, W/8, 128]."""
-        rate = 0.03 if self.dropout else 0.0
+        channels = self.dropout and not self.stochastic_depth
+        fcu_rate, pfcu_rate = (0.03, 0.3) if channels else (0.0, 0.0)
+        depth = [drop_rate_at_depth(self.stochastic_depth, block, UNITS) for block in range(UNITS)]
         x = Down(16, self.compute, name="down1")(x, train=train)
         for i in (1, 2, 3):
-            x = FCU(3, rate, self.compute, name=f"fcu1_{i}")(x, train=train)
+            unit = FCU(3, fcu_rate, self.compute, depth[i - 1], name=f"fcu1_{i}")
+            x = unit(x, train=train)
         x = Down(64, self.compute, name="down2")(x, train=train)
         for i in (1, 2):
-            x = FCU(5, rate, self.compute, name=f"fcu2_{i}")(x, train=train)
+            unit = FCU(5, fcu_rate, self.compute, depth[i + 2], name=f"fcu2_{i}")
+            x = unit(x, train=train)
         x = Down(128, self.compute, name="down3")(x, train=train)
         for i in (1, 2, 3):
-            x = PFCU(0.3 if self.dropout else 0.0, self.compute, name=f"pfcu{i}")(x, train=train)
+            unit = PFCU(pfcu_rate, self.compute, depth[i + 4], name=f"pfcu{i}")
+            x = unit(x, train=train)
         return x
 
 
@@ -155,6 +175,10 @@ class ESNet(nn.Module):
       dropout: whether training drops channels of the encoder's residual branches.
       dtype, axis_name, conv_impl: see `Compute`.
       embedding_size: of an `EmbeddingHead` on the encoder; 0 for none.
+      stochastic_depth: rate of `StochasticDepth` in the encoder, in place of dropped channels;
+        0 for none.
+      frozen_backbone: whether the encoder is as in inference while the rest trains: no
+        gradient, no dropout, running statistics that are used and stay.
     """
 
     stride: ClassVar[int] = 8
@@ -165,6 +189,8 @@ class ESNet(nn.Module):
     axis_name: str | None = None
     conv_impl: str = "auto"
     embedding_size: int = 0
+    stochastic_depth: float = 0.0
+    frozen_backbone: bool = False
 
     @nn.compact
     def __call__(
@@ -189,9 +215,10 @@ class ESNet(nn.Module):
         """
         require_image(image_bhwc, self.stride, "ESNet")
         compute = Compute(self.dtype, self.axis_name, self.conv_impl)
-        x = Encoder(self.dropout, compute, name="encoder")(
-            image_bhwc.astype(self.dtype), train=train
-        )
+        encoder = Encoder(self.dropout, compute, self.stochastic_depth, name="encoder")
+        x = encoder(image_bhwc.astype(self.dtype), train=train and not self.frozen_backbone)
+        if self.frozen_backbone:
+            x = jax.lax.stop_gradient(x)
         if self.embedding_size and (train or self.is_initializing()):
             EmbeddingHead(self.embedding_size, compute, 1e-3, name="embedding")(x, train=train)
         if encoder_only or self.is_initializing():

@@ -5,9 +5,13 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from hierseg_jax.data.augment_choice import augmentation_name
+from hierseg_jax.data.class_weights import RULES
 from hierseg_jax.data.skip import ON_ERROR
 from hierseg_jax.decode import choose_decoding
-from hierseg_jax.losses.total import TRIPLET, check_loss, parse_loss
+from hierseg_jax.losses.total import TAKEN_BY, TRIPLET, check_loss, check_taken, parse_loss
+from hierseg_jax.train.optimizer import OPTIMIZERS
+from hierseg_jax.train.schedule import BY_EPOCHS, SCHEDULES
 
 # They change when a run ends or what it keeps, not what a step computes but for rounding.
 FREE_KEYS = (
@@ -35,6 +39,41 @@ LATER_KEYS = {
     "loss_options.level_weights": (),
     "loss_options.triplets": 1000,
     "loss_options.embedding_size": 64,
+    "loss_options.label_smoothing": 0.0,
+    "loss_options.hard_share": 1.0,
+    "loss_options.class_weights": "none",
+    "model.stochastic_depth": 0.0,
+    "optimizer.name": "adam",
+    "optimizer.weight_decay": 0.01,
+    "optimizer.clip_norm": 0.0,
+    "optimizer.backbone_rate": 1.0,
+    "optimizer.layer_decay": 1.0,
+    "schedule.name": "exponential",
+    "schedule.warmup_epochs": 0.0,
+    "schedule.final": 0.0,
+    "schedule.power": 0.9,
+    "freeze_epochs": 0,
+    "ema_decay": 0.0,
+}
+# Intervals: a bracket's end belongs to them, a parenthesis's does not.
+RANGES = {
+    "loss_options.label_smoothing": "[0, 1)",
+    "loss_options.hard_share": "(0, 1]",
+    "model.stochastic_depth": "[0, 1)",
+    "optimizer.weight_decay": "[0, inf)",
+    "optimizer.clip_norm": "[0, inf)",
+    "optimizer.backbone_rate": "(0, inf)",
+    "optimizer.layer_decay": "(0, 1]",
+    "schedule.warmup_epochs": "[0, 1000000]",
+    "schedule.final": "[0, 1]",
+    "schedule.power": "(0, inf)",
+    "ema_decay": "[0, 1)",
+}
+CHOICES = {
+    "data.on_error": ON_ERROR,
+    "optimizer.name": OPTIMIZERS,
+    "schedule.name": SCHEDULES,
+    "loss_options.class_weights": RULES,
 }
 
 
@@ -52,6 +91,7 @@ def check_config(config: ConfigDict) -> None:
         "data.figures_val": 1,
         "data.figures_test": 1,
         "epochs": 1,
+        "freeze_epochs": 0,
         "keep_best": 1,
         "keep_last": 1,
         "loss_options.embedding_size": 1,
@@ -78,13 +118,30 @@ def check_config(config: ConfigDict) -> None:
             f"The config's loss_options.gamma is {values['loss_options.gamma']}; it must be 0 or "
             "more."
         )
-    if values["data.on_error"] not in ON_ERROR:
-        raise ValueError(
-            f"The config's data.on_error is {values['data.on_error']!r}; it must be "
-            f"{' or '.join(ON_ERROR)}."
-        )
-    check_loss(config.to_dict()["loss"], config.model.hierarchical)
+    for key, bounds in RANGES.items():
+        _check_range(key, values[key], bounds)
+    for key, choices in CHOICES.items():
+        if values[key] not in choices:
+            listed = f"{', '.join(choices[:-1])} or {choices[-1]}"
+            raise ValueError(f"The config's {key} is {values[key]!r}; it must be {listed}.")
+    augmentation_name(config.augment)
+    weights = check_loss(config.to_dict()["loss"], config.model.hierarchical)
+    plain = {key: LATER_KEYS[f"loss_options.{key}"] for key in TAKEN_BY}
+    check_taken(weights, [k for k in TAKEN_BY if values[f"loss_options.{k}"] != plain[k]])
     choose_decoding(config.decode, config.model.hierarchical)
+
+
+def _check_range(key: str, value: float, bounds: str) -> None:
+    least, most = (float(bound) for bound in bounds[1:-1].split(","))
+    above = value >= least if bounds[0] == "[" else value > least
+    below = value <= most if bounds[-1] == "]" else value < most
+    if not (above and below):
+        low = f"{least:g} or more" if bounds[0] == "[" else f"above {least:g}"
+        high = "" if most == float("inf") else f"at most {most:g}"
+        high = f"below {most:g}" if high and bounds[-1] == ")" else high
+        raise ValueError(
+            f"The config's {key} is {value}; it must be {low}{f' and {high}' if high else ''}."
+        )
 
 
 def completed(stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,9 +171,11 @@ def check_same_run(stored: Mapping[str, Any], config: ConfigDict, workdir: str) 
       ValueError: naming every such key with both values.
     """
     before, now = flatten(completed(stored)), flatten(config.to_dict())
+    for values in (before, now):
+        values["augment"] = augmentation_name(values["augment"])
     free = set(FREE_KEYS)
-    if TRIPLET in parse_loss(stored["loss"]):
-        free.remove("epochs")  # the weight of tree_triplet depends on them
+    if TRIPLET in parse_loss(stored["loss"]) or before["schedule.name"] in BY_EPOCHS:
+        free.remove("epochs")  # the weight of tree_triplet, or the schedule, depends on them
     changed = [
         f"{key} was {before.get(key)!r}, now {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())

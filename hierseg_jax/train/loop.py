@@ -23,7 +23,6 @@ from hierseg_jax.train.parallel import cpu_threads
 from hierseg_jax.train.progress import Progress, end_line, epoch_line
 from hierseg_jax.train.record import Recorder
 from hierseg_jax.train.run import Run, describe, set_up
-from hierseg_jax.train.state import learning_rate_schedule
 from hierseg_jax.train.stop import StopSignals
 from hierseg_jax.train.workdir import FLAT, check_workdir, claim_workdir, restore
 
@@ -84,12 +83,9 @@ def train(config: ConfigDict, workdir: str) -> Progress:
                 save(run, writer, state, progress)
                 end_by_signal(stop, writer, f"saved step {progress.step} in {run.workdir}")
             evaluation = validate(run, state)
-            schedule = learning_rate_schedule(
-                config.learning_rate, config.decay, run.steps_per_epoch
-            )
             images = (progress.step - first) * config.batch_size
             progress = progress.with_epoch(
-                evaluation, float(schedule(progress.step - 1)), seconds, images
+                evaluation, float(run.recipe.schedule(progress.step - 1)), seconds, images
             )
             say(epoch_line(progress, config.epochs))
             save(run, writer, state, progress)
@@ -136,6 +132,7 @@ def open_batches(run: Run, start_step: int) -> Iterator[Batch]:
         batch_size=run.config.batch_size,
         seed=run.config.seed,
         augment=run.config.augment,
+        mirrored=run.hierarchy.mirrored,
         start_step=start_step,
         worker_count=run.config.data.worker_count,
         process_index=run.parallel.process_index,
@@ -151,6 +148,8 @@ def train_epoch(
     losses: list[float] = []
     pending: list[dict[str, jax.Array]] = []
     alone = run.parallel.axis_name is None
+    frozen = progress.epoch < run.config.freeze_epochs
+    train_step = run.frozen_step if frozen else run.train_step
     bar = tqdm(
         total=run.steps_per_epoch,
         initial=done,
@@ -173,7 +172,7 @@ def train_epoch(
             if not alone:
                 # Processes hear of a signal at different steps and must stop at the same one.
                 batch["stop"] = np.full(len(batch["valid"]), stop.received, np.int32)
-            state, metrics = run.train_step(state, run.parallel.put_batch(batch))
+            state, metrics = train_step(state, run.parallel.put_batch(batch))
             pending.append(metrics)
             if len(pending) > READ_DELAY:
                 read()
@@ -217,10 +216,9 @@ def validate(run: Run, state: Any) -> Evaluation:
         process_index=run.parallel.process_index,
         process_count=run.parallel.process_count,
     )
-    variables = {"params": state.params, "batch_stats": state.batch_stats}
     return evaluate_batches(
         run.eval_step,
-        variables,
+        state.evaluated,
         batches,
         run.hierarchy,
         run.config.batch_size,
@@ -248,6 +246,6 @@ def save(run: Run, writer: CheckpointWriter | None, state: Any, progress: Progre
         "versions": {"hierseg_jax": hierseg_jax.__version__, "jax": jax.__version__},
         "platform": f"{run.parallel.devices[0].platform} {platform.machine()}",
     }
-    variables = {"params": whole.params, "batch_stats": whole.batch_stats}
-    training = {"step": whole.step, "opt_state": whole.opt_state, "key": whole.key}
-    writer.save(progress.step, variables, training, meta, meta["val_loss"])
+    if run.recipe.class_weights:
+        meta["class_weights"] = run.recipe.class_weights
+    writer.save(progress.step, whole.evaluated, whole.training, meta, meta["val_loss"])

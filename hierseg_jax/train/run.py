@@ -23,8 +23,9 @@ from hierseg_jax.train.config import check_config
 from hierseg_jax.train.hosts import is_main
 from hierseg_jax.train.initial import load_initial_variables
 from hierseg_jax.train.parallel import Parallel, all_devices
-from hierseg_jax.train.state import TrainState, create_optimizer, create_state
-from hierseg_jax.train.step import make_eval_step, make_train_step
+from hierseg_jax.train.recipe import Recipe, build_recipe
+from hierseg_jax.train.state import TrainState, create_state
+from hierseg_jax.train.step import make_eval_step
 from hierseg_jax.train.workdir import check_workdir
 
 
@@ -39,7 +40,9 @@ class Run:
     val_source: Source
     steps_per_epoch: int
     parallel: Parallel
+    recipe: Recipe
     train_step: Callable[..., Any]
+    frozen_step: Callable[..., Any]
     eval_step: Callable[..., Any]
     initial_state: Callable[[], TrainState]
 
@@ -57,7 +60,6 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
     train_source = open_config_split(plain, "train")
     val_source = open_config_split(plain, "val")
     steps = steps_per_epoch(len(train_source), config.batch_size)
-    optimizer = create_optimizer(config.learning_rate, config.decay, steps)
     side = config.data.image_size
     jax.eval_shape(
         lambda key, image: model.init(key, image),
@@ -69,6 +71,7 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
         variables = load_initial_variables(config.init, plain, model, hierarchy)
     if is_main():
         check_workdir(workdir, config, hierarchy)
+    recipe = build_recipe(plain, workdir, hierarchy, train_source, steps)
     return Run(
         config=config,
         workdir=workdir,
@@ -77,20 +80,15 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
         val_source=val_source,
         steps_per_epoch=steps,
         parallel=parallel,
-        train_step=parallel.compile_train_step(
-            make_train_step(
-                model,
-                loss,
-                optimizer,
-                loss.of_embedding if loss.triplet else None,
-                config.epochs * steps,
-                config.remat,
-            )
-        ),
+        recipe=recipe,
+        train_step=recipe.compile_step(model, parallel),
+        frozen_step=recipe.compile_frozen_step(model, parallel),
         eval_step=parallel.compile_eval_step(
             make_eval_step(model, loss, hierarchy, config_decoding(plain))
         ),
-        initial_state=lambda: create_state(model, optimizer, config.seed, variables),
+        initial_state=lambda: create_state(
+            model, recipe.optimizer, config.seed, variables, bool(config.ema_decay)
+        ),
     )
 
 

@@ -20,6 +20,8 @@ class TrainState(flax.struct.PyTreeNode):
       params, batch_stats: the network's variables, float32.
       opt_state: of optax.
       key: of `jax.random`; a step's random numbers come from `fold_in(key, step)`.
+      average: `{"params": ..., "batch_stats": ...}`, from `average.update_average`; None
+        where the config wants none.
     """
 
     step: jax.Array
@@ -27,6 +29,36 @@ class TrainState(flax.struct.PyTreeNode):
     batch_stats: Any
     opt_state: Any
     key: jax.Array
+    average: Any = None
+
+    @property
+    def evaluated(self) -> dict[str, Any]:
+        """The variables that are validated, exported and kept as a run's result."""
+        if self.average is not None:
+            return self.average
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """What a checkpoint holds beside `evaluated`."""
+        rest = {"step": self.step, "opt_state": self.opt_state, "key": self.key}
+        if self.average is not None:
+            rest |= {"params": self.params, "batch_stats": self.batch_stats}
+        return rest
+
+    @classmethod
+    def of_checkpoint(cls, evaluated: Any, training: Mapping[str, Any]) -> "TrainState":
+        """Inverse of `evaluated` and `training`."""
+        averaged = "params" in training
+        latest = training if averaged else evaluated
+        return cls(
+            step=training["step"],
+            params=latest["params"],
+            batch_stats=latest["batch_stats"],
+            opt_state=training["opt_state"],
+            key=training["key"],
+            average=evaluated if averaged else None,
+        )
 
 
 def create_optimizer(
@@ -65,6 +97,7 @@ def create_state(
     optimizer: optax.GradientTransformation,
     seed: int,
     variables: Mapping[str, Any] | None = None,
+    averaged: bool = False,
 ) -> TrainState:
     """The state at step 0.
 
@@ -73,15 +106,18 @@ def create_state(
       optimizer: from `create_optimizer`.
       seed: of the fresh weights and of all random numbers of training.
       variables: weights to start from, in place of fresh ones.
+      averaged: whether to keep an average of the weights.
     """
     weights_key, key = jax.random.split(jax.random.key(seed))
     if variables is None:
         variables = init_variables(model, weights_key)
-    variables = jax.device_put(variables)
+    variables = jax.device_put({name: variables[name] for name in ("params", "batch_stats")})
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=variables["params"],
         batch_stats=variables["batch_stats"],
         opt_state=jax.jit(optimizer.init)(variables["params"]),
         key=jax.random.key_data(key),
+        # Of its own: a step gives up the memory of all parts of a state.
+        average=jax.tree.map(jnp.copy, variables) if averaged else None,
     )

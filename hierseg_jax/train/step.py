@@ -15,6 +15,7 @@ from hierseg_jax.models import EfficientUNet, ESNet
 from hierseg_jax.models.embedding import COLLECTION, read_embedding
 from hierseg_jax.models.layers import BLOCK_OUTPUT
 from hierseg_jax.predict import contradictions, leaf_classes
+from hierseg_jax.train.average import update_average
 from hierseg_jax.train.state import TrainState
 
 Batch = dict[str, jax.Array]
@@ -31,6 +32,7 @@ def make_train_step(
     embedding_loss: Loss | None = None,
     total_steps: int = 1,
     remat: bool = False,
+    average_decay: float = 0.0,
 ) -> TrainStep:
     """(state, batch) -> (next state, {"loss": scalar}).
 
@@ -41,6 +43,7 @@ def make_train_step(
       embedding_loss: `TotalLoss.of_embedding`, added to the loss.
       total_steps: of the whole training, of which that loss is told the share done.
       remat: whether the backward pass computes the inside of blocks again rather than keep it.
+      average_decay: of the state's average, where it has one.
 
     Where the model has an `axis_name`, the step is to be mapped over it: loss and
     batch statistics are then those of the whole batch, gradients are averaged.
@@ -82,13 +85,17 @@ def make_train_step(
         if axis_name is not None:
             grads = lax.pmean(grads, axis_name)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        state = state.replace(
+        after = state.replace(
             step=state.step + 1,
             params=optax.apply_updates(state.params, updates),
             batch_stats=batch_stats,
             opt_state=opt_state,
         )
-        return state, {"loss": value}
+        if state.average is not None:
+            latest = {"params": after.params, "batch_stats": after.batch_stats}
+            average = update_average(state.average, latest, state.step, average_decay)
+            after = after.replace(average=average)
+        return after, {"loss": value}
 
     return train_step
 

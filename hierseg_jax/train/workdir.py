@@ -17,6 +17,7 @@ from hierseg_jax.checkpoint import (
     load_checkpoint,
     read_meta,
 )
+from hierseg_jax.data.augment_choice import augmentation_name
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.report import write_json
 from hierseg_jax.train.config import check_same_run
@@ -51,6 +52,11 @@ def check_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> No
                 "--workdir."
             )
         check_same_run(stored_config, config, str(workdir))
+        if augmentation_name(config.augment) == "modern" and tree.pairs != hierarchy.pairs:
+            raise ValueError(
+                f"{workdir} holds a run whose data had the pairs {_named(tree)}; "
+                f"{config.data.spec} has {_named(hierarchy)}. Choose another --workdir."
+            )
     elif is_checkpoint(workdir):
         raise ValueError(
             f"{workdir} is a checkpoint, not the folder of a run; to train from its weights, give "
@@ -110,9 +116,10 @@ def restore(
     if Hierarchy.from_json(meta["hierarchy"]) != hierarchy:
         raise ValueError(f"{folder} was trained on another class tree; choose another --workdir.")
     flat = meta.get("optimizer_layout") == FLAT
-    opt_state = state.opt_state if flat else _moments_by_layer(state)
-    training: Any = {"step": state.step, "opt_state": opt_state, "key": state.key}
-    loaded = load_checkpoint(folder, jax.tree.map(np.asarray, training))
+    like = state.training
+    if not flat:
+        like["opt_state"] = _moments_by_layer(state)
+    loaded = load_checkpoint(folder, jax.tree.map(np.asarray, like))
     if meta["cpu_threads"] != cpu_threads and is_main() and jax.default_backend() == "cpu":
         print(
             f"warning: the checkpoint was computed with {meta['cpu_threads']} CPU threads, now "
@@ -120,16 +127,16 @@ def restore(
             "number).",
             file=sys.stderr,
         )
-    state = TrainState(
-        step=loaded.training["step"],
-        params=loaded.variables["params"],
-        batch_stats=loaded.variables["batch_stats"],
-        opt_state=loaded.training["opt_state"]
-        if flat
-        else flatten_moments(loaded.training["opt_state"]),
-        key=loaded.training["key"],
-    )
+    training = dict(loaded.training)
+    if not flat:
+        training["opt_state"] = flatten_moments(training["opt_state"])
+    state = TrainState.of_checkpoint(loaded.variables, training)
     return state, Progress.from_json(meta["progress"])
+
+
+def _named(tree: Hierarchy) -> str:
+    names = tree.class_names
+    return ", ".join(f"{names[left]} and {names[right]}" for left, right in tree.pairs) or "none"
 
 
 def _moments_by_layer(state: TrainState) -> Any:

@@ -1,0 +1,42 @@
+"""Which augmentation a config names."""
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from hierseg_jax.data.augment import Transform, augment
+from hierseg_jax.data.augment_modern import augment_modern
+
+AUGMENTATIONS = ("none", "reference", "modern")
+# As configs of earlier versions have it, and as a command line may spell that.
+_BOOLEANS = {"true": "reference", "false": "none", "1": "reference", "0": "none"}
+
+
+def augmentation_name(value: Any) -> str:
+    """One of `AUGMENTATIONS`; True is `reference`, False is `none`.
+
+    Raises:
+      ValueError: for anything else.
+    """
+    name = str(value).lower() if isinstance(value, str | int) else ""
+    name = _BOOLEANS.get(name, name)
+    if name not in AUGMENTATIONS:
+        raise ValueError(
+            f"The config's augment is {value!r}; it must be {', '.join(AUGMENTATIONS[:-1])} or "
+            f"{AUGMENTATIONS[-1]}."
+        )
+    return name
+
+
+def choose_augmentation(value: Any, mirrored: np.ndarray | None = None) -> Transform | None:
+    """The transform of that name, which worker processes can be sent; None for `none`.
+
+    Args:
+      value: as `augmentation_name` takes it.
+      mirrored: label in the mirror of every label, uint8 [256]; by default the same.
+    """
+    name = augmentation_name(value)
+    if name == "modern":
+        return functools.partial(augment_modern, mirrored=mirrored)
+    return augment if name == "reference" else None

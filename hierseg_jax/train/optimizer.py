@@ -1,0 +1,80 @@
+"""The optimizer of a config: Adam or AdamW, clipping, rates by depth, a backbone that waits."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from hierseg_jax.train.parameter_groups import (
+    BACKBONE,
+    DECODER,
+    decayed,
+    group_labels,
+    rate_factors,
+)
+
+OPTIMIZERS = ("adam", "adamw")
+
+
+def make_optimizer(
+    config: Mapping[str, Any], schedule: optax.Schedule, *, frozen: bool = False
+) -> optax.GradientTransformation:
+    """The optimizer that a config describes.
+
+    Adam has PyTorch's defaults. In order: gradients are clipped by their global norm; Adam;
+    the decay of AdamW (Loshchilov and Hutter, arXiv 1711.05101) is added, of kernels alone;
+    updates are scaled by depth and by the learning rate.
+
+    With `freeze_epochs` the backbone has moments and a step count of its own, which begin
+    when it thaws: Adam's bias correction is then that of its first step. The schedule counts
+    all steps.
+
+    Args:
+      config: `freeze_epochs` and the section `optimizer`, checked.
+      schedule: step -> learning rate.
+      frozen: for the frozen epochs: the backbone's updates are 0 and its moments stay. The
+        state is the same.
+    """
+    chosen, waits = config["optimizer"], bool(config["freeze_epochs"])
+    scaled = chosen["backbone_rate"] != 1 or chosen["layer_decay"] != 1
+    if chosen["name"] == "adam" and not (waits or scaled or chosen["clip_norm"]):
+        # One vector of all parameters is one update to compile rather than one for each.
+        return optax.flatten(optax.adam(schedule))
+    steps = []
+    if chosen["clip_norm"]:
+        steps.append(optax.flatten(optax.clip_by_global_norm(chosen["clip_norm"])))
+    direction = optax.flatten(optax.scale_by_adam())
+    if chosen["name"] == "adamw":
+        direction = optax.chain(
+            direction, optax.add_decayed_weights(chosen["weight_decay"], decayed)
+        )
+    if waits:
+        groups = {BACKBONE: hold(direction) if frozen else direction, DECODER: direction}
+        direction = optax.multi_transform(groups, group_labels)
+    steps.append(direction)
+    if scaled:
+        steps.append(scale_by_depth(chosen["backbone_rate"], chosen["layer_decay"]))
+    return optax.chain(*steps, optax.scale_by_learning_rate(schedule))
+
+
+def hold(transform: optax.GradientTransformation) -> optax.GradientTransformation:
+    """The same state, which stays as it is; all updates are 0."""
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        del params
+        return jax.tree.map(jnp.zeros_like, updates), state
+
+    return optax.GradientTransformation(transform.init, update)
+
+
+def scale_by_depth(backbone_rate: float, layer_decay: float) -> optax.GradientTransformation:
+    """Updates times `rate_factors`; without a state."""
+
+    def scale(updates: Any, params: Any) -> Any:
+        del params
+        factors = rate_factors(updates, backbone_rate, layer_decay)
+        return jax.tree.map(lambda update, factor: update * factor, updates, factors)
+
+    return optax.stateless(scale)

@@ -1,0 +1,134 @@
+"""What a config says of how to train, built once when a run is set up."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import optax
+
+from hierseg_jax.checkpoint import FOLDER, DamagedCheckpointError, checkpoint_steps, read_meta
+from hierseg_jax.data.class_weights import count_frequencies, weights_of
+from hierseg_jax.data.sources import Source
+from hierseg_jax.evaluate import build_config_loss
+from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.losses import TotalLoss
+from hierseg_jax.models import EfficientUNet, ESNet
+from hierseg_jax.train.hosts import is_main
+from hierseg_jax.train.optimizer import make_optimizer
+from hierseg_jax.train.parallel import Parallel
+from hierseg_jax.train.schedule import make_schedule
+from hierseg_jax.train.step import make_train_step
+
+ClassWeights = tuple[tuple[float, ...], ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Recipe:
+    """All that a training step is made of, beside the network.
+
+    Attributes:
+      config: of the run, plain.
+      schedule: step -> learning rate.
+      optimizer: from `make_optimizer`.
+      loss: of training.
+      class_weights: in it, by level; empty where there are none.
+      total_steps: of the whole run.
+    """
+
+    config: Mapping[str, Any]
+    schedule: optax.Schedule
+    optimizer: optax.GradientTransformation
+    loss: TotalLoss
+    class_weights: ClassWeights
+    total_steps: int
+
+    def compile_step(self, model: EfficientUNet | ESNet, parallel: Parallel) -> Callable[..., Any]:
+        """The training step for these devices."""
+        return self._compile(model, parallel, self.optimizer)
+
+    def compile_frozen_step(
+        self, model: EfficientUNet | ESNet, parallel: Parallel
+    ) -> Callable[..., Any]:
+        """The one of the first `freeze_epochs` epochs; it takes and gives the same state."""
+        optimizer = make_optimizer(self.config, self.schedule, frozen=True)
+        return self._compile(model.clone(frozen_backbone=True), parallel, optimizer)
+
+    def _compile(
+        self,
+        model: EfficientUNet | ESNet,
+        parallel: Parallel,
+        optimizer: optax.GradientTransformation,
+    ) -> Callable[..., Any]:
+        step = make_train_step(
+            model,
+            self.loss,
+            optimizer,
+            self.loss.of_embedding if self.loss.triplet else None,
+            self.total_steps,
+            average_decay=self.config["ema_decay"],
+            remat=self.config["remat"],
+        )
+        return parallel.compile_train_step(step)
+
+
+def build_recipe(
+    config: Mapping[str, Any],
+    workdir: Path,
+    hierarchy: Hierarchy,
+    train_source: Source,
+    steps_per_epoch: int,
+) -> Recipe:
+    """The recipe of a config; reads the training split where class weights come from it.
+
+    Args:
+      config: plain, checked.
+      workdir: of the run; class weights are those of its checkpoints, if it has any.
+      hierarchy: of the data.
+      train_source: the training split.
+      steps_per_epoch: of it.
+
+    Raises:
+      ValueError, OSError: one sentence.
+    """
+    schedule = make_schedule(config, steps_per_epoch)
+    class_weights = choose_class_weights(
+        config["loss_options"]["class_weights"], workdir, hierarchy, train_source
+    )
+    return Recipe(
+        config=config,
+        schedule=schedule,
+        optimizer=make_optimizer(config, schedule),
+        loss=build_config_loss(config, hierarchy, training=True, class_weights=class_weights),
+        class_weights=class_weights,
+        total_steps=config["epochs"] * steps_per_epoch,
+    )
+
+
+def choose_class_weights(
+    rule: str, workdir: Path, hierarchy: Hierarchy, train_source: Source
+) -> ClassWeights:
+    """By level; those that the run began with, if it has a checkpoint, whatever the data are now.
+
+    Args:
+      rule: of `class_weights.RULES`.
+      workdir: of the run.
+      hierarchy: of the data.
+      train_source: the training split, read in a new run alone.
+    """
+    if rule == "none":
+        return ()
+    for step in reversed(checkpoint_steps(workdir)):
+        try:
+            stored = read_meta(workdir / FOLDER / str(step)).get("class_weights")
+        except DamagedCheckpointError:
+            continue  # named when the run is restored
+        if stored:
+            return tuple(tuple(weights) for weights in stored)
+    if is_main():
+        print(f"Reading {len(train_source)} training masks for class weights.", flush=True)
+    weights = tuple(weights_of(level, rule) for level in count_frequencies(train_source, hierarchy))
+    if is_main():
+        named = zip(hierarchy.class_names, weights[-1], strict=True)
+        print("Class weights: " + ", ".join(f"{name} {weight:.3g}" for name, weight in named))
+    return weights

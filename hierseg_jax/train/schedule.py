@@ -1,0 +1,48 @@
+"""The learning rate over a run: exponential, cosine or polynomial decay, after a warm-up."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import optax
+
+from hierseg_jax.train.state import learning_rate_schedule
+
+SCHEDULES = ("exponential", "cosine", "polynomial")
+BY_EPOCHS = ("cosine", "polynomial")
+"""Those that depend on the number of epochs."""
+
+
+def make_schedule(config: Mapping[str, Any], steps_per_epoch: int) -> optax.Schedule:
+    """step -> learning rate.
+
+    `exponential` multiplies the rate by `decay` after every epoch. `cosine` (Loshchilov and
+    Hutter, arXiv 1608.03983, without restarts) and `polynomial` (rate x (1 - t)^power, as in
+    DeepLab) fall to `schedule.final` x the rate at the last epoch's end, whether or not the
+    run stops early. All of it happens after the warm-up, which rises in a line from
+    rate / (n + 1) in its first step to the full rate in the step after its n steps.
+
+    Args:
+      config: `learning_rate`, `decay`, `epochs` and the section `schedule`, checked.
+      steps_per_epoch: of the training split.
+
+    Raises:
+      ValueError: if the warm-up is as long as the run of a schedule that depends on it.
+    """
+    rate, chosen = config["learning_rate"], config["schedule"]
+    warmup = round(chosen["warmup_epochs"] * steps_per_epoch)
+    rest = config["epochs"] * steps_per_epoch - warmup
+    if chosen["name"] in BY_EPOCHS and rest < 1:
+        raise ValueError(
+            f"The config's schedule.warmup_epochs is {chosen['warmup_epochs']}, and the run has "
+            f"{config['epochs']} epochs; a {chosen['name']} schedule needs some after it."
+        )
+    if chosen["name"] == "cosine":
+        schedule = optax.cosine_decay_schedule(rate, rest, alpha=chosen["final"])
+    elif chosen["name"] == "polynomial":
+        schedule = optax.polynomial_schedule(rate, rate * chosen["final"], chosen["power"], rest)
+    else:
+        schedule = learning_rate_schedule(rate, config["decay"], steps_per_epoch)
+    if not warmup:
+        return schedule
+    rise = optax.linear_schedule(rate / (warmup + 1), rate, warmup)
+    return optax.join_schedules([rise, schedule], [warmup])
