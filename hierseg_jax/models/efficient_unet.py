@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hierseg_jax.models.batch_norm import BatchNorm
-from hierseg_jax.models.efficientnet import EfficientNet
+from hierseg_jax.models.efficientnet import EfficientNet, Variant
 from hierseg_jax.models.embedding import EmbeddingHead
 from hierseg_jax.models.layers import (
     Compute,
@@ -42,10 +42,11 @@ class EfficientUNet(nn.Module):
 
     Attributes:
       num_classes: channels of the output: leaf classes, or nodes of a hierarchical head.
-      backbone: `b0`..`b7`.
+      backbone: `b0`..`b7` or `lite0`..`lite4`.
       dropout: whether training drops channels of the residual branches.
       dtype, axis_name, conv_impl: see `Compute`.
       embedding_size: of an `EmbeddingHead` on the decoder's features of stride 8; 0 for none.
+      variant: what the backbone's weights want to be computed with.
     """
 
     stride: ClassVar[int] = 32
@@ -57,6 +58,7 @@ class EfficientUNet(nn.Module):
     axis_name: str | None = None
     conv_impl: str = "auto"
     embedding_size: int = 0
+    variant: Variant = Variant()
 
     @nn.compact
     def __call__(self, image_bhwc: jax.Array, *, train: bool = False) -> jax.Array:
@@ -76,9 +78,9 @@ class EfficientUNet(nn.Module):
         """
         require_image(image_bhwc, self.stride, "EfficientUNet")
         compute = Compute(self.dtype, self.axis_name, self.conv_impl)
-        *skips, x = EfficientNet(self.backbone, self.dropout, compute, name="efficientnet")(
-            image_bhwc.astype(self.dtype), train=train
-        )
+        *skips, x = EfficientNet(
+            self.backbone, self.dropout, self.variant, compute, name="efficientnet"
+        )(image_bhwc, train=train)
         for number, skip in enumerate(reversed(skips), start=1):
             block = DecoderBlock(compute, name=f"decoder_block{number}")
             x = block(x, skip, train=train)

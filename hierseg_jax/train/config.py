@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 from hierseg_jax.data.skip import ON_ERROR
 from hierseg_jax.decode import choose_decoding
 from hierseg_jax.losses.total import TRIPLET, check_loss, parse_loss
+from hierseg_jax.models.efficientnet import Variant
 
 # They change when a run ends or what it keeps, not what a step computes.
 FREE_KEYS = (
@@ -28,12 +29,20 @@ LATER_KEYS = {
     "data.on_error": "fail",
     "model.hierarchical": False,
     "model.conv_impl": "auto",
+    "model.pretrained": "",
+    "model.padding": "symmetric",
+    "model.norm_epsilon": 1e-5,
+    "model.normalization": "none",
     "decode": "auto",
     "loss_options.gamma": 2.0,
     "loss_options.level_weights": (),
     "loss_options.triplets": 1000,
     "loss_options.embedding_size": 64,
 }
+
+
+# What leaves a key of `model` to the pretrained weights.
+AUTO = {"padding": "auto", "norm_epsilon": 0.0, "normalization": "auto"}
 
 
 def check_config(config: ConfigDict) -> None:
@@ -81,8 +90,35 @@ def check_config(config: ConfigDict) -> None:
             f"The config's data.on_error is {values['data.on_error']!r}; it must be "
             f"{' or '.join(ON_ERROR)}."
         )
+    settled(config, Variant())  # refuses values that are none
     check_loss(config.to_dict()["loss"], config.model.hierarchical)
     choose_decoding(config.decode, config.model.hierarchical)
+
+
+def settled(config: ConfigDict, variant: Variant) -> ConfigDict:
+    """A copy in which the weights have decided what was left to them.
+
+    Args:
+      config: of a run; `AUTO` stands where it leaves something to its pretrained weights.
+      variant: that these want.
+
+    Raises:
+      ValueError: for a value that no backbone takes.
+    """
+    result = ConfigDict(config.to_dict())
+    for name, auto in AUTO.items():
+        if result.model[name] == auto:
+            result.model[name] = getattr(variant, name)
+    Variant(**{name: result.model[name] for name in AUTO})
+    return result.lock()
+
+
+def config_variant(config: Mapping[str, Any]) -> Variant:
+    """How the backbone of a config computes, once nothing of it is left to the weights."""
+    model = config["model"]
+    if model["name"] != "effunet":
+        return Variant()
+    return Variant(model["padding"], model["norm_epsilon"], model["normalization"])
 
 
 def completed(stored: Mapping[str, Any]) -> dict[str, Any]:

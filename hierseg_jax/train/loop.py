@@ -28,9 +28,10 @@ from hierseg_jax.evaluate import (
 )
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.kernels import library
-from hierseg_jax.train.config import check_config
+from hierseg_jax.models import Variant
+from hierseg_jax.train.config import check_config, settled
 from hierseg_jax.train.hosts import agree, is_main
-from hierseg_jax.train.initial import load_initial_variables
+from hierseg_jax.train.initial import InitialWeights, initial_weights
 from hierseg_jax.train.lock import lock_workdir
 from hierseg_jax.train.parallel import Parallel, all_devices, cpu_threads
 from hierseg_jax.train.progress import Progress, end_line, epoch_line
@@ -43,7 +44,13 @@ from hierseg_jax.train.state import (
 )
 from hierseg_jax.train.step import make_eval_step, make_train_step
 from hierseg_jax.train.stop import StopSignals
-from hierseg_jax.train.workdir import FLAT, check_workdir, claim_workdir, restore
+from hierseg_jax.train.workdir import (
+    FLAT,
+    check_workdir,
+    claim_workdir,
+    restore,
+    stored_variant,
+)
 
 # Losses are read this many steps late, so that the device always has work queued.
 READ_DELAY = 2
@@ -63,6 +70,7 @@ class Run:
     train_source: Source
     val_source: Source
     steps_per_epoch: int
+    weights: InitialWeights | None
     parallel: Parallel
     train_step: Callable[..., Any]
     eval_step: Callable[..., Any]
@@ -88,6 +96,7 @@ def train(config: ConfigDict, workdir: str) -> Progress:
       SystemExit: after SIGTERM or SIGINT, once the state is saved.
     """
     run = set_up(config, Path(workdir))
+    config = run.config
     with contextlib.ExitStack() as resources:
         if is_main():
             resources.enter_context(lock_workdir(run.workdir))
@@ -101,8 +110,8 @@ def train(config: ConfigDict, workdir: str) -> Progress:
         writer = resources.enter_context(open_writer(run)) if is_main() else None
         if progress.step:
             say(f"Continuing after step {progress.step} (epoch {progress.epoch} finished).")
-        elif config.init:
-            say(f"Starting from the weights of {config.init}.")
+        elif run.weights is not None:
+            say(run.weights.report)
         recorder = None
         if is_main():
             recorder = Recorder(run.workdir, config.to_dict(), run.hierarchy, progress.step)
@@ -156,11 +165,19 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
     """Checks everything that can be wrong before any work is done."""
     check_config(config)
     hierarchy = load_hierarchy(config.data.spec, config.data.hierarchy)
-    plain = config.to_dict()
+    plain = settled(config, Variant()).to_dict()
     parallel = all_devices()
     parallel.check_batch_size(config.batch_size)
     loss = build_config_loss(plain, hierarchy)
     size = config.loss_options.embedding_size if loss.triplet else 0
+    model = build_model(plain, hierarchy, parallel, size)
+    resumed = bool(checkpoint_steps(workdir))
+    weights = None if resumed else initial_weights(config.to_dict(), model, hierarchy)
+    if resumed:
+        config = settled(config, stored_variant(workdir))
+    else:
+        config = settled(config, weights.variant if weights else Variant())
+    plain = config.to_dict()
     model = build_model(plain, hierarchy, parallel, size)
     train_source = open_config_split(plain, "train")
     val_source = open_config_split(plain, "val")
@@ -172,9 +189,6 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
         jax.random.key(0),
         jax.ShapeDtypeStruct((1, side, side, 3), "float32"),
     )
-    variables = None
-    if config.init and not checkpoint_steps(workdir):
-        variables = load_initial_variables(config.init, plain, model, hierarchy)
     if is_main():
         check_workdir(workdir, config, hierarchy)
     return Run(
@@ -184,6 +198,7 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
         train_source=train_source,
         val_source=val_source,
         steps_per_epoch=steps,
+        weights=weights,
         parallel=parallel,
         train_step=parallel.compile_train_step(
             make_train_step(
@@ -197,7 +212,7 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
         eval_step=parallel.compile_eval_step(
             make_eval_step(model, loss, hierarchy, config_decoding(plain))
         ),
-        initial_state=lambda: create_state(model, optimizer, config.seed, variables),
+        initial_state=lambda: create_state(model, optimizer, config.seed, weights),
     )
 
 

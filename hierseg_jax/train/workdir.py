@@ -18,8 +18,9 @@ from hierseg_jax.checkpoint import (
     read_meta,
 )
 from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.models import Variant
 from hierseg_jax.report import write_json
-from hierseg_jax.train.config import check_same_run
+from hierseg_jax.train.config import check_same_run, completed, config_variant
 from hierseg_jax.train.hosts import agree, is_main
 from hierseg_jax.train.lock import LOCK
 from hierseg_jax.train.progress import Progress
@@ -60,6 +61,15 @@ def check_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> No
         raise ValueError(
             f"{workdir} is not empty and holds no run; choose a folder of its own for a run."
         )
+
+
+def stored_variant(workdir: Path) -> Variant:
+    """How the backbone of a folder's run computes; the default where `check_workdir` objects."""
+    try:
+        stored = json.loads((workdir / MARKER).read_text())
+        return config_variant({"model": completed(stored["config"])["model"]})
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return Variant()
 
 
 def claim_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> None:
