@@ -133,7 +133,7 @@ def _pretrained_backbone(
             f"The config's model.pretrained is {pretrained}, but esnet has no backbone; it takes "
             "a checkpoint of this project's, or train effunet."
         )
-    file = _imagenet_file(model.backbone) if pretrained == IMAGENET else Path(pretrained)
+    file = imagenet_file(model.backbone) if pretrained == IMAGENET else Path(pretrained)
     weights = read_backbone(read_torch_file(file).arrays, str(file))
     if weights.backbone != model.backbone:
         raise ValueError(
@@ -146,8 +146,12 @@ def _pretrained_backbone(
     return InitialWeights(weights.variables, variant, report)
 
 
-def _imagenet_file(backbone: str) -> Path:
-    """The file in an installed package, of which nothing is run."""
+def imagenet_file(backbone: str) -> Path:
+    """The weights in an installed package, of which nothing is run.
+
+    Raises:
+      ValueError: where there is no such package, or it is not installed or incomplete.
+    """
     if backbone not in PACKAGES:
         raise ValueError(
             f"The config's model.pretrained is {IMAGENET}, and no package has such weights for the "
@@ -221,12 +225,12 @@ def _report(
     """Which tensors were loaded (by module), which the file has besides, which start fresh."""
     modules: dict[str, int] = {}
     for path in loaded:
-        module = "/".join(path[1:3])
+        module = "/".join(path[1:-1][:2])
         modules[module] = modules.get(module, 0) + 1
     lists = {
-        "loaded": [f"{module} ({count})" for module, count in modules.items()],
+        "loaded": [f"{module} ({count})" for module, count in sorted(modules.items())],
         "skipped": list(skipped),
-        "new": [_describe_variable(p, shape) for p, shape in wanted.items() if p not in loaded],
+        "new": sorted(_describe_variable(p, s) for p, s in wanted.items() if p not in loaded),
     }
     counts = {"loaded": len(loaded)}
     lines = [
