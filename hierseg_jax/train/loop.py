@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 import hierseg_jax
-from hierseg_jax.checkpoint import CheckpointWriter, checkpoint_steps
+from hierseg_jax.checkpoint import CheckpointWriter
 from hierseg_jax.data.pipeline import Batch, eval_batches, steps_per_epoch, train_batches
 from hierseg_jax.data.sources import Source, load_hierarchy
 from hierseg_jax.evaluate import (
@@ -29,9 +29,9 @@ from hierseg_jax.evaluate import (
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.kernels import library
 from hierseg_jax.models import Variant
-from hierseg_jax.train.config import check_config, settled
+from hierseg_jax.train.config import check_config, config_variant, settled
 from hierseg_jax.train.hosts import agree, is_main
-from hierseg_jax.train.initial import InitialWeights, initial_weights
+from hierseg_jax.train.initial import InitialWeights
 from hierseg_jax.train.lock import lock_workdir
 from hierseg_jax.train.parallel import Parallel, all_devices, cpu_threads
 from hierseg_jax.train.progress import Progress, end_line, epoch_line
@@ -47,9 +47,9 @@ from hierseg_jax.train.stop import StopSignals
 from hierseg_jax.train.workdir import (
     FLAT,
     check_workdir,
+    choose_start,
     claim_workdir,
     restore,
-    stored_variant,
 )
 
 # Losses are read this many steps late, so that the device always has work queued.
@@ -171,12 +171,7 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
     loss = build_config_loss(plain, hierarchy)
     size = config.loss_options.embedding_size if loss.triplet else 0
     model = build_model(plain, hierarchy, parallel, size)
-    resumed = bool(checkpoint_steps(workdir))
-    weights = None if resumed else initial_weights(config.to_dict(), model, hierarchy)
-    if resumed:
-        config = settled(config, stored_variant(workdir))
-    else:
-        config = settled(config, weights.variant if weights else Variant())
+    config, weights = choose_start(workdir, config, model, hierarchy)
     plain = config.to_dict()
     model = build_model(plain, hierarchy, parallel, size)
     train_source = open_config_split(plain, "train")
@@ -355,6 +350,12 @@ def describe(run: Run) -> str:
     """What is about to happen, in a few lines."""
     config = run.config
     backbone = f"-{config.model.backbone}" if config.model.name == "effunet" else ""
+    variant = config_variant(config.to_dict())
+    if variant != Variant():
+        backbone += (
+            f" (padding {variant.padding}, norm_epsilon {variant.norm_epsilon:g}, normalization "
+            f"{variant.normalization})"
+        )
     slower = ""
     if run.parallel.devices[0].platform == "cpu" and (problem := library.problem()):
         slower = f"\nTraining takes about twice as long without this project's kernels: {problem}."

@@ -12,16 +12,18 @@ from ml_collections import ConfigDict
 
 from hierseg_jax.checkpoint import (
     FOLDER,
+    checkpoint_steps,
     is_checkpoint,
     last_whole_checkpoint,
     load_checkpoint,
     read_meta,
 )
 from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.models import Variant
+from hierseg_jax.models import EfficientUNet, ESNet, Variant
 from hierseg_jax.report import write_json
-from hierseg_jax.train.config import check_same_run, completed, config_variant
+from hierseg_jax.train.config import check_same_run, completed, config_variant, settled
 from hierseg_jax.train.hosts import agree, is_main
+from hierseg_jax.train.initial import InitialWeights, initial_weights
 from hierseg_jax.train.lock import LOCK
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.state import TrainState, flatten_moments, optimizer_by_layer
@@ -63,7 +65,24 @@ def check_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> No
         )
 
 
-def stored_variant(workdir: Path) -> Variant:
+def choose_start(
+    workdir: Path, config: ConfigDict, model: EfficientUNet | ESNet, hierarchy: Hierarchy
+) -> tuple[ConfigDict, InitialWeights | None]:
+    """What a run starts from, and its config with all that this decides.
+
+    A run that is continued needs no such weights: their file may be gone, and how its backbone
+    computes stands in the folder.
+
+    Raises:
+      ValueError, OSError: as `initial_weights`.
+    """
+    if checkpoint_steps(workdir):
+        return settled(config, _stored_variant(workdir)), None
+    weights = initial_weights(config.to_dict(), model, hierarchy)
+    return settled(config, weights.variant if weights else Variant()), weights
+
+
+def _stored_variant(workdir: Path) -> Variant:
     """How the backbone of a folder's run computes; the default where `check_workdir` objects."""
     try:
         stored = json.loads((workdir / MARKER).read_text())
