@@ -46,7 +46,7 @@ class BackboneWeights:
       layout: that its names follow.
       backbone: of `BACKBONES`.
       variables: path in the network -> float32 array in Flax's layout.
-      unused: names of the tensors behind the backbone.
+      unused: names of all other tensors.
     """
 
     layout: Layout
@@ -59,15 +59,17 @@ def read_backbone(arrays: Mapping[str, np.ndarray], file: str) -> BackboneWeight
     """Finds out which layout and backbone a state_dict is of, and takes the backbone.
 
     Args:
-      arrays: name -> array as PyTorch lays it out; a wrapper's prefix (`module.`) may stand
-        before all names.
+      arrays: name -> array as PyTorch lays it out; the names may have a prefix (`module.`,
+        `encoder.`), and there may be others without it.
       file: for messages.
 
     Raises:
       ValueError: one sentence for another layout, a network that is no EfficientNet of ours,
         or tensors that are missing or no floating numbers.
     """
-    layout, state_dict = _recognise(arrays, file)
+    layout, prefix = _recognise(arrays, file)
+    inside = (key for key in arrays if key.startswith(prefix))
+    state_dict = {key.removeprefix(prefix): arrays[key] for key in inside}
     backbone = _find_backbone(layout, state_dict)
     if backbone is None:
         raise ValueError(
@@ -90,8 +92,8 @@ def read_backbone(arrays: Mapping[str, np.ndarray], file: str) -> BackboneWeight
             f"{file} holds {layout.name}'s {backbone}, but not whole: "
             f"{'; '.join(faults[:3])}{more}."
         )
-    taken = set(names.values())
-    unused = (n for n in state_dict if n not in taken and not n.endswith("num_batches_tracked"))
+    taken = {prefix + name for name in names.values()}
+    unused = (n for n in arrays if n not in taken and not n.endswith("num_batches_tracked"))
     return BackboneWeights(layout, backbone, variables, tuple(unused))
 
 
@@ -128,13 +130,12 @@ def wanted_variant(weights: BackboneWeights, file: str, padding: str = "auto") -
     return Variant("symmetric", 1e-5, "imagenet")
 
 
-def _recognise(arrays: Mapping[str, np.ndarray], file: str) -> tuple[Layout, dict[str, np.ndarray]]:
-    """The layout, and the arrays without a wrapper's prefix."""
+def _recognise(arrays: Mapping[str, np.ndarray], file: str) -> tuple[Layout, str]:
+    """The layout, and what stands before its names."""
     for layout in LAYOUTS:
         first = next((key for key in arrays if f".{key}".endswith(f".{layout.first}")), None)
         if first is not None:
-            prefix = first.removesuffix(layout.first)
-            return layout, {key.removeprefix(prefix): value for key, value in arrays.items()}
+            return layout, first.removesuffix(layout.first)
     if any(f".{key}".endswith(f".{first}") for key in arrays for first in FIRST_LAYERS.values()):
         raise ValueError(
             f"{file} holds a whole network in the reference's layout; make a checkpoint of it with "

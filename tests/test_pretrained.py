@@ -51,15 +51,15 @@ def test_every_layout_is_known_with_what_it_wants(network):
     _, meta = load_golden(f"backbone_{network}")
     file, variant = NETWORKS[network]
     state_dict = reference_state_dict(meta)
-    wrapped = {f"module.{name}": value for name, value in state_dict.items()}
-    for arrays in (state_dict, wrapped):
+    encoder = {f"encoder.{name}": value for name, value in state_dict.items()}
+    for arrays in (state_dict, encoder | {"decoder.weight": np.ones((4, 4, 3, 3), np.float32)}):
         weights = read_backbone(arrays, file)
         assert weights.backbone == meta["backbone"]
         assert wanted_variant(weights, file) == variant
         taken = sum(value.size for value in weights.variables.values())
-        left = sum(state_dict[name].size for name in weights.unused)
-        counters = sum(name.endswith("num_batches_tracked") for name in state_dict)
-        assert taken + left + counters == sum(value.size for value in state_dict.values())
+        left = sum(arrays[name].size for name in weights.unused)
+        counters = sum(name.endswith("num_batches_tracked") for name in arrays)
+        assert taken + left + counters == sum(value.size for value in arrays.values())
 
 
 @pytest.mark.parametrize(
