@@ -16,9 +16,14 @@ from hierseg_jax.checkpoint import open_checkpoint, save_checkpoint
 from hierseg_jax.data.sources import load_hierarchy
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.models import Variant, create_model
-from hierseg_jax.models.efficientnet import BACKBONES, is_lite
+from hierseg_jax.models.efficientnet import is_lite
 from hierseg_jax.torch_files import TorchFile, read_torch_file, write_safetensors
-from hierseg_jax.torch_network import Network, checkpoint_network, recognise
+from hierseg_jax.torch_network import (
+    REFERENCE_BACKBONES,
+    Network,
+    checkpoint_network,
+    recognise,
+)
 from hierseg_jax.torch_weights import state_dict_from_variables, variables_from_state_dict
 from hierseg_jax.train.config import config_variant
 
@@ -157,7 +162,7 @@ def _check_network(
     if network.name == "effunet" and network.backbone is None:
         raise ValueError(
             f"{weights} holds an EfficientUNet whose stages are those of none of the backbones "
-            f"{', '.join(BACKBONES)}."
+            f"{', '.join(REFERENCE_BACKBONES)}."
         )
     if backbone is not None and backbone != network.backbone:
         has = f"the backbone {network.backbone}" if network.backbone else "no backbone to choose"
