@@ -31,7 +31,18 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.model = ml_collections.ConfigDict()
     config.model.name = "effunet"  # or esnet
-    config.model.backbone = "b0"  # b0 to b7; of effunet, not read for esnet
+    config.model.backbone = "b0"  # b0 to b7, lite0 to lite4; of effunet, not read for esnet
+    # Weights to start from. imagenet: of an installed package (lite0); a file with an
+    # EfficientNet of torchvision, timm or efficientnet_pytorch; or a workdir or checkpoint
+    # folder of the same network, whose classes may be others. Empty: fresh weights.
+    config.model.pretrained = ""
+    # How the backbone computes; auto and 0: as those weights want it or, without any, as the
+    # reference does, which is the first of each.
+    config.model.padding = "auto"  # symmetric, or same as TensorFlow has it
+    config.model.norm_epsilon = 0.0  # of batch norm: 1e-5, or 1e-3 as TensorFlow has it
+    # Mean and deviation of RGB in [0, 1], taken off inside the network: none; imagenet;
+    # half (0.5, 0.5); lite (127/255, 128/255).
+    config.model.normalization = "auto"
     config.model.dtype = "float32"  # of the arithmetic: or bfloat16
     config.model.dropout = True  # channels dropped in residual branches
     # Rate in [0, 1) that dropping whole residual branches of the backbone rises to with their
@@ -43,7 +54,8 @@ def get_config() -> ml_collections.ConfigDict:
     # auto, xla or tuned: what computes convolutions (docs/performance.md).
     config.model.conv_impl = "auto"
 
-    # Workdir or checkpoint folder whose weights a new run starts from; empty: fresh weights.
+    # Workdir or checkpoint folder of the same network and classes, all of whose weights a new
+    # run starts from.
     config.init = ""
 
     # crossentropy, dice, iou, focal, tversky; hierarchical_crossentropy (flat heads);

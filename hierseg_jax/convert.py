@@ -1,5 +1,6 @@
 """From a file of PyTorch weights to a checkpoint, and from a checkpoint to such a file."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -14,11 +15,17 @@ import hierseg_jax
 from hierseg_jax.checkpoint import open_checkpoint, save_checkpoint
 from hierseg_jax.data.sources import load_hierarchy
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
-from hierseg_jax.models import create_model
-from hierseg_jax.models.efficientnet import WIDTH_AND_DEPTH
+from hierseg_jax.models import Variant, create_model
+from hierseg_jax.models.efficientnet import is_lite
 from hierseg_jax.torch_files import TorchFile, read_torch_file, write_safetensors
-from hierseg_jax.torch_network import Network, checkpoint_network, recognise
+from hierseg_jax.torch_network import (
+    REFERENCE_BACKBONES,
+    Network,
+    checkpoint_network,
+    recognise,
+)
 from hierseg_jax.torch_weights import state_dict_from_variables, variables_from_state_dict
+from hierseg_jax.train.config import config_variant
 
 
 def convert_to_checkpoint(
@@ -112,6 +119,12 @@ def convert_to_torch(checkpoint: Path | str, file: Path | str, which: str = "bes
     loaded = open_checkpoint(checkpoint, which)
     hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
     network = checkpoint_network(loaded.meta)
+    variant = config_variant(loaded.meta["config"])
+    if network.backbone and (is_lite(network.backbone) or variant != Variant()):
+        raise ValueError(
+            f"{loaded.path} holds {network} with {variant}, which the reference's classes do not "
+            "compute; export it with launch/export.py instead."
+        )
     model = create_model(network.name, network.num_classes, backbone=network.backbone)
     variables = without_embedding(loaded.variables)
     metadata = {
@@ -149,7 +162,7 @@ def _check_network(
     if network.name == "effunet" and network.backbone is None:
         raise ValueError(
             f"{weights} holds an EfficientUNet whose stages are those of none of the backbones "
-            f"{', '.join(WIDTH_AND_DEPTH)}."
+            f"{', '.join(REFERENCE_BACKBONES)}."
         )
     if backbone is not None and backbone != network.backbone:
         has = f"the backbone {network.backbone}" if network.backbone else "no backbone to choose"
@@ -196,6 +209,7 @@ def _config(
     config: Mapping[str, Any], network: Network, spec: str, image_size: int, hierarchical: bool
 ) -> dict[str, Any]:
     model: dict[str, Any] = {"name": network.name, "hierarchical": hierarchical}
+    model |= {"pretrained": "", **dataclasses.asdict(Variant())}
     if network.backbone:
         model["backbone"] = network.backbone
     return {

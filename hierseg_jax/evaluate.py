@@ -15,6 +15,7 @@ from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.losses import LossOptions, TotalLoss, build_loss
 from hierseg_jax.metrics import LevelMetrics, TreeMetrics, evaluate_levels, tree_metrics
 from hierseg_jax.models import EfficientUNet, ESNet, create_model
+from hierseg_jax.train.config import config_variant
 from hierseg_jax.train.hosts import gather_interleaved
 from hierseg_jax.train.parallel import Parallel, all_devices
 from hierseg_jax.train.step import make_eval_step
@@ -111,6 +112,7 @@ def build_model(
         model["name"],
         hierarchy.num_nodes if model["hierarchical"] else hierarchy.num_classes,
         backbone=model["backbone"] if model["name"] == "effunet" else None,
+        variant=config_variant(config),
         dropout=model["dropout"],
         dtype=model["dtype"],
         axis_name=parallel.axis_name,

@@ -25,6 +25,7 @@ from hierseg_jax.evaluate import check_tree_of_data, config_decoding, open_confi
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models import create_model
 from hierseg_jax.runtime.metadata import Metadata
+from hierseg_jax.train.config import config_variant
 
 PHOTOS = 2
 CALIBRATION_PICTURES = 100
@@ -95,7 +96,8 @@ def export_checkpoint(
     backbone = config["model"]["backbone"] if name == "effunet" else None
     decoding = config_decoding(config)
     channels = hierarchy.num_nodes if decoding == "path" else hierarchy.num_classes
-    network = create_model(name, channels, backbone=backbone, conv_impl="xla")
+    variant = config_variant(config)
+    network = create_model(name, channels, backbone=backbone, conv_impl="xla", variant=variant)
     side = config["data"]["image_size"]
     size = image_size or (side, side)
     _check_size(size, network.stride, name)
@@ -107,7 +109,7 @@ def export_checkpoint(
 
     integers = precision == "int8"
     graph = build_graph(
-        contract, name, backbone or "", loaded.variables, hierarchy, integers, decoding
+        contract, name, backbone or "", loaded.variables, hierarchy, integers, decoding, variant
     )
     model = convert(
         graph, size, opset=opset, dynamic_size=dynamic_size, dynamic_batch=dynamic_batch

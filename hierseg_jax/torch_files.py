@@ -1,5 +1,6 @@
-"""Files of PyTorch weights: .pt and .pth by way of PyTorch, .safetensors without it.
+"""Files of PyTorch weights: .pt, .pth and .safetensors.
 
+The first two by way of PyTorch where it is installed, plain ones without it otherwise.
 What a file is, its first bytes say, not its name. Nothing in a file is ever run.
 """
 
@@ -17,6 +18,7 @@ import safetensors
 import safetensors.numpy
 
 from hierseg_jax.data.transfer import make_folder, write_atomically
+from hierseg_jax.torch_pickle import UnreadableError, read_plain
 
 # Where training scripts put a network's weights among other things, the likeliest first.
 USUAL_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
@@ -43,8 +45,7 @@ def read_torch_file(file: Path | str) -> TorchFile:
 
     Args:
       file: written by `torch.save` (zip or the format before PyTorch 1.6), the state_dict
-        itself or one under a key of a dict, for which PyTorch must be installed; or by
-        safetensors.
+        itself or one under a key of a dict; or by safetensors.
 
     Raises:
       FileNotFoundError, ValueError: one sentence that starts with the file's path.
@@ -136,12 +137,8 @@ def _check_zip(file: Path) -> None:
 def _read_pickled(file: Path) -> TorchFile:
     try:
         import torch
-    except ImportError as error:
-        raise ValueError(
-            f"{file} is a PyTorch file, and PyTorch can't be imported ({_one_line(error)}): "
-            "pip install 'hierseg-jax[torch]' (or convert the file to .safetensors elsewhere, "
-            "which needs no PyTorch here)."
-        ) from None
+    except ImportError:
+        return _read_without_torch(file)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about how PyTorch itself does it
@@ -151,6 +148,18 @@ def _read_pickled(file: Path) -> TorchFile:
         raise _refused(file, error) from None
     key, state_dict = _find_state_dict(file, content, torch.Tensor)
     return TorchFile({name: _array(file, name, value) for name, value in state_dict.items()}, key)
+
+
+def _read_without_torch(file: Path) -> TorchFile:
+    try:
+        content = read_plain(file)
+    except UnreadableError as error:
+        raise ValueError(
+            f"{file} can't be read without PyTorch ({error}): pip install 'hierseg-jax[torch]' "
+            "(or convert the file to .safetensors elsewhere)."
+        ) from None
+    key, state_dict = _find_state_dict(file, content, np.ndarray)
+    return TorchFile(dict(state_dict), key)
 
 
 def _refused(file: Path, error: Exception) -> ValueError:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.models.efficientnet import WIDTH_AND_DEPTH, scaled_stages
+from hierseg_jax.models.efficientnet import BACKBONES, is_lite, scaled_stages
 
 # A parameter that tells a network by its name; what stands before the name is a wrapper's
 # prefix, such as DataParallel's `module.`. And the layer whose channels are the classes.
@@ -16,6 +16,7 @@ FIRST_LAYERS = {
     "esnet": "encoder.initial_block.conv.weight",
     "effunet": "backbone.stem_conv.0.weight",
 }
+REFERENCE_BACKBONES = tuple(name for name in BACKBONES if not is_lite(name))
 LAST_LAYERS = {"esnet": ("decoder.output_conv.weight", 1), "effunet": ("head.conv.weight", 0)}
 
 
@@ -92,7 +93,7 @@ def _backbone(state_dict: Mapping[str, np.ndarray]) -> str | None:
             stage = channels.setdefault(int(block[1]), {})
             stage[int(block[2])] = value.shape[0]
     found = [(len(stage), stage.get(0)) for _, stage in sorted(channels.items())]
-    for backbone in WIDTH_AND_DEPTH:
+    for backbone in REFERENCE_BACKBONES:
         if found == [(stage.repeats, stage.out_channels) for stage in scaled_stages(backbone)]:
             return backbone
     return None

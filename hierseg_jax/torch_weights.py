@@ -3,7 +3,7 @@
 Works on mappings of NumPy arrays; no PyTorch is needed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -49,11 +49,37 @@ def variables_from_state_dict(
       ValueError: one sentence for each entry that is missing, unexpected, of another
         shape or not floating, all in one error.
     """
-    expected = _flat_shapes(model)
     names = torch_names(model)
+    flat, faults = arrays_by_path(flat_shapes(model), names, state_dict)
+    known = set(names.values()) | set(_counter_names(model))
+    faults += [f"unexpected: {name}" for name in state_dict if name not in known]
+    if faults:
+        raise ValueError(
+            f"The weights do not fit {_describe(model)} ({len(faults)} faults):\n  "
+            + "\n  ".join(faults)
+        )
+    return traverse_util.unflatten_dict(flat)
+
+
+def arrays_by_path(
+    shapes: Mapping[ModulePath, tuple[int, ...]],
+    names: Mapping[ModulePath, str],
+    state_dict: Mapping[str, np.ndarray],
+) -> tuple[dict[ModulePath, np.ndarray], list[str]]:
+    """Takes arrays out of a state_dict into Flax's layout.
+
+    Args:
+      shapes: variable path -> shape in Flax's layout.
+      names: variable path -> name in the state_dict.
+      state_dict: name -> array as PyTorch lays it out.
+
+    Returns:
+      path -> float32 array, and a phrase for each that is missing, of another shape or not
+      floating.
+    """
     faults: list[str] = []
     flat: dict[ModulePath, np.ndarray] = {}
-    for path, shape in expected.items():
+    for path, shape in shapes.items():
         name = names[path]
         if name not in state_dict:
             faults.append(f"missing: {name} {_torch_shape(shape)}")
@@ -66,14 +92,7 @@ def variables_from_state_dict(
         else:
             value = value.transpose(TO_FLAX) if value.ndim == 4 else value
             flat[path] = np.ascontiguousarray(value, np.float32)
-    known = set(names.values()) | set(_counter_names(model))
-    faults += [f"unexpected: {name}" for name in state_dict if name not in known]
-    if faults:
-        raise ValueError(
-            f"The weights do not fit {_describe(model)} ({len(faults)} faults):\n  "
-            + "\n  ".join(faults)
-        )
-    return traverse_util.unflatten_dict(flat)
+    return flat, faults
 
 
 def state_dict_from_variables(
@@ -93,7 +112,7 @@ def state_dict_from_variables(
     Raises:
       ValueError: listing every missing, unexpected or misshapen variable.
     """
-    expected = _flat_shapes(model)
+    expected = flat_shapes(model)
     flat = traverse_util.flatten_dict({k: variables[k] for k in variables})
     faults = [f"missing: {'/'.join(path)}" for path in expected if path not in flat]
     faults += [f"unexpected: {'/'.join(path)}" for path in flat if path not in expected]
@@ -120,8 +139,14 @@ def state_dict_from_variables(
 
 def torch_names(model: EfficientUNet | ESNet) -> dict[ModulePath, str]:
     """Variable path (collection first) -> name in the reference's state_dict, in its order."""
-    shapes = _flat_shapes(model)
     modules = _esnet_modules() if isinstance(model, ESNet) else _effunet_modules(model.backbone)
+    return leaf_names(modules, flat_shapes(model))
+
+
+def leaf_names(
+    modules: Iterable[tuple[ModulePath, str]], shapes: Container[ModulePath]
+) -> dict[ModulePath, str]:
+    """Variable path -> PyTorch's name, of those of the modules' variables that are in `shapes`."""
     names = {}
     for module, torch_module in modules:
         for (collection, leaf), torch_leaf in LEAF_NAMES.items():
@@ -139,7 +164,8 @@ def _counter_names(model: EfficientUNet | ESNet) -> list[str]:
     ]
 
 
-def _flat_shapes(model: EfficientUNet | ESNet) -> dict[ModulePath, tuple[int, ...]]:
+def flat_shapes(model: EfficientUNet | ESNet) -> dict[ModulePath, tuple[int, ...]]:
+    """Variable path -> shape."""
     flat = traverse_util.flatten_dict(variable_shapes(model))
     return {path: leaf.shape for path, leaf in flat.items()}
 

@@ -1,10 +1,12 @@
 """Runs that start from the weights of a checkpoint."""
 
+import re
 import shutil
 
 import jax
 import numpy as np
 import pytest
+from flax import traverse_util
 
 from configs import default
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
@@ -96,3 +98,42 @@ def test_a_checkpoint_is_no_workdir(esnet):
     error = mistake(esnet)
     assert "is a checkpoint, not the folder of a run" in error
     assert f"give --config.init={esnet} and another --workdir" in error
+
+
+def test_a_checkpoint_of_other_classes_gives_all_but_its_heads(tmp_path):
+    four = convert(tmp_path, classes=4)
+    run = set_up(small_config(model__pretrained=str(four)), tmp_path / "run")
+    found = traverse_util.flatten_dict(run.initial_state().params)
+    fresh = set_up(small_config(), tmp_path / "fresh").initial_state()
+    expected = load_checkpoint(four).variables
+    jax.tree.map(
+        np.testing.assert_array_equal, run.initial_state().batch_stats, expected["batch_stats"]
+    )
+    theirs, ours = (traverse_util.flatten_dict(v) for v in (expected["params"], fresh.params))
+    for path, value in found.items():
+        head = path[:-1] in (("decoder", "output_conv"), ("encoder_head",))
+        np.testing.assert_array_equal(value, (ours if head else theirs)[path])
+    report = run.weights.report
+    assert f"Starting from the weights of {four}; tensors" in report
+    assert re.search(r"loaded \d+: decoder/fcu1_1 \(\d+\), .*encoder/down1", report)
+    for kind, channels in (("skipped", 4), ("new", 7)):
+        listed = re.search(rf"{kind} 4: (.*)", report)[1]
+        assert f"encoder_head/bias {channels}" in listed
+        assert f"decoder/output_conv/kernel 2x2x{channels}x16" in listed
+
+
+def test_a_checkpoint_of_the_same_classes_gives_its_heads_too(esnet, tmp_path):
+    run = set_up(small_config(model__pretrained=str(esnet)), tmp_path / "run")
+    expected = load_checkpoint(esnet).variables
+    jax.tree.map(
+        np.testing.assert_array_equal, run.initial_state().params, dict(expected["params"])
+    )
+    assert "encoder_head (2)" in run.weights.report
+    assert "skipped 0: none\n  new 0: none" in run.weights.report
+
+
+def test_a_checkpoint_of_another_network_is_named(esnet, tmp_path):
+    error = mistake(tmp_path / "run", model__pretrained=str(esnet), model__name="effunet")
+    assert "The config's model.pretrained, " in error
+    assert "holds esnet, this run is to train effunet-b0: batch_stats/" in error
+    assert "model.pretrained: " in mistake(tmp_path / "run", model__pretrained=str(tmp_path))

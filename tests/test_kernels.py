@@ -55,13 +55,15 @@ def assert_same_values_and_gradients(kernel, plain, arguments):
     kernel=KERNELS,
     stride=st.integers(1, 3),
     dilation=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    less=st.integers(0, 1),
     relu=st.booleans(),
 )
 @settings(max_examples=12)
-def test_convolutions(batch, sides, channels, kernel, stride, dilation, relu):
+def test_convolutions(batch, sides, channels, kernel, stride, dilation, less, relu):
     padding = tuple(d * (k // 2) for k, d in zip(kernel, dilation, strict=True))
+    before = tuple(max(p - less, 0) for p in padding)
     if any(
-        s + 2 * p < d * (k - 1) + 1
+        s + 2 * p - less < d * (k - 1) + 1
         for s, p, d, k in zip(sides, padding, dilation, kernel, strict=True)
     ):
         return
@@ -71,7 +73,7 @@ def test_convolutions(batch, sides, channels, kernel, stride, dilation, relu):
             x,
             weights,
             (stride, stride),
-            [(p, p) for p in padding],
+            list(zip(before, padding, strict=True)),
             rhs_dilation=dilation,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
@@ -82,7 +84,7 @@ def test_convolutions(batch, sides, channels, kernel, stride, dilation, relu):
         random(1, *kernel, *channels),
         random(2, channels[1]),
     )
-    geometry = Geometry(stride, dilation, padding)
+    geometry = Geometry(stride, dilation, before, padding)
     assert_same_values_and_gradients(
         lambda x, w, b: convolve(x, w, b, geometry, relu), plain, arguments
     )
@@ -124,22 +126,30 @@ def test_transposed_convolutions(batch, sides, channels, size):
     channels=CHANNELS,
     size=st.sampled_from([3, 5]),
     stride=st.integers(1, 2),
+    less=st.integers(0, 1),
 )
 @settings(max_examples=8)
-def test_depthwise_convolutions(batch, sides, channels, size, stride):
+def test_depthwise_convolutions(batch, sides, channels, size, stride, less):
+    after = size // 2
+    before = after - less
+    if min(sides) + before + after < size:
+        return
+
     def plain(x, weights):
         return lax.conv_general_dilated(
             x,
             weights[:, :, None],
             (stride, stride),
-            [(size // 2, size // 2)] * 2,
+            [(before, after)] * 2,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
             feature_group_count=channels,
         )
 
     arguments = random(0, batch, *sides, channels), random(1, size, size, channels)
     assert_same_values_and_gradients(
-        lambda x, w: convolve_depthwise(x, w, stride, (size // 2, size // 2)), plain, arguments
+        lambda x, w: convolve_depthwise(x, w, stride, (before, before), (after, after)),
+        plain,
+        arguments,
     )
 
 
@@ -147,7 +157,7 @@ def test_depthwise_convolutions(batch, sides, channels, size, stride):
     batch=st.integers(2, 4),
     sides=st.tuples(SIDES, SIDES),
     channels=CHANNELS,
-    activation=st.sampled_from([None, "relu", "silu"]),
+    activation=st.sampled_from([None, "relu", "relu6", "silu"]),
     extras=st.tuples(st.booleans(), st.booleans()),
     offset=st.sampled_from([0.0, 100.0]),
 )
@@ -164,7 +174,12 @@ def test_batch_norm(batch, sides, channels, activation, extras, offset):
         y = (x - mean) * (lax.rsqrt(var + 1e-3) * scale) + bias
         y = y if factor is None else y * factor
         y = y + shortcut if with_shortcut else y
-        functions = {None: lambda y: y, "relu": jax.nn.relu, "silu": jax.nn.silu}
+        functions = {
+            None: lambda y: y,
+            "relu": jax.nn.relu,
+            "relu6": jax.nn.relu6,
+            "silu": jax.nn.silu,
+        }
         return functions[activation](y)
 
     def kernel(x, scale, bias, shortcut):
@@ -172,7 +187,9 @@ def test_batch_norm(batch, sides, channels, activation, extras, offset):
         return normalize(x, scale, bias, factor, given_shortcut, 1e-3, activation, None)[0]
 
     x = random(0, batch, *sides, channels) * 3 + offset
-    arguments = (x, random(1, channels), random(2, channels), random(3, *x.shape))
+    # So that ReLU6 meets its upper end as well.
+    scale = random(1, channels) * (4 if activation == "relu6" else 1)
+    arguments = (x, scale, random(2, channels), random(3, *x.shape))
     y, backward = jax.vjp(kernel, *arguments)
     expected, plain_backward = jax.vjp(plain, *arguments)
     # Numbers around 100 carry 1e-5 of rounding, which the variance of few pixels enlarges.
@@ -194,7 +211,7 @@ def test_batch_moments_are_exact_far_from_zero():
     np.testing.assert_allclose(var, rounded.var((0, 1, 2)), rtol=1e-3)
 
 
-@pytest.mark.parametrize("activation", [None, "relu", "silu"])
+@pytest.mark.parametrize("activation", [None, "relu", "relu6", "silu"])
 def test_what_is_no_number_is_not_hidden(activation):
     x = random(0, 2, 4, 4, 20).at[1, 2, 3, 17].set(jnp.nan)
     y, _, _ = normalize(x, jnp.ones(20), jnp.zeros(20), None, None, 1e-3, activation, None)

@@ -9,7 +9,7 @@ import pytest
 from flax import traverse_util
 
 from hierseg_jax.models import create_model, init_variables
-from hierseg_jax.models.efficientnet import WIDTH_AND_DEPTH, scaled_channels, scaled_stages
+from hierseg_jax.models.efficientnet import BACKBONES, scaled_channels, scaled_stages
 from hierseg_jax.models.initialize import variable_shapes
 from hierseg_jax.models.layers import Conv, ConvTranspose
 
@@ -50,7 +50,7 @@ def test_backbones_differentiate_and_their_decoders_follow(backbone):
 
 
 @pytest.mark.slow  # of b0 the golden files do the same
-@pytest.mark.parametrize("backbone", WIDTH_AND_DEPTH)
+@pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_backbone_runs_forward_and_backward(backbone):
     model = create_model("effunet", 7, backbone=backbone)
     variables = init_variables(model, jax.random.key(0))

@@ -1,6 +1,9 @@
 """Files of weights that need no PyTorch, and what is said of those that are none."""
 
 import json
+import os
+import pickle
+import re
 import struct
 import sys
 import zipfile
@@ -10,8 +13,11 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hierseg_jax.torch_files import read_torch_file, write_safetensors
+from tests.conftest import GOLDEN
 
 ARRAYS = {
     "weight": np.array([[0.1, -0.0], [np.nan, 3e-45]], np.float32),
@@ -114,8 +120,77 @@ def test_other_zip_archives_are_named(tmp_path):
     assert "is a TorchScript program, which is not run" in mistake(program)
 
 
-def test_without_pytorch_its_files_say_how_to_install_it(tmp_path, monkeypatch):
+@pytest.fixture
+def no_torch(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy"])
+def test_without_pytorch_plain_files_are_read_to_the_bit(no_torch, kind):
+    content = read_torch_file(GOLDEN / f"tensors_{kind}.pt")
+    base = np.arange(6, dtype=np.float32) / np.float32(7)
+    expected = {
+        "a.weight": base.reshape(2, 3),
+        "a.turned": base.reshape(2, 3).T,
+        "a.part": base[2:5],
+        "a.half": np.array([1.5, -2.0], np.float16),
+        "a.brain": np.array([1.5, 3.0], jnp.bfloat16),
+        "a.double": np.array([0.1]),
+        "a.num_batches_tracked": np.array(3, np.int64),
+        "a.empty": np.zeros((0, 4), np.float32),
+    }
+    assert content.key == "state_dict"
+    assert content.arrays.keys() == expected.keys()
+    for name, array in expected.items():
+        assert content.arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(content.arrays[name], array)
+
+
+class Calls:
+    """Unpickled with no care, it calls a function."""
+
+    def __init__(self, function, *arguments):
+        self.call = (function, arguments)
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_without_pytorch_too_no_code_is_run(no_torch, tmp_path, legacy):
+    for function, argument in ((os.system, f"touch {tmp_path}/ran"), (eval, "1/0")):
+        pickled = pickle.dumps({"a": Calls(function, argument)}, protocol=2)
+        file = tmp_path / "weights.pt"
+        if legacy:
+            file.write_bytes(pickled)
+        else:
+            with zipfile.ZipFile(file, "w") as content:
+                content.writestr("net/data.pkl", pickled)
+        assert re.search(rf"it asks for \w+\.{function.__name__}\)", mistake(file))
+        assert not (tmp_path / "ran").exists()
+
+
+@given(st.data())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_without_pytorch_damaged_files_are_named(no_torch, tmp_path, data):
+    kind = data.draw(st.sampled_from(["zip", "legacy"]))
+    content = bytearray((GOLDEN / f"tensors_{kind}.pt").read_bytes())
+    if data.draw(st.booleans()):
+        content = content[: data.draw(st.integers(1, len(content) - 1))]
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    file = tmp_path / "weights.pt"
+    file.write_bytes(content)
+    sentence = ""
+    try:
+        read_torch_file(file)
+    except ValueError as error:
+        sentence = str(error)
+    assert not sentence or sentence.startswith(str(file))
+    assert "\n" not in sentence
+
+
+def test_without_pytorch_its_other_files_say_how_to_install_it(no_torch, tmp_path):
     legacy = tmp_path / "legacy.pt"
     legacy.write_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
     for file in (legacy, archive(tmp_path / "new.pt", "new/data.pkl")):

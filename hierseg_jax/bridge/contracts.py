@@ -11,6 +11,7 @@ from hierseg_jax.bridge import efficient_unet, esnet, ops
 from hierseg_jax.bridge.decode import classify, scores
 from hierseg_jax.bridge.fold import Tree
 from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.models import Variant
 
 CONFIDENCE = "confidence"
 
@@ -45,6 +46,7 @@ def build_graph(
     hierarchy: Hierarchy,
     integers: bool = False,
     decoding: str = "leaf",
+    variant: Variant | None = None,
 ) -> Graph:
     """The inference function of a network under a contract.
 
@@ -54,11 +56,12 @@ def build_graph(
         mean of the sigmoid scores on each leaf's path. `deploy`: `frame` uint8 [N, H, W, 3], RGB ->
         a uint8 label map [N, H, W] per level, under the level's name, and `confidence`
         float32 [N, H, W], the score of the leaf class.
-      model, backbone: `esnet`, or `effunet` on `b0`..`b7`.
+      model, backbone: `esnet`, or `effunet` on one of its backbones.
       variables: of the Flax network.
       hierarchy: of the classes.
       integers: written for `precision.with_integers`; the same function.
       decoding: of `decode.DECODINGS`: `path` of a hierarchical head, else of a flat one.
+      variant: of effunet's backbone; by default the reference's.
 
     Raises:
       ValueError: for an unknown contract, or a level that is called as another tensor is.
@@ -70,7 +73,7 @@ def build_graph(
         if model == "esnet":
             x_nchw = esnet.logits(variables, image_nchw, integers)
         else:
-            x_nchw = efficient_unet.logits(variables, image_nchw, backbone)
+            x_nchw = efficient_unet.logits(variables, image_nchw, backbone, variant or Variant())
         return ops.as_logits(x_nchw) if integers else x_nchw
 
     if contract == "reference":

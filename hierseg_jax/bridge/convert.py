@@ -13,6 +13,7 @@ OP_TYPES = frozenset(
         "Add",
         "ArgMax",
         "Cast",
+        "Clip",
         "Concat",
         "Conv",
         "ConvTranspose",

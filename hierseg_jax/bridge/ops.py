@@ -17,6 +17,8 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax2onnx.plugins.plugin_system import PrimitiveLeafPlugin, register_primitive
 
+from hierseg_jax.models.layers import pad_sides
+
 _ONNX_NODE = Primitive("hierseg_onnx_node")
 _AXES_ARE_INPUT_SINCE = {"ReduceSum": 13, "Squeeze": 13, "ReduceMax": 18}
 LOGITS = "logits"
@@ -92,17 +94,26 @@ def conv(
     stride: int = 1,
     dilation: tuple[int, int] = (1, 1),
     groups: int = 1,
+    padding: str = "symmetric",
 ) -> jax.Array:
-    """Convolution with bias, padded by dilation * (kernel // 2) on every side."""
+    """Convolution with bias, padded as `layers.Conv` is.
+
+    With `same` height and width must be multiples of the stride: then the padding does not
+    depend on them.
+    """
     kernel_size = kernel_oihw.shape[2:]
-    pads = tuple(d * (k // 2) for k, d in zip(kernel_size, dilation, strict=True))
+    pads = [
+        pad_sides(padding, side, kernel, stride, d)
+        for side, kernel, d in zip(x_nchw.shape[2:], kernel_size, dilation, strict=True)
+    ]
+    before, after = zip(*pads, strict=True)
 
     def meaning(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
         y = lax.conv_general_dilated(
             x,
             kernel,
             (stride, stride),
-            [(p, p) for p in pads],
+            pads,
             rhs_dilation=dilation,
             dimension_numbers=_NCHW,
             feature_group_count=groups,
@@ -117,7 +128,7 @@ def conv(
         bias_o,
         kernel_shape=kernel_size,
         strides=(stride, stride),
-        pads=pads * 2,
+        pads=before + after,
         dilations=dilation,
         group=groups,
     )
@@ -199,6 +210,17 @@ def mix_channels(x_nchw: jax.Array, matrix_ko: np.ndarray) -> jax.Array:
     """Weighted sums of channels: [N, K, h, w] -> [N, O, h, w]."""
     kernel_oihw = np.ascontiguousarray(matrix_ko.T, np.float32)[:, :, None, None]
     return conv(x_nchw, kernel_oihw, np.zeros(len(kernel_oihw), np.float32))
+
+
+def subtract(x_nchw: jax.Array, offset_c: np.ndarray) -> jax.Array:
+    """x - offset, one for each channel."""
+    return _node("Sub", lambda x, offset: x - offset, x_nchw, offset_c[:, None, None])
+
+
+def relu6(x_nchw: jax.Array) -> jax.Array:
+    """x limited to [0, 6]."""
+    limits = np.float32(0), np.float32(6)
+    return _node("Clip", lambda x, low, high: jnp.clip(x, low, high), x_nchw, *limits)
 
 
 def sign(x_nchw: jax.Array) -> jax.Array:

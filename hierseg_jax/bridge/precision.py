@@ -15,6 +15,7 @@ PRECISIONS = ("float32", "float16", "int8")
 # Element-wise functions and reductions of the results stay in float32.
 INTEGER_OPS = (
     "Add",
+    "Clip",
     "Concat",
     "Conv",
     "DepthToSpace",

@@ -14,7 +14,7 @@
 namespace hierseg {
 namespace {
 
-enum Activation : int64_t { kNone = 0, kRelu = 1, kSilu = 2 };
+enum Activation : int64_t { kNone = 0, kRelu = 1, kSilu = 2, kRelu6 = 3 };
 
 constexpr int64_t kBlock = 64;  // pixels
 
@@ -46,16 +46,24 @@ template <int64_t kActivation>
 inline Vector Activate(Vector v) {
   if constexpr (kActivation == kRelu) return v < 0.0f ? Vector{} : v;  // keeps NaN
   if constexpr (kActivation == kSilu) return v * Sigmoid(v);
+  if constexpr (kActivation == kRelu6) {
+    v = v < 0.0f ? Vector{} : v;
+    return v > 6.0f ? Vector{} + 6.0f : v;
+  }
   return v;
 }
 
-// The activation's derivative times dy. ReLU's is told from its result.
+// The activation's derivative times dy. Those of ReLU and ReLU6 are told from their results.
 template <int64_t kActivation>
 inline Vector Derive(Vector dy, Vector y, Vector before) {
   if constexpr (kActivation == kRelu) return y > 0.0f ? dy : Vector{};
   if constexpr (kActivation == kSilu) {
     const Vector s = Sigmoid(before);
     return dy * (s * (1.0f + before * (1.0f - s)));
+  }
+  if constexpr (kActivation == kRelu6) {
+    const Vector below = y < 6.0f ? dy : Vector{};
+    return y > 0.0f ? below : Vector{};
   }
   return dy;
 }
@@ -66,6 +74,8 @@ void WithActivation(int64_t activation, F f) {
     f(std::integral_constant<int64_t, kRelu>());
   else if (activation == kSilu)
     f(std::integral_constant<int64_t, kSilu>());
+  else if (activation == kRelu6)
+    f(std::integral_constant<int64_t, kRelu6>());
   else
     f(std::integral_constant<int64_t, kNone>());
 }
@@ -98,7 +108,8 @@ struct GradientInputs {
   template <int64_t kActivation>
   Vector Through(int64_t i, int64_t lanes, Vector centred, Vector scale, Vector bias,
                  Vector factor) const {
-    const Vector result = kActivation == kRelu ? LoadUpTo(y + i, lanes) : Vector{};
+    constexpr bool from_result = kActivation == kRelu || kActivation == kRelu6;
+    const Vector result = from_result ? LoadUpTo(y + i, lanes) : Vector{};
     return Derive<kActivation>(LoadUpTo(dy + i, lanes), result, (centred * scale + bias) * factor);
   }
 };

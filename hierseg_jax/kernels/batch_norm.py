@@ -9,7 +9,7 @@ from jax import lax
 
 from hierseg_jax.kernels.library import call
 
-ACTIVATIONS = {None: 0, "relu": 1, "silu": 2}
+ACTIVATIONS = {None: 0, "relu": 1, "silu": 2, "relu6": 3}
 
 Residuals = tuple[jax.Array | None, ...]
 Outputs = tuple[jax.Array, jax.Array, jax.Array]
@@ -29,8 +29,8 @@ def normalize(
     """(y, mean, biased variance) of a batch, y = activation(shortcut + factor norm(x)).
 
     Gradients flow through y alone, and not into the factor (dropout's). Ioffe and Szegedy
-    2015, section 3. Kept for the backward pass are x and, for ReLU, y, which whatever reads
-    them keeps anyway.
+    2015, section 3. Kept for the backward pass are x and, for ReLU and ReLU6, y, which whatever
+    reads them keeps anyway.
 
     Args:
       x_bhwc: float32 [B, h, w, C].
@@ -39,7 +39,7 @@ def normalize(
       factor_b11c: [B, 1, 1, C], by default 1.
       shortcut_bhwc: [B, h, w, C], by default 0; not with `silu`.
       epsilon: added to the variance.
-      activation: `relu`, `silu` or None.
+      activation: `relu`, `relu6`, `silu` or None.
       axis_name: mapped axis over which the batch is spread, if any.
     """
     outputs, _ = _forward(
@@ -79,7 +79,15 @@ def _forward(
         shortcut,
         activation=np.int64(ACTIVATIONS[activation]),
     )
-    residuals = (x, y if activation == "relu" else None, scale, bias, mean, inverse, factor)
+    residuals = (
+        x,
+        y if activation in ("relu", "relu6") else None,
+        scale,
+        bias,
+        mean,
+        inverse,
+        factor,
+    )
     return (y, mean, var), (*residuals, jnp.zeros(0) if has_shortcut else None)
 
 

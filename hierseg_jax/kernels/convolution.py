@@ -21,12 +21,15 @@ class Geometry:
 
     Attributes:
       stride: in both directions.
-      dilation, padding: (along height, along width); the padding is on both sides.
+      dilation: (along height, along width).
+      padding: before the first row and column, and behind the last ones too unless
+        `padding_after` says otherwise.
     """
 
     stride: int = 1
     dilation: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)
+    padding_after: tuple[int, int] | None = None
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
@@ -47,10 +50,11 @@ def convolve(
       relu: whether negative results become 0.
     """
     sides = [
-        (side + 2 * p - d * (k - 1) - 1) // geometry.stride + 1
-        for side, p, d, k in zip(
+        (side + before + after - d * (k - 1) - 1) // geometry.stride + 1
+        for side, before, after, d, k in zip(
             x_bhwc.shape[1:3],
             geometry.padding,
+            geometry.padding_after or geometry.padding,
             geometry.dilation,
             kernel_hwio.shape[:2],
             strict=True,
@@ -124,31 +128,47 @@ def _transposed_backward(
 convolve_transposed.defvjp(_transposed_forward, _transposed_backward)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def convolve_depthwise(
-    x_bhwc: jax.Array, kernel_hwc: jax.Array, stride: int, padding: tuple[int, int]
+    x_bhwc: jax.Array,
+    kernel_hwc: jax.Array,
+    stride: int,
+    padding: tuple[int, int],
+    padding_after: tuple[int, int] | None = None,
 ) -> jax.Array:
-    """[B, h, w, C] -> [B, H, W, C], every channel by its own kernel."""
+    """[B, h, w, C] -> [B, H, W, C], every channel by its own kernel; padded as by `Geometry`."""
     sides = [
-        (side + 2 * p - k) // stride + 1
-        for side, p, k in zip(x_bhwc.shape[1:3], padding, kernel_hwc.shape[:2], strict=True)
+        (side + before + after - k) // stride + 1
+        for side, before, after, k in zip(
+            x_bhwc.shape[1:3],
+            padding,
+            padding_after or padding,
+            kernel_hwc.shape[:2],
+            strict=True,
+        )
     ]
     shape = (x_bhwc.shape[0], *sides, x_bhwc.shape[-1])
     return _depthwise(x_bhwc, kernel_hwc, shape, stride, padding, transposed=False)
 
 
 def _depthwise_forward(
-    x: jax.Array, kernel: jax.Array, stride: int, padding: tuple[int, int]
+    x: jax.Array,
+    kernel: jax.Array,
+    stride: int,
+    padding: tuple[int, int],
+    padding_after: tuple[int, int] | None,
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return convolve_depthwise(x, kernel, stride, padding), (x, kernel)
+    return convolve_depthwise(x, kernel, stride, padding, padding_after), (x, kernel)
 
 
 def _depthwise_backward(
     stride: int,
     padding: tuple[int, int],
+    padding_after: tuple[int, int] | None,
     residuals: tuple[jax.Array, jax.Array],
     dy: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
+    del padding_after  # the kernels know where an array ends
     x, kernel = residuals
     dx = _depthwise(dy, kernel, x.shape, stride, padding, transposed=True)
     gradient = call("hierseg_depthwise_gradient", kernel.shape)(

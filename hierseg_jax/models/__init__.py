@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from hierseg_jax.models.efficient_unet import EfficientUNet
-from hierseg_jax.models.efficientnet import scaled_stages
+from hierseg_jax.models.efficientnet import Variant, scaled_stages
 from hierseg_jax.models.esnet import ESNet
 from hierseg_jax.models.initialize import init_variables
 from hierseg_jax.models.layers import CONV_IMPLS
@@ -17,6 +17,7 @@ __all__ = [
     "MODEL_NAMES",
     "ESNet",
     "EfficientUNet",
+    "Variant",
     "create_model",
     "format_summary",
     "init_variables",
@@ -35,6 +36,7 @@ def create_model(
     conv_impl: str = "auto",
     embedding_size: int = 0,
     stochastic_depth: float = 0.0,
+    variant: Variant | None = None,
 ) -> EfficientUNet | ESNet:
     """A network that maps images to per-pixel logits.
 
@@ -45,7 +47,7 @@ def create_model(
       name: `effunet` (sides in multiples of 32) or `esnet` (of 8).
       num_classes: output channels, at least 2: the leaf classes, background included, or
         the nodes of a hierarchical head.
-      backbone: `b0`..`b7`, of `effunet` alone; by default `b0`.
+      backbone: `b0`..`b7` or `lite0`..`lite4`, of `effunet` alone; by default `b0`.
       dropout: whether training drops channels.
       dtype: of the computation: float32, bfloat16, or float64 (with
         `jax_enable_x64`). Parameters, statistics and logits are float32 at least.
@@ -56,6 +58,8 @@ def create_model(
         `intermediates` (see `EmbeddingHead`); 0 for none.
       stochastic_depth: rate, in [0, 1), that dropping whole residual branches of the backbone
         rises to with their depth, in place of channels; 0 for none.
+      variant: what the backbone's weights want to be computed with, of `effunet` alone; by
+        default what the reference does.
 
     Raises:
       ValueError: for an unknown name, backbone, dtype, conv_impl or rate, or too few classes.
@@ -88,7 +92,12 @@ def create_model(
     if name == "esnet":
         if backbone is not None:
             raise ValueError(f"esnet has no backbone to choose; got {backbone!r}. Leave it out.")
+        if variant not in (None, Variant()):
+            raise ValueError(
+                "esnet has no backbone with weights from elsewhere, hence no padding, "
+                "norm_epsilon or normalization to choose; leave them out."
+            )
         return ESNet(num_classes, **shared)
     backbone = "b0" if backbone is None else backbone
     scaled_stages(backbone)  # refuses an unknown name here rather than in the first call
-    return EfficientUNet(num_classes, backbone, **shared)
+    return EfficientUNet(num_classes, backbone, **shared, variant=variant or Variant())

@@ -19,7 +19,7 @@ class BatchNorm(nn.Module):
     Attributes:
       epsilon: added to the variance.
       momentum: weight of the past in the running statistics (1 - PyTorch's).
-      activation: `relu`, `silu` or None, applied at the end.
+      activation: `relu`, `relu6`, `silu` or None, applied at the end.
 
     Raises:
       ValueError: in training, where a channel has a single value.

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hierseg_jax.models.batch_norm import BatchNorm
-from hierseg_jax.models.efficientnet import EfficientNet
+from hierseg_jax.models.efficientnet import EfficientNet, Variant
 from hierseg_jax.models.embedding import EmbeddingHead
 from hierseg_jax.models.layers import (
     Compute,
@@ -43,7 +43,7 @@ class EfficientUNet(nn.Module):
 
     Attributes:
       num_classes: channels of the output: leaf classes, or nodes of a hierarchical head.
-      backbone: `b0`..`b7`.
+      backbone: `b0`..`b7` or `lite0`..`lite4`.
       dropout: whether training drops channels of the residual branches.
       dtype, axis_name, conv_impl: see `Compute`.
       embedding_size: of an `EmbeddingHead` on the decoder's features of stride 8; 0 for none.
@@ -51,6 +51,7 @@ class EfficientUNet(nn.Module):
         0 for none.
       frozen_backbone: whether the backbone is as in inference while the rest trains: no
         gradient, no dropout, running statistics that are used and stay.
+      variant: what the backbone's weights want to be computed with.
     """
 
     stride: ClassVar[int] = 32
@@ -64,6 +65,7 @@ class EfficientUNet(nn.Module):
     embedding_size: int = 0
     stochastic_depth: float = 0.0
     frozen_backbone: bool = False
+    variant: Variant = Variant()
 
     @nn.compact
     def __call__(self, image_bhwc: jax.Array, *, train: bool = False) -> jax.Array:
@@ -84,9 +86,14 @@ class EfficientUNet(nn.Module):
         require_image(image_bhwc, self.stride, "EfficientUNet")
         compute = Compute(self.dtype, self.axis_name, self.conv_impl)
         backbone = EfficientNet(
-            self.backbone, self.dropout, compute, self.stochastic_depth, name="efficientnet"
+            self.backbone,
+            self.dropout,
+            self.variant,
+            compute,
+            self.stochastic_depth,
+            name="efficientnet",
         )
-        features = backbone(image_bhwc.astype(self.dtype), train=train and not self.frozen_backbone)
+        features = backbone(image_bhwc, train=train and not self.frozen_backbone)
         if self.frozen_backbone:
             features = jax.lax.stop_gradient(features)
         *skips, x = features

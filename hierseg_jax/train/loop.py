@@ -24,7 +24,12 @@ from hierseg_jax.train.progress import Progress, end_line, epoch_line
 from hierseg_jax.train.record import Recorder
 from hierseg_jax.train.run import Run, describe, set_up
 from hierseg_jax.train.stop import StopSignals
-from hierseg_jax.train.workdir import FLAT, check_workdir, claim_workdir, restore
+from hierseg_jax.train.workdir import (
+    FLAT,
+    check_workdir,
+    claim_workdir,
+    restore,
+)
 
 # Losses are read this many steps late, so that the device always has work queued.
 READ_DELAY = 2
@@ -53,6 +58,7 @@ def train(config: ConfigDict, workdir: str) -> Progress:
       SystemExit: after SIGTERM or SIGINT, once the state is saved.
     """
     run = set_up(config, Path(workdir))
+    config = run.config
     with contextlib.ExitStack() as resources:
         if is_main():
             resources.enter_context(lock_workdir(run.workdir))
@@ -66,8 +72,8 @@ def train(config: ConfigDict, workdir: str) -> Progress:
         writer = resources.enter_context(open_writer(run)) if is_main() else None
         if progress.step:
             say(f"Continuing after step {progress.step} (epoch {progress.epoch} finished).")
-        elif config.init:
-            say(f"Starting from the weights of {config.init}.")
+        elif run.weights is not None:
+            say(run.weights.report)
         recorder = None
         if is_main():
             recorder = Recorder(run.workdir, config.to_dict(), run.hierarchy, progress.step)

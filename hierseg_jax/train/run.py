@@ -8,7 +8,6 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from hierseg_jax.checkpoint import checkpoint_steps
 from hierseg_jax.data.pipeline import steps_per_epoch
 from hierseg_jax.data.sources import Source, load_hierarchy
 from hierseg_jax.evaluate import (
@@ -19,14 +18,15 @@ from hierseg_jax.evaluate import (
 )
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.kernels import library
-from hierseg_jax.train.config import check_config
+from hierseg_jax.models import Variant
+from hierseg_jax.train.config import check_config, config_variant, settled
 from hierseg_jax.train.hosts import is_main
-from hierseg_jax.train.initial import load_initial_variables
+from hierseg_jax.train.initial import InitialWeights
 from hierseg_jax.train.parallel import Parallel, all_devices
 from hierseg_jax.train.recipe import Recipe, build_recipe
 from hierseg_jax.train.state import TrainState, create_state
 from hierseg_jax.train.step import make_eval_step
-from hierseg_jax.train.workdir import check_workdir
+from hierseg_jax.train.workdir import check_workdir, choose_start
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -39,6 +39,7 @@ class Run:
     train_source: Source
     val_source: Source
     steps_per_epoch: int
+    weights: InitialWeights | None
     parallel: Parallel
     recipe: Recipe
     train_step: Callable[..., Any]
@@ -51,11 +52,14 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
     """Checks everything that can be wrong before any work is done."""
     check_config(config)
     hierarchy = load_hierarchy(config.data.spec, config.data.hierarchy)
-    plain = config.to_dict()
+    plain = settled(config, Variant()).to_dict()
     parallel = all_devices()
     parallel.check_batch_size(config.batch_size)
     loss = build_config_loss(plain, hierarchy)
     size = config.loss_options.embedding_size if loss.triplet else 0
+    model = build_model(plain, hierarchy, parallel, size)
+    config, weights = choose_start(workdir, config, model, hierarchy)
+    plain = config.to_dict()
     model = build_model(plain, hierarchy, parallel, size)
     train_source = open_config_split(plain, "train")
     val_source = open_config_split(plain, "val")
@@ -66,9 +70,6 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
         jax.random.key(0),
         jax.ShapeDtypeStruct((1, side, side, 3), "float32"),
     )
-    variables = None
-    if config.init and not checkpoint_steps(workdir):
-        variables = load_initial_variables(config.init, plain, model, hierarchy)
     if is_main():
         check_workdir(workdir, config, hierarchy)
     recipe = build_recipe(plain, workdir, hierarchy, train_source, steps)
@@ -79,6 +80,7 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
         train_source=train_source,
         val_source=val_source,
         steps_per_epoch=steps,
+        weights=weights,
         parallel=parallel,
         recipe=recipe,
         train_step=recipe.compile_step(model, parallel),
@@ -87,7 +89,7 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
             make_eval_step(model, loss, hierarchy, config_decoding(plain))
         ),
         initial_state=lambda: create_state(
-            model, recipe.optimizer, config.seed, variables, bool(config.ema_decay)
+            model, recipe.optimizer, config.seed, weights, bool(config.ema_decay)
         ),
     )
 
@@ -96,6 +98,12 @@ def describe(run: Run) -> str:
     """What is about to happen, in a few lines."""
     config = run.config
     backbone = f"-{config.model.backbone}" if config.model.name == "effunet" else ""
+    variant = config_variant(config.to_dict())
+    if variant != Variant():
+        backbone += (
+            f" (padding {variant.padding}, norm_epsilon {variant.norm_epsilon:g}, normalization "
+            f"{variant.normalization})"
+        )
     slower = ""
     if run.parallel.devices[0].platform == "cpu" and (problem := library.problem()):
         slower = f"\nTraining takes about twice as long without this project's kernels: {problem}."

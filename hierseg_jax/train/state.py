@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from hierseg_jax.models import EfficientUNet, ESNet, init_variables
+from hierseg_jax.train.initial import InitialWeights
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -96,7 +97,7 @@ def create_state(
     model: EfficientUNet | ESNet,
     optimizer: optax.GradientTransformation,
     seed: int,
-    variables: Mapping[str, Any] | None = None,
+    weights: InitialWeights | None = None,
     averaged: bool = False,
 ) -> TrainState:
     """The state at step 0.
@@ -105,12 +106,13 @@ def create_state(
       model: to be trained.
       optimizer: from `create_optimizer`.
       seed: of the fresh weights and of all random numbers of training.
-      variables: weights to start from, in place of fresh ones.
+      weights: to start from, in place of fresh ones.
       averaged: whether to keep an average of the weights.
     """
     weights_key, key = jax.random.split(jax.random.key(seed))
-    if variables is None:
-        variables = init_variables(model, weights_key)
+    variables = init_variables(model, weights_key)
+    if weights is not None:
+        variables = weights.completed(variables)
     variables = jax.device_put({name: variables[name] for name in ("params", "batch_stats")})
     return TrainState(
         step=jnp.zeros((), jnp.int32),

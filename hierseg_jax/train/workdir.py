@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from hierseg_jax.checkpoint import (
     FOLDER,
+    checkpoint_steps,
     is_checkpoint,
     last_whole_checkpoint,
     load_checkpoint,
@@ -19,9 +20,11 @@ from hierseg_jax.checkpoint import (
 )
 from hierseg_jax.data.augment_choice import augmentation_name
 from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.models import EfficientUNet, ESNet, Variant
 from hierseg_jax.report import write_json
-from hierseg_jax.train.config import check_same_run
+from hierseg_jax.train.config import check_same_run, completed, config_variant, settled
 from hierseg_jax.train.hosts import agree, is_main
+from hierseg_jax.train.initial import InitialWeights, initial_weights
 from hierseg_jax.train.lock import LOCK
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.state import TrainState, flatten_moments, optimizer_by_layer
@@ -66,6 +69,32 @@ def check_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> No
         raise ValueError(
             f"{workdir} is not empty and holds no run; choose a folder of its own for a run."
         )
+
+
+def choose_start(
+    workdir: Path, config: ConfigDict, model: EfficientUNet | ESNet, hierarchy: Hierarchy
+) -> tuple[ConfigDict, InitialWeights | None]:
+    """What a run starts from, and its config with all that this decides.
+
+    A run that is continued needs no such weights: their file may be gone, and how its backbone
+    computes stands in the folder.
+
+    Raises:
+      ValueError, OSError: as `initial_weights`.
+    """
+    if checkpoint_steps(workdir):
+        return settled(config, _stored_variant(workdir)), None
+    weights = initial_weights(config.to_dict(), model, hierarchy)
+    return settled(config, weights.variant if weights else Variant()), weights
+
+
+def _stored_variant(workdir: Path) -> Variant:
+    """How the backbone of a folder's run computes; the default where `check_workdir` objects."""
+    try:
+        stored = json.loads((workdir / MARKER).read_text())
+        return config_variant({"model": completed(stored["config"])["model"]})
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return Variant()
 
 
 def claim_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> None:
