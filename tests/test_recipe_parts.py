@@ -1,5 +1,7 @@
 """Schedules, optimizer and average on arrays small enough to follow by hand."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -219,6 +221,7 @@ def test_the_average_equals_the_recursion():
 class Tiny(nn.Module):
     """As much of a network as a training step asks for."""
 
+    stride: ClassVar[int] = 4
     axis_name: str | None = None
 
     @nn.compact
@@ -231,10 +234,9 @@ def test_the_average_of_a_run_equals_the_recursion_over_its_weights_and_statisti
     chosen = config(learning_rate=0.03)
     optimizer = make_optimizer(chosen, make_schedule(chosen, 4))
     model, rng = Tiny(), np.random.RandomState(0)
-    variables = model.init(jax.random.key(0), jnp.zeros((1, 4, 4, 3)))
-    state = create_state(model, optimizer, 0, variables, averaged=True)
+    state = create_state(model, optimizer, seed=0, averaged=True)
     step = jax.jit(make_train_step(model, crossentropy, optimizer, average_decay=0.5))
-    expected = jax.tree.map(np.float64, variables)
+    expected = jax.tree.map(np.float64, state.evaluated)
     for t in range(1, 13):
         batch = {
             "image": rng.rand(2, 8, 8, 3).astype(np.float32),

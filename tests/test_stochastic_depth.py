@@ -14,7 +14,7 @@ from hierseg_jax.models.layers import ChannelDropout, Compute, StochasticDepth
 COMPUTE = Compute(conv_impl="xla")
 RATE = 0.4
 BLOCKS = {
-    "mbconv": lambda rate: MBConv(8, 3, 1, 1, 0.0, COMPUTE, rate),
+    "mbconv": lambda rate: MBConv(8, 3, 1, 1, 0.0, False, Variant(), COMPUTE, rate),
     "fcu": lambda rate: FCU(3, 0.0, COMPUTE, rate),
     "pfcu": lambda rate: PFCU(0.0, COMPUTE, rate),
 }

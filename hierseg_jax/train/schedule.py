@@ -5,8 +5,6 @@ from typing import Any
 
 import optax
 
-from hierseg_jax.train.state import learning_rate_schedule
-
 SCHEDULES = ("exponential", "cosine", "polynomial")
 BY_EPOCHS = ("cosine", "polynomial")
 """Those that depend on the number of epochs."""
@@ -46,3 +44,10 @@ def make_schedule(config: Mapping[str, Any], steps_per_epoch: int) -> optax.Sche
         return schedule
     rise = optax.linear_schedule(rate / (warmup + 1), rate, warmup)
     return optax.join_schedules([rise, schedule], [warmup])
+
+
+def learning_rate_schedule(
+    learning_rate: float, decay: float, steps_per_epoch: int
+) -> optax.Schedule:
+    """step -> learning rate, constant within an epoch."""
+    return optax.exponential_decay(learning_rate, steps_per_epoch, decay, staircase=True)

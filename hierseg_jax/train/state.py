@@ -11,6 +11,7 @@ import optax
 
 from hierseg_jax.models import EfficientUNet, ESNet, init_variables
 from hierseg_jax.train.initial import InitialWeights
+from hierseg_jax.train.schedule import learning_rate_schedule
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -84,13 +85,6 @@ def flatten_moments(opt_state: Any) -> Any:
     adam, *rest = opt_state
     mu, nu = (jax.flatten_util.ravel_pytree(moments)[0] for moments in (adam.mu, adam.nu))
     return (adam._replace(mu=mu, nu=nu), *rest)
-
-
-def learning_rate_schedule(
-    learning_rate: float, decay: float, steps_per_epoch: int
-) -> optax.Schedule:
-    """step -> learning rate, constant within an epoch."""
-    return optax.exponential_decay(learning_rate, steps_per_epoch, decay, staircase=True)
 
 
 def create_state(
