@@ -7,7 +7,7 @@ import pytest
 from flax import linen as nn
 
 from hierseg_jax.models import create_model
-from hierseg_jax.models.efficientnet import MBConv, scaled_stages
+from hierseg_jax.models.efficientnet import MBConv, Variant, scaled_stages
 from hierseg_jax.models.esnet import FCU, PFCU
 from hierseg_jax.models.layers import ChannelDropout, Compute, StochasticDepth
 
