@@ -4,7 +4,7 @@ import contextlib
 import math
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,9 @@ class DivergedError(ValueError):
     """The loss is not a finite number."""
 
 
-def train(config: ConfigDict, workdir: str) -> Progress:
+def train(
+    config: ConfigDict, workdir: str, on_epoch: Callable[[Progress], None] | None = None
+) -> Progress:
     """Trains a network, or continues where the last checkpoint in `workdir` ended.
 
     Leaves there: `checkpoints/`, `run.json`, `history.json`, `metrics.csv`, `loss.png`,
@@ -44,6 +46,8 @@ def train(config: ConfigDict, workdir: str) -> Progress:
     Args:
       config: with the keys of configs/default.py.
       workdir: a folder of its own; made where it does not exist.
+      on_epoch: told of every epoch once it is saved; what it raises ends the run, which may be
+        continued.
 
     Returns:
       The run's history.
@@ -84,6 +88,9 @@ def train(config: ConfigDict, workdir: str) -> Progress:
                 save(run, writer, state, progress)
                 end_by_signal(stop, writer, f"saved step {progress.step} in {run.workdir}")
             evaluation = validate(run, state)
+            if not math.isfinite(evaluation.loss):
+                what = f"The validation loss is {evaluation.loss} after epoch {progress.epoch + 1}"
+                raise diverged(run, progress, what)
             schedule = learning_rate_schedule(
                 config.learning_rate, config.decay, run.steps_per_epoch
             )
@@ -95,6 +102,8 @@ def train(config: ConfigDict, workdir: str) -> Progress:
             save(run, writer, state, progress)
             if recorder is not None:
                 recorder.write_epoch(progress, evaluation)
+            if on_epoch is not None:
+                on_epoch(progress)
             stop.learn(agree(stop.requested))
             if stop.learned and not progress.finished(config.epochs, config.patience):
                 end_by_signal(stop, writer, f"saved epoch {progress.epoch} in {run.workdir}")
@@ -194,17 +203,22 @@ def read_loss(run: Run, loss: jax.Array, progress: Progress, index: int) -> floa
     """
     value = float(loss)
     if not math.isfinite(value):
-        saved = (
-            f"the checkpoint of epoch {progress.epoch} is kept"
-            if progress.epoch
-            else ("no epoch had been finished")
-        )
-        raise DivergedError(
-            f"The loss is {value} at step {progress.step + index + 1}, in epoch "
-            f"{progress.epoch + 1}; {saved} in {run.workdir}. Try a smaller learning_rate in "
-            "another --workdir."
-        )
+        step = progress.step + index + 1
+        what = f"The loss is {value} at step {step}, in epoch {progress.epoch + 1}"
+        raise diverged(run, progress, what)
     return value
+
+
+def diverged(run: Run, progress: Progress, what: str) -> DivergedError:
+    """The error for a loss that is not finite, naming the last checkpoint."""
+    saved = (
+        f"the checkpoint of epoch {progress.epoch} is kept"
+        if progress.epoch
+        else "no epoch had been finished"
+    )
+    return DivergedError(
+        f"{what}; {saved} in {run.workdir}. Try a smaller learning_rate in another --workdir."
+    )
 
 
 def validate(run: Run, state: Any) -> Evaluation:
