@@ -14,6 +14,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import pytest
 
+from hierseg_jax.checkpoint import checkpoint_steps
 from hierseg_jax.train.loop import DivergedError, train
 from hierseg_jax.train.stop import StopSignals
 from hierseg_jax.tune.metric import Metric
@@ -373,11 +374,10 @@ def test_without_optuna_the_command_says_how_to_get_it():
 def test_real_trials_go_on_after_a_kill_diverge_and_end_as_a_run_of_its_own(tmp_path):
     space, folder = tmp_path / "space.yaml", tmp_path / "study"
     space.write_text("learning_rate: {choice: [1e-3, 3e-3, 1e30]}\n")
-    command = tune_command(folder, space, 4, epochs=3)
+    command = tune_command(folder, space, 4, epochs=6)
     process = start(command)
-    history = folder / "trials/0000/history.json"
     end = time.monotonic() + 600
-    while not history.exists():
+    while not checkpoint_steps(folder / "trials/0000"):
         if process.poll() is not None or time.monotonic() > end:
             pytest.fail(process.stdout.read())
         time.sleep(0.02)
@@ -391,7 +391,7 @@ def test_real_trials_go_on_after_a_kill_diverge_and_end_as_a_run_of_its_own(tmp_
     assert {outcome.state for outcome in found} == {"complete", "diverged"}
     best = best_outcome(found, maximized=False)
     assert f"--config.learning_rate={best.values['learning_rate']}" in done.stdout
-    alone = train_here(tmp_path / "alone", epochs=3, learning_rate=best.values["learning_rate"])
+    alone = train_here(tmp_path / "alone", epochs=6, learning_rate=best.values["learning_rate"])
     assert best.result == min(row["val_loss"] for row in alone.rows)
     assert "<svg" in (folder / "report.html").read_text()
 
