@@ -80,17 +80,12 @@ def format_page(report: Report) -> str:
     slices = [
         slice_plot(report.outcomes, key, of, report.metric) for key, of in report.space.items()
     ]
+    together = parallel_plot(report.outcomes, report.space, report.metric)
     sections = {
         "best": ("Best values", _best(report)),
         "history": ("History", _history(report)),
-        "keys": (
-            "By key",
-            _columns([(plot, "") for plot in slices]),
-        ),
-        "together": (
-            "Keys together",
-            _columns([(parallel_plot(report.outcomes, report.space, report.metric), "")]),
-        ),
+        "keys": ("By key", _columns(slices)),
+        "together": ("Keys together", _columns([together])),
         "trials": ("Trials", _table(report)),
     }
     title = f"Tuning report: {escaped(report.folder.name)}"
@@ -134,8 +129,9 @@ def _time(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _columns(plots: Sequence[tuple[str, str]]) -> str:
-    cards = "".join(f'<div class="card">{plot}{below}</div>' for plot, below in plots if plot)
+def _columns(contents: Sequence[str]) -> str:
+    """Cards beside one another, without the empty ones."""
+    cards = "".join(f'<div class="card">{content}</div>' for content in contents if content)
     return f'<div class="columns">{cards}</div>' if cards else ""
 
 
@@ -162,7 +158,8 @@ def _history(report: Report) -> str:
         "beyond those of complete trials stand at the edge; trials that ended early show their "
         "last epoch.</p>"
     )
-    return _columns([(history_plot(report.outcomes, report.metric), note)])
+    plot = history_plot(report.outcomes, report.metric)
+    return _columns([plot + note if plot else ""])
 
 
 def _table(report: Report) -> str:
