@@ -165,7 +165,8 @@ def list_outcomes(study: optuna.Study) -> list[Outcome]:
 def describe(outcome: Outcome, best: Outcome | None, metric: Metric) -> str:
     """A line about a trial that has ended."""
     shown = "" if outcome.result is None else f", {metric.name} {outcome.result:.4f}"
-    line = f"Trial {outcome.number}: {outcome.state} after {outcome.epochs} epochs{shown}"
+    epochs = f"{outcome.epochs} epoch{'' if outcome.epochs == 1 else 's'}"
+    line = f"Trial {outcome.number}: {outcome.state} after {epochs}{shown}"
     if best is None:
         return f"{line}."
     return f"{line}; best is trial {best.number} with {best.result:.4f}."
