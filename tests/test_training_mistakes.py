@@ -259,3 +259,12 @@ def test_the_workdir_remembers_its_config(finished):
     stored = json.loads((root / "run" / "run.json").read_text())
     assert stored["config"]["batch_size"] == SMALL["batch_size"]
     assert stored["hierarchy"]["class_names"][1] == "class_1"
+
+
+@pytest.mark.slow
+def test_a_last_step_that_blows_up_is_seen_in_the_validation_loss(tmp_path):
+    # One step an epoch: its loss is that of the fresh weights.
+    message = mistake(tmp_path / "run", data__figures_train=8, learning_rate=1e30)
+    assert message.startswith("The validation loss is nan after epoch 1; no epoch had been")
+    assert message.endswith("Try a smaller learning_rate in another --workdir.")
+    assert not (tmp_path / "run/history.json").exists()

@@ -4,7 +4,7 @@ import contextlib
 import math
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import hierseg_jax
 from hierseg_jax.checkpoint import CheckpointWriter
 from hierseg_jax.data.pipeline import Batch, eval_batches, train_batches
 from hierseg_jax.evaluate import Evaluation, evaluate_batches
+from hierseg_jax.memory import give_back_small_blocks
 from hierseg_jax.train.hosts import agree, is_main
 from hierseg_jax.train.lock import lock_workdir
 from hierseg_jax.train.parallel import cpu_threads
@@ -39,7 +40,9 @@ class DivergedError(ValueError):
     """The loss is not a finite number."""
 
 
-def train(config: ConfigDict, workdir: str) -> Progress:
+def train(
+    config: ConfigDict, workdir: str, on_epoch: Callable[[Progress], None] | None = None
+) -> Progress:
     """Trains a network, or continues where the last checkpoint in `workdir` ended.
 
     Leaves there: `checkpoints/`, `run.json`, `history.json`, `metrics.csv`, `loss.png`,
@@ -48,6 +51,8 @@ def train(config: ConfigDict, workdir: str) -> Progress:
     Args:
       config: with the keys of configs/default.py.
       workdir: a folder of its own; made where it does not exist.
+      on_epoch: told of every epoch once it is saved; what it raises ends the run, which may be
+        continued.
 
     Returns:
       The run's history.
@@ -89,6 +94,9 @@ def train(config: ConfigDict, workdir: str) -> Progress:
                 save(run, writer, state, progress)
                 end_by_signal(stop, writer, f"saved step {progress.step} in {run.workdir}")
             evaluation = validate(run, state)
+            if not math.isfinite(evaluation.loss):
+                what = f"The validation loss is {evaluation.loss} after epoch {progress.epoch + 1}"
+                raise diverged(run, progress, what)
             images = (progress.step - first) * config.batch_size
             progress = progress.with_epoch(
                 evaluation, float(run.recipe.schedule(progress.step - 1)), seconds, images
@@ -97,6 +105,9 @@ def train(config: ConfigDict, workdir: str) -> Progress:
             save(run, writer, state, progress)
             if recorder is not None:
                 recorder.write_epoch(progress, evaluation)
+            if on_epoch is not None:
+                on_epoch(progress)
+            give_back_small_blocks()
             stop.learn(agree(stop.requested))
             if stop.learned and not progress.finished(config.epochs, config.patience):
                 end_by_signal(stop, writer, f"saved epoch {progress.epoch} in {run.workdir}")
@@ -199,17 +210,22 @@ def read_loss(run: Run, loss: jax.Array, progress: Progress, index: int) -> floa
     """
     value = float(loss)
     if not math.isfinite(value):
-        saved = (
-            f"the checkpoint of epoch {progress.epoch} is kept"
-            if progress.epoch
-            else ("no epoch had been finished")
-        )
-        raise DivergedError(
-            f"The loss is {value} at step {progress.step + index + 1}, in epoch "
-            f"{progress.epoch + 1}; {saved} in {run.workdir}. Try a smaller learning_rate in "
-            "another --workdir."
-        )
+        step = progress.step + index + 1
+        what = f"The loss is {value} at step {step}, in epoch {progress.epoch + 1}"
+        raise diverged(run, progress, what)
     return value
+
+
+def diverged(run: Run, progress: Progress, what: str) -> DivergedError:
+    """The error for a loss that is not finite, naming the last checkpoint."""
+    saved = (
+        f"the checkpoint of epoch {progress.epoch} is kept"
+        if progress.epoch
+        else "no epoch had been finished"
+    )
+    return DivergedError(
+        f"{what}; {saved} in {run.workdir}. Try a smaller learning_rate in another --workdir."
+    )
 
 
 def validate(run: Run, state: Any) -> Evaluation:

@@ -9,6 +9,8 @@ from typing import Any
 class StopSignals:
     """While entered, SIGTERM and SIGINT are only noted; a second SIGINT interrupts.
 
+    Entered within another one, it starts with what that has received, and passes on what comes.
+
     Attributes:
       received: the signal's number once it has come to this process, 0 before.
       learned: the same of any process of the run, once all of them know.
@@ -18,10 +20,14 @@ class StopSignals:
         self.received = 0
         self.learned = 0
         self._before: dict[int, Any] = {}
+        self._outer: StopSignals | None = None
 
     def __enter__(self) -> "StopSignals":
         for number in (signal.SIGTERM, signal.SIGINT):
             self._before[number] = signal.signal(number, self._receive)
+        outer = getattr(self._before[signal.SIGTERM], "__self__", None)
+        if isinstance(outer, StopSignals):
+            self._outer, self.received = outer, outer.received
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -42,6 +48,8 @@ class StopSignals:
         if self.received and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = number
+        if self._outer is not None:
+            self._outer.received = number
         name = signal.Signals(number).name
         print(f"\n{name}: saving, then ending.", file=sys.stderr, flush=True)
 

@@ -1,0 +1,1 @@
+"""Hyperparameter search with Optuna; `space`, `metric`, `plots` and `report` do without it."""

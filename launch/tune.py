@@ -1,0 +1,79 @@
+"""Searches for the best values of some of a config's keys.
+
+python launch/tune.py --config=configs/figures.py --space=configs/tune_space.yaml \
+  --study_dir=runs/tuning --trials=20
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+from ml_collections import config_flags
+
+from hierseg_jax.command_line import run
+from hierseg_jax.data.sources import load_hierarchy
+from hierseg_jax.data.transfer import write_atomically
+from hierseg_jax.process import set_up_process
+from hierseg_jax.tune.metric import VAL_LOSS, find_metric
+from hierseg_jax.tune.report import Report, format_page, format_text
+from hierseg_jax.tune.space import read_space
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "A file of configs/; any key of it with --config.KEY=VALUE.", lock_config=True
+)
+_SPACE = flags.DEFINE_string("space", None, "YAML file with a range or choice for every key.")
+_STUDY_DIR = flags.DEFINE_string("study_dir", None, "Folder of the study, new or to be continued.")
+_TRIALS = flags.DEFINE_integer("trials", None, "Trials in all, of all processes together.", 1)
+_METRIC = flags.DEFINE_string(
+    "metric", VAL_LOSS, "Column of metrics.csv: val_loss, or such as levels.part.miou."
+)
+_STARTUP = flags.DEFINE_integer("startup_trials", 5, "Complete trials before any is pruned.", 1)
+_WARMUP = flags.DEFINE_integer("warmup_epochs", 1, "Epochs of a trial before it is pruned.", 1)
+flags.mark_flags_as_required(["config", "space", "study_dir", "trials"])
+
+
+def main() -> None:
+    """Hands the flags to the library and reports after every trial."""
+    try:
+        import optuna
+
+        from hierseg_jax.tune.study import lock_study
+        from hierseg_jax.tune.tune import tune
+    except ModuleNotFoundError as error:
+        if error.name != "optuna":
+            raise
+        sys.exit("error: tuning needs Optuna: pip install 'hierseg-jax[tune]'.")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    config, folder = _CONFIG.value, Path(_STUDY_DIR.value)
+    flag = flags.FLAGS["config"]
+    overrides = config_flags.get_override_values(flag)
+    space = read_space(Path(_SPACE.value), config)
+    for key in space.keys() & overrides.keys():
+        raise ValueError(f"{key} is set with --config.{key} and searched in {_SPACE.value}.")
+    metric = find_metric(_METRIC.value, load_hierarchy(config.data.spec, config.data.hierarchy))
+    file = folder / "report.html"
+
+    def report(outcomes: list) -> Report:
+        found = Report(
+            folder, config_flags.get_config_filename(flag), overrides, space, metric, outcomes
+        )
+        with lock_study(folder):
+            write_atomically(file, format_page(found).encode())
+        return found
+
+    set_up_process()
+    outcomes = tune(
+        config,
+        space,
+        metric,
+        folder,
+        _TRIALS.value,
+        startup_trials=_STARTUP.value,
+        warmup_epochs=_WARMUP.value,
+        report=report,
+    )
+    print(f"\n{format_text(report(outcomes))}\n\nPlots: {file}")
+
+
+if __name__ == "__main__":
+    run(main)

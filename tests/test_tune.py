@@ -1,0 +1,442 @@
+"""The search: pruning, faults, processes that share a study, and what is reported."""
+
+import dataclasses
+import html.parser
+import os
+import shlex
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax.numpy as jnp
+import pytest
+
+from hierseg_jax.checkpoint import checkpoint_steps
+from hierseg_jax.train.loop import DivergedError, train
+from hierseg_jax.train.stop import StopSignals
+from hierseg_jax.tune.metric import Metric
+from hierseg_jax.tune.outcome import Outcome, best_outcome
+from hierseg_jax.tune.plots import history_plot, parallel_plot, slice_plot
+from hierseg_jax.tune.report import Report, format_page, format_text, train_command
+from hierseg_jax.tune.space import Choice, Range
+from tests.conftest import ROOT
+from tests.runs import (
+    assert_bit_identical,
+    run,
+    small_config,
+    small_keys,
+    start,
+    train_here,
+)
+from tests.tuning import PART_MIOU, SPACE, base_config, make_train, search
+
+
+@pytest.fixture
+def optuna():
+    module = pytest.importorskip("optuna", reason="Optuna is not installed: pip install '.[tune]'")
+    module.logging.set_verbosity(module.logging.WARNING)
+    return module
+
+
+needs_optuna = pytest.mark.usefixtures("optuna")
+
+
+def states(outcomes):
+    return [outcome.state for outcome in outcomes]
+
+
+@needs_optuna
+def test_a_search_has_as_many_trials_as_asked_for_and_finds_the_best(tmp_path):
+    reports = []
+    outcomes = search(tmp_path, 3, report=reports.append)
+    assert states(outcomes) == ["complete"] * 3
+    assert [len(report) for report in reports] == [1, 2, 3]
+    assert best_outcome(outcomes, maximized=False).number == 2  # by the stand-in's losses
+    assert outcomes[2].result == 1 / (1 + 2 + 3)
+    for outcome in outcomes:
+        assert 1e-4 <= outcome.values["learning_rate"] <= 1e-2
+        assert outcome.values["batch_size"] in (8, 16)
+        assert outcome.epochs == 3
+    assert len({outcome.values["learning_rate"] for outcome in outcomes}) == 3
+    assert len(search(tmp_path, 3)) == 3  # nothing is left to do
+    assert search(tmp_path, 4)[:3] == outcomes
+
+
+@needs_optuna
+def test_a_metric_of_a_level_is_maximized(tmp_path):
+    outcomes = search(tmp_path, 2, metric=Metric(PART_MIOU))
+    assert best_outcome(outcomes, maximized=True).result == pytest.approx(1 - 0.1 / 5)
+    # Better than the first one's 0.5 at its first epoch, or it would have been pruned.
+    worse = make_train(lambda number, epoch: [0.1, 0.5, 5][number] / epoch)
+    outcomes = search(tmp_path / "b", 3, worse, metric=Metric(PART_MIOU), startup_trials=2)
+    assert states(outcomes) == ["complete", "complete", "pruned"]
+
+
+@needs_optuna
+def test_a_bad_trial_is_stopped_early_and_no_good_one(tmp_path):
+    losses = [1.0, 1.2, 0.9, 3.0, 0.5]
+    train = make_train(lambda number, epoch: losses[number] / epoch)
+    outcomes = search(tmp_path, 5, train, startup_trials=3)
+    assert states(outcomes) == ["complete"] * 3 + ["pruned", "complete"]
+    assert (outcomes[3].epochs, outcomes[3].result) == (1, 3.0)
+    later = search(tmp_path / "later", 5, train, startup_trials=3, warmup_epochs=2)
+    assert [outcome.epochs for outcome in later] == [3, 3, 3, 2, 3]
+    never = search(tmp_path / "never", 5, train, startup_trials=5)
+    assert states(never) == ["complete"] * 5
+
+
+@needs_optuna
+def test_a_trial_that_diverges_or_fills_the_memory_does_not_end_the_search(tmp_path):
+    def loss_of(number, epoch):
+        if (number, epoch) == (0, 2):
+            raise DivergedError("The loss is nan.")
+        if number == 1:
+            jnp.zeros(1 << 50).block_until_ready()
+        return 1.0
+
+    outcomes = search(tmp_path, 3, make_train(loss_of))
+    assert states(outcomes) == ["diverged", "out of memory", "complete"]
+    assert (outcomes[0].epochs, outcomes[0].note) == (1, "The loss is nan.")
+    assert "RESOURCE_EXHAUSTED" in outcomes[1].note
+
+
+@needs_optuna
+def test_a_mistake_ends_the_search_with_its_sentence_and_its_trial(tmp_path):
+    def loss_of(number, epoch):
+        if number == 1:
+            raise ValueError("data.yaml names no images.")
+        return 1.0
+
+    train = make_train(loss_of)
+    with pytest.raises(ValueError, match=r"^Trial 1 \(learning_rate=.*\): data\.yaml names no"):
+        search(tmp_path, 3, train)
+    # It is not counted, and the search goes on without it.
+    outcomes = search(tmp_path, 3, train)
+    assert states(outcomes) == ["complete", "failed", "complete", "complete"]
+    assert outcomes[1].note == "data.yaml names no images."
+
+
+@needs_optuna
+def test_a_trial_cut_off_by_the_file_system_goes_on(tmp_path):
+    full = tmp_path / "full"
+
+    def loss_of(number, epoch):
+        if (number, epoch) == (1, 2) and not full.exists():
+            full.touch()
+            raise OSError("no space left")
+        return 1 / epoch
+
+    with pytest.raises(OSError, match="no space left"):
+        search(tmp_path / "study", 2, make_train(loss_of))
+    epochs = []
+    train = make_train(loss_of, lambda number, epoch, workdir: epochs.append((number, epoch)))
+    assert states(search(tmp_path / "study", 2, train)) == ["complete"] * 2
+    assert epochs == [(1, 2), (1, 3)]
+
+
+@needs_optuna
+def test_a_killed_process_leaves_its_trial_to_the_next_one(tmp_path):
+    command = [sys.executable, "-m", "tests.tuning", str(tmp_path), "1", "hang"]
+    first = start(command)
+    hangs = tmp_path / "trials/0000/hangs"
+    end = time.monotonic() + 120
+    while not hangs.exists():
+        assert first.poll() is None, first.stdout.read()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    # While it lives its trial is its own.
+    [elsewhere] = search(tmp_path, 1)
+    assert elsewhere.state == "running"
+    first.kill()
+    first.wait()
+    epochs = []
+    train = make_train(after=lambda number, epoch, workdir: epochs.append((number, epoch)))
+    [outcome] = search(tmp_path, 1, train)
+    assert outcome.state == "complete"
+    assert outcome.epochs == 3
+    assert outcome.values == elsewhere.values
+    assert epochs == [(0, 3)]  # the first two were saved
+
+
+@needs_optuna
+def test_processes_share_a_study_and_no_trial(tmp_path):
+    command = [sys.executable, "-m", "tests.tuning", str(tmp_path), "6", "wait_for_company"]
+    both = [start(command), start(command)]
+    outputs = [process.communicate(timeout=240)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    done = [
+        [int(line.split()[2].rstrip(":")) for line in output.splitlines() if "complete" in line]
+        for output in outputs
+    ]
+    assert all(done), outputs
+    assert sorted(done[0] + done[1]) == list(range(6))
+    outcomes = search(tmp_path, 6)
+    assert states(outcomes) == ["complete"] * 6
+    assert len({outcome.values["learning_rate"] for outcome in outcomes}) == 6
+
+
+@needs_optuna
+def test_the_same_seed_gives_the_same_trials_however_often_cut_off(tmp_path):
+    values = [outcome.values for outcome in search(tmp_path / "a", 4)]
+    for trials in (1, 3, 4):
+        again = search(tmp_path / "b", trials)
+    assert [outcome.values for outcome in again] == values
+    other = search(tmp_path / "c", 2, config=base_config(seed=1))
+    assert other[0].values != values[0]
+
+
+@needs_optuna
+def test_a_signal_ends_the_search_after_the_trial_it_could_not_stop(tmp_path):
+    def loss_of(number, epoch):
+        if epoch == 3:  # too late for the run to be stopped
+            os.kill(os.getpid(), signal.SIGTERM)
+        return 1.0
+
+    with pytest.raises(SystemExit) as error:
+        search(tmp_path, 3, make_train(loss_of))
+    assert error.value.code == 128 + signal.SIGTERM
+    assert states(search(tmp_path, 1)) == ["complete"]
+
+
+def test_signals_reach_the_search_around_a_run_and_the_run_within_it():
+    with StopSignals() as outer:
+        with StopSignals() as inner:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert inner.received == outer.received == signal.SIGTERM
+        with StopSignals() as later:
+            assert later.received == signal.SIGTERM
+    with StopSignals() as fresh:
+        assert fresh.received == 0
+
+
+@needs_optuna
+def test_a_study_of_something_else_is_refused(tmp_path):
+    search(tmp_path, 1)
+    for changes, sentence in (
+        ({"metric": Metric(PART_MIOU)}, f"its metric is val_loss, now {PART_MIOU}"),
+        (
+            {"space": SPACE | {"batch_size": Choice((8, 32))}},
+            r"in its space batch_size is {'choice': \[8, 16\]}, now {'choice': \[8, 32\]}",
+        ),
+        (
+            {"space": {"learning_rate": SPACE["learning_rate"]}},
+            r"in its space batch_size is {'choice': \[8, 16\]}, now not searched",
+        ),
+        ({"config": base_config(decay=0.1)}, r"in its config decay is 0\.7, now 0\.1"),
+    ):
+        with pytest.raises(ValueError, match=f"holds another study: {sentence}. Continue it"):
+            search(tmp_path, 2, **changes)
+    # What keeps trials comparable may change.
+    assert len(search(tmp_path, 2, config=base_config(keep_last=3))) == 2
+
+
+@needs_optuna
+def test_a_folder_that_holds_no_study_is_left_alone(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match=r"holds notes\.txt and no study"):
+        search(tmp_path, 1)
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text/study.db").write_text("no database, and longer than its header" * 9)
+    with pytest.raises(ValueError, match=r"study\.db can't be read as a study \(.*database"):
+        search(tmp_path / "text", 1)
+    (tmp_path / "other").mkdir()
+    with sqlite3.connect(tmp_path / "other/study.db") as database:
+        database.execute("CREATE TABLE studies (a)")
+    database.close()
+    with pytest.raises(ValueError, match=r"study\.db can't be read as a study"):
+        search(tmp_path / "other", 1)
+
+
+@needs_optuna
+def test_any_name_of_a_folder_will_do(tmp_path):
+    folder = tmp_path / "a ?b%20{c}#ü"
+    assert len(search(folder, 1)) == 1
+    assert (folder / "study.db").is_file()
+    assert len(search(folder, 2)) == 2
+
+
+def make_report():
+    space = {
+        "learning_rate": Range("log_uniform", 1e-4, 1e-2),
+        "epochs": Range("int", 2, 9),
+        "loss": Choice(("dice", "iou + <b>")),
+    }
+    values = {"learning_rate": 0.1 + 0.2, "epochs": 3, "loss": "iou + <b>"}
+    outcomes = [
+        Outcome(0, "complete", values | {"loss": "dice"}, 0.5, 3, 3661.0),
+        Outcome(1, "complete", values | {"learning_rate": 1 / 3000}, 0.25, 3, 59.6),
+        Outcome(2, "pruned", values, 1e9, 1, 2.0),
+        Outcome(3, "diverged", values, None, 0, 2.0, note="The <loss> is nan."),
+        Outcome(4, "running", {}),
+    ]
+    overrides = {"data.figures_train": 33, "model.name": "esnet it's"}
+    metric = Metric("val_loss")
+    return Report(Path("runs/<tuning>"), "configs/figures.py", overrides, space, metric, outcomes)
+
+
+class Page(html.parser.HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def count(self, tag):
+        return sum(name == tag for name, _ in self.tags)
+
+
+def test_the_page_has_every_trial_and_its_plots_and_runs_nothing():
+    page = Page(format_page(make_report()))
+    assert page.count("script") == page.count("link") == page.count("img") == page.count("b") == 0
+    assert page.count("tr") == 1 + 5
+    plots = [attributes for tag, attributes in page.tags if attributes.get("class") == "plot"]
+    assert len(plots) == 1 + 3 + 1  # history, every key, all together
+    # Trials with a result: in the history and in every key's plot.
+    assert page.count("circle") == 3 * 4
+    for tag, attributes in page.tags:
+        if tag == "circle":
+            assert 0 <= float(attributes["cx"]) <= 420
+            assert 0 <= float(attributes["cy"]) <= 300
+    assert "iou + <b>" in page.text
+    assert "The <loss> is nan." in page.text
+    assert "best: trial 1, val_loss 0.25" in page.text
+
+
+def test_an_empty_study_is_reported():
+    report = dataclasses.replace(make_report(), outcomes=[])
+    assert "No trial is complete yet." in format_text(report)
+    assert "No trial is complete yet." in Page(format_page(report)).text
+    space, metric = report.space, report.metric
+    assert history_plot([], metric) == parallel_plot([], space, metric) == ""
+    assert slice_plot([], "epochs", space["epochs"], metric) == ""
+
+
+def test_a_search_whose_results_are_all_equal_has_plots():
+    outcomes = [Outcome(i, "complete", {"epochs": 2}, 0.0, 1) for i in range(2)]
+    assert "circle" in history_plot(outcomes, Metric("val_loss"))
+    assert "circle" in slice_plot(outcomes[:1], "epochs", Range("int", 2, 9), Metric("val_loss"))
+
+
+def test_the_command_gives_the_very_values_back():
+    report = make_report()
+    program, *flags = shlex.split(" ".join(train_command(report)))[1:]
+    assert program == "launch/train.py"
+    values = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
+    assert float(values["config.learning_rate"]) == 1 / 3000
+    assert values["config.model.name"] == "esnet it's"
+    assert values["config.data.figures_train"] == "33"
+    assert values["workdir"] == "runs/<tuning>_best"
+    assert "1:01:01" in format_text(report)
+    assert "1:00 " in format_text(report)
+    assert format_text(report).splitlines()[0] == (
+        "5 trials: 2 complete, 1 pruned, 1 diverged, 1 running"
+    )
+
+
+def tune_command(folder, space, trials, *flags, **changes):
+    overrides = [f"--config.{key}={value}" for key, value in small_keys(changes).items()]
+    return [
+        sys.executable,
+        "launch/tune.py",
+        "--config=configs/figures.py",
+        f"--space={space}",
+        f"--study_dir={folder}",
+        f"--trials={trials}",
+        *(flag for flag in overrides if not flag.startswith("--config.learning_rate")),
+        *flags,
+    ]
+
+
+def test_without_optuna_the_command_says_how_to_get_it():
+    code = (
+        "import sys; sys.modules['optuna'] = None; sys.argv = ['tune.py', "
+        "'--config=configs/figures.py', '--space=a', '--study_dir=b', '--trials=1']; "
+        "import runpy; runpy.run_path('launch/tune.py', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip() == ("error: tuning needs Optuna: pip install 'hierseg-jax[tune]'.")
+
+
+@pytest.mark.slow
+@needs_optuna
+def test_real_trials_go_on_after_a_kill_diverge_and_end_as_a_run_of_its_own(tmp_path):
+    space, folder = tmp_path / "space.yaml", tmp_path / "study"
+    space.write_text("learning_rate: {choice: [1e-3, 3e-3, 1e30]}\n")
+    command = tune_command(folder, space, 4, epochs=6)
+    process = start(command)
+    end = time.monotonic() + 600
+    while not checkpoint_steps(folder / "trials/0000"):
+        if process.poll() is not None or time.monotonic() > end:
+            pytest.fail(process.stdout.read())
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    done = run(command)
+    assert done.returncode == 0, done.stderr
+    assert "Going on with trial 0" in done.stdout
+    assert "Continuing after step" in done.stdout
+    found = search_outcomes(folder)
+    assert {outcome.state for outcome in found} == {"complete", "diverged"}
+    best = best_outcome(found, maximized=False)
+    assert f"--config.learning_rate={best.values['learning_rate']}" in done.stdout
+    alone = train_here(tmp_path / "alone", epochs=6, learning_rate=best.values["learning_rate"])
+    assert best.result == min(row["val_loss"] for row in alone.rows)
+    assert "<svg" in (folder / "report.html").read_text()
+
+
+def search_outcomes(folder):
+    import optuna
+
+    from hierseg_jax.tune.tune import list_outcomes
+
+    storage = f"sqlite:///{folder / 'study.db'}"
+    return list_outcomes(optuna.load_study(study_name=None, storage=storage))
+
+
+@pytest.mark.slow
+@needs_optuna
+def test_a_real_search_stopped_by_a_signal_saves_and_goes_on(tmp_path):
+    space, folder = tmp_path / "space.yaml", tmp_path / "study"
+    space.write_text("learning_rate: {log_uniform: [1e-3, 1e-2]}\n")
+    command = tune_command(folder, space, 1, f"--metric={PART_MIOU}", epochs=4)
+    process = start(command)
+    for line in process.stdout:
+        if line.startswith("epoch 1/4"):
+            process.send_signal(signal.SIGTERM)
+            break
+    output = process.stdout.read()
+    assert process.wait() == 128 + signal.SIGTERM
+    assert "Give the same command to go on." in output
+    done = run(command)
+    assert done.returncode == 0, done.stderr
+    [outcome] = search_outcomes(folder)
+    assert (outcome.state, outcome.epochs) == ("complete", 4)
+
+
+@pytest.mark.slow
+def test_what_on_epoch_raises_ends_a_run_that_may_be_continued(tmp_path):
+    told = []
+
+    def stop(progress):
+        told.append(progress.epoch)
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        train(small_config(), str(tmp_path / "cut"), stop)
+    progress = train(small_config(), str(tmp_path / "cut"), lambda p: told.append(p.epoch))
+    assert told == [1, 2]
+    assert progress.epoch == 2
+    train_here(tmp_path / "whole")
+    assert_bit_identical(tmp_path / "cut", tmp_path / "whole")

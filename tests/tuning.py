@@ -1,0 +1,83 @@
+"""Searches whose trials take no time: a stand-in for the training, beside the real study.
+
+As a program, `python -m tests.tuning FOLDER TRIALS BEHAVIOUR`, it is one of several processes.
+"""
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+
+from configs import figures
+from hierseg_jax.train.progress import Progress
+from hierseg_jax.tune.metric import Metric
+from hierseg_jax.tune.space import Choice, Range
+
+SPACE = {"learning_rate": Range("log_uniform", 1e-4, 1e-2), "batch_size": Choice((8, 16))}
+EPOCHS = 3
+PART_MIOU = "levels.part.miou"
+
+
+def base_config(**changes):
+    config = figures.get_config()
+    config.update(epochs=EPOCHS, patience=0, **changes)
+    return config
+
+
+def row(epoch, val_loss):
+    return {"epoch": epoch, "val_loss": val_loss, "levels": {"part": {"miou": 1 - val_loss / 10}}}
+
+
+def make_train(loss_of=lambda number, epoch: 1 / (1 + number + epoch), after=lambda *at: None):
+    """Like `train`, with losses by trial and epoch; goes on after the epochs it finds.
+
+    Args:
+      loss_of: the validation loss of an epoch of a trial; may raise.
+      after: called with the trial, the epoch and the workdir once an epoch is saved.
+    """
+
+    def train(config, workdir, on_epoch):
+        file, number = Path(workdir) / "run.json", int(Path(workdir).name)
+        Path(workdir).mkdir(exist_ok=True)
+        run = json.loads(file.read_text()) if file.exists() else {"rows": [], "batch_size": []}
+        progress = Progress(rows=tuple(run["rows"]))
+        while not progress.finished(config.epochs, 0):
+            epoch = progress.epoch + 1
+            rows = (*progress.rows, row(epoch, loss_of(number, epoch)))
+            progress = Progress(rows=rows)
+            run = {"rows": rows, "batch_size": [*run["batch_size"], config.batch_size]}
+            file.write_text(json.dumps(run))
+            after(number, epoch, Path(workdir))
+            on_epoch(progress)
+        return progress
+
+    return train
+
+
+def search(folder, trials, train=None, **options):
+    from hierseg_jax.tune.tune import tune  # needs Optuna
+
+    settings = {"config": base_config(), "space": SPACE, "metric": Metric("val_loss")} | options
+    return tune(folder=Path(folder), trials=trials, train=train or make_train(), **settings)
+
+
+def wait_for_company(number, epoch, workdir):
+    """Ends no trial before another process has one too."""
+    end = time.monotonic() + 120
+    while len([entry for entry in workdir.parent.iterdir() if entry.is_dir()]) < 2:
+        if time.monotonic() > end:
+            raise TimeoutError("no other process has come")
+        time.sleep(0.02)
+
+
+def hang(number, epoch, workdir):
+    """Never returns from the second epoch."""
+    if epoch == 2:
+        (workdir / "hangs").touch()
+        signal.pause()
+
+
+if __name__ == "__main__":
+    behaviour = {"wait_for_company": wait_for_company, "hang": hang}[sys.argv[3]]
+    search(sys.argv[1], int(sys.argv[2]), make_train(after=behaviour))
