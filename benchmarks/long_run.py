@@ -3,10 +3,11 @@
 python benchmarks/long_run.py --hours=1 --workdir=runs/long
 
 Starts launch/train.py on `configs/figures.py`, with more epochs than the time allows, looks at
-its process every ten seconds and ends it by SIGTERM. Memory goes up in steps towards what the
-busiest moment needs, and down when an allocator gives some back: a line fitted to it says
-little, so that the highest of each sixth of the time is told as well. The samples stay in
-WORKDIR.csv beside the run.
+its process every two seconds and ends it by SIGTERM. Within an epoch memory rises and falls by
+tens of megabytes with what is being decoded and saved, and freed memory is given back at an
+epoch's end: what grows shows in the lowest of every two minutes, to which a line is fitted. The
+lowest and highest of each sixth of the time are told as well. The samples stay in WORKDIR.csv
+beside the run.
 """
 
 import csv
@@ -27,7 +28,8 @@ _HOURS = flags.DEFINE_float("hours", 1.0, "How long to train.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/long", "Folder of the run; must not exist.")
 
 ROOT = Path(__file__).parents[1]
-EVERY = 10.0
+EVERY = 2.0
+WINDOW = 120.0
 PARTS = 6
 
 
@@ -59,13 +61,39 @@ def look(pid: int, began: float, workdir: Path) -> Sample:
     )
 
 
+def floors(samples: list[Sample]) -> list[Sample]:
+    """The sample of least memory of every window of `WINDOW` seconds."""
+    windows = itertools.groupby(samples, key=lambda sample: sample.seconds // WINDOW)
+    return [min(window, key=lambda sample: sample.anonymous_mb) for _, window in windows]
+
+
 def slope(samples: list[Sample]) -> tuple[float, float]:
-    """MB an hour after the first quarter, fitted by least squares, and its standard error."""
-    rest = samples[len(samples) // 4 :]
-    hours = np.array([sample.seconds for sample in rest]) / 3600
-    memory = np.array([sample.anonymous_mb for sample in rest])
+    """MB an hour, fitted by least squares, and its standard error."""
+    hours = np.array([sample.seconds for sample in samples]) / 3600
+    memory = np.array([sample.anonymous_mb for sample in samples])
     (rate, _), covariance = np.polyfit(hours, memory, 1, cov=True)
     return float(rate), float(covariance[0, 0] ** 0.5)
+
+
+def report(samples: list[Sample]) -> None:
+    """Prints what became of memory, files, threads and checkpoints after the first quarter."""
+    rest = samples[len(samples) // 4 :]
+    lows = floors(rest)
+    rate, error = slope(lows)
+    print(
+        f"memory after the first quarter, lowest of every {WINDOW:g} s: {lows[0].anonymous_mb:.1f} "
+        f"MB at first, {lows[-1].anonymous_mb:.1f} MB at last; {rate:+.2f} +- {error:.2f} MB an hour"
+    )
+    ends = [len(samples) * part // PARTS for part in range(PARTS + 1)]
+    for name, extreme in (("lowest", min), ("highest", max)):
+        values = [
+            extreme(sample.anonymous_mb for sample in samples[start:end])
+            for start, end in itertools.pairwise(ends)
+        ]
+        print(f"{name} in each sixth of the time: {', '.join(f'{mb:.1f}' for mb in values)} MB")
+    for name in ("open_files", "threads", "checkpoints"):
+        values = [getattr(sample, name) for sample in rest]
+        print(f"{name}: {min(values)} to {max(values)}")
 
 
 def main() -> None:
@@ -80,37 +108,23 @@ def main() -> None:
     samples: list[Sample] = []
     began = time.monotonic()
     log = workdir.with_suffix(".log")
-    with log.open("w") as stream:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=stream, stderr=stream)
+    table = workdir.with_suffix(".csv")
+    with log.open("w") as output, table.open("w", newline="", buffering=1) as rows:
+        writer = csv.writer(rows)
+        writer.writerow(field.name for field in dataclasses.fields(Sample))
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
         try:
             while time.monotonic() - began < _HOURS.value * 3600:
                 time.sleep(EVERY)
                 if process.poll() is not None:
                     raise ValueError(f"Training ended by itself; see {log}.")
                 samples.append(look(process.pid, began, workdir))
+                writer.writerow(dataclasses.astuple(samples[-1]))
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait()
-    with workdir.with_suffix(".csv").open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(field.name for field in dataclasses.fields(Sample))
-        writer.writerows(map(dataclasses.astuple, samples))
-    rate, error = slope(samples)
-    rest = samples[len(samples) // 4 :]
     print(f"{_HOURS.value:g} hours: {log.read_text().count('images/s')} epochs")
-    print(
-        f"memory after the first quarter: {rest[0].anonymous_mb:.1f} MB at its start, "
-        f"{rest[-1].anonymous_mb:.1f} MB at the end; {rate:+.2f} +- {error:.2f} MB an hour"
-    )
-    ends = [len(samples) * part // PARTS for part in range(PARTS + 1)]
-    highest = [
-        max(sample.anonymous_mb for sample in samples[start:end])
-        for start, end in itertools.pairwise(ends)
-    ]
-    print(f"highest in each sixth of the time: {', '.join(f'{mb:.1f}' for mb in highest)} MB")
-    for name in ("open_files", "threads", "checkpoints"):
-        values = [getattr(sample, name) for sample in rest]
-        print(f"{name}: {min(values)} to {max(values)}")
+    report(samples)
 
 
 if __name__ == "__main__":
