@@ -81,8 +81,9 @@ def report(samples: list[Sample]) -> None:
     lows = floors(rest)
     rate, error = slope(lows)
     print(
-        f"memory after the first quarter, lowest of every {WINDOW:g} s: {lows[0].anonymous_mb:.1f} "
-        f"MB at first, {lows[-1].anonymous_mb:.1f} MB at last; {rate:+.2f} +- {error:.2f} MB an hour"
+        f"memory after the first quarter, lowest of every {WINDOW:g} s: "
+        f"{lows[0].anonymous_mb:.1f} MB at first, {lows[-1].anonymous_mb:.1f} MB at last; "
+        f"{rate:+.2f} +- {error:.2f} MB an hour"
     )
     ends = [len(samples) * part // PARTS for part in range(PARTS + 1)]
     for name, extreme in (("lowest", min), ("highest", max)):
