@@ -1,15 +1,12 @@
 """A report as one HTML page that needs nothing else: no script, no file beside it."""
 
 import html
-import pathlib
 
-from hierseg_jax.colors import class_colors
 from hierseg_jax.inspection.findings import (
     KINDS,
     count_severities,
     group_by_file,
     group_by_kind,
-    printable,
 )
 from hierseg_jax.inspection.page_pictures import example_figures, finding_figures
 from hierseg_jax.inspection.plots import bar, size_plot
@@ -20,14 +17,13 @@ from hierseg_jax.inspection.text import (
     split_line,
     suggestion_reasons,
 )
-
-# Should a name slip through unescaped, it still loads and runs nothing.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+from hierseg_jax.webpage.document import breakable, escaped, format_document
+from hierseg_jax.webpage.pictures import class_name, css_colors
 
 
 def format_page(report: Report) -> str:
     """The page; every string of the data's is escaped in it."""
-    title = f"Data report: {escaped(report.inspection.spec.file.name)}"
+    title = f"Data report: {report.inspection.spec.file.name}"
     sections = {
         "findings": ("Findings", _findings(report)),
         "classes": ("Classes", _classes(report)),
@@ -36,50 +32,19 @@ def format_page(report: Report) -> str:
         "suggested": ("Suggested settings", _suggestion(report)),
         "files": ("By file", _by_file(report)),
     }
-    sections = {key: section for key, section in sections.items() if section[1]}
-    style = pathlib.Path(__file__).with_name("page.css").read_text()
-    return "\n".join(
-        [
-            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-            f"<title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>",
-            '<a class="skip" href="#main">Skip to the findings</a>',
-            _header(report, title, {key: name for key, (name, _) in sections.items()}),
-            '<main id="main">',
-            *(
-                f'<section aria-labelledby="{key}">\n<h2 id="{key}">{name}</h2>\n'
-                f"{content}\n</section>"
-                for key, (name, content) in sections.items()
-            ),
-            "</main>\n</body>\n</html>\n",
-        ]
-    )
+    return format_document(title, _head(report), sections, skip="Skip to the findings")
 
 
-def escaped(text: str) -> str:
-    """Text of the data's for any place between tags or in a quoted attribute."""
-    return html.escape(printable(text))
-
-
-def breakable(text: str) -> str:
-    """As `escaped`, for names of classes and files, which wrap after _ and / at best."""
-    return escaped(text).replace("_", "_<wbr>").replace("/", "/<wbr>")
-
-
-def _header(report: Report, title: str, sections: dict[str, str]) -> str:
+def _head(report: Report) -> str:
     counts = count_severities(report.inspection.findings)
     badges = [
         f'<li><span class="badge {name}">{n:,} {name}{"" if n == 1 else "s"}</span></li>'
         for name, n in counts.items()
         if n
     ] or ['<li><span class="badge good">Nothing wrong found</span></li>']
-    links = "".join(f'<li><a href="#{key}">{name}</a></li>' for key, name in sections.items())
     return (
-        f"<header>\n<h1>{title}</h1>\n"
         f'<p class="file soft">{escaped(str(report.inspection.spec.file))}</p>\n'
-        f'<ul class="badges">{"".join(badges)}</ul>\n'
-        f'<nav aria-label="Sections"><ul>{links}</ul></nav>\n</header>'
+        f'<ul class="badges">{"".join(badges)}</ul>'
     )
 
 
@@ -108,7 +73,7 @@ def _classes(report: Report) -> str:
     splits = [split for split, of in report.statistics.items() if of["usable"]]
     parts = []
     for level in report.inspection.spec.hierarchy.levels if splits else ():
-        colors = ["#{:02x}{:02x}{:02x}".format(*c) for c in class_colors(level.num_classes)]
+        colors = css_colors(level.num_classes)
         tables = []
         for split in splits:
             rows = []
@@ -116,8 +81,7 @@ def _classes(report: Report) -> str:
             for color, name in zip(colors, level.class_names, strict=True):
                 c = of[name]
                 rows.append(
-                    '<tr><th scope="row"><span class="class"><span class="swatch" '
-                    f'style="background:{color}"></span><span>{breakable(name)}</span></span></th>'
+                    f'<tr><th scope="row">{class_name(color, name)}</th>'
                     + "".join(
                         f'<td>{c[what]:,} <span class="share">{c[share]:.{digits}%}</span>'
                         f"{bar(c[share], split)}</td>"
