@@ -18,13 +18,17 @@ from hierseg_jax.run_report.tables import (
     confusion_table,
     level_table,
     number,
-    settings_table,
+    settings_list,
 )
 from hierseg_jax.train.config import flatten
 from hierseg_jax.webpage.document import breakable, escaped, format_document
 
 # Pictures of either kind.
 EXTREMES = 4
+_CONFUSION = (
+    "<p>Of the pixels of a true class, a row, the percentage that is predicted as the class of "
+    "a column. In bold: what is right.</p>"
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,7 +66,7 @@ def format_page(report: RunReport) -> str:
         "results": ("Results", _results(report)),
         "curves": ("Curves", curves(report.history, hierarchy.level_names, metrics["epoch"])),
         "classes": ("Classes", f'<div class="columns">{classes}</div>'),
-        "confusion": ("Confusion", "".join(confusion_table(*pair) for pair in pairs)),
+        "confusion": ("Confusion", _CONFUSION + "".join(confusion_table(*pair) for pair in pairs)),
         "pictures": (
             "Worst and best pictures",
             extreme_pictures(evaluation.best, evaluation.worst, finest, report.processes),
@@ -135,7 +139,7 @@ def _settings(report: RunReport) -> str:
     facts |= {f"version of {name}": of for name, of in dict(meta.get("versions") or {}).items()}
     facts = {key: value for key, value in facts.items() if value is not None}
     return (
-        f'<div class="card"><h3>Checkpoint</h3>{settings_table(facts)}</div>'
+        f'<div class="card"><h3>Checkpoint</h3>{settings_list(facts)}</div>'
         '<div class="card"><details open><summary>Config of the run</summary>'
-        f"{settings_table(flatten(meta['config']))}</details></div>"
+        f"{settings_list(flatten(meta['config']))}</details></div>"
     )

@@ -87,10 +87,10 @@ def confusion_table(level: Level, confusion_ll: np.ndarray) -> str:
         if left_out
         else ""
     )
-    caption = f"Level {level.name}: percent of the pixels of a true class (row) by predicted class"
+    label = escaped(f"Confusion matrix of level {level.name}")
     return (
-        f'<div class="card">{note}{_scroll(f"Confusion matrix of level {level.name}")}'
-        f'<table class="heat"><caption>{escaped(caption)}</caption>'
+        f'<div class="card"><h3>Level {escaped(level.name)}</h3>{note}'
+        f'{_scroll(f"Level {level.name}")}<table class="heat" aria-label="{label}">'
         f'<thead><tr><th scope="col">true</th>{head}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></div></div>"
     )
@@ -103,17 +103,14 @@ def shown_classes(confusion_ll: np.ndarray) -> list[int]:
     return sorted([0, *frequent[: MOST_CLASSES - 1]])
 
 
-def settings_table(config: Mapping[str, Any]) -> str:
-    """Key and value; `config` flat."""
+def settings_list(config: Mapping[str, Any]) -> str:
+    """Keys and values; `config` flat."""
     rows = "".join(
-        f'<tr><th scope="row" class="file">{breakable(key)}</th>'
-        f'<td class="file">{breakable(str(value)) if value != "" else "–"}</td></tr>'
+        f'<div><dt class="file">{breakable(key)}</dt>'
+        f'<dd class="file">{breakable(str(value)) if value != "" else "–"}</dd></div>'
         for key, value in sorted(config.items())
     )
-    return (
-        '<table class="settings"><thead><tr><th scope="col">key</th><th scope="col">value</th>'
-        f"</tr></thead><tbody>{rows}</tbody></table>"
-    )
+    return f'<dl class="settings">{rows}</dl>'
 
 
 def number(value: float | None) -> str:
