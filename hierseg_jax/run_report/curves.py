@@ -112,7 +112,7 @@ def line_plot(label: str, series: Mapping[str, Points], marked: int | None = Non
 def round_ticks(low: float, high: float) -> list[float]:
     """Three to seven evenly spaced round numbers, the first at most `low`, the last at least
     `high`."""
-    span = high - low or 1.0
+    span = high - low if high - low > 1e-12 else 1.0
     scale = 10.0 ** math.floor(math.log10(span / 5))
     step = next(scale * factor for factor in (1, 2, 2.5, 5, 10) if scale * factor >= span / 5)
     first, last = math.floor(low / step), math.ceil(high / step)

@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
-import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 from hierseg_jax.checkpoint.choose import FOLDER
+
+# Numbers beyond these can't be drawn.
+_LARGEST = 1e100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,13 +46,14 @@ def read_history(checkpoint: pathlib.Path) -> History:
 
 
 def points(history: History, *path: str) -> list[tuple[int, float]]:
-    """(epoch, number) of every epoch that has a finite number under these keys."""
+    """(epoch, number) of every epoch that has a number, a finite one, under these keys."""
     found = []
     for row in history.rows:
         value: Any = row
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
-        if isinstance(value, int | float) and math.isfinite(value):
+        # Which also leaves out NaN, and integers that no float holds.
+        if isinstance(value, int | float) and -_LARGEST < value < _LARGEST:
             found.append((row["epoch"], float(value)))
     return found
 
