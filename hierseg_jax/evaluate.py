@@ -11,6 +11,7 @@ from hierseg_jax.data.pipeline import Batch, eval_batches
 from hierseg_jax.data.skip import SkippingSource
 from hierseg_jax.data.sources import load_hierarchy, open_split
 from hierseg_jax.decode import choose_decoding
+from hierseg_jax.extremes import Extremes, ScoredPicture
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.losses import LossOptions, TotalLoss, build_loss
 from hierseg_jax.metrics import LevelMetrics, TreeMetrics, evaluate_levels, tree_metrics
@@ -32,6 +33,8 @@ class Evaluation:
       num_images: evaluated, padding left out.
       samples: the first examples, as many as were asked for: `image` uint8
         [N, S, S, 3], `label` and `prediction` uint8 [N, S, S].
+      confusion_cc: int64 [C, C] of leaf classes, rows true, over all images.
+      best, worst: this process's pictures that were asked for, most extreme first.
     """
 
     levels: dict[str, LevelMetrics]
@@ -39,6 +42,9 @@ class Evaluation:
     loss: float
     num_images: int
     samples: dict[str, np.ndarray]
+    confusion_cc: np.ndarray
+    best: tuple[ScoredPicture, ...] = ()
+    worst: tuple[ScoredPicture, ...] = ()
 
 
 def evaluate_batches(
@@ -49,6 +55,7 @@ def evaluate_batches(
     batch_size: int,
     parallel: Parallel,
     num_samples: int = 0,
+    extremes: Extremes | None = None,
 ) -> Evaluation:
     """Runs a compiled evaluation step over batches.
 
@@ -60,6 +67,7 @@ def evaluate_batches(
       batch_size: of the batches; the reference's mIoU depends on it.
       parallel: the devices.
       num_samples: of this process's examples to give back with their predictions.
+      extremes: new, to be shown every picture; the best and worst come back.
     """
     confusions, contradictions, valid, losses, samples = [], [], [], [], []
     missing, pending = num_samples, None
@@ -75,6 +83,10 @@ def evaluate_batches(
             prediction = np.asarray(result["prediction"])
             samples.append((batch["image"][take], batch["label"][take], prediction[take]))
             missing -= len(take)
+        if extremes is not None:
+            prediction = np.asarray(result["prediction"])
+            pictures = (batch["image"], batch["label"], prediction, batch["valid"])
+            extremes.add(confusions[-1], *pictures)
 
     for batch in batches:
         result = eval_step(variables, parallel.put_batch(batch))
@@ -89,10 +101,11 @@ def evaluate_batches(
         gather_interleaved(np.concatenate(parts)) for parts in (valid, confusions, contradictions)
     )
     confusions_ncc = confusions_ncc[valid_n]
+    confusion_cc = confusions_ncc.sum(0, dtype=np.int64)
     names = ("image", "label", "prediction")
     return Evaluation(
         levels=evaluate_levels(confusions_ncc, hierarchy, batch_size),
-        tree=tree_metrics(confusions_ncc.sum(0), int(contradictions_n[valid_n].sum()), hierarchy),
+        tree=tree_metrics(confusion_cc, int(contradictions_n[valid_n].sum()), hierarchy),
         loss=float(np.mean(losses)),
         num_images=len(confusions_ncc),
         samples={
@@ -100,6 +113,9 @@ def evaluate_batches(
             for i, name in enumerate(names)
             if samples
         },
+        confusion_cc=confusion_cc,
+        best=extremes.best() if extremes else (),
+        worst=extremes.worst() if extremes else (),
     )
 
 
@@ -199,6 +215,7 @@ def evaluate_checkpoint(
     image_size: int | None = None,
     batch_size: int = 16,
     decode: str | None = None,
+    num_extremes: int = 0,
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Evaluates a checkpoint on a split.
 
@@ -210,6 +227,7 @@ def evaluate_checkpoint(
       image_size: another side in pixels; the run's own by default.
       batch_size: over all devices.
       decode: another decoding rule; the run's own by default.
+      num_extremes: of the best and of the worst pictures to give back.
 
     Returns:
       The evaluation, and a description of what was evaluated as plain JSON.
@@ -242,6 +260,11 @@ def evaluate_checkpoint(
         process_index=parallel.process_index,
         process_count=parallel.process_count,
     )
+    extremes = None
+    if num_extremes:
+        first, stride = parallel.process_index, parallel.process_count
+        names = getattr(source, "names", ())
+        extremes = Extremes(num_extremes, names, first=first, stride=stride)
     evaluation = evaluate_batches(
         parallel.compile_eval_step(step),
         parallel.put_state(loaded.variables),
@@ -249,6 +272,7 @@ def evaluate_checkpoint(
         hierarchy,
         batch_size,
         parallel,
+        extremes=extremes,
     )
     description = {
         "checkpoint": str(folder),

@@ -1,4 +1,4 @@
-"""An evaluation as metrics.json and as a table for the screen."""
+"""An evaluation as metrics.json and as a table for the screen; where its files go."""
 
 import dataclasses
 import json
@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from hierseg_jax.data.transfer import write_atomically
 from hierseg_jax.metrics import LevelMetrics, TreeMetrics
+from hierseg_jax.webpage.document import generator_tag
+
+# By which an evaluation knows its own pages.
+GENERATOR = "hierseg_jax evaluation"
 
 if TYPE_CHECKING:
     from hierseg_jax.evaluate import Evaluation
@@ -36,29 +40,43 @@ def to_json(evaluation: "Evaluation", description: Mapping[str, Any]) -> dict[st
     }
 
 
-def write_metrics(folder: Path, content: Mapping[str, Any]) -> Path:
-    """Writes metrics.json into a folder, made where it does not exist.
+def write_evaluation(folder: Path, content: Mapping[str, Any], page: str) -> tuple[Path, Path]:
+    """Writes metrics.json and report.html into a folder, made where it does not exist.
+
+    Args:
+      folder: where earlier ones of an evaluation are replaced.
+      content: from `to_json`.
+      page: from `run_report.format_page`.
 
     Returns:
-      The file.
+      The two files.
 
     Raises:
-      ValueError: if a metrics.json is there that no evaluation has written.
-      OSError: if it can't be written.
+      ValueError: if one of them is there that no evaluation has written; neither is written.
+      OSError: if one can't be written.
     """
-    file = folder / "metrics.json"
-    if file.exists():
-        try:
-            ours = "levels" in json.loads(file.read_text())
-        except (ValueError, TypeError, RecursionError):
-            ours = False
-        if not ours:
+    metrics, report = folder / "metrics.json", folder / "report.html"
+    for file, is_ours in ((metrics, _is_metrics), (report, _is_report)):
+        if file.exists() and not is_ours(file):
             raise ValueError(
                 f"{file} is there and was not written by an evaluation; choose another --output."
             )
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(file, content)
-    return file
+    write_json(metrics, content)
+    write_atomically(report, page.encode())
+    return metrics, report
+
+
+def _is_metrics(file: Path) -> bool:
+    try:
+        return "levels" in json.loads(file.read_text())
+    except (ValueError, TypeError, RecursionError):
+        return False
+
+
+def _is_report(file: Path) -> bool:
+    with file.open("rb") as start:
+        return generator_tag(GENERATOR).encode() in start.read(1024)
 
 
 def write_json(file: Path, content: Any) -> None:

@@ -7,19 +7,22 @@ from pathlib import Path
 
 from absl import flags
 
+from hierseg_jax.checkpoint import read_meta
 from hierseg_jax.command_line import run
 from hierseg_jax.decode import AUTO, DECODINGS
 from hierseg_jax.evaluate import evaluate_checkpoint
 from hierseg_jax.process import set_up_process
-from hierseg_jax.report import format_levels, format_tree, to_json, write_metrics
-from hierseg_jax.train.hosts import is_main, join_hosts
+from hierseg_jax.report import format_levels, format_tree, to_json, write_evaluation
+from hierseg_jax.run_report.history import read_history
+from hierseg_jax.run_report.page import EXTREMES, RunReport, format_page
+from hierseg_jax.train.hosts import count_hosts, is_main, join_hosts
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
 _WHICH = flags.DEFINE_string("which", "best", "Of a workdir: best, last, or an epoch's number.")
 _DATA = flags.DEFINE_string("data", None, "Another data set with the same tree; the run's own.")
 _TASK = flags.DEFINE_enum("task", "val", ["val", "test"], "The split.")
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "Folder for metrics.json; CHECKPOINT/evaluation/TASK."
+    "output", None, "Folder for metrics.json and report.html; CHECKPOINT/evaluation/TASK."
 )
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", None, "Another side in pixels; the run's own.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 16, "Images at a time, over all devices.")
@@ -33,7 +36,7 @@ flags.mark_flag_as_required("checkpoint")
 
 
 def main() -> None:
-    """Prints the table and writes metrics.json."""
+    """Prints the table and writes metrics.json and report.html."""
     set_up_process()
     join_hosts(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
     evaluation, description = evaluate_checkpoint(
@@ -44,19 +47,30 @@ def main() -> None:
         image_size=_IMAGE_SIZE.value,
         batch_size=_BATCH_SIZE.value,
         decode=_DECODE.value,
+        num_extremes=EXTREMES,
     )
     if not is_main():
         return
     default = Path(_CHECKPOINT.value) / "evaluation" / _TASK.value
     folder = default if _OUTPUT.value is None else Path(_OUTPUT.value)
-    file = write_metrics(folder, to_json(evaluation, description))
+    content = to_json(evaluation, description)
+    checkpoint = Path(description["checkpoint"])
+    report = RunReport(
+        metrics=content,
+        evaluation=evaluation,
+        meta=read_meta(checkpoint),
+        history=read_history(checkpoint),
+        output=folder,
+        processes=count_hosts(),
+    )
+    metrics, page = write_evaluation(folder, content, format_page(report))
     epoch = f" (epoch {description['epoch']})" if description["epoch"] else ""
     print(
         f"{description['model']}{epoch} on {description['data']}, "
         f"{description['task']}: {evaluation.num_images} images at {description['image_size']} "
         f"pixels, decoded by "
         f"{description['decode']}\n{format_levels(evaluation.levels)}\n"
-        f"{format_tree(evaluation.tree)}\nWritten to {file}"
+        f"{format_tree(evaluation.tree)}\nWritten to {metrics} and {page}"
     )
 
 

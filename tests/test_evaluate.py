@@ -7,10 +7,11 @@ from hierseg_jax.evaluate import evaluate_batches
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART
 from hierseg_jax.losses import crossentropy
 from hierseg_jax.models import create_model
-from hierseg_jax.report import format_levels, to_json, write_metrics
+from hierseg_jax.report import GENERATOR, format_levels, to_json, write_evaluation
 from hierseg_jax.torch_weights import variables_from_state_dict
 from hierseg_jax.train.parallel import all_devices
 from hierseg_jax.train.step import make_eval_step
+from hierseg_jax.webpage.document import format_document
 from tests.reference_weights import load_golden, reference_state_dict
 
 PARALLEL = all_devices()
@@ -113,12 +114,20 @@ def test_golden_weights_predict_the_golden_classes(name):
     np.testing.assert_allclose(done.levels["part"].pixel_accuracy, accuracy)
 
 
-def test_a_metrics_file_of_somebody_else_is_left_alone(evaluation, tmp_path):
+def test_files_of_somebody_else_are_left_alone(evaluation, tmp_path):
     content = to_json(evaluation[2], {})
-    write_metrics(tmp_path, content)
-    file = write_metrics(tmp_path, content)
-    for theirs in ('{"accuracy": 1}', "no JSON"):
-        file.write_text(theirs)
-        with pytest.raises(ValueError, match="was not written by an evaluation"):
-            write_metrics(tmp_path, content)
-        assert file.read_text() == theirs
+    page = format_document("Report", "", {}, skip="Skip", generator=GENERATOR)
+    write_evaluation(tmp_path, content, page)
+    files = write_evaluation(tmp_path, content, page)
+    ours = [file.read_text() for file in files]
+    theirs = {0: ('{"accuracy": 1}', "no JSON"), 1: ("<!DOCTYPE html>", "")}
+    for i, texts in theirs.items():
+        for text in texts:
+            files[i].write_text(text)
+            files[1 - i].unlink()
+            with pytest.raises(ValueError, match=f"{files[i].name} is there and was not written"):
+                write_evaluation(tmp_path, content, page)
+            assert files[i].read_text() == text
+            assert not files[1 - i].exists()
+            for file, own in zip(files, ours, strict=True):
+                file.write_text(own)

@@ -8,9 +8,10 @@ import pytest
 
 from hierseg_jax.data.folder import FolderSource
 from hierseg_jax.data.spec import load_spec
-from hierseg_jax.inspection.findings import KINDS, printable
+from hierseg_jax.inspection.findings import KINDS
 from hierseg_jax.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.inspection.statistics import split_statistics
+from hierseg_jax.webpage.document import printable
 from tests.inspection_data import SIZE, label, make_data, picture, write_pair
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +17,9 @@ def after(losses, steps_per_epoch=3):
     progress = Progress()
     for loss in losses:
         progress = progress.with_steps([1.0] * steps_per_epoch)
-        progress = progress.with_epoch(Evaluation({}, TREE, loss, 1, {}), 1e-3, 2.0, 24)
+        progress = progress.with_epoch(
+            Evaluation({}, TREE, loss, 1, {}, np.ones((2, 2))), 1e-3, 2.0, 24
+        )
     return progress
 
 

@@ -22,6 +22,7 @@ from tests.runs import (
     train_command,
     train_here,
 )
+from tests.webpages import Page, assert_stands_alone
 
 
 def epochs_of(workdir):
@@ -56,6 +57,11 @@ def test_a_run_leaves_tables_curves_pictures_and_checkpoints(finished):
     assert checkpoint_steps(workdir)[-1] == 8
 
 
+def curve_numbers(row):
+    mious = [level["miou"] for level in row["levels"].values()]
+    return [row["train_loss"], row["val_loss"], *mious]
+
+
 def test_evaluate_gives_the_numbers_of_training(finished, tmp_path):
     workdir, _ = finished
     best = min(epochs_of(workdir), key=lambda row: row["val_loss"])
@@ -75,6 +81,10 @@ def test_evaluate_gives_the_numbers_of_training(finished, tmp_path):
         "upper_body",
         "lower_body",
     ]
+    page = Page((tmp_path / "out" / "report.html").read_text())
+    assert_stands_alone(page)
+    assert len([tag for tag, _ in page.tags if tag == "img"]) == 4 * 8  # the best and worst four
+    assert ["2", *(f"{x:.4f}" for x in curve_numbers(epochs_of(workdir)[1]))] in page.rows
     test = run(evaluate_command(workdir, "--task=test", "--which=last", f"--output={tmp_path}"))
     assert test.returncode == 0, test.stderr
     assert json.loads((tmp_path / "metrics.json").read_text())["images"] == 120

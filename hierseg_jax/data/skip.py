@@ -24,6 +24,11 @@ class SkippingSource:
         self._replace = replace
         self._named: set[int] = set()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The source's, where it has some."""
+        return getattr(self._source, "names", ())
+
     def __len__(self) -> int:
         return len(self._source)
 

@@ -10,8 +10,9 @@ from hierseg_jax.data.label_statistics import count_levels
 from hierseg_jax.data.spec import DatasetSpec
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.inspection.examine import Examined
-from hierseg_jax.inspection.findings import Finding, printable, shown
+from hierseg_jax.inspection.findings import Finding, shown
 from hierseg_jax.inspection.near_duplicates import nearest_within
+from hierseg_jax.webpage.document import printable
 
 # Longer side over the shorter one, from which on an image is called elongated.
 ELONGATED = 2.0

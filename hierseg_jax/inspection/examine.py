@@ -12,10 +12,11 @@ import numpy as np
 from hierseg_jax.data.decode import check_classes, check_size, read_image, read_mask
 from hierseg_jax.data.label_statistics import count_labels
 from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy
-from hierseg_jax.inspection.findings import Finding, printable, shown
+from hierseg_jax.inspection.findings import Finding, shown
 from hierseg_jax.inspection.pairing import Pair
 from hierseg_jax.inspection.perceptual_hash import perceptual_hash
 from hierseg_jax.inspection.speckle import MANY_SPECKS, count_specks, speck_area
+from hierseg_jax.webpage.document import printable
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -4,6 +4,8 @@ import dataclasses
 import pathlib
 from collections.abc import Iterable
 
+from hierseg_jax.webpage.document import printable
+
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)
 
@@ -157,16 +159,6 @@ def group_by_file(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
         if finding.file:
             groups.setdefault(finding.file, []).append(finding)
     return dict(sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])))
-
-
-def printable(text: str) -> str:
-    """The text with what a terminal or a page can't show, or would obey, written as escapes.
-
-    Names of files may hold line breaks, terminal codes, and bytes that are no UTF-8.
-    """
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
-    )
 
 
 def shown(file: pathlib.Path, root: pathlib.Path) -> str:

@@ -2,8 +2,6 @@
 
 import html
 
-from hierseg_jax.colors import class_colors
-from hierseg_jax.inspection.document import breakable, escaped, format_document, head
 from hierseg_jax.inspection.findings import (
     KINDS,
     count_severities,
@@ -19,11 +17,13 @@ from hierseg_jax.inspection.text import (
     split_line,
     suggestion_reasons,
 )
+from hierseg_jax.webpage.document import badge_head, breakable, escaped, format_document
+from hierseg_jax.webpage.pictures import class_name, css_colors
 
 
 def format_page(report: Report) -> str:
     """The page; every string of the data's is escaped in it."""
-    title = f"Data report: {escaped(report.inspection.spec.file.name)}"
+    title = f"Data report: {report.inspection.spec.file.name}"
     sections = {
         "findings": ("Findings", _findings(report)),
         "classes": ("Classes", _classes(report)),
@@ -32,7 +32,7 @@ def format_page(report: Report) -> str:
         "suggested": ("Suggested settings", _suggestion(report)),
         "files": ("By file", _by_file(report)),
     }
-    return format_document(title, _head(report), sections, "Skip to the findings")
+    return format_document(title, _head(report), sections, skip="Skip to the findings")
 
 
 def _head(report: Report) -> str:
@@ -40,7 +40,7 @@ def _head(report: Report) -> str:
     badges = {f"{n:,} {name}{'' if n == 1 else 's'}": name for name, n in counts.items() if n} or {
         "Nothing wrong found": "good"
     }
-    return head(str(report.inspection.spec.file), badges)
+    return badge_head(str(report.inspection.spec.file), badges)
 
 
 def _findings(report: Report) -> str:
@@ -68,7 +68,7 @@ def _classes(report: Report) -> str:
     splits = [split for split, of in report.statistics.items() if of["usable"]]
     parts = []
     for level in report.inspection.spec.hierarchy.levels if splits else ():
-        colors = ["#{:02x}{:02x}{:02x}".format(*c) for c in class_colors(level.num_classes)]
+        colors = css_colors(level.num_classes)
         tables = []
         for split in splits:
             rows = []
@@ -76,8 +76,7 @@ def _classes(report: Report) -> str:
             for color, name in zip(colors, level.class_names, strict=True):
                 c = of[name]
                 rows.append(
-                    '<tr><th scope="row"><span class="class"><span class="swatch" '
-                    f'style="background:{color}"></span><span>{breakable(name)}</span></span></th>'
+                    f'<tr><th scope="row">{class_name(color, name)}</th>'
                     + "".join(
                         f'<td>{c[what]:,} <span class="share">{c[share]:.{digits}%}</span>'
                         f"{bar(c[share], split)}</td>"

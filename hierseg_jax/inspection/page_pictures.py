@@ -1,21 +1,12 @@
 """The page's figures: examples at every level, odd masks, and pictures that occur twice."""
 
-import html
-
-from hierseg_jax.colors import class_colors
 from hierseg_jax.hierarchy import Level
 from hierseg_jax.inspection.examine import Examined
-from hierseg_jax.inspection.findings import Finding, printable, shown
+from hierseg_jax.inspection.findings import Finding, shown
 from hierseg_jax.inspection.inspect_dataset import Inspection
-from hierseg_jax.inspection.pictures import (
-    choose_examples,
-    data_uri,
-    label_map,
-    overlay,
-    paint,
-    photograph,
-    presence,
-)
+from hierseg_jax.inspection.pictures import choose_examples, label_map, photograph, presence
+from hierseg_jax.webpage.document import escaped
+from hierseg_jax.webpage.pictures import data_uri, legend, overlay, paint, picture
 
 EXAMPLES = 6
 # Pairs of pictures under one finding.
@@ -37,9 +28,9 @@ def example_figures(inspection: Inspection) -> str:
             image, label = photograph(example), label_map(example)
         except (ValueError, OSError):  # changed since it was examined
             continue
-        pictures = [_picture(data_uri(image), f"Photograph {name}", "photograph")]
+        pictures = [picture(data_uri(image), f"Photograph {name}", "photograph")]
         pictures += [
-            _picture(
+            picture(
                 data_uri(overlay(image, label, level)),
                 f"{name} with the classes of level {level.name}: {_holds(example, level)}",
                 level.name,
@@ -47,10 +38,10 @@ def example_figures(inspection: Inspection) -> str:
             for level in levels
         ]
         figures.append(
-            f'<figure class="card"><figcaption class="file">{html.escape(name)}</figcaption>'
+            f'<figure class="card"><figcaption class="file">{escaped(name)}</figcaption>'
             f'<div class="pictures">{"".join(pictures)}</div></figure>'
         )
-    return "".join(_legend(level) for level in levels) + "\n".join(figures)
+    return "".join(legend(level) for level in levels) + "\n".join(figures)
 
 
 def finding_figures(inspection: Inspection, kind: str, findings: list[Finding]) -> str:
@@ -76,30 +67,12 @@ def finding_figures(inspection: Inspection, kind: str, findings: list[Finding]) 
                 pictures.append((paint(label_map(example), finest), finding.file, ".png"))
         except (ValueError, OSError):  # changed since it was examined
             continue
-        shown_pictures = (_picture(data_uri(p, suffix), name, name) for p, name, suffix in pictures)
+        shown_pictures = (picture(data_uri(p, suffix), name, name) for p, name, suffix in pictures)
         figures.append(f'<figure><div class="pictures">{"".join(shown_pictures)}</div></figure>')
     return f'<div class="pairs">{"".join(figures)}</div>'
-
-
-def _picture(uri: str, alt: str, caption: str) -> str:
-    alt, caption = html.escape(printable(alt)), html.escape(printable(caption))
-    return f'<div><img src="{uri}" alt="{alt}" loading="lazy"><span>{caption}</span></div>'
 
 
 def _holds(example: Examined, level: Level) -> str:
     """Names of the classes of a level in an example, without the background."""
     present = {int(level.leaf_to_class[leaf]) for leaf in example.counts_c[:-1].nonzero()[0]}
     return ", ".join(level.class_names[index] for index in sorted(present - {0})) or "none"
-
-
-def _legend(level: Level) -> str:
-    items = "".join(
-        f'<li><span class="swatch" style="background:#{r:02x}{g:02x}{b:02x}"></span>'
-        f"{html.escape(printable(name))}</li>"
-        for name, (r, g, b) in list(
-            zip(level.class_names, class_colors(level.num_classes).tolist(), strict=True)
-        )[1:]
-    )
-    return (
-        f'<p class="soft">{html.escape(printable(level.name))}</p><ul class="legend">{items}</ul>'
-    )

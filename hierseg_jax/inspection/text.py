@@ -5,9 +5,9 @@ from hierseg_jax.inspection.findings import (
     count_severities,
     group_by_file,
     group_by_kind,
-    printable,
 )
 from hierseg_jax.inspection.report import Report, train_command
+from hierseg_jax.webpage.document import printable
 
 
 def format_report(report: Report) -> str:

@@ -84,6 +84,11 @@ def is_main() -> bool:
     return jax.process_index() == 0
 
 
+def count_hosts() -> int:
+    """Processes of the run."""
+    return jax.process_count()
+
+
 def agree(number: int) -> int:
     """The largest number that a process brings, in all of them; 0 <= number < 2^31."""
     if jax.process_count() == 1:

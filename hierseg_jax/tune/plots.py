@@ -5,10 +5,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hierseg_jax.inspection.document import escaped
 from hierseg_jax.tune.metric import Metric
 from hierseg_jax.tune.outcome import COMPLETE, PRUNED, Outcome, best_outcome
 from hierseg_jax.tune.space import Choice, Range, Space, format_value, format_values
+from hierseg_jax.webpage.document import escaped
 
 _WIDTH, _HEIGHT = 420, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 20, 20, 46

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hierseg_jax.inspection.document import breakable, escaped, format_document, head
 from hierseg_jax.tune.metric import Metric
 from hierseg_jax.tune.outcome import COMPLETE, Outcome, best_outcome
 from hierseg_jax.tune.plots import color_class, history_plot, parallel_plot, slice_plot
 from hierseg_jax.tune.space import Space, format_value
+from hierseg_jax.webpage.document import badge_head, breakable, escaped, format_document
 
 # Trials on the screen; the page has all.
 _LIMIT = 10
@@ -88,8 +88,10 @@ def format_page(report: Report) -> str:
         "together": ("Keys together", _columns([together])),
         "trials": ("Trials", _table(report)),
     }
-    title = f"Tuning report: {escaped(report.folder.name)}"
-    return format_document(title, head(str(report.folder), badges), sections, "Skip to the best")
+    title = f"Tuning report: {report.folder.name}"
+    return format_document(
+        title, badge_head(str(report.folder), badges), sections, skip="Skip to the best"
+    )
 
 
 def _count(report: Report) -> str:

@@ -1,0 +1,1 @@
+"""report.html: an evaluated run on one page."""

@@ -1,0 +1,57 @@
+"""How to come by the same numbers again, and by a file to deploy."""
+
+import pathlib
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from hierseg_jax.checkpoint.choose import FOLDER
+
+Command = list[str]
+
+
+def run_name(checkpoint: pathlib.Path) -> str:
+    """What a checkpoint's run is called: its workdir, or the checkpoint's own folder."""
+    in_run = checkpoint.parent.name == FOLDER
+    return (checkpoint.parent.parent if in_run else checkpoint).resolve().name
+
+
+def evaluate_command(
+    description: Mapping[str, Any], config: Mapping[str, Any], output: pathlib.Path
+) -> Command:
+    """As pieces that can stand on lines of their own, quoted for a shell.
+
+    Args:
+      description: of the evaluation, as in metrics.json.
+      config: of the checkpoint.
+      output: the report's folder.
+    """
+    given = {"checkpoint": description["checkpoint"], "task": description["task"]}
+    if description["data"] != config["data"]["spec"]:
+        given["data"] = description["data"]
+    if description["image_size"] != config["data"]["image_size"]:
+        given["image_size"] = description["image_size"]
+    given |= {key: description[key] for key in ("batch_size", "decode")}
+    return _command("evaluate", given | {"output": output})
+
+
+def export_commands(description: Mapping[str, Any], config: Mapping[str, Any]) -> list[Command]:
+    """To a graph with the reference's outputs, and to one with label maps."""
+    checkpoint = description["checkpoint"]
+    name = run_name(pathlib.Path(checkpoint))
+    size = {}
+    if description["image_size"] != config["data"]["image_size"]:
+        size["image_size"] = description["image_size"]
+    return [
+        _command("export", {"checkpoint": checkpoint, "onnx_file": f"{name}.onnx"} | size),
+        _command(
+            "export",
+            {"checkpoint": checkpoint, "onnx_file": f"{name}_deploy.onnx", "contract": "deploy"}
+            | size,
+        ),
+    ]
+
+
+def _command(script: str, given: Mapping[str, Any]) -> Command:
+    flags = [shlex.quote(f"--{key}={value}") for key, value in given.items()]
+    return [f"python launch/{script}.py", *flags]
