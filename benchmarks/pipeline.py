@@ -36,7 +36,7 @@ def pipeline_rate(source: Source, size: int, augment: bool, batches: int, start:
     """Images/s of `train_batches`, once its queue is full."""
     batch_size = _BATCH_SIZE.value
     stream = train_batches(
-        source, image_size=size, batch_size=batch_size, seed=0, augment=augment, start_step=start
+        source, size=(size, size), batch_size=batch_size, seed=0, augment=augment, start_step=start
     )
     # What was prepared ahead of the clock is taken out first, and as much is left at the end.
     for _ in range(6):

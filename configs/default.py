@@ -18,8 +18,12 @@ def get_config() -> ml_collections.ConfigDict:
     # A YAML file with another tree (`hierarchy`, `level_names`) over the data's classes;
     # empty: the data's own.
     config.data.hierarchy = ""
-    # Side in pixels to which images are stretched; a multiple of the model's stride.
-    config.data.image_size = 320
+    # What the network sees of a picture, in pixels: one side of a square, or height,width. Sides
+    # that are no multiples of the network's stride are rounded.
+    config.data.image_size = config_dict.FieldReference(320, field_type=object)
+    # How pictures come to that size: stretch (the reference's), letterbox (whole, with bars,
+    # which count neither in losses nor in metrics), or crop (the middle).
+    config.data.resize = "stretch"
     # Processes that read and augment; 0 reads in threads of this process.
     config.data.worker_count = 0
     # What to do about an image or mask that can't be read: fail, or skip it and say so.

@@ -1,10 +1,12 @@
 """Evaluation of every level of the tree over a split."""
 
 import dataclasses
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from hierseg_jax.checkpoint import open_checkpoint
 from hierseg_jax.data.pipeline import Batch, eval_batches
@@ -16,8 +18,8 @@ from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.losses import LossOptions, TotalLoss, build_loss
 from hierseg_jax.metrics import LevelMetrics, TreeMetrics, evaluate_levels, tree_metrics
 from hierseg_jax.models import EfficientUNet, ESNet, create_model
-from hierseg_jax.train.config import config_variant
-from hierseg_jax.train.hosts import gather_interleaved
+from hierseg_jax.train.config import config_variant, fitted, network_size
+from hierseg_jax.train.hosts import gather_interleaved, is_main
 from hierseg_jax.train.parallel import Parallel, all_devices
 from hierseg_jax.train.step import make_eval_step
 
@@ -178,7 +180,7 @@ def open_config_split(config: Mapping[str, Any], split: str, spec: str | None = 
     data = config["data"]
     counts = {name: data[f"figures_{name}"] for name in ("train", "val", "test")}
     figures = {"count": counts, "seed": config["seed"]}
-    source = open_split(spec or data["spec"], split, data["image_size"], figures)
+    source = open_split(spec or data["spec"], split, max(network_size(config)), figures)
     skip = data["on_error"] == "skip"
     return SkippingSource(source, replace=split == "train") if skip else source
 
@@ -212,7 +214,7 @@ def evaluate_checkpoint(
     task: str,
     which: str = "best",
     data: str | None = None,
-    image_size: int | None = None,
+    image_size: tuple[int, int] | None = None,
     batch_size: int = 16,
     decode: str | None = None,
     num_extremes: int = 0,
@@ -224,7 +226,8 @@ def evaluate_checkpoint(
       task: the split, `val` or `test` (or `train`).
       which: of a workdir: `best`, `last`, or an epoch.
       data: another data set with the same class tree; the run's own by default.
-      image_size: another side in pixels; the run's own by default.
+      image_size: another (height, width) in pixels, rounded to what the network takes; the
+        run's own by default.
       batch_size: over all devices.
       decode: another decoding rule; the run's own by default.
       num_extremes: of the best and of the worst pictures to give back.
@@ -239,7 +242,7 @@ def evaluate_checkpoint(
     folder = loaded.path
     config = loaded.meta["config"]
     if image_size is not None:
-        config = {**config, "data": {**config["data"], "image_size": image_size}}
+        config = {**config, "data": {**config["data"], "image_size": tuple(image_size)}}
     spec = data or config["data"]["spec"]
     if not spec:
         raise ValueError(f"The checkpoint {folder} names no data set; give one with --data.")
@@ -251,11 +254,16 @@ def evaluate_checkpoint(
     parallel = all_devices()
     parallel.check_batch_size(batch_size)
     model: EfficientUNet | ESNet = build_model(config, hierarchy, parallel)
+    settled, note = fitted(ConfigDict(config), model.stride)
+    if note and is_main():
+        print(f"note: {note}", file=sys.stderr, flush=True)
+    config = settled.to_dict()
     step = make_eval_step(model, build_config_loss(config, hierarchy), hierarchy, decoding)
     source = open_config_split(config, task, spec)
     batches = eval_batches(
         source,
-        image_size=config["data"]["image_size"],
+        size=network_size(config),
+        resize=config["data"]["resize"],
         batch_size=batch_size,
         process_index=parallel.process_index,
         process_count=parallel.process_count,
@@ -281,6 +289,7 @@ def evaluate_checkpoint(
         "data": spec,
         "task": task,
         "image_size": config["data"]["image_size"],
+        "resize": config["data"]["resize"],
         "batch_size": batch_size,
         "model": config["model"]["name"],
         "hierarchical": config["model"]["hierarchical"],

@@ -25,7 +25,7 @@ from hierseg_jax.evaluate import check_tree_of_data, config_decoding, open_confi
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models import create_model
 from hierseg_jax.runtime.metadata import Metadata
-from hierseg_jax.train.config import config_variant
+from hierseg_jax.train.config import config_variant, network_size
 
 PHOTOS = 2
 CALIBRATION_PICTURES = 100
@@ -98,8 +98,7 @@ def export_checkpoint(
     channels = hierarchy.num_nodes if decoding == "path" else hierarchy.num_classes
     variant = config_variant(config)
     network = create_model(name, channels, backbone=backbone, conv_impl="xla", variant=variant)
-    side = config["data"]["image_size"]
-    size = image_size or (side, side)
+    size = image_size or network_size(config)
     _check_size(size, network.stride, name)
 
     rounded = precision != "float32"

@@ -8,11 +8,12 @@ from pathlib import Path
 from absl import flags
 
 from hierseg_jax.checkpoint import read_meta
-from hierseg_jax.command_line import run
+from hierseg_jax.command_line import parse_size, run
 from hierseg_jax.decode import AUTO, DECODINGS
 from hierseg_jax.evaluate import evaluate_checkpoint
 from hierseg_jax.process import set_up_process
 from hierseg_jax.report import format_levels, format_tree, to_json, write_evaluation
+from hierseg_jax.resize import format_size
 from hierseg_jax.run_report.history import read_history
 from hierseg_jax.run_report.page import EXTREMES, RunReport, format_page
 from hierseg_jax.train.hosts import count_hosts, is_main, join_hosts
@@ -24,7 +25,9 @@ _TASK = flags.DEFINE_enum("task", "val", ["val", "test"], "The split.")
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Folder for metrics.json and report.html; CHECKPOINT/evaluation/TASK."
 )
-_IMAGE_SIZE = flags.DEFINE_integer("image_size", None, "Another side in pixels; the run's own.")
+_IMAGE_SIZE = flags.DEFINE_list(
+    "image_size", None, "Another side, or height,width, in pixels; the run's own."
+)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 16, "Images at a time, over all devices.")
 _DECODE = flags.DEFINE_enum(
     "decode", None, (AUTO, *DECODINGS), "Another decoding rule; the run's own."
@@ -44,7 +47,7 @@ def main() -> None:
         task=_TASK.value,
         which=_WHICH.value,
         data=_DATA.value,
-        image_size=_IMAGE_SIZE.value,
+        image_size=parse_size(_IMAGE_SIZE.value),
         batch_size=_BATCH_SIZE.value,
         decode=_DECODE.value,
         num_extremes=EXTREMES,
@@ -67,9 +70,9 @@ def main() -> None:
     epoch = f" (epoch {description['epoch']})" if description["epoch"] else ""
     print(
         f"{description['model']}{epoch} on {description['data']}, "
-        f"{description['task']}: {evaluation.num_images} images at {description['image_size']} "
-        f"pixels, decoded by "
-        f"{description['decode']}\n{format_levels(evaluation.levels)}\n"
+        f"{description['task']}: {evaluation.num_images} images at "
+        f"{format_size(description['image_size'])} pixels, decoded by {description['decode']}\n"
+        f"{format_levels(evaluation.levels)}\n"
         f"{format_tree(evaluation.tree)}\nWritten to {metrics} and {page}"
     )
 

@@ -224,7 +224,7 @@ class TwoSides:
 def test_the_pipeline_exchanges_classes_too(workers):
     batches = train_batches(
         TwoSides(),
-        image_size=16,
+        size=(16, 16),
         batch_size=16,
         seed=0,
         augment="modern",

@@ -238,7 +238,7 @@ def test_the_pipeline_names_them(tmp_path, training):
     (tmp_path / "images" / "a.jpg").write_bytes(jpeg_bomb())
     np.save(tmp_path / "masks" / "a.npy", np.zeros((12, 16), np.uint8))
     source = FolderSource(tmp_path / "images", 7)
-    options = {"image_size": 32, "batch_size": 1}
+    options = {"size": (32, 32), "batch_size": 1}
     batches = (
         train_batches(source, seed=0, augment=True, **options)
         if training

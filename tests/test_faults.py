@@ -51,12 +51,12 @@ def test_batches_stay_full_and_what_is_evaluated_is_counted(data):
     spoil(data, "val/images/1.jpg")
     train, val = (FolderSource(data.parent / split / "images", 4) for split in ("train", "val"))
     batches = train_batches(
-        SkippingSource(train, replace=True), image_size=32, batch_size=8, seed=0, augment=False
+        SkippingSource(train, replace=True), size=(32, 32), batch_size=8, seed=0, augment=False
     )
     batch = next(batches)
     batches.close()
     assert batch["valid"].all()
-    (batch,) = eval_batches(SkippingSource(val, replace=False), image_size=32, batch_size=4)
+    (batch,) = eval_batches(SkippingSource(val, replace=False), size=(32, 32), batch_size=4)
     assert batch["valid"].tolist() == [True, False, True, False]
 
 

@@ -43,7 +43,7 @@ def assert_equal(a, b):
             np.testing.assert_array_equal(x[key], y[key])
 
 
-SHUFFLED = {"image_size": 16, "batch_size": 4, "seed": 3, "augment": False}
+SHUFFLED = {"size": (16, 16), "batch_size": 4, "seed": 3, "augment": False}
 
 
 def test_batches_keep_the_contract():
@@ -66,7 +66,7 @@ def test_every_epoch_is_shuffled_anew_and_drops_another_remainder():
 
 
 def test_batches_depend_on_the_seed_alone():
-    options = {"image_size": 32, "batch_size": 4, "augment": True}
+    options = {"size": (32, 32), "batch_size": 4, "augment": True}
     source = FiguresSource("train", 32, 12)
     a = take(train_batches(source, seed=1, **options), 6)
     assert_equal(a, take(train_batches(source, seed=1, **options), 6))
@@ -76,7 +76,7 @@ def test_batches_depend_on_the_seed_alone():
 
 
 def test_a_later_start_passes_over_batches():
-    options = {"image_size": 32, "batch_size": 4, "seed": 1, "augment": True}
+    options = {"size": (32, 32), "batch_size": 4, "seed": 1, "augment": True}
     source = FiguresSource("train", 32, 12)
     a = take(train_batches(source, **options), 6)
     assert_equal(a[4:], take(train_batches(source, start_step=4, **options), 2))
@@ -84,7 +84,7 @@ def test_a_later_start_passes_over_batches():
 
 
 def test_augmentation_is_part_of_training_alone():
-    options = {"image_size": 32, "batch_size": 12, "seed": 1}
+    options = {"size": (32, 32), "batch_size": 12, "seed": 1}
     source = FiguresSource("train", 32, 12)
     (plain,) = take(train_batches(source, augment=False, **options), 1)
     (augmented,) = take(train_batches(source, augment=True, **options), 1)
@@ -94,7 +94,7 @@ def test_augmentation_is_part_of_training_alone():
 
 @pytest.mark.parametrize("augment", [False, True])
 def test_processes_share_the_batches_of_one(augment):
-    options = {"image_size": 32, "batch_size": 4, "seed": 1, "augment": augment}
+    options = {"size": (32, 32), "batch_size": 4, "seed": 1, "augment": augment}
     source = FiguresSource("train", 32, 12)
     whole = take(train_batches(source, **options), 5)
     shares = [
@@ -109,7 +109,7 @@ def test_processes_share_the_batches_of_one(augment):
 @pytest.mark.parametrize("worker_count", [0, 1])
 def test_evaluation_sees_every_example_once_in_order(worker_count):
     batches = list(
-        eval_batches(Numbered(10), image_size=16, batch_size=4, worker_count=worker_count)
+        eval_batches(Numbered(10), size=(16, 16), batch_size=4, worker_count=worker_count)
     )
     assert [len(batch["valid"]) for batch in batches] == [4, 4, 4]
     seen = [n for b in batches for n, valid in zip(numbers(b), b["valid"], strict=True) if valid]
@@ -121,7 +121,7 @@ def test_processes_evaluate_every_example_once():
     shares = [
         list(
             eval_batches(
-                Numbered(10), image_size=16, batch_size=4, process_index=i, process_count=2
+                Numbered(10), size=(16, 16), batch_size=4, process_index=i, process_count=2
             )
         )
         for i in (0, 1)
@@ -151,7 +151,7 @@ class Photograph:
 
 def test_images_are_stretched_as_the_reference_does():
     source = Photograph()
-    (batch,) = eval_batches(source, image_size=24, batch_size=1)
+    (batch,) = eval_batches(source, size=(24, 24), batch_size=1)
     image = cv2.resize(source.image, (24, 24))
     label = cv2.resize(source.label, (24, 24), interpolation=cv2.INTER_NEAREST)
     np.testing.assert_array_equal(batch["image"][0], image)
@@ -162,4 +162,4 @@ def test_splits_too_small_are_refused():
     with pytest.raises(ValueError, match="has 3 examples, fewer than a batch of 4"):
         steps_per_epoch(3, 4)
     with pytest.raises(ValueError, match="The split is empty"):
-        eval_batches(Numbered(0), image_size=16, batch_size=4)
+        eval_batches(Numbered(0), size=(16, 16), batch_size=4)

@@ -136,7 +136,7 @@ def test_empty_and_small_splits_are_named(data, tmp_path):
         ({"loss": "dyce"}, "no loss 'dyce'; choose of"),
         ({"model__name": "unet"}, "no model 'unet'"),
         ({"model__dtype": "int8"}, "got int8"),
-        ({"data__image_size": 30}, "multiples of 8; got 30x30"),
+        ({"data__image_size": (32, 32, 32)}, "one side in pixels, or height,width"),
     ],
 )
 def test_wrong_config_values_are_named(tmp_path, changes, sentence):
@@ -202,7 +202,7 @@ def test_mistakes_in_evaluation_are_named(finished, tmp_path):
         (tmp_path, {}, "holds no checkpoint"),
         (run_folder, {"which": "7"}, "has no checkpoint '7'; there are best, last and the"),
         (run_folder, {"task": "test"}, "no image folder for 'test'"),
-        (run_folder, {"image_size": 33}, "multiples of 8"),
+        (run_folder, {"image_size": (0, 32)}, "each from 1 to"),
         (run_folder, {"batch_size": 0}, "must be at least 1"),
         (run_folder, {"data": "nowhere.yaml"}, "nowhere.yaml"),
     ):

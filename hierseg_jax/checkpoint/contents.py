@@ -30,7 +30,8 @@ ROW_TYPES: dict[str, tuple[type, ...]] = {
 CONFIG_TYPES: dict[str, tuple[type, ...]] = {
     "data.spec": (str,),
     "data.hierarchy": (str,),
-    "data.image_size": (int,),
+    "data.image_size": (int, tuple),
+    "data.resize": (str,),
     "data.worker_count": (int,),
     "data.on_error": (str,),
     "data.figures_train": (int,),

@@ -1,6 +1,6 @@
 """grain: source -> resize -> augment -> batch.
 
-A batch is {"image": uint8 RGB [B, S, S, 3], "label": uint8 [B, S, S], "valid": bool [B]}.
+A batch is {"image": uint8 RGB [B, H, W, 3], "label": uint8 [B, H, W], "valid": bool [B]}.
 Which examples a step sees, and how they are augmented, is a function of the seed and
 the step alone, not of workers or processes.
 """
@@ -20,6 +20,7 @@ from hierseg_jax.data.augment import Transform
 from hierseg_jax.data.augment_choice import choose_augmentation
 from hierseg_jax.data.skip import no_example
 from hierseg_jax.data.sources import Source
+from hierseg_jax.resize import place
 
 Example = dict[str, np.ndarray]
 Batch = dict[str, np.ndarray]
@@ -28,7 +29,8 @@ Batch = dict[str, np.ndarray]
 def train_batches(
     source: Source,
     *,
-    image_size: int,
+    size: tuple[int, int],
+    resize: str = "stretch",
     batch_size: int,
     seed: int,
     augment: bool | str,
@@ -42,7 +44,8 @@ def train_batches(
 
     Args:
       source: of at least `batch_size` examples.
-      image_size: side to which images (bilinear) and labels (nearest) are stretched.
+      size: (height, width) to which images (bilinear) and labels (nearest) are brought.
+      resize: how, one of `resize.RESIZES`.
       batch_size: over all processes; a multiple of their number.
       seed: of shuffling and augmentation.
       augment: one of `augment_choice.AUGMENTATIONS`; True is `reference`, False `none`.
@@ -61,7 +64,7 @@ def train_batches(
     """
     steps = steps_per_epoch(len(source), batch_size)
     dataset = grain.MapDataset.source(source).seed(seed).shuffle()[: steps * batch_size]
-    dataset = dataset.repeat().map(_Resize(image_size))
+    dataset = dataset.repeat().map(_Resize(size, resize))
     # Before the slice by process: the random numbers must not depend on it.
     transform = choose_augmentation(augment, mirrored)
     if transform is not None:
@@ -74,7 +77,8 @@ def train_batches(
 def eval_batches(
     source: Source,
     *,
-    image_size: int,
+    size: tuple[int, int],
+    resize: str = "stretch",
     batch_size: int,
     worker_count: int = 0,
     process_index: int = 0,
@@ -86,7 +90,7 @@ def eval_batches(
     """
     if len(source) == 0:
         raise ValueError("The split is empty; there is nothing to evaluate.")
-    dataset = grain.MapDataset.source(_Padded(source, batch_size)).map(_Resize(image_size))
+    dataset = grain.MapDataset.source(_Padded(source, batch_size)).map(_Resize(size, resize))
     dataset = dataset[process_index::process_count]
     dataset = dataset.batch(batch_size // process_count, drop_remainder=True)
     return _iterate(dataset, worker_count)
@@ -123,14 +127,15 @@ class _Padded:
 
 
 class _Resize:
-    def __init__(self, size: int) -> None:
-        self._size = (size, size)
+    def __init__(self, size: tuple[int, int], rule: str) -> None:
+        self._size = size
+        self._rule = rule
 
     def __call__(self, example: Example) -> Example:
         image, label = example["image"], example["label"]
         if label.shape != self._size:
-            image = cv2.resize(image, self._size, interpolation=cv2.INTER_LINEAR)
-            label = cv2.resize(label, self._size, interpolation=cv2.INTER_NEAREST)
+            placement = place(label.shape, self._size, self._rule)
+            image, label = placement.fit_image(image), placement.fit_labels(label)
         valid = example.get("valid", np.bool_(True))
         return {"image": image, "label": label, "valid": valid}
 

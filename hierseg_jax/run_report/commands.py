@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hierseg_jax.checkpoint.choose import FOLDER
+from hierseg_jax.resize import as_size
 
 Command = list[str]
 
@@ -29,8 +30,7 @@ def evaluate_command(
     given = {"checkpoint": description["checkpoint"], "task": description["task"]}
     if description["data"] != config["data"]["spec"]:
         given["data"] = description["data"]
-    if description["image_size"] != config["data"]["image_size"]:
-        given["image_size"] = description["image_size"]
+    given |= _other_size(description, config)
     given |= {key: description[key] for key in ("batch_size", "decode")}
     return _command("evaluate", given | {"output": output})
 
@@ -39,9 +39,7 @@ def export_commands(description: Mapping[str, Any], config: Mapping[str, Any]) -
     """To a graph with the reference's outputs, and to one with label maps."""
     checkpoint = description["checkpoint"]
     name = run_name(pathlib.Path(checkpoint))
-    size = {}
-    if description["image_size"] != config["data"]["image_size"]:
-        size["image_size"] = description["image_size"]
+    size = _other_size(description, config)
     return [
         _command("export", {"checkpoint": checkpoint, "onnx_file": f"{name}.onnx"} | size),
         _command(
@@ -50,6 +48,14 @@ def export_commands(description: Mapping[str, Any], config: Mapping[str, Any]) -
             | size,
         ),
     ]
+
+
+def _other_size(description: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:
+    size = as_size(description["image_size"])
+    if size == as_size(config["data"]["image_size"]):
+        return {}
+    height, width = size
+    return {"image_size": str(height) if height == width else f"{height},{width}"}
 
 
 def _command(script: str, given: Mapping[str, Any]) -> Command:

@@ -9,6 +9,7 @@ from hierseg_jax.evaluate import Evaluation
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.metrics import level_confusions
 from hierseg_jax.report import GENERATOR, format_tree
+from hierseg_jax.resize import format_size
 from hierseg_jax.run_report.commands import evaluate_command, export_commands, run_name
 from hierseg_jax.run_report.curves import curves
 from hierseg_jax.run_report.history import History
@@ -91,7 +92,7 @@ def _head(report: RunReport) -> str:
     return (
         f"<p>{escaped(m['model'])}{epoch}, {head} head, on the split {escaped(m['task'])} of "
         f'<span class="file">{breakable(m["data"])}</span>: {m["images"]:,} images at '
-        f"{m['image_size']} pixels, decoded by {escaped(m['decode'])}</p>\n"
+        f"{format_size(m['image_size'])} pixels, decoded by {escaped(m['decode'])}</p>\n"
         f'<p class="file soft">{escaped(m["checkpoint"])}</p>\n'
         f'<ul class="figures">{numbers}</ul>'
     )

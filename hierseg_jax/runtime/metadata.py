@@ -13,10 +13,9 @@ from typing import Any
 from hierseg_jax.colors import class_colors
 from hierseg_jax.decode import DECODINGS
 from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.resize import MAX_SIDE
 
 CONTRACTS = ("reference", "deploy")
-MAX_SIDE = 2**14
-"""Pixels of the network's input, as in a training config."""
 PREFIX = "hierseg."
 TEXT_KEYS = ("contract", "model", "precision", "parameters_sha256", "resize")
 # Files older than these keys mean their defaults.

@@ -9,7 +9,8 @@ import numpy as np
 
 from hierseg_jax.decode import top_down
 from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.runtime.metadata import MAX_SIDE, Metadata
+from hierseg_jax.resize import MAX_SIDE
+from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.runtime.session import check_contract, open_session
 from hierseg_jax.tree import MAX_CLASSES
 

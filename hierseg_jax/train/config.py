@@ -11,6 +11,7 @@ from hierseg_jax.data.skip import ON_ERROR
 from hierseg_jax.decode import choose_decoding
 from hierseg_jax.losses.total import TAKEN_BY, TRIPLET, check_loss, check_taken, parse_loss
 from hierseg_jax.models.efficientnet import Variant
+from hierseg_jax.resize import MAX_SIDE, RESIZES, format_size, nearest_multiple
 from hierseg_jax.train.optimizer import OPTIMIZERS
 from hierseg_jax.train.schedule import BY_EPOCHS, SCHEDULES
 
@@ -32,6 +33,7 @@ LATER_KEYS = {
     "init": "",
     "data.hierarchy": "",
     "data.on_error": "fail",
+    "data.resize": "stretch",
     "model.hierarchical": False,
     "model.conv_impl": "auto",
     "model.pretrained": "",
@@ -76,6 +78,7 @@ RANGES = {
 }
 CHOICES = {
     "data.on_error": ON_ERROR,
+    "data.resize": RESIZES,
     "optimizer.name": OPTIMIZERS,
     "schedule.name": SCHEDULES,
     "loss_options.class_weights": RULES,
@@ -94,7 +97,6 @@ def check_config(config: ConfigDict) -> None:
     """
     at_least = {
         "batch_size": 1,
-        "data.image_size": 1,
         "data.worker_count": 0,
         "data.figures_train": 1,
         "data.figures_val": 1,
@@ -115,10 +117,11 @@ def check_config(config: ConfigDict) -> None:
         if values[key] < least:
             raise ValueError(f"The config's {key} is {values[key]}; it must be at least {least}.")
     # 2**32 - 1 is the largest seed that grain takes; the rest is beyond any machine.
-    at_most = dict.fromkeys(at_least, 10**9) | {"data.image_size": 2**14, "seed": 2**32 - 1}
+    at_most = dict.fromkeys(at_least, 10**9) | {"seed": 2**32 - 1}
     for key, most in at_most.items():
         if values[key] > most:
             raise ValueError(f"The config's {key} is {values[key]}; it must be at most {most}.")
+    network_size(config)
     for key in ("learning_rate", "decay"):
         if not 0 < values[key] < float("inf"):
             raise ValueError(f"The config's {key} is {values[key]}; it must be above 0.")
@@ -152,6 +155,39 @@ def _check_range(key: str, value: float, bounds: str) -> None:
         raise ValueError(
             f"The config's {key} is {value}; it must be {low}{f' and {high}' if high else ''}."
         )
+
+
+def network_size(config: Mapping[str, Any]) -> tuple[int, int]:
+    """The (height, width) in pixels of what a config's network sees.
+
+    Raises:
+      ValueError: where `data.image_size` is neither a side nor a height and a width.
+    """
+    given = config["data"]["image_size"]
+    sides = tuple(given) if isinstance(given, tuple | list) else (given, given)
+    if len(sides) != 2 or not all(type(side) is int and 1 <= side <= MAX_SIDE for side in sides):
+        raise ValueError(
+            f"The config's data.image_size is {given!r}; it must be one side in pixels, or height,"
+            f"width, each from 1 to {MAX_SIDE}."
+        )
+    return sides
+
+
+def fitted(config: ConfigDict, stride: int) -> tuple[ConfigDict, str]:
+    """A copy whose `data.image_size` the network takes: sides rounded to its stride.
+
+    Returns:
+      The copy; a sentence that says so, empty where nothing was rounded.
+    """
+    result = ConfigDict(config.to_dict())
+    asked = network_size(config)
+    height, width = taken = tuple(nearest_multiple(side, stride) for side in asked)
+    result.data.image_size = height if height == width else taken
+    note = (
+        f"data.image_size {format_size(asked)} is rounded to {format_size(taken)}, since "
+        f"{config.model.name} takes multiples of {stride}."
+    )
+    return result.lock(), "" if taken == asked else note
 
 
 def settled(config: ConfigDict, variant: Variant) -> ConfigDict:

@@ -18,6 +18,7 @@ from hierseg_jax.checkpoint import CheckpointWriter
 from hierseg_jax.data.pipeline import Batch, eval_batches, train_batches
 from hierseg_jax.evaluate import Evaluation, evaluate_batches
 from hierseg_jax.memory import give_back_small_blocks
+from hierseg_jax.train.config import network_size
 from hierseg_jax.train.hosts import agree, is_main
 from hierseg_jax.train.lock import lock_workdir
 from hierseg_jax.train.parallel import cpu_threads
@@ -145,7 +146,8 @@ def open_batches(run: Run, start_step: int) -> Iterator[Batch]:
     """The training batches from a step on."""
     return train_batches(
         run.train_source,
-        image_size=run.config.data.image_size,
+        size=network_size(run.config),
+        resize=run.config.data.resize,
         batch_size=run.config.batch_size,
         seed=run.config.seed,
         augment=run.config.augment,
@@ -232,7 +234,8 @@ def validate(run: Run, state: Any) -> Evaluation:
     """Evaluates the current weights on the validation split."""
     batches = eval_batches(
         run.val_source,
-        image_size=run.config.data.image_size,
+        size=network_size(run.config),
+        resize=run.config.data.resize,
         batch_size=run.config.batch_size,
         worker_count=run.config.data.worker_count,
         process_index=run.parallel.process_index,

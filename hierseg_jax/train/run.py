@@ -1,6 +1,7 @@
 """A run before its first step: config, data, network and compiled steps, all checked."""
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from hierseg_jax.evaluate import (
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.kernels import library
 from hierseg_jax.models import Variant
-from hierseg_jax.train.config import check_config, config_variant, settled
+from hierseg_jax.resize import format_size
+from hierseg_jax.train.config import check_config, config_variant, fitted, network_size, settled
 from hierseg_jax.train.hosts import is_main
 from hierseg_jax.train.initial import InitialWeights
 from hierseg_jax.train.parallel import Parallel, all_devices
@@ -58,17 +60,19 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
     loss = build_config_loss(plain, hierarchy)
     size = config.loss_options.embedding_size if loss.triplet else 0
     model = build_model(plain, hierarchy, parallel, size)
+    config, note = fitted(config, model.stride)
+    if note and is_main():
+        print(f"note: {note}", file=sys.stderr, flush=True)
     config, weights = choose_start(workdir, config, model, hierarchy)
     plain = config.to_dict()
     model = build_model(plain, hierarchy, parallel, size)
     train_source = open_config_split(plain, "train")
     val_source = open_config_split(plain, "val")
     steps = steps_per_epoch(len(train_source), config.batch_size)
-    side = config.data.image_size
     jax.eval_shape(
         lambda key, image: model.init(key, image),
         jax.random.key(0),
-        jax.ShapeDtypeStruct((1, side, side, 3), "float32"),
+        jax.ShapeDtypeStruct((1, *network_size(config), 3), "float32"),
     )
     if is_main():
         check_workdir(workdir, config, hierarchy)
@@ -104,12 +108,13 @@ def describe(run: Run) -> str:
             f" (padding {variant.padding}, norm_epsilon {variant.norm_epsilon:g}, normalization "
             f"{variant.normalization})"
         )
+    size = format_size(network_size(config))
     slower = ""
     if run.parallel.devices[0].platform == "cpu" and (problem := library.problem()):
         slower = f"\nTraining takes about twice as long without this project's kernels: {problem}."
     return (
         f"{config.model.name}{backbone} on {config.data.spec}: {len(run.train_source)} training "
-        f"and {len(run.val_source)} validation images at {config.data.image_size} pixels, "
+        f"and {len(run.val_source)} validation images at {size} pixels, "
         f"{run.hierarchy.num_classes} classes in {run.hierarchy.num_levels} levels\n"
         f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {config.batch_size} images "
         f"an epoch; writing to {run.workdir}{slower}"
