@@ -118,11 +118,17 @@ def get_config() -> ml_collections.ConfigDict:
     # Largest weight of the past, in [0, 1), in a moving average of the weights, which is then
     # what is validated, evaluated and exported; 0: no average.
     config.ema_decay = 0.0
-    config.patience = 5  # epochs without a lower validation loss before stopping; 0: never
+    # Of every level, in the table, the curves and metrics.csv: miou, reference_miou, precision,
+    # recall, f1, boundary_iou, pixel_accuracy, mean_accuracy, frequency_weighted_iou.
+    config.metrics = ("miou", "reference_miou", "pixel_accuracy", "precision", "recall", "f1")
+    # What the best checkpoint has, and what early stopping waits for: the lowest validation
+    # loss, or the highest of one of the metrics, of the finest level or as LEVEL.METRIC.
+    config.best = "loss"
+    config.patience = 5  # epochs without a better one before stopping; 0: never
     config.seed = 0  # of weights, dropout, shuffling and augmentation
 
     config.save_period = 0  # epochs between checkpoints kept for good; 0: none
-    config.keep_best = 1  # checkpoints of lowest validation loss kept
+    config.keep_best = 1  # of the best checkpoints kept
     config.keep_last = 1  # most recent checkpoints kept
     config.samples = 6  # validation pictures in samples.png
     config.tensorboard = True  # scalars and sample pictures for TensorBoard

@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -10,15 +10,20 @@ from ml_collections import ConfigDict
 
 from hierseg_jax.checkpoint import open_checkpoint
 from hierseg_jax.data.pipeline import Batch, eval_batches
-from hierseg_jax.data.skip import SkippingSource
-from hierseg_jax.data.sources import load_hierarchy, open_split
-from hierseg_jax.decode import choose_decoding
 from hierseg_jax.extremes import Extremes, ScoredPicture
+from hierseg_jax.from_config import (
+    build_config_loss,
+    build_model,
+    check_tree_of_data,
+    config_decoding,
+    open_config_split,
+)
 from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.losses import LossOptions, TotalLoss, build_loss
+from hierseg_jax.metric_choice import parse_metrics
 from hierseg_jax.metrics import LevelMetrics, TreeMetrics, evaluate_levels, tree_metrics
-from hierseg_jax.models import EfficientUNet, ESNet, create_model
-from hierseg_jax.train.config import config_variant, fitted, network_size
+from hierseg_jax.tally import Measures, Tally
+from hierseg_jax.test_time import make_averaged_forward
+from hierseg_jax.train.config import fitted, network_size
 from hierseg_jax.train.hosts import gather_interleaved, is_main
 from hierseg_jax.train.parallel import Parallel, all_devices
 from hierseg_jax.train.step import make_eval_step
@@ -34,8 +39,10 @@ class Evaluation:
       loss: mean over batches, a partial one counted as a whole one (the reference's).
       num_images: evaluated, padding left out.
       samples: the first examples, as many as were asked for: `image` uint8
-        [N, S, S, 3], `label` and `prediction` uint8 [N, S, S].
+        [N, H, W, 3], `label` and `prediction` uint8 [N, H, W].
       confusion_cc: int64 [C, C] of leaf classes, rows true, over all images.
+      unseen: share of labelled pixels that a crop left out, in [0, 1], which no number
+        counts; 0 unless pixels are the pictures' own.
       best, worst: this process's pictures that were asked for, most extreme first.
     """
 
@@ -45,6 +52,7 @@ class Evaluation:
     num_images: int
     samples: dict[str, np.ndarray]
     confusion_cc: np.ndarray
+    unseen: float = 0.0
     best: tuple[ScoredPicture, ...] = ()
     worst: tuple[ScoredPicture, ...] = ()
 
@@ -58,6 +66,7 @@ def evaluate_batches(
     parallel: Parallel,
     num_samples: int = 0,
     extremes: Extremes | None = None,
+    measures: Measures | None = None,
 ) -> Evaluation:
     """Runs a compiled evaluation step over batches.
 
@@ -70,142 +79,75 @@ def evaluate_batches(
       parallel: the devices.
       num_samples: of this process's examples to give back with their predictions.
       extremes: new, to be shown every picture; the best and worst come back.
+      measures: what else is measured.
     """
-    confusions, contradictions, valid, losses, samples = [], [], [], [], []
-    missing, pending = num_samples, None
-
-    def collect(batch: Batch, result: dict[str, Any]) -> None:
-        nonlocal missing
-        contradictions.append(np.asarray(result["contradictions"]))
-        confusions.append(np.asarray(result["confusion"]))
-        valid.append(batch["valid"])
-        losses.append(float(result["loss"]))
-        if missing > 0:
-            take = np.flatnonzero(batch["valid"])[:missing]
-            prediction = np.asarray(result["prediction"])
-            samples.append((batch["image"][take], batch["label"][take], prediction[take]))
-            missing -= len(take)
-        if extremes is not None:
-            prediction = np.asarray(result["prediction"])
-            pictures = (batch["image"], batch["label"], prediction, batch["valid"])
-            extremes.add(confusions[-1], *pictures)
-
+    measures = measures or Measures()
+    tally, pending = Tally(hierarchy, measures, num_samples), None
     for batch in batches:
-        result = eval_step(variables, parallel.put_batch(batch))
+        arrays = {key: batch[key] for key in ("image", "label", "valid")}
+        result = eval_step(variables, parallel.put_batch(arrays))
         # The device works on this batch while the host reads the one before.
         if pending is not None:
-            collect(*pending)
+            tally.add(*pending, extremes)
         pending = (batch, result)
     if pending is not None:
-        collect(*pending)
+        tally.add(*pending, extremes)
+
     # Of all processes; each has the same number, padding included.
-    valid_n, confusions_ncc, contradictions_n = (
-        gather_interleaved(np.concatenate(parts)) for parts in (valid, confusions, contradictions)
-    )
-    confusions_ncc = confusions_ncc[valid_n]
+    valid_n = gather_interleaved(np.concatenate(tally.valid))
+
+    def gathered(parts: list[np.ndarray]) -> np.ndarray:
+        return gather_interleaved(np.concatenate(parts))[valid_n]
+
+    confusions_ncc = gathered(tally.confusions)
     confusion_cc = confusions_ncc.sum(0, dtype=np.int64)
+    boundary_3k = None
+    if measures.boundary:
+        boundary_3k = gathered(tally.boundaries).sum(0, dtype=np.int64)
+    unseen = int(gathered(tally.unseen).sum(dtype=np.int64)) if measures.whole else 0
     names = ("image", "label", "prediction")
     return Evaluation(
-        levels=evaluate_levels(confusions_ncc, hierarchy, batch_size),
-        tree=tree_metrics(confusion_cc, int(contradictions_n[valid_n].sum()), hierarchy),
-        loss=float(np.mean(losses)),
+        levels=evaluate_levels(confusions_ncc, hierarchy, batch_size, boundary_3k),
+        tree=tree_metrics(
+            confusion_cc,
+            int(gathered(tally.contradictions).sum()),
+            hierarchy,
+            int(gathered(tally.looked_at).sum(dtype=np.int64)),
+        ),
+        loss=float(np.mean(tally.losses)),
         num_images=len(confusions_ncc),
         samples={
-            name: np.concatenate([sample[i] for sample in samples])
+            name: np.concatenate([sample[i] for sample in tally.samples])
             for i, name in enumerate(names)
-            if samples
+            if tally.samples
         },
         confusion_cc=confusion_cc,
+        unseen=unseen / max(1, unseen + int(confusion_cc.sum())),
         best=extremes.best() if extremes else (),
         worst=extremes.worst() if extremes else (),
     )
 
 
-def build_model(
-    config: Mapping[str, Any], hierarchy: Hierarchy, parallel: Parallel, embedding_size: int = 0
-) -> Any:
-    """The network that a config describes, for these devices."""
-    model = config["model"]
-    return create_model(
-        model["name"],
-        hierarchy.num_nodes if model["hierarchical"] else hierarchy.num_classes,
-        backbone=model["backbone"] if model["name"] == "effunet" else None,
-        variant=config_variant(config),
-        dropout=model["dropout"],
-        dtype=model["dtype"],
-        axis_name=parallel.axis_name,
-        conv_impl=model["conv_impl"],
-        embedding_size=embedding_size,
-        stochastic_depth=model["stochastic_depth"],
-    )
+@dataclasses.dataclass(frozen=True)
+class View:
+    """How an evaluation looks at pictures; its defaults are those of training's validation.
 
-
-def build_config_loss(
-    config: Mapping[str, Any],
-    hierarchy: Hierarchy,
-    *,
-    training: bool = False,
-    class_weights: Sequence[Sequence[float]] = (),
-) -> TotalLoss:
-    """The loss that a config describes, for a class tree.
-
-    Args:
-      config: of the run.
-      hierarchy: of its classes.
-      training: whether smoothed labels, hard pixels and class weights belong to it. They
-        help to learn; what is evaluated is the plain loss, whatever helped.
-      class_weights: by level, coarse to fine.
+    Attributes:
+      image_size: another (height, width) in pixels, rounded to what the network takes; None
+        for the run's own.
+      resolution: of RESOLUTIONS, the pixels that are counted: the network's, or the
+        pictures' own, to which predictions are brought as the runtime does it.
+      scales: of the sides, over which predictions are averaged.
+      flip: whether they are averaged over mirrored pictures too.
     """
-    given = config["loss_options"]
-    options = LossOptions(given["gamma"], tuple(given["level_weights"]), given["triplets"])
-    if training:
-        options = dataclasses.replace(
-            options,
-            label_smoothing=given["label_smoothing"],
-            hard_share=given["hard_share"],
-            class_weights=tuple(tuple(weights) for weights in class_weights),
-        )
-    return build_loss(
-        config["loss"], hierarchy, hierarchical=config["model"]["hierarchical"], options=options
-    )
+
+    image_size: tuple[int, int] | None = None
+    resolution: str = "network"
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
 
 
-def config_decoding(config: Mapping[str, Any], decode: str | None = None) -> str:
-    """The decoding rule that a config (or `decode`, in its place) names."""
-    return choose_decoding(decode or config["decode"], config["model"]["hierarchical"])
-
-
-def open_config_split(config: Mapping[str, Any], split: str, spec: str | None = None) -> Any:
-    """A split of the data set that a config (or `spec`, in its place) names."""
-    data = config["data"]
-    counts = {name: data[f"figures_{name}"] for name in ("train", "val", "test")}
-    figures = {"count": counts, "seed": config["seed"]}
-    source = open_split(spec or data["spec"], split, max(network_size(config)), figures)
-    skip = data["on_error"] == "skip"
-    return SkippingSource(source, replace=split == "train") if skip else source
-
-
-def check_tree_of_data(
-    hierarchy: Hierarchy, config: Mapping[str, Any], spec: str, checkpoint: str
-) -> None:
-    """Refuses data of other classes, or of another tree unless the run had one of its own.
-
-    Args:
-      hierarchy: of the checkpoint.
-      config: of the checkpoint.
-      spec: the data.
-      checkpoint: for the message.
-
-    Raises:
-      ValueError: one sentence.
-    """
-    found = load_hierarchy(spec)
-    own_tree = bool(config["data"]["hierarchy"])
-    if found.class_names != hierarchy.class_names or (found != hierarchy and not own_tree):
-        raise ValueError(
-            f"{checkpoint} was trained on the classes {', '.join(hierarchy.class_names)}; {spec} "
-            "has another class tree."
-        )
+RESOLUTIONS = ("network", "original")
 
 
 def evaluate_checkpoint(
@@ -214,9 +156,10 @@ def evaluate_checkpoint(
     task: str,
     which: str = "best",
     data: str | None = None,
-    image_size: tuple[int, int] | None = None,
     batch_size: int = 16,
     decode: str | None = None,
+    metrics: tuple[str, ...] | None = None,
+    view: View | None = None,
     num_extremes: int = 0,
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Evaluates a checkpoint on a split.
@@ -226,10 +169,10 @@ def evaluate_checkpoint(
       task: the split, `val` or `test` (or `train`).
       which: of a workdir: `best`, `last`, or an epoch.
       data: another data set with the same class tree; the run's own by default.
-      image_size: another (height, width) in pixels, rounded to what the network takes; the
-        run's own by default.
       batch_size: over all devices.
       decode: another decoding rule; the run's own by default.
+      metrics: of `metric_choice.METRICS`, which are to be shown; the run's own by default.
+      view: how pictures are looked at.
       num_extremes: of the best and of the worst pictures to give back.
 
     Returns:
@@ -238,11 +181,17 @@ def evaluate_checkpoint(
     Raises:
       ValueError, FileNotFoundError: one sentence.
     """
+    view = view or View()
+    if view.resolution not in RESOLUTIONS:
+        raise ValueError(
+            f"The resolution is {view.resolution!r}; choose {' or '.join(RESOLUTIONS)}."
+        )
     loaded = open_checkpoint(checkpoint, which)
     folder = loaded.path
     config = loaded.meta["config"]
-    if image_size is not None:
-        config = {**config, "data": {**config["data"], "image_size": tuple(image_size)}}
+    metrics = parse_metrics(config["metrics"]) if metrics is None else metrics
+    if view.image_size is not None:
+        config = {**config, "data": {**config["data"], "image_size": view.image_size}}
     spec = data or config["data"]["spec"]
     if not spec:
         raise ValueError(f"The checkpoint {folder} names no data set; give one with --data.")
@@ -253,20 +202,33 @@ def evaluate_checkpoint(
         raise ValueError(f"--batch_size is {batch_size}; it must be at least 1.")
     parallel = all_devices()
     parallel.check_batch_size(batch_size)
-    model: EfficientUNet | ESNet = build_model(config, hierarchy, parallel)
+    model = build_model(config, hierarchy, parallel)
     settled, note = fitted(ConfigDict(config), model.stride)
     if note and is_main():
         print(f"note: {note}", file=sys.stderr, flush=True)
     config = settled.to_dict()
-    step = make_eval_step(model, build_config_loss(config, hierarchy), hierarchy, decoding)
+    forward = None
+    if view.flip or view.scales != (1.0,):
+        forward = make_averaged_forward(
+            model.apply,
+            hierarchy,
+            hierarchical=config["model"]["hierarchical"],
+            stride=model.stride,
+            scales=view.scales,
+            flip=view.flip,
+        )
+    loss = build_config_loss(config, hierarchy)
+    step = make_eval_step(model, loss, hierarchy, decoding, forward)
     source = open_config_split(config, task, spec)
+    whole, resize = view.resolution == "original", config["data"]["resize"]
     batches = eval_batches(
         source,
         size=network_size(config),
-        resize=config["data"]["resize"],
+        resize=resize,
         batch_size=batch_size,
         process_index=parallel.process_index,
         process_count=parallel.process_count,
+        keep_labels=whole,
     )
     extremes = None
     if num_extremes:
@@ -281,6 +243,7 @@ def evaluate_checkpoint(
         batch_size,
         parallel,
         extremes=extremes,
+        measures=Measures("boundary_iou" in metrics, whole, resize),
     )
     description = {
         "checkpoint": str(folder),
@@ -289,10 +252,14 @@ def evaluate_checkpoint(
         "data": spec,
         "task": task,
         "image_size": config["data"]["image_size"],
-        "resize": config["data"]["resize"],
+        "resize": resize,
+        "resolution": view.resolution,
+        "scales": list(view.scales),
+        "flip": view.flip,
         "batch_size": batch_size,
         "model": config["model"]["name"],
         "hierarchical": config["model"]["hierarchical"],
         "decode": decoding,
+        "metrics": list(metrics),
     }
     return evaluation, description

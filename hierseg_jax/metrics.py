@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hierseg_jax.boundary import boundary_ious
 from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy
 
 
@@ -69,6 +70,8 @@ class LevelMetrics:
       frequency_weighted_iou: IoU weighted by labelled pixels, background included
         (Long et al., CVPR 2015).
       reference_miou: see `reference_miou`; undefined classes count as 0 in it.
+      boundary_iou: float64 [classes], see `boundary.py`; all NaN where it was not measured.
+      mean_boundary_iou: background excluded.
     """
 
     class_names: tuple[str, ...]
@@ -84,10 +87,15 @@ class LevelMetrics:
     mean_accuracy: float
     frequency_weighted_iou: float
     reference_miou: float
+    boundary_iou: np.ndarray
+    mean_boundary_iou: float
 
 
 def evaluate_levels(
-    confusions_ncc: np.ndarray, hierarchy: Hierarchy, batch_size: int
+    confusions_ncc: np.ndarray,
+    hierarchy: Hierarchy,
+    batch_size: int,
+    boundary_counts_3k: np.ndarray | None = None,
 ) -> dict[str, LevelMetrics]:
     """Metrics of every level from per-image leaf matrices.
 
@@ -95,6 +103,7 @@ def evaluate_levels(
       confusions_ncc: integer [N, C, C] in the order of evaluation, padding left out.
       hierarchy: with C leaf classes.
       batch_size: of the evaluation; the reference's metric depends on it.
+      boundary_counts_3k: sums of `boundary.boundary_counts`; None leaves boundary IoU out.
 
     Returns:
       level name -> metrics, coarse to fine.
@@ -103,10 +112,15 @@ def evaluate_levels(
       ValueError: if the matrices have another number of classes.
     """
     metrics = {}
+    boundaries = {}
+    if boundary_counts_3k is not None:
+        boundaries = boundary_ious(boundary_counts_3k, hierarchy)
     matrices = level_confusions(confusions_ncc, hierarchy)
     for level, level_nll in zip(hierarchy.levels, matrices, strict=True):
         reference = reference_miou(level_nll, batch_size)
-        metrics[level.name] = level_metrics(level_nll.sum(0), level.class_names, reference)
+        metrics[level.name] = level_metrics(
+            level_nll.sum(0), level.class_names, reference, boundaries.get(level.name)
+        )
     return metrics
 
 
@@ -138,9 +152,21 @@ def level_confusions(confusions_xcc: np.ndarray, hierarchy: Hierarchy) -> tuple[
 
 
 def level_metrics(
-    confusion_ll: np.ndarray, class_names: Sequence[str], reference: float = float("nan")
+    confusion_ll: np.ndarray,
+    class_names: Sequence[str],
+    reference: float = float("nan"),
+    boundary_iou_l: np.ndarray | None = None,
 ) -> LevelMetrics:
-    """Metrics of one level from the data set's confusion matrix [L, L] (rows true)."""
+    """Metrics of one level from the data set's confusion matrix [L, L] (rows true).
+
+    Args:
+      confusion_ll: integer [L, L].
+      class_names: background first.
+      reference: of `reference_miou`.
+      boundary_iou_l: of every class, where it was measured.
+    """
+    if boundary_iou_l is None:
+        boundary_iou_l = np.full(len(class_names), np.nan)
     confusion_ll = np.asarray(confusion_ll, np.float64)
     hit = np.diagonal(confusion_ll)
     labelled, predicted = confusion_ll.sum(1), confusion_ll.sum(0)
@@ -163,6 +189,8 @@ def level_metrics(
         mean_accuracy=_mean_defined(recall),
         frequency_weighted_iou=float(_ratio(weighted_iou, total)),
         reference_miou=float(reference),
+        boundary_iou=boundary_iou_l,
+        mean_boundary_iou=_mean_defined(boundary_iou_l[1:]),
     )
 
 
@@ -185,14 +213,26 @@ class TreeMetrics:
 
 
 def tree_metrics(
-    confusion_cc: np.ndarray, contradicting_pixels: int, hierarchy: Hierarchy
+    confusion_cc: np.ndarray,
+    contradicting_pixels: int,
+    hierarchy: Hierarchy,
+    looked_at: int | None = None,
 ) -> TreeMetrics:
-    """Metrics from the data set's leaf confusion matrix [C, C] and a count of pixels."""
+    """Metrics from the data set's leaf confusion matrix [C, C] and a count of pixels.
+
+    Args:
+      confusion_cc: integer [C, C].
+      contradicting_pixels: found by `predict.contradictions`.
+      hierarchy: of the classes.
+      looked_at: the pixels among which they were found; by default those of the matrix.
+    """
     counts_cc = np.asarray(confusion_cc, np.float64)
     total, right = counts_cc.sum(), np.trace(counts_cc)
     edges = (counts_cc * hierarchy.distances).sum()
     return TreeMetrics(
-        contradictions=float(_ratio(np.float64(contradicting_pixels), total)),
+        contradictions=float(
+            _ratio(np.float64(contradicting_pixels), total if looked_at is None else looked_at)
+        ),
         mistake_distance=float(_ratio(edges, total - right)),
         mean_distance=float(_ratio(edges, total)),
     )

@@ -21,7 +21,7 @@ from hierseg_jax.checkpoint import Checkpoint, open_checkpoint
 from hierseg_jax.data.figures import FiguresSource
 from hierseg_jax.data.sources import Source
 from hierseg_jax.data.transfer import make_folder, write_atomically
-from hierseg_jax.evaluate import check_tree_of_data, config_decoding, open_config_split
+from hierseg_jax.from_config import check_tree_of_data, config_decoding, open_config_split
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models import create_model
 from hierseg_jax.runtime.metadata import Metadata

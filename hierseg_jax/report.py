@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hierseg_jax.data.transfer import write_atomically
+from hierseg_jax.metric_choice import METRICS, class_numbers, level_number
 from hierseg_jax.metrics import LevelMetrics, TreeMetrics
+from hierseg_jax.resize import format_size
 from hierseg_jax.webpage.document import generator_tag
 
 # By which an evaluation knows its own pages.
@@ -27,7 +29,12 @@ def to_json(evaluation: "Evaluation", description: Mapping[str, Any]) -> dict[st
             for field in dataclasses.fields(LevelMetrics)
             if isinstance(getattr(level, field.name), float)
         }
-        for field in ("iou", "precision", "recall", "f1"):
+        fields = ["iou", "precision", "recall", "f1"]
+        if "boundary_iou" in description["metrics"]:
+            fields.append("boundary_iou")
+        else:
+            del numbers["mean_boundary_iou"]
+        for field in fields:
             values = map(plain, getattr(level, field).tolist())
             numbers[field] = dict(zip(level.class_names, values, strict=True))
         levels[name] = numbers
@@ -35,6 +42,7 @@ def to_json(evaluation: "Evaluation", description: Mapping[str, Any]) -> dict[st
         **description,
         "images": evaluation.num_images,
         "loss": plain(evaluation.loss),
+        "unseen_pixels": evaluation.unseen,
         "levels": levels,
         "tree": {k: plain(v) for k, v in dataclasses.asdict(evaluation.tree).items()},
     }
@@ -84,16 +92,45 @@ def write_json(file: Path, content: Any) -> None:
     write_atomically(file, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
-def format_levels(levels: Mapping[str, LevelMetrics]) -> str:
-    """A table for the screen: every level, and every class of it."""
-    lines = [f"{'':<24}{'mIoU':>8}{'reference':>11}{'precision':>11}{'recall':>8}{'F1':>8}"]
+def format_levels(levels: Mapping[str, LevelMetrics], metrics: Sequence[str]) -> str:
+    """A table for the screen: every level, and every class of it.
+
+    Args:
+      levels: by name, coarse to fine.
+      metrics: of `metric_choice.METRICS`, a column each.
+    """
+    headings = [f"{METRICS[metric].heading:>11}" for metric in metrics]
+    lines = [f"{'':<24}{''.join(headings)}"]
     for name, level in levels.items():
-        numbers = (level.miou, level.reference_miou, level.mean_precision)
-        lines.append(_line(name, *numbers, level.mean_recall, level.mean_f1))
+        lines.append(_line(name, [level_number(level, metric) for metric in metrics]))
+        columns = [class_numbers(level, metric) for metric in metrics]
         for i, class_name in enumerate(level.class_names):
-            numbers = (level.iou[i], math.nan, level.precision[i], level.recall[i], level.f1[i])
-            lines.append(_line(f"  {class_name}", *numbers))
+            numbers = [math.nan if column is None else column[i] for column in columns]
+            lines.append(_line(f"  {class_name}", numbers))
     return "\n".join(lines)
+
+
+def describe_view(description: Mapping[str, Any]) -> str:
+    """How the images were looked at, as `images at 320 pixels, decoded by leaf`.
+
+    Args:
+      description: from `evaluate_checkpoint`, or metrics.json.
+    """
+    parts = [f"images at {format_size(description['image_size'])} pixels"]
+    if description["resize"] != "stretch":
+        parts[0] += f" ({description['resize']})"
+    if description["resolution"] == "original":
+        parts.append("counted at their own resolution")
+    if description["scales"] != [1]:
+        parts.append(
+            f"averaged over the scales {', '.join(f'{x:g}' for x in description['scales'])}"
+        )
+    if description["flip"]:
+        parts.append("averaged over mirror images")
+    parts.append(f"decoded by {description['decode']}")
+    if description.get("unseen_pixels"):
+        parts.append(f"without the {description['unseen_pixels']:.2%} of pixels that were cropped")
+    return ", ".join(parts)
 
 
 def format_tree(tree: TreeMetrics) -> str:
@@ -105,11 +142,8 @@ def format_tree(tree: TreeMetrics) -> str:
     return "\n".join(f"{text}: {x:{style}}" for text, x, style in lines if not math.isnan(x))
 
 
-def _line(name: str, *numbers: float) -> str:
-    widths = (8, 11, 11, 8, 8)
-    cells = (
-        f"{'' if math.isnan(x) else f'{x:.4f}':>{w}}" for x, w in zip(numbers, widths, strict=True)
-    )
+def _line(name: str, numbers: Sequence[float]) -> str:
+    cells = [f"{'' if math.isnan(x) else f'{x:.4f}':>11}" for x in numbers]
     return f"{name:<24}{''.join(cells)}".rstrip()
 
 

@@ -10,10 +10,10 @@ from absl import flags
 from hierseg_jax.checkpoint import read_meta
 from hierseg_jax.command_line import parse_size, run
 from hierseg_jax.decode import AUTO, DECODINGS
-from hierseg_jax.evaluate import evaluate_checkpoint
+from hierseg_jax.evaluate import RESOLUTIONS, View, evaluate_checkpoint
+from hierseg_jax.metric_choice import METRICS, parse_metrics
 from hierseg_jax.process import set_up_process
-from hierseg_jax.report import format_levels, format_tree, to_json, write_evaluation
-from hierseg_jax.resize import format_size
+from hierseg_jax.report import describe_view, format_levels, format_tree, to_json, write_evaluation
 from hierseg_jax.run_report.history import read_history
 from hierseg_jax.run_report.page import EXTREMES, RunReport, format_page
 from hierseg_jax.train.hosts import count_hosts, is_main, join_hosts
@@ -29,6 +29,14 @@ _IMAGE_SIZE = flags.DEFINE_list(
     "image_size", None, "Another side, or height,width, in pixels; the run's own."
 )
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 16, "Images at a time, over all devices.")
+_METRICS = flags.DEFINE_list(
+    "metrics", None, f"Columns of the table, of {', '.join(METRICS)}; the run's own."
+)
+_RESOLUTION = flags.DEFINE_enum(
+    "resolution", "network", RESOLUTIONS, "The pixels that are counted: the network's or original."
+)
+_FLIP = flags.DEFINE_bool("flip", False, "Average over the mirrored pictures as well.")
+_SCALES = flags.DEFINE_list("scales", ["1"], "Average over these factors on the sides.")
 _DECODE = flags.DEFINE_enum(
     "decode", None, (AUTO, *DECODINGS), "Another decoding rule; the run's own."
 )
@@ -36,6 +44,24 @@ _COORDINATOR = flags.DEFINE_string("coordinator", None, "host:port of process 0,
 _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Processes of the run.")
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "This one's number, from 0.")
 flags.mark_flag_as_required("checkpoint")
+
+
+def parse_scales(values: list[str]) -> tuple[float, ...]:
+    """The value of `--scales`.
+
+    Raises:
+      ValueError: for what is no number above 0 and at most 4.
+    """
+    try:
+        scales = tuple(map(float, values))
+    except ValueError:
+        scales = ()
+    if not scales or not all(0 < scale <= 4 for scale in scales):
+        raise ValueError(
+            f"--scales is {','.join(values)!r}; give factors above 0 and up to 4, such as "
+            "0.75,1,1.25."
+        )
+    return scales
 
 
 def main() -> None:
@@ -47,9 +73,15 @@ def main() -> None:
         task=_TASK.value,
         which=_WHICH.value,
         data=_DATA.value,
-        image_size=parse_size(_IMAGE_SIZE.value),
         batch_size=_BATCH_SIZE.value,
         decode=_DECODE.value,
+        metrics=None if _METRICS.value is None else parse_metrics(_METRICS.value, "--metrics"),
+        view=View(
+            image_size=parse_size(_IMAGE_SIZE.value),
+            resolution=_RESOLUTION.value,
+            scales=parse_scales(_SCALES.value),
+            flip=_FLIP.value,
+        ),
         num_extremes=EXTREMES,
     )
     if not is_main():
@@ -70,9 +102,9 @@ def main() -> None:
     epoch = f" (epoch {description['epoch']})" if description["epoch"] else ""
     print(
         f"{description['model']}{epoch} on {description['data']}, "
-        f"{description['task']}: {evaluation.num_images} images at "
-        f"{format_size(description['image_size'])} pixels, decoded by {description['decode']}\n"
-        f"{format_levels(evaluation.levels)}\n"
+        f"{description['task']}: {evaluation.num_images} "
+        f"{describe_view(content)}\n"
+        f"{format_levels(evaluation.levels, description['metrics'])}\n"
         f"{format_tree(evaluation.tree)}\nWritten to {metrics} and {page}"
     )
 

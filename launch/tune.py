@@ -13,6 +13,7 @@ from ml_collections import config_flags
 from hierseg_jax.command_line import run
 from hierseg_jax.data.sources import load_hierarchy
 from hierseg_jax.data.transfer import write_atomically
+from hierseg_jax.metric_choice import parse_metrics
 from hierseg_jax.process import set_up_process
 from hierseg_jax.tune.metric import VAL_LOSS, find_metric
 from hierseg_jax.tune.report import Report, format_page, format_text
@@ -50,7 +51,8 @@ def main() -> None:
     space = read_space(Path(_SPACE.value), config)
     for key in space.keys() & overrides.keys():
         raise ValueError(f"{key} is set with --config.{key} and searched in {_SPACE.value}.")
-    metric = find_metric(_METRIC.value, load_hierarchy(config.data.spec, config.data.hierarchy))
+    hierarchy = load_hierarchy(config.data.spec, config.data.hierarchy)
+    metric = find_metric(_METRIC.value, hierarchy, parse_metrics(config.metrics))
     file = folder / "report.html"
 
     def report(outcomes: list) -> Report:

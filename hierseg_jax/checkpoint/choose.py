@@ -32,8 +32,8 @@ def find_checkpoint(path: Path | str, which: str = "best") -> Path:
 
     Args:
       path: a run's workdir, or a checkpoint's folder, which is returned as it is.
-      which: of a workdir: `best` (lowest validation loss), `last`, or the number of
-        an epoch.
+      which: of a workdir: `best` (by the config's `best`), `last`, or the number of an
+        epoch.
 
     Raises:
       FileNotFoundError, ValueError: one sentence.
@@ -114,10 +114,10 @@ def _in_order(path: Path, which: str) -> list[Path]:
         return folders[::-1]
     metas = _metas(folders)
     if which == "best":
-        losses = {f: m["val_loss"] for f, m in metas.items() if m.get("val_loss") is not None}
-        if not losses:
+        scores = {f: m["score"] for f, m in metas.items() if m["score"] is not None}
+        if not scores:
             raise ValueError(f"No checkpoint in {path} has been evaluated yet; try --which=last.")
-        return sorted(losses, key=losses.__getitem__)
+        return sorted(scores, key=scores.__getitem__)
     epochs = {str(meta["epoch"]): folder for folder, meta in metas.items() if meta.get("epoch")}
     if which not in epochs:
         raise ValueError(

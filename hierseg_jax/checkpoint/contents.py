@@ -14,6 +14,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "step": (int,),
     "epoch": (int, type(None)),
     "val_loss": (*NUMBER, type(None)),
+    "score": (*NUMBER, type(None)),
 }
 PROGRESS_TYPES: dict[str, tuple[type, ...]] = {
     "step": (int,),
@@ -70,6 +71,8 @@ CONFIG_TYPES: dict[str, tuple[type, ...]] = {
     "schedule.power": NUMBER,
     "freeze_epochs": (int,),
     "ema_decay": NUMBER,
+    "metrics": (tuple,),
+    "best": (str,),
     "batch_size": (int,),
     "epochs": (int,),
     "learning_rate": NUMBER,
@@ -91,7 +94,7 @@ def completed_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
       ValueError: the first thing that is not as it must be; no sentence by itself.
     """
     try:
-        _check_types(meta, TYPES, "")
+        _check_types({"score": None, **meta}, TYPES, "")
         Hierarchy.from_json(meta.get("hierarchy"))
         config = _completed_config(meta.get("config"))
         progress = meta.get("progress")
@@ -99,7 +102,8 @@ def completed_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
             _check_progress(progress)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
-    return {**meta, "config": config}
+    # Earlier versions knew one score.
+    return {"score": meta["val_loss"], **meta, "config": config}
 
 
 def _completed_config(stored: Any) -> dict[str, Any]:

@@ -15,9 +15,8 @@ from hierseg_jax.checkpoint.seal import seal
 class CheckpointWriter:
     """Writes a run's checkpoints in the background and keeps those worth keeping.
 
-    Kept are the `keep_last` newest, the `keep_best` of lowest validation loss, and one
-    every `keep_every` steps. Use as a context manager: leaving it waits for the last
-    write.
+    Kept are the `keep_last` newest, the `keep_best` of lowest score, and one every
+    `keep_every` steps. Use as a context manager: leaving it waits for the last write.
     """
 
     def __init__(
@@ -27,7 +26,7 @@ class CheckpointWriter:
         policies = [
             managers.LatestN(keep_last),
             managers.BestN(
-                get_metric_fn=lambda metrics: metrics["val_loss"],
+                get_metric_fn=_score,
                 reverse=True,
                 n=keep_best,
                 keep_checkpoints_without_metrics=False,
@@ -42,7 +41,7 @@ class CheckpointWriter:
             self._folder,
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=managers.AnyPreservationPolicy(policies),
-                best_fn=lambda metrics: metrics["val_loss"],
+                best_fn=_score,
                 best_mode="min",
                 cleanup_tmp_directories=True,
                 create=False,
@@ -69,7 +68,7 @@ class CheckpointWriter:
         variables: Mapping[str, Any],
         training: Any,
         meta: Mapping[str, Any],
-        val_loss: float | None,
+        score: float | None,
     ) -> None:
         """Starts writing; returns before it is done.
 
@@ -77,7 +76,8 @@ class CheckpointWriter:
           step: steps done, the checkpoint's name.
           variables, training: NumPy arrays that nobody changes afterwards.
           meta: plain JSON.
-          val_loss: decides which checkpoints are the best; None in mid-epoch.
+          score: decides which checkpoints are the best, those of the lowest; None in mid-epoch
+            or where it is undefined.
 
         Raises:
           OSError: if this or the previous checkpoint can't be written; those before
@@ -94,7 +94,7 @@ class CheckpointWriter:
             training=ocp.args.StandardSave(training),
             meta=ocp.args.JsonSave(meta),
         )
-        metrics = None if val_loss is None else {"val_loss": val_loss}
+        metrics = None if score is None else {"score": score}
         try:
             self._manager.wait_until_finished()
             self._writing = step
@@ -120,6 +120,11 @@ class CheckpointWriter:
             "disk full?) Checkpoints written before are intact; make room and give the same "
             "command again."
         )
+
+
+def _score(metrics: Mapping[str, float]) -> float:
+    """Checkpoints of earlier versions were judged by their validation loss alone."""
+    return metrics["score"] if "score" in metrics else metrics["val_loss"]
 
 
 def save_checkpoint(folder: Path, variables: Mapping[str, Any], meta: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ import ctypes
 import multiprocessing
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import grain
@@ -83,16 +83,21 @@ def eval_batches(
     worker_count: int = 0,
     process_index: int = 0,
     process_count: int = 1,
+    keep_labels: bool = False,
 ) -> Iterator[Batch]:
     """Every example once, in order; the last batch is filled up with `valid` False.
 
-    Arguments as in `train_batches`.
+    Args:
+      keep_labels: whether batches have `whole_label`, too, a list of labels uint8 [H, W] at
+        their pictures' own sizes.
+      others: as in `train_batches`.
     """
     if len(source) == 0:
         raise ValueError("The split is empty; there is nothing to evaluate.")
-    dataset = grain.MapDataset.source(_Padded(source, batch_size)).map(_Resize(size, resize))
+    dataset = grain.MapDataset.source(_Padded(source, batch_size))
+    dataset = dataset.map(_Resize(size, resize, keep_labels))
     dataset = dataset[process_index::process_count]
-    dataset = dataset.batch(batch_size // process_count, drop_remainder=True)
+    dataset = dataset.batch(batch_size // process_count, drop_remainder=True, batch_fn=_stack)
     return _iterate(dataset, worker_count)
 
 
@@ -127,9 +132,10 @@ class _Padded:
 
 
 class _Resize:
-    def __init__(self, size: tuple[int, int], rule: str) -> None:
+    def __init__(self, size: tuple[int, int], rule: str, keep_label: bool = False) -> None:
         self._size = size
         self._rule = rule
+        self._keep_label = keep_label
 
     def __call__(self, example: Example) -> Example:
         image, label = example["image"], example["label"]
@@ -137,7 +143,16 @@ class _Resize:
             placement = place(label.shape, self._size, self._rule)
             image, label = placement.fit_image(image), placement.fit_labels(label)
         valid = example.get("valid", np.bool_(True))
-        return {"image": image, "label": label, "valid": valid}
+        kept = {"whole_label": example["label"]} if self._keep_label else {}
+        return {"image": image, "label": label, "valid": valid, **kept}
+
+
+def _stack(examples: Sequence[Example]) -> Batch:
+    """A batch; labels at their own sizes, which differ, stay a list."""
+    columns = {key: [example[key] for example in examples] for key in examples[0]}
+    return {
+        key: column if key == "whole_label" else np.stack(column) for key, column in columns.items()
+    }
 
 
 class _Augment:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hierseg_jax.checkpoint.choose import FOLDER
+from hierseg_jax.metric_choice import parse_metrics
 from hierseg_jax.resize import as_size
 
 Command = list[str]
@@ -32,6 +33,14 @@ def evaluate_command(
         given["data"] = description["data"]
     given |= _other_size(description, config)
     given |= {key: description[key] for key in ("batch_size", "decode")}
+    if tuple(description["metrics"]) != parse_metrics(config["metrics"]):
+        given["metrics"] = ",".join(description["metrics"])
+    if description["resolution"] != "network":
+        given["resolution"] = description["resolution"]
+    if description["scales"] != [1]:
+        given["scales"] = ",".join(f"{scale:g}" for scale in description["scales"])
+    if description["flip"]:
+        given["flip"] = "true"
     return _command("evaluate", given | {"output": output})
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from hierseg_jax.metric_choice import METRICS
 from hierseg_jax.run_report.history import History, points
 from hierseg_jax.webpage.document import escaped
 
@@ -17,22 +18,36 @@ _MOST_ROWS = 200
 Points = Sequence[tuple[int, float]]
 
 
-def curves(history: History, level_names: Sequence[str], evaluated_epoch: int | None) -> str:
-    """Losses, mIoU of every level, and the numbers behind them as a table."""
+def curves(
+    history: History,
+    level_names: Sequence[str],
+    evaluated_epoch: int | None,
+    metrics: Sequence[str],
+) -> str:
+    """Losses, metrics of every level, and the numbers behind them as a table."""
     if not history.rows:
         return f'<p class="card">{escaped(history.reason)}</p>'
     losses = {
         "training": points(history, "train_loss"),
         "validation": points(history, "val_loss"),
     }
-    mious = {name: points(history, "levels", name, "miou") for name in level_names}
+    of_levels = {
+        METRICS[metric].title: {
+            name: points(history, "levels", name, metric) for name in level_names
+        }
+        for metric in metrics
+    }
+    plots = {"Loss": losses} | {
+        f"{title} on the validation split": series for title, series in of_levels.items()
+    }
     cards = [
         _card(title, {name: of for name, of in series.items() if of}, evaluated_epoch)
-        for title, series in (("Loss", losses), ("mIoU on the validation split", mious))
+        for title, series in plots.items()
         if any(series.values())
     ]
     columns = {f"{name} loss": of for name, of in losses.items()}
-    columns |= {f"mIoU, {name}": of for name, of in mious.items()}
+    for title, series in of_levels.items():
+        columns |= {f"{title}, {name}": of for name, of in series.items() if of}
     return f'<div class="columns">{"".join(cards)}</div>{_numbers(history, columns)}'
 
 

@@ -8,8 +8,7 @@ from typing import Any
 from hierseg_jax.evaluate import Evaluation
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.metrics import level_confusions
-from hierseg_jax.report import GENERATOR, format_tree
-from hierseg_jax.resize import format_size
+from hierseg_jax.report import GENERATOR, describe_view, format_tree
 from hierseg_jax.run_report.commands import evaluate_command, export_commands, run_name
 from hierseg_jax.run_report.curves import curves
 from hierseg_jax.run_report.history import History
@@ -61,11 +60,12 @@ def format_page(report: RunReport) -> str:
     pairs = list(zip(hierarchy.levels, matrices, strict=True))
     finest = hierarchy.levels[-1]
     classes = "".join(
-        class_table(level, metrics["levels"][level.name], matrix) for level, matrix in pairs
+        class_table(level, metrics["levels"][level.name], matrix, metrics["metrics"])
+        for level, matrix in pairs
     )
     sections = {
         "results": ("Results", _results(report)),
-        "curves": ("Curves", curves(report.history, hierarchy.level_names, metrics["epoch"])),
+        "curves": ("Curves", _curves(report, hierarchy)),
         "classes": ("Classes", f'<div class="columns">{classes}</div>'),
         "confusion": ("Confusion", _CONFUSION + "".join(confusion_table(*pair) for pair in pairs)),
         "pictures": (
@@ -81,6 +81,11 @@ def format_page(report: RunReport) -> str:
     )
 
 
+def _curves(report: RunReport, hierarchy: Hierarchy) -> str:
+    metrics = report.metrics
+    return curves(report.history, hierarchy.level_names, metrics["epoch"], metrics["metrics"])
+
+
 def _head(report: RunReport) -> str:
     m = report.metrics
     epoch = f" of epoch {m['epoch']}" if m["epoch"] else ""
@@ -91,8 +96,8 @@ def _head(report: RunReport) -> str:
     )
     return (
         f"<p>{escaped(m['model'])}{epoch}, {head} head, on the split {escaped(m['task'])} of "
-        f'<span class="file">{breakable(m["data"])}</span>: {m["images"]:,} images at '
-        f"{format_size(m['image_size'])} pixels, decoded by {escaped(m['decode'])}</p>\n"
+        f'<span class="file">{breakable(m["data"])}</span>: {m["images"]:,} '
+        f"{escaped(describe_view(m))}</p>\n"
         f'<p class="file soft">{escaped(m["checkpoint"])}</p>\n'
         f'<ul class="figures">{numbers}</ul>'
     )
@@ -103,7 +108,7 @@ def _results(report: RunReport) -> str:
     lines += format_tree(report.evaluation.tree).splitlines()
     items = "".join(f"<li>{escaped(line)}</li>" for line in lines)
     return (
-        f"{level_table(report.metrics['levels'])}"
+        f"{level_table(report.metrics['levels'], report.metrics['metrics'])}"
         f'<div class="card"><ul class="items plain">{items}</ul><p class="soft">All means leave '
         "the background out, but for mean accuracy and the frequency-weighted IoU. mIoU is over "
         "the one confusion matrix of all images; the reference's averages over images and counts "

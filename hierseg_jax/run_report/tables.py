@@ -6,54 +6,54 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.hierarchy import Level
+from hierseg_jax.metric_choice import METRICS
 from hierseg_jax.webpage.document import breakable, escaped
 from hierseg_jax.webpage.pictures import class_name, css_colors
 
 # Classes of a confusion matrix that still can be read.
 MOST_CLASSES = 30
-_LEVEL_COLUMNS = {
-    "miou": "mIoU",
-    "reference_miou": "reference mIoU",
-    "mean_precision": "precision",
-    "mean_recall": "recall",
-    "mean_f1": "F1",
-    "pixel_accuracy": "pixel accuracy",
-    "mean_accuracy": "mean accuracy",
-    "frequency_weighted_iou": "frequency-weighted IoU",
-}
-_CLASS_COLUMNS = {"iou": "IoU", "precision": "precision", "recall": "recall", "f1": "F1"}
 
 
-def level_table(levels: Mapping[str, Mapping[str, Any]]) -> str:
-    """Means of every level; `levels` as in metrics.json."""
+def level_table(levels: Mapping[str, Mapping[str, Any]], shown: Sequence[str]) -> str:
+    """Means of every level.
+
+    Args:
+      levels: as in metrics.json.
+      shown: of `metric_choice.METRICS`.
+    """
+    columns = [METRICS[metric] for metric in shown]
     rows = [
-        (breakable(name), [number(of[key]) for key in _LEVEL_COLUMNS])
+        (breakable(name), [number(of[column.mean]) for column in columns])
         for name, of in levels.items()
     ]
-    return _table("Levels", "level", list(_LEVEL_COLUMNS.values()), rows)
+    return _table("Levels", "level", [column.title for column in columns], rows)
 
 
-def class_table(level: Level, metrics: Mapping[str, Any], confusion_ll: np.ndarray) -> str:
+def class_table(
+    level: Level, metrics: Mapping[str, Any], confusion_ll: np.ndarray, shown: Sequence[str]
+) -> str:
     """Every class of a level.
 
     Args:
       level: of the tree.
       metrics: of the level, as in metrics.json.
       confusion_ll: integer [L, L], rows true; for the share of labelled pixels.
+      shown: of `metric_choice.METRICS`; those without numbers of classes are left out.
     """
+    columns = [METRICS[metric] for metric in shown if METRICS[metric].classes]
     labelled_l = confusion_ll.sum(1)
     share_l = labelled_l / max(1, labelled_l.sum())
     rows = [
         (
             class_name(color, name),
-            [number(metrics[key][name]) for key in _CLASS_COLUMNS] + [f"{share:.2%}"],
+            [number(metrics[column.classes][name]) for column in columns] + [f"{share:.2%}"],
         )
         for color, name, share in zip(
             css_colors(level.num_classes), level.class_names, share_l.tolist(), strict=True
         )
     ]
-    columns = [*_CLASS_COLUMNS.values(), "pixels"]
-    return _table(f"Classes of level {level.name}", "class", columns, rows)
+    titles = ["IoU" if column.classes == "iou" else column.title for column in columns]
+    return _table(f"Classes of level {level.name}", "class", [*titles, "pixels"], rows)
 
 
 def confusion_table(level: Level, confusion_ll: np.ndarray) -> str:

@@ -10,6 +10,7 @@ from hierseg_jax.data.class_weights import RULES
 from hierseg_jax.data.skip import ON_ERROR
 from hierseg_jax.decode import choose_decoding
 from hierseg_jax.losses.total import TAKEN_BY, TRIPLET, check_loss, check_taken, parse_loss
+from hierseg_jax.metric_choice import parse_best, parse_metrics
 from hierseg_jax.models.efficientnet import Variant
 from hierseg_jax.resize import MAX_SIDE, RESIZES, format_size, nearest_multiple
 from hierseg_jax.train.optimizer import OPTIMIZERS
@@ -22,6 +23,7 @@ FREE_KEYS = (
     "epochs",
     "keep_best",
     "keep_last",
+    "metrics",
     "patience",
     "remat",
     "samples",
@@ -61,6 +63,8 @@ LATER_KEYS = {
     "schedule.power": 0.9,
     "freeze_epochs": 0,
     "ema_decay": 0.0,
+    "metrics": ("miou", "reference_miou", "pixel_accuracy", "precision", "recall", "f1"),
+    "best": "loss",
 }
 # Intervals: a bracket's end belongs to them, a parenthesis's does not.
 RANGES = {
@@ -136,6 +140,7 @@ def check_config(config: ConfigDict) -> None:
         if values[key] not in choices:
             listed = f"{', '.join(choices[:-1])} or {choices[-1]}"
             raise ValueError(f"The config's {key} is {values[key]!r}; it must be {listed}.")
+    parse_best(config.best, parse_metrics(config.metrics, "The config's metrics"))
     settled(config, Variant())  # refuses values that are none
     augmentation_name(config.augment)
     weights = check_loss(config.to_dict()["loss"], config.model.hierarchical)

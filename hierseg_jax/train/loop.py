@@ -18,6 +18,8 @@ from hierseg_jax.checkpoint import CheckpointWriter
 from hierseg_jax.data.pipeline import Batch, eval_batches, train_batches
 from hierseg_jax.evaluate import Evaluation, evaluate_batches
 from hierseg_jax.memory import give_back_small_blocks
+from hierseg_jax.metric_choice import parse_metrics
+from hierseg_jax.tally import Measures
 from hierseg_jax.train.config import network_size
 from hierseg_jax.train.hosts import agree, is_main
 from hierseg_jax.train.lock import lock_workdir
@@ -100,7 +102,12 @@ def train(
                 raise diverged(run, progress, what)
             images = (progress.step - first) * config.batch_size
             progress = progress.with_epoch(
-                evaluation, float(run.recipe.schedule(progress.step - 1)), seconds, images
+                evaluation,
+                float(run.recipe.schedule(progress.step - 1)),
+                seconds,
+                images,
+                parse_metrics(config.metrics),
+                run.criterion,
             )
             say(epoch_line(progress, config.epochs))
             save(run, writer, state, progress)
@@ -113,7 +120,7 @@ def train(
             if stop.learned and not progress.finished(config.epochs, config.patience):
                 end_by_signal(stop, writer, f"saved epoch {progress.epoch} in {run.workdir}")
     say(
-        f"{end_line(progress, config.epochs)}\nNext: python launch/evaluate.py "
+        f"{end_line(progress, config.epochs, run.criterion)}\nNext: python launch/evaluate.py "
         f"--checkpoint={run.workdir}"
     )
     return progress
@@ -249,6 +256,7 @@ def validate(run: Run, state: Any) -> Evaluation:
         run.config.batch_size,
         run.parallel,
         run.config.samples,
+        measures=Measures("boundary_iou" in parse_metrics(run.config.metrics)),
     )
 
 
@@ -265,6 +273,7 @@ def save(run: Run, writer: CheckpointWriter | None, state: Any, progress: Progre
         "examples": progress.step * run.config.batch_size,
         "epoch": None if in_epoch else progress.epoch,
         "val_loss": None if in_epoch else progress.rows[-1]["val_loss"],
+        "score": None if in_epoch else finite(run.criterion.score(progress.rows[-1])),
         "progress": progress.to_json(),
         "optimizer_layout": FLAT,
         "cpu_threads": cpu_threads(),
@@ -273,4 +282,9 @@ def save(run: Run, writer: CheckpointWriter | None, state: Any, progress: Progre
     }
     if run.recipe.class_weights:
         meta["class_weights"] = run.recipe.class_weights
-    writer.save(progress.step, whole.evaluated, whole.training, meta, meta["val_loss"])
+    writer.save(progress.step, whole.evaluated, whole.training, meta, meta["score"])
+
+
+def finite(value: float) -> float | None:
+    """A number for JSON, which has no infinity."""
+    return value if math.isfinite(value) else None

@@ -14,6 +14,7 @@ from matplotlib.text import Text
 from hierseg_jax.colors import class_colors
 from hierseg_jax.data.transfer import write_atomically
 from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy, Level
+from hierseg_jax.metric_choice import METRICS
 
 IGNORED_COLOR = (255, 255, 255)
 PHOTO_SHARE = 0.3
@@ -31,18 +32,24 @@ def draw_loss(rows: Sequence[dict[str, Any]], file: Path) -> None:
 
 
 def draw_metrics(rows: Sequence[dict[str, Any]], file: Path) -> None:
-    """mIoU of every level over epochs: the data set's (lines), the reference's (dashes)."""
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.subplots()
+    """Every metric of the last row over epochs, a panel each, a line for every level."""
+    levels = rows[-1]["levels"]
+    metrics = list(next(iter(levels.values())))
+    columns = min(3, len(metrics))
+    lines = -(-len(metrics) // columns)
+    figure = Figure(figsize=(max(8, 4.5 * columns), max(4.5, 3.4 * lines)), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False).ravel().tolist()
     epochs = [row["epoch"] for row in rows]
-    for i, level in enumerate(rows[-1]["levels"]):
-        for key, style in (("miou", "-"), ("reference_miou", "--")):
-            values = [row["levels"][level][key] for row in rows]
+    for axes, metric in zip(panels, metrics, strict=False):
+        for level in levels:
+            # Rows of a run that had other metrics before lack some.
+            values = [row["levels"].get(level, {}).get(metric) for row in rows]
             values = [float("nan") if value is None else value for value in values]
-            label = level if key == "miou" else f"{level}, reference's metric"
-            axes.plot(epochs, values, style, marker=".", color=f"C{i}", label=label)
-    axes.set_ylim(0, 1)
-    _finish(axes, "mIoU on the validation split")
+            axes.plot(epochs, values, marker=".", label=level)
+        axes.set_ylim(0, 1)
+        _finish(axes, f"{METRICS[metric].title}, validation")
+    for axes in panels[len(metrics) :]:
+        axes.set_axis_off()
     _save(figure, file)
 
 

@@ -1,11 +1,14 @@
 """How far a run is: its history and what early stopping remembers. Plain JSON in a checkpoint."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hierseg_jax.evaluate import Evaluation
+from hierseg_jax.metric_choice import METRICS, Criterion, level_number
 from hierseg_jax.report import plain
+
+LOWEST_LOSS = Criterion()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,14 +18,15 @@ class Progress:
     Attributes:
       step: training steps done.
       rows: one plain dict per finished epoch.
-      best_loss: lowest validation loss so far.
+      best_score: lowest so far of what tells the best epoch: the validation loss, or a
+        metric with its sign changed.
       stale_epochs: epochs since then.
       epoch_losses: of the steps done in the unfinished epoch.
     """
 
     step: int = 0
     rows: tuple[dict[str, Any], ...] = ()
-    best_loss: float = float("inf")
+    best_score: float = float("inf")
     stale_epochs: int = 0
     epoch_losses: tuple[float, ...] = ()
 
@@ -30,6 +34,11 @@ class Progress:
     def epoch(self) -> int:
         """Epochs finished."""
         return len(self.rows)
+
+    @property
+    def best_row(self) -> dict[str, Any]:
+        """Of the best epoch; the first where no epoch had anything to judge it by."""
+        return self.rows[max(0, self.epoch - self.stale_epochs - 1)]
 
     def finished(self, epochs: int, patience: int) -> bool:
         """Whether the run has had its epochs or stopped improving."""
@@ -44,7 +53,13 @@ class Progress:
         )
 
     def with_epoch(
-        self, evaluation: Evaluation, learning_rate: float, seconds: float, images: int
+        self,
+        evaluation: Evaluation,
+        learning_rate: float,
+        seconds: float,
+        images: int,
+        metrics: Sequence[str] = ("miou",),
+        criterion: Criterion = LOWEST_LOSS,
     ) -> "Progress":
         """After an epoch and its validation.
 
@@ -53,6 +68,8 @@ class Progress:
           learning_rate: of the epoch.
           seconds: of its training since the start or resumption.
           images: trained on in that time.
+          metrics: of `metric_choice.METRICS`, kept of every level.
+          criterion: what tells the best epoch.
         """
         row = {
             "epoch": self.epoch + 1,
@@ -62,29 +79,28 @@ class Progress:
             "val_loss": evaluation.loss,
             "images_per_second": round(images / max(seconds, 1e-9), 2),
             "levels": {
-                name: {
-                    "miou": plain(level.miou),
-                    "reference_miou": plain(level.reference_miou),
-                    "pixel_accuracy": plain(level.pixel_accuracy),
-                }
+                name: {metric: plain(level_number(level, metric)) for metric in metrics}
                 for name, level in evaluation.levels.items()
             },
             "tree": {
                 name: plain(value) for name, value in dataclasses.asdict(evaluation.tree).items()
             },
         }
-        better = evaluation.loss < self.best_loss
+        score = criterion.score(row)
+        better = score < self.best_score
         return Progress(
             step=self.step,
             rows=(*self.rows, row),
-            best_loss=evaluation.loss if better else self.best_loss,
+            best_score=score if better else self.best_score,
             stale_epochs=0 if better else self.stale_epochs + 1,
         )
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; infinity is null."""
         fields = dataclasses.asdict(self)
-        return fields | {"best_loss": self.best_loss if self.rows else None}
+        best = fields.pop("best_score")
+        # The name that it had when it could only be a loss.
+        return fields | {"best_loss": None if best == float("inf") else best}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Progress":
@@ -92,30 +108,32 @@ class Progress:
         return cls(
             step=data["step"],
             rows=tuple(data["rows"]),
-            best_loss=float("inf") if data["best_loss"] is None else data["best_loss"],
+            best_score=float("inf") if data["best_loss"] is None else data["best_loss"],
             stale_epochs=data["stale_epochs"],
             epoch_losses=tuple(data["epoch_losses"]),
         )
 
 
 def epoch_line(progress: Progress, epochs: int) -> str:
-    """What the last epoch gave; a star where its validation loss is the best so far."""
+    """What the last epoch gave, the first metric of every level; a star where it is the best."""
     row = progress.rows[-1]
-    mious = " / ".join(
-        "-" if level["miou"] is None else f"{level['miou']:.4f}" for level in row["levels"].values()
+    shown = next(iter(next(iter(row["levels"].values()))))
+    numbers = " / ".join(
+        "-" if level[shown] is None else f"{level[shown]:.4f}" for level in row["levels"].values()
     )
     return (
         f"epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.4f}, validation loss "
-        f"{row['val_loss']:.4f}, mIoU {mious} ({' / '.join(row['levels'])}), "
+        f"{row['val_loss']:.4f}, {METRICS[shown].title} {numbers} ({' / '.join(row['levels'])}), "
         f"{row['images_per_second']:.1f} images/s{'' if progress.stale_epochs else ' *'}"
     )
 
 
-def end_line(progress: Progress, epochs: int) -> str:
+def end_line(progress: Progress, epochs: int, criterion: Criterion = LOWEST_LOSS) -> str:
     """How the run ended, and its best epoch."""
-    best = min(progress.rows, key=lambda row: row["val_loss"])
-    stopped = f" (stopped early: {progress.stale_epochs} epochs without a lower validation loss)"
+    best = progress.best_row
+    waited = "a lower validation loss" if criterion == LOWEST_LOSS else "a better one"
+    stopped = f" (stopped early: {progress.stale_epochs} epochs without {waited})"
     return (
         f"Done after {progress.epoch} epochs{stopped if progress.epoch < epochs else ''}; best is "
-        f"epoch {best['epoch']} with a validation loss of {best['val_loss']:.4f}."
+        f"epoch {best['epoch']} with a {criterion.describe(best)}."
     )

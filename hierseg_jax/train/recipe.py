@@ -10,7 +10,7 @@ import optax
 from hierseg_jax.checkpoint import FOLDER, DamagedCheckpointError, checkpoint_steps, read_meta
 from hierseg_jax.data.class_weights import count_frequencies, weights_of
 from hierseg_jax.data.sources import Source
-from hierseg_jax.evaluate import build_config_loss
+from hierseg_jax.from_config import build_config_loss
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.losses import TotalLoss
 from hierseg_jax.models import EfficientUNet, ESNet

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from hierseg_jax.data.pipeline import steps_per_epoch
 from hierseg_jax.data.sources import Source, load_hierarchy
-from hierseg_jax.evaluate import (
+from hierseg_jax.from_config import (
     build_config_loss,
     build_model,
     config_decoding,
@@ -19,6 +19,7 @@ from hierseg_jax.evaluate import (
 )
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.kernels import library
+from hierseg_jax.metric_choice import Criterion, parse_best, parse_metrics
 from hierseg_jax.models import Variant
 from hierseg_jax.resize import format_size
 from hierseg_jax.train.config import check_config, config_variant, fitted, network_size, settled
@@ -48,12 +49,14 @@ class Run:
     frozen_step: Callable[..., Any]
     eval_step: Callable[..., Any]
     initial_state: Callable[[], TrainState]
+    criterion: Criterion
 
 
 def set_up(config: ConfigDict, workdir: Path) -> Run:
     """Checks everything that can be wrong before any work is done."""
     check_config(config)
     hierarchy = load_hierarchy(config.data.spec, config.data.hierarchy)
+    criterion = parse_best(config.best, parse_metrics(config.metrics), hierarchy)
     plain = settled(config, Variant()).to_dict()
     parallel = all_devices()
     parallel.check_batch_size(config.batch_size)
@@ -95,6 +98,7 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
         initial_state=lambda: create_state(
             model, recipe.optimizer, config.seed, weights, bool(config.ema_decay)
         ),
+        criterion=criterion,
     )
 
 

@@ -107,7 +107,11 @@ def keep_block_outputs_alone(forward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def make_eval_step(
-    model: EfficientUNet | ESNet, loss: Loss, hierarchy: Hierarchy, decoding: str = "leaf"
+    model: EfficientUNet | ESNet,
+    loss: Loss,
+    hierarchy: Hierarchy,
+    decoding: str = "leaf",
+    forward: Callable[..., jax.Array] | None = None,
 ) -> EvalStep:
     """(variables, batch) -> loss, confusion matrices and predictions of each image.
 
@@ -116,6 +120,7 @@ def make_eval_step(
       loss: on its logits.
       hierarchy: of the classes.
       decoding: of `decode.DECODINGS`, fitting the head.
+      forward: in place of `model.apply`, such as from `make_averaged_forward`.
 
     Returns:
       A function whose result is {"loss": float32 scalar, "confusion": int32 [B, C, C] of leaf
@@ -124,8 +129,10 @@ def make_eval_step(
       [B, H, W]}.
     """
 
+    forward = model.apply if forward is None else forward
+
     def eval_step(variables: dict[str, Any], batch: Batch) -> dict[str, jax.Array]:
-        logits_bhwc = model.apply(variables, scale_image(batch["image"]))
+        logits_bhwc = forward(variables, scale_image(batch["image"]))
         value = loss(logits_bhwc, batch["label"], valid_b=batch["valid"], axis_name=model.axis_name)
         prediction_bhw = leaf_classes(logits_bhwc, hierarchy, decoding)
         confusion_bcc = confusion_matrices(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hierseg_jax.hierarchy import Hierarchy
@@ -10,7 +10,6 @@ from hierseg_jax.train.progress import Progress
 from hierseg_jax.tune.space import Space
 
 VAL_LOSS = "val_loss"
-_OF_LEVELS = ("miou", "reference_miou", "pixel_accuracy")
 # What changes the validation pictures or their classes.
 _CHANGES_DATA = ("data.spec", "data.hierarchy", "data.figures_val", "data.on_error")
 # What changes the loss that is measured, and not the network alone.
@@ -46,8 +45,8 @@ class Metric:
         return value
 
     def of_run(self, progress: Progress) -> float:
-        """That of the epoch with the lowest validation loss, whose checkpoint a run keeps."""
-        return self.of_epoch(min(progress.rows, key=lambda row: row[VAL_LOSS]))
+        """That of the best epoch, by the config's `best`, whose checkpoint a run keeps."""
+        return self.of_epoch(progress.best_row)
 
     def _parts(self) -> tuple[str, str, str]:
         # A level may have a point in its name.
@@ -56,14 +55,19 @@ class Metric:
         return first, level, key
 
 
-def find_metric(name: str, hierarchy: Hierarchy) -> Metric:
+def find_metric(name: str, hierarchy: Hierarchy, metrics: Sequence[str]) -> Metric:
     """A metric by its name.
+
+    Args:
+      name: a column of metrics.csv.
+      hierarchy: with the levels.
+      metrics: that the config keeps of every level.
 
     Raises:
       ValueError: naming the nearest one, or all.
     """
     names = [VAL_LOSS] + [
-        f"levels.{level.name}.{key}" for level in hierarchy.levels for key in _OF_LEVELS
+        f"levels.{level.name}.{key}" for level in hierarchy.levels for key in metrics
     ]
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
