@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from hierseg_jax.averaged_views import make_averaged_forward
 from hierseg_jax.checkpoint import open_checkpoint
 from hierseg_jax.data.pipeline import Batch, eval_batches
 from hierseg_jax.extremes import Extremes, ScoredPicture
@@ -22,7 +23,6 @@ from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.metric_choice import parse_metrics
 from hierseg_jax.metrics import LevelMetrics, TreeMetrics, evaluate_levels, tree_metrics
 from hierseg_jax.tally import Measures, Tally
-from hierseg_jax.test_time import make_averaged_forward
 from hierseg_jax.train.config import fitted, network_size
 from hierseg_jax.train.hosts import gather_interleaved, is_main
 from hierseg_jax.train.parallel import Parallel, all_devices

@@ -30,7 +30,7 @@ def to_json(evaluation: "Evaluation", description: Mapping[str, Any]) -> dict[st
             if isinstance(getattr(level, field.name), float)
         }
         fields = ["iou", "precision", "recall", "f1"]
-        if "boundary_iou" in description["metrics"]:
+        if "boundary_iou" in description.get("metrics", ()):
             fields.append("boundary_iou")
         else:
             del numbers["mean_boundary_iou"]
@@ -122,9 +122,8 @@ def describe_view(description: Mapping[str, Any]) -> str:
     if description["resolution"] == "original":
         parts.append("counted at their own resolution")
     if description["scales"] != [1]:
-        parts.append(
-            f"averaged over the scales {', '.join(f'{x:g}' for x in description['scales'])}"
-        )
+        scales = ", ".join(f"{scale:g}" for scale in description["scales"])
+        parts.append(f"averaged over the scales {scales}")
     if description["flip"]:
         parts.append("averaged over mirror images")
     parts.append(f"decoded by {description['decode']}")

@@ -26,7 +26,7 @@ def after(losses, steps_per_epoch=3):
 def test_early_stopping_compares_with_the_best_loss_not_the_last():
     falling_from_a_peak = [0.5, 0.9, 0.8, 0.7]
     progress = after(falling_from_a_peak)
-    assert (progress.best_loss, progress.stale_epochs) == (0.5, 3)
+    assert (progress.best_score, progress.stale_epochs) == (0.5, 3)
     assert progress.finished(epochs=10, patience=3)
     assert not progress.finished(epochs=10, patience=4)
     assert not progress.finished(epochs=10, patience=0)
@@ -37,7 +37,7 @@ def test_early_stopping_compares_with_the_best_loss_not_the_last():
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=8))
 def test_stale_epochs_count_from_the_first_of_the_best(losses):
     progress = after(losses)
-    assert progress.best_loss == min(losses)
+    assert progress.best_score == min(losses)
     assert progress.stale_epochs == len(losses) - 1 - losses.index(min(losses))
     assert progress.epoch == len(losses)
     assert progress.step == 3 * len(losses)

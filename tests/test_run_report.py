@@ -10,6 +10,7 @@ from configs import default
 from hierseg_jax.evaluate import Evaluation
 from hierseg_jax.extremes import Extremes
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from hierseg_jax.metric_choice import METRICS
 from hierseg_jax.metrics import evaluate_levels, level_confusions, tree_metrics
 from hierseg_jax.report import to_json
 from hierseg_jax.run_report.commands import evaluate_command, export_commands
@@ -52,6 +53,7 @@ def report_of(hierarchy, tmp_path, history=NO_HISTORY, count=6, name="a<b>c", **
     )
     config = default.get_config().to_dict()
     config["data"] |= {"spec": "data.yaml", "image_size": 32}
+    config["metrics"] = [metric for metric in METRICS if metric != "boundary_iou"]
     description = {
         "checkpoint": str(tmp_path / "run" / "checkpoints" / "8"),
         "step": 8,
@@ -63,6 +65,11 @@ def report_of(hierarchy, tmp_path, history=NO_HISTORY, count=6, name="a<b>c", **
         "model": "esnet",
         "hierarchical": False,
         "decode": "leaf",
+        "resize": "stretch",
+        "resolution": "network",
+        "scales": [1],
+        "flip": False,
+        "metrics": config["metrics"],
     } | described
     meta = {"config": config, "hierarchy": hierarchy.to_json(), "step": 8}
     return RunReport(to_json(evaluation, description), evaluation, meta, history, tmp_path)
@@ -252,6 +259,15 @@ def test_commands_give_what_differs_from_the_run(report):
     other = description | {"data": "my data.yaml", "image_size": 64}
     words = shlex.split(" ".join(evaluate_command(other, config, report.output)))
     assert {"--data=my data.yaml", "--image_size=64"} <= set(words)
+    seen = {"resolution": "original", "scales": [0.75, 1.0], "flip": True, "image_size": (32, 48)}
+    words = evaluate_command(description | seen | {"metrics": ["f1"]}, config, report.output)
+    assert {
+        "--metrics=f1",
+        "--resolution=original",
+        "--scales=0.75,1",
+        "--flip=true",
+        "--image_size=32,48",
+    } <= set(words)
     reference, deploy = export_commands(other, config)
     assert reference[1:] == [checkpoint, "--onnx_file=run.onnx", "--image_size=64"]
     assert "--contract=deploy" in deploy

@@ -185,16 +185,18 @@ def test_values_change_a_copy_of_the_config():
 
 def test_metrics_are_those_of_the_history():
     hierarchy = load_hierarchy("figures")
-    assert not find_metric("val_loss", hierarchy).maximized
-    part = find_metric("levels.part.miou", hierarchy)
+    metrics = ("miou", "f1")
+    assert not find_metric("val_loss", hierarchy, metrics).maximized
+    assert find_metric("levels.part.f1", hierarchy, metrics).maximized
+    part = find_metric("levels.part.miou", hierarchy, metrics)
     assert part.maximized
-    rows = (row(1, 0.5), row(2, 0.2), row(3, 0.4))
-    assert part.of_run(Progress(rows=rows)) == 0.98  # of the epoch with the lowest loss
-    assert Metric("val_loss").of_run(Progress(rows=rows)) == 0.2
+    progress = Progress(rows=(row(1, 0.5), row(2, 0.2), row(3, 0.4)), stale_epochs=1)
+    assert part.of_run(progress) == 0.98  # of the best epoch
+    assert Metric("val_loss").of_run(progress) == 0.2
     with pytest.raises(ValueError, match=r"'levels\.parts\.miou'; did you mean levels\.part\.miou"):
-        find_metric("levels.parts.miou", hierarchy)
+        find_metric("levels.parts.miou", hierarchy, metrics)
     with pytest.raises(ValueError, match=r"choose one of val_loss, levels\.body\.miou, "):
-        find_metric("accuracy", hierarchy)
+        find_metric("accuracy", hierarchy, metrics)
 
 
 def test_a_level_with_a_point_in_its_name_has_metrics_too():

@@ -117,7 +117,7 @@ class Progress:
 def epoch_line(progress: Progress, epochs: int) -> str:
     """What the last epoch gave, the first metric of every level; a star where it is the best."""
     row = progress.rows[-1]
-    shown = next(iter(next(iter(row["levels"].values()))))
+    shown = next((metric for level in row["levels"].values() for metric in level), "miou")
     numbers = " / ".join(
         "-" if level[shown] is None else f"{level[shown]:.4f}" for level in row["levels"].values()
     )
