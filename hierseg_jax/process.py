@@ -7,7 +7,7 @@ import os
 import jax
 
 from hierseg_jax.cache_folder import cache_folder
-from hierseg_jax.memory import keep_large_blocks
+from hierseg_jax.memory import keep_large_blocks, share_heaps
 
 
 def set_up_process() -> None:
@@ -22,6 +22,7 @@ def set_up_process() -> None:
     # Without a home nothing is kept.
     with contextlib.suppress(OSError):
         keep_compiled_programs()
+    share_heaps()
     keep_large_blocks()
     gc.freeze()
 

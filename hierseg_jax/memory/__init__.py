@@ -10,6 +10,8 @@ import jaxlib
 from hierseg_jax.compiler import compiled_library
 
 FOLDER = Path(__file__).parent
+# Heaps of malloc that threads share.
+HEAPS = 2
 
 
 def keep_large_blocks() -> bool:
@@ -29,6 +31,18 @@ def keep_large_blocks() -> bool:
     except OSError:
         return False
     return library.hierseg_keep_large_blocks(str(jaxlib_file).encode()) > 0
+
+
+def share_heaps() -> None:
+    """Has threads share two of malloc's heaps, where malloc is glibc's.
+
+    By default every thread of the dozens that JAX, orbax, grain and OpenCV start may get a heap
+    of its own, each of which grows, slowly and for hours, to as much as its thread ever had at
+    once and keeps the holes. To be called before there are many threads.
+    """
+    m_arena_max = -8
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(m_arena_max, HEAPS)
 
 
 def give_back_small_blocks() -> None:

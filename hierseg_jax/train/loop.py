@@ -82,6 +82,8 @@ def train(
             say(f"Continuing after step {progress.step} (epoch {progress.epoch} finished).")
         elif run.weights is not None:
             say(run.weights.report)
+        elif config.freeze_epochs:
+            say("note: freeze_epochs keeps a backbone of fresh weights, which has learned nothing.")
         recorder = None
         if is_main():
             recorder = Recorder(run.workdir, config.to_dict(), run.hierarchy, progress.step)
