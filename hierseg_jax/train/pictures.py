@@ -17,6 +17,8 @@ from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy, Level
 
 IGNORED_COLOR = (255, 255, 255)
 PHOTO_SHARE = 0.3
+MAX_RATIO = 3.0
+"""Of a sample's height to its width, on the page; taller ones are drawn smaller."""
 
 
 def draw_loss(rows: Sequence[dict[str, Any]], file: Path) -> None:
@@ -56,8 +58,9 @@ def draw_samples(samples: dict[str, np.ndarray], hierarchy: Hierarchy, file: Pat
     """
     count = len(samples["image"])
     columns = 1 + 2 * hierarchy.num_levels
-    # Inches: pictures of 1.9, a line of titles above them, the legends below.
-    width, height = 1.9 * columns, 0.4 + 1.9 * count + 1.2
+    # Inches: pictures 1.9 wide, a line of titles above them, the legends below.
+    ratio = min(samples["label"].shape[1] / samples["label"].shape[2], MAX_RATIO)
+    width, height = 1.9 * columns, 0.4 + 1.9 * ratio * count + 1.2
     figure = Figure(figsize=(width, height))
     grid = figure.subplots(count, columns, squeeze=False)
     figure.subplots_adjust(
