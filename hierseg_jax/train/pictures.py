@@ -51,6 +51,8 @@ def draw_metrics(rows: Sequence[dict[str, Any]], file: Path) -> None:
 def draw_samples(samples: dict[str, np.ndarray], hierarchy: Hierarchy, file: Path) -> None:
     """A grid: a picture a row; the image, then truth and prediction at every level.
 
+    Ignored pixels, the bars of a letterbox among them, are white in both.
+
     Args:
       samples: `image` uint8 RGB [N, H, W, 3], `label` and `prediction` uint8 [N, H, W].
       hierarchy: of the labels.
@@ -74,13 +76,15 @@ def draw_samples(samples: dict[str, np.ndarray], hierarchy: Hierarchy, file: Pat
     for axes in grid.flat:
         axes.set_axis_off()
     grid[0, 0].set_title("image", fontsize=10)
+    ignored = samples["label"] == IGNORE_LABEL
+    shown = samples | {"prediction": np.where(ignored, IGNORE_LABEL, samples["prediction"])}
     for row in range(count):
-        image = samples["image"][row]
+        image = shown["image"][row]
         grid[row, 0].imshow(image)
         for k, level in enumerate(hierarchy.levels):
             for offset, kind in ((1, "label"), (2, "prediction")):
                 axes = grid[row, 2 * k + offset]
-                axes.imshow(overlay(image, samples[kind][row], level))
+                axes.imshow(overlay(image, shown[kind][row], level))
                 if row == 0:
                     title = "truth" if kind == "label" else "prediction"
                     axes.set_title(f"{level.name}: {title}", fontsize=10)
