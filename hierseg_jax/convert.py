@@ -17,6 +17,7 @@ from hierseg_jax.data.sources import load_hierarchy
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.models import Variant, create_model
 from hierseg_jax.models.efficientnet import is_lite
+from hierseg_jax.resize import MAX_SIDE, as_size, format_size
 from hierseg_jax.torch_files import TorchFile, read_torch_file, write_safetensors
 from hierseg_jax.torch_network import (
     REFERENCE_BACKBONES,
@@ -37,7 +38,8 @@ def convert_to_checkpoint(
     num_classes: int | None = None,
     backbone: str | None = None,
     data: str | None = None,
-    image_size: int = 320,
+    image_size: int | tuple[int, int] = 320,
+    resize: str | None = None,
 ) -> list[str]:
     """Makes a checkpoint of a file of PyTorch weights.
 
@@ -50,7 +52,8 @@ def convert_to_checkpoint(
       data: data set with the class tree, to be evaluated on by default. Without it the
         tree is the file's own, if this project wrote it; PASCAL-Person-Part's where
         there are 7 classes; or one level of classes with numbers for names.
-      image_size: side in pixels that the weights were trained for.
+      image_size: side, or (height, width), in pixels that the weights were trained for.
+      resize: the rule by which pictures come to it; by default the config's.
 
     Returns:
       What was done, in sentences.
@@ -69,17 +72,22 @@ def convert_to_checkpoint(
     hierarchy, tree = _choose_hierarchy(network.num_classes, content, weights, data)
     hierarchical = content.metadata.get("hierarchical") == "True"
     hierarchical |= network.num_classes != hierarchy.num_classes
-    if image_size < 1 or image_size % built.stride:
+    size = as_size(image_size)
+    if not all(built.stride <= side <= MAX_SIDE and side % built.stride == 0 for side in size):
         raise ValueError(
-            f"--image_size is {image_size}; {network.name} takes multiples of {built.stride}."
+            f"--image_size is {format_size(size)}; {network.name} takes multiples of "
+            f"{built.stride} up to {MAX_SIDE}."
         )
+    data_keys = {"spec": data or "", "image_size": size[0] if size[0] == size[1] else size}
+    if resize is not None:
+        data_keys["resize"] = resize
     try:
         variables = variables_from_state_dict(built, state_dict)
     except ValueError as error:
         text = " ".join(str(error).split())
         raise ValueError(f"{weights}: {text if len(text) < 600 else f'{text[:500]} ...'}") from None
     meta = {
-        "config": _config(config, network, data or "", image_size, hierarchical),
+        "config": _config(config, network, data_keys, hierarchical),
         "hierarchy": hierarchy.to_json(),
         "step": 0,
         "epoch": None,
@@ -206,7 +214,7 @@ def _choose_hierarchy(
 
 
 def _config(
-    config: Mapping[str, Any], network: Network, spec: str, image_size: int, hierarchical: bool
+    config: Mapping[str, Any], network: Network, data: Mapping[str, Any], hierarchical: bool
 ) -> dict[str, Any]:
     model: dict[str, Any] = {"name": network.name, "hierarchical": hierarchical}
     model |= {"pretrained": "", **dataclasses.asdict(Variant())}
@@ -214,7 +222,7 @@ def _config(
         model["backbone"] = network.backbone
     return {
         **config,
-        "data": {**config["data"], "spec": spec, "image_size": image_size},
+        "data": {**config["data"], **data},
         "model": {**config["model"], **model},
     }
 

@@ -15,8 +15,8 @@ class ScoredPicture:
       index: in the split, from 0.
       name: of its file; empty where the data set has none.
       score: from `image_scores`.
-      image: uint8 RGB [S, S, 3].
-      label, prediction: uint8 [S, S], leaf classes; 255 is ignored.
+      image: uint8 RGB [H, W, 3].
+      label, prediction: uint8 [H, W], leaf classes; 255 is ignored.
     """
 
     index: int

@@ -68,6 +68,8 @@ def export_checkpoint(
 ) -> Export:
     """Exports a checkpoint, compares the graph with the network, and only then writes it.
 
+    The rule by which the run's pictures came to the network's size goes into the metadata.
+
     Args:
       checkpoint: a run's workdir or a checkpoint's folder.
       onnx_file: to be written; its folder is made.
@@ -98,7 +100,7 @@ def export_checkpoint(
     channels = hierarchy.num_nodes if decoding == "path" else hierarchy.num_classes
     variant = config_variant(config)
     network = create_model(name, channels, backbone=backbone, conv_impl="xla", variant=variant)
-    size = image_size or network_size(config)
+    size, resize = image_size or network_size(config), config["data"]["resize"]
     _check_size(size, network.stride, name)
 
     rounded = precision != "float32"
@@ -123,14 +125,15 @@ def export_checkpoint(
         _photos(config),
         shapes,
         decoding,
+        resize,
     )
     verification: dict[str, Any] = {"largest_difference": difference}
     miou = {}
     if rounded:
-        full, model = model, _round(model, graph, precision, train, size)
+        full, model = model, _round(model, graph, precision, train, size, resize)
         _run(model, graph, shapes)
         before, after = (
-            graph_miou(each.SerializeToString(), graph, val, hierarchy, size, decoding)
+            graph_miou(each.SerializeToString(), graph, val, hierarchy, size, resize, decoding)
             for each in (full, model)
         )
         miou = {level: (before[level], after[level]) for level in before}
@@ -143,6 +146,7 @@ def export_checkpoint(
         model=f"{name}-{backbone}" if backbone else name,
         precision=precision,
         decoding=decoding,
+        resize=resize,
         parameters_sha256=_parameters_digest(loaded.variables),
         versions={package: version(package) for package in PACKAGES},
         validation=_validation(loaded),
@@ -176,11 +180,16 @@ def _splits(
 
 
 def _round(
-    model: onnx.ModelProto, graph: Graph, precision: str, train: Source, size: tuple[int, int]
+    model: onnx.ModelProto,
+    graph: Graph,
+    precision: str,
+    train: Source,
+    size: tuple[int, int],
+    resize: str,
 ) -> onnx.ModelProto:
     if precision == "float16":
         return with_half_weights(model)
-    pictures = spread_inputs(graph, train, size, CALIBRATION_PICTURES)
+    pictures = spread_inputs(graph, train, size, resize, CALIBRATION_PICTURES)
     return with_integers(model, graph.input_name, pictures)
 
 

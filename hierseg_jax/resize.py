@@ -88,6 +88,15 @@ class Placement:
         )
         return _onto_canvas(seen_hw, self.seen, self.picture, IGNORE_LABEL)
 
+    def restore_scores(self, scores_hw: np.ndarray) -> np.ndarray:
+        """float32 [h, w] of the input -> [H, W] of the picture, bilinear; unseen pixels are 0."""
+        seen_hw = cv2.resize(
+            scores_hw[self.filled.rows_columns],
+            (self.seen.width, self.seen.height),
+            interpolation=cv2.INTER_LINEAR,
+        )
+        return _onto_canvas(seen_hw, self.seen, self.picture, 0)
+
     def _fit(self, pixels: np.ndarray, interpolation: int, fill: int) -> np.ndarray:
         size = self.filled.width, self.filled.height
         part = cv2.resize(pixels[self.seen.rows_columns], size, interpolation=interpolation)
@@ -159,6 +168,6 @@ def _corner(box: Box) -> tuple[int, int]:
 def _onto_canvas(part: np.ndarray, box: Box, size: tuple[int, int], fill: int) -> np.ndarray:
     if box == _whole(size):
         return part
-    canvas = np.full((*size, *part.shape[2:]), fill, np.uint8)
+    canvas = np.full((*size, *part.shape[2:]), fill, part.dtype)
     canvas[box.rows_columns] = part
     return canvas

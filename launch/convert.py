@@ -9,10 +9,11 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from hierseg_jax.command_line import run
+from hierseg_jax.command_line import parse_size, run
 from hierseg_jax.convert import convert_to_checkpoint, convert_to_torch
 from hierseg_jax.models import MODEL_NAMES
 from hierseg_jax.process import set_up_process
+from hierseg_jax.resize import RESIZES
 
 _DEFAULT = Path(__file__).resolve().parents[1] / "configs" / "default.py"
 
@@ -22,7 +23,12 @@ _MODEL = flags.DEFINE_enum("model", None, MODEL_NAMES, "Checked; by default what
 _NUM_CLASSES = flags.DEFINE_integer("num_classes", None, "With background; checked likewise.")
 _BACKBONE = flags.DEFINE_string("backbone", None, "b0 to b7, of effunet; checked likewise.")
 _DATA = flags.DEFINE_string("data", None, "A data set with the class tree, such as a data.yaml.")
-_IMAGE_SIZE = flags.DEFINE_integer("image_size", 320, "Side in pixels the weights were made for.")
+_IMAGE_SIZE = flags.DEFINE_list(
+    "image_size", ["320"], "Side, or height,width, in pixels that the weights were made for."
+)
+_RESIZE = flags.DEFINE_enum(
+    "resize", None, RESIZES, "How pictures come to that size; the config's, at first stretch."
+)
 _CONFIG = config_flags.DEFINE_config_file(
     "config", str(_DEFAULT), "The rest of the checkpoint's config.", lock_config=True
 )
@@ -54,7 +60,8 @@ def main() -> None:
         num_classes=_NUM_CLASSES.value,
         backbone=_BACKBONE.value,
         data=_DATA.value,
-        image_size=_IMAGE_SIZE.value,
+        image_size=parse_size(_IMAGE_SIZE.value),
+        resize=_RESIZE.value,
     )
     print("\n".join(done))
     print(

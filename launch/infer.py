@@ -19,7 +19,9 @@ _ONNX_FILE = flags.DEFINE_string("onnx_file", None, "Of launch/export.py, or of 
 _SOURCE = flags.DEFINE_string("source", None, "Image, folder, pattern, video or camera index.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for pictures, file for a video.")
 _LEVEL = flags.DEFINE_string("level", "", "Level to draw, or all side by side; the finest.")
-_MASKS = flags.DEFINE_bool("masks", False, "Write label PNGs too, to OUTPUT/masks/LEVEL.")
+_MASKS = flags.DEFINE_bool(
+    "masks", False, "Write label PNGs too, to OUTPUT/masks/LEVEL; 255 is what a crop left unseen."
+)
 _SHOW = flags.DEFINE_bool("show", False, "Open a window; a key takes the next image, q ends.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing files.")
 _HIERARCHY = flags.DEFINE_string(

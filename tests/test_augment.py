@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hierseg_jax.data import augment as augment_module
 from hierseg_jax.data.augment import GEOMETRIC, PHOTOMETRIC, augment
+from hierseg_jax.data.augment_choice import AUGMENTATIONS, choose_augmentation
 from hierseg_jax.data.augment_geometry import (
     flip,
     mask_dropout,
@@ -199,3 +200,24 @@ def test_augment_returns_most_examples_as_they_are():
     rng, draws = generator(0), 1500
     same = sum(augment(rng, image, label)[0] is image for _ in range(draws))
     assert_shares({"same": same}, {"same": 0.625}, draws)
+
+
+@pytest.mark.parametrize("name", [name for name in AUGMENTATIONS if name != "none"])
+def test_sets_keep_a_rectangle_s_shape_and_its_labels_on_their_pixels(name):
+    size = 48, 80
+    label = np.zeros(size, np.uint8)
+    cv2.circle(label, (24, 20), 14, 3, cv2.FILLED)
+    label[30:44, 50:74] = 5
+    image = np.where(label > 0, np.uint8(235), np.uint8(10))[..., None].repeat(3, -1)
+    transform, shares, moved = choose_augmentation(name), [], 0
+    for seed in range(200):
+        new_image, new_label = transform(generator(seed), image, label)
+        assert new_image.shape == (*size, 3)
+        assert new_label.shape == size
+        # Bright is what is labelled, whatever fog, rain and noise do to it.
+        counted = new_label != 255
+        agree = (new_image.max(-1) > 75) == (new_label > 0)
+        shares.append(agree[counted].mean())
+        moved += (new_label != label).any()
+    assert moved > 20
+    assert np.mean(np.array(shares) > 0.95) > 0.98

@@ -157,6 +157,8 @@ def without(*names):
         ({"backbone": "b3"}, None, "holds esnet with no backbone to choose, not b3"),
         ({"image_size": 100}, None, "--image_size is 100; esnet takes multiples of 8"),
         ({"image_size": 0}, None, "--image_size is 0"),
+        ({"image_size": (64, 100)}, None, "--image_size is 64x100 (height x width); esnet takes"),
+        ({"image_size": 2**15}, None, "esnet takes multiples of 8 up to 16384"),
         ({"data": "nowhere.yaml"}, None, "nowhere.yaml"),
         ({}, without("decoder.output_conv"), "its last layer, decoder.output_conv.weight"),
         ({}, without("encoder.initial"), "but neither the reference's ESNet"),
@@ -207,6 +209,16 @@ def test_nothing_is_overwritten(converted, tmp_path):
         convert(file, tmp_path / "thesis.txt" / "net")
 
 
+def test_the_size_and_the_rule_that_the_weights_were_made_for_go_into_the_config(
+    tmp_path, converted
+):
+    plain = load_checkpoint(converted[1]).meta["config"]["data"]
+    assert (plain["image_size"], plain["resize"]) == (32, "stretch")
+    convert(converted[0], tmp_path / "net", image_size=(32, 48), resize="letterbox")
+    data = load_checkpoint(tmp_path / "net").meta["config"]["data"]
+    assert (tuple(data["image_size"]), data["resize"]) == ((32, 48), "letterbox")
+
+
 def command(*flags):
     return run([sys.executable, "launch/convert.py", *flags])
 
@@ -215,8 +227,11 @@ def test_the_command_converts_both_ways_and_says_what_comes_next(tmp_path):
     file = golden_file(tmp_path, classes=4)
     data = write_data(tmp_path / "data")
     net, back = tmp_path / "net", tmp_path / "back.safetensors"
-    done = command(f"--weights={file}", f"--output={net}", f"--data={data}", "--image_size=32")
+    size = ["--image_size=32,48", "--resize=crop"]
+    done = command(f"--weights={file}", f"--output={net}", f"--data={data}", *size)
     assert done.returncode == 0, done.stderr
+    kept = load_checkpoint(net).meta["config"]["data"]
+    assert (list(kept["image_size"]), kept["resize"]) == ([32, 48], "crop")
     assert f"Next: python launch/evaluate.py --checkpoint={net}\n" in done.stdout
     done = run(evaluate_command(net, "--batch_size=3"))
     assert done.returncode == 0, done.stderr

@@ -20,21 +20,22 @@ from tests.conftest import ROOT
 KERNEL = np.random.default_rng(0).normal(size=(7, 3, 1, 1)).astype(np.float32) * 4
 
 
-def metadata(contract):
-    return Metadata(contract, PASCAL_PERSON_PART, (8, 16), 4, "esnet", "float32", "0")
+def metadata(contract, resize="stretch"):
+    tree = PASCAL_PERSON_PART
+    return Metadata(contract, tree, (8, 16), 4, "esnet", "float32", "0", resize=resize)
 
 
-def save(file, nodes, inputs, outputs, contract=None):
-    kernel = numpy_helper.from_array(KERNEL, "kernel")
+def save(file, nodes, inputs, outputs, contract=None, resize="stretch", kernel=KERNEL):
+    kernel = numpy_helper.from_array(kernel, "kernel")
     graph = helper.make_graph(nodes, "g", inputs, outputs, [kernel])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     if contract:
-        helper.set_model_props(model, metadata(contract).to_props())
+        helper.set_model_props(model, metadata(contract, resize).to_props())
     onnx.save(model, file)
     return file
 
 
-def reference_file(file, size=(8, 16), contract=None):
+def reference_file(file, size=(8, 16), contract=None, **options):
     return save(
         file,
         [
@@ -44,6 +45,44 @@ def reference_file(file, size=(8, 16), contract=None):
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, *size])],
         [helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1, 7, *size])],
         contract,
+        **options,
+    )
+
+
+def deploy_file(file, size=(8, 16), **options):
+    """The same scores as a label map a level and a confidence, of uint8 NHWC."""
+    levels = PASCAL_PERSON_PART.levels
+    tables = [numpy_helper.from_array(each.leaf_to_class.astype(np.uint8)) for each in levels]
+    return save(
+        file,
+        [
+            helper.make_node("Cast", ["frame"], ["float_nhwc"], to=TensorProto.FLOAT),
+            helper.make_node("Transpose", ["float_nhwc"], ["float"], perm=[0, 3, 1, 2]),
+            helper.make_node("Constant", [], ["most"], value_float=255.0),
+            helper.make_node("Div", ["float", "most"], ["image"]),
+            helper.make_node("Conv", ["image", "kernel"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["scores"], axis=1),
+            helper.make_node("ArgMax", ["scores"], ["leaf"], axis=1, keepdims=0),
+            helper.make_node("ReduceMax", ["scores"], ["confidence"], axes=[1], keepdims=0),
+            *[
+                helper.make_node("Constant", [], [f"of_{each.name}"], value=table)
+                for each, table in zip(levels, tables, strict=True)
+            ],
+            *[
+                helper.make_node("Gather", [f"of_{each.name}", "leaf"], [each.name])
+                for each in levels
+            ],
+        ],
+        [helper.make_tensor_value_info("frame", TensorProto.UINT8, [1, *size, 3])],
+        [
+            *[
+                helper.make_tensor_value_info(each.name, TensorProto.UINT8, [1, *size])
+                for each in levels
+            ],
+            helper.make_tensor_value_info("confidence", TensorProto.FLOAT, [1, *size]),
+        ],
+        "deploy",
+        **options,
     )
 
 

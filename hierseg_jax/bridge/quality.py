@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 import onnxruntime
 
@@ -11,11 +10,14 @@ from hierseg_jax.data.sources import Source
 from hierseg_jax.decode import top_down
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.metrics import confusion_matrices, evaluate_levels
+from hierseg_jax.resize import place
 
 
-def graph_input(graph: Graph, image_hwc: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def graph_input(
+    graph: Graph, image_hwc: np.ndarray, size: tuple[int, int], resize: str
+) -> np.ndarray:
     """A picture, uint8 RGB of any size, as the graph's argument of (height, width)."""
-    small_hwc = cv2.resize(image_hwc, size[::-1], interpolation=cv2.INTER_LINEAR)
+    small_hwc = place(image_hwc.shape[:2], size, resize).fit_image(image_hwc)
     if graph.channels_last:
         return small_hwc[None]
     image_chw = (small_hwc.astype(np.float32) / 255).transpose(2, 0, 1)
@@ -23,11 +25,11 @@ def graph_input(graph: Graph, image_hwc: np.ndarray, size: tuple[int, int]) -> n
 
 
 def spread_inputs(
-    graph: Graph, source: Source, size: tuple[int, int], most: int
+    graph: Graph, source: Source, size: tuple[int, int], resize: str, most: int
 ) -> Iterator[np.ndarray]:
     """Up to `most` pictures, evenly spread over a split, as arguments of the graph."""
     for index in np.unique(np.linspace(0, len(source) - 1, most).round().astype(int)):
-        yield graph_input(graph, source[int(index)]["image"], size)
+        yield graph_input(graph, source[int(index)]["image"], size, resize)
 
 
 def graph_miou(
@@ -36,7 +38,8 @@ def graph_miou(
     source: Source,
     hierarchy: Hierarchy,
     size: tuple[int, int],
-    decoding: str = "leaf",
+    resize: str,
+    decoding: str,
 ) -> dict[str, float]:
     """mIoU over the data set at every level, as `metrics.evaluate_levels` has it.
 
@@ -45,15 +48,16 @@ def graph_miou(
       graph: its contract.
       source: of pictures and labels.
       hierarchy: of the classes.
-      size: (height, width) to which both are stretched.
+      size: (height, width) to which both are brought.
+      resize: by which rule; bars count as ignored.
       decoding: that the graph was built with.
     """
     session = onnxruntime.InferenceSession(model_bytes, providers=["CPUExecutionProvider"])
     counts = []
     for index in range(len(source)):
         example = source[index]
-        label_hw = cv2.resize(example["label"], size[::-1], interpolation=cv2.INTER_NEAREST)
-        given = graph_input(graph, example["image"], size)
+        label_hw = place(example["label"].shape, size, resize).fit_labels(example["label"])
+        given = graph_input(graph, example["image"], size, resize)
         outputs = session.run(None, {graph.input_name: given})
         # deploy: the finest label map comes last but one; reference: scores.
         if graph.channels_last:

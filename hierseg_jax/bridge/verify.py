@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import cv2
 import jax
 import numpy as np
 import onnxruntime
@@ -13,6 +12,7 @@ from hierseg_jax.decode import top_down
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models import EfficientUNet, ESNet
 from hierseg_jax.predict import leaf_scores
+from hierseg_jax.resize import place
 
 TOLERANCE = 1e-4
 
@@ -30,6 +30,7 @@ def largest_difference(
     photos: Sequence[np.ndarray],
     shapes: Sequence[tuple[int, int, int]],
     decoding: str = "leaf",
+    resize: str = "stretch",
 ) -> float:
     """Compares probabilities (or confidence and label maps) on random and on real pictures.
 
@@ -45,6 +46,7 @@ def largest_difference(
       photos: uint8 RGB [h, w, 3] of any size.
       shapes: (batch, height, width) of the inputs to try.
       decoding: that the graph was built with.
+      resize: by which rule the photos are brought to those sizes.
 
     Returns:
       The largest absolute difference of a probability.
@@ -57,7 +59,9 @@ def largest_difference(
     rng = np.random.default_rng(0)
     worst = 0.0
     for batch, height, width in shapes:
-        resized = [cv2.resize(photo, (width, height)) for photo in photos]
+        resized = [
+            place(photo.shape[:2], (height, width), resize).fit_image(photo) for photo in photos
+        ]
         noise = rng.integers(0, 256, (batch, height, width, 3), np.uint8)
         batches = [noise, np.stack([resized[i % len(resized)] for i in range(batch)])]
         for frame_nhwc in batches:

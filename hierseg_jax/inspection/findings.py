@@ -126,7 +126,8 @@ KINDS = {
     "elongated": Kind(
         NOTE,
         "Images whose sides differ a lot",
-        "Images are stretched to a square, which distorts these most; crop them or cut them up.",
+        "Images are stretched to the network's size, which distorts these most: with "
+        "data.resize=letterbox they keep their shape. Or crop them or cut them up.",
     ),
     "unusual_size": Kind(
         NOTE,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from hierseg_jax.colors import class_colors
 from hierseg_jax.extremes import ScoredPicture
 from hierseg_jax.hierarchy import IGNORE_LABEL, Level
 from hierseg_jax.webpage.document import escaped
@@ -40,9 +41,8 @@ def extreme_pictures(
     parts = [
         f"<p>By the mean IoU over the classes of level {escaped(level.name)} that a picture has, "
         f"background left out; pictures of background alone do not count.{share} Wrong pixels "
-        'are <span class="swatch" style="background:#{:02x}{:02x}{:02x}"></span>red.</p>'.format(
-            *_WRONG
-        ),
+        f"are {_swatch(_WRONG)}red; ignored ones, the bars of a letterbox among them, are "
+        f"{_swatch(class_colors(256)[IGNORE_LABEL].tolist())}pale in truth and prediction.</p>",
         legend(level),
     ]
     for title, pictures in (("Worst", worst), ("Best", best)):
@@ -57,9 +57,17 @@ def wrong_pixels(label_hw: np.ndarray, prediction_hw: np.ndarray) -> np.ndarray:
     return (label_hw != prediction_hw) & (label_hw != IGNORE_LABEL)
 
 
+def _swatch(color: Sequence[int]) -> str:
+    return '<span class="swatch" style="background:#{:02x}{:02x}{:02x}"></span>'.format(*color)
+
+
 def _figure(scored: ScoredPicture, level: Level) -> str:
     image = shrink_image(scored.image)
-    label, prediction = shrink_labels(scored.label), shrink_labels(scored.prediction)
+    # What a network makes of a letterbox's bars is of no interest.
+    counted_prediction = np.where(
+        scored.label == IGNORE_LABEL, np.uint8(IGNORE_LABEL), scored.prediction
+    )
+    label, prediction = shrink_labels(scored.label), shrink_labels(counted_prediction)
     counted = (scored.label != IGNORE_LABEL).sum()
     share = wrong_pixels(scored.label, scored.prediction).sum() / max(1, counted)
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) // 2 + 64
@@ -74,7 +82,7 @@ def _figure(scored: ScoredPicture, level: Level) -> str:
         ),
         picture(
             data_uri(overlay(image, prediction, level)),
-            f"Prediction for {name}: {_classes(scored.prediction, level)}",
+            f"Prediction for {name}: {_classes(counted_prediction, level)}",
             "prediction",
         ),
         picture(

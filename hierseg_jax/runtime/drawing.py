@@ -17,7 +17,8 @@ def draw_level(image_bgr: np.ndarray, labels_hw: np.ndarray, level: Level) -> np
 
     Args:
       image_bgr: uint8 [H, W, 3].
-      labels_hw: uint8 [H, W], classes of `level`; the background stays as it is.
+      labels_hw: uint8 [H, W], classes of `level`; the background stays as it is, and so do
+        pixels that the network never saw (255).
       level: for names and colours.
 
     Returns:
@@ -27,7 +28,8 @@ def draw_level(image_bgr: np.ndarray, labels_hw: np.ndarray, level: Level) -> np
     table[: level.num_classes, 0] = class_colors(level.num_classes)[:, ::-1]
     colors_bgr = cv2.applyColorMap(labels_hw, table)
     mixed = cv2.addWeighted(image_bgr, PHOTO_SHARE, colors_bgr, 1 - PHOTO_SHARE, 0)
-    drawn = cv2.copyTo(mixed, labels_hw, image_bgr.copy())
+    painted_hw = cv2.inRange(labels_hw, 1, level.num_classes - 1)
+    drawn = cv2.copyTo(mixed, painted_hw, image_bgr.copy())
     _draw_legend(drawn, level, table[:, 0])
     return drawn
 

@@ -13,7 +13,7 @@ from typing import Any
 from hierseg_jax.colors import class_colors
 from hierseg_jax.decode import DECODINGS
 from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.resize import MAX_SIDE
+from hierseg_jax.resize import MAX_SIDE, RESIZES
 
 CONTRACTS = ("reference", "deploy")
 PREFIX = "hierseg."
@@ -38,8 +38,11 @@ class Metadata:
       precision: `float32`, `float16` or `int8`.
       parameters_sha256: of the checkpoint's variables.
       decoding: how classes follow from scores; see `hierseg_jax/decode.py`.
-      resize: how pictures are brought to the size: `stretch`, bilinear as in
-        OpenCV's INTER_LINEAR, whatever their aspect ratio.
+      resize: how pictures are brought to the size, bilinear as in OpenCV's INTER_LINEAR:
+        `stretch`, `letterbox` or `crop`. For an input of h x w and a picture of H x W,
+        `letterbox` scales both sides by min(h / H, w / W), rounded to whole pixels, and puts
+        the result in the middle (rounded towards the top left) of grey, 128 in every channel;
+        `crop` takes what `letterbox` would fill if h x w were to be put into H x W.
       versions: of the packages that made the file.
       validation: what is known of the checkpoint's quality; plain JSON.
       verification: of the graph against JAX; plain JSON.
@@ -107,11 +110,11 @@ class Metadata:
             raise ValueError(
                 f"{file} has metadata that can't be read ({reason}); export it again."
             ) from error
-        if values["contract"] not in CONTRACTS or values["resize"] != "stretch":
+        if values["contract"] not in CONTRACTS or values["resize"] not in RESIZES:
             raise ValueError(
                 f"{file} follows the contract {values['contract'][:50]!r} with the resize rule "
                 f"{values['resize'][:50]!r}; this version knows {', '.join(CONTRACTS)} with "
-                "'stretch'. Update hierseg_jax."
+                f"{', '.join(RESIZES)}. Update hierseg_jax."
             )
         if values.get("decoding", "leaf") not in DECODINGS:
             raise ValueError(

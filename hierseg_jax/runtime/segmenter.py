@@ -9,10 +9,10 @@ import numpy as np
 
 from hierseg_jax.decode import top_down
 from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.resize import MAX_SIDE
+from hierseg_jax.resize import MAX_SIDE, Placement, place
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.runtime.session import check_contract, open_session
-from hierseg_jax.tree import MAX_CLASSES
+from hierseg_jax.tree import IGNORE_LABEL, MAX_CLASSES
 
 DEFAULT_SIDE = 320
 
@@ -23,16 +23,20 @@ class Segmentation:
 
     Attributes:
       levels: label map uint8 [H, W] by level name, coarse to fine, at the picture's size.
-      confidence: float32 [h, w], score of the leaf class, at the network's size.
+        Pixels that a network with the resize rule `crop` never saw are 255 (IGNORE_LABEL).
+      confidence: float32 [h, w], score of the leaf class, at the network's size, the bars of a
+        letterbox included; `placement.restore_scores(confidence)` is at the picture's.
       probabilities: float32 [C, h, w], scores in [0, 1] of the leaf classes at the network's
         size: softmax probabilities or, decoded by `path`, means over paths; None under the
-        contract `deploy`.
+        contract `deploy`. Each plane comes to the picture's size as `confidence` does.
+      placement: which part of the picture the network saw, and where in its input.
       seconds: spent on `preprocess`, `inference` and `postprocess`.
     """
 
     levels: dict[str, np.ndarray]
     confidence: np.ndarray
     probabilities: np.ndarray | None
+    placement: Placement
     seconds: dict[str, float]
 
 
@@ -43,7 +47,8 @@ class Segmenter:
       hierarchy: of the classes.
       metadata: of the file; None for a file that has none, such as the reference's.
       contract: `reference` or `deploy`.
-      image_size: (height, width) that pictures are stretched to.
+      image_size: (height, width) that pictures are brought to.
+      resize: by which rule, one of `resize.RESIZES`; `stretch` for a file without metadata.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class Segmenter:
         self._input = self._session.get_inputs()[0]
         self.hierarchy = self._choose_hierarchy(hierarchy, onnx_file)
         self.image_size = self._choose_size(image_size, onnx_file)
+        self.resize = self.metadata.resize if self.metadata else "stretch"
 
     def __call__(self, image_hwc: np.ndarray, *, bgr: bool = False) -> Segmentation:
         """Segments a picture.
@@ -97,7 +103,8 @@ class Segmenter:
                 f"A picture is uint8 [height, width, 3]; got {image_hwc.dtype} {image_hwc.shape}."
             )
         started = time.perf_counter()
-        given = self._preprocess(image_hwc, bgr)
+        placement = place(image_hwc.shape[:2], self.image_size, self.resize)
+        given = self._preprocess(placement.fit_image(image_hwc), bgr)
         prepared = time.perf_counter()
         try:
             outputs = self._session.run(None, {self._input.name: given})
@@ -108,16 +115,15 @@ class Segmenter:
             ) from error
         inferred = time.perf_counter()
         self._check_outputs(outputs)
-        size = image_hwc.shape[1], image_hwc.shape[0]
         names = [level.name for level in self.hierarchy.levels]
         if self.contract == "deploy":
             *maps, confidence_hw = (output[0] for output in outputs)
-            levels = {n: _resize(labels_hw, size) for n, labels_hw in zip(names, maps, strict=True)}
+            levels = dict(zip(names, map(placement.restore_labels, maps), strict=True))
             probabilities_chw = None
         else:
             probabilities_chw = outputs[0][0]
             leaf_hw, confidence_hw = self._classify(probabilities_chw)
-            leaf_hw = _resize(leaf_hw, size)
+            leaf_hw = placement.restore_labels(leaf_hw)
             levels = {
                 level.name: cv2.LUT(leaf_hw, _table(level.leaf_to_class))
                 for level in self.hierarchy.levels
@@ -126,6 +132,7 @@ class Segmenter:
             levels,
             confidence_hw,
             probabilities_chw,
+            placement,
             {
                 "preprocess": prepared - started,
                 "inference": inferred - prepared,
@@ -153,9 +160,7 @@ class Segmenter:
         confidence_hw = np.take_along_axis(probabilities_chw, leaf_hw[None], 0)[0]
         return leaf_hw.astype(np.uint8), confidence_hw
 
-    def _preprocess(self, image_hwc: np.ndarray, bgr: bool) -> np.ndarray:
-        height, width = self.image_size
-        small_hwc = cv2.resize(image_hwc, (width, height), interpolation=cv2.INTER_LINEAR)
+    def _preprocess(self, small_hwc: np.ndarray, bgr: bool) -> np.ndarray:
         if self.contract == "deploy":
             return (cv2.cvtColor(small_hwc, cv2.COLOR_BGR2RGB) if bgr else small_hwc)[None]
         return cv2.dnn.blobFromImage(small_hwc, 1 / 255, swapRB=bgr)
@@ -227,12 +232,8 @@ def channel_argmax(probabilities_chw: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return label_hw, largest_hw
 
 
-def _resize(labels_hw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    # Centres of pixels on centres, as the picture was brought to the network's size.
-    return cv2.resize(labels_hw, size, interpolation=cv2.INTER_NEAREST_EXACT)
-
-
 def _table(leaf_to_class: np.ndarray) -> np.ndarray:
     table = np.zeros(256, np.uint8)
     table[: len(leaf_to_class)] = leaf_to_class
+    table[IGNORE_LABEL] = IGNORE_LABEL
     return table

@@ -59,7 +59,8 @@ def segment_source(
       output: a folder for pictures (by default `segmented`), a file for a video (by
         default `segmented/NAME.mp4`); a camera is written only where this is given.
       level: to be drawn; `all` draws them side by side, "" takes the finest.
-      masks: whether label PNGs are written too, to `masks/LEVEL` in the output's folder.
+      masks: whether label PNGs are written too, to `masks/LEVEL` in the output's folder;
+        255 in them are pixels that the network never saw.
       show: whether a window shows the pictures, images until a key is pressed; q, or
         closing the window, ends.
       overwrite: whether existing files may be replaced.

@@ -18,6 +18,8 @@ from hierseg_jax.metric_choice import METRICS
 
 IGNORED_COLOR = (255, 255, 255)
 PHOTO_SHARE = 0.3
+MAX_RATIO = 3.0
+"""Of a sample's height to its width, on the page; taller ones are drawn smaller."""
 
 
 def draw_loss(rows: Sequence[dict[str, Any]], file: Path) -> None:
@@ -56,6 +58,8 @@ def draw_metrics(rows: Sequence[dict[str, Any]], file: Path) -> None:
 def draw_samples(samples: dict[str, np.ndarray], hierarchy: Hierarchy, file: Path) -> None:
     """A grid: a picture a row; the image, then truth and prediction at every level.
 
+    Ignored pixels, the bars of a letterbox among them, are white in both.
+
     Args:
       samples: `image` uint8 RGB [N, H, W, 3], `label` and `prediction` uint8 [N, H, W].
       hierarchy: of the labels.
@@ -63,8 +67,9 @@ def draw_samples(samples: dict[str, np.ndarray], hierarchy: Hierarchy, file: Pat
     """
     count = len(samples["image"])
     columns = 1 + 2 * hierarchy.num_levels
-    # Inches: pictures of 1.9, a line of titles above them, the legends below.
-    width, height = 1.9 * columns, 0.4 + 1.9 * count + 1.2
+    # Inches: pictures 1.9 wide, a line of titles above them, the legends below.
+    ratio = min(samples["label"].shape[1] / samples["label"].shape[2], MAX_RATIO)
+    width, height = 1.9 * columns, 0.4 + 1.9 * ratio * count + 1.2
     figure = Figure(figsize=(width, height))
     grid = figure.subplots(count, columns, squeeze=False)
     figure.subplots_adjust(
@@ -78,13 +83,15 @@ def draw_samples(samples: dict[str, np.ndarray], hierarchy: Hierarchy, file: Pat
     for axes in grid.flat:
         axes.set_axis_off()
     grid[0, 0].set_title("image", fontsize=10)
+    ignored = samples["label"] == IGNORE_LABEL
+    shown = samples | {"prediction": np.where(ignored, IGNORE_LABEL, samples["prediction"])}
     for row in range(count):
-        image = samples["image"][row]
+        image = shown["image"][row]
         grid[row, 0].imshow(image)
         for k, level in enumerate(hierarchy.levels):
             for offset, kind in ((1, "label"), (2, "prediction")):
                 axes = grid[row, 2 * k + offset]
-                axes.imshow(overlay(image, samples[kind][row], level))
+                axes.imshow(overlay(image, shown[kind][row], level))
                 if row == 0:
                     title = "truth" if kind == "label" else "prediction"
                     axes.set_title(f"{level.name}: {title}", fontsize=10)

@@ -1,0 +1,136 @@
+"""A whole run on pictures of several shapes: trained, evaluated, exported, segmented alike."""
+
+import cv2
+import jax
+import numpy as np
+import pytest
+
+from hierseg_jax.checkpoint import open_checkpoint
+from hierseg_jax.data.figures import FiguresSource
+from hierseg_jax.data.pipeline import eval_batches
+from hierseg_jax.data.sources import open_split
+from hierseg_jax.evaluate import config_decoding, evaluate_checkpoint
+from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.models import create_model
+from hierseg_jax.onnx_export import export_checkpoint
+from hierseg_jax.predict import leaf_scores
+from hierseg_jax.resize import place
+from hierseg_jax.runtime.segmenter import Segmenter
+from tests.runs import train_here
+
+SIZE = (32, 48)
+# Of the parts of figures that are shown: upright, across, nearly as the input.
+PARTS = [np.s_[:, 12:44], np.s_[8:40, :], np.s_[4:48, 0:60]]
+YAML = """\
+train: train/images
+val: val/images
+names: [background, torso, head, arm, forearm, thigh, shin]
+level_names: [body, part]
+hierarchy: {body: [1, 2, 3, 4, 5, 6]}
+"""
+# Two scores that are nearer than this may be chosen between otherwise.
+CLOSE = 1e-3
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("figures")
+    for split, count in (("train", 24), ("val", 9)):
+        for kind in ("images", "masks"):
+            (root / split / kind).mkdir(parents=True)
+        source = FiguresSource(split, 64, count, seed=0)
+        for i in range(count):
+            part = PARTS[i % len(PARTS)]
+            image, label = source[i]["image"][part], source[i]["label"][part]
+            cv2.imwrite(str(root / split / "images" / f"{i}.png"), image[..., ::-1])
+            cv2.imwrite(str(root / split / "masks" / f"{i}.png"), label)
+    (root / "data.yaml").write_text(YAML)
+    return root / "data.yaml"
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory, data):
+    workdir = tmp_path_factory.mktemp("run")
+    train_here(
+        workdir,
+        data__spec=str(data),
+        data__image_size=SIZE,
+        data__resize="letterbox",
+        augment="modern",
+        epochs=3,
+    )
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def source(data):
+    return open_split(str(data), "val", 64, {})
+
+
+@pytest.fixture(scope="module")
+def scores(workdir, source):
+    """Of JAX, for the pictures as evaluation brings them to the network's size: [N, H, W, C]."""
+    loaded = open_checkpoint(str(workdir), "best")
+    hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
+    # As the export does it, so that one program is compiled.
+    model = create_model("esnet", hierarchy.num_classes, conv_impl="xla")
+    decoding = config_decoding(loaded.meta["config"])
+    scores_of = jax.jit(lambda v, x: leaf_scores(model.apply(v, x), hierarchy, decoding))
+    batches = eval_batches(source, size=SIZE, resize="letterbox", batch_size=1)
+    return np.concatenate(
+        [scores_of(loaded.variables, batch["image"].astype(np.float32) / 255) for batch in batches]
+    )
+
+
+def clear_choices(scores_hwc):
+    """Where one class is clearly ahead of the others."""
+    ordered = np.sort(scores_hwc, axis=-1)
+    return ordered[..., -1] - ordered[..., -2] > CLOSE
+
+
+@pytest.mark.parametrize("contract", ["reference", "deploy"])
+def test_the_runtime_predicts_what_jax_does_and_where(workdir, source, scores, tmp_path, contract):
+    export = export_checkpoint(str(workdir), str(tmp_path / "a.onnx"), contract=contract)
+    assert (export.metadata.resize, export.metadata.image_size) == ("letterbox", SIZE)
+    segmenter = Segmenter(export.file)
+    assert segmenter.metadata.resize == "letterbox"
+    evaluation, description = evaluate_checkpoint(str(workdir), task="val", batch_size=8)
+    assert description["resize"] == "letterbox"
+    confusion = np.zeros_like(evaluation.confusion_cc)
+    classes, unclear = set(), 0
+    for i in range(len(source)):
+        image, label = source[i]["image"], source[i]["label"]
+        expected_hw = scores[i].argmax(-1).astype(np.uint8)
+        clear_hw = clear_choices(scores[i])
+        unclear += (~clear_hw).sum()
+        result = segmenter(image)
+        assert result.levels["part"].shape == label.shape
+        assert (result.levels["part"] != 255).all()
+        np.testing.assert_allclose(result.confidence, scores[i].max(-1), atol=1e-4)
+
+        # At the picture's size, and at the network's: its pixels' centres in the picture.
+        placement = place(label.shape, SIZE, "letterbox")
+        shown = placement.restore_labels(clear_hw.astype(np.uint8)) == 1
+        for level in segmenter.hierarchy.levels:
+            of_level = placement.restore_labels(level.leaf_to_class[expected_hw].astype(np.uint8))
+            np.testing.assert_array_equal(result.levels[level.name][shown], of_level[shown])
+        if contract == "reference":
+            found_hw = result.probabilities.argmax(0)
+            np.testing.assert_array_equal(found_hw[clear_hw], expected_hw[clear_hw])
+        classes |= set(np.unique(expected_hw))
+        small_hw = placement.fit_labels(label)
+        counted = small_hw != 255
+        np.add.at(confusion, (small_hw[counted], expected_hw[counted]), 1)
+    assert len(classes) > 1
+    assert unclear < 0.02 * scores[..., 0].size
+    # And evaluation counts the same, without the bars.
+    assert np.abs(confusion - evaluation.confusion_cc).sum() <= 2 * unclear
+
+
+def test_integers_are_calibrated_and_measured_by_the_same_rule(workdir, tmp_path):
+    export = export_checkpoint(
+        str(workdir), str(tmp_path / "a.onnx"), precision="int8", contract="deploy"
+    )
+    evaluation, _ = evaluate_checkpoint(str(workdir), task="val", batch_size=8)
+    for name, level in evaluation.levels.items():
+        assert export.miou[name][0] == pytest.approx(level.miou, abs=1e-3)

@@ -1,0 +1,176 @@
+"""The rule by which pictures come to the network's size, undone by the runtime."""
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+
+from hierseg_jax.bridge.contracts import Graph
+from hierseg_jax.bridge.quality import graph_miou, spread_inputs
+from hierseg_jax.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.resize import GREY, RESIZES, place
+from hierseg_jax.runtime.drawing import draw_level
+from hierseg_jax.runtime.metadata import PREFIX, Metadata
+from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.runtime.stream import segment_source
+from tests.test_runtime import deploy_file, metadata, reference_file
+
+SIZE = (96, 128)
+SHAPES = {"wide": (90, 200), "tall": (210, 80), "like the input": (48, 64)}
+# Rows and columns that a crop of such pictures shows, by hand.
+CROPPED = {
+    "wide": np.s_[0:90, 40:160],
+    "tall": np.s_[75:135, 0:80],
+    "like the input": np.s_[0:48, 0:64],
+}
+FILES = {"reference": reference_file, "deploy": deploy_file}
+
+
+def colour_kernel():
+    """Logits of 7 classes: green is background, red class 1, blue class 2; grey is 1 too."""
+    kernel = np.zeros((7, 3, 1, 1), np.float32)
+    kernel[[0, 1, 2], [1, 0, 2]] = 40
+    kernel[1] *= 1.01
+    return kernel
+
+
+def colour_file(file, contract, resize):
+    kernel = colour_kernel()
+    if contract == "deploy":
+        return deploy_file(file, SIZE, resize=resize, kernel=kernel)
+    return reference_file(file, SIZE, contract, resize=resize, kernel=kernel)
+
+
+def scene(height, width):
+    """Two parts in their colours on green: RGB, and the truth."""
+    label = np.zeros((height, width), np.uint8)
+    cv2.circle(label, (round(0.4 * width), round(0.45 * height)), min(height, width) // 3, 1, -1)
+    label[round(0.55 * height) :, round(0.6 * width) : round(0.95 * width)] = 2
+    colors = np.uint8([(0, 255, 0), (255, 0, 0), (0, 0, 255)])
+    return colors[label], label
+
+
+def iou(found, expected):
+    return (found & expected).sum() / (found | expected).sum()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("rule", RESIZES)
+@pytest.mark.parametrize("contract", FILES)
+def test_what_is_found_lies_where_it_is_in_the_picture(tmp_path, contract, rule, shape):
+    segmenter = Segmenter(colour_file(tmp_path / "a.onnx", contract, rule))
+    assert (segmenter.resize, segmenter.image_size) == (rule, SIZE)
+    image, label = scene(*SHAPES[shape])
+    seen = np.full(label.shape, rule != "crop")
+    seen[CROPPED[shape]] = True
+    result = segmenter(image)
+    for level in PASCAL_PERSON_PART.levels:
+        found = result.levels[level.name]
+        np.testing.assert_array_equal(found == 255, ~seen)
+        truth = level.leaf_to_class[label]
+        for each in np.unique(truth[seen]):
+            assert iou(found == each, (truth == each) & seen) > 0.95
+
+    assert result.placement.picture == label.shape
+    confidence = result.placement.restore_scores(result.confidence)
+    assert confidence.shape == label.shape
+    np.testing.assert_array_equal(confidence > 0, seen)
+    if contract == "reference":
+        head = result.placement.restore_scores(result.probabilities[1])
+        assert iou(head > 0.5, (label == 1) & seen) > 0.95
+    swapped = segmenter(np.ascontiguousarray(image[..., ::-1]), bgr=True)
+    np.testing.assert_array_equal(swapped.levels["part"], result.levels["part"])
+
+
+def test_pictures_of_one_pixel_or_line_are_segmented_under_every_rule(tmp_path):
+    for rule in RESIZES:
+        segmenter = Segmenter(colour_file(tmp_path / f"{rule}.onnx", "deploy", rule))
+        for size in ((1, 1), (1, 300), (300, 1)):
+            levels = segmenter(np.full((*size, 3), (255, 0, 0), np.uint8)).levels
+            part = levels["part"]
+            assert part.shape == size
+            assert set(np.unique(part)) <= ({1, 255} if rule == "crop" else {1})
+            assert (part == 1).any()
+
+
+@pytest.mark.parametrize("rule", RESIZES)
+def test_metadata_keep_the_rule(rule):
+    given = metadata("deploy", rule)
+    assert Metadata.from_props(given.to_props(), "a.onnx") == given
+
+
+def test_files_of_another_rule_are_refused_with_those_that_are_known(tmp_path):
+    file = reference_file(tmp_path / "a.onnx", contract="reference")
+    model = onnx.load(file)
+    props = metadata("reference").to_props() | {PREFIX + "resize": "tile"}
+    onnx.helper.set_model_props(model, props)
+    onnx.save(model, file)
+    with pytest.raises(ValueError, match=r"'tile'; .* with stretch, letterbox, crop\. Update"):
+        Segmenter(file)
+
+
+def test_pixels_never_seen_stay_the_plain_photograph():
+    level = PASCAL_PERSON_PART.levels[-1]
+    photo = np.random.default_rng(0).integers(0, 256, (400, 300, 3), np.uint8)
+    labels = np.zeros((400, 300), np.uint8)
+    plain = draw_level(photo, labels, level)
+    labels[300:] = 255
+    np.testing.assert_array_equal(draw_level(photo, labels, level), plain)
+    labels[280:290] = 6
+    changed = (draw_level(photo, labels, level) != plain).any((1, 2))
+    assert changed[280:290].all()
+    assert not changed[:280].any()
+    assert not changed[290:].any()
+
+
+def test_masks_that_are_written_have_255_where_a_crop_sees_nothing(tmp_path):
+    image, label = scene(90, 200)
+    (tmp_path / "photos").mkdir()
+    cv2.imwrite(str(tmp_path / "photos" / "a.png"), image[..., ::-1])
+    segmenter = Segmenter(colour_file(tmp_path / "a.onnx", "deploy", "crop"))
+    out = tmp_path / "out"
+    segment_source(segmenter, str(tmp_path / "photos"), str(out), level="body", masks=True)
+    mask = cv2.imread(str(out / "masks" / "body" / "a.png"), cv2.IMREAD_UNCHANGED)
+    assert (mask[:, :40] == 255).all()
+    assert (mask[:, 160:] == 255).all()
+    assert iou(mask[:, 40:160] == 1, label[:, 40:160] > 0) > 0.95
+    drawn = cv2.imread(str(out / "a.png"))
+    np.testing.assert_array_equal(drawn[:, 160:], image[:, 160:, ::-1])
+
+
+class Scenes:
+    """Pictures of two shapes with their truth."""
+
+    examples = tuple(scene(*size) for size in ((60, 180), (150, 70)))
+
+    def __len__(self):
+        return len(self.examples)
+
+    def __getitem__(self, index):
+        image, label = self.examples[index]
+        return {"image": image, "label": label}
+
+
+@pytest.mark.parametrize("contract", FILES)
+def test_the_quality_of_a_graph_is_measured_by_its_rule_and_without_bars(tmp_path, contract):
+    """The network takes the grey of bars for heads, which would cost it much if they counted."""
+    deploy = contract == "deploy"
+    graph = Graph(
+        lambda x: (x,),
+        "frame" if deploy else "image",
+        np.uint8 if deploy else np.float32,
+        deploy,
+        (),
+    )
+    source = Scenes()
+    for rule in RESIZES:
+        model = colour_file(tmp_path / f"{rule}.onnx", contract, rule).read_bytes()
+        miou = graph_miou(model, graph, source, PASCAL_PERSON_PART, SIZE, rule, "leaf")
+        assert miou["body"] > 0.95
+        given = list(spread_inputs(graph, source, SIZE, rule, 5))
+        for example, array in zip(source.examples, given, strict=True):
+            fitted = place(example[1].shape, SIZE, rule).fit_image(example[0])
+            frame = array[0] if deploy else array[0].transpose(1, 2, 0) * 255
+            np.testing.assert_allclose(frame, fitted, atol=1e-4)
+            grey = (fitted == GREY).all(-1).mean()
+            assert grey > 0.4 if rule == "letterbox" else grey == 0
