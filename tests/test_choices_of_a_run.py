@@ -5,33 +5,29 @@ import pytest
 
 from hierseg_jax.checkpoint import find_checkpoint, read_meta
 from hierseg_jax.evaluate import View, evaluate_checkpoint
+from tests.figure_folder import write_figures
 from tests.runs import train_here
-from tests.test_training_mistakes import write_data
 
 CHOICES = {
     "data__image_size": (30, 44),  # rounded to 32 x 48
     "data__resize": "letterbox",
     "metrics": ("f1,boundary_iou",),
     "best": "part.boundary_iou",
-    "batch_size": 4,
-    "keep_best": 1,
-    "keep_last": 1,
+    "epochs": 4,
 }
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     root = tmp_path_factory.mktemp("choices")
-    data = write_data(root / "data")
-    text = data.read_text() + "level_names: [body, half, part]\n"
-    data.write_text(text)
-    progress = train_here(root / "run", data__spec=str(data), epochs=4, **CHOICES)
+    data = write_figures(root / "data")
+    progress = train_here(root / "run", data__spec=str(data), **CHOICES)
     return root, data, progress
 
 
 def test_sides_are_rounded_and_stay_so(run, capsys):
     root, data, before = run
-    progress = train_here(root / "run", data__spec=str(data), epochs=4, **CHOICES)
+    progress = train_here(root / "run", data__spec=str(data), **CHOICES)
     assert progress.rows == before.rows  # the same command finds nothing left to do
     error = capsys.readouterr().err
     assert "30x44 (height x width) is rounded to 32x48 (height x width)" in error
@@ -55,26 +51,26 @@ def test_the_best_checkpoint_is_that_of_the_chosen_metric(run):
 def test_an_evaluation_repeats_the_epoch_and_counts_whole_pictures(run):
     root, _, progress = run
     row = progress.best_row
-    options = {"task": "val", "batch_size": 4}
+    options = {"task": "val", "batch_size": 8}
     done, description = evaluate_checkpoint(str(root / "run"), **options)
     assert (description["resize"], description["image_size"]) == ("letterbox", [32, 48])
     assert description["metrics"] == ["f1", "boundary_iou"]
     for name, level in done.levels.items():
         assert level.mean_f1 == pytest.approx(row["levels"][name]["f1"])
         assert level.mean_boundary_iou == pytest.approx(row["levels"][name]["boundary_iou"])
-    # 40 x 30 fills 32 x 24 of the input.
-    assert done.confusion_cc.sum() == 3 * 32 * 24
+    # Pictures of 64 x 32, 32 x 64 and 44 x 60 fill 32 x 16, 24 x 48 and 32 x 44 of the input.
+    assert done.confusion_cc.sum() == 3 * (32 * 16 + 24 * 48 + 32 * 44)
     whole, _ = evaluate_checkpoint(
         str(root / "run"), view=View(resolution="original"), metrics=("miou",), **options
     )
-    assert whole.confusion_cc.sum() == 3 * 40 * 30
+    assert whole.confusion_cc.sum() == 3 * (64 * 32 + 32 * 64 + 44 * 60)
     assert whole.unseen == 0
     assert np.isnan(whole.levels["part"].mean_boundary_iou)  # was not asked for
 
 
 def test_averaged_views_change_predictions_and_are_told(run):
     root, _, _ = run
-    options = {"task": "val", "batch_size": 4}
+    options = {"task": "val", "batch_size": 8}
     plain, _ = evaluate_checkpoint(str(root / "run"), **options)
     view = View(scales=(1.0, 1.5), flip=True)
     found, description = evaluate_checkpoint(str(root / "run"), view=view, **options)
@@ -86,7 +82,7 @@ def test_averaged_views_change_predictions_and_are_told(run):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"best": "halves.f1"}, "the tree has the levels body, half, part"),
+        ({"best": "halves.f1"}, "the tree has the levels body, part"),
         ({"best": "miou"}, "add miou to them"),
         ({"metrics": ("mio",)}, "did you mean miou"),
         ({"data__resize": "pad"}, "must be stretch, letterbox or crop"),

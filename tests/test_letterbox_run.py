@@ -1,51 +1,31 @@
 """A whole run on pictures of several shapes: trained, evaluated, exported, segmented alike."""
 
-import cv2
 import jax
 import numpy as np
 import pytest
 
 from hierseg_jax.checkpoint import open_checkpoint
-from hierseg_jax.data.figures import FiguresSource
 from hierseg_jax.data.pipeline import eval_batches
 from hierseg_jax.data.sources import open_split
-from hierseg_jax.evaluate import config_decoding, evaluate_checkpoint
+from hierseg_jax.evaluate import evaluate_checkpoint
+from hierseg_jax.from_config import config_decoding
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models import create_model
 from hierseg_jax.onnx_export import export_checkpoint
 from hierseg_jax.predict import leaf_scores
 from hierseg_jax.resize import place
 from hierseg_jax.runtime.segmenter import Segmenter
+from tests.figure_folder import write_figures
 from tests.runs import train_here
 
 SIZE = (32, 48)
-# Of the parts of figures that are shown: upright, across, nearly as the input.
-PARTS = [np.s_[:, 12:44], np.s_[8:40, :], np.s_[4:48, 0:60]]
-YAML = """\
-train: train/images
-val: val/images
-names: [background, torso, head, arm, forearm, thigh, shin]
-level_names: [body, part]
-hierarchy: {body: [1, 2, 3, 4, 5, 6]}
-"""
 # Two scores that are nearer than this may be chosen between otherwise.
 CLOSE = 1e-3
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    root = tmp_path_factory.mktemp("figures")
-    for split, count in (("train", 24), ("val", 9)):
-        for kind in ("images", "masks"):
-            (root / split / kind).mkdir(parents=True)
-        source = FiguresSource(split, 64, count, seed=0)
-        for i in range(count):
-            part = PARTS[i % len(PARTS)]
-            image, label = source[i]["image"][part], source[i]["label"][part]
-            cv2.imwrite(str(root / split / "images" / f"{i}.png"), image[..., ::-1])
-            cv2.imwrite(str(root / split / "masks" / f"{i}.png"), label)
-    (root / "data.yaml").write_text(YAML)
-    return root / "data.yaml"
+    return write_figures(tmp_path_factory.mktemp("figures"))
 
 
 @pytest.fixture(scope="module")
