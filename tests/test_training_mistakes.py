@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.evaluate import evaluate_checkpoint
+from hierseg_jax.evaluate import View, evaluate_checkpoint
 from tests.conftest import ROOT
 from tests.runs import SMALL, evaluate_command, run, train_command, train_here
 
@@ -202,7 +202,7 @@ def test_mistakes_in_evaluation_are_named(finished, tmp_path):
         (tmp_path, {}, "holds no checkpoint"),
         (run_folder, {"which": "7"}, "has no checkpoint '7'; there are best, last and the"),
         (run_folder, {"task": "test"}, "no image folder for 'test'"),
-        (run_folder, {"image_size": (0, 32)}, "each from 1 to"),
+        (run_folder, {"view": View(image_size=(0, 32))}, "each from 1 to"),
         (run_folder, {"batch_size": 0}, "must be at least 1"),
         (run_folder, {"data": "nowhere.yaml"}, "nowhere.yaml"),
     ):
