@@ -83,8 +83,7 @@ def draw_samples(samples: dict[str, np.ndarray], hierarchy: Hierarchy, file: Pat
     for axes in grid.flat:
         axes.set_axis_off()
     grid[0, 0].set_title("image", fontsize=10)
-    ignored = samples["label"] == IGNORE_LABEL
-    shown = samples | {"prediction": np.where(ignored, IGNORE_LABEL, samples["prediction"])}
+    shown = without_ignored(samples)
     for row in range(count):
         image = shown["image"][row]
         grid[row, 0].imshow(image)
@@ -98,6 +97,12 @@ def draw_samples(samples: dict[str, np.ndarray], hierarchy: Hierarchy, file: Pat
     for k, level in enumerate(hierarchy.levels):
         _legend(figure, level, (0.5 + k) / hierarchy.num_levels)
     _save(figure, file)
+
+
+def without_ignored(samples: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Samples whose predictions are IGNORE_LABEL wherever their labels are."""
+    ignored = samples["label"] == IGNORE_LABEL
+    return samples | {"prediction": np.where(ignored, IGNORE_LABEL, samples["prediction"])}
 
 
 def overlay(image_hwc: np.ndarray, label_hw: np.ndarray, level: Level) -> np.ndarray:

@@ -13,7 +13,13 @@ from hierseg_jax.evaluate import Evaluation
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.report import write_json
 from hierseg_jax.train.config import flatten
-from hierseg_jax.train.pictures import draw_loss, draw_metrics, draw_samples, overlay
+from hierseg_jax.train.pictures import (
+    draw_loss,
+    draw_metrics,
+    draw_samples,
+    overlay,
+    without_ignored,
+)
 from hierseg_jax.train.progress import Progress
 
 
@@ -52,13 +58,11 @@ class Recorder:
             if key not in ("epoch", "step") and value is not None:
                 self._writer.add_scalar(key.replace(".", "/"), value, progress.step)
         if evaluation.samples:
-            leaf = self._hierarchy.levels[-1]
+            leaf, samples = self._hierarchy.levels[-1], without_ignored(evaluation.samples)
             for kind in ("label", "prediction"):
                 pictures = [
                     overlay(image, label, leaf)
-                    for image, label in zip(
-                        evaluation.samples["image"], evaluation.samples[kind], strict=True
-                    )
+                    for image, label in zip(samples["image"], samples[kind], strict=True)
                 ]
                 self._writer.add_images(
                     f"samples/{kind}", np.stack(pictures), progress.step, dataformats="NHWC"
