@@ -1,6 +1,6 @@
 """Files of PyTorch weights: .pt, .pth and .safetensors.
 
-The first two by way of PyTorch where it is installed, plain ones without it otherwise.
+The first two without PyTorch where they are plain, else by way of it where it is installed.
 What a file is, its first bytes say, not its name. Nothing in a file is ever run.
 """
 
@@ -18,7 +18,7 @@ import safetensors
 import safetensors.numpy
 
 from hierseg_jax.data.transfer import make_folder, write_atomically
-from hierseg_jax.torch_pickle import UnreadableError, read_plain
+from hierseg_jax.torch_pickle import ForeignObjectError, UnreadableError, read_plain
 
 # Where training scripts put a network's weights among other things, the likeliest first.
 USUAL_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
@@ -136,9 +136,24 @@ def _check_zip(file: Path) -> None:
 
 def _read_pickled(file: Path) -> TorchFile:
     try:
+        content = read_plain(file)
+    except UnreadableError as error:
+        return _read_with_torch(file, error)
+    key, state_dict = _find_state_dict(file, content, np.ndarray)
+    return TorchFile(dict(state_dict), key)
+
+
+def _read_with_torch(file: Path, fault: UnreadableError) -> TorchFile:
+    """A file that is not plain; `fault` says why."""
+    try:
         import torch
     except ImportError:
-        return _read_without_torch(file)
+        if isinstance(fault, ForeignObjectError):
+            raise _has_objects(file, fault.name) from None
+        raise ValueError(
+            f"{file} can't be read without PyTorch ({fault}): pip install 'hierseg-jax[torch]' "
+            "(or convert the file to .safetensors elsewhere)."
+        ) from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about how PyTorch itself does it
@@ -150,26 +165,18 @@ def _read_pickled(file: Path) -> TorchFile:
     return TorchFile({name: _array(file, name, value) for name, value in state_dict.items()}, key)
 
 
-def _read_without_torch(file: Path) -> TorchFile:
-    try:
-        content = read_plain(file)
-    except UnreadableError as error:
-        raise ValueError(
-            f"{file} can't be read without PyTorch ({error}): pip install 'hierseg-jax[torch]' "
-            "(or convert the file to .safetensors elsewhere)."
-        ) from None
-    key, state_dict = _find_state_dict(file, content, np.ndarray)
-    return TorchFile(dict(state_dict), key)
+def _has_objects(file: Path, name: str) -> ValueError:
+    return ValueError(
+        f"{file} holds Python objects beside tensors ({name}), and loading these could run any "
+        "code; where you trust the file, load it there and save the weights alone: "
+        "torch.save(model.state_dict(), NEW_FILE)."
+    )
 
 
 def _refused(file: Path, error: Exception) -> ValueError:
     asked = re.search(r"GLOBAL (\S+)", str(error))
     if asked:
-        return ValueError(
-            f"{file} holds Python objects beside tensors ({asked[1]}), and loading these could "
-            "run any code; where you trust the file, load it there and save the weights alone: "
-            "torch.save(model.state_dict(), NEW_FILE)."
-        )
+        return _has_objects(file, asked[1])
     # With weights_only, the reason stands after a lot of advice to switch that off.
     reason = str(error).partition("WeightsUnpickler error:")[2] or str(error)
     reason = next((line.strip() for line in reason.splitlines() if line.strip()), "")

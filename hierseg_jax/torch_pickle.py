@@ -2,7 +2,8 @@
 
 Both formats: the zip archive, and what PyTorch wrote before 1.6 (five pickles one after the
 other, then the data). Of Python objects a file may ask for an ordered dict, tensors and their
-storages; everything else is refused before it exists. Whatever is refused here, PyTorch's own
+storages; NumPy's numbers and arrays, which training scripts keep beside the weights, are passed
+over; everything else is refused before it exists. Whatever is refused here, PyTorch's own
 loader may still read.
 """
 
@@ -33,10 +34,45 @@ STORAGES = {
     "BoolStorage": np.dtype(np.bool_),
 }
 MAGIC = 0x1950A86A20F9469CFC6C
+# Of NumPy before and since version 2.
+PASSED_OVER = {
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    ("_codecs", "encode"),
+    *(
+        (module, name)
+        for module in ("numpy.core.multiarray", "numpy._core.multiarray")
+        for name in ("scalar", "_reconstruct")
+    ),
+}
+# Whose objects PyTorch's own loader may know.
+KNOWN_PACKAGES = ("torch", "numpy", "collections")
 
 
 class UnreadableError(ValueError):
     """What a file holds is beyond this reader; the message is a phrase."""
+
+
+class ForeignObjectError(UnreadableError):
+    """A file asks for Python objects that no loader of weights makes.
+
+    Attributes:
+      name: of the first, with its module.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"it asks for {name}")
+        self.name = name
+
+
+class PassedOver:
+    """Stands for an object that is not made; takes whatever its pickle tells of it."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __setstate__(self, _: Any) -> None:
+        pass
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -96,8 +132,12 @@ class _Unpickler(pickle.Unpickler):
             ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
             ("torch._utils", "_rebuild_parameter"): self._parameter,
         }
+        if (module, name) in PASSED_OVER:
+            return PassedOver
         if (module, name) not in known:
-            raise UnreadableError(f"it asks for {module}.{name}")
+            if module.partition(".")[0] in KNOWN_PACKAGES:
+                raise UnreadableError(f"it asks for {module}.{name}")
+            raise ForeignObjectError(f"{module}.{name}")
         return known[module, name]
 
     def persistent_load(self, pid: Any) -> Any:

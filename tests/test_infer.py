@@ -231,10 +231,14 @@ def test_a_level_s_name_cannot_lead_out_of_the_output_folder():
     assert folder_name("..") == "__"
 
 
-def test_a_video_that_does_not_fit_on_the_disk_is_not_called_written(onnx_file, video, tmp_path):
+# KiB: less than the first frame, and some frames of many.
+@pytest.mark.parametrize("limit", [8, 24])
+def test_a_video_that_does_not_fit_on_the_disk_is_not_called_written(
+    onnx_file, video, tmp_path, limit
+):
     out = tmp_path / "out.avi"
-    command = f"ulimit -f 8; {sys.executable} launch/infer.py --onnx_file={onnx_file} "
+    command = f"ulimit -f {limit}; {sys.executable} launch/infer.py --onnx_file={onnx_file} "
     result = run(["bash", "-c", f"{command} --source={video} --output={out}"])
     assert result.returncode != 0
     assert "could not be written whole" in result.stderr
-    assert not out.exists()
+    assert list(tmp_path.iterdir()) == [video]

@@ -166,8 +166,18 @@ def test_without_pytorch_too_no_code_is_run(no_torch, tmp_path, legacy):
         else:
             with zipfile.ZipFile(file, "w") as content:
                 content.writestr("net/data.pkl", pickled)
-        assert re.search(rf"it asks for \w+\.{function.__name__}\)", mistake(file))
+        sentence = rf"\(\w+\.{function.__name__}\), and loading these could run any code"
+        assert re.search(sentence, mistake(file))
         assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy"])
+def test_numpy_s_numbers_beside_the_weights_are_passed_over(no_torch, kind):
+    content = read_torch_file(GOLDEN / f"numpy_beside_{kind}.pt")
+    assert content.key == "model"
+    np.testing.assert_array_equal(
+        content.arrays["a.weight"], np.arange(6, dtype=np.float32).reshape(2, 3) / np.float32(7)
+    )
 
 
 @given(st.data())

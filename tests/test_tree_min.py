@@ -90,6 +90,19 @@ def test_it_equals_a_slow_walk_over_any_tree(tree, gamma, seed):
         compare_with_slow(Hierarchy.from_mapping(tree), gamma, seed)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_it_equals_a_slow_walk_at_depth_5_with_60_leaves(gamma):
+    tree = list(range(49, 61))
+    for depth in range(4):  # leaves and groups side by side at every level
+        first = 12 * depth + 1
+        beside = {f"beside_{depth}": list(range(first + 6, first + 12))}
+        tree = [*range(first, first + 6), {f"group_{depth}": tree}, beside]
+    hierarchy = Hierarchy.from_mapping(tree)
+    assert (hierarchy.num_levels, hierarchy.num_classes) == (5, 61)
+    with jax.disable_jit():
+        compare_with_slow(hierarchy, gamma, 7)
+
+
 @pytest.mark.parametrize("gamma", [0.0, 0.7])
 def test_blocks_of_pixels_give_the_loss_and_gradient_of_all(gamma, monkeypatch):
     monkeypatch.setattr("hierseg_jax.losses.tree_min_loss.CPU_BLOCK", 8)

@@ -1,5 +1,6 @@
 """Writes checkpoints: those of a run while it goes on, and those that belong to no run."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -116,9 +117,8 @@ class CheckpointWriter:
 
     def _unwritable(self, failure: Exception) -> OSError:
         return OSError(
-            f"A checkpoint could not be written to {self._folder}: {_reason(failure)} (Is the "
-            "disk full?) Checkpoints written before are intact; make room and give the same "
-            "command again."
+            f"A checkpoint could not be written to {self._folder}: {_reason(failure)} Checkpoints "
+            "written before are intact; make room and give the same command again."
         )
 
 
@@ -152,11 +152,18 @@ def save_checkpoint(folder: Path, variables: Mapping[str, Any], meta: Mapping[st
             checkpointer.save(folder.absolute(), items)
         seal(folder)
     except Exception as failure:
+        for partial in folder.parent.glob(f"{folder.name}.orbax-checkpoint-tmp*"):
+            shutil.rmtree(partial, ignore_errors=True)
         raise OSError(
-            f"The checkpoint {folder} could not be written: {_reason(failure)} (Is the disk full?)"
+            f"The checkpoint {folder} could not be written: {_reason(failure)}"
         ) from failure
 
 
 def _reason(failure: Exception) -> str:
     lines = str(failure).strip().splitlines()
-    return lines[0] if lines else type(failure).__name__
+    reason = lines[0][:300] if lines else type(failure).__name__
+    # Of a full disk, unlike these, orbax may speak in riddles.
+    plain = ("Permission denied", "No such file", "Read-only", "Not a directory")
+    if any(words in reason for words in plain):
+        return f"{reason.rstrip('.')}."
+    return f"{reason} (Is the disk full?)"

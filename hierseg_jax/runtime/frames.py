@@ -2,6 +2,7 @@
 
 import dataclasses
 import glob
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from hierseg_jax.data.decode import MAX_PIXELS, read_image, too_large
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 # OpenCV would open these as videos of one frame.
 UNREAD_SUFFIXES = (".bmp", ".gif", ".tif", ".tiff", ".webp")
+# Frames that a whole video may lack of what it announces.
+MISCOUNTED = 2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -96,6 +99,13 @@ class Video:
         if count == 0 or count < 0.9 * self._announced:
             fault = f"{self._source} is cut off: it announces {self._announced} frames, {count} "
             yield Frame(self._source, None, fault + "could be read.")
+        elif count + MISCOUNTED < self._announced:
+            print(
+                f"warning: {self._source} announces {self._announced} frames, {count} could be "
+                "read; its end may be missing.",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def __len__(self) -> int:
         """Number of frames as announced; 0 where that is not known."""

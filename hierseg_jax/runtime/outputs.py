@@ -73,10 +73,8 @@ class VideoFile:
             self._partial.unlink(missing_ok=True)
             return
         if not _readable_to_the_end(self._partial, self._count):
-            raise OSError(
-                f"{self._file} could not be written whole (is the disk full?); what there is lies "
-                f"in {self._partial}."
-            )
+            self._partial.unlink(missing_ok=True)
+            raise OSError(f"{self._file} could not be written whole. (Is the disk full?)")
         os.replace(self._partial, self._file)
 
 
@@ -84,7 +82,9 @@ def _readable_to_the_end(file: Path, count: int) -> bool:
     """By its last frame or, where seeking fails, by all of them."""
     capture = cv2.VideoCapture(str(file))
     try:
-        if capture.set(cv2.CAP_PROP_POS_FRAMES, count - 1) and capture.read()[0]:
+        # In an .avi without its index a seek says yes and reads the first frame.
+        at_last = capture.set(cv2.CAP_PROP_POS_FRAMES, count - 1) and capture.read()[0]
+        if at_last and capture.get(cv2.CAP_PROP_POS_FRAMES) == count:
             return True
         capture.open(str(file))
         found = 0
