@@ -200,8 +200,9 @@ def _find_state_dict(file: Path, content: Any, tensor_type: type) -> tuple[str, 
     if is_state_dict(content):
         return "", content
     if not isinstance(content, Mapping):
+        kind = "Tensor" if isinstance(content, tensor_type) else type(content).__name__
         raise ValueError(
-            f"{file} holds a {type(content).__name__}, not a state_dict; save one with "
+            f"{file} holds a {kind}, not a state_dict; save one with "
             "torch.save(model.state_dict(), NEW_FILE)."
         )
     found = {str(key): value for key, value in content.items() if is_state_dict(value)}

@@ -248,3 +248,13 @@ def test_the_command_converts_both_ways_and_says_what_comes_next(tmp_path):
 def test_weights_given_as_a_checkpoint_are_sent_to_convert(converted):
     with pytest.raises(ValueError, match=r"is a file; .*launch/convert\.py makes one"):
         evaluate_checkpoint(converted[0], task="val")
+
+
+def test_a_full_disk_leaves_nothing_of_a_checkpoint(converted, tmp_path):
+    file, _, _ = converted
+    command = f"ulimit -f 2000; {sys.executable} launch/convert.py --weights={file} --model=esnet"
+    result = run(["bash", "-c", f"{command} --num_classes=7 --output={tmp_path}/net"])
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: The checkpoint {tmp_path}/net could not be written: ")
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
