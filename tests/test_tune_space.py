@@ -215,6 +215,7 @@ def test_a_level_with_a_point_in_its_name_has_metrics_too():
         ("model.hierarchical", "val_loss", False),
         ("data.spec", "levels.part.miou", False),
         ("data.hierarchy", "val_loss", False),
+        ("data.resize", "levels.part.miou", False),
     ],
 )
 def test_trials_that_could_not_be_compared_are_refused(key, metric, allowed):

@@ -11,7 +11,13 @@ from hierseg_jax.tune.space import Space
 
 VAL_LOSS = "val_loss"
 # What changes the validation pictures or their classes.
-_CHANGES_DATA = ("data.spec", "data.hierarchy", "data.figures_val", "data.on_error")
+_CHANGES_DATA = (
+    "data.spec",
+    "data.hierarchy",
+    "data.figures_val",
+    "data.on_error",
+    "data.resize",
+)
 # What changes the loss that is measured, and not the network alone.
 _CHANGES_LOSS = ("loss", "loss_options.gamma", "model.hierarchical")
 
