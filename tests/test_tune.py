@@ -179,6 +179,25 @@ def test_processes_share_a_study_and_no_trial(tmp_path):
 
 
 @needs_optuna
+def test_a_trial_that_ends_while_another_process_looks_for_one_is_not_taken(tmp_path, monkeypatch):
+    from hierseg_jax.tune import study as study_module
+
+    begun = study_module.open_study(tmp_path, base_config(), SPACE, Metric("val_loss"), None)
+    number, hold = begun.ask().number, study_module.hold
+
+    def hold_late(file, *, wait):
+        if file.name == f"{number:04d}.lock":
+            begun.tell(number, 0.5)  # as its own process does, just before it lets go
+        return hold(file, wait=wait)
+
+    monkeypatch.setattr(study_module, "hold", hold_late)
+    outcomes = search(tmp_path, 2)
+    assert states(outcomes) == ["complete"] * 2
+    assert outcomes[number].result == 0.5
+    assert outcomes[number].epochs == 0  # nobody trained it again
+
+
+@needs_optuna
 def test_the_same_seed_gives_the_same_trials_however_often_cut_off(tmp_path):
     values = [outcome.values for outcome in search(tmp_path / "a", 4)]
     for trials in (1, 3, 4):

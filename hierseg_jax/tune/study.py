@@ -133,8 +133,13 @@ def _choose(
     """The number of the trial, whose lock is then held."""
     known = study.get_trials(deepcopy=False)
     for number in (trial.number for trial in known if trial.state == TrialState.RUNNING):
-        if held.enter_context(hold(_lock_of(folder, number), wait=False)):
-            return number
+        with contextlib.ExitStack() as lock:
+            if not lock.enter_context(hold(_lock_of(folder, number), wait=False)):
+                continue
+            # Its process may have completed it, and let go of it, since `known` was read.
+            if study.get_trials(deepcopy=False)[number].state == TrialState.RUNNING:
+                held.push(lock.pop_all())
+                return number
     if sum(trial.state != TrialState.FAIL for trial in known) >= trials:
         return None
     number = study.ask().number
