@@ -3,7 +3,7 @@
 python benchmarks/long_run.py --hours=1 --workdir=runs/long
 
 Starts launch/train.py on `configs/figures.py`, with more epochs than the time allows, looks at
-its process every two seconds and ends it by SIGTERM. Within an epoch memory rises and falls by
+its process five times a second and ends it by SIGTERM. Within an epoch memory rises and falls by
 tens of megabytes with what is being decoded and saved, and freed memory is given back at an
 epoch's end: what grows shows in the lowest of every two minutes, to which a line is fitted. The
 lowest and highest of each sixth of the time are told as well. The samples stay in WORKDIR.csv
@@ -28,7 +28,7 @@ _HOURS = flags.DEFINE_float("hours", 1.0, "How long to train.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/long", "Folder of the run; must not exist.")
 
 ROOT = Path(__file__).parents[1]
-EVERY = 2.0
+EVERY = 0.2
 WINDOW = 120.0
 PARTS = 6
 
