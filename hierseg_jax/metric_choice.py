@@ -129,7 +129,7 @@ def parse_best(best: str, metrics: Sequence[str], hierarchy: Hierarchy | None = 
     if hierarchy is None:
         return Criterion(metric, level)
     names = hierarchy.level_names
-    if level and level not in names:
+    if "." in best and level not in names:
         raise ValueError(
             f"The config's best is {best!r}; the tree has the levels {', '.join(names)}."
         )

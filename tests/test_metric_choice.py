@@ -48,6 +48,7 @@ def test_what_is_no_metric_is_named(given, sentence):
     [
         ("f1", r"its metrics are miou; add f1"),
         ("los", "did you mean loss"),
+        (".miou", "the tree has the levels body, upper_lower, part"),
         ("parts.miou", "the tree has the levels body, upper_lower, part"),
     ],
 )
