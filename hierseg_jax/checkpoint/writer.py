@@ -1,6 +1,7 @@
 """Writes checkpoints: those of a run while it goes on, and those that belong to no run."""
 
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -152,11 +153,21 @@ def save_checkpoint(folder: Path, variables: Mapping[str, Any], meta: Mapping[st
             checkpointer.save(folder.absolute(), items)
         seal(folder)
     except Exception as failure:
-        for partial in folder.parent.glob(f"{folder.name}.orbax-checkpoint-tmp*"):
-            shutil.rmtree(partial, ignore_errors=True)
+        _remove_partial(folder)
         raise OSError(
             f"The checkpoint {folder} could not be written: {_reason(failure)}"
         ) from failure
+
+
+def _remove_partial(folder: Path) -> None:
+    """Removes what orbax has begun of a checkpoint; its other items may still be writing."""
+    for _ in range(100):
+        partial = list(folder.parent.glob(f"{folder.name}.orbax-checkpoint-tmp*"))
+        if not partial:
+            return
+        for begun in partial:
+            shutil.rmtree(begun, ignore_errors=True)
+        time.sleep(0.2)
 
 
 def _reason(failure: Exception) -> str:
