@@ -37,8 +37,8 @@ METRICS = {
     "recall": MetricFields("recall", "recall", "mean_recall", "recall"),
     "f1": MetricFields("F1", "F1", "mean_f1", "f1"),
     "boundary_iou": MetricFields("boundary", "boundary IoU", "mean_boundary_iou", "boundary_iou"),
-    "pixel_accuracy": MetricFields("pixels", "pixel accuracy", "pixel_accuracy"),
-    "mean_accuracy": MetricFields("accuracy", "mean accuracy", "mean_accuracy"),
+    "pixel_accuracy": MetricFields("pixel-acc", "pixel accuracy", "pixel_accuracy"),
+    "mean_accuracy": MetricFields("mean-acc", "mean accuracy", "mean_accuracy"),
     "frequency_weighted_iou": MetricFields(
         "weighted", "frequency-weighted IoU", "frequency_weighted_iou"
     ),
