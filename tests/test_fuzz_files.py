@@ -100,8 +100,10 @@ def test_encoded_files(tmp_path, count, name, seeds, read):
         file.write_bytes(data)
         return read_or_refused(file, read)
 
+    assert [outcome(seed) for seed in seeds] == ["read"] * len(seeds)
     ends = fuzz(count, broken, outcome)
-    assert ends["read"]
+    # Some 2 of 100 PNGs stay whole: by chance none of a hundred does, of thousands never.
+    assert ends["read"] or count < 1000
 
 
 def annotation(compressed):
