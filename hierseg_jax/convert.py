@@ -17,7 +17,7 @@ from hierseg_jax.data.sources import load_hierarchy
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.models import Variant, create_model
 from hierseg_jax.models.efficientnet import is_lite
-from hierseg_jax.resize import MAX_SIDE, as_size, format_size
+from hierseg_jax.resize import MAX_SIDE, as_size, format_size, place
 from hierseg_jax.torch_files import TorchFile, read_torch_file, write_safetensors
 from hierseg_jax.torch_network import (
     REFERENCE_BACKBONES,
@@ -80,6 +80,7 @@ def convert_to_checkpoint(
         )
     data_keys = {"spec": data or "", "image_size": size[0] if size[0] == size[1] else size}
     if resize is not None:
+        place((1, 1), (1, 1), resize)  # refuses a rule that is none
         data_keys["resize"] = resize
     try:
         variables = variables_from_state_dict(built, state_dict)
