@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.resize import nearest_multiple
 
@@ -40,7 +41,7 @@ def make_averaged_forward(
       ValueError: for scales that are none; for pairs that do not pair the groups above them.
     """
     if not scales or not all(0 < scale < float("inf") for scale in scales):
-        raise ValueError(f"The scales are {tuple(scales)}; give one or more, each above 0.")
+        raise HiersegError(f"The scales are {tuple(scales)}; give one or more, each above 0.")
     mirrored_k = mirrored_channels(hierarchy, hierarchical) if flip else None
 
     def probabilities(variables: Any, image_bhwc: jax.Array) -> jax.Array:
@@ -80,7 +81,7 @@ def mirrored_channels(hierarchy: Hierarchy, hierarchical: bool) -> np.ndarray:
             leaves = np.flatnonzero(level.leaf_to_class == index)
             images = np.unique(level.leaf_to_class[mirrored_c[leaves]])
             if len(images) != 1:
-                raise ValueError(
+                raise HiersegError(
                     f"{name} of level {level.name} has no mirror image: its classes belong to "
                     f"{' and '.join(level.class_names[i] for i in images)} once left and right "
                     "are exchanged. Evaluate without --flip."

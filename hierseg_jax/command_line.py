@@ -8,13 +8,20 @@ from collections.abc import Callable
 
 from absl import app, flags
 
+from hierseg_jax.errors import (
+    TRACEBACK_VARIABLE,
+    HiersegError,
+    is_sentence,
+    wants_tracebacks,
+)
+
 
 def run(main: Callable[[], None]) -> None:
     """Parses absl flags and calls `main`; a mistake of the user's ends in one sentence.
 
-    ValueError, OSError (FileNotFoundError and the like) and absl's own errors are
-    printed as `error: ...` with exit status 1; anything else is a defect of ours and
-    keeps its traceback.
+    This project's own errors, the operating system's and absl's are printed as `error: ...`
+    with exit status 1; anything else is a defect and keeps its traceback. With
+    `HIERSEG_JAX_TRACEBACK=1` every error shows its traceback.
     """
 
     def guarded(argv: list[str]) -> None:
@@ -27,13 +34,15 @@ def run(main: Callable[[], None]) -> None:
         try:
             main()
         except Exception as error:
-            if _has_company() and _is_of_the_network(error):
+            if _has_company() and _may_be_of_the_network(error):
+                if wants_tracebacks() or not _is_of_the_network(error):
+                    traceback.print_exc()
                 _end(
                     "error: Another process of this run has ended or can't be reached "
                     f"({str(error).splitlines()[0]}). Give the same command on all hosts to go on "
                     "from the last checkpoint."
                 )
-            if isinstance(error, ValueError | OSError):
+            if is_sentence(error) and not wants_tracebacks():
                 _end(f"error: {error}")
             if not _has_company():
                 raise
@@ -50,9 +59,15 @@ def _end(sentence: str) -> None:
     sys.exit(sentence)
 
 
-def _is_of_the_network(error: Exception) -> bool:
+def _may_be_of_the_network(error: Exception) -> bool:
     """JAX raises one or the other where a peer is gone in the middle of a collective."""
     return type(error).__name__ == "JaxRuntimeError" or "Gloo" in str(error)
+
+
+def _is_of_the_network(error: Exception) -> bool:
+    """Whether its text says so; a `JaxRuntimeError` may as well be a defect."""
+    text = str(error).lower()
+    return any(word in text for word in ("gloo", "connect", "unavailable", "deadline", "peer"))
 
 
 def _has_company() -> bool:
@@ -70,7 +85,7 @@ def parse_size(sides: list[str] | None) -> tuple[int, int] | None:
     if sides is None:
         return None
     if len(sides) not in (1, 2) or not all(side.strip().isdecimal() for side in sides):
-        raise ValueError(
+        raise HiersegError(
             f"--image_size is {','.join(sides)!r}; give one side or height,width in pixels."
         )
     return int(sides[0]), int(sides[-1])
@@ -89,5 +104,10 @@ def _parse_flags(argv: list[str]) -> list[str]:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except Exception as error:
         # A config file is Python and may fail in any way.
+        if wants_tracebacks():
+            raise
         reason = " ".join(str(error).split())
-        sys.exit(f"error: the config can't be loaded: {type(error).__name__}: {reason}")
+        sys.exit(
+            f"error: the config can't be loaded: {type(error).__name__}: {reason} "
+            f"({TRACEBACK_VARIABLE}=1 shows where.)"
+        )

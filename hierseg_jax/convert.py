@@ -14,6 +14,7 @@ import numpy as np
 import hierseg_jax
 from hierseg_jax.checkpoint import open_checkpoint, save_checkpoint
 from hierseg_jax.data.sources import load_hierarchy
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.models import Variant, create_model
 from hierseg_jax.models.efficientnet import is_lite
@@ -64,7 +65,7 @@ def convert_to_checkpoint(
     """
     weights, output = Path(weights), Path(output)
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise ValueError(f"{output} exists and is not overwritten; choose another --output.")
+        raise HiersegError(f"{output} exists and is not overwritten; choose another --output.")
     content = read_torch_file(weights)
     network, state_dict = recognise(content.arrays, str(weights))
     _check_network(network, weights, model, num_classes, backbone)
@@ -74,7 +75,7 @@ def convert_to_checkpoint(
     hierarchical |= network.num_classes != hierarchy.num_classes
     size = as_size(image_size)
     if not all(built.stride <= side <= MAX_SIDE and side % built.stride == 0 for side in size):
-        raise ValueError(
+        raise HiersegError(
             f"--image_size is {format_size(size)}; {network.name} takes multiples of "
             f"{built.stride} up to {MAX_SIDE}."
         )
@@ -84,9 +85,11 @@ def convert_to_checkpoint(
         data_keys["resize"] = resize
     try:
         variables = variables_from_state_dict(built, state_dict)
-    except ValueError as error:
+    except HiersegError as error:
         text = " ".join(str(error).split())
-        raise ValueError(f"{weights}: {text if len(text) < 600 else f'{text[:500]} ...'}") from None
+        raise HiersegError(
+            f"{weights}: {text if len(text) < 600 else f'{text[:500]} ...'}"
+        ) from None
     meta = {
         "config": _config(config, network, data_keys, hierarchical),
         "hierarchy": hierarchy.to_json(),
@@ -130,7 +133,7 @@ def convert_to_torch(checkpoint: Path | str, file: Path | str, which: str = "bes
     network = checkpoint_network(loaded.meta)
     variant = config_variant(loaded.meta["config"])
     if network.backbone and (is_lite(network.backbone) or variant != Variant()):
-        raise ValueError(
+        raise HiersegError(
             f"{loaded.path} holds {network} with {variant}, which the reference's classes do not "
             "compute; export it with launch/export.py instead."
         )
@@ -159,23 +162,23 @@ def _check_network(
     backbone: str | None,
 ) -> None:
     if model is not None and model != network.name:
-        raise ValueError(
+        raise HiersegError(
             f"{weights} holds the weights of {network.name}, not of {model}; give "
             f"--model={network.name}."
         )
     if num_classes is not None and num_classes != network.num_classes:
-        raise ValueError(
+        raise HiersegError(
             f"{weights} has {network.num_classes} classes (background included), not "
             f"{num_classes}; give --num_classes={network.num_classes}."
         )
     if network.name == "effunet" and network.backbone is None:
-        raise ValueError(
+        raise HiersegError(
             f"{weights} holds an EfficientUNet whose stages are those of none of the backbones "
             f"{', '.join(REFERENCE_BACKBONES)}."
         )
     if backbone is not None and backbone != network.backbone:
         has = f"the backbone {network.backbone}" if network.backbone else "no backbone to choose"
-        raise ValueError(
+        raise HiersegError(
             f"{weights} holds {network.name} with {has}, not {backbone}; leave --backbone out."
         )
 
@@ -191,7 +194,7 @@ def _choose_hierarchy(
             hierarchy = Hierarchy.from_json(json.loads(content.metadata["hierarchy"]))
         except (ValueError, TypeError, RecursionError) as error:
             reason = " ".join(str(error).split())[:300]
-            raise ValueError(
+            raise HiersegError(
                 f"{weights} has a class tree in its header that can't be read ({reason}); give "
                 "one with --data=data.yaml."
             ) from None
@@ -206,7 +209,7 @@ def _choose_hierarchy(
             "with --data=data.yaml"
         )
     if num_classes not in (hierarchy.num_classes, hierarchy.num_nodes):
-        raise ValueError(
+        raise HiersegError(
             f"{weights} has {num_classes} classes (background included); the class tree of "
             f"{data or 'its header'} has {hierarchy.num_classes} (or, for a hierarchical head, "
             f"{hierarchy.num_nodes} nodes)."

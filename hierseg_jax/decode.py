@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 
 DECODINGS = ("leaf", "path", "top_down")
@@ -34,11 +35,11 @@ def choose_decoding(name: str, hierarchical: bool) -> str:
         return name
     if name in DECODINGS:
         kind = "hierarchical" if hierarchical else "flat"
-        raise ValueError(
+        raise HiersegError(
             f"The decoding {name!r} is not for a {kind} head (model.hierarchical is "
             f"{hierarchical}); choose {' or '.join((AUTO, *fitting))}."
         )
-    raise ValueError(f"There is no decoding {name!r}; choose of {', '.join((AUTO, *DECODINGS))}.")
+    raise HiersegError(f"There is no decoding {name!r}; choose of {', '.join((AUTO, *DECODINGS))}.")
 
 
 def path_matrix(hierarchy: Hierarchy) -> np.ndarray:

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from hierseg_jax.averaged_views import make_averaged_forward
 from hierseg_jax.checkpoint import open_checkpoint
 from hierseg_jax.data.pipeline import Batch, eval_batches
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.extremes import Extremes, ScoredPicture
 from hierseg_jax.from_config import (
     build_config_loss,
@@ -183,7 +184,7 @@ def evaluate_checkpoint(
     """
     view = view or View()
     if view.resolution not in RESOLUTIONS:
-        raise ValueError(
+        raise HiersegError(
             f"The resolution is {view.resolution!r}; choose {' or '.join(RESOLUTIONS)}."
         )
     loaded = open_checkpoint(checkpoint, which)
@@ -194,12 +195,12 @@ def evaluate_checkpoint(
         config = {**config, "data": {**config["data"], "image_size": view.image_size}}
     spec = data or config["data"]["spec"]
     if not spec:
-        raise ValueError(f"The checkpoint {folder} names no data set; give one with --data.")
+        raise HiersegError(f"The checkpoint {folder} names no data set; give one with --data.")
     hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
     decoding = config_decoding(config, decode)
     check_tree_of_data(hierarchy, config, spec, f"The checkpoint {folder}")
     if batch_size < 1:
-        raise ValueError(f"--batch_size is {batch_size}; it must be at least 1.")
+        raise HiersegError(f"--batch_size is {batch_size}; it must be at least 1.")
     parallel = all_devices()
     parallel.check_batch_size(batch_size)
     model = build_model(config, hierarchy, parallel)

@@ -7,6 +7,7 @@ from typing import Any
 from hierseg_jax.data.skip import SkippingSource
 from hierseg_jax.data.sources import load_hierarchy, open_split
 from hierseg_jax.decode import choose_decoding
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.losses import LossOptions, TotalLoss, build_loss
 from hierseg_jax.models import create_model
@@ -95,7 +96,7 @@ def check_tree_of_data(
     found = load_hierarchy(spec)
     own_tree = bool(config["data"]["hierarchy"])
     if found.class_names != hierarchy.class_names or (found != hierarchy and not own_tree):
-        raise ValueError(
+        raise HiersegError(
             f"{checkpoint} was trained on the classes {', '.join(hierarchy.class_names)}; {spec} "
             "has another class tree."
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.pairs import Pairs, parse_pairs
 from hierseg_jax.tree import IGNORE_LABEL, Children, Group, check_tree, depth, parse_tree, walk
 
@@ -98,7 +99,7 @@ class Hierarchy:
         if level_names is None:
             levels = (*(f"level_{i}" for i in range(1, depth(children))), "leaf")
         elif isinstance(level_names, str) or not isinstance(level_names, Sequence):
-            raise ValueError(f"hierarchy: level names must be a list; got {level_names!r}.")
+            raise HiersegError(f"hierarchy: level names must be a list; got {level_names!r}.")
         else:
             levels = tuple(level_names)
         return cls(children, names, levels, parse_pairs(pairs, names))
@@ -109,7 +110,7 @@ class Hierarchy:
         keys = ("tree", "class_names", "level_names")
         missing = [k for k in keys if not isinstance(data, Mapping) or k not in data]
         if missing:
-            raise ValueError(
+            raise HiersegError(
                 f"A stored hierarchy needs the keys {', '.join(keys)}; missing: "
                 f"{', '.join(missing)}."
             )
@@ -231,7 +232,7 @@ class Hierarchy:
           int32 [classes at level `fine`].
         """
         if not 0 <= coarse <= fine < self.num_levels:
-            raise ValueError(
+            raise HiersegError(
                 f"Levels run from 0 (coarsest) to {self.num_levels - 1}; there are no ancestors "
                 f"at level {coarse} of classes at level {fine}."
             )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.metrics import LevelMetrics
 
@@ -57,12 +58,12 @@ def parse_metrics(given: Any, key: str = "metrics") -> tuple[str, ...]:
     """
     parts = [given] if isinstance(given, str) else list(given)
     if not all(isinstance(part, str) for part in parts):
-        raise ValueError(f"{key} is {given!r}; give names: {', '.join(METRICS)}.")
+        raise HiersegError(f"{key} is {given!r}; give names: {', '.join(METRICS)}.")
     names = [name.strip() for part in parts for name in part.split(",") if name.strip()]
     for name in names:
         _check(name, key)
     if not names:
-        raise ValueError(f"{key} names no metric; choose of {', '.join(METRICS)}.")
+        raise HiersegError(f"{key} names no metric; choose of {', '.join(METRICS)}.")
     return tuple(dict.fromkeys(names))
 
 
@@ -122,7 +123,7 @@ def parse_best(best: str, metrics: Sequence[str], hierarchy: Hierarchy | None = 
     level, _, metric = best.rpartition(".")
     _check(metric, "best", (LOSS,))
     if metric not in metrics:
-        raise ValueError(
+        raise HiersegError(
             f"The config's best is {best!r}, but its metrics are {', '.join(metrics)}; add "
             f"{metric} to them."
         )
@@ -130,7 +131,7 @@ def parse_best(best: str, metrics: Sequence[str], hierarchy: Hierarchy | None = 
         return Criterion(metric, level)
     names = hierarchy.level_names
     if "." in best and level not in names:
-        raise ValueError(
+        raise HiersegError(
             f"The config's best is {best!r}; the tree has the levels {', '.join(names)}."
         )
     return Criterion(metric, level or names[-1])
@@ -141,4 +142,4 @@ def _check(name: str, key: str, others: tuple[str, ...] = ()) -> None:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]}?" if near else f"choose of {', '.join(known)}."
-        raise ValueError(f"There is no metric {name!r} ({key}); {hint}")
+        raise HiersegError(f"There is no metric {name!r} ({key}); {hint}")

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hierseg_jax.boundary import boundary_ious
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy
 
 
@@ -136,7 +137,7 @@ def level_confusions(confusions_xcc: np.ndarray, hierarchy: Hierarchy) -> tuple[
     confusions_xcc = np.asarray(confusions_xcc)
     expected = (hierarchy.num_classes,) * 2
     if confusions_xcc.shape[-2:] != expected:
-        raise ValueError(
+        raise HiersegError(
             f"The hierarchy has {hierarchy.num_classes} classes, so its confusion matrices are "
             f"{expected}; got {confusions_xcc.shape[-2:]}."
         )
@@ -254,7 +255,7 @@ def reference_miou(confusions_nll: np.ndarray, batch_size: int) -> float:
       In [0, 1]; NaN without images.
     """
     if batch_size < 1:
-        raise ValueError(f"The batch size is at least 1; got {batch_size}.")
+        raise HiersegError(f"The batch size is at least 1; got {batch_size}.")
     confusions_nll = np.asarray(confusions_nll, np.float64)
     if not len(confusions_nll):
         return float("nan")

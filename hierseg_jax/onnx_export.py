@@ -21,6 +21,7 @@ from hierseg_jax.checkpoint import Checkpoint, open_checkpoint
 from hierseg_jax.data.figures import FiguresSource
 from hierseg_jax.data.sources import Source
 from hierseg_jax.data.transfer import make_folder, write_atomically
+from hierseg_jax.errors import HiersegError, HiersegFileExistsError
 from hierseg_jax.from_config import check_tree_of_data, config_decoding, open_config_split
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models import create_model
@@ -105,7 +106,7 @@ def export_checkpoint(
 
     rounded = precision != "float32"
     if precision not in PRECISIONS:
-        raise ValueError(f"The precision is {precision!r}; choose {', '.join(PRECISIONS)}.")
+        raise HiersegError(f"The precision is {precision!r}; choose {', '.join(PRECISIONS)}.")
     train, val = _splits(config, hierarchy, data, precision) if rounded else ((), ())
 
     integers = precision == "int8"
@@ -167,15 +168,15 @@ def _splits(
     option = "--int8" if precision == "int8" else "--half"
     needed = f"{option} needs pictures with labels: give their data.yaml with --data."
     if not spec:
-        raise ValueError(f"The checkpoint names no data set, and {needed}")
+        raise HiersegError(f"The checkpoint names no data set, and {needed}")
     try:
         check_tree_of_data(hierarchy, config, spec, "The checkpoint")
         val = open_config_split(config, "val", spec)
         train = open_config_split(config, "train", spec) if precision == "int8" else val
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{error} ({needed})") from error
+    except (HiersegError, OSError) as error:
+        raise HiersegError(f"{error} ({needed})") from error
     if not len(train) or not len(val):
-        raise ValueError(f"{spec} has an empty split; {needed}")
+        raise HiersegError(f"{spec} has an empty split; {needed}")
     return train, val
 
 
@@ -206,16 +207,18 @@ def _run(model: onnx.ModelProto, graph: Graph, shapes: list[tuple[int, int, int]
 
 def _check_target(file: Path, overwrite: bool) -> None:
     if file.suffix != ".onnx":
-        raise ValueError(f"--onnx_file is {file}; give a name that ends in .onnx.")
+        raise HiersegError(f"--onnx_file is {file}; give a name that ends in .onnx.")
     if file.is_dir():
-        raise ValueError(f"{file} is a folder; give the name of a file.")
+        raise HiersegError(f"{file} is a folder; give the name of a file.")
     if file.exists() and not overwrite:
-        raise FileExistsError(f"{file} exists; choose another name, or replace it by --overwrite.")
+        raise HiersegFileExistsError(
+            f"{file} exists; choose another name, or replace it by --overwrite."
+        )
 
 
 def _check_size(size: tuple[int, int], stride: int, name: str) -> None:
     if min(size) < stride or any(side % stride for side in size):
-        raise ValueError(
+        raise HiersegError(
             f"--image_size is {size[0]},{size[1]} (height, width); {name} needs multiples of "
             f"{stride}, such as {_near(size[0], stride)},{_near(size[1], stride)}."
         )
@@ -243,7 +246,7 @@ def _photos(config: dict[str, Any]) -> list[np.ndarray]:
     """Pictures of the run's own validation data or, where that is gone, of the figures."""
     try:
         source = open_config_split(config, "val")
-    except (ValueError, OSError):
+    except (HiersegError, OSError):
         source = FiguresSource("val", 128, count=PHOTOS, seed=0)
     return [source[i]["image"] for i in islice(range(len(source)), PHOTOS)]
 

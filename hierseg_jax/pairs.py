@@ -4,6 +4,8 @@ import reprlib
 from collections.abc import Sequence
 from typing import Any
 
+from hierseg_jax.errors import HiersegError
+
 Pairs = tuple[tuple[int, int], ...]
 
 
@@ -21,7 +23,7 @@ def parse_pairs(pairs: Any, class_names: Sequence[str]) -> Pairs:
     if pairs is None:
         return ()
     if isinstance(pairs, str) or not isinstance(pairs, Sequence):
-        raise ValueError(
+        raise HiersegError(
             f"pairs: expected a list such as `[[left_arm, right_arm]]`; got {reprlib.repr(pairs)}."
         )
     parsed: list[tuple[int, int]] = []
@@ -29,18 +31,18 @@ def parse_pairs(pairs: Any, class_names: Sequence[str]) -> Pairs:
     for pair in pairs:
         shown = reprlib.repr(pair)
         if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
-            raise ValueError(
+            raise HiersegError(
                 f"pairs: {shown} is no pair; give two leaf classes, as in `[left_arm, right_arm]`."
             )
         left, right = (_leaf(member, class_names, shown) for member in pair)
         if left == right:
-            raise ValueError(
+            raise HiersegError(
                 f"pairs: {shown} pairs {class_names[left]!r} with itself; a class that looks the "
                 "same in the mirror needs no pair."
             )
         for member in (left, right):
             if member in seen:
-                raise ValueError(
+                raise HiersegError(
                     f"pairs: {class_names[member]!r} is in both {seen[member]} and {shown}; a "
                     "class has one partner at most."
                 )
@@ -57,9 +59,9 @@ def _leaf(member: Any, class_names: Sequence[str], shown: str) -> int:
     else:
         index = -1
     if index == 0:
-        raise ValueError(f"pairs: {shown} holds the background, which has no partner.")
+        raise HiersegError(f"pairs: {shown} holds the background, which has no partner.")
     if not 0 < index < len(class_names):
-        raise ValueError(
+        raise HiersegError(
             f"pairs: {shown} holds {reprlib.repr(member)}, which is no leaf class; they are "
             f"{', '.join(class_names[1:])}."
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hierseg_jax.data.transfer import write_atomically
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.metric_choice import METRICS, class_numbers, level_number
 from hierseg_jax.metrics import LevelMetrics, TreeMetrics
 from hierseg_jax.resize import format_size
@@ -66,7 +67,7 @@ def write_evaluation(folder: Path, content: Mapping[str, Any], page: str) -> tup
     metrics, report = folder / "metrics.json", folder / "report.html"
     for file, is_ours in ((metrics, _is_metrics), (report, _is_report)):
         if file.exists() and not is_ours(file):
-            raise ValueError(
+            raise HiersegError(
                 f"{file} is there and was not written by an evaluation; choose another --output."
             )
     folder.mkdir(parents=True, exist_ok=True)

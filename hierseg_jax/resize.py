@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.tree import IGNORE_LABEL
 
 RESIZES = ("stretch", "letterbox", "crop")
@@ -125,7 +126,7 @@ def place(picture: tuple[int, int], size: tuple[int, int], resize: str) -> Place
     elif resize == "crop":
         seen = _centred(size, picture)
     elif resize != "stretch":
-        raise ValueError(f"There is no resize rule {resize!r}; choose {', '.join(RESIZES)}.")
+        raise HiersegError(f"There is no resize rule {resize!r}; choose {', '.join(RESIZES)}.")
     return Placement(picture, size, seen, filled)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.models import create_model
 from hierseg_jax.models.efficientnet import BACKBONES, Stage, Variant, is_lite, scaled_stages
 from hierseg_jax.torch_network import FIRST_LAYERS
@@ -72,7 +73,7 @@ def read_backbone(arrays: Mapping[str, np.ndarray], file: str) -> BackboneWeight
     state_dict = {key.removeprefix(prefix): arrays[key] for key in inside}
     backbone = _find_backbone(layout, state_dict)
     if backbone is None:
-        raise ValueError(
+        raise HiersegError(
             f"{file} names its tensors as {layout.name} does, but they are of none of the "
             f"backbones {', '.join(BACKBONES)}."
         )
@@ -88,7 +89,7 @@ def read_backbone(arrays: Mapping[str, np.ndarray], file: str) -> BackboneWeight
     variables, faults = arrays_by_path(shapes, names, state_dict)
     if faults:
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
-        raise ValueError(
+        raise HiersegError(
             f"{file} holds {layout.name}'s {backbone}, but not whole: "
             f"{'; '.join(faults[:3])}{more}."
         )
@@ -119,7 +120,7 @@ def wanted_variant(weights: BackboneWeights, file: str, padding: str = "auto") -
         return Variant("same", 1e-3, "lite" if lite else "imagenet")
     called = re.findall(rf"(tf_|)efficientnet_{weights.backbone}", file)
     if padding == "auto" and not called:
-        raise ValueError(
+        raise HiersegError(
             f"{file} may be timm's tf_efficientnet_{weights.backbone} or its "
             f"efficientnet_{weights.backbone}, which name their tensors alike; give "
             "--config.model.padding=same for the former, =symmetric for the latter (or the file "
@@ -137,12 +138,12 @@ def _recognise(arrays: Mapping[str, np.ndarray], file: str) -> tuple[Layout, str
         if first is not None:
             return layout, first.removesuffix(layout.first)
     if any(f".{key}".endswith(f".{first}") for key in arrays for first in FIRST_LAYERS.values()):
-        raise ValueError(
+        raise HiersegError(
             f"{file} holds a whole network in the reference's layout; make a checkpoint of it with "
             "launch/convert.py and give that."
         )
     known = ", ".join(f"{layout.name}'s ({layout.first})" for layout in LAYOUTS)
-    raise ValueError(
+    raise HiersegError(
         f"{file} holds {len(arrays)} tensors in another layout than the EfficientNets that can be "
         f"read, {known}; it begins with {', '.join(list(arrays)[:3])[:200] or 'nothing'}."
     )

@@ -18,6 +18,7 @@ import safetensors
 import safetensors.numpy
 
 from hierseg_jax.data.transfer import make_folder, write_atomically
+from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.torch_pickle import ForeignObjectError, UnreadableError, read_plain
 
 # Where training scripts put a network's weights among other things, the likeliest first.
@@ -52,13 +53,15 @@ def read_torch_file(file: Path | str) -> TorchFile:
     """
     file = Path(file)
     if file.is_dir():
-        raise ValueError(f"{file} is a folder; give a .pt, .pth or .safetensors file.")
+        raise HiersegError(f"{file} is a folder; give a .pt, .pth or .safetensors file.")
     if not file.exists():
-        raise FileNotFoundError(f"{file} does not exist; give a .pt, .pth or .safetensors file.")
+        raise HiersegFileNotFoundError(
+            f"{file} does not exist; give a .pt, .pth or .safetensors file."
+        )
     with file.open("rb") as stream:
         start = stream.read(9)
     if not start:
-        raise ValueError(f"{file} is empty.")
+        raise HiersegError(f"{file} is empty.")
     if start.startswith(b"PK"):
         _check_zip(file)
         return _read_pickled(file)
@@ -66,7 +69,7 @@ def read_torch_file(file: Path | str) -> TorchFile:
         return _read_pickled(file)
     if start[8:] == b"{" or file.suffix == ".safetensors":
         return _read_safetensors(file)
-    raise ValueError(
+    raise HiersegError(
         f"{file} is neither a PyTorch checkpoint nor a safetensors file; it starts with {start!r}."
     )
 
@@ -87,12 +90,12 @@ def write_safetensors(
     """
     file = Path(file)
     if file.suffix != ".safetensors":
-        raise ValueError(
+        raise HiersegError(
             f"{file} must end in .safetensors: that is the format written; PyTorch reads it with "
             "safetensors.torch.load_file."
         )
     if file.exists():
-        raise ValueError(f"{file} exists and is not overwritten; choose another name.")
+        raise HiersegError(f"{file} exists and is not overwritten; choose another name.")
     make_folder(file.parent)
     write_atomically(file, safetensors.numpy.save(dict(arrays), dict(metadata)))
 
@@ -107,7 +110,7 @@ def _read_safetensors(file: Path) -> TorchFile:
             arrays = {name: content.get_tensor(name) for name in dtypes}
             return TorchFile(arrays, metadata=dict(content.metadata() or {}))
     except safetensors.SafetensorError as error:
-        raise ValueError(
+        raise HiersegError(
             f"{file} is no whole safetensors file ({_one_line(error)}); bring it here again."
         ) from None
 
@@ -119,16 +122,16 @@ def _check_zip(file: Path) -> None:
             names = {name.partition("/")[2] for name in archive.namelist()}
             unpacked = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise ValueError(f"{file} is cut off or damaged ({_one_line(error)}).") from None
+        raise HiersegError(f"{file} is cut off or damaged ({_one_line(error)}).") from None
     if unpacked > file.stat().st_size:
-        raise ValueError(
+        raise HiersegError(
             f"{file} would unpack to {unpacked:,} bytes, more than it has; PyTorch compresses "
             "nothing, so this is none of its files. Save the weights again with torch.save."
         )
     if "data.pkl" not in names:
-        raise ValueError(f"{file} is a zip archive, but no PyTorch checkpoint.")
+        raise HiersegError(f"{file} is a zip archive, but no PyTorch checkpoint.")
     if "constants.pkl" in names:
-        raise ValueError(
+        raise HiersegError(
             f"{file} is a TorchScript program, which is not run; save its weights instead: "
             "torch.save(torch.jit.load(FILE).state_dict(), NEW_FILE)."
         )
@@ -150,7 +153,7 @@ def _read_with_torch(file: Path, fault: UnreadableError) -> TorchFile:
     except ImportError:
         if isinstance(fault, ForeignObjectError):
             raise _has_objects(file, fault.name) from None
-        raise ValueError(
+        raise HiersegError(
             f"{file} can't be read without PyTorch ({fault}): pip install 'hierseg-jax[torch]' "
             "(or convert the file to .safetensors elsewhere)."
         ) from None
@@ -165,22 +168,22 @@ def _read_with_torch(file: Path, fault: UnreadableError) -> TorchFile:
     return TorchFile({name: _array(file, name, value) for name, value in state_dict.items()}, key)
 
 
-def _has_objects(file: Path, name: str) -> ValueError:
-    return ValueError(
+def _has_objects(file: Path, name: str) -> HiersegError:
+    return HiersegError(
         f"{file} holds Python objects beside tensors ({name}), and loading these could run any "
         "code; where you trust the file, load it there and save the weights alone: "
         "torch.save(model.state_dict(), NEW_FILE)."
     )
 
 
-def _refused(file: Path, error: Exception) -> ValueError:
+def _refused(file: Path, error: Exception) -> HiersegError:
     asked = re.search(r"GLOBAL (\S+)", str(error))
     if asked:
         return _has_objects(file, asked[1])
     # With weights_only, the reason stands after a lot of advice to switch that off.
     reason = str(error).partition("WeightsUnpickler error:")[2] or str(error)
     reason = next((line.strip() for line in reason.splitlines() if line.strip()), "")
-    return ValueError(
+    return HiersegError(
         f"{file} can't be read as a PyTorch checkpoint: it is damaged, cut off or of another kind "
         f"({reason.partition('. ')[0][:200] or type(error).__name__})."
     )
@@ -201,7 +204,7 @@ def _find_state_dict(file: Path, content: Any, tensor_type: type) -> tuple[str, 
         return "", content
     if not isinstance(content, Mapping):
         kind = "Tensor" if isinstance(content, tensor_type) else type(content).__name__
-        raise ValueError(
+        raise HiersegError(
             f"{file} holds a {kind}, not a state_dict; save one with "
             "torch.save(model.state_dict(), NEW_FILE)."
         )
@@ -210,12 +213,12 @@ def _find_state_dict(file: Path, content: Any, tensor_type: type) -> tuple[str, 
         if key in found:
             return key, found[key]
     if found:
-        raise ValueError(
+        raise HiersegError(
             f"{file} holds {len(found)} state_dicts, under the keys {', '.join(found)}; save the "
             "one that is meant by itself."
         )
     keys = ", ".join(str(key) for key in list(content)[:6]) or "none"
-    raise ValueError(
+    raise HiersegError(
         f"{file} holds no state_dict, neither by itself nor under a key (its keys: {keys[:200]})."
     )
 
@@ -235,8 +238,8 @@ def _array(file: Path, name: str, tensor: Any) -> np.ndarray:
     return tensor.detach().numpy()
 
 
-def _unsupported(file: Path, name: str, what: str) -> ValueError:
-    return ValueError(
+def _unsupported(file: Path, name: str, what: str) -> HiersegError:
+    return HiersegError(
         f"{file}: the tensor {name} is {what}; a network's weights must be dense and of float32, "
         "float64, float16 or bfloat16."
     )

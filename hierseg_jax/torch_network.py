@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models.efficientnet import BACKBONES, is_lite, scaled_stages
 
@@ -59,13 +60,13 @@ def recognise(arrays: Mapping[str, np.ndarray], file: str) -> tuple[Network, dic
         state_dict = {key.removeprefix(prefix): value for key, value in arrays.items()}
         last_layer, axis = LAST_LAYERS[name]
         if last_layer not in state_dict or state_dict[last_layer].ndim != 4:
-            raise ValueError(
+            raise HiersegError(
                 f"{file} begins as {name} does, but its last layer, {last_layer}, is missing or "
                 "has not 4 dimensions."
             )
         backbone = _backbone(state_dict) if name == "effunet" else None
         return Network(name, state_dict[last_layer].shape[axis], backbone), state_dict
-    raise ValueError(
+    raise HiersegError(
         f"{file} holds {len(arrays)} tensors, but neither the reference's ESNet (with "
         f"{FIRST_LAYERS['esnet']}) nor its EfficientUNet (with {FIRST_LAYERS['effunet']}); it "
         f"begins with {', '.join(list(arrays)[:3])[:200] or 'nothing'}."

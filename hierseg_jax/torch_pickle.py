@@ -21,6 +21,8 @@ from typing import Any, BinaryIO
 import jax.numpy as jnp
 import numpy as np
 
+from hierseg_jax.errors import HiersegError
+
 STORAGES = {
     "FloatStorage": np.dtype(np.float32),
     "DoubleStorage": np.dtype(np.float64),
@@ -49,7 +51,7 @@ PASSED_OVER = {
 KNOWN_PACKAGES = ("torch", "numpy", "collections")
 
 
-class UnreadableError(ValueError):
+class UnreadableError(HiersegError):
     """What a file holds is beyond this reader; the message is a phrase."""
 
 

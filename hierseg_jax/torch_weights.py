@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.models.efficient_unet import EfficientUNet
 from hierseg_jax.models.efficientnet import scaled_stages
 from hierseg_jax.models.esnet import DILATIONS, ESNet
@@ -54,7 +55,7 @@ def variables_from_state_dict(
     known = set(names.values()) | set(_counter_names(model))
     faults += [f"unexpected: {name}" for name in state_dict if name not in known]
     if faults:
-        raise ValueError(
+        raise HiersegError(
             f"The weights do not fit {_describe(model)} ({len(faults)} faults):\n  "
             + "\n  ".join(faults)
         )
@@ -122,7 +123,7 @@ def state_dict_from_variables(
         if path in flat and tuple(np.shape(flat[path])) != shape
     ]
     if faults:
-        raise ValueError(
+        raise HiersegError(
             f"The variables do not fit {_describe(model)} ({len(faults)} faults):\n  "
             + "\n  ".join(faults)
         )

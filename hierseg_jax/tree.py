@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hierseg_jax.errors import HiersegError
+
 IGNORE_LABEL = 255
 """Label of pixels that no loss and no metric counts."""
 
@@ -66,7 +68,7 @@ def check_tree(
     _check_names(children, class_names)
     levels = depth(children)
     if len(level_names) != levels:
-        raise ValueError(
+        raise HiersegError(
             f"hierarchy: the tree has {levels} levels, but there are {len(level_names)} "
             "level names."
         )
@@ -91,18 +93,18 @@ def depth(children: Children) -> int:
 
 def _name_tuple(class_names: Sequence[str] | Mapping[int, str]) -> tuple[str, ...]:
     if isinstance(class_names, str):
-        raise ValueError(
+        raise HiersegError(
             f"class names must be a list, background first; got {reprlib.repr(class_names)}."
         )
     if isinstance(class_names, Mapping):
         if set(class_names) != set(range(len(class_names))):
-            raise ValueError(
+            raise HiersegError(
                 "class names given by index must name every index from 0 (the background) up; "
                 f"got the indices {sorted(map(str, class_names))}."
             )
         return tuple(class_names[i] for i in range(len(class_names)))
     if not isinstance(class_names, Sequence):
-        raise ValueError(
+        raise HiersegError(
             f"class names must be a list, background first; got {reprlib.repr(class_names)}."
         )
     return tuple(class_names)
@@ -127,25 +129,25 @@ def _parse(
     met so far: aliases of aliases would otherwise unfold without end.
     """
     if id(content) in open_nodes:
-        raise ValueError(f"{_at(path)}: the group contains itself (a YAML anchor in a circle).")
+        raise HiersegError(f"{_at(path)}: the group contains itself (a YAML anchor in a circle).")
     if len(path) >= MAX_LEVELS:
-        raise ValueError(f"hierarchy: groups are nested more than {MAX_LEVELS - 1} deep.")
+        raise HiersegError(f"hierarchy: groups are nested more than {MAX_LEVELS - 1} deep.")
     if isinstance(content, Mapping):
         entries = [{name: inner} for name, inner in content.items()]
     elif isinstance(content, Sequence) and not isinstance(content, str):
         entries = list(content)
     elif not path:
-        raise ValueError(
+        raise HiersegError(
             f"hierarchy: expected groups of class indices, found {reprlib.repr(content)}."
         )
     else:
         entries = [content]
     if not entries:
-        raise ValueError(f"{_at(path)}: the group is empty; give it classes or take it out.")
+        raise HiersegError(f"{_at(path)}: the group is empty; give it classes or take it out.")
 
     if isinstance(content, Mapping | Sequence) and not isinstance(content, str):
         if id(content) in seen:
-            raise ValueError(
+            raise HiersegError(
                 f"{_at(path)}: the same group stands in the tree twice (a YAML anchor)."
             )
         seen.add(id(content))
@@ -156,10 +158,10 @@ def _parse(
             children.append(_leaf_index(entry, index_of, path))
             continue
         if not entry:
-            raise ValueError(f"{_at(path)}: there is an empty group without a name.")
+            raise HiersegError(f"{_at(path)}: there is an empty group without a name.")
         for name, inner in entry.items():
             if not isinstance(name, str) or not name.strip():
-                raise ValueError(
+                raise HiersegError(
                     f"{_at(path)}: {name!r} is no name for a group; names are text, not empty "
                     "(put quotes around numbers, yes and no)."
                 )
@@ -173,9 +175,9 @@ def _leaf_index(leaf: Any, index_of: Mapping[str, int], path: tuple[str, ...]) -
         if leaf in index_of:
             return index_of[leaf]
         known = f"the names are {', '.join(index_of)}" if index_of else "no names are given"
-        raise ValueError(f"{_at(path)}: {leaf!r} is no class name; {known}.")
+        raise HiersegError(f"{_at(path)}: {leaf!r} is no class name; {known}.")
     if isinstance(leaf, bool) or not isinstance(leaf, numbers.Integral):
-        raise ValueError(
+        raise HiersegError(
             f"{_at(path)}: expected a class index (a whole number) or a class name, "
             f"found {reprlib.repr(leaf)}."
         )
@@ -191,7 +193,7 @@ def _groups(children: Children) -> Iterator[Group]:
 
 def _check_class_count(count: int) -> None:
     if count > MAX_CLASSES:
-        raise ValueError(
+        raise HiersegError(
             f"hierarchy: {count} classes (background included) are more than {MAX_CLASSES}; "
             f"masks are stored in 8 bits and {IGNORE_LABEL} marks ignored pixels."
         )
@@ -199,34 +201,34 @@ def _check_class_count(count: int) -> None:
 
 def _check_leaves(children: Children, class_names: tuple[str, ...]) -> None:
     if not children:
-        raise ValueError("hierarchy: the tree is empty; it needs at least one class.")
+        raise HiersegError("hierarchy: the tree is empty; it needs at least one class.")
     for group in _groups(children):
         if not group.children:
-            raise ValueError(f"hierarchy: the group {group.name!r} is empty.")
+            raise HiersegError(f"hierarchy: the group {group.name!r} is empty.")
     seen: dict[int, tuple[str, ...]] = {}
     for leaf, above in walk(children):
         path = tuple(g.name for g in above)
         if leaf < 0:
-            raise ValueError(f"{_at(path)}: class index {leaf} is negative.")
+            raise HiersegError(f"{_at(path)}: class index {leaf} is negative.")
         if leaf == 0:
-            raise ValueError(
+            raise HiersegError(
                 f"{_at(path)}: class 0 is the background, which stands outside the tree; "
                 "count the classes from 1."
             )
         if leaf in seen:
-            raise ValueError(f"{_at(path)}: class {leaf} stands already in {_at(seen[leaf])}.")
+            raise HiersegError(f"{_at(path)}: class {leaf} stands already in {_at(seen[leaf])}.")
         seen[leaf] = path
     count = max(seen) + 1
     _check_class_count(max(count, len(class_names)))
     missing = [i for i in range(1, max(count, len(class_names))) if i not in seen]
     if len(class_names) < count:
-        raise ValueError(
+        raise HiersegError(
             f"hierarchy: the tree has class {count - 1}, but there are only {len(class_names)} "
             "class names (the background's included)."
         )
     if missing:
         listed = ", ".join(f"{i} ({class_names[i]})" for i in missing[:10])
-        raise ValueError(
+        raise HiersegError(
             f"hierarchy: every class from 1 to {max(count, len(class_names)) - 1} must stand in "
             f"the tree; missing: {listed}{', ...' if len(missing) > 10 else ''}."
         )
@@ -248,15 +250,15 @@ def _check_distinct(names: Sequence[str], kind: str) -> None:
     seen = set()
     for name in names:
         if not isinstance(name, str) or not name.strip():
-            raise ValueError(
+            raise HiersegError(
                 f"hierarchy: {reprlib.repr(name)} is no name for a {kind}; it must be text."
             )
         # Half a surrogate pair is in no encoding, and control characters could command a terminal.
         if len(name) > MAX_NAME or any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
-            raise ValueError(
+            raise HiersegError(
                 f"hierarchy: the {kind} name {reprlib.repr(name)} is longer than {MAX_NAME} "
                 "characters or holds control characters."
             )
         if name in seen:
-            raise ValueError(f"hierarchy: the {kind} name {name!r} is used twice.")
+            raise HiersegError(f"hierarchy: the {kind} name {name!r} is used twice.")
         seen.add(name)

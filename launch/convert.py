@@ -11,6 +11,7 @@ from ml_collections import config_flags
 
 from hierseg_jax.command_line import parse_size, run
 from hierseg_jax.convert import convert_to_checkpoint, convert_to_torch
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.models import MODEL_NAMES
 from hierseg_jax.process import set_up_process
 from hierseg_jax.resize import RESIZES
@@ -51,7 +52,7 @@ def main() -> None:
         print(f"{folder} is written to {_TO_TORCH.value}.")
         return
     if way != (True, True, False, False):
-        raise ValueError("Give either --weights and --output, or --checkpoint and --to_torch.")
+        raise HiersegError("Give either --weights and --output, or --checkpoint and --to_torch.")
     done = convert_to_checkpoint(
         _WEIGHTS.value,
         _OUTPUT.value,

@@ -10,6 +10,7 @@ from absl import flags
 from hierseg_jax.checkpoint import read_meta
 from hierseg_jax.command_line import parse_size, run
 from hierseg_jax.decode import AUTO, DECODINGS
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.evaluate import RESOLUTIONS, View, evaluate_checkpoint
 from hierseg_jax.metric_choice import METRICS, parse_metrics
 from hierseg_jax.process import set_up_process
@@ -57,7 +58,7 @@ def parse_scales(values: list[str]) -> tuple[float, ...]:
     except ValueError:
         scales = ()
     if not scales or not all(0 < scale <= 4 for scale in scales):
-        raise ValueError(
+        raise HiersegError(
             f"--scales is {','.join(values)!r}; give factors above 0 and up to 4, such as "
             "0.75,1,1.25."
         )

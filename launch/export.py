@@ -6,6 +6,7 @@ python launch/export.py --checkpoint=runs/figures --onnx_file=figures.onnx
 from absl import flags
 
 from hierseg_jax.command_line import parse_size, run
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.onnx_export import export_checkpoint
 from hierseg_jax.process import set_up_process
 from hierseg_jax.runtime.metadata import CONTRACTS
@@ -36,9 +37,9 @@ def main() -> None:
     """Hands the flags to the library."""
     set_up_process()
     if _HALF.value and _INT8.value:
-        raise ValueError("--half and --int8 are two precisions; give one of them.")
+        raise HiersegError("--half and --int8 are two precisions; give one of them.")
     if _DATA.value and not (_HALF.value or _INT8.value):
-        raise ValueError("--data is for --half and --int8; give one of them, or leave it out.")
+        raise HiersegError("--data is for --half and --int8; give one of them, or leave it out.")
     export = export_checkpoint(
         _CHECKPOINT.value,
         _ONNX_FILE.value,

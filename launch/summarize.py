@@ -14,6 +14,7 @@ from absl import flags
 
 from hierseg_jax.command_line import run
 from hierseg_jax.data.decode import read_image
+from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.models import MODEL_NAMES, create_model, format_summary, init_variables
 
 _MODEL = flags.DEFINE_list("model", list(MODEL_NAMES), "Networks: effunet, esnet or both.")
@@ -28,7 +29,7 @@ def main() -> None:
     """Prints one table for each network."""
     height, width = _image_size(_IMAGE_SIZE.value)
     if not _MODEL.value:
-        raise ValueError(f"--model names no network; choose of {', '.join(MODEL_NAMES)}.")
+        raise HiersegError(f"--model names no network; choose of {', '.join(MODEL_NAMES)}.")
     for name in _MODEL.value:
         backbone = _BACKBONE.value if name == "effunet" else None
         model = create_model(name, _NUM_CLASSES.value, backbone=backbone)
@@ -51,7 +52,7 @@ def main() -> None:
 def _image_size(values: list[str]) -> tuple[int, int]:
     numbers = all(value.isascii() and value.isdecimal() and len(value) <= 5 for value in values)
     if len(values) not in (1, 2) or not numbers:
-        raise ValueError(f"--image_size is a side or height,width; got {','.join(values)!r}.")
+        raise HiersegError(f"--image_size is a side or height,width; got {','.join(values)!r}.")
     return int(values[0]), int(values[-1])
 
 
@@ -61,7 +62,7 @@ def _read_image(file: str | None, height: int, width: int) -> np.ndarray:
         y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j].astype(np.float32)
         return np.stack([x, y, 1 - (x + y) / 2], -1)
     if not pathlib.Path(file).is_file():
-        raise FileNotFoundError(f"There is no image {file}.")
+        raise HiersegFileNotFoundError(f"There is no image {file}.")
     image_rgb = cv2.resize(read_image(pathlib.Path(file)), (width, height))
     return image_rgb.astype(np.float32) / 255
 

@@ -13,6 +13,7 @@ from ml_collections import config_flags
 from hierseg_jax.command_line import run
 from hierseg_jax.data.sources import load_hierarchy
 from hierseg_jax.data.transfer import write_atomically
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.metric_choice import parse_metrics
 from hierseg_jax.process import set_up_process
 from hierseg_jax.tune.metric import VAL_LOSS, find_metric
@@ -50,7 +51,7 @@ def main() -> None:
     overrides = config_flags.get_override_values(flag)
     space = read_space(Path(_SPACE.value), config)
     for key in space.keys() & overrides.keys():
-        raise ValueError(f"{key} is set with --config.{key} and searched in {_SPACE.value}.")
+        raise HiersegError(f"{key} is set with --config.{key} and searched in {_SPACE.value}.")
     hierarchy = load_hierarchy(config.data.spec, config.data.hierarchy)
     metric = find_metric(_METRIC.value, hierarchy, parse_metrics(config.metrics))
     file = folder / "report.html"

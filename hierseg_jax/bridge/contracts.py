@@ -10,6 +10,7 @@ import numpy as np
 from hierseg_jax.bridge import efficient_unet, esnet, ops
 from hierseg_jax.bridge.decode import classify, scores
 from hierseg_jax.bridge.fold import Tree
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models import Variant
 
@@ -85,11 +86,11 @@ def build_graph(
             ("mask",),
         )
     if contract != "deploy":
-        raise ValueError(f"There is no contract {contract!r}; choose reference or deploy.")
+        raise HiersegError(f"There is no contract {contract!r}; choose reference or deploy.")
     names = tuple(level.name for level in hierarchy.levels)
     taken = {CONFIDENCE, "frame"} & set(names)
     if taken:
-        raise ValueError(
+        raise HiersegError(
             f"A level is called {taken.pop()!r}, as a tensor of the contract deploy is; rename it."
         )
 

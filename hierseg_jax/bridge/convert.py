@@ -5,6 +5,7 @@ import jax2onnx
 import onnx
 
 from hierseg_jax.bridge.contracts import Graph
+from hierseg_jax.errors import HiersegError
 
 MIN_OPSET, MAX_OPSET = 13, 23
 # Nodes that would carry the image's size are not among them.
@@ -61,7 +62,7 @@ def convert(
       RuntimeError: where jax2onnx made a graph that would not hold at other sizes.
     """
     if not MIN_OPSET <= opset <= MAX_OPSET:
-        raise ValueError(f"--opset is {opset}; it may be {MIN_OPSET} to {MAX_OPSET}.")
+        raise HiersegError(f"--opset is {opset}; it may be {MIN_OPSET} to {MAX_OPSET}.")
     shape = graph.input_shape(1, *image_size)
     model = jax2onnx.to_onnx(
         graph.function,

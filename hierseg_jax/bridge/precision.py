@@ -10,6 +10,7 @@ from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from hierseg_jax.bridge.ops import LOGITS
+from hierseg_jax.errors import HiersegError
 
 PRECISIONS = ("float32", "float16", "int8")
 # Element-wise functions and reductions of the results stay in float32.
@@ -45,7 +46,7 @@ def with_half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
         with np.errstate(over="ignore"):
             kernel = numpy_helper.to_array(tensor).astype(np.float16)
         if not np.isfinite(kernel).all():
-            raise ValueError(
+            raise HiersegError(
                 "The network has weights beyond 65504, float16's largest number; export it "
                 "without --half."
             )

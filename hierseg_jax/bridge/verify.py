@@ -9,6 +9,7 @@ import onnxruntime
 
 from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.decode import top_down
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models import EfficientUNet, ESNet
 from hierseg_jax.predict import leaf_scores
@@ -17,7 +18,7 @@ from hierseg_jax.resize import place
 TOLERANCE = 1e-4
 
 
-class MismatchError(ValueError):
+class MismatchError(HiersegError):
     """The exported graph does not compute what the network computes."""
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from hierseg_jax.checkpoint.reader import Checkpoint, load_checkpoint, read_meta
 from hierseg_jax.checkpoint.seal import DamagedCheckpointError, check_seal
+from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError, HiersegOSError
 
 FOLDER = "checkpoints"
 
@@ -100,14 +101,14 @@ def _in_order(path: Path, which: str) -> list[Path]:
     if is_checkpoint(path):
         return [path]
     if path.is_file():
-        raise ValueError(
+        raise HiersegError(
             f"{path} is a file; give the workdir of a training run or a checkpoint's folder. "
             "(launch/convert.py makes one of PyTorch weights.)"
         )
     folders = [path / FOLDER / str(step) for step in checkpoint_steps(path)]
     if not folders:
         found = "holds no checkpoint" if path.is_dir() else "does not exist"
-        raise FileNotFoundError(
+        raise HiersegFileNotFoundError(
             f"{path} {found}; give the workdir of a training run or a checkpoint's folder."
         )
     if which == "last":
@@ -116,11 +117,11 @@ def _in_order(path: Path, which: str) -> list[Path]:
     if which == "best":
         scores = {f: m["score"] for f, m in metas.items() if m["score"] is not None}
         if not scores:
-            raise ValueError(f"No checkpoint in {path} has been evaluated yet; try --which=last.")
+            raise HiersegError(f"No checkpoint in {path} has been evaluated yet; try --which=last.")
         return sorted(scores, key=scores.__getitem__)
     epochs = {str(meta["epoch"]): folder for folder, meta in metas.items() if meta.get("epoch")}
     if which not in epochs:
-        raise ValueError(
+        raise HiersegError(
             f"{path} has no checkpoint {which!r}; there are best, last and the epochs "
             f"{', '.join(epochs)}."
         )
@@ -148,7 +149,9 @@ def _free_name(folder: Path) -> Path:
         aside = folder.with_name(f"{folder.name}.damaged{number or ''}")
         if not aside.exists():
             return aside
-    raise OSError(f"{folder} can't be set aside: there are a thousand damaged ones beside it.")
+    raise HiersegOSError(
+        f"{folder} can't be set aside: there are a thousand damaged ones beside it."
+    )
 
 
 def _warn(sentence: str) -> None:

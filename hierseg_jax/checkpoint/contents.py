@@ -6,6 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.train.config import check_config, completed, flatten
 
@@ -101,7 +102,7 @@ def completed_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
         if progress is not None:
             _check_progress(progress)
     except RecursionError:
-        raise ValueError("it is nested too deep") from None
+        raise HiersegError("it is nested too deep") from None
     # Earlier versions knew one score.
     return {"score": meta["val_loss"], **meta, "config": config}
 
@@ -111,22 +112,22 @@ def _completed_config(stored: Any) -> dict[str, Any]:
     for section in ("config", *sections):
         value = stored if section == "config" else stored.get(section, {})
         if not isinstance(value, Mapping):
-            raise ValueError(f"{section} is {reprlib.repr(value)}, not a mapping")
+            raise HiersegError(f"{section} is {reprlib.repr(value)}, not a mapping")
     config = completed(stored)
     _check_types(flatten(config), CONFIG_TYPES, "config.")
     if "loss" not in config:
-        raise ValueError("config.loss is missing")
+        raise HiersegError("config.loss is missing")
     check_config(ConfigDict(config))
     return config
 
 
 def _check_progress(progress: Any) -> None:
     if not isinstance(progress, Mapping):
-        raise ValueError(f"progress is {reprlib.repr(progress)}, not a mapping")
+        raise HiersegError(f"progress is {reprlib.repr(progress)}, not a mapping")
     _check_types(progress, PROGRESS_TYPES, "progress.")
     for row in progress["rows"]:
         if not isinstance(row, Mapping):
-            raise ValueError(f"progress.rows holds {reprlib.repr(row)}, not mappings alone")
+            raise HiersegError(f"progress.rows holds {reprlib.repr(row)}, not mappings alone")
         _check_types(row, ROW_TYPES, "progress.rows: ")
 
 
@@ -136,7 +137,7 @@ def _check_types(
     """JSON's own types, so that True is no number."""
     for key, expected in types.items():
         if key not in values:
-            raise ValueError(f"{prefix}{key} is missing")
+            raise HiersegError(f"{prefix}{key} is missing")
         if type(values[key]) not in expected:
             names = " or ".join(kind.__name__ for kind in expected)
-            raise ValueError(f"{prefix}{key} is {reprlib.repr(values[key])}; expected {names}")
+            raise HiersegError(f"{prefix}{key} is {reprlib.repr(values[key])}; expected {names}")

@@ -11,11 +11,13 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from hierseg_jax.errors import HiersegError
+
 SEAL = "files.json"
 ITEMS = ("variables", "training", "meta", "metrics")
 
 
-class DamagedCheckpointError(ValueError):
+class DamagedCheckpointError(HiersegError):
     """A checkpoint is not as it was written."""
 
     def __init__(self, folder: Path, what: str) -> None:
@@ -70,7 +72,7 @@ def _sealed(folder: Path, file: Path) -> Mapping[str, Any]:
     try:
         digests = json.loads(file.read_text())["sha256"]
         if not isinstance(digests, dict) or not digests:
-            raise ValueError("no hashes")
+            raise HiersegError("no hashes")
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         raise DamagedCheckpointError(folder, f"its file {SEAL} can't be read") from None
     return digests

@@ -12,6 +12,7 @@ from hierseg_jax.checkpoint.choose import FOLDER
 from hierseg_jax.checkpoint.digest import json_digest, tree_digest
 from hierseg_jax.checkpoint.reader import alone
 from hierseg_jax.checkpoint.seal import seal
+from hierseg_jax.errors import HiersegOSError
 
 
 class CheckpointWriter:
@@ -116,8 +117,8 @@ class CheckpointWriter:
         for folder in self._folder.glob(f"{self._writing}.*tmp*"):
             seal(folder)
 
-    def _unwritable(self, failure: Exception) -> OSError:
-        return OSError(
+    def _unwritable(self, failure: Exception) -> HiersegOSError:
+        return HiersegOSError(
             f"A checkpoint could not be written to {self._folder}: {_reason(failure)} Checkpoints "
             "written before are intact; make room and give the same command again."
         )
@@ -154,7 +155,7 @@ def save_checkpoint(folder: Path, variables: Mapping[str, Any], meta: Mapping[st
         seal(folder)
     except Exception as failure:
         _remove_partial(folder)
-        raise OSError(
+        raise HiersegOSError(
             f"The checkpoint {folder} could not be written: {_reason(failure)}"
         ) from failure
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from hierseg_jax.data.augment import Transform, augment
 from hierseg_jax.data.augment_modern import augment_modern
+from hierseg_jax.errors import HiersegError
 
 AUGMENTATIONS = ("none", "reference", "modern")
 # As configs of earlier versions have it, and as a command line may spell that.
@@ -22,7 +23,7 @@ def augmentation_name(value: Any) -> str:
     name = str(value).lower() if isinstance(value, str | int) else ""
     name = _BOOLEANS.get(name, name)
     if name not in AUGMENTATIONS:
-        raise ValueError(
+        raise HiersegError(
             f"The config's augment is {value!r}; it must be {', '.join(AUGMENTATIONS[:-1])} or "
             f"{AUGMENTATIONS[-1]}."
         )

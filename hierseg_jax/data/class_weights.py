@@ -8,6 +8,7 @@ import numpy as np
 
 from hierseg_jax.data.label_statistics import count_labels
 from hierseg_jax.data.sources import Source
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 
 RULES = ("none", "inverse_sqrt", "median_frequency")
@@ -69,7 +70,7 @@ def weights_of(frequencies: Frequencies, rule: str) -> tuple[float, ...]:
     elif rule == "median_frequency":
         share_c = pixels_c / np.maximum(frequencies.where_c, 1)
     else:
-        raise ValueError(f"There is no rule {rule!r} of class weights; choose of {RULES[1:]}.")
+        raise HiersegError(f"There is no rule {rule!r} of class weights; choose of {RULES[1:]}.")
     weights_c = 1 / np.where(occurs_c, share_c, 1.0)
     if occurs_c.any():
         weights_c /= weights_c[occurs_c].mean()

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from hierseg_jax.data.regular_file import read_file
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import IGNORE_LABEL
 
 MAX_PIXELS = 100_000_000
@@ -69,12 +70,12 @@ def decode_image(data: bytes, file: pathlib.Path) -> np.ndarray:
         chunks = _png_chunks(data, file)
         width, height = (int.from_bytes(chunks[0][1][i : i + 4]) for i in (0, 4))
     else:
-        raise ValueError(f"{file} is neither a JPEG nor a PNG image; replace it.")
+        raise HiersegError(f"{file} is neither a JPEG nor a PNG image; replace it.")
     if height * width > MAX_PIXELS:
-        raise ValueError(too_large(file, height, width))
+        raise HiersegError(too_large(file, height, width))
     image_hwc = _decode(data, cv2.IMREAD_COLOR_RGB)
     if image_hwc is None:
-        raise ValueError(f"{file} is damaged: OpenCV cannot read it; replace it.")
+        raise HiersegError(f"{file} is damaged: OpenCV cannot read it; replace it.")
     return image_hwc
 
 
@@ -123,7 +124,7 @@ def check_size(
       ValueError: a sentence starting with `mask_file`.
     """
     if mask_hw.shape != image_hwc.shape[:2]:
-        raise ValueError(
+        raise HiersegError(
             f"{mask_file} is {mask_hw.shape[0]} x {mask_hw.shape[1]} (height x width), but its "
             f"image {image_file} is {image_hwc.shape[0]} x {image_hwc.shape[1]} (EXIF "
             "orientation applied); the two must be of one size."
@@ -140,7 +141,7 @@ def check_classes(mask_hw: np.ndarray, mask_file: pathlib.Path, num_classes: int
     if wrong.any():
         values = np.unique(mask_hw[wrong])
         listed = ", ".join(map(str, values[:5].tolist())) + (", ..." if len(values) > 5 else "")
-        raise ValueError(
+        raise HiersegError(
             f"{mask_file} holds the labels {listed}; the tree has the classes 0 to "
             f"{num_classes - 1}, and {IGNORE_LABEL} marks ignored pixels."
         )
@@ -161,8 +162,8 @@ def _decode(data: bytes, flag: int) -> np.ndarray | None:
         return None
 
 
-def _cut_off(file: pathlib.Path) -> ValueError:
-    return ValueError(f"{file} is cut off: the file ends before the image does; replace it.")
+def _cut_off(file: pathlib.Path) -> HiersegError:
+    return HiersegError(f"{file} is cut off: the file ends before the image does; replace it.")
 
 
 def _jpeg_size(data: bytes, file: pathlib.Path) -> tuple[int, int]:
@@ -181,7 +182,7 @@ def _jpeg_size(data: bytes, file: pathlib.Path) -> tuple[int, int]:
     if data.find(b"\xff\xd9", at) < 0:
         raise _cut_off(file)
     if size is None:
-        raise ValueError(f"{file} is damaged: a JPEG without a frame header; replace it.")
+        raise HiersegError(f"{file} is damaged: a JPEG without a frame header; replace it.")
     return size
 
 
@@ -195,33 +196,33 @@ def _png_chunks(data: bytes, file: pathlib.Path) -> list[tuple[bytes, memoryview
         kind = data[at + 4 : at + 8]
         if kind in (b"IHDR", b"PLTE", b"IDAT", b"IEND"):
             if zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
-                raise ValueError(
+                raise HiersegError(
                     f"{file} is damaged: the checksum of its {kind.decode()} chunk is wrong; "
                     "replace it."
                 )
             chunks.append((kind, view[at + 8 : end - 4]))
         at = end
     if chunks[0][0] != b"IHDR" or len(chunks[0][1]) != 13:
-        raise ValueError(f"{file} is damaged: a PNG without its header; replace it.")
+        raise HiersegError(f"{file} is damaged: a PNG without its header; replace it.")
     return chunks
 
 
 def _read_png(data: bytes, file: pathlib.Path) -> np.ndarray:
     """Stored values of a grey or palette PNG: uint8 or uint16 [H, W]."""
     if not data.startswith(_PNG_SIGNATURE):
-        raise ValueError(f"{file} is no PNG image; masks are .npy or .png.")
+        raise HiersegError(f"{file} is no PNG image; masks are .npy or .png.")
     chunks = _png_chunks(data, file)
     header = bytearray(chunks[0][1])
     height, width = int.from_bytes(header[4:8]), int.from_bytes(header[:4])
     bits, colour_type = header[8:10]
     if colour_type not in (_PNG_GRAY, _PNG_PALETTE):
         kind = _PNG_COLOUR_TYPES.get(colour_type, "unknown")
-        raise ValueError(
+        raise HiersegError(
             f"{file} is a colour PNG ({kind}); a mask is a grey or palette PNG whose values are "
             "class indices."
         )
     if height * width > MAX_PIXELS:
-        raise ValueError(too_large(file, height, width))
+        raise HiersegError(too_large(file, height, width))
     # A palette PNG's pixels are stored as a grey one's: under that header, and without
     # palette, transparency and gamma, OpenCV returns the indices.
     header[9] = _PNG_GRAY
@@ -235,7 +236,7 @@ def _read_png(data: bytes, file: pathlib.Path) -> np.ndarray:
         cv2.IMREAD_UNCHANGED,
     )
     if mask_hw is None:
-        raise ValueError(f"{file} is damaged: OpenCV cannot read it; replace it.")
+        raise HiersegError(f"{file} is damaged: OpenCV cannot read it; replace it.")
     # Grey of 1, 2 or 4 bits comes stretched to 0..255.
     return mask_hw // (255 // (2**bits - 1)) if bits < 8 else mask_hw
 
@@ -251,29 +252,29 @@ def _read_npy(data: bytes, file: pathlib.Path) -> np.ndarray:
             shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(stream)
         shape = tuple(map(int, shape))  # True is a whole number to numpy's parser
     except Exception as error:  # the header is parsed as Python, with Python's many errors
-        raise ValueError(
+        raise HiersegError(
             f"{file} is no .npy file, or a damaged one; write it with numpy.save."
         ) from error
     if dtype.hasobject:
-        raise ValueError(
+        raise HiersegError(
             f"{file} holds Python objects (a pickle), which are never loaded; store the mask as "
             "a uint8 array."
         )
     if dtype.kind not in "iu":
-        raise ValueError(
+        raise HiersegError(
             f"{file} holds {dtype} values; a mask holds class indices, store it as uint8."
         )
     count, start = math.prod(shape), stream.tell()
     if len(data) - start < count * dtype.itemsize:
         raise _cut_off(file)
     if count <= 0 or any(side < 0 for side in shape):
-        raise ValueError(f"{file} holds an empty array; a mask is [height, width].")
+        raise HiersegError(f"{file} holds an empty array; a mask is [height, width].")
     if len(shape) != 2:
-        raise ValueError(
+        raise HiersegError(
             f"{file} has the shape {reprlib.repr(shape)}; a mask is [height, width], one class "
             "index a pixel."
         )
     if count > MAX_PIXELS:
-        raise ValueError(too_large(file, *shape))
+        raise HiersegError(too_large(file, *shape))
     array = np.frombuffer(data, dtype, count, start)
     return array.reshape(shape, order="F" if fortran_order else "C")

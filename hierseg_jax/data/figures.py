@@ -16,6 +16,7 @@ import numpy as np
 
 from hierseg_jax.data.figure_scene import Finish, Scene, random_scene
 from hierseg_jax.data.figure_shapes import Material
+from hierseg_jax.errors import HiersegError
 
 __all__ = ["SPLITS", "FiguresSource", "draw_figures", "render"]
 
@@ -49,7 +50,7 @@ def draw_figures(seed: int, split: str, index: int, size: int) -> tuple[np.ndarr
     """
     _check(seed, split, size)
     if index < 0:
-        raise ValueError(f"figures: pictures are numbered from 0; got index {index}.")
+        raise HiersegError(f"figures: pictures are numbered from 0; got index {index}.")
     entropy = np.random.SeedSequence([seed, zlib.crc32(split.encode()), index])
     rng = np.random.Generator(np.random.Philox(entropy))
     return render(random_scene(rng), size, rng)
@@ -57,15 +58,15 @@ def draw_figures(seed: int, split: str, index: int, size: int) -> tuple[np.ndarr
 
 def _check(seed: int, split: str, size: int) -> None:
     if split not in SPLITS:
-        raise ValueError(
+        raise HiersegError(
             f"figures: there is no split {split!r}; choose one of {', '.join(SPLITS)}."
         )
     if size < MIN_SIZE:
-        raise ValueError(
+        raise HiersegError(
             f"figures: size must be {MIN_SIZE} pixels or more for limbs to be seen; got {size}."
         )
     if seed < 0:
-        raise ValueError(f"figures: seed must be 0 or more; got {seed}.")
+        raise HiersegError(f"figures: seed must be 0 or more; got {seed}.")
 
 
 def render(scene: Scene, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -178,7 +179,7 @@ class FiguresSource:
     def __post_init__(self) -> None:
         _check(self.seed, self.split, self.size)
         if self.count < 0:
-            raise ValueError(f"figures: count must be 0 or more; got {self.count}.")
+            raise HiersegError(f"figures: count must be 0 or more; got {self.count}.")
 
     def __len__(self) -> int:
         return self.count

@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 
 from hierseg_jax.data.decode import read_example
+from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.tree import MAX_CLASSES
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -34,7 +35,7 @@ class FolderSource:
         """
         whole = isinstance(num_classes, int) and not isinstance(num_classes, bool)
         if not whole or not 1 <= num_classes <= MAX_CLASSES:
-            raise ValueError(
+            raise HiersegError(
                 f"A data set has 1 to {MAX_CLASSES} classes, background included; got "
                 f"{num_classes!r}."
             )
@@ -43,7 +44,7 @@ class FolderSource:
         self.num_classes = num_classes
         images = _files_by_stem(self.image_dir, IMAGE_SUFFIXES, "image")
         if not images:
-            raise ValueError(f"{self.image_dir} holds no images ({', '.join(IMAGE_SUFFIXES)}).")
+            raise HiersegError(f"{self.image_dir} holds no images ({', '.join(IMAGE_SUFFIXES)}).")
         masks = _files_by_stem(self.mask_dir, MASK_SUFFIXES, "mask")
         _refuse(
             [images[stem] for stem in images if stem not in masks],
@@ -97,7 +98,9 @@ def list_by_stem(folder: pathlib.Path, suffixes: tuple[str, ...]) -> dict[str, l
 def _files_by_stem(folder: pathlib.Path, suffixes: tuple[str, ...], kind: str) -> dict[str, str]:
     """Stem -> file name, sorted by stem."""
     if not folder.is_dir():
-        raise FileNotFoundError(f"There is no folder {folder}, where the {kind}s should lie.")
+        raise HiersegFileNotFoundError(
+            f"There is no folder {folder}, where the {kind}s should lie."
+        )
     by_stem = list_by_stem(folder, suffixes)
     _refuse(
         [" and ".join(names) for names in by_stem.values() if len(names) > 1],
@@ -112,4 +115,4 @@ def _refuse(names: list[str], folder: pathlib.Path, kind: str, fault: str) -> No
     if names:
         count = f"{len(names)} {kind}{'s' if len(names) > 1 else ''}"
         listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        raise ValueError(f"{folder}: {count} {fault}: {listed}.")
+        raise HiersegError(f"{folder}: {count} {fault}: {listed}.")

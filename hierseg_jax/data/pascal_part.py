@@ -26,6 +26,7 @@ import scipy.io
 
 from hierseg_jax.data.mat_elements import check_elements
 from hierseg_jax.data.regular_file import read_file
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy
 
 ANNOTATIONS = "Annotations_Part"
@@ -51,7 +52,7 @@ def merge_table(hierarchy: Hierarchy) -> dict[str, int]:
     """
     missing = [name for name in MERGE if name not in hierarchy.class_names]
     if missing:
-        raise ValueError(
+        raise HiersegError(
             f"{ANNOTATIONS} is merged into the classes {', '.join(MERGE)}; the tree lacks "
             f"{', '.join(missing)}: name them in the file given by --hierarchy."
         )
@@ -78,8 +79,8 @@ def read_person_parts(file: pathlib.Path, class_of: dict[str, int]) -> np.ndarra
     data = read_file(file)
     try:
         check_elements(data, MAX_UNPACKED)
-    except ValueError as error:
-        raise ValueError(
+    except HiersegError as error:
+        raise HiersegError(
             f"{file} is no annotation of PASCAL-Part, or a damaged one: {error}."
         ) from error
     try:
@@ -90,7 +91,7 @@ def read_person_parts(file: pathlib.Path, class_of: dict[str, int]) -> np.ndarra
             if _text(one["class"]) == "person"
         ]
     except Exception as error:  # scipy raises whatever it stumbles on in a damaged file
-        raise ValueError(
+        raise HiersegError(
             f"{file} is no annotation of PASCAL-Part, or a damaged one ("
             f"{type(error).__name__}); expected a struct anno with objects and their parts."
         ) from error
@@ -99,14 +100,14 @@ def read_person_parts(file: pathlib.Path, class_of: dict[str, int]) -> np.ndarra
     masks = [mask for mask, _ in persons] + [mask for _, parts in persons for _, mask in parts]
     sizes = {mask.shape for mask in masks}
     if len(sizes) > 1 or masks[0].ndim != 2:
-        raise ValueError(f"{file} holds masks of several sizes: {sorted(sizes)}.")
+        raise HiersegError(f"{file} holds masks of several sizes: {sorted(sizes)}.")
     label_hw = np.zeros(masks[0].shape, np.uint8)
     for mask, _ in persons:
         label_hw[mask] = IGNORE_LABEL
     for _, parts in persons:
         for name, mask in parts:
             if name not in class_of:
-                raise ValueError(
+                raise HiersegError(
                     f"{file} has a person's part {name[:50]!r}, which PASCAL-Part does not know; "
                     f"its parts are {', '.join(class_of)}."
                 )

@@ -20,6 +20,7 @@ from hierseg_jax.data.augment import Transform
 from hierseg_jax.data.augment_choice import choose_augmentation
 from hierseg_jax.data.skip import no_example
 from hierseg_jax.data.sources import Source
+from hierseg_jax.errors import HiersegError, HiersegOSError
 from hierseg_jax.resize import place
 
 Example = dict[str, np.ndarray]
@@ -93,7 +94,7 @@ def eval_batches(
       others: as in `train_batches`.
     """
     if len(source) == 0:
-        raise ValueError("The split is empty; there is nothing to evaluate.")
+        raise HiersegError("The split is empty; there is nothing to evaluate.")
     dataset = grain.MapDataset.source(_Padded(source, batch_size))
     dataset = dataset.map(_Resize(size, resize, keep_labels))
     dataset = dataset[process_index::process_count]
@@ -108,7 +109,7 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
       ValueError: if there is none.
     """
     if examples < batch_size:
-        raise ValueError(
+        raise HiersegError(
             f"The training split has {examples} examples, fewer than a batch of {batch_size}; "
             "choose a smaller batch_size."
         )
@@ -195,7 +196,7 @@ class _Batches:
             if "Worker process was terminated" not in str(error):
                 raise
             code = str(error).split("exit code ")[-1].split(".")[0]
-            raise OSError(
+            raise HiersegOSError(
                 f"A process that reads data has ended (exit code {code}; -9 is a kill, often for "
                 "want of memory). Give the same command again, perhaps with a smaller "
                 "data.worker_count."

@@ -24,6 +24,7 @@ from hierseg_jax.data.pascal_part import merge_table, read_person_parts
 from hierseg_jax.data.raw import RawExample, list_examples
 from hierseg_jax.data.spec import SPLITS, DatasetSpec, load_spec, write_spec
 from hierseg_jax.data.transfer import bring, write_atomically
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
 
 LISTED_FAULTS = 20
@@ -128,12 +129,12 @@ def _check_all(
 def _check_folders(raw_dir: pathlib.Path, out_dir: pathlib.Path) -> None:
     raw, out = raw_dir.resolve(), out_dir.resolve()
     if raw.is_relative_to(out) or out.is_relative_to(raw):
-        raise ValueError(
+        raise HiersegError(
             f"The raw data {raw_dir} and the output {out_dir} lie one in the other; give an "
             "--out_dir elsewhere."
         )
     if out_dir.exists() and not out_dir.is_dir():
-        raise ValueError(f"{out_dir} is a file; --out_dir is the folder to be made.")
+        raise HiersegError(f"{out_dir} is a file; --out_dir is the folder to be made.")
 
 
 def _check(
@@ -160,14 +161,14 @@ def _check(
         else:
             mask_file = _arrived(raw.annotation, example.mask, move)
             mask = read_mask(mask_file)
-    except (ValueError, OSError) as error:
+    except (HiersegError, OSError) as error:
         faults.append(_sentence(error, mask_file, raw))
     image_file = _arrived(raw.image, example.image, move)
     try:
         image = read_image(image_file)
         if mask is not None:
             label = check_label(mask, mask_file, image, image_file, hierarchy.num_classes)
-    except (ValueError, OSError) as error:
+    except (HiersegError, OSError) as error:
         faults.append(_sentence(error, image_file, raw))
     if label is None:
         return dataclasses.replace(example, faults=tuple(faults))
@@ -256,17 +257,17 @@ def _differing_spec(spec: DatasetSpec) -> list[str]:
         return [] if load_spec(spec.file) == spec else [_taken(spec.file)]
     except FileNotFoundError:
         return []
-    except ValueError:
+    except HiersegError:
         return [_taken(spec.file)]
 
 
 def _refuse(faults: list[str], raw_dir: pathlib.Path) -> None:
     if len(faults) == 1:
-        raise ValueError(f"{faults[0]} Nothing was written.")
+        raise HiersegError(f"{faults[0]} Nothing was written.")
     if faults:
         more = len(faults) - LISTED_FAULTS
         lines = [*faults[:LISTED_FAULTS], *([f"and {more} more"] if more > 0 else [])]
-        raise ValueError(
+        raise HiersegError(
             f"{raw_dir} has {len(faults)} faults, and nothing was written:\n- " + "\n- ".join(lines)
         )
 

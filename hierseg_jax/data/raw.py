@@ -10,6 +10,7 @@ import pathlib
 
 from hierseg_jax.data.pascal_part import ANNOTATIONS
 from hierseg_jax.data.spec import SPLITS
+from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError
 
 IMAGES, MASKS = "JPEGImages", "gt_masks"
 
@@ -31,7 +32,9 @@ def list_examples(raw_dir: pathlib.Path) -> tuple[list[RawExample], list[str]]:
       FileNotFoundError: a folder or list of the layout is missing.
     """
     if not raw_dir.is_dir():
-        raise FileNotFoundError(f"There is no folder {raw_dir}; give the raw data by --raw_dir.")
+        raise HiersegFileNotFoundError(
+            f"There is no folder {raw_dir}; give the raw data by --raw_dir."
+        )
     folder, suffix = _annotations(raw_dir)
     examples: list[RawExample] = []
     faults: list[str] = []
@@ -41,7 +44,7 @@ def list_examples(raw_dir: pathlib.Path) -> tuple[list[RawExample], list[str]]:
         if not file.is_file():
             if split == "test":
                 continue
-            raise FileNotFoundError(
+            raise HiersegFileNotFoundError(
                 f"There is no file {file}; it must name the images of the split {split}, one id a "
                 "line."
             )
@@ -75,14 +78,14 @@ def is_plain_id(name: str) -> bool:
 
 def _annotations(raw_dir: pathlib.Path) -> tuple[pathlib.Path, str]:
     if not (raw_dir / IMAGES).is_dir():
-        raise FileNotFoundError(
+        raise HiersegFileNotFoundError(
             f"There is no folder {raw_dir / IMAGES}; it must hold the images, <id>.jpg."
         )
     if (raw_dir / MASKS).is_dir():
         return raw_dir / MASKS, ".npy"
     if (raw_dir / ANNOTATIONS).is_dir():
         return raw_dir / ANNOTATIONS, ".mat"
-    raise FileNotFoundError(
+    raise HiersegFileNotFoundError(
         f"There is no folder {raw_dir / MASKS} of masks (<id>.npy), and no "
         f"{raw_dir / ANNOTATIONS} of PASCAL-Part (<id>.mat) either."
     )
@@ -93,5 +96,5 @@ def _read_ids(file: pathlib.Path) -> list[tuple[int, str]]:
     try:
         lines = file.read_text("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is no UTF-8 text; expected one id a line.") from error
+        raise HiersegError(f"{file} is no UTF-8 text; expected one id a line.") from error
     return [(i, line.strip()) for i, line in enumerate(lines, start=1) if line.strip()]

@@ -3,6 +3,8 @@
 import pathlib
 import stat
 
+from hierseg_jax.errors import HiersegError
+
 MAX_BYTES = 1 << 30
 """An image or mask of MAX_PIXELS takes 0.8 GB in the widest format there is, 8 bytes a pixel."""
 
@@ -18,9 +20,9 @@ def read_file(file: pathlib.Path) -> bytes:
     found = file.stat()
     if not stat.S_ISREG(found.st_mode):
         kind = "folder" if stat.S_ISDIR(found.st_mode) else "device or a pipe"
-        raise ValueError(f"{file} is a {kind}; expected a file.")
+        raise HiersegError(f"{file} is a {kind}; expected a file.")
     if found.st_size > MAX_BYTES:
-        raise ValueError(
+        raise HiersegError(
             f"{file} has {found.st_size:,} bytes, more than the {MAX_BYTES:,} that are read of a "
             "file."
         )

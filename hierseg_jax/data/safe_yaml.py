@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError
+
 MAX_BYTES = 1 << 20
 """Files that are larger are no description of a data set."""
 
@@ -104,33 +106,33 @@ def read_yaml(file: pathlib.Path) -> Any:
     """
     try:
         if file.is_dir():
-            raise ValueError(f"{file} is a folder; expected a YAML file such as a data.yaml.")
+            raise HiersegError(f"{file} is a folder; expected a YAML file such as a data.yaml.")
         if file.exists() and not file.is_file():
-            raise ValueError(f"{file} is no regular file; expected a YAML file.")
+            raise HiersegError(f"{file} is no regular file; expected a YAML file.")
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{file}: there is no such file.") from error
+        raise HiersegFileNotFoundError(f"{file}: there is no such file.") from error
     except OSError as error:
-        raise ValueError(f"{file} cannot be read: {error.strerror}.") from error
+        raise HiersegError(f"{file} cannot be read: {error.strerror}.") from error
     if len(data) > MAX_BYTES:
-        raise ValueError(f"{file} is larger than {MAX_BYTES >> 20} MiB; is it a data.yaml?")
+        raise HiersegError(f"{file} is larger than {MAX_BYTES >> 20} MiB; is it a data.yaml?")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(
+        raise HiersegError(
             f"{file} is no UTF-8 text (byte {error.start}); expected a YAML file."
         ) from error
     try:
         return yaml.load(text, PlainLoader)  # noqa: S506 - PlainLoader is a safe one
     except RecursionError:
-        raise ValueError(f"{file}: the content is nested too deep.") from None
+        raise HiersegError(f"{file}: the content is nested too deep.") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f" line {mark.line + 1}:" if mark else ""
         problem = " ".join(str(error.problem or error.context).split())[:300]
-        raise ValueError(f"{file}:{where} {problem}.") from error
+        raise HiersegError(f"{file}:{where} {problem}.") from error
     except (yaml.YAMLError, ValueError, ArithmeticError, LookupError) as error:
         # PyYAML lets such errors out where escapes or directives hold absurd numbers.
         problem = " ".join(str(error).split())[:300]
-        raise ValueError(f"{file} is not readable as YAML: {problem}.") from error
+        raise HiersegError(f"{file} is not readable as YAML: {problem}.") from error

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 
 from hierseg_jax.data.sources import Source
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import IGNORE_LABEL
 
 ON_ERROR = ("fail", "skip")
@@ -43,11 +44,11 @@ class SkippingSource:
             at = (index + offset) % len(self)
             try:
                 return self._source[at]
-            except (ValueError, OSError) as error:
+            except (HiersegError, OSError) as error:
                 last = error
                 self._name(at, error)
         if self._replace:
-            raise ValueError(f"No example can be read any more: {last}") from last
+            raise HiersegError(f"No example can be read any more: {last}") from last
         return no_example()
 
     def _name(self, index: int, error: Exception) -> None:

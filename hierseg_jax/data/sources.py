@@ -10,6 +10,7 @@ from hierseg_jax.data.folder import FolderSource
 from hierseg_jax.data.spec import load_hierarchy as load_tree
 from hierseg_jax.data.spec import load_spec
 from hierseg_jax.data.tfds_source import TfdsSource
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
 
 FIGURES = "figures"
@@ -39,7 +40,7 @@ def load_hierarchy(spec: str, tree_file: str = "") -> Hierarchy:
       ValueError, FileNotFoundError: one sentence.
     """
     if not spec:
-        raise ValueError(
+        raise HiersegError(
             "No data set is given: set data.spec to the path of a data.yaml, to 'figures' or to "
             "'tfds:pascal_person_part'."
         )
@@ -49,7 +50,7 @@ def load_hierarchy(spec: str, tree_file: str = "") -> Hierarchy:
         return hierarchy
     other = load_tree(tree_file, hierarchy.class_names)
     if other.class_names != hierarchy.class_names:
-        raise ValueError(
+        raise HiersegError(
             f"{tree_file} is a tree over the classes {', '.join(other.class_names)}; {spec} has "
             f"{', '.join(hierarchy.class_names)}, in this order."
         )

@@ -25,6 +25,7 @@ import yaml
 
 from hierseg_jax.data.safe_yaml import read_yaml
 from hierseg_jax.data.transfer import write_atomically
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Group, Hierarchy
 
 SPLITS = ("train", "val", "test")
@@ -62,7 +63,7 @@ class DatasetSpec:
         folders = dict(self.image_dirs)
         if split not in folders:
             given = ", ".join(folders) if folders else "none at all"
-            raise ValueError(
+            raise HiersegError(
                 f"{self.file} gives no image folder for {split!r} (it gives {given}); "
                 f"{f'add `{split}: FOLDER`' if split in SPLITS else 'splits are train, val, test'}."
             )
@@ -145,7 +146,7 @@ def _written(children: tuple[Group | int, ...]) -> dict[str, Any] | list[Any]:
 def _read_keys(file: pathlib.Path) -> dict[str, Any]:
     content = read_yaml(file)
     if not isinstance(content, dict):
-        raise ValueError(
+        raise HiersegError(
             f"{file}: expected `key: value` lines with the keys {', '.join(KEYS)}; found "
             f"{_kind(content)}."
         )
@@ -153,13 +154,13 @@ def _read_keys(file: pathlib.Path) -> dict[str, Any]:
         if key not in KEYS:
             near = difflib.get_close_matches(str(key)[:50].lower(), KEYS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(KEYS)}."
-            raise ValueError(f"{file}: the key {reprlib.repr(key)} is unknown; {hint}")
+            raise HiersegError(f"{file}: the key {reprlib.repr(key)} is unknown; {hint}")
     return content
 
 
 def _hierarchy(file: pathlib.Path, content: Mapping[str, Any]) -> Hierarchy:
     if content.get("hierarchy") is None:
-        raise ValueError(
+        raise HiersegError(
             f"{file}: the key hierarchy is missing; give the class tree, for example "
             "`hierarchy: {body: {upper: [1, 2], lower: [3]}}`."
         )
@@ -171,9 +172,9 @@ def _hierarchy(file: pathlib.Path, content: Mapping[str, Any]) -> Hierarchy:
         return Hierarchy.from_mapping(
             content["hierarchy"], names, level_names, content.get("pairs")
         )
-    except ValueError as error:
+    except HiersegError as error:
         text = str(error)
-        raise ValueError(
+        raise HiersegError(
             f"{file}: {text if len(text) < 600 else text[:400] + ' ... ' + text[-100:]}"
         ) from error
 
@@ -185,7 +186,7 @@ def _names(file: pathlib.Path, names: Any) -> list[str] | dict[int, str] | None:
     if isinstance(names, dict):
         for index in names:
             if isinstance(index, bool) or not isinstance(index, int):
-                raise ValueError(
+                raise HiersegError(
                     f"{file}: names: expected {expected}; found {reprlib.repr(index)} as an index."
                 )
         _check_texts(file, "names", list(names.values()), expected)
@@ -196,10 +197,10 @@ def _names(file: pathlib.Path, names: Any) -> list[str] | dict[int, str] | None:
 
 def _check_texts(file: pathlib.Path, key: str, values: Any, expected: str) -> None:
     if not isinstance(values, list | tuple):
-        raise ValueError(f"{file}: {key}: expected {expected}; found {_kind(values)}.")
+        raise HiersegError(f"{file}: {key}: expected {expected}; found {_kind(values)}.")
     for value in values:
         if not isinstance(value, str):
-            raise ValueError(
+            raise HiersegError(
                 f"{file}: {key}: expected {expected}; found {_kind(value)} in it (put quotes "
                 "around numbers, yes and no)."
             )
@@ -211,21 +212,21 @@ def _text(file: pathlib.Path, content: Mapping[str, Any], key: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise ValueError(f"{file}: {key}: expected the path of a folder; found {_kind(value)}.")
+        raise HiersegError(f"{file}: {key}: expected the path of a folder; found {_kind(value)}.")
     if len(value) > 4096 or any(character < " " for character in value):
-        raise ValueError(f"{file}: {key}: {reprlib.repr(value)} is no path of a folder.")
+        raise HiersegError(f"{file}: {key}: {reprlib.repr(value)} is no path of a folder.")
     return value
 
 
 def _below_root(file: pathlib.Path, split: str, folder: str) -> str:
     if os.path.isabs(folder):
-        raise ValueError(
+        raise HiersegError(
             f"{file}: {split}: {folder!r} is absolute; image folders are relative to `path`, so "
             "leave out what stands before it, the first slash too."
         )
     normal = os.path.normpath(folder)
     if normal in (".", "..") or normal.startswith("../"):
-        raise ValueError(
+        raise HiersegError(
             f"{file}: {split}: {folder!r} is not below `path`; images and the folder `masks` next "
             "to them must lie within it."
         )

@@ -9,6 +9,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from hierseg_jax.data.decode import decode_image, decode_mask
+from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
 
 HIERARCHIES: dict[str, Hierarchy] = {"pascal_person_part": PASCAL_PERSON_PART}
@@ -36,11 +37,11 @@ class TfdsSource:
         self, name: str, split: str, data_dir: str | os.PathLike[str] | None = None
     ) -> None:
         if name not in HIERARCHIES:
-            raise ValueError(
+            raise HiersegError(
                 f"There is no data set {name!r}; choose one of {', '.join(HIERARCHIES)}."
             )
         if not isinstance(split, str):
-            raise ValueError(f"A split is a text such as 'train'; got {split!r}.")
+            raise HiersegError(f"A split is a text such as 'train'; got {split!r}.")
         self.name, self.split, self.data_dir = name, split, data_dir
         self.hierarchy = HIERARCHIES[name]
         self._records = _open_records(name, split, data_dir)
@@ -72,7 +73,7 @@ class TfdsSource:
             return {"image": image_hwc, "label": label_hw}
         # array_record and protobuf each have exceptions of their own for this.
         except Exception as error:
-            raise ValueError(
+            raise HiersegError(
                 f"Example {i} of {self.name} {self.split} cannot be read: a file is missing or "
                 "damaged; delete the data set's folder and build it anew."
             ) from error
@@ -88,12 +89,12 @@ def _open_records(name: str, split: str, data_dir: str | os.PathLike[str] | None
     try:
         builder = module.Builder(data_dir=data_dir)
     except Exception as error:  # Of TFDS for another format, of protobuf for damaged JSON.
-        raise ValueError(
+        raise HiersegError(
             f"{name} in {data_dir or 'the default folder of TFDS'} cannot be opened as "
             f"array_record files ({error}); delete its folder and build it anew."
         ) from error
     if not builder.is_prepared():
-        raise FileNotFoundError(
+        raise HiersegFileNotFoundError(
             f"{name} is not built in {builder.data_path}; build it with `python -m "
             f"hierseg_jax.data.{name} --manual_dir=DIR"
             + (f" --data_dir={data_dir}" if data_dir else "")
@@ -106,6 +107,6 @@ def _open_records(name: str, split: str, data_dir: str | os.PathLike[str] | None
         return builder.as_data_source(split=split, decoders=undecoded)
     except ValueError as error:
         splits = " and ".join(builder.info.splits)
-        raise ValueError(
+        raise HiersegError(
             f"{name} has no split {split!r}; there are {splits}, and parts such as train[:80%]."
         ) from error

@@ -5,6 +5,8 @@ import os
 import pathlib
 import shutil
 
+from hierseg_jax.errors import HiersegOSError
+
 
 def make_folder(folder: pathlib.Path) -> None:
     """Makes a folder and those above it, where they do not exist.
@@ -15,7 +17,7 @@ def make_folder(folder: pathlib.Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(f"The folder {folder} can't be made: {error.strerror}.") from error
+        raise HiersegOSError(f"The folder {folder} can't be made: {error.strerror}.") from error
 
 
 def write_atomically(file: pathlib.Path, data: bytes) -> None:
@@ -33,7 +35,7 @@ def write_atomically(file: pathlib.Path, data: bytes) -> None:
             partial.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise OSError(f"{file} could not be written: {error.strerror or error}.") from error
+        raise HiersegOSError(f"{file} could not be written: {error.strerror or error}.") from error
 
 
 def bring(source: pathlib.Path, target: pathlib.Path, move: bool) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from hierseg_jax.data.decode import check_classes, check_size, read_image, read_mask
 from hierseg_jax.data.label_statistics import count_labels
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.inspection.findings import Finding, shown
 from hierseg_jax.inspection.pairing import Pair
@@ -50,7 +51,7 @@ def examine(pair: Pair, root: pathlib.Path, hierarchy: Hierarchy) -> Examined:
     def attempt(kind: str, file: pathlib.Path, check: Callable[..., Any], *given: Any) -> Any:
         try:
             return check(*given)
-        except (ValueError, OSError) as error:
+        except (HiersegError, OSError) as error:
             of_system = isinstance(error, OSError)
             sentence = f"{file} cannot be read: {error.strerror}." if of_system else str(error)
             text = printable(sentence.replace(f"{root}{os.sep}", ""))

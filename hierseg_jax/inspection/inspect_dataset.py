@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from tqdm import tqdm
 
 from hierseg_jax.data.spec import DatasetSpec
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.inspection import across
 from hierseg_jax.inspection.examine import Examined, examine
 from hierseg_jax.inspection.findings import Finding
@@ -53,9 +54,9 @@ def inspect_dataset(spec: DatasetSpec, distance: int = DISTANCE) -> Inspection:
       OSError: a folder that cannot be listed.
     """
     if not spec.splits:
-        raise ValueError(f"{spec.file} gives no image folder; add `train: FOLDER` and so on.")
+        raise HiersegError(f"{spec.file} gives no image folder; add `train: FOLDER` and so on.")
     if not 0 <= distance <= 16:
-        raise ValueError(f"--distance is {distance}; give 0 to 16, of 64 bits.")
+        raise HiersegError(f"--distance is {distance}; give 0 to 16, of 64 bits.")
     pairs: list[Pair] = []
     findings = across.check_splits(spec)
     for split, image_dir in spec.image_dirs:

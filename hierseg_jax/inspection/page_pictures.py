@@ -1,5 +1,6 @@
 """The page's figures: examples at every level, odd masks, and pictures that occur twice."""
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Level
 from hierseg_jax.inspection.examine import Examined
 from hierseg_jax.inspection.findings import Finding, shown
@@ -26,7 +27,7 @@ def example_figures(inspection: Inspection) -> str:
         name = shown(example.pair.image, inspection.spec.root)
         try:
             image, label = photograph(example), label_map(example)
-        except (ValueError, OSError):  # changed since it was examined
+        except (HiersegError, OSError):  # changed since it was examined
             continue
         pictures = [picture(data_uri(image), f"Photograph {name}", "photograph")]
         pictures += [
@@ -65,7 +66,7 @@ def finding_figures(inspection: Inspection, kind: str, findings: list[Finding]) 
                 name = shown(example.pair.image, inspection.spec.root)
                 pictures[0] = (pictures[0][0], name, ".jpg")
                 pictures.append((paint(label_map(example), finest), finding.file, ".png"))
-        except (ValueError, OSError):  # changed since it was examined
+        except (HiersegError, OSError):  # changed since it was examined
             continue
         shown_pictures = (picture(data_uri(p, suffix), name, name) for p, name, suffix in pictures)
         figures.append(f'<figure><div class="pictures">{"".join(shown_pictures)}</div></figure>')

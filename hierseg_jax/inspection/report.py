@@ -7,6 +7,7 @@ import shlex
 from typing import Any
 
 from hierseg_jax.data.transfer import write_atomically
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.inspection.findings import KINDS, Finding, count_severities, group_by_kind
 from hierseg_jax.inspection.inspect_dataset import Inspection
 from hierseg_jax.inspection.statistics import split_statistics
@@ -37,7 +38,7 @@ def make_report(inspection: Inspection, *, limit: int, memory_gb: float | None =
       ValueError: a limit below 1, or a memory that is not above 0.
     """
     if limit < 1:
-        raise ValueError(f"--limit is {limit}; it must be at least 1.")
+        raise HiersegError(f"--limit is {limit}; it must be at least 1.")
     suggestion = suggest(inspection, memory_gb)
     return Report(inspection, split_statistics(inspection), suggestion, limit)
 

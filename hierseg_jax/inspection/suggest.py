@@ -7,6 +7,7 @@ import statistics
 
 import numpy as np
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.inspection.inspect_dataset import Inspection
 
 # Sides that EfficientUNet takes; ESNet takes multiples of 8, hence these as well.
@@ -65,7 +66,7 @@ def suggest(inspection: Inspection, memory_gb: float | None = None) -> Suggestio
     if memory_gb is None:
         memory_gb = machine_memory() / 1e9
     elif not 0 < memory_gb < float("inf"):
-        raise ValueError(f"--memory_gb is {memory_gb}; it must be above 0.")
+        raise HiersegError(f"--memory_gb is {memory_gb}; it must be above 0.")
     usable = next(filter(None, map(inspection.usable, inspection.spec.splits)), None)
     if usable is None:
         return None

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from hierseg_jax.compiler import compiled_library, hash_of_sources
+from hierseg_jax.errors import HiersegError
 
 SOURCES = Path(__file__).parent
 TARGETS = (
@@ -39,7 +40,7 @@ def call(name: str, *shapes: tuple[int, ...]) -> Callable[..., Any]:
       ValueError: where there are no kernels.
     """
     if reason := problem():
-        raise ValueError(f"The CPU kernels can't be used: {reason}.")
+        raise HiersegError(f"The CPU kernels can't be used: {reason}.")
     results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
     result = results[0] if len(results) == 1 else results
     return jax.ffi.ffi_call(_target(name), result, vmap_method="sequential")

@@ -22,6 +22,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.losses.pixels import flatten_pixels, hardest_pixels
 
 Loss = Callable[..., jax.Array]
@@ -48,7 +49,7 @@ def crossentropy(
       hard_share: as in `focal`.
     """
     if not 0 <= label_smoothing < 1:
-        raise ValueError(f"label_smoothing is {label_smoothing}; it must be 0 or more, below 1.")
+        raise HiersegError(f"label_smoothing is {label_smoothing}; it must be 0 or more, below 1.")
     if not label_smoothing:
         return focal(
             logits_bhwc,
@@ -97,7 +98,7 @@ def focal(
         least likely, is taken (see `hardest_pixels`); above 0, 1 takes all.
     """
     if gamma < 0:
-        raise ValueError(f"focal needs gamma 0 or more; got {gamma}.")
+        raise HiersegError(f"focal needs gamma 0 or more; got {gamma}.")
     logits_nc, one_hot_nc = _counted_pixels(logits_bhwc, labels_bhw, valid_b)
     log_p_n = jnp.where(one_hot_nc, jax.nn.log_softmax(logits_nc), 0.0).sum(-1)
     loss_n = -log_p_n
@@ -221,7 +222,7 @@ def get_loss(name: str) -> Loss:
       ValueError: for an unknown name, listing the known ones.
     """
     if name not in LOSSES:
-        raise ValueError(f"There is no loss {name!r}; choose one of {', '.join(LOSSES)}.")
+        raise HiersegError(f"There is no loss {name!r}; choose one of {', '.join(LOSSES)}.")
     return LOSSES[name]
 
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy, Level
 from hierseg_jax.losses.flat import Loss
 from hierseg_jax.losses.pixels import flatten_pixels
@@ -38,7 +39,7 @@ def hierarchical_crossentropy(
     """
     weights = check_level_weights(level_weights, hierarchy)
     if logits_bhwc.shape[-1] != hierarchy.num_classes:
-        raise ValueError(
+        raise HiersegError(
             f"The hierarchy has {hierarchy.num_classes} classes; hierarchical_crossentropy takes "
             f"as many logits a pixel, got {logits_bhwc.shape[-1]}."
         )
@@ -112,12 +113,12 @@ def check_level_weights(weights: Sequence[float], hierarchy: Hierarchy) -> tuple
         return (1.0,) * hierarchy.num_levels
     names = ", ".join(hierarchy.level_names)
     if len(weights) != hierarchy.num_levels:
-        raise ValueError(
+        raise HiersegError(
             f"level_weights has {len(weights)} numbers; the tree has {hierarchy.num_levels} levels "
             f"({names}), which take one each."
         )
     if not all(0 <= weight < float("inf") for weight in weights) or not any(weights):
-        raise ValueError(
+        raise HiersegError(
             f"level_weights is {tuple(weights)}; each must be 0 or more, and one above 0."
         )
     return tuple(float(weight) for weight in weights)

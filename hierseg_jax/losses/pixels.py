@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import IGNORE_LABEL
 
 
@@ -24,7 +25,7 @@ def flatten_pixels(
       ValueError: for shapes that do not fit one another.
     """
     if logits_bhwc.ndim != 4 or labels_bhw.shape != logits_bhwc.shape[:3]:
-        raise ValueError(
+        raise HiersegError(
             "A loss takes logits [batch, height, width, channels] and labels [batch, height, "
             f"width]; got {tuple(logits_bhwc.shape)} and {tuple(labels_bhw.shape)}."
         )
@@ -57,7 +58,7 @@ def hardest_pixels(
       bool [N], without gradient.
     """
     if not 0 < share <= 1:
-        raise ValueError(f"hard_share is {share}; it must be above 0 and at most 1.")
+        raise HiersegError(f"hard_share is {share}; it must be above 0 and at most 1.")
     hardness_bn = jax.lax.stop_gradient(hardness_n).astype(jnp.float32).reshape(images, -1)
     counted_bn = counted_n.reshape(images, -1)
     # Floats that are not negative are ordered as their bits are.

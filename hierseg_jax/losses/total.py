@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 import jax
 import numpy as np
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.losses.flat import LOSSES, Loss
 from hierseg_jax.losses.levels import (
@@ -125,22 +126,24 @@ def parse_loss(loss: str | Mapping[str, float]) -> dict[str, float]:
     elif isinstance(loss, Mapping):
         pairs = list(loss.items())
     else:
-        raise ValueError(
+        raise HiersegError(
             f"A loss is a name, a sum of names, or a mapping to weights; got {loss!r}."
         )
     if not pairs:
-        raise ValueError("The loss names none; choose of " + ", ".join(_known()) + ".")
+        raise HiersegError("The loss names none; choose of " + ", ".join(_known()) + ".")
     weights: dict[str, float] = {}
     for name, weight in pairs:
         if name not in _known():
             near = difflib.get_close_matches(str(name), _known(), 1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"There is no loss {name!r}; choose of {', '.join(_known())}.{hint}")
+            raise HiersegError(f"There is no loss {name!r}; choose of {', '.join(_known())}.{hint}")
         if name in weights:
-            raise ValueError(f"The loss names {name!r} twice; add up its weights.")
+            raise HiersegError(f"The loss names {name!r} twice; add up its weights.")
         number = isinstance(weight, int | float) and not isinstance(weight, bool)
         if not number or not 0 < weight < math.inf:
-            raise ValueError(f"The loss gives {name!r} the weight {weight!r}; it must be above 0.")
+            raise HiersegError(
+                f"The loss gives {name!r} the weight {weight!r}; it must be above 0."
+            )
         weights[name] = float(weight)
     return weights
 
@@ -155,17 +158,17 @@ def check_loss(loss: str | Mapping[str, float], hierarchical: bool) -> dict[str,
     weights = parse_loss(loss)
     need_head = [name for name in weights if name.startswith("tree_min")]
     if need_head and not hierarchical:
-        raise ValueError(
+        raise HiersegError(
             f"The loss {need_head[0]!r} needs scores at every level: set model.hierarchical to "
             "True."
         )
     if hierarchical and "hierarchical_crossentropy" in weights:
-        raise ValueError(
+        raise HiersegError(
             "The loss 'hierarchical_crossentropy' sums leaf probabilities and is for flat heads; "
             "with model.hierarchical take 'crossentropy', which is then taken at every level."
         )
     if set(weights) == {TRIPLET}:
-        raise ValueError(
+        raise HiersegError(
             f"The loss {TRIPLET!r} trains embeddings, no scores; add another, as in "
             "'tree_min_focal + tree_triplet'."
         )
@@ -184,7 +187,7 @@ def check_taken(weights: Mapping[str, float], given: Collection[str]) -> None:
     """
     for option in given:
         if not set(TAKEN_BY[option]) & set(weights):
-            raise ValueError(
+            raise HiersegError(
                 f"The config's loss_options.{option} is taken by {' and '.join(TAKEN_BY[option])} "
                 f"alone; the loss is {' + '.join(weights)}."
             )
@@ -207,7 +210,7 @@ def build_loss(
     options = options or LossOptions()
     weights = check_loss(loss, hierarchical)
     if not 0 <= options.gamma < math.inf:
-        raise ValueError(f"gamma is {options.gamma}; it must be 0 or more.")
+        raise HiersegError(f"gamma is {options.gamma}; it must be 0 or more.")
     level_weights = check_level_weights(options.level_weights, hierarchy)
 
     def by_name(name: str) -> Loss:
@@ -260,7 +263,7 @@ def _read_terms(text: str) -> Sequence[tuple[str, float]]:
         if text[position] != "+":
             break
         position += 1
-    raise ValueError(
+    raise HiersegError(
         f"The loss {text!r} is no sum of names; write it as 'tree_min_focal + 0.5*dice'. Known are "
         f"{', '.join(_known())}."
     )

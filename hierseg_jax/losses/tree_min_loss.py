@@ -29,6 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.losses.pixels import flatten_pixels
 
@@ -66,9 +67,9 @@ def tree_min(
       ValueError: for arrays of other shapes or a negative gamma.
     """
     if gamma < 0:
-        raise ValueError(f"tree_min needs gamma 0 or more; got {gamma}.")
+        raise HiersegError(f"tree_min needs gamma 0 or more; got {gamma}.")
     if logits_bhwk.shape[-1] != hierarchy.num_nodes:
-        raise ValueError(
+        raise HiersegError(
             f"The hierarchy has {hierarchy.num_nodes} nodes in all its levels; tree_min takes as "
             f"many logits a pixel, got {logits_bhwk.shape[-1]}."
         )

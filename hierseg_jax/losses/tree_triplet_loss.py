@@ -14,6 +14,7 @@ the anchor's own class is the nearest of all, as in the paper.
 import jax
 import jax.numpy as jnp
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy
 
 TOLERANCE = 0.1
@@ -49,12 +50,12 @@ def tree_triplet(
       float32 scalar; 0 where fewer than two classes occur.
     """
     if triplets < 1:
-        raise ValueError(f"tree_triplet needs at least 1 triplet; got {triplets}.")
+        raise HiersegError(f"tree_triplet needs at least 1 triplet; got {triplets}.")
     features = embedding_bhwe.shape[-1]
     stride = labels_bhw.shape[1] // embedding_bhwe.shape[1]
     small_bhw = jnp.asarray(labels_bhw)[:, ::stride, ::stride]
     if small_bhw.shape != embedding_bhwe.shape[:3]:
-        raise ValueError(
+        raise HiersegError(
             f"Embeddings {tuple(embedding_bhwe.shape)} do not divide labels "
             f"{tuple(labels_bhw.shape)} evenly."
         )

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.models.efficient_unet import EfficientUNet
 from hierseg_jax.models.efficientnet import Variant, scaled_stages
 from hierseg_jax.models.esnet import ESNet
@@ -65,9 +66,9 @@ def create_model(
       ValueError: for an unknown name, backbone, dtype, conv_impl or rate, or too few classes.
     """
     if name not in MODEL_NAMES:
-        raise ValueError(f"There is no model {name!r}; choose one of {', '.join(MODEL_NAMES)}.")
+        raise HiersegError(f"There is no model {name!r}; choose one of {', '.join(MODEL_NAMES)}.")
     if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 2:
-        raise ValueError(
+        raise HiersegError(
             "A model needs a whole number of classes, at least 2 (the background and one more); "
             f"got {num_classes!r}."
         )
@@ -77,13 +78,13 @@ def create_model(
     except TypeError:
         dtype_name = repr(dtype)
     if dtype_name not in allowed:
-        raise ValueError(f"A model computes in {', '.join(allowed)}; got {dtype_name}.")
+        raise HiersegError(f"A model computes in {', '.join(allowed)}; got {dtype_name}.")
     if conv_impl not in CONV_IMPLS:
-        raise ValueError(
+        raise HiersegError(
             f"There is no conv_impl {conv_impl!r}; choose one of {', '.join(CONV_IMPLS)}."
         )
     if not 0 <= stochastic_depth < 1:
-        raise ValueError(
+        raise HiersegError(
             f"The rate of stochastic_depth is {stochastic_depth}; it must be 0 or more, below 1."
         )
     shared = {"dropout": dropout, "dtype": jnp.dtype(dtype), "axis_name": axis_name}
@@ -91,9 +92,9 @@ def create_model(
     shared |= {"stochastic_depth": stochastic_depth}
     if name == "esnet":
         if backbone is not None:
-            raise ValueError(f"esnet has no backbone to choose; got {backbone!r}. Leave it out.")
+            raise HiersegError(f"esnet has no backbone to choose; got {backbone!r}. Leave it out.")
         if variant not in (None, Variant()):
-            raise ValueError(
+            raise HiersegError(
                 "esnet has no backbone with weights from elsewhere, hence no padding, "
                 "norm_epsilon or normalization to choose; leave them out."
             )

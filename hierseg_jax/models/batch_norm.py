@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.kernels.batch_norm import normalize
 from hierseg_jax.models.layers import Compute, activate
 
@@ -63,7 +64,7 @@ class BatchNorm(nn.Module):
         if axis_name is not None:
             count *= lax.psum(1, axis_name)
         if count < 2:
-            raise ValueError(
+            raise HiersegError(
                 f"Batch norm {'/'.join(self.path)} sees a single value per channel in "
                 "training; use a larger batch or larger images."
             )

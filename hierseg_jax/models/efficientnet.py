@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.models.batch_norm import BatchNorm
 from hierseg_jax.models.layers import (
     PADDINGS,
@@ -100,13 +101,13 @@ class Variant:
 
     def __post_init__(self) -> None:
         if self.padding not in PADDINGS:
-            raise ValueError(
+            raise HiersegError(
                 f"There is no padding {self.padding!r}; choose {' or '.join(PADDINGS)}."
             )
         if not 0 < self.norm_epsilon < 1:
-            raise ValueError(f"norm_epsilon is {self.norm_epsilon}; it must lie in (0, 1).")
+            raise HiersegError(f"norm_epsilon is {self.norm_epsilon}; it must lie in (0, 1).")
         if self.normalization not in NORMALIZATIONS:
-            raise ValueError(
+            raise HiersegError(
                 f"There is no normalization {self.normalization!r}; choose one of "
                 f"{', '.join(NORMALIZATIONS)}."
             )
@@ -126,7 +127,7 @@ def scaled_stages(backbone: str) -> tuple[Stage, ...]:
       ValueError: for another name.
     """
     if backbone not in BACKBONES:
-        raise ValueError(
+        raise HiersegError(
             f"There is no backbone {backbone!r}; choose one of {', '.join(BACKBONES)}."
         )
     width, depth = BACKBONES[backbone]

@@ -15,6 +15,7 @@ from flax import linen as nn
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.kernels import library
 from hierseg_jax.kernels.convolution import (
     Geometry,
@@ -180,7 +181,7 @@ class ConvTranspose(nn.Module):
     def __call__(self, x_bhwc: jax.Array) -> jax.Array:
         """[B, h, w, C] -> [B, 2h, 2w, features]."""
         if self.kernel_size not in (2, 3):
-            raise ValueError(f"The kernel size is 2 or 3; got {self.kernel_size}.")
+            raise HiersegError(f"The kernel size is 2 or 3; got {self.kernel_size}.")
         shape = (self.kernel_size, self.kernel_size, self.features, x_bhwc.shape[-1])
         kernel = self.param("kernel", torch_kernel_init, shape, jnp.float32)
         x_bhwc, kernel_hwoi = x_bhwc.astype(self.compute.dtype), kernel.astype(self.compute.dtype)
@@ -297,17 +298,17 @@ def require_image(image_bhwc: jax.Array, stride: int, network: str) -> None:
         of `stride`; names the nearest sizes that are.
     """
     if image_bhwc.ndim != 4 or image_bhwc.shape[-1] != 3:
-        raise ValueError(
+        raise HiersegError(
             f"{network} takes images [batch, height, width, 3]; got {tuple(image_bhwc.shape)}."
         )
     if not jnp.issubdtype(image_bhwc.dtype, jnp.floating):
-        raise ValueError(
+        raise HiersegError(
             f"{network} takes images as floating numbers in [0, 1]; got {image_bhwc.dtype}. "
             "Divide uint8 images by 255."
         )
     height, width = image_bhwc.shape[1:3]
     if height % stride or width % stride or not height or not width:
-        raise ValueError(
+        raise HiersegError(
             f"{network} needs sides that are multiples of {stride}; got {height}x{width} "
             f"(height x width). Nearest: {_nearest(height, stride)} for the height, "
             f"{_nearest(width, stride)} for the width."

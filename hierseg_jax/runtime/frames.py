@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from hierseg_jax.data.decode import MAX_PIXELS, read_image, too_large
+from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 # OpenCV would open these as videos of one frame.
@@ -45,7 +46,7 @@ class Images:
             try:
                 image_rgb = read_image(file)
                 yield Frame(file.name, cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))
-            except (ValueError, OSError) as error:
+            except (HiersegError, OSError) as error:
                 yield Frame(file.name, None, str(error))
 
     def __len__(self) -> int:
@@ -68,7 +69,7 @@ class Video:
         self._source = source
         self._capture = cv2.VideoCapture(int(source) if self.live else source)
         if not self._capture.isOpened():
-            raise ValueError(
+            raise HiersegError(
                 f"No camera with the index {source} can be opened."
                 if self.live
                 else f"{source} can't be opened: it is no image or video, or is cut off."
@@ -78,7 +79,7 @@ class Video:
         # Some containers tell none; their frames are as large as they are.
         if self.size[0] * self.size[1] > MAX_PIXELS:
             self._capture.release()
-            raise ValueError(too_large(source, self.size[1], self.size[0]))
+            raise HiersegError(too_large(source, self.size[1], self.size[0]))
         fps = read(cv2.CAP_PROP_FPS)
         self.fps = fps if 0 < fps < 1000 else 30.0
         self._announced = 0 if self.live else max(0, int(read(cv2.CAP_PROP_FRAME_COUNT)))
@@ -124,15 +125,17 @@ def open_source(source: str) -> Images | Video:
     """
     path = Path(source)
     if not source:
-        raise ValueError("--source is empty; give an image, a folder, a video or a camera's index.")
+        raise HiersegError(
+            "--source is empty; give an image, a folder, a video or a camera's index."
+        )
     if path.suffix.lower() in UNREAD_SUFFIXES:
-        raise ValueError(f"{source} is no JPEG or PNG image; convert it first.")
+        raise HiersegError(f"{source} is no JPEG or PNG image; convert it first.")
     if path.is_dir():
         files = sorted(
             f for f in path.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and f.is_file()
         )
         if not files:
-            raise ValueError(f"{source} holds no images ({', '.join(IMAGE_SUFFIXES)}).")
+            raise HiersegError(f"{source} holds no images ({', '.join(IMAGE_SUFFIXES)}).")
         return Images(tuple(files))
     if path.is_file():
         return Images((path,)) if path.suffix.lower() in IMAGE_SUFFIXES else Video(source)
@@ -140,12 +143,12 @@ def open_source(source: str) -> Images | Video:
         return Video(source)
     files = sorted(Path(f) for f in glob.glob(source) if Path(f).is_file())
     if not files:
-        raise FileNotFoundError(
+        raise HiersegFileNotFoundError(
             f"{source} is no file, folder or camera index, and no file matches it as a pattern."
         )
     strange = next((f for f in files if f.suffix.lower() not in IMAGE_SUFFIXES), None)
     if strange is not None:
-        raise ValueError(
+        raise HiersegError(
             f"{source} matches {strange}; a pattern is for images "
             f"({', '.join(IMAGE_SUFFIXES)}), videos are given one by one."
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 from hierseg_jax.colors import class_colors
 from hierseg_jax.decode import DECODINGS
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.resize import MAX_SIDE, RESIZES
 
@@ -93,7 +94,7 @@ class Metadata:
             return None
         missing = [key for key in (*TEXT_KEYS, *JSON_KEYS) if PREFIX + key not in props]
         if missing:
-            raise ValueError(f"{file} lacks the metadata {', '.join(missing)}; export it again.")
+            raise HiersegError(f"{file} lacks the metadata {', '.join(missing)}; export it again.")
         values: dict[str, Any] = {
             key: props[PREFIX + key]
             for key in (*TEXT_KEYS, *LATER_TEXT_KEYS)
@@ -107,17 +108,17 @@ class Metadata:
             _check_mappings(values)
         except (ValueError, RecursionError) as error:
             reason = " ".join(str(error).split())[:300]
-            raise ValueError(
+            raise HiersegError(
                 f"{file} has metadata that can't be read ({reason}); export it again."
             ) from error
         if values["contract"] not in CONTRACTS or values["resize"] not in RESIZES:
-            raise ValueError(
+            raise HiersegError(
                 f"{file} follows the contract {values['contract'][:50]!r} with the resize rule "
                 f"{values['resize'][:50]!r}; this version knows {', '.join(CONTRACTS)} with "
                 f"{', '.join(RESIZES)}. Update hierseg_jax."
             )
         if values.get("decoding", "leaf") not in DECODINGS:
-            raise ValueError(
+            raise HiersegError(
                 f"{file} is to be decoded by {values['decoding'][:50]!r}; this version knows "
                 f"{', '.join(DECODINGS)}. Update hierseg_jax."
             )
@@ -127,7 +128,7 @@ class Metadata:
 def _sides(key: str, value: Any, count: int) -> tuple[int, ...]:
     whole = isinstance(value, list) and all(type(side) is int for side in value)
     if not whole or len(value) != count or not all(0 < side <= MAX_SIDE for side in value):
-        raise ValueError(
+        raise HiersegError(
             f"{key} is {reprlib.repr(value)}, not {count} of the whole numbers 1 to {MAX_SIDE}"
         )
     return tuple(value)
@@ -136,4 +137,4 @@ def _sides(key: str, value: Any, count: int) -> tuple[int, ...]:
 def _check_mappings(values: Mapping[str, Any]) -> None:
     for key in ("versions", "validation", "verification"):
         if not isinstance(values[key], dict):
-            raise ValueError(f"{key} is {reprlib.repr(values[key])}, not a mapping")
+            raise HiersegError(f"{key} is {reprlib.repr(values[key])}, not a mapping")

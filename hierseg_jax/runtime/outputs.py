@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from hierseg_jax.data.transfer import write_atomically
+from hierseg_jax.errors import HiersegError, HiersegFileExistsError, HiersegOSError
 
 CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".avi": "MJPG", ".mkv": "mp4v", ".mov": "mp4v"}
 
@@ -16,7 +17,7 @@ def write_image(file: Path, image: np.ndarray) -> None:
     """Encodes by the suffix and writes the file whole or not at all."""
     done, data = cv2.imencode(file.suffix, image)
     if not done:
-        raise OSError(f"{file} could not be written: OpenCV can't encode {file.suffix}.")
+        raise HiersegOSError(f"{file} could not be written: OpenCV can't encode {file.suffix}.")
     write_atomically(file, data.tobytes())
 
 
@@ -29,7 +30,9 @@ def refuse_existing(files: list[Path], overwrite: bool) -> None:
     """Raises FileExistsError naming the first of them that is there."""
     found = next((file for file in files if file.exists()), None)
     if found is not None and not overwrite:
-        raise FileExistsError(f"{found} exists; choose another --output or give --overwrite.")
+        raise HiersegFileExistsError(
+            f"{found} exists; choose another --output or give --overwrite."
+        )
 
 
 class VideoFile:
@@ -42,7 +45,7 @@ class VideoFile:
     def __init__(self, file: Path, fps: float, size: tuple[int, int]) -> None:
         """Opens it for frames of (width, height); raises OSError or ValueError."""
         if file.suffix.lower() not in CODECS:
-            raise ValueError(f"{file} is to be a video: end its name in {', '.join(CODECS)}.")
+            raise HiersegError(f"{file} is to be a video: end its name in {', '.join(CODECS)}.")
         self._file = file
         self._partial = file.with_name(f".partial.{file.name}")
         # OpenCV would write through a link that stands there.
@@ -54,7 +57,9 @@ class VideoFile:
         self.size = size if own else (size[0] // 2 * 2, size[1] // 2 * 2)
         self._writer = cv2.VideoWriter(str(self._partial), backend, code, fps, size)
         if not self._writer.isOpened():
-            raise OSError(f"{file} can't be written as a video of {size[0]}x{size[1]} pixels.")
+            raise HiersegOSError(
+                f"{file} can't be written as a video of {size[0]}x{size[1]} pixels."
+            )
         self._count = 0
 
     def write(self, image_bgr: np.ndarray) -> None:
@@ -74,7 +79,7 @@ class VideoFile:
             return
         if not _readable_to_the_end(self._partial, self._count):
             self._partial.unlink(missing_ok=True)
-            raise OSError(f"{self._file} could not be written whole. (Is the disk full?)")
+            raise HiersegOSError(f"{self._file} could not be written whole. (Is the disk full?)")
         os.replace(self._partial, self._file)
 
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from hierseg_jax.decode import top_down
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.resize import MAX_SIDE, Placement, place
 from hierseg_jax.runtime.metadata import Metadata
@@ -79,7 +80,7 @@ class Segmenter:
             self.metadata = Metadata.from_props(props, str(onnx_file))
             self.contract = check_contract(self._session, self.metadata, str(onnx_file))
         except UnicodeDecodeError as error:  # ONNX keeps bytes, whatever they are
-            raise ValueError(
+            raise HiersegError(
                 f"{onnx_file} is damaged: a name or its metadata is no UTF-8 text; export it again."
             ) from error
         self._input = self._session.get_inputs()[0]
@@ -99,7 +100,7 @@ class Segmenter:
         """
         fits = image_hwc.ndim == 3 and image_hwc.shape[2] == 3 and image_hwc.size
         if not fits or image_hwc.dtype != np.uint8:
-            raise ValueError(
+            raise HiersegError(
                 f"A picture is uint8 [height, width, 3]; got {image_hwc.dtype} {image_hwc.shape}."
             )
         started = time.perf_counter()
@@ -109,7 +110,7 @@ class Segmenter:
         try:
             outputs = self._session.run(None, {self._input.name: given})
         except Exception as error:  # onnxruntime's own kinds, none of them documented
-            raise ValueError(
+            raise HiersegError(
                 f"The network can't take {'x'.join(map(str, given.shape))}: "
                 f"{' '.join(str(error).split())[:200]}"
             ) from error
@@ -148,7 +149,7 @@ class Segmenter:
             expected = [(1, self.hierarchy.num_classes, *self.image_size)]
         found = [output.shape for output in outputs]
         if found != expected:
-            raise ValueError(
+            raise HiersegError(
                 f"The network gives arrays of the shapes {', '.join(map(str, found))}; expected "
                 f"{', '.join(map(str, expected))}."
             )
@@ -168,24 +169,26 @@ class Segmenter:
     def _choose_hierarchy(self, given: Hierarchy | None, file: str | Path) -> Hierarchy:
         if self.metadata is not None:
             if given is not None and given != self.metadata.hierarchy:
-                raise ValueError(f"{file} carries a class tree of its own; leave the other out.")
+                raise HiersegError(f"{file} carries a class tree of its own; leave the other out.")
             given = self.metadata.hierarchy
             if self.contract == "deploy":
                 return given
         channels = self._session.get_outputs()[0].shape[1]
         if isinstance(channels, int) and not 2 <= channels <= MAX_CLASSES:
-            raise ValueError(
+            raise HiersegError(
                 f"{file} has {channels} classes; a network has 2 to {MAX_CLASSES}, the background "
                 "included."
             )
         if not isinstance(channels, int):
             if given is None:
-                raise ValueError(f"{file} does not say how many classes it has; give a hierarchy.")
+                raise HiersegError(
+                    f"{file} does not say how many classes it has; give a hierarchy."
+                )
             return given
         if given is None:
             return Hierarchy.from_mapping(list(range(1, channels)))
         if given.num_classes != channels:
-            raise ValueError(
+            raise HiersegError(
                 f"{file} has {channels} classes, the hierarchy {given.num_classes}; they must "
                 "agree."
             )
@@ -196,13 +199,13 @@ class Segmenter:
         fixed = tuple(self._input.shape[axis] for axis in axes)
         sides = [*fixed, *(given or ())]
         if any(isinstance(side, int) and not 0 < side <= MAX_SIDE for side in sides):
-            raise ValueError(
+            raise HiersegError(
                 f"{file} is to take {' x '.join(map(str, given or fixed))} (height x width); a "
                 f"side has 1 to {MAX_SIDE} pixels."
             )
         if all(isinstance(side, int) for side in fixed):
             if given is not None and tuple(given) != fixed:
-                raise ValueError(
+                raise HiersegError(
                     f"{file} takes {fixed[0]} x {fixed[1]} (height x width) alone, not "
                     f"{given[0]} x {given[1]}; export it with --dynamic."
                 )
@@ -211,7 +214,7 @@ class Segmenter:
             return self.metadata.image_size if self.metadata else (DEFAULT_SIDE, DEFAULT_SIDE)
         stride = self.metadata.stride if self.metadata else 1
         if min(given) < stride or any(side % stride for side in given):
-            raise ValueError(
+            raise HiersegError(
                 f"{file} takes sides in multiples of {stride}; got {given[0]} x {given[1]}."
             )
         return tuple(given)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import onnxruntime
 
+from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.runtime.metadata import Metadata
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -25,19 +26,21 @@ def open_session(
     file = Path(onnx_file)
     if not file.is_file():
         found = "is a folder" if file.is_dir() else "does not exist"
-        raise FileNotFoundError(f"{file} {found}; give an .onnx file (see launch/export.py).")
+        raise HiersegFileNotFoundError(
+            f"{file} {found}; give an .onnx file (see launch/export.py)."
+        )
     available = onnxruntime.get_available_providers()
     if provider == "auto":
         names = [name for name in reversed(PROVIDERS.values()) if name in available]
     elif PROVIDERS.get(provider) in available:
         names = [PROVIDERS[provider]]
     else:
-        raise ValueError(
+        raise HiersegError(
             f"The provider {provider!r} is not to be had here; onnxruntime has "
             f"{', '.join(key for key, name in PROVIDERS.items() if name in available)}."
         )
     if threads is not None and threads < 1:
-        raise ValueError(f"The number of threads is {threads}; it must be at least 1.")
+        raise HiersegError(f"The number of threads is {threads}; it must be at least 1.")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     # Errors are raised to us; what onnxruntime prints of them would come twice.
@@ -46,7 +49,7 @@ def open_session(
         return onnxruntime.InferenceSession(file, options, providers=names)
     except Exception as error:  # onnxruntime has a class for every kind, none of them documented
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(
+        raise HiersegError(
             f"{file} can't be opened by onnxruntime: it is no ONNX file, or a damaged one "
             f"({reason})."
         ) from error
@@ -78,7 +81,7 @@ def check_contract(
                 contract = "deploy"
     if contract is None or (metadata is not None and metadata.contract != contract):
         found = "; ".join(f"{name} {kind} {shape}" for name, kind, shape in (*inputs, *outputs))
-        raise ValueError(
+        raise HiersegError(
             f"{file} follows another contract: it has {found}. Expected either image float32 "
             "[N, 3, H, W] and mask float32 [N, C, H, W], N 1 or open, or a file of "
             "launch/export.py --contract=deploy."

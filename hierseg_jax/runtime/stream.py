@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hierseg_jax.data.transfer import make_folder
+from hierseg_jax.errors import HiersegError, HiersegPermissionError
 from hierseg_jax.runtime.drawing import draw_level, side_by_side
 from hierseg_jax.runtime.frames import IMAGE_SUFFIXES, Frame, Images, Video, open_source
 from hierseg_jax.runtime.outputs import VideoFile, folder_name, refuse_existing, write_image
@@ -96,7 +97,7 @@ def choose_levels(segmenter: Segmenter, level: str) -> list[int]:
     if level == "all":
         return list(range(len(names)))
     if level and level not in names:
-        raise ValueError(f"--level is {level!r}; the network has {', '.join(names)}, or all.")
+        raise HiersegError(f"--level is {level!r}; the network has {', '.join(names)}, or all.")
     return [names.index(level) if level else len(names) - 1]
 
 
@@ -107,7 +108,7 @@ def require_display() -> None:
     """
     trial = [sys.executable, "-c", "import cv2; cv2.namedWindow('trial')"]
     if subprocess.run(trial, capture_output=True, check=False).returncode:  # noqa: S603
-        raise ValueError("--show needs a display, and none can be opened; leave it out.")
+        raise HiersegError("--show needs a display, and none can be opened; leave it out.")
 
 
 def _shown(drawn_bgr: np.ndarray, wait: bool) -> bool:
@@ -173,18 +174,18 @@ class _Sink:
                 names, folder = [folder.name], folder.parent
             stems = [Path(name).stem for name in names]
             if len(set(stems if masks else names)) < len(names):
-                raise ValueError(f"Two images of {source} have one name; segment them apart.")
+                raise HiersegError(f"Two images of {source} have one name; segment them apart.")
             targets = [folder / name for name in names]
             sources = [file.name for file in opened.files]
             self._pictures = dict(zip(sources, targets, strict=True))
             mine = {file.resolve() for file in opened.files}
             if any(target.resolve() in mine for target in targets):
-                raise ValueError(f"--output is where the images are, {folder}; choose another.")
+                raise HiersegError(f"--output is where the images are, {folder}; choose another.")
         elif output or not opened.live:
             file = Path(output) if output else Path("segmented") / f"{Path(source).stem}.mp4"
             self.place, folder, targets = file, file.parent, [file]
             if not opened.live and file.exists() and file.samefile(source):
-                raise ValueError(f"--output is the source itself, {file}; choose another.")
+                raise HiersegError(f"--output is the source itself, {file}; choose another.")
         else:
             folder, targets = Path("segmented"), []
         self._masks = {
@@ -192,7 +193,7 @@ class _Sink:
         }
         self._masks = self._masks if masks else {}
         if len(set(self._masks.values())) < len(self._masks):
-            raise ValueError(
+            raise HiersegError(
                 "Two levels of the network have one name as that of a folder "
                 f"({', '.join(self._masks)}); write their masks "
                 "one by one, with --level, to an --output each."
@@ -207,7 +208,9 @@ class _Sink:
         for needed in (folder, *self._masks.values()) if targets else ():
             make_folder(needed)
             if not os.access(needed, os.W_OK):
-                raise PermissionError(f"{needed} can't be written to; choose another --output.")
+                raise HiersegPermissionError(
+                    f"{needed} can't be written to; choose another --output."
+                )
         if isinstance(opened, Video):
             for file in stale:
                 file.unlink()

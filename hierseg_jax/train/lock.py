@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from hierseg_jax.errors import HiersegError, HiersegOSError
+
 LOCK = ".lock"
 
 
@@ -26,14 +28,14 @@ def lock_workdir(workdir: Path) -> Iterator[None]:
         workdir.mkdir(parents=True, exist_ok=True)
         stream = file.open("a+")
     except OSError as error:
-        raise OSError(
+        raise HiersegOSError(
             f"The workdir {workdir} can't be written: {error.strerror or error}"
         ) from None
     with stream:
         if not _take(stream.fileno(), file):
             stream.seek(0)
             owner = " ".join(stream.read(200).split()) or "a process that has not said its name"
-            raise ValueError(
+            raise HiersegError(
                 f"Another run is at work in {workdir} ({owner}). Wait for its end, or choose "
                 "another --workdir."
             )

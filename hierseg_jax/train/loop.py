@@ -16,6 +16,7 @@ from tqdm import tqdm
 import hierseg_jax
 from hierseg_jax.checkpoint import CheckpointWriter
 from hierseg_jax.data.pipeline import Batch, eval_batches, train_batches
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.evaluate import Evaluation, evaluate_batches
 from hierseg_jax.memory import give_back_small_blocks
 from hierseg_jax.metric_choice import parse_metrics
@@ -39,7 +40,7 @@ from hierseg_jax.train.workdir import (
 READ_DELAY = 2
 
 
-class DivergedError(ValueError):
+class DivergedError(HiersegError):
     """The loss is not a finite number."""
 
 

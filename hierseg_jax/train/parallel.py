@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax import lax
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.train.step import EvalStep, TrainStep
 
 AXIS_NAME = "data"
@@ -52,7 +53,7 @@ class Parallel:
         if batch_size % count:
             below = batch_size // count * count
             nearest = f"{below} or {below + count}" if below else f"{count}"
-            raise ValueError(
+            raise HiersegError(
                 f"{name} is {batch_size}, which {count} devices cannot share evenly; choose "
                 f"{nearest}."
             )

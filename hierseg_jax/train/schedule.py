@@ -5,6 +5,8 @@ from typing import Any
 
 import optax
 
+from hierseg_jax.errors import HiersegError
+
 SCHEDULES = ("exponential", "cosine", "polynomial")
 BY_EPOCHS = ("cosine", "polynomial")
 """Those that depend on the number of epochs."""
@@ -30,7 +32,7 @@ def make_schedule(config: Mapping[str, Any], steps_per_epoch: int) -> optax.Sche
     warmup = round(chosen["warmup_epochs"] * steps_per_epoch)
     rest = config["epochs"] * steps_per_epoch - warmup
     if chosen["name"] in BY_EPOCHS and rest < 1:
-        raise ValueError(
+        raise HiersegError(
             f"The config's schedule.warmup_epochs is {chosen['warmup_epochs']}, and the run has "
             f"{config['epochs']} epochs; a {chosen['name']} schedule needs some after it."
         )

@@ -19,6 +19,7 @@ from hierseg_jax.checkpoint import (
     read_meta,
 )
 from hierseg_jax.data.augment_choice import augmentation_name
+from hierseg_jax.errors import HiersegError, HiersegOSError
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models import EfficientUNet, ESNet, Variant
 from hierseg_jax.report import write_json
@@ -47,26 +48,26 @@ def check_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> No
             stored_config, tree = dict(stored["config"]), Hierarchy.from_json(stored["hierarchy"])
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             reason = " ".join(str(error).split())[:300]
-            raise ValueError(f"{marker} is not as a run writes it ({reason}).") from None
+            raise HiersegError(f"{marker} is not as a run writes it ({reason}).") from None
         if tree != hierarchy:
-            raise ValueError(
+            raise HiersegError(
                 f"{workdir} holds a run on another class tree ({', '.join(tree.class_names)}); "
                 f"{config.data.spec} has {', '.join(hierarchy.class_names)}. Choose another "
                 "--workdir."
             )
         check_same_run(stored_config, config, str(workdir))
         if augmentation_name(config.augment) == "modern" and tree.pairs != hierarchy.pairs:
-            raise ValueError(
+            raise HiersegError(
                 f"{workdir} holds a run whose data had the pairs {_named(tree)}; "
                 f"{config.data.spec} has {_named(hierarchy)}. Choose another --workdir."
             )
     elif is_checkpoint(workdir):
-        raise ValueError(
+        raise HiersegError(
             f"{workdir} is a checkpoint, not the folder of a run; to train from its weights, give "
             f"--config.init={workdir} and another --workdir."
         )
     elif workdir.is_dir() and any(entry.name != LOCK for entry in workdir.iterdir()):
-        raise ValueError(
+        raise HiersegError(
             f"{workdir} is not empty and holds no run; choose a folder of its own for a run."
         )
 
@@ -108,7 +109,7 @@ def claim_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> No
         (workdir / FOLDER).mkdir(parents=True, exist_ok=True)
         write_json(marker, {"config": config.to_dict(), "hierarchy": hierarchy.to_json()})
     except OSError as error:
-        raise OSError(
+        raise HiersegOSError(
             f"The workdir {workdir} can't be written: {error.strerror or error}"
         ) from None
 
@@ -136,14 +137,14 @@ def restore(
         return state, Progress()
     folder = workdir / FOLDER / str(step)
     if not folder.is_dir():
-        raise ValueError(
+        raise HiersegError(
             f"{folder} is missing on this host, process {jax.process_index()} of the run; the "
             "workdir must be in a file system that all hosts share."
         )
     meta = read_meta(folder)
     check_same_run(meta["config"], config, str(workdir))
     if Hierarchy.from_json(meta["hierarchy"]) != hierarchy:
-        raise ValueError(f"{folder} was trained on another class tree; choose another --workdir.")
+        raise HiersegError(f"{folder} was trained on another class tree; choose another --workdir.")
     flat = meta.get("optimizer_layout") == FLAT
     like = state.training
     if not flat:

@@ -10,6 +10,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from hierseg_jax.errors import HiersegOSError
+
 
 @contextlib.contextmanager
 def hold(file: Path, *, wait: bool) -> Iterator[bool]:
@@ -25,7 +27,7 @@ def hold(file: Path, *, wait: bool) -> Iterator[bool]:
     try:
         stream = file.open("a+")
     except OSError as error:
-        raise OSError(f"{file} can't be written: {error.strerror or error}.") from None
+        raise HiersegOSError(f"{file} can't be written: {error.strerror or error}.") from None
     with stream:
         held = True
         try:
@@ -33,7 +35,7 @@ def hold(file: Path, *, wait: bool) -> Iterator[bool]:
         except BlockingIOError:
             held = False
         except OSError as error:
-            raise OSError(
+            raise HiersegOSError(
                 f"{file} can't be locked ({error.strerror}), so processes could not share the "
                 "study; choose a --study_dir on a local disk."
             ) from None

@@ -5,6 +5,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.tune.space import Space
@@ -44,7 +45,7 @@ class Metric:
         _, level, key = self._parts()
         value = row["levels"][level][key]
         if value is None:
-            raise ValueError(
+            raise HiersegError(
                 f"{self.name} is undefined: no class of that level is in the validation split or "
                 "predicted there. Choose another --metric."
             )
@@ -78,7 +79,7 @@ def find_metric(name: str, hierarchy: Hierarchy, metrics: Sequence[str]) -> Metr
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
         hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(names)}."
-        raise ValueError(f"--metric is {name!r}; {hint}")
+        raise HiersegError(f"--metric is {name!r}; {hint}")
     return Metric(name)
 
 
@@ -90,12 +91,12 @@ def check_comparable(space: Space, metric: Metric) -> None:
     """
     for key in space:
         if key in _CHANGES_DATA:
-            raise ValueError(
+            raise HiersegError(
                 f"The space has {key}, which changes what {metric.name} is measured on; trials "
                 "could not be compared. Remove it, and set it with --config."
             )
         if not metric.maximized and key in _CHANGES_LOSS:
-            raise ValueError(
+            raise HiersegError(
                 f"The space has {key}, which changes what val_loss is; trials could not be "
                 "compared. Choose a --metric of a level, such as levels.NAME.miou."
             )

@@ -18,6 +18,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from hierseg_jax.data.safe_yaml import read_yaml
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.train.config import check_config, flatten
 
 KINDS = ("uniform", "log_uniform", "int", "choice")
@@ -76,7 +77,7 @@ def read_space(file: Path, config: ConfigDict) -> Space:
     """
     content = read_yaml(file)
     if not isinstance(content, dict) or not content:
-        raise ValueError(
+        raise HiersegError(
             f"{file}: expected lines such as `learning_rate: {{log_uniform: [1e-4, 1e-2]}}`; "
             f"found {reprlib.repr(content)}."
         )
@@ -84,17 +85,17 @@ def read_space(file: Path, config: ConfigDict) -> Space:
     space = {}
     for key, entry in content.items():
         if key not in known:
-            raise ValueError(
+            raise HiersegError(
                 f"{file}: the config has no key {reprlib.repr(key)}{_near(key, known)}"
             )
         try:
             space[key] = _parse(entry, known[key])
-        except ValueError as error:
-            raise ValueError(f"{file}: {key}: {error}") from None
+        except HiersegError as error:
+            raise HiersegError(f"{file}: {key}: {error}") from None
     try:
         _check_values(space, config)
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from None
+    except HiersegError as error:
+        raise HiersegError(f"{file}: {error}") from None
     return space
 
 
@@ -131,15 +132,15 @@ def _parse(entry: Any, current: Any) -> Range | Choice:
       current: the config's value of the key.
     """
     if not isinstance(entry, dict) or len(entry) != 1 or next(iter(entry)) not in KINDS:
-        raise ValueError(
+        raise HiersegError(
             f"expected one of {', '.join(KINDS)}, as in {{choice: [1, 2]}}; found "
             f"{reprlib.repr(entry)}."
         )
     kind, values = next(iter(entry.items()))
     if not isinstance(values, list | tuple):
-        raise ValueError(f"{kind} needs a list; found {reprlib.repr(values)}.")
+        raise HiersegError(f"{kind} needs a list; found {reprlib.repr(values)}.")
     if not isinstance(current, Value):
-        raise ValueError(
+        raise HiersegError(
             f"its value is {reprlib.repr(current)}; only numbers, text and true or false can be "
             "searched."
         )
@@ -147,27 +148,27 @@ def _parse(entry: Any, current: Any) -> Range | Choice:
         return _choice([_typed(value, current) for value in values])
     if isinstance(current, bool | str) or isinstance(current, float) == (kind == "int"):
         fitting = {bool: "choice", str: "choice", int: "int or choice"}
-        raise ValueError(
+        raise HiersegError(
             f"its value is {current!r}, which {kind} does not fit; use "
             f"{fitting.get(type(current), 'uniform, log_uniform or choice')}."
         )
     if len(values) != 2:
-        raise ValueError(
+        raise HiersegError(
             f"{kind} needs the lowest and the highest value; found {len(values)} values."
         )
     low, high = (_typed(value, current) for value in values)
     if not low < high:
-        raise ValueError(f"the range from {low} to {high} is empty; the first must be the lower.")
+        raise HiersegError(f"the range from {low} to {high} is empty; the first must be the lower.")
     if kind == "log_uniform" and low <= 0:
-        raise ValueError(f"log_uniform starts at {low}; it must start above 0.")
+        raise HiersegError(f"log_uniform starts at {low}; it must start above 0.")
     if not math.isfinite(high - low):
-        raise ValueError(f"the range from {low} to {high} is too wide.")
+        raise HiersegError(f"the range from {low} to {high} is too wide.")
     return Range(kind, low, high)
 
 
 def _choice(values: list[Value]) -> Choice:
     if len(values) < 2 or len(set(values)) < len(values):
-        raise ValueError(f"choice needs two different values at least; found {values}.")
+        raise HiersegError(f"choice needs two different values at least; found {values}.")
     return Choice(tuple(values))
 
 
@@ -180,11 +181,11 @@ def _typed(value: Any, current: Value) -> Value:
         except (TypeError, ValueError, OverflowError):
             number = None
         if number is None or not math.isfinite(number):
-            raise ValueError(f"expected numbers; found {reprlib.repr(value)}.")
+            raise HiersegError(f"expected numbers; found {reprlib.repr(value)}.")
         return number
     if type(value) is not type(current):
         names = {bool: "true or false", int: "whole numbers", str: "text"}
-        raise ValueError(f"expected {names[type(current)]}; found {reprlib.repr(value)}.")
+        raise HiersegError(f"expected {names[type(current)]}; found {reprlib.repr(value)}.")
     return value
 
 
@@ -203,7 +204,7 @@ def _check_values(space: Space, config: ConfigDict) -> None:
     for values in examples:
         try:
             check_config(with_values(config, values))
-        except (ValueError, TypeError) as error:
-            raise ValueError(
+        except (HiersegError, TypeError) as error:
+            raise HiersegError(
                 f"It allows {format_values(values)}, which can't be trained: {error}"
             ) from None

@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 from optuna.trial import TrialState
 
 from hierseg_jax.data.transfer import make_folder
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.train.config import FREE_KEYS, completed, flatten
 from hierseg_jax.tune.locks import hold, owner
 from hierseg_jax.tune.metric import Metric
@@ -44,7 +45,7 @@ def open_study(
     if folder.is_dir() and not file.exists():
         others = sorted(e.name for e in folder.iterdir() if e.name not in (_LOCK, _TRIALS))
         if others:
-            raise ValueError(
+            raise HiersegError(
                 f"{folder} holds {others[0]} and no study; choose a folder of its own for a study."
             )
     make_folder(folder / _TRIALS)
@@ -63,7 +64,7 @@ def open_study(
             )
         except (RuntimeError, optuna.exceptions.OptunaError, sqlalchemy.exc.SQLAlchemyError) as e:
             reason = " ".join(str(e).split())[:200]
-            raise ValueError(
+            raise HiersegError(
                 f"{file} can't be read as a study ({reason}); choose another --study_dir."
             ) from None
         made_of = {
@@ -175,7 +176,7 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path)
         if key not in _FREE_KEYS and stored.get(key) != config.get(key)
     ]
     if changed:
-        raise ValueError(
+        raise HiersegError(
             f"{folder} holds another study: {'; '.join(changed)}. Continue it with its own, or "
             "choose another --study_dir."
         )

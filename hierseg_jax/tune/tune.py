@@ -9,6 +9,7 @@ import optuna
 from ml_collections import ConfigDict
 from optuna.trial import FrozenTrial, TrialState
 
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.train.loop import DivergedError, train
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.stop import StopSignals
@@ -145,9 +146,9 @@ def run_trial(
         end(TrialState.PRUNED, error, OUT_OF_MEMORY)
     except OSError:
         raise
-    except ValueError as error:
+    except HiersegError as error:
         end(TrialState.FAIL, error)
-        raise ValueError(
+        raise HiersegError(
             f"Trial {trial.number} ({format_values(trial.params)}): {error}"
         ) from error
     except Exception as error:

@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 from absl import app, flags, logging
 
 from hierseg_jax.data.pascal_person_part.pascal_person_part_dataset_builder import Builder
+from hierseg_jax.errors import HiersegError, is_sentence, wants_tracebacks
 
 _MANUAL_DIR = flags.DEFINE_string(
     "manual_dir",
@@ -36,7 +37,9 @@ def main(argv: list[str]) -> None:
             builder.download_and_prepare(
                 download_config=tfds.download.DownloadConfig(manual_dir=_MANUAL_DIR.value)
             )
-    except (ValueError, OSError) as error:
+    except (HiersegError, OSError) as error:
+        if wants_tracebacks() or not is_sentence(error):
+            raise
         sys.exit(f"error: {error}")
     counts = ", ".join(f"{s.num_examples} {name}" for name, s in builder.info.splits.items())
     print(f"{builder.data_path}: {counts}")

@@ -15,6 +15,7 @@ from etils import epath
 
 from hierseg_jax.data.decode import check_label, decode_image, decode_mask
 from hierseg_jax.data.raw import is_plain_id
+from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART
 
 _ID_FILES = {"train": "train_id.txt", "val": "val_id.txt"}
@@ -66,7 +67,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         try:
             root = dl_manager.manual_dir
         except AssertionError as error:  # TFDS's way to say that it is missing or empty.
-            raise FileNotFoundError(" ".join(str(error).split()) + ".") from None
+            raise HiersegFileNotFoundError(" ".join(str(error).split()) + ".") from None
         if (root / self.name).is_dir():
             root = root / self.name
         # Both lists are read before the first split is written, which takes a while.
@@ -82,7 +83,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             label_file = root / "gt_masks" / f"{name}.npy"
             for file in (image_file, label_file):
                 if not file.is_file():
-                    raise FileNotFoundError(f"An id file names {name}, but there is no {file}.")
+                    raise HiersegFileNotFoundError(
+                        f"An id file names {name}, but there is no {file}."
+                    )
             image_path, label_path = pathlib.Path(image_file), pathlib.Path(label_file)
             jpeg = image_file.read_bytes()
             label_hw = check_label(
@@ -99,19 +102,19 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 def _read_ids(file: epath.Path) -> list[str]:
     """The ids, in the file's order."""
     if not file.is_file():
-        raise FileNotFoundError(f"There is no {file}; {file.parent} must hold {_LAYOUT}.")
+        raise HiersegFileNotFoundError(f"There is no {file}; {file.parent} must hold {_LAYOUT}.")
     # An id that is not UTF-8 gets a replacement character, and then its file is missed.
     text = file.read_bytes().decode("utf-8-sig", errors="replace")
     names = [line.strip() for line in text.splitlines() if line.strip()]
     if not names:
-        raise ValueError(f"{file} names no image; it must hold one id a line.")
+        raise HiersegError(f"{file} names no image; it must hold one id a line.")
     strange = next((name for name in names if not is_plain_id(name)), None)
     if strange is not None:
-        raise ValueError(
+        raise HiersegError(
             f"{file} names {strange[:100]!r}, which is no plain id; expected stems of files in "
             "JPEGImages."
         )
     if len(set(names)) < len(names):
         repeated = next(name for i, name in enumerate(names) if name in names[:i])
-        raise ValueError(f"{file} names {repeated} more than once.")
+        raise HiersegError(f"{file} names {repeated} more than once.")
     return names

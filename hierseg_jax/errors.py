@@ -1,0 +1,44 @@
+"""Errors of this project's own: one sentence for the person who can do something about it.
+
+Whatever else is raised is a defect, of this project or of a library, and keeps its traceback.
+"""
+
+import os
+from collections.abc import Mapping
+
+TRACEBACK_VARIABLE = "HIERSEG_JAX_TRACEBACK"
+
+
+class HiersegError(ValueError):
+    """A mistake in what was given: which file, what was found, what was expected, what to do."""
+
+
+class HiersegOSError(HiersegError, OSError):
+    """The same about a file or the machine; an `OSError` to those who look for one."""
+
+
+class HiersegFileNotFoundError(HiersegOSError, FileNotFoundError):
+    """The same about a file or folder that is not there."""
+
+
+class HiersegFileExistsError(HiersegOSError, FileExistsError):
+    """The same about a file that would be overwritten."""
+
+
+class HiersegPermissionError(HiersegOSError, PermissionError):
+    """The same about a file that may not be written."""
+
+
+def is_sentence(error: BaseException) -> bool:
+    """Whether an error's text is all that a user needs: ours, or the operating system's.
+
+    The system's have an `errno`: a full disk, a folder without permission, a missing file.
+    """
+    return isinstance(error, HiersegError) or (
+        isinstance(error, OSError) and error.errno is not None
+    )
+
+
+def wants_tracebacks(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether `HIERSEG_JAX_TRACEBACK` asks for the traceback of every error."""
+    return environment.get(TRACEBACK_VARIABLE, "").lower() not in ("", "0", "false", "no")
