@@ -34,7 +34,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.figures_test = 120
 
     config.model = ml_collections.ConfigDict()
-    config.model.name = "effunet"  # or esnet
+    config.model.name = "effunet"  # or esnet, or esnet_mini, a ninth of it: to try things out
     config.model.backbone = "b0"  # b0 to b7, lite0 to lite4; of effunet, not read for esnet
     # Weights to start from. imagenet: of an installed package (lite0); a file with an
     # EfficientNet of torchvision, timm or efficientnet_pytorch; or a workdir or checkpoint

@@ -10,6 +10,7 @@ import numpy as np
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models.efficientnet import BACKBONES, is_lite, scaled_stages
+from hierseg_jax.models.esnet import SIZES
 
 # A parameter that tells a network by its name; what stands before the name is a wrapper's
 # prefix, such as DataParallel's `module.`. And the layer whose channels are the classes.
@@ -26,7 +27,7 @@ class Network:
     """What a state_dict shows of the network that it belongs to.
 
     Attributes:
-      name: `esnet` or `effunet`.
+      name: of `MODEL_NAMES`.
       num_classes: output channels.
       backbone: of effunet; None where its stages are none that we know.
     """
@@ -65,6 +66,7 @@ def recognise(arrays: Mapping[str, np.ndarray], file: str) -> tuple[Network, dic
                 "has not 4 dimensions."
             )
         backbone = _backbone(state_dict) if name == "effunet" else None
+        name = _esnet_size(state_dict) if name == "esnet" else name
         return Network(name, state_dict[last_layer].shape[axis], backbone), state_dict
     raise HiersegError(
         f"{file} holds {len(arrays)} tensors, but neither the reference's ESNet (with "
@@ -82,6 +84,13 @@ def checkpoint_network(meta: Mapping[str, Any]) -> Network:
         num_classes=hierarchy.num_nodes if model["hierarchical"] else hierarchy.num_classes,
         backbone=model["backbone"] if model["name"] == "effunet" else None,
     )
+
+
+def _esnet_size(state_dict: Mapping[str, np.ndarray]) -> str:
+    """By the encoder's number of blocks; the reference's own where it is that of none."""
+    layers = {name.split(".")[2] for name in state_dict if name.startswith("encoder.layers.")}
+    counts = {len(size.encoder_blocks) - 1: name for name, size in SIZES.items()}
+    return counts.get(len(layers), "esnet")
 
 
 def _backbone(state_dict: Mapping[str, np.ndarray]) -> str | None:

@@ -13,7 +13,7 @@ from flax import traverse_util
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.models.efficient_unet import EfficientUNet
 from hierseg_jax.models.efficientnet import scaled_stages
-from hierseg_jax.models.esnet import DILATIONS, ESNet
+from hierseg_jax.models.esnet import DILATIONS, SIZES, ESNet
 from hierseg_jax.models.initialize import variable_shapes
 
 Variables = dict[str, Any]
@@ -140,7 +140,9 @@ def state_dict_from_variables(
 
 def torch_names(model: EfficientUNet | ESNet) -> dict[ModulePath, str]:
     """Variable path (collection first) -> name in the reference's state_dict, in its order."""
-    modules = _esnet_modules() if isinstance(model, ESNet) else _effunet_modules(model.backbone)
+    modules = (
+        _esnet_modules(model.size) if isinstance(model, ESNet) else _effunet_modules(model.backbone)
+    )
     return leaf_names(modules, flat_shapes(model))
 
 
@@ -203,15 +205,13 @@ def _effunet_modules(backbone: str) -> Iterator[tuple[ModulePath, str]]:
     yield ("head",), "head.conv"
 
 
-def _esnet_modules() -> Iterator[tuple[ModulePath, str]]:
+def _esnet_modules(size: str) -> Iterator[tuple[ModulePath, str]]:
     """Flax module path and the reference's module name, in the reference's order."""
-    encoder = ["fcu1_1", "fcu1_2", "fcu1_3", "down2", "fcu2_1", "fcu2_2", "down3"]
-    encoder += ["pfcu1", "pfcu2", "pfcu3"]
-    decoder = ["up1", "fcu1_1", "fcu1_2", "up2", "fcu2_1", "fcu2_2"]
-    yield from _esnet_block(("encoder", "down1"), "encoder.initial_block")
+    first, *encoder = SIZES[size].encoder_blocks
+    yield from _esnet_block(("encoder", first), "encoder.initial_block")
     for i, block in enumerate(encoder):
         yield from _esnet_block(("encoder", block), f"encoder.layers.{i}")
-    for i, block in enumerate(decoder):
+    for i, block in enumerate(SIZES[size].decoder_blocks):
         yield from _esnet_block(("decoder", block), f"decoder.layers.{i}")
     yield ("decoder", "output_conv"), "decoder.output_conv"
     yield ("encoder_head",), "encoder_output_conv"

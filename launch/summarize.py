@@ -17,7 +17,7 @@ from hierseg_jax.data.decode import read_image
 from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.models import MODEL_NAMES, create_model, format_summary, init_variables
 
-_MODEL = flags.DEFINE_list("model", list(MODEL_NAMES), "Networks: effunet, esnet or both.")
+_MODEL = flags.DEFINE_list("model", list(MODEL_NAMES), "Networks, of these.")
 _BACKBONE = flags.DEFINE_string("backbone", None, "b0 to b7 or lite0 to lite4, of effunet.")
 _NUM_CLASSES = flags.DEFINE_integer("num_classes", 7, "Classes, background included.")
 _IMAGE = flags.DEFINE_string("image", None, "A picture to segment; a plain one by default.")

@@ -13,6 +13,7 @@ from hierseg_jax.bridge.fold import Tree
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models import Variant
+from hierseg_jax.models.esnet import SIZES
 
 CONFIDENCE = "confidence"
 
@@ -57,7 +58,7 @@ def build_graph(
         mean of the sigmoid scores on each leaf's path. `deploy`: `frame` uint8 [N, H, W, 3], RGB ->
         a uint8 label map [N, H, W] per level, under the level's name, and `confidence`
         float32 [N, H, W], the score of the leaf class.
-      model, backbone: `esnet`, or `effunet` on one of its backbones.
+      model, backbone: `esnet`, `esnet_mini`, or `effunet` on one of its backbones.
       variables: of the Flax network.
       hierarchy: of the classes.
       integers: written for `precision.with_integers`; the same function.
@@ -68,11 +69,11 @@ def build_graph(
       ValueError: for an unknown contract, or a level that is called as another tensor is.
     """
 
-    factor = 1 if model == "esnet" else 4
+    factor = 1 if model in SIZES else 4
 
     def logits(image_nchw: jax.Array) -> jax.Array:
-        if model == "esnet":
-            x_nchw = esnet.logits(variables, image_nchw, integers)
+        if model in SIZES:
+            x_nchw = esnet.logits(SIZES[model], variables, image_nchw, integers)
         else:
             x_nchw = efficient_unet.logits(variables, image_nchw, backbone, variant or Variant())
         return ops.as_logits(x_nchw) if integers else x_nchw

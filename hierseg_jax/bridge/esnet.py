@@ -21,21 +21,18 @@ from hierseg_jax.bridge.fold import (
     single,
     subpixel,
 )
-from hierseg_jax.models.esnet import DILATIONS
+from hierseg_jax.models.esnet import DILATIONS, Size
 
 EPSILON = 1e-3
 # Channels of a block with AVX-512; with AVX2 there are half as many.
 BLOCK = 16
-ENCODER = ("down1", "fcu1_1", "fcu1_2", "fcu1_3", "down2", "fcu2_1", "fcu2_2", "down3")
-ENCODER += ("pfcu1", "pfcu2", "pfcu3")
-DECODER = ("up1", "fcu1_1", "fcu1_2", "up2", "fcu2_1", "fcu2_2")
 
 
-def logits(variables: Tree, image_nchw: jax.Array, integers: bool = False) -> jax.Array:
+def logits(size: Size, variables: Tree, image_nchw: jax.Array, integers: bool = False) -> jax.Array:
     """[N, 3, H, W] in [0, 1] -> [N, C, H, W]; `integers`: as 8-bit integers want it."""
     blocks = {"down": _down, "up": _subpixel_up if integers else _up, "fcu": _fcu, "pfcu": _pfcu}
     x = image_nchw
-    for part, names in (("encoder", ENCODER), ("decoder", DECODER)):
+    for part, names in (("encoder", size.encoder_blocks), ("decoder", size.decoder_blocks)):
         for name in names:
             block = blocks[name.rstrip("0123456789_")]
             x = block(variables["params"][part][name], variables["batch_stats"][part][name], x)

@@ -1,4 +1,4 @@
-"""The two networks, by name."""
+"""The networks, by name."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ import jax.numpy as jnp
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.models.efficient_unet import EfficientUNet
 from hierseg_jax.models.efficientnet import Variant, scaled_stages
-from hierseg_jax.models.esnet import ESNet
+from hierseg_jax.models.esnet import SIZES, ESNet
 from hierseg_jax.models.initialize import init_variables
 from hierseg_jax.models.layers import CONV_IMPLS
 from hierseg_jax.models.summary import format_summary, summarize
 
-MODEL_NAMES = ("effunet", "esnet")
+MODEL_NAMES = ("effunet", *SIZES)
 
 __all__ = [
     "MODEL_NAMES",
@@ -45,7 +45,8 @@ def create_model(
     `model.apply(variables, image_bhwc, train=...)` its logits.
 
     Args:
-      name: `effunet` (sides in multiples of 32) or `esnet` (of 8).
+      name: `effunet` (sides in multiples of 32) or `esnet` and its small
+        `esnet_mini` (of 8).
       num_classes: output channels, at least 2: the leaf classes, background included, or
         the nodes of a hierarchical head.
       backbone: `b0`..`b7` or `lite0`..`lite4`, of `effunet` alone; by default `b0`.
@@ -90,15 +91,15 @@ def create_model(
     shared = {"dropout": dropout, "dtype": jnp.dtype(dtype), "axis_name": axis_name}
     shared |= {"conv_impl": conv_impl, "embedding_size": embedding_size}
     shared |= {"stochastic_depth": stochastic_depth}
-    if name == "esnet":
+    if name in SIZES:
         if backbone is not None:
-            raise HiersegError(f"esnet has no backbone to choose; got {backbone!r}. Leave it out.")
+            raise HiersegError(f"{name} has no backbone to choose; got {backbone!r}. Leave it out.")
         if variant not in (None, Variant()):
             raise HiersegError(
-                "esnet has no backbone with weights from elsewhere, hence no padding, "
+                f"{name} has no backbone with weights from elsewhere, hence no padding, "
                 "norm_epsilon or normalization to choose; leave them out."
             )
-        return ESNet(num_classes, **shared)
+        return ESNet(num_classes, name, **shared)
     backbone = "b0" if backbone is None else backbone
     scaled_stages(backbone)  # refuses an unknown name here rather than in the first call
     return EfficientUNet(num_classes, backbone, **shared, variant=variant or Variant())

@@ -1,5 +1,6 @@
 """ESNet (Wang et al., ESNet: An Efficient Symmetric Network, PRCV 2019, arXiv 1906.09826)."""
 
+import dataclasses
 import functools
 from typing import ClassVar
 
@@ -23,8 +24,51 @@ from hierseg_jax.models.layers import (
 )
 
 DILATIONS = (2, 5, 9)
-UNITS = 8
-"""Residual units of the encoder."""
+KERNELS = {"fcu1": 3, "fcu2": 5}
+"""Kernel sizes of the encoder's units by stage; the decoder's mirror them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How large an ESNet is, stage by stage.
+
+    Attributes:
+      channels: of the encoder's three stages; the decoder mirrors the first two.
+      units: residual units of the encoder's three stages.
+      decoder_units: of the decoder's two stages.
+    """
+
+    channels: tuple[int, int, int]
+    units: tuple[int, int, int]
+    decoder_units: tuple[int, int]
+
+    @property
+    def encoder_blocks(self) -> tuple[str, ...]:
+        """Names of the encoder's blocks, in order."""
+        names = []
+        for stage, (unit, count) in enumerate(zip(UNITS, self.units, strict=True), start=1):
+            # The last stage's units have no number of a stage, since no other has their kind.
+            infix = f"{stage}_" if unit == "fcu" else ""
+            names += [f"down{stage}", *(f"{unit}{infix}{i}" for i in range(1, count + 1))]
+        return tuple(names)
+
+    @property
+    def decoder_blocks(self) -> tuple[str, ...]:
+        """Names of the decoder's blocks, in order."""
+        names = []
+        for stage, count in enumerate(self.decoder_units, start=1):
+            names += [f"up{stage}", *(f"fcu{stage}_{i}" for i in range(1, count + 1))]
+        return tuple(names)
+
+
+UNITS = ("fcu", "fcu", "pfcu")
+"""The kind of unit in each stage of the encoder."""
+SIZES = {
+    # Table 1 of the paper.
+    "esnet": Size((16, 64, 128), (3, 2, 3), (2, 2)),
+    # One unit a stage: to try things out, and for the smallest machines.
+    "esnet_mini": Size((16, 32, 64), (1, 1, 1), (1, 1)),
+}
 
 
 class Down(nn.Module):
@@ -124,46 +168,47 @@ def _drop(block: FCU | PFCU) -> ChannelDropout | StochasticDepth:
 class Encoder(nn.Module):
     """Three Downs with residual units between and after them (table 1)."""
 
+    size: Size
     dropout: bool
     compute: Compute
     stochastic_depth: float = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[B, H, W, 3] -> [B, H/8, W/8, 128]."""
+        """[B, H, W, 3] -> [B, H/8, W/8, channels of the last stage]."""
         channels = self.dropout and not self.stochastic_depth
         fcu_rate, pfcu_rate = (0.03, 0.3) if channels else (0.0, 0.0)
-        depth = [drop_rate_at_depth(self.stochastic_depth, block, UNITS) for block in range(UNITS)]
-        x = Down(16, self.compute, name="down1")(x, train=train)
-        for i in (1, 2, 3):
-            unit = FCU(3, fcu_rate, self.compute, depth[i - 1], name=f"fcu1_{i}")
-            x = unit(x, train=train)
-        x = Down(64, self.compute, name="down2")(x, train=train)
-        for i in (1, 2):
-            unit = FCU(5, fcu_rate, self.compute, depth[i + 2], name=f"fcu2_{i}")
-            x = unit(x, train=train)
-        x = Down(128, self.compute, name="down3")(x, train=train)
-        for i in (1, 2, 3):
-            unit = PFCU(pfcu_rate, self.compute, depth[i + 4], name=f"pfcu{i}")
-            x = unit(x, train=train)
+        units, channels = sum(self.size.units), iter(self.size.channels)
+        depth = (drop_rate_at_depth(self.stochastic_depth, unit, units) for unit in range(units))
+        for name in self.size.encoder_blocks:
+            if name.startswith("down"):
+                block = Down(next(channels), self.compute, name=name)
+            elif name.startswith("pfcu"):
+                block = PFCU(pfcu_rate, self.compute, next(depth), name=name)
+            else:
+                block = FCU(KERNELS[name[:4]], fcu_rate, self.compute, next(depth), name=name)
+            x = block(x, train=train)
         return x
 
 
 class Decoder(nn.Module):
     """The encoder's mirror image, without dropout, up to the logits (table 1)."""
 
+    size: Size
     num_classes: int
     compute: Compute
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[B, H/8, W/8, 128] -> logits [B, H, W, num_classes]."""
-        x = Up(64, self.compute, name="up1")(x, train=train)
-        for i in (1, 2):
-            x = FCU(5, 0.0, self.compute, name=f"fcu1_{i}")(x, train=train)
-        x = Up(16, self.compute, name="up2")(x, train=train)
-        for i in (1, 2):
-            x = FCU(3, 0.0, self.compute, name=f"fcu2_{i}")(x, train=train)
+        """[B, H/8, W/8, channels of the encoder] -> logits [B, H, W, num_classes]."""
+        channels = iter(self.size.channels[1::-1])
+        kernels = {"fcu1": KERNELS["fcu2"], "fcu2": KERNELS["fcu1"]}
+        for name in self.size.decoder_blocks:
+            if name.startswith("up"):
+                block = Up(next(channels), self.compute, name=name)
+            else:
+                block = FCU(kernels[name[:4]], 0.0, self.compute, name=name)
+            x = block(x, train=train)
         return ConvTranspose(self.num_classes, 2, compute=self.compute, name="output_conv")(x)
 
 
@@ -172,6 +217,7 @@ class ESNet(nn.Module):
 
     Attributes:
       num_classes: channels of the output: leaf classes, or nodes of a hierarchical head.
+      size: of `SIZES`.
       dropout: whether training drops channels of the encoder's residual branches.
       dtype, axis_name, conv_impl: see `Compute`.
       embedding_size: of an `EmbeddingHead` on the encoder; 0 for none.
@@ -184,6 +230,7 @@ class ESNet(nn.Module):
     stride: ClassVar[int] = 8
 
     num_classes: int
+    size: str = "esnet"
     dropout: bool = True
     dtype: DType = jnp.float32
     axis_name: str | None = None
@@ -215,7 +262,8 @@ class ESNet(nn.Module):
         """
         require_image(image_bhwc, self.stride, "ESNet")
         compute = Compute(self.dtype, self.axis_name, self.conv_impl)
-        encoder = Encoder(self.dropout, compute, self.stochastic_depth, name="encoder")
+        size = SIZES[self.size]
+        encoder = Encoder(size, self.dropout, compute, self.stochastic_depth, name="encoder")
         x = encoder(image_bhwc.astype(self.dtype), train=train and not self.frozen_backbone)
         if self.frozen_backbone:
             x = jax.lax.stop_gradient(x)
@@ -225,6 +273,6 @@ class ESNet(nn.Module):
             encoder_head = Conv(self.num_classes, (1, 1), compute=compute, name="encoder_head")
             logits_bhwc = encoder_head(x)
         if not encoder_only:
-            decoder = Decoder(self.num_classes, compute, name="decoder")
+            decoder = Decoder(size, self.num_classes, compute, name="decoder")
             logits_bhwc = decoder(x, train=train)
         return logits_bhwc.astype(jnp.promote_types(self.dtype, jnp.float32))

