@@ -88,7 +88,7 @@ def get_config() -> ml_collections.ConfigDict:
     # less memory on GPUs and TPUs, and slower. Of no use on a CPU, whose compiler undoes it.
     config.remat = False
     # In training alone: none, reference (also True; the reference's), or modern: scaled by 0.5
-    # to 2 and cropped, mirrored with the data's `pairs` exchanged, colours jittered.
+    # to 2 and cropped, mirrored, colours jittered. Mirrors exchange the data's `pairs`.
     config.augment = config_dict.FieldReference("reference", field_type=object)
     config.batch_size = 32  # images a step, over all devices
     config.epochs = 30  # at most

@@ -198,7 +198,7 @@ def evaluate_checkpoint(
         raise HiersegError(f"The checkpoint {folder} names no data set; give one with --data.")
     hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
     decoding = config_decoding(config, decode)
-    check_tree_of_data(hierarchy, config, spec, f"The checkpoint {folder}")
+    hierarchy = check_tree_of_data(hierarchy, config, spec, f"The checkpoint {folder}")
     if batch_size < 1:
         raise HiersegError(f"--batch_size is {batch_size}; it must be at least 1.")
     parallel = all_devices()

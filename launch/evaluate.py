@@ -36,7 +36,9 @@ _METRICS = flags.DEFINE_list(
 _RESOLUTION = flags.DEFINE_enum(
     "resolution", "network", RESOLUTIONS, "The pixels that are counted: the network's or original."
 )
-_FLIP = flags.DEFINE_bool("flip", False, "Average over the mirrored pictures as well.")
+_FLIP = flags.DEFINE_bool(
+    "flip", False, "Average over the mirrored pictures as well, the data's pairs exchanged."
+)
 _SCALES = flags.DEFINE_list("scales", ["1"], "Average over these factors on the sides.")
 _DECODE = flags.DEFINE_enum(
     "decode", None, (AUTO, *DECODINGS), "Another decoding rule; the run's own."

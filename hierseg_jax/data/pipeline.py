@@ -50,8 +50,8 @@ def train_batches(
       batch_size: over all processes; a multiple of their number.
       seed: of shuffling and augmentation.
       augment: one of `augment_choice.AUGMENTATIONS`; True is `reference`, False `none`.
-      mirrored: `Hierarchy.mirrored`, which `modern` exchanges labels by when it flips;
-        by default they stay.
+      mirrored: `Hierarchy.mirrored`, by which labels are exchanged where augmentation shows
+        a picture's mirror image; by default they stay.
       start_step: number of batches to pass over, for resuming.
       worker_count: processes that prepare batches; with 0 threads do.
       process_index, process_count: this host and the number of hosts.
