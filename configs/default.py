@@ -78,8 +78,10 @@ def get_config() -> ml_collections.ConfigDict:
     # Share of every picture's pixels that count, in (0, 1], the hardest ones; of crossentropy
     # and focal.
     config.loss_options.hard_share = 1.0
-    # Of crossentropy and focal, from the training split: none, inverse_sqrt (of a class's
-    # share of the pixels), median_frequency (inverse, of its share where it occurs).
+    # Of crossentropy and focal: none; from the training split inverse_sqrt (of a class's share
+    # of the pixels) or median_frequency (inverse, of its share where it occurs), both within
+    # 0.1 and 10 times the median class's; or numbers of the leaf classes, "0.3,1,2.5" in their
+    # order or "torso: 1.2, head: 3", others having 1. A group has the mean of its leaves.
     config.loss_options.class_weights = "none"
     # How predictions follow from scores: auto (path for hierarchical heads, leaf for flat
     # ones), leaf, top_down, path.
