@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from hierseg_jax.averaged_views import make_averaged_forward
 from hierseg_jax.checkpoint import open_checkpoint
 from hierseg_jax.data.pipeline import Batch, eval_batches
+from hierseg_jax.data.sources import unread_of
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.extremes import Extremes, ScoredPicture
 from hierseg_jax.from_config import (
@@ -221,6 +222,8 @@ def evaluate_checkpoint(
     loss = build_config_loss(config, hierarchy)
     step = make_eval_step(model, loss, hierarchy, decoding, forward)
     source = open_config_split(config, task, spec)
+    for unread in unread_of((source,)) if is_main() else ():
+        print(f"note: {unread}", file=sys.stderr, flush=True)
     whole, resize = view.resolution == "original", config["data"]["resize"]
     batches = eval_batches(
         source,

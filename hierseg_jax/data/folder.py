@@ -66,6 +66,14 @@ class FolderSource:
         """Stems, in the order of the examples."""
         return self._stems
 
+    def image_file(self, index: int) -> pathlib.Path:
+        """Of an example."""
+        return self.image_dir / self._files[index][0]
+
+    def mask_file(self, index: int) -> pathlib.Path:
+        """Of an example."""
+        return self.mask_dir / self._files[index][1]
+
     def __len__(self) -> int:
         return len(self._files)
 
@@ -79,10 +87,8 @@ class FolderSource:
           ValueError: a file that cannot be used; one sentence that starts with it.
           FileNotFoundError: a file that has gone since the folder was listed.
         """
-        image_name, mask_name = self._files[operator.index(index)]
-        return read_example(
-            self.image_dir / image_name, self.mask_dir / mask_name, self.num_classes
-        )
+        index = operator.index(index)
+        return read_example(self.image_file(index), self.mask_file(index), self.num_classes)
 
 
 def list_by_stem(folder: pathlib.Path, suffixes: tuple[str, ...]) -> dict[str, list[str]]:

@@ -1,6 +1,8 @@
 """A data set some of whose files can't be read: fail, or go on without them."""
 
+import pathlib
 import sys
+from collections.abc import Callable
 
 import numpy as np
 
@@ -29,6 +31,16 @@ class SkippingSource:
     def names(self) -> tuple[str, ...]:
         """The source's, where it has some."""
         return getattr(self._source, "names", ())
+
+    @property
+    def image_file(self) -> Callable[[int], pathlib.Path] | None:
+        """The source's, where it has files."""
+        return getattr(self._source, "image_file", None)
+
+    @property
+    def mask_file(self) -> Callable[[int], pathlib.Path] | None:
+        """The source's, where it has files."""
+        return getattr(self._source, "mask_file", None)
 
     def __len__(self) -> int:
         return len(self._source)

@@ -118,6 +118,11 @@ KINDS = {
         "Files that are passed over",
         "Images are .jpg, .jpeg or .png and masks .npy or .png, right in their folder.",
     ),
+    "unread": Kind(
+        NOTE,
+        "Pictures of which not all is read",
+        "Store pictures as 8-bit RGB to decide yourself what the network sees.",
+    ),
     "duplicate_within_split": Kind(
         NOTE,
         "The same image twice in a split",

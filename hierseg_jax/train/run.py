@@ -10,7 +10,7 @@ import jax
 from ml_collections import ConfigDict
 
 from hierseg_jax.data.pipeline import steps_per_epoch
-from hierseg_jax.data.sources import Source, load_hierarchy
+from hierseg_jax.data.sources import Source, load_hierarchy, unread_of
 from hierseg_jax.from_config import (
     build_config_loss,
     build_model,
@@ -71,6 +71,8 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
     model = build_model(plain, hierarchy, parallel, size)
     train_source = open_config_split(plain, "train")
     val_source = open_config_split(plain, "val")
+    for unread in unread_of((train_source, val_source)) if is_main() else ():
+        print(f"note: {unread}", file=sys.stderr, flush=True)
     steps = steps_per_epoch(len(train_source), config.batch_size)
     jax.eval_shape(
         lambda key, image: model.init(key, image),
