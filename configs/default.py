@@ -24,7 +24,7 @@ def get_config() -> ml_collections.ConfigDict:
     # How pictures come to that size: stretch (the reference's), letterbox (whole, with bars,
     # which count neither in losses nor in metrics), or crop (the middle).
     config.data.resize = "stretch"
-    # Processes that read and augment; 0 reads in threads of this process.
+    # Processes that read and augment; 0 reads in threads of this process, one a core.
     config.data.worker_count = 0
     # What to do about an image or mask that can't be read: fail, or skip it and say so.
     config.data.on_error = "fail"

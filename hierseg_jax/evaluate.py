@@ -163,6 +163,7 @@ def evaluate_checkpoint(
     metrics: tuple[str, ...] | None = None,
     view: View | None = None,
     num_extremes: int = 0,
+    worker_count: int | None = None,
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Evaluates a checkpoint on a split.
 
@@ -176,6 +177,7 @@ def evaluate_checkpoint(
       metrics: of `metric_choice.METRICS`, which are to be shown; the run's own by default.
       view: how pictures are looked at.
       num_extremes: of the best and of the worst pictures to give back.
+      worker_count: processes that read; the run's own number by default.
 
     Returns:
       The evaluation, and a description of what was evaluated as plain JSON.
@@ -202,6 +204,8 @@ def evaluate_checkpoint(
     hierarchy = check_tree_of_data(hierarchy, config, spec, f"The checkpoint {folder}")
     if batch_size < 1:
         raise HiersegError(f"--batch_size is {batch_size}; it must be at least 1.")
+    if worker_count is not None and worker_count < 0:
+        raise HiersegError(f"--worker_count is {worker_count}; it must be at least 0.")
     parallel = all_devices()
     parallel.check_batch_size(batch_size)
     model = build_model(config, hierarchy, parallel)
@@ -230,6 +234,7 @@ def evaluate_checkpoint(
         size=network_size(config),
         resize=resize,
         batch_size=batch_size,
+        worker_count=config["data"]["worker_count"] if worker_count is None else worker_count,
         process_index=parallel.process_index,
         process_count=parallel.process_count,
         keep_labels=whole,

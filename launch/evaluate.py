@@ -30,6 +30,9 @@ _IMAGE_SIZE = flags.DEFINE_list(
     "image_size", None, "Another side, or height,width, in pixels; the run's own."
 )
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 16, "Images at a time, over all devices.")
+_WORKER_COUNT = flags.DEFINE_integer(
+    "worker_count", None, "Processes that read, 0 for threads of this one; as in the run."
+)
 _METRICS = flags.DEFINE_list(
     "metrics", None, f"Columns of the table, of {', '.join(METRICS)}; the run's own."
 )
@@ -86,6 +89,7 @@ def main() -> None:
             flip=_FLIP.value,
         ),
         num_extremes=EXTREMES,
+        worker_count=_WORKER_COUNT.value,
     )
     if not is_main():
         return

@@ -2,12 +2,12 @@
 
 import dataclasses
 import difflib
-import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from hierseg_jax.cores import available_cores
 from hierseg_jax.data.label_statistics import count_labels
 from hierseg_jax.data.sources import Source
 from hierseg_jax.errors import HiersegError
@@ -47,7 +47,7 @@ def count_frequencies(source: Source, hierarchy: Hierarchy) -> tuple[Frequencies
 
     sums = [np.zeros((2, level.num_classes), np.int64) for level in hierarchy.levels]
     # Reading and decoding leave Python's lock alone.
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, available_cores())) as pool:
         for leaf_c in pool.map(count, range(len(source))):
             for total_2c, level in zip(sums, hierarchy.levels, strict=True):
                 level_c = np.zeros(level.num_classes, np.int64)
