@@ -9,7 +9,7 @@ import numpy as np
 
 from hierseg_jax.cores import available_cores
 from hierseg_jax.data.label_statistics import count_labels
-from hierseg_jax.data.sources import Source
+from hierseg_jax.data.sources import Source, read_label
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 
@@ -43,7 +43,7 @@ def count_frequencies(source: Source, hierarchy: Hierarchy) -> tuple[Frequencies
     """
 
     def count(index: int) -> np.ndarray:
-        return count_labels(source[index]["label"])[: hierarchy.num_classes]
+        return count_labels(read_label(source, index))[: hierarchy.num_classes]
 
     sums = [np.zeros((2, level.num_classes), np.int64) for level in hierarchy.levels]
     # Reading and decoding leave Python's lock alone.

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from hierseg_jax.data.decode import read_example
+from hierseg_jax.data.decode import check_classes, read_example, read_mask
 from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.tree import MAX_CLASSES
 
@@ -73,6 +73,13 @@ class FolderSource:
     def mask_file(self, index: int) -> pathlib.Path:
         """Of an example."""
         return self.mask_dir / self._files[index][1]
+
+    def label(self, index: int) -> np.ndarray:
+        """The label of an example alone, as `source[index]` has it; its image is not read."""
+        file = self.mask_file(index)
+        mask_hw = read_mask(file)
+        check_classes(mask_hw, file, self.num_classes)
+        return mask_hw.astype(np.uint8)
 
     def __len__(self) -> int:
         return len(self._files)

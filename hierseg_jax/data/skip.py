@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hierseg_jax.data.sources import Source
+from hierseg_jax.data.sources import Source, read_label
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import IGNORE_LABEL
 
@@ -62,6 +62,14 @@ class SkippingSource:
         if self._replace:
             raise HiersegError(f"No example can be read any more: {last}") from last
         return no_example()
+
+    def label(self, index: int) -> np.ndarray:
+        """The label of an example alone; of one that can't be read, of ignored pixels."""
+        try:
+            return read_label(self._source, index)
+        except (HiersegError, OSError) as error:
+            self._name(index, error)
+        return no_example()["label"]
 
     def _name(self, index: int, error: Exception) -> None:
         if index not in self._named:

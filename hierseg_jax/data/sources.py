@@ -84,6 +84,16 @@ def open_split(spec: str, split: str, image_size: int, figures: dict[str, Any]) 
     return FolderSource(data.image_dir(split), data.hierarchy.num_classes)
 
 
+def read_label(source: Source, index: int) -> np.ndarray:
+    """The label of an example alone, uint8 [H, W]; without its image, where that takes time.
+
+    Raises:
+      ValueError, OSError: of the source.
+    """
+    read = getattr(source, "label", None)
+    return source[index]["label"] if read is None else read(index)
+
+
 def unread_of(sources: Iterable[Source]) -> list[str]:
     """Sentences about what is not read of pictures as it stands in their files.
 

@@ -48,6 +48,12 @@ class Finding:
 _UNREADABLE = "Replace it or take the pair away; data.on_error = skip trains without it."
 
 KINDS = {
+    "untrained_class": Kind(
+        ERROR,
+        "Classes without a pixel in train",
+        "Nothing is learnt of them, hence training refuses; data.allow_missing_classes = True "
+        "trains without.",
+    ),
     "missing_folder": Kind(
         ERROR,
         "Missing folders",
@@ -100,7 +106,7 @@ KINDS = {
     "missing_class": Kind(
         WARNING,
         "Classes that a split lacks",
-        "Without it in train nothing is learnt, without it in val nothing is measured.",
+        "Without it in val nothing is measured.",
     ),
     "single_class": Kind(
         WARNING,

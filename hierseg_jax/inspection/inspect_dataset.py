@@ -65,7 +65,14 @@ def inspect_dataset(spec: DatasetSpec, distance: int = DISTANCE) -> Inspection:
         findings += faults
     examples = tuple(_examine_all(pairs, spec))
     inspection = Inspection(spec, examples, ())
-    findings += [finding for example in examples for finding in example.findings]
+    # That a split has no class at all is told once, not of every mask.
+    bare = {s for s in spec.splits if across.is_bare(inspection.usable(s), spec.hierarchy)}
+    findings += [
+        finding
+        for example in examples
+        for finding in example.findings
+        if not (finding.kind == "single_class" and finding.split in bare)
+    ]
     for split in spec.splits:
         findings += across.check_classes(split, inspection.usable(split), spec.hierarchy)
     findings += across.check_sizes(examples, spec)

@@ -19,6 +19,7 @@ from hierseg_jax.train.schedule import BY_EPOCHS, SCHEDULES
 
 # They change when a run ends or what it keeps, not what a step computes but for rounding.
 FREE_KEYS = (
+    "data.allow_missing_classes",
     "data.on_error",
     "data.worker_count",
     "epochs",
@@ -36,6 +37,7 @@ LATER_KEYS = {
     "init": "",
     "data.hierarchy": "",
     "data.on_error": "fail",
+    "data.allow_missing_classes": True,
     "data.resize": "stretch",
     "model.hierarchical": False,
     "model.conv_impl": "auto",
