@@ -106,7 +106,7 @@ KINDS = {
     "missing_class": Kind(
         WARNING,
         "Classes that a split lacks",
-        "Without it in val nothing is measured.",
+        "Without it in train nothing is learnt, without it in val nothing is measured.",
     ),
     "single_class": Kind(
         WARNING,
