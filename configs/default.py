@@ -24,10 +24,12 @@ def get_config() -> ml_collections.ConfigDict:
     # How pictures come to that size: stretch (the reference's), letterbox (whole, with bars,
     # which count neither in losses nor in metrics), or crop (the middle).
     config.data.resize = "stretch"
-    # Processes that read and augment; 0 reads in threads of this process.
+    # Processes that read and augment; 0 reads in threads of this process, one a core.
     config.data.worker_count = 0
     # What to do about an image or mask that can't be read: fail, or skip it and say so.
     config.data.on_error = "fail"
+    # Whether a run may begin though no training mask has a pixel of some class of the tree.
+    config.data.allow_missing_classes = False
     # Pictures in the splits of `figures`; other data sets have their own numbers.
     config.data.figures_train = 600
     config.data.figures_val = 120
@@ -78,8 +80,10 @@ def get_config() -> ml_collections.ConfigDict:
     # Share of every picture's pixels that count, in (0, 1], the hardest ones; of crossentropy
     # and focal.
     config.loss_options.hard_share = 1.0
-    # Of crossentropy and focal, from the training split: none, inverse_sqrt (of a class's
-    # share of the pixels), median_frequency (inverse, of its share where it occurs).
+    # Of crossentropy and focal: none; from the training split inverse_sqrt (of a class's share
+    # of the pixels) or median_frequency (inverse, of its share where it occurs), both within
+    # 0.1 and 10 times the median class's; or numbers of the leaf classes, "0.3,1,2.5" in their
+    # order or "torso: 1.2, head: 3", others having 1. A group has the mean of its leaves.
     config.loss_options.class_weights = "none"
     # How predictions follow from scores: auto (path for hierarchical heads, leaf for flat
     # ones), leaf, top_down, path.
@@ -88,7 +92,7 @@ def get_config() -> ml_collections.ConfigDict:
     # less memory on GPUs and TPUs, and slower. Of no use on a CPU, whose compiler undoes it.
     config.remat = False
     # In training alone: none, reference (also True; the reference's), or modern: scaled by 0.5
-    # to 2 and cropped, mirrored with the data's `pairs` exchanged, colours jittered.
+    # to 2 and cropped, mirrored, colours jittered. Mirrors exchange the data's `pairs`.
     config.augment = config_dict.FieldReference("reference", field_type=object)
     config.batch_size = 32  # images a step, over all devices
     config.epochs = 30  # at most

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from hierseg_jax.averaged_views import make_averaged_forward
 from hierseg_jax.checkpoint import open_checkpoint
 from hierseg_jax.data.pipeline import Batch, eval_batches
+from hierseg_jax.data.sources import unread_of
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.extremes import Extremes, ScoredPicture
 from hierseg_jax.from_config import (
@@ -162,6 +163,7 @@ def evaluate_checkpoint(
     metrics: tuple[str, ...] | None = None,
     view: View | None = None,
     num_extremes: int = 0,
+    worker_count: int | None = None,
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Evaluates a checkpoint on a split.
 
@@ -175,6 +177,7 @@ def evaluate_checkpoint(
       metrics: of `metric_choice.METRICS`, which are to be shown; the run's own by default.
       view: how pictures are looked at.
       num_extremes: of the best and of the worst pictures to give back.
+      worker_count: processes that read; the run's own number by default.
 
     Returns:
       The evaluation, and a description of what was evaluated as plain JSON.
@@ -198,9 +201,11 @@ def evaluate_checkpoint(
         raise HiersegError(f"The checkpoint {folder} names no data set; give one with --data.")
     hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
     decoding = config_decoding(config, decode)
-    check_tree_of_data(hierarchy, config, spec, f"The checkpoint {folder}")
+    hierarchy = check_tree_of_data(hierarchy, config, spec, f"The checkpoint {folder}")
     if batch_size < 1:
         raise HiersegError(f"--batch_size is {batch_size}; it must be at least 1.")
+    if worker_count is not None and worker_count < 0:
+        raise HiersegError(f"--worker_count is {worker_count}; it must be at least 0.")
     parallel = all_devices()
     parallel.check_batch_size(batch_size)
     model = build_model(config, hierarchy, parallel)
@@ -221,12 +226,15 @@ def evaluate_checkpoint(
     loss = build_config_loss(config, hierarchy)
     step = make_eval_step(model, loss, hierarchy, decoding, forward)
     source = open_config_split(config, task, spec)
+    for unread in unread_of((source,)) if is_main() else ():
+        print(f"note: {unread}", file=sys.stderr, flush=True)
     whole, resize = view.resolution == "original", config["data"]["resize"]
     batches = eval_batches(
         source,
         size=network_size(config),
         resize=resize,
         batch_size=batch_size,
+        worker_count=config["data"]["worker_count"] if worker_count is None else worker_count,
         process_index=parallel.process_index,
         process_count=parallel.process_count,
         keep_labels=whole,

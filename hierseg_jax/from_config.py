@@ -81,7 +81,7 @@ def open_config_split(config: Mapping[str, Any], split: str, spec: str | None = 
 
 def check_tree_of_data(
     hierarchy: Hierarchy, config: Mapping[str, Any], spec: str, checkpoint: str
-) -> None:
+) -> Hierarchy:
     """Refuses data of other classes, or of another tree unless the run had one of its own.
 
     Args:
@@ -89,6 +89,10 @@ def check_tree_of_data(
       config: of the checkpoint.
       spec: the data.
       checkpoint: for the message.
+
+    Returns:
+      The checkpoint's tree with the pairs of the data, for left and right are theirs; with its
+      own where the data name none, or where a `data.hierarchy` set them over these very data.
 
     Raises:
       ValueError: one sentence.
@@ -100,3 +104,7 @@ def check_tree_of_data(
             f"{checkpoint} was trained on the classes {', '.join(hierarchy.class_names)}; {spec} "
             "has another class tree."
         )
+    pairs = (found.pairs, hierarchy.pairs)
+    if own_tree and spec == config["data"]["spec"]:
+        pairs = pairs[::-1]
+    return dataclasses.replace(hierarchy, pairs=pairs[0] or pairs[1])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import sys
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -19,7 +20,7 @@ from hierseg_jax.bridge.quality import graph_miou, spread_inputs
 from hierseg_jax.bridge.verify import largest_difference
 from hierseg_jax.checkpoint import Checkpoint, open_checkpoint
 from hierseg_jax.data.figures import FiguresSource
-from hierseg_jax.data.sources import Source
+from hierseg_jax.data.sources import Source, unread_of
 from hierseg_jax.data.transfer import make_folder, write_atomically
 from hierseg_jax.errors import HiersegError, HiersegFileExistsError
 from hierseg_jax.from_config import check_tree_of_data, config_decoding, open_config_split
@@ -177,6 +178,8 @@ def _splits(
         raise HiersegError(f"{error} ({needed})") from error
     if not len(train) or not len(val):
         raise HiersegError(f"{spec} has an empty split; {needed}")
+    for unread in unread_of((train, val)):
+        print(f"note: {unread}", file=sys.stderr, flush=True)
     return train, val
 
 

@@ -30,13 +30,18 @@ _IMAGE_SIZE = flags.DEFINE_list(
     "image_size", None, "Another side, or height,width, in pixels; the run's own."
 )
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 16, "Images at a time, over all devices.")
+_WORKER_COUNT = flags.DEFINE_integer(
+    "worker_count", None, "Processes that read, 0 for threads of this one; as in the run."
+)
 _METRICS = flags.DEFINE_list(
     "metrics", None, f"Columns of the table, of {', '.join(METRICS)}; the run's own."
 )
 _RESOLUTION = flags.DEFINE_enum(
     "resolution", "network", RESOLUTIONS, "The pixels that are counted: the network's or original."
 )
-_FLIP = flags.DEFINE_bool("flip", False, "Average over the mirrored pictures as well.")
+_FLIP = flags.DEFINE_bool(
+    "flip", False, "Average over the mirrored pictures as well, the data's pairs exchanged."
+)
 _SCALES = flags.DEFINE_list("scales", ["1"], "Average over these factors on the sides.")
 _DECODE = flags.DEFINE_enum(
     "decode", None, (AUTO, *DECODINGS), "Another decoding rule; the run's own."
@@ -84,6 +89,7 @@ def main() -> None:
             flip=_FLIP.value,
         ),
         num_extremes=EXTREMES,
+        worker_count=_WORKER_COUNT.value,
     )
     if not is_main():
         return

@@ -88,7 +88,19 @@ def speckled():
     return label_hw
 
 
+def with_16_bits(root):
+    cv2.imwrite(str(root / "train/images/train1.png"), picture(1).astype(np.uint16) * 257)
+
+
+def without_class_in_train(root):
+    for i in range(4):
+        label_hw = label()
+        label_hw[label_hw == 3] = 1
+        np.save(root / f"train/masks/train{i}.npy", label_hw)
+
+
 FAULTS = {
+    "untrained_class": (without_class_in_train, ""),
     "missing_folder": (lambda root: shutil.rmtree(root / "val"), "val/images"),
     "empty_split": (without_pairs, ""),
     "missing_mask": (without_file("train/masks/train1.npy"), "train/images/train1.png"),
@@ -109,6 +121,7 @@ FAULTS = {
     "single_class": (with_mask(np.zeros(SIZE, np.uint8)), "train/masks/train1.npy"),
     "speckle": (with_mask(speckled()), "train/masks/train1.npy"),
     "passed_over": (with_bytes("train/images/more.webp", b"RIFF"), "train/images/more.webp"),
+    "unread": (with_16_bits, "train/images/train1.png"),
     "duplicate_within_split": (
         copied("train/images/train2.png", "train/images/train3.png"),
         "train/images/train3.png",

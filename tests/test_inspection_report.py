@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from hierseg_jax.data.class_weights import weights_of
 from hierseg_jax.data.spec import load_spec
 from hierseg_jax.inspection import suggest as suggesting
 from hierseg_jax.inspection.inspect_dataset import inspect_dataset
@@ -19,7 +20,7 @@ from hierseg_jax.inspection.suggest import (
     choose_batch,
     choose_size,
     estimate_peak,
-    median_frequency_weights,
+    leaf_frequencies,
 )
 from hierseg_jax.inspection.text import format_report
 from hierseg_jax.models import create_model
@@ -124,17 +125,22 @@ def test_a_batch_fits_the_memory_and_the_data(size, images, memory_gb, batch):
     assert choose_batch(size, images, memory_gb) == batch
 
 
+def median_frequency_weights(counts_nc):
+    return weights_of(leaf_frequencies(counts_nc), "median_frequency")
+
+
 def test_class_weights_equal_those_by_hand():
     # Class 1 is in the first image alone; class 2 nowhere.
     counts_nc = np.array([[80, 20, 0, 0], [96, 0, 0, 4]])
     frequencies = np.array([176 / 200, 20 / 100, 4 / 100])
     expected = np.median(frequencies) / frequencies
+    expected /= expected.mean()
     np.testing.assert_allclose(
-        median_frequency_weights(counts_nc), [expected[0], expected[1], 0, expected[2]]
+        median_frequency_weights(counts_nc), [expected[0], expected[1], 1, expected[2]]
     )
     rare = median_frequency_weights(np.array([[10**6, 1, 500]]))
-    np.testing.assert_allclose(rare, [0.1, 10, 1])
-    np.testing.assert_array_equal(median_frequency_weights(np.zeros((2, 3))), 0)
+    np.testing.assert_allclose(rare, np.array([0.1, 10, 1]) / 3.7)
+    np.testing.assert_array_equal(median_frequency_weights(np.zeros((2, 3))), 1)
 
 
 def test_examples_show_every_class_first():

@@ -7,6 +7,7 @@ import onnxruntime
 
 from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.data.sources import Source
+from hierseg_jax.data.spread import spread_indices
 from hierseg_jax.decode import top_down
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.metrics import confusion_matrices, evaluate_levels
@@ -28,8 +29,8 @@ def spread_inputs(
     graph: Graph, source: Source, size: tuple[int, int], resize: str, most: int
 ) -> Iterator[np.ndarray]:
     """Up to `most` pictures, evenly spread over a split, as arguments of the graph."""
-    for index in np.unique(np.linspace(0, len(source) - 1, most).round().astype(int)):
-        yield graph_input(graph, source[int(index)]["image"], size, resize)
+    for index in spread_indices(len(source), most):
+        yield graph_input(graph, source[index]["image"], size, resize)
 
 
 def graph_miou(

@@ -36,6 +36,7 @@ CONFIG_TYPES: dict[str, tuple[type, ...]] = {
     "data.resize": (str,),
     "data.worker_count": (int,),
     "data.on_error": (str,),
+    "data.allow_missing_classes": (bool,),
     "data.figures_train": (int,),
     "data.figures_val": (int,),
     "data.figures_test": (int,),

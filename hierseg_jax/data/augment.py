@@ -4,7 +4,7 @@ Every transform, `augment` itself included, is a function
 
     transform(rng, image_hwc, label_hw) -> (image_hwc, label_hw)
 
-of
+(those that mirror also take `mirrored`, see `augment_geometry`) of
   rng: the only source of randomness; equal states give equal results.
   image_hwc: uint8 RGB [H, W, 3], H and W at least 8.
   label_hw: uint8 [H, W]; 0 is background, 255 (`IGNORE_LABEL`) ignored.
@@ -55,6 +55,9 @@ PHOTOMETRIC: tuple[Transform, ...] = (
 )
 """How they were photographed. Only the lens's distortion touches the label."""
 
+MIRRORING = frozenset({rotate, flip, optical_distortion})
+"""Those that take `mirrored`: a flip, or edges beyond which the picture goes on mirrored."""
+
 AUGMENTED_SHARE = 0.5
 """Probability that an example is handed to the two groups at all."""
 
@@ -63,16 +66,26 @@ GROUP_SHARE = 0.5
 
 
 def augment(
-    rng: np.random.Generator, image_hwc: np.ndarray, label_hw: np.ndarray
+    rng: np.random.Generator,
+    image_hwc: np.ndarray,
+    label_hw: np.ndarray,
+    mirrored: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Varies one training example: at most one geometric, then one photometric transform.
 
     5 of 8 examples come back as they are. Shapes and dtypes: see the module.
+
+    Args:
+      rng: the only source of randomness.
+      image_hwc: uint8 RGB [H, W, 3].
+      label_hw: uint8 [H, W].
+      mirrored: label in the mirror of every label, uint8 [256], of `Hierarchy.mirrored`.
     """
     if rng.random() >= AUGMENTED_SHARE:
         return image_hwc, label_hw
     for group in (GEOMETRIC, PHOTOMETRIC):
         if rng.random() < GROUP_SHARE:
             transform = group[rng.integers(len(group))]
-            image_hwc, label_hw = transform(rng, image_hwc, label_hw)
+            given = {"mirrored": mirrored} if transform in MIRRORING else {}
+            image_hwc, label_hw = transform(rng, image_hwc, label_hw, **given)
     return image_hwc, label_hw

@@ -37,7 +37,8 @@ def choose_augmentation(value: Any, mirrored: np.ndarray | None = None) -> Trans
       value: as `augmentation_name` takes it.
       mirrored: label in the mirror of every label, uint8 [256]; by default the same.
     """
-    name = augmentation_name(value)
-    if name == "modern":
-        return functools.partial(augment_modern, mirrored=mirrored)
-    return augment if name == "reference" else None
+    chosen = {"none": None, "reference": augment, "modern": augment_modern}
+    transform = chosen[augmentation_name(value)]
+    if transform is None or mirrored is None or (mirrored == np.arange(256)).all():
+        return transform
+    return functools.partial(transform, mirrored=mirrored)

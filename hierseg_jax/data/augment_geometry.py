@@ -2,6 +2,11 @@
 
 Signature, shapes and dtypes are those of `hierseg_jax.data.augment`. Images are
 sampled linearly, labels by nearest neighbour.
+
+Those that mirror, the edges included, take `mirrored` as well: uint8 [256], the label in the
+mirror of every label (`Hierarchy.mirrored`), so that a left arm that looks like a right one is
+called so. What is mirrored left-right *and* upside down is only turned, and keeps its labels.
+By default labels stay as they are.
 """
 
 import cv2
@@ -23,22 +28,37 @@ MAX_DISTORTION = 0.05
 
 
 def rotate(
-    rng: np.random.Generator, image_hwc: np.ndarray, label_hw: np.ndarray
+    rng: np.random.Generator,
+    image_hwc: np.ndarray,
+    label_hw: np.ndarray,
+    mirrored: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Turns about the centre by an angle uniform in ±60°, edges mirrored (reflect-101).
 
     albumentations `Rotate(limit=60)`.
     """
     matrix = _about_centre(label_hw.shape, degrees=rng.uniform(-MAX_ROTATION, MAX_ROTATION))
-    return _warp_affine(image_hwc, label_hw, matrix, cv2.BORDER_REFLECT_101)
+    image_hwc, label_hw = _warp_affine(image_hwc, label_hw, matrix, cv2.BORDER_REFLECT_101)
+    if mirrored is not None:
+        y_hw, x_hw = np.indices(label_hw.shape, np.float32)
+        (a, b, c), (d, e, f) = cv2.invertAffineTransform(matrix)
+        source = a * x_hw + b * y_hw + c, d * x_hw + e * y_hw + f
+        label_hw = _exchange_beyond_edges(label_hw, source, mirrored)
+    return image_hwc, label_hw
 
 
 def flip(
-    rng: np.random.Generator, image_hwc: np.ndarray, label_hw: np.ndarray
+    rng: np.random.Generator,
+    image_hwc: np.ndarray,
+    label_hw: np.ndarray,
+    mirrored: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mirrors left-right, upside down or both, equally likely. albumentations `Flip`."""
     code = int(rng.integers(-1, 2))  # OpenCV: 1 left-right, 0 upside down, -1 both
-    return cv2.flip(image_hwc, code), cv2.flip(label_hw, code)
+    image_hwc, label_hw = cv2.flip(image_hwc, code), cv2.flip(label_hw, code)
+    if mirrored is not None and code >= 0:
+        label_hw = cv2.LUT(label_hw, mirrored)
+    return image_hwc, label_hw
 
 
 def scale_down(
@@ -88,7 +108,10 @@ def mask_dropout(
 
 
 def optical_distortion(
-    rng: np.random.Generator, image_hwc: np.ndarray, label_hw: np.ndarray
+    rng: np.random.Generator,
+    image_hwc: np.ndarray,
+    label_hw: np.ndarray,
+    mirrored: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Barrel or pincushion of a lens, edges mirrored (reflect-101).
 
@@ -116,10 +139,11 @@ def optical_distortion(
         cv2.CV_32FC1,
     )
     border = cv2.BORDER_REFLECT_101
-    return (
-        cv2.remap(image_hwc, *maps, cv2.INTER_LINEAR, borderMode=border),
-        cv2.remap(label_hw, *maps, cv2.INTER_NEAREST, borderMode=border),
-    )
+    image_hwc = cv2.remap(image_hwc, *maps, cv2.INTER_LINEAR, borderMode=border)
+    label_hw = cv2.remap(label_hw, *maps, cv2.INTER_NEAREST, borderMode=border)
+    if mirrored is not None:
+        label_hw = _exchange_beyond_edges(label_hw, maps, mirrored)
+    return image_hwc, label_hw
 
 
 def _about_centre(shape: tuple[int, ...], degrees: float = 0.0, scale: float = 1.0) -> np.ndarray:
@@ -140,3 +164,21 @@ def _warp_affine(
         cv2.warpAffine(image_hwc, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border),
         cv2.warpAffine(label_hw, matrix, size, flags=cv2.INTER_NEAREST, borderMode=border),
     )
+
+
+def _exchange_beyond_edges(
+    label_hw: np.ndarray, source: tuple[np.ndarray, np.ndarray], mirrored: np.ndarray
+) -> np.ndarray:
+    """Exchanges labels where reflect-101 has shown the mirror image of what lies inside.
+
+    Args:
+      label_hw: after sampling.
+      source: x and y [H, W] in pixels, from where; outside of the frame they are reflected.
+      mirrored: label in the mirror of every label.
+    """
+    reflections_hw = np.zeros(label_hw.shape, np.int32)
+    for position_hw, side in zip(source, label_hw.shape[::-1], strict=True):
+        distance_hw = np.rint(position_hw).astype(np.int32)
+        reflections_hw += distance_hw < 0
+        reflections_hw += np.maximum(np.abs(distance_hw) - 1, 0) // max(side - 1, 1)
+    return np.where(reflections_hw % 2 == 1, mirrored[label_hw], label_hw)

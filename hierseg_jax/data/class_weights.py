@@ -1,17 +1,25 @@
-"""Weights of classes from how often a training split shows them."""
+"""Weights of classes: given, or from how often a training split shows them."""
 
 import dataclasses
-import os
+import difflib
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from hierseg_jax.cores import available_cores
 from hierseg_jax.data.label_statistics import count_labels
-from hierseg_jax.data.sources import Source
+from hierseg_jax.data.sources import Source, read_label
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 
 RULES = ("none", "inverse_sqrt", "median_frequency")
+# Bounds, as factors on the weight of the median class. A class of 0.01 % of the pixels would
+# have 8,000 times the weight of the background, and its few pixels, mislabelled ones among
+# them, would rule the gradient.
+MIN_WEIGHT, MAX_WEIGHT = 0.1, 10.0
+# Of weights that are given: beyond, float32 would lose the other classes beside it.
+MOST = 1e6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +43,11 @@ def count_frequencies(source: Source, hierarchy: Hierarchy) -> tuple[Frequencies
     """
 
     def count(index: int) -> np.ndarray:
-        return count_labels(source[index]["label"])[: hierarchy.num_classes]
+        return count_labels(read_label(source, index))[: hierarchy.num_classes]
 
     sums = [np.zeros((2, level.num_classes), np.int64) for level in hierarchy.levels]
     # Reading and decoding leave Python's lock alone.
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, available_cores())) as pool:
         for leaf_c in pool.map(count, range(len(source))):
             for total_2c, level in zip(sums, hierarchy.levels, strict=True):
                 level_c = np.zeros(level.num_classes, np.int64)
@@ -53,8 +61,8 @@ def weights_of(frequencies: Frequencies, rule: str) -> tuple[float, ...]:
 
     `inverse_sqrt`: 1 / sqrt(share of the pixels). `median_frequency` (Eigen and Fergus, ICCV
     2015, arXiv 1411.4734, section 6.3.2): the inverse of a class's share of the pixels of
-    those images that show it. (There times the median of these shares, which the mean of 1
-    takes the place of.) A class that never occurs has the weight 1.
+    those images that show it. Either is kept within `MIN_WEIGHT` and `MAX_WEIGHT` times that
+    of the median class before the mean is made 1. A class that never occurs has the weight 1.
 
     Args:
       frequencies: of the level.
@@ -71,7 +79,93 @@ def weights_of(frequencies: Frequencies, rule: str) -> tuple[float, ...]:
         share_c = pixels_c / np.maximum(frequencies.where_c, 1)
     else:
         raise HiersegError(f"There is no rule {rule!r} of class weights; choose of {RULES[1:]}.")
-    weights_c = 1 / np.where(occurs_c, share_c, 1.0)
+    weights_c = np.ones(len(pixels_c))
     if occurs_c.any():
-        weights_c /= weights_c[occurs_c].mean()
-    return tuple(float(weight) for weight in np.where(occurs_c, weights_c, 1.0))
+        share_c = share_c[occurs_c]
+        bounded_c = np.clip(np.median(share_c) / share_c, MIN_WEIGHT, MAX_WEIGHT)
+        weights_c[occurs_c] = bounded_c / bounded_c.mean()
+    return tuple(weights_c.tolist())
+
+
+def parse_class_weights(text: str) -> str | tuple[float, ...] | dict[str, float]:
+    """What a config's `loss_options.class_weights` says.
+
+    Returns:
+      One of `RULES`; or of `1, 2.5, 0.3` the numbers; or of `torso: 1.2, head: 3` the numbers
+      by name.
+
+    Raises:
+      ValueError: for anything else, weights below 0 or above `MOST`, and only zeros.
+    """
+    if text in RULES:
+        return text
+    names, colons, numbers = zip(*(part.rpartition(":") for part in text.split(",")), strict=True)
+    try:
+        weights = tuple(map(float, numbers))
+    except ValueError:
+        weights = ()
+    if not weights or any(colons) != all(colons):
+        raise HiersegError(
+            f"The config's loss_options.class_weights is {text!r}; it must be "
+            f"{', '.join(RULES[:-1])} or {RULES[-1]}, or weights: a number for every leaf class, "
+            "the background's first, as in '0.3,1,2.5', or names with numbers, as in "
+            "'torso: 1.2, head: 3', the others having 1."
+        )
+    if not all(0 <= weight <= MOST for weight in weights) or not any(weights):
+        raise HiersegError(
+            f"The config's loss_options.class_weights is {text!r}; weights are 0 or more, at most "
+            f"{MOST:,.0f}, and one is above 0."
+        )
+    if not any(colons):
+        return weights
+    by_name = dict(zip(map(str.strip, names), weights, strict=True))
+    if len(by_name) < len(names):
+        raise HiersegError(
+            f"The config's loss_options.class_weights names a class twice: {text!r}."
+        )
+    return by_name
+
+
+def given_weights(
+    weights: tuple[float, ...] | dict[str, float], hierarchy: Hierarchy
+) -> tuple[tuple[float, ...], ...]:
+    """Weights of the classes of every level, coarse to fine, from those of leaf classes.
+
+    A group has the mean weight of its leaves: at an upper level, too, a pixel then counts as
+    the user's weights say, and equal weights below are the same weight above.
+
+    Args:
+      weights: from `parse_class_weights`.
+      hierarchy: of the classes.
+
+    Raises:
+      ValueError: for another number of weights than of classes, or a name that is no class.
+    """
+    names = hierarchy.class_names
+    if isinstance(weights, dict):
+        for name in weights:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, 1)
+                hint = f"did you mean {near[0]}?" if near else f"they are {', '.join(names)}."
+                raise HiersegError(
+                    f"The config's loss_options.class_weights names {name!r}, which is no leaf "
+                    f"class; {hint}"
+                )
+        weights = tuple(weights.get(name, 1.0) for name in names)
+    if len(weights) != len(names):
+        raise HiersegError(
+            f"The config's loss_options.class_weights has {len(weights)} numbers; there are "
+            f"{len(names)} classes ({', '.join(names)})."
+        )
+    leaf_c = np.asarray(weights, np.float64)
+    return tuple(
+        tuple(
+            float(leaf_c[level.leaf_to_class == index].mean()) for index in range(level.num_classes)
+        )
+        for level in hierarchy.levels
+    )
+
+
+def format_class_weights(weights: Iterable[float]) -> str:
+    """`0.3,1,2.5`: leaf classes' weights in three digits, as `parse_class_weights` takes them."""
+    return ",".join(f"{weight:.3g}" for weight in weights)

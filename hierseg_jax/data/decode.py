@@ -15,19 +15,18 @@ import zlib
 import cv2
 import numpy as np
 
-from hierseg_jax.data.regular_file import read_file
+from hierseg_jax.data import png
+from hierseg_jax.data.regular_file import cut_off, read_file
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import IGNORE_LABEL
 
 MAX_PIXELS = 100_000_000
 """Images that announce more are refused before anything is decoded.
 
-It is about the largest that single cameras take; decoded it fills 0.3 GB. OpenCV's own
-limit, 2**30 pixels, is 3 GB, and far more than that with several reading threads.
+It is about the largest that single cameras take; decoded it fills 0.3 GB, of 16 bits 0.9.
+OpenCV's own limit, 2**30 pixels, is 3 GB, and far more than that with several reading threads.
 """
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_GRAY, _PNG_PALETTE = 0, 3
 _PNG_COLOUR_TYPES = {2: "RGB", 4: "grey with alpha", 6: "RGB with alpha"}
 # SOF0..SOF15 without DHT, JPG and DAC, which share the range.
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -55,6 +54,9 @@ def read_example(image_file: pathlib.Path, mask_file: pathlib.Path, num_classes:
 def read_image(file: pathlib.Path) -> np.ndarray:
     """A JPEG or PNG as OpenCV reads it (EXIF orientation applied): uint8 RGB [H, W, 3].
 
+    Transparency is dropped, and of 16 bits the upper eight of those in use are read, see
+    `png.upper_eight_bits`; `png.losses` says so.
+
     Raises:
       ValueError: a sentence starting with `file`, where that is no such image, cut
         off, or larger than MAX_PIXELS.
@@ -64,19 +66,21 @@ def read_image(file: pathlib.Path) -> np.ndarray:
 
 def decode_image(data: bytes, file: pathlib.Path) -> np.ndarray:
     """As `read_image`, of bytes that are there; `file` is for the sentence."""
+    chunks: list[png.Chunk] = []
     if data.startswith(b"\xff\xd8"):
         height, width = _jpeg_size(data, file)
-    elif data.startswith(_PNG_SIGNATURE):
-        chunks = _png_chunks(data, file)
+    elif data.startswith(png.SIGNATURE):
+        chunks = png.read_chunks(data, file)
         width, height = (int.from_bytes(chunks[0][1][i : i + 4]) for i in (0, 4))
     else:
         raise HiersegError(f"{file} is neither a JPEG nor a PNG image; replace it.")
     if height * width > MAX_PIXELS:
         raise HiersegError(too_large(file, height, width))
-    image_hwc = _decode(data, cv2.IMREAD_COLOR_RGB)
+    deep = bool(chunks) and chunks[0][1][8] == 16
+    image_hwc = _decode(data, cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_ANYDEPTH if deep else 0))
     if image_hwc is None:
         raise HiersegError(f"{file} is damaged: OpenCV cannot read it; replace it.")
-    return image_hwc
+    return png.upper_eight_bits(image_hwc, chunks) if image_hwc.dtype != np.uint8 else image_hwc
 
 
 def read_mask(file: pathlib.Path) -> np.ndarray:
@@ -162,17 +166,13 @@ def _decode(data: bytes, flag: int) -> np.ndarray | None:
         return None
 
 
-def _cut_off(file: pathlib.Path) -> HiersegError:
-    return HiersegError(f"{file} is cut off: the file ends before the image does; replace it.")
-
-
 def _jpeg_size(data: bytes, file: pathlib.Path) -> tuple[int, int]:
     """Height and width from the frame header of a JPEG that has its end."""
     size, at, kind = None, 2, 0
     while kind != 0xDA:
         marker = _JPEG_MARKER.search(data, at)
         if marker is None or marker.start() + 9 > len(data):
-            raise _cut_off(file)
+            raise cut_off(file)
         at, kind = marker.start(), data[marker.start() + 1]
         if kind in _JPEG_FRAMES:
             size = int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
@@ -180,42 +180,21 @@ def _jpeg_size(data: bytes, file: pathlib.Path) -> tuple[int, int]:
     # Within the scans 0xFF is followed by 0 or a restart marker: this is the end,
     # and not that of a thumbnail in the header.
     if data.find(b"\xff\xd9", at) < 0:
-        raise _cut_off(file)
+        raise cut_off(file)
     if size is None:
         raise HiersegError(f"{file} is damaged: a JPEG without a frame header; replace it.")
     return size
 
 
-def _png_chunks(data: bytes, file: pathlib.Path) -> list[tuple[bytes, memoryview]]:
-    """The chunks needed for the pixels, IHDR first and IEND last, checksums verified."""
-    view, chunks, at = memoryview(data), [], len(_PNG_SIGNATURE)
-    while not chunks or chunks[-1][0] != b"IEND":
-        end = at + 12 + int.from_bytes(data[at : at + 4])
-        if end > len(data):
-            raise _cut_off(file)
-        kind = data[at + 4 : at + 8]
-        if kind in (b"IHDR", b"PLTE", b"IDAT", b"IEND"):
-            if zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
-                raise HiersegError(
-                    f"{file} is damaged: the checksum of its {kind.decode()} chunk is wrong; "
-                    "replace it."
-                )
-            chunks.append((kind, view[at + 8 : end - 4]))
-        at = end
-    if chunks[0][0] != b"IHDR" or len(chunks[0][1]) != 13:
-        raise HiersegError(f"{file} is damaged: a PNG without its header; replace it.")
-    return chunks
-
-
 def _read_png(data: bytes, file: pathlib.Path) -> np.ndarray:
     """Stored values of a grey or palette PNG: uint8 or uint16 [H, W]."""
-    if not data.startswith(_PNG_SIGNATURE):
+    if not data.startswith(png.SIGNATURE):
         raise HiersegError(f"{file} is no PNG image; masks are .npy or .png.")
-    chunks = _png_chunks(data, file)
+    chunks = png.read_chunks(data, file)
     header = bytearray(chunks[0][1])
     height, width = int.from_bytes(header[4:8]), int.from_bytes(header[:4])
     bits, colour_type = header[8:10]
-    if colour_type not in (_PNG_GRAY, _PNG_PALETTE):
+    if colour_type not in (png.GRAY, png.PALETTE):
         kind = _PNG_COLOUR_TYPES.get(colour_type, "unknown")
         raise HiersegError(
             f"{file} is a colour PNG ({kind}); a mask is a grey or palette PNG whose values are "
@@ -225,10 +204,10 @@ def _read_png(data: bytes, file: pathlib.Path) -> np.ndarray:
         raise HiersegError(too_large(file, height, width))
     # A palette PNG's pixels are stored as a grey one's: under that header, and without
     # palette, transparency and gamma, OpenCV returns the indices.
-    header[9] = _PNG_GRAY
+    header[9] = png.GRAY
     plain = [(b"IHDR", bytes(header)), *(c for c in chunks if c[0] in (b"IDAT", b"IEND"))]
     mask_hw = _decode(
-        _PNG_SIGNATURE
+        png.SIGNATURE
         + b"".join(
             len(body).to_bytes(4) + kind + body + zlib.crc32(body, zlib.crc32(kind)).to_bytes(4)
             for kind, body in plain
@@ -266,7 +245,7 @@ def _read_npy(data: bytes, file: pathlib.Path) -> np.ndarray:
         )
     count, start = math.prod(shape), stream.tell()
     if len(data) - start < count * dtype.itemsize:
-        raise _cut_off(file)
+        raise cut_off(file)
     if count <= 0 or any(side < 0 for side in shape):
         raise HiersegError(f"{file} holds an empty array; a mask is [height, width].")
     if len(shape) != 2:

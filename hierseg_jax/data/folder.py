@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from hierseg_jax.data.decode import read_example
+from hierseg_jax.data.decode import check_classes, read_example, read_mask
 from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.tree import MAX_CLASSES
 
@@ -66,6 +66,21 @@ class FolderSource:
         """Stems, in the order of the examples."""
         return self._stems
 
+    def image_file(self, index: int) -> pathlib.Path:
+        """Of an example."""
+        return self.image_dir / self._files[index][0]
+
+    def mask_file(self, index: int) -> pathlib.Path:
+        """Of an example."""
+        return self.mask_dir / self._files[index][1]
+
+    def label(self, index: int) -> np.ndarray:
+        """The label of an example alone, as `source[index]` has it; its image is not read."""
+        file = self.mask_file(index)
+        mask_hw = read_mask(file)
+        check_classes(mask_hw, file, self.num_classes)
+        return mask_hw.astype(np.uint8)
+
     def __len__(self) -> int:
         return len(self._files)
 
@@ -79,10 +94,8 @@ class FolderSource:
           ValueError: a file that cannot be used; one sentence that starts with it.
           FileNotFoundError: a file that has gone since the folder was listed.
         """
-        image_name, mask_name = self._files[operator.index(index)]
-        return read_example(
-            self.image_dir / image_name, self.mask_dir / mask_name, self.num_classes
-        )
+        index = operator.index(index)
+        return read_example(self.image_file(index), self.mask_file(index), self.num_classes)
 
 
 def list_by_stem(folder: pathlib.Path, suffixes: tuple[str, ...]) -> dict[str, list[str]]:

@@ -2,7 +2,7 @@
 
 A batch is {"image": uint8 RGB [B, H, W, 3], "label": uint8 [B, H, W], "valid": bool [B]}.
 Which examples a step sees, and how they are augmented, is a function of the seed and
-the step alone, not of workers or processes.
+the step alone, not of threads, workers or processes.
 """
 
 import ctypes
@@ -16,6 +16,7 @@ import grain
 import numpy as np
 from absl import flags
 
+from hierseg_jax.cores import available_cores
 from hierseg_jax.data.augment import Transform
 from hierseg_jax.data.augment_choice import choose_augmentation
 from hierseg_jax.data.skip import no_example
@@ -25,6 +26,7 @@ from hierseg_jax.resize import place
 
 Example = dict[str, np.ndarray]
 Batch = dict[str, np.ndarray]
+MOST_THREADS = 16
 
 
 def train_batches(
@@ -50,10 +52,11 @@ def train_batches(
       batch_size: over all processes; a multiple of their number.
       seed: of shuffling and augmentation.
       augment: one of `augment_choice.AUGMENTATIONS`; True is `reference`, False `none`.
-      mirrored: `Hierarchy.mirrored`, which `modern` exchanges labels by when it flips;
-        by default they stay.
+      mirrored: `Hierarchy.mirrored`, by which labels are exchanged where augmentation shows
+        a picture's mirror image; by default they stay.
       start_step: number of batches to pass over, for resuming.
-      worker_count: processes that prepare batches; with 0 threads do.
+      worker_count: processes that prepare batches; with 0 threads of this one do, as many as
+        there are cores.
       process_index, process_count: this host and the number of hosts.
 
     Returns:
@@ -165,10 +168,18 @@ class _Augment:
         return {"image": image, "label": label, "valid": example["valid"]}
 
 
+def read_options(cores: int, worker_count: int) -> grain.ReadOptions:
+    """How many threads of every process read, a batch each, and how many batches wait.
+
+    As many threads as cores, shared by the worker processes. At most 16, for every thread
+    has a batch in memory, and two more wait; grain's defaults would hold 500.
+    """
+    threads = min(max(1, cores // max(1, worker_count)), MOST_THREADS)
+    return grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads + 2)
+
+
 def _iterate(dataset: grain.MapDataset, worker_count: int) -> Iterator[Batch]:
-    # Few threads and a short queue: grain's defaults would hold 500 batches in memory.
-    options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
-    iterable = dataset.to_iter_dataset(options)
+    iterable = dataset.to_iter_dataset(read_options(available_cores(), worker_count))
     if worker_count:
         # grain's workers read absl's flags; outside of `app.run` nobody has parsed them.
         if not flags.FLAGS.is_parsed():

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from hierseg_jax.cores import available_cores
 from hierseg_jax.data.decode import check_label, read_image, read_mask
 from hierseg_jax.data.label_statistics import count_labels, summarize_split
 from hierseg_jax.data.pascal_part import merge_table, read_person_parts
@@ -115,7 +116,7 @@ def _check_all(
     check = functools.partial(
         _check, out_dir=out_dir, move=move, hierarchy=hierarchy, class_of=class_of
     )
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(available_cores()) as pool:
         examples = list(pool.map(check, raw_examples))
     faults += [fault for example in examples for fault in example.faults]
     kept = [example for example in examples if not example.skipped]

@@ -27,3 +27,8 @@ def read_file(file: pathlib.Path) -> bytes:
             "file."
         )
     return file.read_bytes()
+
+
+def cut_off(file: pathlib.Path) -> HiersegError:
+    """The error about a file that ends too early."""
+    return HiersegError(f"{file} is cut off: the file ends before the image does; replace it.")

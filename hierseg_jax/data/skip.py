@@ -1,10 +1,12 @@
 """A data set some of whose files can't be read: fail, or go on without them."""
 
+import pathlib
 import sys
+from collections.abc import Callable
 
 import numpy as np
 
-from hierseg_jax.data.sources import Source
+from hierseg_jax.data.sources import Source, read_label
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import IGNORE_LABEL
 
@@ -30,6 +32,16 @@ class SkippingSource:
         """The source's, where it has some."""
         return getattr(self._source, "names", ())
 
+    @property
+    def image_file(self) -> Callable[[int], pathlib.Path] | None:
+        """The source's, where it has files."""
+        return getattr(self._source, "image_file", None)
+
+    @property
+    def mask_file(self) -> Callable[[int], pathlib.Path] | None:
+        """The source's, where it has files."""
+        return getattr(self._source, "mask_file", None)
+
     def __len__(self) -> int:
         return len(self._source)
 
@@ -50,6 +62,14 @@ class SkippingSource:
         if self._replace:
             raise HiersegError(f"No example can be read any more: {last}") from last
         return no_example()
+
+    def label(self, index: int) -> np.ndarray:
+        """The label of an example alone; of one that can't be read, of ignored pixels."""
+        try:
+            return read_label(self._source, index)
+        except (HiersegError, OSError) as error:
+            self._name(index, error)
+        return no_example()["label"]
 
     def _name(self, index: int, error: Exception) -> None:
         if index not in self._named:

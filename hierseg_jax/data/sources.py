@@ -1,20 +1,26 @@
 """From the name of a data set to its class tree and its splits."""
 
 import dataclasses
+import itertools
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
 
+from hierseg_jax.data import png
 from hierseg_jax.data.figures import FiguresSource
 from hierseg_jax.data.folder import FolderSource
 from hierseg_jax.data.spec import load_hierarchy as load_tree
 from hierseg_jax.data.spec import load_spec
+from hierseg_jax.data.spread import spread_indices
 from hierseg_jax.data.tfds_source import TfdsSource
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
 
 FIGURES = "figures"
 TFDS_PREFIX = "tfds:"
+# Files of a split whose headers tell how pictures are read: so few that nobody waits.
+HEADERS = 64
 
 
 class Source(Protocol):
@@ -76,3 +82,26 @@ def open_split(spec: str, split: str, image_size: int, figures: dict[str, Any]) 
         return TfdsSource(spec.removeprefix(TFDS_PREFIX), split)
     data = load_spec(spec)
     return FolderSource(data.image_dir(split), data.hierarchy.num_classes)
+
+
+def read_label(source: Source, index: int) -> np.ndarray:
+    """The label of an example alone, uint8 [H, W]; without its image, where that takes time.
+
+    Raises:
+      ValueError, OSError: of the source.
+    """
+    read = getattr(source, "label", None)
+    return source[index]["label"] if read is None else read(index)
+
+
+def unread_of(sources: Iterable[Source]) -> list[str]:
+    """Sentences about what is not read of pictures as it stands in their files.
+
+    `HEADERS` files of every source are looked at, evenly spread; drawn pictures have none.
+    """
+    files = (
+        map(source.image_file, spread_indices(len(source), HEADERS))
+        for source in sources
+        if getattr(source, "image_file", None) is not None
+    )
+    return png.losses(itertools.chain.from_iterable(files))

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from hierseg_jax.data.label_statistics import count_levels
+from hierseg_jax.data.missing_classes import has_no_class, missing_classes, missing_sentence
 from hierseg_jax.data.spec import DatasetSpec
-from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.inspection.examine import Examined
 from hierseg_jax.inspection.findings import Finding, shown
 from hierseg_jax.inspection.near_duplicates import nearest_within
@@ -35,9 +36,18 @@ def check_splits(spec: DatasetSpec) -> list[Finding]:
 
 
 def check_classes(split: str, usable: Sequence[Examined], hierarchy: Hierarchy) -> list[Finding]:
-    """Classes of any level without a pixel in a split that has usable examples."""
+    """Classes of any level without a pixel in a split that has usable examples.
+
+    One finding tells of all that train lacks, for training refuses it, and of a split that
+    has no class at all; otherwise each class has its own.
+    """
     if not usable:
         return []
+    seen = labels_seen(usable, hierarchy)
+    if missing_classes(seen, hierarchy) and (split == "train" or has_no_class(seen, hierarchy)):
+        kind = "untrained_class" if split == "train" else "missing_class"
+        text = missing_sentence(seen, hierarchy, f"of the {len(usable):,} usable masks of {split}")
+        return [Finding(kind, split, "", printable(text))]
     leaf_nc = np.stack([example.counts_c[: hierarchy.num_classes] for example in usable])
     findings, named = [], set()
     for level in reversed(hierarchy.levels):
@@ -49,6 +59,19 @@ def check_classes(split: str, usable: Sequence[Examined], hierarchy: Hierarchy) 
                 text = printable(f"No mask of {split} holds {name} (level {level.name}).")
                 findings.append(Finding("missing_class", split, "", text))
     return findings
+
+
+def is_bare(usable: Sequence[Examined], hierarchy: Hierarchy) -> bool:
+    """Whether there are usable examples, and none has any class but the background."""
+    return bool(usable) and has_no_class(labels_seen(usable, hierarchy), hierarchy)
+
+
+def labels_seen(usable: Sequence[Examined], hierarchy: Hierarchy) -> np.ndarray:
+    """Labels that usable examples have: bool [256]."""
+    held = np.any([example.counts_c > 0 for example in usable], axis=0)
+    seen = np.zeros(256, bool)
+    seen[: hierarchy.num_classes], seen[IGNORE_LABEL] = held[:-1], held[-1]
+    return seen
 
 
 def check_sizes(examples: Sequence[Examined], spec: DatasetSpec) -> list[Finding]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from hierseg_jax.data.decode import check_classes, check_size, read_image, read_mask
 from hierseg_jax.data.label_statistics import count_labels
+from hierseg_jax.data.png import losses_of
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.inspection.findings import Finding, shown
@@ -65,7 +66,11 @@ def examine(pair: Pair, root: pathlib.Path, hierarchy: Hierarchy) -> Examined:
     if mask is not None:
         check = (mask, pair.mask, hierarchy.num_classes)
         attempt("unknown_labels", pair.mask, check_classes, *check)
-    examined = Examined(pair, tuple(findings))
+    file = shown(pair.image, root)
+    unread = tuple(
+        Finding("unread", pair.split, file, f"{file} {loss}.") for loss in losses_of(pair.image)
+    )
+    examined = Examined(pair, (*findings, *unread))
     if image is not None:
         examined = dataclasses.replace(
             examined,
@@ -79,7 +84,7 @@ def examine(pair: Pair, root: pathlib.Path, hierarchy: Hierarchy) -> Examined:
     counts = count_labels(label)
     return dataclasses.replace(
         examined,
-        findings=tuple(_odd_masks(label, counts, pair, root, hierarchy)),
+        findings=(*unread, *_odd_masks(label, counts, pair, root, hierarchy)),
         label_digest=_digest(label),
         counts_c=np.append(counts[: hierarchy.num_classes], counts[IGNORE_LABEL]),
     )

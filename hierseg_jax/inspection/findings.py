@@ -48,6 +48,12 @@ class Finding:
 _UNREADABLE = "Replace it or take the pair away; data.on_error = skip trains without it."
 
 KINDS = {
+    "untrained_class": Kind(
+        ERROR,
+        "Classes without a pixel in train",
+        "Nothing is learnt of them, hence training refuses; data.allow_missing_classes = True "
+        "trains without.",
+    ),
     "missing_folder": Kind(
         ERROR,
         "Missing folders",
@@ -117,6 +123,11 @@ KINDS = {
         WARNING,
         "Files that are passed over",
         "Images are .jpg, .jpeg or .png and masks .npy or .png, right in their folder.",
+    ),
+    "unread": Kind(
+        NOTE,
+        "Pictures of which not all is read",
+        "Store pictures as 8-bit RGB to decide yourself what the network sees.",
     ),
     "duplicate_within_split": Kind(
         NOTE,

@@ -3,11 +3,11 @@
 import concurrent.futures
 import dataclasses
 import functools
-import os
 from collections.abc import Iterator
 
 from tqdm import tqdm
 
+from hierseg_jax.cores import available_cores
 from hierseg_jax.data.spec import DatasetSpec
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.inspection import across
@@ -65,7 +65,14 @@ def inspect_dataset(spec: DatasetSpec, distance: int = DISTANCE) -> Inspection:
         findings += faults
     examples = tuple(_examine_all(pairs, spec))
     inspection = Inspection(spec, examples, ())
-    findings += [finding for example in examples for finding in example.findings]
+    # That a split has no class at all is told once, not of every mask.
+    bare = {s for s in spec.splits if across.is_bare(inspection.usable(s), spec.hierarchy)}
+    findings += [
+        finding
+        for example in examples
+        for finding in example.findings
+        if not (finding.kind == "single_class" and finding.split in bare)
+    ]
     for split in spec.splits:
         findings += across.check_classes(split, inspection.usable(split), spec.hierarchy)
     findings += across.check_sizes(examples, spec)
@@ -76,6 +83,6 @@ def inspect_dataset(spec: DatasetSpec, distance: int = DISTANCE) -> Inspection:
 def _examine_all(pairs: list[Pair], spec: DatasetSpec) -> Iterator[Examined]:
     check = functools.partial(examine, root=spec.root, hierarchy=spec.hierarchy)
     # OpenCV, hashing and reading release Python's lock.
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(available_cores()) as pool:
         done = pool.map(check, pairs)
         yield from tqdm(done, total=len(pairs), unit="image", disable=None)

@@ -7,6 +7,7 @@ import statistics
 
 import numpy as np
 
+from hierseg_jax.data.class_weights import Frequencies, weights_of
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.inspection.inspect_dataset import Inspection
 
@@ -24,8 +25,6 @@ REST_GB = 1.3
 BYTES_PER_PIXEL = 1.2e9 / (8 * 320 * 320)
 # Of the memory, for other programs, the reading of images, and what was not measured.
 MEMORY_SHARE = 0.5
-# Bounds of class weights: beyond, single pixels of rare classes would rule the gradient.
-MIN_WEIGHT, MAX_WEIGHT = 0.1, 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +37,8 @@ class Suggestion:
       memory_gb: of the machine, as given or found; 1e9 bytes.
       peak_gb: estimate of the training's peak.
       median_side: of the shorter sides of the training images.
-      class_weights: by leaf class, for losses' `class_weights_c`; 0 for a class that the
-        training split lacks.
+      class_weights: by leaf class, as `loss_options.class_weights = "median_frequency"`
+        computes them; 1 for a class that the training split lacks.
     """
 
     image_size: int
@@ -74,16 +73,14 @@ def suggest(inspection: Inspection, memory_gb: float | None = None) -> Suggestio
     size = choose_size(median)
     batch = choose_batch(size, len(usable), memory_gb)
     counts_nc = np.stack([example.counts_c[:-1] for example in usable])
-    weights = median_frequency_weights(counts_nc)
+    weights = weights_of(leaf_frequencies(counts_nc), "median_frequency")
     return Suggestion(
         image_size=size,
         batch_size=batch,
         memory_gb=memory_gb,
         peak_gb=estimate_peak(size, batch),
         median_side=round(median),
-        class_weights=dict(
-            zip(inspection.spec.hierarchy.class_names, weights.tolist(), strict=True)
-        ),
+        class_weights=dict(zip(inspection.spec.hierarchy.class_names, weights, strict=True)),
     )
 
 
@@ -107,29 +104,11 @@ def choose_batch(image_size: int, images: int, memory_gb: float) -> int:
     return batch
 
 
-def median_frequency_weights(counts_nc: np.ndarray) -> np.ndarray:
-    """Weights by which rare classes count as much as common ones.
-
-    Median frequency balancing (Eigen and Fergus, ICCV 2015, section 4.3.2): the median of
-    all frequencies over that of the class, which is its pixels over all pixels of the
-    images with it. Ignored pixels are left out; weights are kept within bounds.
-
-    Args:
-      counts_nc: whole numbers [N, C], pixels of every class in every image.
-
-    Returns:
-      float64 [C]; 0 for a class without pixels.
-    """
+def leaf_frequencies(counts_nc: np.ndarray) -> Frequencies:
+    """Of leaf classes, from the pixels of every class in every image: whole numbers [N, C]."""
     counts_nc = counts_nc.astype(np.int64)
-    pixels_c = counts_nc.sum(0)
-    in_images_c = ((counts_nc > 0) * counts_nc.sum(1, keepdims=True)).sum(0)
-    present_c = pixels_c > 0
-    weights_c = np.zeros(len(pixels_c))
-    if present_c.any():
-        frequencies = pixels_c[present_c] / in_images_c[present_c]
-        weights = np.median(frequencies) / frequencies
-        weights_c[present_c] = np.clip(weights, MIN_WEIGHT, MAX_WEIGHT)
-    return weights_c
+    where_nc = np.where(counts_nc > 0, counts_nc.sum(1, keepdims=True), 0)
+    return Frequencies(counts_nc.sum(0), where_nc.sum(0))
 
 
 def machine_memory() -> int:

@@ -1,5 +1,6 @@
 """A report as text for the screen."""
 
+from hierseg_jax.data.class_weights import MAX_WEIGHT, MIN_WEIGHT, format_class_weights
 from hierseg_jax.inspection.findings import (
     KINDS,
     count_severities,
@@ -51,13 +52,15 @@ def suggestion_reasons(report: Report) -> tuple[str, str]:
 
 
 def format_weights(report: Report) -> str:
-    """The class weights as Python."""
-    weights = report.suggestion.class_weights.values()
-    return f"class_weights_c = jnp.array([{', '.join(f'{weight:.3g}' for weight in weights)}])"
+    """The class weights as a flag of the training command."""
+    weights = format_class_weights(report.suggestion.class_weights.values())
+    return f"--config.loss_options.class_weights={weights}"
 
 
 WEIGHTS_REASON = (
-    "Median frequency balancing, kept within 0.1 and 10, for the losses of hierseg_jax.losses:"
+    "To make crossentropy or focal look at rare classes, add these weights, one a class in order: "
+    f"median frequency balancing, within {MIN_WEIGHT:g} and {MAX_WEIGHT:g} times the median "
+    "class's (median_frequency in their place computes the same)."
 )
 
 

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from hierseg_jax.data import png
+from hierseg_jax.data.spread import spread_indices
 from hierseg_jax.data.transfer import make_folder
 from hierseg_jax.errors import HiersegError, HiersegPermissionError
 from hierseg_jax.runtime.drawing import draw_level, side_by_side
@@ -22,6 +24,8 @@ from hierseg_jax.runtime.outputs import VideoFile, folder_name, refuse_existing,
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
 
 DEPTH = 4
+# Files whose headers tell how pictures are read: so few that nobody waits.
+HEADERS = 64
 WINDOW = "hierseg_jax (q ends)"
 
 
@@ -76,6 +80,10 @@ def segment_source(
     if show:
         require_display()
     opened = open_source(source)
+    if isinstance(opened, Images):
+        looked_at = spread_indices(len(opened), HEADERS)
+        for loss in png.losses(opened.files[index] for index in looked_at):
+            print(f"note: {loss}", file=sys.stderr, flush=True)
     sink = _Sink(segmenter, opened, source, output, levels, masks, overwrite)
     summary, started = Summary(), time.perf_counter()
     bar = tqdm(total=len(opened) or None, unit="frame", disable=None)

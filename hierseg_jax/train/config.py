@@ -6,7 +6,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from hierseg_jax.data.augment_choice import augmentation_name
-from hierseg_jax.data.class_weights import RULES
+from hierseg_jax.data.class_weights import parse_class_weights
 from hierseg_jax.data.skip import ON_ERROR
 from hierseg_jax.decode import choose_decoding
 from hierseg_jax.errors import HiersegError
@@ -19,6 +19,7 @@ from hierseg_jax.train.schedule import BY_EPOCHS, SCHEDULES
 
 # They change when a run ends or what it keeps, not what a step computes but for rounding.
 FREE_KEYS = (
+    "data.allow_missing_classes",
     "data.on_error",
     "data.worker_count",
     "epochs",
@@ -36,6 +37,7 @@ LATER_KEYS = {
     "init": "",
     "data.hierarchy": "",
     "data.on_error": "fail",
+    "data.allow_missing_classes": True,
     "data.resize": "stretch",
     "model.hierarchical": False,
     "model.conv_impl": "auto",
@@ -86,7 +88,6 @@ CHOICES = {
     "data.resize": RESIZES,
     "optimizer.name": OPTIMIZERS,
     "schedule.name": SCHEDULES,
-    "loss_options.class_weights": RULES,
 }
 
 
@@ -144,6 +145,7 @@ def check_config(config: ConfigDict) -> None:
     parse_best(config.best, parse_metrics(config.metrics, "The config's metrics"))
     settled(config, Variant())  # refuses values that are none
     augmentation_name(config.augment)
+    parse_class_weights(config.loss_options.class_weights)
     weights = check_loss(config.to_dict()["loss"], config.model.hierarchical)
     plain = {key: LATER_KEYS[f"loss_options.{key}"] for key in TAKEN_BY}
     check_taken(weights, [k for k in TAKEN_BY if values[f"loss_options.{k}"] != plain[k]])

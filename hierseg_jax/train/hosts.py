@@ -91,11 +91,23 @@ def count_hosts() -> int:
     return jax.process_count()
 
 
+def host_number() -> int:
+    """Of this process, from 0."""
+    return jax.process_index()
+
+
 def agree(number: int) -> int:
     """The largest number that a process brings, in all of them; 0 <= number < 2^31."""
     if jax.process_count() == 1:
         return number
     return int(multihost_utils.process_allgather(np.int32(number)).max())
+
+
+def seen_by_any(seen: np.ndarray) -> np.ndarray:
+    """What is True in any process, in all of them; a bool array of equal shape in each."""
+    if jax.process_count() == 1:
+        return seen
+    return np.asarray(multihost_utils.process_allgather(seen.astype(np.uint8))).any(0)
 
 
 def gather_interleaved(array: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from hierseg_jax.tally import Measures
 from hierseg_jax.train.config import network_size
 from hierseg_jax.train.hosts import agree, is_main
 from hierseg_jax.train.lock import lock_workdir
+from hierseg_jax.train.missing_classes import FirstEpoch
 from hierseg_jax.train.parallel import cpu_threads
 from hierseg_jax.train.progress import Progress, end_line, epoch_line
 from hierseg_jax.train.record import Recorder
@@ -92,6 +93,10 @@ def train(
         state = run.parallel.put_state(state)
         batches = open_batches(run, progress.step)
         resources.callback(batches.close)
+        first_epoch = None
+        if run.seen_labels is not None:
+            first_epoch = FirstEpoch(run.hierarchy, run.seen_labels)
+            batches = first_epoch.watch(batches)
         while not progress.finished(config.epochs, config.patience):
             started, first = time.perf_counter(), progress.step
             state, progress = train_epoch(run, state, progress, batches, stop)
@@ -99,6 +104,10 @@ def train(
             if progress.epoch_losses and len(progress.epoch_losses) < run.steps_per_epoch:
                 save(run, writer, state, progress)
                 end_by_signal(stop, writer, f"saved step {progress.step} in {run.workdir}")
+            if first_epoch is not None and not progress.epoch:
+                note = first_epoch.check(run.train_source, config.data.spec)
+                if note:
+                    say(f"note: {note}")
             evaluation = validate(run, state)
             if not math.isfinite(evaluation.loss):
                 what = f"The validation loss is {evaluation.loss} after epoch {progress.epoch + 1}"

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax import lax
 
+from hierseg_jax.cores import available_cores
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.train.step import EvalStep, TrainStep
 
@@ -135,5 +136,4 @@ def cpu_threads() -> int:
     """Threads that XLA computes with; another number gives other last bits."""
     if os.environ.get("NPROC", "").isdigit():
         return int(os.environ["NPROC"])
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    return available_cores()

@@ -8,7 +8,12 @@ from typing import Any
 import optax
 
 from hierseg_jax.checkpoint import FOLDER, DamagedCheckpointError, checkpoint_steps, read_meta
-from hierseg_jax.data.class_weights import count_frequencies, weights_of
+from hierseg_jax.data.class_weights import (
+    count_frequencies,
+    given_weights,
+    parse_class_weights,
+    weights_of,
+)
 from hierseg_jax.data.sources import Source
 from hierseg_jax.from_config import build_config_loss
 from hierseg_jax.hierarchy import Hierarchy
@@ -106,16 +111,17 @@ def build_recipe(
 
 
 def choose_class_weights(
-    rule: str, workdir: Path, hierarchy: Hierarchy, train_source: Source
+    text: str, workdir: Path, hierarchy: Hierarchy, train_source: Source
 ) -> ClassWeights:
     """By level; those that the run began with, if it has a checkpoint, whatever the data are now.
 
     Args:
-      rule: of `class_weights.RULES`.
+      text: of the config, as `parse_class_weights` takes it.
       workdir: of the run.
       hierarchy: of the data.
-      train_source: the training split, read in a new run alone.
+      train_source: the training split, read in a new run alone, and for a rule alone.
     """
+    rule = parse_class_weights(text)
     if rule == "none":
         return ()
     for step in reversed(checkpoint_steps(workdir)):
@@ -125,6 +131,8 @@ def choose_class_weights(
             continue  # named when the run is restored
         if stored:
             return tuple(tuple(weights) for weights in stored)
+    if not isinstance(rule, str):
+        return given_weights(rule, hierarchy)
     if is_main():
         print(f"Reading {len(train_source)} training masks for class weights.", flush=True)
     weights = tuple(weights_of(level, rule) for level in count_frequencies(train_source, hierarchy))

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
+from hierseg_jax.checkpoint import checkpoint_steps
 from hierseg_jax.data.pipeline import steps_per_epoch
-from hierseg_jax.data.sources import Source, load_hierarchy
+from hierseg_jax.data.sources import Source, load_hierarchy, unread_of
 from hierseg_jax.from_config import (
     build_config_loss,
     build_model,
@@ -23,8 +25,9 @@ from hierseg_jax.metric_choice import Criterion, parse_best, parse_metrics
 from hierseg_jax.models import Variant
 from hierseg_jax.resize import format_size
 from hierseg_jax.train.config import check_config, config_variant, fitted, network_size, settled
-from hierseg_jax.train.hosts import is_main
+from hierseg_jax.train.hosts import agree, is_main
 from hierseg_jax.train.initial import InitialWeights
+from hierseg_jax.train.missing_classes import check_sample
 from hierseg_jax.train.parallel import Parallel, all_devices
 from hierseg_jax.train.recipe import Recipe, build_recipe
 from hierseg_jax.train.state import TrainState, create_state
@@ -34,7 +37,11 @@ from hierseg_jax.train.workdir import check_workdir, choose_start
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
-    """All that stays the same while a run trains."""
+    """All that stays the same while a run trains.
+
+    `seen_labels`, bool [256], are those of a look at some training masks; None where nobody asks
+    for missing classes.
+    """
 
     config: ConfigDict
     workdir: Path
@@ -50,6 +57,7 @@ class Run:
     eval_step: Callable[..., Any]
     initial_state: Callable[[], TrainState]
     criterion: Criterion
+    seen_labels: np.ndarray | None
 
 
 def set_up(config: ConfigDict, workdir: Path) -> Run:
@@ -71,6 +79,8 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
     model = build_model(plain, hierarchy, parallel, size)
     train_source = open_config_split(plain, "train")
     val_source = open_config_split(plain, "val")
+    for unread in unread_of((train_source, val_source)) if is_main() else ():
+        print(f"note: {unread}", file=sys.stderr, flush=True)
     steps = steps_per_epoch(len(train_source), config.batch_size)
     jax.eval_shape(
         lambda key, image: model.init(key, image),
@@ -79,6 +89,12 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
     )
     if is_main():
         check_workdir(workdir, config, hierarchy)
+    seen = None
+    fresh = not agree(bool(checkpoint_steps(workdir)))
+    if fresh and not config.data.allow_missing_classes:
+        seen, note = check_sample(train_source, hierarchy, config.data.spec)
+        if note and is_main():
+            print(f"note: {note}", file=sys.stderr, flush=True)
     recipe = build_recipe(plain, workdir, hierarchy, train_source, steps)
     return Run(
         config=config,
@@ -99,6 +115,7 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
             model, recipe.optimizer, config.seed, weights, bool(config.ema_decay)
         ),
         criterion=criterion,
+        seen_labels=seen,
     )
 
 

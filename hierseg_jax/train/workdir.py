@@ -56,7 +56,7 @@ def check_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> No
                 "--workdir."
             )
         check_same_run(stored_config, config, str(workdir))
-        if augmentation_name(config.augment) == "modern" and tree.pairs != hierarchy.pairs:
+        if augmentation_name(config.augment) != "none" and tree.pairs != hierarchy.pairs:
             raise HiersegError(
                 f"{workdir} holds a run whose data had the pairs {_named(tree)}; "
                 f"{config.data.spec} has {_named(hierarchy)}. Choose another --workdir."

@@ -1,0 +1,94 @@
+"""Classes that no mask of a split holds: looked for without reading more than is needed.
+
+A network learns nothing of them, and nothing else says so: masks of 0 and 255, as drawing
+tools write them, are background and ignored pixels, the loss falls, and every class is 0.
+
+Presence is quickly seen, absence only after every mask was read. Hence labels are looked at
+in an order whose every beginning is spread evenly over the split, until each class was seen:
+with a few masks, as a rule. The background, which stands outside of the tree, may be missing.
+"""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+import numpy as np
+
+from hierseg_jax.cores import available_cores
+from hierseg_jax.data.label_statistics import count_labels
+from hierseg_jax.data.sources import Source, read_label
+from hierseg_jax.data.spread import spread_indices
+from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy
+
+LISTED = 10
+# The golden ratio's multiples, less their whole parts, fill an interval evenly at every length.
+_GOLDEN = 0.6180339887498949
+
+
+def spread_order(length: int, most: int) -> list[int]:
+    """Up to `most` of the indices below `length`; those that any part begins with are spread."""
+    indices = spread_indices(length, most)
+    return [indices[i] for i in sorted(range(len(indices)), key=lambda i: i * _GOLDEN % 1)]
+
+
+def look_for_classes(
+    source: Source, indices: Iterable[int], hierarchy: Hierarchy, seen: np.ndarray | None = None
+) -> np.ndarray:
+    """Labels that masks hold, looked at in turn until every class of the tree was seen.
+
+    Args:
+      source: of the masks.
+      indices: of the masks to look at.
+      hierarchy: of the labels.
+      seen: bool [256], those that were seen before.
+
+    Returns:
+      bool [256].
+
+    Raises:
+      ValueError, OSError: of the source, for a mask that can't be read.
+    """
+    seen = np.zeros(256, bool) if seen is None else seen.copy()
+    left, threads = iter(indices), available_cores()
+    # Reading and decoding leave Python's lock alone.
+    with ThreadPoolExecutor(threads) as pool:
+        while missing_classes(seen, hierarchy) and (some := list(islice(left, 2 * threads))):
+            for label_hw in pool.map(lambda index: read_label(source, index), some):
+                seen |= count_labels(label_hw) > 0
+    return seen
+
+
+def missing_classes(seen: np.ndarray, hierarchy: Hierarchy) -> list[int]:
+    """Leaf classes, the background aside, that are not among the labels seen: bool [256]."""
+    return [label for label in range(1, hierarchy.num_classes) if not seen[label]]
+
+
+def has_no_class(seen: np.ndarray, hierarchy: Hierarchy) -> bool:
+    """Whether the labels seen, bool [256], are background and ignored pixels alone."""
+    return len(missing_classes(seen, hierarchy)) == hierarchy.num_classes - 1
+
+
+def missing_sentence(seen: np.ndarray, hierarchy: Hierarchy, masks: str) -> str:
+    """Which classes are missing, what was found, and what is likely wrong.
+
+    Args:
+      seen: bool [256], the labels found.
+      hierarchy: of the labels.
+      masks: which they are, as "of the 24 masks of train".
+    """
+    missing = missing_classes(seen, hierarchy)
+    names = hierarchy.class_names
+    listed = ", ".join(f"{names[label]} ({label})" for label in missing[:LISTED])
+    listed += ", ..." if len(missing) > LISTED else ""
+    labels = np.flatnonzero(seen).tolist()
+    found = " and ".join(filter(None, (", ".join(map(str, labels[:-1])), *map(str, labels[-1:]))))
+    text = f"None {masks} holds {listed}; the values found are {found}. "
+    index = f"the index of its class, such as {missing[0]} for {names[missing[0]]}"
+    if not has_no_class(seen, hierarchy):
+        return f"{text}A pixel of a mask holds {index}, in the order of the class names."
+    if seen[IGNORE_LABEL]:
+        return (
+            f"{text}{IGNORE_LABEL} is the ignore label, so that nothing is left to learn from: "
+            f"masks that a drawing tool wrote in 0 and 255 need {index}, in place of 255."
+        )
+    return f"{text}Nothing is left to learn from: a pixel of a mask must hold {index}."
