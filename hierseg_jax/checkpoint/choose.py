@@ -117,7 +117,9 @@ def _in_order(path: Path, which: str) -> list[Path]:
     if which == "best":
         scores = {f: m["score"] for f, m in metas.items() if m["score"] is not None}
         if not scores:
-            raise HiersegError(f"No checkpoint in {path} has been evaluated yet; try --which=last.")
+            epochs = any(meta["epoch"] is not None for meta in metas.values())
+            why = "has a number for its best" if epochs else "has been evaluated yet"
+            raise HiersegError(f"No checkpoint in {path} {why}; try --which=last.")
         return sorted(scores, key=scores.__getitem__)
     epochs = {str(meta["epoch"]): folder for folder, meta in metas.items() if meta.get("epoch")}
     if which not in epochs:

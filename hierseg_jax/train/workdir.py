@@ -23,11 +23,12 @@ from hierseg_jax.errors import HiersegError, HiersegOSError
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models import EfficientUNet, ESNet, Variant
 from hierseg_jax.report import write_json
-from hierseg_jax.train.config import check_same_run, completed, config_variant, settled
+from hierseg_jax.train.config import completed, config_variant, settled
 from hierseg_jax.train.hosts import agree, is_main
 from hierseg_jax.train.initial import InitialWeights, initial_weights
 from hierseg_jax.train.lock import LOCK
 from hierseg_jax.train.progress import Progress
+from hierseg_jax.train.same_run import check_same_run
 from hierseg_jax.train.state import TrainState, flatten_moments, optimizer_by_layer
 
 MARKER = "run.json"
