@@ -28,6 +28,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.worker_count = 0
     # What to do about an image or mask that can't be read: fail, or skip it and say so.
     config.data.on_error = "fail"
+    # Whether a run may be continued though files of its data were added, removed or changed.
+    config.data.allow_changed = False
     # Pictures in the splits of `figures`; other data sets have their own numbers.
     config.data.figures_train = 600
     config.data.figures_val = 120

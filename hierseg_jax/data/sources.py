@@ -1,12 +1,14 @@
 """From the name of a data set to its class tree and its splits."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
 
 from hierseg_jax.data.figures import FiguresSource
 from hierseg_jax.data.folder import FolderSource
+from hierseg_jax.data.inventory import Entry
 from hierseg_jax.data.spec import load_hierarchy as load_tree
 from hierseg_jax.data.spec import load_spec
 from hierseg_jax.data.tfds_source import TfdsSource
@@ -26,6 +28,10 @@ class Source(Protocol):
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         """`image`: uint8 RGB [H, W, 3], `label`: uint8 [H, W], in their own size."""
+        ...
+
+    def inventory(self) -> Iterable[Entry]:
+        """What it reads, by names that don't tell where the data lie, in the examples' order."""
         ...
 
 

@@ -19,6 +19,7 @@ from hierseg_jax.train.schedule import SCHEDULES
 
 # They change when a run ends or what it keeps, not what a step computes but for rounding.
 FREE_KEYS = (
+    "data.allow_changed",
     "data.on_error",
     "data.worker_count",
     "epochs",
@@ -34,6 +35,7 @@ FREE_KEYS = (
 # What runs computed before these keys were there.
 LATER_KEYS = {
     "init": "",
+    "data.allow_changed": False,
     "data.hierarchy": "",
     "data.on_error": "fail",
     "data.resize": "stretch",

@@ -13,8 +13,19 @@ from hierseg_jax.train.config import FREE_KEYS, completed, flatten
 from hierseg_jax.train.schedule import BY_EPOCHS
 
 
-def check_same_run(stored: Mapping[str, Any], config: ConfigDict, workdir: str) -> None:
+def check_same_run(
+    stored: Mapping[str, Any], config: ConfigDict, workdir: str, *, data_known: bool = False
+) -> None:
     """Refuses to continue a run with a config that would make it another run.
+
+    Another tree file may be given: what is in it is compared elsewhere.
+
+    Args:
+      stored: the run's config.
+      config: to go on with.
+      workdir: for the message.
+      data_known: whether the data themselves are compared elsewhere, so that they may lie at
+        another path.
 
     Raises:
       ValueError: naming every such key with both values, and the flags that continue the run.
@@ -24,6 +35,10 @@ def check_same_run(stored: Mapping[str, Any], config: ConfigDict, workdir: str) 
         values["augment"] = augmentation_name(values["augment"])
     planned = _planned_over_all_epochs(stored["loss"], before["schedule.name"])
     free = set(FREE_KEYS) - ({"epochs"} if planned else set())
+    if data_known or config.data.allow_changed:
+        free.add("data.spec")
+    if before["data.hierarchy"] and now["data.hierarchy"]:
+        free.add("data.hierarchy")
     changed = [
         key
         for key in sorted(before.keys() | now.keys())
