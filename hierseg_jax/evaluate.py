@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from hierseg_jax.averaged_views import make_averaged_forward
-from hierseg_jax.checkpoint import Checkpoint, open_checkpoint
+from hierseg_jax.checkpoint import Checkpoint
 from hierseg_jax.data.pipeline import Batch, eval_batches
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.evaluation_name import BATCH_SIZE, BEST
@@ -27,7 +27,7 @@ from hierseg_jax.metric_choice import parse_metrics
 from hierseg_jax.metrics import LevelMetrics, TreeMetrics, evaluate_levels, tree_metrics
 from hierseg_jax.tally import Measures, Tally
 from hierseg_jax.train.config import fitted, network_size
-from hierseg_jax.train.hosts import gather_interleaved, is_main
+from hierseg_jax.train.hosts import gather_interleaved, is_main, open_same_checkpoint
 from hierseg_jax.train.parallel import Parallel, all_devices
 from hierseg_jax.train.step import make_eval_step
 
@@ -190,7 +190,7 @@ def evaluate_checkpoint(
             f"The resolution is {view.resolution!r}; choose {' or '.join(RESOLUTIONS)}."
         )
     read = isinstance(checkpoint, Checkpoint)
-    loaded = checkpoint if read else open_checkpoint(checkpoint, which)
+    loaded = checkpoint if read else open_same_checkpoint(checkpoint, which)
     folder = loaded.path
     config = loaded.meta["config"]
     metrics = parse_metrics(config["metrics"]) if metrics is None else metrics

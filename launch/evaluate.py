@@ -7,7 +7,6 @@ from pathlib import Path
 
 from absl import flags
 
-from hierseg_jax.checkpoint import open_checkpoint
 from hierseg_jax.command_line import parse_size, run
 from hierseg_jax.decode import AUTO, DECODINGS
 from hierseg_jax.errors import HiersegError
@@ -18,7 +17,7 @@ from hierseg_jax.process import set_up_process
 from hierseg_jax.report import describe_view, format_levels, format_tree, to_json, write_evaluation
 from hierseg_jax.run_report.history import read_history
 from hierseg_jax.run_report.page import EXTREMES, RunReport, format_page
-from hierseg_jax.train.hosts import count_hosts, is_main, join_hosts
+from hierseg_jax.train.hosts import count_hosts, is_main, join_hosts, open_same_checkpoint
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
 _WHICH = flags.DEFINE_string("which", "best", "Of a workdir: best, last, or an epoch's number.")
@@ -73,7 +72,7 @@ def main() -> None:
     """Prints the table and writes metrics.json and report.html."""
     set_up_process()
     join_hosts(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
-    loaded = open_checkpoint(_CHECKPOINT.value, _WHICH.value)
+    loaded = open_same_checkpoint(_CHECKPOINT.value, _WHICH.value)
     evaluation, description = evaluate_checkpoint(
         loaded,
         task=_TASK.value,

@@ -1,13 +1,10 @@
 """What "best" goes by: the finest level's mIoU, or the validation loss where that is asked for."""
 
-import json
-
-import numpy as np
 import pytest
 
 from configs import default, figures, modern, pascal_person_part
-from hierseg_jax.checkpoint import CheckpointWriter, checkpoint_steps, find_checkpoint
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from hierseg_jax.checkpoint import checkpoint_steps, find_checkpoint
+from hierseg_jax.hierarchy import PASCAL_PERSON_PART
 from hierseg_jax.metric_choice import Criterion, parse_best, parse_metrics
 from hierseg_jax.train.config import completed
 from hierseg_jax.train.loop import set_up
@@ -16,6 +13,7 @@ from hierseg_jax.train.same_run import check_same_run
 from hierseg_jax.tune.metric import Metric, check_comparable, check_one_size, find_metric
 from hierseg_jax.tune.space import Choice
 from tests.runs import small_config
+from tests.scored_checkpoints import save_scores
 
 
 @pytest.mark.parametrize("config", [default, figures, modern])
@@ -71,18 +69,6 @@ def test_an_undefined_miou_is_never_the_best_and_is_said_to_be_undefined():
         "best is epoch 1 with mIoU (part), which is undefined."
     )
     assert end_line(progress_of(0.5, 0.4), 2, criterion).endswith("with mIoU (part) of 0.5000.")
-
-
-def save_scores(workdir, scores, **changes):
-    """A run's checkpoints of these scores, with arrays of one number."""
-    tree = Hierarchy.from_mapping([1, 2]).to_json()
-    arrays = {"params": {"x": np.zeros(1, np.float32)}}
-    options = {"keep_last": 1, "keep_best": 1, "keep_every": None} | changes
-    with CheckpointWriter(workdir, **options) as writer:
-        for step, score in enumerate(scores, 1):
-            meta = {"config": default.get_config().to_dict(), "hierarchy": tree, "step": step}
-            meta |= {"epoch": step, "val_loss": 1.0, "score": score}
-            writer.save(step, arrays, arrays, json.loads(json.dumps(meta)), score)
 
 
 def test_of_equal_epochs_the_first_is_kept_and_found(tmp_path):

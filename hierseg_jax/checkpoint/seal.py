@@ -68,6 +68,15 @@ def check_seal(folder: Path, items: Collection[str] = ITEMS) -> bool:
     return True
 
 
+def lacks_files(folder: Path) -> bool:
+    """Whether files that were sealed, or the seal itself, are not there, as while it is removed."""
+    file = folder / SEAL
+    try:
+        return not all((folder / name).exists() for name in _sealed(folder, file))
+    except DamagedCheckpointError:
+        return not file.exists()
+
+
 def _sealed(folder: Path, file: Path) -> Mapping[str, Any]:
     try:
         digests = json.loads(file.read_text())["sha256"]

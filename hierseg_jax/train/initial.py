@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from hierseg_jax.checkpoint import Checkpoint, open_checkpoint
+from hierseg_jax.checkpoint import Checkpoint
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models import EfficientUNet, ESNet, Variant
@@ -17,6 +17,7 @@ from hierseg_jax.torch_backbones import read_backbone, wanted_variant
 from hierseg_jax.torch_files import read_torch_file
 from hierseg_jax.torch_weights import ModulePath, flat_shapes
 from hierseg_jax.train.config import config_variant
+from hierseg_jax.train.hosts import open_same_checkpoint
 
 IMAGENET = "imagenet"
 # Backbones with ImageNet weights in a package of the Python package index.
@@ -178,7 +179,7 @@ def imagenet_file(backbone: str) -> Path:
 
 def _open(path: str, key: str) -> Checkpoint:
     try:
-        return open_checkpoint(path)
+        return open_same_checkpoint(path)
     except (HiersegError, OSError) as error:
         raise HiersegError(f"The config's {key}: {error}") from None
 
