@@ -25,6 +25,7 @@ from hierseg_jax.from_config import (
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.metric_choice import parse_metrics
 from hierseg_jax.metrics import LevelMetrics, TreeMetrics, evaluate_levels, tree_metrics
+from hierseg_jax.stored_network import check_own_arrays
 from hierseg_jax.tally import Measures, Tally
 from hierseg_jax.train.config import fitted, network_size
 from hierseg_jax.train.hosts import gather_interleaved, is_main, open_same_checkpoint
@@ -191,6 +192,7 @@ def evaluate_checkpoint(
         )
     read = isinstance(checkpoint, Checkpoint)
     loaded = checkpoint if read else open_same_checkpoint(checkpoint, which)
+    check_own_arrays(loaded)
     folder = loaded.path
     config = loaded.meta["config"]
     metrics = parse_metrics(config["metrics"]) if metrics is None else metrics

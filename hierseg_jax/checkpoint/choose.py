@@ -15,8 +15,8 @@ from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError, HiersegOS
 
 FOLDER = "checkpoints"
 _CHOICES = 20
-# Seconds that removing a checkpoint, file by file, may take.
-_REMOVAL = 2.0
+# Looks at what is being removed, and the seconds between them, in which some file of it goes.
+_LOOKS, _BETWEEN = 100, 0.1
 _T = TypeVar("_T")
 
 
@@ -192,10 +192,16 @@ def _again_if_replaced(choose: Callable[[], _T]) -> _T:
 
 
 def _was_removed(folder: Path) -> bool:
-    """Whether a checkpoint that can't be read has been taken away, or just is."""
-    end = time.monotonic() + _REMOVAL
-    while folder.exists() and lacks_files(folder) and time.monotonic() < end:
-        time.sleep(0.02)
+    """Whether a checkpoint that can't be read has been taken away, or just is, file by file."""
+    before = None
+    for _ in range(_LOOKS if folder.parent.name == FOLDER else 0):
+        if not folder.exists() or not lacks_files(folder):
+            break
+        left = sum(1 for _ in folder.rglob("*"))
+        if left == before:
+            break
+        before = left
+        time.sleep(_BETWEEN)
     return not folder.exists()
 
 

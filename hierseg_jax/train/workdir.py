@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from hierseg_jax.checkpoint import (
     FOLDER,
+    check_arrays,
     checkpoint_steps,
     is_checkpoint,
     last_whole_checkpoint,
@@ -165,6 +166,7 @@ def restore(
     if not flat:
         like["opt_state"] = _moments_by_layer(state)
     loaded = load_checkpoint(folder, jax.tree.map(np.asarray, like))
+    check_arrays(folder, "this run's network", loaded.variables, state.evaluated)
     if meta["cpu_threads"] != cpu_threads and is_main() and jax.default_backend() == "cpu":
         print(
             f"warning: the checkpoint was computed with {meta['cpu_threads']} CPU threads, now "
