@@ -30,6 +30,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.on_error = "fail"
     # Whether a run may begin though no training mask has a pixel of some class of the tree.
     config.data.allow_missing_classes = False
+    # Whether a run may be continued though files of its data were added, removed or changed.
+    config.data.allow_changed = False
     # Pictures in the splits of `figures`; other data sets have their own numbers.
     config.data.figures_train = 600
     config.data.figures_val = 120
@@ -125,9 +127,10 @@ def get_config() -> ml_collections.ConfigDict:
     # Of every level, in the table, the curves and metrics.csv: miou, reference_miou, precision,
     # recall, f1, boundary_iou, pixel_accuracy, mean_accuracy, frequency_weighted_iou.
     config.metrics = ("miou", "reference_miou", "pixel_accuracy", "precision", "recall", "f1")
-    # What the best checkpoint has, and what early stopping waits for: the lowest validation
-    # loss, or the highest of one of the metrics, of the finest level or as LEVEL.METRIC.
-    config.best = "loss"
+    # What the best checkpoint has the highest of, and early stopping waits for: one of the
+    # metrics, of the finest level or as LEVEL.METRIC. Or `loss`, the lowest validation loss: a
+    # mean over batches, which depends on batch_size and, with dice, on the order of the pictures.
+    config.best = "miou"
     config.patience = 5  # epochs without a better one before stopping; 0: never
     config.seed = 0  # of weights, dropout, shuffling and augmentation
 

@@ -17,5 +17,6 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss = "dice"
     config.epochs = 50
     config.batch_size = 32
+    config.best = "loss"
     config.patience = 0
     return config

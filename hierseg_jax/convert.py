@@ -19,6 +19,7 @@ from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.models import Variant, create_model
 from hierseg_jax.models.efficientnet import is_lite
 from hierseg_jax.resize import MAX_SIDE, as_size, format_size, place
+from hierseg_jax.stored_network import check_own_arrays
 from hierseg_jax.torch_files import TorchFile, read_torch_file, write_safetensors
 from hierseg_jax.torch_network import (
     REFERENCE_BACKBONES,
@@ -129,6 +130,7 @@ def convert_to_torch(checkpoint: Path | str, file: Path | str, which: str = "bes
       ValueError, OSError: one sentence.
     """
     loaded = open_checkpoint(checkpoint, which)
+    check_own_arrays(loaded)
     hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
     network = checkpoint_network(loaded.meta)
     variant = config_variant(loaded.meta["config"])

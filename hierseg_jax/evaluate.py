@@ -3,16 +3,18 @@
 import dataclasses
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from hierseg_jax.averaged_views import make_averaged_forward
-from hierseg_jax.checkpoint import open_checkpoint
+from hierseg_jax.checkpoint import Checkpoint
 from hierseg_jax.data.pipeline import Batch, eval_batches
 from hierseg_jax.data.sources import unread_of
 from hierseg_jax.errors import HiersegError
+from hierseg_jax.evaluation_name import BATCH_SIZE, BEST
 from hierseg_jax.extremes import Extremes, ScoredPicture
 from hierseg_jax.from_config import (
     build_config_loss,
@@ -24,9 +26,10 @@ from hierseg_jax.from_config import (
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.metric_choice import parse_metrics
 from hierseg_jax.metrics import LevelMetrics, TreeMetrics, evaluate_levels, tree_metrics
+from hierseg_jax.stored_network import check_own_arrays
 from hierseg_jax.tally import Measures, Tally
 from hierseg_jax.train.config import fitted, network_size
-from hierseg_jax.train.hosts import gather_interleaved, is_main
+from hierseg_jax.train.hosts import gather_interleaved, is_main, open_same_checkpoint
 from hierseg_jax.train.parallel import Parallel, all_devices
 from hierseg_jax.train.step import make_eval_step
 
@@ -153,12 +156,12 @@ RESOLUTIONS = ("network", "original")
 
 
 def evaluate_checkpoint(
-    checkpoint: str,
+    checkpoint: str | Path | Checkpoint,
     *,
     task: str,
-    which: str = "best",
+    which: str = BEST,
     data: str | None = None,
-    batch_size: int = 16,
+    batch_size: int = BATCH_SIZE,
     decode: str | None = None,
     metrics: tuple[str, ...] | None = None,
     view: View | None = None,
@@ -168,7 +171,7 @@ def evaluate_checkpoint(
     """Evaluates a checkpoint on a split.
 
     Args:
-      checkpoint: a run's workdir or a checkpoint's folder.
+      checkpoint: a run's workdir or a checkpoint's folder, or one that has been read.
       task: the split, `val` or `test` (or `train`).
       which: of a workdir: `best`, `last`, or an epoch.
       data: another data set with the same class tree; the run's own by default.
@@ -190,7 +193,9 @@ def evaluate_checkpoint(
         raise HiersegError(
             f"The resolution is {view.resolution!r}; choose {' or '.join(RESOLUTIONS)}."
         )
-    loaded = open_checkpoint(checkpoint, which)
+    read = isinstance(checkpoint, Checkpoint)
+    loaded = checkpoint if read else open_same_checkpoint(checkpoint, which)
+    check_own_arrays(loaded)
     folder = loaded.path
     config = loaded.meta["config"]
     metrics = parse_metrics(config["metrics"]) if metrics is None else metrics

@@ -102,8 +102,8 @@ class Criterion:
         if self.metric == LOSS:
             return f"validation loss of {row['val_loss']:.4f}"
         value = row["levels"][self.level][self.metric]
-        number = "undefined value" if value is None else f"{value:.4f}"
-        return f"{METRICS[self.metric].title} ({self.level}) of {number}"
+        number = ", which is undefined" if value is None else f" of {value:.4f}"
+        return f"{METRICS[self.metric].title} ({self.level}){number}"
 
 
 def parse_best(best: str, metrics: Sequence[str], hierarchy: Hierarchy | None = None) -> Criterion:
@@ -125,7 +125,7 @@ def parse_best(best: str, metrics: Sequence[str], hierarchy: Hierarchy | None = 
     if metric not in metrics:
         raise HiersegError(
             f"The config's best is {best!r}, but its metrics are {', '.join(metrics)}; add "
-            f"{metric} to them."
+            f"{metric} to them, or choose a best of these or {LOSS}."
         )
     if hierarchy is None:
         return Criterion(metric, level)

@@ -27,6 +27,7 @@ from hierseg_jax.from_config import check_tree_of_data, config_decoding, open_co
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models import create_model
 from hierseg_jax.runtime.metadata import Metadata
+from hierseg_jax.stored_network import check_own_arrays
 from hierseg_jax.train.config import config_variant, network_size
 
 PHOTOS = 2
@@ -94,6 +95,7 @@ def export_checkpoint(
     file = Path(onnx_file)
     _check_target(file, overwrite)
     loaded = open_checkpoint(checkpoint, which)
+    check_own_arrays(loaded)
     config = loaded.meta["config"]
     hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
     name = config["model"]["name"]

@@ -7,29 +7,32 @@ from pathlib import Path
 
 from absl import flags
 
-from hierseg_jax.checkpoint import read_meta
 from hierseg_jax.command_line import parse_size, run
 from hierseg_jax.decode import AUTO, DECODINGS
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.evaluate import RESOLUTIONS, View, evaluate_checkpoint
+from hierseg_jax.evaluation_name import BATCH_SIZE, BEST, evaluation_name
 from hierseg_jax.metric_choice import METRICS, parse_metrics
 from hierseg_jax.process import set_up_process
 from hierseg_jax.report import describe_view, format_levels, format_tree, to_json, write_evaluation
 from hierseg_jax.run_report.history import read_history
 from hierseg_jax.run_report.page import EXTREMES, RunReport, format_page
-from hierseg_jax.train.hosts import count_hosts, is_main, join_hosts
+from hierseg_jax.train.hosts import count_hosts, is_main, join_hosts, open_same_checkpoint
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
 _WHICH = flags.DEFINE_string("which", "best", "Of a workdir: best, last, or an epoch's number.")
 _DATA = flags.DEFINE_string("data", None, "Another data set with the same tree; the run's own.")
 _TASK = flags.DEFINE_enum("task", "val", ["val", "test"], "The split.")
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "Folder for metrics.json and report.html; CHECKPOINT/evaluation/TASK."
+    "output",
+    None,
+    "Folder for metrics.json and report.html; CHECKPOINT/evaluation/TASK, with a name of its own "
+    "for every other view.",
 )
 _IMAGE_SIZE = flags.DEFINE_list(
     "image_size", None, "Another side, or height,width, in pixels; the run's own."
 )
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 16, "Images at a time, over all devices.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", BATCH_SIZE, "Images at a time, over all devices.")
 _WORKER_COUNT = flags.DEFINE_integer(
     "worker_count", None, "Processes that read, 0 for threads of this one; as in the run."
 )
@@ -74,10 +77,10 @@ def main() -> None:
     """Prints the table and writes metrics.json and report.html."""
     set_up_process()
     join_hosts(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+    loaded = open_same_checkpoint(_CHECKPOINT.value, _WHICH.value)
     evaluation, description = evaluate_checkpoint(
-        _CHECKPOINT.value,
+        loaded,
         task=_TASK.value,
-        which=_WHICH.value,
         data=_DATA.value,
         batch_size=_BATCH_SIZE.value,
         decode=_DECODE.value,
@@ -93,15 +96,17 @@ def main() -> None:
     )
     if not is_main():
         return
-    default = Path(_CHECKPOINT.value) / "evaluation" / _TASK.value
+    given = Path(_CHECKPOINT.value)
+    which = BEST if loaded.path == given else _WHICH.value
+    name = evaluation_name(description, loaded.meta["config"], which)
+    default = given / "evaluation" / name
     folder = default if _OUTPUT.value is None else Path(_OUTPUT.value)
     content = to_json(evaluation, description)
-    checkpoint = Path(description["checkpoint"])
     report = RunReport(
         metrics=content,
         evaluation=evaluation,
-        meta=read_meta(checkpoint),
-        history=read_history(checkpoint),
+        meta=loaded.meta,
+        history=read_history(loaded.path),
         output=folder,
         processes=count_hosts(),
     )

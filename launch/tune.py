@@ -16,7 +16,7 @@ from hierseg_jax.data.transfer import write_atomically
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.metric_choice import parse_metrics
 from hierseg_jax.process import set_up_process
-from hierseg_jax.tune.metric import VAL_LOSS, find_metric
+from hierseg_jax.tune.metric import find_metric
 from hierseg_jax.tune.report import Report, format_page, format_text
 from hierseg_jax.tune.space import read_space
 
@@ -27,7 +27,9 @@ _SPACE = flags.DEFINE_string("space", None, "YAML file with a range or choice fo
 _STUDY_DIR = flags.DEFINE_string("study_dir", None, "Folder of the study, new or to be continued.")
 _TRIALS = flags.DEFINE_integer("trials", None, "Trials in all, of all processes together.", 1)
 _METRIC = flags.DEFINE_string(
-    "metric", VAL_LOSS, "Column of metrics.csv: val_loss, or such as levels.part.miou."
+    "metric",
+    None,
+    "Column of metrics.csv, such as levels.part.f1 or val_loss; the mIoU of the finest level.",
 )
 _STARTUP = flags.DEFINE_integer("startup_trials", 5, "Complete trials before any is pruned.", 1)
 _WARMUP = flags.DEFINE_integer("warmup_epochs", 1, "Epochs of a trial before it is pruned.", 1)

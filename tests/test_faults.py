@@ -29,7 +29,8 @@ def spoil(data, name):
 def test_an_image_that_goes_bad_is_named(data, tmp_path):
     train_here(tmp_path / "run", data__spec=str(data), epochs=1)
     spoil(data, "train/images/3.jpg")
-    assert "train/images/3.jpg" in mistake(tmp_path / "run", data__spec=data, epochs=2)
+    keys = {"epochs": 2, "data__allow_changed": True}
+    assert "train/images/3.jpg" in mistake(tmp_path / "run", data__spec=data, **keys)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -37,7 +38,7 @@ def test_training_goes_on_without_a_bad_image_where_it_may(data, tmp_path, capfd
     train_here(tmp_path / "run", data__spec=str(data), epochs=1)
     spoil(data, "train/images/3.jpg")
     spoil(data, "val/images/1.jpg")
-    keys = {"data__on_error": "skip", "data__worker_count": workers}
+    keys = {"data__on_error": "skip", "data__worker_count": workers, "data__allow_changed": True}
     progress = train_here(tmp_path / "run", data__spec=str(data), epochs=3, **keys)
     assert progress.epoch == 3
     message = capfd.readouterr().err

@@ -11,8 +11,8 @@ from flax import traverse_util
 from configs import default
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
 from hierseg_jax.convert import convert_to_checkpoint
-from hierseg_jax.train.config import check_same_run
 from hierseg_jax.train.loop import set_up
+from hierseg_jax.train.same_run import check_same_run
 from tests.runs import assert_bit_identical, small_config, train_here
 from tests.test_convert import golden_file
 

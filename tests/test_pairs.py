@@ -95,7 +95,7 @@ def test_another_tree_over_the_data_keeps_its_pairs(tmp_path):
 def test_a_run_that_mirrors_is_not_continued_with_other_pairs(tmp_path):
     for augment, refused in (("modern", True), ("reference", True), ("none", False)):
         workdir, config = tmp_path / augment, small_config(augment=augment)
-        claim_workdir(workdir, config, tree([ARMS]))
+        claim_workdir(workdir, config, tree([ARMS]), {})
         check_workdir(workdir, config, tree([ARMS]))
         if refused:
             sentence = "had the pairs left_arm and right_arm; figures has none"

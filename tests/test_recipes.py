@@ -10,8 +10,9 @@ import pytest
 from configs import default, modern
 from hierseg_jax.checkpoint import load_checkpoint, read_meta
 from hierseg_jax.evaluate import evaluate_checkpoint
-from hierseg_jax.train.config import check_config, check_same_run, completed
+from hierseg_jax.train.config import check_config, completed
 from hierseg_jax.train.loop import set_up
+from hierseg_jax.train.same_run import check_same_run
 from tests.runs import assert_bit_identical, run, small_config, train_command, train_here
 
 ALL = {
@@ -96,7 +97,7 @@ def test_the_average_is_what_is_validated_and_evaluated(finished, start):
     for collection in ("params", "batch_stats"):
         averaged, latest = last.variables[collection], last.training[collection]
         assert not any(same_bits(averaged["decoder"], latest["decoder"]))
-    best = min(progress.rows, key=lambda row: row["val_loss"])
+    best = progress.best_row
     evaluation, description = evaluate_checkpoint(str(workdir), task="val", batch_size=8)
     assert description["step"] == best["step"]
     np.testing.assert_allclose(evaluation.loss, best["val_loss"], rtol=1e-6)

@@ -74,6 +74,14 @@ def test_examples_equal_the_files_in_the_order_of_the_id_files(built):
             train[index]
 
 
+def test_a_split_is_known_by_its_version_and_its_bytes(built):
+    (entry,) = TfdsSource(NAME, "train", built / "data").inventory()
+    (other,) = TfdsSource(NAME, "val", built / "data").inventory()
+    assert entry[0] == "pascal_person_part/1.0.0 train"
+    assert entry[1] > 0
+    assert other != entry
+
+
 def test_a_pickled_source_and_threads_read_the_same(built):
     source = TfdsSource(NAME, "train", built / "data")
     copy = pickle.loads(pickle.dumps(source))

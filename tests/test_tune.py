@@ -58,7 +58,7 @@ def test_a_search_has_as_many_trials_as_asked_for_and_finds_the_best(tmp_path):
     assert outcomes[2].result == 1 / (1 + 2 + 3)
     for outcome in outcomes:
         assert 1e-4 <= outcome.values["learning_rate"] <= 1e-2
-        assert outcome.values["batch_size"] in (8, 16)
+        assert outcome.values["data.figures_train"] in (8, 16)
         assert outcome.epochs == 3
     assert len({outcome.values["learning_rate"] for outcome in outcomes}) == 3
     assert len(search(tmp_path, 3)) == 3  # nothing is left to do
@@ -237,12 +237,12 @@ def test_a_study_of_something_else_is_refused(tmp_path):
     for changes, sentence in (
         ({"metric": Metric(PART_MIOU)}, f"its metric is val_loss, now {PART_MIOU}"),
         (
-            {"space": SPACE | {"batch_size": Choice((8, 32))}},
-            r"in its space batch_size is {'choice': \[8, 16\]}, now {'choice': \[8, 32\]}",
+            {"space": SPACE | {"data.figures_train": Choice((8, 32))}},
+            r"in its space data.figures_train is {'choice': \[8, 16\]}, now {'choice': \[8, 32\]}",
         ),
         (
             {"space": {"learning_rate": SPACE["learning_rate"]}},
-            r"in its space batch_size is {'choice': \[8, 16\]}, now not searched",
+            r"in its space data.figures_train is {'choice': \[8, 16\]}, now not searched",
         ),
         ({"config": base_config(decay=0.1)}, r"in its config decay is 0\.7, now 0\.1"),
     ):
@@ -408,10 +408,10 @@ def test_real_trials_go_on_after_a_kill_diverge_and_end_as_a_run_of_its_own(tmp_
     assert "Continuing after step" in done.stdout
     found = search_outcomes(folder)
     assert {outcome.state for outcome in found} == {"complete", "diverged"}
-    best = best_outcome(found, maximized=False)
+    best = best_outcome(found, maximized=True)
     assert f"--config.learning_rate={best.values['learning_rate']}" in done.stdout
     alone = train_here(tmp_path / "alone", epochs=6, learning_rate=best.values["learning_rate"])
-    assert best.result == min(row["val_loss"] for row in alone.rows)
+    assert best.result == max(row["levels"]["part"]["miou"] for row in alone.rows)
     assert "<svg" in (folder / "report.html").read_text()
 
 

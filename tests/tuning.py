@@ -14,7 +14,7 @@ from hierseg_jax.train.progress import Progress
 from hierseg_jax.tune.metric import Metric
 from hierseg_jax.tune.space import Choice, Range
 
-SPACE = {"learning_rate": Range("log_uniform", 1e-4, 1e-2), "batch_size": Choice((8, 16))}
+SPACE = {"learning_rate": Range("log_uniform", 1e-4, 1e-2), "data.figures_train": Choice((8, 16))}
 EPOCHS = 3
 PART_MIOU = "levels.part.miou"
 
@@ -40,13 +40,13 @@ def make_train(loss_of=lambda number, epoch: 1 / (1 + number + epoch), after=lam
     def train(config, workdir, on_epoch):
         file, number = Path(workdir) / "run.json", int(Path(workdir).name)
         Path(workdir).mkdir(exist_ok=True)
-        run = json.loads(file.read_text()) if file.exists() else {"rows": [], "batch_size": []}
+        run = json.loads(file.read_text()) if file.exists() else {"rows": [], "figures": []}
         progress = Progress(rows=tuple(run["rows"]))
         while not progress.finished(config.epochs, 0):
             epoch = progress.epoch + 1
             rows = (*progress.rows, row(epoch, loss_of(number, epoch)))
             progress = Progress(rows=rows)
-            run = {"rows": rows, "batch_size": [*run["batch_size"], config.batch_size]}
+            run = {"rows": rows, "figures": [*run["figures"], config.data.figures_train]}
             file.write_text(json.dumps(run))
             after(number, epoch, Path(workdir))
             on_epoch(progress)

@@ -6,6 +6,7 @@ the class tree, the run's history, and a hash of the arrays), and a seal with a 
 file. Converted weights are such a folder by themselves, without `training`.
 """
 
+from hierseg_jax.checkpoint.arrays import check_arrays
 from hierseg_jax.checkpoint.choose import (
     FOLDER,
     checkpoint_steps,
@@ -23,6 +24,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointWriter",
     "DamagedCheckpointError",
+    "check_arrays",
     "checkpoint_steps",
     "find_checkpoint",
     "is_checkpoint",

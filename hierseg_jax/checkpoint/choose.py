@@ -1,14 +1,33 @@
-"""Which checkpoint of a run is meant; a damaged one makes room for the next best."""
+"""Which checkpoint of a run is meant; a damaged one makes room for the next best.
+
+The run may be at work, and take away what is about to be read: then the choice is made anew.
+"""
 
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hierseg_jax.checkpoint.reader import Checkpoint, load_checkpoint, read_meta
-from hierseg_jax.checkpoint.seal import DamagedCheckpointError, check_seal
+from hierseg_jax.checkpoint.seal import DamagedCheckpointError, check_seal, lacks_files
 from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError, HiersegOSError
 
 FOLDER = "checkpoints"
+_CHOICES = 20
+# Looks at what is being removed, and the seconds between them, in which some file of it goes.
+_LOOKS, _BETWEEN = 100, 0.1
+_T = TypeVar("_T")
+
+
+class ReplacedError(HiersegError):
+    """A run at work took a checkpoint away that was about to be read."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"The checkpoint {folder} was replaced by its run while it was read, as were others "
+            "before it. Wait for the end of the run, or give it a larger keep_last."
+        )
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -39,26 +58,36 @@ def find_checkpoint(path: Path | str, which: str = "best") -> Path:
     Raises:
       FileNotFoundError, ValueError: one sentence.
     """
-    return _in_order(Path(path), which)[0]
+    return _again_if_replaced(lambda: _in_order(Path(path), which)[0])
 
 
-def open_checkpoint(path: Path | str, which: str = "best") -> Checkpoint:
+def open_checkpoint(
+    path: Path | str, which: str = "best", load: Callable[[Path], Checkpoint] = load_checkpoint
+) -> Checkpoint:
     """Reads a checkpoint; of a workdir the best or the last one that is not damaged.
 
-    Every damaged one that had to be passed over is named on stderr.
+    Every damaged one that had to be passed over is named on stderr. One that its run has
+    replaced meanwhile is not damaged: the best or the last of those that are there now is read.
 
     Args:
       path, which: as in `find_checkpoint`.
+      load: reads one folder.
 
     Raises:
       FileNotFoundError, ValueError: one sentence; `DamagedCheckpointError` where the
         one that was meant is damaged and no other can stand for it.
     """
+    return _again_if_replaced(lambda: _open(Path(path), which, load))
+
+
+def _open(path: Path, which: str, load: Callable[[Path], Checkpoint]) -> Checkpoint:
     damages: list[DamagedCheckpointError] = []
-    for folder in _in_order(Path(path), which):
+    for folder in _in_order(path, which):
         try:
-            loaded = load_checkpoint(folder)
+            loaded = load(folder)
         except DamagedCheckpointError as damage:
+            if _was_removed(folder):
+                raise ReplacedError(folder) from damage
             damages.append(damage)
             continue
         for damage in damages:
@@ -107,6 +136,11 @@ def _in_order(path: Path, which: str) -> list[Path]:
         )
     folders = [path / FOLDER / str(step) for step in checkpoint_steps(path)]
     if not folders:
+        if path.parent.name == FOLDER and not path.exists():
+            raise HiersegFileNotFoundError(
+                f"There is no checkpoint {path} any more, or yet: a run keeps its keep_last newest "
+                f"and keep_best best ones. Give its workdir, {path.parent.parent}."
+            )
         found = "holds no checkpoint" if path.is_dir() else "does not exist"
         raise HiersegFileNotFoundError(
             f"{path} {found}; give the workdir of a training run or a checkpoint's folder."
@@ -117,7 +151,9 @@ def _in_order(path: Path, which: str) -> list[Path]:
     if which == "best":
         scores = {f: m["score"] for f, m in metas.items() if m["score"] is not None}
         if not scores:
-            raise HiersegError(f"No checkpoint in {path} has been evaluated yet; try --which=last.")
+            epochs = any(meta["epoch"] is not None for meta in metas.values())
+            why = "has a number for its best" if epochs else "has been evaluated yet"
+            raise HiersegError(f"No checkpoint in {path} {why}; try --which=last.")
         return sorted(scores, key=scores.__getitem__)
     epochs = {str(meta["epoch"]): folder for folder, meta in metas.items() if meta.get("epoch")}
     if which not in epochs:
@@ -136,12 +172,37 @@ def _metas(folders: list[Path]) -> dict[Path, dict[str, Any]]:
         try:
             metas[folder] = read_meta(folder)
         except DamagedCheckpointError as damage:
-            damages.append(damage)
+            if not _was_removed(folder):
+                damages.append(damage)
     if not metas:
-        raise damages[-1]
+        raise damages[-1] if damages else ReplacedError(folders[-1])
     for damage in damages:
         _warn(f"{damage} Its place among the best is not known.")
     return metas
+
+
+def _again_if_replaced(choose: Callable[[], _T]) -> _T:
+    """Chooses anew, as often as a run can reasonably get in between."""
+    for _ in range(_CHOICES - 1):
+        try:
+            return choose()
+        except ReplacedError:
+            continue
+    return choose()
+
+
+def _was_removed(folder: Path) -> bool:
+    """Whether a checkpoint that can't be read has been taken away, or just is, file by file."""
+    before = None
+    for _ in range(_LOOKS if folder.parent.name == FOLDER else 0):
+        if not folder.exists() or not lacks_files(folder):
+            break
+        left = sum(1 for _ in folder.rglob("*"))
+        if left == before:
+            break
+        before = left
+        time.sleep(_BETWEEN)
+    return not folder.exists()
 
 
 def _free_name(folder: Path) -> Path:

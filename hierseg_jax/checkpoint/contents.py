@@ -29,6 +29,7 @@ ROW_TYPES: dict[str, tuple[type, ...]] = {
     "val_loss": NUMBER,
     "levels": (dict,),
 }
+DATA_TYPES: dict[str, tuple[type, ...]] = {"examples": (int,), "bytes": (int,), "sha256": (str,)}
 CONFIG_TYPES: dict[str, tuple[type, ...]] = {
     "data.spec": (str,),
     "data.hierarchy": (str,),
@@ -37,6 +38,7 @@ CONFIG_TYPES: dict[str, tuple[type, ...]] = {
     "data.worker_count": (int,),
     "data.on_error": (str,),
     "data.allow_missing_classes": (bool,),
+    "data.allow_changed": (bool,),
     "data.figures_train": (int,),
     "data.figures_val": (int,),
     "data.figures_test": (int,),
@@ -102,6 +104,7 @@ def completed_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
         progress = meta.get("progress")
         if progress is not None:
             _check_progress(progress)
+        _check_data(meta.get("data", {}))
     except RecursionError:
         raise HiersegError("it is nested too deep") from None
     # Earlier versions knew one score.
@@ -130,6 +133,16 @@ def _check_progress(progress: Any) -> None:
         if not isinstance(row, Mapping):
             raise HiersegError(f"progress.rows holds {reprlib.repr(row)}, not mappings alone")
         _check_types(row, ROW_TYPES, "progress.rows: ")
+
+
+def _check_data(data: Any) -> None:
+    """Fingerprints by split, from `Inventory`."""
+    if not isinstance(data, Mapping):
+        raise HiersegError(f"data is {reprlib.repr(data)}, not a mapping")
+    for split, fingerprint in data.items():
+        if not isinstance(fingerprint, Mapping):
+            raise HiersegError(f"data.{split} is {reprlib.repr(fingerprint)}, not a mapping")
+        _check_types(fingerprint, DATA_TYPES, "data: ")
 
 
 def _check_types(

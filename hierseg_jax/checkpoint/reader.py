@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from hierseg_jax.checkpoint.arrays import check_arrays
 from hierseg_jax.checkpoint.contents import completed_meta
 from hierseg_jax.checkpoint.digest import json_digest, tree_digest
 from hierseg_jax.checkpoint.seal import DamagedCheckpointError, check_seal
@@ -50,6 +51,7 @@ def load_checkpoint(folder: Path, training_like: Any = None) -> Checkpoint:
 
     Raises:
       DamagedCheckpointError: if it can't be read, or is not as it was written.
+      ValueError: if what was saved as `training` is not like that.
     """
     items: dict[str, Any] = {
         "meta": ocp.args.JsonRestore(),
@@ -58,6 +60,9 @@ def load_checkpoint(folder: Path, training_like: Any = None) -> Checkpoint:
     if training_like is not None:
         items["training"] = ocp.args.StandardRestore(training_like)
     check_seal(folder, items)
+    if training_like is not None:
+        stored = _stored_arrays(folder, "training")
+        check_arrays(folder, "this run's training state", stored, training_like)
     restored = _restore(folder, items)
     meta = _checked_meta(restored.pop("meta"), folder)
     arrays = jax.tree.map(np.asarray, restored)
@@ -94,6 +99,16 @@ def _checked_meta(meta: Any, folder: Path) -> dict[str, Any]:
 def _changed(folder: Path, item: str) -> DamagedCheckpointError:
     what = f"its item {item} does not have the hash it was written with"
     return DamagedCheckpointError(folder, what)
+
+
+def _stored_arrays(folder: Path, item: str) -> Any:
+    """What orbax has noted of an item's arrays: a tree of shapes and dtypes."""
+    try:
+        return ocp.StandardCheckpointHandler().metadata(folder.absolute() / item).tree
+    except Exception as failure:
+        # As in `_restore`; of a crafted file it may be any.
+        lines = str(failure).strip().splitlines() or [type(failure).__name__]
+        raise DamagedCheckpointError(folder, f"it can't be read ({lines[0]})") from failure
 
 
 def _restore(folder: Path, items: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ was cut; so no file goes to it that is not as it was written.
 import errno
 import hashlib
 import json
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,16 @@ def check_seal(folder: Path, items: Collection[str] = ITEMS) -> bool:
             what = f"its file {name} does not have the hash it was written with"
             raise DamagedCheckpointError(folder, what)
     return True
+
+
+def lacks_files(folder: Path) -> bool:
+    """Whether files that were sealed, or the seal itself, are not there, as while it is removed."""
+    file = folder / SEAL
+    try:
+        # Names may be anything here, which `os.path.exists` takes for files that are not there.
+        return not all(os.path.exists(folder / name) for name in _sealed(folder, file))
+    except DamagedCheckpointError:
+        return not file.exists()
 
 
 def _sealed(folder: Path, file: Path) -> Mapping[str, Any]:

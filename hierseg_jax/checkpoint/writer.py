@@ -18,8 +18,8 @@ from hierseg_jax.errors import HiersegOSError
 class CheckpointWriter:
     """Writes a run's checkpoints in the background and keeps those worth keeping.
 
-    Kept are the `keep_last` newest, the `keep_best` of lowest score, and one every
-    `keep_every` steps. Use as a context manager: leaving it waits for the last write.
+    Kept are the `keep_last` newest, the `keep_best` of lowest score (of equal ones the first),
+    and one every `keep_every` steps. Use as a context manager: leaving it waits for the last write.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class CheckpointWriter:
         policies = [
             managers.LatestN(keep_last),
             managers.BestN(
-                get_metric_fn=_score,
+                get_metric_fn=_rank,
                 reverse=True,
                 n=keep_best,
                 keep_checkpoints_without_metrics=False,
@@ -97,7 +97,7 @@ class CheckpointWriter:
             training=ocp.args.StandardSave(training),
             meta=ocp.args.JsonSave(meta),
         )
-        metrics = None if score is None else {"score": score}
+        metrics = None if score is None else {"score": score, "step": step}
         try:
             self._manager.wait_until_finished()
             self._writing = step
@@ -127,6 +127,11 @@ class CheckpointWriter:
 def _score(metrics: Mapping[str, float]) -> float:
     """Checkpoints of earlier versions were judged by their validation loss alone."""
     return metrics["score"] if "score" in metrics else metrics["val_loss"]
+
+
+def _rank(metrics: Mapping[str, float]) -> tuple[float, float]:
+    """The least is kept: of equal scores the first, as `Progress` counts it."""
+    return _score(metrics), metrics.get("step", 0)
 
 
 def save_checkpoint(folder: Path, variables: Mapping[str, Any], meta: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from hierseg_jax.data.figure_scene import Finish, Scene, random_scene
 from hierseg_jax.data.figure_shapes import Material
+from hierseg_jax.data.inventory import Entry
 from hierseg_jax.errors import HiersegError
 
 __all__ = ["SPLITS", "FiguresSource", "draw_figures", "render"]
@@ -193,3 +194,7 @@ class FiguresSource:
             )
         image, label = draw_figures(self.seed, self.split, number, self.size)
         return {"image": image, "label": label}
+
+    def inventory(self) -> list[Entry]:
+        """All that the pictures follow from; they are no files."""
+        return [(f"{self.split} figures, seed {self.seed}, {self.size} pixels", 0)]

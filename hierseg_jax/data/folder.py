@@ -1,11 +1,14 @@
 """Random access to a folder of images and the folder of their masks."""
 
 import operator
+import os
 import pathlib
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from hierseg_jax.data.decode import check_classes, read_example, read_mask
+from hierseg_jax.data.inventory import Entry
 from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.tree import MAX_CLASSES
 
@@ -96,6 +99,23 @@ class FolderSource:
         """
         index = operator.index(index)
         return read_example(self.image_file(index), self.mask_file(index), self.num_classes)
+
+    def inventory(self) -> Iterator[Entry]:
+        """`images/NAME` and `masks/NAME` of every example, with their sizes in bytes."""
+        images, masks = zip(*self._files, strict=True)
+        sizes = zip(_sizes(self.image_dir, images), _sizes(self.mask_dir, masks), strict=True)
+        for (image, mask), (image_size, mask_size) in zip(self._files, sizes, strict=True):
+            yield f"images/{image}", image_size
+            yield f"masks/{mask}", mask_size
+
+
+def _sizes(folder: pathlib.Path, names: Iterable[str]) -> Iterator[int]:
+    """Of some files of a folder, in bytes, all looked up at once."""
+    with os.scandir(folder) as entries:
+        found = {entry.name: entry for entry in entries}
+    for name in names:
+        # What has just gone is missed by name.
+        yield (found[name] if name in found else folder / name).stat().st_size
 
 
 def list_by_stem(folder: pathlib.Path, suffixes: tuple[str, ...]) -> dict[str, list[str]]:

@@ -2,10 +2,11 @@
 
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from hierseg_jax.data.inventory import Entry
 from hierseg_jax.data.sources import Source, read_label
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import IGNORE_LABEL
@@ -44,6 +45,10 @@ class SkippingSource:
 
     def __len__(self) -> int:
         return len(self._source)
+
+    def inventory(self) -> Iterable[Entry]:
+        """The source's: files that can't be read are among them."""
+        return self._source.inventory()
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         """As of the source.

@@ -10,6 +10,7 @@ import numpy as np
 from hierseg_jax.data import png
 from hierseg_jax.data.figures import FiguresSource
 from hierseg_jax.data.folder import FolderSource
+from hierseg_jax.data.inventory import Entry
 from hierseg_jax.data.spec import load_hierarchy as load_tree
 from hierseg_jax.data.spec import load_spec
 from hierseg_jax.data.spread import spread_indices
@@ -32,6 +33,10 @@ class Source(Protocol):
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         """`image`: uint8 RGB [H, W, 3], `label`: uint8 [H, W], in their own size."""
+        ...
+
+    def inventory(self) -> Iterable[Entry]:
+        """What it reads, by names that don't tell where the data lie, in the examples' order."""
         ...
 
 

@@ -9,6 +9,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from hierseg_jax.data.decode import decode_image, decode_mask
+from hierseg_jax.data.inventory import Entry
 from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
 
@@ -77,6 +78,12 @@ class TfdsSource:
                 f"Example {i} of {self.name} {self.split} cannot be read: a file is missing or "
                 "damaged; delete the data set's folder and build it anew."
             ) from error
+
+    def inventory(self) -> list[Entry]:
+        """The split as its builder describes it: name, version, and bytes of all examples."""
+        info = self._records.dataset_info
+        split = info.splits[self.split]
+        return [(f"{info.full_name} {self.split}", split.num_bytes)]
 
 
 def _open_records(name: str, split: str, data_dir: str | os.PathLike[str] | None) -> Any:

@@ -1,4 +1,4 @@
-"""What a training config must hold, and what of it a resumed run may change."""
+"""What a training config must hold, and which keys of it a resumed run may change."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,16 +10,17 @@ from hierseg_jax.data.class_weights import parse_class_weights
 from hierseg_jax.data.skip import ON_ERROR
 from hierseg_jax.decode import choose_decoding
 from hierseg_jax.errors import HiersegError
-from hierseg_jax.losses.total import TAKEN_BY, TRIPLET, check_loss, check_taken, parse_loss
+from hierseg_jax.losses.total import TAKEN_BY, check_loss, check_taken
 from hierseg_jax.metric_choice import parse_best, parse_metrics
 from hierseg_jax.models.efficientnet import Variant
 from hierseg_jax.resize import MAX_SIDE, RESIZES, format_size, nearest_multiple
 from hierseg_jax.train.optimizer import OPTIMIZERS
-from hierseg_jax.train.schedule import BY_EPOCHS, SCHEDULES
+from hierseg_jax.train.schedule import SCHEDULES
 
 # They change when a run ends or what it keeps, not what a step computes but for rounding.
 FREE_KEYS = (
     "data.allow_missing_classes",
+    "data.allow_changed",
     "data.on_error",
     "data.worker_count",
     "epochs",
@@ -35,6 +36,7 @@ FREE_KEYS = (
 # What runs computed before these keys were there.
 LATER_KEYS = {
     "init": "",
+    "data.allow_changed": False,
     "data.hierarchy": "",
     "data.on_error": "fail",
     "data.allow_missing_classes": True,
@@ -242,27 +244,3 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = tuple(value) if isinstance(value, list) else value
     return flat
-
-
-def check_same_run(stored: Mapping[str, Any], config: ConfigDict, workdir: str) -> None:
-    """Refuses to continue a run with a config that would make it another run.
-
-    Raises:
-      ValueError: naming every such key with both values.
-    """
-    before, now = flatten(completed(stored)), flatten(config.to_dict())
-    for values in (before, now):
-        values["augment"] = augmentation_name(values["augment"])
-    free = set(FREE_KEYS)
-    if TRIPLET in parse_loss(stored["loss"]) or before["schedule.name"] in BY_EPOCHS:
-        free.remove("epochs")  # the weight of tree_triplet, or the schedule, depends on them
-    changed = [
-        f"{key} was {before.get(key)!r}, now {now.get(key)!r}"
-        for key in sorted(before.keys() | now.keys())
-        if key not in free and before.get(key) != now.get(key)
-    ]
-    if changed:
-        raise HiersegError(
-            f"{workdir} holds a run with another config ({'; '.join(changed)}). Continue it with "
-            "its own, or choose another --workdir."
-        )

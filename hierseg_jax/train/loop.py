@@ -29,6 +29,7 @@ from hierseg_jax.train.parallel import cpu_threads
 from hierseg_jax.train.progress import Progress, end_line, epoch_line
 from hierseg_jax.train.record import Recorder
 from hierseg_jax.train.run import Run, describe, set_up
+from hierseg_jax.train.same_data import fingerprints
 from hierseg_jax.train.stop import StopSignals
 from hierseg_jax.train.workdir import (
     FLAT,
@@ -73,12 +74,13 @@ def train(
         if is_main():
             resources.enter_context(lock_workdir(run.workdir))
             check_workdir(run.workdir, config, run.hierarchy)
-            claim_workdir(run.workdir, config, run.hierarchy)
         say(describe(run))
         stop = resources.enter_context(StopSignals())
         state, progress = restore(
-            run.workdir, config, run.hierarchy, run.initial_state, cpu_threads()
+            run.workdir, config, run.hierarchy, run.inventories, run.initial_state, cpu_threads()
         )
+        if is_main():
+            claim_workdir(run.workdir, config, run.hierarchy, run.inventories)
         writer = resources.enter_context(open_writer(run)) if is_main() else None
         if progress.step:
             say(f"Continuing after step {progress.step} (epoch {progress.epoch} finished).")
@@ -91,7 +93,7 @@ def train(
             recorder = Recorder(run.workdir, config.to_dict(), run.hierarchy, progress.step)
             resources.callback(recorder.close)
         state = run.parallel.put_state(state)
-        batches = open_batches(run, progress.step)
+        batches = open_batches(run, first_batch(run, progress))
         resources.callback(batches.close)
         first_epoch = None
         if run.seen_labels is not None:
@@ -159,6 +161,12 @@ def open_writer(run: Run) -> CheckpointWriter:
         keep_best=run.config.keep_best,
         keep_every=run.config.save_period * run.steps_per_epoch or None,
     )
+
+
+def first_batch(run: Run, progress: Progress) -> int:
+    """Of all epochs' batches the next one; the steps done, unless the data have changed since."""
+    in_epoch = min(len(progress.epoch_losses), run.steps_per_epoch)
+    return progress.epoch * run.steps_per_epoch + in_epoch
 
 
 def open_batches(run: Run, start_step: int) -> Iterator[Batch]:
@@ -287,6 +295,7 @@ def save(run: Run, writer: CheckpointWriter | None, state: Any, progress: Progre
         "val_loss": None if in_epoch else progress.rows[-1]["val_loss"],
         "score": None if in_epoch else finite(run.criterion.score(progress.rows[-1])),
         "progress": progress.to_json(),
+        "data": fingerprints(run.inventories),
         "optimizer_layout": FLAT,
         "cpu_threads": cpu_threads(),
         "versions": {"hierseg_jax": hierseg_jax.__version__, "jax": jax.__version__},

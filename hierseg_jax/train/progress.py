@@ -131,9 +131,8 @@ def epoch_line(progress: Progress, epochs: int) -> str:
 def end_line(progress: Progress, epochs: int, criterion: Criterion = LOWEST_LOSS) -> str:
     """How the run ended, and its best epoch."""
     best = progress.best_row
-    waited = "a lower validation loss" if criterion == LOWEST_LOSS else "a better one"
-    stopped = f" (stopped early: {progress.stale_epochs} epochs without {waited})"
+    stopped = f" (stopped early: {progress.stale_epochs} epochs without a better one)"
     return (
         f"Done after {progress.epoch} epochs{stopped if progress.epoch < epochs else ''}; best is "
-        f"epoch {best['epoch']} with a {criterion.describe(best)}."
+        f"epoch {best['epoch']} with {criterion.describe(best)}."
     )

@@ -30,6 +30,7 @@ from hierseg_jax.train.initial import InitialWeights
 from hierseg_jax.train.missing_classes import check_sample
 from hierseg_jax.train.parallel import Parallel, all_devices
 from hierseg_jax.train.recipe import Recipe, build_recipe
+from hierseg_jax.train.same_data import Inventories, take_inventories
 from hierseg_jax.train.state import TrainState, create_state
 from hierseg_jax.train.step import make_eval_step
 from hierseg_jax.train.workdir import check_workdir, choose_start
@@ -48,6 +49,7 @@ class Run:
     hierarchy: Hierarchy
     train_source: Source
     val_source: Source
+    inventories: Inventories
     steps_per_epoch: int
     weights: InitialWeights | None
     parallel: Parallel
@@ -102,6 +104,7 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
         hierarchy=hierarchy,
         train_source=train_source,
         val_source=val_source,
+        inventories=take_inventories(train_source, val_source),
         steps_per_epoch=steps,
         weights=weights,
         parallel=parallel,

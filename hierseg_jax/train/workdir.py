@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from hierseg_jax.checkpoint import (
     FOLDER,
+    check_arrays,
     checkpoint_steps,
     is_checkpoint,
     last_whole_checkpoint,
@@ -23,11 +24,19 @@ from hierseg_jax.errors import HiersegError, HiersegOSError
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.models import EfficientUNet, ESNet, Variant
 from hierseg_jax.report import write_json
-from hierseg_jax.train.config import check_same_run, completed, config_variant, settled
+from hierseg_jax.train.config import completed, config_variant, settled
 from hierseg_jax.train.hosts import agree, is_main
 from hierseg_jax.train.initial import InitialWeights, initial_weights
 from hierseg_jax.train.lock import LOCK
 from hierseg_jax.train.progress import Progress
+from hierseg_jax.train.same_data import (
+    ALLOW,
+    Inventories,
+    fingerprints,
+    keep_listings,
+    what_changed,
+)
+from hierseg_jax.train.same_run import check_same_run
 from hierseg_jax.train.state import TrainState, flatten_moments, optimizer_by_layer
 
 MARKER = "run.json"
@@ -55,7 +64,7 @@ def check_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> No
                 f"{config.data.spec} has {', '.join(hierarchy.class_names)}. Choose another "
                 "--workdir."
             )
-        check_same_run(stored_config, config, str(workdir))
+        check_same_run(stored_config, config, str(workdir), data_known="data" in stored)
         if augmentation_name(config.augment) != "none" and tree.pairs != hierarchy.pairs:
             raise HiersegError(
                 f"{workdir} holds a run whose data had the pairs {_named(tree)}; "
@@ -98,8 +107,10 @@ def _stored_variant(workdir: Path) -> Variant:
         return Variant()
 
 
-def claim_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> None:
-    """Makes the folder a run's own, after `check_workdir`.
+def claim_workdir(
+    workdir: Path, config: ConfigDict, hierarchy: Hierarchy, inventories: Inventories
+) -> None:
+    """Makes the folder a run's own, after `check_workdir` and `restore`.
 
     Raises:
       OSError: if it can't be written.
@@ -107,7 +118,9 @@ def claim_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> No
     marker = workdir / MARKER
     try:
         (workdir / FOLDER).mkdir(parents=True, exist_ok=True)
-        write_json(marker, {"config": config.to_dict(), "hierarchy": hierarchy.to_json()})
+        keep_listings(workdir, inventories)
+        described = {"config": config.to_dict(), "hierarchy": hierarchy.to_json()}
+        write_json(marker, described | {"data": fingerprints(inventories)})
     except OSError as error:
         raise HiersegOSError(
             f"The workdir {workdir} can't be written: {error.strerror or error}"
@@ -118,6 +131,7 @@ def restore(
     workdir: Path,
     config: ConfigDict,
     hierarchy: Hierarchy,
+    inventories: Inventories,
     initial_state: Callable[[], TrainState],
     cpu_threads: int,
 ) -> tuple[TrainState, Progress]:
@@ -127,7 +141,8 @@ def restore(
     results then differ in their last bits.
 
     Raises:
-      ValueError: if no checkpoint is whole, or the last belongs to another run.
+      ValueError: if no checkpoint is whole, the last belongs to another run, or the data have
+        changed and may not.
     """
     # The main process chooses, for it may set damaged ones aside.
     chosen = last_whole_checkpoint(workdir) if is_main() else None
@@ -142,14 +157,16 @@ def restore(
             "workdir must be in a file system that all hosts share."
         )
     meta = read_meta(folder)
-    check_same_run(meta["config"], config, str(workdir))
+    check_same_run(meta["config"], config, str(workdir), data_known="data" in meta)
     if Hierarchy.from_json(meta["hierarchy"]) != hierarchy:
         raise HiersegError(f"{folder} was trained on another class tree; choose another --workdir.")
+    _check_data(meta.get("data", {}), inventories, workdir, config)
     flat = meta.get("optimizer_layout") == FLAT
     like = state.training
     if not flat:
         like["opt_state"] = _moments_by_layer(state)
     loaded = load_checkpoint(folder, jax.tree.map(np.asarray, like))
+    check_arrays(folder, "this run's network", loaded.variables, state.evaluated)
     if meta["cpu_threads"] != cpu_threads and is_main() and jax.default_backend() == "cpu":
         print(
             f"warning: the checkpoint was computed with {meta['cpu_threads']} CPU threads, now "
@@ -162,6 +179,27 @@ def restore(
         training["opt_state"] = flatten_moments(training["opt_state"])
     state = TrainState.of_checkpoint(loaded.variables, training)
     return state, Progress.from_json(meta["progress"])
+
+
+def _check_data(
+    stored: Mapping[str, Any], inventories: Inventories, workdir: Path, config: ConfigDict
+) -> None:
+    """Refuses data that have changed in any process, or says what did where that is allowed."""
+    change = what_changed(stored, inventories, workdir)
+    if not agree(int(bool(change))):
+        return
+    found = (
+        f"{config.data.spec} is not what the run in {workdir} has trained on: "
+        f"{change or 'the files that another process of the run sees have changed'}."
+    )
+    if not config.data.allow_changed:
+        raise HiersegError(
+            f"{found} Bring the data back, or go on with what is there now with "
+            f"--config.{ALLOW}=True; the order of the pictures, the length of epochs and the "
+            "schedules then follow it."
+        )
+    if is_main():
+        print(f"warning: {found} Going on with what is there now.", file=sys.stderr, flush=True)
 
 
 def _named(tree: Hierarchy) -> str:

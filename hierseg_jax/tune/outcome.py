@@ -17,8 +17,8 @@ class Outcome:
       number: from 0.
       state: one of the words above; `running` also of one whose process has ended.
       values: by dotted key of the config.
-      result: the metric's, of a complete trial: of the epoch with the lowest validation loss;
-        of others: of the last epoch, or None.
+      result: the metric's, of a complete trial: of its best epoch; of others: of the last
+        epoch, or None.
       epochs: that were finished.
       seconds: from its start to its end, or None.
       note: why it ended early, or empty.

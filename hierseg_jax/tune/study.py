@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from hierseg_jax.data.transfer import make_folder
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.train.config import FREE_KEYS, completed, flatten
+from hierseg_jax.train.same_run import flags_of
 from hierseg_jax.tune.locks import hold, owner
 from hierseg_jax.tune.metric import Metric
 from hierseg_jax.tune.space import Space
@@ -170,13 +171,16 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path)
         if was != given:
             changed.append(f"in its space {key} is {was}, now {given}")
     stored, config = flatten(completed(before["config"])), flatten(now["config"])
-    changed += [
-        f"in its config {key} is {stored.get(key)!r}, now {config.get(key)!r}"
+    keys = [
+        key
         for key in sorted(stored.keys() | config.keys())
         if key not in _FREE_KEYS and stored.get(key) != config.get(key)
     ]
+    changed += [
+        f"in its config {key} is {stored.get(key)!r}, now {config.get(key)!r}" for key in keys
+    ]
     if changed:
         raise HiersegError(
-            f"{folder} holds another study: {'; '.join(changed)}. Continue it with its own, or "
-            "choose another --study_dir."
+            f"{folder} holds another study: {'; '.join(changed)}. Continue it with its own"
+            f"{flags_of(stored, keys)}, or choose another --study_dir."
         )

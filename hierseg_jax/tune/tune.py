@@ -13,7 +13,7 @@ from hierseg_jax.errors import HiersegError
 from hierseg_jax.train.loop import DivergedError, train
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.stop import StopSignals
-from hierseg_jax.tune.metric import Metric, check_comparable
+from hierseg_jax.tune.metric import Metric, check_comparable, check_one_size
 from hierseg_jax.tune.outcome import (
     COMPLETE,
     DIVERGED,
@@ -73,6 +73,7 @@ def tune(
       SystemExit: after SIGTERM or SIGINT in a trial, which goes on with the next call.
     """
     check_comparable(space, metric)
+    check_one_size(space, config)
     pruner = optuna.pruners.MedianPruner(startup_trials, warmup_epochs)
     study = open_study(folder, config, space, metric, pruner)
     with StopSignals() as stop:
