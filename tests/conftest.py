@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 
 import hypothesis
 import jax
@@ -10,8 +11,17 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 
+# Half the time of compiling, for programs that run for milliseconds. What is held against
+# golden numbers is compiled as users' programs are.
+QUICKLY = "--xla_backend_optimization_level=0"
+FULL = {"xla_backend_optimization_level": 3}
+
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Whoever starts the suite in a shell's background has SIGINT ignored, for its children too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if "--xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
+        os.environ["XLA_FLAGS"] = xla_flags(QUICKLY)
     # Machines are shared: how long an example takes says nothing.
     hypothesis.settings.register_profile("suite", deadline=None)
     hypothesis.settings.load_profile("suite")
@@ -21,3 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
     jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def xla_flags(*flags: str) -> str:
+    """The value of `XLA_FLAGS` with some more."""
+    return " ".join([os.environ.get("XLA_FLAGS", ""), *flags]).strip()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import jax
 import numpy as np
@@ -14,8 +15,11 @@ from hierseg_jax.train.loop import train
 from hierseg_jax.train.progress import Progress
 from tests.conftest import ROOT
 
-# ESNet on 32-pixel figures, 4 steps an epoch, with all that is random switched on.
+# A small ESNet on 32-pixel figures, 4 steps an epoch, with all that is random switched on.
+# Of what a run leaves behind as much as shows that it does: pictures take longer than training.
 SMALL = {
+    "model.name": "esnet_mini",
+    "metrics": ("miou", "pixel_accuracy"),
     "data.image_size": 32,
     "data.figures_train": 33,
     "data.figures_val": 10,
@@ -25,7 +29,7 @@ SMALL = {
     "epochs": 2,
     "learning_rate": 3e-3,
     "decay": 0.7,
-    "samples": 2,
+    "samples": 1,
     "tensorboard": False,
 }
 
@@ -54,6 +58,22 @@ def train_command(workdir, **changes):
         f"--workdir={workdir}",
         *overrides,
     ]
+
+
+def wait_until(condition, process=None, seconds=600):
+    """Until a condition holds, however long that takes, while a process lives.
+
+    Args:
+      condition: of no arguments; what it returns, once true, is given back.
+      process: that is to bring it about.
+      seconds: after which something else must be wrong.
+    """
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert process is None or process.poll() is None, "the process has ended"
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.02)
+    return found
 
 
 def evaluate_command(checkpoint, *flags):

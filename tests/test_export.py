@@ -42,7 +42,7 @@ def test_export_writes_a_verified_file_that_knows_its_origin(workdir, tmp_path):
 
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     metadata = Metadata.from_props(session.get_modelmeta().custom_metadata_map, str(file))
-    assert (metadata.contract, metadata.model, metadata.stride) == ("reference", "esnet", 8)
+    assert (metadata.contract, metadata.model, metadata.stride) == ("reference", "esnet_mini", 8)
     assert (metadata.hierarchy, metadata.image_size) == (PASCAL_PERSON_PART, (32, 32))
     assert metadata.verification["largest_difference"] <= 1e-4
     stored = load_checkpoint(find_checkpoint(workdir)).meta["progress"]["rows"][-1]
@@ -98,8 +98,8 @@ def test_existing_files_are_kept_unless_asked(workdir, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (["--image_size=30"], "esnet needs multiples of 8, such as 32,32"),
-        (["--image_size=0"], "esnet needs multiples of 8"),
+        (["--image_size=30"], "esnet_mini needs multiples of 8, such as 32,32"),
+        (["--image_size=0"], "esnet_mini needs multiples of 8"),
         (["--image_size=a"], "give one side or height,width"),
         (["--opset=12"], "--opset is 12; it may be 13 to 23"),
         (["--which=9"], "no checkpoint '9'"),

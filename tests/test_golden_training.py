@@ -13,6 +13,7 @@ from hierseg_jax.kernels import library
 from hierseg_jax.losses import dice, iou
 from hierseg_jax.models import create_model
 from hierseg_jax.torch_weights import torch_names, variables_from_state_dict
+from tests.conftest import FULL
 from tests.reference_weights import load_golden, reference_state_dict
 
 FIRST_PROBABILITIES = {"effunet": 1e-5, "esnet": 2e-4}
@@ -21,7 +22,7 @@ LATER_LOSSES = {"effunet": 1e-4, "esnet": 3e-3}
 
 @functools.cache
 def compiled_step(name, dtype, conv_impl="auto"):
-    """One compilation serves both losses: the choice is an argument."""
+    """The network, and its step by arguments; one compilation serves both losses."""
     model = create_model(name, 7, dropout=False, dtype=dtype, conv_impl=conv_impl)
 
     def loss_fn(params, batch_stats, image, labels, loss_index):
@@ -41,7 +42,14 @@ def compiled_step(name, dtype, conv_impl="auto"):
         params = optax.apply_updates(params, updates)
         return params, batch_stats, opt_state, loss, probabilities, norms
 
-    return model, step
+    programs = []
+
+    def compiled(*arguments):
+        if not programs:
+            programs.append(step.lower(*arguments).compile(compiler_options=FULL))
+        return programs[0](*arguments)
+
+    return model, compiled
 
 
 def run_three_steps(name, loss, dtype, conv_impl="auto"):

@@ -23,6 +23,11 @@ def convert(folder, classes=7):
     return folder / "esnet"
 
 
+def esnet_config(**changes):
+    """Of the network whose weights are converted."""
+    return small_config(**{"model__name": "esnet"} | changes)
+
+
 @pytest.fixture(scope="module")
 def esnet(tmp_path_factory):
     """Converted weights; nobody changes them."""
@@ -30,9 +35,9 @@ def esnet(tmp_path_factory):
 
 
 def test_a_new_run_starts_at_exactly_these_weights(esnet, tmp_path):
-    run = set_up(small_config(init=str(esnet)), tmp_path / "run")
+    run = set_up(esnet_config(init=str(esnet)), tmp_path / "run")
     state = run.initial_state()
-    fresh = set_up(small_config(), tmp_path / "fresh").initial_state()
+    fresh = set_up(esnet_config(), tmp_path / "fresh").initial_state()
     expected = load_checkpoint(esnet).variables
     jax.tree.map(np.testing.assert_array_equal, state.params, expected["params"])
     jax.tree.map(np.testing.assert_array_equal, state.batch_stats, expected["batch_stats"])
@@ -44,15 +49,15 @@ def test_a_new_run_starts_at_exactly_these_weights(esnet, tmp_path):
 def test_a_resumed_run_does_without_the_checkpoint_it_started_from(esnet, tmp_path, capsys):
     init, workdir = tmp_path / "init", tmp_path / "run"
     shutil.copytree(esnet, init)
-    train_here(workdir, init=str(init), epochs=1)
+    train_here(workdir, model__name="esnet", init=str(init), epochs=1)
     assert f"Starting from the weights of {init}." in capsys.readouterr().out
     shutil.rmtree(init)
-    train_here(workdir, init=str(init), epochs=1)
+    train_here(workdir, model__name="esnet", init=str(init), epochs=1)
     assert "Continuing after step 4" in capsys.readouterr().out
     with pytest.raises(ValueError, match=r"init was '.*', now ''"):
-        train_here(workdir, epochs=2)
+        train_here(workdir, model__name="esnet", epochs=2)
     # A run's workdir can be started from as well: from its best epoch.
-    state = set_up(small_config(init=str(workdir)), tmp_path / "next").initial_state()
+    state = set_up(esnet_config(init=str(workdir)), tmp_path / "next").initial_state()
     best = load_checkpoint(find_checkpoint(workdir)).variables
     jax.tree.map(np.testing.assert_array_equal, state.params, best["params"])
 
@@ -61,15 +66,15 @@ def test_a_resumed_run_does_without_the_checkpoint_it_started_from(esnet, tmp_pa
 def test_a_resumed_run_equals_one_that_was_never_stopped(esnet, tmp_path):
     init = tmp_path / "init"
     shutil.copytree(esnet, init)
-    train_here(tmp_path / "at_once", init=str(init))
-    train_here(tmp_path / "run", init=str(init), epochs=1)
+    train_here(tmp_path / "at_once", model__name="esnet", init=str(init))
+    train_here(tmp_path / "run", model__name="esnet", init=str(init), epochs=1)
     shutil.rmtree(init)
-    train_here(tmp_path / "run", init=str(init))
+    train_here(tmp_path / "run", model__name="esnet", init=str(init))
     assert_bit_identical(tmp_path / "run", tmp_path / "at_once")
 
 
 def test_runs_from_before_the_key_are_continued():
-    config = small_config()
+    config = esnet_config()
     stored = config.to_dict()
     del stored["init"]
     check_same_run(stored, config, "run")
@@ -77,7 +82,7 @@ def test_runs_from_before_the_key_are_continued():
 
 def mistake(workdir, **changes):
     with pytest.raises((ValueError, OSError)) as error:
-        set_up(small_config(**changes), workdir)
+        set_up(esnet_config(**changes), workdir)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -102,9 +107,9 @@ def test_a_checkpoint_is_no_workdir(esnet):
 
 def test_a_checkpoint_of_other_classes_gives_all_but_its_heads(tmp_path):
     four = convert(tmp_path, classes=4)
-    run = set_up(small_config(model__pretrained=str(four)), tmp_path / "run")
+    run = set_up(esnet_config(model__pretrained=str(four)), tmp_path / "run")
     found = traverse_util.flatten_dict(run.initial_state().params)
-    fresh = set_up(small_config(), tmp_path / "fresh").initial_state()
+    fresh = set_up(esnet_config(), tmp_path / "fresh").initial_state()
     expected = load_checkpoint(four).variables
     jax.tree.map(
         np.testing.assert_array_equal, run.initial_state().batch_stats, expected["batch_stats"]
@@ -123,7 +128,7 @@ def test_a_checkpoint_of_other_classes_gives_all_but_its_heads(tmp_path):
 
 
 def test_a_checkpoint_of_the_same_classes_gives_its_heads_too(esnet, tmp_path):
-    run = set_up(small_config(model__pretrained=str(esnet)), tmp_path / "run")
+    run = set_up(esnet_config(model__pretrained=str(esnet)), tmp_path / "run")
     expected = load_checkpoint(esnet).variables
     jax.tree.map(
         np.testing.assert_array_equal, run.initial_state().params, dict(expected["params"])

@@ -6,6 +6,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from flax import traverse_util
 
 from configs import default, modern
 from hierseg_jax.checkpoint import load_checkpoint, read_meta
@@ -13,8 +14,10 @@ from hierseg_jax.evaluate import evaluate_checkpoint
 from hierseg_jax.train.config import check_config, completed
 from hierseg_jax.train.loop import set_up
 from hierseg_jax.train.same_run import check_same_run
+from tests.conftest import xla_flags
 from tests.runs import assert_bit_identical, run, small_config, train_command, train_here
 
+PARTS = ("encoder", "decoder")
 ALL = {
     "augment": "modern",
     "model__stochastic_depth": 0.3,
@@ -65,10 +68,17 @@ def same_bits(a, b):
     return [np.asarray(x).tobytes() == np.asarray(y).tobytes() for x, y in pairs]
 
 
+def moving(tree):
+    """Kernels and statistics; the gradient of a bias before a norm is 0 but for rounding."""
+    flat = traverse_util.flatten_dict(tree)
+    return [leaf for path, leaf in flat.items() if path[-1] in ("kernel", "mean", "var")]
+
+
 def assert_frozen(before, after):
     for collection in ("params", "batch_stats"):
-        assert all(same_bits(before[collection]["encoder"], after[collection]["encoder"]))
-        assert not any(same_bits(before[collection]["decoder"], after[collection]["decoder"]))
+        encoders, decoders = ([x[collection][part] for x in (before, after)] for part in PARTS)
+        assert all(same_bits(*encoders))
+        assert not any(same_bits(*map(moving, decoders)))
 
 
 def test_a_frozen_backbone_keeps_weights_and_statistics(finished, start):
@@ -83,7 +93,8 @@ def test_a_thawed_backbone_trains(tmp_path):
     frozen, thawed = (checkpoint(tmp_path / "run", step, start).training for step in (4, 8))
     assert_frozen(start.training, frozen)
     for collection in ("params", "batch_stats"):
-        assert not any(same_bits(frozen[collection]["encoder"], thawed[collection]["encoder"]))
+        encoders = frozen[collection]["encoder"], thawed[collection]["encoder"]
+        assert not any(same_bits(*map(moving, encoders)))
     shutil.copytree(tmp_path / "run", tmp_path / "again")
     shutil.rmtree(tmp_path / "again" / "checkpoints" / "8")
     train_here(tmp_path / "again", **ALL | {"freeze_epochs": 1})
@@ -96,7 +107,7 @@ def test_the_average_is_what_is_validated_and_evaluated(finished, start):
     last = checkpoint(workdir, 8, start)
     for collection in ("params", "batch_stats"):
         averaged, latest = last.variables[collection], last.training[collection]
-        assert not any(same_bits(averaged["decoder"], latest["decoder"]))
+        assert not any(same_bits(*map(moving, (averaged["decoder"], latest["decoder"]))))
     best = progress.best_row
     evaluation, description = evaluate_checkpoint(str(workdir), task="val", batch_size=8)
     assert description["step"] == best["step"]
@@ -142,7 +153,7 @@ def test_four_devices_follow_a_recipe_as_one_does(tmp_path):
     for count in (1, 4):
         workdir = tmp_path / str(count)
         flags = f"--xla_force_host_platform_device_count={count}"
-        done = run(train_command(workdir, **changes), XLA_FLAGS=flags)
+        done = run(train_command(workdir, **changes), XLA_FLAGS=xla_flags(flags))
         assert done.returncode == 0, done.stderr
         rows += json.loads((workdir / "history.json").read_text())["epochs"]
     one, four = rows

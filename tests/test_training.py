@@ -14,6 +14,7 @@ import pytest
 from hierseg_jax.checkpoint import checkpoint_steps, find_checkpoint, load_checkpoint
 from hierseg_jax.train.loop import DivergedError
 from hierseg_jax.train.parallel import Parallel
+from tests.conftest import xla_flags
 from tests.runs import (
     assert_bit_identical,
     evaluate_command,
@@ -172,7 +173,7 @@ def test_bfloat16_trains_with_float32_parameters(tmp_path):
 
 @pytest.mark.slow
 def test_four_devices_train_and_evaluate_as_one_does(tmp_path):
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    flags = {"XLA_FLAGS": xla_flags("--xla_force_host_platform_device_count=4")}
     done = run(train_command(tmp_path / "run", epochs=1), **flags)
     assert done.returncode == 0, done.stderr
     assert "4 devices (cpu)" in done.stdout
