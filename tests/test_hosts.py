@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import subprocess
-import time
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ import pytest
 from hierseg_jax.checkpoint import checkpoint_steps
 from hierseg_jax.train.hosts import is_cluster, join_hosts
 from tests.conftest import ROOT
-from tests.runs import evaluate_command, run, train_command
+from tests.runs import evaluate_command, run, train_command, train_here, wait_until
 
 KEYS = {"model__dropout": False, "epochs": 3, "keep_last": 3}
 
@@ -44,11 +43,8 @@ def start_two(command, folder):
     return processes, logs
 
 
-def wait_for(log, text, seconds=240):
-    end = time.monotonic() + seconds
-    while text not in log.read_text():
-        assert time.monotonic() < end, log.read_text()
-        time.sleep(0.1)
+def wait_for(log, text):
+    wait_until(lambda: text in log.read_text())
 
 
 def end(processes):
@@ -69,6 +65,21 @@ def alone(tmp_path_factory):
     done = run(train_command(workdir, **KEYS), NPROC="1")
     assert done.returncode == 0, done.stderr
     return workdir
+
+
+def test_two_processes_train_and_one_goes_on_as_if_alone(tmp_path):
+    """One step an epoch, whose loss is that of the weights before it: rounding can't grow."""
+    keys = KEYS | {"data__figures_train": 8, "learning_rate": 1e-3}
+    train_here(tmp_path / "alone", **keys | {"epochs": 2})
+    processes, logs = start_two(train_command(tmp_path / "run", **keys | {"epochs": 1}), tmp_path)
+    try:
+        assert [process.wait(600) for process in processes] == [0, 0], logs[0].read_text()
+    finally:
+        end(processes)
+    assert "2 devices (cpu) in 2 processes" in logs[0].read_text()
+    assert "epoch" not in logs[1].read_text()
+    train_here(tmp_path / "run", **keys | {"epochs": 2})
+    np.testing.assert_allclose(losses(tmp_path / "run"), losses(tmp_path / "alone"), rtol=1e-3)
 
 
 @pytest.mark.slow
@@ -98,7 +109,7 @@ def test_two_processes_killed_and_resumed_as_one_train_as_one_does(alone, tmp_pa
 def test_two_processes_evaluate_every_example_once(alone, tmp_path):
     command = evaluate_command(alone, "--batch_size=8")
     processes, logs = start_two([*command, f"--output={tmp_path / 'two'}"], tmp_path)
-    assert [process.wait(240) for process in processes] == [0, 0], logs[0].read_text()
+    assert [process.wait(600) for process in processes] == [0, 0], logs[0].read_text()
     one = run([*command, f"--output={tmp_path / 'one'}"])
     assert one.returncode == 0, one.stderr
     first, second = (

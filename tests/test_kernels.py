@@ -254,6 +254,8 @@ PROBLEM = "from hierseg_jax.kernels import library; print(library.problem())"
         ({"PATH": "/nonexistent", "CXX": ""}, "no C++ compiler was found"),
         ({"CXX": "false"}, "false failed: exit code 1"),
         ({"HIERSEG_JAX_CACHE": "/proc/no/folder"}, "/proc/no"),
+        ({"HIERSEG_JAX_KERNEL_FLAGS": "-march=none-such"}, "failed: "),
+        ({"HIERSEG_JAX_KERNEL_FLAGS": "-O3 '"}, "HIERSEG_JAX_KERNEL_FLAGS is"),
     ],
 )
 def test_why_there_are_no_kernels_is_said(tmp_path, environment, sentence):

@@ -2,6 +2,8 @@
 
 import ctypes
 import functools
+import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,14 +25,24 @@ TARGETS = (
     "hierseg_normalize_sums",
     "hierseg_normalize_gradient",
 )
-FAST = ("-O3", "-march=native")
-FLAGS = {
-    "batch_norm.cc": FAST,
-    "convolution.cc": FAST,
-    "depthwise.cc": FAST,
+FLAGS_VARIABLE = "HIERSEG_JAX_KERNEL_FLAGS"
+FAST = "-O3 -march=native"
+
+
+def flags(fast: str = FAST) -> dict[str, tuple[str, ...]]:
+    """The compiler's flags for every source file, `fast` for those that compute.
+
+    Raises:
+      OSError: in a phrase, for flags that are no words of a shell.
+    """
+    try:
+        given = tuple(shlex.split(fast))
+    except ValueError as error:
+        raise OSError(f"${FLAGS_VARIABLE} is {fast!r}: {error}") from None
     # XLA's headers take long to compile, and longer with optimisation.
-    "bindings.cc": ("-O0", f"-I{jax.ffi.include_dir()}"),
-}
+    bindings = ("-O0", f"-I{jax.ffi.include_dir()}")
+    kernels = ("batch_norm.cc", "convolution.cc", "depthwise.cc")
+    return dict.fromkeys(kernels, given) | {"bindings.cc": bindings}
 
 
 def call(name: str, *shapes: tuple[int, ...]) -> Callable[..., Any]:
@@ -55,11 +67,13 @@ def _target(name: str) -> str:
 def problem() -> str | None:
     """Loads the library, compiling it at first; None, or why that can't be done, in a phrase.
 
-    Compiling takes about 5 seconds, with `$CXX`, `c++`, `g++` or `clang++`; the library stays
-    in `cache_folder()`. Done once in a process.
+    Compiling takes about 5 seconds, with `$CXX`, `c++`, `g++` or `clang++`, for this machine's
+    processor unless `$HIERSEG_JAX_KERNEL_FLAGS` has other flags; the library stays in
+    `cache_folder()`. Done once in a process.
     """
     try:
-        library = ctypes.CDLL(str(compiled_library(SOURCES, FLAGS, [jax.__version__])))
+        given = flags(os.environ.get(FLAGS_VARIABLE, FAST))
+        library = ctypes.CDLL(str(compiled_library(SOURCES, given, [jax.__version__])))
         for name in TARGETS:
             capsule = jax.ffi.pycapsule(getattr(library, name))
             jax.ffi.register_ffi_target(_target(name), capsule, platform="cpu")
