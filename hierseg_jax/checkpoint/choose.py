@@ -1,5 +1,6 @@
 """Which checkpoint of a run is meant; a damaged one makes room for the next best."""
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from hierseg_jax.checkpoint.seal import DamagedCheckpointError, check_seal
 from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError, HiersegOSError
 
 FOLDER = "checkpoints"
+# Ends the name of a checkpoint while another one of the same step is being written.
+SUPERSEDED = ".superseded"
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -77,6 +80,7 @@ def last_whole_checkpoint(workdir: Path) -> Path | None:
     Raises:
       DamagedCheckpointError: if there are some but none is whole.
     """
+    settle_superseded(workdir / FOLDER)
     damaged: dict[Path, DamagedCheckpointError] = {}
     whole: list[Path] = []
     for step in checkpoint_steps(workdir):
@@ -94,6 +98,16 @@ def last_whole_checkpoint(workdir: Path) -> Path | None:
         folder.rename(aside)
         _warn(f"{damage} It is now {aside}.")
     return whole[-1] if whole else None
+
+
+def settle_superseded(folder: Path) -> None:
+    """Removes checkpoints whose successor is there; the others get their names back."""
+    for earlier in folder.glob(f"*{SUPERSEDED}"):
+        name = folder / earlier.name.removesuffix(SUPERSEDED)
+        if name.exists():
+            shutil.rmtree(earlier)
+        else:
+            earlier.rename(name)
 
 
 def _in_order(path: Path, which: str) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orbax.checkpoint as ocp
 
-from hierseg_jax.checkpoint.choose import FOLDER
+from hierseg_jax.checkpoint.choose import FOLDER, SUPERSEDED, settle_superseded
 from hierseg_jax.checkpoint.digest import json_digest, tree_digest
 from hierseg_jax.checkpoint.reader import alone
 from hierseg_jax.checkpoint.seal import seal
@@ -64,6 +64,8 @@ class CheckpointWriter:
             # An error that is already on its way says more than this one.
             if error is None:
                 raise self._unwritable(failure) from failure
+            return
+        settle_superseded(self._folder)
 
     def save(
         self,
@@ -74,6 +76,9 @@ class CheckpointWriter:
         score: float | None,
     ) -> None:
         """Starts writing; returns before it is done.
+
+        One of the same step, of a run that was stopped before its epoch was validated, is
+        replaced once this one is whole.
 
         Args:
           step: steps done, the checkpoint's name.
@@ -99,8 +104,11 @@ class CheckpointWriter:
         )
         metrics = None if score is None else {"score": score}
         try:
-            self._manager.wait_until_finished()
+            self.wait()
             self._writing = step
+            if step in self._manager.all_steps():
+                (self._folder / str(step)).rename(self._folder / f"{step}{SUPERSEDED}")
+                self._manager.reload()
             self._manager.save(step, args=args, metrics=metrics, force=True)
         except Exception as failure:
             raise self._unwritable(failure) from failure
@@ -111,6 +119,7 @@ class CheckpointWriter:
             self._manager.wait_until_finished()
         except Exception as failure:
             raise self._unwritable(failure) from failure
+        settle_superseded(self._folder)
 
     def _seal(self) -> None:
         """Called when a checkpoint is complete, before it takes its name."""

@@ -28,7 +28,7 @@ from hierseg_jax.train.parallel import cpu_threads
 from hierseg_jax.train.progress import Progress, end_line, epoch_line
 from hierseg_jax.train.record import Recorder
 from hierseg_jax.train.run import Run, describe, set_up
-from hierseg_jax.train.stop import StopSignals
+from hierseg_jax.train.stop import Stopped, StopSignals
 from hierseg_jax.train.workdir import (
     FLAT,
     check_workdir,
@@ -92,14 +92,21 @@ def train(
         state = run.parallel.put_state(state)
         batches = open_batches(run, progress.step)
         resources.callback(batches.close)
+        saved = progress.step
+        stop.learn(agree(stop.requested))
         while not progress.finished(config.epochs, config.patience):
             started, first = time.perf_counter(), progress.step
             state, progress = train_epoch(run, state, progress, batches, stop)
             seconds = time.perf_counter() - started
-            if progress.epoch_losses and len(progress.epoch_losses) < run.steps_per_epoch:
-                save(run, writer, state, progress)
-                end_by_signal(stop, writer, f"saved step {progress.step} in {run.workdir}")
-            evaluation = validate(run, state)
+            try:
+                if len(progress.epoch_losses) < run.steps_per_epoch:
+                    raise Stopped
+                evaluation = validate(run, state, stop)
+            except Stopped:
+                if progress.step > saved:
+                    save(run, writer, state, progress)
+                done = f"saved step {progress.step} in {run.workdir}"
+                end_by_signal(stop, writer, done if progress.step else "no step was done")
             if not math.isfinite(evaluation.loss):
                 what = f"The validation loss is {evaluation.loss} after epoch {progress.epoch + 1}"
                 raise diverged(run, progress, what)
@@ -114,6 +121,7 @@ def train(
             )
             say(epoch_line(progress, config.epochs))
             save(run, writer, state, progress)
+            saved = progress.step
             if recorder is not None:
                 recorder.write_epoch(progress, evaluation)
             if on_epoch is not None:
@@ -197,6 +205,8 @@ def train_epoch(
 
     with bar:
         for _ in range(run.steps_per_epoch - done):
+            if stop.received if alone else stop.learned:
+                break
             batch = next(batches)
             if not alone:
                 # Processes hear of a signal at different steps and must stop at the same one.
@@ -207,8 +217,6 @@ def train_epoch(
                 read()
                 bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
             bar.update()
-            if stop.received if alone else stop.learned:
-                break
         while pending:
             read()
     return state, progress.with_steps(losses)
@@ -240,8 +248,8 @@ def diverged(run: Run, progress: Progress, what: str) -> DivergedError:
     )
 
 
-def validate(run: Run, state: Any) -> Evaluation:
-    """Evaluates the current weights on the validation split."""
+def validate(run: Run, state: Any, stop: StopSignals) -> Evaluation:
+    """Evaluates the current weights on the validation split; `Stopped` where a signal comes."""
     batches = eval_batches(
         run.val_source,
         size=network_size(run.config),
@@ -251,16 +259,18 @@ def validate(run: Run, state: Any) -> Evaluation:
         process_index=run.parallel.process_index,
         process_count=run.parallel.process_count,
     )
-    return evaluate_batches(
-        run.eval_step,
-        state.evaluated,
-        batches,
-        run.hierarchy,
-        run.config.batch_size,
-        run.parallel,
-        run.config.samples,
-        measures=Measures("boundary_iou" in parse_metrics(run.config.metrics)),
-    )
+    with contextlib.closing(batches):
+        return evaluate_batches(
+            run.eval_step,
+            state.evaluated,
+            batches,
+            run.hierarchy,
+            run.config.batch_size,
+            run.parallel,
+            run.config.samples,
+            measures=Measures("boundary_iou" in parse_metrics(run.config.metrics)),
+            stop=stop,
+        )
 
 
 def save(run: Run, writer: CheckpointWriter | None, state: Any, progress: Progress) -> None:
