@@ -73,8 +73,8 @@ def train(
             resources.enter_context(lock_workdir(run.workdir))
             check_workdir(run.workdir, config, run.hierarchy)
             claim_workdir(run.workdir, config, run.hierarchy)
-        say(describe(run))
         stop = resources.enter_context(StopSignals())
+        say(describe(run))
         state, progress = restore(
             run.workdir, config, run.hierarchy, run.initial_state, cpu_threads()
         )
@@ -93,7 +93,6 @@ def train(
         batches = open_batches(run, progress.step)
         resources.callback(batches.close)
         saved = progress.step
-        stop.learn(agree(stop.requested))
         while not progress.finished(config.epochs, config.patience):
             started, first = time.perf_counter(), progress.step
             state, progress = train_epoch(run, state, progress, batches, stop)
@@ -105,8 +104,7 @@ def train(
             except Stopped:
                 if progress.step > saved:
                     save(run, writer, state, progress)
-                done = f"saved step {progress.step} in {run.workdir}"
-                end_by_signal(stop, writer, done if progress.step else "no step was done")
+                end_by_signal(stop, writer, f"saved step {progress.step} in {run.workdir}")
             if not math.isfinite(evaluation.loss):
                 what = f"The validation loss is {evaluation.loss} after epoch {progress.epoch + 1}"
                 raise diverged(run, progress, what)
@@ -205,8 +203,6 @@ def train_epoch(
 
     with bar:
         for _ in range(run.steps_per_epoch - done):
-            if stop.received if alone else stop.learned:
-                break
             batch = next(batches)
             if not alone:
                 # Processes hear of a signal at different steps and must stop at the same one.
@@ -217,6 +213,8 @@ def train_epoch(
                 read()
                 bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
             bar.update()
+            if stop.received if alone else stop.learned:
+                break
         while pending:
             read()
     return state, progress.with_steps(losses)
