@@ -180,7 +180,7 @@ def _open(path: str, key: str) -> Checkpoint:
     try:
         return open_checkpoint(path)
     except (HiersegError, OSError) as error:
-        raise HiersegError(f"The config's {key}: {error}") from None
+        raise HiersegError(f"The config's {key}: {error}") from error
 
 
 def _check_fit(
