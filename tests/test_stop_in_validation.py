@@ -14,6 +14,7 @@ import pytest
 
 from hierseg_jax.checkpoint import CheckpointWriter, checkpoint_steps, last_whole_checkpoint
 from hierseg_jax.checkpoint.choose import FOLDER, SUPERSEDED
+from hierseg_jax.data.pipeline import eval_batches
 from hierseg_jax.train import loop
 from hierseg_jax.train.stop import StopSignals
 from tests.conftest import ROOT
@@ -152,6 +153,29 @@ def test_a_search_ends_at_once_while_no_run_has_anything_to_save(tmp_path):
         search(tmp_path, 2, reading_masks)
     assert ended.value.code == 128 + signal.SIGTERM
     assert [outcome.state for outcome in search(tmp_path, 1, train)] == ["complete"]
+
+
+class Signalling:
+    """A source in whose reading process a signal arrives."""
+
+    def __init__(self, number):
+        self._number = number
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        if index == 2:
+            os.kill(os.getpid(), self._number)
+        return {"image": np.zeros((8, 8, 3), np.uint8), "label": np.zeros((8, 8), np.uint8)}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_processes_that_read_data_leave_signals_to_the_run(number):
+    """A SLURM step's or a terminal's come to all of them."""
+    batches = eval_batches(Signalling(number), size=(8, 8), batch_size=1, worker_count=1)
+    with contextlib.closing(batches):
+        assert len(list(batches)) == 4
 
 
 def test_devices_hear_of_a_signal_with_the_results_of_the_batch():
