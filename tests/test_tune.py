@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import pytest
 
 from hierseg_jax.checkpoint import checkpoint_steps
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.train.loop import DivergedError, train
 from hierseg_jax.train.stop import StopSignals
 from hierseg_jax.tune.metric import Metric
@@ -107,7 +108,7 @@ def test_a_trial_that_diverges_or_fills_the_memory_does_not_end_the_search(tmp_p
 def test_a_mistake_ends_the_search_with_its_sentence_and_its_trial(tmp_path):
     def loss_of(number, epoch):
         if number == 1:
-            raise ValueError("data.yaml names no images.")
+            raise HiersegError("data.yaml names no images.")
         return 1.0
 
     train = make_train(loss_of)
