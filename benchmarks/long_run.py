@@ -23,6 +23,7 @@ import numpy as np
 from absl import flags
 
 from hierseg_jax.command_line import run
+from hierseg_jax.errors import HiersegError
 
 _HOURS = flags.DEFINE_float("hours", 1.0, "How long to train.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/long", "Folder of the run; must not exist.")
@@ -101,7 +102,7 @@ def main() -> None:
     """Trains, watches, reports."""
     workdir = Path(_WORKDIR.value).absolute()
     if workdir.exists():
-        raise ValueError(f"{workdir} exists; choose another --workdir.")
+        raise HiersegError(f"{workdir} exists; choose another --workdir.")
     workdir.parent.mkdir(parents=True, exist_ok=True)
     flags_of_run = ["--config=configs/figures.py", f"--workdir={workdir}"]
     flags_of_run += ["--config.epochs=1000000", "--config.patience=0"]
@@ -118,7 +119,7 @@ def main() -> None:
             while time.monotonic() - began < _HOURS.value * 3600:
                 time.sleep(EVERY)
                 if process.poll() is not None:
-                    raise ValueError(f"Training ended by itself; see {log}.")
+                    raise HiersegError(f"Training ended by itself; see {log}.")
                 samples.append(look(process.pid, began, workdir))
                 writer.writerow(dataclasses.astuple(samples[-1]))
         finally:

@@ -21,6 +21,7 @@ from pathlib import Path
 from absl import flags
 
 from hierseg_jax.command_line import run
+from hierseg_jax.errors import HiersegError
 
 _NETWORKS = flags.DEFINE_list("networks", ["esnet", "effunet"], "Of esnet, effunet.")
 _REFERENCE = flags.DEFINE_string("reference", None, "A checkout of the reference.")
@@ -46,7 +47,7 @@ def child(framework: str, network: str, size: int, batch: int, cache: str) -> Nu
         command, stdout=subprocess.PIPE, text=True, env=os.environ | {"HIERSEG_JAX_CACHE": cache}
     )
     if done.returncode:
-        raise ValueError(f"{' '.join(command)} failed.")
+        raise HiersegError(f"{' '.join(command)} failed.")
     return json.loads(done.stdout.splitlines()[-1])
 
 

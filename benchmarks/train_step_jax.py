@@ -5,9 +5,10 @@ import time
 STARTED = time.perf_counter()
 
 import json  # noqa: E402
-import resource  # noqa: E402
+import re  # noqa: E402
 import statistics  # noqa: E402
 import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
@@ -41,7 +42,7 @@ def main(network: str, size: int, batch_size: int, steps: int) -> dict[str, floa
         seconds.append(time.perf_counter() - began)
         if i == 0:
             first = time.perf_counter() - STARTED
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    peak = int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1e6
     if not np.isfinite(metrics["loss"]):
         sys.exit("The loss is not finite.")
     variables = {"params": state.params, "batch_stats": state.batch_stats}

@@ -90,7 +90,7 @@ def convert_to_checkpoint(
         text = " ".join(str(error).split())
         raise HiersegError(
             f"{weights}: {text if len(text) < 600 else f'{text[:500]} ...'}"
-        ) from None
+        ) from error
     meta = {
         "config": _config(config, network, data_keys, hierarchical),
         "hierarchy": hierarchy.to_json(),
@@ -199,7 +199,7 @@ def _choose_hierarchy(
             raise HiersegError(
                 f"{weights} has a class tree in its header that can't be read ({reason}); give "
                 "one with --data=data.yaml."
-            ) from None
+            ) from error
         source = "that in the file's header"
     elif num_classes == PASCAL_PERSON_PART.num_classes:
         hierarchy = PASCAL_PERSON_PART

@@ -32,6 +32,7 @@ from hierseg_jax.train.config import fitted, network_size
 from hierseg_jax.train.hosts import gather_interleaved, is_main, open_same_checkpoint
 from hierseg_jax.train.parallel import Parallel, all_devices
 from hierseg_jax.train.step import make_eval_step
+from hierseg_jax.train.stop import Stopped, StopSignals
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -72,6 +73,7 @@ def evaluate_batches(
     num_samples: int = 0,
     extremes: Extremes | None = None,
     measures: Measures | None = None,
+    stop: StopSignals | None = None,
 ) -> Evaluation:
     """Runs a compiled evaluation step over batches.
 
@@ -85,15 +87,28 @@ def evaluate_batches(
       num_samples: of this process's examples to give back with their predictions.
       extremes: new, to be shown every picture; the best and worst come back.
       measures: what else is measured.
+      stop: signals that may end it; without it they do what they do anyway.
+
+    Raises:
+      Stopped: before all are evaluated, once a process knows of a signal; in all processes at
+        the same batch.
     """
     measures = measures or Measures()
+    stop = stop or StopSignals()  # which is not entered and never receives any
+    alone = parallel.axis_name is None
     tally, pending = Tally(hierarchy, measures, num_samples), None
     for batch in batches:
+        if stop.received if alone else stop.learned:
+            raise Stopped
         arrays = {key: batch[key] for key in ("image", "label", "valid")}
+        if not alone:
+            arrays["stop"] = np.full(len(batch["valid"]), stop.received, np.int32)
         result = eval_step(variables, parallel.put_batch(arrays))
         # The device works on this batch while the host reads the one before.
         if pending is not None:
             tally.add(*pending, extremes)
+            if not alone:
+                stop.learn(int(pending[1]["stop"]))
         pending = (batch, result)
     if pending is not None:
         tally.add(*pending, extremes)

@@ -15,6 +15,7 @@ import onnxruntime
 
 from hierseg_jax.bridge.contracts import Graph, build_graph
 from hierseg_jax.bridge.convert import convert
+from hierseg_jax.bridge.exact import exact_on_cpu
 from hierseg_jax.bridge.precision import PRECISIONS, with_half_weights, with_integers
 from hierseg_jax.bridge.quality import graph_miou, spread_inputs
 from hierseg_jax.bridge.verify import largest_difference
@@ -55,6 +56,7 @@ class Export:
     pictures: int
 
 
+@exact_on_cpu()
 def export_checkpoint(
     checkpoint: str,
     onnx_file: str,
@@ -71,7 +73,8 @@ def export_checkpoint(
 ) -> Export:
     """Exports a checkpoint, compares the graph with the network, and only then writes it.
 
-    The rule by which the run's pictures came to the network's size goes into the metadata.
+    JAX computes on the CPU for it, in full float32, whatever other devices there are. The rule by
+    which the run's pictures came to the network's size goes into the metadata.
 
     Args:
       checkpoint: a run's workdir or a checkpoint's folder.

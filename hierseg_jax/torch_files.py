@@ -112,7 +112,7 @@ def _read_safetensors(file: Path) -> TorchFile:
     except safetensors.SafetensorError as error:
         raise HiersegError(
             f"{file} is no whole safetensors file ({_one_line(error)}); bring it here again."
-        ) from None
+        ) from error
 
 
 def _check_zip(file: Path) -> None:
@@ -122,7 +122,7 @@ def _check_zip(file: Path) -> None:
             names = {name.partition("/")[2] for name in archive.namelist()}
             unpacked = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise HiersegError(f"{file} is cut off or damaged ({_one_line(error)}).") from None
+        raise HiersegError(f"{file} is cut off or damaged ({_one_line(error)}).") from error
     if unpacked > file.stat().st_size:
         raise HiersegError(
             f"{file} would unpack to {unpacked:,} bytes, more than it has; PyTorch compresses "
@@ -163,7 +163,7 @@ def _read_with_torch(file: Path, fault: UnreadableError) -> TorchFile:
             content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
         # PyTorch raises nearly any kind for a damaged file, IndexError among them.
-        raise _refused(file, error) from None
+        raise _refused(file, error) from error
     key, state_dict = _find_state_dict(file, content, torch.Tensor)
     return TorchFile({name: _array(file, name, value) for name, value in state_dict.items()}, key)
 

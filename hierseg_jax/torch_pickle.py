@@ -120,7 +120,7 @@ def read_plain(file: Path) -> Any:
         raise
     except Exception as error:
         # A damaged pickle makes the unpickler raise nearly anything.
-        raise UnreadableError(f"it is damaged or cut off: {type(error).__name__}") from None
+        raise UnreadableError(f"it is damaged or cut off: {type(error).__name__}") from error
 
 
 class _Unpickler(pickle.Unpickler):

@@ -47,6 +47,8 @@ def main() -> None:
         threads=_THREADS.value,
         image_size=parse_size(_IMAGE_SIZE.value),
     )
+    if segmenter.note:
+        print(f"note: {segmenter.note}", file=sys.stderr, flush=True)
     try:
         summary, place = segment_source(
             segmenter,
@@ -63,7 +65,8 @@ def main() -> None:
     count = max(summary.frames, 1)
     print(
         f"{summary.frames} pictures, {summary.frames / summary.seconds:.1f} a second, "
-        f"{1e3 * summary.inference_seconds / count:.1f} ms each in the network"
+        f"{1e3 * summary.inference_seconds / count:.1f} ms each in the network, "
+        f"on {segmenter.provider.upper()}"
         + (f"\nWritten to {place}" if place and summary.frames else "")
     )
     if summary.faults:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import pytest
 
 from hierseg_jax.checkpoint import checkpoint_steps
+from hierseg_jax.errors import HiersegError
 from hierseg_jax.train.loop import DivergedError, train
 from hierseg_jax.train.stop import StopSignals
 from hierseg_jax.tune.metric import Metric
@@ -107,7 +108,7 @@ def test_a_trial_that_diverges_or_fills_the_memory_does_not_end_the_search(tmp_p
 def test_a_mistake_ends_the_search_with_its_sentence_and_its_trial(tmp_path):
     def loss_of(number, epoch):
         if number == 1:
-            raise ValueError("data.yaml names no images.")
+            raise HiersegError("data.yaml names no images.")
         return 1.0
 
     train = make_train(loss_of)
@@ -211,7 +212,8 @@ def test_the_same_seed_gives_the_same_trials_however_often_cut_off(tmp_path):
 def test_a_signal_ends_the_search_after_the_trial_it_could_not_stop(tmp_path):
     def loss_of(number, epoch):
         if epoch == 3:  # too late for the run to be stopped
-            os.kill(os.getpid(), signal.SIGTERM)
+            with StopSignals():
+                os.kill(os.getpid(), signal.SIGTERM)
         return 1.0
 
     with pytest.raises(SystemExit) as error:

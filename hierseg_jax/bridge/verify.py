@@ -1,6 +1,6 @@
 """A graph's outputs in onnxruntime against the Flax network's, picture by picture."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 
 from hierseg_jax.bridge.contracts import Graph
+from hierseg_jax.bridge.exact import exact_on_cpu
 from hierseg_jax.decode import top_down
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
@@ -35,6 +36,7 @@ def largest_difference(
 ) -> float:
     """Compares probabilities (or confidence and label maps) on random and on real pictures.
 
+    The network computes on the CPU, in full float32, whatever this process trains on.
     Label maps must be equal wherever the decoding rule's choices are more than `TOLERANCE`
     apart.
 
@@ -56,7 +58,7 @@ def largest_difference(
       MismatchError: where a difference is above TOLERANCE or a label differs.
     """
     session = onnxruntime.InferenceSession(model_bytes, providers=["CPUExecutionProvider"])
-    scores_of = jax.jit(lambda v, x: leaf_scores(network.apply(v, x), hierarchy, decoding))
+    expect = _network_scores(network, variables, hierarchy, decoding)
     rng = np.random.default_rng(0)
     worst = 0.0
     for batch, height, width in shapes:
@@ -67,7 +69,7 @@ def largest_difference(
         batches = [noise, np.stack([resized[i % len(resized)] for i in range(batch)])]
         for frame_nhwc in batches:
             image_nhwc = frame_nhwc.astype(np.float32) / 255
-            expected_nhwc = np.asarray(scores_of(variables, image_nhwc))
+            expected_nhwc = expect(image_nhwc)
             given = frame_nhwc if graph.channels_last else image_nhwc.transpose(0, 3, 1, 2)
             outputs = session.run(None, {graph.input_name: np.ascontiguousarray(given)})
             difference = _difference(outputs, graph, expected_nhwc, hierarchy, decoding)
@@ -79,6 +81,31 @@ def largest_difference(
                 )
             worst = max(worst, difference)
     return worst
+
+
+def _network_scores(
+    network: EfficientUNet | ESNet,
+    variables: Mapping[str, Any],
+    hierarchy: Hierarchy,
+    decoding: str = "leaf",
+) -> Callable[[np.ndarray], np.ndarray]:
+    """The network's own scores of the leaf classes, as `exact_on_cpu` computes them.
+
+    Args:
+      network, variables, hierarchy, decoding: as `largest_difference` takes them.
+
+    Returns:
+      A function from float32 [N, H, W, 3] in [0, 1] to float32 [N, H, W, C] in [0, 1].
+    """
+    scores_of = jax.jit(lambda v, x: leaf_scores(network.apply(v, x), hierarchy, decoding))
+    with exact_on_cpu() as cpu:
+        there = jax.device_put(variables, cpu)
+
+    def scores(image_nhwc: np.ndarray) -> np.ndarray:
+        with exact_on_cpu():
+            return np.asarray(scores_of(there, image_nhwc))
+
+    return scores
 
 
 def _difference(

@@ -3,6 +3,7 @@
 The run may be at work, and take away what is about to be read: then the choice is made anew.
 """
 
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -28,6 +29,10 @@ class ReplacedError(HiersegError):
             f"The checkpoint {folder} was replaced by its run while it was read, as were others "
             "before it. Wait for the end of the run, or give it a larger keep_last."
         )
+
+
+# Ends the name of a checkpoint while another one of the same step is being written.
+SUPERSEDED = ".superseded"
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -106,6 +111,7 @@ def last_whole_checkpoint(workdir: Path) -> Path | None:
     Raises:
       DamagedCheckpointError: if there are some but none is whole.
     """
+    settle_superseded(workdir / FOLDER)
     damaged: dict[Path, DamagedCheckpointError] = {}
     whole: list[Path] = []
     for step in checkpoint_steps(workdir):
@@ -123,6 +129,16 @@ def last_whole_checkpoint(workdir: Path) -> Path | None:
         folder.rename(aside)
         _warn(f"{damage} It is now {aside}.")
     return whole[-1] if whole else None
+
+
+def settle_superseded(folder: Path) -> None:
+    """Removes checkpoints whose successor is there; the others get their names back."""
+    for earlier in folder.glob(f"*{SUPERSEDED}"):
+        name = folder / earlier.name.removesuffix(SUPERSEDED)
+        if name.exists():
+            shutil.rmtree(earlier)
+        else:
+            earlier.rename(name)
 
 
 def _in_order(path: Path, which: str) -> list[Path]:

@@ -62,7 +62,7 @@ def check_seal(folder: Path, items: Collection[str] = ITEMS) -> bool:
             raise DamagedCheckpointError(folder, f"its file {name} is missing") from None
         except OSError as error:
             what = f"its file {name} can't be read ({error.strerror})"
-            raise DamagedCheckpointError(folder, what) from None
+            raise DamagedCheckpointError(folder, what) from error
         if found != digest:
             what = f"its file {name} does not have the hash it was written with"
             raise DamagedCheckpointError(folder, what)

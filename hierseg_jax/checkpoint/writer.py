@@ -1,18 +1,22 @@
 """Writes checkpoints: those of a run while it goes on, and those that belong to no run."""
 
+import contextlib
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import orbax.checkpoint as ocp
 
-from hierseg_jax.checkpoint.choose import FOLDER
+from hierseg_jax.checkpoint.choose import FOLDER, SUPERSEDED, settle_superseded
 from hierseg_jax.checkpoint.digest import json_digest, tree_digest
 from hierseg_jax.checkpoint.reader import alone
 from hierseg_jax.checkpoint.seal import seal
 from hierseg_jax.errors import HiersegOSError
+
+# Errors that a defect of this project raises. orbax has nearly any other kind for a full disk.
+DEFECTS = (TypeError, AttributeError, LookupError, AssertionError, NotImplementedError)
 
 
 class CheckpointWriter:
@@ -58,12 +62,14 @@ class CheckpointWriter:
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        try:
+        if error is not None:
+            # It says more than what may come of closing.
+            with contextlib.suppress(Exception):
+                self._manager.close()
+            return
+        with self._failing_in_a_sentence():
             self._manager.close()
-        except Exception as failure:
-            # An error that is already on its way says more than this one.
-            if error is None:
-                raise self._unwritable(failure) from failure
+        settle_superseded(self._folder)
 
     def save(
         self,
@@ -74,6 +80,9 @@ class CheckpointWriter:
         score: float | None,
     ) -> None:
         """Starts writing; returns before it is done.
+
+        One of the same step, of a run that was stopped before its epoch was validated, is
+        replaced once this one is whole.
 
         Args:
           step: steps done, the checkpoint's name.
@@ -98,30 +107,36 @@ class CheckpointWriter:
             meta=ocp.args.JsonSave(meta),
         )
         metrics = None if score is None else {"score": score, "step": step}
-        try:
-            self._manager.wait_until_finished()
+        self.wait()
+        with self._failing_in_a_sentence():
             self._writing = step
+            if step in self._manager.all_steps():
+                (self._folder / str(step)).rename(self._folder / f"{step}{SUPERSEDED}")
+                self._manager.reload()
             self._manager.save(step, args=args, metrics=metrics, force=True)
-        except Exception as failure:
-            raise self._unwritable(failure) from failure
 
     def wait(self) -> None:
         """Waits until everything is written; raises OSError where it can't be."""
-        try:
+        with self._failing_in_a_sentence():
             self._manager.wait_until_finished()
-        except Exception as failure:
-            raise self._unwritable(failure) from failure
+        settle_superseded(self._folder)
 
     def _seal(self) -> None:
         """Called when a checkpoint is complete, before it takes its name."""
         for folder in self._folder.glob(f"{self._writing}.*tmp*"):
             seal(folder)
 
-    def _unwritable(self, failure: Exception) -> HiersegOSError:
-        return HiersegOSError(
-            f"A checkpoint could not be written to {self._folder}: {_reason(failure)} Checkpoints "
-            "written before are intact; make room and give the same command again."
-        )
+    @contextlib.contextmanager
+    def _failing_in_a_sentence(self) -> Iterator[None]:
+        try:
+            yield
+        except DEFECTS:
+            raise
+        except Exception as failure:
+            raise HiersegOSError(
+                f"A checkpoint could not be written to {self._folder}: {_reason(failure)} "
+                "Checkpoints written before are intact; make room and give the same command again."
+            ) from failure
 
 
 def _score(metrics: Mapping[str, float]) -> float:
@@ -158,6 +173,9 @@ def save_checkpoint(folder: Path, variables: Mapping[str, Any], meta: Mapping[st
         with ocp.Checkpointer(handler, multiprocessing_options=alone()) as checkpointer:
             checkpointer.save(folder.absolute(), items)
         seal(folder)
+    except DEFECTS:
+        _remove_partial(folder)
+        raise
     except Exception as failure:
         _remove_partial(folder)
         raise HiersegOSError(

@@ -222,7 +222,9 @@ def _start_worker(index: int, count: int) -> None:
     """One core for each worker, which ends with its parent even if that is killed."""
     del index, count
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # They come to all processes of a terminal or a SLURM step; the run saves, which needs data.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

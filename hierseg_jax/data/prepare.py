@@ -213,7 +213,7 @@ def _npy(array: np.ndarray) -> bytes:
 def _sentence(error: Exception, file: pathlib.Path, raw: RawExample) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{file} is missing, though {raw.split}_id.txt names {raw.name}."
-    return f"{file}: {error.strerror}." if isinstance(error, OSError) else str(error)
+    return str(error) if isinstance(error, HiersegError) else f"{file}: {error.strerror}."
 
 
 def _taken(file: pathlib.Path) -> str:

@@ -69,15 +69,21 @@ class TfdsSource:
             raise IndexError(f"{self.name} {self.split} has {len(self)} examples; got index {i}.")
         try:
             record = self._records[i]
-            image_hwc = decode_image(record["image"], pathlib.Path(f"{i}.jpg"))
-            label_hw = decode_mask(record["label"], pathlib.Path(f"{i}.png"))
-            return {"image": image_hwc, "label": label_hw}
         # array_record and protobuf each have exceptions of their own for this.
         except Exception as error:
-            raise HiersegError(
-                f"Example {i} of {self.name} {self.split} cannot be read: a file is missing or "
-                "damaged; delete the data set's folder and build it anew."
-            ) from error
+            raise self._unreadable(i) from error
+        try:
+            image_hwc = decode_image(record["image"], pathlib.Path(f"{i}.jpg"))
+            label_hw = decode_mask(record["label"], pathlib.Path(f"{i}.png"))
+        except HiersegError as error:
+            raise self._unreadable(i) from error
+        return {"image": image_hwc, "label": label_hw}
+
+    def _unreadable(self, index: int) -> HiersegError:
+        return HiersegError(
+            f"Example {index} of {self.name} {self.split} cannot be read: a file is missing or "
+            "damaged; delete the data set's folder and build it anew."
+        )
 
     def inventory(self) -> list[Entry]:
         """The split as its builder describes it: name, version, and bytes of all examples."""

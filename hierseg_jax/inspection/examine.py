@@ -53,8 +53,8 @@ def examine(pair: Pair, root: pathlib.Path, hierarchy: Hierarchy) -> Examined:
         try:
             return check(*given)
         except (HiersegError, OSError) as error:
-            of_system = isinstance(error, OSError)
-            sentence = f"{file} cannot be read: {error.strerror}." if of_system else str(error)
+            ours = isinstance(error, HiersegError)
+            sentence = str(error) if ours else f"{file} cannot be read: {error.strerror}."
             text = printable(sentence.replace(f"{root}{os.sep}", ""))
             findings.append(Finding(kind, pair.split, shown(file, root), text))
             return None

@@ -12,6 +12,7 @@
 #include <link.h>
 #include <malloc.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -49,6 +50,8 @@ std::mutex mutex;
 std::condition_variable freed;
 Block blocks[kBlocks];  // an entry without an address is free
 size_t idle_bytes = 0;
+size_t requests = 0;  // for such blocks, in all
+size_t served = 0;    // of them, by a block that was kept
 
 void Forget(Block& block) {
   if (block.idle) idle_bytes -= block.size;
@@ -80,6 +83,7 @@ Block* Find(size_t alignment, size_t size, bool idle) {
 int Allocate(void** result, size_t alignment, size_t size) {
   if (size < kSmallest) return posix_memalign(result, alignment, size);
   std::unique_lock<std::mutex> lock(mutex);
+  ++requests;
   Block* block = Find(alignment, size, true);
   if (block == nullptr) {
     const bool in_use = Find(alignment, size, false) != nullptr;
@@ -89,6 +93,7 @@ int Allocate(void** result, size_t alignment, size_t size) {
   if (block != nullptr) {
     block->idle = false;
     idle_bytes -= block->size;
+    ++served;
     *result = block->address;
     return 0;
   }
@@ -135,12 +140,33 @@ const Redirection kRedirections[] = {
     {"free", reinterpret_cast<uintptr_t>(&Free)},
 };
 
+// How the page at an address may be used, PROT_READ and so on; -1 where that can't be found out.
+int Protection(uintptr_t address) {
+  FILE* maps = fopen("/proc/self/maps", "re");
+  if (maps == nullptr) return -1;
+  int protection = -1;
+  char line[4096 + 128];  // a path, and what stands before it
+  while (protection < 0 && fgets(line, sizeof line, maps) != nullptr) {
+    uintptr_t begin, end;
+    char may[5];
+    if (sscanf(line, "%lx-%lx %4s", &begin, &end, may) != 3) continue;
+    if (address < begin || address >= end) continue;
+    protection = (may[0] == 'r' ? PROT_READ : 0) | (may[1] == 'w' ? PROT_WRITE : 0) |
+                 (may[2] == 'x' ? PROT_EXEC : 0);
+  }
+  fclose(maps);
+  return protection;
+}
+
 bool Write(uintptr_t slot, uintptr_t value) {
   const uintptr_t page_size = sysconf(_SC_PAGESIZE);
   void* page = reinterpret_cast<void*>(slot & ~(page_size - 1));
+  const int before = Protection(slot);
+  if (before < 0) return false;
   // The slots of libraries that were bound when they were loaded are read-only since.
-  if (mprotect(page, page_size, PROT_READ | PROT_WRITE) != 0) return false;
+  if (mprotect(page, page_size, before | PROT_WRITE) != 0) return false;
   *reinterpret_cast<uintptr_t*>(slot) = value;
+  mprotect(page, page_size, before);
   return true;
 }
 
@@ -218,8 +244,16 @@ extern "C" int hierseg_keep_large_blocks(const char* file) {
   return search.redirected;
 }
 
-// Bytes that are kept for later.
-extern "C" size_t hierseg_idle_bytes() {
+// Of blocks that are large enough to be kept.
+struct Counts {
+  uint64_t requests;    // for one, since the calls were redirected
+  uint64_t served;      // of them, by one that was kept
+  uint64_t idle_bytes;  // kept for later
+  uint64_t in_use;      // handed out and not freed
+};
+
+extern "C" void hierseg_count_blocks(Counts* counts) {
   std::lock_guard<std::mutex> lock(mutex);
-  return idle_bytes;
+  *counts = {requests, served, idle_bytes, 0};
+  for (const Block& block : blocks) counts->in_use += block.address != nullptr && !block.idle;
 }

@@ -1,1 +1,1 @@
-"""Segmentation with an exported network: NumPy, OpenCV and onnxruntime, no JAX."""
+"""Segmentation with an exported network: NumPy, OpenCV, Pillow and onnxruntime, no JAX."""

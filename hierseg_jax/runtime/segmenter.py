@@ -50,6 +50,8 @@ class Segmenter:
       contract: `reference` or `deploy`.
       image_size: (height, width) that pictures are brought to.
       resize: by which rule, one of `resize.RESIZES`; `stretch` for a file without metadata.
+      provider: what it runs on, `cpu` or `cuda`.
+      note: a sentence where that is the CPU and might have been CUDA, else "".
     """
 
     def __init__(
@@ -67,14 +69,14 @@ class Segmenter:
           onnx_file: of launch/export.py, or of the PyTorch reference's export.
           hierarchy: of the classes, for a file without metadata; by default one level
             with generated names.
-          provider: `cpu`, `cuda` or `auto`.
+          provider: `cpu`, `cuda`, or `auto`, which is CUDA where onnxruntime can start it.
           threads: of one operator; by default one per core.
           image_size: (height, width), where the graph leaves them open.
 
         Raises:
           FileNotFoundError, ValueError: one sentence.
         """
-        self._session = open_session(onnx_file, provider, threads)
+        self._session, self.provider, self.note = open_session(onnx_file, provider, threads)
         try:
             props = self._session.get_modelmeta().custom_metadata_map
             self.metadata = Metadata.from_props(props, str(onnx_file))

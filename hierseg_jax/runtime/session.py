@@ -1,5 +1,6 @@
 """Opening an .onnx with onnxruntime, and telling which contract it follows."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnxruntime
@@ -12,13 +13,16 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 def open_session(
     onnx_file: str | Path, provider: str = "auto", threads: int | None = None
-) -> onnxruntime.InferenceSession:
+) -> tuple[onnxruntime.InferenceSession, str, str]:
     """A session on the best provider that is there.
 
     Args:
       onnx_file: any ONNX file.
-      provider: `cpu`, `cuda`, or `auto`, which is CUDA where onnxruntime has it.
+      provider: `cpu`, `cuda`, or `auto`, which is CUDA where onnxruntime can start it.
       threads: of one operator; by default one per core.
+
+    Returns:
+      The session, and what `settle_provider` says of it.
 
     Raises:
       FileNotFoundError, ValueError: one sentence.
@@ -30,15 +34,7 @@ def open_session(
             f"{file} {found}; give an .onnx file (see launch/export.py)."
         )
     available = onnxruntime.get_available_providers()
-    if provider == "auto":
-        names = [name for name in reversed(PROVIDERS.values()) if name in available]
-    elif PROVIDERS.get(provider) in available:
-        names = [PROVIDERS[provider]]
-    else:
-        raise HiersegError(
-            f"The provider {provider!r} is not to be had here; onnxruntime has "
-            f"{', '.join(key for key, name in PROVIDERS.items() if name in available)}."
-        )
+    names = choose_providers(provider, available)
     if threads is not None and threads < 1:
         raise HiersegError(f"The number of threads is {threads}; it must be at least 1.")
     options = onnxruntime.SessionOptions()
@@ -46,13 +42,64 @@ def open_session(
     # Errors are raised to us; what onnxruntime prints of them would come twice.
     options.log_severity_level = 4
     try:
-        return onnxruntime.InferenceSession(file, options, providers=names)
+        session = onnxruntime.InferenceSession(file, options, providers=names)
     except Exception as error:  # onnxruntime has a class for every kind, none of them documented
         reason = " ".join(str(error).split())[:200]
         raise HiersegError(
             f"{file} can't be opened by onnxruntime: it is no ONNX file, or a damaged one "
             f"({reason})."
         ) from error
+    # Where a provider fails later on, that is an error too, no reason to take another one.
+    session.disable_fallback()
+    return session, *settle_provider(provider, available, session.get_providers())
+
+
+def choose_providers(wanted: str, available: Sequence[str]) -> list[str]:
+    """What to ask onnxruntime for, the best first.
+
+    Raises:
+      ValueError: where `available`, onnxruntime's list, lacks what is wanted.
+    """
+    if wanted == "auto":
+        return [name for name in reversed(PROVIDERS.values()) if name in available]
+    if PROVIDERS.get(wanted) in available:
+        return [PROVIDERS[wanted]]
+    raise HiersegError(
+        f"The provider {wanted!r} is not to be had here; onnxruntime has "
+        f"{', '.join(key for key, name in PROVIDERS.items() if name in available)}."
+    )
+
+
+def settle_provider(
+    wanted: str, available: Sequence[str], actual: Sequence[str]
+) -> tuple[str, str]:
+    """What a session runs on, which need not be what it was asked for.
+
+    onnxruntime with CUDA starts a session on the CPU, without a word, where libraries of CUDA are
+    missing or no GPU can be reached.
+
+    Args:
+      wanted: `cpu`, `cuda` or `auto`.
+      available: of onnxruntime, `get_available_providers()`.
+      actual: of the session, `get_providers()`.
+
+    Returns:
+      `cpu` or `cuda`, and a sentence where that is less than `auto` hoped for, else "".
+
+    Raises:
+      ValueError: where it was to be CUDA and is not.
+    """
+    if PROVIDERS["cuda"] in actual:
+        return "cuda", ""
+    if wanted == "cpu" or PROVIDERS["cuda"] not in available:
+        return "cpu", ""
+    fault = (
+        "onnxruntime was built with CUDA but could not start it (no GPU in reach, or libraries of "
+        "CUDA or cuDNN missing or of another version)"
+    )
+    if wanted == "cuda":
+        raise HiersegError(f"{fault}; give --provider=cpu to run on the CPU.")
+    return "cpu", f"{fault}; the network runs on the CPU."
 
 
 def check_contract(

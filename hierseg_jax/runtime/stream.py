@@ -18,7 +18,7 @@ from hierseg_jax.data import png
 from hierseg_jax.data.spread import spread_indices
 from hierseg_jax.data.transfer import make_folder
 from hierseg_jax.errors import HiersegError, HiersegPermissionError
-from hierseg_jax.runtime.drawing import draw_level, side_by_side
+from hierseg_jax.runtime.drawing import Painter, side_by_side
 from hierseg_jax.runtime.frames import IMAGE_SUFFIXES, Frame, Images, Video, open_source
 from hierseg_jax.runtime.outputs import VideoFile, folder_name, refuse_existing, write_image
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
@@ -172,6 +172,9 @@ class _Sink:
         overwrite: bool,
     ) -> None:
         self._levels = [segmenter.hierarchy.levels[i] for i in levels]
+        self._painter = Painter(self._levels)
+        if self._painter.note:
+            tqdm.write(f"note: {self._painter.note}", file=sys.stderr)
         self._video: VideoFile | None = None
         self._pictures: dict[str, Path] = {}
         self.place: Path | None = None
@@ -238,7 +241,10 @@ class _Sink:
     def take(self, frame: Frame, result: Segmentation) -> np.ndarray:
         """Draws and writes one picture; returns it as drawn."""
         drawn = side_by_side(
-            [draw_level(frame.image_bgr, result.levels[each.name], each) for each in self._levels]
+            [
+                self._painter.draw(frame.image_bgr, result.levels[each.name], each)
+                for each in self._levels
+            ]
         )
         if self._video is not None:
             self._video.write(drawn)

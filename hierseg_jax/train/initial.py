@@ -190,7 +190,7 @@ def _open(path: str, key: str) -> Checkpoint:
         check_own_arrays(loaded)
         return loaded
     except (HiersegError, OSError) as error:
-        raise HiersegError(f"The config's {key}: {error}") from None
+        raise HiersegError(f"The config's {key}: {error}") from error
 
 
 def _check_fit(

@@ -30,7 +30,7 @@ def lock_workdir(workdir: Path) -> Iterator[None]:
     except OSError as error:
         raise HiersegOSError(
             f"The workdir {workdir} can't be written: {error.strerror or error}"
-        ) from None
+        ) from error
     with stream:
         if not _take(stream.fileno(), file):
             stream.seek(0)

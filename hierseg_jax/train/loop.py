@@ -30,7 +30,7 @@ from hierseg_jax.train.progress import Progress, end_line, epoch_line
 from hierseg_jax.train.record import Recorder
 from hierseg_jax.train.run import Run, describe, set_up
 from hierseg_jax.train.same_data import fingerprints
-from hierseg_jax.train.stop import StopSignals
+from hierseg_jax.train.stop import Stopped, StopSignals
 from hierseg_jax.train.workdir import (
     FLAT,
     check_workdir,
@@ -74,8 +74,8 @@ def train(
         if is_main():
             resources.enter_context(lock_workdir(run.workdir))
             check_workdir(run.workdir, config, run.hierarchy)
-        say(describe(run))
         stop = resources.enter_context(StopSignals())
+        say(describe(run))
         state, progress = restore(
             run.workdir, config, run.hierarchy, run.inventories, run.initial_state, cpu_threads()
         )
@@ -99,18 +99,23 @@ def train(
         if run.seen_labels is not None:
             first_epoch = FirstEpoch(run.hierarchy, run.seen_labels)
             batches = first_epoch.watch(batches)
+        saved = progress.step
         while not progress.finished(config.epochs, config.patience):
             started, first = time.perf_counter(), progress.step
             state, progress = train_epoch(run, state, progress, batches, stop)
             seconds = time.perf_counter() - started
-            if progress.epoch_losses and len(progress.epoch_losses) < run.steps_per_epoch:
-                save(run, writer, state, progress)
+            try:
+                if len(progress.epoch_losses) < run.steps_per_epoch:
+                    raise Stopped
+                if first_epoch is not None and not progress.epoch:
+                    note = first_epoch.check(run.train_source, config.data.spec)
+                    if note:
+                        say(f"note: {note}")
+                evaluation = validate(run, state, stop)
+            except Stopped:
+                if progress.step > saved:
+                    save(run, writer, state, progress)
                 end_by_signal(stop, writer, f"saved step {progress.step} in {run.workdir}")
-            if first_epoch is not None and not progress.epoch:
-                note = first_epoch.check(run.train_source, config.data.spec)
-                if note:
-                    say(f"note: {note}")
-            evaluation = validate(run, state)
             if not math.isfinite(evaluation.loss):
                 what = f"The validation loss is {evaluation.loss} after epoch {progress.epoch + 1}"
                 raise diverged(run, progress, what)
@@ -125,6 +130,7 @@ def train(
             )
             say(epoch_line(progress, config.epochs))
             save(run, writer, state, progress)
+            saved = progress.step
             if recorder is not None:
                 recorder.write_epoch(progress, evaluation)
             if on_epoch is not None:
@@ -257,8 +263,8 @@ def diverged(run: Run, progress: Progress, what: str) -> DivergedError:
     )
 
 
-def validate(run: Run, state: Any) -> Evaluation:
-    """Evaluates the current weights on the validation split."""
+def validate(run: Run, state: Any, stop: StopSignals) -> Evaluation:
+    """Evaluates the current weights on the validation split; `Stopped` where a signal comes."""
     batches = eval_batches(
         run.val_source,
         size=network_size(run.config),
@@ -268,16 +274,18 @@ def validate(run: Run, state: Any) -> Evaluation:
         process_index=run.parallel.process_index,
         process_count=run.parallel.process_count,
     )
-    return evaluate_batches(
-        run.eval_step,
-        state.evaluated,
-        batches,
-        run.hierarchy,
-        run.config.batch_size,
-        run.parallel,
-        run.config.samples,
-        measures=Measures("boundary_iou" in parse_metrics(run.config.metrics)),
-    )
+    with contextlib.closing(batches):
+        return evaluate_batches(
+            run.eval_step,
+            state.evaluated,
+            batches,
+            run.hierarchy,
+            run.config.batch_size,
+            run.parallel,
+            run.config.samples,
+            measures=Measures("boundary_iou" in parse_metrics(run.config.metrics)),
+            stop=stop,
+        )
 
 
 def save(run: Run, writer: CheckpointWriter | None, state: Any, progress: Progress) -> None:

@@ -83,20 +83,25 @@ class Parallel:
         )
 
     def compile_eval_step(self, eval_step: EvalStep) -> Callable[..., Any]:
-        """Per-image results come back as one batch, the loss once."""
+        """Per-image results come back as one batch, the loss once.
+
+        On several devices `stop` goes in and comes out as with `compile_train_step`.
+        """
         if self.axis_name is None:
             return jax.jit(eval_step)
 
-        def step(variables: Any, batch: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
-            result = eval_step(variables, batch)
-            return result.pop("loss"), result
+        def step(variables: Any, batch: Any) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+            rest = {key: value for key, value in batch.items() if key != "stop"}
+            result = eval_step(variables, rest)
+            stop = lax.pmax(batch["stop"].max(), AXIS_NAME)
+            return {"loss": result.pop("loss"), "stop": stop}, result
 
         mapped = jax.pmap(step, axis_name=self.axis_name, devices=self.devices, out_axes=(None, 0))
 
         def whole(variables: Any, batch: Any) -> dict[str, Any]:
-            loss, rows = mapped(variables, batch)
+            shared, rows = mapped(variables, batch)
             flat = {name: x.reshape(-1, *x.shape[2:]) for name, x in rows.items()}
-            return flat | {"loss": loss}
+            return flat | shared
 
         return whole
 

@@ -1,6 +1,7 @@
 """Pictures of a run: curves and sample segmentations."""
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from matplotlib.text import Text
 
 from hierseg_jax.colors import class_colors
 from hierseg_jax.data.transfer import write_atomically
+from hierseg_jax.fonts import find_fonts
 from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy, Level
 from hierseg_jax.metric_choice import METRICS
 
@@ -142,8 +144,18 @@ def _finish(axes: Axes, ylabel: str) -> None:
 
 def _save(figure: Figure, file: Path) -> None:
     """Under a temporary name first, so that a viewer never meets half a picture."""
-    for text in figure.findobj(Text):
+    texts = figure.findobj(Text)
+    fonts = find_fonts(text.get_text() for text in texts)
+    for text in texts:
         text.set_parse_math(False)  # a name with dollar signs is no formula
+        font = fonts.file_for(text.get_text())
+        if font != fonts.files[0]:
+            properties = text.get_fontproperties().copy()
+            properties.set_file(font)
+            text.set_fontproperties(properties)
     data = io.BytesIO()
-    figure.savefig(data, dpi=100, format="png")
+    with warnings.catch_warnings():
+        # A line for every letter and size; `Recorder` has said it once.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(data, dpi=100, format="png")
     write_atomically(file, data.getvalue())

@@ -77,7 +77,8 @@ class Progress:
             "learning_rate": learning_rate,
             "train_loss": sum(self.epoch_losses) / len(self.epoch_losses),
             "val_loss": evaluation.loss,
-            "images_per_second": round(images / max(seconds, 1e-9), 2),
+            # None where all steps were done before a resumption.
+            "images_per_second": round(images / max(seconds, 1e-9), 2) if images else None,
             "levels": {
                 name: {metric: plain(level_number(level, metric)) for metric in metrics}
                 for name, level in evaluation.levels.items()
@@ -121,10 +122,11 @@ def epoch_line(progress: Progress, epochs: int) -> str:
     numbers = " / ".join(
         "-" if level[shown] is None else f"{level[shown]:.4f}" for level in row["levels"].values()
     )
+    rate = row["images_per_second"]
     return (
         f"epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.4f}, validation loss "
-        f"{row['val_loss']:.4f}, {METRICS[shown].title} {numbers} ({' / '.join(row['levels'])}), "
-        f"{row['images_per_second']:.1f} images/s{'' if progress.stale_epochs else ' *'}"
+        f"{row['val_loss']:.4f}, {METRICS[shown].title} {numbers} ({' / '.join(row['levels'])})"
+        f"{'' if rate is None else f', {rate:.1f} images/s'}{'' if progress.stale_epochs else ' *'}"
     )
 
 

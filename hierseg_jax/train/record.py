@@ -2,6 +2,7 @@
 
 import csv
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from tensorboardX import SummaryWriter
 
 from hierseg_jax.data.transfer import write_atomically
 from hierseg_jax.evaluate import Evaluation
+from hierseg_jax.fonts import find_fonts, missing_note
 from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.report import write_json
 from hierseg_jax.train.config import flatten
@@ -35,6 +37,9 @@ class Recorder:
         self._workdir = workdir
         self._config = config
         self._hierarchy = hierarchy
+        names = [name for level in hierarchy.levels for name in (level.name, *level.class_names)]
+        if note := missing_note(find_fonts(names).missing):
+            print(f"note: {note}", file=sys.stderr, flush=True)
         self._writer = None
         if config["tensorboard"]:
             # Steps that are done again replace what a killed run had written of them.

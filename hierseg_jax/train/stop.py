@@ -2,27 +2,47 @@
 
 import signal
 import sys
+import threading
+import warnings
 from types import FrameType
 from typing import Any
+
+
+class Stopped(Exception):  # noqa: N818
+    """Raised where work is left because a signal has asked to stop."""
 
 
 class StopSignals:
     """While entered, SIGTERM and SIGINT are only noted; a second SIGINT interrupts.
 
     Entered within another one, it starts with what that has received, and passes on what comes.
+    In a thread other than the main one signals can't be caught: that is warned of once.
+
+    Args:
+      at_once: where nothing has to be saved, what is said as a signal ends the program at once;
+        "" only notes signals.
 
     Attributes:
       received: the signal's number once it has come to this process, 0 before.
       learned: the same of any process of the run, once all of them know.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: str = "") -> None:
         self.received = 0
         self.learned = 0
+        self._at_once = at_once
         self._before: dict[int, Any] = {}
         self._outer: StopSignals | None = None
 
     def __enter__(self) -> "StopSignals":
+        if threading.current_thread() is not threading.main_thread():
+            warnings.warn(
+                "Signals are not caught in a thread: SIGTERM and Ctrl-C end the program without "
+                "saving; the run then goes on from its last checkpoint.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return self
         for number in (signal.SIGTERM, signal.SIGINT):
             self._before[number] = signal.signal(number, self._receive)
         outer = getattr(self._before[signal.SIGTERM], "__self__", None)
@@ -50,6 +70,8 @@ class StopSignals:
         self.received = number
         if self._outer is not None:
             self._outer.received = number
+        if self._at_once:
+            self.end(self._at_once)
         name = signal.Signals(number).name
         print(f"\n{name}: saving, then ending.", file=sys.stderr, flush=True)
 

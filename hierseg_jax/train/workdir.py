@@ -57,7 +57,7 @@ def check_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> No
             stored_config, tree = dict(stored["config"]), Hierarchy.from_json(stored["hierarchy"])
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             reason = " ".join(str(error).split())[:300]
-            raise HiersegError(f"{marker} is not as a run writes it ({reason}).") from None
+            raise HiersegError(f"{marker} is not as a run writes it ({reason}).") from error
         if tree != hierarchy:
             raise HiersegError(
                 f"{workdir} holds a run on another class tree ({', '.join(tree.class_names)}); "
@@ -124,7 +124,7 @@ def claim_workdir(
     except OSError as error:
         raise HiersegOSError(
             f"The workdir {workdir} can't be written: {error.strerror or error}"
-        ) from None
+        ) from error
 
 
 def restore(

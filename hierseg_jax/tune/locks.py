@@ -27,7 +27,7 @@ def hold(file: Path, *, wait: bool) -> Iterator[bool]:
     try:
         stream = file.open("a+")
     except OSError as error:
-        raise HiersegOSError(f"{file} can't be written: {error.strerror or error}.") from None
+        raise HiersegOSError(f"{file} can't be written: {error.strerror or error}.") from error
     with stream:
         held = True
         try:
@@ -38,7 +38,7 @@ def hold(file: Path, *, wait: bool) -> Iterator[bool]:
             raise HiersegOSError(
                 f"{file} can't be locked ({error.strerror}), so processes could not share the "
                 "study; choose a --study_dir on a local disk."
-            ) from None
+            ) from error
         if held:
             stream.truncate(0)
             stream.write(f"{os.getpid()}\n")

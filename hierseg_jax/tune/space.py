@@ -91,11 +91,11 @@ def read_space(file: Path, config: ConfigDict) -> Space:
         try:
             space[key] = _parse(entry, known[key])
         except HiersegError as error:
-            raise HiersegError(f"{file}: {key}: {error}") from None
+            raise HiersegError(f"{file}: {key}: {error}") from error
     try:
         _check_values(space, config)
     except HiersegError as error:
-        raise HiersegError(f"{file}: {error}") from None
+        raise HiersegError(f"{file}: {error}") from error
     return space
 
 
@@ -207,4 +207,4 @@ def _check_values(space: Space, config: ConfigDict) -> None:
         except (HiersegError, TypeError) as error:
             raise HiersegError(
                 f"It allows {format_values(values)}, which can't be trained: {error}"
-            ) from None
+            ) from error

@@ -67,7 +67,7 @@ def open_study(
             reason = " ".join(str(e).split())[:200]
             raise HiersegError(
                 f"{file} can't be read as a study ({reason}); choose another --study_dir."
-            ) from None
+            ) from e
         made_of = {
             "config": config.to_dict(),
             "space": {key: of.to_json() for key, of in space.items()},

@@ -70,13 +70,14 @@ def tune(
       ValueError: one sentence for a mistake in the config, the data, the space or the folder.
         The trial that met it is failed.
       OSError: from the file system. The trial that met it goes on with the next call.
-      SystemExit: after SIGTERM or SIGINT in a trial, which goes on with the next call.
+      SystemExit: after SIGTERM or SIGINT; a trial that was at work goes on with the next call.
     """
     check_comparable(space, metric)
     check_one_size(space, config)
     pruner = optuna.pruners.MedianPruner(startup_trials, warmup_epochs)
     study = open_study(folder, config, space, metric, pruner)
-    with StopSignals() as stop:
+    ended = f"the study is in {folder}"
+    with StopSignals(at_once=ended) as stop:
         while not stop.received:
             with claim_trial(study, folder, space, trials, config.seed) as trial:
                 if trial is None:
@@ -91,7 +92,7 @@ def tune(
             # Every trial compiles programs of its own, which the next one has no use for.
             jax.clear_caches()
         if stop.received:
-            stop.end(f"the study is in {folder}")
+            stop.end(ended)
     for number, process in working_elsewhere(study, folder).items():
         say(f"Trial {number} is still at work in process {process}.")
     return list_outcomes(study)

@@ -3,13 +3,11 @@
 python -m hierseg_jax.data.pascal_person_part --manual_dir=raw --data_dir=records
 """
 
-import sys
-
 import tensorflow_datasets as tfds
-from absl import app, flags, logging
+from absl import flags
 
+from hierseg_jax.command_line import run
 from hierseg_jax.data.pascal_person_part.pascal_person_part_dataset_builder import Builder
-from hierseg_jax.errors import HiersegError, is_sentence, wants_tracebacks
 
 _MANUAL_DIR = flags.DEFINE_string(
     "manual_dir",
@@ -23,27 +21,18 @@ _DATA_DIR = flags.DEFINE_string(
 )
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Builds, and prints what there is then."""
-    if len(argv) > 1:
-        sys.exit(f"error: unexpected argument {argv[1]!r}; flags start with --.")
-    # absl turns logging on, and TFDS would report every step beside its progress bars.
-    logging.set_verbosity(logging.ERROR)
-    try:
-        builder = Builder(data_dir=_DATA_DIR.value)
-        if builder.is_prepared():
-            print(f"Already built, left as it is; delete {builder.data_path} to build it anew.")
-        else:
-            builder.download_and_prepare(
-                download_config=tfds.download.DownloadConfig(manual_dir=_MANUAL_DIR.value)
-            )
-    except (HiersegError, OSError) as error:
-        if wants_tracebacks() or not is_sentence(error):
-            raise
-        sys.exit(f"error: {error}")
+    builder = Builder(data_dir=_DATA_DIR.value)
+    if builder.is_prepared():
+        print(f"Already built, left as it is; delete {builder.data_path} to build it anew.")
+    else:
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(manual_dir=_MANUAL_DIR.value)
+        )
     counts = ", ".join(f"{s.num_examples} {name}" for name, s in builder.info.splits.items())
     print(f"{builder.data_path}: {counts}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    run(main)

@@ -67,7 +67,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         try:
             root = dl_manager.manual_dir
         except AssertionError as error:  # TFDS's way to say that it is missing or empty.
-            raise HiersegFileNotFoundError(" ".join(str(error).split()) + ".") from None
+            raise HiersegFileNotFoundError(" ".join(str(error).split()) + ".") from error
         if (root / self.name).is_dir():
             root = root / self.name
         # Both lists are read before the first split is written, which takes a while.

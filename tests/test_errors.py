@@ -1,0 +1,131 @@
+"""The project's own errors end in a sentence; whatever else is raised keeps its traceback."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import hierseg_jax
+from hierseg_jax.checkpoint import writer
+from hierseg_jax.data.pipeline import eval_batches
+from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError, wants_tracebacks
+from hierseg_jax.torch_files import read_torch_file
+from tests.conftest import ROOT
+
+MAIN = """
+from hierseg_jax.command_line import run
+from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError
+import numpy as np
+
+def main():
+    {line}
+
+run(main)
+"""
+
+
+def run_main(line, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", MAIN.format(line=line)],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("raise HiersegError('a.yaml lacks names.')", "error: a.yaml lacks names.\n"),
+        ("raise HiersegFileNotFoundError('a.jpg is gone.')", "error: a.jpg is gone.\n"),
+        ("open('/nonexistent')", "error: [Errno 2] No such file or directory: '/nonexistent'\n"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_its_traceback_comes_where_asked_for(line, sentence):
+    done = run_main(line, HIERSEG_JAX_TRACEBACK="")
+    assert (done.returncode, done.stderr) == (1, sentence)
+    shown = run_main(line, HIERSEG_JAX_TRACEBACK="1")
+    assert shown.returncode == 1
+    assert "in main" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("np.zeros(3).reshape(2)", "ValueError: cannot reshape array of size 3"),
+        ("int('x')", "ValueError: invalid literal"),
+        ("raise OSError('of a library')", "OSError: of a library"),
+    ],
+)
+def test_a_defect_keeps_its_traceback(line, error):
+    done = run_main(line, HIERSEG_JAX_TRACEBACK="")
+    assert done.returncode == 1
+    assert "in main" in done.stderr
+    assert error in done.stderr
+
+
+def test_the_variable_can_be_switched_off_too():
+    for value, wanted in (("1", True), ("yes", True), ("0", False), ("false", False), ("", False)):
+        assert wants_tracebacks({"HIERSEG_JAX_TRACEBACK": value}) == wanted
+    assert not wants_tracebacks({})
+
+
+def test_users_of_the_library_find_the_class_where_they_look():
+    assert issubclass(hierseg_jax.HiersegError, ValueError)
+    assert issubclass(HiersegFileNotFoundError, FileNotFoundError)
+
+
+class Broken:
+    """A source whose second example can't be had."""
+
+    def __init__(self, mistake):
+        self._mistake = mistake
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        if index:
+            return self.stumble()
+        return {"image": np.zeros((8, 8, 3), np.uint8), "label": np.zeros((8, 8), np.uint8)}
+
+    def stumble(self):
+        raise HiersegFileNotFoundError("b.jpg is gone.") if self._mistake else ValueError("defect")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("mistake", [True, False])
+def test_errors_come_out_of_threads_and_worker_processes_as_they_are(workers, mistake):
+    batches = eval_batches(Broken(mistake), size=(8, 8), batch_size=1, worker_count=workers)
+    with pytest.raises(ValueError, match=r"gone|defect") as raised:
+        list(batches)
+    batches.close()
+    assert raised.type is (HiersegFileNotFoundError if mistake else ValueError)
+    assert str(raised.value) == ("b.jpg is gone." if mistake else "defect")
+    assert "stumble" in str(raised.getrepr())
+
+
+def test_a_defect_while_a_checkpoint_is_written_is_not_taken_for_a_full_disk(tmp_path, monkeypatch):
+    def stumble(folder):
+        raise TypeError("defect")
+
+    monkeypatch.setattr(writer, "seal", stumble)
+    array = {"x": np.zeros(1, np.float32)}
+    with pytest.raises(TypeError, match="defect"):
+        writer.save_checkpoint(tmp_path / "converted", array, {"step": 1})
+    own = writer.CheckpointWriter(tmp_path, keep_last=1, keep_best=1, keep_every=None)
+    own.save(1, array, array, {"step": 1}, None)
+    with pytest.raises(TypeError, match="defect"):
+        own.wait()
+
+
+def test_a_sentence_tells_the_traceback_what_it_stems_from(tmp_path):
+    file = tmp_path / "a.safetensors"
+    file.write_bytes(b"none")
+    with pytest.raises(HiersegError) as raised:
+        read_torch_file(file)
+    assert raised.value.__cause__ is not None
