@@ -23,6 +23,16 @@ from hierseg_jax.train.step import make_train_step
 
 name, dtype, size = sys.argv[1], sys.argv[3], int(sys.argv[5])
 optimizer = getattr(optax, sys.argv[2])(float(sys.argv[4]))
+compiled = []
+jax.monitoring.register_event_duration_secs_listener(
+    lambda event, *_, **__: compiled.append(event) if "backend_compile" in event else None
+)
+
+
+def as_dtype(x):
+    return x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x
+
+
 rng = np.random.RandomState(0)
 batches = [
     {
@@ -35,13 +45,17 @@ batches = [
 ends = []
 for devices in (jax.devices()[:1], jax.devices()):
     parallel = Parallel(tuple(devices), tuple(devices))
-    model = create_model(name, 4, dropout=False, dtype=dtype, axis_name=parallel.axis_name)
-    state = parallel.put_state(create_state(model, optimizer, seed=0))
+    options = {"dropout": False, "dtype": dtype, "conv_impl": "xla"}
+    model = create_model(name, 4, axis_name=parallel.axis_name, **options)
+    state = jax.tree.map(as_dtype, create_state(model, optimizer, seed=0))
+    state = parallel.put_state(state)
     step = parallel.compile_train_step(make_train_step(model, dice, optimizer))
     for batch in batches:
-        if len(devices) > 1:
-            batch = batch | {"stop": np.zeros(8, np.int32)}
-        state, metrics = step(state, parallel.put_batch(batch))
+        stop = {"stop": np.zeros(8, np.int32)} if len(devices) > 1 else {}
+        state, metrics = step(state, parallel.put_batch(batch | stop))
+        if batch is batches[0]:
+            compiled.clear()
+    assert not compiled, "a later step was compiled again"
     ends.append(parallel.fetch_state(state))
 one, several = (
     traverse_util.flatten_dict({"params": end.params, "stats": end.batch_stats}, sep="/")

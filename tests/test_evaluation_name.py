@@ -38,7 +38,7 @@ USUAL = {
         ({"scales": [0.75, 1.0], "flip": True}, "last", "val_last_flip_scales0.75,1"),
         ({"image_size": [64, 32], "resolution": "original"}, "3", "val_epoch3_size64x32_original"),
         ({"decode": "top_down", "batch_size": 8}, "best", "val_decode-top-down_batch8"),
-        ({"metrics": ["miou", "pixel_accuracy"]}, "best", "val_metrics-miou,pixel-accuracy"),
+        ({"metrics": ["miou", "recall"]}, "best", "val_metrics-miou,recall"),
     ],
 )
 def test_a_name_tells_what_differs(changes, which, name):

@@ -1,11 +1,14 @@
 """Both networks give the reference's probabilities (golden files)."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
 
 from hierseg_jax.models import create_model
 from hierseg_jax.torch_weights import variables_from_state_dict
+from tests.conftest import FULL
 from tests.reference_weights import load_golden, reference_state_dict
 
 # File -> the seed and size its `meta` gives for the input.
@@ -23,14 +26,18 @@ def test_forward_equals_the_reference(name, num_classes, conv_impl):
     image_nchw = np.random.RandomState(seed).rand(2, 3, height, width).astype(np.float32)
     image_bhwc = image_nchw.transpose(0, 2, 3, 1)
 
-    probabilities = jax.jit(lambda v, x: jax.nn.softmax(model.apply(v, x)))(variables, image_bhwc)
+    @functools.partial(jax.jit, compiler_options=FULL)
+    def outputs(variables, image_bhwc):
+        encoder = model.apply(variables, image_bhwc, encoder_only=True) if name == "esnet" else None
+        return jax.nn.softmax(model.apply(variables, image_bhwc)), encoder
+
+    probabilities, encoder = outputs(variables, image_bhwc)
 
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(
         np.moveaxis(np.asarray(probabilities), -1, 1), golden["probabilities"], rtol=0, atol=2e-6
     )
     if name == "esnet":
-        encoder = jax.jit(lambda v, x: model.apply(v, x, encoder_only=True))(variables, image_bhwc)
         np.testing.assert_allclose(
             np.moveaxis(np.asarray(encoder), -1, 1), golden["encoder_logits"], rtol=0, atol=2e-6
         )

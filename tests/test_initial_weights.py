@@ -7,25 +7,24 @@ import jax
 import numpy as np
 import pytest
 from flax import traverse_util
+from safetensors.numpy import save_file
 
 from configs import default
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
 from hierseg_jax.convert import convert_to_checkpoint
+from hierseg_jax.models import create_model, init_variables
+from hierseg_jax.torch_weights import state_dict_from_variables
 from hierseg_jax.train.loop import set_up
 from hierseg_jax.train.same_run import check_same_run
 from tests.runs import assert_bit_identical, small_config, train_here
-from tests.test_convert import golden_file
 
 
 def convert(folder, classes=7):
-    file = golden_file(folder, classes=classes)
+    model = create_model("esnet_mini", classes)
+    file = folder / "weights.safetensors"
+    save_file(state_dict_from_variables(model, init_variables(model, jax.random.key(5))), file)
     convert_to_checkpoint(file, folder / "esnet", default.get_config().to_dict())
     return folder / "esnet"
-
-
-def esnet_config(**changes):
-    """Of the network whose weights are converted."""
-    return small_config(**{"model__name": "esnet"} | changes)
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +34,9 @@ def esnet(tmp_path_factory):
 
 
 def test_a_new_run_starts_at_exactly_these_weights(esnet, tmp_path):
-    run = set_up(esnet_config(init=str(esnet)), tmp_path / "run")
+    run = set_up(small_config(init=str(esnet)), tmp_path / "run")
     state = run.initial_state()
-    fresh = set_up(esnet_config(), tmp_path / "fresh").initial_state()
+    fresh = set_up(small_config(), tmp_path / "fresh").initial_state()
     expected = load_checkpoint(esnet).variables
     jax.tree.map(np.testing.assert_array_equal, state.params, expected["params"])
     jax.tree.map(np.testing.assert_array_equal, state.batch_stats, expected["batch_stats"])
@@ -49,15 +48,15 @@ def test_a_new_run_starts_at_exactly_these_weights(esnet, tmp_path):
 def test_a_resumed_run_does_without_the_checkpoint_it_started_from(esnet, tmp_path, capsys):
     init, workdir = tmp_path / "init", tmp_path / "run"
     shutil.copytree(esnet, init)
-    train_here(workdir, model__name="esnet", init=str(init), epochs=1)
+    train_here(workdir, init=str(init), epochs=1)
     assert f"Starting from the weights of {init}." in capsys.readouterr().out
     shutil.rmtree(init)
-    train_here(workdir, model__name="esnet", init=str(init), epochs=1)
+    train_here(workdir, init=str(init), epochs=1)
     assert "Continuing after step 4" in capsys.readouterr().out
     with pytest.raises(ValueError, match=r"init was '.*', now ''"):
-        train_here(workdir, model__name="esnet", epochs=2)
+        train_here(workdir, epochs=2)
     # A run's workdir can be started from as well: from its best epoch.
-    state = set_up(esnet_config(init=str(workdir)), tmp_path / "next").initial_state()
+    state = set_up(small_config(init=str(workdir)), tmp_path / "next").initial_state()
     best = load_checkpoint(find_checkpoint(workdir)).variables
     jax.tree.map(np.testing.assert_array_equal, state.params, best["params"])
 
@@ -66,15 +65,15 @@ def test_a_resumed_run_does_without_the_checkpoint_it_started_from(esnet, tmp_pa
 def test_a_resumed_run_equals_one_that_was_never_stopped(esnet, tmp_path):
     init = tmp_path / "init"
     shutil.copytree(esnet, init)
-    train_here(tmp_path / "at_once", model__name="esnet", init=str(init))
-    train_here(tmp_path / "run", model__name="esnet", init=str(init), epochs=1)
+    train_here(tmp_path / "at_once", init=str(init))
+    train_here(tmp_path / "run", init=str(init), epochs=1)
     shutil.rmtree(init)
-    train_here(tmp_path / "run", model__name="esnet", init=str(init))
+    train_here(tmp_path / "run", init=str(init))
     assert_bit_identical(tmp_path / "run", tmp_path / "at_once")
 
 
 def test_runs_from_before_the_key_are_continued():
-    config = esnet_config()
+    config = small_config()
     stored = config.to_dict()
     del stored["init"]
     check_same_run(stored, config, "run")
@@ -82,7 +81,7 @@ def test_runs_from_before_the_key_are_continued():
 
 def mistake(workdir, **changes):
     with pytest.raises((ValueError, OSError)) as error:
-        set_up(esnet_config(**changes), workdir)
+        set_up(small_config(**changes), workdir)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -90,10 +89,14 @@ def mistake(workdir, **changes):
 def test_checkpoints_that_do_not_fit_are_named_before_anything_is_made(esnet, tmp_path):
     four = convert(tmp_path, classes=4)
     for init, name, sentence in (
-        (tmp_path / "nothing", "esnet", "The config's init: "),
-        (tmp_path / "esnet.safetensors", "esnet", "launch/convert.py makes one of PyTorch"),
-        (four, "esnet", "its classes are background, class_1, class_2, class_3; figures has back"),
-        (esnet, "effunet", "holds esnet, this run is to train effunet-b0: batch_stats/"),
+        (tmp_path / "nothing", "esnet_mini", "The config's init: "),
+        (tmp_path / "weights.safetensors", "esnet_mini", "launch/convert.py makes one of PyTorch"),
+        (
+            four,
+            "esnet_mini",
+            "its classes are background, class_1, class_2, class_3; figures has back",
+        ),
+        (esnet, "effunet", "holds esnet_mini, this run is to train effunet-b0: batch_stats/"),
     ):
         assert sentence in mistake(tmp_path / "run", init=str(init), model__name=name)
         assert not (tmp_path / "run").exists()
@@ -107,9 +110,9 @@ def test_a_checkpoint_is_no_workdir(esnet):
 
 def test_a_checkpoint_of_other_classes_gives_all_but_its_heads(tmp_path):
     four = convert(tmp_path, classes=4)
-    run = set_up(esnet_config(model__pretrained=str(four)), tmp_path / "run")
+    run = set_up(small_config(model__pretrained=str(four)), tmp_path / "run")
     found = traverse_util.flatten_dict(run.initial_state().params)
-    fresh = set_up(esnet_config(), tmp_path / "fresh").initial_state()
+    fresh = set_up(small_config(), tmp_path / "fresh").initial_state()
     expected = load_checkpoint(four).variables
     jax.tree.map(
         np.testing.assert_array_equal, run.initial_state().batch_stats, expected["batch_stats"]
@@ -128,7 +131,7 @@ def test_a_checkpoint_of_other_classes_gives_all_but_its_heads(tmp_path):
 
 
 def test_a_checkpoint_of_the_same_classes_gives_its_heads_too(esnet, tmp_path):
-    run = set_up(esnet_config(model__pretrained=str(esnet)), tmp_path / "run")
+    run = set_up(small_config(model__pretrained=str(esnet)), tmp_path / "run")
     expected = load_checkpoint(esnet).variables
     jax.tree.map(
         np.testing.assert_array_equal, run.initial_state().params, dict(expected["params"])
@@ -140,5 +143,5 @@ def test_a_checkpoint_of_the_same_classes_gives_its_heads_too(esnet, tmp_path):
 def test_a_checkpoint_of_another_network_is_named(esnet, tmp_path):
     error = mistake(tmp_path / "run", model__pretrained=str(esnet), model__name="effunet")
     assert "The config's model.pretrained, " in error
-    assert "holds esnet, this run is to train effunet-b0: batch_stats/" in error
+    assert "holds esnet_mini, this run is to train effunet-b0: batch_stats/" in error
     assert "model.pretrained: " in mistake(tmp_path / "run", model__pretrained=str(tmp_path))

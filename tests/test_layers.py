@@ -130,16 +130,18 @@ SIDES = st.integers(1, 6)
 def test_layers_as_products_equal_plain_ones_forward_and_backward(layer, batch, height, width):
     kind, arguments, options, channels = layer
     x = np.random.RandomState(height).randn(batch, height, width, channels).astype(np.float32)
-    results = []
+    variables, results = None, []
     for formulation in ("xla", "products"):
         module = kind(*arguments, **options, compute=Formulated(formulation))
-        variables = module.init(jax.random.key(0), x)
-        y = module.apply(variables, x)
-        weights = np.random.RandomState(1).randn(*y.shape)
-        grads = jax.grad(
-            lambda v, x, m=module, w=weights: (m.apply(v, x) * w).sum(), argnums=(0, 1)
-        )(variables, x)
-        results.append((y, grads))
+        variables = variables or module.init(jax.random.key(0), x)  # the same of both
+        weights = np.random.RandomState(1).randn(*jax.eval_shape(module.apply, variables, x).shape)
+
+        @jax.jit
+        def output_and_gradients(variables, x, module=module, weights=weights):
+            y, backward = jax.vjp(module.apply, variables, x)
+            return y, backward(weights.astype(np.float32))
+
+        results.append(output_and_gradients(variables, x))
     for plain, tuned in zip(*map(jax.tree.leaves, results), strict=True):
         scale = np.abs(plain).max() + 1e-3
         np.testing.assert_allclose(tuned, plain, rtol=1e-4, atol=1e-5 * scale)

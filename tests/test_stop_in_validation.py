@@ -96,6 +96,18 @@ def test_a_run_stopped_in_validation_goes_on_to_the_same_bits(
     assert history(workdir) == history(in_a_thread[0])
 
 
+def test_a_run_stopped_in_mid_epoch_goes_on_to_the_same_bits(
+    in_a_thread, tmp_path, monkeypatch, capsys
+):
+    workdir = tmp_path / "run"
+    assert train_with_a_signal(workdir, monkeypatch, "train_step", 2) == 2
+    assert "SIGTERM: saved step 2" in capsys.readouterr().err
+    assert checkpoint_steps(workdir) == [2]
+    train_here(workdir, **KEYS)
+    assert_bit_identical(workdir, in_a_thread[0])
+    assert history(workdir) == history(in_a_thread[0])
+
+
 def test_a_signal_in_the_last_step_of_an_epoch_skips_its_validation(tmp_path, monkeypatch, capsys):
     workdir = tmp_path / "run"
     assert train_with_a_signal(workdir, monkeypatch, "train_step", 4) == 4

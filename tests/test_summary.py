@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hierseg_jax.models import create_model, format_summary, summarize
+from tests.commands import run_quickly
 from tests.conftest import ROOT
 
 
@@ -85,7 +86,7 @@ def test_the_command_segments_a_picture(tmp_path):
     ],
 )
 def test_the_command_refuses_with_one_sentence(flag, sentence):
-    done = run_command(flag)
+    done = run_quickly("launch/summarize.py", flag)
     assert done.returncode == 1
     assert done.stderr.startswith(sentence)
     assert done.stderr.count("\n") == 1

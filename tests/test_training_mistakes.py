@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from hierseg_jax.evaluate import View, evaluate_checkpoint
+from tests.commands import run_quickly
 from tests.conftest import ROOT
 from tests.runs import SMALL, evaluate_command, run, train_command, train_here
 
@@ -155,7 +157,7 @@ def test_wrong_config_values_are_named(tmp_path, changes, sentence):
     ],
 )
 def test_wrong_flags_are_named(tmp_path, flag, sentence):
-    done = run([*train_command(tmp_path / "run"), flag])
+    done = run_quickly(*train_command(tmp_path / "run")[1:], flag)
     assert done.returncode == 1, done.stdout
     assert done.stderr.startswith("error: "), done.stderr
     assert sentence in done.stderr
@@ -185,7 +187,7 @@ def finished(tmp_path_factory):
 def test_a_workdir_of_another_model_or_tree_is_refused(finished, tmp_path):
     root, data = finished
     error = mistake(root / "run", data__spec=data, model__name="effunet")
-    assert "model.name was 'esnet', now 'effunet'" in error
+    assert "model.name was 'esnet_mini', now 'effunet'" in error
     error = mistake(root / "run", data__spec="figures")
     assert "holds a run on another class tree" in error
     other = write_data(tmp_path / "data")
@@ -229,7 +231,7 @@ def test_a_full_disk_ends_in_a_sentence_and_spares_earlier_checkpoints(tmp_path)
     command = train_command(disk / "run", epochs=6, keep_last=6)
     script = (
         f"mount -t tmpfs -o size=36m tmpfs {disk} && "
-        + " ".join(map(str, command))
+        + shlex.join(map(str, command))
         + f"; echo status $?; cp -r {disk}/run {tmp_path}/kept"
     )
     namespace = shutil.which("unshare")

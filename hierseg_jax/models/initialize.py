@@ -1,5 +1,6 @@
 """Fresh variables in seconds: one random draw for all parameters."""
 
+import functools
 from typing import Any
 
 import jax
@@ -14,6 +15,15 @@ from hierseg_jax.models.layers import torch_bound
 
 def variable_shapes(model: EfficientUNet | ESNet) -> dict[str, Any]:
     """Shape and dtype of every variable, without computing any."""
+    # Tracing takes up to a second, and those who load weights ask more than once.
+    shapes = _traced_shapes(model, jax.config.jax_enable_x64)
+    return jax.tree.map(lambda shape: shape, shapes)  # in containers that nobody else has
+
+
+@functools.lru_cache(maxsize=32)
+def _traced_shapes(model: EfficientUNet | ESNet, wide: bool) -> dict[str, Any]:
+    """`wide`: whether there is float64, which dtypes depend on."""
+    del wide
     image = jax.ShapeDtypeStruct((1, model.stride, model.stride, 3), jnp.float32)
     return jax.eval_shape(model.init, jax.random.key(0), image)
 

@@ -109,7 +109,9 @@ class Parallel:
         """The state, or any variables, on every device."""
         if self.axis_name is None:
             return jax.device_put(state, self.devices[0])
-        return flax.jax_utils.replicate(state, self.local)
+        replicated = flax.jax_utils.replicate(state, self.local)
+        # Laid out as steps lay it out, or the second step would be compiled once more.
+        return jax.pmap(lambda x: x, axis_name=self.axis_name, devices=self.devices)(replicated)
 
     def fetch_state(self, state: Any) -> Any:
         """A copy in NumPy arrays of its own: the device's memory may be given up."""

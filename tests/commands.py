@@ -1,0 +1,80 @@
+"""Many command lines of one script, each a process of its own that has its imports already.
+
+`python -m tests.commands SCRIPT` reads command lines from its input, as JSON lists, forks for each
+of them, and answers with the exit status and what the fork has printed.
+"""
+
+import functools
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+
+
+@functools.cache
+def _server(script):
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.commands", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # JAX warns of forks, which is why none computes before
+        text=True,
+    )
+
+
+def run_quickly(script, *flags):
+    """A script with these flags: for what ends before anything is computed."""
+    server = _server(script)
+    print(json.dumps(list(map(str, flags))), file=server.stdin, flush=True)
+    status, output, errors = json.loads(server.stdout.readline())
+    return subprocess.CompletedProcess([script, *flags], status, output, errors)
+
+
+def _fork(main, argv):
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        child = os.fork()
+        if child == 0:
+            os.dup2(output.fileno(), 1)
+            os.dup2(errors.fileno(), 2)
+            os._exit(_status(main, argv))
+        _, status = os.waitpid(child, 0)
+        texts = []
+        for stream in (output, errors):
+            stream.seek(0)
+            texts.append(stream.read())
+    return os.waitstatus_to_exitcode(status), *texts
+
+
+def _status(main, argv):
+    """The exit status, as the interpreter has it of a script."""
+    from hierseg_jax.command_line import run
+
+    sys.argv = argv
+    code = 0
+    try:
+        run(main)
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code if isinstance(code, int) else int(code is not None)
+
+
+def _serve(script):
+    spec = importlib.util.spec_from_file_location("script", script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for line in sys.stdin:
+        print(json.dumps(_fork(module.main, [script, *json.loads(line)])), flush=True)
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])
