@@ -62,12 +62,16 @@ def read_torch_file(file: Path | str) -> TorchFile:
         start = stream.read(9)
     if not start:
         raise HiersegError(f"{file} is empty.")
+    # First: the length that such a file begins with may look like the start of another.
+    header = int.from_bytes(start[:8], "little")
+    if start[8:] == b"{" and header <= file.stat().st_size - 8:
+        return _read_safetensors(file)
     if start.startswith(b"PK"):
         _check_zip(file)
         return _read_pickled(file)
     if start.startswith(b"\x80"):  # every binary pickle, hence the old format
         return _read_pickled(file)
-    if start[8:] == b"{" or file.suffix == ".safetensors":
+    if file.suffix == ".safetensors" or start[8:] == b"{":  # a cut one, which is said of it
         return _read_safetensors(file)
     raise HiersegError(
         f"{file} is neither a PyTorch checkpoint nor a safetensors file; it starts with {start!r}."

@@ -29,7 +29,7 @@ SMALL = {
     "epochs": 2,
     "learning_rate": 3e-3,
     "decay": 0.7,
-    "samples": 1,
+    "samples": 0,
     "tensorboard": False,
 }
 

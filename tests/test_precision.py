@@ -19,7 +19,7 @@ from hierseg_jax.models import create_model
 from hierseg_jax.onnx_export import export_checkpoint
 from hierseg_jax.runtime.segmenter import Segmenter
 from tests.commands import run_quickly
-from tests.runs import run, train_here
+from tests.runs import train_here
 from tests.test_export import export_command
 from tests.test_folder import make_folder
 
@@ -102,7 +102,8 @@ def miou_of(file):
 def test_smaller_files_run_and_tell_their_loss(workdir, tmp_path, flag, precision, contract):
     export_checkpoint(str(workdir), str(tmp_path / "float.onnx"), contract=contract)
     file = tmp_path / "small.onnx"
-    result = run(export_command(workdir, file, f"--{flag}", f"--contract={contract}", "--dynamic"))
+    flags = [f"--{flag}", f"--contract={contract}", "--dynamic"]
+    result = run_quickly(*export_command(workdir, file, *flags)[1:])
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
 

@@ -208,3 +208,12 @@ def test_without_pytorch_its_other_files_say_how_to_install_it(no_torch, tmp_pat
     safe = tmp_path / "a.safetensors"
     write_safetensors(safe, ARRAYS, {})
     assert len(read_torch_file(safe).arrays) == len(ARRAYS)
+
+
+@pytest.mark.parametrize("length", [0x80, 0x0180, 0x4B50])
+def test_a_safetensors_file_is_known_whatever_its_header_s_length(tmp_path, length):
+    """These begin as a pickle and as a zip archive do."""
+    header = b'{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'.ljust(length)
+    file = tmp_path / "a.safetensors"
+    file.write_bytes(length.to_bytes(8, "little") + header + np.float32(3).tobytes())
+    np.testing.assert_array_equal(read_torch_file(file).arrays["x"], np.ones(1) * 3)

@@ -35,7 +35,7 @@ def finished(tmp_path_factory):
     """A run left alone, from the command line; nobody changes it."""
     workdir = tmp_path_factory.mktemp("finished") / "run"
     metrics = default.get_config().metrics
-    done = run(train_command(workdir, tensorboard=True, metrics=metrics))
+    done = run(train_command(workdir, tensorboard=True, samples=2, metrics=metrics))
     assert done.returncode == 0, done.stderr
     return workdir, done
 

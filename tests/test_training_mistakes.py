@@ -230,7 +230,7 @@ def test_a_full_disk_ends_in_a_sentence_and_spares_earlier_checkpoints(tmp_path)
     disk.mkdir()
     command = train_command(disk / "run", epochs=6, keep_last=6)
     script = (
-        f"mount -t tmpfs -o size=36m tmpfs {disk} && "
+        f"mount -t tmpfs -o size=10m tmpfs {disk} && "
         + shlex.join(map(str, command))
         + f"; echo status $?; cp -r {disk}/run {tmp_path}/kept"
     )

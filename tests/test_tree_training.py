@@ -31,6 +31,7 @@ TREE_KEYS = {
     "data__hierarchy": TREE_FILE,
     "model__hierarchical": True,
     "loss": "tree_min_focal + 0.5*dice + tree_triplet",
+    "samples": 1,
 }
 
 
