@@ -20,7 +20,7 @@ FULL = {"xla_backend_optimization_level": 3}
 
 def pytest_configure(config: pytest.Config) -> None:
     # Whoever starts the suite in a shell's background has SIGINT ignored, for its children too.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _interrupt)
     if "--xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = xla_flags(QUICKLY)
     # Machines are shared: how long an example takes says nothing.
@@ -32,6 +32,12 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
     jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def _interrupt(*_: object) -> None:
+    # Where Python's own handler stands asyncio puts one of its own in its place, for every
+    # checkpoint, and the signal module prints all that was read on the way.
+    raise KeyboardInterrupt
 
 
 def pytest_collection_finish() -> None:
