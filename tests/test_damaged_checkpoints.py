@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import orbax.checkpoint as ocp
 import pytest
 
 from hierseg_jax.checkpoint import (
@@ -146,8 +147,12 @@ def test_arrays_are_checked_where_there_is_no_seal(workdir):
     """As in checkpoints of earlier versions."""
     folder = find_checkpoint(workdir)
     (folder / SEAL).unlink()
-    load_checkpoint(folder)
-    flip(files(folder / "variables")[0])
+    variables = load_checkpoint(folder).variables
+    # Whether a flipped bit is noticed by what decompresses them depends on the bit.
+    variables["params"]["encoder_head"]["bias"] = variables["params"]["encoder_head"]["bias"] + 1
+    shutil.rmtree(folder / "variables")
+    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+        checkpointer.save((folder / "variables").absolute(), args=ocp.args.StandardSave(variables))
     with pytest.raises(DamagedCheckpointError, match="its item variables does not have the hash"):
         load_checkpoint(folder)
 
