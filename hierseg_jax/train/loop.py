@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import platform
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +12,6 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-import hierseg_jax
 from hierseg_jax.checkpoint import CheckpointWriter
 from hierseg_jax.data.pipeline import Batch, eval_batches, train_batches
 from hierseg_jax.errors import HiersegError
@@ -29,14 +27,9 @@ from hierseg_jax.train.parallel import cpu_threads
 from hierseg_jax.train.progress import Progress, end_line, epoch_line
 from hierseg_jax.train.record import Recorder
 from hierseg_jax.train.run import Run, describe, set_up
-from hierseg_jax.train.same_data import fingerprints
+from hierseg_jax.train.saving import open_writer, save
 from hierseg_jax.train.stop import Stopped, StopSignals
-from hierseg_jax.train.workdir import (
-    FLAT,
-    check_workdir,
-    claim_workdir,
-    restore,
-)
+from hierseg_jax.train.workdir import check_workdir, claim_workdir, restore
 
 # Losses are read this many steps late, so that the device always has work queued.
 READ_DELAY = 2
@@ -159,16 +152,6 @@ def end_by_signal(stop: StopSignals, writer: CheckpointWriter | None, what: str)
     stop.end(what)
 
 
-def open_writer(run: Run) -> CheckpointWriter:
-    """The writer of the run's checkpoints; it looks at those that are there."""
-    return CheckpointWriter(
-        run.workdir,
-        keep_last=run.config.keep_last,
-        keep_best=run.config.keep_best,
-        keep_every=run.config.save_period * run.steps_per_epoch or None,
-    )
-
-
 def first_batch(run: Run, progress: Progress) -> int:
     """Of all epochs' batches the next one; the steps done, unless the data have changed since."""
     in_epoch = min(len(progress.epoch_losses), run.steps_per_epoch)
@@ -286,34 +269,3 @@ def validate(run: Run, state: Any, stop: StopSignals) -> Evaluation:
             measures=Measures("boundary_iou" in parse_metrics(run.config.metrics)),
             stop=stop,
         )
-
-
-def save(run: Run, writer: CheckpointWriter | None, state: Any, progress: Progress) -> None:
-    """Hands a copy of the state to the writer, in the process that has one."""
-    if writer is None:
-        return
-    whole = run.parallel.fetch_state(state)
-    in_epoch = bool(progress.epoch_losses)
-    meta = {
-        "config": run.config.to_dict(),
-        "hierarchy": run.hierarchy.to_json(),
-        "step": progress.step,
-        "examples": progress.step * run.config.batch_size,
-        "epoch": None if in_epoch else progress.epoch,
-        "val_loss": None if in_epoch else progress.rows[-1]["val_loss"],
-        "score": None if in_epoch else finite(run.criterion.score(progress.rows[-1])),
-        "progress": progress.to_json(),
-        "data": fingerprints(run.inventories),
-        "optimizer_layout": FLAT,
-        "cpu_threads": cpu_threads(),
-        "versions": {"hierseg_jax": hierseg_jax.__version__, "jax": jax.__version__},
-        "platform": f"{run.parallel.devices[0].platform} {platform.machine()}",
-    }
-    if run.recipe.class_weights:
-        meta["class_weights"] = run.recipe.class_weights
-    writer.save(progress.step, whole.evaluated, whole.training, meta, meta["score"])
-
-
-def finite(value: float) -> float | None:
-    """A number for JSON, which has no infinity."""
-    return value if math.isfinite(value) else None

@@ -1,0 +1,56 @@
+"""What a run writes into its checkpoints, and which of them it keeps."""
+
+import math
+import platform
+from typing import Any
+
+import jax
+
+import hierseg_jax
+from hierseg_jax.checkpoint import CheckpointWriter
+from hierseg_jax.train.parallel import cpu_threads
+from hierseg_jax.train.progress import Progress
+from hierseg_jax.train.run import Run
+from hierseg_jax.train.same_data import fingerprints
+from hierseg_jax.train.workdir import FLAT
+
+
+def open_writer(run: Run) -> CheckpointWriter:
+    """The writer of the run's checkpoints; it looks at those that are there."""
+    return CheckpointWriter(
+        run.workdir,
+        keep_last=run.config.keep_last,
+        keep_best=run.config.keep_best,
+        keep_every=run.config.save_period * run.steps_per_epoch or None,
+    )
+
+
+def save(run: Run, writer: CheckpointWriter | None, state: Any, progress: Progress) -> None:
+    """Hands a copy of the state to the writer, in the process that has one."""
+    if writer is None:
+        return
+    whole = run.parallel.fetch_state(state)
+    in_epoch = bool(progress.epoch_losses)
+    meta = {
+        "config": run.config.to_dict(),
+        "hierarchy": run.hierarchy.to_json(),
+        "step": progress.step,
+        "examples": progress.step * run.config.batch_size,
+        "epoch": None if in_epoch else progress.epoch,
+        "val_loss": None if in_epoch else progress.rows[-1]["val_loss"],
+        "score": None if in_epoch else finite(run.criterion.score(progress.rows[-1])),
+        "progress": progress.to_json(),
+        "data": fingerprints(run.inventories),
+        "optimizer_layout": FLAT,
+        "cpu_threads": cpu_threads(),
+        "versions": {"hierseg_jax": hierseg_jax.__version__, "jax": jax.__version__},
+        "platform": f"{run.parallel.devices[0].platform} {platform.machine()}",
+    }
+    if run.recipe.class_weights:
+        meta["class_weights"] = run.recipe.class_weights
+    writer.save(progress.step, whole.evaluated, whole.training, meta, meta["score"])
+
+
+def finite(value: float) -> float | None:
+    """A number for JSON, which has no infinity."""
+    return value if math.isfinite(value) else None
