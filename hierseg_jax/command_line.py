@@ -37,6 +37,11 @@ def run(main: Callable[[], None]) -> None:
             if _has_company() and _may_be_of_the_network(error):
                 if wants_tracebacks() or not _is_of_the_network(error):
                     traceback.print_exc()
+                if not _is_of_the_network(error):
+                    _end(
+                        "error: This process has failed (see above). Where another process of the "
+                        "run ended first, its last words tell why."
+                    )
                 _end(
                     "error: Another process of this run has ended or can't be reached "
                     f"({str(error).splitlines()[0]}). Give the same command on all hosts to go on "

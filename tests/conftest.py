@@ -46,6 +46,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def flags_of_users() -> str:
+    """The value of `XLA_FLAGS` for a process that compiles as users' programs are compiled."""
+    return os.environ.get("XLA_FLAGS", "").replace(QUICKLY, "").strip()
+
+
 def xla_flags(*flags: str) -> str:
     """The value of `XLA_FLAGS` with some more."""
     return " ".join([os.environ.get("XLA_FLAGS", ""), *flags]).strip()

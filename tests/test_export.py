@@ -14,6 +14,7 @@ from hierseg_jax.hierarchy import PASCAL_PERSON_PART
 from hierseg_jax.onnx_export import export_checkpoint
 from hierseg_jax.runtime.metadata import Metadata
 from tests.commands import run_quickly
+from tests.conftest import flags_of_users
 from tests.runs import run, train_here
 
 
@@ -36,7 +37,7 @@ def export_command(workdir, file, *flags):
 
 def test_export_writes_a_verified_file_that_knows_its_origin(workdir, tmp_path):
     file = tmp_path / "new" / "figures.onnx"
-    result = run(export_command(workdir, file))
+    result = run(export_command(workdir, file), XLA_FLAGS=flags_of_users())
     assert result.returncode == 0, result.stderr
     assert "onnxruntime equals JAX within" in result.stdout
     assert [entry.name for entry in file.parent.iterdir()] == ["figures.onnx"]

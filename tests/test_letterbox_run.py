@@ -15,6 +15,7 @@ from hierseg_jax.onnx_export import export_checkpoint
 from hierseg_jax.predict import leaf_scores
 from hierseg_jax.resize import place
 from hierseg_jax.runtime.segmenter import Segmenter
+from tests.balanced import balanced_checkpoint
 from tests.figure_folder import write_figures
 from tests.margins import clear_choices, miou_range
 from tests.runs import train_here
@@ -47,9 +48,19 @@ def source(data):
 
 
 @pytest.fixture(scope="module")
-def scores(workdir, source):
+def checkpoint(workdir, source, tmp_path_factory):
+    """The run's, with classes that all occur."""
+    images = [
+        place(source[i]["label"].shape, SIZE, "letterbox").fit_image(source[i]["image"])
+        for i in range(len(source))
+    ]
+    return balanced_checkpoint(workdir, images, tmp_path_factory.mktemp("balanced") / "checkpoint")
+
+
+@pytest.fixture(scope="module")
+def scores(checkpoint, source):
     """Of JAX, for the pictures as evaluation brings them to the network's size: [N, H, W, C]."""
-    loaded = open_checkpoint(str(workdir), "best")
+    loaded = open_checkpoint(checkpoint)
     hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
     # As the export does it, so that one program is compiled.
     model = create_model("esnet_mini", hierarchy.num_classes, conv_impl="xla")
@@ -62,12 +73,14 @@ def scores(workdir, source):
 
 
 @pytest.mark.parametrize("contract", ["reference", "deploy"])
-def test_the_runtime_predicts_what_jax_does_and_where(workdir, source, scores, tmp_path, contract):
-    export = export_checkpoint(str(workdir), str(tmp_path / "a.onnx"), contract=contract)
+def test_the_runtime_predicts_what_jax_does_and_where(
+    checkpoint, source, scores, tmp_path, contract
+):
+    export = export_checkpoint(checkpoint, str(tmp_path / "a.onnx"), contract=contract)
     assert (export.metadata.resize, export.metadata.image_size) == ("letterbox", SIZE)
     segmenter = Segmenter(export.file)
     assert segmenter.metadata.resize == "letterbox"
-    evaluation, description = evaluate_checkpoint(str(workdir), task="val", batch_size=8)
+    evaluation, description = evaluate_checkpoint(checkpoint, task="val", batch_size=8)
     assert description["resize"] == "letterbox"
     confusion = np.zeros_like(evaluation.confusion_cc)
     unclear = 0
@@ -93,16 +106,28 @@ def test_the_runtime_predicts_what_jax_does_and_where(workdir, source, scores, t
         small_hw = placement.fit_labels(label)
         counted = small_hw != 255
         np.add.at(confusion, (small_hw[counted], expected_hw[counted]), 1)
+    assert len(np.unique(scores.argmax(-1))) > 3
+    assert unclear < 0.1 * scores[..., 0].size  # no more can be left out of a comparison
     # And evaluation counts the same, without the bars.
     assert np.abs(confusion - evaluation.confusion_cc).sum() <= 2 * unclear
 
 
-def test_integers_are_calibrated_and_measured_by_the_same_rule(workdir, scores, tmp_path):
+def test_integers_are_calibrated_and_measured_by_the_same_rule(
+    checkpoint, source, scores, tmp_path
+):
     export = export_checkpoint(
-        str(workdir), str(tmp_path / "a.onnx"), precision="int8", contract="deploy"
+        checkpoint, str(tmp_path / "a.onnx"), precision="int8", contract="deploy"
     )
-    evaluation, _ = evaluate_checkpoint(str(workdir), task="val", batch_size=8)
+    evaluation, _ = evaluate_checkpoint(checkpoint, task="val", batch_size=8)
     unclear = sum((~clear_choices(of_picture)).sum() for of_picture in scores)
     for level in export.metadata.hierarchy.levels:
         least, most = miou_range(evaluation.confusion_cc, level, unclear)
         assert least - 1e-9 <= export.miou[level.name][0] <= most + 1e-9
+    # Of integers whose ranges come from other pictures nothing but a class in seven would agree.
+    segmenter, agreeing = Segmenter(export.file), []
+    for i in range(len(source)):
+        labels_hw = segmenter(source[i]["image"]).levels["part"]
+        placement = place(labels_hw.shape, SIZE, "letterbox")
+        expected_hw = placement.restore_labels(scores[i].argmax(-1).astype(np.uint8))
+        agreeing.append((labels_hw == expected_hw).mean())
+    assert np.mean(agreeing) > 0.7

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from hierseg_jax.inspection.report import make_report
 from hierseg_jax.inspection.text import format_report
 from hierseg_jax.train import missing_classes as of_training
 from hierseg_jax.train.missing_classes import MOST, FirstEpoch, check_sample
+from hierseg_jax.train.stop import Stopped, StopSignals
 from tests.inspection_data import SIZE, make_data
 from tests.runs import train_here
 
@@ -126,8 +128,9 @@ def test_after_the_first_epoch_a_class_that_no_mask_has_is_refused():
     epoch = FirstEpoch(TREE, seen)
     assert len(list(epoch.watch(iter([batch(0, 1), batch(2, 1)])))) == 2
     source.read.clear()
+    assert epoch.lacks_classes()
     with pytest.raises(HiersegError, match=r"None of the 3,000 training masks .* legs \(3\)"):
-        epoch.check(source, "data.yaml")
+        epoch.check(source, "data.yaml", StopSignals())
     assert sorted(source.read) == list(range(3000))
 
 
@@ -135,15 +138,32 @@ def test_what_the_batches_show_needs_no_other_look():
     source = Masks(3000, lambda i: [0, 1, 2])
     epoch = FirstEpoch(TREE, np.arange(256) < 3)
     list(epoch.watch(iter([batch(0, 1), batch(3, 1)])))
-    assert epoch.check(source, "data.yaml") == ""
+    assert not epoch.lacks_classes()
     assert source.read == []
+
+
+def test_a_signal_ends_the_look_at_all_masks():
+    stop = StopSignals()
+
+    def label(index):
+        stop.received = signal.SIGTERM
+        return [0, 1, 2]
+
+    source = Masks(3000, label)
+    epoch = FirstEpoch(TREE, np.arange(256) < 3)
+    assert epoch.lacks_classes()
+    with pytest.raises(Stopped):
+        epoch.check(source, "data.yaml", stop)
+    assert len(source.read) < 1000
 
 
 def test_pixels_that_no_batch_has_are_told_and_not_refused():
     source = Masks(3000, lambda i: [0, 1, 2, 3] if i == 1717 else [0, 1, 2])
     epoch = FirstEpoch(TREE, np.arange(256) < 3)
     list(epoch.watch(iter([batch(0, 1)])))
-    assert "Training masks hold legs, but no batch" in epoch.check(source, "data.yaml")
+    assert epoch.lacks_classes()
+    said = epoch.check(source, "data.yaml", StopSignals())
+    assert "Training masks hold legs, but no batch" in said
 
 
 def test_processes_look_at_shares_and_decide_by_what_all_of_them_saw(monkeypatch):
@@ -178,7 +198,7 @@ def test_a_label_alone_is_the_example_s_and_unreadable_ones_are_passed_over(tmp_
     with pytest.raises(HiersegError, match=r"train2\.npy holds the labels 300"):
         source.label(2)
     skipping = SkippingSource(source, replace=True)
-    assert set(np.flatnonzero(look_for_classes(skipping, [2], TREE))) == {255}
+    assert not look_for_classes(skipping, [2], TREE).any()
     assert missing_classes(look_for_classes(skipping, [2, 0], TREE), TREE) == []
 
 
@@ -224,4 +244,9 @@ def test_a_class_that_no_batch_shows_is_looked_for_before_the_first_validation(
     np.save(tmp_path / "train/masks/05.npy", np.zeros((64, 64), np.uint8))
     with pytest.raises(HiersegError, match=r"None of the 33 training masks .* holds head \(4\);"):
         train_here(tmp_path / "again", **run)
-    assert not list((tmp_path / "again/checkpoints").iterdir())
+    # The epoch is kept; the run is asked again, and goes on once it may.
+    with pytest.raises(HiersegError, match=r"None of the 33 training masks .* holds head \(4\);"):
+        train_here(tmp_path / "again", **run)
+    progress = train_here(tmp_path / "again", **run, data__allow_missing_classes=True)
+    assert (progress.epoch, progress.step) == (1, 4)
+    assert "Continuing after step 4" in capsys.readouterr().out

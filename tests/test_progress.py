@@ -1,12 +1,14 @@
 """Early stopping and history, without training."""
 
 import json
+import types
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hierseg_jax.evaluate import Evaluation
+from hierseg_jax.metric_choice import Criterion
 from hierseg_jax.metrics import TreeMetrics
 from hierseg_jax.train.progress import Progress, end_line, epoch_line
 
@@ -56,3 +58,23 @@ def test_lines_say_how_an_epoch_and_a_run_ended():
     assert "best is epoch 1 with" in end_line(after([0.5, 0.6]), 2)
     assert "stopped early: 1 epochs without" in end_line(after([0.5, 0.6]), 4)
     assert "stopped early" not in end_line(after([0.5, 0.6]), 2)
+
+
+def level(miou):
+    return types.SimpleNamespace(miou=miou)
+
+
+def test_while_the_metric_stands_still_the_lower_loss_is_the_better_epoch():
+    """As mIoU does at 0, until some pixel of a class other than the background is right."""
+    progress = Progress()
+    for miou, loss in [(0.0, 2.0), (0.0, 1.8), (0.0, 1.9), (0.3, 2.5), (0.3, 2.6), (0.3, 2.4)]:
+        progress = progress.with_steps([1.0]).with_epoch(
+            Evaluation({"part": level(miou)}, TREE, loss, 1, {}, np.ones((2, 2))),
+            1e-3,
+            2.0,
+            24,
+            criterion=Criterion("miou", "part"),
+        )
+        if progress.epoch == 3:
+            assert (progress.best_row["epoch"], progress.stale_epochs) == (2, 1)
+    assert (progress.best_row["epoch"], progress.best_score) == (6, -0.3)

@@ -14,7 +14,7 @@ from configs import default
 from hierseg_jax.checkpoint import checkpoint_steps, find_checkpoint, load_checkpoint
 from hierseg_jax.train.loop import DivergedError
 from hierseg_jax.train.parallel import Parallel
-from tests.conftest import xla_flags
+from tests.conftest import flags_of_users, xla_flags
 from tests.runs import (
     assert_bit_identical,
     evaluate_command,
@@ -128,15 +128,18 @@ def signal_after(process, marker, number):
     return "".join(lines) + rest
 
 
-def test_a_killed_run_resumes_bit_identically(finished, tmp_path):
-    """SIGKILL as the first checkpoint is being written."""
-    workdir = tmp_path / "run"
-    process = start(train_command(workdir))
-    signal_after(process, "epoch 1/2", signal.SIGKILL)
-    # On a busy machine it may have come to its end before.
-    assert process.returncode in (-signal.SIGKILL, 0)
-    train_here(workdir)
-    assert_bit_identical(workdir, finished[0])
+def test_a_killed_run_resumes_bit_identically(tmp_path):
+    """SIGKILL as the first checkpoint is being written; compiled as users' programs are."""
+    workdir, flags = tmp_path / "run", {"XLA_FLAGS": flags_of_users()}
+    process = start(train_command(workdir, epochs=100_000, patience=0), **flags)
+    signal_after(process, "epoch 1/", signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    steps = checkpoint_steps(workdir)
+    epochs = (steps[-1] // 4 if steps else 0) + 1
+    for each in (workdir, tmp_path / "whole"):
+        done = run(train_command(each, epochs=epochs, patience=0), **flags)
+        assert done.returncode == 0, done.stderr
+    assert_bit_identical(workdir, tmp_path / "whole")
 
 
 def test_sigterm_to_a_process_saves_and_is_told(tmp_path):

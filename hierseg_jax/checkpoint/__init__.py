@@ -9,6 +9,7 @@ file. Converted weights are such a folder by themselves, without `training`.
 from hierseg_jax.checkpoint.arrays import check_arrays
 from hierseg_jax.checkpoint.choose import (
     FOLDER,
+    checkpoint_folder,
     checkpoint_steps,
     find_checkpoint,
     is_checkpoint,
@@ -25,6 +26,7 @@ __all__ = [
     "CheckpointWriter",
     "DamagedCheckpointError",
     "check_arrays",
+    "checkpoint_folder",
     "checkpoint_steps",
     "find_checkpoint",
     "is_checkpoint",

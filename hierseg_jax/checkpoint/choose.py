@@ -17,7 +17,7 @@ from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError, HiersegOS
 FOLDER = "checkpoints"
 _CHOICES = 20
 # Looks at what is being removed, and the seconds between them, in which some file of it goes.
-_LOOKS, _BETWEEN = 100, 0.1
+_LOOKS, _BETWEEN = 30, 1.0
 _T = TypeVar("_T")
 
 
@@ -45,11 +45,15 @@ def checkpoint_steps(workdir: Path) -> list[int]:
     folder = workdir / FOLDER
     if not folder.is_dir():
         return []
-    return sorted(
-        int(entry.name)
-        for entry in folder.iterdir()
-        if entry.name.isascii() and entry.name.isdecimal() and entry.is_dir()
-    )
+    names = {entry.name.removesuffix(SUPERSEDED) for entry in folder.iterdir() if entry.is_dir()}
+    return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
+
+
+def checkpoint_folder(workdir: Path, step: int) -> Path:
+    """Where a run's checkpoint lies: beside the one that is about to take its place, if any."""
+    folder = workdir / FOLDER / str(step)
+    earlier = folder.with_name(f"{step}{SUPERSEDED}")
+    return earlier if earlier.exists() and not folder.exists() else folder
 
 
 def find_checkpoint(path: Path | str, which: str = "best") -> Path:
@@ -150,7 +154,7 @@ def _in_order(path: Path, which: str) -> list[Path]:
             f"{path} is a file; give the workdir of a training run or a checkpoint's folder. "
             "(launch/convert.py makes one of PyTorch weights.)"
         )
-    folders = [path / FOLDER / str(step) for step in checkpoint_steps(path)]
+    folders = [checkpoint_folder(path, step) for step in checkpoint_steps(path)]
     if not folders:
         if path.parent.name == FOLDER and not path.exists():
             raise HiersegFileNotFoundError(
@@ -165,7 +169,11 @@ def _in_order(path: Path, which: str) -> list[Path]:
         return folders[::-1]
     metas = _metas(folders)
     if which == "best":
-        scores = {f: m["score"] for f, m in metas.items() if m["score"] is not None}
+        scores = {
+            f: (m["score"], 0.0 if m["val_loss"] is None else m["val_loss"])
+            for f, m in metas.items()
+            if m["score"] is not None
+        }
         if not scores:
             epochs = any(meta["epoch"] is not None for meta in metas.values())
             why = "has a number for its best" if epochs else "has been evaluated yet"

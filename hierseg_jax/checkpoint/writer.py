@@ -22,8 +22,9 @@ DEFECTS = (TypeError, AttributeError, LookupError, AssertionError, NotImplemente
 class CheckpointWriter:
     """Writes a run's checkpoints in the background and keeps those worth keeping.
 
-    Kept are the `keep_last` newest, the `keep_best` of lowest score (of equal ones the first),
-    and one every `keep_every` steps. Use as a context manager: leaving it waits for the last write.
+    Kept are the `keep_last` newest, the `keep_best` of lowest score (of equal ones those of the
+    lowest loss, or the first), and one every `keep_every` steps. Use as a context manager: leaving
+    it waits for the last write.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class CheckpointWriter:
         training: Any,
         meta: Mapping[str, Any],
         score: float | None,
+        val_loss: float | None = None,
     ) -> None:
         """Starts writing; returns before it is done.
 
@@ -88,6 +90,7 @@ class CheckpointWriter:
           step: steps done, the checkpoint's name.
           variables, training: NumPy arrays that nobody changes afterwards.
           meta: plain JSON.
+          val_loss: decides between equal scores.
           score: decides which checkpoints are the best, those of the lowest; None in mid-epoch
             or where it is undefined.
 
@@ -107,6 +110,8 @@ class CheckpointWriter:
             meta=ocp.args.JsonSave(meta),
         )
         metrics = None if score is None else {"score": score, "step": step}
+        if metrics is not None and val_loss is not None:
+            metrics["val_loss"] = val_loss
         self.wait()
         with self._failing_in_a_sentence():
             self._writing = step
@@ -144,9 +149,9 @@ def _score(metrics: Mapping[str, float]) -> float:
     return metrics["score"] if "score" in metrics else metrics["val_loss"]
 
 
-def _rank(metrics: Mapping[str, float]) -> tuple[float, float]:
-    """The least is kept: of equal scores the first, as `Progress` counts it."""
-    return _score(metrics), metrics.get("step", 0)
+def _rank(metrics: Mapping[str, float]) -> tuple[float, ...]:
+    """The least is kept: of equal scores the lower loss, then the first, as `Progress` has it."""
+    return _score(metrics), metrics.get("val_loss", 0.0), metrics.get("step", 0)
 
 
 def save_checkpoint(folder: Path, variables: Mapping[str, Any], meta: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ in an order whose every beginning is spread evenly over the split, until each cl
 with a few masks, as a rule. The background, which stands outside of the tree, may be missing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
@@ -32,7 +32,11 @@ def spread_order(length: int, most: int) -> list[int]:
 
 
 def look_for_classes(
-    source: Source, indices: Iterable[int], hierarchy: Hierarchy, seen: np.ndarray | None = None
+    source: Source,
+    indices: Iterable[int],
+    hierarchy: Hierarchy,
+    seen: np.ndarray | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> np.ndarray:
     """Labels that masks hold, looked at in turn until every class of the tree was seen.
 
@@ -41,6 +45,7 @@ def look_for_classes(
       indices: of the masks to look at.
       hierarchy: of the labels.
       seen: bool [256], those that were seen before.
+      stopped: whether to look no further; asked every few masks.
 
     Returns:
       bool [256].
@@ -52,7 +57,9 @@ def look_for_classes(
     left, threads = iter(indices), available_cores()
     # Reading and decoding leave Python's lock alone.
     with ThreadPoolExecutor(threads) as pool:
-        while missing_classes(seen, hierarchy) and (some := list(islice(left, 2 * threads))):
+        while missing_classes(seen, hierarchy) and not stopped():
+            if not (some := list(islice(left, 2 * threads))):
+                break
             for label_hw in pool.map(lambda index: read_label(source, index), some):
                 seen |= count_labels(label_hw) > 0
     return seen

@@ -31,10 +31,12 @@ def keep_large_blocks() -> bool:
     Returns:
       Whether it does.
     """
+    if sys.platform != "linux":
+        return False
     keep, note = decide(os.environ.get(VARIABLE, ""), jaxlib.__version__)
     if note:
         print(f"note: {note}", file=sys.stderr, flush=True)
-    if not keep or sys.platform != "linux":
+    if not keep:
         return False
     jaxlib_file = Path(jaxlib.__file__).parent / "libjax_common.so"
     try:

@@ -12,6 +12,7 @@ from hierseg_jax.runtime.legend import Legend, make_legend
 from hierseg_jax.runtime.lettering import opencv_missing
 
 PHOTO_SHARE = 0.7
+MOST_LEGENDS = 64
 
 
 class Painter:
@@ -25,8 +26,8 @@ class Painter:
         names = [name for level in levels for name in (level.name, *level.class_names[1:])]
         self._fonts = find_fonts(names)
         self.note = missing_note(opencv_missing(self._fonts.missing))
-        # By level, of the last size: pictures of a folder may have any.
-        self._legends: dict[str, tuple[tuple[int, int], Legend]] = {}
+        # By level and size, of the last few: pictures of a folder may have any.
+        self._legends: dict[tuple[str, tuple[int, int]], Legend] = {}
 
     def draw(self, image_bgr: np.ndarray, labels_hw: np.ndarray, level: Level) -> np.ndarray:
         """A level's classes in their colours, 0.3 of them over 0.7 of the picture, and a legend.
@@ -50,10 +51,12 @@ class Painter:
         return drawn
 
     def _legend(self, level: Level, size: tuple[int, int]) -> Legend:
-        kept = self._legends.get(level.name)
-        if kept is None or kept[0] != size:
-            kept = self._legends[level.name] = size, make_legend(level, size, self._fonts)
-        return kept[1]
+        key = level.name, size
+        if key not in self._legends:
+            while len(self._legends) >= MOST_LEGENDS:
+                del self._legends[next(iter(self._legends))]
+            self._legends[key] = make_legend(level, size, self._fonts)
+        return self._legends[key]
 
 
 def draw_level(image_bgr: np.ndarray, labels_hw: np.ndarray, level: Level) -> np.ndarray:

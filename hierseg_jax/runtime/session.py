@@ -45,6 +45,11 @@ def open_session(
         session = onnxruntime.InferenceSession(file, options, providers=names)
     except Exception as error:  # onnxruntime has a class for every kind, none of them documented
         reason = " ".join(str(error).split())[:200]
+        if PROVIDERS["cuda"] in names and _opens_on_cpu(file):
+            raise HiersegError(
+                f"onnxruntime could not start {file} with CUDA ({reason}); give --provider=cpu to "
+                "run on the CPU."
+            ) from error
         raise HiersegError(
             f"{file} can't be opened by onnxruntime: it is no ONNX file, or a damaged one "
             f"({reason})."
@@ -52,6 +57,14 @@ def open_session(
     # Where a provider fails later on, that is an error too, no reason to take another one.
     session.disable_fallback()
     return session, *settle_provider(provider, available, session.get_providers())
+
+
+def _opens_on_cpu(file: Path) -> bool:
+    try:
+        onnxruntime.InferenceSession(file, providers=[PROVIDERS["cpu"]])
+    except Exception:  # whatever it is, the file is at fault
+        return False
+    return True
 
 
 def choose_providers(wanted: str, available: Sequence[str]) -> list[str]:

@@ -100,10 +100,11 @@ def train(
             try:
                 if len(progress.epoch_losses) < run.steps_per_epoch:
                     raise Stopped
-                if first_epoch is not None and not progress.epoch:
-                    note = first_epoch.check(run.train_source, config.data.spec)
-                    if note:
-                        say(f"note: {note}")
+                if first_epoch is not None and not progress.epoch and first_epoch.lacks_classes():
+                    # Whatever comes of it, the epoch's training is not lost.
+                    save(run, writer, state, progress)
+                    saved = progress.step
+                    say(f"note: {first_epoch.check(run.train_source, config.data.spec, stop)}")
                 evaluation = validate(run, state, stop)
             except Stopped:
                 if progress.step > saved:

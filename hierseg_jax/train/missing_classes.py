@@ -11,8 +11,8 @@ No mask is read in vain, and nothing is refused that has pixels:
    a pass that only such a run pays for, and the run is refused if there is none.
 
 Several processes look at a share each and bring together what they saw, so that all decide
-alike. A run that is continued has been through this, and is not asked again; nor is one with
-`data.allow_missing_classes`.
+alike. A run that has finished an epoch has been through this, and is not asked again; nor is one
+with `data.allow_missing_classes`.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,8 @@ from hierseg_jax.data.pipeline import Batch
 from hierseg_jax.data.sources import Source
 from hierseg_jax.errors import HiersegError
 from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.train.hosts import count_hosts, host_number, seen_by_any
+from hierseg_jax.train.hosts import agree, count_hosts, host_number, seen_by_any
+from hierseg_jax.train.stop import Stopped, StopSignals
 
 MOST = 1024
 
@@ -79,25 +80,36 @@ class FirstEpoch:
                 self._seen |= count_labels(batch["label"]) > 0
             yield batch
 
-    def check(self, source: Source, spec: str) -> str:
-        """At the end of the epoch: reads all masks where a class has not been seen.
+    def lacks_classes(self) -> bool:
+        """Whether a class was in no batch of any process, once the epoch has had its steps."""
+        self._seen = seen_by_any(self._seen)
+        return bool(missing_classes(self._seen, self._hierarchy))
+
+    def check(self, source: Source, spec: str, stop: StopSignals) -> str:
+        """Reads all masks for the classes that were in no batch.
 
         Args:
           source: the training split.
           spec: the data set, for the sentence.
+          stop: looked at every few masks.
 
         Returns:
-          A sentence where that has found pixels which no batch had, or nothing.
+          That there are pixels which no batch had, for the screen.
 
         Raises:
           ValueError: one sentence, where there are none.
+          Stopped: where a signal has come to any process.
         """
-        in_batches = seen_by_any(self._seen)
-        self._seen = np.ones(256, bool)  # whatever is found, later epochs are not watched
-        if not (unseen := missing_classes(in_batches, self._hierarchy)):
-            return ""
+        in_batches, self._seen = self._seen, np.ones(256, bool)  # later epochs are not watched
+        unseen = missing_classes(in_batches, self._hierarchy)
         share = range(host_number(), len(source), count_hosts())
-        seen = seen_by_any(look_for_classes(source, share, self._hierarchy, in_batches))
+        seen = look_for_classes(
+            source, share, self._hierarchy, in_batches, lambda: bool(stop.received)
+        )
+        stop.learn(agree(stop.requested))
+        if stop.learned:
+            raise Stopped
+        seen = seen_by_any(seen)
         if missing_classes(seen, self._hierarchy):
             masks = f"of the {len(source):,} training masks of {spec}"
             raise HiersegError(f"{missing_sentence(seen, self._hierarchy, masks)} {_way_out()}")

@@ -88,7 +88,9 @@ class Progress:
             },
         }
         score = criterion.score(row)
-        better = score < self.best_score
+        # Of equal ones, as while mIoU is still 0, that of the lower loss.
+        best_loss = self.best_row["val_loss"] if self.rows else float("inf")
+        better = (score, row["val_loss"]) < (self.best_score, best_loss) and score < float("inf")
         return Progress(
             step=self.step,
             rows=(*self.rows, row),

@@ -7,7 +7,12 @@ from typing import Any
 
 import optax
 
-from hierseg_jax.checkpoint import FOLDER, DamagedCheckpointError, checkpoint_steps, read_meta
+from hierseg_jax.checkpoint import (
+    DamagedCheckpointError,
+    checkpoint_folder,
+    checkpoint_steps,
+    read_meta,
+)
 from hierseg_jax.data.class_weights import (
     count_frequencies,
     given_weights,
@@ -126,7 +131,7 @@ def choose_class_weights(
         return ()
     for step in reversed(checkpoint_steps(workdir)):
         try:
-            stored = read_meta(workdir / FOLDER / str(step)).get("class_weights")
+            stored = read_meta(checkpoint_folder(workdir, step)).get("class_weights")
         except DamagedCheckpointError:
             continue  # named when the run is restored
         if stored:

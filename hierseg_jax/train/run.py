@@ -10,7 +10,6 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from hierseg_jax.checkpoint import checkpoint_steps
 from hierseg_jax.data.pipeline import steps_per_epoch
 from hierseg_jax.data.sources import Source, load_hierarchy, unread_of
 from hierseg_jax.from_config import (
@@ -33,7 +32,7 @@ from hierseg_jax.train.recipe import Recipe, build_recipe
 from hierseg_jax.train.same_data import Inventories, take_inventories
 from hierseg_jax.train.state import TrainState, create_state
 from hierseg_jax.train.step import make_eval_step
-from hierseg_jax.train.workdir import check_workdir, choose_start
+from hierseg_jax.train.workdir import check_workdir, choose_start, has_finished_epochs
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -92,8 +91,8 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
     if is_main():
         check_workdir(workdir, config, hierarchy)
     seen = None
-    fresh = not agree(bool(checkpoint_steps(workdir)))
-    if fresh and not config.data.allow_missing_classes:
+    before = agree(int(is_main() and has_finished_epochs(workdir)))
+    if not before and not config.data.allow_missing_classes:
         seen, note = check_sample(train_source, hierarchy, config.data.spec)
         if note and is_main():
             print(f"note: {note}", file=sys.stderr, flush=True)

@@ -48,7 +48,9 @@ def save(run: Run, writer: CheckpointWriter | None, state: Any, progress: Progre
     }
     if run.recipe.class_weights:
         meta["class_weights"] = run.recipe.class_weights
-    writer.save(progress.step, whole.evaluated, whole.training, meta, meta["score"])
+    writer.save(
+        progress.step, whole.evaluated, whole.training, meta, meta["score"], meta["val_loss"]
+    )
 
 
 def finite(value: float) -> float | None:

@@ -1,5 +1,6 @@
 """A run's folder: whose it is, and where its last checkpoint left off."""
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -12,7 +13,9 @@ from ml_collections import ConfigDict
 
 from hierseg_jax.checkpoint import (
     FOLDER,
+    DamagedCheckpointError,
     check_arrays,
+    checkpoint_folder,
     checkpoint_steps,
     is_checkpoint,
     last_whole_checkpoint,
@@ -68,7 +71,8 @@ def check_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> No
         if augmentation_name(config.augment) != "none" and tree.pairs != hierarchy.pairs:
             raise HiersegError(
                 f"{workdir} holds a run whose data had the pairs {_named(tree)}; "
-                f"{config.data.spec} has {_named(hierarchy)}. Choose another --workdir."
+                f"{config.data.spec} has {_named(hierarchy)}. Give the data their earlier pairs to "
+                "continue it, or choose another --workdir."
             )
     elif is_checkpoint(workdir):
         raise HiersegError(
@@ -125,6 +129,15 @@ def claim_workdir(
         raise HiersegOSError(
             f"The workdir {workdir} can't be written: {error.strerror or error}"
         ) from error
+
+
+def has_finished_epochs(workdir: Path) -> bool:
+    """Whether any checkpoint of a run is of a validated epoch, or of one that followed it."""
+    for step in reversed(checkpoint_steps(workdir)):
+        with contextlib.suppress(DamagedCheckpointError):  # named when the run is restored
+            progress = read_meta(checkpoint_folder(workdir, step)).get("progress") or {}
+            return bool(progress.get("rows"))
+    return False
 
 
 def restore(
@@ -199,7 +212,13 @@ def _check_data(
             "schedules then follow it."
         )
     if is_main():
-        print(f"warning: {found} Going on with what is there now.", file=sys.stderr, flush=True)
+        print(
+            f"warning: {found} Going on with what is there now. Epochs before and after are "
+            "compared as if they were of one validation split; to compare anew, start another run "
+            f"with --config.init={workdir}.",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _named(tree: Hierarchy) -> str:
