@@ -33,6 +33,13 @@ def run(main: Callable[[], None]) -> None:
             sys.exit(f"error: unexpected argument {argv[1]!r}; flags start with --.")
         try:
             main()
+        except KeyboardInterrupt:
+            if wants_tracebacks():
+                raise
+            # At once: whatever is being written was not asked for any more.
+            print("\nerror: interrupted; what was not saved before is lost.", file=sys.stderr)
+            sys.stderr.flush()
+            os._exit(130)
         except Exception as error:
             if _has_company() and _may_be_of_the_network(error):
                 if wants_tracebacks() or not _is_of_the_network(error):

@@ -1,5 +1,6 @@
 """Evaluation of every level of the tree over a split."""
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Iterable
@@ -264,16 +265,17 @@ def evaluate_checkpoint(
         first, stride = parallel.process_index, parallel.process_count
         names = getattr(source, "names", ())
         extremes = Extremes(num_extremes, names, first=first, stride=stride)
-    evaluation = evaluate_batches(
-        parallel.compile_eval_step(step),
-        parallel.put_state(loaded.variables),
-        batches,
-        hierarchy,
-        batch_size,
-        parallel,
-        extremes=extremes,
-        measures=Measures("boundary_iou" in metrics, whole, resize),
-    )
+    with contextlib.closing(batches):
+        evaluation = evaluate_batches(
+            parallel.compile_eval_step(step),
+            parallel.put_state(loaded.variables),
+            batches,
+            hierarchy,
+            batch_size,
+            parallel,
+            extremes=extremes,
+            measures=Measures("boundary_iou" in metrics, whole, resize),
+        )
     description = {
         "checkpoint": str(folder),
         "step": loaded.meta["step"],

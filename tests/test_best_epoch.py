@@ -81,6 +81,7 @@ def test_of_equal_epochs_that_of_the_lower_loss_is_kept_and_found(tmp_path):
     save_scores(tmp_path, [0.0, 0.0, 0.0, 0.0], losses=[1.2, 0.8, 0.7, 0.9])
     assert checkpoint_steps(tmp_path) == [3, 4]
     assert find_checkpoint(tmp_path).name == "3"
+    assert find_checkpoint(tmp_path / "checkpoints") == find_checkpoint(tmp_path)
 
 
 def test_a_run_whose_number_is_never_defined_has_no_best(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import types
 
 import cv2
 import numpy as np
@@ -15,6 +16,8 @@ from hierseg_jax.data.folder import FolderSource
 from hierseg_jax.data.inventory import Inventory, describe_change, read_listing, write_listing
 from hierseg_jax.data.skip import SkippingSource
 from hierseg_jax.errors import HiersegError
+from hierseg_jax.train import loop
+from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.same_data import listing_file, take_inventories
 from hierseg_jax.train.same_run import check_same_run
 from tests.figure_folder import write_figures
@@ -87,6 +90,17 @@ def test_files_added_removed_and_changed_are_told_and_allowed_by_a_key(copied, c
     listing = read_listing(listing_file(workdir, "train"), stored["sha256"])
     assert listing is not None
     assert b" images/new.png\0" in listing
+
+
+def test_a_learning_rate_that_moves_with_the_length_of_an_epoch_is_told(capsys):
+    progress = Progress(step=20, rows=({"step": 20, "learning_rate": 7e-4},))
+    for steps_per_epoch, said in ((20, ""), (5, "goes from 0.0007 to 2e-05")):
+        recipe = types.SimpleNamespace(
+            schedule=lambda step, n=steps_per_epoch: 1e-4 * n / (step + 5)
+        )
+        run = types.SimpleNamespace(steps_per_epoch=steps_per_epoch, recipe=recipe)
+        loop.say_new_rate(run, progress)
+        assert said in capsys.readouterr().out
 
 
 def test_another_validation_split_is_noticed_too(copied):

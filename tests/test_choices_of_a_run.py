@@ -79,6 +79,15 @@ def test_averaged_views_change_predictions_and_are_told(run):
     assert found.confusion_cc.sum() == plain.confusion_cc.sum()
 
 
+@pytest.mark.parametrize("size", [(30, 44), (64, 64)])
+def test_an_evaluation_may_be_of_another_size_one_side_or_two(run, size):
+    root, _, _ = run
+    _, description = evaluate_checkpoint(
+        str(root / "run"), task="val", batch_size=8, view=View(image_size=size)
+    )
+    assert description["image_size"] == {(30, 44): (32, 48), (64, 64): 64}[size]
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

@@ -68,6 +68,12 @@ def test_a_defect_keeps_its_traceback(line, error):
     assert error in done.stderr
 
 
+def test_a_second_interrupt_ends_at_once_in_a_sentence():
+    done = run_main("raise KeyboardInterrupt", HIERSEG_JAX_TRACEBACK="")
+    assert done.returncode == 130
+    assert done.stderr == "\nerror: interrupted; what was not saved before is lost.\n"
+
+
 def test_the_variable_can_be_switched_off_too():
     for value, wanted in (("1", True), ("yes", True), ("0", False), ("false", False), ("", False)):
         assert wants_tracebacks({"HIERSEG_JAX_TRACEBACK": value}) == wanted

@@ -147,6 +147,8 @@ def settle_superseded(folder: Path) -> None:
 
 def _in_order(path: Path, which: str) -> list[Path]:
     """The checkpoints that will do, the one that is meant first."""
+    if path.name == FOLDER and path.is_dir():
+        path = path.parent
     if is_checkpoint(path):
         return [path]
     if path.is_file():

@@ -192,7 +192,8 @@ def fitted(config: ConfigDict, stride: int) -> tuple[ConfigDict, str]:
     result = ConfigDict(config.to_dict())
     asked = network_size(config)
     height, width = taken = tuple(nearest_multiple(side, stride) for side in asked)
-    result.data.image_size = height if height == width else taken
+    with result.ignore_type():  # one side or two, whichever it was
+        result.data.image_size = height if height == width else taken
     note = (
         f"data.image_size {format_size(asked)} is rounded to {format_size(taken)}, since "
         f"{config.model.name} takes multiples of {stride}."

@@ -77,6 +77,7 @@ def train(
         writer = resources.enter_context(open_writer(run)) if is_main() else None
         if progress.step:
             say(f"Continuing after step {progress.step} (epoch {progress.epoch} finished).")
+            say_new_rate(run, progress)
         elif run.weights is not None:
             say(run.weights.report)
         elif config.freeze_epochs:
@@ -144,6 +145,17 @@ def say(text: str) -> None:
     """To the screen, once in a run of several processes."""
     if is_main():
         print(text, flush=True)
+
+
+def say_new_rate(run: Run, progress: Progress) -> None:
+    """Where data that have changed make epochs longer or shorter, and so move the schedule."""
+    if not progress.rows or progress.rows[-1]["step"] == progress.epoch * run.steps_per_epoch:
+        return
+    before, now = progress.rows[-1]["learning_rate"], float(run.recipe.schedule(progress.step))
+    say(
+        f"note: an epoch has {run.steps_per_epoch} steps now, and schedules count steps: the "
+        f"learning rate goes from {before:.3g} to {now:.3g}."
+    )
 
 
 def end_by_signal(stop: StopSignals, writer: CheckpointWriter | None, what: str) -> None:

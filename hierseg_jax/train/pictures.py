@@ -20,6 +20,7 @@ from hierseg_jax.metric_choice import METRICS
 
 IGNORED_COLOR = (255, 255, 255)
 PHOTO_SHARE = 0.3
+LONGEST_NAME = 18  # of a legend of two columns, in letters
 MAX_RATIO = 3.0
 """Of a sample's height to its width, on the page; taller ones are drawn smaller."""
 
@@ -119,12 +120,12 @@ def overlay(image_hwc: np.ndarray, label_hw: np.ndarray, level: Level) -> np.nda
 def _legend(figure: Figure, level: Level, center: float) -> None:
     colors = class_colors(level.num_classes) / 255
     handles = [
-        Patch(facecolor=color, label=name)
+        Patch(facecolor=color, label=_short(name))
         for color, name in zip(colors[1:], level.class_names[1:], strict=True)
     ][:12]
     figure.legend(
         handles=handles,
-        title=level.name,
+        title=_short(level.name),
         loc="lower center",
         bbox_to_anchor=(center, 0),
         ncols=2 if len(handles) > 3 else 1,
@@ -132,6 +133,11 @@ def _legend(figure: Figure, level: Level, center: float) -> None:
         title_fontsize=9,
         frameon=False,
     )
+
+
+def _short(name: str) -> str:
+    """So that legends stay beside one another."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _finish(axes: Axes, ylabel: str) -> None:
