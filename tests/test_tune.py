@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -31,6 +30,7 @@ from tests.runs import (
     small_keys,
     start,
     train_here,
+    wait_until,
 )
 from tests.tuning import PART_MIOU, SPACE, base_config, make_train, search
 
@@ -143,11 +143,7 @@ def test_a_killed_process_leaves_its_trial_to_the_next_one(tmp_path):
     command = [sys.executable, "-m", "tests.tuning", str(tmp_path), "1", "hang"]
     first = start(command)
     hangs = tmp_path / "trials/0000/hangs"
-    end = time.monotonic() + 120
-    while not hangs.exists():
-        assert first.poll() is None, first.stdout.read()
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_until(hangs.exists, first)
     # While it lives its trial is its own.
     [elsewhere] = search(tmp_path, 1)
     assert elsewhere.state == "running"
@@ -397,11 +393,7 @@ def test_real_trials_go_on_after_a_kill_diverge_and_end_as_a_run_of_its_own(tmp_
     space.write_text("learning_rate: {choice: [1e-3, 3e-3, 1e30]}\n")
     command = tune_command(folder, space, 4, epochs=6)
     process = start(command)
-    end = time.monotonic() + 600
-    while not checkpoint_steps(folder / "trials/0000"):
-        if process.poll() is not None or time.monotonic() > end:
-            pytest.fail(process.stdout.read())
-        time.sleep(0.02)
+    wait_until(lambda: checkpoint_steps(folder / "trials/0000"), process)
     process.kill()
     process.wait()
     done = run(command)

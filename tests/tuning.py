@@ -64,10 +64,7 @@ def search(folder, trials, train=None, **options):
 
 def wait_for_company(number, epoch, workdir):
     """Ends no trial before another process has one too."""
-    end = time.monotonic() + 120
     while len([entry for entry in workdir.parent.iterdir() if entry.is_dir()]) < 2:
-        if time.monotonic() > end:
-            raise TimeoutError("no other process has come")
         time.sleep(0.02)
 
 
