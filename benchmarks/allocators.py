@@ -19,9 +19,9 @@ from pathlib import Path
 
 from absl import flags
 
-from hierseg_jax.command_line import run
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.memory import VARIABLE
+from hierseg_jax.system.command_line import run
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.memory import VARIABLE
 
 _NETWORKS = flags.DEFINE_list("networks", ["esnet", "effunet"], "Of esnet, effunet.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Processes of each allocator.")

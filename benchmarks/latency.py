@@ -17,8 +17,8 @@ import numpy as np
 import onnxruntime
 from absl import flags
 
-from hierseg_jax.command_line import run
 from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.system.command_line import run
 
 _OURS = flags.DEFINE_string("ours", None, "A file of launch/export.py.")
 _THEIRS = flags.DEFINE_string("theirs", None, "A file of benchmarks/export_reference.py.")

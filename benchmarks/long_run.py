@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from hierseg_jax.command_line import run
-from hierseg_jax.errors import HiersegError
+from hierseg_jax.system.command_line import run
+from hierseg_jax.system.errors import HiersegError
 
 _HOURS = flags.DEFINE_float("hours", 1.0, "How long to train.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/long", "Folder of the run; must not exist.")

@@ -13,7 +13,7 @@ import cv2
 from absl import app, flags
 
 from hierseg_jax.data.pipeline import train_batches
-from hierseg_jax.data.sources import Source, open_split
+from hierseg_jax.data.read.sources import Source, open_split
 
 _DATA = flags.DEFINE_string("data", None, "A data.yaml, or tfds:NAME.", required=True)
 _SIZES = flags.DEFINE_list("sizes", ["192", "320"], "Sides in pixels.")

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import optax
 from absl import flags
 
-from hierseg_jax.command_line import run
 from hierseg_jax.losses import dice
 from hierseg_jax.models import create_model
+from hierseg_jax.system.command_line import run
 from hierseg_jax.train.state import create_state
 from hierseg_jax.train.step import make_train_step
 

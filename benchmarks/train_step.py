@@ -20,8 +20,8 @@ from pathlib import Path
 
 from absl import flags
 
-from hierseg_jax.command_line import run
-from hierseg_jax.errors import HiersegError
+from hierseg_jax.system.command_line import run
+from hierseg_jax.system.errors import HiersegError
 
 _NETWORKS = flags.DEFINE_list("networks", ["esnet", "effunet"], "Of esnet, effunet.")
 _REFERENCE = flags.DEFINE_string("reference", None, "A checkout of the reference.")

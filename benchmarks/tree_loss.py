@@ -14,9 +14,13 @@ import jax
 import numpy as np
 from absl import flags
 
-from hierseg_jax.command_line import run
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART
-from hierseg_jax.losses import crossentropy, hierarchical_crossentropy, tree_min
+from hierseg_jax.losses import (
+    crossentropy,
+    hierarchical_crossentropy,
+    tree_min,
+)
+from hierseg_jax.system.command_line import run
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
 _ROUNDS = flags.DEFINE_integer("rounds", 31, "Times that each is run.", lower_bound=1)
 _SIDE = flags.DEFINE_integer("side", 320, "Of the pictures, in pixels.", lower_bound=1)

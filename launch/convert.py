@@ -9,12 +9,12 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from hierseg_jax.command_line import parse_size, run
-from hierseg_jax.convert import convert_to_checkpoint, convert_to_torch
-from hierseg_jax.errors import HiersegError
+from hierseg_jax.data.resize import RESIZES
 from hierseg_jax.models import MODEL_NAMES
-from hierseg_jax.process import set_up_process
-from hierseg_jax.resize import RESIZES
+from hierseg_jax.pytorch.convert import convert_to_checkpoint, convert_to_torch
+from hierseg_jax.system.command_line import parse_size, run
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.process import set_up_process
 
 _DEFAULT = Path(__file__).resolve().parents[1] / "configs" / "default.py"
 

@@ -7,17 +7,40 @@ from pathlib import Path
 
 from absl import flags
 
-from hierseg_jax.command_line import parse_size, run
-from hierseg_jax.decode import AUTO, DECODINGS
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.evaluate import RESOLUTIONS, View, evaluate_checkpoint
-from hierseg_jax.evaluation_name import BATCH_SIZE, BEST, evaluation_name
-from hierseg_jax.metric_choice import METRICS, parse_metrics
-from hierseg_jax.process import set_up_process
-from hierseg_jax.report import describe_view, format_levels, format_tree, to_json, write_evaluation
-from hierseg_jax.run_report.history import read_history
-from hierseg_jax.run_report.page import EXTREMES, RunReport, format_page
-from hierseg_jax.train.hosts import count_hosts, is_main, join_hosts, open_same_checkpoint
+from hierseg_jax.devices.hosts import (
+    count_hosts,
+    is_main,
+    join_hosts,
+    open_same_checkpoint,
+)
+from hierseg_jax.evaluation.evaluate import (
+    RESOLUTIONS,
+    View,
+    evaluate_checkpoint,
+)
+from hierseg_jax.evaluation.page.evaluation_page import (
+    EXTREMES,
+    RunReport,
+    format_page,
+)
+from hierseg_jax.evaluation.page.history import read_history
+from hierseg_jax.evaluation.tables import (
+    describe_view,
+    format_levels,
+    format_tree,
+    to_json,
+    write_evaluation,
+)
+from hierseg_jax.evaluation.view_name import (
+    BATCH_SIZE,
+    BEST,
+    evaluation_name,
+)
+from hierseg_jax.settings.metric_choice import METRICS, parse_metrics
+from hierseg_jax.system.command_line import parse_size, run
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.process import set_up_process
+from hierseg_jax.tree.decoding import AUTO, DECODINGS
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
 _WHICH = flags.DEFINE_string("which", "best", "Of a workdir: best, last, or an epoch's number.")

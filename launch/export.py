@@ -5,11 +5,11 @@ python launch/export.py --checkpoint=runs/figures --onnx_file=figures.onnx
 
 from absl import flags
 
-from hierseg_jax.command_line import parse_size, run
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.onnx_export import export_checkpoint
-from hierseg_jax.process import set_up_process
+from hierseg_jax.bridge.export import export_checkpoint
 from hierseg_jax.runtime.metadata import CONTRACTS
+from hierseg_jax.system.command_line import parse_size, run
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.process import set_up_process
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
 _WHICH = flags.DEFINE_string("which", "best", "Of a workdir: best, last, or an epoch's number.")

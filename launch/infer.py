@@ -10,10 +10,10 @@ import sys
 import cv2
 from absl import flags
 
-from hierseg_jax.command_line import parse_size, run
-from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
+from hierseg_jax.system.command_line import parse_size, run
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 _ONNX_FILE = flags.DEFINE_string("onnx_file", None, "Of launch/export.py, or of the reference.")
 _SOURCE = flags.DEFINE_string("source", None, "Image, folder, pattern, video or camera index.")
@@ -77,7 +77,7 @@ def _read_hierarchy(file: str | None) -> Hierarchy | None:
     if file is None:
         return None
     # Only here: reading YAML takes a moment that other runs are spared.
-    from hierseg_jax.data.spec import load_hierarchy
+    from hierseg_jax.data.read.spec import load_hierarchy
 
     return load_hierarchy(file)
 

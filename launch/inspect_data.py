@@ -9,15 +9,19 @@ from pathlib import Path
 import cv2
 from absl import flags
 
-from hierseg_jax.command_line import run
-from hierseg_jax.data.spec import load_spec
-from hierseg_jax.data.transfer import make_folder
-from hierseg_jax.inspection.findings import ERROR, count_severities
-from hierseg_jax.inspection.inspect_dataset import DISTANCE, inspect_dataset
-from hierseg_jax.inspection.page import format_page
-from hierseg_jax.inspection.report import make_report, report_files, write_report
-from hierseg_jax.inspection.text import format_report
+from hierseg_jax.data.inspection.findings import ERROR, count_severities
+from hierseg_jax.data.inspection.inspect_dataset import DISTANCE, inspect_dataset
+from hierseg_jax.data.inspection.inspection_page import format_page
+from hierseg_jax.data.inspection.result import (
+    make_report,
+    report_files,
+    write_report,
+)
+from hierseg_jax.data.inspection.text import format_report
+from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.runtime.outputs import refuse_existing
+from hierseg_jax.system.atomic_writing import make_folder
+from hierseg_jax.system.command_line import run
 
 _DATA = flags.DEFINE_string("data", None, "The data set's data.yaml.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for report.html and report.txt.")

@@ -7,11 +7,11 @@ import time
 
 from absl import flags
 
-from hierseg_jax.command_line import run
 from hierseg_jax.data.label_statistics import format_statistics
-from hierseg_jax.data.prepare import prepare
-from hierseg_jax.data.spec import load_hierarchy
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.data.prepare.prepare import prepare
+from hierseg_jax.data.read.spec import load_hierarchy
+from hierseg_jax.system.command_line import run
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
 _RAW_DIR = flags.DEFINE_string("raw_dir", None, "JPEGImages, gt_masks, train_id.txt, val_id.txt.")
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Folder to be made.")

@@ -12,10 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from hierseg_jax.command_line import run
-from hierseg_jax.data.decode import read_image
-from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError
-from hierseg_jax.models import MODEL_NAMES, create_model, format_summary, init_variables
+from hierseg_jax.data.read.image_files import read_image
+from hierseg_jax.models import (
+    MODEL_NAMES,
+    create_model,
+    format_summary,
+    init_variables,
+)
+from hierseg_jax.system.command_line import run
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 
 _MODEL = flags.DEFINE_list("model", list(MODEL_NAMES), "Networks, of these.")
 _BACKBONE = flags.DEFINE_string("backbone", None, "b0 to b7 or lite0 to lite4, of effunet.")

@@ -6,9 +6,9 @@ python launch/train.py --config=configs/figures.py --workdir=runs/figures
 from absl import flags
 from ml_collections import config_flags
 
-from hierseg_jax.command_line import run
-from hierseg_jax.process import set_up_process
-from hierseg_jax.train.hosts import join_hosts
+from hierseg_jax.devices.hosts import join_hosts
+from hierseg_jax.system.command_line import run
+from hierseg_jax.system.process import set_up_process
 from hierseg_jax.train.loop import train
 
 _CONFIG = config_flags.DEFINE_config_file(

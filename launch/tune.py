@@ -10,15 +10,19 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from hierseg_jax.command_line import run
-from hierseg_jax.data.sources import load_hierarchy
-from hierseg_jax.data.transfer import write_atomically
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.metric_choice import parse_metrics
-from hierseg_jax.process import set_up_process
-from hierseg_jax.tune.metric import find_metric
-from hierseg_jax.tune.report import Report, format_page, format_text
-from hierseg_jax.tune.space import read_space
+from hierseg_jax.data.read.sources import load_hierarchy
+from hierseg_jax.settings.metric_choice import parse_metrics
+from hierseg_jax.system.atomic_writing import write_atomically
+from hierseg_jax.system.command_line import run
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.process import set_up_process
+from hierseg_jax.train.tune.objective import find_metric
+from hierseg_jax.train.tune.search_page import (
+    Report,
+    format_page,
+    format_text,
+)
+from hierseg_jax.train.tune.space import read_space
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "A file of configs/; any key of it with --config.KEY=VALUE.", lock_config=True
@@ -41,8 +45,8 @@ def main() -> None:
     try:
         import optuna
 
-        from hierseg_jax.tune.study import lock_study
-        from hierseg_jax.tune.tune import tune
+        from hierseg_jax.train.tune.search import tune
+        from hierseg_jax.train.tune.study import lock_study
     except ModuleNotFoundError as error:
         if error.name != "optuna":
             raise

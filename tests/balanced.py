@@ -3,9 +3,13 @@
 import jax
 import numpy as np
 
-from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
-from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.checkpoint import (
+    find_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
 from hierseg_jax.models import create_model
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 
 def balanced_checkpoint(workdir, images, folder):

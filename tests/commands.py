@@ -50,7 +50,7 @@ def _fork(main, argv):
 
 def _status(main, argv):
     """The exit status, as the interpreter has it of a script."""
-    from hierseg_jax.command_line import run
+    from hierseg_jax.system.command_line import run
 
     sys.argv = argv
     code = 0

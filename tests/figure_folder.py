@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from hierseg_jax.data.figures import FiguresSource
+from hierseg_jax.data.figures.render import FiguresSource
 
 # Of the parts of figures that are shown: upright, across, nearly as an input of 32 x 48.
 PARTS = [np.s_[:, 12:44], np.s_[8:40, :], np.s_[4:48, 0:60]]

@@ -6,7 +6,7 @@ that count them get the range that they leave open.
 
 import numpy as np
 
-from hierseg_jax.decode import top_down
+from hierseg_jax.tree.decoding import top_down
 
 CLOSE = 2.5e-4
 """Scores, in [0, 1], that agree within 1e-4 may come in another order where they are nearer."""

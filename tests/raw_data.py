@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.data.prepare import prepare
+from hierseg_jax.data.prepare.prepare import prepare
 from tests.conftest import ROOT
 
 

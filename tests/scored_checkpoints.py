@@ -6,7 +6,7 @@ import numpy as np
 
 from configs import default
 from hierseg_jax.checkpoint import CheckpointWriter
-from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 
 def save_scores(workdir, scores, losses=None, **changes):

@@ -8,15 +8,23 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from hierseg_jax.checkpoint import CheckpointWriter, load_checkpoint, save_checkpoint
-from hierseg_jax.checkpoint.arrays import check_arrays, described, differences
-from hierseg_jax.convert import convert_to_torch
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.evaluate import evaluate_checkpoint
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.bridge.export import export_checkpoint
+from hierseg_jax.checkpoint import (
+    CheckpointWriter,
+    load_checkpoint,
+    save_checkpoint,
+)
+from hierseg_jax.checkpoint.arrays import (
+    check_arrays,
+    described,
+    differences,
+)
+from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.models import create_model, init_variables
-from hierseg_jax.onnx_export import export_checkpoint
+from hierseg_jax.pytorch.convert import convert_to_torch
+from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.loop import set_up
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.runs import small_config, train_here
 
 KERNEL = ("params", "decoder", "output_conv", "kernel")

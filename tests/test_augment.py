@@ -9,10 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hierseg_jax.data import augment as augment_module
-from hierseg_jax.data.augment import GEOMETRIC, PHOTOMETRIC, augment
-from hierseg_jax.data.augment_choice import AUGMENTATIONS, choose_augmentation
-from hierseg_jax.data.augment_geometry import (
+from hierseg_jax.data.augment import classic as augment_module
+from hierseg_jax.data.augment.choice import AUGMENTATIONS, choose_augmentation
+from hierseg_jax.data.augment.classic import (
+    GEOMETRIC,
+    PHOTOMETRIC,
+    augment,
+)
+from hierseg_jax.data.augment.geometry import (
     flip,
     mask_dropout,
     optical_distortion,

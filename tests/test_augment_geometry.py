@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.data.augment_geometry import (
+from hierseg_jax.data.augment.geometry import (
     flip,
     mask_dropout,
     optical_distortion,

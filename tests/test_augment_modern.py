@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hierseg_jax.data import augment_modern as module
-from hierseg_jax.data.augment import augment
-from hierseg_jax.data.augment_choice import augmentation_name, choose_augmentation
-from hierseg_jax.data.augment_modern import (
+from hierseg_jax.data.augment import modern as module
+from hierseg_jax.data.augment.choice import augmentation_name, choose_augmentation
+from hierseg_jax.data.augment.classic import augment
+from hierseg_jax.data.augment.modern import (
     augment_modern,
     jitter_colours,
     mirror,

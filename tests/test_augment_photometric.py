@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.data.augment_photometric import (
+from hierseg_jax.data.augment.photometric import (
     _draw,
     _poisson_cumulative,
     brightness_contrast,
@@ -12,7 +12,13 @@ from hierseg_jax.data.augment_photometric import (
     iso_noise,
     motion_blur,
 )
-from hierseg_jax.data.augment_weather import _count_discs, _fog_corners, fog, rain, shadow
+from hierseg_jax.data.augment.weather import (
+    _count_discs,
+    _fog_corners,
+    fog,
+    rain,
+    shadow,
+)
 from tests.test_augment import SEEDS, example, generator
 
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hierseg_jax.averaged_views import make_averaged_forward, mirrored_channels
-from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.evaluation.test_time_augmentation import make_averaged_forward, mirrored_channels
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 TREE = Hierarchy.from_mapping(
     {"person": {"left": ["left_arm", "left_leg"], "right": ["right_arm", "right_leg"]}},

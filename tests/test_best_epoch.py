@@ -4,14 +4,23 @@ import pytest
 
 from configs import default, figures, modern, pascal_person_part
 from hierseg_jax.checkpoint import checkpoint_steps, find_checkpoint
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART
-from hierseg_jax.metric_choice import Criterion, parse_best, parse_metrics
-from hierseg_jax.train.config import completed
+from hierseg_jax.settings.config import completed
+from hierseg_jax.settings.metric_choice import (
+    Criterion,
+    parse_best,
+    parse_metrics,
+)
 from hierseg_jax.train.loop import set_up
 from hierseg_jax.train.progress import Progress, end_line
 from hierseg_jax.train.same_run import check_same_run
-from hierseg_jax.tune.metric import Metric, check_comparable, check_one_size, find_metric
-from hierseg_jax.tune.space import Choice
+from hierseg_jax.train.tune.objective import (
+    Metric,
+    check_comparable,
+    check_one_size,
+    find_metric,
+)
+from hierseg_jax.train.tune.space import Choice
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.runs import small_config
 from tests.scored_checkpoints import save_scores
 

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import scipy.io
 
-from hierseg_jax.data.decode import read_mask
-from hierseg_jax.data.folder import FolderSource
 from hierseg_jax.data.pipeline import eval_batches, train_batches
-from hierseg_jax.torch_files import read_torch_file
+from hierseg_jax.data.read.folder import FolderSource
+from hierseg_jax.data.read.image_files import read_mask
+from hierseg_jax.pytorch.files import read_torch_file
 from tests.raw_data import make_raw, run_prepare
 from tests.runs import run
 from tests.test_folder import photograph
@@ -86,8 +86,8 @@ def torch_bomb():
 
 READ = """
 import json, pathlib, sys
-from hierseg_jax.data.decode import read_image, read_mask
-from hierseg_jax.data.pascal_part import read_person_parts
+from hierseg_jax.data.read.image_files import read_image, read_mask
+from hierseg_jax.data.prepare.pascal_part import read_person_parts
 from hierseg_jax.runtime.frames import open_source
 
 def read_source(file):

@@ -7,11 +7,11 @@ import onnxruntime
 import pytest
 
 from hierseg_jax.bridge.contracts import build_graph
-from hierseg_jax.bridge.convert import convert
+from hierseg_jax.bridge.to_onnx import convert
 from hierseg_jax.bridge.verify import largest_difference
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.models import create_model, init_variables
-from hierseg_jax.torch_weights import variables_from_state_dict
+from hierseg_jax.pytorch.weights import variables_from_state_dict
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.reference_weights import load_golden, reference_state_dict
 from tests.test_golden_forward import INPUTS
 

@@ -12,10 +12,15 @@ from hypothesis import strategies as st
 
 from hierseg_jax.checkpoint import find_checkpoint, read_meta
 from hierseg_jax.checkpoint.contents import completed_meta
-from hierseg_jax.data.folder import FolderSource
-from hierseg_jax.data.inventory import Inventory, describe_change, read_listing, write_listing
-from hierseg_jax.data.skip import SkippingSource
-from hierseg_jax.errors import HiersegError
+from hierseg_jax.data.read.folder import FolderSource
+from hierseg_jax.data.read.inventory import (
+    Inventory,
+    describe_change,
+    read_listing,
+    write_listing,
+)
+from hierseg_jax.data.read.skip import SkippingSource
+from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train import loop
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.same_data import listing_file, take_inventories
@@ -137,7 +142,7 @@ def test_a_tree_file_may_move_but_not_come_or_go():
 
 
 def test_embedded_figures_are_known_by_what_they_follow_from():
-    from hierseg_jax.data.figures import FiguresSource
+    from hierseg_jax.data.figures.render import FiguresSource
 
     def known(seed, size, count=5):
         sources = (FiguresSource(split, size, count, seed) for split in ("train", "val"))

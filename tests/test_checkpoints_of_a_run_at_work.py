@@ -13,7 +13,7 @@ from hierseg_jax.checkpoint import (
 )
 from hierseg_jax.checkpoint.choose import ReplacedError
 from hierseg_jax.checkpoint.seal import SEAL, lacks_files
-from hierseg_jax.errors import HiersegFileNotFoundError
+from hierseg_jax.system.errors import HiersegFileNotFoundError
 from tests.scored_checkpoints import save_scores
 
 

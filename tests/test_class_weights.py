@@ -15,15 +15,15 @@ from hierseg_jax.data.class_weights import (
     parse_class_weights,
     weights_of,
 )
-from hierseg_jax.data.sources import open_split
-from hierseg_jax.data.spec import load_spec
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.inspection.inspect_dataset import inspect_dataset
-from hierseg_jax.inspection.report import make_report
-from hierseg_jax.inspection.text import format_report, format_weights
-from hierseg_jax.train.config import check_config
+from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
+from hierseg_jax.data.inspection.result import make_report
+from hierseg_jax.data.inspection.text import format_report, format_weights
+from hierseg_jax.data.read.sources import open_split
+from hierseg_jax.data.read.spec import load_spec
+from hierseg_jax.settings.config import check_config
+from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.recipe import choose_class_weights
+from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.inspection_data import SIZE, make_data, write_pair
 
 TREE = Hierarchy.from_mapping(

@@ -12,12 +12,12 @@ from safetensors.numpy import load_file, save_file
 
 from configs import default
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
-from hierseg_jax.convert import convert_to_checkpoint, convert_to_torch
-from hierseg_jax.evaluate import evaluate_checkpoint
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.models import create_model, init_variables
-from hierseg_jax.torch_network import recognise
-from hierseg_jax.torch_weights import state_dict_from_variables
+from hierseg_jax.pytorch.convert import convert_to_checkpoint, convert_to_torch
+from hierseg_jax.pytorch.recognise import recognise
+from hierseg_jax.pytorch.weights import state_dict_from_variables
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.reference_weights import load_golden, reference_state_dict
 from tests.runs import evaluate_command, run
 from tests.test_training_mistakes import write_data

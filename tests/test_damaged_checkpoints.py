@@ -14,7 +14,7 @@ from hierseg_jax.checkpoint import (
     open_checkpoint,
 )
 from hierseg_jax.checkpoint.seal import SEAL, check_seal
-from hierseg_jax.evaluate import evaluate_checkpoint
+from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from tests.runs import assert_bit_identical, train_here
 
 

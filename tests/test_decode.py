@@ -9,10 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hierseg_jax.decode import choose_decoding, top_down
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
-from hierseg_jax.metrics import tree_metrics
-from hierseg_jax.predict import contradictions, leaf_classes, leaf_scores
+from hierseg_jax.evaluation.metrics import tree_metrics
+from hierseg_jax.evaluation.predictions import (
+    contradictions,
+    leaf_classes,
+    leaf_scores,
+)
+from hierseg_jax.tree.decoding import choose_decoding, top_down
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.test_hierarchy import trees
 
 ODD_TREE = Hierarchy.from_mapping({"a": [4, {"b": [1, {"c": [6, 2]}]}], "d": [3], "e": [5]})

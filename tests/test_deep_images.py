@@ -7,15 +7,19 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.data.decode import check_classes, read_image, read_mask
-from hierseg_jax.data.folder import FolderSource
-from hierseg_jax.data.png import losses
-from hierseg_jax.data.skip import SkippingSource
-from hierseg_jax.data.sources import unread_of
-from hierseg_jax.data.spec import load_spec
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.inspection.inspect_dataset import inspect_dataset
+from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
+from hierseg_jax.data.read.folder import FolderSource
+from hierseg_jax.data.read.image_files import (
+    check_classes,
+    read_image,
+    read_mask,
+)
+from hierseg_jax.data.read.png import losses
+from hierseg_jax.data.read.skip import SkippingSource
+from hierseg_jax.data.read.sources import unread_of
+from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.runtime.frames import open_source
+from hierseg_jax.system.errors import HiersegError
 from tests.inspection_data import make_data
 
 RGB, GRAY, GRAY_ALPHA, RGBA = 2, 0, 4, 6

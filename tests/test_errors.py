@@ -10,13 +10,17 @@ import pytest
 import hierseg_jax
 from hierseg_jax.checkpoint import writer
 from hierseg_jax.data.pipeline import eval_batches
-from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError, wants_tracebacks
-from hierseg_jax.torch_files import read_torch_file
+from hierseg_jax.pytorch.files import read_torch_file
+from hierseg_jax.system.errors import (
+    HiersegError,
+    HiersegFileNotFoundError,
+    wants_tracebacks,
+)
 from tests.conftest import ROOT
 
 MAIN = """
-from hierseg_jax.command_line import run
-from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.command_line import run
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 import numpy as np
 
 def main():

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hierseg_jax.decode import DECODINGS
-from hierseg_jax.evaluation_name import evaluation_name
-from hierseg_jax.metric_choice import METRICS
-from hierseg_jax.resize import as_size
+from hierseg_jax.data.resize import as_size
+from hierseg_jax.evaluation.view_name import evaluation_name
+from hierseg_jax.settings.metric_choice import METRICS
+from hierseg_jax.tree.decoding import DECODINGS
 from tests.runs import evaluate_command, run, small_config, train_here
 
 CONFIG = small_config(data__spec="data/own/data.yaml").to_dict()

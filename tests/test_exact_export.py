@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.bridge.verify import largest_difference
-from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.conftest import ROOT
 
 TREE = Hierarchy.from_mapping([1, 2])
@@ -89,8 +89,8 @@ def test_the_network_computes_on_the_cpu_where_another_device_is_the_default():
 
 def test_without_a_cpu_in_jax_a_sentence_says_what_to_set(tmp_path):
     script = (
-        "from hierseg_jax.errors import HiersegError\n"
-        "from hierseg_jax.onnx_export import export_checkpoint\n"
+        "from hierseg_jax.system.errors import HiersegError\n"
+        "from hierseg_jax.bridge.export import export_checkpoint\n"
         "try:\n"
         f"    export_checkpoint({str(tmp_path)!r}, {str(tmp_path / 'a.onnx')!r})\n"
         "except HiersegError as error:\n"

@@ -9,10 +9,10 @@ import onnxruntime
 import pytest
 
 from hierseg_jax.bridge import verify
+from hierseg_jax.bridge.export import export_checkpoint
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART
-from hierseg_jax.onnx_export import export_checkpoint
 from hierseg_jax.runtime.metadata import Metadata
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.commands import run_quickly
 from tests.conftest import flags_of_users
 from tests.runs import run, train_here

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hierseg_jax.extremes import Extremes, image_scores
+from hierseg_jax.evaluation.extremes import Extremes, image_scores
 
 
 def confusion(*rows):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hierseg_jax.data.folder import FolderSource
 from hierseg_jax.data.pipeline import eval_batches, train_batches
-from hierseg_jax.data.skip import SkippingSource
+from hierseg_jax.data.read.folder import FolderSource
+from hierseg_jax.data.read.skip import SkippingSource
 from tests.conftest import ROOT
 from tests.runs import train_command, train_here, wait_until
 from tests.test_training_mistakes import mistake, write_data

@@ -8,14 +8,27 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.data.figure_scene import Finish, Scene
-from hierseg_jax.data.figure_shapes import Cloth, Fill, Material, cover, ellipse, limb, patch
-from hierseg_jax.data.figures import SPLITS, FiguresSource, draw_figures, render
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.data.figures.render import (
+    SPLITS,
+    FiguresSource,
+    draw_figures,
+    render,
+)
+from hierseg_jax.data.figures.scene import Finish, Scene
+from hierseg_jax.data.figures.shapes import (
+    Cloth,
+    Fill,
+    Material,
+    cover,
+    ellipse,
+    limb,
+    patch,
+)
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
 DIGEST = """
 import hashlib
-from hierseg_jax.data.figures import draw_figures
+from hierseg_jax.data.figures.render import draw_figures
 digest = hashlib.sha256()
 for split in ("train", "val", "test"):
     for index in range(4):

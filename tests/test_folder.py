@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.data import decode
-from hierseg_jax.data.folder import FolderSource
+from hierseg_jax.data.read import image_files as decode
+from hierseg_jax.data.read.folder import FolderSource
 
 
 def photograph(height, width, seed=0):

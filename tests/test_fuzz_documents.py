@@ -14,13 +14,13 @@ from configs import figures
 from hierseg_jax.checkpoint import open_checkpoint, save_checkpoint
 from hierseg_jax.checkpoint.digest import json_digest
 from hierseg_jax.checkpoint.seal import SEAL, seal
-from hierseg_jax.data.spec import load_spec
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.runtime.drawing import draw_level
 from hierseg_jax.runtime.metadata import PREFIX
 from hierseg_jax.runtime.outputs import folder_name
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.train.progress import Progress
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.fuzzing import COUNTS, as_text, changed, damaged, fuzz, read_or_refused
 from tests.test_runtime import metadata, reference_file, save
 

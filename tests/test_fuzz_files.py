@@ -11,10 +11,10 @@ import scipy.io
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from hierseg_jax.data import decode
-from hierseg_jax.data.decode import read_image, read_mask
-from hierseg_jax.data.pascal_part import merge_table, read_person_parts
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.data.prepare.pascal_part import merge_table, read_person_parts
+from hierseg_jax.data.read import image_files as decode
+from hierseg_jax.data.read.image_files import read_image, read_mask
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.fuzzing import COUNTS, damaged, fuzz, read_or_refused, with_checksums
 from tests.test_folder import photograph, png
 

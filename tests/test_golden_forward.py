@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hierseg_jax.models import create_model
-from hierseg_jax.torch_weights import variables_from_state_dict
+from hierseg_jax.pytorch.weights import variables_from_state_dict
 from tests.conftest import FULL
 from tests.reference_weights import load_golden, reference_state_dict
 

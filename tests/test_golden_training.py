@@ -9,10 +9,10 @@ import optax
 import pytest
 from flax import traverse_util
 
-from hierseg_jax.kernels import library
 from hierseg_jax.losses import dice, iou
 from hierseg_jax.models import create_model
-from hierseg_jax.torch_weights import torch_names, variables_from_state_dict
+from hierseg_jax.models.kernels import library
+from hierseg_jax.pytorch.weights import torch_names, variables_from_state_dict
 from tests.conftest import FULL
 from tests.reference_weights import load_golden, reference_state_dict
 

@@ -12,14 +12,18 @@ import tensorflow_datasets as tfds
 from onnx import TensorProto, helper
 
 from configs import figures
-from hierseg_jax.checkpoint import DamagedCheckpointError, open_checkpoint, save_checkpoint
+from hierseg_jax.checkpoint import (
+    DamagedCheckpointError,
+    open_checkpoint,
+    save_checkpoint,
+)
 from hierseg_jax.checkpoint.seal import SEAL, check_seal
-from hierseg_jax.data.decode import read_image, read_mask
 from hierseg_jax.data.pascal_person_part.pascal_person_part_dataset_builder import Builder
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from hierseg_jax.data.read.image_files import read_image, read_mask
 from hierseg_jax.runtime.outputs import VideoFile, folder_name
 from hierseg_jax.runtime.segmenter import Segmenter
-from hierseg_jax.train.pictures import draw_samples
+from hierseg_jax.train.sample_pictures import draw_samples
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.raw_data import fault, make_raw
 from tests.runs import run
 from tests.test_runtime import KERNEL, metadata, reference_file

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.runtime.drawing import draw_level
 from hierseg_jax.runtime.outputs import folder_name
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.runs import run, start
 from tests.test_runtime import expected_leaf, reference_file
 

@@ -11,9 +11,9 @@ from safetensors.numpy import save_file
 
 from configs import default
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
-from hierseg_jax.convert import convert_to_checkpoint
 from hierseg_jax.models import create_model, init_variables
-from hierseg_jax.torch_weights import state_dict_from_variables
+from hierseg_jax.pytorch.convert import convert_to_checkpoint
+from hierseg_jax.pytorch.weights import state_dict_from_variables
 from hierseg_jax.train.loop import set_up
 from hierseg_jax.train.same_run import check_same_run
 from tests.runs import assert_bit_identical, small_config, train_here

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.data.folder import FolderSource
-from hierseg_jax.data.spec import load_spec
-from hierseg_jax.inspection.findings import KINDS
-from hierseg_jax.inspection.inspect_dataset import inspect_dataset
-from hierseg_jax.inspection.statistics import split_statistics
-from hierseg_jax.webpage.document import printable
+from hierseg_jax.data.inspection.findings import KINDS
+from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
+from hierseg_jax.data.inspection.split_statistics import split_statistics
+from hierseg_jax.data.read.folder import FolderSource
+from hierseg_jax.data.read.spec import load_spec
+from hierseg_jax.reports.document import printable
 from tests.inspection_data import SIZE, label, make_data, picture, write_pair
 
 

@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 
 from hierseg_jax.data.class_weights import weights_of
-from hierseg_jax.data.spec import load_spec
-from hierseg_jax.inspection import suggest as suggesting
-from hierseg_jax.inspection.inspect_dataset import inspect_dataset
-from hierseg_jax.inspection.page import format_page
-from hierseg_jax.inspection.pictures import choose_examples
-from hierseg_jax.inspection.report import make_report
-from hierseg_jax.inspection.suggest import (
+from hierseg_jax.data.inspection import suggest as suggesting
+from hierseg_jax.data.inspection.examples import choose_examples
+from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
+from hierseg_jax.data.inspection.inspection_page import format_page
+from hierseg_jax.data.inspection.result import make_report
+from hierseg_jax.data.inspection.suggest import (
     choose_batch,
     choose_size,
     estimate_peak,
     leaf_frequencies,
 )
-from hierseg_jax.inspection.text import format_report
+from hierseg_jax.data.inspection.text import format_report
+from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.models import create_model
 from tests.conftest import ROOT
 from tests.inspection_data import make_data, write_pair

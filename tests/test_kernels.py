@@ -13,16 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from hierseg_jax.compiler import compiled_library
-from hierseg_jax.kernels import library
-from hierseg_jax.kernels.batch_norm import normalize
-from hierseg_jax.kernels.convolution import (
+from hierseg_jax.models import create_model
+from hierseg_jax.models.kernels import library
+from hierseg_jax.models.kernels.batch_norm import normalize
+from hierseg_jax.models.kernels.convolution import (
     Geometry,
     convolve,
     convolve_depthwise,
     convolve_transposed,
 )
-from hierseg_jax.models import create_model
+from hierseg_jax.system.compiler import compiled_library
 
 pytestmark = pytest.mark.skipif(
     bool(library.problem()), reason=f"the kernels can't be compiled: {library.problem()}"
@@ -231,7 +231,7 @@ def test_what_is_no_number_is_not_hidden(activation):
 
 DIGEST = """
 import hashlib, jax, jax.numpy as jnp, numpy as np
-from hierseg_jax.kernels.convolution import Geometry, convolve
+from hierseg_jax.models.kernels.convolution import Geometry, convolve
 x = jnp.asarray(np.random.RandomState(0).randn(4, 40, 40, 24), jnp.float32)
 w = jnp.asarray(np.random.RandomState(1).randn(3, 3, 24, 20), jnp.float32)
 f = lambda x, w: (convolve(x, w, jnp.zeros(20), Geometry(padding=(1, 1))) ** 2).sum()
@@ -253,7 +253,7 @@ def test_bits_do_not_depend_on_the_number_of_threads():
     assert len(digests) == 1
 
 
-PROBLEM = "from hierseg_jax.kernels import library; print(library.problem())"
+PROBLEM = "from hierseg_jax.models.kernels import library; print(library.problem())"
 
 
 @pytest.mark.parametrize(

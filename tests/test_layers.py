@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hierseg_jax.models.batch_norm import BatchNorm
 from hierseg_jax.models.layers import (
     ChannelDropout,
     Compute,
@@ -16,6 +15,7 @@ from hierseg_jax.models.layers import (
     max_pool_2x2,
     upsample_nearest,
 )
+from hierseg_jax.models.normalization import BatchNorm
 
 RNG = np.random.RandomState(0)
 

@@ -4,17 +4,17 @@ import jax
 import numpy as np
 import pytest
 
+from hierseg_jax.bridge.export import export_checkpoint
 from hierseg_jax.checkpoint import open_checkpoint
 from hierseg_jax.data.pipeline import eval_batches
-from hierseg_jax.data.sources import open_split
-from hierseg_jax.evaluate import evaluate_checkpoint
-from hierseg_jax.from_config import config_decoding
-from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.data.read.sources import open_split
+from hierseg_jax.data.resize import place
+from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
+from hierseg_jax.evaluation.predictions import leaf_scores
 from hierseg_jax.models import create_model
-from hierseg_jax.onnx_export import export_checkpoint
-from hierseg_jax.predict import leaf_scores
-from hierseg_jax.resize import place
 from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.settings.building import config_decoding
+from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.balanced import balanced_checkpoint
 from tests.figure_folder import write_figures
 from tests.margins import clear_choices, miou_range

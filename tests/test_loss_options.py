@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 
 from hierseg_jax.data.class_weights import count_frequencies, weights_of
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
-from hierseg_jax.losses import LossOptions, build_loss, crossentropy, focal
+from hierseg_jax.losses import (
+    LossOptions,
+    build_loss,
+    crossentropy,
+    focal,
+)
 from hierseg_jax.losses.levels import level_labels
 from hierseg_jax.losses.pixels import hardest_pixels
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 
 B, H, W, C = 3, 6, 5, 4
 WEIGHTS = np.array([0.5, 2.0, 3.0, 0.1], np.float32)

@@ -6,12 +6,17 @@ import sys
 
 import pytest
 
-from hierseg_jax.memory import TRIED_JAXLIBS, VARIABLE, decide, keep_large_blocks
+from hierseg_jax.system.memory import (
+    TRIED_JAXLIBS,
+    VARIABLE,
+    decide,
+    keep_large_blocks,
+)
 
 START = """
 import sys, time
 import jax, jax.numpy as jnp, numpy as np
-from hierseg_jax.memory import count_large_blocks, keep_large_blocks
+from hierseg_jax.system.memory import count_large_blocks, keep_large_blocks
 MB = 2**20
 
 def pages():  # of jaxlib, by what may be done with them

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART
-from hierseg_jax.metric_choice import (
+from hierseg_jax.evaluation.metrics import evaluate_levels
+from hierseg_jax.evaluation.tables import format_levels
+from hierseg_jax.settings.metric_choice import (
     METRICS,
     Criterion,
     class_numbers,
@@ -12,8 +13,7 @@ from hierseg_jax.metric_choice import (
     parse_best,
     parse_metrics,
 )
-from hierseg_jax.metrics import evaluate_levels
-from hierseg_jax.report import format_levels
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
 
 @pytest.mark.parametrize(

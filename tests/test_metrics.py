@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
-from hierseg_jax.metrics import (
+from hierseg_jax.evaluation.metrics import (
     confusion_matrices,
     evaluate_levels,
     level_confusions,
     level_metrics,
     reference_miou,
 )
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.reference_weights import load_golden
 from tests.test_hierarchy import trees
 

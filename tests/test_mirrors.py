@@ -5,12 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hierseg_jax.data.augment_choice import choose_augmentation
-from hierseg_jax.data.augment_geometry import flip, optical_distortion, rotate
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.evaluate import View, evaluate_checkpoint
-from hierseg_jax.from_config import check_tree_of_data
-from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.data.augment.choice import choose_augmentation
+from hierseg_jax.data.augment.geometry import (
+    flip,
+    optical_distortion,
+    rotate,
+)
+from hierseg_jax.evaluation.evaluate import View, evaluate_checkpoint
+from hierseg_jax.settings.building import check_tree_of_data
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.figure_folder import write_figures
 from tests.runs import small_config, train_here
 

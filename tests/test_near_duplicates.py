@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from hierseg_jax.inspection.near_duplicates import nearest_within
-from hierseg_jax.inspection.perceptual_hash import perceptual_hash
+from hierseg_jax.data.inspection.near_duplicates import nearest_within
+from hierseg_jax.data.inspection.perceptual_hash import perceptual_hash
 from tests.inspection_data import picture
 
 HASH = st.integers(0, 2**64 - 1)

@@ -30,8 +30,8 @@ def test_the_package_root_imports_neither_jax_nor_flax():
 def test_importing_every_module_starts_no_device():
     """With a platform that does not exist, whoever starts a device fails."""
     run_python(
-        "import hierseg_jax.models, hierseg_jax.losses, hierseg_jax.metrics\n"
-        "import hierseg_jax.torch_weights",
+        "import hierseg_jax.models, hierseg_jax.losses, hierseg_jax.evaluation.metrics\n"
+        "import hierseg_jax.pytorch.weights",
         JAX_PLATFORMS="there_is_no_such_platform",
     )
 

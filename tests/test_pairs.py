@@ -2,10 +2,10 @@
 
 import pytest
 
-from hierseg_jax.data.sources import load_hierarchy
-from hierseg_jax.data.spec import load_spec, write_spec
-from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.data.read.sources import load_hierarchy
+from hierseg_jax.data.read.spec import load_spec, write_spec
 from hierseg_jax.train.workdir import check_workdir, claim_workdir
+from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.runs import small_config
 
 NAMES = ["background", "head", "left_arm", "right_arm", "left_leg", "right_leg"]

@@ -7,10 +7,14 @@ import pytest
 import scipy.io
 
 from hierseg_jax import Hierarchy
-from hierseg_jax.data.folder import FolderSource
-from hierseg_jax.data.pascal_part import MERGE, merge_table, read_person_parts
-from hierseg_jax.data.prepare import prepare
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.data.prepare.pascal_part import (
+    MERGE,
+    merge_table,
+    read_person_parts,
+)
+from hierseg_jax.data.prepare.prepare import prepare
+from hierseg_jax.data.read.folder import FolderSource
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.raw_data import fault, make_raw
 
 

@@ -6,18 +6,18 @@ import numpy as np
 import onnx
 import pytest
 
-from hierseg_jax.bridge import fold
 from hierseg_jax.bridge.contracts import build_graph
-from hierseg_jax.bridge.convert import convert
+from hierseg_jax.bridge.export import export_checkpoint
 from hierseg_jax.bridge.precision import with_half_weights
+from hierseg_jax.bridge.to_onnx import convert
 from hierseg_jax.bridge.verify import largest_difference
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
-from hierseg_jax.data.figures import FiguresSource
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART
-from hierseg_jax.metrics import confusion_matrices, evaluate_levels
+from hierseg_jax.data.figures.render import FiguresSource
+from hierseg_jax.evaluation.metrics import confusion_matrices, evaluate_levels
 from hierseg_jax.models import create_model
-from hierseg_jax.onnx_export import export_checkpoint
+from hierseg_jax.models.inference import fold
 from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.balanced import balanced_checkpoint
 from tests.commands import run_quickly
 from tests.runs import train_here

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
-from hierseg_jax.data.folder import FolderSource
-from hierseg_jax.data.prepare import prepare
-from hierseg_jax.data.spec import load_spec
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.data.prepare.prepare import prepare
+from hierseg_jax.data.read.folder import FolderSource
+from hierseg_jax.data.read.spec import load_spec
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.conftest import ROOT
 from tests.raw_data import arrived, contents, data_of, fault, make_raw, run_prepare
 

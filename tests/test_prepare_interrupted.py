@@ -7,9 +7,9 @@ import signal
 
 import pytest
 
-from hierseg_jax.data import transfer
-from hierseg_jax.data.prepare import prepare
-from hierseg_jax.data.spec import load_spec
+from hierseg_jax.data.prepare.prepare import prepare
+from hierseg_jax.data.read.spec import load_spec
+from hierseg_jax.system import atomic_writing as transfer
 from tests.raw_data import arrived, contents, data_of, make_raw, run_prepare
 
 KILLED_BEFORE_RENAMING = """

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from hierseg_jax.models.efficientnet import NORMALIZATIONS, EfficientNet
+from hierseg_jax.models.efficient_unet.backbone import NORMALIZATIONS, EfficientNet
 from hierseg_jax.models.layers import Compute
-from hierseg_jax.torch_backbones import read_backbone, wanted_variant
-from hierseg_jax.torch_files import read_torch_file
+from hierseg_jax.pytorch.backbones import read_backbone, wanted_variant
+from hierseg_jax.pytorch.files import read_torch_file
 from hierseg_jax.train.initial import imagenet_file
 from tests.test_pretrained import read_photograph
 

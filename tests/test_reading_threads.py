@@ -7,10 +7,14 @@ import threading
 import numpy as np
 import pytest
 
-from hierseg_jax.cores import available_cores
 from hierseg_jax.data import pipeline
-from hierseg_jax.data.figures import FiguresSource
-from hierseg_jax.data.pipeline import eval_batches, read_options, train_batches
+from hierseg_jax.data.figures.render import FiguresSource
+from hierseg_jax.data.pipeline import (
+    eval_batches,
+    read_options,
+    train_batches,
+)
+from hierseg_jax.system.cores import available_cores
 
 OPTIONS = {"size": (32, 32), "batch_size": 4}
 

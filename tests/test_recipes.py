@@ -10,8 +10,8 @@ from flax import traverse_util
 
 from configs import default, modern
 from hierseg_jax.checkpoint import load_checkpoint, read_meta
-from hierseg_jax.evaluate import evaluate_checkpoint
-from hierseg_jax.train.config import check_config, completed
+from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
+from hierseg_jax.settings.config import check_config, completed
 from hierseg_jax.train.loop import set_up
 from hierseg_jax.train.same_run import check_same_run
 from tests.conftest import xla_flags

@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.extremes import ScoredPicture
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART
-from hierseg_jax.run_report.pictures import extreme_pictures
-from hierseg_jax.train.pictures import draw_samples
+from hierseg_jax.evaluation.extremes import ScoredPicture
+from hierseg_jax.evaluation.page.extreme_pictures import extreme_pictures
+from hierseg_jax.train.sample_pictures import draw_samples
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
 LEVEL = PASCAL_PERSON_PART.levels[-1]
 

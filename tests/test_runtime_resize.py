@@ -7,12 +7,16 @@ import pytest
 
 from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.bridge.quality import graph_miou, spread_inputs
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART
-from hierseg_jax.resize import GREY, RESIZES, place
+from hierseg_jax.data.resize import (
+    GREY,
+    RESIZES,
+    place,
+)
 from hierseg_jax.runtime.drawing import draw_level
 from hierseg_jax.runtime.metadata import PREFIX, Metadata
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.test_runtime import deploy_file, metadata, reference_file
 
 SIZE = (96, 128)

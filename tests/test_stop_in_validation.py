@@ -12,11 +12,15 @@ import threading
 import numpy as np
 import pytest
 
-from hierseg_jax.checkpoint import CheckpointWriter, checkpoint_steps, last_whole_checkpoint
+from hierseg_jax.checkpoint import (
+    CheckpointWriter,
+    checkpoint_steps,
+    last_whole_checkpoint,
+)
 from hierseg_jax.checkpoint.choose import FOLDER, SUPERSEDED
 from hierseg_jax.data.pipeline import eval_batches
+from hierseg_jax.system.stop import StopSignals
 from hierseg_jax.train import loop
-from hierseg_jax.train.stop import StopSignals
 from tests.conftest import ROOT
 from tests.runs import assert_bit_identical, train_here
 from tests.test_hosts import end, start_two
@@ -193,7 +197,7 @@ def test_processes_that_read_data_leave_signals_to_the_run(number):
 def test_devices_hear_of_a_signal_with_the_results_of_the_batch():
     script = """
 import jax, numpy as np
-from hierseg_jax.train.parallel import all_devices
+from hierseg_jax.devices.parallel import all_devices
 parallel = all_devices()
 step = parallel.compile_eval_step(lambda v, b: {"loss": b["x"].sum(), "x": b["x"] + v})
 v = parallel.put_state(np.float32(1))
@@ -219,7 +223,7 @@ TWO = """
 import dataclasses, os, signal, sys
 import jax
 from hierseg_jax.train import loop
-from hierseg_jax.train.hosts import join_hosts
+from hierseg_jax.devices.hosts import join_hosts
 from tests.runs import train_here
 address, count, index = (flag.split("=")[1] for flag in sys.argv[2:])
 join_hosts(address, int(count), int(index))

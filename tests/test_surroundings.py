@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from hierseg_jax.evaluate import evaluate_checkpoint
+from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from tests.runs import assert_bit_identical, run, start, train_command
 from tests.test_training_mistakes import write_data
 

@@ -11,8 +11,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 from hierseg_jax.data.pascal_person_part.pascal_person_part_dataset_builder import Builder
-from hierseg_jax.data.tfds_source import TfdsSource
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.data.read.tfds_source import TfdsSource
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.conftest import ROOT
 
 NAME = "pascal_person_part"
@@ -142,7 +142,7 @@ def test_the_command_builds_and_reading_imports_no_tensorflow(tmp_path):
     code = (
         "import runpy, sys\n"
         f"sys.path.insert(0, r'{tmp_path}')\n"
-        "from hierseg_jax.data.tfds_source import TfdsSource\n"
+        "from hierseg_jax.data.read.tfds_source import TfdsSource\n"
         "assert 'tensorflow_datasets' not in sys.modules, 'the import is not cheap'\n"
         f"sys.argv = ['build', r'--manual_dir={raw}', r'--data_dir={data_dir}']\n"
         "try:\n"

@@ -16,7 +16,7 @@ import safetensors.numpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hierseg_jax.torch_files import read_torch_file, write_safetensors
+from hierseg_jax.pytorch.files import read_torch_file, write_safetensors
 from tests.conftest import GOLDEN
 
 ARRAYS = {

@@ -13,8 +13,8 @@ from safetensors.numpy import load_file
 
 from configs import default
 from hierseg_jax.checkpoint import load_checkpoint
-from hierseg_jax.convert import convert_to_checkpoint, convert_to_torch
-from hierseg_jax.torch_files import read_torch_file
+from hierseg_jax.pytorch.convert import convert_to_checkpoint, convert_to_torch
+from hierseg_jax.pytorch.files import read_torch_file
 from tests.reference_weights import load_golden, reference_state_dict
 from tests.test_torch_files import mistake
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hierseg_jax.models import create_model, init_variables
-from hierseg_jax.torch_weights import state_dict_from_variables, variables_from_state_dict
+from hierseg_jax.pytorch.weights import state_dict_from_variables, variables_from_state_dict
 from tests.reference_weights import load_golden, reference_state_dict
 
 MODELS = [("esnet", None), ("effunet", None), ("effunet", "b3")]

@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 
 from configs import default
-from hierseg_jax.checkpoint import checkpoint_steps, find_checkpoint, load_checkpoint
+from hierseg_jax.checkpoint import (
+    checkpoint_steps,
+    find_checkpoint,
+    load_checkpoint,
+)
+from hierseg_jax.devices.parallel import Parallel
 from hierseg_jax.train.loop import DivergedError
-from hierseg_jax.train.parallel import Parallel
 from tests.conftest import flags_of_users, xla_flags
 from tests.runs import (
     assert_bit_identical,

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.evaluate import View, evaluate_checkpoint
+from hierseg_jax.evaluation.evaluate import View, evaluate_checkpoint
 from tests.commands import run_quickly
 from tests.conftest import ROOT
 from tests.runs import SMALL, evaluate_command, run, train_command, train_here

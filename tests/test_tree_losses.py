@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.losses import (
     LOSSES,
     TREE_LOSSES,
@@ -24,6 +23,7 @@ from hierseg_jax.losses import (
     tree_triplet,
     triplet_weight,
 )
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 
 ODD_TREE = Hierarchy.from_mapping({"a": [4, {"b": [1, {"c": [6, 2]}]}], "d": [3], "e": [5]})
 

@@ -14,14 +14,23 @@ import jax.numpy as jnp
 import pytest
 
 from hierseg_jax.checkpoint import checkpoint_steps
-from hierseg_jax.errors import HiersegError
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.stop import StopSignals
 from hierseg_jax.train.loop import DivergedError, train
-from hierseg_jax.train.stop import StopSignals
-from hierseg_jax.tune.metric import Metric
-from hierseg_jax.tune.outcome import Outcome, best_outcome
-from hierseg_jax.tune.plots import history_plot, parallel_plot, slice_plot
-from hierseg_jax.tune.report import Report, format_page, format_text, train_command
-from hierseg_jax.tune.space import Choice, Range
+from hierseg_jax.train.tune.objective import Metric
+from hierseg_jax.train.tune.outcome import Outcome, best_outcome
+from hierseg_jax.train.tune.search_page import (
+    Report,
+    format_page,
+    format_text,
+    train_command,
+)
+from hierseg_jax.train.tune.search_plots import (
+    history_plot,
+    parallel_plot,
+    slice_plot,
+)
+from hierseg_jax.train.tune.space import Choice, Range
 from tests.conftest import ROOT
 from tests.runs import (
     assert_bit_identical,
@@ -177,7 +186,7 @@ def test_processes_share_a_study_and_no_trial(tmp_path):
 
 @needs_optuna
 def test_a_trial_that_ends_while_another_process_looks_for_one_is_not_taken(tmp_path, monkeypatch):
-    from hierseg_jax.tune import study as study_module
+    from hierseg_jax.train.tune import study as study_module
 
     begun = study_module.open_study(tmp_path, base_config(), SPACE, Metric("val_loss"), None)
     number, hold = begun.ask().number, study_module.hold
@@ -412,7 +421,7 @@ def test_real_trials_go_on_after_a_kill_diverge_and_end_as_a_run_of_its_own(tmp_
 def search_outcomes(folder):
     import optuna
 
-    from hierseg_jax.tune.tune import list_outcomes
+    from hierseg_jax.train.tune.search import list_outcomes
 
     storage = f"sqlite:///{folder / 'study.db'}"
     return list_outcomes(optuna.load_study(study_name=None, storage=storage))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from configs import figures
 from hierseg_jax.train.progress import Progress
-from hierseg_jax.tune.metric import Metric
-from hierseg_jax.tune.space import Choice, Range
+from hierseg_jax.train.tune.objective import Metric
+from hierseg_jax.train.tune.space import Choice, Range
 
 SPACE = {"learning_rate": Range("log_uniform", 1e-4, 1e-2), "data.figures_train": Choice((8, 16))}
 EPOCHS = 3
@@ -56,7 +56,7 @@ def make_train(loss_of=lambda number, epoch: 1 / (1 + number + epoch), after=lam
 
 
 def search(folder, trials, train=None, **options):
-    from hierseg_jax.tune.tune import tune  # needs Optuna
+    from hierseg_jax.train.tune.search import tune  # needs Optuna
 
     settings = {"config": base_config(), "space": SPACE, "metric": Metric("val_loss")} | options
     return tune(folder=Path(folder), trials=trials, train=train or make_train(), **settings)

@@ -7,13 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hierseg_jax.bridge import efficient_unet, esnet, ops
-from hierseg_jax.bridge.decode import classify, scores
-from hierseg_jax.bridge.fold import Tree
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.bridge.scores import classify, scores
 from hierseg_jax.models import Variant
-from hierseg_jax.models.esnet import SIZES
+from hierseg_jax.models.efficient_unet import inference as efficient_unet
+from hierseg_jax.models.esnet import inference as esnet
+from hierseg_jax.models.esnet.architecture import SIZES
+from hierseg_jax.models.inference import ops
+from hierseg_jax.models.inference.fold import Tree
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 CONFIDENCE = "confidence"
 

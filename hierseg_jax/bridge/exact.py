@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import jax
 
-from hierseg_jax.errors import HiersegError
+from hierseg_jax.system.errors import HiersegError
 
 
 @contextlib.contextmanager

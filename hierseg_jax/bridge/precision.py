@@ -9,8 +9,8 @@ import onnx
 from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from hierseg_jax.bridge.ops import LOGITS
-from hierseg_jax.errors import HiersegError
+from hierseg_jax.models.inference.ops import LOGITS
+from hierseg_jax.system.errors import HiersegError
 
 PRECISIONS = ("float32", "float16", "int8")
 # Element-wise functions and reductions of the results stay in float32.

@@ -6,12 +6,12 @@ import numpy as np
 import onnxruntime
 
 from hierseg_jax.bridge.contracts import Graph
-from hierseg_jax.data.sources import Source
-from hierseg_jax.data.spread import spread_indices
-from hierseg_jax.decode import top_down
-from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.metrics import confusion_matrices, evaluate_levels
-from hierseg_jax.resize import place
+from hierseg_jax.data.read.sources import Source
+from hierseg_jax.data.read.spread import spread_indices
+from hierseg_jax.data.resize import place
+from hierseg_jax.evaluation.metrics import confusion_matrices, evaluate_levels
+from hierseg_jax.tree.decoding import top_down
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 
 def graph_input(

@@ -9,12 +9,12 @@ import onnxruntime
 
 from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.bridge.exact import exact_on_cpu
-from hierseg_jax.decode import top_down
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.data.resize import place
+from hierseg_jax.evaluation.predictions import leaf_scores
 from hierseg_jax.models import EfficientUNet, ESNet
-from hierseg_jax.predict import leaf_scores
-from hierseg_jax.resize import place
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.decoding import top_down
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 TOLERANCE = 1e-4
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from hierseg_jax.errors import HiersegError
+from hierseg_jax.system.errors import HiersegError
 
 # Training's projection head, which nothing else reads.
 EMBEDDING = "embedding"

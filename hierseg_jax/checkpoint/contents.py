@@ -6,9 +6,13 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.train.config import check_config, completed, flatten
+from hierseg_jax.settings.config import (
+    check_config,
+    completed,
+    flatten,
+)
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 NUMBER = (int, float)
 TYPES: dict[str, tuple[type, ...]] = {

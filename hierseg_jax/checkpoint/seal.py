@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from hierseg_jax.errors import HiersegError
+from hierseg_jax.system.errors import HiersegError
 
 SEAL = "files.json"
 ITEMS = ("variables", "training", "meta", "metrics")

@@ -9,11 +9,15 @@ from typing import Any
 
 import orbax.checkpoint as ocp
 
-from hierseg_jax.checkpoint.choose import FOLDER, SUPERSEDED, settle_superseded
+from hierseg_jax.checkpoint.choose import (
+    FOLDER,
+    SUPERSEDED,
+    settle_superseded,
+)
 from hierseg_jax.checkpoint.digest import json_digest, tree_digest
 from hierseg_jax.checkpoint.reader import alone
 from hierseg_jax.checkpoint.seal import seal
-from hierseg_jax.errors import HiersegOSError
+from hierseg_jax.system.errors import HiersegOSError
 
 # Errors that a defect of this project raises. orbax has nearly any other kind for a full disk.
 DEFECTS = (TypeError, AttributeError, LookupError, AssertionError, NotImplementedError)

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from hierseg_jax.cores import available_cores
 from hierseg_jax.data.label_statistics import count_labels
-from hierseg_jax.data.sources import Source, read_label
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.data.read.sources import Source, read_label
+from hierseg_jax.system.cores import available_cores
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 RULES = ("none", "inverse_sqrt", "median_frequency")
 # Bounds, as factors on the weight of the median class. A class of 0.01 % of the pixels would

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 
 def count_labels(label_hw: np.ndarray) -> np.ndarray:

@@ -14,11 +14,11 @@ from itertools import islice
 
 import numpy as np
 
-from hierseg_jax.cores import available_cores
 from hierseg_jax.data.label_statistics import count_labels
-from hierseg_jax.data.sources import Source, read_label
-from hierseg_jax.data.spread import spread_indices
-from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy
+from hierseg_jax.data.read.sources import Source, read_label
+from hierseg_jax.data.read.spread import spread_indices
+from hierseg_jax.system.cores import available_cores
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 LISTED = 10
 # The golden ratio's multiples, less their whole parts, fill an interval evenly at every length.

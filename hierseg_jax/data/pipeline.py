@@ -16,13 +16,13 @@ import grain
 import numpy as np
 from absl import flags
 
-from hierseg_jax.cores import available_cores
-from hierseg_jax.data.augment import Transform
-from hierseg_jax.data.augment_choice import choose_augmentation
-from hierseg_jax.data.skip import no_example
-from hierseg_jax.data.sources import Source
-from hierseg_jax.errors import HiersegError, HiersegOSError
-from hierseg_jax.resize import place
+from hierseg_jax.data.augment.choice import choose_augmentation
+from hierseg_jax.data.augment.classic import Transform
+from hierseg_jax.data.read.skip import no_example
+from hierseg_jax.data.read.sources import Source
+from hierseg_jax.data.resize import place
+from hierseg_jax.system.cores import available_cores
+from hierseg_jax.system.errors import HiersegError, HiersegOSError
 
 Example = dict[str, np.ndarray]
 Batch = dict[str, np.ndarray]

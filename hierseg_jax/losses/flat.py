@@ -22,8 +22,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from hierseg_jax.errors import HiersegError
 from hierseg_jax.losses.pixels import flatten_pixels, hardest_pixels
+from hierseg_jax.system.errors import HiersegError
 
 Loss = Callable[..., jax.Array]
 

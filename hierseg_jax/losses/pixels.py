@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.hierarchy import IGNORE_LABEL
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
 
 def flatten_pixels(

@@ -10,8 +10,6 @@ from collections.abc import Collection, Mapping, Sequence
 import jax
 import numpy as np
 
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.losses.flat import LOSSES, Loss
 from hierseg_jax.losses.levels import (
     at_every_level,
@@ -20,6 +18,8 @@ from hierseg_jax.losses.levels import (
 )
 from hierseg_jax.losses.tree_min_loss import tree_min
 from hierseg_jax.losses.tree_triplet_loss import tree_triplet, triplet_weight
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 TREE_LOSSES = ("hierarchical_crossentropy", "tree_min", "tree_min_focal", "tree_triplet")
 """Beside those of `LOSSES`."""

@@ -29,9 +29,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.hierarchy import Hierarchy
 from hierseg_jax.losses.pixels import flatten_pixels
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 # (level, class at that level)
 Node = tuple[int, int]

@@ -14,8 +14,8 @@ the anchor's own class is the nearest of all, as in the paper.
 import jax
 import jax.numpy as jnp
 
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 TOLERANCE = 0.1
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.models.efficient_unet import EfficientUNet
-from hierseg_jax.models.efficientnet import Variant, scaled_stages
-from hierseg_jax.models.esnet import SIZES, ESNet
+from hierseg_jax.models.efficient_unet.architecture import EfficientUNet
+from hierseg_jax.models.efficient_unet.backbone import Variant, scaled_stages
+from hierseg_jax.models.esnet.architecture import SIZES, ESNet
 from hierseg_jax.models.initialize import init_variables
 from hierseg_jax.models.layers import CONV_IMPLS
 from hierseg_jax.models.summary import format_summary, summarize
+from hierseg_jax.system.errors import HiersegError
 
 MODEL_NAMES = ("effunet", *SIZES)
 

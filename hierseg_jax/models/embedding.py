@@ -3,8 +3,8 @@
 import jax
 from flax import linen as nn
 
-from hierseg_jax.models.batch_norm import BatchNorm
 from hierseg_jax.models.layers import Compute, Conv
+from hierseg_jax.models.normalization import BatchNorm
 
 COLLECTION = "intermediates"
 NAME = "embedding"

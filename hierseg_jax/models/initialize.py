@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from hierseg_jax.models.efficient_unet import EfficientUNet
-from hierseg_jax.models.esnet import ESNet
+from hierseg_jax.models.efficient_unet.architecture import EfficientUNet
+from hierseg_jax.models.esnet.architecture import ESNet
 from hierseg_jax.models.layers import torch_bound
 
 

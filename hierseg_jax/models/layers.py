@@ -15,19 +15,19 @@ from flax import linen as nn
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.kernels import library
-from hierseg_jax.kernels.convolution import (
+from hierseg_jax.models.kernels import library
+from hierseg_jax.models.kernels.convolution import (
     Geometry,
     convolve,
     convolve_depthwise,
     convolve_transposed,
 )
-from hierseg_jax.models.convolutions import (
+from hierseg_jax.models.products import (
     conv_as_products,
     conv_transpose_as_product,
     depthwise_as_products,
 )
+from hierseg_jax.system.errors import HiersegError
 
 DType = Any
 CONV_IMPLS = ("auto", "xla", "tuned")

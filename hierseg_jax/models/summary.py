@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax import traverse_util
 
-from hierseg_jax.models.efficient_unet import EfficientUNet
-from hierseg_jax.models.esnet import ESNet
+from hierseg_jax.models.efficient_unet.architecture import EfficientUNet
+from hierseg_jax.models.esnet.architecture import ESNet
 from hierseg_jax.models.initialize import variable_shapes
 from hierseg_jax.models.layers import Conv, ConvTranspose
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from hierseg_jax.colors import class_colors
-from hierseg_jax.fonts import find_fonts, missing_note
-from hierseg_jax.hierarchy import Level
 from hierseg_jax.runtime.legend import Legend, make_legend
 from hierseg_jax.runtime.lettering import opencv_missing
+from hierseg_jax.system.fonts import find_fonts, missing_note
+from hierseg_jax.tree.colors import class_colors
+from hierseg_jax.tree.hierarchy import Level
 
 PHOTO_SHARE = 0.7
 MOST_LEGENDS = 64

@@ -5,10 +5,10 @@ import dataclasses
 import cv2
 import numpy as np
 
-from hierseg_jax.colors import class_colors
-from hierseg_jax.fonts import Fonts
-from hierseg_jax.hierarchy import Level
 from hierseg_jax.runtime.lettering import Letters, letters_for
+from hierseg_jax.system.fonts import Fonts
+from hierseg_jax.tree.colors import class_colors
+from hierseg_jax.tree.hierarchy import Level
 
 # Of the picture's height, at most.
 HEIGHT_SHARE = 0.6

@@ -10,11 +10,11 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
-from hierseg_jax.colors import class_colors
-from hierseg_jax.decode import DECODINGS
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.resize import MAX_SIDE, RESIZES
+from hierseg_jax.data.resize import MAX_SIDE, RESIZES
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.colors import class_colors
+from hierseg_jax.tree.decoding import DECODINGS
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 CONTRACTS = ("reference", "deploy")
 PREFIX = "hierseg."
@@ -38,7 +38,7 @@ class Metadata:
       model: `esnet`, `effunet-b0`, ...
       precision: `float32`, `float16` or `int8`.
       parameters_sha256: of the checkpoint's variables.
-      decoding: how classes follow from scores; see `hierseg_jax/decode.py`.
+      decoding: how classes follow from scores; see `hierseg_jax/tree/decoding.py`.
       resize: how pictures are brought to the size, bilinear as in OpenCV's INTER_LINEAR:
         `stretch`, `letterbox` or `crop`. For an input of h x w and a picture of H x W,
         `letterbox` scales both sides by min(h / H, w / W), rounded to whole pixels, and puts

@@ -7,13 +7,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hierseg_jax.decode import top_down
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.resize import MAX_SIDE, Placement, place
+from hierseg_jax.data.resize import (
+    MAX_SIDE,
+    Placement,
+    place,
+)
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.runtime.session import check_contract, open_session
-from hierseg_jax.tree import IGNORE_LABEL, MAX_CLASSES
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.decoding import top_down
+from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.parsing import IGNORE_LABEL, MAX_CLASSES
 
 DEFAULT_SIDE = 320
 

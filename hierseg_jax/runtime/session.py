@@ -5,8 +5,8 @@ from pathlib import Path
 
 import onnxruntime
 
-from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.runtime.metadata import Metadata
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 

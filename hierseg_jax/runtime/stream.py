@@ -14,14 +14,25 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from hierseg_jax.data import png
-from hierseg_jax.data.spread import spread_indices
-from hierseg_jax.data.transfer import make_folder
-from hierseg_jax.errors import HiersegError, HiersegPermissionError
+from hierseg_jax.data.read import png
+from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.runtime.drawing import Painter, side_by_side
-from hierseg_jax.runtime.frames import IMAGE_SUFFIXES, Frame, Images, Video, open_source
-from hierseg_jax.runtime.outputs import VideoFile, folder_name, refuse_existing, write_image
+from hierseg_jax.runtime.frames import (
+    IMAGE_SUFFIXES,
+    Frame,
+    Images,
+    Video,
+    open_source,
+)
+from hierseg_jax.runtime.outputs import (
+    VideoFile,
+    folder_name,
+    refuse_existing,
+    write_image,
+)
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
+from hierseg_jax.system.atomic_writing import make_folder
+from hierseg_jax.system.errors import HiersegError, HiersegPermissionError
 
 DEPTH = 4
 # Files whose headers tell how pictures are read: so few that nobody waits.

@@ -11,17 +11,25 @@ import numpy as np
 from flax import traverse_util
 
 from hierseg_jax.checkpoint import Checkpoint
-from hierseg_jax.checkpoint.arrays import EMBEDDING, described, differences
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.models import EfficientUNet, ESNet, Variant
+from hierseg_jax.checkpoint.arrays import (
+    EMBEDDING,
+    described,
+    differences,
+)
+from hierseg_jax.checkpoint.stored_network import check_own_arrays
+from hierseg_jax.devices.hosts import open_same_checkpoint
+from hierseg_jax.models import (
+    EfficientUNet,
+    ESNet,
+    Variant,
+)
 from hierseg_jax.models.initialize import variable_shapes
-from hierseg_jax.stored_network import check_own_arrays
-from hierseg_jax.torch_backbones import read_backbone, wanted_variant
-from hierseg_jax.torch_files import read_torch_file
-from hierseg_jax.torch_weights import ModulePath, flat_shapes
-from hierseg_jax.train.config import config_variant
-from hierseg_jax.train.hosts import open_same_checkpoint
+from hierseg_jax.pytorch.backbones import read_backbone, wanted_variant
+from hierseg_jax.pytorch.files import read_torch_file
+from hierseg_jax.pytorch.weights import ModulePath, flat_shapes
+from hierseg_jax.settings.config import config_variant
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 IMAGENET = "imagenet"
 # Backbones with ImageNet weights in a package of the Python package index.

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from hierseg_jax.errors import HiersegError, HiersegOSError
+from hierseg_jax.system.errors import HiersegError, HiersegOSError
 
 LOCK = ".lock"
 

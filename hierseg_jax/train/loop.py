@@ -13,23 +13,39 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from hierseg_jax.checkpoint import CheckpointWriter
-from hierseg_jax.data.pipeline import Batch, eval_batches, train_batches
-from hierseg_jax.errors import HiersegError
-from hierseg_jax.evaluate import Evaluation, evaluate_batches
-from hierseg_jax.memory import give_back_small_blocks
-from hierseg_jax.metric_choice import parse_metrics
-from hierseg_jax.tally import Measures
-from hierseg_jax.train.config import network_size
-from hierseg_jax.train.hosts import agree, is_main
+from hierseg_jax.data.pipeline import (
+    Batch,
+    eval_batches,
+    train_batches,
+)
+from hierseg_jax.devices.hosts import agree, is_main
+from hierseg_jax.devices.parallel import cpu_threads
+from hierseg_jax.evaluation.evaluate import Evaluation, evaluate_batches
+from hierseg_jax.evaluation.tally import Measures
+from hierseg_jax.settings.config import network_size
+from hierseg_jax.settings.metric_choice import parse_metrics
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.memory import give_back_small_blocks
+from hierseg_jax.system.stop import Stopped, StopSignals
+from hierseg_jax.train.first_epoch import FirstEpoch
 from hierseg_jax.train.lock import lock_workdir
-from hierseg_jax.train.missing_classes import FirstEpoch
-from hierseg_jax.train.parallel import cpu_threads
-from hierseg_jax.train.progress import Progress, end_line, epoch_line
+from hierseg_jax.train.progress import (
+    Progress,
+    end_line,
+    epoch_line,
+)
 from hierseg_jax.train.record import Recorder
-from hierseg_jax.train.run import Run, describe, set_up
+from hierseg_jax.train.run import (
+    Run,
+    describe,
+    set_up,
+)
 from hierseg_jax.train.saving import open_writer, save
-from hierseg_jax.train.stop import Stopped, StopSignals
-from hierseg_jax.train.workdir import check_workdir, claim_workdir, restore
+from hierseg_jax.train.workdir import (
+    check_workdir,
+    claim_workdir,
+    restore,
+)
 
 # Losses are read this many steps late, so that the device always has work queued.
 READ_DELAY = 2

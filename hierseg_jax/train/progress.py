@@ -4,9 +4,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hierseg_jax.evaluate import Evaluation
-from hierseg_jax.metric_choice import METRICS, Criterion, level_number
-from hierseg_jax.report import plain
+from hierseg_jax.evaluation.evaluate import Evaluation
+from hierseg_jax.evaluation.tables import plain
+from hierseg_jax.settings.metric_choice import (
+    METRICS,
+    Criterion,
+    level_number,
+)
 
 LOWEST_LOSS = Criterion()
 

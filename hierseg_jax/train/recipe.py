@@ -19,16 +19,16 @@ from hierseg_jax.data.class_weights import (
     parse_class_weights,
     weights_of,
 )
-from hierseg_jax.data.sources import Source
-from hierseg_jax.from_config import build_config_loss
-from hierseg_jax.hierarchy import Hierarchy
+from hierseg_jax.data.read.sources import Source
+from hierseg_jax.devices.hosts import is_main
+from hierseg_jax.devices.parallel import Parallel
 from hierseg_jax.losses import TotalLoss
 from hierseg_jax.models import EfficientUNet, ESNet
-from hierseg_jax.train.hosts import is_main
+from hierseg_jax.settings.building import build_config_loss
 from hierseg_jax.train.optimizer import make_optimizer
-from hierseg_jax.train.parallel import Parallel
 from hierseg_jax.train.schedule import make_schedule
 from hierseg_jax.train.step import make_train_step
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 ClassWeights = tuple[tuple[float, ...], ...]
 

@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 from tensorboardX import SummaryWriter
 
-from hierseg_jax.data.transfer import write_atomically
-from hierseg_jax.evaluate import Evaluation
-from hierseg_jax.fonts import find_fonts, missing_note
-from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.report import write_json
-from hierseg_jax.train.config import flatten
-from hierseg_jax.train.pictures import (
+from hierseg_jax.evaluation.evaluate import Evaluation
+from hierseg_jax.evaluation.tables import write_json
+from hierseg_jax.settings.config import flatten
+from hierseg_jax.system.atomic_writing import write_atomically
+from hierseg_jax.system.fonts import find_fonts, missing_note
+from hierseg_jax.train.progress import Progress
+from hierseg_jax.train.sample_pictures import (
     draw_loss,
     draw_metrics,
     draw_samples,
     overlay,
     without_ignored,
 )
-from hierseg_jax.train.progress import Progress
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 
 class Recorder:

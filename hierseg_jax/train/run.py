@@ -11,28 +11,46 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from hierseg_jax.data.pipeline import steps_per_epoch
-from hierseg_jax.data.sources import Source, load_hierarchy, unread_of
-from hierseg_jax.from_config import (
+from hierseg_jax.data.read.sources import (
+    Source,
+    load_hierarchy,
+    unread_of,
+)
+from hierseg_jax.data.resize import format_size
+from hierseg_jax.devices.hosts import agree, is_main
+from hierseg_jax.devices.parallel import Parallel, all_devices
+from hierseg_jax.models import Variant
+from hierseg_jax.models.kernels import library
+from hierseg_jax.settings.building import (
     build_config_loss,
     build_model,
     config_decoding,
     open_config_split,
 )
-from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.kernels import library
-from hierseg_jax.metric_choice import Criterion, parse_best, parse_metrics
-from hierseg_jax.models import Variant
-from hierseg_jax.resize import format_size
-from hierseg_jax.train.config import check_config, config_variant, fitted, network_size, settled
-from hierseg_jax.train.hosts import agree, is_main
+from hierseg_jax.settings.config import (
+    check_config,
+    config_variant,
+    fitted,
+    network_size,
+    settled,
+)
+from hierseg_jax.settings.metric_choice import (
+    Criterion,
+    parse_best,
+    parse_metrics,
+)
+from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.train.initial import InitialWeights
-from hierseg_jax.train.missing_classes import check_sample
-from hierseg_jax.train.parallel import Parallel, all_devices
 from hierseg_jax.train.recipe import Recipe, build_recipe
 from hierseg_jax.train.same_data import Inventories, take_inventories
 from hierseg_jax.train.state import TrainState, create_state
 from hierseg_jax.train.step import make_eval_step
-from hierseg_jax.train.workdir import check_workdir, choose_start, has_finished_epochs
+from hierseg_jax.train.workdir import (
+    check_workdir,
+    choose_start,
+    has_finished_epochs,
+)
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -4,8 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hierseg_jax.data.inventory import Inventory, describe_change, read_listing, write_listing
-from hierseg_jax.data.sources import Source
+from hierseg_jax.data.read.inventory import (
+    Inventory,
+    describe_change,
+    read_listing,
+    write_listing,
+)
+from hierseg_jax.data.read.sources import Source
 
 Inventories = Mapping[str, Inventory]
 """By split, those that a run looks at."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import optax
 
-from hierseg_jax.errors import HiersegError
+from hierseg_jax.system.errors import HiersegError
 
 SCHEDULES = ("exponential", "cosine", "polynomial")
 BY_EPOCHS = ("cosine", "polynomial")

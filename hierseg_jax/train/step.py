@@ -8,15 +8,15 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from hierseg_jax.hierarchy import IGNORE_LABEL, Hierarchy
+from hierseg_jax.evaluation.metrics import confusion_matrices
+from hierseg_jax.evaluation.predictions import contradictions, leaf_classes
 from hierseg_jax.losses import Loss
-from hierseg_jax.metrics import confusion_matrices
 from hierseg_jax.models import EfficientUNet, ESNet
 from hierseg_jax.models.embedding import COLLECTION, read_embedding
 from hierseg_jax.models.layers import BLOCK_OUTPUT
-from hierseg_jax.predict import contradictions, leaf_classes
 from hierseg_jax.train.average import update_average
 from hierseg_jax.train.state import TrainState
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 Batch = dict[str, jax.Array]
 # Beside the stream of dropout.

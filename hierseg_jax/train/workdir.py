@@ -22,13 +22,20 @@ from hierseg_jax.checkpoint import (
     load_checkpoint,
     read_meta,
 )
-from hierseg_jax.data.augment_choice import augmentation_name
-from hierseg_jax.errors import HiersegError, HiersegOSError
-from hierseg_jax.hierarchy import Hierarchy
-from hierseg_jax.models import EfficientUNet, ESNet, Variant
-from hierseg_jax.report import write_json
-from hierseg_jax.train.config import completed, config_variant, settled
-from hierseg_jax.train.hosts import agree, is_main
+from hierseg_jax.data.augment.choice import augmentation_name
+from hierseg_jax.devices.hosts import agree, is_main
+from hierseg_jax.evaluation.tables import write_json
+from hierseg_jax.models import (
+    EfficientUNet,
+    ESNet,
+    Variant,
+)
+from hierseg_jax.settings.config import (
+    completed,
+    config_variant,
+    settled,
+)
+from hierseg_jax.system.errors import HiersegError, HiersegOSError
 from hierseg_jax.train.initial import InitialWeights, initial_weights
 from hierseg_jax.train.lock import LOCK
 from hierseg_jax.train.progress import Progress
@@ -40,7 +47,12 @@ from hierseg_jax.train.same_data import (
     what_changed,
 )
 from hierseg_jax.train.same_run import check_same_run
-from hierseg_jax.train.state import TrainState, flatten_moments, optimizer_by_layer
+from hierseg_jax.train.state import (
+    TrainState,
+    flatten_moments,
+    optimizer_by_layer,
+)
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 MARKER = "run.json"
 # How a checkpoint holds the optimizer's moments; of earlier versions it does not say so.

@@ -6,8 +6,8 @@ python -m hierseg_jax.data.pascal_person_part --manual_dir=raw --data_dir=record
 import tensorflow_datasets as tfds
 from absl import flags
 
-from hierseg_jax.command_line import run
 from hierseg_jax.data.pascal_person_part.pascal_person_part_dataset_builder import Builder
+from hierseg_jax.system.command_line import run
 
 _MANUAL_DIR = flags.DEFINE_string(
     "manual_dir",

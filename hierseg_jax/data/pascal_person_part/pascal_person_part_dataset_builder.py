@@ -13,10 +13,14 @@ import cv2
 import tensorflow_datasets as tfds
 from etils import epath
 
-from hierseg_jax.data.decode import check_label, decode_image, decode_mask
-from hierseg_jax.data.raw import is_plain_id
-from hierseg_jax.errors import HiersegError, HiersegFileNotFoundError
-from hierseg_jax.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.data.prepare.raw import is_plain_id
+from hierseg_jax.data.read.image_files import (
+    check_label,
+    decode_image,
+    decode_mask,
+)
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
 _ID_FILES = {"train": "train_id.txt", "val": "val_id.txt"}
 _LAYOUT = (

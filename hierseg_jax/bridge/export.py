@@ -1,0 +1,284 @@
+"""The bridge: from a checkpoint to a verified .onnx."""
+
+import dataclasses
+import hashlib
+import sys
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import onnx
+import onnxruntime
+
+from hierseg_jax.bridge.contracts import Graph, build_graph
+from hierseg_jax.bridge.exact import exact_on_cpu
+from hierseg_jax.bridge.precision import (
+    PRECISIONS,
+    with_half_weights,
+    with_integers,
+)
+from hierseg_jax.bridge.quality import graph_miou, spread_inputs
+from hierseg_jax.bridge.to_onnx import convert
+from hierseg_jax.bridge.verify import largest_difference
+from hierseg_jax.checkpoint import Checkpoint, open_checkpoint
+from hierseg_jax.checkpoint.stored_network import check_own_arrays
+from hierseg_jax.data.figures.render import FiguresSource
+from hierseg_jax.data.read.sources import Source, unread_of
+from hierseg_jax.models import create_model
+from hierseg_jax.runtime.metadata import Metadata
+from hierseg_jax.settings.building import (
+    check_tree_of_data,
+    config_decoding,
+    open_config_split,
+)
+from hierseg_jax.settings.config import config_variant, network_size
+from hierseg_jax.system.atomic_writing import make_folder, write_atomically
+from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
+from hierseg_jax.tree.hierarchy import Hierarchy
+
+PHOTOS = 2
+CALIBRATION_PICTURES = 100
+PACKAGES = ("hierseg_jax", "jax", "flax", "jax2onnx", "onnx", "onnxruntime")
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """What was written.
+
+    Attributes:
+      file: the .onnx.
+      metadata: as it stands in the file.
+      difference: largest difference of a probability between onnxruntime and JAX, in
+        float32, before weights or activations are rounded.
+      miou: where they are: by level, in float32 and after rounding.
+      pictures: number of validation pictures that `miou` is over.
+    """
+
+    file: Path
+    metadata: Metadata
+    difference: float
+    miou: dict[str, tuple[float, float]]
+    pictures: int
+
+
+@exact_on_cpu()
+def export_checkpoint(
+    checkpoint: str,
+    onnx_file: str,
+    *,
+    which: str = "best",
+    contract: str = "reference",
+    image_size: tuple[int, int] | None = None,
+    opset: int = 17,
+    dynamic_size: bool = False,
+    dynamic_batch: bool = False,
+    precision: str = "float32",
+    data: str | None = None,
+    overwrite: bool = False,
+) -> Export:
+    """Exports a checkpoint, compares the graph with the network, and only then writes it.
+
+    JAX computes on the CPU for it, in full float32, whatever other devices there are. The rule by
+    which the run's pictures came to the network's size goes into the metadata.
+
+    Args:
+      checkpoint: a run's workdir or a checkpoint's folder.
+      onnx_file: to be written; its folder is made.
+      which: of a workdir: `best`, `last`, or an epoch.
+      contract: `reference` or `deploy`; see `bridge.contracts.build_graph`.
+      image_size: (height, width), multiples of the network's stride; by default that of
+        the training.
+      opset: 13 to 23.
+      dynamic_size: leave height and width open.
+      dynamic_batch: leave the number of images open.
+      precision: `float32`; `float16`, of the stored weights; or `int8`, of all but the
+        results, its ranges taken from training pictures. What the two lower ones cost is
+        measured on the validation pictures.
+      data: data set for that, with the checkpoint's class tree; by default its own.
+      overwrite: whether an existing `onnx_file` may be replaced.
+
+    Raises:
+      ValueError, OSError: one sentence; nothing is written then.
+    """
+    file = Path(onnx_file)
+    _check_target(file, overwrite)
+    loaded = open_checkpoint(checkpoint, which)
+    check_own_arrays(loaded)
+    config = loaded.meta["config"]
+    hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
+    name = config["model"]["name"]
+    backbone = config["model"]["backbone"] if name == "effunet" else None
+    decoding = config_decoding(config)
+    channels = hierarchy.num_nodes if decoding == "path" else hierarchy.num_classes
+    variant = config_variant(config)
+    network = create_model(name, channels, backbone=backbone, conv_impl="xla", variant=variant)
+    size, resize = image_size or network_size(config), config["data"]["resize"]
+    _check_size(size, network.stride, name)
+
+    rounded = precision != "float32"
+    if precision not in PRECISIONS:
+        raise HiersegError(f"The precision is {precision!r}; choose {', '.join(PRECISIONS)}.")
+    train, val = _splits(config, hierarchy, data, precision) if rounded else ((), ())
+
+    integers = precision == "int8"
+    graph = build_graph(
+        contract, name, backbone or "", loaded.variables, hierarchy, integers, decoding, variant
+    )
+    model = convert(
+        graph, size, opset=opset, dynamic_size=dynamic_size, dynamic_batch=dynamic_batch
+    )
+    shapes = _shapes(size, network.stride, dynamic_size, dynamic_batch)
+    difference = largest_difference(
+        model.SerializeToString(),
+        graph,
+        network,
+        loaded.variables,
+        hierarchy,
+        _photos(config),
+        shapes,
+        decoding,
+        resize,
+    )
+    verification: dict[str, Any] = {"largest_difference": difference}
+    miou = {}
+    if rounded:
+        full, model = model, _round(model, graph, precision, train, size, resize)
+        _run(model, graph, shapes)
+        before, after = (
+            graph_miou(each.SerializeToString(), graph, val, hierarchy, size, resize, decoding)
+            for each in (full, model)
+        )
+        miou = {level: (before[level], after[level]) for level in before}
+        verification |= {"miou_float32": before, f"miou_{precision}": after, "pictures": len(val)}
+    metadata = Metadata(
+        contract=contract,
+        hierarchy=hierarchy,
+        image_size=size,
+        stride=network.stride,
+        model=f"{name}-{backbone}" if backbone else name,
+        precision=precision,
+        decoding=decoding,
+        resize=resize,
+        parameters_sha256=_parameters_digest(loaded.variables),
+        versions={package: version(package) for package in PACKAGES},
+        validation=_validation(loaded),
+        verification=verification,
+    )
+    onnx.helper.set_model_props(model, metadata.to_props())
+    model.producer_name, model.producer_version = "hierseg_jax", version("hierseg_jax")
+    make_folder(file.parent)
+    write_atomically(file, model.SerializeToString())
+    return Export(file, metadata, difference, miou, len(val))
+
+
+def _splits(
+    config: dict[str, Any], hierarchy: Hierarchy, data: str | None, precision: str
+) -> tuple[Source, Source]:
+    """The training and validation pictures; `float16` needs the latter alone."""
+    spec = data or config["data"]["spec"]
+    option = "--int8" if precision == "int8" else "--half"
+    needed = f"{option} needs pictures with labels: give their data.yaml with --data."
+    if not spec:
+        raise HiersegError(f"The checkpoint names no data set, and {needed}")
+    try:
+        check_tree_of_data(hierarchy, config, spec, "The checkpoint")
+        val = open_config_split(config, "val", spec)
+        train = open_config_split(config, "train", spec) if precision == "int8" else val
+    except (HiersegError, OSError) as error:
+        raise HiersegError(f"{error} ({needed})") from error
+    if not len(train) or not len(val):
+        raise HiersegError(f"{spec} has an empty split; {needed}")
+    for unread in unread_of((train, val)):
+        print(f"note: {unread}", file=sys.stderr, flush=True)
+    return train, val
+
+
+def _round(
+    model: onnx.ModelProto,
+    graph: Graph,
+    precision: str,
+    train: Source,
+    size: tuple[int, int],
+    resize: str,
+) -> onnx.ModelProto:
+    if precision == "float16":
+        return with_half_weights(model)
+    pictures = spread_inputs(graph, train, size, resize, CALIBRATION_PICTURES)
+    return with_integers(model, graph.input_name, pictures)
+
+
+def _run(model: onnx.ModelProto, graph: Graph, shapes: list[tuple[int, int, int]]) -> None:
+    """That onnxruntime takes every promised input is all that can be asked of rounded numbers."""
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    for shape in shapes:
+        session.run(
+            None, {graph.input_name: np.zeros(graph.input_shape(*shape), graph.input_dtype)}
+        )
+
+
+def _check_target(file: Path, overwrite: bool) -> None:
+    if file.suffix != ".onnx":
+        raise HiersegError(f"--onnx_file is {file}; give a name that ends in .onnx.")
+    if file.is_dir():
+        raise HiersegError(f"{file} is a folder; give the name of a file.")
+    if file.exists() and not overwrite:
+        raise HiersegFileExistsError(
+            f"{file} exists; choose another name, or replace it by --overwrite."
+        )
+
+
+def _check_size(size: tuple[int, int], stride: int, name: str) -> None:
+    if min(size) < stride or any(side % stride for side in size):
+        raise HiersegError(
+            f"--image_size is {size[0]},{size[1]} (height, width); {name} needs multiples of "
+            f"{stride}, such as {_near(size[0], stride)},{_near(size[1], stride)}."
+        )
+
+
+def _near(side: int, stride: int) -> int:
+    return max(stride, round(side / stride) * stride)
+
+
+def _shapes(
+    size: tuple[int, int], stride: int, dynamic_size: bool, dynamic_batch: bool
+) -> list[tuple[int, int, int]]:
+    """Inputs to try: what is promised, with three other sizes where sizes are open."""
+    height, width = size
+    sizes = [size]
+    if dynamic_size:
+        sizes += [(height + stride, width), (2 * stride, 3 * stride), (stride, width + 2 * stride)]
+    shapes = [(1, *each) for each in sizes]
+    return [*shapes, (3, 2 * stride, 2 * stride) if dynamic_size else (3, *size)][
+        : None if dynamic_batch else len(shapes)
+    ]
+
+
+def _photos(config: dict[str, Any]) -> list[np.ndarray]:
+    """Pictures of the run's own validation data or, where that is gone, of the figures."""
+    try:
+        source = open_config_split(config, "val")
+    except (HiersegError, OSError):
+        source = FiguresSource("val", 128, count=PHOTOS, seed=0)
+    return [source[i]["image"] for i in islice(range(len(source)), PHOTOS)]
+
+
+def _validation(loaded: Checkpoint) -> dict[str, Any]:
+    """The history's row of the checkpoint's epoch, if it ends one."""
+    rows = (loaded.meta.get("progress") or {}).get("rows") or []
+    epoch = loaded.meta.get("epoch")
+    row = next((row for row in rows if row["epoch"] == epoch), None)
+    if row is None:
+        return {}
+    return {"epoch": epoch, "loss": row["val_loss"], "levels": row["levels"]}
+
+
+def _parameters_digest(variables: Any) -> str:
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(variables):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,108 @@
+"""From an inference function to a checked ONNX graph."""
+
+import jax
+import jax2onnx
+import onnx
+
+from hierseg_jax.bridge.contracts import Graph
+from hierseg_jax.system.errors import HiersegError
+
+MIN_OPSET, MAX_OPSET = 13, 23
+# Nodes that would carry the image's size are not among them.
+OP_TYPES = frozenset(
+    {
+        "Add",
+        "ArgMax",
+        "Cast",
+        "Clip",
+        "Concat",
+        "Conv",
+        "ConvTranspose",
+        "DepthToSpace",
+        "Div",
+        "Exp",
+        "GatherElements",
+        "GlobalAveragePool",
+        "Identity",
+        "MaxPool",
+        "Mul",
+        "ReduceMax",
+        "ReduceSum",
+        "Relu",
+        "Reshape",
+        "Resize",
+        "Shape",
+        "Sigmoid",
+        "Sign",
+        "Squeeze",
+        "Sub",
+        "Transpose",
+    }
+)
+
+
+def convert(
+    graph: Graph,
+    image_size: tuple[int, int],
+    *,
+    opset: int = 17,
+    dynamic_size: bool = False,
+    dynamic_batch: bool = False,
+) -> onnx.ModelProto:
+    """Traces a function and gives its ONNX graph, checked in full.
+
+    Args:
+      graph: what to export.
+      image_size: (height, width) of the fixed input, or any that the network takes.
+      opset: 13 to 23.
+      dynamic_size, dynamic_batch: whether height and width, and N, are left open.
+
+    Raises:
+      ValueError: for an opset out of range.
+      RuntimeError: where jax2onnx made a graph that would not hold at other sizes.
+    """
+    if not MIN_OPSET <= opset <= MAX_OPSET:
+        raise HiersegError(f"--opset is {opset}; it may be {MIN_OPSET} to {MAX_OPSET}.")
+    shape = graph.input_shape(1, *image_size)
+    model = jax2onnx.to_onnx(
+        graph.function,
+        [jax.ShapeDtypeStruct(shape, graph.input_dtype)],
+        opset=opset,
+        input_names=[graph.input_name],
+        output_names=list(graph.output_names),
+        model_name="hierseg_jax",
+    )
+    unknown = {node.op_type for node in model.graph.node} - OP_TYPES
+    if unknown:
+        raise RuntimeError(f"jax2onnx made nodes that were not foreseen: {sorted(unknown)}.")
+    _open_dimensions(model, graph, dynamic_size, dynamic_batch)
+    for node in model.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    # What jax2onnx noted about shapes is out of date.
+    del model.graph.value_info[:]
+    del model.functions[:]
+    model.ir_version = onnx.helper.find_min_ir_version_for(list(model.opset_import))
+    model = onnx.shape_inference.infer_shapes(
+        model, check_type=True, strict_mode=True, data_prop=True
+    )
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _open_dimensions(
+    model: onnx.ModelProto, graph: Graph, dynamic_size: bool, dynamic_batch: bool
+) -> None:
+    """Names the open dimensions. No node depends on them, so that renaming is all it takes."""
+    rank_three = ("batch", "height", "width")
+    channels_first = ("batch", "", "height", "width")
+    channels_last = ("batch", "height", "width", "")
+    for value in (*model.graph.input, *model.graph.output):
+        dims = value.type.tensor_type.shape.dim
+        names = rank_three if len(dims) == 3 else channels_first
+        if value.name == graph.input_name and graph.channels_last:
+            names = channels_last
+        for dim, name in zip(dims, names, strict=True):
+            if (name == "batch" and dynamic_batch) or (name in names[1:] and name and dynamic_size):
+                dim.Clear()
+                dim.dim_param = name

@@ -1,0 +1,134 @@
+"""The usual variation of today's segmentation recipes: scale and crop, mirror, colours.
+
+As in DeepLab (Chen et al., arXiv 1706.05587, section 4.1) pictures are scaled by a factor
+of 0.5 to 2 and cropped, and mirrored left-right half of the time; brightness, contrast,
+saturation and hue are jittered as in SSD (Liu et al., arXiv 1512.02325), in the ranges
+that mmsegmentation has made usual.
+
+Signature, shapes and dtypes are those of `hierseg_jax.data.augment.classic`; here 255 arises where
+a shrunken picture leaves the frame free.
+"""
+
+import cv2
+import numpy as np
+
+from hierseg_jax.tree.parsing import IGNORE_LABEL
+
+SCALES = (0.5, 2.0)
+"""Least and largest factor on the sides; uniform in its logarithm, so that halving and
+doubling are equally likely."""
+
+MIRRORED_SHARE = 0.5
+"""Probability that an example is mirrored left-right."""
+
+JITTER_SHARE = 0.5
+"""Probability of each of the four changes of colour."""
+
+MAX_BRIGHTNESS = 32
+"""Largest shift of all channels, either way, in steps of 0..255."""
+
+GAINS = (0.5, 1.5)
+"""Least and largest factor on contrast and on saturation."""
+
+MAX_HUE = 18
+"""Largest turn of the hue, either way, in degrees."""
+
+
+def augment_modern(
+    rng: np.random.Generator,
+    image_hwc: np.ndarray,
+    label_hw: np.ndarray,
+    mirrored: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Varies one training example by all three in turn. Shapes and dtypes: see the module.
+
+    Args:
+      rng: the only source of randomness.
+      image_hwc: uint8 RGB [H, W, 3].
+      label_hw: uint8 [H, W].
+      mirrored: label in the mirror of every label, uint8 [256], of `Hierarchy.mirrored`.
+    """
+    image_hwc, label_hw = scale_and_crop(rng, image_hwc, label_hw)
+    if rng.random() < MIRRORED_SHARE:
+        image_hwc, label_hw = mirror(image_hwc, label_hw, mirrored)
+    return jitter_colours(rng, image_hwc, label_hw)
+
+
+def scale_and_crop(
+    rng: np.random.Generator, image_hwc: np.ndarray, label_hw: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scales by 0.5 to 2; shows a part of that, or all of it somewhere in a larger frame.
+
+    What is left of the frame is black and ignored (255). Images are sampled linearly where
+    they grow and averaged where they shrink, labels by nearest neighbour.
+    """
+    height, width = label_hw.shape
+    scale = float(np.exp(rng.uniform(*np.log(SCALES))))
+    if scale >= 1:
+        # The part that will fill the frame is cut out first: nothing is scaled in vain.
+        part_h, part_w = (max(1, round(side / scale)) for side in (height, width))
+        top = int(rng.integers(height - part_h + 1))
+        left = int(rng.integers(width - part_w + 1))
+        part = np.s_[top : top + part_h, left : left + part_w]
+        return _resize(image_hwc[part], label_hw[part], (width, height), cv2.INTER_LINEAR)
+    part_h, part_w = (max(1, round(side * scale)) for side in (height, width))
+    top = int(rng.integers(height - part_h + 1))
+    left = int(rng.integers(width - part_w + 1))
+    part = np.s_[top : top + part_h, left : left + part_w]
+    new_image_hwc = np.zeros_like(image_hwc)
+    new_label_hw = np.full_like(label_hw, IGNORE_LABEL)
+    new_image_hwc[part], new_label_hw[part] = _resize(
+        image_hwc, label_hw, (part_w, part_h), cv2.INTER_AREA
+    )
+    return new_image_hwc, new_label_hw
+
+
+def mirror(
+    image_hwc: np.ndarray, label_hw: np.ndarray, mirrored: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mirrors left-right; a left arm becomes a right one where `mirrored` says so."""
+    label_hw = cv2.flip(label_hw, 1)
+    if mirrored is not None:
+        label_hw = cv2.LUT(label_hw, mirrored)
+    return cv2.flip(image_hwc, 1), label_hw
+
+
+def jitter_colours(
+    rng: np.random.Generator, image_hwc: np.ndarray, label_hw: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Brightness, contrast, saturation and hue, each of them half of the time.
+
+    v -> gain v + shift in every channel, then factors on saturation and turns of the hue in
+    HSV; rounded to 0..255. The label stays.
+    """
+    table = np.arange(256, dtype=np.float64)
+    if rng.random() < JITTER_SHARE:
+        table += rng.uniform(-MAX_BRIGHTNESS, MAX_BRIGHTNESS)
+    if rng.random() < JITTER_SHARE:
+        table *= rng.uniform(*GAINS)
+    image_hwc = cv2.LUT(image_hwc, np.clip(np.rint(table), 0, 255).astype(np.uint8))
+    # Hues of OpenCV run from 0 to 179, in steps of two degrees.
+    hue, saturation = np.arange(256), np.arange(256, dtype=np.float64)
+    coloured = False
+    if rng.random() < JITTER_SHARE:
+        saturation *= rng.uniform(*GAINS)
+        coloured = True
+    if rng.random() < JITTER_SHARE:
+        hue = (hue + round(rng.uniform(-MAX_HUE, MAX_HUE) / 2)) % 180
+        coloured = True
+    if coloured:
+        saturation = np.clip(np.rint(saturation), 0, 255)
+        tables = np.stack([hue, saturation, np.arange(256)], axis=-1).astype(np.uint8)
+        hsv_hwc = cv2.cvtColor(image_hwc, cv2.COLOR_RGB2HSV)
+        image_hwc = cv2.cvtColor(cv2.LUT(hsv_hwc, tables[None]), cv2.COLOR_HSV2RGB)
+    return image_hwc, label_hw
+
+
+def _resize(
+    image_hwc: np.ndarray, label_hw: np.ndarray, size: tuple[int, int], interpolation: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """To (width, height); both about the same pixel centres."""
+    return (
+        cv2.resize(image_hwc, size, interpolation=interpolation),
+        cv2.resize(label_hw, size, interpolation=cv2.INTER_NEAREST_EXACT),
+    )

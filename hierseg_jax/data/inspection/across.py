@@ -1,0 +1,169 @@
+"""Findings that need a view of many images: classes, sizes, and pictures that occur twice."""
+
+import itertools
+import statistics
+from collections.abc import Sequence
+
+import numpy as np
+
+from hierseg_jax.data.inspection.examine import Examined
+from hierseg_jax.data.inspection.findings import Finding, shown
+from hierseg_jax.data.inspection.near_duplicates import nearest_within
+from hierseg_jax.data.label_statistics import count_levels
+from hierseg_jax.data.missing_classes import (
+    has_no_class,
+    missing_classes,
+    missing_sentence,
+)
+from hierseg_jax.data.read.spec import DatasetSpec
+from hierseg_jax.reports.document import printable
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
+
+# Longer side over the shorter one, from which on an image is called elongated.
+ELONGATED = 2.0
+# Shorter side over the median one, or the other way round, from which on it is unusual.
+UNUSUAL = 3.0
+
+
+def check_splits(spec: DatasetSpec) -> list[Finding]:
+    """Splits that training would miss, and those that are one folder."""
+    findings = [
+        Finding("absent_split", split, "", f"{spec.file.name} gives no folder for {split}.")
+        for split in ("train", "val")
+        if split not in spec.splits
+    ]
+    for (one, folder), (other, other_folder) in itertools.combinations(spec.image_dirs, 2):
+        if folder.resolve() == other_folder.resolve():
+            text = f"{one} and {other} are the same folder, {shown(folder, spec.root)}."
+            findings.append(Finding("shared_folder", other, "", text))
+    return findings
+
+
+def check_classes(split: str, usable: Sequence[Examined], hierarchy: Hierarchy) -> list[Finding]:
+    """Classes of any level without a pixel in a split that has usable examples.
+
+    One finding tells of all that train lacks, for training refuses it, and of a split that
+    has no class at all; otherwise each class has its own.
+    """
+    if not usable:
+        return []
+    seen = labels_seen(usable, hierarchy)
+    if missing_classes(seen, hierarchy) and (split == "train" or has_no_class(seen, hierarchy)):
+        kind = "untrained_class" if split == "train" else "missing_class"
+        text = missing_sentence(seen, hierarchy, f"of the {len(usable):,} usable masks of {split}")
+        return [Finding(kind, split, "", printable(text))]
+    leaf_nc = np.stack([example.counts_c[: hierarchy.num_classes] for example in usable])
+    findings, named = [], set()
+    for level in reversed(hierarchy.levels):
+        pixels, _ = count_levels(leaf_nc, hierarchy)[level.name]
+        for name, count in zip(level.class_names, pixels, strict=True):
+            # A branch that ends early stands in several levels.
+            if not count and name not in named:
+                named.add(name)
+                text = printable(f"No mask of {split} holds {name} (level {level.name}).")
+                findings.append(Finding("missing_class", split, "", text))
+    return findings
+
+
+def is_bare(usable: Sequence[Examined], hierarchy: Hierarchy) -> bool:
+    """Whether there are usable examples, and none has any class but the background."""
+    return bool(usable) and has_no_class(labels_seen(usable, hierarchy), hierarchy)
+
+
+def labels_seen(usable: Sequence[Examined], hierarchy: Hierarchy) -> np.ndarray:
+    """Labels that usable examples have: bool [256]."""
+    held = np.any([example.counts_c > 0 for example in usable], axis=0)
+    seen = np.zeros(256, bool)
+    seen[: hierarchy.num_classes], seen[IGNORE_LABEL] = held[:-1], held[-1]
+    return seen
+
+
+def check_sizes(examples: Sequence[Examined], spec: DatasetSpec) -> list[Finding]:
+    """Images that are elongated, and those of a size unlike the others'."""
+    sized = [example for example in examples if example.size is not None]
+    if not sized:
+        return []
+    median = statistics.median(min(example.size) for example in sized)
+    findings = []
+    for example in sized:
+        height, width = example.size
+        short, long = sorted(example.size)
+        split, file = example.pair.split, shown(example.pair.image, spec.root)
+        text = f"{file} is {height} x {width} (height x width): "
+        if long > ELONGATED * short:
+            text_of = f"{text}one side is {long / short:.1f} times the other."
+            findings.append(Finding("elongated", split, file, text_of))
+        if short > UNUSUAL * median or median > UNUSUAL * short:
+            text_of = f"{text}the median of the shorter sides is {median:.0f}."
+            findings.append(Finding("unusual_size", split, file, text_of))
+    return findings
+
+
+def check_duplicates(
+    examples: Sequence[Examined], spec: DatasetSpec, distance: int
+) -> list[Finding]:
+    """Images that occur twice, to the pixel, and across splits also those that nearly do.
+
+    An image is named once for every earlier split that it resembles, with its nearest.
+
+    Args:
+      examples: of all splits.
+      spec: of the data; splits that share a folder are not compared.
+      distance: bits, of 64, in which hashes of near-duplicates differ at most.
+    """
+    by_split = {
+        split: [e for e in examples if e.pair.split == split and e.digest] for split in spec.splits
+    }
+    findings = []
+    for split in spec.splits:
+        first: dict[bytes, Examined] = {}
+        for example in by_split[split]:
+            twin = first.setdefault(example.digest, example)
+            if twin is not example:
+                findings.append(_same("duplicate_within_split", example, twin, spec))
+    folders = {split: folder.resolve() for split, folder in spec.image_dirs}
+    for earlier, later in itertools.combinations(spec.splits, 2):
+        if folders[earlier] != folders[later]:
+            findings += _between(by_split[later], by_split[earlier], spec, distance)
+    return findings
+
+
+def _between(
+    queries: list[Examined], references: list[Examined], spec: DatasetSpec, distance: int
+) -> list[Finding]:
+    by_digest = {example.digest: example for example in reversed(references)}
+    findings = [
+        _same("duplicate_across_splits", example, by_digest[example.digest], spec)
+        for example in queries
+        if example.digest in by_digest
+    ]
+    hashed = [e for e in queries if e.hash is not None and e.digest not in by_digest]
+    candidates = [e for e in references if e.hash is not None]
+    nearest = nearest_within(
+        np.array([e.hash for e in hashed], np.uint64),
+        np.array([e.hash for e in candidates], np.uint64),
+        distance,
+    )
+    for query in np.argsort(nearest.distance_n, kind="stable").tolist():
+        count = int(nearest.count_n[query])
+        if count:
+            pair, twin = hashed[query].pair, candidates[nearest.reference_n[query]].pair
+            file, other = shown(pair.image, spec.root), shown(twin.image, spec.root)
+            more = f", and {count - 1:,} more of {twin.split}" if count > 1 else ""
+            text = (
+                f"{file} nearly equals {other} (hashes differ in "
+                f"{nearest.distance_n[query]} of 64 bits){more}."
+            )
+            kind = "near_duplicate_across_splits"
+            findings.append(Finding(kind, pair.split, file, text, other))
+    return findings
+
+
+def _same(kind: str, example: Examined, twin: Examined, spec: DatasetSpec) -> Finding:
+    file, other = (shown(e.pair.image, spec.root) for e in (example, twin))
+    masks = ""
+    if example.label_digest and twin.label_digest:
+        same = example.label_digest == twin.label_digest
+        masks = "; their masks are the same" if same else "; their masks differ"
+    text = f"{file} equals {other}, pixel for pixel{masks}."
+    return Finding(kind, example.pair.split, file, text, other)

@@ -1,0 +1,178 @@
+"""What can be found in a data set: the kinds, how grave they are, and what to do about them."""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable
+
+from hierseg_jax.reports.document import printable
+
+ERROR, WARNING, NOTE = "error", "warning", "note"
+SEVERITIES = (ERROR, WARNING, NOTE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A kind of finding.
+
+    Attributes:
+      severity: `error`: training or evaluating refuses or fails; `warning`: most likely a
+        mistake; `note`: worth a look.
+      title: a heading.
+      advice: what it means and what to do.
+    """
+
+    severity: str
+    title: str
+    advice: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One finding.
+
+    Attributes:
+      kind: a key of `KINDS`.
+      split: train, val or test; empty for the whole data set.
+      file: relative to the root of the data; empty where no one file is meant.
+      message: a sentence; files in it are relative to the root too.
+      other: a second file, the one that `file` resembles.
+    """
+
+    kind: str
+    split: str
+    file: str
+    message: str
+    other: str = ""
+
+
+_UNREADABLE = "Replace it or take the pair away; data.on_error = skip trains without it."
+
+KINDS = {
+    "untrained_class": Kind(
+        ERROR,
+        "Classes without a pixel in train",
+        "Nothing is learnt of them, hence training refuses; data.allow_missing_classes = True "
+        "trains without.",
+    ),
+    "missing_folder": Kind(
+        ERROR,
+        "Missing folders",
+        "Mend the path in data.yaml; masks lie in a folder masks beside that of the images.",
+    ),
+    "empty_split": Kind(
+        ERROR, "Splits without images", "Put .jpg, .jpeg or .png images there, or drop the split."
+    ),
+    "missing_mask": Kind(
+        ERROR, "Images without a mask", "Add the mask under the image's stem, or take it away."
+    ),
+    "missing_image": Kind(
+        ERROR, "Masks without an image", "Add the image under the mask's stem, or take it away."
+    ),
+    "shared_stem": Kind(
+        ERROR, "Several files of one stem", "Pairs are made by stem: only one of them may stay."
+    ),
+    "unreadable_image": Kind(ERROR, "Images that cannot be read", _UNREADABLE),
+    "unreadable_mask": Kind(ERROR, "Masks that cannot be read", _UNREADABLE),
+    "size_mismatch": Kind(
+        ERROR,
+        "Masks of another size than their image",
+        "Make the mask anew for the image as it is shown, EXIF orientation applied.",
+    ),
+    "unknown_labels": Kind(
+        ERROR,
+        "Labels out of the class list",
+        "Add the class to data.yaml, or mend the mask; 255 marks pixels to be ignored. Odd "
+        "values along borders come from scaling a mask with interpolation or saving it as JPEG.",
+    ),
+    "absent_split": Kind(
+        WARNING, "Splits that data.yaml does not give", "Training needs both train and val."
+    ),
+    "shared_folder": Kind(
+        WARNING,
+        "Splits that share a folder",
+        "What is measured there has been seen in training; give every split images of its own.",
+    ),
+    "duplicate_across_splits": Kind(
+        WARNING,
+        "The same image in two splits",
+        "What is measured on it has been seen in training; keep it in one split only.",
+    ),
+    "near_duplicate_across_splits": Kind(
+        WARNING,
+        "Nearly the same image in two splits",
+        "Scaled, recompressed or a neighbouring frame, by its perceptual hash. Look at the pairs: "
+        "different pictures of like composition can be among them.",
+    ),
+    "missing_class": Kind(
+        WARNING,
+        "Classes that a split lacks",
+        "Without it in train nothing is learnt, without it in val nothing is measured.",
+    ),
+    "single_class": Kind(
+        WARNING,
+        "Masks of a single class",
+        "Right for a picture of nothing but that; otherwise an annotation that was lost.",
+    ),
+    "speckle": Kind(
+        WARNING,
+        "Speckled masks",
+        "Many tiny islands: a mask stored as JPEG, scaled with interpolation, or the raw output "
+        "of a network or a threshold.",
+    ),
+    "passed_over": Kind(
+        WARNING,
+        "Files that are passed over",
+        "Images are .jpg, .jpeg or .png and masks .npy or .png, right in their folder.",
+    ),
+    "unread": Kind(
+        NOTE,
+        "Pictures of which not all is read",
+        "Store pictures as 8-bit RGB to decide yourself what the network sees.",
+    ),
+    "duplicate_within_split": Kind(
+        NOTE,
+        "The same image twice in a split",
+        "It counts twice; keep one, above all where the masks differ.",
+    ),
+    "elongated": Kind(
+        NOTE,
+        "Images whose sides differ a lot",
+        "Images are stretched to the network's size, which distorts these most: with "
+        "data.resize=letterbox they keep their shape. Or crop them or cut them up.",
+    ),
+    "unusual_size": Kind(
+        NOTE,
+        "Images much smaller or larger than the others",
+        "Objects in them are far smaller or larger than the network mostly sees.",
+    ),
+}
+
+
+def count_severities(findings: Iterable[Finding]) -> dict[str, int]:
+    """Number of findings by severity, gravest first."""
+    counts = dict.fromkeys(SEVERITIES, 0)
+    for finding in findings:
+        counts[KINDS[finding.kind].severity] += 1
+    return counts
+
+
+def group_by_kind(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """Findings by kind, in the order of `KINDS`; kinds without any are left out."""
+    groups: dict[str, list[Finding]] = {kind: [] for kind in KINDS}
+    for finding in findings:
+        groups[finding.kind].append(finding)
+    return {kind: group for kind, group in groups.items() if group}
+
+
+def group_by_file(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """Findings by file, those with most first; findings of no one file are left out."""
+    groups: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if finding.file:
+            groups.setdefault(finding.file, []).append(finding)
+    return dict(sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])))
+
+
+def shown(file: pathlib.Path, root: pathlib.Path) -> str:
+    """A file's name for people: relative to the root, printable."""
+    return printable(str(file.relative_to(root)))

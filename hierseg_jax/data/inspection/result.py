@@ -1,0 +1,105 @@
+"""What an inspection ends in: a text, a page, and JSON."""
+
+import dataclasses
+import json
+import pathlib
+import shlex
+from typing import Any
+
+from hierseg_jax.data.inspection.findings import (
+    KINDS,
+    Finding,
+    count_severities,
+    group_by_kind,
+)
+from hierseg_jax.data.inspection.inspect_dataset import Inspection
+from hierseg_jax.data.inspection.split_statistics import split_statistics
+from hierseg_jax.data.inspection.suggest import Suggestion, suggest
+from hierseg_jax.system.atomic_writing import write_atomically
+from hierseg_jax.system.errors import HiersegError
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Report:
+    """All that the reports tell.
+
+    Attributes:
+      inspection: of the data.
+      statistics: by split, from `split_statistics`.
+      suggestion: None where no example is usable.
+      limit: findings of a kind, and files, that text and page list at most.
+    """
+
+    inspection: Inspection
+    statistics: dict[str, dict[str, Any]]
+    suggestion: Suggestion | None
+    limit: int
+
+
+def make_report(inspection: Inspection, *, limit: int, memory_gb: float | None = None) -> Report:
+    """Puts together what is to be told.
+
+    Raises:
+      ValueError: a limit below 1, or a memory that is not above 0.
+    """
+    if limit < 1:
+        raise HiersegError(f"--limit is {limit}; it must be at least 1.")
+    suggestion = suggest(inspection, memory_gb)
+    return Report(inspection, split_statistics(inspection), suggestion, limit)
+
+
+def report_files(folder: pathlib.Path, with_json: bool) -> dict[str, pathlib.Path]:
+    """The files to be written, by suffix: txt, html and, on demand, json."""
+    suffixes = ("txt", "html", "json") if with_json else ("txt", "html")
+    return {suffix: folder / f"report.{suffix}" for suffix in suffixes}
+
+
+def write_report(report: Report, text: str, page: str, files: dict[str, pathlib.Path]) -> None:
+    """Writes the files, each whole or not at all, into a folder that exists.
+
+    Raises:
+      OSError: naming the file.
+    """
+    contents = {"txt": text + "\n", "html": page}
+    if "json" in files:
+        contents["json"] = json.dumps(to_json(report), indent=1, allow_nan=False) + "\n"
+    for suffix, file in files.items():
+        write_atomically(file, contents[suffix].encode())
+
+
+def train_command(report: Report) -> list[str]:
+    """The suggestion as a command for a shell, in pieces that can stand on lines of their own."""
+    spec, suggestion = report.inspection.spec, report.suggestion
+    return [
+        "python launch/train.py --config=configs/effunet.py",
+        shlex.quote(f"--config.data.spec={spec.file}"),
+        f"--config.data.image_size={suggestion.image_size}",
+        f"--config.batch_size={suggestion.batch_size}",
+        "--workdir=runs/effunet",
+    ]
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """Everything, without limits; plain JSON."""
+    inspection = report.inspection
+    return {
+        "data": str(inspection.spec.file),
+        "root": str(inspection.spec.root),
+        "counts": count_severities(inspection.findings),
+        "findings": {
+            kind: {
+                "severity": KINDS[kind].severity,
+                "title": KINDS[kind].title,
+                "items": [_plain(finding) for finding in findings],
+            }
+            for kind, findings in group_by_kind(inspection.findings).items()
+        },
+        "statistics": report.statistics,
+        "suggestion": report.suggestion and dataclasses.asdict(report.suggestion),
+    }
+
+
+def _plain(finding: Finding) -> dict[str, str]:
+    content = dataclasses.asdict(finding)
+    del content["kind"]
+    return content

@@ -1,0 +1,122 @@
+"""What to train on a data set with: the side of the images, the batch, weights of the classes."""
+
+import dataclasses
+import os
+import pathlib
+import statistics
+
+import numpy as np
+
+from hierseg_jax.data.class_weights import Frequencies, weights_of
+from hierseg_jax.data.inspection.inspect_dataset import Inspection
+from hierseg_jax.system.errors import HiersegError
+
+# Sides that EfficientUNet takes; ESNet takes multiples of 8, hence these as well.
+STRIDE = 32
+MAX_SIZE = 512
+# Of configs/default.py.
+MAX_BATCH = 32
+# Fewer steps an epoch than these make a poor schedule.
+MIN_STEPS = 8
+# Of a step at 320 px and batch 8 in float32 on a CPU 1.2 GB are its own, with either network
+# (docs/performance.md). The rest makes launch/train.py as a whole, compiling and validating
+# included: 2.8 GB with EfficientUNet-B0 at 256 px and batch 16 (ESNet: 2.3), 4.2 at batch 32.
+REST_GB = 1.3
+BYTES_PER_PIXEL = 1.2e9 / (8 * 320 * 320)
+# Of the memory, for other programs, the reading of images, and what was not measured.
+MEMORY_SHARE = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Suggestion:
+    """Settings for a first training.
+
+    Attributes:
+      image_size: side in pixels.
+      batch_size: images.
+      memory_gb: of the machine, as given or found; 1e9 bytes.
+      peak_gb: estimate of the training's peak.
+      median_side: of the shorter sides of the training images.
+      class_weights: by leaf class, as `loss_options.class_weights = "median_frequency"`
+        computes them; 1 for a class that the training split lacks.
+    """
+
+    image_size: int
+    batch_size: int
+    memory_gb: float
+    peak_gb: float
+    median_side: int
+    class_weights: dict[str, float]
+
+
+def suggest(inspection: Inspection, memory_gb: float | None = None) -> Suggestion | None:
+    """Suggests settings by the usable examples of the first split that has any.
+
+    Args:
+      inspection: of the data.
+      memory_gb: to plan for; this machine's by default.
+
+    Returns:
+      None where no example is usable.
+
+    Raises:
+      ValueError: a memory that is not above 0.
+    """
+    if memory_gb is None:
+        memory_gb = machine_memory() / 1e9
+    elif not 0 < memory_gb < float("inf"):
+        raise HiersegError(f"--memory_gb is {memory_gb}; it must be above 0.")
+    usable = next(filter(None, map(inspection.usable, inspection.spec.splits)), None)
+    if usable is None:
+        return None
+    median = statistics.median(min(example.size) for example in usable)
+    size = choose_size(median)
+    batch = choose_batch(size, len(usable), memory_gb)
+    counts_nc = np.stack([example.counts_c[:-1] for example in usable])
+    weights = weights_of(leaf_frequencies(counts_nc), "median_frequency")
+    return Suggestion(
+        image_size=size,
+        batch_size=batch,
+        memory_gb=memory_gb,
+        peak_gb=estimate_peak(size, batch),
+        median_side=round(median),
+        class_weights=dict(zip(inspection.spec.hierarchy.class_names, weights, strict=True)),
+    )
+
+
+def choose_size(median_side: float) -> int:
+    """The multiple of `STRIDE` nearest to the median shorter side, at most `MAX_SIZE`."""
+    return min(max(STRIDE, round(median_side / STRIDE) * STRIDE), MAX_SIZE)
+
+
+def estimate_peak(image_size: int, batch_size: int) -> float:
+    """Gigabytes (1e9 bytes) that training takes at its peak, estimated from measured runs."""
+    return REST_GB + batch_size * image_size**2 * BYTES_PER_PIXEL / 1e9
+
+
+def choose_batch(image_size: int, images: int, memory_gb: float) -> int:
+    """The largest power of two that the memory and the number of images allow."""
+    batch = MAX_BATCH
+    while batch > 1 and (
+        estimate_peak(image_size, batch) > MEMORY_SHARE * memory_gb or batch * MIN_STEPS > images
+    ):
+        batch //= 2
+    return batch
+
+
+def leaf_frequencies(counts_nc: np.ndarray) -> Frequencies:
+    """Of leaf classes, from the pixels of every class in every image: whole numbers [N, C]."""
+    counts_nc = counts_nc.astype(np.int64)
+    where_nc = np.where(counts_nc > 0, counts_nc.sum(1, keepdims=True), 0)
+    return Frequencies(counts_nc.sum(0), where_nc.sum(0))
+
+
+def machine_memory() -> int:
+    """Bytes of memory that this process may use: the machine's, or its container's if less."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        file = pathlib.Path("/sys/fs/cgroup") / name
+        if file.is_file():
+            limit = file.read_text().strip()
+            memory = min(memory, int(limit)) if limit.isdecimal() else memory
+    return memory

@@ -1,0 +1,137 @@
+"""A report as text for the screen."""
+
+from hierseg_jax.data.class_weights import (
+    MAX_WEIGHT,
+    MIN_WEIGHT,
+    format_class_weights,
+)
+from hierseg_jax.data.inspection.findings import (
+    KINDS,
+    count_severities,
+    group_by_file,
+    group_by_kind,
+)
+from hierseg_jax.data.inspection.result import Report, train_command
+from hierseg_jax.reports.document import printable
+
+
+def format_report(report: Report) -> str:
+    """Findings, files with several of them, statistics, and the suggestion."""
+    blocks = [_head(report), *_findings(report), *_by_file(report), *_statistics(report)]
+    return "\n\n".join([*blocks, _suggestion(report)])
+
+
+def verdict(report: Report) -> str:
+    """A sentence with the numbers of findings."""
+    counts = count_severities(report.inspection.findings)
+    parts = [f"{n:,} {name}{'' if n == 1 else 's'}" for name, n in counts.items() if n]
+    return f"{', '.join(parts) or 'Nothing wrong found'}."
+
+
+def split_line(report: Report, split: str) -> str:
+    """How many examples a split has, and of what size."""
+    of = report.statistics[split]
+    line = f"{of['usable']:,} examples"
+    if of["pairs"] != of["usable"]:
+        line += f" ({of['pairs'] - of['usable']:,} more cannot be used)"
+    if of["usable"]:
+        sides = (
+            f"{name}s {low:,} to {high:,} (median {median:,.0f})"
+            for name, (low, median, high) in (("height", of["height"]), ("width", of["width"]))
+        )
+        line += f", {', '.join(sides)}, {of['ignored_pixels']:.1%} of the pixels ignored"
+    return line
+
+
+def suggestion_reasons(report: Report) -> tuple[str, str]:
+    """Why that size, and why that batch."""
+    of = report.suggestion
+    return (
+        f"{of.image_size} px: the multiple of 32 (which both networks take) near the median "
+        f"shorter side, {of.median_side:,} px, and at most 512.",
+        f"batch {of.batch_size}: about {of.peak_gb:.1f} GB at the peak, of {of.memory_gb:.1f} GB; "
+        "an estimate from runs measured on a CPU in float32. Half the memory, 32 images and 8 "
+        "steps an epoch are its bounds.",
+    )
+
+
+def format_weights(report: Report) -> str:
+    """The class weights as a flag of the training command."""
+    weights = format_class_weights(report.suggestion.class_weights.values())
+    return f"--config.loss_options.class_weights={weights}"
+
+
+WEIGHTS_REASON = (
+    "To make crossentropy or focal look at rare classes, add these weights, one a class in order: "
+    f"median frequency balancing, within {MIN_WEIGHT:g} and {MAX_WEIGHT:g} times the median "
+    "class's (median_frequency in their place computes the same)."
+)
+
+
+def _head(report: Report) -> str:
+    spec = report.inspection.spec
+    lines = [f"{printable(str(spec.file))}: {verdict(report)}"]
+    lines += [f"{split}: {split_line(report, split)}" for split in spec.splits]
+    return "\n".join(lines)
+
+
+def _findings(report: Report) -> list[str]:
+    blocks = []
+    for kind, findings in group_by_kind(report.inspection.findings).items():
+        of = KINDS[kind]
+        lines = [f"{of.severity}: {of.title} ({len(findings):,})", f"  {of.advice}"]
+        lines += [f"  - {finding.message}" for finding in findings[: report.limit]]
+        lines += _rest(len(findings) - report.limit)
+        blocks.append("\n".join(lines))
+    return blocks
+
+
+def _by_file(report: Report) -> list[str]:
+    files = group_by_file(report.inspection.findings)
+    if not files:
+        return []
+    lines = [f"By file ({len(files):,}):"]
+    for file, findings in list(files.items())[: report.limit]:
+        kinds = dict.fromkeys(finding.kind.replace("_", " ") for finding in findings)
+        lines.append(f"  {file}: {', '.join(kinds)}")
+    return ["\n".join([*lines, *_rest(len(files) - report.limit)])]
+
+
+def _rest(more: int) -> list[str]:
+    return [f"  and {more:,} more"] if more > 0 else []
+
+
+def _statistics(report: Report) -> list[str]:
+    splits = {s: of for s, of in report.statistics.items() if of["usable"]}
+    blocks = []
+    for level in report.inspection.spec.hierarchy.levels if splits else ():
+        wide = max(len("class"), *(len(printable(name)) for name in level.class_names))
+        lines = [f"Level {printable(level.name)}", f"{'class':{wide}}"]
+        lines[1] += "".join(
+            f"{split + ': pixels':>20}{'':9}{'images':>9}{'':7}" for split in splits
+        )
+        for name in level.class_names:
+            cells = [of["levels"][level.name][name] for of in splits.values()]
+            lines.append(
+                f"{printable(name):{wide}}"
+                + "".join(
+                    f"{c['pixels']:>20,}{c['pixel_share']:>9.2%}{c['images']:>9,}"
+                    f"{c['image_share']:>7.0%}"
+                    for c in cells
+                )
+            )
+        blocks.append("\n".join(line.rstrip() for line in lines))
+    return blocks
+
+
+def _suggestion(report: Report) -> str:
+    if report.suggestion is None:
+        return "No example can be used, so there is nothing to suggest settings by."
+    size, batch = suggestion_reasons(report)
+    lines = (
+        "Suggested",
+        f"  {' '.join(map(printable, train_command(report)))}",
+        f"  {size}",
+        f"  {batch}",
+    )
+    return "\n".join([*lines, f"  {WEIGHTS_REASON}", f"  {format_weights(report)}"])

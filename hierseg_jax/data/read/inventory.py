@@ -1,0 +1,109 @@
+"""What a split consists of, by names and sizes: enough to notice that data have changed."""
+
+import dataclasses
+import functools
+import gzip
+import hashlib
+import os
+import pathlib
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hierseg_jax.system.atomic_writing import write_atomically
+
+Entry = tuple[str, int]
+"""Name of a file, without the folder that the data lie in, and its size in bytes."""
+
+# Of a stored listing; some five million files.
+_MOST_BYTES = 1 << 28
+
+
+@dataclasses.dataclass(frozen=True)
+class Inventory:
+    """All files of a split, in the order of the examples.
+
+    Attributes:
+      examples: of the split.
+      listing: `SIZE NAME` for every file, each ended by a zero byte.
+    """
+
+    examples: int
+    listing: bytes
+
+    @classmethod
+    def of(cls, examples: int, entries: Iterable[Entry]) -> "Inventory":
+        """Of entries in the order of the examples."""
+        lines = (b"%d %s\0" % (size, os.fsencode(name)) for name, size in entries)
+        return cls(examples, b"".join(lines))
+
+    @functools.cached_property
+    def fingerprint(self) -> dict[str, Any]:
+        """`examples`, `bytes` of all files, and `sha256` of names and sizes, as plain JSON."""
+        return {
+            "examples": self.examples,
+            "bytes": sum(int(line.partition(b" ")[0]) for line in self.listing.split(b"\0")[:-1]),
+            "sha256": hashlib.sha256(self.listing).hexdigest(),
+        }
+
+
+def write_listing(file: pathlib.Path, inventory: Inventory) -> None:
+    """Keeps the listing, compressed, for `read_listing`.
+
+    Raises:
+      OSError: if it can't be written.
+    """
+    write_atomically(file, gzip.compress(inventory.listing, compresslevel=3, mtime=0))
+
+
+def read_listing(file: pathlib.Path, sha256: str) -> bytes | None:
+    """A kept listing; None where it is gone, or not the one with this hash."""
+    try:
+        with gzip.open(file) as stream:
+            listing = stream.read(_MOST_BYTES)
+    except (OSError, EOFError, zlib.error):
+        return None
+    return listing if hashlib.sha256(listing).hexdigest() == sha256 else None
+
+
+def describe_change(before: Mapping[str, Any], listing: bytes | None, now: Inventory) -> str:
+    """What differs between two fingerprints, as the end of a sentence.
+
+    Args:
+      before: a fingerprint.
+      listing: that belongs to it, if it is known.
+      now: the inventory that is compared with it.
+    """
+    found = now.fingerprint
+    text = (
+        f"{_count(found['examples'], 'example')} ({found['bytes']:,} bytes), before "
+        f"{before['examples']:,} ({before['bytes']:,} bytes)"
+    )
+    if listing is None:
+        return text
+    old, new = _sizes(listing), _sizes(now.listing)
+    kinds = {
+        "added": [name for name in new if name not in old],
+        "gone": [name for name in old if name not in new],
+        "of another size": [name for name in new if name in old and old[name] != new[name]],
+    }
+    parts = [
+        f"{_count(len(names), 'file')} {kind} (first {_shown(names[0])})"
+        for kind, names in kinds.items()
+        if names
+    ]
+    return ": ".join([text, ", ".join(parts)] if parts else [text])
+
+
+def _sizes(listing: bytes) -> dict[bytes, int]:
+    pairs = (line.partition(b" ") for line in listing.split(b"\0")[:-1])
+    return {name: int(size) for size, _, name in pairs}
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _shown(name: bytes) -> str:
+    text = name.decode(errors="replace")
+    return text if text.isprintable() else repr(text)

@@ -1,0 +1,146 @@
+"""How steps are compiled: `jax.jit` on one device, `jax.pmap` on several."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any
+
+import flax.jax_utils
+import jax
+import numpy as np
+from jax import lax
+
+from hierseg_jax.system.cores import available_cores
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.train.step import EvalStep, TrainStep
+
+AXIS_NAME = "data"
+
+
+@dataclasses.dataclass(frozen=True)
+class Parallel:
+    """The devices of all processes, sharing every batch.
+
+    Attributes:
+      devices: in use, of all processes.
+      local: those of this process, which takes `len(local) / len(devices)` of each batch.
+    """
+
+    devices: tuple[jax.Device, ...]
+    local: tuple[jax.Device, ...]
+
+    @property
+    def process_index(self) -> int:
+        """Of this process, as the input pipeline counts."""
+        return jax.process_index()
+
+    @property
+    def process_count(self) -> int:
+        """How many processes share a batch."""
+        return jax.process_count()
+
+    @property
+    def axis_name(self) -> str | None:
+        """What a model needs to know to share batch statistics; None on one device."""
+        return AXIS_NAME if len(self.devices) > 1 else None
+
+    def check_batch_size(self, batch_size: int, name: str = "batch_size") -> None:
+        """Refuses a batch that devices cannot share evenly.
+
+        Raises:
+          ValueError: naming the nearest sizes that they can.
+        """
+        count = len(self.devices)
+        if batch_size % count:
+            below = batch_size // count * count
+            nearest = f"{below} or {below + count}" if below else f"{count}"
+            raise HiersegError(
+                f"{name} is {batch_size}, which {count} devices cannot share evenly; choose "
+                f"{nearest}."
+            )
+
+    def compile_train_step(self, train_step: TrainStep) -> Callable[..., Any]:
+        """Gives up the old state's memory to the new one; metrics come back once.
+
+        On several devices a batch has another entry, `stop` int32 [B], whose largest number
+        anywhere is among the metrics of all processes.
+        """
+        if self.axis_name is None:
+            return jax.jit(train_step, donate_argnums=0)
+
+        def step(state: Any, batch: Any) -> tuple[Any, dict[str, Any]]:
+            rest = {key: value for key, value in batch.items() if key != "stop"}
+            state, metrics = train_step(state, rest)
+            stop = lax.pmax(batch["stop"].max(), AXIS_NAME)
+            return state, metrics | {"stop": stop}
+
+        return jax.pmap(
+            step,
+            axis_name=self.axis_name,
+            devices=self.devices,
+            donate_argnums=0,
+            out_axes=(0, None),
+        )
+
+    def compile_eval_step(self, eval_step: EvalStep) -> Callable[..., Any]:
+        """Per-image results come back as one batch, the loss once.
+
+        On several devices `stop` goes in and comes out as with `compile_train_step`.
+        """
+        if self.axis_name is None:
+            return jax.jit(eval_step)
+
+        def step(variables: Any, batch: Any) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+            rest = {key: value for key, value in batch.items() if key != "stop"}
+            result = eval_step(variables, rest)
+            stop = lax.pmax(batch["stop"].max(), AXIS_NAME)
+            return {"loss": result.pop("loss"), "stop": stop}, result
+
+        mapped = jax.pmap(step, axis_name=self.axis_name, devices=self.devices, out_axes=(None, 0))
+
+        def whole(variables: Any, batch: Any) -> dict[str, Any]:
+            shared, rows = mapped(variables, batch)
+            flat = {name: x.reshape(-1, *x.shape[2:]) for name, x in rows.items()}
+            return flat | shared
+
+        return whole
+
+    def put_state(self, state: Any) -> Any:
+        """The state, or any variables, on every device."""
+        if self.axis_name is None:
+            return jax.device_put(state, self.devices[0])
+        replicated = flax.jax_utils.replicate(state, self.local)
+        # Laid out as steps lay it out, or the second step would be compiled once more.
+        return jax.pmap(lambda x: x, axis_name=self.axis_name, devices=self.devices)(replicated)
+
+    def fetch_state(self, state: Any) -> Any:
+        """A copy in NumPy arrays of its own: the device's memory may be given up."""
+        if self.axis_name is not None:
+            state = jax.tree.map(lambda x: x.addressable_data(0)[0], state)
+        return jax.tree.map(np.array, jax.device_get(state))
+
+    def put_batch(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
+        """This process's part of a batch, on its device or split over several."""
+        if self.axis_name is None:
+            return jax.device_put(batch, self.devices[0])
+        count = len(self.local)
+        return {k: v.reshape(count, -1, *v.shape[1:]) for k, v in batch.items()}
+
+    def describe(self) -> str:
+        """Number and kind of the devices, for people."""
+        kinds = sorted({device.device_kind for device in self.devices})
+        count = len(self.devices)
+        processes = f" in {self.process_count} processes" if self.process_count > 1 else ""
+        return f"{count} {'device' if count == 1 else 'devices'} ({', '.join(kinds)}){processes}"
+
+
+def all_devices() -> Parallel:
+    """All devices of all processes."""
+    return Parallel(tuple(jax.devices()), tuple(jax.local_devices()))
+
+
+def cpu_threads() -> int:
+    """Threads that XLA computes with; another number gives other last bits."""
+    if os.environ.get("NPROC", "").isdigit():
+        return int(os.environ["NPROC"])
+    return available_cores()

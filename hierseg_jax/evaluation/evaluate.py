@@ -1,0 +1,305 @@
+"""Evaluation of every level of the tree over a split."""
+
+import contextlib
+import dataclasses
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from hierseg_jax.checkpoint import Checkpoint
+from hierseg_jax.checkpoint.stored_network import check_own_arrays
+from hierseg_jax.data.pipeline import Batch, eval_batches
+from hierseg_jax.data.read.sources import unread_of
+from hierseg_jax.devices.hosts import (
+    gather_interleaved,
+    is_main,
+    open_same_checkpoint,
+)
+from hierseg_jax.devices.parallel import Parallel, all_devices
+from hierseg_jax.evaluation.extremes import Extremes, ScoredPicture
+from hierseg_jax.evaluation.metrics import (
+    LevelMetrics,
+    TreeMetrics,
+    evaluate_levels,
+    tree_metrics,
+)
+from hierseg_jax.evaluation.tally import Measures, Tally
+from hierseg_jax.evaluation.test_time_augmentation import make_averaged_forward
+from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST
+from hierseg_jax.settings.building import (
+    build_config_loss,
+    build_model,
+    check_tree_of_data,
+    config_decoding,
+    open_config_split,
+)
+from hierseg_jax.settings.config import fitted, network_size
+from hierseg_jax.settings.metric_choice import parse_metrics
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.stop import Stopped, StopSignals
+from hierseg_jax.train.step import make_eval_step
+from hierseg_jax.tree.hierarchy import Hierarchy
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Results over a split.
+
+    Attributes:
+      levels: metrics by level name, coarse to fine.
+      tree: contradictions of the levels, distances of mistakes.
+      loss: mean over batches, a partial one counted as a whole one (the reference's).
+      num_images: evaluated, padding left out.
+      samples: the first examples, as many as were asked for: `image` uint8
+        [N, H, W, 3], `label` and `prediction` uint8 [N, H, W].
+      confusion_cc: int64 [C, C] of leaf classes, rows true, over all images.
+      unseen: share of labelled pixels that a crop left out, in [0, 1], which no number
+        counts; 0 unless pixels are the pictures' own.
+      best, worst: this process's pictures that were asked for, most extreme first.
+    """
+
+    levels: dict[str, LevelMetrics]
+    tree: TreeMetrics
+    loss: float
+    num_images: int
+    samples: dict[str, np.ndarray]
+    confusion_cc: np.ndarray
+    unseen: float = 0.0
+    best: tuple[ScoredPicture, ...] = ()
+    worst: tuple[ScoredPicture, ...] = ()
+
+
+def evaluate_batches(
+    eval_step: Callable[..., Any],
+    variables: Any,
+    batches: Iterable[Batch],
+    hierarchy: Hierarchy,
+    batch_size: int,
+    parallel: Parallel,
+    num_samples: int = 0,
+    extremes: Extremes | None = None,
+    measures: Measures | None = None,
+    stop: StopSignals | None = None,
+) -> Evaluation:
+    """Runs a compiled evaluation step over batches.
+
+    Args:
+      eval_step: from `Parallel.compile_eval_step`.
+      variables: on the devices.
+      batches: from `eval_batches`.
+      hierarchy: of the labels.
+      batch_size: of the batches; the reference's mIoU depends on it.
+      parallel: the devices.
+      num_samples: of this process's examples to give back with their predictions.
+      extremes: new, to be shown every picture; the best and worst come back.
+      measures: what else is measured.
+      stop: signals that may end it; without it they do what they do anyway.
+
+    Raises:
+      Stopped: before all are evaluated, once a process knows of a signal; in all processes at
+        the same batch.
+    """
+    measures = measures or Measures()
+    stop = stop or StopSignals()  # which is not entered and never receives any
+    alone = parallel.axis_name is None
+    tally, pending = Tally(hierarchy, measures, num_samples), None
+    for batch in batches:
+        if stop.received if alone else stop.learned:
+            raise Stopped
+        arrays = {key: batch[key] for key in ("image", "label", "valid")}
+        if not alone:
+            arrays["stop"] = np.full(len(batch["valid"]), stop.received, np.int32)
+        result = eval_step(variables, parallel.put_batch(arrays))
+        # The device works on this batch while the host reads the one before.
+        if pending is not None:
+            tally.add(*pending, extremes)
+            if not alone:
+                stop.learn(int(pending[1]["stop"]))
+        pending = (batch, result)
+    if pending is not None:
+        tally.add(*pending, extremes)
+
+    # Of all processes; each has the same number, padding included.
+    valid_n = gather_interleaved(np.concatenate(tally.valid))
+
+    def gathered(parts: list[np.ndarray]) -> np.ndarray:
+        return gather_interleaved(np.concatenate(parts))[valid_n]
+
+    confusions_ncc = gathered(tally.confusions)
+    confusion_cc = confusions_ncc.sum(0, dtype=np.int64)
+    boundary_3k = None
+    if measures.boundary:
+        boundary_3k = gathered(tally.boundaries).sum(0, dtype=np.int64)
+    unseen = int(gathered(tally.unseen).sum(dtype=np.int64)) if measures.whole else 0
+    names = ("image", "label", "prediction")
+    return Evaluation(
+        levels=evaluate_levels(confusions_ncc, hierarchy, batch_size, boundary_3k),
+        tree=tree_metrics(
+            confusion_cc,
+            int(gathered(tally.contradictions).sum()),
+            hierarchy,
+            int(gathered(tally.looked_at).sum(dtype=np.int64)),
+        ),
+        loss=float(np.mean(tally.losses)),
+        num_images=len(confusions_ncc),
+        samples={
+            name: np.concatenate([sample[i] for sample in tally.samples])
+            for i, name in enumerate(names)
+            if tally.samples
+        },
+        confusion_cc=confusion_cc,
+        unseen=unseen / max(1, unseen + int(confusion_cc.sum())),
+        best=extremes.best() if extremes else (),
+        worst=extremes.worst() if extremes else (),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """How an evaluation looks at pictures; its defaults are those of training's validation.
+
+    Attributes:
+      image_size: another (height, width) in pixels, rounded to what the network takes; None
+        for the run's own.
+      resolution: of RESOLUTIONS, the pixels that are counted: the network's, or the
+        pictures' own, to which predictions are brought as the runtime does it.
+      scales: of the sides, over which predictions are averaged.
+      flip: whether they are averaged over mirrored pictures too.
+    """
+
+    image_size: tuple[int, int] | None = None
+    resolution: str = "network"
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+
+
+RESOLUTIONS = ("network", "original")
+
+
+def evaluate_checkpoint(
+    checkpoint: str | Path | Checkpoint,
+    *,
+    task: str,
+    which: str = BEST,
+    data: str | None = None,
+    batch_size: int = BATCH_SIZE,
+    decode: str | None = None,
+    metrics: tuple[str, ...] | None = None,
+    view: View | None = None,
+    num_extremes: int = 0,
+    worker_count: int | None = None,
+) -> tuple[Evaluation, dict[str, Any]]:
+    """Evaluates a checkpoint on a split.
+
+    Args:
+      checkpoint: a run's workdir or a checkpoint's folder, or one that has been read.
+      task: the split, `val` or `test` (or `train`).
+      which: of a workdir: `best`, `last`, or an epoch.
+      data: another data set with the same class tree; the run's own by default.
+      batch_size: over all devices.
+      decode: another decoding rule; the run's own by default.
+      metrics: of `metric_choice.METRICS`, which are to be shown; the run's own by default.
+      view: how pictures are looked at.
+      num_extremes: of the best and of the worst pictures to give back.
+      worker_count: processes that read; the run's own number by default.
+
+    Returns:
+      The evaluation, and a description of what was evaluated as plain JSON.
+
+    Raises:
+      ValueError, FileNotFoundError: one sentence.
+    """
+    view = view or View()
+    if view.resolution not in RESOLUTIONS:
+        raise HiersegError(
+            f"The resolution is {view.resolution!r}; choose {' or '.join(RESOLUTIONS)}."
+        )
+    read = isinstance(checkpoint, Checkpoint)
+    loaded = checkpoint if read else open_same_checkpoint(checkpoint, which)
+    check_own_arrays(loaded)
+    folder = loaded.path
+    config = loaded.meta["config"]
+    metrics = parse_metrics(config["metrics"]) if metrics is None else metrics
+    if view.image_size is not None:
+        config = {**config, "data": {**config["data"], "image_size": view.image_size}}
+    spec = data or config["data"]["spec"]
+    if not spec:
+        raise HiersegError(f"The checkpoint {folder} names no data set; give one with --data.")
+    hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
+    decoding = config_decoding(config, decode)
+    hierarchy = check_tree_of_data(hierarchy, config, spec, f"The checkpoint {folder}")
+    if batch_size < 1:
+        raise HiersegError(f"--batch_size is {batch_size}; it must be at least 1.")
+    if worker_count is not None and worker_count < 0:
+        raise HiersegError(f"--worker_count is {worker_count}; it must be at least 0.")
+    parallel = all_devices()
+    parallel.check_batch_size(batch_size)
+    model = build_model(config, hierarchy, parallel)
+    settled, note = fitted(ConfigDict(config), model.stride)
+    if note and is_main():
+        print(f"note: {note}", file=sys.stderr, flush=True)
+    config = settled.to_dict()
+    forward = None
+    if view.flip or view.scales != (1.0,):
+        forward = make_averaged_forward(
+            model.apply,
+            hierarchy,
+            hierarchical=config["model"]["hierarchical"],
+            stride=model.stride,
+            scales=view.scales,
+            flip=view.flip,
+        )
+    loss = build_config_loss(config, hierarchy)
+    step = make_eval_step(model, loss, hierarchy, decoding, forward)
+    source = open_config_split(config, task, spec)
+    for unread in unread_of((source,)) if is_main() else ():
+        print(f"note: {unread}", file=sys.stderr, flush=True)
+    whole, resize = view.resolution == "original", config["data"]["resize"]
+    batches = eval_batches(
+        source,
+        size=network_size(config),
+        resize=resize,
+        batch_size=batch_size,
+        worker_count=config["data"]["worker_count"] if worker_count is None else worker_count,
+        process_index=parallel.process_index,
+        process_count=parallel.process_count,
+        keep_labels=whole,
+    )
+    extremes = None
+    if num_extremes:
+        first, stride = parallel.process_index, parallel.process_count
+        names = getattr(source, "names", ())
+        extremes = Extremes(num_extremes, names, first=first, stride=stride)
+    with contextlib.closing(batches):
+        evaluation = evaluate_batches(
+            parallel.compile_eval_step(step),
+            parallel.put_state(loaded.variables),
+            batches,
+            hierarchy,
+            batch_size,
+            parallel,
+            extremes=extremes,
+            measures=Measures("boundary_iou" in metrics, whole, resize),
+        )
+    description = {
+        "checkpoint": str(folder),
+        "step": loaded.meta["step"],
+        "epoch": loaded.meta["epoch"],
+        "data": spec,
+        "task": task,
+        "image_size": config["data"]["image_size"],
+        "resize": resize,
+        "resolution": view.resolution,
+        "scales": list(view.scales),
+        "flip": view.flip,
+        "batch_size": batch_size,
+        "model": config["model"]["name"],
+        "hierarchical": config["model"]["hierarchical"],
+        "decode": decoding,
+        "metrics": list(metrics),
+    }
+    return evaluation, description

@@ -1,0 +1,277 @@
+"""Confusion matrices on the device, and every number that follows from them on the host.
+
+One leaf-level confusion matrix per image is all an evaluation needs to bring back:
+the matrices of upper levels, the dataset's and the reference's metrics are sums of it.
+Rows are true classes, columns predicted ones; background is class 0 at every level.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hierseg_jax.evaluation.boundary import boundary_ious
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
+
+
+def confusion_matrices(
+    predictions_bhw: jax.Array,
+    labels_bhw: jax.Array,
+    num_classes: int,
+    valid_b: jax.Array | None = None,
+) -> jax.Array:
+    """One confusion matrix per image; runs inside `jax.jit`.
+
+    A scatter-add of one integer per pixel, exact for any image size. (Measured on a
+    CPU it is 8 times faster than a product of float32 one-hot matrices at 7 classes
+    and over 100 times faster at 60.)
+
+    Args:
+      predictions_bhw: integer [B, H, W] in 0..C-1.
+      labels_bhw: integer [B, H, W]; pixels labelled 255, or anything else outside of
+        0..C-1, are not counted.
+      num_classes: C, background included.
+      valid_b: bool [B]; the matrix of an example that is False is all 0.
+
+    Returns:
+      int32 [B, C, C].
+    """
+    labels = labels_bhw.astype(jnp.int32)
+    predictions = predictions_bhw.astype(jnp.int32)
+    counted = (labels != IGNORE_LABEL) & (labels >= 0) & (labels < num_classes)
+    counted &= (predictions >= 0) & (predictions < num_classes)
+    if valid_b is not None:
+        counted &= valid_b[:, None, None]
+    cells = num_classes * num_classes
+    # Pixels that do not count fall into one more cell, which is cut off.
+    cell_bn = jnp.where(counted, labels * num_classes + predictions, cells)
+    cell_bn = cell_bn.reshape(cell_bn.shape[0], -1)
+    counts = jax.vmap(lambda cell_n: jnp.bincount(cell_n, length=cells + 1))(cell_bn)
+    return counts[:, :cells].astype(jnp.int32).reshape(-1, num_classes, num_classes)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LevelMetrics:
+    """Numbers of one level of the tree, all in [0, 1].
+
+    Per class, background first, NaN where undefined (class neither labelled nor
+    predicted for IoU and F1, never predicted for precision, never labelled for
+    recall); the means leave such classes out.
+
+    Attributes:
+      class_names: background first.
+      iou, precision, recall, f1: float64 [classes].
+      miou: mean IoU over the data set's one matrix, background excluded.
+      mean_precision, mean_recall, mean_f1: background excluded.
+      pixel_accuracy: share of pixels that are right, background included.
+      mean_accuracy: mean recall, background included (Long et al., CVPR 2015).
+      frequency_weighted_iou: IoU weighted by labelled pixels, background included
+        (Long et al., CVPR 2015).
+      reference_miou: see `reference_miou`; undefined classes count as 0 in it.
+      boundary_iou: float64 [classes], see `boundary.py`; all NaN where it was not measured.
+      mean_boundary_iou: background excluded.
+    """
+
+    class_names: tuple[str, ...]
+    iou: np.ndarray
+    precision: np.ndarray
+    recall: np.ndarray
+    f1: np.ndarray
+    miou: float
+    mean_precision: float
+    mean_recall: float
+    mean_f1: float
+    pixel_accuracy: float
+    mean_accuracy: float
+    frequency_weighted_iou: float
+    reference_miou: float
+    boundary_iou: np.ndarray
+    mean_boundary_iou: float
+
+
+def evaluate_levels(
+    confusions_ncc: np.ndarray,
+    hierarchy: Hierarchy,
+    batch_size: int,
+    boundary_counts_3k: np.ndarray | None = None,
+) -> dict[str, LevelMetrics]:
+    """Metrics of every level from per-image leaf matrices.
+
+    Args:
+      confusions_ncc: integer [N, C, C] in the order of evaluation, padding left out.
+      hierarchy: with C leaf classes.
+      batch_size: of the evaluation; the reference's metric depends on it.
+      boundary_counts_3k: sums of `boundary.boundary_counts`; None leaves boundary IoU out.
+
+    Returns:
+      level name -> metrics, coarse to fine.
+
+    Raises:
+      ValueError: if the matrices have another number of classes.
+    """
+    metrics = {}
+    boundaries = {}
+    if boundary_counts_3k is not None:
+        boundaries = boundary_ious(boundary_counts_3k, hierarchy)
+    matrices = level_confusions(confusions_ncc, hierarchy)
+    for level, level_nll in zip(hierarchy.levels, matrices, strict=True):
+        reference = reference_miou(level_nll, batch_size)
+        metrics[level.name] = level_metrics(
+            level_nll.sum(0), level.class_names, reference, boundaries.get(level.name)
+        )
+    return metrics
+
+
+def level_confusions(confusions_xcc: np.ndarray, hierarchy: Hierarchy) -> tuple[np.ndarray, ...]:
+    """Confusion matrices of every level from leaf ones, by summing rows and columns.
+
+    Args:
+      confusions_xcc: integer [..., C, C].
+
+    Returns:
+      For each level, coarse to fine, int64 [..., L, L].
+    """
+    confusions_xcc = np.asarray(confusions_xcc)
+    expected = (hierarchy.num_classes,) * 2
+    if confusions_xcc.shape[-2:] != expected:
+        raise HiersegError(
+            f"The hierarchy has {hierarchy.num_classes} classes, so its confusion matrices are "
+            f"{expected}; got {confusions_xcc.shape[-2:]}."
+        )
+    matrices = []
+    for level in hierarchy.levels:
+        order = np.argsort(level.leaf_to_class, kind="stable")
+        starts = np.searchsorted(level.leaf_to_class[order], np.arange(level.num_classes))
+        matrix = confusions_xcc.astype(np.int64)
+        for axis in (-2, -1):
+            matrix = np.add.reduceat(np.take(matrix, order, axis), starts, axis)
+        matrices.append(matrix)
+    return tuple(matrices)
+
+
+def level_metrics(
+    confusion_ll: np.ndarray,
+    class_names: Sequence[str],
+    reference: float = float("nan"),
+    boundary_iou_l: np.ndarray | None = None,
+) -> LevelMetrics:
+    """Metrics of one level from the data set's confusion matrix [L, L] (rows true).
+
+    Args:
+      confusion_ll: integer [L, L].
+      class_names: background first.
+      reference: of `reference_miou`.
+      boundary_iou_l: of every class, where it was measured.
+    """
+    if boundary_iou_l is None:
+        boundary_iou_l = np.full(len(class_names), np.nan)
+    confusion_ll = np.asarray(confusion_ll, np.float64)
+    hit = np.diagonal(confusion_ll)
+    labelled, predicted = confusion_ll.sum(1), confusion_ll.sum(0)
+    total = confusion_ll.sum()
+    iou = _ratio(hit, labelled + predicted - hit)
+    precision, recall = _ratio(hit, predicted), _ratio(hit, labelled)
+    f1 = _ratio(2 * hit, labelled + predicted)
+    weighted_iou = (np.where(labelled > 0, iou, 0.0) * labelled).sum()
+    return LevelMetrics(
+        class_names=tuple(class_names),
+        iou=iou,
+        precision=precision,
+        recall=recall,
+        f1=f1,
+        miou=_mean_defined(iou[1:]),
+        mean_precision=_mean_defined(precision[1:]),
+        mean_recall=_mean_defined(recall[1:]),
+        mean_f1=_mean_defined(f1[1:]),
+        pixel_accuracy=float(_ratio(hit.sum(), total)),
+        mean_accuracy=_mean_defined(recall),
+        frequency_weighted_iou=float(_ratio(weighted_iou, total)),
+        reference_miou=float(reference),
+        boundary_iou=boundary_iou_l,
+        mean_boundary_iou=_mean_defined(boundary_iou_l[1:]),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TreeMetrics:
+    """What the tree says of a prediction beside the levels' metrics; NaN where undefined.
+
+    Attributes:
+      contradictions: share of pixels whose best classes, found at every level by itself,
+        contradict the tree; before decoding, which mends them.
+      mistake_distance: edges in the tree between the predicted and the true leaf, mean over
+        the pixels that are wrong (after Bertinetto et al., Making Better Mistakes, CVPR
+        2020, who count levels up to the common ancestor).
+      mean_distance: the same over all pixels, those that are right counting 0.
+    """
+
+    contradictions: float
+    mistake_distance: float
+    mean_distance: float
+
+
+def tree_metrics(
+    confusion_cc: np.ndarray,
+    contradicting_pixels: int,
+    hierarchy: Hierarchy,
+    looked_at: int | None = None,
+) -> TreeMetrics:
+    """Metrics from the data set's leaf confusion matrix [C, C] and a count of pixels.
+
+    Args:
+      confusion_cc: integer [C, C].
+      contradicting_pixels: found by `predict.contradictions`.
+      hierarchy: of the classes.
+      looked_at: the pixels among which they were found; by default those of the matrix.
+    """
+    counts_cc = np.asarray(confusion_cc, np.float64)
+    total, right = counts_cc.sum(), np.trace(counts_cc)
+    edges = (counts_cc * hierarchy.distances).sum()
+    return TreeMetrics(
+        contradictions=float(
+            _ratio(np.float64(contradicting_pixels), total if looked_at is None else looked_at)
+        ),
+        mistake_distance=float(_ratio(edges, total - right)),
+        mean_distance=float(_ratio(edges, total)),
+    )
+
+
+def reference_miou(confusions_nll: np.ndarray, batch_size: int) -> float:
+    """The reference's own mIoU (torchmetrics 1.6.1 `MeanIoU` without background).
+
+    IoU per image and class, 0 where a class is neither labelled nor predicted; mean
+    over classes, then over the images of a batch, then over batches, a partial one
+    counting as much as a whole one. Classes absent from an image pull it down: it
+    is no stand-in for the data set's `miou`.
+
+    Args:
+      confusions_nll: integer [N, L, L], in the order of evaluation.
+      batch_size: consecutive images that made a batch.
+
+    Returns:
+      In [0, 1]; NaN without images.
+    """
+    if batch_size < 1:
+        raise HiersegError(f"The batch size is at least 1; got {batch_size}.")
+    confusions_nll = np.asarray(confusions_nll, np.float64)
+    if not len(confusions_nll):
+        return float("nan")
+    hit = np.diagonal(confusions_nll, axis1=1, axis2=2)
+    union = confusions_nll.sum(1) + confusions_nll.sum(2) - hit
+    image_scores = np.nan_to_num(_ratio(hit, union), nan=0.0)[:, 1:].mean(1)
+    batches = np.split(image_scores, range(batch_size, len(image_scores), batch_size))
+    return float(np.mean([batch.mean() for batch in batches]))
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """numerator / denominator, NaN where the denominator is 0."""
+    out = np.full(np.shape(denominator), np.nan)
+    return np.divide(numerator, denominator, out=out, where=np.asarray(denominator) != 0)
+
+
+def _mean_defined(values: np.ndarray) -> float:
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float("nan")

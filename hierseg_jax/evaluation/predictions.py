@@ -1,0 +1,59 @@
+"""From logits to predictions, on the device: classes, their scores, and what contradicts."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from hierseg_jax.tree.decoding import path_matrix, top_down
+from hierseg_jax.tree.hierarchy import Hierarchy
+
+
+def leaf_scores(logits_bhwk: jax.Array, hierarchy: Hierarchy, decoding: str) -> jax.Array:
+    """Scores of the leaf classes in [0, 1]: [B, H, W, C].
+
+    Softmax probabilities of a flat head; of a hierarchical one (`path`) the mean of the
+    sigmoid scores on each leaf's path, which do not sum to 1.
+    """
+    if decoding != "path":
+        return jax.nn.softmax(logits_bhwk)
+    matrix_kc = jnp.asarray(path_matrix(hierarchy))
+    return jnp.matmul(jax.nn.sigmoid(logits_bhwk), matrix_kc, precision=lax.Precision.HIGHEST)
+
+
+def leaf_classes(logits_bhwk: jax.Array, hierarchy: Hierarchy, decoding: str) -> jax.Array:
+    """The predicted leaf class of every pixel: int32 [B, H, W].
+
+    Args:
+      logits_bhwk: floating [B, H, W, C] of a flat head, or [B, H, W, nodes].
+      hierarchy: of the classes.
+      decoding: `leaf` or `top_down` of a flat head, `path` of a hierarchical one.
+    """
+    if decoding == "leaf":
+        return lax.argmax(logits_bhwk, 3, jnp.int32)
+    scores_bhwc = leaf_scores(logits_bhwk, hierarchy, decoding)
+    if decoding == "path":
+        return lax.argmax(scores_bhwc, 3, jnp.int32)
+    planes = [scores_bhwc[..., c] for c in range(hierarchy.num_classes)]
+    return top_down(planes, hierarchy, jnp)
+
+
+def contradictions(logits_bhwk: jax.Array, hierarchy: Hierarchy, decoding: str) -> jax.Array:
+    """Whether a pixel's best classes, found at every level by itself, contradict the tree.
+
+    They do where the best class at some level is not the parent of the best one below. Of
+    a flat head the levels' probabilities are sums over leaves. Bool [B, H, W].
+    """
+    if decoding == "path":
+        levels = [logits_bhwk[..., channels] for channels in hierarchy.level_channels]
+    else:
+        p_bhwc = jax.nn.softmax(logits_bhwk)
+        levels = []
+        for level in hierarchy.levels:
+            member_cl = level.leaf_to_class[:, None] == jnp.arange(level.num_classes)
+            member_cl = member_cl.astype(p_bhwc.dtype)
+            levels.append(jnp.matmul(p_bhwc, member_cl, precision=lax.Precision.HIGHEST))
+    best = [lax.argmax(scores, 3, jnp.int32) for scores in levels]
+    found = jnp.zeros(best[0].shape, bool)
+    for k in range(1, hierarchy.num_levels):
+        found |= jnp.asarray(hierarchy.parents(k))[best[k]] != best[k - 1]
+    return found

@@ -1,0 +1,156 @@
+"""An evaluation as metrics.json and as a table for the screen; where its files go."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hierseg_jax.data.resize import format_size
+from hierseg_jax.evaluation.metrics import LevelMetrics, TreeMetrics
+from hierseg_jax.reports.document import generator_tag
+from hierseg_jax.settings.metric_choice import (
+    METRICS,
+    class_numbers,
+    level_number,
+)
+from hierseg_jax.system.atomic_writing import write_atomically
+from hierseg_jax.system.errors import HiersegError
+
+# By which an evaluation knows its own pages.
+GENERATOR = "hierseg_jax evaluation"
+
+if TYPE_CHECKING:
+    from hierseg_jax.evaluation.evaluate import Evaluation
+
+
+def to_json(evaluation: "Evaluation", description: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of metrics.json; undefined numbers are null."""
+    levels = {}
+    for name, level in evaluation.levels.items():
+        numbers = {
+            field.name: plain(getattr(level, field.name))
+            for field in dataclasses.fields(LevelMetrics)
+            if isinstance(getattr(level, field.name), float)
+        }
+        fields = ["iou", "precision", "recall", "f1"]
+        if "boundary_iou" in description.get("metrics", ()):
+            fields.append("boundary_iou")
+        else:
+            del numbers["mean_boundary_iou"]
+        for field in fields:
+            values = map(plain, getattr(level, field).tolist())
+            numbers[field] = dict(zip(level.class_names, values, strict=True))
+        levels[name] = numbers
+    return {
+        **description,
+        "images": evaluation.num_images,
+        "loss": plain(evaluation.loss),
+        "unseen_pixels": evaluation.unseen,
+        "levels": levels,
+        "tree": {k: plain(v) for k, v in dataclasses.asdict(evaluation.tree).items()},
+    }
+
+
+def write_evaluation(folder: Path, content: Mapping[str, Any], page: str) -> tuple[Path, Path]:
+    """Writes metrics.json and report.html into a folder, made where it does not exist.
+
+    Args:
+      folder: where earlier ones of an evaluation are replaced.
+      content: from `to_json`.
+      page: from `run_report.format_page`.
+
+    Returns:
+      The two files.
+
+    Raises:
+      ValueError: if one of them is there that no evaluation has written; neither is written.
+      OSError: if one can't be written.
+    """
+    metrics, report = folder / "metrics.json", folder / "report.html"
+    for file, is_ours in ((metrics, _is_metrics), (report, _is_report)):
+        if file.exists() and not is_ours(file):
+            raise HiersegError(
+                f"{file} is there and was not written by an evaluation; choose another --output."
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(metrics, content)
+    write_atomically(report, page.encode())
+    return metrics, report
+
+
+def _is_metrics(file: Path) -> bool:
+    try:
+        return "levels" in json.loads(file.read_text())
+    except (ValueError, TypeError, RecursionError):
+        return False
+
+
+def _is_report(file: Path) -> bool:
+    with file.open("rb") as start:
+        return generator_tag(GENERATOR).encode() in start.read(1024)
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Writes JSON under a temporary name first, so that the file is whole or not there."""
+    write_atomically(file, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+
+
+def format_levels(levels: Mapping[str, LevelMetrics], metrics: Sequence[str]) -> str:
+    """A table for the screen: every level, and every class of it.
+
+    Args:
+      levels: by name, coarse to fine.
+      metrics: of `metric_choice.METRICS`, a column each.
+    """
+    headings = [f"{METRICS[metric].heading:>11}" for metric in metrics]
+    lines = [f"{'':<24}{''.join(headings)}"]
+    for name, level in levels.items():
+        lines.append(_line(name, [level_number(level, metric) for metric in metrics]))
+        columns = [class_numbers(level, metric) for metric in metrics]
+        for i, class_name in enumerate(level.class_names):
+            numbers = [math.nan if column is None else column[i] for column in columns]
+            lines.append(_line(f"  {class_name}", numbers))
+    return "\n".join(lines)
+
+
+def describe_view(description: Mapping[str, Any]) -> str:
+    """How the images were looked at, as `images at 320 pixels, decoded by leaf`.
+
+    Args:
+      description: from `evaluate_checkpoint`, or metrics.json.
+    """
+    parts = [f"images at {format_size(description['image_size'])} pixels"]
+    if description["resize"] != "stretch":
+        parts[0] += f" ({description['resize']})"
+    if description["resolution"] == "original":
+        parts.append("counted at their own resolution")
+    if description["scales"] != [1]:
+        scales = ", ".join(f"{scale:g}" for scale in description["scales"])
+        parts.append(f"averaged over the scales {scales}")
+    if description["flip"]:
+        parts.append("averaged over mirror images")
+    parts.append(f"decoded by {description['decode']}")
+    if description.get("unseen_pixels"):
+        parts.append(f"without the {description['unseen_pixels']:.2%} of pixels that were cropped")
+    return ", ".join(parts)
+
+
+def format_tree(tree: TreeMetrics) -> str:
+    """Two lines for the screen, without what is undefined."""
+    lines = [
+        ("pixels whose levels contradict one another before decoding", tree.contradictions, ".2%"),
+        ("tree distance of a mistake (edges, mean)", tree.mistake_distance, ".3f"),
+    ]
+    return "\n".join(f"{text}: {x:{style}}" for text, x, style in lines if not math.isnan(x))
+
+
+def _line(name: str, numbers: Sequence[float]) -> str:
+    cells = [f"{'' if math.isnan(x) else f'{x:.4f}':>11}" for x in numbers]
+    return f"{name:<24}{''.join(cells)}".rstrip()
+
+
+def plain(value: float) -> float | None:
+    """A number for JSON: NaN, undefined, is None."""
+    return None if math.isnan(value) else float(value)

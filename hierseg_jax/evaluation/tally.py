@@ -1,0 +1,84 @@
+"""What an evaluation writes down of every picture, until all have been seen."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from hierseg_jax.data.pipeline import Batch
+from hierseg_jax.evaluation.boundary import boundary_counts
+from hierseg_jax.evaluation.extremes import Extremes
+from hierseg_jax.evaluation.whole_pictures import (
+    confusion_matrix,
+    restore_prediction,
+    unseen_pixels,
+)
+from hierseg_jax.tree.hierarchy import Hierarchy
+
+
+@dataclasses.dataclass(frozen=True)
+class Measures:
+    """What is measured beside the confusion matrices at the network's size.
+
+    Attributes:
+      boundary: whether boundary IoU is.
+      whole: whether pixels are the pictures' own; batches then have `whole_label`.
+      resize: the rule by which pictures came to the network's size.
+    """
+
+    boundary: bool = False
+    whole: bool = False
+    resize: str = "stretch"
+
+
+class Tally:
+    """What single pictures gave, in the order in which this process saw them."""
+
+    def __init__(self, hierarchy: Hierarchy, measures: Measures, num_samples: int) -> None:
+        self._hierarchy = hierarchy
+        self._measures = measures
+        self._missing = num_samples
+        self.losses: list[float] = []
+        self.samples: list[tuple[np.ndarray, ...]] = []
+        self.valid: list[np.ndarray] = []
+        self.contradictions: list[np.ndarray] = []
+        # Where contradictions were looked for; other pixels than the confusions', if whole.
+        self.looked_at: list[np.ndarray] = []
+        self.confusions: list[np.ndarray] = []
+        self.boundaries: list[np.ndarray] = []
+        self.unseen: list[np.ndarray] = []
+
+    def add(self, batch: Batch, result: dict[str, Any], extremes: Extremes | None) -> None:
+        """A batch from `eval_batches` and what the compiled step made of it."""
+        valid_b = batch["valid"]
+        prediction_bhw = np.asarray(result["prediction"])
+        confusion_bcc = np.asarray(result["confusion"])
+        self.losses.append(float(result["loss"]))
+        self.valid.append(valid_b)
+        self.contradictions.append(np.asarray(result["contradictions"]))
+        self.looked_at.append(confusion_bcc.sum((1, 2)))
+        labels, predictions = batch["label"], prediction_bhw
+        if self._measures.whole:
+            labels = batch["whole_label"]
+            predictions = [
+                restore_prediction(prediction_hw, label_hw.shape, self._measures.resize)
+                for label_hw, prediction_hw in zip(labels, prediction_bhw, strict=True)
+            ]
+            pairs = list(zip(labels, predictions, strict=True))
+            classes = self._hierarchy.num_classes
+            confusion_bcc = np.stack([confusion_matrix(*pair, classes) for pair in pairs])
+            self.unseen.append(np.array([unseen_pixels(*pair) for pair in pairs], np.int32))
+        # No picture has more pixels than int32 counts, and JAX gathers no int64.
+        self.confusions.append(confusion_bcc.astype(np.int32))
+        if self._measures.boundary:
+            counts = [
+                boundary_counts(label_hw, prediction_hw, self._hierarchy)
+                for label_hw, prediction_hw in zip(labels, predictions, strict=True)
+            ]
+            self.boundaries.append(np.stack(counts).astype(np.int32))
+        if self._missing > 0:
+            take = np.flatnonzero(valid_b)[: self._missing]
+            self.samples.append((batch["image"][take], batch["label"][take], prediction_bhw[take]))
+            self._missing -= len(take)
+        if extremes is not None:
+            extremes.add(confusion_bcc, batch["image"], batch["label"], prediction_bhw, valid_b)

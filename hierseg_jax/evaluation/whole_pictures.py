@@ -1,0 +1,34 @@
+"""Predictions measured on the pictures' own pixels, where users look at them."""
+
+import numpy as np
+
+from hierseg_jax.data.resize import place
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL
+
+
+def restore_prediction(
+    prediction_hw: np.ndarray, picture: tuple[int, int], resize: str
+) -> np.ndarray:
+    """What the runtime would write: uint8 [H, W], IGNORE_LABEL where nothing was seen.
+
+    Args:
+      prediction_hw: uint8 [h, w], of the network.
+      picture: (height, width) of the picture.
+      resize: the rule by which it came to the network's size.
+    """
+    return place(picture, prediction_hw.shape, resize).restore_labels(prediction_hw)
+
+
+def confusion_matrix(
+    label_hw: np.ndarray, prediction_hw: np.ndarray, num_classes: int
+) -> np.ndarray:
+    """Rows true, columns predicted: int64 [C, C]; IGNORE_LABEL in either is not counted."""
+    counted_hw = (label_hw != IGNORE_LABEL) & (prediction_hw != IGNORE_LABEL)
+    cells = label_hw[counted_hw].astype(np.int64) * num_classes + prediction_hw[counted_hw]
+    counts = np.bincount(cells, minlength=num_classes * num_classes)
+    return counts.reshape(num_classes, num_classes)
+
+
+def unseen_pixels(label_hw: np.ndarray, prediction_hw: np.ndarray) -> int:
+    """Labelled pixels that have no prediction, since a crop left them out."""
+    return int(((label_hw != IGNORE_LABEL) & (prediction_hw == IGNORE_LABEL)).sum())

@@ -1,0 +1,111 @@
+"""EfficientUNet: an EfficientNet with a U-Net decoder.
+
+After Baheti et al., Eff-UNet (CVPR Workshops 2020), in the reference's variant.
+"""
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from hierseg_jax.models.efficient_unet.backbone import EfficientNet, Variant
+from hierseg_jax.models.embedding import EmbeddingHead
+from hierseg_jax.models.layers import (
+    Compute,
+    Conv,
+    DType,
+    name_block_output,
+    require_image,
+    upsample_nearest,
+)
+from hierseg_jax.models.normalization import BatchNorm
+
+
+class DecoderBlock(nn.Module):
+    """Upsamples by 2, appends the skip connection, and fuses both into its channels."""
+
+    compute: Compute
+
+    @nn.compact
+    def __call__(self, x_bhwc: jax.Array, skip_bhwc: jax.Array, *, train: bool) -> jax.Array:
+        """[B, h, w, C], [B, 2h, 2w, S] -> [B, 2h, 2w, S]."""
+        y = jnp.concatenate([upsample_nearest(x_bhwc, 2), skip_bhwc], axis=-1)
+        y = Conv(skip_bhwc.shape[-1], (3, 3), compute=self.compute, name="conv")(y)
+        norm = BatchNorm(epsilon=1e-5, activation="silu", compute=self.compute, name="norm")
+        return norm(y, train=train)
+
+
+class EfficientUNet(nn.Module):
+    """Segmentation network with sides in multiples of 32.
+
+    The decoder's widths are those of the backbone's skip connections.
+
+    Attributes:
+      num_classes: channels of the output: leaf classes, or nodes of a hierarchical head.
+      backbone: `b0`..`b7` or `lite0`..`lite4`.
+      dropout: whether training drops channels of the residual branches.
+      dtype, axis_name, conv_impl: see `Compute`.
+      embedding_size: of an `EmbeddingHead` on the decoder's features of stride 8; 0 for none.
+      stochastic_depth: rate of `StochasticDepth` in the backbone, in place of dropped channels;
+        0 for none.
+      frozen_backbone: whether the backbone is as in inference while the rest trains: no
+        gradient, no dropout, running statistics that are used and stay.
+      variant: what the backbone's weights want to be computed with.
+    """
+
+    stride: ClassVar[int] = 32
+
+    num_classes: int
+    backbone: str = "b0"
+    dropout: bool = True
+    dtype: DType = jnp.float32
+    axis_name: str | None = None
+    conv_impl: str = "auto"
+    embedding_size: int = 0
+    stochastic_depth: float = 0.0
+    frozen_backbone: bool = False
+    variant: Variant = Variant()
+
+    @nn.compact
+    def __call__(self, image_bhwc: jax.Array, *, train: bool = False) -> jax.Array:
+        """Segments images.
+
+        Args:
+          image_bhwc: floating RGB in [0, 1], [B, H, W, 3].
+          train: use and update batch statistics (collection `batch_stats`) and draw
+            dropout (random stream `dropout`).
+
+        Returns:
+          Logits [B, H, W, num_classes], float32 at least.
+
+        Raises:
+          ValueError: for an image of another shape or dtype, or with sides that are
+            no multiples of 32.
+        """
+        require_image(image_bhwc, self.stride, "EfficientUNet")
+        compute = Compute(self.dtype, self.axis_name, self.conv_impl)
+        backbone = EfficientNet(
+            self.backbone,
+            self.dropout,
+            self.variant,
+            compute,
+            self.stochastic_depth,
+            name="efficientnet",
+        )
+        features = backbone(image_bhwc, train=train and not self.frozen_backbone)
+        if self.frozen_backbone:
+            features = jax.lax.stop_gradient(features)
+        *skips, x = features
+        for number, skip in enumerate(reversed(skips), start=1):
+            block = DecoderBlock(compute, name=f"decoder_block{number}")
+            x = name_block_output(block(x, skip, train=train))
+            # Stride 8, as in the public code of the tree-triplet loss.
+            if number == 2 and self.embedding_size and (train or self.is_initializing()):
+                head = EmbeddingHead(self.embedding_size, compute, 1e-5, name="embedding")
+                head(x, train=train)
+        # The reference upsamples first; a 1x1 convolution commutes with repeating
+        # pixels and costs a sixteenth before it.
+        logits_bhwc = Conv(self.num_classes, (1, 1), compute=compute, name="head")(x)
+        logits_bhwc = logits_bhwc.astype(jnp.promote_types(self.dtype, jnp.float32))
+        return upsample_nearest(logits_bhwc, 4)

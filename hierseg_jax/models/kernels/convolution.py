@@ -1,0 +1,231 @@
+"""Convolutions by the kernels, as JAX functions with their gradients.
+
+All take and give float32 NHWC arrays and need `library.problem()` to be None. With
+`x`, `y` and W the input, output and kernel: y = W x, dx = W^T dy, and W^T is the transposed
+convolution, so that each of the two is the other's gradient.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hierseg_jax.models.kernels.library import call
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometry:
+    """Steps and padding of a convolution.
+
+    Attributes:
+      stride: in both directions.
+      dilation: (along height, along width).
+      padding: before the first row and column, and behind the last ones too unless
+        `padding_after` says otherwise.
+    """
+
+    stride: int = 1
+    dilation: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    padding_after: tuple[int, int] | None = None
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def convolve(
+    x_bhwc: jax.Array,
+    kernel_hwio: jax.Array,
+    bias: jax.Array,
+    geometry: Geometry,
+    relu: bool = False,
+) -> jax.Array:
+    """[B, h, w, I] -> [B, H, W, O], as `lax.conv_general_dilated` on NHWC and HWIO.
+
+    Args:
+      x_bhwc: the input.
+      kernel_hwio: the kernel.
+      bias: [O].
+      geometry: of the kernel's steps.
+      relu: whether negative results become 0.
+    """
+    sides = [
+        (side + before + after - d * (k - 1) - 1) // geometry.stride + 1
+        for side, before, after, d, k in zip(
+            x_bhwc.shape[1:3],
+            geometry.padding,
+            geometry.padding_after or geometry.padding,
+            geometry.dilation,
+            kernel_hwio.shape[:2],
+            strict=True,
+        )
+    ]
+    shape = (x_bhwc.shape[0], *sides, kernel_hwio.shape[-1])
+    return _convolve(x_bhwc, kernel_hwio, bias, shape, geometry, relu=relu)
+
+
+def _convolve_forward(
+    x: jax.Array, kernel: jax.Array, bias: jax.Array, geometry: Geometry, relu: bool
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array | None]]:
+    y = convolve(x, kernel, bias, geometry, relu)
+    return y, (x, kernel, y if relu else None)
+
+
+def _convolve_backward(
+    geometry: Geometry,
+    relu: bool,
+    residuals: tuple[jax.Array, jax.Array, jax.Array | None],
+    dy: jax.Array,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    x, kernel, y = residuals
+    if relu:
+        dy = jnp.where(y > 0, dy, 0)
+    no_bias = jnp.zeros(x.shape[-1], x.dtype)
+    turned = kernel.transpose(0, 1, 3, 2)
+    dx = _convolve(dy, turned, no_bias, x.shape, geometry, transposed=True)
+    gradient, bias_gradient = _kernel_gradient(x, dy, kernel.shape, geometry)
+    return dx, gradient, bias_gradient
+
+
+convolve.defvjp(_convolve_forward, _convolve_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def convolve_transposed(
+    x_bhwc: jax.Array,
+    kernel_hwoi: jax.Array,
+    bias: jax.Array,
+    geometry: Geometry,
+    sides: tuple[int, int],
+) -> jax.Array:
+    """[B, h, w, I] -> [B, *sides, O]: y[stride u + dilation i - padding] += x[u] W[i], W^T in i."""
+    shape = (x_bhwc.shape[0], *sides, kernel_hwoi.shape[2])
+    turned = kernel_hwoi.transpose(0, 1, 3, 2)
+    return _convolve(x_bhwc, turned, bias, shape, geometry, transposed=True)
+
+
+def _transposed_forward(
+    x: jax.Array, kernel: jax.Array, bias: jax.Array, geometry: Geometry, sides: tuple[int, int]
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return convolve_transposed(x, kernel, bias, geometry, sides), (x, kernel)
+
+
+def _transposed_backward(
+    geometry: Geometry,
+    sides: tuple[int, int],
+    residuals: tuple[jax.Array, jax.Array],
+    dy: jax.Array,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    del sides
+    x, kernel_hwoi = residuals
+    no_bias = jnp.zeros(x.shape[-1], x.dtype)
+    # Seen from dy this is a plain convolution, whose input has `O` channels.
+    dx = _convolve(dy, kernel_hwoi, no_bias, x.shape, geometry)
+    gradient, _ = _kernel_gradient(dy, x, kernel_hwoi.shape, geometry)
+    return dx, gradient, dy.sum((0, 1, 2))
+
+
+convolve_transposed.defvjp(_transposed_forward, _transposed_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def convolve_depthwise(
+    x_bhwc: jax.Array,
+    kernel_hwc: jax.Array,
+    stride: int,
+    padding: tuple[int, int],
+    padding_after: tuple[int, int] | None = None,
+) -> jax.Array:
+    """[B, h, w, C] -> [B, H, W, C], every channel by its own kernel; padded as by `Geometry`."""
+    sides = [
+        (side + before + after - k) // stride + 1
+        for side, before, after, k in zip(
+            x_bhwc.shape[1:3],
+            padding,
+            padding_after or padding,
+            kernel_hwc.shape[:2],
+            strict=True,
+        )
+    ]
+    shape = (x_bhwc.shape[0], *sides, x_bhwc.shape[-1])
+    return _depthwise(x_bhwc, kernel_hwc, shape, stride, padding, transposed=False)
+
+
+def _depthwise_forward(
+    x: jax.Array,
+    kernel: jax.Array,
+    stride: int,
+    padding: tuple[int, int],
+    padding_after: tuple[int, int] | None,
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return convolve_depthwise(x, kernel, stride, padding, padding_after), (x, kernel)
+
+
+def _depthwise_backward(
+    stride: int,
+    padding: tuple[int, int],
+    padding_after: tuple[int, int] | None,
+    residuals: tuple[jax.Array, jax.Array],
+    dy: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    del padding_after  # the kernels know where an array ends
+    x, kernel = residuals
+    dx = _depthwise(dy, kernel, x.shape, stride, padding, transposed=True)
+    gradient = call("hierseg_depthwise_gradient", kernel.shape)(
+        x, dy, stride=np.int64(stride), pad_h=np.int64(padding[0]), pad_w=np.int64(padding[1])
+    )
+    return dx, gradient
+
+
+convolve_depthwise.defvjp(_depthwise_forward, _depthwise_backward)
+
+
+def _attributes(geometry: Geometry) -> dict[str, np.int64]:
+    return {
+        "stride": np.int64(geometry.stride),
+        "dilation_h": np.int64(geometry.dilation[0]),
+        "dilation_w": np.int64(geometry.dilation[1]),
+        "pad_h": np.int64(geometry.padding[0]),
+        "pad_w": np.int64(geometry.padding[1]),
+    }
+
+
+def _convolve(
+    x: jax.Array,
+    kernel_hwio: jax.Array,
+    bias: jax.Array,
+    shape: tuple[int, ...],
+    geometry: Geometry,
+    *,
+    transposed: bool = False,
+    relu: bool = False,
+) -> jax.Array:
+    return call("hierseg_convolve", shape)(
+        x, kernel_hwio, bias, transposed=transposed, relu=relu, **_attributes(geometry)
+    )
+
+
+def _kernel_gradient(
+    x: jax.Array, dy: jax.Array, shape: tuple[int, ...], geometry: Geometry
+) -> list[jax.Array]:
+    kernel = call("hierseg_kernel_gradient", shape, dy.shape[-1:])
+    return kernel(x, dy, **_attributes(geometry))
+
+
+def _depthwise(
+    x: jax.Array,
+    kernel_hwc: jax.Array,
+    shape: tuple[int, ...],
+    stride: int,
+    padding: tuple[int, int],
+    *,
+    transposed: bool,
+) -> jax.Array:
+    return call("hierseg_depthwise", shape)(
+        x,
+        kernel_hwc,
+        stride=np.int64(stride),
+        pad_h=np.int64(padding[0]),
+        pad_w=np.int64(padding[1]),
+        transposed=transposed,
+    )

@@ -1,0 +1,106 @@
+"""Batch normalisation with PyTorch's running statistics, and what follows it in a block."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+
+from hierseg_jax.models.kernels.batch_norm import normalize
+from hierseg_jax.models.layers import Compute, activate
+from hierseg_jax.system.errors import HiersegError
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over (batch, height, width) with PyTorch's running statistics.
+
+    PyTorch normalises by the biased variance and averages the *unbiased* one over
+    time; Flax's own layer averages the biased one. Statistics are computed in
+    float32 (float64 for float64 inputs) whatever the dtype.
+
+    Attributes:
+      epsilon: added to the variance.
+      momentum: weight of the past in the running statistics (1 - PyTorch's).
+      activation: `relu`, `relu6`, `silu` or None, applied at the end.
+
+    Raises:
+      ValueError: in training, where a channel has a single value.
+    """
+
+    epsilon: float
+    momentum: float = 0.9
+    activation: str | None = None
+    compute: Compute = Compute()
+
+    @nn.compact
+    def __call__(
+        self,
+        x_bhwc: jax.Array,
+        *,
+        train: bool,
+        factor_b11c: jax.Array | None = None,
+        shortcut_bhwc: jax.Array | None = None,
+    ) -> jax.Array:
+        """activation(shortcut + factor norm(x)); in training updates `batch_stats`.
+
+        Args:
+          x_bhwc: [B, h, w, C], as is the result.
+          train: normalise by the batch's statistics rather than by the running ones.
+          factor_b11c: [B, 1, 1, C] of dropout, by default 1; no gradient flows into it.
+          shortcut_bhwc: [B, h, w, C], by default 0.
+        """
+        channels = x_bhwc.shape[-1:]
+        scale = self.param("scale", nn.initializers.ones, channels, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
+        running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
+
+        axis_name = self.compute.axis_name
+        x = x_bhwc.astype(jnp.promote_types(x_bhwc.dtype, jnp.float32))
+        if not train or self.is_initializing():
+            mean, var = running_mean.value, running_var.value
+            y = (x - mean) * (lax.rsqrt(var + self.epsilon) * scale) + bias
+            return self._finish(y, factor_b11c, shortcut_bhwc)
+        count = x.size // x.shape[-1]
+        if axis_name is not None:
+            count *= lax.psum(1, axis_name)
+        if count < 2:
+            raise HiersegError(
+                f"Batch norm {'/'.join(self.path)} sees a single value per channel in "
+                "training; use a larger batch or larger images."
+            )
+        if self.compute.formulation == "kernels":
+            y, mean, var = normalize(
+                x,
+                scale,
+                bias,
+                factor_b11c,
+                shortcut_bhwc,
+                self.epsilon,
+                self.activation,
+                axis_name,
+            )
+        else:
+            mean = x.mean((0, 1, 2))
+            if axis_name is not None:
+                mean = lax.pmean(mean, axis_name)
+            # Two passes: E[x^2] - E[x]^2 loses half the digits in float32.
+            var = jnp.square(x - mean).mean((0, 1, 2))
+            if axis_name is not None:
+                var = lax.pmean(var, axis_name)
+            y = (x - mean) * (lax.rsqrt(var + self.epsilon) * scale) + bias
+            y = self._finish(y, factor_b11c, shortcut_bhwc)
+        past = self.momentum
+        running_mean.value = past * running_mean.value + (1 - past) * mean
+        unbiased = var * (count / (count - 1))
+        running_var.value = past * running_var.value + (1 - past) * unbiased
+        return y
+
+    def _finish(
+        self, y: jax.Array, factor_b11c: jax.Array | None, shortcut_bhwc: jax.Array | None
+    ) -> jax.Array:
+        y = y.astype(self.compute.dtype)
+        if factor_b11c is not None:
+            y *= factor_b11c.astype(y.dtype)
+        if shortcut_bhwc is not None:
+            y = shortcut_bhwc + y
+        return activate(y, self.activation)

@@ -1,0 +1,243 @@
+"""PyTorch state_dicts of the reference networks <-> Flax variables, without loss.
+
+Works on mappings of NumPy arrays; no PyTorch is needed.
+"""
+
+from collections.abc import Container, Iterable, Iterator, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+
+from hierseg_jax.models.efficient_unet.architecture import EfficientUNet
+from hierseg_jax.models.efficient_unet.backbone import scaled_stages
+from hierseg_jax.models.esnet.architecture import (
+    DILATIONS,
+    SIZES,
+    ESNet,
+)
+from hierseg_jax.models.initialize import variable_shapes
+from hierseg_jax.system.errors import HiersegError
+
+Variables = dict[str, Any]
+ModulePath = tuple[str, ...]
+
+# Kernels: OIHW -> HWIO, and the transposed convolutions' IOHW -> HWOI.
+TO_FLAX = (2, 3, 1, 0)
+TO_TORCH = (3, 2, 0, 1)
+
+LEAF_NAMES = {
+    ("params", "kernel"): "weight",
+    ("params", "scale"): "weight",
+    ("params", "bias"): "bias",
+    ("batch_stats", "mean"): "running_mean",
+    ("batch_stats", "var"): "running_var",
+}
+
+
+def variables_from_state_dict(
+    model: EfficientUNet | ESNet, state_dict: Mapping[str, np.ndarray]
+) -> Variables:
+    """Flax variables with the weights of a reference state_dict.
+
+    Args:
+      model: the network the weights belong to; its class count and backbone count.
+      state_dict: name -> floating array as PyTorch lays it out. The integer
+        `num_batches_tracked` entries are not needed and not kept: PyTorch reads them
+        only without momentum, which the reference never does.
+
+    Returns:
+      `{"params": ..., "batch_stats": ...}` with float32 NumPy arrays.
+
+    Raises:
+      ValueError: one sentence for each entry that is missing, unexpected, of another
+        shape or not floating, all in one error.
+    """
+    names = torch_names(model)
+    flat, faults = arrays_by_path(flat_shapes(model), names, state_dict)
+    known = set(names.values()) | set(_counter_names(model))
+    faults += [f"unexpected: {name}" for name in state_dict if name not in known]
+    if faults:
+        raise HiersegError(
+            f"The weights do not fit {_describe(model)} ({len(faults)} faults):\n  "
+            + "\n  ".join(faults)
+        )
+    return traverse_util.unflatten_dict(flat)
+
+
+def arrays_by_path(
+    shapes: Mapping[ModulePath, tuple[int, ...]],
+    names: Mapping[ModulePath, str],
+    state_dict: Mapping[str, np.ndarray],
+) -> tuple[dict[ModulePath, np.ndarray], list[str]]:
+    """Takes arrays out of a state_dict into Flax's layout.
+
+    Args:
+      shapes: variable path -> shape in Flax's layout.
+      names: variable path -> name in the state_dict.
+      state_dict: name -> array as PyTorch lays it out.
+
+    Returns:
+      path -> float32 array, and a phrase for each that is missing, of another shape or not
+      floating.
+    """
+    faults: list[str] = []
+    flat: dict[ModulePath, np.ndarray] = {}
+    for path, shape in shapes.items():
+        name = names[path]
+        if name not in state_dict:
+            faults.append(f"missing: {name} {_torch_shape(shape)}")
+            continue
+        value = np.asarray(state_dict[name])
+        if value.shape != _torch_shape(shape):
+            faults.append(f"shape: {name} is {value.shape}, expected {_torch_shape(shape)}")
+        elif not jnp.issubdtype(value.dtype, jnp.floating):
+            faults.append(f"dtype: {name} is {value.dtype}, expected floating numbers")
+        else:
+            value = value.transpose(TO_FLAX) if value.ndim == 4 else value
+            flat[path] = np.ascontiguousarray(value, np.float32)
+    return flat, faults
+
+
+def state_dict_from_variables(
+    model: EfficientUNet | ESNet, variables: Variables, num_batches_tracked: int = 0
+) -> dict[str, np.ndarray]:
+    """The reference's state_dict with the weights of Flax variables; bit-exact.
+
+    Args:
+      model: the network the variables belong to.
+      variables: with the collections `params` and `batch_stats`.
+      num_batches_tracked: value of every entry of that name, which
+        `load_state_dict` wants to find and the reference does not read.
+
+    Returns:
+      name -> array, in the reference's order of names.
+
+    Raises:
+      ValueError: listing every missing, unexpected or misshapen variable.
+    """
+    expected = flat_shapes(model)
+    flat = traverse_util.flatten_dict({k: variables[k] for k in variables})
+    faults = [f"missing: {'/'.join(path)}" for path in expected if path not in flat]
+    faults += [f"unexpected: {'/'.join(path)}" for path in flat if path not in expected]
+    faults += [
+        f"shape: {'/'.join(path)} is {tuple(np.shape(flat[path]))}, expected {shape}"
+        for path, shape in expected.items()
+        if path in flat and tuple(np.shape(flat[path])) != shape
+    ]
+    if faults:
+        raise HiersegError(
+            f"The variables do not fit {_describe(model)} ({len(faults)} faults):\n  "
+            + "\n  ".join(faults)
+        )
+    entries: dict[str, np.ndarray] = {}
+    for path, name in torch_names(model).items():
+        value = np.asarray(flat[path])
+        value = value.transpose(TO_TORCH) if value.ndim == 4 else value
+        entries[name] = np.ascontiguousarray(value)
+        if name.endswith("running_var"):
+            counter = name.replace("running_var", "num_batches_tracked")
+            entries[counter] = np.array(num_batches_tracked, np.int64)
+    return entries
+
+
+def torch_names(model: EfficientUNet | ESNet) -> dict[ModulePath, str]:
+    """Variable path (collection first) -> name in the reference's state_dict, in its order."""
+    modules = (
+        _esnet_modules(model.size) if isinstance(model, ESNet) else _effunet_modules(model.backbone)
+    )
+    return leaf_names(modules, flat_shapes(model))
+
+
+def leaf_names(
+    modules: Iterable[tuple[ModulePath, str]], shapes: Container[ModulePath]
+) -> dict[ModulePath, str]:
+    """Variable path -> PyTorch's name, of those of the modules' variables that are in `shapes`."""
+    names = {}
+    for module, torch_module in modules:
+        for (collection, leaf), torch_leaf in LEAF_NAMES.items():
+            path = (collection, *module, leaf)
+            if path in shapes:
+                names[path] = f"{torch_module}.{torch_leaf}"
+    return names
+
+
+def _counter_names(model: EfficientUNet | ESNet) -> list[str]:
+    return [
+        name.replace("running_var", "num_batches_tracked")
+        for name in torch_names(model).values()
+        if name.endswith("running_var")
+    ]
+
+
+def flat_shapes(model: EfficientUNet | ESNet) -> dict[ModulePath, tuple[int, ...]]:
+    """Variable path -> shape."""
+    flat = traverse_util.flatten_dict(variable_shapes(model))
+    return {path: leaf.shape for path, leaf in flat.items()}
+
+
+def _torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(shape[axis] for axis in TO_TORCH) if len(shape) == 4 else shape
+
+
+def _describe(model: EfficientUNet | ESNet) -> str:
+    backbone = f" {model.backbone}" if isinstance(model, EfficientUNet) else ""
+    return f"{type(model).__name__}{backbone} with {model.num_classes} classes"
+
+
+def _effunet_modules(backbone: str) -> Iterator[tuple[ModulePath, str]]:
+    """Flax module path and the reference's module name, in the reference's order."""
+    yield ("efficientnet", "stem_conv"), "backbone.stem_conv.0"
+    yield ("efficientnet", "stem_norm"), "backbone.stem_conv.1"
+    for i, stage in enumerate(scaled_stages(backbone)):
+        for j in range(stage.repeats):
+            flax_block = ("efficientnet", f"stage{i + 1}_block{j + 1}")
+            torch_block = f"backbone.blocks.{i}.{j}.conv"
+            # Without an expansion the reference's list of parts starts one earlier.
+            parts = ["expand", "depthwise", "squeeze_excite", "project"]
+            for k, part in enumerate(parts if stage.expand_ratio != 1 else parts[1:]):
+                if part == "squeeze_excite":
+                    for end in ("reduce", "expand"):
+                        yield (*flax_block, part, end), f"{torch_block}.{k}.se_{end}"
+                else:
+                    yield (*flax_block, f"{part}_conv"), f"{torch_block}.{k}.0"
+                    yield (*flax_block, f"{part}_norm"), f"{torch_block}.{k}.1"
+    for k in range(3):
+        yield (f"decoder_block{k + 1}", "conv"), f"head.decoders.{k}.conv.0"
+        yield (f"decoder_block{k + 1}", "norm"), f"head.decoders.{k}.conv.1"
+    yield ("head",), "head.conv"
+
+
+def _esnet_modules(size: str) -> Iterator[tuple[ModulePath, str]]:
+    """Flax module path and the reference's module name, in the reference's order."""
+    first, *encoder = SIZES[size].encoder_blocks
+    yield from _esnet_block(("encoder", first), "encoder.initial_block")
+    for i, block in enumerate(encoder):
+        yield from _esnet_block(("encoder", block), f"encoder.layers.{i}")
+    for i, block in enumerate(SIZES[size].decoder_blocks):
+        yield from _esnet_block(("decoder", block), f"decoder.layers.{i}")
+    yield ("decoder", "output_conv"), "decoder.output_conv"
+    yield ("encoder_head",), "encoder_output_conv"
+
+
+def _esnet_block(flax_block: ModulePath, torch_block: str) -> Iterator[tuple[ModulePath, str]]:
+    """The reference names its k x 1 convolutions conv3x1 whatever k is."""
+    name = flax_block[-1]
+    if name.startswith(("down", "up")):
+        parts = [("conv", "conv"), ("norm", "bn")]
+    else:
+        parts = [
+            ("conv1_vertical", "conv3x1_1"),
+            ("conv1_horizontal", "conv1x3_1"),
+            ("norm1", "bn1"),
+        ]
+        if name.startswith("fcu"):
+            parts += [("conv2_vertical", "conv3x1_2"), ("conv2_horizontal", "conv1x3_2")]
+        else:
+            for d in DILATIONS:
+                parts += [(f"conv2_vertical_dilated{d}", f"conv3x1_2{d}")]
+                parts += [(f"conv2_horizontal_dilated{d}", f"conv1x3_2{d}")]
+        parts += [("norm2", "bn2")]
+    for flax_part, torch_part in parts:
+        yield (*flax_block, flax_part), f"{torch_block}.{torch_part}"

@@ -1,0 +1,83 @@
+"""Files that arrive whole or not at all, whenever the process is cut off."""
+
+import errno
+import os
+import pathlib
+import shutil
+
+from hierseg_jax.system.errors import HiersegOSError
+
+
+def make_folder(folder: pathlib.Path) -> None:
+    """Makes a folder and those above it, where they do not exist.
+
+    Raises:
+      OSError: a sentence.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HiersegOSError(f"The folder {folder} can't be made: {error.strerror}.") from error
+
+
+def write_atomically(file: pathlib.Path, data: bytes) -> None:
+    """Writes a file under another name, hidden and next to it, and then renames it.
+
+    Raises:
+      OSError: naming the file, which is then as it was before.
+    """
+    try:
+        partial = _partial(file)
+        try:
+            partial.write_bytes(data)
+            os.replace(partial, file)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise HiersegOSError(f"{file} could not be written: {error.strerror or error}.") from error
+
+
+def bring(source: pathlib.Path, target: pathlib.Path, move: bool) -> bool:
+    """Copies or moves one file; at every moment one of the two is whole.
+
+    Args:
+      source: may be missing where `target` exists.
+      target: in a folder that exists; where it exists itself, of the same content.
+      move: whether `source` goes.
+
+    Returns:
+      Whether `target` is new.
+
+    Raises:
+      OSError: from the file system.
+    """
+    if target.exists():
+        # By way of links the two may be one and the same file.
+        if move and source.exists() and not source.samefile(target):
+            source.unlink()
+        return False
+    if move and not source.is_symlink():
+        try:
+            os.rename(source, target)
+            return True
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+    partial = _partial(target)
+    shutil.copyfile(source, partial)
+    if move:  # the source goes only when the copy is on the disk
+        with partial.open("rb") as stream:
+            os.fsync(stream.fileno())
+    os.replace(partial, target)
+    if move:
+        source.unlink()
+    return True
+
+
+def _partial(file: pathlib.Path) -> pathlib.Path:
+    """The other name, free: what a cut-off run or somebody's link left there is removed."""
+    partial = file.with_name(f".{file.name}.partial")
+    if os.path.lexists(partial):
+        partial.unlink()
+    return partial

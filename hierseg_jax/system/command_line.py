@@ -1,0 +1,125 @@
+"""What every script in launch/ does around its one call: flags in, sentences out."""
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable
+
+from absl import app, flags
+
+from hierseg_jax.system.errors import (
+    TRACEBACK_VARIABLE,
+    HiersegError,
+    is_sentence,
+    wants_tracebacks,
+)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Parses absl flags and calls `main`; a mistake of the user's ends in one sentence.
+
+    This project's own errors, the operating system's and absl's are printed as `error: ...`
+    with exit status 1; anything else is a defect and keeps its traceback. With
+    `HIERSEG_JAX_TRACEBACK=1` every error shows its traceback.
+    """
+
+    def guarded(argv: list[str]) -> None:
+        # absl has turned logging on. JAX would tell of all the devices it looks for, jax2onnx
+        # of all it converts, orbax of its steps, and of errors that are raised to us as well.
+        logging.getLogger().setLevel(logging.WARNING)
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
+        if len(argv) > 1:
+            sys.exit(f"error: unexpected argument {argv[1]!r}; flags start with --.")
+        try:
+            main()
+        except KeyboardInterrupt:
+            if wants_tracebacks():
+                raise
+            # At once: whatever is being written was not asked for any more.
+            print("\nerror: interrupted; what was not saved before is lost.", file=sys.stderr)
+            sys.stderr.flush()
+            os._exit(130)
+        except Exception as error:
+            if _has_company() and _may_be_of_the_network(error):
+                if wants_tracebacks() or not _is_of_the_network(error):
+                    traceback.print_exc()
+                if not _is_of_the_network(error):
+                    _end(
+                        "error: This process has failed (see above). Where another process of the "
+                        "run ended first, its last words tell why."
+                    )
+                _end(
+                    "error: Another process of this run has ended or can't be reached "
+                    f"({str(error).splitlines()[0]}). Give the same command on all hosts to go on "
+                    "from the last checkpoint."
+                )
+            if is_sentence(error) and not wants_tracebacks():
+                _end(f"error: {error}")
+            if not _has_company():
+                raise
+            _end(traceback.format_exc())
+
+    app.run(guarded, flags_parser=_parse_flags)
+
+
+def _end(sentence: str) -> None:
+    """Ends with exit status 1, without waiting for other processes of the run."""
+    if _has_company():
+        print(sentence, file=sys.stderr, flush=True)
+        os._exit(1)
+    sys.exit(sentence)
+
+
+def _may_be_of_the_network(error: Exception) -> bool:
+    """JAX raises one or the other where a peer is gone in the middle of a collective."""
+    return type(error).__name__ == "JaxRuntimeError" or "Gloo" in str(error)
+
+
+def _is_of_the_network(error: Exception) -> bool:
+    """Whether its text says so; a `JaxRuntimeError` may as well be a defect."""
+    text = str(error).lower()
+    return any(word in text for word in ("gloo", "connect", "unavailable", "deadline", "peer"))
+
+
+def _has_company() -> bool:
+    """Whether other processes belong to this run; those that don't use JAX stay without it."""
+    jax = sys.modules.get("jax")
+    return jax is not None and jax.distributed.is_initialized()
+
+
+def parse_size(sides: list[str] | None) -> tuple[int, int] | None:
+    """The value of `--image_size`, one side or height,width, as (height, width) in pixels.
+
+    Raises:
+      ValueError: for anything else.
+    """
+    if sides is None:
+        return None
+    if len(sides) not in (1, 2) or not all(side.strip().isdecimal() for side in sides):
+        raise HiersegError(
+            f"--image_size is {','.join(sides)!r}; give one side or height,width in pixels."
+        )
+    return int(sides[0]), int(sides[-1])
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    try:
+        return flags.FLAGS(argv)
+    except (KeyError, AttributeError) as error:
+        # An override of a key that the config lacks; the message names the nearest one.
+        while isinstance(error.args[0], Exception):
+            error = error.args[0]
+        found, _, hint = str(error.args[0]).partition("\n")
+        sys.exit(f"error: the config has no key {found}. {hint}".rstrip())
+    except flags.Error as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")
+    except Exception as error:
+        # A config file is Python and may fail in any way.
+        if wants_tracebacks():
+            raise
+        reason = " ".join(str(error).split())
+        sys.exit(
+            f"error: the config can't be loaded: {type(error).__name__}: {reason} "
+            f"({TRACEBACK_VARIABLE}=1 shows where.)"
+        )

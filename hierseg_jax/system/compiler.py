@@ -1,0 +1,112 @@
+"""Compiles this project's C++ for the machine at hand, once, and keeps the libraries."""
+
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hierseg_jax.system.cache_folder import cache_folder
+
+FLAGS = ("-std=c++17", "-fPIC", "-w")
+
+
+@functools.cache
+def hash_of_sources(folder: Path) -> str:
+    """SHA-256 of all C++ in a folder."""
+    digest = hashlib.sha256()
+    for file in sorted([*folder.glob("*.cc"), *folder.glob("*.h")]):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def compiled_library(
+    folder: Path, flags: Mapping[str, Sequence[str]], depends_on: Sequence[str] = ()
+) -> Path:
+    """A shared library of a folder's C++ files, from the cache or compiled into it.
+
+    Compiled with `$CXX`, `c++`, `g++` or `clang++`, the files side by side.
+
+    Args:
+      folder: of the sources.
+      flags: of every source file, by its name.
+      depends_on: what else must be the same for the library to be used again.
+
+    Returns:
+      The library, whole, and this user's own.
+
+    Raises:
+      OSError: in a phrase, why it can't be had.
+    """
+    compiler = _compiler()
+    if compiler is None:
+        raise OSError("no C++ compiler was found")
+    parts = [hash_of_sources(folder), compiler, *FLAGS, *map(str, sorted(flags.items()))]
+    key = hashlib.sha256("\n".join([*parts, *depends_on, *_machine()]).encode()).hexdigest()[:24]
+    file = cache_folder() / folder.name / f"{key}.so"
+    if not _is_whole(file):
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _compile(compiler, folder, flags, file)
+    if hasattr(os, "getuid") and file.stat().st_uid != os.getuid():
+        raise OSError(f"{file} belongs to somebody else")
+    return file
+
+
+def _compiler() -> str | None:
+    names = (os.environ.get("CXX"), "c++", "g++", "clang++")
+    return next((found for name in names if name and (found := shutil.which(name))), None)
+
+
+def _machine() -> list[str]:
+    """A home may be shared by unlike machines."""
+    cpu = Path("/proc/cpuinfo")
+    if not cpu.exists():
+        return [platform.machine()]
+    wanted = ("model name", "flags", "Features", "CPU part")
+    lines = cpu.read_text(errors="replace").split("\n\n")[0].splitlines()
+    return [platform.machine(), *(line for line in lines if line.startswith(wanted))]
+
+
+def _compile(compiler: str, folder: Path, flags: Mapping[str, Sequence[str]], file: Path) -> None:
+    """The file appears when it is whole.
+
+    Raises:
+      OSError: with the compiler's first complaint.
+    """
+    with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
+        objects = {name: str(Path(scratch) / f"{name}.o") for name in flags}
+        _run(
+            [
+                [compiler, *FLAGS, *flags[name], "-c", str(folder / name), "-o", output]
+                for name, output in objects.items()
+            ]
+        )
+        library = Path(scratch) / file.name
+        _run([[compiler, "-shared", *objects.values(), "-o", str(library)]])
+        # Loading a damaged library may end the process; whatever follows its end is ignored.
+        with library.open("ab") as stream:
+            stream.write(hashlib.sha256(library.read_bytes()).digest())
+        os.replace(library, file)
+
+
+def _is_whole(file: Path) -> bool:
+    content = file.read_bytes() if file.exists() else b""
+    return hashlib.sha256(content[:-32]).digest() == content[-32:]
+
+
+def _run(commands: list[list[str]]) -> None:
+    running = [
+        subprocess.Popen(  # noqa: S603
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        for command in commands
+    ]
+    outputs = [process.communicate()[0] for process in running]
+    for process, output in zip(running, outputs, strict=True):
+        if process.returncode:
+            complaint = output.strip().splitlines() or [f"exit code {process.returncode}"]
+            raise OSError(f"{process.args[0]} failed: {complaint[0]}")

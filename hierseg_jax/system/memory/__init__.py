@@ -1,0 +1,125 @@
+"""What becomes of memory that is freed: large blocks are kept, small ones given back."""
+
+import contextlib
+import ctypes
+import dataclasses
+import gc
+import os
+import sys
+from pathlib import Path
+
+import jaxlib
+
+from hierseg_jax.system.compiler import compiled_library
+
+FOLDER = Path(__file__).parent
+VARIABLE = "HIERSEG_JAX_KEEP_BLOCKS"
+# Whose tables large_blocks.cc was tried on.
+TRIED_JAXLIBS = ("0.10.2",)
+# Heaps of malloc that threads share.
+HEAPS = 2
+
+
+def keep_large_blocks() -> bool:
+    """Has jaxlib keep blocks of 16 MB and more that it frees for its next step.
+
+    Once in a process, and for its lifetime: see large_blocks.cc. Compiles it at first, in less
+    than a second. Does nothing where there is no compiler, or no glibc, where
+    `HIERSEG_JAX_KEEP_BLOCKS=0` forbids it, and with a version of jaxlib that it was not tried
+    with, which is said on stderr.
+
+    Returns:
+      Whether it does.
+    """
+    if sys.platform != "linux":
+        return False
+    keep, note = decide(os.environ.get(VARIABLE, ""), jaxlib.__version__)
+    if note:
+        print(f"note: {note}", file=sys.stderr, flush=True)
+    if not keep:
+        return False
+    jaxlib_file = Path(jaxlib.__file__).parent / "libjax_common.so"
+    try:
+        return load_library().hierseg_keep_large_blocks(str(jaxlib_file).encode()) > 0
+    except OSError:
+        return False
+
+
+def decide(variable: str, version: str) -> tuple[bool, str]:
+    """Whether to redirect calls of jaxlib, and what is to be said about it.
+
+    Args:
+      variable: value of `HIERSEG_JAX_KEEP_BLOCKS`: empty leaves it to the version.
+      version: of jaxlib.
+    """
+    if variable:
+        return variable.lower() not in ("0", "false", "no"), ""
+    if version in TRIED_JAXLIBS:
+        return True, ""
+    return False, (
+        f"steps on a CPU don't keep freed memory for the next one, which costs time: that was "
+        f"tried with jaxlib {', '.join(TRIED_JAXLIBS)}, not with {version}. {VARIABLE}=1 does it "
+        f"all the same, {VARIABLE}=0 leaves it without this line."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class LargeBlocks:
+    """Of 16 MB and more, since `keep_large_blocks`.
+
+    Attributes:
+      requests: of jaxlib for one.
+      served: of them, by a block that was kept.
+      idle_bytes: kept for later.
+      in_use: blocks handed out and not freed.
+    """
+
+    requests: int
+    served: int
+    idle_bytes: int
+    in_use: int
+
+
+def count_large_blocks() -> LargeBlocks:
+    """What `keep_large_blocks` did so far.
+
+    Raises:
+      OSError: where it could not be compiled.
+    """
+    counts = (ctypes.c_uint64 * len(dataclasses.fields(LargeBlocks)))()
+    load_library().hierseg_count_blocks(counts)
+    return LargeBlocks(*counts)
+
+
+def load_library() -> ctypes.CDLL:
+    """large_blocks.cc, compiled at first.
+
+    Raises:
+      OSError: where that can't be done.
+    """
+    return ctypes.CDLL(str(compiled_library(FOLDER, {"large_blocks.cc": ("-O2",)})))
+
+
+def share_heaps() -> None:
+    """Has threads share two of malloc's heaps, where malloc is glibc's.
+
+    By default every thread of the dozens that JAX, orbax, grain and OpenCV start may get a heap
+    of its own, each of which grows, slowly and for hours, to as much as its thread ever had at
+    once and keeps the holes. To be called before there are many threads.
+    """
+    m_arena_max = -8
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(m_arena_max, HEAPS)
+
+
+def give_back_small_blocks() -> None:
+    """Hands back to the system what malloc keeps of freed memory, where malloc is glibc's.
+
+    Every thread that ever compiled or decoded leaves a heap as large as its busiest moment
+    behind, hundreds of megabytes in all. What only Python's garbage collector can free, such as
+    the figures of matplotlib, goes before: left to itself it comes by rarely. The large blocks
+    of `keep_large_blocks` stay. Takes some milliseconds.
+    """
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

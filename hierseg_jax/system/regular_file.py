@@ -1,0 +1,34 @@
+"""Reading a whole file that someone else made: of a bounded size, or a sentence about it."""
+
+import pathlib
+import stat
+
+from hierseg_jax.system.errors import HiersegError
+
+MAX_BYTES = 1 << 30
+"""An image or mask of MAX_PIXELS takes 0.8 GB in the widest format there is, 8 bytes a pixel."""
+
+
+def read_file(file: pathlib.Path) -> bytes:
+    """All bytes of a regular file; links are followed.
+
+    Raises:
+      ValueError: a sentence starting with `file`: a folder, a device or a pipe, which would
+        not end, or a file of more than MAX_BYTES.
+      OSError: a file that cannot be opened.
+    """
+    found = file.stat()
+    if not stat.S_ISREG(found.st_mode):
+        kind = "folder" if stat.S_ISDIR(found.st_mode) else "device or a pipe"
+        raise HiersegError(f"{file} is a {kind}; expected a file.")
+    if found.st_size > MAX_BYTES:
+        raise HiersegError(
+            f"{file} has {found.st_size:,} bytes, more than the {MAX_BYTES:,} that are read of a "
+            "file."
+        )
+    return file.read_bytes()
+
+
+def cut_off(file: pathlib.Path) -> HiersegError:
+    """The error about a file that ends too early."""
+    return HiersegError(f"{file} is cut off: the file ends before the image does; replace it.")

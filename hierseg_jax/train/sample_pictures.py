@@ -1,0 +1,171 @@
+"""Pictures of a run: curves and sample segmentations."""
+
+import io
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.text import Text
+
+from hierseg_jax.settings.metric_choice import METRICS
+from hierseg_jax.system.atomic_writing import write_atomically
+from hierseg_jax.system.fonts import find_fonts
+from hierseg_jax.tree.colors import class_colors
+from hierseg_jax.tree.hierarchy import (
+    IGNORE_LABEL,
+    Hierarchy,
+    Level,
+)
+
+IGNORED_COLOR = (255, 255, 255)
+PHOTO_SHARE = 0.3
+LONGEST_NAME = 18  # of a legend of two columns, in letters
+MAX_RATIO = 3.0
+"""Of a sample's height to its width, on the page; taller ones are drawn smaller."""
+
+
+def draw_loss(rows: Sequence[dict[str, Any]], file: Path) -> None:
+    """Training and validation loss over epochs."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    epochs = [row["epoch"] for row in rows]
+    for key, label in (("train_loss", "training"), ("val_loss", "validation")):
+        axes.plot(epochs, [row[key] for row in rows], marker=".", label=label)
+    _finish(axes, "loss")
+    _save(figure, file)
+
+
+def draw_metrics(rows: Sequence[dict[str, Any]], file: Path) -> None:
+    """Every metric of the last row over epochs, a panel each, a line for every level."""
+    levels = rows[-1]["levels"]
+    metrics = list(next(iter(levels.values())))
+    columns = min(3, len(metrics))
+    lines = -(-len(metrics) // columns)
+    figure = Figure(figsize=(max(8, 4.5 * columns), max(4.5, 3.4 * lines)), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False).ravel().tolist()
+    epochs = [row["epoch"] for row in rows]
+    for axes, metric in zip(panels, metrics, strict=False):
+        for level in levels:
+            # Rows of a run that had other metrics before lack some.
+            values = [row["levels"].get(level, {}).get(metric) for row in rows]
+            values = [float("nan") if value is None else value for value in values]
+            axes.plot(epochs, values, marker=".", label=level)
+        axes.set_ylim(0, 1)
+        _finish(axes, f"{METRICS[metric].title}, validation")
+    for axes in panels[len(metrics) :]:
+        axes.set_axis_off()
+    _save(figure, file)
+
+
+def draw_samples(samples: dict[str, np.ndarray], hierarchy: Hierarchy, file: Path) -> None:
+    """A grid: a picture a row; the image, then truth and prediction at every level.
+
+    Ignored pixels, the bars of a letterbox among them, are white in both.
+
+    Args:
+      samples: `image` uint8 RGB [N, H, W, 3], `label` and `prediction` uint8 [N, H, W].
+      hierarchy: of the labels.
+      file: a .png.
+    """
+    count = len(samples["image"])
+    columns = 1 + 2 * hierarchy.num_levels
+    # Inches: pictures 1.9 wide, a line of titles above them, the legends below.
+    ratio = min(samples["label"].shape[1] / samples["label"].shape[2], MAX_RATIO)
+    width, height = 1.9 * columns, 0.4 + 1.9 * ratio * count + 1.2
+    figure = Figure(figsize=(width, height))
+    grid = figure.subplots(count, columns, squeeze=False)
+    figure.subplots_adjust(
+        left=0.005,
+        right=0.995,
+        bottom=1.2 / height,
+        top=1 - 0.4 / height,
+        wspace=0.03,
+        hspace=0.03,
+    )
+    for axes in grid.flat:
+        axes.set_axis_off()
+    grid[0, 0].set_title("image", fontsize=10)
+    shown = without_ignored(samples)
+    for row in range(count):
+        image = shown["image"][row]
+        grid[row, 0].imshow(image)
+        for k, level in enumerate(hierarchy.levels):
+            for offset, kind in ((1, "label"), (2, "prediction")):
+                axes = grid[row, 2 * k + offset]
+                axes.imshow(overlay(image, shown[kind][row], level))
+                if row == 0:
+                    title = "truth" if kind == "label" else "prediction"
+                    axes.set_title(f"{level.name}: {title}", fontsize=10)
+    for k, level in enumerate(hierarchy.levels):
+        _legend(figure, level, (0.5 + k) / hierarchy.num_levels)
+    _save(figure, file)
+
+
+def without_ignored(samples: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Samples whose predictions are IGNORE_LABEL wherever their labels are."""
+    ignored = samples["label"] == IGNORE_LABEL
+    return samples | {"prediction": np.where(ignored, IGNORE_LABEL, samples["prediction"])}
+
+
+def overlay(image_hwc: np.ndarray, label_hw: np.ndarray, level: Level) -> np.ndarray:
+    """Leaf labels in a level's colours over the image: uint8 RGB [H, W, 3]."""
+    colors = class_colors(level.num_classes)
+    color_of_leaf = np.full((256, 3), IGNORED_COLOR, np.uint8)
+    color_of_leaf[: len(level.leaf_to_class)] = colors[level.leaf_to_class]
+    mixed = PHOTO_SHARE * image_hwc + (1 - PHOTO_SHARE) * color_of_leaf[label_hw]
+    return np.where((label_hw == IGNORE_LABEL)[..., None], 255, mixed).astype(np.uint8)
+
+
+def _legend(figure: Figure, level: Level, center: float) -> None:
+    colors = class_colors(level.num_classes) / 255
+    handles = [
+        Patch(facecolor=color, label=_short(name))
+        for color, name in zip(colors[1:], level.class_names[1:], strict=True)
+    ][:12]
+    figure.legend(
+        handles=handles,
+        title=_short(level.name),
+        loc="lower center",
+        bbox_to_anchor=(center, 0),
+        ncols=2 if len(handles) > 3 else 1,
+        fontsize=8,
+        title_fontsize=9,
+        frameon=False,
+    )
+
+
+def _short(name: str) -> str:
+    """So that legends stay beside one another."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
+def _finish(axes: Axes, ylabel: str) -> None:
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(ylabel)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+
+
+def _save(figure: Figure, file: Path) -> None:
+    """Under a temporary name first, so that a viewer never meets half a picture."""
+    texts = figure.findobj(Text)
+    fonts = find_fonts(text.get_text() for text in texts)
+    for text in texts:
+        text.set_parse_math(False)  # a name with dollar signs is no formula
+        font = fonts.file_for(text.get_text())
+        if font != fonts.files[0]:
+            properties = text.get_fontproperties().copy()
+            properties.set_file(font)
+            text.set_fontproperties(properties)
+    data = io.BytesIO()
+    with warnings.catch_warnings():
+        # A line for every letter and size; `Recorder` has said it once.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(data, dpi=100, format="png")
+    write_atomically(file, data.getvalue())

@@ -1,0 +1,261 @@
+"""The class tree: its names, its levels, and the maps between them.
+
+Every count of classes in the project comes from a `Hierarchy`. It is plain
+Python and NumPy, immutable, hashable, and turns to JSON and back, so that it
+can travel inside a checkpoint or an .onnx file.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.pairs import Pairs, parse_pairs
+from hierseg_jax.tree.parsing import (
+    IGNORE_LABEL,
+    Children,
+    Group,
+    check_tree,
+    depth,
+    parse_tree,
+    walk,
+)
+
+__all__ = ["IGNORE_LABEL", "PASCAL_PERSON_PART", "Group", "Hierarchy", "Level"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Level:
+    """One horizontal cut through the tree.
+
+    Attributes:
+      name: of the level, unique within the hierarchy.
+      class_names: one per class of the level; [0] is the background.
+      leaf_to_class: int32 [leaf classes], read-only; the class at this level of
+        every leaf. Background is 0. A branch that ends above this level stands
+        for itself here.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    leaf_to_class: np.ndarray
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes of the level, background included."""
+        return len(self.class_names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Hierarchy:
+    """A tree over leaf classes 1..C-1, with background 0 outside of it.
+
+    Made by `from_mapping` or `from_json`. Classes of an upper level are numbered
+    from 1 in the order in which the tree lists them; those of the last level are
+    the leaf classes themselves.
+
+    Attributes:
+      children: what stands at the root: groups, or leaf classes.
+      class_names: name of every leaf class; [0] is the background.
+      level_names: coarse to fine.
+      pairs: leaf classes that change places in a mirror, such as left and right arm. Two
+        hierarchies that differ in them alone are equal: they are the same tree.
+
+    Raises:
+      ValueError: one sentence naming what is wrong with the tree.
+    """
+
+    children: Children
+    class_names: tuple[str, ...]
+    level_names: tuple[str, ...]
+    pairs: Pairs = dataclasses.field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        check_tree(self.children, self.class_names, self.level_names)
+        parse_pairs(self.pairs, self.class_names)
+
+    @classmethod
+    def from_mapping(
+        cls,
+        tree: Mapping[str, Any] | Sequence[Any],
+        class_names: Sequence[str] | Mapping[int, str] | None = None,
+        level_names: Sequence[str] | None = None,
+        pairs: Sequence[Sequence[str | int]] | None = None,
+    ) -> "Hierarchy":
+        """Builds a hierarchy from nested groups as they stand in a data.yaml.
+
+        Args:
+          tree: group name -> content. Content is a mapping of further groups, a
+            sequence of leaves (mappings may stand among them, where depths
+            differ), or a single leaf. A leaf is a class index (1, 2, ...; 0 is the
+            background and stands outside) or, where `class_names` is given, a
+            class name. A bare sequence is a tree of one level.
+          class_names: names by class index, the background's first. By default
+            `background`, `class_1`, `class_2`, ...
+          level_names: coarse to fine; by default `level_1`, `level_2`, ..., `leaf`.
+          pairs: of leaf classes that change places in a mirror, by name or index.
+
+        Raises:
+          ValueError: an index used twice, missing, negative or not whole; an empty
+            group; an empty or repeated name; a tree that contains itself; more
+            than 255 classes; a leaf that is no class; a pair that is none.
+        """
+        children, names = parse_tree(tree, class_names)
+        if level_names is None:
+            levels = (*(f"level_{i}" for i in range(1, depth(children))), "leaf")
+        elif isinstance(level_names, str) or not isinstance(level_names, Sequence):
+            raise HiersegError(f"hierarchy: level names must be a list; got {level_names!r}.")
+        else:
+            levels = tuple(level_names)
+        return cls(children, names, levels, parse_pairs(pairs, names))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Hierarchy":
+        """Inverse of `to_json`, with the checks of `from_mapping`."""
+        keys = ("tree", "class_names", "level_names")
+        missing = [k for k in keys if not isinstance(data, Mapping) or k not in data]
+        if missing:
+            raise HiersegError(
+                f"A stored hierarchy needs the keys {', '.join(keys)}; missing: "
+                f"{', '.join(missing)}."
+            )
+        return cls.from_mapping(
+            data["tree"], data["class_names"], data["level_names"], data.get("pairs")
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists, dicts, strings and ints; order is kept even if keys get sorted."""
+
+        def plain(children: Children) -> list[Any]:
+            return [{c.name: plain(c.children)} if isinstance(c, Group) else c for c in children]
+
+        return {
+            "tree": plain(self.children),
+            "class_names": list(self.class_names),
+            "level_names": list(self.level_names),
+            **({"pairs": [list(pair) for pair in self.pairs]} if self.pairs else {}),
+        }
+
+    @functools.cached_property
+    def mirrored(self) -> np.ndarray:
+        """Label in the mirror of every label: uint8 [256], read-only; 255 stays ignored."""
+        table = np.arange(256, dtype=np.uint8)
+        for left, right in self.pairs:
+            table[[left, right]] = right, left
+        table.flags.writeable = False
+        return table
+
+    @property
+    def num_classes(self) -> int:
+        """Number of leaf classes, background included: the channels of a flat head."""
+        return len(self.class_names)
+
+    @property
+    def num_levels(self) -> int:
+        """Number of levels, the leaf classes' included."""
+        return len(self.level_names)
+
+    @functools.cached_property
+    def levels(self) -> tuple[Level, ...]:
+        """The levels, coarse to fine; the last maps every leaf to itself."""
+        paths = dict(walk(self.children))
+        levels = []
+        for k, level_name in enumerate(self.level_names):
+            if k == self.num_levels - 1:
+                names, leaf_to_class = self.class_names, np.arange(self.num_classes)
+            else:
+                # A branch that has ended by level k is its leaf; group names are
+                # unique, hence the key of a node is a group's name or a leaf's index.
+                node = {
+                    leaf: path[k].name if k < len(path) else leaf for leaf, path in paths.items()
+                }
+                order = {key: i for i, key in enumerate(dict.fromkeys(node.values()), start=1)}
+                names = (
+                    self.class_names[0],
+                    *(key if isinstance(key, str) else self.class_names[key] for key in order),
+                )
+                leaf_to_class = np.zeros(self.num_classes, np.int32)
+                for leaf, key in node.items():
+                    leaf_to_class[leaf] = order[key]
+            leaf_to_class = leaf_to_class.astype(np.int32)
+            leaf_to_class.flags.writeable = False
+            levels.append(Level(level_name, tuple(names), leaf_to_class))
+        return tuple(levels)
+
+    @property
+    def num_nodes(self) -> int:
+        """Number of classes of all levels together: the channels of a hierarchical head."""
+        return sum(level.num_classes for level in self.levels)
+
+    @functools.cached_property
+    def level_channels(self) -> tuple[slice, ...]:
+        """Channels of every level, coarse to fine, in a hierarchical head: the leaves' come first.
+
+        A branch that ends early, and the background, have a channel in every level that
+        they reach into.
+        """
+        channels, start = [], 0
+        for level in reversed(self.levels):
+            channels.append(slice(start, start + level.num_classes))
+            start += level.num_classes
+        return tuple(reversed(channels))
+
+    @functools.cached_property
+    def path_channels(self) -> np.ndarray:
+        """Channels on the way from the root to every leaf: int32 [leaf classes, levels]."""
+        starts = [channels.start for channels in self.level_channels]
+        columns = [
+            start + level.leaf_to_class for start, level in zip(starts, self.levels, strict=True)
+        ]
+        return np.stack(columns, axis=1).astype(np.int32)
+
+    @functools.cached_property
+    def distances(self) -> np.ndarray:
+        """Edges between two leaves in the tree: int32 [leaf classes, leaf classes].
+
+        The background hangs from the root, as the uppermost nodes do.
+        """
+        paths: list[tuple[object, ...]] = [("background",)] * self.num_classes
+        for leaf, above in walk(self.children):
+            paths[leaf] = (*above, leaf)
+        distances = np.zeros((self.num_classes, self.num_classes), np.int32)
+        for a, b in np.ndindex(*distances.shape):
+            if a != b:
+                pairs = zip(paths[a], paths[b], strict=False)
+                shared = next(i for i, (x, y) in enumerate(pairs) if x is not y)
+                distances[a, b] = len(paths[a]) + len(paths[b]) - 2 * shared
+        distances.flags.writeable = False
+        return distances
+
+    def ancestors(self, fine: int, coarse: int) -> np.ndarray:
+        """Class at level `coarse` of every class at level `fine`.
+
+        Args:
+          fine, coarse: level numbers, 0 the coarsest, with coarse <= fine.
+
+        Returns:
+          int32 [classes at level `fine`].
+        """
+        if not 0 <= coarse <= fine < self.num_levels:
+            raise HiersegError(
+                f"Levels run from 0 (coarsest) to {self.num_levels - 1}; there are no ancestors "
+                f"at level {coarse} of classes at level {fine}."
+            )
+        out = np.zeros(self.levels[fine].num_classes, np.int32)
+        out[self.levels[fine].leaf_to_class] = self.levels[coarse].leaf_to_class
+        return out
+
+    def parents(self, level: int) -> np.ndarray:
+        """Class one level up of every class at `level` >= 1: int32 [classes at `level`]."""
+        return self.ancestors(level, level - 1)
+
+
+PASCAL_PERSON_PART = Hierarchy.from_mapping(
+    {"body": {"upper_body": [1, 6, 2, 4], "lower_body": [3, 5]}},
+    class_names=("background", "low_hand", "torso", "low_leg", "head", "up_leg", "up_hand"),
+    level_names=("body", "upper_lower", "part"),
+)
+"""PASCAL-Person-Part in the numbering of the reference's download of it."""

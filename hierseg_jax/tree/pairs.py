@@ -1,0 +1,68 @@
+"""Left and right: which leaf classes change places when a picture is mirrored."""
+
+import reprlib
+from collections.abc import Sequence
+from typing import Any
+
+from hierseg_jax.system.errors import HiersegError
+
+Pairs = tuple[tuple[int, int], ...]
+
+
+def parse_pairs(pairs: Any, class_names: Sequence[str]) -> Pairs:
+    """`[[left_arm, right_arm], [3, 4]]` as class indices.
+
+    Args:
+      pairs: a list of pairs, each of two names or indices of leaf classes; None for none.
+      class_names: of the leaf classes, the background's first.
+
+    Raises:
+      ValueError: for what is no pair; a name or index that is no leaf class, the background
+        included; a class paired with itself or in two pairs.
+    """
+    if pairs is None:
+        return ()
+    if isinstance(pairs, str) or not isinstance(pairs, Sequence):
+        raise HiersegError(
+            f"pairs: expected a list such as `[[left_arm, right_arm]]`; got {reprlib.repr(pairs)}."
+        )
+    parsed: list[tuple[int, int]] = []
+    seen: dict[int, str] = {}
+    for pair in pairs:
+        shown = reprlib.repr(pair)
+        if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
+            raise HiersegError(
+                f"pairs: {shown} is no pair; give two leaf classes, as in `[left_arm, right_arm]`."
+            )
+        left, right = (_leaf(member, class_names, shown) for member in pair)
+        if left == right:
+            raise HiersegError(
+                f"pairs: {shown} pairs {class_names[left]!r} with itself; a class that looks the "
+                "same in the mirror needs no pair."
+            )
+        for member in (left, right):
+            if member in seen:
+                raise HiersegError(
+                    f"pairs: {class_names[member]!r} is in both {seen[member]} and {shown}; a "
+                    "class has one partner at most."
+                )
+            seen[member] = shown
+        parsed.append((left, right))
+    return tuple(parsed)
+
+
+def _leaf(member: Any, class_names: Sequence[str], shown: str) -> int:
+    if isinstance(member, str) and member in class_names:
+        index = list(class_names).index(member)
+    elif isinstance(member, int) and not isinstance(member, bool):
+        index = member
+    else:
+        index = -1
+    if index == 0:
+        raise HiersegError(f"pairs: {shown} holds the background, which has no partner.")
+    if not 0 < index < len(class_names):
+        raise HiersegError(
+            f"pairs: {shown} holds {reprlib.repr(member)}, which is no leaf class; they are "
+            f"{', '.join(class_names[1:])}."
+        )
+    return index

@@ -1,0 +1,264 @@
+"""Nested groups of classes: from their written forms to a checked tree of `Group`s.
+
+The written forms are those of a data.yaml (see `Hierarchy.from_mapping`); every
+fault in them ends in a ValueError of one sentence.
+"""
+
+import dataclasses
+import numbers
+import reprlib
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hierseg_jax.system.errors import HiersegError
+
+IGNORE_LABEL = 255
+"""Label of pixels that no loss and no metric counts."""
+
+MAX_CLASSES = 255
+"""Labels are uint8 and 255 is taken, which leaves 0..254."""
+
+MAX_NAME = 200
+"""Characters of a name: it is drawn, printed, and that of a folder."""
+
+MAX_LEVELS = 64
+"""A bound on nesting, far above any real tree, so that a hostile file ends in a sentence."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """An inner node: a name over further groups and leaf class indices."""
+
+    name: str
+    children: "Children"
+
+
+Children = tuple[Group | int, ...]
+
+
+def parse_tree(
+    tree: Any, class_names: Sequence[str] | Mapping[int, str] | None
+) -> tuple[Children, tuple[str, ...]]:
+    """Children of the root and the names of all classes, from their written forms.
+
+    Raises:
+      ValueError: for content that is no tree, or names that are no names. What only
+        the whole tree shows is left to `check_tree`.
+    """
+    names = () if class_names is None else _name_tuple(class_names)
+    _check_distinct(names, "class")
+    children = _parse(tree, {name: i for i, name in enumerate(names)}, (), (), set())
+    if class_names is None:
+        count = max((leaf for leaf, _ in walk(children)), default=0) + 1
+        _check_class_count(count)
+        names = ("background", *(f"class_{i}" for i in range(1, count)))
+    return children, names
+
+
+def check_tree(
+    children: Children, class_names: tuple[str, ...], level_names: tuple[str, ...]
+) -> None:
+    """Refuses what is no tree over the classes 1..C-1.
+
+    Raises:
+      ValueError: naming the first fault.
+    """
+    _check_leaves(children, class_names)
+    _check_names(children, class_names)
+    levels = depth(children)
+    if len(level_names) != levels:
+        raise HiersegError(
+            f"hierarchy: the tree has {levels} levels, but there are {len(level_names)} "
+            "level names."
+        )
+    _check_distinct(level_names, "level")
+
+
+def walk(
+    children: Children, above: tuple[Group, ...] = ()
+) -> Iterator[tuple[int, tuple[Group, ...]]]:
+    """Depth first, every leaf with the groups above it, outermost first."""
+    for child in children:
+        if isinstance(child, Group):
+            yield from walk(child.children, (*above, child))
+        else:
+            yield child, above
+
+
+def depth(children: Children) -> int:
+    """Number of levels: the nodes on the longest path from the root to a leaf."""
+    return max((len(above) + 1 for _, above in walk(children)), default=0)
+
+
+def _name_tuple(class_names: Sequence[str] | Mapping[int, str]) -> tuple[str, ...]:
+    if isinstance(class_names, str):
+        raise HiersegError(
+            f"class names must be a list, background first; got {reprlib.repr(class_names)}."
+        )
+    if isinstance(class_names, Mapping):
+        if set(class_names) != set(range(len(class_names))):
+            raise HiersegError(
+                "class names given by index must name every index from 0 (the background) up; "
+                f"got the indices {sorted(map(str, class_names))}."
+            )
+        return tuple(class_names[i] for i in range(len(class_names)))
+    if not isinstance(class_names, Sequence):
+        raise HiersegError(
+            f"class names must be a list, background first; got {reprlib.repr(class_names)}."
+        )
+    return tuple(class_names)
+
+
+def _at(path: tuple[str, ...]) -> str:
+    if len(path) > 8:
+        path = (*path[:4], "...", *path[-3:])
+    return f"hierarchy, under {' > '.join(path)}" if path else "hierarchy"
+
+
+def _parse(
+    content: Any,
+    index_of: Mapping[str, int],
+    path: tuple[str, ...],
+    open_nodes: tuple[int, ...],
+    seen: set[int],
+) -> Children:
+    """Content of a group, in any of its written forms, to its children.
+
+    `open_nodes` are the ids of the containers around this one, `seen` those of all
+    met so far: aliases of aliases would otherwise unfold without end.
+    """
+    if id(content) in open_nodes:
+        raise HiersegError(f"{_at(path)}: the group contains itself (a YAML anchor in a circle).")
+    if len(path) >= MAX_LEVELS:
+        raise HiersegError(f"hierarchy: groups are nested more than {MAX_LEVELS - 1} deep.")
+    if isinstance(content, Mapping):
+        entries = [{name: inner} for name, inner in content.items()]
+    elif isinstance(content, Sequence) and not isinstance(content, str):
+        entries = list(content)
+    elif not path:
+        raise HiersegError(
+            f"hierarchy: expected groups of class indices, found {reprlib.repr(content)}."
+        )
+    else:
+        entries = [content]
+    if not entries:
+        raise HiersegError(f"{_at(path)}: the group is empty; give it classes or take it out.")
+
+    if isinstance(content, Mapping | Sequence) and not isinstance(content, str):
+        if id(content) in seen:
+            raise HiersegError(
+                f"{_at(path)}: the same group stands in the tree twice (a YAML anchor)."
+            )
+        seen.add(id(content))
+    open_nodes = (*open_nodes, id(content))
+    children: list[Group | int] = []
+    for entry in entries:
+        if not isinstance(entry, Mapping):
+            children.append(_leaf_index(entry, index_of, path))
+            continue
+        if not entry:
+            raise HiersegError(f"{_at(path)}: there is an empty group without a name.")
+        for name, inner in entry.items():
+            if not isinstance(name, str) or not name.strip():
+                raise HiersegError(
+                    f"{_at(path)}: {name!r} is no name for a group; names are text, not empty "
+                    "(put quotes around numbers, yes and no)."
+                )
+            nested = _parse(inner, index_of, (*path, name), (*open_nodes, id(entry)), seen)
+            children.append(Group(name, nested))
+    return tuple(children)
+
+
+def _leaf_index(leaf: Any, index_of: Mapping[str, int], path: tuple[str, ...]) -> int:
+    if isinstance(leaf, str):
+        if leaf in index_of:
+            return index_of[leaf]
+        known = f"the names are {', '.join(index_of)}" if index_of else "no names are given"
+        raise HiersegError(f"{_at(path)}: {leaf!r} is no class name; {known}.")
+    if isinstance(leaf, bool) or not isinstance(leaf, numbers.Integral):
+        raise HiersegError(
+            f"{_at(path)}: expected a class index (a whole number) or a class name, "
+            f"found {reprlib.repr(leaf)}."
+        )
+    return int(leaf)
+
+
+def _groups(children: Children) -> Iterator[Group]:
+    for child in children:
+        if isinstance(child, Group):
+            yield child
+            yield from _groups(child.children)
+
+
+def _check_class_count(count: int) -> None:
+    if count > MAX_CLASSES:
+        raise HiersegError(
+            f"hierarchy: {count} classes (background included) are more than {MAX_CLASSES}; "
+            f"masks are stored in 8 bits and {IGNORE_LABEL} marks ignored pixels."
+        )
+
+
+def _check_leaves(children: Children, class_names: tuple[str, ...]) -> None:
+    if not children:
+        raise HiersegError("hierarchy: the tree is empty; it needs at least one class.")
+    for group in _groups(children):
+        if not group.children:
+            raise HiersegError(f"hierarchy: the group {group.name!r} is empty.")
+    seen: dict[int, tuple[str, ...]] = {}
+    for leaf, above in walk(children):
+        path = tuple(g.name for g in above)
+        if leaf < 0:
+            raise HiersegError(f"{_at(path)}: class index {leaf} is negative.")
+        if leaf == 0:
+            raise HiersegError(
+                f"{_at(path)}: class 0 is the background, which stands outside the tree; "
+                "count the classes from 1."
+            )
+        if leaf in seen:
+            raise HiersegError(f"{_at(path)}: class {leaf} stands already in {_at(seen[leaf])}.")
+        seen[leaf] = path
+    count = max(seen) + 1
+    _check_class_count(max(count, len(class_names)))
+    missing = [i for i in range(1, max(count, len(class_names))) if i not in seen]
+    if len(class_names) < count:
+        raise HiersegError(
+            f"hierarchy: the tree has class {count - 1}, but there are only {len(class_names)} "
+            "class names (the background's included)."
+        )
+    if missing:
+        listed = ", ".join(f"{i} ({class_names[i]})" for i in missing[:10])
+        raise HiersegError(
+            f"hierarchy: every class from 1 to {max(count, len(class_names)) - 1} must stand in "
+            f"the tree; missing: {listed}{', ...' if len(missing) > 10 else ''}."
+        )
+
+
+def _check_names(children: Children, class_names: tuple[str, ...]) -> None:
+    """All names differ; only a group's single leaf may share the group's name."""
+    names = list(class_names)
+    for group in _groups(children):
+        only = group.children[0] if len(group.children) == 1 else None
+        if not (isinstance(only, int) and class_names[only] == group.name):
+            names.append(group.name)
+    _check_distinct(names, "class or group")
+    group_names = [g.name for g in _groups(children)]
+    _check_distinct(group_names, "group")
+
+
+def _check_distinct(names: Sequence[str], kind: str) -> None:
+    seen = set()
+    for name in names:
+        if not isinstance(name, str) or not name.strip():
+            raise HiersegError(
+                f"hierarchy: {reprlib.repr(name)} is no name for a {kind}; it must be text."
+            )
+        # Half a surrogate pair is in no encoding, and control characters could command a terminal.
+        if len(name) > MAX_NAME or any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
+            raise HiersegError(
+                f"hierarchy: the {kind} name {reprlib.repr(name)} is longer than {MAX_NAME} "
+                "characters or holds control characters."
+            )
+        if name in seen:
+            raise HiersegError(f"hierarchy: the {kind} name {name!r} is used twice.")
+        seen.add(name)
