@@ -13,11 +13,12 @@ from pathlib import Path  # noqa: E402
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
 
+from hierseg_jax.evaluation.eval_step import scale_image  # noqa: E402
 from hierseg_jax.losses import dice  # noqa: E402
 from hierseg_jax.models import create_model  # noqa: E402
 from hierseg_jax.system.process import set_up_process  # noqa: E402
 from hierseg_jax.train.state import create_optimizer, create_state  # noqa: E402
-from hierseg_jax.train.step import make_train_step, scale_image  # noqa: E402
+from hierseg_jax.train.step import make_train_step  # noqa: E402
 
 CLASSES = 7
 

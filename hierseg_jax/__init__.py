@@ -1,19 +1,13 @@
 """Hierarchical semantic segmentation in pure-functional JAX/Flax.
 
-The package root imports no JAX, so that `hierseg_jax.runtime` can run without
-it. Import what you need from the modules: `hierseg_jax.models`,
-`hierseg_jax.losses`, `hierseg_jax.evaluation.metrics`, `hierseg_jax.pytorch.weights`. Mistakes
-in what
-they are given raise `HiersegError`, a `ValueError`; about files it is an `OSError` too.
+The package root imports no JAX, so that `hierseg_jax.runtime` can run without it. Import what
+you need from the rooms: `hierseg_jax.models`, `hierseg_jax.losses`,
+`hierseg_jax.evaluation.metrics`, `hierseg_jax.pytorch.weights`. Mistakes in what they are given
+raise `HiersegError`, a `ValueError`; about files it is an `OSError` too.
 """
 
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.hierarchy import (
-    IGNORE_LABEL,
-    PASCAL_PERSON_PART,
-    Hierarchy,
-    Level,
-)
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, PASCAL_PERSON_PART, Hierarchy, Level
 
 __version__ = "0.1.0"
 __all__ = ["IGNORE_LABEL", "PASCAL_PERSON_PART", "Hierarchy", "HiersegError", "Level"]

@@ -7,22 +7,10 @@ from pathlib import Path
 
 from absl import flags
 
-from hierseg_jax.devices.hosts import (
-    count_hosts,
-    is_main,
-    join_hosts,
-    open_same_checkpoint,
-)
-from hierseg_jax.evaluation.evaluate import (
-    RESOLUTIONS,
-    View,
-    evaluate_checkpoint,
-)
-from hierseg_jax.evaluation.page.evaluation_page import (
-    EXTREMES,
-    RunReport,
-    format_page,
-)
+from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
+from hierseg_jax.devices.hosts import count_hosts, is_main, join_hosts
+from hierseg_jax.evaluation.evaluate import RESOLUTIONS, View, evaluate_checkpoint
+from hierseg_jax.evaluation.page.evaluation_page import EXTREMES, RunReport, format_page
 from hierseg_jax.evaluation.page.history import read_history
 from hierseg_jax.evaluation.tables import (
     describe_view,
@@ -31,11 +19,7 @@ from hierseg_jax.evaluation.tables import (
     to_json,
     write_evaluation,
 )
-from hierseg_jax.evaluation.view_name import (
-    BATCH_SIZE,
-    BEST,
-    evaluation_name,
-)
+from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST, evaluation_name
 from hierseg_jax.settings.metric_choice import METRICS, parse_metrics
 from hierseg_jax.system.command_line import parse_size, run
 from hierseg_jax.system.errors import HiersegError

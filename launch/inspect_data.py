@@ -12,11 +12,7 @@ from absl import flags
 from hierseg_jax.data.inspection.findings import ERROR, count_severities
 from hierseg_jax.data.inspection.inspect_dataset import DISTANCE, inspect_dataset
 from hierseg_jax.data.inspection.inspection_page import format_page
-from hierseg_jax.data.inspection.result import (
-    make_report,
-    report_files,
-    write_report,
-)
+from hierseg_jax.data.inspection.result import make_report, report_files, write_report
 from hierseg_jax.data.inspection.text import format_report
 from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.runtime.outputs import refuse_existing

@@ -13,12 +13,7 @@ import numpy as np
 from absl import flags
 
 from hierseg_jax.data.read.image_files import read_image
-from hierseg_jax.models import (
-    MODEL_NAMES,
-    create_model,
-    format_summary,
-    init_variables,
-)
+from hierseg_jax.models import MODEL_NAMES, create_model, format_summary, init_variables
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 

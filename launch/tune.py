@@ -17,11 +17,7 @@ from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.process import set_up_process
 from hierseg_jax.train.tune.objective import find_metric
-from hierseg_jax.train.tune.search_page import (
-    Report,
-    format_page,
-    format_text,
-)
+from hierseg_jax.train.tune.search_page import Report, format_page, format_text
 from hierseg_jax.train.tune.space import read_space
 
 _CONFIG = config_flags.DEFINE_config_file(

@@ -3,11 +3,7 @@
 import jax
 import numpy as np
 
-from hierseg_jax.checkpoint import (
-    find_checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-)
+from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from hierseg_jax.models import create_model
 from hierseg_jax.tree.hierarchy import Hierarchy
 

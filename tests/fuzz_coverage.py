@@ -20,11 +20,7 @@ with atheris.instrument_imports(include=["hierseg_jax", "yaml", "numpy.lib"]):
     from hierseg_jax.data.prepare.pascal_part import merge_table, read_person_parts
     from hierseg_jax.data.read.image_files import read_image, read_mask
     from hierseg_jax.data.read.spec import load_spec
-    from hierseg_jax.runtime.metadata import (
-        JSON_KEYS,
-        PREFIX,
-        Metadata,
-    )
+    from hierseg_jax.runtime.metadata import JSON_KEYS, PREFIX, Metadata
     from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
 from tests import test_fuzz_documents, test_fuzz_files  # noqa: E402

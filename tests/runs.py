@@ -10,11 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from configs import figures
-from hierseg_jax.checkpoint import (
-    checkpoint_steps,
-    find_checkpoint,
-    load_checkpoint,
-)
+from hierseg_jax.checkpoint import checkpoint_steps, find_checkpoint, load_checkpoint
 from hierseg_jax.train.loop import train
 from hierseg_jax.train.progress import Progress
 from tests.conftest import ROOT

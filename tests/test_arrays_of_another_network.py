@@ -9,16 +9,8 @@ import pytest
 from flax import traverse_util
 
 from hierseg_jax.bridge.export import export_checkpoint
-from hierseg_jax.checkpoint import (
-    CheckpointWriter,
-    load_checkpoint,
-    save_checkpoint,
-)
-from hierseg_jax.checkpoint.arrays import (
-    check_arrays,
-    described,
-    differences,
-)
+from hierseg_jax.checkpoint import CheckpointWriter, load_checkpoint, save_checkpoint
+from hierseg_jax.checkpoint.arrays import check_arrays, described, differences
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.models import create_model, init_variables
 from hierseg_jax.pytorch.convert import convert_to_torch

@@ -11,11 +11,7 @@ from hypothesis import strategies as st
 
 from hierseg_jax.data.augment import classic as augment_module
 from hierseg_jax.data.augment.choice import AUGMENTATIONS, choose_augmentation
-from hierseg_jax.data.augment.classic import (
-    GEOMETRIC,
-    PHOTOMETRIC,
-    augment,
-)
+from hierseg_jax.data.augment.classic import GEOMETRIC, PHOTOMETRIC, augment
 from hierseg_jax.data.augment.geometry import (
     flip,
     mask_dropout,

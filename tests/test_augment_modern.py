@@ -11,12 +11,7 @@ from hypothesis import strategies as st
 from hierseg_jax.data.augment import modern as module
 from hierseg_jax.data.augment.choice import augmentation_name, choose_augmentation
 from hierseg_jax.data.augment.classic import augment
-from hierseg_jax.data.augment.modern import (
-    augment_modern,
-    jitter_colours,
-    mirror,
-    scale_and_crop,
-)
+from hierseg_jax.data.augment.modern import augment_modern, jitter_colours, mirror, scale_and_crop
 from hierseg_jax.data.pipeline import train_batches
 from tests.test_augment import assert_shares, example
 

@@ -12,13 +12,7 @@ from hierseg_jax.data.augment.photometric import (
     iso_noise,
     motion_blur,
 )
-from hierseg_jax.data.augment.weather import (
-    _count_discs,
-    _fog_corners,
-    fog,
-    rain,
-    shadow,
-)
+from hierseg_jax.data.augment.weather import _count_discs, _fog_corners, fog, rain, shadow
 from tests.test_augment import SEEDS, example, generator
 
 

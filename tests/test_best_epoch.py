@@ -5,20 +5,11 @@ import pytest
 from configs import default, figures, modern, pascal_person_part
 from hierseg_jax.checkpoint import checkpoint_steps, find_checkpoint
 from hierseg_jax.settings.config import completed
-from hierseg_jax.settings.metric_choice import (
-    Criterion,
-    parse_best,
-    parse_metrics,
-)
+from hierseg_jax.settings.metric_choice import Criterion, parse_best, parse_metrics
 from hierseg_jax.train.loop import set_up
 from hierseg_jax.train.progress import Progress, end_line
 from hierseg_jax.train.same_run import check_same_run
-from hierseg_jax.train.tune.objective import (
-    Metric,
-    check_comparable,
-    check_one_size,
-    find_metric,
-)
+from hierseg_jax.train.tune.objective import Metric, check_comparable, check_one_size, find_metric
 from hierseg_jax.train.tune.space import Choice
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.runs import small_config

@@ -6,16 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from hierseg_jax.evaluation.boundary import (
-    DISTANCE,
-    boundary_counts,
-    boundary_ious,
-)
-from hierseg_jax.tree.hierarchy import (
-    IGNORE_LABEL,
-    PASCAL_PERSON_PART,
-    Hierarchy,
-)
+from hierseg_jax.evaluation.boundary import DISTANCE, boundary_counts, boundary_ious
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, PASCAL_PERSON_PART, Hierarchy
 
 TREE = Hierarchy.from_mapping({"a": [1, 2], "b": [3]})
 

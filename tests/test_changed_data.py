@@ -13,12 +13,7 @@ from hypothesis import strategies as st
 from hierseg_jax.checkpoint import find_checkpoint, read_meta
 from hierseg_jax.checkpoint.contents import completed_meta
 from hierseg_jax.data.read.folder import FolderSource
-from hierseg_jax.data.read.inventory import (
-    Inventory,
-    describe_change,
-    read_listing,
-    write_listing,
-)
+from hierseg_jax.data.read.inventory import Inventory, describe_change, read_listing, write_listing
 from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train import loop

@@ -10,11 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hierseg_jax.evaluation.metrics import tree_metrics
-from hierseg_jax.evaluation.predictions import (
-    contradictions,
-    leaf_classes,
-    leaf_scores,
-)
+from hierseg_jax.evaluation.predictions import contradictions, leaf_classes, leaf_scores
 from hierseg_jax.tree.decoding import choose_decoding, top_down
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.test_hierarchy import trees

@@ -9,11 +9,7 @@ import pytest
 
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.read.folder import FolderSource
-from hierseg_jax.data.read.image_files import (
-    check_classes,
-    read_image,
-    read_mask,
-)
+from hierseg_jax.data.read.image_files import check_classes, read_image, read_mask
 from hierseg_jax.data.read.png import losses
 from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.data.read.sources import unread_of

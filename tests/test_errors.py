@@ -11,11 +11,7 @@ import hierseg_jax
 from hierseg_jax.checkpoint import writer
 from hierseg_jax.data.pipeline import eval_batches
 from hierseg_jax.pytorch.files import read_torch_file
-from hierseg_jax.system.errors import (
-    HiersegError,
-    HiersegFileNotFoundError,
-    wants_tracebacks,
-)
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, wants_tracebacks
 from tests.conftest import ROOT
 
 MAIN = """

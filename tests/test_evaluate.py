@@ -4,18 +4,13 @@ import numpy as np
 import pytest
 
 from hierseg_jax.devices.parallel import all_devices
+from hierseg_jax.evaluation.eval_step import make_eval_step
 from hierseg_jax.evaluation.evaluate import evaluate_batches
-from hierseg_jax.evaluation.tables import (
-    GENERATOR,
-    format_levels,
-    to_json,
-    write_evaluation,
-)
+from hierseg_jax.evaluation.tables import GENERATOR, format_levels, to_json, write_evaluation
 from hierseg_jax.losses import crossentropy
 from hierseg_jax.models import create_model
 from hierseg_jax.pytorch.weights import variables_from_state_dict
 from hierseg_jax.reports.document import format_document
-from hierseg_jax.train.step import make_eval_step
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.reference_weights import load_golden, reference_state_dict
 

@@ -8,22 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.data.figures.render import (
-    SPLITS,
-    FiguresSource,
-    draw_figures,
-    render,
-)
+from hierseg_jax.data.figures.render import SPLITS, FiguresSource, draw_figures, render
 from hierseg_jax.data.figures.scene import Finish, Scene
-from hierseg_jax.data.figures.shapes import (
-    Cloth,
-    Fill,
-    Material,
-    cover,
-    ellipse,
-    limb,
-    patch,
-)
+from hierseg_jax.data.figures.shapes import Cloth, Fill, Material, cover, ellipse, limb, patch
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
 DIGEST = """

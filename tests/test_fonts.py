@@ -10,11 +10,7 @@ import pytest
 from hierseg_jax.runtime.drawing import Painter, draw_level
 from hierseg_jax.runtime.legend import fitted, make_legend
 from hierseg_jax.runtime.lettering import PillowLetters
-from hierseg_jax.system.fonts import (
-    find_fonts,
-    letters_missing,
-    missing_note,
-)
+from hierseg_jax.system.fonts import find_fonts, letters_missing, missing_note
 from hierseg_jax.train.record import Recorder
 from hierseg_jax.train.sample_pictures import draw_samples
 from hierseg_jax.tree.hierarchy import Hierarchy

@@ -7,11 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hierseg_jax.tree.hierarchy import (
-    PASCAL_PERSON_PART,
-    Group,
-    Hierarchy,
-)
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Group, Hierarchy
 
 
 @st.composite

@@ -12,11 +12,7 @@ import tensorflow_datasets as tfds
 from onnx import TensorProto, helper
 
 from configs import figures
-from hierseg_jax.checkpoint import (
-    DamagedCheckpointError,
-    open_checkpoint,
-    save_checkpoint,
-)
+from hierseg_jax.checkpoint import DamagedCheckpointError, open_checkpoint, save_checkpoint
 from hierseg_jax.checkpoint.seal import SEAL, check_seal
 from hierseg_jax.data.pascal_person_part.pascal_person_part_dataset_builder import Builder
 from hierseg_jax.data.read.image_files import read_image, read_mask

@@ -8,12 +8,7 @@ import numpy as np
 import pytest
 
 from hierseg_jax.data.class_weights import count_frequencies, weights_of
-from hierseg_jax.losses import (
-    LossOptions,
-    build_loss,
-    crossentropy,
-    focal,
-)
+from hierseg_jax.losses import LossOptions, build_loss, crossentropy, focal
 from hierseg_jax.losses.levels import level_labels
 from hierseg_jax.losses.pixels import hardest_pixels
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy

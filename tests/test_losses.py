@@ -5,15 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hierseg_jax.losses import (
-    LOSSES,
-    crossentropy,
-    dice,
-    focal,
-    get_loss,
-    iou,
-    tversky,
-)
+from hierseg_jax.losses import LOSSES, crossentropy, dice, focal, get_loss, iou, tversky
 from tests.reference_weights import load_golden
 
 B, H, W, C = 3, 6, 5, 4

@@ -6,12 +6,7 @@ import sys
 
 import pytest
 
-from hierseg_jax.system.memory import (
-    TRIED_JAXLIBS,
-    VARIABLE,
-    decide,
-    keep_large_blocks,
-)
+from hierseg_jax.system.memory import TRIED_JAXLIBS, VARIABLE, decide, keep_large_blocks
 
 START = """
 import sys, time

@@ -12,22 +12,14 @@ from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.inspection.result import make_report
 from hierseg_jax.data.inspection.text import format_report
-from hierseg_jax.data.missing_classes import (
-    look_for_classes,
-    missing_classes,
-    spread_order,
-)
+from hierseg_jax.data.missing_classes import look_for_classes, missing_classes, spread_order
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.stop import Stopped, StopSignals
 from hierseg_jax.train import first_epoch as of_training
-from hierseg_jax.train.first_epoch import (
-    MOST,
-    FirstEpoch,
-    check_sample,
-)
+from hierseg_jax.train.first_epoch import MOST, FirstEpoch, check_sample
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.inspection_data import SIZE, make_data
 from tests.runs import train_here

@@ -9,11 +9,7 @@ import pytest
 from flax import traverse_util
 
 from hierseg_jax.models import create_model, init_variables
-from hierseg_jax.models.efficient_unet.backbone import (
-    BACKBONES,
-    scaled_channels,
-    scaled_stages,
-)
+from hierseg_jax.models.efficient_unet.backbone import BACKBONES, scaled_channels, scaled_stages
 from hierseg_jax.models.initialize import variable_shapes
 from hierseg_jax.models.layers import Conv, ConvTranspose
 

@@ -7,11 +7,7 @@ import pytest
 import scipy.io
 
 from hierseg_jax import Hierarchy
-from hierseg_jax.data.prepare.pascal_part import (
-    MERGE,
-    merge_table,
-    read_person_parts,
-)
+from hierseg_jax.data.prepare.pascal_part import MERGE, merge_table, read_person_parts
 from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART

@@ -7,11 +7,7 @@ import numpy as np
 import pytest
 
 from hierseg_jax.data.figures.render import FiguresSource
-from hierseg_jax.data.pipeline import (
-    eval_batches,
-    steps_per_epoch,
-    train_batches,
-)
+from hierseg_jax.data.pipeline import eval_batches, steps_per_epoch, train_batches
 
 
 class Numbered:

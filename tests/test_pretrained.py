@@ -17,16 +17,8 @@ from hierseg_jax.bridge.to_onnx import convert
 from hierseg_jax.bridge.verify import largest_difference
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
-from hierseg_jax.models import (
-    Variant,
-    create_model,
-    init_variables,
-)
-from hierseg_jax.models.efficient_unet.backbone import (
-    EfficientNet,
-    normalize_image,
-    scaled_stages,
-)
+from hierseg_jax.models import Variant, create_model, init_variables
+from hierseg_jax.models.efficient_unet.backbone import EfficientNet, normalize_image, scaled_stages
 from hierseg_jax.models.layers import Compute, Conv
 from hierseg_jax.pytorch.backbones import read_backbone, wanted_variant
 from hierseg_jax.pytorch.convert import convert_to_torch

@@ -10,11 +10,7 @@ from hypothesis import strategies as st
 from hierseg_jax.evaluation.evaluate import Evaluation
 from hierseg_jax.evaluation.metrics import TreeMetrics
 from hierseg_jax.settings.metric_choice import Criterion
-from hierseg_jax.train.progress import (
-    Progress,
-    end_line,
-    epoch_line,
-)
+from hierseg_jax.train.progress import Progress, end_line, epoch_line
 
 TREE = TreeMetrics(contradictions=0.1, mistake_distance=float("nan"), mean_distance=0.0)
 

@@ -9,11 +9,7 @@ import pytest
 
 from hierseg_jax.data import pipeline
 from hierseg_jax.data.figures.render import FiguresSource
-from hierseg_jax.data.pipeline import (
-    eval_batches,
-    read_options,
-    train_batches,
-)
+from hierseg_jax.data.pipeline import eval_batches, read_options, train_batches
 from hierseg_jax.system.cores import available_cores
 
 OPTIONS = {"size": (32, 32), "batch_size": 4}

@@ -17,11 +17,7 @@ from hierseg_jax.models.layers import Conv
 from hierseg_jax.models.normalization import BatchNorm
 from hierseg_jax.train.average import update_average
 from hierseg_jax.train.optimizer import make_optimizer
-from hierseg_jax.train.parameter_groups import (
-    decayed,
-    group_labels,
-    rate_factors,
-)
+from hierseg_jax.train.parameter_groups import decayed, group_labels, rate_factors
 from hierseg_jax.train.schedule import make_schedule
 from hierseg_jax.train.state import create_optimizer, create_state
 from hierseg_jax.train.step import make_train_step

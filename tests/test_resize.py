@@ -7,12 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hierseg_jax.data.pipeline import eval_batches
-from hierseg_jax.data.resize import (
-    GREY,
-    RESIZES,
-    Box,
-    place,
-)
+from hierseg_jax.data.resize import GREY, RESIZES, Box, place
 from tests.test_pipeline import Photograph
 
 SIDES = st.integers(1, 60)

@@ -7,11 +7,7 @@ import pytest
 
 from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.bridge.quality import graph_miou, spread_inputs
-from hierseg_jax.data.resize import (
-    GREY,
-    RESIZES,
-    place,
-)
+from hierseg_jax.data.resize import GREY, RESIZES, place
 from hierseg_jax.runtime.drawing import draw_level
 from hierseg_jax.runtime.metadata import PREFIX, Metadata
 from hierseg_jax.runtime.segmenter import Segmenter

@@ -11,12 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hierseg_jax import PASCAL_PERSON_PART, Hierarchy
-from hierseg_jax.data.read.spec import (
-    DatasetSpec,
-    load_hierarchy,
-    load_spec,
-    write_spec,
-)
+from hierseg_jax.data.read.spec import DatasetSpec, load_hierarchy, load_spec, write_spec
 
 TREE = "hierarchy: {body: {upper: [1, 2], lower: [3]}}\n"
 ROUND_TRIPS = [

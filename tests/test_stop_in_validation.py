@@ -12,11 +12,7 @@ import threading
 import numpy as np
 import pytest
 
-from hierseg_jax.checkpoint import (
-    CheckpointWriter,
-    checkpoint_steps,
-    last_whole_checkpoint,
-)
+from hierseg_jax.checkpoint import CheckpointWriter, checkpoint_steps, last_whole_checkpoint
 from hierseg_jax.checkpoint.choose import FOLDER, SUPERSEDED
 from hierseg_jax.data.pipeline import eval_batches
 from hierseg_jax.system.stop import StopSignals

@@ -7,11 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.models import (
-    create_model,
-    format_summary,
-    summarize,
-)
+from hierseg_jax.models import create_model, format_summary, summarize
 from tests.commands import run_quickly
 from tests.conftest import ROOT
 

@@ -11,11 +11,7 @@ import numpy as np
 import pytest
 
 from configs import default
-from hierseg_jax.checkpoint import (
-    checkpoint_steps,
-    find_checkpoint,
-    load_checkpoint,
-)
+from hierseg_jax.checkpoint import checkpoint_steps, find_checkpoint, load_checkpoint
 from hierseg_jax.devices.parallel import Parallel
 from hierseg_jax.train.loop import DivergedError
 from tests.conftest import flags_of_users, xla_flags

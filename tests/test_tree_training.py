@@ -12,11 +12,7 @@ import onnx
 import pytest
 
 from hierseg_jax.bridge.export import export_checkpoint
-from hierseg_jax.checkpoint import (
-    find_checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-)
+from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.read.sources import load_hierarchy
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
@@ -24,11 +20,7 @@ from hierseg_jax.evaluation.predictions import leaf_scores
 from hierseg_jax.models import create_model, init_variables
 from hierseg_jax.pytorch.convert import convert_to_checkpoint, convert_to_torch
 from hierseg_jax.runtime.segmenter import Segmenter
-from hierseg_jax.settings.config import (
-    LATER_KEYS,
-    completed,
-    flatten,
-)
+from hierseg_jax.settings.config import LATER_KEYS, completed, flatten
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.balanced import balanced_checkpoint
 from tests.conftest import ROOT

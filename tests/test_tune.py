@@ -19,17 +19,8 @@ from hierseg_jax.system.stop import StopSignals
 from hierseg_jax.train.loop import DivergedError, train
 from hierseg_jax.train.tune.objective import Metric
 from hierseg_jax.train.tune.outcome import Outcome, best_outcome
-from hierseg_jax.train.tune.search_page import (
-    Report,
-    format_page,
-    format_text,
-    train_command,
-)
-from hierseg_jax.train.tune.search_plots import (
-    history_plot,
-    parallel_plot,
-    slice_plot,
-)
+from hierseg_jax.train.tune.search_page import Report, format_page, format_text, train_command
+from hierseg_jax.train.tune.search_plots import history_plot, parallel_plot, slice_plot
 from hierseg_jax.train.tune.space import Choice, Range
 from tests.conftest import ROOT
 from tests.runs import (

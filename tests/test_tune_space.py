@@ -11,17 +11,8 @@ from configs import default, figures
 from hierseg_jax.data.read.sources import load_hierarchy
 from hierseg_jax.settings.config import check_config
 from hierseg_jax.train.progress import Progress
-from hierseg_jax.train.tune.objective import (
-    Metric,
-    check_comparable,
-    find_metric,
-)
-from hierseg_jax.train.tune.space import (
-    Choice,
-    Range,
-    read_space,
-    with_values,
-)
+from hierseg_jax.train.tune.objective import Metric, check_comparable, find_metric
+from hierseg_jax.train.tune.space import Choice, Range, read_space, with_values
 from tests.conftest import ROOT
 from tests.tuning import row
 

@@ -1,1 +1,4 @@
-"""From Flax variables to a graph that onnxruntime runs fast: folded, NCHW, inference only."""
+"""The bridge: from a checkpoint to one verified .onnx file that onnxruntime runs fast.
+
+May import: runtime (metadata), evaluation, and all that this may import.
+"""

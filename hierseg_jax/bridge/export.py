@@ -15,11 +15,7 @@ import onnxruntime
 
 from hierseg_jax.bridge.contracts import Graph, build_graph
 from hierseg_jax.bridge.exact import exact_on_cpu
-from hierseg_jax.bridge.precision import (
-    PRECISIONS,
-    with_half_weights,
-    with_integers,
-)
+from hierseg_jax.bridge.precision import PRECISIONS, with_half_weights, with_integers
 from hierseg_jax.bridge.quality import graph_miou, spread_inputs
 from hierseg_jax.bridge.to_onnx import convert
 from hierseg_jax.bridge.verify import largest_difference
@@ -29,11 +25,7 @@ from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.read.sources import Source, unread_of
 from hierseg_jax.models import create_model
 from hierseg_jax.runtime.metadata import Metadata
-from hierseg_jax.settings.building import (
-    check_tree_of_data,
-    config_decoding,
-    open_config_split,
-)
+from hierseg_jax.settings.building import check_tree_of_data, config_decoding, open_config_split
 from hierseg_jax.settings.config import config_variant, network_size
 from hierseg_jax.system.atomic_writing import make_folder, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError

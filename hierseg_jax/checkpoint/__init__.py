@@ -16,11 +16,7 @@ from hierseg_jax.checkpoint.choose import (
     last_whole_checkpoint,
     open_checkpoint,
 )
-from hierseg_jax.checkpoint.reader import (
-    Checkpoint,
-    load_checkpoint,
-    read_meta,
-)
+from hierseg_jax.checkpoint.reader import Checkpoint, load_checkpoint, read_meta
 from hierseg_jax.checkpoint.seal import DamagedCheckpointError
 from hierseg_jax.checkpoint.writer import CheckpointWriter, save_checkpoint
 

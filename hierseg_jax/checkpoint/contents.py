@@ -6,11 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from hierseg_jax.settings.config import (
-    check_config,
-    completed,
-    flatten,
-)
+from hierseg_jax.settings.config import check_config, completed, flatten
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 

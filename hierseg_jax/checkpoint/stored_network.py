@@ -1,9 +1,42 @@
-"""Whether a checkpoint holds the network that it describes."""
+"""Which network a checkpoint describes, and whether it holds it."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from hierseg_jax.checkpoint import Checkpoint, check_arrays
 from hierseg_jax.models import create_model
 from hierseg_jax.models.initialize import variable_shapes
-from hierseg_jax.pytorch.recognise import checkpoint_network
+from hierseg_jax.tree.hierarchy import Hierarchy
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """What a checkpoint or a state_dict shows of its network.
+
+    Attributes:
+      name: of `MODEL_NAMES`.
+      num_classes: output channels.
+      backbone: of effunet; None where its stages are none that we know.
+    """
+
+    name: str
+    num_classes: int
+    backbone: str | None
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.backbone}" if self.backbone else self.name
+
+
+def checkpoint_network(meta: Mapping[str, Any]) -> Network:
+    """The network that a checkpoint's meta describes."""
+    model = meta["config"]["model"]
+    hierarchy = Hierarchy.from_json(meta["hierarchy"])
+    return Network(
+        name=model["name"],
+        num_classes=hierarchy.num_nodes if model["hierarchical"] else hierarchy.num_classes,
+        backbone=model["backbone"] if model["name"] == "effunet" else None,
+    )
 
 
 def check_own_arrays(loaded: Checkpoint) -> None:

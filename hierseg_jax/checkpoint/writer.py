@@ -9,11 +9,7 @@ from typing import Any
 
 import orbax.checkpoint as ocp
 
-from hierseg_jax.checkpoint.choose import (
-    FOLDER,
-    SUPERSEDED,
-    settle_superseded,
-)
+from hierseg_jax.checkpoint.choose import FOLDER, SUPERSEDED, settle_superseded
 from hierseg_jax.checkpoint.digest import json_digest, tree_digest
 from hierseg_jax.checkpoint.reader import alone
 from hierseg_jax.checkpoint.seal import seal

@@ -1,1 +1,4 @@
-"""Data sets: their description, their sources, and the way to batches."""
+"""Data sets: reading, preparing and inspecting them, and the way to batches. No JAX.
+
+May import: reports, tree, system.
+"""

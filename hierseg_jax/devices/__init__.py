@@ -1,1 +1,4 @@
-"""x"""
+"""How steps are compiled and spread over devices and hosts.
+
+May import: system.
+"""

@@ -3,13 +3,11 @@
 import importlib.util
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from hierseg_jax.checkpoint import Checkpoint, open_checkpoint
 from hierseg_jax.system.errors import HiersegError
 
 # Seconds without a sign of life after which a process counts as dead, and all others end.
@@ -110,19 +108,6 @@ def seen_by_any(seen: np.ndarray) -> np.ndarray:
     if jax.process_count() == 1:
         return seen
     return np.asarray(multihost_utils.process_allgather(seen.astype(np.uint8))).any(0)
-
-
-def open_same_checkpoint(path: Path | str, which: str = "best") -> Checkpoint:
-    """As `open_checkpoint`, the same one in all processes.
-
-    A run at work may write another between the choices of two processes; then all read the
-    newest that was chosen.
-    """
-    loaded = open_checkpoint(path, which)
-    step = agree(loaded.meta["step"])
-    if step == loaded.meta["step"]:
-        return loaded
-    return open_checkpoint(loaded.path.with_name(str(step)))
 
 
 def gather_interleaved(array: np.ndarray) -> np.ndarray:

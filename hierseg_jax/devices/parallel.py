@@ -12,7 +12,6 @@ from jax import lax
 
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.train.step import EvalStep, TrainStep
 
 AXIS_NAME = "data"
 
@@ -59,7 +58,7 @@ class Parallel:
                 f"{nearest}."
             )
 
-    def compile_train_step(self, train_step: TrainStep) -> Callable[..., Any]:
+    def compile_train_step(self, train_step: Callable[..., Any]) -> Callable[..., Any]:
         """Gives up the old state's memory to the new one; metrics come back once.
 
         On several devices a batch has another entry, `stop` int32 [B], whose largest number
@@ -82,7 +81,7 @@ class Parallel:
             out_axes=(0, None),
         )
 
-    def compile_eval_step(self, eval_step: EvalStep) -> Callable[..., Any]:
+    def compile_eval_step(self, eval_step: Callable[..., Any]) -> Callable[..., Any]:
         """Per-image results come back as one batch, the loss once.
 
         On several devices `stop` goes in and comes out as with `compile_train_step`.

@@ -1,1 +1,4 @@
-"""x"""
+"""Evaluation of every level over a split: steps, metrics, tables, and report.html.
+
+May import: checkpoint, settings, devices, models, losses, data, reports, tree, system.
+"""

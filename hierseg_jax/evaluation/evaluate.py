@@ -11,22 +11,15 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from hierseg_jax.checkpoint import Checkpoint
+from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
 from hierseg_jax.checkpoint.stored_network import check_own_arrays
 from hierseg_jax.data.pipeline import Batch, eval_batches
 from hierseg_jax.data.read.sources import unread_of
-from hierseg_jax.devices.hosts import (
-    gather_interleaved,
-    is_main,
-    open_same_checkpoint,
-)
+from hierseg_jax.devices.hosts import gather_interleaved, is_main
 from hierseg_jax.devices.parallel import Parallel, all_devices
+from hierseg_jax.evaluation.eval_step import make_eval_step
 from hierseg_jax.evaluation.extremes import Extremes, ScoredPicture
-from hierseg_jax.evaluation.metrics import (
-    LevelMetrics,
-    TreeMetrics,
-    evaluate_levels,
-    tree_metrics,
-)
+from hierseg_jax.evaluation.metrics import LevelMetrics, TreeMetrics, evaluate_levels, tree_metrics
 from hierseg_jax.evaluation.tally import Measures, Tally
 from hierseg_jax.evaluation.test_time_augmentation import make_averaged_forward
 from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST
@@ -41,7 +34,6 @@ from hierseg_jax.settings.config import fitted, network_size
 from hierseg_jax.settings.metric_choice import parse_metrics
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.stop import Stopped, StopSignals
-from hierseg_jax.train.step import make_eval_step
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 

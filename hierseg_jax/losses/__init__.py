@@ -1,23 +1,8 @@
 """Losses on logits: of classes, and of the tree; sums of them from a config."""
 
-from hierseg_jax.losses.flat import (
-    LOSSES,
-    Loss,
-    crossentropy,
-    dice,
-    focal,
-    get_loss,
-    iou,
-    tversky,
-)
+from hierseg_jax.losses.flat import LOSSES, Loss, crossentropy, dice, focal, get_loss, iou, tversky
 from hierseg_jax.losses.levels import hierarchical_crossentropy
-from hierseg_jax.losses.total import (
-    TREE_LOSSES,
-    LossOptions,
-    TotalLoss,
-    build_loss,
-    parse_loss,
-)
+from hierseg_jax.losses.total import TREE_LOSSES, LossOptions, TotalLoss, build_loss, parse_loss
 from hierseg_jax.losses.tree_min_loss import tree_min
 from hierseg_jax.losses.tree_triplet_loss import tree_triplet, triplet_weight
 

@@ -10,11 +10,7 @@ import numpy as np
 from hierseg_jax.losses.flat import Loss
 from hierseg_jax.losses.pixels import flatten_pixels
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.hierarchy import (
-    IGNORE_LABEL,
-    Hierarchy,
-    Level,
-)
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy, Level
 
 
 def hierarchical_crossentropy(

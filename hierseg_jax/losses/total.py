@@ -11,11 +11,7 @@ import jax
 import numpy as np
 
 from hierseg_jax.losses.flat import LOSSES, Loss
-from hierseg_jax.losses.levels import (
-    at_every_level,
-    check_level_weights,
-    hierarchical_crossentropy,
-)
+from hierseg_jax.losses.levels import at_every_level, check_level_weights, hierarchical_crossentropy
 from hierseg_jax.losses.tree_min_loss import tree_min
 from hierseg_jax.losses.tree_triplet_loss import tree_triplet, triplet_weight
 from hierseg_jax.system.errors import HiersegError

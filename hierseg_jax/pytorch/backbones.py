@@ -19,12 +19,7 @@ from hierseg_jax.models.efficient_unet.backbone import (
     scaled_stages,
 )
 from hierseg_jax.pytorch.recognise import FIRST_LAYERS
-from hierseg_jax.pytorch.weights import (
-    ModulePath,
-    arrays_by_path,
-    flat_shapes,
-    leaf_names,
-)
+from hierseg_jax.pytorch.weights import ModulePath, arrays_by_path, flat_shapes, leaf_names
 from hierseg_jax.system.errors import HiersegError
 
 Modules = Iterator[tuple[str, str]]

@@ -13,27 +13,13 @@ import numpy as np
 
 import hierseg_jax
 from hierseg_jax.checkpoint import open_checkpoint, save_checkpoint
-from hierseg_jax.checkpoint.stored_network import check_own_arrays
+from hierseg_jax.checkpoint.stored_network import Network, check_own_arrays, checkpoint_network
 from hierseg_jax.data.read.sources import load_hierarchy
-from hierseg_jax.data.resize import (
-    MAX_SIDE,
-    as_size,
-    format_size,
-    place,
-)
+from hierseg_jax.data.resize import MAX_SIDE, as_size, format_size, place
 from hierseg_jax.models import Variant, create_model
 from hierseg_jax.models.efficient_unet.backbone import is_lite
-from hierseg_jax.pytorch.files import (
-    TorchFile,
-    read_torch_file,
-    write_safetensors,
-)
-from hierseg_jax.pytorch.recognise import (
-    REFERENCE_BACKBONES,
-    Network,
-    checkpoint_network,
-    recognise,
-)
+from hierseg_jax.pytorch.files import TorchFile, read_torch_file, write_safetensors
+from hierseg_jax.pytorch.recognise import REFERENCE_BACKBONES, recognise
 from hierseg_jax.pytorch.weights import state_dict_from_variables, variables_from_state_dict
 from hierseg_jax.settings.config import config_variant
 from hierseg_jax.system.errors import HiersegError

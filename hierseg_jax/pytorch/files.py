@@ -17,11 +17,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from hierseg_jax.pytorch.unpickle import (
-    ForeignObjectError,
-    UnreadableError,
-    read_plain,
-)
+from hierseg_jax.pytorch.unpickle import ForeignObjectError, UnreadableError, read_plain
 from hierseg_jax.system.atomic_writing import make_folder, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 

@@ -1,20 +1,14 @@
-"""Which network a state_dict, or a checkpoint, belongs to."""
+"""Which network a state_dict belongs to."""
 
-import dataclasses
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from hierseg_jax.models.efficient_unet.backbone import (
-    BACKBONES,
-    is_lite,
-    scaled_stages,
-)
+from hierseg_jax.checkpoint.stored_network import Network
+from hierseg_jax.models.efficient_unet.backbone import BACKBONES, is_lite, scaled_stages
 from hierseg_jax.models.esnet.architecture import SIZES
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.hierarchy import Hierarchy
 
 # A parameter that tells a network by its name; what stands before the name is a wrapper's
 # prefix, such as DataParallel's `module.`. And the layer whose channels are the classes.
@@ -24,24 +18,6 @@ FIRST_LAYERS = {
 }
 REFERENCE_BACKBONES = tuple(name for name in BACKBONES if not is_lite(name))
 LAST_LAYERS = {"esnet": ("decoder.output_conv.weight", 1), "effunet": ("head.conv.weight", 0)}
-
-
-@dataclasses.dataclass(frozen=True)
-class Network:
-    """What a state_dict shows of the network that it belongs to.
-
-    Attributes:
-      name: of `MODEL_NAMES`.
-      num_classes: output channels.
-      backbone: of effunet; None where its stages are none that we know.
-    """
-
-    name: str
-    num_classes: int
-    backbone: str | None
-
-    def __str__(self) -> str:
-        return f"{self.name}-{self.backbone}" if self.backbone else self.name
 
 
 def recognise(arrays: Mapping[str, np.ndarray], file: str) -> tuple[Network, dict[str, np.ndarray]]:
@@ -76,17 +52,6 @@ def recognise(arrays: Mapping[str, np.ndarray], file: str) -> tuple[Network, dic
         f"{file} holds {len(arrays)} tensors, but neither the reference's ESNet (with "
         f"{FIRST_LAYERS['esnet']}) nor its EfficientUNet (with {FIRST_LAYERS['effunet']}); it "
         f"begins with {', '.join(list(arrays)[:3])[:200] or 'nothing'}."
-    )
-
-
-def checkpoint_network(meta: Mapping[str, Any]) -> Network:
-    """The network that a checkpoint's meta describes."""
-    model = meta["config"]["model"]
-    hierarchy = Hierarchy.from_json(meta["hierarchy"])
-    return Network(
-        name=model["name"],
-        num_classes=hierarchy.num_nodes if model["hierarchical"] else hierarchy.num_classes,
-        backbone=model["backbone"] if model["name"] == "effunet" else None,
     )
 
 

@@ -12,11 +12,7 @@ from flax import traverse_util
 
 from hierseg_jax.models.efficient_unet.architecture import EfficientUNet
 from hierseg_jax.models.efficient_unet.backbone import scaled_stages
-from hierseg_jax.models.esnet.architecture import (
-    DILATIONS,
-    SIZES,
-    ESNet,
-)
+from hierseg_jax.models.esnet.architecture import DILATIONS, SIZES, ESNet
 from hierseg_jax.models.initialize import variable_shapes
 from hierseg_jax.system.errors import HiersegError
 

@@ -1,1 +1,4 @@
-"""Parts of the reports that are opened in a browser: the frame, its style, small pictures."""
+"""What the reports that are opened in a browser share: the frame, its style, small pictures.
+
+May import: tree, system.
+"""

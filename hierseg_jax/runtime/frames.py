@@ -9,11 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hierseg_jax.data.read.image_files import (
-    MAX_PIXELS,
-    read_image,
-    too_large,
-)
+from hierseg_jax.data.read.image_files import MAX_PIXELS, read_image, too_large
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")

@@ -6,11 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from hierseg_jax.system.fonts import (
-    Fonts,
-    letters_missing,
-    open_font,
-)
+from hierseg_jax.system.fonts import Fonts, letters_missing, open_font
 
 _FACE = cv2.FONT_HERSHEY_SIMPLEX
 # Of OpenCV's font, whose letters are then as tall as DejaVu's of one pixel.

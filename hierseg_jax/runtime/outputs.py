@@ -8,11 +8,7 @@ import cv2
 import numpy as np
 
 from hierseg_jax.system.atomic_writing import write_atomically
-from hierseg_jax.system.errors import (
-    HiersegError,
-    HiersegFileExistsError,
-    HiersegOSError,
-)
+from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError, HiersegOSError
 
 CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".avi": "MJPG", ".mkv": "mp4v", ".mov": "mp4v"}
 

@@ -7,11 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hierseg_jax.data.resize import (
-    MAX_SIDE,
-    Placement,
-    place,
-)
+from hierseg_jax.data.resize import MAX_SIDE, Placement, place
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.runtime.session import check_contract, open_session
 from hierseg_jax.system.errors import HiersegError

@@ -17,19 +17,8 @@ from tqdm import tqdm
 from hierseg_jax.data.read import png
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.runtime.drawing import Painter, side_by_side
-from hierseg_jax.runtime.frames import (
-    IMAGE_SUFFIXES,
-    Frame,
-    Images,
-    Video,
-    open_source,
-)
-from hierseg_jax.runtime.outputs import (
-    VideoFile,
-    folder_name,
-    refuse_existing,
-    write_image,
-)
+from hierseg_jax.runtime.frames import IMAGE_SUFFIXES, Frame, Images, Video, open_source
+from hierseg_jax.runtime.outputs import VideoFile, folder_name, refuse_existing, write_image
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.errors import HiersegError, HiersegPermissionError

@@ -7,11 +7,7 @@ from typing import Any
 from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.data.read.sources import load_hierarchy, open_split
 from hierseg_jax.devices.parallel import Parallel
-from hierseg_jax.losses import (
-    LossOptions,
-    TotalLoss,
-    build_loss,
-)
+from hierseg_jax.losses import LossOptions, TotalLoss, build_loss
 from hierseg_jax.models import create_model
 from hierseg_jax.settings.config import config_variant, network_size
 from hierseg_jax.system.errors import HiersegError

@@ -8,17 +8,8 @@ from ml_collections import ConfigDict
 from hierseg_jax.data.augment.choice import augmentation_name
 from hierseg_jax.data.class_weights import parse_class_weights
 from hierseg_jax.data.read.skip import ON_ERROR
-from hierseg_jax.data.resize import (
-    MAX_SIDE,
-    RESIZES,
-    format_size,
-    nearest_multiple,
-)
-from hierseg_jax.losses.total import (
-    TAKEN_BY,
-    check_loss,
-    check_taken,
-)
+from hierseg_jax.data.resize import MAX_SIDE, RESIZES, format_size, nearest_multiple
+from hierseg_jax.losses.total import TAKEN_BY, check_loss, check_taken
 from hierseg_jax.models.efficient_unet.backbone import Variant
 from hierseg_jax.settings.metric_choice import parse_best, parse_metrics
 from hierseg_jax.system.errors import HiersegError

@@ -11,18 +11,10 @@ import numpy as np
 from flax import traverse_util
 
 from hierseg_jax.checkpoint import Checkpoint
-from hierseg_jax.checkpoint.arrays import (
-    EMBEDDING,
-    described,
-    differences,
-)
+from hierseg_jax.checkpoint.arrays import EMBEDDING, described, differences
+from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
 from hierseg_jax.checkpoint.stored_network import check_own_arrays
-from hierseg_jax.devices.hosts import open_same_checkpoint
-from hierseg_jax.models import (
-    EfficientUNet,
-    ESNet,
-    Variant,
-)
+from hierseg_jax.models import EfficientUNet, ESNet, Variant
 from hierseg_jax.models.initialize import variable_shapes
 from hierseg_jax.pytorch.backbones import read_backbone, wanted_variant
 from hierseg_jax.pytorch.files import read_torch_file

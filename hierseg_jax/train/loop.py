@@ -13,11 +13,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from hierseg_jax.checkpoint import CheckpointWriter
-from hierseg_jax.data.pipeline import (
-    Batch,
-    eval_batches,
-    train_batches,
-)
+from hierseg_jax.data.pipeline import Batch, eval_batches, train_batches
 from hierseg_jax.devices.hosts import agree, is_main
 from hierseg_jax.devices.parallel import cpu_threads
 from hierseg_jax.evaluation.evaluate import Evaluation, evaluate_batches
@@ -29,23 +25,11 @@ from hierseg_jax.system.memory import give_back_small_blocks
 from hierseg_jax.system.stop import Stopped, StopSignals
 from hierseg_jax.train.first_epoch import FirstEpoch
 from hierseg_jax.train.lock import lock_workdir
-from hierseg_jax.train.progress import (
-    Progress,
-    end_line,
-    epoch_line,
-)
+from hierseg_jax.train.progress import Progress, end_line, epoch_line
 from hierseg_jax.train.record import Recorder
-from hierseg_jax.train.run import (
-    Run,
-    describe,
-    set_up,
-)
+from hierseg_jax.train.run import Run, describe, set_up
 from hierseg_jax.train.saving import open_writer, save
-from hierseg_jax.train.workdir import (
-    check_workdir,
-    claim_workdir,
-    restore,
-)
+from hierseg_jax.train.workdir import check_workdir, claim_workdir, restore
 
 # Losses are read this many steps late, so that the device always has work queued.
 READ_DELAY = 2

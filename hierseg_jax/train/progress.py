@@ -6,11 +6,7 @@ from typing import Any
 
 from hierseg_jax.evaluation.evaluate import Evaluation
 from hierseg_jax.evaluation.tables import plain
-from hierseg_jax.settings.metric_choice import (
-    METRICS,
-    Criterion,
-    level_number,
-)
+from hierseg_jax.settings.metric_choice import METRICS, Criterion, level_number
 
 LOWEST_LOSS = Criterion()
 

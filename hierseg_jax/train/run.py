@@ -11,14 +11,11 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from hierseg_jax.data.pipeline import steps_per_epoch
-from hierseg_jax.data.read.sources import (
-    Source,
-    load_hierarchy,
-    unread_of,
-)
+from hierseg_jax.data.read.sources import Source, load_hierarchy, unread_of
 from hierseg_jax.data.resize import format_size
 from hierseg_jax.devices.hosts import agree, is_main
 from hierseg_jax.devices.parallel import Parallel, all_devices
+from hierseg_jax.evaluation.eval_step import make_eval_step
 from hierseg_jax.models import Variant
 from hierseg_jax.models.kernels import library
 from hierseg_jax.settings.building import (
@@ -27,29 +24,14 @@ from hierseg_jax.settings.building import (
     config_decoding,
     open_config_split,
 )
-from hierseg_jax.settings.config import (
-    check_config,
-    config_variant,
-    fitted,
-    network_size,
-    settled,
-)
-from hierseg_jax.settings.metric_choice import (
-    Criterion,
-    parse_best,
-    parse_metrics,
-)
+from hierseg_jax.settings.config import check_config, config_variant, fitted, network_size, settled
+from hierseg_jax.settings.metric_choice import Criterion, parse_best, parse_metrics
 from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.train.initial import InitialWeights
 from hierseg_jax.train.recipe import Recipe, build_recipe
 from hierseg_jax.train.same_data import Inventories, take_inventories
 from hierseg_jax.train.state import TrainState, create_state
-from hierseg_jax.train.step import make_eval_step
-from hierseg_jax.train.workdir import (
-    check_workdir,
-    choose_start,
-    has_finished_epochs,
-)
+from hierseg_jax.train.workdir import check_workdir, choose_start, has_finished_epochs
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 

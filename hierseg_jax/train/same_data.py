@@ -4,12 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hierseg_jax.data.read.inventory import (
-    Inventory,
-    describe_change,
-    read_listing,
-    write_listing,
-)
+from hierseg_jax.data.read.inventory import Inventory, describe_change, read_listing, write_listing
 from hierseg_jax.data.read.sources import Source
 
 Inventories = Mapping[str, Inventory]

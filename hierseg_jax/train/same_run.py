@@ -8,11 +8,7 @@ from ml_collections import ConfigDict
 
 from hierseg_jax.data.augment.choice import augmentation_name
 from hierseg_jax.losses.total import TRIPLET, parse_loss
-from hierseg_jax.settings.config import (
-    FREE_KEYS,
-    completed,
-    flatten,
-)
+from hierseg_jax.settings.config import FREE_KEYS, completed, flatten
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.schedule import BY_EPOCHS
 

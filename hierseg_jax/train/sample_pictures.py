@@ -16,11 +16,7 @@ from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.fonts import find_fonts
 from hierseg_jax.tree.colors import class_colors
-from hierseg_jax.tree.hierarchy import (
-    IGNORE_LABEL,
-    Hierarchy,
-    Level,
-)
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy, Level
 
 IGNORED_COLOR = (255, 255, 255)
 PHOTO_SHARE = 0.3

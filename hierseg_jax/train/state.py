@@ -9,11 +9,7 @@ import jax.flatten_util
 import jax.numpy as jnp
 import optax
 
-from hierseg_jax.models import (
-    EfficientUNet,
-    ESNet,
-    init_variables,
-)
+from hierseg_jax.models import EfficientUNet, ESNet, init_variables
 from hierseg_jax.train.initial import InitialWeights
 from hierseg_jax.train.schedule import learning_rate_schedule
 

@@ -1,1 +1,4 @@
-"""x"""
+"""The class tree: hierarchies, their parsing, pairs, decoding rules, colours.
+
+NumPy alone. May import: system.
+"""

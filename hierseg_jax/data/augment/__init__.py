@@ -1,1 +1,1 @@
-"""x"""
+"""Random variation of training examples."""

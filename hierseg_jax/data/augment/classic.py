@@ -36,11 +36,7 @@ from hierseg_jax.data.augment.photometric import (
     iso_noise,
     motion_blur,
 )
-from hierseg_jax.data.augment.weather import (
-    fog,
-    rain,
-    shadow,
-)
+from hierseg_jax.data.augment.weather import fog, rain, shadow
 
 Transform = Callable[[np.random.Generator, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 

@@ -14,11 +14,7 @@ from typing import SupportsIndex
 import cv2
 import numpy as np
 
-from hierseg_jax.data.figures.scene import (
-    Finish,
-    Scene,
-    random_scene,
-)
+from hierseg_jax.data.figures.scene import Finish, Scene, random_scene
 from hierseg_jax.data.figures.shapes import Material
 from hierseg_jax.data.read.inventory import Entry
 from hierseg_jax.system.errors import HiersegError

@@ -1,1 +1,1 @@
-"""The data doctor: what is wrong or odd in a data set, and what to train on it with; no JAX."""
+"""The data doctor: what is wrong or odd in a data set, and what to train on it with."""

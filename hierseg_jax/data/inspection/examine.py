@@ -12,18 +12,9 @@ import numpy as np
 from hierseg_jax.data.inspection.findings import Finding, shown
 from hierseg_jax.data.inspection.pairing import Pair
 from hierseg_jax.data.inspection.perceptual_hash import perceptual_hash
-from hierseg_jax.data.inspection.speckle import (
-    MANY_SPECKS,
-    count_specks,
-    speck_area,
-)
+from hierseg_jax.data.inspection.speckle import MANY_SPECKS, count_specks, speck_area
 from hierseg_jax.data.label_statistics import count_labels
-from hierseg_jax.data.read.image_files import (
-    check_classes,
-    check_size,
-    read_image,
-    read_mask,
-)
+from hierseg_jax.data.read.image_files import check_classes, check_size, read_image, read_mask
 from hierseg_jax.data.read.png import losses_of
 from hierseg_jax.reports.document import printable
 from hierseg_jax.system.errors import HiersegError

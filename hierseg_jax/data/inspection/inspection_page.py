@@ -17,12 +17,7 @@ from hierseg_jax.data.inspection.text import (
     split_line,
     suggestion_reasons,
 )
-from hierseg_jax.reports.document import (
-    badge_head,
-    breakable,
-    escaped,
-    format_document,
-)
+from hierseg_jax.reports.document import badge_head, breakable, escaped, format_document
 from hierseg_jax.reports.inline_pictures import class_name, css_colors
 
 

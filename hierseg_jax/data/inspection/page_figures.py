@@ -1,22 +1,11 @@
 """The page's figures: examples at every level, odd masks, and pictures that occur twice."""
 
 from hierseg_jax.data.inspection.examine import Examined
-from hierseg_jax.data.inspection.examples import (
-    choose_examples,
-    label_map,
-    photograph,
-    presence,
-)
+from hierseg_jax.data.inspection.examples import choose_examples, label_map, photograph, presence
 from hierseg_jax.data.inspection.findings import Finding, shown
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.reports.document import escaped
-from hierseg_jax.reports.inline_pictures import (
-    data_uri,
-    legend,
-    overlay,
-    paint,
-    picture,
-)
+from hierseg_jax.reports.inline_pictures import data_uri, legend, overlay, paint, picture
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Level
 

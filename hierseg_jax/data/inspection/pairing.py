@@ -4,11 +4,7 @@ import dataclasses
 import pathlib
 
 from hierseg_jax.data.inspection.findings import Finding, shown
-from hierseg_jax.data.read.folder import (
-    IMAGE_SUFFIXES,
-    MASK_SUFFIXES,
-    list_by_stem,
-)
+from hierseg_jax.data.read.folder import IMAGE_SUFFIXES, MASK_SUFFIXES, list_by_stem
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,12 +6,7 @@ import pathlib
 import shlex
 from typing import Any
 
-from hierseg_jax.data.inspection.findings import (
-    KINDS,
-    Finding,
-    count_severities,
-    group_by_kind,
-)
+from hierseg_jax.data.inspection.findings import KINDS, Finding, count_severities, group_by_kind
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.data.inspection.split_statistics import split_statistics
 from hierseg_jax.data.inspection.suggest import Suggestion, suggest

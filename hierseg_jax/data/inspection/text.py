@@ -1,10 +1,6 @@
 """A report as text for the screen."""
 
-from hierseg_jax.data.class_weights import (
-    MAX_WEIGHT,
-    MIN_WEIGHT,
-    format_class_weights,
-)
+from hierseg_jax.data.class_weights import MAX_WEIGHT, MIN_WEIGHT, format_class_weights
 from hierseg_jax.data.inspection.findings import (
     KINDS,
     count_severities,

@@ -14,11 +14,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from hierseg_jax.data.prepare.raw import is_plain_id
-from hierseg_jax.data.read.image_files import (
-    check_label,
-    decode_image,
-    decode_mask,
-)
+from hierseg_jax.data.read.image_files import check_label, decode_image, decode_mask
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 

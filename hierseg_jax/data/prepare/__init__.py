@@ -1,1 +1,1 @@
-"""x"""
+"""From a raw download to the folders and the data.yaml that training reads."""

@@ -21,17 +21,8 @@ import numpy as np
 from hierseg_jax.data.label_statistics import count_labels, summarize_split
 from hierseg_jax.data.prepare.pascal_part import merge_table, read_person_parts
 from hierseg_jax.data.prepare.raw import RawExample, list_examples
-from hierseg_jax.data.read.image_files import (
-    check_label,
-    read_image,
-    read_mask,
-)
-from hierseg_jax.data.read.spec import (
-    SPLITS,
-    DatasetSpec,
-    load_spec,
-    write_spec,
-)
+from hierseg_jax.data.read.image_files import check_label, read_image, read_mask
+from hierseg_jax.data.read.spec import SPLITS, DatasetSpec, load_spec, write_spec
 from hierseg_jax.system.atomic_writing import bring, write_atomically
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError

@@ -1,1 +1,1 @@
-"""x"""
+"""A data set as it lies on disk: its description, its files, its examples."""

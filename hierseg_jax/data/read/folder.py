@@ -7,11 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from hierseg_jax.data.read.image_files import (
-    check_classes,
-    read_example,
-    read_mask,
-)
+from hierseg_jax.data.read.image_files import check_classes, read_example, read_mask
 from hierseg_jax.data.read.inventory import Entry
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.tree.parsing import MAX_CLASSES

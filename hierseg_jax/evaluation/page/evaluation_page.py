@@ -7,11 +7,7 @@ from typing import Any
 
 from hierseg_jax.evaluation.evaluate import Evaluation
 from hierseg_jax.evaluation.metrics import level_confusions
-from hierseg_jax.evaluation.page.commands import (
-    evaluate_command,
-    export_commands,
-    run_name,
-)
+from hierseg_jax.evaluation.page.commands import evaluate_command, export_commands, run_name
 from hierseg_jax.evaluation.page.curves import curves
 from hierseg_jax.evaluation.page.extreme_pictures import extreme_pictures
 from hierseg_jax.evaluation.page.history import History
@@ -22,16 +18,8 @@ from hierseg_jax.evaluation.page.page_tables import (
     number,
     settings_list,
 )
-from hierseg_jax.evaluation.tables import (
-    GENERATOR,
-    describe_view,
-    format_tree,
-)
-from hierseg_jax.reports.document import (
-    breakable,
-    escaped,
-    format_document,
-)
+from hierseg_jax.evaluation.tables import GENERATOR, describe_view, format_tree
+from hierseg_jax.reports.document import breakable, escaped, format_document
 from hierseg_jax.settings.config import flatten
 from hierseg_jax.tree.hierarchy import Hierarchy
 

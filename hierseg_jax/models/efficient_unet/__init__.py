@@ -1,1 +1,1 @@
-"""x"""
+"""EfficientUNet and its EfficientNet backbones."""

@@ -15,12 +15,7 @@ from hierseg_jax.models.efficient_unet.backbone import (
     scaled_stages,
 )
 from hierseg_jax.models.inference import ops
-from hierseg_jax.models.inference.fold import (
-    Tree,
-    conv_weights,
-    folded,
-    single,
-)
+from hierseg_jax.models.inference.fold import Tree, conv_weights, folded, single
 
 EPSILON = 1e-5  # of the decoder
 

@@ -1,1 +1,1 @@
-"""x"""
+"""ESNet and its small variant."""

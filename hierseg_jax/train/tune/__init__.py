@@ -1,1 +1,1 @@
-"""Hyperparameter search with Optuna; `space`, `metric`, `plots` and `report` do without it."""
+"""Hyperparameter search with Optuna; `space`, `objective` and the page do without it."""

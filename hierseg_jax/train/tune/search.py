@@ -13,11 +13,7 @@ from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.stop import StopSignals
 from hierseg_jax.train.loop import DivergedError, train
 from hierseg_jax.train.progress import Progress
-from hierseg_jax.train.tune.objective import (
-    Metric,
-    check_comparable,
-    check_one_size,
-)
+from hierseg_jax.train.tune.objective import Metric, check_comparable, check_one_size
 from hierseg_jax.train.tune.outcome import (
     COMPLETE,
     DIVERGED,
@@ -28,17 +24,8 @@ from hierseg_jax.train.tune.outcome import (
     Outcome,
     best_outcome,
 )
-from hierseg_jax.train.tune.space import (
-    Space,
-    format_values,
-    with_values,
-)
-from hierseg_jax.train.tune.study import (
-    claim_trial,
-    open_study,
-    workdir_of,
-    working_elsewhere,
-)
+from hierseg_jax.train.tune.space import Space, format_values, with_values
+from hierseg_jax.train.tune.study import claim_trial, open_study, workdir_of, working_elsewhere
 
 Train = Callable[[ConfigDict, str, Callable[[Progress], None]], Progress]
 _STATES = {

@@ -7,24 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hierseg_jax.reports.document import (
-    badge_head,
-    breakable,
-    escaped,
-    format_document,
-)
+from hierseg_jax.reports.document import badge_head, breakable, escaped, format_document
 from hierseg_jax.train.tune.objective import Metric
-from hierseg_jax.train.tune.outcome import (
-    COMPLETE,
-    Outcome,
-    best_outcome,
-)
-from hierseg_jax.train.tune.search_plots import (
-    color_class,
-    history_plot,
-    parallel_plot,
-    slice_plot,
-)
+from hierseg_jax.train.tune.outcome import COMPLETE, Outcome, best_outcome
+from hierseg_jax.train.tune.search_plots import color_class, history_plot, parallel_plot, slice_plot
 from hierseg_jax.train.tune.space import Space, format_value
 
 # Trials on the screen; the page has all.

@@ -7,19 +7,8 @@ from typing import Any
 
 from hierseg_jax.reports.document import escaped
 from hierseg_jax.train.tune.objective import Metric
-from hierseg_jax.train.tune.outcome import (
-    COMPLETE,
-    PRUNED,
-    Outcome,
-    best_outcome,
-)
-from hierseg_jax.train.tune.space import (
-    Choice,
-    Range,
-    Space,
-    format_value,
-    format_values,
-)
+from hierseg_jax.train.tune.outcome import COMPLETE, PRUNED, Outcome, best_outcome
+from hierseg_jax.train.tune.space import Choice, Range, Space, format_value, format_values
 
 _WIDTH, _HEIGHT = 420, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 20, 20, 46

@@ -15,11 +15,7 @@ import sqlalchemy
 from ml_collections import ConfigDict
 from optuna.trial import TrialState
 
-from hierseg_jax.settings.config import (
-    FREE_KEYS,
-    completed,
-    flatten,
-)
+from hierseg_jax.settings.config import FREE_KEYS, completed, flatten
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.same_run import flags_of
