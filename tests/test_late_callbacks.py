@@ -11,10 +11,11 @@ def test_a_report_to_a_loop_that_a_failed_checkpoint_has_ended_is_not_printed(tm
     """Of a run and of a conversion, forced where it used to be a matter of luck."""
     done = run([sys.executable, "-m", "tests.late_callbacks", tmp_path])
     sentence, loops = done.stdout.splitlines()
-    assert "converted could not be written: " in sentence
+    assert "converted could not be written: File too large." in sentence
     assert int(loops.removeprefix("closed before a report: ")) >= 2
     assert done.returncode == 1
     assert done.stderr.startswith("error: A checkpoint could not be written to "), done.stderr
+    assert "checkpoints: File too large. Checkpoints written before are intact" in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
 
 
