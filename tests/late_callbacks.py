@@ -15,8 +15,8 @@ import numpy as np
 import tensorstore
 
 from hierseg_jax.checkpoint import CheckpointWriter, save_checkpoint
-from hierseg_jax.command_line import run
-from hierseg_jax.errors import HiersegOSError
+from hierseg_jax.system.command_line import run
+from hierseg_jax.system.errors import HiersegOSError
 
 failed, reporting, reached = set(), set(), set()
 news = threading.Condition()

@@ -3,7 +3,7 @@
 import sys
 from types import SimpleNamespace
 
-from hierseg_jax.command_line import _pass_over_late_reports
+from hierseg_jax.system.command_line import _pass_over_late_reports
 from tests.runs import run
 
 
