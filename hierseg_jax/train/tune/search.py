@@ -94,7 +94,7 @@ def tune(
         if stop.received:
             stop.end(ended)
     for number, process in working_elsewhere(study, folder).items():
-        say(f"Trial {number} is still at work in process {process}.")
+        say(f"Trial {number} is still at work in {process}.")
     return list_outcomes(study)
 
 
