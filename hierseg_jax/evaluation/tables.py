@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from hierseg_jax.data.resize import format_size
 from hierseg_jax.evaluation.metrics import LevelMetrics, TreeMetrics
-from hierseg_jax.reports.document import generator_tag
 from hierseg_jax.settings.metric_choice import METRICS, class_numbers, level_number
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.errors import HiersegError
@@ -85,7 +84,7 @@ def _is_metrics(file: Path) -> bool:
 
 def _is_report(file: Path) -> bool:
     with file.open("rb") as start:
-        return generator_tag(GENERATOR).encode() in start.read(1024)
+        return f'name="generator" content="{GENERATOR}"'.encode() in start.read(1024)
 
 
 def write_json(file: Path, content: Any) -> None:

@@ -19,7 +19,7 @@ from hierseg_jax.train.sample_pictures import (
     draw_loss,
     draw_metrics,
     draw_samples,
-    overlay,
+    overlaid,
     without_ignored,
 )
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -66,7 +66,7 @@ class Recorder:
             leaf, samples = self._hierarchy.levels[-1], without_ignored(evaluation.samples)
             for kind in ("label", "prediction"):
                 pictures = [
-                    overlay(image, label, leaf)
+                    overlaid(image, label, leaf)
                     for image, label in zip(samples["image"], samples[kind], strict=True)
                 ]
                 self._writer.add_images(
