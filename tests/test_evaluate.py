@@ -117,7 +117,7 @@ def test_golden_weights_predict_the_golden_classes(name):
 def test_files_of_somebody_else_are_left_alone(evaluation, tmp_path):
     content = to_json(evaluation[2], {})
     page = render(
-        "reports/page.html", title="Report", skip="Skip", head="", sections=[], generator=GENERATOR
+        "reports/frame.html", title="Report", skip="Skip", head="", sections=[], generator=GENERATOR
     )
     write_evaluation(tmp_path, content, page)
     files = write_evaluation(tmp_path, content, page)

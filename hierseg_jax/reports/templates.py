@@ -17,7 +17,7 @@ def render(template: str, **values: Any) -> str:
     """A template with its values, as HTML.
 
     Args:
-      template: path in this package, as `reports/page.html`.
+      template: path in this package, as `reports/frame.html`.
       values: text in them is plain, but where the template says `|safe`: that is of `render`.
     """
     return _environment().get_template(template).render(values)

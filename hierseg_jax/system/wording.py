@@ -1,9 +1,17 @@
-"""Words for people: a number with its noun, and text that a terminal shows and does not obey."""
+"""Words for people: numbers with nouns, lists, text that a terminal shows and does not obey."""
+
+from collections.abc import Sequence
+from typing import Any
 
 
 def counted(number: int, noun: str) -> str:
     """As `1 image` or `1,200 images`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: Sequence[Any], most: int) -> str:
+    """The first names, with an ellipsis where there are more than `most`."""
+    return ", ".join(map(str, names[:most])) + (", ..." if len(names) > most else "")
 
 
 def printable(text: str) -> str:

@@ -10,9 +10,8 @@ import numpy as np
 from tensorboardX import SummaryWriter
 
 from hierseg_jax.evaluation.evaluate import Evaluation
-from hierseg_jax.evaluation.tables import write_json
 from hierseg_jax.settings.config import flatten
-from hierseg_jax.system.atomic_writing import write_atomically
+from hierseg_jax.system.atomic_writing import write_atomically, write_json
 from hierseg_jax.system.fonts import find_fonts, missing_note
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.sample_pictures import (

@@ -23,7 +23,7 @@ def format_page(report: Report) -> str:
     inspection, suggested = report.inspection, report.suggestion is not None
     groups = group_by_kind(inspection.findings)
     return render(
-        "data/inspection/page.html",
+        "data/inspection/inspection_page.html",
         spec=inspection.spec,
         kinds=KINDS,
         counts=count_severities(inspection.findings),

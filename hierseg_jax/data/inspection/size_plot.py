@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hierseg_jax.reports.plot import Area
+from hierseg_jax.reports.plot_area import Area
 from hierseg_jax.reports.templates import render
 
 _AREA = Area(420, 300, left=52, right=22, top=22, bottom=44)

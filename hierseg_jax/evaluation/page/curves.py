@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from hierseg_jax.evaluation.page.history import History, points
-from hierseg_jax.reports.plot import Area, Tick
+from hierseg_jax.reports.plot_area import Area, Tick
 from hierseg_jax.reports.templates import render
 from hierseg_jax.settings.metric_choice import METRICS
 
@@ -62,7 +62,7 @@ def line_plot(label: str, series: Mapping[str, Points], marked: int | None = Non
         return (value - ticks[0]) / (ticks[-1] - ticks[0])
 
     return render(
-        "evaluation/page/line_plot.svg",
+        "evaluation/page/curves.svg",
         label=label,
         area=_AREA,
         x_ticks=_epoch_ticks(first, last, across),

@@ -62,7 +62,7 @@ def format_page(report: RunReport) -> str:
     drawn = curves(report.history, hierarchy.level_names, metrics["metrics"])
     rows = report.history.rows[-_MOST_ROWS:]
     return render(
-        "evaluation/page/page.html",
+        "evaluation/page/evaluation_page.html",
         generator=GENERATOR,
         name=run_name(pathlib.Path(metrics["checkpoint"])),
         metrics=metrics,

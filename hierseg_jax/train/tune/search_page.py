@@ -80,7 +80,7 @@ def format_page(report: Report) -> str:
         badges.append((result, "good"))
     slices = [slice_plot(outcomes, key, of, metric) for key, of in report.space.items()]
     return render(
-        "train/tune/page.html",
+        "train/tune/search_page.html",
         folder=report.folder,
         badges=badges,
         best=best,

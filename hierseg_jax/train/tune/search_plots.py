@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hierseg_jax.reports.plot import Area, Tick
+from hierseg_jax.reports.plot_area import Area, Tick
 from hierseg_jax.reports.templates import render
 from hierseg_jax.train.tune.objective import Metric
 from hierseg_jax.train.tune.outcome import COMPLETE, PRUNED, Outcome, best_outcome
@@ -90,7 +90,7 @@ def _plot(
     ordered = sorted(places, key=lambda place: place[1].state == COMPLETE)
     dots = [(color_class(o), x, up.place(o.result), _title(o, metric)) for x, o in ordered]
     return render(
-        "train/tune/plot.svg",
+        "train/tune/result_plot.svg",
         area=_AREA,
         across=across,
         up=up,

@@ -1,4 +1,4 @@
-"""Where things lie in the plots of the pages; `plot.svg` draws their axes."""
+"""Where things lie in the plots of the pages; `axes.svg` draws their axes."""
 
 import dataclasses
 
