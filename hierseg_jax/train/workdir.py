@@ -24,9 +24,9 @@ from hierseg_jax.checkpoint import (
 )
 from hierseg_jax.data.augment.choice import augmentation_name
 from hierseg_jax.devices.hosts import agree, is_main
-from hierseg_jax.evaluation.tables import write_json
 from hierseg_jax.models import EfficientUNet, ESNet, Variant
 from hierseg_jax.settings.config import completed, config_variant, settled
+from hierseg_jax.system.atomic_writing import write_json
 from hierseg_jax.system.errors import HiersegError, HiersegOSError
 from hierseg_jax.train.initial import InitialWeights, initial_weights
 from hierseg_jax.train.lock import LOCK
