@@ -79,15 +79,11 @@ def test_it_is_exported_and_runs_without_jax(workdir, tmp_path, contract):
     np.testing.assert_array_equal(found.levels["part"][clear], scores_hwc.argmax(-1)[clear])
 
 
-def test_its_weights_start_another_run_of_other_classes(workdir, tmp_path):
-    run = set_up(small_config(model__name="tiny", model__pretrained=str(workdir)), tmp_path / "run")
-    assert "loaded 8: conv (2), head (2), norm (4)" in run.weights.report
-    wide = small_config(
-        model__name="tiny",
-        model__pretrained=str(workdir),
-        model__hierarchical=True,
-        loss="tree_min",
-    )
+def test_its_weights_start_a_run_of_the_same_classes_or_of_others(workdir, tmp_path):
+    same = {"model__name": "tiny", "model__pretrained": str(workdir)}
+    report = set_up(small_config(**same), tmp_path / "run").weights.report
+    assert "loaded 8: conv (2), head (2), norm (4)" in report
+    wide = small_config(**same, model__hierarchical=True, loss="tree_min")
     report = set_up(wide, tmp_path / "wide").weights.report
     assert "loaded 6: conv (2), norm (4)" in report
     assert "skipped 2: head/" in report

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -126,5 +127,5 @@ def _apply(
 ) -> jax.Array:
     """The Flax network itself, for those without an inference function of their own."""
     del integers
-    logits_nhwc = model.apply(variables, jnp.transpose(image_nchw, (0, 2, 3, 1)))
+    logits_nhwc: Any = model.apply(variables, jnp.transpose(image_nchw, (0, 2, 3, 1)))
     return jnp.transpose(logits_nhwc, (0, 3, 1, 2))

@@ -87,11 +87,12 @@ def _recognise(arrays: Mapping[str, np.ndarray], file: str) -> tuple[Network, Ba
     """A network, the layout of its backbone, and what stands before its names."""
     titles, known = [], []
     for network in NETWORKS.values():
-        for layout in network.backbone.layouts if network.backbone else ():
+        backbone = network.backbone
+        for layout in backbone.layouts if backbone else ():
             prefix = find_prefix(arrays, layout.first_layer)
             if prefix is not None:
                 return network, layout, prefix
-            titles.append(f"{network.backbone.title}s")
+            titles.append(f"{backbone.title}s")
             known.append(f"{layout.package}'s ({layout.first_layer})")
     whole = (network.state_dict for network in NETWORKS.values() if network.state_dict)
     if any(find_prefix(arrays, layout.first_layer) is not None for layout in whole):

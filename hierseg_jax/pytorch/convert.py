@@ -174,10 +174,11 @@ def _check_network(
             f"{num_classes}; give --num_classes={network.num_classes}."
         )
     described = find_network(network.name)
-    if described.backbones and network.backbone is None:
+    layout = described.state_dict
+    if layout and layout.backbones and network.backbone is None:
         raise HiersegError(
             f"{weights} holds an {described.architecture.__name__} whose stages are those of none "
-            f"of the backbones {', '.join(described.state_dict.backbones)}."
+            f"of the backbones {', '.join(layout.backbones)}."
         )
     if backbone is not None and backbone != network.backbone:
         has = f"the backbone {network.backbone}" if network.backbone else "no backbone to choose"

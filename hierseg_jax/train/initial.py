@@ -139,12 +139,14 @@ def _pretrained_backbone(
             f"The config's model.pretrained is {pretrained}, but {network.name} has no backbone; "
             f"it takes a checkpoint of this project's, or train {others}."
         )
-    if pretrained == IMAGENET and backbone.imagenet_file is None:
-        raise HiersegError(
-            f"The config's model.pretrained is {IMAGENET}, and no package has such weights for "
-            f"{network.name}; give a file of weights."
-        )
-    file = backbone.imagenet_file(chosen) if pretrained == IMAGENET else Path(pretrained)
+    file = Path(pretrained)
+    if pretrained == IMAGENET:
+        if backbone.imagenet_file is None:
+            raise HiersegError(
+                f"The config's model.pretrained is {IMAGENET}, and no package has such weights "
+                f"for {network.name}; give a file of weights."
+            )
+        file = backbone.imagenet_file(chosen)
     weights = read_backbone(read_torch_file(file).arrays, str(file))
     if weights.layout not in backbone.layouts:
         raise HiersegError(
