@@ -88,7 +88,9 @@ def _recognise(arrays: Mapping[str, np.ndarray], file: str) -> tuple[Network, Ba
     titles, known = [], []
     for network in NETWORKS.values():
         backbone = network.backbone
-        for layout in backbone.layouts if backbone else ():
+        if backbone is None:
+            continue
+        for layout in backbone.layouts:
             prefix = find_prefix(arrays, layout.first_layer)
             if prefix is not None:
                 return network, layout, prefix
