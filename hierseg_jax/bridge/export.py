@@ -23,7 +23,7 @@ from hierseg_jax.checkpoint import Checkpoint, open_checkpoint
 from hierseg_jax.checkpoint.stored_network import check_own_arrays
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.read.sources import Source, unread_of
-from hierseg_jax.models import create_model
+from hierseg_jax.models import create_model, find_network
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.settings.building import check_tree_of_data, config_decoding, open_config_split
 from hierseg_jax.settings.config import config_variant, network_size
@@ -102,7 +102,8 @@ def export_checkpoint(
     config = loaded.meta["config"]
     hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
     name = config["model"]["name"]
-    backbone = config["model"]["backbone"] if name == "effunet" else None
+    described = find_network(name)
+    backbone = described.own_backbone(config["model"]["backbone"])
     decoding = config_decoding(config)
     channels = hierarchy.num_nodes if decoding == "path" else hierarchy.num_classes
     variant = config_variant(config)
@@ -113,6 +114,11 @@ def export_checkpoint(
     rounded = precision != "float32"
     if precision not in PRECISIONS:
         raise HiersegError(f"The precision is {precision!r}; choose {', '.join(PRECISIONS)}.")
+    if rounded and described.inference is None:
+        raise HiersegError(
+            f"{name} has no inference function of its own, whose weights could be rounded; leave "
+            "out --half and --int8."
+        )
     train, val = _splits(config, hierarchy, data, precision) if rounded else ((), ())
 
     integers = precision == "int8"
@@ -150,7 +156,7 @@ def export_checkpoint(
         hierarchy=hierarchy,
         image_size=size,
         stride=network.stride,
-        model=f"{name}-{backbone}" if backbone else name,
+        model=described.label(backbone),
         precision=precision,
         decoding=decoding,
         resize=resize,

@@ -5,19 +5,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from hierseg_jax.checkpoint import Checkpoint, check_arrays
-from hierseg_jax.models import create_model
+from hierseg_jax.models import create_model, find_network
 from hierseg_jax.models.initialize import variable_shapes
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
+class StoredNetwork:
     """What a checkpoint or a state_dict shows of its network.
 
     Attributes:
-      name: of `MODEL_NAMES`.
+      name: of `NETWORKS`.
       num_classes: output channels.
-      backbone: of effunet; None where its stages are none that we know.
+      backbone: of a network with several; None where it is none that we know.
     """
 
     name: str
@@ -25,17 +25,17 @@ class Network:
     backbone: str | None
 
     def __str__(self) -> str:
-        return f"{self.name}-{self.backbone}" if self.backbone else self.name
+        return find_network(self.name).label(self.backbone)
 
 
-def checkpoint_network(meta: Mapping[str, Any]) -> Network:
+def checkpoint_network(meta: Mapping[str, Any]) -> StoredNetwork:
     """The network that a checkpoint's meta describes."""
     model = meta["config"]["model"]
     hierarchy = Hierarchy.from_json(meta["hierarchy"])
-    return Network(
+    return StoredNetwork(
         name=model["name"],
         num_classes=hierarchy.num_nodes if model["hierarchical"] else hierarchy.num_classes,
-        backbone=model["backbone"] if model["name"] == "effunet" else None,
+        backbone=find_network(model["name"]).own_backbone(model["backbone"]),
     )
 
 

@@ -13,13 +13,16 @@ import numpy as np
 
 import hierseg_jax
 from hierseg_jax.checkpoint import open_checkpoint, save_checkpoint
-from hierseg_jax.checkpoint.stored_network import Network, check_own_arrays, checkpoint_network
+from hierseg_jax.checkpoint.stored_network import (
+    StoredNetwork,
+    check_own_arrays,
+    checkpoint_network,
+)
 from hierseg_jax.data.read.sources import load_hierarchy
 from hierseg_jax.data.resize import MAX_SIDE, as_size, format_size, place
-from hierseg_jax.models import Variant, create_model
-from hierseg_jax.models.efficient_unet.backbone import is_lite
+from hierseg_jax.models import Variant, create_model, find_network
 from hierseg_jax.pytorch.files import TorchFile, read_torch_file, write_safetensors
-from hierseg_jax.pytorch.recognise import REFERENCE_BACKBONES, recognise
+from hierseg_jax.pytorch.recognise import recognise
 from hierseg_jax.pytorch.weights import state_dict_from_variables, variables_from_state_dict
 from hierseg_jax.settings.config import config_variant
 from hierseg_jax.system.errors import HiersegError
@@ -129,7 +132,9 @@ def convert_to_torch(checkpoint: Path | str, file: Path | str, which: str = "bes
     hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
     network = checkpoint_network(loaded.meta)
     variant = config_variant(loaded.meta["config"])
-    if network.backbone and (is_lite(network.backbone) or variant != Variant()):
+    layout = find_network(network.name).state_dict
+    known = not network.backbone or layout is None or network.backbone in layout.backbones
+    if not known or variant != Variant():
         raise HiersegError(
             f"{loaded.path} holds {network} with {variant}, which the reference's classes do not "
             "compute; export it with launch/export.py instead."
@@ -152,7 +157,7 @@ def convert_to_torch(checkpoint: Path | str, file: Path | str, which: str = "bes
 
 
 def _check_network(
-    network: Network,
+    network: StoredNetwork,
     weights: Path,
     model: str | None,
     num_classes: int | None,
@@ -168,10 +173,12 @@ def _check_network(
             f"{weights} has {network.num_classes} classes (background included), not "
             f"{num_classes}; give --num_classes={network.num_classes}."
         )
-    if network.name == "effunet" and network.backbone is None:
+    described = find_network(network.name)
+    layout = described.state_dict
+    if layout and layout.backbones and network.backbone is None:
         raise HiersegError(
-            f"{weights} holds an EfficientUNet whose stages are those of none of the backbones "
-            f"{', '.join(REFERENCE_BACKBONES)}."
+            f"{weights} holds an {described.architecture.__name__} whose stages are those of none "
+            f"of the backbones {', '.join(layout.backbones)}."
         )
     if backbone is not None and backbone != network.backbone:
         has = f"the backbone {network.backbone}" if network.backbone else "no backbone to choose"
@@ -215,7 +222,7 @@ def _choose_hierarchy(
 
 
 def _config(
-    config: Mapping[str, Any], network: Network, data: Mapping[str, Any], hierarchical: bool
+    config: Mapping[str, Any], network: StoredNetwork, data: Mapping[str, Any], hierarchical: bool
 ) -> dict[str, Any]:
     model: dict[str, Any] = {"name": network.name, "hierarchical": hierarchical}
     model |= {"pretrained": "", **dataclasses.asdict(Variant())}

@@ -8,7 +8,7 @@ from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.data.read.sources import load_hierarchy, open_split
 from hierseg_jax.devices.parallel import Parallel
 from hierseg_jax.losses import LossOptions, TotalLoss, build_loss
-from hierseg_jax.models import create_model
+from hierseg_jax.models import create_model, find_network
 from hierseg_jax.settings.config import config_variant, network_size
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.decoding import choose_decoding
@@ -23,7 +23,7 @@ def build_model(
     return create_model(
         model["name"],
         hierarchy.num_nodes if model["hierarchical"] else hierarchy.num_classes,
-        backbone=model["backbone"] if model["name"] == "effunet" else None,
+        backbone=find_network(model["name"]).own_backbone(model["backbone"]),
         variant=config_variant(config),
         dropout=model["dropout"],
         dtype=model["dtype"],

@@ -10,7 +10,7 @@ from hierseg_jax.data.class_weights import parse_class_weights
 from hierseg_jax.data.read.skip import ON_ERROR
 from hierseg_jax.data.resize import MAX_SIDE, RESIZES, format_size, nearest_multiple
 from hierseg_jax.losses.total import TAKEN_BY, check_loss, check_taken
-from hierseg_jax.models.efficient_unet.backbone import Variant
+from hierseg_jax.models import Variant, find_network
 from hierseg_jax.settings.metric_choice import parse_best, parse_metrics
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.optimizer import OPTIMIZERS
@@ -222,7 +222,7 @@ def settled(config: ConfigDict, variant: Variant) -> ConfigDict:
 def config_variant(config: Mapping[str, Any]) -> Variant:
     """How the backbone of a config computes, once nothing of it is left to the weights."""
     model = config["model"]
-    if model["name"] != "effunet":
+    if not find_network(model["name"]).takes_variant:
         return Variant()
     return Variant(model["padding"], model["norm_epsilon"], model["normalization"])
 

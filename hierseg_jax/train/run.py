@@ -16,7 +16,7 @@ from hierseg_jax.data.resize import format_size
 from hierseg_jax.devices.hosts import agree, is_main
 from hierseg_jax.devices.parallel import Parallel, all_devices
 from hierseg_jax.evaluation.eval_step import make_eval_step
-from hierseg_jax.models import Variant
+from hierseg_jax.models import Variant, find_network
 from hierseg_jax.models.kernels import library
 from hierseg_jax.settings.building import (
     build_config_loss,
@@ -124,10 +124,10 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
 def describe(run: Run) -> str:
     """What is about to happen, in a few lines."""
     config = run.config
-    backbone = f"-{config.model.backbone}" if config.model.name == "effunet" else ""
+    network = find_network(config.model.name).label(config.model.backbone)
     variant = config_variant(config.to_dict())
     if variant != Variant():
-        backbone += (
+        network += (
             f" (padding {variant.padding}, norm_epsilon {variant.norm_epsilon:g}, normalization "
             f"{variant.normalization})"
         )
@@ -136,7 +136,7 @@ def describe(run: Run) -> str:
     if run.parallel.devices[0].platform == "cpu" and (problem := library.problem()):
         slower = f"\nTraining takes about twice as long without this project's kernels: {problem}."
     return (
-        f"{config.model.name}{backbone} on {config.data.spec}: {len(run.train_source)} training "
+        f"{network} on {config.data.spec}: {len(run.train_source)} training "
         f"and {len(run.val_source)} validation images at {size} pixels, "
         f"{run.hierarchy.num_classes} classes in {run.hierarchy.num_levels} levels\n"
         f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {config.batch_size} images "

@@ -24,7 +24,7 @@ from hierseg_jax.checkpoint import (
 )
 from hierseg_jax.data.augment.choice import augmentation_name
 from hierseg_jax.devices.hosts import agree, is_main
-from hierseg_jax.models import EfficientUNet, ESNet, Variant
+from hierseg_jax.models import SegmentationModel, Variant
 from hierseg_jax.settings.config import completed, config_variant, settled
 from hierseg_jax.system.atomic_writing import write_json
 from hierseg_jax.system.errors import HiersegError, HiersegOSError
@@ -86,7 +86,7 @@ def check_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> No
 
 
 def choose_start(
-    workdir: Path, config: ConfigDict, model: EfficientUNet | ESNet, hierarchy: Hierarchy
+    workdir: Path, config: ConfigDict, model: SegmentationModel, hierarchy: Hierarchy
 ) -> tuple[ConfigDict, InitialWeights | None]:
     """What a run starts from, and its config with all that this decides.
 
