@@ -8,11 +8,13 @@ import signal
 import sys
 
 import cv2
+import onnxruntime
 from absl import flags
 
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
 from hierseg_jax.system.command_line import parse_size, run
+from hierseg_jax.system.errors import wants_tracebacks
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 _ONNX_FILE = flags.DEFINE_string("onnx_file", None, "Of launch/export.py, or of the reference.")
@@ -40,6 +42,9 @@ def main() -> None:
     # OpenCV reports damaged videos in its own words, raw bytes of the file among them.
     cv2.utils.logging.setLogLevel(0)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if not wants_tracebacks():
+        # And onnxruntime libraries of CUDA that are missing, two lines and in colours.
+        onnxruntime.set_default_logger_severity(4)
     segmenter = Segmenter(
         _ONNX_FILE.value,
         hierarchy=_read_hierarchy(_HIERARCHY.value),

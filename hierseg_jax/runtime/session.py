@@ -1,12 +1,13 @@
 """Opening an .onnx with onnxruntime, and telling which contract it follows."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import onnxruntime
 
 from hierseg_jax.runtime.metadata import Metadata
-from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.errors import TRACEBACK_VARIABLE, HiersegError, HiersegFileNotFoundError
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -41,30 +42,39 @@ def open_session(
     options.intra_op_num_threads = threads or 0
     # Errors are raised to us; what onnxruntime prints of them would come twice.
     options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(file, options, providers=names)
-    except Exception as error:  # onnxruntime has a class for every kind, none of them documented
-        reason = " ".join(str(error).split())[:200]
-        if PROVIDERS["cuda"] in names and _opens_on_cpu(file):
-            raise HiersegError(
-                f"onnxruntime could not start {file} with CUDA ({reason}); give --provider=cpu to "
-                "run on the CPU."
-            ) from error
-        raise HiersegError(
-            f"{file} can't be opened by onnxruntime: it is no ONNX file, or a damaged one "
-            f"({reason})."
-        ) from error
+    session, reason = _start(file, names, options)
     # Where a provider fails later on, that is an error too, no reason to take another one.
     session.disable_fallback()
-    return session, *settle_provider(provider, available, session.get_providers())
+    return session, *settle_provider(provider, available, session.get_providers(), reason)
 
 
-def _opens_on_cpu(file: Path) -> bool:
+def _start(
+    file: Path, names: list[str], options: onnxruntime.SessionOptions
+) -> tuple[onnxruntime.InferenceSession, str]:
+    """A session, on the CPU where CUDA fails, and what CUDA has failed of, else "".
+
+    Raises:
+      ValueError: where the file can't be opened on the CPU either.
+    """
     try:
-        onnxruntime.InferenceSession(file, providers=[PROVIDERS["cpu"]])
-    except Exception:  # whatever it is, the file is at fault
-        return False
-    return True
+        # onnxruntime's own fallback fills stdout with what has failed.
+        session = onnxruntime.InferenceSession(file, options, providers=names, enable_fallback=0)
+        return session, ""
+    except Exception as error:  # onnxruntime has a class for every kind, none of them documented
+        if PROVIDERS["cuda"] in names:
+            session, _ = _start(file, [PROVIDERS["cpu"]], options)
+            return session, failure_of_cuda(str(error))
+        raise HiersegError(
+            f"{file} can't be opened by onnxruntime: it is no ONNX file, or a damaged one "
+            f"({' '.join(str(error).split())[:200]})."
+        ) from error
+
+
+def failure_of_cuda(error: str) -> str:
+    """What an error of onnxruntime's with CUDA says to users, without its places in C++."""
+    text = " ".join(error.split())
+    failure = re.search(r"CUDA failure [^;]*[^; ]", text)
+    return failure[0] if failure else text[:200]
 
 
 def choose_providers(wanted: str, available: Sequence[str]) -> list[str]:
@@ -84,17 +94,18 @@ def choose_providers(wanted: str, available: Sequence[str]) -> list[str]:
 
 
 def settle_provider(
-    wanted: str, available: Sequence[str], actual: Sequence[str]
+    wanted: str, available: Sequence[str], actual: Sequence[str], reason: str = ""
 ) -> tuple[str, str]:
     """What a session runs on, which need not be what it was asked for.
 
-    onnxruntime with CUDA starts a session on the CPU, without a word, where libraries of CUDA are
-    missing or no GPU can be reached.
+    onnxruntime with CUDA starts a session on the CPU where libraries of CUDA are missing, and
+    raises no error; where no GPU can be reached, it does.
 
     Args:
       wanted: `cpu`, `cuda` or `auto`.
       available: of onnxruntime, `get_available_providers()`.
       actual: of the session, `get_providers()`.
+      reason: what CUDA has failed of, if that was an error.
 
     Returns:
       `cpu` or `cuda`, and a sentence where that is less than `auto` hoped for, else "".
@@ -106,10 +117,11 @@ def settle_provider(
         return "cuda", ""
     if wanted == "cpu" or PROVIDERS["cuda"] not in available:
         return "cpu", ""
-    fault = (
-        "onnxruntime was built with CUDA but could not start it (no GPU in reach, or libraries of "
-        "CUDA or cuDNN missing or of another version)"
+    reason = reason or (
+        "no GPU in reach, or libraries of CUDA or cuDNN missing or of another version; "
+        f"{TRACEBACK_VARIABLE}=1 shows onnxruntime's own words"
     )
+    fault = f"onnxruntime was built with CUDA but could not start it ({reason})"
     if wanted == "cuda":
         raise HiersegError(f"{fault}; give --provider=cpu to run on the CPU.")
     return "cpu", f"{fault}; the network runs on the CPU."
