@@ -23,6 +23,9 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, _interrupt)
     if "--xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = xla_flags(QUICKLY)
+    # Golden numbers are float32's, which accelerators round otherwise unless they are told not to.
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
     # Machines are shared: how long an example takes says nothing.
     hypothesis.settings.register_profile("suite", deadline=None)
     hypothesis.settings.load_profile("suite")
