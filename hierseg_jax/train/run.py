@@ -1,6 +1,7 @@
-"""A run before its first step: config, data, network and compiled steps, all checked."""
+"""A run before its first step: settings, data, network and compiled steps, all checked."""
 
 import dataclasses
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
 from hierseg_jax.data.pipeline import steps_per_epoch
 from hierseg_jax.data.read.sources import Source, load_hierarchy, unread_of
@@ -18,14 +18,14 @@ from hierseg_jax.devices.parallel import Parallel, all_devices
 from hierseg_jax.evaluation.eval_step import make_eval_step
 from hierseg_jax.models import Variant
 from hierseg_jax.models.kernels import library
+from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import (
-    build_config_loss,
     build_model,
-    config_decoding,
-    open_config_split,
+    open_source,
+    validation_loss,
 )
-from hierseg_jax.settings.config import check_config, config_variant, fitted, network_size, settled
-from hierseg_jax.settings.metric_choice import Criterion, parse_best, parse_metrics
+from hierseg_jax.settings.metric_choice import Criterion, parse_best
+from hierseg_jax.settings.settling import fitted, settled
 from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.train.initial import InitialWeights
 from hierseg_jax.train.recipe import Recipe, build_recipe
@@ -43,7 +43,7 @@ class Run:
     for missing classes.
     """
 
-    config: ConfigDict
+    settings: Settings
     workdir: Path
     hierarchy: Hierarchy
     train_source: Source
@@ -61,44 +61,46 @@ class Run:
     seen_labels: np.ndarray | None
 
 
-def set_up(config: ConfigDict, workdir: Path) -> Run:
+def set_up(settings: Settings, workdir: Path) -> Run:
     """Checks everything that can be wrong before any work is done."""
-    check_config(config)
-    hierarchy = load_hierarchy(config.data.spec, config.data.hierarchy)
-    criterion = parse_best(config.best, parse_metrics(config.metrics), hierarchy)
-    plain = settled(config, Variant()).to_dict()
+    hierarchy = load_hierarchy(settings.data.spec, settings.data.hierarchy)
+    criterion = parse_best(settings.best, settings.metric_names, hierarchy)
     parallel = all_devices()
-    parallel.check_batch_size(config.batch_size)
-    loss = build_config_loss(plain, hierarchy)
-    size = config.loss_options.embedding_size if loss.triplet else 0
-    model = build_model(plain, hierarchy, parallel, size)
-    config, note = fitted(config, model.stride)
+    parallel.check_batch_size(settings.batch_size)
+    loss = validation_loss(settings, hierarchy)
+    network = functools.partial(
+        build_model,
+        hierarchy=hierarchy,
+        axis_name=parallel.axis_name,
+        embedding_size=settings.loss_options.embedding_size if loss.triplet else 0,
+    )
+    model = network(settled(settings, Variant()).model)
+    settings, note = fitted(settings, model.stride)
     if note and is_main():
         print(f"note: {note}", file=sys.stderr, flush=True)
-    config, weights = choose_start(workdir, config, model, hierarchy)
-    plain = config.to_dict()
-    model = build_model(plain, hierarchy, parallel, size)
-    train_source = open_config_split(plain, "train")
-    val_source = open_config_split(plain, "val")
+    settings, weights = choose_start(workdir, settings, model, hierarchy)
+    model = network(settings.model)
+    train_source = open_source(settings.data, settings.seed, "train")
+    val_source = open_source(settings.data, settings.seed, "val")
     for unread in unread_of((train_source, val_source)) if is_main() else ():
         print(f"note: {unread}", file=sys.stderr, flush=True)
-    steps = steps_per_epoch(len(train_source), config.batch_size)
+    steps = steps_per_epoch(len(train_source), settings.batch_size)
     jax.eval_shape(
         lambda key, image: model.init(key, image),
         jax.random.key(0),
-        jax.ShapeDtypeStruct((1, *network_size(config), 3), "float32"),
+        jax.ShapeDtypeStruct((1, *settings.data.size, 3), "float32"),
     )
     if is_main():
-        check_workdir(workdir, config, hierarchy)
+        check_workdir(workdir, settings, hierarchy)
     seen = None
     before = agree(int(is_main() and has_finished_epochs(workdir)))
-    if not before and not config.data.allow_missing_classes:
-        seen, note = check_sample(train_source, hierarchy, config.data.spec)
+    if not before and not settings.data.allow_missing_classes:
+        seen, note = check_sample(train_source, hierarchy, settings.data.spec)
         if note and is_main():
             print(f"note: {note}", file=sys.stderr, flush=True)
-    recipe = build_recipe(plain, workdir, hierarchy, train_source, steps)
+    recipe = build_recipe(settings, workdir, hierarchy, train_source, steps)
     return Run(
-        config=config,
+        settings=settings,
         workdir=workdir,
         hierarchy=hierarchy,
         train_source=train_source,
@@ -111,10 +113,10 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
         train_step=recipe.compile_step(model, parallel),
         frozen_step=recipe.compile_frozen_step(model, parallel),
         eval_step=parallel.compile_eval_step(
-            make_eval_step(model, loss, hierarchy, config_decoding(plain))
+            make_eval_step(model, loss, hierarchy, settings.decoding)
         ),
         initial_state=lambda: create_state(
-            model, recipe.optimizer, config.seed, weights, bool(config.ema_decay)
+            model, recipe.optimizer, settings.seed, weights, bool(settings.ema_decay)
         ),
         criterion=criterion,
         seen_labels=seen,
@@ -123,22 +125,21 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
 
 def describe(run: Run) -> str:
     """What is about to happen, in a few lines."""
-    config = run.config
-    backbone = f"-{config.model.backbone}" if config.model.name == "effunet" else ""
-    variant = config_variant(config.to_dict())
+    settings, variant = run.settings, run.settings.model.variant
+    backbone = f"-{settings.model.chosen_backbone}" if settings.model.chosen_backbone else ""
     if variant != Variant():
         backbone += (
             f" (padding {variant.padding}, norm_epsilon {variant.norm_epsilon:g}, normalization "
             f"{variant.normalization})"
         )
-    size = format_size(network_size(config))
+    size = format_size(settings.data.size)
     slower = ""
     if run.parallel.devices[0].platform == "cpu" and (problem := library.problem()):
         slower = f"\nTraining takes about twice as long without this project's kernels: {problem}."
     return (
-        f"{config.model.name}{backbone} on {config.data.spec}: {len(run.train_source)} training "
-        f"and {len(run.val_source)} validation images at {size} pixels, "
+        f"{settings.model.name}{backbone} on {settings.data.spec}: {len(run.train_source)} "
+        f"training and {len(run.val_source)} validation images at {size} pixels, "
         f"{run.hierarchy.num_classes} classes in {run.hierarchy.num_levels} levels\n"
-        f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {config.batch_size} images "
+        f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {settings.batch_size} images "
         f"an epoch; writing to {run.workdir}{slower}"
     )

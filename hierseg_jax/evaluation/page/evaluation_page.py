@@ -20,7 +20,7 @@ from hierseg_jax.evaluation.page.page_tables import (
 )
 from hierseg_jax.evaluation.tables import GENERATOR, describe_view, format_tree
 from hierseg_jax.reports.document import breakable, escaped, format_document
-from hierseg_jax.settings.config import flatten
+from hierseg_jax.settings import Settings
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 # Pictures of either kind.
@@ -39,6 +39,8 @@ class RunReport:
       metrics: the content of metrics.json, which is the page's source of numbers.
       evaluation: with the confusion matrix, the best and the worst pictures.
       meta: of the checkpoint.
+      settings: of its run.
+      hierarchy: of its classes.
       history: of its run.
       output: the folder that the page goes to.
       processes: that shared the evaluation.
@@ -47,6 +49,8 @@ class RunReport:
     metrics: Mapping[str, Any]
     evaluation: Evaluation
     meta: Mapping[str, Any]
+    settings: Settings
+    hierarchy: Hierarchy
     history: History
     output: pathlib.Path
     processes: int = 1
@@ -54,8 +58,7 @@ class RunReport:
 
 def format_page(report: RunReport) -> str:
     """The page; every string of the user's is escaped in it."""
-    metrics, evaluation = report.metrics, report.evaluation
-    hierarchy = Hierarchy.from_json(report.meta["hierarchy"])
+    metrics, evaluation, hierarchy = report.metrics, report.evaluation, report.hierarchy
     matrices = level_confusions(evaluation.confusion_cc, hierarchy)
     pairs = list(zip(hierarchy.levels, matrices, strict=True))
     finest = hierarchy.levels[-1]
@@ -65,7 +68,7 @@ def format_page(report: RunReport) -> str:
     )
     sections = {
         "results": ("Results", _results(report)),
-        "curves": ("Curves", _curves(report, hierarchy)),
+        "curves": ("Curves", _curves(report)),
         "classes": ("Classes", f'<div class="columns">{classes}</div>'),
         "confusion": ("Confusion", _CONFUSION + "".join(confusion_table(*pair) for pair in pairs)),
         "pictures": (
@@ -81,9 +84,9 @@ def format_page(report: RunReport) -> str:
     )
 
 
-def _curves(report: RunReport, hierarchy: Hierarchy) -> str:
-    metrics = report.metrics
-    return curves(report.history, hierarchy.level_names, metrics["epoch"], metrics["metrics"])
+def _curves(report: RunReport) -> str:
+    metrics, levels = report.metrics, report.hierarchy.level_names
+    return curves(report.history, levels, metrics["epoch"], metrics["metrics"])
 
 
 def _head(report: RunReport) -> str:
@@ -117,9 +120,9 @@ def _results(report: RunReport) -> str:
 
 
 def _commands(report: RunReport) -> str:
-    config = report.meta["config"]
-    blocks = [("Evaluate again", evaluate_command(report.metrics, config, report.output))]
-    reference, deploy = export_commands(report.metrics, config)
+    settings = report.settings
+    blocks = [("Evaluate again", evaluate_command(report.metrics, settings, report.output))]
+    reference, deploy = export_commands(report.metrics, settings)
     blocks += [
         ("Export to ONNX: probabilities of images in [0, 1]", reference),
         ("Export to ONNX: label maps of uint8 frames", deploy),
@@ -147,5 +150,5 @@ def _settings(report: RunReport) -> str:
     return (
         f'<div class="card"><h3>Checkpoint</h3>{settings_list(facts)}</div>'
         '<div class="card"><details open><summary>Config of the run</summary>'
-        f"{settings_list(flatten(meta['config']))}</details></div>"
+        f"{settings_list(report.settings.flat())}</details></div>"
     )

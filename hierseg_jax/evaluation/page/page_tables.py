@@ -103,12 +103,12 @@ def shown_classes(confusion_ll: np.ndarray) -> list[int]:
     return sorted([0, *frequent[: MOST_CLASSES - 1]])
 
 
-def settings_list(config: Mapping[str, Any]) -> str:
-    """Keys and values; `config` flat."""
+def settings_list(values: Mapping[str, Any]) -> str:
+    """Keys, which may be dotted, and values."""
     rows = "".join(
         f'<div><dt class="file">{breakable(key)}</dt>'
         f'<dd class="file">{breakable(str(value)) if value != "" else "–"}</dd></div>'
-        for key, value in sorted(config.items())
+        for key, value in sorted(values.items())
     )
     return f'<dl class="settings">{rows}</dl>'
 
