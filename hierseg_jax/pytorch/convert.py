@@ -15,7 +15,7 @@ import hierseg_jax
 from hierseg_jax.checkpoint import open_checkpoint, save_checkpoint
 from hierseg_jax.checkpoint.stored_network import Network, check_own_arrays, checkpoint_network
 from hierseg_jax.data.read.sources import load_hierarchy
-from hierseg_jax.data.resize import MAX_SIDE, as_size, format_size
+from hierseg_jax.data.resize import MAX_SIDE, as_size, format_size, place
 from hierseg_jax.models import Variant, create_model
 from hierseg_jax.models.efficient_unet.backbone import is_lite
 from hierseg_jax.pytorch.files import TorchFile, read_torch_file, write_safetensors
@@ -75,17 +75,13 @@ def convert_to_checkpoint(
             f"--image_size is {format_size(size)}; {network.name} takes multiples of "
             f"{built.stride} up to {MAX_SIDE}."
         )
-    told = {
-        "data.spec": data or "",
-        "data.image_size": size[0] if size[0] == size[1] else size,
-        "data.resize": resize or settings.data.resize,
-        "model.name": network.name,
-        "model.backbone": network.backbone or settings.model.backbone,
-        "model.hierarchical": hierarchical,
-        "model.pretrained": "",
-    }
-    told |= {f"model.{name}": value for name, value in dataclasses.asdict(Variant()).items()}
-    settings = read_settings(settings.replace(told))
+    if resize is not None:
+        place((1, 1), (1, 1), resize)  # refuses a rule that is none
+        settings = settings.replace({"data.resize": resize})
+    settings = _told(settings, network, hierarchical).replace(
+        {"data.spec": data or "", "data.image_size": size[0] if size[0] == size[1] else size}
+    )
+    settings = read_settings(settings)
     try:
         variables = variables_from_state_dict(built, state_dict)
     except HiersegError as error:
@@ -218,6 +214,15 @@ def _choose_hierarchy(
             f"{hierarchy.num_nodes} nodes)."
         )
     return hierarchy, source
+
+
+def _told(settings: Settings, network: Network, hierarchical: bool) -> Settings:
+    """With what a file tells of its network."""
+    model = {"name": network.name, "hierarchical": hierarchical, "pretrained": ""}
+    model |= dataclasses.asdict(Variant())
+    if network.backbone:
+        model["backbone"] = network.backbone
+    return settings.replace({f"model.{name}": value for name, value in model.items()})
 
 
 def _widened(state_dict: Mapping[str, np.ndarray]) -> list[str]:

@@ -32,8 +32,8 @@ def read_settings(config: Any) -> Settings:
             raise HiersegError(f"The config has no key {name}; begin with configs/default.py.")
     settings = Settings.from_mapping(given)
     for name, value, key in _wrong_types(settings):
-        # What several types may stand for has a sentence of its own.
-        if not key.several:
+        # What several types may stand for, or names alone, has a sentence of its own.
+        if not key.several and not key.choices:
             wanted = "a number" if float in key.kinds else _NAMES[key.kinds[0]]
             raise HiersegError(f"The config's {name} is {value!r}; it must be {wanted}.")
     check_values(settings)

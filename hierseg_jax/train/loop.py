@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hierseg_jax.checkpoint import CheckpointWriter
-from hierseg_jax.data.pipeline import Batch, eval_batches, train_batches
+from hierseg_jax.data.pipeline import Batch
 from hierseg_jax.devices.hosts import agree, is_main
 from hierseg_jax.devices.parallel import cpu_threads
 from hierseg_jax.evaluation.evaluate import Evaluation, evaluate_batches
@@ -85,7 +85,7 @@ def train(
             recorder = Recorder(run.workdir, settings, run.hierarchy, progress.step)
             resources.callback(recorder.close)
         state = run.parallel.put_state(state)
-        batches = open_batches(run, first_batch(run, progress))
+        batches = run.train_batches(start_step=first_batch(run, progress))
         resources.callback(batches.close)
         first_epoch = None
         if run.seen_labels is not None:
@@ -169,23 +169,6 @@ def first_batch(run: Run, progress: Progress) -> int:
     return progress.epoch * run.steps_per_epoch + in_epoch
 
 
-def open_batches(run: Run, start_step: int) -> Iterator[Batch]:
-    """The training batches from a step on."""
-    return train_batches(
-        run.train_source,
-        size=run.settings.data.size,
-        resize=run.settings.data.resize,
-        batch_size=run.settings.batch_size,
-        seed=run.settings.seed,
-        augment=run.settings.augmentation,
-        mirrored=run.hierarchy.mirrored,
-        start_step=start_step,
-        worker_count=run.settings.data.worker_count,
-        process_index=run.parallel.process_index,
-        process_count=run.parallel.process_count,
-    )
-
-
 def train_epoch(
     run: Run, state: Any, progress: Progress, batches: Iterator[Batch], stop: StopSignals
 ) -> tuple[Any, Progress]:
@@ -259,16 +242,7 @@ def diverged(run: Run, progress: Progress, what: str) -> DivergedError:
 
 def validate(run: Run, state: Any, stop: StopSignals) -> Evaluation:
     """Evaluates the current weights on the validation split; `Stopped` where a signal comes."""
-    batches = eval_batches(
-        run.val_source,
-        size=run.settings.data.size,
-        resize=run.settings.data.resize,
-        batch_size=run.settings.batch_size,
-        worker_count=run.settings.data.worker_count,
-        process_index=run.parallel.process_index,
-        process_count=run.parallel.process_count,
-    )
-    with contextlib.closing(batches):
+    with contextlib.closing(run.val_batches()) as batches:
         return evaluate_batches(
             run.eval_step,
             state.evaluated,

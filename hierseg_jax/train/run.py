@@ -3,14 +3,14 @@
 import dataclasses
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from hierseg_jax.data.pipeline import steps_per_epoch
+from hierseg_jax.data.pipeline import Batch, eval_batches, steps_per_epoch, train_batches
 from hierseg_jax.data.read.sources import Source, load_hierarchy, unread_of
 from hierseg_jax.data.resize import format_size
 from hierseg_jax.devices.hosts import agree, is_main
@@ -39,8 +39,8 @@ from hierseg_jax.tree.hierarchy import Hierarchy
 class Run:
     """All that stays the same while a run trains.
 
-    `seen_labels`, bool [256], are those of a look at some training masks; None where nobody asks
-    for missing classes.
+    `train_batches` are endless, from a `start_step` on. `seen_labels`, bool [256], are those of a
+    look at some training masks; None where nobody asks for missing classes.
     """
 
     settings: Settings
@@ -48,6 +48,8 @@ class Run:
     hierarchy: Hierarchy
     train_source: Source
     val_source: Source
+    train_batches: Callable[..., Iterator[Batch]]
+    val_batches: Callable[[], Iterator[Batch]]
     inventories: Inventories
     steps_per_epoch: int
     weights: InitialWeights | None
@@ -74,16 +76,16 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         axis_name=parallel.axis_name,
         embedding_size=settings.loss_options.embedding_size if loss.triplet else 0,
     )
-    model = network(settled(settings, Variant()).model)
-    settings, note = fitted(settings, model.stride)
-    if note and is_main():
-        print(f"note: {note}", file=sys.stderr, flush=True)
-    settings, weights = choose_start(workdir, settings, model, hierarchy)
+    unsettled = network(settled(settings, Variant()).model)
+    settings, note = fitted(settings, unsettled.stride)
+    _say(note)
+    settings, weights = choose_start(workdir, settings, unsettled, hierarchy)
     model = network(settings.model)
-    train_source = open_source(settings.data, settings.seed, "train")
-    val_source = open_source(settings.data, settings.seed, "val")
+    train_source, val_source = (
+        open_source(settings.data, settings.seed, split) for split in ("train", "val")
+    )
     for unread in unread_of((train_source, val_source)) if is_main() else ():
-        print(f"note: {unread}", file=sys.stderr, flush=True)
+        _say(unread)
     steps = steps_per_epoch(len(train_source), settings.batch_size)
     jax.eval_shape(
         lambda key, image: model.init(key, image),
@@ -96,15 +98,25 @@ def set_up(settings: Settings, workdir: Path) -> Run:
     before = agree(int(is_main() and has_finished_epochs(workdir)))
     if not before and not settings.data.allow_missing_classes:
         seen, note = check_sample(train_source, hierarchy, settings.data.spec)
-        if note and is_main():
-            print(f"note: {note}", file=sys.stderr, flush=True)
+        _say(note)
     recipe = build_recipe(settings, workdir, hierarchy, train_source, steps)
+    reading = _reading(settings, parallel)
+    eval_step = make_eval_step(model, loss, hierarchy, settings.decoding)
     return Run(
         settings=settings,
         workdir=workdir,
         hierarchy=hierarchy,
         train_source=train_source,
         val_source=val_source,
+        train_batches=functools.partial(
+            train_batches,
+            train_source,
+            seed=settings.seed,
+            augment=settings.augmentation,
+            mirrored=hierarchy.mirrored,
+            **reading,
+        ),
+        val_batches=functools.partial(eval_batches, val_source, **reading),
         inventories=take_inventories(train_source, val_source),
         steps_per_epoch=steps,
         weights=weights,
@@ -112,15 +124,30 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         recipe=recipe,
         train_step=recipe.compile_step(model, parallel),
         frozen_step=recipe.compile_frozen_step(model, parallel),
-        eval_step=parallel.compile_eval_step(
-            make_eval_step(model, loss, hierarchy, settings.decoding)
-        ),
+        eval_step=parallel.compile_eval_step(eval_step),
         initial_state=lambda: create_state(
             model, recipe.optimizer, settings.seed, weights, bool(settings.ema_decay)
         ),
         criterion=criterion,
         seen_labels=seen,
     )
+
+
+def _say(note: str) -> None:
+    if note and is_main():
+        print(f"note: {note}", file=sys.stderr, flush=True)
+
+
+def _reading(settings: Settings, parallel: Parallel) -> dict[str, Any]:
+    """What reading either split is told."""
+    return {
+        "size": settings.data.size,
+        "resize": settings.data.resize,
+        "batch_size": settings.batch_size,
+        "worker_count": settings.data.worker_count,
+        "process_index": parallel.process_index,
+        "process_count": parallel.process_count,
+    }
 
 
 def describe(run: Run) -> str:
