@@ -99,8 +99,8 @@ def _open(path: Path, which: str, load: Callable[[Path], Checkpoint]) -> Checkpo
                 raise ReplacedError(folder) from damage
             damages.append(damage)
             continue
-        for damage in damages:
-            _warn(f"{damage} Using {folder}.")
+        for earlier in damages:
+            _warn(f"{earlier} Using {folder}.")
         return loaded
     raise damages[0]
 
@@ -128,10 +128,10 @@ def last_whole_checkpoint(workdir: Path) -> Path | None:
             damaged[folder] = damage
     if damaged and not whole:
         raise next(reversed(damaged.values()))
-    for folder, damage in damaged.items():
+    for folder, fault in damaged.items():
         aside = _free_name(folder)
         folder.rename(aside)
-        _warn(f"{damage} It is now {aside}.")
+        _warn(f"{fault} It is now {aside}.")
     return whole[-1] if whole else None
 
 
@@ -177,8 +177,8 @@ def _in_order(path: Path, which: str) -> list[Path]:
             if m["score"] is not None
         }
         if not scores:
-            epochs = any(meta["epoch"] is not None for meta in metas.values())
-            why = "has a number for its best" if epochs else "has been evaluated yet"
+            evaluated = any(meta["epoch"] is not None for meta in metas.values())
+            why = "has a number for its best" if evaluated else "has been evaluated yet"
             raise HiersegError(f"No checkpoint in {path} {why}; try --which=last.")
         return sorted(scores, key=scores.__getitem__)
     epochs = {str(meta["epoch"]): folder for folder, meta in metas.items() if meta.get("epoch")}
@@ -202,8 +202,8 @@ def _metas(folders: list[Path]) -> dict[Path, dict[str, Any]]:
                 damages.append(damage)
     if not metas:
         raise damages[-1] if damages else ReplacedError(folders[-1])
-    for damage in damages:
-        _warn(f"{damage} Its place among the best is not known.")
+    for fault in damages:
+        _warn(f"{fault} Its place among the best is not known.")
     return metas
 
 

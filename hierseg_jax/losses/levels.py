@@ -73,7 +73,7 @@ def at_every_level(
       hierarchy: of the head.
       class_weights: of the classes of every level, coarse to fine; by default none.
     """
-    losses = [
+    losses: list[Loss] = [
         functools.partial(loss, class_weights_c=np.asarray(weights_c, np.float32))
         for weights_c in class_weights
     ] or [loss] * hierarchy.num_levels

@@ -105,8 +105,8 @@ def unread_of(sources: Iterable[Source]) -> list[str]:
     `HEADERS` files of every source are looked at, evenly spread; drawn pictures have none.
     """
     files = (
-        map(source.image_file, spread_indices(len(source), HEADERS))
+        map(image_file, spread_indices(len(source), HEADERS))
         for source in sources
-        if getattr(source, "image_file", None) is not None
+        if (image_file := getattr(source, "image_file", None)) is not None
     )
     return png.losses(itertools.chain.from_iterable(files))
