@@ -60,15 +60,11 @@ class Section:
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any]) -> Self:
         """The values of nested mappings, unchecked; what is missing has its default."""
-        own = {}
+        own, hints = {}, typing.get_type_hints(cls)
         for field in fields_of(cls):
             if field.name in given:
-                value = given[field.name]
-                own[field.name] = (
-                    _immutable(value)
-                    if "key" in field.metadata
-                    else field.default_factory.from_mapping(value)
-                )
+                read = _immutable if "key" in field.metadata else hints[field.name].from_mapping
+                own[field.name] = read(given[field.name])
         return cls(**own, others={name: of for name, of in given.items() if name not in own})
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,7 +80,8 @@ def fields_of(cls: type[Section]) -> tuple[dataclasses.Field, ...]:
 
 def keys_of(cls: type[Section], prefix: str = "") -> dict[str, Key]:
     """All keys of a section and its sections, by their dotted names."""
-    keys, hints = {}, typing.get_type_hints(cls)
+    keys: dict[str, Key] = {}
+    hints = typing.get_type_hints(cls)
     for field in fields_of(cls):
         name, hint = f"{prefix}{field.name}", hints[field.name]
         if "key" not in field.metadata:
@@ -121,7 +118,7 @@ def _plain(value: Any) -> Any:
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """{"model": {"name": x}} -> {"model.name": x}; lists become tuples, as JSON has only lists."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for name, value in nested.items():
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{name}.")

@@ -166,7 +166,7 @@ def _check_same(
 ) -> None:
     """Refuses to go on with a study of something else."""
     try:
-        stored, given = read_stored(before["config"]).flat(), settings.flat()
+        stored, asked = read_stored(before["config"]).flat(), settings.flat()
     except HiersegError as error:
         raise HiersegError(
             f"{folder} holds a study whose config can't be read ({error}); choose another "
@@ -181,11 +181,11 @@ def _check_same(
             changed.append(f"in its space {key} is {was}, now {given}")
     keys = [
         key
-        for key in sorted(stored.keys() | given.keys())
-        if key not in _FREE_KEYS and stored.get(key) != given.get(key)
+        for key in sorted(stored.keys() | asked.keys())
+        if key not in _FREE_KEYS and stored.get(key) != asked.get(key)
     ]
     changed += [
-        f"in its config {key} is {stored.get(key)!r}, now {given.get(key)!r}" for key in keys
+        f"in its config {key} is {stored.get(key)!r}, now {asked.get(key)!r}" for key in keys
     ]
     if changed:
         raise HiersegError(
