@@ -53,7 +53,7 @@ def read_stored(stored: Any) -> Settings:
         value = stored if name == "config" else stored.get(name, {})
         if not isinstance(value, Mapping):
             raise HiersegError(f"{name} is {reprlib.repr(value)}, not a mapping")
-    config = completed(stored)
+    config = _completed(stored)
     for name in KEYS:
         if not _has(config, name):
             raise HiersegError(f"config.{name} is missing")
@@ -65,7 +65,7 @@ def read_stored(stored: Any) -> Settings:
     return settings
 
 
-def completed(stored: Mapping[str, Any]) -> dict[str, Any]:
+def _completed(stored: Mapping[str, Any]) -> dict[str, Any]:
     """The config of a checkpoint or run, with the keys that came later."""
     config = {k: dict(v) if isinstance(v, Mapping) else v for k, v in stored.items()}
     for name, key in KEYS.items():
