@@ -10,7 +10,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from hierseg_jax.data.resize import RESIZES
-from hierseg_jax.models import MODEL_NAMES
+from hierseg_jax.models import NETWORKS
 from hierseg_jax.pytorch.convert import convert_to_checkpoint, convert_to_torch
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.command_line import parse_size, run
@@ -21,7 +21,9 @@ _DEFAULT = Path(__file__).resolve().parents[1] / "configs" / "default.py"
 
 _WEIGHTS = flags.DEFINE_string("weights", None, "A .pt, .pth or .safetensors file to convert.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the checkpoint, to be made.")
-_MODEL = flags.DEFINE_enum("model", None, MODEL_NAMES, "Checked; by default what the file holds.")
+_MODEL = flags.DEFINE_enum(
+    "model", None, list(NETWORKS), "Checked; by default what the file holds."
+)
 _NUM_CLASSES = flags.DEFINE_integer("num_classes", None, "With background; checked likewise.")
 _BACKBONE = flags.DEFINE_string("backbone", None, "b0 to b7, of effunet; checked likewise.")
 _DATA = flags.DEFINE_string("data", None, "A data set with the class tree, such as a data.yaml.")

@@ -13,11 +13,17 @@ import numpy as np
 from absl import flags
 
 from hierseg_jax.data.read.image_files import read_image
-from hierseg_jax.models import MODEL_NAMES, create_model, format_summary, init_variables
+from hierseg_jax.models import (
+    NETWORKS,
+    create_model,
+    find_network,
+    format_summary,
+    init_variables,
+)
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 
-_MODEL = flags.DEFINE_list("model", list(MODEL_NAMES), "Networks, of these.")
+_MODEL = flags.DEFINE_list("model", list(NETWORKS), "Networks, of these.")
 _BACKBONE = flags.DEFINE_string("backbone", None, "b0 to b7 or lite0 to lite4, of effunet.")
 _NUM_CLASSES = flags.DEFINE_integer("num_classes", 7, "Classes, background included.")
 _IMAGE = flags.DEFINE_string("image", None, "A picture to segment; a plain one by default.")
@@ -29,9 +35,9 @@ def main() -> None:
     """Prints one table for each network."""
     height, width = _image_size(_IMAGE_SIZE.value)
     if not _MODEL.value:
-        raise HiersegError(f"--model names no network; choose of {', '.join(MODEL_NAMES)}.")
+        raise HiersegError(f"--model names no network; choose of {', '.join(NETWORKS)}.")
     for name in _MODEL.value:
-        backbone = _BACKBONE.value if name == "effunet" else None
+        backbone = find_network(name).own_backbone(_BACKBONE.value)
         model = create_model(name, _NUM_CLASSES.value, backbone=backbone)
         print(format_summary(model, (height, width), _DEPTH.value))
         image_hwc = _read_image(_IMAGE.value, height, width)

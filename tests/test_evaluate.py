@@ -10,7 +10,7 @@ from hierseg_jax.evaluation.tables import GENERATOR, format_levels, to_json, wri
 from hierseg_jax.losses import crossentropy
 from hierseg_jax.models import create_model
 from hierseg_jax.pytorch.weights import variables_from_state_dict
-from hierseg_jax.reports.document import format_document
+from hierseg_jax.reports.templates import render
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.reference_weights import load_golden, reference_state_dict
 
@@ -116,7 +116,9 @@ def test_golden_weights_predict_the_golden_classes(name):
 
 def test_files_of_somebody_else_are_left_alone(evaluation, tmp_path):
     content = to_json(evaluation[2], {})
-    page = format_document("Report", "", {}, skip="Skip", generator=GENERATOR)
+    page = render(
+        "reports/frame.html", title="Report", skip="Skip", head="", sections=[], generator=GENERATOR
+    )
     write_evaluation(tmp_path, content, page)
     files = write_evaluation(tmp_path, content, page)
     ours = [file.read_text() for file in files]

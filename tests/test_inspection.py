@@ -11,7 +11,7 @@ from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.inspection.split_statistics import split_statistics
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.spec import load_spec
-from hierseg_jax.reports.document import printable
+from hierseg_jax.system.wording import printable
 from tests.inspection_data import SIZE, label, make_data, picture, write_pair
 
 

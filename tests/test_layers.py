@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hierseg_jax.models.dropout import ChannelDropout
 from hierseg_jax.models.layers import (
-    ChannelDropout,
     Compute,
     Conv,
     ConvTranspose,

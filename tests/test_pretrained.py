@@ -18,13 +18,14 @@ from hierseg_jax.bridge.verify import largest_difference
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.models import Variant, create_model, init_variables
-from hierseg_jax.models.efficient_unet.backbone import EfficientNet, normalize_image, scaled_stages
+from hierseg_jax.models.efficient_unet.backbone import EfficientNet, scaled_stages
+from hierseg_jax.models.efficient_unet.pretrained import imagenet_file
 from hierseg_jax.models.layers import Compute, Conv
+from hierseg_jax.models.variant import normalize_image
 from hierseg_jax.pytorch.backbones import read_backbone, wanted_variant
 from hierseg_jax.pytorch.convert import convert_to_torch
 from hierseg_jax.pytorch.files import read_torch_file
 from hierseg_jax.settings import read_settings
-from hierseg_jax.train.initial import imagenet_file
 from hierseg_jax.train.loop import set_up, train
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.conftest import GOLDEN

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from hierseg_jax.models.efficient_unet.backbone import NORMALIZATIONS, EfficientNet
+from hierseg_jax.models.efficient_unet.backbone import EfficientNet
+from hierseg_jax.models.efficient_unet.pretrained import imagenet_file
 from hierseg_jax.models.layers import Compute
+from hierseg_jax.models.variant import NORMALIZATIONS
 from hierseg_jax.pytorch.backbones import read_backbone, wanted_variant
 from hierseg_jax.pytorch.files import read_torch_file
-from hierseg_jax.train.initial import imagenet_file
 from tests.test_pretrained import read_photograph
 
 # Extras of hundreds of MB, which the tests of a plain install do without.

@@ -10,10 +10,10 @@ from hierseg_jax.evaluation.evaluate import Evaluation
 from hierseg_jax.evaluation.extremes import Extremes
 from hierseg_jax.evaluation.metrics import evaluate_levels, level_confusions, tree_metrics
 from hierseg_jax.evaluation.page.commands import evaluate_command, export_commands
+from hierseg_jax.evaluation.page.confusion import MOST_CLASSES, confusion_table, shown_classes
 from hierseg_jax.evaluation.page.curves import line_plot, round_ticks
 from hierseg_jax.evaluation.page.evaluation_page import RunReport, format_page
 from hierseg_jax.evaluation.page.history import History, points, read_history
-from hierseg_jax.evaluation.page.page_tables import MOST_CLASSES, confusion_table, shown_classes
 from hierseg_jax.evaluation.tables import to_json
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.metric_choice import METRICS

@@ -7,9 +7,11 @@ import pytest
 from flax import linen as nn
 
 from hierseg_jax.models import create_model
-from hierseg_jax.models.efficient_unet.backbone import MBConv, Variant, scaled_stages
+from hierseg_jax.models.dropout import ChannelDropout, StochasticDepth
+from hierseg_jax.models.efficient_unet.backbone import MBConv, scaled_stages
 from hierseg_jax.models.esnet.architecture import FCU, PFCU
-from hierseg_jax.models.layers import ChannelDropout, Compute, StochasticDepth
+from hierseg_jax.models.layers import Compute
+from hierseg_jax.models.variant import Variant
 
 COMPUTE = Compute(conv_impl="xla")
 RATE = 0.4

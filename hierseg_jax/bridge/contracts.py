@@ -2,16 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from hierseg_jax.bridge.scores import classify, scores
-from hierseg_jax.models import Variant
-from hierseg_jax.models.efficient_unet import inference as efficient_unet
-from hierseg_jax.models.esnet import inference as esnet
-from hierseg_jax.models.esnet.architecture import SIZES
+from hierseg_jax.models import SegmentationModel, Variant, create_model, find_network
 from hierseg_jax.models.inference import ops
 from hierseg_jax.models.inference.fold import Tree
 from hierseg_jax.system.errors import HiersegError
@@ -29,6 +27,7 @@ class Graph:
       input_name, input_dtype: of its only argument.
       channels_last: whether that is [N, H, W, 3] rather than [N, 3, H, W].
       output_names: one per result.
+      any_size: whether it is written in `ops`, whose nodes hold no size and no batch.
     """
 
     function: Callable[[jax.Array], tuple[jax.Array, ...]]
@@ -36,6 +35,7 @@ class Graph:
     input_dtype: type
     channels_last: bool
     output_names: tuple[str, ...]
+    any_size: bool = True
 
     def input_shape(self, batch: int, height: int, width: int) -> tuple[int, ...]:
         """Of the argument."""
@@ -60,24 +60,29 @@ def build_graph(
         mean of the sigmoid scores on each leaf's path. `deploy`: `frame` uint8 [N, H, W, 3], RGB ->
         a uint8 label map [N, H, W] per level, under the level's name, and `confidence`
         float32 [N, H, W], the score of the leaf class.
-      model, backbone: `esnet`, `esnet_mini`, or `effunet` on one of its backbones.
+      model, backbone: name of a network, and of its backbone where it has several.
       variables: of the Flax network.
       hierarchy: of the classes.
       integers: written for `precision.with_integers`; the same function.
       decoding: of `decode.DECODINGS`: `path` of a hierarchical head, else of a flat one.
-      variant: of effunet's backbone; by default the reference's.
+      variant: of a backbone with weights from elsewhere; by default the reference's.
 
     Raises:
       ValueError: for an unknown contract, or a level that is called as another tensor is.
     """
-
-    factor = 1 if model in SIZES else 4
+    network, wide = find_network(model), decoding == "path"
+    built = create_model(
+        model,
+        hierarchy.num_nodes if wide else hierarchy.num_classes,
+        backbone=network.own_backbone(backbone),
+        conv_impl="xla",
+        variant=variant,
+    )
+    infer, factor = network.inference or _apply, network.inference_stride
+    any_size = network.inference is not None
 
     def logits(image_nchw: jax.Array) -> jax.Array:
-        if model in SIZES:
-            x_nchw = esnet.logits(SIZES[model], variables, image_nchw, integers)
-        else:
-            x_nchw = efficient_unet.logits(variables, image_nchw, backbone, variant or Variant())
+        x_nchw = infer(built, variables, image_nchw, integers)
         return ops.as_logits(x_nchw) if integers else x_nchw
 
     if contract == "reference":
@@ -87,6 +92,7 @@ def build_graph(
             np.float32,
             False,
             ("mask",),
+            any_size,
         )
     if contract != "deploy":
         raise HiersegError(f"There is no contract {contract!r}; choose reference or deploy.")
@@ -109,8 +115,17 @@ def build_graph(
         # A nearest upsampling commutes with all that is done per pixel.
         return tuple(ops.drop_channel(_repeat(x, factor)) for x in maps)
 
-    return Graph(deploy, "frame", np.uint8, True, (*names, CONFIDENCE))
+    return Graph(deploy, "frame", np.uint8, True, (*names, CONFIDENCE), any_size)
 
 
 def _repeat(x_nchw: jax.Array, factor: int) -> jax.Array:
     return x_nchw if factor == 1 else ops.upsample_nearest(x_nchw, factor)
+
+
+def _apply(
+    model: SegmentationModel, variables: Tree, image_nchw: jax.Array, integers: bool
+) -> jax.Array:
+    """The Flax network itself, for those without an inference function of their own."""
+    del integers
+    logits_nhwc: Any = model.apply(variables, jnp.transpose(image_nchw, (0, 2, 3, 1)))
+    return jnp.transpose(logits_nhwc, (0, 3, 1, 2))

@@ -111,6 +111,11 @@ def export_checkpoint(
     rounded = precision != "float32"
     if precision not in PRECISIONS:
         raise HiersegError(f"The precision is {precision!r}; choose {', '.join(PRECISIONS)}.")
+    if rounded and settings.model.network.inference is None:
+        raise HiersegError(
+            f"{name} has no inference function of its own, whose weights could be rounded; leave "
+            "out --half and --int8."
+        )
     train, val = _splits(settings, hierarchy, data, precision) if rounded else ((), ())
 
     integers = precision == "int8"
@@ -148,7 +153,7 @@ def export_checkpoint(
         hierarchy=hierarchy,
         image_size=size,
         stride=network.stride,
-        model=f"{name}-{backbone}" if backbone else name,
+        model=settings.model.label,
         precision=precision,
         decoding=decoding,
         resize=resize,

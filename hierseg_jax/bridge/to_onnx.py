@@ -55,25 +55,24 @@ def convert(
       graph: what to export.
       image_size: (height, width) of the fixed input, or any that the network takes.
       opset: 13 to 23.
-      dynamic_size, dynamic_batch: whether height and width, and N, are left open.
+      dynamic_size, dynamic_batch: whether height and width, and N, are left open; of a graph
+        for any size alone.
 
     Raises:
-      ValueError: for an opset out of range.
+      ValueError: for an opset out of range, or what a network without an inference function of
+        its own can't have.
       RuntimeError: where jax2onnx made a graph that would not hold at other sizes.
     """
     if not MIN_OPSET <= opset <= MAX_OPSET:
         raise HiersegError(f"--opset is {opset}; it may be {MIN_OPSET} to {MAX_OPSET}.")
-    shape = graph.input_shape(1, *image_size)
-    model = jax2onnx.to_onnx(
-        graph.function,
-        [jax.ShapeDtypeStruct(shape, graph.input_dtype)],
-        opset=opset,
-        input_names=[graph.input_name],
-        output_names=list(graph.output_names),
-        model_name="hierseg_jax",
-    )
+    if not graph.any_size and (dynamic_size or dynamic_batch):
+        raise HiersegError(
+            "The graph of a network without an inference function of its own is for one picture of "
+            "one size; leave out --dynamic and --dynamic_batch."
+        )
+    model = _traced(graph, graph.input_shape(1, *image_size), opset)
     unknown = {node.op_type for node in model.graph.node} - OP_TYPES
-    if unknown:
+    if unknown and graph.any_size:
         raise RuntimeError(f"jax2onnx made nodes that were not foreseen: {sorted(unknown)}.")
     _open_dimensions(model, graph, dynamic_size, dynamic_batch)
     for node in model.graph.node:
@@ -88,6 +87,25 @@ def convert(
     )
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _traced(graph: Graph, shape: tuple[int, ...], opset: int) -> onnx.ModelProto:
+    try:
+        return jax2onnx.to_onnx(
+            graph.function,
+            [jax.ShapeDtypeStruct(shape, graph.input_dtype)],
+            opset=opset,
+            input_names=[graph.input_name],
+            output_names=list(graph.output_names),
+            model_name="hierseg_jax",
+        )
+    except NotImplementedError as error:
+        if graph.any_size:
+            raise
+        raise HiersegError(
+            f"jax2onnx does not know an operation of the network ({' '.join(str(error).split())}); "
+            "write an inference function for it, as models/esnet/inference.py is one."
+        ) from error
 
 
 def _open_dimensions(

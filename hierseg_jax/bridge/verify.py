@@ -11,7 +11,7 @@ from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.bridge.exact import exact_on_cpu
 from hierseg_jax.data.resize import place
 from hierseg_jax.evaluation.predictions import leaf_scores
-from hierseg_jax.models import EfficientUNet, ESNet
+from hierseg_jax.models import SegmentationModel
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.decoding import top_down
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -26,7 +26,7 @@ class MismatchError(HiersegError):
 def largest_difference(
     model_bytes: bytes,
     graph: Graph,
-    network: EfficientUNet | ESNet,
+    network: SegmentationModel,
     variables: Mapping[str, Any],
     hierarchy: Hierarchy,
     photos: Sequence[np.ndarray],
@@ -84,7 +84,7 @@ def largest_difference(
 
 
 def _network_scores(
-    network: EfficientUNet | ESNet,
+    network: SegmentationModel,
     variables: Mapping[str, Any],
     hierarchy: Hierarchy,
     decoding: str = "leaf",

@@ -3,18 +3,18 @@
 import dataclasses
 
 from hierseg_jax.checkpoint import Checkpoint, check_arrays
-from hierseg_jax.models import create_model
+from hierseg_jax.models import create_model, find_network
 from hierseg_jax.models.initialize import variable_shapes
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
+class StoredNetwork:
     """What a checkpoint or a state_dict shows of its network.
 
     Attributes:
-      name: of `MODEL_NAMES`.
+      name: of `NETWORKS`.
       num_classes: output channels.
-      backbone: of effunet; None where its stages are none that we know.
+      backbone: of a network with several; None where it is none that we know.
     """
 
     name: str
@@ -22,14 +22,14 @@ class Network:
     backbone: str | None
 
     def __str__(self) -> str:
-        return f"{self.name}-{self.backbone}" if self.backbone else self.name
+        return find_network(self.name).label(self.backbone)
 
 
-def checkpoint_network(loaded: Checkpoint) -> Network:
+def checkpoint_network(loaded: Checkpoint) -> StoredNetwork:
     """The network that a checkpoint describes."""
     model, hierarchy = loaded.settings.model, loaded.hierarchy
     channels = hierarchy.num_nodes if model.hierarchical else hierarchy.num_classes
-    return Network(model.name, channels, model.chosen_backbone)
+    return StoredNetwork(model.name, channels, model.chosen_backbone)
 
 
 def check_own_arrays(loaded: Checkpoint) -> None:

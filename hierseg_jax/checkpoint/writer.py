@@ -1,6 +1,8 @@
 """Writes checkpoints: those of a run while it goes on, and those that belong to no run."""
 
 import contextlib
+import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -200,6 +202,10 @@ def _remove_partial(folder: Path) -> None:
 
 
 def _reason(failure: Exception) -> str:
+    # tensorstore names its own steps and files first, the system's error at the very end.
+    of_the_system = re.search(r"os_error_code='(\d+)'", str(failure))
+    if of_the_system:
+        return f"{os.strerror(int(of_the_system[1]))}."
     lines = str(failure).strip().splitlines()
     reason = lines[0][:300] if lines else type(failure).__name__
     # Of a full disk, unlike these, orbax may speak in riddles.

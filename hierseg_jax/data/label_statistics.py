@@ -33,6 +33,32 @@ def count_levels(
     return counts
 
 
+def class_shares(leaf_nc: np.ndarray, hierarchy: Hierarchy) -> dict[str, dict[str, dict[str, Any]]]:
+    """What images have of every class, ready for JSON.
+
+    Args:
+      leaf_nc: whole numbers [N, C], pixels of every leaf class in every image.
+      hierarchy: the tree of the C classes.
+
+    Returns:
+      Level -> class -> `pixels` and `images` with it, and their shares: `pixel_share` of the
+      pixels that are not ignored, `image_share`.
+    """
+    total, counted = int(leaf_nc.sum()), count_levels(leaf_nc, hierarchy)
+    return {
+        level.name: {
+            name: {
+                "pixels": int(pixels),
+                "pixel_share": int(pixels) / max(total, 1),
+                "images": int(images),
+                "image_share": int(images) / max(len(leaf_nc), 1),
+            }
+            for name, pixels, images in zip(level.class_names, *counted[level.name], strict=True)
+        }
+        for level in hierarchy.levels
+    }
+
+
 def summarize_split(
     sizes: Sequence[tuple[int, int]], counts: Sequence[np.ndarray], hierarchy: Hierarchy
 ) -> dict[str, Any]:
@@ -49,15 +75,13 @@ def summarize_split(
       pixels that are not ignored, `images`: share of the images with the class}.
     """
     counts_nc = np.stack(counts).astype(np.int64)
-    leaf_nc = counts_nc[:, : hierarchy.num_classes]
-    total = max(int(leaf_nc.sum()), 1)
-    counted = count_levels(leaf_nc, hierarchy)
+    shares = class_shares(counts_nc[:, : hierarchy.num_classes], hierarchy)
     levels = {
-        level.name: {
-            name: {"pixels": int(pixels) / total, "images": int(images) / len(counts)}
-            for name, pixels, images in zip(level.class_names, *counted[level.name], strict=True)
+        level: {
+            name: {"pixels": of["pixel_share"], "images": of["image_share"]}
+            for name, of in classes.items()
         }
-        for level in hierarchy.levels
+        for level, classes in shares.items()
     }
     heights, widths = zip(*sizes, strict=True)
     return {

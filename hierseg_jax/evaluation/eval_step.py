@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from hierseg_jax.evaluation.metrics import confusion_matrices
 from hierseg_jax.evaluation.predictions import contradictions, leaf_classes
 from hierseg_jax.losses import Loss
-from hierseg_jax.models import EfficientUNet, ESNet
+from hierseg_jax.models import SegmentationModel
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 Batch = dict[str, jax.Array]
@@ -17,7 +17,7 @@ EvalStep = Callable[[dict[str, Any], Batch], dict[str, jax.Array]]
 
 
 def make_eval_step(
-    model: EfficientUNet | ESNet,
+    model: SegmentationModel,
     loss: Loss,
     hierarchy: Hierarchy,
     decoding: str = "leaf",

@@ -14,9 +14,8 @@ from hierseg_jax.evaluation.metrics import (
     class_numbers,
     level_number,
 )
-from hierseg_jax.reports.document import generator_tag
 from hierseg_jax.settings.metric_choice import METRICS
-from hierseg_jax.system.atomic_writing import write_atomically
+from hierseg_jax.system.atomic_writing import write_atomically, write_json
 from hierseg_jax.system.errors import HiersegError
 
 # By which an evaluation knows its own pages.
@@ -60,7 +59,7 @@ def write_evaluation(folder: Path, content: Mapping[str, Any], page: str) -> tup
     Args:
       folder: where earlier ones of an evaluation are replaced.
       content: from `to_json`.
-      page: from `run_report.format_page`.
+      page: from `evaluation_page.format_page`.
 
     Returns:
       The two files.
@@ -90,12 +89,7 @@ def _is_metrics(file: Path) -> bool:
 
 def _is_report(file: Path) -> bool:
     with file.open("rb") as start:
-        return generator_tag(GENERATOR).encode() in start.read(1024)
-
-
-def write_json(file: Path, content: Any) -> None:
-    """Writes JSON under a temporary name first, so that the file is whole or not there."""
-    write_atomically(file, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+        return f'name="generator" content="{GENERATOR}"'.encode() in start.read(1024)
 
 
 def format_levels(levels: Mapping[str, LevelMetrics], metrics: Sequence[str]) -> str:
@@ -127,11 +121,12 @@ def describe_view(description: Mapping[str, Any]) -> str:
         parts[0] += f" ({description['resize']})"
     if description["resolution"] == "original":
         parts.append("counted at their own resolution")
+    augmented = ["mirrored"] if description["flip"] else []
     if description["scales"] != [1]:
         scales = ", ".join(f"{scale:g}" for scale in description["scales"])
-        parts.append(f"averaged over the scales {scales}")
-    if description["flip"]:
-        parts.append("averaged over mirror images")
+        augmented.append(f"scales {scales}")
+    if augmented:
+        parts.append(f"with test-time augmentation ({'; '.join(augmented)})")
     parts.append(f"decoded by {description['decode']}")
     if description.get("unseen_pixels"):
         parts.append(f"without the {description['unseen_pixels']:.2%} of pixels that were cropped")
@@ -141,7 +136,11 @@ def describe_view(description: Mapping[str, Any]) -> str:
 def format_tree(tree: TreeMetrics) -> str:
     """Two lines for the screen, without what is undefined."""
     lines = [
-        ("pixels whose levels contradict one another before decoding", tree.contradictions, ".2%"),
+        (
+            "inconsistency rate, pixels whose levels contradict one another before decoding",
+            tree.contradictions,
+            ".2%",
+        ),
         ("tree distance of a mistake (edges, mean)", tree.mistake_distance, ".3f"),
     ]
     return "\n".join(f"{text}: {x:{style}}" for text, x, style in lines if not math.isnan(x))

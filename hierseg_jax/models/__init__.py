@@ -1,29 +1,65 @@
-"""The networks, by name."""
+"""The networks: what they compute, what describes them, and the table of them by name.
+
+A network is a folder with the same files: `architecture.py` (the Flax module), `inference.py`
+(its graph for export), `state_dict.py` (its names in PyTorch), and the description of it all,
+a `Network`, in `__init__.py`. What networks share lies beside the folders.
+
+May import: system.
+"""
 
 from typing import Any
 
 import jax.numpy as jnp
 
-from hierseg_jax.models.efficient_unet.architecture import EfficientUNet
-from hierseg_jax.models.efficient_unet.backbone import Variant, scaled_stages
-from hierseg_jax.models.esnet.architecture import SIZES, ESNet
+from hierseg_jax.models.efficient_unet import EFFUNET
+from hierseg_jax.models.esnet import ESNET, ESNET_MINI
 from hierseg_jax.models.initialize import init_variables
 from hierseg_jax.models.layers import CONV_IMPLS
+from hierseg_jax.models.network import Network
+from hierseg_jax.models.segmentation_model import SegmentationModel
 from hierseg_jax.models.summary import format_summary, summarize
+from hierseg_jax.models.variant import Variant
 from hierseg_jax.system.errors import HiersegError
 
-MODEL_NAMES = ("effunet", *SIZES)
+NETWORKS = {network.name: network for network in (EFFUNET, ESNET, ESNET_MINI)}
 
 __all__ = [
-    "MODEL_NAMES",
-    "ESNet",
-    "EfficientUNet",
+    "NETWORKS",
+    "Network",
+    "SegmentationModel",
     "Variant",
     "create_model",
+    "find_network",
     "format_summary",
     "init_variables",
+    "network_of",
     "summarize",
 ]
+
+
+def find_network(name: str) -> Network:
+    """The description of a network.
+
+    Raises:
+      ValueError: for an unknown name.
+    """
+    if name not in NETWORKS:
+        raise HiersegError(f"There is no model {name!r}; choose one of {', '.join(NETWORKS)}.")
+    return NETWORKS[name]
+
+
+def network_of(model: SegmentationModel) -> Network:
+    """The description of a network that was built by it.
+
+    Raises:
+      LookupError: for a network that is not in the table.
+    """
+    for network in NETWORKS.values():
+        if type(model) is network.architecture and all(
+            getattr(model, field) == value for field, value in network.fields.items()
+        ):
+            return network
+    raise LookupError(f"No network of NETWORKS is a {model.title}.")
 
 
 def create_model(
@@ -38,18 +74,19 @@ def create_model(
     embedding_size: int = 0,
     stochastic_depth: float = 0.0,
     variant: Variant | None = None,
-) -> EfficientUNet | ESNet:
+) -> SegmentationModel:
     """A network that maps images to per-pixel logits.
 
     `init_variables(model, key)` gives its variables and
     `model.apply(variables, image_bhwc, train=...)` its logits.
 
     Args:
-      name: `effunet` (sides in multiples of 32) or `esnet` and its small
+      name: of `NETWORKS`: `effunet` (sides in multiples of 32) or `esnet` and its small
         `esnet_mini` (of 8).
       num_classes: output channels, at least 2: the leaf classes, background included, or
         the nodes of a hierarchical head.
-      backbone: `b0`..`b7` or `lite0`..`lite4`, of `effunet` alone; by default `b0`.
+      backbone: of a network with several, such as `b0`..`b7` or `lite0`..`lite4` of `effunet`;
+        by default the first.
       dropout: whether training drops channels.
       dtype: of the computation: float32, bfloat16, or float64 (with
         `jax_enable_x64`). Parameters, statistics and logits are float32 at least.
@@ -60,14 +97,14 @@ def create_model(
         `intermediates` (see `EmbeddingHead`); 0 for none.
       stochastic_depth: rate, in [0, 1), that dropping whole residual branches of the backbone
         rises to with their depth, in place of channels; 0 for none.
-      variant: what the backbone's weights want to be computed with, of `effunet` alone; by
-        default what the reference does.
+      variant: what the backbone's weights want to be computed with, of networks that take
+        weights from elsewhere; by default what the reference does.
 
     Raises:
-      ValueError: for an unknown name, backbone, dtype, conv_impl or rate, or too few classes.
+      ValueError: for an unknown name, backbone, dtype, conv_impl or rate, too few classes, or
+        what this network has not.
     """
-    if name not in MODEL_NAMES:
-        raise HiersegError(f"There is no model {name!r}; choose one of {', '.join(MODEL_NAMES)}.")
+    network = find_network(name)
     if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 2:
         raise HiersegError(
             "A model needs a whole number of classes, at least 2 (the background and one more); "
@@ -88,18 +125,14 @@ def create_model(
         raise HiersegError(
             f"The rate of stochastic_depth is {stochastic_depth}; it must be 0 or more, below 1."
         )
-    shared = {"dropout": dropout, "dtype": jnp.dtype(dtype), "axis_name": axis_name}
-    shared |= {"conv_impl": conv_impl, "embedding_size": embedding_size}
-    shared |= {"stochastic_depth": stochastic_depth}
-    if name in SIZES:
-        if backbone is not None:
-            raise HiersegError(f"{name} has no backbone to choose; got {backbone!r}. Leave it out.")
-        if variant not in (None, Variant()):
-            raise HiersegError(
-                f"{name} has no backbone with weights from elsewhere, hence no padding, "
-                "norm_epsilon or normalization to choose; leave them out."
-            )
-        return ESNet(num_classes, name, **shared)
-    backbone = "b0" if backbone is None else backbone
-    scaled_stages(backbone)  # refuses an unknown name here rather than in the first call
-    return EfficientUNet(num_classes, backbone, **shared, variant=variant or Variant())
+    return network.build(
+        num_classes,
+        backbone,
+        variant,
+        dropout=dropout,
+        dtype=jnp.dtype(dtype),
+        axis_name=axis_name,
+        conv_impl=conv_impl,
+        embedding_size=embedding_size,
+        stochastic_depth=stochastic_depth,
+    )

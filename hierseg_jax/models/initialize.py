@@ -8,12 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from hierseg_jax.models.efficient_unet.architecture import EfficientUNet
-from hierseg_jax.models.esnet.architecture import ESNet
 from hierseg_jax.models.layers import torch_bound
+from hierseg_jax.models.segmentation_model import SegmentationModel
 
 
-def variable_shapes(model: EfficientUNet | ESNet) -> dict[str, Any]:
+def variable_shapes(model: SegmentationModel) -> dict[str, Any]:
     """Shape and dtype of every variable, without computing any."""
     # Tracing takes up to a second, and those who load weights ask more than once.
     shapes = _traced_shapes(model, jax.config.jax_enable_x64)
@@ -21,14 +20,14 @@ def variable_shapes(model: EfficientUNet | ESNet) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=32)
-def _traced_shapes(model: EfficientUNet | ESNet, wide: bool) -> dict[str, Any]:
+def _traced_shapes(model: SegmentationModel, wide: bool) -> dict[str, Any]:
     """`wide`: whether there is float64, which dtypes depend on."""
     del wide
     image = jax.ShapeDtypeStruct((1, model.stride, model.stride, 3), jnp.float32)
     return jax.eval_shape(model.init, jax.random.key(0), image)
 
 
-def init_variables(model: EfficientUNet | ESNet, key: jax.Array) -> dict[str, Any]:
+def init_variables(model: SegmentationModel, key: jax.Array) -> dict[str, Any]:
     """Variables with PyTorch's default initial distributions, as `model.init` gives them.
 
     The distributions are those of `model.init`, the numbers are not: that compiles a

@@ -1,4 +1,4 @@
-"""The layers both networks are built from, with PyTorch's arithmetic and initial distributions.
+"""The layers networks are built from, with PyTorch's arithmetic and initial distributions.
 
 NHWC throughout. Kernels are stored so that one permutation, (2, 3, 1, 0), turns
 every PyTorch weight into ours: OIHW into HWIO, and a transposed convolution's
@@ -222,55 +222,6 @@ def _bias(layer: Conv | ConvTranspose, kernel_shape: tuple[int, ...]) -> jax.Arr
     return layer.param("bias", init).astype(layer.compute.dtype)
 
 
-class ChannelDropout(nn.Module):
-    """Factors that set whole channels of single examples to 0 and scale the rest by 1/(1 - rate).
-
-    Draws from the random stream `dropout`, anew at each call.
-    """
-
-    rate: float
-
-    @nn.compact
-    def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array | None:
-        """[B, h, w, C] -> [B, 1, 1, C] to multiply it by; None where nothing is dropped."""
-        if not train or not self.rate:
-            return None
-        ones_b11c = jnp.ones((x_bhwc.shape[0], 1, 1, x_bhwc.shape[-1]), x_bhwc.dtype)
-        return nn.Dropout(self.rate)(ones_b11c, deterministic=False)
-
-
-class StochasticDepth(nn.Module):
-    """Factors that drop a whole residual branch of single examples, or scale it by 1/(1 - rate).
-
-    Huang et al., Deep Networks with Stochastic Depth, ECCV 2016 (arXiv 1603.09382), with the
-    scaling in training, as EfficientNet's code has it. Draws as `ChannelDropout` does, whose
-    place it takes.
-    """
-
-    rate: float
-
-    @nn.compact
-    def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array | None:
-        """[B, h, w, C] -> [B, 1, 1, C] to multiply it by; None where nothing is dropped."""
-        if not train or not self.rate:
-            return None
-        ones_b11c = jnp.ones((x_bhwc.shape[0], 1, 1, x_bhwc.shape[-1]), x_bhwc.dtype)
-        return nn.Dropout(self.rate, broadcast_dims=(3,))(ones_b11c, deterministic=False)
-
-
-def drop_rate_at_depth(rate: float, block: int, blocks: int) -> float:
-    """Rate at which a block's branch is dropped: from 0 at the first, rising with its number.
-
-    EfficientNet's rule, rate x block / blocks (Huang et al., section 3, has block + 1).
-
-    Args:
-      rate: that the rule approaches at the end of the network.
-      block: number of the block, from 0.
-      blocks: of the whole network.
-    """
-    return rate * block / blocks
-
-
 def activate(x: jax.Array, activation: str | None) -> jax.Array:
     """ReLU, ReLU6, SiLU or x itself."""
     functions = {"relu": nn.relu, "relu6": nn.relu6, "silu": nn.silu}
@@ -288,35 +239,3 @@ def upsample_nearest(x_bhwc: jax.Array, factor: int) -> jax.Array:
     b, h, w, c = x_bhwc.shape
     blocks = jnp.broadcast_to(x_bhwc[:, :, None, :, None, :], (b, h, factor, w, factor, c))
     return blocks.reshape(b, h * factor, w * factor, c)
-
-
-def require_image(image_bhwc: jax.Array, stride: int, network: str) -> None:
-    """Checks what a network is given.
-
-    Raises:
-      ValueError: unless it is a floating [B, H, W, 3] with sides that are multiples
-        of `stride`; names the nearest sizes that are.
-    """
-    if image_bhwc.ndim != 4 or image_bhwc.shape[-1] != 3:
-        raise HiersegError(
-            f"{network} takes images [batch, height, width, 3]; got {tuple(image_bhwc.shape)}."
-        )
-    if not jnp.issubdtype(image_bhwc.dtype, jnp.floating):
-        raise HiersegError(
-            f"{network} takes images as floating numbers in [0, 1]; got {image_bhwc.dtype}. "
-            "Divide uint8 images by 255."
-        )
-    height, width = image_bhwc.shape[1:3]
-    if height % stride or width % stride or not height or not width:
-        raise HiersegError(
-            f"{network} needs sides that are multiples of {stride}; got {height}x{width} "
-            f"(height x width). Nearest: {_nearest(height, stride)} for the height, "
-            f"{_nearest(width, stride)} for the width."
-        )
-
-
-def _nearest(side: int, stride: int) -> str:
-    below = side // stride * stride
-    if below == side and side:
-        return f"{side} as it is"
-    return f"{below} or {below + stride}" if below else f"{stride}"

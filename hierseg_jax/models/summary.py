@@ -9,10 +9,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax import traverse_util
 
-from hierseg_jax.models.efficient_unet.architecture import EfficientUNet
-from hierseg_jax.models.esnet.architecture import ESNet
 from hierseg_jax.models.initialize import variable_shapes
 from hierseg_jax.models.layers import Conv, ConvTranspose
+from hierseg_jax.models.segmentation_model import SegmentationModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Row:
 
 
 def summarize(
-    model: EfficientUNet | ESNet, image_size: tuple[int, int], depth: int = 2
+    model: SegmentationModel, image_size: tuple[int, int], depth: int = 2
 ) -> tuple[Row, ...]:
     """Counts layer by layer, by tracing the network without computing it.
 
@@ -83,9 +82,7 @@ def summarize(
     )
 
 
-def format_summary(
-    model: EfficientUNet | ESNet, image_size: tuple[int, int], depth: int = 2
-) -> str:
+def format_summary(model: SegmentationModel, image_size: tuple[int, int], depth: int = 2) -> str:
     """The rows of `summarize` as a text table with a line of totals."""
     rows = summarize(model, image_size, depth)
     cells = [("layer", "output (H, W, C)", "parameters", "multiply-adds")]
@@ -103,8 +100,7 @@ def format_summary(
     ]
     rule = "-" * len(lines[0])
     height, width = image_size
-    backbone = f" {model.backbone}" if isinstance(model, EfficientUNet) else ""
-    title = f"{type(model).__name__}{backbone}, {model.num_classes} classes, {height} x {width}"
+    title = f"{model.title}, {model.num_classes} classes, {height} x {width}"
     return "\n".join([title, rule, lines[0], rule, *lines[1:-1], rule, lines[-1]])
 
 

@@ -13,13 +13,16 @@ import numpy as np
 
 import hierseg_jax
 from hierseg_jax.checkpoint import open_checkpoint, save_checkpoint
-from hierseg_jax.checkpoint.stored_network import Network, check_own_arrays, checkpoint_network
+from hierseg_jax.checkpoint.stored_network import (
+    StoredNetwork,
+    check_own_arrays,
+    checkpoint_network,
+)
 from hierseg_jax.data.read.sources import load_hierarchy
 from hierseg_jax.data.resize import MAX_SIDE, as_size, format_size, place
-from hierseg_jax.models import Variant, create_model
-from hierseg_jax.models.efficient_unet.backbone import is_lite
+from hierseg_jax.models import Variant, create_model, find_network
 from hierseg_jax.pytorch.files import TorchFile, read_torch_file, write_safetensors
-from hierseg_jax.pytorch.recognise import REFERENCE_BACKBONES, recognise
+from hierseg_jax.pytorch.recognise import recognise
 from hierseg_jax.pytorch.weights import state_dict_from_variables, variables_from_state_dict
 from hierseg_jax.settings import Settings, read_settings
 from hierseg_jax.system.errors import HiersegError
@@ -131,7 +134,9 @@ def convert_to_torch(checkpoint: Path | str, file: Path | str, which: str = "bes
     check_own_arrays(loaded)
     network, hierarchy = checkpoint_network(loaded), loaded.hierarchy
     variant = loaded.settings.model.variant
-    if network.backbone and (is_lite(network.backbone) or variant != Variant()):
+    layout = find_network(network.name).state_dict
+    known = not network.backbone or layout is None or network.backbone in layout.backbones
+    if not known or variant != Variant():
         raise HiersegError(
             f"{loaded.path} holds {network} with {variant}, which the reference's classes do not "
             "compute; export it with launch/export.py instead."
@@ -154,7 +159,7 @@ def convert_to_torch(checkpoint: Path | str, file: Path | str, which: str = "bes
 
 
 def _check_network(
-    network: Network,
+    network: StoredNetwork,
     weights: Path,
     model: str | None,
     num_classes: int | None,
@@ -170,10 +175,12 @@ def _check_network(
             f"{weights} has {network.num_classes} classes (background included), not "
             f"{num_classes}; give --num_classes={network.num_classes}."
         )
-    if network.name == "effunet" and network.backbone is None:
+    described = find_network(network.name)
+    layout = described.state_dict
+    if layout and layout.backbones and network.backbone is None:
         raise HiersegError(
-            f"{weights} holds an EfficientUNet whose stages are those of none of the backbones "
-            f"{', '.join(REFERENCE_BACKBONES)}."
+            f"{weights} holds an {described.architecture.__name__} whose stages are those of none "
+            f"of the backbones {', '.join(layout.backbones)}."
         )
     if backbone is not None and backbone != network.backbone:
         has = f"the backbone {network.backbone}" if network.backbone else "no backbone to choose"
@@ -216,10 +223,10 @@ def _choose_hierarchy(
     return hierarchy, source
 
 
-def _told(settings: Settings, network: Network, hierarchical: bool) -> Settings:
+def _told(settings: Settings, network: StoredNetwork, hierarchical: bool) -> Settings:
     """With what a file tells of its network."""
-    model = {"name": network.name, "hierarchical": hierarchical, "pretrained": ""}
-    model |= dataclasses.asdict(Variant())
+    model: dict[str, Any] = {"name": network.name, "hierarchical": hierarchical}
+    model |= {"pretrained": "", **dataclasses.asdict(Variant())}
     if network.backbone:
         model["backbone"] = network.backbone
     return settings.replace({f"model.{name}": value for name, value in model.items()})

@@ -3,21 +3,19 @@
 Works on mappings of NumPy arrays; no PyTorch is needed.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from hierseg_jax.models.efficient_unet.architecture import EfficientUNet
-from hierseg_jax.models.efficient_unet.backbone import scaled_stages
-from hierseg_jax.models.esnet.architecture import DILATIONS, SIZES, ESNet
+from hierseg_jax.models import SegmentationModel, network_of
 from hierseg_jax.models.initialize import variable_shapes
+from hierseg_jax.models.network import ModulePath
 from hierseg_jax.system.errors import HiersegError
 
 Variables = dict[str, Any]
-ModulePath = tuple[str, ...]
 
 # Kernels: OIHW -> HWIO, and the transposed convolutions' IOHW -> HWOI.
 TO_FLAX = (2, 3, 1, 0)
@@ -33,7 +31,7 @@ LEAF_NAMES = {
 
 
 def variables_from_state_dict(
-    model: EfficientUNet | ESNet, state_dict: Mapping[str, np.ndarray]
+    model: SegmentationModel, state_dict: Mapping[str, np.ndarray]
 ) -> Variables:
     """Flax variables with the weights of a reference state_dict.
 
@@ -56,7 +54,7 @@ def variables_from_state_dict(
     faults += [f"unexpected: {name}" for name in state_dict if name not in known]
     if faults:
         raise HiersegError(
-            f"The weights do not fit {_describe(model)} ({len(faults)} faults):\n  "
+            f"The weights do not fit {_described(model)} ({len(faults)} faults):\n  "
             + "\n  ".join(faults)
         )
     return traverse_util.unflatten_dict(flat)
@@ -97,7 +95,7 @@ def arrays_by_path(
 
 
 def state_dict_from_variables(
-    model: EfficientUNet | ESNet, variables: Variables, num_batches_tracked: int = 0
+    model: SegmentationModel, variables: Variables, num_batches_tracked: int = 0
 ) -> dict[str, np.ndarray]:
     """The reference's state_dict with the weights of Flax variables; bit-exact.
 
@@ -124,7 +122,7 @@ def state_dict_from_variables(
     ]
     if faults:
         raise HiersegError(
-            f"The variables do not fit {_describe(model)} ({len(faults)} faults):\n  "
+            f"The variables do not fit {_described(model)} ({len(faults)} faults):\n  "
             + "\n  ".join(faults)
         )
     entries: dict[str, np.ndarray] = {}
@@ -138,12 +136,19 @@ def state_dict_from_variables(
     return entries
 
 
-def torch_names(model: EfficientUNet | ESNet) -> dict[ModulePath, str]:
-    """Variable path (collection first) -> name in the reference's state_dict, in its order."""
-    modules = (
-        _esnet_modules(model.size) if isinstance(model, ESNet) else _effunet_modules(model.backbone)
-    )
-    return leaf_names(modules, flat_shapes(model))
+def torch_names(model: SegmentationModel) -> dict[ModulePath, str]:
+    """Variable path (collection first) -> name in the reference's state_dict, in its order.
+
+    Raises:
+      ValueError: for a network that has no PyTorch class.
+    """
+    network = network_of(model)
+    if network.state_dict is None:
+        raise HiersegError(
+            f"No PyTorch class is known that computes {network.name}; export it with "
+            "launch/export.py instead."
+        )
+    return leaf_names(network.state_dict.modules(model), flat_shapes(model))
 
 
 def leaf_names(
@@ -159,7 +164,7 @@ def leaf_names(
     return names
 
 
-def _counter_names(model: EfficientUNet | ESNet) -> list[str]:
+def _counter_names(model: SegmentationModel) -> list[str]:
     return [
         name.replace("running_var", "num_batches_tracked")
         for name in torch_names(model).values()
@@ -167,7 +172,7 @@ def _counter_names(model: EfficientUNet | ESNet) -> list[str]:
     ]
 
 
-def flat_shapes(model: EfficientUNet | ESNet) -> dict[ModulePath, tuple[int, ...]]:
+def flat_shapes(model: SegmentationModel) -> dict[ModulePath, tuple[int, ...]]:
     """Variable path -> shape."""
     flat = traverse_util.flatten_dict(variable_shapes(model))
     return {path: leaf.shape for path, leaf in flat.items()}
@@ -177,63 +182,5 @@ def _torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(shape[axis] for axis in TO_TORCH) if len(shape) == 4 else shape
 
 
-def _describe(model: EfficientUNet | ESNet) -> str:
-    backbone = f" {model.backbone}" if isinstance(model, EfficientUNet) else ""
-    return f"{type(model).__name__}{backbone} with {model.num_classes} classes"
-
-
-def _effunet_modules(backbone: str) -> Iterator[tuple[ModulePath, str]]:
-    """Flax module path and the reference's module name, in the reference's order."""
-    yield ("efficientnet", "stem_conv"), "backbone.stem_conv.0"
-    yield ("efficientnet", "stem_norm"), "backbone.stem_conv.1"
-    for i, stage in enumerate(scaled_stages(backbone)):
-        for j in range(stage.repeats):
-            flax_block = ("efficientnet", f"stage{i + 1}_block{j + 1}")
-            torch_block = f"backbone.blocks.{i}.{j}.conv"
-            # Without an expansion the reference's list of parts starts one earlier.
-            parts = ["expand", "depthwise", "squeeze_excite", "project"]
-            for k, part in enumerate(parts if stage.expand_ratio != 1 else parts[1:]):
-                if part == "squeeze_excite":
-                    for end in ("reduce", "expand"):
-                        yield (*flax_block, part, end), f"{torch_block}.{k}.se_{end}"
-                else:
-                    yield (*flax_block, f"{part}_conv"), f"{torch_block}.{k}.0"
-                    yield (*flax_block, f"{part}_norm"), f"{torch_block}.{k}.1"
-    for k in range(3):
-        yield (f"decoder_block{k + 1}", "conv"), f"head.decoders.{k}.conv.0"
-        yield (f"decoder_block{k + 1}", "norm"), f"head.decoders.{k}.conv.1"
-    yield ("head",), "head.conv"
-
-
-def _esnet_modules(size: str) -> Iterator[tuple[ModulePath, str]]:
-    """Flax module path and the reference's module name, in the reference's order."""
-    first, *encoder = SIZES[size].encoder_blocks
-    yield from _esnet_block(("encoder", first), "encoder.initial_block")
-    for i, block in enumerate(encoder):
-        yield from _esnet_block(("encoder", block), f"encoder.layers.{i}")
-    for i, block in enumerate(SIZES[size].decoder_blocks):
-        yield from _esnet_block(("decoder", block), f"decoder.layers.{i}")
-    yield ("decoder", "output_conv"), "decoder.output_conv"
-    yield ("encoder_head",), "encoder_output_conv"
-
-
-def _esnet_block(flax_block: ModulePath, torch_block: str) -> Iterator[tuple[ModulePath, str]]:
-    """The reference names its k x 1 convolutions conv3x1 whatever k is."""
-    name = flax_block[-1]
-    if name.startswith(("down", "up")):
-        parts = [("conv", "conv"), ("norm", "bn")]
-    else:
-        parts = [
-            ("conv1_vertical", "conv3x1_1"),
-            ("conv1_horizontal", "conv1x3_1"),
-            ("norm1", "bn1"),
-        ]
-        if name.startswith("fcu"):
-            parts += [("conv2_vertical", "conv3x1_2"), ("conv2_horizontal", "conv1x3_2")]
-        else:
-            for d in DILATIONS:
-                parts += [(f"conv2_vertical_dilated{d}", f"conv3x1_2{d}")]
-                parts += [(f"conv2_horizontal_dilated{d}", f"conv1x3_2{d}")]
-        parts += [("norm2", "bn2")]
-    for flax_part, torch_part in parts:
-        yield (*flax_block, flax_part), f"{torch_block}.{torch_part}"
+def _described(model: SegmentationModel) -> str:
+    return f"{model.title} with {model.num_classes} classes"

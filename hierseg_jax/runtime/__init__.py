@@ -1,4 +1,4 @@
 """Segmentation with an exported network: NumPy, OpenCV, Pillow and onnxruntime, no JAX.
 
-May import: data (reading, resize), tree, system.
+May import: data (reading, resize), reports (overlay), tree, system.
 """

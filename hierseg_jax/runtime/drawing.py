@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from hierseg_jax.reports.overlay import overlay
 from hierseg_jax.runtime.legend import Legend, make_legend
 from hierseg_jax.runtime.lettering import opencv_missing
 from hierseg_jax.system.fonts import find_fonts, missing_note
@@ -41,12 +42,9 @@ class Painter:
         Returns:
           uint8 BGR [H, W, 3].
         """
-        table = np.zeros((256, 1, 3), np.uint8)
-        table[: level.num_classes, 0] = class_colors(level.num_classes)[:, ::-1]
-        colors_bgr = cv2.applyColorMap(labels_hw, table)
-        mixed = cv2.addWeighted(image_bgr, PHOTO_SHARE, colors_bgr, 1 - PHOTO_SHARE, 0)
+        colors = class_colors(256)[:, ::-1]
         painted_hw = cv2.inRange(labels_hw, 1, level.num_classes - 1)
-        drawn = cv2.copyTo(mixed, painted_hw, image_bgr.copy())
+        drawn = overlay(image_bgr, labels_hw, colors, PHOTO_SHARE, painted_hw)
         self._legend(level, labels_hw.shape).draw(drawn)
         return drawn
 

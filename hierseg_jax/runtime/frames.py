@@ -9,10 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
 from hierseg_jax.data.read.image_files import MAX_PIXELS, read_image, too_large
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 # OpenCV would open these as videos of one frame.
 UNREAD_SUFFIXES = (".bmp", ".gif", ".tif", ".tiff", ".webp")
 # Frames that a whole video may lack of what it announces.

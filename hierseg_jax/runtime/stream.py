@@ -15,17 +15,16 @@ import numpy as np
 from tqdm import tqdm
 
 from hierseg_jax.data.read import png
+from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.runtime.drawing import Painter, side_by_side
-from hierseg_jax.runtime.frames import IMAGE_SUFFIXES, Frame, Images, Video, open_source
+from hierseg_jax.runtime.frames import Frame, Images, Video, open_source
 from hierseg_jax.runtime.outputs import VideoFile, folder_name, refuse_existing, write_image
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.errors import HiersegError, HiersegPermissionError
 
 DEPTH = 4
-# Files whose headers tell how pictures are read: so few that nobody waits.
-HEADERS = 64
 WINDOW = "hierseg_jax (q ends)"
 
 
@@ -81,7 +80,7 @@ def segment_source(
         require_display()
     opened = open_source(source)
     if isinstance(opened, Images):
-        looked_at = spread_indices(len(opened), HEADERS)
+        looked_at = spread_indices(len(opened), png.HEADERS)
         for loss in png.losses(opened.files[index] for index in looked_at):
             print(f"note: {loss}", file=sys.stderr, flush=True)
     sink = _Sink(segmenter, opened, source, output, levels, masks, overwrite)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.data.read.sources import Source, load_hierarchy, open_split
 from hierseg_jax.losses import LossOptions, TotalLoss, build_loss
-from hierseg_jax.models import EfficientUNet, ESNet, create_model
+from hierseg_jax.models import SegmentationModel, create_model
 from hierseg_jax.settings.sections import DataSettings, ModelSettings
 from hierseg_jax.settings.settings import Settings
 from hierseg_jax.system.errors import HiersegError
@@ -19,7 +19,7 @@ def build_model(
     *,
     axis_name: str | None = None,
     embedding_size: int = 0,
-) -> EfficientUNet | ESNet:
+) -> SegmentationModel:
     """The network of some settings.
 
     Args:

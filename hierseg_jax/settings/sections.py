@@ -5,7 +5,7 @@ import functools
 
 from hierseg_jax.data.read.skip import ON_ERROR
 from hierseg_jax.data.resize import MAX_SIDE, RESIZES
-from hierseg_jax.models import Variant
+from hierseg_jax.models import Network, Variant, find_network
 from hierseg_jax.settings.key import Section, key
 from hierseg_jax.system.errors import HiersegError
 
@@ -154,14 +154,28 @@ class ModelSettings(Section):
     )
 
     @property
+    def network(self) -> Network:
+        """The description of the network.
+
+        Raises:
+          ValueError: for an unknown name.
+        """
+        return find_network(self.name)
+
+    @property
     def chosen_backbone(self) -> str | None:
         """The backbone of a network that has several to choose of; else None."""
-        return self.backbone if self.name == "effunet" else None
+        return self.network.own_backbone(self.backbone)
+
+    @property
+    def label(self) -> str:
+        """As `esnet` or `effunet-b0`."""
+        return self.network.label(self.backbone)
 
     @property
     def variant(self) -> Variant:
         """How the backbone computes, once nothing of it is left to the weights."""
-        if self.name != "effunet":
+        if not self.network.takes_variant:
             return Variant()
         return Variant(self.padding, self.norm_epsilon, self.normalization)
 

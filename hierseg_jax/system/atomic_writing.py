@@ -1,9 +1,11 @@
 """Files that arrive whole or not at all, whenever the process is cut off."""
 
 import errno
+import json
 import os
 import pathlib
 import shutil
+from typing import Any
 
 from hierseg_jax.system.errors import HiersegOSError
 
@@ -36,6 +38,16 @@ def write_atomically(file: pathlib.Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise HiersegOSError(f"{file} could not be written: {error.strerror or error}.") from error
+
+
+def write_json(file: pathlib.Path, content: Any) -> None:
+    """As `write_atomically`, of JSON."""
+    write_atomically(file, json_bytes(content))
+
+
+def json_bytes(content: Any) -> bytes:
+    """As all JSON files of this project are written; NaN and infinity are refused."""
+    return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()
 
 
 def bring(source: pathlib.Path, target: pathlib.Path, move: bool) -> bool:

@@ -60,7 +60,29 @@ def run(main: Callable[[], None]) -> None:
                 raise
             _end(traceback.format_exc())
 
+    _pass_over_late_reports()
     app.run(guarded, flags_parser=_parse_flags)
+
+
+def _pass_over_late_reports() -> None:
+    """What is reported to an event loop that has ended is not printed as a traceback.
+
+    Where one of several reads or writes of a checkpoint fails, orbax ends its event loop and
+    raises. tensorstore's threads may be about to report the others' ends to that loop: they find
+    it closed, at any time until the process ends, and nobody waits for what they have to say.
+    """
+    show = sys.unraisablehook
+
+    def show_others(unraisable: "sys.UnraisableHookArgs") -> None:
+        # From a callback of C++ there is no object that it was raised in.
+        if not (
+            isinstance(unraisable.exc_value, RuntimeError)
+            and str(unraisable.exc_value) == "Event loop is closed"
+            and unraisable.object is None
+        ):
+            show(unraisable)
+
+    sys.unraisablehook = show_others
 
 
 def _end(sentence: str) -> None:

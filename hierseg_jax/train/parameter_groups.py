@@ -1,23 +1,21 @@
 """Which parameters are the backbone's, how deep they lie, and which are decayed."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 import jax
 
-BACKBONES = ("efficientnet", "encoder")
-"""The backbones' names among the parameters: of EfficientUNet, of ESNet."""
+from hierseg_jax.models import NETWORKS
+from hierseg_jax.models.network import Backbone
+from hierseg_jax.system.errors import HiersegError
 
 BACKBONE, DECODER = "backbone", "decoder"
-_EFFICIENTNET_STAGE = re.compile(r"stage(\d+)_")
-_ESNET_STAGE = re.compile(r"(?:down|p?fcu)(\d+)")
-EFFICIENTNET_STAGES, ESNET_STAGES = 7, 3
 
 
 def group_labels(params: Any) -> Any:
     """`backbone` or `decoder` for every parameter; the heads belong to the decoder."""
-    return _map_names(lambda names: BACKBONE if names[0] in BACKBONES else DECODER, params)
+    module = backbone_of(params).module
+    return _map_names(lambda names: BACKBONE if names[0] == module else DECODER, params)
 
 
 def decayed(params: Any) -> Any:
@@ -34,25 +32,34 @@ def rate_factors(params: Any, backbone_rate: float, layer_decay: float) -> Any:
       layer_decay: on every stage further down once more.
     """
 
+    backbone = backbone_of(params)
+
     def factor(names: tuple[str, ...]) -> float:
-        if names[0] not in BACKBONES:
+        if names[0] != backbone.module:
             return 1.0
-        return backbone_rate * layer_decay ** stages_below(names)
+        return backbone_rate * layer_decay ** backbone.stages_below(names)
 
     return _map_names(factor, params)
 
 
-def stages_below(names: tuple[str, ...]) -> int:
-    """How many stages lie between a backbone's parameter and the decoder: 0 for the last.
+def backbone_of(params: Any) -> Backbone:
+    """The backbone that a network's parameters have; its module's name tells.
 
-    EfficientNet has a stem and 7 stages; ESNet's encoder 3, each beginning with a `Down`.
+    Raises:
+      ValueError: where they have none.
+      LookupError: where they may have one of two.
     """
-    if names[0] == "efficientnet":
-        stage = _EFFICIENTNET_STAGE.match(names[1])
-        return EFFICIENTNET_STAGES - (int(stage[1]) if stage else 0)
-    if names[1].startswith("pfcu"):
-        return 0
-    return ESNET_STAGES - int(_ESNET_STAGE.match(names[1])[1])
+    known = {network.backbone for network in NETWORKS.values() if network.backbone}
+    found = [backbone for backbone in known if backbone.module in params]
+    if not found:
+        raise HiersegError(
+            "The network has no backbone, which freeze_epochs, optimizer.backbone_rate and "
+            "optimizer.layer_decay are about; leave them at 0, 1 and 1."
+        )
+    if len(found) > 1:
+        titles = " and ".join(backbone.title for backbone in found)
+        raise LookupError(f"The modules of {titles} have the same name; call one otherwise.")
+    return found[0]
 
 
 def _map_names(function: Callable[[tuple[str, ...]], Any], params: Any) -> Any:

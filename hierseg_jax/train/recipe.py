@@ -23,7 +23,7 @@ from hierseg_jax.data.read.sources import Source
 from hierseg_jax.devices.hosts import is_main
 from hierseg_jax.devices.parallel import Parallel
 from hierseg_jax.losses import TotalLoss
-from hierseg_jax.models import EfficientUNet, ESNet
+from hierseg_jax.models import SegmentationModel
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import training_loss
 from hierseg_jax.train.optimizer import make_optimizer
@@ -54,12 +54,12 @@ class Recipe:
     class_weights: ClassWeights
     total_steps: int
 
-    def compile_step(self, model: EfficientUNet | ESNet, parallel: Parallel) -> Callable[..., Any]:
+    def compile_step(self, model: SegmentationModel, parallel: Parallel) -> Callable[..., Any]:
         """The training step for these devices."""
         return self._compile(model, parallel, self.optimizer)
 
     def compile_frozen_step(
-        self, model: EfficientUNet | ESNet, parallel: Parallel
+        self, model: SegmentationModel, parallel: Parallel
     ) -> Callable[..., Any]:
         """The one of the first `freeze_epochs` epochs; it takes and gives the same state."""
         optimizer = make_optimizer(self.settings.optimizer, self.schedule, waits=True, frozen=True)
@@ -67,7 +67,7 @@ class Recipe:
 
     def _compile(
         self,
-        model: EfficientUNet | ESNet,
+        model: SegmentationModel,
         parallel: Parallel,
         optimizer: optax.GradientTransformation,
     ) -> Callable[..., Any]:

@@ -10,17 +10,16 @@ import numpy as np
 from tensorboardX import SummaryWriter
 
 from hierseg_jax.evaluation.evaluate import Evaluation
-from hierseg_jax.evaluation.tables import write_json
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.key import flatten
-from hierseg_jax.system.atomic_writing import write_atomically
+from hierseg_jax.system.atomic_writing import write_atomically, write_json
 from hierseg_jax.system.fonts import find_fonts, missing_note
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.sample_pictures import (
     draw_loss,
     draw_metrics,
     draw_samples,
-    overlay,
+    overlaid,
     without_ignored,
 )
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -67,7 +66,7 @@ class Recorder:
             leaf, samples = self._hierarchy.levels[-1], without_ignored(evaluation.samples)
             for kind in ("label", "prediction"):
                 pictures = [
-                    overlay(image, label, leaf)
+                    overlaid(image, label, leaf)
                     for image, label in zip(samples["image"], samples[kind], strict=True)
                 ]
                 self._writer.add_images(

@@ -153,9 +153,9 @@ def _reading(settings: Settings, parallel: Parallel) -> dict[str, Any]:
 def describe(run: Run) -> str:
     """What is about to happen, in a few lines."""
     settings, variant = run.settings, run.settings.model.variant
-    backbone = f"-{settings.model.chosen_backbone}" if settings.model.chosen_backbone else ""
+    network = settings.model.label
     if variant != Variant():
-        backbone += (
+        network += (
             f" (padding {variant.padding}, norm_epsilon {variant.norm_epsilon:g}, normalization "
             f"{variant.normalization})"
         )
@@ -164,8 +164,8 @@ def describe(run: Run) -> str:
     if run.parallel.devices[0].platform == "cpu" and (problem := library.problem()):
         slower = f"\nTraining takes about twice as long without this project's kernels: {problem}."
     return (
-        f"{settings.model.name}{backbone} on {settings.data.spec}: {len(run.train_source)} "
-        f"training and {len(run.val_source)} validation images at {size} pixels, "
+        f"{network} on {settings.data.spec}: {len(run.train_source)} training "
+        f"and {len(run.val_source)} validation images at {size} pixels, "
         f"{run.hierarchy.num_classes} classes in {run.hierarchy.num_levels} levels\n"
         f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {settings.batch_size} images "
         f"an epoch; writing to {run.workdir}{slower}"

@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
+from hierseg_jax.reports.overlay import leaf_colors, overlay
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.fonts import find_fonts
 from hierseg_jax.tree.colors import class_colors
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy, Level
 
-IGNORED_COLOR = (255, 255, 255)
 PHOTO_SHARE = 0.3
 LONGEST_NAME = 18  # of a legend of two columns, in letters
 MAX_RATIO = 3.0
@@ -93,7 +93,7 @@ def draw_samples(samples: dict[str, np.ndarray], hierarchy: Hierarchy, file: Pat
         for k, level in enumerate(hierarchy.levels):
             for offset, kind in ((1, "label"), (2, "prediction")):
                 axes = grid[row, 2 * k + offset]
-                axes.imshow(overlay(image, shown[kind][row], level))
+                axes.imshow(overlaid(image, shown[kind][row], level))
                 if row == 0:
                     title = "truth" if kind == "label" else "prediction"
                     axes.set_title(f"{level.name}: {title}", fontsize=10)
@@ -108,13 +108,20 @@ def without_ignored(samples: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return samples | {"prediction": np.where(ignored, IGNORE_LABEL, samples["prediction"])}
 
 
-def overlay(image_hwc: np.ndarray, label_hw: np.ndarray, level: Level) -> np.ndarray:
-    """Leaf labels in a level's colours over the image: uint8 RGB [H, W, 3]."""
-    colors = class_colors(level.num_classes)
-    color_of_leaf = np.full((256, 3), IGNORED_COLOR, np.uint8)
-    color_of_leaf[: len(level.leaf_to_class)] = colors[level.leaf_to_class]
-    mixed = PHOTO_SHARE * image_hwc + (1 - PHOTO_SHARE) * color_of_leaf[label_hw]
-    return np.where((label_hw == IGNORE_LABEL)[..., None], 255, mixed).astype(np.uint8)
+def overlaid(image_hwc: np.ndarray, label_hw: np.ndarray, level: Level) -> np.ndarray:
+    """Leaf labels in a level's colours over the image, the background dark, ignored pixels white.
+
+    Args:
+      image_hwc: uint8 RGB [H, W, 3].
+      label_hw: uint8 [H, W].
+      level: whose colours.
+
+    Returns:
+      uint8 RGB [H, W, 3].
+    """
+    drawn = overlay(image_hwc, label_hw, leaf_colors(level), PHOTO_SHARE)
+    drawn[label_hw == IGNORE_LABEL] = 255
+    return drawn
 
 
 def _legend(figure: Figure, level: Level, center: float) -> None:

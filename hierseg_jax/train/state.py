@@ -9,7 +9,7 @@ import jax.flatten_util
 import jax.numpy as jnp
 import optax
 
-from hierseg_jax.models import EfficientUNet, ESNet, init_variables
+from hierseg_jax.models import SegmentationModel, init_variables
 from hierseg_jax.train.initial import InitialWeights
 from hierseg_jax.train.schedule import learning_rate_schedule
 
@@ -88,7 +88,7 @@ def flatten_moments(opt_state: Any) -> Any:
 
 
 def create_state(
-    model: EfficientUNet | ESNet,
+    model: SegmentationModel,
     optimizer: optax.GradientTransformation,
     seed: int,
     weights: InitialWeights | None = None,

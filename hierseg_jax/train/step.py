@@ -9,7 +9,7 @@ from jax import lax
 
 from hierseg_jax.evaluation.eval_step import Batch, scale_image
 from hierseg_jax.losses import Loss
-from hierseg_jax.models import EfficientUNet, ESNet
+from hierseg_jax.models import SegmentationModel
 from hierseg_jax.models.embedding import COLLECTION, read_embedding
 from hierseg_jax.models.layers import BLOCK_OUTPUT
 from hierseg_jax.train.average import update_average
@@ -21,7 +21,7 @@ TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]
 
 
 def make_train_step(
-    model: EfficientUNet | ESNet,
+    model: SegmentationModel,
     loss: Loss,
     optimizer: optax.GradientTransformation,
     embedding_loss: Loss | None = None,

@@ -22,10 +22,10 @@ from hierseg_jax.checkpoint import (
     read_meta,
 )
 from hierseg_jax.devices.hosts import agree, is_main
-from hierseg_jax.evaluation.tables import write_json
-from hierseg_jax.models import EfficientUNet, ESNet, Variant
+from hierseg_jax.models import SegmentationModel, Variant
 from hierseg_jax.settings import Settings, read_stored
 from hierseg_jax.settings.settling import settled
+from hierseg_jax.system.atomic_writing import write_json
 from hierseg_jax.system.errors import HiersegError, HiersegOSError
 from hierseg_jax.train.initial import InitialWeights, initial_weights
 from hierseg_jax.train.lock import LOCK
@@ -85,7 +85,7 @@ def check_workdir(workdir: Path, settings: Settings, hierarchy: Hierarchy) -> No
 
 
 def choose_start(
-    workdir: Path, settings: Settings, model: EfficientUNet | ESNet, hierarchy: Hierarchy
+    workdir: Path, settings: Settings, model: SegmentationModel, hierarchy: Hierarchy
 ) -> tuple[Settings, InitialWeights | None]:
     """What a run starts from, and its settings with all that this decides.
 

@@ -16,3 +16,8 @@ def class_colors(num_classes: int) -> np.ndarray:
             colors[:, channel] |= (((index >> channel) & 1) << (7 - bit)).astype(np.uint8)
         index >>= 3
     return colors
+
+
+def css_colors(num_classes: int) -> list[str]:
+    """The same as a style writes them: `#800000`."""
+    return ["#{:02x}{:02x}{:02x}".format(*color) for color in class_colors(num_classes).tolist()]

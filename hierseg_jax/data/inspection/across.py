@@ -12,7 +12,7 @@ from hierseg_jax.data.inspection.near_duplicates import nearest_within
 from hierseg_jax.data.label_statistics import count_levels
 from hierseg_jax.data.missing_classes import has_no_class, missing_classes, missing_sentence
 from hierseg_jax.data.read.spec import DatasetSpec
-from hierseg_jax.reports.document import printable
+from hierseg_jax.system.wording import printable
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 # Longer side over the shorter one, from which on an image is called elongated.

@@ -16,8 +16,8 @@ from hierseg_jax.data.inspection.speckle import MANY_SPECKS, count_specks, speck
 from hierseg_jax.data.label_statistics import count_labels
 from hierseg_jax.data.read.image_files import check_classes, check_size, read_image, read_mask
 from hierseg_jax.data.read.png import losses_of
-from hierseg_jax.reports.document import printable
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import printable
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from hierseg_jax.data.inspection.examine import Examined
 from hierseg_jax.data.read.image_files import read_image, read_mask
-from hierseg_jax.reports.inline_pictures import shrink_image, shrink_labels
+from hierseg_jax.reports.inline_pictures import shrink
 
 
 def choose_examples(present_nc: np.ndarray, most: int) -> list[int]:
@@ -27,12 +27,12 @@ def choose_examples(present_nc: np.ndarray, most: int) -> list[int]:
 
 
 def photograph(example: Examined) -> np.ndarray:
-    """The image, small: uint8 RGB [h, w, 3], as `shrink_image` makes it.
+    """The image, small: uint8 RGB [h, w, 3], as `shrink` makes it.
 
     Raises:
       ValueError, OSError: it has changed since and can't be read.
     """
-    return shrink_image(read_image(example.pair.image))
+    return shrink(read_image(example.pair.image))
 
 
 def label_map(example: Examined) -> np.ndarray:
@@ -41,7 +41,7 @@ def label_map(example: Examined) -> np.ndarray:
     Raises:
       ValueError, OSError: the mask has changed since and can't be read.
     """
-    return shrink_labels(np.ascontiguousarray(read_mask(example.pair.mask), np.uint8))
+    return shrink(np.ascontiguousarray(read_mask(example.pair.mask), np.uint8))
 
 
 def presence(examples: Sequence[Examined]) -> np.ndarray:

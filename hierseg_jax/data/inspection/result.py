@@ -1,7 +1,6 @@
 """What an inspection ends in: a text, a page, and JSON."""
 
 import dataclasses
-import json
 import pathlib
 import shlex
 from typing import Any
@@ -10,7 +9,7 @@ from hierseg_jax.data.inspection.findings import KINDS, Finding, count_severitie
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.data.inspection.split_statistics import split_statistics
 from hierseg_jax.data.inspection.suggest import Suggestion, suggest
-from hierseg_jax.system.atomic_writing import write_atomically
+from hierseg_jax.system.atomic_writing import write_atomically, write_json
 from hierseg_jax.system.errors import HiersegError
 
 
@@ -55,11 +54,10 @@ def write_report(report: Report, text: str, page: str, files: dict[str, pathlib.
     Raises:
       OSError: naming the file.
     """
-    contents = {"txt": text + "\n", "html": page}
+    write_atomically(files["txt"], f"{text}\n".encode())
+    write_atomically(files["html"], page.encode())
     if "json" in files:
-        contents["json"] = json.dumps(to_json(report), indent=1, allow_nan=False) + "\n"
-    for suffix, file in files.items():
-        write_atomically(file, contents[suffix].encode())
+        write_json(files["json"], to_json(report))
 
 
 def train_command(report: Report) -> list[str]:

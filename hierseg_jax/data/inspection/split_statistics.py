@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
-from hierseg_jax.data.label_statistics import count_levels
+from hierseg_jax.data.label_statistics import class_shares
 
 
 def split_statistics(inspection: Inspection) -> dict[str, dict[str, Any]]:
@@ -30,28 +30,13 @@ def _of_split(inspection: Inspection, split: str, pairs: int) -> dict[str, Any]:
     for row, example in zip(counts_nc, usable, strict=True):
         row[:] = example.counts_c
     leaf_nc, ignored = counts_nc[:, :-1], int(counts_nc[:, -1].sum())
-    total = int(leaf_nc.sum())
-    counted = count_levels(leaf_nc, hierarchy)
     return {
         "pairs": pairs,
         "usable": len(usable),
         "height": _spread([example.size[0] for example in usable]),
         "width": _spread([example.size[1] for example in usable]),
-        "ignored_pixels": ignored / max(ignored + total, 1),
-        "levels": {
-            level.name: {
-                name: {
-                    "pixels": int(pixels),
-                    "pixel_share": int(pixels) / max(total, 1),
-                    "images": int(images),
-                    "image_share": int(images) / max(len(usable), 1),
-                }
-                for name, pixels, images in zip(
-                    level.class_names, *counted[level.name], strict=True
-                )
-            }
-            for level in hierarchy.levels
-        },
+        "ignored_pixels": ignored / max(int(counts_nc.sum()), 1),
+        "levels": class_shares(leaf_nc, hierarchy),
     }
 
 

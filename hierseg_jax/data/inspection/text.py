@@ -8,7 +8,7 @@ from hierseg_jax.data.inspection.findings import (
     group_by_kind,
 )
 from hierseg_jax.data.inspection.result import Report, train_command
-from hierseg_jax.reports.document import printable
+from hierseg_jax.system.wording import counted, printable
 
 
 def format_report(report: Report) -> str:
@@ -20,7 +20,7 @@ def format_report(report: Report) -> str:
 def verdict(report: Report) -> str:
     """A sentence with the numbers of findings."""
     counts = count_severities(report.inspection.findings)
-    parts = [f"{n:,} {name}{'' if n == 1 else 's'}" for name, n in counts.items() if n]
+    parts = [counted(n, severity) for severity, n in counts.items() if n]
     return f"{', '.join(parts) or 'Nothing wrong found'}."
 
 

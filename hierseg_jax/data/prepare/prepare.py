@@ -9,7 +9,6 @@ import dataclasses
 import filecmp
 import functools
 import io
-import json
 import os
 import pathlib
 import zlib
@@ -23,9 +22,10 @@ from hierseg_jax.data.prepare.pascal_part import merge_table, read_person_parts
 from hierseg_jax.data.prepare.raw import RawExample, list_examples
 from hierseg_jax.data.read.image_files import check_label, read_image, read_mask
 from hierseg_jax.data.read.spec import SPLITS, DatasetSpec, load_spec, write_spec
-from hierseg_jax.system.atomic_writing import bring, write_atomically
+from hierseg_jax.system.atomic_writing import bring, json_bytes, write_atomically
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import listed
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 
 LISTED_FAULTS = 20
@@ -94,7 +94,7 @@ def prepare(
     image_dirs = tuple((split, out_dir / split / "images") for split in splits)
     spec = DatasetSpec(out_dir / "data.yaml", out_dir, image_dirs, hierarchy)
     summary = {"splits": _statistics(kept, splits, hierarchy), "skipped": len(examples) - len(kept)}
-    summary_file, summary_data = out_dir / "summary.json", _json(summary)
+    summary_file, summary_data = out_dir / "summary.json", json_bytes(summary)
     _refuse(
         _differing_spec(spec) + [_taken(summary_file)] * (not _is_same(summary_file, summary_data)),
         raw_dir,
@@ -200,10 +200,6 @@ def _is_same(target: pathlib.Path, wanted: pathlib.Path | bytes) -> bool:
     return not wanted.exists() or filecmp.cmp(wanted, target, shallow=False)
 
 
-def _json(summary: dict[str, Any]) -> bytes:
-    return (json.dumps(summary, indent=1) + "\n").encode()
-
-
 def _npy(array: np.ndarray) -> bytes:
     stream = io.BytesIO()
     np.save(stream, array, allow_pickle=False)
@@ -247,8 +243,7 @@ def _strangers(out_dir: pathlib.Path, splits: list[str], kept: list[_Example]) -
             if strange:
                 faults.append(
                     f"{folder} holds {len(strange)} files that {split}_id.txt does not stand for "
-                    f"({', '.join(strange[:3])}{', ...' if len(strange) > 3 else ''}); move them "
-                    "away, or use another --out_dir."
+                    f"({listed(strange, 3)}); move them away, or use another --out_dir."
                 )
     return faults
 

@@ -10,6 +10,7 @@ import numpy as np
 from hierseg_jax.data.read.image_files import check_classes, read_example, read_mask
 from hierseg_jax.data.read.inventory import Entry
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.parsing import MAX_CLASSES
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -146,6 +147,4 @@ def _files_by_stem(folder: pathlib.Path, suffixes: tuple[str, ...], kind: str) -
 
 def _refuse(names: list[str], folder: pathlib.Path, kind: str, fault: str) -> None:
     if names:
-        count = f"{len(names)} {kind}{'s' if len(names) > 1 else ''}"
-        listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        raise HiersegError(f"{folder}: {count} {fault}: {listed}.")
+        raise HiersegError(f"{folder}: {counted(len(names), kind)} {fault}: {listed(names, 5)}.")

@@ -18,6 +18,7 @@ import numpy as np
 from hierseg_jax.data.read import png
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.regular_file import cut_off, read_file
+from hierseg_jax.system.wording import listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
 MAX_PIXELS = 100_000_000
@@ -144,9 +145,8 @@ def check_classes(mask_hw: np.ndarray, mask_file: pathlib.Path, num_classes: int
     wrong = ((mask_hw < 0) | (mask_hw >= num_classes)) & (mask_hw != IGNORE_LABEL)
     if wrong.any():
         values = np.unique(mask_hw[wrong])
-        listed = ", ".join(map(str, values[:5].tolist())) + (", ..." if len(values) > 5 else "")
         raise HiersegError(
-            f"{mask_file} holds the labels {listed}; the tree has the classes 0 to "
+            f"{mask_file} holds the labels {listed(values, 5)}; the tree has the classes 0 to "
             f"{num_classes - 1}, and {IGNORE_LABEL} marks ignored pixels."
         )
 

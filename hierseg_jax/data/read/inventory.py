@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hierseg_jax.system.atomic_writing import write_atomically
+from hierseg_jax.system.wording import counted
 
 Entry = tuple[str, int]
 """Name of a file, without the folder that the data lie in, and its size in bytes."""
@@ -76,7 +77,7 @@ def describe_change(before: Mapping[str, Any], listing: bytes | None, now: Inven
     """
     found = now.fingerprint
     text = (
-        f"{_count(found['examples'], 'example')} ({found['bytes']:,} bytes), before "
+        f"{counted(found['examples'], 'example')} ({found['bytes']:,} bytes), before "
         f"{before['examples']:,} ({before['bytes']:,} bytes)"
     )
     if listing is None:
@@ -88,7 +89,7 @@ def describe_change(before: Mapping[str, Any], listing: bytes | None, now: Inven
         "of another size": [name for name in new if name in old and old[name] != new[name]],
     }
     parts = [
-        f"{_count(len(names), 'file')} {kind} (first {_shown(names[0])})"
+        f"{counted(len(names), 'file')} {kind} (first {_shown(names[0])})"
         for kind, names in kinds.items()
         if names
     ]
@@ -98,10 +99,6 @@ def describe_change(before: Mapping[str, Any], listing: bytes | None, now: Inven
 def _sizes(listing: bytes) -> dict[bytes, int]:
     pairs = (line.partition(b" ") for line in listing.split(b"\0")[:-1])
     return {name: int(size) for size, _, name in pairs}
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _shown(name: bytes) -> str:

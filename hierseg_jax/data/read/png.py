@@ -12,6 +12,8 @@ from hierseg_jax.system.regular_file import cut_off
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY, PALETTE, GRAY_ALPHA, RGB_ALPHA = 0, 3, 4, 6
 Chunk = tuple[bytes, memoryview]
+# Of a data set or a folder so many files tell by their headers how all are read: nobody waits.
+HEADERS = 64
 # Of those that the pixels need, damage is an error; of the others libpng passes over it.
 _NEEDED = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 # Bits of cameras and of 8-bit pictures that were stored as 16-bit numbers.

@@ -20,8 +20,6 @@ from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 
 FIGURES = "figures"
 TFDS_PREFIX = "tfds:"
-# Files of a split whose headers tell how pictures are read: so few that nobody waits.
-HEADERS = 64
 
 
 class Source(Protocol):
@@ -102,10 +100,10 @@ def read_label(source: Source, index: int) -> np.ndarray:
 def unread_of(sources: Iterable[Source]) -> list[str]:
     """Sentences about what is not read of pictures as it stands in their files.
 
-    `HEADERS` files of every source are looked at, evenly spread; drawn pictures have none.
+    `png.HEADERS` files of every source are looked at, evenly spread; drawn pictures have none.
     """
     files = (
-        map(image_file, spread_indices(len(source), HEADERS))
+        map(image_file, spread_indices(len(source), png.HEADERS))
         for source in sources
         if (image_file := getattr(source, "image_file", None)) is not None
     )

@@ -1,80 +1,51 @@
-"""Curves over epochs as inline SVG, whose colours come from the page's style."""
+"""Curves of a run over its epochs."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from hierseg_jax.evaluation.page.history import History, points
-from hierseg_jax.reports.document import escaped
+from hierseg_jax.reports.plot_area import Area, Tick
+from hierseg_jax.reports.templates import render
 from hierseg_jax.settings.metric_choice import METRICS
 
-_WIDTH, _HEIGHT = 420, 280
-_LEFT, _BOTTOM, _TOP, _RIGHT = 46, 42, 14, 14
+_AREA = Area(420, 280, left=46, right=14, top=14, bottom=42)
+LOSS = "Loss"
 # With more points than these, the lines are told apart without dots.
 _MOST_DOTS = 40
-# Colours and dashes in the style.
-_LINES = 6
-_MOST_ROWS = 200
 
 Points = Sequence[tuple[int, float]]
+"""(epoch, value), ascending."""
 
 
 def curves(
-    history: History,
-    level_names: Sequence[str],
-    evaluated_epoch: int | None,
-    metrics: Sequence[str],
-) -> str:
-    """Losses, metrics of every level, and the numbers behind them as a table."""
-    if not history.rows:
-        return f'<p class="card">{escaped(history.reason)}</p>'
-    losses = {
-        "training": points(history, "train_loss"),
-        "validation": points(history, "val_loss"),
+    history: History, level_names: Sequence[str], metrics: Sequence[str]
+) -> dict[str, dict[str, Points]]:
+    """What there is to draw: title -> name of a line -> points, of which there are some.
+
+    Losses come first, then the metrics with a line for every level.
+    """
+    drawn = {
+        LOSS: {
+            "training": points(history, "train_loss"),
+            "validation": points(history, "val_loss"),
+        }
     }
-    of_levels = {
-        METRICS[metric].title: {
+    for metric in metrics:
+        drawn[METRICS[metric].title] = {
             name: points(history, "levels", name, metric) for name in level_names
         }
-        for metric in metrics
+    drawn = {
+        title: {name: of for name, of in series.items() if of} for title, series in drawn.items()
     }
-    plots = {"Loss": losses} | {
-        f"{title} on the validation split": series for title, series in of_levels.items()
-    }
-    cards = [
-        _card(title, {name: of for name, of in series.items() if of}, evaluated_epoch)
-        for title, series in plots.items()
-        if any(series.values())
-    ]
-    columns = {f"{name} loss": of for name, of in losses.items()}
-    for title, series in of_levels.items():
-        columns |= {f"{title}, {name}": of for name, of in series.items() if of}
-    return f'<div class="columns">{"".join(cards)}</div>{_numbers(history, columns)}'
-
-
-def _card(title: str, series: Mapping[str, Points], evaluated_epoch: int | None) -> str:
-    """A plot under its title, and which line is which."""
-    items = "".join(
-        f'<li><svg class="line-key" viewBox="0 0 24 8" aria-hidden="true">'
-        f'<path class="line line-{i % _LINES}" d="M0 4H24"/></svg>{escaped(name)}</li>'
-        for i, name in enumerate(series)
-    )
-    if evaluated_epoch is not None:
-        items += (
-            '<li><svg class="line-key" viewBox="0 0 24 8" aria-hidden="true">'
-            f'<path class="evaluated" d="M12 0V8"/></svg>evaluated: epoch {evaluated_epoch}</li>'
-        )
-    return (
-        f'<div class="card"><h3>{title}</h3><ul class="legend">{items}</ul>'
-        f"{line_plot(title, series, evaluated_epoch)}</div>"
-    )
+    return {title: series for title, series in drawn.items() if series}
 
 
 def line_plot(label: str, series: Mapping[str, Points], marked: int | None = None) -> str:
-    """A line for every series.
+    """A line for every series, as SVG.
 
     Args:
       label: what a screen reader calls the plot.
-      series: name -> (epoch, value), ascending; at least one point altogether.
+      series: name -> points; at least one altogether.
       marked: an epoch to draw an upright line at.
     """
     epochs = [epoch for of in series.values() for epoch, _ in of]
@@ -83,44 +54,25 @@ def line_plot(label: str, series: Mapping[str, Points], marked: int | None = Non
     if marked is not None:
         first, last = min(first, marked), max(last, marked)
     ticks = round_ticks(min(0.0, *values), max(0.0, *values))
-    low, high = ticks[0], ticks[-1]
 
-    def x(epoch: int) -> float:
-        share = (epoch - first) / (last - first) if last > first else 0.5
-        return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
+    def across(epoch: int) -> float:
+        return (epoch - first) / (last - first) if last > first else 0.5
 
-    def y(value: float) -> float:
-        return _HEIGHT - _BOTTOM - (value - low) / (high - low) * (_HEIGHT - _BOTTOM - _TOP)
+    def up(value: float) -> float:
+        return (value - ticks[0]) / (ticks[-1] - ticks[0])
 
-    parts = []
-    for value in ticks:
-        parts += [
-            f'<path class="grid" d="M{_LEFT} {y(value):.1f}H{_WIDTH - _RIGHT}"/>',
-            f'<text x="{_LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.4g}</text>',
-        ]
-    for epoch in _epoch_ticks(first, last):
-        parts.append(
-            f'<text x="{x(epoch):.1f}" y="{_HEIGHT - _BOTTOM + 17}" text-anchor="middle">'
-            f"{epoch}</text>"
-        )
-    if marked is not None:
-        parts.append(f'<path class="evaluated" d="M{x(marked):.1f} {_TOP}V{_HEIGHT - _BOTTOM}"/>')
-    for i, of in enumerate(series.values()):
-        places = [f"{x(epoch):.1f} {y(value):.1f}" for epoch, value in of]
-        line = f"line line-{i % _LINES}"
-        if len(places) > 1:
-            parts.append(f'<path class="{line}" d="M{"L".join(places)}"/>')
-        if len(places) <= _MOST_DOTS:
-            dots = (place.split() for place in places)
-            parts += [f'<circle class="{line}" cx="{cx}" cy="{cy}" r="3"/>' for cx, cy in dots]
-    parts.append(
-        f'<text x="{(_LEFT + _WIDTH - _RIGHT) // 2}" y="{_HEIGHT - 6}" text-anchor="middle">'
-        "epoch</text>"
-    )
-    return (
-        f'<svg class="plot" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-        f'aria-label="{escaped(label)} over epochs; the table of epochs has the numbers.">'
-        f"{''.join(parts)}</svg>"
+    return render(
+        "evaluation/page/curves.svg",
+        label=label,
+        area=_AREA,
+        x_ticks=_epoch_ticks(first, last, across),
+        y_ticks=[(up(value), f"{value:.4g}") for value in ticks],
+        marked=None if marked is None else across(marked),
+        lines=[
+            [(f"{_AREA.x(across(e)):.1f}", f"{_AREA.y(up(value)):.1f}") for e, value in of]
+            for of in series.values()
+        ],
+        most_dots=_MOST_DOTS,
     )
 
 
@@ -134,34 +86,7 @@ def round_ticks(low: float, high: float) -> list[float]:
     return [i * step for i in range(first, max(last, first + 1) + 1)]
 
 
-def _epoch_ticks(first: int, last: int) -> list[int]:
+def _epoch_ticks(first: int, last: int, across: Callable[[int], float]) -> list[Tick]:
     count = min(6, last - first + 1)
-    return sorted({round(first + (last - first) * i / max(1, count - 1)) for i in range(count)})
-
-
-def _numbers(history: History, columns: Mapping[str, Points]) -> str:
-    """Every epoch's numbers, folded away."""
-    columns = {name: dict(of) for name, of in columns.items() if of}
-    rows = history.rows[-_MOST_ROWS:]
-    body = "".join(
-        f'<tr><th scope="row">{row["epoch"]}</th>'
-        + "".join(
-            f"<td>{of[row['epoch']]:.4f}</td>" if row["epoch"] in of else "<td>–</td>"
-            for of in columns.values()
-        )
-        + "</tr>"
-        for row in rows
-    )
-    left_out = len(history.rows) - len(rows)
-    more = (
-        f'<p class="soft">The first {left_out:,} epochs are in history.json.</p>'
-        if left_out
-        else ""
-    )
-    return (
-        '<div class="card"><details><summary>Every epoch</summary>'
-        '<div class="scroll" tabindex="0" role="region" aria-label="Every epoch">'
-        '<table class="numbers"><thead><tr><th scope="col">epoch</th>'
-        + "".join(f'<th scope="col">{escaped(name)}</th>' for name in columns)
-        + f"</tr></thead><tbody>{body}</tbody></table></div>{more}</details></div>"
-    )
+    epochs = {round(first + (last - first) * i / max(1, count - 1)) for i in range(count)}
+    return [(across(epoch), str(epoch)) for epoch in sorted(epochs)]

@@ -5,30 +5,30 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from hierseg_jax.evaluation.evaluate import Evaluation
 from hierseg_jax.evaluation.metrics import level_confusions
-from hierseg_jax.evaluation.page.commands import evaluate_command, export_commands, run_name
-from hierseg_jax.evaluation.page.curves import curves
+from hierseg_jax.evaluation.page.commands import (
+    Command,
+    evaluate_command,
+    export_commands,
+    run_name,
+)
+from hierseg_jax.evaluation.page.confusion import confusion_table
+from hierseg_jax.evaluation.page.curves import LOSS, curves, line_plot
 from hierseg_jax.evaluation.page.extreme_pictures import extreme_pictures
 from hierseg_jax.evaluation.page.history import History
-from hierseg_jax.evaluation.page.page_tables import (
-    class_table,
-    confusion_table,
-    level_table,
-    number,
-    settings_list,
-)
 from hierseg_jax.evaluation.tables import GENERATOR, describe_view, format_tree
-from hierseg_jax.reports.document import breakable, escaped, format_document
+from hierseg_jax.reports.templates import render
 from hierseg_jax.settings import Settings
+from hierseg_jax.settings.metric_choice import METRICS, MetricFields
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 # Pictures of either kind.
 EXTREMES = 4
-_CONFUSION = (
-    "<p>Of the pixels of a true class, a row, the percentage that is predicted as the class of "
-    "a column. In bold: what is right.</p>"
-)
+# Epochs in the table of all.
+_MOST_ROWS = 200
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,94 +61,67 @@ def format_page(report: RunReport) -> str:
     metrics, evaluation, hierarchy = report.metrics, report.evaluation, report.hierarchy
     matrices = level_confusions(evaluation.confusion_cc, hierarchy)
     pairs = list(zip(hierarchy.levels, matrices, strict=True))
-    finest = hierarchy.levels[-1]
-    classes = "".join(
-        class_table(level, metrics["levels"][level.name], matrix, metrics["metrics"])
-        for level, matrix in pairs
-    )
-    sections = {
-        "results": ("Results", _results(report)),
-        "curves": ("Curves", _curves(report)),
-        "classes": ("Classes", f'<div class="columns">{classes}</div>'),
-        "confusion": ("Confusion", _CONFUSION + "".join(confusion_table(*pair) for pair in pairs)),
-        "pictures": (
-            "Worst and best pictures",
-            extreme_pictures(evaluation.best, evaluation.worst, finest, report.processes),
+    columns = [METRICS[metric] for metric in metrics["metrics"]]
+    drawn = curves(report.history, hierarchy.level_names, metrics["metrics"])
+    rows = report.history.rows[-_MOST_ROWS:]
+    return render(
+        "evaluation/page/evaluation_page.html",
+        generator=GENERATOR,
+        name=run_name(pathlib.Path(metrics["checkpoint"])),
+        metrics=metrics,
+        view=describe_view(metrics),
+        columns=columns,
+        class_titles=[_class_title(column) for column in columns if column.classes],
+        tree_lines=format_tree(evaluation.tree).splitlines(),
+        plots={
+            _plot_title(title): (series, line_plot(_plot_title(title), series, metrics["epoch"]))
+            for title, series in drawn.items()
+        },
+        epochs=[row["epoch"] for row in rows],
+        epochs_left_out=len(report.history.rows) - len(rows),
+        epoch_columns={
+            f"{name} loss" if title == LOSS else f"{title}, {name}": dict(of)
+            for title, series in drawn.items()
+            for name, of in series.items()
+        },
+        no_curves=report.history.reason,
+        pixel_shares=[(level, _pixel_shares(matrix)) for level, matrix in pairs],
+        confusion_tables=[confusion_table(*pair) for pair in pairs],
+        pictures=extreme_pictures(
+            evaluation.best, evaluation.worst, hierarchy.levels[-1], report.processes
         ),
-        "commands": ("Commands", _commands(report)),
-        "settings": ("Settings", _settings(report)),
-    }
-    title = f"Run report: {run_name(pathlib.Path(metrics['checkpoint']))}"
-    return format_document(
-        title, _head(report), sections, skip="Skip to the results", generator=GENERATOR
+        commands=_commands(report),
+        facts=_facts(report.meta),
+        config=report.settings.flat(),
     )
 
 
-def _curves(report: RunReport) -> str:
-    metrics, levels = report.metrics, report.hierarchy.level_names
-    return curves(report.history, levels, metrics["epoch"], metrics["metrics"])
+def _class_title(column: MetricFields) -> str:
+    return "IoU" if column.classes == "iou" else column.title
 
 
-def _head(report: RunReport) -> str:
-    m = report.metrics
-    epoch = f" of epoch {m['epoch']}" if m["epoch"] else ""
-    head = "hierarchical" if m["hierarchical"] else "flat"
-    numbers = "".join(
-        f"<li><b>{number(of['miou'])}</b> mIoU, {escaped(name)}</li>"
-        for name, of in m["levels"].items()
-    )
-    return (
-        f"<p>{escaped(m['model'])}{epoch}, {head} head, on the split {escaped(m['task'])} of "
-        f'<span class="file">{breakable(m["data"])}</span>: {m["images"]:,} '
-        f"{escaped(describe_view(m))}</p>\n"
-        f'<p class="file soft">{escaped(m["checkpoint"])}</p>\n'
-        f'<ul class="figures">{numbers}</ul>'
-    )
+def _plot_title(title: str) -> str:
+    return title if title == LOSS else f"{title} on the validation split"
 
 
-def _results(report: RunReport) -> str:
-    lines = [f"loss: {number(report.metrics['loss'])}"]
-    lines += format_tree(report.evaluation.tree).splitlines()
-    items = "".join(f"<li>{escaped(line)}</li>" for line in lines)
-    return (
-        f"{level_table(report.metrics['levels'], report.metrics['metrics'])}"
-        f'<div class="card"><ul class="items plain">{items}</ul><p class="soft">All means leave '
-        "the background out, but for mean accuracy and the frequency-weighted IoU. mIoU is over "
-        "the one confusion matrix of all images; the reference's averages over images and counts "
-        "a class that an image lacks as 0. A dash is undefined.</p></div>"
-    )
+def _pixel_shares(confusion_ll: np.ndarray) -> list[float]:
+    """Of every class, a row, among all labelled pixels."""
+    labelled_l = confusion_ll.sum(1)
+    return (labelled_l / max(1, labelled_l.sum())).tolist()
 
 
-def _commands(report: RunReport) -> str:
+def _commands(report: RunReport) -> dict[str, Command]:
     settings = report.settings
-    blocks = [("Evaluate again", evaluate_command(report.metrics, settings, report.output))]
     reference, deploy = export_commands(report.metrics, settings)
-    blocks += [
-        ("Export to ONNX: probabilities of images in [0, 1]", reference),
-        ("Export to ONNX: label maps of uint8 frames", deploy),
-    ]
-    return (
-        '<div class="card">'
-        + "".join(
-            f"<h3>{escaped(title)}</h3><pre>{_lines(command)}</pre>" for title, command in blocks
-        )
-        + '<p class="soft">Relative paths are seen from where the evaluation ran.</p></div>'
-    )
-
-
-def _lines(command: list[str]) -> str:
-    return " \\\n  ".join(map(escaped, command))
-
-
-def _settings(report: RunReport) -> str:
-    meta = report.meta
-    facts = {
-        key: meta[key] for key in ("step", "val_loss", "cpu_threads", "platform") if key in meta
+    return {
+        "Evaluate again": evaluate_command(report.metrics, settings, report.output),
+        "Export to ONNX: probabilities of images in [0, 1]": reference,
+        "Export to ONNX: label maps of uint8 frames": deploy,
     }
+
+
+def _facts(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of the checkpoint besides its config."""
+    facts = {key: meta.get(key) for key in ("step", "val_loss", "cpu_threads", "platform")}
     facts |= {f"version of {name}": of for name, of in dict(meta.get("versions") or {}).items()}
-    facts = {key: value for key, value in facts.items() if value is not None}
-    return (
-        f'<div class="card"><h3>Checkpoint</h3>{settings_list(facts)}</div>'
-        '<div class="card"><details open><summary>Config of the run</summary>'
-        f"{settings_list(report.settings.flat())}</details></div>"
-    )
+    return {key: value for key, value in facts.items() if value is not None}

@@ -9,17 +9,12 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from hierseg_jax.models.efficient_unet.backbone import EfficientNet, Variant
+from hierseg_jax.models.efficient_unet.backbone import EfficientNet
 from hierseg_jax.models.embedding import EmbeddingHead
-from hierseg_jax.models.layers import (
-    Compute,
-    Conv,
-    DType,
-    name_block_output,
-    require_image,
-    upsample_nearest,
-)
+from hierseg_jax.models.layers import Compute, Conv, name_block_output, upsample_nearest
 from hierseg_jax.models.normalization import BatchNorm
+from hierseg_jax.models.segmentation_model import SegmentationModel, require_image
+from hierseg_jax.models.variant import Variant
 
 
 class DecoderBlock(nn.Module):
@@ -36,53 +31,34 @@ class DecoderBlock(nn.Module):
         return norm(y, train=train)
 
 
-class EfficientUNet(nn.Module):
+class EfficientUNet(SegmentationModel):
     """Segmentation network with sides in multiples of 32.
 
     The decoder's widths are those of the backbone's skip connections.
 
     Attributes:
-      num_classes: channels of the output: leaf classes, or nodes of a hierarchical head.
       backbone: `b0`..`b7` or `lite0`..`lite4`.
-      dropout: whether training drops channels of the residual branches.
-      dtype, axis_name, conv_impl: see `Compute`.
       embedding_size: of an `EmbeddingHead` on the decoder's features of stride 8; 0 for none.
       stochastic_depth: rate of `StochasticDepth` in the backbone, in place of dropped channels;
         0 for none.
-      frozen_backbone: whether the backbone is as in inference while the rest trains: no
-        gradient, no dropout, running statistics that are used and stay.
       variant: what the backbone's weights want to be computed with.
     """
 
     stride: ClassVar[int] = 32
 
-    num_classes: int
     backbone: str = "b0"
-    dropout: bool = True
-    dtype: DType = jnp.float32
-    axis_name: str | None = None
-    conv_impl: str = "auto"
     embedding_size: int = 0
     stochastic_depth: float = 0.0
-    frozen_backbone: bool = False
     variant: Variant = Variant()
+
+    @property
+    def title(self) -> str:
+        """Its name in tables and messages."""
+        return f"{type(self).__name__} {self.backbone}"
 
     @nn.compact
     def __call__(self, image_bhwc: jax.Array, *, train: bool = False) -> jax.Array:
-        """Segments images.
-
-        Args:
-          image_bhwc: floating RGB in [0, 1], [B, H, W, 3].
-          train: use and update batch statistics (collection `batch_stats`) and draw
-            dropout (random stream `dropout`).
-
-        Returns:
-          Logits [B, H, W, num_classes], float32 at least.
-
-        Raises:
-          ValueError: for an image of another shape or dtype, or with sides that are
-            no multiples of 32.
-        """
+        """Segments images, as every `SegmentationModel` does."""
         require_image(image_bhwc, self.stride, "EfficientUNet")
         compute = Compute(self.dtype, self.axis_name, self.conv_impl)
         backbone = EfficientNet(

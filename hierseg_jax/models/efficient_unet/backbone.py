@@ -11,20 +11,12 @@ import math
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 
-from hierseg_jax.models.layers import (
-    PADDINGS,
-    ChannelDropout,
-    Compute,
-    Conv,
-    StochasticDepth,
-    drop_rate_at_depth,
-    name_block_output,
-)
+from hierseg_jax.models.dropout import ChannelDropout, StochasticDepth, drop_rate_at_depth
+from hierseg_jax.models.layers import Compute, Conv, name_block_output
 from hierseg_jax.models.normalization import BatchNorm
-from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.models.variant import Variant, normalize_image
 
 STEM_CHANNELS = 32
 SE_RATIO = 0.25
@@ -72,46 +64,6 @@ BACKBONES = {
 }
 """Name -> factors on B0's channels and repeats."""
 
-NORMALIZATIONS = {
-    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    "lite": ((127 / 255, 127 / 255, 127 / 255), (128 / 255, 128 / 255, 128 / 255)),
-}
-"""Name -> mean and standard deviation of RGB in [0, 1] that weights were trained with."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Variant:
-    """What weights from elsewhere want to be computed with; the defaults are the reference's.
-
-    Attributes:
-      padding: of strided convolutions: `symmetric`, or `same` as TensorFlow has it.
-      norm_epsilon: of batch norm.
-      normalization: of the input, of `NORMALIZATIONS`; it is the backbone's first step,
-        so that images stay RGB in [0, 1] outside.
-
-    Raises:
-      ValueError: for a value that is none of these.
-    """
-
-    padding: str = "symmetric"
-    norm_epsilon: float = 1e-5
-    normalization: str = "none"
-
-    def __post_init__(self) -> None:
-        if self.padding not in PADDINGS:
-            raise HiersegError(
-                f"There is no padding {self.padding!r}; choose {' or '.join(PADDINGS)}."
-            )
-        if not 0 < self.norm_epsilon < 1:
-            raise HiersegError(f"norm_epsilon is {self.norm_epsilon}; it must lie in (0, 1).")
-        if self.normalization not in NORMALIZATIONS:
-            raise HiersegError(
-                f"There is no normalization {self.normalization!r}; choose one of "
-                f"{', '.join(NORMALIZATIONS)}."
-            )
-
 
 def scaled_channels(channels: int, width: float) -> int:
     """Channels at a width: a multiple of 8, at least 8, and never below 90 % of the exact value."""
@@ -121,15 +73,7 @@ def scaled_channels(channels: int, width: float) -> int:
 
 
 def scaled_stages(backbone: str) -> tuple[Stage, ...]:
-    """The seven stages of one of `BACKBONES`.
-
-    Raises:
-      ValueError: for another name.
-    """
-    if backbone not in BACKBONES:
-        raise HiersegError(
-            f"There is no backbone {backbone!r}; choose one of {', '.join(BACKBONES)}."
-        )
+    """The seven stages of one of `BACKBONES`."""
     width, depth = BACKBONES[backbone]
     stages = [
         dataclasses.replace(
@@ -214,16 +158,6 @@ class MBConv(nn.Module):
         )
         factor = drop(y, train=train)
         return norm(y, train=train, factor_b11c=factor, shortcut_bhwc=x_bhwc)
-
-
-def normalize_image(image_bhwc: jax.Array, normalization: str) -> jax.Array:
-    """(image - mean) / standard deviation; same shape and dtype."""
-    if normalization == "none":
-        return image_bhwc
-    mean, deviation = (np.array(x) for x in NORMALIZATIONS[normalization])
-    return (image_bhwc - jnp.asarray(mean, image_bhwc.dtype)) * jnp.asarray(
-        1 / deviation, image_bhwc.dtype
-    )
 
 
 def activation_name(lite: bool) -> str:

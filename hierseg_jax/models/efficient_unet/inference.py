@@ -1,4 +1,4 @@
-"""EfficientUNet for inference: the network of `models/efficient_unet.py`, folded."""
+"""EfficientUNet for inference: the network of `architecture.py`, folded."""
 
 from collections.abc import Callable
 
@@ -6,25 +6,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hierseg_jax.models.efficient_unet.architecture import EfficientUNet
 from hierseg_jax.models.efficient_unet.backbone import (
-    NORMALIZATIONS,
     OUTPUT_STAGES,
     Stage,
-    Variant,
     is_lite,
     scaled_stages,
 )
 from hierseg_jax.models.inference import ops
 from hierseg_jax.models.inference.fold import Tree, conv_weights, folded, single
+from hierseg_jax.models.variant import NORMALIZATIONS, Variant
 
 EPSILON = 1e-5  # of the decoder
 
 
-def logits(variables: Tree, image_nchw: jax.Array, backbone: str, variant: Variant) -> jax.Array:
-    """[N, 3, H, W] in [0, 1] -> [N, C, H/4, W/4], to be repeated 4 times along both sides."""
+def logits(
+    model: EfficientUNet, variables: Tree, image_nchw: jax.Array, integers: bool = False
+) -> jax.Array:
+    """[N, 3, H, W] in [0, 1] -> [N, C, H/4, W/4], to be repeated 4 times along both sides.
+
+    `integers` changes nothing here.
+    """
+    del integers
     params, stats = variables["params"], variables["batch_stats"]
     *skips, x = _backbone(
-        params["efficientnet"], stats["efficientnet"], image_nchw, backbone, variant
+        params["efficientnet"], stats["efficientnet"], image_nchw, model.backbone, model.variant
     )
     for number, skip in enumerate(reversed(skips), start=1):
         name = f"decoder_block{number}"

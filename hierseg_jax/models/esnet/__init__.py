@@ -1,1 +1,47 @@
 """ESNet and its small variant."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from hierseg_jax.models.esnet.architecture import ESNet
+from hierseg_jax.models.esnet.state_dict import LAYOUT
+from hierseg_jax.models.network import Backbone, ModulePath, Network
+
+_STAGES = 3
+
+
+def _stages_below(path: ModulePath) -> int:
+    """Of the encoder's three stages, each of which begins with a `Down`."""
+    block = path[1]
+    if block.startswith("pfcu"):  # the last stage's units have no number of a stage
+        return 0
+    return _STAGES - int(block.removeprefix("down").removeprefix("fcu")[0])
+
+
+def _inference(
+    model: ESNet, variables: Mapping[str, Any], image_nchw: jax.Array, integers: bool
+) -> jax.Array:
+    # Imported when an export asks for it: with it comes jax2onnx, which takes seconds.
+    from hierseg_jax.models.esnet.inference import logits
+
+    return logits(model, variables, image_nchw, integers)
+
+
+ENCODER = Backbone("encoder", "encoder", _stages_below)
+
+
+def _describe(size: str) -> Network:
+    return Network(
+        name=size,
+        architecture=ESNet,
+        heads=("decoder/output_conv", "encoder_head"),
+        fields={"size": size},
+        backbone=ENCODER,
+        inference=_inference,
+        state_dict=LAYOUT,
+    )
+
+
+ESNET, ESNET_MINI = _describe("esnet"), _describe("esnet_mini")

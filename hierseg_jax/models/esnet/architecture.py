@@ -8,20 +8,17 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from hierseg_jax.models.dropout import ChannelDropout, StochasticDepth, drop_rate_at_depth
 from hierseg_jax.models.embedding import EmbeddingHead
 from hierseg_jax.models.layers import (
-    ChannelDropout,
     Compute,
     Conv,
     ConvTranspose,
-    DType,
-    StochasticDepth,
-    drop_rate_at_depth,
     max_pool_2x2,
     name_block_output,
-    require_image,
 )
 from hierseg_jax.models.normalization import BatchNorm
+from hierseg_jax.models.segmentation_model import SegmentationModel, require_image
 
 DILATIONS = (2, 5, 9)
 KERNELS = {"fcu1": 3, "fcu2": 5}
@@ -212,53 +209,30 @@ class Decoder(nn.Module):
         return ConvTranspose(self.num_classes, 2, compute=self.compute, name="output_conv")(x)
 
 
-class ESNet(nn.Module):
-    """Segmentation network with sides in multiples of 8.
+class ESNet(SegmentationModel):
+    """Segmentation network with sides in multiples of 8, whose backbone is its encoder.
 
     Attributes:
-      num_classes: channels of the output: leaf classes, or nodes of a hierarchical head.
       size: of `SIZES`.
-      dropout: whether training drops channels of the encoder's residual branches.
-      dtype, axis_name, conv_impl: see `Compute`.
       embedding_size: of an `EmbeddingHead` on the encoder; 0 for none.
       stochastic_depth: rate of `StochasticDepth` in the encoder, in place of dropped channels;
         0 for none.
-      frozen_backbone: whether the encoder is as in inference while the rest trains: no
-        gradient, no dropout, running statistics that are used and stay.
     """
 
     stride: ClassVar[int] = 8
 
-    num_classes: int
     size: str = "esnet"
-    dropout: bool = True
-    dtype: DType = jnp.float32
-    axis_name: str | None = None
-    conv_impl: str = "auto"
     embedding_size: int = 0
     stochastic_depth: float = 0.0
-    frozen_backbone: bool = False
 
     @nn.compact
     def __call__(
         self, image_bhwc: jax.Array, *, train: bool = False, encoder_only: bool = False
     ) -> jax.Array:
-        """Segments images.
+        """Segments images, as every `SegmentationModel` does.
 
-        Args:
-          image_bhwc: floating RGB in [0, 1], [B, H, W, 3].
-          train: use and update batch statistics (collection `batch_stats`) and draw
-            dropout (random stream `dropout`).
-          encoder_only: answer from the auxiliary head on the encoder instead, which
-            takes no part (and gets no gradient) otherwise.
-
-        Returns:
-          Logits [B, H, W, num_classes], or [B, H/8, W/8, num_classes] with
-          `encoder_only`; float32 at least.
-
-        Raises:
-          ValueError: for an image of another shape or dtype, or with sides that are
-            no multiples of 8.
+        With `encoder_only` the answer, [B, H/8, W/8, num_classes], is that of the auxiliary
+        head on the encoder, which takes no part (and gets no gradient) otherwise.
         """
         require_image(image_bhwc, self.stride, "ESNet")
         compute = Compute(self.dtype, self.axis_name, self.conv_impl)

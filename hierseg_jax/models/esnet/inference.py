@@ -1,4 +1,4 @@
-"""ESNet for inference: the network of `models/esnet.py`, folded, and laid out for onnxruntime.
+"""ESNet for inference: the network of `architecture.py`, folded, and laid out for onnxruntime.
 
 onnxruntime keeps convolutions in a blocked channel layout and adds residuals inside them as
 long as both summands are in that layout. Two things here keep them there: a Down whose
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hierseg_jax.models.esnet.architecture import DILATIONS, Size
+from hierseg_jax.models.esnet.architecture import DILATIONS, SIZES, ESNet
 from hierseg_jax.models.inference import ops
 from hierseg_jax.models.inference.fold import (
     Tree,
@@ -28,10 +28,12 @@ EPSILON = 1e-3
 BLOCK = 16
 
 
-def logits(size: Size, variables: Tree, image_nchw: jax.Array, integers: bool = False) -> jax.Array:
+def logits(
+    model: ESNet, variables: Tree, image_nchw: jax.Array, integers: bool = False
+) -> jax.Array:
     """[N, 3, H, W] in [0, 1] -> [N, C, H, W]; `integers`: as 8-bit integers want it."""
     blocks = {"down": _down, "up": _subpixel_up if integers else _up, "fcu": _fcu, "pfcu": _pfcu}
-    x = image_nchw
+    size, x = SIZES[model.size], image_nchw
     for part, names in (("encoder", size.encoder_blocks), ("decoder", size.decoder_blocks)):
         for name in names:
             block = blocks[name.rstrip("0123456789_")]

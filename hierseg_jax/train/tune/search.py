@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.stop import StopSignals
+from hierseg_jax.system.wording import counted
 from hierseg_jax.train.loop import DivergedError, train
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.tune.objective import Metric, check_comparable, check_one_size
@@ -94,7 +95,7 @@ def tune(
         if stop.received:
             stop.end(ended)
     for number, process in working_elsewhere(study, folder).items():
-        say(f"Trial {number} is still at work in process {process}.")
+        say(f"Trial {number} is still at work in {process}.")
     return list_outcomes(study)
 
 
@@ -168,7 +169,7 @@ def list_outcomes(study: optuna.Study) -> list[Outcome]:
 def describe(outcome: Outcome, best: Outcome | None, metric: Metric) -> str:
     """A line about a trial that has ended."""
     shown = "" if outcome.result is None else f", {metric.name} {outcome.result:.4f}"
-    epochs = f"{outcome.epochs} epoch{'' if outcome.epochs == 1 else 's'}"
+    epochs = counted(outcome.epochs, "epoch")
     line = f"Trial {outcome.number}: {outcome.state} after {epochs}{shown}"
     if best is None:
         return f"{line}."

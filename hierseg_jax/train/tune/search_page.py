@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hierseg_jax.reports.document import badge_head, breakable, escaped, format_document
+from hierseg_jax.reports.templates import render
+from hierseg_jax.system.wording import counted
 from hierseg_jax.train.tune.objective import Metric
 from hierseg_jax.train.tune.outcome import COMPLETE, Outcome, best_outcome
 from hierseg_jax.train.tune.search_plots import color_class, history_plot, parallel_plot, slice_plot
@@ -72,33 +73,31 @@ def format_text(report: Report) -> str:
 
 def format_page(report: Report) -> str:
     """The page; every string of the user's is escaped in it."""
-    best = report.best
-    badges = {_count(report): "note"}
+    best, outcomes, metric = report.best, report.outcomes, report.metric
+    badges = [(_count(report), "note")]
     if best is not None:
-        result = f"best: trial {best.number}, {report.metric.name} {format_value(best.result)}"
-        badges[result] = "good"
-    slices = [
-        slice_plot(report.outcomes, key, of, report.metric) for key, of in report.space.items()
-    ]
-    together = parallel_plot(report.outcomes, report.space, report.metric)
-    sections = {
-        "best": ("Best values", _best(report)),
-        "history": ("History", _history(report)),
-        "keys": ("By key", _columns(slices)),
-        "together": ("Keys together", _columns([together])),
-        "trials": ("Trials", _table(report)),
-    }
-    title = f"Tuning report: {report.folder.name}"
-    return format_document(
-        title, badge_head(str(report.folder), badges), sections, skip="Skip to the best"
+        result = f"best: trial {best.number}, {metric.name} {format_value(best.result)}"
+        badges.append((result, "good"))
+    slices = [slice_plot(outcomes, key, of, metric) for key, of in report.space.items()]
+    return render(
+        "train/tune/search_page.html",
+        folder=report.folder,
+        badges=badges,
+        best=best,
+        command=train_command(report) if best else [],
+        history_plot=history_plot(outcomes, metric),
+        states={color_class(o): o.state for o in reversed(outcomes) if o.result is not None},
+        slice_plots=list(filter(None, slices)),
+        parallel_plots=list(filter(None, [parallel_plot(outcomes, report.space, metric)])),
+        header=_header(report),
+        rows=[(_cells(report, outcome), outcome.note) for outcome in _ranked(report)],
     )
 
 
 def _count(report: Report) -> str:
     counts = Counter(outcome.state for outcome in report.outcomes)
     parts = ", ".join(f"{count} {state}" for state, count in counts.most_common())
-    total = len(report.outcomes)
-    return f"{total} trial{'' if total == 1 else 's'}{f': {parts}' if parts else ''}"
+    return f"{counted(len(report.outcomes), 'trial')}{f': {parts}' if parts else ''}"
 
 
 def _ranked(report: Report) -> list[Outcome]:
@@ -129,52 +128,3 @@ def _time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def _columns(contents: Sequence[str]) -> str:
-    """Cards beside one another, without the empty ones."""
-    cards = "".join(f'<div class="card">{content}</div>' for content in contents if content)
-    return f'<div class="columns">{cards}</div>' if cards else ""
-
-
-def _best(report: Report) -> str:
-    if report.best is None:
-        return '<p class="card">No trial is complete yet.</p>'
-    lines = " \\\n  ".join(map(escaped, train_command(report)))
-    return (
-        f'<div class="card"><p>The values of trial {report.best.number}; more epochs than the '
-        f"search had are set with --config.epochs.</p><pre>{lines}</pre></div>"
-    )
-
-
-def _history(report: Report) -> str:
-    states = {color_class(o): o.state for o in reversed(report.outcomes) if o.result is not None}
-    legend = "".join(
-        '<li><svg class="key" viewBox="0 0 1 1" aria-hidden="true">'
-        f'<rect class="{color}" width="1" height="1"/></svg>'
-        f"{'other' if color == 'test' else state}</li>"
-        for color, state in sorted(states.items())
-    )
-    note = (
-        f'<ul class="legend">{legend}</ul><p class="soft">The line is the best so far. Results '
-        "beyond those of complete trials stand at the edge; trials that ended early show their "
-        "last epoch.</p>"
-    )
-    plot = history_plot(report.outcomes, report.metric)
-    return _columns([plot + note if plot else ""])
-
-
-def _table(report: Report) -> str:
-    if not report.outcomes:
-        return ""
-    header = "".join(f'<th scope="col">{breakable(name)}</th>' for name in _header(report))
-    rows = []
-    for outcome in _ranked(report):
-        first, state, *rest = map(breakable, _cells(report, outcome))
-        note = f'<span class="share">{escaped(outcome.note)}</span>' if outcome.note else ""
-        cells = "".join(f"<td>{cell}</td>" for cell in (state + note, *rest))
-        rows.append(f'<tr><th scope="row">{first}</th>{cells}</tr>')
-    return (
-        f'<div class="card" style="overflow-x:auto"><table><thead><tr>{header}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )

@@ -1,17 +1,19 @@
-"""Plots of a search as inline SVG, whose colours come from the report's style."""
+"""Plots of a search, as SVG; one without trials is empty."""
 
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hierseg_jax.reports.document import escaped
+from hierseg_jax.reports.plot_area import Area, Tick
+from hierseg_jax.reports.templates import render
 from hierseg_jax.train.tune.objective import Metric
 from hierseg_jax.train.tune.outcome import COMPLETE, PRUNED, Outcome, best_outcome
 from hierseg_jax.train.tune.space import Choice, Range, Space, format_value, format_values
 
-_WIDTH, _HEIGHT = 420, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 20, 20, 46
+_AREA = Area(420, 300, left=62, right=20, top=20, bottom=46)
+# Of the plot of all keys, beside one another.
+_AXIS_WIDTH = 130
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Axis:
     """Where values lie between 0 and 1; those beyond its ends are put at them."""
 
     label: str
-    ticks: tuple[tuple[float, str], ...]
+    ticks: tuple[Tick, ...]
     place: Callable[[Any], float]
 
 
@@ -38,14 +40,9 @@ def history_plot(outcomes: Sequence[Outcome], metric: Metric) -> str:
     for outcome in shown:
         best = best_outcome(outcomes[: outcome.number + 1], metric.maximized)
         if best is not None:
-            steps.append((_x(across.place(outcome.number)), _y(up.place(best.result))))
-    path = "".join(
-        f"{'HV'[0] if i else 'M'}{x:.1f}{'V' if i else ' '}{y:.1f}"
-        for i, (x, y) in enumerate(steps)
-    )
-    line = f'<path class="train" style="fill:none" d="{path}"/>' if len(steps) > 1 else ""
-    dots = _dots([(across.place(o.number), up.place(o.result), o) for o in shown], metric)
-    return _plot(across, up, line + dots, "Results in the order of the trials.")
+            steps.append((across.place(outcome.number), up.place(best.result)))
+    places = [(across.place(outcome.number), outcome) for outcome in shown]
+    return _plot(across, up, places, metric, "Results in the order of the trials.", steps)
 
 
 def slice_plot(outcomes: Sequence[Outcome], key: str, of: Range | Choice, metric: Metric) -> str:
@@ -54,8 +51,8 @@ def slice_plot(outcomes: Sequence[Outcome], key: str, of: Range | Choice, metric
     if not shown:
         return ""
     across, up = _key_axis(key, of), _result_axis(shown, metric)
-    dots = _dots([(across.place(o.values[key]), up.place(o.result), o) for o in shown], metric)
-    return _plot(across, up, dots, f"Results over the values of {escaped(key)}.")
+    places = [(across.place(outcome.values[key]), outcome) for outcome in shown]
+    return _plot(across, up, places, metric, f"Results over the values of {key}.")
 
 
 def parallel_plot(outcomes: Sequence[Outcome], space: Space, metric: Metric) -> str:
@@ -64,88 +61,50 @@ def parallel_plot(outcomes: Sequence[Outcome], space: Space, metric: Metric) -> 
     if not shown or len(space) < 2:
         return ""
     axes = [_key_axis(key, of) for key, of in space.items()] + [_result_axis(shown, metric)]
-    width = max(_WIDTH, 130 * len(axes))
-    step = (width - 130) / (len(axes) - 1)
-    xs = [65 + i * step for i in range(len(axes))]
-    parts = []
-    for x, axis in zip(xs, axes, strict=True):
-        parts.append(f'<path class="grid" d="M{x:.1f} {_TOP}V{_HEIGHT - _BOTTOM}"/>')
-        parts += [
-            f'<text x="{x - 6:.1f}" y="{_y(at) + 4:.1f}" text-anchor="end">{escaped(text)}</text>'
-            for at, text in axis.ticks
-        ]
-        parts.append(
-            f'<text x="{x:.1f}" y="{_HEIGHT - 16}" text-anchor="middle">{escaped(axis.label)}'
-            "</text>"
-        )
+    area = dataclasses.replace(_AREA, width=max(_AREA.width, _AXIS_WIDTH * len(axes)))
+    step = (area.width - _AXIS_WIDTH) / (len(axes) - 1)
     best = best_outcome(shown, metric.maximized)
+    lines = []
     for outcome in [o for o in shown if o is not best] + [best]:
-        places = [a.place(outcome.values[k]) for a, k in zip(axes[:-1], space, strict=True)]
-        places.append(axes[-1].place(outcome.result))
-        path = "L".join(f"{x:.1f} {_y(at):.1f}" for x, at in zip(xs, places, strict=True))
-        style = "fill:none;" + ("stroke-width:3" if outcome is best else "stroke-opacity:0.45")
-        parts.append(
-            f'<path class="train" style="{style}" d="M{path}">{_title(outcome, metric)}</path>'
-        )
-    label = "Values and results of the complete trials."
-    return (
-        f'<svg class="plot" style="max-width:{width}px" viewBox="0 0 {width} {_HEIGHT}" role="img" '
-        f'aria-label="{label}">{"".join(parts)}</svg>'
+        values = [*(outcome.values[key] for key in space), outcome.result]
+        places = [axis.place(value) for axis, value in zip(axes, values, strict=True)]
+        lines.append((outcome is best, places, _title(outcome, metric)))
+    return render(
+        "train/tune/parallel_plot.svg",
+        area=area,
+        verticals=axes,
+        xs=[_AXIS_WIDTH / 2 + i * step for i in range(len(axes))],
+        lines=lines,
     )
 
 
-def _x(at: float) -> float:
-    return _LEFT + at * (_WIDTH - _LEFT - _RIGHT)
-
-
-def _y(at: float) -> float:
-    return _HEIGHT - _BOTTOM - at * (_HEIGHT - _TOP - _BOTTOM)
-
-
-def _plot(across: Axis, up: Axis, content: str, label: str) -> str:
-    parts = []
-    for at, text in up.ticks:
-        parts.append(f'<path class="grid" d="M{_LEFT} {_y(at):.1f}H{_WIDTH - _RIGHT}"/>')
-        parts.append(
-            f'<text x="{_LEFT - 6}" y="{_y(at) + 4:.1f}" text-anchor="end">{escaped(text)}</text>'
-        )
-    for at, text in across.ticks:
-        parts.append(f'<path class="grid" d="M{_x(at):.1f} {_TOP}V{_HEIGHT - _BOTTOM}"/>')
-        parts.append(
-            f'<text x="{_x(at):.1f}" y="{_HEIGHT - _BOTTOM + 17}" text-anchor="middle">'
-            f"{escaped(text)}</text>"
-        )
-    parts.append(
-        f'<text x="{(_LEFT + _WIDTH) // 2}" y="{_HEIGHT - 8}" text-anchor="middle">'
-        f"{escaped(across.label)}</text>"
-    )
-    middle = (_HEIGHT - _BOTTOM) // 2
-    parts.append(
-        f'<text transform="translate(12 {middle}) rotate(-90)" text-anchor="middle">'
-        f"{escaped(up.label)}</text>"
-    )
-    return (
-        f'<svg class="plot" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">'
-        f"{''.join(parts)}{content}</svg>"
-    )
-
-
-def _dots(points: Sequence[tuple[float, float, Outcome]], metric: Metric) -> str:
-    """Circles, complete trials above the others."""
-    ordered = sorted(points, key=lambda point: point[2].state == COMPLETE)
-    return "".join(
-        f'<circle class="{color_class(outcome)}" cx="{_x(x):.1f}" cy="{_y(y):.1f}" r="4">'
-        f"{_title(outcome, metric)}</circle>"
-        for x, y, outcome in ordered
+def _plot(
+    across: Axis,
+    up: Axis,
+    places: Sequence[tuple[float, Outcome]],
+    metric: Metric,
+    label: str,
+    steps: Sequence[tuple[float, float]] = (),
+) -> str:
+    """Circles, complete trials above the others, and the steps of a line."""
+    ordered = sorted(places, key=lambda place: place[1].state == COMPLETE)
+    dots = [(color_class(o), x, up.place(o.result), _title(o, metric)) for x, o in ordered]
+    return render(
+        "train/tune/result_plot.svg",
+        area=_AREA,
+        across=across,
+        up=up,
+        dots=dots,
+        steps=steps,
+        label=label,
     )
 
 
 def _title(outcome: Outcome, metric: Metric) -> str:
-    text = (
+    return (
         f"trial {outcome.number}, {outcome.state}: {metric.name} {format_value(outcome.result)}; "
         f"{format_values(outcome.values)}"
     )
-    return f"<title>{escaped(text)}</title>"
 
 
 def _key_axis(key: str, of: Range | Choice) -> Axis:

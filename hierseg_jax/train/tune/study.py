@@ -18,8 +18,8 @@ from hierseg_jax.settings import Settings, read_stored
 from hierseg_jax.settings.settings import FREE_KEYS
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.locks import hold, holder
 from hierseg_jax.train.same_run import flags_of
-from hierseg_jax.train.tune.locks import hold, owner
 from hierseg_jax.train.tune.objective import Metric
 from hierseg_jax.train.tune.space import Space
 
@@ -122,9 +122,9 @@ def claim_trial(
 
 
 def working_elsewhere(study: optuna.Study, folder: Path) -> dict[int, str]:
-    """The numbers of trials that other processes train, and those processes' own."""
+    """The numbers of trials that other processes train, and what those processes are."""
     return {
-        trial.number: owner(_lock_of(folder, trial.number))
+        trial.number: holder(_lock_of(folder, trial.number))
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     }
 

@@ -1,11 +1,10 @@
-"""The page's figures: examples at every level, odd masks, and pictures that occur twice."""
+"""The page's pictures: examples at every level, odd masks, and those that occur twice."""
 
 from hierseg_jax.data.inspection.examine import Examined
 from hierseg_jax.data.inspection.examples import choose_examples, label_map, photograph, presence
 from hierseg_jax.data.inspection.findings import Finding, shown
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
-from hierseg_jax.reports.document import escaped
-from hierseg_jax.reports.inline_pictures import data_uri, legend, overlay, paint, picture
+from hierseg_jax.reports.inline_pictures import Picture, data_uri, overlaid, paint
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Level
 
@@ -15,12 +14,11 @@ PAIRS = 6
 _WITH_MASK = ("single_class", "speckle")
 
 
-def example_figures(inspection: Inspection) -> str:
-    """Some examples, each at every level of the tree, and what the colours mean."""
+def example_pictures(inspection: Inspection) -> list[tuple[str, list[Picture]]]:
+    """Some examples by name, each as it is and at every level of the tree."""
     usable = [e for split in inspection.spec.splits for e in inspection.usable(split)]
     if not usable:
-        return ""
-    levels = inspection.spec.hierarchy.levels
+        return []
     figures = []
     for index in choose_examples(presence(usable), EXAMPLES):
         example = usable[index]
@@ -29,26 +27,25 @@ def example_figures(inspection: Inspection) -> str:
             image, label = photograph(example), label_map(example)
         except (HiersegError, OSError):  # changed since it was examined
             continue
-        pictures = [picture(data_uri(image), f"Photograph {name}", "photograph")]
+        pictures = [Picture(data_uri(image), f"Photograph {name}", "photograph")]
         pictures += [
-            picture(
-                data_uri(overlay(image, label, level)),
+            Picture(
+                data_uri(overlaid(image, label, level)),
                 f"{name} with the classes of level {level.name}: {_holds(example, level)}",
                 level.name,
             )
-            for level in levels
+            for level in inspection.spec.hierarchy.levels
         ]
-        figures.append(
-            f'<figure class="card"><figcaption class="file">{escaped(name)}</figcaption>'
-            f'<div class="pictures">{"".join(pictures)}</div></figure>'
-        )
-    return "".join(legend(level) for level in levels) + "\n".join(figures)
+        figures.append((name, pictures))
+    return figures
 
 
-def finding_figures(inspection: Inspection, kind: str, findings: list[Finding]) -> str:
-    """Pictures of the first findings of a kind; empty where words are enough."""
+def finding_pictures(
+    inspection: Inspection, kind: str, findings: list[Finding]
+) -> list[list[Picture]]:
+    """Two pictures of each of the first findings of a kind; none where words are enough."""
     if not findings or not (findings[0].other or kind in _WITH_MASK):
-        return ""
+        return []
     by_file = {
         shown(file, inspection.spec.root): example
         for example in inspection.examples
@@ -59,18 +56,17 @@ def finding_figures(inspection: Inspection, kind: str, findings: list[Finding]) 
     for finding in findings[:PAIRS]:
         example = by_file[finding.file]
         try:
-            pictures = [(photograph(example), finding.file, ".jpg")]
+            image = data_uri(photograph(example))
             if finding.other:
-                pictures.append((photograph(by_file[finding.other]), finding.other, ".jpg"))
+                first, second = finding.file, finding.other
+                other = data_uri(photograph(by_file[finding.other]))
             else:
-                name = shown(example.pair.image, inspection.spec.root)
-                pictures[0] = (pictures[0][0], name, ".jpg")
-                pictures.append((paint(label_map(example), finest), finding.file, ".png"))
+                first, second = shown(example.pair.image, inspection.spec.root), finding.file
+                other = data_uri(paint(label_map(example), finest), ".png")
         except (HiersegError, OSError):  # changed since it was examined
             continue
-        shown_pictures = (picture(data_uri(p, suffix), name, name) for p, name, suffix in pictures)
-        figures.append(f'<figure><div class="pictures">{"".join(shown_pictures)}</div></figure>')
-    return f'<div class="pairs">{"".join(figures)}</div>'
+        figures.append([Picture(image, first, first), Picture(other, second, second)])
+    return figures
 
 
 def _holds(example: Examined, level: Level) -> str:

@@ -1,0 +1,54 @@
+"""What training drops: channels, or whole residual branches."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+
+class ChannelDropout(nn.Module):
+    """Factors that set whole channels of single examples to 0 and scale the rest by 1/(1 - rate).
+
+    Draws from the random stream `dropout`, anew at each call.
+    """
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array | None:
+        """[B, h, w, C] -> [B, 1, 1, C] to multiply it by; None where nothing is dropped."""
+        if not train or not self.rate:
+            return None
+        ones_b11c = jnp.ones((x_bhwc.shape[0], 1, 1, x_bhwc.shape[-1]), x_bhwc.dtype)
+        return nn.Dropout(self.rate)(ones_b11c, deterministic=False)
+
+
+class StochasticDepth(nn.Module):
+    """Factors that drop a whole residual branch of single examples, or scale it by 1/(1 - rate).
+
+    Huang et al., Deep Networks with Stochastic Depth, ECCV 2016 (arXiv 1603.09382), with the
+    scaling in training, as EfficientNet's code has it. Draws as `ChannelDropout` does, whose
+    place it takes.
+    """
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array | None:
+        """[B, h, w, C] -> [B, 1, 1, C] to multiply it by; None where nothing is dropped."""
+        if not train or not self.rate:
+            return None
+        ones_b11c = jnp.ones((x_bhwc.shape[0], 1, 1, x_bhwc.shape[-1]), x_bhwc.dtype)
+        return nn.Dropout(self.rate, broadcast_dims=(3,))(ones_b11c, deterministic=False)
+
+
+def drop_rate_at_depth(rate: float, block: int, blocks: int) -> float:
+    """Rate at which a block's branch is dropped: from 0 at the first, rising with its number.
+
+    EfficientNet's rule, rate x block / blocks (Huang et al., section 3, has block + 1).
+
+    Args:
+      rate: that the rule approaches at the end of the network.
+      block: number of the block, from 0.
+      blocks: of the whole network.
+    """
+    return rate * block / blocks

@@ -1,0 +1,89 @@
+"""What every network is: a Flax module from images to logits, with these fields."""
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from hierseg_jax.models.layers import DType
+from hierseg_jax.system.errors import HiersegError
+
+
+class SegmentationModel(nn.Module):
+    """A segmentation network. One with more to be told adds fields of its own.
+
+    `embedding_size` and `stochastic_depth` are such fields (see `create_model`): a network has
+    them if it follows them, and is refused a value for them otherwise.
+
+    Attributes:
+      stride: of the network: sides of its images are multiples of it.
+      num_classes: channels of the output: leaf classes, or nodes of a hierarchical head.
+      dropout: whether training drops channels, of a network that does.
+      dtype, axis_name, conv_impl: see `layers.Compute`.
+      frozen_backbone: whether the backbone, if there is one, is as in inference while the rest
+        trains: no gradient, no dropout, running statistics that are used and stay.
+    """
+
+    stride: ClassVar[int]
+
+    num_classes: int
+    dropout: bool = True
+    dtype: DType = jnp.float32
+    axis_name: str | None = None
+    conv_impl: str = "auto"
+    frozen_backbone: bool = False
+
+    def __call__(self, image_bhwc: jax.Array, *, train: bool = False) -> jax.Array:
+        """Segments images.
+
+        Args:
+          image_bhwc: floating RGB in [0, 1], [B, H, W, 3].
+          train: use and update batch statistics (collection `batch_stats`) and draw
+            dropout (random stream `dropout`).
+
+        Returns:
+          Logits [B, H, W, num_classes], float32 at least.
+
+        Raises:
+          ValueError: for an image of another shape or dtype, or with sides that are
+            no multiples of the stride.
+        """
+        raise NotImplementedError
+
+    @property
+    def title(self) -> str:
+        """Its name in tables and messages."""
+        return type(self).__name__
+
+
+def require_image(image_bhwc: jax.Array, stride: int, network: str) -> None:
+    """Checks what a network is given.
+
+    Raises:
+      ValueError: unless it is a floating [B, H, W, 3] with sides that are multiples
+        of `stride`; names the nearest sizes that are.
+    """
+    if image_bhwc.ndim != 4 or image_bhwc.shape[-1] != 3:
+        raise HiersegError(
+            f"{network} takes images [batch, height, width, 3]; got {tuple(image_bhwc.shape)}."
+        )
+    if not jnp.issubdtype(image_bhwc.dtype, jnp.floating):
+        raise HiersegError(
+            f"{network} takes images as floating numbers in [0, 1]; got {image_bhwc.dtype}. "
+            "Divide uint8 images by 255."
+        )
+    height, width = image_bhwc.shape[1:3]
+    if height % stride or width % stride or not height or not width:
+        raise HiersegError(
+            f"{network} needs sides that are multiples of {stride}; got {height}x{width} "
+            f"(height x width). Nearest: {_nearest(height, stride)} for the height, "
+            f"{_nearest(width, stride)} for the width."
+        )
+
+
+def _nearest(side: int, stride: int) -> str:
+    below = side // stride * stride
+    if below == side and side:
+        return f"{side} as it is"
+    return f"{below} or {below + stride}" if below else f"{stride}"

@@ -1,0 +1,38 @@
+"""Label maps in colours over photographs."""
+
+import cv2
+import numpy as np
+
+from hierseg_jax.tree.colors import class_colors
+from hierseg_jax.tree.hierarchy import Level
+
+
+def leaf_colors(level: Level) -> np.ndarray:
+    """By leaf class its colour at a level: uint8 RGB [256, 3].
+
+    That of ignored pixels, 255, is PASCAL VOC's for them, a pale yellow.
+    """
+    colors = class_colors(256)
+    colors[: len(level.leaf_to_class)] = colors[level.leaf_to_class]
+    return colors
+
+
+def overlay(
+    image_hwc: np.ndarray,
+    label_hw: np.ndarray,
+    colors_k3: np.ndarray,
+    photo_share: float,
+    painted_hw: np.ndarray | None = None,
+) -> np.ndarray:
+    """Mixes labels' colours into a photograph.
+
+    Args:
+      image_hwc: uint8 [H, W, 3].
+      label_hw: uint8 [H, W].
+      colors_k3: uint8 [256, 3], by label, in the image's order of channels.
+      photo_share: of the photograph, 0 to 1.
+      painted_hw: uint8 [H, W], 0 where the photograph stays as it is; everywhere mixed if None.
+    """
+    colors_hwc = cv2.applyColorMap(label_hw, np.ascontiguousarray(colors_k3)[:, None])
+    mixed = cv2.addWeighted(image_hwc, photo_share, colors_hwc, 1 - photo_share, 0)
+    return mixed if painted_hw is None else cv2.copyTo(mixed, painted_hw, image_hwc.copy())

@@ -1,0 +1,48 @@
+"""Jinja templates of the pages, which lie beside the code that fills them.
+
+Whatever is put into one is escaped, and first made printable.
+"""
+
+import functools
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from hierseg_jax.system.wording import counted, printable
+from hierseg_jax.tree.colors import css_colors
+
+
+def render(template: str, **values: Any) -> str:
+    """A template with its values, as HTML.
+
+    Args:
+      template: path in this package, as `reports/frame.html`.
+      values: text in them is plain, but where the template says `|safe`: that is of `render`.
+    """
+    return _environment().get_template(template).render(values)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("hierseg_jax", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"breakable": _breakable, "counted": counted}
+    environment.globals["css_colors"] = css_colors
+    return environment
+
+
+def _printable(value: Any) -> str:
+    return value if isinstance(value, Markup) else printable(str(value))
+
+
+def _breakable(text: Any) -> Markup:
+    """For names of classes and files, which wrap after _ and / at best."""
+    name = escape(_printable(text))
+    return name.replace("_", Markup("_<wbr>")).replace("/", Markup("/<wbr>"))

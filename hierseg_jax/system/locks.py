@@ -1,0 +1,58 @@
+"""Locks of processes in files: the system lets go of one when its process ends in whatever way.
+
+Nobody has to guess from silence that a process is dead.
+"""
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import lock_descriptor
+
+from hierseg_jax.system.errors import HiersegOSError
+
+
+class NoLocksError(HiersegOSError):
+    """There are no locks on this file system."""
+
+
+@contextlib.contextmanager
+def hold(file: Path, *, wait: bool) -> Iterator[bool]:
+    """Holds a lock while entered; gives whether it could be had.
+
+    Args:
+      file: made where it does not exist, in a folder that does.
+      wait: until another process lets go of it; else False is given at once.
+
+    Raises:
+      NoLocksError: where it can't be locked.
+      OSError: where it can't be written.
+    """
+    try:
+        stream = file.open("a+")
+    except OSError as error:
+        raise HiersegOSError(f"{file} can't be written: {error.strerror or error}.") from error
+    with stream:
+        try:
+            held = lock_descriptor(stream.fileno(), blocking=wait)
+        except OSError as error:
+            raise NoLocksError(
+                f"{file} can't be locked ({error.strerror}), so that a second process in this "
+                "folder would not be noticed; choose a folder on a local disk."
+            ) from error
+        if held:
+            stream.truncate(0)
+            stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            stream.flush()
+        yield held
+
+
+def holder(file: Path) -> str:
+    """The process that holds a lock or held it last, as `process 42 on HOST`."""
+    try:
+        with file.open() as stream:
+            return " ".join(stream.read(200).split()) or "a process that has not said its name"
+    except OSError:
+        return "a process whose name can't be read"

@@ -1,0 +1,39 @@
+"""A lock of one process keeps the others out, says whose it is, and may not be to be had."""
+
+import errno
+
+import pytest
+
+from hierseg_jax.system import locks
+from hierseg_jax.system.locks import NoLocksError, hold, holder
+from hierseg_jax.train.lock import lock_workdir
+
+
+def test_a_held_lock_is_refused_to_others_and_names_its_process(tmp_path):
+    file = tmp_path / "a.lock"
+    with hold(file, wait=False) as first:
+        assert first
+        with hold(file, wait=False) as second:
+            assert not second
+        assert holder(file).startswith("process ")
+    with hold(file, wait=True) as again:
+        assert again
+    assert "can't be read" in holder(tmp_path / "none")
+
+
+def test_without_locks_a_run_warns_and_what_is_shared_is_refused(tmp_path, monkeypatch, capsys):
+    def no_locks(descriptor, *, blocking):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(locks, "lock_descriptor", no_locks)
+    with pytest.raises(NoLocksError, match=r"can't be locked \(No locks available\)"):
+        hold(tmp_path / "a.lock", wait=True).__enter__()
+    with lock_workdir(tmp_path / "run"):
+        pass
+    assert "warning: " in (said := capsys.readouterr().err)
+    assert "a second process in this folder would not be noticed" in said
+
+
+def test_a_folder_that_can_t_be_written_is_named(tmp_path):
+    with pytest.raises(OSError, match=r"none/a\.lock can't be written: No such file"):
+        hold(tmp_path / "none" / "a.lock", wait=False).__enter__()
