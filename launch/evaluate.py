@@ -105,7 +105,7 @@ def main() -> None:
         return
     given = Path(_CHECKPOINT.value)
     which = BEST if loaded.path == given else _WHICH.value
-    name = evaluation_name(description, loaded.meta["config"], which)
+    name = evaluation_name(description, loaded.settings, which)
     default = given / "evaluation" / name
     folder = default if _OUTPUT.value is None else Path(_OUTPUT.value)
     content = to_json(evaluation, description)
@@ -113,6 +113,8 @@ def main() -> None:
         metrics=content,
         evaluation=evaluation,
         meta=loaded.meta,
+        settings=loaded.settings,
+        hierarchy=loaded.hierarchy,
         history=read_history(loaded.path),
         output=folder,
         processes=count_hosts(),

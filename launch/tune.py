@@ -11,7 +11,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from hierseg_jax.data.read.sources import load_hierarchy
-from hierseg_jax.settings.metric_choice import parse_metrics
+from hierseg_jax.settings import read_settings
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError
@@ -48,14 +48,14 @@ def main() -> None:
             raise
         sys.exit("error: tuning needs Optuna: pip install 'hierseg-jax[tune]'.")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    config, folder = _CONFIG.value, Path(_STUDY_DIR.value)
+    settings, folder = read_settings(_CONFIG.value), Path(_STUDY_DIR.value)
     flag = flags.FLAGS["config"]
     overrides = config_flags.get_override_values(flag)
-    space = read_space(Path(_SPACE.value), config)
+    space = read_space(Path(_SPACE.value), settings)
     for key in space.keys() & overrides.keys():
         raise HiersegError(f"{key} is set with --config.{key} and searched in {_SPACE.value}.")
-    hierarchy = load_hierarchy(config.data.spec, config.data.hierarchy)
-    metric = find_metric(_METRIC.value, hierarchy, parse_metrics(config.metrics))
+    hierarchy = load_hierarchy(settings.data.spec, settings.data.hierarchy)
+    metric = find_metric(_METRIC.value, hierarchy, settings.metric_names)
     file = folder / "report.html"
 
     def report(outcomes: list) -> Report:
@@ -68,7 +68,7 @@ def main() -> None:
 
     set_up_process()
     outcomes = tune(
-        config,
+        settings,
         space,
         metric,
         folder,

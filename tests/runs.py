@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from configs import figures
 from hierseg_jax.checkpoint import checkpoint_steps, find_checkpoint, load_checkpoint
+from hierseg_jax.settings import Settings, read_settings
 from hierseg_jax.train.loop import train
 from hierseg_jax.train.progress import Progress
 from tests.conftest import ROOT
@@ -43,6 +44,10 @@ def small_config(**changes) -> ConfigDict:
     config = figures.get_config()
     config.update_from_flattened_dict(small_keys(changes))
     return config
+
+
+def small_settings(**changes) -> Settings:
+    return read_settings(small_config(**changes))
 
 
 def train_here(workdir, **changes) -> Progress:

@@ -17,7 +17,7 @@ from hierseg_jax.pytorch.convert import convert_to_torch
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.loop import set_up
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
-from tests.runs import small_config, train_here
+from tests.runs import small_settings, train_here
 
 KERNEL = ("params", "decoder", "output_conv", "kernel")
 
@@ -59,7 +59,7 @@ def variables():
 
 
 def write(folder, variables):
-    config = json.loads(json.dumps(small_config().to_dict()))
+    config = json.loads(json.dumps(small_settings().to_dict()))
     meta = {"config": config, "hierarchy": PASCAL_PERSON_PART.to_json()}
     save_checkpoint(folder, variables, meta | {"step": 0, "epoch": None, "val_loss": None})
     return str(folder)
@@ -69,8 +69,8 @@ READERS = {
     "evaluate": lambda folder, out: evaluate_checkpoint(folder, task="val"),
     "export": lambda folder, out: export_checkpoint(folder, str(out / "a.onnx")),
     "convert": lambda folder, out: convert_to_torch(folder, out / "a.safetensors"),
-    "init": lambda folder, out: set_up(small_config(init=folder), out / "run"),
-    "pretrained": lambda folder, out: set_up(small_config(model__pretrained=folder), out / "run"),
+    "init": lambda folder, out: set_up(small_settings(init=folder), out / "run"),
+    "pretrained": lambda folder, out: set_up(small_settings(model__pretrained=folder), out / "run"),
 }
 
 
@@ -102,7 +102,7 @@ def begun(tmp_path_factory):
 def rewrite(workdir, change_variables, change_training):
     """The run's checkpoint with other arrays, under right hashes."""
     folder = workdir / "checkpoints" / "4"
-    state = set_up(small_config(epochs=1), workdir).initial_state()
+    state = set_up(small_settings(epochs=1), workdir).initial_state()
     loaded = load_checkpoint(folder, jax.tree.map(np.asarray, state.training))
     meta = {key: value for key, value in loaded.meta.items() if key != "sha256"}
     shutil.rmtree(folder)

@@ -4,7 +4,7 @@ import pytest
 
 from configs import default, figures, modern, pascal_person_part
 from hierseg_jax.checkpoint import checkpoint_steps, find_checkpoint
-from hierseg_jax.settings.config import completed
+from hierseg_jax.settings import read_stored
 from hierseg_jax.settings.metric_choice import Criterion, parse_best, parse_metrics
 from hierseg_jax.train.loop import set_up
 from hierseg_jax.train.progress import Progress, end_line
@@ -12,7 +12,7 @@ from hierseg_jax.train.same_run import check_same_run
 from hierseg_jax.train.tune.objective import Metric, check_comparable, check_one_size, find_metric
 from hierseg_jax.train.tune.space import Choice
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
-from tests.runs import small_config
+from tests.runs import small_settings
 from tests.scored_checkpoints import save_scores
 
 
@@ -28,29 +28,29 @@ def test_the_published_recipe_goes_by_its_loss():
 
 
 def test_a_run_begun_when_the_loss_was_the_default_goes_on_with_it():
-    now = small_config()
+    now = small_settings()
     stored = now.to_dict() | {"best": "loss"}
     from_before_the_key = {key: value for key, value in stored.items() if key != "best"}
-    for earlier in (stored, from_before_the_key):
+    for earlier in map(read_stored, (stored, from_before_the_key)):
         with pytest.raises(ValueError, match=r"best was 'loss', now 'miou'\)") as error:
             check_same_run(earlier, now, "run")
         assert "Continue it with its own (--config.best=loss), or" in str(error.value)
-        check_same_run(earlier, small_config(best="loss"), "run")
-    assert completed(from_before_the_key)["best"] == "loss"
+        check_same_run(earlier, small_settings(best="loss"), "run")
+    assert read_stored(from_before_the_key).best == "loss"
 
 
 def test_every_changed_key_is_given_back_as_a_flag():
-    stored = small_config(loss="dice + 0.5*focal").to_dict()
+    stored = small_settings(loss="dice + 0.5*focal")
     with pytest.raises(ValueError, match="another config") as error:
-        check_same_run(stored, small_config(batch_size=4, seed=1), "run")
+        check_same_run(stored, small_settings(batch_size=4, seed=1), "run")
     flags = "(--config.batch_size=8 '--config.loss=dice + 0.5*focal' --config.seed=0)"
     assert flags in str(error.value)
 
 
 def test_metrics_without_the_best_are_told_what_to_add(tmp_path):
     with pytest.raises(ValueError, match=r"its metrics are f1; add miou to them, or choose a best"):
-        set_up(small_config(metrics=("f1",)), tmp_path / "run")
-    set_up(small_config(metrics=("f1",), best="f1"), tmp_path / "run")
+        set_up(small_settings(metrics=("f1",)), tmp_path / "run")
+    set_up(small_settings(metrics=("f1",), best="f1"), tmp_path / "run")
 
 
 def progress_of(*mious):
@@ -125,6 +125,6 @@ def test_a_search_over_what_is_measured_is_refused(key, metric, allowed):
 
 def test_networks_that_would_see_different_sizes_are_not_compared():
     space = {"model.name": Choice(("esnet", "effunet"))}
-    check_one_size(space, small_config(data__image_size=64))
+    check_one_size(space, small_settings(data__image_size=64))
     with pytest.raises(ValueError, match=r"40 for esnet, 32 for effunet pixels; .* of 32\."):
-        check_one_size(space, small_config(data__image_size=40))
+        check_one_size(space, small_settings(data__image_size=40))

@@ -21,7 +21,7 @@ from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.same_data import listing_file, take_inventories
 from hierseg_jax.train.same_run import check_same_run
 from tests.figure_folder import write_figures
-from tests.runs import assert_bit_identical, small_config, train_here
+from tests.runs import assert_bit_identical, small_settings, train_here
 
 
 def continue_run(workdir, data, epochs=2, **changes):
@@ -121,19 +121,19 @@ def test_without_the_names_the_numbers_are_told(copied):
 
 
 def test_a_run_from_before_fingerprints_goes_on_at_its_own_path_alone():
-    config = small_config(data__spec="a/data.yaml")
-    moved = small_config(data__spec="b/data.yaml")
-    check_same_run(config.to_dict(), config, "run")
+    settings = small_settings(data__spec="a/data.yaml")
+    moved = small_settings(data__spec="b/data.yaml")
+    check_same_run(settings, settings, "run")
     with pytest.raises(HiersegError, match=r"data\.spec was 'a/data.yaml'"):
-        check_same_run(config.to_dict(), moved, "run")
-    check_same_run(config.to_dict(), moved, "run", data_known=True)
+        check_same_run(settings, moved, "run")
+    check_same_run(settings, moved, "run", data_known=True)
 
 
 def test_a_tree_file_may_move_but_not_come_or_go():
-    config = small_config(data__hierarchy="a/tree.yaml")
-    check_same_run(config.to_dict(), small_config(data__hierarchy="b/tree.yaml"), "run")
+    settings = small_settings(data__hierarchy="a/tree.yaml")
+    check_same_run(settings, small_settings(data__hierarchy="b/tree.yaml"), "run")
     with pytest.raises(HiersegError, match=r"data\.hierarchy was 'a/tree.yaml', now ''"):
-        check_same_run(config.to_dict(), small_config(), "run")
+        check_same_run(settings, small_settings(), "run")
 
 
 def test_embedded_figures_are_known_by_what_they_follow_from():

@@ -20,7 +20,7 @@ from hierseg_jax.data.inspection.result import make_report
 from hierseg_jax.data.inspection.text import format_report, format_weights
 from hierseg_jax.data.read.sources import open_split
 from hierseg_jax.data.read.spec import load_spec
-from hierseg_jax.settings.config import check_config
+from hierseg_jax.settings import read_settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.recipe import choose_class_weights
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -60,7 +60,7 @@ def paste(text):
     flag, _, value = argument.partition("=")
     config = default.get_config()
     config.update_from_flattened_dict({flag.removeprefix("--config."): value})
-    check_config(config)
+    read_settings(config)
     return config.loss_options.class_weights
 
 
@@ -108,7 +108,7 @@ def test_what_are_no_weights_is_refused_in_a_sentence(text, sentence):
     config = default.get_config()
     config.loss_options.class_weights = text
     with pytest.raises(HiersegError, match=sentence) as error:
-        check_config(config)
+        read_settings(config)
     assert "\n" not in str(error.value)
 
 

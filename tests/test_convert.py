@@ -10,21 +10,19 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from configs import default
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.models import create_model, init_variables
 from hierseg_jax.pytorch.convert import convert_to_checkpoint, convert_to_torch
 from hierseg_jax.pytorch.recognise import recognise
 from hierseg_jax.pytorch.weights import state_dict_from_variables
+from hierseg_jax.settings import Settings
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.reference_weights import load_golden, reference_state_dict
 from tests.runs import evaluate_command, run
 from tests.test_training_mistakes import write_data
 
-CONFIG = default.get_config()
-CONFIG.data.figures_val = 10
-CONFIG = CONFIG.to_dict()
+SETTINGS = Settings().replace({"data.figures_val": 10})
 
 
 def golden_file(folder, name="esnet", classes=7, metadata=None, change=lambda arrays: arrays):
@@ -36,7 +34,7 @@ def golden_file(folder, name="esnet", classes=7, metadata=None, change=lambda ar
 
 
 def convert(file, output, **options):
-    return convert_to_checkpoint(file, output, CONFIG, **options)
+    return convert_to_checkpoint(file, output, SETTINGS, **options)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +83,7 @@ def test_the_checkpoint_is_found_whichever_is_asked_for_and_knows_its_source(con
     assert find_checkpoint(folder, "best") == find_checkpoint(folder, "last") == folder
     meta = load_checkpoint(folder).meta
     assert meta["source"]["file"] == file.name
-    assert meta["config"].keys() == CONFIG.keys()
+    assert meta["config"].keys() == SETTINGS.to_dict().keys()
     assert meta["config"]["model"]["name"] == "esnet"
     assert (meta["config"]["data"]["spec"], meta["config"]["data"]["image_size"]) == ("figures", 32)
 

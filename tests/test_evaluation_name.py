@@ -12,9 +12,9 @@ from hierseg_jax.data.resize import as_size
 from hierseg_jax.evaluation.view_name import evaluation_name
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.tree.decoding import DECODINGS
-from tests.runs import evaluate_command, run, small_config, train_here
+from tests.runs import evaluate_command, run, small_settings, train_here
 
-CONFIG = small_config(data__spec="data/own/data.yaml").to_dict()
+SETTINGS = small_settings(data__spec="data/own/data.yaml")
 USUAL = {
     "task": "val",
     "data": "data/own/data.yaml",
@@ -24,7 +24,7 @@ USUAL = {
     "flip": False,
     "batch_size": 16,
     "decode": "leaf",
-    "metrics": list(CONFIG["metrics"]),
+    "metrics": list(SETTINGS.metrics),
 }
 
 
@@ -42,12 +42,12 @@ USUAL = {
     ],
 )
 def test_a_name_tells_what_differs(changes, which, name):
-    assert evaluation_name(USUAL | changes, CONFIG, which) == name
+    assert evaluation_name(USUAL | changes, SETTINGS, which) == name
 
 
 def test_another_data_set_is_known_by_its_path():
     names = {
-        evaluation_name(USUAL | {"data": data}, CONFIG)
+        evaluation_name(USUAL | {"data": data}, SETTINGS)
         for data in ("a/b.yaml", "a/b c.yaml", "a-b.yaml", "figures", "tfds:pascal_person_part")
     }
     assert len(names) == 5
@@ -77,7 +77,7 @@ views = st.fixed_dictionaries(
 
 
 def name_of(view):
-    return evaluation_name(view, CONFIG, view["which"])
+    return evaluation_name(view, SETTINGS, view["which"])
 
 
 def resolved(view):

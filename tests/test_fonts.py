@@ -10,6 +10,7 @@ import pytest
 from hierseg_jax.runtime.drawing import Painter, draw_level
 from hierseg_jax.runtime.legend import fitted, make_legend
 from hierseg_jax.runtime.lettering import PillowLetters
+from hierseg_jax.settings import Settings
 from hierseg_jax.system.fonts import find_fonts, letters_missing, missing_note
 from hierseg_jax.train.record import Recorder
 from hierseg_jax.train.sample_pictures import draw_samples
@@ -58,7 +59,7 @@ def test_letters_that_nothing_has_are_named_once(tmp_path, capsys):
     assert missing_note(find_fonts(["рука"], none).missing) == ""
     if find_fonts(tree.class_names).missing:  # no font of this machine has it
         assert UNWRITABLE in Painter(tree.levels).note
-        Recorder(tmp_path, {"tensorboard": False}, tree, 0)
+        Recorder(tmp_path, Settings(tensorboard=False), tree, 0)
         assert capsys.readouterr().err.count(UNWRITABLE) == 1
 
 

@@ -9,21 +9,21 @@ import pytest
 from flax import traverse_util
 from safetensors.numpy import save_file
 
-from configs import default
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
 from hierseg_jax.models import create_model, init_variables
 from hierseg_jax.pytorch.convert import convert_to_checkpoint
 from hierseg_jax.pytorch.weights import state_dict_from_variables
+from hierseg_jax.settings import Settings, read_stored
 from hierseg_jax.train.loop import set_up
 from hierseg_jax.train.same_run import check_same_run
-from tests.runs import assert_bit_identical, small_config, train_here
+from tests.runs import assert_bit_identical, small_settings, train_here
 
 
 def convert(folder, classes=7):
     model = create_model("esnet_mini", classes)
     file = folder / "weights.safetensors"
     save_file(state_dict_from_variables(model, init_variables(model, jax.random.key(5))), file)
-    convert_to_checkpoint(file, folder / "esnet", default.get_config().to_dict())
+    convert_to_checkpoint(file, folder / "esnet", Settings())
     return folder / "esnet"
 
 
@@ -34,9 +34,9 @@ def esnet(tmp_path_factory):
 
 
 def test_a_new_run_starts_at_exactly_these_weights(esnet, tmp_path):
-    run = set_up(small_config(init=str(esnet)), tmp_path / "run")
+    run = set_up(small_settings(init=str(esnet)), tmp_path / "run")
     state = run.initial_state()
-    fresh = set_up(small_config(), tmp_path / "fresh").initial_state()
+    fresh = set_up(small_settings(), tmp_path / "fresh").initial_state()
     expected = load_checkpoint(esnet).variables
     jax.tree.map(np.testing.assert_array_equal, state.params, expected["params"])
     jax.tree.map(np.testing.assert_array_equal, state.batch_stats, expected["batch_stats"])
@@ -56,7 +56,7 @@ def test_a_resumed_run_does_without_the_checkpoint_it_started_from(esnet, tmp_pa
     with pytest.raises(ValueError, match=r"init was '.*', now ''"):
         train_here(workdir, epochs=2)
     # A run's workdir can be started from as well: from its best epoch.
-    state = set_up(small_config(init=str(workdir)), tmp_path / "next").initial_state()
+    state = set_up(small_settings(init=str(workdir)), tmp_path / "next").initial_state()
     best = load_checkpoint(find_checkpoint(workdir)).variables
     jax.tree.map(np.testing.assert_array_equal, state.params, best["params"])
 
@@ -73,15 +73,15 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(esnet, tmp_path):
 
 
 def test_runs_from_before_the_key_are_continued():
-    config = small_config()
-    stored = config.to_dict()
+    settings = small_settings()
+    stored = settings.to_dict()
     del stored["init"]
-    check_same_run(stored, config, "run")
+    check_same_run(read_stored(stored), settings, "run")
 
 
 def mistake(workdir, **changes):
     with pytest.raises((ValueError, OSError)) as error:
-        set_up(small_config(**changes), workdir)
+        set_up(small_settings(**changes), workdir)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -110,9 +110,9 @@ def test_a_checkpoint_is_no_workdir(esnet):
 
 def test_a_checkpoint_of_other_classes_gives_all_but_its_heads(tmp_path):
     four = convert(tmp_path, classes=4)
-    run = set_up(small_config(model__pretrained=str(four)), tmp_path / "run")
+    run = set_up(small_settings(model__pretrained=str(four)), tmp_path / "run")
     found = traverse_util.flatten_dict(run.initial_state().params)
-    fresh = set_up(small_config(), tmp_path / "fresh").initial_state()
+    fresh = set_up(small_settings(), tmp_path / "fresh").initial_state()
     expected = load_checkpoint(four).variables
     jax.tree.map(
         np.testing.assert_array_equal, run.initial_state().batch_stats, expected["batch_stats"]
@@ -131,7 +131,7 @@ def test_a_checkpoint_of_other_classes_gives_all_but_its_heads(tmp_path):
 
 
 def test_a_checkpoint_of_the_same_classes_gives_its_heads_too(esnet, tmp_path):
-    run = set_up(small_config(model__pretrained=str(esnet)), tmp_path / "run")
+    run = set_up(small_settings(model__pretrained=str(esnet)), tmp_path / "run")
     expected = load_checkpoint(esnet).variables
     jax.tree.map(
         np.testing.assert_array_equal, run.initial_state().params, dict(expected["params"])

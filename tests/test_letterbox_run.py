@@ -13,7 +13,6 @@ from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.evaluation.predictions import leaf_scores
 from hierseg_jax.models import create_model
 from hierseg_jax.runtime.segmenter import Segmenter
-from hierseg_jax.settings.building import config_decoding
 from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.balanced import balanced_checkpoint
 from tests.figure_folder import write_figures
@@ -64,7 +63,7 @@ def scores(checkpoint, source):
     hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
     # As the export does it, so that one program is compiled.
     model = create_model("esnet_mini", hierarchy.num_classes, conv_impl="xla")
-    decoding = config_decoding(loaded.meta["config"])
+    decoding = loaded.settings.decoding
     scores_of = jax.jit(lambda v, x: leaf_scores(model.apply(v, x), hierarchy, decoding))
     batches = eval_batches(source, size=SIZE, resize="letterbox", batch_size=1)
     return np.concatenate(

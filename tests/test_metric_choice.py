@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 
-from hierseg_jax.evaluation.metrics import evaluate_levels
+from hierseg_jax.evaluation.metrics import class_numbers, evaluate_levels, level_number
 from hierseg_jax.evaluation.tables import format_levels
 from hierseg_jax.settings.metric_choice import (
     METRICS,
     Criterion,
-    class_numbers,
-    level_number,
     parse_best,
     parse_metrics,
 )

@@ -12,7 +12,7 @@ from hierseg_jax.settings.building import check_tree_of_data
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.figure_folder import write_figures
-from tests.runs import small_config, train_here
+from tests.runs import small_settings, train_here
 
 LEFT, RIGHT = 2, 5
 SWAP = np.arange(256, dtype=np.uint8)
@@ -114,19 +114,19 @@ def test_a_mirror_takes_the_pairs_of_the_data_else_those_of_the_checkpoint(
     tmp_path, of_checkpoint, of_data, taken
 ):
     data = write_data(tmp_path / "data.yaml", of_data)
-    config = small_config(data__spec=str(tmp_path / "other.yaml")).to_dict()
-    found = check_tree_of_data(tree(of_checkpoint), config, data, "The checkpoint")
+    own = small_settings(data__spec=str(tmp_path / "other.yaml")).data
+    found = check_tree_of_data(tree(of_checkpoint), own, data, "The checkpoint")
     assert found.pairs == taken
     assert found == tree()
 
 
 def test_pairs_that_a_run_set_over_its_own_data_stay(tmp_path):
     data = write_data(tmp_path / "data.yaml", "pairs: [[5, 6]]")
-    config = small_config(data__spec=data, data__hierarchy="tree.yaml").to_dict()
+    settings = small_settings(data__spec=data, data__hierarchy="tree.yaml").data
     own = tree([[3, 4]])
-    assert check_tree_of_data(own, config, data, "The checkpoint").pairs == ((3, 4),)
+    assert check_tree_of_data(own, settings, data, "The checkpoint").pairs == ((3, 4),)
     without = dataclasses.replace(own, pairs=())
-    assert check_tree_of_data(without, config, data, "The checkpoint").pairs == ((5, 6),)
+    assert check_tree_of_data(without, settings, data, "The checkpoint").pairs == ((5, 6),)
 
 
 def test_evaluation_looks_at_the_mirror_image_with_the_pairs_of_its_data(tmp_path):

@@ -6,7 +6,7 @@ from hierseg_jax.data.read.sources import load_hierarchy
 from hierseg_jax.data.read.spec import load_spec, write_spec
 from hierseg_jax.train.workdir import check_workdir, claim_workdir
 from hierseg_jax.tree.hierarchy import Hierarchy
-from tests.runs import small_config
+from tests.runs import small_settings
 
 NAMES = ["background", "head", "left_arm", "right_arm", "left_leg", "right_leg"]
 TREE = {"upper": ["head", "left_arm", "right_arm"], "lower": ["left_leg", "right_leg"]}
@@ -94,12 +94,12 @@ def test_another_tree_over_the_data_keeps_its_pairs(tmp_path):
 
 def test_a_run_that_mirrors_is_not_continued_with_other_pairs(tmp_path):
     for augment, refused in (("modern", True), ("reference", True), ("none", False)):
-        workdir, config = tmp_path / augment, small_config(augment=augment)
-        claim_workdir(workdir, config, tree([ARMS]), {})
-        check_workdir(workdir, config, tree([ARMS]))
+        workdir, settings = tmp_path / augment, small_settings(augment=augment)
+        claim_workdir(workdir, settings, tree([ARMS]), {})
+        check_workdir(workdir, settings, tree([ARMS]))
         if refused:
             sentence = "had the pairs left_arm and right_arm; figures has none"
             with pytest.raises(ValueError, match=sentence):
-                check_workdir(workdir, config, tree())
+                check_workdir(workdir, settings, tree())
         else:
-            check_workdir(workdir, config, tree())
+            check_workdir(workdir, settings, tree())

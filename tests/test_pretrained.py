@@ -25,7 +25,7 @@ from hierseg_jax.models.variant import normalize_image
 from hierseg_jax.pytorch.backbones import read_backbone, wanted_variant
 from hierseg_jax.pytorch.convert import convert_to_torch
 from hierseg_jax.pytorch.files import read_torch_file
-from hierseg_jax.settings.config import config_variant
+from hierseg_jax.settings import read_settings
 from hierseg_jax.train.loop import set_up, train
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.conftest import GOLDEN
@@ -190,12 +190,12 @@ def lite0_config(pretrained, **changes):
 
 
 def test_a_run_starts_at_the_files_backbone_and_computes_as_it_wants(lite0_file, tmp_path):
-    run = set_up(lite0_config(lite0_file), tmp_path / "run")
-    model = run.config.model
+    run = set_up(read_settings(lite0_config(lite0_file)), tmp_path / "run")
+    model = run.settings.model
     assert (model.padding, model.norm_epsilon, model.normalization) == ("same", 1e-3, "half")
     state = run.initial_state()
-    fresh = set_up(lite0_config(""), tmp_path / "fresh")
-    assert fresh.config.model.padding == "symmetric"
+    fresh = set_up(read_settings(lite0_config("")), tmp_path / "fresh")
+    assert fresh.settings.model.padding == "symmetric"
     expected = traverse_util.flatten_dict(fresh.initial_state().params)
     found = traverse_util.flatten_dict(state.params)
     weights = safetensors.numpy.load(lite0_file.read_bytes())
@@ -219,13 +219,13 @@ def test_a_run_starts_at_the_files_backbone_and_computes_as_it_wants(lite0_file,
 
 def test_what_a_config_says_is_not_left_to_the_weights(lite0_file, tmp_path):
     config = lite0_config(lite0_file, model__padding="symmetric", model__normalization="lite")
-    model = set_up(config, tmp_path / "run").config.model
+    model = set_up(read_settings(config), tmp_path / "run").settings.model
     assert (model.padding, model.norm_epsilon, model.normalization) == ("symmetric", 1e-5, "lite")
 
 
 def sentence(config, workdir):
     with pytest.raises((ValueError, OSError)) as error:
-        set_up(config, workdir)
+        set_up(read_settings(config), workdir)
     assert not workdir.exists()
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -324,7 +324,7 @@ def test_what_the_weights_want_travels_through_evaluation_and_export(lite0_file,
     config.epochs = 2
     train(config, str(workdir))
     loaded = load_checkpoint(find_checkpoint(workdir, "last"))
-    assert config_variant(loaded.meta["config"]) == Variant("same", 1e-3, "half")
+    assert loaded.settings.model.variant == Variant("same", 1e-3, "half")
     evaluation, _ = evaluate_checkpoint(str(workdir), task="val", batch_size=8)
     best = load_checkpoint(find_checkpoint(workdir))
     assert evaluation.loss == pytest.approx(best.meta["val_loss"], rel=1e-4)

@@ -9,12 +9,12 @@ import optax
 import pytest
 from flax import linen as nn
 
-from configs import default
 from hierseg_jax.losses import crossentropy
 from hierseg_jax.models import create_model
 from hierseg_jax.models.initialize import variable_shapes
 from hierseg_jax.models.layers import Conv
 from hierseg_jax.models.normalization import BatchNorm
+from hierseg_jax.settings import Settings
 from hierseg_jax.train.average import update_average
 from hierseg_jax.train.optimizer import make_optimizer
 from hierseg_jax.train.parameter_groups import decayed, group_labels, rate_factors
@@ -23,19 +23,15 @@ from hierseg_jax.train.state import create_optimizer, create_state
 from hierseg_jax.train.step import make_train_step
 
 
-def config(**changes):
-    chosen = default.get_config()
-    chosen.update_from_flattened_dict(
-        {"epochs": 5, "learning_rate": 0.1}
-        | {key.replace("__", "."): value for key, value in changes.items()}
-    )
-    return chosen.to_dict()
+def settings(**changes):
+    values = {key.replace("__", "."): value for key, value in changes.items()}
+    return Settings().replace({"epochs": 5, "learning_rate": 0.1} | values)
 
 
 def rates(steps_per_epoch=4, **changes):
-    chosen = config(**changes)
+    chosen = settings(**changes)
     schedule = make_schedule(chosen, steps_per_epoch)
-    return np.array([schedule(step) for step in range(chosen["epochs"] * steps_per_epoch + 1)])
+    return np.array([schedule(step) for step in range(chosen.epochs * steps_per_epoch + 1)])
 
 
 def test_schedules_equal_their_formulas():
@@ -93,8 +89,9 @@ def follow(optimizer, params=PARAMS, state=None, grads=GRADS):
 
 
 def made(frozen=False, **changes):
-    chosen = config(**changes)
-    return make_optimizer(chosen, make_schedule(chosen, 2), frozen=frozen)
+    chosen = settings(**changes)
+    schedule, waits = make_schedule(chosen, 2), bool(chosen.freeze_epochs)
+    return make_optimizer(chosen.optimizer, schedule, waits=waits, frozen=frozen)
 
 
 def assert_close(a, b, rtol=1e-6):
@@ -231,8 +228,8 @@ class Tiny(nn.Module):
 
 
 def test_the_average_of_a_run_equals_the_recursion_over_its_weights_and_statistics():
-    chosen = config(learning_rate=0.03)
-    optimizer = make_optimizer(chosen, make_schedule(chosen, 4))
+    chosen = settings(learning_rate=0.03)
+    optimizer = make_optimizer(chosen.optimizer, make_schedule(chosen, 4))
     model, rng = Tiny(), np.random.RandomState(0)
     state = create_state(model, optimizer, seed=0, averaged=True)
     step = jax.jit(make_train_step(model, crossentropy, optimizer, average_decay=0.5))

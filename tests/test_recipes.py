@@ -11,11 +11,11 @@ from flax import traverse_util
 from configs import default, modern
 from hierseg_jax.checkpoint import load_checkpoint, read_meta
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
-from hierseg_jax.settings.config import check_config, completed
+from hierseg_jax.settings import read_settings, read_stored
 from hierseg_jax.train.loop import set_up
 from hierseg_jax.train.same_run import check_same_run
 from tests.conftest import xla_flags
-from tests.runs import assert_bit_identical, run, small_config, train_command, train_here
+from tests.runs import assert_bit_identical, run, small_settings, train_command, train_here
 
 PARTS = ("encoder", "decoder")
 ALL = {
@@ -54,7 +54,7 @@ def start(tmp_path_factory):
 
 
 def initial(workdir, **changes):
-    return set_up(small_config(**ALL | changes), workdir).initial_state()
+    return set_up(small_settings(**ALL | changes), workdir).initial_state()
 
 
 def checkpoint(workdir, step, state):
@@ -162,30 +162,30 @@ def test_four_devices_follow_a_recipe_as_one_does(tmp_path):
 
 
 def test_epochs_belong_to_a_schedule_that_depends_on_them(finished):
-    stored = small_config(**ALL).to_dict()
+    stored = small_settings(**ALL)
     with pytest.raises(ValueError, match="epochs was 2, now 3"):
-        check_same_run(stored, small_config(**ALL, epochs=3), "run")
-    check_same_run(small_config().to_dict(), small_config(epochs=3), "run")
+        check_same_run(stored, small_settings(**ALL, epochs=3), "run")
+    check_same_run(small_settings(), small_settings(epochs=3), "run")
 
 
 def test_runs_from_before_the_recipes_are_continued():
-    config = default.get_config()
-    stored = config.to_dict()
+    settings = read_settings(default.get_config())
+    stored = settings.to_dict()
     for section in ("optimizer", "schedule", "freeze_epochs", "ema_decay"):
         del stored[section]
     for key in ("label_smoothing", "hard_share", "class_weights"):
         del stored["loss_options"][key]
     del stored["model"]["stochastic_depth"]
     stored["augment"] = True
-    check_same_run(stored, config, "run")
-    assert completed(stored) | {"augment": "reference"} == config.to_dict()
+    check_same_run(read_stored(stored), settings, "run")
+    assert read_stored(stored).to_dict() | {"augment": "reference"} == settings.to_dict()
     stored["augment"] = False
     with pytest.raises(ValueError, match="augment was 'none', now 'reference'"):
-        check_same_run(stored, config, "run")
+        check_same_run(read_stored(stored), settings, "run")
 
 
 def test_the_modern_config_is_one():
-    check_config(modern.get_config())
+    read_settings(modern.get_config())
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_the_modern_config_is_one():
 )
 def test_wrong_values_are_named(tmp_path, changes, sentence):
     with pytest.raises((ValueError, OSError)) as error:
-        set_up(small_config(**changes), tmp_path / "run")
+        set_up(small_settings(**changes), tmp_path / "run")
     assert sentence in str(error.value)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()

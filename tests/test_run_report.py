@@ -6,7 +6,6 @@ import shlex
 import numpy as np
 import pytest
 
-from configs import default
 from hierseg_jax.evaluation.evaluate import Evaluation
 from hierseg_jax.evaluation.extremes import Extremes
 from hierseg_jax.evaluation.metrics import evaluate_levels, level_confusions, tree_metrics
@@ -16,6 +15,7 @@ from hierseg_jax.evaluation.page.curves import line_plot, round_ticks
 from hierseg_jax.evaluation.page.evaluation_page import RunReport, format_page
 from hierseg_jax.evaluation.page.history import History, points, read_history
 from hierseg_jax.evaluation.tables import to_json
+from hierseg_jax.settings import Settings
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.webpages import Page, assert_stands_alone
@@ -51,9 +51,10 @@ def report_of(hierarchy, tmp_path, history=NO_HISTORY, count=6, name="a<b>c", **
         best=extremes.best(),
         worst=extremes.worst(),
     )
-    config = default.get_config().to_dict()
-    config["data"] |= {"spec": "data.yaml", "image_size": 32}
-    config["metrics"] = [metric for metric in METRICS if metric != "boundary_iou"]
+    metrics = [metric for metric in METRICS if metric != "boundary_iou"]
+    settings = Settings().replace(
+        {"data.spec": "data.yaml", "data.image_size": 32, "metrics": metrics}
+    )
     description = {
         "checkpoint": str(tmp_path / "run" / "checkpoints" / "8"),
         "step": 8,
@@ -69,10 +70,10 @@ def report_of(hierarchy, tmp_path, history=NO_HISTORY, count=6, name="a<b>c", **
         "resolution": "network",
         "scales": [1],
         "flip": False,
-        "metrics": config["metrics"],
+        "metrics": metrics,
     } | described
-    meta = {"config": config, "hierarchy": hierarchy.to_json(), "step": 8}
-    return RunReport(to_json(evaluation, description), evaluation, meta, history, tmp_path)
+    content = to_json(evaluation, description)
+    return RunReport(content, evaluation, {"step": 8}, settings, hierarchy, history, tmp_path)
 
 
 def epoch_row(epoch, **changes):
@@ -246,10 +247,10 @@ def test_pictures_of_background_alone_leave_a_sentence(tmp_path):
 
 
 def test_commands_give_what_differs_from_the_run(report):
-    description, config = report.metrics, report.meta["config"]
+    description, settings = report.metrics, report.settings
     checkpoint = f"--checkpoint={description['checkpoint']}"
     again = ["--task=val", "--batch_size=4", "--decode=leaf"]
-    command = evaluate_command(description, config, report.output)
+    command = evaluate_command(description, settings, report.output)
     assert command == [
         "python launch/evaluate.py",
         checkpoint,
@@ -257,10 +258,10 @@ def test_commands_give_what_differs_from_the_run(report):
         f"--output={report.output}",
     ]
     other = description | {"data": "my data.yaml", "image_size": 64}
-    words = shlex.split(" ".join(evaluate_command(other, config, report.output)))
+    words = shlex.split(" ".join(evaluate_command(other, settings, report.output)))
     assert {"--data=my data.yaml", "--image_size=64"} <= set(words)
     seen = {"resolution": "original", "scales": [0.75, 1.0], "flip": True, "image_size": (32, 48)}
-    words = evaluate_command(description | seen | {"metrics": ["f1"]}, config, report.output)
+    words = evaluate_command(description | seen | {"metrics": ["f1"]}, settings, report.output)
     assert {
         "--metrics=f1",
         "--resolution=original",
@@ -268,6 +269,6 @@ def test_commands_give_what_differs_from_the_run(report):
         "--flip=true",
         "--image_size=32,48",
     } <= set(words)
-    reference, deploy = export_commands(other, config)
+    reference, deploy = export_commands(other, settings)
     assert reference[1:] == [checkpoint, "--onnx_file=run.onnx", "--image_size=64"]
     assert "--contract=deploy" in deploy

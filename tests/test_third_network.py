@@ -28,7 +28,7 @@ from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.loop import set_up
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.conftest import ROOT
-from tests.runs import assert_bit_identical, small_config, train_here
+from tests.runs import assert_bit_identical, small_settings, train_here
 from tests.tiny_network import FOREIGN, TINY
 
 
@@ -81,9 +81,9 @@ def test_it_is_exported_and_runs_without_jax(workdir, tmp_path, contract):
 
 def test_its_weights_start_a_run_of_the_same_classes_or_of_others(workdir, tmp_path):
     same = {"model__name": "tiny", "model__pretrained": str(workdir)}
-    report = set_up(small_config(**same), tmp_path / "run").weights.report
+    report = set_up(small_settings(**same), tmp_path / "run").weights.report
     assert "loaded 8: conv (2), head (2), norm (4)" in report
-    wide = small_config(**same, model__hierarchical=True, loss="tree_min")
+    wide = small_settings(**same, model__hierarchical=True, loss="tree_min")
     report = set_up(wide, tmp_path / "wide").weights.report
     assert "loaded 6: conv (2), norm (4)" in report
     assert "skipped 2: head/" in report
@@ -100,7 +100,7 @@ def test_what_it_has_not_is_refused_in_a_sentence(workdir, tmp_path):
         return mistake(export_checkpoint, str(workdir), str(tmp_path / "a.onnx"), **options)
 
     def start(**changes):
-        return mistake(set_up, small_config(model__name="tiny", **changes), tmp_path / "run")
+        return mistake(set_up, small_settings(model__name="tiny", **changes), tmp_path / "run")
 
     for option in ("dynamic_size", "dynamic_batch"):
         assert "is for one picture of one size" in export(**{option: True})
@@ -115,7 +115,7 @@ def test_what_it_has_not_is_refused_in_a_sentence(workdir, tmp_path):
     assert "tiny has no backbone with weights from elsewhere" in mistake(
         create_model, "tiny", 7, variant=Variant("same")
     )
-    frozen = set_up(small_config(model__name="tiny", freeze_epochs=1), tmp_path / "run")
+    frozen = set_up(small_settings(model__name="tiny", freeze_epochs=1), tmp_path / "run")
     assert "The network has no backbone" in mistake(frozen.initial_state)
     assert not list(tmp_path.iterdir())
 

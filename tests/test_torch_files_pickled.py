@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from configs import default
 from hierseg_jax.checkpoint import load_checkpoint
 from hierseg_jax.pytorch.convert import convert_to_checkpoint, convert_to_torch
 from hierseg_jax.pytorch.files import read_torch_file
+from hierseg_jax.settings import Settings
 from tests.reference_weights import load_golden, reference_state_dict
 from tests.test_torch_files import mistake
 
@@ -150,7 +150,7 @@ def test_a_reference_checkpoint_converts_and_goes_back_bit_for_bit(save, tmp_pat
     state_dict = reference_state_dict(meta)
     tensors = {f"module.{key}": torch.from_numpy(value) for key, value in state_dict.items()}
     file = save({"epoch": 4, "state_dict": tensors})
-    said = convert_to_checkpoint(file, tmp_path / "net", default.get_config().to_dict())
+    said = convert_to_checkpoint(file, tmp_path / "net", Settings())
     assert "(under the key 'state_dict') holds" in said[0]
     convert_to_torch(tmp_path / "net", tmp_path / "back.safetensors")
     back = load_file(tmp_path / "back.safetensors")
@@ -165,9 +165,7 @@ def test_half_precision_converts_to_float32_and_says_so(save, tmp_path):
         key: torch.from_numpy(value).bfloat16() if value.dtype == np.float32 else torch.tensor(0)
         for key, value in reference_state_dict(meta).items()
     }
-    said = convert_to_checkpoint(
-        save(halves), tmp_path / "net", default.get_config().to_dict(), num_classes=4
-    )
+    said = convert_to_checkpoint(save(halves), tmp_path / "net", Settings(), num_classes=4)
     assert "Of the tensors, 250 were bfloat16 and are float32 now, their values the same." in said
     leaves = jax.tree.leaves(load_checkpoint(tmp_path / "net").variables)
     assert {leaf.dtype for leaf in leaves} == {np.dtype(np.float32)}

@@ -20,12 +20,21 @@ from hierseg_jax.evaluation.predictions import leaf_scores
 from hierseg_jax.models import create_model, init_variables
 from hierseg_jax.pytorch.convert import convert_to_checkpoint, convert_to_torch
 from hierseg_jax.runtime.segmenter import Segmenter
-from hierseg_jax.settings.config import LATER_KEYS, completed, flatten
+from hierseg_jax.settings import read_stored
+from hierseg_jax.settings.key import ALWAYS
+from hierseg_jax.settings.settings import KEYS
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.balanced import balanced_checkpoint
 from tests.conftest import ROOT
 from tests.margins import clear_choices, clear_descents
-from tests.runs import evaluate_command, run, small_config, train_command, train_here
+from tests.runs import (
+    evaluate_command,
+    run,
+    small_config,
+    small_settings,
+    train_command,
+    train_here,
+)
 
 TREE_FILE = str(ROOT / "configs" / "figures_5_levels.yaml")
 TREE = load_hierarchy("figures", TREE_FILE)
@@ -143,8 +152,8 @@ def test_integers_leave_decoding_in_float(workdir, tmp_path):
 def test_weights_go_to_torch_and_back_without_the_projection_head(workdir, tmp_path):
     file = tmp_path / "tree.safetensors"
     convert_to_torch(workdir, file)
-    config = small_config(data__hierarchy=TREE_FILE).to_dict()
-    convert_to_checkpoint(file, tmp_path / "back", config, image_size=32)
+    settings = small_settings(data__hierarchy=TREE_FILE)
+    convert_to_checkpoint(file, tmp_path / "back", settings, image_size=32)
     again, first = (
         evaluate_checkpoint(str(path), task="val", data="figures")[0]
         for path in (tmp_path / "back", workdir)
@@ -213,10 +222,12 @@ def test_epochs_of_a_run_with_triplets_stay_as_they_are(workdir):
 def test_configs_of_older_checkpoints_mean_what_they_did():
     config = small_config().to_dict()
     old = {key: dict(v) if isinstance(v, dict) else v for key, v in config.items()}
-    for key in LATER_KEYS:
-        section, _, name = key.rpartition(".")
-        del (old[section] if section else old)[name]
-    assert flatten(completed(old)).keys() == flatten(config).keys()
-    assert completed(old)["model"]["hierarchical"] is False
-    assert completed(old)["decode"] == "auto"
+    for key, declared in KEYS.items():
+        if declared.earlier is not ALWAYS:
+            section, _, name = key.rpartition(".")
+            del (old[section] if section else old)[name]
+    settings = read_stored(old)
+    assert settings.flat().keys() == KEYS.keys()
+    assert settings.model.hierarchical is False
+    assert settings.decode == "auto"
     assert isinstance(Hierarchy.from_json(PASCAL_PERSON_PART.to_json()), Hierarchy)

@@ -32,7 +32,7 @@ from tests.runs import (
     train_here,
     wait_until,
 )
-from tests.tuning import PART_MIOU, SPACE, base_config, make_train, search
+from tests.tuning import PART_MIOU, SPACE, base_settings, make_train, search
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def test_processes_share_a_study_and_no_trial(tmp_path):
 def test_a_trial_that_ends_while_another_process_looks_for_one_is_not_taken(tmp_path, monkeypatch):
     from hierseg_jax.train.tune import study as study_module
 
-    begun = study_module.open_study(tmp_path, base_config(), SPACE, Metric("val_loss"), None)
+    begun = study_module.open_study(tmp_path, base_settings(), SPACE, Metric("val_loss"), None)
     number, hold = begun.ask().number, study_module.hold
 
     def hold_late(file, *, wait):
@@ -200,7 +200,7 @@ def test_the_same_seed_gives_the_same_trials_however_often_cut_off(tmp_path):
     for trials in (1, 3, 4):
         again = search(tmp_path / "b", trials)
     assert [outcome.values for outcome in again] == values
-    other = search(tmp_path / "c", 2, config=base_config(seed=1))
+    other = search(tmp_path / "c", 2, settings=base_settings(seed=1))
     assert other[0].values != values[0]
 
 
@@ -242,12 +242,12 @@ def test_a_study_of_something_else_is_refused(tmp_path):
             {"space": {"learning_rate": SPACE["learning_rate"]}},
             r"in its space data.figures_train is {'choice': \[8, 16\]}, now not searched",
         ),
-        ({"config": base_config(decay=0.1)}, r"in its config decay is 0\.7, now 0\.1"),
+        ({"settings": base_settings(decay=0.1)}, r"in its config decay is 0\.7, now 0\.1"),
     ):
         with pytest.raises(ValueError, match=f"holds another study: {sentence}. Continue it"):
             search(tmp_path, 2, **changes)
     # What keeps trials comparable may change.
-    assert len(search(tmp_path, 2, config=base_config(keep_last=3))) == 2
+    assert len(search(tmp_path, 2, settings=base_settings(keep_last=3))) == 2
 
 
 @needs_optuna

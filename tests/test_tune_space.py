@@ -7,12 +7,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs import default, figures
+from configs import figures
 from hierseg_jax.data.read.sources import load_hierarchy
-from hierseg_jax.settings.config import check_config
+from hierseg_jax.settings import Settings, read_settings
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.tune.objective import Metric, check_comparable, find_metric
-from hierseg_jax.train.tune.space import Choice, Range, read_space, with_values
+from hierseg_jax.train.tune.space import Choice, Range, read_space
 from tests.conftest import ROOT
 from tests.tuning import row
 
@@ -22,9 +22,9 @@ def file(tmp_path_factory):
     return tmp_path_factory.mktemp("space") / "space.yaml"
 
 
-def read(file, text, config=None):
+def read(file, text, settings=None):
     file.write_text(text)
-    return read_space(file, config or figures.get_config())
+    return read_space(file, settings or read_settings(figures.get_config()))
 
 
 def mistake(file, text):
@@ -59,7 +59,9 @@ def test_every_kind_is_read_as_the_type_of_its_key(file):
 
 
 def test_the_example_of_configs_is_read():
-    assert len(read_space(ROOT / "configs/tune_space.yaml", figures.get_config())) == 3
+    assert (
+        len(read_space(ROOT / "configs/tune_space.yaml", read_settings(figures.get_config()))) == 3
+    )
 
 
 @pytest.mark.parametrize(
@@ -145,9 +147,9 @@ class Chooser:
 
 @given(content=st.dictionaries(keys, entries | plain, max_size=3), last=st.booleans())
 def test_any_content_is_a_space_that_can_be_trained_or_a_sentence(file, content, last):
-    config = figures.get_config()
+    settings = read_settings(figures.get_config())
     try:
-        space = read(file, yaml.safe_dump(content, allow_unicode=True), config)
+        space = read(file, yaml.safe_dump(content, allow_unicode=True), settings)
     except ValueError as error:
         sentence = str(error)
     else:
@@ -157,7 +159,8 @@ def test_any_content_is_a_space_that_can_be_trained_or_a_sentence(file, content,
         assert "\n" not in sentence
         return
     trial = Chooser(last)
-    check_config(with_values(config, {key: of.suggest(trial, key) for key, of in space.items()}))
+    values = {key: of.suggest(trial, key) for key, of in space.items()}
+    read_settings(settings.replace(values))
 
 
 @given(
@@ -173,12 +176,11 @@ def test_bounds_arrive_as_they_were_written(file, bounds, kind):
         assert "is empty" in mistake(file, text)
 
 
-def test_values_change_a_copy_of_the_config():
-    config = default.get_config()
-    config.lock()
-    changed = with_values(config, {"model.name": "esnet", "learning_rate": 0.5, "loss": "dice"})
+def test_values_change_a_copy_of_the_settings():
+    settings = Settings()
+    changed = settings.replace({"model.name": "esnet", "learning_rate": 0.5, "loss": "dice"})
     assert (changed.model.name, changed.learning_rate, changed.loss) == ("esnet", 0.5, "dice")
-    assert (config.model.name, config.learning_rate, config.loss) == (
+    assert (settings.model.name, settings.learning_rate, settings.loss) == (
         "effunet", 1e-3, "crossentropy"
     )  # fmt: skip
 

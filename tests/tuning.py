@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from configs import figures
+from hierseg_jax.settings import read_settings
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.tune.objective import Metric
 from hierseg_jax.train.tune.space import Choice, Range
@@ -19,10 +20,10 @@ EPOCHS = 3
 PART_MIOU = "levels.part.miou"
 
 
-def base_config(**changes):
+def base_settings(**changes):
     config = figures.get_config()
     config.update(epochs=EPOCHS, patience=0, **changes)
-    return config
+    return read_settings(config)
 
 
 def row(epoch, val_loss):
@@ -37,16 +38,16 @@ def make_train(loss_of=lambda number, epoch: 1 / (1 + number + epoch), after=lam
       after: called with the trial, the epoch and the workdir once an epoch is saved.
     """
 
-    def train(config, workdir, on_epoch):
+    def train(settings, workdir, on_epoch):
         file, number = Path(workdir) / "run.json", int(Path(workdir).name)
         Path(workdir).mkdir(exist_ok=True)
         run = json.loads(file.read_text()) if file.exists() else {"rows": [], "figures": []}
         progress = Progress(rows=tuple(run["rows"]))
-        while not progress.finished(config.epochs, 0):
+        while not progress.finished(settings.epochs, 0):
             epoch = progress.epoch + 1
             rows = (*progress.rows, row(epoch, loss_of(number, epoch)))
             progress = Progress(rows=rows)
-            run = {"rows": rows, "figures": [*run["figures"], config.data.figures_train]}
+            run = {"rows": rows, "figures": [*run["figures"], settings.data.figures_train]}
             file.write_text(json.dumps(run))
             after(number, epoch, Path(workdir))
             on_epoch(progress)
@@ -58,8 +59,8 @@ def make_train(loss_of=lambda number, epoch: 1 / (1 + number + epoch), after=lam
 def search(folder, trials, train=None, **options):
     from hierseg_jax.train.tune.search import tune  # needs Optuna
 
-    settings = {"config": base_config(), "space": SPACE, "metric": Metric("val_loss")} | options
-    return tune(folder=Path(folder), trials=trials, train=train or make_train(), **settings)
+    given = {"settings": base_settings(), "space": SPACE, "metric": Metric("val_loss")} | options
+    return tune(folder=Path(folder), trials=trials, train=train or make_train(), **given)
 
 
 def wait_for_company(number, epoch, workdir):

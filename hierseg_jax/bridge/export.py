@@ -23,10 +23,10 @@ from hierseg_jax.checkpoint import Checkpoint, open_checkpoint
 from hierseg_jax.checkpoint.stored_network import check_own_arrays
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.read.sources import Source, unread_of
-from hierseg_jax.models import create_model, find_network
+from hierseg_jax.models import create_model
 from hierseg_jax.runtime.metadata import Metadata
-from hierseg_jax.settings.building import check_tree_of_data, config_decoding, open_config_split
-from hierseg_jax.settings.config import config_variant, network_size
+from hierseg_jax.settings import Settings
+from hierseg_jax.settings.building import check_tree_of_data, open_source
 from hierseg_jax.system.atomic_writing import make_folder, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -99,27 +99,24 @@ def export_checkpoint(
     _check_target(file, overwrite)
     loaded = open_checkpoint(checkpoint, which)
     check_own_arrays(loaded)
-    config = loaded.meta["config"]
-    hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
-    name = config["model"]["name"]
-    described = find_network(name)
-    backbone = described.own_backbone(config["model"]["backbone"])
-    decoding = config_decoding(config)
+    settings, hierarchy = loaded.settings, loaded.hierarchy
+    name, backbone = settings.model.name, settings.model.chosen_backbone
+    decoding = settings.decoding
     channels = hierarchy.num_nodes if decoding == "path" else hierarchy.num_classes
-    variant = config_variant(config)
+    variant = settings.model.variant
     network = create_model(name, channels, backbone=backbone, conv_impl="xla", variant=variant)
-    size, resize = image_size or network_size(config), config["data"]["resize"]
+    size, resize = image_size or settings.data.size, settings.data.resize
     _check_size(size, network.stride, name)
 
     rounded = precision != "float32"
     if precision not in PRECISIONS:
         raise HiersegError(f"The precision is {precision!r}; choose {', '.join(PRECISIONS)}.")
-    if rounded and described.inference is None:
+    if rounded and settings.model.network.inference is None:
         raise HiersegError(
             f"{name} has no inference function of its own, whose weights could be rounded; leave "
             "out --half and --int8."
         )
-    train, val = _splits(config, hierarchy, data, precision) if rounded else ((), ())
+    train, val = _splits(settings, hierarchy, data, precision) if rounded else ((), ())
 
     integers = precision == "int8"
     graph = build_graph(
@@ -135,7 +132,7 @@ def export_checkpoint(
         network,
         loaded.variables,
         hierarchy,
-        _photos(config),
+        _photos(settings),
         shapes,
         decoding,
         resize,
@@ -156,7 +153,7 @@ def export_checkpoint(
         hierarchy=hierarchy,
         image_size=size,
         stride=network.stride,
-        model=described.label(backbone),
+        model=settings.model.label,
         precision=precision,
         decoding=decoding,
         resize=resize,
@@ -173,18 +170,20 @@ def export_checkpoint(
 
 
 def _splits(
-    config: dict[str, Any], hierarchy: Hierarchy, data: str | None, precision: str
+    settings: Settings, hierarchy: Hierarchy, data: str | None, precision: str
 ) -> tuple[Source, Source]:
     """The training and validation pictures; `float16` needs the latter alone."""
-    spec = data or config["data"]["spec"]
+    spec = data or settings.data.spec
     option = "--int8" if precision == "int8" else "--half"
     needed = f"{option} needs pictures with labels: give their data.yaml with --data."
     if not spec:
         raise HiersegError(f"The checkpoint names no data set, and {needed}")
     try:
-        check_tree_of_data(hierarchy, config, spec, "The checkpoint")
-        val = open_config_split(config, "val", spec)
-        train = open_config_split(config, "train", spec) if precision == "int8" else val
+        check_tree_of_data(hierarchy, settings.data, spec, "The checkpoint")
+        val = open_source(settings.data, settings.seed, "val", spec)
+        train = val
+        if precision == "int8":
+            train = open_source(settings.data, settings.seed, "train", spec)
     except (HiersegError, OSError) as error:
         raise HiersegError(f"{error} ({needed})") from error
     if not len(train) or not len(val):
@@ -256,10 +255,10 @@ def _shapes(
     ]
 
 
-def _photos(config: dict[str, Any]) -> list[np.ndarray]:
+def _photos(settings: Settings) -> list[np.ndarray]:
     """Pictures of the run's own validation data or, where that is gone, of the figures."""
     try:
-        source = open_config_split(config, "val")
+        source = open_source(settings.data, settings.seed, "val")
     except (HiersegError, OSError):
         source = FiguresSource("val", 128, count=PHOTOS, seed=0)
     return [source[i]["image"] for i in islice(range(len(source)), PHOTOS)]

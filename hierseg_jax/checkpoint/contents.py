@@ -4,9 +4,7 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
-from ml_collections import ConfigDict
-
-from hierseg_jax.settings.config import check_config, completed, flatten
+from hierseg_jax.settings import read_stored
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -30,65 +28,6 @@ ROW_TYPES: dict[str, tuple[type, ...]] = {
     "levels": (dict,),
 }
 DATA_TYPES: dict[str, tuple[type, ...]] = {"examples": (int,), "bytes": (int,), "sha256": (str,)}
-CONFIG_TYPES: dict[str, tuple[type, ...]] = {
-    "data.spec": (str,),
-    "data.hierarchy": (str,),
-    "data.image_size": (int, tuple),
-    "data.resize": (str,),
-    "data.worker_count": (int,),
-    "data.on_error": (str,),
-    "data.allow_missing_classes": (bool,),
-    "data.allow_changed": (bool,),
-    "data.figures_train": (int,),
-    "data.figures_val": (int,),
-    "data.figures_test": (int,),
-    "model.name": (str,),
-    "model.backbone": (str, type(None)),
-    "model.dtype": (str,),
-    "model.dropout": (bool,),
-    "model.hierarchical": (bool,),
-    "model.conv_impl": (str,),
-    "init": (str,),
-    "loss_options.gamma": NUMBER,
-    "loss_options.level_weights": (tuple,),
-    "loss_options.triplets": (int,),
-    "loss_options.embedding_size": (int,),
-    "decode": (str,),
-    "remat": (bool,),
-    "model.pretrained": (str,),
-    "model.padding": (str,),
-    "model.norm_epsilon": NUMBER,
-    "model.normalization": (str,),
-    "model.stochastic_depth": NUMBER,
-    "loss_options.label_smoothing": NUMBER,
-    "loss_options.hard_share": NUMBER,
-    "loss_options.class_weights": (str,),
-    "augment": (bool, str, int),
-    "optimizer.name": (str,),
-    "optimizer.weight_decay": NUMBER,
-    "optimizer.clip_norm": NUMBER,
-    "optimizer.backbone_rate": NUMBER,
-    "optimizer.layer_decay": NUMBER,
-    "schedule.name": (str,),
-    "schedule.warmup_epochs": NUMBER,
-    "schedule.final": NUMBER,
-    "schedule.power": NUMBER,
-    "freeze_epochs": (int,),
-    "ema_decay": NUMBER,
-    "metrics": (tuple,),
-    "best": (str,),
-    "batch_size": (int,),
-    "epochs": (int,),
-    "learning_rate": NUMBER,
-    "decay": NUMBER,
-    "patience": (int,),
-    "seed": (int,),
-    "save_period": (int,),
-    "keep_best": (int,),
-    "keep_last": (int,),
-    "samples": (int,),
-    "tensorboard": (bool,),
-}
 
 
 def completed_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,7 +39,7 @@ def completed_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
     try:
         _check_types({"score": None, **meta}, TYPES, "")
         Hierarchy.from_json(meta.get("hierarchy"))
-        config = _completed_config(meta.get("config"))
+        config = read_stored(meta.get("config")).to_dict()
         progress = meta.get("progress")
         if progress is not None:
             _check_progress(progress)
@@ -109,20 +48,6 @@ def completed_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
         raise HiersegError("it is nested too deep") from None
     # Earlier versions knew one score.
     return {"score": meta["val_loss"], **meta, "config": config}
-
-
-def _completed_config(stored: Any) -> dict[str, Any]:
-    sections = ("data", "model", "loss_options", "optimizer", "schedule")
-    for section in ("config", *sections):
-        value = stored if section == "config" else stored.get(section, {})
-        if not isinstance(value, Mapping):
-            raise HiersegError(f"{section} is {reprlib.repr(value)}, not a mapping")
-    config = completed(stored)
-    _check_types(flatten(config), CONFIG_TYPES, "config.")
-    if "loss" not in config:
-        raise HiersegError("config.loss is missing")
-    check_config(ConfigDict(config))
-    return config
 
 
 def _check_progress(progress: Any) -> None:

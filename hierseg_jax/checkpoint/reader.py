@@ -1,6 +1,7 @@
 """Reads checkpoints, and checks them against their hashes."""
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from hierseg_jax.checkpoint.arrays import check_arrays
 from hierseg_jax.checkpoint.contents import completed_meta
 from hierseg_jax.checkpoint.digest import json_digest, tree_digest
 from hierseg_jax.checkpoint.seal import DamagedCheckpointError, check_seal
+from hierseg_jax.settings import Settings, read_stored
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +32,16 @@ class Checkpoint:
     variables: dict[str, Any]
     training: Any
     meta: dict[str, Any]
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """Of its run."""
+        return read_stored(self.meta["config"])
+
+    @functools.cached_property
+    def hierarchy(self) -> Hierarchy:
+        """Of its classes."""
+        return Hierarchy.from_json(self.meta["hierarchy"])
 
 
 def read_meta(folder: Path) -> dict[str, Any]:

@@ -1,13 +1,10 @@
 """Which network a checkpoint describes, and whether it holds it."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
 from hierseg_jax.checkpoint import Checkpoint, check_arrays
 from hierseg_jax.models import create_model, find_network
 from hierseg_jax.models.initialize import variable_shapes
-from hierseg_jax.tree.hierarchy import Hierarchy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,15 +25,11 @@ class StoredNetwork:
         return find_network(self.name).label(self.backbone)
 
 
-def checkpoint_network(meta: Mapping[str, Any]) -> StoredNetwork:
-    """The network that a checkpoint's meta describes."""
-    model = meta["config"]["model"]
-    hierarchy = Hierarchy.from_json(meta["hierarchy"])
-    return StoredNetwork(
-        name=model["name"],
-        num_classes=hierarchy.num_nodes if model["hierarchical"] else hierarchy.num_classes,
-        backbone=find_network(model["name"]).own_backbone(model["backbone"]),
-    )
+def checkpoint_network(loaded: Checkpoint) -> StoredNetwork:
+    """The network that a checkpoint describes."""
+    model, hierarchy = loaded.settings.model, loaded.hierarchy
+    channels = hierarchy.num_nodes if model.hierarchical else hierarchy.num_classes
+    return StoredNetwork(model.name, channels, model.chosen_backbone)
 
 
 def check_own_arrays(loaded: Checkpoint) -> None:
@@ -48,7 +41,7 @@ def check_own_arrays(loaded: Checkpoint) -> None:
     Raises:
       ValueError: one sentence with what was found and what was expected.
     """
-    network = checkpoint_network(loaded.meta)
+    network = checkpoint_network(loaded)
     model = create_model(network.name, network.num_classes, backbone=network.backbone)
     what = f"{network} with {network.num_classes} channels, which it describes"
     check_arrays(loaded.path, what, loaded.variables, variable_shapes(model))

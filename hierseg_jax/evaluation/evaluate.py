@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from hierseg_jax.checkpoint import Checkpoint
 from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
@@ -24,14 +23,12 @@ from hierseg_jax.evaluation.tally import Measures, Tally
 from hierseg_jax.evaluation.test_time_augmentation import make_averaged_forward
 from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST
 from hierseg_jax.settings.building import (
-    build_config_loss,
     build_model,
     check_tree_of_data,
-    config_decoding,
-    open_config_split,
+    open_source,
+    validation_loss,
 )
-from hierseg_jax.settings.config import fitted, network_size
-from hierseg_jax.settings.metric_choice import parse_metrics
+from hierseg_jax.settings.settling import fitted
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.stop import Stopped, StopSignals
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -214,49 +211,51 @@ def evaluate_checkpoint(
     loaded = checkpoint if read else open_same_checkpoint(checkpoint, which)
     check_own_arrays(loaded)
     folder = loaded.path
-    config = loaded.meta["config"]
-    metrics = parse_metrics(config["metrics"]) if metrics is None else metrics
+    settings = loaded.settings
+    metrics = settings.metric_names if metrics is None else metrics
     if view.image_size is not None:
-        config = {**config, "data": {**config["data"], "image_size": view.image_size}}
-    spec = data or config["data"]["spec"]
+        settings = settings.replace({"data.image_size": view.image_size})
+    if decode is not None:
+        settings = settings.replace({"decode": decode})
+    spec = data or settings.data.spec
     if not spec:
         raise HiersegError(f"The checkpoint {folder} names no data set; give one with --data.")
-    hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
-    decoding = config_decoding(config, decode)
-    hierarchy = check_tree_of_data(hierarchy, config, spec, f"The checkpoint {folder}")
+    decoding = settings.decoding
+    hierarchy = check_tree_of_data(
+        loaded.hierarchy, settings.data, spec, f"The checkpoint {folder}"
+    )
     if batch_size < 1:
         raise HiersegError(f"--batch_size is {batch_size}; it must be at least 1.")
     if worker_count is not None and worker_count < 0:
         raise HiersegError(f"--worker_count is {worker_count}; it must be at least 0.")
     parallel = all_devices()
     parallel.check_batch_size(batch_size)
-    model = build_model(config, hierarchy, parallel)
-    settled, note = fitted(ConfigDict(config), model.stride)
+    model = build_model(settings.model, hierarchy, axis_name=parallel.axis_name)
+    settings, note = fitted(settings, model.stride)
     if note and is_main():
         print(f"note: {note}", file=sys.stderr, flush=True)
-    config = settled.to_dict()
     forward = None
     if view.flip or view.scales != (1.0,):
         forward = make_averaged_forward(
             model.apply,
             hierarchy,
-            hierarchical=config["model"]["hierarchical"],
+            hierarchical=settings.model.hierarchical,
             stride=model.stride,
             scales=view.scales,
             flip=view.flip,
         )
-    loss = build_config_loss(config, hierarchy)
+    loss = validation_loss(settings, hierarchy)
     step = make_eval_step(model, loss, hierarchy, decoding, forward)
-    source = open_config_split(config, task, spec)
+    source = open_source(settings.data, settings.seed, task, spec)
     for unread in unread_of((source,)) if is_main() else ():
         print(f"note: {unread}", file=sys.stderr, flush=True)
-    whole, resize = view.resolution == "original", config["data"]["resize"]
+    whole, resize = view.resolution == "original", settings.data.resize
     batches = eval_batches(
         source,
-        size=network_size(config),
+        size=settings.data.size,
         resize=resize,
         batch_size=batch_size,
-        worker_count=config["data"]["worker_count"] if worker_count is None else worker_count,
+        worker_count=settings.data.worker_count if worker_count is None else worker_count,
         process_index=parallel.process_index,
         process_count=parallel.process_count,
         keep_labels=whole,
@@ -283,14 +282,14 @@ def evaluate_checkpoint(
         "epoch": loaded.meta["epoch"],
         "data": spec,
         "task": task,
-        "image_size": config["data"]["image_size"],
+        "image_size": settings.data.image_size,
         "resize": resize,
         "resolution": view.resolution,
         "scales": list(view.scales),
         "flip": view.flip,
         "batch_size": batch_size,
-        "model": config["model"]["name"],
-        "hierarchical": config["model"]["hierarchical"],
+        "model": settings.model.name,
+        "hierarchical": settings.model.hierarchical,
         "decode": decoding,
         "metrics": list(metrics),
     }

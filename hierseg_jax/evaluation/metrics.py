@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hierseg_jax.evaluation.boundary import boundary_ious
+from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
@@ -193,6 +194,17 @@ def level_metrics(
         boundary_iou=boundary_iou_l,
         mean_boundary_iou=_mean_defined(boundary_iou_l[1:]),
     )
+
+
+def level_number(level: LevelMetrics, metric: str) -> float:
+    """A level's number, `metric` being of METRICS; NaN where undefined or not measured."""
+    return float(getattr(level, METRICS[metric].mean))
+
+
+def class_numbers(level: LevelMetrics, metric: str) -> np.ndarray | None:
+    """The numbers of a level's classes; None where the metric has none."""
+    fields = METRICS[metric]
+    return getattr(level, fields.classes) if fields.classes else None
 
 
 @dataclasses.dataclass(frozen=True)

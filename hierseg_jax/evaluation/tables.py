@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hierseg_jax.data.resize import format_size
-from hierseg_jax.evaluation.metrics import LevelMetrics, TreeMetrics
-from hierseg_jax.settings.metric_choice import METRICS, class_numbers, level_number
+from hierseg_jax.evaluation.metrics import (
+    LevelMetrics,
+    TreeMetrics,
+    class_numbers,
+    level_number,
+)
+from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.system.atomic_writing import write_atomically, write_json
 from hierseg_jax.system.errors import HiersegError
 

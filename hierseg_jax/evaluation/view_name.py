@@ -9,8 +9,7 @@ from typing import Any
 
 from hierseg_jax.data.read.sources import FIGURES, TFDS_PREFIX
 from hierseg_jax.data.resize import as_size
-from hierseg_jax.settings.metric_choice import parse_metrics
-from hierseg_jax.tree.decoding import choose_decoding
+from hierseg_jax.settings import Settings
 
 BEST = "best"
 BATCH_SIZE = 16
@@ -19,26 +18,24 @@ BATCH_SIZE = 16
 _LONGEST = 200
 
 
-def evaluation_name(
-    description: Mapping[str, Any], config: Mapping[str, Any], which: str = BEST
-) -> str:
+def evaluation_name(description: Mapping[str, Any], settings: Settings, which: str = BEST) -> str:
     """As `val`, or `val_last_flip_scales0.75,1`: two views never share a name.
 
     Letters, digits and `.,_-` alone; `_` only between the parts.
 
     Args:
       description: of the evaluation, from `evaluate_checkpoint`.
-      config: of the checkpoint, whose data, size, decoding and metrics are the usual ones.
+      settings: of the checkpoint, whose data, size, decoding and metrics are the usual ones.
       which: checkpoint of a run was asked for: `best`, `last`, or the number of an epoch.
     """
     parts = [description["task"]]
     if which != BEST:
         parts.append(f"epoch{which}" if which.isdecimal() else which)
     data = _location(description["data"])
-    if data != _location(config["data"]["spec"]):
+    if data != _location(settings.data.spec):
         parts.append(f"data-{_short(data)}-{_digest(data)}")
     height, width = size = as_size(description["image_size"])
-    if size != as_size(config["data"]["image_size"]):
+    if size != settings.data.size:
         parts.append(f"size{height}x{width}")
     if description["resolution"] != "network":
         parts.append(description["resolution"])
@@ -46,10 +43,9 @@ def evaluation_name(
         parts.append("flip")
     if description["scales"] != [1]:
         parts.append(f"scales{','.join(map(_number, description['scales']))}")
-    decoding = choose_decoding(config["decode"], config["model"]["hierarchical"])
-    if description["decode"] != decoding:
+    if description["decode"] != settings.decoding:
         parts.append(f"decode-{description['decode'].replace('_', '-')}")
-    if tuple(description["metrics"]) != parse_metrics(config["metrics"]):
+    if tuple(description["metrics"]) != settings.metric_names:
         parts.append(f"metrics-{','.join(description['metrics']).replace('_', '-')}")
     if description["batch_size"] != BATCH_SIZE:
         parts.append(f"batch{description['batch_size']}")

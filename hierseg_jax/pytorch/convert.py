@@ -24,7 +24,7 @@ from hierseg_jax.models import Variant, create_model, find_network
 from hierseg_jax.pytorch.files import TorchFile, read_torch_file, write_safetensors
 from hierseg_jax.pytorch.recognise import recognise
 from hierseg_jax.pytorch.weights import state_dict_from_variables, variables_from_state_dict
-from hierseg_jax.settings.config import config_variant
+from hierseg_jax.settings import Settings, read_settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 
@@ -32,7 +32,7 @@ from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 def convert_to_checkpoint(
     weights: Path | str,
     output: Path | str,
-    config: Mapping[str, Any],
+    settings: Settings,
     *,
     model: str | None = None,
     num_classes: int | None = None,
@@ -46,8 +46,8 @@ def convert_to_checkpoint(
     Args:
       weights: as `read_torch_file` takes it, of one of the reference's networks.
       output: folder of the checkpoint; missing or empty.
-      config: with the keys of configs/default.py; those that the other arguments
-        tell of are replaced.
+      settings: of the checkpoint; those that the other arguments and the file tell of are
+        replaced, and then all are checked.
       model, num_classes, backbone: what the file must hold; by default what it holds.
       data: data set with the class tree, to be evaluated on by default. Without it the
         tree is the file's own, if this project wrote it; PASCAL-Person-Part's where
@@ -78,10 +78,13 @@ def convert_to_checkpoint(
             f"--image_size is {format_size(size)}; {network.name} takes multiples of "
             f"{built.stride} up to {MAX_SIDE}."
         )
-    data_keys = {"spec": data or "", "image_size": size[0] if size[0] == size[1] else size}
     if resize is not None:
         place((1, 1), (1, 1), resize)  # refuses a rule that is none
-        data_keys["resize"] = resize
+        settings = settings.replace({"data.resize": resize})
+    settings = _told(settings, network, hierarchical).replace(
+        {"data.spec": data or "", "data.image_size": size[0] if size[0] == size[1] else size}
+    )
+    settings = read_settings(settings)
     try:
         variables = variables_from_state_dict(built, state_dict)
     except HiersegError as error:
@@ -90,7 +93,7 @@ def convert_to_checkpoint(
             f"{weights}: {text if len(text) < 600 else f'{text[:500]} ...'}"
         ) from error
     meta = {
-        "config": _config(config, network, data_keys, hierarchical),
+        "config": settings.to_dict(),
         "hierarchy": hierarchy.to_json(),
         "step": 0,
         "epoch": None,
@@ -129,9 +132,8 @@ def convert_to_torch(checkpoint: Path | str, file: Path | str, which: str = "bes
     """
     loaded = open_checkpoint(checkpoint, which)
     check_own_arrays(loaded)
-    hierarchy = Hierarchy.from_json(loaded.meta["hierarchy"])
-    network = checkpoint_network(loaded.meta)
-    variant = config_variant(loaded.meta["config"])
+    network, hierarchy = checkpoint_network(loaded), loaded.hierarchy
+    variant = loaded.settings.model.variant
     layout = find_network(network.name).state_dict
     known = not network.backbone or layout is None or network.backbone in layout.backbones
     if not known or variant != Variant():
@@ -146,7 +148,7 @@ def convert_to_torch(checkpoint: Path | str, file: Path | str, which: str = "bes
         "hierseg_jax": hierseg_jax.__version__,
         "model": network.name,
         "num_classes": str(network.num_classes),
-        "hierarchical": str(loaded.meta["config"]["model"]["hierarchical"]),
+        "hierarchical": str(loaded.settings.model.hierarchical),
         "class_names": json.dumps(hierarchy.class_names),
         "hierarchy": json.dumps(hierarchy.to_json()),
     }
@@ -221,18 +223,13 @@ def _choose_hierarchy(
     return hierarchy, source
 
 
-def _config(
-    config: Mapping[str, Any], network: StoredNetwork, data: Mapping[str, Any], hierarchical: bool
-) -> dict[str, Any]:
+def _told(settings: Settings, network: StoredNetwork, hierarchical: bool) -> Settings:
+    """With what a file tells of its network."""
     model: dict[str, Any] = {"name": network.name, "hierarchical": hierarchical}
     model |= {"pretrained": "", **dataclasses.asdict(Variant())}
     if network.backbone:
         model["backbone"] = network.backbone
-    return {
-        **config,
-        "data": {**config["data"], **data},
-        "model": {**config["model"], **model},
-    }
+    return settings.replace({f"model.{name}": value for name, value in model.items()})
 
 
 def _widened(state_dict: Mapping[str, np.ndarray]) -> list[str]:

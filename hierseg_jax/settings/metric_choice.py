@@ -5,9 +5,6 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from hierseg_jax.evaluation.metrics import LevelMetrics
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -16,7 +13,7 @@ LOSS = "loss"
 
 @dataclasses.dataclass(frozen=True)
 class MetricFields:
-    """Where a metric stands in `LevelMetrics`.
+    """What a metric is called, and where it stands in `LevelMetrics`.
 
     Attributes:
       heading: of its column, at most ten letters.
@@ -65,17 +62,6 @@ def parse_metrics(given: Any, key: str = "metrics") -> tuple[str, ...]:
     if not names:
         raise HiersegError(f"{key} names no metric; choose of {', '.join(METRICS)}.")
     return tuple(dict.fromkeys(names))
-
-
-def level_number(level: LevelMetrics, metric: str) -> float:
-    """A level's number; NaN where it is undefined or was not measured."""
-    return float(getattr(level, METRICS[metric].mean))
-
-
-def class_numbers(level: LevelMetrics, metric: str) -> np.ndarray | None:
-    """The numbers of a level's classes; None where the metric has none."""
-    fields = METRICS[metric]
-    return getattr(level, fields.classes) if fields.classes else None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,13 +13,13 @@ from hierseg_jax.checkpoint import Checkpoint
 from hierseg_jax.checkpoint.arrays import EMBEDDING, described, differences
 from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
 from hierseg_jax.checkpoint.stored_network import check_own_arrays
-from hierseg_jax.models import NETWORKS, SegmentationModel, Variant, find_network
+from hierseg_jax.models import NETWORKS, SegmentationModel, Variant
 from hierseg_jax.models.initialize import variable_shapes
 from hierseg_jax.models.network import ModulePath
 from hierseg_jax.pytorch.backbones import read_backbone, wanted_variant
 from hierseg_jax.pytorch.files import read_torch_file
 from hierseg_jax.pytorch.weights import flat_shapes
-from hierseg_jax.settings.config import config_variant
+from hierseg_jax.settings import ModelSettings, Settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -46,47 +46,46 @@ class InitialWeights:
 
 
 def initial_weights(
-    config: Mapping[str, Any], model: SegmentationModel, hierarchy: Hierarchy
+    settings: Settings, model: SegmentationModel, hierarchy: Hierarchy
 ) -> InitialWeights | None:
-    """The weights that a config names under `init` or `model.pretrained`; None where it doesn't.
+    """The weights that settings name under `init` or `model.pretrained`; None where they don't.
 
     `init` is a checkpoint of the same network and the same class tree, all of which is taken.
     `model.pretrained` is `imagenet`, a file, or a checkpoint of the same network for any classes.
 
     Args:
-      config: of the new run.
-      model: that the config describes.
+      settings: of the new run.
+      model: that they describe.
       hierarchy: of the new run's data.
 
     Raises:
       ValueError, OSError: one sentence for weights that can't be read or do not fit.
     """
-    pretrained = config["model"]["pretrained"]
-    if config["init"] and pretrained:
+    init, pretrained = settings.init, settings.model.pretrained
+    if init and pretrained:
         raise HiersegError(
-            f"The config's init is {config['init']} and its model.pretrained is {pretrained}; a "
+            f"The config's init is {init} and its model.pretrained is {pretrained}; a "
             "run starts from one of them: leave the other empty."
         )
-    if config["init"]:
-        return _whole_checkpoint(config["init"], config, model, hierarchy)
+    if init:
+        return _whole_checkpoint(init, settings, model, hierarchy)
     if not pretrained:
         return None
     if pretrained != IMAGENET and Path(pretrained).is_dir():
-        return _pretrained_checkpoint(pretrained, config, model, hierarchy)
-    return _pretrained_backbone(pretrained, config, model)
+        return _pretrained_checkpoint(pretrained, settings, model, hierarchy)
+    return _pretrained_backbone(pretrained, settings.model, model)
 
 
 def _whole_checkpoint(
-    init: str, config: Mapping[str, Any], model: SegmentationModel, hierarchy: Hierarchy
+    init: str, settings: Settings, model: SegmentationModel, hierarchy: Hierarchy
 ) -> InitialWeights:
     loaded = _open(init, "init")
-    tree = Hierarchy.from_json(loaded.meta["hierarchy"])
-    if tree != hierarchy:
-        theirs, ours = tree.class_names, hierarchy.class_names
+    if loaded.hierarchy != hierarchy:
+        theirs, ours = loaded.hierarchy.class_names, hierarchy.class_names
         differ = (
-            f"are {', '.join(theirs)}; {config['data']['spec']} has {', '.join(ours)}"
+            f"are {', '.join(theirs)}; {settings.data.spec} has {', '.join(ours)}"
             if theirs != ours
-            else f"stand in another tree than those of {config['data']['spec']}"
+            else f"stand in another tree than those of {settings.data.spec}"
         )
         raise HiersegError(
             f"The config's init, {loaded.path}, can't start this run: its classes {differ}. "
@@ -94,22 +93,21 @@ def _whole_checkpoint(
             "their tree with launch/convert.py --data.)"
         )
     found = traverse_util.flatten_dict(loaded.variables)
-    _check_fit("init", loaded, config, found, _wanted(model))
+    _check_fit("init", loaded, settings, found, _wanted(model))
     report = f"Starting from the weights of {init}."
-    return InitialWeights(found, config_variant(loaded.meta["config"]), report)
+    return InitialWeights(found, loaded.settings.model.variant, report)
 
 
 def _pretrained_checkpoint(
-    path: str, config: Mapping[str, Any], model: SegmentationModel, hierarchy: Hierarchy
+    path: str, settings: Settings, model: SegmentationModel, hierarchy: Hierarchy
 ) -> InitialWeights:
     """All of it but what depends on the classes, and that as well where they are the same."""
     loaded = _open(path, "model.pretrained")
     found, wanted = traverse_util.flatten_dict(loaded.variables), _wanted(model)
-    theirs = loaded.meta["config"]["model"]
-    same_classes = Hierarchy.from_json(loaded.meta["hierarchy"]) == hierarchy
-    same_classes &= theirs["hierarchical"] == config["model"]["hierarchical"]
+    same_classes = loaded.hierarchy == hierarchy
+    same_classes &= loaded.settings.model.hierarchical == settings.model.hierarchical
 
-    heads = find_network(config["model"]["name"]).heads
+    heads = settings.model.network.heads
 
     def may_differ(variable: ModulePath) -> bool:
         module = "/".join(variable[1:-1])
@@ -119,19 +117,19 @@ def _pretrained_checkpoint(
     fixed_found, fixed_wanted = (
         {p: v for p, v in each.items() if not may_differ(p)} for each in (found, wanted)
     )
-    _check_fit("model.pretrained", loaded, config, fixed_found, fixed_wanted)
+    _check_fit("model.pretrained", loaded, settings, fixed_found, fixed_wanted)
     shared = {p for p in found if p in wanted and p[1] == EMBEDDING and found[p].shape == wanted[p]}
     variables = {p: v for p, v in found.items() if p in fixed_found or p in shared}
     skipped = [_describe_variable(p, v.shape) for p, v in found.items() if p not in variables]
     report = _report(str(loaded.path), variables, skipped, flat_shapes(model))
-    return InitialWeights(variables, config_variant(loaded.meta["config"]), report)
+    return InitialWeights(variables, loaded.settings.model.variant, report)
 
 
 def _pretrained_backbone(
-    pretrained: str, config: Mapping[str, Any], model: SegmentationModel
+    pretrained: str, chosen: ModelSettings, model: SegmentationModel
 ) -> InitialWeights:
     """The backbone of an ImageNet network; the decoder starts fresh."""
-    network, chosen = find_network(config["model"]["name"]), config["model"]["backbone"]
+    network = chosen.network
     backbone = network.backbone
     if backbone is None or not backbone.layouts:
         others = " or ".join(name for name, other in NETWORKS.items() if other.takes_variant)
@@ -146,19 +144,19 @@ def _pretrained_backbone(
                 f"The config's model.pretrained is {IMAGENET}, and no package has such weights "
                 f"for {network.name}; give a file of weights."
             )
-        file = backbone.imagenet_file(chosen)
+        file = backbone.imagenet_file(chosen.backbone)
     weights = read_backbone(read_torch_file(file).arrays, str(file))
     if weights.layout not in backbone.layouts:
         raise HiersegError(
             f"{file} holds {weights.layout.package}'s {weights.backbone}, a backbone that "
             f"{network.name} can't be built on."
         )
-    if weights.backbone != chosen:
+    if weights.backbone != chosen.backbone:
         raise HiersegError(
             f"{file} holds the backbone {weights.backbone}, the config's model.backbone is "
-            f"{chosen}; give --config.model.backbone={weights.backbone}."
+            f"{chosen.backbone}; give --config.model.backbone={weights.backbone}."
         )
-    variant = wanted_variant(weights, str(file.absolute()), config["model"]["padding"])
+    variant = wanted_variant(weights, str(file.absolute()), chosen.padding)
     source = f"{file} ({weights.layout.package}'s {weights.backbone})"
     report = _report(source, weights.variables, weights.unused, flat_shapes(model))
     return InitialWeights(weights.variables, variant, report)
@@ -180,7 +178,7 @@ def _open(path: str, key: str) -> Checkpoint:
 def _check_fit(
     key: str,
     loaded: Checkpoint,
-    config: Mapping[str, Any],
+    settings: Settings,
     found: Mapping[ModulePath, np.ndarray],
     wanted: Mapping[ModulePath, jax.ShapeDtypeStruct],
 ) -> None:
@@ -188,21 +186,18 @@ def _check_fit(
     differ = differences(*map(described, both))
     if not differ:
         return
-    theirs, ours = _describe(loaded.meta["config"]), _describe(config)
+    theirs, ours = _describe(loaded.settings.model), _describe(settings.model)
     if theirs == ours:
         # Then the loss differs: tree_triplet's head is in one of them alone.
-        theirs += f" trained on the loss {loaded.meta['config']['loss']!r}"
-        ours += f" on {config['loss']!r}"
+        theirs += f" trained on the loss {loaded.settings.loss!r}"
+        ours += f" on {settings.loss!r}"
     raise HiersegError(
         f"The config's {key}, {loaded.path}, holds {theirs}, this run is to train {ours}: {differ}."
     )
 
 
-def _describe(config: Mapping[str, Any]) -> str:
-    model = config["model"]
-    name = find_network(model["name"]).label(model["backbone"])
-    head = " with a hierarchical head" if model["hierarchical"] else ""
-    return f"{name}{head}"
+def _describe(model: ModelSettings) -> str:
+    return f"{model.label} with a hierarchical head" if model.hierarchical else model.label
 
 
 def _report(

@@ -9,17 +9,15 @@ from typing import Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from hierseg_jax.checkpoint import CheckpointWriter
-from hierseg_jax.data.pipeline import Batch, eval_batches, train_batches
+from hierseg_jax.data.pipeline import Batch
 from hierseg_jax.devices.hosts import agree, is_main
 from hierseg_jax.devices.parallel import cpu_threads
 from hierseg_jax.evaluation.evaluate import Evaluation, evaluate_batches
 from hierseg_jax.evaluation.tally import Measures
-from hierseg_jax.settings.config import network_size
-from hierseg_jax.settings.metric_choice import parse_metrics
+from hierseg_jax.settings import read_settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.memory import give_back_small_blocks
 from hierseg_jax.system.stop import Stopped, StopSignals
@@ -40,7 +38,7 @@ class DivergedError(HiersegError):
 
 
 def train(
-    config: ConfigDict, workdir: str, on_epoch: Callable[[Progress], None] | None = None
+    config: Any, workdir: str, on_epoch: Callable[[Progress], None] | None = None
 ) -> Progress:
     """Trains a network, or continues where the last checkpoint in `workdir` ended.
 
@@ -48,7 +46,7 @@ def train(
     `metrics.png`, `samples.png`, `tensorboard/`.
 
     Args:
-      config: with the keys of configs/default.py.
+      config: with the keys of configs/default.py, as `read_settings` takes it.
       workdir: a folder of its own; made where it does not exist.
       on_epoch: told of every epoch once it is saved; what it raises ends the run, which may be
         continued.
@@ -61,40 +59,40 @@ def train(
         folder; `DivergedError` for a loss that is not finite.
       SystemExit: after SIGTERM or SIGINT, once the state is saved.
     """
-    run = set_up(config, Path(workdir))
-    config = run.config
+    run = set_up(read_settings(config), Path(workdir))
+    settings = run.settings
     with contextlib.ExitStack() as resources:
         if is_main():
             resources.enter_context(lock_workdir(run.workdir))
-            check_workdir(run.workdir, config, run.hierarchy)
+            check_workdir(run.workdir, settings, run.hierarchy)
         stop = resources.enter_context(StopSignals())
         say(describe(run))
         state, progress = restore(
-            run.workdir, config, run.hierarchy, run.inventories, run.initial_state, cpu_threads()
+            run.workdir, settings, run.hierarchy, run.inventories, run.initial_state, cpu_threads()
         )
         if is_main():
-            claim_workdir(run.workdir, config, run.hierarchy, run.inventories)
+            claim_workdir(run.workdir, settings, run.hierarchy, run.inventories)
         writer = resources.enter_context(open_writer(run)) if is_main() else None
         if progress.step:
             say(f"Continuing after step {progress.step} (epoch {progress.epoch} finished).")
             say_new_rate(run, progress)
         elif run.weights is not None:
             say(run.weights.report)
-        elif config.freeze_epochs:
+        elif settings.freeze_epochs:
             say("note: freeze_epochs keeps a backbone of fresh weights, which has learned nothing.")
         recorder = None
         if is_main():
-            recorder = Recorder(run.workdir, config.to_dict(), run.hierarchy, progress.step)
+            recorder = Recorder(run.workdir, settings, run.hierarchy, progress.step)
             resources.callback(recorder.close)
         state = run.parallel.put_state(state)
-        batches = open_batches(run, first_batch(run, progress))
+        batches = run.train_batches(start_step=first_batch(run, progress))
         resources.callback(batches.close)
         first_epoch = None
         if run.seen_labels is not None:
             first_epoch = FirstEpoch(run.hierarchy, run.seen_labels)
             batches = first_epoch.watch(batches)
         saved = progress.step
-        while not progress.finished(config.epochs, config.patience):
+        while not progress.finished(settings.epochs, settings.patience):
             started, first = time.perf_counter(), progress.step
             state, progress = train_epoch(run, state, progress, batches, stop)
             seconds = time.perf_counter() - started
@@ -105,7 +103,7 @@ def train(
                     # Whatever comes of it, the epoch's training is not lost.
                     save(run, writer, state, progress)
                     saved = progress.step
-                    say(f"note: {first_epoch.check(run.train_source, config.data.spec, stop)}")
+                    say(f"note: {first_epoch.check(run.train_source, settings.data.spec, stop)}")
                 evaluation = validate(run, state, stop)
             except Stopped:
                 if progress.step > saved:
@@ -114,16 +112,16 @@ def train(
             if not math.isfinite(evaluation.loss):
                 what = f"The validation loss is {evaluation.loss} after epoch {progress.epoch + 1}"
                 raise diverged(run, progress, what)
-            images = (progress.step - first) * config.batch_size
+            images = (progress.step - first) * settings.batch_size
             progress = progress.with_epoch(
                 evaluation,
                 float(run.recipe.schedule(progress.step - 1)),
                 seconds,
                 images,
-                parse_metrics(config.metrics),
+                settings.metric_names,
                 run.criterion,
             )
-            say(epoch_line(progress, config.epochs))
+            say(epoch_line(progress, settings.epochs))
             save(run, writer, state, progress)
             saved = progress.step
             if recorder is not None:
@@ -132,10 +130,10 @@ def train(
                 on_epoch(progress)
             give_back_small_blocks()
             stop.learn(agree(stop.requested))
-            if stop.learned and not progress.finished(config.epochs, config.patience):
+            if stop.learned and not progress.finished(settings.epochs, settings.patience):
                 end_by_signal(stop, writer, f"saved epoch {progress.epoch} in {run.workdir}")
     say(
-        f"{end_line(progress, config.epochs, run.criterion)}\nNext: python launch/evaluate.py "
+        f"{end_line(progress, settings.epochs, run.criterion)}\nNext: python launch/evaluate.py "
         f"--checkpoint={run.workdir}"
     )
     return progress
@@ -171,23 +169,6 @@ def first_batch(run: Run, progress: Progress) -> int:
     return progress.epoch * run.steps_per_epoch + in_epoch
 
 
-def open_batches(run: Run, start_step: int) -> Iterator[Batch]:
-    """The training batches from a step on."""
-    return train_batches(
-        run.train_source,
-        size=network_size(run.config),
-        resize=run.config.data.resize,
-        batch_size=run.config.batch_size,
-        seed=run.config.seed,
-        augment=run.config.augment,
-        mirrored=run.hierarchy.mirrored,
-        start_step=start_step,
-        worker_count=run.config.data.worker_count,
-        process_index=run.parallel.process_index,
-        process_count=run.parallel.process_count,
-    )
-
-
 def train_epoch(
     run: Run, state: Any, progress: Progress, batches: Iterator[Batch], stop: StopSignals
 ) -> tuple[Any, Progress]:
@@ -196,14 +177,14 @@ def train_epoch(
     losses: list[float] = []
     pending: list[dict[str, jax.Array]] = []
     alone = run.parallel.axis_name is None
-    frozen = progress.epoch < run.config.freeze_epochs
+    frozen = progress.epoch < run.settings.freeze_epochs
     train_step = run.frozen_step if frozen else run.train_step
     bar = tqdm(
         total=run.steps_per_epoch,
         initial=done,
-        desc=f"epoch {progress.epoch + 1}/{run.config.epochs}",
+        desc=f"epoch {progress.epoch + 1}/{run.settings.epochs}",
         unit="img",
-        unit_scale=run.config.batch_size,
+        unit_scale=run.settings.batch_size,
         leave=False,
         disable=None if is_main() else True,
     )
@@ -261,24 +242,15 @@ def diverged(run: Run, progress: Progress, what: str) -> DivergedError:
 
 def validate(run: Run, state: Any, stop: StopSignals) -> Evaluation:
     """Evaluates the current weights on the validation split; `Stopped` where a signal comes."""
-    batches = eval_batches(
-        run.val_source,
-        size=network_size(run.config),
-        resize=run.config.data.resize,
-        batch_size=run.config.batch_size,
-        worker_count=run.config.data.worker_count,
-        process_index=run.parallel.process_index,
-        process_count=run.parallel.process_count,
-    )
-    with contextlib.closing(batches):
+    with contextlib.closing(run.val_batches()) as batches:
         return evaluate_batches(
             run.eval_step,
             state.evaluated,
             batches,
             run.hierarchy,
-            run.config.batch_size,
+            run.settings.batch_size,
             run.parallel,
-            run.config.samples,
-            measures=Measures("boundary_iou" in parse_metrics(run.config.metrics)),
+            run.settings.samples,
+            measures=Measures("boundary_iou" in run.settings.metric_names),
             stop=stop,
         )

@@ -1,12 +1,12 @@
 """The optimizer of a config: Adam or AdamW, clipping, rates by depth, a backbone that waits."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from hierseg_jax.settings import OptimizerSettings
 from hierseg_jax.train.parameter_groups import (
     BACKBONE,
     DECODER,
@@ -15,47 +15,47 @@ from hierseg_jax.train.parameter_groups import (
     rate_factors,
 )
 
-OPTIMIZERS = ("adam", "adamw")
-
 
 def make_optimizer(
-    config: Mapping[str, Any], schedule: optax.Schedule, *, frozen: bool = False
+    chosen: OptimizerSettings,
+    schedule: optax.Schedule,
+    *,
+    waits: bool = False,
+    frozen: bool = False,
 ) -> optax.GradientTransformation:
-    """The optimizer that a config describes.
+    """The optimizer that settings describe.
 
     Adam has PyTorch's defaults. In order: gradients are clipped by their global norm; Adam;
     the decay of AdamW (Loshchilov and Hutter, arXiv 1711.05101) is added, of kernels alone;
     updates are scaled by depth and by the learning rate.
 
-    With `freeze_epochs` the backbone has moments and a step count of its own, which begin
+    A backbone that waits has moments and a step count of its own, which begin
     when it thaws: Adam's bias correction is then that of its first step. The schedule counts
     all steps.
 
     Args:
-      config: `freeze_epochs` and the section `optimizer`, checked.
+      chosen: of the settings.
       schedule: step -> learning rate.
+      waits: whether the backbone is frozen in the first epochs.
       frozen: for the frozen epochs: the backbone's updates are 0 and its moments stay. The
         state is the same.
     """
-    chosen, waits = config["optimizer"], bool(config["freeze_epochs"])
-    scaled = chosen["backbone_rate"] != 1 or chosen["layer_decay"] != 1
-    if chosen["name"] == "adam" and not (waits or scaled or chosen["clip_norm"]):
+    scaled = chosen.backbone_rate != 1 or chosen.layer_decay != 1
+    if chosen.name == "adam" and not (waits or scaled or chosen.clip_norm):
         # One vector of all parameters is one update to compile rather than one for each.
         return optax.flatten(optax.adam(schedule))
     steps = []
-    if chosen["clip_norm"]:
-        steps.append(optax.flatten(optax.clip_by_global_norm(chosen["clip_norm"])))
+    if chosen.clip_norm:
+        steps.append(optax.flatten(optax.clip_by_global_norm(chosen.clip_norm)))
     direction = optax.flatten(optax.scale_by_adam())
-    if chosen["name"] == "adamw":
-        direction = optax.chain(
-            direction, optax.add_decayed_weights(chosen["weight_decay"], decayed)
-        )
+    if chosen.name == "adamw":
+        direction = optax.chain(direction, optax.add_decayed_weights(chosen.weight_decay, decayed))
     if waits:
         groups = {BACKBONE: hold(direction) if frozen else direction, DECODER: direction}
         direction = optax.multi_transform(groups, group_labels)
     steps.append(direction)
     if scaled:
-        steps.append(scale_by_depth(chosen["backbone_rate"], chosen["layer_decay"]))
+        steps.append(scale_by_depth(chosen.backbone_rate, chosen.layer_decay))
     return optax.chain(*steps, optax.scale_by_learning_rate(schedule))
 
 

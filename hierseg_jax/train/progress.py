@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hierseg_jax.evaluation.evaluate import Evaluation
+from hierseg_jax.evaluation.metrics import level_number
 from hierseg_jax.evaluation.tables import plain
-from hierseg_jax.settings.metric_choice import METRICS, Criterion, level_number
+from hierseg_jax.settings.metric_choice import METRICS, Criterion
 
 LOWEST_LOSS = Criterion()
 

@@ -1,7 +1,7 @@
-"""What a config says of how to train, built once when a run is set up."""
+"""What settings say of how to train, built once when a run is set up."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from hierseg_jax.devices.hosts import is_main
 from hierseg_jax.devices.parallel import Parallel
 from hierseg_jax.losses import TotalLoss
 from hierseg_jax.models import SegmentationModel
-from hierseg_jax.settings.building import build_config_loss
+from hierseg_jax.settings import Settings
+from hierseg_jax.settings.building import training_loss
 from hierseg_jax.train.optimizer import make_optimizer
 from hierseg_jax.train.schedule import make_schedule
 from hierseg_jax.train.step import make_train_step
@@ -38,7 +39,7 @@ class Recipe:
     """All that a training step is made of, beside the network.
 
     Attributes:
-      config: of the run, plain.
+      settings: of the run.
       schedule: step -> learning rate.
       optimizer: from `make_optimizer`.
       loss: of training.
@@ -46,7 +47,7 @@ class Recipe:
       total_steps: of the whole run.
     """
 
-    config: Mapping[str, Any]
+    settings: Settings
     schedule: optax.Schedule
     optimizer: optax.GradientTransformation
     loss: TotalLoss
@@ -61,7 +62,7 @@ class Recipe:
         self, model: SegmentationModel, parallel: Parallel
     ) -> Callable[..., Any]:
         """The one of the first `freeze_epochs` epochs; it takes and gives the same state."""
-        optimizer = make_optimizer(self.config, self.schedule, frozen=True)
+        optimizer = make_optimizer(self.settings.optimizer, self.schedule, waits=True, frozen=True)
         return self._compile(model.clone(frozen_backbone=True), parallel, optimizer)
 
     def _compile(
@@ -76,23 +77,23 @@ class Recipe:
             optimizer,
             self.loss.of_embedding if self.loss.triplet else None,
             self.total_steps,
-            average_decay=self.config["ema_decay"],
-            remat=self.config["remat"],
+            average_decay=self.settings.ema_decay,
+            remat=self.settings.remat,
         )
         return parallel.compile_train_step(step)
 
 
 def build_recipe(
-    config: Mapping[str, Any],
+    settings: Settings,
     workdir: Path,
     hierarchy: Hierarchy,
     train_source: Source,
     steps_per_epoch: int,
 ) -> Recipe:
-    """The recipe of a config; reads the training split where class weights come from it.
+    """The recipe of a run; reads the training split where class weights come from it.
 
     Args:
-      config: plain, checked.
+      settings: of the run.
       workdir: of the run; class weights are those of its checkpoints, if it has any.
       hierarchy: of the data.
       train_source: the training split.
@@ -101,17 +102,17 @@ def build_recipe(
     Raises:
       ValueError, OSError: one sentence.
     """
-    schedule = make_schedule(config, steps_per_epoch)
+    schedule = make_schedule(settings, steps_per_epoch)
     class_weights = choose_class_weights(
-        config["loss_options"]["class_weights"], workdir, hierarchy, train_source
+        settings.loss_options.class_weights, workdir, hierarchy, train_source
     )
     return Recipe(
-        config=config,
+        settings=settings,
         schedule=schedule,
-        optimizer=make_optimizer(config, schedule),
-        loss=build_config_loss(config, hierarchy, training=True, class_weights=class_weights),
+        optimizer=make_optimizer(settings.optimizer, schedule, waits=bool(settings.freeze_epochs)),
+        loss=training_loss(settings, hierarchy, class_weights),
         class_weights=class_weights,
-        total_steps=config["epochs"] * steps_per_epoch,
+        total_steps=settings.epochs * steps_per_epoch,
     )
 
 
@@ -121,7 +122,7 @@ def choose_class_weights(
     """By level; those that the run began with, if it has a checkpoint, whatever the data are now.
 
     Args:
-      text: of the config, as `parse_class_weights` takes it.
+      text: of the settings, as `parse_class_weights` takes it.
       workdir: of the run.
       hierarchy: of the data.
       train_source: the training split, read in a new run alone, and for a rule alone.

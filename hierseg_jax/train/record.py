@@ -10,7 +10,8 @@ import numpy as np
 from tensorboardX import SummaryWriter
 
 from hierseg_jax.evaluation.evaluate import Evaluation
-from hierseg_jax.settings.config import flatten
+from hierseg_jax.settings import Settings
+from hierseg_jax.settings.key import flatten
 from hierseg_jax.system.atomic_writing import write_atomically, write_json
 from hierseg_jax.system.fonts import find_fonts, missing_note
 from hierseg_jax.train.progress import Progress
@@ -31,16 +32,16 @@ class Recorder:
     """
 
     def __init__(
-        self, workdir: Path, config: dict[str, Any], hierarchy: Hierarchy, start_step: int
+        self, workdir: Path, settings: Settings, hierarchy: Hierarchy, start_step: int
     ) -> None:
         self._workdir = workdir
-        self._config = config
+        self._config = settings.to_dict()
         self._hierarchy = hierarchy
         names = [name for level in hierarchy.levels for name in (level.name, *level.class_names)]
         if note := missing_note(find_fonts(names).missing):
             print(f"note: {note}", file=sys.stderr, flush=True)
         self._writer = None
-        if config["tensorboard"]:
+        if settings.tensorboard:
             # Steps that are done again replace what a killed run had written of them.
             self._writer = SummaryWriter(str(workdir / "tensorboard"), purge_step=start_step + 1)
 

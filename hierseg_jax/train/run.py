@@ -1,31 +1,31 @@
-"""A run before its first step: config, data, network and compiled steps, all checked."""
+"""A run before its first step: settings, data, network and compiled steps, all checked."""
 
 import dataclasses
+import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
-from hierseg_jax.data.pipeline import steps_per_epoch
+from hierseg_jax.data.pipeline import Batch, eval_batches, steps_per_epoch, train_batches
 from hierseg_jax.data.read.sources import Source, load_hierarchy, unread_of
 from hierseg_jax.data.resize import format_size
 from hierseg_jax.devices.hosts import agree, is_main
 from hierseg_jax.devices.parallel import Parallel, all_devices
 from hierseg_jax.evaluation.eval_step import make_eval_step
-from hierseg_jax.models import Variant, find_network
+from hierseg_jax.models import Variant
 from hierseg_jax.models.kernels import library
+from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import (
-    build_config_loss,
     build_model,
-    config_decoding,
-    open_config_split,
+    open_source,
+    validation_loss,
 )
-from hierseg_jax.settings.config import check_config, config_variant, fitted, network_size, settled
-from hierseg_jax.settings.metric_choice import Criterion, parse_best, parse_metrics
+from hierseg_jax.settings.metric_choice import Criterion, parse_best
+from hierseg_jax.settings.settling import fitted, settled
 from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.train.initial import InitialWeights
 from hierseg_jax.train.recipe import Recipe, build_recipe
@@ -39,15 +39,17 @@ from hierseg_jax.tree.hierarchy import Hierarchy
 class Run:
     """All that stays the same while a run trains.
 
-    `seen_labels`, bool [256], are those of a look at some training masks; None where nobody asks
-    for missing classes.
+    `train_batches` are endless, from a `start_step` on. `seen_labels`, bool [256], are those of a
+    look at some training masks; None where nobody asks for missing classes.
     """
 
-    config: ConfigDict
+    settings: Settings
     workdir: Path
     hierarchy: Hierarchy
     train_source: Source
     val_source: Source
+    train_batches: Callable[..., Iterator[Batch]]
+    val_batches: Callable[[], Iterator[Batch]]
     inventories: Inventories
     steps_per_epoch: int
     weights: InitialWeights | None
@@ -61,48 +63,60 @@ class Run:
     seen_labels: np.ndarray | None
 
 
-def set_up(config: ConfigDict, workdir: Path) -> Run:
+def set_up(settings: Settings, workdir: Path) -> Run:
     """Checks everything that can be wrong before any work is done."""
-    check_config(config)
-    hierarchy = load_hierarchy(config.data.spec, config.data.hierarchy)
-    criterion = parse_best(config.best, parse_metrics(config.metrics), hierarchy)
-    plain = settled(config, Variant()).to_dict()
+    hierarchy = load_hierarchy(settings.data.spec, settings.data.hierarchy)
+    criterion = parse_best(settings.best, settings.metric_names, hierarchy)
     parallel = all_devices()
-    parallel.check_batch_size(config.batch_size)
-    loss = build_config_loss(plain, hierarchy)
-    size = config.loss_options.embedding_size if loss.triplet else 0
-    model = build_model(plain, hierarchy, parallel, size)
-    config, note = fitted(config, model.stride)
-    if note and is_main():
-        print(f"note: {note}", file=sys.stderr, flush=True)
-    config, weights = choose_start(workdir, config, model, hierarchy)
-    plain = config.to_dict()
-    model = build_model(plain, hierarchy, parallel, size)
-    train_source = open_config_split(plain, "train")
-    val_source = open_config_split(plain, "val")
+    parallel.check_batch_size(settings.batch_size)
+    loss = validation_loss(settings, hierarchy)
+    network = functools.partial(
+        build_model,
+        hierarchy=hierarchy,
+        axis_name=parallel.axis_name,
+        embedding_size=settings.loss_options.embedding_size if loss.triplet else 0,
+    )
+    unsettled = network(settled(settings, Variant()).model)
+    settings, note = fitted(settings, unsettled.stride)
+    _say(note)
+    settings, weights = choose_start(workdir, settings, unsettled, hierarchy)
+    model = network(settings.model)
+    train_source, val_source = (
+        open_source(settings.data, settings.seed, split) for split in ("train", "val")
+    )
     for unread in unread_of((train_source, val_source)) if is_main() else ():
-        print(f"note: {unread}", file=sys.stderr, flush=True)
-    steps = steps_per_epoch(len(train_source), config.batch_size)
+        _say(unread)
+    steps = steps_per_epoch(len(train_source), settings.batch_size)
     jax.eval_shape(
         lambda key, image: model.init(key, image),
         jax.random.key(0),
-        jax.ShapeDtypeStruct((1, *network_size(config), 3), "float32"),
+        jax.ShapeDtypeStruct((1, *settings.data.size, 3), "float32"),
     )
     if is_main():
-        check_workdir(workdir, config, hierarchy)
+        check_workdir(workdir, settings, hierarchy)
     seen = None
     before = agree(int(is_main() and has_finished_epochs(workdir)))
-    if not before and not config.data.allow_missing_classes:
-        seen, note = check_sample(train_source, hierarchy, config.data.spec)
-        if note and is_main():
-            print(f"note: {note}", file=sys.stderr, flush=True)
-    recipe = build_recipe(plain, workdir, hierarchy, train_source, steps)
+    if not before and not settings.data.allow_missing_classes:
+        seen, note = check_sample(train_source, hierarchy, settings.data.spec)
+        _say(note)
+    recipe = build_recipe(settings, workdir, hierarchy, train_source, steps)
+    reading = _reading(settings, parallel)
+    eval_step = make_eval_step(model, loss, hierarchy, settings.decoding)
     return Run(
-        config=config,
+        settings=settings,
         workdir=workdir,
         hierarchy=hierarchy,
         train_source=train_source,
         val_source=val_source,
+        train_batches=functools.partial(
+            train_batches,
+            train_source,
+            seed=settings.seed,
+            augment=settings.augmentation,
+            mirrored=hierarchy.mirrored,
+            **reading,
+        ),
+        val_batches=functools.partial(eval_batches, val_source, **reading),
         inventories=take_inventories(train_source, val_source),
         steps_per_epoch=steps,
         weights=weights,
@@ -110,35 +124,49 @@ def set_up(config: ConfigDict, workdir: Path) -> Run:
         recipe=recipe,
         train_step=recipe.compile_step(model, parallel),
         frozen_step=recipe.compile_frozen_step(model, parallel),
-        eval_step=parallel.compile_eval_step(
-            make_eval_step(model, loss, hierarchy, config_decoding(plain))
-        ),
+        eval_step=parallel.compile_eval_step(eval_step),
         initial_state=lambda: create_state(
-            model, recipe.optimizer, config.seed, weights, bool(config.ema_decay)
+            model, recipe.optimizer, settings.seed, weights, bool(settings.ema_decay)
         ),
         criterion=criterion,
         seen_labels=seen,
     )
 
 
+def _say(note: str) -> None:
+    if note and is_main():
+        print(f"note: {note}", file=sys.stderr, flush=True)
+
+
+def _reading(settings: Settings, parallel: Parallel) -> dict[str, Any]:
+    """What reading either split is told."""
+    return {
+        "size": settings.data.size,
+        "resize": settings.data.resize,
+        "batch_size": settings.batch_size,
+        "worker_count": settings.data.worker_count,
+        "process_index": parallel.process_index,
+        "process_count": parallel.process_count,
+    }
+
+
 def describe(run: Run) -> str:
     """What is about to happen, in a few lines."""
-    config = run.config
-    network = find_network(config.model.name).label(config.model.backbone)
-    variant = config_variant(config.to_dict())
+    settings, variant = run.settings, run.settings.model.variant
+    network = settings.model.label
     if variant != Variant():
         network += (
             f" (padding {variant.padding}, norm_epsilon {variant.norm_epsilon:g}, normalization "
             f"{variant.normalization})"
         )
-    size = format_size(network_size(config))
+    size = format_size(settings.data.size)
     slower = ""
     if run.parallel.devices[0].platform == "cpu" and (problem := library.problem()):
         slower = f"\nTraining takes about twice as long without this project's kernels: {problem}."
     return (
-        f"{network} on {config.data.spec}: {len(run.train_source)} training "
+        f"{network} on {settings.data.spec}: {len(run.train_source)} training "
         f"and {len(run.val_source)} validation images at {size} pixels, "
         f"{run.hierarchy.num_classes} classes in {run.hierarchy.num_levels} levels\n"
-        f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {config.batch_size} images "
+        f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {settings.batch_size} images "
         f"an epoch; writing to {run.workdir}{slower}"
     )

@@ -1,28 +1,26 @@
-"""Whether a config goes on with a run, or would make another one of it."""
+"""Whether settings go on with a run, or would make another one of it."""
 
 import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ml_collections import ConfigDict
-
-from hierseg_jax.data.augment.choice import augmentation_name
-from hierseg_jax.losses.total import TRIPLET, parse_loss
-from hierseg_jax.settings.config import FREE_KEYS, completed, flatten
+from hierseg_jax.losses.total import TRIPLET
+from hierseg_jax.settings import Settings
+from hierseg_jax.settings.settings import FREE_KEYS
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.schedule import BY_EPOCHS
 
 
 def check_same_run(
-    stored: Mapping[str, Any], config: ConfigDict, workdir: str, *, data_known: bool = False
+    stored: Settings, settings: Settings, workdir: str, *, data_known: bool = False
 ) -> None:
-    """Refuses to continue a run with a config that would make it another run.
+    """Refuses to continue a run with settings that would make it another run.
 
     Another tree file may be given: what is in it is compared elsewhere.
 
     Args:
-      stored: the run's config.
-      config: to go on with.
+      stored: the run's settings.
+      settings: to go on with.
       workdir: for the message.
       data_known: whether the data themselves are compared elsewhere, so that they may lie at
         another path.
@@ -30,14 +28,12 @@ def check_same_run(
     Raises:
       ValueError: naming every such key with both values, and the flags that continue the run.
     """
-    before, now = flatten(completed(stored)), flatten(config.to_dict())
-    for values in (before, now):
-        values["augment"] = augmentation_name(values["augment"])
-    planned = _planned_over_all_epochs(stored["loss"], before["schedule.name"])
+    before, now = (of.flat() | {"augment": of.augmentation} for of in (stored, settings))
+    planned = _planned_over_all_epochs(stored)
     free = set(FREE_KEYS) - ({"epochs"} if planned else set())
-    if data_known or config.data.allow_changed:
+    if data_known or settings.data.allow_changed:
         free.add("data.spec")
-    if before["data.hierarchy"] and now["data.hierarchy"]:
+    if stored.data.hierarchy and settings.data.hierarchy:
         free.add("data.hierarchy")
     changed = [
         key
@@ -49,7 +45,7 @@ def check_same_run(
     listed = "; ".join(f"{key} was {before.get(key)!r}, now {now.get(key)!r}" for key in changed)
     why = ""
     if "epochs" in changed:
-        other = " --config.model.pretrained=" if before["model.pretrained"] else ""
+        other = " --config.model.pretrained=" if stored.model.pretrained else ""
         why = (
             f" {planned} is laid out over all epochs and ends at the last, so that their number "
             "can't change within a run. To train on from the weights that it has come to, give "
@@ -61,20 +57,20 @@ def check_same_run(
     )
 
 
-def flags_of(config: Mapping[str, Any], keys: Iterable[str]) -> str:
+def flags_of(values: Mapping[str, Any], keys: Iterable[str]) -> str:
     """` (--config.KEY=VALUE ...)` for those keys whose values a flag can give; or nothing.
 
     Args:
-      config: from `flatten`.
-      keys: of it, or of another one.
+      values: of settings, by dotted names.
+      keys: of these settings, or of others.
     """
-    fitting = [key for key in keys if isinstance(config.get(key), bool | int | float | str)]
-    flags = shlex.join(f"--config.{key}={config[key]}" for key in fitting)
+    fitting = [key for key in keys if isinstance(values.get(key), bool | int | float | str)]
+    flags = shlex.join(f"--config.{key}={values[key]}" for key in fitting)
     return f" ({flags})" if flags else ""
 
 
-def _planned_over_all_epochs(loss: Any, schedule: str) -> str:
+def _planned_over_all_epochs(settings: Settings) -> str:
     """What of a run depends on the number of its epochs; empty where nothing does."""
-    if schedule in BY_EPOCHS:
-        return f"The {schedule} schedule (schedule.name)"
-    return f"The weight of {TRIPLET}" if TRIPLET in parse_loss(loss) else ""
+    if settings.schedule.name in BY_EPOCHS:
+        return f"The {settings.schedule.name} schedule (schedule.name)"
+    return f"The weight of {TRIPLET}" if TRIPLET in settings.loss_weights else ""

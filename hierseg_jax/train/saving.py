@@ -19,9 +19,9 @@ def open_writer(run: Run) -> CheckpointWriter:
     """The writer of the run's checkpoints; it looks at those that are there."""
     return CheckpointWriter(
         run.workdir,
-        keep_last=run.config.keep_last,
-        keep_best=run.config.keep_best,
-        keep_every=run.config.save_period * run.steps_per_epoch or None,
+        keep_last=run.settings.keep_last,
+        keep_best=run.settings.keep_best,
+        keep_every=run.settings.save_period * run.steps_per_epoch or None,
     )
 
 
@@ -32,10 +32,10 @@ def save(run: Run, writer: CheckpointWriter | None, state: Any, progress: Progre
     whole = run.parallel.fetch_state(state)
     in_epoch = bool(progress.epoch_losses)
     meta = {
-        "config": run.config.to_dict(),
+        "config": run.settings.to_dict(),
         "hierarchy": run.hierarchy.to_json(),
         "step": progress.step,
-        "examples": progress.step * run.config.batch_size,
+        "examples": progress.step * run.settings.batch_size,
         "epoch": None if in_epoch else progress.epoch,
         "val_loss": None if in_epoch else progress.rows[-1]["val_loss"],
         "score": None if in_epoch else finite(run.criterion.score(progress.rows[-1])),

@@ -1,18 +1,15 @@
 """The learning rate over a run: exponential, cosine or polynomial decay, after a warm-up."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import optax
 
+from hierseg_jax.settings import Settings
 from hierseg_jax.system.errors import HiersegError
 
-SCHEDULES = ("exponential", "cosine", "polynomial")
 BY_EPOCHS = ("cosine", "polynomial")
 """Those that depend on the number of epochs."""
 
 
-def make_schedule(config: Mapping[str, Any], steps_per_epoch: int) -> optax.Schedule:
+def make_schedule(settings: Settings, steps_per_epoch: int) -> optax.Schedule:
     """step -> learning rate.
 
     `exponential` multiplies the rate by `decay` after every epoch. `cosine` (Loshchilov and
@@ -22,26 +19,26 @@ def make_schedule(config: Mapping[str, Any], steps_per_epoch: int) -> optax.Sche
     rate / (n + 1) in its first step to the full rate in the step after its n steps.
 
     Args:
-      config: `learning_rate`, `decay`, `epochs` and the section `schedule`, checked.
+      settings: `learning_rate`, `decay`, `epochs` and those of `schedule`.
       steps_per_epoch: of the training split.
 
     Raises:
       ValueError: if the warm-up is as long as the run of a schedule that depends on it.
     """
-    rate, chosen = config["learning_rate"], config["schedule"]
-    warmup = round(chosen["warmup_epochs"] * steps_per_epoch)
-    rest = config["epochs"] * steps_per_epoch - warmup
-    if chosen["name"] in BY_EPOCHS and rest < 1:
+    rate, chosen = settings.learning_rate, settings.schedule
+    warmup = round(chosen.warmup_epochs * steps_per_epoch)
+    rest = settings.epochs * steps_per_epoch - warmup
+    if chosen.name in BY_EPOCHS and rest < 1:
         raise HiersegError(
-            f"The config's schedule.warmup_epochs is {chosen['warmup_epochs']}, and the run has "
-            f"{config['epochs']} epochs; a {chosen['name']} schedule needs some after it."
+            f"The config's schedule.warmup_epochs is {chosen.warmup_epochs}, and the run has "
+            f"{settings.epochs} epochs; a {chosen.name} schedule needs some after it."
         )
-    if chosen["name"] == "cosine":
-        schedule = optax.cosine_decay_schedule(rate, rest, alpha=chosen["final"])
-    elif chosen["name"] == "polynomial":
-        schedule = optax.polynomial_schedule(rate, rate * chosen["final"], chosen["power"], rest)
+    if chosen.name == "cosine":
+        schedule = optax.cosine_decay_schedule(rate, rest, alpha=chosen.final)
+    elif chosen.name == "polynomial":
+        schedule = optax.polynomial_schedule(rate, rate * chosen.final, chosen.power, rest)
     else:
-        schedule = learning_rate_schedule(rate, config["decay"], steps_per_epoch)
+        schedule = learning_rate_schedule(rate, settings.decay, steps_per_epoch)
     if not warmup:
         return schedule
     rise = optax.linear_schedule(rate / (warmup + 1), rate, warmup)

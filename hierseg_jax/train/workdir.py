@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
 from hierseg_jax.checkpoint import (
     FOLDER,
@@ -22,10 +21,10 @@ from hierseg_jax.checkpoint import (
     load_checkpoint,
     read_meta,
 )
-from hierseg_jax.data.augment.choice import augmentation_name
 from hierseg_jax.devices.hosts import agree, is_main
 from hierseg_jax.models import SegmentationModel, Variant
-from hierseg_jax.settings.config import completed, config_variant, settled
+from hierseg_jax.settings import Settings, read_stored
+from hierseg_jax.settings.settling import settled
 from hierseg_jax.system.atomic_writing import write_json
 from hierseg_jax.system.errors import HiersegError, HiersegOSError
 from hierseg_jax.train.initial import InitialWeights, initial_weights
@@ -47,32 +46,32 @@ MARKER = "run.json"
 FLAT = "flat"
 
 
-def check_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> None:
+def check_workdir(workdir: Path, settings: Settings, hierarchy: Hierarchy) -> None:
     """Makes sure that a folder is free, or holds this very run.
 
     Raises:
-      ValueError: if it holds something else, or a run with another config or tree.
+      ValueError: if it holds something else, or a run with other settings or another tree.
     """
     marker = workdir / MARKER
     if marker.is_file():
         try:
             stored = json.loads(marker.read_text())
-            stored_config, tree = dict(stored["config"]), Hierarchy.from_json(stored["hierarchy"])
+            before, tree = read_stored(stored["config"]), Hierarchy.from_json(stored["hierarchy"])
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             reason = " ".join(str(error).split())[:300]
             raise HiersegError(f"{marker} is not as a run writes it ({reason}).") from error
         if tree != hierarchy:
             raise HiersegError(
                 f"{workdir} holds a run on another class tree ({', '.join(tree.class_names)}); "
-                f"{config.data.spec} has {', '.join(hierarchy.class_names)}. Choose another "
+                f"{settings.data.spec} has {', '.join(hierarchy.class_names)}. Choose another "
                 "--workdir."
             )
-        check_same_run(stored_config, config, str(workdir), data_known="data" in stored)
-        if augmentation_name(config.augment) != "none" and tree.pairs != hierarchy.pairs:
+        check_same_run(before, settings, str(workdir), data_known="data" in stored)
+        if settings.augmentation != "none" and tree.pairs != hierarchy.pairs:
             raise HiersegError(
                 f"{workdir} holds a run whose data had the pairs {_named(tree)}; "
-                f"{config.data.spec} has {_named(hierarchy)}. Give the data their earlier pairs to "
-                "continue it, or choose another --workdir."
+                f"{settings.data.spec} has {_named(hierarchy)}. Give the data their earlier pairs "
+                "to continue it, or choose another --workdir."
             )
     elif is_checkpoint(workdir):
         raise HiersegError(
@@ -86,9 +85,9 @@ def check_workdir(workdir: Path, config: ConfigDict, hierarchy: Hierarchy) -> No
 
 
 def choose_start(
-    workdir: Path, config: ConfigDict, model: SegmentationModel, hierarchy: Hierarchy
-) -> tuple[ConfigDict, InitialWeights | None]:
-    """What a run starts from, and its config with all that this decides.
+    workdir: Path, settings: Settings, model: SegmentationModel, hierarchy: Hierarchy
+) -> tuple[Settings, InitialWeights | None]:
+    """What a run starts from, and its settings with all that this decides.
 
     A run that is continued needs no such weights: their file may be gone, and how its backbone
     computes stands in the folder.
@@ -97,22 +96,22 @@ def choose_start(
       ValueError, OSError: as `initial_weights`.
     """
     if checkpoint_steps(workdir):
-        return settled(config, _stored_variant(workdir)), None
-    weights = initial_weights(config.to_dict(), model, hierarchy)
-    return settled(config, weights.variant if weights else Variant()), weights
+        return settled(settings, _stored_variant(workdir)), None
+    weights = initial_weights(settings, model, hierarchy)
+    return settled(settings, weights.variant if weights else Variant()), weights
 
 
 def _stored_variant(workdir: Path) -> Variant:
     """How the backbone of a folder's run computes; the default where `check_workdir` objects."""
     try:
         stored = json.loads((workdir / MARKER).read_text())
-        return config_variant({"model": completed(stored["config"])["model"]})
+        return read_stored(stored["config"]).model.variant
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return Variant()
 
 
 def claim_workdir(
-    workdir: Path, config: ConfigDict, hierarchy: Hierarchy, inventories: Inventories
+    workdir: Path, settings: Settings, hierarchy: Hierarchy, inventories: Inventories
 ) -> None:
     """Makes the folder a run's own, after `check_workdir` and `restore`.
 
@@ -123,7 +122,7 @@ def claim_workdir(
     try:
         (workdir / FOLDER).mkdir(parents=True, exist_ok=True)
         keep_listings(workdir, inventories)
-        described = {"config": config.to_dict(), "hierarchy": hierarchy.to_json()}
+        described = {"config": settings.to_dict(), "hierarchy": hierarchy.to_json()}
         write_json(marker, described | {"data": fingerprints(inventories)})
     except OSError as error:
         raise HiersegOSError(
@@ -142,7 +141,7 @@ def has_finished_epochs(workdir: Path) -> bool:
 
 def restore(
     workdir: Path,
-    config: ConfigDict,
+    settings: Settings,
     hierarchy: Hierarchy,
     inventories: Inventories,
     initial_state: Callable[[], TrainState],
@@ -170,10 +169,10 @@ def restore(
             "workdir must be in a file system that all hosts share."
         )
     meta = read_meta(folder)
-    check_same_run(meta["config"], config, str(workdir), data_known="data" in meta)
+    check_same_run(read_stored(meta["config"]), settings, str(workdir), data_known="data" in meta)
     if Hierarchy.from_json(meta["hierarchy"]) != hierarchy:
         raise HiersegError(f"{folder} was trained on another class tree; choose another --workdir.")
-    _check_data(meta.get("data", {}), inventories, workdir, config)
+    _check_data(meta.get("data", {}), inventories, workdir, settings)
     flat = meta.get("optimizer_layout") == FLAT
     like = state.training
     if not flat:
@@ -195,17 +194,17 @@ def restore(
 
 
 def _check_data(
-    stored: Mapping[str, Any], inventories: Inventories, workdir: Path, config: ConfigDict
+    stored: Mapping[str, Any], inventories: Inventories, workdir: Path, settings: Settings
 ) -> None:
     """Refuses data that have changed in any process, or says what did where that is allowed."""
     change = what_changed(stored, inventories, workdir)
     if not agree(int(bool(change))):
         return
     found = (
-        f"{config.data.spec} is not what the run in {workdir} has trained on: "
+        f"{settings.data.spec} is not what the run in {workdir} has trained on: "
         f"{change or 'the files that another process of the run sees have changed'}."
     )
-    if not config.data.allow_changed:
+    if not settings.data.allow_changed:
         raise HiersegError(
             f"{found} Bring the data back, or go on with what is there now with "
             f"--config.{ALLOW}=True; the order of the pictures, the length of epochs and the "

@@ -7,7 +7,7 @@ from typing import Any
 
 from hierseg_jax.checkpoint.choose import FOLDER
 from hierseg_jax.data.resize import as_size
-from hierseg_jax.settings.metric_choice import parse_metrics
+from hierseg_jax.settings import Settings
 
 Command = list[str]
 
@@ -19,21 +19,21 @@ def run_name(checkpoint: pathlib.Path) -> str:
 
 
 def evaluate_command(
-    description: Mapping[str, Any], config: Mapping[str, Any], output: pathlib.Path
+    description: Mapping[str, Any], settings: Settings, output: pathlib.Path
 ) -> Command:
     """As pieces that can stand on lines of their own, quoted for a shell.
 
     Args:
       description: of the evaluation, as in metrics.json.
-      config: of the checkpoint.
+      settings: of the checkpoint.
       output: the report's folder.
     """
     given = {"checkpoint": description["checkpoint"], "task": description["task"]}
-    if description["data"] != config["data"]["spec"]:
+    if description["data"] != settings.data.spec:
         given["data"] = description["data"]
-    given |= _other_size(description, config)
+    given |= _other_size(description, settings)
     given |= {key: description[key] for key in ("batch_size", "decode")}
-    if tuple(description["metrics"]) != parse_metrics(config["metrics"]):
+    if tuple(description["metrics"]) != settings.metric_names:
         given["metrics"] = ",".join(description["metrics"])
     if description["resolution"] != "network":
         given["resolution"] = description["resolution"]
@@ -44,11 +44,11 @@ def evaluate_command(
     return _command("evaluate", given | {"output": output})
 
 
-def export_commands(description: Mapping[str, Any], config: Mapping[str, Any]) -> list[Command]:
+def export_commands(description: Mapping[str, Any], settings: Settings) -> list[Command]:
     """To a graph with the reference's outputs, and to one with label maps."""
     checkpoint = description["checkpoint"]
     name = run_name(pathlib.Path(checkpoint))
-    size = _other_size(description, config)
+    size = _other_size(description, settings)
     return [
         _command("export", {"checkpoint": checkpoint, "onnx_file": f"{name}.onnx"} | size),
         _command(
@@ -59,9 +59,9 @@ def export_commands(description: Mapping[str, Any], config: Mapping[str, Any]) -
     ]
 
 
-def _other_size(description: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:
+def _other_size(description: Mapping[str, Any], settings: Settings) -> dict[str, str]:
     size = as_size(description["image_size"])
-    if size == as_size(config["data"]["image_size"]):
+    if size == settings.data.size:
         return {}
     height, width = size
     return {"image_size": str(height) if height == width else f"{height},{width}"}

@@ -21,7 +21,7 @@ from hierseg_jax.evaluation.page.extreme_pictures import extreme_pictures
 from hierseg_jax.evaluation.page.history import History
 from hierseg_jax.evaluation.tables import GENERATOR, describe_view, format_tree
 from hierseg_jax.reports.templates import render
-from hierseg_jax.settings.config import flatten
+from hierseg_jax.settings import Settings
 from hierseg_jax.settings.metric_choice import METRICS, MetricFields
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -39,6 +39,8 @@ class RunReport:
       metrics: the content of metrics.json, which is the page's source of numbers.
       evaluation: with the confusion matrix, the best and the worst pictures.
       meta: of the checkpoint.
+      settings: of its run.
+      hierarchy: of its classes.
       history: of its run.
       output: the folder that the page goes to.
       processes: that shared the evaluation.
@@ -47,6 +49,8 @@ class RunReport:
     metrics: Mapping[str, Any]
     evaluation: Evaluation
     meta: Mapping[str, Any]
+    settings: Settings
+    hierarchy: Hierarchy
     history: History
     output: pathlib.Path
     processes: int = 1
@@ -54,8 +58,7 @@ class RunReport:
 
 def format_page(report: RunReport) -> str:
     """The page; every string of the user's is escaped in it."""
-    metrics, evaluation, meta = report.metrics, report.evaluation, report.meta
-    hierarchy = Hierarchy.from_json(meta["hierarchy"])
+    metrics, evaluation, hierarchy = report.metrics, report.evaluation, report.hierarchy
     matrices = level_confusions(evaluation.confusion_cc, hierarchy)
     pairs = list(zip(hierarchy.levels, matrices, strict=True))
     columns = [METRICS[metric] for metric in metrics["metrics"]]
@@ -88,8 +91,8 @@ def format_page(report: RunReport) -> str:
             evaluation.best, evaluation.worst, hierarchy.levels[-1], report.processes
         ),
         commands=_commands(report),
-        facts=_facts(meta),
-        config=flatten(meta["config"]),
+        facts=_facts(report.meta),
+        config=report.settings.flat(),
     )
 
 
@@ -108,10 +111,10 @@ def _pixel_shares(confusion_ll: np.ndarray) -> list[float]:
 
 
 def _commands(report: RunReport) -> dict[str, Command]:
-    config = report.meta["config"]
-    reference, deploy = export_commands(report.metrics, config)
+    settings = report.settings
+    reference, deploy = export_commands(report.metrics, settings)
     return {
-        "Evaluate again": evaluate_command(report.metrics, config, report.output),
+        "Evaluate again": evaluate_command(report.metrics, settings, report.output),
         "Export to ONNX: probabilities of images in [0, 1]": reference,
         "Export to ONNX: label maps of uint8 frames": deploy,
     }

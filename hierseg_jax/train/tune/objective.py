@@ -5,11 +5,10 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from hierseg_jax.data.resize import format_size
 from hierseg_jax.models import create_model
-from hierseg_jax.settings.config import fitted, network_size
+from hierseg_jax.settings import Settings
+from hierseg_jax.settings.settling import fitted
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.tune.space import Choice, Space
@@ -135,12 +134,12 @@ def _incomparable(key: str, metric: Metric) -> tuple[str, str]:
     return "", ""
 
 
-def check_one_size(space: Space, config: ConfigDict) -> None:
+def check_one_size(space: Space, settings: Settings) -> None:
     """Refuses a search over networks that would be measured at different sizes.
 
     Args:
       space: what is searched.
-      config: of every trial, but for that.
+      settings: of every trial, but for that.
 
     Raises:
       ValueError: naming the sizes and what to do.
@@ -149,7 +148,7 @@ def check_one_size(space: Space, config: ConfigDict) -> None:
     if not isinstance(networks, Choice):
         return
     strides = {str(name): create_model(str(name), 2).stride for name in networks.values}
-    sizes = {name: network_size(fitted(config, stride)[0]) for name, stride in strides.items()}
+    sizes = {name: fitted(settings, stride)[0].data.size for name, stride in strides.items()}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{format_size(size)} for {name}" for name, size in sizes.items())
         raise HiersegError(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import jax
 import optuna
-from ml_collections import ConfigDict
 from optuna.trial import FrozenTrial, TrialState
 
+from hierseg_jax.settings import Settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.stop import StopSignals
 from hierseg_jax.system.wording import counted
@@ -25,10 +25,10 @@ from hierseg_jax.train.tune.outcome import (
     Outcome,
     best_outcome,
 )
-from hierseg_jax.train.tune.space import Space, format_values, with_values
+from hierseg_jax.train.tune.space import Space, format_values
 from hierseg_jax.train.tune.study import claim_trial, open_study, workdir_of, working_elsewhere
 
-Train = Callable[[ConfigDict, str, Callable[[Progress], None]], Progress]
+Train = Callable[[Settings, str, Callable[[Progress], None]], Progress]
 _STATES = {
     TrialState.COMPLETE: COMPLETE,
     TrialState.PRUNED: PRUNED,
@@ -40,7 +40,7 @@ _STATE, _NOTE = "state", "note"
 
 
 def tune(
-    config: ConfigDict,
+    settings: Settings,
     space: Space,
     metric: Metric,
     folder: Path,
@@ -54,7 +54,7 @@ def tune(
     """Searches, or goes on with a search, alone or beside other processes.
 
     Args:
-      config: of every trial, but for what is searched.
+      settings: of every trial, but for what is searched.
       space: from `read_space`.
       metric: what is minimized or maximized.
       folder: of the study; made where it does not exist.
@@ -74,19 +74,19 @@ def tune(
       SystemExit: after SIGTERM or SIGINT; a trial that was at work goes on with the next call.
     """
     check_comparable(space, metric)
-    check_one_size(space, config)
+    check_one_size(space, settings)
     pruner = optuna.pruners.MedianPruner(startup_trials, warmup_epochs)
-    study = open_study(folder, config, space, metric, pruner)
+    study = open_study(folder, settings, space, metric, pruner)
     ended = f"the study is in {folder}"
     with StopSignals(at_once=ended) as stop:
         while not stop.received:
-            with claim_trial(study, folder, space, trials, config.seed) as trial:
+            with claim_trial(study, folder, space, trials, settings.seed) as trial:
                 if trial is None:
                     break
                 workdir = workdir_of(folder, trial.number)
                 begun = "Going on with trial" if workdir.exists() else "Trial"
                 say(f"{begun} {trial.number} (of {trials}): {format_values(trial.params)}")
-                run_trial(study, trial, config, metric, workdir, train)
+                run_trial(study, trial, settings, metric, workdir, train)
             outcomes = list_outcomes(study)
             say(describe(outcomes[trial.number], best_outcome(outcomes, metric.maximized), metric))
             report(outcomes)
@@ -102,7 +102,7 @@ def tune(
 def run_trial(
     study: optuna.Study,
     trial: optuna.Trial,
-    config: ConfigDict,
+    settings: Settings,
     metric: Metric,
     workdir: Path,
     train: Train,
@@ -112,7 +112,7 @@ def run_trial(
     Raises:
       ValueError, OSError, SystemExit: as `tune`.
     """
-    config = with_values(config, trial.params)
+    settings = settings.replace(trial.params)
     # Of an earlier process that had the same trial.
     reported = set(study.get_trials(deepcopy=False)[trial.number].intermediate_values)
 
@@ -125,7 +125,7 @@ def run_trial(
     def on_epoch(progress: Progress) -> None:
         tell_epochs(progress)
         # What has had its last epoch is complete, whatever it is worth.
-        if not progress.finished(config.epochs, config.patience) and trial.should_prune():
+        if not progress.finished(settings.epochs, settings.patience) and trial.should_prune():
             raise optuna.TrialPruned
 
     def end(state: TrialState, error: Exception, kind: str = "") -> None:
@@ -134,7 +134,7 @@ def run_trial(
         study.tell(trial, state=state)
 
     try:
-        progress = train(config, str(workdir), on_epoch)
+        progress = train(settings, str(workdir), on_epoch)
         tell_epochs(progress)  # a process may have ended between an epoch and its report
         result = metric.of_run(progress)
     except optuna.TrialPruned:

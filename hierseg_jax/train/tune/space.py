@@ -15,10 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from hierseg_jax.data.read.safe_yaml import read_yaml
-from hierseg_jax.settings.config import check_config, flatten
+from hierseg_jax.settings import Settings, read_settings
 from hierseg_jax.system.errors import HiersegError
 
 KINDS = ("uniform", "log_uniform", "int", "choice")
@@ -64,12 +62,12 @@ class Choice:
 Space = Mapping[str, Range | Choice]
 
 
-def read_space(file: Path, config: ConfigDict) -> Space:
+def read_space(file: Path, settings: Settings) -> Space:
     """The ranges and choices of a file, by dotted key, in its order.
 
     Args:
       file: YAML, as above.
-      config: what the keys belong to; tells their types.
+      settings: what the keys belong to; tells their types.
 
     Raises:
       FileNotFoundError: there is no such file.
@@ -81,7 +79,7 @@ def read_space(file: Path, config: ConfigDict) -> Space:
             f"{file}: expected lines such as `learning_rate: {{log_uniform: [1e-4, 1e-2]}}`; "
             f"found {reprlib.repr(content)}."
         )
-    known = flatten(config.to_dict())
+    known = settings.flat()
     space = {}
     for key, entry in content.items():
         if key not in known:
@@ -93,17 +91,10 @@ def read_space(file: Path, config: ConfigDict) -> Space:
         except HiersegError as error:
             raise HiersegError(f"{file}: {key}: {error}") from error
     try:
-        _check_values(space, config)
+        _check_values(space, settings)
     except HiersegError as error:
         raise HiersegError(f"{file}: {error}") from error
     return space
-
-
-def with_values(config: ConfigDict, values: Mapping[str, Value]) -> ConfigDict:
-    """A copy of the config in which some dotted keys have other values."""
-    changed = config.copy_and_resolve_references()
-    changed.update_from_flattened_dict(dict(values))
-    return changed
 
 
 def format_value(value: Any) -> str:
@@ -189,9 +180,8 @@ def _typed(value: Any, current: Value) -> Value:
     return value
 
 
-def _check_values(space: Space, config: ConfigDict) -> None:
+def _check_values(space: Space, settings: Settings) -> None:
     """Refuses what training would refuse in the middle of the search."""
-    check_config(config)
     choices = {key: of.values for key, of in space.items() if isinstance(of, Choice)}
     combinations = itertools.product(*choices.values())
     examples = [
@@ -203,8 +193,8 @@ def _check_values(space: Space, config: ConfigDict) -> None:
             examples += [{key: of.low}, {key: of.high}]
     for values in examples:
         try:
-            check_config(with_values(config, values))
-        except (HiersegError, TypeError) as error:
+            read_settings(settings.replace(values))
+        except HiersegError as error:
             raise HiersegError(
                 f"It allows {format_values(values)}, which can't be trained: {error}"
             ) from error

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import optuna
 import sqlalchemy
-from ml_collections import ConfigDict
 from optuna.trial import TrialState
 
-from hierseg_jax.settings.config import FREE_KEYS, completed, flatten
+from hierseg_jax.settings import Settings, read_stored
+from hierseg_jax.settings.settings import FREE_KEYS
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.locks import hold, holder
@@ -27,13 +27,13 @@ _FILE, _LOCK, _TRIALS = "study.db", "study.lock", "trials"
 _NAME = "hierseg_jax"
 _MADE_OF = "made_of"
 # Trials of different lengths could not be compared, nor pruned by one another.
-_FREE_KEYS = frozenset(FREE_KEYS) - {"epochs", "patience", "data.on_error"}
+_FREE_KEYS = FREE_KEYS - {"epochs", "patience", "data.on_error"}
 # That SQLite waits for another process to finish writing.
 _SECONDS = 60
 
 
 def open_study(
-    folder: Path, config: ConfigDict, space: Space, metric: Metric, pruner: Any
+    folder: Path, settings: Settings, space: Space, metric: Metric, pruner: Any
 ) -> optuna.Study:
     """The study of a folder, new or begun before.
 
@@ -69,7 +69,7 @@ def open_study(
                 f"{file} can't be read as a study ({reason}); choose another --study_dir."
             ) from e
         made_of = {
-            "config": config.to_dict(),
+            "config": settings.to_dict(),
             "space": {key: of.to_json() for key, of in space.items()},
             "metric": metric.name,
         }
@@ -77,7 +77,7 @@ def open_study(
         if before is None:
             study.set_user_attr(_MADE_OF, made_of)
         else:
-            _check_same(before, made_of, folder)
+            _check_same(before, made_of, settings, folder)
     return study
 
 
@@ -161,8 +161,17 @@ def _trial(study: optuna.Study, number: int) -> optuna.Trial:
     return optuna.Trial(study, storage.get_trial_id_from_study_id_trial_number(study_id, number))
 
 
-def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
+def _check_same(
+    before: Mapping[str, Any], now: Mapping[str, Any], settings: Settings, folder: Path
+) -> None:
     """Refuses to go on with a study of something else."""
+    try:
+        stored, asked = read_stored(before["config"]).flat(), settings.flat()
+    except HiersegError as error:
+        raise HiersegError(
+            f"{folder} holds a study whose config can't be read ({error}); choose another "
+            "--study_dir."
+        ) from error
     changed = []
     if before["metric"] != now["metric"]:
         changed.append(f"its metric is {before['metric']}, now {now['metric']}")
@@ -170,14 +179,13 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path)
         was, given = before["space"].get(key, "not searched"), now["space"].get(key, "not searched")
         if was != given:
             changed.append(f"in its space {key} is {was}, now {given}")
-    stored, config = flatten(completed(before["config"])), flatten(now["config"])
     keys = [
         key
-        for key in sorted(stored.keys() | config.keys())
-        if key not in _FREE_KEYS and stored.get(key) != config.get(key)
+        for key in sorted(stored.keys() | asked.keys())
+        if key not in _FREE_KEYS and stored.get(key) != asked.get(key)
     ]
     changed += [
-        f"in its config {key} is {stored.get(key)!r}, now {config.get(key)!r}" for key in keys
+        f"in its config {key} is {stored.get(key)!r}, now {asked.get(key)!r}" for key in keys
     ]
     if changed:
         raise HiersegError(

@@ -1,0 +1,69 @@
+"""Which values settings may have."""
+
+import operator
+from typing import Any
+
+from hierseg_jax.data.class_weights import parse_class_weights
+from hierseg_jax.losses.total import TAKEN_BY, check_loss, check_taken
+from hierseg_jax.models import Variant
+from hierseg_jax.settings.key import Key
+from hierseg_jax.settings.metric_choice import parse_best
+from hierseg_jax.settings.settings import KEYS, Settings
+from hierseg_jax.settings.settling import settled
+from hierseg_jax.system.errors import HiersegError
+
+
+def check_values(settings: Settings) -> None:
+    """Refuses values, each of the right type, that no run can have.
+
+    Raises:
+      ValueError: naming the first such key, its value, and what it may be.
+    """
+    for name, key in KEYS.items():
+        check_value(name, operator.attrgetter(name)(settings), key)
+    _ = settings.data.size, settings.augmentation, settings.decoding  # refuse what they can't read
+    parse_best(settings.best, settings.metric_names)
+    settled(settings, Variant())
+    parse_class_weights(settings.loss_options.class_weights)
+    weights = check_loss(settings.loss, settings.model.hierarchical)
+    options = {name: getattr(settings.loss_options, name) for name in TAKEN_BY}
+    check_taken(weights, [n for n in options if options[n] != KEYS[f"loss_options.{n}"].default])
+
+
+def check_value(name: str, value: Any, key: Key) -> None:
+    """Refuses a value beyond the key's bounds or beside its choices.
+
+    Raises:
+      ValueError: naming the key, the value, and what it may be.
+    """
+    if key.least is not None and value < key.least:
+        wanted = f"at least {key.least}"
+    elif key.least is not None and value > key.most:
+        wanted = f"at most {key.most}"
+    elif key.within and not _lies_within(value, key.within):
+        wanted = _in_words(key.within)
+    elif key.choices and value not in key.choices:
+        value, wanted = repr(value), f"{', '.join(key.choices[:-1])} or {key.choices[-1]}"
+    else:
+        return
+    raise HiersegError(f"The config's {name} is {value}; it must be {wanted}.")
+
+
+def _ends(interval: str) -> tuple[float, float]:
+    low, high = interval[1:-1].split(",")
+    return float(low), float(high)
+
+
+def _lies_within(value: float, interval: str) -> bool:
+    low, high = _ends(interval)
+    above = value >= low if interval[0] == "[" else value > low
+    return above and (value <= high if interval[-1] == "]" else value < high)
+
+
+def _in_words(interval: str) -> str:
+    """`[0, 1)` -> `0 or more and below 1`."""
+    low, high = _ends(interval)
+    words = f"{low:g} or more" if interval[0] == "[" else f"above {low:g}"
+    if high == float("inf"):
+        return words
+    return f"{words} and {'at most' if interval[-1] == ']' else 'below'} {high:g}"

@@ -1,0 +1,161 @@
+"""All settings of a run."""
+
+import dataclasses
+import functools
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+from hierseg_jax.data.augment.choice import augmentation_name
+from hierseg_jax.losses import parse_loss
+from hierseg_jax.settings.key import Key, Section, flatten, key, keys_of
+from hierseg_jax.settings.metric_choice import parse_metrics
+from hierseg_jax.settings.sections import (
+    DataSettings,
+    LossSettings,
+    ModelSettings,
+    OptimizerSettings,
+    ScheduleSettings,
+)
+from hierseg_jax.tree.decoding import choose_decoding
+
+METRICS = ("miou", "reference_miou", "pixel_accuracy", "precision", "recall", "f1")
+# 2**32 - 1 is the largest seed that grain takes.
+LARGEST_SEED = 2**32 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(Section):
+    """What `read_settings` makes of a config: as given, and checked.
+
+    The properties are what single keys mean, for those that can be written in several ways.
+    """
+
+    data: DataSettings = dataclasses.field(default_factory=DataSettings)
+    model: ModelSettings = dataclasses.field(default_factory=ModelSettings)
+    init: str = key(
+        "",
+        "Workdir or checkpoint folder of the same network and classes, all of whose weights a new "
+        "run starts from.",
+        earlier="",
+    )
+    loss: str | Mapping[str, float] = key(
+        "crossentropy",
+        "crossentropy, dice, iou, focal, tversky; hierarchical_crossentropy (flat heads); "
+        "tree_min, tree_min_focal, tree_triplet (hierarchical heads, at whose every level the "
+        "first five are taken). Or a sum, `tree_min_focal + 0.5*dice`, or {name: weight}.",
+    )
+    loss_options: LossSettings = dataclasses.field(default_factory=LossSettings)
+    decode: str = key(
+        "auto",
+        "How predictions follow from scores: auto (path for hierarchical heads, leaf for flat "
+        "ones), leaf, top_down, path.",
+        earlier="auto",
+    )
+    remat: bool = key(
+        False,
+        "Keep the outputs of blocks alone for the backward pass and compute their insides again: "
+        "less memory on GPUs and TPUs, and slower. Of no use on a CPU, whose compiler undoes it.",
+        free=True,
+        earlier=False,
+    )
+    augment: bool | str | int = key(
+        "reference",
+        "In training alone: none, reference (also True; the reference's), or modern: scaled by 0.5 "
+        "to 2 and cropped, mirrored, colours jittered. Mirrors exchange the data's `pairs`.",
+    )
+    batch_size: int = key(32, "Images a step, over all devices.", least=1)
+    epochs: int = key(30, "Epochs at most.", least=1, free=True)
+    learning_rate: float = key(
+        1e-3, "The largest one: in the first epoch, or after the warm-up.", within="(0, inf)"
+    )
+    decay: float = key(
+        0.9,
+        "Factor on the learning rate after every epoch, of the exponential schedule.",
+        within="(0, inf)",
+    )
+    optimizer: OptimizerSettings = dataclasses.field(default_factory=OptimizerSettings)
+    schedule: ScheduleSettings = dataclasses.field(default_factory=ScheduleSettings)
+    freeze_epochs: int = key(
+        0,
+        "Epochs, from the first, in which the backbone keeps its weights and statistics; for "
+        "backbones that start from weights of their own.",
+        least=0,
+        earlier=0,
+    )
+    ema_decay: float = key(
+        0.0,
+        "Largest weight of the past, in [0, 1), in a moving average of the weights, which is then "
+        "what is validated, evaluated and exported; 0: no average.",
+        within="[0, 1)",
+        earlier=0.0,
+    )
+    metrics: tuple[str, ...] = key(
+        METRICS,
+        "Shown of every level, in the table, the curves and metrics.csv: miou, reference_miou, "
+        "precision, recall, f1, boundary_iou, pixel_accuracy, mean_accuracy, "
+        "frequency_weighted_iou.",
+        free=True,
+        earlier=METRICS,
+    )
+    best: str = key(
+        "miou",
+        "What the best checkpoint has the highest of, and early stopping waits for: one of the "
+        "metrics, of the finest level or as LEVEL.METRIC. Or `loss`, the lowest validation loss: a "
+        "mean over batches, which depends on batch_size and, with dice, on the order of the "
+        "pictures.",
+        earlier="loss",
+    )
+    patience: int = key(
+        5, "Epochs without a better one before stopping; 0: never.", least=0, free=True
+    )
+    seed: int = key(
+        0, "Of weights, dropout, shuffling and augmentation.", least=0, most=LARGEST_SEED
+    )
+    save_period: int = key(
+        0, "Epochs between checkpoints kept for good; 0: none.", least=0, free=True
+    )
+    keep_best: int = key(1, "Number of the best checkpoints kept.", least=1, free=True)
+    keep_last: int = key(1, "Number of the most recent checkpoints kept.", least=1, free=True)
+    samples: int = key(6, "Validation pictures in samples.png.", least=0, free=True)
+    tensorboard: bool = key(
+        True, "Whether scalars and sample pictures are written for TensorBoard.", free=True
+    )
+
+    @functools.cached_property
+    def loss_weights(self) -> dict[str, float]:
+        """Of the losses, by name."""
+        return parse_loss(self.loss)
+
+    @functools.cached_property
+    def metric_names(self) -> tuple[str, ...]:
+        """Of `metrics`, of METRICS of metric_choice.py."""
+        return parse_metrics(self.metrics, "The config's metrics")
+
+    @property
+    def augmentation(self) -> str:
+        """Of AUGMENTATIONS."""
+        return augmentation_name(self.augment)
+
+    @property
+    def decoding(self) -> str:
+        """The decoding rule, `auto` being one that suits the head."""
+        return choose_decoding(self.decode, self.model.hierarchical)
+
+    def flat(self) -> dict[str, Any]:
+        """Values by dotted names."""
+        return flatten(self.to_dict())
+
+    def replace(self, values: Mapping[str, Any]) -> "Settings":
+        """With other values of some dotted names, as `optimizer.name`; they are not checked."""
+        nested = self.to_dict()
+        for name, value in values.items():
+            *sections, last = name.split(".")
+            functools.reduce(operator.getitem, sections, nested)[last] = value
+        return Settings.from_mapping(nested)
+
+
+KEYS: dict[str, Key] = keys_of(Settings)
+"""By dotted names, as `data.image_size`, in the order of configs/default.py."""
+FREE_KEYS = frozenset(name for name, declared in KEYS.items() if declared.free)
+"""Those that a resumed run may change."""

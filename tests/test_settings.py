@@ -1,0 +1,181 @@
+"""The keys of a config: declared once, read once, stored as they were given."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configs import default, esnet, figures, lite0_pretrained, modern, pascal_person_part
+from hierseg_jax.settings import read_settings, read_stored
+from hierseg_jax.settings.default_file import format_default_file
+from hierseg_jax.settings.key import ALWAYS
+from hierseg_jax.settings.settings import FREE_KEYS, KEYS, Settings
+from hierseg_jax.system.errors import HiersegError
+from tests.conftest import ROOT
+
+CONFIGS = [
+    module.get_config()
+    for module in (default, esnet, figures, lite0_pretrained, modern, pascal_person_part)
+]
+# A run of any earlier version goes on to what it would have computed: these stay as they are.
+EARLIER = {
+    "init": "",
+    "data.allow_changed": False,
+    "data.hierarchy": "",
+    "data.on_error": "fail",
+    "data.allow_missing_classes": True,
+    "data.resize": "stretch",
+    "model.hierarchical": False,
+    "model.conv_impl": "auto",
+    "model.pretrained": "",
+    "model.padding": "symmetric",
+    "model.norm_epsilon": 1e-5,
+    "model.normalization": "none",
+    "decode": "auto",
+    "remat": False,
+    "loss_options.gamma": 2.0,
+    "loss_options.level_weights": (),
+    "loss_options.triplets": 1000,
+    "loss_options.embedding_size": 64,
+    "loss_options.label_smoothing": 0.0,
+    "loss_options.hard_share": 1.0,
+    "loss_options.class_weights": "none",
+    "model.stochastic_depth": 0.0,
+    "optimizer.name": "adam",
+    "optimizer.weight_decay": 0.01,
+    "optimizer.clip_norm": 0.0,
+    "optimizer.backbone_rate": 1.0,
+    "optimizer.layer_decay": 1.0,
+    "schedule.name": "exponential",
+    "schedule.warmup_epochs": 0.0,
+    "schedule.final": 0.0,
+    "schedule.power": 0.9,
+    "freeze_epochs": 0,
+    "ema_decay": 0.0,
+    "metrics": ("miou", "reference_miou", "pixel_accuracy", "precision", "recall", "f1"),
+    "best": "loss",
+}
+FREE = {
+    "data.allow_missing_classes",
+    "data.allow_changed",
+    "data.on_error",
+    "data.worker_count",
+    "epochs",
+    "keep_best",
+    "keep_last",
+    "metrics",
+    "patience",
+    "remat",
+    "samples",
+    "save_period",
+    "tensorboard",
+}
+
+
+def test_the_file_that_users_read_says_what_the_declarations_say():
+    assert (ROOT / "configs" / "default.py").read_text() == format_default_file()
+
+
+def test_what_a_resumed_run_may_change_is_a_promise():
+    assert FREE_KEYS == FREE
+
+
+def test_runs_from_before_a_key_compute_what_they_did():
+    declared = {name: key.earlier for name, key in KEYS.items() if key.earlier is not ALWAYS}
+    assert declared.items() >= EARLIER.items()
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_config_is_stored_as_it_was_given(config):
+    stored = json.dumps(read_settings(config).to_dict())
+    assert stored == json.dumps(config.to_dict())
+    assert read_settings(read_settings(config)) == read_stored(json.loads(stored))
+
+
+def test_without_a_config_settings_are_the_defaults():
+    assert read_settings(default.get_config()) == Settings()
+
+
+def values_of(name):
+    """Values of a key that are right by themselves, as JSON has them."""
+    key = KEYS[name]
+    if name == "data.image_size":
+        return st.integers(1, 2**14) | st.lists(st.integers(1, 2**14), min_size=2, max_size=2)
+    if key.choices:
+        return st.sampled_from(key.choices)
+    if key.least is not None:
+        return st.integers(key.least, key.most)
+    if key.kinds == (bool,):
+        return st.booleans()
+    if name in ("data.spec", "data.hierarchy", "init", "model.name"):
+        return st.text()
+    return st.just(key.default)
+
+
+@given(st.fixed_dictionaries({name: values_of(name) for name in KEYS}))
+def test_reading_what_was_stored_gives_the_same_settings(values):
+    values["model.hierarchical"] = False
+    settings = Settings().replace(values)
+    assert read_settings(settings) == settings
+    assert read_stored(json.loads(json.dumps(settings.to_dict()))) == settings
+    assert settings.flat().keys() == KEYS.keys()
+
+
+def test_a_sum_of_losses_has_one_order_whoever_wrote_it():
+    config = figures.get_config()
+    config.loss = {"dice": 1.0, "crossentropy": 0.5}
+    assert list(read_settings(config).loss_weights) == ["crossentropy", "dice"]
+    assert list(read_settings(config).to_dict()["loss"]) == ["crossentropy", "dice"]
+
+
+def test_keys_of_a_users_own_are_kept_and_not_read():
+    config = figures.get_config()
+    config.note, config.data.camera = "rainy days", 3
+    settings = read_settings(config)
+    assert settings.to_dict() == config.to_dict()
+    assert settings.flat()["data.camera"] == 3
+    assert read_stored(settings.to_dict()).replace({"epochs": 2}).others == {"note": "rainy days"}
+
+
+def test_settings_do_not_change():
+    settings = Settings()
+    other = settings.replace({"optimizer.name": "adamw", "loss": {"dice": 1.0}})
+    assert (settings.optimizer.name, other.optimizer.name) == ("adam", "adamw")
+    assert other.replace({"loss.dice": 2.0}).loss_weights == {"dice": 2.0}
+    assert settings == Settings()
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"batch_size": 0}, "The config's batch_size is 0; it must be at least 1."),
+        ({"seed": 2**32}, "The config's seed is 4294967296; it must be at most 4294967295."),
+        ({"decay": 0.0}, "The config's decay is 0.0; it must be above 0."),
+        ({"loss_options.gamma": -1.0}, "loss_options.gamma is -1.0; it must be 0 or more."),
+        ({"schedule.final": 2.0}, "schedule.final is 2.0; it must be 0 or more and at most 1."),
+        ({"data.resize": "squeeze"}, "it must be stretch, letterbox or crop."),
+        ({"data.image_size": (32,)}, "data.image_size is (32,); it must be one side in pixels,"),
+        ({"augment": "moderne"}, "The config's augment is 'moderne'; it must be none, reference"),
+        ({"epochs": None}, "The config's epochs is None; it must be a whole number."),
+        ({"learning_rate": "1e-3"}, "learning_rate is '1e-3'; it must be a number."),
+        ({"tensorboard": 1}, "tensorboard is 1; it must be True or False."),
+        ({"best": "recal"}, "There is no metric 'recal' (best); did you mean recall?"),
+    ],
+)
+def test_a_wrong_value_is_named(values, sentence):
+    with pytest.raises(HiersegError) as error:
+        read_settings(Settings().replace(values))
+    assert sentence in str(error.value)
+
+
+def test_a_missing_key_is_named():
+    config = Settings().to_dict()
+    del config["model"]["name"]
+    with pytest.raises(HiersegError, match=r"has no key model\.name; begin with configs/default"):
+        read_settings(config)
+    with pytest.raises(HiersegError, match=r"config\.model\.name is missing"):
+        read_stored(config)
+    del config["optimizer"]
+    with pytest.raises(HiersegError, match="has no section optimizer"):
+        read_settings(config)
