@@ -177,5 +177,5 @@ def test_a_missing_key_is_named():
     with pytest.raises(HiersegError, match=r"config\.model\.name is missing"):
         read_stored(config)
     del config["optimizer"]
-    with pytest.raises(HiersegError, match="has no section optimizer"):
+    with pytest.raises(HiersegError, match=r"has no key optimizer\.name"):
         read_settings(config)
