@@ -176,6 +176,7 @@ def test_a_missing_key_is_named():
         read_settings(config)
     with pytest.raises(HiersegError, match=r"config\.model\.name is missing"):
         read_stored(config)
+    config = Settings().to_dict()
     del config["optimizer"]
-    with pytest.raises(HiersegError, match="has no section optimizer"):
+    with pytest.raises(HiersegError, match=r"has no key optimizer\.name"):
         read_settings(config)

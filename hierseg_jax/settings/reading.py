@@ -24,9 +24,6 @@ def read_settings(config: Any) -> Settings:
         what it may be.
     """
     given = config if isinstance(config, Mapping) else config.to_dict()
-    for name in _sections():
-        if not isinstance(given.get(name), Mapping):
-            raise HiersegError(f"The config has no section {name}; begin with configs/default.py.")
     for name in KEYS:
         if not _has(given, name):
             raise HiersegError(f"The config has no key {name}; begin with configs/default.py.")
@@ -49,7 +46,8 @@ def read_stored(stored: Any) -> Settings:
     Raises:
       ValueError: the first thing that is not as it must be; no sentence by itself.
     """
-    for name in ("config", *_sections()):
+    sections = (field.name for field in fields_of(Settings) if "key" not in field.metadata)
+    for name in ("config", *sections):
         value = stored if name == "config" else stored.get(name, {})
         if not isinstance(value, Mapping):
             raise HiersegError(f"{name} is {reprlib.repr(value)}, not a mapping")
@@ -75,13 +73,10 @@ def _completed(stored: Mapping[str, Any]) -> dict[str, Any]:
     return config
 
 
-def _sections() -> list[str]:
-    return [field.name for field in fields_of(Settings) if "key" not in field.metadata]
-
-
 def _has(config: Mapping[str, Any], name: str) -> bool:
     section, _, last = name.rpartition(".")
-    return last in (config.get(section, {}) if section else config)
+    within = config.get(section) if section else config
+    return isinstance(within, Mapping) and last in within
 
 
 def _wrong_types(settings: Settings) -> Iterator[tuple[str, Any, Key]]:

@@ -137,24 +137,24 @@ def _pretrained_backbone(
             f"The config's model.pretrained is {pretrained}, but {network.name} has no backbone; "
             f"it takes a checkpoint of this project's, or train {others}."
         )
-    file = Path(pretrained)
+    file, wanted = Path(pretrained), chosen.backbone or next(iter(network.backbones), "")
     if pretrained == IMAGENET:
         if backbone.imagenet_file is None:
             raise HiersegError(
                 f"The config's model.pretrained is {IMAGENET}, and no package has such weights "
                 f"for {network.name}; give a file of weights."
             )
-        file = backbone.imagenet_file(chosen.backbone)
+        file = backbone.imagenet_file(wanted)
     weights = read_backbone(read_torch_file(file).arrays, str(file))
     if weights.layout not in backbone.layouts:
         raise HiersegError(
             f"{file} holds {weights.layout.package}'s {weights.backbone}, a backbone that "
             f"{network.name} can't be built on."
         )
-    if weights.backbone != chosen.backbone:
+    if weights.backbone != wanted:
         raise HiersegError(
             f"{file} holds the backbone {weights.backbone}, the config's model.backbone is "
-            f"{chosen.backbone}; give --config.model.backbone={weights.backbone}."
+            f"{wanted}; give --config.model.backbone={weights.backbone}."
         )
     variant = wanted_variant(weights, str(file.absolute()), chosen.padding)
     source = f"{file} ({weights.layout.package}'s {weights.backbone})"
