@@ -26,6 +26,7 @@ from hierseg_jax.settings.building import (
 )
 from hierseg_jax.settings.metric_choice import Criterion, parse_best
 from hierseg_jax.settings.settling import fitted, settled
+from hierseg_jax.system import memory
 from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.train.initial import InitialWeights
 from hierseg_jax.train.recipe import Recipe, build_recipe
@@ -160,13 +161,18 @@ def describe(run: Run) -> str:
             f"{variant.normalization})"
         )
     size = format_size(settings.data.size)
-    slower = ""
-    if run.parallel.devices[0].platform == "cpu" and (problem := library.problem()):
-        slower = f"\nTraining takes about twice as long without this project's kernels: {problem}."
+    slower = []
+    if run.parallel.devices[0].platform == "cpu":
+        if problem := library.problem():
+            slower.append(
+                f"Training takes about twice as long without this project's kernels: {problem}."
+            )
+        if untried := memory.untried():
+            slower.append(untried)
     return (
         f"{network} on {settings.data.spec}: {len(run.train_source)} training "
         f"and {len(run.val_source)} validation images at {size} pixels, "
         f"{run.hierarchy.num_classes} classes in {run.hierarchy.num_levels} levels\n"
         f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {settings.batch_size} images "
-        f"an epoch; writing to {run.workdir}{slower}"
+        f"an epoch; writing to {run.workdir}" + "".join(f"\n{reason}" for reason in slower)
     )

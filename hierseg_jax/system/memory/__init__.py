@@ -15,7 +15,7 @@ from hierseg_jax.system.compiler import compiled_library
 FOLDER = Path(__file__).parent
 VARIABLE = "HIERSEG_JAX_KEEP_BLOCKS"
 # Whose tables large_blocks.cc was tried on.
-TRIED_JAXLIBS = ("0.10.2",)
+TRIED_JAXLIBS = ("0.10.2", "0.11.2")
 # Heaps of malloc that threads share.
 HEAPS = 2
 
@@ -26,23 +26,25 @@ def keep_large_blocks() -> bool:
     Once in a process, and for its lifetime: see large_blocks.cc. Compiles it at first, in less
     than a second. Does nothing where there is no compiler, or no glibc, where
     `HIERSEG_JAX_KEEP_BLOCKS=0` forbids it, and with a version of jaxlib that it was not tried
-    with, which is said on stderr.
+    with, of which `untried` tells.
 
     Returns:
       Whether it does.
     """
     if sys.platform != "linux":
         return False
-    keep, note = decide(os.environ.get(VARIABLE, ""), jaxlib.__version__)
-    if note:
-        print(f"note: {note}", file=sys.stderr, flush=True)
-    if not keep:
+    if not decide(os.environ.get(VARIABLE, ""), jaxlib.__version__)[0]:
         return False
     jaxlib_file = Path(jaxlib.__file__).parent / "libjax_common.so"
     try:
         return load_library().hierseg_keep_large_blocks(str(jaxlib_file).encode()) > 0
     except OSError:
         return False
+
+
+def untried() -> str:
+    """A sentence about a jaxlib that it was not tried with, and hence left alone; else empty."""
+    return decide(os.environ.get(VARIABLE, ""), jaxlib.__version__)[1]
 
 
 def decide(variable: str, version: str) -> tuple[bool, str]:
@@ -57,9 +59,9 @@ def decide(variable: str, version: str) -> tuple[bool, str]:
     if version in TRIED_JAXLIBS:
         return True, ""
     return False, (
-        f"steps on a CPU don't keep freed memory for the next one, which costs time: that was "
-        f"tried with jaxlib {', '.join(TRIED_JAXLIBS)}, not with {version}. {VARIABLE}=1 does it "
-        f"all the same, {VARIABLE}=0 leaves it without this line."
+        f"Steps don't keep freed memory for the next one, which costs time: that was tried with "
+        f"jaxlib {', '.join(TRIED_JAXLIBS)}, not with {version}. {VARIABLE}=1 does it all the "
+        f"same, {VARIABLE}=0 leaves it without this line."
     )
 
 
