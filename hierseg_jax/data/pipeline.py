@@ -51,7 +51,7 @@ def train_batches(
       resize: how, one of `resize.RESIZES`.
       batch_size: over all processes; a multiple of their number.
       seed: of shuffling and augmentation.
-      augment: one of `augment_choice.AUGMENTATIONS`; True is `reference`, False `none`.
+      augment: one of AUGMENTATIONS of augment/choice.py; True is `reference`, False `none`.
       mirrored: `Hierarchy.mirrored`, by which labels are exchanged where augmentation shows
         a picture's mirror image; by default they stay.
       start_step: number of batches to pass over, for resuming.

@@ -29,7 +29,7 @@ def make_eval_step(
       model: the network.
       loss: on its logits.
       hierarchy: of the classes.
-      decoding: of `decode.DECODINGS`, fitting the head.
+      decoding: of `decoding.DECODINGS`, fitting the head.
       forward: in place of `model.apply`, such as from `make_averaged_forward`.
 
     Returns:

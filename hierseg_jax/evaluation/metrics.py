@@ -235,7 +235,7 @@ def tree_metrics(
 
     Args:
       confusion_cc: integer [C, C].
-      contradicting_pixels: found by `predict.contradictions`.
+      contradicting_pixels: found by `predictions.contradictions`.
       hierarchy: of the classes.
       looked_at: the pixels among which they were found; by default those of the matrix.
     """

@@ -1,4 +1,7 @@
-"""Losses on logits: of classes, and of the tree; sums of them from a config."""
+"""Losses on logits: of classes, and of the tree; sums of them from a config.
+
+May import: tree, system.
+"""
 
 from hierseg_jax.losses.flat import LOSSES, Loss, crossentropy, dice, focal, get_loss, iou, tversky
 from hierseg_jax.losses.levels import hierarchical_crossentropy

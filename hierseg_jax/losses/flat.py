@@ -5,16 +5,18 @@ Every loss is a function
     loss(logits_bhwc, labels_bhw, *, valid_b=None, class_weights_c=None, axis_name=None) -> scalar
 
 of
-  logits_bhwc: floating [B, H, W, C]; bfloat16 is computed in float32.
-  labels_bhw: integer [B, H, W] in 0..C-1, or 255 (`IGNORE_LABEL`) for pixels that
-    count nowhere.
-  valid_b: bool [B]; examples that are False (padding) count nowhere.
-  class_weights_c: floating [C], not negative; by default all 1.
-  axis_name: mapped axis (of `jax.pmap`) over which the batch is spread, if any; sums
-    then run over all of it, so that N devices see the loss of one with the whole
-    batch. The mean of their gradients is the gradient of that loss.
-and returns a float32 scalar (float64 for float64 logits). Where no pixel counts the
-loss is 0 and so is its gradient.
+
+- `logits_bhwc`: floating [B, H, W, C]; bfloat16 is computed in float32.
+- `labels_bhw`: integer [B, H, W] in 0..C-1, or 255 (`IGNORE_LABEL`) for pixels that count
+  nowhere.
+- `valid_b`: bool [B]; examples that are False (padding) count nowhere.
+- `class_weights_c`: floating [C], not negative; by default all 1.
+- `axis_name`: mapped axis (of `jax.pmap`) over which the batch is spread, if any; sums then run
+  over all of it, so that N devices see the loss of one with the whole batch. The mean of their
+  gradients is the gradient of that loss.
+
+It returns a float32 scalar (float64 for float64 logits). Where no pixel counts the loss is 0 and
+so is its gradient.
 """
 
 from collections.abc import Callable
