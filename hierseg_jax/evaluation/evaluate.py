@@ -99,7 +99,7 @@ def evaluate_batches(
     for batch in batches:
         if stop.received if alone else stop.learned:
             raise Stopped
-        arrays = {key: batch[key] for key in ("image", "label", "valid")}
+        arrays = {"image": batch["image"], "label": batch["label"], "valid": batch["valid"]}
         if not alone:
             arrays["stop"] = np.full(len(batch["valid"]), stop.received, np.int32)
         result = eval_step(variables, parallel.put_batch(arrays))
