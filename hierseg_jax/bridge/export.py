@@ -120,7 +120,7 @@ def export_checkpoint(
 
     integers = precision == "int8"
     graph = build_graph(
-        contract, name, backbone or "", loaded.variables, hierarchy, integers, decoding, variant
+        contract, name, backbone, loaded.variables, hierarchy, integers, decoding, variant
     )
     model = convert(
         graph, size, opset=opset, dynamic_size=dynamic_size, dynamic_batch=dynamic_batch
