@@ -1,4 +1,4 @@
-"""A config whose model.backbone is None has the network's default backbone, wherever it is asked."""
+"""A config whose model.backbone is None has the network's default backbone, everywhere."""
 
 import jax
 import pytest
