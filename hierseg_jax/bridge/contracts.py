@@ -45,7 +45,7 @@ class Graph:
 def build_graph(
     contract: str,
     model: str,
-    backbone: str,
+    backbone: str | None,
     variables: Tree,
     hierarchy: Hierarchy,
     integers: bool = False,

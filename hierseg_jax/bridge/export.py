@@ -116,11 +116,11 @@ def export_checkpoint(
             f"{name} has no inference function of its own, whose weights could be rounded; leave "
             "out --half and --int8."
         )
-    train, val = _splits(settings, hierarchy, data, precision) if rounded else ((), ())
+    splits = _splits(settings, hierarchy, data, precision) if rounded else None
 
     integers = precision == "int8"
     graph = build_graph(
-        contract, name, backbone or "", loaded.variables, hierarchy, integers, decoding, variant
+        contract, name, backbone, loaded.variables, hierarchy, integers, decoding, variant
     )
     model = convert(
         graph, size, opset=opset, dynamic_size=dynamic_size, dynamic_batch=dynamic_batch
@@ -138,8 +138,10 @@ def export_checkpoint(
         resize,
     )
     verification: dict[str, Any] = {"largest_difference": difference}
-    miou = {}
-    if rounded:
+    miou, pictures = {}, 0
+    if splits is not None:
+        train, val = splits
+        pictures = len(val)
         full, model = model, _round(model, graph, precision, train, size, resize)
         _run(model, graph, shapes)
         before, after = (
@@ -147,7 +149,7 @@ def export_checkpoint(
             for each in (full, model)
         )
         miou = {level: (before[level], after[level]) for level in before}
-        verification |= {"miou_float32": before, f"miou_{precision}": after, "pictures": len(val)}
+        verification |= {"miou_float32": before, f"miou_{precision}": after, "pictures": pictures}
     metadata = Metadata(
         contract=contract,
         hierarchy=hierarchy,
@@ -166,7 +168,7 @@ def export_checkpoint(
     model.producer_name, model.producer_version = "hierseg_jax", version("hierseg_jax")
     make_folder(file.parent)
     write_atomically(file, model.SerializeToString())
-    return Export(file, metadata, difference, miou, len(val))
+    return Export(file, metadata, difference, miou, pictures)
 
 
 def _splits(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import jax.numpy as jnp
 import numpy as np
 import onnxruntime
 
@@ -67,7 +68,9 @@ def graph_miou(
             leaf_nhw = top_down(list(np.moveaxis(outputs[0], 1, 0)), hierarchy)
         else:
             leaf_nhw = outputs[0].argmax(1)
-        matrices = confusion_matrices(leaf_nhw, label_hw[None], hierarchy.num_classes)
+        matrices = confusion_matrices(
+            jnp.asarray(leaf_nhw), jnp.asarray(label_hw[None]), hierarchy.num_classes
+        )
         counts.append(np.asarray(matrices))
     levels = evaluate_levels(np.concatenate(counts), hierarchy, batch_size=1)
     return {name: level.miou for name, level in levels.items()}

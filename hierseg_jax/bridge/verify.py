@@ -11,7 +11,7 @@ from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.bridge.exact import exact_on_cpu
 from hierseg_jax.data.resize import place
 from hierseg_jax.evaluation.predictions import leaf_scores
-from hierseg_jax.models import SegmentationModel
+from hierseg_jax.models import SegmentationModel, forward_of
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.decoding import top_down
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -97,7 +97,8 @@ def _network_scores(
     Returns:
       A function from float32 [N, H, W, 3] in [0, 1] to float32 [N, H, W, C] in [0, 1].
     """
-    scores_of = jax.jit(lambda v, x: leaf_scores(network.apply(v, x), hierarchy, decoding))
+    forward = forward_of(network)
+    scores_of = jax.jit(lambda v, x: leaf_scores(forward(v, x), hierarchy, decoding))
     with exact_on_cpu() as cpu:
         there = jax.device_put(variables, cpu)
 

@@ -1,6 +1,5 @@
 """grain: source -> resize -> augment -> batch.
 
-A batch is {"image": uint8 RGB [B, H, W, 3], "label": uint8 [B, H, W], "valid": bool [B]}.
 Which examples a step sees, and how they are augmented, is a function of the seed and
 the step alone, not of threads, workers or processes.
 """
@@ -10,6 +9,7 @@ import multiprocessing
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from typing import NotRequired, TypedDict
 
 import cv2
 import grain
@@ -25,8 +25,52 @@ from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError, HiersegOSError
 
 Example = dict[str, np.ndarray]
-Batch = dict[str, np.ndarray]
 MOST_THREADS = 16
+
+
+class Batch(TypedDict):
+    """Examples of one size.
+
+    Attributes:
+      image: uint8 RGB [B, H, W, 3].
+      label: uint8 [B, H, W].
+      valid: bool [B]; False of what fills the last batch of an evaluation up.
+      whole_label: uint8 [H, W] each, at their pictures' own sizes; see `eval_batches`.
+      stop: int32 [B]; see `Parallel.compile_train_step`.
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+    valid: np.ndarray
+    whole_label: NotRequired[list[np.ndarray]]
+    stop: NotRequired[np.ndarray]
+
+
+class Batches:
+    """grain's iterator, whose workers' end is told in a sentence."""
+
+    def __init__(self, batches: grain.DatasetIterator) -> None:
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        try:
+            return next(self._batches)
+        except RuntimeError as error:
+            if "Worker process was terminated" not in str(error):
+                raise
+            code = str(error).split("exit code ")[-1].split(".")[0]
+            raise HiersegOSError(
+                f"A process that reads data has ended (exit code {code}; -9 is a kill, often for "
+                "want of memory). Give the same command again, perhaps with a smaller "
+                "data.worker_count."
+            ) from error
+
+    def close(self) -> None:
+        """Ends the workers."""
+        self._batches.close()
 
 
 def train_batches(
@@ -42,7 +86,7 @@ def train_batches(
     worker_count: int = 0,
     process_index: int = 0,
     process_count: int = 1,
-) -> Iterator[Batch]:
+) -> Batches:
     """Endless training batches, shuffled anew every epoch; the remainder is dropped.
 
     Args:
@@ -88,12 +132,11 @@ def eval_batches(
     process_index: int = 0,
     process_count: int = 1,
     keep_labels: bool = False,
-) -> Iterator[Batch]:
+) -> Batches:
     """Every example once, in order; the last batch is filled up with `valid` False.
 
     Args:
-      keep_labels: whether batches have `whole_label`, too, a list of labels uint8 [H, W] at
-        their pictures' own sizes.
+      keep_labels: whether batches have `whole_label`, too.
       others: as in `train_batches`.
     """
     if len(source) == 0:
@@ -146,7 +189,7 @@ class _Resize:
         if label.shape != self._size:
             placement = place(label.shape, self._size, self._rule)
             image, label = placement.fit_image(image), placement.fit_labels(label)
-        valid = example.get("valid", np.bool_(True))
+        valid = example.get("valid", np.array(True))
         kept = {"whole_label": example["label"]} if self._keep_label else {}
         return {"image": image, "label": label, "valid": valid, **kept}
 
@@ -154,9 +197,14 @@ class _Resize:
 def _stack(examples: Sequence[Example]) -> Batch:
     """A batch; labels at their own sizes, which differ, stay a list."""
     columns = {key: [example[key] for example in examples] for key in examples[0]}
-    return {
-        key: column if key == "whole_label" else np.stack(column) for key, column in columns.items()
+    batch: Batch = {
+        "image": np.stack(columns["image"]),
+        "label": np.stack(columns["label"]),
+        "valid": np.stack(columns["valid"]),
     }
+    if "whole_label" in columns:
+        batch["whole_label"] = columns["whole_label"]
+    return batch
 
 
 class _Augment:
@@ -178,7 +226,7 @@ def read_options(cores: int, worker_count: int) -> grain.ReadOptions:
     return grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads + 2)
 
 
-def _iterate(dataset: grain.MapDataset, worker_count: int) -> Iterator[Batch]:
+def _iterate(dataset: grain.MapDataset, worker_count: int) -> Batches:
     iterable = dataset.to_iter_dataset(read_options(available_cores(), worker_count))
     if worker_count:
         # grain's workers read absl's flags; outside of `app.run` nobody has parsed them.
@@ -188,34 +236,7 @@ def _iterate(dataset: grain.MapDataset, worker_count: int) -> Iterator[Batch]:
             grain.MultiprocessingOptions(worker_count, per_worker_buffer_size=2),
             worker_init_fn=_start_worker,
         )
-    return _Batches(iter(iterable))
-
-
-class _Batches:
-    """grain's iterator, whose workers' end is told in a sentence."""
-
-    def __init__(self, batches: Iterator[Batch]) -> None:
-        self._batches = batches
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self
-
-    def __next__(self) -> Batch:
-        try:
-            return next(self._batches)
-        except RuntimeError as error:
-            if "Worker process was terminated" not in str(error):
-                raise
-            code = str(error).split("exit code ")[-1].split(".")[0]
-            raise HiersegOSError(
-                f"A process that reads data has ended (exit code {code}; -9 is a kill, often for "
-                "want of memory). Give the same command again, perhaps with a smaller "
-                "data.worker_count."
-            ) from error
-
-    def close(self) -> None:
-        """Ends the workers."""
-        self._batches.close()
+    return Batches(iter(iterable))
 
 
 def _start_worker(index: int, count: int) -> None:

@@ -119,7 +119,7 @@ def place(picture: tuple[int, int], size: tuple[int, int], resize: str) -> Place
     Raises:
       ValueError: for another rule.
     """
-    picture, size = tuple(picture), tuple(size)
+    picture, size = as_size(picture), as_size(size)
     seen, filled = _whole(picture), _whole(size)
     if resize == "letterbox":
         filled = _centred(picture, size)

@@ -107,7 +107,7 @@ def seen_by_any(seen: np.ndarray) -> np.ndarray:
     """What is True in any process, in all of them; a bool array of equal shape in each."""
     if jax.process_count() == 1:
         return seen
-    return np.asarray(multihost_utils.process_allgather(seen.astype(np.uint8))).any(0)
+    return np.any(np.asarray(multihost_utils.process_allgather(seen.astype(np.uint8))), axis=0)
 
 
 def gather_interleaved(array: np.ndarray) -> np.ndarray:

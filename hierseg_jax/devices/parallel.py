@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.jax_utils
@@ -118,7 +118,7 @@ class Parallel:
             state = jax.tree.map(lambda x: x.addressable_data(0)[0], state)
         return jax.tree.map(np.array, jax.device_get(state))
 
-    def put_batch(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
+    def put_batch(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """This process's part of a batch, on its device or split over several."""
         if self.axis_name is None:
             return jax.device_put(batch, self.devices[0])

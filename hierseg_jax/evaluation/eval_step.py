@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from hierseg_jax.evaluation.metrics import confusion_matrices
 from hierseg_jax.evaluation.predictions import contradictions, leaf_classes
 from hierseg_jax.losses import Loss
-from hierseg_jax.models import SegmentationModel
+from hierseg_jax.models import Forward, SegmentationModel, forward_of
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 Batch = dict[str, jax.Array]
@@ -21,7 +21,7 @@ def make_eval_step(
     loss: Loss,
     hierarchy: Hierarchy,
     decoding: str = "leaf",
-    forward: Callable[..., jax.Array] | None = None,
+    forward: Forward | None = None,
 ) -> EvalStep:
     """(variables, batch) -> loss, confusion matrices and predictions of each image.
 
@@ -30,7 +30,7 @@ def make_eval_step(
       loss: on its logits.
       hierarchy: of the classes.
       decoding: of `decoding.DECODINGS`, fitting the head.
-      forward: in place of `model.apply`, such as from `make_averaged_forward`.
+      forward: in place of the network's own, such as from `make_averaged_forward`.
 
     Returns:
       A function whose result is {"loss": float32 scalar, "confusion": int32 [B, C, C] of leaf
@@ -39,10 +39,10 @@ def make_eval_step(
       [B, H, W]}.
     """
 
-    forward = model.apply if forward is None else forward
+    logits_of = forward or forward_of(model)
 
     def eval_step(variables: dict[str, Any], batch: Batch) -> dict[str, jax.Array]:
-        logits_bhwc = forward(variables, scale_image(batch["image"]))
+        logits_bhwc = logits_of(variables, scale_image(batch["image"]))
         value = loss(logits_bhwc, batch["label"], valid_b=batch["valid"], axis_name=model.axis_name)
         prediction_bhw = leaf_classes(logits_bhwc, hierarchy, decoding)
         confusion_bcc = confusion_matrices(

@@ -22,6 +22,7 @@ from hierseg_jax.evaluation.metrics import LevelMetrics, TreeMetrics, evaluate_l
 from hierseg_jax.evaluation.tally import Measures, Tally
 from hierseg_jax.evaluation.test_time_augmentation import make_averaged_forward
 from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST
+from hierseg_jax.models import forward_of
 from hierseg_jax.settings.building import (
     build_model,
     check_tree_of_data,
@@ -99,7 +100,7 @@ def evaluate_batches(
     for batch in batches:
         if stop.received if alone else stop.learned:
             raise Stopped
-        arrays = {key: batch[key] for key in ("image", "label", "valid")}
+        arrays = {"image": batch["image"], "label": batch["label"], "valid": batch["valid"]}
         if not alone:
             arrays["stop"] = np.full(len(batch["valid"]), stop.received, np.int32)
         result = eval_step(variables, parallel.put_batch(arrays))
@@ -207,8 +208,10 @@ def evaluate_checkpoint(
         raise HiersegError(
             f"The resolution is {view.resolution!r}; choose {' or '.join(RESOLUTIONS)}."
         )
-    read = isinstance(checkpoint, Checkpoint)
-    loaded = checkpoint if read else open_same_checkpoint(checkpoint, which)
+    if isinstance(checkpoint, Checkpoint):
+        loaded = checkpoint
+    else:
+        loaded = open_same_checkpoint(checkpoint, which)
     check_own_arrays(loaded)
     folder = loaded.path
     settings = loaded.settings
@@ -237,7 +240,7 @@ def evaluate_checkpoint(
     forward = None
     if view.flip or view.scales != (1.0,):
         forward = make_averaged_forward(
-            model.apply,
+            forward_of(model),
             hierarchy,
             hierarchical=settings.model.hierarchical,
             stride=model.stride,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hierseg_jax.evaluation.boundary import boundary_ious
 from hierseg_jax.settings.metric_choice import METRICS
@@ -278,7 +279,7 @@ def reference_miou(confusions_nll: np.ndarray, batch_size: int) -> float:
     return float(np.mean([batch.mean() for batch in batches]))
 
 
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> np.ndarray:
     """numerator / denominator, NaN where the denominator is 0."""
     out = np.full(np.shape(denominator), np.nan)
     return np.divide(numerator, denominator, out=out, where=np.asarray(denominator) != 0)

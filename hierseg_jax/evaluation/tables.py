@@ -29,7 +29,7 @@ def to_json(evaluation: "Evaluation", description: Mapping[str, Any]) -> dict[st
     """The content of metrics.json; undefined numbers are null."""
     levels = {}
     for name, level in evaluation.levels.items():
-        numbers = {
+        numbers: dict[str, float | dict[str, float | None] | None] = {
             field.name: plain(getattr(level, field.name))
             for field in dataclasses.fields(LevelMetrics)
             if isinstance(getattr(level, field.name), float)

@@ -1,6 +1,7 @@
 """What an evaluation writes down of every picture, until all have been seen."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,8 @@ class Tally:
         self.valid.append(valid_b)
         self.contradictions.append(np.asarray(result["contradictions"]))
         self.looked_at.append(confusion_bcc.sum((1, 2)))
-        labels, predictions = batch["label"], prediction_bhw
+        labels: Sequence[np.ndarray] = list(batch["label"])
+        predictions: Sequence[np.ndarray] = list(prediction_bhw)
         if self._measures.whole:
             labels = batch["whole_label"]
             predictions = [

@@ -1,6 +1,6 @@
 """Test-time augmentation: the mean of what a network says of a picture seen in several ways."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hierseg_jax.data.resize import nearest_multiple
+from hierseg_jax.models import Forward
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -16,14 +17,14 @@ TINY = 1e-7
 
 
 def make_averaged_forward(
-    forward: Callable[[Any, jax.Array], jax.Array],
+    forward: Forward,
     hierarchy: Hierarchy,
     *,
     hierarchical: bool,
     stride: int,
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
-) -> Callable[[Any, jax.Array], jax.Array]:
+) -> Forward:
     """A network's `forward` that looks at every scale, and at mirrored pictures, and averages.
 
     Probabilities are averaged: softmax of a flat head, sigmoids of a hierarchical one. They

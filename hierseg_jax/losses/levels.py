@@ -85,7 +85,7 @@ def at_every_level(
         valid_b: jax.Array | None = None,
         axis_name: str | None = None,
     ) -> jax.Array:
-        return sum(
+        terms = (
             of_level(
                 logits_bhwk[..., channels],
                 level_labels(labels_bhw, level),
@@ -96,6 +96,7 @@ def at_every_level(
                 losses, hierarchy.levels, hierarchy.level_channels, strict=True
             )
         )
+        return jnp.asarray(sum(terms))
 
     return summed
 

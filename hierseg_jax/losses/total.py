@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from hierseg_jax.losses.flat import LOSSES, Loss
@@ -82,10 +83,11 @@ class TotalLoss:
         axis_name: str | None = None,
     ) -> jax.Array:
         """The sum of the losses on logits."""
-        return sum(
+        terms = (
             weight * loss(logits_bhwk, labels_bhw, valid_b=valid_b, axis_name=axis_name)
             for weight, loss in self.terms
         )
+        return jnp.asarray(sum(terms))
 
     def of_embedding(
         self,

@@ -164,16 +164,16 @@ def _losses_and_choices(
 
     loss_n: Any = 0.0
     least: list[jax.Array] = []
-    lowest = None
+    lowest: jax.Array | None = None
     for k, level in enumerate(hierarchy.levels):
         true = [_is_true(hierarchy, (k, v), labels_n) for v in range(level.num_classes)]
         path_n = planes[channel[k, 0]]
         for v in range(1, level.num_classes):
             path_n = jnp.where(true[v], planes[channel[k, v]], path_n)
-        lower = path_n < lowest if k else jnp.bool_(True)
+        lower = jnp.bool_(True) if lowest is None else path_n < lowest
         least.append(jnp.where(lower, jnp.int16(k), least[-1] if k else jnp.int16(0)))
         least[-1] = jnp.broadcast_to(least[-1], labels_n.shape)
-        lowest = jnp.where(lower, path_n, lowest) if k else path_n
+        lowest = path_n if lowest is None else jnp.where(lower, path_n, lowest)
         terms = [_term(-lowest, gamma)]
         for v in range(level.num_classes):
             terms.append(jnp.where(true[v], 0.0, _term(greatest_logit[k, v], gamma)))

@@ -16,7 +16,7 @@ from hierseg_jax.models.esnet import ESNET, ESNET_MINI
 from hierseg_jax.models.initialize import init_variables
 from hierseg_jax.models.layers import CONV_IMPLS
 from hierseg_jax.models.network import Network
-from hierseg_jax.models.segmentation_model import SegmentationModel
+from hierseg_jax.models.segmentation_model import Forward, SegmentationModel, forward_of
 from hierseg_jax.models.summary import format_summary, summarize
 from hierseg_jax.models.variant import Variant
 from hierseg_jax.system.errors import HiersegError
@@ -25,12 +25,14 @@ NETWORKS = {network.name: network for network in (EFFUNET, ESNET, ESNET_MINI)}
 
 __all__ = [
     "NETWORKS",
+    "Forward",
     "Network",
     "SegmentationModel",
     "Variant",
     "create_model",
     "find_network",
     "format_summary",
+    "forward_of",
     "init_variables",
     "network_of",
     "summarize",

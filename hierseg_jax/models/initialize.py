@@ -15,14 +15,14 @@ from hierseg_jax.models.segmentation_model import SegmentationModel
 def variable_shapes(model: SegmentationModel) -> dict[str, Any]:
     """Shape and dtype of every variable, without computing any."""
     # Tracing takes up to a second, and those who load weights ask more than once.
-    shapes = _traced_shapes(model, jax.config.jax_enable_x64)
+    shapes = _traced_shapes(model, jax.dtypes.canonicalize_dtype(float))
     return jax.tree.map(lambda shape: shape, shapes)  # in containers that nobody else has
 
 
 @functools.lru_cache(maxsize=32)
-def _traced_shapes(model: SegmentationModel, wide: bool) -> dict[str, Any]:
-    """`wide`: whether there is float64, which dtypes depend on."""
-    del wide
+def _traced_shapes(model: SegmentationModel, widest: np.dtype) -> dict[str, Any]:
+    """`widest`: float64 where JAX is to have it, which dtypes depend on."""
+    del widest
     image = jax.ShapeDtypeStruct((1, model.stride, model.stride, 3), jnp.float32)
     return jax.eval_shape(model.init, jax.random.key(0), image)
 

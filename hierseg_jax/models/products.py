@@ -3,6 +3,9 @@
 Same arguments, same results up to rounding; what is slow is chiefly the backward pass.
 """
 
+import functools
+import itertools
+import operator
 from collections.abc import Sequence
 
 import jax
@@ -22,12 +25,14 @@ def conv_as_products(
     height, width = x_bhwc.shape[1:3]
     padding = [(d * (k // 2),) * 2 for k, d in zip(kernel_hwio.shape[:2], dilation, strict=True)]
     padded = jnp.pad(x_bhwc, ((0, 0), *padding, (0, 0)))
-    total = None
-    for i, j in np.ndindex(kernel_hwio.shape[:2]):
+
+    def product(i: int, j: int) -> jax.Array:
         top, left = i * dilation[0], j * dilation[1]
-        product = padded[:, top : top + height, left : left + width] @ kernel_hwio[i, j]
-        total = product if total is None else total + product
-    return total
+        return padded[:, top : top + height, left : left + width] @ kernel_hwio[i, j]
+
+    return functools.reduce(
+        operator.add, itertools.starmap(product, np.ndindex(kernel_hwio.shape[:2]))
+    )
 
 
 def depthwise_as_products(
@@ -52,9 +57,10 @@ def depthwise_as_products(
         stop = (b, i + (out_height - 1) * stride + 1, j + (out_width - 1) * stride + 1, c)
         return lax.slice(padded, (0, i, j, 0), stop, (1, stride, stride, 1))
 
-    return sum(
+    products = (
         shifted(i, j) * kernel_hwc[i, j] for i in range(kernel_height) for j in range(kernel_width)
     )
+    return jnp.asarray(sum(products))
 
 
 def conv_transpose_as_product(x_bhwc: jax.Array, kernel_hwoi: jax.Array) -> jax.Array:

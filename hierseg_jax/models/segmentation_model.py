@@ -1,6 +1,7 @@
 """What every network is: a Flax module from images to logits, with these fields."""
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,9 @@ from flax import linen as nn
 
 from hierseg_jax.models.layers import DType
 from hierseg_jax.system.errors import HiersegError
+
+Forward = Callable[[Any, jax.Array], jax.Array]
+"""(variables, image_bhwc) -> logits_bhwk, as in inference."""
 
 
 class SegmentationModel(nn.Module):
@@ -55,6 +59,11 @@ class SegmentationModel(nn.Module):
     def title(self) -> str:
         """Its name in tables and messages."""
         return type(self).__name__
+
+
+def forward_of(model: SegmentationModel) -> Forward:
+    """A network in inference as a pure function."""
+    return model.apply  # type: ignore[return-value]  # a tuple comes with `mutable` alone
 
 
 def require_image(image_bhwc: jax.Array, stride: int, network: str) -> None:

@@ -146,7 +146,8 @@ class Segmenter:
     def _check_outputs(self, outputs: list[np.ndarray]) -> None:
         """What a graph declares, onnxruntime does not hold it to."""
         if self.contract == "deploy":
-            expected = [(1, *self.image_size)] * (self.hierarchy.num_levels + 1)
+            expected: list[tuple[int, ...]] = [(1, *self.image_size)]
+            expected *= self.hierarchy.num_levels + 1
         else:
             expected = [(1, self.hierarchy.num_classes, *self.image_size)]
         found = [output.shape for output in outputs]
@@ -198,7 +199,7 @@ class Segmenter:
 
     def _choose_size(self, given: tuple[int, int] | None, file: str | Path) -> tuple[int, int]:
         axes = (1, 2) if self.contract == "deploy" else (2, 3)
-        fixed = tuple(self._input.shape[axis] for axis in axes)
+        fixed = self._input.shape[axes[0]], self._input.shape[axes[1]]
         sides = [*fixed, *(given or ())]
         if any(isinstance(side, int) and not 0 < side <= MAX_SIDE for side in sides):
             raise HiersegError(
@@ -219,7 +220,7 @@ class Segmenter:
             raise HiersegError(
                 f"{file} takes sides in multiples of {stride}; got {given[0]} x {given[1]}."
             )
-        return tuple(given)
+        return given[0], given[1]
 
 
 def channel_argmax(probabilities_chw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -133,7 +133,7 @@ def _shown(drawn_bgr: np.ndarray, wait: bool) -> bool:
 def _overlapped(
     frames: Iterator[Frame],
     segmenter: Segmenter,
-    take: Callable[[Frame, Segmentation], np.ndarray],
+    take: Callable[[str, np.ndarray, Segmentation], np.ndarray],
     summary: Summary,
 ) -> Iterator[np.ndarray | None]:
     """Drawn pictures, while the next is read and the last ones are drawn and written."""
@@ -150,7 +150,7 @@ def _overlapped(
             result = segmenter(frame.image_bgr, bgr=True)
             summary.frames += 1
             summary.inference_seconds += result.seconds["inference"]
-            pending.append(writer.submit(take, frame, result))
+            pending.append(writer.submit(take, frame.name, frame.image_bgr, result))
             while pending and (len(pending) > DEPTH or pending[0].done()):
                 yield pending.popleft().result()
         for future in pending:
@@ -237,20 +237,17 @@ class _Sink:
                     file=sys.stderr,
                 )
 
-    def take(self, frame: Frame, result: Segmentation) -> np.ndarray:
+    def take(self, name: str, image_bgr: np.ndarray, result: Segmentation) -> np.ndarray:
         """Draws and writes one picture; returns it as drawn."""
         drawn = side_by_side(
-            [
-                self._painter.draw(frame.image_bgr, result.levels[each.name], each)
-                for each in self._levels
-            ]
+            [self._painter.draw(image_bgr, result.levels[each.name], each) for each in self._levels]
         )
         if self._video is not None:
             self._video.write(drawn)
-        elif frame.name in self._pictures:
-            write_image(self._pictures[frame.name], drawn)
-        for name, folder in self._masks.items():
-            write_image(folder / f"{Path(frame.name).stem}.png", result.levels[name])
+        elif name in self._pictures:
+            write_image(self._pictures[name], drawn)
+        for level, folder in self._masks.items():
+            write_image(folder / f"{Path(name).stem}.png", result.levels[level])
         return drawn
 
     def close(self) -> None:

@@ -130,9 +130,10 @@ def _parse_flags(argv: list[str]) -> list[str]:
         return flags.FLAGS(argv)
     except (KeyError, AttributeError) as error:
         # An override of a key that the config lacks; the message names the nearest one.
-        while isinstance(error.args[0], Exception):
-            error = error.args[0]
-        found, _, hint = str(error.args[0]).partition("\n")
+        cause: Exception = error
+        while isinstance(cause.args[0], Exception):
+            cause = cause.args[0]
+        found, _, hint = str(cause.args[0]).partition("\n")
         sys.exit(f"error: the config has no key {found}. {hint}".rstrip())
     except flags.Error as error:
         sys.exit(f"error: {' '.join(str(error).split())}")

@@ -106,7 +106,7 @@ def _run(commands: list[list[str]]) -> None:
         for command in commands
     ]
     outputs = [process.communicate()[0] for process in running]
-    for process, output in zip(running, outputs, strict=True):
+    for command, process, output in zip(commands, running, outputs, strict=True):
         if process.returncode:
             complaint = output.strip().splitlines() or [f"exit code {process.returncode}"]
-            raise OSError(f"{process.args[0]} failed: {complaint[0]}")
+            raise OSError(f"{command[0]} failed: {complaint[0]}")

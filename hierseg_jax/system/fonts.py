@@ -96,7 +96,9 @@ def open_font(file: Path | None, size: int) -> ImageFont.FreeTypeFont:
     Raises:
       OSError: for a file that is no font that can be drawn at any size.
     """
-    return ImageFont.load_default(size) if file is None else ImageFont.truetype(file, size)
+    if file is None:
+        return ImageFont.load_default(size)  # type: ignore[return-value]  # with a size, always one
+    return ImageFont.truetype(file, size)
 
 
 def letters_missing(file: Path | None, text: str) -> str:

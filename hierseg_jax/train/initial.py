@@ -114,9 +114,8 @@ def _pretrained_checkpoint(
         head = not same_classes and module in heads
         return head or variable[1] == EMBEDDING
 
-    fixed_found, fixed_wanted = (
-        {p: v for p, v in each.items() if not may_differ(p)} for each in (found, wanted)
-    )
+    fixed_found = {p: v for p, v in found.items() if not may_differ(p)}
+    fixed_wanted = {p: v for p, v in wanted.items() if not may_differ(p)}
     _check_fit("model.pretrained", loaded, settings, fixed_found, fixed_wanted)
     shared = {p for p in found if p in wanted and p[1] == EMBEDDING and found[p].shape == wanted[p]}
     variables = {p: v for p, v in found.items() if p in fixed_found or p in shared}
@@ -137,24 +136,25 @@ def _pretrained_backbone(
             f"The config's model.pretrained is {pretrained}, but {network.name} has no backbone; "
             f"it takes a checkpoint of this project's, or train {others}."
         )
-    file, wanted = Path(pretrained), chosen.backbone or next(iter(network.backbones), "")
+    built_on = backbone.choices[0] if chosen.backbone is None else chosen.backbone
+    file = Path(pretrained)
     if pretrained == IMAGENET:
         if backbone.imagenet_file is None:
             raise HiersegError(
                 f"The config's model.pretrained is {IMAGENET}, and no package has such weights "
                 f"for {network.name}; give a file of weights."
             )
-        file = backbone.imagenet_file(wanted)
+        file = backbone.imagenet_file(built_on)
     weights = read_backbone(read_torch_file(file).arrays, str(file))
     if weights.layout not in backbone.layouts:
         raise HiersegError(
             f"{file} holds {weights.layout.package}'s {weights.backbone}, a backbone that "
             f"{network.name} can't be built on."
         )
-    if weights.backbone != wanted:
+    if weights.backbone != built_on:
         raise HiersegError(
             f"{file} holds the backbone {weights.backbone}, the config's model.backbone is "
-            f"{wanted}; give --config.model.backbone={weights.backbone}."
+            f"{built_on}; give --config.model.backbone={weights.backbone}."
         )
     variant = wanted_variant(weights, str(file.absolute()), chosen.padding)
     source = f"{file} ({weights.layout.package}'s {weights.backbone})"

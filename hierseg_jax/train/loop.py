@@ -85,8 +85,8 @@ def train(
             recorder = Recorder(run.workdir, settings, run.hierarchy, progress.step)
             resources.callback(recorder.close)
         state = run.parallel.put_state(state)
-        batches = run.train_batches(start_step=first_batch(run, progress))
-        resources.callback(batches.close)
+        reading = contextlib.closing(run.train_batches(start_step=first_batch(run, progress)))
+        batches: Iterator[Batch] = resources.enter_context(reading)
         first_epoch = None
         if run.seen_labels is not None:
             first_epoch = FirstEpoch(run.hierarchy, run.seen_labels)

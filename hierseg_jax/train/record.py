@@ -55,13 +55,15 @@ class Recorder:
         if progress.stale_epochs == 0 and evaluation.samples:
             draw_samples(evaluation.samples, self._hierarchy, self._workdir / "samples.png")
         if self._writer is not None:
-            self._write_events(progress, evaluation)
+            self._write_events(self._writer, progress, evaluation)
 
-    def _write_events(self, progress: Progress, evaluation: Evaluation) -> None:
+    def _write_events(
+        self, writer: SummaryWriter, progress: Progress, evaluation: Evaluation
+    ) -> None:
         row = dict(progress.rows[-1])
         for key, value in flatten(row).items():
             if key not in ("epoch", "step") and value is not None:
-                self._writer.add_scalar(key.replace(".", "/"), value, progress.step)
+                writer.add_scalar(key.replace(".", "/"), value, progress.step)
         if evaluation.samples:
             leaf, samples = self._hierarchy.levels[-1], without_ignored(evaluation.samples)
             for kind in ("label", "prediction"):
@@ -69,10 +71,10 @@ class Recorder:
                     overlaid(image, label, leaf)
                     for image, label in zip(samples["image"], samples[kind], strict=True)
                 ]
-                self._writer.add_images(
+                writer.add_images(
                     f"samples/{kind}", np.stack(pictures), progress.step, dataformats="NHWC"
                 )
-        self._writer.flush()
+        writer.flush()
 
     def close(self) -> None:
         """Ends TensorBoard's file."""

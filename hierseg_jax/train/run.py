@@ -3,14 +3,14 @@
 import dataclasses
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from hierseg_jax.data.pipeline import Batch, eval_batches, steps_per_epoch, train_batches
+from hierseg_jax.data.pipeline import Batches, eval_batches, steps_per_epoch, train_batches
 from hierseg_jax.data.read.sources import Source, load_hierarchy, unread_of
 from hierseg_jax.data.resize import format_size
 from hierseg_jax.devices.hosts import agree, is_main
@@ -49,8 +49,8 @@ class Run:
     hierarchy: Hierarchy
     train_source: Source
     val_source: Source
-    train_batches: Callable[..., Iterator[Batch]]
-    val_batches: Callable[[], Iterator[Batch]]
+    train_batches: Callable[..., Batches]
+    val_batches: Callable[[], Batches]
     inventories: Inventories
     steps_per_epoch: int
     weights: InitialWeights | None

@@ -150,7 +150,7 @@ def _short(name: str) -> str:
 def _finish(axes: Axes, ylabel: str) -> None:
     axes.set_xlabel("epoch")
     axes.set_ylabel(ylabel)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params("x", integer=True)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
 

@@ -31,14 +31,16 @@ def save(run: Run, writer: CheckpointWriter | None, state: Any, progress: Progre
         return
     whole = run.parallel.fetch_state(state)
     in_epoch = bool(progress.epoch_losses)
+    val_loss = None if in_epoch else progress.rows[-1]["val_loss"]
+    score = None if in_epoch else finite(run.criterion.score(progress.rows[-1]))
     meta = {
         "config": run.settings.to_dict(),
         "hierarchy": run.hierarchy.to_json(),
         "step": progress.step,
         "examples": progress.step * run.settings.batch_size,
         "epoch": None if in_epoch else progress.epoch,
-        "val_loss": None if in_epoch else progress.rows[-1]["val_loss"],
-        "score": None if in_epoch else finite(run.criterion.score(progress.rows[-1])),
+        "val_loss": val_loss,
+        "score": score,
         "progress": progress.to_json(),
         "data": fingerprints(run.inventories),
         "optimizer_layout": FLAT,
@@ -48,9 +50,7 @@ def save(run: Run, writer: CheckpointWriter | None, state: Any, progress: Progre
     }
     if run.recipe.class_weights:
         meta["class_weights"] = run.recipe.class_weights
-    writer.save(
-        progress.step, whole.evaluated, whole.training, meta, meta["score"], meta["val_loss"]
-    )
+    writer.save(progress.step, whole.evaluated, whole.training, meta, score, val_loss)
 
 
 def finite(value: float) -> float | None:

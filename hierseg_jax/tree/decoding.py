@@ -65,8 +65,8 @@ def top_down(probabilities: Sequence[Any], hierarchy: Hierarchy, xp: Any = np) -
     for k, level in enumerate(hierarchy.levels):
         best, pick = None, None
         for v in range(level.num_classes):
-            leaves = np.flatnonzero(level.leaf_to_class == v)
-            score = sum(probabilities[leaf] for leaf in leaves)
+            leaves = np.flatnonzero(level.leaf_to_class == v).tolist()
+            score: Any = sum(probabilities[leaf] for leaf in leaves)
             if k:
                 score = xp.where(chosen == int(hierarchy.parents(k)[v]), score, -1.0)
             if best is None:

@@ -113,7 +113,7 @@ class Hierarchy:
         return cls(children, names, levels, parse_pairs(pairs, names))
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Hierarchy":
+    def from_json(cls, data: Any) -> "Hierarchy":
         """Inverse of `to_json`, with the checks of `from_mapping`."""
         keys = ("tree", "class_names", "level_names")
         missing = [k for k in keys if not isinstance(data, Mapping) or k not in data]

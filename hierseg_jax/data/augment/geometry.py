@@ -91,7 +91,7 @@ def mask_dropout(
     pixels_of_class[[0, IGNORE_LABEL]] = 0
     parts: list[tuple[np.ndarray, int]] = []
     for label in np.flatnonzero(pixels_of_class):
-        member_hw = cv2.compare(label_hw, int(label), cv2.CMP_EQ)
+        member_hw = (label_hw == label).view(np.uint8)
         count, component_hw = cv2.connectedComponents(member_hw, connectivity=8)
         parts += [(component_hw, component) for component in range(1, count)]
     wanted = int(rng.integers(1, MAX_DROPPED_COMPONENTS + 1))

@@ -87,7 +87,7 @@ def rain(
         ],
         axis=1,
     )
-    streaks_n22 = np.stack([start_n2, start_n2 + np.int32([slant, DROP_LENGTH])], axis=1)
+    streaks_n22 = np.stack([start_n2, start_n2 + np.array([slant, DROP_LENGTH], np.int32)], axis=1)
     wet_hwc = cv2.polylines(image_hwc.copy(), list(streaks_n22), False, DROP_COLOUR)
     wet_hwc = cv2.blur(wet_hwc, (RAIN_BLUR, RAIN_BLUR))
     return cv2.convertScaleAbs(wet_hwc, alpha=RAIN_BRIGHTNESS), label_hw
@@ -145,7 +145,9 @@ def _count_discs(corners: list[tuple[int, int]], radius: int, shape: tuple[int, 
     """How many discs cover each pixel: uint16 [H, W]. Discs may lie outside."""
     height, width = shape
     side = 2 * radius + 1
-    disc = cv2.circle(np.zeros((side, side), np.uint8), (radius, radius), radius, 1, cv2.FILLED)
+    disc: np.ndarray = cv2.circle(
+        np.zeros((side, side), np.uint8), (radius, radius), radius, 1, cv2.FILLED
+    )
     covers_hw = np.zeros(shape, np.uint16)
     for x, y in corners:
         left, top = max(x, 0), max(y, 0)

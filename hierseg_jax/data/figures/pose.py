@@ -68,10 +68,11 @@ def random_pose(rng: np.random.Generator) -> Pose:
     turn, lean = 0.75 + 0.25 * pace, 3 * jitter[4]
     if pick < 0.55:
         spread = math.radians(5 + 16 * pace)
-        legs = tuple(
+        left, right = (
             (sign * spread + 4 * j, 0.7 * sign * spread)
             for sign, j in zip((-1.0, 1.0), jitter[5:7], strict=True)
         )
+        legs = left, right
     else:
         stride = list(STRIDES)[rng.integers(len(STRIDES))]
         legs = _striding_legs(stride, facing, jitter[5:7])

@@ -136,13 +136,14 @@ def _to_pixels(scene: Scene, side: int) -> list[list[np.ndarray]]:
     points = points * (side << FRACTION_BITS) - (1 << FRACTION_BITS) / 2
     points = np.rint(points).astype(np.int32)
     ends = iter(itertools.accumulate((len(polygon) for polygon in polygons), initial=0))
-    starts, result = next(ends), []
+    start = next(ends)
+    result: list[list[np.ndarray]] = []
     for fill in scene.fills:
         result.append([])
         for _ in fill.polygons:
             end = next(ends)
-            result[-1].append(points[starts:end])
-            starts = end
+            result[-1].append(points[start:end])
+            start = end
     return result
 
 

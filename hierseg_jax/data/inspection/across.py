@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hierseg_jax.data.inspection.examine import Examined
+from hierseg_jax.data.inspection.examine import Examined, Usable
 from hierseg_jax.data.inspection.findings import Finding, shown
 from hierseg_jax.data.inspection.near_duplicates import nearest_within
 from hierseg_jax.data.label_statistics import count_levels
@@ -35,7 +35,7 @@ def check_splits(spec: DatasetSpec) -> list[Finding]:
     return findings
 
 
-def check_classes(split: str, usable: Sequence[Examined], hierarchy: Hierarchy) -> list[Finding]:
+def check_classes(split: str, usable: Sequence[Usable], hierarchy: Hierarchy) -> list[Finding]:
     """Classes of any level without a pixel in a split that has usable examples.
 
     One finding tells of all that train lacks, for training refuses it, and of a split that
@@ -61,12 +61,12 @@ def check_classes(split: str, usable: Sequence[Examined], hierarchy: Hierarchy) 
     return findings
 
 
-def is_bare(usable: Sequence[Examined], hierarchy: Hierarchy) -> bool:
+def is_bare(usable: Sequence[Usable], hierarchy: Hierarchy) -> bool:
     """Whether there are usable examples, and none has any class but the background."""
     return bool(usable) and has_no_class(labels_seen(usable, hierarchy), hierarchy)
 
 
-def labels_seen(usable: Sequence[Examined], hierarchy: Hierarchy) -> np.ndarray:
+def labels_seen(usable: Sequence[Usable], hierarchy: Hierarchy) -> np.ndarray:
     """Labels that usable examples have: bool [256]."""
     held = np.any([example.counts_c > 0 for example in usable], axis=0)
     seen = np.zeros(256, bool)
@@ -76,14 +76,13 @@ def labels_seen(usable: Sequence[Examined], hierarchy: Hierarchy) -> np.ndarray:
 
 def check_sizes(examples: Sequence[Examined], spec: DatasetSpec) -> list[Finding]:
     """Images that are elongated, and those of a size unlike the others'."""
-    sized = [example for example in examples if example.size is not None]
+    sized = [(example, example.size) for example in examples if example.size is not None]
     if not sized:
         return []
-    median = statistics.median(min(example.size) for example in sized)
+    median = statistics.median(min(size) for _, size in sized)
     findings = []
-    for example in sized:
-        height, width = example.size
-        short, long = sorted(example.size)
+    for example, (height, width) in sized:
+        short, long = sorted((height, width))
         split, file = example.pair.split, shown(example.pair.image, spec.root)
         text = f"{file} is {height} x {width} (height x width): "
         if long > ELONGATED * short:
@@ -158,7 +157,7 @@ def _between(
 def _same(kind: str, example: Examined, twin: Examined, spec: DatasetSpec) -> Finding:
     file, other = (shown(e.pair.image, spec.root) for e in (example, twin))
     masks = ""
-    if example.label_digest and twin.label_digest:
+    if isinstance(example, Usable) and isinstance(twin, Usable):
         same = example.label_digest == twin.label_digest
         masks = "; their masks are the same" if same else "; their masks differ"
     text = f"{file} equals {other}, pixel for pixel{masks}."

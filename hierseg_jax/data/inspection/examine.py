@@ -31,9 +31,6 @@ class Examined:
       size: (height, width) of the image; None where it can't be read.
       digest: of the image's pixels and size; empty where it can't be read.
       hash: perceptual; None where the image can't be read or has no structure.
-      label_digest: of the mask's pixels and size; empty where the example is not usable.
-      counts_c: uint32 [C + 1], pixels of every leaf class and, last, ignored ones; None
-        where the example is not usable, that is, where training would refuse it.
     """
 
     pair: Pair
@@ -41,8 +38,20 @@ class Examined:
     size: tuple[int, int] | None = None
     digest: bytes = b""
     hash: int | None = None
-    label_digest: bytes = b""
-    counts_c: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Usable(Examined):
+    """A pair that training reads.
+
+    Attributes:
+      label_digest: of the mask's pixels and size.
+      counts_c: uint32 [C + 1], pixels of every leaf class and, last, ignored ones.
+    """
+
+    size: tuple[int, int]
+    label_digest: bytes
+    counts_c: np.ndarray
 
 
 def examine(pair: Pair, root: pathlib.Path, hierarchy: Hierarchy) -> Examined:
@@ -53,8 +62,10 @@ def examine(pair: Pair, root: pathlib.Path, hierarchy: Hierarchy) -> Examined:
         try:
             return check(*given)
         except (HiersegError, OSError) as error:
-            ours = isinstance(error, HiersegError)
-            sentence = str(error) if ours else f"{file} cannot be read: {error.strerror}."
+            if isinstance(error, HiersegError):
+                sentence = str(error)
+            else:
+                sentence = f"{file} cannot be read: {error.strerror}."
             text = printable(sentence.replace(f"{root}{os.sep}", ""))
             findings.append(Finding(kind, pair.split, shown(file, root), text))
             return None
@@ -82,9 +93,12 @@ def examine(pair: Pair, root: pathlib.Path, hierarchy: Hierarchy) -> Examined:
         return examined
     label = np.ascontiguousarray(mask, np.uint8)
     counts = count_labels(label)
-    return dataclasses.replace(
-        examined,
-        findings=(*unread, *_odd_masks(label, counts, pair, root, hierarchy)),
+    return Usable(
+        pair,
+        (*unread, *_odd_masks(label, counts, pair, root, hierarchy)),
+        size=image.shape[:2],
+        digest=examined.digest,
+        hash=examined.hash,
         label_digest=_digest(label),
         counts_c=np.append(counts[: hierarchy.num_classes], counts[IGNORE_LABEL]),
     )
@@ -113,6 +127,6 @@ def _odd_masks(
 
 def _digest(array: np.ndarray) -> bytes:
     """Equal for equal arrays of uint8, and for no others."""
-    digest = hashlib.blake2b(np.ascontiguousarray(array), digest_size=16)
+    digest = hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16)
     digest.update(str(array.shape).encode())
     return digest.digest()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hierseg_jax.data.inspection.examine import Examined
+from hierseg_jax.data.inspection.examine import Examined, Usable
 from hierseg_jax.data.read.image_files import read_image, read_mask
 from hierseg_jax.reports.inline_pictures import shrink
 
@@ -44,6 +44,6 @@ def label_map(example: Examined) -> np.ndarray:
     return shrink(np.ascontiguousarray(read_mask(example.pair.mask), np.uint8))
 
 
-def presence(examples: Sequence[Examined]) -> np.ndarray:
+def presence(examples: Sequence[Usable]) -> np.ndarray:
     """Which leaf classes, background included, an example has: bool [N, C]."""
     return np.stack([example.counts_c[:-1] > 0 for example in examples])

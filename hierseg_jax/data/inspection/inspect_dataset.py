@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tqdm import tqdm
 
 from hierseg_jax.data.inspection import across
-from hierseg_jax.data.inspection.examine import Examined, examine
+from hierseg_jax.data.inspection.examine import Examined, Usable, examine
 from hierseg_jax.data.inspection.findings import Finding
 from hierseg_jax.data.inspection.pairing import Pair, pair_files
 from hierseg_jax.data.read.spec import DatasetSpec
@@ -35,9 +35,9 @@ class Inspection:
     examples: tuple[Examined, ...]
     findings: tuple[Finding, ...]
 
-    def usable(self, split: str) -> list[Examined]:
+    def usable(self, split: str) -> list[Usable]:
         """Examples of a split that training can read."""
-        return [e for e in self.examples if e.pair.split == split and e.counts_c is not None]
+        return [e for e in self.examples if isinstance(e, Usable) and e.pair.split == split]
 
 
 def inspect_dataset(spec: DatasetSpec, distance: int = DISTANCE) -> Inspection:

@@ -20,7 +20,7 @@ from hierseg_jax.reports.templates import render
 
 def format_page(report: Report) -> str:
     """The page; every string of the data's is escaped in it."""
-    inspection, suggested = report.inspection, report.suggestion is not None
+    inspection, suggestion = report.inspection, report.suggestion
     groups = group_by_kind(inspection.findings)
     return render(
         "data/inspection/inspection_page.html",
@@ -38,9 +38,9 @@ def format_page(report: Report) -> str:
         split_lines={split: split_line(report, split) for split in inspection.spec.splits},
         size_plot=size_plot({s: [e.size for e in inspection.usable(s)] for s in report.statistics}),
         examples=example_pictures(inspection),
-        command=train_command(report) if suggested else [],
-        reasons=suggestion_reasons(report) if suggested else (),
-        weights=report.suggestion.class_weights if suggested else {},
+        command=train_command(inspection.spec, suggestion) if suggestion else [],
+        reasons=suggestion_reasons(suggestion) if suggestion else (),
+        weights=suggestion.class_weights if suggestion else {},
         weights_reason=WEIGHTS_REASON,
-        weights_flag=format_weights(report) if suggested else "",
+        weights_flag=format_weights(suggestion) if suggestion else "",
     )

@@ -1,6 +1,6 @@
 """The page's pictures: examples at every level, odd masks, and those that occur twice."""
 
-from hierseg_jax.data.inspection.examine import Examined
+from hierseg_jax.data.inspection.examine import Usable
 from hierseg_jax.data.inspection.examples import choose_examples, label_map, photograph, presence
 from hierseg_jax.data.inspection.findings import Finding, shown
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
@@ -69,7 +69,7 @@ def finding_pictures(
     return figures
 
 
-def _holds(example: Examined, level: Level) -> str:
+def _holds(example: Usable, level: Level) -> str:
     """Names of the classes of a level in an example, without the background."""
     present = {int(level.leaf_to_class[leaf]) for leaf in example.counts_c[:-1].nonzero()[0]}
     return ", ".join(level.class_names[index] for index in sorted(present - {0})) or "none"

@@ -9,6 +9,7 @@ from hierseg_jax.data.inspection.findings import KINDS, Finding, count_severitie
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.data.inspection.split_statistics import split_statistics
 from hierseg_jax.data.inspection.suggest import Suggestion, suggest
+from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.system.atomic_writing import write_atomically, write_json
 from hierseg_jax.system.errors import HiersegError
 
@@ -60,9 +61,8 @@ def write_report(report: Report, text: str, page: str, files: dict[str, pathlib.
         write_json(files["json"], to_json(report))
 
 
-def train_command(report: Report) -> list[str]:
+def train_command(spec: DatasetSpec, suggestion: Suggestion) -> list[str]:
     """The suggestion as a command for a shell, in pieces that can stand on lines of their own."""
-    spec, suggestion = report.inspection.spec, report.suggestion
     return [
         "python launch/train.py --config=configs/effunet.py",
         shlex.quote(f"--config.data.spec={spec.file}"),

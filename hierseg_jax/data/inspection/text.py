@@ -8,6 +8,7 @@ from hierseg_jax.data.inspection.findings import (
     group_by_kind,
 )
 from hierseg_jax.data.inspection.result import Report, train_command
+from hierseg_jax.data.inspection.suggest import Suggestion
 from hierseg_jax.system.wording import counted, printable
 
 
@@ -39,9 +40,8 @@ def split_line(report: Report, split: str) -> str:
     return line
 
 
-def suggestion_reasons(report: Report) -> tuple[str, str]:
+def suggestion_reasons(of: Suggestion) -> tuple[str, str]:
     """Why that size, and why that batch."""
-    of = report.suggestion
     return (
         f"{of.image_size} px: the multiple of 32 (which both networks take) near the median "
         f"shorter side, {of.median_side:,} px, and at most 512.",
@@ -51,9 +51,9 @@ def suggestion_reasons(report: Report) -> tuple[str, str]:
     )
 
 
-def format_weights(report: Report) -> str:
+def format_weights(suggestion: Suggestion) -> str:
     """The class weights as a flag of the training command."""
-    weights = format_class_weights(report.suggestion.class_weights.values())
+    weights = format_class_weights(suggestion.class_weights.values())
     return f"--config.loss_options.class_weights={weights}"
 
 
@@ -121,13 +121,14 @@ def _statistics(report: Report) -> list[str]:
 
 
 def _suggestion(report: Report) -> str:
-    if report.suggestion is None:
+    suggestion = report.suggestion
+    if suggestion is None:
         return "No example can be used, so there is nothing to suggest settings by."
-    size, batch = suggestion_reasons(report)
+    size, batch = suggestion_reasons(suggestion)
     lines = (
         "Suggested",
-        f"  {' '.join(map(printable, train_command(report)))}",
+        f"  {' '.join(map(printable, train_command(report.inspection.spec, suggestion)))}",
         f"  {size}",
         f"  {batch}",
     )
-    return "\n".join([*lines, f"  {WEIGHTS_REASON}", f"  {format_weights(report)}"])
+    return "\n".join([*lines, f"  {WEIGHTS_REASON}", f"  {format_weights(suggestion)}"])

@@ -11,6 +11,7 @@ numbers, text, or further matrices.
 import math
 import zlib
 from collections.abc import Iterator
+from typing import Literal
 
 from hierseg_jax.system.errors import HiersegError
 
@@ -22,6 +23,8 @@ CELL, STRUCT, CHAR = 1, 2, 4
 NUMERIC_CLASSES = range(6, 16)
 COMPLEX = 8
 DEEPEST = 32
+Order = Literal["little", "big"]
+ORDERS: dict[bytes, Order] = {b"IM": "little", b"MI": "big"}
 
 
 def check_elements(data: bytes, limit: int) -> None:
@@ -30,7 +33,7 @@ def check_elements(data: bytes, limit: int) -> None:
     Raises:
       ValueError: no sentence by itself.
     """
-    order = {b"IM": "little", b"MI": "big"}.get(data[126:128])
+    order = ORDERS.get(data[126:128])
     if order is None or 0 in data[:4]:  # by a zero there MATLAB 4 is known
         raise HiersegError("it is no MATLAB 5 file")
     for kind, body in _elements(memoryview(data)[128:], order):
@@ -43,7 +46,7 @@ def check_elements(data: bytes, limit: int) -> None:
             _check_matrix(kind, body, order, 0)
 
 
-def _elements(view: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
+def _elements(view: memoryview, order: Order) -> Iterator[tuple[int, memoryview]]:
     """(type, content) of one after another."""
     at = 0
     while at < len(view):
@@ -64,7 +67,7 @@ def _elements(view: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
         at += size if kind == COMPRESSED else size + -size % 8
 
 
-def _check_matrix(kind: int, view: memoryview, order: str, depth: int) -> None:
+def _check_matrix(kind: int, view: memoryview, order: Order, depth: int) -> None:
     if kind != MATRIX or depth > DEEPEST:
         raise HiersegError(f"an element of type {kind} stands where a matrix should")
     if not view:  # the empty field of a struct
@@ -95,7 +98,7 @@ def _check_matrix(kind: int, view: memoryview, order: str, depth: int) -> None:
         raise HiersegError(f"a matrix is of class {array_class} and has {len(rest)} contents")
 
 
-def _field_count(parts: list[tuple[int, memoryview]], order: str) -> int:
+def _field_count(parts: list[tuple[int, memoryview]], order: Order) -> int:
     if [kind for kind, _ in parts] != [INT32, INT8] or len(parts[0][1]) != 4:
         raise HiersegError("a struct lacks the names of its fields")
     length = int.from_bytes(parts[0][1], order)
@@ -108,7 +111,7 @@ def _unpack(view: memoryview, limit: int) -> bytes:
     try:
         inflate, size = zlib.decompressobj(), 0
         for start in range(0, len(view), 1 << 16):  # first without keeping anything
-            left = view[start : start + (1 << 16)]
+            left: bytes | memoryview = view[start : start + (1 << 16)]
             while len(left) and not inflate.eof:
                 size += len(inflate.decompress(left, 1 << 20))
                 if size > limit:

@@ -59,7 +59,7 @@ class _Example:
     faults: tuple[str, ...] = ()
     skipped: bool = False
     size: tuple[int, int] = (0, 0)
-    counts: np.ndarray | None = None
+    counts: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(256, np.int64))
     merged: bytes | None = None  # .npy made of an annotation, compressed
 
 
@@ -206,7 +206,7 @@ def _npy(array: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def _sentence(error: Exception, file: pathlib.Path, raw: RawExample) -> str:
+def _sentence(error: HiersegError | OSError, file: pathlib.Path, raw: RawExample) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{file} is missing, though {raw.split}_id.txt names {raw.name}."
     return str(error) if isinstance(error, HiersegError) else f"{file}: {error.strerror}."

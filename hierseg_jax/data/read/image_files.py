@@ -144,7 +144,7 @@ def check_classes(mask_hw: np.ndarray, mask_file: pathlib.Path, num_classes: int
     """
     wrong = ((mask_hw < 0) | (mask_hw >= num_classes)) & (mask_hw != IGNORE_LABEL)
     if wrong.any():
-        values = np.unique(mask_hw[wrong])
+        values = np.unique(mask_hw[wrong]).tolist()
         raise HiersegError(
             f"{mask_file} holds the labels {listed(values, 5)}; the tree has the classes 0 to "
             f"{num_classes - 1}, and {IGNORE_LABEL} marks ignored pixels."
@@ -205,7 +205,7 @@ def _read_png(data: bytes, file: pathlib.Path) -> np.ndarray:
     # A palette PNG's pixels are stored as a grey one's: under that header, and without
     # palette, transparency and gamma, OpenCV returns the indices.
     header[9] = png.GRAY
-    plain = [(b"IHDR", bytes(header)), *(c for c in chunks if c[0] in (b"IDAT", b"IEND"))]
+    plain = [(b"IHDR", memoryview(header)), *(c for c in chunks if c[0] in (b"IDAT", b"IEND"))]
     mask_hw = _decode(
         png.SIGNATURE
         + b"".join(

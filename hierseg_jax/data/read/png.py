@@ -40,7 +40,8 @@ def read_chunks(data: bytes, file: pathlib.Path) -> list[Chunk]:
     Raises:
       ValueError: a sentence starting with `file`, where it is cut off or damaged.
     """
-    view, chunks, at = memoryview(data), [], len(SIGNATURE)
+    view, at = memoryview(data), len(SIGNATURE)
+    chunks: list[Chunk] = []
     while not chunks or chunks[-1][0] != b"IEND":
         end = at + 12 + int.from_bytes(data[at : at + 4])
         if end > len(data):

@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -22,7 +22,7 @@ class PlainLoader(yaml.SafeLoader):
     Keys are text or numbers and stand once. Dates and `<<` are text like any other.
     """
 
-    yaml_constructors: dict = {}  # noqa: RUF012 - PyYAML's own way to bound a loader
+    yaml_constructors: ClassVar[dict] = {}  # PyYAML's own way to bound a loader
     yaml_implicit_resolvers = {  # noqa: RUF012
         first: [(tag, regexp) for tag, regexp in resolvers if tag.removeprefix(_PREFIX) in _SCALARS]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -58,18 +58,18 @@ def _scalar(loader: PlainLoader, node: yaml.Node) -> Any:
         raise _fault(f"{node.value!r} is no {kind}", node) from error
 
 
-def _text(loader: PlainLoader, node: yaml.Node) -> str:
+def _text(loader: PlainLoader, node: yaml.ScalarNode) -> str:
     text = loader.construct_scalar(node)
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise _fault("the text holds half of a surrogate pair", node)
     return text
 
 
-def _tuple(loader: PlainLoader, node: yaml.Node) -> tuple:
+def _tuple(loader: PlainLoader, node: yaml.SequenceNode) -> tuple:
     return tuple(loader.construct_sequence(node))
 
 
-def _list(loader: PlainLoader, node: yaml.Node) -> Iterator[list]:
+def _list(loader: PlainLoader, node: yaml.SequenceNode) -> Iterator[list]:
     out: list = []
     yield out  # before the content, so that an anchor may refer to it
     out.extend(loader.construct_sequence(node))

@@ -87,5 +87,5 @@ def no_example() -> dict[str, np.ndarray]:
     return {
         "image": np.zeros((1, 1, 3), np.uint8),
         "label": np.full((1, 1), IGNORE_LABEL, np.uint8),
-        "valid": np.bool_(False),
+        "valid": np.array(False),
     }

@@ -135,8 +135,9 @@ def write_spec(spec: DatasetSpec) -> None:
 
 
 def _written(children: tuple[Group | int, ...]) -> dict[str, Any] | list[Any]:
-    if all(isinstance(child, Group) for child in children):
-        return {group.name: _written(group.children) for group in children}
+    groups = [child for child in children if isinstance(child, Group)]
+    if len(groups) == len(children):
+        return {group.name: _written(group.children) for group in groups}
     return [
         {child.name: _written(child.children)} if isinstance(child, Group) else child
         for child in children

@@ -24,7 +24,7 @@ def curves(
 
     Losses come first, then the metrics with a line for every level.
     """
-    drawn = {
+    drawn: dict[str, dict[str, Points]] = {
         LOSS: {
             "training": points(history, "train_loss"),
             "validation": points(history, "val_loss"),

@@ -49,7 +49,7 @@ def _figure(scored: ScoredPicture, level: Level) -> tuple[str, float, list[Pictu
     counted = (scored.label != IGNORE_LABEL).sum()
     share = wrong_pixels(scored.label, scored.prediction).sum() / max(1, counted)
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) // 2 + 64
-    wrong = np.where(wrong_pixels(label, prediction)[..., None], np.uint8(_WRONG), grey)
+    wrong = np.where(wrong_pixels(label, prediction)[..., None], np.array(_WRONG, np.uint8), grey)
     name = scored.name or f"picture {scored.index}"
     truth, predicted = _classes(scored.label, level), _classes(counted_prediction, level)
     drawn = (

@@ -148,16 +148,16 @@ class MBConv(nn.Module):
         if not self.lite:
             y = SqueezeExcite(int(in_channels * SE_RATIO), self.compute, name="squeeze_excite")(y)
         y = conv(self.out_channels, (1, 1), name="project_conv")(y)
-        norm = norm(name="project_norm")
+        project_norm = norm(name="project_norm")
         if self.stride != 1 or in_channels != self.out_channels:
-            return norm(y, train=train)
+            return project_norm(y, train=train)
         drop = (
             StochasticDepth(self.depth_rate, name="dropout")
             if self.depth_rate
             else ChannelDropout(self.drop_rate, name="dropout")
         )
         factor = drop(y, train=train)
-        return norm(y, train=train, factor_b11c=factor, shortcut_bhwc=x_bhwc)
+        return project_norm(y, train=train, factor_b11c=factor, shortcut_bhwc=x_bhwc)
 
 
 def activation_name(lite: bool) -> str:

@@ -173,10 +173,11 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """[B, H, W, 3] -> [B, H/8, W/8, channels of the last stage]."""
-        channels = self.dropout and not self.stochastic_depth
-        fcu_rate, pfcu_rate = (0.03, 0.3) if channels else (0.0, 0.0)
+        drops_channels = self.dropout and not self.stochastic_depth
+        fcu_rate, pfcu_rate = (0.03, 0.3) if drops_channels else (0.0, 0.0)
         units, channels = sum(self.size.units), iter(self.size.channels)
         depth = (drop_rate_at_depth(self.stochastic_depth, unit, units) for unit in range(units))
+        block: Down | FCU | PFCU
         for name in self.size.encoder_blocks:
             if name.startswith("down"):
                 block = Down(next(channels), self.compute, name=name)
@@ -200,6 +201,7 @@ class Decoder(nn.Module):
         """[B, H/8, W/8, channels of the encoder] -> logits [B, H, W, num_classes]."""
         channels = iter(self.size.channels[1::-1])
         kernels = {"fcu1": KERNELS["fcu2"], "fcu2": KERNELS["fcu1"]}
+        block: Up | FCU
         for name in self.size.decoder_blocks:
             if name.startswith("up"):
                 block = Up(next(channels), self.compute, name=name)

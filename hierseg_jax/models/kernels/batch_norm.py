@@ -11,7 +11,17 @@ from hierseg_jax.models.kernels.library import call
 
 ACTIVATIONS = {None: 0, "relu": 1, "silu": 2, "relu6": 3}
 
-Residuals = tuple[jax.Array | None, ...]
+Residuals = tuple[
+    jax.Array,
+    jax.Array | None,
+    jax.Array,
+    jax.Array,
+    jax.Array,
+    jax.Array,
+    jax.Array,
+    jax.Array | None,
+]
+"""x, y, scale, bias, mean, inverse deviation, factor, and whether there was a shortcut."""
 Outputs = tuple[jax.Array, jax.Array, jax.Array]
 
 
@@ -79,16 +89,9 @@ def _forward(
         shortcut,
         activation=np.int64(ACTIVATIONS[activation]),
     )
-    residuals = (
-        x,
-        y if activation in ("relu", "relu6") else None,
-        scale,
-        bias,
-        mean,
-        inverse,
-        factor,
-    )
-    return (y, mean, var), (*residuals, jnp.zeros(0) if has_shortcut else None)
+    kept_y = y if activation in ("relu", "relu6") else None
+    shortcut_mark = jnp.zeros(0) if has_shortcut else None
+    return (y, mean, var), (x, kept_y, scale, bias, mean, inverse, factor, shortcut_mark)
 
 
 def _backward(

@@ -77,8 +77,9 @@ def _convolve_backward(
     residuals: tuple[jax.Array, jax.Array, jax.Array | None],
     dy: jax.Array,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
+    del relu
     x, kernel, y = residuals
-    if relu:
+    if y is not None:
         dy = jnp.where(y > 0, dy, 0)
     no_bias = jnp.zeros(x.shape[-1], x.dtype)
     turned = kernel.transpose(0, 1, 3, 2)

@@ -35,6 +35,7 @@ class Outcome:
 
 def best_outcome(outcomes: Sequence[Outcome], maximized: bool) -> Outcome | None:
     """The best complete trial, the first of equals; None where there is none."""
-    complete = [outcome for outcome in outcomes if outcome.state == COMPLETE]
+    complete = [(o.result, o) for o in outcomes if o.state == COMPLETE and o.result is not None]
     sign = -1 if maximized else 1
-    return min(complete, key=lambda outcome: sign * outcome.result, default=None)
+    _, best = min(complete, key=lambda found: sign * found[0], default=(None, None))
+    return best

@@ -44,10 +44,10 @@ class Report:
         return best_outcome(self.outcomes, self.metric.maximized)
 
 
-def train_command(report: Report) -> list[str]:
+def train_command(report: Report, best: Outcome) -> list[str]:
     """The best values as a command for a shell, in pieces that can stand on lines of their own."""
     flags = [f"--config={report.config_file}"]
-    values = dict(report.overrides) | dict(report.best.values)
+    values = dict(report.overrides) | dict(best.values)
     # repr gives a float in as many digits as make it the same one.
     flags += [f"--config.{key}={value}" for key, value in values.items()]
     flags.append(f"--workdir={report.folder}_best")
@@ -65,10 +65,11 @@ def format_text(report: Report) -> str:
         lines.append("  ".join(cells).rstrip())
     if len(ranked) > _LIMIT:
         lines.append(f"and {len(ranked) - _LIMIT} more")
-    if report.best is None:
+    best = report.best
+    if best is None:
         return "\n".join([*lines, "", "No trial is complete yet."])
-    command = " \\\n  ".join(train_command(report))
-    return "\n".join([*lines, "", f"Train with the values of trial {report.best.number}:", command])
+    command = " \\\n  ".join(train_command(report, best))
+    return "\n".join([*lines, "", f"Train with the values of trial {best.number}:", command])
 
 
 def format_page(report: Report) -> str:
@@ -84,7 +85,7 @@ def format_page(report: Report) -> str:
         folder=report.folder,
         badges=badges,
         best=best,
-        command=train_command(report) if best else [],
+        command=train_command(report, best) if best else [],
         history_plot=history_plot(outcomes, metric),
         states={color_class(o): o.state for o in reversed(outcomes) if o.result is not None},
         slice_plots=list(filter(None, slices)),
@@ -105,7 +106,9 @@ def _ranked(report: Report) -> list[Outcome]:
     sign = -1 if report.metric.maximized else 1
     return sorted(
         report.outcomes,
-        key=lambda o: (0, sign * o.result) if o.state == COMPLETE else (1, o.number),
+        key=lambda o: (
+            (0, sign * o.result) if o.state == COMPLETE and o.result is not None else (1, o.number)
+        ),
     )
 
 

@@ -65,7 +65,7 @@ def parallel_plot(outcomes: Sequence[Outcome], space: Space, metric: Metric) -> 
     step = (area.width - _AXIS_WIDTH) / (len(axes) - 1)
     best = best_outcome(shown, metric.maximized)
     lines = []
-    for outcome in [o for o in shown if o is not best] + [best]:
+    for outcome in sorted(shown, key=lambda o: o is best):
         values = [*(outcome.values[key] for key in space), outcome.result]
         places = [axis.place(value) for axis, value in zip(axes, values, strict=True)]
         lines.append((outcome is best, places, _title(outcome, metric)))
@@ -120,8 +120,8 @@ def _key_axis(key: str, of: Range | Choice) -> Axis:
 
 def _result_axis(outcomes: Sequence[Outcome], metric: Metric) -> Axis:
     """Over the complete trials' results where there are any, for others may be far off."""
-    complete = [o.result for o in outcomes if o.state == COMPLETE]
-    results = complete or [o.result for o in outcomes]
+    complete = [o.result for o in outcomes if o.state == COMPLETE and o.result is not None]
+    results = complete or [o.result for o in outcomes if o.result is not None]
     low, high = min(results), max(results)
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 1
     return _number_axis(metric.name, low - margin, high + margin)
