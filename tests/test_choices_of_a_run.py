@@ -68,7 +68,7 @@ def test_an_evaluation_repeats_the_epoch_and_counts_whole_pictures(run):
     assert np.isnan(whole.levels["part"].mean_boundary_iou)  # was not asked for
 
 
-def test_averaged_views_change_predictions_and_are_told(run):
+def test_test_time_augmentation_changes_predictions_and_are_told(run):
     root, _, _ = run
     options = {"task": "val", "batch_size": 8}
     plain, _ = evaluate_checkpoint(str(root / "run"), **options)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hierseg_jax.evaluation.metrics import tree_metrics
-from hierseg_jax.evaluation.predictions import contradictions, leaf_classes, leaf_scores
+from hierseg_jax.evaluation.predictions import inconsistent_pixels, leaf_classes, leaf_scores
 from hierseg_jax.tree.decoding import choose_decoding, top_down
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.test_hierarchy import trees
@@ -70,7 +70,7 @@ def test_leaf_and_top_down_differ_where_a_group_outweighs_a_leaf():
     logits = jnp.log(jnp.maximum(p, 1e-9))
     assert leaf_classes(logits, PASCAL_PERSON_PART, "leaf") == 3
     assert leaf_classes(logits, PASCAL_PERSON_PART, "top_down") == 1
-    assert contradictions(logits, PASCAL_PERSON_PART, "leaf") == True  # noqa: E712
+    assert inconsistent_pixels(logits, PASCAL_PERSON_PART, "leaf") == True  # noqa: E712
 
 
 def test_contradictions_are_levels_whose_best_classes_are_not_parent_and_child():
@@ -80,7 +80,7 @@ def test_contradictions_are_levels_whose_best_classes_are_not_parent_and_child()
     logits[0, 0, 0, [top + 1, middle + 1, leaf + 2]] = 5  # body, upper, torso
     logits[0, 0, 1, [top + 1, middle + 2, leaf + 2]] = 5  # the torso is not in the lower body
     logits[0, 0, 2, [top + 0, middle + 1, leaf + 2]] = 5  # nor is there an upper body without one
-    found = contradictions(logits, tree, "path")[0, 0]
+    found = inconsistent_pixels(logits, tree, "path")[0, 0]
     np.testing.assert_array_equal(found, [False, True, True])
     # Decoded, they agree by construction.
     assert leaf_classes(logits, tree, "path")[0, 0].tolist() == [2, 2, 2]

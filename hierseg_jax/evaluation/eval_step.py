@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from hierseg_jax.evaluation.metrics import confusion_matrices
-from hierseg_jax.evaluation.predictions import contradictions, leaf_classes
+from hierseg_jax.evaluation.predictions import inconsistent_pixels, leaf_classes
 from hierseg_jax.losses import Loss
 from hierseg_jax.models import Forward, SegmentationModel, forward_of
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
@@ -30,11 +30,11 @@ def make_eval_step(
       loss: on its logits.
       hierarchy: of the classes.
       decoding: of `decoding.DECODINGS`, fitting the head.
-      forward: in place of the network's own, such as from `make_averaged_forward`.
+      forward: in place of the network's own, such as from `make_augmented_forward`.
 
     Returns:
       A function whose result is {"loss": float32 scalar, "confusion": int32 [B, C, C] of leaf
-      classes (all 0 where an example is not valid), "contradictions": int32 [B], counted
+      classes (all 0 where an example is not valid), "inconsistent": int32 [B], counted
       pixels whose levels contradict one another before decoding, "prediction": uint8
       [B, H, W]}.
     """
@@ -49,11 +49,11 @@ def make_eval_step(
             prediction_bhw, batch["label"], hierarchy.num_classes, batch["valid"]
         )
         counted_bhw = (batch["label"] != IGNORE_LABEL) & batch["valid"][:, None, None]
-        contradicts_bhw = contradictions(logits_bhwc, hierarchy, decoding) & counted_bhw
+        inconsistent_bhw = inconsistent_pixels(logits_bhwc, hierarchy, decoding) & counted_bhw
         return {
             "loss": value,
             "confusion": confusion_bcc,
-            "contradictions": contradicts_bhw.sum((1, 2), dtype=jnp.int32),
+            "inconsistent": inconsistent_bhw.sum((1, 2), dtype=jnp.int32),
             "prediction": prediction_bhw.astype(jnp.uint8),
         }
 

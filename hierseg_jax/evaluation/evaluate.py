@@ -20,7 +20,7 @@ from hierseg_jax.evaluation.eval_step import make_eval_step
 from hierseg_jax.evaluation.extremes import Extremes, ScoredPicture
 from hierseg_jax.evaluation.metrics import LevelMetrics, TreeMetrics, evaluate_levels, tree_metrics
 from hierseg_jax.evaluation.tally import Measures, Tally
-from hierseg_jax.evaluation.test_time_augmentation import make_averaged_forward
+from hierseg_jax.evaluation.test_time_augmentation import make_augmented_forward
 from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST
 from hierseg_jax.models import forward_of
 from hierseg_jax.settings.building import (
@@ -41,7 +41,7 @@ class Evaluation:
 
     Attributes:
       levels: metrics by level name, coarse to fine.
-      tree: contradictions of the levels, distances of mistakes.
+      tree: inconsistency of the levels, distances of mistakes.
       loss: mean over batches, a partial one counted as a whole one (the reference's).
       num_images: evaluated, padding left out.
       samples: the first examples, as many as were asked for: `image` uint8
@@ -130,7 +130,7 @@ def evaluate_batches(
         levels=evaluate_levels(confusions_ncc, hierarchy, batch_size, boundary_3k),
         tree=tree_metrics(
             confusion_cc,
-            int(gathered(tally.contradictions).sum()),
+            int(gathered(tally.inconsistent).sum()),
             hierarchy,
             int(gathered(tally.looked_at).sum(dtype=np.int64)),
         ),
@@ -239,7 +239,7 @@ def evaluate_checkpoint(
         print(f"note: {note}", file=sys.stderr, flush=True)
     forward = None
     if view.flip or view.scales != (1.0,):
-        forward = make_averaged_forward(
+        forward = make_augmented_forward(
             forward_of(model),
             hierarchy,
             hierarchical=settings.model.hierarchical,

@@ -213,8 +213,9 @@ class TreeMetrics:
     """What the tree says of a prediction beside the levels' metrics; NaN where undefined.
 
     Attributes:
-      contradictions: share of pixels whose best classes, found at every level by itself,
-        contradict the tree; before decoding, which mends them.
+      contradictions: the inconsistency rate, under the name that files have had for it: share
+        of pixels whose best classes, found at every level by itself, contradict the tree;
+        before decoding, which mends them.
       mistake_distance: edges in the tree between the predicted and the true leaf, mean over
         the pixels that are wrong (after Bertinetto et al., Making Better Mistakes, CVPR
         2020, who count levels up to the common ancestor).
@@ -228,7 +229,7 @@ class TreeMetrics:
 
 def tree_metrics(
     confusion_cc: np.ndarray,
-    contradicting_pixels: int,
+    inconsistent_pixels: int,
     hierarchy: Hierarchy,
     looked_at: int | None = None,
 ) -> TreeMetrics:
@@ -236,7 +237,7 @@ def tree_metrics(
 
     Args:
       confusion_cc: integer [C, C].
-      contradicting_pixels: found by `predictions.contradictions`.
+      inconsistent_pixels: found by `predictions.inconsistent_pixels`.
       hierarchy: of the classes.
       looked_at: the pixels among which they were found; by default those of the matrix.
     """
@@ -245,7 +246,7 @@ def tree_metrics(
     edges = (counts_cc * hierarchy.distances).sum()
     return TreeMetrics(
         contradictions=float(
-            _ratio(np.float64(contradicting_pixels), total if looked_at is None else looked_at)
+            _ratio(np.float64(inconsistent_pixels), total if looked_at is None else looked_at)
         ),
         mistake_distance=float(_ratio(edges, total - right)),
         mean_distance=float(_ratio(edges, total)),

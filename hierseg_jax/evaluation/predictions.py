@@ -1,4 +1,4 @@
-"""From logits to predictions, on the device: classes, their scores, and what contradicts."""
+"""From logits to predictions, on the device: classes, their scores, and where levels contradict."""
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +37,7 @@ def leaf_classes(logits_bhwk: jax.Array, hierarchy: Hierarchy, decoding: str) ->
     return top_down(planes, hierarchy, jnp)
 
 
-def contradictions(logits_bhwk: jax.Array, hierarchy: Hierarchy, decoding: str) -> jax.Array:
+def inconsistent_pixels(logits_bhwk: jax.Array, hierarchy: Hierarchy, decoding: str) -> jax.Array:
     """Whether a pixel's best classes, found at every level by itself, contradict the tree.
 
     They do where the best class at some level is not the parent of the best one below. Of

@@ -42,8 +42,8 @@ class Tally:
         self.losses: list[float] = []
         self.samples: list[tuple[np.ndarray, ...]] = []
         self.valid: list[np.ndarray] = []
-        self.contradictions: list[np.ndarray] = []
-        # Where contradictions were looked for; other pixels than the confusions', if whole.
+        self.inconsistent: list[np.ndarray] = []
+        # Where inconsistent pixels were looked for; other pixels than the confusions', if whole.
         self.looked_at: list[np.ndarray] = []
         self.confusions: list[np.ndarray] = []
         self.boundaries: list[np.ndarray] = []
@@ -56,7 +56,7 @@ class Tally:
         confusion_bcc = np.asarray(result["confusion"])
         self.losses.append(float(result["loss"]))
         self.valid.append(valid_b)
-        self.contradictions.append(np.asarray(result["contradictions"]))
+        self.inconsistent.append(np.asarray(result["inconsistent"]))
         self.looked_at.append(confusion_bcc.sum((1, 2)))
         labels: Sequence[np.ndarray] = list(batch["label"])
         predictions: Sequence[np.ndarray] = list(prediction_bhw)

@@ -16,7 +16,7 @@ from hierseg_jax.tree.hierarchy import Hierarchy
 TINY = 1e-7
 
 
-def make_averaged_forward(
+def make_augmented_forward(
     forward: Forward,
     hierarchy: Hierarchy,
     *,

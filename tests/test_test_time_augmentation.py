@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hierseg_jax.evaluation.test_time_augmentation import make_averaged_forward, mirrored_channels
+from hierseg_jax.evaluation.test_time_augmentation import make_augmented_forward, mirrored_channels
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 TREE = Hierarchy.from_mapping(
@@ -27,7 +27,7 @@ def forward(variables, image_bhwc):
 
 def averaged(**options):
     options = {"hierarchical": False, "stride": 8} | options
-    return make_averaged_forward(forward, TREE, **options)
+    return make_augmented_forward(forward, TREE, **options)
 
 
 def test_one_scale_without_mirrors_is_the_network_itself():
@@ -53,7 +53,7 @@ def test_scales_are_averaged_at_sides_that_the_network_takes():
         sides.append(image_bhwc.shape[1:3])
         return forward(variables, image_bhwc)
 
-    found = make_averaged_forward(
+    found = make_augmented_forward(
         listening, TREE, hierarchical=False, stride=8, scales=(1.0, 1.6, 0.1)
     )(KERNEL, IMAGE)
     assert sides == [(16, 24), (24, 40), (8, 8)]  # 25.6 and 38.4; 1.6 and 2.4
@@ -81,7 +81,7 @@ def test_saturated_scores_stay_finite():
     for hierarchical in (False, True):
         channels = TREE.num_nodes if hierarchical else 5
         logits = jnp.zeros((1, 8, 8, channels)).at[..., 0].set(1e4)
-        call = make_averaged_forward(
+        call = make_augmented_forward(
             lambda _, image, logits=logits: logits, TREE, hierarchical=hierarchical, stride=8
         )
         assert np.isfinite(call(None, jnp.zeros((1, 8, 8, 3)))).all()
