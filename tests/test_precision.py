@@ -15,7 +15,7 @@ from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.evaluation.metrics import confusion_matrices, evaluate_levels
 from hierseg_jax.models import create_model
-from hierseg_jax.models.inference import fold
+from hierseg_jax.models.graph import fold
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.balanced import balanced_checkpoint

@@ -142,7 +142,7 @@ def test_the_networks_folders_have_the_same_files_with_the_same_names():
     assert len(folders) == 2
     for folder in folders:
         names = {file.name for file in folder.glob("*.py")}
-        assert {"__init__.py", "architecture.py", "inference.py", "state_dict.py"} <= names
+        assert {"__init__.py", "architecture.py", "graph.py", "state_dict.py"} <= names
 
 
 def test_nothing_else_compares_with_a_networks_name():

@@ -10,8 +10,8 @@ import numpy as np
 
 from hierseg_jax.bridge.scores import classify, scores
 from hierseg_jax.models import SegmentationModel, Variant, create_model, find_network
-from hierseg_jax.models.inference import ops
-from hierseg_jax.models.inference.fold import Tree
+from hierseg_jax.models.graph import ops
+from hierseg_jax.models.graph.fold import Tree
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -52,7 +52,7 @@ def build_graph(
     decoding: str = "leaf",
     variant: Variant | None = None,
 ) -> Graph:
-    """The inference function of a network under a contract.
+    """The graph of a network under a contract.
 
     Args:
       contract: `reference`: `image` float32 [N, 3, H, W], RGB in [0, 1] -> `mask` float32
@@ -78,11 +78,11 @@ def build_graph(
         conv_impl="xla",
         variant=variant,
     )
-    infer, factor = network.inference or _apply, network.inference_stride
-    any_size = network.inference is not None
+    apply, factor = network.graph or _apply, network.graph_stride
+    any_size = network.graph is not None
 
     def logits(image_nchw: jax.Array) -> jax.Array:
-        x_nchw = infer(built, variables, image_nchw, integers)
+        x_nchw = apply(built, variables, image_nchw, integers)
         return ops.as_logits(x_nchw) if integers else x_nchw
 
     if contract == "reference":
@@ -125,7 +125,7 @@ def _repeat(x_nchw: jax.Array, factor: int) -> jax.Array:
 def _apply(
     model: SegmentationModel, variables: Tree, image_nchw: jax.Array, integers: bool
 ) -> jax.Array:
-    """The Flax network itself, for those without an inference function of their own."""
+    """The Flax network itself, for those without a graph of their own."""
     del integers
     logits_nhwc: Any = model.apply(variables, jnp.transpose(image_nchw, (0, 2, 3, 1)))
     return jnp.transpose(logits_nhwc, (0, 3, 1, 2))

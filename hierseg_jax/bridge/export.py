@@ -111,7 +111,7 @@ def export_checkpoint(
     rounded = precision != "float32"
     if precision not in PRECISIONS:
         raise HiersegError(f"The precision is {precision!r}; choose {', '.join(PRECISIONS)}.")
-    if rounded and settings.model.network.inference is None:
+    if rounded and settings.model.network.graph is None:
         raise HiersegError(
             f"{name} has no inference function of its own, whose weights could be rounded; leave "
             "out --half and --int8."

@@ -9,7 +9,7 @@ import onnx
 from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from hierseg_jax.models.inference.ops import LOGITS
+from hierseg_jax.models.graph.ops import LOGITS
 from hierseg_jax.system.errors import HiersegError
 
 PRECISIONS = ("float32", "float16", "int8")

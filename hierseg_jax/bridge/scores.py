@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hierseg_jax.models.inference import ops
+from hierseg_jax.models.graph import ops
 from hierseg_jax.tree.decoding import path_matrix
 from hierseg_jax.tree.hierarchy import Hierarchy
 

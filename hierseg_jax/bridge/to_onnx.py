@@ -1,4 +1,4 @@
-"""From an inference function to a checked ONNX graph."""
+"""From a function of JAX to a checked ONNX graph."""
 
 import jax
 import jax2onnx
@@ -59,7 +59,7 @@ def convert(
         for any size alone.
 
     Raises:
-      ValueError: for an opset out of range, or what a network without an inference function of
+      ValueError: for an opset out of range, or what a network without a graph of
         its own can't have.
       RuntimeError: where jax2onnx made a graph that would not hold at other sizes.
     """
@@ -104,7 +104,7 @@ def _traced(graph: Graph, shape: tuple[int, ...], opset: int) -> onnx.ModelProto
             raise
         raise HiersegError(
             f"jax2onnx does not know an operation of the network ({' '.join(str(error).split())}); "
-            "write an inference function for it, as models/esnet/inference.py is one."
+            "write an inference function for it, as models/esnet/graph.py is one."
         ) from error
 
 

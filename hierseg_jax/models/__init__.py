@@ -1,6 +1,6 @@
 """The networks: what they compute, what describes them, and the table of them by name.
 
-A network is a folder with the same files: `architecture.py` (the Flax module), `inference.py`
+A network is a folder with the same files: `architecture.py` (the Flax module), `graph.py`
 (its graph for export), `state_dict.py` (its names in PyTorch), and the description of it all,
 a `Network`, in `__init__.py`. What networks share lies beside the folders.
 

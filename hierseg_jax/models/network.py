@@ -16,10 +16,10 @@ ModulePath = tuple[str, ...]
 ModuleNames = Iterable[tuple[ModulePath, str]]
 """Path of a module of ours, and the name of PyTorch's."""
 StateDict = Mapping[str, np.ndarray]
-Inference = Callable[[Any, Mapping[str, Any], jax.Array, bool], jax.Array]
+GraphFunction = Callable[[Any, Mapping[str, Any], jax.Array, bool], jax.Array]
 """(model, variables, image_nchw in [0, 1], integers) -> logits [N, C, h, w].
 
-Written in `models/inference/ops.py`, so that the graph takes any size. `integers`: as 8-bit
+Written in `models/graph/ops.py`, so that the graph takes any size. `integers`: as 8-bit
 integers want it; the same function.
 """
 
@@ -100,9 +100,9 @@ class Network:
       heads: paths of the modules whose channels are the classes, as `decoder/output_conv`.
       fields: of the architecture, that this name stands for.
       backbone: None for a network whose parameters are all of one kind.
-      inference: its graph for export, with batch norms folded. Without one the architecture
+      graph: of it for export, with batch norms folded. Without one the architecture
         itself is exported, for one size.
-      inference_stride: pixels along each side that one output of `inference` stands for.
+      graph_stride: pixels along each side that one output of `graph` stands for.
       state_dict: layout of its weights in PyTorch; None where there is no such class.
     """
 
@@ -111,8 +111,8 @@ class Network:
     heads: tuple[str, ...]
     fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     backbone: Backbone | None = None
-    inference: Inference | None = None
-    inference_stride: int = 1
+    graph: GraphFunction | None = None
+    graph_stride: int = 1
     state_dict: StateDictLayout | None = None
 
     @property

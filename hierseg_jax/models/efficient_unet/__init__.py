@@ -19,11 +19,11 @@ def _stages_below(path: ModulePath) -> int:
     return len(B0_STAGES) - (int(stage[1]) if stage else 0)
 
 
-def _inference(
+def _graph(
     model: EfficientUNet, variables: Mapping[str, Any], image_nchw: jax.Array, integers: bool
 ) -> jax.Array:
     # Imported when an export asks for it: with it comes jax2onnx, which takes seconds.
-    from hierseg_jax.models.efficient_unet.inference import logits
+    from hierseg_jax.models.efficient_unet.graph import logits
 
     return logits(model, variables, image_nchw, integers)
 
@@ -40,7 +40,7 @@ EFFUNET = Network(
         layouts=LAYOUTS,
         imagenet_file=imagenet_file,
     ),
-    inference=_inference,
-    inference_stride=4,
+    graph=_graph,
+    graph_stride=4,
     state_dict=LAYOUT,
 )

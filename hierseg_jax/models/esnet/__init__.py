@@ -20,11 +20,11 @@ def _stages_below(path: ModulePath) -> int:
     return _STAGES - int(block.removeprefix("down").removeprefix("fcu")[0])
 
 
-def _inference(
+def _graph(
     model: ESNet, variables: Mapping[str, Any], image_nchw: jax.Array, integers: bool
 ) -> jax.Array:
     # Imported when an export asks for it: with it comes jax2onnx, which takes seconds.
-    from hierseg_jax.models.esnet.inference import logits
+    from hierseg_jax.models.esnet.graph import logits
 
     return logits(model, variables, image_nchw, integers)
 
@@ -39,7 +39,7 @@ def _describe(size: str) -> Network:
         heads=("decoder/output_conv", "encoder_head"),
         fields={"size": size},
         backbone=ENCODER,
-        inference=_inference,
+        graph=_graph,
         state_dict=LAYOUT,
     )
 

@@ -1,4 +1,4 @@
-"""EfficientUNet for inference: the network of `architecture.py`, folded."""
+"""The graph of EfficientUNet for export: `architecture.py`, folded."""
 
 from collections.abc import Callable
 
@@ -13,8 +13,8 @@ from hierseg_jax.models.efficient_unet.backbone import (
     is_lite,
     scaled_stages,
 )
-from hierseg_jax.models.inference import ops
-from hierseg_jax.models.inference.fold import Tree, conv_weights, folded, single
+from hierseg_jax.models.graph import ops
+from hierseg_jax.models.graph.fold import Tree, conv_weights, folded, single
 from hierseg_jax.models.variant import NORMALIZATIONS, Variant
 
 EPSILON = 1e-5  # of the decoder

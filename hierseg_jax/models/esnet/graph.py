@@ -1,4 +1,4 @@
-"""ESNet for inference: the network of `architecture.py`, folded, and laid out for onnxruntime.
+"""The graph of ESNet for export: `architecture.py` folded, and laid out for onnxruntime.
 
 onnxruntime keeps convolutions in a blocked channel layout and adds residuals inside them as
 long as both summands are in that layout. Two things here keep them there: a Down whose
@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from hierseg_jax.models.esnet.architecture import DILATIONS, SIZES, ESNet
-from hierseg_jax.models.inference import ops
-from hierseg_jax.models.inference.fold import (
+from hierseg_jax.models.graph import ops
+from hierseg_jax.models.graph.fold import (
     Tree,
     affine,
     conv_weights,
