@@ -82,9 +82,9 @@ def _read_hierarchy(file: str | None) -> Hierarchy | None:
     if file is None:
         return None
     # Only here: reading YAML takes a moment that other runs are spared.
-    from hierseg_jax.data.read.spec import load_hierarchy
+    from hierseg_jax.data.read.spec import read_tree_file
 
-    return load_hierarchy(file)
+    return read_tree_file(file)
 
 
 if __name__ == "__main__":

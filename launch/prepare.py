@@ -9,7 +9,7 @@ from absl import flags
 
 from hierseg_jax.data.label_statistics import format_statistics
 from hierseg_jax.data.prepare.prepare import prepare
-from hierseg_jax.data.read.spec import load_hierarchy
+from hierseg_jax.data.read.spec import read_tree_file
 from hierseg_jax.system.command_line import run
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
@@ -25,7 +25,7 @@ flags.mark_flags_as_required(["raw_dir", "out_dir"])
 def main() -> None:
     """Checks, transfers, and prints what there is."""
     start = time.perf_counter()
-    hierarchy = load_hierarchy(_HIERARCHY.value) if _HIERARCHY.value else PASCAL_PERSON_PART
+    hierarchy = read_tree_file(_HIERARCHY.value) if _HIERARCHY.value else PASCAL_PERSON_PART
     done = prepare(_RAW_DIR.value, _OUT_DIR.value, move=_MOVE.value, hierarchy=hierarchy)
     print(format_statistics(done.summary["splits"]))
     if done.summary["skipped"]:

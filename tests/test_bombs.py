@@ -88,10 +88,10 @@ READ = """
 import json, pathlib, sys
 from hierseg_jax.data.read.image_files import read_image, read_mask
 from hierseg_jax.data.prepare.pascal_part import read_person_parts
-from hierseg_jax.runtime.frames import open_source
+from hierseg_jax.runtime.frames import open_frames
 
 def read_source(file):
-    (frame,) = open_source(str(file))
+    (frame,) = open_frames(str(file))
     raise ValueError(frame.fault)
 
 def read_annotation(file):

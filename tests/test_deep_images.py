@@ -14,7 +14,7 @@ from hierseg_jax.data.read.png import losses
 from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.data.read.sources import unread_of
 from hierseg_jax.data.read.spec import load_spec
-from hierseg_jax.runtime.frames import open_source
+from hierseg_jax.runtime.frames import open_frames
 from hierseg_jax.system.errors import HiersegError
 from tests.inspection_data import make_data
 
@@ -98,7 +98,7 @@ def test_a_picture_of_nothing_but_black_stays_black(tmp_path):
 def test_the_runtime_reads_them_as_training_does(tmp_path):
     file = tmp_path / "a.png"
     file.write_bytes(png(picture(1023, RGB), RGB))
-    (frame,) = open_source(str(file))
+    (frame,) = open_frames(str(file))
     np.testing.assert_array_equal(frame.image_bgr[..., ::-1], read_image(file))
 
 

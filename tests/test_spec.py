@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hierseg_jax import PASCAL_PERSON_PART, Hierarchy
-from hierseg_jax.data.read.spec import DatasetSpec, load_hierarchy, load_spec, write_spec
+from hierseg_jax.data.read.spec import DatasetSpec, load_spec, read_tree_file, write_spec
 
 TREE = "hierarchy: {body: {upper: [1, 2], lower: [3]}}\n"
 ROUND_TRIPS = [
@@ -211,7 +211,7 @@ def test_what_is_written_reads_back_equal(tmp_path, hierarchy, root):
     spec = DatasetSpec(folder / "data.yaml", top, dirs, hierarchy)
     write_spec(spec)
     assert load_spec(spec.file) == spec
-    assert load_hierarchy(spec.file) == hierarchy
+    assert read_tree_file(spec.file) == hierarchy
     assert [file.name for file in folder.iterdir()] == ["data.yaml"]
 
 

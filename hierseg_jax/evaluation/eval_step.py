@@ -12,8 +12,8 @@ from hierseg_jax.losses import Loss
 from hierseg_jax.models import Forward, SegmentationModel, forward_of
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
-Batch = dict[str, jax.Array]
-EvalStep = Callable[[dict[str, Any], Batch], dict[str, jax.Array]]
+DeviceBatch = dict[str, jax.Array]
+EvalStep = Callable[[dict[str, Any], DeviceBatch], dict[str, jax.Array]]
 
 
 def make_eval_step(
@@ -41,7 +41,7 @@ def make_eval_step(
 
     logits_of = forward or forward_of(model)
 
-    def eval_step(variables: dict[str, Any], batch: Batch) -> dict[str, jax.Array]:
+    def eval_step(variables: dict[str, Any], batch: DeviceBatch) -> dict[str, jax.Array]:
         logits_bhwc = logits_of(variables, scale_image(batch["image"]))
         value = loss(logits_bhwc, batch["label"], valid_b=batch["valid"], axis_name=model.axis_name)
         prediction_bhw = leaf_classes(logits_bhwc, hierarchy, decoding)

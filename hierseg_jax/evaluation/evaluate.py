@@ -29,7 +29,7 @@ from hierseg_jax.settings.building import (
     open_source,
     validation_loss,
 )
-from hierseg_jax.settings.settling import fitted
+from hierseg_jax.settings.fitting import fitted
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.stop import Stopped, StopSignals
 from hierseg_jax.tree.hierarchy import Hierarchy

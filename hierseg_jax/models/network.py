@@ -100,7 +100,7 @@ class Network:
       heads: paths of the modules whose channels are the classes, as `decoder/output_conv`.
       fields: of the architecture, that this name stands for.
       backbone: None for a network whose parameters are all of one kind.
-      graph: of it for export, with batch norms folded. Without one the architecture
+      graph: what is exported, with batch norms folded. Without one the architecture
         itself is exported, for one size.
       graph_stride: pixels along each side that one output of `graph` stands for.
       state_dict: layout of its weights in PyTorch; None where there is no such class.

@@ -113,7 +113,7 @@ class Video:
         return self._announced
 
 
-def open_source(source: str) -> Images | Video:
+def open_frames(source: str) -> Images | Video:
     """What `--source` names.
 
     Args:

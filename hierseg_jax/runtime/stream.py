@@ -18,7 +18,7 @@ from hierseg_jax.data.read import png
 from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.runtime.drawing import Painter, side_by_side
-from hierseg_jax.runtime.frames import Frame, Images, Video, open_source
+from hierseg_jax.runtime.frames import Frame, Images, Video, open_frames
 from hierseg_jax.runtime.outputs import VideoFile, folder_name, refuse_existing, write_image
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
 from hierseg_jax.system.atomic_writing import make_folder
@@ -59,7 +59,7 @@ def segment_source(
 
     Args:
       segmenter: the network.
-      source: see `frames.open_source`.
+      source: see `frames.open_frames`.
       output: a folder for pictures (by default `segmented`), a file for a video (by
         default `segmented/NAME.mp4`); a camera is written only where this is given.
       level: to be drawn; `all` draws them side by side, "" takes the finest.
@@ -78,7 +78,7 @@ def segment_source(
     levels = choose_levels(segmenter, level)
     if show:
         require_display()
-    opened = open_source(source)
+    opened = open_frames(source)
     if isinstance(opened, Images):
         looked_at = spread_indices(len(opened), png.HEADERS)
         for loss in png.losses(opened.files[index] for index in looked_at):

@@ -6,10 +6,10 @@ from typing import Any
 from hierseg_jax.data.class_weights import parse_class_weights
 from hierseg_jax.losses.total import TAKEN_BY, check_loss, check_taken
 from hierseg_jax.models import Variant
+from hierseg_jax.settings.fitting import settled
 from hierseg_jax.settings.key import Key
 from hierseg_jax.settings.metric_choice import parse_best
 from hierseg_jax.settings.settings import KEYS, Settings
-from hierseg_jax.settings.settling import settled
 from hierseg_jax.system.errors import HiersegError
 
 

@@ -19,7 +19,7 @@ from hierseg_jax.settings.sections import (
 )
 from hierseg_jax.tree.decoding import choose_decoding
 
-METRICS = ("miou", "reference_miou", "pixel_accuracy", "precision", "recall", "f1")
+DEFAULT_METRICS = ("miou", "reference_miou", "pixel_accuracy", "precision", "recall", "f1")
 # 2**32 - 1 is the largest seed that grain takes.
 LARGEST_SEED = 2**32 - 1
 
@@ -91,12 +91,12 @@ class Settings(Section):
         earlier=0.0,
     )
     metrics: tuple[str, ...] = key(
-        METRICS,
+        DEFAULT_METRICS,
         "Shown of every level, in the table, the curves and metrics.csv: miou, reference_miou, "
         "precision, recall, f1, boundary_iou, pixel_accuracy, mean_accuracy, "
         "frequency_weighted_iou.",
         free=True,
-        earlier=METRICS,
+        earlier=DEFAULT_METRICS,
     )
     best: str = key(
         "miou",

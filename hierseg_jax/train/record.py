@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flax.traverse_util import flatten_dict
 from tensorboardX import SummaryWriter
 
 from hierseg_jax.evaluation.evaluate import Evaluation
 from hierseg_jax.settings import Settings
-from hierseg_jax.settings.key import flatten
 from hierseg_jax.system.atomic_writing import write_atomically, write_json
 from hierseg_jax.system.fonts import find_fonts, missing_note
 from hierseg_jax.train.progress import Progress
@@ -49,7 +49,7 @@ class Recorder:
         """After every epoch; `samples.png` follows the best epoch so far."""
         rows = list(progress.rows)
         write_json(self._workdir / "history.json", {"config": self._config, "epochs": rows})
-        _write_csv(self._workdir / "metrics.csv", [flatten(row) for row in rows])
+        _write_csv(self._workdir / "metrics.csv", [flatten_dict(row, sep=".") for row in rows])
         draw_loss(rows, self._workdir / "loss.png")
         draw_metrics(rows, self._workdir / "metrics.png")
         if progress.stale_epochs == 0 and evaluation.samples:
@@ -61,7 +61,7 @@ class Recorder:
         self, writer: SummaryWriter, progress: Progress, evaluation: Evaluation
     ) -> None:
         row = dict(progress.rows[-1])
-        for key, value in flatten(row).items():
+        for key, value in flatten_dict(row, sep=".").items():
             if key not in ("epoch", "step") and value is not None:
                 writer.add_scalar(key.replace(".", "/"), value, progress.step)
         if evaluation.samples:

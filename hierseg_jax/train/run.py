@@ -24,8 +24,8 @@ from hierseg_jax.settings.building import (
     open_source,
     validation_loss,
 )
+from hierseg_jax.settings.fitting import fitted, settled
 from hierseg_jax.settings.metric_choice import Criterion, parse_best
-from hierseg_jax.settings.settling import fitted, settled
 from hierseg_jax.system import memory
 from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.train.initial import InitialWeights

@@ -7,7 +7,7 @@ import jax
 import optax
 from jax import lax
 
-from hierseg_jax.evaluation.eval_step import Batch, scale_image
+from hierseg_jax.evaluation.eval_step import DeviceBatch, scale_image
 from hierseg_jax.losses import Loss
 from hierseg_jax.models import SegmentationModel
 from hierseg_jax.models.embedding import COLLECTION, read_embedding
@@ -17,7 +17,7 @@ from hierseg_jax.train.state import TrainState
 
 # Beside the stream of dropout.
 TRIPLET_STREAM = 1
-TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+TrainStep = Callable[[TrainState, DeviceBatch], tuple[TrainState, dict[str, jax.Array]]]
 
 
 def make_train_step(
@@ -45,7 +45,9 @@ def make_train_step(
     """
     axis_name = model.axis_name
 
-    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
+    def train_step(
+        state: TrainState, batch: DeviceBatch
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         if axis_name is not None:
             key = jax.random.fold_in(key, lax.axis_index(axis_name))

@@ -24,7 +24,7 @@ from hierseg_jax.checkpoint import (
 from hierseg_jax.devices.hosts import agree, is_main
 from hierseg_jax.models import SegmentationModel, Variant
 from hierseg_jax.settings import Settings, read_stored
-from hierseg_jax.settings.settling import settled
+from hierseg_jax.settings.fitting import settled
 from hierseg_jax.system.atomic_writing import write_json
 from hierseg_jax.system.errors import HiersegError, HiersegOSError
 from hierseg_jax.train.initial import InitialWeights, initial_weights

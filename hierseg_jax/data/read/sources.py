@@ -11,8 +11,7 @@ from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.read import png
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.inventory import Entry
-from hierseg_jax.data.read.spec import load_hierarchy as load_tree
-from hierseg_jax.data.read.spec import load_spec
+from hierseg_jax.data.read.spec import load_spec, read_tree_file
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.data.read.tfds_source import TfdsSource
 from hierseg_jax.system.errors import HiersegError
@@ -57,7 +56,7 @@ def load_hierarchy(spec: str, tree_file: str = "") -> Hierarchy:
     hierarchy = PASCAL_PERSON_PART if own else load_spec(spec).hierarchy
     if not tree_file:
         return hierarchy
-    other = load_tree(tree_file, hierarchy.class_names)
+    other = read_tree_file(tree_file, hierarchy.class_names)
     if other.class_names != hierarchy.class_names:
         raise HiersegError(
             f"{tree_file} is a tree over the classes {', '.join(other.class_names)}; {spec} has "

@@ -90,7 +90,7 @@ def load_spec(file: str | pathlib.Path) -> DatasetSpec:
     return DatasetSpec(file, root, tuple(image_dirs), hierarchy)
 
 
-def load_hierarchy(
+def read_tree_file(
     file: str | pathlib.Path, class_names: tuple[str, ...] | None = None
 ) -> Hierarchy:
     """The class tree alone, of a data.yaml that need not name any folders.

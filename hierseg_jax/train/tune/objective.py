@@ -8,7 +8,7 @@ from typing import Any
 from hierseg_jax.data.resize import format_size
 from hierseg_jax.models import create_model
 from hierseg_jax.settings import Settings
-from hierseg_jax.settings.settling import fitted
+from hierseg_jax.settings.fitting import fitted
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.tune.space import Choice, Space

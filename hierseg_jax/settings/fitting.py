@@ -1,4 +1,4 @@
-"""What a network and its weights decide of what was left to them."""
+"""Settings fitted to a network and its weights, which decide what was left to them."""
 
 from hierseg_jax.data.resize import format_size, nearest_multiple
 from hierseg_jax.models import Variant
