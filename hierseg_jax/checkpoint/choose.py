@@ -61,7 +61,7 @@ def find_checkpoint(path: Path | str, which: str = "best") -> Path:
 
     Args:
       path: a run's workdir, or a checkpoint's folder, which is returned as it is.
-      which: of a workdir: `best` (by the config's `best`), `last`, or the number of an
+      which: of a workdir: `best` (by the run's `best`), `last`, or the number of an
         epoch.
 
     Raises:

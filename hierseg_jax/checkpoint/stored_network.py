@@ -33,7 +33,7 @@ def checkpoint_network(loaded: Checkpoint) -> StoredNetwork:
 
 
 def check_own_arrays(loaded: Checkpoint) -> None:
-    """Refuses a checkpoint whose arrays are not those of the network in its config.
+    """Refuses a checkpoint whose arrays are not those of the network in its settings.
 
     Their hashes tell that nothing has changed since they were written; whoever wrote them may
     have written anything.

@@ -88,7 +88,7 @@ def weights_of(frequencies: Frequencies, rule: str) -> tuple[float, ...]:
 
 
 def parse_class_weights(text: str) -> str | tuple[float, ...] | dict[str, float]:
-    """What a config's `loss_options.class_weights` says.
+    """What `loss_options.class_weights` says.
 
     Returns:
       One of `RULES`; or of `1, 2.5, 0.3` the numbers; or of `torso: 1.2, head: 3` the numbers

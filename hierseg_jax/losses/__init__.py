@@ -1,4 +1,4 @@
-"""Losses on logits: of classes, and of the tree; sums of them from a config.
+"""Losses on logits: of classes, and of the tree; sums of them.
 
 May import: tree, system.
 """

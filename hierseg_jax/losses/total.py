@@ -1,4 +1,4 @@
-"""A config's loss: one by name, or several summed with weights."""
+"""The loss of a run: one by name, or several summed with weights."""
 
 import dataclasses
 import difflib
@@ -150,7 +150,7 @@ def check_loss(loss: str | Mapping[str, float], hierarchical: bool) -> dict[str,
     """`parse_loss`, and that the losses suit the head.
 
     Args:
-      loss: of a config.
+      loss: a name, a sum, or weights by name, as `parse_loss` takes it.
       hierarchical: whether every level has channels of its own.
     """
     weights = parse_loss(loss)
@@ -174,7 +174,7 @@ def check_loss(loss: str | Mapping[str, float], hierarchical: bool) -> dict[str,
 
 
 def check_taken(weights: Mapping[str, float], given: Collection[str]) -> None:
-    """Refuses options that none of a config's losses takes.
+    """Refuses options that none of the losses takes.
 
     Args:
       weights: of the losses by name, from `parse_loss`.
@@ -198,7 +198,7 @@ def build_loss(
     hierarchical: bool,
     options: LossOptions | None = None,
 ) -> TotalLoss:
-    """The loss that a config names, for a tree and a head.
+    """The loss that `loss` names, for a tree and a head.
 
     Losses of classes are taken at every level of a hierarchical head and summed.
 

@@ -55,7 +55,7 @@ class BackboneLayout:
       first_layer: name of a weight by which a state_dict is known.
       modules: backbone -> names of its modules with weights.
       recognise: state_dict -> the backbone, None where it is of none.
-      variant: (backbone, path of the file, the config's padding) -> how the package computes.
+      variant: (backbone, path of the file, `model.padding`) -> how the package computes.
     """
 
     package: str
@@ -95,7 +95,7 @@ class Network:
     """A network that can be chosen by its name.
 
     Attributes:
-      name: as `model.name` of a config has it.
+      name: as `model.name` of the settings has it.
       architecture: the Flax module.
       heads: paths of the modules whose channels are the classes, as `decoder/output_conv`.
       fields: of the architecture, that this name stands for.
@@ -131,7 +131,7 @@ class Network:
         return bool(self.backbone and self.backbone.layouts)
 
     def own_backbone(self, configured: str | None) -> str | None:
-        """What a config says of the backbone, where there is one to choose."""
+        """The configured backbone, where there is one to choose."""
         return configured if self.backbones else None
 
     def label(self, backbone: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The training loop: from a config and a folder to a trained, evaluated, resumable run."""
+"""The training loop: from settings and a folder to a trained, evaluated, resumable run."""
 
 import contextlib
 import math

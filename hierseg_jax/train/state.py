@@ -23,7 +23,7 @@ class TrainState(flax.struct.PyTreeNode):
       opt_state: of optax.
       key: of `jax.random`; a step's random numbers come from `fold_in(key, step)`.
       average: `{"params": ..., "batch_stats": ...}`, from `average.update_average`; None
-        where the config wants none.
+        where the settings want none.
     """
 
     step: jax.Array

@@ -1,4 +1,4 @@
-"""Which augmentation a config names."""
+"""Which augmentation `augment` names."""
 
 import functools
 from typing import Any

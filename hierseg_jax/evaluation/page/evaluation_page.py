@@ -121,7 +121,7 @@ def _commands(report: RunReport) -> dict[str, Command]:
 
 
 def _facts(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of the checkpoint besides its config."""
+    """What is known of the checkpoint besides its settings."""
     facts = {key: meta.get(key) for key in ("step", "val_loss", "cpu_threads", "platform")}
     facts |= {f"version of {name}": of for name, of in dict(meta.get("versions") or {}).items()}
     return {key: value for key, value in facts.items() if value is not None}
