@@ -2,11 +2,11 @@
 
 python benchmarks/allocators.py --networks=esnet,effunet --rounds=5
 
-The training step of train_step.py in processes that alternate: with `hierseg_jax/system/memory`'s hook
-into jaxlib, without it, and without it but with jemalloc or mimalloc in malloc's place, by
-LD_PRELOAD. Median step time, with the ratio to the hook's within rounds, and peak resident
-memory (VmHWM). An allocator that is not installed is left out, and that is said (Debian:
-libjemalloc2, libmimalloc2.0).
+The training step of train_step.py in processes that alternate: with the hook of
+`hierseg_jax/system/memory` into jaxlib, without it, and without it but with jemalloc or mimalloc
+in malloc's place, by LD_PRELOAD. Median step time, with the ratio to the hook's within rounds, and
+peak resident memory (VmHWM). An allocator that is not installed is left out, and that is said
+(Debian: libjemalloc2, libmimalloc2.0).
 """
 
 import json

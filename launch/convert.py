@@ -25,7 +25,7 @@ _MODEL = flags.DEFINE_enum(
     "model", None, list(NETWORKS), "Checked; by default what the file holds."
 )
 _NUM_CLASSES = flags.DEFINE_integer("num_classes", None, "With background; checked likewise.")
-_BACKBONE = flags.DEFINE_string("backbone", None, "b0 to b7, of effunet; checked likewise.")
+_BACKBONE = flags.DEFINE_string("backbone", None, "Of networks with several; checked likewise.")
 _DATA = flags.DEFINE_string("data", None, "A data set with the class tree, such as a data.yaml.")
 _IMAGE_SIZE = flags.DEFINE_list(
     "image_size", ["320"], "Side, or height,width, in pixels that the weights were made for."

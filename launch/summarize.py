@@ -15,6 +15,7 @@ from absl import flags
 from hierseg_jax.data.read.image_files import read_image
 from hierseg_jax.models import (
     NETWORKS,
+    backbone_choices,
     create_model,
     find_network,
     format_summary,
@@ -24,7 +25,7 @@ from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 
 _MODEL = flags.DEFINE_list("model", list(NETWORKS), "Networks, of these.")
-_BACKBONE = flags.DEFINE_string("backbone", None, "b0 to b7 or lite0 to lite4, of effunet.")
+_BACKBONE = flags.DEFINE_string("backbone", None, f"Of {backbone_choices()}.")
 _NUM_CLASSES = flags.DEFINE_integer("num_classes", 7, "Classes, background included.")
 _IMAGE = flags.DEFINE_string("image", None, "A picture to segment; a plain one by default.")
 _IMAGE_SIZE = flags.DEFINE_list("image_size", ["320"], "Side, or height,width, in pixels.")

@@ -29,6 +29,7 @@ __all__ = [
     "Network",
     "SegmentationModel",
     "Variant",
+    "backbone_choices",
     "create_model",
     "find_network",
     "format_summary",
@@ -48,6 +49,12 @@ def find_network(name: str) -> Network:
     if name not in NETWORKS:
         raise HiersegError(f"There is no model {name!r}; choose one of {', '.join(NETWORKS)}.")
     return NETWORKS[name]
+
+
+def backbone_choices() -> str:
+    """As `effunet: b0, b1`, of the networks with several backbones, for help texts."""
+    networks = [network for network in NETWORKS.values() if network.backbones]
+    return "; ".join(f"{network.name}: {', '.join(network.backbones)}" for network in networks)
 
 
 def network_of(model: SegmentationModel) -> Network:

@@ -53,7 +53,7 @@ def convert_to_checkpoint(
         tree is the file's own, if this project wrote it; PASCAL-Person-Part's where
         there are 7 classes; or one level of classes with numbers for names.
       image_size: side, or (height, width), in pixels that the weights were trained for.
-      resize: the rule by which pictures come to it; by default that of configs/default.py.
+      resize: the rule by which pictures come to it; by default that of `settings`.
 
     Returns:
       What was done, in sentences.

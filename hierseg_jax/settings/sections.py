@@ -5,7 +5,7 @@ import functools
 
 from hierseg_jax.data.read.skip import ON_ERROR
 from hierseg_jax.data.resize import MAX_SIDE, RESIZES
-from hierseg_jax.models import Network, Variant, find_network
+from hierseg_jax.models import NETWORKS, Network, Variant, backbone_choices, find_network
 from hierseg_jax.settings.key import Section, key
 from hierseg_jax.system.errors import HiersegError
 
@@ -57,13 +57,13 @@ class DataSettings(Section):
     )
     allow_missing_classes: bool = key(
         False,
-        "Whether a run may begin though no training mask has a pixel of some class of the tree.",
+        "Whether a run may begin where a class of the tree has no pixel in any training mask.",
         free=True,
         earlier=True,
     )
     allow_changed: bool = key(
         False,
-        "Whether a run may be continued though files of its data were added, removed or changed.",
+        "Whether a run may go on where files of its data were added, removed or changed.",
         free=True,
         earlier=False,
     )
@@ -103,9 +103,9 @@ class ModelSettings(Section):
     """The network, and what it starts from."""
 
     name: str = key(
-        "effunet", "effunet, esnet, or esnet_mini: a ninth of esnet, to try things out."
+        "effunet", f"{', '.join(NETWORKS)}. esnet_mini is a ninth of esnet, to try things out."
     )
-    backbone: str | None = key("b0", "b0 to b7, lite0 to lite4; of effunet, not read for esnet.")
+    backbone: str | None = key("b0", f"Of {backbone_choices()}. Other networks do not read it.")
     pretrained: str = key(
         "",
         "Weights to start from. imagenet: of an installed package (lite0); a file with an "
@@ -115,41 +115,43 @@ class ModelSettings(Section):
     )
     padding: str = key(
         "auto",
-        "Of the backbone's strided convolutions: symmetric, or same as TensorFlow has it. auto: as "
-        "the pretrained weights want it; without any, symmetric, as in the reference.",
+        "Padding of the backbone's strided convolutions: symmetric, or same as TensorFlow has "
+        "it. auto: as the pretrained weights want it; without any, symmetric, as in the "
+        "reference.",
         earlier="symmetric",
     )
     norm_epsilon: float = key(
         0.0,
-        "Of the backbone's batch norm: 1e-5, or 1e-3 as TensorFlow has it. 0: as the pretrained "
-        "weights want it; without any, 1e-5, as in the reference.",
+        "Epsilon of the backbone's batch norm: 1e-5, or 1e-3 as TensorFlow has it. 0: as the "
+        "pretrained weights want it; without any, 1e-5, as in the reference.",
         earlier=1e-5,
     )
     normalization: str = key(
         "auto",
-        "Mean and deviation of RGB in [0, 1], taken off inside the network: none; imagenet; half "
-        "(0.5, 0.5); lite (127/255, 128/255). auto: as the pretrained weights want it; without "
-        "any, none, as in the reference.",
+        "How the network normalizes pictures, by mean and deviation of RGB in [0, 1]: none; "
+        "imagenet; half (0.5, 0.5); lite (127/255, 128/255). auto: as the pretrained weights "
+        "want it; without any, none, as in the reference.",
         earlier="none",
     )
     dtype: str = key("float32", "Of the arithmetic: float32 or bfloat16.")
-    dropout: bool = key(True, "Whether channels are dropped in residual branches.")
+    dropout: bool = key(True, "Whether training drops channels in residual branches.")
     stochastic_depth: float = key(
         0.0,
-        "Rate in [0, 1) that dropping whole residual branches of the backbone rises to with their "
-        "depth, in place of channels; 0: none.",
+        "Training drops whole residual branches of the backbone, in place of single channels. "
+        "The rate rises from 0 at the first block to nearly this, in [0, 1), at the last. 0: "
+        "none.",
         within="[0, 1)",
         earlier=0.0,
     )
     hierarchical: bool = key(
         False,
-        "Channels of its own, and sigmoid scores, for every level of the tree, in place of one "
-        "softmax over the leaf classes.",
+        "True: every level of the tree has channels of its own, with sigmoid scores. False: "
+        "one softmax over the leaf classes.",
         earlier=False,
     )
     conv_impl: str = key(
         "auto",
-        "auto, xla or tuned: what computes convolutions (docs/performance.md).",
+        "What computes convolutions: auto, xla or tuned (docs/performance.md).",
         earlier="auto",
     )
 
@@ -186,7 +188,7 @@ class LossSettings(Section):
 
     gamma: float = key(
         2.0,
-        "Of focal and tree_min_focal: larger looks away from easy pixels.",
+        "Of focal and tree_min_focal: the larger, the less easy pixels count.",
         within="[0, inf)",
         earlier=2.0,
     )
@@ -196,31 +198,32 @@ class LossSettings(Section):
         earlier=(),
     )
     triplets: int = key(
-        1000, "That tree_triplet draws in a step, on every device.", least=1, earlier=1000
+        1000, "Triplets that tree_triplet draws in a step on each device.", least=1, earlier=1000
     )
     embedding_size: int = key(
         64, "Features of tree_triplet's projection head.", least=1, earlier=64
     )
     label_smoothing: float = key(
         0.0,
-        "Share of every target, in [0, 1), spread over all classes; of crossentropy. Like the next "
-        "two of training alone: what is validated is the plain loss.",
+        "Of crossentropy: share of every target, in [0, 1), that is spread over all classes. "
+        "Like the next two keys it acts in training alone: validation takes the plain loss.",
         within="[0, 1)",
         earlier=0.0,
     )
     hard_share: float = key(
         1.0,
-        "Share of every picture's pixels that count, in (0, 1], the hardest ones; of crossentropy "
-        "and focal.",
+        "Of crossentropy and focal: share of every picture's pixels that count, in (0, 1]. "
+        "These are the hardest ones.",
         within="(0, 1]",
         earlier=1.0,
     )
     class_weights: str = key(
         "none",
-        "Of crossentropy and focal: none; from the training split inverse_sqrt (of a class's share "
-        "of the pixels) or median_frequency (inverse, of its share where it occurs), both within "
-        "0.1 and 10 times the median class's; or numbers of the leaf classes, `0.3,1,2.5` in their "
-        "order or `torso: 1.2, head: 3`, others having 1. A group has the mean of its leaves.",
+        "Of crossentropy and focal. Computed from the training split: inverse_sqrt (of a "
+        "class's share of the pixels) or median_frequency (inverse, of its share in the "
+        "pictures that show it), both within 0.1 and 10 times the median class's. Or numbers "
+        "of the leaf classes: `0.3,1,2.5` in their order, or `torso: 1.2, head: 3` with 1 for "
+        "the others. A group has the mean of its leaves. Or none.",
         earlier="none",
     )
 
@@ -232,8 +235,8 @@ class OptimizerSettings(Section):
     name: str = key("adam", "adam or adamw.", choices=OPTIMIZERS, earlier="adam")
     weight_decay: float = key(
         0.01,
-        "Of adamw: share of a kernel taken off it in a step, times the learning rate; norms and "
-        "biases are left alone.",
+        "Weight decay of adamw: a step takes this share, times the learning rate, off every "
+        "kernel. Norms and biases are not decayed.",
         within="[0, inf)",
         earlier=0.01,
     )
@@ -241,12 +244,16 @@ class OptimizerSettings(Section):
         0.0, "Largest norm of all gradients together; 0: any.", within="[0, inf)", earlier=0.0
     )
     backbone_rate: float = key(
-        1.0, "Factor on the backbone's learning rate.", within="(0, inf)", earlier=1.0
+        1.0,
+        "Factor on the backbone's learning rate; 1: that of the rest.",
+        within="(0, inf)",
+        earlier=1.0,
     )
     layer_decay: float = key(
         1.0,
-        "Factor, in (0, 1], on the learning rate of every stage of the backbone beside that of the "
-        "next one up.",
+        "Factor, in (0, 1], between the learning rates of neighbouring stages of the "
+        "backbone. The last stage has the backbone's rate; each earlier stage has this factor "
+        "times the rate of the stage after it. 1: one rate for all.",
         within="(0, 1]",
         earlier=1.0,
     )
@@ -264,14 +271,14 @@ class ScheduleSettings(Section):
     )
     warmup_epochs: float = key(
         0.0,
-        "Epochs in which the rate rises in a line; may be a fraction.",
+        "Epochs in which the rate rises linearly; may be a fraction.",
         within="[0, 1000000]",
         earlier=0.0,
     )
     final: float = key(
         0.0,
-        "Share of the rate left at the end, of cosine and polynomial.",
+        "Of cosine and polynomial: share of the rate left at the end.",
         within="[0, 1]",
         earlier=0.0,
     )
-    power: float = key(0.9, "Of polynomial.", within="(0, inf)", earlier=0.9)
+    power: float = key(0.9, "Exponent of polynomial.", within="(0, inf)", earlier=0.9)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from hierseg_jax.data.augment.choice import augmentation_name
-from hierseg_jax.losses import parse_loss
+from hierseg_jax.losses import LOSSES, parse_loss
 from hierseg_jax.settings.key import Key, Section, flatten, key, keys_of
-from hierseg_jax.settings.metric_choice import parse_metrics
+from hierseg_jax.settings.metric_choice import METRICS, parse_metrics
 from hierseg_jax.settings.sections import (
     DataSettings,
     LossSettings,
@@ -35,85 +35,90 @@ class Settings(Section):
     model: ModelSettings = dataclasses.field(default_factory=ModelSettings)
     init: str = key(
         "",
-        "Workdir or checkpoint folder of the same network and classes, all of whose weights a new "
-        "run starts from.",
+        "Workdir or checkpoint folder of the same network and classes. A new run starts from "
+        "all of its weights. Empty: fresh weights, or those of model.pretrained.",
         earlier="",
     )
     loss: str | Mapping[str, float] = key(
         "crossentropy",
-        "crossentropy, dice, iou, focal, tversky; hierarchical_crossentropy (flat heads); "
-        "tree_min, tree_min_focal, tree_triplet (hierarchical heads, at whose every level the "
-        "first five are taken). Or a sum, `tree_min_focal + 0.5*dice`, or {name: weight}.",
+        f"A name, a sum such as `tree_min_focal + 0.5*dice`, or {{name: weight}}. With any "
+        f"head: {', '.join(LOSSES)}; a hierarchical head takes them at every level. With flat "
+        "heads: hierarchical_crossentropy. With hierarchical heads: tree_min, tree_min_focal. "
+        "Beside another loss: tree_triplet.",
     )
     loss_options: LossSettings = dataclasses.field(default_factory=LossSettings)
     decode: str = key(
         "auto",
         "How predictions follow from scores: auto (path for hierarchical heads, leaf for flat "
-        "ones), leaf, top_down, path.",
+        "ones), leaf, top_down or path (docs/tree.md).",
         earlier="auto",
     )
     remat: bool = key(
         False,
-        "Keep the outputs of blocks alone for the backward pass and compute their insides again: "
-        "less memory on GPUs and TPUs, and slower. Of no use on a CPU, whose compiler undoes it.",
+        "Keep only the outputs of blocks for the backward pass, and compute their insides "
+        "again. Takes less memory on GPUs and TPUs, and is slower. Of no use on a CPU, whose "
+        "compiler undoes it.",
         free=True,
         earlier=False,
     )
     augment: bool | str | int = key(
         "reference",
-        "In training alone: none, reference (also True; the reference's), or modern: scaled by 0.5 "
-        "to 2 and cropped, mirrored, colours jittered. Mirrors exchange the data's `pairs`.",
+        "How training pictures are varied: none, reference (the reference's way; also True), "
+        "or modern (scaled by 0.5 to 2 and cropped, mirrored, colours jittered). Mirroring "
+        "exchanges the classes of the data's `pairs`.",
     )
     batch_size: int = key(32, "Images a step, over all devices.", least=1)
     epochs: int = key(30, "Epochs at most.", least=1, free=True)
     learning_rate: float = key(
-        1e-3, "The largest one: in the first epoch, or after the warm-up.", within="(0, inf)"
+        1e-3,
+        "The largest learning rate: a warm-up rises to it, and the schedule falls from it.",
+        within="(0, inf)",
     )
     decay: float = key(
         0.9,
-        "Factor on the learning rate after every epoch, of the exponential schedule.",
+        "Of the exponential schedule: factor on the learning rate after every epoch.",
         within="(0, inf)",
     )
     optimizer: OptimizerSettings = dataclasses.field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = dataclasses.field(default_factory=ScheduleSettings)
     freeze_epochs: int = key(
         0,
-        "Epochs, from the first, in which the backbone keeps its weights and statistics; for "
-        "backbones that start from weights of their own.",
+        "Number of epochs, from the first, in which the backbone keeps its weights and "
+        "statistics. For a backbone that starts from pretrained weights.",
         least=0,
         earlier=0,
     )
     ema_decay: float = key(
         0.0,
-        "Largest weight of the past, in [0, 1), in a moving average of the weights, which is then "
-        "what is validated, evaluated and exported; 0: no average.",
+        "Decay of a moving average of the weights, in [0, 1): the share that the average "
+        "keeps of itself in a step, which is smaller in the first steps. The average is what "
+        "is validated, evaluated and exported. 0: no average.",
         within="[0, 1)",
         earlier=0.0,
     )
     metrics: tuple[str, ...] = key(
         DEFAULT_METRICS,
-        "Shown of every level, in the table, the curves and metrics.csv: miou, reference_miou, "
-        "precision, recall, f1, boundary_iou, pixel_accuracy, mean_accuracy, "
-        "frequency_weighted_iou.",
+        "Shown of every level, in the table, the curves and metrics.csv. Choose from "
+        f"{', '.join(METRICS)}.",
         free=True,
         earlier=DEFAULT_METRICS,
     )
     best: str = key(
         "miou",
-        "What the best checkpoint has the highest of, and early stopping waits for: one of the "
-        "metrics, of the finest level or as LEVEL.METRIC. Or `loss`, the lowest validation loss: a "
-        "mean over batches, which depends on batch_size and, with dice, on the order of the "
-        "pictures.",
+        "The best checkpoint has the highest value of this metric, and early stopping waits "
+        "for it: one of `metrics`, of the finest level, or LEVEL.METRIC. Or `loss`, the "
+        "lowest validation loss: a mean over batches, which depends on batch_size and, with "
+        "dice, on the order of the pictures.",
         earlier="loss",
     )
     patience: int = key(
-        5, "Epochs without a better one before stopping; 0: never.", least=0, free=True
+        5, "Epochs without a better one before the run stops; 0: never.", least=0, free=True
     )
     seed: int = key(
         0, "Of weights, dropout, shuffling and augmentation.", least=0, most=LARGEST_SEED
     )
     save_period: int = key(
-        0, "Epochs between checkpoints kept for good; 0: none.", least=0, free=True
+        0, "A checkpoint is kept for good every so many epochs; 0: none.", least=0, free=True
     )
     keep_best: int = key(1, "Number of the best checkpoints kept.", least=1, free=True)
     keep_last: int = key(1, "Number of the most recent checkpoints kept.", least=1, free=True)

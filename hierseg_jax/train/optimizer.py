@@ -1,4 +1,4 @@
-"""The optimizer of some settings: Adam or AdamW, clipping, rates by depth, a backbone that waits."""
+"""The optimizer: Adam or AdamW, clipping, rates by depth, a backbone that waits."""
 
 from typing import Any
 
