@@ -92,14 +92,14 @@ def get_config() -> ml_collections.ConfigDict:
     # Of crossentropy: share of every target, in [0, 1), that is spread over all classes. Like the
     # next two keys it acts in training alone: validation takes the plain loss.
     config.loss_options.label_smoothing = 0.0
-    # Of crossentropy and focal: share of every picture's pixels that count, in (0, 1]. These are
-    # the hardest ones.
+    # Of crossentropy and focal: share of every picture's pixels, in (0, 1], that count: the hardest
+    # ones.
     config.loss_options.hard_share = 1.0
-    # Of crossentropy and focal. Computed from the training split: inverse_sqrt (of a class's share
-    # of the pixels) or median_frequency (inverse, of its share in the pictures that show it), both
-    # within 0.1 and 10 times the median class's. Or numbers of the leaf classes: `0.3,1,2.5` in
-    # their order, or `torso: 1.2, head: 3` with 1 for the others. A group has the mean of its
-    # leaves. Or none.
+    # Of crossentropy and focal: none, a rule, or numbers. Rules look at the training split:
+    # inverse_sqrt at a class's share of the pixels, median_frequency at its share in the pictures
+    # that show it. They stay within 0.1 and 10 times the median class's weight. Numbers are those
+    # of the leaf classes: `0.3,1,2.5` in their order, or `torso: 1.2, head: 3` with 1 for the
+    # others. A group has the mean of its leaves.
     config.loss_options.class_weights = "none"
 
     # How predictions follow from scores: auto (path for hierarchical heads, leaf for flat ones),

@@ -1,4 +1,6 @@
-"""Segmentation with an exported network: NumPy, OpenCV, Pillow and onnxruntime, no JAX.
+"""Segmentation with an exported network, without JAX.
+
+`Segmenter` needs NumPy, OpenCV, Pillow and onnxruntime; streams also need tqdm.
 
 May import: data (reading, resize), reports (overlay), tree, system.
 """
