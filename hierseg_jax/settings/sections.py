@@ -219,9 +219,10 @@ class LossSettings(Section):
     )
     class_weights: str = key(
         "none",
-        "Of crossentropy and focal: none, a rule, or numbers. Rules look at the training split: "
-        "inverse_sqrt at a class's share of the pixels, median_frequency at its share in the "
-        "pictures that show it. They stay within 0.1 and 10 times the median class's weight. "
+        "Of crossentropy and focal: none, a rule, or numbers. A rule gives rare classes of the "
+        "training split more weight: inverse_sqrt by 1 / root of the share of all pixels, "
+        "median_frequency by 1 / share in the pictures that show the class. Weights of a rule stay "
+        "within 0.1 and 10 times the median class's. "
         "Numbers are those of the leaf classes: `0.3,1,2.5` in their order, or `torso: 1.2, head: "
         "3` with 1 for the others. A group has the mean of its leaves.",
         earlier="none",
