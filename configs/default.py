@@ -42,13 +42,13 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.figures_test = 120  # Test pictures of `figures`.
 
     config.model = ml_collections.ConfigDict()
-    # effunet, esnet, esnet_mini. esnet_mini is a ninth of esnet, to try things out.
+    # The network: effunet, esnet, esnet_mini. esnet_mini is a ninth of esnet, to try things out.
     config.model.name = "effunet"
-    # Of effunet: b0, b1, b2, b3, b4, b5, b6, b7, lite0, lite1, lite2, lite3, lite4. Other networks
-    # do not read it.
+    # Backbone of effunet: b0, b1, b2, b3, b4, b5, b6, b7, lite0, lite1, lite2, lite3, lite4. Other
+    # networks do not read it.
     config.model.backbone = "b0"
-    # Weights to start from. imagenet: of an installed package (lite0); a file with an EfficientNet
-    # of torchvision, timm or efficientnet_pytorch; or a workdir or checkpoint folder of the same
+    # Weights to start from: imagenet (of an installed package; lite0), a file with an EfficientNet
+    # of torchvision, timm or efficientnet_pytorch, or a workdir or checkpoint folder of the same
     # network, whose classes may be others. Empty: fresh weights.
     config.model.pretrained = ""
     # Padding of the backbone's strided convolutions: symmetric, or same as TensorFlow has it. auto:

@@ -103,13 +103,16 @@ class ModelSettings(Section):
     """The network, and what it starts from."""
 
     name: str = key(
-        "effunet", f"{', '.join(NETWORKS)}. esnet_mini is a ninth of esnet, to try things out."
+        "effunet",
+        f"The network: {', '.join(NETWORKS)}. esnet_mini is a ninth of esnet, to try things out.",
     )
-    backbone: str | None = key("b0", f"Of {backbone_choices()}. Other networks do not read it.")
+    backbone: str | None = key(
+        "b0", f"Backbone of {backbone_choices()}. Other networks do not read it."
+    )
     pretrained: str = key(
         "",
-        "Weights to start from. imagenet: of an installed package (lite0); a file with an "
-        "EfficientNet of torchvision, timm or efficientnet_pytorch; or a workdir or checkpoint "
+        "Weights to start from: imagenet (of an installed package; lite0), a file with an "
+        "EfficientNet of torchvision, timm or efficientnet_pytorch, or a workdir or checkpoint "
         "folder of the same network, whose classes may be others. Empty: fresh weights.",
         earlier="",
     )
