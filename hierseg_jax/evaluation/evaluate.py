@@ -279,13 +279,14 @@ def evaluate_checkpoint(
             extremes=extremes,
             measures=Measures("boundary_iou" in metrics, whole, resize),
         )
+    side = settings.data.image_size
     description = {
         "checkpoint": str(folder),
         "step": loaded.meta["step"],
         "epoch": loaded.meta["epoch"],
         "data": spec,
         "task": task,
-        "image_size": settings.data.image_size,
+        "image_size": list(side) if isinstance(side, tuple) else side,
         "resize": resize,
         "resolution": view.resolution,
         "scales": list(view.scales),
