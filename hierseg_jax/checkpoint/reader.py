@@ -43,8 +43,13 @@ def read_meta(folder: Path) -> dict[str, Any]:
     Raises:
       DamagedCheckpointError: if it can't be read, or is not as it was written.
     """
+    return read_contents(folder)[0]
+
+
+def read_contents(folder: Path) -> tuple[dict[str, Any], Settings, Hierarchy]:
+    """`read_meta`, and the settings and the classes' tree that are read from it."""
     check_seal(folder, ["meta"])
-    return _checked_meta(_restore(folder, {"meta": ocp.args.JsonRestore()})["meta"], folder)[0]
+    return _checked_meta(_restore(folder, {"meta": ocp.args.JsonRestore()})["meta"], folder)
 
 
 def load_checkpoint(folder: Path, training_like: Any = None) -> Checkpoint:
