@@ -12,7 +12,7 @@ from ml_collections import config_flags
 from hierseg_jax.data.resize import RESIZES
 from hierseg_jax.models import NETWORKS
 from hierseg_jax.pytorch.convert import convert_to_checkpoint, convert_to_torch
-from hierseg_jax.settings import Settings
+from hierseg_jax.settings import read_settings
 from hierseg_jax.system.command_line import parse_size, run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.process import set_up_process
@@ -59,7 +59,7 @@ def main() -> None:
     done = convert_to_checkpoint(
         _WEIGHTS.value,
         _OUTPUT.value,
-        Settings.from_mapping(_CONFIG.value.to_dict()),
+        read_settings(_CONFIG.value),
         model=_MODEL.value,
         num_classes=_NUM_CLASSES.value,
         backbone=_BACKBONE.value,

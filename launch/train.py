@@ -7,6 +7,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from hierseg_jax.devices.hosts import join_hosts
+from hierseg_jax.settings import read_settings
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.process import set_up_process
 from hierseg_jax.train.loop import train
@@ -25,7 +26,7 @@ def main() -> None:
     """Hands the flags to the library."""
     set_up_process()
     join_hosts(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
-    train(_CONFIG.value, _WORKDIR.value)
+    train(read_settings(_CONFIG.value), _WORKDIR.value)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def small_settings(**changes) -> Settings:
 
 
 def train_here(workdir, **changes) -> Progress:
-    return train(small_config(**changes), str(workdir))
+    return train(small_settings(**changes), str(workdir))
 
 
 def train_command(workdir, **changes):

@@ -53,7 +53,7 @@ def test_an_evaluation_repeats_the_epoch_and_counts_whole_pictures(run):
     row = progress.best_row
     options = {"task": "val", "batch_size": 8}
     done, description = evaluate_checkpoint(str(root / "run"), **options)
-    assert (description["resize"], description["image_size"]) == ("letterbox", (32, 48))
+    assert (description["resize"], description["image_size"]) == ("letterbox", [32, 48])
     assert description["metrics"] == ["f1", "boundary_iou"]
     for name, level in done.levels.items():
         assert level.mean_f1 == pytest.approx(row["levels"][name]["f1"])

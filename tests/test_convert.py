@@ -244,6 +244,19 @@ def test_the_command_converts_both_ways_and_says_what_comes_next(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+def test_a_config_without_a_key_is_refused(tmp_path):
+    config = tmp_path / "short.py"
+    config.write_text(
+        "from configs import default\n\n\ndef get_config():\n"
+        "    config = default.get_config()\n    del config.optimizer.name\n    return config\n"
+    )
+    file, output = golden_file(tmp_path), tmp_path / "net"
+    done = command(f"--config={config}", f"--weights={file}", f"--output={output}")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: The config has no key optimizer.name; begin with ")
+    assert not output.exists()
+
+
 def test_weights_given_as_a_checkpoint_are_sent_to_convert(converted):
     with pytest.raises(ValueError, match=r"is a file; .*launch/convert\.py makes one"):
         evaluate_checkpoint(converted[0], task="val")

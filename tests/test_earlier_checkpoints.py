@@ -5,10 +5,12 @@ import shutil
 import jax
 import jax.flatten_util
 import numpy as np
+import optax
 
 from hierseg_jax.checkpoint import CheckpointWriter, load_checkpoint
 from hierseg_jax.checkpoint.seal import SEAL
-from hierseg_jax.train.state import create_optimizer
+from hierseg_jax.settings import OptimizerSettings
+from hierseg_jax.train.optimizer import make_optimizer
 from tests.runs import assert_bit_identical, train_here
 
 
@@ -20,9 +22,10 @@ def test_moments_by_layer_are_read(tmp_path):
     folder = before / "checkpoints" / "4"
     params = load_checkpoint(folder).variables["params"]
     flat, unravel = jax.flatten_util.ravel_pytree(params)
+    optimizer = make_optimizer(OptimizerSettings(), optax.constant_schedule(1.0), None)
     like = {
         "step": np.int32(0),
-        "opt_state": create_optimizer(1.0, 1.0, 1).init(params),
+        "opt_state": optimizer.init(params),
         "key": np.zeros(2, np.uint32),
     }
     loaded = load_checkpoint(folder, jax.tree.map(np.asarray, like))

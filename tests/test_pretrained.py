@@ -318,11 +318,11 @@ def test_what_the_weights_want_travels_through_evaluation_and_export(lite0_file,
     workdir, weights = tmp_path / "run", tmp_path / lite0_file.name
     weights.write_bytes(lite0_file.read_bytes())
     config = lite0_config(weights, epochs=1, learning_rate=1e-3)
-    train(config, str(workdir))
+    train(read_settings(config), str(workdir))
     weights.unlink()
     # A run goes on without the file, with what it has settled on.
     config.epochs = 2
-    train(config, str(workdir))
+    train(read_settings(config), str(workdir))
     loaded = load_checkpoint(find_checkpoint(workdir, "last"))
     assert loaded.settings.model.variant == Variant("same", 1e-3, "half")
     evaluation, _ = evaluate_checkpoint(str(workdir), task="val", batch_size=8)

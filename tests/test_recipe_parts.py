@@ -10,7 +10,7 @@ import pytest
 from flax import linen as nn
 
 from hierseg_jax.losses import crossentropy
-from hierseg_jax.models import create_model
+from hierseg_jax.models import NETWORKS, create_model
 from hierseg_jax.models.initialize import variable_shapes
 from hierseg_jax.models.layers import Conv
 from hierseg_jax.models.normalization import BatchNorm
@@ -19,7 +19,7 @@ from hierseg_jax.train.average import update_average
 from hierseg_jax.train.optimizer import make_optimizer
 from hierseg_jax.train.parameter_groups import decayed, group_labels, rate_factors
 from hierseg_jax.train.schedule import make_schedule
-from hierseg_jax.train.state import create_optimizer, create_state
+from hierseg_jax.train.state import create_state, optimizer_by_layer
 from hierseg_jax.train.step import make_train_step
 
 
@@ -67,6 +67,7 @@ PARAMS = {
     },
     "head": {"kernel": jnp.array([0.5]), "bias": jnp.array([0.25])},
 }
+EFFUNET = NETWORKS["effunet"]
 GRADS = [
     jax.tree.map(lambda x, scale=scale: scale * (x + 0.1), PARAMS) for scale in (1.0, -0.3, 2.0)
 ]
@@ -91,7 +92,7 @@ def follow(optimizer, params=PARAMS, state=None, grads=GRADS):
 def made(frozen=False, **changes):
     chosen = settings(**changes)
     schedule, waits = make_schedule(chosen, 2), bool(chosen.freeze_epochs)
-    return make_optimizer(chosen.optimizer, schedule, waits=waits, frozen=frozen)
+    return make_optimizer(chosen.optimizer, schedule, EFFUNET.backbone, waits=waits, frozen=frozen)
 
 
 def assert_close(a, b, rtol=1e-6):
@@ -106,7 +107,7 @@ def assert_same_bits(a, b):
 
 def test_the_default_is_the_optimizer_of_before():
     path, state = follow(made())
-    before, before_state = follow(create_optimizer(0.1, 0.9, 2))
+    before, before_state = follow(optax.flatten(optimizer_by_layer(0.1, 0.9, 2)))
     assert_same_bits(path, before)
     assert jax.tree.structure(state) == jax.tree.structure(before_state)
 
@@ -141,7 +142,7 @@ def test_rates_differ_by_depth():
     moved, moved_scaled = (
         jax.tree.map(lambda a, b: a - b, path[0], PARAMS) for path in (plain, scaled)
     )
-    factors = rate_factors(PARAMS, 0.5, 0.9)
+    factors = rate_factors(PARAMS, EFFUNET.backbone, 0.5, 0.9)
     assert_close(moved_scaled, jax.tree.map(lambda x, f: x * f, moved, factors), rtol=1e-4)
     assert factors["head"]["kernel"] == 1
     assert factors["efficientnet"]["stage7_block1"]["norm"]["scale"] == 0.5
@@ -173,7 +174,7 @@ def test_a_frozen_backbone_stays_bit_equal_and_thaws_as_if_new():
     warm, warm_state = follow(made(**changes), cold[-1], state, GRADS[:1])
     moved = jax.tree.map(lambda a, b: a - b, warm[0]["efficientnet"], PARAMS["efficientnet"])
     signs = jax.tree.map(jnp.sign, GRADS[0]["efficientnet"])
-    factors = rate_factors(PARAMS, 1.0, 0.9)["efficientnet"]
+    factors = rate_factors(PARAMS, EFFUNET.backbone, 1.0, 0.9)["efficientnet"]
     assert_close(moved, jax.tree.map(lambda s, f: -0.1 * s * f, signs, factors), rtol=1e-4)
     structures = {jax.tree.structure(s) for s in (cold_state, forced_state)}
     assert structures == {jax.tree.structure(made(**FREEZING).init(PARAMS))}
@@ -183,8 +184,9 @@ def test_a_frozen_backbone_stays_bit_equal_and_thaws_as_if_new():
 @pytest.mark.parametrize(("name", "backbone"), [("effunet", "b0"), ("esnet", None)])
 def test_every_parameter_of_the_networks_has_its_place(name, backbone):
     params = variable_shapes(create_model(name, 4, backbone=backbone))["params"]
-    labels, applies = group_labels(params), decayed(params)
-    factors = rate_factors(params, 0.5, 0.5)
+    own = NETWORKS[name].backbone
+    labels, applies = group_labels(params, own), decayed(params)
+    factors = rate_factors(params, own, 0.5, 0.5)
     (root,) = {key for key in params if set(jax.tree.leaves(labels[key])) == {"backbone"}}
     assert root == {"effunet": "efficientnet", "esnet": "encoder"}[name]
     others = [labels[key] for key in params if key != root]
@@ -229,7 +231,7 @@ class Tiny(nn.Module):
 
 def test_the_average_of_a_run_equals_the_recursion_over_its_weights_and_statistics():
     chosen = settings(learning_rate=0.03)
-    optimizer = make_optimizer(chosen.optimizer, make_schedule(chosen, 4))
+    optimizer = make_optimizer(chosen.optimizer, make_schedule(chosen, 4), None)
     model, rng = Tiny(), np.random.RandomState(0)
     state = create_state(model, optimizer, seed=0, averaged=True)
     step = jax.jit(make_train_step(model, crossentropy, optimizer, average_decay=0.5))

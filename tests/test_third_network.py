@@ -1,6 +1,7 @@
 """A network is what its description says: a third one needs nothing beside it."""
 
 import ast
+import dataclasses
 import subprocess
 import sys
 
@@ -22,10 +23,12 @@ from hierseg_jax.models import (
     init_variables,
     network_of,
 )
+from hierseg_jax.models.network import Backbone
 from hierseg_jax.pytorch.convert import convert_to_torch
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.loop import set_up
+from hierseg_jax.train.parameter_groups import rate_factors
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.conftest import ROOT
 from tests.runs import assert_bit_identical, small_settings, train_here
@@ -115,9 +118,24 @@ def test_what_it_has_not_is_refused_in_a_sentence(workdir, tmp_path):
     assert "tiny has no backbone with weights from elsewhere" in mistake(
         create_model, "tiny", 7, variant=Variant("same")
     )
-    frozen = set_up(small_settings(model__name="tiny", freeze_epochs=1), tmp_path / "run")
-    assert "The network has no backbone" in mistake(frozen.initial_state)
+    about_a_backbone = ("freeze_epochs", 1), ("optimizer__backbone_rate", 0.5)
+    for key, value in (*about_a_backbone, ("optimizer__layer_decay", 0.9)):
+        said = start(**{"data__spec": str(tmp_path / "unread.yaml"), key: value})
+        assert "The network has no backbone" in said
     assert not list(tmp_path.iterdir())
+
+
+def test_two_networks_may_call_their_backbone_the_same(tmp_path, monkeypatch):
+    """With as many stages as they like: each has its own rates."""
+    own = Backbone("convolution", "encoder", lambda path: 3)
+    monkeypatch.setitem(NETWORKS, "tiny", dataclasses.replace(TINY, backbone=own))
+    params = {"encoder": {"kernel": np.ones(2)}, "head": {"kernel": np.ones(2)}}
+    assert rate_factors(params, own, 0.5, 0.5)["encoder"]["kernel"] == 0.5**4
+    changes = {"freeze_epochs": 1, "optimizer__layer_decay": 0.5}
+    run = set_up(small_settings(model__name="esnet_mini", **changes), tmp_path / "run")
+    params = run.initial_state().params
+    factors = rate_factors(params, NETWORKS["esnet"].backbone, 1.0, 0.5)
+    assert set(jax.tree.leaves(factors["encoder"])) == {1.0, 0.5, 0.25}
 
 
 def test_an_operation_that_jax2onnx_does_not_know_is_named():
@@ -145,14 +163,15 @@ def test_the_networks_folders_have_the_same_files_with_the_same_names():
         assert {"__init__.py", "architecture.py", "graph.py", "state_dict.py"} <= names
 
 
-def test_nothing_else_compares_with_a_networks_name():
-    names = set(NETWORKS)
-    for file in (ROOT / "hierseg_jax").rglob("*.py"):
+def test_nothing_else_names_a_network():
+    """Not even in a table or a `match`; a docstring is more than the name."""
+    package = ROOT / "hierseg_jax"
+    may = [*package.joinpath("models").rglob("*.py"), package / "settings" / "sections.py"]
+    for file in set(package.rglob("*.py")) - set(may):
         for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Compare):
-                parts = [part for side in (node.left, *node.comparators) for part in ast.walk(side)]
-                values = {part.value for part in parts if isinstance(part, ast.Constant)}
-                assert not names & values, f"{file}:{node.lineno}"
+            assert not (isinstance(node, ast.Constant) and node.value in set(NETWORKS)), (
+                f"{file}:{node.lineno}"
+            )
 
 
 def test_importing_the_networks_leaves_jax2onnx_out():

@@ -26,8 +26,8 @@ from tests.conftest import ROOT
 from tests.runs import (
     assert_bit_identical,
     run,
-    small_config,
     small_keys,
+    small_settings,
     start,
     train_here,
     wait_until,
@@ -118,6 +118,14 @@ def test_a_mistake_ends_the_search_with_its_sentence_and_its_trial(tmp_path):
     outcomes = search(tmp_path, 3, train)
     assert states(outcomes) == ["complete", "failed", "complete", "complete"]
     assert outcomes[1].note == "data.yaml names no images."
+
+
+@needs_optuna
+def test_values_that_no_run_can_have_together_fail_their_trial(tmp_path):
+    space = {"loss": Choice(("tree_min", "tree_min_focal"))}  # of hierarchical heads
+    with pytest.raises(HiersegError, match=r"^Trial 0 \(loss=tree_min.*: .*hierarchical"):
+        search(tmp_path, 1, space=space, metric=Metric(PART_MIOU))
+    assert not list(tmp_path.glob("trials/*/"))
 
 
 @needs_optuna
@@ -447,8 +455,8 @@ def test_what_on_epoch_raises_ends_a_run_that_may_be_continued(tmp_path):
         raise RuntimeError("enough")
 
     with pytest.raises(RuntimeError, match="enough"):
-        train(small_config(), str(tmp_path / "cut"), stop)
-    progress = train(small_config(), str(tmp_path / "cut"), lambda p: told.append(p.epoch))
+        train(small_settings(), str(tmp_path / "cut"), stop)
+    progress = train(small_settings(), str(tmp_path / "cut"), lambda p: told.append(p.epoch))
     assert told == [1, 2]
     assert progress.epoch == 2
     train_here(tmp_path / "whole")

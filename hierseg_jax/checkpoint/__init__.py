@@ -18,7 +18,7 @@ from hierseg_jax.checkpoint.choose import (
     last_whole_checkpoint,
     open_checkpoint,
 )
-from hierseg_jax.checkpoint.reader import Checkpoint, load_checkpoint, read_meta
+from hierseg_jax.checkpoint.reader import Checkpoint, load_checkpoint, read_contents, read_meta
 from hierseg_jax.checkpoint.seal import DamagedCheckpointError
 from hierseg_jax.checkpoint.writer import CheckpointWriter, save_checkpoint
 
@@ -35,6 +35,7 @@ __all__ = [
     "last_whole_checkpoint",
     "load_checkpoint",
     "open_checkpoint",
+    "read_contents",
     "read_meta",
     "save_checkpoint",
 ]

@@ -4,7 +4,7 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
-from hierseg_jax.settings import read_stored
+from hierseg_jax.settings import Settings, read_stored
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -30,16 +30,18 @@ ROW_TYPES: dict[str, tuple[type, ...]] = {
 DATA_TYPES: dict[str, tuple[type, ...]] = {"examples": (int,), "bytes": (int,), "sha256": (str,)}
 
 
-def completed_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
+def completed_meta(meta: Mapping[str, Any]) -> tuple[dict[str, Any], Settings, Hierarchy]:
     """The JSON with the config's later keys, once all of it that is ever read is checked.
+
+    And what is made of it: the run's settings and the tree of its classes.
 
     Raises:
       ValueError: the first thing that is not as it must be; no sentence by itself.
     """
     try:
         _check_types({"score": None, **meta}, TYPES, "")
-        Hierarchy.from_json(meta.get("hierarchy"))
-        config = read_stored(meta.get("config")).to_dict()
+        hierarchy = Hierarchy.from_json(meta.get("hierarchy"))
+        settings = read_stored(meta.get("config"))
         progress = meta.get("progress")
         if progress is not None:
             _check_progress(progress)
@@ -47,7 +49,8 @@ def completed_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
     except RecursionError:
         raise HiersegError("it is nested too deep") from None
     # Earlier versions knew one score.
-    return {"score": meta["val_loss"], **meta, "config": config}
+    completed = {"score": meta["val_loss"], **meta, "config": settings.to_dict()}
+    return completed, settings, hierarchy
 
 
 def _check_progress(progress: Any) -> None:

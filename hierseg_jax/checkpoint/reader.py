@@ -1,7 +1,6 @@
 """Reads checkpoints, and checks them against their hashes."""
 
 import dataclasses
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from hierseg_jax.checkpoint.arrays import check_arrays
 from hierseg_jax.checkpoint.contents import completed_meta
 from hierseg_jax.checkpoint.digest import json_digest, tree_digest
 from hierseg_jax.checkpoint.seal import DamagedCheckpointError, check_seal
-from hierseg_jax.settings import Settings, read_stored
+from hierseg_jax.settings import Settings
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 
@@ -26,22 +25,16 @@ class Checkpoint:
       variables: {"params": ..., "batch_stats": ...}, NumPy arrays.
       training: the rest of the training state, if it was asked for.
       meta: plain JSON.
+      settings: of its run.
+      hierarchy: of its classes.
     """
 
     path: Path
     variables: dict[str, Any]
     training: Any
     meta: dict[str, Any]
-
-    @functools.cached_property
-    def settings(self) -> Settings:
-        """Of its run."""
-        return read_stored(self.meta["config"])
-
-    @functools.cached_property
-    def hierarchy(self) -> Hierarchy:
-        """Of its classes."""
-        return Hierarchy.from_json(self.meta["hierarchy"])
+    settings: Settings
+    hierarchy: Hierarchy
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
@@ -50,6 +43,11 @@ def read_meta(folder: Path) -> dict[str, Any]:
     Raises:
       DamagedCheckpointError: if it can't be read, or is not as it was written.
     """
+    return read_contents(folder)[0]
+
+
+def read_contents(folder: Path) -> tuple[dict[str, Any], Settings, Hierarchy]:
+    """`read_meta`, and the settings and the classes' tree that are read from it."""
     check_seal(folder, ["meta"])
     return _checked_meta(_restore(folder, {"meta": ocp.args.JsonRestore()})["meta"], folder)
 
@@ -77,12 +75,14 @@ def load_checkpoint(folder: Path, training_like: Any = None) -> Checkpoint:
         stored = _stored_arrays(folder, "training")
         check_arrays(folder, "this run's training state", stored, training_like)
     restored = _restore(folder, items)
-    meta = _checked_meta(restored.pop("meta"), folder)
+    meta, settings, hierarchy = _checked_meta(restored.pop("meta"), folder)
     arrays = jax.tree.map(np.asarray, restored)
     for item, tree in arrays.items():
         if tree_digest(tree) != meta["sha256"].get(item):
             raise _changed(folder, item)
-    return Checkpoint(folder, arrays["variables"], arrays.get("training"), meta)
+    return Checkpoint(
+        folder, arrays["variables"], arrays.get("training"), meta, settings, hierarchy
+    )
 
 
 def alone() -> ocp.options.MultiprocessingOptions:
@@ -93,7 +93,7 @@ def alone() -> ocp.options.MultiprocessingOptions:
     )
 
 
-def _checked_meta(meta: Any, folder: Path) -> dict[str, Any]:
+def _checked_meta(meta: Any, folder: Path) -> tuple[dict[str, Any], Settings, Hierarchy]:
     try:
         digests = meta["sha256"]
         rest = {key: value for key, value in meta.items() if key != "sha256"}

@@ -279,13 +279,16 @@ def evaluate_checkpoint(
             extremes=extremes,
             measures=Measures("boundary_iou" in metrics, whole, resize),
         )
+    size: Any = settings.data.image_size
+    if view.image_size is None and isinstance(size, tuple):
+        size = list(size)  # as the checkpoint's JSON has it; another size is as it was asked for
     description = {
         "checkpoint": str(folder),
         "step": loaded.meta["step"],
         "epoch": loaded.meta["epoch"],
         "data": spec,
         "task": task,
-        "image_size": settings.data.image_size,
+        "image_size": size,
         "resize": resize,
         "resolution": view.resolution,
         "scales": list(view.scales),

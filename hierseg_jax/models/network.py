@@ -71,8 +71,7 @@ class Backbone:
 
     Attributes:
       title: its name in messages.
-      module: its name among the modules of the network; no other network has a module of that
-        name there, for parameters are told apart by it.
+      module: its name among the modules of the network.
       stages_below: path of one of its parameters -> how many of its stages lie between that one
         and the decoder; 0 for the last stage.
       choices: names of those that the network can be built on, the default first; empty where

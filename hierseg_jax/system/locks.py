@@ -15,7 +15,7 @@ from hierseg_jax.system.errors import HiersegOSError
 
 
 class NoLocksError(HiersegOSError):
-    """There are no locks on this file system."""
+    """There are no locks on this file system; what follows from it the caller says."""
 
 
 @contextlib.contextmanager
@@ -38,10 +38,7 @@ def hold(file: Path, *, wait: bool) -> Iterator[bool]:
         try:
             held = lock_descriptor(stream.fileno(), blocking=wait)
         except OSError as error:
-            raise NoLocksError(
-                f"{file} can't be locked ({error.strerror}), so that a second process in this "
-                "folder would not be noticed; choose a folder on a local disk."
-            ) from error
+            raise NoLocksError(f"{file} can't be locked ({error.strerror})") from error
         if held:
             stream.truncate(0)
             stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")

@@ -23,18 +23,22 @@ def lock_workdir(workdir: Path) -> Iterator[None]:
       OSError: if the folder can't be written.
     """
     file = workdir / LOCK
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise HiersegOSError(
-            f"The workdir {workdir} can't be written: {error.strerror or error}"
-        ) from error
     with contextlib.ExitStack() as lock:
         try:
+            workdir.mkdir(parents=True, exist_ok=True)
             held = lock.enter_context(hold(file, wait=False))
         except NoLocksError as error:
-            print(f"warning: {error}", file=sys.stderr, flush=True)
+            print(
+                f"warning: {error}, so that a second process in this folder would not be noticed.",
+                file=sys.stderr,
+                flush=True,
+            )
             held = True
+        except OSError as error:
+            told = error.__cause__ if isinstance(error.__cause__, OSError) else error
+            raise HiersegOSError(
+                f"The workdir {workdir} can't be written: {told.strerror or told}"
+            ) from error
         if not held:
             raise HiersegError(
                 f"Another run is at work in {workdir} ({holder(file)}). Wait for its end, or "

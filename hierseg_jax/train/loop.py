@@ -17,7 +17,7 @@ from hierseg_jax.devices.hosts import agree, is_main
 from hierseg_jax.devices.parallel import cpu_threads
 from hierseg_jax.evaluation.evaluate import Evaluation, evaluate_batches
 from hierseg_jax.evaluation.tally import Measures
-from hierseg_jax.settings import read_settings
+from hierseg_jax.settings import Settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.memory import give_back_small_blocks
 from hierseg_jax.system.stop import Stopped, StopSignals
@@ -38,7 +38,7 @@ class DivergedError(HiersegError):
 
 
 def train(
-    config: Any, workdir: str, on_epoch: Callable[[Progress], None] | None = None
+    settings: Settings, workdir: str, on_epoch: Callable[[Progress], None] | None = None
 ) -> Progress:
     """Trains a network, or continues where the last checkpoint in `workdir` ended.
 
@@ -46,7 +46,7 @@ def train(
     `metrics.png`, `samples.png`, `tensorboard/`.
 
     Args:
-      config: with the keys of configs/default.py, as `read_settings` takes it.
+      settings: of the run, as `read_settings` gives them.
       workdir: a folder of its own; made where it does not exist.
       on_epoch: told of every epoch once it is saved; what it raises ends the run, which may be
         continued.
@@ -55,11 +55,11 @@ def train(
       The run's history.
 
     Raises:
-      ValueError, OSError: one sentence for a mistake in the config, the data or the
+      ValueError, OSError: one sentence for a mistake in the settings, the data or the
         folder; `DivergedError` for a loss that is not finite.
       SystemExit: after SIGTERM or SIGINT, once the state is saved.
     """
-    run = set_up(read_settings(config), Path(workdir))
+    run = set_up(settings, Path(workdir))
     settings = run.settings
     with contextlib.ExitStack() as resources:
         if is_main():

@@ -1,11 +1,13 @@
 """The optimizer: Adam or AdamW, clipping, rates by depth, a backbone that waits."""
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from hierseg_jax.models.network import Backbone
 from hierseg_jax.settings import OptimizerSettings
 from hierseg_jax.train.parameter_groups import (
     BACKBONE,
@@ -19,6 +21,7 @@ from hierseg_jax.train.parameter_groups import (
 def make_optimizer(
     chosen: OptimizerSettings,
     schedule: optax.Schedule,
+    backbone: Backbone | None,
     *,
     waits: bool = False,
     frozen: bool = False,
@@ -36,6 +39,7 @@ def make_optimizer(
     Args:
       chosen: of the settings.
       schedule: step -> learning rate.
+      backbone: of the network.
       waits: whether the backbone is frozen in the first epochs.
       frozen: for the frozen epochs: the backbone's updates are 0 and its moments stay. The
         state is the same.
@@ -51,11 +55,12 @@ def make_optimizer(
     if chosen.name == "adamw":
         direction = optax.chain(direction, optax.add_decayed_weights(chosen.weight_decay, decayed))
     if waits:
+        label = functools.partial(group_labels, backbone=backbone)
         groups = {BACKBONE: hold(direction) if frozen else direction, DECODER: direction}
-        direction = optax.multi_transform(groups, group_labels)
+        direction = optax.multi_transform(groups, label)
     steps.append(direction)
     if scaled:
-        steps.append(scale_by_depth(chosen.backbone_rate, chosen.layer_decay))
+        steps.append(scale_by_depth(backbone, chosen.backbone_rate, chosen.layer_decay))
     return optax.chain(*steps, optax.scale_by_learning_rate(schedule))
 
 
@@ -69,12 +74,14 @@ def hold(transform: optax.GradientTransformation) -> optax.GradientTransformatio
     return optax.GradientTransformation(transform.init, update)
 
 
-def scale_by_depth(backbone_rate: float, layer_decay: float) -> optax.GradientTransformation:
+def scale_by_depth(
+    backbone: Backbone | None, backbone_rate: float, layer_decay: float
+) -> optax.GradientTransformation:
     """Updates times `rate_factors`; without a state."""
 
     def scale(updates: Any, params: Any) -> Any:
         del params
-        factors = rate_factors(updates, backbone_rate, layer_decay)
+        factors = rate_factors(updates, backbone, backbone_rate, layer_decay)
         return jax.tree.map(lambda update, factor: update * factor, updates, factors)
 
     return optax.stateless(scale)

@@ -26,6 +26,7 @@ from hierseg_jax.losses import TotalLoss
 from hierseg_jax.models import SegmentationModel
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import training_loss
+from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.optimizer import make_optimizer
 from hierseg_jax.train.schedule import make_schedule
 from hierseg_jax.train.step import make_train_step
@@ -62,7 +63,8 @@ class Recipe:
         self, model: SegmentationModel, parallel: Parallel
     ) -> Callable[..., Any]:
         """The one of the first `freeze_epochs` epochs; it takes and gives the same state."""
-        optimizer = make_optimizer(self.settings.optimizer, self.schedule, waits=True, frozen=True)
+        chosen, backbone = self.settings.optimizer, self.settings.model.network.backbone
+        optimizer = make_optimizer(chosen, self.schedule, backbone, waits=True, frozen=True)
         return self._compile(model.clone(frozen_backbone=True), parallel, optimizer)
 
     def _compile(
@@ -81,6 +83,21 @@ class Recipe:
             remat=self.settings.remat,
         )
         return parallel.compile_train_step(step)
+
+
+def check_backbone(settings: Settings) -> None:
+    """Refuses what is about a backbone, of a network without one.
+
+    Raises:
+      ValueError: naming the keys.
+    """
+    chosen = settings.optimizer
+    about = settings.freeze_epochs, chosen.backbone_rate, chosen.layer_decay
+    if settings.model.network.backbone is None and about != (0, 1, 1):
+        raise HiersegError(
+            "The network has no backbone, which freeze_epochs, optimizer.backbone_rate and "
+            "optimizer.layer_decay are about; leave them at 0, 1 and 1."
+        )
 
 
 def build_recipe(
@@ -109,7 +126,12 @@ def build_recipe(
     return Recipe(
         settings=settings,
         schedule=schedule,
-        optimizer=make_optimizer(settings.optimizer, schedule, waits=bool(settings.freeze_epochs)),
+        optimizer=make_optimizer(
+            settings.optimizer,
+            schedule,
+            settings.model.network.backbone,
+            waits=bool(settings.freeze_epochs),
+        ),
         loss=training_loss(settings, hierarchy, class_weights),
         class_weights=class_weights,
         total_steps=settings.epochs * steps_per_epoch,

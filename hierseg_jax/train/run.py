@@ -29,7 +29,7 @@ from hierseg_jax.settings.metric_choice import Criterion, parse_best
 from hierseg_jax.system import memory
 from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.train.initial import InitialWeights
-from hierseg_jax.train.recipe import Recipe, build_recipe
+from hierseg_jax.train.recipe import Recipe, build_recipe, check_backbone
 from hierseg_jax.train.same_data import Inventories, take_inventories
 from hierseg_jax.train.state import TrainState, create_state
 from hierseg_jax.train.workdir import check_workdir, choose_start, has_finished_epochs
@@ -66,6 +66,7 @@ class Run:
 
 def set_up(settings: Settings, workdir: Path) -> Run:
     """Checks everything that can be wrong before any work is done."""
+    check_backbone(settings)
     hierarchy = load_hierarchy(settings.data.spec, settings.data.hierarchy)
     criterion = parse_best(settings.best, settings.metric_names, hierarchy)
     parallel = all_devices()

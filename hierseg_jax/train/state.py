@@ -63,25 +63,15 @@ class TrainState(flax.struct.PyTreeNode):
         )
 
 
-def create_optimizer(
-    learning_rate: float, decay: float, steps_per_epoch: int
-) -> optax.GradientTransformation:
-    """Adam with PyTorch's defaults, its rate multiplied by `decay` after every epoch.
-
-    It sees all parameters as one vector: one update to compile rather than one for each.
-    """
-    return optax.flatten(optimizer_by_layer(learning_rate, decay, steps_per_epoch))
-
-
 def optimizer_by_layer(
     learning_rate: float, decay: float, steps_per_epoch: int
 ) -> optax.GradientTransformation:
-    """The same with moments for each parameter, as checkpoints of earlier versions hold them."""
+    """Adam with moments for each parameter, as checkpoints of earlier versions hold them."""
     return optax.adam(learning_rate_schedule(learning_rate, decay, steps_per_epoch))
 
 
 def flatten_moments(opt_state: Any) -> Any:
-    """The state of `optimizer_by_layer` as that of `create_optimizer`."""
+    """The state of `optimizer_by_layer` as that of `make_optimizer`, which has one vector."""
     adam, *rest = opt_state
     mu, nu = (jax.flatten_util.ravel_pytree(moments)[0] for moments in (adam.mu, adam.nu))
     return (adam._replace(mu=mu, nu=nu), *rest)
@@ -98,7 +88,7 @@ def create_state(
 
     Args:
       model: to be trained.
-      optimizer: from `create_optimizer`.
+      optimizer: from `make_optimizer`.
       seed: of the fresh weights and of all random numbers of training.
       weights: to start from, in place of fresh ones.
       averaged: whether to keep an average of the weights.

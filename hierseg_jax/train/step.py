@@ -34,7 +34,7 @@ def make_train_step(
     Args:
       model: the network; with an `embedding_size` where there is an embedding loss.
       loss: on logits.
-      optimizer: from `create_optimizer`.
+      optimizer: from `make_optimizer`.
       embedding_loss: `TotalLoss.of_embedding`, added to the loss.
       total_steps: of the whole training, of which that loss is told the share done.
       remat: whether the backward pass computes the inside of blocks again rather than keep it.

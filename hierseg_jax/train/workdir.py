@@ -19,6 +19,7 @@ from hierseg_jax.checkpoint import (
     is_checkpoint,
     last_whole_checkpoint,
     load_checkpoint,
+    read_contents,
     read_meta,
 )
 from hierseg_jax.devices.hosts import agree, is_main
@@ -168,9 +169,9 @@ def restore(
             f"{folder} is missing on this host, process {jax.process_index()} of the run; the "
             "workdir must be in a file system that all hosts share."
         )
-    meta = read_meta(folder)
-    check_same_run(read_stored(meta["config"]), settings, str(workdir), data_known="data" in meta)
-    if Hierarchy.from_json(meta["hierarchy"]) != hierarchy:
+    meta, stored, tree = read_contents(folder)
+    check_same_run(stored, settings, str(workdir), data_known="data" in meta)
+    if tree != hierarchy:
         raise HiersegError(f"{folder} was trained on another class tree; choose another --workdir.")
     _check_data(meta.get("data", {}), inventories, workdir, settings)
     flat = meta.get("optimizer_layout") == FLAT

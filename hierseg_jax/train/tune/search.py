@@ -9,6 +9,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from hierseg_jax.settings import Settings
+from hierseg_jax.settings.checks import check_values
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.stop import StopSignals
 from hierseg_jax.system.wording import counted
@@ -134,6 +135,7 @@ def run_trial(
         study.tell(trial, state=state)
 
     try:
+        check_values(settings)
         progress = train(settings, str(workdir), on_epoch)
         tell_epochs(progress)  # a process may have ended between an epoch and its report
         result = metric.of_run(progress)

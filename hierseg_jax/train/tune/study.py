@@ -17,8 +17,8 @@ from optuna.trial import TrialState
 from hierseg_jax.settings import Settings, read_stored
 from hierseg_jax.settings.settings import FREE_KEYS
 from hierseg_jax.system.atomic_writing import make_folder
-from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.locks import hold, holder
+from hierseg_jax.system.errors import HiersegError, HiersegOSError
+from hierseg_jax.system.locks import NoLocksError, hold, holder
 from hierseg_jax.train.same_run import flags_of
 from hierseg_jax.train.tune.objective import Metric
 from hierseg_jax.train.tune.space import Space
@@ -83,7 +83,20 @@ def open_study(
 
 def lock_study(folder: Path) -> contextlib.AbstractContextManager[bool]:
     """While entered, this process alone gives out trials or writes reports."""
-    return hold(folder / _LOCK, wait=True)
+    return _hold(folder / _LOCK, wait=True)
+
+
+@contextlib.contextmanager
+def _hold(file: Path, *, wait: bool) -> Iterator[bool]:
+    with contextlib.ExitStack() as lock:
+        try:
+            held = lock.enter_context(hold(file, wait=wait))
+        except NoLocksError as error:
+            raise HiersegOSError(
+                f"{error}, so processes could not share the study; choose a --study_dir on a local "
+                "disk."
+            ) from error
+        yield held
 
 
 def workdir_of(folder: Path, number: int) -> Path:
@@ -136,7 +149,7 @@ def _choose(
     known = study.get_trials(deepcopy=False)
     for number in (trial.number for trial in known if trial.state == TrialState.RUNNING):
         with contextlib.ExitStack() as lock:
-            if not lock.enter_context(hold(_lock_of(folder, number), wait=False)):
+            if not lock.enter_context(_hold(_lock_of(folder, number), wait=False)):
                 continue
             # Its process may have completed it, and let go of it, since `known` was read.
             if study.get_trials(deepcopy=False)[number].state == TrialState.RUNNING:
@@ -145,7 +158,7 @@ def _choose(
     if sum(trial.state != TrialState.FAIL for trial in known) >= trials:
         return None
     number = study.ask().number
-    held.enter_context(hold(_lock_of(folder, number), wait=True))
+    held.enter_context(_hold(_lock_of(folder, number), wait=True))
     return number
 
 
