@@ -1,6 +1,7 @@
 """What describes a network: all that the rest of the project knows of it."""
 
 import dataclasses
+import importlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,18 @@ Inference = Callable[[Any, Mapping[str, Any], jax.Array, bool], jax.Array]
 Written in `models/inference/ops.py`, so that the graph takes any size. `integers`: as 8-bit
 integers want it; the same function.
 """
+
+
+def imported(module: str) -> Inference:
+    """The function `logits` of a module, which is imported with the first call.
+
+    With it comes jax2onnx, which takes seconds.
+    """
+
+    def logits(*given: Any) -> jax.Array:
+        return importlib.import_module(module).logits(*given)
+
+    return logits
 
 
 @dataclasses.dataclass(frozen=True)

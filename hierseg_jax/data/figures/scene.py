@@ -20,8 +20,6 @@ from hierseg_jax.data.figures.shapes import (
     solid,
 )
 
-__all__ = ["Finish", "Scene", "random_scene"]
-
 BACKGROUND = 0
 PATTERNS = ("plain", "plain", "stripes", "bars", "checks", "dots")
 

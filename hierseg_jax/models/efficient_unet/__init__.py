@@ -1,31 +1,18 @@
 """EfficientUNet and its EfficientNet backbones."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
-
-import jax
 
 from hierseg_jax.models.efficient_unet.architecture import EfficientUNet
 from hierseg_jax.models.efficient_unet.backbone import B0_STAGES, BACKBONES
 from hierseg_jax.models.efficient_unet.pretrained import LAYOUTS, MODULE, imagenet_file
 from hierseg_jax.models.efficient_unet.state_dict import LAYOUT
-from hierseg_jax.models.network import Backbone, ModulePath, Network
+from hierseg_jax.models.network import Backbone, ModulePath, Network, imported
 
 
 def _stages_below(path: ModulePath) -> int:
     """Of a stem and seven stages."""
     stage = re.match(r"stage(\d+)_", path[1])
     return len(B0_STAGES) - (int(stage[1]) if stage else 0)
-
-
-def _inference(
-    model: EfficientUNet, variables: Mapping[str, Any], image_nchw: jax.Array, integers: bool
-) -> jax.Array:
-    # Imported when an export asks for it: with it comes jax2onnx, which takes seconds.
-    from hierseg_jax.models.efficient_unet.inference import logits
-
-    return logits(model, variables, image_nchw, integers)
 
 
 EFFUNET = Network(
@@ -40,7 +27,7 @@ EFFUNET = Network(
         layouts=LAYOUTS,
         imagenet_file=imagenet_file,
     ),
-    inference=_inference,
+    inference=imported("hierseg_jax.models.efficient_unet.inference"),
     inference_stride=4,
     state_dict=LAYOUT,
 )

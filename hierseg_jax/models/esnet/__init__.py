@@ -1,13 +1,8 @@
 """ESNet and its small variant."""
 
-from collections.abc import Mapping
-from typing import Any
-
-import jax
-
 from hierseg_jax.models.esnet.architecture import ESNet
 from hierseg_jax.models.esnet.state_dict import LAYOUT
-from hierseg_jax.models.network import Backbone, ModulePath, Network
+from hierseg_jax.models.network import Backbone, ModulePath, Network, imported
 
 _STAGES = 3
 
@@ -20,15 +15,6 @@ def _stages_below(path: ModulePath) -> int:
     return _STAGES - int(block.removeprefix("down").removeprefix("fcu")[0])
 
 
-def _inference(
-    model: ESNet, variables: Mapping[str, Any], image_nchw: jax.Array, integers: bool
-) -> jax.Array:
-    # Imported when an export asks for it: with it comes jax2onnx, which takes seconds.
-    from hierseg_jax.models.esnet.inference import logits
-
-    return logits(model, variables, image_nchw, integers)
-
-
 ENCODER = Backbone("encoder", "encoder", _stages_below)
 
 
@@ -39,7 +25,7 @@ def _describe(size: str) -> Network:
         heads=("decoder/output_conv", "encoder_head"),
         fields={"size": size},
         backbone=ENCODER,
-        inference=_inference,
+        inference=imported("hierseg_jax.models.esnet.inference"),
         state_dict=LAYOUT,
     )
 
