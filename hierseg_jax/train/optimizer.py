@@ -1,5 +1,6 @@
 """The optimizer of a config: Adam or AdamW, clipping, rates by depth, a backbone that waits."""
 
+import operator
 from typing import Any
 
 import jax
@@ -71,10 +72,8 @@ def hold(transform: optax.GradientTransformation) -> optax.GradientTransformatio
 
 def scale_by_depth(backbone_rate: float, layer_decay: float) -> optax.GradientTransformation:
     """Updates times `rate_factors`; without a state."""
-
-    def scale(updates: Any, params: Any) -> Any:
-        del params
-        factors = rate_factors(updates, backbone_rate, layer_decay)
-        return jax.tree.map(lambda update, factor: update * factor, updates, factors)
-
-    return optax.stateless(scale)
+    return optax.stateless(
+        lambda updates, _: jax.tree.map(
+            operator.mul, updates, rate_factors(updates, backbone_rate, layer_decay)
+        )
+    )
