@@ -199,9 +199,9 @@ class _Sink:
         else:
             folder, targets = Path("segmented"), []
         self._masks = {
-            each.name: folder / "masks" / folder_name(each.name) for each in self._levels
+            each.name: folder / "masks" / folder_name(each.name)
+            for each in (self._levels if masks else ())
         }
-        self._masks = self._masks if masks else {}
         if len(set(self._masks.values())) < len(self._masks):
             raise HiersegError(
                 "Two levels of the network have one name as that of a folder "

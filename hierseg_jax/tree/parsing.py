@@ -92,10 +92,6 @@ def depth(children: Children) -> int:
 
 
 def _name_tuple(class_names: Sequence[str] | Mapping[int, str]) -> tuple[str, ...]:
-    if isinstance(class_names, str):
-        raise HiersegError(
-            f"class names must be a list, background first; got {reprlib.repr(class_names)}."
-        )
     if isinstance(class_names, Mapping):
         if set(class_names) != set(range(len(class_names))):
             raise HiersegError(
@@ -103,7 +99,7 @@ def _name_tuple(class_names: Sequence[str] | Mapping[int, str]) -> tuple[str, ..
                 f"got the indices {sorted(map(str, class_names))}."
             )
         return tuple(class_names[i] for i in range(len(class_names)))
-    if not isinstance(class_names, Sequence):
+    if isinstance(class_names, str) or not isinstance(class_names, Sequence):
         raise HiersegError(
             f"class names must be a list, background first; got {reprlib.repr(class_names)}."
         )
