@@ -17,7 +17,7 @@ from tqdm import tqdm
 from hierseg_jax.data.read import png
 from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
 from hierseg_jax.data.read.spread import spread_indices
-from hierseg_jax.runtime.drawing import Painter, side_by_side
+from hierseg_jax.runtime.drawing import Painter
 from hierseg_jax.runtime.frames import Frame, Images, Video, open_source
 from hierseg_jax.runtime.outputs import VideoFile, folder_name, refuse_existing, write_image
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
@@ -239,9 +239,10 @@ class _Sink:
 
     def take(self, name: str, image_bgr: np.ndarray, result: Segmentation) -> np.ndarray:
         """Draws and writes one picture; returns it as drawn."""
-        drawn = side_by_side(
-            [self._painter.draw(image_bgr, result.levels[each.name], each) for each in self._levels]
-        )
+        panels = [
+            self._painter.draw(image_bgr, result.levels[each.name], each) for each in self._levels
+        ]
+        drawn = panels[0] if len(panels) == 1 else np.hstack(panels)
         if self._video is not None:
             self._video.write(drawn)
         elif name in self._pictures:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import listed
 
 IGNORE_LABEL = 255
 """Label of pixels that no loss and no metric counts."""
@@ -223,10 +224,10 @@ def _check_leaves(children: Children, class_names: tuple[str, ...]) -> None:
             "class names (the background's included)."
         )
     if missing:
-        listed = ", ".join(f"{i} ({class_names[i]})" for i in missing[:10])
+        named = [f"{i} ({class_names[i]})" for i in missing]
         raise HiersegError(
             f"hierarchy: every class from 1 to {max(count, len(class_names)) - 1} must stand in "
-            f"the tree; missing: {listed}{', ...' if len(missing) > 10 else ''}."
+            f"the tree; missing: {listed(named, 10)}."
         )
 
 
