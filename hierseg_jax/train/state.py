@@ -70,18 +70,16 @@ def create_optimizer(
 
     It sees all parameters as one vector: one update to compile rather than one for each.
     """
-    return optax.flatten(optimizer_by_layer(learning_rate, decay, steps_per_epoch))
+    return optax.flatten(optax.adam(learning_rate_schedule(learning_rate, decay, steps_per_epoch)))
 
 
-def optimizer_by_layer(
-    learning_rate: float, decay: float, steps_per_epoch: int
-) -> optax.GradientTransformation:
-    """The same with moments for each parameter, as checkpoints of earlier versions hold them."""
-    return optax.adam(learning_rate_schedule(learning_rate, decay, steps_per_epoch))
+def moments_by_layer(params: Any) -> Any:
+    """Like the optimizer's state in checkpoints of earlier versions, not one vector of all."""
+    return optax.adam(optax.constant_schedule(0.0)).init(params)
 
 
 def flatten_moments(opt_state: Any) -> Any:
-    """The state of `optimizer_by_layer` as that of `create_optimizer`."""
+    """A state like that of `moments_by_layer` as that of `create_optimizer`."""
     adam, *rest = opt_state
     mu, nu = (jax.flatten_util.ravel_pytree(moments)[0] for moments in (adam.mu, adam.nu))
     return (adam._replace(mu=mu, nu=nu), *rest)
