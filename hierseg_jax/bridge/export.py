@@ -23,6 +23,7 @@ from hierseg_jax.checkpoint import Checkpoint, open_checkpoint
 from hierseg_jax.checkpoint.stored_network import check_own_arrays
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.read.sources import Source, unread_of
+from hierseg_jax.data.resize import nearest_multiple
 from hierseg_jax.models import create_model
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.settings import Settings
@@ -235,12 +236,8 @@ def _check_size(size: tuple[int, int], stride: int, name: str) -> None:
     if min(size) < stride or any(side % stride for side in size):
         raise HiersegError(
             f"--image_size is {size[0]},{size[1]} (height, width); {name} needs multiples of "
-            f"{stride}, such as {_near(size[0], stride)},{_near(size[1], stride)}."
+            f"{stride}, such as {','.join(str(nearest_multiple(side, stride)) for side in size)}."
         )
-
-
-def _near(side: int, stride: int) -> int:
-    return max(stride, round(side / stride) * stride)
 
 
 def _shapes(
@@ -252,9 +249,9 @@ def _shapes(
     if dynamic_size:
         sizes += [(height + stride, width), (2 * stride, 3 * stride), (stride, width + 2 * stride)]
     shapes = [(1, *each) for each in sizes]
-    return [*shapes, (3, 2 * stride, 2 * stride) if dynamic_size else (3, *size)][
-        : None if dynamic_batch else len(shapes)
-    ]
+    if dynamic_batch:
+        shapes.append((3, 2 * stride, 2 * stride) if dynamic_size else (3, *size))
+    return shapes
 
 
 def _photos(settings: Settings) -> list[np.ndarray]:

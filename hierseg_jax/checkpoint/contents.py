@@ -54,8 +54,7 @@ def completed_meta(meta: Mapping[str, Any]) -> tuple[dict[str, Any], Settings, H
 
 
 def _check_progress(progress: Any) -> None:
-    if not isinstance(progress, Mapping):
-        raise HiersegError(f"progress is {reprlib.repr(progress)}, not a mapping")
+    _check_mapping(progress, "progress")
     _check_types(progress, PROGRESS_TYPES, "progress.")
     for row in progress["rows"]:
         if not isinstance(row, Mapping):
@@ -65,12 +64,15 @@ def _check_progress(progress: Any) -> None:
 
 def _check_data(data: Any) -> None:
     """Fingerprints by split, from `Inventory`."""
-    if not isinstance(data, Mapping):
-        raise HiersegError(f"data is {reprlib.repr(data)}, not a mapping")
+    _check_mapping(data, "data")
     for split, fingerprint in data.items():
-        if not isinstance(fingerprint, Mapping):
-            raise HiersegError(f"data.{split} is {reprlib.repr(fingerprint)}, not a mapping")
+        _check_mapping(fingerprint, f"data.{split}")
         _check_types(fingerprint, DATA_TYPES, "data: ")
+
+
+def _check_mapping(value: Any, name: str) -> None:
+    if not isinstance(value, Mapping):
+        raise HiersegError(f"{name} is {reprlib.repr(value)}, not a mapping")
 
 
 def _check_types(

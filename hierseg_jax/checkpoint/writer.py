@@ -100,17 +100,7 @@ class CheckpointWriter:
           OSError: if this or the previous checkpoint can't be written; those before
             are intact.
         """
-        digests = {
-            "variables": tree_digest(variables),
-            "training": tree_digest(training),
-            "meta": json_digest(meta),
-        }
-        meta = {**meta, "sha256": digests}
-        args = ocp.args.Composite(
-            variables=ocp.args.StandardSave(variables),
-            training=ocp.args.StandardSave(training),
-            meta=ocp.args.JsonSave(meta),
-        )
+        args = _items(meta, variables=variables, training=training)
         metrics = None if score is None else {"score": score, "step": step}
         if metrics is not None and val_loss is not None:
             metrics["val_loss"] = val_loss
@@ -167,11 +157,7 @@ def save_checkpoint(folder: Path, variables: Mapping[str, Any], meta: Mapping[st
     Raises:
       OSError: if it can't be written.
     """
-    digests = {"variables": tree_digest(variables), "meta": json_digest(meta)}
-    items = ocp.args.Composite(
-        variables=ocp.args.StandardSave(variables),
-        meta=ocp.args.JsonSave({**meta, "sha256": digests}),
-    )
+    items = _items(meta, variables=variables)
     try:
         if folder.is_dir():
             folder.rmdir()  # orbax renames its own into place
@@ -188,6 +174,16 @@ def save_checkpoint(folder: Path, variables: Mapping[str, Any], meta: Mapping[st
         raise HiersegOSError(
             f"The checkpoint {folder} could not be written: {_reason(failure)}"
         ) from failure
+
+
+def _items(meta: Mapping[str, Any], **trees: Any) -> ocp.args.Composite:
+    """What orbax is to write; the JSON has the hashes of all of it."""
+    digests = {name: tree_digest(tree) for name, tree in trees.items()}
+    digests["meta"] = json_digest(meta)
+    return ocp.args.Composite(
+        **{name: ocp.args.StandardSave(tree) for name, tree in trees.items()},
+        meta=ocp.args.JsonSave({**meta, "sha256": digests}),
+    )
 
 
 def _remove_partial(folder: Path) -> None:

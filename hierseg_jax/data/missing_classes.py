@@ -18,6 +18,7 @@ from hierseg_jax.data.label_statistics import count_labels
 from hierseg_jax.data.read.sources import Source, read_label
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.system.cores import available_cores
+from hierseg_jax.system.wording import listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 LISTED = 10
@@ -85,11 +86,10 @@ def missing_sentence(seen: np.ndarray, hierarchy: Hierarchy, masks: str) -> str:
     """
     missing = missing_classes(seen, hierarchy)
     names = hierarchy.class_names
-    listed = ", ".join(f"{names[label]} ({label})" for label in missing[:LISTED])
-    listed += ", ..." if len(missing) > LISTED else ""
+    lacking = listed([f"{names[label]} ({label})" for label in missing], LISTED)
     labels = np.flatnonzero(seen).tolist()
     found = " and ".join(filter(None, (", ".join(map(str, labels[:-1])), *map(str, labels[-1:]))))
-    text = f"None {masks} holds {listed}; the values found are {found}. "
+    text = f"None {masks} holds {lacking}; the values found are {found}. "
     index = f"the index of its class, such as {missing[0]} for {names[missing[0]]}"
     if not has_no_class(seen, hierarchy):
         return f"{text}A pixel of a mask holds {index}, in the order of the class names."

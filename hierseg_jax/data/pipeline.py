@@ -5,6 +5,7 @@ the step alone, not of threads, workers or processes.
 """
 
 import ctypes
+import functools
 import multiprocessing
 import signal
 import sys
@@ -112,11 +113,11 @@ def train_batches(
     """
     steps = steps_per_epoch(len(source), batch_size)
     dataset = grain.MapDataset.source(source).seed(seed).shuffle()[: steps * batch_size]
-    dataset = dataset.repeat().map(_Resize(size, resize))
+    dataset = dataset.repeat().map(functools.partial(_resized, size, resize, False))
     # Before the slice by process: the random numbers must not depend on it.
     transform = choose_augmentation(augment, mirrored)
     if transform is not None:
-        dataset = dataset.random_map(_Augment(transform))
+        dataset = dataset.random_map(functools.partial(_augmented, transform))
     dataset = dataset[process_index::process_count]
     dataset = dataset.batch(batch_size // process_count, drop_remainder=True)
     return _iterate(dataset[start_step:], worker_count)
@@ -142,7 +143,7 @@ def eval_batches(
     if len(source) == 0:
         raise HiersegError("The split is empty; there is nothing to evaluate.")
     dataset = grain.MapDataset.source(_Padded(source, batch_size))
-    dataset = dataset.map(_Resize(size, resize, keep_labels))
+    dataset = dataset.map(functools.partial(_resized, size, resize, keep_labels))
     dataset = dataset[process_index::process_count]
     dataset = dataset.batch(batch_size // process_count, drop_remainder=True, batch_fn=_stack)
     return _iterate(dataset, worker_count)
@@ -178,20 +179,14 @@ class _Padded:
         return no_example()
 
 
-class _Resize:
-    def __init__(self, size: tuple[int, int], rule: str, keep_label: bool = False) -> None:
-        self._size = size
-        self._rule = rule
-        self._keep_label = keep_label
-
-    def __call__(self, example: Example) -> Example:
-        image, label = example["image"], example["label"]
-        if label.shape != self._size:
-            placement = place(label.shape, self._size, self._rule)
-            image, label = placement.fit_image(image), placement.fit_labels(label)
-        valid = example.get("valid", np.array(True))
-        kept = {"whole_label": example["label"]} if self._keep_label else {}
-        return {"image": image, "label": label, "valid": valid, **kept}
+def _resized(size: tuple[int, int], rule: str, keep_label: bool, example: Example) -> Example:
+    image, label = example["image"], example["label"]
+    if label.shape != size:
+        placement = place(label.shape, size, rule)
+        image, label = placement.fit_image(image), placement.fit_labels(label)
+    valid = example.get("valid", np.array(True))
+    kept = {"whole_label": example["label"]} if keep_label else {}
+    return {"image": image, "label": label, "valid": valid, **kept}
 
 
 def _stack(examples: Sequence[Example]) -> Batch:
@@ -207,13 +202,9 @@ def _stack(examples: Sequence[Example]) -> Batch:
     return batch
 
 
-class _Augment:
-    def __init__(self, transform: Transform) -> None:
-        self._transform = transform
-
-    def __call__(self, example: Example, rng: np.random.Generator) -> Example:
-        image, label = self._transform(rng, example["image"], example["label"])
-        return {"image": image, "label": label, "valid": example["valid"]}
+def _augmented(transform: Transform, example: Example, rng: np.random.Generator) -> Example:
+    image, label = transform(rng, example["image"], example["label"])
+    return {"image": image, "label": label, "valid": example["valid"]}
 
 
 def read_options(cores: int, worker_count: int) -> grain.ReadOptions:

@@ -82,26 +82,17 @@ class Placement:
     def restore_labels(self, labels_hw: np.ndarray) -> np.ndarray:
         """uint8 [h, w] of the input -> [H, W] of the picture; unseen pixels are IGNORE_LABEL."""
         # Centres of pixels on centres, as the picture was brought to the network's size.
-        seen_hw = cv2.resize(
-            labels_hw[self.filled.rows_columns],
-            (self.seen.width, self.seen.height),
-            interpolation=cv2.INTER_NEAREST_EXACT,
-        )
-        return _onto_canvas(seen_hw, self.seen, self.picture, IGNORE_LABEL)
+        return self._restore(labels_hw, cv2.INTER_NEAREST_EXACT, IGNORE_LABEL)
 
     def restore_scores(self, scores_hw: np.ndarray) -> np.ndarray:
         """float32 [h, w] of the input -> [H, W] of the picture, bilinear; unseen pixels are 0."""
-        seen_hw = cv2.resize(
-            scores_hw[self.filled.rows_columns],
-            (self.seen.width, self.seen.height),
-            interpolation=cv2.INTER_LINEAR,
-        )
-        return _onto_canvas(seen_hw, self.seen, self.picture, 0)
+        return self._restore(scores_hw, cv2.INTER_LINEAR, 0)
 
     def _fit(self, pixels: np.ndarray, interpolation: int, fill: int) -> np.ndarray:
-        size = self.filled.width, self.filled.height
-        part = cv2.resize(pixels[self.seen.rows_columns], size, interpolation=interpolation)
-        return _onto_canvas(part, self.filled, self.size, fill)
+        return _moved(pixels, self.seen, self.filled, self.size, interpolation, fill)
+
+    def _restore(self, pixels: np.ndarray, interpolation: int, fill: int) -> np.ndarray:
+        return _moved(pixels, self.filled, self.seen, self.picture, interpolation, fill)
 
     def _scale(self) -> np.ndarray:
         return np.array(
@@ -166,9 +157,15 @@ def _corner(box: Box) -> tuple[int, int]:
     return box.top, box.left
 
 
-def _onto_canvas(part: np.ndarray, box: Box, size: tuple[int, int], fill: int) -> np.ndarray:
-    if box == _whole(size):
+def _moved(
+    pixels: np.ndarray, source: Box, target: Box, size: tuple[int, int], method: int, fill: int
+) -> np.ndarray:
+    """One box scaled to another one of a new array of a size, which is `fill` elsewhere."""
+    part = cv2.resize(
+        pixels[source.rows_columns], (target.width, target.height), interpolation=method
+    )
+    if target == _whole(size):
         return part
     canvas = np.full((*size, *part.shape[2:]), fill, part.dtype)
-    canvas[box.rows_columns] = part
+    canvas[target.rows_columns] = part
     return canvas

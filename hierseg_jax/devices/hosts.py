@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import sys
 from collections.abc import Mapping
 
 import jax
@@ -87,13 +88,19 @@ def is_main() -> bool:
 
 
 def count_hosts() -> int:
-    """Processes of the run."""
+    """Processes of the run, which share every batch."""
     return jax.process_count()
 
 
 def host_number() -> int:
     """Of this process, from 0."""
     return jax.process_index()
+
+
+def note(text: str) -> None:
+    """A note on stderr, once in a run of several processes; nothing for an empty one."""
+    if text and is_main():
+        print(f"note: {text}", file=sys.stderr, flush=True)
 
 
 def agree(number: int) -> int:

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax import lax
 
+from hierseg_jax.devices.hosts import count_hosts
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
 
@@ -27,16 +28,6 @@ class Parallel:
 
     devices: tuple[jax.Device, ...]
     local: tuple[jax.Device, ...]
-
-    @property
-    def process_index(self) -> int:
-        """Of this process, as the input pipeline counts."""
-        return jax.process_index()
-
-    @property
-    def process_count(self) -> int:
-        """How many processes share a batch."""
-        return jax.process_count()
 
     @property
     def axis_name(self) -> str | None:
@@ -129,7 +120,7 @@ class Parallel:
         """Number and kind of the devices, for people."""
         kinds = sorted({device.device_kind for device in self.devices})
         count = len(self.devices)
-        processes = f" in {self.process_count} processes" if self.process_count > 1 else ""
+        processes = f" in {count_hosts()} processes" if count_hosts() > 1 else ""
         return f"{count} {'device' if count == 1 else 'devices'} ({', '.join(kinds)}){processes}"
 
 

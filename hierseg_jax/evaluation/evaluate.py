@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,13 @@ from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
 from hierseg_jax.checkpoint.stored_network import check_own_arrays
 from hierseg_jax.data.pipeline import Batch, eval_batches
 from hierseg_jax.data.read.sources import unread_of
-from hierseg_jax.devices.hosts import gather_interleaved, is_main
+from hierseg_jax.devices.hosts import (
+    count_hosts,
+    gather_interleaved,
+    host_number,
+    is_main,
+    note,
+)
 from hierseg_jax.devices.parallel import Parallel, all_devices
 from hierseg_jax.evaluation.eval_step import make_eval_step
 from hierseg_jax.evaluation.extremes import Extremes, ScoredPicture
@@ -208,13 +213,11 @@ def evaluate_checkpoint(
         raise HiersegError(
             f"The resolution is {view.resolution!r}; choose {' or '.join(RESOLUTIONS)}."
         )
-    if isinstance(checkpoint, Checkpoint):
-        loaded = checkpoint
-    else:
-        loaded = open_same_checkpoint(checkpoint, which)
+    loaded = checkpoint
+    if not isinstance(loaded, Checkpoint):
+        loaded = open_same_checkpoint(loaded, which)
     check_own_arrays(loaded)
-    folder = loaded.path
-    settings = loaded.settings
+    folder, settings = loaded.path, loaded.settings
     metrics = settings.metric_names if metrics is None else metrics
     if view.image_size is not None:
         settings = settings.replace({"data.image_size": view.image_size})
@@ -234,9 +237,8 @@ def evaluate_checkpoint(
     parallel = all_devices()
     parallel.check_batch_size(batch_size)
     model = build_model(settings.model, hierarchy, axis_name=parallel.axis_name)
-    settings, note = fitted(settings, model.stride)
-    if note and is_main():
-        print(f"note: {note}", file=sys.stderr, flush=True)
+    settings, rounded = fitted(settings, model.stride)
+    note(rounded)
     forward = None
     if view.flip or view.scales != (1.0,):
         forward = make_augmented_forward(
@@ -251,7 +253,7 @@ def evaluate_checkpoint(
     step = make_eval_step(model, loss, hierarchy, decoding, forward)
     source = open_source(settings.data, settings.seed, task, spec)
     for unread in unread_of((source,)) if is_main() else ():
-        print(f"note: {unread}", file=sys.stderr, flush=True)
+        note(unread)
     whole, resize = view.resolution == "original", settings.data.resize
     batches = eval_batches(
         source,
@@ -259,15 +261,14 @@ def evaluate_checkpoint(
         resize=resize,
         batch_size=batch_size,
         worker_count=settings.data.worker_count if worker_count is None else worker_count,
-        process_index=parallel.process_index,
-        process_count=parallel.process_count,
+        process_index=host_number(),
+        process_count=count_hosts(),
         keep_labels=whole,
     )
     extremes = None
     if num_extremes:
-        first, stride = parallel.process_index, parallel.process_count
         names = getattr(source, "names", ())
-        extremes = Extremes(num_extremes, names, first=first, stride=stride)
+        extremes = Extremes(num_extremes, names, first=host_number(), stride=count_hosts())
     with contextlib.closing(batches):
         evaluation = evaluate_batches(
             parallel.compile_eval_step(step),

@@ -20,6 +20,7 @@ so is its gradient.
 """
 
 from collections.abc import Callable
+from typing import TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +29,14 @@ from hierseg_jax.losses.pixels import flatten_pixels, hardest_pixels
 from hierseg_jax.system.errors import HiersegError
 
 Loss = Callable[..., jax.Array]
+
+
+class Counted(TypedDict, total=False):
+    """What every loss is told of its pixels and devices."""
+
+    valid_b: jax.Array | None
+    class_weights_c: jax.Array | None
+    axis_name: str | None
 
 
 def crossentropy(
@@ -165,47 +174,25 @@ def dice(
     logits_bhwc: jax.Array,
     labels_bhw: jax.Array,
     *,
-    valid_b: jax.Array | None = None,
-    class_weights_c: jax.Array | None = None,
-    axis_name: str | None = None,
     smooth: float = 1.0,
+    **counted: Unpack[Counted],
 ) -> jax.Array:
     """The reference's dice loss: `tversky` with alpha = beta = 1/2.
 
     The smoothing term stands beside TP, not beside 2 TP as in the usual formula.
     """
-    return tversky(
-        logits_bhwc,
-        labels_bhw,
-        valid_b=valid_b,
-        class_weights_c=class_weights_c,
-        axis_name=axis_name,
-        alpha=0.5,
-        beta=0.5,
-        smooth=smooth,
-    )
+    return tversky(logits_bhwc, labels_bhw, alpha=0.5, beta=0.5, smooth=smooth, **counted)
 
 
 def iou(
     logits_bhwc: jax.Array,
     labels_bhw: jax.Array,
     *,
-    valid_b: jax.Array | None = None,
-    class_weights_c: jax.Array | None = None,
-    axis_name: str | None = None,
     smooth: float = 1.0,
+    **counted: Unpack[Counted],
 ) -> jax.Array:
     """The reference's IoU (Jaccard) loss: `tversky` with alpha = beta = 1."""
-    return tversky(
-        logits_bhwc,
-        labels_bhw,
-        valid_b=valid_b,
-        class_weights_c=class_weights_c,
-        axis_name=axis_name,
-        alpha=1.0,
-        beta=1.0,
-        smooth=smooth,
-    )
+    return tversky(logits_bhwc, labels_bhw, alpha=1.0, beta=1.0, smooth=smooth, **counted)
 
 
 LOSSES: dict[str, Loss] = {

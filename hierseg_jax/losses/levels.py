@@ -2,12 +2,13 @@
 
 import functools
 from collections.abc import Sequence
+from typing import Unpack
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hierseg_jax.losses.flat import Loss
+from hierseg_jax.losses.flat import Counted, Loss
 from hierseg_jax.losses.pixels import flatten_pixels
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy, Level
@@ -79,19 +80,10 @@ def at_every_level(
     ] or [loss] * hierarchy.num_levels
 
     def summed(
-        logits_bhwk: jax.Array,
-        labels_bhw: jax.Array,
-        *,
-        valid_b: jax.Array | None = None,
-        axis_name: str | None = None,
+        logits_bhwk: jax.Array, labels_bhw: jax.Array, **counted: Unpack[Counted]
     ) -> jax.Array:
         terms = (
-            of_level(
-                logits_bhwk[..., channels],
-                level_labels(labels_bhw, level),
-                valid_b=valid_b,
-                axis_name=axis_name,
-            )
+            of_level(logits_bhwk[..., channels], level_labels(labels_bhw, level), **counted)
             for of_level, level, channels in zip(
                 losses, hierarchy.levels, hierarchy.level_channels, strict=True
             )

@@ -6,12 +6,13 @@ import functools
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
+from typing import Unpack
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hierseg_jax.losses.flat import LOSSES, Loss
+from hierseg_jax.losses.flat import LOSSES, Counted, Loss
 from hierseg_jax.losses.levels import at_every_level, check_level_weights, hierarchical_crossentropy
 from hierseg_jax.losses.tree_min_loss import tree_min
 from hierseg_jax.losses.tree_triplet_loss import tree_triplet, triplet_weight
@@ -75,18 +76,10 @@ class TotalLoss:
     hierarchy: Hierarchy
 
     def __call__(
-        self,
-        logits_bhwk: jax.Array,
-        labels_bhw: jax.Array,
-        *,
-        valid_b: jax.Array | None = None,
-        axis_name: str | None = None,
+        self, logits_bhwk: jax.Array, labels_bhw: jax.Array, **counted: Unpack[Counted]
     ) -> jax.Array:
         """The sum of the losses on logits."""
-        terms = (
-            weight * loss(logits_bhwk, labels_bhw, valid_b=valid_b, axis_name=axis_name)
-            for weight, loss in self.terms
-        )
+        terms = (weight * loss(logits_bhwk, labels_bhw, **counted) for weight, loss in self.terms)
         return jnp.asarray(sum(terms))
 
     def of_embedding(
@@ -219,16 +212,12 @@ def build_loss(
         if name.startswith("tree_min"):
             gamma = options.gamma if name == "tree_min_focal" else 0.0
             return functools.partial(tree_min, hierarchy=hierarchy, gamma=gamma)
-        plain, taken = LOSSES[name], {}
-        if name == "focal":
-            taken["gamma"] = options.gamma
-        if options.label_smoothing and name in TAKEN_BY["label_smoothing"]:
-            taken["label_smoothing"] = options.label_smoothing
-        if options.hard_share != 1 and name in TAKEN_BY["hard_share"]:
-            taken["hard_share"] = options.hard_share
+        given = {"gamma": options.gamma} if name == "focal" else {}
+        for option in ("label_smoothing", "hard_share"):
+            if name in TAKEN_BY[option]:
+                given[option] = getattr(options, option)
+        plain = functools.partial(LOSSES[name], **given)
         class_weights = options.class_weights if name in TAKEN_BY["class_weights"] else ()
-        if taken:
-            plain = functools.partial(plain, **taken)
         if hierarchical:
             return at_every_level(plain, hierarchy, class_weights)
         if class_weights:

@@ -91,34 +91,26 @@ def _weighted_sum(
     weight_n: jax.Array,
 ) -> jax.Array:
     """The pixels' losses, summed with their weights."""
-
-    def block(logits_nk: jax.Array, labels_n: jax.Array, weight_n: jax.Array) -> tuple:
-        stage = functools.partial(_computed_once, weight_n)
-        planes = stage(_planes, logits_nk, weight_n)
-        choose = functools.partial(_losses_and_choices, hierarchy, gamma)
-        loss_n, _, _ = stage(choose, planes, labels_n)
-        return ((loss_n * weight_n).sum(),)
-
-    return _by_blocks(block, logits_nk, labels_n, weight_n)[0]
+    return _evaluate(hierarchy, gamma, logits_nk, labels_n, weight_n, differentiated=False)[0]
 
 
-def _forward(
-    hierarchy: Hierarchy,
-    gamma: float,
-    logits_nk: jax.Array,
-    labels_n: jax.Array,
-    weight_n: jax.Array,
-) -> tuple[jax.Array, jax.Array]:
+def _evaluate(
+    hierarchy: Hierarchy, gamma: float, *arrays: jax.Array, differentiated: bool = True
+) -> Any:
+    """(sum,) or, if `differentiated`, (sum, its derivative by the logits)."""
+
     def block(logits_nk: jax.Array, labels_n: jax.Array, weight_n: jax.Array) -> tuple:
         stage = functools.partial(_computed_once, weight_n)
         planes = stage(_planes, logits_nk, weight_n)
         choose = functools.partial(_losses_and_choices, hierarchy, gamma)
         loss_n, greatest, least = stage(choose, planes, labels_n)
+        if not differentiated:
+            return ((loss_n * weight_n).sum(),)
         differentiate = functools.partial(_derivatives, hierarchy, gamma)
         gradient = stage(differentiate, planes, labels_n, greatest, least, weight_n)
         return (loss_n * weight_n).sum(), jnp.stack(gradient, axis=-1)
 
-    return _by_blocks(block, logits_nk, labels_n, weight_n)
+    return _by_blocks(block, *arrays)
 
 
 def _backward(
@@ -128,7 +120,7 @@ def _backward(
     return gradient_nk * cotangent, None, None
 
 
-_weighted_sum.defvjp(_forward, _backward)
+_weighted_sum.defvjp(_evaluate, _backward)
 
 
 def _planes(logits_nk: jax.Array, weight_n: jax.Array) -> list[jax.Array]:

@@ -1,5 +1,7 @@
 """What training drops: channels, or whole residual branches."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -11,6 +13,7 @@ class ChannelDropout(nn.Module):
     Draws from the random stream `dropout`, anew at each call.
     """
 
+    shared_axes: ClassVar[tuple[int, ...]] = ()
     rate: float
 
     @nn.compact
@@ -19,26 +22,24 @@ class ChannelDropout(nn.Module):
         if not train or not self.rate:
             return None
         ones_b11c = jnp.ones((x_bhwc.shape[0], 1, 1, x_bhwc.shape[-1]), x_bhwc.dtype)
-        return nn.Dropout(self.rate)(ones_b11c, deterministic=False)
+        return nn.Dropout(self.rate, self.shared_axes)(ones_b11c, deterministic=False)
 
 
-class StochasticDepth(nn.Module):
+class StochasticDepth(ChannelDropout):
     """Factors that drop a whole residual branch of single examples, or scale it by 1/(1 - rate).
 
     Huang et al., Deep Networks with Stochastic Depth, ECCV 2016 (arXiv 1603.09382), with the
-    scaling in training, as EfficientNet's code has it. Draws as `ChannelDropout` does, whose
-    place it takes.
+    scaling in training, as EfficientNet's code has it.
     """
 
-    rate: float
+    shared_axes: ClassVar[tuple[int, ...]] = (3,)
 
-    @nn.compact
-    def __call__(self, x_bhwc: jax.Array, *, train: bool) -> jax.Array | None:
-        """[B, h, w, C] -> [B, 1, 1, C] to multiply it by; None where nothing is dropped."""
-        if not train or not self.rate:
-            return None
-        ones_b11c = jnp.ones((x_bhwc.shape[0], 1, 1, x_bhwc.shape[-1]), x_bhwc.dtype)
-        return nn.Dropout(self.rate, broadcast_dims=(3,))(ones_b11c, deterministic=False)
+
+def residual_dropout(channel_rate: float, depth_rate: float) -> ChannelDropout:
+    """What drops of a residual branch: all of it where `depth_rate` is above 0, else channels."""
+    if depth_rate:
+        return StochasticDepth(depth_rate, name="dropout")
+    return ChannelDropout(channel_rate, name="dropout")
 
 
 def drop_rate_at_depth(rate: float, block: int, blocks: int) -> float:

@@ -131,8 +131,8 @@ class _Unpickler(pickle.Unpickler):
             return name
         known: dict[tuple[str, str], Any] = {
             ("collections", "OrderedDict"): collections.OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
-            ("torch._utils", "_rebuild_parameter"): self._parameter,
+            ("torch._utils", "_rebuild_tensor_v2"): lambda *told: PickledTensor(*told[:4]),
+            ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
         }
         if (module, name) in PASSED_OVER:
             return PassedOver
@@ -144,12 +144,6 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> Any:
         return pid
-
-    def _tensor(self, storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Any:
-        return PickledTensor(storage, offset, shape, strides)
-
-    def _parameter(self, tensor: Any, *_: Any) -> Any:
-        return tensor
 
 
 def _read_archive(stream: BinaryIO) -> Any:

@@ -60,8 +60,3 @@ class Painter:
 def draw_level(image_bgr: np.ndarray, labels_hw: np.ndarray, level: Level) -> np.ndarray:
     """One picture, as `Painter.draw` draws many."""
     return Painter([level]).draw(image_bgr, labels_hw, level)
-
-
-def side_by_side(panels_bgr: list[np.ndarray]) -> np.ndarray:
-    """Panels of one size in a row."""
-    return panels_bgr[0] if len(panels_bgr) == 1 else np.hstack(panels_bgr)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from hierseg_jax.data.read import png
 from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
 from hierseg_jax.data.read.spread import spread_indices
-from hierseg_jax.runtime.drawing import Painter, side_by_side
+from hierseg_jax.runtime.drawing import Painter
 from hierseg_jax.runtime.frames import Frame, Images, Video, open_frames
 from hierseg_jax.runtime.outputs import VideoFile, folder_name, refuse_existing, write_image
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
@@ -199,9 +199,9 @@ class _Sink:
         else:
             folder, targets = Path("segmented"), []
         self._masks = {
-            each.name: folder / "masks" / folder_name(each.name) for each in self._levels
+            each.name: folder / "masks" / folder_name(each.name)
+            for each in (self._levels if masks else ())
         }
-        self._masks = self._masks if masks else {}
         if len(set(self._masks.values())) < len(self._masks):
             raise HiersegError(
                 "Two levels of the network have one name as that of a folder "
@@ -239,9 +239,10 @@ class _Sink:
 
     def take(self, name: str, image_bgr: np.ndarray, result: Segmentation) -> np.ndarray:
         """Draws and writes one picture; returns it as drawn."""
-        drawn = side_by_side(
-            [self._painter.draw(image_bgr, result.levels[each.name], each) for each in self._levels]
-        )
+        panels = [
+            self._painter.draw(image_bgr, result.levels[each.name], each) for each in self._levels
+        ]
+        drawn = panels[0] if len(panels) == 1 else np.hstack(panels)
         if self._video is not None:
             self._video.write(drawn)
         elif name in self._pictures:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.data.read.sources import Source, load_hierarchy, open_split
@@ -47,28 +48,25 @@ def build_model(
 
 def validation_loss(settings: Settings, hierarchy: Hierarchy) -> TotalLoss:
     """The plain loss, whatever helps in training."""
-    return _build_loss(settings, hierarchy, _plain_options(settings))
+    return _build_loss(settings, hierarchy)
 
 
 def training_loss(
     settings: Settings, hierarchy: Hierarchy, class_weights: Sequence[Sequence[float]]
 ) -> TotalLoss:
     """The loss with smoothed labels, hard pixels and class weights (by level, coarse to fine)."""
-    options = dataclasses.replace(
-        _plain_options(settings),
+    return _build_loss(
+        settings,
+        hierarchy,
         label_smoothing=settings.loss_options.label_smoothing,
         hard_share=settings.loss_options.hard_share,
         class_weights=tuple(tuple(weights) for weights in class_weights),
     )
-    return _build_loss(settings, hierarchy, options)
 
 
-def _plain_options(settings: Settings) -> LossOptions:
+def _build_loss(settings: Settings, hierarchy: Hierarchy, **of_training: Any) -> TotalLoss:
     given = settings.loss_options
-    return LossOptions(given.gamma, given.level_weights, given.triplets)
-
-
-def _build_loss(settings: Settings, hierarchy: Hierarchy, options: LossOptions) -> TotalLoss:
+    options = LossOptions(given.gamma, given.level_weights, given.triplets, **of_training)
     return build_loss(
         settings.loss, hierarchy, hierarchical=settings.model.hierarchical, options=options
     )

@@ -93,9 +93,7 @@ class DataSettings(Section):
 
     def figures(self, split: str) -> int:
         """Pictures of `figures` in a split."""
-        return {"train": self.figures_train, "val": self.figures_val, "test": self.figures_test}[
-            split
-        ]
+        return getattr(self, f"figures_{split}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The optimizer: Adam or AdamW, clipping, rates by depth, a backbone that waits."""
 
 import functools
+import operator
 from typing import Any
 
 import jax
@@ -78,10 +79,8 @@ def scale_by_depth(
     backbone: Backbone | None, backbone_rate: float, layer_decay: float
 ) -> optax.GradientTransformation:
     """Updates times `rate_factors`; without a state."""
-
-    def scale(updates: Any, params: Any) -> Any:
-        del params
-        factors = rate_factors(updates, backbone, backbone_rate, layer_decay)
-        return jax.tree.map(lambda update, factor: update * factor, updates, factors)
-
-    return optax.stateless(scale)
+    return optax.stateless(
+        lambda updates, _: jax.tree.map(
+            operator.mul, updates, rate_factors(updates, backbone, backbone_rate, layer_decay)
+        )
+    )

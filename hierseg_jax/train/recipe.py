@@ -55,24 +55,18 @@ class Recipe:
     class_weights: ClassWeights
     total_steps: int
 
-    def compile_step(self, model: SegmentationModel, parallel: Parallel) -> Callable[..., Any]:
-        """The training step for these devices."""
-        return self._compile(model, parallel, self.optimizer)
-
-    def compile_frozen_step(
-        self, model: SegmentationModel, parallel: Parallel
+    def compile_step(
+        self, model: SegmentationModel, parallel: Parallel, *, frozen: bool = False
     ) -> Callable[..., Any]:
-        """The one of the first `freeze_epochs` epochs; it takes and gives the same state."""
-        chosen, backbone = self.settings.optimizer, self.settings.model.network.backbone
-        optimizer = make_optimizer(chosen, self.schedule, backbone, waits=True, frozen=True)
-        return self._compile(model.clone(frozen_backbone=True), parallel, optimizer)
+        """The training step for these devices.
 
-    def _compile(
-        self,
-        model: SegmentationModel,
-        parallel: Parallel,
-        optimizer: optax.GradientTransformation,
-    ) -> Callable[..., Any]:
+        With `frozen` that of the first `freeze_epochs` epochs; it takes and gives the same state.
+        """
+        optimizer = self.optimizer
+        if frozen:
+            model = model.clone(frozen_backbone=True)
+            chosen, backbone = self.settings.optimizer, self.settings.model.network.backbone
+            optimizer = make_optimizer(chosen, self.schedule, backbone, waits=True, frozen=True)
         step = make_train_step(
             model,
             self.loss,

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from hierseg_jax.data.pipeline import Batches, eval_batches, steps_per_epoch, train_batches
 from hierseg_jax.data.read.sources import Source, load_hierarchy, unread_of
 from hierseg_jax.data.resize import format_size
-from hierseg_jax.devices.hosts import agree, is_main
+from hierseg_jax.devices.hosts import agree, count_hosts, host_number, is_main, note
 from hierseg_jax.devices.parallel import Parallel, all_devices
 from hierseg_jax.evaluation.eval_step import make_eval_step
 from hierseg_jax.models import Variant
@@ -79,15 +78,15 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         embedding_size=settings.loss_options.embedding_size if loss.triplet else 0,
     )
     unsettled = network(settled(settings, Variant()).model)
-    settings, note = fitted(settings, unsettled.stride)
-    _say(note)
+    settings, rounded = fitted(settings, unsettled.stride)
+    note(rounded)
     settings, weights = choose_start(workdir, settings, unsettled, hierarchy)
     model = network(settings.model)
     train_source, val_source = (
         open_source(settings.data, settings.seed, split) for split in ("train", "val")
     )
     for unread in unread_of((train_source, val_source)) if is_main() else ():
-        _say(unread)
+        note(unread)
     steps = steps_per_epoch(len(train_source), settings.batch_size)
     jax.eval_shape(
         lambda key, image: model.init(key, image),
@@ -99,10 +98,10 @@ def set_up(settings: Settings, workdir: Path) -> Run:
     seen = None
     before = agree(int(is_main() and has_finished_epochs(workdir)))
     if not before and not settings.data.allow_missing_classes:
-        seen, note = check_sample(train_source, hierarchy, settings.data.spec)
-        _say(note)
+        seen, missing = check_sample(train_source, hierarchy, settings.data.spec)
+        note(missing)
     recipe = build_recipe(settings, workdir, hierarchy, train_source, steps)
-    reading = _reading(settings, parallel)
+    reading = _reading(settings)
     eval_step = make_eval_step(model, loss, hierarchy, settings.decoding)
     return Run(
         settings=settings,
@@ -125,7 +124,7 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         parallel=parallel,
         recipe=recipe,
         train_step=recipe.compile_step(model, parallel),
-        frozen_step=recipe.compile_frozen_step(model, parallel),
+        frozen_step=recipe.compile_step(model, parallel, frozen=True),
         eval_step=parallel.compile_eval_step(eval_step),
         initial_state=lambda: create_state(
             model, recipe.optimizer, settings.seed, weights, bool(settings.ema_decay)
@@ -135,20 +134,15 @@ def set_up(settings: Settings, workdir: Path) -> Run:
     )
 
 
-def _say(note: str) -> None:
-    if note and is_main():
-        print(f"note: {note}", file=sys.stderr, flush=True)
-
-
-def _reading(settings: Settings, parallel: Parallel) -> dict[str, Any]:
+def _reading(settings: Settings) -> dict[str, Any]:
     """What reading either split is told."""
     return {
         "size": settings.data.size,
         "resize": settings.data.resize,
         "batch_size": settings.batch_size,
         "worker_count": settings.data.worker_count,
-        "process_index": parallel.process_index,
-        "process_count": parallel.process_count,
+        "process_index": host_number(),
+        "process_count": count_hosts(),
     }
 
 

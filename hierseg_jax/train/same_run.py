@@ -1,7 +1,7 @@
 """Whether settings go on with a run, or would make another one of it."""
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from hierseg_jax.losses.total import TRIPLET
@@ -35,11 +35,7 @@ def check_same_run(
         free.add("data.spec")
     if stored.data.hierarchy and settings.data.hierarchy:
         free.add("data.hierarchy")
-    changed = [
-        key
-        for key in sorted(before.keys() | now.keys())
-        if key not in free and before.get(key) != now.get(key)
-    ]
+    changed = differing_keys(before, now, free)
     if not changed:
         return
     listed = "; ".join(f"{key} was {before.get(key)!r}, now {now.get(key)!r}" for key in changed)
@@ -55,6 +51,14 @@ def check_same_run(
         f"{workdir} holds a run with another config ({listed}). Continue it with its own"
         f"{flags_of(before, changed)}, or choose another --workdir.{why}"
     )
+
+
+def differing_keys(
+    before: Mapping[str, Any], now: Mapping[str, Any], free: Collection[str]
+) -> list[str]:
+    """In order, those of different values, the free ones aside."""
+    keys = (before.keys() | now.keys()) - set(free)
+    return sorted(key for key in keys if before.get(key) != now.get(key))
 
 
 def flags_of(values: Mapping[str, Any], keys: Iterable[str]) -> str:

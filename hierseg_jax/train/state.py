@@ -11,7 +11,6 @@ import optax
 
 from hierseg_jax.models import SegmentationModel, init_variables
 from hierseg_jax.train.initial import InitialWeights
-from hierseg_jax.train.schedule import learning_rate_schedule
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -63,15 +62,13 @@ class TrainState(flax.struct.PyTreeNode):
         )
 
 
-def optimizer_by_layer(
-    learning_rate: float, decay: float, steps_per_epoch: int
-) -> optax.GradientTransformation:
-    """Adam with moments for each parameter, as checkpoints of earlier versions hold them."""
-    return optax.adam(learning_rate_schedule(learning_rate, decay, steps_per_epoch))
+def moments_by_layer(params: Any) -> Any:
+    """Like the optimizer's state in checkpoints of earlier versions, not one vector of all."""
+    return optax.adam(optax.constant_schedule(0.0)).init(params)
 
 
 def flatten_moments(opt_state: Any) -> Any:
-    """The state of `optimizer_by_layer` as that of `make_optimizer`, which has one vector."""
+    """A state like that of `moments_by_layer` as that of `make_optimizer`."""
     adam, *rest = opt_state
     mu, nu = (jax.flatten_util.ravel_pytree(moments)[0] for moments in (adam.mu, adam.nu))
     return (adam._replace(mu=mu, nu=nu), *rest)

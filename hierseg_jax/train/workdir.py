@@ -39,7 +39,7 @@ from hierseg_jax.train.same_data import (
     what_changed,
 )
 from hierseg_jax.train.same_run import check_same_run
-from hierseg_jax.train.state import TrainState, flatten_moments, optimizer_by_layer
+from hierseg_jax.train.state import TrainState, flatten_moments, moments_by_layer
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 MARKER = "run.json"
@@ -177,7 +177,7 @@ def restore(
     flat = meta.get("optimizer_layout") == FLAT
     like = state.training
     if not flat:
-        like["opt_state"] = _moments_by_layer(state)
+        like["opt_state"] = moments_by_layer(state.params)
     loaded = load_checkpoint(folder, jax.tree.map(np.asarray, like))
     check_arrays(folder, "this run's network", loaded.variables, state.evaluated)
     if meta["cpu_threads"] != cpu_threads and is_main() and jax.default_backend() == "cpu":
@@ -224,8 +224,3 @@ def _check_data(
 def _named(tree: Hierarchy) -> str:
     names = tree.class_names
     return ", ".join(f"{names[left]} and {names[right]}" for left, right in tree.pairs) or "none"
-
-
-def _moments_by_layer(state: TrainState) -> Any:
-    """Like the optimizer's state in checkpoints of earlier versions."""
-    return optimizer_by_layer(0.0, 1.0, 1).init(state.params)

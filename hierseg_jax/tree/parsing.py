@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import listed
 
 IGNORE_LABEL = 255
 """Label of pixels that no loss and no metric counts."""
@@ -92,10 +93,6 @@ def depth(children: Children) -> int:
 
 
 def _name_tuple(class_names: Sequence[str] | Mapping[int, str]) -> tuple[str, ...]:
-    if isinstance(class_names, str):
-        raise HiersegError(
-            f"class names must be a list, background first; got {reprlib.repr(class_names)}."
-        )
     if isinstance(class_names, Mapping):
         if set(class_names) != set(range(len(class_names))):
             raise HiersegError(
@@ -103,7 +100,7 @@ def _name_tuple(class_names: Sequence[str] | Mapping[int, str]) -> tuple[str, ..
                 f"got the indices {sorted(map(str, class_names))}."
             )
         return tuple(class_names[i] for i in range(len(class_names)))
-    if not isinstance(class_names, Sequence):
+    if isinstance(class_names, str) or not isinstance(class_names, Sequence):
         raise HiersegError(
             f"class names must be a list, background first; got {reprlib.repr(class_names)}."
         )
@@ -227,10 +224,10 @@ def _check_leaves(children: Children, class_names: tuple[str, ...]) -> None:
             "class names (the background's included)."
         )
     if missing:
-        listed = ", ".join(f"{i} ({class_names[i]})" for i in missing[:10])
+        named = [f"{i} ({class_names[i]})" for i in missing]
         raise HiersegError(
             f"hierarchy: every class from 1 to {max(count, len(class_names)) - 1} must stand in "
-            f"the tree; missing: {listed}{', ...' if len(missing) > 10 else ''}."
+            f"the tree; missing: {listed(named, 10)}."
         )
 
 

@@ -30,9 +30,6 @@ from hierseg_jax.data.figures.shapes import (
 )
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
-__all__ = ["draw_person", "random_color"]
-
-
 LOW_HAND, TORSO, LOW_LEG, HEAD, UP_LEG, UP_HAND = (
     PASCAL_PERSON_PART.class_names.index(name)
     for name in ("low_hand", "torso", "low_leg", "head", "up_leg", "up_hand")

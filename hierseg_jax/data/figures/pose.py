@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Joints", "Pose", "Skeleton", "direction", "place_joints", "random_pose"]
-
 # Degrees: (upper arm away from the body, bend of the elbow away from the body).
 ARMS = {
     "hanging": (10, 6),

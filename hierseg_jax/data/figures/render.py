@@ -19,8 +19,6 @@ from hierseg_jax.data.figures.shapes import Material
 from hierseg_jax.data.read.inventory import Entry
 from hierseg_jax.system.errors import HiersegError
 
-__all__ = ["SPLITS", "FiguresSource", "draw_figures", "render"]
-
 SPLITS = ("train", "val", "test")
 MIN_SIZE = 16
 

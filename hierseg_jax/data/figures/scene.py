@@ -12,6 +12,7 @@ from hierseg_jax.data.figures.shapes import (
     Color,
     Fill,
     Material,
+    Range,
     cover,
     ellipse,
     limb,
@@ -19,8 +20,6 @@ from hierseg_jax.data.figures.shapes import (
     shading,
     solid,
 )
-
-__all__ = ["Finish", "Scene", "random_scene"]
 
 BACKGROUND = 0
 PATTERNS = ("plain", "plain", "stripes", "bars", "checks", "dots")
@@ -114,19 +113,22 @@ def _surroundings(rng: np.random.Generator, horizon: float) -> tuple[np.ndarray,
     backdrop = np.clip(backdrop, 0.02, 0.98).astype(np.float32)
     if kind <= 1:
         return backdrop, []
-    floor = Cloth(
-        random_color(rng, 0.25),
-        random_color(rng, 0.25),
-        PATTERNS[rng.integers(len(PATTERNS))],
-        float(rng.uniform(0.05, 0.16)),
-        float(rng.uniform(0.0, 0.9)),
-    )
+    floor = _random_cloth(rng, 0.25, period=(0.05, 0.16), grain=0.9)
     fills = _bricks(rng, horizon) if kind == 2 else _panels(rng, horizon) if kind == 3 else []
     ground = limb(0.5 + 1j, complex(0.5, horizon), (0.7, 0.55), round_ends=False)
     # With a range of t it has no dark edges.
     fills += cover(ground, floor, BACKGROUND, (0.0, 1.0))
     fills.append(Fill((patch(ground, t=(0.9, 1.0)),), shade=0.88))
     return backdrop, fills
+
+
+def _random_cloth(
+    rng: np.random.Generator, saturation: float, period: Range, grain: float
+) -> Cloth:
+    """Any two colours and pattern; `grain` is the largest."""
+    colors = random_color(rng, saturation), random_color(rng, saturation)
+    pattern = PATTERNS[rng.integers(len(PATTERNS))]
+    return Cloth(*colors, pattern, float(rng.uniform(*period)), float(rng.uniform(0.0, grain)))
 
 
 def _rectangle(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
@@ -172,13 +174,7 @@ def _clutter(rng: np.random.Generator, light: float) -> list[Fill]:
     size = 0.06 + 0.3 * size
     angle = 2.0 * math.pi * angle
     end = start + cmath.rect(size, angle)
-    cloth = Cloth(
-        random_color(rng, 0.6),
-        random_color(rng, 0.6),
-        PATTERNS[rng.integers(len(PATTERNS))],
-        float(rng.uniform(0.03, 0.09)),
-        float(rng.uniform(0.0, 0.8)),
-    )
+    cloth = _random_cloth(rng, 0.6, period=(0.03, 0.09), grain=0.8)
     if kind < 0.35:
         upright = start + 1j * size
         surface = limb(start, upright, (0.6 * size, 0.6 * size), round_ends=False)

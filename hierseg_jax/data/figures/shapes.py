@@ -12,20 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = [
-    "Cloth",
-    "Color",
-    "Fill",
-    "Material",
-    "Surface",
-    "cover",
-    "ellipse",
-    "limb",
-    "patch",
-    "shading",
-    "widened",
-]
-
 EDGE_SHADE = 0.72
 
 Color = tuple[float, float, float]

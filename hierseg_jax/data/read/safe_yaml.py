@@ -1,7 +1,6 @@
 """Reading YAML that someone else wrote: plain data, or a sentence about the file."""
 
 import pathlib
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import yaml
@@ -22,7 +21,10 @@ class PlainLoader(yaml.SafeLoader):
     Keys are text or numbers and stand once. Dates and `<<` are text like any other.
     """
 
-    yaml_constructors: ClassVar[dict] = {}  # PyYAML's own way to bound a loader
+    # PyYAML's own way to bound a loader.
+    yaml_constructors: ClassVar[dict] = {
+        tag: yaml.SafeLoader.yaml_constructors[tag] for tag in (f"{_PREFIX}seq", f"{_PREFIX}map")
+    }
     yaml_implicit_resolvers = {  # noqa: RUF012
         first: [(tag, regexp) for tag, regexp in resolvers if tag.removeprefix(_PREFIX) in _SCALARS]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -69,18 +71,6 @@ def _tuple(loader: PlainLoader, node: yaml.SequenceNode) -> tuple:
     return tuple(loader.construct_sequence(node))
 
 
-def _list(loader: PlainLoader, node: yaml.SequenceNode) -> Iterator[list]:
-    out: list = []
-    yield out  # before the content, so that an anchor may refer to it
-    out.extend(loader.construct_sequence(node))
-
-
-def _mapping(loader: PlainLoader, node: yaml.Node) -> Iterator[dict]:
-    out: dict = {}
-    yield out
-    out.update(loader.construct_mapping(node))
-
-
 def _refused(loader: PlainLoader, node: yaml.Node) -> None:
     tag = node.tag.replace(_PREFIX, "!!")
     raise _fault(f"the tag {tag[:100]!r} is not allowed; write plain YAML", node)
@@ -89,8 +79,6 @@ def _refused(loader: PlainLoader, node: yaml.Node) -> None:
 for _kind in _SCALARS:
     PlainLoader.add_constructor(_PREFIX + _kind, _scalar)
 PlainLoader.add_constructor(_PREFIX + "str", _text)
-PlainLoader.add_constructor(_PREFIX + "seq", _list)
-PlainLoader.add_constructor(_PREFIX + "map", _mapping)
 PlainLoader.add_constructor(_PREFIX + "python/tuple", _tuple)
 PlainLoader.add_constructor(None, _refused)
 

@@ -38,11 +38,6 @@ class SkippingSource:
         """The source's, where it has files."""
         return getattr(self._source, "image_file", None)
 
-    @property
-    def mask_file(self) -> Callable[[int], pathlib.Path] | None:
-        """The source's, where it has files."""
-        return getattr(self._source, "mask_file", None)
-
     def __len__(self) -> int:
         return len(self._source)
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from hierseg_jax.models.dropout import ChannelDropout, StochasticDepth, drop_rate_at_depth
+from hierseg_jax.models.dropout import drop_rate_at_depth, residual_dropout
 from hierseg_jax.models.layers import Compute, Conv, name_block_output
 from hierseg_jax.models.normalization import BatchNorm
 from hierseg_jax.models.variant import Variant, normalize_image
@@ -151,12 +151,7 @@ class MBConv(nn.Module):
         project_norm = norm(name="project_norm")
         if self.stride != 1 or in_channels != self.out_channels:
             return project_norm(y, train=train)
-        drop = (
-            StochasticDepth(self.depth_rate, name="dropout")
-            if self.depth_rate
-            else ChannelDropout(self.drop_rate, name="dropout")
-        )
-        factor = drop(y, train=train)
+        factor = residual_dropout(self.drop_rate, self.depth_rate)(y, train=train)
         return project_norm(y, train=train, factor_b11c=factor, shortcut_bhwc=x_bhwc)
 
 

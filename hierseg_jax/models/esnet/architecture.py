@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from hierseg_jax.models.dropout import ChannelDropout, StochasticDepth, drop_rate_at_depth
+from hierseg_jax.models.dropout import drop_rate_at_depth, residual_dropout
 from hierseg_jax.models.embedding import EmbeddingHead
 from hierseg_jax.models.layers import (
     Compute,
@@ -114,7 +114,7 @@ class FCU(nn.Module):
         y = _norm(self, "norm1", "relu")(y, train=train)
         y = conv((k, 1), relu=True, name="conv2_vertical")(y)
         y = conv((1, k), name="conv2_horizontal")(y)
-        factor = _drop(self)(y, train=train)
+        factor = residual_dropout(self.drop_rate, self.depth_rate)(y, train=train)
         norm = _norm(self, "norm2", "relu")
         y = norm(y, train=train, factor_b11c=factor, shortcut_bhwc=x_bhwc)
         return name_block_output(y)
@@ -139,7 +139,7 @@ class PFCU(nn.Module):
         y = conv((1, 3), name="conv1_horizontal")(y)
         y = _norm(self, "norm1", "relu")(y, train=train)
         shared_norm = _norm(self, "norm2")
-        drop, factor = _drop(self), None
+        drop, factor = residual_dropout(self.drop_rate, self.depth_rate), None
         total = x_bhwc
         for d in DILATIONS:
             name = f"conv2_{{}}_dilated{d}"
@@ -154,12 +154,6 @@ class PFCU(nn.Module):
 
 def _norm(block: nn.Module, name: str, activation: str | None = None) -> BatchNorm:
     return BatchNorm(epsilon=1e-3, activation=activation, compute=block.compute, name=name)
-
-
-def _drop(block: FCU | PFCU) -> ChannelDropout | StochasticDepth:
-    if block.depth_rate:
-        return StochasticDepth(block.depth_rate, name="dropout")
-    return ChannelDropout(block.drop_rate, name="dropout")
 
 
 class Encoder(nn.Module):

@@ -18,7 +18,6 @@ from hierseg_jax.models.graph.fold import (
     affine,
     conv_weights,
     folded,
-    folded_transpose,
     single,
     subpixel,
 )
@@ -68,7 +67,7 @@ def _down(params: Tree, stats: Tree, x_nchw: jax.Array) -> jax.Array:
 
 
 def _up(params: Tree, stats: Tree, x_nchw: jax.Array) -> jax.Array:
-    weights = folded_transpose(params, stats, "conv", "norm", EPSILON)
+    weights = folded(params, stats, "conv", "norm", EPSILON, transposed=True)
     y = jax.nn.relu(ops.conv_transpose(x_nchw, *weights))
     channels = y.shape[1]
     identity = np.ones((channels, 1, 1, 1), np.float32)
@@ -76,7 +75,7 @@ def _up(params: Tree, stats: Tree, x_nchw: jax.Array) -> jax.Array:
 
 
 def _subpixel_up(params: Tree, stats: Tree, x_nchw: jax.Array) -> jax.Array:
-    weights = folded_transpose(params, stats, "conv", "norm", EPSILON)
+    weights = folded(params, stats, "conv", "norm", EPSILON, transposed=True)
     return ops.depth_to_space(jax.nn.relu(ops.conv(x_nchw, *subpixel(weights))))
 
 

@@ -31,18 +31,17 @@ def conv_weights(params: Tree) -> Weights:
     return kernel, bias_o
 
 
-def folded(params: Tree, stats: Tree, conv: str, norm: str, epsilon: float) -> Weights:
-    """Convolution `conv` and the batch norm `norm` behind it, as one: float32 OIHW, [O]."""
-    kernel_oihw, bias_o = conv_weights(params[conv])
-    scale_o, shift_o = affine(params[norm], stats[norm], epsilon)
-    return single((kernel_oihw * scale_o[:, None, None, None], bias_o * scale_o + shift_o))
+def folded(
+    params: Tree, stats: Tree, conv: str, norm: str, epsilon: float, *, transposed: bool = False
+) -> Weights:
+    """Convolution `conv` and the batch norm `norm` behind it, as one: float32 OIHW, [O].
 
-
-def folded_transpose(params: Tree, stats: Tree, conv: str, norm: str, epsilon: float) -> Weights:
-    """The same for a transposed convolution: float32 IOHW, [O]."""
-    kernel_iohw, bias_o = conv_weights(params[conv])
+    The kernel of a transposed convolution is IOHW.
+    """
+    kernel, bias_o = conv_weights(params[conv])
     scale_o, shift_o = affine(params[norm], stats[norm], epsilon)
-    return single((kernel_iohw * scale_o[None, :, None, None], bias_o * scale_o + shift_o))
+    factor = scale_o.reshape((1, -1, 1, 1) if transposed else (-1, 1, 1, 1))
+    return single((kernel * factor, bias_o * scale_o + shift_o))
 
 
 def subpixel(weights: Weights) -> Weights:
@@ -79,9 +78,8 @@ def subpixel(weights: Weights) -> Weights:
 
 def single(weights: Weights) -> Weights:
     """Rounds to float32."""
-    return np.ascontiguousarray(weights[0], np.float32), np.ascontiguousarray(
-        weights[1], np.float32
-    )
+    kernel, bias_o = (np.ascontiguousarray(array, np.float32) for array in weights)
+    return kernel, bias_o
 
 
 def _double(array: Any) -> np.ndarray:

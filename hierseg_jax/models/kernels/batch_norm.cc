@@ -105,6 +105,15 @@ struct Pixels {
 struct GradientInputs {
   const float *x, *y, *dy, *means, *scales, *biases, *factors;
 
+  GradientInputs(Input x, Input y, Input dy, Input means, Input scales, Input biases, Input factors)
+      : x(x.typed_data()),
+        y(y.typed_data()),
+        dy(dy.typed_data()),
+        means(means.typed_data()),
+        scales(scales.typed_data()),
+        biases(biases.typed_data()),
+        factors(factors.typed_data()) {}
+
   template <int64_t kActivation>
   Vector Through(int64_t i, int64_t lanes, Vector centred, Vector scale, Vector bias,
                  Vector factor) const {
@@ -199,13 +208,7 @@ void NormalizeSums(const Threads& threads, Input x, Input y, Input dy, Input mea
                    int64_t activation) {
   const Pixels pixels(x);
   const int64_t c_count = pixels.channels;
-  const GradientInputs in{x.typed_data(),
-                          y.typed_data(),
-                          dy.typed_data(),
-                          mean_buffer.typed_data(),
-                          scale_buffer.typed_data(),
-                          bias_buffer.typed_data(),
-                          factor_buffer.typed_data()};
+  const GradientInputs in(x, y, dy, mean_buffer, scale_buffer, bias_buffer, factor_buffer);
   std::vector<double> parts(pixels.total() * 2 * c_count, 0.0);
   WithActivation(activation, [&](auto kind) {
     ParallelFor(threads, pixels.total(), [&](int64_t piece) {
@@ -249,13 +252,7 @@ void NormalizeGradient(const Threads& threads, Input x, Input y, Input dy, Input
                        int64_t activation) {
   const Pixels pixels(x);
   const int64_t c_count = pixels.channels;
-  const GradientInputs in{x.typed_data(),
-                          y.typed_data(),
-                          dy.typed_data(),
-                          mean_buffer.typed_data(),
-                          scale_buffer.typed_data(),
-                          bias_buffer.typed_data(),
-                          factor_buffer.typed_data()};
+  const GradientInputs in(x, y, dy, mean_buffer, scale_buffer, bias_buffer, factor_buffer);
   const float* shares = shares_buffer.typed_data();
   float* dx = dx_buffer->typed_data();
   float* d_shortcut =

@@ -1,6 +1,7 @@
 """Batch normalisation by the kernels, with the activation and the shortcut that follow it."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,16 +12,7 @@ from hierseg_jax.models.kernels.library import call
 
 ACTIVATIONS = {None: 0, "relu": 1, "silu": 2, "relu6": 3}
 
-Residuals = tuple[
-    jax.Array,
-    jax.Array | None,
-    jax.Array,
-    jax.Array,
-    jax.Array,
-    jax.Array,
-    jax.Array,
-    jax.Array | None,
-]
+Residuals = tuple[Any, ...]
 """x, y, scale, bias, mean, inverse deviation, factor, and whether there was a shortcut."""
 Outputs = tuple[jax.Array, jax.Array, jax.Array]
 
@@ -52,10 +44,9 @@ def normalize(
       activation: `relu`, `relu6`, `silu` or None.
       axis_name: mapped axis over which the batch is spread, if any.
     """
-    outputs, _ = _forward(
+    return _forward(
         x_bhwc, scale, bias, factor_b11c, shortcut_bhwc, epsilon, activation, axis_name
-    )
-    return outputs
+    )[0]
 
 
 def _forward(
@@ -80,15 +71,9 @@ def _forward(
         factor = jnp.ones((batch, 1, 1, channels), x.dtype)
     if shortcut is None:
         shortcut = jnp.zeros(0, x.dtype)
-    y = call("hierseg_normalize", x.shape)(
-        x,
-        mean,
-        inverse * scale,
-        bias,
-        factor,
-        shortcut,
-        activation=np.int64(ACTIVATIONS[activation]),
-    )
+    code = np.int64(ACTIVATIONS[activation])
+    inputs = (x, mean, inverse * scale, bias, factor, shortcut)
+    y = call("hierseg_normalize", x.shape)(*inputs, activation=code)
     kept_y = y if activation in ("relu", "relu6") else None
     shortcut_mark = jnp.zeros(0) if has_shortcut else None
     return (y, mean, var), (x, kept_y, scale, bias, mean, inverse, factor, shortcut_mark)

@@ -5,179 +5,82 @@
 #include "xla/ffi/api/ffi.h"
 
 namespace ffi = xla::ffi;
+using hierseg::Array, hierseg::Input, hierseg::Output, hierseg::Threads;
 using Buffer = ffi::Buffer<ffi::F32>;
 using Result = ffi::Result<Buffer>;
 
 namespace {
 
-hierseg::Array ToArray(const Buffer& buffer) {
+// What XLA hands over for a kernel's parameter.
+template <typename Parameter>
+using Given = std::conditional_t<std::is_same_v<Parameter, Input>, Buffer,
+                                 std::conditional_t<std::is_same_v<Parameter, Output>, Result,
+                                                    Parameter>>;
+
+// An array as either kind of parameter takes it.
+struct Taken {
+  Array array;
+  operator Input() const { return array; }
+  operator Output() const { return &array; }
+};
+
+Taken Take(Buffer buffer) {
   const auto sides = buffer.dimensions();
-  return {buffer.typed_data(), {sides.begin(), sides.end()}};
+  return {{buffer.typed_data(), {sides.begin(), sides.end()}}};
 }
-hierseg::Array ToArray(Result& result) { return ToArray(*result); }
+Taken Take(Result result) { return Take(*result); }
+int64_t Take(int64_t attribute) { return attribute; }
+bool Take(bool attribute) { return attribute; }
 
-hierseg::Threads ToThreads(ffi::ThreadPool& pool) {
-  return {pool.num_threads(),
-          [&pool](std::function<void()> task) { pool.Schedule(std::move(task)); }};
-}
-
-ffi::Error Convolve(ffi::ThreadPool pool, Buffer a0, Buffer a1, Buffer a2, Result r0,
-                    int64_t stride, int64_t dilation_h, int64_t dilation_w, int64_t pad_h,
-                    int64_t pad_w, bool transposed, bool relu) {
-  const hierseg::Array results[] = {ToArray(r0)};
-  hierseg::Convolve(ToThreads(pool), ToArray(a0), ToArray(a1), ToArray(a2), &results[0], stride,
-                    dilation_h, dilation_w, pad_h, pad_w, transposed, relu);
-  return ffi::Error::Success();
-}
-
-ffi::Error KernelGradient(ffi::ThreadPool pool, Buffer a0, Buffer a1, Result r0, Result r1,
-                          int64_t stride, int64_t dilation_h, int64_t dilation_w, int64_t pad_h,
-                          int64_t pad_w) {
-  const hierseg::Array results[] = {ToArray(r0), ToArray(r1)};
-  hierseg::KernelGradient(ToThreads(pool), ToArray(a0), ToArray(a1), &results[0], &results[1],
-                          stride, dilation_h, dilation_w, pad_h, pad_w);
-  return ffi::Error::Success();
+// A kernel as a function of what XLA hands over.
+template <typename... Parameters>
+auto Call(void (*kernel)(const Threads&, Parameters...)) {
+  return [kernel](ffi::ThreadPool pool, Given<Parameters>... given) {
+    const Threads threads{pool.num_threads(), [&pool](std::function<void()> task) {
+                            pool.Schedule(std::move(task));
+                          }};
+    kernel(threads, Take(given)...);
+    return ffi::Error::Success();
+  };
 }
 
-ffi::Error Depthwise(ffi::ThreadPool pool, Buffer a0, Buffer a1, Result r0, int64_t stride,
-                     int64_t pad_h, int64_t pad_w, bool transposed) {
-  const hierseg::Array results[] = {ToArray(r0)};
-  hierseg::Depthwise(ToThreads(pool), ToArray(a0), ToArray(a1), &results[0], stride, pad_h, pad_w,
-                     transposed);
-  return ffi::Error::Success();
+// A handler for a kernel with the first parameters bound, and the others; the attributes among
+// them have the next names.
+template <typename Binding, typename Function>
+auto Bind(Binding binding, const char* const*, Function call) {
+  return std::move(binding).To(call).release();
+}
+template <typename First, typename... Rest, typename Binding, typename Function>
+auto Bind(Binding binding, const char* const* names, Function call) {
+  if constexpr (std::is_same_v<First, Input>)
+    return Bind<Rest...>(std::move(binding).template Arg<Buffer>(), names, call);
+  else if constexpr (std::is_same_v<First, Output>)
+    return Bind<Rest...>(std::move(binding).template Ret<Buffer>(), names, call);
+  else
+    return Bind<Rest...>(std::move(binding).template Attr<First>(*names), names + 1, call);
 }
 
-ffi::Error DepthwiseGradient(ffi::ThreadPool pool, Buffer a0, Buffer a1, Result r0, int64_t stride,
-                             int64_t pad_h, int64_t pad_w) {
-  const hierseg::Array results[] = {ToArray(r0)};
-  hierseg::DepthwiseGradient(ToThreads(pool), ToArray(a0), ToArray(a1), &results[0], stride, pad_h,
-                             pad_w);
-  return ffi::Error::Success();
-}
-
-ffi::Error Moments(ffi::ThreadPool pool, Buffer a0, Result r0, Result r1) {
-  const hierseg::Array results[] = {ToArray(r0), ToArray(r1)};
-  hierseg::Moments(ToThreads(pool), ToArray(a0), &results[0], &results[1]);
-  return ffi::Error::Success();
-}
-
-ffi::Error Normalize(ffi::ThreadPool pool, Buffer a0, Buffer a1, Buffer a2, Buffer a3, Buffer a4,
-                     Buffer a5, Result r0, int64_t activation) {
-  const hierseg::Array results[] = {ToArray(r0)};
-  hierseg::Normalize(ToThreads(pool), ToArray(a0), ToArray(a1), ToArray(a2), ToArray(a3),
-                     ToArray(a4), ToArray(a5), &results[0], activation);
-  return ffi::Error::Success();
-}
-
-ffi::Error NormalizeSums(ffi::ThreadPool pool, Buffer a0, Buffer a1, Buffer a2, Buffer a3,
-                         Buffer a4, Buffer a5, Buffer a6, Result r0, int64_t activation) {
-  const hierseg::Array results[] = {ToArray(r0)};
-  hierseg::NormalizeSums(ToThreads(pool), ToArray(a0), ToArray(a1), ToArray(a2), ToArray(a3),
-                         ToArray(a4), ToArray(a5), ToArray(a6), &results[0], activation);
-  return ffi::Error::Success();
-}
-
-ffi::Error NormalizeGradient(ffi::ThreadPool pool, Buffer a0, Buffer a1, Buffer a2, Buffer a3,
-                             Buffer a4, Buffer a5, Buffer a6, Buffer a7, Result r0, Result r1,
-                             int64_t activation) {
-  const hierseg::Array results[] = {ToArray(r0), ToArray(r1)};
-  hierseg::NormalizeGradient(ToThreads(pool), ToArray(a0), ToArray(a1), ToArray(a2), ToArray(a3),
-                             ToArray(a4), ToArray(a5), ToArray(a6), ToArray(a7), &results[0],
-                             &results[1], activation);
-  return ffi::Error::Success();
+template <typename... Parameters>
+auto MakeHandler(void (*kernel)(const Threads&, Parameters...),
+                 std::initializer_list<const char*> names) {
+  return Bind<Parameters...>(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>(), names.begin(), Call(kernel));
 }
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_convolve, Convolve,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Ret<Buffer>()
-                                  .Attr<int64_t>("stride")
-                                  .Attr<int64_t>("dilation_h")
-                                  .Attr<int64_t>("dilation_w")
-                                  .Attr<int64_t>("pad_h")
-                                  .Attr<int64_t>("pad_w")
-                                  .Attr<bool>("transposed")
-                                  .Attr<bool>("relu"));
+#define KERNEL(symbol, kernel, ...)                                     \
+  extern "C" XLA_FFI_Error* symbol(XLA_FFI_CallFrame* frame) {          \
+    static auto* handler = MakeHandler(hierseg::kernel, {__VA_ARGS__}); \
+    return handler->Call(frame);                                        \
+  }
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_kernel_gradient, KernelGradient,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Ret<Buffer>()
-                                  .Ret<Buffer>()
-                                  .Attr<int64_t>("stride")
-                                  .Attr<int64_t>("dilation_h")
-                                  .Attr<int64_t>("dilation_w")
-                                  .Attr<int64_t>("pad_h")
-                                  .Attr<int64_t>("pad_w"));
+#define GEOMETRY "stride", "dilation_h", "dilation_w", "pad_h", "pad_w"
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_depthwise, Depthwise,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Ret<Buffer>()
-                                  .Attr<int64_t>("stride")
-                                  .Attr<int64_t>("pad_h")
-                                  .Attr<int64_t>("pad_w")
-                                  .Attr<bool>("transposed"));
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_depthwise_gradient, DepthwiseGradient,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Ret<Buffer>()
-                                  .Attr<int64_t>("stride")
-                                  .Attr<int64_t>("pad_h")
-                                  .Attr<int64_t>("pad_w"));
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(
-    hierseg_moments, Moments,
-    ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Buffer>().Ret<Buffer>().Ret<Buffer>());
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_normalize, Normalize,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Ret<Buffer>()
-                                  .Attr<int64_t>("activation"));
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_normalize_sums, NormalizeSums,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Ret<Buffer>()
-                                  .Attr<int64_t>("activation"));
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(hierseg_normalize_gradient, NormalizeGradient,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Arg<Buffer>()
-                                  .Ret<Buffer>()
-                                  .Ret<Buffer>()
-                                  .Attr<int64_t>("activation"));
+KERNEL(hierseg_convolve, Convolve, GEOMETRY, "transposed", "relu")
+KERNEL(hierseg_kernel_gradient, KernelGradient, GEOMETRY)
+KERNEL(hierseg_depthwise, Depthwise, GEOMETRY, "transposed")
+KERNEL(hierseg_depthwise_gradient, DepthwiseGradient, GEOMETRY)
+KERNEL(hierseg_moments, Moments)
+KERNEL(hierseg_normalize, Normalize, "activation")
+KERNEL(hierseg_normalize_sums, NormalizeSums, "activation")
+KERNEL(hierseg_normalize_gradient, NormalizeGradient, "activation")

@@ -49,17 +49,7 @@ def convolve(
       geometry: of the kernel's steps.
       relu: whether negative results become 0.
     """
-    sides = [
-        (side + before + after - d * (k - 1) - 1) // geometry.stride + 1
-        for side, before, after, d, k in zip(
-            x_bhwc.shape[1:3],
-            geometry.padding,
-            geometry.padding_after or geometry.padding,
-            geometry.dilation,
-            kernel_hwio.shape[:2],
-            strict=True,
-        )
-    ]
+    sides = _output_sides(x_bhwc.shape[1:3], kernel_hwio.shape[:2], geometry)
     shape = (x_bhwc.shape[0], *sides, kernel_hwio.shape[-1])
     return _convolve(x_bhwc, kernel_hwio, bias, shape, geometry, relu=relu)
 
@@ -129,7 +119,6 @@ def _transposed_backward(
 convolve_transposed.defvjp(_transposed_forward, _transposed_backward)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def convolve_depthwise(
     x_bhwc: jax.Array,
     kernel_hwc: jax.Array,
@@ -138,50 +127,50 @@ def convolve_depthwise(
     padding_after: tuple[int, int] | None = None,
 ) -> jax.Array:
     """[B, h, w, C] -> [B, H, W, C], every channel by its own kernel; padded as by `Geometry`."""
-    sides = [
-        (side + before + after - k) // stride + 1
-        for side, before, after, k in zip(
-            x_bhwc.shape[1:3],
-            padding,
-            padding_after or padding,
-            kernel_hwc.shape[:2],
-            strict=True,
-        )
-    ]
-    shape = (x_bhwc.shape[0], *sides, x_bhwc.shape[-1])
-    return _depthwise(x_bhwc, kernel_hwc, shape, stride, padding, transposed=False)
+    geometry = Geometry(stride, padding=padding, padding_after=padding_after)
+    return _convolve_depthwise(x_bhwc, kernel_hwc, geometry)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _convolve_depthwise(x: jax.Array, kernel_hwc: jax.Array, geometry: Geometry) -> jax.Array:
+    sides = _output_sides(x.shape[1:3], kernel_hwc.shape[:2], geometry)
+    kernel = call("hierseg_depthwise", (x.shape[0], *sides, x.shape[-1]))
+    return kernel(x, kernel_hwc, transposed=False, **_attributes(geometry))
 
 
 def _depthwise_forward(
-    x: jax.Array,
-    kernel: jax.Array,
-    stride: int,
-    padding: tuple[int, int],
-    padding_after: tuple[int, int] | None,
+    x: jax.Array, kernel: jax.Array, geometry: Geometry
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return convolve_depthwise(x, kernel, stride, padding, padding_after), (x, kernel)
+    return _convolve_depthwise(x, kernel, geometry), (x, kernel)
 
 
 def _depthwise_backward(
-    stride: int,
-    padding: tuple[int, int],
-    padding_after: tuple[int, int] | None,
-    residuals: tuple[jax.Array, jax.Array],
-    dy: jax.Array,
+    geometry: Geometry, residuals: tuple[jax.Array, jax.Array], dy: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    del padding_after  # the kernels know where an array ends
     x, kernel = residuals
-    dx = _depthwise(dy, kernel, x.shape, stride, padding, transposed=True)
-    gradient = call("hierseg_depthwise_gradient", kernel.shape)(
-        x, dy, stride=np.int64(stride), pad_h=np.int64(padding[0]), pad_w=np.int64(padding[1])
-    )
-    return dx, gradient
+    given = _attributes(geometry)
+    dx = call("hierseg_depthwise", x.shape)(dy, kernel, transposed=True, **given)
+    return dx, call("hierseg_depthwise_gradient", kernel.shape)(x, dy, **given)
 
 
-convolve_depthwise.defvjp(_depthwise_forward, _depthwise_backward)
+_convolve_depthwise.defvjp(_depthwise_forward, _depthwise_backward)
+
+
+def _output_sides(
+    sides: tuple[int, ...], kernel_size: tuple[int, ...], geometry: Geometry
+) -> list[int]:
+    """Height and width of a convolution's result."""
+    after = geometry.padding_after or geometry.padding
+    return [
+        (side + pad + pad_after - d * (k - 1) - 1) // geometry.stride + 1
+        for side, pad, pad_after, d, k in zip(
+            sides, geometry.padding, after, geometry.dilation, kernel_size, strict=True
+        )
+    ]
 
 
 def _attributes(geometry: Geometry) -> dict[str, np.int64]:
+    """Without `padding_after`: the kernels know where an array ends."""
     return {
         "stride": np.int64(geometry.stride),
         "dilation_h": np.int64(geometry.dilation[0]),
@@ -211,22 +200,3 @@ def _kernel_gradient(
 ) -> list[jax.Array]:
     kernel = call("hierseg_kernel_gradient", shape, dy.shape[-1:])
     return kernel(x, dy, **_attributes(geometry))
-
-
-def _depthwise(
-    x: jax.Array,
-    kernel_hwc: jax.Array,
-    shape: tuple[int, ...],
-    stride: int,
-    padding: tuple[int, int],
-    *,
-    transposed: bool,
-) -> jax.Array:
-    return call("hierseg_depthwise", shape)(
-        x,
-        kernel_hwc,
-        stride=np.int64(stride),
-        pad_h=np.int64(padding[0]),
-        pad_w=np.int64(padding[1]),
-        transposed=transposed,
-    )

@@ -47,10 +47,11 @@ void DepthwiseGradientTile(const float* const* taps, int64_t step, const float* 
 }  // namespace
 
 void Depthwise(const Threads& threads, Input x, Input weights, Output y, int64_t stride,
-               int64_t pad_h, int64_t pad_w, bool transposed) {
+               int64_t dilation_h, int64_t dilation_w, int64_t pad_h, int64_t pad_w,
+               bool transposed) {
   const Shape in = ShapeOf(x), out = ShapeOf(*y);
   const auto kernel = weights.dimensions();
-  const Geometry g{stride, 1, 1, pad_h, pad_w};
+  const Geometry g{stride, dilation_h, dilation_w, pad_h, pad_w};
   const int64_t input_step = transposed ? 1 : stride, output_step = transposed ? stride : 1;
   const int64_t channels = in.channels;
   for (const Phase& phase : Phases(kernel[0], kernel[1], g, out, transposed)) {
@@ -79,11 +80,12 @@ void Depthwise(const Threads& threads, Input x, Input weights, Output y, int64_t
 }
 
 void DepthwiseGradient(const Threads& threads, Input x, Input dy, Output gradient, int64_t stride,
-                       int64_t pad_h, int64_t pad_w) {
+                       int64_t dilation_h, int64_t dilation_w, int64_t pad_h, int64_t pad_w) {
   const Shape in = ShapeOf(x), out = ShapeOf(dy);
   const auto kernel = gradient->dimensions();
   const int64_t channels = in.channels, rows = out.batch * out.height;
-  const std::vector<Tap> taps = PlainTaps(kernel[0], kernel[1], {stride, 1, 1, pad_h, pad_w});
+  const std::vector<Tap> taps =
+      PlainTaps(kernel[0], kernel[1], {stride, dilation_h, dilation_w, pad_h, pad_w});
   const int64_t size = taps.size() * channels;
   // A fixed number of partial sums, whatever the number of threads.
   const int64_t chunks = std::min<int64_t>(rows, 16);

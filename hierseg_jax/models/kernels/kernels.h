@@ -16,10 +16,11 @@ void KernelGradient(const Threads& threads, Input x, Input dy, Output gradient, 
                     int64_t pad_w);
 
 void Depthwise(const Threads& threads, Input x, Input weights, Output y, int64_t stride,
-               int64_t pad_h, int64_t pad_w, bool transposed);
+               int64_t dilation_h, int64_t dilation_w, int64_t pad_h, int64_t pad_w,
+               bool transposed);
 
 void DepthwiseGradient(const Threads& threads, Input x, Input dy, Output gradient, int64_t stride,
-                       int64_t pad_h, int64_t pad_w);
+                       int64_t dilation_h, int64_t dilation_w, int64_t pad_h, int64_t pad_w);
 
 void Moments(const Threads& threads, Input x_buffer, Output mean, Output variance);
 

@@ -54,7 +54,8 @@ class Metric:
         """
         if not self.maximized:
             return row[VAL_LOSS]
-        _, level, key = self._parts()
+        # A level may have a point in its name.
+        level, _, key = self.name.removeprefix("levels.").rpartition(".")
         value = row["levels"][level][key]
         if value is None:
             raise HiersegError(
@@ -66,12 +67,6 @@ class Metric:
     def of_run(self, progress: Progress) -> float:
         """That of the best epoch, by the config's `best`, whose checkpoint a run keeps."""
         return self.of_epoch(progress.best_row)
-
-    def _parts(self) -> tuple[str, str, str]:
-        # A level may have a point in its name.
-        first, _, rest = self.name.partition(".")
-        level, _, key = rest.rpartition(".")
-        return first, level, key
 
 
 def find_metric(name: str | None, hierarchy: Hierarchy, metrics: Sequence[str]) -> Metric:

@@ -19,7 +19,7 @@ from hierseg_jax.settings.settings import FREE_KEYS
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.errors import HiersegError, HiersegOSError
 from hierseg_jax.system.locks import NoLocksError, hold, holder
-from hierseg_jax.train.same_run import flags_of
+from hierseg_jax.train.same_run import differing_keys, flags_of
 from hierseg_jax.train.tune.objective import Metric
 from hierseg_jax.train.tune.space import Space
 
@@ -192,11 +192,7 @@ def _check_same(
         was, given = before["space"].get(key, "not searched"), now["space"].get(key, "not searched")
         if was != given:
             changed.append(f"in its space {key} is {was}, now {given}")
-    keys = [
-        key
-        for key in sorted(stored.keys() | asked.keys())
-        if key not in _FREE_KEYS and stored.get(key) != asked.get(key)
-    ]
+    keys = differing_keys(stored, asked, _FREE_KEYS)
     changed += [
         f"in its config {key} is {stored.get(key)!r}, now {asked.get(key)!r}" for key in keys
     ]
