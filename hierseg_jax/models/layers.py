@@ -22,7 +22,11 @@ from hierseg_jax.models.kernels.convolution import (
     convolve_depthwise,
     convolve_transposed,
 )
-from hierseg_jax.models.products import conv_transpose_as_product, depthwise_as_products
+from hierseg_jax.models.products import (
+    conv_as_products,
+    conv_transpose_as_product,
+    depthwise_as_products,
+)
 from hierseg_jax.system.errors import HiersegError
 
 DType = Any
@@ -130,6 +134,8 @@ class Conv(nn.Module):
             y_bhwc = convolve_depthwise(x_bhwc, kernel_hwio[:, :, 0], self.stride, before, after)
         elif formulation == "products" and depthwise:
             y_bhwc = depthwise_as_products(x_bhwc, kernel_hwio[:, :, 0], self.stride, padding)
+        elif formulation == "products" and self._is_slow_in_xla(x_bhwc.shape[-1]):
+            y_bhwc = conv_as_products(x_bhwc, kernel_hwio, self.dilation)
         else:
             y_bhwc = lax.conv_general_dilated(
                 x_bhwc,
@@ -143,6 +149,13 @@ class Conv(nn.Module):
         if self.use_bias:
             y_bhwc += _bias(self, shape)
         return nn.relu(y_bhwc) if self.relu else y_bhwc
+
+    def _is_slow_in_xla(self, channels: int) -> bool:
+        """Wide k x 1 and dilated 1-D kernels, on a CPU."""
+        one_dimensional = 1 in self.kernel_size and self.kernel_size != (1, 1)
+        vertical_or_dilated = self.kernel_size[0] > 1 or self.dilation != (1, 1)
+        plain = self.stride == 1 and self.groups == 1
+        return one_dimensional and vertical_or_dilated and plain and channels >= 32
 
 
 def pad_sides(padding: str, side: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:

@@ -3,11 +3,36 @@
 Same arguments, same results up to rounding; what is slow is chiefly the backward pass.
 """
 
+import functools
+import itertools
+import operator
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+
+
+def conv_as_products(
+    x_bhwc: jax.Array, kernel_hwio: jax.Array, dilation: tuple[int, int]
+) -> jax.Array:
+    """Convolution, padded to keep its sides, as a sum of matrix products of shifted inputs.
+
+    XLA's own backward pass takes about twice as long on a CPU for 5 x 1 and for dilated
+    kernels at 64 and 128 channels.
+    """
+    height, width = x_bhwc.shape[1:3]
+    padding = [(d * (k // 2),) * 2 for k, d in zip(kernel_hwio.shape[:2], dilation, strict=True)]
+    padded = jnp.pad(x_bhwc, ((0, 0), *padding, (0, 0)))
+
+    def product(i: int, j: int) -> jax.Array:
+        top, left = i * dilation[0], j * dilation[1]
+        return padded[:, top : top + height, left : left + width] @ kernel_hwio[i, j]
+
+    return functools.reduce(
+        operator.add, itertools.starmap(product, np.ndindex(kernel_hwio.shape[:2]))
+    )
 
 
 def depthwise_as_products(
