@@ -53,7 +53,7 @@ class SegmentationModel(nn.Module):
           ValueError: for an image of another shape or dtype, or with sides that are
             no multiples of the stride.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # every architecture has its own
 
     @property
     def title(self) -> str:
