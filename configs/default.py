@@ -25,9 +25,12 @@ def get_config() -> ml_collections.ConfigDict:
     # What the network sees of a picture, in pixels: one side of a square, or height,width. Sides
     # that are no multiples of the network's stride are rounded.
     config.data.image_size = config_dict.FieldReference(320, field_type=object)
-    # How pictures come to that size: stretch (the reference's), letterbox (whole, with bars, which
-    # count neither in losses nor in metrics), or crop (the middle).
+    # How pictures come to that size: stretch, letterbox (whole, with bars, which count neither in
+    # losses nor in metrics), or crop (the middle).
     config.data.resize = "stretch"
+    # How pixels are sampled for it: exact (about their centres, filtered where pictures shrink), or
+    # reference, as the PyTorch reference does it, which moves labels by up to half a pixel.
+    config.data.sampling = "exact"
     # Processes that read and augment; 0 reads in threads of this process, one a core.
     config.data.worker_count = 0
     # What to do about an image or mask that can't be read: fail, or skip it and say so.
@@ -69,6 +72,9 @@ def get_config() -> ml_collections.ConfigDict:
     # True: every level of the tree has channels of its own, with sigmoid scores. False: one softmax
     # over the leaf classes.
     config.model.hierarchical = False
+    # How logits come to the size of the picture that the network sees: bilinear, or nearest, as in
+    # the reference. Networks whose logits have that size anyway do not read it.
+    config.model.upsampling = "bilinear"
     # What computes convolutions: auto, xla or tuned (docs/performance.md).
     config.model.conv_impl = "auto"
 

@@ -14,6 +14,8 @@ def get_config() -> ml_collections.ConfigDict:
     config = default.get_config()
     config.data.spec = "tfds:pascal_person_part"
     config.data.image_size = 320
+    config.data.sampling = "reference"
+    config.model.upsampling = "nearest"
     config.loss = "dice"
     config.epochs = 50
     config.batch_size = 32

@@ -51,6 +51,7 @@ def build_graph(
     integers: bool = False,
     decoding: str = "leaf",
     variant: Variant | None = None,
+    upsampling: str = "nearest",
 ) -> Graph:
     """The graph of a network under a contract.
 
@@ -66,6 +67,7 @@ def build_graph(
       integers: written for `precision.with_integers`; the same function.
       decoding: of `decoding.DECODINGS`: `path` of a hierarchical head, else of a flat one.
       variant: of a backbone with weights from elsewhere; by default the reference's.
+      upsampling: of `layers.UPSAMPLINGS`; how logits come to the image's size.
 
     Raises:
       ValueError: for an unknown contract, or a level that is called as another tensor is.
@@ -77,17 +79,26 @@ def build_graph(
         backbone=network.own_backbone(backbone),
         conv_impl="xla",
         variant=variant,
+        upsampling=upsampling,
     )
-    apply, factor = network.graph or _apply, network.graph_stride
+    apply = network.graph or _apply
     any_size = network.graph is not None
+    # What is exported without a graph of its own enlarges its logits itself.
+    factor = built.output_stride if any_size else 1
+    smooth = factor > 1 and upsampling == "bilinear"
 
     def logits(image_nchw: jax.Array) -> jax.Array:
         x_nchw = apply(built, variables, image_nchw, integers)
-        return ops.as_logits(x_nchw) if integers else x_nchw
+        x_nchw = ops.as_logits(x_nchw) if integers else x_nchw
+        return ops.upsample_bilinear(x_nchw, factor) if smooth else x_nchw
+
+    def repeat(x_nchw: jax.Array) -> jax.Array:
+        # A nearest upsampling commutes with all that is done per pixel.
+        return x_nchw if smooth or factor == 1 else ops.upsample_nearest(x_nchw, factor)
 
     if contract == "reference":
         return Graph(
-            lambda image: (_repeat(scores(logits(image), hierarchy, decoding), factor),),
+            lambda image: (repeat(scores(logits(image), hierarchy, decoding)),),
             "image",
             np.float32,
             False,
@@ -112,14 +123,9 @@ def build_graph(
             for level in hierarchy.levels[:-1]
         ]
         maps += [leaf_n1hw.astype(jnp.uint8), confidence_n1hw]
-        # A nearest upsampling commutes with all that is done per pixel.
-        return tuple(ops.drop_channel(_repeat(x, factor)) for x in maps)
+        return tuple(ops.drop_channel(repeat(x)) for x in maps)
 
     return Graph(deploy, "frame", np.uint8, True, (*names, CONFIDENCE), any_size)
-
-
-def _repeat(x_nchw: jax.Array, factor: int) -> jax.Array:
-    return x_nchw if factor == 1 else ops.upsample_nearest(x_nchw, factor)
 
 
 def _apply(

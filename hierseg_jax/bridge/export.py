@@ -23,7 +23,7 @@ from hierseg_jax.checkpoint import Checkpoint, open_checkpoint
 from hierseg_jax.checkpoint.stored_network import check_own_arrays
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.read.sources import Source, unread_of
-from hierseg_jax.data.resize import nearest_multiple
+from hierseg_jax.data.resize import Resize, nearest_multiple
 from hierseg_jax.models import create_model
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.settings import Settings
@@ -105,8 +105,11 @@ def export_checkpoint(
     decoding = settings.decoding
     channels = hierarchy.num_nodes if decoding == "path" else hierarchy.num_classes
     variant = settings.model.variant
-    network = create_model(name, channels, backbone=backbone, conv_impl="xla", variant=variant)
-    size, resize = image_size or settings.data.size, settings.data.resize
+    upsampling = settings.model.upsampling
+    network = create_model(
+        name, channels, backbone=backbone, conv_impl="xla", variant=variant, upsampling=upsampling
+    )
+    size, resize = image_size or settings.data.size, settings.data.resizing
     _check_size(size, network.stride, name)
 
     rounded = precision != "float32"
@@ -121,7 +124,15 @@ def export_checkpoint(
 
     integers = precision == "int8"
     graph = build_graph(
-        contract, name, backbone, loaded.variables, hierarchy, integers, decoding, variant
+        contract,
+        name,
+        backbone,
+        loaded.variables,
+        hierarchy,
+        integers,
+        decoding,
+        variant,
+        upsampling,
     )
     model = convert(
         graph, size, opset=opset, dynamic_size=dynamic_size, dynamic_batch=dynamic_batch
@@ -159,7 +170,8 @@ def export_checkpoint(
         model=settings.model.label,
         precision=precision,
         decoding=decoding,
-        resize=resize,
+        resize=resize.rule,
+        sampling=resize.sampling,
         parameters_sha256=_parameters_digest(loaded.variables),
         versions={package: version(package) for package in PACKAGES},
         validation=_validation(loaded),
@@ -202,7 +214,7 @@ def _round(
     precision: str,
     train: Source,
     size: tuple[int, int],
-    resize: str,
+    resize: Resize,
 ) -> onnx.ModelProto:
     if precision == "float16":
         return with_half_weights(model)

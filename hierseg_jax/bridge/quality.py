@@ -9,17 +9,17 @@ import onnxruntime
 from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.data.read.sources import Source
 from hierseg_jax.data.read.spread import spread_indices
-from hierseg_jax.data.resize import place
+from hierseg_jax.data.resize import Resize
 from hierseg_jax.evaluation.metrics import confusion_matrices, evaluate_levels
 from hierseg_jax.tree.decoding import top_down
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 
 def graph_input(
-    graph: Graph, image_hwc: np.ndarray, size: tuple[int, int], resize: str
+    graph: Graph, image_hwc: np.ndarray, size: tuple[int, int], resize: Resize
 ) -> np.ndarray:
     """A picture, uint8 RGB of any size, as the graph's argument of (height, width)."""
-    small_hwc = place(image_hwc.shape[:2], size, resize).fit_image(image_hwc)
+    small_hwc = resize.place(image_hwc.shape[:2], size).fit_image(image_hwc)
     if graph.channels_last:
         return small_hwc[None]
     image_chw = (small_hwc.astype(np.float32) / 255).transpose(2, 0, 1)
@@ -27,7 +27,7 @@ def graph_input(
 
 
 def spread_inputs(
-    graph: Graph, source: Source, size: tuple[int, int], resize: str, most: int
+    graph: Graph, source: Source, size: tuple[int, int], resize: Resize, most: int
 ) -> Iterator[np.ndarray]:
     """Up to `most` pictures, evenly spread over a split, as arguments of the graph."""
     for index in spread_indices(len(source), most):
@@ -40,7 +40,7 @@ def graph_miou(
     source: Source,
     hierarchy: Hierarchy,
     size: tuple[int, int],
-    resize: str,
+    resize: Resize,
     decoding: str,
 ) -> dict[str, float]:
     """mIoU over the data set at every level, as `metrics.evaluate_levels` has it.
@@ -51,14 +51,14 @@ def graph_miou(
       source: of pictures and labels.
       hierarchy: of the classes.
       size: (height, width) to which both are brought.
-      resize: by which rule; bars count as ignored.
+      resize: how; bars count as ignored.
       decoding: that the graph was built with.
     """
     session = onnxruntime.InferenceSession(model_bytes, providers=["CPUExecutionProvider"])
     counts = []
     for index in range(len(source)):
         example = source[index]
-        label_hw = place(example["label"].shape, size, resize).fit_labels(example["label"])
+        label_hw = resize.place(example["label"].shape, size).fit_labels(example["label"])
         given = graph_input(graph, example["image"], size, resize)
         outputs = session.run(None, {graph.input_name: given})
         # deploy: the finest label map comes last but one; reference: scores.

@@ -9,7 +9,7 @@ import onnxruntime
 
 from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.bridge.exact import exact_on_cpu
-from hierseg_jax.data.resize import place
+from hierseg_jax.data.resize import Resize
 from hierseg_jax.evaluation.predictions import leaf_scores
 from hierseg_jax.models import SegmentationModel, forward_of
 from hierseg_jax.system.errors import HiersegError
@@ -32,7 +32,7 @@ def largest_difference(
     photos: Sequence[np.ndarray],
     shapes: Sequence[tuple[int, int, int]],
     decoding: str = "leaf",
-    resize: str = "stretch",
+    resize: Resize = Resize(),  # noqa: B008 (immutable)
 ) -> float:
     """Compares probabilities (or confidence and label maps) on random and on real pictures.
 
@@ -49,7 +49,7 @@ def largest_difference(
       photos: uint8 RGB [h, w, 3] of any size.
       shapes: (batch, height, width) of the inputs to try.
       decoding: that the graph was built with.
-      resize: by which rule the photos are brought to those sizes.
+      resize: how the photos are brought to those sizes.
 
     Returns:
       The largest absolute difference of a probability.
@@ -63,7 +63,7 @@ def largest_difference(
     worst = 0.0
     for batch, height, width in shapes:
         resized = [
-            place(photo.shape[:2], (height, width), resize).fit_image(photo) for photo in photos
+            resize.place(photo.shape[:2], (height, width)).fit_image(photo) for photo in photos
         ]
         noise = rng.integers(0, 256, (batch, height, width, 3), np.uint8)
         batches = [noise, np.stack([resized[i % len(resized)] for i in range(batch)])]

@@ -21,7 +21,7 @@ from hierseg_jax.data.augment.choice import choose_augmentation
 from hierseg_jax.data.augment.classic import Transform
 from hierseg_jax.data.read.skip import no_example
 from hierseg_jax.data.read.sources import Source
-from hierseg_jax.data.resize import place
+from hierseg_jax.data.resize import Resize
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError, HiersegOSError
 
@@ -78,7 +78,7 @@ def train_batches(
     source: Source,
     *,
     size: tuple[int, int],
-    resize: str = "stretch",
+    resize: Resize = Resize(),  # noqa: B008 (immutable)
     batch_size: int,
     seed: int,
     augment: bool | str,
@@ -92,8 +92,8 @@ def train_batches(
 
     Args:
       source: of at least `batch_size` examples.
-      size: (height, width) to which images (bilinear) and labels (nearest) are brought.
-      resize: how, one of `resize.RESIZES`.
+      size: (height, width) to which images and labels are brought.
+      resize: how.
       batch_size: over all processes; a multiple of their number.
       seed: of shuffling and augmentation.
       augment: one of AUGMENTATIONS of augment/choice.py; True is `reference`, False `none`.
@@ -127,7 +127,7 @@ def eval_batches(
     source: Source,
     *,
     size: tuple[int, int],
-    resize: str = "stretch",
+    resize: Resize = Resize(),  # noqa: B008 (immutable)
     batch_size: int,
     worker_count: int = 0,
     process_index: int = 0,
@@ -179,10 +179,10 @@ class _Padded:
         return no_example()
 
 
-def _resized(size: tuple[int, int], rule: str, keep_label: bool, example: Example) -> Example:
+def _resized(size: tuple[int, int], resize: Resize, keep_label: bool, example: Example) -> Example:
     image, label = example["image"], example["label"]
     if label.shape != size:
-        placement = place(label.shape, size, rule)
+        placement = resize.place(label.shape, size)
         image, label = placement.fit_image(image), placement.fit_labels(label)
     valid = example.get("valid", np.array(True))
     kept = {"whole_label": example["label"]} if keep_label else {}

@@ -1,8 +1,20 @@
-"""How a picture of any size comes to the network's, and its label map back; without JAX.
+"""How a picture of any size comes to the network's, and scores and labels back; without JAX.
 
-- `stretch`: to the size, whatever the aspect ratio becomes (the reference's).
+The rules, where it comes to lie:
+
+- `stretch`: at the size, whatever the aspect ratio becomes.
 - `letterbox`: as large as it goes in whole, centred, with bars of grey where nothing is.
 - `crop`: the largest part of the size's aspect ratio, centred; the rest is never seen.
+
+And the samplings, what its pixels become. Centres of pixels lie at half-integers.
+
+- `exact`: bilinear about the centres of pixels. A side that shrinks by more than 2 comes bilinearly
+  to the least multiple of its new length that is at least half of the old one, and then down to
+  its length by means of that many pixels. Every class of the labels is sampled like a picture;
+  a pixel gets the one that has most of it.
+- `reference`: as the PyTorch reference has it. Bilinear however much a picture shrinks. The nearest
+  label; under `stretch`, or where a picture has the network's aspect ratio, by the corners of
+  pixels, which moves labels by up to half a pixel of the network.
 """
 
 import dataclasses
@@ -15,6 +27,7 @@ from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.parsing import IGNORE_LABEL
 
 RESIZES = ("stretch", "letterbox", "crop")
+SAMPLINGS = ("exact", "reference")
 MAX_SIDE = 2**14
 """Pixels of a side of the network's input."""
 GREY = 128
@@ -38,6 +51,11 @@ class Box:
             slice(self.left, self.left + self.width),
         )
 
+    @property
+    def width_height(self) -> tuple[int, int]:
+        """A size as OpenCV has it."""
+        return self.width, self.height
+
 
 @dataclasses.dataclass(frozen=True)
 class Placement:
@@ -48,12 +66,14 @@ class Placement:
       size: (height, width) of the input.
       seen: of the picture; all of it but where it is cropped.
       filled: of the input, to which that is scaled; all of it but in a letterbox.
+      sampling: one of SAMPLINGS.
     """
 
     picture: tuple[int, int]
     size: tuple[int, int]
     seen: Box
     filled: Box
+    sampling: str = "exact"
 
     def to_input(self, points_nyx: np.ndarray) -> np.ndarray:
         """Points of the picture, float [N, 2] of (y, x) in pixels, as points of the input.
@@ -69,30 +89,48 @@ class Placement:
         return (points_nyx - _corner(self.filled)) / self._scale() + _corner(self.seen)
 
     def fit_image(self, image_hwc: np.ndarray) -> np.ndarray:
-        """uint8 [H, W, 3] -> the input [h, w, 3], bilinear, with bars of GREY."""
-        return self._fit(image_hwc, cv2.INTER_LINEAR, GREY)
+        """uint8 [H, W, 3] -> the input [h, w, 3], with bars of GREY."""
+        sample = _sampled if self.sampling == "exact" else cv2.resize
+        part = sample(image_hwc[self.seen.rows_columns], self.filled.width_height)
+        return _within(part, self.filled, self.size, GREY)
 
     def fit_labels(self, labels_hw: np.ndarray) -> np.ndarray:
-        """uint8 [H, W] -> [h, w], the nearest label; bars are IGNORE_LABEL."""
-        # OpenCV's INTER_NEAREST, up to half a pixel off, is what the reference stretches by.
-        stretched = self.seen == _whole(self.picture) and self.filled == _whole(self.size)
-        nearest = cv2.INTER_NEAREST if stretched else cv2.INTER_NEAREST_EXACT
-        return self._fit(labels_hw, nearest, IGNORE_LABEL)
+        """uint8 [H, W] -> [h, w]; bars are IGNORE_LABEL."""
+        part, size = labels_hw[self.seen.rows_columns], self.filled.width_height
+        if self.sampling == "exact":
+            part = _voted(part, size)
+        else:
+            stretched = self.seen == _whole(self.picture) and self.filled == _whole(self.size)
+            nearest = cv2.INTER_NEAREST if stretched else cv2.INTER_NEAREST_EXACT
+            part = cv2.resize(part, size, interpolation=nearest)
+        return _within(part, self.filled, self.size, IGNORE_LABEL)
+
+    def seen_labels(self, labels_hw: np.ndarray) -> np.ndarray:
+        """uint8 [h, w] of the input -> the nearest label, [H, W] of the part that was seen."""
+        part = labels_hw[self.filled.rows_columns]
+        return cv2.resize(part, self.seen.width_height, interpolation=cv2.INTER_NEAREST_EXACT)
+
+    def seen_scores(self, scores_hw: np.ndarray) -> np.ndarray:
+        """Bilinear: uint16 or float32 of the input -> [H, W] of the part that was seen.
+
+        Args:
+          scores_hw: [h, w] or, a network's stride apart, [h / stride, w / stride].
+        """
+        if self.filled != _whole(self.size) and scores_hw.shape != self.size:
+            scores_hw = cv2.resize(scores_hw, self.size[::-1])  # bars may end within a cell
+        return cv2.resize(scores_hw[self.filled.rows_columns], self.seen.width_height)
 
     def restore_labels(self, labels_hw: np.ndarray) -> np.ndarray:
         """uint8 [h, w] of the input -> [H, W] of the picture; unseen pixels are IGNORE_LABEL."""
-        # Centres of pixels on centres, as the picture was brought to the network's size.
-        return self._restore(labels_hw, cv2.INTER_NEAREST_EXACT, IGNORE_LABEL)
+        return self.within_picture(self.seen_labels(labels_hw), IGNORE_LABEL)
 
     def restore_scores(self, scores_hw: np.ndarray) -> np.ndarray:
-        """float32 [h, w] of the input -> [H, W] of the picture, bilinear; unseen pixels are 0."""
-        return self._restore(scores_hw, cv2.INTER_LINEAR, 0)
+        """As `seen_scores`, but [H, W] of the picture; unseen pixels are 0."""
+        return self.within_picture(self.seen_scores(scores_hw), 0)
 
-    def _fit(self, pixels: np.ndarray, interpolation: int, fill: int) -> np.ndarray:
-        return _moved(pixels, self.seen, self.filled, self.size, interpolation, fill)
-
-    def _restore(self, pixels: np.ndarray, interpolation: int, fill: int) -> np.ndarray:
-        return _moved(pixels, self.filled, self.seen, self.picture, interpolation, fill)
+    def within_picture(self, part_hw: np.ndarray, fill: int) -> np.ndarray:
+        """[H, W] of the part that was seen -> that of the picture, elsewhere `fill`."""
+        return _within(part_hw, self.seen, self.picture, fill)
 
     def _scale(self) -> np.ndarray:
         return np.array(
@@ -100,15 +138,30 @@ class Placement:
         )
 
 
-def place(picture: tuple[int, int], size: tuple[int, int], resize: str) -> Placement:
+@dataclasses.dataclass(frozen=True)
+class Resize:
+    """How pictures come to the network's size: one of RESIZES and one of SAMPLINGS."""
+
+    rule: str = "stretch"
+    sampling: str = "exact"
+
+    def place(self, picture: tuple[int, int], size: tuple[int, int]) -> Placement:
+        """Where a picture comes to lie, both sizes being (height, width) in pixels."""
+        return place(picture, size, self.rule, self.sampling)
+
+
+def place(
+    picture: tuple[int, int], size: tuple[int, int], resize: str, sampling: str = "exact"
+) -> Placement:
     """Where a picture comes to lie.
 
     Args:
       picture, size: (height, width) in pixels, of the picture and of the network's input.
       resize: one of RESIZES.
+      sampling: one of SAMPLINGS.
 
     Raises:
-      ValueError: for another rule.
+      ValueError: for another rule or sampling.
     """
     picture, size = as_size(picture), as_size(size)
     seen, filled = _whole(picture), _whole(size)
@@ -118,7 +171,9 @@ def place(picture: tuple[int, int], size: tuple[int, int], resize: str) -> Place
         seen = _centred(size, picture)
     elif resize != "stretch":
         raise HiersegError(f"There is no resize rule {resize!r}; choose {', '.join(RESIZES)}.")
-    return Placement(picture, size, seen, filled)
+    if sampling not in SAMPLINGS:
+        raise HiersegError(f"There is no sampling {sampling!r}; choose {', '.join(SAMPLINGS)}.")
+    return Placement(picture, size, seen, filled, sampling)
 
 
 def as_size(side_or_sides: int | Sequence[int]) -> tuple[int, int]:
@@ -157,15 +212,43 @@ def _corner(box: Box) -> tuple[int, int]:
     return box.top, box.left
 
 
-def _moved(
-    pixels: np.ndarray, source: Box, target: Box, size: tuple[int, int], method: int, fill: int
-) -> np.ndarray:
-    """One box scaled to another one of a new array of a size, which is `fill` elsewhere."""
-    part = cv2.resize(
-        pixels[source.rows_columns], (target.width, target.height), interpolation=method
-    )
-    if target == _whole(size):
+def _within(part: np.ndarray, box: Box, size: tuple[int, int], fill: int) -> np.ndarray:
+    """A box of a new array of a size, which is `fill` elsewhere."""
+    if box == _whole(size):
         return part
     canvas = np.full((*size, *part.shape[2:]), fill, part.dtype)
-    canvas[target.rows_columns] = part
+    canvas[box.rows_columns] = part
     return canvas
+
+
+def _sampled(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The sampling `exact`, to (width, height)."""
+    # Bilinear sampling steps over pixels where it shrinks by more than 2.
+    counts = [
+        max(1, -(-side // (2 * new))) for side, new in zip(pixels.shape[1::-1], size, strict=True)
+    ]
+    between = cv2.resize(pixels, (size[0] * counts[0], size[1] * counts[1]))
+    if counts == [1, 1]:
+        return between
+    return cv2.resize(between, size, interpolation=cv2.INTER_AREA)
+
+
+def _voted(labels_hw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Labels at (width, height), each the class that has most of its pixel.
+
+    Where two have the same, the lower one gets every other pixel: shapes neither move nor grow.
+    """
+    if labels_hw.shape == size[::-1]:
+        return labels_hw.copy()
+    present = np.flatnonzero(cv2.calcHist([labels_hw], [0], None, [256], [0, 256])).tolist()
+    rows, columns = np.ogrid[: size[1], : size[0]]
+    odd_hw = ((rows + columns) % 2).astype(np.uint8)
+    label_hw = np.full(size[::-1], present[0], np.uint8)
+    best_hw = _sampled(cv2.inRange(labels_hw, present[0], present[0]), size)
+    for index in present[1:]:
+        share_hw = _sampled(cv2.inRange(labels_hw, index, index), size)
+        # In whole numbers x > best - 1 is x >= best; nothing is below 0.
+        won_hw = share_hw > cv2.subtract(best_hw, odd_hw)
+        np.copyto(label_hw, np.uint8(index), where=won_hw)
+        best_hw = np.maximum(best_hw, share_hw)
+    return label_hw

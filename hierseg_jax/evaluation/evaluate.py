@@ -254,7 +254,7 @@ def evaluate_checkpoint(
     source = open_source(settings.data, settings.seed, task, spec)
     for unread in unread_of((source,)) if is_main() else ():
         note(unread)
-    whole, resize = view.resolution == "original", settings.data.resize
+    whole, resize = view.resolution == "original", settings.data.resizing
     batches = eval_batches(
         source,
         size=settings.data.size,
@@ -290,7 +290,8 @@ def evaluate_checkpoint(
         "data": spec,
         "task": task,
         "image_size": size,
-        "resize": resize,
+        "resize": resize.rule,
+        "sampling": resize.sampling,
         "resolution": view.resolution,
         "scales": list(view.scales),
         "flip": view.flip,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.data.pipeline import Batch
+from hierseg_jax.data.resize import Resize
 from hierseg_jax.evaluation.boundary import boundary_counts
 from hierseg_jax.evaluation.extremes import Extremes
 from hierseg_jax.evaluation.whole_pictures import (
@@ -24,12 +25,12 @@ class Measures:
     Attributes:
       boundary: whether boundary IoU is.
       whole: whether pixels are the pictures' own; batches then have `whole_label`.
-      resize: the rule by which pictures came to the network's size.
+      resize: how pictures came to the network's size.
     """
 
     boundary: bool = False
     whole: bool = False
-    resize: str = "stretch"
+    resize: Resize = dataclasses.field(default_factory=Resize)
 
 
 class Tally:

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from hierseg_jax.data.resize import place
+from hierseg_jax.data.resize import Resize
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
 
 def restore_prediction(
-    prediction_hw: np.ndarray, picture: tuple[int, int], resize: str
+    prediction_hw: np.ndarray, picture: tuple[int, int], resize: Resize
 ) -> np.ndarray:
     """What the runtime would write: uint8 [H, W], IGNORE_LABEL where nothing was seen.
 
@@ -16,7 +16,7 @@ def restore_prediction(
       picture: (height, width) of the picture.
       resize: the rule by which it came to the network's size.
     """
-    return place(picture, prediction_hw.shape, resize).restore_labels(prediction_hw)
+    return resize.place(picture, prediction_hw.shape).restore_labels(prediction_hw)
 
 
 def confusion_matrix(

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from hierseg_jax.models.efficient_unet import EFFUNET
 from hierseg_jax.models.esnet import ESNET, ESNET_MINI
 from hierseg_jax.models.initialize import init_variables
-from hierseg_jax.models.layers import CONV_IMPLS
+from hierseg_jax.models.layers import CONV_IMPLS, UPSAMPLINGS
 from hierseg_jax.models.network import Network
 from hierseg_jax.models.segmentation_model import Forward, SegmentationModel, forward_of
 from hierseg_jax.models.summary import format_summary, summarize
@@ -25,6 +25,7 @@ NETWORKS = {network.name: network for network in (EFFUNET, ESNET, ESNET_MINI)}
 
 __all__ = [
     "NETWORKS",
+    "UPSAMPLINGS",
     "Forward",
     "Network",
     "SegmentationModel",
@@ -82,6 +83,7 @@ def create_model(
     conv_impl: str = "auto",
     embedding_size: int = 0,
     stochastic_depth: float = 0.0,
+    upsampling: str = "nearest",
     variant: Variant | None = None,
 ) -> SegmentationModel:
     """A network that maps images to per-pixel logits.
@@ -106,6 +108,8 @@ def create_model(
         `intermediates` (see `EmbeddingHead`); 0 for none.
       stochastic_depth: rate, in [0, 1), that dropping whole residual branches of the backbone
         rises to with their depth, in place of channels; 0 for none.
+      upsampling: of `layers.UPSAMPLINGS`: how logits come to the image's size, of networks
+        that compute them for fewer pixels.
       variant: what the backbone's weights want to be computed with, of networks that take
         weights from elsewhere; by default what the reference does.
 
@@ -130,6 +134,10 @@ def create_model(
         raise HiersegError(
             f"There is no conv_impl {conv_impl!r}; choose one of {', '.join(CONV_IMPLS)}."
         )
+    if upsampling not in UPSAMPLINGS:
+        raise HiersegError(
+            f"There is no upsampling {upsampling!r}; choose one of {', '.join(UPSAMPLINGS)}."
+        )
     if not 0 <= stochastic_depth < 1:
         raise HiersegError(
             f"The rate of stochastic_depth is {stochastic_depth}; it must be 0 or more, below 1."
@@ -144,4 +152,5 @@ def create_model(
         conv_impl=conv_impl,
         embedding_size=embedding_size,
         stochastic_depth=stochastic_depth,
+        upsampling=upsampling,
     )

@@ -32,6 +32,7 @@ from hierseg_jax.system.errors import HiersegError
 DType = Any
 CONV_IMPLS = ("auto", "xla", "tuned")
 PADDINGS = ("symmetric", "same")
+UPSAMPLINGS = ("bilinear", "nearest")
 BLOCK_OUTPUT = "block_output"
 """What `name_block_output` calls its values, for policies of `jax.checkpoint`."""
 
@@ -239,3 +240,11 @@ def upsample_nearest(x_bhwc: jax.Array, factor: int) -> jax.Array:
     b, h, w, c = x_bhwc.shape
     blocks = jnp.broadcast_to(x_bhwc[:, :, None, :, None, :], (b, h, factor, w, factor, c))
     return blocks.reshape(b, h * factor, w * factor, c)
+
+
+def upsample(x_bhwc: jax.Array, factor: int, upsampling: str) -> jax.Array:
+    """`factor` times the sides, by one of `UPSAMPLINGS`, about the centres of pixels."""
+    if upsampling == "nearest":
+        return upsample_nearest(x_bhwc, factor)
+    b, h, w, c = x_bhwc.shape
+    return jax.image.resize(x_bhwc, (b, h * factor, w * factor, c), "linear")

@@ -17,7 +17,7 @@ ModuleNames = Iterable[tuple[ModulePath, str]]
 """Path of a module of ours, and the name of PyTorch's."""
 StateDict = Mapping[str, np.ndarray]
 GraphFunction = Callable[[Any, Mapping[str, Any], jax.Array, bool], jax.Array]
-"""(model, variables, image_nchw in [0, 1], integers) -> logits [N, C, h, w].
+"""(model, variables, image_nchw in [0, 1], integers) -> logits [N, C, h, w], not enlarged.
 
 Written in `models/graph/ops.py`, so that the graph takes any size. `integers`: as 8-bit
 integers want it; the same function.
@@ -101,7 +101,6 @@ class Network:
       backbone: None for a network whose parameters are all of one kind.
       graph: what is exported, with batch norms folded. Without one the architecture
         itself is exported, for one size.
-      graph_stride: pixels along each side that one output of `graph` stands for.
       state_dict: layout of its weights in PyTorch; None where there is no such class.
     """
 
@@ -111,7 +110,6 @@ class Network:
     fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     backbone: Backbone | None = None
     graph: GraphFunction | None = None
-    graph_stride: int = 1
     state_dict: StateDictLayout | None = None
 
     @property

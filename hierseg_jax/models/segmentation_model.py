@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from hierseg_jax.models.layers import DType
+from hierseg_jax.models.layers import DType, upsample
 from hierseg_jax.system.errors import HiersegError
 
 Forward = Callable[[Any, jax.Array], jax.Array]
@@ -25,17 +25,23 @@ class SegmentationModel(nn.Module):
       num_classes: channels of the output: leaf classes, or nodes of a hierarchical head.
       dropout: whether training drops channels, of a network that does.
       dtype, axis_name, conv_impl: see `layers.Compute`.
+      output_stride: of the network: pixels along each side that one of its logits stands for,
+        before they come to the image's size.
+      upsampling: of `layers.UPSAMPLINGS`: how they come to it; or `none`, which leaves them an
+        `output_stride` apart.
       frozen_backbone: whether the backbone, if there is one, is as in inference while the rest
         trains: no gradient, no dropout, running statistics that are used and stay.
     """
 
     stride: ClassVar[int]
+    output_stride: ClassVar[int] = 1
 
     num_classes: int
     dropout: bool = True
     dtype: DType = jnp.float32
     axis_name: str | None = None
     conv_impl: str = "auto"
+    upsampling: str = "nearest"
     frozen_backbone: bool = False
 
     def __call__(self, image_bhwc: jax.Array, *, train: bool = False) -> jax.Array:
@@ -47,13 +53,20 @@ class SegmentationModel(nn.Module):
             dropout (random stream `dropout`).
 
         Returns:
-          Logits [B, H, W, num_classes], float32 at least.
+          Logits [B, H, W, num_classes], float32 at least; where `upsampling` is `none`, of as
+          many pixels as the network has of its own.
 
         Raises:
           ValueError: for an image of another shape or dtype, or with sides that are
             no multiples of the stride.
         """
         raise NotImplementedError  # every architecture has its own
+
+    def enlarged(self, logits_bhwk: jax.Array) -> jax.Array:
+        """Logits an `output_stride` apart, at the image's size unless `upsampling` is `none`."""
+        if self.output_stride == 1 or self.upsampling == "none":
+            return logits_bhwk
+        return upsample(logits_bhwk, self.output_stride, self.upsampling)
 
     @property
     def title(self) -> str:

@@ -53,7 +53,8 @@ def convert_to_checkpoint(
         tree is the file's own, if this project wrote it; PASCAL-Person-Part's where
         there are 7 classes; or one level of classes with numbers for names.
       image_size: side, or (height, width), in pixels that the weights were trained for.
-      resize: the rule by which pictures come to it; by default that of `settings`.
+      resize: the rule by which pictures come to it; by default that of `settings`. They are
+        sampled, and logits upsampled, as the reference does it.
 
     Returns:
       What was done, in sentences.
@@ -81,8 +82,10 @@ def convert_to_checkpoint(
     if resize is not None:
         place((1, 1), (1, 1), resize)  # refuses a rule that is none
         settings = settings.replace({"data.resize": resize})
+    as_there = {"data.sampling": "reference", "model.upsampling": "nearest"}
     settings = _told(settings, network, hierarchical).replace(
-        {"data.spec": data or "", "data.image_size": size[0] if size[0] == size[1] else size}
+        as_there
+        | {"data.spec": data or "", "data.image_size": size[0] if size[0] == size[1] else size}
     )
     settings = read_settings(settings)
     try:

@@ -10,7 +10,7 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
-from hierseg_jax.data.resize import MAX_SIDE, RESIZES
+from hierseg_jax.data.resize import MAX_SIDE, RESIZES, SAMPLINGS
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.colors import class_colors
 from hierseg_jax.tree.decoding import DECODINGS
@@ -20,7 +20,7 @@ CONTRACTS = ("reference", "deploy")
 PREFIX = "hierseg."
 TEXT_KEYS = ("contract", "model", "precision", "parameters_sha256", "resize")
 # Files older than these keys mean their defaults.
-LATER_TEXT_KEYS = ("decoding",)
+LATER_TEXT_KEYS = ("decoding", "sampling")
 JSON_KEYS = ("hierarchy", "image_size", "stride", "versions", "validation", "verification")
 
 
@@ -39,11 +39,13 @@ class Metadata:
       precision: `float32`, `float16` or `int8`.
       parameters_sha256: of the checkpoint's variables.
       decoding: how classes follow from scores; see `hierseg_jax/tree/decoding.py`.
-      resize: how pictures are brought to the size, bilinear as in OpenCV's INTER_LINEAR:
-        `stretch`, `letterbox` or `crop`. For an input of h x w and a picture of H x W,
-        `letterbox` scales both sides by min(h / H, w / W), rounded to whole pixels, and puts
-        the result in the middle (rounded towards the top left) of grey, 128 in every channel;
+      resize: how pictures are brought to the size: `stretch`, `letterbox` or `crop`. For an
+        input of h x w and a picture of H x W, `letterbox` scales both sides by
+        min(h / H, w / W), rounded to whole pixels, and puts the result in the middle (rounded
+        towards the top left) of grey, 128 in every channel;
         `crop` takes what `letterbox` would fill if h x w were to be put into H x W.
+      sampling: how their pixels are sampled: `exact`, or `reference`, bilinear as in OpenCV's
+        INTER_LINEAR; see `hierseg_jax/data/resize.py`.
       versions: of the packages that made the file.
       validation: what is known of the checkpoint's quality; plain JSON.
       verification: of the graph against JAX; plain JSON.
@@ -58,6 +60,7 @@ class Metadata:
     parameters_sha256: str
     decoding: str = "leaf"
     resize: str = "stretch"
+    sampling: str = "reference"
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     validation: dict[str, Any] = dataclasses.field(default_factory=dict)
     verification: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -117,11 +120,12 @@ class Metadata:
                 f"{values['resize'][:50]!r}; this version knows {', '.join(CONTRACTS)} with "
                 f"{', '.join(RESIZES)}. Update hierseg_jax."
             )
-        if values.get("decoding", "leaf") not in DECODINGS:
-            raise HiersegError(
-                f"{file} is to be decoded by {values['decoding'][:50]!r}; this version knows "
-                f"{', '.join(DECODINGS)}. Update hierseg_jax."
-            )
+        for key, known in (("decoding", DECODINGS), ("sampling", SAMPLINGS)):
+            if values.get(key, known[0]) not in known:
+                raise HiersegError(
+                    f"{file} has the {key} {values[key][:50]!r}; this version knows "
+                    f"{', '.join(known)}. Update hierseg_jax."
+                )
         return cls(**values)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hierseg_jax.data.resize import MAX_SIDE, Placement, place
+from hierseg_jax.data.resize import MAX_SIDE, Placement, Resize
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.runtime.session import check_contract, open_session
 from hierseg_jax.system.errors import HiersegError
@@ -49,7 +49,7 @@ class Segmenter:
       metadata: of the file; None for a file that has none, such as the reference's.
       contract: `reference` or `deploy`.
       image_size: (height, width) that pictures are brought to.
-      resize: by which rule, one of `resize.RESIZES`; `stretch` for a file without metadata.
+      resize: how; as the reference does it for a file without metadata.
       provider: what it runs on, `cpu` or `cuda`.
       note: a sentence where that is the CPU and might have been CUDA, else "".
     """
@@ -88,7 +88,8 @@ class Segmenter:
         self._input = self._session.get_inputs()[0]
         self.hierarchy = self._choose_hierarchy(hierarchy, onnx_file)
         self.image_size = self._choose_size(image_size, onnx_file)
-        self.resize = self.metadata.resize if self.metadata else "stretch"
+        told = self.metadata
+        self.resize = Resize(told.resize, told.sampling) if told else Resize("stretch", "reference")
 
     def __call__(self, image_hwc: np.ndarray, *, bgr: bool = False) -> Segmentation:
         """Segments a picture.
@@ -106,7 +107,7 @@ class Segmenter:
                 f"A picture is uint8 [height, width, 3]; got {image_hwc.dtype} {image_hwc.shape}."
             )
         started = time.perf_counter()
-        placement = place(image_hwc.shape[:2], self.image_size, self.resize)
+        placement = self.resize.place(image_hwc.shape[:2], self.image_size)
         given = self._preprocess(placement.fit_image(image_hwc), bgr)
         prepared = time.perf_counter()
         try:

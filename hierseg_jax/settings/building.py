@@ -43,6 +43,7 @@ def build_model(
         conv_impl=model.conv_impl,
         embedding_size=embedding_size,
         stochastic_depth=model.stochastic_depth,
+        upsampling=model.upsampling,
     )
 
 

@@ -4,8 +4,15 @@ import dataclasses
 import functools
 
 from hierseg_jax.data.read.skip import ON_ERROR
-from hierseg_jax.data.resize import MAX_SIDE, RESIZES
-from hierseg_jax.models import NETWORKS, Network, Variant, backbone_choices, find_network
+from hierseg_jax.data.resize import MAX_SIDE, RESIZES, SAMPLINGS, Resize
+from hierseg_jax.models import (
+    NETWORKS,
+    UPSAMPLINGS,
+    Network,
+    Variant,
+    backbone_choices,
+    find_network,
+)
 from hierseg_jax.settings.key import Section, key
 from hierseg_jax.system.errors import HiersegError
 
@@ -37,10 +44,18 @@ class DataSettings(Section):
     )
     resize: str = key(
         "stretch",
-        "How pictures come to that size: stretch (the reference's), letterbox (whole, with bars, "
-        "which count neither in losses nor in metrics), or crop (the middle).",
+        "How pictures come to that size: stretch, letterbox (whole, with bars, which count "
+        "neither in losses nor in metrics), or crop (the middle).",
         choices=RESIZES,
         earlier="stretch",
+    )
+    sampling: str = key(
+        "exact",
+        "How pixels are sampled for it: exact (about their centres, filtered where pictures "
+        "shrink), or reference, as the PyTorch reference does it, which moves labels by up to "
+        "half a pixel.",
+        choices=SAMPLINGS,
+        earlier="reference",
     )
     worker_count: int = key(
         0,
@@ -90,6 +105,11 @@ class DataSettings(Section):
                 f"height,width, each from 1 to {MAX_SIDE}."
             )
         return sides
+
+    @property
+    def resizing(self) -> Resize:
+        """How pictures come to `size`."""
+        return Resize(self.resize, self.sampling)
 
     def figures(self, split: str) -> int:
         """Pictures of `figures` in a split."""
@@ -149,6 +169,13 @@ class ModelSettings(Section):
         "True: every level of the tree has channels of its own, with sigmoid scores. False: "
         "one softmax over the leaf classes.",
         earlier=False,
+    )
+    upsampling: str = key(
+        "bilinear",
+        "How logits come to the size of the picture that the network sees: bilinear, or nearest, "
+        "as in the reference. Networks whose logits have that size anyway do not read it.",
+        choices=UPSAMPLINGS,
+        earlier="nearest",
     )
     conv_impl: str = key(
         "auto",

@@ -138,7 +138,7 @@ def _reading(settings: Settings) -> dict[str, Any]:
     """What reading either split is told."""
     return {
         "size": settings.data.size,
-        "resize": settings.data.resize,
+        "resize": settings.data.resizing,
         "batch_size": settings.batch_size,
         "worker_count": settings.data.worker_count,
         "process_index": host_number(),

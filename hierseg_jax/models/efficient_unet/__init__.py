@@ -41,6 +41,5 @@ EFFUNET = Network(
         imagenet_file=imagenet_file,
     ),
     graph=_graph,
-    graph_stride=4,
     state_dict=LAYOUT,
 )

@@ -45,6 +45,7 @@ class EfficientUNet(SegmentationModel):
     """
 
     stride: ClassVar[int] = 32
+    output_stride: ClassVar[int] = 4
 
     backbone: str = "b0"
     embedding_size: int = 0
@@ -80,8 +81,8 @@ class EfficientUNet(SegmentationModel):
             if number == 2 and self.embedding_size and (train or self.is_initializing()):
                 head = EmbeddingHead(self.embedding_size, compute, 1e-5, name="embedding")
                 head(x, train=train)
-        # The reference upsamples first; a 1x1 convolution commutes with repeating
-        # pixels and costs a sixteenth before it.
+        # The reference upsamples first; a 1x1 convolution commutes with that and costs a
+        # sixteenth before it.
         logits_bhwc = Conv(self.num_classes, (1, 1), compute=compute, name="head")(x)
         logits_bhwc = logits_bhwc.astype(jnp.promote_types(self.dtype, jnp.float32))
-        return upsample_nearest(logits_bhwc, 4)
+        return self.enlarged(logits_bhwc)

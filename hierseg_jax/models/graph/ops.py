@@ -201,6 +201,24 @@ def upsample_nearest(x_nchw: jax.Array, factor: int) -> jax.Array:
     )
 
 
+def upsample_bilinear(x_nchw: jax.Array, factor: int) -> jax.Array:
+    """`factor` times the sides, bilinear about the centres of pixels."""
+
+    def meaning(x: jax.Array) -> jax.Array:
+        n, c, h, w = x.shape
+        return jax.image.resize(x, (n, c, h * factor, w * factor), "linear")
+
+    return _node(
+        "Resize",
+        lambda x, roi, scales: meaning(x),
+        x_nchw,
+        np.zeros(0, np.float32),
+        np.array([1, 1, factor, factor], np.float32),
+        mode="linear",
+        coordinate_transformation_mode="half_pixel",
+    )
+
+
 def as_logits(x_nchw: jax.Array) -> jax.Array:
     """The same array under a name that begins with `LOGITS`: what follows is decoding."""
     return _node("Identity", lambda x: x, x_nchw, output=LOGITS)
