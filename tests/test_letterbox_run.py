@@ -8,7 +8,7 @@ from hierseg_jax.bridge.export import export_checkpoint
 from hierseg_jax.checkpoint import open_checkpoint
 from hierseg_jax.data.pipeline import eval_batches
 from hierseg_jax.data.read.sources import open_split
-from hierseg_jax.data.resize import place
+from hierseg_jax.data.resize import Resize, place
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.evaluation.predictions import leaf_scores
 from hierseg_jax.models import create_model
@@ -65,7 +65,7 @@ def scores(checkpoint, source):
     model = create_model("esnet_mini", hierarchy.num_classes, conv_impl="xla")
     decoding = loaded.settings.decoding
     scores_of = jax.jit(lambda v, x: leaf_scores(model.apply(v, x), hierarchy, decoding))
-    batches = eval_batches(source, size=SIZE, resize="letterbox", batch_size=1)
+    batches = eval_batches(source, size=SIZE, resize=Resize("letterbox"), batch_size=1)
     return np.concatenate(
         [scores_of(loaded.variables, batch["image"].astype(np.float32) / 255) for batch in batches]
     )

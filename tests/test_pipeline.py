@@ -151,7 +151,8 @@ class Photograph:
 
 def test_images_are_stretched_as_the_reference_does():
     source = Photograph()
-    (batch,) = eval_batches(source, size=(24, 24), batch_size=1)
+    how = Resize("stretch", "reference")
+    (batch,) = eval_batches(source, size=(24, 24), resize=how, batch_size=1)
     image = cv2.resize(source.image, (24, 24))
     label = cv2.resize(source.label, (24, 24), interpolation=cv2.INTER_NEAREST)
     np.testing.assert_array_equal(batch["image"][0], image)

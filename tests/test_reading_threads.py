@@ -10,6 +10,7 @@ import pytest
 from hierseg_jax.data import pipeline
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.pipeline import eval_batches, read_options, train_batches
+from hierseg_jax.data.resize import Resize
 from hierseg_jax.system.cores import available_cores
 
 OPTIONS = {"size": (32, 32), "batch_size": 4}
@@ -77,7 +78,7 @@ def test_batches_are_the_same_whatever_the_number_of_threads(monkeypatch, traini
 
 def test_evaluation_in_worker_processes_keeps_labels_of_every_size():
     source = FiguresSource("val", 48, 5)
-    options = {"keep_labels": True, "resize": "letterbox", **OPTIONS}
+    options = {"keep_labels": True, "resize": Resize("letterbox"), **OPTIONS}
     here, elsewhere = (
         list(eval_batches(source, worker_count=count, **options)) for count in (0, 1)
     )

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hierseg_jax.data.pipeline import eval_batches
-from hierseg_jax.data.resize import GREY, RESIZES, Box, place
+from hierseg_jax.data.resize import GREY, RESIZES, SAMPLINGS, Box, Resize, place
 from tests.test_pipeline import Photograph
 
 SIDES = st.integers(1, 60)
@@ -92,7 +92,8 @@ def test_bars_are_grey_and_ignored_and_unseen_pixels_come_back_as_ignored(pictur
 @pytest.mark.parametrize(("size", "filled"), [((32, 48), (32, 46)), ((48, 24), (17, 24))])
 def test_batches_are_letterboxed(size, filled):
     source = Photograph()  # 37 x 53
-    (batch,) = eval_batches(source, size=size, resize="letterbox", batch_size=1)
+    how = Resize("letterbox", "reference")
+    (batch,) = eval_batches(source, size=size, resize=how, batch_size=1)
     height, width = filled
     top, left = (size[0] - height) // 2, (size[1] - width) // 2
     part = np.s_[top : top + height, left : left + width]

@@ -8,12 +8,10 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from hierseg_jax.runtime.metadata import Metadata
-from hierseg_jax.runtime.segmenter import Segmenter, channel_argmax
+from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.conftest import ROOT
 
@@ -147,15 +145,6 @@ def test_open_sizes_follow_the_metadata_or_the_caller(tmp_path, photo):
         Segmenter(file, image_size=(10, 16))
     with pytest.raises(ValueError, match="takes 8 x 16"):
         Segmenter(reference_file(tmp_path / "b.onnx"), image_size=(16, 16))
-
-
-@given(st.integers(1, 9), st.integers(1, 7), st.integers(1, 7), st.integers(0, 2**31))
-@settings(max_examples=30, deadline=None)
-def test_channel_argmax_is_argmax_ties_included(channels, height, width, seed):
-    values = np.random.default_rng(seed).integers(0, 3, (channels, height, width))
-    label, largest = channel_argmax(values.astype(np.float32))
-    np.testing.assert_array_equal(label, values.argmax(0))
-    np.testing.assert_array_equal(largest, values.max(0))
 
 
 def test_files_that_are_no_such_network_are_refused_in_one_sentence(tmp_path, photo):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hierseg_jax.data.pipeline import eval_batches
+from hierseg_jax.data.resize import Resize
 from hierseg_jax.devices.parallel import all_devices
 from hierseg_jax.evaluation.eval_step import make_eval_step
 from hierseg_jax.evaluation.evaluate import evaluate_batches
@@ -56,8 +57,9 @@ def eval_step():
 
 
 def evaluated(eval_step, resize, whole):
-    batches = eval_batches(Painted(), size=(64, 96), resize=resize, batch_size=3, keep_labels=whole)
-    measures = Measures(boundary=True, whole=whole, resize=resize)
+    how = Resize(resize)
+    batches = eval_batches(Painted(), size=(64, 96), resize=how, batch_size=3, keep_labels=whole)
+    measures = Measures(boundary=True, whole=whole, resize=how)
     return evaluate_batches(eval_step, {}, batches, TREE, 3, all_devices(), measures=measures)
 
 

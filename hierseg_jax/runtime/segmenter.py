@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.resize import MAX_SIDE, Placement, Resize
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.runtime.session import check_contract, open_session
@@ -28,8 +29,8 @@ class Segmentation:
       confidence: float32 [h, w], score of the leaf class, at the network's size, the bars of a
         letterbox included; `placement.restore_scores(confidence)` is at the picture's.
       probabilities: float32 [C, h, w], scores in [0, 1] of the leaf classes at the network's
-        size: softmax probabilities or, decoded by `path`, means over paths; None under the
-        contract `deploy`. Each plane comes to the picture's size as `confidence` does.
+        size: softmax probabilities or, decoded by `path`, means over paths; None where the
+        graph gives no scores. Each plane comes to the picture's size as `confidence` does.
       placement: which part of the picture the network saw, and where in its input.
       seconds: spent on `preprocess`, `inference` and `postprocess`.
     """
@@ -50,6 +51,7 @@ class Segmenter:
       contract: `reference` or `deploy`.
       image_size: (height, width) that pictures are brought to.
       resize: how; as the reference does it for a file without metadata.
+      decoding: how classes follow from scores.
       provider: what it runs on, `cpu` or `cuda`.
       note: a sentence where that is the CPU and might have been CUDA, else "".
     """
@@ -89,6 +91,7 @@ class Segmenter:
         self.hierarchy = self._choose_hierarchy(hierarchy, onnx_file)
         self.image_size = self._choose_size(image_size, onnx_file)
         told = self.metadata
+        self.decoding = told.decoding if told else "leaf"
         self.resize = Resize(told.resize, told.sampling) if told else Resize("stretch", "reference")
 
     def __call__(self, image_hwc: np.ndarray, *, bgr: bool = False) -> Segmentation:
@@ -126,8 +129,9 @@ class Segmenter:
             probabilities_chw = None
         else:
             probabilities_chw = outputs[0][0]
-            leaf_hw, confidence_hw = self._classify(probabilities_chw)
-            leaf_hw = placement.restore_labels(leaf_hw)
+            confidence_hw = self._confidence(probabilities_chw)
+            planes_chw = log_planes(probabilities_chw)
+            leaf_hw = picture_labels(planes_chw, placement, self.hierarchy, self.decoding)
             levels = {
                 level.name: cv2.LUT(leaf_hw, _table(level.leaf_to_class))
                 for level in self.hierarchy.levels
@@ -158,12 +162,11 @@ class Segmenter:
                 f"{', '.join(map(str, expected))}."
             )
 
-    def _classify(self, probabilities_chw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        if self.metadata is None or self.metadata.decoding != "top_down":
-            return channel_argmax(probabilities_chw)
+    def _confidence(self, probabilities_chw: np.ndarray) -> np.ndarray:
+        if self.decoding != "top_down":
+            return probabilities_chw.max(0)
         leaf_hw = top_down(list(probabilities_chw), self.hierarchy)
-        confidence_hw = np.take_along_axis(probabilities_chw, leaf_hw[None], 0)[0]
-        return leaf_hw.astype(np.uint8), confidence_hw
+        return np.take_along_axis(probabilities_chw, leaf_hw[None], 0)[0]
 
     def _preprocess(self, small_hwc: np.ndarray, bgr: bool) -> np.ndarray:
         if self.contract == "deploy":
@@ -222,21 +225,6 @@ class Segmenter:
                 f"{file} takes sides in multiples of {stride}; got {given[0]} x {given[1]}."
             )
         return given[0], given[1]
-
-
-def channel_argmax(probabilities_chw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first largest channel, plane by plane: a fifth of `np.argmax`'s time on smooth maps.
-
-    Returns:
-      uint8 [h, w] and the largest values [h, w].
-    """
-    largest_hw = probabilities_chw[0].copy()
-    label_hw = np.zeros(largest_hw.shape, np.uint8)
-    for index in range(1, len(probabilities_chw)):
-        plane_hw = probabilities_chw[index]
-        np.copyto(label_hw, np.uint8(index), where=plane_hw > largest_hw)
-        np.maximum(largest_hw, plane_hw, out=largest_hw)
-    return label_hw, largest_hw
 
 
 def _table(leaf_to_class: np.ndarray) -> np.ndarray:

@@ -1,0 +1,92 @@
+"""Scores come to the picture's size, and are decoded there."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hierseg_jax.data.picture_labels import FLOOR, log_planes, picture_labels, scores_of
+from hierseg_jax.data.resize import RESIZES, place
+from hierseg_jax.tree.decoding import top_down
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
+
+SIDES = st.integers(1, 40)
+
+
+def softmax(logits_chw):
+    exp = np.exp(logits_chw - logits_chw.max(0))
+    return (exp / exp.sum(0)).astype(np.float32)
+
+
+def smooth_logits(channels, height, width, seed):
+    noise = np.random.default_rng(seed).normal(0, 4, (channels, height, width))
+    return np.stack([cv2.GaussianBlur(plane, (0, 0), 1.5) for plane in noise])
+
+
+def flat(channels):
+    return Hierarchy.from_mapping(list(range(1, channels)))
+
+
+@given(st.integers(2, 12), SIDES, SIDES, st.integers(0, 2**31))
+@settings(max_examples=60, deadline=None)
+def test_at_the_networks_own_size_labels_are_the_first_of_the_greatest(channels, h, w, seed):
+    values = np.random.default_rng(seed).integers(1, 4, (channels, h, w)) / 4
+    placement = place((h, w), (h, w), "stretch")
+    label = picture_labels(log_planes(values.astype(np.float32)), placement, flat(channels))
+    np.testing.assert_array_equal(label, values.argmax(0))
+
+
+@given(
+    st.integers(2, 9),
+    st.tuples(SIDES, SIDES),
+    st.tuples(SIDES, SIDES),
+    st.sampled_from((1, 4)),
+    st.sampled_from(RESIZES),
+    st.integers(0, 2**31),
+)
+@settings(max_examples=60, deadline=None)
+def test_labels_are_those_of_bilinear_logits_but_where_two_scores_meet(
+    channels, picture, grid, stride, rule, seed
+):
+    logits = smooth_logits(channels, *grid, seed)
+    placement = place(picture, (grid[0] * stride, grid[1] * stride), rule)
+    found = picture_labels(log_planes(softmax(logits)), placement, flat(channels))
+    expected = np.stack([placement.restore_scores(plane.astype(np.float32)) for plane in logits])
+    best = np.sort(softmax(expected), axis=0)
+    seen = np.zeros(picture, bool)
+    seen[placement.seen.rows_columns] = True
+    clear = seen & (best[-1] - best[-2] > 1e-3)
+    np.testing.assert_array_equal(found[clear], expected.argmax(0)[clear])
+    assert (found[~seen] == 255).all()
+    assert (found[seen] < channels).all()
+
+
+def test_top_down_chooses_at_the_pictures_size():
+    scores = softmax(smooth_logits(7, 20, 30, 3))
+    placement = place((77, 91), (20, 30), "letterbox")
+    planes = log_planes(scores)
+    found = picture_labels(planes, placement, PASCAL_PERSON_PART, "top_down")
+    there = [scores_of(placement.restore_scores(plane)) for plane in planes]
+    np.testing.assert_array_equal(found, top_down(there, PASCAL_PERSON_PART))
+
+
+def test_planes_are_linear_in_the_logarithm_and_end_at_the_floor():
+    scores = np.float32([0, 1e-30, np.exp(FLOOR), np.exp(FLOOR / 2), 0.5, 1])[:, None, None]
+    planes = log_planes(scores)
+    assert planes.dtype == np.uint16
+    assert planes.ravel()[:4].tolist() == [0, 0, 0, 32768]
+    assert planes[-1] == 65535
+    np.testing.assert_allclose(scores_of(planes)[2:], scores[2:], rtol=2.5e-4)
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_an_edge_lies_where_the_scores_say_and_not_where_pixels_end(stride):
+    """A slanted edge through a coarse grid, sought at eight times its size."""
+    rows, columns = np.indices((12, 16)) + 0.5
+    logits = np.stack([np.zeros((12, 16)), 0.7 * rows + columns - 12])
+    placement = place((96, 128), (12 * stride, 16 * stride), "stretch")
+    found = picture_labels(log_planes(softmax(logits)), placement, flat(2))
+    y, x = (np.indices((96, 128)) + 0.5) / 8
+    inside = np.s_[4:-4, 4:-4]  # where scores lie on all sides
+    np.testing.assert_array_equal(found[inside], (0.7 * y + x > 12)[inside])
