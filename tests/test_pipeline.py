@@ -8,6 +8,7 @@ import pytest
 
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.pipeline import eval_batches, steps_per_epoch, train_batches
+from hierseg_jax.data.resize import Resize
 
 
 class Numbered:

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hierseg_jax.data.pipeline import eval_batches
@@ -37,10 +37,10 @@ def test_points_go_to_the_input_and_back(picture, size, rule, seed):
     np.testing.assert_allclose(placement.to_input(corners), ends, rtol=0, atol=1e-9)
 
 
-@given(SIZES, SIZES, st.sampled_from(RESIZES), st.data())
+@given(SIZES, SIZES, st.sampled_from(RESIZES), st.sampled_from(SAMPLINGS), st.data())
 @settings(max_examples=200, deadline=None)
-def test_a_painted_pixel_is_found_where_its_centre_goes(picture, size, rule, data):
-    placement = place(picture, size, rule)
+def test_a_painted_pixel_is_found_where_its_centre_goes(picture, size, rule, sampling, data):
+    placement = place(picture, size, rule, sampling)
     seen, filled = placement.seen, placement.filled
     y = seen.top + data.draw(st.integers(0, seen.height - 1))
     x = seen.left + data.draw(st.integers(0, seen.width - 1))
@@ -61,7 +61,9 @@ def test_a_painted_pixel_is_found_where_its_centre_goes(picture, size, rule, dat
     # And what lies apart from it, in the picture, stays dark.
     rows, columns = np.nonzero(fitted[..., 0])
     back = placement.to_picture(np.stack([rows, columns], -1) + 0.5)
-    far = np.abs(back - (y + 0.5, x + 0.5)) - (reach_y + 1.5, reach_x + 1.5)
+    # A filter sees all that a pixel of the input covers, plain bilinear sampling its middle.
+    covered = [0.5 * reach if sampling == "exact" else 0 for reach in (reach_y, reach_x)]
+    far = np.abs(back - (y + 0.5, x + 0.5)) - (reach_y + 1.5, reach_x + 1.5) - covered
     assert (far <= 1e-6).all()
 
 
@@ -103,3 +105,77 @@ def test_batches_are_letterboxed(size, filled):
     np.testing.assert_array_equal(batch["label"][0][part], label)
     batch["label"][0][part] = 255
     assert (batch["label"] == 255).all()
+
+
+def disc(picture, center, radii):
+    """Ones within an ellipse, uint8, and its centre of gravity (y, x) in pixels."""
+    y, x = (np.indices(picture) + 0.5).astype(np.float64)
+    inside = ((y - center[0]) / radii[0]) ** 2 + ((x - center[1]) / radii[1]) ** 2 <= 1
+    return inside.astype(np.uint8), gravity(inside)
+
+
+def gravity(weights_hw):
+    y, x = np.indices(weights_hw.shape) + 0.5
+    return np.array([(weights_hw * y).sum(), (weights_hw * x).sum()]) / weights_hw.sum()
+
+
+def shifts(picture, size, rule, sampling, seed, places):
+    """How far labels and image lie beside where an ellipse belongs, in pixels of the input.
+
+    Of many places, for at each the pixels cut it up otherwise: [places, 2, (y, x)].
+    """
+    rng = np.random.default_rng(seed)
+    placement = place(picture, size, rule, sampling)
+    seen = np.array([placement.seen.height, placement.seen.width])
+    corner = np.array([placement.seen.top, placement.seen.left])
+    found = []
+    for _ in range(places):
+        # Within what is seen, wherever it lies.
+        middle = corner + seen * rng.uniform(0.4, 0.6, 2)
+        inside, center = disc(picture, middle, seen * rng.uniform(0.2, 0.3, 2))
+        label = placement.fit_labels(inside)
+        image = placement.fit_image(np.repeat(250 * inside[..., None], 3, axis=2))[..., 0]
+        there = placement.to_input(center[None])[0]
+        image = np.where(label == 255, 0, image.astype(float))
+        found.append((gravity(label == 1) - there, gravity(image) - there))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("ratio", [0.5, 0.7, 1.5, 2, 3, 4, (6, 3.375), (1.33, 2)])
+def test_labels_and_images_lie_where_they_belong(ratio):
+    size = (64, 48)
+    picture = tuple(np.rint(np.array(size) * ratio).astype(int).tolist())
+    assert (np.abs(shifts(picture, size, "stretch", "exact", 0, 300).mean(0)) < 0.02).all()
+
+
+RATIOS = st.one_of(st.floats(0.3, 7), st.sampled_from((0.5, 1.5, 2.0, 3.0, 4.0, 6.0)))
+
+
+@given(st.tuples(RATIOS, RATIOS), st.sampled_from(RESIZES), st.integers(0, 2**31))
+@settings(max_examples=25, deadline=None)
+def test_under_every_rule_they_do_at_any_size(ratios, rule, seed):
+    size = (41, 64) if seed % 2 else (64, 48)
+    picture = tuple(max(16, round(side * ratio)) for side, ratio in zip(size, ratios, strict=True))
+    filled = place(picture, size, rule).filled
+    assume(min(filled.height, filled.width) >= 12)
+    found = shifts(picture, size, rule, "exact", seed, 40)
+    # What is left of the cutting up, five times its standard error.
+    noise = 5 * found.std(0) / len(found) ** 0.5
+    assert (np.abs(found.mean(0)) < 0.02 + noise).all()
+
+
+def test_the_reference_moves_labels_by_almost_half_a_pixel():
+    label_shift, image_shift = shifts((384, 162), (64, 48), "stretch", "reference", 0, 300).mean(0)
+    np.testing.assert_allclose(label_shift, (0.42, 0.48), atol=0.02)
+    assert (np.abs(image_shift) < 0.02).all()
+
+
+def test_a_disc_comes_back_as_it_was():
+    """Of 60 pixels in a picture of 1920 x 1080, by 320 x 320 of a network that misses nothing."""
+    inside, center = disc((1080, 1920), (540, 960), (60, 60))
+    placement = place((1080, 1920), (320, 320), "stretch")
+    # The network's scores: how much of each of its pixels is disc.
+    scores = placement.fit_image(np.repeat(255 * inside[..., None], 3, axis=2))[..., 0]
+    back = placement.restore_scores(scores.astype(np.float32) / 255) > 0.5
+    assert (back & (inside > 0)).sum() / (back | (inside > 0)).sum() > 0.99
+    np.testing.assert_allclose(gravity(back), center, atol=0.05)

@@ -10,6 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from hierseg_jax.data.picture_labels import log_planes, picture_labels
+from hierseg_jax.data.resize import place
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
@@ -86,8 +88,10 @@ def deploy_file(file, size=(8, 16), **options):
 
 def expected_leaf(image_rgb, size=(8, 16)):
     small = cv2.resize(image_rgb, size[::-1]).astype(np.float32) / 255
-    leaf = (small @ KERNEL[:, :, 0, 0].T).argmax(-1).astype(np.uint8)
-    return cv2.resize(leaf, image_rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    logits_hwc = small @ KERNEL[:, :, 0, 0].T
+    placement = place(image_rgb.shape[:2], size, "stretch", "reference")
+    exp_chw = np.exp(logits_hwc - logits_hwc.max(-1, keepdims=True)).transpose(2, 0, 1)
+    return picture_labels(log_planes(exp_chw / exp_chw.sum(0)), placement, PASCAL_PERSON_PART)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.bridge.quality import graph_miou, spread_inputs
-from hierseg_jax.data.resize import GREY, RESIZES, place
+from hierseg_jax.data.resize import GREY, RESIZES, Resize, place
 from hierseg_jax.runtime.drawing import draw_level
 from hierseg_jax.runtime.metadata import PREFIX, Metadata
 from hierseg_jax.runtime.segmenter import Segmenter
@@ -59,7 +59,7 @@ def iou(found, expected):
 @pytest.mark.parametrize("contract", FILES)
 def test_what_is_found_lies_where_it_is_in_the_picture(tmp_path, contract, rule, shape):
     segmenter = Segmenter(colour_file(tmp_path / "a.onnx", contract, rule))
-    assert (segmenter.resize, segmenter.image_size) == (rule, SIZE)
+    assert (segmenter.resize.rule, segmenter.image_size) == (rule, SIZE)
     image, label = scene(*SHAPES[shape])
     seen = np.full(label.shape, rule != "crop")
     seen[CROPPED[shape]] = True
@@ -165,9 +165,9 @@ def test_the_quality_of_a_graph_is_measured_by_its_rule_and_without_bars(tmp_pat
     source = Scenes()
     for rule in RESIZES:
         model = colour_file(tmp_path / f"{rule}.onnx", contract, rule).read_bytes()
-        miou = graph_miou(model, graph, source, PASCAL_PERSON_PART, SIZE, rule, "leaf")
+        miou = graph_miou(model, graph, source, PASCAL_PERSON_PART, SIZE, Resize(rule), "leaf")
         assert miou["body"] > 0.95
-        given = list(spread_inputs(graph, source, SIZE, rule, 5))
+        given = list(spread_inputs(graph, source, SIZE, Resize(rule), 5))
         for example, array in zip(source.examples, given, strict=True):
             fitted = place(example[1].shape, SIZE, rule).fit_image(example[0])
             frame = array[0] if deploy else array[0].transpose(1, 2, 0) * 255
