@@ -6,7 +6,7 @@ import functools
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Unpack
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -83,24 +83,16 @@ class TotalLoss:
         return jnp.asarray(sum(terms))
 
     def of_embedding(
-        self,
-        embedding_bhwe: jax.Array,
-        labels_bhw: jax.Array,
-        *,
-        key: jax.Array,
-        progress: jax.Array,
-        valid_b: jax.Array | None = None,
-        axis_name: str | None = None,
+        self, embedding_bhwe: jax.Array, labels_bhw: jax.Array, *, progress: jax.Array, **given: Any
     ) -> jax.Array:
-        """`tree_triplet`, with both its weights; `progress` is the share of training done."""
+        """`tree_triplet` of what is `given`, with both its weights.
+
+        Args:
+          embedding_bhwe, labels_bhw, given: as `tree_triplet` takes them.
+          progress: share of training done.
+        """
         value = tree_triplet(
-            embedding_bhwe,
-            labels_bhw,
-            hierarchy=self.hierarchy,
-            key=key,
-            triplets=self.triplets,
-            valid_b=valid_b,
-            axis_name=axis_name,
+            embedding_bhwe, labels_bhw, hierarchy=self.hierarchy, triplets=self.triplets, **given
         )
         return self.triplet * triplet_weight(progress) * value
 
