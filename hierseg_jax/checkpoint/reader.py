@@ -56,7 +56,6 @@ def load_checkpoint(folder: Path, training_like: Any = None) -> Checkpoint:
     """Reads a checkpoint and checks it against its hashes.
 
     Args:
-      folder: from `find_checkpoint`.
       training_like: a tree of arrays like the one saved as `training`; without it only
         the variables are given back.
 

@@ -132,12 +132,7 @@ def parse_loss(loss: str | Mapping[str, float]) -> dict[str, float]:
 
 
 def check_loss(loss: str | Mapping[str, float], hierarchical: bool) -> dict[str, float]:
-    """`parse_loss`, and that the losses suit the head.
-
-    Args:
-      loss: a name, a sum, or weights by name, as `parse_loss` takes it.
-      hierarchical: whether every level has channels of its own.
-    """
+    """`parse_loss`, and that the losses suit the head."""
     weights = parse_loss(loss)
     need_head = [name for name in weights if name.startswith("tree_min")]
     if need_head and not hierarchical:

@@ -54,11 +54,6 @@ def initial_weights(
     `init` is a checkpoint of the same network and the same class tree, all of which is taken.
     `model.pretrained` is `imagenet`, a file, or a checkpoint of the same network for any classes.
 
-    Args:
-      settings: of the new run.
-      model: that they describe.
-      hierarchy: of the new run's data.
-
     Raises:
       ValueError, OSError: one sentence for weights that can't be read or do not fit.
     """

@@ -12,10 +12,7 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def lock_workdir(workdir: Path) -> Iterator[None]:
-    """Keeps other runs out while entered.
-
-    Args:
-      workdir: made where it does not exist.
+    """Keeps other runs out of a folder, made where it does not exist, while entered.
 
     Raises:
       ValueError: if another run is in there, naming its process.

@@ -113,11 +113,7 @@ def _stored_variant(workdir: Path) -> Variant:
 def claim_workdir(
     workdir: Path, settings: Settings, hierarchy: Hierarchy, inventories: Inventories
 ) -> None:
-    """Makes the folder a run's own, after `check_workdir` and `restore`.
-
-    Raises:
-      OSError: if it can't be written.
-    """
+    """Makes the folder a run's own, after `check_workdir` and `restore`."""
     marker = workdir / MARKER
     try:
         (workdir / FOLDER).mkdir(parents=True, exist_ok=True)

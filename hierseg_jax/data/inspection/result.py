@@ -5,7 +5,7 @@ import pathlib
 import shlex
 from typing import Any
 
-from hierseg_jax.data.inspection.findings import KINDS, Finding, count_severities, group_by_kind
+from hierseg_jax.data.inspection.findings import KINDS, count_severities, group_by_kind
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.data.inspection.split_statistics import split_statistics
 from hierseg_jax.data.inspection.suggest import PeakGb, Suggestion, suggest
@@ -89,16 +89,13 @@ def to_json(report: Report) -> dict[str, Any]:
             kind: {
                 "severity": KINDS[kind].severity,
                 "title": KINDS[kind].title,
-                "items": [_plain(finding) for finding in findings],
+                "items": [
+                    {name: text for name, text in dataclasses.asdict(f).items() if name != "kind"}
+                    for f in findings
+                ],
             }
             for kind, findings in group_by_kind(inspection.findings).items()
         },
         "statistics": report.statistics,
         "suggestion": report.suggestion and dataclasses.asdict(report.suggestion),
     }
-
-
-def _plain(finding: Finding) -> dict[str, str]:
-    content = dataclasses.asdict(finding)
-    del content["kind"]
-    return content

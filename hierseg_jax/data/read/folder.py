@@ -24,8 +24,6 @@ class FolderSource:
     Nothing is kept but names, so that it is cheap to send to worker processes.
 
     Attributes:
-      image_dir, mask_dir: the two folders.
-      num_classes: background included.
       names: stems, in the order of the examples.
     """
 
