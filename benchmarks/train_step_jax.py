@@ -12,6 +12,7 @@ from pathlib import Path  # noqa: E402
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
+import optax  # noqa: E402
 
 from hierseg_jax.evaluation.eval_step import scale_image  # noqa: E402
 from hierseg_jax.losses import dice  # noqa: E402
@@ -19,7 +20,6 @@ from hierseg_jax.models import create_model, find_network  # noqa: E402
 from hierseg_jax.settings import OptimizerSettings  # noqa: E402
 from hierseg_jax.system.process import set_up_process  # noqa: E402
 from hierseg_jax.train.optimizer import make_optimizer  # noqa: E402
-from hierseg_jax.train.schedule import learning_rate_schedule  # noqa: E402
 from hierseg_jax.train.state import create_state  # noqa: E402
 from hierseg_jax.train.step import make_train_step  # noqa: E402
 
@@ -30,7 +30,7 @@ def main(network: str, size: int, batch_size: int, steps: int) -> dict[str, floa
     """Median seconds of a step and of a forward pass; seconds to the first; peak memory."""
     set_up_process()
     model = create_model(network, CLASSES)
-    schedule = learning_rate_schedule(1e-3, 0.97, 100)
+    schedule = optax.exponential_decay(1e-3, 100, 0.97, staircase=True)
     optimizer = make_optimizer(OptimizerSettings(), schedule, find_network(network).backbone)
     state = create_state(model, optimizer, seed=0)
     train_step = jax.jit(make_train_step(model, dice, optimizer), donate_argnums=0)

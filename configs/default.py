@@ -2,7 +2,7 @@
 
 python launch/train.py --config=configs/default.py --config.data.spec=data.yaml --workdir=runs/a
 
-Written by `python -m hierseg_jax.settings.default_file > configs/default.py`, from the keys that
+Written by `python .ci/default_config.py > configs/default.py`, from the keys that
 hierseg_jax/settings declares. "The reference" is the PyTorch code whose networks, losses and
 training this project reproduces.
 """

@@ -41,7 +41,11 @@ def main() -> None:
     refuse_existing(list(files.values()), _OVERWRITE.value)
     make_folder(folder)
     inspection = inspect_dataset(spec, _DISTANCE.value)
-    report = make_report(inspection, limit=_LIMIT.value, memory_gb=_MEMORY_GB.value)
+    # Only now: with the networks comes JAX, which looking at the data does without.
+    from hierseg_jax.settings import ModelSettings
+
+    peak_gb = ModelSettings().network.training_memory.peak_gb
+    report = make_report(inspection, peak_gb, limit=_LIMIT.value, memory_gb=_MEMORY_GB.value)
     text = format_report(report)
     write_report(report, text, format_page(report), files)
     print(f"{text}\n\nWritten to {', '.join(map(str, files.values()))}")

@@ -65,7 +65,8 @@ def paste(text):
 
 
 def test_what_the_doctor_prints_can_be_pasted_and_is_what_training_computes(data, tmp_path):
-    report = make_report(inspect_dataset(load_spec(data)), limit=5, memory_gb=8)
+    inspection = inspect_dataset(load_spec(data))
+    report = make_report(inspection, lambda *_: 1.0, limit=5, memory_gb=8)
     printed = format_weights(report.suggestion)
     assert printed in format_report(report)
     source = open_split(str(data), "train", 64, {})

@@ -9,10 +9,15 @@ import pytest
 from hierseg_jax.system.memory import TRIED_JAXLIBS, VARIABLE, decide, keep_large_blocks
 
 START = """
-import sys, time
+import collections, ctypes, sys, time
 import jax, jax.numpy as jnp, numpy as np
-from hierseg_jax.system.memory import count_large_blocks, keep_large_blocks
+from hierseg_jax.system.memory import keep_large_blocks, load_library
 MB = 2**20
+
+def count_large_blocks():  # `Counts` of large_blocks.cc
+    counts = (ctypes.c_uint64 * 4)()
+    load_library().hierseg_count_blocks(counts)
+    return collections.namedtuple("Counts", "requests served idle_bytes in_use")(*counts)
 
 def pages():  # of jaxlib, by what may be done with them
     lines = [line.split() for line in open("/proc/self/maps") if "libjax_common.so" in line]

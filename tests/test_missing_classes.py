@@ -72,7 +72,7 @@ def test_the_doctor_says_so_first_and_once(tmp_path):
     inspection = inspect_dataset(load_spec(drawn(tmp_path)))
     classes = [f for f in inspection.findings if f.kind in ("missing_class", "single_class")]
     assert [(f.kind, f.split) for f in classes] == [("missing_class", "val")]
-    text = format_report(make_report(inspection, limit=20, memory_gb=8))
+    text = format_report(make_report(inspection, lambda *_: 1.0, limit=20, memory_gb=8))
     first = text.split("\n\n")[1]
     assert first.startswith("error: Classes without a pixel in train (1)")
     assert "None of the 4 usable masks of train holds torso (1), head (2), legs (3)" in first

@@ -18,7 +18,7 @@ from hierseg_jax.settings import Settings
 from hierseg_jax.train.average import update_average
 from hierseg_jax.train.optimizer import make_optimizer
 from hierseg_jax.train.parameter_groups import decayed, group_labels, rate_factors
-from hierseg_jax.train.schedule import learning_rate_schedule, make_schedule
+from hierseg_jax.train.schedule import make_schedule
 from hierseg_jax.train.state import create_state
 from hierseg_jax.train.step import make_train_step
 
@@ -107,7 +107,8 @@ def assert_same_bits(a, b):
 
 def test_the_default_is_the_optimizer_of_before():
     path, state = follow(made())
-    before, before_state = follow(optax.flatten(optax.adam(learning_rate_schedule(0.1, 0.9, 2))))
+    schedule = optax.exponential_decay(0.1, 2, 0.9, staircase=True)
+    before, before_state = follow(optax.flatten(optax.adam(schedule)))
     assert_same_bits(path, before)
     assert jax.tree.structure(state) == jax.tree.structure(before_state)
 

@@ -14,11 +14,13 @@ from hierseg_jax.bridge.export import export_checkpoint
 from hierseg_jax.bridge.to_onnx import convert
 from hierseg_jax.checkpoint import checkpoint_steps, find_checkpoint, load_checkpoint
 from hierseg_jax.data.figures.render import FiguresSource
+from hierseg_jax.data.inspection.suggest import choose_batch
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.models import (
     NETWORKS,
     Variant,
     create_model,
+    find_network,
     format_summary,
     init_variables,
     network_of,
@@ -150,6 +152,14 @@ def test_its_summary_has_its_title():
     assert format_summary(model, (8, 8)).splitlines()[0] == "TinyNet, 7 classes, 8 x 8"
     assert network_of(model) is TINY
     assert network_of(create_model("esnet_mini", 7)).name == "esnet_mini"
+
+
+def test_the_doctor_plans_with_its_estimate_of_memory():
+    batches = [
+        choose_batch(320, 10_000, 1.1, find_network(name).training_memory.peak_gb)
+        for name in ("tiny", "effunet")
+    ]
+    assert batches == [4, 1]
 
 
 def test_the_networks_folders_have_the_same_files_with_the_same_names():

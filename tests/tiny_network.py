@@ -8,6 +8,7 @@ from flax import linen as nn
 
 from hierseg_jax.models import Network, SegmentationModel
 from hierseg_jax.models.layers import Compute, Conv, upsample_nearest
+from hierseg_jax.models.network import TrainingMemory
 from hierseg_jax.models.normalization import BatchNorm
 from hierseg_jax.models.segmentation_model import require_image
 
@@ -39,5 +40,6 @@ class Foreign(TinyNet):
         return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=shape)
 
 
-TINY = Network(name="tiny", architecture=TinyNet, heads=("head",))
-FOREIGN = Network(name="foreign", architecture=Foreign, heads=("head",))
+MEMORY = TrainingMemory(rest_gb=0.5, bytes_per_pixel=100.0)
+TINY = Network(name="tiny", architecture=TinyNet, heads=("head",), training_memory=MEMORY)
+FOREIGN = Network(name="foreign", architecture=Foreign, heads=("head",), training_memory=MEMORY)

@@ -4,7 +4,6 @@ The run may be at work, and take away what is about to be read: then the choice 
 """
 
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,12 @@ from typing import Any, TypeVar
 
 from hierseg_jax.checkpoint.reader import Checkpoint, load_checkpoint, read_meta
 from hierseg_jax.checkpoint.seal import DamagedCheckpointError, check_seal, lacks_files
-from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, HiersegOSError
+from hierseg_jax.system.errors import (
+    HiersegError,
+    HiersegFileNotFoundError,
+    HiersegOSError,
+    warn,
+)
 
 FOLDER = "checkpoints"
 _CHOICES = 20
@@ -100,7 +104,7 @@ def _open(path: Path, which: str, load: Callable[[Path], Checkpoint]) -> Checkpo
             damages.append(damage)
             continue
         for earlier in damages:
-            _warn(f"{earlier} Using {folder}.")
+            warn(f"{earlier} Using {folder}.")
         return loaded
     raise damages[0]
 
@@ -131,7 +135,7 @@ def last_whole_checkpoint(workdir: Path) -> Path | None:
     for folder, fault in damaged.items():
         aside = _free_name(folder)
         folder.rename(aside)
-        _warn(f"{fault} It is now {aside}.")
+        warn(f"{fault} It is now {aside}.")
     return whole[-1] if whole else None
 
 
@@ -203,7 +207,7 @@ def _metas(folders: list[Path]) -> dict[Path, dict[str, Any]]:
     if not metas:
         raise damages[-1] if damages else ReplacedError(folders[-1])
     for fault in damages:
-        _warn(f"{fault} Its place among the best is not known.")
+        warn(f"{fault} Its place among the best is not known.")
     return metas
 
 
@@ -239,7 +243,3 @@ def _free_name(folder: Path) -> Path:
     raise HiersegOSError(
         f"{folder} can't be set aside: there are a thousand damaged ones beside it."
     )
-
-
-def _warn(sentence: str) -> None:
-    print(f"warning: {sentence}", file=sys.stderr, flush=True)

@@ -1,7 +1,8 @@
-"""Hashes of what a checkpoint holds, as opposed to the files that hold it."""
+"""Hashes of what a checkpoint holds, and of files."""
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,6 +12,12 @@ import numpy as np
 def json_digest(content: Any) -> str:
     """SHA-256 of plain JSON, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def file_digest(file: Path) -> str:
+    """SHA-256 of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def tree_digest(tree: Any) -> str:

@@ -56,7 +56,6 @@ def load_checkpoint(folder: Path, training_like: Any = None) -> Checkpoint:
     """Reads a checkpoint and checks it against its hashes.
 
     Args:
-      folder: from `find_checkpoint`.
       training_like: a tree of arrays like the one saved as `training`; without it only
         the variables are given back.
 
@@ -72,7 +71,7 @@ def load_checkpoint(folder: Path, training_like: Any = None) -> Checkpoint:
         items["training"] = ocp.args.StandardRestore(training_like)
     check_seal(folder, items)
     if training_like is not None:
-        stored = _stored_arrays(folder, "training")
+        stored = _stored_training(folder)
         check_arrays(folder, "this run's training state", stored, training_like)
     restored = _restore(folder, items)
     meta, settings, hierarchy = _checked_meta(restored.pop("meta"), folder)
@@ -114,14 +113,18 @@ def _changed(folder: Path, item: str) -> DamagedCheckpointError:
     return DamagedCheckpointError(folder, what)
 
 
-def _stored_arrays(folder: Path, item: str) -> Any:
-    """What orbax has noted of an item's arrays: a tree of shapes and dtypes."""
+def _unreadable(folder: Path, failure: Exception) -> DamagedCheckpointError:
+    lines = str(failure).strip().splitlines() or [type(failure).__name__]
+    return DamagedCheckpointError(folder, f"it can't be read ({lines[0]})")
+
+
+def _stored_training(folder: Path) -> Any:
+    """What orbax has noted of the arrays of `training`: a tree of shapes and dtypes."""
     try:
-        return ocp.StandardCheckpointHandler().metadata(folder.absolute() / item).tree
+        return ocp.StandardCheckpointHandler().metadata(folder.absolute() / "training").tree
     except Exception as failure:
         # As in `_restore`; of a crafted file it may be any.
-        lines = str(failure).strip().splitlines() or [type(failure).__name__]
-        raise DamagedCheckpointError(folder, f"it can't be read ({lines[0]})") from failure
+        raise _unreadable(folder, failure) from failure
 
 
 def _restore(folder: Path, items: dict[str, Any]) -> dict[str, Any]:
@@ -132,5 +135,4 @@ def _restore(folder: Path, items: dict[str, Any]) -> dict[str, Any]:
             return dict(restored.items())
         except Exception as failure:
             # orbax raises many kinds, bare `Exception` among them, for a cut file.
-            lines = str(failure).strip().splitlines() or [type(failure).__name__]
-            raise DamagedCheckpointError(folder, f"it can't be read ({lines[0]})") from failure
+            raise _unreadable(folder, failure) from failure

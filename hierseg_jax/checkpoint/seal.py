@@ -5,13 +5,13 @@ was cut; so no file goes to it that is not as it was written.
 """
 
 import errno
-import hashlib
 import json
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from hierseg_jax.checkpoint.digest import file_digest
 from hierseg_jax.system.errors import HiersegError
 
 SEAL = "files.json"
@@ -29,11 +29,7 @@ class DamagedCheckpointError(HiersegError):
 
 
 def seal(folder: Path) -> None:
-    """Writes down the hashes of all files of all items, once they are complete.
-
-    Raises:
-      OSError: if it can't be written.
-    """
+    """Writes down the hashes of all files of all items, once they are complete."""
     digests = {name: _digest(folder / name) for name in _files(folder, ITEMS)}
     (folder / SEAL).write_text(json.dumps({"sha256": digests}, indent=1))
 
@@ -98,5 +94,4 @@ def _digest(file: Path) -> str:
     if file.exists() and not file.is_file():
         # A device or a pipe would be read without end.
         raise OSError(errno.EINVAL, "it is no regular file")
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_digest(file)

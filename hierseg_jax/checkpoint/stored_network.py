@@ -37,9 +37,6 @@ def check_own_arrays(loaded: Checkpoint) -> None:
 
     Their hashes tell that nothing has changed since they were written; whoever wrote them may
     have written anything.
-
-    Raises:
-      ValueError: one sentence with what was found and what was expected.
     """
     network = checkpoint_network(loaded)
     model = create_model(network.name, network.num_classes, backbone=network.backbone)

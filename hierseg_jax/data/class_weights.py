@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -36,11 +35,7 @@ class Frequencies:
 
 
 def count_frequencies(source: Source, hierarchy: Hierarchy) -> tuple[Frequencies, ...]:
-    """Reads a whole split: frequencies at every level, coarse to fine.
-
-    Raises:
-      ValueError, OSError: of the source, for an example that can't be read.
-    """
+    """Reads a whole split: frequencies at every level, coarse to fine."""
 
     def count(index: int) -> np.ndarray:
         return count_labels(read_label(source, index))[: hierarchy.num_classes]
@@ -50,8 +45,7 @@ def count_frequencies(source: Source, hierarchy: Hierarchy) -> tuple[Frequencies
     with ThreadPoolExecutor(min(8, available_cores())) as pool:
         for leaf_c in pool.map(count, range(len(source))):
             for total_2c, level in zip(sums, hierarchy.levels, strict=True):
-                level_c = np.zeros(level.num_classes, np.int64)
-                np.add.at(level_c, level.leaf_to_class, leaf_c.astype(np.int64))
+                level_c = np.bincount(level.leaf_to_class, leaf_c).astype(np.int64)
                 total_2c += np.stack([level_c, np.where(level_c > 0, level_c.sum(), 0)])
     return tuple(Frequencies(*total_2c) for total_2c in sums)
 
@@ -134,10 +128,6 @@ def given_weights(
     A group has the mean weight of its leaves: at an upper level, too, a pixel then counts as
     the user's weights say, and equal weights below are the same weight above.
 
-    Args:
-      weights: from `parse_class_weights`.
-      hierarchy: of the classes.
-
     Raises:
       ValueError: for another number of weights than of classes, or a name that is no class.
     """
@@ -164,8 +154,3 @@ def given_weights(
         )
         for level in hierarchy.levels
     )
-
-
-def format_class_weights(weights: Iterable[float]) -> str:
-    """`0.3,1,2.5`: leaf classes' weights in three digits, as `parse_class_weights` takes them."""
-    return ",".join(f"{weight:.3g}" for weight in weights)

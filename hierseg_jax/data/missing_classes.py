@@ -42,17 +42,12 @@ def look_for_classes(
     """Labels that masks hold, looked at in turn until every class of the tree was seen.
 
     Args:
-      source: of the masks.
       indices: of the masks to look at.
-      hierarchy: of the labels.
       seen: bool [256], those that were seen before.
       stopped: whether to look no further; asked every few masks.
 
     Returns:
       bool [256].
-
-    Raises:
-      ValueError, OSError: of the source, for a mask that can't be read.
     """
     seen = np.zeros(256, bool) if seen is None else seen.copy()
     left, threads = iter(indices), available_cores()

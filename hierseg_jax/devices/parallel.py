@@ -34,7 +34,7 @@ class Parallel:
         """What a model needs to know to share batch statistics; None on one device."""
         return AXIS_NAME if len(self.devices) > 1 else None
 
-    def check_batch_size(self, batch_size: int, name: str = "batch_size") -> None:
+    def check_batch_size(self, batch_size: int) -> None:
         """Refuses a batch that devices cannot share evenly.
 
         Raises:
@@ -45,7 +45,7 @@ class Parallel:
             below = batch_size // count * count
             nearest = f"{below} or {below + count}" if below else f"{count}"
             raise HiersegError(
-                f"{name} is {batch_size}, which {count} devices cannot share evenly; choose "
+                f"batch_size is {batch_size}, which {count} devices cannot share evenly; choose "
                 f"{nearest}."
             )
 

@@ -117,15 +117,13 @@ def focal(
         # The floor keeps the power's gradient finite where p is 1; there it is 0.
         miss_n = jnp.maximum(-jnp.expm1(log_p_n), jnp.finfo(logits_nc.dtype).eps)
         loss_n *= miss_n**gamma
-    if hard_share != 1:
-        counted_n = one_hot_nc.any(-1)
-        weights_n = _pixel_weights(one_hot_nc, class_weights_c, logits_nc.dtype)
-        weights_n *= hardest_pixels(-log_p_n, counted_n, len(labels_bhw), hard_share)
-        return _ratio(loss_n * weights_n, weights_n, axis_name)
-    if class_weights_c is None:
+    if hard_share == 1 and class_weights_c is None:
         pixels = _total(one_hot_nc.sum(), axis_name)
         return _total(loss_n.sum(), axis_name) / jnp.maximum(pixels, 1)
     weights_n = _pixel_weights(one_hot_nc, class_weights_c, logits_nc.dtype)
+    if hard_share != 1:
+        counted_n = one_hot_nc.any(-1)
+        weights_n *= hardest_pixels(-log_p_n, counted_n, len(labels_bhw), hard_share)
     return _ratio(loss_n * weights_n, weights_n, axis_name)
 
 

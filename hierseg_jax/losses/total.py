@@ -6,7 +6,7 @@ import functools
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Unpack
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -83,24 +83,16 @@ class TotalLoss:
         return jnp.asarray(sum(terms))
 
     def of_embedding(
-        self,
-        embedding_bhwe: jax.Array,
-        labels_bhw: jax.Array,
-        *,
-        key: jax.Array,
-        progress: jax.Array,
-        valid_b: jax.Array | None = None,
-        axis_name: str | None = None,
+        self, embedding_bhwe: jax.Array, labels_bhw: jax.Array, *, progress: jax.Array, **given: Any
     ) -> jax.Array:
-        """`tree_triplet`, with both its weights; `progress` is the share of training done."""
+        """`tree_triplet` of what is `given`, with both its weights.
+
+        Args:
+          embedding_bhwe, labels_bhw, given: as `tree_triplet` takes them.
+          progress: share of training done.
+        """
         value = tree_triplet(
-            embedding_bhwe,
-            labels_bhw,
-            hierarchy=self.hierarchy,
-            key=key,
-            triplets=self.triplets,
-            valid_b=valid_b,
-            axis_name=axis_name,
+            embedding_bhwe, labels_bhw, hierarchy=self.hierarchy, triplets=self.triplets, **given
         )
         return self.triplet * triplet_weight(progress) * value
 
@@ -140,12 +132,7 @@ def parse_loss(loss: str | Mapping[str, float]) -> dict[str, float]:
 
 
 def check_loss(loss: str | Mapping[str, float], hierarchical: bool) -> dict[str, float]:
-    """`parse_loss`, and that the losses suit the head.
-
-    Args:
-      loss: a name, a sum, or weights by name, as `parse_loss` takes it.
-      hierarchical: whether every level has channels of its own.
-    """
+    """`parse_loss`, and that the losses suit the head."""
     weights = parse_loss(loss)
     need_head = [name for name in weights if name.startswith("tree_min")]
     if need_head and not hierarchical:

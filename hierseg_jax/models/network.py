@@ -89,6 +89,23 @@ class Backbone:
     imagenet_file: Callable[[str], Path] | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class TrainingMemory:
+    """What training takes at its peak on a CPU in float32, estimated from measured runs.
+
+    Attributes:
+      rest_gb: whatever the batch: the program, compiling and validating included; 1e9 bytes.
+      bytes_per_pixel: of a batch's images.
+    """
+
+    rest_gb: float
+    bytes_per_pixel: float
+
+    def peak_gb(self, image_size: int, batch_size: int) -> float:
+        """Of square images of that side, in 1e9 bytes."""
+        return self.rest_gb + batch_size * image_size**2 * self.bytes_per_pixel / 1e9
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Network:
     """A network that can be chosen by its name.
@@ -97,6 +114,7 @@ class Network:
       name: as `model.name` of the settings has it.
       architecture: the Flax module.
       heads: paths of the modules whose channels are the classes, as `decoder/output_conv`.
+      training_memory: estimate of what a run takes.
       fields: of the architecture, that this name stands for.
       backbone: None for a network whose parameters are all of one kind.
       graph: what is exported, with batch norms folded. Without one the architecture
@@ -107,6 +125,7 @@ class Network:
     name: str
     architecture: type[SegmentationModel]
     heads: tuple[str, ...]
+    training_memory: TrainingMemory
     fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     backbone: Backbone | None = None
     graph: GraphFunction | None = None

@@ -84,18 +84,15 @@ def conv_transpose_as_product(x_bhwc: jax.Array, kernel_hwoi: jax.Array) -> jax.
         # block, where there is one; columns alike.
         taps = {(0, 0): 1, (0, 1): 2, (1, 1): 0}
         nothing = jnp.zeros((channels, features), kernel_hwoi.dtype)
-        matrix = jnp.concatenate(
+        matrix = jnp.block(
             [
-                jnp.concatenate(
-                    [
-                        kernel_hwoi[taps[i, a], taps[j, c]].T
-                        if (i, a) in taps and (j, c) in taps
-                        else nothing
-                        for a in (0, 1)
-                        for c in (0, 1)
-                    ],
-                    axis=1,
-                )
+                [
+                    kernel_hwoi[taps[i, a], taps[j, c]].T
+                    if (i, a) in taps and (j, c) in taps
+                    else nothing
+                    for a in (0, 1)
+                    for c in (0, 1)
+                ]
                 for i in (0, 1)
                 for j in (0, 1)
             ]

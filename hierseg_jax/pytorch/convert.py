@@ -1,7 +1,6 @@
 """From a file of PyTorch weights to a checkpoint, and from a checkpoint to such a file."""
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 import hierseg_jax
 from hierseg_jax.checkpoint import open_checkpoint, save_checkpoint
+from hierseg_jax.checkpoint.digest import file_digest
 from hierseg_jax.checkpoint.stored_network import (
     StoredNetwork,
     check_own_arrays,
@@ -101,7 +101,7 @@ def convert_to_checkpoint(
         "step": 0,
         "epoch": None,
         "val_loss": None,
-        "source": {"file": weights.name, "sha256": _file_digest(weights)},
+        "source": {"file": weights.name, "sha256": file_digest(weights)},
         "versions": {"hierseg_jax": hierseg_jax.__version__, "jax": jax.__version__},
     }
     save_checkpoint(output, variables, meta)
@@ -254,8 +254,3 @@ def without_embedding(variables: Mapping[str, Any]) -> dict[str, Any]:
         collection: {name: value for name, value in tree.items() if name != "embedding"}
         for collection, tree in variables.items()
     }
-
-
-def _file_digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

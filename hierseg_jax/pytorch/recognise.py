@@ -14,10 +14,6 @@ def recognise(
 ) -> tuple[StoredNetwork, dict[str, np.ndarray]]:
     """Tells which of the networks a state_dict belongs to, and takes a wrapper's prefix off.
 
-    Args:
-      arrays: name -> array.
-      file: for messages.
-
     Returns:
       The network, and the arrays by the reference's names.
 

@@ -50,7 +50,7 @@ def variables_from_state_dict(
     """
     names = torch_names(model)
     flat, faults = arrays_by_path(flat_shapes(model), names, state_dict)
-    known = set(names.values()) | set(_counter_names(model))
+    known = {*names.values(), *map(_counter_beside, names.values())}
     faults += [f"unexpected: {name}" for name in state_dict if name not in known]
     if faults:
         raise HiersegError(
@@ -95,24 +95,23 @@ def arrays_by_path(
 
 
 def state_dict_from_variables(
-    model: SegmentationModel, variables: Variables, num_batches_tracked: int = 0
+    model: SegmentationModel, variables: Variables
 ) -> dict[str, np.ndarray]:
     """The reference's state_dict with the weights of Flax variables; bit-exact.
 
     Args:
       model: the network the variables belong to.
       variables: with the collections `params` and `batch_stats`.
-      num_batches_tracked: value of every entry of that name, which
-        `load_state_dict` wants to find and the reference does not read.
 
     Returns:
-      name -> array, in the reference's order of names.
+      name -> array, in the reference's order of names. `num_batches_tracked`, which
+      `load_state_dict` wants to find and the reference does not read, is 0.
 
     Raises:
       ValueError: listing every missing, unexpected or misshapen variable.
     """
     expected = flat_shapes(model)
-    flat = traverse_util.flatten_dict({k: variables[k] for k in variables})
+    flat = traverse_util.flatten_dict(dict(variables))
     faults = [f"missing: {'/'.join(path)}" for path in expected if path not in flat]
     faults += [f"unexpected: {'/'.join(path)}" for path in flat if path not in expected]
     faults += [
@@ -130,9 +129,8 @@ def state_dict_from_variables(
         value = np.asarray(flat[path])
         value = value.transpose(TO_TORCH) if value.ndim == 4 else value
         entries[name] = np.ascontiguousarray(value)
-        if name.endswith("running_var"):
-            counter = name.replace("running_var", "num_batches_tracked")
-            entries[counter] = np.array(num_batches_tracked, np.int64)
+        if (counter := _counter_beside(name)) != name:
+            entries[counter] = np.array(0, np.int64)
     return entries
 
 
@@ -164,12 +162,9 @@ def leaf_names(
     return names
 
 
-def _counter_names(model: SegmentationModel) -> list[str]:
-    return [
-        name.replace("running_var", "num_batches_tracked")
-        for name in torch_names(model).values()
-        if name.endswith("running_var")
-    ]
+def _counter_beside(name: str) -> str:
+    """The name of a batch norm's counter, from that of its variance; of others their own."""
+    return name.replace("running_var", "num_batches_tracked")
 
 
 def flat_shapes(model: SegmentationModel) -> dict[ModulePath, tuple[int, ...]]:

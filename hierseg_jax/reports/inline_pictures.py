@@ -39,11 +39,6 @@ def shrink(array: np.ndarray) -> np.ndarray:
     )
 
 
-def paint(label_hw: np.ndarray, level: Level) -> np.ndarray:
-    """A map of leaf classes in the colours of a level: uint8 RGB [h, w, 3]."""
-    return leaf_colors(level)[label_hw]
-
-
 def overlaid(image_hwc: np.ndarray, label_hw: np.ndarray, level: Level) -> np.ndarray:
     """A level's colours over the photograph; the background stays as it is."""
     return overlay(image_hwc, label_hw, leaf_colors(level), _PHOTO_SHARE, painted_hw=label_hw)

@@ -21,17 +21,7 @@ def build_model(
     axis_name: str | None = None,
     embedding_size: int = 0,
 ) -> SegmentationModel:
-    """The network of some settings.
-
-    Args:
-      model: nothing of which is left to the weights.
-      hierarchy: of the classes.
-      axis_name: mapped axis over which batch statistics are shared.
-      embedding_size: of the pixel embeddings; 0 for none.
-
-    Raises:
-      ValueError: as `create_model`.
-    """
+    """The network of settings that leave nothing of it to the weights, as `create_model`."""
     return create_model(
         model.name,
         hierarchy.num_nodes if model.hierarchical else hierarchy.num_classes,
@@ -77,10 +67,8 @@ def open_source(data: DataSettings, seed: int, split: str, spec: str | None = No
     """A split of the data set of some settings, or of `spec` in its place.
 
     Args:
-      data: of the settings.
-      seed: of a run; that of `figures`.
+      seed: of the pictures of `figures`.
       split: `train`, `val` or `test`.
-      spec: another data set.
 
     Raises:
       ValueError, FileNotFoundError: one sentence.

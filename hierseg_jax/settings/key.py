@@ -114,14 +114,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Section):
         return value.to_dict()
     return dict(value) if isinstance(value, Mapping) else value
-
-
-def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"model": {"name": x}} -> {"model.name": x}; lists become tuples, as JSON has only lists."""
-    flat: dict[str, Any] = {}
-    for name, value in nested.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = tuple(value) if isinstance(value, list) else value
-    return flat

@@ -6,9 +6,11 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
+from flax.traverse_util import flatten_dict
+
 from hierseg_jax.data.augment.choice import augmentation_name
 from hierseg_jax.losses import LOSSES, parse_loss
-from hierseg_jax.settings.key import Key, Section, flatten, key, keys_of
+from hierseg_jax.settings.key import Key, Section, key, keys_of
 from hierseg_jax.settings.metric_choice import METRICS, parse_metrics
 from hierseg_jax.settings.sections import (
     DataSettings,
@@ -148,8 +150,9 @@ class Settings(Section):
         return choose_decoding(self.decode, self.model.hierarchical)
 
     def flat(self) -> dict[str, Any]:
-        """Values by dotted names."""
-        return flatten(self.to_dict())
+        """Values by dotted names; lists as tuples, since JSON has lists alone."""
+        flat = flatten_dict(self.to_dict(), sep=".")
+        return {name: tuple(of) if isinstance(of, list) else of for name, of in flat.items()}
 
     def replace(self, values: Mapping[str, Any]) -> "Settings":
         """With other values of some dotted names, as `optimizer.name`; they are not checked."""

@@ -4,6 +4,7 @@ Whatever else is raised is a defect, of this project or of a library, and keeps 
 """
 
 import os
+import sys
 from collections.abc import Mapping
 
 TRACEBACK_VARIABLE = "HIERSEG_JAX_TRACEBACK"
@@ -37,6 +38,11 @@ def is_sentence(error: BaseException) -> bool:
     return isinstance(error, HiersegError) or (
         isinstance(error, OSError) and error.errno is not None
     )
+
+
+def warn(sentence: str) -> None:
+    """A warning on stderr, about what does not end the program."""
+    print(f"warning: {sentence}", file=sys.stderr, flush=True)
 
 
 def wants_tracebacks(environment: Mapping[str, str] = os.environ) -> bool:

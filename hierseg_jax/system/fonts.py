@@ -9,8 +9,7 @@ import importlib.util
 import shutil
 import subprocess
 import unicodedata
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from PIL import ImageFont
@@ -39,7 +38,7 @@ class Fonts:
 
     def file_for(self, text: str) -> Path | None:
         """The font that has most of a text's letters."""
-        return min(self.files, key=lambda file: len(letters_missing(file, text)))
+        return _best(self.files, text)
 
 
 def missing_note(letters: str) -> str:
@@ -78,7 +77,7 @@ def find_fonts(texts: Iterable[str], search: Callable[[str], list[Path]] = syste
         # Of a family, the plain one has the shortest name or says that it is the regular one.
         found = search(letters[0])
         found = sorted(found, key=lambda file: ("Regular" not in file.name, len(file.name), file))
-        font = min(found, key=partial(_count_missing, letters), default=None)
+        font = _best(found, letters)
         left = letters if font is None else letters_missing(font, letters)
         if font is None or left == letters:
             missing, letters = missing + letters[0], letters[1:]
@@ -88,10 +87,7 @@ def find_fonts(texts: Iterable[str], search: Callable[[str], list[Path]] = syste
 
 
 def open_font(file: Path | None, size: int) -> ImageFont.FreeTypeFont:
-    """A font for Pillow; None is Pillow's own.
-
-    Args:
-      size: of its em in pixels.
+    """A font for Pillow with an em of `size` pixels; None is Pillow's own.
 
     Raises:
       OSError: for a file that is no font that can be drawn at any size.
@@ -114,8 +110,9 @@ def letters_missing(file: Path | None, text: str) -> str:
         return letters
 
 
-def _count_missing(letters: str, file: Path) -> int:
-    return len(letters_missing(file, letters))
+def _best(files: Sequence[Path | None], text: str) -> Path | None:
+    """The font that lacks the fewest letters, the first of equals; None where there is none."""
+    return min(files, key=lambda file: len(letters_missing(file, text)), default=None)
 
 
 def _shape(font: ImageFont.FreeTypeFont, letter: str) -> tuple[tuple[int, int], bytes]:

@@ -19,20 +19,11 @@ def set_up_process() -> None:
     Compiled programs go to `cache_folder() / "jax"`, unless `JAX_COMPILATION_CACHE_DIR` names
     another folder or JAX's own switch, `JAX_ENABLE_COMPILATION_CACHE=false`, is set.
     """
-    # Without a home nothing is kept.
-    with contextlib.suppress(OSError):
-        keep_compiled_programs()
+    # Where the environment has no word on it; without a home nothing is kept.
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        with contextlib.suppress(OSError):
+            jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     share_heaps()
     keep_large_blocks()
     gc.freeze()
-
-
-def keep_compiled_programs() -> None:
-    """Turns JAX's persistent cache on, where the environment has no word on it.
-
-    Raises:
-      OSError: for a user without a home.
-    """
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -35,15 +35,14 @@ from hierseg_jax.system.stop import Stopped, StopSignals
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 MOST = 1024
+_WAY_OUT = (
+    "Mend the masks or the tree (launch/inspect_data.py shows more), or set "
+    "data.allow_missing_classes=True to train without."
+)
 
 
 def check_sample(source: Source, hierarchy: Hierarchy, spec: str) -> tuple[np.ndarray, str]:
     """Looks at a sample of the training masks before the first step.
-
-    Args:
-      source: the training split.
-      hierarchy: of its labels.
-      spec: the data set, for the sentence.
 
     Returns:
       Labels seen, bool [256]; a sentence about classes that may be missing, or nothing.
@@ -61,7 +60,7 @@ def check_sample(source: Source, hierarchy: Hierarchy, spec: str) -> tuple[np.nd
     masks = f"of {len(order):,} training masks of {spec}{of_all}"
     sentence = missing_sentence(seen, hierarchy, masks)
     if whole or has_no_class(seen, hierarchy):
-        raise HiersegError(f"{sentence} {_way_out()}")
+        raise HiersegError(f"{sentence} {_WAY_OUT}")
     return seen, f"{sentence} If no other mask does, training ends after the first epoch."
 
 
@@ -88,11 +87,6 @@ class FirstEpoch:
     def check(self, source: Source, spec: str, stop: StopSignals) -> str:
         """Reads all masks for the classes that were in no batch.
 
-        Args:
-          source: the training split.
-          spec: the data set, for the sentence.
-          stop: looked at every few masks.
-
         Returns:
           That there are pixels which no batch had, for the screen.
 
@@ -112,16 +106,9 @@ class FirstEpoch:
         seen = seen_by_any(seen)
         if missing_classes(seen, self._hierarchy):
             masks = f"of the {len(source):,} training masks of {spec}"
-            raise HiersegError(f"{missing_sentence(seen, self._hierarchy, masks)} {_way_out()}")
+            raise HiersegError(f"{missing_sentence(seen, self._hierarchy, masks)} {_WAY_OUT}")
         names = ", ".join(self._hierarchy.class_names[label] for label in unseen)
         return (
             f"Training masks hold {names}, but no batch of the first epoch does: too small for "
             "data.image_size, rare, or lost in augmentation."
         )
-
-
-def _way_out() -> str:
-    return (
-        "Mend the masks or the tree (launch/inspect_data.py shows more), or set "
-        "data.allow_missing_classes=True to train without."
-    )

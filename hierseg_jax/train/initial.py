@@ -1,6 +1,7 @@
 """Weights that a new run starts from: those of another checkpoint, or a pretrained backbone."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,11 +53,6 @@ def initial_weights(
 
     `init` is a checkpoint of the same network and the same class tree, all of which is taken.
     `model.pretrained` is `imagenet`, a file, or a checkpoint of the same network for any classes.
-
-    Args:
-      settings: of the new run.
-      model: that they describe.
-      hierarchy: of the new run's data.
 
     Raises:
       ValueError, OSError: one sentence for weights that can't be read or do not fit.
@@ -207,10 +203,7 @@ def _report(
     wanted: Mapping[ModulePath, tuple[int, ...]],
 ) -> str:
     """Which tensors were loaded (by module), which the file has besides, which start fresh."""
-    modules: dict[str, int] = {}
-    for path in loaded:
-        module = "/".join(path[1:-1][:2])
-        modules[module] = modules.get(module, 0) + 1
+    modules = Counter("/".join(path[1:-1][:2]) for path in loaded)
     lists = {
         "loaded": [f"{module} ({count})" for module, count in sorted(modules.items())],
         "skipped": list(skipped),

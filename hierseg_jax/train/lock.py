@@ -1,11 +1,10 @@
 """One run at a time in a workdir."""
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from hierseg_jax.system.errors import HiersegError, HiersegOSError
+from hierseg_jax.system.errors import HiersegError, HiersegOSError, warn
 from hierseg_jax.system.locks import NoLocksError, hold, holder
 
 LOCK = ".lock"
@@ -13,10 +12,7 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def lock_workdir(workdir: Path) -> Iterator[None]:
-    """Keeps other runs out while entered.
-
-    Args:
-      workdir: made where it does not exist.
+    """Keeps other runs out of a folder, made where it does not exist, while entered.
 
     Raises:
       ValueError: if another run is in there, naming its process.
@@ -28,11 +24,7 @@ def lock_workdir(workdir: Path) -> Iterator[None]:
             workdir.mkdir(parents=True, exist_ok=True)
             held = lock.enter_context(hold(file, wait=False))
         except NoLocksError as error:
-            print(
-                f"warning: {error}, so that a second process in this folder would not be noticed.",
-                file=sys.stderr,
-                flush=True,
-            )
+            warn(f"{error}, so that a second process in this folder would not be noticed.")
             held = True
         except OSError as error:
             told = error.__cause__ if isinstance(error.__cause__, OSError) else error

@@ -38,9 +38,6 @@ def make_optimizer(
     all steps.
 
     Args:
-      chosen: of the settings.
-      schedule: step -> learning rate.
-      backbone: of the network.
       waits: whether the backbone is frozen in the first epochs.
       frozen: for the frozen epochs: the backbone's updates are 0 and its moments stay. The
         state is the same.

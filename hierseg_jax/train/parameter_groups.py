@@ -27,8 +27,6 @@ def rate_factors(
     """Factor on the learning rate of every parameter: 1 outside of the backbone.
 
     Args:
-      params: of the network.
-      backbone: of the network.
       backbone_rate: factor on the backbone's last stage.
       layer_decay: on every stage further down once more.
     """

@@ -40,10 +40,7 @@ class Recipe:
     """All that a training step is made of, beside the network.
 
     Attributes:
-      settings: of the run.
       schedule: step -> learning rate.
-      optimizer: from `make_optimizer`.
-      loss: of training.
       class_weights: in it, by level; empty where there are none.
       total_steps: of the whole run.
     """
@@ -101,18 +98,7 @@ def build_recipe(
     train_source: Source,
     steps_per_epoch: int,
 ) -> Recipe:
-    """The recipe of a run; reads the training split where class weights come from it.
-
-    Args:
-      settings: of the run.
-      workdir: of the run; class weights are those of its checkpoints, if it has any.
-      hierarchy: of the data.
-      train_source: the training split.
-      steps_per_epoch: of it.
-
-    Raises:
-      ValueError, OSError: one sentence.
-    """
+    """The recipe of a run; reads the training split where class weights come from it."""
     schedule = make_schedule(settings, steps_per_epoch)
     class_weights = choose_class_weights(
         settings.loss_options.class_weights, workdir, hierarchy, train_source
@@ -139,8 +125,6 @@ def choose_class_weights(
 
     Args:
       text: of the settings, as `parse_class_weights` takes it.
-      workdir: of the run.
-      hierarchy: of the data.
       train_source: the training split, read in a new run alone, and for a rule alone.
     """
     rule = parse_class_weights(text)

@@ -36,11 +36,7 @@ def listing_file(workdir: Path, split: str) -> Path:
 
 
 def keep_listings(workdir: Path, inventories: Inventories) -> None:
-    """Writes them, to tell later what has changed.
-
-    Raises:
-      OSError: if they can't be written.
-    """
+    """Writes them, to tell later what has changed."""
     for split, inventory in inventories.items():
         write_listing(listing_file(workdir, split), inventory)
 

@@ -19,9 +19,6 @@ def check_same_run(
     Another tree file may be given: what is in it is compared elsewhere.
 
     Args:
-      stored: the run's settings.
-      settings: to go on with.
-      workdir: for the message.
       data_known: whether the data themselves are compared elsewhere, so that they may lie at
         another path.
 
@@ -62,12 +59,7 @@ def differing_keys(
 
 
 def flags_of(values: Mapping[str, Any], keys: Iterable[str]) -> str:
-    """` (--config.KEY=VALUE ...)` for those keys whose values a flag can give; or nothing.
-
-    Args:
-      values: of settings, by dotted names.
-      keys: of these settings, or of others.
-    """
+    """` (--config.KEY=VALUE ...)` for those keys whose values a flag can give; or nothing."""
     fitting = [key for key in keys if isinstance(values.get(key), bool | int | float | str)]
     flags = shlex.join(f"--config.{key}={values[key]}" for key in fitting)
     return f" ({flags})" if flags else ""

@@ -38,15 +38,8 @@ def make_schedule(settings: Settings, steps_per_epoch: int) -> optax.Schedule:
     elif chosen.name == "polynomial":
         schedule = optax.polynomial_schedule(rate, rate * chosen.final, chosen.power, rest)
     else:
-        schedule = learning_rate_schedule(rate, settings.decay, steps_per_epoch)
+        schedule = optax.exponential_decay(rate, steps_per_epoch, settings.decay, staircase=True)
     if not warmup:
         return schedule
     rise = optax.linear_schedule(rate / (warmup + 1), rate, warmup)
     return optax.join_schedules([rise, schedule], [warmup])
-
-
-def learning_rate_schedule(
-    learning_rate: float, decay: float, steps_per_epoch: int
-) -> optax.Schedule:
-    """step -> learning rate, constant within an epoch."""
-    return optax.exponential_decay(learning_rate, steps_per_epoch, decay, staircase=True)

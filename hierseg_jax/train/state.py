@@ -84,8 +84,6 @@ def create_state(
     """The state at step 0.
 
     Args:
-      model: to be trained.
-      optimizer: from `make_optimizer`.
       seed: of the fresh weights and of all random numbers of training.
       weights: to start from, in place of fresh ones.
       averaged: whether to keep an average of the weights.

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from hierseg_jax.models import SegmentationModel, Variant
 from hierseg_jax.settings import Settings, read_stored
 from hierseg_jax.settings.fitting import settled
 from hierseg_jax.system.atomic_writing import write_json
-from hierseg_jax.system.errors import HiersegError, HiersegOSError
+from hierseg_jax.system.errors import HiersegError, HiersegOSError, warn
 from hierseg_jax.train.initial import InitialWeights, initial_weights
 from hierseg_jax.train.lock import LOCK
 from hierseg_jax.train.progress import Progress
@@ -114,11 +113,7 @@ def _stored_variant(workdir: Path) -> Variant:
 def claim_workdir(
     workdir: Path, settings: Settings, hierarchy: Hierarchy, inventories: Inventories
 ) -> None:
-    """Makes the folder a run's own, after `check_workdir` and `restore`.
-
-    Raises:
-      OSError: if it can't be written.
-    """
+    """Makes the folder a run's own, after `check_workdir` and `restore`."""
     marker = workdir / MARKER
     try:
         (workdir / FOLDER).mkdir(parents=True, exist_ok=True)
@@ -181,11 +176,9 @@ def restore(
     loaded = load_checkpoint(folder, jax.tree.map(np.asarray, like))
     check_arrays(folder, "this run's network", loaded.variables, state.evaluated)
     if meta["cpu_threads"] != cpu_threads and is_main() and jax.default_backend() == "cpu":
-        print(
-            f"warning: the checkpoint was computed with {meta['cpu_threads']} CPU threads, now "
-            f"there are {cpu_threads}; the result will differ in its last bits (NPROC sets the "
-            "number).",
-            file=sys.stderr,
+        warn(
+            f"the checkpoint was computed with {meta['cpu_threads']} CPU threads, now there are "
+            f"{cpu_threads}; the result will differ in its last bits (NPROC sets the number)."
         )
     training = dict(loaded.training)
     if not flat:
@@ -212,12 +205,10 @@ def _check_data(
             "schedules then follow it."
         )
     if is_main():
-        print(
-            f"warning: {found} Going on with what is there now. Epochs before and after are "
-            "compared as if they were of one validation split; to compare anew, start another run "
-            f"with --config.init={workdir}.",
-            file=sys.stderr,
-            flush=True,
+        warn(
+            f"{found} Going on with what is there now. Epochs before and after are compared as if "
+            "they were of one validation split; to compare anew, start another run with "
+            f"--config.init={workdir}."
         )
 
 

@@ -133,16 +133,9 @@ def _to_pixels(scene: Scene, side: int) -> list[list[np.ndarray]]:
     points = np.concatenate(polygons).view(np.float64).reshape(-1, 2)
     points = points * (side << FRACTION_BITS) - (1 << FRACTION_BITS) / 2
     points = np.rint(points).astype(np.int32)
-    ends = iter(itertools.accumulate((len(polygon) for polygon in polygons), initial=0))
-    start = next(ends)
-    result: list[list[np.ndarray]] = []
-    for fill in scene.fills:
-        result.append([])
-        for _ in fill.polygons:
-            end = next(ends)
-            result[-1].append(points[start:end])
-            start = end
-    return result
+    ends = itertools.accumulate(map(len, polygons), initial=0)
+    pieces = (points[start:end] for start, end in itertools.pairwise(ends))
+    return [list(itertools.islice(pieces, len(fill.polygons))) for fill in scene.fills]
 
 
 def _developed(image_hw3: np.ndarray, finish: Finish, rng: np.random.Generator) -> np.ndarray:

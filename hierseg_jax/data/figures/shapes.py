@@ -221,10 +221,7 @@ def _quads(surface: Surface, t_n: np.ndarray, v_m: np.ndarray) -> np.ndarray:
     """The cells of a grid on a surface: complex128 [N - 1, M - 1, 4]."""
     middle, offset = _at(surface, t_n)
     grid = middle[:, None] + v_m * offset[:, None]
-    quads = np.empty((len(t_n) - 1, len(v_m) - 1, 4), complex)
-    quads[..., 0], quads[..., 1] = grid[:-1, :-1], grid[:-1, 1:]
-    quads[..., 2], quads[..., 3] = grid[1:, 1:], grid[1:, :-1]
-    return quads
+    return np.stack((grid[:-1, :-1], grid[:-1, 1:], grid[1:, 1:], grid[1:, :-1]), axis=-1)
 
 
 def _dots(surface: Surface, period: float, t_n: np.ndarray, v_m: np.ndarray) -> np.ndarray:

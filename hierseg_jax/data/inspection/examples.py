@@ -27,20 +27,12 @@ def choose_examples(present_nc: np.ndarray, most: int) -> list[int]:
 
 
 def photograph(example: Examined) -> np.ndarray:
-    """The image, small: uint8 RGB [h, w, 3], as `shrink` makes it.
-
-    Raises:
-      ValueError, OSError: it has changed since and can't be read.
-    """
+    """The image, small: uint8 RGB [h, w, 3]; raises where it has changed and can't be read."""
     return shrink(read_image(example.pair.image))
 
 
 def label_map(example: Examined) -> np.ndarray:
-    """The leaf classes of an example, small: uint8 [h, w].
-
-    Raises:
-      ValueError, OSError: the mask has changed since and can't be read.
-    """
+    """The leaf classes of an example, small: uint8 [h, w]; raises as `photograph`."""
     return shrink(np.ascontiguousarray(read_mask(example.pair.mask), np.uint8))
 
 

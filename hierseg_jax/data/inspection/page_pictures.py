@@ -4,7 +4,8 @@ from hierseg_jax.data.inspection.examine import Usable
 from hierseg_jax.data.inspection.examples import choose_examples, label_map, photograph, presence
 from hierseg_jax.data.inspection.findings import Finding, shown
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
-from hierseg_jax.reports.inline_pictures import Picture, data_uri, overlaid, paint
+from hierseg_jax.reports.inline_pictures import Picture, data_uri, overlaid
+from hierseg_jax.reports.overlay import leaf_colors
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Level
 
@@ -51,7 +52,7 @@ def finding_pictures(
         for example in inspection.examples
         for file in (example.pair.image, example.pair.mask)
     }
-    finest = inspection.spec.hierarchy.levels[-1]
+    colors = leaf_colors(inspection.spec.hierarchy.levels[-1])
     figures = []
     for finding in findings[:PAIRS]:
         example = by_file[finding.file]
@@ -62,7 +63,7 @@ def finding_pictures(
                 other = data_uri(photograph(by_file[finding.other]))
             else:
                 first, second = shown(example.pair.image, inspection.spec.root), finding.file
-                other = data_uri(paint(label_map(example), finest), ".png")
+                other = data_uri(colors[label_map(example)], ".png")
         except (HiersegError, OSError):  # changed since it was examined
             continue
         figures.append([Picture(image, first, first), Picture(other, second, second)])

@@ -5,10 +5,10 @@ import pathlib
 import shlex
 from typing import Any
 
-from hierseg_jax.data.inspection.findings import KINDS, Finding, count_severities, group_by_kind
+from hierseg_jax.data.inspection.findings import KINDS, count_severities, group_by_kind
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.data.inspection.split_statistics import split_statistics
-from hierseg_jax.data.inspection.suggest import Suggestion, suggest
+from hierseg_jax.data.inspection.suggest import PeakGb, Suggestion, suggest
 from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.system.atomic_writing import write_atomically, write_json
 from hierseg_jax.system.errors import HiersegError
@@ -31,15 +31,21 @@ class Report:
     limit: int
 
 
-def make_report(inspection: Inspection, *, limit: int, memory_gb: float | None = None) -> Report:
+def make_report(
+    inspection: Inspection, peak_gb: PeakGb, *, limit: int, memory_gb: float | None = None
+) -> Report:
     """Puts together what is to be told.
+
+    Args:
+      inspection, peak_gb, memory_gb: as in `suggest`.
+      limit: as `Report` has it.
 
     Raises:
       ValueError: a limit below 1, or a memory that is not above 0.
     """
     if limit < 1:
         raise HiersegError(f"--limit is {limit}; it must be at least 1.")
-    suggestion = suggest(inspection, memory_gb)
+    suggestion = suggest(inspection, peak_gb, memory_gb)
     return Report(inspection, split_statistics(inspection), suggestion, limit)
 
 
@@ -83,16 +89,13 @@ def to_json(report: Report) -> dict[str, Any]:
             kind: {
                 "severity": KINDS[kind].severity,
                 "title": KINDS[kind].title,
-                "items": [_plain(finding) for finding in findings],
+                "items": [
+                    {name: text for name, text in dataclasses.asdict(f).items() if name != "kind"}
+                    for f in findings
+                ],
             }
             for kind, findings in group_by_kind(inspection.findings).items()
         },
         "statistics": report.statistics,
         "suggestion": report.suggestion and dataclasses.asdict(report.suggestion),
     }
-
-
-def _plain(finding: Finding) -> dict[str, str]:
-    content = dataclasses.asdict(finding)
-    del content["kind"]
-    return content

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import statistics
+from collections.abc import Callable
 
 import numpy as np
 
@@ -18,13 +19,11 @@ MAX_SIZE = 512
 MAX_BATCH = 32
 # Fewer steps an epoch than these make a poor schedule.
 MIN_STEPS = 8
-# Of a step at 320 px and batch 8 in float32 on a CPU 1.2 GB are its own, with either network
-# (docs/performance.md). The rest makes launch/train.py as a whole, compiling and validating
-# included: 2.8 GB with EfficientUNet-B0 at 256 px and batch 16 (ESNet: 2.3), 4.2 at batch 32.
-REST_GB = 1.3
-BYTES_PER_PIXEL = 1.2e9 / (8 * 320 * 320)
 # Of the memory, for other programs, the reading of images, and what was not measured.
 MEMORY_SHARE = 0.5
+
+PeakGb = Callable[[int, int], float]
+"""(side in pixels, images of a batch) -> 1e9 bytes that training takes at its peak."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +48,14 @@ class Suggestion:
     class_weights: dict[str, float]
 
 
-def suggest(inspection: Inspection, memory_gb: float | None = None) -> Suggestion | None:
+def suggest(
+    inspection: Inspection, peak_gb: PeakGb, memory_gb: float | None = None
+) -> Suggestion | None:
     """Suggests settings by the usable examples of the first split that has any.
 
     Args:
       inspection: of the data.
+      peak_gb: estimate for the network that is to be trained.
       memory_gb: to plan for; this machine's by default.
 
     Returns:
@@ -71,14 +73,14 @@ def suggest(inspection: Inspection, memory_gb: float | None = None) -> Suggestio
         return None
     median = statistics.median(min(example.size) for example in usable)
     size = choose_size(median)
-    batch = choose_batch(size, len(usable), memory_gb)
+    batch = choose_batch(size, len(usable), memory_gb, peak_gb)
     counts_nc = np.stack([example.counts_c[:-1] for example in usable])
     weights = weights_of(leaf_frequencies(counts_nc), "median_frequency")
     return Suggestion(
         image_size=size,
         batch_size=batch,
         memory_gb=memory_gb,
-        peak_gb=estimate_peak(size, batch),
+        peak_gb=peak_gb(size, batch),
         median_side=round(median),
         class_weights=dict(zip(inspection.spec.hierarchy.class_names, weights, strict=True)),
     )
@@ -89,16 +91,11 @@ def choose_size(median_side: float) -> int:
     return min(max(STRIDE, round(median_side / STRIDE) * STRIDE), MAX_SIZE)
 
 
-def estimate_peak(image_size: int, batch_size: int) -> float:
-    """Gigabytes (1e9 bytes) that training takes at its peak, estimated from measured runs."""
-    return REST_GB + batch_size * image_size**2 * BYTES_PER_PIXEL / 1e9
-
-
-def choose_batch(image_size: int, images: int, memory_gb: float) -> int:
+def choose_batch(image_size: int, images: int, memory_gb: float, peak_gb: PeakGb) -> int:
     """The largest power of two that the memory and the number of images allow."""
     batch = MAX_BATCH
     while batch > 1 and (
-        estimate_peak(image_size, batch) > MEMORY_SHARE * memory_gb or batch * MIN_STEPS > images
+        peak_gb(image_size, batch) > MEMORY_SHARE * memory_gb or batch * MIN_STEPS > images
     ):
         batch //= 2
     return batch

@@ -1,6 +1,6 @@
 """A report as text for the screen."""
 
-from hierseg_jax.data.class_weights import MAX_WEIGHT, MIN_WEIGHT, format_class_weights
+from hierseg_jax.data.class_weights import MAX_WEIGHT, MIN_WEIGHT
 from hierseg_jax.data.inspection.findings import (
     KINDS,
     count_severities,
@@ -52,8 +52,8 @@ def suggestion_reasons(of: Suggestion) -> tuple[str, str]:
 
 
 def format_weights(suggestion: Suggestion) -> str:
-    """The class weights as a flag of the training command."""
-    weights = format_class_weights(suggestion.class_weights.values())
+    """The class weights, in three digits, as a flag of the training command."""
+    weights = ",".join(f"{weight:.3g}" for weight in suggestion.class_weights.values())
     return f"--config.loss_options.class_weights={weights}"
 
 

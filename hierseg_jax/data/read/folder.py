@@ -22,6 +22,9 @@ class FolderSource:
 
     Files are ordered by stem; hidden ones and those of other types are passed over.
     Nothing is kept but names, so that it is cheap to send to worker processes.
+
+    Attributes:
+      names: stems, in the order of the examples.
     """
 
     def __init__(self, image_dir: str | pathlib.Path, num_classes: int) -> None:
@@ -62,13 +65,8 @@ class FolderSource:
             "mask",
             f"without an image of the same stem in {self.image_dir}",
         )
-        self._stems = tuple(images)
+        self.names = tuple(images)
         self._files = tuple((images[stem], masks[stem]) for stem in images)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Stems, in the order of the examples."""
-        return self._stems
 
     def image_file(self, index: int) -> pathlib.Path:
         """Of an example."""

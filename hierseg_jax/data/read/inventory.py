@@ -49,11 +49,7 @@ class Inventory:
 
 
 def write_listing(file: pathlib.Path, inventory: Inventory) -> None:
-    """Keeps the listing, compressed, for `read_listing`.
-
-    Raises:
-      OSError: if it can't be written.
-    """
+    """Keeps the listing, compressed, for `read_listing`."""
     write_atomically(file, gzip.compress(inventory.listing, compresslevel=3, mtime=0))
 
 

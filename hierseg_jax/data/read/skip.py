@@ -1,14 +1,13 @@
 """A data set some of whose files can't be read: fail, or go on without them."""
 
 import pathlib
-import sys
 from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from hierseg_jax.data.read.inventory import Entry
 from hierseg_jax.data.read.sources import Source, read_label
-from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.errors import HiersegError, warn
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
 ON_ERROR = ("fail", "skip")
@@ -74,7 +73,7 @@ class SkippingSource:
     def _name(self, index: int, error: Exception) -> None:
         if index not in self._named:
             self._named.add(index)
-            print(f"warning: skipped, {error}", file=sys.stderr, flush=True)
+            warn(f"skipped, {error}")
 
 
 def no_example() -> dict[str, np.ndarray]:

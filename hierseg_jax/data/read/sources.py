@@ -87,11 +87,7 @@ def open_split(spec: str, split: str, image_size: int, figures: dict[str, Any]) 
 
 
 def read_label(source: Source, index: int) -> np.ndarray:
-    """The label of an example alone, uint8 [H, W]; without its image, where that takes time.
-
-    Raises:
-      ValueError, OSError: of the source.
-    """
+    """The label of an example alone, uint8 [H, W]; without its image, where that takes time."""
     read = getattr(source, "label", None)
     return source[index]["label"] if read is None else read(index)
 

@@ -10,7 +10,7 @@ from hierseg_jax.models.efficient_unet.architecture import EfficientUNet
 from hierseg_jax.models.efficient_unet.backbone import B0_STAGES, BACKBONES
 from hierseg_jax.models.efficient_unet.pretrained import LAYOUTS, MODULE, imagenet_file
 from hierseg_jax.models.efficient_unet.state_dict import LAYOUT
-from hierseg_jax.models.network import Backbone, ModulePath, Network
+from hierseg_jax.models.network import Backbone, ModulePath, Network, TrainingMemory
 
 
 def _stages_below(path: ModulePath) -> int:
@@ -32,6 +32,9 @@ EFFUNET = Network(
     name="effunet",
     architecture=EfficientUNet,
     heads=("head",),
+    # Of B0 a step at 320 px and batch 8 takes 1.2 GB (docs/performance.md), launch/train.py as a
+    # whole 2.8 GB at 256 px and batch 16, and 4.2 at batch 32.
+    training_memory=TrainingMemory(rest_gb=1.3, bytes_per_pixel=1.2e9 / (8 * 320 * 320)),
     backbone=Backbone(
         title="EfficientNet",
         module=MODULE,

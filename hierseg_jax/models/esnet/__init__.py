@@ -7,7 +7,7 @@ import jax
 
 from hierseg_jax.models.esnet.architecture import ESNet
 from hierseg_jax.models.esnet.state_dict import LAYOUT
-from hierseg_jax.models.network import Backbone, ModulePath, Network
+from hierseg_jax.models.network import Backbone, ModulePath, Network, TrainingMemory
 
 _STAGES = 3
 
@@ -37,6 +37,9 @@ def _describe(size: str) -> Network:
         name=size,
         architecture=ESNet,
         heads=("decoder/output_conv", "encoder_head"),
+        # A step at 320 px and batch 8 takes 1.2 GB (docs/performance.md), launch/train.py as a
+        # whole 2.3 GB at 256 px and batch 16; the small variant takes less.
+        training_memory=TrainingMemory(rest_gb=0.8, bytes_per_pixel=1.2e9 / (8 * 320 * 320)),
         fields={"size": size},
         backbone=ENCODER,
         graph=_graph,

@@ -43,10 +43,7 @@ def convolve(
     """[B, h, w, I] -> [B, H, W, O], as `lax.conv_general_dilated` on NHWC and HWIO.
 
     Args:
-      x_bhwc: the input.
-      kernel_hwio: the kernel.
       bias: [O].
-      geometry: of the kernel's steps.
       relu: whether negative results become 0.
     """
     sides = _output_sides(x_bhwc.shape[1:3], kernel_hwio.shape[:2], geometry)

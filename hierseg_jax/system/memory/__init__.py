@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import dataclasses
 import gc
 import os
 import sys
@@ -63,34 +62,6 @@ def decide(variable: str, version: str) -> tuple[bool, str]:
         f"jaxlib {', '.join(TRIED_JAXLIBS)}, not with {version}. {VARIABLE}=1 does it all the "
         f"same, {VARIABLE}=0 leaves it without this line."
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class LargeBlocks:
-    """Of 16 MB and more, since `keep_large_blocks`.
-
-    Attributes:
-      requests: of jaxlib for one.
-      served: of them, by a block that was kept.
-      idle_bytes: kept for later.
-      in_use: blocks handed out and not freed.
-    """
-
-    requests: int
-    served: int
-    idle_bytes: int
-    in_use: int
-
-
-def count_large_blocks() -> LargeBlocks:
-    """What `keep_large_blocks` did so far.
-
-    Raises:
-      OSError: where it could not be compiled.
-    """
-    counts = (ctypes.c_uint64 * len(dataclasses.fields(LargeBlocks)))()
-    load_library().hierseg_count_blocks(counts)
-    return LargeBlocks(*counts)
 
 
 def load_library() -> ctypes.CDLL:

@@ -132,10 +132,6 @@ def _incomparable(key: str, metric: Metric) -> tuple[str, str]:
 def check_one_size(space: Space, settings: Settings) -> None:
     """Refuses a search over networks that would be measured at different sizes.
 
-    Args:
-      space: what is searched.
-      settings: of every trial, but for that.
-
     Raises:
       ValueError: naming the sizes and what to do.
     """

@@ -108,11 +108,7 @@ def run_trial(
     workdir: Path,
     train: Train,
 ) -> None:
-    """Trains with a trial's values and tells the study what came of it.
-
-    Raises:
-      ValueError, OSError, SystemExit: as `tune`.
-    """
+    """Trains with a trial's values and tells the study what came of it."""
     settings = settings.replace(trial.params)
     # Of an earlier process that had the same trial.
     reported = set(study.get_trials(deepcopy=False)[trial.number].intermediate_values)

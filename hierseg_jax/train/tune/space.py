@@ -13,7 +13,7 @@ import math
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 from hierseg_jax.data.read.safe_yaml import read_yaml
 from hierseg_jax.settings import Settings, read_settings
@@ -163,11 +163,7 @@ def _choice(values: list[Value]) -> Choice:
     return Choice(tuple(values))
 
 
-@overload
-def _typed(value: Any, current: float) -> float: ...
-@overload
-def _typed(value: Any, current: str) -> str: ...
-def _typed(value: Any, current: Value) -> Value:
+def _typed(value: Any, current: Value) -> Any:
     """A value of the file as the type of the key's."""
     if isinstance(current, float):
         try:

@@ -1,6 +1,6 @@
-"""The text of configs/default.py, from which users learn the keys.
+"""Prints configs/default.py, from which users learn the keys.
 
-python -m hierseg_jax.settings.default_file > configs/default.py
+python .ci/default_config.py > configs/default.py
 """
 
 import json
@@ -17,7 +17,7 @@ _HEAD = '''\
 
 python launch/train.py --config=configs/default.py --config.data.spec=data.yaml --workdir=runs/a
 
-Written by `python -m hierseg_jax.settings.default_file > configs/default.py`, from the keys that
+Written by `python .ci/default_config.py > configs/default.py`, from the keys that
 hierseg_jax/settings declares. "The reference" is the PyTorch code whose networks, losses and
 training this project reproduces.
 """
