@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
+from hierseg_jax.evaluation.shown_pictures import Samples
 from hierseg_jax.reports.overlay import leaf_colors, overlay
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.system.atomic_writing import write_atomically
@@ -20,6 +21,9 @@ from hierseg_jax.tree.colors import class_colors
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy, Level
 
 PHOTO_SHARE = 0.3
+DPI = 100
+COLUMN = 190, 384
+"""Width of a column in pixels, at least and at most."""
 LONGEST_NAME = 18  # of a legend of two columns, in letters
 MAX_RATIO = 3.0
 """Of a sample's height to its width, on the page; taller ones are drawn smaller."""
@@ -58,23 +62,23 @@ def draw_metrics(rows: Sequence[dict[str, Any]], file: Path) -> None:
     _save(figure, file)
 
 
-def draw_samples(samples: dict[str, np.ndarray], hierarchy: Hierarchy, file: Path) -> None:
+def draw_samples(samples: Samples, hierarchy: Hierarchy, file: Path) -> None:
     """A grid: a picture a row; the image, then truth and prediction at every level.
 
-    Ignored pixels, the bars of a letterbox among them, are white in both.
+    The longer sides of all pictures are drawn equally long. Ignored pixels are white in both.
 
     Args:
-      samples: `image` uint8 RGB [N, H, W, 3], `label` and `prediction` uint8 [N, H, W].
+      samples: `image` uint8 RGB [H, W, 3], `label` and `prediction` uint8 [H, W], of each.
       hierarchy: of the labels.
       file: a .png.
     """
     count = len(samples["image"])
     columns = 1 + 2 * hierarchy.num_levels
-    # Inches: pictures 1.9 wide, a line of titles above them, the legends below.
-    ratio = min(samples["label"].shape[1] / samples["label"].shape[2], MAX_RATIO)
-    width, height = 1.9 * columns, 0.4 + 1.9 * ratio * count + 1.2
+    # Inches: a line of titles above the pictures, the legends below.
+    column, rows = _layout([label_hw.shape for label_hw in samples["label"]])
+    width, height = column * columns, 0.4 + sum(rows) + 1.2
     figure = Figure(figsize=(width, height))
-    grid = figure.subplots(count, columns, squeeze=False)
+    grid = figure.subplots(count, columns, squeeze=False, height_ratios=rows)
     figure.subplots_adjust(
         left=0.005,
         right=0.995,
@@ -102,10 +106,20 @@ def draw_samples(samples: dict[str, np.ndarray], hierarchy: Hierarchy, file: Pat
     _save(figure, file)
 
 
-def without_ignored(samples: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _layout(sizes: Sequence[tuple[int, ...]]) -> tuple[float, list[float]]:
+    """Inches: a column's width and every row's height, for pictures of (height, width)."""
+    widest = max(width for _, width in sizes)
+    column = min(max(widest, COLUMN[0]), COLUMN[1]) / DPI
+    longest = column / max(width / max(height, width) for height, width in sizes)
+    heights = (longest * height / max(height, width) for height, width in sizes)
+    return column, [min(height, MAX_RATIO * column) for height in heights]
+
+
+def without_ignored(samples: Samples) -> dict[str, Sequence[np.ndarray]]:
     """Samples whose predictions are IGNORE_LABEL wherever their labels are."""
-    ignored = samples["label"] == IGNORE_LABEL
-    return samples | {"prediction": np.where(ignored, IGNORE_LABEL, samples["prediction"])}
+    pairs = zip(samples["label"], samples["prediction"], strict=True)
+    shown = [np.where(label == IGNORE_LABEL, label, prediction) for label, prediction in pairs]
+    return dict(samples) | {"prediction": shown}
 
 
 def overlaid(image_hwc: np.ndarray, label_hw: np.ndarray, level: Level) -> np.ndarray:
@@ -170,5 +184,5 @@ def _save(figure: Figure, file: Path) -> None:
     with warnings.catch_warnings():
         # A line for every letter and size; `Recorder` has said it once.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(data, dpi=100, format="png")
+        figure.savefig(data, dpi=DPI, format="png")
     write_atomically(file, data.getvalue())
