@@ -21,9 +21,12 @@ from hierseg_jax.tree.colors import class_colors
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy, Level
 
 PHOTO_SHARE = 0.3
-DPI = 100
-COLUMN = 190, 384
-"""Width of a column in pixels, at least and at most."""
+COLUMN = 1.9
+"""Inches; at 100 pixels an inch."""
+FINEST = 2.0
+"""How many times as many pixels an inch gets, for photographs that have them."""
+HIGHEST = 2**14
+"""Pixels of the whole picture beyond which it gets no more of them."""
 LONGEST_NAME = 18  # of a legend of two columns, in letters
 MAX_RATIO = 3.0
 """Of a sample's height to its width, on the page; taller ones are drawn smaller."""
@@ -74,9 +77,10 @@ def draw_samples(samples: Samples, hierarchy: Hierarchy, file: Path) -> None:
     """
     count = len(samples["image"])
     columns = 1 + 2 * hierarchy.num_levels
+    sizes = [label_hw.shape for label_hw in samples["label"]]
     # Inches: a line of titles above the pictures, the legends below.
-    column, rows = _layout([label_hw.shape for label_hw in samples["label"]])
-    width, height = column * columns, 0.4 + sum(rows) + 1.2
+    rows = _row_heights(sizes)
+    width, height = COLUMN * columns, 0.4 + sum(rows) + 1.2
     figure = Figure(figsize=(width, height))
     grid = figure.subplots(count, columns, squeeze=False, height_ratios=rows)
     figure.subplots_adjust(
@@ -103,16 +107,15 @@ def draw_samples(samples: Samples, hierarchy: Hierarchy, file: Path) -> None:
                     axes.set_title(f"{level.name}: {title}", fontsize=10)
     for k, level in enumerate(hierarchy.levels):
         _legend(figure, level, (0.5 + k) / hierarchy.num_levels)
-    _save(figure, file)
+    finest = min(FINEST, HIGHEST / (100 * height), max(w for _, w in sizes) / (100 * COLUMN))
+    _save(figure, file, dpi=100 * max(1.0, finest))
 
 
-def _layout(sizes: Sequence[tuple[int, ...]]) -> tuple[float, list[float]]:
-    """Inches: a column's width and every row's height, for pictures of (height, width)."""
-    widest = max(width for _, width in sizes)
-    column = min(max(widest, COLUMN[0]), COLUMN[1]) / DPI
-    longest = column / max(width / max(height, width) for height, width in sizes)
+def _row_heights(sizes: Sequence[tuple[int, ...]]) -> list[float]:
+    """Inches, for pictures of (height, width) whose longer sides are equal on the page."""
+    longest = COLUMN / max(width / max(height, width) for height, width in sizes)
     heights = (longest * height / max(height, width) for height, width in sizes)
-    return column, [min(height, MAX_RATIO * column) for height in heights]
+    return [min(height, MAX_RATIO * COLUMN) for height in heights]
 
 
 def without_ignored(samples: Samples) -> dict[str, Sequence[np.ndarray]]:
@@ -169,7 +172,7 @@ def _finish(axes: Axes, ylabel: str) -> None:
     axes.legend(fontsize=8)
 
 
-def _save(figure: Figure, file: Path) -> None:
+def _save(figure: Figure, file: Path, dpi: float = 100) -> None:
     """Under a temporary name first, so that a viewer never meets half a picture."""
     texts = figure.findobj(Text)
     fonts = find_fonts(text.get_text() for text in texts)
@@ -184,5 +187,5 @@ def _save(figure: Figure, file: Path) -> None:
     with warnings.catch_warnings():
         # A line for every letter and size; `Recorder` has said it once.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(data, dpi=DPI, format="png")
+        figure.savefig(data, dpi=dpi, format="png")
     write_atomically(file, data.getvalue())
