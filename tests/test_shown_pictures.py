@@ -15,6 +15,7 @@ from hierseg_jax.devices.parallel import all_devices
 from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
 from hierseg_jax.evaluation.evaluate import evaluate_batches
 from hierseg_jax.evaluation.shown_pictures import LONGEST, Gallery
+from hierseg_jax.evaluation.tables import describe_view
 from hierseg_jax.evaluation.tally import Measures
 from hierseg_jax.evaluation.test_time_augmentation import make_augmented_forward
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix
@@ -197,6 +198,16 @@ def test_a_smaller_picture_lies_where_the_large_one_does(shape, longest, rule):
     assert inside.left + inside.width <= size[1]
     if rule != "crop":
         assert (inside.height, inside.width) == size
+
+
+def test_a_view_tells_the_sampling_that_is_not_the_usual_one():
+    view = {"image_size": 32, "resize": "crop", "sampling": "reference", "decode": "leaf"}
+    view |= {"resolution": "network", "flip": False, "scales": [1]}
+    told = "images at 32 pixels (crop, sampled as the reference does), decoded by leaf"
+    assert describe_view(view) == told
+    assert describe_view(view | {"sampling": "exact"}) == told.replace(
+        ", sampled as the reference does", ""
+    )
 
 
 def test_rows_of_samples_are_as_high_as_their_pictures(tmp_path):

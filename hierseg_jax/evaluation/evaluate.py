@@ -55,7 +55,8 @@ class Evaluation:
       confusion_cc: int64 [C, C] of leaf classes, rows true, over all images.
       unseen: share of labelled pixels that a crop left out, in [0, 1], which no number
         counts; 0 unless pixels are the pictures' own.
-      best, worst: this process's pictures that were asked for, most extreme first.
+      best, worst: this process's pictures that `evaluate_checkpoint` was asked for, most
+        extreme first.
     """
 
     levels: dict[str, LevelMetrics]

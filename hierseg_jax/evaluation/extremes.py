@@ -20,8 +20,7 @@ class ScoredPicture:
       index: in the split, from 0.
       name: of its file; empty where the data set has none.
       score: from `image_scores`.
-      image: uint8 RGB [H, W, 3].
-      label, prediction: uint8 [H, W], leaf classes; 255 is ignored.
+      image, label, prediction: as in `ShownPicture`.
     """
 
     index: int
@@ -73,8 +72,7 @@ class Extremes:
         self._names = names
         self._next, self._stride = first, stride
         self._scored = 0
-        # Heaps of (rank, -index or index) whose first goes next. Of equal scores the earlier
-        # picture ranks higher among the best, the later one among the worst.
+        # Heaps of (score, -index) and (-score, index) whose first goes next.
         self._best: list[tuple[float, int]] = []
         self._worst: list[tuple[float, int]] = []
 
