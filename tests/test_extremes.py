@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hierseg_jax.evaluation.extremes import Extremes, image_scores
+from hierseg_jax.evaluation.shown_pictures import ShownPicture
 
 
 def confusion(*rows):
@@ -27,19 +28,27 @@ def test_a_picture_of_background_alone_has_no_score():
 def add(extremes, scores, valid=None):
     """Pictures with these scores, in hundredths; None is one of background alone."""
     confusions = [[[5, 0], [0, 0]] if s is None else [[5, 0], [100 - s, s]] for s in scores]
-    count = len(scores)
-    # A picture carries its score, so that a mixed-up one would show.
-    pixels = np.array([s or 0 for s in scores], np.uint8)[:, None, None] * np.ones((1, 2, 2))
-    pixels = pixels.astype(np.uint8)
-    valid = np.ones(count, bool) if valid is None else np.array(valid)
-    extremes.add(np.array(confusions), pixels[..., None].repeat(3, -1), pixels, pixels, valid)
+    valid = np.ones(len(scores), bool) if valid is None else np.array(valid)
+    extremes.add(np.array(confusions), valid)
+
+
+def pictures_of(scores):
+    """Shows pictures that carry their scores, so that a mixed-up one would show."""
+
+    def show(index):
+        pixels = np.full((2, 2), scores[index] or 0, np.uint8)
+        return ShownPicture(pixels[..., None].repeat(3, -1), pixels, pixels)
+
+    return show
 
 
 def test_best_and_worst_are_in_order_over_batches():
     extremes = Extremes(2, [f"file{i}" for i in range(8)])
-    add(extremes, [50, 90, None, 10], [True, True, True, True])
-    add(extremes, [20, 90, 99, 0], [True, True, False, True])
-    best, worst = extremes.best(), extremes.worst()
+    scores = [50, 90, None, 10], [20, 90, 99, 0]
+    add(extremes, scores[0], [True, True, True, True])
+    add(extremes, scores[1], [True, True, False, True])
+    show = pictures_of(scores[0] + scores[1])
+    best, worst = extremes.best(show), extremes.worst(show)
     assert [(p.name, p.index, round(100 * p.score)) for p in best] == [
         ("file1", 1, 90),
         ("file5", 5, 90),
@@ -56,8 +65,9 @@ def test_best_and_worst_are_in_order_over_batches():
 def test_a_process_counts_its_own_share():
     extremes = Extremes(1, first=1, stride=3)
     add(extremes, [50, 20, 90])
-    assert (extremes.best()[0].index, extremes.worst()[0].index) == (7, 4)
-    assert extremes.best()[0].name == ""
+    show = pictures_of([None, 50, None, None, 20, None, None, 90])
+    assert (extremes.best(show)[0].index, extremes.worst(show)[0].index) == (7, 4)
+    assert extremes.best(show)[0].name == ""
 
 
 @given(
@@ -71,10 +81,10 @@ def test_few_are_kept_none_twice_and_none_left_is_more_extreme(scores, most, cut
         if part:
             add(extremes, part)
     scored = sorted(s for s in scores if s is not None)
-    best = [round(100 * p.score) for p in extremes.best()]
-    worst = [round(100 * p.score) for p in extremes.worst()]
+    pictures = [of(pictures_of(scores)) for of in (extremes.best, extremes.worst)]
+    best, worst = ([round(100 * p.score) for p in of_kind] for of_kind in pictures)
     assert len(best) == min(most, (len(scored) + 1) // 2)
     assert len(worst) == min(most, len(scored) // 2)
     assert best == scored[::-1][: len(best)]
     assert worst == scored[: len(worst)]
-    assert len({p.index for p in extremes.best() + extremes.worst()}) == len(best) + len(worst)
+    assert len({p.index for p in pictures[0] + pictures[1]}) == len(best) + len(worst)

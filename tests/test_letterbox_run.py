@@ -6,6 +6,7 @@ import pytest
 
 from hierseg_jax.bridge.export import export_checkpoint
 from hierseg_jax.checkpoint import open_checkpoint
+from hierseg_jax.data.picture_labels import log_planes, picture_labels, scores_of
 from hierseg_jax.data.pipeline import eval_batches
 from hierseg_jax.data.read.sources import open_split
 from hierseg_jax.data.resize import Resize, place
@@ -71,6 +72,17 @@ def scores(checkpoint, source):
     )
 
 
+def on_the_picture(scores_hwc, placement, hierarchy, contract):
+    """Leaf classes [H, W] from what the contract gives, and where they are clear."""
+    if contract == "deploy":
+        clear_hw = placement.restore_labels(clear_choices(scores_hwc).astype(np.uint8)) == 1
+        return placement.restore_labels(scores_hwc.argmax(-1).astype(np.uint8)), clear_hw
+    planes_chw = log_planes(scores_hwc.transpose(2, 0, 1))
+    there_chw = [scores_of(placement.restore_scores(plane_hw)) for plane_hw in planes_chw]
+    label_hw = picture_labels(planes_chw, placement, hierarchy)
+    return label_hw, clear_choices(np.stack(there_chw, -1))
+
+
 @pytest.mark.parametrize("contract", ["reference", "deploy"])
 def test_the_runtime_predicts_what_jax_does_and_where(
     checkpoint, source, scores, tmp_path, contract
@@ -93,11 +105,10 @@ def test_the_runtime_predicts_what_jax_does_and_where(
         assert (result.levels["part"] != 255).all()
         np.testing.assert_allclose(result.confidence, scores[i].max(-1), atol=1e-4)
 
-        # At the picture's size, and at the network's: its pixels' centres in the picture.
         placement = place(label.shape, SIZE, "letterbox")
-        shown = placement.restore_labels(clear_hw.astype(np.uint8)) == 1
+        there_hw, shown = on_the_picture(scores[i], placement, segmenter.hierarchy, contract)
         for level in segmenter.hierarchy.levels:
-            of_level = placement.restore_labels(level.leaf_to_class[expected_hw].astype(np.uint8))
+            of_level = level.leaf_to_class[there_hw]
             np.testing.assert_array_equal(result.levels[level.name][shown], of_level[shown])
         if contract == "reference":
             found_hwc = result.probabilities.transpose(1, 2, 0)

@@ -14,6 +14,7 @@ from hierseg_jax.evaluation.page.confusion import MOST_CLASSES, confusion_table,
 from hierseg_jax.evaluation.page.curves import line_plot, round_ticks
 from hierseg_jax.evaluation.page.evaluation_page import RunReport, format_page
 from hierseg_jax.evaluation.page.history import History, points, read_history
+from hierseg_jax.evaluation.shown_pictures import ShownPicture
 from hierseg_jax.evaluation.tables import to_json
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.metric_choice import METRICS
@@ -39,17 +40,20 @@ def report_of(hierarchy, tmp_path, history=NO_HISTORY, count=6, name="a<b>c", **
         counted = label[i] != 255
         np.add.at(confusions[i], (label[i][counted], prediction[i][counted]), 1)
     extremes = Extremes(2, [f"{name}{i}" for i in range(count)])
-    extremes.add(confusions, image, label, prediction, np.ones(count, bool))
+    extremes.add(confusions, np.ones(count, bool))
     total = confusions.sum(0, dtype=np.int64)
+
+    def show(index):
+        return ShownPicture(image[index], label[index], prediction[index])
+
     evaluation = Evaluation(
         levels=evaluate_levels(confusions, hierarchy, 4),
         tree=tree_metrics(total, 3, hierarchy),
         loss=0.25,
         num_images=count,
-        samples={},
         confusion_cc=total,
-        best=extremes.best(),
-        worst=extremes.worst(),
+        best=extremes.best(show),
+        worst=extremes.worst(show),
     )
     metrics = [metric for metric in METRICS if metric != "boundary_iou"]
     settings = Settings().replace(

@@ -23,6 +23,9 @@ class ColoursAsClasses:
     num_classes = 4
     axis_name = None
 
+    def clone(self, **fields):
+        return self
+
     def apply(self, variables, image_bhwc):
         greys = (40 + 50 * np.arange(4, dtype=np.float32)) / 255
         return -((image_bhwc[..., :1] - greys) ** 2) * 1e3
@@ -52,7 +55,7 @@ class Painted:
 
 @pytest.fixture(scope="module")
 def eval_step():
-    step = make_eval_step(ColoursAsClasses(), crossentropy, TREE)
+    step = make_eval_step(ColoursAsClasses(), crossentropy, TREE, with_scores=True)
     return all_devices().compile_eval_step(step)
 
 

@@ -88,6 +88,18 @@ class Placement:
         points_nyx = np.asarray(points_nyx, np.float64)
         return (points_nyx - _corner(self.filled)) / self._scale() + _corner(self.seen)
 
+    def of_size(self, picture: tuple[int, int]) -> "Placement":
+        """The same of the picture at another size of (nearly) its shape."""
+        rows, columns = (
+            [round(edge * new / old) for edge in edges]
+            for new, old, edges in (
+                (picture[0], self.picture[0], (self.seen.top, self.seen.top + self.seen.height)),
+                (picture[1], self.picture[1], (self.seen.left, self.seen.left + self.seen.width)),
+            )
+        )
+        seen = Box(rows[0], columns[0], max(1, rows[1] - rows[0]), max(1, columns[1] - columns[0]))
+        return dataclasses.replace(self, picture=picture, seen=seen)
+
     def fit_image(self, image_hwc: np.ndarray) -> np.ndarray:
         """uint8 [H, W, 3] -> the input [h, w, 3], with bars of GREY."""
         sample = _sampled if self.sampling == "exact" else cv2.resize
@@ -188,6 +200,12 @@ def format_size(side_or_sides: int | Sequence[int]) -> str:
     """`320` of a square, else `192x256 (height x width)`."""
     height, width = as_size(side_or_sides)
     return str(height) if height == width else f"{height}x{width} (height x width)"
+
+
+def bounded(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """The size, or the one of (nearly) its shape whose longer side has `longest` pixels."""
+    scale = min(1.0, longest / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def nearest_multiple(side: int, stride: int) -> int:

@@ -103,11 +103,15 @@ class Parallel:
         # Laid out as steps lay it out, or the second step would be compiled once more.
         return jax.pmap(lambda x: x, axis_name=self.axis_name, devices=self.devices)(replicated)
 
+    def one_copy(self, state: Any) -> Any:
+        """The state on the first of this process's devices, for what it computes alone."""
+        if self.axis_name is None:
+            return state
+        return jax.tree.map(lambda x: x.addressable_data(0)[0], state)
+
     def fetch_state(self, state: Any) -> Any:
         """A copy in NumPy arrays of its own: the device's memory may be given up."""
-        if self.axis_name is not None:
-            state = jax.tree.map(lambda x: x.addressable_data(0)[0], state)
-        return jax.tree.map(np.array, jax.device_get(state))
+        return jax.tree.map(np.array, jax.device_get(self.one_copy(state)))
 
     def put_batch(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """This process's part of a batch, on its device or split over several."""

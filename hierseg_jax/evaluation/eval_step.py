@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from hierseg_jax.evaluation.metrics import confusion_matrices
-from hierseg_jax.evaluation.predictions import inconsistent_pixels, leaf_classes
+from hierseg_jax.evaluation.predictions import inconsistent_pixels, leaf_classes, leaf_scores
 from hierseg_jax.losses import Loss
-from hierseg_jax.models import Forward, SegmentationModel, forward_of
+from hierseg_jax.models import Forward, SegmentationModel, grid_forward_of
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 DeviceBatch = dict[str, jax.Array]
@@ -22,6 +22,7 @@ def make_eval_step(
     hierarchy: Hierarchy,
     decoding: str = "leaf",
     forward: Forward | None = None,
+    with_scores: bool = False,
 ) -> EvalStep:
     """(variables, batch) -> loss, confusion matrices and predictions of each image.
 
@@ -30,19 +31,22 @@ def make_eval_step(
       loss: on its logits.
       hierarchy: of the classes.
       decoding: of `decoding.DECODINGS`, fitting the head.
-      forward: in place of the network's own, such as from `make_augmented_forward`.
+      forward: in place of the network's own, such as from `make_augmented_forward`; its logits
+        may be an `output_stride` apart.
+      with_scores: whether scores come back, for labels at other sizes.
 
     Returns:
       A function whose result is {"loss": float32 scalar, "confusion": int32 [B, C, C] of leaf
       classes (all 0 where an example is not valid), "inconsistent": int32 [B], counted
       pixels whose levels contradict one another before decoding, "prediction": uint8
-      [B, H, W]}.
+      [B, H, W]}; and "scores": float32 [B, C, h, w], from `make_scores`.
     """
-
-    logits_of = forward or forward_of(model)
+    grid_of = forward or grid_forward_of(model)
 
     def eval_step(variables: dict[str, Any], batch: DeviceBatch) -> dict[str, jax.Array]:
-        logits_bhwc = logits_of(variables, scale_image(batch["image"]))
+        grid_bhwc = grid_of(variables, scale_image(batch["image"]))
+        enlarged = grid_bhwc.shape[:3] == batch["label"].shape
+        logits_bhwc = grid_bhwc if enlarged else model.enlarged(grid_bhwc)
         value = loss(logits_bhwc, batch["label"], valid_b=batch["valid"], axis_name=model.axis_name)
         prediction_bhw = leaf_classes(logits_bhwc, hierarchy, decoding)
         confusion_bcc = confusion_matrices(
@@ -50,14 +54,44 @@ def make_eval_step(
         )
         counted_bhw = (batch["label"] != IGNORE_LABEL) & batch["valid"][:, None, None]
         inconsistent_bhw = inconsistent_pixels(logits_bhwc, hierarchy, decoding) & counted_bhw
-        return {
+        result = {
             "loss": value,
             "confusion": confusion_bcc,
             "inconsistent": inconsistent_bhw.sum((1, 2), dtype=jnp.int32),
             "prediction": prediction_bhw.astype(jnp.uint8),
         }
+        if with_scores:
+            result["scores"] = _planes(grid_bhwc, hierarchy, decoding)
+        return result
 
     return eval_step
+
+
+def make_scores(
+    model: SegmentationModel,
+    hierarchy: Hierarchy,
+    decoding: str = "leaf",
+    forward: Forward | None = None,
+) -> Callable[[dict[str, Any], jax.Array], jax.Array]:
+    """(variables, image [B, H, W, 3]) -> scores of leaf classes, float32 [B, C, h, w] in [0, 1].
+
+    They are an `output_stride` of the network apart, or as `forward` has them: what
+    `picture_labels` brings to the size of a picture.
+
+    Args:
+      others: as in `make_eval_step`.
+    """
+    grid_of = forward or grid_forward_of(model)
+
+    def scores(variables: dict[str, Any], image_bhwc: jax.Array) -> jax.Array:
+        return _planes(grid_of(variables, scale_image(image_bhwc)), hierarchy, decoding)
+
+    return scores
+
+
+def _planes(logits_bhwk: jax.Array, hierarchy: Hierarchy, decoding: str) -> jax.Array:
+    scores_bhwc = leaf_scores(logits_bhwk, hierarchy, decoding).astype(jnp.float32)
+    return scores_bhwc.transpose(0, 3, 1, 2)
 
 
 def scale_image(image_bhwc: jax.Array) -> jax.Array:

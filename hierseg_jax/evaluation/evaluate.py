@@ -2,10 +2,12 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from hierseg_jax.checkpoint import Checkpoint
@@ -21,13 +23,14 @@ from hierseg_jax.devices.hosts import (
     note,
 )
 from hierseg_jax.devices.parallel import Parallel, all_devices
-from hierseg_jax.evaluation.eval_step import make_eval_step
+from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
 from hierseg_jax.evaluation.extremes import Extremes, ScoredPicture
 from hierseg_jax.evaluation.metrics import LevelMetrics, TreeMetrics, evaluate_levels, tree_metrics
+from hierseg_jax.evaluation.shown_pictures import Gallery
 from hierseg_jax.evaluation.tally import Measures, Tally
 from hierseg_jax.evaluation.test_time_augmentation import make_augmented_forward
 from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST
-from hierseg_jax.models import forward_of
+from hierseg_jax.models import Forward, SegmentationModel, forward_of
 from hierseg_jax.settings.building import (
     build_model,
     check_tree_of_data,
@@ -49,19 +52,17 @@ class Evaluation:
       tree: inconsistency of the levels, distances of mistakes.
       loss: mean over batches, a partial one counted as a whole one (the reference's).
       num_images: evaluated, padding left out.
-      samples: the first examples, as many as were asked for: `image` uint8
-        [N, H, W, 3], `label` and `prediction` uint8 [N, H, W].
       confusion_cc: int64 [C, C] of leaf classes, rows true, over all images.
       unseen: share of labelled pixels that a crop left out, in [0, 1], which no number
         counts; 0 unless pixels are the pictures' own.
-      best, worst: this process's pictures that were asked for, most extreme first.
+      best, worst: this process's pictures that `evaluate_checkpoint` was asked for, most
+        extreme first.
     """
 
     levels: dict[str, LevelMetrics]
     tree: TreeMetrics
     loss: float
     num_images: int
-    samples: dict[str, np.ndarray]
     confusion_cc: np.ndarray
     unseen: float = 0.0
     best: tuple[ScoredPicture, ...] = ()
@@ -75,7 +76,6 @@ def evaluate_batches(
     hierarchy: Hierarchy,
     batch_size: int,
     parallel: Parallel,
-    num_samples: int = 0,
     extremes: Extremes | None = None,
     measures: Measures | None = None,
     stop: StopSignals | None = None,
@@ -89,8 +89,7 @@ def evaluate_batches(
       hierarchy: of the labels.
       batch_size: of the batches; the reference's mIoU depends on it.
       parallel: the devices.
-      num_samples: of this process's examples to give back with their predictions.
-      extremes: new, to be shown every picture; the best and worst come back.
+      extremes: new, to learn of every picture.
       measures: what else is measured.
       stop: signals that may end it; without it they do what they do anyway.
 
@@ -101,7 +100,7 @@ def evaluate_batches(
     measures = measures or Measures()
     stop = stop or StopSignals()  # which is not entered and never receives any
     alone = parallel.axis_name is None
-    tally, pending = Tally(hierarchy, measures, num_samples), None
+    tally, pending = Tally(hierarchy, measures), None
     for batch in batches:
         if stop.received if alone else stop.learned:
             raise Stopped
@@ -130,7 +129,6 @@ def evaluate_batches(
     if measures.boundary:
         boundary_3k = gathered(tally.boundaries).sum(0, dtype=np.int64)
     unseen = int(gathered(tally.unseen).sum(dtype=np.int64)) if measures.whole else 0
-    names = ("image", "label", "prediction")
     return Evaluation(
         levels=evaluate_levels(confusions_ncc, hierarchy, batch_size, boundary_3k),
         tree=tree_metrics(
@@ -141,15 +139,8 @@ def evaluate_batches(
         ),
         loss=float(np.mean(tally.losses)),
         num_images=len(confusions_ncc),
-        samples={
-            name: np.concatenate([sample[i] for sample in tally.samples])
-            for i, name in enumerate(names)
-            if tally.samples
-        },
         confusion_cc=confusion_cc,
         unseen=unseen / max(1, unseen + int(confusion_cc.sum())),
-        best=extremes.best() if extremes else (),
-        worst=extremes.worst() if extremes else (),
     )
 
 
@@ -239,22 +230,13 @@ def evaluate_checkpoint(
     model = build_model(settings.model, hierarchy, axis_name=parallel.axis_name)
     settings, rounded = fitted(settings, model.stride)
     note(rounded)
-    forward = None
-    if view.flip or view.scales != (1.0,):
-        forward = make_augmented_forward(
-            forward_of(model),
-            hierarchy,
-            hierarchical=settings.model.hierarchical,
-            stride=model.stride,
-            scales=view.scales,
-            flip=view.flip,
-        )
+    forward = _augmented_forward(model, view, hierarchy, settings.model.hierarchical)
+    whole, resize = view.resolution == "original", settings.data.resizing
     loss = validation_loss(settings, hierarchy)
-    step = make_eval_step(model, loss, hierarchy, decoding, forward)
+    step = make_eval_step(model, loss, hierarchy, decoding, forward, with_scores=whole)
     source = open_source(settings.data, settings.seed, task, spec)
     for unread in unread_of((source,)) if is_main() else ():
         note(unread)
-    whole, resize = view.resolution == "original", settings.data.resizing
     batches = eval_batches(
         source,
         size=settings.data.size,
@@ -269,16 +251,24 @@ def evaluate_checkpoint(
     if num_extremes:
         names = getattr(source, "names", ())
         extremes = Extremes(num_extremes, names, first=host_number(), stride=count_hosts())
+    variables = parallel.put_state(loaded.variables)
     with contextlib.closing(batches):
         evaluation = evaluate_batches(
             parallel.compile_eval_step(step),
-            parallel.put_state(loaded.variables),
+            variables,
             batches,
             hierarchy,
             batch_size,
             parallel,
             extremes=extremes,
-            measures=Measures("boundary_iou" in metrics, whole, resize),
+            measures=Measures("boundary_iou" in metrics, whole, resize, decoding),
+        )
+    if extremes is not None:
+        scores = jax.jit(make_scores(model, hierarchy, decoding, forward))
+        gallery = Gallery(source, scores, hierarchy, decoding, settings.data.size, resize)
+        show = functools.partial(gallery.show, parallel.one_copy(variables))
+        evaluation = dataclasses.replace(
+            evaluation, best=extremes.best(show), worst=extremes.worst(show)
         )
     size: Any = settings.data.image_size
     if view.image_size is None and isinstance(size, tuple):
@@ -302,3 +292,20 @@ def evaluate_checkpoint(
         "metrics": list(metrics),
     }
     return evaluation, description
+
+
+def _augmented_forward(
+    model: SegmentationModel, view: View, hierarchy: Hierarchy, hierarchical: bool
+) -> Forward | None:
+    """What averages over the views; None where there is but the usual one."""
+    if not view.flip and view.scales == (1.0,):
+        return None
+    return make_augmented_forward(
+        # Views of several sizes don't meet in blocks, whatever the network was trained for.
+        forward_of(model.clone(upsampling="bilinear")),
+        hierarchy,
+        hierarchical=hierarchical,
+        stride=model.stride,
+        scales=view.scales,
+        flip=view.flip,
+    )

@@ -1,10 +1,15 @@
-"""The pictures of a split that are segmented best and worst, kept while it is evaluated."""
+"""The pictures of a split that are segmented best and worst, found while it is evaluated."""
 
 import dataclasses
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+
+from hierseg_jax.evaluation.shown_pictures import ShownPicture
+
+Show = Callable[[int], ShownPicture]
+"""A picture of the split, by its index."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -15,8 +20,7 @@ class ScoredPicture:
       index: in the split, from 0.
       name: of its file; empty where the data set has none.
       score: from `image_scores`.
-      image: uint8 RGB [H, W, 3].
-      label, prediction: uint8 [H, W], leaf classes; 255 is ignored.
+      image, label, prediction: as in `ShownPicture`.
     """
 
     index: int
@@ -51,7 +55,7 @@ def image_scores(confusions_ncc: np.ndarray) -> np.ndarray:
 
 
 class Extremes:
-    """Sees every picture once and keeps the best and the worst, never more than 2 x `most`."""
+    """Learns of every picture once and remembers the best and the worst, `most` of either."""
 
     def __init__(
         self, most: int, names: Sequence[str] = (), *, first: int = 0, stride: int = 1
@@ -68,19 +72,11 @@ class Extremes:
         self._names = names
         self._next, self._stride = first, stride
         self._scored = 0
-        # Heaps of (rank, index, picture) whose first goes next. Of equal scores the
-        # earlier picture ranks higher; indices differ, so that pictures are never compared.
-        self._best: list[tuple[float, int, ScoredPicture]] = []
-        self._worst: list[tuple[float, int, ScoredPicture]] = []
+        # Heaps of (score, -index) and (-score, index) whose first goes next.
+        self._best: list[tuple[float, int]] = []
+        self._worst: list[tuple[float, int]] = []
 
-    def add(
-        self,
-        confusions_bcc: np.ndarray,
-        image_bhwc: np.ndarray,
-        label_bhw: np.ndarray,
-        prediction_bhw: np.ndarray,
-        valid_b: np.ndarray,
-    ) -> None:
+    def add(self, confusions_bcc: np.ndarray, valid_b: np.ndarray) -> None:
         """The next pictures in order; those that are not valid count as seen alone."""
         scores_b = image_scores(confusions_bcc)
         for i, score in enumerate(scores_b.tolist()):
@@ -90,30 +86,19 @@ class Extremes:
                 continue
             self._scored += 1
             for heap, rank in ((self._best, (score, -index)), (self._worst, (-score, index))):
-                if len(heap) < self._most or rank > heap[0][:2]:
-                    name = self._names[index] if index < len(self._names) else ""
-                    # Copied, so that the rest of the batch can go.
-                    picture = ScoredPicture(
-                        index,
-                        name,
-                        score,
-                        image_bhwc[i].copy(),
-                        label_bhw[i].copy(),
-                        prediction_bhw[i].copy(),
-                    )
-                    push = heapq.heappush if len(heap) < self._most else heapq.heapreplace
-                    push(heap, (*rank, picture))
+                push = heapq.heappush if len(heap) < self._most else heapq.heappushpop
+                push(heap, rank)
 
-    def best(self) -> tuple[ScoredPicture, ...]:
+    def best(self, show: Show) -> tuple[ScoredPicture, ...]:
         """The best first; where there are few, no picture is among the worst as well."""
-        return self._ordered(self._best, (self._scored + 1) // 2)
+        ranks = sorted(self._best, reverse=True)[: (self._scored + 1) // 2]
+        return tuple(self._picture(-index, score, show) for score, index in ranks)
 
-    def worst(self) -> tuple[ScoredPicture, ...]:
+    def worst(self, show: Show) -> tuple[ScoredPicture, ...]:
         """The worst first."""
-        return self._ordered(self._worst, self._scored // 2)
+        ranks = sorted(self._worst, reverse=True)[: self._scored // 2]
+        return tuple(self._picture(index, -score, show) for score, index in ranks)
 
-    @staticmethod
-    def _ordered(
-        heap: list[tuple[float, int, ScoredPicture]], most: int
-    ) -> tuple[ScoredPicture, ...]:
-        return tuple(picture for *_, picture in sorted(heap, reverse=True))[:most]
+    def _picture(self, index: int, score: float, show: Show) -> ScoredPicture:
+        name = self._names[index] if index < len(self._names) else ""
+        return ScoredPicture(index, name, score, *show(index))

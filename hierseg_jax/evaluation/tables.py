@@ -117,8 +117,11 @@ def describe_view(description: Mapping[str, Any]) -> str:
       description: from `evaluate_checkpoint`, or metrics.json.
     """
     parts = [f"images at {format_size(description['image_size'])} pixels"]
-    if description["resize"] != "stretch":
-        parts[0] += f" ({description['resize']})"
+    how = [description["resize"]] if description["resize"] != "stretch" else []
+    if description.get("sampling") == "reference":
+        how.append("sampled as the reference does")
+    if how:
+        parts[0] += f" ({', '.join(how)})"
     if description["resolution"] == "original":
         parts.append("counted at their own resolution")
     augmented = ["mirrored"] if description["flip"] else []

@@ -6,15 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.pipeline import Batch
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.evaluation.boundary import boundary_counts
 from hierseg_jax.evaluation.extremes import Extremes
-from hierseg_jax.evaluation.whole_pictures import (
-    confusion_matrix,
-    restore_prediction,
-    unseen_pixels,
-)
+from hierseg_jax.evaluation.whole_pictures import confusion_matrix, unseen_pixels
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 
@@ -24,24 +21,25 @@ class Measures:
 
     Attributes:
       boundary: whether boundary IoU is.
-      whole: whether pixels are the pictures' own; batches then have `whole_label`.
+      whole: whether pixels are the pictures' own; batches then have `whole_label`, and the
+        step's results `scores`.
       resize: how pictures came to the network's size.
+      decoding: how classes follow from scores, of `decoding.DECODINGS`.
     """
 
     boundary: bool = False
     whole: bool = False
     resize: Resize = dataclasses.field(default_factory=Resize)
+    decoding: str = "leaf"
 
 
 class Tally:
     """What single pictures gave, in the order in which this process saw them."""
 
-    def __init__(self, hierarchy: Hierarchy, measures: Measures, num_samples: int) -> None:
+    def __init__(self, hierarchy: Hierarchy, measures: Measures) -> None:
         self._hierarchy = hierarchy
         self._measures = measures
-        self._missing = num_samples
         self.losses: list[float] = []
-        self.samples: list[tuple[np.ndarray, ...]] = []
         self.valid: list[np.ndarray] = []
         self.inconsistent: list[np.ndarray] = []
         # Where inconsistent pixels were looked for; other pixels than the confusions', if whole.
@@ -53,19 +51,23 @@ class Tally:
     def add(self, batch: Batch, result: dict[str, Any], extremes: Extremes | None) -> None:
         """A batch from `eval_batches` and what the compiled step made of it."""
         valid_b = batch["valid"]
-        prediction_bhw = np.asarray(result["prediction"])
         confusion_bcc = np.asarray(result["confusion"])
         self.losses.append(float(result["loss"]))
         self.valid.append(valid_b)
         self.inconsistent.append(np.asarray(result["inconsistent"]))
         self.looked_at.append(confusion_bcc.sum((1, 2)))
         labels: Sequence[np.ndarray] = list(batch["label"])
-        predictions: Sequence[np.ndarray] = list(prediction_bhw)
+        predictions: Sequence[np.ndarray] = list(np.asarray(result["prediction"]))
         if self._measures.whole:
-            labels = batch["whole_label"]
+            labels, size = batch["whole_label"], batch["label"].shape[1:]
             predictions = [
-                restore_prediction(prediction_hw, label_hw.shape, self._measures.resize)
-                for label_hw, prediction_hw in zip(labels, prediction_bhw, strict=True)
+                picture_labels(
+                    log_planes(scores_chw),
+                    self._measures.resize.place(label_hw.shape, size),
+                    self._hierarchy,
+                    self._measures.decoding,
+                )
+                for label_hw, scores_chw in zip(labels, np.asarray(result["scores"]), strict=True)
             ]
             pairs = list(zip(labels, predictions, strict=True))
             classes = self._hierarchy.num_classes
@@ -79,9 +81,5 @@ class Tally:
                 for label_hw, prediction_hw in zip(labels, predictions, strict=True)
             ]
             self.boundaries.append(np.stack(counts).astype(np.int32))
-        if self._missing > 0:
-            take = np.flatnonzero(valid_b)[: self._missing]
-            self.samples.append((batch["image"][take], batch["label"][take], prediction_bhw[take]))
-            self._missing -= len(take)
         if extremes is not None:
-            extremes.add(confusion_bcc, batch["image"], batch["label"], prediction_bhw, valid_b)
+            extremes.add(confusion_bcc, valid_b)

@@ -2,21 +2,7 @@
 
 import numpy as np
 
-from hierseg_jax.data.resize import Resize
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
-
-
-def restore_prediction(
-    prediction_hw: np.ndarray, picture: tuple[int, int], resize: Resize
-) -> np.ndarray:
-    """What the runtime would write: uint8 [H, W], IGNORE_LABEL where nothing was seen.
-
-    Args:
-      prediction_hw: uint8 [h, w], of the network.
-      picture: (height, width) of the picture.
-      resize: the rule by which it came to the network's size.
-    """
-    return resize.place(picture, prediction_hw.shape).restore_labels(prediction_hw)
 
 
 def confusion_matrix(

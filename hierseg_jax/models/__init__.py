@@ -16,7 +16,12 @@ from hierseg_jax.models.esnet import ESNET, ESNET_MINI
 from hierseg_jax.models.initialize import init_variables
 from hierseg_jax.models.layers import CONV_IMPLS, UPSAMPLINGS
 from hierseg_jax.models.network import Network
-from hierseg_jax.models.segmentation_model import Forward, SegmentationModel, forward_of
+from hierseg_jax.models.segmentation_model import (
+    Forward,
+    SegmentationModel,
+    forward_of,
+    grid_forward_of,
+)
 from hierseg_jax.models.summary import format_summary, summarize
 from hierseg_jax.models.variant import Variant
 from hierseg_jax.system.errors import HiersegError
@@ -35,6 +40,7 @@ __all__ = [
     "find_network",
     "format_summary",
     "forward_of",
+    "grid_forward_of",
     "init_variables",
     "network_of",
     "summarize",

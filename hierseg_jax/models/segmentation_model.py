@@ -79,6 +79,11 @@ def forward_of(model: SegmentationModel) -> Forward:
     return model.apply  # type: ignore[return-value]  # a tuple comes with `mutable` alone
 
 
+def grid_forward_of(model: SegmentationModel) -> Forward:
+    """As `forward_of`, but logits are left an `output_stride` apart."""
+    return forward_of(model.clone(upsampling="none"))
+
+
 def require_image(image_bhwc: jax.Array, stride: int, network: str) -> None:
     """Checks what a network is given.
 

@@ -9,8 +9,6 @@ import numpy as np
 from hierseg_jax.reports.overlay import leaf_colors, overlay
 from hierseg_jax.tree.hierarchy import Level
 
-# Longer side on the page, in pixels.
-SIDE = 320
 _PHOTO_SHARE = 0.45
 
 
@@ -27,16 +25,6 @@ class Picture:
     uri: str
     alt: str
     caption: str
-
-
-def shrink(array: np.ndarray) -> np.ndarray:
-    """A photograph, uint8 [H, W, 3], or a label map, uint8 [H, W], of `SIDE` pixels at most."""
-    height, width = array.shape[:2]
-    scale = min(1.0, SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(
-        array, size, interpolation=cv2.INTER_AREA if array.ndim == 3 else cv2.INTER_NEAREST
-    )
 
 
 def overlaid(image_hwc: np.ndarray, label_hw: np.ndarray, level: Level) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The training loop: from settings and a folder to a trained, evaluated, resumable run."""
 
 import contextlib
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +14,10 @@ from tqdm import tqdm
 
 from hierseg_jax.checkpoint import CheckpointWriter
 from hierseg_jax.data.pipeline import Batch
-from hierseg_jax.devices.hosts import agree, is_main
+from hierseg_jax.devices.hosts import agree, count_hosts, host_number, is_main
 from hierseg_jax.devices.parallel import cpu_threads
 from hierseg_jax.evaluation.evaluate import Evaluation, evaluate_batches
+from hierseg_jax.evaluation.shown_pictures import Samples
 from hierseg_jax.evaluation.tally import Measures
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.errors import HiersegError
@@ -125,7 +127,7 @@ def train(
             save(run, writer, state, progress)
             saved = progress.step
             if recorder is not None:
-                recorder.write_epoch(progress, evaluation)
+                recorder.write_epoch(progress, functools.partial(look_at_samples, run, state))
             if on_epoch is not None:
                 on_epoch(progress)
             give_back_small_blocks()
@@ -250,7 +252,12 @@ def validate(run: Run, state: Any, stop: StopSignals) -> Evaluation:
             run.hierarchy,
             run.settings.batch_size,
             run.parallel,
-            run.settings.samples,
             measures=Measures("boundary_iou" in run.settings.metric_names),
             stop=stop,
         )
+
+
+def look_at_samples(run: Run, state: Any) -> Samples:
+    """The first pictures that this process validates, with what the current weights predict."""
+    variables = run.parallel.one_copy(state.evaluated)
+    return run.gallery.samples(variables, run.settings.samples, host_number(), count_hosts())

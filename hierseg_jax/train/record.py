@@ -3,6 +3,7 @@
 import csv
 import io
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 from tensorboardX import SummaryWriter
 
-from hierseg_jax.evaluation.evaluate import Evaluation
+from hierseg_jax.evaluation.shown_pictures import Samples
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.atomic_writing import write_atomically, write_json
 from hierseg_jax.system.fonts import find_fonts, missing_note
@@ -45,34 +46,39 @@ class Recorder:
             # Steps that are done again replace what a killed run had written of them.
             self._writer = SummaryWriter(str(workdir / "tensorboard"), purge_step=start_step + 1)
 
-    def write_epoch(self, progress: Progress, evaluation: Evaluation) -> None:
-        """After every epoch; `samples.png` follows the best epoch so far."""
+    def write_epoch(self, progress: Progress, look_at_samples: Callable[[], Samples]) -> None:
+        """After every epoch; `samples.png` follows the best epoch so far.
+
+        Args:
+          progress: with the epoch.
+          look_at_samples: called where there is something to draw them on.
+        """
         rows = list(progress.rows)
         write_json(self._workdir / "history.json", {"config": self._config, "epochs": rows})
         _write_csv(self._workdir / "metrics.csv", [flatten_dict(row, sep=".") for row in rows])
         draw_loss(rows, self._workdir / "loss.png")
         draw_metrics(rows, self._workdir / "metrics.png")
-        if progress.stale_epochs == 0 and evaluation.samples:
-            draw_samples(evaluation.samples, self._hierarchy, self._workdir / "samples.png")
+        is_best = progress.stale_epochs == 0
+        samples = look_at_samples() if is_best or self._writer is not None else {}
+        if is_best and samples:
+            draw_samples(samples, self._hierarchy, self._workdir / "samples.png")
         if self._writer is not None:
-            self._write_events(self._writer, progress, evaluation)
+            self._write_events(self._writer, progress, samples)
 
-    def _write_events(
-        self, writer: SummaryWriter, progress: Progress, evaluation: Evaluation
-    ) -> None:
+    def _write_events(self, writer: SummaryWriter, progress: Progress, samples: Samples) -> None:
         row = dict(progress.rows[-1])
         for key, value in flatten_dict(row, sep=".").items():
             if key not in ("epoch", "step") and value is not None:
                 writer.add_scalar(key.replace(".", "/"), value, progress.step)
-        if evaluation.samples:
-            leaf, samples = self._hierarchy.levels[-1], without_ignored(evaluation.samples)
+        if samples:
+            leaf, shown = self._hierarchy.levels[-1], without_ignored(samples)
             for kind in ("label", "prediction"):
                 pictures = [
                     overlaid(image, label, leaf)
-                    for image, label in zip(samples["image"], samples[kind], strict=True)
+                    for image, label in zip(shown["image"], shown[kind], strict=True)
                 ]
                 writer.add_images(
-                    f"samples/{kind}", np.stack(pictures), progress.step, dataformats="NHWC"
+                    f"samples/{kind}", _stacked(pictures), progress.step, dataformats="NHWC"
                 )
         writer.flush()
 
@@ -80,6 +86,16 @@ class Recorder:
         """Ends TensorBoard's file."""
         if self._writer is not None:
             self._writer.close()
+
+
+def _stacked(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures of several sizes, each in the middle of white: uint8 [N, H, W, 3]."""
+    sizes = np.array([picture.shape[:2] for picture in pictures])
+    canvas = np.full((len(pictures), *sizes.max(0), 3), 255, np.uint8)
+    for of_one, picture, size in zip(canvas, pictures, sizes, strict=True):
+        (top, left), (height, width) = (sizes.max(0) - size) // 2, size
+        of_one[top : top + height, left : left + width] = picture
+    return canvas
 
 
 def _write_csv(file: Path, rows: list[dict[str, Any]]) -> None:

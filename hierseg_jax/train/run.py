@@ -14,7 +14,8 @@ from hierseg_jax.data.read.sources import Source, load_hierarchy, unread_of
 from hierseg_jax.data.resize import format_size
 from hierseg_jax.devices.hosts import agree, count_hosts, host_number, is_main, note
 from hierseg_jax.devices.parallel import Parallel, all_devices
-from hierseg_jax.evaluation.eval_step import make_eval_step
+from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
+from hierseg_jax.evaluation.shown_pictures import Gallery
 from hierseg_jax.models import Variant
 from hierseg_jax.models.kernels import library
 from hierseg_jax.settings import Settings
@@ -39,7 +40,8 @@ from hierseg_jax.tree.hierarchy import Hierarchy
 class Run:
     """All that stays the same while a run trains.
 
-    `train_batches` are endless, from a `start_step` on. `seen_labels`, bool [256], are those of a
+    `train_batches` are endless, from a `start_step` on. `gallery` shows pictures of the validation
+    split. `seen_labels`, bool [256], are those of a
     look at some training masks; None where nobody asks for missing classes.
     """
 
@@ -58,6 +60,7 @@ class Run:
     train_step: Callable[..., Any]
     frozen_step: Callable[..., Any]
     eval_step: Callable[..., Any]
+    gallery: Gallery
     initial_state: Callable[[], TrainState]
     criterion: Criterion
     seen_labels: np.ndarray | None
@@ -126,6 +129,14 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         train_step=recipe.compile_step(model, parallel),
         frozen_step=recipe.compile_step(model, parallel, frozen=True),
         eval_step=parallel.compile_eval_step(eval_step),
+        gallery=Gallery(
+            val_source,
+            jax.jit(make_scores(model, hierarchy, settings.decoding)),
+            hierarchy,
+            settings.decoding,
+            settings.data.size,
+            settings.data.resizing,
+        ),
         initial_state=lambda: create_state(
             model, recipe.optimizer, settings.seed, weights, bool(settings.ema_decay)
         ),

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
+from hierseg_jax.evaluation.shown_pictures import Samples
 from hierseg_jax.reports.overlay import leaf_colors, overlay
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.system.atomic_writing import write_atomically
@@ -20,6 +21,12 @@ from hierseg_jax.tree.colors import class_colors
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy, Level
 
 PHOTO_SHARE = 0.3
+COLUMN = 1.9
+"""Inches; at 100 pixels an inch."""
+FINEST = 2.0
+"""How many times as many pixels an inch gets, for photographs that have them."""
+HIGHEST = 2**14
+"""Pixels of the whole picture beyond which it gets no more of them."""
 LONGEST_NAME = 18  # of a legend of two columns, in letters
 MAX_RATIO = 3.0
 """Of a sample's height to its width, on the page; taller ones are drawn smaller."""
@@ -58,23 +65,24 @@ def draw_metrics(rows: Sequence[dict[str, Any]], file: Path) -> None:
     _save(figure, file)
 
 
-def draw_samples(samples: dict[str, np.ndarray], hierarchy: Hierarchy, file: Path) -> None:
+def draw_samples(samples: Samples, hierarchy: Hierarchy, file: Path) -> None:
     """A grid: a picture a row; the image, then truth and prediction at every level.
 
-    Ignored pixels, the bars of a letterbox among them, are white in both.
+    The longer sides of all pictures are drawn equally long. Ignored pixels are white in both.
 
     Args:
-      samples: `image` uint8 RGB [N, H, W, 3], `label` and `prediction` uint8 [N, H, W].
+      samples: `image` uint8 RGB [H, W, 3], `label` and `prediction` uint8 [H, W], of each.
       hierarchy: of the labels.
       file: a .png.
     """
     count = len(samples["image"])
     columns = 1 + 2 * hierarchy.num_levels
-    # Inches: pictures 1.9 wide, a line of titles above them, the legends below.
-    ratio = min(samples["label"].shape[1] / samples["label"].shape[2], MAX_RATIO)
-    width, height = 1.9 * columns, 0.4 + 1.9 * ratio * count + 1.2
+    sizes = [label_hw.shape for label_hw in samples["label"]]
+    # Inches: a line of titles above the pictures, the legends below.
+    rows = _row_heights(sizes)
+    width, height = COLUMN * columns, 0.4 + sum(rows) + 1.2
     figure = Figure(figsize=(width, height))
-    grid = figure.subplots(count, columns, squeeze=False)
+    grid = figure.subplots(count, columns, squeeze=False, height_ratios=rows)
     figure.subplots_adjust(
         left=0.005,
         right=0.995,
@@ -99,13 +107,22 @@ def draw_samples(samples: dict[str, np.ndarray], hierarchy: Hierarchy, file: Pat
                     axes.set_title(f"{level.name}: {title}", fontsize=10)
     for k, level in enumerate(hierarchy.levels):
         _legend(figure, level, (0.5 + k) / hierarchy.num_levels)
-    _save(figure, file)
+    finest = min(FINEST, HIGHEST / (100 * height), max(w for _, w in sizes) / (100 * COLUMN))
+    _save(figure, file, dpi=100 * max(1.0, finest))
 
 
-def without_ignored(samples: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _row_heights(sizes: Sequence[tuple[int, ...]]) -> list[float]:
+    """Inches, for pictures of (height, width) whose longer sides are equal on the page."""
+    longest = COLUMN / max(width / max(height, width) for height, width in sizes)
+    heights = (longest * height / max(height, width) for height, width in sizes)
+    return [min(height, MAX_RATIO * COLUMN) for height in heights]
+
+
+def without_ignored(samples: Samples) -> dict[str, Sequence[np.ndarray]]:
     """Samples whose predictions are IGNORE_LABEL wherever their labels are."""
-    ignored = samples["label"] == IGNORE_LABEL
-    return samples | {"prediction": np.where(ignored, IGNORE_LABEL, samples["prediction"])}
+    pairs = zip(samples["label"], samples["prediction"], strict=True)
+    shown = [np.where(label == IGNORE_LABEL, label, prediction) for label, prediction in pairs]
+    return dict(samples) | {"prediction": shown}
 
 
 def overlaid(image_hwc: np.ndarray, label_hw: np.ndarray, level: Level) -> np.ndarray:
@@ -155,7 +172,7 @@ def _finish(axes: Axes, ylabel: str) -> None:
     axes.legend(fontsize=8)
 
 
-def _save(figure: Figure, file: Path) -> None:
+def _save(figure: Figure, file: Path, dpi: float = 100) -> None:
     """Under a temporary name first, so that a viewer never meets half a picture."""
     texts = figure.findobj(Text)
     fonts = find_fonts(text.get_text() for text in texts)
@@ -170,5 +187,5 @@ def _save(figure: Figure, file: Path) -> None:
     with warnings.catch_warnings():
         # A line for every letter and size; `Recorder` has said it once.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(data, dpi=100, format="png")
+        figure.savefig(data, dpi=dpi, format="png")
     write_atomically(file, data.getvalue())

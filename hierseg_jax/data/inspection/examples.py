@@ -6,7 +6,10 @@ import numpy as np
 
 from hierseg_jax.data.inspection.examine import Examined, Usable
 from hierseg_jax.data.read.image_files import read_image, read_mask
-from hierseg_jax.reports.inline_pictures import shrink
+from hierseg_jax.data.resize import Placement, Resize, bounded
+
+SIDE = 320
+"""Pixels of the longer side on the page."""
 
 
 def choose_examples(present_nc: np.ndarray, most: int) -> list[int]:
@@ -27,15 +30,29 @@ def choose_examples(present_nc: np.ndarray, most: int) -> list[int]:
 
 
 def photograph(example: Examined) -> np.ndarray:
-    """The image, small: uint8 RGB [h, w, 3]; raises where it has changed and can't be read."""
-    return shrink(read_image(example.pair.image))
+    """The image, its longer side at most SIDE: uint8 RGB [h, w, 3].
+
+    Raises:
+      ValueError, OSError: it has changed since and can't be read.
+    """
+    image_hwc = read_image(example.pair.image)
+    return _shrinking(image_hwc.shape[:2]).fit_image(image_hwc)
 
 
 def label_map(example: Examined) -> np.ndarray:
-    """The leaf classes of an example, small: uint8 [h, w]; raises as `photograph`."""
-    return shrink(np.ascontiguousarray(read_mask(example.pair.mask), np.uint8))
+    """The leaf classes of an example, small: uint8 [h, w].
+
+    Raises:
+      ValueError, OSError: the mask has changed since and can't be read.
+    """
+    label_hw = np.ascontiguousarray(read_mask(example.pair.mask), np.uint8)
+    return _shrinking(label_hw.shape).fit_labels(label_hw)
 
 
 def presence(examples: Sequence[Usable]) -> np.ndarray:
     """Which leaf classes, background included, an example has: bool [N, C]."""
     return np.stack([example.counts_c[:-1] > 0 for example in examples])
+
+
+def _shrinking(picture: tuple[int, int]) -> Placement:
+    return Resize().place(picture, bounded(picture, SIDE))

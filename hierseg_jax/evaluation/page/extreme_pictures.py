@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from hierseg_jax.evaluation.extremes import ScoredPicture
-from hierseg_jax.reports.inline_pictures import Picture, data_uri, overlaid, shrink
+from hierseg_jax.reports.inline_pictures import Picture, data_uri, overlaid
 from hierseg_jax.reports.templates import render
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Level
 
@@ -34,24 +34,22 @@ def extreme_pictures(
 
 
 def wrong_pixels(label_hw: np.ndarray, prediction_hw: np.ndarray) -> np.ndarray:
-    """Where the prediction is not the truth, ignored pixels left out: bool [H, W]."""
-    return (label_hw != prediction_hw) & (label_hw != IGNORE_LABEL)
+    """Where the prediction is not the truth; pixels that lack either are left out: bool [H, W]."""
+    known_hw = (label_hw != IGNORE_LABEL) & (prediction_hw != IGNORE_LABEL)
+    return known_hw & (label_hw != prediction_hw)
 
 
 def _figure(scored: ScoredPicture, level: Level) -> tuple[str, float, list[Picture]]:
     """Name, score, and the picture in four ways."""
-    image = shrink(scored.image)
-    # What a network makes of a letterbox's bars is of no interest.
-    counted_prediction = np.where(
-        scored.label == IGNORE_LABEL, np.uint8(IGNORE_LABEL), scored.prediction
-    )
-    label, prediction = shrink(scored.label), shrink(counted_prediction)
-    counted = (scored.label != IGNORE_LABEL).sum()
-    share = wrong_pixels(scored.label, scored.prediction).sum() / max(1, counted)
+    image, label = scored.image, scored.label
+    # What a network makes of pixels without a label is of no interest.
+    prediction = np.where(label == IGNORE_LABEL, label, scored.prediction)
+    wrong_hw = wrong_pixels(label, prediction)
+    share = wrong_hw.sum() / max(1, (prediction != IGNORE_LABEL).sum())
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) // 2 + 64
-    wrong = np.where(wrong_pixels(label, prediction)[..., None], np.array(_WRONG, np.uint8), grey)
+    wrong = np.where(wrong_hw[..., None], np.array(_WRONG, np.uint8), grey)
     name = scored.name or f"picture {scored.index}"
-    truth, predicted = _classes(scored.label, level), _classes(counted_prediction, level)
+    truth, predicted = _classes(label, level), _classes(prediction, level)
     drawn = (
         (image, f"Photograph {name}", "photograph"),
         (overlaid(image, label, level), f"Truth of {name}: {truth}", "truth"),

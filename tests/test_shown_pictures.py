@@ -1,0 +1,229 @@
+"""Labels on the pictures' own pixels: what is counted there, and what is shown."""
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hierseg_jax.data.picture_labels import log_planes, picture_labels
+from hierseg_jax.data.pipeline import eval_batches
+from hierseg_jax.data.resize import RESIZES, Resize, bounded, place
+from hierseg_jax.devices.parallel import all_devices
+from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
+from hierseg_jax.evaluation.evaluate import evaluate_batches
+from hierseg_jax.evaluation.shown_pictures import LONGEST, Gallery
+from hierseg_jax.evaluation.tables import describe_view
+from hierseg_jax.evaluation.tally import Measures
+from hierseg_jax.evaluation.test_time_augmentation import make_augmented_forward
+from hierseg_jax.evaluation.whole_pictures import confusion_matrix
+from hierseg_jax.models.segmentation_model import SegmentationModel
+from hierseg_jax.train.sample_pictures import draw_samples
+from hierseg_jax.tree.hierarchy import Hierarchy
+
+TREE = Hierarchy.from_mapping({"a": [1, 2], "b": [3]})
+SIZE = (32, 48)
+SHAPES = ((40, 100), (90, 30), (32, 48), (33, 71), (28, 28))
+
+
+class Coarse(SegmentationModel):
+    """A network without parameters whose logits lie 4 pixels apart."""
+
+    stride = 4
+    output_stride = 4
+
+    def __call__(self, image_bhwc, *, train=False):
+        b, h, w, _ = image_bhwc.shape
+        grey_bhw = image_bhwc.reshape(b, h // 4, 4, w // 4, 4, 3).mean((2, 4, 5))
+        return self.enlarged(jnp.sin((jnp.arange(self.num_classes) + 3) * 3 * grey_bhw[..., None]))
+
+
+class Blurred:
+    """Soft noise of several sizes; some pixels are not labelled, some pictures can't be read."""
+
+    def __init__(self, shapes=SHAPES, unreadable=()):
+        rng = np.random.default_rng(0)
+        self.examples = []
+        for index, shape in enumerate(shapes):
+            noise = cv2.GaussianBlur(rng.normal(128, 900, (*shape, 3)), (0, 0), 4)
+            label = rng.integers(0, 4, shape, np.uint8)
+            label[:3] = 255
+            example = {"image": noise.clip(0, 255).astype(np.uint8), "label": label}
+            self.examples.append(example | {"valid": np.array(index not in unreadable)})
+
+    def __len__(self):
+        return len(self.examples)
+
+    def __getitem__(self, index):
+        return self.examples[index]
+
+
+def network(decoding):
+    return Coarse(TREE.num_nodes if decoding == "path" else TREE.num_classes)
+
+
+def no_loss(logits_bhwc, label_bhw, **_):
+    return logits_bhwc.mean()
+
+
+def augmented(decoding):
+    bilinear = network(decoding).clone(upsampling="bilinear").apply
+    path = decoding == "path"
+    return make_augmented_forward(bilinear, TREE, hierarchical=path, stride=4, scales=(1.0, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("rule", "decoding", "forward"),
+    [
+        ("stretch", "leaf", None),
+        ("letterbox", "top_down", None),
+        ("crop", "path", None),
+        ("letterbox", "leaf", augmented("leaf")),
+    ],
+)
+def test_whole_pictures_are_counted_as_the_runtime_labels_them(rule, decoding, forward):
+    resize, source, scores = Resize(rule), Blurred(), []
+    step = make_eval_step(network(decoding), no_loss, TREE, decoding, forward, with_scores=True)
+    compiled = all_devices().compile_eval_step(step)
+
+    def watched(variables, batch):
+        result = compiled(variables, batch)
+        scores.extend(np.asarray(result["scores"]))
+        return result
+
+    done = evaluate_batches(
+        watched,
+        {},
+        eval_batches(source, size=SIZE, resize=resize, batch_size=4, keep_labels=True),
+        TREE,
+        4,
+        all_devices(),
+        measures=Measures(whole=True, resize=resize, decoding=decoding),
+    )
+    expected = np.zeros_like(done.confusion_cc)
+    for example, scores_chw in zip(source.examples, scores, strict=False):
+        label_hw = example["label"]
+        placement = resize.place(label_hw.shape, SIZE)
+        found_hw = picture_labels(log_planes(scores_chw), placement, TREE, decoding)
+        expected += confusion_matrix(label_hw, found_hw, TREE.num_classes)
+    np.testing.assert_array_equal(done.confusion_cc, expected)
+    assert scores[0].shape == (4, *(SIZE if forward else (8, 12)))
+    assert np.count_nonzero(expected.sum(0)) > 2
+
+
+@pytest.mark.parametrize("upsampling", ["nearest", "bilinear"])
+def test_scores_are_those_before_they_are_enlarged_and_change_nothing_else(upsampling):
+    model = Coarse(4, upsampling=upsampling)
+    (batch,) = eval_batches(Blurred(), size=SIZE, batch_size=len(SHAPES))
+    plain, scored = (
+        jax.jit(make_eval_step(model, no_loss, TREE, with_scores=scores))({}, batch)
+        for scores in (False, True)
+    )
+    grid_bchw = scored.pop("scores")
+    jax.tree.map(np.testing.assert_array_equal, plain, scored)
+    image = batch["image"].astype(np.float32) / 255
+    logits_bhwc = model.apply({}, image)
+    np.testing.assert_allclose(plain["loss"], logits_bhwc.mean(), rtol=1e-5)
+    if upsampling == "nearest":
+        expected = jax.nn.softmax(logits_bhwc)[:, ::4, ::4]
+        np.testing.assert_allclose(grid_bchw.transpose(0, 2, 3, 1), expected, atol=1e-6)
+
+
+def gallery(source, rule):
+    scores = jax.jit(make_scores(Coarse(4), TREE))
+    return Gallery(source, scores, TREE, "leaf", SIZE, Resize(rule))
+
+
+@pytest.mark.parametrize("rule", RESIZES)
+def test_pictures_are_shown_as_they_are_with_the_labels_of_the_runtime(rule):
+    source = Blurred()
+    shown = gallery(source, rule)
+    for index, example in enumerate(source.examples):
+        picture = shown.show({}, index)
+        np.testing.assert_array_equal(picture.image, example["image"])
+        np.testing.assert_array_equal(picture.label, example["label"])
+        placement = Resize(rule).place(example["label"].shape, SIZE)
+        scores_bchw = shown.scores({}, placement.fit_image(example["image"])[None])
+        planes_chw = log_planes(np.asarray(scores_bchw)[0])
+        np.testing.assert_array_equal(
+            picture.prediction, picture_labels(planes_chw, placement, TREE)
+        )
+
+
+def test_samples_are_the_first_of_this_process_that_can_be_read():
+    source = Blurred(SHAPES * 2, unreadable=(3,))
+    samples = gallery(source, "stretch").samples({}, 2, first=1, stride=2)
+    for found, index in zip(samples["label"], (1, 5), strict=True):
+        np.testing.assert_array_equal(found, source[index]["label"])
+    assert len(gallery(source, "stretch").samples({}, 99)["image"]) == 9
+    assert gallery(source, "stretch").samples({}, 0) == {}
+
+
+def test_a_large_picture_is_shown_smaller_and_in_place():
+    """A bright half of a picture that is cropped at the sides, and four times too large."""
+    shape, size = (4 * LONGEST // 4, 4 * LONGEST), (LONGEST // 4, LONGEST)
+    image, label = np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8)
+    image[:, shape[1] // 2 :], label[:, shape[1] // 2 :] = 255, 1
+    picture = gallery([{"image": image, "label": label}], "crop").show({}, 0)
+    assert picture.image.shape == (*size, 3)
+    assert picture.label.shape == picture.prediction.shape == size
+    np.testing.assert_array_equal(picture.label == 1, picture.image[..., 0] > 127)
+    seen = np.flatnonzero((picture.prediction != 255).all(0))
+    assert (seen[0], seen[-1] + 1) == (LONGEST // 2 - 96, LONGEST // 2 + 96)
+    left, right = (picture.prediction[:, at] for at in (seen[0], seen[-1]))
+    edge = np.flatnonzero(picture.prediction[0] == right[0])[0]
+    assert left[0] != right[0]
+    assert abs(edge - LONGEST // 2) <= size[0] // 8  # within half a cell of the grid
+
+
+SIDES = st.integers(1, 3000)
+
+
+@given(st.tuples(SIDES, SIDES), st.integers(1, 600), st.sampled_from(RESIZES))
+def test_a_smaller_picture_lies_where_the_large_one_does(shape, longest, rule):
+    size = bounded(shape, longest)
+    assert max(size) == min(max(shape), longest)
+    placement = place(shape, SIZE, rule)
+    smaller = placement.of_size(size)
+    assert smaller.filled == placement.filled
+    for old, new, of_old, of_new in (
+        (placement.seen.top, smaller.seen.top, shape[0], size[0]),
+        (placement.seen.left, smaller.seen.left, shape[1], size[1]),
+    ):
+        assert abs(new - old * of_new / of_old) <= 1
+    inside = smaller.seen
+    assert inside.top + inside.height <= size[0]
+    assert inside.left + inside.width <= size[1]
+    if rule != "crop":
+        assert (inside.height, inside.width) == size
+
+
+def test_a_view_tells_the_sampling_that_is_not_the_usual_one():
+    view = {"image_size": 32, "resize": "crop", "sampling": "reference", "decode": "leaf"}
+    view |= {"resolution": "network", "flip": False, "scales": [1]}
+    told = "images at 32 pixels (crop, sampled as the reference does), decoded by leaf"
+    assert describe_view(view) == told
+    assert describe_view(view | {"sampling": "exact"}) == told.replace(
+        ", sampled as the reference does", ""
+    )
+
+
+def test_rows_of_samples_are_as_high_as_their_pictures(tmp_path):
+    shapes = ((200, 100), (100, 200), (50, 50))
+    samples = {
+        "image": [np.zeros((*shape, 3), np.uint8) for shape in shapes],
+        "label": [np.zeros(shape, np.uint8) for shape in shapes],
+        "prediction": [np.zeros(shape, np.uint8) for shape in shapes],
+    }
+    draw_samples(samples, TREE, tmp_path / "a.png")
+    drawn = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_GRAYSCALE)
+    longest = 200
+    assert abs(drawn.shape[0] - (160 * longest / 190 + longest + longest / 2 + longest)) <= 4
+    assert abs(drawn.shape[1] - 5 * longest) <= 4
+    # The first row is half as wide as it is high, the second the other way round.
+    first = drawn[round(42 * longest / 190) + longest // 2]
+    assert 0.45 < (first < 128).mean() < 0.55
+    second = drawn[round(42 * longest / 190) + longest + longest // 4]
+    assert (second < 128).mean() > 0.95
