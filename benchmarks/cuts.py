@@ -7,7 +7,7 @@ of two, which are cuts. Both frames get Gaussian noise. Printed for each kind: t
 `runtime/smoothing.py`, and the share beyond its threshold.
 """
 
-from collections.abc import Callable
+import dataclasses
 from pathlib import Path
 
 import cv2
@@ -25,12 +25,7 @@ flags.mark_flags_as_required(["images"])
 WIDTH, HEIGHT = 640, 360
 
 
-def view(
-    image_hwc: np.ndarray,
-    at: np.ndarray,
-    share: float,
-    exposure: float = 1.0,
-) -> np.ndarray:
+def view(image_hwc: np.ndarray, at: np.ndarray, share: float, exposure: float = 1.0) -> np.ndarray:
     """Part of a photograph, float32: `share` of its width about `at`, (x, y) within 0 to 1."""
     scale = WIDTH / (share * image_hwc.shape[1])
     shift = np.array([WIDTH, HEIGHT]) / 2 - scale * at * image_hwc.shape[1::-1]
@@ -39,40 +34,37 @@ def view(
     return seen.astype(np.float32) * exposure
 
 
-def pan(by: float) -> Callable[..., np.ndarray]:
-    """A view that has moved by so many of its widths, in any direction."""
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """What happens between two frames of a scene.
 
-    def later(image_hwc, at, share, rng):  # noqa: ANN001, ANN202
+    Attributes:
+      pan: how far the view moves, in any direction, in its own widths.
+      zoom: by which share it becomes narrower.
+      exposure: by which share it becomes brighter or darker.
+    """
+
+    pan: float = 0.0
+    zoom: float = 0.0
+    exposure: float = 0.0
+
+    def later(
+        self, image_hwc: np.ndarray, at: np.ndarray, share: float, rng: np.random.Generator
+    ) -> np.ndarray:
+        """`view` of the second frame, whose first one had these arguments."""
         angle = rng.uniform(0, 2 * np.pi)
-        pixels = by * share * image_hwc.shape[1] * np.array([np.cos(angle), np.sin(angle)])
-        return view(image_hwc, at + pixels / image_hwc.shape[1::-1], share)
-
-    return later
-
-
-def zoom(by: float) -> Callable[..., np.ndarray]:
-    """A view that is narrower by this share."""
-    return lambda image_hwc, at, share, rng: view(image_hwc, at, share * (1 - by))
-
-
-def expose(by: float) -> Callable[..., np.ndarray]:
-    """The same view, brighter or darker by this share."""
-    return lambda image_hwc, at, share, rng: view(
-        image_hwc, at, share, (1 + by) ** rng.choice([-1, 1])
-    )
-
-
-def all_at_once(image_hwc, at, share, rng):  # noqa: ANN001, ANN201
-    """A pan by 0.03, a zoom by 0.02 and an exposure by 0.05."""
-    return view(image_hwc, at + np.array([0.03 * share, 0]), 0.98 * share, 1.05)
+        pixels = self.pan * share * image_hwc.shape[1] * np.array([np.cos(angle), np.sin(angle)])
+        exposure = (1 + self.exposure) ** rng.choice([-1, 1])
+        at = at + pixels / image_hwc.shape[1::-1]
+        return view(image_hwc, at, share * (1 - self.zoom), exposure)
 
 
 KINDS = {
-    "noise alone": pan(0),
-    **{f"pan by {by:.0%} of the width": pan(by) for by in (0.01, 0.03, 0.1)},
-    **{f"zoom by {by:.0%}": zoom(by) for by in (0.02, 0.05)},
-    **{f"exposure by {by:.0%}": expose(by) for by in (0.03, 0.1, 0.25, 0.5)},
-    "pan, zoom and exposure": all_at_once,
+    "noise alone": Change(),
+    **{f"pan by {by:.0%} of the width": Change(pan=by) for by in (0.01, 0.03, 0.1)},
+    **{f"zoom by {by:.0%}": Change(zoom=by) for by in (0.02, 0.05)},
+    **{f"exposure by {by:.0%}": Change(exposure=by) for by in (0.03, 0.1, 0.25, 0.5)},
+    "pan, zoom and exposure": Change(0.03, 0.02, 0.05),
 }
 
 
@@ -93,8 +85,8 @@ def main() -> None:
     for index, image in enumerate(images):
         at, share = place()
         first = seen(view(image, at, share))
-        for kind, later in KINDS.items():
-            distances[kind].append(distance(first, seen(later(image, at, share, rng))))
+        for kind, change in KINDS.items():
+            distances[kind].append(distance(first, seen(change.later(image, at, share, rng))))
         other = images[(index + rng.integers(1, len(images))) % len(images)]
         distances["cut"].append(distance(first, seen(view(other, *place()))))
     print(f"{len(images)} pairs of each kind; a cut is beyond {CUT}")
