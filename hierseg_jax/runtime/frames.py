@@ -55,7 +55,7 @@ class Images:
 
 
 class Video:
-    """A video file, or a camera; frames come upright, turned as the file's tag says.
+    """A video file, or a camera; OpenCV turns frames upright, as a tag of the file says.
 
     Attributes:
       live: whether it is a camera.
