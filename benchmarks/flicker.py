@@ -25,7 +25,7 @@ from hierseg_jax.tree.parsing import IGNORE_LABEL
 
 _ONNX_FILE = flags.DEFINE_string("onnx_file", None, "Of launch/export.py.")
 _IMAGES = flags.DEFINE_string("images", None, "A folder of photographs.")
-_PHOTOGRAPHS = flags.DEFINE_integer("photographs", 20, "How many of them.")
+_PHOTOGRAPHS = flags.DEFINE_integer("photographs", 30, "How many of them.")
 _FRAMES = flags.DEFINE_integer("frames", 20, "Of a video.")
 _SETTLE = flags.DEFINE_integer("settle", 10, "The first frame that counts.")
 _SIGMA = flags.DEFINE_float("sigma", 5.0, "Of the Gaussian noise, of 255.")
