@@ -26,6 +26,9 @@ _MASKS = flags.DEFINE_bool(
 )
 _SHOW = flags.DEFINE_bool("show", False, "Open a window; a key takes the next image, q ends.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing files.")
+_SMOOTH = flags.DEFINE_float(
+    "smooth", 0.0, "Against flicker: weight of a video's earlier frames, 0 (off) to 0.95."
+)
 _HIERARCHY = flags.DEFINE_string(
     "hierarchy", None, "A .yaml with the class tree, for a file that carries none."
 )
@@ -63,6 +66,7 @@ def main() -> None:
             masks=_MASKS.value,
             show=_SHOW.value,
             overwrite=_OVERWRITE.value,
+            smooth=_SMOOTH.value,
         )
     except KeyboardInterrupt:
         print("Stopped; what was finished is kept.", file=sys.stderr)

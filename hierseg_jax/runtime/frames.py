@@ -55,11 +55,11 @@ class Images:
 
 
 class Video:
-    """A video file, or a camera.
+    """A video file, or a camera; OpenCV turns frames upright, as a tag of the file says.
 
     Attributes:
       live: whether it is a camera.
-      size: (width, height) in pixels.
+      size: (width, height) in pixels, of upright frames.
       fps: frames per second.
     """
 

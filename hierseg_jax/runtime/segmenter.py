@@ -11,6 +11,7 @@ from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.resize import MAX_SIDE, Placement, Resize
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.runtime.session import check_contract, open_session
+from hierseg_jax.runtime.smoothing import Smoother
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.decoding import top_down
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -94,12 +95,21 @@ class Segmenter:
         self.decoding = told.decoding if told else "leaf"
         self.resize = Resize(told.resize, told.sampling) if told else Resize("stretch", "reference")
 
-    def __call__(self, image_hwc: np.ndarray, *, bgr: bool = False) -> Segmentation:
+    @property
+    def gives_scores(self) -> bool:
+        """Whether the graph gives scores, or label maps alone."""
+        return self._session.get_outputs()[-1].name in ("mask", "scores")
+
+    def __call__(
+        self, image_hwc: np.ndarray, *, bgr: bool = False, smooth: Smoother | None = None
+    ) -> Segmentation:
         """Segments a picture.
 
         Args:
           image_hwc: uint8 [H, W, 3], of any size.
           bgr: whether its channels are blue, green, red, as OpenCV has them.
+          smooth: of a video's frames, whose levels then follow from scores averaged over them;
+            nothing comes of it where the graph gives none.
 
         Raises:
           ValueError: for an array of another shape or dtype.
@@ -131,6 +141,7 @@ class Segmenter:
             probabilities_chw = outputs[0][0]
             confidence_hw = self._confidence(probabilities_chw)
             planes_chw = log_planes(probabilities_chw)
+            planes_chw = smooth(planes_chw, image_hwc) if smooth else planes_chw
             leaf_hw = picture_labels(planes_chw, placement, self.hierarchy, self.decoding)
             levels = {
                 level.name: cv2.LUT(leaf_hw, _table(level.leaf_to_class))

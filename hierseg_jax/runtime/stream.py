@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from hierseg_jax.runtime.drawing import Painter
 from hierseg_jax.runtime.frames import Frame, Images, Video, open_frames
 from hierseg_jax.runtime.outputs import VideoFile, folder_name, refuse_existing, write_image
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
+from hierseg_jax.runtime.smoothing import Smoother, check_weight
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.errors import HiersegError, HiersegPermissionError
 
@@ -54,6 +56,7 @@ def segment_source(
     masks: bool = False,
     show: bool = False,
     overwrite: bool = False,
+    smooth: float = 0.0,
 ) -> tuple[Summary, Path | None]:
     """Segments everything in a source, and draws and writes it.
 
@@ -68,6 +71,7 @@ def segment_source(
       show: whether a window shows the pictures, images until a key is pressed; q, or
         closing the window, ends.
       overwrite: whether existing files may be replaced.
+      smooth: weight of the frames before in a video's scores, see `smoothing`; 0 is off.
 
     Returns:
       The summary, and where the pictures are.
@@ -76,19 +80,24 @@ def segment_source(
       ValueError, OSError: one sentence; KeyboardInterrupt after files are completed.
     """
     levels = choose_levels(segmenter, level)
+    check_weight(smooth)
     if show:
         require_display()
     opened = open_frames(source)
+    if smooth:
+        _require_frames_and_scores(segmenter, opened, source)
     if isinstance(opened, Images):
         looked_at = spread_indices(len(opened), png.HEADERS)
         for loss in png.losses(opened.files[index] for index in looked_at):
             print(f"note: {loss}", file=sys.stderr, flush=True)
     sink = _Sink(segmenter, opened, source, output, levels, masks, overwrite)
+    smoother = Smoother(smooth) if smooth else None
+    segment = functools.partial(segmenter, bgr=True, smooth=smoother)
     summary, started = Summary(), time.perf_counter()
     bar = tqdm(total=len(opened) or None, unit="frame", disable=None)
     try:
         with bar:
-            for drawn in _overlapped(iter(opened), segmenter, sink.take, summary):
+            for drawn in _overlapped(iter(opened), segment, sink.take, summary):
                 bar.update()
                 if show and drawn is not None and _shown(drawn, wait=isinstance(opened, Images)):
                     break
@@ -106,6 +115,20 @@ def choose_levels(segmenter: Segmenter, level: str) -> list[int]:
     if level and level not in names:
         raise HiersegError(f"--level is {level!r}; the network has {', '.join(names)}, or all.")
     return [names.index(level) if level else len(names) - 1]
+
+
+def _require_frames_and_scores(segmenter: Segmenter, opened: Images | Video, source: str) -> None:
+    """Raises ValueError where nothing can be averaged."""
+    if isinstance(opened, Images):
+        raise HiersegError(
+            f"--smooth is for the frames of a video or a camera, and {source} is images; leave it "
+            "out."
+        )
+    if not segmenter.gives_scores:
+        raise HiersegError(
+            "--smooth needs the network's scores, and --onnx_file gives label maps alone; export "
+            "it again without --plain, or with --contract=reference."
+        )
 
 
 def require_display() -> None:
@@ -132,7 +155,7 @@ def _shown(drawn_bgr: np.ndarray, wait: bool) -> bool:
 
 def _overlapped(
     frames: Iterator[Frame],
-    segmenter: Segmenter,
+    segment: Callable[[np.ndarray], Segmentation],
     take: Callable[[str, np.ndarray, Segmentation], np.ndarray],
     summary: Summary,
 ) -> Iterator[np.ndarray | None]:
@@ -147,7 +170,7 @@ def _overlapped(
                 tqdm.write(f"skipped: {frame.fault}", file=sys.stderr)
                 yield None
                 continue
-            result = segmenter(frame.image_bgr, bgr=True)
+            result = segment(frame.image_bgr)
             summary.frames += 1
             summary.inference_seconds += result.seconds["inference"]
             pending.append(writer.submit(take, frame.name, frame.image_bgr, result))

@@ -1,0 +1,105 @@
+"""Less flicker in a video: scores averaged over its frames, anew after every cut.
+
+Noise of a sensor tips pixels whose two best classes are close, another one in every frame.
+An average over frames changes less, and lags behind what moves.
+"""
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from hierseg_jax.system.errors import HiersegError
+
+MOST = 0.95
+"""The greatest weight: a frame then still counts a twentieth, and is half gone after 14."""
+CUT = 0.2
+"""The least distance of two frames that makes a cut; benchmarks/cuts.py measures it."""
+
+# A frame as `distance` sees it. Cells tell apart what has the same colours elsewhere; few bins
+# leave the exposure room to change. Pixels to a side of the small frame, cells along it, bins.
+_SIDE, _CELLS, _BINS = 32, 4, 4
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Average:
+    """Of the frames of a scene up to one of them.
+
+    Attributes:
+      planes_chw: float32 [C, h, w], weighted mean of their `picture_labels.log_planes`.
+      size: (height, width) of the frames.
+      histograms: of the last frame.
+    """
+
+    planes_chw: np.ndarray
+    size: tuple[int, int]
+    histograms: np.ndarray
+
+
+def next_average(
+    before: Average | None, planes_chw: np.ndarray, image_hwc: np.ndarray, weight: float
+) -> Average:
+    """With one more frame, or from it on where a scene begins.
+
+    A scene begins with the first frame, with a cut, and where frames change their size.
+
+    Args:
+      before: of the frames before; None if there are none.
+      planes_chw: uint16 [C, h, w], `picture_labels.log_planes` of the frame.
+      image_hwc: uint8 [H, W, 3], the frame.
+      weight: of what was before, 0 to MOST; the frame's own is the rest.
+    """
+    size, histograms = image_hwc.shape[:2], colour_histograms(image_hwc)
+    if before is None or before.size != size or distance(before.histograms, histograms) > CUT:
+        return Average(planes_chw.astype(np.float32), size, histograms)
+    planes_chw = planes_chw * np.float32(1 - weight)
+    planes_chw += before.planes_chw * np.float32(weight)
+    return Average(planes_chw, size, histograms)
+
+
+class Smoother:
+    """`next_average` over the frames of one video, one call after another."""
+
+    def __init__(self, weight: float) -> None:
+        """Begins anew; `weight` is 0 to MOST.
+
+        Raises:
+          ValueError: for any other weight.
+        """
+        self._weight = check_weight(weight)
+        self._average: Average | None = None
+
+    def __call__(self, planes_chw: np.ndarray, image_hwc: np.ndarray) -> np.ndarray:
+        """The average up to this frame, uint16 [C, h, w]; the arguments are `next_average`'s."""
+        self._average = next_average(self._average, planes_chw, image_hwc, self._weight)
+        return (self._average.planes_chw + np.float32(0.5)).astype(np.uint16)
+
+
+def check_weight(weight: float) -> float:
+    """The weight of what was before; ValueError where it is not 0 to MOST."""
+    if not 0 <= weight <= MOST:
+        raise HiersegError(f"--smooth is {weight}; it is 0, which is off, to {MOST}.")
+    return weight
+
+
+def colour_histograms(image_hwc: np.ndarray) -> np.ndarray:
+    """Of each channel in each cell of a frame, all cells of one size.
+
+    Args:
+      image_hwc: uint8 [H, W, 3].
+
+    Returns:
+      float32 [cells, cells, 3, bins]; the bins of a histogram add up to 1.
+    """
+    small_hwc = cv2.resize(image_hwc, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    # A value counts for the two bins beside it: where it moves a little, so do they.
+    at_hwc = small_hwc.astype(np.float32) * np.float32((_BINS - 1) / 255)
+    shares = np.maximum(0, 1 - np.abs(at_hwc[..., None] - np.arange(_BINS, dtype=np.float32)))
+    within = _SIDE // _CELLS
+    return shares.reshape(_CELLS, within, _CELLS, within, 3, _BINS).mean((1, 3))
+
+
+def distance(histograms: np.ndarray, others: np.ndarray) -> float:
+    """Mean Hellinger distance (from the Bhattacharyya coefficient) of two frames, 0 to 1."""
+    shared = np.sqrt(histograms * others).sum(-1)
+    return float(np.sqrt(np.maximum(0, 1 - shared)).mean())
