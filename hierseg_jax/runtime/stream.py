@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import os
 import subprocess
 import sys
@@ -21,11 +22,14 @@ from hierseg_jax.runtime.drawing import Painter
 from hierseg_jax.runtime.frames import Frame, Images, Video, open_frames
 from hierseg_jax.runtime.outputs import VideoFile, folder_name, refuse_existing, write_image
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
+from hierseg_jax.runtime.tiles import check_scores, segment_tiled
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.errors import HiersegError, HiersegPermissionError
 
 DEPTH = 4
 WINDOW = "hierseg_jax (q ends)"
+Segment = Callable[..., Segmentation]
+Take = Callable[[str, np.ndarray, Segmentation], np.ndarray]
 
 
 @dataclasses.dataclass
@@ -52,6 +56,7 @@ def segment_source(
     *,
     level: str = "",
     masks: bool = False,
+    tiles: bool = False,
     show: bool = False,
     overwrite: bool = False,
 ) -> tuple[Summary, Path | None]:
@@ -65,6 +70,8 @@ def segment_source(
       level: to be drawn; `all` draws them side by side, "" takes the finest.
       masks: whether label PNGs are written too, to `masks/LEVEL` in the output's folder;
         255 in them are pixels that the network never saw.
+      tiles: whether pictures are segmented on their own pixels, see `segment_tiled`; they then
+        come one after another, for large ones fill the memory.
       show: whether a window shows the pictures, images until a key is pressed; q, or
         closing the window, ends.
       overwrite: whether existing files may be replaced.
@@ -76,6 +83,13 @@ def segment_source(
       ValueError, OSError: one sentence; KeyboardInterrupt after files are completed.
     """
     levels = choose_levels(segmenter, level)
+    segment: Segment = segmenter
+    drawn_pictures = _overlapped
+    if tiles:
+        check_scores(segmenter)
+        names = [segmenter.hierarchy.level_names[index] for index in levels]
+        segment = functools.partial(segment_tiled, segmenter, levels=names, confidence=False)
+        drawn_pictures = _one_by_one
     if show:
         require_display()
     opened = open_frames(source)
@@ -88,10 +102,11 @@ def segment_source(
     bar = tqdm(total=len(opened) or None, unit="frame", disable=None)
     try:
         with bar:
-            for drawn in _overlapped(iter(opened), segmenter, sink.take, summary):
+            for drawn in drawn_pictures(iter(opened), segment, sink.take, summary):
                 bar.update()
                 if show and drawn is not None and _shown(drawn, wait=isinstance(opened, Images)):
                     break
+                del drawn  # before the next picture comes
     finally:
         sink.close()
         summary.seconds = time.perf_counter() - started
@@ -130,11 +145,20 @@ def _shown(drawn_bgr: np.ndarray, wait: bool) -> bool:
             return False
 
 
+def _segmented(frame: Frame, segment: Segment, summary: Summary) -> Segmentation | None:
+    """What is on a frame; None of one that could not be read."""
+    if frame.image_bgr is None:
+        summary.faults.append(frame.fault)
+        tqdm.write(f"skipped: {frame.fault}", file=sys.stderr)
+        return None
+    result = segment(frame.image_bgr, bgr=True)
+    summary.frames += 1
+    summary.inference_seconds += result.seconds["inference"]
+    return result
+
+
 def _overlapped(
-    frames: Iterator[Frame],
-    segmenter: Segmenter,
-    take: Callable[[str, np.ndarray, Segmentation], np.ndarray],
-    summary: Summary,
+    frames: Iterator[Frame], segment: Segment, take: Take, summary: Summary
 ) -> Iterator[np.ndarray | None]:
     """Drawn pictures, while the next is read and the last ones are drawn and written."""
     pending: collections.deque[Future] = collections.deque()
@@ -142,19 +166,27 @@ def _overlapped(
         upcoming = reader.submit(next, frames, None)
         while (frame := upcoming.result()) is not None:
             upcoming = reader.submit(next, frames, None)
-            if frame.image_bgr is None:
-                summary.faults.append(frame.fault)
-                tqdm.write(f"skipped: {frame.fault}", file=sys.stderr)
+            result = _segmented(frame, segment, summary)
+            if result is None:
                 yield None
                 continue
-            result = segmenter(frame.image_bgr, bgr=True)
-            summary.frames += 1
-            summary.inference_seconds += result.seconds["inference"]
             pending.append(writer.submit(take, frame.name, frame.image_bgr, result))
             while pending and (len(pending) > DEPTH or pending[0].done()):
                 yield pending.popleft().result()
         for future in pending:
             yield future.result()
+
+
+def _one_by_one(
+    frames: Iterator[Frame], segment: Segment, take: Take, summary: Summary
+) -> Iterator[np.ndarray | None]:
+    """The same with one picture in memory, drawn and written before the next is read."""
+    for frame in frames:
+        result = _segmented(frame, segment, summary)
+        drawn = None if result is None else take(frame.name, frame.image_bgr, result)
+        del frame, result
+        yield drawn
+        del drawn
 
 
 class _Sink:
