@@ -47,7 +47,12 @@ _METRICS = flags.DEFINE_list(
     "metrics", None, f"Columns of the table, of {', '.join(METRICS)}; the run's own."
 )
 _RESOLUTION = flags.DEFINE_enum(
-    "resolution", "network", RESOLUTIONS, "The pixels that are counted: the network's or original."
+    "resolution", None, RESOLUTIONS, "The pixels that are counted: network (default) or original."
+)
+_TILES = flags.DEFINE_bool(
+    "tiles",
+    False,
+    "See pictures on their own pixels, in overlapping windows of the network's size.",
 )
 _FLIP = flags.DEFINE_bool(
     "flip", False, "Average over the mirrored pictures as well, the data's pairs exchanged."
@@ -97,6 +102,7 @@ def main() -> None:
             resolution=_RESOLUTION.value,
             scales=parse_scales(_SCALES.value),
             flip=_FLIP.value,
+            tiles=_TILES.value,
         ),
         num_extremes=EXTREMES,
         worker_count=_WORKER_COUNT.value,

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from hierseg_jax.evaluation.extremes import Extremes, ScoredPicture
 from hierseg_jax.evaluation.metrics import LevelMetrics, TreeMetrics, evaluate_levels, tree_metrics
 from hierseg_jax.evaluation.tally import Measures, Tally
 from hierseg_jax.evaluation.test_time_augmentation import make_augmented_forward
+from hierseg_jax.evaluation.tiles import make_window_step, tally_tiles
 from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST
 from hierseg_jax.models import forward_of
 from hierseg_jax.settings.building import (
@@ -118,6 +120,17 @@ def evaluate_batches(
     if pending is not None:
         tally.add(*pending, extremes)
 
+    return _evaluation_of(tally, hierarchy, batch_size, measures, extremes)
+
+
+def _evaluation_of(
+    tally: Tally,
+    hierarchy: Hierarchy,
+    batch_size: int,
+    measures: Measures,
+    extremes: Extremes | None,
+) -> Evaluation:
+    """The numbers of all processes together."""
     # Of all processes; each has the same number, padding included.
     valid_n = gather_interleaved(np.concatenate(tally.valid))
 
@@ -161,15 +174,19 @@ class View:
       image_size: another (height, width) in pixels, rounded to what the network takes; None
         for the run's own.
       resolution: of RESOLUTIONS, the pixels that are counted: the network's, or the
-        pictures' own, to which predictions are brought as the runtime does it.
-      scales: of the sides, over which predictions are averaged.
+        pictures' own, to which predictions are brought as the runtime does it. None is
+        `original` with `tiles`, else `network`.
+      scales: of the sides, over which predictions are averaged; of each window, if `tiles`.
       flip: whether they are averaged over mirrored pictures too.
+      tiles: whether pictures are not scaled, but seen in windows of the network's size; pixels
+        are the pictures' own then, and there is no loss.
     """
 
     image_size: tuple[int, int] | None = None
-    resolution: str = "network"
+    resolution: str | None = None
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
+    tiles: bool = False
 
 
 RESOLUTIONS = ("network", "original")
@@ -209,9 +226,13 @@ def evaluate_checkpoint(
       ValueError, FileNotFoundError: one sentence.
     """
     view = view or View()
-    if view.resolution not in RESOLUTIONS:
+    resolution = view.resolution or ("original" if view.tiles else "network")
+    if resolution not in RESOLUTIONS:
+        raise HiersegError(f"The resolution is {resolution!r}; choose {' or '.join(RESOLUTIONS)}.")
+    if view.tiles and resolution == "network":
         raise HiersegError(
-            f"The resolution is {view.resolution!r}; choose {' or '.join(RESOLUTIONS)}."
+            "--tiles sees pictures on their own pixels, and --resolution=network scales them; "
+            "leave one of the two out."
         )
     loaded = checkpoint
     if not isinstance(loaded, Checkpoint):
@@ -254,32 +275,51 @@ def evaluate_checkpoint(
     source = open_source(settings.data, settings.seed, task, spec)
     for unread in unread_of((source,)) if is_main() else ():
         note(unread)
-    whole, resize = view.resolution == "original", settings.data.resizing
-    batches = eval_batches(
-        source,
-        size=settings.data.size,
-        resize=resize,
-        batch_size=batch_size,
-        worker_count=settings.data.worker_count if worker_count is None else worker_count,
-        process_index=host_number(),
-        process_count=count_hosts(),
-        keep_labels=whole,
-    )
+    whole, resize = resolution == "original", settings.data.resizing
     extremes = None
     if num_extremes:
         names = getattr(source, "names", ())
         extremes = Extremes(num_extremes, names, first=host_number(), stride=count_hosts())
-    with contextlib.closing(batches):
-        evaluation = evaluate_batches(
-            parallel.compile_eval_step(step),
-            parallel.put_state(loaded.variables),
-            batches,
-            hierarchy,
-            batch_size,
-            parallel,
+    measures = Measures("boundary_iou" in metrics, whole, resize)
+    if view.tiles:
+        # Processes have different numbers of windows: each keeps to its own devices.
+        own = Parallel(parallel.local, parallel.local)
+        window_step = make_window_step(forward or forward_of(model), hierarchy, decoding)
+        tally = tally_tiles(
+            own.compile_eval_step(window_step),
+            own.put_state(loaded.variables),
+            source,
+            functools.partial(resize.place, size=settings.data.size),
+            hierarchy=hierarchy,
+            decoding=decoding,
+            batch_size=batch_size // count_hosts(),
+            parallel=own,
+            measures=measures,
             extremes=extremes,
-            measures=Measures("boundary_iou" in metrics, whole, resize),
         )
+        evaluation = _evaluation_of(tally, hierarchy, batch_size, measures, extremes)
+    else:
+        batches = eval_batches(
+            source,
+            size=settings.data.size,
+            resize=resize,
+            batch_size=batch_size,
+            worker_count=settings.data.worker_count if worker_count is None else worker_count,
+            process_index=host_number(),
+            process_count=count_hosts(),
+            keep_labels=whole,
+        )
+        with contextlib.closing(batches):
+            evaluation = evaluate_batches(
+                parallel.compile_eval_step(step),
+                parallel.put_state(loaded.variables),
+                batches,
+                hierarchy,
+                batch_size,
+                parallel,
+                extremes=extremes,
+                measures=measures,
+            )
     size: Any = settings.data.image_size
     if view.image_size is None and isinstance(size, tuple):
         size = list(size)  # as the checkpoint's JSON has it; another size is as it was asked for
@@ -292,7 +332,8 @@ def evaluate_checkpoint(
         "image_size": size,
         "resize": resize.rule,
         "sampling": resize.sampling,
-        "resolution": view.resolution,
+        "resolution": resolution,
+        "tiles": view.tiles,
         "scales": list(view.scales),
         "flip": view.flip,
         "batch_size": batch_size,

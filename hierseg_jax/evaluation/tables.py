@@ -117,9 +117,12 @@ def describe_view(description: Mapping[str, Any]) -> str:
       description: from `evaluate_checkpoint`, or metrics.json.
     """
     parts = [f"images at {format_size(description['image_size'])} pixels"]
-    if description["resize"] != "stretch":
+    if description.get("tiles"):
+        size = format_size(description["image_size"])
+        parts = [f"images on their own pixels, in windows of {size} pixels"]
+    elif description["resize"] != "stretch":
         parts[0] += f" ({description['resize']})"
-    if description["resolution"] == "original":
+    if description["resolution"] == "original" and not description.get("tiles"):
         parts.append("counted at their own resolution")
     augmented = ["mirrored"] if description["flip"] else []
     if description["scales"] != [1]:
