@@ -1,10 +1,14 @@
 """Evaluation of pictures on their own pixels, in windows."""
 
 import functools
+from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+import yaml
 
+from hierseg_jax.checkpoint import Checkpoint
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.devices.parallel import all_devices
 from hierseg_jax.evaluation.evaluate import View, evaluate_checkpoint
@@ -15,7 +19,11 @@ from hierseg_jax.evaluation.tally import Measures
 from hierseg_jax.evaluation.tiles import make_window_step, tally_tiles
 from hierseg_jax.evaluation.view_name import evaluation_name
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix
-from tests.runs import small_settings, train_here
+from hierseg_jax.models import init_variables
+from hierseg_jax.settings.building import build_model
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
+from tests.figure_folder import write_figures
+from tests.runs import small_settings
 from tests.test_whole_pictures import TREE, ColoursAsClasses, Painted
 
 SIZE = (32, 24)
@@ -91,15 +99,30 @@ def test_the_best_and_the_worst_are_shown_at_the_networks_size():
 
 
 @pytest.fixture(scope="module")
-def workdir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    train_here(folder, epochs=1, data__figures_train=8, data__figures_val=3)
-    return folder
+def checkpoint():
+    """Of a network as it is before training, for figures of 32 pixels."""
+    usual = small_settings(data__figures_val=3)
+    model = build_model(usual.model, PASCAL_PERSON_PART)
+    variables = init_variables(model, jax.random.key(0))
+    meta = {"step": 0, "epoch": None}
+    return Checkpoint(Path("new"), variables, None, meta, usual, PASCAL_PERSON_PART)
 
 
-def test_pictures_within_a_window_count_as_a_single_pass_does_and_have_no_loss(workdir):
-    tiled, description = evaluate_checkpoint(workdir, task="val", view=View(tiles=True))
-    whole, plain = evaluate_checkpoint(workdir, task="val", view=View(resolution="original"))
+@pytest.fixture
+def data(tmp_path):
+    """Figures of 64 x 32, 32 x 64 and 44 x 60, with the tree of the embedded ones."""
+    file = write_figures(tmp_path)
+    told = PASCAL_PERSON_PART.to_json()
+    keys = {"names": told["class_names"], "level_names": told["level_names"]}
+    (groups,) = told["tree"]
+    keys["hierarchy"] = {"body": {k: v for group in groups["body"] for k, v in group.items()}}
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | keys, sort_keys=False))
+    return str(file)
+
+
+def test_pictures_within_a_window_count_as_a_single_pass_does_and_have_no_loss(checkpoint):
+    tiled, description = evaluate_checkpoint(checkpoint, task="val", view=View(tiles=True))
+    whole, plain = evaluate_checkpoint(checkpoint, task="val", view=View(resolution="original"))
     np.testing.assert_array_equal(tiled.confusion_cc, whole.confusion_cc)
     assert tiled.num_images == whole.num_images == 3
     assert tiled.tree.contradictions == pytest.approx(whole.tree.contradictions)
@@ -107,20 +130,22 @@ def test_pictures_within_a_window_count_as_a_single_pass_does_and_have_no_loss(w
     assert description == plain | {"tiles": True}
 
 
-def test_smaller_windows_see_all_of_a_picture_at_its_own_size(workdir):
-    view = View(tiles=True, image_size=(16, 16), flip=True)
-    done, description = evaluate_checkpoint(workdir, task="val", view=view, num_extremes=1)
-    assert done.confusion_cc.sum() == 3 * 32 * 32
+def test_larger_pictures_are_seen_at_their_own_size(checkpoint, data):
+    view = View(tiles=True, flip=True)
+    done, description = evaluate_checkpoint(
+        checkpoint, task="val", view=view, data=data, num_extremes=1
+    )
+    assert done.confusion_cc.sum() == 3 * (64 * 32 + 32 * 64 + 44 * 60)
     assert done.unseen == 0
-    assert done.worst[0].prediction.shape == (16, 16)
-    assert describe_view(description).startswith("images on their own pixels, in windows of 16 ")
-    settings = small_settings()
-    assert evaluation_name(description | {"flip": False}, settings) == "val_size16x16_tiles"
-    command = evaluate_command(description, settings, workdir)
+    assert done.worst[0].prediction.shape == (32, 32)
+    assert describe_view(description).startswith("images on their own pixels, in windows of 32 ")
+    own = description | {"data": checkpoint.settings.data.spec}
+    assert evaluation_name(own, checkpoint.settings) == "val_tiles_flip"
+    command = evaluate_command(description, checkpoint.settings, Path("out"))
     assert "--tiles=true" in command
     assert not any("resolution" in flag for flag in command)
 
 
-def test_scaling_and_not_scaling_are_not_both_to_be_had(workdir):
+def test_scaling_and_not_scaling_are_not_both_to_be_had(checkpoint):
     with pytest.raises(ValueError, match="leave one of the two out"):
-        evaluate_checkpoint(workdir, task="val", view=View(tiles=True, resolution="network"))
+        evaluate_checkpoint(checkpoint, task="val", view=View(tiles=True, resolution="network"))
