@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from hierseg_jax.data.picture_labels import FLOOR, log_planes, picture_labels
-from hierseg_jax.data.resize import Box, place
+from hierseg_jax.data.resize import Box, as_size, place
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 OVERLAP = 1 / 3
@@ -45,9 +45,9 @@ class Tiles:
     @property
     def boxes(self) -> list[Box]:
         """The windows in the order of the bands: by tops, or by lefts where it is wider."""
-        order = itertools.product(*(self._starts_along(axis) for axis in self._order))
-        starts = (pair if self._order == (0, 1) else pair[::-1] for pair in order)
-        return [Box(*start, *self.window) for start in starts]
+        if self._order == (0, 1):
+            return [Box(top, left, *self.window) for top in self.tops for left in self.lefts]
+        return [Box(top, left, *self.window) for left in self.lefts for top in self.tops]
 
     def cut(self, image_hwc: np.ndarray) -> Iterator[np.ndarray]:
         """The windows of a picture [H, W, 3], views where they can be.
@@ -89,16 +89,16 @@ class Tiles:
         """
         along, across = self._order
         scores = iter(scores)
+        first = next(scores)
+        scores = itertools.chain([first], scores)
         weights = self.weights(along), self.weights(across)
         length, breadth = self.picture[along], self.picture[across]
         deep, wide = (min(self.window[axis], self.picture[axis]) for axis in self._order)
-        sums = None
+        sums = self._band(len(first), deep, breadth)
         starts = (*self._starts_along(along), length)
         for i, (start, end) in enumerate(itertools.pairwise(starts)):
             for j, at in enumerate(self._starts_along(across)):
                 window = self._turned(next(scores))[:, :deep, :wide]
-                if sums is None:
-                    sums = self._band(len(window), deep, breadth)
                 weight = weights[0][i, :deep, None] * weights[1][j, :wide]
                 sums[:, :, at : at + wide] += window * weight
             for at in range(0, breadth, wide):
@@ -131,7 +131,7 @@ class Tiles:
 def lay_tiles(picture: tuple[int, int], window: tuple[int, int], overlap: float = OVERLAP) -> Tiles:
     """As few windows as overlap by at least a share of their side, both sizes (height, width)."""
     tops, lefts = (_starts(*sides, overlap) for sides in zip(picture, window, strict=True))
-    return Tiles(tuple(picture), tuple(window), tops, lefts)
+    return Tiles(as_size(picture), as_size(window), tops, lefts)
 
 
 def fits_window(picture: tuple[int, int], window: tuple[int, int]) -> bool:

@@ -206,11 +206,10 @@ def _count(
         counts_3k = boundary_counts(picture.label, prediction_hw, hierarchy)
         tally.boundaries.append(counts_3k[None].astype(np.int32))
     if extremes is not None:
-        small = (
-            picture.placement.fit_labels(each)[None] for each in (picture.label, prediction_hw)
-        )
+        fit = picture.placement.fit_labels
+        label_bhw, prediction_bhw = fit(picture.label)[None], fit(prediction_hw)[None]
         valid_b = np.array([picture.valid])
-        extremes.add(confusion_cc[None], picture.small[None], *small, valid_b)
+        extremes.add(confusion_cc[None], picture.small[None], label_bhw, prediction_bhw, valid_b)
 
 
 def _at(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -145,16 +145,16 @@ def _shown(drawn_bgr: np.ndarray, wait: bool) -> bool:
             return False
 
 
-def _segmented(frame: Frame, segment: Segment, summary: Summary) -> Segmentation | None:
-    """What is on a frame; None of one that could not be read."""
-    if frame.image_bgr is None:
-        summary.faults.append(frame.fault)
-        tqdm.write(f"skipped: {frame.fault}", file=sys.stderr)
-        return None
-    result = segment(frame.image_bgr, bgr=True)
+def _segmented(image_bgr: np.ndarray, segment: Segment, summary: Summary) -> Segmentation:
+    result = segment(image_bgr, bgr=True)
     summary.frames += 1
     summary.inference_seconds += result.seconds["inference"]
     return result
+
+
+def _skip(fault: str, summary: Summary) -> None:
+    summary.faults.append(fault)
+    tqdm.write(f"skipped: {fault}", file=sys.stderr)
 
 
 def _overlapped(
@@ -166,10 +166,11 @@ def _overlapped(
         upcoming = reader.submit(next, frames, None)
         while (frame := upcoming.result()) is not None:
             upcoming = reader.submit(next, frames, None)
-            result = _segmented(frame, segment, summary)
-            if result is None:
+            if frame.image_bgr is None:
+                _skip(frame.fault, summary)
                 yield None
                 continue
+            result = _segmented(frame.image_bgr, segment, summary)
             pending.append(writer.submit(take, frame.name, frame.image_bgr, result))
             while pending and (len(pending) > DEPTH or pending[0].done()):
                 yield pending.popleft().result()
@@ -182,8 +183,12 @@ def _one_by_one(
 ) -> Iterator[np.ndarray | None]:
     """The same with one picture in memory, drawn and written before the next is read."""
     for frame in frames:
-        result = _segmented(frame, segment, summary)
-        drawn = None if result is None else take(frame.name, frame.image_bgr, result)
+        if frame.image_bgr is None:
+            _skip(frame.fault, summary)
+            yield None
+            continue
+        result = _segmented(frame.image_bgr, segment, summary)
+        drawn = take(frame.name, frame.image_bgr, result)
         del frame, result
         yield drawn
         del drawn
