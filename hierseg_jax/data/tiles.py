@@ -21,8 +21,9 @@ OVERLAP = 1 / 3
 """Of a window with the next one, at least, as a share of its side.
 
 Every pixel, but near the picture's edges, then lies at least a sixth of a side within some window
-and sees what is around it. A picture costs 2.25 times its pixels; it would be 1.8 times for a
-quarter, and 4 for a half.
+and sees what is around it. Measured with Lite0 on 150 photographs of 384 x 256 in windows of 96
+pixels, mIoU of parts: 0.384 without overlap, 0.424 for a quarter, 0.435 for a third, 0.429 for a
+half. The windows of a large picture have 1, 1.8, 2.25 and 4 times its pixels.
 """
 
 
