@@ -101,7 +101,9 @@ class Tiles:
             for j, at in enumerate(self._starts_along(across)):
                 window = self._turned(next(scores))[:, :deep, :wide]
                 weight = weights[0][i, :deep, None] * weights[1][j, :wide]
-                sums[:, :, at : at + wide] += window * weight
+                # Plane by plane: what is multiplied is still in the cache when it is added.
+                for plane, scores_hw in zip(sums, window, strict=True):
+                    plane[:, at : at + wide] += scores_hw * weight
             for at in range(0, breadth, wide):
                 part = sums[:, : end - start, at : at + wide]
                 corner = (start, at) if along == 0 else (at, start)
