@@ -52,7 +52,7 @@ def main(argv: list[str]) -> None:
     settings, hierarchy = loaded.settings, loaded.hierarchy
     if settings.model.hierarchical:
         raise app.UsageError("The comparison is of flat heads.")
-    model = build_model(settings.model, hierarchy).clone(upsampling="none")
+    model = build_model(settings.model, hierarchy).clone(full_size=False)
     forward = jax.jit(model.apply)
     source = open_source(settings.data, settings.seed, "val")
     examples = [source[index] for index in range(len(source))]

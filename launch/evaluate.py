@@ -9,7 +9,7 @@ from absl import flags
 
 from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
 from hierseg_jax.devices.hosts import count_hosts, is_main, join_hosts
-from hierseg_jax.evaluation.evaluate import RESOLUTIONS, View, evaluate_checkpoint
+from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.evaluation.page.evaluation_page import EXTREMES, RunReport, format_page
 from hierseg_jax.evaluation.page.history import read_history
 from hierseg_jax.evaluation.tables import (
@@ -19,6 +19,7 @@ from hierseg_jax.evaluation.tables import (
     to_json,
     write_evaluation,
 )
+from hierseg_jax.evaluation.view import RESOLUTIONS, View
 from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST, evaluation_name
 from hierseg_jax.settings.metric_choice import METRICS, parse_metrics
 from hierseg_jax.system.command_line import parse_size, run
@@ -47,7 +48,12 @@ _METRICS = flags.DEFINE_list(
     "metrics", None, f"Columns of the table, of {', '.join(METRICS)}; the run's own."
 )
 _RESOLUTION = flags.DEFINE_enum(
-    "resolution", "network", RESOLUTIONS, "The pixels that are counted: the network's or original."
+    "resolution", None, RESOLUTIONS, "The pixels that are counted: network (default) or original."
+)
+_TILES = flags.DEFINE_bool(
+    "tiles",
+    False,
+    "See pictures on their own pixels, in overlapping windows of the network's size.",
 )
 _FLIP = flags.DEFINE_bool(
     "flip", False, "Average over the mirrored pictures as well, the data's pairs exchanged."
@@ -97,6 +103,7 @@ def main() -> None:
             resolution=_RESOLUTION.value,
             scales=parse_scales(_SCALES.value),
             flip=_FLIP.value,
+            tiles=_TILES.value,
         ),
         num_extremes=EXTREMES,
         worker_count=_WORKER_COUNT.value,

@@ -24,6 +24,9 @@ _LEVEL = flags.DEFINE_string("level", "", "Level to draw, or all side by side; t
 _MASKS = flags.DEFINE_bool(
     "masks", False, "Write label PNGs too, to OUTPUT/masks/LEVEL; 255 is what a crop left unseen."
 )
+_TILES = flags.DEFINE_bool(
+    "tiles", False, "Segment large pictures on their own pixels, in overlapping windows."
+)
 _SHOW = flags.DEFINE_bool("show", False, "Open a window; a key takes the next image, q ends.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing files.")
 _SMOOTH = flags.DEFINE_float(
@@ -64,6 +67,7 @@ def main() -> None:
             _OUTPUT.value,
             level=_LEVEL.value,
             masks=_MASKS.value,
+            tiles=_TILES.value,
             show=_SHOW.value,
             overwrite=_OVERWRITE.value,
             smooth=_SMOOTH.value,

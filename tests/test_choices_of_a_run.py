@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from hierseg_jax.checkpoint import find_checkpoint, read_meta
-from hierseg_jax.evaluation.evaluate import View, evaluate_checkpoint
+from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
+from hierseg_jax.evaluation.view import View
 from tests.figure_folder import write_figures
 from tests.runs import train_here
 

@@ -7,7 +7,8 @@ import pytest
 
 from hierseg_jax.data.augment.choice import choose_augmentation
 from hierseg_jax.data.augment.geometry import flip, optical_distortion, rotate
-from hierseg_jax.evaluation.evaluate import View, evaluate_checkpoint
+from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
+from hierseg_jax.evaluation.view import View
 from hierseg_jax.settings.building import check_tree_of_data
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy

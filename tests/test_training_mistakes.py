@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.evaluation.evaluate import View, evaluate_checkpoint
+from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
+from hierseg_jax.evaluation.view import View
 from tests.commands import run_quickly
 from tests.conftest import ROOT
 from tests.runs import SMALL, evaluate_command, run, train_command, train_here

@@ -24,13 +24,14 @@ from hierseg_jax.devices.hosts import (
 )
 from hierseg_jax.devices.parallel import Parallel, all_devices
 from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
-from hierseg_jax.evaluation.extremes import Extremes, ScoredPicture
+from hierseg_jax.evaluation.extremes import Extremes, ScoredPicture, Show
 from hierseg_jax.evaluation.metrics import LevelMetrics, TreeMetrics, evaluate_levels, tree_metrics
 from hierseg_jax.evaluation.shown_pictures import Gallery
 from hierseg_jax.evaluation.tally import Measures, Tally
-from hierseg_jax.evaluation.test_time_augmentation import make_augmented_forward
+from hierseg_jax.evaluation.tiles import TiledEvaluation, make_window_step
+from hierseg_jax.evaluation.view import View, augmented_forward
 from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST
-from hierseg_jax.models import Forward, SegmentationModel, forward_of
+from hierseg_jax.models import grid_forward_of
 from hierseg_jax.settings.building import (
     build_model,
     check_tree_of_data,
@@ -117,6 +118,16 @@ def evaluate_batches(
     if pending is not None:
         tally.add(*pending, extremes)
 
+    return _evaluation_of(tally, hierarchy, batch_size, measures)
+
+
+def _evaluation_of(
+    tally: Tally,
+    hierarchy: Hierarchy,
+    batch_size: int,
+    measures: Measures,
+) -> Evaluation:
+    """The numbers of all processes together."""
     # Of all processes; each has the same number, padding included.
     valid_n = gather_interleaved(np.concatenate(tally.valid))
 
@@ -142,28 +153,6 @@ def evaluate_batches(
         confusion_cc=confusion_cc,
         unseen=unseen / max(1, unseen + int(confusion_cc.sum())),
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class View:
-    """How an evaluation looks at pictures; its defaults are those of training's validation.
-
-    Attributes:
-      image_size: another (height, width) in pixels, rounded to what the network takes; None
-        for the run's own.
-      resolution: of RESOLUTIONS, the pixels that are counted: the network's, or the
-        pictures' own, to which predictions are brought as the runtime does it.
-      scales: of the sides, over which predictions are averaged.
-      flip: whether they are averaged over mirrored pictures too.
-    """
-
-    image_size: tuple[int, int] | None = None
-    resolution: str = "network"
-    scales: tuple[float, ...] = (1.0,)
-    flip: bool = False
-
-
-RESOLUTIONS = ("network", "original")
 
 
 def evaluate_checkpoint(
@@ -200,10 +189,7 @@ def evaluate_checkpoint(
       ValueError, FileNotFoundError: one sentence.
     """
     view = view or View()
-    if view.resolution not in RESOLUTIONS:
-        raise HiersegError(
-            f"The resolution is {view.resolution!r}; choose {' or '.join(RESOLUTIONS)}."
-        )
+    resolution = view.counted
     loaded = checkpoint
     if not isinstance(loaded, Checkpoint):
         loaded = open_same_checkpoint(loaded, which)
@@ -230,59 +216,82 @@ def evaluate_checkpoint(
     model = build_model(settings.model, hierarchy, axis_name=parallel.axis_name)
     settings, rounded = fitted(settings, model.stride)
     note(rounded)
-    forward = _augmented_forward(model, view, hierarchy, settings.model.hierarchical)
-    whole, resize = view.resolution == "original", settings.data.resizing
+    forward = augmented_forward(model, view, hierarchy, settings.model.hierarchical)
     loss = validation_loss(settings, hierarchy)
-    step = make_eval_step(model, loss, hierarchy, decoding, forward, with_scores=whole)
     source = open_source(settings.data, settings.seed, task, spec)
     for unread in unread_of((source,)) if is_main() else ():
         note(unread)
-    batches = eval_batches(
-        source,
-        size=settings.data.size,
-        resize=resize,
-        batch_size=batch_size,
-        worker_count=settings.data.worker_count if worker_count is None else worker_count,
-        process_index=host_number(),
-        process_count=count_hosts(),
-        keep_labels=whole,
-    )
+    whole, resize = resolution == "original", settings.data.resizing
     extremes = None
     if num_extremes:
         names = getattr(source, "names", ())
         extremes = Extremes(num_extremes, names, first=host_number(), stride=count_hosts())
-    variables = parallel.put_state(loaded.variables)
-    with contextlib.closing(batches):
-        evaluation = evaluate_batches(
-            parallel.compile_eval_step(step),
-            variables,
-            batches,
-            hierarchy,
-            batch_size,
-            parallel,
-            extremes=extremes,
-            measures=Measures("boundary_iou" in metrics, whole, resize, decoding),
+    measures = Measures("boundary_iou" in metrics, whole, resize, decoding)
+    size = settings.data.size
+    show: Show
+    if view.tiles:
+        # Processes have different numbers of windows: each keeps to its own devices.
+        own = Parallel(parallel.local, parallel.local)
+        windows = make_window_step(forward or grid_forward_of(model), hierarchy, decoding)
+        tiled = TiledEvaluation(
+            step=own.compile_eval_step(windows),
+            variables=own.put_state(loaded.variables),
+            source=source,
+            place=functools.partial(resize.place, size=size),
+            hierarchy=hierarchy,
+            decoding=decoding,
+            batch_size=batch_size // count_hosts(),
+            parallel=own,
         )
-    if extremes is not None:
+        evaluation = _evaluation_of(
+            tiled.tally(measures, extremes), hierarchy, batch_size, measures
+        )
+        show = tiled.show
+    else:
+        step = make_eval_step(model, loss, hierarchy, decoding, forward, with_scores=whole)
+        variables = parallel.put_state(loaded.variables)
+        batches = eval_batches(
+            source,
+            size=size,
+            resize=resize,
+            batch_size=batch_size,
+            worker_count=settings.data.worker_count if worker_count is None else worker_count,
+            process_index=host_number(),
+            process_count=count_hosts(),
+            keep_labels=whole,
+        )
+        with contextlib.closing(batches):
+            evaluation = evaluate_batches(
+                parallel.compile_eval_step(step),
+                variables,
+                batches,
+                hierarchy,
+                batch_size,
+                parallel,
+                extremes=extremes,
+                measures=measures,
+            )
         scores = jax.jit(make_scores(model, hierarchy, decoding, forward))
-        gallery = Gallery(source, scores, hierarchy, decoding, settings.data.size, resize)
+        gallery = Gallery(source, scores, hierarchy, decoding, size, resize)
         show = functools.partial(gallery.show, parallel.one_copy(variables))
+    if extremes is not None:
         evaluation = dataclasses.replace(
             evaluation, best=extremes.best(show), worst=extremes.worst(show)
         )
-    size: Any = settings.data.image_size
-    if view.image_size is None and isinstance(size, tuple):
-        size = list(size)  # as the checkpoint's JSON has it; another size is as it was asked for
+    sides: Any = settings.data.image_size
+    if view.image_size is None and isinstance(sides, tuple):
+        sides = list(sides)  # as the checkpoint's JSON has it; another size is as it was asked for
     description = {
         "checkpoint": str(folder),
         "step": loaded.meta["step"],
         "epoch": loaded.meta["epoch"],
         "data": spec,
         "task": task,
-        "image_size": size,
+        "image_size": sides,
         "resize": resize.rule,
         "sampling": resize.sampling,
-        "resolution": view.resolution,
+        "resolution": resolution,
+        "tiles": view.tiles,
         "scales": list(view.scales),
         "flip": view.flip,
         "batch_size": batch_size,
@@ -292,20 +301,3 @@ def evaluate_checkpoint(
         "metrics": list(metrics),
     }
     return evaluation, description
-
-
-def _augmented_forward(
-    model: SegmentationModel, view: View, hierarchy: Hierarchy, hierarchical: bool
-) -> Forward | None:
-    """What averages over the views; None where there is but the usual one."""
-    if not view.flip and view.scales == (1.0,):
-        return None
-    return make_augmented_forward(
-        # Views of several sizes don't meet in blocks, whatever the network was trained for.
-        forward_of(model.clone(upsampling="bilinear")),
-        hierarchy,
-        hierarchical=hierarchical,
-        stride=model.stride,
-        scales=view.scales,
-        flip=view.flip,
-    )

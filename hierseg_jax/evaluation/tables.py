@@ -120,9 +120,12 @@ def describe_view(description: Mapping[str, Any]) -> str:
     how = [description["resize"]] if description["resize"] != "stretch" else []
     if description.get("sampling") == "reference":
         how.append("sampled as the reference does")
-    if how:
+    if description.get("tiles"):
+        size = format_size(description["image_size"])
+        parts = [f"images on their own pixels, in windows of {size} pixels"]
+    elif how:
         parts[0] += f" ({', '.join(how)})"
-    if description["resolution"] == "original":
+    if description["resolution"] == "original" and not description.get("tiles"):
         parts.append("counted at their own resolution")
     augmented = ["mirrored"] if description["flip"] else []
     if description["scales"] != [1]:

@@ -37,7 +37,9 @@ def evaluation_name(description: Mapping[str, Any], settings: Settings, which: s
     height, width = size = as_size(description["image_size"])
     if size != settings.data.size:
         parts.append(f"size{height}x{width}")
-    if description["resolution"] != "network":
+    if description.get("tiles"):
+        parts.append("tiles")
+    elif description["resolution"] != "network":
         parts.append(description["resolution"])
     if description["flip"]:
         parts.append("flip")

@@ -27,8 +27,9 @@ class SegmentationModel(nn.Module):
       dtype, axis_name, conv_impl: see `layers.Compute`.
       output_stride: of the network: pixels along each side that one of its logits stands for,
         before they come to the image's size.
-      upsampling: of `layers.UPSAMPLINGS`: how they come to it; or `none`, which leaves them an
-        `output_stride` apart.
+      upsampling: of `layers.UPSAMPLINGS`: how they come to it, and how a decoder that upsamples
+        features does so.
+      full_size: whether they come to it; otherwise they are left an `output_stride` apart.
       frozen_backbone: whether the backbone, if there is one, is as in inference while the rest
         trains: no gradient, no dropout, running statistics that are used and stay.
     """
@@ -42,6 +43,7 @@ class SegmentationModel(nn.Module):
     axis_name: str | None = None
     conv_impl: str = "auto"
     upsampling: str = "nearest"
+    full_size: bool = True
     frozen_backbone: bool = False
 
     def __call__(self, image_bhwc: jax.Array, *, train: bool = False) -> jax.Array:
@@ -53,8 +55,8 @@ class SegmentationModel(nn.Module):
             dropout (random stream `dropout`).
 
         Returns:
-          Logits [B, H, W, num_classes], float32 at least; where `upsampling` is `none`, of as
-          many pixels as the network has of its own.
+          Logits [B, H, W, num_classes], float32 at least; unless `full_size`, of as many pixels
+          as the network has of its own.
 
         Raises:
           ValueError: for an image of another shape or dtype, or with sides that are
@@ -62,11 +64,11 @@ class SegmentationModel(nn.Module):
         """
         raise NotImplementedError  # every architecture has its own
 
-    def enlarged(self, logits_bhwk: jax.Array) -> jax.Array:
-        """Logits an `output_stride` apart, at the image's size unless `upsampling` is `none`."""
-        if self.output_stride == 1 or self.upsampling == "none":
+    def enlarged(self, logits_bhwk: jax.Array, upsampling: str = "") -> jax.Array:
+        """Logits an `output_stride` apart, at the image's size: by another upsampling, if given."""
+        if self.output_stride == 1:
             return logits_bhwk
-        return upsample(logits_bhwk, self.output_stride, self.upsampling)
+        return upsample(logits_bhwk, self.output_stride, upsampling or self.upsampling)
 
     @property
     def title(self) -> str:
@@ -81,7 +83,7 @@ def forward_of(model: SegmentationModel) -> Forward:
 
 def grid_forward_of(model: SegmentationModel) -> Forward:
     """As `forward_of`, but logits are left an `output_stride` apart."""
-    return forward_of(model.clone(upsampling="none"))
+    return forward_of(model.clone(full_size=False))
 
 
 def require_image(image_bhwc: jax.Array, stride: int, network: str) -> None:

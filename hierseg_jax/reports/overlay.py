@@ -6,6 +6,9 @@ import numpy as np
 from hierseg_jax.tree.colors import class_colors
 from hierseg_jax.tree.hierarchy import Level
 
+STRIP = 2**20
+"""Pixels that are mixed at a time: three copies of a large picture would not fit beside it."""
+
 
 def leaf_colors(level: Level) -> np.ndarray:
     """By leaf class its colour at a level: uint8 RGB [256, 3].
@@ -33,6 +36,14 @@ def overlay(
       photo_share: of the photograph, 0 to 1.
       painted_hw: uint8 [H, W], 0 where the photograph stays as it is; everywhere mixed if None.
     """
-    colors_hwc = cv2.applyColorMap(label_hw, np.ascontiguousarray(colors_k3)[:, None])
-    mixed = cv2.addWeighted(image_hwc, photo_share, colors_hwc, 1 - photo_share, 0)
-    return mixed if painted_hw is None else cv2.copyTo(mixed, painted_hw, image_hwc.copy())
+    colors_k1c = np.ascontiguousarray(colors_k3)[:, None]
+    drawn_hwc = np.empty_like(image_hwc)
+    rows = max(1, STRIP // label_hw.shape[1])
+    for top in range(0, len(label_hw), rows):
+        strip = slice(top, top + rows)
+        photo_hwc, colors_hwc = image_hwc[strip], cv2.applyColorMap(label_hw[strip], colors_k1c)
+        mixed_hwc = cv2.addWeighted(photo_hwc, photo_share, colors_hwc, 1 - photo_share, 0)
+        if painted_hw is not None:
+            mixed_hwc = cv2.copyTo(mixed_hwc, painted_hw[strip], photo_hwc.copy())
+        drawn_hwc[strip] = mixed_hwc
+    return drawn_hwc

@@ -44,8 +44,8 @@ class Images:
         """Reads file after file; what can't be read comes as a fault."""
         for file in self.files:
             try:
-                image_rgb = read_image(file)
-                yield Frame(file.name, cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))
+                # No name for the picture in RGB, which would keep it beside the other.
+                yield Frame(file.name, cv2.cvtColor(read_image(file), cv2.COLOR_RGB2BGR))
             except (HiersegError, OSError) as error:
                 yield Frame(file.name, None, str(error))
 

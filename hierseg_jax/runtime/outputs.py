@@ -18,7 +18,7 @@ def write_image(file: Path, image: np.ndarray) -> None:
     done, data = cv2.imencode(file.suffix, image)
     if not done:
         raise HiersegOSError(f"{file} could not be written: OpenCV can't encode {file.suffix}.")
-    write_atomically(file, data.tobytes())
+    write_atomically(file, data.data)
 
 
 def folder_name(level_name: str) -> str:

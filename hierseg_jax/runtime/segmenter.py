@@ -14,7 +14,7 @@ from hierseg_jax.runtime.session import check_contract, open_session
 from hierseg_jax.runtime.smoothing import Smoother
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.decoding import top_down
-from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.hierarchy import Hierarchy, Level
 from hierseg_jax.tree.parsing import IGNORE_LABEL, MAX_CLASSES
 
 DEFAULT_SIDE = 320
@@ -114,11 +114,7 @@ class Segmenter:
         Raises:
           ValueError: for an array of another shape or dtype.
         """
-        fits = image_hwc.ndim == 3 and image_hwc.shape[2] == 3 and image_hwc.size
-        if not fits or image_hwc.dtype != np.uint8:
-            raise HiersegError(
-                f"A picture is uint8 [height, width, 3]; got {image_hwc.dtype} {image_hwc.shape}."
-            )
+        check_picture(image_hwc)
         started = time.perf_counter()
         placement = self.resize.place(image_hwc.shape[:2], self.image_size)
         given = self._preprocess(placement.fit_image(image_hwc), bgr)
@@ -143,10 +139,7 @@ class Segmenter:
             planes_chw = log_planes(probabilities_chw)
             planes_chw = smooth(planes_chw, image_hwc) if smooth else planes_chw
             leaf_hw = picture_labels(planes_chw, placement, self.hierarchy, self.decoding)
-            levels = {
-                level.name: cv2.LUT(leaf_hw, _table(level.leaf_to_class))
-                for level in self.hierarchy.levels
-            }
+            levels = {level.name: level_labels(leaf_hw, level) for level in self.hierarchy.levels}
         return Segmentation(
             levels,
             confidence_hw,
@@ -238,8 +231,18 @@ class Segmenter:
         return given[0], given[1]
 
 
-def _table(leaf_to_class: np.ndarray) -> np.ndarray:
+def check_picture(image_hwc: np.ndarray) -> None:
+    """Raises ValueError for anything but uint8 [H, W, 3]."""
+    fits = image_hwc.ndim == 3 and image_hwc.shape[2] == 3 and image_hwc.size
+    if not fits or image_hwc.dtype != np.uint8:
+        raise HiersegError(
+            f"A picture is uint8 [height, width, 3]; got {image_hwc.dtype} {image_hwc.shape}."
+        )
+
+
+def level_labels(leaf_hw: np.ndarray, level: Level) -> np.ndarray:
+    """Leaf classes, uint8, as those of a level; IGNORE_LABEL stays."""
     table = np.zeros(256, np.uint8)
-    table[: len(leaf_to_class)] = leaf_to_class
+    table[: len(level.leaf_to_class)] = level.leaf_to_class
     table[IGNORE_LABEL] = IGNORE_LABEL
-    return table
+    return cv2.LUT(leaf_hw, table)

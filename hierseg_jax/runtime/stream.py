@@ -23,11 +23,14 @@ from hierseg_jax.runtime.frames import Frame, Images, Video, open_frames
 from hierseg_jax.runtime.outputs import VideoFile, folder_name, refuse_existing, write_image
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
 from hierseg_jax.runtime.smoothing import Smoother, check_weight
+from hierseg_jax.runtime.tiles import check_scores, segment_tiled
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.errors import HiersegError, HiersegPermissionError
 
 DEPTH = 4
 WINDOW = "hierseg_jax (q ends)"
+Segment = Callable[..., Segmentation]
+Take = Callable[[str, np.ndarray, Segmentation], np.ndarray]
 
 
 @dataclasses.dataclass
@@ -54,6 +57,7 @@ def segment_source(
     *,
     level: str = "",
     masks: bool = False,
+    tiles: bool = False,
     show: bool = False,
     overwrite: bool = False,
     smooth: float = 0.0,
@@ -68,6 +72,8 @@ def segment_source(
       level: to be drawn; `all` draws them side by side, "" takes the finest.
       masks: whether label PNGs are written too, to `masks/LEVEL` in the output's folder;
         255 in them are pixels that the network never saw.
+      tiles: whether pictures are segmented on their own pixels, see `segment_tiled`; they then
+        come one after another, for large ones fill the memory.
       show: whether a window shows the pictures, images until a key is pressed; q, or
         closing the window, ends.
       overwrite: whether existing files may be replaced.
@@ -81,6 +87,15 @@ def segment_source(
     """
     levels = choose_levels(segmenter, level)
     check_weight(smooth)
+    if smooth and tiles:
+        raise HiersegError("--smooth is for videos, --tiles for large pictures; give one of them.")
+    segment: Segment = functools.partial(segmenter, smooth=Smoother(smooth) if smooth else None)
+    drawn_pictures = _overlapped
+    if tiles:
+        check_scores(segmenter)
+        names = [segmenter.hierarchy.level_names[index] for index in levels]
+        segment = functools.partial(segment_tiled, segmenter, levels=names, confidence=False)
+        drawn_pictures = _one_by_one
     if show:
         require_display()
     opened = open_frames(source)
@@ -91,16 +106,15 @@ def segment_source(
         for loss in png.losses(opened.files[index] for index in looked_at):
             print(f"note: {loss}", file=sys.stderr, flush=True)
     sink = _Sink(segmenter, opened, source, output, levels, masks, overwrite)
-    smoother = Smoother(smooth) if smooth else None
-    segment = functools.partial(segmenter, bgr=True, smooth=smoother)
     summary, started = Summary(), time.perf_counter()
     bar = tqdm(total=len(opened) or None, unit="frame", disable=None)
     try:
         with bar:
-            for drawn in _overlapped(iter(opened), segment, sink.take, summary):
+            for drawn in drawn_pictures(iter(opened), segment, sink.take, summary):
                 bar.update()
                 if show and drawn is not None and _shown(drawn, wait=isinstance(opened, Images)):
                     break
+                del drawn  # before the next picture comes
     finally:
         sink.close()
         summary.seconds = time.perf_counter() - started
@@ -153,11 +167,20 @@ def _shown(drawn_bgr: np.ndarray, wait: bool) -> bool:
             return False
 
 
+def _segmented(image_bgr: np.ndarray, segment: Segment, summary: Summary) -> Segmentation:
+    result = segment(image_bgr, bgr=True)
+    summary.frames += 1
+    summary.inference_seconds += result.seconds["inference"]
+    return result
+
+
+def _skip(fault: str, summary: Summary) -> None:
+    summary.faults.append(fault)
+    tqdm.write(f"skipped: {fault}", file=sys.stderr)
+
+
 def _overlapped(
-    frames: Iterator[Frame],
-    segment: Callable[[np.ndarray], Segmentation],
-    take: Callable[[str, np.ndarray, Segmentation], np.ndarray],
-    summary: Summary,
+    frames: Iterator[Frame], segment: Segment, take: Take, summary: Summary
 ) -> Iterator[np.ndarray | None]:
     """Drawn pictures, while the next is read and the last ones are drawn and written."""
     pending: collections.deque[Future] = collections.deque()
@@ -166,18 +189,31 @@ def _overlapped(
         while (frame := upcoming.result()) is not None:
             upcoming = reader.submit(next, frames, None)
             if frame.image_bgr is None:
-                summary.faults.append(frame.fault)
-                tqdm.write(f"skipped: {frame.fault}", file=sys.stderr)
+                _skip(frame.fault, summary)
                 yield None
                 continue
-            result = segment(frame.image_bgr)
-            summary.frames += 1
-            summary.inference_seconds += result.seconds["inference"]
+            result = _segmented(frame.image_bgr, segment, summary)
             pending.append(writer.submit(take, frame.name, frame.image_bgr, result))
             while pending and (len(pending) > DEPTH or pending[0].done()):
                 yield pending.popleft().result()
         for future in pending:
             yield future.result()
+
+
+def _one_by_one(
+    frames: Iterator[Frame], segment: Segment, take: Take, summary: Summary
+) -> Iterator[np.ndarray | None]:
+    """The same with one picture in memory, drawn and written before the next is read."""
+    for frame in frames:
+        if frame.image_bgr is None:
+            _skip(frame.fault, summary)
+            yield None
+            continue
+        result = _segmented(frame.image_bgr, segment, summary)
+        drawn = take(frame.name, frame.image_bgr, result)
+        del frame, result
+        yield drawn
+        del drawn
 
 
 class _Sink:

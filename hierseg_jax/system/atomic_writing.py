@@ -22,7 +22,7 @@ def make_folder(folder: pathlib.Path) -> None:
         raise HiersegOSError(f"The folder {folder} can't be made: {error.strerror}.") from error
 
 
-def write_atomically(file: pathlib.Path, data: bytes) -> None:
+def write_atomically(file: pathlib.Path, data: bytes | memoryview) -> None:
     """Writes a file under another name, hidden and next to it, and then renames it.
 
     Raises:

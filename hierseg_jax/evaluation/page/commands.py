@@ -35,7 +35,9 @@ def evaluate_command(
     given |= {key: description[key] for key in ("batch_size", "decode")}
     if tuple(description["metrics"]) != settings.metric_names:
         given["metrics"] = ",".join(description["metrics"])
-    if description["resolution"] != "network":
+    if description.get("tiles"):
+        given["tiles"] = "true"
+    elif description["resolution"] != "network":
         given["resolution"] = description["resolution"]
     if description["scales"] != [1]:
         given["scales"] = ",".join(f"{scale:g}" for scale in description["scales"])

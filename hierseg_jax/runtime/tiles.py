@@ -1,0 +1,91 @@
+"""Large pictures on their own pixels, window by window; see `hierseg_jax/data/tiles.py`."""
+
+import time
+from collections.abc import Callable, Collection
+
+import numpy as np
+
+from hierseg_jax.data.resize import place
+from hierseg_jax.data.tiles import fits_window, lay_tiles, part_labels
+from hierseg_jax.runtime.segmenter import Segmentation, Segmenter, check_picture, level_labels
+from hierseg_jax.system.errors import HiersegError
+
+
+def segment_tiled(
+    segmenter: Segmenter,
+    image_hwc: np.ndarray,
+    *,
+    bgr: bool = False,
+    levels: Collection[str] | None = None,
+    confidence: bool = True,
+) -> Segmentation:
+    """Segments a picture of any size without scaling it.
+
+    Windows of `segmenter.image_size` overlap, and their scores are blended. A picture that is no
+    larger than that on either side is segmented as a whole, by the file's own resize rule.
+
+    Args:
+      segmenter: of a file that gives scores, see `check_scores`.
+      image_hwc: uint8 [H, W, 3].
+      bgr: whether its channels are blue, green, red, as OpenCV has them.
+      levels: names of those that are wanted; all by default. Each takes a byte a pixel.
+      confidence: whether it is wanted; it takes four bytes a pixel.
+
+    Returns:
+      As `segmenter(image_hwc)`, but where there are several windows: `confidence` is float32
+      [H, W] of blended scores, or empty, [0, 0]; `probabilities` is None; `placement` leaves the
+      picture as it is, and `placement.restore_scores(confidence)` is the confidence itself. Of
+      `seconds`, `preprocess` and `inference` are sums over windows; `postprocess` is all the rest.
+
+    Raises:
+      ValueError: one sentence, of a file without scores or an array that is no picture.
+    """
+    check_scores(segmenter)
+    check_picture(image_hwc)
+    picture: tuple[int, int] = image_hwc.shape[:2]
+    if fits_window(picture, segmenter.image_size):
+        return segmenter(image_hwc, bgr=bgr)
+    started = time.perf_counter()
+    seconds = {"preprocess": 0.0, "inference": 0.0}
+    scores_of = _window_scores(segmenter, bgr, seconds)
+    tiles = lay_tiles(picture, segmenter.image_size)
+    wanted = [each for each in segmenter.hierarchy.levels if levels is None or each.name in levels]
+    maps = {each.name: np.empty(picture, np.uint8) for each in wanted}
+    confidence_hw = np.empty(picture if confidence else (0, 0), np.float32)
+    for box, scores_chw in tiles.blend(map(scores_of, tiles.cut(image_hwc))):
+        leaf_hw = part_labels(scores_chw, segmenter.hierarchy, segmenter.decoding)
+        for level in wanted:
+            maps[level.name][box.rows_columns] = level_labels(leaf_hw, level)
+        if confidence:
+            chosen_hw = np.take_along_axis(scores_chw, leaf_hw[None], 0)[0]
+            confidence_hw[box.rows_columns] = chosen_hw
+    seconds["postprocess"] = time.perf_counter() - started - sum(seconds.values())
+    return Segmentation(maps, confidence_hw, None, place(picture, picture, "stretch"), seconds)
+
+
+def check_scores(segmenter: Segmenter) -> None:
+    """Refuses a file whose windows can't be blended.
+
+    Raises:
+      ValueError: a sentence, where it gives label maps alone.
+    """
+    if segmenter.contract != "reference":
+        raise HiersegError(
+            "--tiles blends the scores of windows, and this .onnx file gives label maps alone; "
+            "export the checkpoint again with --contract=reference."
+        )
+
+
+def _window_scores(
+    segmenter: Segmenter, bgr: bool, seconds: dict[str, float]
+) -> Callable[[np.ndarray], np.ndarray]:
+    """uint8 [h, w, 3] of the network's size -> float32 scores [C, h, w]; adds up `seconds`."""
+
+    def scores_of(window_hwc: np.ndarray) -> np.ndarray:
+        result = segmenter(window_hwc, bgr=bgr)
+        assert result.probabilities is not None  # as check_scores has seen
+        for key in seconds:
+            seconds[key] += result.seconds[key]
+        return result.probabilities
+
+    return scores_of
