@@ -61,9 +61,9 @@ def graph_miou(
         label_hw = resize.place(example["label"].shape, size).fit_labels(example["label"])
         given = graph_input(graph, example["image"], size, resize)
         outputs = session.run(None, {graph.input_name: given})
-        # deploy: the finest label map comes last but one; reference: scores.
+        # deploy: label maps come first, the finest of them last; reference: scores.
         if graph.channels_last:
-            leaf_nhw = outputs[-2]
+            leaf_nhw = outputs[hierarchy.num_levels - 1]
         elif decoding == "top_down":
             leaf_nhw = top_down(list(np.moveaxis(outputs[0], 1, 0)), hierarchy)
         else:
