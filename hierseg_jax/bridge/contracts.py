@@ -17,7 +17,6 @@ from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 
-
 @dataclasses.dataclass(frozen=True)
 class Graph:
     """A function to be exported, with the names of what goes in and out.
