@@ -74,7 +74,6 @@ def write(file, graph, upsampling="nearest", decoding="leaf", rule="letterbox", 
     ("name", "upsampling", "decoding", "rule"),
     [
         ("esnet_mini", "bilinear", "leaf", "letterbox"),
-        ("esnet_mini", "nearest", "path", "stretch"),
         ("coarse", "nearest", "leaf", "letterbox"),
         ("coarse", "bilinear", "leaf", "crop"),
         ("coarse", "bilinear", "path", "letterbox"),

@@ -69,7 +69,8 @@ def largest_difference(
       MismatchError: where a difference is above TOLERANCE or a label differs.
     """
     session = onnxruntime.InferenceSession(model_bytes, providers=["CPUExecutionProvider"])
-    expect = _network_scores(network, variables, hierarchy, decoding)
+    scored = SCORES in graph.output_names
+    expect = _network_scores(network, variables, hierarchy, decoding, scored)
     rng = np.random.default_rng(0)
     worst = 0.0
     for batch, height, width in shapes:
@@ -84,7 +85,7 @@ def largest_difference(
             given = frame_nhwc if graph.channels_last else image_nhwc.transpose(0, 3, 1, 2)
             outputs = session.run(None, {graph.input_name: np.ascontiguousarray(given)})
             difference = _difference(outputs, graph, expected_nhwc, hierarchy, decoding)
-            if SCORES in graph.output_names:
+            if scored:
                 planes_nchw = outputs[-1]
                 difference = max(difference, _difference_of_planes(planes_nchw, own_nhwc))
                 # A size that is no multiple of the network's.
@@ -104,23 +105,25 @@ def _network_scores(
     network: SegmentationModel,
     variables: Mapping[str, Any],
     hierarchy: Hierarchy,
-    decoding: str = "leaf",
+    decoding: str,
+    scored: bool,
 ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """The network's own scores of the leaf classes, as `exact_on_cpu` computes them.
 
     Args:
       network, variables, hierarchy, decoding: as `largest_difference` takes them.
+      scored: whether those before logits come to the image's size are told from the others.
 
     Returns:
       A function from float32 [N, H, W, 3] in [0, 1] to float32 [N, H, W, C] in [0, 1], and
       those of its logits before they come to the image's size.
     """
-    forward = forward_of(network.clone(upsampling="none"))
+    forward = forward_of(network.clone(upsampling="none") if scored else network)
 
     @jax.jit
     def both(variables: Mapping[str, Any], image_nhwc: jax.Array) -> tuple[jax.Array, jax.Array]:
         own_nhwk = forward(variables, image_nhwc)
-        logits_nhwk = network.enlarged(own_nhwk)
+        logits_nhwk = network.enlarged(own_nhwk) if scored else own_nhwk
         return (
             leaf_scores(logits_nhwk, hierarchy, decoding),
             leaf_scores(own_nhwk, hierarchy, decoding),
