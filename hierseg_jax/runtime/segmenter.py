@@ -77,13 +77,11 @@ class Segmenter:
         self.decoding = told.decoding if told else "leaf"
         self.resize = Resize(told.resize, told.sampling) if told else Resize("stretch", "reference")
         self.score_stride = told.score_stride if told else 1
-        # Of a file with scores label maps are not needed, nor what leads to them alone.
-        self.plain = self.contract == "deploy" and len(self._session.get_outputs()) < (
-            self.hierarchy.num_levels + 2
-        )
-        self._wanted = (
-            [CONFIDENCE, SCORES] if self.contract == "deploy" and not self.plain else None
-        )
+        last = self._session.get_outputs()[-1].name
+        self.plain = self.contract == "deploy" and last == CONFIDENCE
+        # Where there are scores, label maps are not needed, nor what leads to them alone.
+        scored = self.contract == "deploy" and last == SCORES
+        self._wanted = [CONFIDENCE, SCORES] if scored else None
         self._options = onnxruntime.RunOptions()
         self._options.only_execute_path_to_fetches = True
         self._workspace = Workspace()
