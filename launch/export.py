@@ -20,6 +20,7 @@ _CONTRACT = flags.DEFINE_enum(
     CONTRACTS,
     "reference: float32 NCHW in [0, 1] to probabilities; deploy: uint8 NHWC to label maps.",
 )
+_PLAIN = flags.DEFINE_bool("plain", False, "Leave the scores out of the contract deploy.")
 _IMAGE_SIZE = flags.DEFINE_list("image_size", None, "Side, or height,width; that of the training.")
 _OPSET = flags.DEFINE_integer("opset", 17, "Of the ONNX standard, 13 to 23.")
 _DYNAMIC = flags.DEFINE_bool("dynamic", False, "Leave height and width open.")
@@ -51,6 +52,7 @@ def main() -> None:
         dynamic_batch=_DYNAMIC_BATCH.value,
         precision="float16" if _HALF.value else "int8" if _INT8.value else "float32",
         data=_DATA.value,
+        plain=_PLAIN.value,
         overwrite=_OVERWRITE.value,
     )
     metadata = export.metadata

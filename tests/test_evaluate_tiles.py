@@ -96,7 +96,7 @@ def test_scores_a_stride_apart_are_brought_to_the_windows_size():
     assert 0.75 < np.trace(confusion) / confusion.sum() < 1  # all but the edges of blocks
 
 
-def test_the_best_and_the_worst_are_shown_at_the_networks_size():
+def test_the_best_and_the_worst_are_shown_as_they_were_counted():
     extremes = Extremes(2)
     tiled = tiled_evaluation()
     tiled.tally(MEASURES, extremes)

@@ -72,9 +72,11 @@ def test_deploy_file_gives_a_label_map_a_level_and_the_confidence(workdir, tmp_p
         "upper_lower",
         "part",
         "confidence",
+        "scores",
     ]
     frame = np.full((2, 24, 40, 3), 200, np.uint8)
-    body, _, part, confidence = session.run(None, {"frame": frame})
+    body, _, part, confidence, scores = session.run(None, {"frame": frame})
+    assert (scores.shape, scores.dtype) == ((2, 7, 24, 40), np.uint16)
     assert body.shape == part.shape == confidence.shape == (2, 24, 40)
     np.testing.assert_array_equal(body, PASCAL_PERSON_PART.levels[0].leaf_to_class[part])
 

@@ -6,12 +6,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hierseg_jax.data.picture_labels import FLOOR, log_planes, picture_labels, scores_of
+from hierseg_jax.data.picture_labels import (
+    FLOOR,
+    Workspace,
+    log_planes,
+    picture_labels,
+    scores_of,
+)
 from hierseg_jax.data.resize import RESIZES, place
 from hierseg_jax.tree.decoding import top_down
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 
 SIDES = st.integers(1, 40)
+WORKSPACE = Workspace()
 
 
 def softmax(logits_chw):
@@ -90,3 +97,47 @@ def test_an_edge_lies_where_the_scores_say_and_not_where_pixels_end(stride):
     y, x = (np.indices((96, 128)) + 0.5) / 8
     inside = np.s_[4:-4, 4:-4]  # where scores lie on all sides
     np.testing.assert_array_equal(found[inside], (0.7 * y + x > 12)[inside])
+
+
+def one_by_one(planes, placement):
+    """The definition: every class at every pixel."""
+    scores = np.stack([placement.restore_scores(plane) for plane in planes])
+    seen = placement.within_picture(np.ones(placement.seen.width_height[::-1], np.uint8), 0)
+    return np.where(seen == 1, scores.argmax(0), 255)
+
+
+@given(
+    st.integers(2, 7),
+    st.tuples(SIDES, SIDES),
+    st.tuples(SIDES, SIDES),
+    st.sampled_from((1, 4)),
+    st.sampled_from(RESIZES),
+    st.sampled_from((3, 60, 65535)),
+    st.integers(0, 2**31),
+)
+@settings(max_examples=200, deadline=None)
+def test_classes_sought_only_where_they_may_be_are_found_everywhere(
+    channels, picture, grid, stride, rule, largest, seed
+):
+    """Exactly, ties included; most classes in small places, some nowhere."""
+    rng = np.random.default_rng(seed)
+    planes = rng.integers(0, largest, (channels, *grid), np.uint16)
+    for plane in planes[1:]:
+        rows, columns = (np.sort(rng.integers(0, side + 1, 2)) for side in grid)
+        somewhere = np.zeros(grid, bool)
+        somewhere[slice(*rows), slice(*columns)] = True
+        plane[~somewhere] //= 3
+    planes[0] |= np.uint16(largest // 3)
+    placement = place(picture, (grid[0] * stride, grid[1] * stride), rule)
+    for _ in range(2):
+        found = picture_labels(planes, placement, flat(channels), workspace=WORKSPACE)
+        np.testing.assert_array_equal(found, one_by_one(planes, placement))
+
+
+def test_memory_that_is_used_again_is_not_what_was_given():
+    planes = log_planes(softmax(smooth_logits(4, 10, 12, 0)))
+    placement = place((31, 37), (10, 12), "stretch")
+    first = picture_labels(planes, placement, flat(4), workspace=WORKSPACE)
+    kept = first.copy()
+    picture_labels(planes[::-1].copy(), placement, flat(4), workspace=WORKSPACE)
+    np.testing.assert_array_equal(first, kept)

@@ -70,6 +70,7 @@ def export_checkpoint(
     dynamic_batch: bool = False,
     precision: str = "float32",
     data: str | None = None,
+    plain: bool = False,
     overwrite: bool = False,
 ) -> Export:
     """Exports a checkpoint, compares the graph with the network, and only then writes it.
@@ -91,6 +92,8 @@ def export_checkpoint(
         results, its ranges taken from training pictures. What the two lower ones cost is
         measured on the validation pictures.
       data: data set for that, with the checkpoint's class tree; by default its own.
+      plain: leave `scores` out of the contract `deploy`. Programs that know label maps alone
+        take such a file; edges at a picture's own size are not smooth then.
       overwrite: whether an existing `onnx_file` may be replaced.
 
     Raises:
@@ -98,6 +101,8 @@ def export_checkpoint(
     """
     file = Path(onnx_file)
     _check_target(file, overwrite)
+    if plain and contract != "deploy":
+        raise HiersegError("--plain is for --contract=deploy; leave it out.")
     loaded = open_checkpoint(checkpoint, which)
     check_own_arrays(loaded)
     settings, hierarchy = loaded.settings, loaded.hierarchy
@@ -133,6 +138,7 @@ def export_checkpoint(
         decoding,
         variant,
         upsampling,
+        plain,
     )
     model = convert(
         graph, size, opset=opset, dynamic_size=dynamic_size, dynamic_batch=dynamic_batch
@@ -172,6 +178,7 @@ def export_checkpoint(
         decoding=decoding,
         resize=resize.rule,
         sampling=resize.sampling,
+        score_stride=graph.score_stride,
         parameters_sha256=_parameters_digest(loaded.variables),
         versions={package: version(package) for package in PACKAGES},
         validation=_validation(loaded),

@@ -7,11 +7,12 @@ import numpy as np
 import onnxruntime
 
 from hierseg_jax.bridge.contracts import Graph
+from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.read.sources import Source
 from hierseg_jax.data.read.spread import spread_indices
-from hierseg_jax.data.resize import Resize
+from hierseg_jax.data.resize import Resize, place
 from hierseg_jax.evaluation.metrics import confusion_matrices, evaluate_levels
-from hierseg_jax.tree.decoding import top_down
+from hierseg_jax.runtime.metadata import SCORES
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 
@@ -45,6 +46,8 @@ def graph_miou(
 ) -> dict[str, float]:
     """mIoU over the data set at every level, as `metrics.evaluate_levels` has it.
 
+    Labels are those that the runtime gives for a picture of the network's size.
+
     Args:
       model_bytes: the serialised graph.
       graph: its contract.
@@ -61,15 +64,15 @@ def graph_miou(
         label_hw = resize.place(example["label"].shape, size).fit_labels(example["label"])
         given = graph_input(graph, example["image"], size, resize)
         outputs = session.run(None, {graph.input_name: given})
-        # deploy: the finest label map comes last but one; reference: scores.
-        if graph.channels_last:
-            leaf_nhw = outputs[-2]
-        elif decoding == "top_down":
-            leaf_nhw = top_down(list(np.moveaxis(outputs[0], 1, 0)), hierarchy)
+        if graph.channels_last and SCORES not in graph.output_names:
+            leaf_hw = outputs[hierarchy.num_levels - 1][0]
         else:
-            leaf_nhw = outputs[0].argmax(1)
+            apart = slice(None, None, graph.score_stride)
+            scored = graph.channels_last
+            planes_chw = outputs[-1][0] if scored else log_planes(outputs[0][0][:, apart, apart])
+            leaf_hw = picture_labels(planes_chw, place(size, size, "stretch"), hierarchy, decoding)
         matrices = confusion_matrices(
-            jnp.asarray(leaf_nhw), jnp.asarray(label_hw[None]), hierarchy.num_classes
+            jnp.asarray(leaf_hw[None]), jnp.asarray(label_hw[None]), hierarchy.num_classes
         )
         counts.append(np.asarray(matrices))
     levels = evaluate_levels(np.concatenate(counts), hierarchy, batch_size=1)

@@ -5,6 +5,7 @@ import jax2onnx
 import onnx
 
 from hierseg_jax.bridge.contracts import Graph
+from hierseg_jax.runtime.metadata import SCORES
 from hierseg_jax.system.errors import HiersegError
 
 MIN_OPSET, MAX_OPSET = 13, 23
@@ -24,6 +25,7 @@ OP_TYPES = frozenset(
         "GatherElements",
         "GlobalAveragePool",
         "Identity",
+        "Log",
         "MaxPool",
         "Mul",
         "ReduceMax",
@@ -115,11 +117,14 @@ def _open_dimensions(
     rank_three = ("batch", "height", "width")
     channels_first = ("batch", "", "height", "width")
     channels_last = ("batch", "height", "width", "")
+    of_scores = ("batch", "", "score_height", "score_width")
     for value in (*model.graph.input, *model.graph.output):
         dims = value.type.tensor_type.shape.dim
         names = rank_three if len(dims) == 3 else channels_first
         if value.name == graph.input_name and graph.channels_last:
             names = channels_last
+        elif value.name == SCORES:
+            names = of_scores
         for dim, name in zip(dims, names, strict=True):
             if (name == "batch" and dynamic_batch) or (name in names[1:] and name and dynamic_size):
                 dim.Clear()

@@ -9,14 +9,21 @@ import onnxruntime
 
 from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.bridge.exact import exact_on_cpu
-from hierseg_jax.data.resize import Resize
+from hierseg_jax.data.picture_labels import FLOOR, STEPS, picture_labels, scores_of
+from hierseg_jax.data.resize import Placement, Resize
 from hierseg_jax.evaluation.predictions import leaf_scores
 from hierseg_jax.models import SegmentationModel, forward_of
+from hierseg_jax.runtime.metadata import SCORES
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.decoding import top_down
 from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.parsing import IGNORE_LABEL
 
 TOLERANCE = 1e-4
+ROUNDING = float(np.expm1(-FLOOR / STEPS / 2))
+"""Of a score, by how much half a step of the planes changes it."""
+PICTURE_MARGIN = 1e-3
+"""Labels at a picture's size are equal where the best score is above the second by more."""
 
 
 class MismatchError(HiersegError):
@@ -34,11 +41,15 @@ def largest_difference(
     decoding: str = "leaf",
     resize: Resize = Resize(),  # noqa: B008 (immutable)
 ) -> float:
-    """Compares probabilities (or confidence and label maps) on random and on real pictures.
+    """Compares what a graph gives with the network's on random and on real pictures.
 
     The network computes on the CPU, in full float32, whatever this process trains on.
+    Probabilities and confidence may differ by `TOLERANCE`, and those that are written as
+    `log_planes` by what their rounding explains besides (`ROUNDING` times the probability).
     Label maps must be equal wherever the decoding rule's choices are more than `TOLERANCE`
-    apart.
+    apart. Those that `picture_labels` makes of the planes, at the size of a picture, must be
+    equal to those of the network's own logits, interpolated as float32 logarithms of scores,
+    wherever the choices are more than `PICTURE_MARGIN` apart.
 
     Args:
       model_bytes: the serialised graph.
@@ -52,13 +63,14 @@ def largest_difference(
       resize: how the photos are brought to those sizes.
 
     Returns:
-      The largest absolute difference of a probability.
+      The largest absolute difference of a probability, less what rounding explains.
 
     Raises:
       MismatchError: where a difference is above TOLERANCE or a label differs.
     """
     session = onnxruntime.InferenceSession(model_bytes, providers=["CPUExecutionProvider"])
-    expect = _network_scores(network, variables, hierarchy, decoding)
+    scored = SCORES in graph.output_names
+    expect = _network_scores(network, variables, hierarchy, decoding, scored)
     rng = np.random.default_rng(0)
     worst = 0.0
     for batch, height, width in shapes:
@@ -69,10 +81,16 @@ def largest_difference(
         batches = [noise, np.stack([resized[i % len(resized)] for i in range(batch)])]
         for frame_nhwc in batches:
             image_nhwc = frame_nhwc.astype(np.float32) / 255
-            expected_nhwc = expect(image_nhwc)
+            expected_nhwc, own_nhwc = expect(image_nhwc)
             given = frame_nhwc if graph.channels_last else image_nhwc.transpose(0, 3, 1, 2)
             outputs = session.run(None, {graph.input_name: np.ascontiguousarray(given)})
             difference = _difference(outputs, graph, expected_nhwc, hierarchy, decoding)
+            if scored:
+                planes_nchw = outputs[-1]
+                difference = max(difference, _difference_of_planes(planes_nchw, own_nhwc))
+                # A size that is no multiple of the network's.
+                placement = resize.place((2 * height + 1, 3 * width // 2 + 1), (height, width))
+                _compare_at_picture(planes_nchw, own_nhwc, placement, hierarchy, decoding)
             if not difference <= TOLERANCE:
                 raise MismatchError(
                     f"The exported graph differs from the network by {difference:.2g} at "
@@ -87,24 +105,37 @@ def _network_scores(
     network: SegmentationModel,
     variables: Mapping[str, Any],
     hierarchy: Hierarchy,
-    decoding: str = "leaf",
-) -> Callable[[np.ndarray], np.ndarray]:
+    decoding: str,
+    scored: bool,
+) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """The network's own scores of the leaf classes, as `exact_on_cpu` computes them.
 
     Args:
       network, variables, hierarchy, decoding: as `largest_difference` takes them.
+      scored: whether those before logits come to the image's size are told from the others.
 
     Returns:
-      A function from float32 [N, H, W, 3] in [0, 1] to float32 [N, H, W, C] in [0, 1].
+      A function from float32 [N, H, W, 3] in [0, 1] to float32 [N, H, W, C] in [0, 1], and
+      those of its logits before they come to the image's size.
     """
-    forward = forward_of(network)
-    scores_of = jax.jit(lambda v, x: leaf_scores(forward(v, x), hierarchy, decoding))
+    forward = forward_of(network.clone(upsampling="none") if scored else network)
+
+    @jax.jit
+    def both(variables: Mapping[str, Any], image_nhwc: jax.Array) -> tuple[jax.Array, jax.Array]:
+        own_nhwk = forward(variables, image_nhwc)
+        logits_nhwk = network.enlarged(own_nhwk) if scored else own_nhwk
+        return (
+            leaf_scores(logits_nhwk, hierarchy, decoding),
+            leaf_scores(own_nhwk, hierarchy, decoding),
+        )
+
     with exact_on_cpu() as cpu:
         there = jax.device_put(variables, cpu)
 
-    def scores(image_nhwc: np.ndarray) -> np.ndarray:
+    def scores(image_nhwc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with exact_on_cpu():
-            return np.asarray(scores_of(there, image_nhwc))
+            full_nhwc, own_nhwc = both(there, image_nhwc)
+        return np.asarray(full_nhwc), np.asarray(own_nhwc)
 
     return scores
 
@@ -118,7 +149,7 @@ def _difference(
 ) -> float:
     if not graph.channels_last:
         return _largest(outputs[0].transpose(0, 2, 3, 1), expected_nhwc)
-    *maps, confidence_nhw = outputs
+    *maps, confidence_nhw = outputs[: hierarchy.num_levels + 1]
     leaf_nhw, margin_nhw = _choices(expected_nhwc, hierarchy, decoding)
     clear = margin_nhw > TOLERANCE
     for level, labels_nhw in zip(hierarchy.levels, maps, strict=True):
@@ -132,6 +163,38 @@ def _difference(
     if decoding == "top_down":  # elsewhere a close choice may fall on a leaf of another score
         confidence_nhw = np.where(clear, confidence_nhw, expected_nhw)
     return _largest(confidence_nhw, expected_nhw)
+
+
+def _difference_of_planes(planes_nchw: np.ndarray, expected_nhwc: np.ndarray) -> float:
+    expected_nchw = np.moveaxis(expected_nhwc, -1, 1)
+    if (planes_nchw.shape, planes_nchw.dtype) != (expected_nchw.shape, np.uint16):
+        return np.inf
+    difference = np.abs(scores_of(planes_nchw) - expected_nchw) - ROUNDING * expected_nchw
+    return max(0.0, float(difference.max()))
+
+
+def _compare_at_picture(
+    planes_nchw: np.ndarray,
+    expected_nhwc: np.ndarray,
+    placement: Placement,
+    hierarchy: Hierarchy,
+    decoding: str,
+) -> None:
+    logs_nchw = np.log(np.maximum(np.moveaxis(expected_nhwc, -1, 1), np.float32(np.exp(FLOOR))))
+    for planes_chw, logs_chw in zip(planes_nchw, logs_nchw, strict=True):
+        found_hw = picture_labels(planes_chw, placement, hierarchy, decoding)
+        scores_hwc = np.exp(np.stack([*map(placement.restore_scores, logs_chw)], -1))
+        if decoding != "path":
+            scores_hwc /= scores_hwc.sum(-1, keepdims=True)
+        leaf_hw, margin_hw = _choices(scores_hwc, hierarchy, decoding)
+        clear_hw = (margin_hw > PICTURE_MARGIN) & (found_hw != IGNORE_LABEL)
+        wrong = int((found_hw != leaf_hw)[clear_hw].sum())
+        if wrong:
+            raise MismatchError(
+                f"At {placement.picture[0]} x {placement.picture[1]} pixels the scores of the "
+                f"exported graph label {wrong} of them otherwise than the network's do; nothing "
+                "was written."
+            )
 
 
 def _choices(

@@ -4,6 +4,9 @@ What is brought there is the logarithm of a score. Of a flat head that is the sa
 they differ by one number a pixel, which no choice between classes depends on.
 """
 
+import math
+import threading
+
 import cv2
 import numpy as np
 
@@ -31,8 +34,32 @@ def scores_of(planes: np.ndarray) -> np.ndarray:
     return np.exp((planes.astype(np.float32) / STEPS - 1) * np.float32(-FLOOR))
 
 
+class Workspace(threading.local):
+    """Memory that `picture_labels` works in, kept for the next picture of the same size.
+
+    Fresh memory costs more than all that is computed in it. Every thread has its own.
+    """
+
+    def __init__(self) -> None:
+        self._arrays = _work_arrays((0, 0))
+
+    def arrays(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of a shape, with anything in them: uint16, uint16 and uint8."""
+        if self._arrays[0].shape != shape:
+            self._arrays = _work_arrays(shape)
+        return self._arrays
+
+
+def _work_arrays(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return np.empty(shape, np.uint16), np.empty(shape, np.uint16), np.empty(shape, np.uint8)
+
+
 def picture_labels(
-    planes_chw: np.ndarray, placement: Placement, hierarchy: Hierarchy, decoding: str = "leaf"
+    planes_chw: np.ndarray,
+    placement: Placement,
+    hierarchy: Hierarchy,
+    decoding: str = "leaf",
+    workspace: Workspace | None = None,
 ) -> np.ndarray:
     """Leaf classes at the picture's size.
 
@@ -41,6 +68,7 @@ def picture_labels(
       placement: of the picture in that input.
       hierarchy: of the classes.
       decoding: of `decoding.DECODINGS`.
+      workspace: used again from picture to picture; by default a fresh one.
 
     Returns:
       uint8 [H, W]; IGNORE_LABEL where the network saw nothing.
@@ -49,20 +77,46 @@ def picture_labels(
         scores = [scores_of(placement.seen_scores(plane_hw)) for plane_hw in planes_chw]
         label_hw = top_down(scores, hierarchy).astype(np.uint8)
     else:
-        label_hw = _first_largest(planes_chw, placement)
+        label_hw = _first_largest(planes_chw, placement, workspace or Workspace())
     return placement.within_picture(label_hw, IGNORE_LABEL)
 
 
-def _first_largest(planes_chw: np.ndarray, placement: Placement) -> np.ndarray:
-    """The first class with the greatest score, plane by plane, in place where it can be."""
-    best_hw = placement.seen_scores(planes_chw[0])
+def _first_largest(
+    planes_chw: np.ndarray, placement: Placement, workspace: Workspace
+) -> np.ndarray:
+    """The first class with the greatest score, plane by plane, in place.
+
+    A class is sought only in the rectangle around where its score is above the first class's:
+    where it is not above at the four points around a pixel, it is not above at the pixel.
+    """
+    size = placement.seen.width_height
+    first_hw = placement.filled_scores(planes_chw[0])
+    best_hw, score_hw, won_hw = workspace.arrays(size[::-1])
+    cv2.resize(first_hw, size, best_hw)
     label_hw = np.zeros(best_hw.shape, np.uint8)
-    won_hw = np.empty_like(label_hw)
     for index in range(1, len(planes_chw)):
-        score_hw = placement.seen_scores(planes_chw[index])
-        cv2.compare(score_hw, best_hw, cv2.CMP_GT, won_hw)  # 255 where it is greater
+        part_hw = placement.filled_scores(planes_chw[index])
+        left, top, width, height = cv2.boundingRect(cv2.compare(part_hw, first_hw, cv2.CMP_GT))
+        if not width:
+            continue
+        cv2.resize(part_hw, size, score_hw)
+        inside = (
+            _reached(top, height, part_hw.shape[0], size[1]),
+            _reached(left, width, part_hw.shape[1], size[0]),
+        )
+        score, best, label, won = (x[inside] for x in (score_hw, best_hw, label_hw, won_hw))
+        cv2.compare(score, best, cv2.CMP_GT, won)  # 255 where it is greater
         # A later class has the greater number: the maximum of both puts it in place.
-        np.minimum(won_hw, np.uint8(index), out=won_hw)
-        cv2.max(label_hw, won_hw, label_hw)
-        cv2.max(best_hw, score_hw, best_hw)
+        np.bitwise_and(won, np.uint8(index), out=won)
+        cv2.max(label, won, label)
+        cv2.max(best, score, best)
     return label_hw
+
+
+def _reached(start: int, count: int, side: int, enlarged: int) -> slice:
+    """Pixels of a side that some of its points before it was enlarged have an influence on."""
+    scale = enlarged / side
+    # A point reaches as far as the centres of its neighbours; and a pixel for rounding.
+    first = math.floor((start - 0.5) * scale) - 1
+    last = math.ceil((start + count + 0.5) * scale) + 1
+    return slice(max(0, first), min(enlarged, last))

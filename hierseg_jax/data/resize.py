@@ -128,9 +128,15 @@ class Placement:
         Args:
           scores_hw: [h, w] or, a network's stride apart, [h / stride, w / stride].
         """
-        if self.filled != _whole(self.size) and scores_hw.shape != self.size:
+        return cv2.resize(self.filled_scores(scores_hw), self.seen.width_height)
+
+    def filled_scores(self, scores_hw: np.ndarray) -> np.ndarray:
+        """Those that `seen_scores` enlarges: without the bars, a stride apart if there are none."""
+        if self.filled == _whole(self.size):
+            return scores_hw
+        if scores_hw.shape != self.size:
             scores_hw = cv2.resize(scores_hw, self.size[::-1])  # bars may end within a cell
-        return cv2.resize(scores_hw[self.filled.rows_columns], self.seen.width_height)
+        return scores_hw[self.filled.rows_columns]
 
     def restore_labels(self, labels_hw: np.ndarray) -> np.ndarray:
         """uint8 [h, w] of the input -> [H, W] of the picture; unseen pixels are IGNORE_LABEL."""

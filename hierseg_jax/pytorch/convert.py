@@ -19,8 +19,9 @@ from hierseg_jax.checkpoint.stored_network import (
     checkpoint_network,
 )
 from hierseg_jax.data.read.sources import load_hierarchy
-from hierseg_jax.data.resize import MAX_SIDE, as_size, format_size, place
+from hierseg_jax.data.resize import MAX_SIDE, SAMPLINGS, as_size, format_size, place
 from hierseg_jax.models import Variant, create_model, find_network
+from hierseg_jax.models.layers import UPSAMPLINGS
 from hierseg_jax.pytorch.files import TorchFile, read_torch_file, write_safetensors
 from hierseg_jax.pytorch.recognise import recognise
 from hierseg_jax.pytorch.weights import state_dict_from_variables, variables_from_state_dict
@@ -54,7 +55,8 @@ def convert_to_checkpoint(
         there are 7 classes; or one level of classes with numbers for names.
       image_size: side, or (height, width), in pixels that the weights were trained for.
       resize: the rule by which pictures come to it; by default that of `settings`. They are
-        sampled, and logits upsampled, as the reference does it.
+        sampled, and logits upsampled, as the file's header says if this project wrote it, else
+        as the reference does it.
 
     Returns:
       What was done, in sentences.
@@ -82,9 +84,8 @@ def convert_to_checkpoint(
     if resize is not None:
         place((1, 1), (1, 1), resize)  # refuses a rule that is none
         settings = settings.replace({"data.resize": resize})
-    as_there = {"data.sampling": "reference", "model.upsampling": "nearest"}
     settings = _told(settings, network, hierarchical).replace(
-        as_there
+        _geometry(content, weights)
         | {"data.spec": data or "", "data.image_size": size[0] if size[0] == size[1] else size}
     )
     settings = read_settings(settings)
@@ -119,8 +120,10 @@ def convert_to_torch(checkpoint: Path | str, file: Path | str, which: str = "bes
     The projection head of `tree_triplet`, which the reference's classes have no place for,
     is left out. The header tells `model`, `backbone`, `num_classes` (channels of the output),
     `hierarchical` (whether they are nodes of the tree), `class_names` and `hierarchy`
-    (both JSON). PyTorch reads the file with
-    `model.load_state_dict(safetensors.torch.load_file(file))`.
+    (both JSON), and how logits come to the image's size (`upsampling`) and images to the
+    network's (`sampling`). PyTorch reads the file with
+    `model.load_state_dict(safetensors.torch.load_file(file))`; the reference's classes upsample
+    nearest whatever that says.
 
     Args:
       checkpoint: a run's workdir or a checkpoint's folder.
@@ -152,6 +155,8 @@ def convert_to_torch(checkpoint: Path | str, file: Path | str, which: str = "bes
         "model": network.name,
         "num_classes": str(network.num_classes),
         "hierarchical": str(loaded.settings.model.hierarchical),
+        "upsampling": loaded.settings.model.upsampling,
+        "sampling": loaded.settings.data.sampling,
         "class_names": json.dumps(hierarchy.class_names),
         "hierarchy": json.dumps(hierarchy.to_json()),
     }
@@ -233,6 +238,22 @@ def _told(settings: Settings, network: StoredNetwork, hierarchical: bool) -> Set
     if network.backbone:
         model["backbone"] = network.backbone
     return settings.replace({f"model.{name}": value for name, value in model.items()})
+
+
+def _geometry(content: TorchFile, weights: Path) -> dict[str, str]:
+    """How its network came to be trained: as its header tells, else as the reference does it."""
+    settings = {}
+    for key, name, known, default in (
+        ("sampling", "data.sampling", SAMPLINGS, "reference"),
+        ("upsampling", "model.upsampling", UPSAMPLINGS, "nearest"),
+    ):
+        settings[name] = content.metadata.get(key, default)
+        if settings[name] not in known:
+            raise HiersegError(
+                f"{weights} has the {key} {settings[name][:50]!r} in its header; this version "
+                f"knows {', '.join(known)}. Update hierseg_jax."
+            )
+    return settings
 
 
 def _widened(state_dict: Mapping[str, np.ndarray]) -> list[str]:

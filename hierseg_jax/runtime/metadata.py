@@ -10,6 +10,7 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
+from hierseg_jax.data.picture_labels import FLOOR, STEPS
 from hierseg_jax.data.resize import MAX_SIDE, RESIZES, SAMPLINGS
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.colors import class_colors
@@ -17,11 +18,15 @@ from hierseg_jax.tree.decoding import DECODINGS
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 CONTRACTS = ("reference", "deploy")
+CONFIDENCE, SCORES = "confidence", "scores"
+"""Outputs of `deploy` beside the label maps; its plain form has no `scores`."""
 PREFIX = "hierseg."
 TEXT_KEYS = ("contract", "model", "precision", "parameters_sha256", "resize")
 # Files older than these keys mean their defaults.
 LATER_TEXT_KEYS = ("decoding", "sampling")
 JSON_KEYS = ("hierarchy", "image_size", "stride", "versions", "validation", "verification")
+# How scores are written, under the key `scores`; `picture_labels.log_planes` does so.
+LOG_PLANES = {"floor": FLOOR, "steps": STEPS}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Metadata:
 
     Attributes:
       contract: `reference` (float32 NCHW RGB in [0, 1] -> probabilities) or `deploy`
-        (uint8 NHWC RGB -> a label map a level, and a confidence).
+        (uint8 NHWC RGB -> a label map a level, a confidence and, unless it is plain, scores).
       hierarchy: of the classes.
       image_size: (height, width) in pixels that the network was made for; the only one
         it takes, unless the graph's input is dynamic.
@@ -46,6 +51,11 @@ class Metadata:
         `crop` takes what `letterbox` would fill if h x w were to be put into H x W.
       sampling: how their pixels are sampled: `exact`, or `reference`, bilinear as in OpenCV's
         INTER_LINEAR; see `hierseg_jax/data/resize.py`.
+      score_stride: pixels of the input along each side that one score stands for: of the
+        contract `reference` every number of `mask` is repeated so often along both sides; of
+        `deploy` those of `scores` lie so far apart. In the file it is the `stride` of the key
+        `scores`, beside `floor` and `steps`: a number x of `scores` stands for the score
+        exp(floor * (1 - x / steps)), one at the floor or below it being 0.
       versions: of the packages that made the file.
       validation: what is known of the checkpoint's quality; plain JSON.
       verification: of the graph against JAX; plain JSON.
@@ -61,6 +71,7 @@ class Metadata:
     decoding: str = "leaf"
     resize: str = "stretch"
     sampling: str = "reference"
+    score_stride: int = 1
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     validation: dict[str, Any] = dataclasses.field(default_factory=dict)
     verification: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -70,6 +81,7 @@ class Metadata:
         values = {key: getattr(self, key) for key in (*TEXT_KEYS, *LATER_TEXT_KEYS)}
         plain = {key: getattr(self, key) for key in JSON_KEYS}
         plain["hierarchy"] = self.hierarchy.to_json()
+        plain["scores"] = {"stride": self.score_stride, **LOG_PLANES}
         plain["levels"] = [
             {
                 "name": level.name,
@@ -109,6 +121,7 @@ class Metadata:
             values["image_size"] = _sides("image_size", values["image_size"], 2)
             (values["stride"],) = _sides("stride", [values["stride"]], 1)
             _check_mappings(values)
+            values["score_stride"] = _score_stride(props, values["stride"])
         except (ValueError, RecursionError) as error:
             reason = " ".join(str(error).split())[:300]
             raise HiersegError(
@@ -136,6 +149,21 @@ def _sides(key: str, value: Any, count: int) -> tuple[int, ...]:
             f"{key} is {reprlib.repr(value)}, not {count} of the whole numbers 1 to {MAX_SIDE}"
         )
     return tuple(value)
+
+
+def _score_stride(props: Mapping[str, str], stride: int) -> int:
+    if PREFIX + "scores" not in props:
+        return 1  # an earlier file
+    scores = json.loads(props[PREFIX + "scores"])
+    if not isinstance(scores, dict) or scores != {**LOG_PLANES, "stride": scores.get("stride")}:
+        raise HiersegError(
+            f"scores is {reprlib.repr(scores)}, not a stride with "
+            f"{', '.join(f'{key} {value}' for key, value in LOG_PLANES.items())}"
+        )
+    (found,) = _sides("the stride of scores", [scores["stride"]], 1)
+    if stride % found:
+        raise HiersegError(f"the stride of scores is {found}, which does not divide {stride}")
+    return found
 
 
 def _check_mappings(values: Mapping[str, Any]) -> None:

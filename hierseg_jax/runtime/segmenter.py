@@ -1,15 +1,16 @@
 """From a picture to a label map at every level."""
 
-import dataclasses
 import time
 from pathlib import Path
 
 import cv2
 import numpy as np
+import onnxruntime
 
-from hierseg_jax.data.picture_labels import log_planes, picture_labels
+from hierseg_jax.data.picture_labels import Workspace, picture_labels
 from hierseg_jax.data.resize import MAX_SIDE, Placement, Resize
-from hierseg_jax.runtime.metadata import Metadata
+from hierseg_jax.runtime.metadata import CONFIDENCE, SCORES, Metadata
+from hierseg_jax.runtime.segmentation import NetworkOutput, Segmentation
 from hierseg_jax.runtime.session import check_contract, open_session
 from hierseg_jax.runtime.smoothing import Smoother
 from hierseg_jax.system.errors import HiersegError
@@ -20,36 +21,18 @@ from hierseg_jax.tree.parsing import IGNORE_LABEL, MAX_CLASSES
 DEFAULT_SIDE = 320
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Segmentation:
-    """Of one picture.
-
-    Attributes:
-      levels: label map uint8 [H, W] by level name, coarse to fine, at the picture's size.
-        Pixels that a network with the resize rule `crop` never saw are 255 (IGNORE_LABEL).
-      confidence: float32 [h, w], score of the leaf class, at the network's size, the bars of a
-        letterbox included; `placement.restore_scores(confidence)` is at the picture's.
-      probabilities: float32 [C, h, w], scores in [0, 1] of the leaf classes at the network's
-        size: softmax probabilities or, decoded by `path`, means over paths; None where the
-        graph gives no scores. Each plane comes to the picture's size as `confidence` does.
-      placement: which part of the picture the network saw, and where in its input.
-      seconds: spent on `preprocess`, `inference` and `postprocess`.
-    """
-
-    levels: dict[str, np.ndarray]
-    confidence: np.ndarray
-    probabilities: np.ndarray | None
-    placement: Placement
-    seconds: dict[str, float]
-
-
 class Segmenter:
-    """An exported network, ready to run.
+    """An exported network, ready to run; threads may share it.
+
+    A call is `prepare`, `infer` and `finish`, one after the other. What works on several frames
+    or windows calls them itself, and finishes planes that it has made of theirs.
 
     Attributes:
       hierarchy: of the classes.
       metadata: of the file; None for a file that has none, such as the reference's.
       contract: `reference` or `deploy`.
+      plain: whether that is `deploy` without scores: label maps are enlarged as they are then.
+      score_stride: pixels of the input along each side that one score stands for.
       image_size: (height, width) that pictures are brought to.
       resize: how; as the reference does it for a file without metadata.
       decoding: how classes follow from scores.
@@ -94,11 +77,15 @@ class Segmenter:
         told = self.metadata
         self.decoding = told.decoding if told else "leaf"
         self.resize = Resize(told.resize, told.sampling) if told else Resize("stretch", "reference")
-
-    @property
-    def gives_scores(self) -> bool:
-        """Whether the graph gives scores, or label maps alone."""
-        return self._session.get_outputs()[-1].name in ("mask", "scores")
+        self.score_stride = told.score_stride if told else 1
+        last = self._session.get_outputs()[-1].name
+        self.plain = self.contract == "deploy" and last == CONFIDENCE
+        # Where there are scores, label maps are not needed, nor what leads to them alone.
+        scored = self.contract == "deploy" and last == SCORES
+        self._wanted = [CONFIDENCE, SCORES] if scored else None
+        self._options = onnxruntime.RunOptions()
+        self._options.only_execute_path_to_fetches = True
+        self._workspace = Workspace()
 
     def __call__(
         self, image_hwc: np.ndarray, *, bgr: bool = False, smooth: Smoother | None = None
@@ -114,36 +101,20 @@ class Segmenter:
         Raises:
           ValueError: for an array of another shape or dtype.
         """
-        check_picture(image_hwc)
         started = time.perf_counter()
-        placement = self.resize.place(image_hwc.shape[:2], self.image_size)
-        given = self._preprocess(placement.fit_image(image_hwc), bgr)
+        placement, given = self.prepare(image_hwc, bgr=bgr)
         prepared = time.perf_counter()
-        try:
-            outputs = self._session.run(None, {self._input.name: given})
-        except Exception as error:  # onnxruntime's own kinds, none of them documented
-            raise HiersegError(
-                f"The network can't take {'x'.join(map(str, given.shape))}: "
-                f"{' '.join(str(error).split())[:200]}"
-            ) from error
+        output = self.infer(given)
         inferred = time.perf_counter()
-        self._check_outputs(outputs)
-        names = [level.name for level in self.hierarchy.levels]
-        if self.contract == "deploy":
-            *maps, confidence_hw = (output[0] for output in outputs)
-            levels = dict(zip(names, map(placement.restore_labels, maps), strict=True))
-            probabilities_chw = None
+        if self.plain:
+            names = [level.name for level in self.hierarchy.levels]
+            levels = dict(zip(names, map(placement.restore_labels, output.maps), strict=True))
         else:
-            probabilities_chw = outputs[0][0]
-            confidence_hw = self._confidence(probabilities_chw)
-            planes_chw = log_planes(probabilities_chw)
-            planes_chw = smooth(planes_chw, image_hwc) if smooth else planes_chw
-            leaf_hw = picture_labels(planes_chw, placement, self.hierarchy, self.decoding)
-            levels = {level.name: level_labels(leaf_hw, level) for level in self.hierarchy.levels}
+            planes_chw = smooth(output.planes, image_hwc) if smooth else output.planes
+            levels = self.finish(planes_chw, placement)
         return Segmentation(
             levels,
-            confidence_hw,
-            probabilities_chw,
+            output,
             placement,
             {
                 "preprocess": prepared - started,
@@ -152,13 +123,75 @@ class Segmenter:
             },
         )
 
+    def prepare(self, image_hwc: np.ndarray, *, bgr: bool = False) -> tuple[Placement, np.ndarray]:
+        """Where a picture comes to lie in the network's input, and that input.
+
+        Args:
+          image_hwc: uint8 [H, W, 3], of any size.
+          bgr: whether its channels are blue, green, red, as OpenCV has them.
+
+        Raises:
+          ValueError: for an array of another shape or dtype.
+        """
+        check_picture(image_hwc)
+        placement = self.resize.place(image_hwc.shape[:2], self.image_size)
+        small_hwc = placement.fit_image(image_hwc)
+        if self.contract == "deploy":
+            return placement, (cv2.cvtColor(small_hwc, cv2.COLOR_BGR2RGB) if bgr else small_hwc)[
+                None
+            ]
+        return placement, cv2.dnn.blobFromImage(small_hwc, 1 / 255, swapRB=bgr)
+
+    def infer(self, given: np.ndarray) -> NetworkOutput:
+        """Runs the network on the input that `prepare` gives.
+
+        Raises:
+          ValueError: where onnxruntime can't, or gives arrays that are none of the contract's.
+        """
+        try:
+            outputs = self._session.run(self._wanted, {self._input.name: given}, self._options)
+        except Exception as error:  # onnxruntime's own kinds, none of them documented
+            raise HiersegError(
+                f"The network can't take {'x'.join(map(str, given.shape))}: "
+                f"{' '.join(str(error).split())[:200]}"
+            ) from error
+        self._check_outputs(outputs)
+        if self.plain:
+            *maps, confidence_hw = (output[0] for output in outputs)
+            return NetworkOutput(confidence_hw, None, maps)
+        if self.contract == "deploy":
+            return NetworkOutput(outputs[0][0], outputs[1][0])
+        scores_chw = outputs[0][0]
+        apart = slice(None, None, self.score_stride)
+        return NetworkOutput(self._confidence(scores_chw), scores_chw[:, apart, apart])
+
+    def finish(self, planes_chw: np.ndarray, placement: Placement) -> dict[str, np.ndarray]:
+        """Label maps at the picture's size, as `Segmentation.levels` has them.
+
+        Args:
+          planes_chw: `NetworkOutput.planes`, or others of that shape and dtype.
+          placement: of the picture.
+        """
+        leaf_hw = picture_labels(
+            planes_chw, placement, self.hierarchy, self.decoding, self._workspace
+        )
+        # At the finest level classes are the leaves themselves.
+        *coarse, finest = self.hierarchy.levels
+        return {level.name: level_labels(leaf_hw, level) for level in coarse} | {
+            finest.name: leaf_hw
+        }
+
     def _check_outputs(self, outputs: list[np.ndarray]) -> None:
         """What a graph declares, onnxruntime does not hold it to."""
-        if self.contract == "deploy":
-            expected: list[tuple[int, ...]] = [(1, *self.image_size)]
-            expected *= self.hierarchy.num_levels + 1
+        height, width = self.image_size
+        full: tuple[int, ...] = (1, height, width)
+        if self.plain:
+            expected = [full] * (self.hierarchy.num_levels + 1)
+        elif self.contract == "deploy":
+            apart = height // self.score_stride, width // self.score_stride
+            expected = [full, (1, self.hierarchy.num_classes, *apart)]
         else:
-            expected = [(1, self.hierarchy.num_classes, *self.image_size)]
+            expected = [(1, self.hierarchy.num_classes, height, width)]
         found = [output.shape for output in outputs]
         if found != expected:
             raise HiersegError(
@@ -171,11 +204,6 @@ class Segmenter:
             return probabilities_chw.max(0)
         leaf_hw = top_down(list(probabilities_chw), self.hierarchy)
         return np.take_along_axis(probabilities_chw, leaf_hw[None], 0)[0]
-
-    def _preprocess(self, small_hwc: np.ndarray, bgr: bool) -> np.ndarray:
-        if self.contract == "deploy":
-            return (cv2.cvtColor(small_hwc, cv2.COLOR_BGR2RGB) if bgr else small_hwc)[None]
-        return cv2.dnn.blobFromImage(small_hwc, 1 / 255, swapRB=bgr)
 
     def _choose_hierarchy(self, given: Hierarchy | None, file: str | Path) -> Hierarchy:
         if self.metadata is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from hierseg_jax.runtime.metadata import Metadata
+from hierseg_jax.runtime.metadata import CONFIDENCE, SCORES, Metadata
 from hierseg_jax.system.errors import TRACEBACK_VARIABLE, HiersegError, HiersegFileNotFoundError
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -148,8 +148,9 @@ def check_contract(
                 contract = "reference"
         elif (name, kind, shape[3], one_image) == ("frame", "tensor(uint8)", 3, True):
             levels = metadata.hierarchy.levels if metadata is not None else ()
-            maps = [(level.name, "tensor(uint8)", 3) for level in levels]
-            if levels and tensors == [*maps, ("confidence", "tensor(float)", 3)]:
+            plain = [(level.name, "tensor(uint8)", 3) for level in levels]
+            plain.append((CONFIDENCE, "tensor(float)", 3))
+            if levels and tensors in (plain, [*plain, (SCORES, "tensor(uint16)", 4)]):
                 contract = "deploy"
     if contract is None or (metadata is not None and metadata.contract != contract):
         found = "; ".join(f"{name} {kind} {shape}" for name, kind, shape in (*inputs, *outputs))

@@ -138,7 +138,7 @@ def _require_frames_and_scores(segmenter: Segmenter, opened: Images | Video, sou
             f"--smooth is for the frames of a video or a camera, and {source} is images; leave it "
             "out."
         )
-    if not segmenter.gives_scores:
+    if segmenter.plain:
         raise HiersegError(
             "--smooth needs the network's scores, and --onnx_file gives label maps alone; export "
             "it again without --plain, or with --contract=reference."

@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection
 import numpy as np
 
 from hierseg_jax.data.resize import place
-from hierseg_jax.data.tiles import fits_window, lay_tiles, part_labels
-from hierseg_jax.runtime.segmenter import Segmentation, Segmenter, check_picture, level_labels
+from hierseg_jax.data.tiles import fits_window, lay_tiles, part_labels, scores_at
+from hierseg_jax.runtime.segmentation import NetworkOutput, Segmentation
+from hierseg_jax.runtime.segmenter import Segmenter, check_picture, level_labels
 from hierseg_jax.system.errors import HiersegError
 
 
@@ -60,7 +61,8 @@ def segment_tiled(
             chosen_hw = np.take_along_axis(scores_chw, leaf_hw[None], 0)[0]
             confidence_hw[box.rows_columns] = chosen_hw
     seconds["postprocess"] = time.perf_counter() - started - sum(seconds.values())
-    return Segmentation(maps, confidence_hw, None, place(picture, picture, "stretch"), seconds)
+    output = NetworkOutput(confidence_hw, None)
+    return Segmentation(maps, output, place(picture, picture, "stretch"), seconds)
 
 
 def check_scores(segmenter: Segmenter) -> None:
@@ -69,10 +71,10 @@ def check_scores(segmenter: Segmenter) -> None:
     Raises:
       ValueError: a sentence, where it gives label maps alone.
     """
-    if segmenter.contract != "reference":
+    if segmenter.plain:
         raise HiersegError(
             "--tiles blends the scores of windows, and this .onnx file gives label maps alone; "
-            "export the checkpoint again with --contract=reference."
+            "export the checkpoint again without --plain."
         )
 
 
@@ -81,11 +83,14 @@ def _window_scores(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """uint8 [h, w, 3] of the network's size -> float32 scores [C, h, w]; adds up `seconds`."""
 
-    def scores_of(window_hwc: np.ndarray) -> np.ndarray:
-        result = segmenter(window_hwc, bgr=bgr)
-        assert result.probabilities is not None  # as check_scores has seen
-        for key in seconds:
-            seconds[key] += result.seconds[key]
-        return result.probabilities
+    def scores(window_hwc: np.ndarray) -> np.ndarray:
+        started = time.perf_counter()
+        _, given = segmenter.prepare(window_hwc, bgr=bgr)
+        prepared = time.perf_counter()
+        output = segmenter.infer(given)
+        seconds["preprocess"] += prepared - started
+        seconds["inference"] += time.perf_counter() - prepared
+        assert output.probabilities is not None  # as check_scores has seen
+        return scores_at(output.probabilities, segmenter.image_size)
 
-    return scores_of
+    return scores

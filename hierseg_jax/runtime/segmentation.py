@@ -1,0 +1,76 @@
+"""What comes of a picture: what the network gives, and the labels that follow from it."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from hierseg_jax.data.picture_labels import log_planes, scores_of
+from hierseg_jax.data.resize import Placement
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class NetworkOutput:
+    """What a network gives for one input of h x w.
+
+    Attributes:
+      confidence: float32 [h, w], score of the leaf class.
+      scores: of the leaf classes, as the graph gives them: uint16 of `log_planes`, or float32 in
+        [0, 1]: [C, h / s, w / s], s being the metadata's `score_stride`. None for a plain file.
+      maps: of a plain file alone: uint8 [h, w] a level, coarse to fine.
+    """
+
+    confidence: np.ndarray
+    scores: np.ndarray | None
+    maps: Sequence[np.ndarray] = ()
+
+    @property
+    def planes(self) -> np.ndarray:
+        """The scores as uint16 of `log_planes`; TypeError for a plain file, which has none."""
+        if self.scores is None:
+            raise TypeError("A file of the plain contract deploy gives no scores.")
+        return self.scores if self.scores.dtype == np.uint16 else log_planes(self.scores)
+
+    @property
+    def probabilities(self) -> np.ndarray | None:
+        """The scores as float32 in [0, 1], None for a plain file; computed on every access."""
+        given = self.scores
+        return scores_of(given) if given is not None and given.dtype == np.uint16 else given
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Segmentation:
+    """Of one picture.
+
+    Attributes:
+      levels: label map uint8 [H, W] by level name, coarse to fine, at the picture's size.
+        Pixels that a network with the resize rule `crop` never saw are 255 (IGNORE_LABEL).
+      output: what the network gave.
+      placement: which part of the picture the network saw, and where in its input.
+      seconds: spent on `preprocess`, `inference` and `postprocess`.
+    """
+
+    levels: dict[str, np.ndarray]
+    output: NetworkOutput
+    placement: Placement
+    seconds: dict[str, float]
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """float32 [h, w], score of the leaf class, at the network's size.
+
+        The bars of a letterbox are included; `placement.restore_scores(confidence)` is at the
+        picture's size.
+        """
+        return self.output.confidence
+
+    @property
+    def probabilities(self) -> np.ndarray | None:
+        """float32 [C, h, w], scores in [0, 1] of the leaf classes; computed on every access.
+
+        At the network's size, or a stride apart where the network enlarges its logits in the end.
+        Softmax probabilities or, decoded by `path`, means over paths; of the contract `deploy` to
+        within a part in 4000. None where the file gives no scores (`deploy`, plain). Each plane
+        comes to the picture's size as `confidence` does.
+        """
+        return self.output.probabilities
