@@ -49,8 +49,8 @@ class Mixed(Painted):
 MEASURES = Measures(boundary=True, whole=True)
 
 
-def tallied(**options):
-    return tiled_evaluation(**options).tally(MEASURES)
+def tallied(*args, **options):
+    return tiled_evaluation(*args, **options).tally(MEASURES)
 
 
 def tiled_evaluation(batch_size=3, stride=1, decoding="leaf"):

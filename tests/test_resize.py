@@ -45,10 +45,8 @@ def test_a_painted_pixel_is_found_where_its_centre_goes(picture, size, rule, sam
     y = seen.top + data.draw(st.integers(0, seen.height - 1))
     x = seen.left + data.draw(st.integers(0, seen.width - 1))
     # Where the picture shrinks, as wide as a pixel of the input, or bilinear steps over it.
-    reach_y, reach_x = (
-        0 if ratio <= 1 else int(np.ceil(ratio / 2)) + 1
-        for ratio in (seen.height / filled.height, seen.width / filled.width)
-    )
+    ratios = seen.height / filled.height, seen.width / filled.width
+    reach_y, reach_x = (0 if ratio <= 1 else int(np.ceil(ratio / 2)) + 1 for ratio in ratios)
     image = np.zeros((*picture, 3), np.uint8)
     image[max(0, y - reach_y) : y + reach_y + 1, max(0, x - reach_x) : x + reach_x + 1] = 250
     fitted = np.zeros((*size, 3), np.uint8)
@@ -62,7 +60,7 @@ def test_a_painted_pixel_is_found_where_its_centre_goes(picture, size, rule, sam
     rows, columns = np.nonzero(fitted[..., 0])
     back = placement.to_picture(np.stack([rows, columns], -1) + 0.5)
     # A filter sees all that a pixel of the input covers, plain bilinear sampling its middle.
-    covered = [0.5 * reach if sampling == "exact" else 0 for reach in (reach_y, reach_x)]
+    covered = [ratio / 2 if sampling == "exact" and ratio > 1 else 0 for ratio in ratios]
     far = np.abs(back - (y + 0.5, x + 0.5)) - (reach_y + 1.5, reach_x + 1.5) - covered
     assert (far <= 1e-6).all()
 

@@ -133,7 +133,8 @@ class TiledEvaluation:
     def show(self, index: int) -> ShownPicture:
         """A picture of the split, in the labels that were counted; as `Gallery.show`."""
         example = self.source[index]
-        ((_, parts),) = self._pictures(iter([example]))
+        pictures = self._pictures(iter([example]))
+        _, parts = next(pictures)
         prediction_hw = np.empty_like(example["label"])
         for box, leaf_hw, _ in parts:
             prediction_hw[box.rows_columns] = leaf_hw

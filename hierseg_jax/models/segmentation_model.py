@@ -65,8 +65,13 @@ class SegmentationModel(nn.Module):
         raise NotImplementedError  # every architecture has its own
 
     def enlarged(self, logits_bhwk: jax.Array, upsampling: str = "") -> jax.Array:
-        """Logits an `output_stride` apart, at the image's size: by another upsampling, if given."""
-        if self.output_stride == 1:
+        """Logits an `output_stride` apart, at the image's size unless `full_size` is False.
+
+        Args:
+          logits_bhwk: of the network.
+          upsampling: another than the network's own.
+        """
+        if self.output_stride == 1 or not self.full_size:
             return logits_bhwk
         return upsample(logits_bhwk, self.output_stride, upsampling or self.upsampling)
 

@@ -86,4 +86,4 @@ class EfficientUNet(SegmentationModel):
         # sixteenth before it.
         logits_bhwc = Conv(self.num_classes, (1, 1), compute=compute, name="head")(x)
         logits_bhwc = logits_bhwc.astype(jnp.promote_types(self.dtype, jnp.float32))
-        return self.enlarged(logits_bhwc) if self.full_size else logits_bhwc
+        return self.enlarged(logits_bhwc)
