@@ -8,10 +8,10 @@ The rules, where it comes to lie:
 
 And the samplings, what its pixels become. Centres of pixels lie at half-integers.
 
-- `exact`: bilinear about the centres of pixels. A side that shrinks comes bilinearly to the least
-  multiple of its new length, from twice that on, that is at least half of the old one, and then
-  down to its length by means of that many pixels. Every class of the labels is sampled like a
-  picture; a pixel gets the one that has most of it.
+- `exact`: bilinear about the centres of pixels. A side that shrinks by more than 2 comes bilinearly
+  to the least multiple of its new length that is at least half of the old one, and then down to
+  its length by means of that many pixels. Every class of the labels is sampled like a picture;
+  a pixel gets the one that has most of it.
 - `reference`: as the PyTorch reference has it. Bilinear however much a picture shrinks. The nearest
   label; under `stretch`, or where a picture has the network's aspect ratio, by the corners of
   pixels, which moves labels by up to half a pixel of the network.
@@ -247,11 +247,9 @@ def _within(part: np.ndarray, box: Box, size: tuple[int, int], fill: int) -> np.
 
 def _sampled(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The sampling `exact`, to (width, height)."""
-    # Bilinear sampling alone steps over pixels where it shrinks by more than 2, and blurs some
-    # pixels more than others where it shrinks by less.
+    # Bilinear sampling steps over pixels where it shrinks by more than 2.
     counts = [
-        1 if side <= new else max(2, -(-side // (2 * new)))
-        for side, new in zip(pixels.shape[1::-1], size, strict=True)
+        max(1, -(-side // (2 * new))) for side, new in zip(pixels.shape[1::-1], size, strict=True)
     ]
     between = cv2.resize(pixels, (size[0] * counts[0], size[1] * counts[1]))
     if counts == [1, 1]:

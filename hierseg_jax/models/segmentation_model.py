@@ -27,8 +27,7 @@ class SegmentationModel(nn.Module):
       dtype, axis_name, conv_impl: see `layers.Compute`.
       output_stride: of the network: pixels along each side that one of its logits stands for,
         before they come to the image's size.
-      upsampling: of `layers.UPSAMPLINGS`: how they come to it, and how a decoder that upsamples
-        features does so.
+      upsampling: of `layers.UPSAMPLINGS`: how they come to it.
       full_size: whether they come to it; otherwise they are left an `output_stride` apart.
       frozen_backbone: whether the backbone, if there is one, is as in inference while the rest
         trains: no gradient, no dropout, running statistics that are used and stay.

@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from hierseg_jax.models.efficient_unet.backbone import EfficientNet
 from hierseg_jax.models.embedding import EmbeddingHead
-from hierseg_jax.models.layers import Compute, Conv, name_block_output, upsample
+from hierseg_jax.models.layers import Compute, Conv, name_block_output, upsample_nearest
 from hierseg_jax.models.normalization import BatchNorm
 from hierseg_jax.models.segmentation_model import SegmentationModel, require_image
 from hierseg_jax.models.variant import Variant
@@ -21,12 +21,11 @@ class DecoderBlock(nn.Module):
     """Upsamples by 2, appends the skip connection, and fuses both into its channels."""
 
     compute: Compute
-    upsampling: str = "nearest"
 
     @nn.compact
     def __call__(self, x_bhwc: jax.Array, skip_bhwc: jax.Array, *, train: bool) -> jax.Array:
         """[B, h, w, C], [B, 2h, 2w, S] -> [B, 2h, 2w, S]."""
-        y = jnp.concatenate([upsample(x_bhwc, 2, self.upsampling), skip_bhwc], axis=-1)
+        y = jnp.concatenate([upsample_nearest(x_bhwc, 2), skip_bhwc], axis=-1)
         y = Conv(skip_bhwc.shape[-1], (3, 3), compute=self.compute, name="conv")(y)
         norm = BatchNorm(epsilon=1e-5, activation="silu", compute=self.compute, name="norm")
         return norm(y, train=train)
@@ -76,7 +75,7 @@ class EfficientUNet(SegmentationModel):
             features = jax.lax.stop_gradient(features)
         *skips, x = features
         for number, skip in enumerate(reversed(skips), start=1):
-            block = DecoderBlock(compute, self.upsampling, name=f"decoder_block{number}")
+            block = DecoderBlock(compute, name=f"decoder_block{number}")
             x = name_block_output(block(x, skip, train=train))
             # Stride 8, as in the public code of the tree-triplet loss.
             if number == 2 and self.embedding_size and (train or self.is_initializing()):

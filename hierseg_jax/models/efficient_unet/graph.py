@@ -29,13 +29,12 @@ def logits(
     """
     del integers
     params, stats = variables["params"], variables["batch_stats"]
-    upsample = ops.upsample_nearest if model.upsampling == "nearest" else ops.upsample_bilinear
     *skips, x = _backbone(
         params["efficientnet"], stats["efficientnet"], image_nchw, model.backbone, model.variant
     )
     for number, skip in enumerate(reversed(skips), start=1):
         name = f"decoder_block{number}"
-        x = jnp.concatenate([upsample(x, 2), skip], axis=1)
+        x = jnp.concatenate([ops.upsample_nearest(x, 2), skip], axis=1)
         x = jax.nn.silu(ops.conv(x, *folded(params[name], stats[name], "conv", "norm", EPSILON)))
     return ops.conv(x, *single(conv_weights(params["head"])))
 
