@@ -143,6 +143,6 @@ def _apply(
 ) -> jax.Array:
     """The Flax network itself, for those without a graph of their own."""
     del integers
-    own = model.clone(upsampling="none")
+    own = model.clone(full_size=False)
     logits_nhwc: Any = own.apply(variables, jnp.transpose(image_nchw, (0, 2, 3, 1)))
     return jnp.transpose(logits_nhwc, (0, 3, 1, 2))

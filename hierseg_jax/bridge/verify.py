@@ -118,7 +118,7 @@ def _network_scores(
       A function from float32 [N, H, W, 3] in [0, 1] to float32 [N, H, W, C] in [0, 1], and
       those of its logits before they come to the image's size.
     """
-    forward = forward_of(network.clone(upsampling="none") if scored else network)
+    forward = forward_of(network.clone(full_size=False) if scored else network)
 
     @jax.jit
     def both(variables: Mapping[str, Any], image_nhwc: jax.Array) -> tuple[jax.Array, jax.Array]:
