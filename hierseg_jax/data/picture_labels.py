@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from hierseg_jax.data.resize import Placement
+from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.decoding import top_down
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.parsing import IGNORE_LABEL
@@ -72,7 +73,16 @@ def picture_labels(
 
     Returns:
       uint8 [H, W]; IGNORE_LABEL where the network saw nothing.
+
+    Raises:
+      ValueError: for planes of another dtype or number of classes.
     """
+    fits = planes_chw.ndim == 3 and len(planes_chw) == hierarchy.num_classes and planes_chw.size
+    if not fits or planes_chw.dtype != np.uint16:
+        raise HiersegError(
+            f"Planes of scores are uint16 [{hierarchy.num_classes}, height, width], made by "
+            f"log_planes; got {planes_chw.dtype} {planes_chw.shape}."
+        )
     if decoding == "top_down":
         scores = [scores_of(placement.seen_scores(plane_hw)) for plane_hw in planes_chw]
         label_hw = top_down(scores, hierarchy).astype(np.uint8)

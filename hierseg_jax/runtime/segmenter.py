@@ -19,6 +19,8 @@ from hierseg_jax.tree.hierarchy import Hierarchy, Level
 from hierseg_jax.tree.parsing import IGNORE_LABEL, MAX_CLASSES
 
 DEFAULT_SIDE = 320
+MOST_SCORE = 1.01
+"""Of a probability, as a network in float16 or integers may round it."""
 
 
 class Segmenter:
@@ -158,12 +160,12 @@ class Segmenter:
         self._check_outputs(outputs)
         if self.plain:
             *maps, confidence_hw = (output[0] for output in outputs)
-            return NetworkOutput(confidence_hw, None, maps)
+            return NetworkOutput(_checked(confidence_hw), None, maps)
         if self.contract == "deploy":
-            return NetworkOutput(outputs[0][0], outputs[1][0])
+            return NetworkOutput(_checked(outputs[0][0]), outputs[1][0])
         scores_chw = outputs[0][0]
         apart = slice(None, None, self.score_stride)
-        return NetworkOutput(self._confidence(scores_chw), scores_chw[:, apart, apart])
+        return NetworkOutput(_checked(self._confidence(scores_chw)), scores_chw[:, apart, apart])
 
     def finish(self, planes_chw: np.ndarray, placement: Placement) -> dict[str, np.ndarray]:
         """Label maps at the picture's size, as `Segmentation.levels` has them.
@@ -261,11 +263,26 @@ class Segmenter:
 
 def check_picture(image_hwc: np.ndarray) -> None:
     """Raises ValueError for anything but uint8 [H, W, 3]."""
+    if not isinstance(image_hwc, np.ndarray):  # of a file that is missing OpenCV makes None
+        raise HiersegError(
+            f"A picture is uint8 [height, width, 3]; got {type(image_hwc).__name__}, no array."
+        )
     fits = image_hwc.ndim == 3 and image_hwc.shape[2] == 3 and image_hwc.size
     if not fits or image_hwc.dtype != np.uint8:
         raise HiersegError(
             f"A picture is uint8 [height, width, 3]; got {image_hwc.dtype} {image_hwc.shape}."
         )
+
+
+def _checked(confidence_hw: np.ndarray) -> np.ndarray:
+    """The best score of every pixel; ValueError where one is no probability, such as NaN."""
+    lowest, highest = confidence_hw.min(), confidence_hw.max()  # either is NaN where anything is
+    if not (lowest >= 0 and highest <= MOST_SCORE):
+        raise HiersegError(
+            f"The network's best scores are {lowest:.4g} to {highest:.4g}, where probabilities are "
+            "0 to 1; export a checkpoint whose numbers are finite, with its softmax."
+        )
+    return confidence_hw
 
 
 def level_labels(leaf_hw: np.ndarray, level: Level) -> np.ndarray:

@@ -48,10 +48,18 @@ def next_average(
       planes_chw: uint16 [C, h, w], `picture_labels.log_planes` of the frame.
       image_hwc: uint8 [H, W, 3], the frame.
       weight: of what was before, 0 to MOST; the frame's own is the rest.
+
+    Raises:
+      ValueError: for planes of another shape within a scene.
     """
     size, histograms = image_hwc.shape[:2], colour_histograms(image_hwc)
     if before is None or before.size != size or distance(before.histograms, histograms) > CUT:
         return Average(planes_chw.astype(np.float32), size, histograms)
+    if planes_chw.shape != before.planes_chw.shape:
+        raise HiersegError(
+            f"Scores of {planes_chw.shape} follow on others of {before.planes_chw.shape}; take a "
+            "new Smoother for another network."
+        )
     planes_chw = planes_chw * np.float32(1 - weight)
     planes_chw += before.planes_chw * np.float32(weight)
     return Average(planes_chw, size, histograms)

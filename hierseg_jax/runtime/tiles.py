@@ -39,10 +39,15 @@ def segment_tiled(
       `seconds`, `preprocess` and `inference` are sums over windows; `postprocess` is all the rest.
 
     Raises:
-      ValueError: one sentence, of a file without scores or an array that is no picture.
+      ValueError: one sentence, of a file without scores, an array that is no picture, or a level
+        that there is not.
     """
     check_scores(segmenter)
     check_picture(image_hwc)
+    names = [level.name for level in segmenter.hierarchy.levels]
+    unknown = next((level for level in levels or () if level not in names), None)
+    if unknown is not None:
+        raise HiersegError(f"There is no level {unknown!r}; the network has {', '.join(names)}.")
     picture: tuple[int, int] = image_hwc.shape[:2]
     if fits_window(picture, segmenter.image_size):
         return segmenter(image_hwc, bgr=bgr)

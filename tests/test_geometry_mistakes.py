@@ -1,0 +1,74 @@
+"""Arrays and files that are none of the contract's end in a sentence, not in wrong labels."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from hierseg_jax.data.picture_labels import picture_labels
+from hierseg_jax.data.resize import place
+from hierseg_jax.runtime.metadata import Metadata
+from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.runtime.smoothing import Smoother
+from hierseg_jax.runtime.tiles import segment_tiled
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
+
+SIZE = (8, 12)
+PICTURE = np.random.default_rng(0).integers(0, 256, (20, 15, 3), np.uint8)
+SCORES = np.full((1, 7, *SIZE), 1 / 7, np.float32)
+
+
+def always(file, scores_nchw):
+    """A file of the contract `reference` that gives these scores of any picture."""
+    node = helper.make_node("Constant", [], ["mask"], value=numpy_helper.from_array(scores_nchw))
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, *SIZE])
+    mask = helper.make_tensor_value_info("mask", TensorProto.FLOAT, scores_nchw.shape)
+    graph = helper.make_graph([node], "always", [image], [mask])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    told = Metadata("reference", PASCAL_PERSON_PART, SIZE, 4, "a", "float32", "0")
+    helper.set_model_props(model, told.to_props())
+    onnx.save(model, file)
+    return Segmenter(file)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 3.0])
+@pytest.mark.parametrize("call", [Segmenter.__call__, segment_tiled])
+def test_scores_that_are_no_probabilities_are_refused(tmp_path, call, wrong):
+    scores_nchw = SCORES.copy()
+    scores_nchw[0, 3, 4, 5] = wrong
+    with pytest.raises(HiersegError, match=r"best scores are .* 0 to 1"):
+        call(always(tmp_path / "a.onnx", scores_nchw), PICTURE)
+
+
+@pytest.mark.parametrize("picture", [None, PICTURE.tolist()])
+def test_pictures_that_are_no_arrays_are_refused(tmp_path, picture):
+    segmenter = always(tmp_path / "a.onnx", SCORES)
+    for call in (segmenter, lambda given: segment_tiled(segmenter, given)):
+        with pytest.raises(HiersegError, match=r"uint8 \[height, width, 3\]; got \w+, no array"):
+            call(picture)
+
+
+@pytest.mark.parametrize("levels", [["part", "hand"], "part"])
+def test_levels_that_there_are_not_are_refused_in_windows(tmp_path, levels):
+    segmenter = always(tmp_path / "a.onnx", SCORES)
+    assert list(segment_tiled(segmenter, PICTURE, levels=["part"]).levels) == ["part"]
+    with pytest.raises(HiersegError, match=r"no level '\w+'; the network has body, "):
+        segment_tiled(segmenter, PICTURE, levels=levels)
+
+
+def test_scores_of_another_network_are_not_averaged():
+    smoother = Smoother(0.5)
+    smoother(np.zeros((7, *SIZE), np.uint16), PICTURE)
+    with pytest.raises(HiersegError, match=r"\(1, 8, 12\) follow on others of \(7, 8, 12\)"):
+        smoother(np.zeros((1, *SIZE), np.uint16), PICTURE)
+
+
+@pytest.mark.parametrize(
+    "planes",
+    [np.zeros(s, np.uint16) for s in ((5, *SIZE), (*SIZE, 7), SIZE)] + [SCORES[0]],
+)
+@pytest.mark.parametrize("decoding", ["leaf", "top_down"])
+def test_planes_of_another_tree_or_dtype_are_refused(planes, decoding):
+    with pytest.raises(HiersegError, match=r"are uint16 \[7, height, width\]"):
+        picture_labels(planes, place((20, 15), SIZE, "crop"), PASCAL_PERSON_PART, decoding)
