@@ -72,3 +72,29 @@ def test_scores_of_another_network_are_not_averaged():
 def test_planes_of_another_tree_or_dtype_are_refused(planes, decoding):
     with pytest.raises(HiersegError, match=r"are uint16 \[7, height, width\]"):
         picture_labels(planes, place((20, 15), SIZE, "crop"), PASCAL_PERSON_PART, decoding)
+
+
+def test_arrays_that_a_placement_is_not_of_are_refused():
+    placement = place((20, 15), SIZE, "letterbox")
+    label, predicted = PICTURE[..., 0], np.zeros(SIZE, np.uint8)
+    assert placement.fit_image(PICTURE).shape == (*SIZE, 3)
+    assert placement.restore_labels(placement.fit_labels(label)).shape == label.shape
+    for call, array in (
+        (placement.fit_image, PICTURE.transpose(1, 0, 2)),
+        (placement.fit_image, label),
+        (placement.fit_labels, label[:10]),
+        (placement.fit_labels, label.astype(np.int64)),
+        (placement.restore_labels, predicted[:4]),
+        (placement.restore_labels, predicted.astype(np.int64)),
+    ):
+        with pytest.raises(HiersegError, match=r"The placement is of uint8 \(.*; got \w+ \("):
+            call(array)
+    with pytest.raises(HiersegError, match="plane by plane"):
+        placement.restore_scores(SCORES[0])
+
+
+@pytest.mark.parametrize("picture", [(0, 5), (5, 0), (-3, 5)])
+@pytest.mark.parametrize("rule", ["stretch", "letterbox"])
+def test_pictures_without_pixels_have_no_place(picture, rule):
+    with pytest.raises(HiersegError, match="1 pixel or more"):
+        place(picture, SIZE, rule)

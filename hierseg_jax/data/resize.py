@@ -102,12 +102,14 @@ class Placement:
 
     def fit_image(self, image_hwc: np.ndarray) -> np.ndarray:
         """uint8 [H, W, 3] -> the input [h, w, 3], with bars of GREY."""
+        _check(image_hwc, "uint8", (*self.picture, 3))
         sample = _sampled if self.sampling == "exact" else cv2.resize
         part = sample(image_hwc[self.seen.rows_columns], self.filled.width_height)
         return _within(part, self.filled, self.size, GREY)
 
     def fit_labels(self, labels_hw: np.ndarray) -> np.ndarray:
         """uint8 [H, W] -> [h, w]; bars are IGNORE_LABEL."""
+        _check(labels_hw, "uint8", self.picture)
         part, size = labels_hw[self.seen.rows_columns], self.filled.width_height
         if self.sampling == "exact":
             part = _voted(part, size)
@@ -119,6 +121,7 @@ class Placement:
 
     def seen_labels(self, labels_hw: np.ndarray) -> np.ndarray:
         """uint8 [h, w] of the input -> the nearest label, [H, W] of the part that was seen."""
+        _check(labels_hw, "uint8", self.size)
         part = labels_hw[self.filled.rows_columns]
         return cv2.resize(part, self.seen.width_height, interpolation=cv2.INTER_NEAREST_EXACT)
 
@@ -132,6 +135,8 @@ class Placement:
 
     def filled_scores(self, scores_hw: np.ndarray) -> np.ndarray:
         """Those that `seen_scores` enlarges: without the bars, a stride apart if there are none."""
+        if scores_hw.ndim != 2:
+            raise HiersegError(f"Scores come plane by plane, [h, w]; got {scores_hw.shape}.")
         if self.filled == _whole(self.size):
             return scores_hw
         if scores_hw.shape != self.size:
@@ -179,9 +184,11 @@ def place(
       sampling: one of SAMPLINGS.
 
     Raises:
-      ValueError: for another rule or sampling.
+      ValueError: for another rule or sampling, or a side without pixels.
     """
     picture, size = as_size(picture), as_size(size)
+    if min(*picture, *size) < 1:
+        raise HiersegError(f"{picture} is to become {size}; every side has 1 pixel or more.")
     seen, filled = _whole(picture), _whole(size)
     if resize == "letterbox":
         filled = _centred(picture, size)
@@ -217,6 +224,15 @@ def bounded(size: tuple[int, int], longest: int) -> tuple[int, int]:
 def nearest_multiple(side: int, stride: int) -> int:
     """The side nearest to this one that a network takes: a multiple of its stride, and not 0."""
     return max(stride, round(side / stride) * stride)
+
+
+def _check(array: np.ndarray, dtype: str, shape: tuple[int, ...]) -> None:
+    """Raises ValueError for an array that a placement is not of."""
+    if array.dtype != dtype or array.shape != shape:
+        raise HiersegError(
+            f"The placement is of {dtype} {shape}; got {array.dtype} {array.shape}. Place what "
+            "has another size anew."
+        )
 
 
 def _centred(shape: tuple[int, int], within: tuple[int, int]) -> Box:

@@ -198,7 +198,7 @@ class Segmenter:
         if found != expected:
             raise HiersegError(
                 f"The network gives arrays of the shapes {', '.join(map(str, found))}; expected "
-                f"{', '.join(map(str, expected))}."
+                f"{', '.join(map(str, expected))}. Export it again."
             )
 
     def _confidence(self, probabilities_chw: np.ndarray) -> np.ndarray:
