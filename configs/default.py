@@ -28,8 +28,9 @@ def get_config() -> ml_collections.ConfigDict:
     # How pictures come to that size: stretch, letterbox (whole, with bars, which count neither in
     # losses nor in metrics), or crop (the middle).
     config.data.resize = "stretch"
-    # How pixels are sampled for it: exact (about their centres, filtered where pictures shrink), or
-    # reference, as the PyTorch reference does it, which moves labels by up to half a pixel.
+    # How pixels are sampled for it: exact (about their centres, averaged where pictures shrink by
+    # more than 2), or reference, as the PyTorch reference does it, which moves labels by up to half
+    # a pixel.
     config.data.sampling = "exact"
     # Processes that read and augment; 0 reads in threads of this process, one a core.
     config.data.worker_count = 0

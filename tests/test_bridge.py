@@ -1,5 +1,7 @@
 """Exported graphs against the reference's golden outputs and against Flax."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import onnx
@@ -91,7 +93,7 @@ def test_dynamic_graph_equals_flax_at_sizes_not_seen_at_export(name, contract):
 )
 def test_graphs_decode_as_the_network_does(name, decoding, contract):
     channels = DEEP_TREE.num_nodes if decoding == "path" else DEEP_TREE.num_classes
-    told = {"upsampling": "bilinear"}  # `nearest` above
+    told = {"upsampling": "nearest"}  # `bilinear` in test_scores_of_exports.py
     model = create_model(name, channels, conv_impl="xla", **told)
     variables = init_variables(model, jax.random.key(2))
     graph = build_graph(contract, name, "b0", variables, DEEP_TREE, decoding=decoding, **told)
@@ -155,3 +157,16 @@ def test_opsets_out_of_range_and_clashing_levels_are_refused():
     )
     with pytest.raises(ValueError, match=r"'confidence'.*rename it"):
         build_graph("deploy", "esnet", "b0", variables, clash)
+
+
+def test_a_level_called_scores_is_exported_without_scores():
+    tree = dataclasses.replace(PASCAL_PERSON_PART, level_names=("body", "upper_lower", "scores"))
+    model = create_model("esnet_mini", 7, conv_impl="xla")
+    variables = init_variables(model, jax.random.key(2))
+    with pytest.raises(ValueError, match=r"'scores', .*; rename it, or export with --plain\."):
+        build_graph("deploy", "esnet_mini", None, variables, tree)
+    graph = build_graph("deploy", "esnet_mini", None, variables, tree, plain=True)
+    exported = convert(graph, (16, 16), dynamic_size=True).SerializeToString()
+    photo = np.zeros((20, 20, 3), np.uint8)
+    shapes = [(1, 16, 16), (1, 24, 16)]
+    assert largest_difference(exported, graph, model, variables, tree, [photo], shapes) <= 1e-4

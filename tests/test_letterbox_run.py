@@ -6,7 +6,6 @@ import pytest
 
 from hierseg_jax.bridge.export import export_checkpoint
 from hierseg_jax.checkpoint import open_checkpoint
-from hierseg_jax.data.picture_labels import log_planes, picture_labels, scores_of
 from hierseg_jax.data.pipeline import eval_batches
 from hierseg_jax.data.read.sources import open_split
 from hierseg_jax.data.resize import Resize, place
@@ -70,17 +69,6 @@ def scores(checkpoint, source):
     return np.concatenate(
         [scores_of(loaded.variables, batch["image"].astype(np.float32) / 255) for batch in batches]
     )
-
-
-def on_the_picture(scores_hwc, placement, hierarchy, contract):
-    """Leaf classes [H, W] from what the contract gives, and where they are clear."""
-    if contract == "deploy":
-        clear_hw = placement.restore_labels(clear_choices(scores_hwc).astype(np.uint8)) == 1
-        return placement.restore_labels(scores_hwc.argmax(-1).astype(np.uint8)), clear_hw
-    planes_chw = log_planes(scores_hwc.transpose(2, 0, 1))
-    there_chw = [scores_of(placement.restore_scores(plane_hw)) for plane_hw in planes_chw]
-    label_hw = picture_labels(planes_chw, placement, hierarchy)
-    return label_hw, clear_choices(np.stack(there_chw, -1))
 
 
 @pytest.mark.parametrize("contract", ["reference", "deploy"])

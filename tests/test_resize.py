@@ -60,7 +60,7 @@ def test_a_painted_pixel_is_found_where_its_centre_goes(picture, size, rule, sam
     rows, columns = np.nonzero(fitted[..., 0])
     back = placement.to_picture(np.stack([rows, columns], -1) + 0.5)
     # A filter sees all that a pixel of the input covers, plain bilinear sampling its middle.
-    covered = [ratio / 2 if sampling == "exact" and ratio > 1 else 0 for ratio in ratios]
+    covered = [ratio / 2 if sampling == "exact" and ratio > 2 else 0 for ratio in ratios]
     far = np.abs(back - (y + 0.5, x + 0.5)) - (reach_y + 1.5, reach_x + 1.5) - covered
     assert (far <= 1e-6).all()
 

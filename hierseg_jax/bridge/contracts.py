@@ -120,7 +120,8 @@ def build_graph(
     taken = {*others, "frame"} & set(names)
     if taken:
         raise HiersegError(
-            f"A level is called {min(taken)!r}, as a tensor of the contract deploy is; rename it."
+            f"A level is called {min(taken)!r}, as a tensor of the contract deploy is; rename it"
+            + (", or export with --plain." if taken == {SCORES} else ".")
         )
 
     def deploy(frame_nhwc: jax.Array) -> tuple[jax.Array, ...]:

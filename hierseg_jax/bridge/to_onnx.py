@@ -123,7 +123,7 @@ def _open_dimensions(
         names = rank_three if len(dims) == 3 else channels_first
         if value.name == graph.input_name and graph.channels_last:
             names = channels_last
-        elif value.name == SCORES:
+        elif value.name == SCORES and len(dims) == 4:
             names = of_scores
         for dim, name in zip(dims, names, strict=True):
             if (name == "batch" and dynamic_batch) or (name in names[1:] and name and dynamic_size):

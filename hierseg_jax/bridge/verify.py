@@ -9,7 +9,7 @@ import onnxruntime
 
 from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.bridge.exact import exact_on_cpu
-from hierseg_jax.data.picture_labels import FLOOR, STEPS, picture_labels, scores_of
+from hierseg_jax.data.picture_labels import FLOOR, STEPS, floored_logs, picture_labels, scores_of
 from hierseg_jax.data.resize import Placement, Resize
 from hierseg_jax.evaluation.predictions import leaf_scores
 from hierseg_jax.models import SegmentationModel, forward_of
@@ -69,7 +69,7 @@ def largest_difference(
       MismatchError: where a difference is above TOLERANCE or a label differs.
     """
     session = onnxruntime.InferenceSession(model_bytes, providers=["CPUExecutionProvider"])
-    scored = SCORES in graph.output_names
+    scored = graph.output_names[-1] == SCORES
     expect = _network_scores(network, variables, hierarchy, decoding, scored)
     rng = np.random.default_rng(0)
     worst = 0.0
@@ -180,7 +180,7 @@ def _compare_at_picture(
     hierarchy: Hierarchy,
     decoding: str,
 ) -> None:
-    logs_nchw = np.log(np.maximum(np.moveaxis(expected_nhwc, -1, 1), np.float32(np.exp(FLOOR))))
+    logs_nchw = floored_logs(np.moveaxis(expected_nhwc, -1, 1))
     for planes_chw, logs_chw in zip(planes_nchw, logs_nchw, strict=True):
         found_hw = picture_labels(planes_chw, placement, hierarchy, decoding)
         scores_hwc = np.exp(np.stack([*map(placement.restore_scores, logs_chw)], -1))

@@ -22,9 +22,14 @@ STEPS = 65535
 """`log_planes` has 0 for FLOOR and this for a score of 1: steps of 0.0005 in the logarithm."""
 
 
+def floored_logs(scores: np.ndarray) -> np.ndarray:
+    """float32 scores in [0, 1] -> their logarithms, FLOOR at least."""
+    return np.log(np.maximum(scores, np.float32(np.exp(FLOOR))))
+
+
 def log_planes(scores_chw: np.ndarray) -> np.ndarray:
     """float32 scores in [0, 1] -> uint16, linear in their logarithm."""
-    logs_chw = np.log(np.maximum(scores_chw, np.float32(np.exp(FLOOR))))
+    logs_chw = floored_logs(scores_chw)
     logs_chw *= np.float32(-STEPS / FLOOR)
     logs_chw += np.float32(STEPS + 0.5)
     return logs_chw.clip(0, STEPS).astype(np.uint16)

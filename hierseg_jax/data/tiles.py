@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 
-from hierseg_jax.data.picture_labels import FLOOR, log_planes, picture_labels
+from hierseg_jax.data.picture_labels import floored_logs, log_planes, picture_labels
 from hierseg_jax.data.resize import Box, as_size, place
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -146,7 +146,7 @@ def scores_at(scores_chw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """float32 scores in [0, 1], a stride apart, at a window's size: bilinear in the logarithm."""
     if scores_chw.shape[1:] == tuple(size):
         return scores_chw
-    logs_chw = np.log(np.maximum(scores_chw, np.float32(np.exp(FLOOR))))
+    logs_chw = floored_logs(scores_chw)
     return np.exp(np.stack([cv2.resize(plane, size[::-1]) for plane in logs_chw]))
 
 

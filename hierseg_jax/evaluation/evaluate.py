@@ -51,7 +51,8 @@ class Evaluation:
     Attributes:
       levels: metrics by level name, coarse to fine.
       tree: inconsistency of the levels, distances of mistakes.
-      loss: mean over batches, a partial one counted as a whole one (the reference's).
+      loss: mean over batches, a partial one counted as a whole one (the reference's); NaN where
+        pictures are seen in windows.
       num_images: evaluated, padding left out.
       confusion_cc: int64 [C, C] of leaf classes, rows true, over all images.
       unseen: share of labelled pixels that a crop left out, in [0, 1], which no number

@@ -49,8 +49,10 @@ class Metadata:
         min(h / H, w / W), rounded to whole pixels, and puts the result in the middle (rounded
         towards the top left) of grey, 128 in every channel;
         `crop` takes what `letterbox` would fill if h x w were to be put into H x W.
-      sampling: how their pixels are sampled: `exact`, or `reference`, bilinear as in OpenCV's
-        INTER_LINEAR; see `hierseg_jax/data/resize.py`.
+      sampling: how their pixels are sampled: bilinear about their centres, as in OpenCV's
+        INTER_LINEAR. With `exact` a side that shrinks by more than 2 comes so to n times its
+        new length, n = ceil(old / (2 new)), and then every n pixels are averaged; with
+        `reference` it does not, however much it shrinks.
       score_stride: pixels of the input along each side that one score stands for: of the
         contract `reference` every number of `mask` is repeated so often along both sides; of
         `deploy` those of `scores` lie so far apart. In the file it is the `stride` of the key

@@ -66,9 +66,10 @@ class Segmentation:
 
     @property
     def probabilities(self) -> np.ndarray | None:
-        """float32 [C, h, w], scores in [0, 1] of the leaf classes; computed on every access.
+        """float32, scores in [0, 1] of the leaf classes; computed on every access.
 
-        At the network's size, or a stride apart where the network enlarges its logits in the end.
+        [C, h / s, w / s], s being the metadata's `score_stride`: 4 in `deploy` files of an
+        EfficientUNet, and in its `reference` files with `nearest` upsampling; else 1.
         Softmax probabilities or, decoded by `path`, means over paths; of the contract `deploy` to
         within a part in 4000. None where the file gives no scores (`deploy`, plain). Each plane
         comes to the picture's size as `confidence` does.

@@ -51,9 +51,9 @@ class DataSettings(Section):
     )
     sampling: str = key(
         "exact",
-        "How pixels are sampled for it: exact (about their centres, filtered where pictures "
-        "shrink), or reference, as the PyTorch reference does it, which moves labels by up to "
-        "half a pixel.",
+        "How pixels are sampled for it: exact (about their centres, averaged where pictures "
+        "shrink by more than 2), or reference, as the PyTorch reference does it, which moves "
+        "labels by up to half a pixel.",
         choices=SAMPLINGS,
         earlier="reference",
     )

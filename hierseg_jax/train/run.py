@@ -41,8 +41,8 @@ class Run:
     """All that stays the same while a run trains.
 
     `train_batches` are endless, from a `start_step` on. `gallery` shows pictures of the validation
-    split. `seen_labels`, bool [256], are those of a
-    look at some training masks; None where nobody asks for missing classes.
+    split. `seen_labels`, bool [256], are those of a look at some training masks; None where nobody
+    asks for missing classes.
     """
 
     settings: Settings

@@ -127,7 +127,7 @@ def jitter_colours(
 def _resize(
     image_hwc: np.ndarray, label_hw: np.ndarray, size: tuple[int, int], interpolation: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """To (width, height); both about the same pixel centres."""
+    """To (width, height), about pixel centres; labels go to the nearest, the later one of two."""
     return (
         cv2.resize(image_hwc, size, interpolation=interpolation),
         cv2.resize(label_hw, size, interpolation=cv2.INTER_NEAREST_EXACT),
