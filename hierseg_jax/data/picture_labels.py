@@ -23,8 +23,8 @@ STEPS = 65535
 
 
 def log_planes(scores_chw: np.ndarray) -> np.ndarray:
-    """float32 scores in [0, 1] -> uint16, linear in their logarithm."""
-    logs_chw = np.log(np.maximum(scores_chw, np.float32(np.exp(FLOOR))))
+    """float32 scores in [0, 1] -> uint16, linear in their logarithm; NaN counts as 0."""
+    logs_chw = np.log(np.fmax(scores_chw, np.float32(np.exp(FLOOR))))
     logs_chw *= np.float32(-STEPS / FLOOR)
     logs_chw += np.float32(STEPS + 0.5)
     return logs_chw.clip(0, STEPS).astype(np.uint16)
