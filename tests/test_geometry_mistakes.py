@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from hierseg_jax.data.picture_labels import picture_labels
+from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.resize import place
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.runtime.segmenter import Segmenter
@@ -98,3 +98,8 @@ def test_arrays_that_a_placement_is_not_of_are_refused():
 def test_pictures_without_pixels_have_no_place(picture, rule):
     with pytest.raises(HiersegError, match="1 pixel or more"):
         place(picture, SIZE, rule)
+
+
+@pytest.mark.filterwarnings("error")
+def test_scores_of_a_network_that_diverged_count_as_nothing():
+    assert log_planes(np.float32([np.nan, 0, 1])).tolist() == [0, 0, 65535]

@@ -23,8 +23,8 @@ STEPS = 65535
 
 
 def floored_logs(scores: np.ndarray) -> np.ndarray:
-    """float32 scores in [0, 1] -> their logarithms, FLOOR at least."""
-    return np.log(np.maximum(scores, np.float32(np.exp(FLOOR))))
+    """float32 scores in [0, 1] -> their logarithms, FLOOR at least; NaN counts as 0."""
+    return np.log(np.fmax(scores, np.float32(np.exp(FLOOR))))
 
 
 def log_planes(scores_chw: np.ndarray) -> np.ndarray:
