@@ -19,17 +19,25 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (20, 15, 3), np.uint8)
 SCORES = np.full((1, 7, *SIZE), 1 / 7, np.float32)
 
 
-def always(file, scores_nchw):
-    """A file of the contract `reference` that gives these scores of any picture."""
-    node = helper.make_node("Constant", [], ["mask"], value=numpy_helper.from_array(scores_nchw))
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, *SIZE])
-    mask = helper.make_tensor_value_info("mask", TensorProto.FLOAT, scores_nchw.shape)
-    graph = helper.make_graph([node], "always", [image], [mask])
+def saved(file, given, arrays, told):
+    """A file that gives these arrays of any picture."""
+    nodes, outputs = [], []
+    for name, array in arrays.items():
+        value = numpy_helper.from_array(array)
+        nodes.append(helper.make_node("Constant", [], [name], value=value))
+        outputs.append(helper.make_tensor_value_info(name, value.data_type, array.shape))
+    graph = helper.make_graph(nodes, "always", [given], outputs)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    told = Metadata("reference", PASCAL_PERSON_PART, SIZE, 4, "a", "float32", "0")
     helper.set_model_props(model, told.to_props())
     onnx.save(model, file)
     return Segmenter(file)
+
+
+def always(file, scores_nchw):
+    """A file of the contract `reference` that gives these scores of any picture."""
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, *SIZE])
+    told = Metadata("reference", PASCAL_PERSON_PART, SIZE, 4, "a", "float32", "0")
+    return saved(file, image, {"mask": scores_nchw}, told)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, 3.0])
@@ -39,6 +47,18 @@ def test_scores_that_are_no_probabilities_are_refused(tmp_path, call, wrong):
     scores_nchw[0, 3, 4, 5] = wrong
     with pytest.raises(HiersegError, match=r"best scores are .* 0 to 1"):
         call(always(tmp_path / "a.onnx", scores_nchw), PICTURE)
+
+
+def test_classes_that_a_level_has_not_are_refused(tmp_path):
+    file, levels = tmp_path / "a.onnx", PASCAL_PERSON_PART.levels
+    arrays = {each.name: np.full((1, *SIZE), each.num_classes - 1, np.uint8) for each in levels}
+    arrays["confidence"] = np.ones((1, *SIZE), np.float32)
+    frame = helper.make_tensor_value_info("frame", TensorProto.UINT8, [1, *SIZE, 3])
+    told = Metadata("deploy", PASCAL_PERSON_PART, SIZE, 4, "a", "float32", "0")
+    assert saved(file, frame, arrays, told)(PICTURE).levels["part"].max() == 6
+    arrays["part"][0, 2, 3] = 7
+    with pytest.raises(HiersegError, match="map part has the class 7 of 7"):
+        saved(file, frame, arrays, told)(PICTURE)
 
 
 @pytest.mark.parametrize("picture", [None, PICTURE.tolist()])

@@ -160,6 +160,12 @@ class Segmenter:
         self._check_outputs(outputs)
         if self.plain:
             *maps, confidence_hw = (output[0] for output in outputs)
+            for map_hw, level in zip(maps, self.hierarchy.levels, strict=True):
+                if (highest := map_hw.max()) >= level.num_classes:
+                    raise HiersegError(
+                        f"The network's map {level.name} has the class {highest} of "
+                        f"{level.num_classes}; export it again."
+                    )
             return NetworkOutput(_checked(confidence_hw), None, maps)
         if self.contract == "deploy":
             return NetworkOutput(_checked(outputs[0][0]), outputs[1][0])
