@@ -10,7 +10,7 @@ from hierseg_jax.models.network import Backbone
 from hierseg_jax.settings import Settings
 from hierseg_jax.train.initial import initial_weights
 from hierseg_jax.tree.hierarchy import Hierarchy
-from tests.tiny_network import TinyNet
+from tests.tiny_network import MEMORY, TinyNet
 
 TREE = Hierarchy.from_mapping([1, 2])
 
@@ -23,6 +23,7 @@ CHOOSABLE = Network(
     name="choosable",
     architecture=Choosable,
     heads=("head",),
+    training_memory=MEMORY,
     backbone=Backbone("the convolution", "conv", lambda path: 0, choices=("small", "large")),
 )
 

@@ -64,7 +64,7 @@ def graph_miou(
         label_hw = resize.place(example["label"].shape, size).fit_labels(example["label"])
         given = graph_input(graph, example["image"], size, resize)
         outputs = session.run(None, {graph.input_name: given})
-        if graph.channels_last and graph.output_names[-1] != SCORES:
+        if graph.channels_last and graph.output_names[-1:] != (SCORES,):
             leaf_hw = outputs[hierarchy.num_levels - 1][0]
         else:
             apart = slice(None, None, graph.score_stride)

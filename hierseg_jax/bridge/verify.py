@@ -69,7 +69,7 @@ def largest_difference(
       MismatchError: where a difference is above TOLERANCE or a label differs.
     """
     session = onnxruntime.InferenceSession(model_bytes, providers=["CPUExecutionProvider"])
-    scored = graph.output_names[-1] == SCORES
+    scored = graph.output_names[-1:] == (SCORES,)
     expect = _network_scores(network, variables, hierarchy, decoding, scored)
     rng = np.random.default_rng(0)
     worst = 0.0
