@@ -101,7 +101,7 @@ def _traced(graph: Graph, shape: tuple[int, ...], opset: int) -> onnx.ModelProto
             output_names=list(graph.output_names),
             model_name="hierseg_jax",
         )
-    except NotImplementedError as error:
+    except NotImplementedError as error:  # of jax2onnx, for a primitive that it has no plugin for
         if graph.any_size:
             raise
         raise HiersegError(

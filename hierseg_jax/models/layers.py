@@ -246,5 +246,7 @@ def upsample(x_bhwc: jax.Array, factor: int, upsampling: str) -> jax.Array:
     """`factor` times the sides, by one of `UPSAMPLINGS`, about the centres of pixels."""
     if upsampling == "nearest":
         return upsample_nearest(x_bhwc, factor)
+    if upsampling not in UPSAMPLINGS:
+        raise HiersegError(f"There is no upsampling {upsampling!r}.")
     b, h, w, c = x_bhwc.shape
     return jax.image.resize(x_bhwc, (b, h * factor, w * factor, c), "linear")

@@ -125,6 +125,7 @@ def _check_zip(file: Path) -> None:
         with zipfile.ZipFile(file) as archive:
             names = {name.partition("/")[2] for name in archive.namelist()}
             unpacked = sum(entry.file_size for entry in archive.infolist())
+    # NotImplementedError is what zipfile raises for versions and methods that it does not know.
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise HiersegError(f"{file} is cut off or damaged ({_one_line(error)}).") from error
     if unpacked > file.stat().st_size:

@@ -189,16 +189,8 @@ def upsample_nearest(x_nchw: jax.Array, factor: int) -> jax.Array:
     def meaning(x: jax.Array) -> jax.Array:
         return jnp.repeat(jnp.repeat(x, factor, axis=2), factor, axis=3)
 
-    return _node(
-        "Resize",
-        lambda x, roi, scales: meaning(x),
-        x_nchw,
-        np.zeros(0, np.float32),
-        np.array([1, 1, factor, factor], np.float32),
-        mode="nearest",
-        coordinate_transformation_mode="asymmetric",
-        nearest_mode="floor",
-    )
+    how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    return _enlarged(x_nchw, factor, meaning, mode="nearest", **how)
 
 
 def upsample_bilinear(x_nchw: jax.Array, factor: int) -> jax.Array:
@@ -208,15 +200,16 @@ def upsample_bilinear(x_nchw: jax.Array, factor: int) -> jax.Array:
         n, c, h, w = x.shape
         return jax.image.resize(x, (n, c, h * factor, w * factor), "linear")
 
-    return _node(
-        "Resize",
-        lambda x, roi, scales: meaning(x),
-        x_nchw,
-        np.zeros(0, np.float32),
-        np.array([1, 1, factor, factor], np.float32),
-        mode="linear",
-        coordinate_transformation_mode="half_pixel",
-    )
+    how = {"coordinate_transformation_mode": "half_pixel"}
+    return _enlarged(x_nchw, factor, meaning, mode="linear", **how)
+
+
+def _enlarged(
+    x_nchw: jax.Array, factor: int, meaning: Callable[[jax.Array], jax.Array], **how: str
+) -> jax.Array:
+    scales = np.array([1, 1, factor, factor], np.float32)
+    no_region = np.zeros(0, np.float32)
+    return _node("Resize", lambda x, roi, scales: meaning(x), x_nchw, no_region, scales, **how)
 
 
 def as_logits(x_nchw: jax.Array) -> jax.Array:
