@@ -19,6 +19,7 @@ from hierseg_jax.data.augment.geometry import (
     rotate,
     scale_down,
 )
+from hierseg_jax.data.resize import Resize
 
 ALL = GEOMETRIC + PHOTOMETRIC
 MOVING = (*GEOMETRIC, optical_distortion)
@@ -209,7 +210,7 @@ def test_sets_keep_a_rectangle_s_shape_and_its_labels_on_their_pixels(name):
     cv2.circle(label, (24, 20), 14, 3, cv2.FILLED)
     label[30:44, 50:74] = 5
     image = np.where(label > 0, np.uint8(235), np.uint8(10))[..., None].repeat(3, -1)
-    transform, shares, moved = choose_augmentation(name), [], 0
+    transform, shares, moved = choose_augmentation(name, size, Resize()), [], 0
     for seed in range(200):
         new_image, new_label = transform(generator(seed), image, label)
         assert new_image.shape == (*size, 3)

@@ -13,6 +13,7 @@ from hierseg_jax.data.augment.choice import augmentation_name, choose_augmentati
 from hierseg_jax.data.augment.classic import augment
 from hierseg_jax.data.augment.modern import augment_modern, jitter_colours, mirror, scale_and_crop
 from hierseg_jax.data.pipeline import train_batches
+from hierseg_jax.data.resize import RESIZES, SAMPLINGS, Resize
 from tests.test_augment import assert_shares, example
 
 SWAP = np.arange(256, dtype=np.uint8)
@@ -51,7 +52,7 @@ def test_a_shrunken_picture_lies_in_a_black_frame_that_is_ignored(monkeypatch):
     image, label = np.full((40, 60, 3), 200, np.uint8), np.full((40, 60), 3, np.uint8)
     places = set()
     for seed in range(8):
-        new_image, new_label = scale_and_crop(generator(seed), image, label)
+        new_image, new_label = scale_and_crop(generator(seed), image, label, label.shape)
         assert (new_label == 3).sum() == 20 * 30
         assert (new_label == 255).sum() == 40 * 60 - 20 * 30
         np.testing.assert_array_equal(new_image[new_label == 3], 200)
@@ -67,7 +68,7 @@ def test_an_enlarged_picture_is_a_part_of_the_whole(monkeypatch):
     image = np.repeat(label[..., None], 3, axis=-1)
     places = set()
     for seed in range(8):
-        new_image, new_label = scale_and_crop(generator(seed), image, label)
+        new_image, new_label = scale_and_crop(generator(seed), image, label, label.shape)
         top, left = divmod(int(new_label[0, 0]), 12)
         expected = label[top : top + 10, left : left + 6].repeat(2, 0).repeat(2, 1)
         np.testing.assert_array_equal(new_label, expected)
@@ -84,7 +85,7 @@ def test_image_and_label_move_together(size):
     kernel = np.ones((5, 5), np.uint8)
     compared = 0
     for seed in range(10):
-        new_image, new_label = scale_and_crop(generator(seed), image, label)
+        new_image, new_label = scale_and_crop(generator(seed), image, label, label.shape)
         new_image, new_label = mirror(new_image, new_label)
         inside = cv2.erode(new_label, kernel) == cv2.dilate(new_label, kernel)
         inside &= new_label != 255
@@ -94,11 +95,60 @@ def test_image_and_label_move_together(size):
     assert compared > 2
 
 
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("rule", RESIZES)
+def test_every_rule_and_sampling_gives_pictures_of_the_size(rule, sampling):
+    transform = choose_augmentation("modern", (32, 48), Resize(rule, sampling))
+    for seed in range(20):
+        shape = 20 + 7 * seed, 150 - 6 * seed
+        image, label = example(*shape, seed)
+        new_image, new_label = transform(generator(seed), image, label)
+        assert new_image.shape == (32, 48, 3)
+        assert new_label.shape == (32, 48)
+        assert set(np.unique(new_label)) <= {255, *np.unique(label)}
+
+
+@given(
+    height=st.integers(8, 200),
+    width=st.integers(8, 200),
+    side=st.integers(8, 96),
+    rule=st.sampled_from(RESIZES),
+)
+def test_a_framed_picture_stretched_is_where_its_rule_puts_it(height, width, side, rule):
+    """To a pixel of the picture, for its bars are whole ones of these."""
+    placement = Resize(rule).place((height, width), (side, 64))
+    image, label = example(height, width, seed=0)
+    image, label = placement.framed(image, label)
+    inside = np.argwhere(label != 255)
+    scale = np.array(placement.size) / label.shape
+    filled = placement.filled
+    corners = (filled.top, filled.left), (filled.top + filled.height, filled.left + filled.width)
+    found = inside.min(0) * scale, (inside.max(0) + 1) * scale
+    np.testing.assert_allclose(found, corners, atol=scale.max() + 1)
+
+
+def test_what_is_enlarged_is_seen_in_the_picture_s_own_pixels(monkeypatch):
+    """A part of half its sides, of a picture twice the size: as it is, not shrunk and enlarged."""
+    with_scale(monkeypatch, 2.0)
+    image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
+    label = np.random.default_rng(1).integers(0, 9, (96, 128), np.uint8)
+    new_image, new_label = scale_and_crop(generator(3), image, label, (48, 64))
+    places = [
+        (top, left)
+        for top in range(49)
+        for left in range(65)
+        if (image[top : top + 48, left : left + 64] == new_image).all()
+    ]
+    assert len(places) == 1
+    top, left = places[0]
+    np.testing.assert_array_equal(new_label, label[top : top + 48, left : left + 64])
+
+
 def test_scales_halve_as_often_as_they_double():
     label = np.zeros((64, 64), np.uint8)
     image = np.zeros((64, 64, 3), np.uint8)
     rng, draws = generator(0), 2000
-    shrunk = [(scale_and_crop(rng, image, label)[1] != 255).mean() for _ in range(draws)]
+    shrunk = [(scale_and_crop(rng, image, label, (64, 64))[1] != 255).mean() for _ in range(draws)]
     assert_shares({"shrunk": sum(part < 1 for part in shrunk)}, {"shrunk": 0.49}, draws)
     assert min(shrunk) < 0.26
     assert min(shrunk) >= 0.25
@@ -192,9 +242,13 @@ def test_each_of_the_four_changes_is_made_half_of_the_time():
 )
 def test_an_augmentation_goes_by_name(value, name):
     assert augmentation_name(value) == name
-    transform = choose_augmentation(value)
-    assert (transform is None) == (name == "none")
-    assert (transform is augment) == (name == "reference")
+    transform = choose_augmentation(value, (64, 64), Resize())
+    image, label = example(64, 64, seed=0)
+    given = {"none": lambda rng, *pair: pair, "reference": augment, "modern": augment_modern}[name]
+    for seed in range(20):
+        expected = given(generator(seed), image, label)
+        for new, old in zip(transform(generator(seed), image, label), expected, strict=True):
+            np.testing.assert_array_equal(new, old)
 
 
 @pytest.mark.parametrize("value", ["moderne", "", None, 2, 0.5])

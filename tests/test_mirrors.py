@@ -7,6 +7,7 @@ import pytest
 
 from hierseg_jax.data.augment.choice import choose_augmentation
 from hierseg_jax.data.augment.geometry import flip, optical_distortion, rotate
+from hierseg_jax.data.resize import Resize
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.evaluation.view import View
 from hierseg_jax.settings.building import check_tree_of_data
@@ -67,9 +68,10 @@ def test_a_flip_both_ways_is_a_turn_and_keeps_left_and_right():
 @pytest.mark.parametrize("name", ["reference", "modern"])
 def test_every_augmentation_exchanges_the_pairs_and_is_unchanged_without(name):
     image, label = landscape(32, 32), np.full((32, 32), LEFT, np.uint8)
-    plain = choose_augmentation(name)
-    paired = choose_augmentation(name, SWAP)
-    without = choose_augmentation(name, np.arange(256, dtype=np.uint8))
+    size = 32, 32
+    plain = choose_augmentation(name, size, Resize())
+    paired = choose_augmentation(name, size, Resize(), SWAP)
+    without = choose_augmentation(name, size, Resize(), np.arange(256, dtype=np.uint8))
     exchanged = 0
     for seed in range(120):
         expected = plain(np.random.default_rng(seed), image, label)

@@ -1,4 +1,4 @@
-"""grain: source -> resize -> augment -> batch.
+"""grain: source -> resize and augment -> batch.
 
 Which examples a step sees, and how they are augmented, is a function of the seed and
 the step alone, not of threads, workers or processes.
@@ -113,11 +113,10 @@ def train_batches(
     """
     steps = steps_per_epoch(len(source), batch_size)
     dataset = grain.MapDataset.source(source).seed(seed).shuffle()[: steps * batch_size]
-    dataset = dataset.repeat().map(functools.partial(_resized, size, resize, False))
+    transform = choose_augmentation(augment, size, resize, mirrored)
     # Before the slice by process: the random numbers must not depend on it.
-    transform = choose_augmentation(augment, mirrored)
-    if transform is not None:
-        dataset = dataset.random_map(functools.partial(_augmented, transform))
+    dataset = dataset.repeat().map(_with_valid)
+    dataset = dataset.random_map(functools.partial(_augmented, transform))
     dataset = dataset[process_index::process_count]
     dataset = dataset.batch(batch_size // process_count, drop_remainder=True)
     return _iterate(dataset[start_step:], worker_count)
@@ -179,14 +178,17 @@ class _Padded:
         return no_example()
 
 
+def _with_valid(example: Example) -> Example:
+    return {"valid": np.array(True), **example}
+
+
 def _resized(size: tuple[int, int], resize: Resize, keep_label: bool, example: Example) -> Example:
     image, label = example["image"], example["label"]
     if label.shape != size:
         placement = resize.place(label.shape, size)
         image, label = placement.fit_image(image), placement.fit_labels(label)
-    valid = example.get("valid", np.array(True))
     kept = {"whole_label": example["label"]} if keep_label else {}
-    return {"image": image, "label": label, "valid": valid, **kept}
+    return {**_with_valid(example), "image": image, "label": label, **kept}
 
 
 def _stack(examples: Sequence[Example]) -> Batch:

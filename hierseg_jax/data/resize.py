@@ -100,12 +100,12 @@ class Placement:
         seen = Box(rows[0], columns[0], max(1, rows[1] - rows[0]), max(1, columns[1] - columns[0]))
         return dataclasses.replace(self, picture=picture, seen=seen)
 
-    def fit_image(self, image_hwc: np.ndarray) -> np.ndarray:
-        """uint8 [H, W, 3] -> the input [h, w, 3], with bars of GREY."""
+    def fit_image(self, image_hwc: np.ndarray, bars: int = GREY) -> np.ndarray:
+        """uint8 [H, W, 3] -> the input [h, w, 3], with bars of that value in every channel."""
         _check(image_hwc, "uint8", (*self.picture, 3))
         sample = _sampled if self.sampling == "exact" else cv2.resize
         part = sample(image_hwc[self.seen.rows_columns], self.filled.width_height)
-        return _within(part, self.filled, self.size, GREY)
+        return _within(part, self.filled, self.size, bars)
 
     def fit_labels(self, labels_hw: np.ndarray) -> np.ndarray:
         """uint8 [H, W] -> [h, w]; bars are IGNORE_LABEL."""
@@ -118,6 +118,20 @@ class Placement:
             nearest = cv2.INTER_NEAREST if stretched else cv2.INTER_NEAREST_EXACT
             part = cv2.resize(part, size, interpolation=nearest)
         return _within(part, self.filled, self.size, IGNORE_LABEL)
+
+    def framed(self, image_hwc: np.ndarray, label_hw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Both, cropped and barred in the picture's own pixels: only to be stretched yet."""
+        _check(image_hwc, "uint8", (*self.picture, 3))
+        _check(label_hw, "uint8", self.picture)
+        scale = self._scale()
+        top, left = np.rint(_corner(self.filled) / scale).astype(int).tolist()
+        height, width = np.rint(self.size / scale).astype(int).tolist()
+        size = max(height, top + self.seen.height), max(width, left + self.seen.width)
+        box = Box(top, left, self.seen.height, self.seen.width)
+        return (
+            _within(image_hwc[self.seen.rows_columns], box, size, GREY),
+            _within(label_hw[self.seen.rows_columns], box, size, IGNORE_LABEL),
+        )
 
     def seen_labels(self, labels_hw: np.ndarray) -> np.ndarray:
         """uint8 [h, w] of the input -> the nearest label, [H, W] of the part that was seen."""

@@ -1,4 +1,4 @@
-"""Which augmentation `augment` names."""
+"""How a picture becomes a training example, by what `augment` names."""
 
 import functools
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 
 from hierseg_jax.data.augment.classic import Transform, augment
 from hierseg_jax.data.augment.modern import augment_modern
+from hierseg_jax.data.resize import Resize
 from hierseg_jax.system.errors import HiersegError
 
 AUGMENTATIONS = ("none", "reference", "modern")
@@ -30,15 +31,39 @@ def augmentation_name(value: Any) -> str:
     return name
 
 
-def choose_augmentation(value: Any, mirrored: np.ndarray | None = None) -> Transform | None:
-    """The transform of that name, which worker processes can be sent; None for `none`.
+def choose_augmentation(
+    value: Any, size: tuple[int, int], resize: Resize, mirrored: np.ndarray | None = None
+) -> Transform:
+    """How a picture becomes a training example; worker processes can be sent it.
 
     Args:
       value: as `augmentation_name` takes it.
+      size: (h, w) of examples, whatever size a picture has.
+      resize: how it comes to that.
       mirrored: label in the mirror of every label, uint8 [256]; by default the same.
     """
-    chosen = {"none": None, "reference": augment, "modern": augment_modern}
-    transform = chosen[augmentation_name(value)]
-    if transform is None or mirrored is None or (mirrored == np.arange(256)).all():
-        return transform
-    return functools.partial(transform, mirrored=mirrored)
+    if mirrored is not None and (mirrored == np.arange(256)).all():
+        mirrored = None
+    return functools.partial(_example, augmentation_name(value), size, resize, mirrored)
+
+
+def _example(
+    name: str,
+    size: tuple[int, int],
+    resize: Resize,
+    mirrored: np.ndarray | None,
+    rng: np.random.Generator,
+    image_hwc: np.ndarray,
+    label_hw: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `choose_augmentation` gives, of the arguments that it binds."""
+    placement = resize.place(label_hw.shape, size)
+    if name == "modern" and resize.sampling == "exact":
+        framed = placement.framed(image_hwc, label_hw)
+        return augment_modern(rng, *framed, mirrored, size)
+    if label_hw.shape != size:
+        image_hwc, label_hw = placement.fit_image(image_hwc), placement.fit_labels(label_hw)
+    if name == "none":
+        return image_hwc, label_hw
+    transform = augment if name == "reference" else augment_modern
+    return transform(rng, image_hwc, label_hw, mirrored)

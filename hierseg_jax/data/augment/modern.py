@@ -5,14 +5,16 @@ of 0.5 to 2 and cropped, and mirrored left-right half of the time; brightness, c
 saturation and hue are jittered as in SSD (Liu et al., arXiv 1512.02325), in the ranges
 that mmsegmentation has made usual.
 
-Signature, shapes and dtypes are those of `hierseg_jax.data.augment.classic`; here 255 arises where
-a shrunken picture leaves the frame free.
+Signature, shapes and dtypes are those of `hierseg_jax.data.augment.classic`, but for `size`: a
+part of a picture comes to the network's size in one step from its own pixels, for a picture that
+were shrunk first and then enlarged would be blurred, and its labels blocks. 255 arises where a
+shrunken picture leaves the frame free.
 """
 
 import cv2
 import numpy as np
 
-from hierseg_jax.tree.parsing import IGNORE_LABEL
+from hierseg_jax.data.resize import Box, Placement, place
 
 SCALES = (0.5, 2.0)
 """Least and largest factor on the sides; uniform in its logarithm, so that halving and
@@ -39,6 +41,7 @@ def augment_modern(
     image_hwc: np.ndarray,
     label_hw: np.ndarray,
     mirrored: np.ndarray | None = None,
+    size: tuple[int, int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Varies one training example by all three in turn. Shapes and dtypes: see the module.
 
@@ -47,40 +50,45 @@ def augment_modern(
       image_hwc: uint8 RGB [H, W, 3].
       label_hw: uint8 [H, W].
       mirrored: label in the mirror of every label, uint8 [256], of `Hierarchy.mirrored`.
+      size: as `scale_and_crop` has it; by default (H, W).
     """
-    image_hwc, label_hw = scale_and_crop(rng, image_hwc, label_hw)
+    image_hwc, label_hw = scale_and_crop(rng, image_hwc, label_hw, size or label_hw.shape)
     if rng.random() < MIRRORED_SHARE:
         image_hwc, label_hw = mirror(image_hwc, label_hw, mirrored)
     return jitter_colours(rng, image_hwc, label_hw)
 
 
 def scale_and_crop(
-    rng: np.random.Generator, image_hwc: np.ndarray, label_hw: np.ndarray
+    rng: np.random.Generator, image_hwc: np.ndarray, label_hw: np.ndarray, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scales by 0.5 to 2; shows a part of that, or all of it somewhere in a larger frame.
 
-    What is left of the frame is black and ignored (255). Images are sampled linearly where
-    they grow and averaged where they shrink, labels by nearest neighbour.
+    What is left of the frame is black and ignored (255). Sampled as `exact` of data/resize.py.
+
+    Args:
+      rng: the only source of randomness.
+      image_hwc, label_hw: of any size [H, W].
+      size: (h, w) of what comes out. Scale 1 is all of the picture stretched to it.
     """
-    height, width = label_hw.shape
     scale = float(np.exp(rng.uniform(*np.log(SCALES))))
     if scale >= 1:
-        # The part that will fill the frame is cut out first: nothing is scaled in vain.
-        part_h, part_w = (max(1, round(side / scale)) for side in (height, width))
-        top = int(rng.integers(height - part_h + 1))
-        left = int(rng.integers(width - part_w + 1))
-        part = np.s_[top : top + part_h, left : left + part_w]
-        return _resize(image_hwc[part], label_hw[part], (width, height), cv2.INTER_LINEAR)
-    part_h, part_w = (max(1, round(side * scale)) for side in (height, width))
-    top = int(rng.integers(height - part_h + 1))
-    left = int(rng.integers(width - part_w + 1))
-    part = np.s_[top : top + part_h, left : left + part_w]
-    new_image_hwc = np.zeros_like(image_hwc)
-    new_label_hw = np.full_like(label_hw, IGNORE_LABEL)
-    new_image_hwc[part], new_label_hw[part] = _resize(
-        image_hwc, label_hw, (part_w, part_h), cv2.INTER_AREA
-    )
-    return new_image_hwc, new_label_hw
+        part = _any_box(rng, label_hw.shape, 1 / scale)
+        placement = place((part.height, part.width), size, "stretch")
+        return (
+            placement.fit_image(image_hwc[part.rows_columns]),
+            placement.fit_labels(label_hw[part.rows_columns]),
+        )
+    whole, filled = Box(0, 0, *label_hw.shape), _any_box(rng, size, scale)
+    placement = Placement(label_hw.shape, size, whole, filled)
+    return placement.fit_image(image_hwc, bars=0), placement.fit_labels(label_hw)
+
+
+def _any_box(rng: np.random.Generator, within: tuple[int, int], share: float) -> Box:
+    """A box whose sides have that share of those that it lies within, anywhere there."""
+    height, width = (max(1, round(side * share)) for side in within)
+    top = int(rng.integers(within[0] - height + 1))
+    left = int(rng.integers(within[1] - width + 1))
+    return Box(top, left, height, width)
 
 
 def mirror(
@@ -122,13 +130,3 @@ def jitter_colours(
         hsv_hwc = cv2.cvtColor(image_hwc, cv2.COLOR_RGB2HSV)
         image_hwc = cv2.cvtColor(cv2.LUT(hsv_hwc, tables[None]), cv2.COLOR_HSV2RGB)
     return image_hwc, label_hw
-
-
-def _resize(
-    image_hwc: np.ndarray, label_hw: np.ndarray, size: tuple[int, int], interpolation: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """To (width, height), about pixel centres; labels go to the nearest, the later one of two."""
-    return (
-        cv2.resize(image_hwc, size, interpolation=interpolation),
-        cv2.resize(label_hw, size, interpolation=cv2.INTER_NEAREST_EXACT),
-    )
