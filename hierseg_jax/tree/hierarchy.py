@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.labels import Labels, make_labels
 from hierseg_jax.tree.pairs import Pairs, parse_pairs
 from hierseg_jax.tree.parsing import (
     IGNORE_LABEL,
@@ -63,6 +64,8 @@ class Hierarchy:
       level_names: coarse to fine.
       pairs: leaf classes that change places in a mirror, such as left and right arm. Two
         hierarchies that differ in them alone are equal: they are the same tree.
+      inner_labels: whether pixels may be labelled with groups, too. Of the data as well, and no
+        part of the tree.
 
     Raises:
       ValueError: one sentence naming what is wrong with the tree.
@@ -72,6 +75,7 @@ class Hierarchy:
     class_names: tuple[str, ...]
     level_names: tuple[str, ...]
     pairs: Pairs = dataclasses.field(default=(), compare=False)
+    inner_labels: bool = dataclasses.field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         check_tree(self.children, self.class_names, self.level_names)
@@ -140,11 +144,18 @@ class Hierarchy:
         }
 
     @functools.cached_property
+    def labels(self) -> Labels:
+        """What pixels may be labelled with: leaf classes and, with `inner_labels`, groups."""
+        leaf_to_class_kc = np.stack([level.leaf_to_class for level in self.levels])
+        return make_labels(self.children, self.class_names, leaf_to_class_kc, self.inner_labels)
+
+    @functools.cached_property
     def mirrored(self) -> np.ndarray:
         """Label in the mirror of every label: uint8 [256], read-only; 255 stays ignored."""
-        table = np.arange(256, dtype=np.uint8)
+        leaf_mirrored_c = np.arange(self.num_classes)
         for left, right in self.pairs:
-            table[[left, right]] = right, left
+            leaf_mirrored_c[[left, right]] = right, left
+        table = self.labels.mirrored(leaf_mirrored_c)
         table.flags.writeable = False
         return table
 
