@@ -73,9 +73,10 @@ def get_config() -> ml_collections.ConfigDict:
     # True: every level of the tree has channels of its own, with sigmoid scores. False: one softmax
     # over the leaf classes.
     config.model.hierarchical = False
-    # How logits come to the size of the picture that the network sees: bilinear, or nearest, as in
-    # the reference. Networks whose logits have that size anyway do not read it.
-    config.model.upsampling = "bilinear"
+    # How logits come to the size of the picture that the network sees: bicubic (to twice their
+    # size, and bilinear from there), bilinear, or nearest, as in the reference. Networks whose
+    # logits have that size anyway do not read it.
+    config.model.upsampling = "bicubic"
     # What computes convolutions: auto, xla or tuned (docs/performance.md).
     config.model.conv_impl = "auto"
 

@@ -1,5 +1,6 @@
 """Layers against direct formulas; the golden files cover them in the networks."""
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +13,7 @@ from hierseg_jax.models.layers import (
     Compute,
     Conv,
     ConvTranspose,
+    double_bicubic,
     max_pool_2x2,
     upsample_nearest,
 )
@@ -185,6 +187,14 @@ def test_channel_dropout_drops_whole_channels_and_keeps_the_mean():
     np.testing.assert_allclose(np.mean(factor), 1, atol=0.02)
     assert ChannelDropout(0.3).apply({}, x, train=False) is None
     assert ChannelDropout(0.0).apply({}, x, train=True) is None
+
+
+def test_bicubic_doubling_is_that_of_opencv():
+    x = RNG.randn(2, 5, 9, 3).astype(np.float32)
+    doubled = np.asarray(double_bicubic(jnp.asarray(x)))
+    for image, found in zip(x, doubled, strict=True):
+        expected = cv2.resize(image, (18, 10), interpolation=cv2.INTER_CUBIC)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_max_pool_and_nearest_upsampling():

@@ -42,11 +42,26 @@ class Coarse(SegmentationModel):
         )
 
 
+class Coarser(SegmentationModel):
+    """The same with logits 4 pixels apart."""
+
+    stride: ClassVar[int] = 4
+    output_stride: ClassVar[int] = 4
+
+    @nn.compact
+    def __call__(self, image_bhwc, *, train=False):
+        compute = Compute(self.dtype, self.axis_name, self.conv_impl)
+        return self.enlarged(
+            20 * Conv(self.num_classes, (3, 3), stride=4, compute=compute, name="head")(image_bhwc)
+        )
+
+
 @pytest.fixture(scope="module", autouse=True)
 def registered():
-    NETWORKS["coarse"] = dataclasses.replace(TINY, name="coarse", architecture=Coarse)
+    for name, network in (("coarse", Coarse), ("coarser", Coarser)):
+        NETWORKS[name] = dataclasses.replace(TINY, name=name, architecture=network)
     yield
-    del NETWORKS["coarse"]
+    del NETWORKS["coarse"], NETWORKS["coarser"]
 
 
 def built(name, upsampling="nearest", decoding="leaf", contract="deploy", **options):
@@ -77,6 +92,8 @@ def write(file, graph, upsampling="nearest", decoding="leaf", rule="letterbox", 
         ("coarse", "nearest", "leaf", "letterbox"),
         ("coarse", "bilinear", "leaf", "crop"),
         ("coarse", "bilinear", "path", "letterbox"),
+        ("coarse", "bicubic", "leaf", "letterbox"),
+        ("coarser", "bicubic", "path", "crop"),
         ("coarse", "bilinear", "top_down", "stretch"),
     ],
 )
@@ -95,7 +112,7 @@ def test_scores_and_the_labels_that_follow_are_the_networks(name, upsampling, de
         Resize(rule),
     )
     assert difference <= 1e-4
-    assert graph.score_stride == model.output_stride
+    assert graph.score_stride == model.grid_stride
 
 
 def test_scores_that_are_not_the_networks_are_refused():

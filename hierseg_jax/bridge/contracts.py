@@ -65,7 +65,7 @@ def build_graph(
         float32 [N, H, W], the score of the leaf class; and `scores`, uint16
         [N, C, H / s, W / s], the scores of all of them as `picture_labels.log_planes` has them,
         of the logits before they come to the image's size, s being the network's
-        `output_stride`.
+        `grid_stride`.
       model, backbone: name of a network, and of its backbone where it has several.
       variables: of the Flax network.
       hierarchy: of the classes.
@@ -89,12 +89,13 @@ def build_graph(
     )
     apply = network.graph or _apply
     any_size = network.graph is not None
-    stride = built.output_stride
-    smooth = stride > 1 and upsampling == "bilinear"
+    stride = built.grid_stride
+    smooth = stride > 1 and upsampling != "nearest"
 
     def logits(image_nchw: jax.Array) -> jax.Array:
         x_nchw = apply(built, variables, image_nchw, integers)
-        return ops.as_logits(x_nchw) if integers else x_nchw
+        x_nchw = ops.as_logits(x_nchw) if integers else x_nchw
+        return ops.double_bicubic(x_nchw) if built.doubles else x_nchw
 
     def interpolate(x_nchw: jax.Array) -> jax.Array:
         return ops.upsample_bilinear(x_nchw, stride) if smooth else x_nchw
@@ -144,6 +145,6 @@ def _apply(
 ) -> jax.Array:
     """The Flax network itself, for those without a graph of their own."""
     del integers
-    own = model.clone(full_size=False)
+    own = model.clone(full_size=False, upsampling="nearest")
     logits_nhwc: Any = own.apply(variables, jnp.transpose(image_nchw, (0, 2, 3, 1)))
     return jnp.transpose(logits_nhwc, (0, 3, 1, 2))

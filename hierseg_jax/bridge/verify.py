@@ -123,7 +123,7 @@ def _network_scores(
     @jax.jit
     def both(variables: Mapping[str, Any], image_nhwc: jax.Array) -> tuple[jax.Array, jax.Array]:
         own_nhwk = forward(variables, image_nhwc)
-        logits_nhwk = network.enlarged(own_nhwk) if scored else own_nhwk
+        logits_nhwk = network.from_grid(own_nhwk) if scored else own_nhwk
         return (
             leaf_scores(logits_nhwk, hierarchy, decoding),
             leaf_scores(own_nhwk, hierarchy, decoding),

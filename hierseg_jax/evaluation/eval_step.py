@@ -32,7 +32,7 @@ def make_eval_step(
       hierarchy: of the classes.
       decoding: of `decoding.DECODINGS`, fitting the head.
       forward: in place of the network's own, such as from `make_augmented_forward`; its logits
-        may be an `output_stride` apart.
+        may be a `grid_stride` apart.
       with_scores: whether scores come back, for labels at other sizes.
 
     Returns:
@@ -46,7 +46,7 @@ def make_eval_step(
     def eval_step(variables: dict[str, Any], batch: DeviceBatch) -> dict[str, jax.Array]:
         grid_bhwc = grid_of(variables, scale_image(batch["image"]))
         enlarged = grid_bhwc.shape[:3] == batch["label"].shape
-        logits_bhwc = grid_bhwc if enlarged else model.enlarged(grid_bhwc)
+        logits_bhwc = grid_bhwc if enlarged else model.from_grid(grid_bhwc)
         value = loss(logits_bhwc, batch["label"], valid_b=batch["valid"], axis_name=model.axis_name)
         prediction_bhw = leaf_classes(logits_bhwc, hierarchy, decoding)
         confusion_bcc = confusion_matrices(
@@ -75,7 +75,7 @@ def make_scores(
 ) -> Callable[[dict[str, Any], jax.Array], jax.Array]:
     """(variables, image [B, H, W, 3]) -> scores of leaf classes, float32 [B, C, h, w] in [0, 1].
 
-    They are an `output_stride` of the network apart, or as `forward` has them: what
+    They are a `grid_stride` of the network apart, or as `forward` has them: what
     `picture_labels` brings to the size of a picture.
 
     Args:

@@ -61,7 +61,7 @@ def augmented_forward(
     grid_of = grid_forward_of(model)
     return make_augmented_forward(
         # Views of several sizes don't meet in blocks, whatever the network was trained for.
-        lambda variables, image_bhwc: model.enlarged(grid_of(variables, image_bhwc), "bilinear"),
+        lambda variables, image_bhwc: model.from_grid(grid_of(variables, image_bhwc), smooth=True),
         hierarchy,
         hierarchical=hierarchical,
         stride=model.stride,

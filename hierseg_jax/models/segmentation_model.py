@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from hierseg_jax.models.layers import DType, upsample
+from hierseg_jax.models.layers import DType, double_bicubic, upsample
 from hierseg_jax.system.errors import HiersegError
 
 Forward = Callable[[Any, jax.Array], jax.Array]
@@ -27,8 +27,9 @@ class SegmentationModel(nn.Module):
       dtype, axis_name, conv_impl: see `layers.Compute`.
       output_stride: of the network: pixels along each side that one of its logits stands for,
         before they come to the image's size.
-      upsampling: of `layers.UPSAMPLINGS`: how they come to it.
-      full_size: whether they come to it; otherwise they are left an `output_stride` apart.
+      upsampling: of `layers.UPSAMPLINGS`: how they come to it. `bicubic` doubles both sides so
+        and interpolates the rest bilinearly.
+      full_size: whether they come to it; otherwise they are left a `grid_stride` apart.
       frozen_backbone: whether the backbone, if there is one, is as in inference while the rest
         trains: no gradient, no dropout, running statistics that are used and stay.
     """
@@ -63,16 +64,31 @@ class SegmentationModel(nn.Module):
         """
         raise NotImplementedError  # every architecture has its own
 
-    def enlarged(self, logits_bhwk: jax.Array, upsampling: str = "") -> jax.Array:
-        """Logits an `output_stride` apart, at the image's size unless `full_size` is False.
+    @property
+    def doubles(self) -> bool:
+        """Whether logits are doubled before anything else is done with them."""
+        return self.upsampling == "bicubic" and self.output_stride > 1
+
+    @property
+    def grid_stride(self) -> int:
+        """Pixels along each side between the logits that are left where `full_size` is False."""
+        return self.output_stride // 2 if self.doubles else self.output_stride
+
+    def enlarged(self, logits_bhwk: jax.Array) -> jax.Array:
+        """What a network ends with: its logits, an `output_stride` apart, as `full_size` has it."""
+        return self.from_grid(double_bicubic(logits_bhwk) if self.doubles else logits_bhwk)
+
+    def from_grid(self, logits_bhwk: jax.Array, smooth: bool = False) -> jax.Array:
+        """Logits a `grid_stride` apart, at the image's size unless `full_size` is False.
 
         Args:
-          logits_bhwk: of the network.
-          upsampling: another than the network's own.
+          logits_bhwk: from `grid_forward_of`.
+          smooth: whether bilinearly, even if the network repeats them.
         """
-        if self.output_stride == 1 or not self.full_size:
+        if self.grid_stride == 1 or not self.full_size:
             return logits_bhwk
-        return upsample(logits_bhwk, self.output_stride, upsampling or self.upsampling)
+        nearest = self.upsampling == "nearest" and not smooth
+        return upsample(logits_bhwk, self.grid_stride, "nearest" if nearest else "bilinear")
 
     @property
     def title(self) -> str:
@@ -86,7 +102,7 @@ def forward_of(model: SegmentationModel) -> Forward:
 
 
 def grid_forward_of(model: SegmentationModel) -> Forward:
-    """As `forward_of`, but logits are left an `output_stride` apart."""
+    """As `forward_of`, but logits are left a `grid_stride` apart."""
     return forward_of(model.clone(full_size=False))
 
 

@@ -171,9 +171,10 @@ class ModelSettings(Section):
         earlier=False,
     )
     upsampling: str = key(
-        "bilinear",
-        "How logits come to the size of the picture that the network sees: bilinear, or nearest, "
-        "as in the reference. Networks whose logits have that size anyway do not read it.",
+        "bicubic",
+        "How logits come to the size of the picture that the network sees: bicubic (to twice "
+        "their size, and bilinear from there), bilinear, or nearest, as in the reference. "
+        "Networks whose logits have that size anyway do not read it.",
         choices=UPSAMPLINGS,
         earlier="nearest",
     )

@@ -23,7 +23,7 @@ EPSILON = 1e-5  # of the decoder
 def logits(
     model: EfficientUNet, variables: Tree, image_nchw: jax.Array, integers: bool = False
 ) -> jax.Array:
-    """[N, 3, H, W] in [0, 1] -> [N, C, H/4, W/4], to be repeated 4 times along both sides.
+    """[N, 3, H, W] in [0, 1] -> [N, C, H/4, W/4].
 
     `integers` changes nothing here.
     """

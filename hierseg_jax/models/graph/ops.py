@@ -17,7 +17,7 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax2onnx.plugins.plugin_system import PrimitiveLeafPlugin, register_primitive
 
-from hierseg_jax.models.layers import pad_sides
+from hierseg_jax.models import layers
 
 _ONNX_NODE = Primitive("hierseg_onnx_node")
 _AXES_ARE_INPUT_SINCE = {"ReduceSum": 13, "Squeeze": 13, "ReduceMax": 18}
@@ -103,7 +103,7 @@ def conv(
     """
     kernel_size = kernel_oihw.shape[2:]
     pads = [
-        pad_sides(padding, side, kernel, stride, d)
+        layers.pad_sides(padding, side, kernel, stride, d)
         for side, kernel, d in zip(x_nchw.shape[2:], kernel_size, dilation, strict=True)
     ]
     before, after = zip(*pads, strict=True)
@@ -202,6 +202,16 @@ def upsample_bilinear(x_nchw: jax.Array, factor: int) -> jax.Array:
 
     how = {"coordinate_transformation_mode": "half_pixel"}
     return _enlarged(x_nchw, factor, meaning, mode="linear", **how)
+
+
+def double_bicubic(x_nchw: jax.Array) -> jax.Array:
+    """Twice the sides, by `layers.double_bicubic`."""
+
+    def meaning(x: jax.Array) -> jax.Array:
+        return jnp.transpose(layers.double_bicubic(jnp.transpose(x, (0, 2, 3, 1))), (0, 3, 1, 2))
+
+    how = {"coordinate_transformation_mode": "half_pixel"}
+    return _enlarged(x_nchw, 2, meaning, mode="cubic", **how)
 
 
 def _enlarged(
