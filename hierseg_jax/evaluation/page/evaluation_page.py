@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.evaluation.evaluate import Evaluation
-from hierseg_jax.evaluation.metrics import level_confusions
+from hierseg_jax.evaluation.confusions import level_confusions
 from hierseg_jax.evaluation.page.commands import (
     Command,
     evaluate_command,
