@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from hierseg_jax.devices.hosts import (
     note,
 )
 from hierseg_jax.devices.parallel import Parallel, all_devices
+from hierseg_jax.evaluation.data_sets import DataSetMetrics, evaluate_parts
 from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
 from hierseg_jax.evaluation.extremes import Extremes, ScoredPicture, Show
 from hierseg_jax.evaluation.metrics import LevelMetrics, TreeMetrics, evaluate_levels, tree_metrics
@@ -54,9 +55,12 @@ class Evaluation:
       loss: mean over batches, a partial one counted as a whole one (the reference's); NaN where
         pictures are seen in windows.
       num_images: evaluated, padding left out.
-      confusion_cc: int64 [C, C] of leaf classes, rows true, over all images.
+      confusion_cc: int64 [C, C] of leaf classes, rows true, over all images; [L, C] with a row
+        for every label where data label groups as well.
       unseen: share of labelled pixels that a crop left out, in [0, 1], which no number
         counts; 0 unless pixels are the pictures' own.
+      inner_labels: whether the data label groups as well.
+      data_sets: metrics of each by its name, where several were evaluated as one.
       best, worst: this process's pictures that `evaluate_checkpoint` was asked for, most
         extreme first.
     """
@@ -67,6 +71,8 @@ class Evaluation:
     num_images: int
     confusion_cc: np.ndarray
     unseen: float = 0.0
+    inner_labels: bool = False
+    data_sets: Mapping[str, DataSetMetrics] = dataclasses.field(default_factory=dict)
     best: tuple[ScoredPicture, ...] = ()
     worst: tuple[ScoredPicture, ...] = ()
 
@@ -135,24 +141,29 @@ def _evaluation_of(
     def gathered(parts: list[np.ndarray]) -> np.ndarray:
         return gather_interleaved(np.concatenate(parts))[valid_n]
 
-    confusions_ncc = gathered(tally.confusions)
-    confusion_cc = confusions_ncc.sum(0, dtype=np.int64)
-    boundary_3k = None
+    confusions_nlc = gathered(tally.confusions)
+    confusion_lc = confusions_nlc.sum(0, dtype=np.int64)
+    boundaries_n3k = boundary_3k = None
     if measures.boundary:
-        boundary_3k = gathered(tally.boundaries).sum(0, dtype=np.int64)
+        boundaries_n3k = gathered(tally.boundaries)
+        boundary_3k = boundaries_n3k.sum(0, dtype=np.int64)
     unseen = int(gathered(tally.unseen).sum(dtype=np.int64)) if measures.whole else 0
     return Evaluation(
-        levels=evaluate_levels(confusions_ncc, hierarchy, batch_size, boundary_3k),
+        levels=evaluate_levels(confusions_nlc, hierarchy, batch_size, boundary_3k),
         tree=tree_metrics(
-            confusion_cc,
+            confusion_lc,
             int(gathered(tally.inconsistent).sum()),
             hierarchy,
             int(gathered(tally.looked_at).sum(dtype=np.int64)),
         ),
         loss=float(np.mean(tally.losses)),
-        num_images=len(confusions_ncc),
-        confusion_cc=confusion_cc,
-        unseen=unseen / max(1, unseen + int(confusion_cc.sum())),
+        num_images=len(confusions_nlc),
+        confusion_cc=confusion_lc,
+        unseen=unseen / max(1, unseen + int(confusion_lc.sum())),
+        inner_labels=hierarchy.inner_labels,
+        data_sets=evaluate_parts(
+            measures.parts, valid_n, confusions_nlc, hierarchy, batch_size, boundaries_n3k
+        ),
     )
 
 
@@ -225,9 +236,16 @@ def evaluate_checkpoint(
     whole, resize = resolution == "original", settings.data.resizing
     extremes = None
     if num_extremes:
-        names = getattr(source, "names", ())
-        extremes = Extremes(num_extremes, names, first=host_number(), stride=count_hosts())
-    measures = Measures("boundary_iou" in metrics, whole, resize, decoding)
+        extremes = Extremes(
+            num_extremes,
+            getattr(source, "names", ()),
+            hierarchy.labels.leaves_lc,
+            first=host_number(),
+            stride=count_hosts(),
+        )
+    measures = Measures(
+        "boundary_iou" in metrics, whole, resize, decoding, getattr(source, "parts", ())
+    )
     size = settings.data.size
     show: Show
     if view.tiles:

@@ -10,6 +10,7 @@ from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.pipeline import Batch
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.evaluation.boundary import boundary_counts
+from hierseg_jax.evaluation.data_sets import Part
 from hierseg_jax.evaluation.extremes import Extremes
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix, unseen_pixels
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -25,12 +26,14 @@ class Measures:
         step's results `scores`.
       resize: how pictures came to the network's size.
       decoding: how classes follow from scores, of `decoding.DECODINGS`.
+      parts: of the source, each of which is measured by itself as well.
     """
 
     boundary: bool = False
     whole: bool = False
     resize: Resize = dataclasses.field(default_factory=Resize)
     decoding: str = "leaf"
+    parts: Sequence[Part] = ()
 
 
 class Tally:
