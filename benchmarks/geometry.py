@@ -66,10 +66,7 @@ def main(argv: list[str]) -> None:
         return np.asarray(logits_bhwc)[0].transpose(2, 0, 1)
 
     def report(title: str, labels_of: Callable[[dict], np.ndarray], note: str = "") -> None:
-        matrices = [
-            confusion_matrix(each["label"], labels_of(each), *shape)
-            for each in examples
-        ]
+        matrices = [confusion_matrix(each["label"], labels_of(each), *shape) for each in examples]
         levels = evaluate_levels(np.stack(matrices), hierarchy, batch_size=1)
         print(title, *(f"{level.miou:.4f}" for level in levels.values()), note, flush=True)
 

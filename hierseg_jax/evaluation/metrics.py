@@ -166,8 +166,8 @@ class TreeMetrics:
         of pixels whose best classes, found at every level by itself, contradict the tree;
         before decoding, which mends them.
       mistake_distance: edges in the tree between the predicted and the true leaf, mean over
-        the pixels whose true leaf is known and that are wrong (after Bertinetto et al., Making Better Mistakes, CVPR
-        2020, who count levels up to the common ancestor).
+        the pixels whose true leaf is known and that are wrong (after Bertinetto et al., Making
+        Better Mistakes, CVPR 2020, who count levels up to the common ancestor).
       mean_distance: the same over all pixels whose true leaf is known, those that are right
         counting 0.
     """

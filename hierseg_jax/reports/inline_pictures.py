@@ -6,7 +6,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from hierseg_jax.reports.overlay import leaf_colors, overlay
+from hierseg_jax.reports.overlay import hatching_gaps, label_colors, overlay
 from hierseg_jax.tree.hierarchy import Level
 
 _PHOTO_SHARE = 0.45
@@ -27,9 +27,24 @@ class Picture:
     caption: str
 
 
-def overlaid(image_hwc: np.ndarray, label_hw: np.ndarray, level: Level) -> np.ndarray:
-    """A level's colours over the photograph; the background stays as it is."""
-    return overlay(image_hwc, label_hw, leaf_colors(level), _PHOTO_SHARE, painted_hw=label_hw)
+def overlaid(
+    image_hwc: np.ndarray, label_hw: np.ndarray, level: Level, classes_l: np.ndarray | None = None
+) -> np.ndarray:
+    """A level's colours over the photograph; the background stays as it is.
+
+    Args:
+      image_hwc: uint8 RGB [H, W, 3].
+      label_hw: uint8 [H, W].
+      level: of the tree.
+      classes_l: at the level, of every label, where groups are labelled as well; they are
+        hatched where they are unknown.
+    """
+    painted_hw = label_hw
+    if classes_l is None:
+        classes_l = level.leaf_to_class
+    else:
+        painted_hw = np.where(hatching_gaps(label_hw, classes_l), np.uint8(0), label_hw)
+    return overlay(image_hwc, label_hw, label_colors(classes_l), _PHOTO_SHARE, painted_hw)
 
 
 def data_uri(image_hwc: np.ndarray, suffix: str = ".jpg") -> str:

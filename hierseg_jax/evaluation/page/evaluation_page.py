@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hierseg_jax.evaluation.evaluate import Evaluation
 from hierseg_jax.evaluation.confusions import level_confusions, without_lone_background
+from hierseg_jax.evaluation.evaluate import Evaluation
 from hierseg_jax.evaluation.page.commands import (
     Command,
     evaluate_command,
@@ -101,7 +101,11 @@ def format_page(report: RunReport) -> str:
         pixel_shares=[(level, _pixel_shares(matrix)) for level, matrix in pairs],
         confusion_tables=[confusion_table(*pair) for pair in pairs],
         pictures=extreme_pictures(
-            evaluation.best, evaluation.worst, hierarchy.levels[-1], report.processes
+            evaluation.best,
+            evaluation.worst,
+            hierarchy.levels[-1],
+            report.processes,
+            hierarchy.labels if hierarchy.inner_labels else None,
         ),
         commands=_commands(report),
         facts=_facts(report.meta),
