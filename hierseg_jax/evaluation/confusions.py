@@ -84,10 +84,44 @@ def level_confusions(confusions_xlc: np.ndarray, hierarchy: Hierarchy) -> tuple[
     return tuple(matrices)
 
 
-def without_lone_background(confusion_kk: np.ndarray) -> np.ndarray:
-    """A level's matrix of a whole data set with inner labels, all 0 where it labels no class.
+def hidden_classes(confusion_lc: np.ndarray, hierarchy: Hierarchy, level: int) -> np.ndarray:
+    """The classes of a level that no pixel is labelled with, though some may be of them.
 
-    Such a data set stops above the level. Its background is background there as well, but
-    where classes are right or wrong is not known: their IoU is undefined rather than 0.
+    Their pixels, if there are any, bear the label of a group that says no more. Where else they
+    are predicted is wrong, but how often they are right is not known.
+
+    Args:
+      confusion_lc: integer [L, C], of a whole data set.
+      hierarchy: of the labels.
+      level: its number, 0 the coarsest.
+
+    Returns:
+      bool [classes of the level].
     """
-    return confusion_kk if confusion_kk[1:].any() else np.zeros_like(confusion_kk)
+    classes_l = hierarchy.labels.classes_kl[level]
+    present_l = np.asarray(confusion_lc).any(1)
+    leaves_c = hierarchy.labels.leaves_lc[present_l & (classes_l == IGNORE_LABEL)].any(0)
+    hidden_k = np.zeros(hierarchy.levels[level].num_classes, bool)
+    hidden_k[hierarchy.levels[level].leaf_to_class[leaves_c]] = True
+    hidden_k[classes_l[present_l & (classes_l != IGNORE_LABEL)]] = False
+    return hidden_k
+
+
+def labelled_confusions(confusion_lc: np.ndarray, hierarchy: Hierarchy) -> tuple[np.ndarray, ...]:
+    """The matrices of a whole data set at every level, all 0 where its labels stop above.
+
+    They do where all that it labels of a level is background, and classes are hidden.
+
+    Args:
+      confusion_lc: integer [L, C].
+      hierarchy: of the labels.
+
+    Returns:
+      As `level_confusions`.
+    """
+    return tuple(
+        np.zeros_like(matrix)
+        if not matrix[1:].any() and hidden_classes(confusion_lc, hierarchy, k).any()
+        else matrix
+        for k, matrix in enumerate(level_confusions(confusion_lc, hierarchy))
+    )

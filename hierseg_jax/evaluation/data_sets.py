@@ -34,8 +34,7 @@ class DataSetMetrics:
     """What a data set alone gives.
 
     Attributes:
-      levels: metrics by level name, coarse to fine, of the levels that it labels: those of
-        which it has a pixel of another class than the background.
+      levels: metrics by level name, coarse to fine, without those that its labels stop above.
       num_images: evaluated.
     """
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hierseg_jax.evaluation.boundary import boundary_ious
-from hierseg_jax.evaluation.confusions import level_confusions, without_lone_background
+from hierseg_jax.evaluation.confusions import hidden_classes, labelled_confusions, level_confusions
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
@@ -33,9 +33,8 @@ class LevelMetrics:
       reference_miou: see `reference_miou`; undefined classes count as 0 in it.
       boundary_iou: float64 [classes], see `boundary.py`; all NaN where it was not measured.
       mean_boundary_iou: background excluded.
-      labelled_pixels: that the level counts, where data label groups as well; 0 where they
-        label no class of it but the background, and all is undefined. Else None: all levels
-        count the same.
+      labelled_pixels: that the level counts, where data label groups as well; 0 where their
+        labels stop above it, and all is undefined. Else None: all levels count the same.
     """
 
     class_names: tuple[str, ...]
@@ -64,8 +63,9 @@ def evaluate_levels(
 ) -> dict[str, LevelMetrics]:
     """Metrics of every level from per-image matrices.
 
-    A level counts the pixels whose class is known there. The reference's mIoU, a mean over
-    images, leaves out those that say nothing of a level but where the background is.
+    A level counts the pixels whose class is known there; its `hidden_classes` are undefined, and
+    all of it where the labels stop above (`labelled_confusions`). The reference's mIoU, a mean
+    over images, leaves out those whose own labels do.
 
     Args:
       confusions_nlc: integer [N, L, C] in the order of evaluation, padding left out.
@@ -84,21 +84,24 @@ def evaluate_levels(
     if boundary_counts_3k is not None:
         boundaries = boundary_ious(boundary_counts_3k, hierarchy)
     confusions_nlc = np.asarray(confusions_nlc)
-    matrices = level_confusions(confusions_nlc, hierarchy)
-    for k, (level, level_nkk) in enumerate(zip(hierarchy.levels, matrices, strict=True)):
-        names, boundary = level.class_names, boundaries.get(level.name)
-        whole_kk, labelled = level_nkk.sum(0), None
+    confusion_lc = confusions_nlc.sum(0, dtype=np.int64)
+    whole = labelled_confusions(confusion_lc, hierarchy)
+    single = level_confusions(confusions_nlc, hierarchy)
+    for k, level in enumerate(hierarchy.levels):
+        labelled, hidden_k, single_nkk = None, None, single[k]
         if hierarchy.inner_labels:
-            whole_kk = without_lone_background(whole_kk)
-            labelled = int(whole_kk.sum())
+            labelled = int(whole[k].sum())
+            hidden_k = hidden_classes(confusion_lc, hierarchy, k)
             unknown_l = hierarchy.labels.classes_kl[k] == IGNORE_LABEL
-            unknown_n = confusions_nlc[:, unknown_l].any((1, 2))
-            level_nkk = level_nkk[level_nkk[:, 1:].any((1, 2)) | ~unknown_n]
-        if labelled == 0:
-            numbers = level_metrics(whole_kk, names)
-        else:
-            reference = reference_miou(level_nkk, batch_size)
-            numbers = level_metrics(whole_kk, names, reference, boundary)
+            is_partial_n = confusions_nlc[:, unknown_l].any((1, 2))
+            single_nkk = single_nkk[single_nkk[:, 1:].any((1, 2)) | ~is_partial_n]
+        numbers = level_metrics(
+            whole[k],
+            level.class_names,
+            float("nan") if labelled == 0 else reference_miou(single_nkk, batch_size),
+            boundaries.get(level.name),
+            hidden_k,
+        )
         metrics[level.name] = dataclasses.replace(numbers, labelled_pixels=labelled)
     return metrics
 
@@ -108,6 +111,7 @@ def level_metrics(
     class_names: Sequence[str],
     reference: float = float("nan"),
     boundary_iou_l: np.ndarray | None = None,
+    hidden_l: np.ndarray | None = None,
 ) -> LevelMetrics:
     """Metrics of one level from the data set's confusion matrix [L, L] (rows true).
 
@@ -116,6 +120,7 @@ def level_metrics(
       class_names: background first.
       reference: of `reference_miou`.
       boundary_iou_l: of every class, where it was measured.
+      hidden_l: bool [L], classes to be undefined; see `hidden_classes`.
     """
     if boundary_iou_l is None:
         boundary_iou_l = np.full(len(class_names), np.nan)
@@ -126,6 +131,11 @@ def level_metrics(
     iou = _ratio(hit, labelled + predicted - hit)
     precision, recall = _ratio(hit, predicted), _ratio(hit, labelled)
     f1 = _ratio(2 * hit, labelled + predicted)
+    if hidden_l is not None:
+        iou, precision, recall, f1, boundary_iou_l = (
+            np.where(hidden_l, np.nan, numbers_l)
+            for numbers_l in (iou, precision, recall, f1, boundary_iou_l)
+        )
     weighted_iou = (np.where(labelled > 0, iou, 0.0) * labelled).sum()
     return LevelMetrics(
         class_names=tuple(class_names),

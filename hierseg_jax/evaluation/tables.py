@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hierseg_jax.data.resize import format_size
 from hierseg_jax.evaluation.data_sets import DataSetMetrics
@@ -15,6 +15,7 @@ from hierseg_jax.evaluation.metrics import (
     class_numbers,
     level_number,
 )
+from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.system.atomic_writing import write_atomically, write_json
 from hierseg_jax.system.errors import HiersegError
@@ -23,11 +24,8 @@ from hierseg_jax.system.wording import counted, printable
 # By which an evaluation knows its own pages.
 GENERATOR = "hierseg_jax evaluation"
 
-if TYPE_CHECKING:
-    from hierseg_jax.evaluation.evaluate import Evaluation
 
-
-def to_json(evaluation: "Evaluation", description: Mapping[str, Any]) -> dict[str, Any]:
+def to_json(evaluation: Evaluation, description: Mapping[str, Any]) -> dict[str, Any]:
     """The content of metrics.json; undefined numbers are null."""
     boundary = "boundary_iou" in description.get("metrics", ())
     content = {
@@ -156,11 +154,11 @@ def format_data_sets(
 
 
 def unlabelled_levels(data_set: DataSetMetrics, level_names: Sequence[str]) -> str:
-    """As `no pixel has a class of level part`; empty where every level is labelled."""
+    """As `labels stop above level part`; empty where every level is labelled."""
     missing = [name for name in level_names if name not in data_set.levels]
     if not missing:
         return ""
-    return f"no pixel has a class of level{'s' * (len(missing) > 1)} {', '.join(missing)}"
+    return f"labels stop above level {missing[0]}" if data_set.levels else "no class is labelled"
 
 
 def describe_view(description: Mapping[str, Any]) -> str:

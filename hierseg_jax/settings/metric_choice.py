@@ -70,8 +70,8 @@ class Criterion:
 
     Attributes:
       metric: of METRICS, more being better; or LOSS, of the validation, less being better.
-      level: of the tree; empty for the loss. Where the validation split has no pixel of a
-        class of it, since its labels stop above, the finest level that it labels stands in.
+      level: of the tree; empty for the loss. Where the labels of the validation split stop
+        above it, the finest level that they reach stands in.
     """
 
     metric: str = LOSS

@@ -16,7 +16,8 @@ from hierseg_jax.checkpoint import CheckpointWriter
 from hierseg_jax.data.pipeline import Batch
 from hierseg_jax.devices.hosts import agree, count_hosts, host_number, is_main, note
 from hierseg_jax.devices.parallel import cpu_threads
-from hierseg_jax.evaluation.evaluate import Evaluation, evaluate_batches
+from hierseg_jax.evaluation.evaluate import evaluate_batches
+from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.evaluation.shown_pictures import Samples
 from hierseg_jax.evaluation.tally import Measures
 from hierseg_jax.settings import Settings

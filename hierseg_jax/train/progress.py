@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hierseg_jax.evaluation.evaluate import Evaluation
 from hierseg_jax.evaluation.metrics import level_number
+from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.evaluation.tables import plain
 from hierseg_jax.settings.metric_choice import METRICS, Criterion
 
@@ -143,7 +143,7 @@ def stand_in_note(progress: Progress, criterion: Criterion) -> str:
     if progress.epoch > 1 or level == criterion.level:
         return ""
     return (
-        f"no pixel of the validation split has a class of level {criterion.level}, whose "
+        f"the labels of the validation split stop above level {criterion.level}, whose "
         f"{METRICS[criterion.metric].title} should tell the best epoch; that of level {level} does."
     )
 

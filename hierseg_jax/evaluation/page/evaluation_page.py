@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hierseg_jax.evaluation.confusions import level_confusions, without_lone_background
-from hierseg_jax.evaluation.evaluate import Evaluation
+from hierseg_jax.evaluation.confusions import labelled_confusions
 from hierseg_jax.evaluation.page.commands import (
     Command,
     evaluate_command,
@@ -19,6 +18,7 @@ from hierseg_jax.evaluation.page.confusion import confusion_table
 from hierseg_jax.evaluation.page.curves import LOSS, curves, line_plot
 from hierseg_jax.evaluation.page.extreme_pictures import extreme_pictures
 from hierseg_jax.evaluation.page.history import History
+from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.evaluation.tables import (
     GENERATOR,
     describe_view,
@@ -65,9 +65,7 @@ def format_page(report: RunReport) -> str:
     """The page; every string of the user's is escaped in it."""
     metrics, evaluation = report.metrics, report.evaluation
     hierarchy = dataclasses.replace(report.hierarchy, inner_labels=evaluation.inner_labels)
-    matrices = level_confusions(evaluation.confusion_cc, hierarchy)
-    if hierarchy.inner_labels:
-        matrices = tuple(map(without_lone_background, matrices))
+    matrices = labelled_confusions(evaluation.confusion_cc, hierarchy)
     pairs = list(zip(hierarchy.levels, matrices, strict=True))
     columns = [METRICS[metric] for metric in metrics["metrics"]]
     drawn = curves(report.history, hierarchy.level_names, metrics["metrics"])
