@@ -6,7 +6,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from hierseg_jax.reports.overlay import hatching_gaps, label_colors, overlay
+from hierseg_jax.reports.overlay import hatch, label_colors, leaf_colors, overlay
 from hierseg_jax.tree.hierarchy import Level
 
 _PHOTO_SHARE = 0.45
@@ -39,12 +39,11 @@ def overlaid(
       classes_l: at the level, of every label, where groups are labelled as well; they are
         hatched where they are unknown.
     """
-    painted_hw = label_hw
     if classes_l is None:
-        classes_l = level.leaf_to_class
-    else:
-        painted_hw = np.where(hatching_gaps(label_hw, classes_l), np.uint8(0), label_hw)
-    return overlay(image_hwc, label_hw, label_colors(classes_l), _PHOTO_SHARE, painted_hw)
+        return overlay(image_hwc, label_hw, leaf_colors(level), _PHOTO_SHARE, painted_hw=label_hw)
+    drawn = overlay(image_hwc, label_hw, label_colors(classes_l), _PHOTO_SHARE, label_hw)
+    hatch(drawn, image_hwc, label_hw, classes_l)
+    return drawn
 
 
 def data_uri(image_hwc: np.ndarray, suffix: str = ".jpg") -> str:

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 
 from hierseg_jax.evaluation.shown_pictures import Samples
-from hierseg_jax.reports.overlay import hatching_gaps, label_colors, overlay
+from hierseg_jax.reports.overlay import hatch, label_colors, overlay
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.fonts import find_fonts
@@ -145,8 +145,7 @@ def overlaid(
     drawn = overlay(image_hwc, label_hw, label_colors(classes_l), PHOTO_SHARE)
     drawn[label_hw == IGNORE_LABEL] = 255
     if hierarchy.inner_labels:
-        gaps_hw = hatching_gaps(label_hw, classes_l)
-        drawn[gaps_hw] = image_hwc[gaps_hw]
+        hatch(drawn, image_hwc, label_hw, classes_l)
     return drawn
 
 
