@@ -20,7 +20,7 @@ from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.resize import place
 from hierseg_jax.evaluation.metrics import evaluate_levels
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix
-from hierseg_jax.settings.building import build_model, open_source
+from hierseg_jax.settings.building import build_model, check_tree_of_data, open_source
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
 _SIDES = flags.DEFINE_list("sides", ["192", "160", "128", "96"], "Of the network's input.")
@@ -49,7 +49,11 @@ def main(argv: list[str]) -> None:
     """Prints a line for every side and filter, then one for every way of enlarging."""
     del argv
     loaded = open_checkpoint(_CHECKPOINT.value)
-    settings, hierarchy = loaded.settings, loaded.hierarchy
+    settings = loaded.settings
+    hierarchy = check_tree_of_data(
+        loaded.hierarchy, settings.data, settings.data.spec, "The checkpoint"
+    )
+    shape = hierarchy.num_classes, len(hierarchy.labels.names)
     if settings.model.hierarchical:
         raise app.UsageError("The comparison is of flat heads.")
     model = build_model(settings.model, hierarchy).clone(full_size=False)
@@ -62,10 +66,7 @@ def main(argv: list[str]) -> None:
         return np.asarray(logits_bhwc)[0].transpose(2, 0, 1)
 
     def report(title: str, labels_of: Callable[[dict], np.ndarray], note: str = "") -> None:
-        matrices = [
-            confusion_matrix(each["label"], labels_of(each), hierarchy.num_classes)
-            for each in examples
-        ]
+        matrices = [confusion_matrix(each["label"], labels_of(each), *shape) for each in examples]
         levels = evaluate_levels(np.stack(matrices), hierarchy, batch_size=1)
         print(title, *(f"{level.miou:.4f}" for level in levels.values()), note, flush=True)
 

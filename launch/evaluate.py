@@ -14,6 +14,7 @@ from hierseg_jax.evaluation.page.evaluation_page import EXTREMES, RunReport, for
 from hierseg_jax.evaluation.page.history import read_history
 from hierseg_jax.evaluation.tables import (
     describe_view,
+    format_data_sets,
     format_levels,
     format_tree,
     to_json,
@@ -127,13 +128,16 @@ def main() -> None:
         processes=count_hosts(),
     )
     metrics, page = write_evaluation(folder, content, format_page(report))
+    levels, columns = evaluation.levels, description["metrics"]
     epoch = f" (epoch {description['epoch']})" if description["epoch"] else ""
     print(
         f"{description['model']}{epoch} on {description['data']}, "
         f"{description['task']}: {evaluation.num_images} "
         f"{describe_view(content)}\n"
-        f"{format_levels(evaluation.levels, description['metrics'])}\n"
-        f"{format_tree(evaluation.tree)}\nWritten to {metrics} and {page}"
+        f"{format_levels(levels, columns)}\n"
+        f"{format_tree(evaluation.tree)}\n"
+        f"{format_data_sets(evaluation.data_sets, tuple(levels), columns)}"
+        f"Written to {metrics} and {page}"
     )
 
 

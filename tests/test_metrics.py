@@ -9,13 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from hierseg_jax.evaluation.metrics import (
-    confusion_matrices,
-    evaluate_levels,
-    level_confusions,
-    level_metrics,
-    reference_miou,
-)
+from hierseg_jax.evaluation.confusions import confusion_matrices, level_confusions
+from hierseg_jax.evaluation.metrics import evaluate_levels, level_metrics, reference_miou
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.reference_weights import load_golden
 from tests.test_hierarchy import trees

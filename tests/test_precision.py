@@ -13,7 +13,8 @@ from hierseg_jax.bridge.to_onnx import convert
 from hierseg_jax.bridge.verify import largest_difference
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
 from hierseg_jax.data.figures.render import FiguresSource
-from hierseg_jax.evaluation.metrics import confusion_matrices, evaluate_levels
+from hierseg_jax.evaluation.confusions import confusion_matrices
+from hierseg_jax.evaluation.metrics import evaluate_levels
 from hierseg_jax.models import create_model
 from hierseg_jax.models.graph import fold
 from hierseg_jax.runtime.segmenter import Segmenter

@@ -6,9 +6,10 @@ import shlex
 import numpy as np
 import pytest
 
+from hierseg_jax.evaluation.confusions import level_confusions
 from hierseg_jax.evaluation.evaluate import Evaluation
 from hierseg_jax.evaluation.extremes import Extremes
-from hierseg_jax.evaluation.metrics import evaluate_levels, level_confusions, tree_metrics
+from hierseg_jax.evaluation.metrics import evaluate_levels, tree_metrics
 from hierseg_jax.evaluation.page.commands import evaluate_command, export_commands
 from hierseg_jax.evaluation.page.confusion import MOST_CLASSES, confusion_table, shown_classes
 from hierseg_jax.evaluation.page.curves import line_plot, round_ticks

@@ -158,12 +158,12 @@ def export_checkpoint(
     verification: dict[str, Any] = {"largest_difference": difference}
     miou, pictures = {}, 0
     if splits is not None:
-        train, val = splits
+        train, val, labelled = splits
         pictures = len(val)
         full, model = model, _round(model, graph, precision, train, size, resize)
         _run(model, graph, shapes)
         before, after = (
-            graph_miou(each.SerializeToString(), graph, val, hierarchy, size, resize, decoding)
+            graph_miou(each.SerializeToString(), graph, val, labelled, size, resize, decoding)
             for each in (full, model)
         )
         miou = {level: (before[level], after[level]) for level in before}
@@ -193,15 +193,18 @@ def export_checkpoint(
 
 def _splits(
     settings: Settings, hierarchy: Hierarchy, data: str | None, precision: str
-) -> tuple[Source, Source]:
-    """The training and validation pictures; `float16` needs the latter alone."""
+) -> tuple[Source, Source, Hierarchy]:
+    """The training and validation pictures, and the tree with what these label.
+
+    `float16` needs the latter pictures alone.
+    """
     spec = data or settings.data.spec
     option = "--int8" if precision == "int8" else "--half"
     needed = f"{option} needs pictures with labels: give their data.yaml with --data."
     if not spec:
         raise HiersegError(f"The checkpoint names no data set, and {needed}")
     try:
-        check_tree_of_data(hierarchy, settings.data, spec, "The checkpoint")
+        labelled = check_tree_of_data(hierarchy, settings.data, spec, "The checkpoint")
         val = open_source(settings.data, settings.seed, "val", spec)
         train = val
         if precision == "int8":
@@ -212,7 +215,7 @@ def _splits(
         raise HiersegError(f"{spec} has an empty split; {needed}")
     for unread in unread_of((train, val)):
         print(f"note: {unread}", file=sys.stderr, flush=True)
-    return train, val
+    return train, val, labelled
 
 
 def _round(

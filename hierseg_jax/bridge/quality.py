@@ -11,7 +11,8 @@ from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.read.sources import Source
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.data.resize import Resize, place
-from hierseg_jax.evaluation.metrics import confusion_matrices, evaluate_levels
+from hierseg_jax.evaluation.confusions import confusion_matrices
+from hierseg_jax.evaluation.metrics import evaluate_levels
 from hierseg_jax.runtime.metadata import SCORES
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -52,7 +53,7 @@ def graph_miou(
       model_bytes: the serialised graph.
       graph: its contract.
       source: of pictures and labels.
-      hierarchy: of the classes.
+      hierarchy: of the labels.
       size: (height, width) to which both are brought.
       resize: how; bars count as ignored.
       decoding: that the graph was built with.
@@ -72,7 +73,10 @@ def graph_miou(
             planes_chw = outputs[-1][0] if scored else log_planes(outputs[0][0][:, apart, apart])
             leaf_hw = picture_labels(planes_chw, place(size, size, "stretch"), hierarchy, decoding)
         matrices = confusion_matrices(
-            jnp.asarray(leaf_hw[None]), jnp.asarray(label_hw[None]), hierarchy.num_classes
+            jnp.asarray(leaf_hw[None]),
+            jnp.asarray(label_hw[None]),
+            hierarchy.num_classes,
+            num_labels=len(hierarchy.labels.names),
         )
         counts.append(np.asarray(matrices))
     levels = evaluate_levels(np.concatenate(counts), hierarchy, batch_size=1)

@@ -9,7 +9,7 @@ a disk), and the picture's edge is a contour too. Here pixels are counted over t
 import cv2
 import numpy as np
 
-from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 DISTANCE = 0.02
 """Of the diagonal."""
@@ -21,27 +21,25 @@ def boundary_counts(
     """Pixels near contours, of every class at every level.
 
     Pixels of IGNORE_LABEL in either map do not count, and are no other class to their
-    neighbours: no contour runs along them.
+    neighbours: no contour runs along them. The same holds for a pixel at the levels where its
+    class is unknown.
 
     Args:
-      label_hw, prediction_hw: uint8 [H, W], leaf classes.
-      hierarchy: of the classes.
+      label_hw, prediction_hw: uint8 [H, W], labels and leaf classes.
+      hierarchy: of the labels.
 
     Returns:
       int64 [3, nodes]: pixels near a contour in both maps, in the truth, in the prediction;
       levels one after another, coarse to fine.
     """
-    ignored_hw = (label_hw == IGNORE_LABEL) | (prediction_hw == IGNORE_LABEL)
     distance = max(1, round(DISTANCE * float(np.hypot(*label_hw.shape))))
     counts = []
-    for level in hierarchy.levels:
-        table = np.zeros(256, np.uint8)
-        # From 1, so that 0 is free for what is no class.
-        table[: len(level.leaf_to_class)] = level.leaf_to_class + 1
-        true_hw, predicted_hw = (
-            np.where(ignored_hw, 0, cv2.LUT(leaf_hw, table))
-            for leaf_hw in (label_hw, prediction_hw)
-        )
+    for k, level in enumerate(hierarchy.levels):
+        # From 1, so that 0, which 255 becomes, is what is no class.
+        table = hierarchy.labels.table(k) + np.uint8(1)
+        true_hw, predicted_hw = (cv2.LUT(map_hw, table) for map_hw in (label_hw, prediction_hw))
+        ignored_hw = (true_hw == 0) | (predicted_hw == 0)
+        true_hw[ignored_hw] = predicted_hw[ignored_hw] = 0
         near_true_hw, near_predicted_hw = (
             _near_contour(classes_hw, distance) for classes_hw in (true_hw, predicted_hw)
         )

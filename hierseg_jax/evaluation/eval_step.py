@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hierseg_jax.evaluation.metrics import confusion_matrices
+from hierseg_jax.evaluation.confusions import confusion_matrices
 from hierseg_jax.evaluation.predictions import inconsistent_pixels, leaf_classes, leaf_scores
 from hierseg_jax.losses import Loss
 from hierseg_jax.models import Forward, SegmentationModel, grid_forward_of
@@ -29,15 +29,15 @@ def make_eval_step(
     Args:
       model: the network.
       loss: on its logits.
-      hierarchy: of the classes.
+      hierarchy: of the labels.
       decoding: of `decoding.DECODINGS`, fitting the head.
       forward: in place of the network's own, such as from `make_augmented_forward`; its logits
         may be a `grid_stride` apart.
       with_scores: whether scores come back, for labels at other sizes.
 
     Returns:
-      A function whose result is {"loss": float32 scalar, "confusion": int32 [B, C, C] of leaf
-      classes (all 0 where an example is not valid), "inconsistent": int32 [B], counted
+      A function whose result is {"loss": float32 scalar, "confusion": int32 [B, L, C] of labels
+      and leaf classes (all 0 where an example is not valid), "inconsistent": int32 [B], counted
       pixels whose levels contradict one another before decoding, "prediction": uint8
       [B, H, W]}; and "scores": float32 [B, C, h, w], from `make_scores`.
     """
@@ -49,14 +49,18 @@ def make_eval_step(
         logits_bhwc = grid_bhwc if enlarged else model.from_grid(grid_bhwc)
         value = loss(logits_bhwc, batch["label"], valid_b=batch["valid"], axis_name=model.axis_name)
         prediction_bhw = leaf_classes(logits_bhwc, hierarchy, decoding)
-        confusion_bcc = confusion_matrices(
-            prediction_bhw, batch["label"], hierarchy.num_classes, batch["valid"]
+        confusion_blc = confusion_matrices(
+            prediction_bhw,
+            batch["label"],
+            hierarchy.num_classes,
+            batch["valid"],
+            len(hierarchy.labels.names),
         )
         counted_bhw = (batch["label"] != IGNORE_LABEL) & batch["valid"][:, None, None]
         inconsistent_bhw = inconsistent_pixels(logits_bhwc, hierarchy, decoding) & counted_bhw
         result = {
             "loss": value,
-            "confusion": confusion_bcc,
+            "confusion": confusion_blc,
             "inconsistent": inconsistent_bhw.sum((1, 2), dtype=jnp.int32),
             "prediction": prediction_bhw.astype(jnp.uint8),
         }

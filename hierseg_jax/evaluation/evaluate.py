@@ -17,15 +17,14 @@ from hierseg_jax.data.pipeline import Batch, eval_batches
 from hierseg_jax.data.read.sources import unread_of
 from hierseg_jax.devices.hosts import (
     count_hosts,
-    gather_interleaved,
     host_number,
     is_main,
     note,
 )
 from hierseg_jax.devices.parallel import Parallel, all_devices
 from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
-from hierseg_jax.evaluation.extremes import Extremes, ScoredPicture, Show
-from hierseg_jax.evaluation.metrics import LevelMetrics, TreeMetrics, evaluate_levels, tree_metrics
+from hierseg_jax.evaluation.extremes import Extremes, Show
+from hierseg_jax.evaluation.result import Evaluation, gather_evaluation
 from hierseg_jax.evaluation.shown_pictures import Gallery
 from hierseg_jax.evaluation.tally import Measures, Tally
 from hierseg_jax.evaluation.tiles import TiledEvaluation, make_window_step
@@ -42,33 +41,6 @@ from hierseg_jax.settings.fitting import fitted
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.stop import Stopped, StopSignals
 from hierseg_jax.tree.hierarchy import Hierarchy
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Results over a split.
-
-    Attributes:
-      levels: metrics by level name, coarse to fine.
-      tree: inconsistency of the levels, distances of mistakes.
-      loss: mean over batches, a partial one counted as a whole one (the reference's); NaN where
-        pictures are seen in windows.
-      num_images: evaluated, padding left out.
-      confusion_cc: int64 [C, C] of leaf classes, rows true, over all images.
-      unseen: share of labelled pixels that a crop left out, in [0, 1], which no number
-        counts; 0 unless pixels are the pictures' own.
-      best, worst: this process's pictures that `evaluate_checkpoint` was asked for, most
-        extreme first.
-    """
-
-    levels: dict[str, LevelMetrics]
-    tree: TreeMetrics
-    loss: float
-    num_images: int
-    confusion_cc: np.ndarray
-    unseen: float = 0.0
-    best: tuple[ScoredPicture, ...] = ()
-    worst: tuple[ScoredPicture, ...] = ()
 
 
 def evaluate_batches(
@@ -119,41 +91,7 @@ def evaluate_batches(
     if pending is not None:
         tally.add(*pending, extremes)
 
-    return _evaluation_of(tally, hierarchy, batch_size, measures)
-
-
-def _evaluation_of(
-    tally: Tally,
-    hierarchy: Hierarchy,
-    batch_size: int,
-    measures: Measures,
-) -> Evaluation:
-    """The numbers of all processes together."""
-    # Of all processes; each has the same number, padding included.
-    valid_n = gather_interleaved(np.concatenate(tally.valid))
-
-    def gathered(parts: list[np.ndarray]) -> np.ndarray:
-        return gather_interleaved(np.concatenate(parts))[valid_n]
-
-    confusions_ncc = gathered(tally.confusions)
-    confusion_cc = confusions_ncc.sum(0, dtype=np.int64)
-    boundary_3k = None
-    if measures.boundary:
-        boundary_3k = gathered(tally.boundaries).sum(0, dtype=np.int64)
-    unseen = int(gathered(tally.unseen).sum(dtype=np.int64)) if measures.whole else 0
-    return Evaluation(
-        levels=evaluate_levels(confusions_ncc, hierarchy, batch_size, boundary_3k),
-        tree=tree_metrics(
-            confusion_cc,
-            int(gathered(tally.inconsistent).sum()),
-            hierarchy,
-            int(gathered(tally.looked_at).sum(dtype=np.int64)),
-        ),
-        loss=float(np.mean(tally.losses)),
-        num_images=len(confusions_ncc),
-        confusion_cc=confusion_cc,
-        unseen=unseen / max(1, unseen + int(confusion_cc.sum())),
-    )
+    return gather_evaluation(tally, hierarchy, batch_size, measures)
 
 
 def evaluate_checkpoint(
@@ -225,9 +163,16 @@ def evaluate_checkpoint(
     whole, resize = resolution == "original", settings.data.resizing
     extremes = None
     if num_extremes:
-        names = getattr(source, "names", ())
-        extremes = Extremes(num_extremes, names, first=host_number(), stride=count_hosts())
-    measures = Measures("boundary_iou" in metrics, whole, resize, decoding)
+        extremes = Extremes(
+            num_extremes,
+            getattr(source, "names", ()),
+            hierarchy.labels.leaves_lc,
+            first=host_number(),
+            stride=count_hosts(),
+        )
+    measures = Measures(
+        "boundary_iou" in metrics, whole, resize, decoding, getattr(source, "parts", ())
+    )
     size = settings.data.size
     show: Show
     if view.tiles:
@@ -244,7 +189,7 @@ def evaluate_checkpoint(
             batch_size=batch_size // count_hosts(),
             parallel=own,
         )
-        evaluation = _evaluation_of(
+        evaluation = gather_evaluation(
             tiled.tally(measures, extremes), hierarchy, batch_size, measures
         )
         show = tiled.show

@@ -31,54 +31,68 @@ class ScoredPicture:
     prediction: np.ndarray
 
 
-def image_scores(confusions_ncc: np.ndarray) -> np.ndarray:
-    """How well single pictures are segmented: mean IoU over the classes that a picture has.
+def image_scores(confusions_nlc: np.ndarray, leaves_lc: np.ndarray | None = None) -> np.ndarray:
+    """How well single pictures are segmented: mean IoU over the labels that a picture has.
 
-    The background is no class here, and a class that is only predicted lowers the score by
-    the pixels that it takes from others, not as an IoU of 0.
+    The background is no label here, and a class that is only predicted lowers the score by
+    the pixels that it takes from others, not as an IoU of 0. Of a group's pixels those are
+    right that are predicted as a class below it; such a class is in excess of the group where
+    it contradicts the label of its pixel.
 
     Args:
-      confusions_ncc: integer [N, C, C], leaf classes, rows true.
+      confusions_nlc: integer [N, L, C], of labels and leaf classes.
+      leaves_lc: bool [L, C], `hierarchy.labels.leaves_lc`; by default labels are leaf classes.
 
     Returns:
       float64 [N] in [0, 1]; NaN for a picture of background alone.
     """
-    confusions_ncc = np.asarray(confusions_ncc, np.float64)
-    hit_nc = np.diagonal(confusions_ncc, axis1=1, axis2=2)[:, 1:]
-    labelled_nc = confusions_ncc.sum(2)[:, 1:]
-    union_nc = labelled_nc + confusions_ncc.sum(1)[:, 1:] - hit_nc
-    present_nc = labelled_nc > 0
-    iou_nc = np.divide(hit_nc, union_nc, out=np.zeros_like(hit_nc), where=present_nc)
-    count_n = present_nc.sum(1)
-    scores_n = np.full(len(confusions_ncc), np.nan)
-    return np.divide(iou_nc.sum(1), count_n, out=scores_n, where=count_n > 0)
+    confusions_nlc = np.asarray(confusions_nlc, np.float64)
+    if leaves_lc is None:
+        leaves_lc = np.eye(confusions_nlc.shape[-1], dtype=bool)
+    labelled_nl = confusions_nlc.sum(2)[:, 1:]
+    hit_nl = (confusions_nlc * leaves_lc).sum(2)[:, 1:]
+    wrong_nc = (confusions_nlc * ~leaves_lc).sum(1)
+    union_nl = labelled_nl + (wrong_nc @ leaves_lc.T)[:, 1:]
+    present_nl = labelled_nl > 0
+    iou_nl = np.divide(hit_nl, union_nl, out=np.zeros_like(hit_nl), where=present_nl)
+    count_n = present_nl.sum(1)
+    scores_n = np.full(len(confusions_nlc), np.nan)
+    return np.divide(iou_nl.sum(1), count_n, out=scores_n, where=count_n > 0)
 
 
 class Extremes:
     """Learns of every picture once and remembers the best and the worst, `most` of either."""
 
     def __init__(
-        self, most: int, names: Sequence[str] = (), *, first: int = 0, stride: int = 1
+        self,
+        most: int,
+        names: Sequence[str] = (),
+        leaves_lc: np.ndarray | None = None,
+        *,
+        first: int = 0,
+        stride: int = 1,
     ) -> None:
         """Empty at first.
 
         Args:
           most: pictures of either kind.
           names: of all pictures of the split; empty where they have none.
+          leaves_lc: as in `image_scores`.
           first, stride: the pictures seen are `first`, `first + stride`, ...: one
             process's share.
         """
         self._most = most
         self._names = names
+        self._leaves_lc = leaves_lc
         self._next, self._stride = first, stride
         self._scored = 0
         # Heaps of (score, -index) and (-score, index) whose first goes next.
         self._best: list[tuple[float, int]] = []
         self._worst: list[tuple[float, int]] = []
 
-    def add(self, confusions_bcc: np.ndarray, valid_b: np.ndarray) -> None:
+    def add(self, confusions_blc: np.ndarray, valid_b: np.ndarray) -> None:
         """The next pictures in order; those that are not valid count as seen alone."""
-        scores_b = image_scores(confusions_bcc)
+        scores_b = image_scores(confusions_blc, self._leaves_lc)
         for i, score in enumerate(scores_b.tolist()):
             index = self._next
             self._next += self._stride

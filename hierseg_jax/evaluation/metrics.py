@@ -1,58 +1,16 @@
-"""Confusion matrices on the device, and every number that follows from them on the host.
-
-One leaf-level confusion matrix per image is all an evaluation needs to bring back:
-the matrices of upper levels, the dataset's and the reference's metrics are sums of it.
-Rows are true classes, columns predicted ones; background is class 0 at every level.
-"""
+"""Every number of an evaluation that follows from its confusion matrices."""
 
 import dataclasses
 from collections.abc import Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
 from hierseg_jax.evaluation.boundary import boundary_ious
+from hierseg_jax.evaluation.confusions import hidden_classes, labelled_confusions, level_confusions
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
-
-
-def confusion_matrices(
-    predictions_bhw: jax.Array,
-    labels_bhw: jax.Array,
-    num_classes: int,
-    valid_b: jax.Array | None = None,
-) -> jax.Array:
-    """One confusion matrix per image; runs inside `jax.jit`.
-
-    A scatter-add of one integer per pixel, exact for any image size. (Measured on a
-    CPU it is 8 times faster than a product of float32 one-hot matrices at 7 classes
-    and over 100 times faster at 60.)
-
-    Args:
-      predictions_bhw: integer [B, H, W] in 0..C-1.
-      labels_bhw: integer [B, H, W]; pixels labelled 255, or anything else outside of
-        0..C-1, are not counted.
-      num_classes: C, background included.
-      valid_b: bool [B]; the matrix of an example that is False is all 0.
-
-    Returns:
-      int32 [B, C, C].
-    """
-    labels = labels_bhw.astype(jnp.int32)
-    predictions = predictions_bhw.astype(jnp.int32)
-    counted = (labels != IGNORE_LABEL) & (labels >= 0) & (labels < num_classes)
-    counted &= (predictions >= 0) & (predictions < num_classes)
-    if valid_b is not None:
-        counted &= valid_b[:, None, None]
-    cells = num_classes * num_classes
-    # Pixels that do not count fall into one more cell, which is cut off.
-    cell_bn = jnp.where(counted, labels * num_classes + predictions, cells)
-    cell_bn = cell_bn.reshape(cell_bn.shape[0], -1)
-    counts = jax.vmap(lambda cell_n: jnp.bincount(cell_n, length=cells + 1))(cell_bn)
-    return counts[:, :cells].astype(jnp.int32).reshape(-1, num_classes, num_classes)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,6 +33,8 @@ class LevelMetrics:
       reference_miou: see `reference_miou`; undefined classes count as 0 in it.
       boundary_iou: float64 [classes], see `boundary.py`; all NaN where it was not measured.
       mean_boundary_iou: background excluded.
+      labelled_pixels: that the level counts, where data label groups as well; 0 where their
+        labels stop above it, and all is undefined. Else None: all levels count the same.
     """
 
     class_names: tuple[str, ...]
@@ -92,19 +52,24 @@ class LevelMetrics:
     reference_miou: float
     boundary_iou: np.ndarray
     mean_boundary_iou: float
+    labelled_pixels: int | None = None
 
 
 def evaluate_levels(
-    confusions_ncc: np.ndarray,
+    confusions_nlc: np.ndarray,
     hierarchy: Hierarchy,
     batch_size: int,
     boundary_counts_3k: np.ndarray | None = None,
 ) -> dict[str, LevelMetrics]:
-    """Metrics of every level from per-image leaf matrices.
+    """Metrics of every level from per-image matrices.
+
+    A level counts the pixels whose class is known there; its `hidden_classes` are undefined, and
+    all of it where the labels stop above (`labelled_confusions`). The reference's mIoU, a mean
+    over images, leaves out those whose own labels do.
 
     Args:
-      confusions_ncc: integer [N, C, C] in the order of evaluation, padding left out.
-      hierarchy: with C leaf classes.
+      confusions_nlc: integer [N, L, C] in the order of evaluation, padding left out.
+      hierarchy: with L labels and C leaf classes.
       batch_size: of the evaluation; the reference's metric depends on it.
       boundary_counts_3k: sums of `boundary.boundary_counts`; None leaves boundary IoU out.
 
@@ -112,46 +77,33 @@ def evaluate_levels(
       level name -> metrics, coarse to fine.
 
     Raises:
-      ValueError: if the matrices have another number of classes.
+      ValueError: if the matrices are of other classes.
     """
     metrics = {}
     boundaries = {}
     if boundary_counts_3k is not None:
         boundaries = boundary_ious(boundary_counts_3k, hierarchy)
-    matrices = level_confusions(confusions_ncc, hierarchy)
-    for level, level_nll in zip(hierarchy.levels, matrices, strict=True):
-        reference = reference_miou(level_nll, batch_size)
-        metrics[level.name] = level_metrics(
-            level_nll.sum(0), level.class_names, reference, boundaries.get(level.name)
+    confusions_nlc = np.asarray(confusions_nlc)
+    confusion_lc = confusions_nlc.sum(0, dtype=np.int64)
+    whole = labelled_confusions(confusion_lc, hierarchy)
+    single = level_confusions(confusions_nlc, hierarchy)
+    for k, level in enumerate(hierarchy.levels):
+        labelled, hidden_k, single_nkk = None, None, single[k]
+        if hierarchy.inner_labels:
+            labelled = int(whole[k].sum())
+            hidden_k = hidden_classes(confusion_lc, hierarchy, k)
+            unknown_l = hierarchy.labels.classes_kl[k] == IGNORE_LABEL
+            is_partial_n = confusions_nlc[:, unknown_l].any((1, 2))
+            single_nkk = single_nkk[single_nkk[:, 1:].any((1, 2)) | ~is_partial_n]
+        numbers = level_metrics(
+            whole[k],
+            level.class_names,
+            float("nan") if labelled == 0 else reference_miou(single_nkk, batch_size),
+            boundaries.get(level.name),
+            hidden_k,
         )
+        metrics[level.name] = dataclasses.replace(numbers, labelled_pixels=labelled)
     return metrics
-
-
-def level_confusions(confusions_xcc: np.ndarray, hierarchy: Hierarchy) -> tuple[np.ndarray, ...]:
-    """Confusion matrices of every level from leaf ones, by summing rows and columns.
-
-    Args:
-      confusions_xcc: integer [..., C, C].
-
-    Returns:
-      For each level, coarse to fine, int64 [..., L, L].
-    """
-    confusions_xcc = np.asarray(confusions_xcc)
-    expected = (hierarchy.num_classes,) * 2
-    if confusions_xcc.shape[-2:] != expected:
-        raise HiersegError(
-            f"The hierarchy has {hierarchy.num_classes} classes, so its confusion matrices are "
-            f"{expected}; got {confusions_xcc.shape[-2:]}."
-        )
-    matrices = []
-    for level in hierarchy.levels:
-        order = np.argsort(level.leaf_to_class, kind="stable")
-        starts = np.searchsorted(level.leaf_to_class[order], np.arange(level.num_classes))
-        matrix = confusions_xcc.astype(np.int64)
-        for axis in (-2, -1):
-            matrix = np.add.reduceat(np.take(matrix, order, axis), starts, axis)
-        matrices.append(matrix)
-    return tuple(matrices)
 
 
 def level_metrics(
@@ -159,6 +111,7 @@ def level_metrics(
     class_names: Sequence[str],
     reference: float = float("nan"),
     boundary_iou_l: np.ndarray | None = None,
+    hidden_l: np.ndarray | None = None,
 ) -> LevelMetrics:
     """Metrics of one level from the data set's confusion matrix [L, L] (rows true).
 
@@ -167,6 +120,7 @@ def level_metrics(
       class_names: background first.
       reference: of `reference_miou`.
       boundary_iou_l: of every class, where it was measured.
+      hidden_l: bool [L], classes to be undefined; see `hidden_classes`.
     """
     if boundary_iou_l is None:
         boundary_iou_l = np.full(len(class_names), np.nan)
@@ -177,6 +131,11 @@ def level_metrics(
     iou = _ratio(hit, labelled + predicted - hit)
     precision, recall = _ratio(hit, predicted), _ratio(hit, labelled)
     f1 = _ratio(2 * hit, labelled + predicted)
+    if hidden_l is not None:
+        iou, precision, recall, f1, boundary_iou_l = (
+            np.where(hidden_l, np.nan, numbers_l)
+            for numbers_l in (iou, precision, recall, f1, boundary_iou_l)
+        )
     weighted_iou = (np.where(labelled > 0, iou, 0.0) * labelled).sum()
     return LevelMetrics(
         class_names=tuple(class_names),
@@ -217,9 +176,10 @@ class TreeMetrics:
         of pixels whose best classes, found at every level by itself, contradict the tree;
         before decoding, which mends them.
       mistake_distance: edges in the tree between the predicted and the true leaf, mean over
-        the pixels that are wrong (after Bertinetto et al., Making Better Mistakes, CVPR
-        2020, who count levels up to the common ancestor).
-      mean_distance: the same over all pixels, those that are right counting 0.
+        the pixels whose true leaf is known and that are wrong (after Bertinetto et al., Making
+        Better Mistakes, CVPR 2020, who count levels up to the common ancestor).
+      mean_distance: the same over all pixels whose true leaf is known, those that are right
+        counting 0.
     """
 
     contradictions: float
@@ -228,25 +188,29 @@ class TreeMetrics:
 
 
 def tree_metrics(
-    confusion_cc: np.ndarray,
+    confusion_lc: np.ndarray,
     inconsistent_pixels: int,
     hierarchy: Hierarchy,
     looked_at: int | None = None,
 ) -> TreeMetrics:
-    """Metrics from the data set's leaf confusion matrix [C, C] and a count of pixels.
+    """Metrics from the data set's confusion matrix and a count of pixels.
 
     Args:
-      confusion_cc: integer [C, C].
+      confusion_lc: integer [L, C], of labels and leaf classes.
       inconsistent_pixels: found by `predictions.inconsistent_pixels`.
-      hierarchy: of the classes.
+      hierarchy: of the labels.
       looked_at: the pixels among which they were found; by default those of the matrix.
     """
-    counts_cc = np.asarray(confusion_cc, np.float64)
+    counts_lc = np.asarray(confusion_lc, np.float64)
+    counts_cc = counts_lc[: hierarchy.num_classes]
     total, right = counts_cc.sum(), np.trace(counts_cc)
     edges = (counts_cc * hierarchy.distances).sum()
     return TreeMetrics(
         contradictions=float(
-            _ratio(np.float64(inconsistent_pixels), total if looked_at is None else looked_at)
+            _ratio(
+                np.float64(inconsistent_pixels),
+                counts_lc.sum() if looked_at is None else looked_at,
+            )
         ),
         mistake_distance=float(_ratio(edges, total - right)),
         mean_distance=float(_ratio(edges, total)),

@@ -5,52 +5,65 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hierseg_jax.data.resize import format_size
+from hierseg_jax.evaluation.data_sets import DataSetMetrics
 from hierseg_jax.evaluation.metrics import (
     LevelMetrics,
     TreeMetrics,
     class_numbers,
     level_number,
 )
+from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.system.atomic_writing import write_atomically, write_json
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import counted, printable
 
 # By which an evaluation knows its own pages.
 GENERATOR = "hierseg_jax evaluation"
 
-if TYPE_CHECKING:
-    from hierseg_jax.evaluation.evaluate import Evaluation
 
-
-def to_json(evaluation: "Evaluation", description: Mapping[str, Any]) -> dict[str, Any]:
+def to_json(evaluation: Evaluation, description: Mapping[str, Any]) -> dict[str, Any]:
     """The content of metrics.json; undefined numbers are null."""
-    levels = {}
-    for name, level in evaluation.levels.items():
+    boundary = "boundary_iou" in description.get("metrics", ())
+    content = {
+        **description,
+        "images": evaluation.num_images,
+        "loss": plain(evaluation.loss),
+        "unseen_pixels": evaluation.unseen,
+        "levels": _levels_to_json(evaluation.levels, boundary),
+        "tree": {k: plain(v) for k, v in dataclasses.asdict(evaluation.tree).items()},
+    }
+    if evaluation.data_sets:
+        content["datasets"] = {
+            name: {"levels": _levels_to_json(of.levels, boundary), "images": of.num_images}
+            for name, of in evaluation.data_sets.items()
+        }
+    return content
+
+
+def _levels_to_json(levels: Mapping[str, LevelMetrics], boundary: bool) -> dict[str, Any]:
+    content = {}
+    for name, level in levels.items():
         numbers: dict[str, float | dict[str, float | None] | None] = {
             field.name: plain(getattr(level, field.name))
             for field in dataclasses.fields(LevelMetrics)
             if isinstance(getattr(level, field.name), float)
         }
         fields = ["iou", "precision", "recall", "f1"]
-        if "boundary_iou" in description.get("metrics", ()):
+        if boundary:
             fields.append("boundary_iou")
         else:
             del numbers["mean_boundary_iou"]
         for field in fields:
             values = map(plain, getattr(level, field).tolist())
             numbers[field] = dict(zip(level.class_names, values, strict=True))
-        levels[name] = numbers
-    return {
-        **description,
-        "images": evaluation.num_images,
-        "loss": plain(evaluation.loss),
-        "unseen_pixels": evaluation.unseen,
-        "levels": levels,
-        "tree": {k: plain(v) for k, v in dataclasses.asdict(evaluation.tree).items()},
-    }
+        if level.labelled_pixels is not None:
+            numbers["labelled_pixels"] = level.labelled_pixels
+        content[name] = numbers
+    return content
 
 
 def write_evaluation(folder: Path, content: Mapping[str, Any], page: str) -> tuple[Path, Path]:
@@ -95,19 +108,57 @@ def _is_report(file: Path) -> bool:
 def format_levels(levels: Mapping[str, LevelMetrics], metrics: Sequence[str]) -> str:
     """A table for the screen: every level, and every class of it.
 
+    Where data label groups as well, a last column has the pixels that a level counts.
+
     Args:
       levels: by name, coarse to fine.
       metrics: of `metric_choice.METRICS`, a column each.
     """
     headings = [f"{METRICS[metric].heading:>11}" for metric in metrics]
+    if any(level.labelled_pixels is not None for level in levels.values()):
+        headings.append(f"{'labelled pixels':>17}")
     lines = [f"{'':<24}{''.join(headings)}"]
     for name, level in levels.items():
-        lines.append(_line(name, [level_number(level, metric) for metric in metrics]))
+        line = _line(name, [level_number(level, metric) for metric in metrics])
+        if level.labelled_pixels is not None:
+            line = f"{line:<{24 + 11 * len(metrics)}}{level.labelled_pixels:>17,}"
+        lines.append(line)
         columns = [class_numbers(level, metric) for metric in metrics]
         for i, class_name in enumerate(level.class_names):
             numbers = [math.nan if column is None else column[i] for column in columns]
             lines.append(_line(f"  {class_name}", numbers))
     return "\n".join(lines)
+
+
+def format_data_sets(
+    data_sets: Mapping[str, DataSetMetrics], level_names: Sequence[str], metrics: Sequence[str]
+) -> str:
+    """A table for each of several data sets, with its name above it; empty for none.
+
+    Lines end with a line break, here alone.
+
+    Args:
+      data_sets: by name.
+      level_names: of the tree.
+      metrics: as in `format_levels`.
+    """
+    blocks = []
+    for name, of in data_sets.items():
+        title = f"{printable(name)}: {counted(of.num_images, 'image')}"
+        if missing := unlabelled_levels(of, level_names):
+            title += f"; {missing}"
+        blocks.append(f"\n{title}\n")
+        if of.levels:
+            blocks.append(f"{format_levels(of.levels, metrics)}\n")
+    return "".join(blocks)
+
+
+def unlabelled_levels(data_set: DataSetMetrics, level_names: Sequence[str]) -> str:
+    """As `labels stop above level part`; empty where every level is labelled."""
+    missing = [name for name in level_names if name not in data_set.levels]
+    if not missing:
+        return ""
+    return f"labels stop above level {missing[0]}" if data_set.levels else "no class is labelled"
 
 
 def describe_view(description: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.pipeline import Batch
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.evaluation.boundary import boundary_counts
+from hierseg_jax.evaluation.data_sets import Part
 from hierseg_jax.evaluation.extremes import Extremes
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix, unseen_pixels
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -25,12 +26,14 @@ class Measures:
         step's results `scores`.
       resize: how pictures came to the network's size.
       decoding: how classes follow from scores, of `decoding.DECODINGS`.
+      parts: of the source, each of which is measured by itself as well.
     """
 
     boundary: bool = False
     whole: bool = False
     resize: Resize = dataclasses.field(default_factory=Resize)
     decoding: str = "leaf"
+    parts: Sequence[Part] = ()
 
 
 class Tally:
@@ -51,11 +54,11 @@ class Tally:
     def add(self, batch: Batch, result: dict[str, Any], extremes: Extremes | None) -> None:
         """A batch from `eval_batches` and what the compiled step made of it."""
         valid_b = batch["valid"]
-        confusion_bcc = np.asarray(result["confusion"])
+        confusion_blc = np.asarray(result["confusion"])
         self.losses.append(float(result["loss"]))
         self.valid.append(valid_b)
         self.inconsistent.append(np.asarray(result["inconsistent"]))
-        self.looked_at.append(confusion_bcc.sum((1, 2)))
+        self.looked_at.append(confusion_blc.sum((1, 2)))
         labels: Sequence[np.ndarray] = list(batch["label"])
         predictions: Sequence[np.ndarray] = list(np.asarray(result["prediction"]))
         if self._measures.whole:
@@ -70,11 +73,11 @@ class Tally:
                 for label_hw, scores_chw in zip(labels, np.asarray(result["scores"]), strict=True)
             ]
             pairs = list(zip(labels, predictions, strict=True))
-            classes = self._hierarchy.num_classes
-            confusion_bcc = np.stack([confusion_matrix(*pair, classes) for pair in pairs])
+            shape = self._hierarchy.num_classes, len(self._hierarchy.labels.names)
+            confusion_blc = np.stack([confusion_matrix(*pair, *shape) for pair in pairs])
             self.unseen.append(np.array([unseen_pixels(*pair) for pair in pairs], np.int32))
         # No picture has more pixels than int32 counts, and JAX gathers no int64.
-        self.confusions.append(confusion_bcc.astype(np.int32))
+        self.confusions.append(confusion_blc.astype(np.int32))
         if self._measures.boundary:
             counts = [
                 boundary_counts(label_hw, prediction_hw, self._hierarchy)
@@ -82,4 +85,4 @@ class Tally:
             ]
             self.boundaries.append(np.stack(counts).astype(np.int32))
         if extremes is not None:
-            extremes.add(confusion_bcc, valid_b)
+            extremes.add(confusion_blc, valid_b)

@@ -198,29 +198,29 @@ def _count(
     extremes: Extremes | None,
 ) -> None:
     """Adds a picture to the tally, part by part: large ones have no room for more."""
-    classes = hierarchy.num_classes
-    confusion_cc = np.zeros((classes, classes), np.int64)
+    shape = hierarchy.num_classes, len(hierarchy.labels.names)
+    confusion_lc = np.zeros(shape[::-1], np.int64)
     prediction_hw = np.empty_like(picture.label)
     inconsistent, unseen = 0.0, 0
     for box, leaf_hw, inconsistent_hw in parts:
         label_hw = picture.label[box.rows_columns]
         prediction_hw[box.rows_columns] = leaf_hw
-        confusion_cc += confusion_matrix(label_hw, leaf_hw, classes)
+        confusion_lc += confusion_matrix(label_hw, leaf_hw, *shape)
         unseen += unseen_pixels(label_hw, leaf_hw)
         counted_hw = (label_hw != IGNORE_LABEL) & (leaf_hw != IGNORE_LABEL)
         inconsistent += float(inconsistent_hw[counted_hw].sum(dtype=np.float64))
     valid_b = np.array([picture.valid])
     tally.valid.append(valid_b)
     # No picture has more pixels than int32 counts, and JAX gathers no int64.
-    tally.confusions.append(confusion_cc[None].astype(np.int32))
-    tally.looked_at.append(confusion_cc.sum()[None].astype(np.int32))
+    tally.confusions.append(confusion_lc[None].astype(np.int32))
+    tally.looked_at.append(confusion_lc.sum()[None].astype(np.int32))
     tally.inconsistent.append(np.array([round(inconsistent)], np.int32))
     tally.unseen.append(np.array([unseen], np.int32))
     if measures.boundary:
         counts_3k = boundary_counts(picture.label, prediction_hw, hierarchy)
         tally.boundaries.append(counts_3k[None].astype(np.int32))
     if extremes is not None:
-        extremes.add(confusion_cc[None], valid_b)
+        extremes.add(confusion_lc[None], valid_b)
 
 
 def _at(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:

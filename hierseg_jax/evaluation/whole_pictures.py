@@ -6,13 +6,17 @@ from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
 
 def confusion_matrix(
-    label_hw: np.ndarray, prediction_hw: np.ndarray, num_classes: int
+    label_hw: np.ndarray, prediction_hw: np.ndarray, num_classes: int, num_labels: int | None = None
 ) -> np.ndarray:
-    """Rows true, columns predicted: int64 [C, C]; IGNORE_LABEL in either is not counted."""
+    """Rows true, columns predicted: int64 [L, C]; IGNORE_LABEL in either is not counted.
+
+    L labels are C classes by default, else as many as `hierarchy.labels` has.
+    """
+    num_labels = num_labels or num_classes
     counted_hw = (label_hw != IGNORE_LABEL) & (prediction_hw != IGNORE_LABEL)
     cells = label_hw[counted_hw].astype(np.int64) * num_classes + prediction_hw[counted_hw]
-    counts = np.bincount(cells, minlength=num_classes * num_classes)
-    return counts.reshape(num_classes, num_classes)
+    counts = np.bincount(cells, minlength=num_labels * num_classes)
+    return counts.reshape(num_labels, num_classes)
 
 
 def unseen_pixels(label_hw: np.ndarray, prediction_hw: np.ndarray) -> int:

@@ -92,6 +92,7 @@ def check_tree_of_data(
     Returns:
       The checkpoint's tree with the pairs of the data, for left and right are theirs; with its
       own where the data name none, or where a `data.hierarchy` set them over these very data.
+      Whether groups are labelled is the data's, too.
 
     Raises:
       ValueError: one sentence.
@@ -106,4 +107,6 @@ def check_tree_of_data(
     pairs = (found.pairs, hierarchy.pairs)
     if own_tree and spec == data.spec:
         pairs = pairs[::-1]
-    return dataclasses.replace(hierarchy, pairs=pairs[0] or pairs[1])
+    return dataclasses.replace(
+        hierarchy, pairs=pairs[0] or pairs[1], inner_labels=found.inner_labels
+    )

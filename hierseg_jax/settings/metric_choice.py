@@ -70,7 +70,8 @@ class Criterion:
 
     Attributes:
       metric: of METRICS, more being better; or LOSS, of the validation, less being better.
-      level: of the tree; empty for the loss.
+      level: of the tree; empty for the loss. Where the labels of the validation split stop
+        above it, the finest level that they reach stands in.
     """
 
     metric: str = LOSS
@@ -80,16 +81,25 @@ class Criterion:
         """Of an epoch's row in the history: the less the better; infinite if undefined."""
         if self.metric == LOSS:
             return row["val_loss"]
-        value = row["levels"][self.level][self.metric]
+        value = row["levels"][self.level_of(row)][self.metric]
         return float("inf") if value is None else -value
+
+    def level_of(self, row: Mapping[str, Any]) -> str:
+        """The level that an epoch is judged at: its own, or what stands in for it."""
+        pixels = row.get("labelled_pixels", {})
+        labelled = [name for name in row["levels"] if pixels.get(name)]
+        if pixels.get(self.level) == 0 and labelled:
+            return labelled[-1]
+        return self.level
 
     def describe(self, row: Mapping[str, Any]) -> str:
         """As `validation loss of 0.1234`."""
         if self.metric == LOSS:
             return f"validation loss of {row['val_loss']:.4f}"
-        value = row["levels"][self.level][self.metric]
+        level = self.level_of(row)
+        value = row["levels"][level][self.metric]
         number = ", which is undefined" if value is None else f" of {value:.4f}"
-        return f"{METRICS[self.metric].title} ({self.level}){number}"
+        return f"{METRICS[self.metric].title} ({level}){number}"
 
 
 def parse_best(best: str, metrics: Sequence[str], hierarchy: Hierarchy | None = None) -> Criterion:

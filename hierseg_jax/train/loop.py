@@ -14,9 +14,10 @@ from tqdm import tqdm
 
 from hierseg_jax.checkpoint import CheckpointWriter
 from hierseg_jax.data.pipeline import Batch
-from hierseg_jax.devices.hosts import agree, count_hosts, host_number, is_main
+from hierseg_jax.devices.hosts import agree, count_hosts, host_number, is_main, note
 from hierseg_jax.devices.parallel import cpu_threads
-from hierseg_jax.evaluation.evaluate import Evaluation, evaluate_batches
+from hierseg_jax.evaluation.evaluate import evaluate_batches
+from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.evaluation.shown_pictures import Samples
 from hierseg_jax.evaluation.tally import Measures
 from hierseg_jax.settings import Settings
@@ -25,7 +26,7 @@ from hierseg_jax.system.memory import give_back_small_blocks
 from hierseg_jax.system.stop import Stopped, StopSignals
 from hierseg_jax.train.first_epoch import FirstEpoch
 from hierseg_jax.train.lock import lock_workdir
-from hierseg_jax.train.progress import Progress, end_line, epoch_line
+from hierseg_jax.train.progress import Progress, end_line, epoch_line, stand_in_note
 from hierseg_jax.train.record import Recorder
 from hierseg_jax.train.run import Run, describe, set_up
 from hierseg_jax.train.saving import open_writer, save
@@ -124,6 +125,7 @@ def train(
                 run.criterion,
             )
             say(epoch_line(progress, settings.epochs))
+            note(stand_in_note(progress, run.criterion))
             save(run, writer, state, progress)
             saved = progress.step
             if recorder is not None:

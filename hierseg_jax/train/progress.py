@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hierseg_jax.evaluation.evaluate import Evaluation
 from hierseg_jax.evaluation.metrics import level_number
+from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.evaluation.tables import plain
 from hierseg_jax.settings.metric_choice import METRICS, Criterion
 
@@ -88,6 +88,10 @@ class Progress:
                 name: plain(value) for name, value in dataclasses.asdict(evaluation.tree).items()
             },
         }
+        if evaluation.inner_labels:
+            row["labelled_pixels"] = {
+                name: level.labelled_pixels for name, level in evaluation.levels.items()
+            }
         score = criterion.score(row)
         # Of equal ones, as while mIoU is still 0, that of the lower loss.
         best_loss = self.best_row["val_loss"] if self.rows else float("inf")
@@ -130,6 +134,17 @@ def epoch_line(progress: Progress, epochs: int) -> str:
         f"epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.4f}, validation loss "
         f"{row['val_loss']:.4f}, {METRICS[shown].title} {numbers} ({' / '.join(row['levels'])})"
         f"{'' if rate is None else f', {rate:.1f} images/s'}{'' if progress.stale_epochs else ' *'}"
+    )
+
+
+def stand_in_note(progress: Progress, criterion: Criterion) -> str:
+    """After the first epoch, that another level than the config's `best` tells; else nothing."""
+    level = criterion.level_of(progress.rows[-1])
+    if progress.epoch > 1 or level == criterion.level:
+        return ""
+    return (
+        f"the labels of the validation split stop above level {criterion.level}, whose "
+        f"{METRICS[criterion.metric].title} should tell the best epoch; that of level {level} does."
     )
 
 

@@ -71,10 +71,10 @@ class Recorder:
             if key not in ("epoch", "step") and value is not None:
                 writer.add_scalar(key.replace(".", "/"), value, progress.step)
         if samples:
-            leaf, shown = self._hierarchy.levels[-1], without_ignored(samples)
+            leaf, shown = self._hierarchy.num_levels - 1, without_ignored(samples)
             for kind in ("label", "prediction"):
                 pictures = [
-                    overlaid(image, label, leaf)
+                    overlaid(image, label, self._hierarchy, leaf)
                     for image, label in zip(shown["image"], shown[kind], strict=True)
                 ]
                 writer.add_images(

@@ -13,12 +13,12 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 
 from hierseg_jax.evaluation.shown_pictures import Samples
-from hierseg_jax.reports.overlay import leaf_colors, overlay
+from hierseg_jax.reports.overlay import hatch, label_colors, overlay
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.fonts import find_fonts
 from hierseg_jax.tree.colors import class_colors
-from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy, Level
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 PHOTO_SHARE = 0.3
 COLUMN = 1.9
@@ -68,7 +68,8 @@ def draw_metrics(rows: Sequence[dict[str, Any]], file: Path) -> None:
 def draw_samples(samples: Samples, hierarchy: Hierarchy, file: Path) -> None:
     """A grid: a picture a row; the image, then truth and prediction at every level.
 
-    The longer sides of all pictures are drawn equally long. Ignored pixels are white in both.
+    The longer sides of all pictures are drawn equally long. Ignored pixels are white in both; a
+    group is hatched at the levels where its class is unknown.
 
     Args:
       samples: `image` uint8 RGB [H, W, 3], `label` and `prediction` uint8 [H, W], of each.
@@ -101,12 +102,13 @@ def draw_samples(samples: Samples, hierarchy: Hierarchy, file: Path) -> None:
         for k, level in enumerate(hierarchy.levels):
             for offset, kind in ((1, "label"), (2, "prediction")):
                 axes = grid[row, 2 * k + offset]
-                axes.imshow(overlaid(image, shown[kind][row], level))
+                axes.imshow(overlaid(image, shown[kind][row], hierarchy, k))
                 if row == 0:
                     title = "truth" if kind == "label" else "prediction"
                     axes.set_title(f"{level.name}: {title}", fontsize=10)
-    for k, level in enumerate(hierarchy.levels):
-        _legend(figure, level, (0.5 + k) / hierarchy.num_levels)
+    present = np.unique(np.concatenate([np.unique(label) for label in samples["label"]]))
+    for k in range(hierarchy.num_levels):
+        _legend(figure, hierarchy, k, present)
     finest = min(FINEST, HIGHEST / (100 * height), max(w for _, w in sizes) / (100 * COLUMN))
     _save(figure, file, dpi=100 * max(1.0, finest))
 
@@ -125,28 +127,43 @@ def without_ignored(samples: Samples) -> dict[str, Sequence[np.ndarray]]:
     return dict(samples) | {"prediction": shown}
 
 
-def overlaid(image_hwc: np.ndarray, label_hw: np.ndarray, level: Level) -> np.ndarray:
-    """Leaf labels in a level's colours over the image, the background dark, ignored pixels white.
+def overlaid(
+    image_hwc: np.ndarray, label_hw: np.ndarray, hierarchy: Hierarchy, k: int
+) -> np.ndarray:
+    """Labels in a level's colours over the image, the background dark, ignored pixels white.
 
     Args:
       image_hwc: uint8 RGB [H, W, 3].
       label_hw: uint8 [H, W].
-      level: whose colours.
+      hierarchy: of the labels.
+      k: the level's number, whose colours they are.
 
     Returns:
       uint8 RGB [H, W, 3].
     """
-    drawn = overlay(image_hwc, label_hw, leaf_colors(level), PHOTO_SHARE)
+    classes_l = hierarchy.labels.classes_kl[k]
+    drawn = overlay(image_hwc, label_hw, label_colors(classes_l), PHOTO_SHARE)
     drawn[label_hw == IGNORE_LABEL] = 255
+    if hierarchy.inner_labels:
+        hatch(drawn, image_hwc, label_hw, classes_l)
     return drawn
 
 
-def _legend(figure: Figure, level: Level, center: float) -> None:
-    colors = class_colors(level.num_classes) / 255
+def _legend(figure: Figure, hierarchy: Hierarchy, k: int, present: np.ndarray) -> None:
+    """What a level's colours mean, and those of the groups among the labels that are present."""
+    level, labels = hierarchy.levels[k], hierarchy.labels
+    colors = class_colors(256) / 255
+    groups = [
+        Patch(facecolor="none", edgecolor=colors[label], hatch="////", label=_short(name))
+        for label, name in enumerate(labels.names)
+        if labels.classes_kl[k, label] == IGNORE_LABEL and label in present
+    ][:6]
     handles = [
         Patch(facecolor=color, label=_short(name))
-        for color, name in zip(colors[1:], level.class_names[1:], strict=True)
-    ][:12]
+        for color, name in zip(colors[1:], level.class_names[1:], strict=False)
+    ]
+    handles = handles[: 12 - len(groups)] + groups
+    center = (0.5 + k) / hierarchy.num_levels
     figure.legend(
         handles=handles,
         title=_short(level.name),

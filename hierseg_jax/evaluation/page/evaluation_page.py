@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hierseg_jax.evaluation.evaluate import Evaluation
-from hierseg_jax.evaluation.metrics import level_confusions
+from hierseg_jax.evaluation.confusions import labelled_confusions
 from hierseg_jax.evaluation.page.commands import (
     Command,
     evaluate_command,
@@ -19,7 +18,13 @@ from hierseg_jax.evaluation.page.confusion import confusion_table
 from hierseg_jax.evaluation.page.curves import LOSS, curves, line_plot
 from hierseg_jax.evaluation.page.extreme_pictures import extreme_pictures
 from hierseg_jax.evaluation.page.history import History
-from hierseg_jax.evaluation.tables import GENERATOR, describe_view, format_tree
+from hierseg_jax.evaluation.result import Evaluation
+from hierseg_jax.evaluation.tables import (
+    GENERATOR,
+    describe_view,
+    format_tree,
+    unlabelled_levels,
+)
 from hierseg_jax.reports.templates import render
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.metric_choice import METRICS, MetricFields
@@ -58,8 +63,9 @@ class RunReport:
 
 def format_page(report: RunReport) -> str:
     """The page; every string of the user's is escaped in it."""
-    metrics, evaluation, hierarchy = report.metrics, report.evaluation, report.hierarchy
-    matrices = level_confusions(evaluation.confusion_cc, hierarchy)
+    metrics, evaluation = report.metrics, report.evaluation
+    hierarchy = dataclasses.replace(report.hierarchy, inner_labels=evaluation.inner_labels)
+    matrices = labelled_confusions(evaluation.confusion_cc, hierarchy)
     pairs = list(zip(hierarchy.levels, matrices, strict=True))
     columns = [METRICS[metric] for metric in metrics["metrics"]]
     drawn = curves(report.history, hierarchy.level_names, metrics["metrics"])
@@ -72,6 +78,11 @@ def format_page(report: RunReport) -> str:
         view=describe_view(metrics),
         columns=columns,
         class_titles=[_class_title(column) for column in columns if column.classes],
+        inner_labels=evaluation.inner_labels,
+        data_sets=[
+            (name, metrics["datasets"][name], unlabelled_levels(of, hierarchy.level_names))
+            for name, of in evaluation.data_sets.items()
+        ],
         tree_lines=format_tree(evaluation.tree).splitlines(),
         plots={
             _plot_title(title): (series, line_plot(_plot_title(title), series, metrics["epoch"]))
@@ -88,7 +99,11 @@ def format_page(report: RunReport) -> str:
         pixel_shares=[(level, _pixel_shares(matrix)) for level, matrix in pairs],
         confusion_tables=[confusion_table(*pair) for pair in pairs],
         pictures=extreme_pictures(
-            evaluation.best, evaluation.worst, hierarchy.levels[-1], report.processes
+            evaluation.best,
+            evaluation.worst,
+            hierarchy.levels[-1],
+            report.processes,
+            hierarchy.labels if hierarchy.inner_labels else None,
         ),
         commands=_commands(report),
         facts=_facts(report.meta),
