@@ -153,13 +153,17 @@ def group_logits(logits_nc: jax.Array, level: Level) -> jax.Array:
     if np.array_equal(level.leaf_to_class, np.arange(level.num_classes)):
         return logits_nc
 
+    planes_n1 = jnp.split(logits_nc, logits_nc.shape[1], axis=1)
+
     def logit_of(leaves: np.ndarray) -> jax.Array:
         if len(leaves) == 1:
-            return logits_nc[:, leaves[0]]
-        return jax.nn.logsumexp(logits_nc[:, leaves], axis=-1)
+            return planes_n1[leaves[0]]
+        greatest_n1 = functools.reduce(jnp.maximum, [planes_n1[leaf] for leaf in leaves])
+        greatest_n1 = jax.lax.stop_gradient(greatest_n1)
+        return greatest_n1 + jnp.log(sum(jnp.exp(planes_n1[c] - greatest_n1) for c in leaves))
 
     members = (np.flatnonzero(level.leaf_to_class == v) for v in range(level.num_classes))
-    return jnp.stack([logit_of(leaves) for leaves in members], axis=-1)
+    return jnp.concatenate([logit_of(leaves) for leaves in members], axis=1)
 
 
 def _on_group_logits(
