@@ -9,7 +9,7 @@ import pytest
 
 from hierseg_jax.data.class_weights import count_frequencies, weights_of
 from hierseg_jax.losses import LossOptions, build_loss, crossentropy, focal
-from hierseg_jax.losses.levels import level_labels
+from hierseg_jax.losses.levels import labels_at
 from hierseg_jax.losses.pixels import hardest_pixels
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 
@@ -167,16 +167,16 @@ def test_options_reach_the_terms_of_a_sum_that_take_them():
 
     @jax.jit
     def by_level(nodes):
-        terms = zip(tree.levels, tree.level_channels, weights, strict=True)
+        terms = zip(tree.level_channels, weights, strict=True)
         return sum(
             crossentropy(
                 nodes[..., channels],
-                level_labels(labels, level),
+                labels_at(labels, tree, k),
                 class_weights_c=np.asarray(of_level, np.float32),
                 label_smoothing=0.1,
                 hard_share=0.5,
             )
-            for level, channels, of_level in terms
+            for k, (channels, of_level) in enumerate(terms)
         )
 
     expected = by_level(nodes)

@@ -15,6 +15,9 @@ of
   over all of it, so that N devices see the loss of one with the whole batch. The mean of their
   gradients is the gradient of that loss.
 
+Labels of groups, where data have them, have losses made of these: `inner_labels.py` and
+`levels.py` say what a pixel adds of which only a group is known.
+
 It returns a float32 scalar (float64 for float64 logits). Where no pixel counts the loss is 0 and
 so is its gradient.
 """
@@ -85,7 +88,7 @@ def crossentropy(
         hardness_n = -jnp.where(one_hot_nc, log_p_nc, 0.0).sum(-1)
         hard_n = hardest_pixels(hardness_n, counted_n1[:, 0], len(labels_bhw), hard_share)
         loss_n, weights_n = loss_n * hard_n, weights_n * hard_n
-    return _ratio(loss_n, weights_n, axis_name)
+    return ratio(loss_n, weights_n, axis_name)
 
 
 def focal(
@@ -124,7 +127,7 @@ def focal(
     if hard_share != 1:
         counted_n = one_hot_nc.any(-1)
         weights_n *= hardest_pixels(-log_p_n, counted_n, len(labels_bhw), hard_share)
-    return _ratio(loss_n * weights_n, weights_n, axis_name)
+    return ratio(loss_n * weights_n, weights_n, axis_name)
 
 
 def tversky(
@@ -222,7 +225,7 @@ def _pixel_weights(
     return jnp.where(one_hot_nc, class_weights_c.astype(dtype), 0.0).sum(-1)
 
 
-def _ratio(loss_n: jax.Array, weights_n: jax.Array, axis_name: str | None) -> jax.Array:
+def ratio(loss_n: jax.Array, weights_n: jax.Array, axis_name: str | None) -> jax.Array:
     """Sum of losses by sum of weights, over all devices; 0 where no pixel has a weight."""
     total = _total(weights_n.sum(), axis_name)
     return _total(loss_n.sum(), axis_name) / jnp.where(total > 0, total, 1.0)

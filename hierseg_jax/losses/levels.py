@@ -1,14 +1,18 @@
-"""Losses at every level of the tree: on leaf probabilities, or on every level's own logits."""
+"""Losses at every level of the tree: on leaf probabilities, or on every level's own logits.
+
+A pixel whose label is a group counts at the levels where its class is known, and nowhere else:
+the mean of a level is over the pixels known there.
+"""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Unpack
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hierseg_jax.losses.flat import Counted, Loss
+from hierseg_jax.losses.flat import Counted, Loss, crossentropy
 from hierseg_jax.losses.pixels import flatten_pixels
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy, Level
@@ -25,12 +29,12 @@ def hierarchical_crossentropy(
 ) -> jax.Array:
     """Cross-entropy at every level, a class's probability being the sum over its leaves.
 
-    The weighted sum over levels of the mean over counted pixels of -log p(true class). For
-    a flat head: nothing but the leaves has logits.
+    The weighted sum over levels of the mean over the pixels known there of -log p(true
+    class). For a flat head: nothing but the leaves has logits.
 
     Args:
       logits_bhwc: floating [B, H, W, C], of the leaf classes.
-      labels_bhw: integer [B, H, W], leaf classes or 255.
+      labels_bhw: integer [B, H, W], labels of the hierarchy, or 255.
       hierarchy: with C leaf classes.
       level_weights: one a level, coarse to fine; by default all 1.
       valid_b, axis_name: as for every loss.
@@ -47,6 +51,10 @@ def hierarchical_crossentropy(
     logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b)
     # Before any arithmetic: not even a NaN there reaches the loss or its gradient.
     logits_nc = jnp.where(counted_n[:, None], logits_nc, 0.0)
+    if hierarchy.inner_labels:
+        labels_n = jnp.where(counted_n, labels_n, IGNORE_LABEL)
+        by_level = {k: weight for k, weight in enumerate(weights) if weight}
+        return _on_group_logits(crossentropy, by_level, logits_nc, labels_n, hierarchy, axis_name)
     all_n = jax.nn.logsumexp(logits_nc, axis=-1)
     loss_n = jnp.zeros_like(all_n)
     for level, weight in zip(hierarchy.levels, weights, strict=True):
@@ -83,9 +91,9 @@ def at_every_level(
         logits_bhwk: jax.Array, labels_bhw: jax.Array, **counted: Unpack[Counted]
     ) -> jax.Array:
         terms = (
-            of_level(logits_bhwk[..., channels], level_labels(labels_bhw, level), **counted)
-            for of_level, level, channels in zip(
-                losses, hierarchy.levels, hierarchy.level_channels, strict=True
+            of_level(logits_bhwk[..., channels], labels_at(labels_bhw, hierarchy, k), **counted)
+            for k, (of_level, channels) in enumerate(
+                zip(losses, hierarchy.level_channels, strict=True)
             )
         )
         return jnp.asarray(sum(terms))
@@ -93,11 +101,98 @@ def at_every_level(
     return summed
 
 
-def level_labels(labels_bhw: jax.Array, level: Level) -> jax.Array:
-    """Classes at a level of leaf labels: uint8, ignored ones stay ignored."""
-    table = np.full(256, IGNORE_LABEL, np.uint8)
-    table[: len(level.leaf_to_class)] = level.leaf_to_class
-    return jnp.asarray(table)[labels_bhw.astype(jnp.int32)]
+def at_finest_known_level(loss: Loss, hierarchy: Hierarchy) -> Loss:
+    """A loss of classes as one of a flat head, for labels of any node.
+
+    At every level the loss of its classes, whose probabilities are summed over their leaves,
+    over all pixels known there; weighted by the share of the counted pixels that are known so
+    far and no farther. Where all labels are leaf classes this is the loss itself.
+
+    Args:
+      loss: of classes, a mean over them.
+      hierarchy: of the labels; the loss takes the logits of its leaf classes.
+    """
+    finest_l = hierarchy.labels.depths_l - 1
+    finest_of = np.full(256, IGNORE_LABEL, np.uint8)
+    finest_of[: len(finest_l)] = finest_l
+
+    def shared(
+        logits_bhwc: jax.Array,
+        labels_bhw: jax.Array,
+        *,
+        valid_b: jax.Array | None = None,
+        axis_name: str | None = None,
+    ) -> jax.Array:
+        logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b)
+        # Before any arithmetic: not even a NaN there reaches the loss or its gradient.
+        logits_nc = jnp.where(counted_n[:, None], logits_nc, 0.0)
+        labels_n = jnp.where(counted_n, labels_n, IGNORE_LABEL)
+        finest_n = jnp.asarray(finest_of)[labels_n]
+        levels = np.unique(finest_l).tolist()
+        pixels_k = jnp.stack([(finest_n == k).sum() for k in levels])
+        if axis_name is not None:
+            pixels_k = jax.lax.psum(pixels_k, axis_name)
+        share_k = pixels_k.astype(logits_nc.dtype) / jnp.maximum(pixels_k.sum(), 1)
+        weights = dict(zip(levels, share_k, strict=True))
+        return _on_group_logits(loss, weights, logits_nc, labels_n, hierarchy, axis_name)
+
+    return shared
+
+
+def labels_at(labels_bhw: jax.Array, hierarchy: Hierarchy, level: int) -> jax.Array:
+    """Classes at a level of labels: uint8; 255 where unknown, and ignored ones stay ignored."""
+    return jnp.asarray(hierarchy.labels.table(level))[labels_bhw.astype(jnp.int32)]
+
+
+def group_logits(logits_nc: jax.Array, level: Level) -> jax.Array:
+    """Logits of a level's classes from those of the leaves: [N, classes of the level].
+
+    Their softmax has for every class the sum of its leaves' probabilities. The logit of a
+    class of one leaf is that leaf's, to the bit.
+    """
+    if np.array_equal(level.leaf_to_class, np.arange(level.num_classes)):
+        return logits_nc
+
+    planes_n1 = jnp.split(logits_nc, logits_nc.shape[1], axis=1)
+
+    def logit_of(leaves: np.ndarray) -> jax.Array:
+        if len(leaves) == 1:
+            return planes_n1[leaves[0]]
+        greatest_n1 = functools.reduce(jnp.maximum, [planes_n1[leaf] for leaf in leaves])
+        greatest_n1 = jax.lax.stop_gradient(greatest_n1)
+        return greatest_n1 + jnp.log(sum(jnp.exp(planes_n1[c] - greatest_n1) for c in leaves))
+
+    members = (np.flatnonzero(level.leaf_to_class == v) for v in range(level.num_classes))
+    return jnp.concatenate([logit_of(leaves) for leaves in members], axis=1)
+
+
+def _on_group_logits(
+    loss: Loss,
+    weights: Mapping[int, float | jax.Array],
+    logits_nc: jax.Array,
+    labels_n: jax.Array,
+    hierarchy: Hierarchy,
+    axis_name: str | None,
+) -> jax.Array:
+    """The weighted sum over levels of a loss of their classes, on summed probabilities of leaves.
+
+    Args:
+      loss: of classes.
+      weights: by level; the others are left out.
+      logits_nc: of the leaf classes, 0 where a pixel does not count.
+      labels_n: uint8 [N], 255 where a pixel does not count.
+      hierarchy, axis_name: of the loss.
+    """
+    terms = (
+        weight
+        * loss(
+            group_logits(logits_nc, hierarchy.levels[k])[None, None],
+            labels_at(labels_n, hierarchy, k)[None, None],
+            axis_name=axis_name,
+        )
+        for k, weight in weights.items()
+    )
+    return jnp.asarray(sum(terms))
 
 
 def check_level_weights(weights: Sequence[float], hierarchy: Hierarchy) -> tuple[float, ...]:

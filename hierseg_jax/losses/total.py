@@ -13,7 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from hierseg_jax.losses.flat import LOSSES, Counted, Loss
-from hierseg_jax.losses.levels import at_every_level, check_level_weights, hierarchical_crossentropy
+from hierseg_jax.losses.inner_labels import crossentropy_of_labels
+from hierseg_jax.losses.levels import (
+    at_every_level,
+    at_finest_known_level,
+    check_level_weights,
+    hierarchical_crossentropy,
+)
 from hierseg_jax.losses.tree_min_loss import tree_min
 from hierseg_jax.losses.tree_triplet_loss import tree_triplet, triplet_weight
 from hierseg_jax.system.errors import HiersegError
@@ -180,7 +186,8 @@ def build_loss(
 ) -> TotalLoss:
     """The loss that `loss` names, for a tree and a head.
 
-    Losses of classes are taken at every level of a hierarchical head and summed.
+    Losses of classes are taken at every level of a hierarchical head and summed. With
+    `hierarchy.inner_labels` every loss takes labels of groups, too.
 
     Raises:
       ValueError: one sentence.
@@ -199,7 +206,7 @@ def build_loss(
         if name.startswith("tree_min"):
             gamma = options.gamma if name == "tree_min_focal" else 0.0
             return functools.partial(tree_min, hierarchy=hierarchy, gamma=gamma)
-        given = {"gamma": options.gamma} if name == "focal" else {}
+        given: dict[str, Any] = {"gamma": options.gamma} if name == "focal" else {}
         for option in ("label_smoothing", "hard_share"):
             if name in TAKEN_BY[option]:
                 given[option] = getattr(options, option)
@@ -207,6 +214,12 @@ def build_loss(
         class_weights = options.class_weights if name in TAKEN_BY["class_weights"] else ()
         if hierarchical:
             return at_every_level(plain, hierarchy, class_weights)
+        if hierarchy.inner_labels:
+            if name not in ("crossentropy", "focal"):
+                return at_finest_known_level(plain, hierarchy)
+            return functools.partial(
+                crossentropy_of_labels, hierarchy=hierarchy, class_weights=class_weights, **given
+            )
         if class_weights:
             leaf_weights_c = np.asarray(class_weights[-1], np.float32)
             return functools.partial(plain, class_weights_c=leaf_weights_c)

@@ -11,6 +11,11 @@ with t = 1 for the true leaf and its ancestors. The background, and a branch tha
 early, are nodes of every level they reach into. The focal variant multiplies the terms by
 (1 - m)^gamma and M^gamma.
 
+The label may be a group (`Hierarchy.inner_labels`). Then t = 1 for the group and its ancestors,
+t = 0 for the nodes that share no leaf with it, and the group's descendants have no term: which of
+them are true is unknown. They still count among a level's nodes, so that a term has the same
+weight in every pixel. No other node's term touches their logits, whose gradient is 0.
+
 Scores are sigmoids of logits and grow with them, so that least and greatest are found among
 logits, and with softplus nothing saturates: the public code's epsilon is not needed.
 
@@ -26,15 +31,20 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
+from hierseg_jax.losses.nodes import (
+    Node,
+    channels_of_nodes,
+    children,
+    is_true,
+    may_be_true,
+    upper_nodes,
+)
 from hierseg_jax.losses.pixels import flatten_pixels
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
-# (level, class at that level)
-Node = tuple[int, int]
 # Pixels of a block on a CPU: 12 nodes of as many fill 1.5 MB.
 CPU_BLOCK = 32768
 SMALLEST_BLOCK = 1024
@@ -54,7 +64,8 @@ def tree_min(
     Args:
       logits_bhwk: floating [B, H, W, K] of a hierarchical head, channels as
         `Hierarchy.level_channels` has them; bfloat16 is computed in float32.
-      labels_bhw: integer [B, H, W], leaf classes, or 255 for pixels that count nowhere.
+      labels_bhw: integer [B, H, W], labels of the hierarchy, or 255 for pixels that count
+        nowhere.
       hierarchy: with K nodes.
       valid_b: bool [B]; examples that are False count nowhere.
       axis_name: mapped axis over which the batch is spread, as for `losses`.
@@ -136,19 +147,19 @@ def _losses_and_choices(
     Args:
       hierarchy, gamma: of the loss.
       planes: logits [N], one per channel.
-      labels_n: leaf classes.
+      labels_n: of the hierarchy.
 
     Returns:
-      The loss [N]. For every node above the leaves, in the order of `_upper_nodes`, the
-      channel that is greatest, -1 where the node is true: int16 [N]. For every level the
-      level on the true path whose logit is least: int16 [N].
+      The loss [N]. For every node above the leaves, in the order of `upper_nodes`, the
+      channel that is greatest, -1 where the node is not absent: int16 [N]. For every level the
+      level on the true path whose logit is least, -1 where the level is unknown: int16 [N].
     """
-    channel = _channels(hierarchy)
+    channel = channels_of_nodes(hierarchy)
     greatest_logit: dict[Node, jax.Array] = {}
     greatest: dict[Node, jax.Array] = {}
     for node in sorted(channel, reverse=True):  # children before their parents
         best, index = planes[channel[node]], jnp.int16(channel[node])
-        for child in _children(hierarchy, node):
+        for child in children(hierarchy, node):
             larger = greatest_logit[child] > best
             best = jnp.where(larger, greatest_logit[child], best)
             index = jnp.where(larger, greatest[child], index)
@@ -158,7 +169,8 @@ def _losses_and_choices(
     least: list[jax.Array] = []
     lowest: jax.Array | None = None
     for k, level in enumerate(hierarchy.levels):
-        true = [_is_true(hierarchy, (k, v), labels_n) for v in range(level.num_classes)]
+        nodes = [(k, v) for v in range(level.num_classes)]
+        true = [is_true(hierarchy, node, labels_n) for node in nodes]
         path_n = planes[channel[k, 0]]
         for v in range(1, level.num_classes):
             path_n = jnp.where(true[v], planes[channel[k, v]], path_n)
@@ -167,12 +179,18 @@ def _losses_and_choices(
         least[-1] = jnp.broadcast_to(least[-1], labels_n.shape)
         lowest = path_n if lowest is None else jnp.where(lower, path_n, lowest)
         terms = [_term(-lowest, gamma)]
-        for v in range(level.num_classes):
-            terms.append(jnp.where(true[v], 0.0, _term(greatest_logit[k, v], gamma)))
+        possible = true
+        if hierarchy.inner_labels:
+            possible = [may_be_true(hierarchy, node, labels_n) for node in nodes]
+            known_n = functools.reduce(jnp.logical_or, true)
+            terms = [jnp.where(known_n, terms[0], 0.0)]
+            least[-1] = jnp.where(known_n, least[-1], jnp.int16(-1))
+        for node, possible_n in zip(nodes, possible, strict=True):
+            terms.append(jnp.where(possible_n, 0.0, _term(greatest_logit[node], gamma)))
         loss_n += sum(terms) / level.num_classes
     chosen = [
-        jnp.where(_is_true(hierarchy, node, labels_n), jnp.int16(-1), greatest[node])
-        for node in _upper_nodes(hierarchy)
+        jnp.where(may_be_true(hierarchy, node, labels_n), jnp.int16(-1), greatest[node])
+        for node in upper_nodes(hierarchy)
     ]
     return loss_n, chosen, least
 
@@ -187,19 +205,21 @@ def _derivatives(
     weight_n: jax.Array,
 ) -> list[jax.Array]:
     """The derivative by every plane of logits: [N] each."""
-    chosen = dict(zip(_upper_nodes(hierarchy), greatest, strict=True))
+    chosen = dict(zip(upper_nodes(hierarchy), greatest, strict=True))
     share = [1.0 / level.num_classes for level in hierarchy.levels]
     finest = hierarchy.num_levels - 1
     gradient = []
-    for (k, v), c in _channels(hierarchy).items():
+    for (k, v), c in channels_of_nodes(hierarchy).items():
         present: Any = 0.0
         for j in range(k, finest + 1):
             present += jnp.where(least[j] == k, share[j], 0.0)
         absent: Any = share[k] if k == finest else 0.0
+        if hierarchy.inner_labels and k == finest:
+            absent = jnp.where(may_be_true(hierarchy, (k, v), labels_n), 0.0, absent)
         for j in range(min(k, finest - 1) + 1):
             above = (j, int(hierarchy.ancestors(k, j)[v]))
             absent += jnp.where(chosen[above] == c, share[j], 0.0)
-        true_n = _is_true(hierarchy, (k, v), labels_n)
+        true_n = is_true(hierarchy, (k, v), labels_n)
         slope_n = _slope(jnp.where(true_n, -planes[c], planes[c]), gamma)
         gradient.append(jnp.where(true_n, -present, absent) * slope_n * weight_n)
     return gradient
@@ -229,33 +249,6 @@ def _power(x: jax.Array, small: jax.Array, loss: jax.Array, gamma: float) -> jax
     if gamma == int(gamma):
         return lax.integer_pow(jnp.where(x >= 0, 1.0, small) / (1.0 + small), int(gamma))
     return jnp.exp(gamma * (x - loss))
-
-
-def _channels(hierarchy: Hierarchy) -> dict[Node, int]:
-    """Channel of every node, in the channels' order."""
-    nodes = {
-        (k, v): channels.start + v
-        for k, channels in enumerate(hierarchy.level_channels)
-        for v in range(hierarchy.levels[k].num_classes)
-    }
-    return dict(sorted(nodes.items(), key=lambda item: item[1]))
-
-
-def _upper_nodes(hierarchy: Hierarchy) -> list[Node]:
-    return [node for node in _channels(hierarchy) if node[0] < hierarchy.num_levels - 1]
-
-
-def _children(hierarchy: Hierarchy, node: Node) -> list[Node]:
-    k, v = node
-    if k == hierarchy.num_levels - 1:
-        return []
-    return [(k + 1, int(c)) for c in np.flatnonzero(hierarchy.parents(k + 1) == v)]
-
-
-def _is_true(hierarchy: Hierarchy, node: Node, labels_n: jax.Array) -> jax.Array:
-    k, v = node
-    leaves = np.flatnonzero(hierarchy.levels[k].leaf_to_class == v)
-    return functools.reduce(jnp.logical_or, [labels_n == np.uint8(leaf) for leaf in leaves])
 
 
 def _by_blocks(block: Callable[..., tuple], *arrays: jax.Array) -> tuple:
