@@ -73,6 +73,9 @@ def get_config() -> ml_collections.ConfigDict:
     # True: every level of the tree has channels of its own, with sigmoid scores. False: one softmax
     # over the leaf classes.
     config.model.hierarchical = False
+    # Of a flat head. True: a class's probability is the product of softmaxes among siblings along
+    # its path from the root. False: one softmax over all leaf classes.
+    config.model.conditional = False
     # How logits come to the size of the picture that the network sees: bilinear, or nearest, as in
     # the reference. Networks whose logits have that size anyway do not read it.
     config.model.upsampling = "bilinear"

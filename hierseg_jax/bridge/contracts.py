@@ -8,13 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hierseg_jax.bridge.scores import classify, log_planes, scores
+from hierseg_jax.bridge.scores import classify, leaf_log_probabilities, log_planes, scores
 from hierseg_jax.models import SegmentationModel, Variant, create_model, find_network
 from hierseg_jax.models.graph import ops
 from hierseg_jax.models.graph.fold import Tree
 from hierseg_jax.runtime.metadata import CONFIDENCE, SCORES
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.siblings import find_siblings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +55,7 @@ def build_graph(
     variant: Variant | None = None,
     upsampling: str = "nearest",
     plain: bool = False,
+    conditional: bool = False,
 ) -> Graph:
     """The graph of a network under a contract.
 
@@ -74,14 +76,16 @@ def build_graph(
       variant: of a backbone with weights from elsewhere; by default the reference's.
       upsampling: of `layers.UPSAMPLINGS`; how logits come to the image's size.
       plain: `deploy` without `scores`.
+      conditional: whether the head is conditional; a flat one by its decoding.
 
     Raises:
       ValueError: for an unknown contract, or a level that is called as another tensor is.
     """
-    network, wide = find_network(model), decoding == "path"
+    network, siblings = find_network(model), find_siblings(hierarchy) if conditional else None
+    channels = hierarchy.num_nodes if decoding == "path" else hierarchy.num_classes
     built = create_model(
         model,
-        hierarchy.num_nodes if wide else hierarchy.num_classes,
+        siblings.num_nodes if siblings else channels,
         backbone=network.own_backbone(backbone),
         conv_impl="xla",
         variant=variant,
@@ -94,7 +98,8 @@ def build_graph(
 
     def logits(image_nchw: jax.Array) -> jax.Array:
         x_nchw = apply(built, variables, image_nchw, integers)
-        return ops.as_logits(x_nchw) if integers else x_nchw
+        x_nchw = ops.as_logits(x_nchw) if integers else x_nchw
+        return leaf_log_probabilities(x_nchw, siblings) if siblings else x_nchw
 
     def interpolate(x_nchw: jax.Array) -> jax.Array:
         return ops.upsample_bilinear(x_nchw, stride) if smooth else x_nchw

@@ -8,6 +8,26 @@ from hierseg_jax.data.picture_labels import FLOOR, STEPS
 from hierseg_jax.models.graph import ops
 from hierseg_jax.tree.decoding import path_matrix
 from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.siblings import Siblings
+
+
+def leaf_log_probabilities(logits_nchw: jax.Array, siblings: Siblings) -> jax.Array:
+    """As `models.conditional` computes them: [N, nodes, h, w] -> [N, leaf classes, h, w]."""
+    rows_kk = np.eye(siblings.num_nodes, dtype=np.float32)
+    of_family_kf, on_path_kc = siblings.in_family_kf, siblings.on_path_kc
+    best_nfhw = jnp.concatenate(
+        [
+            ops.channel_max(ops.mix_channels(logits_nchw, rows_kk[:, channels]))
+            for channels in siblings.families
+        ],
+        axis=1,
+    )
+    below_nchw = logits_nchw - ops.mix_channels(best_nfhw, of_family_kf.T)
+    log_sums_nfhw = jnp.log(ops.mix_channels(jnp.exp(below_nchw), of_family_kf))
+    # A path has one node of every family that it meets.
+    return ops.mix_channels(below_nchw, on_path_kc) - ops.mix_channels(
+        log_sums_nfhw, of_family_kf.T @ on_path_kc
+    )
 
 
 def scores(logits_nchw: jax.Array, hierarchy: Hierarchy, decoding: str) -> jax.Array:

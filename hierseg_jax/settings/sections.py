@@ -15,6 +15,8 @@ from hierseg_jax.models import (
 )
 from hierseg_jax.settings.key import Section, key
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.siblings import find_siblings
 
 OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("exponential", "cosine", "polynomial")
@@ -170,6 +172,12 @@ class ModelSettings(Section):
         "one softmax over the leaf classes.",
         earlier=False,
     )
+    conditional: bool = key(
+        False,
+        "Of a flat head. True: a class's probability is the product of softmaxes among siblings "
+        "along its path from the root. False: one softmax over all leaf classes.",
+        earlier=False,
+    )
     upsampling: str = key(
         "bilinear",
         "How logits come to the size of the picture that the network sees: bilinear, or nearest, "
@@ -208,6 +216,30 @@ class ModelSettings(Section):
         if not self.network.takes_variant:
             return Variant()
         return Variant(self.padding, self.norm_epsilon, self.normalization)
+
+    @property
+    def head(self) -> str:
+        """`flat`, `hierarchical` or `conditional`.
+
+        Raises:
+          HiersegError: where it is said to be two of them.
+        """
+        if self.hierarchical and self.conditional:
+            raise HiersegError(
+                "The config's model.hierarchical and model.conditional are both True; a head is "
+                "one of them: leave the other False."
+            )
+        return (
+            "hierarchical" if self.hierarchical else "conditional" if self.conditional else "flat"
+        )
+
+    def head_channels(self, hierarchy: Hierarchy) -> int:
+        """Channels of the head for the classes of a tree."""
+        return {
+            "flat": hierarchy.num_classes,
+            "hierarchical": hierarchy.num_nodes,
+            "conditional": find_siblings(hierarchy).num_nodes,
+        }[self.head]
 
 
 @dataclasses.dataclass(frozen=True)
