@@ -14,6 +14,7 @@ from hierseg_jax.models.graph import ops
 from hierseg_jax.models.graph.fold import Tree
 from hierseg_jax.runtime.metadata import CONFIDENCE, SCORES
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.decoding import OF_HIERARCHICAL
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.siblings import find_siblings
 
@@ -61,8 +62,8 @@ def build_graph(
 
     Args:
       contract: `reference`: `image` float32 [N, 3, H, W], RGB in [0, 1] -> `mask` float32
-        [N, C, H, W], scores of the leaf classes: softmax probabilities or, with `path`, the
-        mean of the sigmoid scores on each leaf's path. `deploy`: `frame` uint8 [N, H, W, 3], RGB ->
+        [N, C, H, W], scores of the leaf classes: softmax probabilities or, of a hierarchical head,
+        the mean of the scores on each leaf's path. `deploy`: `frame` uint8 [N, H, W, 3], RGB ->
         a uint8 label map [N, H, W] per level, under the level's name, and `confidence`
         float32 [N, H, W], the score of the leaf class; and `scores`, uint16
         [N, C, H / s, W / s], the scores of all of them as `picture_labels.log_planes` has them,
@@ -72,7 +73,8 @@ def build_graph(
       variables: of the Flax network.
       hierarchy: of the classes.
       integers: written for `precision.with_integers`; the same function.
-      decoding: of `decoding.DECODINGS`: `path` of a hierarchical head, else of a flat one.
+      decoding: of `decoding.DECODINGS`: `path` or `logic` of a hierarchical head, else of a flat
+        one.
       variant: of a backbone with weights from elsewhere; by default the reference's.
       upsampling: of `layers.UPSAMPLINGS`; how logits come to the image's size.
       plain: `deploy` without `scores`.
@@ -82,7 +84,8 @@ def build_graph(
       ValueError: for an unknown contract, or a level that is called as another tensor is.
     """
     network, siblings = find_network(model), find_siblings(hierarchy) if conditional else None
-    channels = hierarchy.num_nodes if decoding == "path" else hierarchy.num_classes
+    wide = decoding in OF_HIERARCHICAL
+    channels = hierarchy.num_nodes if wide else hierarchy.num_classes
     built = create_model(
         model,
         siblings.num_nodes if siblings else channels,

@@ -257,6 +257,13 @@ class LossSettings(Section):
         "Of hierarchical_crossentropy: one weight a level, coarse to fine; empty: all 1.",
         earlier=(),
     )
+    beta: float = key(
+        10.0,
+        "Of soft_crossentropy: how fast targets fall with the distance to the label; the larger, "
+        "the harder the labels.",
+        within="(0, inf)",
+        earlier=10.0,
+    )
     triplets: int = key(
         1000, "Triplets that tree_triplet draws in a step on each device.", least=1, earlier=1000
     )
