@@ -76,6 +76,9 @@ def get_config() -> ml_collections.ConfigDict:
     # Of a flat head. True: a class's probability is the product of softmaxes among siblings along
     # its path from the root. False: one softmax over all leaf classes.
     config.model.conditional = False
+    # What the head's biases begin at: none (small random numbers), or frequency (scores are then
+    # the classes' shares of the training pixels). Weights to start from go before it.
+    config.model.prior = "none"
     # How logits come to the size of the picture that the network sees: bilinear, or nearest, as in
     # the reference. Networks whose logits have that size anyway do not read it.
     config.model.upsampling = "bilinear"

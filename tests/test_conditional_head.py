@@ -18,12 +18,14 @@ from hierseg_jax.pytorch.convert import convert_to_checkpoint, convert_to_torch
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.loop import set_up
+from hierseg_jax.train.prior import initial_biases
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.tree.parsing import Group
 from hierseg_jax.tree.siblings import find_siblings
 from tests.runs import small_settings, train_here
 from tests.test_labels import trees
 
+CONDITIONAL = {"model__conditional": True, "loss": "crossentropy + dice"}
 # Branches that end early, a group of one class, and one of one group.
 ODD_TREE = Hierarchy.from_mapping({"a": [4, {"b": {"c": [6, 2]}}], "d": {"e": [3]}, "f": [5, 1]})
 
@@ -102,7 +104,7 @@ def test_the_graph_computes_what_the_network_does_however_far_apart_logits_lie()
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("conditional") / "run"
-    train_here(workdir, model__conditional=True, loss="crossentropy + dice", epochs=1)
+    train_here(workdir, **CONDITIONAL, model__prior="frequency", epochs=1)
     return workdir
 
 
@@ -149,6 +151,15 @@ def test_its_head_starts_fresh_from_weights_of_another(workdir, tmp_path):
     assert "skipped 0" in set_up(same, tmp_path / "same").weights.report
     with pytest.raises(HiersegError, match="holds esnet_mini with a conditional head, this run"):
         set_up(small_settings(init=str(workdir)), tmp_path / "whole")
+
+
+def test_biases_of_a_trained_head_are_not_begun_again(workdir, tmp_path):
+    chosen = CONDITIONAL | {"model__prior": "frequency"}
+    run = set_up(small_settings(**chosen, init=str(workdir)), tmp_path / "next")
+    stored = load_checkpoint(find_checkpoint(workdir)).variables["params"]
+    jax.tree.map(np.testing.assert_array_equal, run.initial_state().params, stored)
+    # A run that goes on reads no masks for them.
+    assert initial_biases(small_settings(**chosen), workdir, PASCAL_PERSON_PART, ()) == {}
 
 
 def test_what_it_can_not_be_is_refused_in_a_sentence(tmp_path):

@@ -19,6 +19,7 @@ from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.siblings import find_siblings
 
 OPTIMIZERS = ("adam", "adamw")
+PRIORS = ("none", "frequency")
 SCHEDULES = ("exponential", "cosine", "polynomial")
 # What leaves a key of `model` to the pretrained weights.
 AUTO = {"padding": "auto", "norm_epsilon": 0.0, "normalization": "auto"}
@@ -177,6 +178,13 @@ class ModelSettings(Section):
         "Of a flat head. True: a class's probability is the product of softmaxes among siblings "
         "along its path from the root. False: one softmax over all leaf classes.",
         earlier=False,
+    )
+    prior: str = key(
+        "none",
+        "What the head's biases begin at: none (small random numbers), or frequency (scores are "
+        "then the classes' shares of the training pixels). Weights to start from go before it.",
+        choices=PRIORS,
+        earlier="none",
     )
     upsampling: str = key(
         "bilinear",
