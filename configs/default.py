@@ -75,7 +75,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.hierarchical = False
     # Of a flat head. True: a class's probability is the product of softmaxes among siblings along
     # its path from the root. False: one softmax over all leaf classes.
-    config.model.conditional = False
+    config.model.sibling_softmax = False
     # What the head's biases begin at: none (small random numbers), or frequency (scores are then
     # the classes' shares of the training pixels). Weights to start from go before it.
     config.model.prior = "none"

@@ -25,7 +25,7 @@ from hierseg_jax.tree.siblings import find_siblings
 from tests.runs import small_settings, train_here
 from tests.test_labels import trees
 
-CONDITIONAL = {"model__conditional": True, "loss": "crossentropy + dice"}
+CONDITIONAL = {"model__sibling_softmax": True, "loss": "crossentropy + dice"}
 # Branches that end early, a group of one class, and one of one group.
 ODD_TREE = Hierarchy.from_mapping({"a": [4, {"b": {"c": [6, 2]}}], "d": {"e": [3]}, "f": [5, 1]})
 
@@ -147,7 +147,7 @@ def test_its_head_starts_fresh_from_weights_of_another(workdir, tmp_path):
     flat = small_settings(model__pretrained=str(workdir))
     report = set_up(flat, tmp_path / "flat").weights.report
     assert "skipped 4: decoder/output_conv/" in report
-    same = small_settings(model__pretrained=str(workdir), model__conditional=True)
+    same = small_settings(model__pretrained=str(workdir), model__sibling_softmax=True)
     assert "skipped 0" in set_up(same, tmp_path / "same").weights.report
     with pytest.raises(HiersegError, match="holds esnet_mini with a conditional head, this run"):
         set_up(small_settings(init=str(workdir)), tmp_path / "whole")
@@ -163,7 +163,7 @@ def test_biases_of_a_trained_head_are_not_begun_again(workdir, tmp_path):
 
 
 def test_what_it_can_not_be_is_refused_in_a_sentence(tmp_path):
-    with pytest.raises(HiersegError, match=r"model\.conditional are both True; a head is one"):
-        small_settings(model__conditional=True, model__hierarchical=True, loss="tree_min")
+    with pytest.raises(HiersegError, match=r"model\.sibling_softmax are both True; a head is one"):
+        small_settings(model__sibling_softmax=True, model__hierarchical=True, loss="tree_min")
     with pytest.raises(HiersegError, match="needs scores at every level"):
-        small_settings(model__conditional=True, loss="tree_min")
+        small_settings(model__sibling_softmax=True, loss="tree_min")

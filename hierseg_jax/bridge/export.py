@@ -134,7 +134,7 @@ def export_checkpoint(
         settings.model.variant,
         settings.model.upsampling,
         plain,
-        settings.model.conditional,
+        settings.model.sibling_softmax,
     )
     model = convert(
         graph, size, opset=opset, dynamic_size=dynamic_size, dynamic_batch=dynamic_batch

@@ -240,7 +240,7 @@ def _told(
 ) -> Settings:
     """With what a file tells of its network."""
     model: dict[str, Any] = {"name": network.name}
-    model |= {"hierarchical": hierarchical, "conditional": conditional}
+    model |= {"hierarchical": hierarchical, "sibling_softmax": conditional}
     model |= {"pretrained": "", **dataclasses.asdict(Variant())}
     if network.backbone:
         model["backbone"] = network.backbone

@@ -35,7 +35,7 @@ def build_model(
         embedding_size=embedding_size,
         stochastic_depth=model.stochastic_depth,
         upsampling=model.upsampling,
-        conditional_head=find_siblings(hierarchy) if model.conditional else None,
+        conditional_head=find_siblings(hierarchy) if model.sibling_softmax else None,
     )
 
 

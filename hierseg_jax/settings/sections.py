@@ -173,7 +173,7 @@ class ModelSettings(Section):
         "one softmax over the leaf classes.",
         earlier=False,
     )
-    conditional: bool = key(
+    sibling_softmax: bool = key(
         False,
         "Of a flat head. True: a class's probability is the product of softmaxes among siblings "
         "along its path from the root. False: one softmax over all leaf classes.",
@@ -232,14 +232,14 @@ class ModelSettings(Section):
         Raises:
           HiersegError: where it is said to be two of them.
         """
-        if self.hierarchical and self.conditional:
+        if self.hierarchical and self.sibling_softmax:
             raise HiersegError(
-                "The config's model.hierarchical and model.conditional are both True; a head is "
-                "one of them: leave the other False."
+                "The config's model.hierarchical and model.sibling_softmax are both True; a head "
+                "is one of them: leave the other False."
             )
-        return (
-            "hierarchical" if self.hierarchical else "conditional" if self.conditional else "flat"
-        )
+        if self.hierarchical:
+            return "hierarchical"
+        return "conditional" if self.sibling_softmax else "flat"
 
     def head_channels(self, hierarchy: Hierarchy) -> int:
         """Channels of the head for the classes of a tree."""
