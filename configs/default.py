@@ -73,6 +73,12 @@ def get_config() -> ml_collections.ConfigDict:
     # True: every level of the tree has channels of its own, with sigmoid scores. False: one softmax
     # over the leaf classes.
     config.model.hierarchical = False
+    # Of a flat head. True: a class's probability is the product of softmaxes among siblings along
+    # its path from the root. False: one softmax over all leaf classes.
+    config.model.sibling_softmax = False
+    # What the head's biases begin at: none (small random numbers), or frequency (scores are then
+    # the classes' shares of the training pixels). Weights to start from go before it.
+    config.model.prior = "none"
     # How logits come to the size of the picture that the network sees: bicubic (to twice their
     # size, and bilinear from there), bilinear, or nearest, as in the reference. Networks whose
     # logits have that size anyway do not read it.
@@ -85,8 +91,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.init = ""
     # A name, a sum such as `tree_min_focal + 0.5*dice`, or {name: weight}. With any head:
     # crossentropy, dice, focal, iou, tversky; a hierarchical head takes them at every level. With
-    # flat heads: hierarchical_crossentropy. With hierarchical heads: tree_min, tree_min_focal.
-    # Beside another loss: tree_triplet.
+    # flat heads: hierarchical_crossentropy, soft_crossentropy. With hierarchical heads: tree_min,
+    # tree_min_focal. Beside another loss: tree_triplet and, with hierarchical heads, logic_rules.
     config.loss = config_dict.FieldReference("crossentropy", field_type=object)
 
     config.loss_options = ml_collections.ConfigDict()
@@ -94,6 +100,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss_options.gamma = 2.0
     # Of hierarchical_crossentropy: one weight a level, coarse to fine; empty: all 1.
     config.loss_options.level_weights = ()
+    # Of soft_crossentropy: how fast targets fall with the distance to the label; the larger, the
+    # harder the labels.
+    config.loss_options.beta = 10.0
     # Triplets that tree_triplet draws in a step on each device.
     config.loss_options.triplets = 1000
     config.loss_options.embedding_size = 64  # Features of tree_triplet's projection head.
@@ -111,7 +120,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss_options.class_weights = "none"
 
     # How predictions follow from scores: auto (path for hierarchical heads, leaf for flat ones),
-    # leaf, top_down or path (docs/tree.md).
+    # leaf, top_down, path or logic (docs/tree.md).
     config.decode = "auto"
     # Keep only the outputs of blocks for the backward pass, and compute their insides again. Takes
     # less memory on GPUs and TPUs, and is slower. Of no use on a CPU, whose compiler undoes it.

@@ -8,13 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hierseg_jax.bridge.scores import classify, log_planes, scores
+from hierseg_jax.bridge.scores import classify, leaf_log_probabilities, log_planes, scores
 from hierseg_jax.models import SegmentationModel, Variant, create_model, find_network
 from hierseg_jax.models.graph import ops
 from hierseg_jax.models.graph.fold import Tree
 from hierseg_jax.runtime.metadata import CONFIDENCE, SCORES
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.decoding import OF_HIERARCHICAL
 from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.siblings import find_siblings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,13 +56,14 @@ def build_graph(
     variant: Variant | None = None,
     upsampling: str = "nearest",
     plain: bool = False,
+    conditional: bool = False,
 ) -> Graph:
     """The graph of a network under a contract.
 
     Args:
       contract: `reference`: `image` float32 [N, 3, H, W], RGB in [0, 1] -> `mask` float32
-        [N, C, H, W], scores of the leaf classes: softmax probabilities or, with `path`, the
-        mean of the sigmoid scores on each leaf's path. `deploy`: `frame` uint8 [N, H, W, 3], RGB ->
+        [N, C, H, W], scores of the leaf classes: softmax probabilities or, of a hierarchical head,
+        the mean of the scores on each leaf's path. `deploy`: `frame` uint8 [N, H, W, 3], RGB ->
         a uint8 label map [N, H, W] per level, under the level's name, and `confidence`
         float32 [N, H, W], the score of the leaf class; and `scores`, uint16
         [N, C, H / s, W / s], the scores of all of them as `picture_labels.log_planes` has them,
@@ -70,18 +73,22 @@ def build_graph(
       variables: of the Flax network.
       hierarchy: of the classes.
       integers: written for `precision.with_integers`; the same function.
-      decoding: of `decoding.DECODINGS`: `path` of a hierarchical head, else of a flat one.
+      decoding: of `decoding.DECODINGS`: `path` or `logic` of a hierarchical head, else of a flat
+        one.
       variant: of a backbone with weights from elsewhere; by default the reference's.
       upsampling: of `layers.UPSAMPLINGS`; how logits come to the image's size.
       plain: `deploy` without `scores`.
+      conditional: whether the head is conditional; a flat one by its decoding.
 
     Raises:
       ValueError: for an unknown contract, or a level that is called as another tensor is.
     """
-    network, wide = find_network(model), decoding == "path"
+    network, siblings = find_network(model), find_siblings(hierarchy) if conditional else None
+    wide = decoding in OF_HIERARCHICAL
+    channels = hierarchy.num_nodes if wide else hierarchy.num_classes
     built = create_model(
         model,
-        hierarchy.num_nodes if wide else hierarchy.num_classes,
+        siblings.num_nodes if siblings else channels,
         backbone=network.own_backbone(backbone),
         conv_impl="xla",
         variant=variant,
@@ -95,6 +102,7 @@ def build_graph(
     def logits(image_nchw: jax.Array) -> jax.Array:
         x_nchw = apply(built, variables, image_nchw, integers)
         x_nchw = ops.as_logits(x_nchw) if integers else x_nchw
+        x_nchw = leaf_log_probabilities(x_nchw, siblings) if siblings else x_nchw
         return ops.double_bicubic(x_nchw) if built.doubles else x_nchw
 
     def interpolate(x_nchw: jax.Array) -> jax.Array:

@@ -24,10 +24,9 @@ from hierseg_jax.checkpoint.stored_network import check_own_arrays
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.read.sources import Source, unread_of
 from hierseg_jax.data.resize import Resize, nearest_multiple
-from hierseg_jax.models import create_model
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.settings import Settings
-from hierseg_jax.settings.building import check_tree_of_data, open_source
+from hierseg_jax.settings.building import build_model, check_tree_of_data, open_source
 from hierseg_jax.system.atomic_writing import make_folder, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -108,12 +107,8 @@ def export_checkpoint(
     settings, hierarchy = loaded.settings, loaded.hierarchy
     name, backbone = settings.model.name, settings.model.chosen_backbone
     decoding = settings.decoding
-    channels = hierarchy.num_nodes if decoding == "path" else hierarchy.num_classes
-    variant = settings.model.variant
-    upsampling = settings.model.upsampling
-    network = create_model(
-        name, channels, backbone=backbone, conv_impl="xla", variant=variant, upsampling=upsampling
-    )
+    plainly = dataclasses.replace(settings.model, conv_impl="xla", dtype="float32")
+    network = build_model(plainly, hierarchy)
     size, resize = image_size or settings.data.size, settings.data.resizing
     _check_size(size, network.stride, name)
 
@@ -136,9 +131,10 @@ def export_checkpoint(
         hierarchy,
         integers,
         decoding,
-        variant,
-        upsampling,
+        settings.model.variant,
+        settings.model.upsampling,
         plain,
+        settings.model.sibling_softmax,
     )
     model = convert(
         graph, size, opset=opset, dynamic_size=dynamic_size, dynamic_batch=dynamic_batch

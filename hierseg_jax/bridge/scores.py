@@ -6,14 +6,39 @@ import numpy as np
 
 from hierseg_jax.data.picture_labels import FLOOR, STEPS
 from hierseg_jax.models.graph import ops
-from hierseg_jax.tree.decoding import path_matrix
+from hierseg_jax.tree.decoding import OF_HIERARCHICAL, path_matrix, reasoned
 from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.siblings import Siblings
+
+
+def leaf_log_probabilities(logits_nchw: jax.Array, siblings: Siblings) -> jax.Array:
+    """As `models.conditional` computes them: [N, nodes, h, w] -> [N, leaf classes, h, w]."""
+    rows_kk = np.eye(siblings.num_nodes, dtype=np.float32)
+    of_family_kf, on_path_kc = siblings.in_family_kf, siblings.on_path_kc
+    best_nfhw = jnp.concatenate(
+        [
+            ops.channel_max(ops.mix_channels(logits_nchw, rows_kk[:, channels]))
+            for channels in siblings.families
+        ],
+        axis=1,
+    )
+    below_nchw = logits_nchw - ops.mix_channels(best_nfhw, of_family_kf.T)
+    log_sums_nfhw = jnp.log(ops.mix_channels(jnp.exp(below_nchw), of_family_kf))
+    # A path has one node of every family that it meets.
+    return ops.mix_channels(below_nchw, on_path_kc) - ops.mix_channels(
+        log_sums_nfhw, of_family_kf.T @ on_path_kc
+    )
 
 
 def scores(logits_nchw: jax.Array, hierarchy: Hierarchy, decoding: str) -> jax.Array:
     """Scores of the leaf classes, as `predict.leaf_scores` has them: [N, C, h, w]."""
-    if decoding == "path":
-        return ops.mix_channels(jax.nn.sigmoid(logits_nchw), path_matrix(hierarchy))
+    if decoding in OF_HIERARCHICAL:
+        scores_nkhw = jax.nn.sigmoid(logits_nchw)
+        if decoding == "logic":
+            one_hot_kk = np.eye(hierarchy.num_nodes, dtype=np.float32)
+            planes = [ops.mix_channels(scores_nkhw, row_k[:, None]) for row_k in one_hot_kk]
+            scores_nkhw = jnp.concatenate(reasoned(planes, hierarchy, jnp), axis=1)
+        return ops.mix_channels(scores_nkhw, path_matrix(hierarchy))
     # As exp and one reciprocal a pixel: a tenth of the time of onnxruntime's Softmax here.
     exp = jnp.exp(logits_nchw - ops.channel_max(logits_nchw))
     return exp * (1 / ops.channel_sum(exp))
@@ -22,7 +47,7 @@ def scores(logits_nchw: jax.Array, hierarchy: Hierarchy, decoding: str) -> jax.A
 def log_planes(logits_nchw: jax.Array, hierarchy: Hierarchy, decoding: str) -> jax.Array:
     """`picture_labels.log_planes` of the scores: uint16 [N, C, h, w]."""
     steps, highest = -STEPS / FLOOR, STEPS + 0.5  # a half, as the cast cuts off
-    if decoding == "path":
+    if decoding in OF_HIERARCHICAL:
         planes_nchw = jnp.log(scores(logits_nchw, hierarchy, decoding)) * steps + highest
     else:
         below_nchw = logits_nchw - ops.channel_max(logits_nchw)

@@ -26,6 +26,7 @@ OP_TYPES = frozenset(
         "GlobalAveragePool",
         "Identity",
         "Log",
+        "Max",
         "MaxPool",
         "Mul",
         "ReduceMax",

@@ -15,7 +15,7 @@ from hierseg_jax.evaluation.predictions import leaf_scores
 from hierseg_jax.models import SegmentationModel, forward_of
 from hierseg_jax.runtime.metadata import SCORES
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.decoding import top_down
+from hierseg_jax.tree.decoding import OF_HIERARCHICAL, top_down
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.parsing import IGNORE_LABEL
 
@@ -184,7 +184,7 @@ def _compare_at_picture(
     for planes_chw, logs_chw in zip(planes_nchw, logs_nchw, strict=True):
         found_hw = picture_labels(planes_chw, placement, hierarchy, decoding)
         scores_hwc = np.exp(np.stack([*map(placement.restore_scores, logs_chw)], -1))
-        if decoding != "path":
+        if decoding not in OF_HIERARCHICAL:
             scores_hwc /= scores_hwc.sum(-1, keepdims=True)
         leaf_hw, margin_hw = _choices(scores_hwc, hierarchy, decoding)
         clear_hw = (margin_hw > PICTURE_MARGIN) & (found_hw != IGNORE_LABEL)

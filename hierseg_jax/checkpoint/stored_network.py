@@ -13,7 +13,7 @@ class StoredNetwork:
 
     Attributes:
       name: of `NETWORKS`.
-      num_classes: output channels.
+      num_classes: channels of the head.
       backbone: of a network with several; None where it is none that we know.
     """
 
@@ -27,9 +27,8 @@ class StoredNetwork:
 
 def checkpoint_network(loaded: Checkpoint) -> StoredNetwork:
     """The network that a checkpoint describes."""
-    model, hierarchy = loaded.settings.model, loaded.hierarchy
-    channels = hierarchy.num_nodes if model.hierarchical else hierarchy.num_classes
-    return StoredNetwork(model.name, channels, model.chosen_backbone)
+    model = loaded.settings.model
+    return StoredNetwork(model.name, model.head_channels(loaded.hierarchy), model.chosen_backbone)
 
 
 def check_own_arrays(loaded: Checkpoint) -> None:

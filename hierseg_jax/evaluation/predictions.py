@@ -4,20 +4,24 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from hierseg_jax.tree.decoding import path_matrix, top_down
+from hierseg_jax.tree.decoding import OF_HIERARCHICAL, path_matrix, reasoned, top_down
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 
 def leaf_scores(logits_bhwk: jax.Array, hierarchy: Hierarchy, decoding: str) -> jax.Array:
     """Scores of the leaf classes in [0, 1]: [B, H, W, C].
 
-    Softmax probabilities of a flat head; of a hierarchical one (`path`) the mean of the
-    sigmoid scores on each leaf's path, which do not sum to 1.
+    Softmax probabilities of a flat head; of a hierarchical one (`path`, `logic`) the mean of the
+    scores on each leaf's path, which do not sum to 1.
     """
-    if decoding != "path":
+    if decoding not in OF_HIERARCHICAL:
         return jax.nn.softmax(logits_bhwk)
+    scores_bhwk = jax.nn.sigmoid(logits_bhwk)
+    if decoding == "logic":
+        planes = [scores_bhwk[..., k] for k in range(hierarchy.num_nodes)]
+        scores_bhwk = jnp.stack(reasoned(planes, hierarchy, jnp), axis=-1)
     matrix_kc = jnp.asarray(path_matrix(hierarchy))
-    return jnp.matmul(jax.nn.sigmoid(logits_bhwk), matrix_kc, precision=lax.Precision.HIGHEST)
+    return jnp.matmul(scores_bhwk, matrix_kc, precision=lax.Precision.HIGHEST)
 
 
 def leaf_classes(logits_bhwk: jax.Array, hierarchy: Hierarchy, decoding: str) -> jax.Array:
@@ -26,12 +30,12 @@ def leaf_classes(logits_bhwk: jax.Array, hierarchy: Hierarchy, decoding: str) ->
     Args:
       logits_bhwk: floating [B, H, W, C] of a flat head, or [B, H, W, nodes].
       hierarchy: of the classes.
-      decoding: `leaf` or `top_down` of a flat head, `path` of a hierarchical one.
+      decoding: `leaf` or `top_down` of a flat head, `path` or `logic` of a hierarchical one.
     """
     if decoding == "leaf":
         return lax.argmax(logits_bhwk, 3, jnp.int32)
     scores_bhwc = leaf_scores(logits_bhwk, hierarchy, decoding)
-    if decoding == "path":
+    if decoding in OF_HIERARCHICAL:
         return lax.argmax(scores_bhwc, 3, jnp.int32)
     planes = [scores_bhwc[..., c] for c in range(hierarchy.num_classes)]
     return top_down(planes, hierarchy, jnp)
@@ -43,7 +47,7 @@ def inconsistent_pixels(logits_bhwk: jax.Array, hierarchy: Hierarchy, decoding: 
     They do where the best class at some level is not the parent of the best one below. Of
     a flat head the levels' probabilities are sums over leaves. Bool [B, H, W].
     """
-    if decoding == "path":
+    if decoding in OF_HIERARCHICAL:
         levels = [logits_bhwk[..., channels] for channels in hierarchy.level_channels]
     else:
         p_bhwc = jax.nn.softmax(logits_bhwk)

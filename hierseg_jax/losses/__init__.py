@@ -5,6 +5,8 @@ May import: tree, system.
 
 from hierseg_jax.losses.flat import LOSSES, Loss, crossentropy, dice, focal, get_loss, iou, tversky
 from hierseg_jax.losses.levels import hierarchical_crossentropy
+from hierseg_jax.losses.logic_rules import logic_rules
+from hierseg_jax.losses.soft_labels import soft_crossentropy
 from hierseg_jax.losses.total import TREE_LOSSES, LossOptions, TotalLoss, build_loss, parse_loss
 from hierseg_jax.losses.tree_min_loss import tree_min
 from hierseg_jax.losses.tree_triplet_loss import tree_triplet, triplet_weight
@@ -22,7 +24,9 @@ __all__ = [
     "get_loss",
     "hierarchical_crossentropy",
     "iou",
+    "logic_rules",
     "parse_loss",
+    "soft_crossentropy",
     "tree_min",
     "tree_triplet",
     "triplet_weight",

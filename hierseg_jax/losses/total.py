@@ -20,15 +20,19 @@ from hierseg_jax.losses.levels import (
     check_level_weights,
     hierarchical_crossentropy,
 )
+from hierseg_jax.losses.logic_rules import logic_rules
+from hierseg_jax.losses.soft_labels import soft_crossentropy
 from hierseg_jax.losses.tree_min_loss import tree_min
 from hierseg_jax.losses.tree_triplet_loss import tree_triplet, triplet_weight
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
-TREE_LOSSES = ("hierarchical_crossentropy", "tree_min", "tree_min_focal", "tree_triplet")
+FOR_FLAT = ("hierarchical_crossentropy", "soft_crossentropy")
+FOR_HIERARCHICAL = ("tree_min", "tree_min_focal", "logic_rules")
+TRIPLET = "tree_triplet"
+TREE_LOSSES = (*FOR_FLAT, *FOR_HIERARCHICAL, TRIPLET)
 """Beside those of `LOSSES`."""
 
-TRIPLET = "tree_triplet"
 TAKEN_BY = {
     "label_smoothing": ("crossentropy",),
     "class_weights": ("crossentropy", "focal"),
@@ -50,6 +54,7 @@ class LossOptions:
       gamma: of `focal` and `tree_min_focal`; 0 or more.
       level_weights: of `hierarchical_crossentropy`, coarse to fine; empty: all 1.
       triplets: drawn in a step by `tree_triplet`.
+      beta: of `soft_crossentropy`; above 0.
       label_smoothing: of `crossentropy`.
       hard_share: of `crossentropy` and `focal`; 1 takes all pixels.
       class_weights: of `crossentropy` and `focal`, for the classes of every level, coarse to
@@ -59,6 +64,7 @@ class LossOptions:
     gamma: float = 2.0
     level_weights: tuple[float, ...] = ()
     triplets: int = 1000
+    beta: float = 10.0
     label_smoothing: float = 0.0
     hard_share: float = 1.0
     class_weights: tuple[tuple[float, ...], ...] = ()
@@ -140,21 +146,27 @@ def parse_loss(loss: str | Mapping[str, float]) -> dict[str, float]:
 def check_loss(loss: str | Mapping[str, float], hierarchical: bool) -> dict[str, float]:
     """`parse_loss`, and that the losses suit the head."""
     weights = parse_loss(loss)
-    need_head = [name for name in weights if name.startswith("tree_min")]
+    need_head = [name for name in weights if name in FOR_HIERARCHICAL]
     if need_head and not hierarchical:
         raise HiersegError(
             f"The loss {need_head[0]!r} needs scores at every level: set model.hierarchical to "
             "True."
         )
-    if hierarchical and "hierarchical_crossentropy" in weights:
+    need_leaves = [name for name in weights if name in FOR_FLAT]
+    if need_leaves and hierarchical:
         raise HiersegError(
-            "The loss 'hierarchical_crossentropy' sums leaf probabilities and is for flat heads; "
-            "with model.hierarchical take 'crossentropy', which is then taken at every level."
+            f"The loss {need_leaves[0]!r} sums leaf probabilities and is for flat heads; with "
+            "model.hierarchical take 'crossentropy', which is then taken at every level."
         )
     if set(weights) == {TRIPLET}:
         raise HiersegError(
             f"The loss {TRIPLET!r} trains embeddings, no scores; add another, as in "
             "'tree_min_focal + tree_triplet'."
+        )
+    if weights.keys() <= {"logic_rules", TRIPLET}:
+        raise HiersegError(
+            "The loss 'logic_rules' knows no classes, and scores of 0 keep its rules; add another, "
+            "as in 'tree_min + 0.2*logic_rules'."
         )
     return weights
 
@@ -203,6 +215,10 @@ def build_loss(
             return functools.partial(
                 hierarchical_crossentropy, hierarchy=hierarchy, level_weights=level_weights
             )
+        if name == "soft_crossentropy":
+            return functools.partial(soft_crossentropy, hierarchy=hierarchy, beta=options.beta)
+        if name == "logic_rules":
+            return functools.partial(logic_rules, hierarchy=hierarchy)
         if name.startswith("tree_min"):
             gamma = options.gamma if name == "tree_min_focal" else 0.0
             return functools.partial(tree_min, hierarchy=hierarchy, gamma=gamma)

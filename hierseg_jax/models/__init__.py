@@ -4,7 +4,7 @@ A network is a folder with the same files: `architecture.py` (the Flax module), 
 (its graph for export), `state_dict.py` (its names in PyTorch), and the description of it all,
 a `Network`, in `__init__.py`. What networks share lies beside the folders.
 
-May import: system.
+May import: tree (siblings), system.
 """
 
 from typing import Any
@@ -25,6 +25,7 @@ from hierseg_jax.models.segmentation_model import (
 from hierseg_jax.models.summary import format_summary, summarize
 from hierseg_jax.models.variant import Variant
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.siblings import Siblings
 
 NETWORKS = {network.name: network for network in (EFFUNET, ESNET, ESNET_MINI)}
 
@@ -91,6 +92,7 @@ def create_model(
     stochastic_depth: float = 0.0,
     upsampling: str = "nearest",
     variant: Variant | None = None,
+    conditional_head: Siblings | None = None,
 ) -> SegmentationModel:
     """A network that maps images to per-pixel logits.
 
@@ -100,8 +102,8 @@ def create_model(
     Args:
       name: of `NETWORKS`: `effunet` (sides in multiples of 32) or `esnet` and its small
         `esnet_mini` (of 8).
-      num_classes: output channels, at least 2: the leaf classes, background included, or
-        the nodes of a hierarchical head.
+      num_classes: channels of the head, at least 2: the leaf classes, background included, or
+        the nodes of a hierarchical or conditional one.
       backbone: of a network with several, such as `b0`..`b7` or `lite0`..`lite4` of `effunet`;
         by default the first.
       dropout: whether training drops channels.
@@ -118,6 +120,8 @@ def create_model(
         that compute them for fewer pixels.
       variant: what the backbone's weights want to be computed with, of networks that take
         weights from elsewhere; by default what the reference does.
+      conditional_head: its families of nodes, whose number is then `num_classes`; the network
+        gives log-probabilities of the leaf classes (`conditional.py`).
 
     Raises:
       ValueError: for an unknown name, backbone, dtype, conv_impl or rate, too few classes, or
@@ -159,4 +163,5 @@ def create_model(
         embedding_size=embedding_size,
         stochastic_depth=stochastic_depth,
         upsampling=upsampling,
+        conditional_head=conditional_head,
     )

@@ -184,5 +184,5 @@ class Network:
         known = {field.name for field in dataclasses.fields(self.architecture)}
         for setting in sorted(settings.keys() - known):
             if settings.pop(setting):
-                raise HiersegError(f"{self.name} has no {setting}; leave it at 0.")
+                raise HiersegError(f"{self.name} has no {setting}; leave it at its default.")
         return self.architecture(num_classes=num_classes, **settings, **chosen)

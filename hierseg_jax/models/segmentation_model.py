@@ -17,12 +17,14 @@ Forward = Callable[[Any, jax.Array], jax.Array]
 class SegmentationModel(nn.Module):
     """A segmentation network. One with more to be told adds fields of its own.
 
-    `embedding_size` and `stochastic_depth` are such fields (see `create_model`): a network has
-    them if it follows them, and is refused a value for them otherwise.
+    `embedding_size`, `stochastic_depth` and `conditional_head` are such fields (see
+    `create_model`): a network has them if it follows them, and is refused a value for them
+    otherwise.
 
     Attributes:
       stride: of the network: sides of its images are multiples of it.
-      num_classes: channels of the output: leaf classes, or nodes of a hierarchical head.
+      num_classes: channels of the head: leaf classes, or nodes of a hierarchical or conditional
+        one.
       dropout: whether training drops channels, of a network that does.
       dtype, axis_name, conv_impl: see `layers.Compute`.
       output_stride: of the network: pixels along each side that one of its logits stands for,
@@ -55,8 +57,9 @@ class SegmentationModel(nn.Module):
             dropout (random stream `dropout`).
 
         Returns:
-          Logits [B, H, W, num_classes], float32 at least; unless `full_size`, of as many pixels
-          as the network has of its own.
+          Logits [B, H, W, num_classes], float32 at least, or log-probabilities of the leaf
+          classes of a conditional head; unless `full_size`, of as many pixels as the network has
+          of its own.
 
         Raises:
           ValueError: for an image of another shape or dtype, or with sides that are

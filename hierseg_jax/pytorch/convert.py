@@ -28,6 +28,7 @@ from hierseg_jax.pytorch.weights import state_dict_from_variables, variables_fro
 from hierseg_jax.settings import Settings, read_settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from hierseg_jax.tree.siblings import find_siblings
 
 
 def convert_to_checkpoint(
@@ -73,8 +74,10 @@ def convert_to_checkpoint(
     _check_network(network, weights, model, num_classes, backbone)
     built = create_model(network.name, network.num_classes, backbone=network.backbone)
     hierarchy, tree = _choose_hierarchy(network.num_classes, content, weights, data)
+    conditional = network.num_classes == find_siblings(hierarchy).num_nodes
+    conditional &= network.num_classes != hierarchy.num_classes
     hierarchical = content.metadata.get("hierarchical") == "True"
-    hierarchical |= network.num_classes != hierarchy.num_classes
+    hierarchical |= network.num_classes != hierarchy.num_classes and not conditional
     size = as_size(image_size)
     if not all(built.stride <= side <= MAX_SIDE and side % built.stride == 0 for side in size):
         raise HiersegError(
@@ -84,7 +87,7 @@ def convert_to_checkpoint(
     if resize is not None:
         place((1, 1), (1, 1), resize)  # refuses a rule that is none
         settings = settings.replace({"data.resize": resize})
-    settings = _told(settings, network, hierarchical).replace(
+    settings = _told(settings, network, hierarchical, conditional).replace(
         _geometry(content, weights)
         | {"data.spec": data or "", "data.image_size": size[0] if size[0] == size[1] else size}
     )
@@ -118,7 +121,7 @@ def convert_to_torch(checkpoint: Path | str, file: Path | str, which: str = "bes
     """Writes a checkpoint's variables as safetensors with the reference's names, bit for bit.
 
     The projection head of `tree_triplet`, which the reference's classes have no place for,
-    is left out. The header tells `model`, `backbone`, `num_classes` (channels of the output),
+    is left out. The header tells `model`, `backbone`, `num_classes` (channels of the head),
     `hierarchical` (whether they are nodes of the tree), `class_names` and `hierarchy`
     (both JSON), and how logits come to the image's size (`upsampling`) and images to the
     network's (`sampling`). PyTorch reads the file with
@@ -222,18 +225,22 @@ def _choose_hierarchy(
             "none is known, so the classes are class_1, class_2, ... in one level; give a tree "
             "with --data=data.yaml"
         )
-    if num_classes not in (hierarchy.num_classes, hierarchy.num_nodes):
+    siblings = find_siblings(hierarchy).num_nodes
+    if num_classes not in (hierarchy.num_classes, hierarchy.num_nodes, siblings):
         raise HiersegError(
             f"{weights} has {num_classes} classes (background included); the class tree of "
             f"{data or 'its header'} has {hierarchy.num_classes} (or, for a hierarchical head, "
-            f"{hierarchy.num_nodes} nodes)."
+            f"{hierarchy.num_nodes} nodes, for a conditional one {siblings})."
         )
     return hierarchy, source
 
 
-def _told(settings: Settings, network: StoredNetwork, hierarchical: bool) -> Settings:
+def _told(
+    settings: Settings, network: StoredNetwork, hierarchical: bool, conditional: bool
+) -> Settings:
     """With what a file tells of its network."""
-    model: dict[str, Any] = {"name": network.name, "hierarchical": hierarchical}
+    model: dict[str, Any] = {"name": network.name}
+    model |= {"hierarchical": hierarchical, "sibling_softmax": conditional}
     model |= {"pretrained": "", **dataclasses.asdict(Variant())}
     if network.backbone:
         model["backbone"] = network.backbone

@@ -12,6 +12,7 @@ from hierseg_jax.settings.sections import DataSettings, ModelSettings
 from hierseg_jax.settings.settings import Settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.siblings import find_siblings
 
 
 def build_model(
@@ -24,7 +25,7 @@ def build_model(
     """The network of settings that leave nothing of it to the weights, as `create_model`."""
     return create_model(
         model.name,
-        hierarchy.num_nodes if model.hierarchical else hierarchy.num_classes,
+        model.head_channels(hierarchy),
         backbone=model.chosen_backbone,
         variant=model.variant,
         dropout=model.dropout,
@@ -34,6 +35,7 @@ def build_model(
         embedding_size=embedding_size,
         stochastic_depth=model.stochastic_depth,
         upsampling=model.upsampling,
+        conditional_head=find_siblings(hierarchy) if model.sibling_softmax else None,
     )
 
 
@@ -57,7 +59,9 @@ def training_loss(
 
 def _build_loss(settings: Settings, hierarchy: Hierarchy, **of_training: Any) -> TotalLoss:
     given = settings.loss_options
-    options = LossOptions(given.gamma, given.level_weights, given.triplets, **of_training)
+    options = LossOptions(
+        given.gamma, given.level_weights, given.triplets, given.beta, **of_training
+    )
     return build_loss(
         settings.loss, hierarchy, hierarchical=settings.model.hierarchical, options=options
     )

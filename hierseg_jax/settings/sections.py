@@ -15,8 +15,11 @@ from hierseg_jax.models import (
 )
 from hierseg_jax.settings.key import Section, key
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.siblings import find_siblings
 
 OPTIMIZERS = ("adam", "adamw")
+PRIORS = ("none", "frequency")
 SCHEDULES = ("exponential", "cosine", "polynomial")
 # What leaves a key of `model` to the pretrained weights.
 AUTO = {"padding": "auto", "norm_epsilon": 0.0, "normalization": "auto"}
@@ -170,6 +173,19 @@ class ModelSettings(Section):
         "one softmax over the leaf classes.",
         earlier=False,
     )
+    sibling_softmax: bool = key(
+        False,
+        "Of a flat head. True: a class's probability is the product of softmaxes among siblings "
+        "along its path from the root. False: one softmax over all leaf classes.",
+        earlier=False,
+    )
+    prior: str = key(
+        "none",
+        "What the head's biases begin at: none (small random numbers), or frequency (scores are "
+        "then the classes' shares of the training pixels). Weights to start from go before it.",
+        choices=PRIORS,
+        earlier="none",
+    )
     upsampling: str = key(
         "bicubic",
         "How logits come to the size of the picture that the network sees: bicubic (to twice "
@@ -210,6 +226,30 @@ class ModelSettings(Section):
             return Variant()
         return Variant(self.padding, self.norm_epsilon, self.normalization)
 
+    @property
+    def head(self) -> str:
+        """`flat`, `hierarchical` or `conditional`.
+
+        Raises:
+          HiersegError: where it is said to be two of them.
+        """
+        if self.hierarchical and self.sibling_softmax:
+            raise HiersegError(
+                "The config's model.hierarchical and model.sibling_softmax are both True; a head "
+                "is one of them: leave the other False."
+            )
+        if self.hierarchical:
+            return "hierarchical"
+        return "conditional" if self.sibling_softmax else "flat"
+
+    def head_channels(self, hierarchy: Hierarchy) -> int:
+        """Channels of the head for the classes of a tree."""
+        return {
+            "flat": hierarchy.num_classes,
+            "hierarchical": hierarchy.num_nodes,
+            "conditional": find_siblings(hierarchy).num_nodes,
+        }[self.head]
+
 
 @dataclasses.dataclass(frozen=True)
 class LossSettings(Section):
@@ -225,6 +265,13 @@ class LossSettings(Section):
         (),
         "Of hierarchical_crossentropy: one weight a level, coarse to fine; empty: all 1.",
         earlier=(),
+    )
+    beta: float = key(
+        10.0,
+        "Of soft_crossentropy: how fast targets fall with the distance to the label; the larger, "
+        "the harder the labels.",
+        within="(0, inf)",
+        earlier=10.0,
     )
     triplets: int = key(
         1000, "Triplets that tree_triplet draws in a step on each device.", least=1, earlier=1000

@@ -45,14 +45,15 @@ class Settings(Section):
         "crossentropy",
         f"A name, a sum such as `tree_min_focal + 0.5*dice`, or {{name: weight}}. With any "
         f"head: {', '.join(LOSSES)}; a hierarchical head takes them at every level. With flat "
-        "heads: hierarchical_crossentropy. With hierarchical heads: tree_min, tree_min_focal. "
-        "Beside another loss: tree_triplet.",
+        "heads: hierarchical_crossentropy, soft_crossentropy. With hierarchical heads: tree_min, "
+        "tree_min_focal. Beside another loss: tree_triplet and, with hierarchical heads, "
+        "logic_rules.",
     )
     loss_options: LossSettings = dataclasses.field(default_factory=LossSettings)
     decode: str = key(
         "auto",
         "How predictions follow from scores: auto (path for hierarchical heads, leaf for flat "
-        "ones), leaf, top_down or path (docs/tree.md).",
+        "ones), leaf, top_down, path or logic (docs/tree.md).",
         earlier="auto",
     )
     remat: bool = key(

@@ -101,7 +101,7 @@ def _pretrained_checkpoint(
     loaded = _open(path, "model.pretrained")
     found, wanted = traverse_util.flatten_dict(loaded.variables), _wanted(model)
     same_classes = loaded.hierarchy == hierarchy
-    same_classes &= loaded.settings.model.hierarchical == settings.model.hierarchical
+    same_classes &= loaded.settings.model.head == settings.model.head
 
     heads = settings.model.network.heads
 
@@ -193,7 +193,7 @@ def _check_fit(
 
 
 def _describe(model: ModelSettings) -> str:
-    return f"{model.label} with a hierarchical head" if model.hierarchical else model.label
+    return model.label if model.head == "flat" else f"{model.label} with a {model.head} head"
 
 
 def _report(

@@ -29,6 +29,7 @@ from hierseg_jax.settings.metric_choice import Criterion, parse_best
 from hierseg_jax.system import memory
 from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.train.initial import InitialWeights
+from hierseg_jax.train.prior import initial_biases
 from hierseg_jax.train.recipe import Recipe, build_recipe, check_backbone
 from hierseg_jax.train.same_data import Inventories, take_inventories
 from hierseg_jax.train.state import TrainState, create_state
@@ -138,7 +139,12 @@ def set_up(settings: Settings, workdir: Path) -> Run:
             settings.data.resizing,
         ),
         initial_state=lambda: create_state(
-            model, recipe.optimizer, settings.seed, weights, bool(settings.ema_decay)
+            model,
+            recipe.optimizer,
+            settings.seed,
+            weights,
+            bool(settings.ema_decay),
+            initial_biases(settings, workdir, hierarchy, train_source),
         ),
         criterion=criterion,
         seen_labels=seen,

@@ -1,15 +1,19 @@
 """What training carries from step to step."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import flax.struct
 import jax
 import jax.flatten_util
 import jax.numpy as jnp
+import numpy as np
 import optax
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from hierseg_jax.models import SegmentationModel, init_variables
+from hierseg_jax.models.network import ModulePath
 from hierseg_jax.train.initial import InitialWeights
 
 
@@ -80,6 +84,7 @@ def create_state(
     seed: int,
     weights: InitialWeights | None = None,
     averaged: bool = False,
+    biases: Mapping[ModulePath, np.ndarray] = MappingProxyType({}),
 ) -> TrainState:
     """The state at step 0.
 
@@ -87,9 +92,12 @@ def create_state(
       seed: of the fresh weights and of all random numbers of training.
       weights: to start from, in place of fresh ones.
       averaged: whether to keep an average of the weights.
+      biases: of heads, by path, in place of fresh ones, too.
     """
     weights_key, key = jax.random.split(jax.random.key(seed))
     variables = init_variables(model, weights_key)
+    if biases:
+        variables = unflatten_dict(flatten_dict(variables) | dict(biases))
     if weights is not None:
         variables = weights.completed(variables)
     variables = jax.device_put({name: variables[name] for name in ("params", "batch_stats")})

@@ -9,12 +9,14 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from hierseg_jax.models.conditional import leaf_log_probabilities
 from hierseg_jax.models.efficient_unet.backbone import EfficientNet
 from hierseg_jax.models.embedding import EmbeddingHead
 from hierseg_jax.models.layers import Compute, Conv, name_block_output, upsample_nearest
 from hierseg_jax.models.normalization import BatchNorm
 from hierseg_jax.models.segmentation_model import SegmentationModel, require_image
 from hierseg_jax.models.variant import Variant
+from hierseg_jax.tree.siblings import Siblings
 
 
 class DecoderBlock(nn.Module):
@@ -42,6 +44,7 @@ class EfficientUNet(SegmentationModel):
       stochastic_depth: rate of `StochasticDepth` in the backbone, in place of dropped channels;
         0 for none.
       variant: what the backbone's weights want to be computed with.
+      conditional_head: see `create_model`.
     """
 
     stride: ClassVar[int] = 32
@@ -50,6 +53,7 @@ class EfficientUNet(SegmentationModel):
     backbone: str = "b0"
     embedding_size: int = 0
     stochastic_depth: float = 0.0
+    conditional_head: Siblings | None = None
     variant: Variant = Variant()
 
     @property
@@ -85,4 +89,4 @@ class EfficientUNet(SegmentationModel):
         # sixteenth before it.
         logits_bhwc = Conv(self.num_classes, (1, 1), compute=compute, name="head")(x)
         logits_bhwc = logits_bhwc.astype(jnp.promote_types(self.dtype, jnp.float32))
-        return self.enlarged(logits_bhwc)
+        return self.enlarged(leaf_log_probabilities(logits_bhwc, self.conditional_head))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from hierseg_jax.models.conditional import leaf_log_probabilities
 from hierseg_jax.models.dropout import drop_rate_at_depth, residual_dropout
 from hierseg_jax.models.embedding import EmbeddingHead
 from hierseg_jax.models.layers import (
@@ -19,6 +20,7 @@ from hierseg_jax.models.layers import (
 )
 from hierseg_jax.models.normalization import BatchNorm
 from hierseg_jax.models.segmentation_model import SegmentationModel, require_image
+from hierseg_jax.tree.siblings import Siblings
 
 DILATIONS = (2, 5, 9)
 KERNELS = {"fcu1": 3, "fcu2": 5}
@@ -213,6 +215,7 @@ class ESNet(SegmentationModel):
       embedding_size: of an `EmbeddingHead` on the encoder; 0 for none.
       stochastic_depth: rate of `StochasticDepth` in the encoder, in place of dropped channels;
         0 for none.
+      conditional_head: see `create_model`.
     """
 
     stride: ClassVar[int] = 8
@@ -220,6 +223,7 @@ class ESNet(SegmentationModel):
     size: str = "esnet"
     embedding_size: int = 0
     stochastic_depth: float = 0.0
+    conditional_head: Siblings | None = None
 
     @nn.compact
     def __call__(
@@ -227,7 +231,7 @@ class ESNet(SegmentationModel):
     ) -> jax.Array:
         """Segments images, as every `SegmentationModel` does.
 
-        With `encoder_only` the answer, [B, H/8, W/8, num_classes], is that of the auxiliary
+        With `encoder_only` the answer, of H/8 x W/8 pixels, is that of the auxiliary
         head on the encoder, which takes no part (and gets no gradient) otherwise.
         """
         require_image(image_bhwc, self.stride, "ESNet")
@@ -245,4 +249,5 @@ class ESNet(SegmentationModel):
         if not encoder_only:
             decoder = Decoder(size, self.num_classes, compute, name="decoder")
             logits_bhwc = decoder(x, train=train)
-        return logits_bhwc.astype(jnp.promote_types(self.dtype, jnp.float32))
+        logits_bhwc = logits_bhwc.astype(jnp.promote_types(self.dtype, jnp.float32))
+        return leaf_log_probabilities(logits_bhwc, self.conditional_head)

@@ -29,6 +29,7 @@ _CHANGES_DATA = (
 _CHANGES_LOSS = (
     "batch_size",
     "loss",
+    "loss_options.beta",
     "loss_options.gamma",
     "loss_options.level_weights",
     "model.hierarchical",

@@ -1,0 +1,63 @@
+"""Biases of a head that begins where it knows how frequent classes are, and nothing else."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hierseg_jax.checkpoint import checkpoint_steps
+from hierseg_jax.data.class_weights import Frequencies, count_frequencies
+from hierseg_jax.data.read.sources import Source
+from hierseg_jax.devices.hosts import is_main
+from hierseg_jax.models.network import ModulePath
+from hierseg_jax.settings import Settings
+from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.siblings import find_siblings
+
+
+def initial_biases(
+    settings: Settings, workdir: Path, hierarchy: Hierarchy, train_source: Source
+) -> dict[ModulePath, np.ndarray]:
+    """Of the network's heads, by path; none unless `model.prior` asks for them in a new run.
+
+    Args:
+      train_source: the training split, all of whose masks are read.
+    """
+    if settings.model.prior == "none" or checkpoint_steps(workdir):
+        return {}
+    if is_main():
+        print(f"Reading {len(train_source)} training masks for the head's biases.", flush=True)
+    bias_k = biases_of(count_frequencies(train_source, hierarchy), hierarchy, settings.model.head)
+    heads = settings.model.network.heads
+    return {("params", *head.split("/"), "bias"): bias_k for head in heads}
+
+
+def biases_of(frequencies: Sequence[Frequencies], hierarchy: Hierarchy, head: str) -> np.ndarray:
+    """Logits whose probabilities are the shares of the pixels: float32 [channels of the head].
+
+    The log-odds of sigmoids are the prior of Lin et al., Focal Loss for Dense Object Detection,
+    ICCV 2017 (arXiv 1708.02002), section 4.1, for every node its own. Softmaxes take logarithms.
+    Every class counts one pixel more than it has, so that one without any is rare, not impossible.
+
+    Args:
+      frequencies: of every level, coarse to fine.
+      hierarchy: of the classes.
+      head: `flat`, `hierarchical` or `conditional`.
+    """
+    if head == "hierarchical":
+        bias_k = np.zeros(hierarchy.num_nodes)
+        for level, channels in zip(frequencies, hierarchy.level_channels, strict=True):
+            share_c = _shares(level.pixels_c)
+            bias_k[channels] = np.log(share_c) - np.log1p(-share_c)
+    elif head == "flat":
+        bias_k = np.log(_shares(frequencies[-1].pixels_c))
+    else:
+        siblings = find_siblings(hierarchy)
+        share_k = siblings.on_path_kc @ _shares(frequencies[-1].pixels_c)
+        of_family_f = siblings.in_family_kf.T @ share_k
+        bias_k = np.log(share_k / (siblings.in_family_kf @ of_family_f))
+    return bias_k.astype(np.float32)
+
+
+def _shares(pixels_c: np.ndarray) -> np.ndarray:
+    return (pixels_c + 1) / (pixels_c.sum() + len(pixels_c))
