@@ -6,8 +6,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from hierseg_jax.reports.overlay import leaf_colors, overlay
-from hierseg_jax.tree.hierarchy import Level
+from hierseg_jax.reports.overlay import overlay
 
 _PHOTO_SHARE = 0.45
 
@@ -27,9 +26,9 @@ class Picture:
     caption: str
 
 
-def overlaid(image_hwc: np.ndarray, label_hw: np.ndarray, level: Level) -> np.ndarray:
-    """A level's colours over the photograph; the background stays as it is."""
-    return overlay(image_hwc, label_hw, leaf_colors(level), _PHOTO_SHARE, painted_hw=label_hw)
+def overlaid(image_hwc: np.ndarray, label_hw: np.ndarray, colors_k3: np.ndarray) -> np.ndarray:
+    """The colours of labels over the photograph; the background stays as it is."""
+    return overlay(image_hwc, label_hw, colors_k3, _PHOTO_SHARE, painted_hw=label_hw)
 
 
 def data_uri(image_hwc: np.ndarray, suffix: str = ".jpg") -> str:

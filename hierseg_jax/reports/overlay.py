@@ -3,21 +3,8 @@
 import cv2
 import numpy as np
 
-from hierseg_jax.tree.colors import class_colors
-from hierseg_jax.tree.hierarchy import Level
-
 STRIP = 2**20
 """Pixels that are mixed at a time: three copies of a large picture would not fit beside it."""
-
-
-def leaf_colors(level: Level) -> np.ndarray:
-    """By leaf class its colour at a level: uint8 RGB [256, 3].
-
-    That of ignored pixels, 255, is PASCAL VOC's for them, a pale yellow.
-    """
-    colors = class_colors(256)
-    colors[: len(level.leaf_to_class)] = colors[level.leaf_to_class]
-    return colors
 
 
 def overlay(

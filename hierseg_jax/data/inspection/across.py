@@ -48,10 +48,10 @@ def check_classes(split: str, usable: Sequence[Usable], hierarchy: Hierarchy) ->
         kind = "untrained_class" if split == "train" else "missing_class"
         text = missing_sentence(seen, hierarchy, f"of the {len(usable):,} usable masks of {split}")
         return [Finding(kind, split, "", printable(text))]
-    leaf_nc = np.stack([example.counts_c[: hierarchy.num_classes] for example in usable])
+    counted = count_levels(np.stack([example.counts_l[:-1] for example in usable]), hierarchy)
     findings, named = [], set()
     for level in reversed(hierarchy.levels):
-        pixels, _ = count_levels(leaf_nc, hierarchy)[level.name]
+        pixels, _ = counted[level.name]
         for name, count in zip(level.class_names, pixels, strict=True):
             # A branch that ends early stands in several levels.
             if not count and name not in named:
@@ -68,9 +68,9 @@ def is_bare(usable: Sequence[Usable], hierarchy: Hierarchy) -> bool:
 
 def labels_seen(usable: Sequence[Usable], hierarchy: Hierarchy) -> np.ndarray:
     """Labels that usable examples have: bool [256]."""
-    held = np.any([example.counts_c > 0 for example in usable], axis=0)
+    held = np.any([example.counts_l > 0 for example in usable], axis=0)
     seen = np.zeros(256, bool)
-    seen[: hierarchy.num_classes], seen[IGNORE_LABEL] = held[:-1], held[-1]
+    seen[: len(hierarchy.labels.names)], seen[IGNORE_LABEL] = held[:-1], held[-1]
     return seen
 
 

@@ -81,7 +81,7 @@ def inspect_dataset(spec: DatasetSpec, distance: int = DISTANCE) -> Inspection:
 
 
 def _examine_all(pairs: list[Pair], spec: DatasetSpec) -> Iterator[Examined]:
-    check = functools.partial(examine, root=spec.root, hierarchy=spec.hierarchy)
+    check = functools.partial(examine, spec=spec)
     # OpenCV, hashing and reading release Python's lock.
     with concurrent.futures.ThreadPoolExecutor(available_cores()) as pool:
         done = pool.map(check, pairs)

@@ -116,6 +116,12 @@ def _statistics(report: Report) -> list[str]:
                     for c in cells
                 )
             )
+        lines += [
+            f"{split}: {of['unknown_pixels'][level.name]:.2%} of the labelled pixels have no class "
+            "at this level"
+            for split, of in splits.items()
+            if of["unknown_pixels"][level.name]
+        ]
         blocks.append("\n".join(line.rstrip() for line in lines))
     return blocks
 
