@@ -124,4 +124,5 @@ def missing_sentence(seen: np.ndarray, hierarchy: Hierarchy, masks: str) -> str:
 
 def _shown(label: int, hierarchy: Hierarchy) -> str:
     """The number in a mask; the name of a group, whose number is not its value's."""
-    return str(label) if label < hierarchy.num_classes else hierarchy.labels.names[label]
+    names = hierarchy.labels.names
+    return names[label] if hierarchy.num_classes <= label < len(names) else str(label)

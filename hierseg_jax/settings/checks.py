@@ -21,7 +21,8 @@ def check_values(settings: Settings) -> None:
     """
     for name, key in KEYS.items():
         check_value(name, operator.attrgetter(name)(settings), key)
-    _ = settings.data.size, settings.augmentation, settings.decoding  # refuse what they can't read
+    # These refuse what they can't read.
+    _ = settings.data.size, settings.data.named, settings.augmentation, settings.decoding
     parse_best(settings.best, settings.metric_names)
     settled(settings, Variant())
     parse_class_weights(settings.loss_options.class_weights)

@@ -23,10 +23,8 @@ def all_labels(hierarchy: Hierarchy) -> Labels:
     return dataclasses.replace(hierarchy, inner_labels=True).labels
 
 
-def find_label(name: str, labels: Labels) -> int | None:
-    """The label of a node; of a group over a single leaf class that class's. None without one."""
-    if name not in labels.names:
-        return None
+def label_of(name: str, labels: Labels) -> int:
+    """The label of the node of a name; of a group over a single leaf class that class's."""
     label = labels.names.index(name)
     leaves = np.flatnonzero(labels.leaves_lc[label])
     return int(leaves[0]) if len(leaves) == 1 else label
@@ -35,7 +33,7 @@ def find_label(name: str, labels: Labels) -> int | None:
 def has_inner(names: Iterable[str], hierarchy: Hierarchy) -> bool:
     """Whether a label of these names leaves a level unknown; names of no node don't."""
     labels = all_labels(hierarchy)
-    found = [label for name in names if (label := find_label(name, labels)) is not None]
+    found = [label_of(name, labels) for name in names if name in labels.names]
     return bool(labels.are_inner_l[found].any())
 
 
@@ -72,7 +70,7 @@ def check_meeting(
             )
     names = [name for name in names if name not in backgrounds]
     for name in names:
-        if find_label(name, labels) is None:
+        if name not in labels.names:
             raise HiersegError(
                 f"{who} labels pixels as {name!r}, which is no class and no group of {whose}; "
                 f"{near_names(name, labels.names)} Rename or ignore it with `labels` in the data "
@@ -102,8 +100,7 @@ def label_table(own: Hierarchy, names: Iterable[str], common: Hierarchy) -> np.n
     labels, common_labels = all_labels(own), all_labels(common)
     for name in names:
         background = name == own.class_names[0]
-        label = find_label(name, labels)
-        table[label] = 0 if background else find_label(name, common_labels)
+        table[label_of(name, labels)] = 0 if background else label_of(name, common_labels)
     return table
 
 

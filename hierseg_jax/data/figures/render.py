@@ -21,7 +21,7 @@ from hierseg_jax.data.figures.shapes import Material
 from hierseg_jax.data.read.inventory import Entry
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
-from hierseg_jax.tree.meeting import all_labels, find_label
+from hierseg_jax.tree.meeting import all_labels, label_of
 
 SPLITS = ("train", "val", "test")
 MIN_SIZE = 16
@@ -217,5 +217,5 @@ class FiguresSource:
 def _group_labels() -> np.ndarray:
     """Of every class the label of its group, the background's its own: uint8 [classes]."""
     labels = all_labels(PASCAL_PERSON_PART)
-    of_groups = [0, *(find_label(name, labels) for name in GROUPS)]
+    of_groups = [0, *(label_of(name, labels) for name in GROUPS)]
     return np.array(of_groups, np.uint8)[_MIDDLE.leaf_to_class]

@@ -16,6 +16,7 @@ from hierseg_jax.data.read.spec import SPLITS, DatasetSpec, load_spec, read_tree
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.tree.meeting import check_meeting, has_inner, meeting_pairs
+from hierseg_jax.tree.pairs import Pairs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,29 +66,29 @@ def load_hierarchy(spec: Spec, tree_file: str = "", inner_share: float = 0.0) ->
     sets = read_data_sets(spec, inner_share)
     first = sets[0].hierarchy
     if not tree_file:
-        return meet(sets, first, str(sets[0].member.name))
+        return dataclasses.replace(
+            meet(sets, first, sets[0].member.name), pairs=pairs_of(sets, first)
+        )
     tree = read_tree_file(tree_file, first.class_names)
     if len(sets) == 1 and tree.class_names != first.class_names:
         raise HiersegError(
             f"{tree_file} is a tree over the classes {', '.join(tree.class_names)}; "
             f"{spec_text(spec)} has {', '.join(first.class_names)}, in this order."
         )
-    return meet(sets, tree, tree_file, whole=False)
+    tree = meet(sets, tree, tree_file, whole=False)
+    # Left and right are the data's, whatever stands above them.
+    return tree if tree.pairs else dataclasses.replace(tree, pairs=pairs_of(sets, tree))
 
 
-def meet(
-    sets: Sequence[DataSet], tree: Hierarchy, whose: str, *, whole: bool = True
-) -> Hierarchy:
-    """A tree with what data sets make of it: whether groups are labelled, and the pairs.
+def meet(sets: Sequence[DataSet], tree: Hierarchy, whose: str, *, whole: bool = True) -> Hierarchy:
+    """A tree that knows whether data sets label its groups.
 
     Args:
       sets: whose classes are to have a place in it.
       tree: the common one.
       whose: it is, for messages.
-      whole: whether trees may differ in groups that are not labelled, as `check_meeting` has it.
-
-    Returns:
-      The tree with its own pairs or, where it has none, those of all data sets.
+      whole: whether the trees must agree in groups that are not labelled, too, as
+        `check_meeting` has it.
 
     Raises:
       ValueError: one sentence, where a data set has no place in the tree, or another tree.
@@ -95,11 +96,16 @@ def meet(
     for of in sets:
         check_meeting(of.hierarchy, of.names, tree, of.member.name, whose, whole=whole)
     inner = has_inner((name for of in sets for name in of.names), tree)
-    pairs = tree.pairs
-    # Left and right are the data's, whatever stands above them.
-    if not pairs or whole:
-        pairs = meeting_pairs([(of.member.name, of.hierarchy) for of in sets], tree)
-    return dataclasses.replace(tree, pairs=pairs, inner_labels=inner)
+    return dataclasses.replace(tree, inner_labels=inner)
+
+
+def pairs_of(sets: Sequence[DataSet], tree: Hierarchy) -> Pairs:
+    """The pairs of all data sets, in the classes of their common tree.
+
+    Raises:
+      ValueError: one sentence, where two of them contradict each other.
+    """
+    return meeting_pairs([(of.member.name, of.hierarchy) for of in sets], tree)
 
 
 def _read(member: Member, inner_share: float) -> DataSet:

@@ -12,7 +12,7 @@ from hierseg_jax.data.read.image_files import check_classes
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import listed
 from hierseg_jax.tree.hierarchy import Hierarchy
-from hierseg_jax.tree.meeting import all_labels, find_label, near_names
+from hierseg_jax.tree.meeting import all_labels, label_of, near_names
 from hierseg_jax.tree.parsing import IGNORE_LABEL
 
 IGNORE = "ignore"
@@ -80,7 +80,7 @@ def named_values(labels: Named, hierarchy: Hierarchy) -> MaskValues:
     of_tree = all_labels(hierarchy)
     for value, name in labels:
         known[value] = True
-        table[value] = IGNORE_LABEL if name == IGNORE else find_label(name, of_tree)
+        table[value] = IGNORE_LABEL if name == IGNORE else label_of(name, of_tree)
     return MaskValues(table, known, names=labels)
 
 
@@ -109,7 +109,7 @@ def parse_labels(content: Any, hierarchy: Hierarchy) -> Named:
                 f"labels: the value {value} has {reprlib.repr(name)} for a name; a name is text "
                 "(put quotes around numbers, yes and no)."
             )
-        if name != IGNORE and find_label(name, of_tree) is None:
+        if name != IGNORE and name not in of_tree.names:
             raise HiersegError(
                 f"labels: the value {value} is called {reprlib.repr(name)}, and no class and no "
                 f"group has this name; {near_names(name, of_tree.names)}"

@@ -3,7 +3,7 @@
 import bisect
 import itertools
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,8 +48,7 @@ class Mixture:
         ends = (0, *itertools.accumulate(map(len, sources)))
         self.parts = tuple(map(Part, names, ends, ends[1:]))
         self.draws = tuple(
-            int(weight * len(source) + 0.5)
-            for weight, source in zip(weights, sources, strict=True)
+            int(weight * len(source) + 0.5) for weight, source in zip(weights, sources, strict=True)
         )
         for part, weight, draws in zip(self.parts, weights, self.draws, strict=True):
             if part.stop > part.start and not draws:
@@ -123,9 +122,7 @@ class Drawn:
         return order
 
 
-def epoch_order(
-    lengths: Sequence[int], draws: Sequence[int], seed: int, epoch: int
-) -> np.ndarray:
+def epoch_order(lengths: Sequence[int], draws: Sequence[int], seed: int, epoch: int) -> np.ndarray:
     """Which examples an epoch has, in its order: int64 [sum of draws], numbers in the mixture.
 
     Every data set is shuffled, drawn from until all its examples were drawn, shuffled anew, and
@@ -172,6 +169,6 @@ class Relabelled:
         example = self._source[index]
         return example | {"label": self._table[example["label"]]}
 
-    def inventory(self) -> Sequence[Entry] | Iterator[Entry]:
+    def inventory(self) -> Iterable[Entry]:
         """The source's."""
         return self._source.inventory()

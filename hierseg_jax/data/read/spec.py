@@ -120,8 +120,7 @@ def load_spec(file: str | pathlib.Path) -> DatasetSpec:
     """
     file = pathlib.Path(os.path.abspath(file))
     content = _read_keys(file)
-    hierarchy = _hierarchy(file, content)
-    labels = _labels(file, content, hierarchy)
+    hierarchy, labels = _labelled_tree(file, content)
     path = _text(file, content, "path") or "."
     root = pathlib.Path(os.path.normpath(file.parent / path))
     image_dirs = []
@@ -129,8 +128,6 @@ def load_spec(file: str | pathlib.Path) -> DatasetSpec:
         folder = _text(file, content, split)
         if folder:
             image_dirs.append((split, root / _below_root(file, split, folder)))
-    inner = has_inner((name for _, name in labels), hierarchy)
-    hierarchy = dataclasses.replace(hierarchy, inner_labels=inner)
     return DatasetSpec(file, root, tuple(image_dirs), hierarchy, labels)
 
 
@@ -153,6 +150,16 @@ def read_tree_file(
     return _hierarchy(file, content)
 
 
+def read_labelled_tree(file: str | pathlib.Path) -> tuple[Hierarchy, Named]:
+    """The class tree and the names of the masks' values, of a data.yaml without folders, too.
+
+    Raises:
+      FileNotFoundError, ValueError: as `load_spec` does.
+    """
+    file = pathlib.Path(file)
+    return _labelled_tree(file, _read_keys(file))
+
+
 def write_spec(spec: DatasetSpec) -> None:
     """Writes `spec.file`, from which `load_spec` reads an equal spec.
 
@@ -162,7 +169,7 @@ def write_spec(spec: DatasetSpec) -> None:
     root = spec.root
     if root.is_relative_to(spec.file.parent):
         root = root.relative_to(spec.file.parent)
-    content = {
+    content: dict[str, Any] = {
         "path": str(root),
         **{split: str(folder.relative_to(spec.root)) for split, folder in spec.image_dirs},
         "names": list(spec.hierarchy.class_names),
@@ -223,13 +230,16 @@ def _hierarchy(file: pathlib.Path, content: Mapping[str, Any]) -> Hierarchy:
         raise _in_file(file, error) from error
 
 
-def _labels(file: pathlib.Path, content: Mapping[str, Any], hierarchy: Hierarchy) -> Named:
+def _labelled_tree(file: pathlib.Path, content: Mapping[str, Any]) -> tuple[Hierarchy, Named]:
+    hierarchy = _hierarchy(file, content)
     if content.get("labels") is None:
-        return ()
+        return hierarchy, ()
     try:
-        return parse_labels(content["labels"], hierarchy)
+        labels = parse_labels(content["labels"], hierarchy)
     except HiersegError as error:
         raise _in_file(file, error) from error
+    inner = has_inner((name for _, name in labels), hierarchy)
+    return dataclasses.replace(hierarchy, inner_labels=inner), labels
 
 
 def _in_file(file: pathlib.Path, error: HiersegError) -> HiersegError:
