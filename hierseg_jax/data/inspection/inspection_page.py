@@ -44,9 +44,9 @@ def format_page(report: Report) -> str:
         split_lines={split: split_line(report, split) for split in inspection.spec.splits},
         size_plot=size_plot({s: [e.size for e in inspection.usable(s)] for s in report.statistics}),
         examples=example_pictures(inspection),
-        command=train_command(inspection.spec, suggestion) if suggestion else [],
+        command=train_command(report.data, suggestion) if suggestion else [],
         reasons=suggestion_reasons(suggestion) if suggestion else (),
-        weights=suggestion.class_weights if suggestion else {},
+        weights=suggestion.class_weights if suggestion and report.alone else {},
         weights_reason=WEIGHTS_REASON,
         weights_flag=format_weights(suggestion) if suggestion else "",
     )

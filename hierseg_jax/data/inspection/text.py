@@ -133,8 +133,10 @@ def _suggestion(report: Report) -> str:
     size, batch = suggestion_reasons(suggestion)
     lines = (
         "Suggested",
-        f"  {' '.join(map(printable, train_command(report.inspection.spec, suggestion)))}",
+        f"  {' '.join(map(printable, train_command(report.data, suggestion)))}",
         f"  {size}",
         f"  {batch}",
     )
+    if not report.alone:
+        return "\n".join(lines)
     return "\n".join([*lines, f"  {WEIGHTS_REASON}", f"  {format_weights(suggestion)}"])
