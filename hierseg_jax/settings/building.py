@@ -140,7 +140,7 @@ def check_tree_of_data(
         first = sets[0].hierarchy
         same_classes = len(sets) == 1 and first.class_names == hierarchy.class_names
         if same_classes and first != hierarchy and not own_tree:
-            raise HiersegError("its classes stand in other groups or in another order")
+            raise HiersegError("its classes stand in other groups or in another order.")
     except HiersegError as error:
         raise HiersegError(
             f"{checkpoint} was trained on the classes {', '.join(hierarchy.class_names)}; "

@@ -81,7 +81,7 @@ def write_report(report: Report, text: str, page: str, files: dict[str, pathlib.
 
 
 def train_command(data: str, suggestion: Suggestion) -> list[str]:
-    """The suggestion for a `data.spec` as a command for a shell, in pieces that can stand on lines of their own."""
+    """The suggestion for data as a shell's command, in pieces that can stand on own lines."""
     return [
         "python launch/train.py --config=configs/effunet.py",
         shlex.quote(f"--config.data.spec={data}"),

@@ -41,9 +41,6 @@ class Member:
         drawn = not self.name or self.name == FIGURES or self.name.startswith(TFDS_PREFIX)
         return self.name if drawn else os.path.abspath(self.name)
 
-    def __str__(self) -> str:
-        return self.name if self.weight == 1 else f"{self.weight:g}*{self.name}"
-
 
 def parse_members(spec: Spec) -> tuple[Member, ...]:
     """The data sets of a spec; a path that exists as it stands is one of them.
@@ -59,7 +56,8 @@ def parse_members(spec: Spec) -> tuple[Member, ...]:
         raise HiersegError(NOTHING)
     seen = set()
     for member in members if len(members) > 1 else ():
-        place = os.path.realpath(member.location) if os.path.exists(member.name) else member.name
+        place = member.location
+        place = os.path.realpath(place) if os.path.exists(place) else place
         if place in seen:
             raise HiersegError(
                 f"{spec_text(spec)} names the data set {member.name} twice; name it once, with a "
