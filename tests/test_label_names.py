@@ -21,9 +21,10 @@ from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.mask_values import IGNORE, named_values
 from hierseg_jax.data.read.sources import load_hierarchy, open_split
 from hierseg_jax.data.read.spec import load_spec, read_labelled_tree, write_spec
+from hierseg_jax.reports.overlay import label_colors
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.first_epoch import check_sample
-from hierseg_jax.tree.colors import class_colors, label_colors
+from hierseg_jax.tree.colors import class_colors
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.inspection_data import SIZE, YAML, make_data, write_pair
 from tests.raw_data import make_raw
@@ -218,14 +219,16 @@ def test_the_doctor_counts_names_and_draws_groups(tmp_path):
     # One stripe in six is of `upper`, and one is ignored.
     assert report.statistics["train"]["unknown_pixels"]["part"] == pytest.approx(0.2, abs=0.02)
     assert "of the labelled pixels have no class at this level" in text
-    assert "upper (any)" in format_page(report)
+    page = format_page(report)
+    assert "Hatched: known as no finer than" in page
+    assert "upper" in page.split("known as no finer than")[1].split("</ul>")[0]
 
 
 @settings(max_examples=40)
 @given(trees())
 def test_a_group_has_the_colour_of_its_class_or_one_that_no_class_has(hierarchy):
     for k, level in enumerate(hierarchy.levels):
-        colors, table = label_colors(hierarchy, k), hierarchy.labels.table(k)
+        colors, table = label_colors(hierarchy.labels.classes_kl[k]), hierarchy.labels.table(k)
         of_classes = class_colors(level.num_classes)
         for label in range(len(hierarchy.labels.names)):
             same = (colors[label] == of_classes).all(1)

@@ -6,7 +6,8 @@ import dataclasses
 import cv2
 import numpy as np
 
-from hierseg_jax.reports.overlay import overlay
+from hierseg_jax.reports.overlay import hatch, label_colors, leaf_colors, overlay
+from hierseg_jax.tree.hierarchy import Level
 
 _PHOTO_SHARE = 0.45
 
@@ -26,9 +27,23 @@ class Picture:
     caption: str
 
 
-def overlaid(image_hwc: np.ndarray, label_hw: np.ndarray, colors_k3: np.ndarray) -> np.ndarray:
-    """The colours of labels over the photograph; the background stays as it is."""
-    return overlay(image_hwc, label_hw, colors_k3, _PHOTO_SHARE, painted_hw=label_hw)
+def overlaid(
+    image_hwc: np.ndarray, label_hw: np.ndarray, level: Level, classes_l: np.ndarray | None = None
+) -> np.ndarray:
+    """A level's colours over the photograph; the background stays as it is.
+
+    Args:
+      image_hwc: uint8 RGB [H, W, 3].
+      label_hw: uint8 [H, W].
+      level: of the tree.
+      classes_l: at the level, of every label, where groups are labelled as well; they are
+        hatched where they are unknown.
+    """
+    if classes_l is None:
+        return overlay(image_hwc, label_hw, leaf_colors(level), _PHOTO_SHARE, painted_hw=label_hw)
+    drawn = overlay(image_hwc, label_hw, label_colors(classes_l), _PHOTO_SHARE, label_hw)
+    hatch(drawn, image_hwc, label_hw, classes_l)
+    return drawn
 
 
 def data_uri(image_hwc: np.ndarray, suffix: str = ".jpg") -> str:

@@ -23,7 +23,6 @@ from hierseg_jax.train.sample_pictures import (
     overlaid,
     without_ignored,
 )
-from hierseg_jax.tree.colors import label_colors
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 
@@ -72,11 +71,10 @@ class Recorder:
             if key not in ("epoch", "step") and value is not None:
                 writer.add_scalar(key.replace(".", "/"), value, progress.step)
         if samples:
-            shown = without_ignored(samples)
-            colors = label_colors(self._hierarchy, self._hierarchy.num_levels - 1)
+            leaf, shown = self._hierarchy.levels[-1], without_ignored(samples)
             for kind in ("label", "prediction"):
                 pictures = [
-                    overlaid(image, label, colors)
+                    overlaid(image, label, leaf)
                     for image, label in zip(shown["image"], shown[kind], strict=True)
                 ]
                 writer.add_images(

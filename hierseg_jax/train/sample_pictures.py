@@ -13,12 +13,12 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 
 from hierseg_jax.evaluation.shown_pictures import Samples
-from hierseg_jax.reports.overlay import overlay
+from hierseg_jax.reports.overlay import leaf_colors, overlay
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.fonts import find_fonts
-from hierseg_jax.tree.colors import class_colors, label_colors, untold_labels
-from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
+from hierseg_jax.tree.colors import class_colors
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy, Level
 
 PHOTO_SHARE = 0.3
 COLUMN = 1.9
@@ -99,19 +99,14 @@ def draw_samples(samples: Samples, hierarchy: Hierarchy, file: Path) -> None:
         image = shown["image"][row]
         grid[row, 0].imshow(image)
         for k, level in enumerate(hierarchy.levels):
-            colors = label_colors(hierarchy, k)
             for offset, kind in ((1, "label"), (2, "prediction")):
                 axes = grid[row, 2 * k + offset]
-                axes.imshow(overlaid(image, shown[kind][row], colors))
+                axes.imshow(overlaid(image, shown[kind][row], level))
                 if row == 0:
                     title = "truth" if kind == "label" else "prediction"
                     axes.set_title(f"{level.name}: {title}", fontsize=10)
-    present = {label for label_hw in samples["label"] for label in np.unique(label_hw).tolist()}
     for k, level in enumerate(hierarchy.levels):
-        groups = [label for label in untold_labels(hierarchy, k) if label in present]
-        colors = class_colors(256)[[*range(1, level.num_classes), *groups]]
-        names = (*level.class_names[1:], *(f"{hierarchy.labels.names[g]} (any)" for g in groups))
-        _legend(figure, level.name, names, colors, (0.5 + k) / hierarchy.num_levels)
+        _legend(figure, level, (0.5 + k) / hierarchy.num_levels)
     finest = min(FINEST, HIGHEST / (100 * height), max(w for _, w in sizes) / (100 * COLUMN))
     _save(figure, file, dpi=100 * max(1.0, finest))
 
@@ -130,32 +125,31 @@ def without_ignored(samples: Samples) -> dict[str, Sequence[np.ndarray]]:
     return dict(samples) | {"prediction": shown}
 
 
-def overlaid(image_hwc: np.ndarray, label_hw: np.ndarray, colors_k3: np.ndarray) -> np.ndarray:
-    """Labels in colours over the image, the background dark, ignored pixels white.
+def overlaid(image_hwc: np.ndarray, label_hw: np.ndarray, level: Level) -> np.ndarray:
+    """Leaf labels in a level's colours over the image, the background dark, ignored pixels white.
 
     Args:
       image_hwc: uint8 RGB [H, W, 3].
       label_hw: uint8 [H, W].
-      colors_k3: uint8 RGB [256, 3], of labels.
+      level: whose colours.
 
     Returns:
       uint8 RGB [H, W, 3].
     """
-    drawn = overlay(image_hwc, label_hw, colors_k3, PHOTO_SHARE)
+    drawn = overlay(image_hwc, label_hw, leaf_colors(level), PHOTO_SHARE)
     drawn[label_hw == IGNORE_LABEL] = 255
     return drawn
 
 
-def _legend(
-    figure: Figure, title: str, names: Sequence[str], colors_k3: np.ndarray, center: float
-) -> None:
+def _legend(figure: Figure, level: Level, center: float) -> None:
+    colors = class_colors(level.num_classes) / 255
     handles = [
         Patch(facecolor=color, label=_short(name))
-        for color, name in zip(colors_k3 / 255, names, strict=True)
+        for color, name in zip(colors[1:], level.class_names[1:], strict=True)
     ][:12]
     figure.legend(
         handles=handles,
-        title=_short(title),
+        title=_short(level.name),
         loc="lower center",
         bbox_to_anchor=(center, 0),
         ncols=2 if len(handles) > 3 else 1,

@@ -9,7 +9,7 @@ from hierseg_jax.data.inspection.findings import (
 from hierseg_jax.data.inspection.page_pictures import (
     example_pictures,
     finding_pictures,
-    untold_colors,
+    group_colors,
 )
 from hierseg_jax.data.inspection.result import Report, train_command
 from hierseg_jax.data.inspection.size_plot import size_plot
@@ -40,7 +40,7 @@ def format_page(report: Report) -> str:
         pairs={kind: finding_pictures(inspection, kind, found) for kind, found in groups.items()},
         statistics={s: of["levels"] for s, of in report.statistics.items() if of["usable"]},
         unknown={s: of["unknown_pixels"] for s, of in report.statistics.items()},
-        untold=untold_colors(inspection),
+        groups_shown=group_colors(inspection),
         split_lines={split: split_line(report, split) for split in inspection.spec.splits},
         size_plot=size_plot({s: [e.size for e in inspection.usable(s)] for s in report.statistics}),
         examples=example_pictures(inspection),

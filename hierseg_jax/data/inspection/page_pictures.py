@@ -8,7 +8,7 @@ from hierseg_jax.data.inspection.findings import Finding, shown
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.reports.inline_pictures import Picture, data_uri, overlaid
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.colors import css_colors, label_colors, untold_labels
+from hierseg_jax.tree.colors import class_colors, css_colors
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 EXAMPLES = 6
@@ -23,6 +23,7 @@ def example_pictures(inspection: Inspection) -> list[tuple[str, list[Picture]]]:
     if not usable:
         return []
     hierarchy = inspection.spec.hierarchy
+    classes_kl = hierarchy.labels.classes_kl
     figures = []
     for index in choose_examples(presence(usable), EXAMPLES):
         example = usable[index]
@@ -35,7 +36,7 @@ def example_pictures(inspection: Inspection) -> list[tuple[str, list[Picture]]]:
         pictures = [Picture(data_uri(image), f"Photograph {name}", "photograph")]
         pictures += [
             Picture(
-                data_uri(overlaid(image, label, label_colors(hierarchy, k))),
+                data_uri(overlaid(image, label, level, classes_kl[k])),
                 f"{name} with the classes of level {level.name}: {_holds(example, hierarchy, k)}",
                 level.name,
             )
@@ -56,8 +57,7 @@ def finding_pictures(
         for example in inspection.examples
         for file in (example.pair.image, example.pair.mask)
     }
-    hierarchy = inspection.spec.hierarchy
-    colors = label_colors(hierarchy, hierarchy.num_levels - 1)
+    colors = class_colors(256)  # at the finest level labels have their own
     figures = []
     for finding in findings[:PAIRS]:
         example = by_file[finding.file]
@@ -75,19 +75,14 @@ def finding_pictures(
     return figures
 
 
-def untold_colors(inspection: Inspection) -> dict[str, list[tuple[str, str]]]:
-    """By level, colour and name of the groups in masks whose class is unknown at the level."""
-    hierarchy, colors = inspection.spec.hierarchy, css_colors(256)
+def group_colors(inspection: Inspection) -> list[tuple[str, str]]:
+    """Colour and name of the groups in masks that leave a level unknown."""
+    labels, colors = inspection.spec.hierarchy.labels, css_colors(256)
     usable = [e for split in inspection.spec.splits for e in inspection.usable(split)]
-    present = np.any([example.counts_l > 0 for example in usable], axis=0) if usable else []
-    return {
-        level.name: [
-            (colors[label], hierarchy.labels.names[label])
-            for label in untold_labels(hierarchy, k)
-            if usable and present[label]
-        ]
-        for k, level in enumerate(hierarchy.levels)
-    }
+    if not usable:
+        return []
+    present_l = presence(usable).any(0) & labels.are_inner_l
+    return [(colors[label], labels.names[label]) for label in np.flatnonzero(present_l)]
 
 
 def _holds(example: Usable, hierarchy: Hierarchy, level: int) -> str:

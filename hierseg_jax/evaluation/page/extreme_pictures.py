@@ -8,7 +8,6 @@ import numpy as np
 from hierseg_jax.evaluation.extremes import ScoredPicture
 from hierseg_jax.reports.inline_pictures import Picture, data_uri, overlaid
 from hierseg_jax.reports.templates import render
-from hierseg_jax.tree.colors import class_colors
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Level
 
 _WRONG = (229, 30, 80)
@@ -51,11 +50,10 @@ def _figure(scored: ScoredPicture, level: Level) -> tuple[str, float, list[Pictu
     wrong = np.where(wrong_hw[..., None], np.array(_WRONG, np.uint8), grey)
     name = scored.name or f"picture {scored.index}"
     truth, predicted = _classes(label, level), _classes(prediction, level)
-    colors = class_colors(256)  # at the finest level labels have their own
     drawn = (
         (image, f"Photograph {name}", "photograph"),
-        (overlaid(image, label, colors), f"Truth of {name}: {truth}", "truth"),
-        (overlaid(image, prediction, colors), f"Prediction for {name}: {predicted}", "prediction"),
+        (overlaid(image, label, level), f"Truth of {name}: {truth}", "truth"),
+        (overlaid(image, prediction, level), f"Prediction for {name}: {predicted}", "prediction"),
         (wrong, f"Wrong pixels of {name}: {share:.1%}", f"wrong: {share:.1%}"),
     )
     pictures = [Picture(data_uri(array), alt, caption) for array, alt, caption in drawn]
