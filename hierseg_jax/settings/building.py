@@ -136,7 +136,6 @@ def check_tree_of_data(
     own_tree = bool(data.hierarchy)
     try:
         found = meet(sets, hierarchy, "the checkpoint", whole=not own_tree)
-        pairs = (pairs_of(sets, hierarchy), hierarchy.pairs)
         first = sets[0].hierarchy
         same_classes = len(sets) == 1 and first.class_names == hierarchy.class_names
         if same_classes and first != hierarchy and not own_tree:
@@ -146,6 +145,7 @@ def check_tree_of_data(
             f"{checkpoint} was trained on the classes {', '.join(hierarchy.class_names)}; "
             f"{spec_text(spec)} has another class tree: {error}"
         ) from error
+    pairs = (pairs_of(sets, hierarchy), hierarchy.pairs)
     if own_tree and spec == data.spec:
         pairs = pairs[::-1]
     return dataclasses.replace(found, pairs=pairs[0] or pairs[1])
