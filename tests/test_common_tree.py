@@ -81,7 +81,7 @@ def test_classes_meet_by_name_and_coarser_ones_become_groups(tmp_path):
     assert source.names == ("train0", "train1", "train2", "train3", "0", "1")
     entries = [name for name, _ in source.inventory()]
     assert entries[0] == "1/images/train0.png"
-    assert entries[8:10] == ["2/0 background, 1 upper, 2 lower", "2/images/0.png"]
+    assert entries[8:10] == ["2/labels: 0 background, 1 upper, 2 lower", "2/images/0.png"]
 
 
 def test_another_order_of_the_same_classes_is_read_right(tmp_path):

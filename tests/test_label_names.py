@@ -18,7 +18,7 @@ from hierseg_jax.data.label_statistics import count_labels, count_levels
 from hierseg_jax.data.missing_classes import missing_classes
 from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.folder import FolderSource
-from hierseg_jax.data.read.mask_values import IGNORE, named_values
+from hierseg_jax.data.read.mask_values import IGNORE, named_values, parse_labels
 from hierseg_jax.data.read.sources import load_hierarchy, open_split
 from hierseg_jax.data.read.spec import load_spec, read_labelled_tree, write_spec
 from hierseg_jax.reports.overlay import label_colors
@@ -157,6 +157,27 @@ def test_bad_names_end_in_one_sentence(tmp_path, labels, sentence):
     assert "\n" not in str(error.value)
 
 
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-300, 300) | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.integers(), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=60)
+@given(
+    st.dictionaries(ANYTHING.filter(lambda x: not isinstance(x, list | dict)), ANYTHING) | ANYTHING
+)
+def test_whatever_stands_there_is_read_or_ends_in_one_sentence(content):
+    try:
+        assert dict(parse_labels(content, PASCAL_PERSON_PART)) == content
+        return
+    except HiersegError as error:
+        sentence = str(error)
+    assert sentence.startswith("labels: ")
+    assert sentence.isprintable()
+
+
 def test_a_name_that_two_nodes_have_is_refused(tmp_path):
     file = tmp_path / "data.yaml"
     file.write_text("names: [b, x, y]\nhierarchy: {x: [y], z: [x]}\nlabels: {1: x}\n")
@@ -172,7 +193,7 @@ def test_other_names_are_other_data(tmp_path):
     plain = FolderSource(spec.image_dir("train"), 4)
     named = FolderSource(spec.image_dir("train"), 4, spec.values)
     (first, _), *rest = named.inventory()
-    assert first == "0 background, 7 head, 8 upper, 9 lower, 10 ignore, 255 torso"
+    assert first == "labels: 0 background, 7 head, 8 upper, 9 lower, 10 ignore, 255 torso"
     assert rest == list(plain.inventory())
 
 

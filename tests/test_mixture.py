@@ -23,6 +23,7 @@ from tests.test_pipeline import Numbered, assert_equal, numbers, take
         ("a.yaml", [("a.yaml", 1)]),
         ("a b+c.yaml", [("a b+c.yaml", 1)]),
         (" a.yaml ", [(" a.yaml ", 1)]),
+        ("/a*b/c.yaml", [("/a*b/c.yaml", 1)]),
         ("a.yaml + 0.5*b.yaml", [("a.yaml", 1), ("b.yaml", 0.5)]),
         ("2 * figures + tfds:x", [("figures", 2), ("tfds:x", 1)]),
         (["a.yaml", "1e-1*b.yaml + c.yaml"], [("a.yaml", 1), ("b.yaml", 0.1), ("c.yaml", 1)]),

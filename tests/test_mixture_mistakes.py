@@ -93,6 +93,10 @@ def first(tmp_path):
             "names: [sky, left, head]\nhierarchy: [1, 2]\npairs: [[1, 2]]",
             "In the mirror 'left' becomes 'right' in {first}, and 'head' in {second}; mend the",
         ),
+        (
+            "hierarchy: [1, 2]",
+            "{second} gives its classes no names, by which they could meet those",
+        ),
         ("names: [sky, ignore]\nhierarchy: [1]", "labels pixels as 'ignore', which is no class"),
         (
             "names: [sky, bodi]\nhierarchy: [1]\nlabels: {1: bod}",

@@ -15,7 +15,7 @@ from hierseg_jax.system.wording import listed
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.labels import Labels
 from hierseg_jax.tree.pairs import Pairs
-from hierseg_jax.tree.parsing import IGNORE_LABEL, walk
+from hierseg_jax.tree.parsing import IGNORE_LABEL, default_names, walk
 
 
 def all_labels(hierarchy: Hierarchy) -> Labels:
@@ -69,6 +69,12 @@ def check_meeting(
                 "in the other; rename one of them."
             )
     names = [name for name in names if name not in backgrounds]
+    unnamed = own.class_names == default_names(own.num_classes) != common.class_names
+    if unnamed and not set(own.class_names).isdisjoint(names):
+        raise HiersegError(
+            f"{who} gives its classes no names, by which they could meet those of {whose}; add "
+            "`names` to its data.yaml."
+        )
     for name in names:
         if name not in labels.names:
             raise HiersegError(

@@ -20,7 +20,7 @@ Spec = str | Sequence[str]
 """As `a.yaml`, `a.yaml + 0.5*b.yaml`, or a list of such."""
 
 _PLUS = re.compile(r"(?:^|\s)\+(?:\s|$)")
-_TERM = re.compile(r"([^*]*)\*(.*)", re.DOTALL)
+_TERM = re.compile(r"([^*/]*)\*(.*)", re.DOTALL)  # a star behind a slash is part of a path
 
 
 @dataclasses.dataclass(frozen=True)
