@@ -21,12 +21,11 @@ from hierseg_jax.data.augment.choice import choose_augmentation
 from hierseg_jax.data.augment.classic import Transform
 from hierseg_jax.data.read.mixture import Drawn, Mixture
 from hierseg_jax.data.read.skip import no_example
-from hierseg_jax.data.read.sources import Source
+from hierseg_jax.data.read.source import Example, Source
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError, HiersegOSError
 
-Example = dict[str, np.ndarray]
 MOST_THREADS = 16
 
 

@@ -105,7 +105,7 @@ class Drawn:
         self._orders: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
-        return 2**62  # a multiple of nothing that matters: no run comes that far
+        return 2**62  # grain counts modulo this; no run comes that far
 
     def __getitem__(self, position: int) -> Example:
         epoch, place = divmod(operator.index(position), self._length)
