@@ -17,10 +17,11 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.data = ml_collections.ConfigDict()
     # What to train on: the path of a data.yaml, `figures` (drawn on the fly), or
-    # `tfds:pascal_person_part`.
-    config.data.spec = ""
+    # `tfds:pascal_person_part`. Several as a sum, `a.yaml + 0.5*b.yaml`, or a list: a weight says
+    # how often an epoch draws every example, and classes meet by name (docs/data.md).
+    config.data.spec = config_dict.FieldReference("", field_type=object)
     # A YAML file with another tree (`hierarchy`, `level_names`) over the data's classes; empty: the
-    # data's own.
+    # data's own, of several data sets the first's.
     config.data.hierarchy = ""
     # What the network sees of a picture, in pixels: one side of a square, or height,width. Sides
     # that are no multiples of the network's stride are rounded.
@@ -44,6 +45,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.figures_train = 600
     config.data.figures_val = 120  # Validation pictures of `figures`.
     config.data.figures_test = 120  # Test pictures of `figures`.
+    # Share of the pictures of `figures` that are labelled by upper_body and lower_body alone, not
+    # by parts.
+    config.data.figures_inner_share = 0.0
 
     config.model = ml_collections.ConfigDict()
     # The network: effunet, esnet, esnet_mini. esnet_mini is a ninth of esnet, to try things out.

@@ -10,8 +10,8 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from hierseg_jax.data.read.sources import load_hierarchy
 from hierseg_jax.settings import read_settings
+from hierseg_jax.settings.building import tree_of
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError
@@ -54,7 +54,7 @@ def main() -> None:
     space = read_space(Path(_SPACE.value), settings)
     for key in space.keys() & overrides.keys():
         raise HiersegError(f"{key} is set with --config.{key} and searched in {_SPACE.value}.")
-    hierarchy = load_hierarchy(settings.data.spec, settings.data.hierarchy)
+    hierarchy = tree_of(settings.data)
     metric = find_metric(_METRIC.value, hierarchy, settings.metric_names)
     file = folder / "report.html"
 

@@ -22,6 +22,7 @@ from hierseg_jax.bridge.verify import largest_difference
 from hierseg_jax.checkpoint import Checkpoint, open_checkpoint
 from hierseg_jax.checkpoint.stored_network import check_own_arrays
 from hierseg_jax.data.figures.render import FiguresSource
+from hierseg_jax.data.read.members import spec_text
 from hierseg_jax.data.read.sources import Source, unread_of
 from hierseg_jax.data.resize import Resize, nearest_multiple
 from hierseg_jax.runtime.metadata import Metadata
@@ -201,14 +202,14 @@ def _splits(
         raise HiersegError(f"The checkpoint names no data set, and {needed}")
     try:
         labelled = check_tree_of_data(hierarchy, settings.data, spec, "The checkpoint")
-        val = open_source(settings.data, settings.seed, "val", spec)
+        val = open_source(settings.data, settings.seed, "val", spec, labelled)
         train = val
         if precision == "int8":
-            train = open_source(settings.data, settings.seed, "train", spec)
+            train = open_source(settings.data, settings.seed, "train", spec, labelled)
     except (HiersegError, OSError) as error:
         raise HiersegError(f"{error} ({needed})") from error
     if not len(train) or not len(val):
-        raise HiersegError(f"{spec} has an empty split; {needed}")
+        raise HiersegError(f"{spec_text(spec)} has an empty split; {needed}")
     for unread in unread_of((train, val)):
         print(f"note: {unread}", file=sys.stderr, flush=True)
     return train, val, labelled

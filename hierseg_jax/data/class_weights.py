@@ -10,7 +10,7 @@ from hierseg_jax.data.label_statistics import count_labels
 from hierseg_jax.data.read.sources import Source, read_label
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 RULES = ("none", "inverse_sqrt", "median_frequency")
 # Bounds, as factors on the weight of the median class. A class of 0.01 % of the pixels would
@@ -23,7 +23,7 @@ MOST = 1e6
 
 @dataclasses.dataclass(frozen=True)
 class Frequencies:
-    """Of the classes of one level over a split, ignored pixels left out.
+    """Of the classes of one level over a split, pixels without a class there left out.
 
     Attributes:
       pixels_c: int64 [C], pixels of every class.
@@ -36,16 +36,19 @@ class Frequencies:
 
 def count_frequencies(source: Source, hierarchy: Hierarchy) -> tuple[Frequencies, ...]:
     """Reads a whole split: frequencies at every level, coarse to fine."""
+    labels = hierarchy.labels
 
     def count(index: int) -> np.ndarray:
-        return count_labels(read_label(source, index))[: hierarchy.num_classes]
+        return count_labels(read_label(source, index))[: len(labels.names)]
 
+    known_kl = labels.classes_kl != IGNORE_LABEL
     sums = [np.zeros((2, level.num_classes), np.int64) for level in hierarchy.levels]
     # Reading and decoding leave Python's lock alone.
     with ThreadPoolExecutor(min(8, available_cores())) as pool:
-        for leaf_c in pool.map(count, range(len(source))):
-            for total_2c, level in zip(sums, hierarchy.levels, strict=True):
-                level_c = np.bincount(level.leaf_to_class, leaf_c).astype(np.int64)
+        for label_l in pool.map(count, range(len(source))):
+            for total_2c, class_l, known_l in zip(sums, labels.classes_kl, known_kl, strict=True):
+                count_c = np.bincount(class_l[known_l], label_l[known_l], len(total_2c[0]))
+                level_c = count_c.astype(np.int64)
                 total_2c += np.stack([level_c, np.where(level_c > 0, level_c.sum(), 0)])
     return tuple(Frequencies(*total_2c) for total_2c in sums)
 

@@ -14,44 +14,48 @@ def count_labels(label_hw: np.ndarray) -> np.ndarray:
 
 
 def count_levels(
-    leaf_nc: np.ndarray, hierarchy: Hierarchy
+    label_nl: np.ndarray, hierarchy: Hierarchy
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Pixels of every class, and images with it, at every level.
 
     Args:
-      leaf_nc: whole numbers [N, C], pixels of every leaf class in every image.
-      hierarchy: the tree of the C classes.
+      label_nl: whole numbers [N, L], pixels of every label in every image.
+      hierarchy: of the L labels.
 
     Returns:
-      By level name, coarse to fine: pixels int64 [K], images int64 [K] of its K classes.
+      By level name, coarse to fine: pixels int64 [K], images int64 [K] of its K classes; pixels
+      whose class is unknown at a level are not counted there.
     """
     counts = {}
-    for level in hierarchy.levels:
-        level_nk = np.zeros((len(leaf_nc), level.num_classes), np.int64)
-        np.add.at(level_nk.T, level.leaf_to_class, leaf_nc.T.astype(np.int64))
+    for level, class_l in zip(hierarchy.levels, hierarchy.labels.classes_kl, strict=True):
+        known_l = class_l != IGNORE_LABEL
+        level_nk = np.zeros((len(label_nl), level.num_classes), np.int64)
+        np.add.at(level_nk.T, class_l[known_l], label_nl.T[known_l].astype(np.int64))
         counts[level.name] = level_nk.sum(0), (level_nk > 0).sum(0)
     return counts
 
 
-def class_shares(leaf_nc: np.ndarray, hierarchy: Hierarchy) -> dict[str, dict[str, dict[str, Any]]]:
+def class_shares(
+    label_nl: np.ndarray, hierarchy: Hierarchy
+) -> dict[str, dict[str, dict[str, Any]]]:
     """What images have of every class, ready for JSON.
 
     Args:
-      leaf_nc: whole numbers [N, C], pixels of every leaf class in every image.
-      hierarchy: the tree of the C classes.
+      label_nl: whole numbers [N, L], pixels of every label in every image.
+      hierarchy: of the L labels.
 
     Returns:
       Level -> class -> `pixels` and `images` with it, and their shares: `pixel_share` of the
-      pixels that are not ignored, `image_share`.
+      pixels whose class is known at the level, `image_share` of all images.
     """
-    total, counted = int(leaf_nc.sum()), count_levels(leaf_nc, hierarchy)
+    counted = count_levels(label_nl, hierarchy)
     return {
         level.name: {
             name: {
                 "pixels": int(pixels),
-                "pixel_share": int(pixels) / max(total, 1),
+                "pixel_share": int(pixels) / max(int(counted[level.name][0].sum()), 1),
                 "images": int(images),
-                "image_share": int(images) / max(len(leaf_nc), 1),
+                "image_share": int(images) / max(len(label_nl), 1),
             }
             for name, pixels, images in zip(level.class_names, *counted[level.name], strict=True)
         }
@@ -72,10 +76,10 @@ def summarize_split(
     Returns:
       `images`, the number; `height` and `width`, [least, largest]; `ignored_pixels`, the
       share of 255 among all pixels; `levels`: level -> class -> {`pixels`: share of the
-      pixels that are not ignored, `images`: share of the images with the class}.
+      pixels whose class is known there, `images`: share of the images with the class}.
     """
     counts_nc = np.stack(counts).astype(np.int64)
-    shares = class_shares(counts_nc[:, : hierarchy.num_classes], hierarchy)
+    shares = class_shares(counts_nc[:, : len(hierarchy.labels.names)], hierarchy)
     levels = {
         level: {
             name: {"pixels": of["pixel_share"], "images": of["image_share"]}

@@ -6,6 +6,9 @@ tools write them, are background and ignored pixels, the loss falls, and every c
 Presence is quickly seen, absence only after every mask was read. Hence labels are looked at
 in an order whose every beginning is spread evenly over the split, until each class was seen:
 with a few masks, as a rule. The background, which stands outside of the tree, may be missing.
+
+Where data label groups, a pixel of a group may be of any class below it: such a class is not
+missing. Where no mask tells it apart from its siblings, a note says so.
 """
 
 from collections.abc import Callable, Iterable
@@ -39,7 +42,7 @@ def look_for_classes(
     seen: np.ndarray | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> np.ndarray:
-    """Labels that masks hold, looked at in turn until every class of the tree was seen.
+    """Labels that masks hold, looked at in turn until every class of the tree was seen by itself.
 
     Args:
       indices: of the masks to look at.
@@ -53,7 +56,7 @@ def look_for_classes(
     left, threads = iter(indices), available_cores()
     # Reading and decoding leave Python's lock alone.
     with ThreadPoolExecutor(threads) as pool:
-        while missing_classes(seen, hierarchy) and not stopped():
+        while not seen[1 : hierarchy.num_classes].all() and not stopped():
             if not (some := list(islice(left, 2 * threads))):
                 break
             for label_hw in pool.map(lambda index: read_label(source, index), some):
@@ -62,8 +65,27 @@ def look_for_classes(
 
 
 def missing_classes(seen: np.ndarray, hierarchy: Hierarchy) -> list[int]:
-    """Leaf classes, the background aside, that are not among the labels seen: bool [256]."""
-    return [label for label in range(1, hierarchy.num_classes) if not seen[label]]
+    """Leaf classes, the background aside, that no pixel with the labels seen, bool [256], is of."""
+    leaves_lc = hierarchy.labels.leaves_lc
+    held_c = leaves_lc[seen[: len(leaves_lc)]].any(0)
+    return [label for label in range(1, hierarchy.num_classes) if not held_c[label]]
+
+
+def untold_classes(seen: np.ndarray, hierarchy: Hierarchy) -> list[int]:
+    """Leaf classes that the labels seen, bool [256], have in groups alone."""
+    missing = missing_classes(seen, hierarchy)
+    return [c for c in range(1, hierarchy.num_classes) if not seen[c] and c not in missing]
+
+
+def untold_sentence(seen: np.ndarray, hierarchy: Hierarchy, masks: str) -> str:
+    """Which classes nothing tells apart; arguments as of `missing_sentence`."""
+    names = [hierarchy.class_names[c] for c in untold_classes(seen, hierarchy)]
+    groups = [hierarchy.labels.names[g] for g in np.flatnonzero(seen) if g != IGNORE_LABEL]
+    return (
+        f"None {masks} tells {listed(names, LISTED)} apart from the rest of their groups; the "
+        f"labels found are {listed(groups, LISTED)}. What is predicted of these classes within "
+        "their groups means nothing."
+    )
 
 
 def has_no_class(seen: np.ndarray, hierarchy: Hierarchy) -> bool:
@@ -82,15 +104,25 @@ def missing_sentence(seen: np.ndarray, hierarchy: Hierarchy, masks: str) -> str:
     missing = missing_classes(seen, hierarchy)
     names = hierarchy.class_names
     lacking = listed([f"{names[label]} ({label})" for label in missing], LISTED)
-    labels = np.flatnonzero(seen).tolist()
-    found = " and ".join(filter(None, (", ".join(map(str, labels[:-1])), *map(str, labels[-1:]))))
+    labels = [_shown(label, hierarchy) for label in np.flatnonzero(seen).tolist()]
+    found = " and ".join(filter(None, (", ".join(labels[:-1]), *labels[-1:])))
     text = f"None {masks} holds {lacking}; the values found are {found}. "
     index = f"the index of its class, such as {missing[0]} for {names[missing[0]]}"
     if not has_no_class(seen, hierarchy):
-        return f"{text}A pixel of a mask holds {index}, in the order of the class names."
+        return (
+            f"{text}A pixel of a mask holds {index}, in the order of the class names, or a value "
+            "that has the class's name in the `labels` of data.yaml."
+        )
     if seen[IGNORE_LABEL]:
         return (
             f"{text}{IGNORE_LABEL} is the ignore label, so that nothing is left to learn from: "
-            f"masks that a drawing tool wrote in 0 and 255 need {index}, in place of 255."
+            f"masks that a drawing tool wrote in 0 and 255 need {index}, in place of 255, or a "
+            "name for it in the `labels` of data.yaml."
         )
     return f"{text}Nothing is left to learn from: a pixel of a mask must hold {index}."
+
+
+def _shown(label: int, hierarchy: Hierarchy) -> str:
+    """The number in a mask; the name of a group, whose number is not its value's."""
+    names = hierarchy.labels.names
+    return names[label] if hierarchy.num_classes <= label < len(names) else str(label)

@@ -19,13 +19,13 @@ from absl import flags
 
 from hierseg_jax.data.augment.choice import choose_augmentation
 from hierseg_jax.data.augment.classic import Transform
+from hierseg_jax.data.read.mixture import Drawn, Mixture
 from hierseg_jax.data.read.skip import no_example
-from hierseg_jax.data.read.sources import Source
+from hierseg_jax.data.read.source import Example, Source
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError, HiersegOSError
 
-Example = dict[str, np.ndarray]
 MOST_THREADS = 16
 
 
@@ -91,7 +91,8 @@ def train_batches(
     """Endless training batches, shuffled anew every epoch; the remainder is dropped.
 
     Args:
-      source: of at least `batch_size` examples.
+      source: of at least `batch_size` examples; of a `Mixture` an epoch draws as many of each
+        data set as its weight says.
       size: (height, width) to which images and labels are brought.
       resize: how.
       batch_size: over all processes; a multiple of their number.
@@ -111,11 +112,14 @@ def train_batches(
     Raises:
       ValueError: if the split has fewer examples than a batch.
     """
-    steps = steps_per_epoch(len(source), batch_size)
-    dataset = grain.MapDataset.source(source).seed(seed).shuffle()[: steps * batch_size]
+    drawn = steps_per_epoch(epoch_length(source), batch_size) * batch_size
+    if isinstance(source, Mixture):
+        dataset = grain.MapDataset.source(Drawn(source, seed, drawn)).seed(seed)
+    else:
+        dataset = grain.MapDataset.source(source).seed(seed).shuffle()[:drawn].repeat()
     transform = choose_augmentation(augment, size, resize, mirrored)
     # Before the slice by process: the random numbers must not depend on it.
-    dataset = dataset.repeat().map(_with_valid)
+    dataset = dataset.map(_with_valid)
     dataset = dataset.random_map(functools.partial(_augmented, transform))
     dataset = dataset[process_index::process_count]
     dataset = dataset.batch(batch_size // process_count, drop_remainder=True)
@@ -148,8 +152,13 @@ def eval_batches(
     return _iterate(dataset, worker_count)
 
 
+def epoch_length(source: Source) -> int:
+    """How many examples an epoch draws."""
+    return sum(source.draws) if isinstance(source, Mixture) else len(source)
+
+
 def steps_per_epoch(examples: int, batch_size: int) -> int:
-    """Whole batches in a split.
+    """Whole batches in an epoch.
 
     Raises:
       ValueError: if there is none.

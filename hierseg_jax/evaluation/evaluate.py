@@ -14,6 +14,7 @@ from hierseg_jax.checkpoint import Checkpoint
 from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
 from hierseg_jax.checkpoint.stored_network import check_own_arrays
 from hierseg_jax.data.pipeline import Batch, eval_batches
+from hierseg_jax.data.read.members import spec_text
 from hierseg_jax.data.read.sources import unread_of
 from hierseg_jax.devices.hosts import (
     count_hosts,
@@ -157,7 +158,7 @@ def evaluate_checkpoint(
     note(rounded)
     forward = augmented_forward(model, view, hierarchy, settings.model.hierarchical)
     loss = validation_loss(settings, hierarchy)
-    source = open_source(settings.data, settings.seed, task, spec)
+    source = open_source(settings.data, settings.seed, task, spec, hierarchy)
     for unread in unread_of((source,)) if is_main() else ():
         note(unread)
     whole, resize = resolution == "original", settings.data.resizing
@@ -231,7 +232,7 @@ def evaluate_checkpoint(
         "checkpoint": str(folder),
         "step": loaded.meta["step"],
         "epoch": loaded.meta["epoch"],
-        "data": spec,
+        "data": spec_text(spec),
         "task": task,
         "image_size": sides,
         "resize": resize.rule,

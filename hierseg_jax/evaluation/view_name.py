@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from hierseg_jax.data.read.sources import FIGURES, TFDS_PREFIX
+from hierseg_jax.data.read.members import parse_members
 from hierseg_jax.data.resize import as_size
 from hierseg_jax.settings import Settings
 
@@ -32,7 +32,7 @@ def evaluation_name(description: Mapping[str, Any], settings: Settings, which: s
     if which != BEST:
         parts.append(f"epoch{which}" if which.isdecimal() else which)
     data = _location(description["data"])
-    if data != _location(settings.data.spec):
+    if data != _location(settings.data.named):
         parts.append(f"data-{_short(data)}-{_digest(data)}")
     height, width = size = as_size(description["image_size"])
     if size != settings.data.size:
@@ -56,9 +56,9 @@ def evaluation_name(description: Mapping[str, Any], settings: Settings, which: s
 
 
 def _location(spec: str) -> str:
-    """The same for one data set, however its path was written."""
-    own = not spec or spec == FIGURES or spec.startswith(TFDS_PREFIX)
-    return spec if own else os.path.abspath(spec)
+    """The same for the same data sets, however their paths were written."""
+    members = parse_members(spec) if spec else ()
+    return " + ".join(member.location for member in members)
 
 
 def _short(location: str) -> str:

@@ -4,6 +4,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from hierseg_jax.data.read.common_tree import meet, pairs_of, read_data_sets
+from hierseg_jax.data.read.members import Spec, spec_text
+from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.data.read.sources import Source, load_hierarchy, open_split
 from hierseg_jax.losses import LossOptions, TotalLoss, build_loss
@@ -67,25 +70,57 @@ def _build_loss(settings: Settings, hierarchy: Hierarchy, **of_training: Any) ->
     )
 
 
-def open_source(data: DataSettings, seed: int, split: str, spec: str | None = None) -> Source:
-    """A split of the data set of some settings, or of `spec` in its place.
-
-    Args:
-      seed: of the pictures of `figures`.
-      split: `train`, `val` or `test`.
+def tree_of(data: DataSettings) -> Hierarchy:
+    """The class tree of the data of some settings.
 
     Raises:
       ValueError, FileNotFoundError: one sentence.
     """
-    figures = {"count": {split: data.figures(split)}, "seed": seed}
-    source = open_split(spec or data.spec, split, max(data.size), figures)
-    return SkippingSource(source, replace=split == "train") if data.on_error == "skip" else source
+    return load_hierarchy(data.spec, data.hierarchy, data.figures_inner_share)
+
+
+def open_source(
+    data: DataSettings,
+    seed: int,
+    split: str,
+    spec: Spec | None = None,
+    hierarchy: Hierarchy | None = None,
+) -> Source:
+    """A split of the data of some settings, or of `spec` in their place.
+
+    Args:
+      seed: of the pictures of `figures`.
+      split: `train`, `val` or `test`.
+      hierarchy: of the labels, as `tree_of` or `check_tree_of_data` gives it; by default that of
+        the settings' data, or of `spec`.
+
+    Raises:
+      ValueError, FileNotFoundError: one sentence.
+    """
+    if hierarchy is None and not spec:
+        hierarchy = tree_of(data)
+    figures = {
+        "count": {split: data.figures(split)},
+        "seed": seed,
+        "inner_share": data.figures_inner_share,
+    }
+    source = open_split(spec or data.spec, split, max(data.size), figures, hierarchy)
+    if data.on_error != "skip":
+        return source
+
+    def skipping(source: Source) -> Source:
+        return SkippingSource(source, replace=split == "train")
+
+    return source.each(skipping) if isinstance(source, Mixture) else skipping(source)
 
 
 def check_tree_of_data(
-    hierarchy: Hierarchy, data: DataSettings, spec: str, checkpoint: str
+    hierarchy: Hierarchy, data: DataSettings, spec: Spec, checkpoint: str
 ) -> Hierarchy:
-    """Refuses data of other classes, or of another tree unless the run had one of its own.
+    """Refuses data without a place in a checkpoint's tree, or with another tree of its classes.
+
+    A single data set with the checkpoint's classes must have its tree, unless the run had one of
+    its own. Others may be coarser, or several: they meet by name.
 
     Args:
       hierarchy: of the checkpoint.
@@ -101,16 +136,20 @@ def check_tree_of_data(
     Raises:
       ValueError: one sentence.
     """
-    found = load_hierarchy(spec)
+    sets = read_data_sets(spec, data.figures_inner_share)
     own_tree = bool(data.hierarchy)
-    if found.class_names != hierarchy.class_names or (found != hierarchy and not own_tree):
+    try:
+        found = meet(sets, hierarchy, "the checkpoint", whole=not own_tree)
+        first = sets[0].hierarchy
+        same_classes = len(sets) == 1 and first.class_names == hierarchy.class_names
+        if same_classes and first != hierarchy and not own_tree:
+            raise HiersegError("its classes stand in other groups or in another order.")
+    except HiersegError as error:
         raise HiersegError(
-            f"{checkpoint} was trained on the classes {', '.join(hierarchy.class_names)}; {spec} "
-            "has another class tree."
-        )
-    pairs = (found.pairs, hierarchy.pairs)
+            f"{checkpoint} was trained on the classes {', '.join(hierarchy.class_names)}; "
+            f"{spec_text(spec)} has another class tree: {error}"
+        ) from error
+    pairs = (pairs_of(sets, hierarchy), hierarchy.pairs)
     if own_tree and spec == data.spec:
         pairs = pairs[::-1]
-    return dataclasses.replace(
-        hierarchy, pairs=pairs[0] or pairs[1], inner_labels=found.inner_labels
-    )
+    return dataclasses.replace(found, pairs=pairs[0] or pairs[1])

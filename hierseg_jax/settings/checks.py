@@ -22,7 +22,8 @@ def check_values(settings: Settings) -> None:
     for name, key in KEYS.items():
         check_value(name, operator.attrgetter(name)(settings), key)
     # These refuse what they can't read.
-    _ = settings.data.size, settings.augmentation, settings.decoding, settings.model.head
+    data, model = settings.data, settings.model
+    _ = data.size, data.named, settings.augmentation, settings.decoding, model.head
     parse_best(settings.best, settings.metric_names)
     settled(settings, Variant())
     parse_class_weights(settings.loss_options.class_weights)

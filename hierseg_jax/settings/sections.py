@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+from hierseg_jax.data.read.members import spec_text
 from hierseg_jax.data.read.skip import ON_ERROR
 from hierseg_jax.data.resize import MAX_SIDE, RESIZES, SAMPLINGS, Resize
 from hierseg_jax.models import (
@@ -29,15 +30,16 @@ AUTO = {"padding": "auto", "norm_epsilon": 0.0, "normalization": "auto"}
 class DataSettings(Section):
     """What is trained on, and how it is read."""
 
-    spec: str = key(
+    spec: str | tuple[str, ...] = key(
         "",
         "What to train on: the path of a data.yaml, `figures` (drawn on the fly), or "
-        "`tfds:pascal_person_part`.",
+        "`tfds:pascal_person_part`. Several as a sum, `a.yaml + 0.5*b.yaml`, or a list: a weight "
+        "says how often an epoch draws every example, and classes meet by name (docs/data.md).",
     )
     hierarchy: str = key(
         "",
         "A YAML file with another tree (`hierarchy`, `level_names`) over the data's classes; "
-        "empty: the data's own.",
+        "empty: the data's own, of several data sets the first's.",
         earlier="",
     )
     image_size: int | tuple[int, int] = key(
@@ -92,6 +94,13 @@ class DataSettings(Section):
     )
     figures_val: int = key(120, "Validation pictures of `figures`.", least=1)
     figures_test: int = key(120, "Test pictures of `figures`.", least=1)
+    figures_inner_share: float = key(
+        0.0,
+        "Share of the pictures of `figures` that are labelled by upper_body and lower_body alone, "
+        "not by parts.",
+        within="[0, 1]",
+        earlier=0.0,
+    )
 
     @functools.cached_property
     def size(self) -> tuple[int, int]:
@@ -108,6 +117,21 @@ class DataSettings(Section):
                 f"height,width, each from 1 to {MAX_SIDE}."
             )
         return sides
+
+    @property
+    def named(self) -> str:
+        """`spec` as people read it, and as an argument may give it.
+
+        Raises:
+          ValueError: where it is neither text nor a list of texts.
+        """
+        texts = (self.spec,) if isinstance(self.spec, str) else self.spec
+        if not isinstance(texts, tuple) or not all(isinstance(text, str) for text in texts):
+            raise HiersegError(
+                f"The config's data.spec is {self.spec!r}; it must be text, such as a path "
+                "(./2024 of one that is a number) or a sum of them, or a list of such texts."
+            )
+        return spec_text(texts)
 
     @property
     def resizing(self) -> Resize:

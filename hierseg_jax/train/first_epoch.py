@@ -13,6 +13,9 @@ No mask is read in vain, and nothing is refused that has pixels:
 Several processes look at a share each and bring together what they saw, so that all decide
 alike. A run that has finished an epoch has been through this, and is not asked again; nor is one
 with `data.allow_missing_classes`.
+
+Where groups are labelled, the classes below them are not missing: a note tells of those that no
+mask tells apart.
 """
 
 from collections.abc import Iterator
@@ -26,6 +29,8 @@ from hierseg_jax.data.missing_classes import (
     missing_classes,
     missing_sentence,
     spread_order,
+    untold_classes,
+    untold_sentence,
 )
 from hierseg_jax.data.pipeline import Batch
 from hierseg_jax.data.read.sources import Source
@@ -45,7 +50,8 @@ def check_sample(source: Source, hierarchy: Hierarchy, spec: str) -> tuple[np.nd
     """Looks at a sample of the training masks before the first step.
 
     Returns:
-      Labels seen, bool [256]; a sentence about classes that may be missing, or nothing.
+      Labels seen, bool [256]; a sentence about classes that may be missing, or that nothing
+      tells apart within their groups, or nothing.
 
     Raises:
       ValueError: one sentence, where classes are missing for certain.
@@ -53,11 +59,12 @@ def check_sample(source: Source, hierarchy: Hierarchy, spec: str) -> tuple[np.nd
     order = spread_order(len(source), MOST)
     seen = look_for_classes(source, order[host_number() :: count_hosts()], hierarchy)
     seen = seen_by_any(seen)
-    if not missing_classes(seen, hierarchy):
-        return seen, ""
     whole = len(order) == len(source)
     of_all = "" if whole else f" (of {len(source):,}, evenly spread)"
     masks = f"of {len(order):,} training masks of {spec}{of_all}"
+    if not missing_classes(seen, hierarchy):
+        untold = untold_classes(seen, hierarchy)
+        return seen, untold_sentence(seen, hierarchy, masks) if untold else ""
     sentence = missing_sentence(seen, hierarchy, masks)
     if whole or has_no_class(seen, hierarchy):
         raise HiersegError(f"{sentence} {_WAY_OUT}")

@@ -79,9 +79,9 @@ def _whole_checkpoint(
     if loaded.hierarchy != hierarchy:
         theirs, ours = loaded.hierarchy.class_names, hierarchy.class_names
         differ = (
-            f"are {', '.join(theirs)}; {settings.data.spec} has {', '.join(ours)}"
+            f"are {', '.join(theirs)}; {settings.data.named} has {', '.join(ours)}"
             if theirs != ours
-            else f"stand in another tree than those of {settings.data.spec}"
+            else f"stand in another tree than those of {settings.data.named}"
         )
         raise HiersegError(
             f"The config's init, {loaded.path}, can't start this run: its classes {differ}. "

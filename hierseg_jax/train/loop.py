@@ -106,7 +106,7 @@ def train(
                     # Whatever comes of it, the epoch's training is not lost.
                     save(run, writer, state, progress)
                     saved = progress.step
-                    say(f"note: {first_epoch.check(run.train_source, settings.data.spec, stop)}")
+                    say(f"note: {first_epoch.check(run.train_source, settings.data.named, stop)}")
                 evaluation = validate(run, state, stop)
             except Stopped:
                 if progress.step > saved:

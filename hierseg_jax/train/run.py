@@ -9,8 +9,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from hierseg_jax.data.pipeline import Batches, eval_batches, steps_per_epoch, train_batches
-from hierseg_jax.data.read.sources import Source, load_hierarchy, unread_of
+from hierseg_jax.data.pipeline import (
+    Batches,
+    epoch_length,
+    eval_batches,
+    steps_per_epoch,
+    train_batches,
+)
+from hierseg_jax.data.read.mixture import Mixture
+from hierseg_jax.data.read.sources import Source, unread_of
 from hierseg_jax.data.resize import format_size
 from hierseg_jax.devices.hosts import agree, count_hosts, host_number, is_main, note
 from hierseg_jax.devices.parallel import Parallel, all_devices
@@ -22,6 +29,7 @@ from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import (
     build_model,
     open_source,
+    tree_of,
     validation_loss,
 )
 from hierseg_jax.settings.fitting import fitted, settled
@@ -70,7 +78,7 @@ class Run:
 def set_up(settings: Settings, workdir: Path) -> Run:
     """Checks everything that can be wrong before any work is done."""
     check_backbone(settings)
-    hierarchy = load_hierarchy(settings.data.spec, settings.data.hierarchy)
+    hierarchy = tree_of(settings.data)
     criterion = parse_best(settings.best, settings.metric_names, hierarchy)
     parallel = all_devices()
     parallel.check_batch_size(settings.batch_size)
@@ -87,11 +95,12 @@ def set_up(settings: Settings, workdir: Path) -> Run:
     settings, weights = choose_start(workdir, settings, unsettled, hierarchy)
     model = network(settings.model)
     train_source, val_source = (
-        open_source(settings.data, settings.seed, split) for split in ("train", "val")
+        open_source(settings.data, settings.seed, split, hierarchy=hierarchy)
+        for split in ("train", "val")
     )
     for unread in unread_of((train_source, val_source)) if is_main() else ():
         note(unread)
-    steps = steps_per_epoch(len(train_source), settings.batch_size)
+    steps = steps_per_epoch(epoch_length(train_source), settings.batch_size)
     jax.eval_shape(
         lambda key, image: model.init(key, image),
         jax.random.key(0),
@@ -102,7 +111,7 @@ def set_up(settings: Settings, workdir: Path) -> Run:
     seen = None
     before = agree(int(is_main() and has_finished_epochs(workdir)))
     if not before and not settings.data.allow_missing_classes:
-        seen, missing = check_sample(train_source, hierarchy, settings.data.spec)
+        seen, missing = check_sample(train_source, hierarchy, settings.data.named)
         note(missing)
     recipe = build_recipe(settings, workdir, hierarchy, train_source, steps)
     reading = _reading(settings)
@@ -182,9 +191,21 @@ def describe(run: Run) -> str:
         if untried := memory.untried():
             slower.append(untried)
     return (
-        f"{network} on {settings.data.spec}: {len(run.train_source)} training "
+        f"{network} on {settings.data.named}: {len(run.train_source)} training "
         f"and {len(run.val_source)} validation images at {size} pixels, "
         f"{run.hierarchy.num_classes} classes in {run.hierarchy.num_levels} levels\n"
+        f"{_describe_draws(run.train_source)}"
         f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {settings.batch_size} images "
         f"an epoch; writing to {run.workdir}" + "".join(f"\n{reason}" for reason in slower)
     )
+
+
+def _describe_draws(source: Source) -> str:
+    """Of several data sets a line with how much of each an epoch draws."""
+    if not isinstance(source, Mixture):
+        return ""
+    draws = (
+        f"{draw:,} of the {part.stop - part.start:,} of {part.name}"
+        for part, draw in zip(source.parts, source.draws, strict=True)
+    )
+    return f"an epoch draws {', '.join(draws)}\n"

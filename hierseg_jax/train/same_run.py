@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from hierseg_jax.data.read.members import parse_members, spec_text
 from hierseg_jax.losses.total import TRIPLET
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.settings import FREE_KEYS
@@ -20,7 +21,7 @@ def check_same_run(
 
     Args:
       data_known: whether the data themselves are compared elsewhere, so that they may lie at
-        another path.
+        another path; of several data sets each must keep its weight.
 
     Raises:
       ValueError: naming every such key with both values, and the flags that continue the run.
@@ -28,7 +29,8 @@ def check_same_run(
     before, now = (of.flat() | {"augment": of.augmentation} for of in (stored, settings))
     planned = _planned_over_all_epochs(stored)
     free = set(FREE_KEYS) - ({"epochs"} if planned else set())
-    if data_known or settings.data.allow_changed:
+    same_weights = data_known and _weights(stored) == _weights(settings)
+    if same_weights or settings.data.allow_changed:
         free.add("data.spec")
     if stored.data.hierarchy and settings.data.hierarchy:
         free.add("data.hierarchy")
@@ -60,9 +62,17 @@ def differing_keys(
 
 def flags_of(values: Mapping[str, Any], keys: Iterable[str]) -> str:
     """` (--config.KEY=VALUE ...)` for those keys whose values a flag can give; or nothing."""
-    fitting = [key for key in keys if isinstance(values.get(key), bool | int | float | str)]
-    flags = shlex.join(f"--config.{key}={values[key]}" for key in fitting)
+    given = {key: values.get(key) for key in keys}
+    if isinstance(several := given.get("data.spec"), tuple):
+        given["data.spec"] = spec_text(several)
+    fitting = [key for key in given if isinstance(given[key], bool | int | float | str)]
+    flags = shlex.join(f"--config.{key}={given[key]}" for key in fitting)
     return f" ({flags})" if flags else ""
+
+
+def _weights(settings: Settings) -> tuple[float, ...]:
+    """How often examples of each data set are drawn."""
+    return tuple(member.weight for member in parse_members(settings.data.spec))
 
 
 def _planned_over_all_epochs(settings: Settings) -> str:

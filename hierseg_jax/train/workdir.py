@@ -63,14 +63,14 @@ def check_workdir(workdir: Path, settings: Settings, hierarchy: Hierarchy) -> No
         if tree != hierarchy:
             raise HiersegError(
                 f"{workdir} holds a run on another class tree ({', '.join(tree.class_names)}); "
-                f"{settings.data.spec} has {', '.join(hierarchy.class_names)}. Choose another "
+                f"{settings.data.named} has {', '.join(hierarchy.class_names)}. Choose another "
                 "--workdir."
             )
         check_same_run(before, settings, str(workdir), data_known="data" in stored)
         if settings.augmentation != "none" and tree.pairs != hierarchy.pairs:
             raise HiersegError(
                 f"{workdir} holds a run whose data had the pairs {_named(tree)}; "
-                f"{settings.data.spec} has {_named(hierarchy)}. Give the data their earlier pairs "
+                f"{settings.data.named} has {_named(hierarchy)}. Give the data their earlier pairs "
                 "to continue it, or choose another --workdir."
             )
     elif is_checkpoint(workdir):
@@ -195,7 +195,7 @@ def _check_data(
     if not agree(int(bool(change))):
         return
     found = (
-        f"{settings.data.spec} is not what the run in {workdir} has trained on: "
+        f"{settings.data.named} is not what the run in {workdir} has trained on: "
         f"{change or 'the files that another process of the run sees have changed'}."
     )
     if not settings.data.allow_changed:

@@ -53,8 +53,13 @@ def parse_tree(
     if class_names is None:
         count = max((leaf for leaf, _ in walk(children)), default=0) + 1
         _check_class_count(count)
-        names = ("background", *(f"class_{i}" for i in range(1, count)))
+        names = default_names(count)
     return children, names
+
+
+def default_names(count: int) -> tuple[str, ...]:
+    """Of so many classes that were given no names."""
+    return ("background", *(f"class_{i}" for i in range(1, count)))
 
 
 def check_tree(

@@ -6,7 +6,9 @@ index, size), drawn in a few milliseconds. Classes are those of
 """
 
 import dataclasses
+import functools
 import itertools
+import math
 import operator
 import zlib
 from typing import SupportsIndex
@@ -18,9 +20,14 @@ from hierseg_jax.data.figures.scene import Finish, Scene, random_scene
 from hierseg_jax.data.figures.shapes import Material
 from hierseg_jax.data.read.inventory import Entry
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.tree.meeting import all_labels, label_of
 
 SPLITS = ("train", "val", "test")
 MIN_SIZE = 16
+_MIDDLE = PASCAL_PERSON_PART.levels[1]
+GROUPS = _MIDDLE.class_names[1:]
+"""What pictures are labelled by that are not labelled by parts."""
 
 # Odd, so that a pixel's centre is the centre of one of the finer pixels.
 FINER = 3
@@ -162,17 +169,25 @@ class FiguresSource:
       size: height and width in pixels, 16 or more.
       count: number of pictures, 0 or more; a longer source begins with the shorter one.
       seed: of the data set, 0 or more.
+      inner_share: of the pictures, evenly spread, are labelled by `GROUPS` alone; their labels
+        are those of the tree with groups.
     """
 
     split: str
     size: int
     count: int
     seed: int = 0
+    inner_share: float = 0.0
 
     def __post_init__(self) -> None:
         _check(self.seed, self.split, self.size)
         if self.count < 0:
             raise HiersegError(f"figures: count must be 0 or more; got {self.count}.")
+        if not 0 <= self.inner_share <= 1:
+            raise HiersegError(
+                f"figures: the share of pictures labelled by groups is {self.inner_share}; it must "
+                "be from 0 to 1."
+            )
 
     def __len__(self) -> int:
         return self.count
@@ -185,8 +200,22 @@ class FiguresSource:
                 f"there is no number {number}."
             )
         image, label = draw_figures(self.seed, self.split, number, self.size)
+        if self.has_groups(number):
+            label = _group_labels()[label]
         return {"image": image, "label": label}
+
+    def has_groups(self, number: int) -> bool:
+        """Whether a picture is labelled by groups."""
+        return math.floor((number + 1) * self.inner_share) > math.floor(number * self.inner_share)
 
     def inventory(self) -> list[Entry]:
         """All that the pictures follow from; they are no files."""
         return [(f"{self.split} figures, seed {self.seed}, {self.size} pixels", 0)]
+
+
+@functools.cache
+def _group_labels() -> np.ndarray:
+    """Of every class the label of its group, the background's its own: uint8 [classes]."""
+    labels = all_labels(PASCAL_PERSON_PART)
+    of_groups = [0, *(label_of(name, labels) for name in GROUPS)]
+    return np.array(of_groups, np.uint8)[_MIDDLE.leaf_to_class]

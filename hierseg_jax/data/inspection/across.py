@@ -1,6 +1,7 @@
 """Findings that need a view of many images: classes, sizes, and pictures that occur twice."""
 
 import itertools
+import pathlib
 import statistics
 from collections.abc import Sequence
 
@@ -35,23 +36,26 @@ def check_splits(spec: DatasetSpec) -> list[Finding]:
     return findings
 
 
-def check_classes(split: str, usable: Sequence[Usable], hierarchy: Hierarchy) -> list[Finding]:
+def check_classes(
+    split: str, usable: Sequence[Usable], hierarchy: Hierarchy, alone: bool = True
+) -> list[Finding]:
     """Classes of any level without a pixel in a split that has usable examples.
 
-    One finding tells of all that train lacks, for training refuses it, and of a split that
-    has no class at all; otherwise each class has its own.
+    One finding tells of all that train lacks, for training refuses it unless other data sets
+    have them, and of a split that has no class at all; otherwise each class has its own.
     """
     if not usable:
         return []
     seen = labels_seen(usable, hierarchy)
-    if missing_classes(seen, hierarchy) and (split == "train" or has_no_class(seen, hierarchy)):
-        kind = "untrained_class" if split == "train" else "missing_class"
+    refused = alone and split == "train"
+    if missing_classes(seen, hierarchy) and (refused or has_no_class(seen, hierarchy)):
+        kind = "untrained_class" if refused else "missing_class"
         text = missing_sentence(seen, hierarchy, f"of the {len(usable):,} usable masks of {split}")
         return [Finding(kind, split, "", printable(text))]
-    leaf_nc = np.stack([example.counts_c[: hierarchy.num_classes] for example in usable])
+    counted = count_levels(np.stack([example.counts_l[:-1] for example in usable]), hierarchy)
     findings, named = [], set()
     for level in reversed(hierarchy.levels):
-        pixels, _ = count_levels(leaf_nc, hierarchy)[level.name]
+        pixels, _ = counted[level.name]
         for name, count in zip(level.class_names, pixels, strict=True):
             # A branch that ends early stands in several levels.
             if not count and name not in named:
@@ -68,9 +72,9 @@ def is_bare(usable: Sequence[Usable], hierarchy: Hierarchy) -> bool:
 
 def labels_seen(usable: Sequence[Usable], hierarchy: Hierarchy) -> np.ndarray:
     """Labels that usable examples have: bool [256]."""
-    held = np.any([example.counts_c > 0 for example in usable], axis=0)
+    held = np.any([example.counts_l > 0 for example in usable], axis=0)
     seen = np.zeros(256, bool)
-    seen[: hierarchy.num_classes], seen[IGNORE_LABEL] = held[:-1], held[-1]
+    seen[: len(hierarchy.labels.names)], seen[IGNORE_LABEL] = held[:-1], held[-1]
     return seen
 
 
@@ -115,20 +119,30 @@ def check_duplicates(
         for example in by_split[split]:
             twin = first.setdefault(example.digest, example)
             if twin is not example:
-                findings.append(_same("duplicate_within_split", example, twin, spec))
+                findings.append(_same("duplicate_within_split", example, twin, spec.root))
     folders = {split: folder.resolve() for split, folder in spec.image_dirs}
     for earlier, later in itertools.combinations(spec.splits, 2):
         if folders[earlier] != folders[later]:
-            findings += _between(by_split[later], by_split[earlier], spec, distance)
+            findings += between(by_split[later], by_split[earlier], spec.root, distance)
     return findings
 
 
-def _between(
-    queries: list[Examined], references: list[Examined], spec: DatasetSpec, distance: int
+def between(
+    queries: Sequence[Examined],
+    references: Sequence[Examined],
+    root: pathlib.Path,
+    distance: int,
 ) -> list[Finding]:
+    """Images of a split that occur in another one, to the pixel or nearly.
+
+    Args:
+      queries, references: of the two splits.
+      root: findings name files relative to it.
+      distance: as in `check_duplicates`.
+    """
     by_digest = {example.digest: example for example in reversed(references)}
     findings = [
-        _same("duplicate_across_splits", example, by_digest[example.digest], spec)
+        _same("duplicate_across_splits", example, by_digest[example.digest], root)
         for example in queries
         if example.digest in by_digest
     ]
@@ -143,7 +157,7 @@ def _between(
         count = int(nearest.count_n[query])
         if count:
             pair, twin = hashed[query].pair, candidates[nearest.reference_n[query]].pair
-            file, other = shown(pair.image, spec.root), shown(twin.image, spec.root)
+            file, other = shown(pair.image, root), shown(twin.image, root)
             more = f", and {count - 1:,} more of {twin.split}" if count > 1 else ""
             text = (
                 f"{file} nearly equals {other} (hashes differ in "
@@ -154,8 +168,8 @@ def _between(
     return findings
 
 
-def _same(kind: str, example: Examined, twin: Examined, spec: DatasetSpec) -> Finding:
-    file, other = (shown(e.pair.image, spec.root) for e in (example, twin))
+def _same(kind: str, example: Examined, twin: Examined, root: pathlib.Path) -> Finding:
+    file, other = (shown(e.pair.image, root) for e in (example, twin))
     masks = ""
     if isinstance(example, Usable) and isinstance(twin, Usable):
         same = example.label_digest == twin.label_digest

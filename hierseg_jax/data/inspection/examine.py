@@ -14,8 +14,9 @@ from hierseg_jax.data.inspection.pairing import Pair
 from hierseg_jax.data.inspection.perceptual_hash import perceptual_hash
 from hierseg_jax.data.inspection.speckle import MANY_SPECKS, count_specks, speck_area
 from hierseg_jax.data.label_statistics import count_labels
-from hierseg_jax.data.read.image_files import check_classes, check_size, read_image, read_mask
+from hierseg_jax.data.read.image_files import check_size, read_image, read_mask
 from hierseg_jax.data.read.png import losses_of
+from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import printable
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
@@ -46,17 +47,18 @@ class Usable(Examined):
 
     Attributes:
       label_digest: of the mask's pixels and size.
-      counts_c: uint32 [C + 1], pixels of every leaf class and, last, ignored ones.
+      counts_l: uint32 [L + 1], pixels of every label and, last, ignored ones.
     """
 
     size: tuple[int, int]
     label_digest: bytes
-    counts_c: np.ndarray
+    counts_l: np.ndarray
 
 
-def examine(pair: Pair, root: pathlib.Path, hierarchy: Hierarchy) -> Examined:
-    """Reads and checks a pair; what can't be read becomes a finding."""
+def examine(pair: Pair, spec: DatasetSpec) -> Examined:
+    """Reads and checks a pair of a data set; what can't be read becomes a finding."""
     findings: list[Finding] = []
+    root, hierarchy = spec.root, spec.hierarchy
 
     def attempt(kind: str, file: pathlib.Path, check: Callable[..., Any], *given: Any) -> Any:
         try:
@@ -74,9 +76,9 @@ def examine(pair: Pair, root: pathlib.Path, hierarchy: Hierarchy) -> Examined:
     mask = attempt("unreadable_mask", pair.mask, read_mask, pair.mask)
     if image is not None and mask is not None:
         attempt("size_mismatch", pair.mask, check_size, mask, pair.mask, image, pair.image)
+    label = None
     if mask is not None:
-        check = (mask, pair.mask, hierarchy.num_classes)
-        attempt("unknown_labels", pair.mask, check_classes, *check)
+        label = attempt("unknown_labels", pair.mask, spec.values.labels, mask, pair.mask)
     file = shown(pair.image, root)
     unread = tuple(
         Finding("unread", pair.split, file, f"{file} {loss}.") for loss in losses_of(pair.image)
@@ -91,7 +93,7 @@ def examine(pair: Pair, root: pathlib.Path, hierarchy: Hierarchy) -> Examined:
         )
     if findings:
         return examined
-    label = np.ascontiguousarray(mask, np.uint8)
+    label = np.ascontiguousarray(label)
     counts = count_labels(label)
     return Usable(
         pair,
@@ -100,7 +102,7 @@ def examine(pair: Pair, root: pathlib.Path, hierarchy: Hierarchy) -> Examined:
         digest=examined.digest,
         hash=examined.hash,
         label_digest=_digest(label),
-        counts_c=np.append(counts[: hierarchy.num_classes], counts[IGNORE_LABEL]),
+        counts_l=np.append(counts[: len(hierarchy.labels.names)], counts[IGNORE_LABEL]),
     )
 
 
@@ -115,7 +117,7 @@ def _odd_masks(
     file = shown(pair.mask, root)
     present = [index for index in np.flatnonzero(counts).tolist() if index != IGNORE_LABEL]
     if len(present) < 2:
-        what = f"the class {hierarchy.class_names[present[0]]}" if present else "ignored pixels"
+        what = f"the class {hierarchy.labels.names[present[0]]}" if present else "ignored pixels"
         text = f"{file} holds nothing but {printable(what)}."
         return [Finding("single_class", pair.split, file, text)]
     specks = count_specks(label_hw, present)

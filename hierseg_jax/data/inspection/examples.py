@@ -6,25 +6,26 @@ import numpy as np
 
 from hierseg_jax.data.inspection.examine import Examined, Usable
 from hierseg_jax.data.read.image_files import read_image, read_mask
+from hierseg_jax.data.read.mask_values import MaskValues
 from hierseg_jax.data.resize import Placement, Resize, bounded
 
 SIDE = 320
 """Pixels of the longer side on the page."""
 
 
-def choose_examples(present_nc: np.ndarray, most: int) -> list[int]:
-    """Examples that together show as many classes as possible, then some from all over.
+def choose_examples(present_nl: np.ndarray, most: int) -> list[int]:
+    """Examples that together show as many labels as possible, then some from all over.
 
     Args:
-      present_nc: bool [N, C], whether an example has a class.
+      present_nl: bool [N, L], whether an example has a label.
       most: how many, where there are so many.
     """
     chosen: list[int] = []
-    left_c = present_nc.any(0)
-    while left_c.any() and len(chosen) < most:
-        chosen.append(int((present_nc & left_c).sum(1).argmax()))
-        left_c &= ~present_nc[chosen[-1]]
-    left = [index for index in range(len(present_nc)) if index not in chosen]
+    left_l = present_nl.any(0)
+    while left_l.any() and len(chosen) < most:
+        chosen.append(int((present_nl & left_l).sum(1).argmax()))
+        left_l &= ~present_nl[chosen[-1]]
+    left = [index for index in range(len(present_nl)) if index not in chosen]
     fill = min(most - len(chosen), len(left))
     return chosen + [left[i] for i in np.linspace(0, len(left) - 1, fill).astype(int)]
 
@@ -39,19 +40,20 @@ def photograph(example: Examined) -> np.ndarray:
     return _shrinking(image_hwc.shape[:2]).fit_image(image_hwc)
 
 
-def label_map(example: Examined) -> np.ndarray:
-    """The leaf classes of an example, small: uint8 [h, w].
+def label_map(example: Examined, values: MaskValues) -> np.ndarray:
+    """The labels of an example, small: uint8 [h, w].
 
     Raises:
       ValueError, OSError: the mask has changed since and can't be read.
     """
-    label_hw = np.ascontiguousarray(read_mask(example.pair.mask), np.uint8)
+    label_hw = values.labels(read_mask(example.pair.mask), example.pair.mask)
+    label_hw = np.ascontiguousarray(label_hw)
     return _shrinking(label_hw.shape).fit_labels(label_hw)
 
 
 def presence(examples: Sequence[Usable]) -> np.ndarray:
-    """Which leaf classes, background included, an example has: bool [N, C]."""
-    return np.stack([example.counts_c[:-1] > 0 for example in examples])
+    """Which labels, the background included, an example has: bool [N, L]."""
+    return np.stack([example.counts_l[:-1] > 0 for example in examples])
 
 
 def _shrinking(picture: tuple[int, int]) -> Placement:

@@ -40,7 +40,9 @@ class Inspection:
         return [e for e in self.examples if isinstance(e, Usable) and e.pair.split == split]
 
 
-def inspect_dataset(spec: DatasetSpec, distance: int = DISTANCE) -> Inspection:
+def inspect_dataset(
+    spec: DatasetSpec, distance: int = DISTANCE, *, alone: bool = True
+) -> Inspection:
     """Reads every file once, in as many threads as there are cores.
 
     What is kept of a pair are 2 to 3 KB, whatever the size of the images.
@@ -48,6 +50,7 @@ def inspect_dataset(spec: DatasetSpec, distance: int = DISTANCE) -> Inspection:
     Args:
       spec: of a data.yaml.
       distance: bits in which near-duplicates' hashes differ at most, 0 to 16.
+      alone: whether it is trained on alone, so that it must have every class.
 
     Raises:
       ValueError: no split is given, or `distance` is out of range.
@@ -74,14 +77,15 @@ def inspect_dataset(spec: DatasetSpec, distance: int = DISTANCE) -> Inspection:
         if not (finding.kind == "single_class" and finding.split in bare)
     ]
     for split in spec.splits:
-        findings += across.check_classes(split, inspection.usable(split), spec.hierarchy)
+        usable = inspection.usable(split)
+        findings += across.check_classes(split, usable, spec.hierarchy, alone)
     findings += across.check_sizes(examples, spec)
     findings += across.check_duplicates(examples, spec, distance)
     return dataclasses.replace(inspection, findings=tuple(findings))
 
 
 def _examine_all(pairs: list[Pair], spec: DatasetSpec) -> Iterator[Examined]:
-    check = functools.partial(examine, root=spec.root, hierarchy=spec.hierarchy)
+    check = functools.partial(examine, spec=spec)
     # OpenCV, hashing and reading release Python's lock.
     with concurrent.futures.ThreadPoolExecutor(available_cores()) as pool:
         done = pool.map(check, pairs)

@@ -6,7 +6,11 @@ from hierseg_jax.data.inspection.findings import (
     group_by_file,
     group_by_kind,
 )
-from hierseg_jax.data.inspection.page_pictures import example_pictures, finding_pictures
+from hierseg_jax.data.inspection.page_pictures import (
+    example_pictures,
+    finding_pictures,
+    group_colors,
+)
 from hierseg_jax.data.inspection.result import Report, train_command
 from hierseg_jax.data.inspection.size_plot import size_plot
 from hierseg_jax.data.inspection.text import (
@@ -35,12 +39,14 @@ def format_page(report: Report) -> str:
         limit=report.limit,
         pairs={kind: finding_pictures(inspection, kind, found) for kind, found in groups.items()},
         statistics={s: of["levels"] for s, of in report.statistics.items() if of["usable"]},
+        unknown={s: of["unknown_pixels"] for s, of in report.statistics.items()},
+        groups_shown=group_colors(inspection),
         split_lines={split: split_line(report, split) for split in inspection.spec.splits},
         size_plot=size_plot({s: [e.size for e in inspection.usable(s)] for s in report.statistics}),
         examples=example_pictures(inspection),
-        command=train_command(inspection.spec, suggestion) if suggestion else [],
+        command=train_command(report.data, suggestion) if suggestion else [],
         reasons=suggestion_reasons(suggestion) if suggestion else (),
-        weights=suggestion.class_weights if suggestion else {},
+        weights=suggestion.class_weights if suggestion and report.alone else {},
         weights_reason=WEIGHTS_REASON,
         weights_flag=format_weights(suggestion) if suggestion else "",
     )

@@ -1,13 +1,15 @@
 """The page's pictures: examples at every level, odd masks, and those that occur twice."""
 
+import numpy as np
+
 from hierseg_jax.data.inspection.examine import Usable
 from hierseg_jax.data.inspection.examples import choose_examples, label_map, photograph, presence
 from hierseg_jax.data.inspection.findings import Finding, shown
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.reports.inline_pictures import Picture, data_uri, overlaid
-from hierseg_jax.reports.overlay import leaf_colors
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.hierarchy import Level
+from hierseg_jax.tree.colors import class_colors, css_colors
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 EXAMPLES = 6
 # Pairs of pictures under one finding.
@@ -20,22 +22,25 @@ def example_pictures(inspection: Inspection) -> list[tuple[str, list[Picture]]]:
     usable = [e for split in inspection.spec.splits for e in inspection.usable(split)]
     if not usable:
         return []
+    hierarchy = inspection.spec.hierarchy
+    classes_kl = hierarchy.labels.classes_kl
     figures = []
     for index in choose_examples(presence(usable), EXAMPLES):
         example = usable[index]
         name = shown(example.pair.image, inspection.spec.root)
         try:
-            image, label = photograph(example), label_map(example)
+            image = photograph(example)
+            label = label_map(example, inspection.spec.values)
         except (HiersegError, OSError):  # changed since it was examined
             continue
         pictures = [Picture(data_uri(image), f"Photograph {name}", "photograph")]
         pictures += [
             Picture(
-                data_uri(overlaid(image, label, level)),
-                f"{name} with the classes of level {level.name}: {_holds(example, level)}",
+                data_uri(overlaid(image, label, level, classes_kl[k])),
+                f"{name} with the classes of level {level.name}: {_holds(example, hierarchy, k)}",
                 level.name,
             )
-            for level in inspection.spec.hierarchy.levels
+            for k, level in enumerate(hierarchy.levels)
         ]
         figures.append((name, pictures))
     return figures
@@ -52,7 +57,7 @@ def finding_pictures(
         for example in inspection.examples
         for file in (example.pair.image, example.pair.mask)
     }
-    colors = leaf_colors(inspection.spec.hierarchy.levels[-1])
+    colors = class_colors(256)  # at the finest level labels have their own
     figures = []
     for finding in findings[:PAIRS]:
         example = by_file[finding.file]
@@ -63,14 +68,25 @@ def finding_pictures(
                 other = data_uri(photograph(by_file[finding.other]))
             else:
                 first, second = shown(example.pair.image, inspection.spec.root), finding.file
-                other = data_uri(colors[label_map(example)], ".png")
+                other = data_uri(colors[label_map(example, inspection.spec.values)], ".png")
         except (HiersegError, OSError):  # changed since it was examined
             continue
         figures.append([Picture(image, first, first), Picture(other, second, second)])
     return figures
 
 
-def _holds(example: Usable, level: Level) -> str:
+def group_colors(inspection: Inspection) -> list[tuple[str, str]]:
+    """Colour and name of the groups in masks that leave a level unknown."""
+    labels, colors = inspection.spec.hierarchy.labels, css_colors(256)
+    usable = [e for split in inspection.spec.splits for e in inspection.usable(split)]
+    if not usable:
+        return []
+    present_l = presence(usable).any(0) & labels.are_inner_l
+    return [(colors[label], labels.names[label]) for label in np.flatnonzero(present_l)]
+
+
+def _holds(example: Usable, hierarchy: Hierarchy, level: int) -> str:
     """Names of the classes of a level in an example, without the background."""
-    present = {int(level.leaf_to_class[leaf]) for leaf in example.counts_c[:-1].nonzero()[0]}
-    return ", ".join(level.class_names[index] for index in sorted(present - {0})) or "none"
+    present = set(hierarchy.labels.classes_kl[level][example.counts_l[:-1] > 0].tolist())
+    names = hierarchy.levels[level].class_names
+    return ", ".join(names[index] for index in sorted(present - {0, IGNORE_LABEL})) or "none"

@@ -9,7 +9,6 @@ from hierseg_jax.data.inspection.findings import KINDS, count_severities, group_
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.data.inspection.split_statistics import split_statistics
 from hierseg_jax.data.inspection.suggest import PeakGb, Suggestion, suggest
-from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.system.atomic_writing import write_atomically, write_json
 from hierseg_jax.system.errors import HiersegError
 
@@ -23,22 +22,35 @@ class Report:
       statistics: by split, from `split_statistics`.
       suggestion: None where no example is usable.
       limit: findings of a kind, and files, that text and page list at most.
+      data: what is to be trained on, as `data.spec` has it.
     """
 
     inspection: Inspection
     statistics: dict[str, dict[str, Any]]
     suggestion: Suggestion | None
     limit: int
+    data: str
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing else is to be trained on, so that its class weights are those."""
+        return self.data == str(self.inspection.spec.file)
 
 
 def make_report(
-    inspection: Inspection, peak_gb: PeakGb, *, limit: int, memory_gb: float | None = None
+    inspection: Inspection,
+    peak_gb: PeakGb,
+    *,
+    limit: int,
+    memory_gb: float | None = None,
+    data: str = "",
 ) -> Report:
     """Puts together what is to be told.
 
     Args:
       inspection, peak_gb, memory_gb: as in `suggest`.
       limit: as `Report` has it.
+      data: as `Report` has it, of several data sets; by default the inspected one.
 
     Raises:
       ValueError: a limit below 1, or a memory that is not above 0.
@@ -46,7 +58,8 @@ def make_report(
     if limit < 1:
         raise HiersegError(f"--limit is {limit}; it must be at least 1.")
     suggestion = suggest(inspection, peak_gb, memory_gb)
-    return Report(inspection, split_statistics(inspection), suggestion, limit)
+    data = data or str(inspection.spec.file)
+    return Report(inspection, split_statistics(inspection), suggestion, limit, data)
 
 
 def report_files(folder: pathlib.Path, with_json: bool) -> dict[str, pathlib.Path]:
@@ -67,11 +80,11 @@ def write_report(report: Report, text: str, page: str, files: dict[str, pathlib.
         write_json(files["json"], to_json(report))
 
 
-def train_command(spec: DatasetSpec, suggestion: Suggestion) -> list[str]:
-    """The suggestion as a command for a shell, in pieces that can stand on lines of their own."""
+def train_command(data: str, suggestion: Suggestion) -> list[str]:
+    """The suggestion for data as a shell's command, in pieces that can stand on own lines."""
     return [
         "python launch/train.py --config=configs/effunet.py",
-        shlex.quote(f"--config.data.spec={spec.file}"),
+        shlex.quote(f"--config.data.spec={data}"),
         f"--config.data.image_size={suggestion.image_size}",
         f"--config.batch_size={suggestion.batch_size}",
         "--workdir=runs/effunet",

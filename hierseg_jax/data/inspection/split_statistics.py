@@ -15,8 +15,8 @@ def split_statistics(inspection: Inspection) -> dict[str, dict[str, Any]]:
     Returns:
       By split: `pairs`, of files; `usable`, those that training can read, of which all the
       rest tells: `height` and `width`, [least, median, largest] or None; `ignored_pixels`,
-      the share of 255; `levels`: level -> class -> {`pixels`, `pixel_share` of those not
-      ignored, `images`, `image_share`}.
+      the share of 255; `levels`: level -> class -> what `class_shares` gives;
+      `unknown_pixels`: level -> share of those not ignored whose class is unknown there.
     """
     return {
         split: _of_split(inspection, split, sum(e.pair.split == split for e in inspection.examples))
@@ -26,17 +26,23 @@ def split_statistics(inspection: Inspection) -> dict[str, dict[str, Any]]:
 
 def _of_split(inspection: Inspection, split: str, pairs: int) -> dict[str, Any]:
     usable, hierarchy = inspection.usable(split), inspection.spec.hierarchy
-    counts_nc = np.zeros((len(usable), hierarchy.num_classes + 1), np.int64)
-    for row, example in zip(counts_nc, usable, strict=True):
-        row[:] = example.counts_c
-    leaf_nc, ignored = counts_nc[:, :-1], int(counts_nc[:, -1].sum())
+    counts_nl = np.zeros((len(usable), len(hierarchy.labels.names) + 1), np.int64)
+    for row, example in zip(counts_nl, usable, strict=True):
+        row[:] = example.counts_l
+    label_nl, ignored = counts_nl[:, :-1], int(counts_nl[:, -1].sum())
+    labelled = int(label_nl.sum())
+    levels = class_shares(label_nl, hierarchy)
     return {
         "pairs": pairs,
         "usable": len(usable),
         "height": _spread([example.size[0] for example in usable]),
         "width": _spread([example.size[1] for example in usable]),
-        "ignored_pixels": ignored / max(int(counts_nc.sum()), 1),
-        "levels": class_shares(leaf_nc, hierarchy),
+        "ignored_pixels": ignored / max(int(counts_nl.sum()), 1),
+        "levels": levels,
+        "unknown_pixels": {
+            level: (labelled - sum(of["pixels"] for of in classes.values())) / max(labelled, 1)
+            for level, classes in levels.items()
+        },
     }
 
 

@@ -74,7 +74,8 @@ def suggest(
     median = statistics.median(min(example.size) for example in usable)
     size = choose_size(median)
     batch = choose_batch(size, len(usable), memory_gb, peak_gb)
-    counts_nc = np.stack([example.counts_c[:-1] for example in usable])
+    leaves = slice(inspection.spec.hierarchy.num_classes)
+    counts_nc = np.stack([example.counts_l[leaves] for example in usable])
     weights = weights_of(leaf_frequencies(counts_nc), "median_frequency")
     return Suggestion(
         image_size=size,

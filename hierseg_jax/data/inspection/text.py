@@ -116,6 +116,12 @@ def _statistics(report: Report) -> list[str]:
                     for c in cells
                 )
             )
+        lines += [
+            f"{split}: {of['unknown_pixels'][level.name]:.2%} of the labelled pixels have no class "
+            "at this level"
+            for split, of in splits.items()
+            if of["unknown_pixels"][level.name]
+        ]
         blocks.append("\n".join(line.rstrip() for line in lines))
     return blocks
 
@@ -127,8 +133,10 @@ def _suggestion(report: Report) -> str:
     size, batch = suggestion_reasons(suggestion)
     lines = (
         "Suggested",
-        f"  {' '.join(map(printable, train_command(report.inspection.spec, suggestion)))}",
+        f"  {' '.join(map(printable, train_command(report.data, suggestion)))}",
         f"  {size}",
         f"  {batch}",
     )
+    if not report.alone:
+        return "\n".join(lines)
     return "\n".join([*lines, f"  {WEIGHTS_REASON}", f"  {format_weights(suggestion)}"])

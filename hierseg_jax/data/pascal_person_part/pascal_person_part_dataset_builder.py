@@ -14,7 +14,8 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from hierseg_jax.data.prepare.raw import is_plain_id
-from hierseg_jax.data.read.image_files import check_label, decode_image, decode_mask
+from hierseg_jax.data.read.image_files import check_size, decode_image, decode_mask
+from hierseg_jax.data.read.mask_values import class_indices
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
@@ -88,13 +89,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                     )
             image_path, label_path = pathlib.Path(image_file), pathlib.Path(label_file)
             jpeg = image_file.read_bytes()
-            label_hw = check_label(
-                decode_mask(label_file.read_bytes(), label_path),
-                label_path,
-                decode_image(jpeg, image_path),
-                image_path,
-                PASCAL_PERSON_PART.num_classes,
-            )
+            mask_hw = decode_mask(label_file.read_bytes(), label_path)
+            check_size(mask_hw, label_path, decode_image(jpeg, image_path), image_path)
+            label_hw = class_indices(PASCAL_PERSON_PART.num_classes).labels(mask_hw, label_path)
             png = cv2.imencode(".png", label_hw)[1].tobytes()
             yield i, {"image": io.BytesIO(jpeg), "label": io.BytesIO(png), "id": name}
 

@@ -20,7 +20,8 @@ import numpy as np
 from hierseg_jax.data.label_statistics import count_labels, summarize_split
 from hierseg_jax.data.prepare.pascal_part import merge_table, read_person_parts
 from hierseg_jax.data.prepare.raw import RawExample, list_examples
-from hierseg_jax.data.read.image_files import check_label, read_image, read_mask
+from hierseg_jax.data.read.image_files import check_size, read_image, read_mask
+from hierseg_jax.data.read.mask_values import MaskValues, Named
 from hierseg_jax.data.read.spec import SPLITS, DatasetSpec, load_spec, write_spec
 from hierseg_jax.system.atomic_writing import bring, json_bytes, write_atomically
 from hierseg_jax.system.cores import available_cores
@@ -69,6 +70,7 @@ def prepare(
     *,
     move: bool = False,
     hierarchy: Hierarchy = PASCAL_PERSON_PART,
+    labels: Named = (),
 ) -> Prepared:
     """Copies (or moves) a raw data set into `<out_dir>/<split>/{images,masks}`.
 
@@ -80,6 +82,7 @@ def prepare(
       out_dir: made where it does not exist.
       move: images and masks are moved. PASCAL-Part annotations stay where they are.
       hierarchy: the class tree of the masks.
+      labels: names of their values, as in `DatasetSpec`.
 
     Raises:
       ValueError, FileNotFoundError: before anything is written; a sentence, or one and a
@@ -89,10 +92,11 @@ def prepare(
     raw_dir = pathlib.Path(raw_dir)
     out_dir = pathlib.Path(os.path.abspath(out_dir))
     _check_folders(raw_dir, out_dir)
-    splits, examples = _check_all(raw_dir, out_dir, move, hierarchy)
+    spec = DatasetSpec(out_dir / "data.yaml", out_dir, (), hierarchy, labels)
+    splits, examples = _check_all(raw_dir, out_dir, move, spec)
     kept = [example for example in examples if not example.skipped]
     image_dirs = tuple((split, out_dir / split / "images") for split in splits)
-    spec = DatasetSpec(out_dir / "data.yaml", out_dir, image_dirs, hierarchy)
+    spec = dataclasses.replace(spec, image_dirs=image_dirs)
     summary = {"splits": _statistics(kept, splits, hierarchy), "skipped": len(examples) - len(kept)}
     summary_file, summary_data = out_dir / "summary.json", json_bytes(summary)
     _refuse(
@@ -107,14 +111,19 @@ def prepare(
 
 
 def _check_all(
-    raw_dir: pathlib.Path, out_dir: pathlib.Path, move: bool, hierarchy: Hierarchy
+    raw_dir: pathlib.Path, out_dir: pathlib.Path, move: bool, spec: DatasetSpec
 ) -> tuple[list[str], list[_Example]]:
     """Splits and examples; raises one ValueError of all faults."""
     raw_examples, faults = list_examples(raw_dir)
     from_parts = any(raw.annotation.suffix == ".mat" for raw in raw_examples)
-    class_of = merge_table(hierarchy) if from_parts else {}
+    if from_parts and spec.labels:
+        raise HiersegError(
+            f"{raw_dir} holds annotations of PASCAL-Part, which are merged by the names of classes;"
+            " `labels` are for masks: take them out of the --hierarchy file."
+        )
+    class_of = merge_table(spec.hierarchy) if from_parts else {}
     check = functools.partial(
-        _check, out_dir=out_dir, move=move, hierarchy=hierarchy, class_of=class_of
+        _check, out_dir=out_dir, move=move, values=spec.values, class_of=class_of
     )
     with concurrent.futures.ThreadPoolExecutor(available_cores()) as pool:
         examples = list(pool.map(check, raw_examples))
@@ -142,7 +151,7 @@ def _check(
     raw: RawExample,
     out_dir: pathlib.Path,
     move: bool,
-    hierarchy: Hierarchy,
+    values: MaskValues,
     class_of: dict[str, int],
 ) -> _Example:
     """Reads and decodes both files once; compares with what has arrived already."""
@@ -168,7 +177,8 @@ def _check(
     try:
         image = read_image(image_file)
         if mask is not None:
-            label = check_label(mask, mask_file, image, image_file, hierarchy.num_classes)
+            check_size(mask, mask_file, image, image_file)
+            label = values.labels(mask, mask_file)
     except (HiersegError, OSError) as error:
         faults.append(_sentence(error, image_file, raw))
     if label is None:

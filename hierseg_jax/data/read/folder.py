@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from hierseg_jax.data.read.image_files import check_classes, read_example, read_mask
+from hierseg_jax.data.read.image_files import check_size, read_image, read_mask
 from hierseg_jax.data.read.inventory import Entry
+from hierseg_jax.data.read.mask_values import MaskValues, class_indices
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.parsing import MAX_CLASSES
@@ -27,13 +28,19 @@ class FolderSource:
       names: stems, in the order of the examples.
     """
 
-    def __init__(self, image_dir: str | pathlib.Path, num_classes: int) -> None:
+    def __init__(
+        self,
+        image_dir: str | pathlib.Path,
+        num_classes: int,
+        values: MaskValues | None = None,
+    ) -> None:
         """Lists and pairs the files.
 
         Args:
           image_dir: folder of .jpg, .jpeg or .png images; their masks, .npy or .png,
             lie in the folder `masks` next to it.
-          num_classes: background included; a label is below it, or 255.
+          num_classes: background included.
+          values: what the masks' values stand for; by default they are class indices or 255.
 
         Raises:
           FileNotFoundError: one of the two folders is missing.
@@ -49,6 +56,7 @@ class FolderSource:
         self.image_dir = pathlib.Path(image_dir)
         self.mask_dir = self.image_dir.parent / "masks"
         self.num_classes = num_classes
+        self.values = values or class_indices(num_classes)
         images = _files_by_stem(self.image_dir, IMAGE_SUFFIXES, "image")
         if not images:
             raise HiersegError(f"{self.image_dir} holds no images ({', '.join(IMAGE_SUFFIXES)}).")
@@ -79,9 +87,7 @@ class FolderSource:
     def label(self, index: int) -> np.ndarray:
         """The label of an example alone, as `source[index]` has it; its image is not read."""
         file = self.mask_file(index)
-        mask_hw = read_mask(file)
-        check_classes(mask_hw, file, self.num_classes)
-        return mask_hw.astype(np.uint8)
+        return self.values.labels(read_mask(file), file)
 
     def __len__(self) -> int:
         return len(self._files)
@@ -97,10 +103,19 @@ class FolderSource:
           FileNotFoundError: a file that has gone since the folder was listed.
         """
         index = operator.index(index)
-        return read_example(self.image_file(index), self.mask_file(index), self.num_classes)
+        image_file, mask_file = self.image_file(index), self.mask_file(index)
+        image_hwc, mask_hw = read_image(image_file), read_mask(mask_file)
+        check_size(mask_hw, mask_file, image_hwc, image_file)
+        return {"image": image_hwc, "label": self.values.labels(mask_hw, mask_file)}
 
     def inventory(self) -> Iterator[Entry]:
-        """`images/NAME` and `masks/NAME` of every example, with their sizes in bytes."""
+        """`images/NAME` and `masks/NAME` of every example, with their sizes in bytes.
+
+        Where values of masks have names, these come first, for other names are other data.
+        """
+        if self.values.names:
+            named = ", ".join(f"{value} {name}" for value, name in self.values.names)
+            yield f"labels: {named}", 0
         images, masks = zip(*self._files, strict=True)
         sizes = zip(_sizes(self.image_dir, images), _sizes(self.mask_dir, masks), strict=True)
         for (image, mask), (image_size, mask_size) in zip(self._files, sizes, strict=True):

@@ -36,22 +36,6 @@ _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 
 
-def read_example(image_file: pathlib.Path, mask_file: pathlib.Path, num_classes: int) -> dict:
-    """Reads an image and its mask.
-
-    Returns:
-      {"image": uint8 RGB [H, W, 3], "label": uint8 [H, W]}; labels are below
-      `num_classes` or 255.
-
-    Raises:
-      ValueError: one sentence that starts with the file at fault.
-      OSError: a file that cannot be opened.
-    """
-    image_hwc = read_image(image_file)
-    label_hw = check_label(read_mask(mask_file), mask_file, image_hwc, image_file, num_classes)
-    return {"image": image_hwc, "label": label_hw}
-
-
 def read_image(file: pathlib.Path) -> np.ndarray:
     """A JPEG or PNG as OpenCV reads it (EXIF orientation applied): uint8 RGB [H, W, 3].
 
@@ -98,23 +82,6 @@ def read_mask(file: pathlib.Path) -> np.ndarray:
 def decode_mask(data: bytes, file: pathlib.Path) -> np.ndarray:
     """As `read_mask`, of bytes that are there; `file` tells the format and is for the sentence."""
     return _read_npy(data, file) if file.suffix.lower() == ".npy" else _read_png(data, file)
-
-
-def check_label(
-    mask_hw: np.ndarray,
-    mask_file: pathlib.Path,
-    image_hwc: np.ndarray,
-    image_file: pathlib.Path,
-    num_classes: int,
-) -> np.ndarray:
-    """Class indices that belong to an image and a tree, as uint8 [H, W].
-
-    Raises:
-      ValueError: as `check_size` and `check_classes` do.
-    """
-    check_size(mask_hw, mask_file, image_hwc, image_file)
-    check_classes(mask_hw, mask_file, num_classes)
-    return mask_hw.astype(np.uint8)
 
 
 def check_size(

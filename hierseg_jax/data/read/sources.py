@@ -1,105 +1,104 @@
-"""From the name of a data set to its class tree and its splits."""
+"""From the name of a data set, or of several, to its splits."""
 
-import dataclasses
 import itertools
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.read import png
+from hierseg_jax.data.read.common_tree import DataSet, load_hierarchy, read_data_sets
 from hierseg_jax.data.read.folder import FolderSource
-from hierseg_jax.data.read.inventory import Entry
-from hierseg_jax.data.read.spec import load_spec, read_tree_file
+from hierseg_jax.data.read.members import FIGURES, TFDS_PREFIX, Spec, spec_text
+from hierseg_jax.data.read.mixture import Mixture, Relabelled
+from hierseg_jax.data.read.source import Source, read_label
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.data.read.tfds_source import TfdsSource
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.meeting import label_table
 
-FIGURES = "figures"
-TFDS_PREFIX = "tfds:"
-
-
-class Source(Protocol):
-    """Random access to examples."""
-
-    def __len__(self) -> int:
-        """Number of examples."""
-        ...
-
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        """`image`: uint8 RGB [H, W, 3], `label`: uint8 [H, W], in their own size."""
-        ...
-
-    def inventory(self) -> Iterable[Entry]:
-        """What it reads, by names that don't tell where the data lie, in the examples' order."""
-        ...
+__all__ = [
+    "FIGURES",
+    "TFDS_PREFIX",
+    "Source",
+    "load_hierarchy",
+    "open_split",
+    "read_label",
+    "unread_of",
+]
 
 
-def load_hierarchy(spec: str, tree_file: str = "") -> Hierarchy:
-    """The class tree of a data set.
+def open_split(
+    spec: Spec,
+    split: str,
+    image_size: int,
+    figures: dict[str, Any],
+    hierarchy: Hierarchy | None = None,
+) -> Source:
+    """A split of a data set; a `Mixture` where there are several, or one with a weight.
 
-    Args:
-      spec: the path of a data.yaml, `figures`, or `tfds:NAME`.
-      tree_file: a YAML file with another tree over the same classes; empty for the data's.
-
-    Raises:
-      ValueError, FileNotFoundError: one sentence.
-    """
-    if not spec:
-        raise HiersegError(
-            "No data set is given: set data.spec to the path of a data.yaml, to 'figures' or to "
-            "'tfds:pascal_person_part'."
-        )
-    own = spec == FIGURES or spec.startswith(TFDS_PREFIX)
-    hierarchy = PASCAL_PERSON_PART if own else load_spec(spec).hierarchy
-    if not tree_file:
-        return hierarchy
-    other = read_tree_file(tree_file, hierarchy.class_names)
-    if other.class_names != hierarchy.class_names:
-        raise HiersegError(
-            f"{tree_file} is a tree over the classes {', '.join(other.class_names)}; {spec} has "
-            f"{', '.join(hierarchy.class_names)}, in this order."
-        )
-    # Left and right are the data's, whatever stands above them.
-    return other if other.pairs else dataclasses.replace(other, pairs=hierarchy.pairs)
-
-
-def open_split(spec: str, split: str, image_size: int, figures: dict[str, Any]) -> Source:
-    """A split of a data set.
+    All data sets must have a training split; of another those that have it.
 
     Args:
       spec: as in `load_hierarchy`.
       split: `train`, `val` or `test`.
       image_size: side at which `figures` are drawn.
-      figures: `count` of pictures by split and `seed`, read for `figures` alone.
+      figures: `count` of pictures by split, `seed` and `inner_share`, read for `figures` alone.
+      hierarchy: of the labels, which has a place for all classes; the data's by default.
 
     Raises:
       ValueError, FileNotFoundError: one sentence.
     """
-    if spec == FIGURES:
-        return FiguresSource(split, image_size, figures["count"][split], figures["seed"])
-    if spec.startswith(TFDS_PREFIX):
-        return TfdsSource(spec.removeprefix(TFDS_PREFIX), split)
-    data = load_spec(spec)
-    return FolderSource(data.image_dir(split), data.hierarchy.num_classes)
+    share = figures.get("inner_share", 0.0)
+    sets = read_data_sets(spec, share)
+    if hierarchy is None:
+        hierarchy = load_hierarchy(spec, inner_share=share)
+    if len(sets) == 1 and sets[0].member.weight == 1:
+        return _open(sets[0], split, image_size, figures, hierarchy)
+    having = sets if split == "train" else [of for of in sets if split in of.splits]
+    if not having:
+        raise HiersegError(
+            f"None of the data sets {spec_text(spec)} has the split {split!r}; add `{split}: "
+            "FOLDER` to the data.yaml of one."
+        )
+    return Mixture(
+        [of.member.name for of in having],
+        [_open(of, split, image_size, figures, hierarchy) for of in having],
+        [of.member.weight for of in having],
+    )
 
 
-def read_label(source: Source, index: int) -> np.ndarray:
-    """The label of an example alone, uint8 [H, W]; without its image, where that takes time."""
-    read = getattr(source, "label", None)
-    return source[index]["label"] if read is None else read(index)
+def _open(
+    data: DataSet, split: str, image_size: int, figures: dict[str, Any], hierarchy: Hierarchy
+) -> Source:
+    """A split of one data set, with labels of a tree."""
+    name = data.member.name
+    if data.spec is not None:
+        spec = data.spec.in_tree(hierarchy)
+        return FolderSource(spec.image_dir(split), hierarchy.num_classes, spec.values)
+    source: Source
+    if name == FIGURES:
+        share = figures.get("inner_share", 0.0)
+        count = figures["count"][split]
+        source = FiguresSource(split, image_size, count, figures["seed"], share)
+    else:
+        source = TfdsSource(name.removeprefix(TFDS_PREFIX), split)
+    same = label_table(data.hierarchy, data.names, data.hierarchy)
+    table = label_table(data.hierarchy, data.names, hierarchy)
+    return source if np.array_equal(table, same) else Relabelled(source, table)
 
 
 def unread_of(sources: Iterable[Source]) -> list[str]:
     """Sentences about what is not read of pictures as it stands in their files.
 
-    `png.HEADERS` files of every source are looked at, evenly spread; drawn pictures have none.
+    `png.HEADERS` files of every data set are looked at, evenly spread; drawn pictures have none.
     """
+    each = (of for source in sources for of in getattr(source, "sources", (source,)))
     files = (
         map(image_file, spread_indices(len(source), png.HEADERS))
-        for source in sources
+        for source in each
         if (image_file := getattr(source, "image_file", None)) is not None
     )
     return png.losses(itertools.chain.from_iterable(files))

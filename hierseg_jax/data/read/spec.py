@@ -10,11 +10,13 @@ level_names: [body, half, part]             # optional; coarse to fine
 hierarchy:
   body: {upper: [head, torso], lower: [legs]}   # class names or indices
 pairs: []                # leaf classes that a mirror exchanges, as [[left_arm, right_arm]]
+labels: {0: background, 1: upper, 2: legs, 7: ignore}   # optional; what the masks' values mean
 ```
 """
 
 import dataclasses
 import difflib
+import functools
 import os
 import pathlib
 import reprlib
@@ -23,13 +25,23 @@ from typing import Any
 
 import yaml
 
+from hierseg_jax.data.read.mask_values import (
+    IGNORE,
+    MaskValues,
+    Named,
+    check_ignore,
+    class_indices,
+    named_values,
+    parse_labels,
+)
 from hierseg_jax.data.read.safe_yaml import read_yaml
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Group, Hierarchy
+from hierseg_jax.tree.meeting import has_inner
 
 SPLITS = ("train", "val", "test")
-KEYS = ("path", *SPLITS, "hierarchy", "names", "level_names", "pairs")
+KEYS = ("path", *SPLITS, "hierarchy", "names", "level_names", "pairs", "labels")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,13 +53,42 @@ class DatasetSpec:
       root: folder of the data, absolute.
       image_dirs: (split, absolute folder of its images), of the splits that are given
         among train, val and test, in that order.
-      hierarchy: the class tree of the masks.
+      hierarchy: the class tree of the masks; with `inner_labels` where some are of groups.
+      labels: names of the values of the masks; empty where these are class indices.
     """
 
     file: pathlib.Path
     root: pathlib.Path
     image_dirs: tuple[tuple[str, pathlib.Path], ...]
     hierarchy: Hierarchy
+    labels: Named = ()
+
+    @functools.cached_property
+    def values(self) -> MaskValues:
+        """What the values of the masks stand for."""
+        if self.labels:
+            return named_values(self.labels, self.hierarchy)
+        return class_indices(self.hierarchy.num_classes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the classes and groups that pixels may be labelled with."""
+        named = [name for _, name in self.labels if name != IGNORE]
+        return tuple(dict.fromkeys(named)) if self.labels else self.hierarchy.class_names
+
+    def in_tree(self, common: Hierarchy) -> "DatasetSpec":
+        """The same masks as labels of another tree, of which `check_meeting` has nothing to say."""
+        own = self.hierarchy.class_names
+        if not self.labels and own == common.class_names:
+            return dataclasses.replace(self, hierarchy=common)
+        check_ignore(self.hierarchy)
+        labels = self.labels or tuple(enumerate(own))
+        background = common.class_names[0]
+        return dataclasses.replace(
+            self,
+            hierarchy=common,
+            labels=tuple((v, background if name == own[0] else name) for v, name in labels),
+        )
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -79,7 +120,7 @@ def load_spec(file: str | pathlib.Path) -> DatasetSpec:
     """
     file = pathlib.Path(os.path.abspath(file))
     content = _read_keys(file)
-    hierarchy = _hierarchy(file, content)
+    hierarchy, labels = _labelled_tree(file, content)
     path = _text(file, content, "path") or "."
     root = pathlib.Path(os.path.normpath(file.parent / path))
     image_dirs = []
@@ -87,7 +128,7 @@ def load_spec(file: str | pathlib.Path) -> DatasetSpec:
         folder = _text(file, content, split)
         if folder:
             image_dirs.append((split, root / _below_root(file, split, folder)))
-    return DatasetSpec(file, root, tuple(image_dirs), hierarchy)
+    return DatasetSpec(file, root, tuple(image_dirs), hierarchy, labels)
 
 
 def read_tree_file(
@@ -109,6 +150,16 @@ def read_tree_file(
     return _hierarchy(file, content)
 
 
+def read_labelled_tree(file: str | pathlib.Path) -> tuple[Hierarchy, Named]:
+    """The class tree and the names of the masks' values, of a data.yaml without folders, too.
+
+    Raises:
+      FileNotFoundError, ValueError: as `load_spec` does.
+    """
+    file = pathlib.Path(file)
+    return _labelled_tree(file, _read_keys(file))
+
+
 def write_spec(spec: DatasetSpec) -> None:
     """Writes `spec.file`, from which `load_spec` reads an equal spec.
 
@@ -118,7 +169,7 @@ def write_spec(spec: DatasetSpec) -> None:
     root = spec.root
     if root.is_relative_to(spec.file.parent):
         root = root.relative_to(spec.file.parent)
-    content = {
+    content: dict[str, Any] = {
         "path": str(root),
         **{split: str(folder.relative_to(spec.root)) for split, folder in spec.image_dirs},
         "names": list(spec.hierarchy.class_names),
@@ -128,6 +179,8 @@ def write_spec(spec: DatasetSpec) -> None:
     if spec.hierarchy.pairs:
         names = spec.hierarchy.class_names
         content["pairs"] = [[names[member] for member in pair] for pair in spec.hierarchy.pairs]
+    if spec.labels:
+        content["labels"] = dict(spec.labels)
     text = yaml.safe_dump(
         content, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True
     )
@@ -174,10 +227,27 @@ def _hierarchy(file: pathlib.Path, content: Mapping[str, Any]) -> Hierarchy:
             content["hierarchy"], names, level_names, content.get("pairs")
         )
     except HiersegError as error:
-        text = str(error)
-        raise HiersegError(
-            f"{file}: {text if len(text) < 600 else text[:400] + ' ... ' + text[-100:]}"
-        ) from error
+        raise _in_file(file, error) from error
+
+
+def _labelled_tree(file: pathlib.Path, content: Mapping[str, Any]) -> tuple[Hierarchy, Named]:
+    hierarchy = _hierarchy(file, content)
+    if content.get("labels") is None:
+        return hierarchy, ()
+    try:
+        labels = parse_labels(content["labels"], hierarchy)
+    except HiersegError as error:
+        raise _in_file(file, error) from error
+    inner = has_inner((name for _, name in labels), hierarchy)
+    return dataclasses.replace(hierarchy, inner_labels=inner), labels
+
+
+def _in_file(file: pathlib.Path, error: HiersegError) -> HiersegError:
+    """The sentence, which begins with the file, and is not too long."""
+    text = str(error)
+    return HiersegError(
+        f"{file}: {text if len(text) < 600 else text[:400] + ' ... ' + text[-100:]}"
+    )
 
 
 def _names(file: pathlib.Path, names: Any) -> list[str] | dict[int, str] | None:

@@ -29,7 +29,7 @@ def evaluate_command(
       output: the report's folder.
     """
     given = {"checkpoint": description["checkpoint"], "task": description["task"]}
-    if description["data"] != settings.data.spec:
+    if description["data"] != settings.data.named:
         given["data"] = description["data"]
     given |= _other_size(description, settings)
     given |= {key: description[key] for key in ("batch_size", "decode")}

@@ -21,6 +21,7 @@ _CHANGES_DATA = (
     "data.spec",
     "data.hierarchy",
     "data.figures_val",
+    "data.figures_inner_share",
     "data.image_size",
     "data.on_error",
     "data.resize",

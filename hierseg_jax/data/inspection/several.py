@@ -1,0 +1,62 @@
+"""Several data sets that are trained on together: what only a look at all of them shows."""
+
+import itertools
+import os
+import pathlib
+from collections.abc import Sequence
+
+from hierseg_jax.data.inspection.across import between, labels_seen
+from hierseg_jax.data.inspection.findings import ERROR, KINDS, WARNING
+from hierseg_jax.data.inspection.inspect_dataset import Inspection
+from hierseg_jax.data.missing_classes import missing_classes, missing_sentence
+from hierseg_jax.data.read.spec import SPLITS
+from hierseg_jax.system.wording import counted, printable
+
+
+def inspect_together(
+    inspections: Sequence[Inspection], distance: int, limit: int
+) -> list[tuple[str, str]]:
+    """What is wrong or odd of data sets together.
+
+    Args:
+      inspections: of each, in one tree.
+      distance: as in `inspect_dataset`.
+      limit: pictures of a kind to name at most.
+
+    Returns:
+      (severity, sentence): an error for classes that no training mask holds; warnings for
+      pictures that one has in training and another elsewhere, and for those that two have in one
+      split.
+    """
+    told = []
+    usable = [example for each in inspections for example in each.usable("train")]
+    hierarchy = inspections[0].spec.hierarchy
+    if usable:
+        seen = labels_seen(usable, hierarchy)
+        if missing_classes(seen, hierarchy):
+            masks = f"of the {len(usable):,} usable masks of train of all data sets"
+            told.append((ERROR, missing_sentence(seen, hierarchy, masks)))
+    root = pathlib.Path(os.path.commonpath([each.spec.root for each in inspections]))
+    for one, other in itertools.permutations(inspections, 2):
+        for earlier, later in itertools.combinations(SPLITS, 2):
+            references, queries = (
+                [e for e in each.examples if e.pair.split == split and e.digest]
+                for each, split in ((one, earlier), (other, later))
+            )
+            found = between(queries, references, root, distance)
+            told += [(KINDS[finding.kind].severity, finding.message) for finding in found[:limit]]
+            if len(found) > limit:
+                rest = f"and {len(found) - limit:,} more of {earlier} and {later}"
+                told.append((WARNING, f"{rest} of these data sets."))
+    for one, other in itertools.combinations(inspections, 2):
+        for split in SPLITS:
+            both = _digests(one, split) & _digests(other, split)
+            if both:
+                files = " and ".join(printable(str(each.spec.file)) for each in (one, other))
+                number = counted(len(both), "picture")
+                told.append((WARNING, f"{split} has {number} that {files} share."))
+    return told
+
+
+def _digests(inspection: Inspection, split: str) -> set[bytes]:
+    return {e.digest for e in inspection.examples if e.pair.split == split and e.digest}

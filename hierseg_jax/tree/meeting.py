@@ -1,0 +1,151 @@
+"""Classes of several data sets meet by name, in one common tree.
+
+A class keeps its name from tree to tree; what is a leaf class in one may be a group in another.
+Backgrounds meet whatever they are called.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Collection, Iterable
+
+import numpy as np
+
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import listed
+from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.labels import Labels
+from hierseg_jax.tree.pairs import Pairs
+from hierseg_jax.tree.parsing import IGNORE_LABEL, default_names, walk
+
+
+def all_labels(hierarchy: Hierarchy) -> Labels:
+    """Of leaf classes and groups, whether the data have labels of groups or not."""
+    return dataclasses.replace(hierarchy, inner_labels=True).labels
+
+
+def label_of(name: str, labels: Labels) -> int:
+    """The label of the node of a name; of a group over a single leaf class that class's."""
+    label = labels.names.index(name)
+    leaves = np.flatnonzero(labels.leaves_lc[label])
+    return int(leaves[0]) if len(leaves) == 1 else label
+
+
+def has_inner(names: Iterable[str], hierarchy: Hierarchy) -> bool:
+    """Whether a label of these names leaves a level unknown; names of no node don't."""
+    labels = all_labels(hierarchy)
+    found = [label_of(name, labels) for name in names if name in labels.names]
+    return bool(labels.are_inner_l[found].any())
+
+
+def near_names(name: str, names: Collection[str]) -> str:
+    """As `did you mean torso or trunk?`, or all names where none is near."""
+    near = difflib.get_close_matches(name, names, n=3)
+    return f"did you mean {' or '.join(near)}?" if near else f"there are {listed([*names], 20)}."
+
+
+def check_meeting(
+    own: Hierarchy, names: Iterable[str], common: Hierarchy, who: str, whose: str, *, whole: bool
+) -> None:
+    """Refuses a data set whose labels have no place, or another meaning, in the common tree.
+
+    Args:
+      own: the data set's tree.
+      names: of the nodes of `own` that its pixels may be labelled with.
+      common: the tree that they are to have a place in.
+      who: the data set, for the message.
+      whose: whatever `common` is of, for the message.
+      whole: whether the trees must agree in all that both name, or only in what is below the
+        names of labels, since `common` is meant to be another tree.
+
+    Raises:
+      ValueError: one sentence.
+    """
+    labels, backgrounds = all_labels(common), {own.class_names[0], common.class_names[0]}
+    above, above_common = _ancestors(own), _ancestors(common)
+    for name in (*names, *above):
+        if name in backgrounds and (name in above or name in above_common):
+            raise HiersegError(
+                f"{name!r} is the background in one of {who} and {whose}, and a class of the tree "
+                "in the other; rename one of them."
+            )
+    names = [name for name in names if name not in backgrounds]
+    unnamed = own.class_names == default_names(own.num_classes) != common.class_names
+    if unnamed and not set(own.class_names).isdisjoint(names):
+        raise HiersegError(
+            f"{who} gives its classes no names, by which they could meet those of {whose}; add "
+            "`names` to its data.yaml."
+        )
+    for name in names:
+        if name not in labels.names:
+            raise HiersegError(
+                f"{who} labels pixels as {name!r}, which is no class and no group of {whose}; "
+                f"{near_names(name, labels.names)} Rename or ignore it with `labels` in the data "
+                "set's data.yaml, or give a tree that has it as data.hierarchy."
+            )
+    both = [name for name in above if name in above_common]
+    upper = both if whole else [name for name in names if name in both]
+    for name in both:
+        for group in upper:
+            if (group in above[name]) != (group in above_common[name]):
+                inside, outside = (who, whose) if group in above[name] else (whose, who)
+                raise HiersegError(
+                    f"The trees of {who} and {whose} contradict each other: {name!r} is below "
+                    f"{group!r} in {inside}, and not in {outside}; rename one of the two, or give "
+                    "one tree for both as data.hierarchy."
+                )
+
+
+def label_table(own: Hierarchy, names: Iterable[str], common: Hierarchy) -> np.ndarray:
+    """Labels of one tree -> those of the common one: uint8 [256].
+
+    Args:
+      own, common: of which `check_meeting` had nothing to say.
+      names: of the labels that occur; what is no label of these is ignored.
+    """
+    table = np.full(256, IGNORE_LABEL, np.uint8)
+    labels, common_labels = all_labels(own), all_labels(common)
+    for name in names:
+        background = name == own.class_names[0]
+        table[label_of(name, labels)] = 0 if background else label_of(name, common_labels)
+    return table
+
+
+def meeting_pairs(trees: Iterable[tuple[str, Hierarchy]], common: Hierarchy) -> Pairs:
+    """The pairs of all trees, by name, in the classes of the common one.
+
+    Args:
+      trees: with whose they are, for the message.
+
+    Raises:
+      ValueError: where two trees give a class different partners.
+    """
+    partners: dict[int, tuple[int, str]] = {}
+    pairs = []
+    index_of = {name: index for index, name in enumerate(common.class_names)}
+    for whose, tree in trees:
+        for pair in tree.pairs:
+            names = [tree.class_names[member] for member in pair]
+            if not all(name in index_of for name in names):
+                continue  # groups of the common tree, whose leaf classes have their own pairs
+            left, right = (index_of[name] for name in names)
+            for member, partner in ((left, right), (right, left)):
+                before, first = partners.setdefault(member, (partner, whose))
+                if before != partner:
+                    raise HiersegError(
+                        f"In the mirror {common.class_names[member]!r} becomes "
+                        f"{common.class_names[before]!r} in {first}, and "
+                        f"{common.class_names[partner]!r} in {whose}; mend the `pairs` of one."
+                    )
+            if (left, right) not in pairs and (right, left) not in pairs:
+                pairs.append((left, right))
+    return tuple(pairs)
+
+
+def _ancestors(hierarchy: Hierarchy) -> dict[str, set[str]]:
+    """Names of the groups above every node but the background; none is above itself."""
+    above: dict[str, set[str]] = {}
+    for leaf, groups in walk(hierarchy.children):
+        names = [*(group.name for group in groups), hierarchy.class_names[leaf]]
+        for depth, name in enumerate(names):
+            above.setdefault(name, set()).update(names[:depth])
+    return {name: groups - {name} for name, groups in above.items()}
