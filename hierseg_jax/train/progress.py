@@ -72,7 +72,7 @@ class Progress:
           metrics: of `metric_choice.METRICS`, kept of every level.
           criterion: what tells the best epoch.
         """
-        row = {
+        row: dict[str, Any] = {
             "epoch": self.epoch + 1,
             "step": self.step,
             "learning_rate": learning_rate,
