@@ -1,20 +1,20 @@
 """All that a run can be told, read once and typed; and what parts of it build.
 
 `read_settings` reads a config, `read_stored` what a checkpoint or run holds of one. A key is
-declared in sections.py or settings.py, in one place; configs/default.py is written from there.
+declared in one of the section files or settings.py, in one place; configs/default.py is written from there.
 
 May import: models, losses, data, tree, system.
 """
 
+from hierseg_jax.settings.data_section import DataSettings
+from hierseg_jax.settings.model_section import ModelSettings
 from hierseg_jax.settings.reading import read_settings, read_stored
-from hierseg_jax.settings.sections import (
-    DataSettings,
+from hierseg_jax.settings.settings import Settings
+from hierseg_jax.settings.training_sections import (
     LossSettings,
-    ModelSettings,
     OptimizerSettings,
     ScheduleSettings,
 )
-from hierseg_jax.settings.settings import Settings
 
 __all__ = [
     "DataSettings",

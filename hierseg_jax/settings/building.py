@@ -11,7 +11,8 @@ from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.data.read.sources import Source, load_hierarchy, open_split
 from hierseg_jax.losses import LossOptions, TotalLoss, build_loss
 from hierseg_jax.models import SegmentationModel, create_model
-from hierseg_jax.settings.sections import DataSettings, ModelSettings
+from hierseg_jax.settings.data_section import DataSettings
+from hierseg_jax.settings.model_section import ModelSettings
 from hierseg_jax.settings.settings import Settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy

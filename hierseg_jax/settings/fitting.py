@@ -2,7 +2,7 @@
 
 from hierseg_jax.data.resize import format_size, nearest_multiple
 from hierseg_jax.models import Variant
-from hierseg_jax.settings.sections import AUTO
+from hierseg_jax.settings.model_section import AUTO
 from hierseg_jax.settings.settings import Settings
 
 

@@ -10,12 +10,12 @@ from flax.traverse_util import flatten_dict
 
 from hierseg_jax.data.augment.choice import augmentation_name
 from hierseg_jax.losses import LOSSES, parse_loss
+from hierseg_jax.settings.data_section import DataSettings
 from hierseg_jax.settings.key import Key, Section, key, keys_of
 from hierseg_jax.settings.metric_choice import METRICS, parse_metrics
-from hierseg_jax.settings.sections import (
-    DataSettings,
+from hierseg_jax.settings.model_section import ModelSettings
+from hierseg_jax.settings.training_sections import (
     LossSettings,
-    ModelSettings,
     OptimizerSettings,
     ScheduleSettings,
 )

@@ -1,0 +1,118 @@
+"""The sections of the config about training: every key with its default and its meaning."""
+
+import dataclasses
+
+from hierseg_jax.settings.key import Section, key
+
+OPTIMIZERS = ("adam", "adamw")
+SCHEDULES = ("exponential", "cosine", "polynomial")
+
+
+@dataclasses.dataclass(frozen=True)
+class LossSettings(Section):
+    """What losses take; smoothing, hard pixels and class weights in training alone."""
+
+    gamma: float = key(
+        2.0,
+        "Of focal and tree_min_focal: the larger, the less easy pixels count.",
+        within="[0, inf)",
+        earlier=2.0,
+    )
+    level_weights: tuple[float, ...] = key(
+        (),
+        "Of hierarchical_crossentropy: one weight a level, coarse to fine; empty: all 1.",
+        earlier=(),
+    )
+    beta: float = key(
+        10.0,
+        "Of soft_crossentropy: how fast targets fall with the distance to the label; the larger, "
+        "the harder the labels.",
+        within="(0, inf)",
+        earlier=10.0,
+    )
+    triplets: int = key(
+        1000, "Triplets that tree_triplet draws in a step on each device.", least=1, earlier=1000
+    )
+    embedding_size: int = key(
+        64, "Features of tree_triplet's projection head.", least=1, earlier=64
+    )
+    label_smoothing: float = key(
+        0.0,
+        "Of crossentropy: share of every target, in [0, 1), that is spread over all classes. "
+        "Like the next two keys it acts in training alone: validation takes the plain loss.",
+        within="[0, 1)",
+        earlier=0.0,
+    )
+    hard_share: float = key(
+        1.0,
+        "Of crossentropy and focal: share of every picture's pixels, in (0, 1], that count: the "
+        "hardest ones.",
+        within="(0, 1]",
+        earlier=1.0,
+    )
+    class_weights: str = key(
+        "none",
+        "Of crossentropy and focal: none, a rule, or numbers. A rule gives rare classes of the "
+        "training split more weight: inverse_sqrt by 1 / root of the share of all pixels, "
+        "median_frequency by 1 / share in the pictures that show the class. Weights of a rule stay "
+        "within 0.1 and 10 times the median class's. "
+        "Numbers are those of the leaf classes: `0.3,1,2.5` in their order, or `torso: 1.2, head: "
+        "3` with 1 for the others. A group has the mean of its leaves.",
+        earlier="none",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerSettings(Section):
+    """How gradients become updates."""
+
+    name: str = key("adam", "adam or adamw.", choices=OPTIMIZERS, earlier="adam")
+    weight_decay: float = key(
+        0.01,
+        "Weight decay of adamw: a step takes this share, times the learning rate, off every "
+        "kernel. Norms and biases are not decayed.",
+        within="[0, inf)",
+        earlier=0.01,
+    )
+    clip_norm: float = key(
+        0.0, "Largest norm of all gradients together; 0: any.", within="[0, inf)", earlier=0.0
+    )
+    backbone_rate: float = key(
+        1.0,
+        "Factor on the backbone's learning rate; 1: that of the rest.",
+        within="(0, inf)",
+        earlier=1.0,
+    )
+    layer_decay: float = key(
+        1.0,
+        "Factor, in (0, 1], between the learning rates of neighbouring stages of the "
+        "backbone. The last stage has the backbone's rate; each earlier stage has this factor "
+        "times the rate of the stage after it. 1: one rate for all.",
+        within="(0, 1]",
+        earlier=1.0,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ScheduleSettings(Section):
+    """How the learning rate moves over a run."""
+
+    name: str = key(
+        "exponential",
+        "exponential (by epochs), cosine or polynomial (by steps, over all epochs).",
+        choices=SCHEDULES,
+        earlier="exponential",
+    )
+    warmup_epochs: float = key(
+        0.0,
+        "Epochs in which the rate rises linearly; may be a fraction.",
+        within="[0, 1000000]",
+        earlier=0.0,
+    )
+    final: float = key(
+        0.0,
+        "Of cosine and polynomial: share of the rate left at the end.",
+        within="[0, 1]",
+        earlier=0.0,
+    )
+    power: float = key(0.9, "Exponent of polynomial.", within="(0, inf)", earlier=0.9)
