@@ -176,7 +176,7 @@ def test_the_networks_folders_have_the_same_files_with_the_same_names():
 def test_nothing_else_names_a_network():
     """Not even in a table or a `match`; a docstring is more than the name."""
     package = ROOT / "hierseg_jax"
-    may = [*package.joinpath("models").rglob("*.py"), package / "settings" / "sections.py"]
+    may = [*package.joinpath("models").rglob("*.py"), package / "settings" / "model_section.py"]
     for file in set(package.rglob("*.py")) - set(may):
         for node in ast.walk(ast.parse(file.read_text())):
             assert not (isinstance(node, ast.Constant) and node.value in set(NETWORKS)), (

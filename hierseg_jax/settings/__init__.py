@@ -1,7 +1,8 @@
 """All that a run can be told, read once and typed; and what parts of it build.
 
 `read_settings` reads a config, `read_stored` what a checkpoint or run holds of one. A key is
-declared in one of the section files or settings.py, in one place; configs/default.py is written from there.
+declared in one place, in settings.py or a file of a section; configs/default.py is written from
+there.
 
 May import: models, losses, data, tree, system.
 """

@@ -1,6 +1,7 @@
 """The section `data` of the config: what is trained on, and how it is read."""
 
 import dataclasses
+import functools
 
 from hierseg_jax.data.read.members import spec_text
 from hierseg_jax.data.read.skip import ON_ERROR
