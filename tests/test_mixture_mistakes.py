@@ -161,3 +161,8 @@ def test_data_without_a_place_in_a_checkpoint_s_tree_are_refused(first, tmp_path
     second.write_text(TREE.replace("[torso, head]", "[head, torso]"))
     said = sentence_of(check_tree_of_data, tree, own, str(second), "The checkpoint x")
     assert "has another class tree: its classes stand in other groups or in another order." in said
+
+
+def test_a_small_weight_is_of_training_alone():
+    small = open_split("0.1*figures", "val", 32, {"seed": 0, "count": {"train": 99, "val": 4}})
+    assert len(small) == 4

@@ -165,8 +165,8 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
     """
     if examples < batch_size:
         raise HiersegError(
-            f"The training split has {examples} examples, fewer than a batch of {batch_size}; "
-            "choose a smaller batch_size."
+            f"An epoch of the training split has {examples} examples, fewer than a batch of "
+            f"{batch_size}; choose a smaller batch_size."
         )
     return examples // batch_size
 

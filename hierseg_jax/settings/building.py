@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hierseg_jax.data.read.common_tree import meet, pairs_of, read_data_sets
-from hierseg_jax.data.read.members import Spec, spec_text
+from hierseg_jax.data.read.members import Spec, locations, spec_text
 from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.data.read.sources import Source, load_hierarchy, open_split
@@ -151,6 +151,6 @@ def check_tree_of_data(
             f"{spec_text(spec)} has another class tree: {error}"
         ) from error
     pairs = (pairs_of(sets, hierarchy), hierarchy.pairs)
-    if own_tree and spec == data.spec:
+    if own_tree and locations(spec) == locations(data.spec):
         pairs = pairs[::-1]
     return dataclasses.replace(found, pairs=pairs[0] or pairs[1])

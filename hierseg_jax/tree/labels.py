@@ -32,7 +32,7 @@ class Labels:
     def depths_l(self) -> np.ndarray:
         """At how many levels, from the coarsest, a label's class is known: int [labels].
 
-        From 0 (a group of the whole tree's top that a level splits) to the number of levels.
+        From 1, for every group stands on some level, to the number of levels.
         """
         return (self.classes_kl != IGNORE_LABEL).sum(0)
 

@@ -120,13 +120,15 @@ def meeting_pairs(trees: Iterable[tuple[str, Hierarchy]], common: Hierarchy) -> 
       ValueError: where two trees give a class different partners.
     """
     partners: dict[int, tuple[int, str]] = {}
-    pairs = []
+    pairs: list[tuple[int, int]] = []
+    of_groups: list[tuple[str, str, str]] = []
     index_of = {name: index for index, name in enumerate(common.class_names)}
     for whose, tree in trees:
         for pair in tree.pairs:
             names = [tree.class_names[member] for member in pair]
             if not all(name in index_of for name in names):
-                continue  # groups of the common tree, whose leaf classes have their own pairs
+                of_groups.append((names[0], names[1], whose))
+                continue
             left, right = (index_of[name] for name in names)
             for member, partner in ((left, right), (right, left)):
                 before, first = partners.setdefault(member, (partner, whose))
@@ -138,7 +140,27 @@ def meeting_pairs(trees: Iterable[tuple[str, Hierarchy]], common: Hierarchy) -> 
                     )
             if (left, right) not in pairs and (right, left) not in pairs:
                 pairs.append((left, right))
+    _check_group_pairs(of_groups, dataclasses.replace(common, pairs=tuple(pairs)))
     return tuple(pairs)
+
+
+def _check_group_pairs(of_groups: Iterable[tuple[str, str, str]], common: Hierarchy) -> None:
+    """Refuses pairs of groups whose leaf classes, in the common tree, have no such pairs.
+
+    Args:
+      of_groups: two names, and whose pair they are.
+      common: with the pairs of leaf classes.
+    """
+    common = dataclasses.replace(common, inner_labels=True)
+    for left, right, whose in of_groups:
+        if left not in common.labels.names or right not in common.labels.names:
+            continue  # renamed or ignored: no pixel bears them
+        labels = (label_of(name, common.labels) for name in (left, right))
+        if common.mirrored[next(labels)] != next(labels):
+            raise HiersegError(
+                f"In the mirror {left!r} becomes {right!r} in {whose}; the tree that all data sets "
+                "meet in has classes below them, whose `pairs` it does not name. Add them there."
+            )
 
 
 def _ancestors(hierarchy: Hierarchy) -> dict[str, set[str]]:

@@ -31,12 +31,14 @@ class MaskValues:
       known: bool [256]; the values that a mask may hold.
       num_classes: where values are the indices of so many classes; 0 where they have names.
       names: of the values; empty where these are class indices.
+      own_classes: where values are the class indices of another tree, by name: how many.
     """
 
     table: np.ndarray
     known: np.ndarray
     num_classes: int = 0
     names: Named = ()
+    own_classes: int = 0
 
     def labels(self, mask_hw: np.ndarray, file: pathlib.Path) -> np.ndarray:
         """Labels, uint8 [H, W], of a mask as it is stored, integers [H, W].
@@ -47,6 +49,8 @@ class MaskValues:
         if self.num_classes:
             check_classes(mask_hw, file, self.num_classes)
             return mask_hw.astype(np.uint8)
+        if self.own_classes:
+            check_classes(mask_hw, file, self.own_classes)
         bytes_hw = mask_hw.astype(np.uint8)
         known_hw = self.known[bytes_hw]
         if mask_hw.dtype != np.uint8:
@@ -68,12 +72,13 @@ def class_indices(num_classes: int) -> MaskValues:
     return MaskValues(np.arange(256, dtype=np.uint8), known, num_classes)
 
 
-def named_values(labels: Named, hierarchy: Hierarchy) -> MaskValues:
+def named_values(labels: Named, hierarchy: Hierarchy, own_classes: int = 0) -> MaskValues:
     """Values with names.
 
     Args:
       labels: names of nodes of the tree, of the background, or `ignore`.
       hierarchy: the tree.
+      own_classes: as in `MaskValues`.
     """
     table, known = np.full(256, IGNORE_LABEL, np.uint8), np.zeros(256, bool)
     known[IGNORE_LABEL] = True
@@ -81,7 +86,7 @@ def named_values(labels: Named, hierarchy: Hierarchy) -> MaskValues:
     for value, name in labels:
         known[value] = True
         table[value] = IGNORE_LABEL if name == IGNORE else label_of(name, of_tree)
-    return MaskValues(table, known, names=labels)
+    return MaskValues(table, known, names=labels, own_classes=own_classes)
 
 
 def parse_labels(content: Any, hierarchy: Hierarchy) -> Named:

@@ -67,6 +67,11 @@ def parse_members(spec: Spec) -> tuple[Member, ...]:
     return members
 
 
+def locations(spec: Spec) -> tuple[tuple[str, float], ...]:
+    """The same for the same data sets and weights, however they were written."""
+    return tuple((member.location, member.weight) for member in parse_members(spec))
+
+
 def spec_text(spec: Spec) -> str:
     """A spec for people, which as an argument gives the same data sets."""
     return spec if isinstance(spec, str) else " + ".join(map(str, spec))

@@ -161,8 +161,17 @@ class Relabelled:
         """With the label of every label, uint8 [256]."""
         self._source, self._table = source, table
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The source's, where it has some."""
+        return getattr(self._source, "names", ())
+
     def __len__(self) -> int:
         return len(self._source)
+
+    def label(self, index: int) -> np.ndarray:
+        """The label of an example alone."""
+        return self._table[read_label(self._source, index)]
 
     def __getitem__(self, index: int) -> Example:
         """As of the source, with other labels."""

@@ -66,7 +66,8 @@ def open_split(
     return Mixture(
         [of.member.name for of in having],
         [_open(of, split, image_size, figures, hierarchy) for of in having],
-        [of.member.weight for of in having],
+        # Weights are of training; other splits are read once.
+        [of.member.weight if split == "train" else 1.0 for of in having],
     )
 
 

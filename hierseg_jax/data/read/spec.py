@@ -55,6 +55,7 @@ class DatasetSpec:
         among train, val and test, in that order.
       hierarchy: the class tree of the masks; with `inner_labels` where some are of groups.
       labels: names of the values of the masks; empty where these are class indices.
+      own_classes: of the file, where `in_tree` has made names of class indices; else 0.
     """
 
     file: pathlib.Path
@@ -62,12 +63,13 @@ class DatasetSpec:
     image_dirs: tuple[tuple[str, pathlib.Path], ...]
     hierarchy: Hierarchy
     labels: Named = ()
+    own_classes: int = 0
 
     @functools.cached_property
     def values(self) -> MaskValues:
         """What the values of the masks stand for."""
         if self.labels:
-            return named_values(self.labels, self.hierarchy)
+            return named_values(self.labels, self.hierarchy, self.own_classes)
         return class_indices(self.hierarchy.num_classes)
 
     @property
@@ -87,6 +89,7 @@ class DatasetSpec:
         return dataclasses.replace(
             self,
             hierarchy=common,
+            own_classes=0 if self.labels else len(own),
             labels=tuple((v, background if name == own[0] else name) for v, name in labels),
         )
 

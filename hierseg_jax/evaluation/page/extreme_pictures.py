@@ -64,10 +64,10 @@ def wrong_pixels(
 
 def _groups(labels: Labels, shown: Sequence[ScoredPicture]) -> list[tuple[str, str]]:
     """Colour and name of those that are hatched in a picture."""
-    present = np.unique(np.concatenate([np.unique(scored.label) for scored in shown]))
-    inner = np.flatnonzero(labels.are_inner_l)
+    present = set().union(*(np.unique(scored.label).tolist() for scored in shown))
     colors = css_colors(256)
-    return [(colors[i], labels.names[i]) for i in np.intersect1d(present, inner).tolist()]
+    inner = np.flatnonzero(labels.are_inner_l).tolist()
+    return [(colors[i], labels.names[i]) for i in inner if i in present]
 
 
 def _figure(
