@@ -25,7 +25,7 @@ from hierseg_jax.reports.overlay import label_colors
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.tree.colors import class_colors
-from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.inspection_data import SIZE, YAML, make_data, write_pair
 from tests.raw_data import make_raw
 from tests.test_labels import trees
@@ -121,9 +121,8 @@ def test_a_value_without_a_name_is_named_with_its_file(tmp_path, mask, values):
             read(1)
         sentence = str(error.value)
         assert sentence.startswith(f"{tmp_path}/train/masks/train1.npy holds the values {values},")
-        assert (
-            "add them to the `labels` there, each as `VALUE: NAME` or `VALUE: ignore`" in sentence
-        )
+        add = "add them to the `labels` there, each as `VALUE: NAME` or `VALUE: ignore`"
+        assert (add if values == "3" else "so mend the file") in sentence
         assert "\n" not in sentence
 
 
@@ -297,3 +296,11 @@ def test_a_share_of_the_figures_is_labelled_by_groups(share, expected):
         np.testing.assert_array_equal(hierarchy.labels.table(1)[label], known)
         unknown = np.where(known > 0, 255, 0)
         np.testing.assert_array_equal(hierarchy.labels.table(2)[label], unknown)
+
+
+def test_a_group_for_which_there_is_no_label_is_told_as_such():
+    tree = {f"group{i}": [i + 1] for i in range(250)}
+    hierarchy = Hierarchy.from_mapping(tree)
+    with pytest.raises(HiersegError, match=r"called 'group249'\. The tree has more classes and"):
+        parse_labels({1: "group249"}, hierarchy)
+    assert parse_labels({1: "group3"}, hierarchy) == ((1, "group3"),)

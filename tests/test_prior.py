@@ -1,5 +1,7 @@
 """Heads that begin at the frequencies of the classes."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -59,3 +61,34 @@ def test_a_new_run_begins_at_them_and_nothing_else_changes(tmp_path):
 def test_another_prior_is_refused():
     with pytest.raises(ValueError, match=r"model\.prior is 'half'; it must be none or frequency"):
         small_settings(model__prior="half")
+
+
+class Groups:
+    """A fifth background; of the rest the body alone is known."""
+
+    tree = dataclasses.replace(PASCAL_PERSON_PART, inner_labels=True)
+
+    def __len__(self):
+        return 1
+
+    def label(self, index):
+        label_hw = np.full((100, 100), self.tree.labels.names.index("body"), np.uint8)
+        label_hw[:20] = 0
+        return label_hw
+
+
+@pytest.mark.parametrize("head", ["flat", "hierarchical"])
+def test_pixels_of_groups_count_for_the_classes_below(head):
+    tree = Groups.tree
+    bias_k = biases_of(count_frequencies(Groups(), tree), tree, head)
+    if head == "flat":
+        np.testing.assert_allclose(softmax(bias_k)[0], 0.2, atol=1e-3)
+        upper = tree.levels[1].leaf_to_class == 1
+        np.testing.assert_allclose(softmax(bias_k)[upper].sum(), 0.4, atol=1e-3)
+        return
+    for channels in tree.level_channels:
+        np.testing.assert_allclose(jax.nn.sigmoid(bias_k[channels])[0], 0.2, atol=1e-3)
+
+
+def softmax(bias_k):
+    return np.exp(bias_k) / np.exp(bias_k).sum()

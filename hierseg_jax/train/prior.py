@@ -44,19 +44,35 @@ def biases_of(frequencies: Sequence[Frequencies], hierarchy: Hierarchy, head: st
       hierarchy: of the classes.
       head: `flat`, `hierarchical` or `conditional`.
     """
+    pixels = _spread(frequencies, hierarchy)
     if head == "hierarchical":
         bias_k = np.zeros(hierarchy.num_nodes)
-        for level, channels in zip(frequencies, hierarchy.level_channels, strict=True):
-            share_c = _shares(level.pixels_c)
+        for pixels_c, channels in zip(pixels, hierarchy.level_channels, strict=True):
+            share_c = _shares(pixels_c)
             bias_k[channels] = np.log(share_c) - np.log1p(-share_c)
     elif head == "flat":
-        bias_k = np.log(_shares(frequencies[-1].pixels_c))
+        bias_k = np.log(_shares(pixels[-1]))
     else:
         siblings = find_siblings(hierarchy)
-        share_k = siblings.on_path_kc @ _shares(frequencies[-1].pixels_c)
+        share_k = siblings.on_path_kc @ _shares(pixels[-1])
         of_family_f = siblings.in_family_kf.T @ share_k
         bias_k = np.log(share_k / (siblings.in_family_kf @ of_family_f))
     return bias_k.astype(np.float32)
+
+
+def _spread(frequencies: Sequence[Frequencies], hierarchy: Hierarchy) -> list[np.ndarray]:
+    """Pixels of the classes of every level, those that are known less far among them.
+
+    A class's pixels go to its children as those do that are known; evenly where none is.
+    """
+    spread = [frequencies[0].pixels_c.astype(np.float64)]
+    for k in range(1, hierarchy.num_levels):
+        parent_c, known_c = hierarchy.parents(k), frequencies[k].pixels_c
+        of_parent_c = np.bincount(parent_c, known_c)[parent_c]
+        evenly_c = 1 / np.bincount(parent_c)[parent_c]
+        share_c = np.where(of_parent_c > 0, known_c / np.maximum(of_parent_c, 1), evenly_c)
+        spread.append(spread[-1][parent_c] * share_c)
+    return spread
 
 
 def _shares(pixels_c: np.ndarray) -> np.ndarray:

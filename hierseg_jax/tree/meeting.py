@@ -15,7 +15,7 @@ from hierseg_jax.system.wording import listed
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.labels import Labels
 from hierseg_jax.tree.pairs import Pairs
-from hierseg_jax.tree.parsing import IGNORE_LABEL, default_names, walk
+from hierseg_jax.tree.parsing import IGNORE_LABEL, MAX_CLASSES, default_names, walk
 
 
 def all_labels(hierarchy: Hierarchy) -> Labels:
@@ -35,6 +35,12 @@ def has_inner(names: Iterable[str], hierarchy: Hierarchy) -> bool:
     labels = all_labels(hierarchy)
     found = [label_of(name, labels) for name in names if name in labels.names]
     return bool(labels.are_inner_l[found].any())
+
+
+def has_no_room(name: str, hierarchy: Hierarchy) -> bool:
+    """Whether a group has no label, since there are more classes and groups than labels."""
+    groups = {group.name for _, above in walk(hierarchy.children) for group in above}
+    return name in groups - set(all_labels(hierarchy).names)
 
 
 def near_names(name: str, names: Collection[str]) -> str:
@@ -76,6 +82,12 @@ def check_meeting(
             "`names` to its data.yaml."
         )
     for name in names:
+        if has_no_room(name, common):
+            raise HiersegError(
+                f"{who} labels pixels as {name!r}. {whose} has more classes and groups than the "
+                f"{MAX_CLASSES} labels of 8 bits, and none is left for it; merge "
+                "classes or ignore it."
+            )
         if name not in labels.names:
             raise HiersegError(
                 f"{who} labels pixels as {name!r}, which is no class and no group of {whose}; "

@@ -12,8 +12,8 @@ from hierseg_jax.data.read.image_files import check_classes
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import listed
 from hierseg_jax.tree.hierarchy import Hierarchy
-from hierseg_jax.tree.meeting import all_labels, label_of, near_names
-from hierseg_jax.tree.parsing import IGNORE_LABEL
+from hierseg_jax.tree.meeting import all_labels, has_no_room, label_of, near_names
+from hierseg_jax.tree.parsing import IGNORE_LABEL, MAX_CLASSES
 
 IGNORE = "ignore"
 """The name of what is not counted, in place of a node's."""
@@ -57,10 +57,12 @@ class MaskValues:
             known_hw &= (mask_hw >= 0) & (mask_hw < 256)
         if not known_hw.all():
             values = np.unique(mask_hw[~known_hw]).tolist()
+            add = f"add them to the `labels` there, each as `VALUE: NAME` or `VALUE: {IGNORE}`."
+            if values[0] < 0 or values[-1] > 255:
+                add = "names go to values from 0 to 255 alone, so mend the file."
             raise HiersegError(
                 f"{file} holds the values {listed(values, 5)}, which have no name in its "
-                f"data.yaml ({listed(np.flatnonzero(self.known).tolist(), 20)} have); add them "
-                f"to the `labels` there, each as `VALUE: NAME` or `VALUE: {IGNORE}`."
+                f"data.yaml ({listed(np.flatnonzero(self.known).tolist(), 20)} have); {add}"
             )
         return self.table[bytes_hw]
 
@@ -113,6 +115,12 @@ def parse_labels(content: Any, hierarchy: Hierarchy) -> Named:
             raise HiersegError(
                 f"labels: the value {value} has {reprlib.repr(name)} for a name; a name is text "
                 "(put quotes around numbers, yes and no)."
+            )
+        if has_no_room(name, hierarchy):
+            raise HiersegError(
+                f"labels: the value {value} is called {name!r}. The tree has more classes and "
+                f"groups than the {MAX_CLASSES} labels of 8 bits, and none is left for it; merge "
+                "classes or ignore it."
             )
         if name != IGNORE and name not in of_tree.names:
             raise HiersegError(

@@ -19,7 +19,7 @@ NOTHING = (
 Spec = str | Sequence[str]
 """As `a.yaml`, `a.yaml + 0.5*b.yaml`, or a list of such."""
 
-_PLUS = re.compile(r"(?:^|\s)\+(?:\s|$)")
+_PLUS = re.compile(r"(?:^|(?<=\s))\+(?=\s|$)")
 _TERM = re.compile(r"([^*/]*)\*(.*)", re.DOTALL)  # a star behind a slash is part of a path
 
 
