@@ -68,8 +68,9 @@ def parse_members(spec: Spec) -> tuple[Member, ...]:
 
 
 def locations(spec: Spec) -> tuple[tuple[str, float], ...]:
-    """The same for the same data sets and weights, however they were written."""
-    return tuple((member.location, member.weight) for member in parse_members(spec))
+    """The same for the same data sets and weights, however they were written; () for none."""
+    members = parse_members(spec) if spec else ()
+    return tuple((member.location, member.weight) for member in members)
 
 
 def spec_text(spec: Spec) -> str:
