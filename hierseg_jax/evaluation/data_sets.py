@@ -2,31 +2,12 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 
+from hierseg_jax.data.read.mixture import Part
 from hierseg_jax.evaluation.metrics import LevelMetrics, evaluate_levels
 from hierseg_jax.tree.hierarchy import Hierarchy
-
-
-class Part(Protocol):
-    """A data set within a source: its examples `start` to `stop - 1`."""
-
-    @property
-    def name(self) -> str:
-        """Unique within the source."""
-        ...
-
-    @property
-    def start(self) -> int:
-        """Of the examples, from 0."""
-        ...
-
-    @property
-    def stop(self) -> int:
-        """One past the last example."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

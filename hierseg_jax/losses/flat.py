@@ -28,7 +28,7 @@ from typing import TypedDict, Unpack
 import jax
 import jax.numpy as jnp
 
-from hierseg_jax.losses.pixels import flatten_pixels, hardest_pixels
+from hierseg_jax.losses.pixels import flatten_pixels, hardest_pixels, total_over
 from hierseg_jax.system.errors import HiersegError
 
 Loss = Callable[..., jax.Array]
@@ -121,8 +121,8 @@ def focal(
         miss_n = jnp.maximum(-jnp.expm1(log_p_n), jnp.finfo(logits_nc.dtype).eps)
         loss_n *= miss_n**gamma
     if hard_share == 1 and class_weights_c is None:
-        pixels = _total(one_hot_nc.sum(), axis_name)
-        return _total(loss_n.sum(), axis_name) / jnp.maximum(pixels, 1)
+        pixels = total_over(one_hot_nc.sum(), axis_name)
+        return total_over(loss_n.sum(), axis_name) / jnp.maximum(pixels, 1)
     weights_n = _pixel_weights(one_hot_nc, class_weights_c, logits_nc.dtype)
     if hard_share != 1:
         counted_n = one_hot_nc.any(-1)
@@ -155,9 +155,9 @@ def tversky(
     logits_nc, one_hot_nc = _counted_pixels(logits_bhwc, labels_bhw, valid_b)
     probabilities_nc = jax.nn.softmax(logits_nc)
     counted_n1 = one_hot_nc.any(-1, keepdims=True)
-    predicted_c = _total(jnp.where(counted_n1, probabilities_nc, 0.0).sum(0), axis_name)
-    true_positive_c = _total(jnp.where(one_hot_nc, probabilities_nc, 0.0).sum(0), axis_name)
-    labelled_c = _total(one_hot_nc.sum(0), axis_name).astype(logits_nc.dtype)
+    predicted_c = total_over(jnp.where(counted_n1, probabilities_nc, 0.0).sum(0), axis_name)
+    true_positive_c = total_over(jnp.where(one_hot_nc, probabilities_nc, 0.0).sum(0), axis_name)
+    labelled_c = total_over(one_hot_nc.sum(0), axis_name).astype(logits_nc.dtype)
     false_positive_c = predicted_c - true_positive_c
     false_negative_c = labelled_c - true_positive_c
     score_c = (true_positive_c + smooth) / (
@@ -227,12 +227,8 @@ def _pixel_weights(
 
 def ratio(loss_n: jax.Array, weights_n: jax.Array, axis_name: str | None) -> jax.Array:
     """Sum of losses by sum of weights, over all devices; 0 where no pixel has a weight."""
-    total = _total(weights_n.sum(), axis_name)
-    return _total(loss_n.sum(), axis_name) / jnp.where(total > 0, total, 1.0)
-
-
-def _total(value: jax.Array, axis_name: str | None) -> jax.Array:
-    return value if axis_name is None else jax.lax.psum(value, axis_name)
+    total = total_over(weights_n.sum(), axis_name)
+    return total_over(loss_n.sum(), axis_name) / jnp.where(total > 0, total, 1.0)
 
 
 def _counted_pixels(

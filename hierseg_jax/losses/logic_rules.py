@@ -15,14 +15,12 @@ The exponent, the largest child and the classes of a whole level as rivals are t
 code, which adds the rules with a weight of 0.2 to binary losses of the nodes.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from hierseg_jax.losses.pixels import flatten_pixels
+from hierseg_jax.losses.pixels import flatten_pixels, total_over
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -63,10 +61,10 @@ def logic_rules(
         counted_n[:, None], jax.nn.sigmoid(jnp.where(counted_n[:, None], logits_nk, 0.0)), 0.0
     )
     levels = [scores_nk[:, channels] for channels in hierarchy.level_channels]
-    count = _total(counted_n.sum(), axis_name)
+    count = total_over(counted_n.sum(), axis_name)
 
     def for_all_pixels(sums_of_powers: jax.Array) -> jax.Array:
-        mean = _total(sums_of_powers, axis_name) / jnp.maximum(count, 1)
+        mean = total_over(sums_of_powers, axis_name) / jnp.maximum(count, 1)
         # The root has no derivative at 0, where floats of a smaller fifth power are.
         broken = mean > jnp.finfo(mean.dtype).tiny
         return jnp.where(broken, jnp.where(broken, mean, 1.0) ** (1 / EXPONENT), 0.0)
@@ -95,7 +93,3 @@ def _best_children(scores_nc: jax.Array, parent_c: np.ndarray) -> jax.Array:
     """The largest score among every node's children: [N, nodes one level up]."""
     best = [scores_nc[:, np.flatnonzero(parent_c == v)].max(1) for v in range(parent_c.max() + 1)]
     return jnp.stack(best, axis=1)
-
-
-def _total(value: Any, axis_name: str | None) -> Any:
-    return value if axis_name is None else lax.psum(value, axis_name)

@@ -1,5 +1,7 @@
 """Which pixels of a batch count, and their logits, on one axis; which are the hardest."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -74,3 +76,8 @@ def hardest_pixels(
 
     least_b = jax.lax.fori_loop(0, 31, with_bit, jnp.zeros(images, jnp.int32))
     return (bits_bn >= least_b[:, None]).reshape(-1)
+
+
+def total_over(value: Any, axis_name: str | None) -> Any:
+    """Sums, or a tuple of them, over all devices of a mapped axis; without one as they are."""
+    return value if axis_name is None else jax.lax.psum(value, axis_name)

@@ -1,12 +1,10 @@
 """Cross-entropy with labels that are soft along the tree: near classes are half right."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hierseg_jax.losses.pixels import flatten_pixels
+from hierseg_jax.losses.pixels import flatten_pixels, total_over
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -59,8 +57,8 @@ def soft_crossentropy(
     below_nc = jnp.asarray(below_lc)[labels_n]
     below_n = jax.nn.logsumexp(jnp.where(below_nc, log_p_nc, -jnp.inf), axis=-1)
     loss_n = -own_l[labels_n] * below_n - (others_lc[labels_n] * log_p_nc).sum(-1)
-    sums: Any = jnp.where(counted_n, loss_n, 0.0).sum(), counted_n.sum()
-    total, count = sums if axis_name is None else jax.lax.psum(sums, axis_name)
+    sums = jnp.where(counted_n, loss_n, 0.0).sum(), counted_n.sum()
+    total, count = total_over(sums, axis_name)
     return total / jnp.maximum(count, 1)
 
 
