@@ -62,6 +62,13 @@ def save_mask(array, **options):
     return lambda file: np.save(file, array, **options)
 
 
+def test_a_validation_split_without_a_labelled_pixel_is_told(data, tmp_path):
+    for file in (data.parent / "val/masks").iterdir():
+        np.save(file, np.full((40, 30), 255, np.uint8))
+    error = mistake(tmp_path / "run", data__spec=data, batch_size=4)
+    assert f"No mask of the validation split of {data} holds a labelled pixel" in error
+
+
 @pytest.mark.parametrize(
     ("file", "change", "sentence"),
     [

@@ -112,6 +112,12 @@ def train(
                 if progress.step > saved:
                     save(run, writer, state, progress)
                 end_by_signal(stop, writer, f"saved step {progress.step} in {run.workdir}")
+            if not evaluation.confusion_cc.any():
+                raise HiersegError(
+                    f"No mask of the validation split of {settings.data.named} holds a labelled "
+                    "pixel, so that no epoch can be told from another; mend the masks, or the "
+                    "`labels` of the data.yaml."
+                )
             if not math.isfinite(evaluation.loss):
                 what = f"The validation loss is {evaluation.loss} after epoch {progress.epoch + 1}"
                 raise diverged(run, progress, what)
