@@ -102,7 +102,11 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss_options = ml_collections.ConfigDict()
     # Of focal and tree_min_focal: the larger, the less easy pixels count.
     config.loss_options.gamma = 2.0
-    # Of hierarchical_crossentropy: one weight a level, coarse to fine; empty: all 1.
+    # Whether a flat head has its losses of classes (crossentropy, dice, ...) at every level of the
+    # tree, on sums of the leaves' probabilities. A hierarchical head always has.
+    config.loss_options.every_level = False
+    # Of every_level and hierarchical_crossentropy: one weight a level, coarse to fine; empty: all
+    # 1.
     config.loss_options.level_weights = ()
     # Of soft_crossentropy: how fast targets fall with the distance to the label; the larger, the
     # harder the labels.

@@ -1,5 +1,6 @@
 """Losses of the tree beside tree-min, and sums of losses from a config."""
 
+import dataclasses
 import functools
 
 import jax
@@ -69,6 +70,25 @@ def test_losses_of_classes_are_taken_at_every_level_of_a_hierarchical_head(batch
         table = np.append(level.leaf_to_class, [255] * 249).astype(np.uint8)
         expected += dice(logits[..., channels], table[labels])
     np.testing.assert_allclose(total(logits, labels), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("inner_labels", [False, True])
+@pytest.mark.parametrize("loss", [dice, crossentropy])
+def test_every_level_of_a_flat_head_has_the_loss_of_summed_probabilities(loss, inner_labels):
+    tree = dataclasses.replace(PASCAL_PERSON_PART, inner_labels=inner_labels)
+    rng = np.random.default_rng(2)
+    logits = rng.normal(size=(2, 8, 8, 7)).astype(np.float32)
+    labels = rng.integers(0, len(tree.labels.names), (2, 8, 8)).astype(np.uint8)
+    labels[0, :2] = 255
+    options = LossOptions(every_level=True, level_weights=(0.5, 0.0, 2.0))
+    total = build_loss(loss.__name__, tree, hierarchical=False, options=options)
+    expected = 0.0
+    for k, weight in enumerate(options.level_weights):
+        p = np.exp(logits.astype(np.float64))
+        of_class = [p[..., tree.levels[k].leaf_to_class == v].sum(-1) for v in range(7)]
+        log_p = np.log(np.stack(of_class[: tree.levels[k].num_classes], -1)).astype(np.float32)
+        expected += weight * loss(log_p, tree.labels.table(k)[labels])
+    np.testing.assert_allclose(total(logits, labels), expected, rtol=1e-5)
 
 
 def test_a_sum_is_the_weighted_sum_of_its_losses(batch):

@@ -54,7 +54,8 @@ def hierarchical_crossentropy(
     if hierarchy.inner_labels:
         labels_n = jnp.where(counted_n, labels_n, IGNORE_LABEL)
         by_level = {k: weight for k, weight in enumerate(weights) if weight}
-        return _on_group_logits(crossentropy, by_level, logits_nc, labels_n, hierarchy, axis_name)
+        losses = [crossentropy] * len(weights)
+        return _on_group_logits(losses, by_level, logits_nc, labels_n, hierarchy, axis_name)
     all_n = jax.nn.logsumexp(logits_nc, axis=-1)
     loss_n = jnp.zeros_like(all_n)
     for level, weight in zip(hierarchy.levels, weights, strict=True):
@@ -82,10 +83,7 @@ def at_every_level(
       hierarchy: of the head.
       class_weights: of the classes of every level, coarse to fine; by default none.
     """
-    losses: list[Loss] = [
-        functools.partial(loss, class_weights_c=np.asarray(weights_c, np.float32))
-        for weights_c in class_weights
-    ] or [loss] * hierarchy.num_levels
+    losses = _by_level(loss, hierarchy, class_weights)
 
     def summed(
         logits_bhwk: jax.Array, labels_bhw: jax.Array, **counted: Unpack[Counted]
@@ -99,6 +97,50 @@ def at_every_level(
         return jnp.asarray(sum(terms))
 
     return summed
+
+
+def at_every_level_of_leaves(
+    loss: Loss,
+    hierarchy: Hierarchy,
+    class_weights: Sequence[Sequence[float]] = (),
+    level_weights: Sequence[float] = (),
+) -> Loss:
+    """`at_every_level` for a flat head: the levels' probabilities are sums over their leaves.
+
+    Args:
+      loss, hierarchy, class_weights: as there.
+      level_weights: one a level, coarse to fine; by default all 1.
+    """
+    losses = _by_level(loss, hierarchy, class_weights)
+    weights = dict(enumerate(check_level_weights(level_weights, hierarchy)))
+
+    def summed(
+        logits_bhwc: jax.Array,
+        labels_bhw: jax.Array,
+        *,
+        valid_b: jax.Array | None = None,
+        axis_name: str | None = None,
+    ) -> jax.Array:
+        logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b)
+        # Before any arithmetic: not even a NaN there reaches the loss or its gradient.
+        logits_nc = jnp.where(counted_n[:, None], logits_nc, 0.0)
+        labels_n = jnp.where(counted_n, labels_n, IGNORE_LABEL)
+        pictures = len(labels_bhw)
+        return _on_group_logits(
+            losses, weights, logits_nc, labels_n, hierarchy, axis_name, pictures
+        )
+
+    return summed
+
+
+def _by_level(
+    loss: Loss, hierarchy: Hierarchy, class_weights: Sequence[Sequence[float]]
+) -> list[Loss]:
+    """The loss once a level, with the weights of the level's classes if there are any."""
+    return [
+        functools.partial(loss, class_weights_c=np.asarray(weights_c, np.float32))
+        for weights_c in class_weights
+    ] or [loss] * hierarchy.num_levels
 
 
 def at_finest_known_level(loss: Loss, hierarchy: Hierarchy) -> Loss:
@@ -134,7 +176,8 @@ def at_finest_known_level(loss: Loss, hierarchy: Hierarchy) -> Loss:
             pixels_k = jax.lax.psum(pixels_k, axis_name)
         share_k = pixels_k.astype(logits_nc.dtype) / jnp.maximum(pixels_k.sum(), 1)
         weights = dict(zip(levels, share_k, strict=True))
-        return _on_group_logits(loss, weights, logits_nc, labels_n, hierarchy, axis_name)
+        losses = [loss] * hierarchy.num_levels
+        return _on_group_logits(losses, weights, logits_nc, labels_n, hierarchy, axis_name)
 
     return shared
 
@@ -167,32 +210,34 @@ def group_logits(logits_nc: jax.Array, level: Level) -> jax.Array:
 
 
 def _on_group_logits(
-    loss: Loss,
+    losses: Sequence[Loss],
     weights: Mapping[int, float | jax.Array],
     logits_nc: jax.Array,
     labels_n: jax.Array,
     hierarchy: Hierarchy,
     axis_name: str | None,
+    pictures: int = 1,
 ) -> jax.Array:
-    """The weighted sum over levels of a loss of their classes, on summed probabilities of leaves.
+    """The weighted sum over levels of losses of their classes, on summed probabilities of leaves.
 
     Args:
-      loss: of classes.
+      losses: of classes, one a level.
       weights: by level; the others are left out.
       logits_nc: of the leaf classes, 0 where a pixel does not count.
       labels_n: uint8 [N], 255 where a pixel does not count.
       hierarchy, axis_name: of the loss.
+      pictures: that the pixels are of, one after another.
     """
-    terms = (
-        weight
-        * loss(
-            group_logits(logits_nc, hierarchy.levels[k])[None, None],
-            labels_at(labels_n, hierarchy, k)[None, None],
+
+    def of_level(k: int) -> jax.Array:
+        logits_nv = group_logits(logits_nc, hierarchy.levels[k])
+        return losses[k](
+            logits_nv.reshape(pictures, 1, -1, logits_nv.shape[-1]),
+            labels_at(labels_n, hierarchy, k).reshape(pictures, 1, -1),
             axis_name=axis_name,
         )
-        for k, weight in weights.items()
-    )
-    return jnp.asarray(sum(terms))
+
+    return jnp.asarray(sum(weight * of_level(k) for k, weight in weights.items()))
 
 
 def check_level_weights(weights: Sequence[float], hierarchy: Hierarchy) -> tuple[float, ...]:

@@ -16,6 +16,7 @@ from hierseg_jax.losses.flat import LOSSES, Counted, Loss
 from hierseg_jax.losses.inner_labels import crossentropy_of_labels
 from hierseg_jax.losses.levels import (
     at_every_level,
+    at_every_level_of_leaves,
     at_finest_known_level,
     check_level_weights,
     hierarchical_crossentropy,
@@ -52,7 +53,9 @@ class LossOptions:
 
     Attributes:
       gamma: of `focal` and `tree_min_focal`; 0 or more.
-      level_weights: of `hierarchical_crossentropy`, coarse to fine; empty: all 1.
+      every_level: whether the losses of classes are taken at every level of a flat head, too.
+      level_weights: of `hierarchical_crossentropy` and of `every_level`, coarse to fine; empty:
+        all 1.
       triplets: drawn in a step by `tree_triplet`.
       beta: of `soft_crossentropy`; above 0.
       label_smoothing: of `crossentropy`.
@@ -62,6 +65,7 @@ class LossOptions:
     """
 
     gamma: float = 2.0
+    every_level: bool = False
     level_weights: tuple[float, ...] = ()
     triplets: int = 1000
     beta: float = 10.0
@@ -230,6 +234,8 @@ def build_loss(
         class_weights = options.class_weights if name in TAKEN_BY["class_weights"] else ()
         if hierarchical:
             return at_every_level(plain, hierarchy, class_weights)
+        if options.every_level:
+            return at_every_level_of_leaves(plain, hierarchy, class_weights, level_weights)
         if hierarchy.inner_labels:
             if name not in ("crossentropy", "focal"):
                 return at_finest_known_level(plain, hierarchy)

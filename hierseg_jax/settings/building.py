@@ -64,7 +64,12 @@ def training_loss(
 def _build_loss(settings: Settings, hierarchy: Hierarchy, **of_training: Any) -> TotalLoss:
     given = settings.loss_options
     options = LossOptions(
-        given.gamma, given.level_weights, given.triplets, given.beta, **of_training
+        gamma=given.gamma,
+        every_level=given.every_level,
+        level_weights=given.level_weights,
+        triplets=given.triplets,
+        beta=given.beta,
+        **of_training,
     )
     return build_loss(
         settings.loss, hierarchy, hierarchical=settings.model.hierarchical, options=options

@@ -18,9 +18,16 @@ class LossSettings(Section):
         within="[0, inf)",
         earlier=2.0,
     )
+    every_level: bool = key(
+        False,
+        "Whether a flat head has its losses of classes (crossentropy, dice, ...) at every level of "
+        "the tree, on sums of the leaves' probabilities. A hierarchical head always has.",
+        earlier=False,
+    )
     level_weights: tuple[float, ...] = key(
         (),
-        "Of hierarchical_crossentropy: one weight a level, coarse to fine; empty: all 1.",
+        "Of every_level and hierarchical_crossentropy: one weight a level, coarse to fine; empty: "
+        "all 1.",
         earlier=(),
     )
     beta: float = key(
