@@ -67,7 +67,7 @@ def slow_loss(hierarchy, scores_nk):
     return sum(np.mean(kind) for kind in kinds if kind)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(trees(), st.integers(0, 2**31))
 def test_the_loss_equals_a_slow_walk(hierarchy, seed):
     rng = np.random.default_rng(seed)

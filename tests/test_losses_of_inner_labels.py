@@ -64,13 +64,6 @@ def check_against_walks(hierarchy, seed, options):
         loss = build_loss(name, hierarchy, hierarchical=False, options=options)
         expected = expected_flat(name, hierarchy, logits, labels, options)
         np.testing.assert_allclose(loss(logits, labels), expected, rtol=2e-5, atol=1e-6)
-    of_leaves = np.where(labels == 255, labels, labels % hierarchy.num_classes)
-    for name in ("crossentropy", "focal"):
-        found, plain = (
-            build_loss(name, tree, hierarchical=False, options=options)(logits, of_leaves)
-            for tree in (hierarchy, dataclasses.replace(hierarchy, inner_labels=False))
-        )
-        assert found == plain
     logits, labels = make_batch(hierarchy, seed, hierarchy.num_nodes)
     for name in HIERARCHICAL:
         loss = build_loss(name, hierarchy, hierarchical=True)
@@ -102,7 +95,7 @@ def compiled(name, hierarchical, inner=True, helped=False):
 ALL_VALID = np.ones(2, bool)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_derivative_of_tree_min_is_the_walk_s_and_exactly_0_below_the_label(seed):
     logits, labels = make_batch(ODD, seed, ODD.num_nodes)
     value, gradient = compiled("tree_min_focal", True)(logits, labels, ALL_VALID)

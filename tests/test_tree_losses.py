@@ -51,11 +51,15 @@ def test_hierarchical_crossentropy_sums_probabilities_over_leaves(batch, tree):
             if label != 255
         ]
         expected += weight * np.mean(losses)
-    value = hierarchical_crossentropy(logits, labels, hierarchy=tree, level_weights=weights)
+    loss = jax.jit(
+        functools.partial(hierarchical_crossentropy, hierarchy=tree),
+        static_argnames="level_weights",
+    )
+    value = loss(logits, labels, level_weights=weights)
     np.testing.assert_allclose(value, expected, rtol=2e-6)
     # The leaves' level alone is cross-entropy.
     leaf = (0.0,) * (tree.num_levels - 1) + (1.0,)
-    alone = hierarchical_crossentropy(logits, labels, hierarchy=tree, level_weights=leaf)
+    alone = loss(logits, labels, level_weights=leaf)
     np.testing.assert_allclose(alone, crossentropy(logits, labels), rtol=1e-6)
 
 
@@ -68,8 +72,8 @@ def test_losses_of_classes_are_taken_at_every_level_of_a_hierarchical_head(batch
         PASCAL_PERSON_PART.levels, PASCAL_PERSON_PART.level_channels, strict=True
     ):
         table = np.append(level.leaf_to_class, [255] * 249).astype(np.uint8)
-        expected += dice(logits[..., channels], table[labels])
-    np.testing.assert_allclose(total(logits, labels), expected, rtol=1e-6)
+        expected += jax.jit(dice)(logits[..., channels], table[labels])
+    np.testing.assert_allclose(jax.jit(total)(logits, labels), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("inner_labels", [False, True])
@@ -87,8 +91,8 @@ def test_every_level_of_a_flat_head_has_the_loss_of_summed_probabilities(loss, i
         p = np.exp(logits.astype(np.float64))
         of_class = [p[..., tree.levels[k].leaf_to_class == v].sum(-1) for v in range(7)]
         log_p = np.log(np.stack(of_class[: tree.levels[k].num_classes], -1)).astype(np.float32)
-        expected += weight * loss(log_p, tree.labels.table(k)[labels])
-    np.testing.assert_allclose(total(logits, labels), expected, rtol=1e-5)
+        expected += weight * jax.jit(loss)(log_p, tree.labels.table(k)[labels])
+    np.testing.assert_allclose(jax.jit(total)(logits, labels), expected, rtol=1e-5)
 
 
 def test_a_sum_is_the_weighted_sum_of_its_losses(batch):
@@ -100,12 +104,14 @@ def test_a_sum_is_the_weighted_sum_of_its_losses(batch):
         options=LossOptions(gamma=1.0),
     )
     expected = 2 * focal(logits, labels, gamma=1.0) + 0.5 * dice(logits, labels)
-    np.testing.assert_allclose(flat(logits, labels), expected, rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(flat.__call__)(logits, labels), expected, rtol=1e-6)
 
     wide = np.random.default_rng(1).normal(size=(2, 8, 8, 12)).astype(np.float32)
     both = build_loss("tree_min + 0.5*tree_min_focal", PASCAL_PERSON_PART, hierarchical=True)
     of = functools.partial(tree_min, wide, labels, hierarchy=PASCAL_PERSON_PART)
-    np.testing.assert_allclose(both(wide, labels), of() + 0.5 * of(gamma=2.0), rtol=1e-6)
+    np.testing.assert_allclose(
+        jax.jit(both.__call__)(wide, labels), of() + 0.5 * of(gamma=2.0), rtol=1e-6
+    )
 
 
 weights = st.floats(1e-3, 1e3)
@@ -168,13 +174,14 @@ def embedded(labels, directions):
 
 def test_triplets_of_a_perfect_embedding_cost_nothing_and_of_a_collapsed_one_the_margin():
     labels = np.tile(np.repeat([[1, 6], [3, 5]], 8, 0).repeat(8, 1), (2, 1, 1)).astype(np.uint8)
-    given = {"hierarchy": PASCAL_PERSON_PART, "key": jax.random.key(0), "triplets": 500}
+    loss = jax.jit(functools.partial(tree_triplet, hierarchy=PASCAL_PERSON_PART, triplets=500))
+    key = jax.random.key(0)
     # Classes of one half of the body lie in one plane of their own.
     directions = np.zeros((7, 6))
     directions[[1, 6]] = [[1, 0.3, 0, 0, 0, 0], [1, -0.3, 0, 0, 0, 0]]
     directions[[3, 5]] = [[-1, 0, 0.3, 0, 0, 0], [-1, 0, -0.3, 0, 0, 0]]
-    apart = tree_triplet(embedded(labels, directions), labels, **given)
-    collapsed = tree_triplet(jnp.ones((2, 8, 8, 6)), labels, **given)
+    apart = loss(embedded(labels, directions), labels, key=key)
+    collapsed = loss(jnp.ones((2, 8, 8, 6)), labels, key=key)
     # Distances 0, 2 and 4 edges of at most 6: margins are 0.1 + 0.5 * (2 or 4) / 6.
     assert 0.1 + 1 / 6 < collapsed < 0.1 + 2 / 6
     assert apart < 0.5 * collapsed
@@ -207,13 +214,9 @@ def test_triplets_are_drawn_by_tree_distance():
 
 
 def test_one_class_alone_has_no_triplets():
-    loss = jax.value_and_grad(tree_triplet)
-    value, gradient = loss(
-        jnp.ones((1, 4, 4, 3)),
-        np.full((1, 8, 8), 2, np.uint8),
-        hierarchy=PASCAL_PERSON_PART,
-        key=jax.random.key(0),
-        triplets=8,
+    loss = functools.partial(tree_triplet, hierarchy=PASCAL_PERSON_PART, triplets=8)
+    value, gradient = jax.jit(jax.value_and_grad(loss))(
+        jnp.ones((1, 4, 4, 3)), np.full((1, 8, 8), 2, np.uint8), key=jax.random.key(0)
     )
     assert value == 0
     assert np.isfinite(gradient).all()
