@@ -80,22 +80,16 @@ def counted_pixels(hierarchy, logits, labels):
 
 
 def slow_flat_tversky(hierarchy, logits, labels, alpha, beta):
-    pixels = list(counted_pixels(hierarchy, logits, labels))
-    total = 0.0
-    for k, level in enumerate(hierarchy.levels):
-        ends_here = [known for *_, known in pixels if known[k] is not None]
-        if k + 1 < hierarchy.num_levels:
-            ends_here = [known for known in ends_here if known[k + 1] is None]
-        p_of_pixels, classes = [], []
-        for z, _, known in pixels:
-            if known[k] is not None:
-                p = softmax(z)
-                grouped = [p[level.leaf_to_class == v].sum() for v in range(level.num_classes)]
-                p_of_pixels.append(grouped)
-                classes.append(known[k])
-        value = slow_tversky(p_of_pixels, classes, level.num_classes, alpha, beta)
-        total += value * len(ends_here) / max(len(pixels), 1)
-    return total
+    """A pixel is of every class that it may be, in the share that it has in the label's."""
+    pixels = [(softmax(z), leaves) for z, leaves, _ in counted_pixels(hierarchy, logits, labels)]
+    loss = 0.0
+    for c in range(hierarchy.num_classes):
+        tp = sum(p[c] for p, leaves in pixels if c in leaves)
+        fp = sum(p[c] for p, leaves in pixels if c not in leaves)
+        labelled = sum(p[c] / p[list(leaves)].sum() for p, leaves in pixels if c in leaves)
+        if labelled:
+            loss += 1 - (tp + 1) / (tp + alpha * fp + beta * (labelled - tp) + 1)
+    return loss / hierarchy.num_classes
 
 
 def slow_by_level(hierarchy, logits, labels, of_level):
@@ -151,12 +145,12 @@ def expected_flat(name, hierarchy, logits, labels, options):
         given = {"smoothing": options.label_smoothing, "share": options.hard_share}
         return slow_crossentropy(hierarchy, logits, labels, weights, **given)
     if name == "hierarchical_crossentropy":
-
-        def of_level(level, _, pixels):
-            p = [softmax(z)[level.leaf_to_class == true].sum() for z, true in pixels]
-            return -np.mean(np.log(p)) if p else 0.0
-
-        return slow_by_level(hierarchy, logits, labels, of_level)
+        total, pixels = 0.0, list(counted_pixels(hierarchy, logits, labels))
+        for level in hierarchy.levels:
+            for z, leaves, _ in pixels:
+                classes = [level.leaf_to_class[leaf] for leaf in leaves]
+                total -= np.log(softmax(z)[np.isin(level.leaf_to_class, classes)].sum())
+        return total / max(len(pixels), 1)
     return slow_flat_tversky(hierarchy, logits, labels, 0.3, 0.7)
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from hierseg_jax.losses import LossOptions, build_loss, tree_triplet
 from hierseg_jax.losses.tree_triplet_loss import _draw_labels, _edges
+from hierseg_jax.models.conditional import leaf_log_probabilities
 from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.siblings import find_siblings
 from tests.loss_walks import (
     expected_flat,
     expected_hierarchical,
@@ -29,6 +32,7 @@ HIERARCHICAL = ["crossentropy", "dice", "tree_min_focal"]
 HEADS = [(name, False) for name in FLAT] + [(name, True) for name in HIERARCHICAL]
 # Whether training's options help.
 HELPED = [("crossentropy", False, True), ("focal", False, True)]
+HELPED_NAMES = [(name, True) for name, *_ in HELPED]
 
 
 def with_groups(hierarchy):
@@ -121,7 +125,7 @@ def test_levels_that_are_unknown_have_no_gradient(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "helped"), [*((name, False) for name in FLAT), ("crossentropy", True), ("focal", True)]
+    ("name", "helped"), [*((name, False) for name in FLAT if name != "tversky"), *HELPED_NAMES]
 )
 def test_which_leaf_below_the_label_is_likely_is_all_the_same(name, helped):
     logits, labels = make_batch(ODD, 5, ODD.num_classes)
@@ -136,6 +140,45 @@ def test_which_leaf_below_the_label_is_likely_is_all_the_same(name, helped):
     other, _ = loss(moved.astype(np.float32), labels, ALL_VALID)
     assert np.abs(moved - logits).max() > 1
     np.testing.assert_allclose(other, value, rtol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["dice", "crossentropy"])
+def test_a_group_says_nothing_to_a_conditional_head_of_the_classes_below_it(name):
+    siblings = find_siblings(ODD)
+    loss = build_loss(name, ODD, hierarchical=False, options=LossOptions(every_level=True))
+    logits, labels = make_batch(ODD, 6, siblings.num_nodes)
+
+    @jax.jit
+    @jax.grad
+    def gradient_of(logits_bhwk):
+        return loss(leaf_log_probabilities(logits_bhwk, siblings), labels)
+
+    gradient = gradient_of(logits)
+    below, pulls = leaves_below(ODD), []
+    for index, label in np.ndenumerate(labels):
+        for family in siblings.families:
+            pulled = np.abs(gradient[index][family]).max()
+            of_family = set(np.flatnonzero(siblings.on_path_kc[family].any(0)).tolist())
+            if label == 255 or of_family <= below[label]:
+                assert pulled < 1e-6  # of rounding
+            else:
+                pulls.append(pulled)
+    assert max(pulls) > 1e-3
+
+
+@pytest.mark.parametrize("every_level", [False, True])
+def test_unknown_parts_of_other_pictures_do_not_make_background_likelier(every_level):
+    """At the best guess of what is known nothing pulls, however many pictures have no parts."""
+    labels = np.repeat(np.array([[0], [0], [1], [4], [0], [0], [7], [7]], np.uint8), 3, 1)[None]
+    tree = with_groups(Hierarchy.from_mapping({"a": [1, 4], "b": [2, 3]}))
+    assert tree.labels.names[5] == "a"
+    labels[labels == 7] = 5
+    options = LossOptions(every_level=every_level)
+    loss = build_loss("crossentropy", tree, hierarchical=False, options=options)
+    # Half background, a quarter each of the classes of a.
+    logits = np.log(np.array([0.5, 0.25, 1e-9, 1e-9, 0.25], np.float32))
+    pull = jax.jit(jax.grad(lambda x: loss(jnp.broadcast_to(x, (*labels.shape, 5)), labels)))
+    np.testing.assert_allclose(pull(logits), 0, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ from hierseg_jax.losses.pixels import flatten_pixels, hardest_pixels, total_over
 from hierseg_jax.system.errors import HiersegError
 
 Loss = Callable[..., jax.Array]
+TVERSKY = {"tversky": (0.3, 0.7), "dice": (0.5, 0.5), "iou": (1.0, 1.0)}
+"""Weights of false positives and false negatives in `tversky`."""
 
 
 class Counted(TypedDict, total=False):
@@ -137,8 +139,8 @@ def tversky(
     valid_b: jax.Array | None = None,
     class_weights_c: jax.Array | None = None,
     axis_name: str | None = None,
-    alpha: float = 0.3,
-    beta: float = 0.7,
+    alpha: float = TVERSKY["tversky"][0],
+    beta: float = TVERSKY["tversky"][1],
     smooth: float = 1.0,
 ) -> jax.Array:
     """1 - (TP + smooth) / (TP + alpha FP + beta FN + smooth) per class, averaged.
@@ -158,7 +160,28 @@ def tversky(
     predicted_c = total_over(jnp.where(counted_n1, probabilities_nc, 0.0).sum(0), axis_name)
     true_positive_c = total_over(jnp.where(one_hot_nc, probabilities_nc, 0.0).sum(0), axis_name)
     labelled_c = total_over(one_hot_nc.sum(0), axis_name).astype(logits_nc.dtype)
-    false_positive_c = predicted_c - true_positive_c
+    return mean_of_classes(
+        true_positive_c,
+        predicted_c - true_positive_c,
+        labelled_c,
+        alpha=alpha,
+        beta=beta,
+        smooth=smooth,
+        class_weights_c=class_weights_c,
+    )
+
+
+def mean_of_classes(
+    true_positive_c: jax.Array,
+    false_positive_c: jax.Array,
+    labelled_c: jax.Array,
+    *,
+    alpha: float,
+    beta: float,
+    smooth: float,
+    class_weights_c: jax.Array | None = None,
+) -> jax.Array:
+    """Of soft counts the mean of `tversky`; 0 for classes that no label bears."""
     false_negative_c = labelled_c - true_positive_c
     score_c = (true_positive_c + smooth) / (
         true_positive_c + alpha * false_positive_c + beta * false_negative_c + smooth
@@ -166,7 +189,7 @@ def tversky(
     loss_c = jnp.where(labelled_c > 0, 1.0 - score_c, 0.0)
     if class_weights_c is None:
         return loss_c.mean()
-    weights_c = class_weights_c.astype(logits_nc.dtype)
+    weights_c = class_weights_c.astype(loss_c.dtype)
     total = weights_c.sum()
     return (loss_c * weights_c).sum() / jnp.where(total > 0, total, 1.0)
 
@@ -182,7 +205,8 @@ def dice(
 
     The smoothing term stands beside TP, not beside 2 TP as in the usual formula.
     """
-    return tversky(logits_bhwc, labels_bhw, alpha=0.5, beta=0.5, smooth=smooth, **counted)
+    alpha, beta = TVERSKY["dice"]
+    return tversky(logits_bhwc, labels_bhw, alpha=alpha, beta=beta, smooth=smooth, **counted)
 
 
 def iou(
@@ -193,7 +217,8 @@ def iou(
     **counted: Unpack[Counted],
 ) -> jax.Array:
     """The reference's IoU (Jaccard) loss: `tversky` with alpha = beta = 1."""
-    return tversky(logits_bhwc, labels_bhw, alpha=1.0, beta=1.0, smooth=smooth, **counted)
+    alpha, beta = TVERSKY["iou"]
+    return tversky(logits_bhwc, labels_bhw, alpha=alpha, beta=beta, smooth=smooth, **counted)
 
 
 LOSSES: dict[str, Loss] = {

@@ -1,69 +1,104 @@
-"""Cross-entropy and focal loss of a flat head where labels are nodes of any depth.
+"""Losses of a flat head where labels are nodes of any depth: what a label says is a set of classes.
 
-A group's label says that a pixel is one of the leaf classes below the group, and not which. The
-pixel's true class then is their union, whose probability p is the sum of theirs: the loss is
-minus log p, whichever of the leaves has it. All else follows from p, as at a leaf:
+A group's label says that a pixel is one of the classes below the group, and not which. Its true
+class then is their union, whose probability P is the sum of theirs:
 
-- `gamma` looks away from pixels of large p, and `hard_share` takes those of least p.
-- A class weight is that of the label's class at the finest level where it is known.
-- `label_smoothing` spreads its share evenly over the leaf classes; the target and the
-  probabilities of the leaves below the label are then summed, those of others stay apart.
+- Cross-entropy and focal loss are those of P. `gamma` looks away from pixels of large P, and
+  `hard_share` takes those of least P. A class weight is that of the label's class at the finest
+  level where it is known. `label_smoothing` spreads its share evenly over the classes; the target
+  and the probabilities of those in the set are then summed, those of others stay apart.
+- Dice, IoU and Tversky loss count the pixel as the classes of the set in the shares that the
+  network gives them now. These shares are constants: only P has a gradient. (Pixels can't be left
+  out of a level where they are unknown. Of a coarsely labelled picture the background alone would
+  then count there, and the network would learn to see too much of it.)
 
-Labels of leaves have the losses of `flat.py`, to the bit.
+Labels of leaves have the losses of `flat.py`.
 """
 
+import functools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hierseg_jax.losses.flat import ratio
-from hierseg_jax.losses.pixels import flatten_pixels, hardest_pixels
+from hierseg_jax.losses.flat import TVERSKY, Loss, mean_of_classes, ratio
+from hierseg_jax.losses.pixels import flatten_pixels, hardest_pixels, total_over
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 
-def crossentropy_of_labels(
+def of_labels(
+    name: str,
+    hierarchy: Hierarchy,
+    level: int,
+    class_weights: Sequence[Sequence[float]] = (),
+    **given: Any,
+) -> Loss:
+    """A loss of classes for labels of any node.
+
+    Args:
+      name: of the loss, in `flat.LOSSES`.
+      hierarchy: of the labels.
+      level: whose classes have the logits.
+      class_weights: of the classes of every level, coarse to fine; by default all 1.
+      given: options of `crossentropy_of_sets`.
+    """
+    table_c = hierarchy.levels[level].leaf_to_class
+    classes_c = np.arange(hierarchy.levels[level].num_classes)
+    # A label may be a class if it may be one of its leaves: [labels, classes].
+    set_lc = (hierarchy.labels.leaves_lc.astype(int) @ (table_c[:, None] == classes_c)) > 0
+    if name in TVERSKY:
+        alpha, beta = TVERSKY[name]
+        return functools.partial(tversky_of_sets, set_lc=set_lc, alpha=alpha, beta=beta)
+    if class_weights:
+        given["weights_l"] = _weights_of_labels(class_weights, hierarchy, level)
+        given["class_weights_c"] = np.asarray(class_weights[level])
+    return functools.partial(crossentropy_of_sets, set_lc=set_lc, **given)
+
+
+def crossentropy_of_sets(
     logits_bhwc: jax.Array,
     labels_bhw: jax.Array,
     *,
-    hierarchy: Hierarchy,
-    class_weights: Sequence[Sequence[float]] = (),
+    set_lc: np.ndarray,
+    weights_l: np.ndarray | None = None,
+    class_weights_c: np.ndarray | None = None,
     valid_b: jax.Array | None = None,
     axis_name: str | None = None,
     gamma: float = 0.0,
     label_smoothing: float = 0.0,
     hard_share: float = 1.0,
 ) -> jax.Array:
-    """`flat.crossentropy`, or with `gamma` `flat.focal`, for labels of any node.
+    """`flat.crossentropy`, or with `gamma` `flat.focal`, for labels that are sets of classes.
 
     Args:
-      logits_bhwc: floating [B, H, W, C], of the leaf classes.
-      labels_bhw: integer [B, H, W], labels of the hierarchy, or 255.
-      hierarchy: with C leaf classes.
-      class_weights: of the classes of every level, coarse to fine; by default all 1.
+      logits_bhwc: floating [B, H, W, C].
+      labels_bhw: integer [B, H, W], rows of `set_lc`, or 255.
+      set_lc: bool [labels, C]; the classes that a pixel may be.
+      weights_l: of every label; by default all 1.
+      class_weights_c: of the classes that `label_smoothing` gives its share; by default all 1.
       valid_b, axis_name: as for every loss.
       gamma, label_smoothing, hard_share: as in `flat.py`; only one of the first two.
     """
     logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b)
-    below_nc = jnp.asarray(_by_value(hierarchy.labels.leaves_lc))[labels_n] & counted_n[:, None]
-    counted_n = below_nc.any(-1)
+    set_nc = jnp.asarray(_by_value(set_lc))[labels_n] & counted_n[:, None]
+    counted_n = set_nc.any(-1)
     # Before any arithmetic: not even a NaN there reaches the loss or its gradient.
     log_p_nc = jax.nn.log_softmax(jnp.where(counted_n[:, None], logits_nc, 0.0))
-    log_p_n = _log_sum(log_p_nc, below_nc, counted_n)
+    log_p_n = _log_sum(log_p_nc, set_nc, counted_n)
     weights_n = counted_n.astype(logits_nc.dtype)
-    if class_weights:
-        of_labels = _by_value(_weights_of_labels(class_weights, hierarchy))
-        weights_n *= jnp.asarray(of_labels, logits_nc.dtype)[labels_n]
+    if weights_l is not None:
+        weights_n *= jnp.asarray(_by_value(weights_l), logits_nc.dtype)[labels_n]
     loss_n = -log_p_n
     if label_smoothing:
-        leaf_weights_c = jnp.asarray(class_weights[-1] if class_weights else 1.0, logits_nc.dtype)
+        others_c = jnp.asarray(1.0 if class_weights_c is None else class_weights_c, loss_n.dtype)
         # As PyTorch: the label's weight alone is in the divisor.
-        weights_nc = jnp.where(below_nc, weights_n[:, None], leaf_weights_c)
-        below_count_n1 = jnp.maximum(below_nc.sum(-1, keepdims=True), 1).astype(logits_nc.dtype)
-        target_nc = (1 - label_smoothing) * (below_nc / below_count_n1)
+        weights_nc = jnp.where(set_nc, weights_n[:, None], others_c)
+        size_n1 = jnp.maximum(set_nc.sum(-1, keepdims=True), 1).astype(logits_nc.dtype)
+        target_nc = (1 - label_smoothing) * (set_nc / size_n1)
         target_nc = (target_nc + label_smoothing / logits_nc.shape[-1]) * weights_nc
-        log_p_nc = jnp.where(below_nc, log_p_n[:, None], log_p_nc)
+        log_p_nc = jnp.where(set_nc, log_p_n[:, None], log_p_nc)
         loss_n = -(jnp.where(counted_n[:, None], log_p_nc, 0.0) * target_nc).sum(-1)
     if gamma:
         # The floor keeps the power's gradient finite where p is 1; there it is 0.
@@ -76,25 +111,56 @@ def crossentropy_of_labels(
     return ratio(loss_n, weights_n, axis_name)
 
 
-def _log_sum(log_p_nc: jax.Array, below_nc: jax.Array, counted_n: jax.Array) -> jax.Array:
-    """Log of the summed probability of the leaves below each label [N]; 0 where none counts."""
-    log_p_n = jax.nn.logsumexp(
-        jnp.where(below_nc | ~counted_n[:, None], log_p_nc, -jnp.inf), axis=-1
+def tversky_of_sets(
+    logits_bhwc: jax.Array,
+    labels_bhw: jax.Array,
+    *,
+    set_lc: np.ndarray,
+    alpha: float,
+    beta: float,
+    smooth: float = 1.0,
+    valid_b: jax.Array | None = None,
+    axis_name: str | None = None,
+) -> jax.Array:
+    """`flat.tversky` for labels that are sets of classes.
+
+    Args:
+      logits_bhwc, labels_bhw, set_lc, valid_b, axis_name: as in `crossentropy_of_sets`.
+      alpha, beta, smooth: as in `flat.tversky`.
+    """
+    logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b)
+    set_nc = jnp.asarray(_by_value(set_lc))[labels_n] & counted_n[:, None]
+    counted_n1 = set_nc.any(-1, keepdims=True)
+    logits_nc = jnp.where(counted_n1, logits_nc, 0.0)
+    share_nc = jax.nn.softmax(jnp.where(set_nc | ~counted_n1, logits_nc, -jnp.inf))
+    share_nc = jax.lax.stop_gradient(jnp.where(set_nc, share_nc, 0.0))
+    p_nc = jnp.where(counted_n1, jax.nn.softmax(logits_nc), 0.0)
+    right_n1 = jnp.where(set_nc, p_nc, 0.0).sum(-1, keepdims=True)
+    true_positive_c = (share_nc * right_n1).sum(0)
+    false_positive_c = jnp.where(set_nc, 0.0, p_nc).sum(0)
+    true_positive_c, false_positive_c, labelled_c = total_over(
+        (true_positive_c, false_positive_c, share_nc.sum(0)), axis_name
     )
+    return mean_of_classes(
+        true_positive_c, false_positive_c, labelled_c, alpha=alpha, beta=beta, smooth=smooth
+    )
+
+
+def _log_sum(log_p_nc: jax.Array, set_nc: jax.Array, counted_n: jax.Array) -> jax.Array:
+    """Log of the summed probability of each pixel's set [N]; 0 where none counts."""
+    log_p_n = jax.nn.logsumexp(jnp.where(set_nc | ~counted_n[:, None], log_p_nc, -jnp.inf), axis=-1)
     # Rounding may leave a sum of probabilities just above 1.
     return jnp.where(counted_n & ~(log_p_n > 0), log_p_n, 0.0)
 
 
 def _weights_of_labels(
-    class_weights: Sequence[Sequence[float]], hierarchy: Hierarchy
+    class_weights: Sequence[Sequence[float]], hierarchy: Hierarchy, level: int
 ) -> np.ndarray:
-    """Of every label the weight of its class at the finest level where that is known: [labels]."""
+    """Of every label the weight of its class at the finest known level, up to one: [labels]."""
     labels = hierarchy.labels
+    finest_l = np.minimum(labels.depths_l - 1, level)
     return np.asarray(
-        [
-            class_weights[depth - 1][labels.classes_kl[depth - 1, label]]
-            for label, depth in enumerate(labels.depths_l)
-        ]
+        [class_weights[k][labels.classes_kl[k, label]] for label, k in enumerate(finest_l)]
     )
 
 

@@ -1,21 +1,22 @@
 """Losses at every level of the tree: on leaf probabilities, or on every level's own logits.
 
-A pixel whose label is a group counts at the levels where its class is known, and nowhere else:
-the mean of a level is over the pixels known there.
+With its own logits a level counts the pixels whose class is known there, and no others: the mean
+is over these. On leaf probabilities it counts all, of groups as `inner_labels.py` has it.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Unpack
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hierseg_jax.losses.flat import Counted, Loss, crossentropy
+from hierseg_jax.losses.flat import Counted, Loss
+from hierseg_jax.losses.inner_labels import of_labels
 from hierseg_jax.losses.pixels import flatten_pixels
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy, Level
+from hierseg_jax.tree.hierarchy import Hierarchy, Level
 
 
 def hierarchical_crossentropy(
@@ -48,14 +49,14 @@ def hierarchical_crossentropy(
             f"The hierarchy has {hierarchy.num_classes} classes; hierarchical_crossentropy takes "
             f"as many logits a pixel, got {logits_bhwc.shape[-1]}."
         )
+    if hierarchy.inner_labels:
+        levels = range(hierarchy.num_levels)
+        losses = [of_labels("crossentropy", hierarchy, level) for level in levels]
+        summed = at_every_level_of_leaves(losses, hierarchy, weights)
+        return summed(logits_bhwc, labels_bhw, valid_b=valid_b, axis_name=axis_name)
     logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b)
     # Before any arithmetic: not even a NaN there reaches the loss or its gradient.
     logits_nc = jnp.where(counted_n[:, None], logits_nc, 0.0)
-    if hierarchy.inner_labels:
-        labels_n = jnp.where(counted_n, labels_n, IGNORE_LABEL)
-        by_level = {k: weight for k, weight in enumerate(weights) if weight}
-        losses = [crossentropy] * len(weights)
-        return _on_group_logits(losses, by_level, logits_nc, labels_n, hierarchy, axis_name)
     all_n = jax.nn.logsumexp(logits_nc, axis=-1)
     loss_n = jnp.zeros_like(all_n)
     for level, weight in zip(hierarchy.levels, weights, strict=True):
@@ -70,20 +71,16 @@ def hierarchical_crossentropy(
     return total / jnp.maximum(count, 1)
 
 
-def at_every_level(
-    loss: Loss, hierarchy: Hierarchy, class_weights: Sequence[Sequence[float]] = ()
-) -> Loss:
-    """A loss of classes as one of a hierarchical head: summed over its levels.
+def at_every_level(losses: Sequence[Loss], hierarchy: Hierarchy) -> Loss:
+    """Losses of classes as one of a hierarchical head: summed over its levels.
 
     Every level's logits are taken by themselves, with its own labels. (The public code of
     Deep Hierarchical Semantic Segmentation adds cross-entropy in this way.)
 
     Args:
-      loss: of the classes of one level.
+      losses: of the classes of every level, coarse to fine.
       hierarchy: of the head.
-      class_weights: of the classes of every level, coarse to fine; by default none.
     """
-    losses = _by_level(loss, hierarchy, class_weights)
 
     def summed(
         logits_bhwk: jax.Array, labels_bhw: jax.Array, **counted: Unpack[Counted]
@@ -100,86 +97,33 @@ def at_every_level(
 
 
 def at_every_level_of_leaves(
-    loss: Loss,
-    hierarchy: Hierarchy,
-    class_weights: Sequence[Sequence[float]] = (),
-    level_weights: Sequence[float] = (),
+    losses: Sequence[Loss], hierarchy: Hierarchy, level_weights: Sequence[float]
 ) -> Loss:
-    """`at_every_level` for a flat head: the levels' probabilities are sums over their leaves.
+    """Losses of classes as one of a flat head: the levels' probabilities are sums over leaves.
 
     Args:
-      loss, hierarchy, class_weights: as there.
-      level_weights: one a level, coarse to fine; by default all 1.
+      losses: of the classes of every level, coarse to fine; for labels of any node where the
+        hierarchy has such.
+      hierarchy: of the labels.
+      level_weights: one a level.
     """
-    losses = _by_level(loss, hierarchy, class_weights)
-    weights = dict(enumerate(check_level_weights(level_weights, hierarchy)))
 
     def summed(
-        logits_bhwc: jax.Array,
-        labels_bhw: jax.Array,
-        *,
-        valid_b: jax.Array | None = None,
-        axis_name: str | None = None,
+        logits_bhwc: jax.Array, labels_bhw: jax.Array, **counted: Unpack[Counted]
     ) -> jax.Array:
-        logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b)
         # Before any arithmetic: not even a NaN there reaches the loss or its gradient.
+        logits_nc, _, counted_n = flatten_pixels(logits_bhwc, labels_bhw, counted.get("valid_b"))
         logits_nc = jnp.where(counted_n[:, None], logits_nc, 0.0)
-        labels_n = jnp.where(counted_n, labels_n, IGNORE_LABEL)
-        pictures = len(labels_bhw)
-        return _on_group_logits(
-            losses, weights, logits_nc, labels_n, hierarchy, axis_name, pictures
-        )
+
+        def of_level(k: int) -> jax.Array:
+            logits_nv = group_logits(logits_nc, hierarchy.levels[k])
+            given = labels_bhw if hierarchy.inner_labels else labels_at(labels_bhw, hierarchy, k)
+            return losses[k](logits_nv.reshape(*labels_bhw.shape, -1), given, **counted)
+
+        terms = (weight * of_level(k) for k, weight in enumerate(level_weights) if weight)
+        return jnp.asarray(sum(terms))
 
     return summed
-
-
-def _by_level(
-    loss: Loss, hierarchy: Hierarchy, class_weights: Sequence[Sequence[float]]
-) -> list[Loss]:
-    """The loss once a level, with the weights of the level's classes if there are any."""
-    return [
-        functools.partial(loss, class_weights_c=np.asarray(weights_c, np.float32))
-        for weights_c in class_weights
-    ] or [loss] * hierarchy.num_levels
-
-
-def at_finest_known_level(loss: Loss, hierarchy: Hierarchy) -> Loss:
-    """A loss of classes as one of a flat head, for labels of any node.
-
-    At every level the loss of its classes, whose probabilities are summed over their leaves,
-    over all pixels known there; weighted by the share of the counted pixels that are known so
-    far and no farther. Where all labels are leaf classes this is the loss itself.
-
-    Args:
-      loss: of classes, a mean over them.
-      hierarchy: of the labels; the loss takes the logits of its leaf classes.
-    """
-    finest_l = hierarchy.labels.depths_l - 1
-    finest_of = np.full(256, IGNORE_LABEL, np.uint8)
-    finest_of[: len(finest_l)] = finest_l
-
-    def shared(
-        logits_bhwc: jax.Array,
-        labels_bhw: jax.Array,
-        *,
-        valid_b: jax.Array | None = None,
-        axis_name: str | None = None,
-    ) -> jax.Array:
-        logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b)
-        # Before any arithmetic: not even a NaN there reaches the loss or its gradient.
-        logits_nc = jnp.where(counted_n[:, None], logits_nc, 0.0)
-        labels_n = jnp.where(counted_n, labels_n, IGNORE_LABEL)
-        finest_n = jnp.asarray(finest_of)[labels_n]
-        levels = np.unique(finest_l).tolist()
-        pixels_k = jnp.stack([(finest_n == k).sum() for k in levels])
-        if axis_name is not None:
-            pixels_k = jax.lax.psum(pixels_k, axis_name)
-        share_k = pixels_k.astype(logits_nc.dtype) / jnp.maximum(pixels_k.sum(), 1)
-        weights = dict(zip(levels, share_k, strict=True))
-        losses = [loss] * hierarchy.num_levels
-        return _on_group_logits(losses, weights, logits_nc, labels_n, hierarchy, axis_name)
-
-    return shared
 
 
 def labels_at(labels_bhw: jax.Array, hierarchy: Hierarchy, level: int) -> jax.Array:
@@ -207,37 +151,6 @@ def group_logits(logits_nc: jax.Array, level: Level) -> jax.Array:
 
     members = (np.flatnonzero(level.leaf_to_class == v) for v in range(level.num_classes))
     return jnp.concatenate([logit_of(leaves) for leaves in members], axis=1)
-
-
-def _on_group_logits(
-    losses: Sequence[Loss],
-    weights: Mapping[int, float | jax.Array],
-    logits_nc: jax.Array,
-    labels_n: jax.Array,
-    hierarchy: Hierarchy,
-    axis_name: str | None,
-    pictures: int = 1,
-) -> jax.Array:
-    """The weighted sum over levels of losses of their classes, on summed probabilities of leaves.
-
-    Args:
-      losses: of classes, one a level.
-      weights: by level; the others are left out.
-      logits_nc: of the leaf classes, 0 where a pixel does not count.
-      labels_n: uint8 [N], 255 where a pixel does not count.
-      hierarchy, axis_name: of the loss.
-      pictures: that the pixels are of, one after another.
-    """
-
-    def of_level(k: int) -> jax.Array:
-        logits_nv = group_logits(logits_nc, hierarchy.levels[k])
-        return losses[k](
-            logits_nv.reshape(pictures, 1, -1, logits_nv.shape[-1]),
-            labels_at(labels_n, hierarchy, k).reshape(pictures, 1, -1),
-            axis_name=axis_name,
-        )
-
-    return jnp.asarray(sum(weight * of_level(k) for k, weight in weights.items()))
 
 
 def check_level_weights(weights: Sequence[float], hierarchy: Hierarchy) -> tuple[float, ...]:

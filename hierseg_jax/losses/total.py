@@ -13,11 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from hierseg_jax.losses.flat import LOSSES, Counted, Loss
-from hierseg_jax.losses.inner_labels import crossentropy_of_labels
+from hierseg_jax.losses.inner_labels import of_labels
 from hierseg_jax.losses.levels import (
     at_every_level,
     at_every_level_of_leaves,
-    at_finest_known_level,
     check_level_weights,
     hierarchical_crossentropy,
 )
@@ -230,22 +229,23 @@ def build_loss(
         for option in ("label_smoothing", "hard_share"):
             if name in TAKEN_BY[option]:
                 given[option] = getattr(options, option)
-        plain = functools.partial(LOSSES[name], **given)
-        class_weights = options.class_weights if name in TAKEN_BY["class_weights"] else ()
-        if hierarchical:
-            return at_every_level(plain, hierarchy, class_weights)
-        if options.every_level:
-            return at_every_level_of_leaves(plain, hierarchy, class_weights, level_weights)
-        if hierarchy.inner_labels:
-            if name not in ("crossentropy", "focal"):
-                return at_finest_known_level(plain, hierarchy)
-            return functools.partial(
-                crossentropy_of_labels, hierarchy=hierarchy, class_weights=class_weights, **given
+        weights_kc = options.class_weights if name in TAKEN_BY["class_weights"] else ()
+
+        def of_level(k: int) -> Loss:
+            if hierarchy.inner_labels and not hierarchical:
+                return of_labels(name, hierarchy, k, weights_kc, **given)
+            weights = (
+                {"class_weights_c": np.asarray(weights_kc[k], np.float32)} if weights_kc else {}
             )
-        if class_weights:
-            leaf_weights_c = np.asarray(class_weights[-1], np.float32)
-            return functools.partial(plain, class_weights_c=leaf_weights_c)
-        return plain
+            return functools.partial(LOSSES[name], **given, **weights)
+
+        levels = range(hierarchy.num_levels)
+        if hierarchical:
+            return at_every_level([of_level(k) for k in levels], hierarchy)
+        if options.every_level:
+            losses = [of_level(k) for k in levels]
+            return at_every_level_of_leaves(losses, hierarchy, level_weights)
+        return of_level(levels[-1])
 
     return TotalLoss(
         terms=tuple((w, by_name(name)) for name, w in weights.items() if name != TRIPLET),
