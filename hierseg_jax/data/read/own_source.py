@@ -32,7 +32,7 @@ class Examples(Protocol):
       names: a text for every example, by which reports call it.
       inventory: a method without arguments that gives (name, size in bytes) of what is read, by
         which a run that goes on learns that its data have changed. Without it, it learns of
-        another number of examples alone.
+        another function and another number of examples alone.
     """
 
     def __len__(self) -> int:
@@ -147,12 +147,15 @@ class OwnSource:
         image_hwc, label_hw = _arrays(self._examples[i], where)
         image_place, label_place = (pathlib.Path(f"{where}: its {key}") for key in _EXPECTED)
         check_size(label_hw, label_place, image_hwc, image_place)
-        return {"image": image_hwc, "label": self._values.labels(label_hw, label_place)}
+        # Copies: what augmentation writes into must not be the user's.
+        label = self._values.labels(label_hw, label_place)
+        return {"image": np.array(image_hwc), "label": np.array(label)}
 
     def inventory(self) -> Iterable[Entry]:
-        """The user's, checked."""
-        entries = getattr(self._examples, "inventory", tuple)()
-        for entry in entries:
+        """The user's, checked; where there is none, the name of the function."""
+        yield from self._values.entries()
+        inventory = getattr(self._examples, "inventory", lambda: [(self._where, 0)])
+        for entry in inventory():
             try:
                 name, size = entry
                 yield str(name), operator.index(size)

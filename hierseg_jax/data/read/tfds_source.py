@@ -129,7 +129,8 @@ class TfdsSource:
     def inventory(self) -> Iterator[Entry]:
         """The split as its builder describes it: name, version, and bytes of all examples.
 
-        Of a part, whose bytes TFDS does not know, the files and what is read of them.
+        Of a part, whose bytes TFDS does not know, the files and what is read of them. Then what
+        makes labels of masks, except of the data sets that were read before there was a choice.
         """
         info = self._prepared.builder.info
         split = info.splits[self.split]
@@ -138,6 +139,9 @@ class TfdsSource:
             for part in split.file_instructions:
                 file = pathlib.Path(part.filename)
                 yield f"{file.name} {part.skip}+{part.take}", file.stat().st_size
+        if self.hierarchy is None:
+            yield f"image={self._prepared.image} mask={self._prepared.mask}", 0
+            yield from self._values.entries()
 
 
 def _image(stored: bytes | np.ndarray, file: pathlib.Path) -> np.ndarray:
@@ -148,7 +152,7 @@ def _image(stored: bytes | np.ndarray, file: pathlib.Path) -> np.ndarray:
         raise HiersegError(
             f"{file} is {stored.dtype} {list(stored.shape)}; an image is uint8 [height, width, 3]."
         )
-    return stored
+    return np.array(stored)  # which may be written into, unlike TFDS's
 
 
 def _mask(stored: bytes | np.ndarray, file: pathlib.Path) -> np.ndarray:
