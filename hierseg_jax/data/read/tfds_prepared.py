@@ -5,7 +5,7 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -171,7 +171,7 @@ def _choose(
                 f"{name.name} has no image or array {asked!r}; its features are {_told(features)}."
             )
         return asked
-    fitting = [key for key, feature in features.items() if fits(feature)]
+    fitting = sorted(key for key, feature in features.items() if fits(feature))
     if len(fitting) != 1:
         found = f"{len(fitting)} ({listed(fitting, 10)})" if fitting else "none"
         raise HiersegError(
@@ -206,5 +206,4 @@ def _kind(feature: Any) -> str:
 
 
 def _told(features: Mapping[str, Any]) -> str:
-    names: Iterable[str] = (f"{key} ({type(of).__name__})" for key, of in features.items())
-    return listed([*names], 20)
+    return listed([f"{key} ({type(features[key]).__name__})" for key in sorted(features)], 20)
