@@ -18,6 +18,8 @@ from hierseg_jax.data.read.tfds_name import TfdsName, parse_tfds_name
 from hierseg_jax.data.read.tfds_prepared import open_prepared
 from hierseg_jax.data.read.tfds_source import TfdsSource
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
+from tests.test_tfds import assert_source_equals_files, build, write_raw
 
 NAMES = ["background", "cat", "dog"]
 TREE = "names: [background, pet]\nhierarchy: [pet]\nlabels: {0: background, 1: pet, 2: ignore}\n"
@@ -163,6 +165,19 @@ def test_a_mixture_has_a_place_for_them(data_dir, tmp_path):
         label = picture(number)[1][-1, -1]
         assert source[number]["label"][-1, -1] == label
         assert source[10 + number]["label"][-1, -1] == [0, 2, 1][label]
+
+
+def test_what_this_project_builds_is_read_as_before(tmp_path):
+    """Runs of before there were other data sets go on: their inventories are the same."""
+    build(write_raw(tmp_path / "raw"), tmp_path)
+    spec = f"tfds:pascal_person_part?data_dir={tmp_path}"
+    assert load_hierarchy(spec) == PASCAL_PERSON_PART
+    for split, names in (("train", ["2008_9", "2008_1", "2010_5"]), ("val", ["2009_7"])):
+        source = open_split(spec, split, 32, {})
+        assert_source_equals_files(source, tmp_path / "raw", names)
+        ((name, size),) = source.inventory()
+        assert name == f"pascal_person_part/1.0.0 {split}"
+        assert size > 0
 
 
 def test_an_inventory_knows_parts_features_and_names(data_dir, tmp_path):

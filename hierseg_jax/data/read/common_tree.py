@@ -129,7 +129,7 @@ def pairs_of(sets: Sequence[DataSet], tree: Hierarchy) -> Pairs:
 
 
 def _read(member: Member, inner_share: float, tree_file: str) -> DataSet:
-    splits = SPLITS
+    splits: tuple[str, ...] = SPLITS
     match member.kind:
         case Kind.FIGURES:
             tree = PASCAL_PERSON_PART

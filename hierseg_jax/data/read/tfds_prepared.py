@@ -183,13 +183,13 @@ def _choose(
 
 def _is_image(feature: Any) -> bool:
     """Colour pictures of 8 or 16 bits."""
-    shape = feature.shape if _is_grid(feature) else ()
+    shape: tuple[int | None, ...] = feature.shape if _is_grid(feature) else ()
     return len(shape) == 3 and shape[-1] == 3 and _kind(feature) in ("uint8", "uint16")
 
 
 def _is_mask(feature: Any) -> bool:
     """Whole numbers, one a pixel."""
-    shape = feature.shape if _is_grid(feature) else ()
+    shape: tuple[int | None, ...] = feature.shape if _is_grid(feature) else ()
     flat = len(shape) == 2 or (len(shape) == 3 and shape[-1] == 1)
     return flat and _kind(feature).startswith(("uint", "int", "bool"))
 
