@@ -20,7 +20,12 @@ from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.resize import place
 from hierseg_jax.evaluation.metrics import evaluate_levels
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix
-from hierseg_jax.settings.building import build_model, check_tree_of_data, open_source
+from hierseg_jax.settings.building import (
+    build_model,
+    check_tree_of_data,
+    open_source,
+    spec_of_checkpoint,
+)
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
 _SIDES = flags.DEFINE_list("sides", ["192", "160", "128", "96"], "Of the network's input.")
@@ -50,9 +55,8 @@ def main(argv: list[str]) -> None:
     del argv
     loaded = open_checkpoint(_CHECKPOINT.value)
     settings = loaded.settings
-    hierarchy = check_tree_of_data(
-        loaded.hierarchy, settings.data, settings.data.spec, "The checkpoint"
-    )
+    spec = spec_of_checkpoint(settings.data, "The checkpoint")
+    hierarchy = check_tree_of_data(loaded.hierarchy, settings.data, spec, "The checkpoint")
     shape = hierarchy.num_classes, len(hierarchy.labels.names)
     if settings.model.hierarchical:
         raise app.UsageError("The comparison is of flat heads.")

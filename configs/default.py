@@ -16,12 +16,13 @@ def get_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
 
     config.data = ml_collections.ConfigDict()
-    # What to train on: the path of a data.yaml, `figures` (drawn on the fly), or
-    # `tfds:pascal_person_part`. Several as a sum, `a.yaml + 0.5*b.yaml`, or a list: a weight says
-    # how often an epoch draws every example, and classes meet by name (docs/data.md).
+    # What to train on: the path of a data.yaml, `figures` (drawn on the fly), `tfds:NAME`, or
+    # `module:function` of your own. Several as a sum, `a.yaml + 0.5*b.yaml`, or a list: a weight
+    # says how often an epoch draws every example, and classes meet by name (docs/data.md).
     config.data.spec = config_dict.FieldReference("", field_type=object)
-    # A YAML file with another tree (`hierarchy`, `level_names`) over the data's classes; empty: the
-    # data's own, of several data sets the first's.
+    # A YAML file with another tree (`hierarchy`, `level_names`) over the data's classes, or with
+    # the classes of data that don't name them; empty: the data's own, of several data sets the
+    # first's.
     config.data.hierarchy = ""
     # What the network sees of a picture, in pixels: one side of a square, or height,width. Sides
     # that are no multiples of the network's stride are rounded.

@@ -19,6 +19,7 @@ from hierseg_jax.data.inspection.result import make_report, report_files, write_
 from hierseg_jax.data.inspection.several import inspect_together
 from hierseg_jax.data.inspection.text import format_report
 from hierseg_jax.data.read.common_tree import load_hierarchy, read_data_sets
+from hierseg_jax.data.read.members import Kind, parse_members
 from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.runtime.outputs import refuse_existing
 from hierseg_jax.system.atomic_writing import make_folder
@@ -43,11 +44,10 @@ def main() -> None:
     cv2.setNumThreads(1)
     cv2.utils.logging.setLogLevel(0)
     output = Path(_OUTPUT.value)
-    sets = read_data_sets(_DATA.value)
-    specs = [of.spec for of in sets if of.spec is not None]
-    for of in sets:
-        if of.spec is None:
-            raise HiersegError(f"{of.member.name} has no files to look at; leave it out of --data.")
+    for member in parse_members(_DATA.value):
+        if member.kind is not Kind.FILE:
+            raise HiersegError(f"{member.name} has no files to look at; leave it out of --data.")
+    specs = [of.spec for of in read_data_sets(_DATA.value) if of.spec is not None]
     folders = [output]
     if len(specs) > 1:
         tree = load_hierarchy(_DATA.value)

@@ -27,7 +27,12 @@ from hierseg_jax.data.read.sources import Source, unread_of
 from hierseg_jax.data.resize import Resize, nearest_multiple
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.settings import Settings
-from hierseg_jax.settings.building import build_model, check_tree_of_data, open_source
+from hierseg_jax.settings.building import (
+    build_model,
+    check_tree_of_data,
+    open_source,
+    spec_of_checkpoint,
+)
 from hierseg_jax.system.atomic_writing import make_folder, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -195,7 +200,7 @@ def _splits(
 
     `float16` needs the latter pictures alone.
     """
-    spec = data or settings.data.spec
+    spec = data or spec_of_checkpoint(settings.data, "The checkpoint")
     option = "--int8" if precision == "int8" else "--half"
     needed = f"{option} needs pictures with labels: give their data.yaml with --data."
     if not spec:
@@ -276,7 +281,8 @@ def _shapes(
 def _photos(settings: Settings) -> list[np.ndarray]:
     """Pictures of the run's own validation data or, where that is gone, of the figures."""
     try:
-        source = open_source(settings.data, settings.seed, "val")
+        spec = spec_of_checkpoint(settings.data, "The checkpoint")
+        source = open_source(settings.data, settings.seed, "val", spec)
     except (HiersegError, OSError):
         source = FiguresSource("val", 128, count=PHOTOS, seed=0)
     return [source[i]["image"] for i in islice(range(len(source)), PHOTOS)]

@@ -36,6 +36,7 @@ from hierseg_jax.settings.building import (
     build_model,
     check_tree_of_data,
     open_source,
+    spec_of_checkpoint,
     validation_loss,
 )
 from hierseg_jax.settings.fitting import fitted
@@ -140,7 +141,7 @@ def evaluate_checkpoint(
         settings = settings.replace({"data.image_size": view.image_size})
     if decode is not None:
         settings = settings.replace({"decode": decode})
-    spec = data or settings.data.spec
+    spec = data or spec_of_checkpoint(settings.data, f"The checkpoint {folder}")
     if not spec:
         raise HiersegError(f"The checkpoint {folder} names no data set; give one with --data.")
     decoding = settings.decoding

@@ -1,11 +1,12 @@
 """What settings describe, built: network, loss, data."""
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
 from hierseg_jax.data.read.common_tree import meet, pairs_of, read_data_sets
-from hierseg_jax.data.read.members import Spec, locations, spec_text
+from hierseg_jax.data.read.members import Spec, locations, names_code, spec_text
 from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.data.read.sources import Source, load_hierarchy, open_split
@@ -110,7 +111,9 @@ def open_source(
         "seed": seed,
         "inner_share": data.figures_inner_share,
     }
-    source = open_split(spec or data.spec, split, max(data.size), figures, hierarchy)
+    source = open_split(
+        spec or data.spec, split, max(data.size), figures, hierarchy, tree_file=data.hierarchy
+    )
     if data.on_error != "skip":
         return source
 
@@ -118,6 +121,27 @@ def open_source(
         return SkippingSource(source, replace=split == "train")
 
     return source.each(skipping) if isinstance(source, Mixture) else skipping(source)
+
+
+def spec_of_checkpoint(data: DataSettings, checkpoint: str) -> Spec:
+    """What a checkpoint was trained on, empty where it does not say.
+
+    A function (`module:function`) is called where a person names it, never because a file does:
+    a checkpoint may be a stranger's.
+
+    Args:
+      data: the settings of its run.
+      checkpoint: for the message.
+
+    Raises:
+      ValueError: one sentence, where that is a function.
+    """
+    if names_code(data.spec):
+        raise HiersegError(
+            f"{checkpoint} was trained on {data.named}, which is code, and is not run because a "
+            f"file names it. Where it is yours, give --data={shlex.quote(data.named)}."
+        )
+    return data.spec
 
 
 def check_tree_of_data(
@@ -142,7 +166,7 @@ def check_tree_of_data(
     Raises:
       ValueError: one sentence.
     """
-    sets = read_data_sets(spec, data.figures_inner_share)
+    sets = read_data_sets(spec, data.figures_inner_share, data.hierarchy)
     own_tree = bool(data.hierarchy)
     try:
         found = meet(sets, hierarchy, "the checkpoint", whole=not own_tree)

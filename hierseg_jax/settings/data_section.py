@@ -16,14 +16,16 @@ class DataSettings(Section):
 
     spec: str | tuple[str, ...] = key(
         "",
-        "What to train on: the path of a data.yaml, `figures` (drawn on the fly), or "
-        "`tfds:pascal_person_part`. Several as a sum, `a.yaml + 0.5*b.yaml`, or a list: a weight "
-        "says how often an epoch draws every example, and classes meet by name (docs/data.md).",
+        "What to train on: the path of a data.yaml, `figures` (drawn on the fly), `tfds:NAME`, or "
+        "`module:function` of your own. Several as a sum, `a.yaml + 0.5*b.yaml`, or a list: a "
+        "weight says how often an epoch draws every example, and classes meet by name "
+        "(docs/data.md).",
     )
     hierarchy: str = key(
         "",
-        "A YAML file with another tree (`hierarchy`, `level_names`) over the data's classes; "
-        "empty: the data's own, of several data sets the first's.",
+        "A YAML file with another tree (`hierarchy`, `level_names`) over the data's classes, or "
+        "with the classes of data that don't name them; empty: the data's own, of several data "
+        "sets the first's.",
         earlier="",
     )
     image_size: int | tuple[int, int] = key(

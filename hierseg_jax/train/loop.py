@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import math
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from hierseg_jax.checkpoint import CheckpointWriter
 from hierseg_jax.data.pipeline import Batch
+from hierseg_jax.data.read.members import names_code
 from hierseg_jax.devices.hosts import agree, count_hosts, host_number, is_main, note
 from hierseg_jax.devices.parallel import cpu_threads
 from hierseg_jax.evaluation.evaluate import evaluate_batches
@@ -142,9 +144,11 @@ def train(
             stop.learn(agree(stop.requested))
             if stop.learned and not progress.finished(settings.epochs, settings.patience):
                 end_by_signal(stop, writer, f"saved epoch {progress.epoch} in {run.workdir}")
+    named = settings.data.named
+    data = f" {shlex.quote(f'--data={named}')}" if names_code(named) else ""
     say(
         f"{end_line(progress, settings.epochs, run.criterion)}\nNext: python launch/evaluate.py "
-        f"--checkpoint={run.workdir}"
+        f"--checkpoint={run.workdir}{data}"
     )
     return progress
 

@@ -113,9 +113,7 @@ class FolderSource:
 
         Where values of masks have names, these come first, for other names are other data.
         """
-        if self.values.names:
-            named = ", ".join(f"{value} {name}" for value, name in self.values.names)
-            yield f"labels: {named}", 0
+        yield from self.values.entries()
         images, masks = zip(*self._files, strict=True)
         sizes = zip(_sizes(self.image_dir, images), _sizes(self.mask_dir, masks), strict=True)
         for (image, mask), (image_size, mask_size) in zip(self._files, sizes, strict=True):

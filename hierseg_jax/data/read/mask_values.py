@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.data.read.image_files import check_classes
+from hierseg_jax.data.read.inventory import Entry
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import listed
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -39,6 +40,11 @@ class MaskValues:
     num_classes: int = 0
     names: Named = ()
     own_classes: int = 0
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Of an inventory: the names of values, where they have some, for others are other data."""
+        named = ", ".join(f"{value} {name}" for value, name in self.names)
+        return ((f"labels: {named}", 0),) if named else ()
 
     def labels(self, mask_hw: np.ndarray, file: pathlib.Path) -> np.ndarray:
         """Labels, uint8 [H, W], of a mask as it is stored, integers [H, W].

@@ -1,19 +1,20 @@
 """How data sets are named: one, or several with how often each is drawn."""
 
 import dataclasses
+import enum
 import os
 import re
 from collections.abc import Iterator, Sequence
 
+from hierseg_jax.data.read.tfds_name import TFDS_PREFIX, tfds_location
 from hierseg_jax.system.errors import HiersegError
 
 FIGURES = "figures"
-TFDS_PREFIX = "tfds:"
 MOST = 1000.0
 """Of a weight."""
 NOTHING = (
-    "No data set is given: set data.spec to the path of a data.yaml, to 'figures' or to "
-    "'tfds:pascal_person_part'."
+    "No data set is given: set data.spec to the path of a data.yaml, to 'figures', to "
+    "'tfds:NAME' or to 'module:function'."
 )
 
 Spec = str | Sequence[str]
@@ -23,12 +24,21 @@ _PLUS = re.compile(r"(?:^|(?<=\s))\+(?=\s|$)")
 _TERM = re.compile(r"([^*/]*)\*(.*)", re.DOTALL)  # a star behind a slash is part of a path
 
 
+class Kind(enum.Enum):
+    """Where a data set comes from."""
+
+    FILE = "a data.yaml"
+    FIGURES = "drawn on the fly"
+    TFDS = "prepared by TFDS"
+    OWN = "a function of the user's"
+
+
 @dataclasses.dataclass(frozen=True)
 class Member:
     """A data set, and how often its examples are drawn in an epoch.
 
     Attributes:
-      name: the path of a data.yaml, `figures`, or `tfds:NAME`.
+      name: the path of a data.yaml, `figures`, `tfds:NAME`, or `module:function`.
       weight: above 0; 1 draws every example once.
     """
 
@@ -36,10 +46,22 @@ class Member:
     weight: float = 1.0
 
     @property
+    def kind(self) -> Kind:
+        """Where it comes from; of `module:function` a file of this name comes first."""
+        if self.name == FIGURES:
+            return Kind.FIGURES
+        if self.name.startswith(TFDS_PREFIX):
+            return Kind.TFDS
+        module, _, function = self.name.partition(":")
+        named = all(part.isidentifier() for part in (*module.split("."), function))
+        return Kind.OWN if named and not os.path.exists(self.name) else Kind.FILE
+
+    @property
     def location(self) -> str:
         """The same for one data set, however its path was written."""
-        drawn = not self.name or self.name == FIGURES or self.name.startswith(TFDS_PREFIX)
-        return self.name if drawn else os.path.abspath(self.name)
+        if self.kind is Kind.TFDS:
+            return tfds_location(self.name)
+        return os.path.abspath(self.name) if self.name and self.kind is Kind.FILE else self.name
 
 
 def parse_members(spec: Spec) -> tuple[Member, ...]:
@@ -71,6 +93,11 @@ def locations(spec: Spec) -> tuple[tuple[str, float], ...]:
     """The same for the same data sets and weights, however they were written; () for none."""
     members = parse_members(spec) if spec else ()
     return tuple((member.location, member.weight) for member in members)
+
+
+def names_code(spec: Spec) -> bool:
+    """Whether reading a data set means calling a function of the user's."""
+    return bool(spec) and any(member.kind is Kind.OWN for member in parse_members(spec))
 
 
 def spec_text(spec: Spec) -> str:

@@ -8,20 +8,26 @@ import numpy as np
 
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.read import png
-from hierseg_jax.data.read.common_tree import DataSet, load_hierarchy, read_data_sets
+from hierseg_jax.data.read.common_tree import (
+    DataSet,
+    load_hierarchy,
+    read_data_sets,
+    tree_of_first,
+)
 from hierseg_jax.data.read.folder import FolderSource
-from hierseg_jax.data.read.members import FIGURES, TFDS_PREFIX, Spec, spec_text
+from hierseg_jax.data.read.members import Kind, Spec, spec_text
 from hierseg_jax.data.read.mixture import Mixture, Relabelled
+from hierseg_jax.data.read.own_source import OwnSource
 from hierseg_jax.data.read.source import Source, read_label
 from hierseg_jax.data.read.spread import spread_indices
+from hierseg_jax.data.read.tfds_name import parse_tfds_name
+from hierseg_jax.data.read.tfds_prepared import open_prepared
 from hierseg_jax.data.read.tfds_source import TfdsSource
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.meeting import label_table
 
 __all__ = [
-    "FIGURES",
-    "TFDS_PREFIX",
     "Source",
     "load_hierarchy",
     "open_split",
@@ -36,6 +42,7 @@ def open_split(
     image_size: int,
     figures: dict[str, Any],
     hierarchy: Hierarchy | None = None,
+    tree_file: str = "",
 ) -> Source:
     """A split of a data set; a `Mixture` where there are several, or one with a weight.
 
@@ -47,17 +54,18 @@ def open_split(
       image_size: side at which `figures` are drawn.
       figures: `count` of pictures by split, `seed` and `inner_share`, read for `figures` alone.
       hierarchy: of the labels, which has a place for all classes; the data's by default.
+      tree_file: as in `read_data_sets`.
 
     Raises:
       ValueError, FileNotFoundError: one sentence.
     """
     share = figures.get("inner_share", 0.0)
-    sets = read_data_sets(spec, share)
+    sets = read_data_sets(spec, share, tree_file)
     if hierarchy is None:
-        hierarchy = load_hierarchy(spec, inner_share=share)
+        hierarchy = tree_of_first(sets)
     if len(sets) == 1 and sets[0].member.weight == 1:
         return _open(sets[0], split, image_size, figures, hierarchy)
-    having = sets if split == "train" else [of for of in sets if split in of.splits]
+    having = sets if split == "train" else [of for of in sets if of.has(split)]
     if not having:
         raise HiersegError(
             f"None of the data sets {spec_text(spec)} has the split {split!r}; add `{split}: "
@@ -75,20 +83,44 @@ def _open(
     data: DataSet, split: str, image_size: int, figures: dict[str, Any], hierarchy: Hierarchy
 ) -> Source:
     """A split of one data set, with labels of a tree."""
-    name = data.member.name
-    if data.spec is not None:
-        spec = data.spec.in_tree(hierarchy)
-        return FolderSource(spec.image_dir(split), hierarchy.num_classes, spec.values)
-    source: Source
-    if name == FIGURES:
-        share = figures.get("inner_share", 0.0)
-        count = figures["count"][split]
-        source = FiguresSource(split, image_size, count, figures["seed"], share)
-    else:
-        source = TfdsSource(name.removeprefix(TFDS_PREFIX), split)
+    if data.spec is None:
+        return _open_figures(data, split, image_size, figures, hierarchy)
+    name, spec = data.member.name, data.spec.in_tree(hierarchy)
+    match data.member.kind:
+        case Kind.TFDS:
+            return TfdsSource(name, _tfds_split(name, split), values=spec.values)
+        case Kind.OWN:
+            return OwnSource(name, split, spec.values)
+    return FolderSource(spec.image_dir(split), hierarchy.num_classes, spec.values)
+
+
+def _open_figures(
+    data: DataSet, split: str, image_size: int, figures: dict[str, Any], hierarchy: Hierarchy
+) -> Source:
+    share = figures.get("inner_share", 0.0)
+    count = figures["count"][split]
+    source = FiguresSource(split, image_size, count, figures["seed"], share)
     same = label_table(data.hierarchy, data.names, data.hierarchy)
     table = label_table(data.hierarchy, data.names, hierarchy)
     return source if np.array_equal(table, same) else Relabelled(source, table)
+
+
+def _tfds_split(text: str, split: str) -> str:
+    """What TFDS calls a split.
+
+    Raises:
+      ValueError: one sentence, where there is none.
+    """
+    name = parse_tfds_name(text)
+    available = open_prepared(name).splits
+    found = name.split_of(split, available)
+    if found is None:
+        example = "?train=train[:90%]&val=train[90%:]" if split == "val" else f"?{split}=SPLIT"
+        raise HiersegError(
+            f"{text} has no {split!r} among its splits {', '.join(available)}; say which are "
+            f"read, such as tfds:{name.name}{example}."
+        )
+    return found
 
 
 def unread_of(sources: Iterable[Source]) -> list[str]:

@@ -20,7 +20,7 @@ import functools
 import os
 import pathlib
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -134,6 +134,27 @@ def load_spec(file: str | pathlib.Path) -> DatasetSpec:
     return DatasetSpec(file, root, tuple(image_dirs), hierarchy, labels)
 
 
+def spec_without_folders(name: str, content: Mapping[str, Any]) -> DatasetSpec:
+    """The classes of a data set that has no data.yaml.
+
+    Args:
+      name: of the data set, for messages.
+      content: the keys of a data.yaml, without `path` and splits; where there are names alone,
+        the tree has one level.
+
+    Raises:
+      ValueError: one sentence that starts with the name.
+    """
+    file = pathlib.Path(name)
+    content = dict(content)
+    _check_keys(file, content, tuple(key for key in KEYS if key not in ("path", *SPLITS)))
+    if content.get("hierarchy") is None and (names := _names(file, content.get("names"))):
+        content["hierarchy"] = list(range(1, len(names)))
+        content["level_names"] = content.get("level_names") or ["class"]
+    hierarchy, labels = _labelled_tree(file, content)
+    return DatasetSpec(file, pathlib.Path(), (), hierarchy, labels)
+
+
 def read_tree_file(
     file: str | pathlib.Path, class_names: tuple[str, ...] | None = None
 ) -> Hierarchy:
@@ -207,12 +228,16 @@ def _read_keys(file: pathlib.Path) -> dict[str, Any]:
             f"{file}: expected `key: value` lines with the keys {', '.join(KEYS)}; found "
             f"{_kind(content)}."
         )
-    for key in content:
-        if key not in KEYS:
-            near = difflib.get_close_matches(str(key)[:50].lower(), KEYS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(KEYS)}."
-            raise HiersegError(f"{file}: the key {reprlib.repr(key)} is unknown; {hint}")
+    _check_keys(file, content, KEYS)
     return content
+
+
+def _check_keys(file: pathlib.Path, content: Mapping[Any, Any], keys: Sequence[str]) -> None:
+    for key in content:
+        if key not in keys:
+            near = difflib.get_close_matches(str(key)[:50].lower(), keys, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(keys)}."
+            raise HiersegError(f"{file}: the key {reprlib.repr(key)} is unknown; {hint}")
 
 
 def _hierarchy(file: pathlib.Path, content: Mapping[str, Any]) -> Hierarchy:

@@ -1,54 +1,90 @@
-"""Data sets that TFDS has built as `array_record` files, by position."""
+"""Data sets that TFDS has prepared as `array_record` files, by position."""
 
-import importlib
+import dataclasses
 import operator
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any, SupportsIndex
 
 import numpy as np
 
-from hierseg_jax.data.read.image_files import decode_image, decode_mask
+from hierseg_jax.data.read.image_files import check_size, decode_image, decode_mask
 from hierseg_jax.data.read.inventory import Entry
-from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
-from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
-
-HIERARCHIES: dict[str, Hierarchy] = {"pascal_person_part": PASCAL_PERSON_PART}
-"""By name, the data sets there are."""
+from hierseg_jax.data.read.mask_values import MaskValues, class_indices
+from hierseg_jax.data.read.tfds_name import TfdsName, parse_tfds_name
+from hierseg_jax.data.read.tfds_prepared import HIERARCHIES, open_prepared
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.parsing import MAX_CLASSES
 
 
 class TfdsSource:
-    """One split of a built data set: `len(source)` and `source[i]`.
+    """One split of a prepared data set: `len(source)` and `source[i]`.
 
     Picklable: a copy opens the files again, so that worker processes can have one.
 
     Attributes:
-      name: of the data set.
-      split: `train`, `val`, or a part as TFDS writes it, `train[:80%]`.
-      data_dir: where it was built; None is TFDS's default.
-      hierarchy: the class tree of its labels.
+      name: of the data set, as `parse_tfds_name` takes it.
+      split: as TFDS writes it, `train` or `train[:80%]+validation`.
+      data_dir: folder of all data sets, where the name has none; None is TFDS's default.
+      hierarchy: the class tree of its labels, of data sets that this project builds; else None.
+      values: what the masks' values stand for; by default class indices.
 
     Raises:
-      ValueError: one sentence, for an unknown name, a split that is not there, or
-        files of another format than array_record.
+      ValueError: one sentence, for an unknown name, a split that is not there, features that
+        leave a choice, or files of another format than array_record.
       FileNotFoundError: one sentence saying how to build it, where it is not built.
     """
 
     def __init__(
-        self, name: str, split: str, data_dir: str | os.PathLike[str] | None = None
+        self,
+        name: str,
+        split: str,
+        data_dir: str | os.PathLike[str] | None = None,
+        values: MaskValues | None = None,
     ) -> None:
-        if name not in HIERARCHIES:
-            raise HiersegError(
-                f"There is no data set {name!r}; choose one of {', '.join(HIERARCHIES)}."
-            )
         if not isinstance(split, str):
             raise HiersegError(f"A split is a text such as 'train'; got {split!r}.")
-        self.name, self.split, self.data_dir = name, split, data_dir
-        self.hierarchy = HIERARCHIES[name]
-        self._records = _open_records(name, split, data_dir)
+        self.name, self.split, self.data_dir, self.values = name, split, data_dir, values
+        parsed = parse_tfds_name(name)
+        self.hierarchy = HIERARCHIES.get(parsed.name)
+        if data_dir is not None and not parsed.data_dir:
+            parsed = dataclasses.replace(parsed, data_dir=os.fspath(data_dir))
+        self._where = f"{parsed.name} {split}"
+        count = self.hierarchy.num_classes if self.hierarchy else MAX_CLASSES
+        self._values = values or class_indices(count)
+        self._open(parsed)
+
+    def _open(self, parsed: TfdsName) -> None:
+        # Importing TFDS takes up to a second: only those who use it should wait.
+        import tensorflow_datasets as tfds
+
+        self._prepared = prepared = open_prepared(parsed)
+        # Other features, such as boxes and videos, are never decoded.
+        features = {key: prepared.features[key] for key in (prepared.image, prepared.mask)}
+        self._features = tfds.features.FeaturesDict(features)
+        # TFDS decodes with OpenCV too, but leaves out what imread does: EXIF orientation,
+        # and three channels from a grey JPEG.
+        self._undecoded = {
+            key: tfds.decode.SkipDecoding()
+            for key, feature in features.items()
+            if isinstance(feature, tfds.features.Image)
+        }
+        try:
+            self._records = prepared.builder.as_data_source(
+                split=self.split,
+                deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES,
+                file_format=tfds.core.FileFormat.ARRAY_RECORD,
+            )
+        except ValueError as error:
+            splits = " and ".join(prepared.splits)
+            raise HiersegError(
+                f"{parsed.name} has no split {self.split!r}; there are {splits}, and parts such as "
+                "train[:80%]."
+            ) from error
 
     def __reduce__(self) -> tuple[type["TfdsSource"], tuple[Any, ...]]:
-        return TfdsSource, (self.name, self.split, self.data_dir)
+        return TfdsSource, (self.name, self.split, self.data_dir, self.values)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -58,68 +94,75 @@ class TfdsSource:
 
         Returns:
           `image`: uint8 [H, W, 3], RGB, as OpenCV reads the original file.
-          `label`: uint8 [H, W], classes or 255.
+          `label`: uint8 [H, W], labels or 255.
 
         Raises:
           IndexError: for an index outside, negative ones too.
-          ValueError: one sentence, where the files are damaged.
+          ValueError: one sentence, where the files are damaged, or an image or mask is none.
         """
         i = operator.index(index)
         if not 0 <= i < len(self):
-            raise IndexError(f"{self.name} {self.split} has {len(self)} examples; got index {i}.")
+            raise IndexError(f"{self._where} has {len(self)} examples; got index {i}.")
+        record = self._read(i)
+        files = [
+            pathlib.Path(f"Example {i} of {self._where} ({key})")
+            for key in (self._prepared.image, self._prepared.mask)
+        ]
+        image_hwc = _image(record[self._prepared.image], files[0])
+        mask_hw = _mask(record[self._prepared.mask], files[1])
+        check_size(mask_hw, files[1], image_hwc, files[0])
+        return {"image": image_hwc, "label": self._values.labels(mask_hw, files[1])}
+
+    def _read(self, index: int) -> dict[str, Any]:
+        """Image and mask: bytes of their files, or arrays."""
         try:
-            record = self._records[i]
+            return self._features.deserialize_example_np(
+                self._records[index], decoders=self._undecoded
+            )
         # array_record and protobuf each have exceptions of their own for this.
         except Exception as error:
-            raise self._unreadable(i) from error
-        try:
-            image_hwc = decode_image(record["image"], pathlib.Path(f"{i}.jpg"))
-            label_hw = decode_mask(record["label"], pathlib.Path(f"{i}.png"))
-        except HiersegError as error:
-            raise self._unreadable(i) from error
-        return {"image": image_hwc, "label": label_hw}
+            raise HiersegError(
+                f"Example {index} of {self._where} cannot be read: a file is missing or "
+                "damaged; delete the data set's folder and build it anew."
+            ) from error
 
-    def _unreadable(self, index: int) -> HiersegError:
-        return HiersegError(
-            f"Example {index} of {self.name} {self.split} cannot be read: a file is missing or "
-            "damaged; delete the data set's folder and build it anew."
-        )
+    def inventory(self) -> Iterator[Entry]:
+        """The split as its builder describes it: name, version, and bytes of all examples.
 
-    def inventory(self) -> list[Entry]:
-        """The split as its builder describes it: name, version, and bytes of all examples."""
-        info = self._records.dataset_info
+        Of a part, whose bytes TFDS does not know, the files and what is read of them. Then what
+        makes labels of masks, except of the data sets that were read before there was a choice.
+        """
+        info = self._prepared.builder.info
         split = info.splits[self.split]
-        return [(f"{info.full_name} {self.split}", split.num_bytes)]
+        yield f"{info.full_name} {self.split}", split.num_bytes
+        if self.split not in info.splits:
+            for part in split.file_instructions:
+                file = pathlib.Path(part.filename)
+                yield f"{file.name} {part.skip}+{part.take}", file.stat().st_size
+        if self.hierarchy is None:
+            yield f"image={self._prepared.image} mask={self._prepared.mask}", 0
+            yield from self._values.entries()
 
 
-def _open_records(name: str, split: str, data_dir: str | os.PathLike[str] | None) -> Any:
-    """TFDS's random access to the undecoded examples."""
-    # Importing the builder imports TFDS, which takes up to a second: only those who
-    # use it should wait.
-    module = importlib.import_module(f"hierseg_jax.data.{name}.{name}_dataset_builder")
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = module.Builder(data_dir=data_dir)
-    except Exception as error:  # Of TFDS for another format, of protobuf for damaged JSON.
+def _image(stored: bytes | np.ndarray, file: pathlib.Path) -> np.ndarray:
+    """uint8 RGB [H, W, 3]."""
+    if isinstance(stored, bytes):
+        return decode_image(stored, file)
+    if stored.dtype != np.uint8 or stored.ndim != 3 or stored.shape[2] != 3:
         raise HiersegError(
-            f"{name} in {data_dir or 'the default folder of TFDS'} cannot be opened as "
-            f"array_record files ({error}); delete its folder and build it anew."
-        ) from error
-    if not builder.is_prepared():
-        raise HiersegFileNotFoundError(
-            f"{name} is not built in {builder.data_path}; build it with `python -m "
-            f"hierseg_jax.data.{name} --manual_dir=DIR"
-            + (f" --data_dir={data_dir}" if data_dir else "")
-            + "`, where DIR holds JPEGImages/, gt_masks/, train_id.txt and val_id.txt."
+            f"{file} is {stored.dtype} {list(stored.shape)}; an image is uint8 [height, width, 3]."
         )
-    # TFDS decodes with OpenCV too, but leaves out what imread does: EXIF orientation,
-    # and three channels from a grey JPEG.
-    undecoded = {feature: tfds.decode.SkipDecoding() for feature in ("image", "label")}
-    try:
-        return builder.as_data_source(split=split, decoders=undecoded)
-    except ValueError as error:
-        splits = " and ".join(builder.info.splits)
+    return np.array(stored)  # which may be written into, unlike TFDS's
+
+
+def _mask(stored: bytes | np.ndarray, file: pathlib.Path) -> np.ndarray:
+    """Integers [H, W]."""
+    if isinstance(stored, bytes):
+        return decode_mask(stored, file)
+    mask = stored[..., 0] if stored.ndim == 3 and stored.shape[2] == 1 else stored
+    if mask.ndim != 2 or mask.dtype.kind not in "iub":
         raise HiersegError(
-            f"{name} has no split {split!r}; there are {splits}, and parts such as train[:80%]."
-        ) from error
+            f"{file} is {stored.dtype} {list(stored.shape)}; a mask has a whole number for every "
+            "pixel, [height, width] or [height, width, 1]."
+        )
+    return mask.astype(np.uint8) if mask.dtype == bool else mask

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hierseg_jax.checkpoint.choose import FOLDER
+from hierseg_jax.data.read.members import names_code
 from hierseg_jax.data.resize import as_size
 from hierseg_jax.settings import Settings
 
@@ -29,7 +30,7 @@ def evaluate_command(
       output: the report's folder.
     """
     given = {"checkpoint": description["checkpoint"], "task": description["task"]}
-    if description["data"] != settings.data.named:
+    if description["data"] != settings.data.named or names_code(settings.data.spec):
         given["data"] = description["data"]
     given |= _other_size(description, settings)
     given |= {key: description[key] for key in ("batch_size", "decode")}
