@@ -9,7 +9,8 @@ from typing import Any
 
 from hierseg_jax.system.errors import HiersegError
 
-NAMES = frozenset({"background", "void", "_background_", "bg"})
+DEFAULT_NAME = "background"
+NAMES = frozenset({DEFAULT_NAME, "void", "_background_", "bg"})
 """By which it is known where nothing else tells, in small letters."""
 
 
@@ -24,8 +25,18 @@ def foreground(background: int | None) -> slice:
 
 
 def flat_tree(class_names: Sequence[str], background: int | None) -> list[int]:
-    """The tree of one level over class names."""
-    return [*range(len(class_names))[foreground(background)]]
+    """The tree of one level over class names.
+
+    Raises:
+      HiersegError: where there is no class but the background.
+    """
+    tree = [*range(len(class_names))[foreground(background)]]
+    if not tree:
+        raise HiersegError(
+            f"names: {class_names[0]!r} is the background, and there is no other class; name the "
+            "classes."
+        )
+    return tree
 
 
 def read_background(said: Any, class_names: Sequence[str]) -> int | None:

@@ -53,9 +53,7 @@ def parse_pairs(pairs: Any, class_names: Sequence[str], background: int | None =
     return tuple(parsed)
 
 
-def _leaf(
-    member: Any, class_names: Sequence[str], background: int | None, shown: str
-) -> int:
+def _leaf(member: Any, class_names: Sequence[str], background: int | None, shown: str) -> int:
     if isinstance(member, str) and member in class_names:
         index = list(class_names).index(member)
     elif isinstance(member, int) and not isinstance(member, bool):

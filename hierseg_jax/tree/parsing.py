@@ -13,6 +13,7 @@ from typing import Any
 
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import listed
+from hierseg_jax.tree.background import DEFAULT_NAME
 
 IGNORE_LABEL = 255
 """Label of pixels that no loss and no metric counts."""
@@ -47,7 +48,7 @@ def parse_tree(
       ValueError: for content that is no tree, or names that are no names. What only
         the whole tree shows is left to `check_tree`.
     """
-    names = () if class_names is None else _name_tuple(class_names)
+    names = () if class_names is None else name_tuple(class_names)
     _check_distinct(names, "class")
     children = _parse(tree, {name: i for i, name in enumerate(names)}, (), (), set())
     if class_names is None:
@@ -59,7 +60,7 @@ def parse_tree(
 
 def default_names(count: int, background: int | None = 0) -> tuple[str, ...]:
     """Of so many classes that were given no names."""
-    first = "class_0" if background is None else "background"
+    first = "class_0" if background is None else DEFAULT_NAME
     return (first, *(f"class_{i}" for i in range(1, count)))
 
 
@@ -104,7 +105,8 @@ def depth(children: Children) -> int:
     return max((len(above) + 1 for _, above in walk(children)), default=0)
 
 
-def _name_tuple(class_names: Sequence[str] | Mapping[int, str]) -> tuple[str, ...]:
+def name_tuple(class_names: Sequence[str] | Mapping[int, str]) -> tuple[str, ...]:
+    """Names in the order of their classes; HiersegError for what is no list or mapping of them."""
     if isinstance(class_names, Mapping):
         if set(class_names) != set(range(len(class_names))):
             raise HiersegError(
@@ -239,9 +241,7 @@ def _check_leaves(children: Children, class_names: tuple[str, ...]) -> None:
         )
 
 
-def _check_root(
-    children: Children, class_names: tuple[str, ...], level_name: str
-) -> None:
+def _check_root(children: Children, class_names: tuple[str, ...], level_name: str) -> None:
     """Refuses a coarsest level of a single class, of which every pixel would be."""
     if len(children) > 1 or background_of(children) == 0:
         return
