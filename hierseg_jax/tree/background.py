@@ -4,6 +4,7 @@ It is trained and predicted as every class, but stands in no group, counts in no
 painted. `Hierarchy.background` says which class it is: 0 or None.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,11 +13,21 @@ from hierseg_jax.system.errors import HiersegError
 DEFAULT_NAME = "background"
 NAMES = frozenset({DEFAULT_NAME, "void", "_background_", "bg"})
 """By which it is known where nothing else tells, in small letters."""
+# Words of names that are not surprising for it.
+_LIKELY = frozenset(
+    "background void bg other others unlabeled unlabelled unknown none nothing rest misc clutter "
+    "empty ignore ignored outside negative no not non".split()
+)
 
 
 def looks_like_background(name: str) -> bool:
     """Whether a class of this name is taken for the background where nothing else tells."""
     return name.lower() in NAMES
+
+
+def may_be_background(name: str) -> bool:
+    """Whether the name of a class that is taken for the background is no sign of a mistake."""
+    return not _LIKELY.isdisjoint(re.split(r"[^a-z]+", name.lower()))
 
 
 def foreground(background: int | None) -> slice:

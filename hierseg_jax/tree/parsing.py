@@ -235,9 +235,10 @@ def _check_leaves(children: Children, class_names: tuple[str, ...]) -> None:
         )
     if missing:
         named = [f"{i} ({class_names[i]})" for i in missing]
+        last = max(count, len(class_names)) - 1
         raise HiersegError(
-            f"hierarchy: every class from {first} to {max(count, len(class_names)) - 1} must stand in "
-            f"the tree; missing: {listed(named, 10)}."
+            f"hierarchy: every class from {first} to {last} must stand in the tree; "
+            f"missing: {listed(named, 10)}."
         )
 
 

@@ -5,10 +5,10 @@ path: .                  # root of the data; relative to this file's folder (the
 train: train/images      # image folders below the root; masks lie next to them in `masks`
 val: val/images
 test:                    # unused ones may be empty or missing
-names: [background, torso, head, legs]      # optional where the hierarchy has indices
+names: [background, torso, head, legs]      # optional beside a hierarchy of indices, or `labels`
 level_names: [body, half, part]             # optional; coarse to fine
 background: background   # optional; the name of class 0, or null where no class is that
-hierarchy:               # optional where there are names
+hierarchy:               # optional beside names
   body: {upper: [head, torso], lower: [legs]}   # class names or indices
 pairs: []                # leaf classes that a mirror exchanges, as [[left_arm, right_arm]]
 labels: {0: background, 1: upper, 2: legs, 7: ignore}   # optional; what the masks' values mean
@@ -233,11 +233,13 @@ def _read_keys(file: pathlib.Path) -> dict[str, Any]:
 
 def _hierarchy(file: pathlib.Path, content: Mapping[str, Any]) -> Hierarchy:
     tree, names = content.get("hierarchy"), _names(file, content.get("names"))
+    if tree is None and names is None:
+        names = _names_of_labels(content.get("labels"))
     if tree is None and not names:
         raise HiersegError(
             f"{file}: the key hierarchy is missing; give the class tree, for example "
-            "`hierarchy: {body: {upper: [1, 2], lower: [3]}}`, or `names` alone for a flat list "
-            "of classes, for example `names: [road, sidewalk, car]`."
+            "`hierarchy: {body: {upper: [1, 2], lower: [3]}}`, or `names` alone for classes "
+            "without a tree, for example `names: [road, sidewalk, car]`."
         )
     level_names = content.get("level_names")
     if level_names is not None:
@@ -252,6 +254,13 @@ def _hierarchy(file: pathlib.Path, content: Mapping[str, Any]) -> Hierarchy:
         return hierarchy
     except HiersegError as error:
         raise _in_file(file, error) from error
+
+
+def _names_of_labels(labels: Any) -> list[str] | None:
+    """Of the classes, where only `labels` names them: in the order in which it does."""
+    values = labels.values() if isinstance(labels, dict) else ()
+    names = [name for name in values if isinstance(name, str) and name != IGNORE]
+    return list(dict.fromkeys(names)) or None
 
 
 def _flat(
