@@ -14,9 +14,9 @@ DEFAULT_NAME = "background"
 NAMES = frozenset({DEFAULT_NAME, "void", "_background_", "bg"})
 """By which it is known where nothing else tells, in small letters."""
 # Words of names that are not surprising for it.
-_LIKELY = frozenset(
-    "background void bg other others unlabeled unlabelled unknown none nothing rest misc clutter "
-    "empty ignore ignored outside negative no not non".split()
+_LIKELY = re.compile(
+    r"(?<![a-z])(background|void|bg|others?|unlabell?ed|unknown|none|nothing|rest|misc|clutter|empty|"
+    r"ignored?|outside|negative|non?|not)(?![a-z])"
 )
 
 
@@ -27,7 +27,7 @@ def looks_like_background(name: str) -> bool:
 
 def may_be_background(name: str) -> bool:
     """Whether the name of a class that is taken for the background is no sign of a mistake."""
-    return not _LIKELY.isdisjoint(re.split(r"[^a-z]+", name.lower()))
+    return _LIKELY.search(name.lower()) is not None
 
 
 def foreground(background: int | None) -> slice:
