@@ -4,6 +4,8 @@ import dataclasses
 import json
 
 import cv2
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,11 +14,13 @@ from hierseg_jax.data.missing_classes import has_no_class, missing_classes
 from hierseg_jax.evaluation.extremes import image_scores
 from hierseg_jax.evaluation.metrics import evaluate_levels
 from hierseg_jax.evaluation.page.confusion import shown_classes
+from hierseg_jax.losses import LossOptions, build_loss
 from hierseg_jax.reports.inline_pictures import overlaid
 from hierseg_jax.runtime.drawing import draw_level
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.colors import class_colors
+from hierseg_jax.tree.decoding import top_down
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.tree.meeting import check_meeting, label_table
 from hierseg_jax.tree.siblings import find_siblings
@@ -80,6 +84,56 @@ def test_means_count_every_class():
     (score,) = image_scores(CONFUSION[None], background=None)
     assert score == pytest.approx(np.mean(ious["leaf"]))
     assert shown_classes(np.diag(np.arange(40)), None) == [*range(10, 40)]
+
+
+def renumbered(hierarchy, new_c):
+    """The same tree, whose leaf class c has another number."""
+
+    def moved(node):
+        if isinstance(node, dict):
+            return {name: [moved(child) for child in inner] for name, inner in node.items()}
+        return int(new_c[node])
+
+    stored = hierarchy.to_json()
+    names = dict(zip(new_c.tolist(), stored["class_names"], strict=True))
+    return Hierarchy.from_mapping(
+        [moved(node) for node in stored["tree"]], names, stored["level_names"]
+    )
+
+
+def test_no_loss_and_no_decoding_looks_at_the_number_of_a_class():
+    new_c = np.array([2, 0, 3, 1])
+    other = renumbered(DEEP, new_c)
+    rng = np.random.default_rng(0)
+    labels_bhw = rng.integers(0, 4, (1, 4, 6))
+    logits_bhwk = rng.normal(size=(1, 4, 6, DEEP.num_nodes)).astype(np.float32)
+    leaves, channels_k = DEEP.level_channels[-1], np.arange(DEEP.num_nodes)
+    channels_k[leaves] = leaves.start + np.argsort(new_c)
+    flat = "crossentropy + dice + hierarchical_crossentropy + soft_crossentropy + iou"
+    wide = "crossentropy + tree_min_focal + logic_rules + dice"
+    weights = ((1.0, 2.0), (1.0, 3.0, 0.5), (0.2, 1.0, 2.0, 3.0))
+    weights_other = (*weights[:-1], tuple(np.array(weights[-1])[np.argsort(new_c)]))
+
+    @jax.jit
+    def losses(labels_bhw, logits_bhwk, other_labels_bhw, other_logits_bhwk):
+        found = []
+        for tree, given, labels, logits in (
+            (DEEP, weights, labels_bhw, logits_bhwk),
+            (other, weights_other, other_labels_bhw, other_logits_bhwk),
+        ):
+            options = LossOptions(class_weights=given)
+            of_flat = build_loss(flat, tree, hierarchical=False, options=options)
+            of_wide = build_loss(wide, tree, hierarchical=True, options=options)
+            terms = [(term, logits[..., leaves]) for _, term in of_flat.terms]
+            terms += [(term, logits) for _, term in of_wide.terms]
+            found.append(jnp.stack([term(x, labels) for term, x in terms]))
+        return jnp.stack(found)
+
+    one, two = losses(labels_bhw, logits_bhwk, new_c[labels_bhw], logits_bhwk[..., channels_k])
+    np.testing.assert_allclose(one, two, rtol=1e-5)
+    planes = list(np.moveaxis(logits_bhwk[..., leaves], -1, 0))
+    again = [planes[c] for c in np.argsort(new_c)]
+    np.testing.assert_array_equal(new_c[top_down(planes, DEEP)], top_down(again, other))
 
 
 def test_distances_are_edges_of_the_tree():
