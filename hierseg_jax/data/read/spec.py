@@ -245,7 +245,7 @@ def _hierarchy(file: pathlib.Path, content: Mapping[str, Any]) -> Hierarchy:
     if level_names is not None:
         _check_texts(file, "level_names", level_names, "a list of names, coarse to fine")
     try:
-        if tree is None:
+        if names and tree is None:
             return _flat(names, level_names, content)
         hierarchy = Hierarchy.from_mapping(tree, names, level_names, content.get("pairs"))
         if "background" in content:
