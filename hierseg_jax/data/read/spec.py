@@ -235,17 +235,11 @@ def _hierarchy(file: pathlib.Path, content: Mapping[str, Any]) -> Hierarchy:
     tree, names = content.get("hierarchy"), _names(file, content.get("names"))
     if tree is None and names is None:
         names = _names_of_labels(content.get("labels"))
-    if tree is None and not names:
-        raise HiersegError(
-            f"{file}: the key hierarchy is missing; give the class tree, for example "
-            "`hierarchy: {body: {upper: [1, 2], lower: [3]}}`, or `names` alone for classes "
-            "without a tree, for example `names: [road, sidewalk, car]`."
-        )
     level_names = content.get("level_names")
     if level_names is not None:
         _check_texts(file, "level_names", level_names, "a list of names, coarse to fine")
     try:
-        if names and tree is None:
+        if tree is None:
             return _flat(names, level_names, content)
         hierarchy = Hierarchy.from_mapping(tree, names, level_names, content.get("pairs"))
         if "background" in content:
@@ -264,9 +258,15 @@ def _names_of_labels(labels: Any) -> list[str] | None:
 
 
 def _flat(
-    names: list[str] | dict[int, str], level_names: Any, content: Mapping[str, Any]
+    names: list[str] | dict[int, str] | None, level_names: Any, content: Mapping[str, Any]
 ) -> Hierarchy:
     """The tree of a file that gives names and no hierarchy."""
+    if not names:
+        raise HiersegError(
+            "the key hierarchy is missing; give the class tree, for example `hierarchy: {body: "
+            "{upper: [1, 2], lower: [3]}}`, or `names` alone for classes without a tree, for "
+            "example `names: [road, sidewalk, car]`."
+        )
     ordered = name_tuple(names)
     background = 0 if looks_like_background(ordered[0]) else None
     if "background" in content:
