@@ -14,6 +14,7 @@ from hierseg_jax.data.label_statistics import count_levels
 from hierseg_jax.data.missing_classes import has_no_class, missing_classes, missing_sentence
 from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.system.wording import printable
+from hierseg_jax.tree.background import may_be_background
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 # Longer side over the shorter one, from which on an image is called elongated.
@@ -34,6 +35,19 @@ def check_splits(spec: DatasetSpec) -> list[Finding]:
             text = f"{one} and {other} are the same folder, {shown(folder, spec.root)}."
             findings.append(Finding("shared_folder", other, "", text))
     return findings
+
+
+def check_background(spec: DatasetSpec) -> list[Finding]:
+    """A class that is the background since it stands outside the tree, by another's name."""
+    name = spec.hierarchy.class_names[0]
+    if spec.says_background or spec.hierarchy.background is None or may_be_background(name):
+        return []
+    text = (
+        f"Class 0, {printable(name)}, stands outside the hierarchy and is taken for the "
+        f"background: if it is a class as the others are, add it to `hierarchy` in "
+        f"{spec.file.name}; if it is the background, say so there: `background: {printable(name)}`."
+    )
+    return [Finding("odd_background", "", "", text)]
 
 
 def check_classes(

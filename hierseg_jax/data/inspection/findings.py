@@ -84,6 +84,11 @@ KINDS = {
         "Add the class to data.yaml, or mend the mask; 255 marks pixels to be ignored. Odd "
         "values along borders come from scaling a mask with interpolation or saving it as JPEG.",
     ),
+    "odd_background": Kind(
+        WARNING,
+        "A first class that does not look like a background",
+        "No mean counts the background, and no picture shows it.",
+    ),
     "absent_split": Kind(
         WARNING, "Splits that data.yaml does not give", "Training needs both train and val."
     ),

@@ -62,6 +62,8 @@ def inspect_dataset(
         raise HiersegError(f"--distance is {distance}; give 0 to 16, of 64 bits.")
     pairs: list[Pair] = []
     findings = across.check_splits(spec)
+    # Of several data sets it is the common tree's, and no matter of this one.
+    findings += across.check_background(spec) if alone else []
     for split, image_dir in spec.image_dirs:
         of_split, faults = pair_files(split, image_dir, spec.root)
         pairs += of_split

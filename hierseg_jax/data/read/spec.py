@@ -5,9 +5,10 @@ path: .                  # root of the data; relative to this file's folder (the
 train: train/images      # image folders below the root; masks lie next to them in `masks`
 val: val/images
 test:                    # unused ones may be empty or missing
-names: [background, torso, head, legs]      # optional; the background first
+names: [background, torso, head, legs]      # optional beside a hierarchy of indices, or `labels`
 level_names: [body, half, part]             # optional; coarse to fine
-hierarchy:
+background: background   # optional; the name of class 0, or null where no class is that
+hierarchy:               # optional beside names
   body: {upper: [head, torso], lower: [legs]}   # class names or indices
 pairs: []                # leaf classes that a mirror exchanges, as [[left_arm, right_arm]]
 labels: {0: background, 1: upper, 2: legs, 7: ignore}   # optional; what the masks' values mean
@@ -37,11 +38,21 @@ from hierseg_jax.data.read.mask_values import (
 from hierseg_jax.data.read.safe_yaml import read_yaml
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.background import (
+    DEFAULT_NAME,
+    check_background,
+    flat_tree,
+    looks_like_background,
+    read_background,
+)
 from hierseg_jax.tree.hierarchy import Group, Hierarchy
-from hierseg_jax.tree.meeting import has_inner
+from hierseg_jax.tree.meeting import has_inner, name_in
+from hierseg_jax.tree.parsing import name_tuple
 
 SPLITS = ("train", "val", "test")
-KEYS = ("path", *SPLITS, "hierarchy", "names", "level_names", "pairs", "labels")
+KEYS = ("path", *SPLITS, "hierarchy", "names", "level_names", "background", "pairs", "labels")
+FLAT = ("class",)
+"""The level's name where no hierarchy is given."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +67,7 @@ class DatasetSpec:
       hierarchy: the class tree of the masks; with `inner_labels` where some are of groups.
       labels: names of the values of the masks; empty where these are class indices.
       own_classes: of the file, where `in_tree` has made names of class indices; else 0.
+      says_background: whether the file has the key `background`.
     """
 
     file: pathlib.Path
@@ -64,6 +76,7 @@ class DatasetSpec:
     hierarchy: Hierarchy
     labels: Named = ()
     own_classes: int = 0
+    says_background: bool = False
 
     @functools.cached_property
     def values(self) -> MaskValues:
@@ -85,12 +98,11 @@ class DatasetSpec:
             return dataclasses.replace(self, hierarchy=common)
         check_ignore(self.hierarchy)
         labels = self.labels or tuple(enumerate(own))
-        background = common.class_names[0]
         return dataclasses.replace(
             self,
             hierarchy=common,
             own_classes=0 if self.labels else len(own),
-            labels=tuple((v, background if name == own[0] else name) for v, name in labels),
+            labels=tuple((v, name_in(name, self.hierarchy, common)) for v, name in labels),
         )
 
     @property
@@ -131,7 +143,8 @@ def load_spec(file: str | pathlib.Path) -> DatasetSpec:
         folder = _text(file, content, split)
         if folder:
             image_dirs.append((split, root / _below_root(file, split, folder)))
-    return DatasetSpec(file, root, tuple(image_dirs), hierarchy, labels)
+    says = "background" in content
+    return DatasetSpec(file, root, tuple(image_dirs), hierarchy, labels, says_background=says)
 
 
 def spec_without_folders(name: str, content: Mapping[str, Any]) -> DatasetSpec:
@@ -139,18 +152,13 @@ def spec_without_folders(name: str, content: Mapping[str, Any]) -> DatasetSpec:
 
     Args:
       name: of the data set, for messages.
-      content: the keys of a data.yaml, without `path` and splits; where there are names alone,
-        the tree has one level.
+      content: the keys of a data.yaml, without `path` and splits.
 
     Raises:
       ValueError: one sentence that starts with the name.
     """
     file = pathlib.Path(name)
-    content = dict(content)
     _check_keys(file, content, tuple(key for key in KEYS if key not in ("path", *SPLITS)))
-    if content.get("hierarchy") is None and (names := _names(file, content.get("names"))):
-        content["hierarchy"] = list(range(1, len(names)))
-        content["level_names"] = content.get("level_names") or ["class"]
     hierarchy, labels = _labelled_tree(file, content)
     return DatasetSpec(file, pathlib.Path(), (), hierarchy, labels)
 
@@ -169,7 +177,8 @@ def read_tree_file(
     """
     file = pathlib.Path(file)
     content = _read_keys(file)
-    if class_names is not None and content.get("names") is None:
+    given = content.get("names") is not None or content.get("hierarchy") is not None
+    if class_names is not None and given and content.get("names") is None:
         content["names"] = list(class_names)
     return _hierarchy(file, content)
 
@@ -200,8 +209,10 @@ def write_spec(spec: DatasetSpec) -> None:
         "level_names": list(spec.hierarchy.level_names),
         "hierarchy": _written(spec.hierarchy.children),
     }
+    names = spec.hierarchy.class_names
+    if spec.says_background:
+        content["background"] = None if spec.hierarchy.background is None else names[0]
     if spec.hierarchy.pairs:
-        names = spec.hierarchy.class_names
         content["pairs"] = [[names[member] for member in pair] for pair in spec.hierarchy.pairs]
     if spec.labels:
         content["labels"] = dict(spec.labels)
@@ -241,21 +252,47 @@ def _check_keys(file: pathlib.Path, content: Mapping[Any, Any], keys: Sequence[s
 
 
 def _hierarchy(file: pathlib.Path, content: Mapping[str, Any]) -> Hierarchy:
-    if content.get("hierarchy") is None:
-        raise HiersegError(
-            f"{file}: the key hierarchy is missing; give the class tree, for example "
-            "`hierarchy: {body: {upper: [1, 2], lower: [3]}}`."
-        )
-    names = _names(file, content.get("names"))
+    tree, names = content.get("hierarchy"), _names(file, content.get("names"))
+    if tree is None and names is None:
+        names = _names_of_labels(content.get("labels"))
     level_names = content.get("level_names")
     if level_names is not None:
         _check_texts(file, "level_names", level_names, "a list of names, coarse to fine")
     try:
-        return Hierarchy.from_mapping(
-            content["hierarchy"], names, level_names, content.get("pairs")
-        )
+        if tree is None:
+            return _flat(names, level_names, content)
+        hierarchy = Hierarchy.from_mapping(tree, names, level_names, content.get("pairs"))
+        if "background" in content:
+            said = read_background(content["background"], hierarchy.class_names)
+            check_background(said, hierarchy.background, hierarchy.class_names)
+        return hierarchy
     except HiersegError as error:
         raise _in_file(file, error) from error
+
+
+def _names_of_labels(labels: Any) -> list[str] | None:
+    """Of the classes, where only `labels` names them: in the order in which it does."""
+    values = labels.values() if isinstance(labels, dict) else ()
+    names = [name for name in values if isinstance(name, str) and name != IGNORE]
+    return list(dict.fromkeys(names)) or None
+
+
+def _flat(
+    names: list[str] | dict[int, str] | None, level_names: Any, content: Mapping[str, Any]
+) -> Hierarchy:
+    """The tree of a file that gives names and no hierarchy."""
+    if not names:
+        raise HiersegError(
+            "the key hierarchy is missing; give the class tree, for example `hierarchy: {body: "
+            "{upper: [1, 2], lower: [3]}}`, or `names` alone for classes without a tree, for "
+            "example `names: [road, sidewalk, car]`."
+        )
+    ordered = name_tuple(names)
+    background = 0 if looks_like_background(ordered[0]) else None
+    if "background" in content:
+        background = read_background(content["background"], ordered)
+    tree = flat_tree(ordered, background)
+    return Hierarchy.from_mapping(tree, ordered, level_names or FLAT, content.get("pairs"))
 
 
 def _labelled_tree(file: pathlib.Path, content: Mapping[str, Any]) -> tuple[Hierarchy, Named]:
@@ -279,7 +316,7 @@ def _in_file(file: pathlib.Path, error: HiersegError) -> HiersegError:
 
 
 def _names(file: pathlib.Path, names: Any) -> list[str] | dict[int, str] | None:
-    expected = "a list of class names, background first, or a mapping from index to name"
+    expected = "a list of class names in order, or a mapping from index to name"
     if names is None:
         return None
     if isinstance(names, dict):
@@ -289,8 +326,9 @@ def _names(file: pathlib.Path, names: Any) -> list[str] | dict[int, str] | None:
                     f"{file}: names: expected {expected}; found {reprlib.repr(index)} as an index."
                 )
         _check_texts(file, "names", list(names.values()), expected)
-    else:
-        _check_texts(file, "names", names, expected)
+        # A class 0 without a name is what the others leave.
+        return names if 0 in names or not names else {0: DEFAULT_NAME, **names}
+    _check_texts(file, "names", names, expected)
     return names
 
 
