@@ -15,7 +15,12 @@ from hierseg_jax.data.label_statistics import count_labels
 from hierseg_jax.data.prepare.id_lists import is_plain_id
 from hierseg_jax.data.prepare.picture import Picture, Size
 from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
-from hierseg_jax.data.read.image_files import check_size, read_image, read_mask
+from hierseg_jax.data.read.image_files import (
+    check_size,
+    decode_image,
+    read_image,
+    read_mask,
+)
 from hierseg_jax.data.read.mask_values import MaskValues
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
@@ -58,7 +63,7 @@ def _check(picture: Picture, out_dir: pathlib.Path, move: bool, values: MaskValu
     image_file = _arrived(picture.image, example.image, move)
     mask_file = picture.mask if picture.draw else _arrived(picture.mask, example.mask, move)
     try:
-        image = read_image(image_file)
+        image = _read_image(picture, image_file)
         if picture.image.suffix.lower() not in IMAGE_SUFFIXES:
             raise HiersegError(
                 f"{image_file} is no picture of a data set by its name; these are "
@@ -80,13 +85,19 @@ def _check(picture: Picture, out_dir: pathlib.Path, move: bool, values: MaskValu
         faults.insert(0, _sentence(error, mask_file, picture))
     if label is None:
         return dataclasses.replace(example, faults=tuple(faults))
-    if not is_same(example.image, picture.image):
+    if not is_same(example.image, picture.unpack() if picture.unpack else picture.image):
         faults.append(taken(example.image))
     if not (_is_mask(example.mask, mask) if picture.draw else is_same(example.mask, picture.mask)):
         faults.append(taken(example.mask))
     return dataclasses.replace(
         example, faults=tuple(faults), size=label.shape, counts=count_labels(label)
     )
+
+
+def _read_image(picture: Picture, file: pathlib.Path) -> np.ndarray:
+    if picture.unpack is not None:
+        return decode_image(picture.unpack(), picture.mask)
+    return read_image(file)
 
 
 def _arrived(source: pathlib.Path, target: pathlib.Path, move: bool) -> pathlib.Path:
@@ -105,12 +116,12 @@ def is_same(target: pathlib.Path, wanted: pathlib.Path | bytes) -> bool:
     return not wanted.exists() or filecmp.cmp(wanted, target, shallow=False)
 
 
-def _is_mask(target: pathlib.Path, mask_hw: np.ndarray) -> bool:
+def _is_mask(target: pathlib.Path, mask_hw: np.ndarray | None) -> bool:
     """Whether `target` is free, or holds these values; OpenCV's versions pack them otherwise."""
     if not os.path.lexists(target):
         return True
     try:
-        return np.array_equal(read_mask(target), mask_hw)
+        return mask_hw is not None and np.array_equal(read_mask(target), mask_hw)
     except (HiersegError, OSError):
         return False
 
@@ -128,7 +139,8 @@ def taken(file: pathlib.Path) -> str:
 
 def name_faults(pictures: Iterable[Picture]) -> list[str]:
     """Names that can't be those of files, or that two pictures of a split share."""
-    faults, first = [], {}
+    faults: list[str] = []
+    first: dict[tuple[str, str], Picture] = {}
     for picture in pictures:
         if not is_plain_id(picture.name):
             faults.append(
@@ -147,7 +159,7 @@ def name_faults(pictures: Iterable[Picture]) -> list[str]:
 def empty_splits(examples: Iterable[Example]) -> list[str]:
     """A sentence for every split of which all pictures are skipped."""
     left = Counter[str]()
-    listed_in = {}
+    listed_in: dict[str, str] = {}
     for example in examples:
         left[example.picture.split] += not example.skipped
         listed_in.setdefault(example.picture.split, example.picture.listed_in)

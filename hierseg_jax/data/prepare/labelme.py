@@ -12,7 +12,7 @@ import functools
 import itertools
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from hierseg_jax.data.prepare.folders import split_of, walk_files
 from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.json_file import read_json, records, shown, text
 from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes, flat_name
+from hierseg_jax.data.read import png
 from hierseg_jax.data.read.image_files import decode_image
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.regular_file import read_file
@@ -40,12 +41,14 @@ class Annotation:
       image: name of the picture, relative to the file.
       size: of the picture as it was annotated; None where the file does not say.
       shapes: in the order of the file.
+      stores_image: whether the picture is in the file itself.
     """
 
     file: pathlib.Path
     image: str
     size: tuple[Any, Any] | None
     shapes: list[dict[str, Any]]
+    stores_image: bool = False
 
 
 def found_in(raw_dir: pathlib.Path) -> bool:
@@ -75,10 +78,10 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         draw = functools.partial(draw_shapes, annotation, classes.values, wishes.order == "area")
         file = annotation.file
         below = file.relative_to(raw_dir)
-        image = file.parent / annotation.image.replace("\\", "/")
+        image, unpack = _picture(annotation)
         split = split_of(below.parent)
         name = flat_name(below.as_posix())
-        pictures.append(Picture(split, name, image, file, draw, listed_in=file.name))
+        pictures.append(Picture(split, name, image, file, draw, listed_in=file.name, unpack=unpack))
     return RawData(pictures, classes.hierarchy, classes.labels, notes=classes.notes)
 
 
@@ -95,7 +98,8 @@ def read_annotation(file: pathlib.Path) -> Annotation:
         text(shape, "label", f"{file}: shapes[{number}]")
     size = content.get("imageHeight"), content.get("imageWidth")
     image = text(content, "imagePath", str(file))
-    return Annotation(file, image, None if None in size else size, shapes)
+    stores_image = bool(content.get("imageData"))
+    return Annotation(file, image, None if None in size else size, shapes, stores_image)
 
 
 def draw_shapes(
@@ -130,6 +134,30 @@ def draw_shapes(
     return paint(regions, size, by_area)
 
 
+def _picture(annotation: Annotation) -> tuple[pathlib.Path, Callable[[], bytes] | None]:
+    """The picture's file; or the name for one, and what takes it out of the annotation."""
+    image = annotation.file.parent / annotation.image.replace("\\", "/")
+    if not annotation.stores_image or (image.is_file() and image.suffix.lower() != ".json"):
+        return image, None
+    unpack = functools.partial(unpack_image, annotation.file)
+    suffix = ".png" if unpack().startswith(png.SIGNATURE) else ".jpg"
+    return annotation.file.with_suffix(suffix), unpack
+
+
+def unpack_image(file: pathlib.Path) -> bytes:
+    """The picture that labelme has stored in an annotation.
+
+    Raises:
+      ValueError: a sentence that starts with the file.
+    """
+    try:
+        return base64.b64decode(read_json(file)["imageData"], validate=True)
+    except (binascii.Error, TypeError, ValueError) as error:
+        if isinstance(error, HiersegError):
+            raise
+        raise HiersegError(f"{file}: 'imageData' is no base64; save it again.") from error
+
+
 def _patch(shape: Mapping[str, Any], size: Size) -> Patch:
     kind = shape.get("shape_type") or "polygon"
     points_n2 = points(shape.get("points"))
@@ -141,7 +169,7 @@ def _patch(shape: Mapping[str, Any], size: Size) -> Patch:
         raise HiersegError(f"a {kind} has {wanted or 1} points, and it has {count}")
     first, last = points_n2[0], points_n2[-1]
     if kind == "rectangle":
-        return box(*first, *last, size)
+        return box(first[0], first[1], last[0], last[1], size)
     if kind == "circle":
         return _disc(first, math.dist(first, last), size)
     if kind in ("line", "linestrip"):
@@ -159,8 +187,8 @@ def _disc(centre: np.ndarray, radius: float, size: Size) -> Patch:
     (x, y), (height, width) = centre, size
     top, bottom = (int(np.clip(round(y + r), 0, height)) for r in (-radius - 1, radius + 1))
     left, right = (int(np.clip(round(x + r), 0, width)) for r in (-radius - 1, radius + 1))
-    rows, columns = np.ogrid[top:bottom, left:right] + np.array(0.5, object)
-    inside_hw = (rows - y) ** 2 + (columns - x) ** 2 <= radius**2
+    rows, columns = np.ogrid[top:bottom, left:right]
+    inside_hw = (rows + 0.5 - y) ** 2 + (columns + 0.5 - x) ** 2 <= radius**2
     return Patch(top, left, inside_hw)
 
 

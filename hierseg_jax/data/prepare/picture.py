@@ -30,6 +30,7 @@ class Picture:
       mask: a file of masks or annotations, which sentences name.
       draw: makes the mask; None where `mask` is one already.
       suffix: of the mask that is drawn.
+      unpack: gives the bytes of the image, where there is no such file as `image`.
       listed_in: the file or folder that names the picture, for sentences.
     """
 
@@ -40,6 +41,7 @@ class Picture:
     draw: Draw | None = None
     suffix: str = ".png"
     listed_in: str = ""
+    unpack: Callable[[], bytes] | None = None
 
     @property
     def mask_name(self) -> str:
@@ -83,6 +85,10 @@ class Wishes:
 
 
 def flat_name(path: str) -> str:
-    """The stem of a picture of a sub-folder, in a folder without these: `a/b.png` -> `a__b`."""
-    pure = pathlib.PurePosixPath(path.replace("\\", "/"))
-    return "__".join(pure.with_suffix("").parts)
+    """The stem of a picture of a sub-folder, in a folder without these: `a/b.png` -> `a__b`.
+
+    Folders of all pictures alike say nothing: `images/b.png` -> `b`.
+    """
+    *folders, name = pathlib.PurePosixPath(path.replace("\\", "/")).parts
+    folders = [folder for folder in folders if folder.lower() not in ("images", "jpegimages")]
+    return "__".join((*folders, pathlib.PurePosixPath(name).stem))

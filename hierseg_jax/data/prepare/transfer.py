@@ -32,7 +32,11 @@ def transfer(examples: Sequence[Example], move: bool, hard_links: bool) -> int:
 
     written = 0
     for example, mask in _with_masks(examples):
-        written += take(example.picture.image, example.image)
+        if example.picture.unpack is None:
+            written += take(example.picture.image, example.image)
+        elif not example.image.exists():
+            write_atomically(example.image, example.picture.unpack())
+            written += 1
         if example.picture.draw is None:
             written += take(example.picture.mask, example.mask)
         elif mask:

@@ -115,7 +115,8 @@ def _splits(
 ) -> tuple[dict[str, tuple[str, str]], list[str]]:
     """Name -> split and the list that names it; faults.
 
-    VOC's list of the test names pictures without masks, which is passed over; CVAT's `default.txt` is no split.
+    VOC's list of the test names pictures without masks, which is passed over;
+    CVAT's `default.txt` is no split.
     """
     splits: dict[str, tuple[str, str]] = {}
     faults = []
