@@ -21,10 +21,11 @@ SPLIT_NAMES = {
 
 def walk_files(folder: pathlib.Path, suffixes: Sequence[str]) -> Iterator[pathlib.Path]:
     """Visible files with one of the suffixes, in the folder and below, sorted."""
+    endings = tuple(suffix.lower() for suffix in suffixes)
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and name.lower().endswith(tuple(suffixes)):
+            if not name.startswith(".") and name.lower().endswith(endings):
                 yield pathlib.Path(root, name)
 
 
