@@ -1,4 +1,4 @@
-"""Damaged annotations of COCO, labelme and YOLO end in masks or in a sentence that names the file."""
+"""Damaged annotations of COCO, labelme and YOLO end in a mask, or in a sentence."""
 
 import base64
 import json
@@ -70,10 +70,8 @@ def json_texts(tree):
     return st.one_of(texts, texts, damaged([json.dumps(tree).encode()]))
 
 
-LINES = st.lists(
-    st.sampled_from("0 1 -1 2 0.5 1.01 1e9 nan inf 1_0 1e400 0x1 \u0661 \n \r".split(" ")),
-    max_size=30,
-).map(lambda words: " ".join(words).encode())
+WORDS = ["0", "1", "-1", "2", "0.5", "1.01", "1e9", "nan", "inf", "1_0", "1e400", "\u0661", "\n"]
+LINES = st.lists(st.sampled_from(WORDS), max_size=30).map(lambda words: " ".join(words).encode())
 
 
 @pytest.mark.parametrize("count", COUNTS)
