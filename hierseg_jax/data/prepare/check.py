@@ -59,7 +59,7 @@ def _check(picture: Picture, out_dir: pathlib.Path, move: bool, values: MaskValu
         folder / "masks" / picture.mask_name,
     )
     faults: list[str] = []
-    image = mask = label = None
+    image = mask = counts = None
     image_file = _arrived(picture.image, example.image, move)
     mask_file = picture.mask if picture.draw else _arrived(picture.mask, example.mask, move)
     try:
@@ -80,18 +80,31 @@ def _check(picture: Picture, out_dir: pathlib.Path, move: bool, values: MaskValu
                 return dataclasses.replace(example, skipped=True)
         if mask is not None and image is not None:
             check_size(mask, mask_file, image, image_file)
-            label = values.labels(mask, mask_file)
+            counts = _count(mask, values, mask_file)
     except (HiersegError, OSError) as error:
         faults.insert(0, _sentence(error, mask_file, picture))
-    if label is None:
+    if mask is None or counts is None:
         return dataclasses.replace(example, faults=tuple(faults))
     if not is_same(example.image, picture.unpack() if picture.unpack else picture.image):
         faults.append(taken(example.image))
     if not (_is_mask(example.mask, mask) if picture.draw else is_same(example.mask, picture.mask)):
         faults.append(taken(example.mask))
     return dataclasses.replace(
-        example, faults=tuple(faults), size=label.shape, counts=count_labels(label)
+        example, faults=tuple(faults), size=(mask.shape[0], mask.shape[1]), counts=counts
     )
+
+
+def _count(mask_hw: np.ndarray, values: MaskValues, file: pathlib.Path) -> np.ndarray:
+    """Pixels of every label: uint32 [256]. Of large masks only the few values get labels."""
+    if mask_hw.dtype == np.uint8:
+        of_value = count_labels(mask_hw)
+        value_n = np.flatnonzero(of_value).astype(np.uint8)
+        count_n = of_value[value_n]
+    else:
+        value_n, count_n = np.unique(mask_hw, return_counts=True)
+    counts = np.zeros(256, np.uint32)
+    np.add.at(counts, values.labels(value_n, file), count_n.astype(np.uint32))
+    return counts
 
 
 def _read_image(picture: Picture, file: pathlib.Path) -> np.ndarray:
