@@ -54,6 +54,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         raise HiersegFileNotFoundError(
             f"{raw_dir} has no table of the colours of masks, {' or '.join(TABLES)}."
         )
+    wishes.refuse_labels(str(table))
     colours = read_table(table)
     names = list(colours.values())
     groups = GROUPS if {n for of in GROUPS.values() for n in of} == {*names} - {"Void"} else None

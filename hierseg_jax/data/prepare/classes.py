@@ -57,6 +57,7 @@ def find_classes(
     Raises:
       HiersegError: one sentence that starts with `where`.
     """
+    wishes.refuse_labels(where)
     names = list(dict.fromkeys(names))
     nodes = [name for name in names if name in used and name not in UNNAMED]
     if not nodes:

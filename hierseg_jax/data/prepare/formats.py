@@ -42,7 +42,7 @@ def find_format(raw_dir: pathlib.Path) -> str:
     Raises:
       ValueError: none, or several.
     """
-    found = [name for name, of in FORMATS.items() if of.found_in(raw_dir)]
+    found = [name for name, of in FORMATS.items() if _is_in(raw_dir, of)]
     if len(found) == 1:
         return found[0]
     if found:
@@ -54,3 +54,10 @@ def find_format(raw_dir: pathlib.Path) -> str:
         f"{raw_dir} holds no data set that is known here. It is told by what lies in the folder: "
         f"{known}. Give that folder, or say --from."
     )
+
+
+def _is_in(raw_dir: pathlib.Path, of: Format) -> bool:
+    try:
+        return of.found_in(raw_dir)
+    except HiersegError:  # a file that can't be read is no mark of anything
+        return False

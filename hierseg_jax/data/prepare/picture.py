@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hierseg_jax.data.read.mask_values import Named
+from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 Size = tuple[int, int]
@@ -82,6 +83,18 @@ class Wishes:
     hierarchy: Hierarchy | None = None
     labels: Named = ()
     order: str = ""
+
+    def refuse_labels(self, where: str) -> None:
+        """For formats whose masks are drawn.
+
+        Raises:
+          HiersegError: there are labels; a sentence that starts with `where`.
+        """
+        if self.labels:
+            raise HiersegError(
+                f"{where} tells its classes by name; `labels` are for masks of numbers: take them "
+                "out of the --hierarchy file."
+            )
 
 
 def flat_name(path: str) -> str:

@@ -21,16 +21,17 @@ def split_pictures(pictures: Sequence[Picture], val_share: float) -> list[Pictur
         val_share = 0.0
     free = [picture for picture in pictures if picture.split in ("", "train")]
     ranks = sorted((_position(picture.name), picture.name) for picture in free)
-    val = {name for position, name in ranks if position < val_share}
-    if val_share and len(ranks) > 1:
-        val = (val or {ranks[0][1]}) - ({ranks[-1][1]} if len(val) == len(ranks) else set())
-    splits = {picture.name: "val" if picture.name in val else "train" for picture in free}
-    return [
-        picture
-        if picture.split == "test" or picture.split == "val"
-        else dataclasses.replace(picture, split=splits[picture.name])
-        for picture in pictures
-    ]
+    count = sum(position < val_share for position, _ in ranks)
+    if val_share:
+        count = min(max(count, 1), len(ranks) - 1)
+    val = {name for _, name in ranks[: max(count, 0)]}
+
+    def placed(picture: Picture) -> Picture:
+        split = "val" if picture.name in val else "train"
+        is_free = picture.split in ("", "train")
+        return dataclasses.replace(picture, split=split) if is_free else picture
+
+    return [placed(picture) for picture in pictures]
 
 
 def _position(name: str) -> float:

@@ -75,6 +75,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     hierarchy, labels = _classes(root, colours, wishes)
     values: dict[Colour, int] = {}
     if colours:
+        wishes.refuse_labels(str(root / "labelmap.txt"))
         values = values_of_colours(colours, hierarchy, str(root / "labelmap.txt"))
         labels = labels_of_values(values.values(), hierarchy)
     pictures = []
