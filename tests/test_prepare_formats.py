@@ -79,7 +79,7 @@ def test_the_command_says_what_it_does_and_refuses(tmp_path):
     done = run_prepare(*flags, "--val_share=0.4", "--order=area", "--link")
     assert done.returncode == 0, done.stderr
     assert "6 files linked or drawn, 0 were there already" in done.stdout
-    assert "--move is for lists of ids" in run_prepare(*flags, "--move").stderr
+    assert "--move is for lists of ids" in fault(raw, tmp_path / "out", move=True)
     assert "not both" in fault(raw, tmp_path / "out", move=True, link=True)
     assert "--val_share is 1" in fault(raw, tmp_path / "out", val_share=1)
 
@@ -247,6 +247,7 @@ def test_labelme_shapes_of_all_kinds_and_its_stored_picture(tmp_path):
     [
         (labelme([("a", "polygon", [[0, 0], [1]])]), "shapes[0] ('a'): a point is not of two"),
         (labelme([("a", "blob", [[0, 0]])]), "the shape_type 'blob' is unknown"),
+        (labelme([("a", [1], [[0, 0]])]), "the shape_type [1] is no text"),
         (labelme([("a", "circle", [[0, 0]])]), "a circle has 2 points, and it has 1"),
         (labelme([("a", "mask", [[0, 0], [1, 1]])]), "it has no mask"),
         (labelme([("", "polygon", [])]), "shapes[0]: 'label' is ''"),

@@ -160,6 +160,8 @@ def unpack_image(file: pathlib.Path) -> bytes:
 
 def _patch(shape: Mapping[str, Any], size: Size) -> Patch:
     kind = shape.get("shape_type") or "polygon"
+    if not isinstance(kind, str):
+        raise HiersegError(f"the shape_type {shown(kind)} is no text")
     points_n2 = points(shape.get("points"))
     count = len(points_n2)
     if kind in ("polygon", "oriented_rectangle") or (kind == "rectangle" and count == 4):
