@@ -250,6 +250,10 @@ def test_labelme_shapes_of_all_kinds_and_its_stored_picture(tmp_path):
         (labelme([("a", [1], [[0, 0]])]), "the shape_type [1] is no text"),
         (labelme([("a", "circle", [[0, 0]])]), "a circle has 2 points, and it has 1"),
         (labelme([("a", "mask", [[0, 0], [1, 1]])]), "it has no mask"),
+        (
+            labelme([("a", "polygon", [])], imagePath="b.jpg", imageData="\x80"),
+            "its 'imageData' is '\\x80', which is no base64",
+        ),
         (labelme([("", "polygon", [])]), "shapes[0]: 'label' is ''"),
         (labelme([("a", "polygon", [])], imageWidth=5), "annotates a picture of 12 x 5"),
         ({"shapes": None, "imagePath": "a"}, "has no list 'shapes'"),
@@ -353,7 +357,10 @@ def test_colours_without_a_class_are_listed(tmp_path):
     colours[0, 0], colours[0, 1] = (1, 2, 3), (255, 0, 0)
     save_mask(raw / "train_labels/train_0_L.png", colours)
     message = fault(raw, tmp_path / "out")
-    assert "train_0_L.png has 2 colours that stand for no class (#0000ff, #030201)" in message
+    assert (
+        "train_0_L.png has 2 colours without a class in class_dict.csv (#0000ff, #030201)"
+        in message
+    )
 
 
 @pytest.mark.parametrize("hard", [True, False])

@@ -10,7 +10,7 @@ Other folders do as well, if that of the masks has the name of the pictures' and
 import csv
 import functools
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 
 TABLES = ("label_colors.txt", "class_dict.csv")
-MASK_ENDINGS = ("_L", "_P", "_labels", "_mask", "")
 GROUPS = {
     "moving_objects": [
         *("Animal", "Pedestrian", "Child", "CartLuggagePram", "Bicyclist", "MotorcycleScooter"),
@@ -60,28 +59,18 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     groups = GROUPS if {n for of in GROUPS.values() for n in of} == {*names} - {"Void"} else None
     hierarchy = wishes.hierarchy or table_tree(names, groups)
     values = values_of_colours(colours, hierarchy, str(table))
-    pictures, notes = [], []
+    pictures: list[Picture] = []
+    notes = []
     for folder, mask_folder in _folders(raw_dir):
-        masks = {file.stem: file for file in sorted(mask_folder.glob("*.png"))}
-        images = images_by_stem(folder)
-        for name, image in images.items():
-            ending = next((e for e in MASK_ENDINGS if name + e in masks), None)
-            if ending is None:
-                continue
-            mask = masks[name + ending]
-            draw = functools.partial(_coloured, mask, values)
+        images, split = images_by_stem(folder), split_of(pathlib.PurePath(folder.name))
+        masks = _masks(mask_folder, images)
+        for name in masks:
+            draw = functools.partial(_coloured, masks[name], values, table.name)
             pictures.append(
-                Picture(
-                    split_of(pathlib.PurePath(folder.name)),
-                    name,
-                    image,
-                    mask,
-                    draw,
-                    listed_in=folder.name,
-                )
+                Picture(split, name, images[name], masks[name], draw, listed_in=folder.name)
             )
-        without = len(images) - sum(picture.image.parent == folder for picture in pictures)
-        if without:
+        if len(masks) < len(images):
+            without = len(images) - len(masks)
             notes.append(f"{folder}: {without:,} pictures have no mask and are left out.")
     if not pictures:
         raise HiersegFileNotFoundError(
@@ -130,5 +119,16 @@ def _folders(raw_dir: pathlib.Path) -> list[tuple[pathlib.Path, pathlib.Path]]:
     return [(stills[0], labelled[0])] if stills and labelled else []
 
 
-def _coloured(file: pathlib.Path, values: Mapping[Colour, int], size: Size) -> np.ndarray:
-    return read_colour_mask(file, values)
+def _masks(folder: pathlib.Path, images: Iterable[str]) -> dict[str, pathlib.Path]:
+    """Stem of a picture -> its mask, whose stem may go on, of all masks in the same way."""
+    masks = {file.stem: file for file in sorted(folder.glob("*.png"))}
+    first = next(iter(masks), "")
+    begins = [name for name in images if first.startswith(name)]
+    ending = first.removeprefix(max(begins, key=len, default=first))
+    return {name: masks[name + ending] for name in images if name + ending in masks}
+
+
+def _coloured(
+    file: pathlib.Path, values: Mapping[Colour, int], table: str, size: Size
+) -> np.ndarray:
+    return read_colour_mask(file, values, table)

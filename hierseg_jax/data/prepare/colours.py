@@ -7,14 +7,19 @@ import numpy as np
 
 from hierseg_jax.data.read.image_files import read_image
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.wording import listed
+from hierseg_jax.system.wording import counted, listed
 
 Colour = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
 
 
-def read_colour_mask(file: pathlib.Path, values: Mapping[Colour, int]) -> np.ndarray:
+def read_colour_mask(file: pathlib.Path, values: Mapping[Colour, int], table: str) -> np.ndarray:
     """A picture of colours as the values that they stand for: uint8 [H, W].
+
+    Args:
+      file: of the mask.
+      values: of the colours.
+      table: where these come from, for the sentence.
 
     Raises:
       ValueError: a sentence that starts with the file: no picture, or a colour without a value.
@@ -28,8 +33,9 @@ def read_colour_mask(file: pathlib.Path, values: Mapping[Colour, int]) -> np.nda
     if unknown_hw.any():
         found = [f"#{colour:06x}" for colour in np.unique(packed_hw[unknown_hw]).tolist()]
         raise HiersegError(
-            f"{file} has {len(found)} colours that stand for no class ({listed(found, 5)}); masks "
-            "are stored without loss, and their edges are not smoothed."
+            f"{file} has {counted(len(found), 'colour')} without a class in {table} "
+            f"({listed(found, 5)}); name them there, `Void` for those to be ignored, or store "
+            "masks without loss and smoothed edges."
         )
     return np.array([*values.values()], np.uint8)[order][at_hw]
 

@@ -151,11 +151,9 @@ def unpack_image(file: pathlib.Path) -> bytes:
       ValueError: a sentence that starts with the file.
     """
     try:
-        return base64.b64decode(read_json(file)["imageData"], validate=True)
-    except (binascii.Error, TypeError, ValueError) as error:
-        if isinstance(error, HiersegError):
-            raise
-        raise HiersegError(f"{file}: 'imageData' is no base64; save it again.") from error
+        return _unpacked(read_json(file)["imageData"])
+    except HiersegError as error:
+        raise HiersegError(f"{file}: its 'imageData' {error}; save it again.") from error
 
 
 def _patch(shape: Mapping[str, Any], size: Size) -> Patch:
@@ -206,15 +204,26 @@ def _stroke(start: np.ndarray, end: np.ndarray, size: Size) -> Patch:
 
 def _stored_mask(data: Any) -> np.ndarray:
     """The picture within a shape: bool [H, W]."""
-    if not isinstance(data, str):
+    if data is None:
         raise HiersegError("it has no mask")
     try:
-        packed = base64.b64decode(data, validate=True)
+        packed = _unpacked(data)
+    except HiersegError as error:
+        raise HiersegError(f"its mask {error}") from error
+    try:
         return decode_image(packed, pathlib.Path("its mask"))[..., 0] > 0
-    except binascii.Error as error:
-        raise HiersegError("its mask is no base64") from error
     except HiersegError as error:
         raise HiersegError(str(error).rstrip(".")) from error
+
+
+def _unpacked(data: Any) -> bytes:
+    """Bytes from base64."""
+    if not isinstance(data, str) or not data.isascii():
+        raise HiersegError(f"is {shown(data)}, which is no base64")
+    try:
+        return base64.b64decode(data, validate=True)
+    except binascii.Error as error:
+        raise HiersegError(f"is no base64 ({error})") from error
 
 
 def _listed_names(raw_dir: pathlib.Path) -> list[str]:

@@ -30,6 +30,7 @@ from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.tree.colors import class_colors
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
+_LABELMAP = "labelmap.txt"
 IMAGES, LISTS = "JPEGImages", pathlib.PurePath("ImageSets", "Segmentation")
 MASKS = (
     "SegmentationClass",
@@ -71,12 +72,12 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     if not masks:
         raise HiersegError(f"{root} has no masks in {' or '.join(MASKS[:2])}.")
     splits, faults = _splits(root, masks)
-    colours = _labelmap(root / "labelmap.txt")
+    colours = _labelmap(root / _LABELMAP)
     hierarchy, labels = _classes(root, colours, wishes)
     values: dict[Colour, int] = {}
     if colours:
-        wishes.refuse_labels(str(root / "labelmap.txt"))
-        values = values_of_colours(colours, hierarchy, str(root / "labelmap.txt"))
+        wishes.refuse_labels(str(root / _LABELMAP))
+        values = values_of_colours(colours, hierarchy, str(root / _LABELMAP))
         labels = labels_of_values(values.values(), hierarchy)
     pictures = []
     for name, (split, listed_in) in splits.items():
@@ -86,7 +87,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         if mask.suffix == ".npy":
             draw = functools.partial(_signed, mask)
         elif values or _is_coloured(mask):
-            draw = functools.partial(_coloured, mask, values or _voc_colours())
+            draw = functools.partial(_coloured, mask, values)
         pictures.append(Picture(split, name, image, mask, draw, listed_in=listed_in))
     return RawData(pictures, hierarchy, labels, tuple(faults))
 
@@ -178,7 +179,7 @@ def _is_coloured(file: pathlib.Path) -> bool:
 
 
 def _coloured(file: pathlib.Path, values: Mapping[Colour, int], size: Size) -> np.ndarray:
-    return read_colour_mask(file, values)
+    return read_colour_mask(file, values or _voc_colours(), _LABELMAP)
 
 
 def _signed(file: pathlib.Path, size: Size) -> np.ndarray:
