@@ -78,7 +78,7 @@ def _open(
     name = data.member.name
     if data.spec is not None:
         spec = data.spec.in_tree(hierarchy)
-        return FolderSource(spec.image_dir(split), hierarchy.num_classes, spec.values)
+        return FolderSource(spec.layout(split), hierarchy.num_classes, spec.values)
     source: Source
     if name == FIGURES:
         share = figures.get("inner_share", 0.0)
