@@ -25,7 +25,7 @@ from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.models import create_model, find_network
 from tests.conftest import ROOT
 from tests.inspection_data import make_data, write_pair
-from tests.gifages import Page, assert_stands_alone
+from tests.webpages import Page, assert_stands_alone
 
 estimate_peak = find_network("effunet").training_memory.peak_gb
 

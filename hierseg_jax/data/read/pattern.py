@@ -80,7 +80,8 @@ class Pattern:
         ways = [_taken(part) for part in self.parts]
         last = len(self.parts) - 1
         find_file = _file_taken(self.parts[-1], suffixes if self.any_suffix else None)
-        left = [(os.path.join(root, self.folder), [(0, "")], ())]
+        start = os.path.join(root, self.folder)
+        left = [(start, [(0, "")], (os.path.realpath(start),))]
         while left:
             folder, states, trail = left.pop()
             # `**` may stand for no folder at all.
