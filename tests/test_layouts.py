@@ -187,9 +187,8 @@ def test_lists_of_paths_with_and_without_masks(tmp_path):
 )
 def test_the_message_about_other_names_says_what_to_write(tmp_path, pairs):
     write(tmp_path, *pairs)
-    first = pairs[0][0].partition("/c/")[0].rpartition("/1")[0] or "train/images"
-    first = first if "/c/" not in pairs[0][0] else "train/images"
-    sentence = refusal(tmp_path, f"train: {first}")
+    typed = "pictures" if "pictures" in pairs[0][0] else "train/images"
+    sentence = refusal(tmp_path, f"train: {typed}")
     line = line_of(sentence).replace("MASKS", "train/masks").replace("FOLDER", "labels")
     assert pairs_of(load(tmp_path, f"train: {line}"), tmp_path) == pairs
 

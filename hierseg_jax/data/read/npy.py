@@ -10,7 +10,7 @@ import numpy as np
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.regular_file import check_pixels, cut_off
 
-_MOST = 1 << 32
+_MOST = np.float64(1 << 32)
 
 
 def read_npy(data: bytes, file: pathlib.Path) -> np.ndarray:
