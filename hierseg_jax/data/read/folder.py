@@ -102,7 +102,7 @@ class FolderSource:
         Names are those below the two folders. What values of masks mean comes first, where the
         data.yaml says it, for other names are other data.
         """
-        yield from ((text, 0) for text in self.values.told)
+        yield from self.values.entries()
         listing = self._listing
         image_folder, mask_folder = (
             "" if pattern is None else pattern.folder and f"{pattern.folder}/"

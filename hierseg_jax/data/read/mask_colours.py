@@ -6,10 +6,12 @@ import pathlib
 
 import numpy as np
 
-from hierseg_jax.data.read.image_files import read_mask
+from hierseg_jax.data.read.image_files import decode_mask
+from hierseg_jax.data.read.inventory import Entry
 from hierseg_jax.data.read.mask_values import ignored_lines
 from hierseg_jax.data.read.value_names import IGNORE, Named, Value
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.regular_file import read_file
 from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.tree.meeting import all_labels, label_of
@@ -43,9 +45,17 @@ class MaskColours:
             table[colour] = label + 1
         return table
 
+    def entries(self) -> tuple[Entry, ...]:
+        """Of an inventory: what a data.yaml says of values, for other names are other data."""
+        return tuple((line, 0) for line in self.told)
+
     def read(self, file: pathlib.Path) -> np.ndarray:
-        """A mask as `labels` takes it: int32 [H, W], 0xRRGGBB; raises as `read_mask` does."""
-        return read_mask(file, colours=True)
+        """A mask as `labels` takes it; raises as `read_mask` does."""
+        return self.decode(read_file(file), file)
+
+    def decode(self, data: bytes, file: pathlib.Path) -> np.ndarray:
+        """As `read`, of bytes that are there: int32 [H, W], 0xRRGGBB."""
+        return decode_mask(data, file, colours=True)
 
     def labels(self, mask_hw: np.ndarray, file: pathlib.Path) -> np.ndarray:
         """Labels, uint8 [H, W], of colours as numbers, int32 [H, W].

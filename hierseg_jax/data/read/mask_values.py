@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from hierseg_jax.data.read.image_files import check_classes, read_mask
+from hierseg_jax.data.read.image_files import check_classes, decode_mask
+from hierseg_jax.data.read.inventory import Entry
 from hierseg_jax.data.read.value_names import IGNORE, Named, Value, parse_labels
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.regular_file import read_file
 from hierseg_jax.system.wording import listed
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.meeting import all_labels, label_of
@@ -40,9 +42,17 @@ class MaskValues:
     ignored: tuple[int, ...] = ()
     skips_unknown: bool = False
 
+    def entries(self) -> tuple[Entry, ...]:
+        """Of an inventory: what a data.yaml says of values, for other names are other data."""
+        return tuple((line, 0) for line in self.told)
+
     def read(self, file: pathlib.Path) -> np.ndarray:
-        """A mask as `labels` takes it: integers [H, W]; raises as `read_mask` does."""
-        return read_mask(file)
+        """A mask as `labels` takes it; raises as `read_mask` does."""
+        return self.decode(read_file(file), file)
+
+    def decode(self, data: bytes, file: pathlib.Path) -> np.ndarray:
+        """As `read`, of bytes that are there: integers [H, W]."""
+        return decode_mask(data, file)
 
     def labels(self, mask_hw: np.ndarray, file: pathlib.Path) -> np.ndarray:
         """Labels, uint8 [H, W], of a mask as it is stored, integers [H, W].

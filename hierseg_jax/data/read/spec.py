@@ -47,6 +47,9 @@ KEYS = (
     *("labels", "ignore", "unknown"),
 )
 
+FOREIGN = {"coco": {"images", "annotations"}, "labelme": {"shapes", "imagePath"}, "yolo": {"nc"}}
+"""Keys by which a file of another format is known, which `launch/prepare.py` reads."""
+
 
 def load_spec(file: str | pathlib.Path) -> DatasetSpec:
     """Reads a data.yaml. The image folders themselves are not looked at.
@@ -65,20 +68,8 @@ def load_spec(file: str | pathlib.Path) -> DatasetSpec:
         layout = read_layout(file, root, split, content.get(split))
         if layout is not None:
             image_dirs.append((split, root / layout.images if layout.beside else layout))
-    try:
-        ignored = parse_ignored(content.get("ignore"), labels)
-        skips_unknown = parse_unknown(content.get("unknown"))
-    except HiersegError as error:
-        raise _in_file(file, error) from error
-    return DatasetSpec(
-        file,
-        root,
-        tuple(image_dirs),
-        hierarchy,
-        labels,
-        ignored=ignored,
-        skips_unknown=skips_unknown,
-    )
+    uncounted = _uncounted(file, content, labels)
+    return DatasetSpec(file, root, tuple(image_dirs), hierarchy, labels, **uncounted)
 
 
 def read_tree_file(
@@ -162,8 +153,20 @@ def _read_keys(file: pathlib.Path) -> dict[str, Any]:
         if key not in KEYS:
             near = difflib.get_close_matches(str(key)[:50].lower(), KEYS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(KEYS)}."
-            raise HiersegError(f"{file}: the key {reprlib.repr(key)} is unknown; {hint}")
+            told = _foreign(content)
+            raise HiersegError(f"{file}: the key {reprlib.repr(key)} is unknown; {hint}{told}")
     return content
+
+
+def _foreign(content: Mapping[Any, Any]) -> str:
+    """How to read an annotation file of another format, as a sentence behind a space."""
+    form = next((name for name, keys in FOREIGN.items() if keys <= content.keys()), "")
+    if not form:
+        return ""
+    return (
+        f" It looks like {form}: `python launch/prepare.py --from={form} --raw_dir=FOLDER "
+        "--out_dir=FOLDER` writes a data.yaml for such data."
+    )
 
 
 def _hierarchy(file: pathlib.Path, content: Mapping[str, Any]) -> Hierarchy:
@@ -194,6 +197,17 @@ def _labelled_tree(file: pathlib.Path, content: Mapping[str, Any]) -> tuple[Hier
         raise _in_file(file, error) from error
     inner = has_inner((name for _, name in labels), hierarchy)
     return dataclasses.replace(hierarchy, inner_labels=inner), labels
+
+
+def _uncounted(file: pathlib.Path, content: Mapping[str, Any], labels: Named) -> dict[str, Any]:
+    """What `ignore` and `unknown` say, as `DatasetSpec` has it."""
+    try:
+        return {
+            "ignored": parse_ignored(content.get("ignore"), labels),
+            "skips_unknown": parse_unknown(content.get("unknown")),
+        }
+    except HiersegError as error:
+        raise _in_file(file, error) from error
 
 
 def _in_file(file: pathlib.Path, error: HiersegError) -> HiersegError:
