@@ -15,7 +15,7 @@ from absl import app, flags
 from hierseg_jax.data.read.sources import open_split
 
 _PAIRS = flags.DEFINE_integer("pairs", 500_000, "Of an image and a mask.", lower_bound=1)
-_FOLDER = flags.DEFINE_string("folder", "/dev/shm", "Where they are made, and taken away again.")
+_FOLDER = flags.DEFINE_string("folder", None, "Where they are made, and taken away again.")
 _LINKS = 30_000
 
 

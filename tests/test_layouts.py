@@ -165,6 +165,8 @@ def test_lists_of_paths_with_and_without_masks(tmp_path):
         ("pictures/a 1.jpg", "ids/b.png"),
         ("pictures/b.jpg", "ids/c.png"),
     ]
+    (tmp_path / "train.txt").write_text("pictures/b.jpg ../ids/c.png\n")
+    assert "names '../ids/c.png', which is not below" in refusal(tmp_path, "train: train.txt")
     (tmp_path / "train.txt").write_text("pictures/b.jpg ids/d.png\n")
     assert "1 image without a mask where the list" in refusal(tmp_path, "train: train.txt")
 
@@ -245,6 +247,20 @@ def test_listing_looks_at_folders_and_at_no_file(tmp_path, monkeypatch):
     assert len(source) == 30
     assert len(listed) == 8
     assert not [path for path in map(str, looked) if path.endswith((".jpg", ".png"))]
+
+
+@pytest.mark.parametrize(
+    ("content", "form"),
+    [
+        ("nc: 2\nnames: [a, b]\ntrain: ../train/images", "yolo"),
+        ('{"info": {}, "images": [], "annotations": [], "categories": []}', "coco"),
+        ('{"version": "5", "shapes": [], "imagePath": "a.jpg", "imageData": null}', "labelme"),
+    ],
+)
+def test_a_file_of_another_format_says_how_it_is_read(tmp_path, content, form):
+    (tmp_path / "data.yaml").write_text(content)
+    with pytest.raises(HiersegError, match=rf"is unknown; .*launch/prepare.py --from={form} "):
+        load_spec(tmp_path / "data.yaml")
 
 
 def test_two_splits_of_one_image_are_told(tmp_path):

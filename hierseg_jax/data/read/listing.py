@@ -220,6 +220,12 @@ def _listed_paths(layout: Layout) -> dict[str, str]:
             if not image or _suffix(image) not in IMAGE_SUFFIXES:
                 image, mask = line, ""
         image, mask = _plain(image.strip(), layout.root), mask and _plain(mask, layout.root)
+        outside = next((p for p in (image, mask) if p.startswith(("/", "../"))), None)
+        if outside is not None:
+            raise HiersegError(
+                f"{file} names {outside!r}, which is not below {layout.root}, where the paths of a "
+                "data set are; give a `path` in the data.yaml above all of it."
+            )
         if _suffix(image) not in IMAGE_SUFFIXES:
             raise HiersegError(
                 f"{file} names {image!r}, which is no path of an image. If its lines are names "
@@ -248,8 +254,7 @@ def _suffix(path: str) -> str:
 def _pattern_of(paths: Iterable[str]) -> Pattern:
     """The narrowest folder in or below which listed images are."""
     folders = {os.path.dirname(path) for path in paths}
-    outside = next((f for f in folders if f.startswith(("/", ".."))), None)
-    common = "" if outside is not None else os.path.commonpath(folders)
+    common = os.path.commonpath(folders)
     return Pattern(common, ("*",) if folders == {common} else ("**", "*"), any_suffix=True)
 
 

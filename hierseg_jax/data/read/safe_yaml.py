@@ -105,7 +105,10 @@ def read_yaml(file: pathlib.Path) -> Any:
     except OSError as error:
         raise HiersegError(f"{file} cannot be read: {error.strerror}.") from error
     if len(data) > MAX_BYTES:
-        raise HiersegError(f"{file} is larger than {MAX_BYTES >> 20} MiB; is it a data.yaml?")
+        raise HiersegError(
+            f"{file} is larger than {MAX_BYTES >> 20} MiB; is it a data.yaml? Of annotations "
+            "`launch/prepare.py` makes one."
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
