@@ -13,6 +13,7 @@ from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.sources import open_split
 from hierseg_jax.data.read.spec import load_spec, write_spec
 from hierseg_jax.system.errors import HiersegError
+from tests.fuzzing import COUNTS, as_text, changed, fuzz, read_or_refused
 
 TREE = "names: [background, a, b]\nhierarchy: [a, b]\n"
 CITY = (
@@ -275,6 +276,31 @@ def test_two_splits_of_one_image_are_told(tmp_path):
     (finding,) = inspect_dataset(load_spec(tmp_path / "data.yaml")).findings
     assert finding.kind == "duplicate_across_splits"
     assert finding.message == "in/1.jpg is in train and in val."
+
+
+SPLITS = [
+    {"train": {"images": "a/**/*_rgb.png", "masks": "b/**/*_id.png"}, "hierarchy": [1]},
+    {"train": {"images": "a", "list": "x/train.txt", "masks": "b"}, "val": "a.txt"},
+    {"train": "a", "labels": {"#000000": "x"}, "ignore": ["#E0E0C0", 7], "unknown": "ignore"},
+]
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_whatever_a_split_says_is_read_or_ends_in_a_sentence(tmp_path, count):
+    file = tmp_path / "data.yaml"
+
+    def read(path):
+        spec = load_spec(path)
+        for split in spec.splits:
+            assert spec.image_dir(split).is_relative_to(spec.root)
+        assert spec.values.labels(np.full((2, 2), 255), path).shape == (2, 2)
+
+    def outcome(text):
+        file.write_bytes(text.encode("utf-8", "surrogatepass"))
+        return read_or_refused(file, read)
+
+    specs = [{"hierarchy": [1], "names": ["x", "y"]} | split for split in SPLITS]
+    assert fuzz(count, as_text(changed(specs)), outcome)["read"]
 
 
 def test_a_layout_is_plain_yaml(tmp_path):
