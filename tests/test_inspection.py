@@ -126,7 +126,7 @@ FAULTS = {
     "missing_class": (without_class_in_val, ""),
     "single_class": (with_mask(np.zeros(SIZE, np.uint8)), "train/masks/train1.npy"),
     "speckle": (with_mask(speckled()), "train/masks/train1.npy"),
-    "passed_over": (with_bytes("train/images/more.webp", b"RIFF"), "train/images/more.webp"),
+    "passed_over": (with_bytes("train/images/more.gif", b"RIFF"), "train/images/more.gif"),
     "unread": (with_16_bits, "train/images/train1.png"),
     "duplicate_within_split": (
         copied("train/images/train2.png", "train/images/train3.png"),

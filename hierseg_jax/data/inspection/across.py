@@ -30,9 +30,11 @@ def check_splits(spec: DatasetSpec) -> list[Finding]:
         for split in ("train", "val")
         if split not in spec.splits
     ]
-    for (one, folder), (other, other_folder) in itertools.combinations(spec.image_dirs, 2):
-        if folder.resolve() == other_folder.resolve():
-            text = f"{one} and {other} are the same folder, {shown(folder, spec.root)}."
+    for one, other in itertools.combinations(spec.splits, 2):
+        layout = spec.layout(one)
+        if layout.place == spec.layout(other).place:
+            folder = shown(layout.image_dir, spec.root)
+            text = f"{one} and {other} are the same folder, {folder}."
             findings.append(Finding("shared_folder", other, "", text))
     return findings
 
@@ -134,9 +136,9 @@ def check_duplicates(
             twin = first.setdefault(example.digest, example)
             if twin is not example:
                 findings.append(_same("duplicate_within_split", example, twin, spec.root))
-    folders = {split: folder.resolve() for split, folder in spec.image_dirs}
+    places = {split: spec.layout(split).place for split in spec.splits}
     for earlier, later in itertools.combinations(spec.splits, 2):
-        if folders[earlier] != folders[later]:
+        if places[earlier] != places[later]:
             findings += between(by_split[later], by_split[earlier], spec.root, distance)
     return findings
 
@@ -184,6 +186,9 @@ def between(
 
 def _same(kind: str, example: Examined, twin: Examined, root: pathlib.Path) -> Finding:
     file, other = (shown(e.pair.image, root) for e in (example, twin))
+    if example.pair.image == twin.pair.image:
+        text = f"{file} is in {twin.pair.split} and in {example.pair.split}."
+        return Finding(kind, example.pair.split, file, text, other)
     masks = ""
     if isinstance(example, Usable) and isinstance(twin, Usable):
         same = example.label_digest == twin.label_digest

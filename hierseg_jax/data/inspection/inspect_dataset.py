@@ -53,7 +53,8 @@ def inspect_dataset(
       alone: whether it is trained on alone, so that it must have every class.
 
     Raises:
-      ValueError: no split is given, or `distance` is out of range.
+      ValueError, FileNotFoundError: no split is given, a list of images is missing or names what
+        is not there, or `distance` is out of range.
       OSError: a folder that cannot be listed.
     """
     if not spec.splits:
@@ -64,8 +65,8 @@ def inspect_dataset(
     findings = across.check_splits(spec)
     # Of several data sets it is the common tree's, and no matter of this one.
     findings += across.check_background(spec) if alone else []
-    for split, image_dir in spec.image_dirs:
-        of_split, faults = pair_files(split, image_dir, spec.root)
+    for split in spec.splits:
+        of_split, faults = pair_files(split, spec.layout(split))
         pairs += of_split
         findings += faults
     examples = tuple(_examine_all(pairs, spec))

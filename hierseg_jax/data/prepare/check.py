@@ -21,7 +21,7 @@ from hierseg_jax.data.read.image_files import (
     read_image,
     read_mask,
 )
-from hierseg_jax.data.read.mask_values import MaskValues
+from hierseg_jax.data.read.mask_meaning import MaskMeaning
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import listed
@@ -43,7 +43,7 @@ class Example:
 
 
 def check_pictures(
-    pictures: Iterable[Picture], out_dir: pathlib.Path, move: bool, values: MaskValues
+    pictures: Iterable[Picture], out_dir: pathlib.Path, move: bool, values: MaskMeaning
 ) -> list[Example]:
     """Reads and decodes, or draws, all files once; compares with what has arrived already."""
     check = functools.partial(_check, out_dir=out_dir, move=move, values=values)
@@ -51,7 +51,7 @@ def check_pictures(
         return list(pool.map(check, pictures))
 
 
-def _check(picture: Picture, out_dir: pathlib.Path, move: bool, values: MaskValues) -> Example:
+def _check(picture: Picture, out_dir: pathlib.Path, move: bool, values: MaskMeaning) -> Example:
     folder = out_dir / picture.split
     example = Example(
         picture,
@@ -94,7 +94,7 @@ def _check(picture: Picture, out_dir: pathlib.Path, move: bool, values: MaskValu
     )
 
 
-def _count(mask_hw: np.ndarray, values: MaskValues, file: pathlib.Path) -> np.ndarray:
+def _count(mask_hw: np.ndarray, values: MaskMeaning, file: pathlib.Path) -> np.ndarray:
     """Pixels of every label: uint32 [256]. Of large masks only the few values get labels."""
     if mask_hw.dtype == np.uint8:
         of_value = count_labels(mask_hw)

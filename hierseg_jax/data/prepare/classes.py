@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 
 from hierseg_jax.data.prepare.picture import Wishes
-from hierseg_jax.data.read.mask_values import Named, check_ignore
+from hierseg_jax.data.read.value_names import Named, check_ignore
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
