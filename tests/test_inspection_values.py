@@ -154,11 +154,11 @@ def test_a_split_that_is_mostly_ignored_is_told_with_the_value(tmp_path, text, s
 
 
 def regions(values):
-    """Discs before quarters: uint8 [120, 160] with an index of `values` each."""
-    index_hw = np.zeros((120, 160), np.uint8)
-    index_hw[60:, 70:] = 1
-    cv2.circle(index_hw, (60, 50), 35, 2, -1)
-    cv2.circle(index_hw, (110, 80), 25, 3, -1)
+    """Discs before quarters: uint8 [180, 240] with an index of `values` each."""
+    index_hw = np.zeros((180, 240), np.uint8)
+    index_hw[90:, 105:] = 1
+    cv2.circle(index_hw, (90, 75), 52, 2, -1)
+    cv2.circle(index_hw, (165, 120), 37, 3, -1)
     return np.asarray(values, np.uint8)[index_hw]
 
 
@@ -192,7 +192,7 @@ def test_compressed_and_interpolated_masks_are_found_and_no_others(values, colou
 
 def test_a_compressed_mask_with_values_out_of_range_is_told_of_both(tmp_path):
     file = write(tmp_path, lambda mask: mask, "names: [a, b, c, d]")
-    write_pair(tmp_path, "train", "train0", 0, (120, 160), jpeg(regions((0, 3, 0, 3))))
+    write_pair(tmp_path, "train", "train0", 0, (180, 240), jpeg(regions((0, 3, 0, 3))))
     assert {f.kind for f in found(file) if f.file == "train/masks/train0.npy"} == {
         "unknown_labels",
         "blurred_mask",

@@ -78,13 +78,14 @@ def _shifted(spec: DatasetSpec, examples: Sequence[Examined]) -> list[Finding]:
             f"{in_file}; or, to have it predicted, put {DEFAULT_NAME} first in `names`."
         )
     elif has_background and _looks_numbered_without(held, count, examples):
-        left = {**dict(enumerate(names[1:])), IGNORE_LABEL: names[0]}
-        text = (
-            f"The masks' values are 0 to {most} and {IGNORE_LABEL}, and {count - 1}, "
-            f"{printable(names[-1])}, is in none: where they are numbered without "
-            f"{printable(names[0])}, write {_labels(left)} in {in_file}."
-        )
         file = _first(spec, examples, IGNORE_LABEL)
+        left = {**dict(enumerate(names[1:])), IGNORE_LABEL: names[0]}
+        last = printable(names[-1])
+        text = (
+            f"The masks' values are 0 to {most} and {IGNORE_LABEL}, as in {file}, and none holds "
+            f"{count - 1}, {last}: where they are numbered without {printable(names[0])}, write "
+            f"{_labels(left)} in {in_file}."
+        )
     else:
         return []
     return [Finding("shifted_labels", "", file, text)]
