@@ -154,7 +154,9 @@ def test_a_split_that_is_mostly_ignored_is_told_with_the_value(tmp_path, text, s
 
 
 def test_ignored_numbers_that_can_have_no_name_are_to_be_stored_otherwise(tmp_path):
-    file = write(tmp_path, lambda mask: np.where(mask < 3, -1, mask), "names: [a, b, c, d]")
+    file = write(
+        tmp_path, lambda mask: np.where(mask < 3, -1, mask.astype(np.int16)), "names: [a, b, c, d]"
+    )
     first, _ = [f for f in found(file) if f.kind == "mostly_ignored"]
     assert "most of them hold -1. If" in first.message
     assert "store it as a number from 0 to 255" in first.message
