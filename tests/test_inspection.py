@@ -104,6 +104,23 @@ def with_road_outside(root):
     file.write_text(file.read_text().replace("background", "road"))
 
 
+def with_yaml(text):
+    return lambda root: (root / "data.yaml").write_text(
+        f"train: train/images\nval: val/images\n{text}"
+    )
+
+
+def mostly_ignored(root):
+    for i in range(4):
+        label_hw = label()
+        label_hw[: 25 + i] = 255
+        np.save(root / f"train/masks/train{i}.npy", label_hw)
+
+
+def blurred():
+    return cv2.blur(np.repeat(np.uint8([0, 3, 0, 3]), 16)[None].repeat(48, 0), (3, 3))
+
+
 FAULTS = {
     "untrained_class": (without_class_in_train, ""),
     "missing_folder": (lambda root: shutil.rmtree(root / "val"), "val/images"),
@@ -116,6 +133,12 @@ FAULTS = {
     "size_mismatch": (with_mask(label().T), "train/masks/train1.npy"),
     "unknown_labels": (with_mask(label() + np.uint16(1)), "train/masks/train1.npy"),
     "odd_background": (with_road_outside, ""),
+    "shifted_labels": (
+        with_yaml("names: [road, car, bus]\nunknown: ignore"),
+        "train/masks/train0.npy",
+    ),
+    "mostly_ignored": (mostly_ignored, "train/masks/train3.npy"),
+    "blurred_mask": (with_mask(blurred()), "train/masks/train1.npy"),
     "absent_split": (without_val, ""),
     "shared_folder": (with_val_in_train, ""),
     "duplicate_across_splits": (
@@ -127,6 +150,7 @@ FAULTS = {
     "single_class": (with_mask(np.zeros(SIZE, np.uint8)), "train/masks/train1.npy"),
     "speckle": (with_mask(speckled()), "train/masks/train1.npy"),
     "passed_over": (with_bytes("train/images/more.gif", b"RIFF"), "train/images/more.gif"),
+    "counted_rest": (with_yaml("names: [unlabeled, torso, head, legs]"), ""),
     "unread": (with_16_bits, "train/images/train1.png"),
     "duplicate_within_split": (
         copied("train/images/train2.png", "train/images/train3.png"),

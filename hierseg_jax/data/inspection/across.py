@@ -40,25 +40,42 @@ def check_splits(spec: DatasetSpec) -> list[Finding]:
 
 
 def check_background(spec: DatasetSpec) -> list[Finding]:
-    """A class that is the background since it stands outside the tree, by another's name."""
-    name = spec.hierarchy.class_names[0]
-    if spec.says_background or spec.hierarchy.background is None or may_be_background(name):
+    """A background by another's name, or one by its name that counts as any class.
+
+    Nothing is said where data.yaml says which it is, or a class 0 stands in a group.
+    """
+    name, file = printable(spec.hierarchy.class_names[0]), printable(spec.file.name)
+    likely = may_be_background(spec.hierarchy.class_names[0])
+    if spec.says_background:
         return []
-    text = (
-        f"Class 0, {printable(name)}, stands outside the hierarchy and is taken for the "
-        f"background: if it is a class as the others are, add it to `hierarchy` in "
-        f"{spec.file.name}; if it is the background, say so there: `background: {printable(name)}`."
-    )
-    return [Finding("odd_background", "", "", text)]
+    if spec.hierarchy.background is not None and not likely:
+        text = (
+            f"Class 0, {name}, stands outside the hierarchy and is taken for the background: if "
+            f"it is a class as the others are, add it to `hierarchy` in {file}; if it is the "
+            f"background, say so there: `background: {name}`."
+        )
+        return [Finding("odd_background", "", "", text)]
+    if spec.hierarchy.background is None and likely and spec.hierarchy.num_levels == 1:
+        text = (
+            f"Class 0, {name}, counts as a class: if it is what the others leave, write "
+            f"`background: {name}` in {file}; if it is one, `background: null`."
+        )
+        return [Finding("counted_rest", "", "", text)]
+    return []
 
 
 def check_classes(
-    split: str, usable: Sequence[Usable], hierarchy: Hierarchy, alone: bool = True
+    split: str,
+    usable: Sequence[Usable],
+    hierarchy: Hierarchy,
+    alone: bool = True,
+    cause: str = "",
 ) -> list[Finding]:
     """Classes of any level without a pixel in a split that has usable examples.
 
     One finding tells of all that train lacks, for training refuses it unless other data sets
-    have them, and of a split that has no class at all; otherwise each class has its own.
+    have them, and of a split that has no class at all; otherwise each class has its own. `cause`
+    is a sentence about what is likely wrong with all masks.
     """
     if not usable:
         return []
@@ -67,7 +84,7 @@ def check_classes(
     if missing_classes(seen, hierarchy) and (refused or has_no_class(seen, hierarchy)):
         kind = "untrained_class" if refused else "missing_class"
         text = missing_sentence(seen, hierarchy, f"of the {len(usable):,} usable masks of {split}")
-        return [Finding(kind, split, "", printable(text))]
+        return [Finding(kind, split, "", " ".join(filter(None, (printable(text), cause))))]
     counted = count_levels(np.stack([example.counts_l[:-1] for example in usable]), hierarchy)
     findings, named = [], set()
     for level in reversed(hierarchy.levels):

@@ -4,11 +4,12 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from hierseg_jax.data.inspection.blur import as_bytes, find_blur
 from hierseg_jax.data.inspection.findings import Finding, shown
 from hierseg_jax.data.inspection.pairing import Pair
 from hierseg_jax.data.inspection.perceptual_hash import perceptual_hash
@@ -19,7 +20,7 @@ from hierseg_jax.data.read.png import losses_of
 from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import printable
-from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,6 +33,8 @@ class Examined:
       size: (height, width) of the image; None where it can't be read.
       digest: of the image's pixels and size; empty where it can't be read.
       hash: perceptual; None where the image can't be read or has no structure.
+      values: numbers from 0 to 255 that the mask holds as it is stored; empty where it holds
+        colours or can't be read.
     """
 
     pair: Pair
@@ -39,6 +42,7 @@ class Examined:
     size: tuple[int, int] | None = None
     digest: bytes = b""
     hash: int | None = None
+    values: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -48,17 +52,20 @@ class Usable(Examined):
     Attributes:
       label_digest: of the mask's pixels and size.
       counts_l: uint32 [L + 1], pixels of every label and, last, ignored ones.
+      ignored_values: of a mask that is mostly ignored, the value or colour that most of these
+        pixels hold, and their number; else empty.
     """
 
     size: tuple[int, int]
     label_digest: bytes
     counts_l: np.ndarray
+    ignored_values: tuple[tuple[int, int], ...] = ()
 
 
 def examine(pair: Pair, spec: DatasetSpec) -> Examined:
     """Reads and checks a pair of a data set; what can't be read becomes a finding."""
     findings: list[Finding] = []
-    root, hierarchy = spec.root, spec.hierarchy
+    root, names = spec.root, spec.hierarchy.labels.names
 
     def attempt(kind: str, file: pathlib.Path, check: Callable[..., Any], *given: Any) -> Any:
         try:
@@ -76,14 +83,14 @@ def examine(pair: Pair, spec: DatasetSpec) -> Examined:
     mask = attempt("unreadable_mask", pair.mask, spec.values.read, pair.mask)
     if image is not None and mask is not None:
         attempt("size_mismatch", pair.mask, check_size, mask, pair.mask, image, pair.image)
-    label = None
+    label, blurred = None, []
     if mask is not None:
         label = attempt("unknown_labels", pair.mask, spec.values.labels, mask, pair.mask)
+        blurred = _blurred(mask, pair, spec)
     file = shown(pair.image, root)
-    unread = tuple(
-        Finding("unread", pair.split, file, f"{file} {loss}.") for loss in losses_of(pair.image)
-    )
-    examined = Examined(pair, (*findings, *unread))
+    odd = [Finding("unread", pair.split, file, f"{file} {loss}.") for loss in losses_of(pair.image)]
+    odd += blurred
+    examined = Examined(pair, (*findings, *odd), values=_values(mask, spec))
     if image is not None:
         examined = dataclasses.replace(
             examined,
@@ -95,15 +102,49 @@ def examine(pair: Pair, spec: DatasetSpec) -> Examined:
         return examined
     label = np.ascontiguousarray(label)
     counts = count_labels(label)
+    odd += _odd_masks(label, counts, pair, root, names, blurred=bool(blurred))
     return Usable(
         pair,
-        (*unread, *_odd_masks(label, counts, pair, root, hierarchy)),
+        tuple(odd),
         size=image.shape[:2],
         digest=examined.digest,
         hash=examined.hash,
+        values=examined.values,
         label_digest=_digest(label),
-        counts_l=np.append(counts[: len(hierarchy.labels.names)], counts[IGNORE_LABEL]),
+        counts_l=np.append(counts[: len(names)], counts[IGNORE_LABEL]),
+        ignored_values=_ignored_values(mask, label, int(counts[IGNORE_LABEL])),
     )
+
+
+def _values(mask_hw: np.ndarray | None, spec: DatasetSpec) -> tuple[int, ...]:
+    """As `Examined.values` has it."""
+    if mask_hw is None or spec.has_colours:
+        return ()
+    if mask_hw.dtype != np.uint8:
+        mask_hw = mask_hw[(mask_hw >= 0) & (mask_hw < 256)].astype(np.uint8)
+    return tuple(np.flatnonzero(count_labels(mask_hw)).tolist())
+
+
+def _ignored_values(
+    mask_hw: np.ndarray, label_hw: np.ndarray, ignored: int
+) -> tuple[tuple[int, int], ...]:
+    """As `Usable.ignored_values` has it."""
+    if 2 * ignored <= label_hw.size:
+        return ()
+    values, counts = np.unique(mask_hw[label_hw == IGNORE_LABEL], return_counts=True)
+    most = int(counts.argmax())
+    return ((int(values[most]), int(counts[most])),)
+
+
+def _blurred(mask_hw: np.ndarray, pair: Pair, spec: DatasetSpec) -> list[Finding]:
+    """A mask, as it is stored, that was interpolated or compressed as photographs are."""
+    blur = find_blur(as_bytes(mask_hw, colours=spec.has_colours))
+    if blur is None:
+        return []
+    file = shown(pair.mask, spec.root)
+    what = "colours" if spec.has_colours else "values"
+    text = f"{file} has {what} between those around them at {blur[1]:.0%} of its edges' pixels."
+    return [Finding("blurred_mask", pair.split, file, text)]
 
 
 def _odd_masks(
@@ -111,17 +152,18 @@ def _odd_masks(
     counts: np.ndarray,
     pair: Pair,
     root: pathlib.Path,
-    hierarchy: Hierarchy,
+    names: Sequence[str],
+    *,
+    blurred: bool,
 ) -> list[Finding]:
-    """Masks that are in order but look like a mistake."""
+    """Masks that are in order but look like a mistake; specks of blurred ones are told by that."""
     file = shown(pair.mask, root)
     present = [index for index in np.flatnonzero(counts).tolist() if index != IGNORE_LABEL]
     if len(present) < 2:
-        what = f"the class {hierarchy.labels.names[present[0]]}" if present else "ignored pixels"
+        what = f"the class {names[present[0]]}" if present else "ignored pixels"
         text = f"{file} holds nothing but {printable(what)}."
         return [Finding("single_class", pair.split, file, text)]
-    specks = count_specks(label_hw, present)
-    if specks < MANY_SPECKS:
+    if blurred or (specks := count_specks(label_hw, present)) < MANY_SPECKS:
         return []
     text = f"{file} has {specks:,} islands of at most {speck_area(label_hw.size)} pixels."
     return [Finding("speckle", pair.split, file, text)]

@@ -89,6 +89,22 @@ KINDS = {
         "A first class that does not look like a background",
         "No mean counts the background, and no picture shows it.",
     ),
+    "shifted_labels": Kind(
+        WARNING,
+        "Values that look numbered otherwise than the classes",
+        "Every class would be learnt under the name of its neighbour, and none of it would show.",
+    ),
+    "mostly_ignored": Kind(
+        WARNING,
+        "Splits of which most pixels are ignored",
+        "Nothing is learnt from them and nothing measured; a network may predict anything there.",
+    ),
+    "blurred_mask": Kind(
+        WARNING,
+        "Masks that look compressed as JPEG, or interpolated",
+        "Values in between are those of other classes. Make the masks anew from the annotations: "
+        "PNG all the way, without smooth edges, and scaled by the nearest neighbour.",
+    ),
     "absent_split": Kind(
         WARNING, "Splits that data.yaml does not give", "Training needs both train and val."
     ),
@@ -129,6 +145,11 @@ KINDS = {
         "Files that are passed over",
         f"Images are {', '.join(IMAGE_SUFFIXES)}, and masks {', '.join(MASK_SUFFIXES)}, right in "
         "their folder; `{images: FOLDER/**/*, masks: FOLDER/**/*}` reads those in folders below.",
+    ),
+    "counted_rest": Kind(
+        NOTE,
+        "A first class that may be none",
+        "It is scored and painted as the others are.",
     ),
     "unread": Kind(
         NOTE,

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from hierseg_jax.data.inspection import across
 from hierseg_jax.data.inspection.examine import Examined, Usable, examine
 from hierseg_jax.data.inspection.findings import Finding
+from hierseg_jax.data.inspection.mask_values import check_values, drawn_sentence
 from hierseg_jax.data.inspection.pairing import Pair, pair_files
 from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.system.cores import available_cores
@@ -70,6 +71,7 @@ def inspect_dataset(
         pairs += of_split
         findings += faults
     examples = tuple(_examine_all(pairs, spec))
+    findings += check_values(spec, examples)
     inspection = Inspection(spec, examples, ())
     # That a split has no class at all is told once, not of every mask.
     bare = {s for s in spec.splits if across.is_bare(inspection.usable(s), spec.hierarchy)}
@@ -79,9 +81,10 @@ def inspect_dataset(
         for finding in example.findings
         if not (finding.kind == "single_class" and finding.split in bare)
     ]
+    cause = drawn_sentence(spec, examples)
     for split in spec.splits:
         usable = inspection.usable(split)
-        findings += across.check_classes(split, usable, spec.hierarchy, alone)
+        findings += across.check_classes(split, usable, spec.hierarchy, alone, cause)
     findings += across.check_sizes(examples, spec)
     findings += across.check_duplicates(examples, spec, distance)
     return dataclasses.replace(inspection, findings=tuple(findings))

@@ -11,16 +11,19 @@ import numpy as np
 from hierseg_jax.data.class_weights import Frequencies, weights_of
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 # Sides that EfficientUNet takes; ESNet takes multiples of 8, hence these as well.
 STRIDE = 32
 MAX_SIZE = 512
-# Of configs/default.py.
-MAX_BATCH = 32
+# Of configs/default.py, and of configs/lite0_pretrained.py.
+MAX_BATCH, RECIPE_BATCH = 32, 16
 # Fewer steps an epoch than these make a poor schedule.
 MIN_STEPS = 8
 # Of the memory, for other programs, the reading of images, and what was not measured.
 MEMORY_SHARE = 0.5
+# Of the pixels of the pictures that show a class, those of it, up to which it is called rare.
+RARE = 1 / 200
 
 PeakGb = Callable[[int, int], float]
 """(side in pixels, images of a batch) -> 1e9 bytes that training takes at its peak."""
@@ -38,6 +41,8 @@ class Suggestion:
       median_side: of the shorter sides of the training images.
       class_weights: by leaf class, as `loss_options.class_weights = "median_frequency"`
         computes them; 1 for a class that the training split lacks.
+      rarest: the class that fills least of the pictures that show it, the background aside, and
+        how much; ("", 1.0) where none was seen.
     """
 
     image_size: int
@@ -46,6 +51,12 @@ class Suggestion:
     peak_gb: float
     median_side: int
     class_weights: dict[str, float]
+    rarest: tuple[str, float]
+
+    @property
+    def weights_rule(self) -> str:
+        """For `loss_options.class_weights`."""
+        return "median_frequency" if self.rarest[1] < RARE else "none"
 
 
 def suggest(
@@ -73,17 +84,19 @@ def suggest(
         return None
     median = statistics.median(min(example.size) for example in usable)
     size = choose_size(median)
-    batch = choose_batch(size, len(usable), memory_gb, peak_gb)
-    leaves = slice(inspection.spec.hierarchy.num_classes)
-    counts_nc = np.stack([example.counts_l[leaves] for example in usable])
-    weights = weights_of(leaf_frequencies(counts_nc), "median_frequency")
+    batch = min(choose_batch(size, len(usable), memory_gb, peak_gb), RECIPE_BATCH)
+    hierarchy = inspection.spec.hierarchy
+    counts_nc = np.stack([example.counts_l[: hierarchy.num_classes] for example in usable])
+    frequencies = leaf_frequencies(counts_nc)
+    weights = weights_of(frequencies, "median_frequency")
     return Suggestion(
         image_size=size,
         batch_size=batch,
         memory_gb=memory_gb,
         peak_gb=peak_gb(size, batch),
         median_side=round(median),
-        class_weights=dict(zip(inspection.spec.hierarchy.class_names, weights, strict=True)),
+        class_weights=dict(zip(hierarchy.class_names, weights, strict=True)),
+        rarest=rarest_class(frequencies, hierarchy),
     )
 
 
@@ -107,6 +120,16 @@ def leaf_frequencies(counts_nc: np.ndarray) -> Frequencies:
     counts_nc = counts_nc.astype(np.int64)
     where_nc = np.where(counts_nc > 0, counts_nc.sum(1, keepdims=True), 0)
     return Frequencies(counts_nc.sum(0), where_nc.sum(0))
+
+
+def rarest_class(frequencies: Frequencies, hierarchy: Hierarchy) -> tuple[str, float]:
+    """As `Suggestion.rarest` has it, from the frequencies of the leaf classes."""
+    share_c = frequencies.pixels_c / np.maximum(frequencies.where_c, 1)
+    seen = [c for c in range(len(share_c))[hierarchy.foreground] if share_c[c] > 0]
+    if not seen:
+        return "", 1.0
+    rarest = min(seen, key=lambda c: share_c[c])
+    return hierarchy.class_names[rarest], float(share_c[rarest])
 
 
 def machine_memory() -> int:

