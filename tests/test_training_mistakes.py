@@ -78,7 +78,7 @@ def test_a_validation_split_without_a_labelled_pixel_is_told(data, tmp_path):
         ("train/masks/0.npy", save_mask(np.zeros((9, 9), np.uint8)), "is 9 x 9"),
         ("train/masks/0.npy", save_mask(np.full((40, 30), 4)), "holds the labels 4"),
         ("val/masks/0.npy", save_mask(np.full((40, 30), 77)), "holds the labels 77"),
-        ("train/masks/0.npy", save_mask(np.zeros((40, 30))), "holds float64 values"),
+        ("train/masks/0.npy", save_mask(np.full((40, 30), 0.5)), "holds float64 values"),
         (
             "train/masks/0.npy",
             save_mask(np.array([{}]), allow_pickle=True),

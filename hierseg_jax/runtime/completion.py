@@ -8,17 +8,16 @@ import numpy as np
 from tqdm import tqdm
 
 from hierseg_jax.data.picture_labels import Workspace, picture_labels
-from hierseg_jax.data.read.common_tree import meet, pairs_of, read_data_sets
 from hierseg_jax.data.read.dataset_spec import DatasetSpec
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.layout import Layout
-from hierseg_jax.data.read.members import Kind
-from hierseg_jax.data.read.spec import write_spec
+from hierseg_jax.data.read.spec import load_spec, write_spec
 from hierseg_jax.data.resize import Placement
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.system.atomic_writing import link, make_folder, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
+from hierseg_jax.tree.meeting import check_meeting, has_inner, meeting_pairs
 
 
 def complete(
@@ -70,16 +69,17 @@ def complete_data_set(
     Raises:
       ValueError, OSError: one sentence.
     """
-    (given, *others) = read_data_sets(data)
-    if others or given.member.kind is not Kind.FILE or given.spec is None:
-        raise HiersegError(f"{data}: only the masks of a data.yaml can be completed; name one.")
+    given = load_spec(data)
     if segmenter.plain:
         raise HiersegError("The network's file was exported with --plain and has no scores.")
-    tree = meet([given], segmenter.hierarchy, "the network")
-    tree = dataclasses.replace(tree, pairs=pairs_of([given], tree))
-    source = FolderSource(
-        given.spec.layout(split), tree.num_classes, given.spec.in_tree(tree).values
+    tree = segmenter.hierarchy
+    check_meeting(given.hierarchy, given.names, tree, data, "the network", whole=True)
+    tree = dataclasses.replace(
+        tree,
+        pairs=meeting_pairs([(data, given.hierarchy)], tree),
+        inner_labels=has_inner(given.names, tree),
     )
+    source = FolderSource(given.layout(split), tree.num_classes, given.in_tree(tree).values)
     new = output / "data.yaml"
     if new.exists():
         raise HiersegFileExistsError(f"{new} exists; choose another --output.")
