@@ -17,6 +17,7 @@ from hierseg_jax.system.errors import (
     HiersegOSError,
     warn,
 )
+from hierseg_jax.system.paths import local_path
 
 FOLDER = "checkpoints"
 _CHOICES = 20
@@ -71,7 +72,7 @@ def find_checkpoint(path: Path | str, which: str = "best") -> Path:
     Raises:
       FileNotFoundError, ValueError: one sentence.
     """
-    return _again_if_replaced(lambda: _in_order(Path(path), which)[0])
+    return _again_if_replaced(lambda: _in_order(local_path(path), which)[0])
 
 
 def open_checkpoint(
@@ -90,7 +91,7 @@ def open_checkpoint(
       FileNotFoundError, ValueError: one sentence; `DamagedCheckpointError` where the
         one that was meant is damaged and no other can stand for it.
     """
-    return _again_if_replaced(lambda: _open(Path(path), which, load))
+    return _again_if_replaced(lambda: _open(local_path(path), which, load))
 
 
 def _open(path: Path, which: str, load: Callable[[Path], Checkpoint]) -> Checkpoint:

@@ -6,7 +6,6 @@ import math
 import shlex
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -25,6 +24,7 @@ from hierseg_jax.evaluation.tally import Measures
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.memory import give_back_small_blocks
+from hierseg_jax.system.paths import local_path
 from hierseg_jax.system.stop import Stopped, StopSignals
 from hierseg_jax.train.first_epoch import FirstEpoch
 from hierseg_jax.train.lock import lock_workdir
@@ -64,7 +64,7 @@ def train(
         folder; `DivergedError` for a loss that is not finite.
       SystemExit: after SIGTERM or SIGINT, once the state is saved.
     """
-    run = set_up(settings, Path(workdir))
+    run = set_up(settings, local_path(workdir))
     settings = run.settings
     with contextlib.ExitStack() as resources:
         if is_main():

@@ -26,6 +26,7 @@ from hierseg_jax.data.read.spec import SPLITS, DatasetSpec, load_spec, write_spe
 from hierseg_jax.system.atomic_writing import bring, json_bytes, write_atomically
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.paths import local_path
 from hierseg_jax.system.wording import listed
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 
@@ -89,8 +90,8 @@ def prepare(
         list where there are several faults.
       OSError: from the file system while writing (a full disk); run it again.
     """
-    raw_dir = pathlib.Path(raw_dir)
-    out_dir = pathlib.Path(os.path.abspath(out_dir))
+    raw_dir = local_path(raw_dir)
+    out_dir = pathlib.Path(os.path.abspath(local_path(out_dir)))
     _check_folders(raw_dir, out_dir)
     spec = DatasetSpec(out_dir / "data.yaml", out_dir, (), hierarchy, labels)
     splits, examples = _check_all(raw_dir, out_dir, move, spec)

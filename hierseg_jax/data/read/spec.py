@@ -37,6 +37,7 @@ from hierseg_jax.data.read.mask_values import (
 from hierseg_jax.data.read.safe_yaml import read_yaml
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.paths import local_path
 from hierseg_jax.tree.hierarchy import Group, Hierarchy
 from hierseg_jax.tree.meeting import has_inner
 
@@ -121,7 +122,7 @@ def load_spec(file: str | pathlib.Path) -> DatasetSpec:
       FileNotFoundError: there is no such file.
       ValueError: one sentence that starts with the file's path.
     """
-    file = pathlib.Path(os.path.abspath(file))
+    file = pathlib.Path(os.path.abspath(local_path(file)))
     content = _read_keys(file)
     hierarchy, labels = _labelled_tree(file, content)
     path = _text(file, content, "path") or "."
@@ -167,7 +168,7 @@ def read_tree_file(
     Raises:
       FileNotFoundError, ValueError: as `load_spec` does.
     """
-    file = pathlib.Path(file)
+    file = local_path(file)
     content = _read_keys(file)
     if class_names is not None and content.get("names") is None:
         content["names"] = list(class_names)
@@ -180,7 +181,7 @@ def read_labelled_tree(file: str | pathlib.Path) -> tuple[Hierarchy, Named]:
     Raises:
       FileNotFoundError, ValueError: as `load_spec` does.
     """
-    file = pathlib.Path(file)
+    file = local_path(file)
     return _labelled_tree(file, _read_keys(file))
 
 
