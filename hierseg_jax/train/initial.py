@@ -21,7 +21,7 @@ from hierseg_jax.pytorch.files import read_torch_file
 from hierseg_jax.pytorch.weights import flat_shapes
 from hierseg_jax.settings import ModelSettings, Settings
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.paths import local_path
+from hierseg_jax.system.paths import as_path, local_path
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 IMAGENET = "imagenet"
@@ -67,7 +67,7 @@ def initial_weights(
         return _whole_checkpoint(init, settings, model, hierarchy)
     if not pretrained:
         return None
-    if pretrained != IMAGENET and local_path(pretrained).is_dir():
+    if pretrained != IMAGENET and as_path(pretrained).is_dir():
         return _pretrained_checkpoint(pretrained, settings, model, hierarchy)
     return _pretrained_backbone(pretrained, settings.model, model)
 

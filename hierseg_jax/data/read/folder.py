@@ -1,7 +1,6 @@
 """Random access to a folder of images and the folder of their masks."""
 
 import operator
-import os
 import pathlib
 from collections.abc import Iterable, Iterator
 
@@ -11,6 +10,7 @@ from hierseg_jax.data.read.image_files import check_size, read_image, read_mask
 from hierseg_jax.data.read.inventory import Entry
 from hierseg_jax.data.read.mask_values import MaskValues, class_indices
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.paths import as_path, scan
 from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.parsing import MAX_CLASSES
 
@@ -53,7 +53,7 @@ class FolderSource:
                 f"A data set has 1 to {MAX_CLASSES} classes, background included; got "
                 f"{num_classes!r}."
             )
-        self.image_dir = pathlib.Path(image_dir)
+        self.image_dir = as_path(image_dir)
         self.mask_dir = self.image_dir.parent / "masks"
         self.num_classes = num_classes
         self.values = values or class_indices(num_classes)
@@ -123,7 +123,7 @@ class FolderSource:
 
 def _sizes(folder: pathlib.Path, names: Iterable[str]) -> Iterator[int]:
     """Of some files of a folder, in bytes, all looked up at once."""
-    with os.scandir(folder) as entries:
+    with scan(folder) as entries:
         found = {entry.name: entry for entry in entries}
     for name in names:
         # What has just gone is missed by name.
@@ -133,11 +133,13 @@ def _sizes(folder: pathlib.Path, names: Iterable[str]) -> Iterator[int]:
 def list_by_stem(folder: pathlib.Path, suffixes: tuple[str, ...]) -> dict[str, list[str]]:
     """Stem -> names of the files with one of the suffixes, sorted; hidden files left out."""
     by_stem: dict[str, list[str]] = {}
-    for entry in sorted(folder.iterdir()):
-        wanted = entry.suffix.lower() in suffixes and not entry.name.startswith(".")
-        if wanted and entry.is_file():
-            by_stem.setdefault(entry.stem, []).append(entry.name)
-    return {stem: by_stem[stem] for stem in sorted(by_stem)}
+    with scan(folder) as entries:
+        for entry in entries:
+            name = pathlib.PurePath(entry.name)
+            wanted = name.suffix.lower() in suffixes and not entry.name.startswith(".")
+            if wanted and entry.is_file():
+                by_stem.setdefault(name.stem, []).append(entry.name)
+    return {stem: sorted(by_stem[stem]) for stem in sorted(by_stem)}
 
 
 def _files_by_stem(folder: pathlib.Path, suffixes: tuple[str, ...], kind: str) -> dict[str, str]:

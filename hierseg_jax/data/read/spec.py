@@ -37,7 +37,7 @@ from hierseg_jax.data.read.mask_values import (
 from hierseg_jax.data.read.safe_yaml import read_yaml
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.paths import local_path
+from hierseg_jax.system.paths import absolute, as_path, place_of
 from hierseg_jax.tree.hierarchy import Group, Hierarchy
 from hierseg_jax.tree.meeting import has_inner
 
@@ -122,11 +122,11 @@ def load_spec(file: str | pathlib.Path) -> DatasetSpec:
       FileNotFoundError: there is no such file.
       ValueError: one sentence that starts with the file's path.
     """
-    file = pathlib.Path(os.path.abspath(local_path(file)))
+    file = absolute(file)
     content = _read_keys(file)
     hierarchy, labels = _labelled_tree(file, content)
     path = _text(file, content, "path") or "."
-    root = pathlib.Path(os.path.normpath(file.parent / path))
+    root = place_of(path, file.parent)
     image_dirs = []
     for split in SPLITS:
         folder = _text(file, content, split)
@@ -168,7 +168,7 @@ def read_tree_file(
     Raises:
       FileNotFoundError, ValueError: as `load_spec` does.
     """
-    file = local_path(file)
+    file = as_path(file)
     content = _read_keys(file)
     if class_names is not None and content.get("names") is None:
         content["names"] = list(class_names)
@@ -181,7 +181,7 @@ def read_labelled_tree(file: str | pathlib.Path) -> tuple[Hierarchy, Named]:
     Raises:
       FileNotFoundError, ValueError: as `load_spec` does.
     """
-    file = local_path(file)
+    file = as_path(file)
     return _labelled_tree(file, _read_keys(file))
 
 
