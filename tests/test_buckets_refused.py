@@ -1,9 +1,11 @@
 """A place that is named by a URL never becomes a folder of this machine."""
 
+import importlib.util
+
 import pytest
 
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.paths import local_path
+from hierseg_jax.system.paths import EXTRAS, as_path, local_path
 from tests.runs import train_here
 
 
@@ -19,8 +21,18 @@ def test_paths_are_what_they_were(text, tmp_path):
     assert local_path(tmp_path) == tmp_path
 
 
-def test_nothing_is_made_for_a_run_elsewhere(tmp_path, monkeypatch):
+@pytest.mark.parametrize("text", ["az://bucket/run", "s3://", "gs:///x", "s3://bucket/../other"])
+def test_nothing_is_made_for_a_run_elsewhere(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(HiersegError, match="az://bucket/run"):
-        train_here("az://bucket/run")
+    with pytest.raises(HiersegError, match=text):
+        train_here(text)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("scheme", EXTRAS)
+def test_a_bucket_without_its_driver_ends_in_a_sentence(scheme):
+    extra, module = EXTRAS[scheme]
+    if importlib.util.find_spec(module) is not None:
+        pytest.skip(f"{module} is installed")
+    with pytest.raises(HiersegError, match=rf"pip install 'hierseg-jax\[{extra}\]'"):
+        as_path(f"{scheme}://bucket/run")

@@ -20,7 +20,9 @@ def make_folder(folder: pathlib.Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise HiersegOSError(f"The folder {folder} can't be made: {error.strerror}.") from error
+        raise HiersegOSError(
+            f"The folder {folder} can't be made: {error.strerror or error}."
+        ) from error
 
 
 def write_atomically(file: pathlib.Path, data: bytes | memoryview) -> None:
