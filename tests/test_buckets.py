@@ -8,7 +8,12 @@ import sys
 import numpy as np
 import pytest
 
-from hierseg_jax.checkpoint import checkpoint_steps, find_checkpoint, load_checkpoint
+from hierseg_jax.checkpoint import (
+    CheckpointWriter,
+    checkpoint_steps,
+    find_checkpoint,
+    load_checkpoint,
+)
 from hierseg_jax.checkpoint.places import is_there, move, remove
 from hierseg_jax.checkpoint.seal import SEAL, DamagedCheckpointError
 from hierseg_jax.data.read.sources import open_split
@@ -141,6 +146,30 @@ def test_a_checkpoint_is_there_while_its_seal_is(story):
     remove(folder.with_name("9"))
     assert not is_there(folder.with_name("9"))
     assert not as_path("s3://bucket/moved").exists()
+
+
+def test_of_a_bucket_those_worth_keeping_are_kept(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    workdir = as_path("s3://bucket/kept")
+    arrays = {"a": np.arange(3.0)}
+
+    def write(*scores):
+        keep = {"keep_last": 1, "keep_best": 1, "keep_every": None}
+        with CheckpointWriter(workdir, **keep) as writer:
+            for step, score in scores:
+                writer.save(step, arrays, arrays, {"score": score}, score)
+        return checkpoint_steps(workdir)
+
+    assert write((1, 1.0), (2, 2.0), (3, None)) == [1, 3]
+    assert write((3, 3.0)) == [1, 3]
+    assert (workdir / "checkpoints" / "3" / "metrics" / "metrics").exists()
+    half = workdir / "checkpoints" / "4" / "variables" / "x"
+    half.write_bytes(b"")
+    assert write((5, 4.0)) == [1, 5]
+    assert not half.exists()
+    assert write((6, 0.5)) == [6]
+    assert {entry.name for entry in (workdir / "checkpoints").scan()} == {"6"}
+    assert not list(tmp_path.iterdir())
 
 
 def test_objects_are_paths(store):

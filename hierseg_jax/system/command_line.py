@@ -29,6 +29,8 @@ def run(main: Callable[[], None]) -> None:
         # of all it converts, orbax of its steps, and of errors that are raised to us as well.
         logging.getLogger().setLevel(logging.WARNING)
         logging.getLogger("absl").setLevel(logging.CRITICAL)
+        # It tells at every request what it may not ask about a bucket.
+        logging.getLogger("gcsfs").setLevel(logging.ERROR)
         if len(argv) > 1:
             sys.exit(f"error: unexpected argument {argv[1]!r}; flags start with --.")
         try:

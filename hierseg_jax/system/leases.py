@@ -73,12 +73,16 @@ def hold(
     """
     lease = Lease(file, f"process {os.getpid()} on {_machine()} ({uuid.uuid4().hex})")
     content = f"{lease.name}\n0\n".encode()
-    while not file.create(content):
+    held = False
+    while not held:
+        # Some stores create what is there already.
         found = _content(file)
         if found and not _has_ended(_name(found)) and _is_renewed(file, found, renewal, patience):
             yield None
             return
-        file.unlink(missing_ok=True)
+        if found:
+            file.unlink(missing_ok=True)
+        held = file.create(content)
     ended = threading.Event()
     thread = threading.Thread(target=_keep, args=(lease, ended, renewal), daemon=True)
     thread.start()
