@@ -39,6 +39,10 @@ class BucketEntry:
         """Whether it is an object."""
         return not self.folder
 
+    def is_symlink(self) -> bool:
+        """There are no links."""
+        return False
+
     def stat(self) -> Any:
         """With `st_size` and `st_mode`."""
         return _stat(self.folder, self.size)
@@ -135,9 +139,14 @@ class BucketPath(pathlib.PurePosixPath):
 
     def files(self) -> list["BucketPath"]:
         """All objects below it."""
+        return [self / name for name in self.sizes()]
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of all objects below it, by their names below it; of one listing."""
         with _in_a_sentence(self):
-            found = self.store.find(self.key)
-        return [BucketPath(f"{self.parts[0]}//{key}") for key in found if not key.endswith("/")]
+            found = self.store.find(self.key, detail=True)
+        start = len(self.key) + 1
+        return {key[start:]: of["size"] for key, of in found.items() if not key.endswith("/")}
 
     def open(self, mode: str = "r") -> IO[Any]:
         """To be read."""

@@ -92,12 +92,16 @@ def place_of(text: str, folder: pathlib.Path) -> pathlib.Path:
     return as_path(f"{folder.parts[0]}//{normal}")
 
 
-def scan(folder: pathlib.Path) -> contextlib.AbstractContextManager[Iterable[Any]]:
+def scan(folder: str | pathlib.Path) -> contextlib.AbstractContextManager[Iterable[Any]]:
     """As `os.scandir`: entries with `name`, `path`, `is_file()`, `is_dir()` and `stat().st_size`.
 
     Raises:
       FileNotFoundError: there is no such folder.
     """
-    if isinstance(folder, BucketPath):
-        return contextlib.nullcontext(folder.scan())
-    return os.scandir(folder)
+    path = as_path(folder) if isinstance(folder, str) and is_url(folder) else folder
+    return contextlib.nullcontext(path.scan()) if isinstance(path, BucketPath) else os.scandir(path)
+
+
+def real(path: pathlib.Path) -> str:
+    """As `os.path.realpath`; in a bucket there are no links."""
+    return str(path) if in_bucket(path) else os.path.realpath(path)
