@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 
-import cv2
 import onnxruntime
 from absl import flags
 
@@ -45,8 +44,6 @@ def main() -> None:
     """Segments the source and says how fast; exit status 1 where pictures were skipped."""
     # SIGTERM ends as Ctrl-C does, with files completed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # OpenCV reports damaged videos in its own words, raw bytes of the file among them.
-    cv2.utils.logging.setLogLevel(0)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     if not wants_tracebacks():
         # And onnxruntime libraries of CUDA that are missing, two lines and in colours.

@@ -41,9 +41,8 @@ flags.mark_flags_as_required(["data", "output"])
 
 def main() -> None:
     """Writes and prints the report; exit status 1 where training would fail on the data."""
-    # Images are already looked at in parallel; and OpenCV reports damaged ones in its own words.
+    # Images are already looked at in parallel.
     cv2.setNumThreads(1)
-    cv2.utils.logging.setLogLevel(0)
     output = local_path(_OUTPUT.value)
     for member in parse_members(_DATA.value):
         if member.kind is not Kind.FILE:

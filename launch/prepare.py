@@ -8,18 +8,29 @@ import time
 from absl import flags
 
 from hierseg_jax.data.label_statistics import format_statistics
+from hierseg_jax.data.prepare.formats import FORMATS
 from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.spec import read_labelled_tree
 from hierseg_jax.system.command_line import run
-from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
-_RAW_DIR = flags.DEFINE_string("raw_dir", None, "JPEGImages, gt_masks, train_id.txt, val_id.txt.")
+_RAW_DIR = flags.DEFINE_string("raw_dir", None, "The download.")
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Folder to be made.")
+_FROM = flags.DEFINE_enum("from", None, list(FORMATS), "Its format; by default it is found out.")
 _MOVE = flags.DEFINE_bool("move", False, "Move the files instead of copying them.")
+_LINK = flags.DEFINE_bool("link", False, "Link the files instead of copying them.")
+_VAL_SHARE = flags.DEFINE_float(
+    "val_share", 0.1, "Of the pictures, for validation, where the download has no such split."
+)
+_ORDER = flags.DEFINE_enum(
+    "order",
+    None,
+    ["area", "file"],
+    "What lies on top where regions overlap: the smaller one, or the later one in the file.",
+)
 _HIERARCHY = flags.DEFINE_string(
     "hierarchy",
     None,
-    "A YAML file with the class tree and the masks' labels; PASCAL-Person-Part's by default.",
+    "A YAML file with the class tree, and the labels of masks; by default the download's own.",
 )
 flags.mark_flags_as_required(["raw_dir", "out_dir"])
 
@@ -27,18 +38,27 @@ flags.mark_flags_as_required(["raw_dir", "out_dir"])
 def main() -> None:
     """Checks, transfers, and prints what there is."""
     start = time.perf_counter()
-    hierarchy, labels = PASCAL_PERSON_PART, ()
-    if _HIERARCHY.value:
-        hierarchy, labels = read_labelled_tree(_HIERARCHY.value)
+    hierarchy, labels = read_labelled_tree(_HIERARCHY.value) if _HIERARCHY.value else (None, ())
     done = prepare(
-        _RAW_DIR.value, _OUT_DIR.value, move=_MOVE.value, hierarchy=hierarchy, labels=labels
+        _RAW_DIR.value,
+        _OUT_DIR.value,
+        source=_FROM.value or "",
+        move=_MOVE.value,
+        link=_LINK.value,
+        val_share=_VAL_SHARE.value,
+        order=_ORDER.value or "",
+        hierarchy=hierarchy,
+        labels=labels,
     )
     print(format_statistics(done.summary["splits"]))
     if done.summary["skipped"]:
-        print(f"\nSkipped {done.summary['skipped']:,} images without an annotated person.")
+        print(f"\nSkipped {done.summary['skipped']:,} images in which nothing is annotated.")
+    if done.notes:
+        print("", *done.notes, sep="\n")
+    way = "moved" if _MOVE.value else "linked or drawn" if _LINK.value else "copied"
     print(
-        f"\n{done.written:,} files {'moved' if _MOVE.value else 'copied'}, {done.kept:,} were "
-        f"there already, in {time.perf_counter() - start:.1f} s. The data set is {done.spec.file}."
+        f"\n{done.written:,} files {way}, {done.kept:,} were there already, in "
+        f"{time.perf_counter() - start:.1f} s. The data set is {done.spec.file}."
     )
 
 

@@ -2,8 +2,9 @@
 
 python tests/fuzz_coverage.py TARGET CORPUS -max_total_time=600
 
-TARGET is data_yaml, npy, png_mask, image, mat or onnx_metadata; CORPUS a folder, made and
-filled with whole files where it is missing, in which libFuzzer keeps what led to new code.
+TARGET is data_yaml, npy, png_mask, image, mat, coco, labelme, yolo or onnx_metadata; CORPUS a
+folder, made and filled with whole files where it is missing, in which libFuzzer keeps what led to
+new code.
 An input that ends in anything but a result or a sentence stops it, and is left in crash-*.
 """
 
@@ -23,7 +24,7 @@ with atheris.instrument_imports(include=["hierseg_jax", "yaml", "numpy.lib"]):
     from hierseg_jax.runtime.metadata import JSON_KEYS, PREFIX, Metadata
     from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
-from tests import test_fuzz_documents, test_fuzz_files  # noqa: E402
+from tests import test_fuzz_annotations, test_fuzz_documents, test_fuzz_files  # noqa: E402
 from tests.fuzzing import read_or_refused  # noqa: E402
 
 PARTS = merge_table(PASCAL_PERSON_PART)
@@ -47,6 +48,7 @@ TARGETS = {
         lambda file: read_person_parts(file, PARTS),
         [test_fuzz_files.annotation(False), test_fuzz_files.annotation(True)],
     ),
+    **{name: (file, read, seeds) for name, file, read, seeds in test_fuzz_annotations.TARGETS},
     "onnx_metadata": (
         "a.onnx",
         read_metadata,

@@ -56,15 +56,15 @@ def slow_crossentropy(hierarchy, logits, labels, weights, gamma=0.0, smoothing=0
     return total / divisor if divisor else 0.0
 
 
-def slow_tversky(p_of_pixels, classes, num_classes, alpha, beta):
+def slow_tversky(p_of_pixels, classes, num_classes, alpha, beta, weights=None):
     """Of pixels with their probabilities and true classes."""
-    loss = 0.0
+    loss, weights = 0.0, [1.0] * len(classes) if weights is None else weights
     for v in range(num_classes):
         tp = fp = fn = 0.0
-        for p, true in zip(p_of_pixels, classes, strict=True):
-            tp += p[v] * (true == v)
-            fp += p[v] * (true != v)
-            fn += (1 - p[v]) * (true == v)
+        for p, true, weight in zip(p_of_pixels, classes, weights, strict=True):
+            tp += weight * p[v] * (true == v)
+            fp += weight * p[v] * (true != v)
+            fn += weight * (1 - p[v]) * (true == v)
         if v in classes:
             loss += 1 - (tp + 1) / (tp + alpha * fp + beta * fn + 1)
     return loss / num_classes
@@ -80,16 +80,32 @@ def counted_pixels(hierarchy, logits, labels):
 
 
 def slow_flat_tversky(hierarchy, logits, labels, alpha, beta):
-    """A pixel is of every class that it may be, in the share that it has in the label's."""
-    pixels = [(softmax(z), leaves) for z, leaves, _ in counted_pixels(hierarchy, logits, labels)]
-    loss = 0.0
-    for c in range(hierarchy.num_classes):
-        tp = sum(p[c] for p, leaves in pixels if c in leaves)
-        fp = sum(p[c] for p, leaves in pixels if c not in leaves)
-        labelled = sum(p[c] / p[list(leaves)].sum() for p, leaves in pixels if c in leaves)
-        if labelled:
-            loss += 1 - (tp + 1) / (tp + alpha * fp + beta * (labelled - tp) + 1)
-    return loss / hierarchy.num_classes
+    """A pixel that is known farther down stands for those beside it that are not."""
+    pixels = [(softmax(z), known) for z, _, known in counted_pixels(hierarchy, logits, labels)]
+    total, weights = 0.0, [1.0] * len(pixels)
+    for k, level in enumerate(hierarchy.levels):
+        ends = [known for _, known in pixels if known[k] is not None and None not in known[:k]]
+        ends = [known for known in ends if known[k + 1 :][:1] in ([], [None])]
+        if k:
+            above = [known[k - 1] for _, known in pixels]
+            farther = [known[k - 1] for _, known in pixels if known[k] is not None]
+            weights = [
+                weight * above.count(known[k - 1]) / farther.count(known[k - 1])
+                if known[k] is not None
+                else 0.0
+                for weight, (_, known) in zip(weights, pixels, strict=True)
+            ]
+        there = [i for i, (_, known) in enumerate(pixels) if known[k] is not None]
+        p = [
+            [pixels[i][0][level.leaf_to_class == v].sum() for v in range(level.num_classes)]
+            for i in there
+        ]
+        classes = [pixels[i][1][k] for i in there]
+        value = slow_tversky(
+            p, classes, level.num_classes, alpha, beta, [weights[i] for i in there]
+        )
+        total += value * len(ends) / max(len(pixels), 1)
+    return total
 
 
 def slow_by_level(hierarchy, logits, labels, of_level):

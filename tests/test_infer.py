@@ -136,7 +136,7 @@ def test_mistakes_end_in_one_sentence(onnx_file, photos, tmp_path):
     cases = [
         ((onnx_file, tmp_path / "none", out), "is no file, folder or camera index"),
         ((onnx_file, "", out), "--source is empty"),
-        ((onnx_file, tmp_path / "a.bmp", out), "no JPEG or PNG image; convert it"),
+        ((onnx_file, tmp_path / "a.gif", out), "no JPEG or PNG image; convert it"),
         ((onnx_file, 123456789012, out), "is no file, folder or camera index"),
         ((onnx_file, f"{tmp_path}/*/*", out), "a pattern is for images"),
         ((onnx_file, photos, out, "--level=leg"), "the network has body, upper_lower, part"),

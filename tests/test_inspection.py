@@ -99,6 +99,11 @@ def without_class_in_train(root):
         np.save(root / f"train/masks/train{i}.npy", label_hw)
 
 
+def with_road_outside(root):
+    file = root / "data.yaml"
+    file.write_text(file.read_text().replace("background", "road"))
+
+
 FAULTS = {
     "untrained_class": (without_class_in_train, ""),
     "missing_folder": (lambda root: shutil.rmtree(root / "val"), "val/images"),
@@ -110,6 +115,7 @@ FAULTS = {
     "unreadable_mask": (with_bytes("val/masks/val1.npy", b"no array"), "val/masks/val1.npy"),
     "size_mismatch": (with_mask(label().T), "train/masks/train1.npy"),
     "unknown_labels": (with_mask(label() + np.uint16(1)), "train/masks/train1.npy"),
+    "odd_background": (with_road_outside, ""),
     "absent_split": (without_val, ""),
     "shared_folder": (with_val_in_train, ""),
     "duplicate_across_splits": (
@@ -120,7 +126,7 @@ FAULTS = {
     "missing_class": (without_class_in_val, ""),
     "single_class": (with_mask(np.zeros(SIZE, np.uint8)), "train/masks/train1.npy"),
     "speckle": (with_mask(speckled()), "train/masks/train1.npy"),
-    "passed_over": (with_bytes("train/images/more.webp", b"RIFF"), "train/images/more.webp"),
+    "passed_over": (with_bytes("train/images/more.gif", b"RIFF"), "train/images/more.gif"),
     "unread": (with_16_bits, "train/images/train1.png"),
     "duplicate_within_split": (
         copied("train/images/train2.png", "train/images/train3.png"),

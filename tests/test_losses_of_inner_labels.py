@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hierseg_jax.losses import LossOptions, build_loss, tree_triplet
+from hierseg_jax.losses import LossOptions, build_loss, dice, tree_triplet
 from hierseg_jax.losses.tree_triplet_loss import _draw_labels, _edges
 from hierseg_jax.models.conditional import leaf_log_probabilities
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -124,9 +124,7 @@ def test_levels_that_are_unknown_have_no_gradient(name):
         assert np.any(gradient[..., channels], axis=-1).tolist() == known_bhw.tolist()
 
 
-@pytest.mark.parametrize(
-    ("name", "helped"), [*((name, False) for name in FLAT if name != "tversky"), *HELPED_NAMES]
-)
+@pytest.mark.parametrize(("name", "helped"), [*((name, False) for name in FLAT), *HELPED_NAMES])
 def test_which_leaf_below_the_label_is_likely_is_all_the_same(name, helped):
     logits, labels = make_batch(ODD, 5, ODD.num_classes)
     moved, rng = logits.astype(np.float64), np.random.default_rng(6)
@@ -179,6 +177,19 @@ def test_unknown_parts_of_other_pictures_do_not_make_background_likelier(every_l
     logits = np.log(np.array([0.5, 0.25, 1e-9, 1e-9, 0.25], np.float32))
     pull = jax.jit(jax.grad(lambda x: loss(jnp.broadcast_to(x, (*labels.shape, 5)), labels)))
     np.testing.assert_allclose(pull(logits), 0, atol=1e-6)
+
+
+def test_pixels_of_known_parts_stand_for_those_of_their_group_that_are_not():
+    logits, _ = make_batch(ODD, 10, ODD.num_classes)
+    labels = np.arange(16, dtype=np.uint8).reshape(2, 2, 4) % ODD.num_classes
+    # Once more, and nobody says which classes of `a` there are.
+    again, group = labels.copy(), ODD.labels.names.index("a")
+    again[ODD.labels.leaves_lc[group][labels]] = group
+    options = LossOptions(every_level=True, level_weights=(0,) * (ODD.num_levels - 1) + (1,))
+    loss = build_loss("dice", ODD, hierarchical=False, options=options)
+    found = loss(np.concatenate([logits] * 2), np.concatenate([labels, again]))
+    expected = dice(np.concatenate([logits] * 2), np.concatenate([labels] * 2))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

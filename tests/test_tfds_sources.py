@@ -254,8 +254,9 @@ def test_what_is_not_there_or_leaves_a_choice_is_named(data_dir, tmp_path):
 def test_examples_that_are_none_are_named(data_dir):
     source = TfdsSource("pets/named?image=annotation&mask=image", "train")
     assert sentence_of(source.__getitem__, 1) == (
-        "Example 1 of pets train (image) is a colour PNG (RGB); a mask is a grey or palette PNG "
-        "whose values are class indices."
+        "Example 1 of pets train (image) is a colour PNG (RGB); a mask is a grey or palette "
+        "picture whose values are class indices, or the data.yaml names its colours: `labels: "
+        "{'#0164C8': NAME}`."
     )
     source = TfdsSource("pets/arrays?image=flat&mask=deep", "train")
     assert "(flat) is int64 [8, 10]; an image is uint8" in sentence_of(source.__getitem__, 0)

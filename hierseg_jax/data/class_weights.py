@@ -105,7 +105,7 @@ def parse_class_weights(text: str) -> str | tuple[float, ...] | dict[str, float]
         raise HiersegError(
             f"The config's loss_options.class_weights is {text!r}; it must be "
             f"{', '.join(RULES[:-1])} or {RULES[-1]}, or weights: a number for every leaf class, "
-            "the background's first, as in '0.3,1,2.5', or names with numbers, as in "
+            "in order, as in '0.3,1,2.5', or names with numbers, as in "
             "'torso: 1.2, head: 3', the others having 1."
         )
     if not all(0 <= weight <= MOST for weight in weights) or not any(weights):

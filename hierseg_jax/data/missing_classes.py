@@ -5,7 +5,7 @@ tools write them, are background and ignored pixels, the loss falls, and every c
 
 Presence is quickly seen, absence only after every mask was read. Hence labels are looked at
 in an order whose every beginning is spread evenly over the split, until each class was seen:
-with a few masks, as a rule. The background, which stands outside of the tree, may be missing.
+with a few masks, as a rule. A background, which stands outside of the tree, may be missing.
 
 Where data label groups, a pixel of a group may be of any class below it: such a class is not
 missing. Where no mask tells it apart from its siblings, a note says so.
@@ -56,7 +56,7 @@ def look_for_classes(
     left, threads = iter(indices), available_cores()
     # Reading and decoding leave Python's lock alone.
     with ThreadPoolExecutor(threads) as pool:
-        while not seen[1 : hierarchy.num_classes].all() and not stopped():
+        while not seen[: hierarchy.num_classes][hierarchy.foreground].all() and not stopped():
             if not (some := list(islice(left, 2 * threads))):
                 break
             for label_hw in pool.map(lambda index: read_label(source, index), some):
@@ -65,16 +65,18 @@ def look_for_classes(
 
 
 def missing_classes(seen: np.ndarray, hierarchy: Hierarchy) -> list[int]:
-    """Leaf classes, the background aside, that no pixel with the labels seen, bool [256], is of."""
+    """Leaf classes, a background aside, that no pixel with the labels seen, bool [256], is of."""
     leaves_lc = hierarchy.labels.leaves_lc
     held_c = leaves_lc[seen[: len(leaves_lc)]].any(0)
-    return [label for label in range(1, hierarchy.num_classes) if not held_c[label]]
+    leaves = range(hierarchy.num_classes)[hierarchy.foreground]
+    return [label for label in leaves if not held_c[label]]
 
 
 def untold_classes(seen: np.ndarray, hierarchy: Hierarchy) -> list[int]:
     """Leaf classes that the labels seen, bool [256], have in groups alone."""
     missing = missing_classes(seen, hierarchy)
-    return [c for c in range(1, hierarchy.num_classes) if not seen[c] and c not in missing]
+    leaves = range(hierarchy.num_classes)[hierarchy.foreground]
+    return [c for c in leaves if not seen[c] and c not in missing]
 
 
 def untold_sentence(seen: np.ndarray, hierarchy: Hierarchy, masks: str) -> str:
@@ -89,8 +91,8 @@ def untold_sentence(seen: np.ndarray, hierarchy: Hierarchy, masks: str) -> str:
 
 
 def has_no_class(seen: np.ndarray, hierarchy: Hierarchy) -> bool:
-    """Whether the labels seen, bool [256], are background and ignored pixels alone."""
-    return len(missing_classes(seen, hierarchy)) == hierarchy.num_classes - 1
+    """Whether the labels seen, bool [256], are those of background and ignored pixels alone."""
+    return len(missing_classes(seen, hierarchy)) == len(hierarchy.class_names[hierarchy.foreground])
 
 
 def missing_sentence(seen: np.ndarray, hierarchy: Hierarchy, masks: str) -> str:

@@ -83,6 +83,7 @@ def train_batches(
     seed: int,
     augment: bool | str,
     mirrored: np.ndarray | None = None,
+    background: int | None = 0,
     start_step: int = 0,
     worker_count: int = 0,
     process_index: int = 0,
@@ -100,6 +101,7 @@ def train_batches(
       augment: one of AUGMENTATIONS of augment/choice.py; True is `reference`, False `none`.
       mirrored: `Hierarchy.mirrored`, by which labels are exchanged where augmentation shows
         a picture's mirror image; by default they stay.
+      background: `Hierarchy.background`, the class of what augmentation blots out.
       start_step: number of batches to pass over, for resuming.
       worker_count: processes that prepare batches; with 0 threads of this one do, as many as
         there are cores.
@@ -117,7 +119,7 @@ def train_batches(
         dataset = grain.MapDataset.source(Drawn(source, seed, drawn)).seed(seed)
     else:
         dataset = grain.MapDataset.source(source).seed(seed).shuffle()[:drawn].repeat()
-    transform = choose_augmentation(augment, size, resize, mirrored)
+    transform = choose_augmentation(augment, size, resize, mirrored, background)
     # Before the slice by process: the random numbers must not depend on it.
     dataset = dataset.map(_with_valid)
     dataset = dataset.random_map(functools.partial(_augmented, transform))

@@ -2,8 +2,7 @@
 
 One matrix per image is all an evaluation needs to bring back: the matrices of all levels,
 the dataset's and the reference's metrics are sums of it. Rows are labels, which are the leaf
-classes unless data label groups as well; columns are predicted leaf classes. The background
-is class 0 at every level.
+classes unless data label groups as well; columns are predicted leaf classes.
 """
 
 import jax
@@ -31,7 +30,7 @@ def confusion_matrices(
       predictions_bhw: integer [B, H, W] in 0..C-1.
       labels_bhw: integer [B, H, W]; pixels labelled 255, or anything else outside of
         0..L-1, are not counted.
-      num_classes: C, background included.
+      num_classes: C, a background included.
       valid_b: bool [B]; the matrix of an example that is False is all 0.
       num_labels: L, of `hierarchy.labels`; by default C.
 
@@ -110,7 +109,7 @@ def hidden_classes(confusion_lc: np.ndarray, hierarchy: Hierarchy, level: int) -
 def labelled_confusions(confusion_lc: np.ndarray, hierarchy: Hierarchy) -> tuple[np.ndarray, ...]:
     """The matrices of a whole data set at every level, all 0 where its labels stop above.
 
-    They do where all that it labels of a level is background, and classes are hidden.
+    They do where it labels no class of a level but a background, and classes are hidden.
 
     Args:
       confusion_lc: integer [L, C].
@@ -121,7 +120,8 @@ def labelled_confusions(confusion_lc: np.ndarray, hierarchy: Hierarchy) -> tuple
     """
     return tuple(
         np.zeros_like(matrix)
-        if not matrix[1:].any() and hidden_classes(confusion_lc, hierarchy, k).any()
+        if not matrix[hierarchy.foreground].any()
+        and hidden_classes(confusion_lc, hierarchy, k).any()
         else matrix
         for k, matrix in enumerate(level_confusions(confusion_lc, hierarchy))
     )

@@ -169,6 +169,7 @@ def evaluate_checkpoint(
             num_extremes,
             getattr(source, "names", ()),
             hierarchy.labels.leaves_lc,
+            hierarchy.background,
             first=host_number(),
             stride=count_hosts(),
         )

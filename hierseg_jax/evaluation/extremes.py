@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from hierseg_jax.evaluation.shown_pictures import ShownPicture
+from hierseg_jax.tree.background import foreground
 
 Show = Callable[[int], ShownPicture]
 """A picture of the split, by its index."""
@@ -31,10 +32,14 @@ class ScoredPicture:
     prediction: np.ndarray
 
 
-def image_scores(confusions_nlc: np.ndarray, leaves_lc: np.ndarray | None = None) -> np.ndarray:
+def image_scores(
+    confusions_nlc: np.ndarray,
+    leaves_lc: np.ndarray | None = None,
+    background: int | None = 0,
+) -> np.ndarray:
     """How well single pictures are segmented: mean IoU over the labels that a picture has.
 
-    The background is no label here, and a class that is only predicted lowers the score by
+    A background is no label here, and a class that is only predicted lowers the score by
     the pixels that it takes from others, not as an IoU of 0. Of a group's pixels those are
     right that are predicted as a class below it; such a class is in excess of the group where
     it contradicts the label of its pixel.
@@ -42,6 +47,7 @@ def image_scores(confusions_nlc: np.ndarray, leaves_lc: np.ndarray | None = None
     Args:
       confusions_nlc: integer [N, L, C], of labels and leaf classes.
       leaves_lc: bool [L, C], `hierarchy.labels.leaves_lc`; by default labels are leaf classes.
+      background: the class that is, if any.
 
     Returns:
       float64 [N] in [0, 1]; NaN for a picture of background alone.
@@ -49,10 +55,11 @@ def image_scores(confusions_nlc: np.ndarray, leaves_lc: np.ndarray | None = None
     confusions_nlc = np.asarray(confusions_nlc, np.float64)
     if leaves_lc is None:
         leaves_lc = np.eye(confusions_nlc.shape[-1], dtype=bool)
-    labelled_nl = confusions_nlc.sum(2)[:, 1:]
-    hit_nl = (confusions_nlc * leaves_lc).sum(2)[:, 1:]
+    counted = foreground(background)
+    labelled_nl = confusions_nlc.sum(2)[:, counted]
+    hit_nl = (confusions_nlc * leaves_lc).sum(2)[:, counted]
     wrong_nc = (confusions_nlc * ~leaves_lc).sum(1)
-    union_nl = labelled_nl + (wrong_nc @ leaves_lc.T)[:, 1:]
+    union_nl = labelled_nl + (wrong_nc @ leaves_lc.T)[:, counted]
     present_nl = labelled_nl > 0
     iou_nl = np.divide(hit_nl, union_nl, out=np.zeros_like(hit_nl), where=present_nl)
     count_n = present_nl.sum(1)
@@ -68,6 +75,7 @@ class Extremes:
         most: int,
         names: Sequence[str] = (),
         leaves_lc: np.ndarray | None = None,
+        background: int | None = 0,
         *,
         first: int = 0,
         stride: int = 1,
@@ -77,13 +85,13 @@ class Extremes:
         Args:
           most: pictures of either kind.
           names: of all pictures of the split; empty where they have none.
-          leaves_lc: as in `image_scores`.
+          leaves_lc, background: as in `image_scores`.
           first, stride: the pictures seen are `first`, `first + stride`, ...: one
             process's share.
         """
         self._most = most
         self._names = names
-        self._leaves_lc = leaves_lc
+        self._leaves_lc, self._background = leaves_lc, background
         self._next, self._stride = first, stride
         self._scored = 0
         # Heaps of (score, -index) and (-score, index) whose first goes next.
@@ -92,7 +100,7 @@ class Extremes:
 
     def add(self, confusions_blc: np.ndarray, valid_b: np.ndarray) -> None:
         """The next pictures in order; those that are not valid count as seen alone."""
-        scores_b = image_scores(confusions_blc, self._leaves_lc)
+        scores_b = image_scores(confusions_blc, self._leaves_lc, self._background)
         for i, score in enumerate(scores_b.tolist()):
             index = self._next
             self._next += self._stride

@@ -10,6 +10,7 @@ from hierseg_jax.evaluation.boundary import boundary_ious
 from hierseg_jax.evaluation.confusions import hidden_classes, labelled_confusions, level_confusions
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.background import foreground
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 
@@ -17,12 +18,13 @@ from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 class LevelMetrics:
     """Numbers of one level of the tree, all in [0, 1].
 
-    Per class, background first, NaN where undefined (class neither labelled nor
-    predicted for IoU and F1, never predicted for precision, never labelled for
-    recall); the means leave such classes out.
+    Per class, NaN where undefined (class neither labelled nor predicted for IoU and
+    F1, never predicted for precision, never labelled for recall); the means leave such
+    classes out. Where a mean leaves out the background, a tree without one has all of
+    its classes counted.
 
     Attributes:
-      class_names: background first.
+      class_names: in order.
       iou, precision, recall, f1: float64 [classes].
       miou: mean IoU over the data set's one matrix, background excluded.
       mean_precision, mean_recall, mean_f1: background excluded.
@@ -94,13 +96,16 @@ def evaluate_levels(
             hidden_k = hidden_classes(confusion_lc, hierarchy, k)
             unknown_l = hierarchy.labels.classes_kl[k] == IGNORE_LABEL
             is_partial_n = confusions_nlc[:, unknown_l].any((1, 2))
-            single_nkk = single_nkk[single_nkk[:, 1:].any((1, 2)) | ~is_partial_n]
+            single_nkk = single_nkk[single_nkk[:, level.foreground].any((1, 2)) | ~is_partial_n]
         numbers = level_metrics(
             whole[k],
             level.class_names,
-            float("nan") if labelled == 0 else reference_miou(single_nkk, batch_size),
+            float("nan")
+            if labelled == 0
+            else reference_miou(single_nkk, batch_size, level.background),
             boundaries.get(level.name),
             hidden_k,
+            level.background,
         )
         metrics[level.name] = dataclasses.replace(numbers, labelled_pixels=labelled)
     return metrics
@@ -112,15 +117,17 @@ def level_metrics(
     reference: float = float("nan"),
     boundary_iou_l: np.ndarray | None = None,
     hidden_l: np.ndarray | None = None,
+    background: int | None = 0,
 ) -> LevelMetrics:
     """Metrics of one level from the data set's confusion matrix [L, L] (rows true).
 
     Args:
       confusion_ll: integer [L, L].
-      class_names: background first.
+      class_names: in order.
       reference: of `reference_miou`.
       boundary_iou_l: of every class, where it was measured.
       hidden_l: bool [L], classes to be undefined; see `hidden_classes`.
+      background: the class that is, if any.
     """
     if boundary_iou_l is None:
         boundary_iou_l = np.full(len(class_names), np.nan)
@@ -136,6 +143,7 @@ def level_metrics(
             np.where(hidden_l, np.nan, numbers_l)
             for numbers_l in (iou, precision, recall, f1, boundary_iou_l)
         )
+    counted = foreground(background)
     weighted_iou = (np.where(labelled > 0, iou, 0.0) * labelled).sum()
     return LevelMetrics(
         class_names=tuple(class_names),
@@ -143,16 +151,16 @@ def level_metrics(
         precision=precision,
         recall=recall,
         f1=f1,
-        miou=_mean_defined(iou[1:]),
-        mean_precision=_mean_defined(precision[1:]),
-        mean_recall=_mean_defined(recall[1:]),
-        mean_f1=_mean_defined(f1[1:]),
+        miou=_mean_defined(iou[counted]),
+        mean_precision=_mean_defined(precision[counted]),
+        mean_recall=_mean_defined(recall[counted]),
+        mean_f1=_mean_defined(f1[counted]),
         pixel_accuracy=float(_ratio(hit.sum(), total)),
         mean_accuracy=_mean_defined(recall),
         frequency_weighted_iou=float(_ratio(weighted_iou, total)),
         reference_miou=float(reference),
         boundary_iou=boundary_iou_l,
-        mean_boundary_iou=_mean_defined(boundary_iou_l[1:]),
+        mean_boundary_iou=_mean_defined(boundary_iou_l[counted]),
     )
 
 
@@ -217,7 +225,9 @@ def tree_metrics(
     )
 
 
-def reference_miou(confusions_nll: np.ndarray, batch_size: int) -> float:
+def reference_miou(
+    confusions_nll: np.ndarray, batch_size: int, background: int | None = 0
+) -> float:
     """The reference's own mIoU (torchmetrics 1.6.1 `MeanIoU` without background).
 
     IoU per image and class, 0 where a class is neither labelled nor predicted; mean
@@ -228,6 +238,7 @@ def reference_miou(confusions_nll: np.ndarray, batch_size: int) -> float:
     Args:
       confusions_nll: integer [N, L, L], in the order of evaluation.
       batch_size: consecutive images that made a batch.
+      background: the class that is, if any.
 
     Returns:
       In [0, 1]; NaN without images.
@@ -239,7 +250,7 @@ def reference_miou(confusions_nll: np.ndarray, batch_size: int) -> float:
         return float("nan")
     hit = np.diagonal(confusions_nll, axis1=1, axis2=2)
     union = confusions_nll.sum(1) + confusions_nll.sum(2) - hit
-    image_scores = np.nan_to_num(_ratio(hit, union), nan=0.0)[:, 1:].mean(1)
+    image_scores = np.nan_to_num(_ratio(hit, union), nan=0.0)[:, foreground(background)].mean(1)
     batches = np.split(image_scores, range(batch_size, len(image_scores), batch_size))
     return float(np.mean([batch.mean() for batch in batches]))
 

@@ -7,10 +7,11 @@ class then is their union, whose probability P is the sum of theirs:
   `hard_share` takes those of least P. A class weight is that of the label's class at the finest
   level where it is known. `label_smoothing` spreads its share evenly over the classes; the target
   and the probabilities of those in the set are then summed, those of others stay apart.
-- Dice, IoU and Tversky loss count the pixel as the classes of the set in the shares that the
-  network gives them now. These shares are constants: only P has a gradient. (Pixels can't be left
-  out of a level where they are unknown. Of a coarsely labelled picture the background alone would
-  then count there, and the network would learn to see too much of it.)
+- Dice, IoU and Tversky loss are taken at every level that is the finest known one of some pixel,
+  over the pixels whose class is known there, and weigh as much as the share of pixels for which
+  it is the finest. A group's pixels that are unknown at a level are represented by those that are
+  known: these weigh as much as all of the group. (Without it, of a coarsely labelled picture the
+  background alone would count there, and the network would learn to see too much of it.)
 
 Labels of leaves have the losses of `flat.py`.
 """
@@ -25,13 +26,13 @@ import numpy as np
 
 from hierseg_jax.losses.flat import TVERSKY, Loss, mean_of_classes, ratio
 from hierseg_jax.losses.pixels import flatten_pixels, hardest_pixels, total_over
-from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 
 def of_labels(
     name: str,
     hierarchy: Hierarchy,
-    level: int,
+    level: int | None = None,
     class_weights: Sequence[Sequence[float]] = (),
     **given: Any,
 ) -> Loss:
@@ -40,17 +41,20 @@ def of_labels(
     Args:
       name: of the loss, in `flat.LOSSES`.
       hierarchy: of the labels.
-      level: whose classes have the logits.
+      level: at whose classes it is taken; by default the leaves', for `TVERSKY` as above.
       class_weights: of the classes of every level, coarse to fine; by default all 1.
       given: options of `crossentropy_of_sets`.
     """
+    if name in TVERSKY:
+        alpha, beta = TVERSKY[name]
+        return functools.partial(
+            tversky_of_labels, hierarchy=hierarchy, alpha=alpha, beta=beta, level=level
+        )
+    level = hierarchy.num_levels - 1 if level is None else level
     table_c = hierarchy.levels[level].leaf_to_class
     classes_c = np.arange(hierarchy.levels[level].num_classes)
     # A label may be a class if it may be one of its leaves: [labels, classes].
     set_lc = (hierarchy.labels.leaves_lc.astype(int) @ (table_c[:, None] == classes_c)) > 0
-    if name in TVERSKY:
-        alpha, beta = TVERSKY[name]
-        return functools.partial(tversky_of_sets, set_lc=set_lc, alpha=alpha, beta=beta)
     if class_weights:
         given["weights_l"] = _weights_of_labels(class_weights, hierarchy, level)
         given["class_weights_c"] = np.asarray(class_weights[level])
@@ -111,39 +115,81 @@ def crossentropy_of_sets(
     return ratio(loss_n, weights_n, axis_name)
 
 
-def tversky_of_sets(
+def tversky_of_labels(
     logits_bhwc: jax.Array,
     labels_bhw: jax.Array,
     *,
-    set_lc: np.ndarray,
+    hierarchy: Hierarchy,
     alpha: float,
     beta: float,
+    level: int | None = None,
     smooth: float = 1.0,
     valid_b: jax.Array | None = None,
     axis_name: str | None = None,
 ) -> jax.Array:
-    """`flat.tversky` for labels that are sets of classes.
+    """`flat.tversky` for labels of any node.
 
     Args:
-      logits_bhwc, labels_bhw, set_lc, valid_b, axis_name: as in `crossentropy_of_sets`.
+      logits_bhwc: floating [B, H, W, C], of the leaf classes; with `level` of its classes.
+      labels_bhw: integer [B, H, W], of the hierarchy, or 255.
+      hierarchy: of the labels.
+      level: at this one alone; by default as the module says.
+      valid_b, axis_name: as for every loss.
       alpha, beta, smooth: as in `flat.tversky`.
     """
     logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b)
-    set_nc = jnp.asarray(_by_value(set_lc))[labels_n] & counted_n[:, None]
-    counted_n1 = set_nc.any(-1, keepdims=True)
-    logits_nc = jnp.where(counted_n1, logits_nc, 0.0)
-    share_nc = jax.nn.softmax(jnp.where(set_nc | ~counted_n1, logits_nc, -jnp.inf))
-    share_nc = jax.lax.stop_gradient(jnp.where(set_nc, share_nc, 0.0))
-    p_nc = jnp.where(counted_n1, jax.nn.softmax(logits_nc), 0.0)
-    right_n1 = jnp.where(set_nc, p_nc, 0.0).sum(-1, keepdims=True)
-    true_positive_c = (share_nc * right_n1).sum(0)
-    false_positive_c = jnp.where(set_nc, 0.0, p_nc).sum(0)
-    true_positive_c, false_positive_c, labelled_c = total_over(
-        (true_positive_c, false_positive_c, share_nc.sum(0)), axis_name
-    )
-    return mean_of_classes(
-        true_positive_c, false_positive_c, labelled_c, alpha=alpha, beta=beta, smooth=smooth
-    )
+    # Before any arithmetic: not even a NaN there reaches the loss or its gradient.
+    p_nc = jax.nn.softmax(jnp.where(counted_n[:, None], logits_nc, 0.0))
+    labels = hierarchy.labels
+    of_label_nl = (labels_n[:, None] == jnp.arange(len(labels.names))) & counted_n[:, None]
+    pixels_l = total_over(of_label_nl.sum(0), axis_name).astype(p_nc.dtype)
+    of_label_nl, weights_kl = of_label_nl.astype(p_nc.dtype), represented(pixels_l, hierarchy)
+    matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+    finest_l = labels.depths_l - 1
+    total = jnp.zeros((), p_nc.dtype)
+    for k in np.unique(finest_l).tolist() if level is None else (level,):
+        classes_v = np.arange(hierarchy.levels[k].num_classes)
+        below_cv = hierarchy.levels[k].leaf_to_class[:, None] == classes_v
+        p_nv = matmul(p_nc, below_cv.astype(p_nc.dtype)) if level is None else p_nc
+        true_lv = (labels.classes_kl[k][:, None] == classes_v) * weights_kl[k][:, None]
+        true_nv = matmul(of_label_nl, true_lv)
+        weights_n1 = true_nv.sum(-1, keepdims=True)
+        true_positive_v, predicted_v, labelled_v = total_over(
+            ((true_nv * p_nv).sum(0), (weights_n1 * p_nv).sum(0), true_nv.sum(0)), axis_name
+        )
+        loss = mean_of_classes(
+            true_positive_v,
+            predicted_v - true_positive_v,
+            labelled_v,
+            alpha=alpha,
+            beta=beta,
+            smooth=smooth,
+        )
+        share = jnp.where(finest_l == k, pixels_l, 0.0).sum() / jnp.maximum(pixels_l.sum(), 1)
+        total += loss * (share if level is None else 1.0)
+    return total
+
+
+def represented(pixels_l: jax.Array, hierarchy: Hierarchy) -> jax.Array:
+    """How many pixels one of each label stands for at each level: [levels, labels].
+
+    0 where its class is unknown. From level to level the pixels of a class that are known farther
+    down share the weight of all of the class.
+
+    Args:
+      pixels_l: floating [labels], how many have each.
+      hierarchy: of the labels.
+    """
+    classes_kl, rows = hierarchy.labels.classes_kl, []
+    for k, classes_l in enumerate(classes_kl):
+        known_l = classes_l != IGNORE_LABEL
+        if not k:
+            rows.append(jnp.asarray(known_l, pixels_l.dtype))
+            continue
+        same_ll = (classes_kl[k - 1][:, None] == classes_kl[k - 1]).astype(pixels_l.dtype)
+        all_l, known_farther_l = same_ll @ pixels_l, same_ll @ (known_l * pixels_l)
+        rows.append(rows[-1] * known_l * all_l / jnp.maximum(known_farther_l, 1.0))
+    return jnp.stack(rows)
 
 
 def _log_sum(log_p_nc: jax.Array, set_nc: jax.Array, counted_n: jax.Array) -> jax.Array:

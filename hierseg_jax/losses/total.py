@@ -245,6 +245,8 @@ def build_loss(
         if options.every_level:
             losses = [of_level(k) for k in levels]
             return at_every_level_of_leaves(losses, hierarchy, level_weights)
+        if hierarchy.inner_labels:
+            return of_labels(name, hierarchy, None, weights_kc, **given)
         return of_level(levels[-1])
 
     return TotalLoss(

@@ -102,7 +102,7 @@ def create_model(
     Args:
       name: of `NETWORKS`: `effunet` (sides in multiples of 32) or `esnet` and its small
         `esnet_mini` (of 8).
-      num_classes: channels of the head, at least 2: the leaf classes, background included, or
+      num_classes: channels of the head, at least 2: the leaf classes, or
         the nodes of a hierarchical or conditional one.
       backbone: of a network with several, such as `b0`..`b7` or `lite0`..`lite4` of `effunet`;
         by default the first.
@@ -130,8 +130,7 @@ def create_model(
     network = find_network(name)
     if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 2:
         raise HiersegError(
-            "A model needs a whole number of classes, at least 2 (the background and one more); "
-            f"got {num_classes!r}."
+            f"A model needs a whole number of classes, at least 2; got {num_classes!r}."
         )
     allowed = ("float32", "bfloat16", "float64")
     try:

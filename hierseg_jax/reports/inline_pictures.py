@@ -30,7 +30,7 @@ class Picture:
 def overlaid(
     image_hwc: np.ndarray, label_hw: np.ndarray, level: Level, classes_l: np.ndarray | None = None
 ) -> np.ndarray:
-    """A level's colours over the photograph; the background stays as it is.
+    """A level's colours over the photograph; a background stays as it is.
 
     Args:
       image_hwc: uint8 RGB [H, W, 3].
@@ -39,9 +39,11 @@ def overlaid(
       classes_l: at the level, of every label, where groups are labelled as well; they are
         hatched where they are unknown.
     """
+    painted_hw = None if level.background is None else label_hw
     if classes_l is None:
-        return overlay(image_hwc, label_hw, leaf_colors(level), _PHOTO_SHARE, painted_hw=label_hw)
-    drawn = overlay(image_hwc, label_hw, label_colors(classes_l), _PHOTO_SHARE, label_hw)
+        return overlay(image_hwc, label_hw, leaf_colors(level), _PHOTO_SHARE, painted_hw)
+    colors = label_colors(classes_l, level.background)
+    drawn = overlay(image_hwc, label_hw, colors, _PHOTO_SHARE, painted_hw)
     hatch(drawn, image_hwc, label_hw, classes_l)
     return drawn
 

@@ -14,10 +14,10 @@ _STRIPES = 48
 
 def leaf_colors(level: Level) -> np.ndarray:
     """As `label_colors` of leaf classes alone."""
-    return label_colors(level.leaf_to_class)
+    return label_colors(level.leaf_to_class, level.background)
 
 
-def label_colors(classes_l: np.ndarray) -> np.ndarray:
+def label_colors(classes_l: np.ndarray, background: int | None = 0) -> np.ndarray:
     """By label its colour at a level: uint8 RGB [256, 3].
 
     That of its class there; a group whose class is unknown has one of its own. That of ignored
@@ -25,9 +25,10 @@ def label_colors(classes_l: np.ndarray) -> np.ndarray:
 
     Args:
       classes_l: integer [labels], of a level, as in `Labels.classes_kl`.
+      background: of the tree.
     """
     known_l = np.flatnonzero(classes_l != IGNORE_LABEL)
-    colors = class_colors(256)
+    colors = class_colors(256, background)
     colors[known_l] = colors[classes_l[known_l]]
     return colors
 

@@ -24,7 +24,9 @@ class Painter:
     """
 
     def __init__(self, levels: Sequence[Level]) -> None:
-        names = [name for level in levels for name in (level.name, *level.class_names[1:])]
+        names = [
+            name for level in levels for name in (level.name, *level.class_names[level.foreground])
+        ]
         self._fonts = find_fonts(names)
         self.note = missing_note(opencv_missing(self._fonts.missing))
         # By level and size, of the last few: pictures of a folder may have any.
@@ -35,15 +37,15 @@ class Painter:
 
         Args:
           image_bgr: uint8 [H, W, 3].
-          labels_hw: uint8 [H, W], classes of `level`; the background stays as it is, and so do
+          labels_hw: uint8 [H, W], classes of `level`; a background stays as it is, and so do
             pixels that the network never saw (255).
           level: one of the painter's.
 
         Returns:
           uint8 BGR [H, W, 3].
         """
-        colors = class_colors(256)[:, ::-1]
-        painted_hw = cv2.inRange(labels_hw, 1, level.num_classes - 1)
+        colors = class_colors(256, level.background)[:, ::-1]
+        painted_hw = cv2.inRange(labels_hw, level.foreground.start, level.num_classes - 1)
         drawn = overlay(image_bgr, labels_hw, colors, PHOTO_SHARE, painted_hw)
         self._legend(level, labels_hw.shape).draw(drawn)
         return drawn

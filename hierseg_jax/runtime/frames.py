@@ -9,12 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
-from hierseg_jax.data.read.image_files import MAX_PIXELS, read_image, too_large
+from hierseg_jax.data.read.image_files import read_image
+from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.regular_file import check_pixels
 
 # OpenCV would open these as videos of one frame.
-UNREAD_SUFFIXES = (".bmp", ".gif", ".tif", ".tiff", ".webp")
+UNREAD_SUFFIXES = (".gif", ".jp2", ".avif")
 # Frames that a whole video may lack of what it announces.
 MISCOUNTED = 2
 
@@ -77,9 +78,11 @@ class Video:
         read = self._capture.get
         self.size = int(read(cv2.CAP_PROP_FRAME_WIDTH)), int(read(cv2.CAP_PROP_FRAME_HEIGHT))
         # Some containers tell none; their frames are as large as they are.
-        if self.size[0] * self.size[1] > MAX_PIXELS:
+        try:
+            check_pixels(source, max(1, self.size[1]), max(1, self.size[0]))
+        except HiersegError:
             self._capture.release()
-            raise HiersegError(too_large(source, self.size[1], self.size[0]))
+            raise
         fps = read(cv2.CAP_PROP_FPS)
         self.fps = fps if 0 < fps < 1000 else 30.0
         self._announced = 0 if self.live else max(0, int(read(cv2.CAP_PROP_FRAME_COUNT)))

@@ -37,7 +37,7 @@ class Legend:
 
 
 def make_legend(level: Level, size: tuple[int, int], fonts: Fonts) -> Legend:
-    """A level's classes but the background, in letters of the picture's size.
+    """A level's classes but a background, in letters of the picture's size.
 
     Names that are wider than the picture end in an ellipsis; what finds no room below one another
     is counted.
@@ -50,11 +50,13 @@ def make_legend(level: Level, size: tuple[int, int], fonts: Fonts) -> Legend:
     height, width = size
     scale = min(max(min(height, width) / 700, 0.4), 2.0)
     line = round(30 * scale)
-    names = level.class_names[1:]
+    names = level.class_names[level.foreground]
+    colors = class_colors(level.num_classes, level.background)[level.foreground, ::-1]
+    classes = len(names)
     room = max(0, round(HEIGHT_SHARE * height) // line - 1)
     if len(names) > room:
         names = names[: max(0, room - 1)]
-    left_out = level.num_classes - 1 - len(names)
+    left_out = classes - len(names)
     texts = [level.name, *names, *([f"+ {left_out}"] if left_out else [])]
     starts = [line // 4, *[line] * (len(texts) - 1)]
     letters = [letters_for(text, fonts, round(22 * scale)) for text in texts]
@@ -73,8 +75,8 @@ def make_legend(level: Level, size: tuple[int, int], fonts: Fonts) -> Legend:
         if 0 < row <= len(names):
             top_left = (line // 4, baseline - line // 2)
             bottom_right = (line // 4 + line // 2, baseline)
-            color = class_colors(level.num_classes)[row, ::-1].tolist()
             cv2.rectangle(cover_hw, top_left, bottom_right, 255, cv2.FILLED)
+            color = colors[row - 1].tolist()
             cv2.rectangle(colors_hw3, top_left, bottom_right, color, cv2.FILLED)
     cover_hw3 = cv2.cvtColor(cover_hw, cv2.COLOR_GRAY2BGR)
     return Legend(cv2.multiply(colors_hw3, cover_hw3, scale=1 / 255), 255 - cover_hw3)

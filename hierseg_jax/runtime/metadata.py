@@ -89,7 +89,8 @@ class Metadata:
                 "name": level.name,
                 "class_names": list(level.class_names),
                 "leaf_to_class": level.leaf_to_class.tolist(),
-                "colors_rgb": class_colors(level.num_classes).tolist(),
+                "colors_rgb": class_colors(level.num_classes, level.background).tolist(),
+                **({"background": None} if level.background is None else {}),
             }
             for level in self.hierarchy.levels
         ]

@@ -222,10 +222,7 @@ class Segmenter:
                 return given
         channels = self._session.get_outputs()[0].shape[1]
         if isinstance(channels, int) and not 2 <= channels <= MAX_CLASSES:
-            raise HiersegError(
-                f"{file} has {channels} classes; a network has 2 to {MAX_CLASSES}, the background "
-                "included."
-            )
+            raise HiersegError(f"{file} has {channels} classes; a network has 2 to {MAX_CLASSES}.")
         if not isinstance(channels, int):
             if given is None:
                 raise HiersegError(

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hierseg_jax.data.read import png
-from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
+from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.runtime.drawing import Painter
 from hierseg_jax.runtime.frames import Frame, Images, Video, open_frames

@@ -95,6 +95,30 @@ def bring(source: pathlib.Path, target: pathlib.Path, move: bool) -> bool:
     return True
 
 
+def link(source: pathlib.Path, target: pathlib.Path) -> bool:
+    """Makes a hard link, or a symbolic one where the file system allows no hard one.
+
+    Args:
+      source: is there; of a link, what it leads to.
+      target: in a folder that exists; where it exists itself, of the same content.
+
+    Returns:
+      Whether `target` is new.
+
+    Raises:
+      OSError: from the file system.
+    """
+    if target.exists():
+        return False
+    partial, source = _partial(target), source.resolve()
+    try:
+        os.link(source, partial)
+    except OSError:  # another disk, no hard links there, too many of one file, or not ours
+        os.symlink(source, partial)
+    os.replace(partial, target)
+    return True
+
+
 def _partial(file: pathlib.Path) -> pathlib.Path:
     """The other name, free: what a cut-off run or somebody's link left there is removed."""
     partial = file.with_name(f".{file.name}.partial")

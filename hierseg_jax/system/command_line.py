@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
+import cv2
 from absl import app, flags
 
 from hierseg_jax.system.errors import (
@@ -31,6 +32,10 @@ def run(main: Callable[[], None]) -> None:
         logging.getLogger("absl").setLevel(logging.CRITICAL)
         # It tells at every request what it may not ask about a bucket.
         logging.getLogger("gcsfs").setLevel(logging.ERROR)
+        # OpenCV reports damaged pictures and videos, and tags of TIFFs that it doesn't know, in
+        # its own words, raw bytes of the file among them; so it would in reading processes.
+        cv2.utils.logging.setLogLevel(0)
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
         if len(argv) > 1:
             sys.exit(f"error: unexpected argument {argv[1]!r}; flags start with --.")
         try:

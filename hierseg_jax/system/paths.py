@@ -6,7 +6,7 @@ import os
 import pathlib
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from hierseg_jax.system.bucket_path import BucketPath
@@ -100,6 +100,27 @@ def scan(folder: str | pathlib.Path) -> contextlib.AbstractContextManager[Iterab
     """
     path = as_path(folder) if isinstance(folder, str) and is_url(folder) else folder
     return contextlib.nullcontext(path.scan()) if isinstance(path, BucketPath) else os.scandir(path)
+
+
+def sizes_below(root: pathlib.Path, folders: Iterable[str]) -> Callable[[str], int]:
+    """What gives the bytes of files, by their paths below the root.
+
+    Args:
+      root: of the paths.
+      folders: with a slash behind each, in which or below which all of the files are.
+    """
+    if not isinstance(root, BucketPath):
+        return lambda path: os.stat(os.path.join(root, path)).st_size
+    sizes = {
+        f"{folder}{name}": size
+        for folder in folders
+        for name, size in (root / folder).sizes().items()
+    }
+
+    def size_of(path: str) -> int:
+        return sizes[path] if path in sizes else (root / path).stat().st_size
+
+    return size_of
 
 
 def real(path: pathlib.Path) -> str:

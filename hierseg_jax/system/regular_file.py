@@ -1,9 +1,16 @@
-"""Reading a whole file that someone else made: of a bounded size, or a sentence about it."""
+"""A file that someone else made: read whole, and of a bounded size, or a sentence about it."""
 
 import pathlib
 import stat
 
 from hierseg_jax.system.errors import HiersegError
+
+MAX_PIXELS = 100_000_000
+"""Images that announce more are refused before anything is decoded.
+
+It is about the largest that single cameras take; decoded it fills 0.3 GB, of 16 bits 0.9.
+OpenCV's own limit, 2**30 pixels, is 3 GB, and far more than that with several reading threads.
+"""
 
 MAX_BYTES = 1 << 30
 """An image or mask of MAX_PIXELS takes 0.8 GB in the widest format there is, 8 bytes a pixel."""
@@ -32,3 +39,18 @@ def read_file(file: pathlib.Path) -> bytes:
 def cut_off(file: pathlib.Path) -> HiersegError:
     """The error about a file that ends too early."""
     return HiersegError(f"{file} is cut off: the file ends before the image does; replace it.")
+
+
+def check_pixels(file: pathlib.Path | str, height: int, width: int) -> None:
+    """Refuses a picture of more than MAX_PIXELS, or of none.
+
+    Raises:
+      ValueError: a sentence starting with `file`.
+    """
+    if height < 1 or width < 1:
+        raise HiersegError(f"{file} is damaged: it is announced as {height} x {width}; replace it.")
+    if height * width > MAX_PIXELS:
+        raise HiersegError(
+            f"{file} is announced as {height} x {width}, more than {MAX_PIXELS:,} pixels; scale it "
+            "down."
+        )

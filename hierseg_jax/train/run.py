@@ -128,6 +128,7 @@ def set_up(settings: Settings, workdir: Path) -> Run:
             seed=settings.seed,
             augment=settings.augmentation,
             mirrored=hierarchy.mirrored,
+            background=hierarchy.background,
             **reading,
         ),
         val_batches=functools.partial(eval_batches, val_source, **reading),

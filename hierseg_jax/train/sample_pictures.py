@@ -130,7 +130,7 @@ def without_ignored(samples: Samples) -> dict[str, Sequence[np.ndarray]]:
 def overlaid(
     image_hwc: np.ndarray, label_hw: np.ndarray, hierarchy: Hierarchy, k: int
 ) -> np.ndarray:
-    """Labels in a level's colours over the image, the background dark, ignored pixels white.
+    """Labels in a level's colours over the image, a background dark, ignored pixels white.
 
     Args:
       image_hwc: uint8 RGB [H, W, 3].
@@ -142,7 +142,7 @@ def overlaid(
       uint8 RGB [H, W, 3].
     """
     classes_l = hierarchy.labels.classes_kl[k]
-    drawn = overlay(image_hwc, label_hw, label_colors(classes_l), PHOTO_SHARE)
+    drawn = overlay(image_hwc, label_hw, label_colors(classes_l, hierarchy.background), PHOTO_SHARE)
     drawn[label_hw == IGNORE_LABEL] = 255
     if hierarchy.inner_labels:
         hatch(drawn, image_hwc, label_hw, classes_l)
@@ -152,7 +152,7 @@ def overlaid(
 def _legend(figure: Figure, hierarchy: Hierarchy, k: int, present: np.ndarray) -> None:
     """What a level's colours mean, and those of the groups among the labels that are present."""
     level, labels = hierarchy.levels[k], hierarchy.labels
-    colors = class_colors(256) / 255
+    colors = class_colors(256, hierarchy.background) / 255
     groups = [
         Patch(facecolor="none", edgecolor=colors[label], hatch="////", label=_short(name))
         for label, name in enumerate(labels.names)
@@ -160,7 +160,9 @@ def _legend(figure: Figure, hierarchy: Hierarchy, k: int, present: np.ndarray) -
     ][:6]
     handles = [
         Patch(facecolor=color, label=_short(name))
-        for color, name in zip(colors[1:], level.class_names[1:], strict=False)
+        for color, name in zip(
+            colors[level.foreground], level.class_names[level.foreground], strict=False
+        )
     ]
     handles = handles[: 12 - len(groups)] + groups
     center = (0.5 + k) / hierarchy.num_levels

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.background import foreground
 from hierseg_jax.tree.labels import Labels, make_labels
 from hierseg_jax.tree.pairs import Pairs, parse_pairs
 from hierseg_jax.tree.parsing import (
     IGNORE_LABEL,
     Children,
     Group,
+    background_of,
     check_tree,
     depth,
     parse_tree,
@@ -34,33 +36,39 @@ class Level:
 
     Attributes:
       name: of the level, unique within the hierarchy.
-      class_names: one per class of the level; [0] is the background.
+      class_names: one per class of the level.
       leaf_to_class: int32 [leaf classes], read-only; the class at this level of
-        every leaf. Background is 0. A branch that ends above this level stands
-        for itself here.
+        every leaf. A branch that ends above this level stands for itself here.
+      background: the class that is the background, 0; None where there is none.
     """
 
     name: str
     class_names: tuple[str, ...]
     leaf_to_class: np.ndarray
+    background: int | None = 0
 
     @property
     def num_classes(self) -> int:
-        """Number of classes of the level, background included."""
+        """Number of classes of the level, a background included."""
         return len(self.class_names)
+
+    @property
+    def foreground(self) -> slice:
+        """Of names and arrays by class, those that means count and pictures paint."""
+        return foreground(self.background)
 
 
 @dataclasses.dataclass(frozen=True)
 class Hierarchy:
-    """A tree over leaf classes 1..C-1, with background 0 outside of it.
+    """A tree over leaf classes 1..C-1 with background 0 outside of it, or over all of 0..C-1.
 
-    Made by `from_mapping` or `from_json`. Classes of an upper level are numbered
-    from 1 in the order in which the tree lists them; those of the last level are
-    the leaf classes themselves.
+    Made by `from_mapping` or `from_json`. Classes of an upper level are numbered in the
+    order in which the tree lists them, after the background if there is one; those of the
+    last level are the leaf classes themselves.
 
     Attributes:
       children: what stands at the root: groups, or leaf classes.
-      class_names: name of every leaf class; [0] is the background.
+      class_names: name of every leaf class.
       level_names: coarse to fine.
       pairs: leaf classes that change places in a mirror, such as left and right arm. Two
         hierarchies that differ in them alone are equal: they are the same tree.
@@ -79,7 +87,7 @@ class Hierarchy:
 
     def __post_init__(self) -> None:
         check_tree(self.children, self.class_names, self.level_names)
-        parse_pairs(self.pairs, self.class_names)
+        parse_pairs(self.pairs, self.class_names, self.background)
 
     @classmethod
     def from_mapping(
@@ -94,18 +102,19 @@ class Hierarchy:
         Args:
           tree: group name -> content. Content is a mapping of further groups, a
             sequence of leaves (mappings may stand among them, where depths
-            differ), or a single leaf. A leaf is a class index (1, 2, ...; 0 is the
-            background and stands outside) or, where `class_names` is given, a
-            class name. A bare sequence is a tree of one level.
-          class_names: names by class index, the background's first. By default
-            `background`, `class_1`, `class_2`, ...
+            differ), or a single leaf. A leaf is a class index or, where `class_names`
+            is given, a class name. Class 0 is the background where it stands nowhere
+            in the tree. A bare sequence is a tree of one level.
+          class_names: names by class index. By default `background`, or `class_0`
+            where that stands in the tree, `class_1`, `class_2`, ...
           level_names: coarse to fine; by default `level_1`, `level_2`, ..., `leaf`.
           pairs: of leaf classes that change places in a mirror, by name or index.
 
         Raises:
           ValueError: an index used twice, missing, negative or not whole; an empty
             group; an empty or repeated name; a tree that contains itself; more
-            than 255 classes; a leaf that is no class; a pair that is none.
+            than 255 classes, or one at the root without a background; a leaf that is
+            no class; a pair that is none.
         """
         children, names = parse_tree(tree, class_names)
         if level_names is None:
@@ -114,7 +123,7 @@ class Hierarchy:
             raise HiersegError(f"hierarchy: level names must be a list; got {level_names!r}.")
         else:
             levels = tuple(level_names)
-        return cls(children, names, levels, parse_pairs(pairs, names))
+        return cls(children, names, levels, parse_pairs(pairs, names, background_of(children)))
 
     @classmethod
     def from_json(cls, data: Any) -> "Hierarchy":
@@ -159,9 +168,19 @@ class Hierarchy:
         table.flags.writeable = False
         return table
 
+    @functools.cached_property
+    def background(self) -> int | None:
+        """The class that is the background, at every level: 0, or None where 0 is in the tree."""
+        return background_of(self.children)
+
+    @property
+    def foreground(self) -> slice:
+        """Of names and arrays by leaf class, those of all but the background."""
+        return foreground(self.background)
+
     @property
     def num_classes(self) -> int:
-        """Number of leaf classes, background included: the channels of a flat head."""
+        """Number of leaf classes, a background included: the channels of a flat head."""
         return len(self.class_names)
 
     @property
@@ -183,9 +202,12 @@ class Hierarchy:
                 node = {
                     leaf: path[k].name if k < len(path) else leaf for leaf, path in paths.items()
                 }
-                order = {key: i for i, key in enumerate(dict.fromkeys(node.values()), start=1)}
+                outside = self.class_names[: self.foreground.start]
+                order = {
+                    key: i for i, key in enumerate(dict.fromkeys(node.values()), start=len(outside))
+                }
                 names = (
-                    self.class_names[0],
+                    *outside,
                     *(key if isinstance(key, str) else self.class_names[key] for key in order),
                 )
                 leaf_to_class = np.zeros(self.num_classes, np.int32)
@@ -193,7 +215,7 @@ class Hierarchy:
                     leaf_to_class[leaf] = order[key]
             leaf_to_class = leaf_to_class.astype(np.int32)
             leaf_to_class.flags.writeable = False
-            levels.append(Level(level_name, tuple(names), leaf_to_class))
+            levels.append(Level(level_name, tuple(names), leaf_to_class, self.background))
         return tuple(levels)
 
     @property
@@ -205,7 +227,7 @@ class Hierarchy:
     def level_channels(self) -> tuple[slice, ...]:
         """Channels of every level, coarse to fine, in a hierarchical head: the leaves' come first.
 
-        A branch that ends early, and the background, have a channel in every level that
+        A branch that ends early, and a background, have a channel in every level that
         they reach into.
         """
         channels, start = [], 0
@@ -227,7 +249,7 @@ class Hierarchy:
     def distances(self) -> np.ndarray:
         """Edges between two leaves in the tree: int32 [leaf classes, leaf classes].
 
-        The background hangs from the root, as the uppermost nodes do.
+        A background hangs from the root, as the uppermost nodes do.
         """
         paths: list[tuple[object, ...]] = [("background",)] * self.num_classes
         for leaf, above in walk(self.children):

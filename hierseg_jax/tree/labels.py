@@ -1,6 +1,6 @@
 """Labels of any depth: what is known of a pixel that bears a leaf class, or a group of the tree.
 
-Leaf classes are labels 0..C-1, the background 0 among them. Where data have labels of inner
+Leaf classes are labels 0..C-1, a background among them. Where data have labels of inner
 nodes (`Hierarchy.inner_labels`), groups follow from C on, coarse to fine, as far as uint8 goes;
 255 is ignored. A group's label says that the pixel is one of the leaf classes below the group,
 and not which.

@@ -66,16 +66,23 @@ def check_meeting(
     Raises:
       ValueError: one sentence.
     """
-    labels, backgrounds = all_labels(common), {own.class_names[0], common.class_names[0]}
+    labels, backgrounds = all_labels(common), {*_outside(own), *_outside(common)}
     above, above_common = _ancestors(own), _ancestors(common)
     for name in (*names, *above):
         if name in backgrounds and (name in above or name in above_common):
             raise HiersegError(
                 f"{name!r} is the background in one of {who} and {whose}, and a class of the tree "
-                "in the other; rename one of them."
+                "in the other; rename one of them, or have it in or outside of both trees."
             )
+    if common.background is None and not _outside(own).isdisjoint(names):
+        raise HiersegError(
+            f"{who} labels pixels as {own.class_names[0]!r}, its background, and {whose} has no "
+            "background; ignore it with `labels` in the data set's data.yaml, as in `labels: {0: "
+            "ignore, 1: NAME}`, or give a tree that has one as data.hierarchy."
+        )
     names = [name for name in names if name not in backgrounds]
-    unnamed = own.class_names == default_names(own.num_classes) != common.class_names
+    unnamed = own.class_names == default_names(own.num_classes, own.background)
+    unnamed &= own.class_names != common.class_names
     if unnamed and not set(own.class_names).isdisjoint(names):
         raise HiersegError(
             f"{who} gives its classes no names, by which they could meet those of {whose}; add "
@@ -117,9 +124,18 @@ def label_table(own: Hierarchy, names: Iterable[str], common: Hierarchy) -> np.n
     table = np.full(256, IGNORE_LABEL, np.uint8)
     labels, common_labels = all_labels(own), all_labels(common)
     for name in names:
-        background = name == own.class_names[0]
-        table[label_of(name, labels)] = 0 if background else label_of(name, common_labels)
+        table[label_of(name, labels)] = label_of(name_in(name, own, common), common_labels)
     return table
+
+
+def name_in(name: str, own: Hierarchy, common: Hierarchy) -> str:
+    """What a node of one tree is called in the common one: its background has that's name."""
+    return common.class_names[0] if name in _outside(own) else name
+
+
+def _outside(hierarchy: Hierarchy) -> set[str]:
+    """The name of the background; nothing where there is none."""
+    return set(hierarchy.class_names[: hierarchy.foreground.start])
 
 
 def meeting_pairs(trees: Iterable[tuple[str, Hierarchy]], common: Hierarchy) -> Pairs:

@@ -5,20 +5,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.background import foreground
 
 Pairs = tuple[tuple[int, int], ...]
 
 
-def parse_pairs(pairs: Any, class_names: Sequence[str]) -> Pairs:
+def parse_pairs(pairs: Any, class_names: Sequence[str], background: int | None = 0) -> Pairs:
     """`[[left_arm, right_arm], [3, 4]]` as class indices.
 
     Args:
       pairs: a list of pairs, each of two names or indices of leaf classes; None for none.
-      class_names: of the leaf classes, the background's first.
+      class_names: of the leaf classes.
+      background: which of them is, if any.
 
     Raises:
-      ValueError: for what is no pair; a name or index that is no leaf class, the background
-        included; a class paired with itself or in two pairs.
+      ValueError: for what is no pair; a name or index that is no leaf class, or the
+        background; a class paired with itself or in two pairs.
     """
     if pairs is None:
         return ()
@@ -34,7 +36,7 @@ def parse_pairs(pairs: Any, class_names: Sequence[str]) -> Pairs:
             raise HiersegError(
                 f"pairs: {shown} is no pair; give two leaf classes, as in `[left_arm, right_arm]`."
             )
-        left, right = (_leaf(member, class_names, shown) for member in pair)
+        left, right = (_leaf(member, class_names, background, shown) for member in pair)
         if left == right:
             raise HiersegError(
                 f"pairs: {shown} pairs {class_names[left]!r} with itself; a class that looks the "
@@ -51,18 +53,18 @@ def parse_pairs(pairs: Any, class_names: Sequence[str]) -> Pairs:
     return tuple(parsed)
 
 
-def _leaf(member: Any, class_names: Sequence[str], shown: str) -> int:
+def _leaf(member: Any, class_names: Sequence[str], background: int | None, shown: str) -> int:
     if isinstance(member, str) and member in class_names:
         index = list(class_names).index(member)
     elif isinstance(member, int) and not isinstance(member, bool):
         index = member
     else:
         index = -1
-    if index == 0:
+    if index == background:
         raise HiersegError(f"pairs: {shown} holds the background, which has no partner.")
-    if not 0 < index < len(class_names):
+    if not 0 <= index < len(class_names):
         raise HiersegError(
             f"pairs: {shown} holds {reprlib.repr(member)}, which is no leaf class; they are "
-            f"{', '.join(class_names[1:])}."
+            f"{', '.join(class_names[foreground(background)])}."
         )
     return index

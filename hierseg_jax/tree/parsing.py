@@ -13,6 +13,7 @@ from typing import Any
 
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import listed
+from hierseg_jax.tree.background import DEFAULT_NAME
 
 IGNORE_LABEL = 255
 """Label of pixels that no loss and no metric counts."""
@@ -47,25 +48,31 @@ def parse_tree(
       ValueError: for content that is no tree, or names that are no names. What only
         the whole tree shows is left to `check_tree`.
     """
-    names = () if class_names is None else _name_tuple(class_names)
+    names = () if class_names is None else name_tuple(class_names)
     _check_distinct(names, "class")
     children = _parse(tree, {name: i for i, name in enumerate(names)}, (), (), set())
     if class_names is None:
         count = max((leaf for leaf, _ in walk(children)), default=0) + 1
         _check_class_count(count)
-        names = default_names(count)
+        names = default_names(count, background_of(children))
     return children, names
 
 
-def default_names(count: int) -> tuple[str, ...]:
+def default_names(count: int, background: int | None = 0) -> tuple[str, ...]:
     """Of so many classes that were given no names."""
-    return ("background", *(f"class_{i}" for i in range(1, count)))
+    first = "class_0" if background is None else DEFAULT_NAME
+    return (first, *(f"class_{i}" for i in range(1, count)))
+
+
+def background_of(children: Children) -> int | None:
+    """The class that stands outside of the tree: 0, or None where 0 stands in it."""
+    return None if any(leaf == 0 for leaf, _ in walk(children)) else 0
 
 
 def check_tree(
     children: Children, class_names: tuple[str, ...], level_names: tuple[str, ...]
 ) -> None:
-    """Refuses what is no tree over the classes 1..C-1.
+    """Refuses what is no tree over the classes 1..C-1, or 0..C-1 where none is the background.
 
     Raises:
       ValueError: naming the first fault.
@@ -79,6 +86,7 @@ def check_tree(
             "level names."
         )
     _check_distinct(level_names, "level")
+    _check_root(children, class_names, level_names[0])
 
 
 def walk(
@@ -97,17 +105,18 @@ def depth(children: Children) -> int:
     return max((len(above) + 1 for _, above in walk(children)), default=0)
 
 
-def _name_tuple(class_names: Sequence[str] | Mapping[int, str]) -> tuple[str, ...]:
+def name_tuple(class_names: Sequence[str] | Mapping[int, str]) -> tuple[str, ...]:
+    """Names in the order of their classes; HiersegError for what is no list or mapping of them."""
     if isinstance(class_names, Mapping):
         if set(class_names) != set(range(len(class_names))):
             raise HiersegError(
-                "class names given by index must name every index from 0 (the background) up; "
+                "class names given by index must name every index from 0 up; "
                 f"got the indices {sorted(map(str, class_names))}."
             )
         return tuple(class_names[i] for i in range(len(class_names)))
     if isinstance(class_names, str) or not isinstance(class_names, Sequence):
         raise HiersegError(
-            f"class names must be a list, background first; got {reprlib.repr(class_names)}."
+            f"class names must be a list, in order; got {reprlib.repr(class_names)}."
         )
     return tuple(class_names)
 
@@ -196,7 +205,7 @@ def _groups(children: Children) -> Iterator[Group]:
 def _check_class_count(count: int) -> None:
     if count > MAX_CLASSES:
         raise HiersegError(
-            f"hierarchy: {count} classes (background included) are more than {MAX_CLASSES}; "
+            f"hierarchy: {count} classes are more than {MAX_CLASSES}; "
             f"masks are stored in 8 bits and {IGNORE_LABEL} marks ignored pixels."
         )
 
@@ -212,28 +221,39 @@ def _check_leaves(children: Children, class_names: tuple[str, ...]) -> None:
         path = tuple(g.name for g in above)
         if leaf < 0:
             raise HiersegError(f"{_at(path)}: class index {leaf} is negative.")
-        if leaf == 0:
-            raise HiersegError(
-                f"{_at(path)}: class 0 is the background, which stands outside the tree; "
-                "count the classes from 1."
-            )
         if leaf in seen:
             raise HiersegError(f"{_at(path)}: class {leaf} stands already in {_at(seen[leaf])}.")
         seen[leaf] = path
     count = max(seen) + 1
     _check_class_count(max(count, len(class_names)))
-    missing = [i for i in range(1, max(count, len(class_names))) if i not in seen]
+    first = 0 if 0 in seen else 1
+    missing = [i for i in range(first, max(count, len(class_names))) if i not in seen]
     if len(class_names) < count:
         raise HiersegError(
             f"hierarchy: the tree has class {count - 1}, but there are only {len(class_names)} "
-            "class names (the background's included)."
+            "class names."
         )
     if missing:
         named = [f"{i} ({class_names[i]})" for i in missing]
+        last = max(count, len(class_names)) - 1
         raise HiersegError(
-            f"hierarchy: every class from 1 to {max(count, len(class_names)) - 1} must stand in "
-            f"the tree; missing: {listed(named, 10)}."
+            f"hierarchy: every class from {first} to {last} must stand in the tree; "
+            f"missing: {listed(named, 10)}."
         )
+
+
+def _check_root(children: Children, class_names: tuple[str, ...], level_name: str) -> None:
+    """Refuses a coarsest level of a single class, of which every pixel would be."""
+    if len(children) > 1 or background_of(children) == 0:
+        return
+    (only,) = children
+    name = only.name if isinstance(only, Group) else class_names[only]
+    raise HiersegError(
+        f"hierarchy: the level {level_name!r} has a single class, {name!r}, which every pixel "
+        f"would be of, for {class_names[0]!r} stands in the tree and no class outside; if class 0 "
+        "is the background, take it out of the tree; otherwise "
+        + ("take the group away." if isinstance(only, Group) else "name a second class.")
+    )
 
 
 def _check_names(children: Children, class_names: tuple[str, ...]) -> None:

@@ -17,7 +17,7 @@ from hierseg_jax.tree.parsing import Children, Group
 class Siblings:
     """The channels of a conditional head: the nodes that have siblings, family by family.
 
-    The background is a sibling of what stands at the root. A node without siblings has no
+    A background is a sibling of what stands at the root. A node without siblings has no
     channel: where its parent is, it is.
 
     Attributes:
@@ -57,7 +57,8 @@ def find_siblings(hierarchy: Hierarchy) -> Siblings:
     """The families of a tree."""
     sizes: list[int] = []
     paths: dict[int, tuple[int, ...]] = {}
-    waiting: list[tuple[tuple[int, ...], Children]] = [((), (0, *hierarchy.children))]
+    outside = () if hierarchy.background is None else (hierarchy.background,)
+    waiting: list[tuple[tuple[int, ...], Children]] = [((), (*outside, *hierarchy.children))]
     for above, children in waiting:  # grows as it goes: level by level
         alone = len(children) == 1
         start = sum(sizes)

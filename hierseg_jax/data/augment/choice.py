@@ -32,7 +32,11 @@ def augmentation_name(value: Any) -> str:
 
 
 def choose_augmentation(
-    value: Any, size: tuple[int, int], resize: Resize, mirrored: np.ndarray | None = None
+    value: Any,
+    size: tuple[int, int],
+    resize: Resize,
+    mirrored: np.ndarray | None = None,
+    background: int | None = 0,
 ) -> Transform:
     """How a picture becomes a training example; worker processes can be sent it.
 
@@ -41,10 +45,12 @@ def choose_augmentation(
       size: (h, w) of examples, whatever size a picture has.
       resize: how it comes to that.
       mirrored: label in the mirror of every label, uint8 [256]; by default the same.
+      background: of the tree.
     """
     if mirrored is not None and (mirrored == np.arange(256)).all():
         mirrored = None
-    return functools.partial(_example, augmentation_name(value), size, resize, mirrored)
+    name = augmentation_name(value)
+    return functools.partial(_example, name, size, resize, mirrored, background)
 
 
 def _example(
@@ -52,6 +58,7 @@ def _example(
     size: tuple[int, int],
     resize: Resize,
     mirrored: np.ndarray | None,
+    background: int | None,
     rng: np.random.Generator,
     image_hwc: np.ndarray,
     label_hw: np.ndarray,
@@ -65,5 +72,6 @@ def _example(
         image_hwc, label_hw = placement.fit_image(image_hwc), placement.fit_labels(label_hw)
     if name == "none":
         return image_hwc, label_hw
-    transform = augment if name == "reference" else augment_modern
-    return transform(rng, image_hwc, label_hw, mirrored)
+    if name == "reference":
+        return augment(rng, image_hwc, label_hw, mirrored, background)
+    return augment_modern(rng, image_hwc, label_hw, mirrored)

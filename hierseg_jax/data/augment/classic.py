@@ -4,15 +4,16 @@ Every transform, `augment` itself included, is a function
 
     transform(rng, image_hwc, label_hw) -> (image_hwc, label_hw)
 
-(those that mirror also take `mirrored`, see `augment_geometry`) of
+(those that mirror also take `mirrored`, those that leave pixels free `background`, see
+`augment/geometry.py`) of
   rng: the only source of randomness; equal states give equal results.
   image_hwc: uint8 RGB [H, W, 3], H and W at least 8.
-  label_hw: uint8 [H, W]; 0 is background, 255 (`IGNORE_LABEL`) ignored.
+  label_hw: uint8 [H, W]; 255 (`IGNORE_LABEL`) is ignored.
 and returns arrays of the same shapes and dtypes. Inputs are never written to, but
 what a transform leaves as it is may be returned itself rather than copied.
 
 Labels follow the image by nearest neighbour, so that no class arises that was not
-there, except background where the picture is blotted out.
+there, except background, or 255, where the picture is blotted out.
 
 The composition is the reference's (`DmitriyKras/multiclassseg`), which builds it from
 albumentations; each transform follows that library's definition and defaults in
@@ -20,6 +21,7 @@ albumentations; each transform follows that library's definition and defaults in
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -58,6 +60,9 @@ PHOTOMETRIC: tuple[Transform, ...] = (
 MIRRORING = frozenset({rotate, flip, optical_distortion})
 """Those that take `mirrored`: a flip, or edges beyond which the picture goes on mirrored."""
 
+CLEARING = frozenset({scale_down, mask_dropout})
+"""Those that take `background`: they leave pixels free."""
+
 AUGMENTED_SHARE = 0.5
 """Probability that an example is handed to the two groups at all."""
 
@@ -70,6 +75,7 @@ def augment(
     image_hwc: np.ndarray,
     label_hw: np.ndarray,
     mirrored: np.ndarray | None = None,
+    background: int | None = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Varies one training example: at most one geometric, then one photometric transform.
 
@@ -80,12 +86,14 @@ def augment(
       image_hwc: uint8 RGB [H, W, 3].
       label_hw: uint8 [H, W].
       mirrored: label in the mirror of every label, uint8 [256], of `Hierarchy.mirrored`.
+      background: `Hierarchy.background`.
     """
     if rng.random() >= AUGMENTED_SHARE:
         return image_hwc, label_hw
     for group in (GEOMETRIC, PHOTOMETRIC):
         if rng.random() < GROUP_SHARE:
             transform = group[rng.integers(len(group))]
-            given = {"mirrored": mirrored} if transform in MIRRORING else {}
+            given: dict[str, Any] = {"mirrored": mirrored} if transform in MIRRORING else {}
+            given |= {"background": background} if transform in CLEARING else {}
             image_hwc, label_hw = transform(rng, image_hwc, label_hw, **given)
     return image_hwc, label_hw

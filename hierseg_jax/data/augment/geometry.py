@@ -7,6 +7,9 @@ Those that mirror, the edges included, take `mirrored` as well: uint8 [256], the
 mirror of every label (`Hierarchy.mirrored`), so that a left arm that looks like a right one is
 called so. What is mirrored left-right *and* upside down is only turned, and keeps its labels.
 By default labels stay as they are.
+
+Those that leave parts of a picture free take `background`: the class that such pixels are of, 0.
+With None, for a tree without one, they are ignored.
 """
 
 import cv2
@@ -62,7 +65,10 @@ def flip(
 
 
 def scale_down(
-    rng: np.random.Generator, image_hwc: np.ndarray, label_hw: np.ndarray
+    rng: np.random.Generator,
+    image_hwc: np.ndarray,
+    label_hw: np.ndarray,
+    background: int | None = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Halves the picture about its centre; what it leaves free is black background.
 
@@ -70,11 +76,14 @@ def scale_down(
     """
     del rng
     matrix = _about_centre(label_hw.shape, scale=SCALE)
-    return _warp_affine(image_hwc, label_hw, matrix, cv2.BORDER_CONSTANT)
+    return _warp_affine(image_hwc, label_hw, matrix, cv2.BORDER_CONSTANT, _free(background))
 
 
 def mask_dropout(
-    rng: np.random.Generator, image_hwc: np.ndarray, label_hw: np.ndarray
+    rng: np.random.Generator,
+    image_hwc: np.ndarray,
+    label_hw: np.ndarray,
+    background: int | None = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Blots out 1 to 5 parts, black in the image and background in the label.
 
@@ -88,7 +97,7 @@ def mask_dropout(
     """
     # A histogram is several times quicker than np.unique.
     pixels_of_class = cv2.calcHist([label_hw], [0], None, [256], [0, 256]).ravel()
-    pixels_of_class[[0, IGNORE_LABEL]] = 0
+    pixels_of_class[[_free(background), IGNORE_LABEL]] = 0
     parts: list[tuple[np.ndarray, int]] = []
     for label in np.flatnonzero(pixels_of_class):
         member_hw = (label_hw == label).view(np.uint8)
@@ -103,7 +112,7 @@ def mask_dropout(
         kept_hw[component_hw == component] = 0
     return (
         cv2.copyTo(image_hwc, kept_hw, np.zeros_like(image_hwc)),
-        cv2.copyTo(label_hw, kept_hw, np.zeros_like(label_hw)),
+        cv2.copyTo(label_hw, kept_hw, np.full_like(label_hw, _free(background))),
     )
 
 
@@ -146,6 +155,11 @@ def optical_distortion(
     return image_hwc, label_hw
 
 
+def _free(background: int | None) -> int:
+    """The label of pixels that show nothing."""
+    return IGNORE_LABEL if background is None else background
+
+
 def _about_centre(shape: tuple[int, ...], degrees: float = 0.0, scale: float = 1.0) -> np.ndarray:
     """Matrix [2, 3] that turns (anticlockwise) and scales about the centre of the frame.
 
@@ -156,13 +170,15 @@ def _about_centre(shape: tuple[int, ...], degrees: float = 0.0, scale: float = 1
 
 
 def _warp_affine(
-    image_hwc: np.ndarray, label_hw: np.ndarray, matrix: np.ndarray, border: int
+    image_hwc: np.ndarray, label_hw: np.ndarray, matrix: np.ndarray, border: int, free: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Moves both by `matrix`; `border` is an OpenCV border mode, a constant one being 0."""
-    size = label_hw.shape[::-1]
+    """Moves both by `matrix`; `border` is an OpenCV border mode, a constant one 0 and `free`."""
+    size, nearest = label_hw.shape[::-1], cv2.INTER_NEAREST
     return (
         cv2.warpAffine(image_hwc, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border),
-        cv2.warpAffine(label_hw, matrix, size, flags=cv2.INTER_NEAREST, borderMode=border),
+        cv2.warpAffine(
+            label_hw, matrix, size, flags=nearest, borderMode=border, borderValue=(free,)
+        ),
     )
 
 

@@ -14,6 +14,7 @@ from hierseg_jax.data.label_statistics import count_levels
 from hierseg_jax.data.missing_classes import has_no_class, missing_classes, missing_sentence
 from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.system.wording import printable
+from hierseg_jax.tree.background import may_be_background
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 # Longer side over the shorter one, from which on an image is called elongated.
@@ -29,11 +30,26 @@ def check_splits(spec: DatasetSpec) -> list[Finding]:
         for split in ("train", "val")
         if split not in spec.splits
     ]
-    for (one, folder), (other, other_folder) in itertools.combinations(spec.image_dirs, 2):
-        if folder.resolve() == other_folder.resolve():
-            text = f"{one} and {other} are the same folder, {shown(folder, spec.root)}."
+    for one, other in itertools.combinations(spec.splits, 2):
+        layout = spec.layout(one)
+        if layout.place == spec.layout(other).place:
+            folder = shown(layout.image_dir, spec.root)
+            text = f"{one} and {other} are the same folder, {folder}."
             findings.append(Finding("shared_folder", other, "", text))
     return findings
+
+
+def check_background(spec: DatasetSpec) -> list[Finding]:
+    """A class that is the background since it stands outside the tree, by another's name."""
+    name = spec.hierarchy.class_names[0]
+    if spec.says_background or spec.hierarchy.background is None or may_be_background(name):
+        return []
+    text = (
+        f"Class 0, {printable(name)}, stands outside the hierarchy and is taken for the "
+        f"background: if it is a class as the others are, add it to `hierarchy` in "
+        f"{spec.file.name}; if it is the background, say so there: `background: {printable(name)}`."
+    )
+    return [Finding("odd_background", "", "", text)]
 
 
 def check_classes(
@@ -120,9 +136,9 @@ def check_duplicates(
             twin = first.setdefault(example.digest, example)
             if twin is not example:
                 findings.append(_same("duplicate_within_split", example, twin, spec.root))
-    folders = {split: folder.resolve() for split, folder in spec.image_dirs}
+    places = {split: spec.layout(split).place for split in spec.splits}
     for earlier, later in itertools.combinations(spec.splits, 2):
-        if folders[earlier] != folders[later]:
+        if places[earlier] != places[later]:
             findings += between(by_split[later], by_split[earlier], spec.root, distance)
     return findings
 
@@ -170,6 +186,9 @@ def between(
 
 def _same(kind: str, example: Examined, twin: Examined, root: pathlib.Path) -> Finding:
     file, other = (shown(e.pair.image, root) for e in (example, twin))
+    if example.pair.image == twin.pair.image:
+        text = f"{file} is in {twin.pair.split} and in {example.pair.split}."
+        return Finding(kind, example.pair.split, file, text, other)
     masks = ""
     if isinstance(example, Usable) and isinstance(twin, Usable):
         same = example.label_digest == twin.label_digest

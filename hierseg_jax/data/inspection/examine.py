@@ -14,7 +14,7 @@ from hierseg_jax.data.inspection.pairing import Pair
 from hierseg_jax.data.inspection.perceptual_hash import perceptual_hash
 from hierseg_jax.data.inspection.speckle import MANY_SPECKS, count_specks, speck_area
 from hierseg_jax.data.label_statistics import count_labels
-from hierseg_jax.data.read.image_files import check_size, read_image, read_mask
+from hierseg_jax.data.read.image_files import check_size, read_image
 from hierseg_jax.data.read.png import losses_of
 from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.system.errors import HiersegError
@@ -73,7 +73,7 @@ def examine(pair: Pair, spec: DatasetSpec) -> Examined:
             return None
 
     image = attempt("unreadable_image", pair.image, read_image, pair.image)
-    mask = attempt("unreadable_mask", pair.mask, read_mask, pair.mask)
+    mask = attempt("unreadable_mask", pair.mask, spec.values.read, pair.mask)
     if image is not None and mask is not None:
         attempt("size_mismatch", pair.mask, check_size, mask, pair.mask, image, pair.image)
     label = None

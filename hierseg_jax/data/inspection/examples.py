@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from hierseg_jax.data.inspection.examine import Examined, Usable
-from hierseg_jax.data.read.image_files import read_image, read_mask
-from hierseg_jax.data.read.mask_values import MaskValues
+from hierseg_jax.data.read.image_files import read_image
+from hierseg_jax.data.read.mask_meaning import MaskMeaning
 from hierseg_jax.data.resize import Placement, Resize, bounded
 
 SIDE = 320
@@ -40,13 +40,13 @@ def photograph(example: Examined) -> np.ndarray:
     return _shrinking(image_hwc.shape[:2]).fit_image(image_hwc)
 
 
-def label_map(example: Examined, values: MaskValues) -> np.ndarray:
+def label_map(example: Examined, values: MaskMeaning) -> np.ndarray:
     """The labels of an example, small: uint8 [h, w].
 
     Raises:
       ValueError, OSError: the mask has changed since and can't be read.
     """
-    label_hw = values.labels(read_mask(example.pair.mask), example.pair.mask)
+    label_hw = values.labels(values.read(example.pair.mask), example.pair.mask)
     label_hw = np.ascontiguousarray(label_hw)
     return _shrinking(label_hw.shape).fit_labels(label_hw)
 

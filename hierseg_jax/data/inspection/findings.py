@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Iterable
 
+from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, MASK_SUFFIXES
 from hierseg_jax.system.wording import printable
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
@@ -57,11 +58,10 @@ KINDS = {
     "missing_folder": Kind(
         ERROR,
         "Missing folders",
-        "Mend the path in data.yaml; masks lie in a folder masks beside that of the images.",
+        "Mend the path in data.yaml; masks lie in a folder masks beside that of the images, or "
+        "where `{images: FOLDER, masks: FOLDER}` says.",
     ),
-    "empty_split": Kind(
-        ERROR, "Splits without images", "Put .jpg, .jpeg or .png images there, or drop the split."
-    ),
+    "empty_split": Kind(ERROR, "Splits without images", "Put images there, or drop the split."),
     "missing_mask": Kind(
         ERROR, "Images without a mask", "Add the mask under the image's stem, or take it away."
     ),
@@ -81,8 +81,13 @@ KINDS = {
     "unknown_labels": Kind(
         ERROR,
         "Labels out of the class list",
-        "Add the class to data.yaml, or mend the mask; 255 marks pixels to be ignored. Odd "
+        "Add the class to data.yaml, or mend the mask; 255 and -1 mark pixels to be ignored. Odd "
         "values along borders come from scaling a mask with interpolation or saving it as JPEG.",
+    ),
+    "odd_background": Kind(
+        WARNING,
+        "A first class that does not look like a background",
+        "No mean counts the background, and no picture shows it.",
     ),
     "absent_split": Kind(
         WARNING, "Splits that data.yaml does not give", "Training needs both train and val."
@@ -122,7 +127,8 @@ KINDS = {
     "passed_over": Kind(
         WARNING,
         "Files that are passed over",
-        "Images are .jpg, .jpeg or .png and masks .npy or .png, right in their folder.",
+        f"Images are {', '.join(IMAGE_SUFFIXES)}, and masks {', '.join(MASK_SUFFIXES)}, right in "
+        "their folder; `{images: FOLDER/**/*, masks: FOLDER/**/*}` reads those in folders below.",
     ),
     "unread": Kind(
         NOTE,

@@ -53,7 +53,8 @@ def inspect_dataset(
       alone: whether it is trained on alone, so that it must have every class.
 
     Raises:
-      ValueError: no split is given, or `distance` is out of range.
+      ValueError, FileNotFoundError: no split is given, a list of images is missing or names what
+        is not there, or `distance` is out of range.
       OSError: a folder that cannot be listed.
     """
     if not spec.splits:
@@ -62,8 +63,10 @@ def inspect_dataset(
         raise HiersegError(f"--distance is {distance}; give 0 to 16, of 64 bits.")
     pairs: list[Pair] = []
     findings = across.check_splits(spec)
-    for split, image_dir in spec.image_dirs:
-        of_split, faults = pair_files(split, image_dir, spec.root)
+    # Of several data sets it is the common tree's, and no matter of this one.
+    findings += across.check_background(spec) if alone else []
+    for split in spec.splits:
+        of_split, faults = pair_files(split, spec.layout(split))
         pairs += of_split
         findings += faults
     examples = tuple(_examine_all(pairs, spec))

@@ -57,7 +57,8 @@ def finding_pictures(
         for example in inspection.examples
         for file in (example.pair.image, example.pair.mask)
     }
-    colors = class_colors(256)  # at the finest level labels have their own
+    background = inspection.spec.hierarchy.background
+    colors = class_colors(256, background)  # at the finest level labels have their own
     figures = []
     for finding in findings[:PAIRS]:
         example = by_file[finding.file]
@@ -77,7 +78,8 @@ def finding_pictures(
 
 def group_colors(inspection: Inspection) -> list[tuple[str, str]]:
     """Colour and name of the groups in masks that leave a level unknown."""
-    labels, colors = inspection.spec.hierarchy.labels, css_colors(256)
+    hierarchy = inspection.spec.hierarchy
+    labels, colors = hierarchy.labels, css_colors(256, hierarchy.background)
     usable = [e for split in inspection.spec.splits for e in inspection.usable(split)]
     if not usable:
         return []
@@ -86,7 +88,10 @@ def group_colors(inspection: Inspection) -> list[tuple[str, str]]:
 
 
 def _holds(example: Usable, hierarchy: Hierarchy, level: int) -> str:
-    """Names of the classes of a level in an example, without the background."""
+    """Names of the classes of a level in an example, without a background."""
     present = set(hierarchy.labels.classes_kl[level][example.counts_l[:-1] > 0].tolist())
     names = hierarchy.levels[level].class_names
-    return ", ".join(names[index] for index in sorted(present - {0, IGNORE_LABEL})) or "none"
+    return (
+        ", ".join(names[index] for index in sorted(present - {hierarchy.background, IGNORE_LABEL}))
+        or "none"
+    )

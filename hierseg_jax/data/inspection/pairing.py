@@ -1,107 +1,108 @@
 """The files of a split: pairs of image and mask, and what finds no partner."""
 
 import dataclasses
+import os
 import pathlib
 
 from hierseg_jax.data.inspection.findings import Finding, shown
-from hierseg_jax.data.read.folder import IMAGE_SUFFIXES, MASK_SUFFIXES, list_by_stem
+from hierseg_jax.data.read.layout import (
+    IMAGE_SUFFIXES,
+    MASK_SUFFIXES,
+    Layout,
+    mask_folder,
+)
+from hierseg_jax.data.read.listing import list_pairs
+from hierseg_jax.data.read.pattern import parse_pattern
+from hierseg_jax.system.paths import scan
 
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """An image and the mask of its stem."""
+    """An image and its mask."""
 
     split: str
     image: pathlib.Path
     mask: pathlib.Path
 
 
-def pair_files(
-    split: str, image_dir: pathlib.Path, root: pathlib.Path
-) -> tuple[list[Pair], list[Finding]]:
+def pair_files(split: str, layout: Layout) -> tuple[list[Pair], list[Finding]]:
     """Pairs as `FolderSource` makes them, and where that would refuse.
 
     Args:
       split: for the findings.
-      image_dir: its masks lie in the folder `masks` next to it.
-      root: findings name files relative to it.
+      layout: where its files lie; findings name them relative to its root.
 
     Returns:
-      Pairs in the order of their stems, and findings.
+      Pairs in the order of what varies in their names, and findings.
+
+    Raises:
+      FileNotFoundError, ValueError: of a list of images, as `list_pairs` has it.
     """
-    mask_dir = image_dir.parent / "masks"
-    missing = [folder for folder in (image_dir, mask_dir) if not folder.is_dir()]
+    root = layout.root
+    missing = _missing_folders(layout)
     if missing:
         return [], [
             Finding(
                 "missing_folder",
                 split,
                 shown(folder, root),
-                f"There is no folder {shown(folder, root)}, where the "
-                f"{'images' if folder == image_dir else 'masks'} should lie.",
+                f"There is no folder {shown(folder, root)}, where the {what} should lie.",
             )
-            for folder in missing
+            for what, folder in missing
         ]
-    images, masks = list_by_stem(image_dir, IMAGE_SUFFIXES), list_by_stem(mask_dir, MASK_SUFFIXES)
+    listing = list_pairs(layout)
     findings = []
-    if not images:
-        text = f"{shown(image_dir, root)} holds no images ({', '.join(IMAGE_SUFFIXES)})."
+    if not (listing.names or listing.unmasked):
+        text = f"{shown(layout.image_dir, root)} holds no images ({', '.join(IMAGE_SUFFIXES)})."
         findings.append(Finding("empty_split", split, "", text))
-    for folder, files in ((image_dir, images), (mask_dir, masks)):
-        findings += _shared_stems(split, folder, files, root) + _strangers(
-            split, folder, files, root
-        )
-    findings += _without_partner(split, image_dir, images, masks, root, "missing_mask")
-    findings += _without_partner(split, mask_dir, masks, images, root, "missing_image")
+    for paths in listing.doubled:
+        names = [shown(root / path, root) for path in paths]
+        text = f"{' and '.join(names)} have one stem."
+        findings.append(Finding("shared_stem", split, names[0], text))
+    findings += _strangers(split, layout)
+    for kind, paths in (
+        ("missing_mask", listing.unmasked),
+        ("missing_image", listing.unpictured),
+    ):
+        what = kind.removeprefix("missing_")
+        partner = f"{what} of the same stem"
+        if not layout.beside:
+            partner = f"{what} at {layout.masks}" if layout.masks else f"{what}, which is listed"
+        for path in paths:
+            file = shown(root / path, root)
+            findings.append(Finding(kind, split, file, f"{file} has no {partner}."))
     pairs = [
-        Pair(split, image_dir / names[0], mask_dir / masks[stem][0])
-        for stem, names in images.items()
-        if stem in masks
+        Pair(split, root / listing.image(index), root / listing.mask(index))
+        for index in range(len(listing.names))
     ]
     return pairs, findings
 
 
-def _shared_stems(
-    split: str, folder: pathlib.Path, files: dict[str, list[str]], root: pathlib.Path
-) -> list[Finding]:
-    return [
-        Finding(
-            "shared_stem",
-            split,
-            shown(folder / names[0], root),
-            f"{' and '.join(shown(folder / name, root) for name in names)} have one stem.",
-        )
-        for names in files.values()
-        if len(names) > 1
-    ]
+def _missing_folders(layout: Layout) -> list[tuple[str, pathlib.Path]]:
+    """What should lie there, and the folder."""
+    masks = mask_folder(layout.root, layout.images) if layout.beside else layout.masks
+    named = [("images", layout.image_dir)]
+    if masks:
+        named.append(("masks", layout.root / parse_pattern(masks).folder))
+    return [(what, folder) for what, folder in named if not folder.is_dir()]
 
 
-def _without_partner(
-    split: str,
-    folder: pathlib.Path,
-    files: dict[str, list[str]],
-    others: dict[str, list[str]],
-    root: pathlib.Path,
-    kind: str,
-) -> list[Finding]:
-    what = kind.removeprefix("missing_")
-    return [
-        Finding(kind, split, file, f"{file} has no {what} of the same stem.")
-        for stem, names in files.items()
-        if stem not in others
-        for file in (shown(folder / name, root) for name in names)
-    ]
-
-
-def _strangers(
-    split: str, folder: pathlib.Path, files: dict[str, list[str]], root: pathlib.Path
-) -> list[Finding]:
-    """Visible entries that no reader looks at."""
-    known = {name for names in files.values() for name in names}
+def _strangers(split: str, layout: Layout) -> list[Finding]:
+    """Visible entries of the two folders of the short form that no reader looks at."""
+    if not layout.beside:
+        return []
     findings = []
-    for entry in sorted(folder.iterdir()):
-        if entry.name not in known and not entry.name.startswith("."):
-            file = shown(entry, root)
-            what = "is a folder, which is not looked into" if entry.is_dir() else "is not read"
+    masks = mask_folder(layout.root, layout.images)
+    for folder, suffixes in ((layout.images, IMAGE_SUFFIXES), (masks, MASK_SUFFIXES)):
+        with scan(layout.root / folder) as entries:
+            strange = [
+                (entry.name, entry.is_dir())
+                for entry in entries
+                if entry.name[0] != "."
+                and not (os.path.splitext(entry.name)[1].lower() in suffixes and entry.is_file())
+            ]
+        for name, is_dir in sorted(strange):
+            file = shown(layout.root / folder / name, layout.root)
+            what = "is a folder, which is not looked into" if is_dir else "is not read"
             findings.append(Finding("passed_over", split, file, f"{file} {what}."))
     return findings

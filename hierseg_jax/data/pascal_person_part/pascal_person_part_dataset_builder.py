@@ -13,7 +13,7 @@ import cv2
 import tensorflow_datasets as tfds
 from etils import epath
 
-from hierseg_jax.data.prepare.raw import is_plain_id
+from hierseg_jax.data.prepare.id_lists import is_plain_id
 from hierseg_jax.data.read.image_files import check_size, decode_image, decode_mask
 from hierseg_jax.data.read.mask_values import class_indices
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError

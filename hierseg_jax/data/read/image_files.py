@@ -5,29 +5,21 @@ header of 50 bytes ask for gigabytes, and turns a palette PNG into colours. Henc
 the containers are looked at here first.
 """
 
-import io
-import math
 import pathlib
 import re
-import reprlib
-import zlib
 
 import cv2
 import numpy as np
 
-from hierseg_jax.data.read import png
+from hierseg_jax.data.read import bmp, png, tiff, webp
+from hierseg_jax.data.read.npy import read_npy, whole_numbers
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.regular_file import cut_off, read_file
+from hierseg_jax.system.regular_file import check_pixels, cut_off, read_file
 from hierseg_jax.system.wording import listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
-MAX_PIXELS = 100_000_000
-"""Images that announce more are refused before anything is decoded.
-
-It is about the largest that single cameras take; decoded it fills 0.3 GB, of 16 bits 0.9.
-OpenCV's own limit, 2**30 pixels, is 3 GB, and far more than that with several reading threads.
-"""
-
+# That are named to be given names.
+_MOST_COLOURS = 12
 _PNG_COLOUR_TYPES = {2: "RGB", 4: "grey with alpha", 6: "RGB with alpha"}
 # SOF0..SOF15 without DHT, JPG and DAC, which share the range.
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -37,10 +29,11 @@ _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 
 
 def read_image(file: pathlib.Path) -> np.ndarray:
-    """A JPEG or PNG as OpenCV reads it (EXIF orientation applied): uint8 RGB [H, W, 3].
+    """A picture as OpenCV reads it (EXIF orientation applied): uint8 RGB [H, W, 3].
 
-    Transparency is dropped, and of 16 bits the upper eight of those in use are read, see
-    `png.upper_eight_bits`; `png.losses` says so.
+    JPEG, PNG, WebP, BMP and TIFF. Of a single channel three equal ones are made. Transparency is
+    dropped, and of 16 bits the upper eight of those in use are read, see `png.upper_eight_bits`;
+    `png.losses` says so.
 
     Raises:
       ValueError: a sentence starting with `file`, where that is no such image, cut
@@ -52,36 +45,77 @@ def read_image(file: pathlib.Path) -> np.ndarray:
 def decode_image(data: bytes, file: pathlib.Path) -> np.ndarray:
     """As `read_image`, of bytes that are there; `file` is for the sentence."""
     chunks: list[png.Chunk] = []
+    deep = deep_tiff = False
     if data.startswith(b"\xff\xd8"):
-        height, width = _jpeg_size(data, file)
+        check_pixels(file, *_jpeg_size(data, file))
     elif data.startswith(png.SIGNATURE):
         chunks = png.read_chunks(data, file)
-        width, height = (int.from_bytes(chunks[0][1][i : i + 4]) for i in (0, 4))
+        check_pixels(file, *png.size(chunks))
+        deep = chunks[0][1][8] == 16
+    elif tiff.is_tiff(data):
+        deep = deep_tiff = tiff.check_image(data, file)
+    elif data.startswith(bmp.SIGNATURE):
+        bmp.check(data, file)
+    elif webp.is_webp(data):
+        webp.check(data, file)
     else:
-        raise HiersegError(f"{file} is neither a JPEG nor a PNG image; replace it.")
-    if height * width > MAX_PIXELS:
-        raise HiersegError(too_large(file, height, width))
-    deep = bool(chunks) and chunks[0][1][8] == 16
-    image_hwc = _decode(data, cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_ANYDEPTH if deep else 0))
-    if image_hwc is None:
-        raise HiersegError(f"{file} is damaged: OpenCV cannot read it; replace it.")
-    return png.upper_eight_bits(image_hwc, chunks) if image_hwc.dtype != np.uint8 else image_hwc
+        raise HiersegError(
+            f"{file} is neither a JPEG nor a PNG, WebP, BMP or TIFF image; replace it."
+        )
+    # Asked for RGB, OpenCV 5 mixes up the channels of a TIFF of 16 bits.
+    flags = cv2.IMREAD_COLOR if deep_tiff else cv2.IMREAD_COLOR_RGB
+    image_hwc = _decoded(data, flags | (cv2.IMREAD_ANYDEPTH if deep else 0), file)
+    if image_hwc.dtype != np.uint8:
+        image_hwc = png.upper_eight_bits(image_hwc, chunks)
+    return image_hwc[..., ::-1].copy() if deep_tiff else image_hwc
 
 
-def read_mask(file: pathlib.Path) -> np.ndarray:
-    """A mask in .npy or .png: integers [H, W], of whatever integer type is stored.
+def read_mask(file: pathlib.Path, *, colours: bool = False) -> np.ndarray:
+    """A mask in .npy, .png, .bmp or .tif: integers [H, W], of whatever integer type is stored.
 
-    Of a palette PNG these are the indices, not the colours.
+    Of a palette these are the indices, not the colours.
+
+    Args:
+      file: of the mask.
+      colours: of a picture, the colours are read: int32 [H, W], 0xRRGGBB.
 
     Raises:
       ValueError: a sentence starting with `file`, for anything else.
     """
-    return decode_mask(read_file(file), file)
+    return decode_mask(read_file(file), file, colours=colours)
 
 
-def decode_mask(data: bytes, file: pathlib.Path) -> np.ndarray:
+def decode_mask(data: bytes, file: pathlib.Path, *, colours: bool = False) -> np.ndarray:
     """As `read_mask`, of bytes that are there; `file` tells the format and is for the sentence."""
-    return _read_npy(data, file) if file.suffix.lower() == ".npy" else _read_png(data, file)
+    if file.suffix.lower() == ".npy":
+        if colours:
+            raise HiersegError(
+                f"{file} holds numbers, and the `labels` of its data.yaml are colours; name "
+                "numbers there, or store the mask as a PNG."
+            )
+        return read_npy(data, file)
+    if data.startswith(png.SIGNATURE):
+        chunks = png.read_chunks(data, file)
+        check_pixels(file, *png.size(chunks))
+        return _png_colours(chunks, file) if colours else _png_indices(chunks, file)
+    if tiff.is_tiff(data):
+        if not colours and tiff.is_rgb(data, file):
+            raise _colour_mask(file, "TIFF", _packed(_decoded(data, cv2.IMREAD_COLOR_RGB, file)))
+        if colours:
+            return _packed(_decoded(tiff.colour_mask(data, file), cv2.IMREAD_COLOR_RGB, file))
+        mask_hw = _decoded(tiff.grey_mask(data, file), cv2.IMREAD_UNCHANGED, file)
+        return whole_numbers(mask_hw, file)
+    if data.startswith(bmp.SIGNATURE):
+        header = bmp.check(data, file)
+        if header.bits <= 8 and not colours:
+            return bmp.indices(data, header)
+        packed_hw = _packed(_decoded(data, cv2.IMREAD_COLOR_RGB, file))
+        if not colours:
+            raise _colour_mask(file, "BMP", packed_hw)
+        return packed_hw
+    raise HiersegError(
+        f"{file} is no PNG image, and no BMP or TIFF; masks are .npy, .png, .bmp or .tif."
+    )
 
 
 def check_size(
@@ -118,14 +152,6 @@ def check_classes(mask_hw: np.ndarray, mask_file: pathlib.Path, num_classes: int
         )
 
 
-def too_large(file: pathlib.Path | str, height: int, width: int) -> str:
-    """The sentence about a picture of more than MAX_PIXELS."""
-    return (
-        f"{file} is announced as {height} x {width}, more than {MAX_PIXELS:,} pixels; scale it "
-        "down."
-    )
-
-
 def _decode(data: bytes, flag: int) -> np.ndarray | None:
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), flag)
@@ -153,74 +179,50 @@ def _jpeg_size(data: bytes, file: pathlib.Path) -> tuple[int, int]:
     return size
 
 
-def _read_png(data: bytes, file: pathlib.Path) -> np.ndarray:
+def _decoded(data: bytes, flag: int, file: pathlib.Path) -> np.ndarray:
+    image = _decode(data, flag)
+    if image is None:
+        raise HiersegError(f"{file} is damaged: OpenCV cannot read it; replace it.")
+    return image
+
+
+def _png_indices(chunks: list[png.Chunk], file: pathlib.Path) -> np.ndarray:
     """Stored values of a grey or palette PNG: uint8 or uint16 [H, W]."""
-    if not data.startswith(png.SIGNATURE):
-        raise HiersegError(f"{file} is no PNG image; masks are .npy or .png.")
-    chunks = png.read_chunks(data, file)
     header = bytearray(chunks[0][1])
-    height, width = int.from_bytes(header[4:8]), int.from_bytes(header[:4])
     bits, colour_type = header[8:10]
     if colour_type not in (png.GRAY, png.PALETTE):
         kind = _PNG_COLOUR_TYPES.get(colour_type, "unknown")
-        raise HiersegError(
-            f"{file} is a colour PNG ({kind}); a mask is a grey or palette PNG whose values are "
-            "class indices."
-        )
-    if height * width > MAX_PIXELS:
-        raise HiersegError(too_large(file, height, width))
+        raise _colour_mask(file, f"PNG ({kind})", _png_colours(chunks, file))
     # A palette PNG's pixels are stored as a grey one's: under that header, and without
     # palette, transparency and gamma, OpenCV returns the indices.
     header[9] = png.GRAY
     plain = [(b"IHDR", memoryview(header)), *(c for c in chunks if c[0] in (b"IDAT", b"IEND"))]
-    mask_hw = _decode(
-        png.SIGNATURE
-        + b"".join(
-            len(body).to_bytes(4) + kind + body + zlib.crc32(body, zlib.crc32(kind)).to_bytes(4)
-            for kind, body in plain
-        ),
-        cv2.IMREAD_UNCHANGED,
-    )
-    if mask_hw is None:
-        raise HiersegError(f"{file} is damaged: OpenCV cannot read it; replace it.")
+    mask_hw = _decoded(png.assembled(plain), cv2.IMREAD_UNCHANGED, file)
     # Grey of 1, 2 or 4 bits comes stretched to 0..255.
     return mask_hw // (255 // (2**bits - 1)) if bits < 8 else mask_hw
 
 
-def _read_npy(data: bytes, file: pathlib.Path) -> np.ndarray:
-    """The array of a .npy file without a copy; Python objects in it are never loaded."""
-    stream = io.BytesIO(data)
-    try:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
-        else:
-            shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(stream)
-        shape = tuple(map(int, shape))  # True is a whole number to numpy's parser
-    except Exception as error:  # the header is parsed as Python, with Python's many errors
+def _png_colours(chunks: list[png.Chunk], file: pathlib.Path) -> np.ndarray:
+    """Colours of a PNG as it stores them, without transparency and gamma: int32 [H, W]."""
+    if chunks[0][1][8] == 16:
         raise HiersegError(
-            f"{file} is no .npy file, or a damaged one; write it with numpy.save."
-        ) from error
-    if dtype.hasobject:
-        raise HiersegError(
-            f"{file} holds Python objects (a pickle), which are never loaded; store the mask as "
-            "a uint8 array."
+            f"{file} is a PNG of 16 bits; the colours of a mask have 8, so store it with them."
         )
-    if dtype.kind not in "iu":
-        raise HiersegError(
-            f"{file} holds {dtype} values; a mask holds class indices, store it as uint8."
-        )
-    count, start = math.prod(shape), stream.tell()
-    if len(data) - start < count * dtype.itemsize:
-        raise cut_off(file)
-    if count <= 0 or any(side < 0 for side in shape):
-        raise HiersegError(f"{file} holds an empty array; a mask is [height, width].")
-    if len(shape) != 2:
-        raise HiersegError(
-            f"{file} has the shape {reprlib.repr(shape)}; a mask is [height, width], one class "
-            "index a pixel."
-        )
-    if count > MAX_PIXELS:
-        raise HiersegError(too_large(file, *shape))
-    array = np.frombuffer(data, dtype, count, start)
-    return array.reshape(shape, order="F" if fortran_order else "C")
+    plain = png.assembled(chunk for chunk in chunks if chunk[0] != b"sBIT")
+    return _packed(_decoded(plain, cv2.IMREAD_COLOR_RGB, file))
+
+
+def _packed(image_hwc: np.ndarray) -> np.ndarray:
+    """uint8 RGB [H, W, 3] as int32 [H, W], 0xRRGGBB."""
+    red, green, blue = (image_hwc[..., channel].astype(np.int32) for channel in range(3))
+    return red << 16 | green << 8 | blue
+
+
+def _colour_mask(file: pathlib.Path, kind: str, colours_hw: np.ndarray) -> HiersegError:
+    """The error about a mask of colours where none have names, with the line that names them."""
+    colours = [f"'#{colour:06X}': NAME" for colour in np.unique(colours_hw).tolist()]
+    return HiersegError(
+        f"{file} is a colour {kind}; a mask is a grey or palette picture whose values are class "
+        "indices, or the data.yaml names its colours: "
+        f"`labels: {{{listed(colours, _MOST_COLOURS)}}}`."
+    )

@@ -15,7 +15,7 @@ import numpy as np
 
 from hierseg_jax.data.read.image_files import check_size
 from hierseg_jax.data.read.inventory import Entry
-from hierseg_jax.data.read.mask_values import MaskValues
+from hierseg_jax.data.read.mask_meaning import MaskMeaning
 from hierseg_jax.data.read.source import Example
 from hierseg_jax.system.errors import HiersegError
 
@@ -94,7 +94,7 @@ class OwnSource:
     Picklable whatever the examples are: a copy calls the function again.
     """
 
-    def __init__(self, name: str, split: str, values: MaskValues, length: int = -1) -> None:
+    def __init__(self, name: str, split: str, values: MaskMeaning, length: int = -1) -> None:
         """Calls the function.
 
         Args:

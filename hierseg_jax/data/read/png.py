@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from hierseg_jax.data.read import tiff
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.regular_file import cut_off
 
@@ -22,11 +23,11 @@ _DEPTHS = (8, 10, 12, 16)
 _MOST_CHUNKS = 100
 # What is read of a picture otherwise than a viewer would show it.
 _DEEP = (
-    "is a PNG of 16 bits. Of such pictures the upper eight of those bits are read that their "
+    "is a {kind} of 16 bits. Of such pictures the upper eight of those bits are read that their "
     "values use (8, 10, 12 or 16, or as many as an sBIT chunk says), each picture by itself"
 )
 _TRANSPARENT = (
-    "is a PNG with transparency, which is not read: pixels have the colours stored beneath it"
+    "is a {kind} with transparency, which is not read: pixels have the colours stored beneath it"
 )
 
 
@@ -62,6 +63,20 @@ def read_chunks(data: bytes, file: pathlib.Path) -> list[Chunk]:
     return chunks
 
 
+def size(chunks: Sequence[Chunk]) -> tuple[int, int]:
+    """Height and width, as the header announces them."""
+    header = chunks[0][1]
+    return int.from_bytes(header[4:8]), int.from_bytes(header[:4])
+
+
+def assembled(chunks: Iterable[Chunk]) -> bytes:
+    """A file of these chunks."""
+    return SIGNATURE + b"".join(
+        len(body).to_bytes(4) + kind + body + zlib.crc32(body, zlib.crc32(kind)).to_bytes(4)
+        for kind, body in chunks
+    )
+
+
 def upper_eight_bits(image_hwc: np.ndarray, chunks: Sequence[Chunk]) -> np.ndarray:
     """A picture of 16-bit numbers as uint8: the upper eight of the bits that its values use.
 
@@ -84,7 +99,7 @@ def upper_eight_bits(image_hwc: np.ndarray, chunks: Sequence[Chunk]) -> np.ndarr
 
 
 def losses(files: Iterable[pathlib.Path]) -> list[str]:
-    """Sentences about what is not read of PNGs as it stands in them, each naming a first file.
+    """Sentences about what is not read of pictures as it stands in them, each with a first file.
 
     Only headers are looked at; files that can't be opened are passed over, for they are
     refused elsewhere.
@@ -100,6 +115,8 @@ def losses_of(file: pathlib.Path) -> tuple[str, ...]:
     """Of one file, without its name and the full stop."""
     kinds: dict[bytes, bytes] = {}
     try:
+        if file.suffix.lower() in (".tif", ".tiff"):
+            return tiff.losses_of(file, _DEEP.format(kind="TIFF"), _TRANSPARENT.format(kind="TIFF"))
         for kind, head in _heads(file):
             kinds.setdefault(kind, head)
     except OSError:
@@ -109,7 +126,8 @@ def losses_of(file: pathlib.Path) -> tuple[str, ...]:
         return ()
     bits, colour_type = header[8], header[9]
     transparent = colour_type in (GRAY_ALPHA, RGB_ALPHA) or b"tRNS" in kinds
-    return (_DEEP,) * (bits == 16) + (_TRANSPARENT,) * transparent
+    deep, clear = (text.format(kind="PNG") for text in (_DEEP, _TRANSPARENT))
+    return (deep,) * (bits == 16) + (clear,) * transparent
 
 
 def _heads(file: pathlib.Path) -> Iterator[tuple[bytes, bytes]]:

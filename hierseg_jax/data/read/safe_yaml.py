@@ -1,6 +1,7 @@
 """Reading YAML that someone else wrote: plain data, or a sentence about the file."""
 
 import pathlib
+import reprlib
 from typing import Any, ClassVar
 
 import yaml
@@ -104,7 +105,10 @@ def read_yaml(file: pathlib.Path) -> Any:
     except OSError as error:
         raise HiersegError(f"{file} cannot be read: {error.strerror or error}.") from error
     if len(data) > MAX_BYTES:
-        raise HiersegError(f"{file} is larger than {MAX_BYTES >> 20} MiB; is it a data.yaml?")
+        raise HiersegError(
+            f"{file} is larger than {MAX_BYTES >> 20} MiB; is it a data.yaml? Of annotations "
+            "`launch/prepare.py` makes one."
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -124,3 +128,10 @@ def read_yaml(file: pathlib.Path) -> Any:
         # PyYAML lets such errors out where escapes or directives hold absurd numbers.
         problem = " ".join(str(error).split())[:300]
         raise HiersegError(f"{file} is not readable as YAML: {problem}.") from error
+
+
+def found_kind(value: Any) -> str:
+    """What was found in place of something else, for a sentence."""
+    if isinstance(value, dict | list | tuple):
+        return f"a {'mapping' if isinstance(value, dict) else 'list'} of {len(value)}"
+    return "nothing" if value is None else reprlib.repr(value)

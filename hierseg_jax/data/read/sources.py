@@ -91,7 +91,7 @@ def _open(
             return TfdsSource(name, _tfds_split(name, split), values=spec.values)
         case Kind.OWN:
             return OwnSource(name, split, spec.values)
-    return FolderSource(spec.image_dir(split), hierarchy.num_classes, spec.values)
+    return FolderSource(spec.layout(split), hierarchy.num_classes, spec.values)
 
 
 def _open_figures(

@@ -3,21 +3,23 @@
 ```yaml
 path: .                  # root of the data; relative to this file's folder (the default)
 train: train/images      # image folders below the root; masks lie next to them in `masks`
-val: val/images
+val: {images: photos/**/*_rgb.jpg, masks: labels/**/*_id.png}    # or anywhere, see `layout`
 test:                    # unused ones may be empty or missing
-names: [background, torso, head, legs]      # optional; the background first
+names: [background, torso, head, legs]      # optional beside a hierarchy of indices, or `labels`
 level_names: [body, half, part]             # optional; coarse to fine
-hierarchy:
+background: background   # optional; the name of class 0, or null where no class is that
+hierarchy:               # optional beside names
   body: {upper: [head, torso], lower: [legs]}   # class names or indices
 pairs: []                # leaf classes that a mirror exchanges, as [[left_arm, right_arm]]
-labels: {0: background, 1: upper, 2: legs, 7: ignore}   # optional; what the masks' values mean
+labels: {0: background, 1: upper, 2: legs, 7: ignore}   # optional; what the masks' values mean,
+                         # or their colours: {"#000000": background, "#80FF00": upper}
+ignore: [65535]          # optional; values or colours that are not counted, beside 255 and -1
+unknown: ignore          # optional; nor are those without a name
 ```
 """
 
 import dataclasses
 import difflib
-import functools
-import os
 import pathlib
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -25,94 +27,38 @@ from typing import Any
 
 import yaml
 
-from hierseg_jax.data.read.mask_values import (
+from hierseg_jax.data.read.dataset_spec import SPLITS, DatasetSpec
+from hierseg_jax.data.read.layout import read_layout, read_path, write_layout
+from hierseg_jax.data.read.safe_yaml import found_kind, read_yaml
+from hierseg_jax.data.read.value_names import (
     IGNORE,
-    MaskValues,
     Named,
-    check_ignore,
-    class_indices,
-    named_values,
+    parse_ignored,
     parse_labels,
+    parse_unknown,
 )
-from hierseg_jax.data.read.safe_yaml import read_yaml
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import absolute, as_path, place_of
+from hierseg_jax.tree.background import (
+    DEFAULT_NAME,
+    check_background,
+    flat_tree,
+    looks_like_background,
+    read_background,
+)
 from hierseg_jax.tree.hierarchy import Group, Hierarchy
 from hierseg_jax.tree.meeting import has_inner
+from hierseg_jax.tree.parsing import name_tuple
 
-SPLITS = ("train", "val", "test")
-KEYS = ("path", *SPLITS, "hierarchy", "names", "level_names", "pairs", "labels")
-
-
-@dataclasses.dataclass(frozen=True)
-class DatasetSpec:
-    """What a data.yaml says.
-
-    Attributes:
-      file: the data.yaml, absolute.
-      root: folder of the data, absolute.
-      image_dirs: (split, absolute folder of its images), of the splits that are given
-        among train, val and test, in that order.
-      hierarchy: the class tree of the masks; with `inner_labels` where some are of groups.
-      labels: names of the values of the masks; empty where these are class indices.
-      own_classes: of the file, where `in_tree` has made names of class indices; else 0.
-    """
-
-    file: pathlib.Path
-    root: pathlib.Path
-    image_dirs: tuple[tuple[str, pathlib.Path], ...]
-    hierarchy: Hierarchy
-    labels: Named = ()
-    own_classes: int = 0
-
-    @functools.cached_property
-    def values(self) -> MaskValues:
-        """What the values of the masks stand for."""
-        if self.labels:
-            return named_values(self.labels, self.hierarchy, self.own_classes)
-        return class_indices(self.hierarchy.num_classes)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the classes and groups that pixels may be labelled with."""
-        named = [name for _, name in self.labels if name != IGNORE]
-        return tuple(dict.fromkeys(named)) if self.labels else self.hierarchy.class_names
-
-    def in_tree(self, common: Hierarchy) -> "DatasetSpec":
-        """The same masks as labels of another tree, of which `check_meeting` has nothing to say."""
-        own = self.hierarchy.class_names
-        if not self.labels and own == common.class_names:
-            return dataclasses.replace(self, hierarchy=common)
-        check_ignore(self.hierarchy)
-        labels = self.labels or tuple(enumerate(own))
-        background = common.class_names[0]
-        return dataclasses.replace(
-            self,
-            hierarchy=common,
-            own_classes=0 if self.labels else len(own),
-            labels=tuple((v, background if name == own[0] else name) for v, name in labels),
-        )
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """The splits that are given."""
-        return tuple(split for split, _ in self.image_dirs)
-
-    def image_dir(self, split: str) -> pathlib.Path:
-        """Folder of a split's images.
-
-        Raises:
-          ValueError: naming the splits there are.
-        """
-        folders = dict(self.image_dirs)
-        if split not in folders:
-            given = ", ".join(folders) if folders else "none at all"
-            raise HiersegError(
-                f"{self.file} gives no image folder for {split!r} (it gives {given}); "
-                f"{f'add `{split}: FOLDER`' if split in SPLITS else 'splits are train, val, test'}."
-            )
-        return folders[split]
+KEYS = (
+    *("path", *SPLITS, "hierarchy", "names", "level_names", "background", "pairs"),
+    *("labels", "ignore", "unknown"),
+)
+FLAT = ("class",)
+"""The level's name where no hierarchy is given."""
+FOREIGN = {"coco": {"images", "annotations"}, "labelme": {"shapes", "imagePath"}, "yolo": {"nc"}}
+"""Keys by which a file of another format is known, which `launch/prepare.py` reads."""
 
 
 def load_spec(file: str | pathlib.Path) -> DatasetSpec:
@@ -125,14 +71,23 @@ def load_spec(file: str | pathlib.Path) -> DatasetSpec:
     file = absolute(file)
     content = _read_keys(file)
     hierarchy, labels = _labelled_tree(file, content)
-    path = _text(file, content, "path") or "."
+    path = read_path(file, "path", content.get("path")) or "."
     root = place_of(path, file.parent)
     image_dirs = []
     for split in SPLITS:
-        folder = _text(file, content, split)
-        if folder:
-            image_dirs.append((split, root / _below_root(file, split, folder)))
-    return DatasetSpec(file, root, tuple(image_dirs), hierarchy, labels)
+        layout = read_layout(file, root, split, content.get(split))
+        if layout is not None:
+            image_dirs.append((split, root / layout.images if layout.beside else layout))
+    uncounted = _uncounted(file, content, labels)
+    return DatasetSpec(
+        file,
+        root,
+        tuple(image_dirs),
+        hierarchy,
+        labels,
+        says_background="background" in content,
+        **uncounted,
+    )
 
 
 def spec_without_folders(name: str, content: Mapping[str, Any]) -> DatasetSpec:
@@ -140,20 +95,16 @@ def spec_without_folders(name: str, content: Mapping[str, Any]) -> DatasetSpec:
 
     Args:
       name: of the data set, for messages.
-      content: the keys of a data.yaml, without `path` and splits; where there are names alone,
-        the tree has one level.
+      content: the keys of a data.yaml, without `path` and splits.
 
     Raises:
       ValueError: one sentence that starts with the name.
     """
     file = pathlib.Path(name)
-    content = dict(content)
     _check_keys(file, content, tuple(key for key in KEYS if key not in ("path", *SPLITS)))
-    if content.get("hierarchy") is None and (names := _names(file, content.get("names"))):
-        content["hierarchy"] = list(range(1, len(names)))
-        content["level_names"] = content.get("level_names") or ["class"]
     hierarchy, labels = _labelled_tree(file, content)
-    return DatasetSpec(file, pathlib.Path(), (), hierarchy, labels)
+    uncounted = _uncounted(file, content, labels)
+    return DatasetSpec(file, pathlib.Path(), (), hierarchy, labels, **uncounted)
 
 
 def read_tree_file(
@@ -170,7 +121,8 @@ def read_tree_file(
     """
     file = as_path(file)
     content = _read_keys(file)
-    if class_names is not None and content.get("names") is None:
+    given = content.get("names") is not None or content.get("hierarchy") is not None
+    if class_names is not None and given and content.get("names") is None:
         content["names"] = list(class_names)
     return _hierarchy(file, content)
 
@@ -196,16 +148,22 @@ def write_spec(spec: DatasetSpec) -> None:
         root = root.relative_to(spec.file.parent)
     content: dict[str, Any] = {
         "path": str(root),
-        **{split: str(folder.relative_to(spec.root)) for split, folder in spec.image_dirs},
+        **{split: write_layout(spec.layout(split)) for split in spec.splits},
         "names": list(spec.hierarchy.class_names),
         "level_names": list(spec.hierarchy.level_names),
         "hierarchy": _written(spec.hierarchy.children),
     }
+    names = spec.hierarchy.class_names
+    if spec.says_background:
+        content["background"] = None if spec.hierarchy.background is None else names[0]
     if spec.hierarchy.pairs:
-        names = spec.hierarchy.class_names
         content["pairs"] = [[names[member] for member in pair] for pair in spec.hierarchy.pairs]
     if spec.labels:
         content["labels"] = dict(spec.labels)
+    if spec.ignored:
+        content["ignore"] = list(spec.ignored)
+    if spec.skips_unknown:
+        content["unknown"] = IGNORE
     text = yaml.safe_dump(
         content, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True
     )
@@ -227,7 +185,7 @@ def _read_keys(file: pathlib.Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise HiersegError(
             f"{file}: expected `key: value` lines with the keys {', '.join(KEYS)}; found "
-            f"{_kind(content)}."
+            f"{found_kind(content)}."
         )
     _check_keys(file, content, KEYS)
     return content
@@ -238,25 +196,63 @@ def _check_keys(file: pathlib.Path, content: Mapping[Any, Any], keys: Sequence[s
         if key not in keys:
             near = difflib.get_close_matches(str(key)[:50].lower(), keys, n=1)
             hint = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(keys)}."
-            raise HiersegError(f"{file}: the key {reprlib.repr(key)} is unknown; {hint}")
+            told = _foreign(content)
+            raise HiersegError(f"{file}: the key {reprlib.repr(key)} is unknown; {hint}{told}")
+
+
+def _foreign(content: Mapping[Any, Any]) -> str:
+    """How to read an annotation file of another format, as a sentence behind a space."""
+    form = next((name for name, keys in FOREIGN.items() if keys <= content.keys()), "")
+    if not form:
+        return ""
+    return (
+        f" It looks like {form}: `python launch/prepare.py --from={form} --raw_dir=FOLDER "
+        "--out_dir=FOLDER` writes a data.yaml for such data."
+    )
 
 
 def _hierarchy(file: pathlib.Path, content: Mapping[str, Any]) -> Hierarchy:
-    if content.get("hierarchy") is None:
-        raise HiersegError(
-            f"{file}: the key hierarchy is missing; give the class tree, for example "
-            "`hierarchy: {body: {upper: [1, 2], lower: [3]}}`."
-        )
-    names = _names(file, content.get("names"))
+    tree, names = content.get("hierarchy"), _names(file, content.get("names"))
+    if tree is None and names is None:
+        names = _names_of_labels(content.get("labels"))
     level_names = content.get("level_names")
     if level_names is not None:
         _check_texts(file, "level_names", level_names, "a list of names, coarse to fine")
     try:
-        return Hierarchy.from_mapping(
-            content["hierarchy"], names, level_names, content.get("pairs")
-        )
+        if tree is None:
+            return _flat(names, level_names, content)
+        hierarchy = Hierarchy.from_mapping(tree, names, level_names, content.get("pairs"))
+        if "background" in content:
+            said = read_background(content["background"], hierarchy.class_names)
+            check_background(said, hierarchy.background, hierarchy.class_names)
+        return hierarchy
     except HiersegError as error:
         raise _in_file(file, error) from error
+
+
+def _names_of_labels(labels: Any) -> list[str] | None:
+    """Of the classes, where only `labels` names them: in the order in which it does."""
+    values = labels.values() if isinstance(labels, dict) else ()
+    names = [name for name in values if isinstance(name, str) and name != IGNORE]
+    return list(dict.fromkeys(names)) or None
+
+
+def _flat(
+    names: list[str] | dict[int, str] | None, level_names: Any, content: Mapping[str, Any]
+) -> Hierarchy:
+    """The tree of a file that gives names and no hierarchy."""
+    if not names:
+        raise HiersegError(
+            "the key hierarchy is missing; give the class tree, for example `hierarchy: {body: "
+            "{upper: [1, 2], lower: [3]}}`, or `names` alone for classes without a tree, for "
+            "example `names: [road, sidewalk, car]`."
+        )
+    ordered = name_tuple(names)
+    background = 0 if looks_like_background(ordered[0]) else None
+    if "background" in content:
+        background = read_background(content["background"], ordered)
+    tree = flat_tree(ordered, background)
+    return Hierarchy.from_mapping(tree, ordered, level_names or FLAT, content.get("pairs"))
 
 
 def _labelled_tree(file: pathlib.Path, content: Mapping[str, Any]) -> tuple[Hierarchy, Named]:
@@ -271,6 +267,17 @@ def _labelled_tree(file: pathlib.Path, content: Mapping[str, Any]) -> tuple[Hier
     return dataclasses.replace(hierarchy, inner_labels=inner), labels
 
 
+def _uncounted(file: pathlib.Path, content: Mapping[str, Any], labels: Named) -> dict[str, Any]:
+    """What `ignore` and `unknown` say, as `DatasetSpec` has it."""
+    try:
+        return {
+            "ignored": parse_ignored(content.get("ignore"), labels),
+            "skips_unknown": parse_unknown(content.get("unknown")),
+        }
+    except HiersegError as error:
+        raise _in_file(file, error) from error
+
+
 def _in_file(file: pathlib.Path, error: HiersegError) -> HiersegError:
     """The sentence, which begins with the file, and is not too long."""
     text = str(error)
@@ -280,7 +287,7 @@ def _in_file(file: pathlib.Path, error: HiersegError) -> HiersegError:
 
 
 def _names(file: pathlib.Path, names: Any) -> list[str] | dict[int, str] | None:
-    expected = "a list of class names, background first, or a mapping from index to name"
+    expected = "a list of class names in order, or a mapping from index to name"
     if names is None:
         return None
     if isinstance(names, dict):
@@ -290,50 +297,18 @@ def _names(file: pathlib.Path, names: Any) -> list[str] | dict[int, str] | None:
                     f"{file}: names: expected {expected}; found {reprlib.repr(index)} as an index."
                 )
         _check_texts(file, "names", list(names.values()), expected)
-    else:
-        _check_texts(file, "names", names, expected)
+        # A class 0 without a name is what the others leave.
+        return names if 0 in names or not names else {0: DEFAULT_NAME, **names}
+    _check_texts(file, "names", names, expected)
     return names
 
 
 def _check_texts(file: pathlib.Path, key: str, values: Any, expected: str) -> None:
     if not isinstance(values, list | tuple):
-        raise HiersegError(f"{file}: {key}: expected {expected}; found {_kind(values)}.")
+        raise HiersegError(f"{file}: {key}: expected {expected}; found {found_kind(values)}.")
     for value in values:
         if not isinstance(value, str):
             raise HiersegError(
-                f"{file}: {key}: expected {expected}; found {_kind(value)} in it (put quotes "
+                f"{file}: {key}: expected {expected}; found {found_kind(value)} in it (put quotes "
                 "around numbers, yes and no)."
             )
-
-
-def _text(file: pathlib.Path, content: Mapping[str, Any], key: str) -> str:
-    """A path as it stands in the file; empty where none is given."""
-    value = content.get(key)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise HiersegError(f"{file}: {key}: expected the path of a folder; found {_kind(value)}.")
-    if len(value) > 4096 or any(character < " " for character in value):
-        raise HiersegError(f"{file}: {key}: {reprlib.repr(value)} is no path of a folder.")
-    return value
-
-
-def _below_root(file: pathlib.Path, split: str, folder: str) -> str:
-    if os.path.isabs(folder):
-        raise HiersegError(
-            f"{file}: {split}: {folder!r} is absolute; image folders are relative to `path`, so "
-            "leave out what stands before it, the first slash too."
-        )
-    normal = os.path.normpath(folder)
-    if normal in (".", "..") or normal.startswith("../"):
-        raise HiersegError(
-            f"{file}: {split}: {folder!r} is not below `path`; images and the folder `masks` next "
-            "to them must lie within it."
-        )
-    return normal
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, dict | list | tuple):
-        return f"a {'mapping' if isinstance(value, dict) else 'list'} of {len(value)}"
-    return "nothing" if value is None else reprlib.repr(value)

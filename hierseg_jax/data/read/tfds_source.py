@@ -9,9 +9,10 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from hierseg_jax.data.read.image_files import check_size, decode_image, decode_mask
+from hierseg_jax.data.read.image_files import check_size, decode_image
 from hierseg_jax.data.read.inventory import Entry
-from hierseg_jax.data.read.mask_values import MaskValues, class_indices
+from hierseg_jax.data.read.mask_meaning import MaskMeaning
+from hierseg_jax.data.read.mask_values import class_indices
 from hierseg_jax.data.read.tfds_name import TfdsName, parse_tfds_name
 from hierseg_jax.data.read.tfds_prepared import HIERARCHIES, open_prepared
 from hierseg_jax.system.errors import HiersegError
@@ -41,7 +42,7 @@ class TfdsSource:
         name: str,
         split: str,
         data_dir: str | os.PathLike[str] | None = None,
-        values: MaskValues | None = None,
+        values: MaskMeaning | None = None,
     ) -> None:
         if not isinstance(split, str):
             raise HiersegError(f"A split is a text such as 'train'; got {split!r}.")
@@ -109,7 +110,7 @@ class TfdsSource:
             for key in (self._prepared.image, self._prepared.mask)
         ]
         image_hwc = _image(record[self._prepared.image], files[0])
-        mask_hw = _mask(record[self._prepared.mask], files[1])
+        mask_hw = _mask(record[self._prepared.mask], files[1], self._values)
         check_size(mask_hw, files[1], image_hwc, files[0])
         return {"image": image_hwc, "label": self._values.labels(mask_hw, files[1])}
 
@@ -155,10 +156,10 @@ def _image(stored: bytes | np.ndarray, file: pathlib.Path) -> np.ndarray:
     return np.array(stored)  # which may be written into, unlike TFDS's
 
 
-def _mask(stored: bytes | np.ndarray, file: pathlib.Path) -> np.ndarray:
+def _mask(stored: bytes | np.ndarray, file: pathlib.Path, values: MaskMeaning) -> np.ndarray:
     """Integers [H, W]."""
     if isinstance(stored, bytes):
-        return decode_mask(stored, file)
+        return values.decode(stored, file)
     mask = stored[..., 0] if stored.ndim == 3 and stored.shape[2] == 1 else stored
     if mask.ndim != 2 or mask.dtype.kind not in "iub":
         raise HiersegError(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from hierseg_jax.reports.templates import render
+from hierseg_jax.tree.background import foreground
 from hierseg_jax.tree.hierarchy import Level
 
 # Classes of a confusion matrix that still can be read.
@@ -16,7 +17,7 @@ def confusion_table(level: Level, confusion_ll: np.ndarray) -> str:
       level: of the tree.
       confusion_ll: integer [L, L], rows true.
     """
-    shown = shown_classes(confusion_ll)
+    shown = shown_classes(confusion_ll, level.background)
     labelled_l = confusion_ll.sum(1)
     rows = []
     for true in shown:
@@ -31,8 +32,10 @@ def confusion_table(level: Level, confusion_ll: np.ndarray) -> str:
     )
 
 
-def shown_classes(confusion_ll: np.ndarray) -> list[int]:
-    """In order, all classes, or the background and those with the most labelled pixels."""
+def shown_classes(confusion_ll: np.ndarray, background: int | None = 0) -> list[int]:
+    """In order, all classes, or a background and those with the most labelled pixels."""
     labelled_l = confusion_ll.sum(1).tolist()
-    frequent = sorted(range(1, len(labelled_l)), key=lambda i: (-labelled_l[i], i))
-    return sorted([0, *frequent[: MOST_CLASSES - 1]])
+    outside = [] if background is None else [background]
+    others = range(len(labelled_l))[foreground(background)]
+    frequent = sorted(others, key=lambda i: (-labelled_l[i], i))
+    return sorted([*outside, *frequent[: MOST_CLASSES - len(outside)]])

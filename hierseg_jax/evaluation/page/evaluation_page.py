@@ -79,6 +79,7 @@ def format_page(report: RunReport) -> str:
         columns=columns,
         class_titles=[_class_title(column) for column in columns if column.classes],
         inner_labels=evaluation.inner_labels,
+        background=hierarchy.background,
         data_sets=[
             (name, metrics["datasets"][name], unlabelled_levels(of, hierarchy.level_names))
             for name, of in evaluation.data_sets.items()

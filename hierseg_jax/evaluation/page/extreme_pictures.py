@@ -36,7 +36,7 @@ def extreme_pictures(
         best=[_figure(scored, level, labels) for scored in best],
         level=level,
         inner_labels=labels is not None,
-        groups=[] if labels is None else _groups(labels, [*best, *worst]),
+        groups=[] if labels is None else _groups(labels, [*best, *worst], level.background),
         processes=processes,
         wrong="#{:02x}{:02x}{:02x}".format(*_WRONG),
     )
@@ -62,10 +62,12 @@ def wrong_pixels(
     return wrong_hw
 
 
-def _groups(labels: Labels, shown: Sequence[ScoredPicture]) -> list[tuple[str, str]]:
+def _groups(
+    labels: Labels, shown: Sequence[ScoredPicture], background: int | None
+) -> list[tuple[str, str]]:
     """Colour and name of those that are hatched in a picture."""
     present = set().union(*(np.unique(scored.label).tolist() for scored in shown))
-    colors = css_colors(256)
+    colors = css_colors(256, background)
     inner = np.flatnonzero(labels.are_inner_l).tolist()
     return [(colors[i], labels.names[i]) for i in inner if i in present]
 
@@ -84,7 +86,7 @@ def _figure(
     name = scored.name or f"picture {scored.index}"
     names = level.class_names if labels is None else labels.names
     classes_l = None if labels is None else labels.classes_kl[-1]
-    truth, predicted = _classes(label, names), _classes(prediction, names)
+    truth, predicted = _classes(label, names, level), _classes(prediction, names, level)
     drawn = (
         (image, f"Photograph {name}", "photograph"),
         (overlaid(image, label, level, classes_l), f"Truth of {name}: {truth}", "truth"),
@@ -95,7 +97,8 @@ def _figure(
     return name, scored.score, pictures
 
 
-def _classes(label_hw: np.ndarray, names: Sequence[str]) -> str:
-    """Names of the labels in a map, without the background."""
-    present = [names[i] for i in np.unique(label_hw).tolist() if 0 < i < len(names)]
-    return ", ".join(present) or "background alone"
+def _classes(label_hw: np.ndarray, names: Sequence[str], level: Level) -> str:
+    """Names of the labels in a map, without a background."""
+    shown = range(len(names))[level.foreground]
+    present = [names[i] for i in np.unique(label_hw).tolist() if i in shown]
+    return ", ".join(present) or ("none" if level.background is None else "background alone")

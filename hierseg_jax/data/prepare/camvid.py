@@ -1,0 +1,134 @@
+"""CamVid, and what lies like it: pictures, masks of colours, and a table of these.
+
+Cambridge's archives have `701_StillsRaw_full/ID.png`, `LabeledApproved_full/ID_L.png` and
+`label_colors.txt`; Kaggle's has `SPLIT/ID.png`, `SPLIT_labels/ID_L.png` and `class_dict.csv`.
+Other folders do as well, if that of the masks has the name of the pictures' and `_labels`,
+`_masks` or `annot` after it. `Void` is ignored. The groups are those of the data set's paper
+(Brostow et al., Semantic Object Classes in Video, 2009), where the table has its 31 classes.
+"""
+
+import csv
+import functools
+import pathlib
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from hierseg_jax.data.prepare.colours import Colour, parse_colour, read_colour_mask
+from hierseg_jax.data.prepare.folders import images_by_stem, split_of
+from hierseg_jax.data.prepare.id_lists import read_ids
+from hierseg_jax.data.prepare.label_maps import labels_of_values, table_tree, values_of_colours
+from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+
+TABLES = ("label_colors.txt", "class_dict.csv")
+GROUPS = {
+    "moving_objects": [
+        *("Animal", "Pedestrian", "Child", "CartLuggagePram", "Bicyclist", "MotorcycleScooter"),
+        *("Car", "SUVPickupTruck", "Truck_Bus", "Train", "OtherMoving"),
+    ],
+    "road_surface": ["Road", "RoadShoulder", "LaneMkgsDriv", "LaneMkgsNonDriv"],
+    "ceiling": ["Sky", "Tunnel", "Archway"],
+    "fixed_objects": [
+        *("Building", "Wall", "Tree", "VegetationMisc", "Fence", "Sidewalk", "ParkingBlock"),
+        *("Column_Pole", "TrafficCone", "Bridge", "SignSymbol", "Misc_Text", "TrafficLight"),
+    ],
+}
+
+
+def found_in(raw_dir: pathlib.Path) -> bool:
+    """Whether there is a table of colours."""
+    return any((raw_dir / name).is_file() for name in TABLES)
+
+
+def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
+    """The pictures of all folders that have one of masks.
+
+    Raises:
+      FileNotFoundError: no table, or no such folders.
+      ValueError: a sentence that names the file.
+    """
+    table = next((raw_dir / name for name in TABLES if (raw_dir / name).is_file()), None)
+    if table is None:
+        raise HiersegFileNotFoundError(
+            f"{raw_dir} has no table of the colours of masks, {' or '.join(TABLES)}."
+        )
+    wishes.refuse_labels(str(table))
+    colours = read_table(table)
+    names = list(colours.values())
+    groups = GROUPS if {n for of in GROUPS.values() for n in of} == {*names} - {"Void"} else None
+    hierarchy = wishes.hierarchy or table_tree(names, groups)
+    values = values_of_colours(colours, hierarchy, str(table))
+    pictures: list[Picture] = []
+    notes = []
+    for folder, mask_folder in _folders(raw_dir):
+        images, split = images_by_stem(folder), split_of(pathlib.PurePath(folder.name))
+        masks = _masks(mask_folder, images)
+        for name in masks:
+            draw = functools.partial(_coloured, masks[name], values, table.name)
+            pictures.append(
+                Picture(split, name, images[name], masks[name], draw, listed_in=folder.name)
+            )
+        if len(masks) < len(images):
+            without = len(images) - len(masks)
+            notes.append(f"{folder}: {without:,} pictures have no mask and are left out.")
+    if not pictures:
+        raise HiersegFileNotFoundError(
+            f"{raw_dir} has no folder of pictures beside one of their masks, such as train and "
+            "train_labels."
+        )
+    labels = labels_of_values(values.values(), hierarchy)
+    return RawData(pictures, hierarchy, labels, notes=tuple(notes))
+
+
+def read_table(file: pathlib.Path) -> dict[Colour, str]:
+    """Colour -> name, from `red green blue name` lines, or `name,red,green,blue` in a .csv.
+
+    Raises:
+      ValueError: a sentence that starts with the file and names the line.
+    """
+    colours: dict[Colour, str] = {}
+    lines = read_ids(file)
+    for number, line in lines[1:] if file.suffix == ".csv" else lines:
+        where = f"{file}: line {number}"
+        if file.suffix == ".csv":
+            name, *numbers = next(csv.reader([line]))
+        else:
+            *numbers, name = line.split(maxsplit=3)
+        if colours.setdefault(parse_colour(numbers, where), name.strip()) != name.strip():
+            raise HiersegError(f"{where}: {name!r} has the colour of another class.")
+    if not colours:
+        raise HiersegError(f"{file} names no colour.")
+    return colours
+
+
+def _folders(raw_dir: pathlib.Path) -> list[tuple[pathlib.Path, pathlib.Path]]:
+    """Folders of pictures, each with that of its masks."""
+    folders = sorted(path for path in raw_dir.iterdir() if path.is_dir())
+    pairs = []
+    for folder in folders:
+        for ending in ("_labels", "_masks", "annot"):
+            if (masks := folder.with_name(folder.name + ending)).is_dir():
+                pairs.append((folder, masks))
+    if pairs:
+        return pairs
+    stills = [
+        folder for folder in folders if "raw" in folder.name.lower() or folder.name == "images"
+    ]
+    labelled = [folder for folder in folders if "label" in folder.name.lower()]
+    return [(stills[0], labelled[0])] if stills and labelled else []
+
+
+def _masks(folder: pathlib.Path, images: Iterable[str]) -> dict[str, pathlib.Path]:
+    """Stem of a picture -> its mask, whose stem may go on, of all masks in the same way."""
+    masks = {file.stem: file for file in sorted(folder.glob("*.png"))}
+    first = next(iter(masks), "")
+    begins = [name for name in images if first.startswith(name)]
+    ending = first.removeprefix(max(begins, key=len, default=first))
+    return {name: masks[name + ending] for name in images if name + ending in masks}
+
+
+def _coloured(
+    file: pathlib.Path, values: Mapping[Colour, int], table: str, size: Size
+) -> np.ndarray:
+    return read_colour_mask(file, values, table)

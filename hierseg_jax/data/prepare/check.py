@@ -1,0 +1,223 @@
+"""Whether a raw data set can be brought to where it is to go: everything is read once."""
+
+import concurrent.futures
+import dataclasses
+import filecmp
+import functools
+import os
+import pathlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from hierseg_jax.data.label_statistics import count_labels
+from hierseg_jax.data.prepare.id_lists import is_plain_id
+from hierseg_jax.data.prepare.picture import Picture, Size
+from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
+from hierseg_jax.data.read.image_files import (
+    check_size,
+    decode_image,
+    read_image,
+    read_mask,
+)
+from hierseg_jax.data.read.mask_meaning import MaskMeaning
+from hierseg_jax.system.cores import available_cores
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import listed
+
+LISTED_FAULTS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A picture, where it goes, and what checking it showed."""
+
+    picture: Picture
+    image: pathlib.Path
+    mask: pathlib.Path
+    faults: tuple[str, ...] = ()
+    skipped: bool = False
+    size: Size = (0, 0)
+    counts: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(256, np.uint32))
+
+
+def check_pictures(
+    pictures: Iterable[Picture], out_dir: pathlib.Path, move: bool, values: MaskMeaning
+) -> list[Example]:
+    """Reads and decodes, or draws, all files once; compares with what has arrived already."""
+    check = functools.partial(_check, out_dir=out_dir, move=move, values=values)
+    with concurrent.futures.ThreadPoolExecutor(available_cores()) as pool:
+        return list(pool.map(check, pictures))
+
+
+def _check(picture: Picture, out_dir: pathlib.Path, move: bool, values: MaskMeaning) -> Example:
+    folder = out_dir / picture.split
+    example = Example(
+        picture,
+        folder / "images" / (picture.name + picture.image.suffix),
+        folder / "masks" / picture.mask_name,
+    )
+    faults: list[str] = []
+    image = mask = counts = None
+    image_file = _arrived(picture.image, example.image, move)
+    mask_file = picture.mask if picture.draw else _arrived(picture.mask, example.mask, move)
+    try:
+        image = _read_image(picture, image_file)
+        if picture.image.suffix.lower() not in IMAGE_SUFFIXES:
+            raise HiersegError(
+                f"{image_file} is no picture of a data set by its name; these are "
+                f"{', '.join(IMAGE_SUFFIXES)}."
+            )
+    except (HiersegError, OSError) as error:
+        faults.append(_sentence(error, image_file, picture))
+    try:
+        if picture.draw is None:
+            mask = read_mask(mask_file)
+        elif image is not None:
+            mask = picture.draw(image.shape[:2])
+            if mask is None:
+                return dataclasses.replace(example, skipped=True)
+        if mask is not None and image is not None:
+            check_size(mask, mask_file, image, image_file)
+            counts = _count(mask, values, mask_file)
+    except (HiersegError, OSError) as error:
+        faults.insert(0, _sentence(error, mask_file, picture))
+    if mask is None or counts is None:
+        return dataclasses.replace(example, faults=tuple(faults))
+    if not is_same(example.image, picture.unpack() if picture.unpack else picture.image):
+        faults.append(taken(example.image))
+    if not (_is_mask(example.mask, mask) if picture.draw else is_same(example.mask, picture.mask)):
+        faults.append(taken(example.mask))
+    return dataclasses.replace(
+        example, faults=tuple(faults), size=(mask.shape[0], mask.shape[1]), counts=counts
+    )
+
+
+def _count(mask_hw: np.ndarray, values: MaskMeaning, file: pathlib.Path) -> np.ndarray:
+    """Pixels of every label: uint32 [256]. Of large masks only the few values get labels."""
+    if mask_hw.dtype == np.uint8:
+        of_value = count_labels(mask_hw)
+        value_n = np.flatnonzero(of_value).astype(np.uint8)
+        count_n = of_value[value_n]
+    else:
+        value_n, count_n = np.unique(mask_hw, return_counts=True)
+    counts = np.zeros(256, np.uint32)
+    np.add.at(counts, values.labels(value_n, file), count_n.astype(np.uint32))
+    return counts
+
+
+def _read_image(picture: Picture, file: pathlib.Path) -> np.ndarray:
+    if picture.unpack is not None:
+        return decode_image(picture.unpack(), picture.mask)
+    return read_image(file)
+
+
+def _arrived(source: pathlib.Path, target: pathlib.Path, move: bool) -> pathlib.Path:
+    """Where the file is: a run with --move that was cut off has taken it away already."""
+    return target if move and not source.exists() and target.exists() else source
+
+
+def is_same(target: pathlib.Path, wanted: pathlib.Path | bytes) -> bool:
+    """Whether `target` is free, or holds what would be written there."""
+    if not os.path.lexists(target):
+        return True
+    if not target.is_file():
+        return False
+    if isinstance(wanted, bytes):
+        return target.read_bytes() == wanted
+    return not wanted.exists() or filecmp.cmp(wanted, target, shallow=False)
+
+
+def _is_mask(target: pathlib.Path, mask_hw: np.ndarray | None) -> bool:
+    """Whether `target` is free, or holds these values; OpenCV's versions pack them otherwise."""
+    if not os.path.lexists(target):
+        return True
+    try:
+        return mask_hw is not None and np.array_equal(read_mask(target), mask_hw)
+    except (HiersegError, OSError):
+        return False
+
+
+def _sentence(error: HiersegError | OSError, file: pathlib.Path, picture: Picture) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{file} is missing, though {picture.listed_in} names {picture.name}."
+    return str(error) if isinstance(error, HiersegError) else f"{file}: {error.strerror}."
+
+
+def taken(file: pathlib.Path) -> str:
+    """The sentence about a file of another content."""
+    return f"{file} is there already with another content; move it away, or use another --out_dir."
+
+
+def name_faults(pictures: Iterable[Picture]) -> list[str]:
+    """Names that can't be those of files, or that two pictures of a split share."""
+    faults: list[str] = []
+    first: dict[tuple[str, str], Picture] = {}
+    for picture in pictures:
+        if not is_plain_id(picture.name):
+            faults.append(
+                f"{picture.listed_in} names a picture {picture.name[:100]!r}, which is no name for "
+                "a file; rename it."
+            )
+        other = first.setdefault((picture.split, picture.name), picture)
+        if other is not picture:
+            faults.append(
+                f"{picture.listed_in} names {picture.image}, which would be called "
+                f"{picture.name} as {other.image} is; rename one of them."
+            )
+    return faults
+
+
+def empty_splits(examples: Iterable[Example]) -> list[str]:
+    """A sentence for every split of which all pictures are skipped."""
+    left = Counter[str]()
+    listed_in: dict[str, str] = {}
+    for example in examples:
+        left[example.picture.split] += not example.skipped
+        listed_in.setdefault(example.picture.split, example.picture.listed_in)
+    return [
+        f"{listed_in[split]} names no image with an annotated person; a split must not be empty."
+        for split, count in left.items()
+        if not count
+    ]
+
+
+def strangers(out_dir: pathlib.Path, kept: Iterable[Example]) -> list[str]:
+    """Visible files in the folders to be filled that no picture stands for."""
+    faults = []
+    expected: dict[pathlib.Path, set[str]] = {}
+    listed_in: dict[pathlib.Path, str] = {}
+    for example in kept:
+        for path in (example.image, example.mask):
+            expected.setdefault(path.parent, set()).add(path.name)
+            listed_in.setdefault(path.parent, example.picture.listed_in)
+    for folder, names in expected.items():
+        blocking = [path for path in (folder.parent, folder) if path.is_file()]
+        faults += [f"{path} is a file; a folder must go there." for path in blocking]
+        if not folder.is_dir():
+            continue
+        found = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        strange = [name for name in found if name not in names]
+        if strange:
+            faults.append(
+                f"{folder} holds {len(strange)} files that {listed_in[folder]} does not stand for "
+                f"({listed(strange, 3)}); move them away, or use another --out_dir."
+            )
+    return faults
+
+
+def refuse(faults: Sequence[str], raw_dir: pathlib.Path) -> None:
+    """Ends the preparation, if there are faults.
+
+    Raises:
+      ValueError: the sentence, or a list of the first ones.
+    """
+    if len(faults) == 1:
+        raise HiersegError(f"{faults[0]} Nothing was written.")
+    if faults:
+        more = len(faults) - LISTED_FAULTS
+        lines = [*faults[:LISTED_FAULTS], *([f"and {more} more"] if more > 0 else [])]
+        raise HiersegError(
+            f"{raw_dir} has {len(faults)} faults, and nothing was written:\n- " + "\n- ".join(lines)
+        )

@@ -1,0 +1,70 @@
+"""Finding pictures and annotations in the folders of somebody else."""
+
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+
+from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+"""What tools call splits -> what we call them."""
+
+
+def walk_files(folder: pathlib.Path, suffixes: Sequence[str]) -> Iterator[pathlib.Path]:
+    """Visible files with one of the suffixes, in the folder and below, sorted."""
+    endings = tuple(suffix.lower() for suffix in suffixes)
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and name.lower().endswith(endings):
+                yield pathlib.Path(root, name)
+
+
+def split_of(path: pathlib.PurePath) -> str:
+    """The split that a part of a path is called after; empty where none is.
+
+    The last part counts first, without its suffix, and by its words: `instances_train2017.json`.
+    """
+    for part in reversed(path.parts):
+        words = part.split(".")[0].lower().replace("-", "_").split("_")
+        for word in words:
+            split = SPLIT_NAMES.get(word.rstrip("0123456789"))
+            if split:
+                return split
+    return ""
+
+
+def images_by_stem(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Stem -> picture, of those right in the folder.
+
+    Raises:
+      FileNotFoundError: there is no such folder.
+      ValueError: two pictures of one stem.
+    """
+    if not folder.is_dir():
+        raise HiersegFileNotFoundError(f"There is no folder {folder}, where pictures should lie.")
+    found: dict[str, pathlib.Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+            if path.stem in found:
+                raise HiersegError(
+                    f"{folder}: {found[path.stem].name} and {path.name} are two pictures of one "
+                    "stem; take one away."
+                )
+            found[path.stem] = path
+    return found
+
+
+def is_below(name: str) -> bool:
+    """Whether a path from a file leads to below the folder that it is relative to."""
+    pure = pathlib.PurePosixPath(name)
+    return not pure.is_absolute() and ".." not in pure.parts and bool(pure.name)

@@ -1,0 +1,63 @@
+"""The formats of raw data sets by name, and which of them a folder holds."""
+
+import pathlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+from hierseg_jax.data.prepare import camvid, cityscapes, coco, id_lists, labelme, voc, yolo
+from hierseg_jax.data.prepare.picture import RawData, Wishes
+from hierseg_jax.system.errors import HiersegError
+
+
+class Format(NamedTuple):
+    """One way in which raw data sets lie in folders.
+
+    Attributes:
+      found_in: whether a folder looks like it; cheap.
+      read: lists its pictures. Raises a `HiersegError` for what is no such folder.
+      marks: what tells it, in words.
+    """
+
+    found_in: Callable[[pathlib.Path], bool]
+    read: Callable[[pathlib.Path, Wishes], RawData]
+    marks: str
+
+
+FORMATS = {
+    "coco": Format(coco.found_in, coco.read, "JSON files with `images` and `annotations`"),
+    "labelme": Format(labelme.found_in, labelme.read, "a JSON file with `shapes` for a picture"),
+    "yolo": Format(yolo.found_in, yolo.read, "a YAML file with `names`, and images beside labels"),
+    "voc": Format(voc.found_in, voc.read, "JPEGImages and SegmentationClass"),
+    "cityscapes": Format(cityscapes.found_in, cityscapes.read, "leftImg8bit and gtFine"),
+    "camvid": Format(camvid.found_in, camvid.read, "label_colors.txt or class_dict.csv"),
+    "ids": Format(id_lists.found_in, id_lists.read, "JPEGImages, gt_masks and train_id.txt"),
+}
+MOVABLE = "ids"
+"""The format whose pictures may be moved: it lists them without looking for them."""
+
+
+def find_format(raw_dir: pathlib.Path) -> str:
+    """The name of the format of a folder.
+
+    Raises:
+      ValueError: none, or several.
+    """
+    found = [name for name, of in FORMATS.items() if _is_in(raw_dir, of)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise HiersegError(
+            f"{raw_dir} may be read as {' or as '.join(found)}; choose by --from={found[0]}, say."
+        )
+    known = "; ".join(f"{name}: {of.marks}" for name, of in FORMATS.items())
+    raise HiersegError(
+        f"{raw_dir} holds no data set that is known here. It is told by what lies in the folder: "
+        f"{known}. Give that folder, or say --from."
+    )
+
+
+def _is_in(raw_dir: pathlib.Path, of: Format) -> bool:
+    try:
+        return of.found_in(raw_dir)
+    except HiersegError:  # a file that can't be read is no mark of anything
+        return False

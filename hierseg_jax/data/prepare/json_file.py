@@ -1,0 +1,67 @@
+"""JSON that someone else wrote, and what its records may hold."""
+
+import json
+import pathlib
+import reprlib
+from typing import Any
+
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.regular_file import read_file
+
+
+def read_json(file: pathlib.Path) -> Any:
+    """Content of a JSON file.
+
+    Raises:
+      HiersegError: one sentence that starts with the file's path.
+      OSError: a file that cannot be opened.
+    """
+    try:
+        return json.loads(read_file(file).decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise HiersegError(
+            f"{file} is no UTF-8 text (byte {error.start}); expected JSON."
+        ) from error
+    except json.JSONDecodeError as error:
+        raise HiersegError(
+            f"{file} is no JSON: line {error.lineno}: {error.msg}; export it again."
+        ) from error
+    except RecursionError:
+        raise HiersegError(f"{file}: its JSON is nested too deep.") from None
+    except ValueError as error:
+        if isinstance(error, HiersegError):
+            raise
+        # Python refuses to read whole numbers of thousands of digits.
+        raise HiersegError(f"{file} is no JSON: it holds an absurdly long number.") from error
+
+
+def records(document: Any, key: str, file: pathlib.Path) -> list[dict[str, Any]]:
+    """The list of mappings under a key.
+
+    Raises:
+      HiersegError: one sentence that starts with the file's path.
+    """
+    found = document.get(key) if isinstance(document, dict) else None
+    if not isinstance(found, list):
+        raise HiersegError(f"{file} has no list {key!r}; found {shown(found)}.")
+    for number, record in enumerate(found):
+        if not isinstance(record, dict):
+            raise HiersegError(f"{file}: {key}[{number}] is {shown(record)}; expected a mapping.")
+    return found
+
+
+def text(record: dict[str, Any], key: str, where: str) -> str:
+    """A text that is not empty.
+
+    Raises:
+      HiersegError: one sentence that starts with `where`.
+    """
+    value = record.get(key)
+    if not isinstance(value, str) or not value or any(c < " " for c in value):
+        raise HiersegError(f"{where}: {key!r} is {shown(value)}; expected text.")
+    return value
+
+
+def shown(value: Any) -> str:
+    """A value as a sentence can hold it."""
+    return "nothing" if value is None else reprlib.repr(value)

@@ -1,0 +1,73 @@
+"""Trees and values of masks whose classes are known by a table, of numbers or of colours."""
+
+from collections.abc import Iterable, Mapping
+
+from hierseg_jax.data.prepare.classes import BACKGROUND, UNNAMED
+from hierseg_jax.data.prepare.colours import Colour
+from hierseg_jax.data.read.mask_values import IGNORE, Named
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
+from hierseg_jax.tree.meeting import all_labels, label_of
+
+
+def table_tree(
+    names: Iterable[str], groups: Mapping[str, Iterable[str]] | None = None
+) -> Hierarchy:
+    """The tree of a table's classes: of groups, or of one level.
+
+    Class 0 is the background, if the table has one.
+
+    Args:
+      names: of the table; those of `UNNAMED` are no classes of their own.
+      groups: group -> its classes, all of `names`.
+    """
+    given = list(dict.fromkeys(names))
+    names = [name for name in given if name not in UNNAMED]
+    first = [BACKGROUND] if any(UNNAMED.get(name) == 0 for name in given) else []
+    if groups is None:
+        return Hierarchy.from_mapping(names, [*first, *names], ["class"])
+    tree = {group: list(members) for group, members in groups.items()}
+    return Hierarchy.from_mapping(tree, [*first, *names], ["category", "class"])
+
+
+def named(values: Mapping[int, str], hierarchy: Hierarchy) -> Named:
+    """Names in the tree of the values of masks; what has none there is ignored.
+
+    Empty where the values are the class indices already.
+    """
+    known = set(all_labels(hierarchy).names)
+    names = {}
+    for value, name in sorted(values.items()):
+        if UNNAMED.get(name) == hierarchy.background == 0:
+            name = hierarchy.class_names[0]
+        names[value] = name if name in known else IGNORE
+    if names == dict(enumerate(hierarchy.class_names)):
+        return ()
+    return tuple(names.items())
+
+
+def values_of_colours(
+    colours: Mapping[Colour, str], hierarchy: Hierarchy, where: str
+) -> dict[Colour, int]:
+    """Colour -> value in the masks that are drawn, a label of the tree.
+
+    Raises:
+      ValueError: a sentence that starts with `where`: a name that the tree does not know.
+    """
+    of_tree, values = all_labels(hierarchy), {}
+    for colour, name in colours.items():
+        if name in of_tree.names:
+            values[colour] = label_of(name, of_tree)
+        elif name in UNNAMED:
+            is_class = UNNAMED[name] == hierarchy.background
+            values[colour] = UNNAMED[name] if is_class else IGNORE_LABEL
+        else:
+            raise HiersegError(f"{where}: the tree has no class and no group {name!r}; add it.")
+    return values
+
+
+def labels_of_values(values: Iterable[int], hierarchy: Hierarchy) -> Named:
+    """Names of drawn values, where labels of groups are among them."""
+    if max((v for v in values if v != IGNORE_LABEL), default=0) < hierarchy.num_classes:
+        return ()
+    return tuple(enumerate(all_labels(hierarchy).names))

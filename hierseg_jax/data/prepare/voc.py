@@ -1,0 +1,198 @@
+"""Pascal VOC's layout: `JPEGImages`, masks in `SegmentationClass`, lists of ids in `ImageSets`.
+
+It is also what labelme and CVAT export. Masks with a palette or in grey stay as they are; those of
+colours are read by the colours of `labelmap.txt` (CVAT) or of VOC. Class names are those of
+`labelmap.txt`, `class_names.txt` (labelme) or VOC. The white border of objects, 255, is ignored.
+"""
+
+import functools
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from hierseg_jax.data.prepare.classes import BACKGROUND
+from hierseg_jax.data.prepare.colours import Colour, parse_colour, read_colour_mask
+from hierseg_jax.data.prepare.folders import SPLIT_NAMES, images_by_stem
+from hierseg_jax.data.prepare.id_lists import read_ids
+from hierseg_jax.data.prepare.label_maps import (
+    labels_of_values,
+    named,
+    table_tree,
+    values_of_colours,
+)
+from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes
+from hierseg_jax.data.read import png
+from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
+from hierseg_jax.data.read.image_files import read_mask
+from hierseg_jax.data.read.mask_values import Named
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.tree.colors import class_colors
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
+
+_LABELMAP = "labelmap.txt"
+IMAGES, LISTS = "JPEGImages", pathlib.PurePath("ImageSets", "Segmentation")
+MASKS = (
+    "SegmentationClass",
+    "SegmentationClassPNG",
+    "SegmentationClassRaw",
+    "SegmentationClassNpy",
+)
+# The groups of the challenge's own description, and its classes in their order.
+GROUPS = {
+    "person": ["person"],
+    "animal": ["bird", "cat", "cow", "dog", "horse", "sheep"],
+    "vehicle": ["aeroplane", "bicycle", "boat", "bus", "car", "motorbike", "train"],
+    "indoor": ["bottle", "chair", "diningtable", "pottedplant", "sofa", "tvmonitor"],
+}
+NAMES = (BACKGROUND, *sorted(name for members in GROUPS.values() for name in members))
+
+
+def found_in(raw_dir: pathlib.Path) -> bool:
+    """Whether pictures and masks are there, or one or two folders below as in VOC's archive."""
+    return bool(_roots(raw_dir))
+
+
+def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
+    """The pictures of the lists train and val, or of all masks.
+
+    Raises:
+      FileNotFoundError: no such folders.
+      ValueError: a sentence that names the file.
+    """
+    roots = _roots(raw_dir)
+    if len(roots) != 1:
+        found = f"found {', '.join(map(str, roots))}" if roots else "found none"
+        raise HiersegFileNotFoundError(
+            f"{raw_dir} should hold one folder with {IMAGES} and {MASKS[0]}; {found}."
+        )
+    (root,) = roots
+    images = images_by_stem(root / IMAGES)
+    masks = _masks(root)
+    if not masks:
+        raise HiersegError(f"{root} has no masks in {' or '.join(MASKS[:2])}.")
+    splits, faults = _splits(root, masks)
+    colours = _labelmap(root / _LABELMAP)
+    hierarchy, labels = _classes(root, colours, wishes)
+    values: dict[Colour, int] = {}
+    if colours:
+        wishes.refuse_labels(str(root / _LABELMAP))
+        values = values_of_colours(colours, hierarchy, str(root / _LABELMAP))
+        labels = labels_of_values(values.values(), hierarchy)
+    pictures = []
+    for name, (split, listed_in) in splits.items():
+        image = images.get(name, root / IMAGES / f"{name}{IMAGE_SUFFIXES[0]}")
+        mask = masks.get(name, root / MASKS[0] / f"{name}.png")
+        draw = None
+        if mask.suffix == ".npy":
+            draw = functools.partial(_signed, mask)
+        elif values or _is_coloured(mask):
+            draw = functools.partial(_coloured, mask, values)
+        pictures.append(Picture(split, name, image, mask, draw, listed_in=listed_in))
+    return RawData(pictures, hierarchy, labels, tuple(faults))
+
+
+def _roots(raw_dir: pathlib.Path) -> list[pathlib.Path]:
+    """Folders with pictures and masks."""
+    ways = ("", "VOC*", "VOCdevkit/VOC*")
+    found = [root for way in ways for root in ([raw_dir] if not way else sorted(raw_dir.glob(way)))]
+    return [
+        root
+        for root in found
+        if (root / IMAGES).is_dir() and any((root / name).is_dir() for name in MASKS)
+    ]
+
+
+def _masks(root: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Stem -> mask, of the first folder that has some."""
+    for name in MASKS:
+        files = sorted((root / name).glob("*.npy" if name == MASKS[-1] else "*.png"))
+        if files:
+            return {file.stem: file for file in files if not file.name.startswith(".")}
+    return {}
+
+
+def _splits(
+    root: pathlib.Path, masks: Mapping[str, pathlib.Path]
+) -> tuple[dict[str, tuple[str, str]], list[str]]:
+    """Name -> split and the list that names it; faults.
+
+    VOC's list of the test names pictures without masks, which is passed over;
+    CVAT's `default.txt` is no split.
+    """
+    splits: dict[str, tuple[str, str]] = {}
+    faults = []
+    for file in sorted((root / LISTS).glob("*.txt")):
+        split = SPLIT_NAMES.get(file.stem.lower())
+        names = [name for _, name in read_ids(file)] if split else []
+        if split == "test" and not any(name in masks for name in names):
+            continue
+        for name in names:
+            if name in splits:
+                faults.append(
+                    f"{file} names {name}, as {splits[name][1]} does; it is in one split."
+                )
+            splits.setdefault(name, (str(split), file.name))
+    return splits or {name: ("", file.parent.name) for name, file in masks.items()}, faults
+
+
+def _classes(
+    root: pathlib.Path, colours: Mapping[Colour, str], wishes: Wishes
+) -> tuple[Hierarchy, Named]:
+    if wishes.hierarchy is not None:
+        return wishes.hierarchy, wishes.labels
+    file = root / "class_names.txt"
+    if colours:
+        return table_tree(colours.values()), ()
+    if not file.is_file():
+        return table_tree(NAMES, GROUPS), ()
+    names = [name for _, name in read_ids(file)]
+    if not names or len(names) > IGNORE_LABEL:
+        raise HiersegError(f"{file} names {len(names)} classes; expected 1 to {IGNORE_LABEL}.")
+    hierarchy = table_tree(names)
+    return hierarchy, named(dict(enumerate(names)), hierarchy)
+
+
+def _labelmap(file: pathlib.Path) -> dict[Colour, str]:
+    """CVAT's table, `name:red,green,blue:parts:actions`; empty where there is no such file."""
+    colours: dict[Colour, str] = {}
+    for number, line in read_ids(file) if file.is_file() else ():
+        where = f"{file}: line {number}"
+        if not line.startswith("#"):
+            name, _, rest = line.partition(":")
+            colour = parse_colour(rest.partition(":")[0].split(","), where)
+            if colours.setdefault(colour, name) != name:
+                raise HiersegError(f"{where}: {name!r} has the colour of {colours[colour]!r}.")
+    return colours
+
+
+def _is_coloured(file: pathlib.Path) -> bool:
+    """Whether a PNG holds colours, by its header; what is no PNG is refused elsewhere."""
+    if not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        head = stream.read(26)
+    return head.startswith(png.SIGNATURE) and head[25:] not in (
+        bytes([png.GRAY]),
+        bytes([png.PALETTE]),
+    )
+
+
+def _coloured(file: pathlib.Path, values: Mapping[Colour, int], size: Size) -> np.ndarray:
+    return read_colour_mask(file, values or _voc_colours(), _LABELMAP)
+
+
+def _signed(file: pathlib.Path, size: Size) -> np.ndarray:
+    """labelme's arrays, in which -1 is ignored."""
+    mask_hw = read_mask(file)
+    if mask_hw.min() < -1 or mask_hw.max() > IGNORE_LABEL:
+        raise HiersegError(
+            f"{file} holds {mask_hw.min()} to {mask_hw.max()}; expected -1 to {IGNORE_LABEL}."
+        )
+    return np.where(mask_hw < 0, IGNORE_LABEL, mask_hw).astype(np.uint8)
+
+
+@functools.cache
+def _voc_colours() -> Mapping[Colour, int]:
+    colours = class_colors(256).tolist()
+    return {(red, green, blue): value for value, (red, green, blue) in enumerate(colours)}

@@ -1,0 +1,216 @@
+"""YOLO's segments: a YAML of `names` and folders, and lines `class x1 y1 x2 y2 ...` in text files.
+
+https://docs.ultralytics.com/datasets/segment. Coordinates are shares of the picture's width and
+height. The labels of `images/a/b.jpg` lie in `labels/a/b.txt`; without that file a picture is
+background. Of a line with a box alone, nobody knows which of its pixels are meant: the box is
+ignored.
+"""
+
+import functools
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hierseg_jax.data.prepare.classes import find_classes
+from hierseg_jax.data.prepare.draw import Region, box, paint, polygon
+from hierseg_jax.data.prepare.folders import walk_files
+from hierseg_jax.data.prepare.id_lists import read_ids
+from hierseg_jax.data.prepare.json_file import shown
+from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes, flat_name
+from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
+from hierseg_jax.data.read.safe_yaml import read_yaml
+from hierseg_jax.data.read.spec import SPLITS
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.regular_file import read_file
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL
+
+Line = tuple[int, list[float]]
+"""Index of a class, and its numbers: of a box four, of a polygon more."""
+
+# Tools round, and polygons may leave the picture by as much.
+_SLACK = 0.01
+
+
+def found_in(raw_dir: pathlib.Path) -> bool:
+    """Whether there is a YAML file that names classes, and a folder of labels."""
+    return bool(_yaml_files(raw_dir)) and any(
+        path.is_dir() for pattern in ("labels", "*/labels") for path in raw_dir.glob(pattern)
+    )
+
+
+def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
+    """The pictures of the splits that the YAML names.
+
+    Raises:
+      FileNotFoundError: no YAML file, or a folder that it names is not there.
+      ValueError: a sentence that names the file and the line.
+    """
+    files = _yaml_files(raw_dir)
+    if len(files) != 1:
+        found = ", ".join(file.name for file in files) or "none"
+        raise HiersegFileNotFoundError(
+            f"{raw_dir} should hold one YAML file with `names`, `train` and `val`; found {found}."
+        )
+    (file,) = files
+    content = read_yaml(file)
+    names = _names(file, content.get("names"))
+    images = {split: _images(file, content, split) for split in SPLITS if content.get(split)}
+    if not any(images.values()):
+        raise HiersegError(f"{file} gives no folder of pictures; add `train: images/train`, say.")
+    labels = {path: _label_file(path) for paths in images.values() for path in paths}
+    lines = {path: read_lines(path, len(names)) for path in labels.values() if path.is_file()}
+    notes = []
+    if images.get("test") and not any(labels[path] in lines for path in images["test"]):
+        notes.append(f"{file}: the pictures of test have no labels and are left out.")
+        del images["test"]
+    _check_segments(file, lines)
+    used = {names[index] for of in lines.values() for index, _ in of}
+    classes = find_classes(names, used, str(file), wishes)
+    values = [classes.values.get(name, 0) for name in names]
+    pictures = []
+    for split, paths in images.items():
+        for path, name in paths.items():
+            of = lines.get(labels[path], [])
+            draw = functools.partial(draw_lines, of, values, wishes.order != "file")
+            pictures.append(Picture(split, name, path, labels[path], draw, listed_in=file.name))
+    boxes = sum(len(numbers) == 4 for of in lines.values() for _, numbers in of)
+    if boxes:
+        notes.append(f"{file}: {boxes:,} lines are boxes alone, and ignored.")
+    return RawData(pictures, classes.hierarchy, classes.labels, notes=(*classes.notes, *notes))
+
+
+def read_lines(file: pathlib.Path, num_classes: int) -> list[Line]:
+    """The lines of one picture.
+
+    Raises:
+      ValueError: a sentence that starts with the file and names the line.
+      OSError: a file that cannot be opened.
+    """
+    try:
+        rows = read_file(file).decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise HiersegError(f"{file} is no UTF-8 text; expected lines of numbers.") from error
+    lines = []
+    for number, row in enumerate(rows, start=1):
+        if row.strip():
+            try:
+                lines.append(_line(row.split(), num_classes))
+            except HiersegError as error:
+                raise HiersegError(f"{file}: line {number}: {error}.") from error
+    return lines
+
+
+def draw_lines(
+    lines: Sequence[Line], values: Sequence[int], by_area: bool, size: Size
+) -> np.ndarray:
+    """The mask of a picture: uint8 [H, W].
+
+    Args:
+      lines: from `read_lines`.
+      values: of the classes in the mask.
+      by_area: the smaller of two regions lies on top; otherwise the later one does.
+      size: of the picture.
+    """
+    height, width = size
+    regions = []
+    for index, numbers in lines:
+        if len(numbers) == 4:
+            x, y, across, down = np.array(numbers) * (width, height, width, height)
+            corners = x - across / 2, y - down / 2, x + across / 2, y + down / 2
+            regions.append(Region(IGNORE_LABEL, box(*corners, size), below=True))
+        else:
+            points_n2 = np.array(numbers).reshape(-1, 2) * (width, height)
+            regions.append(Region(values[index], polygon(points_n2, size)))
+    return paint(regions, size, by_area)
+
+
+def _line(words: list[str], num_classes: int) -> Line:
+    try:
+        index, *numbers = map(float, words)
+    except ValueError as error:
+        raise HiersegError("it is not all numbers") from error
+    if not 0 <= index < num_classes or index != int(index):
+        raise HiersegError(f"there is no class {shown(words[0])}; `names` has {num_classes}")
+    if len(numbers) < 4 or len(numbers) % 2:
+        raise HiersegError(
+            f"it has {len(numbers)} numbers after the class; expected x and y of each point"
+        )
+    wrong = [number for number in numbers if not -_SLACK <= number <= 1 + _SLACK]
+    if wrong:
+        raise HiersegError(
+            f"it holds {wrong[0]:g}; coordinates are shares of the picture, from 0 to 1"
+        )
+    return int(index), numbers
+
+
+def _names(file: pathlib.Path, names: Any) -> list[str]:
+    if isinstance(names, Mapping) and set(names) == set(range(len(names))):
+        names = [names[index] for index in range(len(names))]
+    if not isinstance(names, list) or not names or not all(map(str, names)):
+        raise HiersegError(f"{file}: names: expected a list of class names; found {shown(names)}.")
+    # Numbers and yes or no are names, too, where nobody has put quotes around them.
+    return [str(name) for name in names]
+
+
+def _images(file: pathlib.Path, content: Mapping[str, Any], split: str) -> dict[pathlib.Path, str]:
+    """Pictures of a split, which is a folder, a list of files, or several of these; their names."""
+    given = content[split]
+    images: dict[pathlib.Path, str] = {}
+    for one in given if isinstance(given, list) else [given]:
+        place = _place(file, content, split, one)
+        if place.is_dir():
+            found = walk_files(place, IMAGE_SUFFIXES)
+            images |= {path: flat_name(path.relative_to(place).as_posix()) for path in found}
+        else:
+            paths = [place.parent / line for _, line in read_ids(place)]
+            images |= {path: path.stem for path in paths}
+    return images
+
+
+def _place(file: pathlib.Path, content: Mapping[str, Any], split: str, given: Any) -> pathlib.Path:
+    if not isinstance(given, str):
+        raise HiersegError(f"{file}: {split}: expected a folder of pictures; found {shown(given)}.")
+    root = content.get("path")
+    roots = [file.parent / root] if isinstance(root, str) else []
+    # Files made for one machine name its folders; those beside the file are meant then.
+    bases = [
+        base / way for way in (given, given.removeprefix("../")) for base in (*roots, file.parent)
+    ]
+    for base in bases:
+        if base.exists():
+            return base
+    raise HiersegFileNotFoundError(
+        f"{file}: {split}: there is no {' and no '.join(dict.fromkeys(map(str, bases)))}."
+    )
+
+
+def _label_file(image: pathlib.Path) -> pathlib.Path:
+    """`labels` in place of the last `images` in the path, as YOLO has it."""
+    parts = list(image.with_suffix(".txt").parts)
+    for at in range(len(parts) - 2, -1, -1):
+        if parts[at] == "images":
+            parts[at] = "labels"
+            break
+    return pathlib.Path(*parts)
+
+
+def _check_segments(file: pathlib.Path, lines: Mapping[pathlib.Path, list[Line]]) -> None:
+    everything = [numbers for of in lines.values() for _, numbers in of]
+    if not everything:
+        raise HiersegError(
+            f"{file}: no picture has labels; those of images/a.jpg are looked for in labels/a.txt."
+        )
+    if all(len(numbers) == 4 for numbers in everything):
+        raise HiersegError(f"{file}: all labels are boxes, and no segments; export polygons.")
+
+
+def _yaml_files(raw_dir: pathlib.Path) -> list[pathlib.Path]:
+    """Those with `names` and a split, and without the keys of our own data.yaml."""
+    found = []
+    for file in sorted([*raw_dir.glob("*.yaml"), *raw_dir.glob("*.yml")]):
+        content = read_yaml(file)
+        if isinstance(content, dict) and "names" in content and "hierarchy" not in content:
+            found.append(file)
+    return found

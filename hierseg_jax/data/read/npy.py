@@ -1,0 +1,84 @@
+"""Masks as numpy stores them, from bytes that someone else wrote."""
+
+import io
+import math
+import pathlib
+import reprlib
+
+import numpy as np
+
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.regular_file import check_pixels, cut_off
+
+_MOST = np.float64(1 << 32)
+
+
+def read_npy(data: bytes, file: pathlib.Path) -> np.ndarray:
+    """The array of a .npy file, [H, W] or [H, W, 1]: integers [H, W].
+
+    Integers come without a copy, bool as uint8, floats that are whole numbers as int64. Python
+    objects are never loaded.
+
+    Args:
+      data: of the file.
+      file: for the sentence.
+
+    Raises:
+      ValueError: a sentence starting with `file`, for anything else.
+    """
+    stream = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version == (1, 0):
+            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
+        else:
+            shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(stream)
+        shape = tuple(map(int, shape))  # True is a whole number to numpy's parser
+    except Exception as error:  # the header is parsed as Python, with Python's many errors
+        raise HiersegError(
+            f"{file} is no .npy file, or a damaged one; write it with numpy.save."
+        ) from error
+    if dtype.hasobject:
+        raise HiersegError(
+            f"{file} holds Python objects (a pickle), which are never loaded; store the mask as "
+            "a uint8 array."
+        )
+    if dtype.kind not in "iubf":
+        raise HiersegError(
+            f"{file} holds {dtype} values; a mask holds class indices, store it as uint8."
+        )
+    count, start = math.prod(shape), stream.tell()
+    if len(data) - start < count * dtype.itemsize:
+        raise cut_off(file)
+    if count <= 0 or any(side < 0 for side in shape):
+        raise HiersegError(f"{file} holds an empty array; a mask is [height, width].")
+    if len(shape) != 2 and (len(shape) != 3 or shape[2] != 1):
+        raise HiersegError(
+            f"{file} has the shape {reprlib.repr(shape)}; a mask is [height, width], one class "
+            "index a pixel."
+        )
+    check_pixels(file, *shape[:2])
+    array = np.frombuffer(data, dtype, count, start)
+    return whole_numbers(array.reshape(shape[:2], order="F" if fortran_order else "C"), file)
+
+
+def whole_numbers(array: np.ndarray, file: pathlib.Path) -> np.ndarray:
+    """The same numbers as integers; of no copy where they are.
+
+    Raises:
+      ValueError: a sentence starting with `file`, for floats that are none.
+    """
+    if array.dtype.kind == "b":
+        return array.view(np.uint8)
+    if array.dtype.kind != "f":
+        return array
+    # Beyond that floats are all whole, and none is a class; a NaN is never below.
+    small = np.abs(array) < _MOST
+    whole = array[small].astype(np.int64)
+    if not small.all() or (whole != array[small]).any():
+        odd = array[~small] if not small.all() else array[small][whole != array[small]]
+        raise HiersegError(
+            f"{file} holds {array.dtype} values that are no whole numbers, such as {odd[0]:g}; a "
+            "mask holds class indices, store it as uint8."
+        )
+    return whole.reshape(array.shape)

@@ -1,0 +1,118 @@
+"""What masks leave open, filled in: below every labelled group the class that a network prefers."""
+
+import dataclasses
+import pathlib
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from hierseg_jax.data.picture_labels import Workspace, picture_labels
+from hierseg_jax.data.read.common_tree import meet, pairs_of, read_data_sets
+from hierseg_jax.data.read.dataset_spec import DatasetSpec
+from hierseg_jax.data.read.folder import FolderSource
+from hierseg_jax.data.read.layout import Layout
+from hierseg_jax.data.read.members import Kind
+from hierseg_jax.data.read.spec import write_spec
+from hierseg_jax.data.resize import Placement
+from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.system.atomic_writing import link, make_folder, write_atomically
+from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
+
+
+def complete(
+    labels_hw: np.ndarray,
+    planes_chw: np.ndarray,
+    placement: Placement,
+    hierarchy: Hierarchy,
+    workspace: Workspace | None = None,
+) -> np.ndarray:
+    """Labels with every group replaced by the class below it that has the greatest score.
+
+    Args:
+      labels_hw: uint8 [H, W], labels of the hierarchy; 255 stays.
+      planes_chw: uint16 [C, h, w], of `NetworkOutput.planes`.
+      placement: of the picture in the network's input.
+      hierarchy: with `inner_labels`.
+      workspace: as in `picture_labels`.
+
+    Returns:
+      uint8 [H, W]; a group stays where the network saw nothing of the picture.
+    """
+    completed_hw = labels_hw.copy()
+    leaves_lc = hierarchy.labels.leaves_lc
+    for label in np.flatnonzero(np.bincount(labels_hw.ravel(), minlength=256)[: len(leaves_lc)]):
+        below = np.flatnonzero(leaves_lc[label])
+        if len(below) == 1:
+            continue
+        among = Hierarchy.from_mapping(list(range(len(below))), list(map(str, below)))
+        best_hw = picture_labels(planes_chw[below], placement, among, "leaf", workspace)
+        here_hw = (labels_hw == label) & (best_hw < len(below))
+        completed_hw[here_hw] = below[best_hw[here_hw]].astype(np.uint8)
+    return completed_hw
+
+
+def complete_data_set(
+    segmenter: Segmenter, data: str, output: pathlib.Path, split: str
+) -> tuple[DatasetSpec, int, int]:
+    """Writes a split again, with links to its images and completed masks.
+
+    Args:
+      segmenter: its classes and those of the data meet by name.
+      data: the path of a data.yaml.
+      output: a folder that does not exist yet, or one that an earlier call was cut off in.
+      split: of the data.
+
+    Returns:
+      The new data set, of the one split; how many pixels were filled in, and of how many.
+
+    Raises:
+      ValueError, OSError: one sentence.
+    """
+    (given, *others) = read_data_sets(data)
+    if others or given.member.kind is not Kind.FILE or given.spec is None:
+        raise HiersegError(f"{data}: only the masks of a data.yaml can be completed; name one.")
+    if segmenter.plain:
+        raise HiersegError("The network's file was exported with --plain and has no scores.")
+    tree = meet([given], segmenter.hierarchy, "the network")
+    tree = dataclasses.replace(tree, pairs=pairs_of([given], tree))
+    source = FolderSource(
+        given.spec.layout(split), tree.num_classes, given.spec.in_tree(tree).values
+    )
+    new = output / "data.yaml"
+    if new.exists():
+        raise HiersegFileExistsError(f"{new} exists; choose another --output.")
+    workspace, filled, all_pixels, groups_left = Workspace(), 0, 0, False
+    folders = [output / split / "images", output / split / "masks"]
+    for index, name in enumerate(tqdm(source.names, unit="mask", disable=None)):
+        example, image_file = source[index], source.image_file(index)
+        placement, network_input = segmenter.prepare(example["image"])
+        planes_chw = segmenter.infer(network_input).planes
+        label_hw = complete(example["label"], planes_chw, placement, tree, workspace)
+        filled += int((label_hw != example["label"]).sum())
+        all_pixels += label_hw.size
+        groups_left |= bool(tree.labels.are_inner_l[label_hw[label_hw != IGNORE_LABEL]].any())
+        image, mask = (folder / name for folder in folders)
+        for file in (image, mask):
+            make_folder(file.parent)
+        link(image_file, image.with_name(image.name + image_file.suffix))
+        png = cv2.imencode(".png", label_hw)[1].tobytes()
+        write_atomically(mask.with_name(mask.name + ".png"), png)
+    spec = DatasetSpec(
+        new,
+        output,
+        ((split, _layout(output, split, source.names)),),
+        dataclasses.replace(tree, inner_labels=groups_left),
+        tuple(enumerate(tree.labels.names)) if groups_left else (),
+        says_background=True,
+    )
+    write_spec(spec)
+    return spec, filled, all_pixels
+
+
+def _layout(output: pathlib.Path, split: str, names: tuple[str, ...]) -> Layout | pathlib.Path:
+    """Images and masks beside each other, or in folders below."""
+    if not any("/" in name for name in names):
+        return output / split / "images"
+    return Layout(output, f"{split}/images/**/*", f"{split}/masks/**/*")

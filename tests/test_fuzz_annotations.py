@@ -1,0 +1,95 @@
+"""Damaged annotations of COCO, labelme and YOLO end in a mask, or in a sentence."""
+
+import base64
+import json
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from hierseg_jax.data.prepare import coco, labelme, yolo
+from hierseg_jax.data.prepare.classes import find_classes
+from hierseg_jax.data.prepare.picture import Wishes
+from tests import annotated_data
+from tests.annotated_data import SIZE, SMALL, SQUARE
+from tests.fuzzing import COUNTS, as_text, changed, damaged, fuzz, read_or_refused
+
+PATCH = base64.b64encode(cv2.imencode(".png", np.eye(3, dtype=np.uint8))[1].tobytes()).decode()
+COCO = annotated_data.coco(
+    [
+        {"category_id": 1, "segmentation": SQUARE},
+        {"category_id": 3, "segmentation": SMALL + SQUARE, "iscrowd": 0, "area": 4.0},
+        {"category_id": 3, "segmentation": {"size": [12, 16], "counts": [5, 20, 167]}},
+        {
+            "category_id": 1,
+            "iscrowd": 1,
+            "segmentation": {"size": [12, 16], "counts": "j06600LL040L04400n2"},
+        },
+        {"category_id": 5, "segmentation": []},
+    ]
+)
+LABELME = annotated_data.labelme(
+    [
+        ("cat", "polygon", [[2, 2], [8, 2.5], [8, 8]]),
+        ("dog", "rectangle", [[6, 6], [4, 4]]),
+        ("dog", "circle", [[6, 6], [4, 4]]),
+        ("_background_", "linestrip", [[0, 0], [3, 4], [16, 12]]),
+        ("__ignore__", "point", [[3, 3]]),
+        ("cat", "mask", [[1, 1], [3, 3]]),
+    ]
+)
+LABELME["shapes"][-1]["mask"] = PATCH
+YOLO = [b"0 0.1 0.1 0.5 0.1 0.5 0.5\n1 0.5 0.5 0.2 0.2\n", b"1 0 0 1 0 1 1 0 1 0.2 0.5\r\n\r\n"]
+
+
+def read_coco(file):
+    document = coco.read_document(file)
+    used = document.used
+    names = document.categories.values()
+    values = find_classes(names, used, str(file), Wishes(), document.parents).values
+    for key in document.images:
+        assert coco.draw_image(document, key, values, True, SIZE).shape == SIZE
+
+
+def read_labelme(file):
+    annotation = labelme.read_annotation(file)
+    used = {shape["label"] for shape in annotation.shapes}
+    values = find_classes(sorted(used), used, str(file), Wishes()).values
+    assert labelme.draw_shapes(annotation, values, False, SIZE).shape == SIZE
+    if annotation.stores_image:
+        labelme.unpack_image(file)
+
+
+def read_yolo(file):
+    assert yolo.draw_lines(yolo.read_lines(file, 2), [1, 2], True, SIZE).shape == SIZE
+
+
+def json_texts(tree):
+    return as_text(changed([tree])).map(lambda text: text.encode("utf-8", "surrogatepass"))
+
+
+WORDS = ["0", "1", "-1", "2", "0.5", "1.01", "1e9", "nan", "inf", "1_0", "1e400", "\u0661", "\n"]
+LINES = st.lists(st.sampled_from(WORDS), max_size=30).map(lambda words: " ".join(words).encode())
+
+
+TARGETS = [
+    ("coco", "a.json", read_coco, [json.dumps(COCO).encode()]),
+    ("labelme", "a.json", read_labelme, [json.dumps(LABELME).encode()]),
+    ("yolo", "a.txt", read_yolo, YOLO),
+]
+"""Format, name of a file, how it is read, and whole ones."""
+
+ODD = {"coco": json_texts(COCO), "labelme": json_texts(LABELME), "yolo": LINES}
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize(("source", "name", "read", "seeds"), TARGETS, ids=[t[0] for t in TARGETS])
+def test_annotations(tmp_path, source, name, read, seeds, count):
+    file = tmp_path / name
+
+    def outcome(data):
+        file.write_bytes(data)
+        return read_or_refused(file, read)
+
+    assert fuzz(count, st.one_of(damaged(seeds), ODD[source], ODD[source]), outcome)["read"]

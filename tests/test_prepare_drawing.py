@@ -1,0 +1,97 @@
+"""Masks of regions, and splits by a hash: pure functions of preparing."""
+
+import pathlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hierseg_jax.data.prepare.draw import Region, paint, polygon, run_lengths, unpack_counts
+from hierseg_jax.data.prepare.folders import split_of
+from hierseg_jax.data.prepare.picture import Picture, flat_name
+from hierseg_jax.data.prepare.split import split_pictures
+
+SIZE = (9, 11)
+# Quarters of pixels: centres lie on edges now and then.
+COORDINATES = st.tuples(st.integers(-8, 52), st.integers(-8, 44))
+
+
+def crossings(points, x, y):
+    """Edges of a polygon to the left of a point or through it, one by one."""
+    count = 0
+    for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, axis=0), strict=True):
+        if (y0 <= y) != (y1 <= y):
+            count += x0 + (y - y0) / (y1 - y0) * (x1 - x0) <= x
+    return count
+
+
+@settings(max_examples=60, deadline=None, database=None, derandomize=True)
+@given(st.lists(COORDINATES, max_size=9))
+def test_a_pixel_is_inside_if_its_centre_is(quarters):
+    points = np.array(quarters, np.float64).reshape(-1, 2) / 4
+    mask = paint([Region(1, polygon(points, SIZE))], SIZE, by_area=True)
+    wanted = [[crossings(points, x + 0.5, y + 0.5) % 2 for x in range(11)] for y in range(9)]
+    np.testing.assert_array_equal(mask, wanted)
+
+
+def test_polygons_far_beyond_the_picture_are_cut():
+    far = np.array([[-1e7, -1e7], [1e7, -1e7], [1e7, 1e7], [-1e7, 1e7]])
+    assert polygon(far, SIZE).inside_hw.all()
+    assert polygon(far, SIZE).inside_hw.shape == SIZE
+    assert not polygon(far[:2], SIZE).inside_hw.size
+
+
+def test_run_lengths_of_cocos_mask_api():
+    """Written by pycocotools 2.0.11 of a frame with a window."""
+    frame = np.zeros((30, 40), bool)
+    frame[1:29, 2:38], frame[10:12, 5:9] = True, False
+    text = "m1l020000]O080H080H080H080;00000000000000000000000000000000000000000000000000000000k1"
+    np.testing.assert_array_equal(run_lengths(unpack_counts(text), (30, 40)).inside_hw, frame)
+
+
+def pictures(names, split=""):
+    return [Picture(split, name, pathlib.Path(f"{name}.jpg"), pathlib.Path()) for name in names]
+
+
+def splits(names, share):
+    return {p.name: p.split for p in split_pictures(pictures(names), share)}
+
+
+def test_pictures_added_later_leave_the_others_where_they_are():
+    names = [f"p{i}" for i in range(2000)]
+    whole, part = splits(names, 0.25), splits(names[:500], 0.25)
+    assert part == {name: whole[name] for name in part}
+    assert 0.2 < sum(split == "val" for split in whole.values()) / 2000 < 0.3
+
+
+@pytest.mark.parametrize("share", [1e-9, 0.5, 1 - 1e-9])
+def test_of_a_few_pictures_one_goes_to_each_split(share):
+    assert set(splits(["a", "b", "c"], share).values()) == {"train", "val"}
+    assert splits(["a"], share) == {"a": "train"}
+    assert set(splits(["a", "b"], 0).values()) == {"train"}
+
+
+def test_a_validation_split_that_is_there_is_taken():
+    given = pictures("ab", "train") + pictures("c", "val") + pictures("d", "test")
+    assert split_pictures(given, 0.9) == given
+    assert {p.split for p in split_pictures(given[:2], 0.5)} == {"train", "val"}
+
+
+@pytest.mark.parametrize(
+    ("path", "split"),
+    [
+        ("annotations/instances_train2017.json", "train"),
+        ("valid/_annotations.coco.json", "val"),
+        ("Test/images/a.json", "test"),
+        ("training_set/a.json", "train"),
+        ("constraint/trainer.json", ""),
+    ],
+)
+def test_splits_are_told_by_whole_words(path, split):
+    assert split_of(pathlib.PurePath(path)) == split
+
+
+def test_names_of_sub_folders_stay_apart():
+    names = ["images/a.b.jpg", "x/a.jpg", "x\\y\\a.png"]
+    assert [flat_name(name) for name in names] == ["a.b", "x__a", "x__y__a"]
