@@ -3,8 +3,6 @@
 python launch/evaluate.py --checkpoint=runs/figures --task=val
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
@@ -25,6 +23,7 @@ from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST, evaluation_name
 from hierseg_jax.settings.metric_choice import METRICS, parse_metrics
 from hierseg_jax.system.command_line import parse_size, run
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.paths import as_path
 from hierseg_jax.system.process import set_up_process
 from hierseg_jax.tree.decoding import AUTO, DECODINGS
 
@@ -111,11 +110,11 @@ def main() -> None:
     )
     if not is_main():
         return
-    given = Path(_CHECKPOINT.value)
+    given = as_path(_CHECKPOINT.value)
     which = BEST if loaded.path == given else _WHICH.value
     name = evaluation_name(description, loaded.settings, which)
     default = given / "evaluation" / name
-    folder = default if _OUTPUT.value is None else Path(_OUTPUT.value)
+    folder = default if _OUTPUT.value is None else as_path(_OUTPUT.value)
     content = to_json(evaluation, description)
     report = RunReport(
         metrics=content,

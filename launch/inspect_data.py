@@ -25,6 +25,7 @@ from hierseg_jax.runtime.outputs import refuse_existing
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.paths import local_path
 
 _DATA = flags.DEFINE_string("data", None, "The data set's data.yaml; or several, joined by ` + `.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for report.html and report.txt.")
@@ -42,7 +43,7 @@ def main() -> None:
     """Writes and prints the report; exit status 1 where training would fail on the data."""
     # Images are already looked at in parallel.
     cv2.setNumThreads(1)
-    output = Path(_OUTPUT.value)
+    output = local_path(_OUTPUT.value)
     for member in parse_members(_DATA.value):
         if member.kind is not Kind.FILE:
             raise HiersegError(f"{member.name} has no files to look at; leave it out of --data.")

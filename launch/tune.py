@@ -5,7 +5,6 @@ python launch/tune.py --config=configs/figures.py --space=configs/tune_space.yam
 """
 
 import sys
-from pathlib import Path
 
 from absl import flags
 from ml_collections import config_flags
@@ -15,6 +14,7 @@ from hierseg_jax.settings.building import tree_of
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.paths import local_path
 from hierseg_jax.system.process import set_up_process
 from hierseg_jax.train.tune.objective import find_metric
 from hierseg_jax.train.tune.search_page import Report, format_page, format_text
@@ -48,10 +48,10 @@ def main() -> None:
             raise
         sys.exit("error: tuning needs Optuna: pip install 'hierseg-jax[tune]'.")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    settings, folder = read_settings(_CONFIG.value), Path(_STUDY_DIR.value)
+    settings, folder = read_settings(_CONFIG.value), local_path(_STUDY_DIR.value)
     flag = flags.FLAGS["config"]
     overrides = config_flags.get_override_values(flag)
-    space = read_space(Path(_SPACE.value), settings)
+    space = read_space(local_path(_SPACE.value), settings)
     for key in space.keys() & overrides.keys():
         raise HiersegError(f"{key} is set with --config.{key} and searched in {_SPACE.value}.")
     hierarchy = tree_of(settings.data)

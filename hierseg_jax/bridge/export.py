@@ -35,6 +35,7 @@ from hierseg_jax.settings.building import (
 )
 from hierseg_jax.system.atomic_writing import make_folder, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
+from hierseg_jax.system.paths import as_path
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 PHOTOS = 2
@@ -104,7 +105,7 @@ def export_checkpoint(
     Raises:
       ValueError, OSError: one sentence; nothing is written then.
     """
-    file = Path(onnx_file)
+    file = as_path(onnx_file)
     _check_target(file, overwrite)
     if plain and contract != "deploy":
         raise HiersegError("--plain is for --contract=deploy; leave it out.")

@@ -3,12 +3,12 @@
 The run may be at work, and take away what is about to be read: then the choice is made anew.
 """
 
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hierseg_jax.checkpoint.places import is_there, move, remove
 from hierseg_jax.checkpoint.reader import Checkpoint, load_checkpoint, read_meta
 from hierseg_jax.checkpoint.seal import DamagedCheckpointError, check_seal, lacks_files
 from hierseg_jax.system.errors import (
@@ -17,6 +17,7 @@ from hierseg_jax.system.errors import (
     HiersegOSError,
     warn,
 )
+from hierseg_jax.system.paths import as_path, in_bucket, scan
 
 FOLDER = "checkpoints"
 _CHOICES = 20
@@ -49,15 +50,20 @@ def checkpoint_steps(workdir: Path) -> list[int]:
     folder = workdir / FOLDER
     if not folder.is_dir():
         return []
-    names = {entry.name.removesuffix(SUPERSEDED) for entry in folder.iterdir() if entry.is_dir()}
-    return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
+    with scan(folder) as entries:
+        names = {entry.name.removesuffix(SUPERSEDED) for entry in entries if entry.is_dir()}
+    steps = sorted(int(name) for name in names if name.isascii() and name.isdecimal())
+    if in_bucket(folder):
+        # Others are being written or removed.
+        steps = [step for step in steps if is_there(checkpoint_folder(workdir, step))]
+    return steps
 
 
 def checkpoint_folder(workdir: Path, step: int) -> Path:
     """Where a run's checkpoint lies: beside the one that is about to take its place, if any."""
     folder = workdir / FOLDER / str(step)
     earlier = folder.with_name(f"{step}{SUPERSEDED}")
-    return earlier if earlier.exists() and not folder.exists() else folder
+    return earlier if is_there(earlier) and not is_there(folder) else folder
 
 
 def find_checkpoint(path: Path | str, which: str = "best") -> Path:
@@ -71,7 +77,7 @@ def find_checkpoint(path: Path | str, which: str = "best") -> Path:
     Raises:
       FileNotFoundError, ValueError: one sentence.
     """
-    return _again_if_replaced(lambda: _in_order(Path(path), which)[0])
+    return _again_if_replaced(lambda: _in_order(as_path(path), which)[0])
 
 
 def open_checkpoint(
@@ -90,7 +96,7 @@ def open_checkpoint(
       FileNotFoundError, ValueError: one sentence; `DamagedCheckpointError` where the
         one that was meant is damaged and no other can stand for it.
     """
-    return _again_if_replaced(lambda: _open(Path(path), which, load))
+    return _again_if_replaced(lambda: _open(as_path(path), which, load))
 
 
 def _open(path: Path, which: str, load: Callable[[Path], Checkpoint]) -> Checkpoint:
@@ -134,7 +140,7 @@ def last_whole_checkpoint(workdir: Path) -> Path | None:
         raise next(reversed(damaged.values()))
     for folder, fault in damaged.items():
         aside = _free_name(folder)
-        folder.rename(aside)
+        move(folder, aside)
         warn(f"{fault} It is now {aside}.")
     return whole[-1] if whole else None
 
@@ -143,10 +149,10 @@ def settle_superseded(folder: Path) -> None:
     """Removes checkpoints whose successor is there; the others get their names back."""
     for earlier in folder.glob(f"*{SUPERSEDED}"):
         name = folder / earlier.name.removesuffix(SUPERSEDED)
-        if name.exists():
-            shutil.rmtree(earlier)
-        else:
-            earlier.rename(name)
+        if is_there(name):
+            remove(earlier)
+        elif is_there(earlier):
+            move(earlier, name)
 
 
 def _in_order(path: Path, which: str) -> list[Path]:
@@ -225,14 +231,14 @@ def _was_removed(folder: Path) -> bool:
     """Whether a checkpoint that can't be read has been taken away, or just is, file by file."""
     before = None
     for _ in range(_LOOKS if folder.parent.name == FOLDER else 0):
-        if not folder.exists() or not lacks_files(folder):
+        if not is_there(folder) or not lacks_files(folder):
             break
         left = sum(1 for _ in folder.rglob("*"))
         if left == before:
             break
         before = left
         time.sleep(_BETWEEN)
-    return not folder.exists()
+    return not is_there(folder)
 
 
 def _free_name(folder: Path) -> Path:

@@ -1,6 +1,8 @@
 """Reads checkpoints, and checks them against their hashes."""
 
+import contextlib
 import dataclasses
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import orbax.checkpoint as ocp
 from hierseg_jax.checkpoint.arrays import check_arrays
 from hierseg_jax.checkpoint.contents import completed_meta
 from hierseg_jax.checkpoint.digest import json_digest, tree_digest
+from hierseg_jax.checkpoint.places import at_hand
 from hierseg_jax.checkpoint.seal import DamagedCheckpointError, check_seal
 from hierseg_jax.settings import Settings
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -48,8 +51,10 @@ def read_meta(folder: Path) -> dict[str, Any]:
 
 def read_contents(folder: Path) -> tuple[dict[str, Any], Settings, Hierarchy]:
     """`read_meta`, and the settings and the classes' tree that are read from it."""
-    check_seal(folder, ["meta"])
-    return _checked_meta(_restore(folder, {"meta": ocp.args.JsonRestore()})["meta"], folder)
+    with _named_at_hand(folder, ["meta"]) as near:
+        check_seal(near, ["meta"])
+        restored = _restore(near, {"meta": ocp.args.JsonRestore()})
+    return _checked_meta(restored["meta"], folder)
 
 
 def load_checkpoint(folder: Path, training_like: Any = None) -> Checkpoint:
@@ -69,11 +74,12 @@ def load_checkpoint(folder: Path, training_like: Any = None) -> Checkpoint:
     }
     if training_like is not None:
         items["training"] = ocp.args.StandardRestore(training_like)
-    check_seal(folder, items)
-    if training_like is not None:
-        stored = _stored_training(folder)
-        check_arrays(folder, "this run's training state", stored, training_like)
-    restored = _restore(folder, items)
+    with _named_at_hand(folder, items) as near:
+        check_seal(near, items)
+        if training_like is not None:
+            stored = _stored_training(near)
+            check_arrays(folder, "this run's training state", stored, training_like)
+        restored = _restore(near, items)
     meta, settings, hierarchy = _checked_meta(restored.pop("meta"), folder)
     arrays = jax.tree.map(np.asarray, restored)
     for item, tree in arrays.items():
@@ -90,6 +96,16 @@ def alone() -> ocp.options.MultiprocessingOptions:
     return ocp.options.MultiprocessingOptions(
         primary_host=index, active_processes={index}, barrier_sync_key_prefix=f"process{index}"
     )
+
+
+@contextlib.contextmanager
+def _named_at_hand(folder: Path, items: Collection[str]) -> Iterator[Path]:
+    """As `at_hand`, but what is said of the copy is said of the checkpoint."""
+    try:
+        with at_hand(folder, items) as near:
+            yield near
+    except DamagedCheckpointError as damage:
+        raise DamagedCheckpointError(folder, damage.what) from damage
 
 
 def _checked_meta(meta: Any, folder: Path) -> tuple[dict[str, Any], Settings, Hierarchy]:

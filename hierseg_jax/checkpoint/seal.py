@@ -13,6 +13,7 @@ from typing import Any
 
 from hierseg_jax.checkpoint.digest import file_digest
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.paths import in_bucket
 
 SEAL = "files.json"
 ITEMS = ("variables", "training", "meta", "metrics")
@@ -22,6 +23,7 @@ class DamagedCheckpointError(HiersegError):
     """A checkpoint is not as it was written."""
 
     def __init__(self, folder: Path, what: str) -> None:
+        self.what = what
         super().__init__(
             f"The checkpoint {folder} is damaged: {what}. Bring it back from a copy, or use "
             "another checkpoint."
@@ -57,7 +59,7 @@ def check_seal(folder: Path, items: Collection[str] = ITEMS) -> bool:
         except FileNotFoundError:
             raise DamagedCheckpointError(folder, f"its file {name} is missing") from None
         except OSError as error:
-            what = f"its file {name} can't be read ({error.strerror})"
+            what = f"its file {name} can't be read ({error.strerror or error})"
             raise DamagedCheckpointError(folder, what) from error
         if found != digest:
             what = f"its file {name} does not have the hash it was written with"
@@ -68,6 +70,8 @@ def check_seal(folder: Path, items: Collection[str] = ITEMS) -> bool:
 def lacks_files(folder: Path) -> bool:
     """Whether files that were sealed, or the seal itself, are not there, as while it is removed."""
     file = folder / SEAL
+    if in_bucket(folder):
+        return not file.exists()  # it goes first
     try:
         # Names may be anything here, which `os.path.exists` takes for files that are not there.
         return not all(os.path.exists(folder / name) for name in _sealed(folder, file))

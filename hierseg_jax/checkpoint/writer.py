@@ -4,8 +4,9 @@ import contextlib
 import os
 import re
 import shutil
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import orbax.checkpoint as ocp
 
 from hierseg_jax.checkpoint.choose import FOLDER, SUPERSEDED, settle_superseded
 from hierseg_jax.checkpoint.digest import json_digest, tree_digest
+from hierseg_jax.checkpoint.mirror import Mirror
+from hierseg_jax.checkpoint.places import upload
 from hierseg_jax.checkpoint.reader import alone
 from hierseg_jax.checkpoint.seal import seal
+from hierseg_jax.system.bucket_path import BucketPath
 from hierseg_jax.system.errors import HiersegOSError
 
 # Errors that a defect of this project raises. orbax has nearly any other kind for a full disk.
@@ -30,8 +34,22 @@ class CheckpointWriter:
     """
 
     def __init__(
-        self, workdir: Path, *, keep_last: int, keep_best: int, keep_every: int | None
+        self,
+        workdir: Path,
+        *,
+        keep_last: int,
+        keep_best: int,
+        keep_every: int | None,
+        before: Callable[[], None] | None = None,
     ) -> None:
+        """Looks at what is there.
+
+        Args:
+          workdir: of the run.
+          keep_last, keep_best, keep_every: see the class.
+          before: called before a checkpoint is written; what it raises keeps it from that.
+        """
+        self._before = before
         managers = ocp.checkpoint_managers
         policies = [
             managers.LatestN(keep_last),
@@ -44,7 +62,9 @@ class CheckpointWriter:
         ]
         if keep_every:
             policies.append(managers.EveryNSteps(keep_every))
-        self._folder = (workdir / FOLDER).absolute()
+        self._named = (workdir / FOLDER).absolute()
+        self._mirror = Mirror(self._named) if isinstance(self._named, BucketPath) else None
+        self._folder = self._mirror.near if self._mirror else self._named
         self._folder.mkdir(parents=True, exist_ok=True)
         self._writing: int | None = None
         self._manager = ocp.CheckpointManager(
@@ -69,10 +89,12 @@ class CheckpointWriter:
             # It says more than what may come of closing.
             with contextlib.suppress(Exception):
                 self._manager.close()
-            return
-        with self._failing_in_a_sentence():
-            self._manager.close()
-        settle_superseded(self._folder)
+        else:
+            with self._failing_in_a_sentence():
+                self._manager.close()
+            self._settle()
+        if self._mirror is not None:
+            self._mirror.close()
 
     def save(
         self,
@@ -105,9 +127,13 @@ class CheckpointWriter:
         if metrics is not None and val_loss is not None:
             metrics["val_loss"] = val_loss
         self.wait()
+        if self._before is not None:
+            self._before()
         with self._failing_in_a_sentence():
             self._writing = step
             if step in self._manager.all_steps():
+                if self._mirror is not None:
+                    self._mirror.supersede(step)
                 (self._folder / str(step)).rename(self._folder / f"{step}{SUPERSEDED}")
                 self._manager.reload()
             self._manager.save(step, args=args, metrics=metrics, force=True)
@@ -116,12 +142,20 @@ class CheckpointWriter:
         """Waits until everything is written; raises OSError where it can't be."""
         with self._failing_in_a_sentence():
             self._manager.wait_until_finished()
+        self._settle()
+
+    def _settle(self) -> None:
         settle_superseded(self._folder)
+        if self._mirror is not None:
+            with self._failing_in_a_sentence():
+                self._mirror.settle()
 
     def _seal(self) -> None:
         """Called when a checkpoint is complete, before it takes its name."""
         for folder in self._folder.glob(f"{self._writing}.*tmp*"):
             seal(folder)
+            if self._mirror is not None and self._writing is not None:
+                self._mirror.upload(folder, self._writing)
 
     @contextlib.contextmanager
     def _failing_in_a_sentence(self) -> Iterator[None]:
@@ -131,7 +165,7 @@ class CheckpointWriter:
             raise
         except Exception as failure:
             raise HiersegOSError(
-                f"A checkpoint could not be written to {self._folder}: {_reason(failure)} "
+                f"A checkpoint could not be written to {self._named}: {_reason(failure)} "
                 "Checkpoints written before are intact; make room and give the same command again."
             ) from failure
 
@@ -157,6 +191,11 @@ def save_checkpoint(folder: Path, variables: Mapping[str, Any], meta: Mapping[st
     Raises:
       OSError: if it can't be written.
     """
+    if isinstance(folder, BucketPath):
+        with tempfile.TemporaryDirectory(prefix="hierseg_jax_") as scratch:
+            save_checkpoint(Path(scratch) / folder.name, variables, meta)
+            upload(Path(scratch) / folder.name, folder)
+        return
     items = _items(meta, variables=variables)
     try:
         if folder.is_dir():
@@ -198,6 +237,8 @@ def _remove_partial(folder: Path) -> None:
 
 
 def _reason(failure: Exception) -> str:
+    if isinstance(failure, HiersegOSError):
+        return str(failure)
     # tensorstore names its own steps and files first, the system's error at the very end.
     of_the_system = re.search(r"os_error_code='(\d+)'", str(failure))
     if of_the_system:

@@ -27,6 +27,7 @@ from hierseg_jax.pytorch.recognise import recognise
 from hierseg_jax.pytorch.weights import state_dict_from_variables, variables_from_state_dict
 from hierseg_jax.settings import Settings, read_settings
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.paths import as_path, local_path
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.tree.siblings import find_siblings
 
@@ -66,7 +67,7 @@ def convert_to_checkpoint(
       ValueError, OSError: one sentence for a file that can't be used, another network or
         class count than was given, or a folder that is not empty.
     """
-    weights, output = Path(weights), Path(output)
+    weights, output = local_path(weights), as_path(output)
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise HiersegError(f"{output} exists and is not overwritten; choose another --output.")
     content = read_torch_file(weights)

@@ -20,6 +20,7 @@ import safetensors.numpy
 from hierseg_jax.pytorch.unpickle import ForeignObjectError, UnreadableError, read_plain
 from hierseg_jax.system.atomic_writing import make_folder, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.paths import local_path
 
 # Where training scripts put a network's weights among other things, the likeliest first.
 USUAL_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
@@ -51,7 +52,7 @@ def read_torch_file(file: Path | str) -> TorchFile:
     Raises:
       FileNotFoundError, ValueError: one sentence that starts with the file's path.
     """
-    file = Path(file)
+    file = local_path(file)
     if file.is_dir():
         raise HiersegError(f"{file} is a folder; give a .pt, .pth or .safetensors file.")
     if not file.exists():
@@ -92,7 +93,7 @@ def write_safetensors(
       ValueError: another ending, or a file that exists.
       OSError: if it can't be written.
     """
-    file = Path(file)
+    file = local_path(file)
     if file.suffix != ".safetensors":
         raise HiersegError(
             f"{file} must end in .safetensors: that is the format written; PyTorch reads it with "

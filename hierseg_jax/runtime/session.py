@@ -8,6 +8,7 @@ import onnxruntime
 
 from hierseg_jax.runtime.metadata import CONFIDENCE, SCORES, Metadata
 from hierseg_jax.system.errors import TRACEBACK_VARIABLE, HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.paths import local_path
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -28,7 +29,7 @@ def open_session(
     Raises:
       FileNotFoundError, ValueError: one sentence.
     """
-    file = Path(onnx_file)
+    file = local_path(onnx_file)
     if not file.is_file():
         found = "is a folder" if file.is_dir() else "does not exist"
         raise HiersegFileNotFoundError(

@@ -26,6 +26,7 @@ from hierseg_jax.runtime.smoothing import Smoother, check_weight
 from hierseg_jax.runtime.tiles import check_scores, segment_tiled
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.errors import HiersegError, HiersegPermissionError
+from hierseg_jax.system.paths import local_path
 
 DEPTH = 4
 WINDOW = "hierseg_jax (q ends)"
@@ -237,7 +238,7 @@ class _Sink:
         self._pictures: dict[str, Path] = {}
         self.place: Path | None = None
         if isinstance(opened, Images):
-            self.place = folder = Path(output or "segmented")
+            self.place = folder = local_path(output or "segmented")
             names = [file.name for file in opened.files]
             if len(names) == 1 and folder.suffix.lower() in IMAGE_SUFFIXES and not folder.is_dir():
                 names, folder = [folder.name], folder.parent
@@ -251,7 +252,7 @@ class _Sink:
             if any(target.resolve() in mine for target in targets):
                 raise HiersegError(f"--output is where the images are, {folder}; choose another.")
         elif output or not opened.live:
-            file = Path(output) if output else Path("segmented") / f"{Path(source).stem}.mp4"
+            file = local_path(output) if output else Path("segmented") / f"{Path(source).stem}.mp4"
             self.place, folder, targets = file, file.parent, [file]
             if not opened.live and file.exists() and file.samefile(source):
                 raise HiersegError(f"--output is the source itself, {file}; choose another.")

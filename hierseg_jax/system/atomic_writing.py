@@ -8,6 +8,7 @@ import shutil
 from typing import Any
 
 from hierseg_jax.system.errors import HiersegOSError
+from hierseg_jax.system.paths import in_bucket
 
 
 def make_folder(folder: pathlib.Path) -> None:
@@ -19,15 +20,22 @@ def make_folder(folder: pathlib.Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise HiersegOSError(f"The folder {folder} can't be made: {error.strerror}.") from error
+        raise HiersegOSError(
+            f"The folder {folder} can't be made: {error.strerror or error}."
+        ) from error
 
 
 def write_atomically(file: pathlib.Path, data: bytes | memoryview) -> None:
     """Writes a file under another name, hidden and next to it, and then renames it.
 
+    In a bucket an object appears whole in any case.
+
     Raises:
       OSError: naming the file, which is then as it was before.
     """
+    if in_bucket(file):
+        file.write_bytes(data)
+        return
     try:
         partial = _partial(file)
         try:

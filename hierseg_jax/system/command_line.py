@@ -30,6 +30,8 @@ def run(main: Callable[[], None]) -> None:
         # of all it converts, orbax of its steps, and of errors that are raised to us as well.
         logging.getLogger().setLevel(logging.WARNING)
         logging.getLogger("absl").setLevel(logging.CRITICAL)
+        # It tells at every request what it may not ask about a bucket.
+        logging.getLogger("gcsfs").setLevel(logging.ERROR)
         # OpenCV reports damaged pictures and videos, and tags of TIFFs that it doesn't know, in
         # its own words, raw bytes of the file among them; so it would in reading processes.
         cv2.utils.logging.setLogLevel(0)

@@ -3,7 +3,6 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -22,6 +21,7 @@ from hierseg_jax.pytorch.files import read_torch_file
 from hierseg_jax.pytorch.weights import flat_shapes
 from hierseg_jax.settings import ModelSettings, Settings
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.paths import as_path, local_path
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 IMAGENET = "imagenet"
@@ -67,7 +67,7 @@ def initial_weights(
         return _whole_checkpoint(init, settings, model, hierarchy)
     if not pretrained:
         return None
-    if pretrained != IMAGENET and Path(pretrained).is_dir():
+    if pretrained != IMAGENET and as_path(pretrained).is_dir():
         return _pretrained_checkpoint(pretrained, settings, model, hierarchy)
     return _pretrained_backbone(pretrained, settings.model, model)
 
@@ -133,7 +133,7 @@ def _pretrained_backbone(
             f"it takes a checkpoint of this project's, or train {others}."
         )
     built_on = backbone.choices[0] if chosen.backbone is None else chosen.backbone
-    file = Path(pretrained)
+    file = local_path(pretrained)
     if pretrained == IMAGENET:
         if backbone.imagenet_file is None:
             raise HiersegError(

@@ -1,9 +1,12 @@
 """One run at a time in a workdir."""
 
 import contextlib
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from hierseg_jax.system import leases
+from hierseg_jax.system.bucket_path import BucketPath
 from hierseg_jax.system.errors import HiersegError, HiersegOSError, warn
 from hierseg_jax.system.locks import NoLocksError, hold, holder
 
@@ -11,8 +14,10 @@ LOCK = ".lock"
 
 
 @contextlib.contextmanager
-def lock_workdir(workdir: Path) -> Iterator[None]:
+def lock_workdir(workdir: Path) -> Iterator[Callable[[], None]]:
     """Keeps other runs out of a folder, made where it does not exist, while entered.
+
+    Gives what is to be called before anything is replaced there: in a bucket a lock may be lost.
 
     Raises:
       ValueError: if another run is in there, naming its process.
@@ -20,20 +25,49 @@ def lock_workdir(workdir: Path) -> Iterator[None]:
     """
     file = workdir / LOCK
     with contextlib.ExitStack() as lock:
+        check: Callable[[], None] | None = _nothing_to_check
         try:
-            workdir.mkdir(parents=True, exist_ok=True)
-            held = lock.enter_context(hold(file, wait=False))
+            if isinstance(file, BucketPath):
+                check = _lease(file, lock)
+            else:
+                workdir.mkdir(parents=True, exist_ok=True)
+                check = check if lock.enter_context(hold(file, wait=False)) else None
         except NoLocksError as error:
             warn(f"{error}, so that a second process in this folder would not be noticed.")
-            held = True
         except OSError as error:
             told = error.__cause__ if isinstance(error.__cause__, OSError) else error
             raise HiersegOSError(
-                f"The workdir {workdir} can't be written: {told.strerror or told}"
+                f"The workdir {workdir} can't be written: {told.strerror or error}"
             ) from error
-        if not held:
+        if check is None:
+            name = leases.holder(file) if isinstance(file, BucketPath) else holder(file)
             raise HiersegError(
-                f"Another run is at work in {workdir} ({holder(file)}). Wait for its end, or "
-                "choose another --workdir."
+                f"Another run is at work in {workdir} ({name}). Wait for its end, or choose "
+                "another --workdir."
             )
-        yield
+        yield check
+
+
+def _lease(file: BucketPath, lock: contextlib.ExitStack) -> Callable[[], None] | None:
+    if file.exists():
+        print(
+            f"note: {file} is there, of {leases.holder(file)}; looking for up to "
+            f"{leases.PATIENCE:.0f} seconds whether that is at work.",
+            file=sys.stderr,
+            flush=True,
+        )
+    held = lock.enter_context(leases.hold(file))
+    if held is None:
+        return None
+    print(
+        f"note: no lock in a bucket ends with its process: {file} is renewed every "
+        f"{leases.RENEWAL:.0f} seconds, and a run that is cut off from the store for "
+        f"{leases.PATIENCE:.0f} seconds gives way to the next one that is started here.",
+        file=sys.stderr,
+        flush=True,
+    )
+    return held.check
+
+
+def _nothing_to_check() -> None:
+    """The system's own lock is held as long as the process lives."""

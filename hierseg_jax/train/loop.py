@@ -6,7 +6,6 @@ import math
 import shlex
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -25,6 +24,7 @@ from hierseg_jax.evaluation.tally import Measures
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.memory import give_back_small_blocks
+from hierseg_jax.system.paths import as_path
 from hierseg_jax.system.stop import Stopped, StopSignals
 from hierseg_jax.train.first_epoch import FirstEpoch
 from hierseg_jax.train.lock import lock_workdir
@@ -64,11 +64,11 @@ def train(
         folder; `DivergedError` for a loss that is not finite.
       SystemExit: after SIGTERM or SIGINT, once the state is saved.
     """
-    run = set_up(settings, Path(workdir))
+    run = set_up(settings, as_path(workdir))
     settings = run.settings
     with contextlib.ExitStack() as resources:
         if is_main():
-            resources.enter_context(lock_workdir(run.workdir))
+            still_held = resources.enter_context(lock_workdir(run.workdir))
             check_workdir(run.workdir, settings, run.hierarchy)
         stop = resources.enter_context(StopSignals())
         say(describe(run))
@@ -77,7 +77,7 @@ def train(
         )
         if is_main():
             claim_workdir(run.workdir, settings, run.hierarchy, run.inventories)
-        writer = resources.enter_context(open_writer(run)) if is_main() else None
+        writer = resources.enter_context(open_writer(run, still_held)) if is_main() else None
         if progress.step:
             say(f"Continuing after step {progress.step} (epoch {progress.epoch} finished).")
             say_new_rate(run, progress)

@@ -15,6 +15,7 @@ from hierseg_jax.evaluation.shown_pictures import Samples
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.atomic_writing import write_atomically, write_json
 from hierseg_jax.system.fonts import find_fonts, missing_note
+from hierseg_jax.train.events import Events
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.sample_pictures import (
     draw_loss,
@@ -41,10 +42,9 @@ class Recorder:
         names = [name for level in hierarchy.levels for name in (level.name, *level.class_names)]
         if note := missing_note(find_fonts(names).missing):
             print(f"note: {note}", file=sys.stderr, flush=True)
-        self._writer = None
+        self._events = None
         if settings.tensorboard:
-            # Steps that are done again replace what a killed run had written of them.
-            self._writer = SummaryWriter(str(workdir / "tensorboard"), purge_step=start_step + 1)
+            self._events = Events(workdir / "tensorboard", start_step)
 
     def write_epoch(self, progress: Progress, look_at_samples: Callable[[], Samples]) -> None:
         """After every epoch; `samples.png` follows the best epoch so far.
@@ -59,11 +59,12 @@ class Recorder:
         draw_loss(rows, self._workdir / "loss.png")
         draw_metrics(rows, self._workdir / "metrics.png")
         is_best = progress.stale_epochs == 0
-        samples = look_at_samples() if is_best or self._writer is not None else {}
+        samples = look_at_samples() if is_best or self._events is not None else {}
         if is_best and samples:
             draw_samples(samples, self._hierarchy, self._workdir / "samples.png")
-        if self._writer is not None:
-            self._write_events(self._writer, progress, samples)
+        if self._events is not None:
+            with self._events.writer(progress.step) as writer:
+                self._write_events(writer, progress, samples)
 
     def _write_events(self, writer: SummaryWriter, progress: Progress, samples: Samples) -> None:
         row = dict(progress.rows[-1])
@@ -80,12 +81,11 @@ class Recorder:
                 writer.add_images(
                     f"samples/{kind}", _stacked(pictures), progress.step, dataformats="NHWC"
                 )
-        writer.flush()
 
     def close(self) -> None:
         """Ends TensorBoard's file."""
-        if self._writer is not None:
-            self._writer.close()
+        if self._events is not None:
+            self._events.close()
 
 
 def _stacked(pictures: Sequence[np.ndarray]) -> np.ndarray:

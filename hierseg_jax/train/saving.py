@@ -2,6 +2,7 @@
 
 import math
 import platform
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,13 +16,19 @@ from hierseg_jax.train.same_data import fingerprints
 from hierseg_jax.train.workdir import FLAT
 
 
-def open_writer(run: Run) -> CheckpointWriter:
-    """The writer of the run's checkpoints; it looks at those that are there."""
+def open_writer(run: Run, still_held: Callable[[], None]) -> CheckpointWriter:
+    """The writer of the run's checkpoints; it looks at those that are there.
+
+    Args:
+      run: whose they are.
+      still_held: from `lock_workdir`.
+    """
     return CheckpointWriter(
         run.workdir,
         keep_last=run.settings.keep_last,
         keep_best=run.settings.keep_best,
         keep_every=run.settings.save_period * run.steps_per_epoch or None,
+        before=still_held,
     )
 
 

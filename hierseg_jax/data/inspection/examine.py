@@ -74,7 +74,7 @@ def examine(pair: Pair, spec: DatasetSpec) -> Examined:
             if isinstance(error, HiersegError):
                 sentence = str(error)
             else:
-                sentence = f"{file} cannot be read: {error.strerror}."
+                sentence = f"{file} cannot be read: {error.strerror or error}."
             text = printable(sentence.replace(f"{root}{os.sep}", ""))
             findings.append(Finding(kind, pair.split, shown(file, root), text))
             return None

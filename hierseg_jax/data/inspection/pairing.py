@@ -13,6 +13,7 @@ from hierseg_jax.data.read.layout import (
 )
 from hierseg_jax.data.read.listing import list_pairs
 from hierseg_jax.data.read.pattern import parse_pattern
+from hierseg_jax.system.paths import scan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +94,7 @@ def _strangers(split: str, layout: Layout) -> list[Finding]:
     findings = []
     masks = mask_folder(layout.root, layout.images)
     for folder, suffixes in ((layout.images, IMAGE_SUFFIXES), (masks, MASK_SUFFIXES)):
-        with os.scandir(layout.root / folder) as entries:
+        with scan(layout.root / folder) as entries:
             strange = [
                 (entry.name, entry.is_dir())
                 for entry in entries

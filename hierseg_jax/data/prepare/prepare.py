@@ -29,6 +29,7 @@ from hierseg_jax.data.read.mask_values import Named
 from hierseg_jax.data.read.spec import SPLITS, DatasetSpec, load_spec, write_spec
 from hierseg_jax.system.atomic_writing import json_bytes, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.paths import local_path
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 
@@ -87,8 +88,8 @@ def prepare(
         list where there are several faults.
       OSError: from the file system while writing (a full disk); run it again.
     """
-    raw_dir = pathlib.Path(raw_dir)
-    out_dir = pathlib.Path(os.path.abspath(out_dir))
+    raw_dir = local_path(raw_dir)
+    out_dir = pathlib.Path(os.path.abspath(local_path(out_dir)))
     _check_folders(raw_dir, out_dir)
     source = source or find_format(raw_dir)
     _check_options(source, move, link, val_share)

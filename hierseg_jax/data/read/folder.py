@@ -16,6 +16,7 @@ from hierseg_jax.data.read.mask_meaning import MaskMeaning
 from hierseg_jax.data.read.mask_values import class_indices
 from hierseg_jax.data.read.pattern import Pattern
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.paths import sizes_below
 from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.parsing import MAX_CLASSES
 
@@ -109,13 +110,11 @@ class FolderSource:
             "" if pattern is None else pattern.folder and f"{pattern.folder}/"
             for pattern in (listing.images, listing.masks)
         )
+        size_of = sizes_below(self._root, {image_folder, mask_folder})
         for index in range(len(self)):
             image, mask = listing.image(index), listing.mask(index)
-            yield f"images/{image.removeprefix(image_folder)}", self._size(image)
-            yield f"masks/{mask.removeprefix(mask_folder)}", self._size(mask)
-
-    def _size(self, path: str) -> int:
-        return os.stat(os.path.join(self._root, path)).st_size
+            yield f"images/{image.removeprefix(image_folder)}", size_of(image)
+            yield f"masks/{mask.removeprefix(mask_folder)}", size_of(mask)
 
 
 def _check(layout: Layout, listing: Listing) -> None:

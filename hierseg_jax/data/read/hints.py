@@ -5,6 +5,7 @@ import os
 from hierseg_jax.data.read.layout import Layout
 from hierseg_jax.data.read.listing import Listing
 from hierseg_jax.data.read.pattern import Pattern
+from hierseg_jax.system.paths import scan
 
 
 def hint_of(layout: Layout, listing: Listing) -> str:
@@ -21,7 +22,7 @@ def _deeper(layout: Layout, images: Pattern) -> str:
     folder = layout.root / images.folder
     if images.parts != ("*",):
         return ""
-    with os.scandir(folder) as entries:
+    with scan(folder) as entries:
         if not any(entry.is_dir() and not entry.name.startswith(".") for entry in entries):
             return ""
     masks = f"{layout.masks}/**/*" if layout.masks else "MASKS/**/*"

@@ -56,7 +56,7 @@ def write_listing(file: pathlib.Path, inventory: Inventory) -> None:
 def read_listing(file: pathlib.Path, sha256: str) -> bytes | None:
     """A kept listing; None where it is gone, or not the one with this hash."""
     try:
-        with gzip.open(file) as stream:
+        with file.open("rb") as stored, gzip.open(stored) as stream:
             listing = stream.read(_MOST_BYTES)
     except (OSError, EOFError, zlib.error):
         return None

@@ -17,6 +17,7 @@ from typing import Any
 from hierseg_jax.data.read.pattern import Pattern, below, parse_pattern
 from hierseg_jax.data.read.safe_yaml import found_kind
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.paths import as_path, real
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MASK_SUFFIXES = (".npy", ".png", ".bmp", ".tif", ".tiff")
@@ -85,7 +86,7 @@ class Layout:
     @property
     def place(self) -> tuple[str, ...]:
         """Alike for splits of the same images."""
-        folder = os.path.realpath(self.image_dir)
+        folder = real(self.image_dir)
         if self.paths_listed:
             return folder, os.path.basename(self.images)
         return folder, *self.image_pattern.parts, self.list
@@ -99,11 +100,11 @@ class Layout:
 
 def beside_folder(image_dir: str | pathlib.Path) -> Layout:
     """The layout of a folder of images whose masks lie beside it."""
-    folder = pathlib.Path(image_dir)
+    folder = as_path(image_dir)
     parts = folder.parts[:-1]
     # Far enough up for the masks of `images/train`, which are in `masks/train`.
     depth = len(parts) - 1 - parts[::-1].index("images") if "images" in parts else len(parts)
-    root = pathlib.Path(*folder.parts[:depth])
+    root = type(folder)(*folder.parts[:depth])
     return Layout(root, folder.relative_to(root).as_posix())
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, MASK_SUFFIXES, Layout
 from hierseg_jax.data.read.pattern import Pattern
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.paths import scan
 from hierseg_jax.system.regular_file import read_file
 from hierseg_jax.system.wording import counted, listed
 
@@ -174,7 +175,7 @@ def _take_listed_masks(
 
 def _names_in(folder: pathlib.Path) -> set[str]:
     try:
-        with os.scandir(folder) as entries:
+        with scan(folder) as entries:
             return {entry.name for entry in entries}
     except (FileNotFoundError, NotADirectoryError):
         return set()
@@ -245,6 +246,8 @@ def _listed_paths(layout: Layout) -> dict[str, str]:
 
 def _plain(path: str, root: pathlib.Path) -> str:
     """A path relative to the root, however a list writes it."""
+    if path.startswith(f"{root}/"):
+        path = path.removeprefix(f"{root}/")
     text = os.path.normpath(path)
     return text.removeprefix(f"{root}/") if os.path.isabs(text) else text
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from hierseg_jax.data.read.tfds_name import TFDS_PREFIX, tfds_location
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.paths import absolute
 
 FIGURES = "figures"
 MOST = 1000.0
@@ -61,7 +62,7 @@ class Member:
         """The same for one data set, however its path was written."""
         if self.kind is Kind.TFDS:
             return tfds_location(self.name)
-        return os.path.abspath(self.name) if self.name and self.kind is Kind.FILE else self.name
+        return str(absolute(self.name)) if self.name and self.kind is Kind.FILE else self.name
 
 
 def parse_members(spec: Spec) -> tuple[Member, ...]:

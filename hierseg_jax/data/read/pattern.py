@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Callable, Iterator
 
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.paths import real, scan
 
 _ANY = ".*"
 
@@ -80,14 +81,14 @@ class Pattern:
         ways = [_taken(part) for part in self.parts]
         last = len(self.parts) - 1
         find_file = _file_taken(self.parts[-1], suffixes if self.any_suffix else None)
-        start = os.path.join(root, self.folder)
-        trail: tuple[str, ...] = (os.path.realpath(start),)
+        start = str(root / self.folder)
+        trail: tuple[str, ...] = (real(root / self.folder),)
         left = [(start, [(0, "")], trail)]
         while left:
             folder, states, trail = left.pop()
             # `**` may stand for no folder at all.
             states += [(at + 1, key) for at, key in states if self.parts[at] == "**"]
-            with os.scandir(folder) as entries:
+            with scan(folder) as entries:
                 for entry in entries:
                     name = entry.name
                     if name[0] == ".":

@@ -103,7 +103,7 @@ def read_yaml(file: pathlib.Path) -> Any:
     except FileNotFoundError as error:
         raise HiersegFileNotFoundError(f"{file}: there is no such file.") from error
     except OSError as error:
-        raise HiersegError(f"{file} cannot be read: {error.strerror}.") from error
+        raise HiersegError(f"{file} cannot be read: {error.strerror or error}.") from error
     if len(data) > MAX_BYTES:
         raise HiersegError(
             f"{file} is larger than {MAX_BYTES >> 20} MiB; is it a data.yaml? Of annotations "

@@ -20,7 +20,6 @@ unknown: ignore          # optional; nor are those without a name
 
 import dataclasses
 import difflib
-import os
 import pathlib
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -40,6 +39,7 @@ from hierseg_jax.data.read.value_names import (
 )
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.paths import absolute, as_path, place_of
 from hierseg_jax.tree.background import (
     DEFAULT_NAME,
     check_background,
@@ -68,11 +68,11 @@ def load_spec(file: str | pathlib.Path) -> DatasetSpec:
       FileNotFoundError: there is no such file.
       ValueError: one sentence that starts with the file's path.
     """
-    file = pathlib.Path(os.path.abspath(file))
+    file = absolute(file)
     content = _read_keys(file)
     hierarchy, labels = _labelled_tree(file, content)
     path = read_path(file, "path", content.get("path")) or "."
-    root = pathlib.Path(os.path.normpath(file.parent / path))
+    root = place_of(path, file.parent)
     image_dirs = []
     for split in SPLITS:
         layout = read_layout(file, root, split, content.get(split))
@@ -119,7 +119,7 @@ def read_tree_file(
     Raises:
       FileNotFoundError, ValueError: as `load_spec` does.
     """
-    file = pathlib.Path(file)
+    file = as_path(file)
     content = _read_keys(file)
     given = content.get("names") is not None or content.get("hierarchy") is not None
     if class_names is not None and given and content.get("names") is None:
@@ -133,7 +133,7 @@ def read_labelled_tree(file: str | pathlib.Path) -> tuple[Hierarchy, Named]:
     Raises:
       FileNotFoundError, ValueError: as `load_spec` does.
     """
-    file = pathlib.Path(file)
+    file = as_path(file)
     return _labelled_tree(file, _read_keys(file))
 
 
