@@ -80,7 +80,7 @@ def test_the_command_segments_a_picture(tmp_path):
         ("--image_size=9999999", "error: --image_size is a side or height,width"),
         ("--image_size=big", "error: --image_size is a side or height,width; got 'big'"),
         ("--image=missing.jpg", "error: There is no image missing.jpg"),
-        ("--image=README.md", "error: README.md is neither a JPEG nor a PNG image"),
+        ("--image=README.md", "error: README.md is neither a JPEG nor a PNG, WebP, BMP or TIFF"),
         ("--model=unet", "error: There is no model 'unet'"),
         ("stray", "error: unexpected argument 'stray'"),
     ],
