@@ -144,15 +144,14 @@ def tversky_of_labels(
     of_label_nl = (labels_n[:, None] == jnp.arange(len(labels.names))) & counted_n[:, None]
     pixels_l = total_over(of_label_nl.sum(0), axis_name).astype(p_nc.dtype)
     of_label_nl, weights_kl = of_label_nl.astype(p_nc.dtype), represented(pixels_l, hierarchy)
-    matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
     finest_l = labels.depths_l - 1
     total = jnp.zeros((), p_nc.dtype)
     for k in np.unique(finest_l).tolist() if level is None else (level,):
         classes_v = np.arange(hierarchy.levels[k].num_classes)
         below_cv = hierarchy.levels[k].leaf_to_class[:, None] == classes_v
-        p_nv = matmul(p_nc, below_cv.astype(p_nc.dtype)) if level is None else p_nc
+        p_nv = _matmul(p_nc, below_cv.astype(p_nc.dtype)) if level is None else p_nc
         true_lv = (labels.classes_kl[k][:, None] == classes_v) * weights_kl[k][:, None]
-        true_nv = matmul(of_label_nl, true_lv)
+        true_nv = _matmul(of_label_nl, true_lv)
         weights_n1 = true_nv.sum(-1, keepdims=True)
         true_positive_v, predicted_v, labelled_v = total_over(
             ((true_nv * p_nv).sum(0), (weights_n1 * p_nv).sum(0), true_nv.sum(0)), axis_name
@@ -187,9 +186,13 @@ def represented(pixels_l: jax.Array, hierarchy: Hierarchy) -> jax.Array:
             rows.append(jnp.asarray(known_l, pixels_l.dtype))
             continue
         same_ll = (classes_kl[k - 1][:, None] == classes_kl[k - 1]).astype(pixels_l.dtype)
-        all_l, known_farther_l = same_ll @ pixels_l, same_ll @ (known_l * pixels_l)
+        all_l, known_farther_l = (_matmul(same_ll, of_l) for of_l in (pixels_l, known_l * pixels_l))
         rows.append(rows[-1] * known_l * all_l / jnp.maximum(known_farther_l, 1.0))
     return jnp.stack(rows)
+
+
+# Accelerators round the factors of a product to fewer bits otherwise, counts of pixels too.
+_matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
 
 def _log_sum(log_p_nc: jax.Array, set_nc: jax.Array, counted_n: jax.Array) -> jax.Array:

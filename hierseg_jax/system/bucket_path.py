@@ -151,6 +151,7 @@ class BucketPath(pathlib.PurePosixPath):
     def open(self, mode: str = "r") -> IO[Any]:
         """To be read."""
         if mode not in ("r", "rb"):
+            # A defect of the caller's: objects are written whole, by `write_bytes`.
             raise NotImplementedError(f"{self} can't be opened with {mode!r}")
         with _in_a_sentence(self):
             stream = self.store.open(self.key, "rb")

@@ -40,7 +40,7 @@ class Prepared:
     Attributes:
       spec: as `spec.file` has it.
       summary: as summary.json has it: `splits`, by split what `summarize_split` gives,
-        and `skipped`, the number of images without an annotated person.
+        and `skipped`, the number of images in which nothing is annotated.
       written: files copied, moved, linked or drawn now.
       kept: files that were there already.
       source: the format that was read, a key of `FORMATS`.
