@@ -229,7 +229,7 @@ def test_a_lock_of_a_process_that_has_ended_is_taken_at_once(store):
             "-c",
             "import sys, time; from hierseg_jax.system import leases\n"
             "from hierseg_jax.system.paths import as_path\n"
-            "leases.hold(as_path(sys.argv[1])).__enter__(); time.sleep(600)",
+            "lease = leases.hold(as_path(sys.argv[1])); lease.__enter__(); time.sleep(600)",
             str(file),
         ],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
