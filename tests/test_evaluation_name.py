@@ -103,6 +103,7 @@ def workdir(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow  # other tests evaluate one view
 def test_views_of_a_run_lie_beside_one_another(workdir):
     for flags, name in (([], "val"), (["--which=last", "--flip"], "val_last_flip")):
         done = run(evaluate_command(workdir, *flags))

@@ -190,7 +190,9 @@ def test_masks_of_an_older_longer_video_do_not_stay(onnx_file, video, tmp_path):
     assert sorted(p.name for p in folder.iterdir()) == [*frames, "mine.txt"]
 
 
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "kind", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_stopped_run_completes_its_video(onnx_file, tmp_path, kind):
     source, out = tmp_path / "long.avi", tmp_path / "out.avi"
     writer = cv2.VideoWriter(str(source), cv2.VideoWriter.fourcc(*"MJPG"), 25, (640, 480))

@@ -35,7 +35,7 @@ def test_widths_and_depths_follow_the_paper():
     assert scaled_channels(3, 1.0) == 8
 
 
-@pytest.mark.parametrize("backbone", ["b0", "b2", "b7"])
+@pytest.mark.parametrize("backbone", ["b0", "b2", pytest.param("b7", marks=pytest.mark.slow)])
 def test_backbones_differentiate_and_their_decoders_follow(backbone):
     """Traces shapes through forward and backward; the slow test computes them."""
     model = create_model("effunet", 5, backbone=backbone)

@@ -38,7 +38,7 @@ def kept_bytes(model, wrap):
     return sum(x.size * x.dtype.itemsize for x in activations)
 
 
-@pytest.mark.parametrize("name", ["esnet", "effunet"])
+@pytest.mark.parametrize("name", ["esnet", pytest.param("effunet", marks=pytest.mark.slow)])
 def test_the_backward_pass_keeps_less(name):
     model = create_model(name, 4, conv_impl="xla")
     less, everything = kept_bytes(model, keep_block_outputs_alone), kept_bytes(model, lambda f: f)
