@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hierseg_jax.data.class_weights import count_frequencies, weights_of
+from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.losses import LossOptions, build_loss, crossentropy, focal
 from hierseg_jax.losses.levels import labels_at
 from hierseg_jax.losses.pixels import hardest_pixels
@@ -215,6 +216,14 @@ def test_class_weights_follow_from_the_labels():
     np.testing.assert_allclose(weights_of(leaf, "median_frequency"), [*expected, 1.0])
     expected = np.array([14 / 10, 9 / 3, 6 / 1])
     np.testing.assert_allclose(weights_of(upper, "median_frequency"), expected / expected.mean())
+
+
+def test_images_of_a_mixture_count_as_often_as_they_are_drawn():
+    splits = [Labelled([[[0, 1]], [[0, 0]]]), Labelled([[[2, 255]], [[2, 3]]])]
+    upper, leaf = count_frequencies(Mixture(["a", "b"], splits, [3, 0.5]), TREE)
+    assert leaf.pixels_c.tolist() == [9, 3, 1, 0.5, 0]
+    assert leaf.where_c.tolist() == [12, 6, 1.5, 1, 0]
+    assert upper.pixels_c.tolist() == [9, 4, 0.5]
 
 
 def test_a_split_without_labels_has_weights_of_one():

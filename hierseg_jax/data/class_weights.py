@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from hierseg_jax.data.label_statistics import count_labels
+from hierseg_jax.data.read.mixture import draws_of_each
 from hierseg_jax.data.read.sources import Source, read_label
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
@@ -26,8 +27,8 @@ class Frequencies:
     """Of the classes of one level over a split, pixels without a class there left out.
 
     Attributes:
-      pixels_c: int64 [C], pixels of every class.
-      where_c: int64 [C], pixels of the images that show the class.
+      pixels_c: float64 [C], pixels of every class, as often as an epoch draws them.
+      where_c: float64 [C], pixels of the images that show the class.
     """
 
     pixels_c: np.ndarray
@@ -35,21 +36,25 @@ class Frequencies:
 
 
 def count_frequencies(source: Source, hierarchy: Hierarchy) -> tuple[Frequencies, ...]:
-    """Reads a whole split: frequencies at every level, coarse to fine."""
+    """Reads a whole split: frequencies at every level, coarse to fine.
+
+    Images of a mixture count as often as an epoch draws them.
+    """
     labels = hierarchy.labels
 
     def count(index: int) -> np.ndarray:
         return count_labels(read_label(source, index))[: len(labels.names)]
 
     known_kl = labels.classes_kl != IGNORE_LABEL
-    sums = [np.zeros((2, level.num_classes), np.int64) for level in hierarchy.levels]
+    sums = [np.zeros((2, level.num_classes)) for level in hierarchy.levels]
     # Reading and decoding leave Python's lock alone.
     with ThreadPoolExecutor(min(8, available_cores())) as pool:
-        for label_l in pool.map(count, range(len(source))):
+        counts = pool.map(count, range(len(source)))
+        for label_l, draws in zip(counts, draws_of_each(source), strict=True):
             for total_2c, class_l, known_l in zip(sums, labels.classes_kl, known_kl, strict=True):
-                count_c = np.bincount(class_l[known_l], label_l[known_l], len(total_2c[0]))
-                level_c = count_c.astype(np.int64)
-                total_2c += np.stack([level_c, np.where(level_c > 0, level_c.sum(), 0)])
+                level_c = np.bincount(class_l[known_l], label_l[known_l], len(total_2c[0]))
+                seen_2c = np.stack([level_c, np.where(level_c > 0, level_c.sum(), 0)])
+                total_2c += draws * seen_2c
     return tuple(Frequencies(*total_2c) for total_2c in sums)
 
 

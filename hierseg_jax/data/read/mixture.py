@@ -94,6 +94,15 @@ class Mixture:
         return self.sources[number], index - self.parts[number].start
 
 
+def draws_of_each(source: Source) -> np.ndarray:
+    """How often an epoch draws each example, on average: float64 [N], 1 without weights."""
+    if not isinstance(source, Mixture):
+        return np.ones(len(source))
+    draws = zip(source.parts, source.draws, strict=True)
+    sizes = [(part.stop - part.start, drawn) for part, drawn in draws if part.stop > part.start]
+    return np.concatenate([np.full(size, drawn / size) for size, drawn in sizes])
+
+
 class Drawn:
     """The endless training examples of a mixture: of every epoch the first `length`.
 
