@@ -199,7 +199,7 @@ def _stroke(start: np.ndarray, end: np.ndarray, size: Size) -> Patch:
         return _disc(start, LINE_WIDTH / 2, size)
     across = np.array([-along[1], along[0]]) / length * LINE_WIDTH / 2
     corners = [start + across, end + across, end - across, start - across]
-    return union([polygon(np.array(corners), size)])
+    return polygon(np.array(corners), size)
 
 
 def _stored_mask(data: Any) -> np.ndarray:
