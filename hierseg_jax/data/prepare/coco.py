@@ -123,8 +123,8 @@ def read_document(file: pathlib.Path) -> Document:
         if categories.setdefault(key, name) != name:
             raise HiersegError(f"{where}: the id {shown(key)} is that of {categories[key]!r}, too.")
         above = record.get("supercategory")
-        is_group = isinstance(above, str) and above.lower() not in _NO_GROUP
-        if is_group and value_of_none(above) is None:
+        above = above if isinstance(above, str) else ""
+        if above.lower() not in _NO_GROUP and value_of_none(above) is None:
             parents[name] = above
     images: dict[Any, dict[str, Any]] = {}
     for number, record in enumerate(records(content, "images", file)):
