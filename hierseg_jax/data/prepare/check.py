@@ -73,7 +73,7 @@ def _check(picture: Picture, out_dir: pathlib.Path, move: bool, values: MaskMean
         faults.append(_sentence(error, image_file, picture))
     try:
         if picture.draw is None:
-            mask = read_mask(mask_file)
+            mask = values.read(mask_file)
         elif image is not None:
             mask = picture.draw(image.shape[:2])
             if mask is None:
