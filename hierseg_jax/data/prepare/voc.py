@@ -195,5 +195,5 @@ def _signed(file: pathlib.Path, size: Size) -> np.ndarray:
 
 @functools.cache
 def _voc_colours() -> Mapping[Colour, int]:
-    colours = class_colors(256).tolist()
-    return {(red, green, blue): value for value, (red, green, blue) in enumerate(colours)}
+    colours = class_colors(256).astype(int) @ (1 << 16, 1 << 8, 1)
+    return {colour: value for value, colour in enumerate(colours.tolist())}
