@@ -128,6 +128,19 @@ def test_pictures_are_those_of_the_folder(data):
         np.testing.assert_array_equal(sent[3][key], here[3][key])
 
 
+def test_splits_share_a_folder_of_masks_there_too(data):
+    root = as_path("s3://bucket/shared")
+    for split, name in (("train", "a"), ("val", "b")):
+        for kind in ("images", "masks"):
+            file = next((data / "train" / kind).iterdir())
+            folder = split if kind == "images" else "masks"
+            (root / folder / f"{name}{file.suffix}").write_bytes(file.read_bytes())
+    text = (data / "data.yaml").read_text()
+    text = text.replace("train/images", "train").replace("val/images", "val")
+    (root / "data.yaml").write_bytes(text.encode())
+    assert open_split(str(root / "data.yaml"), "val", 32, {}).names == ("b",)
+
+
 def test_a_checkpoint_is_there_while_its_seal_is(story):
     whole = find_checkpoint(RUN, "last")
     folder = as_path("s3://bucket/moved/checkpoints/7")
