@@ -10,7 +10,7 @@ from absl import flags
 from hierseg_jax.data.label_statistics import format_statistics
 from hierseg_jax.data.prepare.formats import FORMATS
 from hierseg_jax.data.prepare.prepare import prepare
-from hierseg_jax.data.read.spec import read_labelled_tree
+from hierseg_jax.data.read.spec import read_classes
 from hierseg_jax.system.command_line import run
 
 _RAW_DIR = flags.DEFINE_string("raw_dir", None, "The download.")
@@ -38,7 +38,7 @@ flags.mark_flags_as_required(["raw_dir", "out_dir"])
 def main() -> None:
     """Checks, transfers, and prints what there is."""
     start = time.perf_counter()
-    hierarchy, labels = read_labelled_tree(_HIERARCHY.value) if _HIERARCHY.value else (None, ())
+    tree = read_classes(_HIERARCHY.value) if _HIERARCHY.value else None
     done = prepare(
         _RAW_DIR.value,
         _OUT_DIR.value,
@@ -47,8 +47,10 @@ def main() -> None:
         link=_LINK.value,
         val_share=_VAL_SHARE.value,
         order=_ORDER.value or "",
-        hierarchy=hierarchy,
-        labels=labels,
+        hierarchy=tree.hierarchy if tree else None,
+        labels=tree.labels if tree else (),
+        ignored=tree.ignored if tree else (),
+        skips_unknown=tree is not None and tree.skips_unknown,
     )
     print(format_statistics(done.summary["splits"]))
     if done.summary["skipped"]:

@@ -13,7 +13,8 @@ from hierseg_jax.data.augment.choice import augmentation_name, choose_augmentati
 from hierseg_jax.data.augment.classic import augment
 from hierseg_jax.data.augment.modern import augment_modern, jitter_colours, mirror, scale_and_crop
 from hierseg_jax.data.pipeline import train_batches
-from hierseg_jax.data.resize import RESIZES, SAMPLINGS, Resize
+from hierseg_jax.data.resize import RESIZES, Resize
+from hierseg_jax.data.sampling import SAMPLINGS
 from tests.test_augment import assert_shares, example
 
 SWAP = np.arange(256, dtype=np.uint8)

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -127,6 +128,19 @@ def test_pictures_are_those_of_the_folder(data):
         np.testing.assert_array_equal(sent[3][key], here[3][key])
 
 
+def test_splits_share_a_folder_of_masks_there_too(data):
+    root = as_path("s3://bucket/shared")
+    for split, name in (("train", "a"), ("val", "b")):
+        for kind in ("images", "masks"):
+            file = next((data / "train" / kind).iterdir())
+            folder = split if kind == "images" else "masks"
+            (root / folder / f"{name}{file.suffix}").write_bytes(file.read_bytes())
+    text = (data / "data.yaml").read_text()
+    text = text.replace("train/images", "train").replace("val/images", "val")
+    (root / "data.yaml").write_bytes(text.encode())
+    assert open_split(str(root / "data.yaml"), "val", 32, {}).names == ("b",)
+
+
 def test_a_checkpoint_is_there_while_its_seal_is(story):
     whole = find_checkpoint(RUN, "last")
     folder = as_path("s3://bucket/moved/checkpoints/7")
@@ -239,3 +253,29 @@ def test_a_lock_of_a_process_that_has_ended_is_taken_at_once(store):
     child.wait()
     with leases.hold(file, renewal=600) as held:
         held.check()
+
+
+def test_a_bucket_loses_nothing_that_orbax_has_not_dropped(store, tmp_path, monkeypatch):
+    """Neither what another process has brought there, nor where scratch is cleaned up meanwhile."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    workdir = as_path("s3://bucket/guarded")
+    arrays, held = {"a": np.arange(3.0)}, [True]
+
+    def check():
+        if not held[0]:
+            raise HiersegError("the lock is lost")
+
+    keep = {"keep_last": 1, "keep_best": 2, "keep_every": None, "before": check}
+    with CheckpointWriter(workdir, **keep) as writer:
+        for step in (1, 2):
+            writer.save(step, arrays, arrays, {"score": 1.0}, float(step))
+        writer.wait()
+        move(workdir / "checkpoints" / "2", workdir / "checkpoints" / "9")
+        move(workdir / "checkpoints" / "1", workdir / "checkpoints" / "2")
+        shutil.rmtree(next(tmp_path.glob("*/checkpoints/2")))
+        writer.wait()
+        assert checkpoint_steps(workdir) == [2, 9]
+        held[0] = False
+        with pytest.raises(HiersegError, match="the lock is lost"):
+            writer.wait()
+        held[0] = True

@@ -4,6 +4,7 @@ import importlib.util
 
 import pytest
 
+from hierseg_jax.runtime.completion import complete_data_set
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import EXTRAS, as_path, local_path
 from tests.runs import train_here
@@ -27,6 +28,12 @@ def test_nothing_is_made_for_a_run_elsewhere(text, tmp_path, monkeypatch):
     with pytest.raises(HiersegError, match=text):
         train_here(text)
     assert not list(tmp_path.iterdir())
+
+
+def test_data_that_are_to_be_linked_are_here(tmp_path):
+    (tmp_path / "data.yaml").write_text("path: s3://bucket/x\nnames: [a, b]\ntrain: images\n")
+    with pytest.raises(HiersegError, match="s3://bucket/x is"):
+        complete_data_set(None, str(tmp_path / "data.yaml"), tmp_path / "out", "train")
 
 
 @pytest.mark.parametrize("scheme", EXTRAS)

@@ -8,7 +8,7 @@ from hierseg_jax.bridge.export import export_checkpoint
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.read.sources import load_hierarchy
-from hierseg_jax.data.read.spec import load_spec, read_labelled_tree, read_tree_file, write_spec
+from hierseg_jax.data.read.spec import load_spec, read_classes, read_tree_file, write_spec
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.system.errors import HiersegError
@@ -122,7 +122,8 @@ def test_shipped_trees_load():
     assert cityscapes.levels[0].leaf_to_class.tolist() == [
         *(0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 5, 6, 6, 6, 6, 6, 6)
     ]
-    ade20k, labels = read_labelled_tree(ROOT / "configs/trees/ade20k.yaml")
+    spec = read_classes(ROOT / "configs/trees/ade20k.yaml")
+    ade20k, labels = spec.hierarchy, spec.labels
     assert (ade20k.background, ade20k.num_classes, ade20k.num_levels) == (None, 150, 1)
     assert labels == ((0, "ignore"), *enumerate(ade20k.class_names, start=1))
     assert (ade20k.class_names[0], ade20k.class_names[-1]) == ("wall", "flag")

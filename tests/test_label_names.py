@@ -20,7 +20,7 @@ from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.mask_values import IGNORE, named_values, parse_labels
 from hierseg_jax.data.read.sources import load_hierarchy, open_split
-from hierseg_jax.data.read.spec import load_spec, read_labelled_tree, write_spec
+from hierseg_jax.data.read.spec import load_spec, read_classes, write_spec
 from hierseg_jax.reports.overlay import label_colors
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.first_epoch import check_sample
@@ -264,7 +264,8 @@ def test_a_download_is_prepared_with_the_names_of_its_values(tmp_path):
     names = ["background", "upper", "class_3", "class_1", "class_2", IGNORE, "upper"]
     content["labels"] = dict(enumerate(names))
     tree.write_text(yaml.safe_dump(content))
-    hierarchy, labels = read_labelled_tree(tree)
+    spec = read_classes(tree)
+    hierarchy, labels = spec.hierarchy, spec.labels
     done = prepare(raw, tmp_path / "out", hierarchy=hierarchy, labels=labels)
     assert load_spec(done.spec.file) == done.spec
     assert load_spec(done.spec.file).labels == labels

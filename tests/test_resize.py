@@ -7,7 +7,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hierseg_jax.data.pipeline import eval_batches
-from hierseg_jax.data.resize import GREY, RESIZES, SAMPLINGS, Box, Resize, place
+from hierseg_jax.data.resize import GREY, RESIZES, Box, Resize, place
+from hierseg_jax.data.sampling import SAMPLINGS
 from tests.test_pipeline import Photograph
 
 SIDES = st.integers(1, 60)

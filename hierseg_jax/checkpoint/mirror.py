@@ -7,6 +7,7 @@ but the one that is being written.
 import contextlib
 import shutil
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,10 @@ class Mirror:
         self._scratch = tempfile.TemporaryDirectory(prefix="hierseg_jax_")
         self.near = Path(self._scratch.name) / FOLDER
         settle_superseded(folder)
-        for step in self._steps():
+        self._mine = set(self._steps())
+        for step in self._mine:
             download(folder / str(step), self.near / str(step), _BOOKS)
-        for name in self._names() - {str(step) for step in self._steps()}:
+        for name in self._names() - {str(step) for step in self._mine}:
             if name.isdecimal():
                 remove(folder / name)
 
@@ -42,14 +44,22 @@ class Mirror:
 
     def upload(self, near: Path, step: int) -> None:
         """Copies a whole, sealed one; there it is all there or not at all."""
+        self._mine.add(step)
         upload(near, self._folder / str(step))
 
-    def settle(self) -> None:
-        """Once nothing is being written: what is no more kept here goes there, arrays go here."""
+    def settle(self, kept: Collection[int]) -> None:
+        """Once nothing is being written: what orbax has dropped goes there, arrays go here.
+
+        Steps that came there otherwise are another process's, and stay. So do those whose folder
+        here is gone, unless orbax says so: what cleans up a machine's scratch takes old files.
+
+        Args:
+          kept: the steps that orbax knows.
+        """
         settle_superseded(self._folder)
-        for step in self._steps():
-            if not (self.near / str(step)).is_dir():
-                remove(self._folder / str(step))
+        for step in self._mine.difference(kept):
+            remove(self._folder / str(step))
+        self._mine.intersection_update(kept)
         for seal in self.near.glob(f"*/{SEAL}"):
             for item in set(ITEMS) - set(_BOOKS):
                 shutil.rmtree(seal.parent / item, ignore_errors=True)

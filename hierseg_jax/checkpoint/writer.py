@@ -47,9 +47,10 @@ class CheckpointWriter:
         Args:
           workdir: of the run.
           keep_last, keep_best, keep_every: see the class.
-          before: called before a checkpoint is written; what it raises keeps it from that.
+          before: called before a checkpoint is written, and before any is removed from a bucket;
+            what it raises keeps it from that.
         """
-        self._before = before
+        self._before = before or (lambda: None)
         managers = ocp.checkpoint_managers
         policies = [
             managers.LatestN(keep_last),
@@ -127,8 +128,7 @@ class CheckpointWriter:
         if metrics is not None and val_loss is not None:
             metrics["val_loss"] = val_loss
         self.wait()
-        if self._before is not None:
-            self._before()
+        self._before()
         with self._failing_in_a_sentence():
             self._writing = step
             if step in self._manager.all_steps():
@@ -147,8 +147,9 @@ class CheckpointWriter:
     def _settle(self) -> None:
         settle_superseded(self._folder)
         if self._mirror is not None:
+            self._before()
             with self._failing_in_a_sentence():
-                self._mirror.settle()
+                self._mirror.settle(self._manager.all_steps())
 
     def _seal(self) -> None:
         """Called when a checkpoint is complete, before it takes its name."""

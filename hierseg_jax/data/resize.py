@@ -6,15 +6,7 @@ The rules, where it comes to lie:
 - `letterbox`: as large as it goes in whole, centred, with bars of grey where nothing is.
 - `crop`: the largest part of the size's aspect ratio, centred; the rest is never seen.
 
-And the samplings, what its pixels become. Centres of pixels lie at half-integers.
-
-- `exact`: bilinear about the centres of pixels. A side that shrinks by more than 2 comes bilinearly
-  to the least multiple of its new length that is at least half of the old one, and then down to
-  its length by means of that many pixels. Every class of the labels is sampled like a picture;
-  a pixel gets the one that has most of it.
-- `reference`: as the PyTorch reference has it. Bilinear however much a picture shrinks. The nearest
-  label; under `stretch`, or where a picture has the network's aspect ratio, by the corners of
-  pixels, which moves labels by up to half a pixel of the network.
+`sampling.py` has the samplings, what its pixels become. Centres of pixels lie at half-integers.
 """
 
 import dataclasses
@@ -23,11 +15,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from hierseg_jax.data.sampling import SAMPLINGS, sampled, voted
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.parsing import IGNORE_LABEL
 
 RESIZES = ("stretch", "letterbox", "crop")
-SAMPLINGS = ("exact", "reference")
 MAX_SIDE = 2**14
 """Pixels of a side of the network's input."""
 GREY = 128
@@ -103,7 +95,7 @@ class Placement:
     def fit_image(self, image_hwc: np.ndarray, bars: int = GREY) -> np.ndarray:
         """uint8 [H, W, 3] -> the input [h, w, 3], with bars of that value in every channel."""
         _check(image_hwc, "uint8", (*self.picture, 3))
-        sample = _sampled if self.sampling == "exact" else cv2.resize
+        sample = sampled if self.sampling == "exact" else cv2.resize
         part = sample(image_hwc[self.seen.rows_columns], self.filled.width_height)
         return _within(part, self.filled, self.size, bars)
 
@@ -112,7 +104,7 @@ class Placement:
         _check(labels_hw, "uint8", self.picture)
         part, size = labels_hw[self.seen.rows_columns], self.filled.width_height
         if self.sampling == "exact":
-            part = _voted(part, size)
+            part = voted(part, size)
         else:
             stretched = self.seen == _whole(self.picture) and self.filled == _whole(self.size)
             nearest = cv2.INTER_NEAREST if stretched else cv2.INTER_NEAREST_EXACT
@@ -273,36 +265,3 @@ def _within(part: np.ndarray, box: Box, size: tuple[int, int], fill: int) -> np.
     canvas = np.full((*size, *part.shape[2:]), fill, part.dtype)
     canvas[box.rows_columns] = part
     return canvas
-
-
-def _sampled(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The sampling `exact`, to (width, height)."""
-    # Bilinear sampling steps over pixels where it shrinks by more than 2.
-    counts = [
-        max(1, -(-side // (2 * new))) for side, new in zip(pixels.shape[1::-1], size, strict=True)
-    ]
-    between = cv2.resize(pixels, (size[0] * counts[0], size[1] * counts[1]))
-    if counts == [1, 1]:
-        return between
-    return cv2.resize(between, size, interpolation=cv2.INTER_AREA)
-
-
-def _voted(labels_hw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Labels at (width, height), each the class that has most of its pixel.
-
-    Where two have the same, the lower one gets every other pixel: shapes neither move nor grow.
-    """
-    if labels_hw.shape == size[::-1]:
-        return labels_hw.copy()
-    present = np.flatnonzero(cv2.calcHist([labels_hw], [0], None, [256], [0, 256])).tolist()
-    rows, columns = np.ogrid[: size[1], : size[0]]
-    odd_hw = ((rows + columns) % 2).astype(np.uint8)
-    label_hw = np.full(size[::-1], present[0], np.uint8)
-    best_hw = _sampled(cv2.inRange(labels_hw, present[0], present[0]), size)
-    for index in present[1:]:
-        share_hw = _sampled(cv2.inRange(labels_hw, index, index), size)
-        # In whole numbers x > best - 1 is x >= best; nothing is below 0.
-        won_hw = share_hw > cv2.subtract(best_hw, odd_hw)
-        np.copyto(label_hw, np.uint8(index), where=won_hw)
-        best_hw = np.maximum(best_hw, share_hw)
-    return label_hw

@@ -2,5 +2,5 @@
 
 `Segmenter` needs NumPy, OpenCV, Pillow and onnxruntime; streams also need tqdm.
 
-May import: data (reading, resize), reports (overlay), tree, system.
+May import: data (reading, resize, sampling), reports (overlay), tree, system.
 """

@@ -16,6 +16,7 @@ from hierseg_jax.data.resize import Placement
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.system.atomic_writing import link, make_folder, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
+from hierseg_jax.system.paths import local_path
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.tree.meeting import check_meeting, has_inner, meeting_pairs
 
@@ -70,6 +71,7 @@ def complete_data_set(
       ValueError, OSError: one sentence.
     """
     given = load_spec(data)
+    local_path(given.root)  # there is no link to what is elsewhere
     if segmenter.plain:
         raise HiersegError("The network's file was exported with --plain and has no scores.")
     tree = segmenter.hierarchy

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hierseg_jax.data.picture_labels import FLOOR, STEPS
-from hierseg_jax.data.resize import MAX_SIDE, RESIZES, SAMPLINGS
+from hierseg_jax.data.resize import MAX_SIDE, RESIZES
+from hierseg_jax.data.sampling import SAMPLINGS
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.colors import class_colors
 from hierseg_jax.tree.decoding import DECODINGS

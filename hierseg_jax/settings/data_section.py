@@ -5,7 +5,8 @@ import functools
 
 from hierseg_jax.data.read.members import spec_text
 from hierseg_jax.data.read.skip import ON_ERROR
-from hierseg_jax.data.resize import MAX_SIDE, RESIZES, SAMPLINGS, Resize
+from hierseg_jax.data.resize import MAX_SIDE, RESIZES, Resize
+from hierseg_jax.data.sampling import SAMPLINGS
 from hierseg_jax.settings.key import Section, key
 from hierseg_jax.system.errors import HiersegError
 

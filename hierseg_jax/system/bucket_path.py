@@ -101,19 +101,22 @@ class BucketPath(pathlib.PurePosixPath):
 
     def exists(self) -> bool:
         """Whether there is an object of this name, or one whose name begins with it."""
-        try:
-            self.stat()
-        except FileNotFoundError:
-            return False
-        return True
+        return bool(self._mode())
 
     def is_dir(self) -> bool:
         """Whether names of objects begin with it."""
-        return self.exists() and stat.S_ISDIR(self.stat().st_mode)
+        return stat.S_ISDIR(self._mode())
 
     def is_file(self) -> bool:
         """Whether it is an object."""
-        return self.exists() and stat.S_ISREG(self.stat().st_mode)
+        return stat.S_ISREG(self._mode())
+
+    def _mode(self) -> int:
+        """As `stat` has it; 0 where there is nothing."""
+        try:
+            return self.stat().st_mode
+        except FileNotFoundError:
+            return 0
 
     def scan(self) -> Iterator[BucketEntry]:
         """Its entries, of one listing."""

@@ -71,7 +71,8 @@ def hold(
     Raises:
       OSError: if the store can't be reached or written.
     """
-    lease = Lease(file, f"process {os.getpid()} on {_machine()} ({uuid.uuid4().hex})")
+    name = f"process {os.getpid()} on {socket.gethostname()} ({_machine()}, {uuid.uuid4().hex})"
+    lease = Lease(file, name)
     content = f"{lease.name}\n0\n".encode()
     held = False
     while not held:
@@ -80,6 +81,8 @@ def hold(
         if found and not _has_ended(_name(found)) and _is_renewed(file, found, renewal, patience):
             yield None
             return
+        if found != _content(file):
+            continue  # another process was quicker
         if found:
             file.unlink(missing_ok=True)
         held = file.create(content)
@@ -133,18 +136,23 @@ def _name(content: bytes) -> str:
 
 
 def _machine() -> str:
-    """A host, and on Linux the container, among whose processes a number is one process's."""
+    """A machine as long as it runs, and on it the container, in which a number is one process's.
+
+    Empty where the system does not say. A host's name says too little: machines that are made of
+    one image may all have the same.
+    """
     try:
-        space = f" {Path('/proc/self/ns/pid').readlink()}"
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
-        space = ""
-    return socket.gethostname() + space
+        return ""
 
 
 def _has_ended(name: str) -> bool:
     """Whether a holder is known to be no more: it was a process of this machine."""
-    number, _, rest = name.removeprefix("process ").partition(" on ")
-    if not number.isdecimal() or rest.rpartition(" (")[0] != _machine():
+    process, _, rest = name.partition(" (")
+    number, machine = process.removeprefix("process ").partition(" ")[0], rest.partition(",")[0]
+    if not number.isdecimal() or not machine or machine != _machine():
         return False
     try:
         os.kill(int(number), 0)

@@ -201,5 +201,5 @@ def group_by_file(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
 
 
 def shown(file: pathlib.Path, root: pathlib.Path) -> str:
-    """A file's name for people: relative to the root, printable."""
-    return printable(str(file.relative_to(root)))
+    """A file's name for people: relative to the root where it is below, printable."""
+    return printable(str(file.relative_to(root) if file.is_relative_to(root) else file))

@@ -1,7 +1,6 @@
 """Several data sets that are trained on together: what only a look at all of them shows."""
 
 import itertools
-import os
 import pathlib
 from collections.abc import Sequence
 
@@ -36,7 +35,7 @@ def inspect_together(
         if missing_classes(seen, hierarchy):
             masks = f"of the {len(usable):,} usable masks of train of all data sets"
             told.append((ERROR, missing_sentence(seen, hierarchy, masks)))
-    root = pathlib.Path(os.path.commonpath([each.spec.root for each in inspections]))
+    root = common_root([each.spec.root for each in inspections])
     for one, other in itertools.permutations(inspections, 2):
         for earlier, later in itertools.combinations(SPLITS, 2):
             references, queries = (
@@ -56,6 +55,12 @@ def inspect_together(
                 number = counted(len(both), "picture")
                 told.append((WARNING, f"{split} has {number} that {files} share."))
     return told
+
+
+def common_root(roots: Sequence[pathlib.Path]) -> pathlib.Path:
+    """The folder nearest above all roots; the first root where there is none, as in a bucket."""
+    above = (roots[0], *roots[0].parents)
+    return next((p for p in above if all(r.is_relative_to(p) for r in roots)), roots[0])
 
 
 def _digests(inspection: Inspection, split: str) -> set[bytes]:

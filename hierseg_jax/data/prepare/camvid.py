@@ -10,7 +10,8 @@ Other folders do as well, if that of the masks has the name of the pictures' and
 import csv
 import functools
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -92,7 +93,7 @@ def read_table(file: pathlib.Path) -> dict[Colour, str]:
     for number, line in lines[1:] if file.suffix == ".csv" else lines:
         where = f"{file}: line {number}"
         if file.suffix == ".csv":
-            name, *numbers = next(csv.reader([line]))
+            name, *numbers = _cells(line, where)
         else:
             *numbers, name = line.split(maxsplit=3)
         if colours.setdefault(parse_colour(numbers, where), name.strip()) != name.strip():
@@ -100,6 +101,13 @@ def read_table(file: pathlib.Path) -> dict[Colour, str]:
     if not colours:
         raise HiersegError(f"{file} names no colour.")
     return colours
+
+
+def _cells(line: str, where: str) -> list[str]:
+    try:
+        return next(csv.reader([line]))
+    except csv.Error as error:
+        raise HiersegError(f"{where}: {error}.") from error
 
 
 def _folders(raw_dir: pathlib.Path) -> list[tuple[pathlib.Path, pathlib.Path]]:
@@ -119,12 +127,13 @@ def _folders(raw_dir: pathlib.Path) -> list[tuple[pathlib.Path, pathlib.Path]]:
     return [(stills[0], labelled[0])] if stills and labelled else []
 
 
-def _masks(folder: pathlib.Path, images: Iterable[str]) -> dict[str, pathlib.Path]:
+def _masks(folder: pathlib.Path, images: Collection[str]) -> dict[str, pathlib.Path]:
     """Stem of a picture -> its mask, whose stem may go on, of all masks in the same way."""
-    masks = {file.stem: file for file in sorted(folder.glob("*.png"))}
-    first = next(iter(masks), "")
-    begins = [name for name in images if first.startswith(name)]
-    ending = first.removeprefix(max(begins, key=len, default=first))
+    masks = {file.stem: file for file in folder.glob("*.png")}
+    endings = Counter(
+        name[at:] for name in masks for at in range(1, len(name) + 1) if name[:at] in images
+    )
+    ending = min(endings, key=lambda end: (-endings[end], len(end), end), default="")
     return {name: masks[name + ending] for name in images if name + ending in masks}
 
 

@@ -60,6 +60,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         raise HiersegError(f"{raw_dir / IMAGES} has no pictures train/CITY/ID_{IMAGES}.png.")
     if wishes.hierarchy is not None and wishes.labels:
         return RawData(pictures, wishes.hierarchy, wishes.labels)
+    wishes.refuse_labels(str(raw_dir))
     ids = {name: number for group in GROUPS.values() for name, number in group.items()}
     hierarchy = wishes.hierarchy or table_tree(ids, GROUPS)
     if kind == TRAIN_IDS:

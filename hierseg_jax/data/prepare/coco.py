@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hierseg_jax.data.prepare.classes import UNNAMED, find_classes
+from hierseg_jax.data.prepare.classes import find_classes, value_of_none
 from hierseg_jax.data.prepare.draw import (
     Patch,
     Region,
@@ -119,10 +119,12 @@ def read_document(file: pathlib.Path) -> Document:
     parents: dict[str, str] = {}
     for number, record in enumerate(records(content, "categories", file)):
         where = f"{file}: categories[{number}]"
-        name = text(record, "name", where)
-        categories[_id(record, "id", where)] = name
+        key, name = _id(record, "id", where), text(record, "name", where)
+        if categories.setdefault(key, name) != name:
+            raise HiersegError(f"{where}: the id {shown(key)} is that of {categories[key]!r}, too.")
         above = record.get("supercategory")
-        if isinstance(above, str) and above.lower() not in _NO_GROUP and above not in UNNAMED:
+        above = above if isinstance(above, str) else ""
+        if above.lower() not in _NO_GROUP and value_of_none(above) is None:
             parents[name] = above
     images: dict[Any, dict[str, Any]] = {}
     for number, record in enumerate(records(content, "images", file)):
@@ -195,7 +197,7 @@ def _region(record: Mapping[str, Any], value: int, size: Size) -> Region:
             raise HiersegError("it has neither a segmentation nor a box of four numbers")
         (left, top), (width, height) = points(corners)
         return Region(IGNORE_LABEL, box(left, top, left + width, top + height, size), below=True)
-    return Region(value, _patch(segments, size), below=value == IGNORE_LABEL)
+    return Region(value, _patch(segments, size), below=_is_ignored(record))
 
 
 def _patch(segments: Any, size: Size) -> Patch:
@@ -243,7 +245,7 @@ def _image_folder(document: Document, raw_dir: pathlib.Path, split: str) -> path
       FileNotFoundError: none does.
     """
     beside, own = document.file.parent, document.file.stem.rpartition("_")[2]
-    names = dict.fromkeys(("", own, split, f"{split}/images"))
+    names = dict.fromkeys(("", own, *((split, f"{split}/images") if split else ())))
     folders = [beside, beside / "images"]
     folders += [raw_dir / above / name for above in ("", "images") for name in names]
     first = [image["file_name"] for image in list(document.images.values())[:100]]

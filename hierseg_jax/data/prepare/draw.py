@@ -85,8 +85,8 @@ def polygon(points_n2: np.ndarray, size: Size) -> Patch:
         along = (row + 0.5 - y0[edge]) / (y1[edge] - y0[edge])
         x = x0[edge] + along * (x1[edge] - x0[edge])
         column = np.clip(np.ceil(x - 0.5), left, right).astype(np.int64)
-        at = (row - top) * columns + column - left
-        odd ^= np.bincount(at, minlength=len(odd)) % 2 == 1
+        at, times = np.unique((row - top) * columns + column - left, return_counts=True)
+        odd[at[times % 2 == 1]] ^= True
     inside_hw = np.logical_xor.accumulate(odd.reshape(-1, columns), axis=1)[:, :-1]
     return Patch(top, left, inside_hw)
 

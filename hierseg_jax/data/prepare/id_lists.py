@@ -36,11 +36,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     hierarchy = wishes.hierarchy or PASCAL_PERSON_PART
     class_of: dict[str, int] = {}
     if suffix == ".mat":
-        if wishes.labels:
-            raise HiersegError(
-                f"{raw_dir} holds annotations of PASCAL-Part, which are merged by the names of "
-                "classes; `labels` are for masks: take them out of the --hierarchy file."
-            )
+        wishes.refuse_labels(str(folder))
         wishes.refuse_no_background(str(folder))
         class_of = merge_table(hierarchy)
     names, faults = _read_lists(raw_dir)

@@ -51,15 +51,20 @@ def records(document: Any, key: str, file: pathlib.Path) -> list[dict[str, Any]]
 
 
 def text(record: dict[str, Any], key: str, where: str) -> str:
-    """A text that is not empty.
+    """A text that is not empty, and can be that of a file's name.
 
     Raises:
       HiersegError: one sentence that starts with `where`.
     """
     value = record.get(key)
-    if not isinstance(value, str) or not value or any(c < " " for c in value):
+    if not isinstance(value, str) or not value or any(map(_is_odd, value)):
         raise HiersegError(f"{where}: {key!r} is {shown(value)}; expected text.")
     return value
+
+
+def _is_odd(character: str) -> bool:
+    """Whether it commands a terminal, or is half of a surrogate pair, which no file's name has."""
+    return character < " " or "\ud800" <= character <= "\udfff"
 
 
 def shown(value: Any) -> str:

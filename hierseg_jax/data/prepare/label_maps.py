@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from hierseg_jax.data.prepare.classes import BACKGROUND, UNNAMED
+from hierseg_jax.data.prepare.classes import BACKGROUND, value_of_none
 from hierseg_jax.data.prepare.colours import Colour
 from hierseg_jax.data.read.mask_values import IGNORE, Named
 from hierseg_jax.system.errors import HiersegError
@@ -18,12 +18,12 @@ def table_tree(
     Class 0 is the background, if the table has one.
 
     Args:
-      names: of the table; those of `UNNAMED` are no classes of their own.
+      names: of the table; those of `value_of_none` are no classes.
       groups: group -> its classes, all of `names`.
     """
     given = list(dict.fromkeys(names))
-    names = [name for name in given if name not in UNNAMED]
-    first = [BACKGROUND] if any(UNNAMED.get(name) == 0 for name in given) else []
+    names = [name for name in given if value_of_none(name) is None]
+    first = [BACKGROUND] if any(value_of_none(name) == 0 for name in given) else []
     if groups is None:
         return Hierarchy.from_mapping(names, [*first, *names], ["class"])
     tree = {group: list(members) for group, members in groups.items()}
@@ -38,7 +38,7 @@ def named(values: Mapping[int, str], hierarchy: Hierarchy) -> Named:
     known = set(all_labels(hierarchy).names)
     names = {}
     for value, name in sorted(values.items()):
-        if UNNAMED.get(name) == hierarchy.background == 0:
+        if value_of_none(name) == hierarchy.background == 0:
             name = hierarchy.class_names[0]
         names[value] = name if name in known else IGNORE
     if names == dict(enumerate(hierarchy.class_names)):
@@ -58,9 +58,8 @@ def values_of_colours(
     for colour, name in colours.items():
         if name in of_tree.names:
             values[colour] = label_of(name, of_tree)
-        elif name in UNNAMED:
-            is_class = UNNAMED[name] == hierarchy.background
-            values[colour] = UNNAMED[name] if is_class else IGNORE_LABEL
+        elif (value := value_of_none(name)) is not None:
+            values[colour] = value if value == hierarchy.background else IGNORE_LABEL
         else:
             raise HiersegError(f"{where}: the tree has no class and no group {name!r}; add it.")
     return values

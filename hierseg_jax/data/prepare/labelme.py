@@ -30,6 +30,8 @@ from hierseg_jax.system.regular_file import read_file
 
 LINE_WIDTH, POINT_RADIUS = 10, 5
 _LOOKED_AT = 3
+_PNG = base64.b64encode(png.SIGNATURE[:6]).decode()
+"""Six bytes are eight digits, whatever follows."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,14 +43,19 @@ class Annotation:
       image: name of the picture, relative to the file.
       size: of the picture as it was annotated; None where the file does not say.
       shapes: in the order of the file.
-      stores_image: whether the picture is in the file itself.
+      stored: suffix of the picture that is in the file itself; empty where none is.
     """
 
     file: pathlib.Path
     image: str
     size: tuple[Any, Any] | None
     shapes: list[dict[str, Any]]
-    stores_image: bool = False
+    stored: str = ""
+
+    @property
+    def stores_image(self) -> bool:
+        """Whether the picture is in the file itself."""
+        return bool(self.stored)
 
 
 def found_in(raw_dir: pathlib.Path) -> bool:
@@ -98,8 +105,10 @@ def read_annotation(file: pathlib.Path) -> Annotation:
         text(shape, "label", f"{file}: shapes[{number}]")
     size = content.get("imageHeight"), content.get("imageWidth")
     image = text(content, "imagePath", str(file))
-    stores_image = bool(content.get("imageData"))
-    return Annotation(file, image, None if None in size else size, shapes, stores_image)
+    stored = content.get("imageData")
+    suffix = ".png" if isinstance(stored, str) and stored.startswith(_PNG) else ".jpg"
+    told = None if None in size else size
+    return Annotation(file, image, told, shapes, suffix if stored else "")
 
 
 def draw_shapes(
@@ -140,8 +149,7 @@ def _picture(annotation: Annotation) -> tuple[pathlib.Path, Callable[[], bytes] 
     if not annotation.stores_image or (image.is_file() and image.suffix.lower() != ".json"):
         return image, None
     unpack = functools.partial(unpack_image, annotation.file)
-    suffix = ".png" if unpack().startswith(png.SIGNATURE) else ".jpg"
-    return annotation.file.with_suffix(suffix), unpack
+    return annotation.file.with_suffix(annotation.stored), unpack
 
 
 def unpack_image(file: pathlib.Path) -> bytes:
@@ -199,7 +207,7 @@ def _stroke(start: np.ndarray, end: np.ndarray, size: Size) -> Patch:
         return _disc(start, LINE_WIDTH / 2, size)
     across = np.array([-along[1], along[0]]) / length * LINE_WIDTH / 2
     corners = [start + across, end + across, end - across, start - across]
-    return union([polygon(np.array(corners), size)])
+    return polygon(np.array(corners), size)
 
 
 def _stored_mask(data: Any) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hierseg_jax.data.read.mask_values import Named
+from hierseg_jax.data.read.value_names import Named, Value
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -76,6 +76,7 @@ class Wishes:
     Attributes:
       hierarchy: a class tree in place of the source's own.
       labels: with it, names of the values of masks.
+      ignored, skips_unknown: and which of these are not counted, as in `DatasetSpec`.
       order: what lies on top where regions overlap: `area`, the smaller one; `file`, the later
         one; empty for the format's own rule.
     """
@@ -83,6 +84,8 @@ class Wishes:
     hierarchy: Hierarchy | None = None
     labels: Named = ()
     order: str = ""
+    ignored: tuple[Value, ...] = ()
+    skips_unknown: bool = False
 
     def refuse_no_background(self, where: str) -> None:
         """For formats that annotate regions, and leave the rest of a picture to the background.
@@ -100,12 +103,14 @@ class Wishes:
         """For formats whose masks are drawn.
 
         Raises:
-          HiersegError: there are labels; a sentence that starts with `where`.
+          HiersegError: there is something about values; a sentence that starts with `where`.
         """
-        if self.labels:
+        said = {"labels": self.labels, "ignore": self.ignored, "unknown": self.skips_unknown}
+        key = next((key for key, value in said.items() if value), None)
+        if key is not None:
             raise HiersegError(
-                f"{where} tells its classes by name; `labels` are for masks of numbers: take them "
-                "out of the --hierarchy file."
+                f"{where} tells its classes by name; `{key}` is for masks that stay as they are: "
+                "take it out of the --hierarchy file."
             )
 
 

@@ -25,8 +25,8 @@ from hierseg_jax.data.prepare.formats import FORMATS, MOVABLE, find_format
 from hierseg_jax.data.prepare.picture import RawData, Wishes
 from hierseg_jax.data.prepare.split import split_pictures
 from hierseg_jax.data.prepare.transfer import transfer
-from hierseg_jax.data.read.mask_values import Named
 from hierseg_jax.data.read.spec import SPLITS, DatasetSpec, load_spec, write_spec
+from hierseg_jax.data.read.value_names import Named, Value
 from hierseg_jax.system.atomic_writing import json_bytes, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import local_path
@@ -66,6 +66,8 @@ def prepare(
     order: str = "",
     hierarchy: Hierarchy | None = None,
     labels: Named = (),
+    ignored: tuple[Value, ...] = (),
+    skips_unknown: bool = False,
 ) -> Prepared:
     """Brings a raw data set into `<out_dir>/<split>/{images,masks}`.
 
@@ -81,7 +83,7 @@ def prepare(
       val_share: of the pictures, those that a source without validation gives to it.
       order: what lies on top where regions overlap, see `Wishes`.
       hierarchy: the class tree; by default the source's own, or PASCAL-Person-Part's.
-      labels: names of the values of masks, as in `DatasetSpec`.
+      labels, ignored, skips_unknown: what the values of masks mean, as in `DatasetSpec`.
 
     Raises:
       ValueError, FileNotFoundError: before anything is written; a sentence, or one and a
@@ -93,9 +95,10 @@ def prepare(
     _check_folders(raw_dir, out_dir)
     source = source or find_format(raw_dir)
     _check_options(source, move, link, val_share)
-    raw = FORMATS[source].read(raw_dir, Wishes(hierarchy, labels, order))
+    wishes = Wishes(hierarchy, labels, order, ignored, skips_unknown)
+    raw = FORMATS[source].read(raw_dir, wishes)
     raw = dataclasses.replace(raw, pictures=split_pictures(raw.pictures, val_share))
-    spec = _spec(out_dir, raw)
+    spec = _spec(out_dir, raw, wishes)
     examples = _check_all(raw, raw_dir, out_dir, move, spec)
     kept = [example for example in examples if not example.skipped]
     summary = {
@@ -141,10 +144,18 @@ def _check_options(source: str, move: bool, link: bool, val_share: float) -> Non
         raise HiersegError(f"--val_share is {val_share:g}; expected a share from 0 to below 1.")
 
 
-def _spec(out_dir: pathlib.Path, raw: RawData) -> DatasetSpec:
+def _spec(out_dir: pathlib.Path, raw: RawData, wishes: Wishes) -> DatasetSpec:
     given = {picture.split for picture in raw.pictures}
     image_dirs = tuple((s, out_dir / s / "images") for s in SPLITS if s in given)
-    return DatasetSpec(out_dir / "data.yaml", out_dir, image_dirs, raw.hierarchy, raw.labels)
+    return DatasetSpec(
+        out_dir / "data.yaml",
+        out_dir,
+        image_dirs,
+        raw.hierarchy,
+        raw.labels,
+        ignored=wishes.ignored,
+        skips_unknown=wishes.skips_unknown,
+    )
 
 
 def _check_all(

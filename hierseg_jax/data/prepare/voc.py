@@ -25,7 +25,7 @@ from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes
 from hierseg_jax.data.read import png
 from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
 from hierseg_jax.data.read.image_files import read_mask
-from hierseg_jax.data.read.mask_values import Named
+from hierseg_jax.data.read.value_names import Named, is_colour
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.tree.colors import class_colors
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
@@ -75,6 +75,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     colours = _labelmap(root / _LABELMAP)
     hierarchy, labels = _classes(root, colours, wishes)
     values: dict[Colour, int] = {}
+    named_by_colour = bool(labels) and is_colour(labels[0][0])
     if colours:
         wishes.refuse_labels(str(root / _LABELMAP))
         values = values_of_colours(colours, hierarchy, str(root / _LABELMAP))
@@ -86,7 +87,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         draw = None
         if mask.suffix == ".npy":
             draw = functools.partial(_signed, mask)
-        elif values or _is_coloured(mask):
+        elif values or (not named_by_colour and _is_coloured(mask)):
             draw = functools.partial(_coloured, mask, values)
         pictures.append(Picture(split, name, image, mask, draw, listed_in=listed_in))
     return RawData(pictures, hierarchy, labels, tuple(faults))
@@ -194,5 +195,5 @@ def _signed(file: pathlib.Path, size: Size) -> np.ndarray:
 
 @functools.cache
 def _voc_colours() -> Mapping[Colour, int]:
-    colours = class_colors(256).tolist()
-    return {(red, green, blue): value for value, (red, green, blue) in enumerate(colours)}
+    colours = class_colors(256).astype(int) @ (1 << 16, 1 << 8, 1)
+    return {colour: value for value, colour in enumerate(colours.tolist())}

@@ -102,7 +102,7 @@ class DatasetSpec:
         if isinstance(place, Layout):
             return place
         layout = self._beside(place)
-        others = [self._beside(of) for of in places.values() if isinstance(of, pathlib.Path)]
+        others = [self._beside(of) for of in places.values() if not isinstance(of, Layout)]
         masks = {of.images: mask_folder(of.root, of.images) for of in others}
         shared = [images for images, folder in masks.items() if folder == masks[layout.images]]
         return dataclasses.replace(layout, shared=len(shared) > 1)

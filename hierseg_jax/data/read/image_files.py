@@ -103,8 +103,10 @@ def decode_mask(data: bytes, file: pathlib.Path, *, colours: bool = False) -> np
             raise _colour_mask(file, "TIFF", _packed(_decoded(data, cv2.IMREAD_COLOR_RGB, file)))
         if colours:
             return _packed(_decoded(tiff.colour_mask(data, file), cv2.IMREAD_COLOR_RGB, file))
-        mask_hw = _decoded(tiff.grey_mask(data, file), cv2.IMREAD_UNCHANGED, file)
-        return whole_numbers(mask_hw, file)
+        grey, bits = tiff.grey_mask(data, file)
+        mask_hw = _decoded(grey, cv2.IMREAD_UNCHANGED, file)
+        # Of 1 bit it comes stretched to 0 and 255.
+        return mask_hw // 255 if bits == 1 else whole_numbers(mask_hw, file)
     if data.startswith(bmp.SIGNATURE):
         header = bmp.check(data, file)
         if header.bits <= 8 and not colours:

@@ -28,7 +28,8 @@ class Examples(Protocol):
 
     It may have three attributes more:
       tree: a mapping with the classes as in a data.yaml: `names`, `hierarchy`, `level_names`,
-        `pairs`, `labels`. Without it, `data.hierarchy` names a YAML file with them.
+        `background`, `pairs`, `labels`, `ignore`, `unknown`. Without it, `data.hierarchy` names
+        a YAML file with them.
       names: a text for every example, by which reports call it.
       inventory: a method without arguments that gives (name, size in bytes) of what is read, by
         which a run that goes on learns that its data have changed. Without it, it learns of

@@ -1,6 +1,7 @@
 """Paths with stars: the files that they match, and what stands in a file's name for the stars."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ class Pattern:
     parts: tuple[str, ...]
     any_suffix: bool = False
 
-    @property
+    @functools.cached_property
     def shape(self) -> tuple[int, ...]:
         """Stars in front of `**` and, where there is one, behind it: alike in partners."""
         folders = [part == "**" for part in self.parts]

@@ -127,14 +127,15 @@ def read_tree_file(
     return _hierarchy(file, content)
 
 
-def read_labelled_tree(file: str | pathlib.Path) -> tuple[Hierarchy, Named]:
-    """The class tree and the names of the masks' values, of a data.yaml without folders, too.
+def read_classes(file: str | pathlib.Path) -> DatasetSpec:
+    """As `load_spec`, of the classes and values alone: a data.yaml need not name any folders.
 
     Raises:
       FileNotFoundError, ValueError: as `load_spec` does.
     """
-    file = as_path(file)
-    return _labelled_tree(file, _read_keys(file))
+    content = _read_keys(as_path(file))
+    classes = {key: value for key, value in content.items() if key not in ("path", *SPLITS)}
+    return spec_without_folders(str(file), classes)
 
 
 def write_spec(spec: DatasetSpec) -> None:

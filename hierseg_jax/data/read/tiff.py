@@ -66,8 +66,8 @@ def check_image(data: bytes, file: pathlib.Path) -> bool:
     return header.bits == 16
 
 
-def grey_mask(data: bytes, file: pathlib.Path) -> bytes:
-    """The file with the numbers of a palette as those of grey, which they are stored as.
+def grey_mask(data: bytes, file: pathlib.Path) -> tuple[bytes, int]:
+    """The file with the numbers of a palette as those of grey, as which they are stored; its bits.
 
     Raises:
       ValueError: a sentence starting with `file`, where it is of colours, compressed as JPEG, or
@@ -83,10 +83,10 @@ def grey_mask(data: bytes, file: pathlib.Path) -> bytes:
             "of 1, 8, 16 or 32 bits a pixel, grey or of a palette."
         )
     if photometric == _GREY:
-        return data
+        return data, header.bits
     patched = bytearray(data)
     struct.pack_into(f"{header.order}H", patched, header.places[_PHOTOMETRIC], _GREY)
-    return bytes(patched)
+    return bytes(patched), header.bits
 
 
 def is_rgb(data: bytes, file: pathlib.Path) -> bool:
