@@ -39,8 +39,15 @@ def flat_tree(class_names: Sequence[str], background: int | None) -> list[int]:
     """The tree of one level over class names.
 
     Raises:
-      HiersegError: where there is no class but the background.
+      HiersegError: where there is no class but the background, or a single one and none.
     """
+    if len(class_names) == 1 and background is None:
+        name = class_names[0]
+        raise HiersegError(
+            f"names: {name!r} is the only class, so that every pixel would be of it; name what the "
+            f"other pixels are as class 0, `names: [{DEFAULT_NAME}, {name}]`, and where masks hold "
+            "other values than 0 and 1, say with `labels` what these mean."
+        )
     tree = [*range(len(class_names))[foreground(background)]]
     if not tree:
         raise HiersegError(

@@ -57,7 +57,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     colours = read_table(table)
     names = list(colours.values())
     groups = GROUPS if {n for of in GROUPS.values() for n in of} == {*names} - {"Void"} else None
-    hierarchy = wishes.hierarchy or table_tree(names, groups)
+    hierarchy = wishes.hierarchy or table_tree(names, str(table), groups)
     values = values_of_colours(colours, hierarchy, str(table))
     pictures: list[Picture] = []
     notes = []

@@ -61,7 +61,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     if wishes.hierarchy is not None and wishes.labels:
         return RawData(pictures, wishes.hierarchy, wishes.labels)
     ids = {name: number for group in GROUPS.values() for name, number in group.items()}
-    hierarchy = wishes.hierarchy or table_tree(ids, GROUPS)
+    hierarchy = wishes.hierarchy or table_tree(ids, str(raw_dir), GROUPS)
     if kind == TRAIN_IDS:
         values = dict(enumerate(ids))
     else:

@@ -143,13 +143,13 @@ def _classes(
         return wishes.hierarchy, wishes.labels
     file = root / "class_names.txt"
     if colours:
-        return table_tree(colours.values()), ()
+        return table_tree(colours.values(), str(root / _LABELMAP)), ()
     if not file.is_file():
-        return table_tree(NAMES, GROUPS), ()
+        return table_tree(NAMES, str(root), GROUPS), ()
     names = [name for _, name in read_ids(file)]
     if not names or len(names) > IGNORE_LABEL:
         raise HiersegError(f"{file} names {len(names)} classes; expected 1 to {IGNORE_LABEL}.")
-    hierarchy = table_tree(names)
+    hierarchy = table_tree(names, str(file))
     return hierarchy, named(dict(enumerate(names)), hierarchy)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, MASK_SUFFIXES, Layout
+from hierseg_jax.data.read.mask_places import hint_without_masks
 from hierseg_jax.data.read.pattern import Pattern
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import scan
@@ -267,9 +268,7 @@ def _require(layout: Layout, pattern: Pattern, what: str) -> None:
     folder = layout.root / pattern.folder
     if folder.is_dir():
         return
-    hint = ""
-    if what == "masks" and layout.beside:
-        hint = f" If they lie elsewhere, write `{{images: {layout.images}, masks: FOLDER}}`."
+    hint = hint_without_masks(layout) if what == "masks" else ""
     raise HiersegFileNotFoundError(
         f"There is no folder {folder}, where the {what} should lie.{hint}"
     )

@@ -57,7 +57,11 @@ KEYS = (
 )
 FLAT = ("class",)
 """The level's name where no hierarchy is given."""
-FOREIGN = {"coco": {"images", "annotations"}, "labelme": {"shapes", "imagePath"}, "yolo": {"nc"}}
+FOREIGN = (
+    ("coco", {"images", "annotations"}),
+    ("labelme", {"shapes", "imagePath"}),
+    *(("yolo", {"names", key}) for key in ("nc", "download", "roboflow")),
+)
 """Keys by which a file of another format is known, which `launch/prepare.py` reads."""
 
 
@@ -202,7 +206,7 @@ def _check_keys(file: pathlib.Path, content: Mapping[Any, Any], keys: Sequence[s
 
 def _foreign(content: Mapping[Any, Any]) -> str:
     """How to read an annotation file of another format, as a sentence behind a space."""
-    form = next((name for name, keys in FOREIGN.items() if keys <= content.keys()), "")
+    form = next((name for name, keys in FOREIGN if keys <= content.keys()), "")
     if not form:
         return ""
     return (
