@@ -109,5 +109,5 @@ def test_a_single_class_is_asked_what_the_rest_is(tmp_path):
 
 
 def test_a_folder_in_place_of_a_data_yaml_is_told_how_to_make_one(tmp_path):
-    with pytest.raises(HiersegError, match=r"is a folder; expected a YAML file.*launch/prepare\.py"):
+    with pytest.raises(HiersegError, match=r"is a folder; expected a YAML .*launch/prepare"):
         load_spec(tmp_path)
