@@ -109,7 +109,7 @@ def _count(mask_hw: np.ndarray, values: MaskMeaning, file: pathlib.Path) -> np.n
 
 def _read_image(picture: Picture, file: pathlib.Path) -> np.ndarray:
     if picture.unpack is not None:
-        return decode_image(picture.unpack(), picture.mask)
+        return decode_image(picture.unpack(), pathlib.Path(f"{picture.mask}: its picture"))
     return read_image(file)
 
 
@@ -141,7 +141,10 @@ def _is_mask(target: pathlib.Path, mask_hw: np.ndarray | None) -> bool:
 
 def _sentence(error: HiersegError | OSError, file: pathlib.Path, picture: Picture) -> str:
     if isinstance(error, FileNotFoundError):
-        return f"{file} is missing, though {picture.listed_in} names {picture.name}."
+        return (
+            f"{file} is missing, though {picture.listed_in} names {picture.name}. Put it there, or "
+            "take it out of the list."
+        )
     return str(error) if isinstance(error, HiersegError) else f"{file}: {error.strerror}."
 
 
@@ -161,7 +164,12 @@ def name_faults(pictures: Iterable[Picture]) -> list[str]:
                 "a file; rename it."
             )
         other = first.setdefault((picture.split, picture.name), picture)
-        if other is not picture:
+        if other is not picture and other.image == picture.image:
+            faults.append(
+                f"{picture.listed_in} names {picture.image} twice; take one away, so that all of "
+                "its annotations stand together."
+            )
+        elif other is not picture:
             faults.append(
                 f"{picture.listed_in} names {picture.image}, which would be called "
                 f"{picture.name} as {other.image} is; rename one of them."

@@ -12,11 +12,15 @@ from hierseg_jax.tree.meeting import all_labels, has_inner, label_of, near_names
 from hierseg_jax.tree.parsing import MAX_LEVELS
 
 BACKGROUND = "background"
-UNNAMED = {
-    **dict.fromkeys((BACKGROUND, "_background_", "__background__"), 0),
-    **dict.fromkeys(("__ignore__", "ignore", "void", "Void"), IGNORE_LABEL),
+_UNNAMED = {
+    **dict.fromkeys((BACKGROUND, "_background_", "__background__", "bg"), 0),
+    **dict.fromkeys(("__ignore__", "ignore", "void"), IGNORE_LABEL),
 }
-"""Names that tools have for what is no class -> its value in a mask."""
+
+
+def unnamed(name: str) -> int | None:
+    """The value in a mask of what is no class by its name, in capital letters, too; else None."""
+    return _UNNAMED.get(name.lower())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,15 +64,15 @@ def find_classes(
     wishes.refuse_labels(where)
     wishes.refuse_no_background(where)
     names = list(dict.fromkeys(names))
-    nodes = [name for name in names if name in used and name not in UNNAMED]
+    nodes = [name for name in names if name in used and unnamed(name) is None]
     if not nodes:
         raise HiersegError(f"{where}: no class occurs in its annotations.")
     notes: tuple[str, ...] = ()
     try:
         if wishes.hierarchy is None:
             hierarchy = _own_tree(nodes, parents or {})
-            known = {BACKGROUND, *all_labels(hierarchy).names, *UNNAMED}
-            left_out = [name for name in names if name not in known]
+            known = {BACKGROUND, *all_labels(hierarchy).names}
+            left_out = [n for n in names if n not in known and unnamed(n) is None]
             if left_out:
                 notes = (
                     f"{len(left_out)} of {len(names)} classes occur in no annotation and are left "
@@ -92,7 +96,8 @@ def find_classes(
         raise HiersegError(f"{where}: {error}") from error
     inner = bool(labels) and has_inner(nodes, hierarchy)
     hierarchy = dataclasses.replace(hierarchy, inner_labels=inner)
-    return Classes(hierarchy, labels, {**UNNAMED, **values}, notes)
+    others = {name: value for name in names if (value := unnamed(name)) is not None}
+    return Classes(hierarchy, labels, {**others, **values}, notes)
 
 
 def _own_tree(nodes: list[str], parents: Mapping[str, str]) -> Hierarchy:

@@ -64,6 +64,31 @@ def images_by_stem(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     return found
 
 
+def find_below(path: str, roots: Sequence[pathlib.Path]) -> pathlib.Path:
+    """What a path of another machine, or of another folder there, is here.
+
+    It is looked for as it is, and then without one folder in front after another. The last name
+    alone does for a file: any data set may have a folder `images`.
+
+    Args:
+      path: as a file of somebody's names it; absolute, or relative to one of the roots.
+      roots: folders, in the order in which they are tried.
+
+    Returns:
+      A path that is there; below the first root, where there is none.
+    """
+    given = pathlib.PurePosixPath(path.replace("\\", "/"))
+    parts = given.parts[1:] if given.is_absolute() else given.parts
+    tails = [given, *(pathlib.PurePosixPath(*parts[at:]) for at in range(len(parts)))]
+    places = [(root / tail, tail) for tail in tails for root in roots]
+
+    def is_meant(place: pathlib.Path, tail: pathlib.PurePosixPath) -> bool:
+        whole = tail == given or len(tail.parts) > 1 or parts[-2:-1] == ("..",)
+        return place.exists() if whole else place.is_file()
+
+    return next((place for place, tail in places if is_meant(place, tail)), places[0][0])
+
+
 def is_below(name: str) -> bool:
     """Whether a path from a file leads to below the folder that it is relative to."""
     pure = pathlib.PurePosixPath(name)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from hierseg_jax.data.prepare.classes import BACKGROUND, UNNAMED
+from hierseg_jax.data.prepare.classes import BACKGROUND, unnamed
 from hierseg_jax.data.prepare.colours import Colour
 from hierseg_jax.data.read.mask_values import IGNORE, Named
 from hierseg_jax.system.errors import HiersegError
@@ -19,7 +19,7 @@ def table_tree(
     Class 0 is the background, if the table has one.
 
     Args:
-      names: of the table; those of `UNNAMED` are no classes of their own.
+      names: of the table; those that are `unnamed` are no classes of their own.
       where: the table, for the sentence.
       groups: group -> its classes, all of `names`.
 
@@ -27,8 +27,8 @@ def table_tree(
       HiersegError: too few classes, or too many; a sentence that starts with `where`.
     """
     given = list(dict.fromkeys(names))
-    names = [name for name in given if name not in UNNAMED]
-    first = [BACKGROUND] if any(UNNAMED.get(name) == 0 for name in given) else []
+    names = [name for name in given if unnamed(name) is None]
+    first = [BACKGROUND] if any(unnamed(name) == 0 for name in given) else []
     if groups is None:
         classes = [*first, *names]
         if not names:
@@ -50,7 +50,7 @@ def named(values: Mapping[int, str], hierarchy: Hierarchy) -> Named:
     known = set(all_labels(hierarchy).names)
     names = {}
     for value, name in sorted(values.items()):
-        if UNNAMED.get(name) == hierarchy.background == 0:
+        if unnamed(name) == hierarchy.background == 0:
             name = hierarchy.class_names[0]
         names[value] = name if name in known else IGNORE
     if names == dict(enumerate(hierarchy.class_names)):
@@ -70,9 +70,8 @@ def values_of_colours(
     for colour, name in colours.items():
         if name in of_tree.names:
             values[colour] = label_of(name, of_tree)
-        elif name in UNNAMED:
-            is_class = UNNAMED[name] == hierarchy.background
-            values[colour] = UNNAMED[name] if is_class else IGNORE_LABEL
+        elif (value := unnamed(name)) is not None:
+            values[colour] = value if value == hierarchy.background else IGNORE_LABEL
         else:
             raise HiersegError(f"{where}: the tree has no class and no group {name!r}; add it.")
     return values
