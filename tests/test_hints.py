@@ -111,3 +111,16 @@ def test_a_single_class_is_asked_what_the_rest_is(tmp_path):
 def test_a_folder_in_place_of_a_data_yaml_is_told_how_to_make_one(tmp_path):
     with pytest.raises(HiersegError, match=r"is a folder; expected a YAML .*launch/prepare"):
         load_spec(tmp_path)
+
+
+def test_a_list_of_another_machine_is_read_here(tmp_path):
+    """As SegNet's CamVid has it."""
+    write(tmp_path, "train/1.png", "trainannot/1.png", "train/2.png", "trainannot/2.png")
+    away = "/SegNet/CamVid"
+    lines = [f"{away}/train/{i}.png {away}/trainannot/{i}.png" for i in (1, 2)]
+    (tmp_path / "train.txt").write_text("\n".join(lines))
+    assert len(load(tmp_path, "train: train.txt")) == 2
+    (tmp_path / "train.txt").write_text(f"{away}/train/3.png {away}/trainannot/3.png")
+    assert f"names '{away}/train/3.png', which is not below" in refusal(
+        tmp_path, "train: train.txt"
+    )

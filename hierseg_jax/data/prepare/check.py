@@ -24,7 +24,7 @@ from hierseg_jax.data.read.image_files import (
 from hierseg_jax.data.read.mask_meaning import MaskMeaning
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.wording import listed
+from hierseg_jax.system.wording import counted, listed
 
 LISTED_FAULTS = 20
 
@@ -199,7 +199,10 @@ def strangers(out_dir: pathlib.Path, kept: Iterable[Example]) -> list[str]:
     for example in kept:
         for path in (example.image, example.mask):
             expected.setdefault(path.parent, set()).add(path.name)
-            listed_in.setdefault(path.parent, example.picture.listed_in)
+            where = example.picture.listed_in
+            # labelme has a list of its own for every picture.
+            if listed_in.setdefault(path.parent, where) != where:
+                listed_in[path.parent] = "the raw data"
     for folder, names in expected.items():
         blocking = [path for path in (folder.parent, folder) if path.is_file()]
         faults += [f"{path} is a file; a folder must go there." for path in blocking]
@@ -209,8 +212,8 @@ def strangers(out_dir: pathlib.Path, kept: Iterable[Example]) -> list[str]:
         strange = [name for name in found if name not in names]
         if strange:
             faults.append(
-                f"{folder} holds {len(strange)} files that {listed_in[folder]} does not stand for "
-                f"({listed(strange, 3)}); move them away, or use another --out_dir."
+                f"{folder} holds {counted(len(strange), 'file')} that {listed_in[folder]} does not "
+                f"stand for ({listed(strange, 3)}); move them away, or use another --out_dir."
             )
     return faults
 

@@ -52,12 +52,25 @@ def images_by_stem(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     """
     if not folder.is_dir():
         raise HiersegFileNotFoundError(f"There is no folder {folder}, where pictures should lie.")
+    return files_by_stem(folder, IMAGE_SUFFIXES)
+
+
+def files_by_stem(folder: pathlib.Path, suffixes: Sequence[str]) -> dict[str, pathlib.Path]:
+    """Stem -> file, of the visible ones right in a folder; empty without such a folder.
+
+    Args:
+      folder: that is listed.
+      suffixes: in small letters, that files have in small letters or capital ones.
+
+    Raises:
+      ValueError: two files of one stem.
+    """
     found: dict[str, pathlib.Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.suffix.lower() in suffixes and not path.name.startswith("."):
             if path.stem in found:
                 raise HiersegError(
-                    f"{folder}: {found[path.stem].name} and {path.name} are two pictures of one "
+                    f"{folder}: {found[path.stem].name} and {path.name} are two files of one "
                     "stem; take one away."
                 )
             found[path.stem] = path
