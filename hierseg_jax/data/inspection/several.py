@@ -1,7 +1,6 @@
 """Several data sets that are trained on together: what only a look at all of them shows."""
 
 import itertools
-import os
 import pathlib
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ from hierseg_jax.data.inspection.findings import ERROR, KINDS, WARNING
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.data.missing_classes import missing_classes, missing_sentence
 from hierseg_jax.data.read.spec import SPLITS
+from hierseg_jax.system.paths import in_bucket
 from hierseg_jax.system.wording import counted, printable
 
 
@@ -36,7 +36,7 @@ def inspect_together(
         if missing_classes(seen, hierarchy):
             masks = f"of the {len(usable):,} usable masks of train of all data sets"
             told.append((ERROR, missing_sentence(seen, hierarchy, masks)))
-    root = pathlib.Path(os.path.commonpath([each.spec.root for each in inspections]))
+    root = _common_folder([each.spec.root for each in inspections])
     for one, other in itertools.permutations(inspections, 2):
         for earlier, later in itertools.combinations(SPLITS, 2):
             references, queries = (
@@ -56,6 +56,18 @@ def inspect_together(
                 number = counted(len(both), "picture")
                 told.append((WARNING, f"{split} has {number} that {files} share."))
     return told
+
+
+def _common_folder(roots: Sequence[pathlib.Path]) -> pathlib.Path | None:
+    """The folder of all; None where one is in a bucket, and another is not in it."""
+    first, *others = roots
+    for place in (first, *first.parents):
+        # What is above a bucket is no folder.
+        if in_bucket(place) and len(place.parts) < 2:
+            return None
+        if all(other.is_relative_to(place) for other in others):
+            return place
+    return None
 
 
 def _digests(inspection: Inspection, split: str) -> set[bytes]:
