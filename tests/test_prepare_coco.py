@@ -99,4 +99,7 @@ def test_annotations_of_a_picture_as_it_is_stored_say_what_to_do(tmp_path, label
         image.save(raw / "0.jpg", exif=exif)
     message = fault(raw, tmp_path / "out")
     assert "16 x 12 (EXIF orientation applied)" in message
-    assert "take the orientation out of the picture: `exiftool -Orientation=1 -n FILE`" in message
+    assert (
+        "take the orientation out of the picture's file: `exiftool -Orientation=1 -n FILE`"
+        in message
+    )

@@ -35,8 +35,8 @@ from hierseg_jax.data.prepare.picture import (
     Size,
     Wishes,
     flat_name,
-    how_to_turn,
 )
+from hierseg_jax.data.read.image_files import how_to_turn
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.regular_file import read_file
 from hierseg_jax.system.wording import listed

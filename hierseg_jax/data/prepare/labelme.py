@@ -28,11 +28,10 @@ from hierseg_jax.data.prepare.picture import (
     Size,
     Wishes,
     flat_name,
-    how_to_turn,
 )
 from hierseg_jax.data.read import png
 from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
-from hierseg_jax.data.read.image_files import decode_image
+from hierseg_jax.data.read.image_files import decode_image, how_to_turn
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.regular_file import read_file
 

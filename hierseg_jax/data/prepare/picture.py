@@ -109,21 +109,6 @@ class Wishes:
             )
 
 
-def how_to_turn(told: object, size: Size) -> str:
-    """A sentence behind a space, for annotations of a picture as it is stored, lying on a side.
-
-    Args:
-      told: height and width that the annotations are of.
-      size: of the picture as it is shown, EXIF orientation applied.
-    """
-    if told != size[::-1]:
-        return ""
-    return (
-        " If it was annotated as it is stored, take the orientation out of the picture: "
-        "`exiftool -Orientation=1 -n FILE`."
-    )
-
-
 def flat_name(path: str) -> str:
     """The stem of a picture of a sub-folder, in a folder without these: `a/b.png` -> `a__b`.
 

@@ -139,7 +139,23 @@ def check_size(
             f"{mask_file} is {mask_hw.shape[0]} x {mask_hw.shape[1]} (height x width), but its "
             f"image {image_file} is {image_hwc.shape[0]} x {image_hwc.shape[1]} (EXIF "
             "orientation applied); the two must be of one size."
+            f"{how_to_turn(mask_hw.shape, image_hwc.shape[:2])}"
         )
+
+
+def how_to_turn(told: object, size: tuple[int, ...]) -> str:
+    """A sentence behind a space, for what was made of a picture as it is stored, lying on a side.
+
+    Args:
+      told: height and width of the mask or the annotations.
+      size: of the picture as it is shown, EXIF orientation applied.
+    """
+    if told != size[::-1]:
+        return ""
+    return (
+        " If it was annotated as it is stored, lying on its side, take the orientation out of the "
+        "picture's file: `exiftool -Orientation=1 -n FILE`."
+    )
 
 
 def check_classes(mask_hw: np.ndarray, mask_file: pathlib.Path, num_classes: int) -> None:
