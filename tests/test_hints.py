@@ -11,6 +11,7 @@ from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.image_files import read_mask
 from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.paths import local_path
 
 NAMES = "names: [background, a]\n"
 
@@ -124,3 +125,34 @@ def test_a_list_of_another_machine_is_read_here(tmp_path):
     assert f"names '{away}/train/3.png', which is not below" in refusal(
         tmp_path, "train: train.txt"
     )
+
+
+@pytest.mark.parametrize("line", ["{}\t{}", "{},{}", "{} {}", "{}, {}"])
+def test_a_mask_follows_its_image_behind_a_space_a_tab_or_a_comma(tmp_path, line):
+    write(tmp_path, "a b/1, 2.png", "m/1.png")
+    (tmp_path / "train.txt").write_text(line.format("a b/1, 2.png", "m/1.png"))
+    assert len(load(tmp_path, "train: train.txt")) == 1
+
+
+def test_folders_in_which_no_file_is_an_image_say_what_they_hold(tmp_path):
+    write(tmp_path, "train/images/1.jpg", "train/masks/1.png")
+    assert "may be in `train/images`: write that." in refusal(tmp_path, "train: train")
+    assert "say it of each split: `train: {images: " in refusal(tmp_path, "train: a\nmasks: b")
+    image = tmp_path / "train/images/1.jpg"
+    image.rename(image.with_suffix(".heic"))
+    assert "holds files of .heic; convert them." in refusal(tmp_path, "train: train/images")
+    image.with_suffix(".heic").unlink()
+    image.symlink_to(tmp_path / "gone.jpg")
+    image.with_name("2.jpg").symlink_to("2.jpg")
+    sentence = refusal(tmp_path, "train: train/images")
+    assert "has 2 links to files that are gone; bring these back." in sentence
+    assert "2 links to files that are gone" in told_by_doctor(tmp_path)
+
+
+def test_the_home_is_found_in_flags_and_in_a_data_yaml(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path, "data/train/images/1.jpg", "data/train/masks/1.png")
+    (tmp_path / "data/data.yaml").write_text(f"path: ~/data\ntrain: train/images\n{NAMES}")
+    assert load_spec("~/data/data.yaml").root == tmp_path / "data"
+    assert local_path("~/out") == tmp_path / "out"
+    assert str(local_path("~other/out")) == "~other/out"

@@ -14,7 +14,7 @@ from hierseg_jax.data.read.layout import (
 )
 from hierseg_jax.data.read.listing import list_pairs
 from hierseg_jax.data.read.mask_places import hint_without_masks
-from hierseg_jax.data.read.pattern import parse_pattern
+from hierseg_jax.data.read.pattern import holds, parse_pattern
 from hierseg_jax.system.paths import scan
 
 
@@ -103,10 +103,12 @@ def _strangers(split: str, layout: Layout) -> list[Finding]:
     for folder, suffixes in ((layout.images, IMAGE_SUFFIXES), (masks, MASK_SUFFIXES)):
         with scan(layout.root / folder) as entries:
             strange = [
-                (entry.name, entry.is_dir())
+                (entry.name, holds(entry.is_dir))
                 for entry in entries
                 if entry.name[0] != "."
-                and not (os.path.splitext(entry.name)[1].lower() in suffixes and entry.is_file())
+                and not (
+                    os.path.splitext(entry.name)[1].lower() in suffixes and holds(entry.is_file)
+                )
             ]
         for name, is_dir in sorted(strange):
             file = shown(layout.root / folder / name, layout.root)

@@ -5,15 +5,15 @@ import os
 from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES, MASK_SUFFIXES, Layout
 from hierseg_jax.data.read.listing import Listing
 from hierseg_jax.data.read.mask_places import find_affixes, line_of_one_folder, list_key
-from hierseg_jax.data.read.pattern import Pattern
+from hierseg_jax.data.read.pattern import Pattern, holds
 from hierseg_jax.system.paths import scan
-from hierseg_jax.system.wording import counted
+from hierseg_jax.system.wording import counted, listed
 
 
 def hint_of(layout: Layout, listing: Listing) -> str:
     """A sentence behind a space, which names the line to write; empty where none is likely."""
     if not listing.names and not listing.unmasked:
-        return _deeper(layout, listing.images)
+        return _unread(layout, listing.images)
     masks = listing.masks
     if masks is None or layout.paths_listed or not (listing.unmasked or listing.doubled):
         return ""
@@ -25,19 +25,23 @@ def hint_of(layout: Layout, listing: Listing) -> str:
     return _lossy(layout, listing, masks) or _renamed(layout, listing, masks)
 
 
-def _deeper(layout: Layout, images: Pattern) -> str:
-    """About a folder that holds none but folders."""
-    folder = layout.root / images.folder
+def _unread(layout: Layout, images: Pattern) -> str:
+    """About a folder in which no file is an image."""
     if images.parts != ("*",):
         return ""
-    with scan(folder) as entries:
-        if not any(entry.is_dir() and not entry.name.startswith(".") for entry in entries):
-            return ""
-    masks = f"{layout.masks}/**/*" if layout.masks else "MASKS/**/*"
-    return (
-        " It holds folders, which are not looked into; to do so write "
-        f"`{{images: {images.folder}/**/*, masks: {masks}}}`."
-    )
+    with scan(layout.root / images.folder) as entries:
+        others = [entry for entry in entries if entry.name[0] != "."]
+    if any(holds(entry.is_dir) for entry in others):
+        masks = f"{layout.masks}/**/*" if layout.masks else "MASKS/**/*"
+        return (
+            " It holds folders, which are not looked into; to do so write "
+            f"`{{images: {images.folder}/**/*, masks: {masks}}}`."
+        )
+    dead = [entry for entry in others if entry.is_symlink() and not holds(entry.is_file)]
+    if dead:
+        return f" It has {counted(len(dead), 'link')} to files that are gone; bring these back."
+    suffixes = sorted({os.path.splitext(entry.name)[1] for entry in others} - {""})
+    return f" It holds files of {listed(suffixes, 3)}; convert them." if suffixes else ""
 
 
 def _lossy(layout: Layout, listing: Listing, masks: Pattern) -> str:

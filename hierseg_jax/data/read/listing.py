@@ -244,12 +244,11 @@ def _listed_paths(layout: Layout) -> dict[str, str]:
 
 def _image_and_mask(line: str) -> tuple[str, str]:
     """Paths in a line; that of the mask may be empty."""
-    image, _, mask = line.partition("\t")
-    if not mask:
-        image, _, mask = line.rpartition(" ")
-        if not image or _suffix(image) not in IMAGE_SUFFIXES:
-            image, mask = line, ""
-    return image.strip(), mask
+    for parts in (line.partition("\t"), line.rpartition(","), line.rpartition(" ")):
+        image, mask = parts[0].strip(), parts[2].strip()
+        if mask and _suffix(image) in IMAGE_SUFFIXES:
+            return image, mask
+    return line.strip(), ""
 
 
 def _elsewhere(image: str, root: pathlib.Path) -> str:

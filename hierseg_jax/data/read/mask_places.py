@@ -18,8 +18,12 @@ def hint_without_masks(layout: Layout) -> str:
         return ""
     images = layout.image_pattern
     first = next(iter(images.files(layout.root, IMAGE_SUFFIXES)), None)
-    if first is None or images.parts != ("*",):
+    if images.parts != ("*",):
         return ""
+    if first is None:
+        deeper = f"{images.folder}/images".lstrip("/")
+        there = (layout.root / deeper).is_dir()
+        return f" The images may be in `{deeper}`: write that." if there else ""
     if _yolo_labels(layout.root, images.folder, first[0]):
         return (
             " Its labels are text files, as YOLO has them: `python launch/prepare.py --from=yolo "

@@ -200,6 +200,8 @@ def _check_keys(file: pathlib.Path, content: Mapping[Any, Any], keys: Sequence[s
         if key not in keys:
             near = difflib.get_close_matches(str(key)[:50].lower(), keys, n=1)
             hint = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(keys)}."
+            if key in ("images", "masks"):
+                hint = "say it of each split: `train: {images: FOLDER, masks: FOLDER}`."
             told = _foreign(content)
             raise HiersegError(f"{file}: the key {reprlib.repr(key)} is unknown; {hint}{told}")
 
