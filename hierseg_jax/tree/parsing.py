@@ -247,7 +247,7 @@ def _check_root(children: Children, class_names: tuple[str, ...], level_name: st
     if len(children) > 1 or background_of(children) == 0:
         return
     (only,) = children
-    if len(class_names) == 1:
+    if len(class_names) == 1 and not isinstance(only, Group):
         raise single_class(class_names[0])
     name = only.name if isinstance(only, Group) else class_names[only]
     raise HiersegError(
