@@ -47,7 +47,8 @@ def read_coco(file):
     document = coco.read_document(file)
     used = document.used
     names = document.categories.values()
-    values = find_classes(names, used, str(file), Wishes(), document.parents).values
+    parents = coco.parents_of([document], used, str(file))
+    values = find_classes(names, used, str(file), Wishes(), parents).values
     for key in document.images:
         assert coco.draw_image(document, key, values, True, SIZE).shape == SIZE
 

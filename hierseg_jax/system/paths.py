@@ -34,7 +34,7 @@ def as_path(text: str | pathlib.Path) -> pathlib.Path:
     """
     found = _SCHEME.match(str(text))
     if isinstance(text, BucketPath) or not found:
-        return pathlib.Path(text) if isinstance(text, str) else text
+        return pathlib.Path(_at_home(text)) if isinstance(text, str) else text
     if found[1] not in EXTRAS:
         raise HiersegError(
             f"{text} is not on this machine, nor in a bucket that can be used; give a path, "
@@ -62,7 +62,12 @@ def local_path(text: str | pathlib.Path) -> pathlib.Path:
             f"{text} is not on this machine, and can't be used from where it is; give the path of "
             "a file or folder here."
         )
-    return pathlib.Path(text)
+    return pathlib.Path(_at_home(text) if isinstance(text, str) else text)
+
+
+def _at_home(text: str) -> str:
+    """With the home in place of `~`, which shells leave as it is in `--flag=~/folder`."""
+    return os.path.expanduser(text) if text == "~" or text.startswith("~/") else text
 
 
 def in_bucket(path: Any) -> bool:
@@ -84,6 +89,7 @@ def place_of(text: str, folder: pathlib.Path) -> pathlib.Path:
     """
     if is_url(text):
         return as_path(text)
+    text = _at_home(text)
     if not in_bucket(folder):
         return pathlib.Path(os.path.normpath(folder / text))
     normal = posixpath.normpath("/".join((*folder.parts[1:], text)))

@@ -35,6 +35,7 @@ from hierseg_jax.settings.building import (
 from hierseg_jax.settings.fitting import fitted, settled
 from hierseg_jax.settings.metric_choice import Criterion, parse_best
 from hierseg_jax.system import memory
+from hierseg_jax.system.wording import counted
 from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.train.initial import InitialWeights
 from hierseg_jax.train.prior import initial_biases
@@ -194,7 +195,7 @@ def describe(run: Run) -> str:
     return (
         f"{network} on {settings.data.named}: {len(run.train_source)} training "
         f"and {len(run.val_source)} validation images at {size} pixels, "
-        f"{run.hierarchy.num_classes} classes in {run.hierarchy.num_levels} levels\n"
+        f"{run.hierarchy.num_classes} classes in {counted(run.hierarchy.num_levels, 'level')}\n"
         f"{_describe_draws(run.train_source)}"
         f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {settings.batch_size} images "
         f"an epoch; writing to {run.workdir}" + "".join(f"\n{reason}" for reason in slower)

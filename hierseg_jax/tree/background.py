@@ -35,12 +35,23 @@ def foreground(background: int | None) -> slice:
     return slice(0 if background is None else 1, None)
 
 
+def single_class(name: str) -> HiersegError:
+    """The error about a class that has no other beside it, nor a background."""
+    return HiersegError(
+        f"names: {name!r} is the only class, so that every pixel would be of it; name a second "
+        f"class for the others, `names: [{DEFAULT_NAME}, {name}]`, and where masks hold other "
+        "values than 0 and 1, say with `labels` what these mean."
+    )
+
+
 def flat_tree(class_names: Sequence[str], background: int | None) -> list[int]:
     """The tree of one level over class names.
 
     Raises:
-      HiersegError: where there is no class but the background.
+      HiersegError: where there is no class but the background, or a single one and none.
     """
+    if len(class_names) == 1 and background is None:
+        raise single_class(class_names[0])
     tree = [*range(len(class_names))[foreground(background)]]
     if not tree:
         raise HiersegError(

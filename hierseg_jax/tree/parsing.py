@@ -13,7 +13,7 @@ from typing import Any
 
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import listed
-from hierseg_jax.tree.background import DEFAULT_NAME
+from hierseg_jax.tree.background import DEFAULT_NAME, single_class
 
 IGNORE_LABEL = 255
 """Label of pixels that no loss and no metric counts."""
@@ -247,6 +247,8 @@ def _check_root(children: Children, class_names: tuple[str, ...], level_name: st
     if len(children) > 1 or background_of(children) == 0:
         return
     (only,) = children
+    if len(class_names) == 1 and not isinstance(only, Group):
+        raise single_class(class_names[0])
     name = only.name if isinstance(only, Group) else class_names[only]
     raise HiersegError(
         f"hierarchy: the level {level_name!r} has a single class, {name!r}, which every pixel "

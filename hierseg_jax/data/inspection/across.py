@@ -163,14 +163,14 @@ def check_duplicates(
 def between(
     queries: Sequence[Examined],
     references: Sequence[Examined],
-    root: pathlib.Path,
+    root: pathlib.Path | None,
     distance: int,
 ) -> list[Finding]:
     """Images of a split that occur in another one, to the pixel or nearly.
 
     Args:
       queries, references: of the two splits.
-      root: findings name files relative to it.
+      root: findings name files relative to it; whole without one.
       distance: as in `check_duplicates`.
     """
     by_digest = {example.digest: example for example in reversed(references)}
@@ -201,7 +201,7 @@ def between(
     return findings
 
 
-def _same(kind: str, example: Examined, twin: Examined, root: pathlib.Path) -> Finding:
+def _same(kind: str, example: Examined, twin: Examined, root: pathlib.Path | None) -> Finding:
     file, other = (shown(e.pair.image, root) for e in (example, twin))
     if example.pair.image == twin.pair.image:
         text = f"{file} is in {twin.pair.split} and in {example.pair.split}."

@@ -200,6 +200,6 @@ def group_by_file(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
     return dict(sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])))
 
 
-def shown(file: pathlib.Path, root: pathlib.Path) -> str:
-    """A file's name for people: relative to the root where it is below, printable."""
-    return printable(str(file.relative_to(root) if file.is_relative_to(root) else file))
+def shown(file: pathlib.Path, root: pathlib.Path | None) -> str:
+    """A file's name for people: relative to the root, whole without one; printable."""
+    return printable(str(file if root is None else file.relative_to(root)))

@@ -75,7 +75,8 @@ def _shifted(spec: DatasetSpec, examples: Sequence[Examined]) -> list[Finding]:
         text = (
             f"The masks' values are 0 to {most}, {most} in {file} for one: one more than there "
             f"are classes. Where 0 is none of them, write {_labels({0: IGNORE, **from_one})} in "
-            f"{in_file}; or, to have it predicted, put {DEFAULT_NAME} first in `names`."
+            f"{in_file}; or, to have it predicted, put {DEFAULT_NAME} first in `names`. Where "
+            f"{most} is none of them, write `ignore: [{most}]`."
         )
     elif has_background and _looks_numbered_without(held, count, examples):
         file = _first(spec, examples, IGNORE_LABEL)

@@ -5,6 +5,7 @@ import os
 import pathlib
 
 from hierseg_jax.data.inspection.findings import Finding, shown
+from hierseg_jax.data.read.hints import hint_of
 from hierseg_jax.data.read.layout import (
     IMAGE_SUFFIXES,
     MASK_SUFFIXES,
@@ -12,7 +13,8 @@ from hierseg_jax.data.read.layout import (
     mask_folder,
 )
 from hierseg_jax.data.read.listing import list_pairs
-from hierseg_jax.data.read.pattern import parse_pattern
+from hierseg_jax.data.read.mask_places import hint_without_masks
+from hierseg_jax.data.read.pattern import holds, parse_pattern
 from hierseg_jax.system.paths import scan
 
 
@@ -41,23 +43,27 @@ def pair_files(split: str, layout: Layout) -> tuple[list[Pair], list[Finding]]:
     root = layout.root
     missing = _missing_folders(layout)
     if missing:
+        hint = hint_without_masks(layout) if [what for what, _ in missing] == ["masks"] else ""
         return [], [
             Finding(
                 "missing_folder",
                 split,
                 shown(folder, root),
-                f"There is no folder {shown(folder, root)}, where the {what} should lie.",
+                f"There is no folder {shown(folder, root)}, where the {what} should lie.{hint}",
             )
             for what, folder in missing
         ]
     listing = list_pairs(layout)
+    hint = hint_of(layout, listing)
     findings = []
     if not (listing.names or listing.unmasked):
-        text = f"{shown(layout.image_dir, root)} holds no images ({', '.join(IMAGE_SUFFIXES)})."
+        kinds = ", ".join(IMAGE_SUFFIXES)
+        text = f"{shown(layout.image_dir, root)} holds no images ({kinds}).{hint}"
         findings.append(Finding("empty_split", split, "", text))
     for paths in listing.doubled:
         names = [shown(root / path, root) for path in paths]
-        text = f"{' and '.join(names)} have one stem."
+        text = f"{' and '.join(names)} have one stem.{hint}"
+        hint = ""
         findings.append(Finding("shared_stem", split, names[0], text))
     findings += _strangers(split, layout)
     for kind, paths in (
@@ -70,7 +76,8 @@ def pair_files(split: str, layout: Layout) -> tuple[list[Pair], list[Finding]]:
             partner = f"{what} at {layout.masks}" if layout.masks else f"{what}, which is listed"
         for path in paths:
             file = shown(root / path, root)
-            findings.append(Finding(kind, split, file, f"{file} has no {partner}."))
+            findings.append(Finding(kind, split, file, f"{file} has no {partner}.{hint}"))
+            hint = ""
     pairs = [
         Pair(split, root / listing.image(index), root / listing.mask(index))
         for index in range(len(listing.names))
@@ -96,10 +103,12 @@ def _strangers(split: str, layout: Layout) -> list[Finding]:
     for folder, suffixes in ((layout.images, IMAGE_SUFFIXES), (masks, MASK_SUFFIXES)):
         with scan(layout.root / folder) as entries:
             strange = [
-                (entry.name, entry.is_dir())
+                (entry.name, holds(entry.is_dir))
                 for entry in entries
                 if entry.name[0] != "."
-                and not (os.path.splitext(entry.name)[1].lower() in suffixes and entry.is_file())
+                and not (
+                    os.path.splitext(entry.name)[1].lower() in suffixes and holds(entry.is_file)
+                )
             ]
         for name, is_dir in sorted(strange):
             file = shown(layout.root / folder / name, layout.root)

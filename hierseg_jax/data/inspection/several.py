@@ -9,6 +9,7 @@ from hierseg_jax.data.inspection.findings import ERROR, KINDS, WARNING
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.data.missing_classes import missing_classes, missing_sentence
 from hierseg_jax.data.read.spec import SPLITS
+from hierseg_jax.system.paths import in_bucket
 from hierseg_jax.system.wording import counted, printable
 
 
@@ -35,7 +36,7 @@ def inspect_together(
         if missing_classes(seen, hierarchy):
             masks = f"of the {len(usable):,} usable masks of train of all data sets"
             told.append((ERROR, missing_sentence(seen, hierarchy, masks)))
-    root = common_root([each.spec.root for each in inspections])
+    root = _common_folder([each.spec.root for each in inspections])
     for one, other in itertools.permutations(inspections, 2):
         for earlier, later in itertools.combinations(SPLITS, 2):
             references, queries = (
@@ -57,10 +58,16 @@ def inspect_together(
     return told
 
 
-def common_root(roots: Sequence[pathlib.Path]) -> pathlib.Path:
-    """The folder nearest above all roots; the first root where there is none, as in a bucket."""
-    above = (roots[0], *roots[0].parents)
-    return next((p for p in above if all(r.is_relative_to(p) for r in roots)), roots[0])
+def _common_folder(roots: Sequence[pathlib.Path]) -> pathlib.Path | None:
+    """The folder of all; None where one is in a bucket, and another is not in it."""
+    first, *others = roots
+    for place in (first, *first.parents):
+        # What is above a bucket is no folder.
+        if in_bucket(place) and len(place.parts) < 2:
+            return None
+        if all(other.is_relative_to(place) for other in others):
+            return place
+    return None
 
 
 def _digests(inspection: Inspection, split: str) -> set[bytes]:

@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from hierseg_jax.data.prepare.colours import Colour, parse_colour, read_colour_mask
-from hierseg_jax.data.prepare.folders import images_by_stem, split_of
+from hierseg_jax.data.prepare.folders import files_by_stem, images_by_stem, split_of
 from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.label_maps import labels_of_values, table_tree, values_of_colours
 from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes
@@ -58,7 +58,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     colours = read_table(table)
     names = list(colours.values())
     groups = GROUPS if {n for of in GROUPS.values() for n in of} == {*names} - {"Void"} else None
-    hierarchy = wishes.hierarchy or table_tree(names, groups)
+    hierarchy = wishes.hierarchy or table_tree(names, str(table), groups)
     values = values_of_colours(colours, hierarchy, str(table))
     pictures: list[Picture] = []
     notes = []
@@ -89,11 +89,15 @@ def read_table(file: pathlib.Path) -> dict[Colour, str]:
       ValueError: a sentence that starts with the file and names the line.
     """
     colours: dict[Colour, str] = {}
-    lines = read_ids(file)
-    for number, line in lines[1:] if file.suffix == ".csv" else lines:
+    is_csv = file.suffix == ".csv"
+    for at, (number, line) in enumerate(read_ids(file)):
         where = f"{file}: line {number}"
-        if file.suffix == ".csv":
+        if line.startswith("#"):
+            continue
+        if is_csv:
             name, *numbers = _cells(line, where)
+            if not at and not any(word.strip().isdecimal() for word in numbers):
+                continue  # names of the columns
         else:
             *numbers, name = line.split(maxsplit=3)
         if colours.setdefault(parse_colour(numbers, where), name.strip()) != name.strip():
@@ -120,16 +124,15 @@ def _folders(raw_dir: pathlib.Path) -> list[tuple[pathlib.Path, pathlib.Path]]:
                 pairs.append((folder, masks))
     if pairs:
         return pairs
-    stills = [
-        folder for folder in folders if "raw" in folder.name.lower() or folder.name == "images"
-    ]
-    labelled = [folder for folder in folders if "label" in folder.name.lower()]
+    stills = [folder for folder in folders if "raw" in folder.name.lower()]
+    stills += [folder for folder in folders if folder.name.lower() in ("images", "imgs", "image")]
+    labelled = [f for f in folders if any(word in f.name.lower() for word in ("label", "mask"))]
     return [(stills[0], labelled[0])] if stills and labelled else []
 
 
 def _masks(folder: pathlib.Path, images: Collection[str]) -> dict[str, pathlib.Path]:
     """Stem of a picture -> its mask, whose stem may go on, of all masks in the same way."""
-    masks = {file.stem: file for file in folder.glob("*.png")}
+    masks = files_by_stem(folder, (".png",))
     endings = Counter(
         name[at:] for name in masks for at in range(1, len(name) + 1) if name[:at] in images
     )

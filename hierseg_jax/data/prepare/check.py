@@ -24,7 +24,7 @@ from hierseg_jax.data.read.image_files import (
 from hierseg_jax.data.read.mask_meaning import MaskMeaning
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.wording import listed
+from hierseg_jax.system.wording import counted, listed
 
 LISTED_FAULTS = 20
 
@@ -111,7 +111,7 @@ def _count(mask_hw: np.ndarray, values: MaskMeaning, file: pathlib.Path) -> np.n
 
 def _read_image(picture: Picture, file: pathlib.Path) -> np.ndarray:
     if picture.unpack is not None:
-        return decode_image(picture.unpack(), picture.mask)
+        return decode_image(picture.unpack(), pathlib.Path(f"{picture.mask}: its picture"))
     return read_image(file)
 
 
@@ -143,7 +143,10 @@ def _is_mask(target: pathlib.Path, mask_hw: np.ndarray | None) -> bool:
 
 def _sentence(error: HiersegError | OSError, file: pathlib.Path, picture: Picture) -> str:
     if isinstance(error, FileNotFoundError):
-        return f"{file} is missing, though {picture.listed_in} names {picture.name}."
+        return (
+            f"{file} is missing, though {picture.listed_in} names {picture.name}. Put it there, or "
+            "take it out of the list."
+        )
     return str(error) if isinstance(error, HiersegError) else f"{file}: {error.strerror}."
 
 
@@ -163,7 +166,12 @@ def name_faults(pictures: Iterable[Picture]) -> list[str]:
                 "a file; rename it."
             )
         other = first.setdefault((picture.split, picture.name), picture)
-        if other is not picture:
+        if other is not picture and other.image == picture.image:
+            faults.append(
+                f"{picture.listed_in} names {picture.image} twice; take one away, so that all of "
+                "its annotations stand together."
+            )
+        elif other is not picture:
             faults.append(
                 f"{picture.listed_in} names {picture.image}, which would be called "
                 f"{picture.name} as {other.image} is; rename one of them."
@@ -193,7 +201,10 @@ def strangers(out_dir: pathlib.Path, kept: Iterable[Example]) -> list[str]:
     for example in kept:
         for path in (example.image, example.mask):
             expected.setdefault(path.parent, set()).add(path.name)
-            listed_in.setdefault(path.parent, example.picture.listed_in)
+            where = example.picture.listed_in
+            # labelme has a list of its own for every picture.
+            if listed_in.setdefault(path.parent, where) != where:
+                listed_in[path.parent] = "the raw data"
     for folder, names in expected.items():
         blocking = [path for path in (folder.parent, folder) if path.is_file()]
         faults += [f"{path} is a file; a folder must go there." for path in blocking]
@@ -203,8 +214,8 @@ def strangers(out_dir: pathlib.Path, kept: Iterable[Example]) -> list[str]:
         strange = [name for name in found if name not in names]
         if strange:
             faults.append(
-                f"{folder} holds {len(strange)} files that {listed_in[folder]} does not stand for "
-                f"({listed(strange, 3)}); move them away, or use another --out_dir."
+                f"{folder} holds {counted(len(strange), 'file')} that {listed_in[folder]} does not "
+                f"stand for ({listed(strange, 3)}); move them away, or use another --out_dir."
             )
     return faults
 

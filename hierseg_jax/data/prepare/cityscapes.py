@@ -62,7 +62,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         return RawData(pictures, wishes.hierarchy, wishes.labels)
     wishes.refuse_labels(str(raw_dir))
     ids = {name: number for group in GROUPS.values() for name, number in group.items()}
-    hierarchy = wishes.hierarchy or table_tree(ids, GROUPS)
+    hierarchy = wishes.hierarchy or table_tree(ids, str(raw_dir), GROUPS)
     if kind == TRAIN_IDS:
         values = dict(enumerate(ids))
     else:

@@ -71,7 +71,7 @@ def find_classes(
     try:
         if wishes.hierarchy is None:
             hierarchy = _own_tree(nodes, parents or {})
-            known = all_labels(hierarchy).names
+            known = {BACKGROUND, *all_labels(hierarchy).names}
             left_out = [n for n in names if n not in known and value_of_none(n) is None]
             if left_out:
                 notes = (

@@ -8,12 +8,14 @@ ignored in the same way.
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from hierseg_jax.data.prepare.classes import find_classes, value_of_none
+from hierseg_jax.data.prepare.coco_files import image_folder, is_coco, json_files
 from hierseg_jax.data.prepare.draw import (
     Patch,
     Region,
@@ -27,14 +29,22 @@ from hierseg_jax.data.prepare.draw import (
 )
 from hierseg_jax.data.prepare.folders import is_below, split_of
 from hierseg_jax.data.prepare.json_file import read_json, records, shown, text
-from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes, flat_name
+from hierseg_jax.data.prepare.picture import (
+    Picture,
+    RawData,
+    Size,
+    Wishes,
+    flat_name,
+)
+from hierseg_jax.data.read.image_files import how_to_turn
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.regular_file import read_file
+from hierseg_jax.system.wording import listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
-# Files of COCO's own download that hold no segments of classes.
-_OTHERS = ("captions_", "person_keypoints_", "image_info_", "panoptic_")
 _LOOKED_AT = 3
+# Pictures that are looked for in one folder after another.
+_FIRST = 100
 _NO_GROUP = ("", "none", "null")
 
 
@@ -47,14 +57,15 @@ class Document:
       images: id -> record.
       annotations: id of an image -> records, in the order of the file.
       categories: id -> name.
-      parents: name of a category -> of its supercategory.
+      groups: name of a category -> of its supercategories, several where two categories have
+        the same name.
     """
 
     file: pathlib.Path
     images: Mapping[Any, dict[str, Any]]
     annotations: Mapping[Any, list[dict[str, Any]]]
     categories: Mapping[Any, str]
-    parents: Mapping[str, str]
+    groups: Mapping[str, list[str]]
 
     @property
     def used(self) -> set[str]:
@@ -66,7 +77,7 @@ class Document:
 def found_in(raw_dir: pathlib.Path) -> bool:
     """Whether one of the first JSON files is COCO's."""
     marks = (b'"images"', b'"annotations"', b'"categories"')
-    files = _json_files(raw_dir)[:_LOOKED_AT]
+    files = json_files(raw_dir)[:_LOOKED_AT]
     return any(all(mark in data for mark in marks) for data in map(read_file, files))
 
 
@@ -77,22 +88,24 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
       FileNotFoundError: no JSON file.
       ValueError: a sentence that names the file and the record.
     """
-    files = _json_files(raw_dir)
+    files = json_files(raw_dir)
     if not files:
         raise HiersegFileNotFoundError(
             f"{raw_dir} holds no annotations of COCO; expected JSON files there or in its folders."
         )
-    documents = [read_document(file) for file in files]
+    told = {file: is_coco(file) for file in files}
+    documents = [read_document(file) for file in files if told[file] or not any(told.values())]
     _check_segments(documents)
     names = [name for document in documents for name in document.categories.values()]
     used = {name for document in documents for name in document.used}
-    parents = {key: of for document in documents for key, of in document.parents.items()}
     where = str(files[0] if len(files) == 1 else raw_dir)
+    parents = {} if wishes.hierarchy else parents_of(documents, used, where)
     classes = find_classes(names, used, where, wishes, parents)
     pictures = []
     for document in documents:
         split = split_of(document.file.relative_to(raw_dir))
-        folder = _image_folder(document, raw_dir, split)
+        first = [image["file_name"] for image in list(document.images.values())[:_FIRST]]
+        folder = image_folder(document.file, first, raw_dir, split)
         for key, image in document.images.items():
             draw = functools.partial(
                 draw_image, document, key, classes.values, wishes.order != "file"
@@ -102,9 +115,9 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             pictures.append(
                 Picture(split, name, path, document.file, draw, listed_in=document.file.name)
             )
-    return RawData(
-        pictures, classes.hierarchy, classes.labels, notes=(*classes.notes, *_notes(documents))
-    )
+    notes = [f"{file}: it is not COCO's, and passed over." for file in files if not told[file]]
+    notes = [*classes.notes, *notes, *_notes(documents)]
+    return RawData(pictures, classes.hierarchy, classes.labels, notes=tuple(notes))
 
 
 def read_document(file: pathlib.Path) -> Document:
@@ -116,21 +129,25 @@ def read_document(file: pathlib.Path) -> Document:
     """
     content = read_json(file)
     categories: dict[Any, str] = {}
-    parents: dict[str, str] = {}
+    groups: dict[str, list[str]] = {}
     for number, record in enumerate(records(content, "categories", file)):
         where = f"{file}: categories[{number}]"
-        key, name = _id(record, "id", where), text(record, "name", where)
+        name, key = text(record, "name", where), _id(record, "id", where)
         if categories.setdefault(key, name) != name:
-            raise HiersegError(f"{where}: the id {shown(key)} is that of {categories[key]!r}, too.")
+            raise HiersegError(
+                f"{where}: {shown(name)} has the id {shown(key)} of {shown(categories[key])}; give "
+                "every category an id of its own."
+            )
         above = record.get("supercategory")
         above = above if isinstance(above, str) else ""
         if above.lower() not in _NO_GROUP and value_of_none(above) is None:
-            parents[name] = above
+            groups.setdefault(name, []).append(above)
     images: dict[Any, dict[str, Any]] = {}
     for number, record in enumerate(records(content, "images", file)):
         where = f"{file}: images[{number}]"
         key = _id(record, "id", where)
-        name = text(record, "file_name", where)
+        # Written on Windows, paths have backslashes.
+        name = text(record, "file_name", where).replace("\\", "/")
         if not is_below(name):
             raise HiersegError(
                 f"{where}: 'file_name' is {shown(name)}; expected a path within the "
@@ -138,7 +155,7 @@ def read_document(file: pathlib.Path) -> Document:
             )
         if key in images:
             raise HiersegError(f"{where}: the id {shown(key)} is that of an earlier image, too.")
-        images[key] = record
+        images[key] = {**record, "file_name": name}
     annotations: dict[Any, list[dict[str, Any]]] = {}
     for number, record in enumerate(records(content, "annotations", file)):
         where = f"{file}: annotations[{number}]"
@@ -147,7 +164,7 @@ def read_document(file: pathlib.Path) -> Document:
                 kind = key.removesuffix("_id")
                 raise HiersegError(f"{where}: there is no {kind} of the id {shown(record[key])}.")
         annotations.setdefault(record["image_id"], []).append(record)
-    return Document(file, images, annotations, categories, parents)
+    return Document(file, images, annotations, categories, groups)
 
 
 def draw_image(
@@ -172,6 +189,7 @@ def draw_image(
             f"{document.file}: the image {shown(image['file_name'])} is annotated as "
             f"{shown(told[0])} x {shown(told[1])} (height x width), but the picture is {size[0]} x "
             f"{size[1]} (EXIF orientation applied); annotations and picture must be of one size."
+            f"{how_to_turn(told, size)}"
         )
     regions = []
     for number, record in enumerate(document.annotations.get(key, ())):
@@ -230,33 +248,23 @@ def _id(record: Mapping[str, Any], key: str, where: str) -> int | str:
     return value
 
 
-def _json_files(raw_dir: pathlib.Path) -> list[pathlib.Path]:
-    """In the folder, in `annotations`, or in those of splits; of COCO's own, the segments'."""
-    files = [*raw_dir.glob("*.json"), *raw_dir.glob("*/*.json")]
-    files = sorted(f for f in files if not f.name.startswith((".", *_OTHERS)))
-    instances = [file for file in files if file.name.startswith("instances_")]
-    return instances or files
-
-
-def _image_folder(document: Document, raw_dir: pathlib.Path, split: str) -> pathlib.Path:
-    """The first folder that holds one of the first pictures.
+def parents_of(documents: Iterable[Document], used: Collection[str], where: str) -> dict[str, str]:
+    """Category -> the group above it, of those that occur.
 
     Raises:
-      FileNotFoundError: none does.
+      ValueError: one below two groups, of which either would be wrong for some pixels.
     """
-    beside, own = document.file.parent, document.file.stem.rpartition("_")[2]
-    names = dict.fromkeys(("", own, *((split, f"{split}/images") if split else ())))
-    folders = [beside, beside / "images"]
-    folders += [raw_dir / above / name for above in ("", "images") for name in names]
-    first = [image["file_name"] for image in list(document.images.values())[:100]]
-    for folder in folders:
-        if not first or any((folder / name).is_file() for name in first):
-            return folder
-    tried = dict.fromkeys(map(str, folders))
-    raise HiersegFileNotFoundError(
-        f"{document.file} names pictures such as {shown(first[0])}, and none of these is in "
-        f"{', '.join(tried)}."
-    )
+    parents: dict[str, str] = {}
+    for document in documents:
+        for name, groups in document.groups.items():
+            for above in groups:
+                if parents.setdefault(name, above) != above and name in used:
+                    raise HiersegError(
+                        f"{where}: the category {shown(name)} is below {shown(parents[name])} and "
+                        f"below {shown(above)}; rename one of the two, or say by "
+                        "--hierarchy=tree.yaml where it belongs."
+                    )
+    return parents
 
 
 def _check_segments(documents: Iterable[Document]) -> None:
@@ -276,6 +284,11 @@ def _notes(documents: Iterable[Document]) -> list[str]:
         everything = [one for of in document.annotations.values() for one in of]
         crowds = sum(map(_is_ignored, everything))
         boxes = sum(not one.get("segmentation") for one in everything)
+        equal = [n for n, count in Counter(document.categories.values()).items() if count > 1]
+        if equal:
+            notes.append(
+                f"{document.file}: categories of one name are one class: {listed(equal, 10)}."
+            )
         if crowds:
             notes.append(f"{document.file}: {crowds:,} crowd regions are ignored.")
         if boxes:

@@ -52,16 +52,54 @@ def images_by_stem(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     """
     if not folder.is_dir():
         raise HiersegFileNotFoundError(f"There is no folder {folder}, where pictures should lie.")
+    return files_by_stem(folder, IMAGE_SUFFIXES)
+
+
+def files_by_stem(folder: pathlib.Path, suffixes: Sequence[str]) -> dict[str, pathlib.Path]:
+    """Stem -> file, of the visible ones right in a folder; empty without such a folder.
+
+    Args:
+      folder: that is listed.
+      suffixes: in small letters, that files have in small letters or capital ones.
+
+    Raises:
+      ValueError: two files of one stem.
+    """
     found: dict[str, pathlib.Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.suffix.lower() in suffixes and not path.name.startswith("."):
             if path.stem in found:
                 raise HiersegError(
-                    f"{folder}: {found[path.stem].name} and {path.name} are two pictures of one "
+                    f"{folder}: {found[path.stem].name} and {path.name} are two files of one "
                     "stem; take one away."
                 )
             found[path.stem] = path
     return found
+
+
+def find_below(path: str, roots: Sequence[pathlib.Path]) -> pathlib.Path:
+    """What a path of another machine, or of another folder there, is here.
+
+    It is looked for as it is, and then without one folder in front after another. The last name
+    alone does for a file: any data set may have a folder `images`.
+
+    Args:
+      path: as a file of somebody's names it; absolute, or relative to one of the roots.
+      roots: folders, in the order in which they are tried.
+
+    Returns:
+      A path that is there; below the first root, where there is none.
+    """
+    given = pathlib.PurePosixPath(path.replace("\\", "/"))
+    parts = given.parts[1:] if given.is_absolute() else given.parts
+    tails = [given, *(pathlib.PurePosixPath(*parts[at:]) for at in range(len(parts)))]
+    places = [(root / tail, tail) for tail in tails for root in roots]
+
+    def is_meant(place: pathlib.Path, tail: pathlib.PurePosixPath) -> bool:
+        whole = tail == given or len(tail.parts) > 1 or parts[-2:-1] == ("..",)
+        return place.exists() if whole else place.is_file()
+
+    return next((place for place, tail in places if is_meant(place, tail)), places[0][0])
 
 
 def is_below(name: str) -> bool:

@@ -6,12 +6,13 @@ from hierseg_jax.data.prepare.classes import BACKGROUND, value_of_none
 from hierseg_jax.data.prepare.colours import Colour
 from hierseg_jax.data.read.mask_values import IGNORE, Named
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.background import flat_tree
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.tree.meeting import all_labels, label_of
 
 
 def table_tree(
-    names: Iterable[str], groups: Mapping[str, Iterable[str]] | None = None
+    names: Iterable[str], where: str, groups: Mapping[str, Iterable[str]] | None = None
 ) -> Hierarchy:
     """The tree of a table's classes: of groups, or of one level.
 
@@ -19,13 +20,24 @@ def table_tree(
 
     Args:
       names: of the table; those of `value_of_none` are no classes.
+      where: the table, for the sentence.
       groups: group -> its classes, all of `names`.
+
+    Raises:
+      HiersegError: too few classes, or too many; a sentence that starts with `where`.
     """
     given = list(dict.fromkeys(names))
     names = [name for name in given if value_of_none(name) is None]
     first = [BACKGROUND] if any(value_of_none(name) == 0 for name in given) else []
     if groups is None:
-        return Hierarchy.from_mapping(names, [*first, *names], ["class"])
+        classes = [*first, *names]
+        if not names:
+            raise HiersegError(f"{where}: it names no class.")
+        try:
+            flat = flat_tree(classes, 0 if first else None)
+            return Hierarchy.from_mapping(flat, classes, ["class"])
+        except HiersegError as error:
+            raise HiersegError(f"{where}: {error}") from error
     tree = {group: list(members) for group, members in groups.items()}
     return Hierarchy.from_mapping(tree, [*first, *names], ["category", "class"])
 

@@ -22,9 +22,16 @@ from hierseg_jax.data.prepare.draw import Patch, Region, bitmap, box, paint, poi
 from hierseg_jax.data.prepare.folders import split_of, walk_files
 from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.json_file import read_json, records, shown, text
-from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes, flat_name
+from hierseg_jax.data.prepare.picture import (
+    Picture,
+    RawData,
+    Size,
+    Wishes,
+    flat_name,
+)
 from hierseg_jax.data.read import png
-from hierseg_jax.data.read.image_files import decode_image
+from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
+from hierseg_jax.data.read.image_files import decode_image, how_to_turn
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.regular_file import read_file
 
@@ -71,7 +78,8 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
       FileNotFoundError: no JSON file.
       ValueError: a sentence that names the file and the shape.
     """
-    files = list(walk_files(raw_dir, (".json",)))
+    told = {file: is_labelme(file) for file in walk_files(raw_dir, (".json",))}
+    files = [file for file in told if told[file] or not any(told.values())]
     if not files:
         raise HiersegFileNotFoundError(
             f"{raw_dir} holds no annotations of labelme; expected JSON files there or below."
@@ -89,7 +97,15 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         split = split_of(below.parent)
         name = flat_name(below.as_posix())
         pictures.append(Picture(split, name, image, file, draw, listed_in=file.name, unpack=unpack))
-    return RawData(pictures, classes.hierarchy, classes.labels, notes=classes.notes)
+    others = [file for file in told if not told[file]]
+    notes = [*classes.notes, *(f"{file}: it is not labelme's, and passed over." for file in others)]
+    return RawData(pictures, classes.hierarchy, classes.labels, notes=tuple(notes))
+
+
+def is_labelme(file: pathlib.Path) -> bool:
+    """Whether a JSON file has a key of labelme's; others may lie beside it."""
+    data = read_file(file)
+    return b'"shapes"' in data or b'"imagePath"' in data
 
 
 def read_annotation(file: pathlib.Path) -> Annotation:
@@ -130,7 +146,7 @@ def draw_shapes(
         raise HiersegError(
             f"{annotation.file} annotates a picture of {height} x {width} (height x width), but "
             f"{annotation.image} is {size[0]} x {size[1]} (EXIF orientation applied); the two "
-            "must be of one size."
+            f"must be of one size.{how_to_turn(annotation.size, size)}"
         )
     regions = []
     for number, shape in enumerate(annotation.shapes):
@@ -146,10 +162,22 @@ def draw_shapes(
 def _picture(annotation: Annotation) -> tuple[pathlib.Path, Callable[[], bytes] | None]:
     """The picture's file; or the name for one, and what takes it out of the annotation."""
     image = annotation.file.parent / annotation.image.replace("\\", "/")
-    if not annotation.stores_image or (image.is_file() and image.suffix.lower() != ".json"):
+    if image.is_file() and image.suffix.lower() != ".json":
         return image, None
+    if not annotation.stores_image:
+        return _beside(annotation.file, image), None
     unpack = functools.partial(unpack_image, annotation.file)
     return annotation.file.with_suffix(annotation.stored), unpack
+
+
+def _beside(file: pathlib.Path, image: pathlib.Path) -> pathlib.Path:
+    """The picture beside an annotation whose own path leads nowhere, for both were moved.
+
+    It has the picture's old name, or the annotation's, with any suffix; `image` where none has.
+    """
+    suffixes = [suffix for each in IMAGE_SUFFIXES for suffix in (each, each.upper())]
+    names = (image.name, *(stem + end for stem in (image.stem, file.stem) for end in suffixes))
+    return next((near for name in names if (near := file.with_name(name)).is_file()), image)
 
 
 def unpack_image(file: pathlib.Path) -> bytes:

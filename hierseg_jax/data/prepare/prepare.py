@@ -10,7 +10,10 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from hierseg_jax.data.label_statistics import summarize_split
+from hierseg_jax.data.missing_classes import missing_classes
 from hierseg_jax.data.prepare.check import (
     Example,
     check_pictures,
@@ -30,6 +33,7 @@ from hierseg_jax.data.read.value_names import Named, Value
 from hierseg_jax.system.atomic_writing import json_bytes, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import local_path
+from hierseg_jax.system.wording import listed
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 
@@ -114,7 +118,8 @@ def prepare(
     write_atomically(summary_file, summary_data)
     if not spec.file.exists():
         write_spec(spec)
-    return Prepared(spec, summary, written, 2 * len(kept) - written, source, raw.notes)
+    notes = (*raw.notes, *_missing(kept, spec.hierarchy))
+    return Prepared(spec, summary, written, 2 * len(kept) - written, source, notes)
 
 
 def _check_folders(raw_dir: pathlib.Path, out_dir: pathlib.Path) -> None:
@@ -124,8 +129,10 @@ def _check_folders(raw_dir: pathlib.Path, out_dir: pathlib.Path) -> None:
             f"The raw data {raw_dir} and the output {out_dir} lie one in the other; give an "
             "--out_dir elsewhere."
         )
-    if out_dir.exists() and not out_dir.is_dir():
-        raise HiersegError(f"{out_dir} is a file; --out_dir is the folder to be made.")
+    for place in (out_dir, *out_dir.parents):
+        if os.path.lexists(place) and not place.is_dir():
+            kind = "a link that leads nowhere" if place.is_symlink() else "a file"
+            raise HiersegError(f"{place} is {kind}; --out_dir is the folder to be made.")
     if not raw_dir.is_dir():
         raise HiersegFileNotFoundError(
             f"There is no folder {raw_dir}; give the raw data by --raw_dir."
@@ -179,6 +186,21 @@ def _differing_spec(spec: DatasetSpec) -> list[str]:
         return []
     except HiersegError:
         return [taken(spec.file)]
+
+
+def _missing(kept: list[Example], hierarchy: Hierarchy) -> list[str]:
+    """A sentence about classes that training would refuse to begin without."""
+    seen_nl = [e.counts > 0 for e in kept if e.picture.split == "train"]
+    if not seen_nl:
+        return []
+    seen = np.any(seen_nl, axis=0)
+    names = [hierarchy.class_names[c] for c in missing_classes(seen, hierarchy)]
+    if not names:
+        return []
+    return [
+        f"No training mask holds {listed(names, 10)}; training asks for "
+        "--config.data.allow_missing_classes=True then, or for a data.yaml without them."
+    ]
 
 
 def _statistics(

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from hierseg_jax.data.prepare.check import Example
-from hierseg_jax.system.atomic_writing import bring, link, write_atomically
+from hierseg_jax.system.atomic_writing import bring, link, make_folder, write_atomically
 from hierseg_jax.system.cores import available_cores
 
 _AT_ONCE = 64
@@ -25,7 +25,7 @@ def transfer(examples: Sequence[Example], move: bool, hard_links: bool) -> int:
       hard_links: they are linked; drawn masks are written in any case.
     """
     for folder in {path.parent for e in examples for path in (e.image, e.mask)}:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
 
     def take(source: pathlib.Path, target: pathlib.Path) -> bool:
         return link(source, target) if hard_links else bring(source, target, move)

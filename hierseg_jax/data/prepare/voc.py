@@ -6,6 +6,7 @@ colours are read by the colours of `labelmap.txt` (CVAT) or of VOC. Class names 
 """
 
 import functools
+import itertools
 import pathlib
 from collections.abc import Mapping
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from hierseg_jax.data.prepare.classes import BACKGROUND
 from hierseg_jax.data.prepare.colours import Colour, parse_colour, read_colour_mask
-from hierseg_jax.data.prepare.folders import SPLIT_NAMES, images_by_stem
+from hierseg_jax.data.prepare.folders import SPLIT_NAMES, files_by_stem, images_by_stem
 from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.label_maps import (
     labels_of_values,
@@ -25,12 +26,14 @@ from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes
 from hierseg_jax.data.read import png
 from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
 from hierseg_jax.data.read.image_files import read_mask
+from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES
 from hierseg_jax.data.read.value_names import Named, is_colour
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.tree.colors import class_colors
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 _LABELMAP = "labelmap.txt"
+MASK_SUFFIXES = (".png", ".npy")
 IMAGES, LISTS = "JPEGImages", pathlib.PurePath("ImageSets", "Segmentation")
 MASKS = (
     "SegmentationClass",
@@ -64,13 +67,19 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     if len(roots) != 1:
         found = f"found {', '.join(map(str, roots))}" if roots else "found none"
         raise HiersegFileNotFoundError(
-            f"{raw_dir} should hold one folder with {IMAGES} and {MASKS[0]}; {found}."
+            f"{raw_dir} should hold one folder with {IMAGES} and {MASKS[0]}; {found}. Give that "
+            "one by --raw_dir."
         )
     (root,) = roots
     images = images_by_stem(root / IMAGES)
     masks = _masks(root)
     if not masks:
-        raise HiersegError(f"{root} has no masks in {' or '.join(MASKS[:2])}.")
+        kinds = " or ".join(MASK_SUFFIXES)
+        lossy = any(files_by_stem(root / name, LOSSY_SUFFIXES) for name in MASKS)
+        raise HiersegError(
+            f"{root} has no masks, {kinds}, in {' or '.join(MASKS[:2])}."
+            + (f" There are JPEG or WebP files. {LOSSY}" if lossy else "")
+        )
     splits, faults = _splits(root, masks)
     colours = _labelmap(root / _LABELMAP)
     hierarchy, labels = _classes(root, colours, wishes)
@@ -85,7 +94,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         image = images.get(name, root / IMAGES / f"{name}{IMAGE_SUFFIXES[0]}")
         mask = masks.get(name, root / MASKS[0] / f"{name}.png")
         draw = None
-        if mask.suffix == ".npy":
+        if mask.suffix.lower() == ".npy":
             draw = functools.partial(_signed, mask)
         elif values or (not named_by_colour and _is_coloured(mask)):
             draw = functools.partial(_coloured, mask, values)
@@ -106,10 +115,9 @@ def _roots(raw_dir: pathlib.Path) -> list[pathlib.Path]:
 
 def _masks(root: pathlib.Path) -> dict[str, pathlib.Path]:
     """Stem -> mask, of the first folder that has some."""
-    for name in MASKS:
-        files = sorted((root / name).glob("*.npy" if name == MASKS[-1] else "*.png"))
-        if files:
-            return {file.stem: file for file in files if not file.name.startswith(".")}
+    for suffix, name in itertools.product(MASK_SUFFIXES, MASKS):
+        if files := files_by_stem(root / name, (suffix,)):
+            return files
     return {}
 
 
@@ -126,9 +134,12 @@ def _splits(
     for file in sorted((root / LISTS).glob("*.txt")):
         split = SPLIT_NAMES.get(file.stem.lower())
         names = [name for _, name in read_ids(file)] if split else []
-        if split == "test" and not any(name in masks for name in names):
+        if split == "test" and not any(masks.keys() & {n, pathlib.PurePath(n).stem} for n in names):
             continue
-        for name in names:
+        for given in names:
+            # Some name the picture with its suffix.
+            stem = pathlib.PurePath(given).stem
+            name = stem if given not in masks and stem in masks else given
             if name in splits:
                 faults.append(
                     f"{file} names {name}, as {splits[name][1]} does; it is in one split."
@@ -144,13 +155,13 @@ def _classes(
         return wishes.hierarchy, wishes.labels
     file = root / "class_names.txt"
     if colours:
-        return table_tree(colours.values()), ()
+        return table_tree(colours.values(), str(root / _LABELMAP)), ()
     if not file.is_file():
-        return table_tree(NAMES, GROUPS), ()
+        return table_tree(NAMES, str(root), GROUPS), ()
     names = [name for _, name in read_ids(file)]
     if not names or len(names) > IGNORE_LABEL:
         raise HiersegError(f"{file} names {len(names)} classes; expected 1 to {IGNORE_LABEL}.")
-    hierarchy = table_tree(names)
+    hierarchy = table_tree(names, str(file))
     return hierarchy, named(dict(enumerate(names)), hierarchy)
 
 

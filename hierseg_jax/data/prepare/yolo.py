@@ -8,6 +8,7 @@ ignored.
 
 import functools
 import pathlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from hierseg_jax.data.prepare.classes import find_classes
 from hierseg_jax.data.prepare.draw import Region, box, paint, polygon
-from hierseg_jax.data.prepare.folders import walk_files
+from hierseg_jax.data.prepare.folders import find_below, walk_files
 from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.json_file import shown
 from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes, flat_name
@@ -24,6 +25,7 @@ from hierseg_jax.data.read.safe_yaml import read_yaml
 from hierseg_jax.data.read.spec import SPLITS
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.regular_file import read_file
+from hierseg_jax.system.wording import listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
 Line = tuple[int, list[float]]
@@ -51,7 +53,8 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     if len(files) != 1:
         found = ", ".join(file.name for file in files) or "none"
         raise HiersegFileNotFoundError(
-            f"{raw_dir} should hold one YAML file with `names`, `train` and `val`; found {found}."
+            f"{raw_dir} should hold one YAML file with `names`, `train` and `val`; found {found}. "
+            "Take the others elsewhere."
         )
     (file,) = files
     content = read_yaml(file)
@@ -75,6 +78,9 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             of = lines.get(labels[path], [])
             draw = functools.partial(draw_lines, of, values, wishes.order != "file")
             pictures.append(Picture(split, name, path, labels[path], draw, listed_in=file.name))
+    equal = [name for name, count in Counter(names).items() if count > 1]
+    if equal:
+        notes.append(f"{file}: classes of one name are one class: {listed(equal, 10)}.")
     boxes = sum(len(numbers) == 4 for of in lines.values() for _, numbers in of)
     if boxes:
         notes.append(f"{file}: {boxes:,} lines are boxes alone, and ignored.")
@@ -149,8 +155,17 @@ def _names(file: pathlib.Path, names: Any) -> list[str]:
     if isinstance(names, Mapping) and set(names) == set(range(len(names))):
         names = [names[index] for index in range(len(names))]
     if not isinstance(names, list) or not names or not all(map(str, names)):
-        raise HiersegError(f"{file}: names: expected a list of class names; found {shown(names)}.")
-    # Numbers and yes or no are names, too, where nobody has put quotes around them.
+        raise HiersegError(
+            f"{file}: names: expected a list of class names, or names by the indices 0, 1, 2 and "
+            f"so on; found {shown(names)}."
+        )
+    for name in names:
+        # Numbers are names as they are written; `no` would be called False.
+        if not isinstance(name, str | int) or isinstance(name, bool):
+            raise HiersegError(
+                f"{file}: names: {shown(name)} is no text; put quotes around yes, no, on, off and "
+                "fractions."
+            )
     return [str(name) for name in names]
 
 
@@ -164,7 +179,11 @@ def _images(file: pathlib.Path, content: Mapping[str, Any], split: str) -> dict[
             found = walk_files(place, IMAGE_SUFFIXES)
             images |= {path: flat_name(path.relative_to(place).as_posix()) for path in found}
         else:
-            paths = [place.parent / line for _, line in read_ids(place)]
+            roots = [place.parent, *_roots(file, content)]
+            paths = [find_below(line, roots) for _, line in read_ids(place)]
+            lost = next((path for path in paths if not path.is_file()), None)
+            if lost is not None:
+                raise HiersegFileNotFoundError(f"{place} names {lost}, which is not there.")
             images |= {path: path.stem for path in paths}
     return images
 
@@ -172,18 +191,20 @@ def _images(file: pathlib.Path, content: Mapping[str, Any], split: str) -> dict[
 def _place(file: pathlib.Path, content: Mapping[str, Any], split: str, given: Any) -> pathlib.Path:
     if not isinstance(given, str):
         raise HiersegError(f"{file}: {split}: expected a folder of pictures; found {shown(given)}.")
-    root = content.get("path")
-    roots = [file.parent / root] if isinstance(root, str) else []
-    # Files made for one machine name its folders; those beside the file are meant then.
-    bases = [
-        base / way for way in (given, given.removeprefix("../")) for base in (*roots, file.parent)
-    ]
-    for base in bases:
-        if base.exists():
-            return base
+    roots = _roots(file, content)
+    place = find_below(given, roots)
+    if place.exists():
+        return place
+    bases = dict.fromkeys(str(root / given) for root in roots)
     raise HiersegFileNotFoundError(
-        f"{file}: {split}: there is no {' and no '.join(dict.fromkeys(map(str, bases)))}."
+        f"{file}: {split}: there is no {' and no '.join(bases)}; mend the path there."
     )
+
+
+def _roots(file: pathlib.Path, content: Mapping[str, Any]) -> list[pathlib.Path]:
+    """What paths in the YAML are relative to."""
+    root = content.get("path")
+    return [*([file.parent / root] if isinstance(root, str) else []), file.parent]
 
 
 def _label_file(image: pathlib.Path) -> pathlib.Path:
@@ -211,6 +232,7 @@ def _yaml_files(raw_dir: pathlib.Path) -> list[pathlib.Path]:
     found = []
     for file in sorted([*raw_dir.glob("*.yaml"), *raw_dir.glob("*.yml")]):
         content = read_yaml(file)
-        if isinstance(content, dict) and "names" in content and "hierarchy" not in content:
+        splits = isinstance(content, dict) and any(split in content for split in SPLITS)
+        if splits and "names" in content and "hierarchy" not in content:
             found.append(file)
     return found

@@ -128,13 +128,13 @@ def _check(layout: Layout, listing: Listing) -> None:
         )
     doubled = [" and ".join(map(os.path.basename, paths)) for paths in listing.doubled]
     folder = layout.root / os.path.dirname(listing.doubled[0][0]) if doubled else layout.root
-    _refuse(doubled, folder, "stem", "shared by several files, of which one must stay")
+    hint = hint_of(layout, listing)
+    _refuse(doubled, folder, "stem", "shared by several files, of which one must stay", hint)
     same = f"of the same stem in {mask_dir}"
     if listing.masks is None:
         same = "where the list names it"
     elif not layout.beside:
         same = f"at {listing.masks.text}"
-    hint = hint_of(layout, listing)
     for paths, where, kind, fault in (
         (listing.unmasked, image_dir, "image", f"without a mask {same}"),
         (listing.unpictured, mask_dir, "mask", f"without an image of the same stem in {image_dir}"),

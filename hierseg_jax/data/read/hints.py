@@ -2,60 +2,81 @@
 
 import os
 
-from hierseg_jax.data.read.layout import Layout
+from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES, MASK_SUFFIXES, Layout
 from hierseg_jax.data.read.listing import Listing
-from hierseg_jax.data.read.pattern import Pattern
+from hierseg_jax.data.read.mask_places import find_affixes, line_of_one_folder, list_key
+from hierseg_jax.data.read.pattern import Pattern, holds
 from hierseg_jax.system.paths import scan
+from hierseg_jax.system.wording import counted, listed
 
 
 def hint_of(layout: Layout, listing: Listing) -> str:
     """A sentence behind a space, which names the line to write; empty where none is likely."""
     if not listing.names and not listing.unmasked:
-        return _deeper(layout, listing.images)
-    if layout.beside and listing.unmasked and listing.unpictured and listing.masks:
-        return _renamed(layout, listing)
-    return ""
+        return _unread(layout, listing.images)
+    masks = listing.masks
+    if masks is None or layout.paths_listed or not (listing.unmasked or listing.doubled):
+        return ""
+    if listing.images.folder == masks.folder and listing.images.parts == masks.parts == ("*",):
+        line = line_of_one_folder(layout.root, masks.folder)
+        return f" To tell images and masks of one folder apart, write `{line}`." if line else ""
+    if not listing.unmasked:
+        return ""
+    return _lossy(layout, listing, masks) or _renamed(layout, listing, masks)
 
 
-def _deeper(layout: Layout, images: Pattern) -> str:
-    """About a folder that holds none but folders."""
-    folder = layout.root / images.folder
+def _unread(layout: Layout, images: Pattern) -> str:
+    """About a folder in which no file is an image."""
     if images.parts != ("*",):
         return ""
-    with scan(folder) as entries:
-        if not any(entry.is_dir() and not entry.name.startswith(".") for entry in entries):
-            return ""
-    masks = f"{layout.masks}/**/*" if layout.masks else "MASKS/**/*"
+    with scan(layout.root / images.folder) as entries:
+        others = [entry for entry in entries if entry.name[0] != "."]
+    if any(holds(entry.is_dir) for entry in others):
+        masks = f"{layout.masks}/**/*" if layout.masks else "MASKS/**/*"
+        return (
+            " It holds folders, which are not looked into; to do so write "
+            f"`{{images: {images.folder}/**/*, masks: {masks}}}`."
+        )
+    dead = [entry for entry in others if entry.is_symlink() and not holds(entry.is_file)]
+    if dead:
+        return f" It has {counted(len(dead), 'link')} to files that are gone; bring these back."
+    suffixes = sorted({os.path.splitext(entry.name)[1] for entry in others} - {""})
+    return f" It holds files of {listed(suffixes, 3)}; convert them." if suffixes else ""
+
+
+def _lossy(layout: Layout, listing: Listing, masks: Pattern) -> str:
+    """About masks that are there as JPEG."""
+    if not masks.any_suffix:
+        return ""
+    wanted = set(_stems(listing))
+    found = [key for key, _ in masks.files(layout.root, LOSSY_SUFFIXES) if key in wanted]
+    if not found or masks.folder == listing.images.folder:
+        return ""
+    there = counted(len(found), "file")
+    return f" {there} of these names {'is' if len(found) == 1 else 'are'} JPEG or WebP. {LOSSY}"
+
+
+def _renamed(layout: Layout, listing: Listing, masks: Pattern) -> str:
+    """About masks whose names differ from those of the images by what is the same in all."""
+    if listing.images.parts != ("*",) or masks.parts != ("*",):
+        return ""
+    images = _stems(listing)
+    paired = set(listing.names)
+    keys = {key for key, _ in masks.files(layout.root, MASK_SUFFIXES) if key not in paired}
+    affixes = find_affixes(images, keys)
+    if affixes is None:
+        return ""
+    tail, head, mask_tail = affixes
+    folder = f"{listing.images.folder}/" if listing.images.folder else ""
+    mask_folder = f"{masks.folder}/" if masks.folder else ""
+    image_path = f"{folder}*{tail}.*" if tail else layout.images
     return (
-        " It holds folders, which are not looked into; to do so write "
-        f"`{{images: {images.folder}/**/*, masks: {masks}}}`."
+        " Their names differ by what is the same in all: write "
+        f"`{{images: {image_path}{list_key(layout)}, masks: {mask_folder}{head}*{mask_tail}.*}}`."
     )
 
 
-def _renamed(layout: Layout, listing: Listing) -> str:
-    """About masks whose names differ from those of the images by what is the same in all."""
-    images = [os.path.splitext(path)[0] for path in listing.unmasked]
-    masks = {os.path.splitext(path)[0] for path in listing.unpictured}
-    folders = [f"{of.folder}/" for of in (listing.images, listing.masks or listing.images)]
-    images = [path.removeprefix(folders[0]) for path in images]
-    masks = {path.removeprefix(folders[1]) for path in masks}
-    first = images[0]
-    alike = max(masks, key=lambda mask: (_alike(mask, first), -len(mask)))
-    same = _alike(alike, first)
-    ahead = next((mask.removesuffix(first) for mask in masks if mask.endswith(first)), "")
-    for tail, mask_head, mask_tail in ((first[same:], "", alike[same:]), ("", ahead, "")):
-        stars = [name.removesuffix(tail) for name in images if name.endswith(tail)]
-        paired = [star for star in stars if star and f"{mask_head}{star}{mask_tail}" in masks]
-        if len(paired) == len(images):
-            image_path = f"{folders[0]}*{tail}.*" if tail else layout.images
-            return (
-                " Their names differ by what is the same in all: write "
-                f"`{{images: {image_path}, masks: {folders[1]}{mask_head}*{mask_tail}.*}}`."
-            )
-    return ""
-
-
-def _alike(one: str, other: str) -> int:
-    """Characters that both begin with."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+def _stems(listing: Listing) -> list[str]:
+    """Of images without a mask: their paths below the images' folder, without suffixes."""
+    folder = f"{listing.images.folder}/" if listing.images.folder else ""
+    return [os.path.splitext(path)[0].removeprefix(folder) for path in listing.unmasked]

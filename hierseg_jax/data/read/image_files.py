@@ -7,11 +7,13 @@ the containers are looked at here first.
 
 import pathlib
 import re
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from hierseg_jax.data.read import bmp, png, tiff, webp
+from hierseg_jax.data.read.layout import LOSSY
 from hierseg_jax.data.read.npy import read_npy, whole_numbers
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.regular_file import check_pixels, cut_off, read_file
@@ -115,6 +117,9 @@ def decode_mask(data: bytes, file: pathlib.Path, *, colours: bool = False) -> np
         if not colours:
             raise _colour_mask(file, "BMP", packed_hw)
         return packed_hw
+    if data.startswith(b"\xff\xd8") or webp.is_webp(data):
+        kind = "WebP" if webp.is_webp(data) else "JPEG"
+        raise HiersegError(f"{file} is a {kind} image, whatever its name. {LOSSY}")
     raise HiersegError(
         f"{file} is no PNG image, and no BMP or TIFF; masks are .npy, .png, .bmp or .tif."
     )
@@ -136,7 +141,23 @@ def check_size(
             f"{mask_file} is {mask_hw.shape[0]} x {mask_hw.shape[1]} (height x width), but its "
             f"image {image_file} is {image_hwc.shape[0]} x {image_hwc.shape[1]} (EXIF "
             "orientation applied); the two must be of one size."
+            f"{how_to_turn(mask_hw.shape, image_hwc.shape[:2])}"
         )
+
+
+def how_to_turn(told: object, size: tuple[int, ...]) -> str:
+    """A sentence behind a space, for what was made of a picture as it is stored, lying on a side.
+
+    Args:
+      told: height and width of the mask or the annotations.
+      size: of the picture as it is shown, EXIF orientation applied.
+    """
+    if told != size[::-1]:
+        return ""
+    return (
+        " If it was annotated as it is stored, lying on its side, take the orientation out of the "
+        "picture's file: `exiftool -Orientation=1 -n FILE`."
+    )
 
 
 def check_classes(mask_hw: np.ndarray, mask_file: pathlib.Path, num_classes: int) -> None:
@@ -150,8 +171,21 @@ def check_classes(mask_hw: np.ndarray, mask_file: pathlib.Path, num_classes: int
         values = np.unique(mask_hw[wrong]).tolist()
         raise HiersegError(
             f"{mask_file} holds the labels {listed(values, 5)}; the tree has the classes 0 to "
-            f"{num_classes - 1}, and {IGNORE_LABEL} marks ignored pixels."
+            f"{num_classes - 1}, and {IGNORE_LABEL} marks ignored pixels. "
+            f"{_meaning(values, mask_file)}"
         )
+
+
+def _meaning(values: Sequence[int], mask_file: pathlib.Path) -> str:
+    """How a data.yaml says what values are that are no class indices."""
+    if mask_file.stem.endswith("_labelIds"):
+        # The numbers of Cityscapes' ids begin anew: those below are other classes, too.
+        return "Of Cityscapes' labelIds `launch/prepare.py --from=cityscapes` makes a data.yaml."
+    line = f"`ignore: [{listed(values, 5)}]`" if len(values) <= 5 else "`unknown: ignore`"
+    return (
+        f"If these are no classes, {line} beside `names` leaves them out; if the classes are "
+        "numbered from 1 or otherwise, `labels: {VALUE: NAME, ...}` says what the values mean."
+    )
 
 
 def _decode(data: bytes, flag: int) -> np.ndarray | None:

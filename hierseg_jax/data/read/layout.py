@@ -21,6 +21,11 @@ from hierseg_jax.system.paths import as_path, real
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MASK_SUFFIXES = (".npy", ".png", ".bmp", ".tif", ".tiff")
+LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp")
+LOSSY = (
+    "These change the values at the edges of classes, so masks can't be read from them; export "
+    "the masks as PNG."
+)
 LIST_SUFFIX = ".txt"
 KEYS = ("images", "masks", "list")
 _LONGEST = 4096
@@ -194,8 +199,9 @@ def _check(layout: Layout) -> None:
         pattern = parse_pattern(text)
         suffix = os.path.splitext(pattern.parts[-1])[1].lower()
         if not pattern.any_suffix and suffix not in suffixes:
+            lossy = f" {LOSSY}" if suffix in LOSSY_SUFFIXES else ""
             raise HiersegError(
-                f"{text!r} is for files that are not read; {kind} are {', '.join(suffixes)}."
+                f"{text!r} is for files that are not read; {kind} are {', '.join(suffixes)}.{lossy}"
             )
     if layout.masks and not layout.paths_listed:
         layout.mask_pattern(layout.image_pattern)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, MASK_SUFFIXES, Layout
+from hierseg_jax.data.read.mask_places import hint_without_masks
 from hierseg_jax.data.read.pattern import Pattern
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import scan
@@ -215,14 +216,11 @@ def _wanted_names(layout: Layout) -> dict[str, str] | None:
 
 def _listed_paths(layout: Layout) -> dict[str, str]:
     """Image -> mask, both as paths below the root, of a list of paths; masks may be empty."""
-    file, paths = _list_file(layout), {}
-    for line in _lines(layout):
-        image, _, mask = line.partition("\t")
-        if not mask:
-            image, _, mask = line.rpartition(" ")
-            if not image or _suffix(image) not in IMAGE_SUFFIXES:
-                image, mask = line, ""
-        image, mask = _plain(image.strip(), layout.root), mask and _plain(mask, layout.root)
+    file, paths, lines = _list_file(layout), {}, _lines(layout)
+    elsewhere = _elsewhere(_image_and_mask(lines[0])[0], layout.root)
+    for line in lines:
+        image, mask = _image_and_mask(line.replace(elsewhere, "") if elsewhere else line)
+        image, mask = _plain(image, layout.root), mask and _plain(mask, layout.root)
         outside = next((p for p in (image, mask) if p.startswith(("/", "../"))), None)
         if outside is not None:
             raise HiersegError(
@@ -242,6 +240,25 @@ def _listed_paths(layout: Layout) -> dict[str, str]:
             )
         paths[image] = mask
     return paths
+
+
+def _image_and_mask(line: str) -> tuple[str, str]:
+    """Paths in a line; that of the mask may be empty."""
+    for parts in (line.partition("\t"), line.rpartition(","), line.rpartition(" ")):
+        image, mask = parts[0].strip(), parts[2].strip()
+        if mask and _suffix(image) in IMAGE_SUFFIXES:
+            return image, mask
+    return line.strip(), ""
+
+
+def _elsewhere(image: str, root: pathlib.Path) -> str:
+    """The folder in front, where a path is of another machine and what is behind it is here."""
+    if not os.path.isabs(image) or image.startswith(f"{root}/") or os.path.exists(image):
+        return ""
+    parts = image.split("/")
+    tails = ("/".join(parts[at:]) for at in range(2, len(parts)))
+    here = next((tail for tail in tails if (root / tail).is_file()), image)
+    return image.removesuffix(here)
 
 
 def _plain(path: str, root: pathlib.Path) -> str:
@@ -267,9 +284,7 @@ def _require(layout: Layout, pattern: Pattern, what: str) -> None:
     folder = layout.root / pattern.folder
     if folder.is_dir():
         return
-    hint = ""
-    if what == "masks" and layout.beside:
-        hint = f" If they lie elsewhere, write `{{images: {layout.images}, masks: FOLDER}}`."
+    hint = hint_without_masks(layout) if what == "masks" else ""
     raise HiersegFileNotFoundError(
         f"There is no folder {folder}, where the {what} should lie.{hint}"
     )

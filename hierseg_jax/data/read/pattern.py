@@ -98,13 +98,13 @@ class Pattern:
                     for at, key in states:
                         if at == last:
                             found = find_file(name)
-                            if found is not None and _is(entry.is_file):
+                            if found is not None and holds(entry.is_file):
                                 yield (key + found[0]).removesuffix("/"), found[1]
                         elif self.parts[at] == "**":
                             deeper.append((at, f"{key}{name}/"))
                         elif (taken := ways[at](name)) is not None:
                             deeper.append((at + 1, f"{key}{taken}/" if taken else key))
-                    if deeper and _is(entry.is_dir):
+                    if deeper and holds(entry.is_dir):
                         way = _followed(entry, folder, trail)
                         if way is not None:
                             left.append((entry.path, deeper, way))
@@ -179,7 +179,8 @@ def _file_taken(
     return file_taken
 
 
-def _is(kind: Callable[[], bool]) -> bool:
+def holds(kind: Callable[[], bool]) -> bool:
+    """Whether an entry is of a kind, `entry.is_file` say; a link to itself is of none."""
     try:
         return kind()
     except OSError:  # a link to itself

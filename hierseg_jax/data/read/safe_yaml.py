@@ -95,7 +95,10 @@ def read_yaml(file: pathlib.Path) -> Any:
     """
     try:
         if file.is_dir():
-            raise HiersegError(f"{file} is a folder; expected a YAML file such as a data.yaml.")
+            raise HiersegError(
+                f"{file} is a folder; expected a YAML file such as a data.yaml. Of a download "
+                "`launch/prepare.py --raw_dir=FOLDER --out_dir=FOLDER` makes one."
+            )
         if file.exists() and not file.is_file():
             raise HiersegError(f"{file} is no regular file; expected a YAML file.")
         with file.open("rb") as stream:

@@ -57,7 +57,11 @@ KEYS = (
 )
 FLAT = ("class",)
 """The level's name where no hierarchy is given."""
-FOREIGN = {"coco": {"images", "annotations"}, "labelme": {"shapes", "imagePath"}, "yolo": {"nc"}}
+FOREIGN = (
+    ("coco", {"images", "annotations"}),
+    ("labelme", {"shapes", "imagePath"}),
+    *(("yolo", {"names", key}) for key in ("nc", "download", "roboflow")),
+)
 """Keys by which a file of another format is known, which `launch/prepare.py` reads."""
 
 
@@ -197,13 +201,15 @@ def _check_keys(file: pathlib.Path, content: Mapping[Any, Any], keys: Sequence[s
         if key not in keys:
             near = difflib.get_close_matches(str(key)[:50].lower(), keys, n=1)
             hint = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(keys)}."
+            if key in ("images", "masks"):
+                hint = "say it of each split: `train: {images: FOLDER, masks: FOLDER}`."
             told = _foreign(content)
             raise HiersegError(f"{file}: the key {reprlib.repr(key)} is unknown; {hint}{told}")
 
 
 def _foreign(content: Mapping[Any, Any]) -> str:
     """How to read an annotation file of another format, as a sentence behind a space."""
-    form = next((name for name, keys in FOREIGN.items() if keys <= content.keys()), "")
+    form = next((name for name, keys in FOREIGN if keys <= content.keys()), "")
     if not form:
         return ""
     return (

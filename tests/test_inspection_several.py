@@ -1,0 +1,63 @@
+"""Data sets that are looked at together, in one bucket, in two, or one of them here."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from hierseg_jax.data.inspection.inspect_dataset import Inspection, inspect_dataset
+from hierseg_jax.data.inspection.several import inspect_together
+from hierseg_jax.data.read.spec import load_spec
+from hierseg_jax.system.bucket_path import BucketPath
+from tests.annotated_data import save_image, save_mask
+
+
+def make(root: pathlib.Path, split: str) -> Inspection:
+    """One picture, the same in every data set."""
+    save_image(root / split / "images/a.png")
+    save_mask(root / split / "masks/a.png", np.ones((12, 16), np.uint8))
+    (root / "data.yaml").write_text(f"{split}: {split}/images\nnames: [background, a]\n")
+    return inspect_dataset(load_spec(root / "data.yaml"))
+
+
+def moved(inspection: Inspection, root: pathlib.Path) -> Inspection:
+    """As it would be, were its files elsewhere; nothing is read there any more."""
+
+    def there(file: pathlib.Path) -> pathlib.Path:
+        return root / file.relative_to(inspection.spec.root).as_posix()
+
+    examples = [
+        dataclasses.replace(
+            each,
+            pair=dataclasses.replace(
+                each.pair, image=there(each.pair.image), mask=there(each.pair.mask)
+            ),
+        )
+        for each in inspection.examples
+    ]
+    spec = dataclasses.replace(inspection.spec, root=root, file=there(inspection.spec.file))
+    return dataclasses.replace(inspection, spec=spec, examples=examples)
+
+
+@pytest.mark.parametrize(
+    ("roots", "shown"),
+    [
+        (("s3://bucket/one", "s3://bucket/two"), ("one/", "two/")),
+        (("s3://bucket/one", "s3://other/two"), ("s3://bucket/one/", "s3://other/two/")),
+        (("s3://bucket/one", "gs://bucket/two"), ("s3://bucket/one/", "gs://bucket/two/")),
+        (("/here/one", "gs://bucket/two"), ("/here/one/", "gs://bucket/two/")),
+        (("/here/one", "/here/two"), ("one/", "two/")),
+    ],
+)
+def test_pictures_of_two_splits_are_found_wherever_the_data_sets_are(
+    tmp_path: pathlib.Path, roots: Sequence[str], shown: Sequence[str]
+) -> None:
+    inspections = [
+        moved(make(tmp_path / split, split), BucketPath(r) if "://" in r else pathlib.Path(r))
+        for split, r in zip(("train", "val"), roots, strict=True)
+    ]
+    told = [sentence for _, sentence in inspect_together(inspections, 4, 9)]
+    assert any(f"{shown[0]}train/images/a.png" in sentence for sentence in told)
+    assert any(f"{shown[1]}val/images/a.png" in sentence for sentence in told)

@@ -1,0 +1,105 @@
+"""What COCO's files may hold that tools or hands have made: nothing is lost or renamed unsaid."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from hierseg_jax import Hierarchy
+from hierseg_jax.data.prepare.prepare import prepare
+from hierseg_jax.data.read.folder import FolderSource
+from tests.annotated_data import SMALL, SQUARE, coco, save_image, save_json
+from tests.raw_data import fault
+
+
+def make(root, document, names=("0.jpg",)):
+    raw = root / "raw"
+    save_json(raw / "a.json", document)
+    for name in names:
+        save_image(raw / name)
+    return raw
+
+
+def labels(root, raw, **options):
+    done = prepare(raw, root / "out", val_share=0, **options)
+    spec = done.spec
+    source = FolderSource(spec.layout("train"), spec.hierarchy.num_classes, spec.values)
+    return done, {spec.hierarchy.labels.names[v] for v in source[0]["label"].ravel()}
+
+
+def two_categories(*records):
+    document = coco(
+        [{"category_id": 1, "segmentation": SQUARE}, {"category_id": 3, "segmentation": SMALL}]
+    )
+    document["categories"] = list(records)
+    return document
+
+
+def test_two_categories_of_one_id_are_refused(tmp_path):
+    raw = make(tmp_path, two_categories({"id": 1, "name": "a"}, {"id": 1, "name": "b"}))
+    assert "categories[1]: 'b' has the id 1 of 'a'" in fault(raw, tmp_path / "out")
+
+
+def test_categories_of_one_name_are_one_class_only_within_a_group(tmp_path):
+    records = {"id": 1, "name": "a", "supercategory": "x"}, {"id": 3, "name": "a"}
+    done, seen = labels(tmp_path, make(tmp_path, two_categories(*records)))
+    assert seen == {"background", "a"}
+    assert "categories of one name are one class: a." in str(done.notes)
+    records[1]["supercategory"] = "y"
+    raw = make(tmp_path / "other", two_categories(*records))
+    assert "'a' is below 'x' and below 'y'; rename one" in fault(raw, tmp_path / "refused")
+    tree = Hierarchy.from_mapping({"x": ["a"], "y": ["b"]}, ["background", "a", "b"])
+    assert labels(tmp_path / "other", raw, hierarchy=tree)[1] == {"background", "a"}
+
+
+def test_a_category_called_background_is_it_in_capital_letters_too(tmp_path):
+    records = {"id": 1, "name": "cat"}, {"id": 3, "name": "Background"}
+    done, seen = labels(tmp_path, make(tmp_path, two_categories(*records)))
+    assert done.spec.hierarchy.class_names == ("background", "cat")
+    assert seen == {"background", "cat"}
+
+
+def test_paths_of_windows_are_read_and_none_leaves_the_folder(tmp_path):
+    document = two_categories({"id": 1, "name": "a"}, {"id": 3, "name": "b"})
+    document["images"][0]["file_name"] = "x\\0.jpg"
+    assert labels(tmp_path, make(tmp_path, document, ("x/0.jpg",)))[1] == {"background", "a", "b"}
+    document["images"][0]["file_name"] = "..\\0.jpg"
+    raw = make(tmp_path / "other", document)
+    assert "expected a path within the pictures' folder" in fault(raw, tmp_path / "refused")
+    document["images"][0]["file_name"] = "gone.jpg"
+    message = fault(make(tmp_path / "gone", document), tmp_path / "refused", FileNotFoundError)
+    assert all(place.startswith(str(tmp_path)) for place in message.split(" is in ")[1].split(", "))
+
+
+def test_a_picture_that_is_listed_twice_is_called_so(tmp_path):
+    document = coco([{"category_id": 1, "segmentation": SQUARE}], images=2)
+    document["images"][1]["file_name"] = "0.jpg"
+    assert "0.jpg twice; take one away" in fault(make(tmp_path, document), tmp_path / "out")
+
+
+def test_other_json_files_are_passed_over_and_named(tmp_path):
+    raw = make(tmp_path, coco([{"category_id": 1, "segmentation": SQUARE}]))
+    save_json(raw / "info.json", {"version": 3})
+    done, _ = labels(tmp_path, raw)
+    assert f"{raw}/info.json: it is not COCO's, and passed over." in done.notes
+    save_json(raw / "info.json", {"images": []})
+    assert "info.json has no list 'categories'" in fault(raw, tmp_path / "other")
+
+
+@pytest.mark.parametrize("labelme", [False, True])
+def test_annotations_of_a_picture_as_it_is_stored_say_what_to_do(tmp_path, labelme):
+    document = coco([{"category_id": 1, "segmentation": SQUARE}])
+    if labelme:
+        document = {"shapes": [], "imagePath": "0.jpg", "imageHeight": 12, "imageWidth": 16}
+        document["shapes"] = [{"label": "a", "points": [[1, 1], [5, 1], [5, 5]]}]
+    raw = make(tmp_path, json.loads(json.dumps(document)))
+    with Image.open(raw / "0.jpg") as image:
+        exif = image.getexif()
+        exif[274] = 6
+        image.save(raw / "0.jpg", exif=exif)
+    message = fault(raw, tmp_path / "out")
+    assert "16 x 12 (EXIF orientation applied)" in message
+    assert (
+        "take the orientation out of the picture's file: `exiftool -Orientation=1 -n FILE`"
+        in message
+    )
