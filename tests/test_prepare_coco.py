@@ -103,3 +103,12 @@ def test_annotations_of_a_picture_as_it_is_stored_say_what_to_do(tmp_path, label
         "take the orientation out of the picture's file: `exiftool -Orientation=1 -n FILE`"
         in message
     )
+
+
+def test_a_category_of_crowds_alone_is_no_class(tmp_path):
+    crowd = {"category_id": 3, "segmentation": SMALL, "iscrowd": 1}
+    raw = make(tmp_path, coco([{"category_id": 1, "segmentation": SQUARE}, crowd]))
+    done, seen = labels(tmp_path, raw)
+    assert done.spec.hierarchy.class_names == ("background", "cat")
+    assert seen == {"background", "cat"}
+    assert "dog, lamp" in done.notes[0]

@@ -119,8 +119,8 @@ def test_crowds_and_boxes_are_ignored_below_all_else(tmp_path):
         {"category_id": 5, "segmentation": [], "bbox": [0, 10, 4, 2]},
     )
     np.testing.assert_array_equal(names, expected("dog", "ignored", "ignored"))
-    assert "1 crowd regions" in str(done.notes)
-    assert "1 annotations are boxes alone" in str(done.notes)
+    assert "ignored: 1 crowd region." in str(done.notes)
+    assert "ignored, boxes alone: 1 record." in str(done.notes)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -277,7 +277,7 @@ def test_yolo_pictures_without_labels_are_background_and_boxes_ignored(tmp_path)
     done = prepare(raw, tmp_path / "out")
     np.testing.assert_array_equal(named(tmp_path / "out"), expected("dog", "cat", "ignored"))
     assert set(named(tmp_path / "out", index=1).ravel()) == {"background"}
-    assert "1 lines are boxes alone" in str(done.notes)
+    assert "ignored, boxes alone: 1 line." in str(done.notes)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from hierseg_jax.data.prepare.folders import find_below
+from hierseg_jax.data.prepare.folders import find_below, walk_files
 from hierseg_jax.data.prepare.prepare import prepare
 from tests.annotated_data import labelme, make_labelme, make_yolo, save_image, save_json
 from tests.raw_data import fault
@@ -113,3 +113,12 @@ def test_classes_of_one_name_are_said_to_be_one(tmp_path):
     done = prepare(raw, tmp_path / "out")
     assert "classes of one name are one class: cat." in str(done.notes)
     assert json.loads((tmp_path / "out/summary.json").read_text())["splits"]["train"]["images"] == 2
+
+
+def test_linked_folders_are_looked_into_but_not_round_in_a_circle(tmp_path):
+    save_image(tmp_path / "elsewhere/a.jpg")
+    (tmp_path / "raw/deep").mkdir(parents=True)
+    (tmp_path / "raw/city").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "raw/deep/up").symlink_to(tmp_path / "raw")
+    (tmp_path / "raw/deep/here").symlink_to(".")
+    assert list(walk_files(tmp_path / "raw", (".jpg",))) == [tmp_path / "raw/city/a.jpg"]

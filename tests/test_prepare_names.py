@@ -46,7 +46,7 @@ def test_what_is_no_class_is_none_in_any_letters_and_lies_where_it_is_drawn(tmp_
 
 
 def test_two_categories_of_one_id_are_refused(tmp_path):
-    with pytest.raises(HiersegError, match=r"categories\[3\]: .zebra. has the id 1 of .horse.; give"):
+    with pytest.raises(HiersegError, match=r"\[3\]: 'zebra' has the id 1 of 'horse'"):
         draw_coco(tmp_path, small="horse", **{"name": "zebra"})
     _, tree = draw_coco(tmp_path / "same", small="horse", **{"supercategory": "none"})
     assert tree.class_names == ("background", "horse", "dog", "lamp")

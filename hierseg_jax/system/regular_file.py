@@ -16,22 +16,25 @@ MAX_BYTES = 1 << 30
 """An image or mask of MAX_PIXELS takes 0.8 GB in the widest format there is, 8 bytes a pixel."""
 
 
-def read_file(file: pathlib.Path) -> bytes:
+def read_file(file: pathlib.Path, most: int = MAX_BYTES) -> bytes:
     """All bytes of a regular file; links are followed.
+
+    Args:
+      file: to read.
+      most: bytes that it may have.
 
     Raises:
       ValueError: a sentence starting with `file`: a folder, a device or a pipe, which would
-        not end, or a file of more than MAX_BYTES.
+        not end, or a file of more than that.
       OSError: a file that cannot be opened.
     """
     found = file.stat()
     if not stat.S_ISREG(found.st_mode):
         kind = "folder" if stat.S_ISDIR(found.st_mode) else "device or a pipe"
         raise HiersegError(f"{file} is a {kind}; expected a file.")
-    if found.st_size > MAX_BYTES:
+    if found.st_size > most:
         raise HiersegError(
-            f"{file} has {found.st_size:,} bytes, more than the {MAX_BYTES:,} that are read of a "
-            "file."
+            f"{file} has {found.st_size:,} bytes, more than the {most:,} that are read of a file."
         )
     return file.read_bytes()
 

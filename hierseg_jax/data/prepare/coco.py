@@ -28,7 +28,7 @@ from hierseg_jax.data.prepare.draw import (
     unpack_counts,
 )
 from hierseg_jax.data.prepare.folders import is_below, split_of
-from hierseg_jax.data.prepare.json_file import read_json, records, shown, text
+from hierseg_jax.data.prepare.json_file import read_bytes, read_json, records, shown, text
 from hierseg_jax.data.prepare.picture import (
     Picture,
     RawData,
@@ -38,8 +38,7 @@ from hierseg_jax.data.prepare.picture import (
 )
 from hierseg_jax.data.read.image_files import how_to_turn
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
-from hierseg_jax.system.regular_file import read_file
-from hierseg_jax.system.wording import listed
+from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
 _LOOKED_AT = 3
@@ -69,16 +68,17 @@ class Document:
 
     @property
     def used(self) -> set[str]:
-        """Names of the categories that occur."""
+        """Names of the categories that have a region of their own."""
         everything = (one for of in self.annotations.values() for one in of)
-        return {self.categories[one["category_id"]] for one in everything}
+        drawn = (one for one in everything if one.get("segmentation") and not _is_ignored(one))
+        return {self.categories[one["category_id"]] for one in drawn}
 
 
 def found_in(raw_dir: pathlib.Path) -> bool:
     """Whether one of the first JSON files is COCO's."""
     marks = (b'"images"', b'"annotations"', b'"categories"')
     files = json_files(raw_dir)[:_LOOKED_AT]
-    return any(all(mark in data for mark in marks) for data in map(read_file, files))
+    return any(all(mark in data for mark in marks) for data in map(read_bytes, files))
 
 
 def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
@@ -194,9 +194,9 @@ def draw_image(
     regions = []
     for number, record in enumerate(document.annotations.get(key, ())):
         try:
-            regions.append(
-                _region(record, values[document.categories[record["category_id"]]], size)
-            )
+            # What has crowds and boxes alone is no class.
+            value = values.get(document.categories[record["category_id"]], IGNORE_LABEL)
+            regions.append(_region(record, value, size))
         except HiersegError as error:
             identity = shown(record.get("id", f"number {number}"))
             raise HiersegError(
@@ -290,7 +290,7 @@ def _notes(documents: Iterable[Document]) -> list[str]:
                 f"{document.file}: categories of one name are one class: {listed(equal, 10)}."
             )
         if crowds:
-            notes.append(f"{document.file}: {crowds:,} crowd regions are ignored.")
+            notes.append(f"{document.file}: ignored: {counted(crowds, 'crowd region')}.")
         if boxes:
-            notes.append(f"{document.file}: {boxes:,} annotations are boxes alone, and ignored.")
+            notes.append(f"{document.file}: ignored, boxes alone: {counted(boxes, 'record')}.")
     return notes

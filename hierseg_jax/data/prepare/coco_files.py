@@ -3,9 +3,8 @@
 import pathlib
 from collections.abc import Sequence
 
-from hierseg_jax.data.prepare.json_file import shown
+from hierseg_jax.data.prepare.json_file import read_bytes, shown
 from hierseg_jax.system.errors import HiersegFileNotFoundError
-from hierseg_jax.system.regular_file import read_file
 
 # Files of COCO's own download that hold no segments of classes.
 _OTHERS = ("captions_", "person_keypoints_", "image_info_", "panoptic_")
@@ -21,7 +20,7 @@ def json_files(raw_dir: pathlib.Path) -> list[pathlib.Path]:
 
 def is_coco(file: pathlib.Path) -> bool:
     """Whether a JSON file has a key of COCO's; others may lie beside it."""
-    data = read_file(file) if file.is_file() else b""
+    data = read_bytes(file) if file.is_file() else b""
     return b'"images"' in data or b'"annotations"' in data
 
 

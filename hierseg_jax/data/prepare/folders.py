@@ -20,13 +20,25 @@ SPLIT_NAMES = {
 
 
 def walk_files(folder: pathlib.Path, suffixes: Sequence[str]) -> Iterator[pathlib.Path]:
-    """Visible files with one of the suffixes, in the folder and below, sorted."""
+    """Visible files with one of the suffixes, in the folder and below, sorted.
+
+    Links are followed, but not round in a circle.
+    """
     endings = tuple(suffix.lower() for suffix in suffixes)
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    for root, folders, names in os.walk(folder, followlinks=True):
+        visible = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in visible if not _leads_up(os.path.join(root, name))]
         for name in sorted(names):
             if not name.startswith(".") and name.lower().endswith(endings):
                 yield pathlib.Path(root, name)
+
+
+def _leads_up(folder: str) -> bool:
+    """Whether it is a link to a folder that it lies in."""
+    if not os.path.islink(folder):
+        return False
+    to, beside = os.path.realpath(folder), os.path.realpath(os.path.dirname(folder))
+    return os.path.commonpath([to, beside]) == to
 
 
 def split_of(path: pathlib.PurePath) -> str:

@@ -21,7 +21,7 @@ from hierseg_jax.data.prepare.classes import find_classes
 from hierseg_jax.data.prepare.draw import Patch, Region, bitmap, box, paint, points, polygon, union
 from hierseg_jax.data.prepare.folders import split_of, walk_files
 from hierseg_jax.data.prepare.id_lists import read_ids
-from hierseg_jax.data.prepare.json_file import read_json, records, shown, text
+from hierseg_jax.data.prepare.json_file import read_bytes, read_json, records, shown, text
 from hierseg_jax.data.prepare.picture import (
     Picture,
     RawData,
@@ -68,7 +68,7 @@ class Annotation:
 def found_in(raw_dir: pathlib.Path) -> bool:
     """Whether one of the first JSON files is labelme's."""
     files = [*sorted(raw_dir.glob("*.json")), *sorted(raw_dir.glob("*/*.json"))][:_LOOKED_AT]
-    return any(b'"shapes"' in data and b'"imagePath"' in data for data in map(read_file, files))
+    return any(b'"shapes"' in data and b'"imagePath"' in data for data in map(read_bytes, files))
 
 
 def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:

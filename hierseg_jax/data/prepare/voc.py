@@ -33,6 +33,8 @@ from hierseg_jax.tree.colors import class_colors
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 _LABELMAP = "labelmap.txt"
+# Of labelme's own export.
+_NAMES_FILE = "class_names.txt"
 MASK_SUFFIXES = (".png", ".npy")
 IMAGES, LISTS = "JPEGImages", pathlib.PurePath("ImageSets", "Segmentation")
 MASKS = (
@@ -99,7 +101,13 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         elif values or (not named_by_colour and _is_coloured(mask)):
             draw = functools.partial(_coloured, mask, values)
         pictures.append(Picture(split, name, image, mask, draw, listed_in=listed_in))
-    return RawData(pictures, hierarchy, labels, tuple(faults))
+    notes: tuple[str, ...] = ()
+    if wishes.hierarchy is None and not colours and not (root / _NAMES_FILE).is_file():
+        notes = (
+            f"{root} has no {_LABELMAP} and no {_NAMES_FILE}; the values of its masks are taken "
+            "for VOC's 20 classes.",
+        )
+    return RawData(pictures, hierarchy, labels, tuple(faults), notes)
 
 
 def _roots(raw_dir: pathlib.Path) -> list[pathlib.Path]:
@@ -153,7 +161,7 @@ def _classes(
 ) -> tuple[Hierarchy, Named]:
     if wishes.hierarchy is not None:
         return wishes.hierarchy, wishes.labels
-    file = root / "class_names.txt"
+    file = root / _NAMES_FILE
     if colours:
         return table_tree(colours.values(), str(root / _LABELMAP)), ()
     if not file.is_file():

@@ -25,7 +25,7 @@ from hierseg_jax.data.read.safe_yaml import read_yaml
 from hierseg_jax.data.read.spec import SPLITS
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.regular_file import read_file
-from hierseg_jax.system.wording import listed
+from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
 Line = tuple[int, list[float]]
@@ -83,7 +83,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         notes.append(f"{file}: classes of one name are one class: {listed(equal, 10)}.")
     boxes = sum(len(numbers) == 4 for of in lines.values() for _, numbers in of)
     if boxes:
-        notes.append(f"{file}: {boxes:,} lines are boxes alone, and ignored.")
+        notes.append(f"{file}: ignored, boxes alone: {counted(boxes, 'line')}.")
     return RawData(pictures, classes.hierarchy, classes.labels, notes=(*classes.notes, *notes))
 
 
