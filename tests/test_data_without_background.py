@@ -8,7 +8,8 @@ from hierseg_jax.bridge.export import export_checkpoint
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.read.sources import load_hierarchy
-from hierseg_jax.data.read.spec import load_spec, read_classes, read_tree_file, write_spec
+from hierseg_jax.data.read.spec import load_spec, read_classes, read_tree_file
+from hierseg_jax.data.read.spec_writing import write_spec
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.system.errors import HiersegError

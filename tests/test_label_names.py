@@ -20,7 +20,8 @@ from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.mask_values import IGNORE, named_values, parse_labels
 from hierseg_jax.data.read.sources import load_hierarchy, open_split
-from hierseg_jax.data.read.spec import load_spec, read_classes, write_spec
+from hierseg_jax.data.read.spec import load_spec, read_classes
+from hierseg_jax.data.read.spec_writing import write_spec
 from hierseg_jax.reports.overlay import label_colors
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.first_epoch import check_sample

@@ -11,7 +11,8 @@ import yaml
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.sources import open_split
-from hierseg_jax.data.read.spec import load_spec, write_spec
+from hierseg_jax.data.read.spec import load_spec
+from hierseg_jax.data.read.spec_writing import write_spec
 from hierseg_jax.system.errors import HiersegError
 from tests.fuzzing import COUNTS, as_text, changed, fuzz, read_or_refused
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.mask_colours import named_colours
-from hierseg_jax.data.read.spec import load_spec, write_spec
+from hierseg_jax.data.read.spec import load_spec
+from hierseg_jax.data.read.spec_writing import write_spec
 from hierseg_jax.data.read.value_names import parse_ignored, parse_labels
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy

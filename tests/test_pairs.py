@@ -3,7 +3,8 @@
 import pytest
 
 from hierseg_jax.data.read.sources import load_hierarchy
-from hierseg_jax.data.read.spec import load_spec, write_spec
+from hierseg_jax.data.read.spec import load_spec
+from hierseg_jax.data.read.spec_writing import write_spec
 from hierseg_jax.train.workdir import check_workdir, claim_workdir
 from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.runs import small_settings

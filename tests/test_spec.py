@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hierseg_jax import PASCAL_PERSON_PART, Hierarchy
-from hierseg_jax.data.read.spec import DatasetSpec, load_spec, read_tree_file, write_spec
+from hierseg_jax.data.read.spec import DatasetSpec, load_spec, read_tree_file
+from hierseg_jax.data.read.spec_writing import write_spec
 
 TREE = "hierarchy: {body: {upper: [1, 2], lower: [3]}}\n"
 ROUND_TRIPS = [

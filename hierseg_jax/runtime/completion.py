@@ -11,7 +11,8 @@ from hierseg_jax.data.picture_labels import Workspace, picture_labels
 from hierseg_jax.data.read.dataset_spec import DatasetSpec
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.layout import Layout
-from hierseg_jax.data.read.spec import load_spec, write_spec
+from hierseg_jax.data.read.spec import load_spec
+from hierseg_jax.data.read.spec_writing import write_spec
 from hierseg_jax.data.resize import Placement
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.system.atomic_writing import link, make_folder, write_atomically

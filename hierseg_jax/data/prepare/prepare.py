@@ -28,7 +28,8 @@ from hierseg_jax.data.prepare.formats import FORMATS, MOVABLE, find_format
 from hierseg_jax.data.prepare.picture import RawData, Wishes
 from hierseg_jax.data.prepare.split import split_pictures
 from hierseg_jax.data.prepare.transfer import transfer
-from hierseg_jax.data.read.spec import SPLITS, DatasetSpec, load_spec, write_spec
+from hierseg_jax.data.read.spec import SPLITS, DatasetSpec, load_spec
+from hierseg_jax.data.read.spec_writing import write_spec
 from hierseg_jax.data.read.value_names import Named, Value
 from hierseg_jax.system.atomic_writing import json_bytes, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError

@@ -25,10 +25,8 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from hierseg_jax.data.read.dataset_spec import SPLITS, DatasetSpec
-from hierseg_jax.data.read.layout import read_layout, read_path, write_layout
+from hierseg_jax.data.read.layout import read_layout, read_path
 from hierseg_jax.data.read.safe_yaml import found_kind, read_yaml
 from hierseg_jax.data.read.value_names import (
     IGNORE,
@@ -37,7 +35,6 @@ from hierseg_jax.data.read.value_names import (
     parse_labels,
     parse_unknown,
 )
-from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import absolute, as_path, place_of
 from hierseg_jax.tree.background import (
@@ -47,7 +44,7 @@ from hierseg_jax.tree.background import (
     looks_like_background,
     read_background,
 )
-from hierseg_jax.tree.hierarchy import Group, Hierarchy
+from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.meeting import has_inner
 from hierseg_jax.tree.parsing import name_tuple
 
@@ -140,49 +137,6 @@ def read_classes(file: str | pathlib.Path) -> DatasetSpec:
     content = _read_keys(as_path(file))
     classes = {key: value for key, value in content.items() if key not in ("path", *SPLITS)}
     return spec_without_folders(str(file), classes)
-
-
-def write_spec(spec: DatasetSpec) -> None:
-    """Writes `spec.file`, from which `load_spec` reads an equal spec.
-
-    The root is written relative to the file where it lies below it, so that the
-    whole folder can be moved. The file appears complete or not at all.
-    """
-    root = spec.root
-    if root.is_relative_to(spec.file.parent):
-        root = root.relative_to(spec.file.parent)
-    content: dict[str, Any] = {
-        "path": str(root),
-        **{split: write_layout(spec.layout(split)) for split in spec.splits},
-        "names": list(spec.hierarchy.class_names),
-        "level_names": list(spec.hierarchy.level_names),
-        "hierarchy": _written(spec.hierarchy.children),
-    }
-    names = spec.hierarchy.class_names
-    if spec.says_background:
-        content["background"] = None if spec.hierarchy.background is None else names[0]
-    if spec.hierarchy.pairs:
-        content["pairs"] = [[names[member] for member in pair] for pair in spec.hierarchy.pairs]
-    if spec.labels:
-        content["labels"] = dict(spec.labels)
-    if spec.ignored:
-        content["ignore"] = list(spec.ignored)
-    if spec.skips_unknown:
-        content["unknown"] = IGNORE
-    text = yaml.safe_dump(
-        content, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True
-    )
-    write_atomically(spec.file, text.encode())
-
-
-def _written(children: tuple[Group | int, ...]) -> dict[str, Any] | list[Any]:
-    groups = [child for child in children if isinstance(child, Group)]
-    if len(groups) == len(children):
-        return {group.name: _written(group.children) for group in groups}
-    return [
-        {child.name: _written(child.children)} if isinstance(child, Group) else child
-        for child in children
-    ]
 
 
 def _read_keys(file: pathlib.Path) -> dict[str, Any]:
