@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs import default, esnet, figures, lite0_pretrained, modern, pascal_person_part
+from configs import (
+    default,
+    esnet,
+    figures,
+    lite0_pretrained,
+    modern,
+    pascal_person_part,
+    tree,
+)
 from hierseg_jax.settings import read_settings, read_stored
 from hierseg_jax.settings.key import ALWAYS
 from hierseg_jax.settings.settings import FREE_KEYS, KEYS, Settings
@@ -16,7 +24,7 @@ from tests.conftest import ROOT
 
 CONFIGS = [
     module.get_config()
-    for module in (default, esnet, figures, lite0_pretrained, modern, pascal_person_part)
+    for module in (default, esnet, figures, lite0_pretrained, modern, pascal_person_part, tree)
 ]
 # A run of any earlier version goes on to what it would have computed: these stay as they are.
 EARLIER = {

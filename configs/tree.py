@@ -1,0 +1,18 @@
+"""The recipe for class trees, which did best on 700 photographs (docs/tree.md).
+
+As configs/lite0_pretrained.py, whose extra it needs, too. Where classes have one level alone, it
+is that recipe.
+"""
+
+import ml_collections
+
+from configs import lite0_pretrained
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """A softmax among siblings, and the losses at every level."""
+    config = lite0_pretrained.get_config()
+    config.model.sibling_softmax = True
+    config.loss_options.every_level = True
+    config.decode = "top_down"
+    return config
