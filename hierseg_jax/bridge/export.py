@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import sys
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -15,31 +14,27 @@ import onnxruntime
 
 from hierseg_jax.bridge.contracts import Graph, build_graph
 from hierseg_jax.bridge.exact import exact_on_cpu
-from hierseg_jax.bridge.precision import PRECISIONS, with_half_weights, with_integers
-from hierseg_jax.bridge.quality import graph_miou, spread_inputs
+from hierseg_jax.bridge.precision import PRECISIONS
+from hierseg_jax.bridge.quality import graph_miou
+from hierseg_jax.bridge.rounding import open_splits, round_graph
 from hierseg_jax.bridge.to_onnx import convert
 from hierseg_jax.bridge.verify import largest_difference
 from hierseg_jax.checkpoint import Checkpoint, open_checkpoint
 from hierseg_jax.checkpoint.stored_network import check_own_arrays
 from hierseg_jax.data.figures.render import FiguresSource
-from hierseg_jax.data.read.members import spec_text
-from hierseg_jax.data.read.sources import Source, unread_of
-from hierseg_jax.data.resize import Resize, nearest_multiple
+from hierseg_jax.data.resize import nearest_multiple
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import (
     build_model,
-    check_tree_of_data,
     open_source,
     spec_of_checkpoint,
 )
 from hierseg_jax.system.atomic_writing import make_folder, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
 from hierseg_jax.system.paths import as_path
-from hierseg_jax.tree.hierarchy import Hierarchy
 
 PHOTOS = 2
-CALIBRATION_PICTURES = 100
 PACKAGES = ("hierseg_jax", "jax", "flax", "jax2onnx", "onnx", "onnxruntime")
 
 
@@ -127,7 +122,7 @@ def export_checkpoint(
             f"{name} has no inference function of its own, whose weights could be rounded; leave "
             "out --half and --int8."
         )
-    splits = _splits(settings, hierarchy, data, precision) if rounded else None
+    splits = open_splits(settings, hierarchy, data, precision) if rounded else None
 
     integers = precision == "int8"
     graph = build_graph(
@@ -163,7 +158,7 @@ def export_checkpoint(
     if splits is not None:
         train, val, labelled = splits
         pictures = len(val)
-        full, model = model, _round(model, graph, precision, train, size, resize)
+        full, model = model, round_graph(model, graph, precision, train, size, resize)
         _run(model, graph, shapes)
         before, after = (
             graph_miou(each.SerializeToString(), graph, val, labelled, size, resize, decoding)
@@ -192,47 +187,6 @@ def export_checkpoint(
     make_folder(file.parent)
     write_atomically(file, model.SerializeToString())
     return Export(file, metadata, difference, miou, pictures)
-
-
-def _splits(
-    settings: Settings, hierarchy: Hierarchy, data: str | None, precision: str
-) -> tuple[Source, Source, Hierarchy]:
-    """The training and validation pictures, and the tree with what these label.
-
-    `float16` needs the latter pictures alone.
-    """
-    spec = data or spec_of_checkpoint(settings.data, "The checkpoint")
-    option = "--int8" if precision == "int8" else "--half"
-    needed = f"{option} needs pictures with labels: give their data.yaml with --data."
-    if not spec:
-        raise HiersegError(f"The checkpoint names no data set, and {needed}")
-    try:
-        labelled = check_tree_of_data(hierarchy, settings.data, spec, "The checkpoint")
-        val = open_source(settings.data, settings.seed, "val", spec, labelled)
-        train = val
-        if precision == "int8":
-            train = open_source(settings.data, settings.seed, "train", spec, labelled)
-    except (HiersegError, OSError) as error:
-        raise HiersegError(f"{error} ({needed})") from error
-    if not len(train) or not len(val):
-        raise HiersegError(f"{spec_text(spec)} has an empty split; {needed}")
-    for unread in unread_of((train, val)):
-        print(f"note: {unread}", file=sys.stderr, flush=True)
-    return train, val, labelled
-
-
-def _round(
-    model: onnx.ModelProto,
-    graph: Graph,
-    precision: str,
-    train: Source,
-    size: tuple[int, int],
-    resize: Resize,
-) -> onnx.ModelProto:
-    if precision == "float16":
-        return with_half_weights(model)
-    pictures = spread_inputs(graph, train, size, resize, CALIBRATION_PICTURES)
-    return with_integers(model, graph.input_name, pictures)
 
 
 def _run(model: onnx.ModelProto, graph: Graph, shapes: list[tuple[int, int, int]]) -> None:
