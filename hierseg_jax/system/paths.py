@@ -41,7 +41,8 @@ def as_path(text: str | pathlib.Path) -> pathlib.Path:
             "gs://BUCKET/NAME or s3://BUCKET/NAME."
         )
     path = BucketPath(text)
-    if len(path.parts) < 2 or ".." in path.parts:
+    no_bucket = str(text).removeprefix(found[0]).startswith("/")  # `gs:///x`
+    if no_bucket or len(path.parts) < 2 or ".." in path.parts:
         raise HiersegError(f"{text} names no place in a bucket; give {found[0]}BUCKET/NAME.")
     extra, module = EXTRAS[found[1]]
     if importlib.util.find_spec(module) is None:
