@@ -69,7 +69,9 @@ def test_damage_to_any_file_is_found_and_named(workdir, tmp_path, damage):
         shutil.rmtree(tmp_path / "copy")
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    "damage", [pytest.param(of, marks=() if of == "flip" else pytest.mark.slow) for of in DAMAGES]
+)
 def test_training_goes_on_from_the_newest_whole_checkpoint(finished, workdir, capfd, damage):
     (workdir / "note.txt").write_text("of the user's own")
     damaged = files(workdir / "checkpoints" / "12")[0]

@@ -113,9 +113,10 @@ def test_float32_steps_equal_the_reference(name, loss, conv_impl):
 
 @pytest.mark.parametrize("loss", ["dice", "iou"])
 @pytest.mark.parametrize("name", [pytest.param("effunet", marks=pytest.mark.slow), "esnet"])
-def test_float64_steps_equal_the_reference(name, loss):
+@pytest.mark.parametrize("conv_impl", ["xla", pytest.param("auto", marks=pytest.mark.slow)])
+def test_float64_steps_equal_the_reference(name, loss, conv_impl):
     with jax.enable_x64(True):
-        golden, losses, _, norms, _ = run_three_steps(name, loss, jnp.float64)
+        golden, losses, _, norms, _ = run_three_steps(name, loss, jnp.float64, conv_impl)
     np.testing.assert_allclose(losses, golden["losses"], rtol=1e-7)
     expected = golden["grad_norms"]
     actual = np.array([norms[n] for n in golden["grad_norm_names"]])
