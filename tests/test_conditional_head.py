@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from configs import tree
 from hierseg_jax.bridge import scores as graph
 from hierseg_jax.bridge.export import export_checkpoint
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
@@ -25,7 +26,14 @@ from hierseg_jax.tree.siblings import find_siblings
 from tests.runs import small_settings, train_here
 from tests.test_labels import trees
 
-CONDITIONAL = {"model__sibling_softmax": True, "loss": "crossentropy + dice"}
+# Of configs/tree.py.
+RECIPE = tree.get_config()
+CONDITIONAL = {
+    "model__sibling_softmax": RECIPE.model.sibling_softmax,
+    "loss": RECIPE.loss,
+    "loss_options__every_level": RECIPE.loss_options.every_level,
+    "decode": RECIPE.decode,
+}
 # Branches that end early, a group of one class, and one of one group.
 ODD_TREE = Hierarchy.from_mapping({"a": [4, {"b": {"c": [6, 2]}}], "d": {"e": [3]}, "f": [5, 1]})
 
