@@ -1,6 +1,7 @@
 """The project's own errors end in a sentence; whatever else is raised keeps its traceback."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -135,3 +136,14 @@ def test_a_sentence_tells_the_traceback_what_it_stems_from(tmp_path):
     with pytest.raises(HiersegError) as raised:
         read_torch_file(file)
     assert raised.value.__cause__ is not None
+
+
+def test_a_reader_that_has_read_enough_ends_a_command_quietly():
+    text = MAIN.format(line="print('x' * 10**6)")
+    process = subprocess.Popen(
+        [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.read(1)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 128 + signal.SIGPIPE

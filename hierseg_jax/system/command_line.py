@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -40,6 +41,7 @@ def run(main: Callable[[], None]) -> None:
             sys.exit(f"error: unexpected argument {argv[1]!r}; flags start with --.")
         try:
             main()
+            sys.stdout.flush()
         except KeyboardInterrupt:
             if wants_tracebacks():
                 raise
@@ -48,6 +50,10 @@ def run(main: Callable[[], None]) -> None:
             sys.stderr.flush()
             os._exit(130)
         except Exception as error:
+            if isinstance(error, BrokenPipeError) and not _has_company():
+                # Whoever reads, as `head` does, has read enough. Python would flush once more.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                sys.exit(128 + signal.SIGPIPE)
             if _has_company() and _may_be_of_the_network(error):
                 if wants_tracebacks() or not _is_of_the_network(error):
                     traceback.print_exc()
