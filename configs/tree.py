@@ -14,5 +14,4 @@ def get_config() -> ml_collections.ConfigDict:
     config = lite0_pretrained.get_config()
     config.model.sibling_softmax = True
     config.loss_options.every_level = True
-    config.decode = "top_down"
     return config

@@ -32,7 +32,6 @@ CONDITIONAL = {
     "model__sibling_softmax": RECIPE.model.sibling_softmax,
     "loss": RECIPE.loss,
     "loss_options__every_level": RECIPE.loss_options.every_level,
-    "decode": RECIPE.decode,
 }
 # Branches that end early, a group of one class, and one of one group.
 ODD_TREE = Hierarchy.from_mapping({"a": [4, {"b": {"c": [6, 2]}}], "d": {"e": [3]}, "f": [5, 1]})
