@@ -121,4 +121,8 @@ def test_linked_folders_are_looked_into_but_not_round_in_a_circle(tmp_path):
     (tmp_path / "raw/city").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "raw/deep/up").symlink_to(tmp_path / "raw")
     (tmp_path / "raw/deep/here").symlink_to(".")
-    assert list(walk_files(tmp_path / "raw", (".jpg",))) == [tmp_path / "raw/city/a.jpg"]
+    for one, other in (("a", "b"), ("b", "a")):
+        (tmp_path / "raw" / one).mkdir(exist_ok=True)
+        (tmp_path / "raw" / one / "over").symlink_to(tmp_path / "raw" / other)
+    assert walk_files(tmp_path / "raw", (".JPG",)) == [tmp_path / "raw/city/a.jpg"]
+    assert walk_files(tmp_path / "none", (".jpg",)) == []

@@ -1,10 +1,10 @@
 """Finding pictures and annotations in the folders of somebody else."""
 
-import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
+from hierseg_jax.data.read.pattern import Pattern
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 
 SPLIT_NAMES = {
@@ -19,26 +19,16 @@ SPLIT_NAMES = {
 """What tools call splits -> what we call them."""
 
 
-def walk_files(folder: pathlib.Path, suffixes: Sequence[str]) -> Iterator[pathlib.Path]:
-    """Visible files with one of the suffixes, in the folder and below, sorted.
+def walk_files(folder: pathlib.Path, suffixes: Sequence[str]) -> list[pathlib.Path]:
+    """Visible files with one of the endings, in the folder and below, sorted; none without it.
 
     Links are followed, but not round in a circle.
     """
+    if not folder.is_dir():
+        return []
     endings = tuple(suffix.lower() for suffix in suffixes)
-    for root, folders, names in os.walk(folder, followlinks=True):
-        visible = sorted(name for name in folders if not name.startswith("."))
-        folders[:] = [name for name in visible if not _leads_up(os.path.join(root, name))]
-        for name in sorted(names):
-            if not name.startswith(".") and name.lower().endswith(endings):
-                yield pathlib.Path(root, name)
-
-
-def _leads_up(folder: str) -> bool:
-    """Whether it is a link to a folder that it lies in."""
-    if not os.path.islink(folder):
-        return False
-    to, beside = os.path.realpath(folder), os.path.realpath(os.path.dirname(folder))
-    return os.path.commonpath([to, beside]) == to
+    found = (path for path, _ in Pattern("", ("**", "*")).files(folder, ()))
+    return sorted(folder / path for path in found if path.lower().endswith(endings))
 
 
 def split_of(path: pathlib.PurePath) -> str:

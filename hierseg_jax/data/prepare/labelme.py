@@ -33,7 +33,6 @@ from hierseg_jax.data.read import png
 from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
 from hierseg_jax.data.read.image_files import decode_image, how_to_turn
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
-from hierseg_jax.system.regular_file import read_file
 
 LINE_WIDTH, POINT_RADIUS = 10, 5
 _LOOKED_AT = 3
@@ -104,7 +103,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
 
 def is_labelme(file: pathlib.Path) -> bool:
     """Whether a JSON file has a key of labelme's; others may lie beside it."""
-    data = read_file(file)
+    data = read_bytes(file)
     return b'"shapes"' in data or b'"imagePath"' in data
 
 
