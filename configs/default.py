@@ -56,6 +56,9 @@ def get_config() -> ml_collections.ConfigDict:
     # Backbone of effunet: b0, b1, b2, b3, b4, b5, b6, b7, lite0, lite1, lite2, lite3, lite4. Other
     # networks do not read it.
     config.model.backbone = "b0"
+    # Decoder of effunet: the reference's, or fine, which has one step more, to half of the
+    # picture's size, and interpolates between steps (docs/results.md).
+    config.model.decoder = "reference"
     # Weights to start from: imagenet (of an installed package; lite0), a file with an EfficientNet
     # of torchvision, timm or efficientnet_pytorch, or a workdir or checkpoint folder of the same
     # network, whose classes may be others. Empty: fresh weights.

@@ -47,7 +47,7 @@ def test_reference_weights_give_the_golden_probabilities(name, classes):
     hierarchy = Hierarchy.from_mapping(list(range(1, classes)))
     seed, size = INPUTS[classes]
     image_nchw = np.random.RandomState(seed).rand(2, 3, *size).astype(np.float32)
-    graph = build_graph("reference", name, "b0", variables, hierarchy)
+    graph = build_graph("reference", model, variables, hierarchy)
     exported = convert(graph, image_nchw.shape[2:], dynamic_batch=True)
     (mask_nchw,) = run(exported, image_nchw)
     np.testing.assert_allclose(mask_nchw, golden["probabilities"], atol=1e-4, rtol=0)
@@ -57,7 +57,7 @@ def test_reference_weights_give_the_golden_probabilities(name, classes):
 @pytest.mark.parametrize("contract", ["reference", "deploy"])
 def test_dynamic_graph_equals_flax_at_sizes_not_seen_at_export(name, contract):
     model, variables = fresh(name, TREE5)
-    graph = build_graph(contract, name, "b0", variables, TREE5)
+    graph = build_graph(contract, model, variables, TREE5)
     exported = convert(graph, (64, 96), dynamic_size=True, dynamic_batch=True)
     rng = np.random.default_rng(0)
     for batch, height, width in ((1, 64, 96), (2, 32, 64), (1, 96, 32)):
@@ -96,7 +96,7 @@ def test_graphs_decode_as_the_network_does(name, decoding, contract):
     told = {"upsampling": "nearest"}  # `bilinear` in test_scores_of_exports.py
     model = create_model(name, channels, conv_impl="xla", **told)
     variables = init_variables(model, jax.random.key(2))
-    graph = build_graph(contract, name, "b0", variables, DEEP_TREE, decoding=decoding, **told)
+    graph = build_graph(contract, model, variables, DEEP_TREE, decoding=decoding)
     exported = convert(graph, (32, 64), dynamic_size=True, dynamic_batch=True).SerializeToString()
     photo = np.random.default_rng(3).integers(0, 256, (40, 50, 3), np.uint8)
     shapes = [(1, 32, 64), (2, 64, 32)]
@@ -112,7 +112,7 @@ def test_graphs_decode_as_the_network_does(name, decoding, contract):
 @pytest.mark.parametrize("contract", ["reference", "deploy"])
 def test_fixed_sizes_of_use_equal_flax(name, hierarchy, contract):
     model, variables = fresh(name, hierarchy)
-    graph = build_graph(contract, name, "b0", variables, hierarchy)
+    graph = build_graph(contract, model, variables, hierarchy)
     photo = np.random.default_rng(3).integers(0, 256, (40, 50, 3), np.uint8)
     for size in ((64, 96), (320, 320)):
         exported = convert(graph, size).SerializeToString()
@@ -126,8 +126,8 @@ def test_fixed_sizes_of_use_equal_flax(name, hierarchy, contract):
 @pytest.mark.parametrize("name", ["esnet", "effunet"])
 @pytest.mark.parametrize("opset", [13, 18, 23])
 def test_every_opset_holds_the_same_network(name, opset):
-    _, variables = fresh(name, PASCAL_PERSON_PART)
-    graph = build_graph("deploy", name, "b0", variables, PASCAL_PERSON_PART)
+    model, variables = fresh(name, PASCAL_PERSON_PART)
+    graph = build_graph("deploy", model, variables, PASCAL_PERSON_PART)
     frame = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)
     exported = convert(graph, (32, 32), opset=opset)
     assert [entry.version for entry in exported.opset_import] == [opset]
@@ -137,8 +137,8 @@ def test_every_opset_holds_the_same_network(name, opset):
 
 
 def test_graph_has_neither_dropout_nor_batch_norm_and_no_warning_at_load(capfd):
-    _, variables = fresh("effunet", PASCAL_PERSON_PART)
-    graph = build_graph("reference", "effunet", "b0", variables, PASCAL_PERSON_PART)
+    model, variables = fresh("effunet", PASCAL_PERSON_PART)
+    graph = build_graph("reference", model, variables, PASCAL_PERSON_PART)
     exported = convert(graph, (64, 32))
     kinds = {node.op_type for node in exported.graph.node}
     assert not kinds & {"Dropout", "BatchNormalization", "Softmax", "Reshape", "Expand"}
@@ -147,8 +147,8 @@ def test_graph_has_neither_dropout_nor_batch_norm_and_no_warning_at_load(capfd):
 
 
 def test_opsets_out_of_range_and_clashing_levels_are_refused():
-    _, variables = fresh("esnet", PASCAL_PERSON_PART)
-    graph = build_graph("reference", "esnet", "b0", variables, PASCAL_PERSON_PART)
+    model, variables = fresh("esnet", PASCAL_PERSON_PART)
+    graph = build_graph("reference", model, variables, PASCAL_PERSON_PART)
     for opset in (12, 24):
         with pytest.raises(ValueError, match=f"--opset is {opset}; it may be 13 to 23"):
             convert(graph, (32, 32), opset=opset)
@@ -156,7 +156,7 @@ def test_opsets_out_of_range_and_clashing_levels_are_refused():
         {**PASCAL_PERSON_PART.to_json(), "level_names": ["body", "confidence", "part"]}
     )
     with pytest.raises(ValueError, match=r"'confidence'.*rename it"):
-        build_graph("deploy", "esnet", "b0", variables, clash)
+        build_graph("deploy", model, variables, clash)
 
 
 def test_a_level_called_scores_is_exported_without_scores():
@@ -164,8 +164,8 @@ def test_a_level_called_scores_is_exported_without_scores():
     model = create_model("esnet_mini", 7, conv_impl="xla")
     variables = init_variables(model, jax.random.key(2))
     with pytest.raises(ValueError, match=r"'scores', .*; rename it, or export with --plain\."):
-        build_graph("deploy", "esnet_mini", None, variables, tree)
-    graph = build_graph("deploy", "esnet_mini", None, variables, tree, plain=True)
+        build_graph("deploy", model, variables, tree)
+    graph = build_graph("deploy", model, variables, tree, plain=True)
     exported = convert(graph, (16, 16), dynamic_size=True).SerializeToString()
     photo = np.zeros((20, 20, 3), np.uint8)
     shapes = [(1, 16, 16), (1, 24, 16)]

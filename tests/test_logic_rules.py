@@ -180,7 +180,7 @@ def test_a_path_that_keeps_the_rules_is_decoded_as_it_is():
 def test_the_graph_reasons_as_the_network_does():
     model = create_model("esnet_mini", ODD_TREE.num_nodes, conv_impl="xla")
     variables = init_variables(model, jax.random.key(2))
-    graph = build_graph("deploy", "esnet_mini", None, variables, ODD_TREE, decoding="logic")
+    graph = build_graph("deploy", model, variables, ODD_TREE, decoding="logic")
     exported = convert(graph, (16, 16), dynamic_size=True).SerializeToString()
     photo = np.random.default_rng(3).integers(0, 256, (20, 25, 3), np.uint8)
     shapes = [(1, 16, 16), (1, 24, 16)]

@@ -78,15 +78,14 @@ def test_subpixel_convolution_equals_the_transposed_one(size):
 
 def test_graph_of_subpixel_convolutions_equals_the_network(workdir):
     loaded = load_checkpoint(find_checkpoint(workdir))
-    graph = build_graph(
-        "reference", "esnet_mini", "", loaded.variables, PASCAL_PERSON_PART, integers=True
-    )
+    model = create_model("esnet_mini", 7, conv_impl="xla")
+    graph = build_graph("reference", model, loaded.variables, PASCAL_PERSON_PART, integers=True)
     exported = convert(graph, (32, 40), dynamic_size=True)
     assert not [node for node in exported.graph.node if node.op_type == "ConvTranspose"]
     difference = largest_difference(
         exported.SerializeToString(),
         graph,
-        create_model("esnet_mini", 7, conv_impl="xla"),
+        model,
         loaded.variables,
         PASCAL_PERSON_PART,
         [FiguresSource("val", 32, count=1, seed=0)[0]["image"]],
@@ -157,7 +156,8 @@ def test_integers_are_in_the_file(workdir, tmp_path):
 
 def test_weights_beyond_float16_are_refused(workdir):
     loaded = load_checkpoint(find_checkpoint(workdir))
-    graph = build_graph("reference", "esnet_mini", "", loaded.variables, PASCAL_PERSON_PART)
+    network = create_model("esnet_mini", 7)
+    graph = build_graph("reference", network, loaded.variables, PASCAL_PERSON_PART)
     model = convert(graph, (32, 32))
     kernel = next(tensor for tensor in model.graph.initializer if len(tensor.dims) == 4)
     kernel.CopyFrom(

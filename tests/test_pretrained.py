@@ -153,9 +153,7 @@ def test_lite_backbones_have_the_published_widths_and_depths():
 def test_exported_graphs_pad_and_normalise_as_the_network_does(backbone, variant, contract):
     model = create_model("effunet", 7, backbone=backbone, conv_impl="xla", variant=variant)
     variables = uneven(init_variables(model, jax.random.key(1)))
-    graph = build_graph(
-        contract, "effunet", backbone, variables, PASCAL_PERSON_PART, False, "leaf", variant
-    )
+    graph = build_graph(contract, model, variables, PASCAL_PERSON_PART)
     exported = convert(graph, (64, 32), dynamic_size=True).SerializeToString()
     photo = cv2.cvtColor(cv2.imread(str(GOLDEN / "coffee.jpg")), cv2.COLOR_BGR2RGB)
     shapes = [(1, 32, 96)]

@@ -70,8 +70,8 @@ def built(name, upsampling="nearest", decoding="leaf", contract="deploy", **opti
     channels = tree.num_nodes if decoding == "path" else tree.num_classes
     model = create_model(name, channels, conv_impl="xla", upsampling=upsampling)
     variables = init_variables(model, jax.random.key(1))
-    options |= {"decoding": decoding, "upsampling": upsampling}
-    return model, variables, build_graph(contract, name, None, variables, tree, **options)
+    options |= {"decoding": decoding}
+    return model, variables, build_graph(contract, model, variables, tree, **options)
 
 
 def write(file, graph, upsampling="nearest", decoding="leaf", rule="letterbox", **told):
@@ -195,9 +195,10 @@ def test_files_whose_scores_are_not_where_they_say_are_refused(tmp_path):
 def test_a_level_called_scores_needs_the_plain_contract():
     tree = PASCAL_PERSON_PART.to_json()
     clash = Hierarchy.from_json({**tree, "level_names": ["body", "scores", "part"]})
+    model = create_model("coarse", 7)
     with pytest.raises(ValueError, match=r"'scores'.*rename it"):
-        build_graph("deploy", "coarse", None, {}, clash)
-    names = build_graph("deploy", "coarse", None, {}, clash, plain=True).output_names
+        build_graph("deploy", model, {}, clash)
+    names = build_graph("deploy", model, {}, clash, plain=True).output_names
     assert names == ("body", "scores", "part", "confidence")
     with pytest.raises(ValueError, match="--plain is for --contract=deploy"):
         export_checkpoint("nowhere", "a.onnx", plain=True)

@@ -141,8 +141,9 @@ def test_two_networks_may_call_their_backbone_the_same(tmp_path, monkeypatch):
 
 
 def test_an_operation_that_jax2onnx_does_not_know_is_named():
-    variables = init_variables(create_model("foreign", 7), jax.random.key(0))
-    graph = build_graph("reference", "foreign", "", variables, PASCAL_PERSON_PART)
+    model = create_model("foreign", 7)
+    variables = init_variables(model, jax.random.key(0))
+    graph = build_graph("reference", model, variables, PASCAL_PERSON_PART)
     with pytest.raises(HiersegError, match=r"write an inference function for it, as models/esnet/"):
         convert(graph, (8, 8))
 

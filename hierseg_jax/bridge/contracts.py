@@ -9,14 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from hierseg_jax.bridge.scores import classify, leaf_log_probabilities, log_planes, scores
-from hierseg_jax.models import SegmentationModel, Variant, create_model, find_network
+from hierseg_jax.models import SegmentationModel, network_of
 from hierseg_jax.models.graph import ops
 from hierseg_jax.models.graph.fold import Tree
 from hierseg_jax.runtime.metadata import CONFIDENCE, SCORES
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.decoding import OF_HIERARCHICAL
 from hierseg_jax.tree.hierarchy import Hierarchy
-from hierseg_jax.tree.siblings import find_siblings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,16 +45,12 @@ class Graph:
 
 def build_graph(
     contract: str,
-    model: str,
-    backbone: str | None,
+    network: SegmentationModel,
     variables: Tree,
     hierarchy: Hierarchy,
     integers: bool = False,
     decoding: str = "leaf",
-    variant: Variant | None = None,
-    upsampling: str = "nearest",
     plain: bool = False,
-    conditional: bool = False,
 ) -> Graph:
     """The graph of a network under a contract.
 
@@ -69,41 +63,31 @@ def build_graph(
         [N, C, H / s, W / s], the scores of all of them as `picture_labels.log_planes` has them,
         of the logits before they come to the image's size, s being the network's
         `grid_stride`.
-      model, backbone: name of a network, and of its backbone where it has several.
-      variables: of the Flax network.
+      network: of `NETWORKS`; its `dtype` and `conv_impl` are those of training, and not read.
+      variables: of the network.
       hierarchy: of the classes.
       integers: written for `precision.with_integers`; the same function.
       decoding: of `decoding.DECODINGS`: `path` or `logic` of a hierarchical head, else of a flat
         one.
-      variant: of a backbone with weights from elsewhere; by default the reference's.
-      upsampling: of `layers.UPSAMPLINGS`; how logits come to the image's size.
       plain: `deploy` without `scores`.
-      conditional: whether the head is conditional; a flat one by its decoding.
 
     Raises:
       ValueError: for an unknown contract, or a level that is called as another tensor is.
     """
-    network, siblings = find_network(model), find_siblings(hierarchy) if conditional else None
-    wide = decoding in OF_HIERARCHICAL
-    channels = hierarchy.num_nodes if wide else hierarchy.num_classes
-    built = create_model(
-        model,
-        siblings.num_nodes if siblings else channels,
-        backbone=network.own_backbone(backbone),
-        conv_impl="xla",
-        variant=variant,
-        upsampling=upsampling,
-    )
-    apply = network.graph or _apply
-    any_size = network.graph is not None
-    stride = built.grid_stride
-    smooth = stride > 1 and upsampling != "nearest"
+    siblings = getattr(network, "conditional_head", None)
+    # The graph takes logits, and makes log-probabilities of them itself.
+    bare: dict[str, Any] = {"conditional_head": None} if siblings else {}
+    network = network.clone(dtype=jnp.float32, conv_impl="xla", **bare)
+    own_graph = network_of(network).graph
+    apply, any_size = own_graph or _apply, own_graph is not None
+    stride = network.grid_stride
+    smooth = stride > 1 and network.upsampling != "nearest"
 
     def logits(image_nchw: jax.Array) -> jax.Array:
-        x_nchw = apply(built, variables, image_nchw, integers)
+        x_nchw = apply(network, variables, image_nchw, integers)
         x_nchw = ops.as_logits(x_nchw) if integers else x_nchw
         x_nchw = leaf_log_probabilities(x_nchw, siblings) if siblings else x_nchw
-        return ops.double_bicubic(x_nchw) if built.doubles else x_nchw
+        return ops.double_bicubic(x_nchw) if network.doubles else x_nchw
 
     def interpolate(x_nchw: jax.Array) -> jax.Array:
         return ops.upsample_bilinear(x_nchw, stride) if smooth else x_nchw

@@ -107,8 +107,7 @@ def export_checkpoint(
     loaded = open_checkpoint(checkpoint, which)
     check_own_arrays(loaded)
     settings, hierarchy = loaded.settings, loaded.hierarchy
-    name, backbone = settings.model.name, settings.model.chosen_backbone
-    decoding = settings.decoding
+    name, decoding = settings.model.name, settings.decoding
     plainly = dataclasses.replace(settings.model, conv_impl="xla", dtype="float32")
     network = build_model(plainly, hierarchy)
     size, resize = image_size or settings.data.size, settings.data.resizing
@@ -127,16 +126,12 @@ def export_checkpoint(
     integers = precision == "int8"
     graph = build_graph(
         contract,
-        name,
-        backbone,
+        network,
         loaded.variables,
         hierarchy,
         integers,
         decoding,
-        settings.model.variant,
-        settings.model.upsampling,
         plain,
-        settings.model.sibling_softmax,
     )
     model = convert(
         graph, size, opset=opset, dynamic_size=dynamic_size, dynamic_batch=dynamic_batch

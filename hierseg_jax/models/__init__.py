@@ -27,9 +27,11 @@ from hierseg_jax.models.variant import Variant
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.siblings import Siblings
 
+DECODERS = ("reference", "fine")
 NETWORKS = {network.name: network for network in (EFFUNET, ESNET, ESNET_MINI)}
 
 __all__ = [
+    "DECODERS",
     "NETWORKS",
     "UPSAMPLINGS",
     "Forward",
@@ -93,6 +95,7 @@ def create_model(
     upsampling: str = "nearest",
     variant: Variant | None = None,
     conditional_head: Siblings | None = None,
+    decoder: str = "reference",
 ) -> SegmentationModel:
     """A network that maps images to per-pixel logits.
 
@@ -122,6 +125,8 @@ def create_model(
         weights from elsewhere; by default what the reference does.
       conditional_head: its families of nodes, whose number is then `num_classes`; the network
         gives log-probabilities of the leaf classes (`conditional.py`).
+      decoder: of `DECODERS`: `fine` has a skip connection of stride 2 and interpolates between
+        its blocks, of networks that have a choice.
 
     Raises:
       ValueError: for an unknown name, backbone, dtype, conv_impl or rate, too few classes, or
@@ -147,6 +152,8 @@ def create_model(
         raise HiersegError(
             f"There is no upsampling {upsampling!r}; choose one of {', '.join(UPSAMPLINGS)}."
         )
+    if decoder not in DECODERS:
+        raise HiersegError(f"There is no decoder {decoder!r}; choose one of {', '.join(DECODERS)}.")
     if not 0 <= stochastic_depth < 1:
         raise HiersegError(
             f"The rate of stochastic_depth is {stochastic_depth}; it must be 0 or more, below 1."
@@ -163,4 +170,5 @@ def create_model(
         stochastic_depth=stochastic_depth,
         upsampling=upsampling,
         conditional_head=conditional_head,
+        fine_decoder=decoder == "fine",
     )

@@ -40,6 +40,7 @@ def build_model(
         embedding_size=embedding_size,
         stochastic_depth=model.stochastic_depth,
         upsampling=model.upsampling,
+        decoder=model.decoder,
         conditional_head=find_siblings(hierarchy) if model.sibling_softmax else None,
     )
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 from hierseg_jax.models import (
+    DECODERS,
     NETWORKS,
     UPSAMPLINGS,
     Network,
@@ -30,6 +31,13 @@ class ModelSettings(Section):
     )
     backbone: str | None = key(
         "b0", f"Backbone of {backbone_choices()}. Other networks do not read it."
+    )
+    decoder: str = key(
+        "reference",
+        "Decoder of effunet: the reference's, or fine, which has one step more, to half of the "
+        "picture's size, and interpolates between steps (docs/results.md).",
+        choices=DECODERS,
+        earlier="reference",
     )
     pretrained: str = key(
         "",

@@ -21,8 +21,8 @@ from hierseg_jax.models.variant import Variant, normalize_image
 STEM_CHANNELS = 32
 SE_RATIO = 0.25
 DROP_RATE = 0.2
-OUTPUT_STAGES = (2, 3, 5, 7)
-"""The last stages at strides 4, 8, 16 and 32."""
+OUTPUT_STAGES = (1, 2, 3, 5, 7)
+"""The last stages at strides 2, 4, 8, 16 and 32."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +161,7 @@ def activation_name(lite: bool) -> str:
 
 
 class EfficientNet(nn.Module):
-    """Features at strides 4, 8, 16 and 32.
+    """Features at strides 2, 4, 8, 16 and 32.
 
     Differs from the paper as the reference does: unless `variant` says otherwise, every side
     is padded by kernel // 2 (not SAME) and batch norm has epsilon 1e-5; dropout falls on

@@ -23,18 +23,20 @@ EPSILON = 1e-5  # of the decoder
 def logits(
     model: EfficientUNet, variables: Tree, image_nchw: jax.Array, integers: bool = False
 ) -> jax.Array:
-    """[N, 3, H, W] in [0, 1] -> [N, C, H/4, W/4].
+    """[N, 3, H, W] in [0, 1] -> [N, C, H/s, W/s], s being the network's `output_stride`.
 
     `integers` changes nothing here.
     """
     del integers
     params, stats = variables["params"], variables["batch_stats"]
-    *skips, x = _backbone(
+    features = _backbone(
         params["efficientnet"], stats["efficientnet"], image_nchw, model.backbone, model.variant
     )
+    double = ops.upsample_bilinear if model.fine_decoder else ops.upsample_nearest
+    *skips, x = features if model.fine_decoder else features[1:]
     for number, skip in enumerate(reversed(skips), start=1):
         name = f"decoder_block{number}"
-        x = jnp.concatenate([ops.upsample_nearest(x, 2), skip], axis=1)
+        x = jnp.concatenate([double(x, 2), skip], axis=1)
         x = jax.nn.silu(ops.conv(x, *folded(params[name], stats[name], "conv", "norm", EPSILON)))
     return ops.conv(x, *single(conv_weights(params["head"])))
 
@@ -42,7 +44,7 @@ def logits(
 def _backbone(
     params: Tree, stats: Tree, x: jax.Array, backbone: str, variant: Variant
 ) -> list[jax.Array]:
-    """Features at strides 4, 8, 16 and 32."""
+    """Features at strides 2, 4, 8, 16 and 32."""
     activate = ops.relu6 if is_lite(backbone) else jax.nn.silu
     kernel_oihw, bias_o = folded(params, stats, "stem_conv", "stem_norm", variant.norm_epsilon)
     if variant.normalization != "none":
