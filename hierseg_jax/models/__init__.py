@@ -12,7 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from hierseg_jax.models.efficient_unet import EFFUNET
-from hierseg_jax.models.esnet import ESNET, ESNET_MINI
+from hierseg_jax.models.esnet import ESNET, ESNET_MINI, ESNET_SMALL
 from hierseg_jax.models.initialize import init_variables
 from hierseg_jax.models.layers import CONV_IMPLS, UPSAMPLINGS
 from hierseg_jax.models.network import Network
@@ -28,7 +28,7 @@ from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.siblings import Siblings
 
 DECODERS = ("reference", "fine")
-NETWORKS = {network.name: network for network in (EFFUNET, ESNET, ESNET_MINI)}
+NETWORKS = {network.name: network for network in (EFFUNET, ESNET, ESNET_SMALL, ESNET_MINI)}
 
 __all__ = [
     "DECODERS",
@@ -103,8 +103,8 @@ def create_model(
     `model.apply(variables, image_bhwc, train=...)` its logits.
 
     Args:
-      name: of `NETWORKS`: `effunet` (sides in multiples of 32) or `esnet` and its small
-        `esnet_mini` (of 8).
+      name: of `NETWORKS`: `effunet` (sides in multiples of 32) or `esnet` and its smaller
+        `esnet_small` and `esnet_mini` (of 8).
       num_classes: channels of the head, at least 2: the leaf classes, or
         the nodes of a hierarchical or conditional one.
       backbone: of a network with several, such as `b0`..`b7` or `lite0`..`lite4` of `effunet`;

@@ -1,4 +1,4 @@
-"""ESNet and its small variant."""
+"""ESNet and its smaller variants."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -38,7 +38,7 @@ def _describe(size: str) -> Network:
         architecture=ESNet,
         heads=("decoder/output_conv", "encoder_head"),
         # A step at 320 px and batch 8 takes 1.2 GB (docs/performance.md), launch/train.py as a
-        # whole 2.3 GB at 256 px and batch 16; the small variant takes less.
+        # whole 2.3 GB at 256 px and batch 16; smaller variants take less.
         training_memory=TrainingMemory(rest_gb=0.8, bytes_per_pixel=1.2e9 / (8 * 320 * 320)),
         fields={"size": size},
         backbone=ENCODER,
@@ -47,4 +47,4 @@ def _describe(size: str) -> Network:
     )
 
 
-ESNET, ESNET_MINI = _describe("esnet"), _describe("esnet_mini")
+ESNET, ESNET_SMALL, ESNET_MINI = map(_describe, ("esnet", "esnet_small", "esnet_mini"))
