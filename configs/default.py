@@ -54,8 +54,8 @@ def get_config() -> ml_collections.ConfigDict:
     # The network: effunet, esnet, esnet_small, esnet_mini. esnet_small has a quarter of esnet's
     # weights and takes less than half of its time; esnet_mini is a ninth, to try things out.
     config.model.name = "effunet"
-    # Backbone of effunet: b0, b1, b2, b3, b4, b5, b6, b7, lite0, lite1, lite2, lite3, lite4. Other
-    # networks do not read it.
+    # Backbone of effunet: b0, b1, b2, b3, b4, b5, b6, b7, lite0, lite1, lite2, lite3, lite4,
+    # lite0_short. Other networks do not read it.
     config.model.backbone = "b0"
     # Decoder of effunet: the reference's, or fine, which has one step more, to half of the
     # picture's size, and interpolates between steps (docs/results.md).

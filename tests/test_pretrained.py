@@ -79,7 +79,7 @@ def test_every_layout_gives_the_features_of_its_package(network):
     variables = traverse_util.unflatten_dict(weights.variables)
     image = np.random.RandomState(5).rand(1, 64, 96, 3).astype(np.float32)
     found = features(weights.backbone, variant, variables, image)
-    for step, stride, feature in zip((4, 2, 1, 1), (4, 8, 16, 32), found, strict=True):
+    for step, stride, feature in zip((4, 2, 1, 1), (4, 8, 16, 32), found[1:], strict=True):
         expected = golden[f"stride{stride}"]
         np.testing.assert_allclose(
             np.asarray(feature)[0, ::step, ::step, ::7], expected, atol=1e-4, rtol=1e-5

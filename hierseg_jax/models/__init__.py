@@ -107,7 +107,8 @@ def create_model(
         `esnet_small` and `esnet_mini` (of 8).
       num_classes: channels of the head, at least 2: the leaf classes, or
         the nodes of a hierarchical or conditional one.
-      backbone: of a network with several, such as `b0`..`b7` or `lite0`..`lite4` of `effunet`;
+      backbone: of a network with several, such as `b0`..`b7`, `lite0`..`lite4` or `lite0_short` of
+        `effunet`;
         by default the first.
       dropout: whether training drops channels.
       dtype: of the computation: float32, bfloat16, or float64 (with

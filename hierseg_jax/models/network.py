@@ -76,6 +76,7 @@ class Backbone:
         and the decoder; 0 for the last stage.
       choices: names of those that the network can be built on, the default first; empty where
         there is one alone.
+      cut_from: those of them that are the first blocks of another, whose weights they can have.
       layouts: in which pretrained weights of it can be read. A network with such a backbone
         has a field `variant`.
       imagenet_file: backbone -> file of ImageNet weights in an installed package.
@@ -85,6 +86,7 @@ class Backbone:
     module: str
     stages_below: Callable[[ModulePath], int]
     choices: tuple[str, ...] = ()
+    cut_from: Mapping[str, str] = dataclasses.field(default_factory=dict)
     layouts: tuple[BackboneLayout, ...] = ()
     imagenet_file: Callable[[str], Path] | None = None
 

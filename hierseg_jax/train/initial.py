@@ -132,7 +132,8 @@ def _pretrained_backbone(
             f"The config's model.pretrained is {pretrained}, but {network.name} has no backbone; "
             f"it takes a checkpoint of this project's, or train {others}."
         )
-    built_on = backbone.choices[0] if chosen.backbone is None else chosen.backbone
+    named = backbone.choices[0] if chosen.backbone is None else chosen.backbone
+    built_on = backbone.cut_from.get(named, named)
     file = local_path(pretrained)
     if pretrained == IMAGENET:
         if backbone.imagenet_file is None:
@@ -147,15 +148,19 @@ def _pretrained_backbone(
             f"{file} holds {weights.layout.package}'s {weights.backbone}, a backbone that "
             f"{network.name} can't be built on."
         )
-    if weights.backbone != built_on:
+    if weights.backbone not in (built_on, named):
         raise HiersegError(
             f"{file} holds the backbone {weights.backbone}, the config's model.backbone is "
-            f"{built_on}; give --config.model.backbone={weights.backbone}."
+            f"{named}; give --config.model.backbone={weights.backbone}."
         )
     variant = wanted_variant(weights, str(file.absolute()), chosen.padding)
     source = f"{file} ({weights.layout.package}'s {weights.backbone})"
-    report = _report(source, weights.variables, weights.unused, flat_shapes(model))
-    return InitialWeights(weights.variables, variant, report)
+    wanted = flat_shapes(model)
+    variables = {path: value for path, value in weights.variables.items() if path in wanted}
+    beyond = weights.variables.keys() - variables.keys()
+    modules = sorted({"/".join(path[1:3]) for path in beyond})
+    report = _report(source, variables, [*modules, *weights.unused], wanted)
+    return InitialWeights(variables, variant, report)
 
 
 def _wanted(model: SegmentationModel) -> dict[ModulePath, jax.ShapeDtypeStruct]:

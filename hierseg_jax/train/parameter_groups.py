@@ -31,10 +31,18 @@ def rate_factors(
       layer_decay: on every stage further down once more.
     """
 
-    def factor(names: tuple[str, ...]) -> float:
+    def below(names: tuple[str, ...]) -> int | None:
         if backbone is None or names[0] != backbone.module:
-            return 1.0
-        return backbone_rate * layer_decay ** backbone.stages_below(names)
+            return None
+        return backbone.stages_below(names)
+
+    # A short backbone ends before its last stage.
+    depths = [depth for depth in jax.tree.leaves(_map_names(below, params)) if depth is not None]
+    last = min(depths, default=0)
+
+    def factor(names: tuple[str, ...]) -> float:
+        depth = below(names)
+        return 1.0 if depth is None else backbone_rate * layer_decay ** (depth - last)
 
     return _map_names(factor, params)
 

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from hierseg_jax.models.efficient_unet.architecture import EfficientUNet
-from hierseg_jax.models.efficient_unet.backbone import B0_STAGES, BACKBONES
+from hierseg_jax.models.efficient_unet.backbone import B0_STAGES, BACKBONES, CUT_FROM
 from hierseg_jax.models.efficient_unet.pretrained import LAYOUTS, MODULE, imagenet_file
 from hierseg_jax.models.efficient_unet.state_dict import LAYOUT
 from hierseg_jax.models.network import Backbone, ModulePath, Network, TrainingMemory
@@ -40,6 +40,7 @@ EFFUNET = Network(
         module=MODULE,
         stages_below=_stages_below,
         choices=tuple(BACKBONES),
+        cut_from=CUT_FROM,
         layouts=LAYOUTS,
         imagenet_file=imagenet_file,
     ),

@@ -49,7 +49,7 @@ class EfficientUNet(SegmentationModel):
     stride 2, and interpolates.
 
     Attributes:
-      backbone: `b0`..`b7` or `lite0`..`lite4`.
+      backbone: of `BACKBONES`: `b0`..`b7`, `lite0`..`lite4` or `lite0_short`.
       embedding_size: of an `EmbeddingHead` on the decoder's features of stride 8; 0 for none.
       stochastic_depth: rate of `StochasticDepth` in the backbone, in place of dropped channels;
         0 for none.
@@ -98,7 +98,8 @@ class EfficientUNet(SegmentationModel):
             block = DecoderBlock(compute, smooth=self.fine_decoder, name=f"decoder_block{number}")
             x = name_block_output(block(x, skip, train=train))
             # Stride 8, as in the public code of the tree-triplet loss.
-            if number == 2 and self.embedding_size and (train or self.is_initializing()):
+            of_stride_8 = skip.shape[1] * 8 == image_bhwc.shape[1]
+            if of_stride_8 and self.embedding_size and (train or self.is_initializing()):
                 head = EmbeddingHead(self.embedding_size, compute, 1e-5, name="embedding")
                 head(x, train=train)
         # The reference upsamples first; a 1x1 convolution commutes with that and costs a

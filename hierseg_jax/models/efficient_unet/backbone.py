@@ -3,6 +3,9 @@
 And EfficientNet-Lite 0..4, as published in Google's `tensorflow/tpu` (models/official/
 efficientnet/lite): without squeeze-excite, ReLU6 for SiLU, and a stem, a first and a last
 stage that do not scale.
+
+`lite0_short` is this project's: the stages of lite0 up to the first block of stride 16 with 112
+channels, a ninth of its weights.
 """
 
 import dataclasses
@@ -61,8 +64,11 @@ BACKBONES = {
     "lite2": (1.1, 1.2),
     "lite3": (1.2, 1.4),
     "lite4": (1.4, 1.8),
+    "lite0_short": (1.0, 1.0),
 }
 """Name -> factors on B0's channels and repeats."""
+CUT_FROM = {"lite0_short": "lite0"}
+"""Those that are the first blocks of another, and can have its weights."""
 
 
 def scaled_channels(channels: int, width: float) -> int:
@@ -73,7 +79,7 @@ def scaled_channels(channels: int, width: float) -> int:
 
 
 def scaled_stages(backbone: str) -> tuple[Stage, ...]:
-    """The seven stages of one of `BACKBONES`."""
+    """The seven stages of one of `BACKBONES`, five of a short one."""
     width, depth = BACKBONES[backbone]
     stages = [
         dataclasses.replace(
@@ -87,6 +93,8 @@ def scaled_stages(backbone: str) -> tuple[Stage, ...]:
     if is_lite(backbone):
         stages[0] = dataclasses.replace(stages[0], in_channels=STEM_CHANNELS, repeats=1)
         stages[-1] = dataclasses.replace(stages[-1], repeats=1)
+    if backbone in CUT_FROM:
+        stages = [*stages[:4], dataclasses.replace(stages[4], repeats=1)]
     return tuple(stages)
 
 
@@ -161,7 +169,7 @@ def activation_name(lite: bool) -> str:
 
 
 class EfficientNet(nn.Module):
-    """Features at strides 2, 4, 8, 16 and 32.
+    """Features at strides 2, 4, 8, 16 and, unless it is a short one, 32.
 
     Differs from the paper as the reference does: unless `variant` says otherwise, every side
     is padded by kernel // 2 (not SAME) and batch norm has epsilon 1e-5; dropout falls on
