@@ -5,7 +5,7 @@ efficientnet/lite): without squeeze-excite, ReLU6 for SiLU, and a stem, a first 
 stage that do not scale.
 
 `lite0_short` is this project's: the stages of lite0 up to the first block of stride 16 with 112
-channels, a ninth of its weights.
+channels. With the decoder it has an eighth of the weights.
 """
 
 import dataclasses
