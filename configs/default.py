@@ -138,6 +138,21 @@ def get_config() -> ml_collections.ConfigDict:
     # (scaled by 0.5 to 2 and cropped, mirrored, colours jittered). Mirroring exchanges the classes
     # of the data's `pairs`.
     config.augment = config_dict.FieldReference("reference", field_type=object)
+
+    config.mixing = ml_collections.ConfigDict()
+    # Share of the training pictures, in [0, 1], onto which the foreground of another one of the
+    # batch is pasted with its labels: all that is labelled and is not the background.
+    config.mixing.copy_paste = 0.0
+    # Share of the training pictures, in [0, 1], onto which a rectangle of another one is pasted
+    # with its labels.
+    config.mixing.cutmix = 0.0
+    # Share of the training pictures, in [0, 1], into which another one is blended; the loss is that
+    # of both labels, weighted alike.
+    config.mixing.mixup = 0.0
+    # Of mixup: the weight is drawn from Beta(alpha, alpha), once a step. The smaller, the nearer it
+    # mostly is to 0 or 1; with 1 it is drawn evenly.
+    config.mixing.mixup_alpha = 0.2
+
     config.batch_size = 32  # Images a step, over all devices.
     config.epochs = 30  # Epochs at most.
     # The largest learning rate: a warm-up rises to it, and the schedule falls from it.

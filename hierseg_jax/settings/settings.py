@@ -16,6 +16,7 @@ from hierseg_jax.settings.metric_choice import METRICS, parse_metrics
 from hierseg_jax.settings.model_section import ModelSettings
 from hierseg_jax.settings.training_sections import (
     LossSettings,
+    MixingSettings,
     OptimizerSettings,
     ScheduleSettings,
 )
@@ -70,6 +71,7 @@ class Settings(Section):
         "or modern (scaled by 0.5 to 2 and cropped, mirrored, colours jittered). Mirroring "
         "exchanges the classes of the data's `pairs`.",
     )
+    mixing: MixingSettings = dataclasses.field(default_factory=MixingSettings)
     batch_size: int = key(32, "Images a step, over all devices.", least=1)
     epochs: int = key(30, "Epochs at most.", least=1, free=True)
     learning_rate: float = key(

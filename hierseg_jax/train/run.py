@@ -38,6 +38,7 @@ from hierseg_jax.system import memory
 from hierseg_jax.system.wording import counted
 from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.train.initial import InitialWeights
+from hierseg_jax.train.mixing import check_mixing
 from hierseg_jax.train.prior import initial_biases
 from hierseg_jax.train.recipe import Recipe, build_recipe, check_backbone
 from hierseg_jax.train.same_data import Inventories, take_inventories
@@ -83,6 +84,7 @@ def set_up(settings: Settings, workdir: Path) -> Run:
     criterion = parse_best(settings.best, settings.metric_names, hierarchy)
     parallel = all_devices()
     parallel.check_batch_size(settings.batch_size)
+    check_mixing(settings, hierarchy, len(parallel.devices))
     loss = validation_loss(settings, hierarchy)
     network = functools.partial(
         build_model,
