@@ -188,6 +188,9 @@ def get_config() -> ml_collections.ConfigDict:
     # itself in a step, which is smaller in the first steps. The average is what is validated,
     # evaluated and exported. 0: no average.
     config.ema_decay = 0.0
+    # Training batches, before every validation, from which the batch statistics of the averaged
+    # weights are computed anew; some tens are enough. 0: they are averaged, too. Needs ema_decay.
+    config.reestimate_statistics = 0
     # Shown of every level, in the table, the curves and metrics.csv. Choose from miou,
     # reference_miou, precision, recall, f1, boundary_iou, pixel_accuracy, mean_accuracy,
     # frequency_weighted_iou.

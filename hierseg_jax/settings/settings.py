@@ -101,6 +101,14 @@ class Settings(Section):
         within="[0, 1)",
         earlier=0.0,
     )
+    reestimate_statistics: int = key(
+        0,
+        "Training batches, before every validation, from which the batch statistics of the "
+        "averaged weights are computed anew; some tens are enough. 0: they are averaged, too. "
+        "Needs ema_decay.",
+        least=0,
+        earlier=0,
+    )
     metrics: tuple[str, ...] = key(
         DEFAULT_METRICS,
         "Shown of every level, in the table, the curves and metrics.csv. Choose from "

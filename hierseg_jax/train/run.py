@@ -23,7 +23,7 @@ from hierseg_jax.devices.hosts import agree, count_hosts, host_number, is_main, 
 from hierseg_jax.devices.parallel import Parallel, all_devices
 from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
 from hierseg_jax.evaluation.shown_pictures import Gallery
-from hierseg_jax.models import Variant
+from hierseg_jax.models import SegmentationModel, Variant
 from hierseg_jax.models.kernels import library
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import (
@@ -41,6 +41,11 @@ from hierseg_jax.train.initial import InitialWeights
 from hierseg_jax.train.mixing import check_mixing
 from hierseg_jax.train.prior import initial_biases
 from hierseg_jax.train.recipe import Recipe, build_recipe, check_backbone
+from hierseg_jax.train.reestimate import (
+    Reestimation,
+    check_reestimation,
+    make_statistics_step,
+)
 from hierseg_jax.train.same_data import Inventories, take_inventories
 from hierseg_jax.train.state import TrainState, create_state
 from hierseg_jax.train.workdir import check_workdir, choose_start, has_finished_epochs
@@ -53,7 +58,7 @@ class Run:
 
     `train_batches` are endless, from a `start_step` on. `gallery` shows pictures of the validation
     split. `seen_labels`, bool [256], are those of a look at some training masks; None where nobody
-    asks for missing classes.
+    asks for missing classes. `reestimation` is None where nobody asks for it.
     """
 
     settings: Settings
@@ -71,6 +76,7 @@ class Run:
     train_step: Callable[..., Any]
     frozen_step: Callable[..., Any]
     eval_step: Callable[..., Any]
+    reestimation: Reestimation | None
     gallery: Gallery
     initial_state: Callable[[], TrainState]
     criterion: Criterion
@@ -80,6 +86,7 @@ class Run:
 def set_up(settings: Settings, workdir: Path) -> Run:
     """Checks everything that can be wrong before any work is done."""
     check_backbone(settings)
+    check_reestimation(settings)
     hierarchy = tree_of(settings.data)
     criterion = parse_best(settings.best, settings.metric_names, hierarchy)
     parallel = all_devices()
@@ -118,6 +125,15 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         note(missing)
     recipe = build_recipe(settings, workdir, hierarchy, train_source, steps)
     reading = _reading(settings)
+    batches_of_training = functools.partial(
+        train_batches,
+        train_source,
+        seed=settings.seed,
+        augment=settings.augmentation,
+        mirrored=hierarchy.mirrored,
+        background=hierarchy.background,
+        **reading,
+    )
     eval_step = make_eval_step(model, loss, hierarchy, settings.decoding)
     return Run(
         settings=settings,
@@ -125,15 +141,7 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         hierarchy=hierarchy,
         train_source=train_source,
         val_source=val_source,
-        train_batches=functools.partial(
-            train_batches,
-            train_source,
-            seed=settings.seed,
-            augment=settings.augmentation,
-            mirrored=hierarchy.mirrored,
-            background=hierarchy.background,
-            **reading,
-        ),
+        train_batches=batches_of_training,
         val_batches=functools.partial(eval_batches, val_source, **reading),
         inventories=take_inventories(train_source, val_source),
         steps_per_epoch=steps,
@@ -143,6 +151,7 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         train_step=recipe.compile_step(model, parallel),
         frozen_step=recipe.compile_step(model, parallel, frozen=True),
         eval_step=parallel.compile_eval_step(eval_step),
+        reestimation=_reestimation(settings, network, batches_of_training, parallel),
         gallery=Gallery(
             val_source,
             jax.jit(make_scores(model, hierarchy, settings.decoding)),
@@ -162,6 +171,24 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         criterion=criterion,
         seen_labels=seen,
     )
+
+
+def _reestimation(
+    settings: Settings,
+    network: Callable[..., SegmentationModel],
+    batches: Callable[..., Batches],
+    parallel: Parallel,
+) -> Reestimation | None:
+    """How statistics of averaged weights are computed anew, where they are."""
+    if not settings.reestimate_statistics:
+        return None
+    nothing_dropped = {"model.dropout": False, "model.stochastic_depth": 0.0}
+    model = network(settings.replace(nothing_dropped).model)
+    step, frozen_step = (
+        parallel.compile_train_step(make_statistics_step(model.clone(frozen_backbone=frozen)))
+        for frozen in (False, True)
+    )
+    return Reestimation(step, frozen_step, batches, settings.reestimate_statistics, parallel)
 
 
 def _reading(settings: Settings) -> dict[str, Any]:
