@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from hierseg_jax.losses import dice
@@ -20,8 +21,11 @@ from hierseg_jax.train.mixing import (
     paste,
 )
 from hierseg_jax.train.run import set_up
+from hierseg_jax.train.state import create_state
+from hierseg_jax.train.step import make_train_step
 from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.runs import small_settings
+from tests.tiny_network import TinyNet
 
 KEYS = [jax.random.key(seed) for seed in range(12)]
 COUNT, HEIGHT, WIDTH = 5, 6, 9
@@ -167,6 +171,29 @@ def test_the_weight_of_a_blend_follows_its_alpha():
     near = {a: np.minimum(w, 1 - np.array(w)).max() for a, w in weights.items()}
     assert near[0.01] < 0.2 < 0.4 < near[1000.0]
     assert all(0 <= w <= 1 for of in weights.values() for w in of)
+
+
+def test_a_step_trains_on_what_was_mixed():
+    model, optimizer = TinyNet(num_classes=4), optax.sgd(0.0)
+    batch = {
+        "image": np.random.RandomState(0).randint(0, 256, (4, 8, 8, 3)).astype(np.uint8),
+        "label": np.arange(4, dtype=np.uint8)[:, None, None] * np.ones((1, 8, 8), np.uint8),
+        "valid": np.ones(4, bool),
+    }
+    partner_b, everywhere = np.array([1, 2, 3, 0]), np.ones(4, bool)
+
+    def blended(key, batch, axis_name):
+        assert axis_name is None
+        return blend(batch, partner_b, everywhere, jnp.float32(0.75))
+
+    state = create_state(model, optimizer, seed=0)
+    _, metrics = jax.jit(make_train_step(model, dice, optimizer, mix=blended))(state, batch)
+    expected = blended(None, batch, None)
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    logits, _ = model.apply(variables, expected.batch["image"], train=True, mutable=["batch_stats"])
+    own, others = (dice(logits, of) for of in (batch["label"], batch["label"][partner_b]))
+    np.testing.assert_allclose(metrics["loss"], 0.75 * own + 0.25 * others, rtol=1e-5)
+    assert abs(own - others) > 1e-4
 
 
 def test_devices_weigh_alike_and_mix_each_their_own():

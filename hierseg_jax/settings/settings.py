@@ -72,6 +72,13 @@ class Settings(Section):
         "exchanges the classes of the data's `pairs`.",
     )
     mixing: MixingSettings = dataclasses.field(default_factory=MixingSettings)
+    progressive: tuple[float, ...] = key(
+        (),
+        "Progressive resizing, such as 0.5,0.75,1: training pictures have these shares of "
+        "data.image_size, above 0 and at most 1, one after another for equal numbers of epochs. "
+        "Validation always has data.image_size. Empty: training, too.",
+        earlier=(),
+    )
     batch_size: int = key(32, "Images a step, over all devices.", least=1)
     epochs: int = key(30, "Epochs at most.", least=1, free=True)
     learning_rate: float = key(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from hierseg_jax.data.pipeline import (
+    Batch,
     Batches,
     epoch_length,
     eval_batches,
@@ -39,6 +40,7 @@ from hierseg_jax.system.wording import counted
 from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.train.initial import InitialWeights
 from hierseg_jax.train.mixing import check_mixing
+from hierseg_jax.train.phases import Phase, batches_in_phases, describe_phases, plan_phases
 from hierseg_jax.train.prior import initial_biases
 from hierseg_jax.train.recipe import Recipe, build_recipe, check_backbone
 from hierseg_jax.train.reestimate import (
@@ -56,9 +58,9 @@ from hierseg_jax.tree.hierarchy import Hierarchy
 class Run:
     """All that stays the same while a run trains.
 
-    `train_batches` are endless, from a `start_step` on. `gallery` shows pictures of the validation
-    split. `seen_labels`, bool [256], are those of a look at some training masks; None where nobody
-    asks for missing classes. `reestimation` is None where nobody asks for it.
+    `train_batches` are endless, from a `start_step` on, in `phases`. `gallery` shows pictures of
+    the validation split. `seen_labels`, bool [256], are those of a look at some training masks;
+    None where nobody asks for missing classes. `reestimation` is None where nobody asks for it.
     """
 
     settings: Settings
@@ -66,7 +68,8 @@ class Run:
     hierarchy: Hierarchy
     train_source: Source
     val_source: Source
-    train_batches: Callable[..., Batches]
+    phases: tuple[Phase, ...]
+    train_batches: Callable[..., Generator[Batch, None, None]]
     val_batches: Callable[[], Batches]
     inventories: Inventories
     steps_per_epoch: int
@@ -124,6 +127,7 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         seen, missing = check_sample(train_source, hierarchy, settings.data.named)
         note(missing)
     recipe = build_recipe(settings, workdir, hierarchy, train_source, steps)
+    phases = plan_phases(settings, unsettled.stride)
     reading = _reading(settings)
     batches_of_training = functools.partial(
         train_batches,
@@ -141,7 +145,8 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         hierarchy=hierarchy,
         train_source=train_source,
         val_source=val_source,
-        train_batches=batches_of_training,
+        phases=phases,
+        train_batches=functools.partial(batches_in_phases, batches_of_training, phases, steps),
         val_batches=functools.partial(eval_batches, val_source, **reading),
         inventories=take_inventories(train_source, val_source),
         steps_per_epoch=steps,
@@ -225,7 +230,7 @@ def describe(run: Run) -> str:
         f"{network} on {settings.data.named}: {len(run.train_source)} training "
         f"and {len(run.val_source)} validation images at {size} pixels, "
         f"{run.hierarchy.num_classes} classes in {counted(run.hierarchy.num_levels, 'level')}\n"
-        f"{_describe_draws(run.train_source)}"
+        f"{_describe_draws(run.train_source)}{describe_phases(run.phases)}"
         f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {settings.batch_size} images "
         f"an epoch; writing to {run.workdir}" + "".join(f"\n{reason}" for reason in slower)
     )
