@@ -92,9 +92,9 @@ def test_a_size_changes_neither_examples_nor_their_order(tmp_path):
         set_up(small_settings(progressive=shares, augment=False), tmp_path / str(len(shares)))
         for shares in ((0.5, 1.0), ())
     )
-    assert describe_phases(whole.phases) == ""
+    assert describe_phases(whole.phases, (32, 32)) == ""
     expected = "training at 16 pixels from epoch 1, 32 pixels from epoch 2\n"
-    assert describe_phases(run.phases) == expected
+    assert describe_phases(run.phases, (32, 32)) == expected
     pairs = zip(run.train_batches(start_step=2), whole.train_batches(start_step=2), strict=False)
     for step, (found, large) in enumerate(itertools.islice(pairs, 4), start=2):
         assert found["image"].shape[1:3] == ((16, 16) if step < 4 else (32, 32))

@@ -66,9 +66,9 @@ def batches_in_phases(
         start_step = end or start_step
 
 
-def describe_phases(phases: Sequence[Phase]) -> str:
-    """A line on which epochs train at which size; empty where all of them do at one."""
-    if len(phases) == 1:
+def describe_phases(phases: Sequence[Phase], size: tuple[int, int]) -> str:
+    """A line on which epochs train at which size; empty where all of them do at this one."""
+    if all(phase.size == size for phase in phases):
         return ""
     named = (f"{format_size(of.size)} pixels from epoch {of.first + 1}" for of in phases)
     return f"training at {', '.join(named)}\n"

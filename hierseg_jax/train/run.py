@@ -230,7 +230,7 @@ def describe(run: Run) -> str:
         f"{network} on {settings.data.named}: {len(run.train_source)} training "
         f"and {len(run.val_source)} validation images at {size} pixels, "
         f"{run.hierarchy.num_classes} classes in {counted(run.hierarchy.num_levels, 'level')}\n"
-        f"{_describe_draws(run.train_source)}{describe_phases(run.phases)}"
+        f"{_describe_draws(run.train_source)}{describe_phases(run.phases, settings.data.size)}"
         f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {settings.batch_size} images "
         f"an epoch; writing to {run.workdir}" + "".join(f"\n{reason}" for reason in slower)
     )
