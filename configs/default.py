@@ -142,6 +142,25 @@ def get_config() -> ml_collections.ConfigDict:
     # (scaled by 0.5 to 2 and cropped, mirrored, colours jittered). Mirroring exchanges the classes
     # of the data's `pairs`.
     config.augment = config_dict.FieldReference("reference", field_type=object)
+
+    config.mixing = ml_collections.ConfigDict()
+    # Share of the training pictures, in [0, 1], onto which the foreground of another one of the
+    # batch is pasted with its labels: all that is labelled and is not the background.
+    config.mixing.copy_paste = 0.0
+    # Share of the training pictures, in [0, 1], onto which a rectangle of another one is pasted
+    # with its labels.
+    config.mixing.cutmix = 0.0
+    # Share of the training pictures, in [0, 1], into which another one is blended; the loss is that
+    # of both labels, weighted alike.
+    config.mixing.mixup = 0.0
+    # Of mixup: the weight is drawn from Beta(alpha, alpha), once a step. The smaller, the nearer it
+    # mostly is to 0 or 1; with 1 it is drawn evenly.
+    config.mixing.mixup_alpha = 0.2
+
+    # Progressive resizing, such as 0.5,0.75,1: training pictures have these shares of
+    # data.image_size, above 0 and at most 1, one after another for equal numbers of epochs.
+    # Validation always has data.image_size. Empty: training, too.
+    config.progressive = ()
     config.batch_size = 32  # Images a step, over all devices.
     config.epochs = 30  # Epochs at most.
     # The largest learning rate: a warm-up rises to it, and the schedule falls from it.
@@ -177,6 +196,9 @@ def get_config() -> ml_collections.ConfigDict:
     # itself in a step, which is smaller in the first steps. The average is what is validated,
     # evaluated and exported. 0: no average.
     config.ema_decay = 0.0
+    # Training batches, before every validation, from which the batch statistics of the averaged
+    # weights are computed anew; some tens are enough. 0: they are averaged, too. Needs ema_decay.
+    config.reestimate_statistics = 0
     # Shown of every level, in the table, the curves and metrics.csv. Choose from miou,
     # reference_miou, precision, recall, f1, boundary_iou, pixel_accuracy, mean_accuracy,
     # frequency_weighted_iou.

@@ -227,7 +227,7 @@ def bounded(size: tuple[int, int], longest: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def nearest_multiple(side: int, stride: int) -> int:
+def nearest_multiple(side: float, stride: int) -> int:
     """The side nearest to this one that a network takes: a multiple of its stride, and not 0."""
     return max(stride, round(side / stride) * stride)
 

@@ -9,6 +9,10 @@ from hierseg_jax.models.kernels.batch_norm import normalize
 from hierseg_jax.models.layers import Compute, activate
 from hierseg_jax.system.errors import HiersegError
 
+OF_BATCH = "of_batch"
+"""A collection like `batch_stats`, with a batch's own statistics, for whoever names it in
+`mutable` when training."""
+
 
 class BatchNorm(nn.Module):
     """Batch normalisation over (batch, height, width) with PyTorch's running statistics.
@@ -93,6 +97,9 @@ class BatchNorm(nn.Module):
         running_mean.value = past * running_mean.value + (1 - past) * mean
         unbiased = var * (count / (count - 1))
         running_var.value = past * running_var.value + (1 - past) * unbiased
+        if self.is_mutable_collection(OF_BATCH):
+            self.put_variable(OF_BATCH, "mean", mean)
+            self.put_variable(OF_BATCH, "var", unbiased)
         return y
 
     def _finish(

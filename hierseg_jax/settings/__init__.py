@@ -13,6 +13,7 @@ from hierseg_jax.settings.reading import read_settings, read_stored
 from hierseg_jax.settings.settings import Settings
 from hierseg_jax.settings.training_sections import (
     LossSettings,
+    MixingSettings,
     OptimizerSettings,
     ScheduleSettings,
 )
@@ -20,6 +21,7 @@ from hierseg_jax.settings.training_sections import (
 __all__ = [
     "DataSettings",
     "LossSettings",
+    "MixingSettings",
     "ModelSettings",
     "OptimizerSettings",
     "ScheduleSettings",

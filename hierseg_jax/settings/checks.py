@@ -29,7 +29,27 @@ def check_values(settings: Settings) -> None:
     parse_class_weights(settings.loss_options.class_weights)
     weights = check_loss(settings.loss, settings.model.hierarchical)
     options = {name: getattr(settings.loss_options, name) for name in TAKEN_BY}
+    check_progressive(settings)
     check_taken(weights, [n for n in options if options[n] != KEYS[f"loss_options.{n}"].default])
+
+
+def check_progressive(settings: Settings) -> None:
+    """Refuses phases of progressive resizing that no run can have.
+
+    Raises:
+      ValueError: naming the key.
+    """
+    given = settings.progressive
+    if not all(type(share) in (int, float) and 0 < share <= 1 for share in given):
+        raise HiersegError(
+            f"The config's progressive is {given}; it must be shares of data.image_size, each "
+            "above 0 and at most 1."
+        )
+    if len(given) > settings.epochs:
+        raise HiersegError(
+            f"The config's progressive has {len(given)} sizes, one after another, and the run has "
+            f"{settings.epochs} epochs; give it as many sizes at most."
+        )
 
 
 def check_value(name: str, value: Any, key: Key) -> None:

@@ -16,6 +16,7 @@ from hierseg_jax.settings.metric_choice import METRICS, parse_metrics
 from hierseg_jax.settings.model_section import ModelSettings
 from hierseg_jax.settings.training_sections import (
     LossSettings,
+    MixingSettings,
     OptimizerSettings,
     ScheduleSettings,
 )
@@ -70,6 +71,14 @@ class Settings(Section):
         "or modern (scaled by 0.5 to 2 and cropped, mirrored, colours jittered). Mirroring "
         "exchanges the classes of the data's `pairs`.",
     )
+    mixing: MixingSettings = dataclasses.field(default_factory=MixingSettings)
+    progressive: tuple[float, ...] = key(
+        (),
+        "Progressive resizing, such as 0.5,0.75,1: training pictures have these shares of "
+        "data.image_size, above 0 and at most 1, one after another for equal numbers of epochs. "
+        "Validation always has data.image_size. Empty: training, too.",
+        earlier=(),
+    )
     batch_size: int = key(32, "Images a step, over all devices.", least=1)
     epochs: int = key(30, "Epochs at most.", least=1, free=True)
     learning_rate: float = key(
@@ -98,6 +107,14 @@ class Settings(Section):
         "is validated, evaluated and exported. 0: no average.",
         within="[0, 1)",
         earlier=0.0,
+    )
+    reestimate_statistics: int = key(
+        0,
+        "Training batches, before every validation, from which the batch statistics of the "
+        "averaged weights are computed anew; some tens are enough. 0: they are averaged, too. "
+        "Needs ema_decay.",
+        least=0,
+        earlier=0,
     )
     metrics: tuple[str, ...] = key(
         DEFAULT_METRICS,

@@ -123,3 +123,37 @@ class ScheduleSettings(Section):
         earlier=0.0,
     )
     power: float = key(0.9, "Exponent of polynomial.", within="(0, inf)", earlier=0.9)
+
+
+@dataclasses.dataclass(frozen=True)
+class MixingSettings(Section):
+    """How training examples are mixed with one another, after each is augmented."""
+
+    copy_paste: float = key(
+        0.0,
+        "Share of the training pictures, in [0, 1], onto which the foreground of another one of "
+        "the batch is pasted with its labels: all that is labelled and is not the background.",
+        within="[0, 1]",
+        earlier=0.0,
+    )
+    cutmix: float = key(
+        0.0,
+        "Share of the training pictures, in [0, 1], onto which a rectangle of another one is "
+        "pasted with its labels.",
+        within="[0, 1]",
+        earlier=0.0,
+    )
+    mixup: float = key(
+        0.0,
+        "Share of the training pictures, in [0, 1], into which another one is blended; the loss is "
+        "that of both labels, weighted alike.",
+        within="[0, 1]",
+        earlier=0.0,
+    )
+    mixup_alpha: float = key(
+        0.2,
+        "Of mixup: the weight is drawn from Beta(alpha, alpha), once a step. The smaller, the "
+        "nearer it mostly is to 0 or 1; with 1 it is drawn evenly.",
+        within="(0, inf)",
+        earlier=0.2,
+    )

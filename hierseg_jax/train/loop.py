@@ -109,6 +109,7 @@ def train(
                     save(run, writer, state, progress)
                     saved = progress.step
                     say(f"note: {first_epoch.check(run.train_source, settings.data.named, stop)}")
+                state = reestimate(run, state, progress, stop)
                 evaluation = validate(run, state, stop)
             except Stopped:
                 if progress.step > saved:
@@ -252,6 +253,16 @@ def diverged(run: Run, progress: Progress, what: str) -> DivergedError:
     return DivergedError(
         f"{what}; {saved} in {run.workdir}. Try a smaller learning_rate in another --workdir."
     )
+
+
+def reestimate(run: Run, state: Any, progress: Progress, stop: StopSignals) -> Any:
+    """At the end of an epoch the state with its average's own batch statistics, if asked for."""
+    if run.reestimation is None:
+        return state
+    following = (progress.epoch + 1) * run.steps_per_epoch
+    frozen = progress.epoch < run.settings.freeze_epochs
+    average = run.reestimation.of_average(state.average, following, frozen, stop)
+    return state.replace(average=average)
 
 
 def validate(run: Run, state: Any, stop: StopSignals) -> Evaluation:

@@ -27,6 +27,7 @@ from hierseg_jax.models import SegmentationModel
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import training_loss
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.train.mixing import choose_mixing
 from hierseg_jax.train.optimizer import make_optimizer
 from hierseg_jax.train.schedule import make_schedule
 from hierseg_jax.train.step import make_train_step
@@ -72,6 +73,7 @@ class Recipe:
             self.total_steps,
             average_decay=self.settings.ema_decay,
             remat=self.settings.remat,
+            mix=choose_mixing(self.settings.mixing, self.loss.hierarchy.background),
         )
         return parallel.compile_train_step(step)
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from hierseg_jax.data.pipeline import (
+    Batch,
     Batches,
     epoch_length,
     eval_batches,
@@ -23,7 +24,7 @@ from hierseg_jax.devices.hosts import agree, count_hosts, host_number, is_main, 
 from hierseg_jax.devices.parallel import Parallel, all_devices
 from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
 from hierseg_jax.evaluation.shown_pictures import Gallery
-from hierseg_jax.models import Variant
+from hierseg_jax.models import SegmentationModel, Variant
 from hierseg_jax.models.kernels import library
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import (
@@ -38,8 +39,15 @@ from hierseg_jax.system import memory
 from hierseg_jax.system.wording import counted
 from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.train.initial import InitialWeights
+from hierseg_jax.train.mixing import check_mixing
+from hierseg_jax.train.phases import Phase, batches_in_phases, describe_phases, plan_phases
 from hierseg_jax.train.prior import initial_biases
 from hierseg_jax.train.recipe import Recipe, build_recipe, check_backbone
+from hierseg_jax.train.reestimate import (
+    Reestimation,
+    check_reestimation,
+    make_statistics_step,
+)
 from hierseg_jax.train.same_data import Inventories, take_inventories
 from hierseg_jax.train.state import TrainState, create_state
 from hierseg_jax.train.workdir import check_workdir, choose_start, has_finished_epochs
@@ -50,9 +58,9 @@ from hierseg_jax.tree.hierarchy import Hierarchy
 class Run:
     """All that stays the same while a run trains.
 
-    `train_batches` are endless, from a `start_step` on. `gallery` shows pictures of the validation
-    split. `seen_labels`, bool [256], are those of a look at some training masks; None where nobody
-    asks for missing classes.
+    `train_batches` are endless, from a `start_step` on, in `phases`. `gallery` shows pictures of
+    the validation split. `seen_labels`, bool [256], are those of a look at some training masks;
+    None where nobody asks for missing classes. `reestimation` is None where nobody asks for it.
     """
 
     settings: Settings
@@ -60,7 +68,8 @@ class Run:
     hierarchy: Hierarchy
     train_source: Source
     val_source: Source
-    train_batches: Callable[..., Batches]
+    phases: tuple[Phase, ...]
+    train_batches: Callable[..., Generator[Batch, None, None]]
     val_batches: Callable[[], Batches]
     inventories: Inventories
     steps_per_epoch: int
@@ -70,6 +79,7 @@ class Run:
     train_step: Callable[..., Any]
     frozen_step: Callable[..., Any]
     eval_step: Callable[..., Any]
+    reestimation: Reestimation | None
     gallery: Gallery
     initial_state: Callable[[], TrainState]
     criterion: Criterion
@@ -79,10 +89,12 @@ class Run:
 def set_up(settings: Settings, workdir: Path) -> Run:
     """Checks everything that can be wrong before any work is done."""
     check_backbone(settings)
+    check_reestimation(settings)
     hierarchy = tree_of(settings.data)
     criterion = parse_best(settings.best, settings.metric_names, hierarchy)
     parallel = all_devices()
     parallel.check_batch_size(settings.batch_size)
+    check_mixing(settings, hierarchy, len(parallel.devices))
     loss = validation_loss(settings, hierarchy)
     network = functools.partial(
         build_model,
@@ -115,7 +127,17 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         seen, missing = check_sample(train_source, hierarchy, settings.data.named)
         note(missing)
     recipe = build_recipe(settings, workdir, hierarchy, train_source, steps)
+    phases = plan_phases(settings, unsettled.stride)
     reading = _reading(settings)
+    batches_of_training = functools.partial(
+        train_batches,
+        train_source,
+        seed=settings.seed,
+        augment=settings.augmentation,
+        mirrored=hierarchy.mirrored,
+        background=hierarchy.background,
+        **reading,
+    )
     eval_step = make_eval_step(model, loss, hierarchy, settings.decoding)
     return Run(
         settings=settings,
@@ -123,15 +145,8 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         hierarchy=hierarchy,
         train_source=train_source,
         val_source=val_source,
-        train_batches=functools.partial(
-            train_batches,
-            train_source,
-            seed=settings.seed,
-            augment=settings.augmentation,
-            mirrored=hierarchy.mirrored,
-            background=hierarchy.background,
-            **reading,
-        ),
+        phases=phases,
+        train_batches=functools.partial(batches_in_phases, batches_of_training, phases, steps),
         val_batches=functools.partial(eval_batches, val_source, **reading),
         inventories=take_inventories(train_source, val_source),
         steps_per_epoch=steps,
@@ -141,6 +156,7 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         train_step=recipe.compile_step(model, parallel),
         frozen_step=recipe.compile_step(model, parallel, frozen=True),
         eval_step=parallel.compile_eval_step(eval_step),
+        reestimation=_reestimation(settings, network, batches_of_training, parallel),
         gallery=Gallery(
             val_source,
             jax.jit(make_scores(model, hierarchy, settings.decoding)),
@@ -160,6 +176,24 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         criterion=criterion,
         seen_labels=seen,
     )
+
+
+def _reestimation(
+    settings: Settings,
+    network: Callable[..., SegmentationModel],
+    batches: Callable[..., Batches],
+    parallel: Parallel,
+) -> Reestimation | None:
+    """How statistics of averaged weights are computed anew, where they are."""
+    if not settings.reestimate_statistics:
+        return None
+    nothing_dropped = {"model.dropout": False, "model.stochastic_depth": 0.0}
+    model = network(settings.replace(nothing_dropped).model)
+    step, frozen_step = (
+        parallel.compile_train_step(make_statistics_step(model.clone(frozen_backbone=frozen)))
+        for frozen in (False, True)
+    )
+    return Reestimation(step, frozen_step, batches, settings.reestimate_statistics, parallel)
 
 
 def _reading(settings: Settings) -> dict[str, Any]:
@@ -196,7 +230,7 @@ def describe(run: Run) -> str:
         f"{network} on {settings.data.named}: {len(run.train_source)} training "
         f"and {len(run.val_source)} validation images at {size} pixels, "
         f"{run.hierarchy.num_classes} classes in {counted(run.hierarchy.num_levels, 'level')}\n"
-        f"{_describe_draws(run.train_source)}"
+        f"{_describe_draws(run.train_source)}{describe_phases(run.phases, settings.data.size)}"
         f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {settings.batch_size} images "
         f"an epoch; writing to {run.workdir}" + "".join(f"\n{reason}" for reason in slower)
     )

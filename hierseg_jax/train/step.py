@@ -13,6 +13,7 @@ from hierseg_jax.models import SegmentationModel
 from hierseg_jax.models.embedding import COLLECTION, read_embedding
 from hierseg_jax.models.layers import BLOCK_OUTPUT
 from hierseg_jax.train.average import update_average
+from hierseg_jax.train.mixing import Mix, keep
 from hierseg_jax.train.state import TrainState
 
 # Beside the stream of dropout.
@@ -28,6 +29,7 @@ def make_train_step(
     total_steps: int = 1,
     remat: bool = False,
     average_decay: float = 0.0,
+    mix: Mix = keep,
 ) -> TrainStep:
     """(state, batch) -> (next state, {"loss": scalar}).
 
@@ -39,6 +41,7 @@ def make_train_step(
       total_steps: of the whole training, of which that loss is told the share done.
       remat: whether the backward pass computes the inside of blocks again rather than keep it.
       average_decay: of the state's average, where it has one.
+      mix: what becomes of a batch before it is trained on.
 
     Where the model has an `axis_name`, the step is to be mapped over it: loss and
     batch statistics are then those of the whole batch, gradients are averaged.
@@ -49,6 +52,8 @@ def make_train_step(
         state: TrainState, batch: DeviceBatch
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+        mixed = mix(key, batch, axis_name)
+        batch = mixed.batch
         if axis_name is not None:
             key = jax.random.fold_in(key, lax.axis_index(axis_name))
 
@@ -67,16 +72,20 @@ def make_train_step(
         def loss_fn(params: Any) -> tuple[jax.Array, Any]:
             logits_bhwc, updates = forward(params)
             shared = {"valid_b": batch["valid"], "axis_name": axis_name}
-            value = loss(logits_bhwc, batch["label"], **shared)
-            if embedding_loss is not None:
-                value += embedding_loss(
-                    read_embedding(updates),
-                    batch["label"],
-                    key=jax.random.fold_in(key, TRIPLET_STREAM),
-                    progress=state.step / total_steps,
-                    **shared,
-                )
-            return value, updates["batch_stats"]
+
+            def of_labels(labels_bhw: jax.Array) -> jax.Array:
+                value = loss(logits_bhwc, labels_bhw, **shared)
+                if embedding_loss is not None:
+                    value += embedding_loss(
+                        read_embedding(updates),
+                        labels_bhw,
+                        key=jax.random.fold_in(key, TRIPLET_STREAM),
+                        progress=state.step / total_steps,
+                        **shared,
+                    )
+                return value
+
+            return mixed.loss(of_labels), updates["batch_stats"]
 
         (value, batch_stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
         if axis_name is not None:

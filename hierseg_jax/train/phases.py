@@ -1,0 +1,74 @@
+"""Progressive resizing: training pictures that grow in the course of a run.
+
+Howard and Gugger, Deep Learning for Coders, 2020, chapter 7. A run's epochs are divided into
+phases, each with pictures of its own size. Which examples a step sees, and the random numbers of
+their augmentation, do not depend on it.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+from collections.abc import Callable, Generator, Sequence
+
+from hierseg_jax.data.pipeline import Batch, Batches
+from hierseg_jax.data.resize import format_size, nearest_multiple
+from hierseg_jax.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """Epochs `first` to `end` - 1, from 0, whose pictures are of one size, (height, width)."""
+
+    first: int
+    end: int
+    size: tuple[int, int]
+
+
+def plan_phases(settings: Settings, stride: int) -> tuple[Phase, ...]:
+    """The phases of a run, of which epochs are divided evenly; neighbours have different sizes.
+
+    Args:
+      settings: whose `data.image_size` is rounded to the network's stride.
+      stride: of the network, to whose multiples every phase's sides are rounded.
+    """
+    shares = settings.progressive or (1.0,)
+    phases: list[Phase] = []
+    for number, share in enumerate(shares):
+        first, end = (-(-at * settings.epochs // len(shares)) for at in (number, number + 1))
+        height, width = (nearest_multiple(share * side, stride) for side in settings.data.size)
+        if phases and phases[-1].size == (height, width):
+            first = phases.pop().first
+        phases.append(Phase(first, end, (height, width)))
+    return tuple(phases)
+
+
+def batches_in_phases(
+    open_batches: Callable[..., Batches],
+    phases: Sequence[Phase],
+    steps_per_epoch: int,
+    *,
+    start_step: int = 0,
+) -> Generator[Batch, None, None]:
+    """Endless training batches, each of its phase's size; close it to end the workers.
+
+    Args:
+      open_batches: `train_batches` but for `size` and `start_step`.
+      phases: of the run; the last one does not end.
+      steps_per_epoch: of the run.
+      start_step: number of batches to pass over, for resuming.
+    """
+    for phase in phases:
+        end = None if phase is phases[-1] else phase.end * steps_per_epoch
+        if end is not None and start_step >= end:
+            continue
+        with contextlib.closing(open_batches(size=phase.size, start_step=start_step)) as batches:
+            yield from itertools.islice(batches, None if end is None else end - start_step)
+        start_step = end or start_step
+
+
+def describe_phases(phases: Sequence[Phase], size: tuple[int, int]) -> str:
+    """A line on which epochs train at which size; empty where all of them do at this one."""
+    if all(phase.size == size for phase in phases):
+        return ""
+    named = (f"{format_size(of.size)} pixels from epoch {of.first + 1}" for of in phases)
+    return f"training at {', '.join(named)}\n"
