@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from hierseg_jax.losses import LOSSES, crossentropy, hierarchical_crossentropy, tree_min
+from hierseg_jax.losses import LOSSES, hierarchical_crossentropy, tree_min
 from hierseg_jax.system.command_line import run
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 

@@ -7,13 +7,14 @@ class then is their union, whose probability P is the sum of theirs:
   `hard_share` takes those of least P. A class weight is that of the label's class at the finest
   level where it is known. `label_smoothing` spreads its share evenly over the classes; the target
   and the probabilities of those in the set are then summed, those of others stay apart.
-- The boundary loss puts the pixel into the regions of all classes of the set, and none of them costs
-  it anything.
-- Dice, IoU, Tversky loss and Lovász-softmax are taken at every level that is the finest known one of some pixel,
-  over the pixels whose class is known there, and weigh as much as the share of pixels for which
-  it is the finest. A group's pixels that are unknown at a level are represented by those that are
-  known: these weigh as much as all of the group. (Without it, of a coarsely labelled picture the
-  background alone would count there, and the network would learn to see too much of it.)
+- The boundary loss puts the pixel into the regions of all classes of the set; none of them costs it
+  anything.
+- Dice, IoU, Tversky loss and Lovász-softmax are taken at every level that is the finest known one
+  of some pixel, over the pixels whose class is known there, and weigh as much as the share of
+  pixels for which it is the finest. A group's pixels that are unknown at a level are represented by
+  those that are known: these weigh as much as all of the group. (Without it, of a coarsely labelled
+  picture the background alone would count there, and the network would learn to see too much of
+  it.)
 
 Labels of leaves have the losses of `flat.py`.
 """
@@ -45,7 +46,8 @@ def of_labels(
     Args:
       name: of the loss, in `flat.LOSSES`.
       hierarchy: of the labels.
-      level: at whose classes it is taken; by default the leaves', for those that count regions as above.
+      level: at whose classes it is taken; by default the leaves', or as above for the losses that
+        are taken at several.
       class_weights: of the classes of every level, coarse to fine; by default all 1.
       given: options of `crossentropy_of_sets`.
     """
@@ -183,9 +185,7 @@ def tversky_of_known_pixels(
     )
 
 
-def lovasz_of_known_pixels(
-    p_nv: jax.Array, true_nv: jax.Array, axis_name: str | None
-) -> jax.Array:
+def lovasz_of_known_pixels(p_nv: jax.Array, true_nv: jax.Array, axis_name: str | None) -> jax.Array:
     """`lovasz_softmax.lovasz`, as `at_finest_levels` takes it."""
     return lovasz_of_pixels(p_nv, true_nv > 0, true_nv.sum(-1), axis_name=axis_name)
 
