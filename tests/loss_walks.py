@@ -1,5 +1,7 @@
 """Losses of labels of any node by slow walks: pixel by pixel and node by node, in float64."""
 
+import math
+
 import numpy as np
 
 from hierseg_jax.tree.parsing import Group, walk
@@ -225,17 +227,13 @@ def slow_boundary(p_of_pixels, sets, reach):
     """Of label maps whose pixels are sets of classes, empty where ignored, and of probabilities."""
     total = count = 0.0
     for p_hwc, sets_hw in zip(p_of_pixels, sets, strict=True):
-        counted = [(np.array(at), own) for at, own in np.ndenumerate(sets_hw) if own]
+        counted = [(at, own) for at, own in np.ndenumerate(sets_hw) if own]
         for at, own in counted:
-
-            def away(others, at=at):
-                far = [np.linalg.norm(at - other) for other in others]
-                return min([*far, reach]) / reach
-
-            p = p_hwc[tuple(at)]
-            outside = away(other for other, its in counted if not its <= own)
+            p = p_hwc[at]
+            far = [(min(math.dist(at, other), reach) / reach, its) for other, its in counted]
+            outside = min((d for d, its in far if not its <= own), default=1)
             loss = -outside * (sum(p[c] for c in own) - 1)
             for c in set(range(len(p))) - own:
-                loss += away(other for other, its in counted if c in its) * p[c]
+                loss += min((d for d, its in far if c in its), default=1) * p[c]
             total, count = total + loss / 2, count + 1
     return total / max(count, 1)
