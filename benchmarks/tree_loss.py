@@ -1,9 +1,9 @@
-"""Time of losses over a tree beside cross-entropy's, forward and backward, compiled.
+"""Time of losses beside cross-entropy's, forward and backward, compiled.
 
 python benchmarks/tree_loss.py
 
-8 pictures of 320x320 pixels with PASCAL-Person-Part's tree: 7 channels for cross-entropy, 12
-for the losses of a hierarchical head. Every run has one of cross-entropy before it, with which
+8 pictures of 320x320 pixels with PASCAL-Person-Part's tree: 7 channels for flat losses, 12 for
+those of a hierarchical head. Every run has one of cross-entropy before it, with which
 it is compared; medians count.
 """
 
@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from hierseg_jax.losses import crossentropy, hierarchical_crossentropy, tree_min
+from hierseg_jax.losses import LOSSES, hierarchical_crossentropy, tree_min
 from hierseg_jax.system.command_line import run
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
@@ -34,7 +34,7 @@ def main() -> None:
         for channels in (tree.num_classes, tree.num_nodes)
     )
     losses = {
-        "crossentropy": (crossentropy, flat),
+        **{name: (LOSSES[name], flat) for name in ("crossentropy", "dice", "lovasz", "boundary")},
         "hierarchical_crossentropy": (
             functools.partial(hierarchical_crossentropy, hierarchy=tree),
             flat,

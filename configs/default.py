@@ -99,9 +99,10 @@ def get_config() -> ml_collections.ConfigDict:
     # weights. Empty: fresh weights, or those of model.pretrained.
     config.init = ""
     # A name, a sum such as `tree_min_focal + 0.5*dice`, or {name: weight}. With any head:
-    # crossentropy, dice, focal, iou, tversky; a hierarchical head takes them at every level. With
-    # flat heads: hierarchical_crossentropy, soft_crossentropy. With hierarchical heads: tree_min,
-    # tree_min_focal. Beside another loss: tree_triplet and, with hierarchical heads, logic_rules.
+    # crossentropy, dice, focal, iou, tversky, lovasz, boundary; a hierarchical head takes them at
+    # every level. With flat heads: hierarchical_crossentropy, soft_crossentropy. With hierarchical
+    # heads: tree_min, tree_min_focal. Beside another loss: tree_triplet and, with hierarchical
+    # heads, logic_rules.
     config.loss = config_dict.FieldReference("crossentropy", field_type=object)
 
     config.loss_options = ml_collections.ConfigDict()

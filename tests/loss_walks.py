@@ -1,5 +1,7 @@
 """Losses of labels of any node by slow walks: pixel by pixel and node by node, in float64."""
 
+import math
+
 import numpy as np
 
 from hierseg_jax.tree.parsing import Group, walk
@@ -80,6 +82,13 @@ def counted_pixels(hierarchy, logits, labels):
 
 
 def slow_flat_tversky(hierarchy, logits, labels, alpha, beta):
+    def of_level(p, classes, num_classes, weights):
+        return slow_tversky(p, classes, num_classes, alpha, beta, weights)
+
+    return slow_at_finest_levels(hierarchy, logits, labels, of_level)
+
+
+def slow_at_finest_levels(hierarchy, logits, labels, of_level):
     """A pixel that is known farther down stands for those beside it that are not."""
     pixels = [(softmax(z), known) for z, _, known in counted_pixels(hierarchy, logits, labels)]
     total, weights = 0.0, [1.0] * len(pixels)
@@ -101,9 +110,7 @@ def slow_flat_tversky(hierarchy, logits, labels, alpha, beta):
             for i in there
         ]
         classes = [pixels[i][1][k] for i in there]
-        value = slow_tversky(
-            p, classes, level.num_classes, alpha, beta, [weights[i] for i in there]
-        )
+        value = of_level(p, classes, level.num_classes, [weights[i] for i in there])
         total += value * len(ends) / max(len(pixels), 1)
     return total
 
@@ -197,3 +204,36 @@ def triplets_by_walk(hierarchy, present):
                     margin = 0.1 + 0.5 * (nearest - farthest) / (2 * hierarchy.num_levels)
                     found[a, p, n] = margin
     return found
+
+
+def slow_lovasz(p_of_pixels, classes, num_classes, weights=None):
+    """As the paper has it: the sorted errors of every class, times what each adds to its loss."""
+    p_nc, true_n = np.asarray(p_of_pixels, np.float64).reshape(-1, num_classes), np.array(classes)
+    weights_n = np.ones(len(true_n)) if weights is None else np.array(weights)
+    losses = []
+    for v in set(classes):
+        own_n = true_n == v
+        error_n = np.where(own_n, 1 - p_nc[:, v], p_nc[:, v])
+        order_n = np.argsort(-error_n)
+        own_n, error_n, weight_n = own_n[order_n], error_n[order_n], weights_n[order_n]
+        size = (own_n * weight_n).sum()
+        left_n = size - np.cumsum(own_n * weight_n)
+        jaccard_n = 1 - left_n / (size + np.cumsum(~own_n * weight_n))
+        losses.append(error_n @ np.diff(jaccard_n, prepend=0))
+    return np.mean(losses) if losses else 0.0
+
+
+def slow_boundary(p_of_pixels, sets, reach):
+    """Of label maps whose pixels are sets of classes, empty where ignored, and of probabilities."""
+    total = count = 0.0
+    for p_hwc, sets_hw in zip(p_of_pixels, sets, strict=True):
+        counted = [(at, own) for at, own in np.ndenumerate(sets_hw) if own]
+        for at, own in counted:
+            p = p_hwc[at]
+            far = [(min(math.dist(at, other), reach) / reach, its) for other, its in counted]
+            outside = min((d for d, its in far if not its <= own), default=1)
+            loss = -outside * (sum(p[c] for c in own) - 1)
+            for c in set(range(len(p))) - own:
+                loss += min((d for d, its in far if c in its), default=1) * p[c]
+            total, count = total + loss / 2, count + 1
+    return total / max(count, 1)

@@ -3,9 +3,11 @@
 May import: tree, system.
 """
 
+from hierseg_jax.losses.boundary_loss import boundary
 from hierseg_jax.losses.flat import LOSSES, Loss, crossentropy, dice, focal, get_loss, iou, tversky
 from hierseg_jax.losses.levels import hierarchical_crossentropy
 from hierseg_jax.losses.logic_rules import logic_rules
+from hierseg_jax.losses.lovasz_softmax import lovasz
 from hierseg_jax.losses.soft_labels import soft_crossentropy
 from hierseg_jax.losses.total import TREE_LOSSES, LossOptions, TotalLoss, build_loss, parse_loss
 from hierseg_jax.losses.tree_min_loss import tree_min
@@ -17,6 +19,7 @@ __all__ = [
     "Loss",
     "LossOptions",
     "TotalLoss",
+    "boundary",
     "build_loss",
     "crossentropy",
     "dice",
@@ -25,6 +28,7 @@ __all__ = [
     "hierarchical_crossentropy",
     "iou",
     "logic_rules",
+    "lovasz",
     "parse_loss",
     "soft_crossentropy",
     "tree_min",

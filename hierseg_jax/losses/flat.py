@@ -28,7 +28,9 @@ from typing import TypedDict, Unpack
 import jax
 import jax.numpy as jnp
 
-from hierseg_jax.losses.pixels import flatten_pixels, hardest_pixels, total_over
+from hierseg_jax.losses.boundary_loss import boundary
+from hierseg_jax.losses.lovasz_softmax import lovasz
+from hierseg_jax.losses.pixels import flatten_pixels, hardest_pixels, ratio, total_over
 from hierseg_jax.system.errors import HiersegError
 
 Loss = Callable[..., jax.Array]
@@ -227,6 +229,8 @@ LOSSES: dict[str, Loss] = {
     "focal": focal,
     "iou": iou,
     "tversky": tversky,
+    "lovasz": lovasz,
+    "boundary": boundary,
 }
 
 
@@ -248,12 +252,6 @@ def _pixel_weights(
     if class_weights_c is None:
         return one_hot_nc.any(-1).astype(dtype)
     return jnp.where(one_hot_nc, class_weights_c.astype(dtype), 0.0).sum(-1)
-
-
-def ratio(loss_n: jax.Array, weights_n: jax.Array, axis_name: str | None) -> jax.Array:
-    """Sum of losses by sum of weights, over all devices; 0 where no pixel has a weight."""
-    total = total_over(weights_n.sum(), axis_name)
-    return total_over(loss_n.sum(), axis_name) / jnp.where(total > 0, total, 1.0)
 
 
 def _counted_pixels(

@@ -7,25 +7,30 @@ class then is their union, whose probability P is the sum of theirs:
   `hard_share` takes those of least P. A class weight is that of the label's class at the finest
   level where it is known. `label_smoothing` spreads its share evenly over the classes; the target
   and the probabilities of those in the set are then summed, those of others stay apart.
-- Dice, IoU and Tversky loss are taken at every level that is the finest known one of some pixel,
-  over the pixels whose class is known there, and weigh as much as the share of pixels for which
-  it is the finest. A group's pixels that are unknown at a level are represented by those that are
-  known: these weigh as much as all of the group. (Without it, of a coarsely labelled picture the
-  background alone would count there, and the network would learn to see too much of it.)
+- The boundary loss puts the pixel into the regions of all classes of the set; none of them costs it
+  anything.
+- Dice, IoU, Tversky loss and Lovász-softmax are taken at every level that is the finest known one
+  of some pixel, over the pixels whose class is known there, and weigh as much as the share of
+  pixels for which it is the finest. A group's pixels that are unknown at a level are represented by
+  those that are known: these weigh as much as all of the group. (Without it, of a coarsely labelled
+  picture the background alone would count there, and the network would learn to see too much of
+  it.)
 
 Labels of leaves have the losses of `flat.py`.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hierseg_jax.losses.flat import TVERSKY, Loss, mean_of_classes, ratio
-from hierseg_jax.losses.pixels import flatten_pixels, hardest_pixels, total_over
+from hierseg_jax.losses.boundary_loss import boundary_of_sets
+from hierseg_jax.losses.flat import TVERSKY, Loss, mean_of_classes
+from hierseg_jax.losses.lovasz_softmax import lovasz_of_pixels
+from hierseg_jax.losses.pixels import flatten_pixels, hardest_pixels, ratio, total_over
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 
@@ -41,20 +46,26 @@ def of_labels(
     Args:
       name: of the loss, in `flat.LOSSES`.
       hierarchy: of the labels.
-      level: at whose classes it is taken; by default the leaves', for `TVERSKY` as above.
+      level: at whose classes it is taken; by default the leaves', or as above for the losses that
+        are taken at several.
       class_weights: of the classes of every level, coarse to fine; by default all 1.
       given: options of `crossentropy_of_sets`.
     """
-    if name in TVERSKY:
-        alpha, beta = TVERSKY[name]
+    if name in TVERSKY or name == "lovasz":
+        of_pixels = lovasz_of_known_pixels
+        if name in TVERSKY:
+            alpha, beta = TVERSKY[name]
+            of_pixels = functools.partial(tversky_of_known_pixels, alpha=alpha, beta=beta)
         return functools.partial(
-            tversky_of_labels, hierarchy=hierarchy, alpha=alpha, beta=beta, level=level
+            at_finest_levels, of_pixels=of_pixels, hierarchy=hierarchy, level=level
         )
     level = hierarchy.num_levels - 1 if level is None else level
     table_c = hierarchy.levels[level].leaf_to_class
     classes_c = np.arange(hierarchy.levels[level].num_classes)
     # A label may be a class if it may be one of its leaves: [labels, classes].
     set_lc = (hierarchy.labels.leaves_lc.astype(int) @ (table_c[:, None] == classes_c)) > 0
+    if name == "boundary":
+        return functools.partial(boundary_of_sets, set_lc=set_lc)
     if class_weights:
         given["weights_l"] = _weights_of_labels(class_weights, hierarchy, level)
         given["class_weights_c"] = np.asarray(class_weights[level])
@@ -115,27 +126,26 @@ def crossentropy_of_sets(
     return ratio(loss_n, weights_n, axis_name)
 
 
-def tversky_of_labels(
+def at_finest_levels(
     logits_bhwc: jax.Array,
     labels_bhw: jax.Array,
     *,
+    of_pixels: Callable[..., jax.Array],
     hierarchy: Hierarchy,
-    alpha: float,
-    beta: float,
     level: int | None = None,
-    smooth: float = 1.0,
     valid_b: jax.Array | None = None,
     axis_name: str | None = None,
 ) -> jax.Array:
-    """`flat.tversky` for labels of any node.
+    """A loss that counts regions, for labels of any node.
 
     Args:
       logits_bhwc: floating [B, H, W, C], of the leaf classes; with `level` of its classes.
       labels_bhw: integer [B, H, W], of the hierarchy, or 255.
+      of_pixels: the loss of probabilities [N, V] of a level's classes, of how many pixels of each
+        class every pixel stands for, floating [N, V], and of `axis_name`.
       hierarchy: of the labels.
       level: at this one alone; by default as the module says.
       valid_b, axis_name: as for every loss.
-      alpha, beta, smooth: as in `flat.tversky`.
     """
     logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b)
     # Before any arithmetic: not even a NaN there reaches the loss or its gradient.
@@ -152,21 +162,32 @@ def tversky_of_labels(
         p_nv = _matmul(p_nc, below_cv.astype(p_nc.dtype)) if level is None else p_nc
         true_lv = (labels.classes_kl[k][:, None] == classes_v) * weights_kl[k][:, None]
         true_nv = _matmul(of_label_nl, true_lv)
-        weights_n1 = true_nv.sum(-1, keepdims=True)
-        true_positive_v, predicted_v, labelled_v = total_over(
-            ((true_nv * p_nv).sum(0), (weights_n1 * p_nv).sum(0), true_nv.sum(0)), axis_name
-        )
-        loss = mean_of_classes(
-            true_positive_v,
-            predicted_v - true_positive_v,
-            labelled_v,
-            alpha=alpha,
-            beta=beta,
-            smooth=smooth,
-        )
+        loss = of_pixels(p_nv, true_nv, axis_name)
         share = jnp.where(finest_l == k, pixels_l, 0.0).sum() / jnp.maximum(pixels_l.sum(), 1)
         total += loss * (share if level is None else 1.0)
     return total
+
+
+def tversky_of_known_pixels(
+    p_nv: jax.Array, true_nv: jax.Array, axis_name: str | None, *, alpha: float, beta: float
+) -> jax.Array:
+    """`flat.tversky`, as `at_finest_levels` takes it."""
+    weights_n1 = true_nv.sum(-1, keepdims=True)
+    sums = ((true_nv * p_nv).sum(0), (weights_n1 * p_nv).sum(0), true_nv.sum(0))
+    true_positive_v, predicted_v, labelled_v = total_over(sums, axis_name)
+    return mean_of_classes(
+        true_positive_v,
+        predicted_v - true_positive_v,
+        labelled_v,
+        alpha=alpha,
+        beta=beta,
+        smooth=1.0,
+    )
+
+
+def lovasz_of_known_pixels(p_nv: jax.Array, true_nv: jax.Array, axis_name: str | None) -> jax.Array:
+    """`lovasz_softmax.lovasz`, as `at_finest_levels` takes it."""
+    return lovasz_of_pixels(p_nv, true_nv > 0, true_nv.sum(-1), axis_name=axis_name)
 
 
 def represented(pixels_l: jax.Array, hierarchy: Hierarchy) -> jax.Array:

@@ -81,3 +81,9 @@ def hardest_pixels(
 def total_over(value: Any, axis_name: str | None) -> Any:
     """Sums, or a tuple of them, over all devices of a mapped axis; without one as they are."""
     return value if axis_name is None else jax.lax.psum(value, axis_name)
+
+
+def ratio(loss_n: jax.Array, weights_n: jax.Array, axis_name: str | None) -> jax.Array:
+    """Sum of losses by sum of weights, over all devices; 0 where no pixel has a weight."""
+    total = total_over(weights_n.sum(), axis_name)
+    return total_over(loss_n.sum(), axis_name) / jnp.where(total > 0, total, 1.0)

@@ -258,7 +258,7 @@ def build_loss(
 
 
 def _known() -> list[str]:
-    return sorted((*LOSSES, *TREE_LOSSES))
+    return [*LOSSES, *TREE_LOSSES]
 
 
 def _read_terms(text: str) -> Sequence[tuple[str, float]]:
