@@ -2,12 +2,12 @@
 
 import ml_collections
 
-from configs import default
+from hierseg_jax.settings.config_files import load_config
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The default network, at its reference's resolution."""
-    config = default.get_config()
+    config = load_config("default")
     config.model.name = "effunet"
     config.model.backbone = "b0"
     return config

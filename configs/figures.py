@@ -2,12 +2,12 @@
 
 import ml_collections
 
-from configs import default
+from hierseg_jax.settings.config_files import load_config
 
 
 def get_config() -> ml_collections.ConfigDict:
     """Small pictures, drawn on the fly, most of them seen only a few times."""
-    config = default.get_config()
+    config = load_config("default")
     config.data.spec = "figures"
     config.data.image_size = 64
     config.data.figures_train = 1500

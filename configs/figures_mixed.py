@@ -2,11 +2,11 @@
 
 import ml_collections
 
-from configs import figures
+from hierseg_jax.settings.config_files import load_config
 
 
 def get_config() -> ml_collections.ConfigDict:
     """As configs/figures.py otherwise."""
-    config = figures.get_config()
+    config = load_config("figures")
     config.data.figures_inner_share = 0.5
     return config

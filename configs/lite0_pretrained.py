@@ -5,12 +5,12 @@ With the recipe that did best from there on 700 photographs, 192 px (docs/result
 
 import ml_collections
 
-from configs import modern
+from hierseg_jax.settings.config_files import load_config
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The modern recipe, shortened: what such weights know need not be learned."""
-    config = modern.get_config()
+    config = load_config("modern")
     config.model.name = "effunet"
     config.model.backbone = "lite0"
     config.model.pretrained = "imagenet"

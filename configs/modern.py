@@ -7,12 +7,12 @@ also set --config.freeze_epochs=2 --config.optimizer.backbone_rate=0.1.
 
 import ml_collections
 
-from configs import default
+from hierseg_jax.settings.config_files import load_config
 
 
 def get_config() -> ml_collections.ConfigDict:
     """AdamW, warm-up and cosine, averaged weights, modern augmentation, stochastic depth."""
-    config = default.get_config()
+    config = load_config("default")
     config.model.stochastic_depth = 0.2
     # Pixels one by one, and regions: small classes are not drowned by the background.
     config.loss = "crossentropy + dice"

@@ -1,17 +1,17 @@
 """The reference's published recipe for PASCAL-Person-Part: 50 epochs of dice at 320 pixels.
 
-Add --config.data.spec=data.yaml (from launch/prepare.py) or leave the TFDS data set;
+Add --config.data.spec=data.yaml (from hierseg prepare) or leave the TFDS data set;
 --config.model.name=esnet for the other published network.
 """
 
 import ml_collections
 
-from configs import default
+from hierseg_jax.settings.config_files import load_config
 
 
 def get_config() -> ml_collections.ConfigDict:
     """Published with it: 0.393 / 0.253 / 0.181 (effunet), 0.372 / 0.240 / 0.170 (esnet)."""
-    config = default.get_config()
+    config = load_config("default")
     config.data.spec = "tfds:pascal_person_part"
     config.data.image_size = 320
     config.data.sampling = "reference"

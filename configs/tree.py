@@ -6,12 +6,12 @@ is that recipe.
 
 import ml_collections
 
-from configs import lite0_pretrained
+from hierseg_jax.settings.config_files import load_config
 
 
 def get_config() -> ml_collections.ConfigDict:
     """A softmax among siblings, and the losses at every level."""
-    config = lite0_pretrained.get_config()
+    config = load_config("lite0_pretrained")
     config.model.sibling_softmax = True
     config.loss_options.every_level = True
     return config

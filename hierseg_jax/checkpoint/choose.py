@@ -164,7 +164,7 @@ def _in_order(path: Path, which: str) -> list[Path]:
     if path.is_file():
         raise HiersegError(
             f"{path} is a file; give the workdir of a training run or a checkpoint's folder. "
-            "(launch/convert.py makes one of PyTorch weights.)"
+            "(hierseg convert makes one of PyTorch weights.)"
         )
     folders = [checkpoint_folder(path, step) for step in checkpoint_steps(path)]
     if not folders:

@@ -100,7 +100,7 @@ def _recognise(arrays: Mapping[str, np.ndarray], file: str) -> tuple[Network, Ba
     if any(find_prefix(arrays, layout.first_layer) is not None for layout in whole):
         raise HiersegError(
             f"{file} holds a whole network in the reference's layout; make a checkpoint of it with "
-            "launch/convert.py and give that."
+            "hierseg convert and give that."
         )
     readable = " and ".join(dict.fromkeys(titles))
     raise HiersegError(

@@ -150,7 +150,7 @@ def convert_to_torch(checkpoint: Path | str, file: Path | str, which: str = "bes
     if not known or variant != Variant():
         raise HiersegError(
             f"{loaded.path} holds {network} with {variant}, which the reference's classes do not "
-            "compute; export it with launch/export.py instead."
+            "compute; export it with hierseg export instead."
         )
     model = create_model(network.name, network.num_classes, backbone=network.backbone)
     variables = without_embedding(loaded.variables)

@@ -144,7 +144,7 @@ def torch_names(model: SegmentationModel) -> dict[ModulePath, str]:
     if network.state_dict is None:
         raise HiersegError(
             f"No PyTorch class is known that computes {network.name}; export it with "
-            "launch/export.py instead."
+            "hierseg export instead."
         )
     return leaf_names(network.state_dict.modules(model), flat_shapes(model))
 

@@ -54,7 +54,7 @@ class Segmenter:
         """Opens the file.
 
         Args:
-          onnx_file: of launch/export.py, or of the PyTorch reference's export.
+          onnx_file: of hierseg export, or of the PyTorch reference's export.
           hierarchy: of the classes, for a file without metadata; by default one level
             with generated names.
           provider: `cpu`, `cuda`, or `auto`, which is CUDA where onnxruntime can start it.

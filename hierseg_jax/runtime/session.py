@@ -33,7 +33,7 @@ def open_session(
     if not file.is_file():
         found = "is a folder" if file.is_dir() else "does not exist"
         raise HiersegFileNotFoundError(
-            f"{file} {found}; give an .onnx file (see launch/export.py)."
+            f"{file} {found}; give an .onnx file (see hierseg export)."
         )
     available = onnxruntime.get_available_providers()
     names = choose_providers(provider, available)
@@ -158,6 +158,6 @@ def check_contract(
         raise HiersegError(
             f"{file} follows another contract: it has {found}. Expected either image float32 "
             "[N, 3, H, W] and mask float32 [N, C, H, W], N 1 or open, or a file of "
-            "launch/export.py --contract=deploy."
+            "hierseg export --contract=deploy."
         )
     return contract

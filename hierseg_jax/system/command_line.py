@@ -1,15 +1,17 @@
-"""What every script in launch/ does around its one call: flags in, sentences out."""
+"""What every command does around its one call: flags in, sentences out."""
 
+import functools
 import logging
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 from absl import app, flags
 
+from hierseg_jax.system.command_help import ShortForms, asks_for_help, format_help
 from hierseg_jax.system.errors import (
     TRACEBACK_VARIABLE,
     HiersegError,
@@ -18,8 +20,10 @@ from hierseg_jax.system.errors import (
 )
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], short: ShortForms | None = None) -> None:
     """Parses absl flags and calls `main`; a mistake of the user's ends in one sentence.
+
+    `--help` prints what `main`'s module says, its flags, and its short forms.
 
     This project's own errors, the operating system's and absl's are printed as `error: ...`
     with exit status 1; anything else is a defect and keeps its traceback. With
@@ -74,7 +78,10 @@ def run(main: Callable[[], None]) -> None:
             _end(traceback.format_exc())
 
     _pass_over_late_reports()
-    app.run(guarded, flags_parser=_parse_flags)
+    if asks_for_help(sys.argv):
+        print(format_help(sys.modules[main.__module__], sys.argv, short))
+        return
+    app.run(guarded, flags_parser=functools.partial(_parse_flags, short))
 
 
 def _pass_over_late_reports() -> None:
@@ -138,9 +145,11 @@ def parse_size(sides: list[str] | None) -> tuple[int, int] | None:
     return int(sides[0]), int(sides[-1])
 
 
-def _parse_flags(argv: list[str]) -> list[str]:
+def _parse_flags(short: ShortForms | None, argv: Sequence[str]) -> list[str]:
     try:
-        return flags.FLAGS(argv)
+        return flags.FLAGS(short.expand(argv) if short else argv)
+    except HiersegError as error:
+        sys.exit(f"error: {error}")
     except (KeyError, AttributeError) as error:
         # An override of a key that the config lacks; the message names the nearest one.
         cause: Exception = error

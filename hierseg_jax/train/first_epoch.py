@@ -41,7 +41,7 @@ from hierseg_jax.tree.hierarchy import Hierarchy
 
 MOST = 1024
 _WAY_OUT = (
-    "Mend the masks or the tree (launch/inspect_data.py shows more), or set "
+    "Mend the masks or the tree (hierseg inspect shows more), or set "
     "data.allow_missing_classes=True to train without."
 )
 

@@ -86,7 +86,7 @@ def _whole_checkpoint(
         raise HiersegError(
             f"The config's init, {loaded.path}, can't start this run: its classes {differ}. "
             "(--config.model.pretrained takes weights for other classes; converted weights get "
-            "their tree with launch/convert.py --data.)"
+            "their tree with hierseg convert --data.)"
         )
     found = traverse_util.flatten_dict(loaded.variables)
     _check_fit("init", loaded, settings, found, _wanted(model))

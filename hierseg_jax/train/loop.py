@@ -148,7 +148,7 @@ def train(
     named = settings.data.named
     data = f" {shlex.quote(f'--data={named}')}" if names_code(named) else ""
     say(
-        f"{end_line(progress, settings.epochs, run.criterion)}\nNext: python launch/evaluate.py "
+        f"{end_line(progress, settings.epochs, run.criterion)}\nNext: hierseg evaluate "
         f"--checkpoint={run.workdir}{data}"
     )
     return progress

@@ -180,7 +180,7 @@ def _meaning(values: Sequence[int], mask_file: pathlib.Path) -> str:
     """How a data.yaml says what values are that are no class indices."""
     if mask_file.stem.endswith("_labelIds"):
         # The numbers of Cityscapes' ids begin anew: those below are other classes, too.
-        return "Of Cityscapes' labelIds `launch/prepare.py --from=cityscapes` makes a data.yaml."
+        return "Of Cityscapes' labelIds `hierseg prepare --from=cityscapes` makes a data.yaml."
     line = f"`ignore: [{listed(values, 5)}]`" if len(values) <= 5 else "`unknown: ignore`"
     return (
         f"If these are no classes, {line} beside `names` leaves them out; if the classes are "

@@ -26,7 +26,7 @@ def hint_without_masks(layout: Layout) -> str:
         return f" The images may be in `{deeper}`: write that." if there else ""
     if _yolo_labels(layout.root, images.folder, first[0]):
         return (
-            " Its labels are text files, as YOLO has them: `python launch/prepare.py --from=yolo "
+            " Its labels are text files, as YOLO has them: `hierseg prepare --from=yolo "
             "--raw_dir=FOLDER --out_dir=FOLDER` makes masks of them."
         )
     line = line_of_one_folder(layout.root, images.folder)

@@ -97,7 +97,7 @@ def read_yaml(file: pathlib.Path) -> Any:
         if file.is_dir():
             raise HiersegError(
                 f"{file} is a folder; expected a YAML file such as a data.yaml. Of a download "
-                "`launch/prepare.py --raw_dir=FOLDER --out_dir=FOLDER` makes one."
+                "`hierseg prepare --raw_dir=FOLDER --out_dir=FOLDER` makes one."
             )
         if file.exists() and not file.is_file():
             raise HiersegError(f"{file} is no regular file; expected a YAML file.")
@@ -110,7 +110,7 @@ def read_yaml(file: pathlib.Path) -> Any:
     if len(data) > MAX_BYTES:
         raise HiersegError(
             f"{file} is larger than {MAX_BYTES >> 20} MiB; is it a data.yaml? Of annotations "
-            "`launch/prepare.py` makes one."
+            "`hierseg prepare` makes one."
         )
     try:
         text = data.decode("utf-8-sig")

@@ -59,7 +59,7 @@ FOREIGN = (
     ("labelme", {"shapes", "imagePath"}),
     *(("yolo", {"names", key}) for key in ("nc", "download", "roboflow")),
 )
-"""Keys by which a file of another format is known, which `launch/prepare.py` reads."""
+"""Keys by which a file of another format is known, which `hierseg prepare` reads."""
 
 
 def load_spec(file: str | pathlib.Path) -> DatasetSpec:
@@ -167,7 +167,7 @@ def _foreign(content: Mapping[Any, Any]) -> str:
     if not form:
         return ""
     return (
-        f" It looks like {form}: `python launch/prepare.py --from={form} --raw_dir=FOLDER "
+        f" It looks like {form}: `hierseg prepare --from={form} --raw_dir=FOLDER "
         "--out_dir=FOLDER` writes a data.yaml for such data."
     )
 

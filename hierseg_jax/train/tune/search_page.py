@@ -51,7 +51,7 @@ def train_command(report: Report, best: Outcome) -> list[str]:
     # repr gives a float in as many digits as make it the same one.
     flags += [f"--config.{key}={value}" for key, value in values.items()]
     flags.append(f"--workdir={report.folder}_best")
-    return ["python launch/train.py", *map(shlex.quote, flags)]
+    return ["hierseg train", *map(shlex.quote, flags)]
 
 
 def format_text(report: Report) -> str:

@@ -1,0 +1,34 @@
+"""Fills in what masks leave open: the classes below their groups, as a network sees them.
+
+hierseg complete --onnx_file=few.onnx --data=groups/data.yaml --output=completed
+"""
+
+from absl import flags
+
+from hierseg_jax.data.read.dataset_spec import SPLITS
+from hierseg_jax.runtime.completion import complete_data_set
+from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.system.command_line import run
+from hierseg_jax.system.paths import local_path
+
+_ONNX_FILE = flags.DEFINE_string("onnx_file", None, "Of hierseg export.")
+_DATA = flags.DEFINE_string("data", None, "A data.yaml with labels of groups.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder to be made.")
+_SPLIT = flags.DEFINE_enum("split", "train", list(SPLITS), "Of the data.")
+flags.mark_flags_as_required(["onnx_file", "data", "output"])
+
+
+def _run() -> None:
+    """Writes the new data set and says how much was filled in."""
+    segmenter = Segmenter(_ONNX_FILE.value)
+    output = local_path(_OUTPUT.value).absolute()
+    spec, filled, pixels = complete_data_set(segmenter, _DATA.value, output, _SPLIT.value)
+    print(
+        f"Filled in {100 * filled / pixels:.1f} % of all pixels. The new data set is {spec.file}; "
+        "train on it beside the pictures that have all their labels."
+    )
+
+
+def main() -> None:
+    """`hierseg complete`."""
+    run(_run)

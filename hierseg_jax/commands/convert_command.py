@@ -1,0 +1,77 @@
+"""Turns PyTorch weights into a checkpoint, or a checkpoint into PyTorch weights.
+
+hierseg convert --weights=esnet.pt --output=runs/esnet_torch --data=data.yaml
+hierseg convert --checkpoint=runs/esnet --to_torch=esnet.safetensors
+"""
+
+from absl import flags
+from ml_collections import config_flags
+
+from hierseg_jax.commands.short_forms import OF_CONFIG
+from hierseg_jax.data.resize import RESIZES
+from hierseg_jax.models import NETWORKS
+from hierseg_jax.pytorch.convert import convert_to_checkpoint, convert_to_torch
+from hierseg_jax.settings import read_settings
+from hierseg_jax.settings.config_files import config_file
+from hierseg_jax.system.command_line import parse_size, run
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.process import set_up_process
+
+_WEIGHTS = flags.DEFINE_string("weights", None, "A .pt, .pth or .safetensors file to convert.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of the checkpoint, to be made.")
+_MODEL = flags.DEFINE_enum(
+    "model", None, list(NETWORKS), "Checked; by default what the file holds."
+)
+_NUM_CLASSES = flags.DEFINE_integer("num_classes", None, "With background; checked likewise.")
+_BACKBONE = flags.DEFINE_string("backbone", None, "Of networks with several; checked likewise.")
+_DATA = flags.DEFINE_string("data", None, "A data set with the class tree, such as a data.yaml.")
+_IMAGE_SIZE = flags.DEFINE_list(
+    "image_size", ["320"], "Side, or height,width, in pixels that the weights were made for."
+)
+_RESIZE = flags.DEFINE_enum(
+    "resize", None, RESIZES, "How pictures come to that size; the config's, at first stretch."
+)
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", str(config_file("default")), "The rest of the checkpoint's config.", lock_config=True
+)
+_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
+_WHICH = flags.DEFINE_string("which", "best", "Of a workdir: best, last, or an epoch's number.")
+_TO_TORCH = flags.DEFINE_string("to_torch", None, "A .safetensors file to be made.")
+
+
+def _run() -> None:
+    """Converts one way or the other."""
+    set_up_process()
+    way = (
+        bool(_WEIGHTS.value),
+        bool(_OUTPUT.value),
+        bool(_CHECKPOINT.value),
+        bool(_TO_TORCH.value),
+    )
+    if way == (False, False, True, True):
+        folder = convert_to_torch(_CHECKPOINT.value, _TO_TORCH.value, _WHICH.value)
+        print(f"{folder} is written to {_TO_TORCH.value}.")
+        return
+    if way != (True, True, False, False):
+        raise HiersegError("Give either --weights and --output, or --checkpoint and --to_torch.")
+    done = convert_to_checkpoint(
+        _WEIGHTS.value,
+        _OUTPUT.value,
+        read_settings(_CONFIG.value),
+        model=_MODEL.value,
+        num_classes=_NUM_CLASSES.value,
+        backbone=_BACKBONE.value,
+        data=_DATA.value,
+        image_size=parse_size(_IMAGE_SIZE.value),
+        resize=_RESIZE.value,
+    )
+    print("\n".join(done))
+    print(
+        f"Written to {_OUTPUT.value}.\nNext: hierseg evaluate "
+        f"--checkpoint={_OUTPUT.value}{'' if _DATA.value else ' --data=data.yaml'}"
+    )
+
+
+def main() -> None:
+    """`hierseg convert`."""
+    run(_run, OF_CONFIG)

@@ -1,0 +1,145 @@
+"""Evaluates every level of a trained network on a split.
+
+hierseg evaluate --checkpoint=runs/figures --task=val
+"""
+
+from absl import flags
+
+from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
+from hierseg_jax.devices.hosts import count_hosts, is_main, join_hosts
+from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
+from hierseg_jax.evaluation.page.evaluation_page import EXTREMES, RunReport, format_page
+from hierseg_jax.evaluation.page.history import read_history
+from hierseg_jax.evaluation.tables import (
+    describe_view,
+    format_data_sets,
+    format_levels,
+    format_tree,
+    to_json,
+    write_evaluation,
+)
+from hierseg_jax.evaluation.view import RESOLUTIONS, View
+from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST, evaluation_name
+from hierseg_jax.settings.metric_choice import METRICS, parse_metrics
+from hierseg_jax.system.command_line import parse_size, run
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.paths import as_path
+from hierseg_jax.system.process import set_up_process
+from hierseg_jax.tree.decoding import AUTO, DECODINGS
+
+_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
+_WHICH = flags.DEFINE_string("which", "best", "Of a workdir: best, last, or an epoch's number.")
+_DATA = flags.DEFINE_string("data", None, "Another data set with the same tree; the run's own.")
+_TASK = flags.DEFINE_enum("task", "val", ["val", "test"], "The split.")
+_OUTPUT = flags.DEFINE_string(
+    "output",
+    None,
+    "Folder for metrics.json and report.html; CHECKPOINT/evaluation/TASK, with a name of its own "
+    "for every other view.",
+)
+_IMAGE_SIZE = flags.DEFINE_list(
+    "image_size", None, "Another side, or height,width, in pixels; the run's own."
+)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", BATCH_SIZE, "Images at a time, over all devices.")
+_WORKER_COUNT = flags.DEFINE_integer(
+    "worker_count", None, "Processes that read, 0 for threads of this one; as in the run."
+)
+_METRICS = flags.DEFINE_list(
+    "metrics", None, f"Columns of the table, of {', '.join(METRICS)}; the run's own."
+)
+_RESOLUTION = flags.DEFINE_enum(
+    "resolution", None, RESOLUTIONS, "The pixels that are counted: network (default) or original."
+)
+_TILES = flags.DEFINE_bool(
+    "tiles",
+    False,
+    "See pictures on their own pixels, in overlapping windows of the network's size.",
+)
+_FLIP = flags.DEFINE_bool(
+    "flip", False, "Average over the mirrored pictures as well, the data's pairs exchanged."
+)
+_SCALES = flags.DEFINE_list("scales", ["1"], "Average over these factors on the sides.")
+_DECODE = flags.DEFINE_enum(
+    "decode", None, (AUTO, *DECODINGS), "Another decoding rule; the run's own."
+)
+_COORDINATOR = flags.DEFINE_string("coordinator", None, "host:port of process 0, if several.")
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Processes of the run.")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "This one's number, from 0.")
+flags.mark_flag_as_required("checkpoint")
+
+
+def parse_scales(values: list[str]) -> tuple[float, ...]:
+    """The value of `--scales`.
+
+    Raises:
+      ValueError: for what is no number above 0 and at most 4.
+    """
+    try:
+        scales = tuple(map(float, values))
+    except ValueError:
+        scales = ()
+    if not scales or not all(0 < scale <= 4 for scale in scales):
+        raise HiersegError(
+            f"--scales is {','.join(values)!r}; give factors above 0 and up to 4, such as "
+            "0.75,1,1.25."
+        )
+    return scales
+
+
+def _run() -> None:
+    """Prints the table and writes metrics.json and report.html."""
+    set_up_process()
+    join_hosts(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+    loaded = open_same_checkpoint(_CHECKPOINT.value, _WHICH.value)
+    evaluation, description = evaluate_checkpoint(
+        loaded,
+        task=_TASK.value,
+        data=_DATA.value,
+        batch_size=_BATCH_SIZE.value,
+        decode=_DECODE.value,
+        metrics=None if _METRICS.value is None else parse_metrics(_METRICS.value, "--metrics"),
+        view=View(
+            image_size=parse_size(_IMAGE_SIZE.value),
+            resolution=_RESOLUTION.value,
+            scales=parse_scales(_SCALES.value),
+            flip=_FLIP.value,
+            tiles=_TILES.value,
+        ),
+        num_extremes=EXTREMES,
+        worker_count=_WORKER_COUNT.value,
+    )
+    if not is_main():
+        return
+    given = as_path(_CHECKPOINT.value)
+    which = BEST if loaded.path == given else _WHICH.value
+    name = evaluation_name(description, loaded.settings, which)
+    default = given / "evaluation" / name
+    folder = default if _OUTPUT.value is None else as_path(_OUTPUT.value)
+    content = to_json(evaluation, description)
+    report = RunReport(
+        metrics=content,
+        evaluation=evaluation,
+        meta=loaded.meta,
+        settings=loaded.settings,
+        hierarchy=loaded.hierarchy,
+        history=read_history(loaded.path),
+        output=folder,
+        processes=count_hosts(),
+    )
+    metrics, page = write_evaluation(folder, content, format_page(report))
+    levels, columns = evaluation.levels, description["metrics"]
+    epoch = f" (epoch {description['epoch']})" if description["epoch"] else ""
+    print(
+        f"{description['model']}{epoch} on {description['data']}, "
+        f"{description['task']}: {evaluation.num_images} "
+        f"{describe_view(content)}\n"
+        f"{format_levels(levels, columns)}\n"
+        f"{format_tree(evaluation.tree)}\n"
+        f"{format_data_sets(evaluation.data_sets, tuple(levels), columns)}"
+        f"Written to {metrics} and {page}"
+    )
+
+
+def main() -> None:
+    """`hierseg evaluate`."""
+    run(_run)

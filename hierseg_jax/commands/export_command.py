@@ -1,0 +1,75 @@
+"""Exports a trained network to ONNX, checked against JAX before it is written.
+
+hierseg export --checkpoint=runs/figures --onnx_file=figures.onnx
+"""
+
+from absl import flags
+
+from hierseg_jax.bridge.export import export_checkpoint
+from hierseg_jax.runtime.metadata import CONTRACTS
+from hierseg_jax.system.command_line import parse_size, run
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.process import set_up_process
+
+_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
+_WHICH = flags.DEFINE_string("which", "best", "Of a workdir: best, last, or an epoch's number.")
+_ONNX_FILE = flags.DEFINE_string("onnx_file", None, "The .onnx to write.")
+_CONTRACT = flags.DEFINE_enum(
+    "contract",
+    "reference",
+    CONTRACTS,
+    "reference: float32 NCHW in [0, 1] to probabilities; deploy: uint8 NHWC to label maps.",
+)
+_PLAIN = flags.DEFINE_bool("plain", False, "Leave the scores out of the contract deploy.")
+_IMAGE_SIZE = flags.DEFINE_list("image_size", None, "Side, or height,width; that of the training.")
+_OPSET = flags.DEFINE_integer("opset", 17, "Of the ONNX standard, 13 to 23.")
+_DYNAMIC = flags.DEFINE_bool("dynamic", False, "Leave height and width open.")
+_DYNAMIC_BATCH = flags.DEFINE_bool("dynamic_batch", False, "Leave the number of images open.")
+_HALF = flags.DEFINE_bool("half", False, "Store the weights as float16.")
+_INT8 = flags.DEFINE_bool("int8", False, "Compute in 8-bit integers.")
+_DATA = flags.DEFINE_string(
+    "data", None, "data.yaml to calibrate --int8 and measure --half and --int8; the run's own."
+)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an existing file.")
+flags.mark_flags_as_required(["checkpoint", "onnx_file"])
+
+
+def _run() -> None:
+    """Hands the flags to the library."""
+    set_up_process()
+    if _HALF.value and _INT8.value:
+        raise HiersegError("--half and --int8 are two precisions; give one of them.")
+    if _DATA.value and not (_HALF.value or _INT8.value):
+        raise HiersegError("--data is for --half and --int8; give one of them, or leave it out.")
+    export = export_checkpoint(
+        _CHECKPOINT.value,
+        _ONNX_FILE.value,
+        which=_WHICH.value,
+        contract=_CONTRACT.value,
+        image_size=parse_size(_IMAGE_SIZE.value),
+        opset=_OPSET.value,
+        dynamic_size=_DYNAMIC.value,
+        dynamic_batch=_DYNAMIC_BATCH.value,
+        precision="float16" if _HALF.value else "int8" if _INT8.value else "float32",
+        data=_DATA.value,
+        plain=_PLAIN.value,
+        overwrite=_OVERWRITE.value,
+    )
+    metadata = export.metadata
+    height, width = metadata.image_size
+    print(
+        f"{metadata.model}, {height}x{width}, contract {metadata.contract}: onnxruntime equals JAX "
+        f"within {export.difference:.1e}{' in float32' if export.miou else ''}"
+    )
+    if export.miou:
+        changes = ", ".join(
+            f"{level} {before:.4f} -> {after:.4f} (loss {before - after:.4f})"
+            for level, (before, after) in export.miou.items()
+        )
+        print(f"{metadata.precision}: mIoU on {export.pictures} validation pictures: {changes}")
+    print(f"Written to {export.file}")
+
+
+def main() -> None:
+    """`hierseg export`."""
+    run(_run)

@@ -1,0 +1,56 @@
+"""The command `hierseg`, door to all others."""
+
+import difflib
+import importlib
+import importlib.metadata
+import sys
+
+COMMANDS = {
+    "prepare": "bring a download or another tool's annotations into the layout for training",
+    "inspect": "look a data set over: faults, odd masks, statistics, a training command",
+    "train": "train a network, or continue a run",
+    "evaluate": "measure every level of a trained network",
+    "export": "write one ONNX file, checked against the network",
+    "predict": "segment pictures, a video or a camera with such a file",
+    "tune": "search for the best values of a config's keys",
+    "complete": "fill in the classes that coarse labels leave open",
+    "convert": "turn PyTorch weights into a checkpoint, or back",
+    "models": "print the networks and their layers",
+}
+"""Name -> what it does, in the order in which a new user meets them."""
+
+_WIDTH = 10
+
+
+def main() -> None:
+    """Runs the command that the first argument names."""
+    name, *rest = sys.argv[1:] or ["--help"]
+    if name in ("-h", "-help", "--help", "help"):
+        print(overview())
+    elif name == "--version":
+        print(f"hierseg_jax {importlib.metadata.version('hierseg-jax')}")
+    elif name in COMMANDS:
+        sys.argv = [f"hierseg {name}", *rest]
+        importlib.import_module(f"hierseg_jax.commands.{name}_command").main()
+    else:
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"Did you mean {near[0]}?" if near else f"Choose one of {', '.join(COMMANDS)}."
+        sys.exit(f"error: hierseg has no command {name!r}. {hint}")
+
+
+def overview() -> str:
+    """All commands, a line each."""
+    lines = (f"  {name:{_WIDTH}}{meaning}" for name, meaning in COMMANDS.items())
+    return "\n".join(
+        [
+            "hierseg COMMAND --FLAG=VALUE ...: hierarchical semantic segmentation.",
+            "",
+            *lines,
+            "",
+            "hierseg COMMAND --help tells its flags.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Looks a data set over: faults, duplicates, odd masks, statistics, settings to train with.
+
+hierseg inspect --data=data.yaml --output=inspection
+
+Of several data sets (`--data="a.yaml + b.yaml"`) each has a report of its own, in their common
+tree; what only a look at all of them shows is printed at the end.
+"""
+
+import sys
+from pathlib import Path
+
+import cv2
+from absl import flags
+
+from hierseg_jax.data.inspection.findings import ERROR, count_severities
+from hierseg_jax.data.inspection.inspect_dataset import DISTANCE, Inspection, inspect_dataset
+from hierseg_jax.data.inspection.inspection_page import format_page
+from hierseg_jax.data.inspection.result import make_report, report_files, write_report
+from hierseg_jax.data.inspection.several import inspect_together
+from hierseg_jax.data.inspection.text import format_report
+from hierseg_jax.data.read.common_tree import load_hierarchy, read_data_sets
+from hierseg_jax.data.read.members import Kind, parse_members
+from hierseg_jax.data.read.spec import DatasetSpec
+from hierseg_jax.runtime.outputs import refuse_existing
+from hierseg_jax.system.atomic_writing import make_folder
+from hierseg_jax.system.command_line import run
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.paths import local_path
+
+_DATA = flags.DEFINE_string("data", None, "The data set's data.yaml; or several, joined by ` + `.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for report.html and report.txt.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing reports.")
+_JSON = flags.DEFINE_bool("json", False, "Write report.json too, with every finding.")
+_LIMIT = flags.DEFINE_integer("limit", 20, "Findings of a kind to list at most.", 1)
+_DISTANCE = flags.DEFINE_integer(
+    "distance", DISTANCE, "Bits, of 64, in which near-duplicates' hashes differ at most.", 0, 16
+)
+_MEMORY_GB = flags.DEFINE_float("memory_gb", None, "To plan the batch for; this machine's.", 0.1)
+flags.mark_flags_as_required(["data", "output"])
+
+
+def _run() -> None:
+    """Writes and prints the report; exit status 1 where training would fail on the data."""
+    # Images are already looked at in parallel.
+    cv2.setNumThreads(1)
+    output = local_path(_OUTPUT.value)
+    for member in parse_members(_DATA.value):
+        if member.kind is not Kind.FILE:
+            raise HiersegError(f"{member.name} has no files to look at; leave it out of --data.")
+    specs = [of.spec for of in read_data_sets(_DATA.value) if of.spec is not None]
+    folders = [output]
+    if len(specs) > 1:
+        tree = load_hierarchy(_DATA.value)
+        specs = [spec.in_tree(tree) for spec in specs]
+        folders = [output / _folder_name(i, spec) for i, spec in enumerate(specs, start=1)]
+    files = [report_files(folder, _JSON.value) for folder in folders]
+    refuse_existing([file for each in files for file in each.values()], _OVERWRITE.value)
+    inspections = [
+        _inspect(spec, folder, of_one, alone=len(specs) == 1)
+        for spec, folder, of_one in zip(specs, folders, files, strict=True)
+    ]
+    errors = sum(count_severities(each.findings)[ERROR] for each in inspections)
+    if len(specs) > 1:
+        together = inspect_together(inspections, _DISTANCE.value, _LIMIT.value)
+        lines = [f"  - {severity}: {sentence}" for severity, sentence in together]
+        print("\n".join(["\nAll together:", *(lines or ["  nothing wrong found"])]))
+        errors += sum(severity == ERROR for severity, _ in together)
+    if errors:
+        sys.exit(
+            f"error: training or evaluation would stop at {errors:,} of these; mend them first."
+        )
+
+
+def _inspect(spec: DatasetSpec, folder: Path, files: dict[str, Path], *, alone: bool) -> Inspection:
+    """Looks at one data set, writes its report and prints it."""
+    make_folder(folder)
+    inspection = inspect_dataset(spec, _DISTANCE.value, alone=alone)
+    # Only now: with the networks comes JAX, which looking at the data does without.
+    from hierseg_jax.settings import ModelSettings
+
+    peak_gb = ModelSettings().network.training_memory.peak_gb
+    report = make_report(
+        inspection,
+        peak_gb,
+        limit=_LIMIT.value,
+        memory_gb=_MEMORY_GB.value,
+        data="" if alone else _DATA.value,
+    )
+    text = format_report(report)
+    write_report(report, text, format_page(report), files)
+    print(f"{text}\n\nWritten to {', '.join(map(str, files.values()))}")
+    return inspection
+
+
+def _folder_name(number: int, spec: DatasetSpec) -> str:
+    """Of one of several data sets, most of which are `NAME/data.yaml`."""
+    return f"{number}_{spec.file.parent.name[:40]}_{spec.file.stem[:40]}"
+
+
+def main() -> None:
+    """`hierseg inspect`."""
+    run(_run)

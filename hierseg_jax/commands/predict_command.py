@@ -1,0 +1,98 @@
+"""Runs an exported network on pictures, a video or a camera; needs no JAX.
+
+hierseg predict --onnx_file=figures.onnx --source=photos --output=segmented
+"""
+
+import os
+import signal
+import sys
+
+import onnxruntime
+from absl import flags
+
+from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.runtime.stream import segment_source
+from hierseg_jax.system.command_line import parse_size, run
+from hierseg_jax.system.errors import wants_tracebacks
+from hierseg_jax.tree.hierarchy import Hierarchy
+
+_ONNX_FILE = flags.DEFINE_string("onnx_file", None, "Of `hierseg export`, or of the reference.")
+flags.DEFINE_alias("model", "onnx_file")
+_SOURCE = flags.DEFINE_string("source", None, "Image, folder, pattern, video or camera index.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for pictures, file for a video.")
+_LEVEL = flags.DEFINE_string("level", "", "Level to draw, or all side by side; the finest.")
+_MASKS = flags.DEFINE_bool(
+    "masks", False, "Write label PNGs too, to OUTPUT/masks/LEVEL; 255 is what a crop left unseen."
+)
+_TILES = flags.DEFINE_bool(
+    "tiles", False, "Segment large pictures on their own pixels, in overlapping windows."
+)
+_SHOW = flags.DEFINE_bool("show", False, "Open a window; a key takes the next image, q ends.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing files.")
+_SMOOTH = flags.DEFINE_float(
+    "smooth", 0.0, "Against flicker: weight of a video's earlier frames, 0 (off) to 0.95."
+)
+_HIERARCHY = flags.DEFINE_string(
+    "hierarchy", None, "A .yaml with the class tree, for a file that carries none."
+)
+_IMAGE_SIZE = flags.DEFINE_list("image_size", None, "Side, or height,width, if the file is open.")
+_PROVIDER = flags.DEFINE_enum("provider", "auto", ["auto", "cpu", "cuda"], "Of onnxruntime.")
+_THREADS = flags.DEFINE_integer("threads", None, "Of onnxruntime; one per core.")
+flags.mark_flags_as_required(["onnx_file", "source"])
+
+
+def _run() -> None:
+    """Segments the source and says how fast; exit status 1 where pictures were skipped."""
+    # SIGTERM ends as Ctrl-C does, with files completed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if not wants_tracebacks():
+        # And onnxruntime libraries of CUDA that are missing, two lines and in colours.
+        onnxruntime.set_default_logger_severity(4)
+    segmenter = Segmenter(
+        _ONNX_FILE.value,
+        hierarchy=_read_hierarchy(_HIERARCHY.value),
+        provider=_PROVIDER.value,
+        threads=_THREADS.value,
+        image_size=parse_size(_IMAGE_SIZE.value),
+    )
+    if segmenter.note:
+        print(f"note: {segmenter.note}", file=sys.stderr, flush=True)
+    try:
+        summary, place = segment_source(
+            segmenter,
+            _SOURCE.value,
+            _OUTPUT.value,
+            level=_LEVEL.value,
+            masks=_MASKS.value,
+            tiles=_TILES.value,
+            show=_SHOW.value,
+            overwrite=_OVERWRITE.value,
+            smooth=_SMOOTH.value,
+        )
+    except KeyboardInterrupt:
+        print("Stopped; what was finished is kept.", file=sys.stderr)
+        sys.exit(130)
+    count = max(summary.frames, 1)
+    print(
+        f"{summary.frames} pictures, {summary.frames / summary.seconds:.1f} a second, "
+        f"{1e3 * summary.inference_seconds / count:.1f} ms each in the network, "
+        f"on {segmenter.provider.upper()}"
+        + (f"\nWritten to {place}" if place and summary.frames else "")
+    )
+    if summary.faults:
+        sys.exit(f"error: {len(summary.faults)} could not be read; the first: {summary.faults[0]}")
+
+
+def _read_hierarchy(file: str | None) -> Hierarchy | None:
+    if file is None:
+        return None
+    # Only here: reading YAML takes a moment that other runs are spared.
+    from hierseg_jax.data.read.spec import read_tree_file
+
+    return read_tree_file(file)
+
+
+def main() -> None:
+    """`hierseg predict`."""
+    run(_run)

@@ -1,0 +1,69 @@
+"""Makes a raw data set into folders and a data.yaml to train on.
+
+hierseg prepare --raw_dir=download --out_dir=data/pascal_person_part
+"""
+
+import time
+
+from absl import flags
+
+from hierseg_jax.data.label_statistics import format_statistics
+from hierseg_jax.data.prepare.formats import FORMATS
+from hierseg_jax.data.prepare.prepare import prepare
+from hierseg_jax.data.read.spec import read_classes
+from hierseg_jax.system.command_line import run
+
+_RAW_DIR = flags.DEFINE_string("raw_dir", None, "The download.")
+_OUT_DIR = flags.DEFINE_string("out_dir", None, "Folder to be made.")
+_FROM = flags.DEFINE_enum("from", None, list(FORMATS), "Its format; by default it is found out.")
+_MOVE = flags.DEFINE_bool("move", False, "Move the files instead of copying them.")
+_LINK = flags.DEFINE_bool("link", False, "Link the files instead of copying them.")
+_VAL_SHARE = flags.DEFINE_float(
+    "val_share", 0.1, "Of the pictures, for validation, where the download has no such split."
+)
+_ORDER = flags.DEFINE_enum(
+    "order",
+    None,
+    ["area", "file"],
+    "What lies on top where regions overlap: the smaller one, or the later one in the file.",
+)
+_HIERARCHY = flags.DEFINE_string(
+    "hierarchy",
+    None,
+    "A YAML file with the class tree, and the labels of masks; by default the download's own.",
+)
+flags.mark_flags_as_required(["raw_dir", "out_dir"])
+
+
+def _run() -> None:
+    """Checks, transfers, and prints what there is."""
+    start = time.perf_counter()
+    tree = read_classes(_HIERARCHY.value) if _HIERARCHY.value else None
+    done = prepare(
+        _RAW_DIR.value,
+        _OUT_DIR.value,
+        source=_FROM.value or "",
+        move=_MOVE.value,
+        link=_LINK.value,
+        val_share=_VAL_SHARE.value,
+        order=_ORDER.value or "",
+        hierarchy=tree.hierarchy if tree else None,
+        labels=tree.labels if tree else (),
+        ignored=tree.ignored if tree else (),
+        skips_unknown=tree is not None and tree.skips_unknown,
+    )
+    print(format_statistics(done.summary["splits"]))
+    if done.summary["skipped"]:
+        print(f"\nSkipped {done.summary['skipped']:,} images in which nothing is annotated.")
+    if done.notes:
+        print("", *done.notes, sep="\n")
+    way = "moved" if _MOVE.value else "linked or drawn" if _LINK.value else "copied"
+    print(
+        f"\n{done.written:,} files {way}, {done.kept:,} were there already, in "
+        f"{time.perf_counter() - start:.1f} s. The data set is {done.spec.file}."
+    )
+
+
+def main() -> None:
+    """`hierseg prepare`."""
+    run(_run)

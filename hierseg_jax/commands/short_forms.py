@@ -1,0 +1,120 @@
+"""Arguments as people like to type them, made into absl's flags."""
+
+import difflib
+import os
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from hierseg_jax.settings.config_files import config_file, config_names
+from hierseg_jax.settings.settings import KEYS
+from hierseg_jax.system.command_help import ShortForms
+from hierseg_jax.system.errors import HiersegError
+
+SHORT_FORMS = {
+    "data": "config.data.spec",
+    "epochs": "config.epochs",
+    "batch_size": "config.batch_size",
+    "image_size": "config.data.image_size",
+}
+"""Of flags that change a config: what `--data=...` stands for, and so on."""
+DEFAULT_CONFIG = "tree"
+MEANINGS = {name: f"--{key}" for name, key in SHORT_FORMS.items()}
+
+
+def expand_short_forms(argv: Sequence[str]) -> list[str]:
+    """With `SHORT_FORMS` written out, and the config that is trained by default.
+
+    `--name=mine` is `--workdir=runs/mine`.
+
+    Args:
+      argv: the command's name, then arguments.
+
+    Raises:
+      ValueError: where a short form and what it stands for are both given.
+    """
+    expanded, meant = [], set()
+    for flag, value, words in _split(argv[1:]):
+        if flag in SHORT_FORMS:
+            words = [f"--{SHORT_FORMS[flag]}={value}"]
+        elif flag == "name":
+            words = [f"--workdir={os.path.join('runs', value)}"]
+        now = words[0].partition("=")[0]
+        if flag in (*SHORT_FORMS, "name", "workdir") or flag.startswith("config."):
+            if (now, flag) not in meant and now in {name for name, _ in meant}:
+                raise HiersegError(f"--{flag} and {now} say the same; give one of them.")
+            meant.add((now, flag))
+        expanded += words
+    if not any(word.partition("=")[0].lstrip("-") == "config" for word in expanded):
+        expanded.insert(0, f"--config={DEFAULT_CONFIG}")
+    return name_config([argv[0], *expanded])
+
+
+def name_config(argv: Sequence[str]) -> list[str]:
+    """With the file of a config that is given by its name.
+
+    Raises:
+      ValueError: for a name or file that is not there.
+    """
+    words = list(argv[:1])
+    for flag, value, given in _split(argv[1:]):
+        words += [f"--config={_find_config(value)}"] if flag == "config" else given
+    return words
+
+
+def _find_config(given: str) -> str:
+    """The file of a config by name, or of a user's own."""
+    path, colon, argument = given.partition(":")
+    if os.path.exists(path) and not os.path.isdir(path):
+        return given
+    names = config_names()
+    if path in names:
+        return f"{config_file(path)}{colon}{argument}"
+    near = difflib.get_close_matches(os.path.basename(path).removesuffix(".py"), names, 1)
+    hint = f" Did you mean --config={near[0]}?" if near else ""
+    raise HiersegError(
+        f"--config is {given}: there is no such file, and the configs that come with hierseg are "
+        f"{', '.join(names)}.{hint}"
+    )
+
+
+def _split(words: Sequence[str]) -> Iterator[tuple[str, str, list[str]]]:
+    """Flag, value, and the one or two arguments that they stood in.
+
+    Of a flag that is written as two arguments the value is the second one; what begins with no
+    dash, or with two dashes alone, has no flag.
+    """
+    rest = iter(range(len(words)))
+    takes_value = {*SHORT_FORMS, "name", "config"}
+    for i in rest:
+        word = words[i]
+        if not word.startswith("-") or word == "--":
+            yield "", "", [word]
+            continue
+        flag, equals, value = word.lstrip("-").partition("=")
+        if not equals and flag in takes_value and i + 1 < len(words):
+            next(rest)
+            yield flag, words[i + 1], [word, words[i + 1]]
+        else:
+            yield flag, value, [word]
+
+
+def format_keys() -> str:
+    """All keys of a config with their defaults and meanings."""
+    entries = (
+        f"--config.{name}={_plain(key.default)}\n{textwrap.indent(textwrap.fill(key.meaning, 94), '    ')}"
+        for name, key in KEYS.items()
+    )
+    return "\n".join(entries)
+
+
+def _plain(value: object) -> str:
+    """As a command line has it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+OF_CONFIG = ShortForms(name_config, {}, format_keys)
+"""Of commands that take a config."""
+OF_TRAINING = ShortForms(
+    expand_short_forms, MEANINGS | {"name": "NAME for --workdir=runs/NAME"}, format_keys
+)
+"""Of commands that train, besides."""

@@ -1,0 +1,86 @@
+"""Searches for the best values of some of a config's keys.
+
+hierseg tune --config=figures --space=tune_space.yaml \
+  --study_dir=runs/tuning --trials=20
+"""
+
+import sys
+
+from absl import flags
+from ml_collections import config_flags
+
+from hierseg_jax.commands.short_forms import OF_TRAINING
+from hierseg_jax.settings import read_settings
+from hierseg_jax.settings.building import tree_of
+from hierseg_jax.system.atomic_writing import write_atomically
+from hierseg_jax.system.command_line import run
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.paths import local_path
+from hierseg_jax.system.process import set_up_process
+from hierseg_jax.train.tune.objective import find_metric
+from hierseg_jax.train.tune.search_page import Report, format_page, format_text
+from hierseg_jax.train.tune.space import read_space
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "A name (by default tree) or a file; any key with --config.KEY=VALUE.", lock_config=True
+)
+_SPACE = flags.DEFINE_string("space", None, "YAML file with a range or choice for every key.")
+_STUDY_DIR = flags.DEFINE_string("study_dir", None, "Folder of the study, new or to be continued.")
+_TRIALS = flags.DEFINE_integer("trials", None, "Trials in all, of all processes together.", 1)
+_METRIC = flags.DEFINE_string(
+    "metric",
+    None,
+    "Column of metrics.csv, such as levels.part.f1 or val_loss; the mIoU of the finest level.",
+)
+_STARTUP = flags.DEFINE_integer("startup_trials", 5, "Complete trials before any is pruned.", 1)
+_WARMUP = flags.DEFINE_integer("warmup_epochs", 1, "Epochs of a trial before it is pruned.", 1)
+flags.mark_flags_as_required(["config", "space", "study_dir", "trials"])
+
+
+def _run() -> None:
+    """Hands the flags to the library and reports after every trial."""
+    try:
+        import optuna
+
+        from hierseg_jax.train.tune.search import tune
+        from hierseg_jax.train.tune.study import lock_study
+    except ModuleNotFoundError as error:
+        if error.name != "optuna":
+            raise
+        sys.exit("error: tuning needs Optuna: pip install 'hierseg-jax[tune]'.")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    settings, folder = read_settings(_CONFIG.value), local_path(_STUDY_DIR.value)
+    flag = flags.FLAGS["config"]
+    overrides = config_flags.get_override_values(flag)
+    space = read_space(local_path(_SPACE.value), settings)
+    for key in space.keys() & overrides.keys():
+        raise HiersegError(f"{key} is set with --config.{key} and searched in {_SPACE.value}.")
+    hierarchy = tree_of(settings.data)
+    metric = find_metric(_METRIC.value, hierarchy, settings.metric_names)
+    file = folder / "report.html"
+
+    def report(outcomes: list) -> Report:
+        found = Report(
+            folder, config_flags.get_config_filename(flag), overrides, space, metric, outcomes
+        )
+        with lock_study(folder):
+            write_atomically(file, format_page(found).encode())
+        return found
+
+    set_up_process()
+    outcomes = tune(
+        settings,
+        space,
+        metric,
+        folder,
+        _TRIALS.value,
+        startup_trials=_STARTUP.value,
+        warmup_epochs=_WARMUP.value,
+        report=report,
+    )
+    print(f"\n{format_text(report(outcomes))}\n\nPlots: {file}")
+
+
+def main() -> None:
+    """`hierseg tune`."""
+    run(_run, OF_TRAINING)

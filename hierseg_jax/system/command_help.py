@@ -1,0 +1,64 @@
+"""`--help` of a command: what it is for, and its flags, on one screen."""
+
+import dataclasses
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
+
+from absl import flags
+
+HELP = ("--help", "-help", "-h", "--helpshort", "--help=keys")
+_WIDTH, _INDENT = 100, 22
+
+
+@dataclasses.dataclass(frozen=True)
+class ShortForms:
+    """What a command takes beside its flags.
+
+    Attributes:
+      expand: the arguments, the command's name before them, to those that absl knows.
+      meanings: of names that it expands.
+      keys: text of `--help=keys`.
+    """
+
+    expand: Callable[[Sequence[str]], list[str]]
+    meanings: Mapping[str, str]
+    keys: Callable[[], str]
+
+
+def asks_for_help(argv: Sequence[str]) -> bool:
+    """Whether one of the arguments does."""
+    return any(word in HELP for word in argv[1:])
+
+
+def format_help(module: ModuleType, argv: Sequence[str], short: ShortForms | None) -> str:
+    """The text for a command.
+
+    Args:
+      module: in which its flags are defined. Its docstring is printed.
+      argv: the command's name, then arguments.
+      short: what it takes beside them.
+    """
+    if "--help=keys" in argv and short is not None:
+        return short.keys()
+    own = flags.FLAGS.get_key_flags_for_module(module.__name__)
+    meanings = {flag.name: _meaning(flag) for flag in own}
+    if short is not None:
+        meanings = {**meanings, **short.meanings, "help=keys": "Tells all keys of a config."}
+    lines = (_entry(f"--{name}", text) for name, text in meanings.items())
+    return "\n".join([(module.__doc__ or "").strip(), "", *lines])
+
+
+def _meaning(flag: flags.Flag) -> str:
+    """Its help, and its default where that tells something."""
+    shown = flag.default not in (None, False, "", True) and not hasattr(flag.default, "to_dict")
+    value = ",".join(flag.default) if isinstance(flag.default, list) else flag.default
+    return f"{flag.help} ({value})" if shown and len(str(value)) < 40 else str(flag.help)
+
+
+def _entry(name: str, meaning: str) -> str:
+    """A flag with its meaning beside it, or below where its name is long."""
+    first = f"  {name}"
+    gap = " " * (_INDENT - len(first)) if len(first) < _INDENT else "\n" + " " * _INDENT
+    text = textwrap.fill(meaning, _WIDTH - _INDENT)
+    return first + gap + textwrap.indent(text, " " * _INDENT).strip()
