@@ -15,7 +15,7 @@ _WIDTH = 100
 _HEAD = '''\
 """Every key of a training run, with its unit. The other files change a few.
 
-hierseg train --config=configs/default.py --config.data.spec=data.yaml --workdir=runs/a
+hierseg train --config=default --config.data.spec=data.yaml --workdir=runs/a
 
 Written by `python .ci/default_config.py > configs/default.py`, from the keys that
 hierseg_jax/settings declares. "The reference" is the PyTorch code whose networks, losses and

@@ -231,7 +231,7 @@ def test_the_command_converts_both_ways_and_says_what_comes_next(tmp_path):
     assert done.returncode == 0, done.stderr
     kept = load_checkpoint(net).meta["config"]["data"]
     assert (list(kept["image_size"]), kept["resize"]) == ([32, 48], "crop")
-    assert f"Next: python launch/evaluate.py --checkpoint={net}\n" in done.stdout
+    assert f"Next: hierseg evaluate --checkpoint={net}\n" in done.stdout
     done = run(evaluate_command(net, "--batch_size=3"))
     assert done.returncode == 0, done.stderr
     assert f"esnet on {data}, val: 3 images" in done.stdout
@@ -258,7 +258,7 @@ def test_a_config_without_a_key_is_refused(tmp_path):
 
 
 def test_weights_given_as_a_checkpoint_are_sent_to_convert(converted):
-    with pytest.raises(ValueError, match=r"is a file; .*launch/convert\.py makes one"):
+    with pytest.raises(ValueError, match=r"is a file; .*hierseg convert makes one"):
         evaluate_checkpoint(converted[0], task="val")
 
 

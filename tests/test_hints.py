@@ -71,7 +71,7 @@ def test_several_folders_that_may_hold_the_masks_are_named(tmp_path):
 
 def test_labels_of_yolo_are_known_without_its_other_keys(tmp_path):
     write(tmp_path, "images/train/1.jpg", "labels/train/1.txt")
-    assert "launch/prepare.py --from=yolo" in refusal(tmp_path, "train: images/train")
+    assert "hierseg prepare --from=yolo" in refusal(tmp_path, "train: images/train")
     assert "--from=yolo" in refusal(tmp_path, "train: images/train\ndownload: https://x")
 
 
@@ -98,7 +98,7 @@ def test_values_beyond_the_classes_say_what_to_write(tmp_path):
     assert set(label.ravel()) == {255}
     write(tmp_path, "a/1.jpg", "b/1_labelIds.png", value=26)
     sentence = refusal(tmp_path, "train: {images: a/*.jpg, masks: b/*_labelIds.png}")
-    assert "`launch/prepare.py --from=cityscapes` makes a data.yaml" in sentence
+    assert "`hierseg prepare --from=cityscapes` makes a data.yaml" in sentence
 
 
 def test_a_single_class_is_asked_what_the_rest_is(tmp_path):
@@ -110,7 +110,7 @@ def test_a_single_class_is_asked_what_the_rest_is(tmp_path):
 
 
 def test_a_folder_in_place_of_a_data_yaml_is_told_how_to_make_one(tmp_path):
-    with pytest.raises(HiersegError, match=r"is a folder; expected a YAML .*launch/prepare"):
+    with pytest.raises(HiersegError, match=r"is a folder; expected a YAML .*hierseg prepare"):
         load_spec(tmp_path)
 
 

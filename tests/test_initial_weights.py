@@ -90,7 +90,7 @@ def test_checkpoints_that_do_not_fit_are_named_before_anything_is_made(esnet, tm
     four = convert(tmp_path, classes=4)
     for init, name, sentence in (
         (tmp_path / "nothing", "esnet_mini", "The config's init: "),
-        (tmp_path / "weights.safetensors", "esnet_mini", "launch/convert.py makes one of PyTorch"),
+        (tmp_path / "weights.safetensors", "esnet_mini", "hierseg convert makes one of PyTorch"),
         (
             four,
             "esnet_mini",

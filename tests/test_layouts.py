@@ -261,7 +261,7 @@ def test_listing_looks_at_folders_and_at_no_file(tmp_path, monkeypatch):
 )
 def test_a_file_of_another_format_says_how_it_is_read(tmp_path, content, form):
     (tmp_path / "data.yaml").write_text(content)
-    with pytest.raises(HiersegError, match=rf"is unknown; .*launch/prepare.py --from={form} "):
+    with pytest.raises(HiersegError, match=rf"is unknown; .*hierseg prepare --from={form} "):
         load_spec(tmp_path / "data.yaml")
 
 

@@ -259,7 +259,7 @@ def test_weights_that_do_not_fit_are_named(lite0_file, tmp_path):
     assert "starts from one of them" in mistake(lite0_file, init=str(tmp_path))
     assert "no padding 'valid'" in mistake(lite0_file, model__padding="valid")
     reference = reference_state_dict(load_golden("effunet_forward_n7")[1])
-    assert "make a checkpoint of it with launch/convert.py" in mistake(
+    assert "make a checkpoint of it with hierseg convert" in mistake(
         file("effunet.safetensors", reference)
     )
 

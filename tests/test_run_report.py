@@ -257,7 +257,7 @@ def test_commands_give_what_differs_from_the_run(report):
     again = ["--task=val", "--batch_size=4", "--decode=leaf"]
     command = evaluate_command(description, settings, report.output)
     assert command == [
-        "python launch/evaluate.py",
+        "hierseg evaluate",
         checkpoint,
         *again,
         f"--output={report.output}",

@@ -354,7 +354,7 @@ def test_a_search_whose_results_are_all_equal_has_plots():
 def test_the_command_gives_the_very_values_back():
     report = make_report()
     program, *flags = shlex.split(" ".join(train_command(report, report.best)))[1:]
-    assert program == "launch/train.py"
+    assert program == "train"
     values = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
     assert float(values["config.learning_rate"]) == 1 / 3000
     assert values["config.model.name"] == "esnet it's"

@@ -11,11 +11,10 @@ from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.paths import local_path
 
-_ONNX_FILE = flags.DEFINE_string("onnx_file", None, "Of hierseg export.")
-_DATA = flags.DEFINE_string("data", None, "A data.yaml with labels of groups.")
-_OUTPUT = flags.DEFINE_string("output", None, "Folder to be made.")
+_ONNX_FILE = flags.DEFINE_string("onnx_file", None, "Of hierseg export.", required=True)
+_DATA = flags.DEFINE_string("data", None, "A data.yaml with labels of groups.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder to be made.", required=True)
 _SPLIT = flags.DEFINE_enum("split", "train", list(SPLITS), "Of the data.")
-flags.mark_flags_as_required(["onnx_file", "data", "output"])
 
 
 def _run() -> None:

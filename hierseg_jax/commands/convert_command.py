@@ -42,33 +42,29 @@ _TO_TORCH = flags.DEFINE_string("to_torch", None, "A .safetensors file to be mad
 def _run() -> None:
     """Converts one way or the other."""
     set_up_process()
-    way = (
-        bool(_WEIGHTS.value),
-        bool(_OUTPUT.value),
-        bool(_CHECKPOINT.value),
-        bool(_TO_TORCH.value),
-    )
-    if way == (False, False, True, True):
-        folder = convert_to_torch(_CHECKPOINT.value, _TO_TORCH.value, _WHICH.value)
-        print(f"{folder} is written to {_TO_TORCH.value}.")
+    weights, output = _WEIGHTS.value, _OUTPUT.value
+    checkpoint, to_torch = _CHECKPOINT.value, _TO_TORCH.value
+    if checkpoint and to_torch and not (weights or output):
+        folder = convert_to_torch(checkpoint, to_torch, _WHICH.value)
+        print(f"{folder} is written to {to_torch}.")
         return
-    if way != (True, True, False, False):
+    if not (weights and output) or checkpoint or to_torch:
         raise HiersegError("Give either --weights and --output, or --checkpoint and --to_torch.")
     done = convert_to_checkpoint(
-        _WEIGHTS.value,
-        _OUTPUT.value,
+        weights,
+        output,
         read_settings(_CONFIG.value),
         model=_MODEL.value,
         num_classes=_NUM_CLASSES.value,
         backbone=_BACKBONE.value,
         data=_DATA.value,
-        image_size=parse_size(_IMAGE_SIZE.value),
+        image_size=parse_size(_IMAGE_SIZE.value) or 320,
         resize=_RESIZE.value,
     )
     print("\n".join(done))
     print(
-        f"Written to {_OUTPUT.value}.\nNext: hierseg evaluate "
-        f"--checkpoint={_OUTPUT.value}{'' if _DATA.value else ' --data=data.yaml'}"
+        f"Written to {output}.\nNext: hierseg evaluate "
+        f"--checkpoint={output}{'' if _DATA.value else ' --data=data.yaml'}"
     )
 
 

@@ -8,6 +8,7 @@ from absl import flags
 from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
 from hierseg_jax.devices.hosts import count_hosts, is_main, join_hosts
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
+from hierseg_jax.evaluation.page.commands import run_name
 from hierseg_jax.evaluation.page.evaluation_page import EXTREMES, RunReport, format_page
 from hierseg_jax.evaluation.page.history import read_history
 from hierseg_jax.evaluation.tables import (
@@ -21,13 +22,15 @@ from hierseg_jax.evaluation.tables import (
 from hierseg_jax.evaluation.view import RESOLUTIONS, View
 from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST, evaluation_name
 from hierseg_jax.settings.metric_choice import METRICS, parse_metrics
-from hierseg_jax.system.command_line import parse_size, run
+from hierseg_jax.system.command_line import parse_size, quoted, run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import as_path
 from hierseg_jax.system.process import set_up_process
 from hierseg_jax.tree.decoding import AUTO, DECODINGS
 
-_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", None, "A run's workdir or a checkpoint's folder.", required=True
+)
 _WHICH = flags.DEFINE_string("which", "best", "Of a workdir: best, last, or an epoch's number.")
 _DATA = flags.DEFINE_string("data", None, "Another data set with the same tree; the run's own.")
 _TASK = flags.DEFINE_enum("task", "val", ["val", "test"], "The split.")
@@ -65,7 +68,6 @@ _DECODE = flags.DEFINE_enum(
 _COORDINATOR = flags.DEFINE_string("coordinator", None, "host:port of process 0, if several.")
 _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Processes of the run.")
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "This one's number, from 0.")
-flags.mark_flag_as_required("checkpoint")
 
 
 def parse_scales(values: list[str]) -> tuple[float, ...]:
@@ -136,7 +138,9 @@ def _run() -> None:
         f"{format_levels(levels, columns)}\n"
         f"{format_tree(evaluation.tree)}\n"
         f"{format_data_sets(evaluation.data_sets, tuple(levels), columns)}"
-        f"Written to {metrics} and {page}"
+        f"Written to {metrics} and {page}\n"
+        f"Next: hierseg export {quoted('checkpoint', given)} --contract=deploy "
+        f"{quoted('onnx_file', f'{run_name(loaded.path)}.onnx')}"
     )
 
 

@@ -7,13 +7,15 @@ from absl import flags
 
 from hierseg_jax.bridge.export import export_checkpoint
 from hierseg_jax.runtime.metadata import CONTRACTS
-from hierseg_jax.system.command_line import parse_size, run
+from hierseg_jax.system.command_line import parse_size, quoted, run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.process import set_up_process
 
-_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", None, "A run's workdir or a checkpoint's folder.", required=True
+)
 _WHICH = flags.DEFINE_string("which", "best", "Of a workdir: best, last, or an epoch's number.")
-_ONNX_FILE = flags.DEFINE_string("onnx_file", None, "The .onnx to write.")
+_ONNX_FILE = flags.DEFINE_string("onnx_file", None, "The .onnx to write.", required=True)
 _CONTRACT = flags.DEFINE_enum(
     "contract",
     "reference",
@@ -31,7 +33,6 @@ _DATA = flags.DEFINE_string(
     "data", None, "data.yaml to calibrate --int8 and measure --half and --int8; the run's own."
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an existing file.")
-flags.mark_flags_as_required(["checkpoint", "onnx_file"])
 
 
 def _run() -> None:
@@ -67,7 +68,10 @@ def _run() -> None:
             for level, (before, after) in export.miou.items()
         )
         print(f"{metadata.precision}: mIoU on {export.pictures} validation pictures: {changes}")
-    print(f"Written to {export.file}")
+    print(
+        f"Written to {export.file}\nNext: hierseg predict {quoted('model', export.file)} "
+        "--source=PICTURES --output=segmented"
+    )
 
 
 def main() -> None:

@@ -27,8 +27,12 @@ from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import local_path
 
-_DATA = flags.DEFINE_string("data", None, "The data set's data.yaml; or several, joined by ` + `.")
-_OUTPUT = flags.DEFINE_string("output", None, "Folder for report.html and report.txt.")
+_DATA = flags.DEFINE_string(
+    "data", None, "The data set's data.yaml; or several, joined by ` + `.", required=True
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "Folder for report.html and report.txt.", required=True
+)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing reports.")
 _JSON = flags.DEFINE_bool("json", False, "Write report.json too, with every finding.")
 _LIMIT = flags.DEFINE_integer("limit", 20, "Findings of a kind to list at most.", 1)
@@ -36,7 +40,6 @@ _DISTANCE = flags.DEFINE_integer(
     "distance", DISTANCE, "Bits, of 64, in which near-duplicates' hashes differ at most.", 0, 16
 )
 _MEMORY_GB = flags.DEFINE_float("memory_gb", None, "To plan the batch for; this machine's.", 0.1)
-flags.mark_flags_as_required(["data", "output"])
 
 
 def _run() -> None:

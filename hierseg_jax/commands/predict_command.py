@@ -16,9 +16,13 @@ from hierseg_jax.system.command_line import parse_size, run
 from hierseg_jax.system.errors import wants_tracebacks
 from hierseg_jax.tree.hierarchy import Hierarchy
 
-_ONNX_FILE = flags.DEFINE_string("onnx_file", None, "Of `hierseg export`, or of the reference.")
+_ONNX_FILE = flags.DEFINE_string(
+    "onnx_file", None, "Of `hierseg export`, or of the reference.", required=True
+)
 flags.DEFINE_alias("model", "onnx_file")
-_SOURCE = flags.DEFINE_string("source", None, "Image, folder, pattern, video or camera index.")
+_SOURCE = flags.DEFINE_string(
+    "source", None, "Image, folder, pattern, video or camera index.", required=True
+)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for pictures, file for a video.")
 _LEVEL = flags.DEFINE_string("level", "", "Level to draw, or all side by side; the finest.")
 _MASKS = flags.DEFINE_bool(
@@ -38,7 +42,6 @@ _HIERARCHY = flags.DEFINE_string(
 _IMAGE_SIZE = flags.DEFINE_list("image_size", None, "Side, or height,width, if the file is open.")
 _PROVIDER = flags.DEFINE_enum("provider", "auto", ["auto", "cpu", "cuda"], "Of onnxruntime.")
 _THREADS = flags.DEFINE_integer("threads", None, "Of onnxruntime; one per core.")
-flags.mark_flags_as_required(["onnx_file", "source"])
 
 
 def _run() -> None:

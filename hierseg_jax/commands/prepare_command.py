@@ -11,10 +11,10 @@ from hierseg_jax.data.label_statistics import format_statistics
 from hierseg_jax.data.prepare.formats import FORMATS
 from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.spec import read_classes
-from hierseg_jax.system.command_line import run
+from hierseg_jax.system.command_line import quoted, run
 
-_RAW_DIR = flags.DEFINE_string("raw_dir", None, "The download.")
-_OUT_DIR = flags.DEFINE_string("out_dir", None, "Folder to be made.")
+_RAW_DIR = flags.DEFINE_string("raw_dir", None, "The download.", required=True)
+_OUT_DIR = flags.DEFINE_string("out_dir", None, "Folder to be made.", required=True)
 _FROM = flags.DEFINE_enum("from", None, list(FORMATS), "Its format; by default it is found out.")
 _MOVE = flags.DEFINE_bool("move", False, "Move the files instead of copying them.")
 _LINK = flags.DEFINE_bool("link", False, "Link the files instead of copying them.")
@@ -32,7 +32,6 @@ _HIERARCHY = flags.DEFINE_string(
     None,
     "A YAML file with the class tree, and the labels of masks; by default the download's own.",
 )
-flags.mark_flags_as_required(["raw_dir", "out_dir"])
 
 
 def _run() -> None:
@@ -60,7 +59,8 @@ def _run() -> None:
     way = "moved" if _MOVE.value else "linked or drawn" if _LINK.value else "copied"
     print(
         f"\n{done.written:,} files {way}, {done.kept:,} were there already, in "
-        f"{time.perf_counter() - start:.1f} s. The data set is {done.spec.file}."
+        f"{time.perf_counter() - start:.1f} s. The data set is {done.spec.file}.\n"
+        f"Next: hierseg inspect {quoted('data', done.spec.file)} --output=inspection"
     )
 
 

@@ -18,7 +18,13 @@ SHORT_FORMS = {
 }
 """Of flags that change a config: what `--data=...` stands for, and so on."""
 DEFAULT_CONFIG = "tree"
-MEANINGS = {name: f"--{key}" for name, key in SHORT_FORMS.items()}
+MEANINGS = {
+    "data": "What to train on: a data.yaml, or several as a sum.",
+    "image_size": "What the network sees: a side, or height,width, in pixels.",
+    "epochs": "Epochs at most.",
+    "batch_size": "Images a step.",
+    "name": "NAME for --workdir=runs/NAME.",
+}
 
 
 def expand_short_forms(argv: Sequence[str]) -> list[str]:
@@ -32,7 +38,8 @@ def expand_short_forms(argv: Sequence[str]) -> list[str]:
     Raises:
       ValueError: where a short form and what it stands for are both given.
     """
-    expanded, meant = [], set()
+    expanded: list[str] = []
+    meant: set[tuple[str, str]] = set()
     for flag, value, words in _split(argv[1:]):
         if flag in SHORT_FORMS:
             words = [f"--{SHORT_FORMS[flag]}={value}"]
@@ -100,11 +107,11 @@ def _split(words: Sequence[str]) -> Iterator[tuple[str, str, list[str]]]:
 
 def format_keys() -> str:
     """All keys of a config with their defaults and meanings."""
-    entries = (
-        f"--config.{name}={_plain(key.default)}\n{textwrap.indent(textwrap.fill(key.meaning, 94), '    ')}"
-        for name, key in KEYS.items()
-    )
-    return "\n".join(entries)
+    lines = []
+    for name, key in KEYS.items():
+        meaning = textwrap.fill(key.meaning, 94)
+        lines += [f"--config.{name}={_plain(key.default)}", textwrap.indent(meaning, "    ")]
+    return "\n".join(lines)
 
 
 def _plain(value: object) -> str:
@@ -114,7 +121,5 @@ def _plain(value: object) -> str:
 
 OF_CONFIG = ShortForms(name_config, {}, format_keys)
 """Of commands that take a config."""
-OF_TRAINING = ShortForms(
-    expand_short_forms, MEANINGS | {"name": "NAME for --workdir=runs/NAME"}, format_keys
-)
+OF_TRAINING = ShortForms(expand_short_forms, MEANINGS, format_keys)
 """Of commands that train, besides."""

@@ -14,13 +14,17 @@ from hierseg_jax.system.process import set_up_process
 from hierseg_jax.train.loop import train
 
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "A name (by default tree) or a file; any key with --config.KEY=VALUE.", lock_config=True
+    "config",
+    None,
+    "A name (by default tree) or a file; any key with --config.KEY=VALUE.",
+    lock_config=True,
 )
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run, new or to be continued.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of the run, new or to be continued.", required=True
+)
 _COORDINATOR = flags.DEFINE_string("coordinator", None, "host:port of process 0, if several.")
 _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Processes of the run.")
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "This one's number, from 0.")
-flags.mark_flags_as_required(["config", "workdir"])
 
 
 def _run() -> None:

@@ -12,21 +12,32 @@ from ml_collections import config_flags
 from hierseg_jax.commands.short_forms import OF_TRAINING
 from hierseg_jax.settings import read_settings
 from hierseg_jax.settings.building import tree_of
+from hierseg_jax.settings.config_files import config_called
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import local_path
 from hierseg_jax.system.process import set_up_process
 from hierseg_jax.train.tune.objective import find_metric
+from hierseg_jax.train.tune.outcome import Outcome
 from hierseg_jax.train.tune.search_page import Report, format_page, format_text
 from hierseg_jax.train.tune.space import read_space
 
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "A name (by default tree) or a file; any key with --config.KEY=VALUE.", lock_config=True
+    "config",
+    None,
+    "A name (by default tree) or a file; any key with --config.KEY=VALUE.",
+    lock_config=True,
 )
-_SPACE = flags.DEFINE_string("space", None, "YAML file with a range or choice for every key.")
-_STUDY_DIR = flags.DEFINE_string("study_dir", None, "Folder of the study, new or to be continued.")
-_TRIALS = flags.DEFINE_integer("trials", None, "Trials in all, of all processes together.", 1)
+_SPACE = flags.DEFINE_string(
+    "space", None, "YAML file with a range or choice for every key.", required=True
+)
+_STUDY_DIR = flags.DEFINE_string(
+    "study_dir", None, "Folder of the study, new or to be continued.", required=True
+)
+_TRIALS = flags.DEFINE_integer(
+    "trials", None, "Trials in all, of all processes together.", 1, required=True
+)
 _METRIC = flags.DEFINE_string(
     "metric",
     None,
@@ -34,7 +45,6 @@ _METRIC = flags.DEFINE_string(
 )
 _STARTUP = flags.DEFINE_integer("startup_trials", 5, "Complete trials before any is pruned.", 1)
 _WARMUP = flags.DEFINE_integer("warmup_epochs", 1, "Epochs of a trial before it is pruned.", 1)
-flags.mark_flags_as_required(["config", "space", "study_dir", "trials"])
 
 
 def _run() -> None:
@@ -59,10 +69,9 @@ def _run() -> None:
     metric = find_metric(_METRIC.value, hierarchy, settings.metric_names)
     file = folder / "report.html"
 
-    def report(outcomes: list) -> Report:
-        found = Report(
-            folder, config_flags.get_config_filename(flag), overrides, space, metric, outcomes
-        )
+    def report(outcomes: list[Outcome]) -> Report:
+        config = config_called(config_flags.get_config_filename(flag))
+        found = Report(folder, config, overrides, space, metric, outcomes)
         with lock_study(folder):
             write_atomically(file, format_page(found).encode())
         return found

@@ -32,9 +32,7 @@ def open_session(
     file = local_path(onnx_file)
     if not file.is_file():
         found = "is a folder" if file.is_dir() else "does not exist"
-        raise HiersegFileNotFoundError(
-            f"{file} {found}; give an .onnx file (see hierseg export)."
-        )
+        raise HiersegFileNotFoundError(f"{file} {found}; give an .onnx file (see hierseg export).")
     available = onnxruntime.get_available_providers()
     names = choose_providers(provider, available)
     if threads is not None and threads < 1:

@@ -24,6 +24,12 @@ def config_file(name: str) -> Path:
     return configs_folder() / f"{name}.py"
 
 
+def config_called(file: str) -> str:
+    """How a command names that file: by its name where it comes with the package."""
+    path = Path(file).resolve()
+    return path.stem if path == config_file(path.stem).resolve() else file
+
+
 def load_config(name: str) -> ml_collections.ConfigDict:
     """A config that comes with the package, to be changed.
 

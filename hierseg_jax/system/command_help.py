@@ -44,7 +44,7 @@ def format_help(module: ModuleType, argv: Sequence[str], short: ShortForms | Non
     own = flags.FLAGS.get_key_flags_for_module(module.__name__)
     meanings = {flag.name: _meaning(flag) for flag in own}
     if short is not None:
-        meanings = {**meanings, **short.meanings, "help=keys": "Tells all keys of a config."}
+        meanings = {**short.meanings, **meanings, "help=keys": "Tells all keys of a config."}
     lines = (_entry(f"--{name}", text) for name, text in meanings.items())
     return "\n".join([(module.__doc__ or "").strip(), "", *lines])
 

@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import shlex
 import signal
 import sys
 import traceback
@@ -128,6 +129,11 @@ def _has_company() -> bool:
     """Whether other processes belong to this run; those that don't use JAX stay without it."""
     jax = sys.modules.get("jax")
     return jax is not None and jax.distributed.is_initialized()
+
+
+def quoted(flag: str, value: object) -> str:
+    """A flag for a shell, with its value."""
+    return shlex.quote(f"--{flag}={value}")
 
 
 def parse_size(sides: list[str] | None) -> tuple[int, int] | None:

@@ -83,7 +83,7 @@ def write_report(report: Report, text: str, page: str, files: dict[str, pathlib.
 def train_command(data: str, suggestion: Suggestion) -> list[str]:
     """The suggestion for data as a shell's command, in pieces that can stand on own lines."""
     return [
-        "hierseg train --config=configs/tree.py",
+        "hierseg train --config=tree",
         shlex.quote(f"--config.data.spec={data}"),
         f"--config.data.image_size={suggestion.image_size}",
         f"--config.batch_size={suggestion.batch_size}",

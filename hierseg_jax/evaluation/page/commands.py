@@ -72,4 +72,4 @@ def _other_size(description: Mapping[str, Any], settings: Settings) -> dict[str,
 
 def _command(script: str, given: Mapping[str, Any]) -> Command:
     flags = [shlex.quote(f"--{key}={value}") for key, value in given.items()]
-    return [f"python launch/{script}.py", *flags]
+    return [f"hierseg {script}", *flags]

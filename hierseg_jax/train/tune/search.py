@@ -49,7 +49,7 @@ def tune(
     *,
     startup_trials: int = 5,
     warmup_epochs: int = 1,
-    report: Callable[[list[Outcome]], None] = lambda outcomes: None,
+    report: Callable[[list[Outcome]], object] = lambda outcomes: None,
     train: Train = train,
 ) -> list[Outcome]:
     """Searches, or goes on with a search, alone or beside other processes.

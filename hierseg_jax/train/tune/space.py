@@ -112,7 +112,7 @@ def _near(key: Any, known: Mapping[str, Any]) -> str:
     if below:
         return f"; it is a section: write {' or '.join(below[:2])}."
     near = difflib.get_close_matches(str(key)[:80], known, n=1)
-    return f"; did you mean {near[0]}?" if near else "; configs/default.py lists them all."
+    return f"; did you mean {near[0]}?" if near else "; `hierseg train --help=keys` lists them all."
 
 
 def _parse(entry: Any, current: Any) -> Range | Choice:

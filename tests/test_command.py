@@ -1,0 +1,95 @@
+"""`hierseg`: one command for all, short forms, configs by name, help on one screen."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from hierseg_jax.commands.hierseg import COMMANDS
+from hierseg_jax.commands.short_forms import expand_short_forms, format_keys, name_config
+from hierseg_jax.settings.config_files import config_called, config_file, config_names, load_config
+from hierseg_jax.settings.settings import KEYS
+from hierseg_jax.system.errors import HiersegError
+from tests.conftest import ROOT
+
+
+def hierseg(*arguments, folder="."):
+    command = [sys.executable, "-m", "hierseg_jax.commands.hierseg", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+
+
+def test_it_lists_its_commands_and_names_the_nearest_one():
+    done = hierseg()
+    assert done.returncode == 0
+    assert all(f"\n  {name} " in done.stdout for name in COMMANDS)
+    files = {file.stem for file in (ROOT / "hierseg_jax" / "commands").glob("*_command.py")}
+    assert files == {f"{name}_command" for name in COMMANDS}
+    done = hierseg("evalute")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: hierseg has no command 'evalute'. Did you mean evaluate?\n"
+
+
+def test_help_is_on_one_screen_and_no_failure(tmp_path):
+    done = hierseg("train", "--help", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 100
+    assert all(f"  --{flag} " in done.stdout for flag in ("data", "epochs", "name", "workdir"))
+    assert "--help=keys" in done.stdout
+
+
+def test_every_key_is_told_with_its_default():
+    text = format_keys()
+    assert all(f"--config.{name}=" in text for name in KEYS)
+    assert "--config.metrics=miou,reference_miou," in text
+
+
+def test_short_forms_stand_for_keys_of_the_config():
+    given = ["hierseg train", "--data=a b.yaml", "--epochs", "3", "--name=mine", "--config.seed=1"]
+    assert expand_short_forms(given) == [
+        "hierseg train",
+        f"--config={config_file('tree')}",
+        "--config.data.spec=a b.yaml",
+        "--config.epochs=3",
+        "--workdir=runs/mine",
+        "--config.seed=1",
+    ]
+    for both in (
+        ["--epochs=3", "--config.epochs=4"],
+        ["--config.data.spec=a", "--data=a"],
+        ["--name=a", "--workdir=b"],
+    ):
+        with pytest.raises(HiersegError, match="say the same; give one of them"):
+            expand_short_forms(["hierseg train", *both])
+
+
+def test_a_config_has_a_name_or_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert name_config(["x", "--config=esnet"]) == ["x", f"--config={config_file('esnet')}"]
+    pathlib.Path("own.py").write_text("")
+    for own in ("--config=own.py", "--config=own.py:3"):
+        assert name_config(["x", own]) == ["x", own]
+    with pytest.raises(HiersegError, match=r"figure: there is no .*Did you mean --config=figures"):
+        name_config(["x", "--config", "figure"])
+    with pytest.raises(HiersegError, match=r"Did you mean --config=tree"):
+        name_config(["x", "--config=configs/tree.py"])
+    assert config_called(str(config_file("tree"))) == "tree"
+    assert config_called("own.py") == "own.py"
+
+
+def test_every_config_loads_by_name():
+    for name in config_names():
+        config = load_config(name)
+        assert set(config.to_dict()) == {key.partition(".")[0] for key in KEYS}
+
+
+def test_a_copied_config_works_elsewhere(tmp_path):
+    """As far as the folder that it may not write to."""
+    copied = tmp_path / "mine.py"
+    copied.write_text(config_file("figures_mixed").read_text())
+    (tmp_path / "run").write_text("")
+    done = hierseg("train", "--config=mine.py", "--workdir=run", folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: run is")
