@@ -164,15 +164,21 @@ def eval_batches(
 
 
 def picture_batches(
-    source: Source, *, size: tuple[int, int], resize: Resize, batch_size: int, worker_count: int = 0
+    source: Source,
+    *,
+    size: tuple[int, int],
+    resize: Resize,
+    batch_size: int,
+    first: int = 0,
+    worker_count: int = 0,
 ) -> Batches:
-    """The pictures of all examples once, in order; the last batch is filled up.
+    """The pictures of all examples once, in order, from number `first` on; the last batch is full.
 
     Returns:
       Batches {"image": uint8 [B, h, w, 3], "code": int64 [B] of `picture_code`, "valid": bool
       [B]}. Close it to end the workers.
     """
-    dataset = grain.MapDataset.source(_Padded(source, batch_size))
+    dataset = grain.MapDataset.source(_Padded(source, batch_size, first))
     dataset = dataset.map(functools.partial(_picture, size, resize)).batch(batch_size)
     return _iterate(dataset, worker_count)
 
@@ -197,16 +203,17 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
 
 
 class _Padded:
-    """A source filled up to whole batches with ignored, invalid examples."""
+    """A source, from an example on, filled up to whole batches with ignored, invalid ones."""
 
-    def __init__(self, source: Source, batch_size: int) -> None:
-        self._source = source
-        self._length = -(-len(source) // batch_size) * batch_size
+    def __init__(self, source: Source, batch_size: int, first: int = 0) -> None:
+        self._source, self._first = source, first
+        self._length = -(-(len(source) - first) // batch_size) * batch_size
 
     def __len__(self) -> int:
         return self._length
 
     def __getitem__(self, index: int) -> Example:
+        index += self._first
         if index < len(self._source):
             return self._source[index]
         return no_example()

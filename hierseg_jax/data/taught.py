@@ -9,6 +9,7 @@ import dataclasses
 import pathlib
 import zlib
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class KeptScores:
     """A teacher's scores of all pictures of a source.
 
     Attributes:
-      folder: with `SCORES`, float16 [N, h, w, K], and `PICTURES`, uint32 [N] of `picture_code`.
+      folder: with `SCORES`, float16 [N, h, w, K], and `PICTURES`, int64 [N] of `picture_code`.
       size: (height, width) in pixels of what the teacher saw.
       resize: how pictures came to that.
     """
@@ -55,7 +56,7 @@ class KeptScores:
 
 def picture_code(image_hwc: np.ndarray) -> int:
     """32 bits by which a picture is known again, of its size and all its pixels."""
-    return zlib.crc32(np.ascontiguousarray(image_hwc), image_hwc.shape[1])
+    return zlib.crc32(np.ascontiguousarray(image_hwc).data, image_hwc.shape[1])
 
 
 class Scored:
@@ -68,7 +69,7 @@ class Scored:
     def __len__(self) -> int:
         return len(self._source)
 
-    def __getitem__(self, index: int) -> Example:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         """As of the source."""
         example = self._source[index]
         found = tuple(kept.of(self._first + index, example["image"]) for kept in self._kept)
@@ -109,7 +110,11 @@ class Teaching:
     hierarchical: bool
 
     def of(
-        self, rng: np.random.Generator, example: Example, size: tuple[int, int], resize: Resize
+        self,
+        rng: np.random.Generator,
+        example: dict[str, Any],
+        size: tuple[int, int],
+        resize: Resize,
     ) -> Example:
         """`taught`, and `teacher` where scores are kept: see `Batch`.
 
@@ -210,4 +215,4 @@ def _seen_cells(frame: Frame, placement: Placement) -> np.ndarray:
             end = start + (box.height, box.width)[axis]
             inside_p &= (picture_p >= start) & (picture_p <= end)
         inside.append(inside_p.reshape(-1, CELL).all(axis=1))
-    return inside[0][:, None] & inside[1]
+    return np.outer(*inside)

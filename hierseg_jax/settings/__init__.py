@@ -15,6 +15,7 @@ from hierseg_jax.settings.training_sections import (
     LossSettings,
     OptimizerSettings,
     ScheduleSettings,
+    TeacherSettings,
 )
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "OptimizerSettings",
     "ScheduleSettings",
     "Settings",
+    "TeacherSettings",
     "read_settings",
     "read_stored",
 ]

@@ -30,6 +30,7 @@ from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.optimizer import make_optimizer
 from hierseg_jax.train.schedule import make_schedule
 from hierseg_jax.train.step import make_train_step
+from hierseg_jax.train.teaching import Lessons
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 ClassWeights = tuple[tuple[float, ...], ...]
@@ -53,7 +54,12 @@ class Recipe:
     total_steps: int
 
     def compile_step(
-        self, model: SegmentationModel, parallel: Parallel, *, frozen: bool = False
+        self,
+        model: SegmentationModel,
+        parallel: Parallel,
+        *,
+        frozen: bool = False,
+        lessons: Lessons | None = None,
     ) -> Callable[..., Any]:
         """The training step for these devices.
 
@@ -72,8 +78,14 @@ class Recipe:
             self.total_steps,
             average_decay=self.settings.ema_decay,
             remat=self.settings.remat,
+            teacher_loss=lessons.loss if lessons else None,
         )
-        return parallel.compile_train_step(step)
+        compiled = parallel.compile_train_step(step)
+        if not lessons or not lessons.variables:
+            return compiled
+        # Arguments, not constants: a program with the weights in it would be as large as they are.
+        of_teacher = parallel.put_state(lessons.variables)
+        return lambda state, batch: compiled(state, batch, of_teacher)
 
 
 def check_backbone(settings: Settings) -> None:

@@ -5,6 +5,7 @@ A picture, its labels and what a teacher says of it are sampled apart, by one an
 
 import copy
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -39,7 +40,11 @@ class Frame:
 
 
 def frame_of(
-    rng: np.random.Generator, name: str, picture: tuple[int, int], size: tuple[int, int], rule: Resize
+    rng: np.random.Generator,
+    name: str,
+    picture: tuple[int, int],
+    size: tuple[int, int],
+    rule: Resize,
 ) -> Frame:
     """The frame of an example that `choose_augmentation` is about to make.
 
@@ -50,7 +55,8 @@ def frame_of(
       rule: how the one comes to the other.
     """
     placement = rule.place(picture, size)
-    chain, mirrored = [placement.to_picture], False
+    chain: list[Callable[[np.ndarray], np.ndarray]] = [placement.to_picture]
+    mirrored = False
     if name == "modern":
         # Of a generator of its own: examples are the same whether anybody asks for frames.
         rng = copy.deepcopy(rng)
@@ -66,4 +72,3 @@ def frame_of(
         corners = step(corners)
     origin, scale = corners[0], corners[1] - corners[0]
     return Frame(size, (origin[0], origin[1]), (scale[0], scale[1]), placement.seen, mirrored)
-
