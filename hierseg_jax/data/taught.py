@@ -206,13 +206,14 @@ def _taps(
 
 def _seen_cells(frame: Frame, placement: Placement) -> np.ndarray:
     """Whether all pixels of a cell show what a placement sees: bool [h / CELL, w / CELL]."""
-    inside = []
-    for axis in (0, 1):
+
+    def along(axis: int) -> np.ndarray:
         picture_p = frame.to_picture(np.arange(frame.size[axis]) + 0.5, axis)
         inside_p = np.ones(len(picture_p), bool)
         for box in (frame.seen, placement.seen):
             start = (box.top, box.left)[axis]
             end = start + (box.height, box.width)[axis]
             inside_p &= (picture_p >= start) & (picture_p <= end)
-        inside.append(inside_p.reshape(-1, CELL).all(axis=1))
-    return np.outer(*inside)
+        return np.all(inside_p.reshape(-1, CELL), axis=1, keepdims=False)
+
+    return np.outer(along(0), along(1))

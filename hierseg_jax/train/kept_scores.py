@@ -104,7 +104,7 @@ def compute_scores(
             done = int((codes_n != _NOT_YET).sum())
             _say(
                 f"{teacher.loaded.path} looks at {counted(len(source) - done, 'picture')}; its "
-                f"scores ({scores_nhwk.nbytes / 1e9:.2g} GB) will be kept in {folder}."
+                f"scores ({scores_nhwk.nbytes / 1e6:,.1f} MB) will be kept in {folder}."
             )
             own = Parallel(parallel.local, parallel.local)
             count = max(1, _MOST_SCORES // math.prod(kept.size) // channels)

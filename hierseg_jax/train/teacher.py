@@ -84,6 +84,19 @@ def _open(named: str, settings: Settings, hierarchy: Hierarchy) -> Teacher:
         check_own_arrays(loaded)
     except (HiersegError, OSError) as error:
         raise HiersegError(f"The config's teacher: {error}") from error
+    return fit_teacher(loaded, settings, hierarchy)
+
+
+def fit_teacher(loaded: Checkpoint, settings: Settings, hierarchy: Hierarchy) -> Teacher:
+    """A checkpoint as the teacher of a run, which tells the run's own classes in their order.
+
+    Args:
+      loaded: the checkpoint.
+      settings, hierarchy: as in `open_teachers`.
+
+    Raises:
+      HiersegError: one sentence, for other classes or another kind of head.
+    """
     options, own = settings.teacher_options, loaded.settings
     channels_k = _channels(loaded, settings, hierarchy)
     if options.size is not None:
