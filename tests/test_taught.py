@@ -10,6 +10,7 @@ from hierseg_jax.data.augment import modern
 from hierseg_jax.data.augment.choice import choose_augmentation
 from hierseg_jax.data.resize import RESIZES, Resize
 from hierseg_jax.data.taught import CELL, KeptScores, Teaching, mean_scores
+from hierseg_jax.train.teacher import mean_of
 
 SWAP = np.arange(256, dtype=np.uint8)
 SWAP[[1, 2]] = 2, 1
@@ -118,6 +119,10 @@ def test_probabilities_of_several_teachers_are_averaged():
     sigmoid = np.mean([1 / (1 + np.exp(-x)) for x in scores], axis=0)
     nodes = mean_scores(scores, hierarchical=True)
     np.testing.assert_allclose(1 / (1 + np.exp(-nodes)), sigmoid, rtol=1e-5)
+    # As in a step, on the device.
+    for hierarchical in (False, True):
+        here, there = mean_scores(scores, hierarchical), mean_of(scores, hierarchical)
+        np.testing.assert_allclose(there, here, rtol=1e-4, atol=1e-5)
 
 
 def test_the_reference_augmentation_teaches_everywhere():

@@ -37,7 +37,8 @@ def _check_teacher(settings: Settings) -> None:
     """Refuses lessons that can't be given."""
     options, data = settings.teacher_options, settings.data
     _ = options.size
-    if not options.scales or not all(0 < scale <= 4 for scale in options.scales):
+    numbers = all(isinstance(scale, int | float) for scale in options.scales)
+    if not options.scales or not numbers or not all(0 < scale <= 4 for scale in options.scales):
         raise HiersegError(
             f"The config's teacher_options.scales is {options.scales!r}; it must be one factor or "
             "more, each above 0 and at most 4."

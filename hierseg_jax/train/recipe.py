@@ -84,8 +84,7 @@ class Recipe:
         if not lessons or not lessons.variables:
             return compiled
         # Arguments, not constants: a program with the weights in it would be as large as they are.
-        of_teacher = parallel.put_state(lessons.variables)
-        return lambda state, batch: compiled(state, batch, of_teacher)
+        return lambda state, batch: compiled(state, batch, lessons.variables)
 
 
 def check_backbone(settings: Settings) -> None:

@@ -122,7 +122,7 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         seen, missing = check_sample(train_source, hierarchy, settings.data.named)
         note(missing)
     inventories = take_inventories(drawn_source, val_source)
-    lessons = read_lessons(settings, workdir, hierarchy, inventories["train"], parallel.axis_name)
+    lessons = read_lessons(settings, workdir, hierarchy, inventories["train"], parallel)
     recipe = build_recipe(settings, workdir, hierarchy, train_source, steps)
     compiled = functools.partial(recipe.compile_step, model, parallel, lessons=lessons)
     reading = _reading(settings)

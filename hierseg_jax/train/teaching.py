@@ -39,7 +39,7 @@ class Lessons:
       teachers: one or more.
       reading: how examples come by what they are taught.
       loss: (logits_bhwk, batch, variables) -> the teachers' weighted term.
-      variables: of the teachers, where they see every batch; else empty.
+      variables: of the teachers, on the devices, where they see every batch; else empty.
     """
 
     teachers: tuple[Teacher, ...]
@@ -76,14 +76,14 @@ def read_lessons(
     workdir: Path,
     hierarchy: Hierarchy,
     inventory: Inventory,
-    axis_name: str | None,
+    parallel: Parallel,
 ) -> Lessons | None:
     """The lessons of a run; None of one without a teacher.
 
     Args:
       settings, workdir, hierarchy: of the run.
       inventory: of all that it trains on.
-      axis_name: mapped axis over which batches are spread.
+      parallel: the devices.
 
     Raises:
       HiersegError: one sentence, for teachers that can't teach it, or with which it did not begin.
@@ -106,8 +106,8 @@ def read_lessons(
     return Lessons(
         teachers,
         Teaching(settings.augmentation, kept, mirrored_k, hierarchical),
-        _teacher_loss(settings, hierarchy, teachers, axis_name),
-        () if kept else tuple(teacher.loaded.variables for teacher in teachers),
+        _teacher_loss(settings, hierarchy, teachers, parallel.axis_name),
+        () if kept else parallel.put_state(tuple(of.loaded.variables for of in teachers)),
     )
 
 
