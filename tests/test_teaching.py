@@ -11,10 +11,12 @@ import pytest
 
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint, read_meta
 from hierseg_jax.data.figures.render import FiguresSource
+from hierseg_jax.data.read.inventory import Inventory
 from hierseg_jax.data.read.unlabelled import UnlabelledSource
 from hierseg_jax.data.taught import scored
 from hierseg_jax.evaluation.eval_step import scale_image
 from hierseg_jax.system.stop import StopSignals
+from hierseg_jax.train.kept_scores import place_of_scores
 from hierseg_jax.train.loop import train
 from hierseg_jax.train.run import set_up
 from hierseg_jax.train.same_run import check_same_run
@@ -124,23 +126,28 @@ def test_kept_scores_are_those_of_the_network_however_they_were_interrupted(
     assert abs(run.lessons.loss(logits, batch)) < 1e-5
 
 
-def test_scores_are_kept_apart_for_all_that_changes_them(teacher, tmp_path):
-    def folder(**changes):
-        run = set_up(settings_of(teacher, **changes), tmp_path / "run")
-        return run.lessons.reading.kept[0].folder
+def test_scores_are_kept_apart_for_all_that_changes_them(teacher):
+    loaded = load_checkpoint(find_checkpoint(teacher))
 
-    options = [
-        {},
-        {"teacher_options__flip": True},
-        {"teacher_options__scales": (0.5, 1.0)},
-        {"teacher_options__image_size": 48},
-        {"data__figures_train": 18},
-        {"seed": 1},
+    def folder(count=17, seed=0, tree=loaded.hierarchy, loaded=loaded, **changes):
+        source = FiguresSource("train", 32, count, seed)
+        fitted = fit_teacher(loaded, settings_of(teacher, **changes), tree)
+        inventory = Inventory.of(len(source), source.inventory())
+        return place_of_scores(fitted, tree, False, inventory).folder
+
+    other = dataclasses.replace(loaded, meta=loaded.meta | {"sha256": {"variables": "0"}})
+    found = [
+        folder(),
+        folder(teacher_options__flip=True),
+        folder(teacher_options__scales=(0.5, 1.0)),
+        folder(teacher_options__image_size=48),
+        folder(count=18),
+        folder(seed=1),
+        folder(tree=renamed(loaded.hierarchy, [0, 6, 1, 5, 2, 4, 3])),
+        folder(loaded=other),
     ]
-    assert len({folder(**changes) for changes in options}) == len(options)
-    same = [{"teacher_options__temperature": 1.0}, {"learning_rate": 0.1}]
-    assert {folder(**changes) for changes in same} == {folder()}
-    assert folder(teacher=str(find_checkpoint(teacher))) == folder()
+    assert len(set(found)) == len(found)
+    assert folder(teacher_options__temperature=1.0, learning_rate=0.1) == folder()
 
 
 def test_a_picture_that_the_teacher_has_not_seen_is_noticed(teacher, tmp_path):
