@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint, read_meta
+from hierseg_jax.checkpoint.contents import completed_meta
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.read.inventory import Inventory
 from hierseg_jax.data.read.unlabelled import UnlabelledSource
@@ -73,7 +74,11 @@ def test_a_taught_run_resumes_bit_identically_and_finds_the_scores_again(
     kept = [path for path in (cache / "teacher_scores").iterdir() if path.name[0] != "."]
     assert len(kept) == 1
     assert np.load(kept[0] / "scores.npy").shape == (17, 16, 16, 7)
-    assert len(read_meta(find_checkpoint(tmp_path / "cut"))["teachers"]) == 1
+    meta = read_meta(find_checkpoint(tmp_path / "cut"))
+    assert len(meta["teachers"]) == 1
+    for wrong in (1, [2], [{"path": "run"}]):
+        with pytest.raises(ValueError, match="teachers"):
+            completed_meta(meta | {"teachers": wrong})
 
     with pytest.raises(ValueError, match=r"config's teacher: .* does not exist"):
         set_up(settings_of(tmp_path / "gone", epochs=2), tmp_path / "cut")

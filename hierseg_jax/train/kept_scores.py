@@ -100,35 +100,25 @@ def compute_scores(
                 _say(f"The scores of {teacher.loaded.path} are kept in {folder}.")
                 return
             shape = (len(source), *(side // CELL for side in kept.size), channels)
-            scores_nhwk, codes_n = _open_partial(partial, shape)
-            done = int((codes_n != _NOT_YET).sum())
+            files = _open_partial(partial, shape)
+            left = int((files[1] == _NOT_YET).sum())
             _say(
-                f"{teacher.loaded.path} looks at {counted(len(source) - done, 'picture')}; its "
-                f"scores ({scores_nhwk.nbytes / 1e6:,.1f} MB) will be kept in {folder}."
+                f"{teacher.loaded.path} looks at {counted(left, 'picture')}; its scores "
+                f"({files[0].nbytes / 1e6:,.1f} MB) will be kept in {folder}."
             )
-            own = Parallel(parallel.local, parallel.local)
-            count = max(1, _MOST_SCORES // math.prod(kept.size) // channels)
-            batches = picture_batches(
-                source,
-                size=kept.size,
-                resize=kept.resize,
-                batch_size=min(count, _MOST_PICTURES) * len(own.local),
-                first=done,
-                worker_count=worker_count,
-            )
-            bar = tqdm(total=len(source), initial=done, desc="teacher", unit="img", disable=None)
-            with contextlib.closing(batches), bar:
-                for scores_bhwk, batch in _looked_at(teacher, own, batches):
-                    valid_b = batch["valid"]
-                    now = slice(done, done + int(valid_b.sum()))
-                    scores_nhwk[now] = scores_bhwk[valid_b]
-                    scores_nhwk.flush()  # before the codes, which say that they are there
-                    codes_n[now] = batch["code"][valid_b]
-                    codes_n.flush()
-                    done = now.stop
-                    bar.update(now.stop - now.start)
-                    if stop.received:
-                        stop.end(f"the teacher has looked at {counted(done, 'picture')}")
+            if left:
+                own = Parallel(parallel.local, parallel.local)
+                count = max(1, _MOST_SCORES // math.prod(kept.size) // channels)
+                batches = picture_batches(
+                    source,
+                    size=kept.size,
+                    resize=kept.resize,
+                    batch_size=min(count, _MOST_PICTURES) * len(own.local),
+                    first=len(source) - left,
+                    worker_count=worker_count,
+                )
+                with contextlib.closing(batches):
+                    _fill(*files, _looked_at(teacher, own, batches), stop)
             os.replace(partial, folder)
     except OSError as error:
         if isinstance(error, HiersegError) and not isinstance(error, NoLocksError):
@@ -137,6 +127,30 @@ def compute_scores(
             f"The teacher's scores can't be kept in {folder}: {error.strerror or error}. "
             "$HIERSEG_JAX_CACHE names another folder; teacher_options.scores=each_step keeps none."
         ) from error
+
+
+def _fill(
+    scores_nhwk: np.memmap[Any, Any],
+    codes_n: np.memmap[Any, Any],
+    found: Iterable[tuple[np.ndarray, Any]],
+    stop: StopSignals,
+) -> None:
+    """Writes what was found of batch after batch, behind what is there."""
+    done = int((codes_n != _NOT_YET).sum())
+    with tqdm(
+        total=len(codes_n), initial=done, desc="teacher", unit="img", leave=False, disable=None
+    ) as bar:
+        for scores_bhwk, batch in found:
+            valid_b = batch["valid"]
+            now = slice(done, done + int(valid_b.sum()))
+            scores_nhwk[now] = scores_bhwk[valid_b]
+            scores_nhwk.flush()  # before the codes, which say that they are there
+            codes_n[now] = batch["code"][valid_b]
+            codes_n.flush()
+            done = now.stop
+            bar.update(now.stop - now.start)
+            if stop.received:
+                stop.end(f"the teacher has looked at {counted(done, 'picture')}")
 
 
 def _looked_at(

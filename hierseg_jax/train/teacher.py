@@ -108,9 +108,11 @@ def fit_teacher(loaded: Checkpoint, settings: Settings, hierarchy: Hierarchy) ->
     averaged = augmented_forward(model, view, tree, own.model.hierarchical)
     of_model = averaged or forward_of(model)
 
-    def forward(variables: Any, image_bhwc: jax.Array) -> jax.Array:
+    def reordered(variables: Any, image_bhwc: jax.Array) -> jax.Array:
         return of_model(variables, image_bhwc)[..., channels_k]
 
+    same_order = np.array_equal(channels_k, np.arange(len(channels_k)))
+    forward = of_model if same_order else reordered
     return Teacher(loaded, own.data.size, own.data.resizing, view, forward)
 
 
