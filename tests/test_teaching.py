@@ -1,5 +1,6 @@
 """Runs that a teacher teaches: its scores are kept, or it sees every batch."""
 
+import contextlib
 import dataclasses
 import functools
 import shutil
@@ -19,7 +20,7 @@ from hierseg_jax.evaluation.eval_step import scale_image
 from hierseg_jax.system.stop import StopSignals
 from hierseg_jax.train.kept_scores import place_of_scores
 from hierseg_jax.train.loop import train
-from hierseg_jax.train.run import set_up
+from hierseg_jax.train.run import describe, set_up
 from hierseg_jax.train.same_run import check_same_run
 from hierseg_jax.train.teacher import fit_teacher
 from tests.runs import assert_bit_identical, small_settings, train_here
@@ -175,16 +176,24 @@ def test_pictures_without_masks_train_on_the_teacher_alone(teacher, tmp_path, ca
     assert source.names[:2] == ("deep0/0.png", "deep0/2.png")
     assert source[1]["image"].shape == (32, 40, 3)
     assert (source.label(1) == 255).all()
-    changes = {"data__unlabelled": str(tmp_path / "more"), "data__on_error": "skip"}
-    progress = train(settings_of(teacher, **changes), str(tmp_path / "run"))
-    assert progress.step == 25 // 8
-    said = capsys.readouterr().out
-    assert f"17 of the 17 of figures, 8 of the 8 of {tmp_path / 'more'}" in said
-    assert "looks at 25 pictures" in said
+    settings = settings_of(teacher, data__unlabelled=str(tmp_path / "more"), data__on_error="skip")
+    run = set_up(settings, tmp_path / "run")
+    assert run.steps_per_epoch == 25 // 8
+    assert f"17 of the 17 of figures, 8 of the 8 of {tmp_path / 'more'}" in describe(run)
+    run.lessons.prepare(run.drawn_source, run.parallel, 0, StopSignals())
+    assert "looks at 25 pictures" in capsys.readouterr().out
+    with contextlib.closing(run.train_batches()) as batches:
+        batch = next(batches)
+    without = (batch["label"] == 255).all((1, 2))
+    assert 0 < without.sum() < 8
+    assert batch["taught"][without].any((1, 2)).all()
+    state = run.parallel.put_state(run.initial_state())
+    _, metrics = run.train_step(state, run.parallel.put_batch(batch))
+    assert np.isfinite(metrics["loss"])
     with pytest.raises(ValueError, match="nothing tells a run what its pictures show but a teach"):
         small_settings(**LITTLE, data__unlabelled=str(tmp_path / "more"))
     with pytest.raises(ValueError, match=r"hold no images"):
-        UnlabelledSource(tmp_path / "run" / "checkpoints")
+        UnlabelledSource(teacher / "checkpoints")
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         UnlabelledSource(tmp_path / "nothing")
 
