@@ -20,10 +20,12 @@ from hierseg_jax.evaluation.eval_step import scale_image
 from hierseg_jax.system.stop import StopSignals
 from hierseg_jax.train.kept_scores import place_of_scores
 from hierseg_jax.train.loop import train
+from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.run import describe, set_up
 from hierseg_jax.train.same_run import check_same_run
+from hierseg_jax.train.saving import open_writer, save
 from hierseg_jax.train.teacher import fit_teacher
-from tests.runs import assert_bit_identical, small_settings, train_here
+from tests.runs import assert_bit_identical, small_settings
 
 LITTLE = {"augment": "modern", "epochs": 1, "data__figures_train": 17, "data__figures_val": 2}
 LITTLE |= {"teacher_options__temperature": 2.0}
@@ -31,10 +33,14 @@ LITTLE |= {"teacher_options__temperature": 2.0}
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory):
-    """A run of one epoch."""
-    workdir = tmp_path_factory.mktemp("teacher") / "run"
-    train_here(workdir, **LITTLE)
-    return workdir
+    """A run whose only epoch has trained nothing: a teacher need not be a good one."""
+    run = set_up(small_settings(**LITTLE), tmp_path_factory.mktemp("teacher") / "run")
+    numbers = {name: {"miou": 0.25, "pixel_accuracy": 0.5} for name in run.hierarchy.level_names}
+    row = {"epoch": 1, "step": 2, "val_loss": 1.0, "levels": numbers}
+    with open_writer(run, lambda: None) as writer:
+        state = run.parallel.put_state(run.initial_state())
+        save(run, writer, state, Progress(step=2, rows=(row,)))
+    return run.workdir
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +72,7 @@ def test_a_taught_run_resumes_bit_identically_and_finds_the_scores_again(
         train(settings, str(tmp_path / "cut"), interrupt)
     said = capsys.readouterr().out
     assert "taught by esnet_mini of" in said
-    assert "(validation of part: miou " in said
+    assert "(validation of part: miou 0.2500, pixel_accuracy 0.5000), at 32 pixels\n" in said
     assert "looks at 17 pictures" in said
     train(settings, str(tmp_path / "cut"))
     assert "are kept in" in capsys.readouterr().out
