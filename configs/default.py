@@ -56,9 +56,9 @@ def get_config() -> ml_collections.ConfigDict:
     # Backbone of effunet: b0, b1, b2, b3, b4, b5, b6, b7, lite0, lite1, lite2, lite3, lite4. Other
     # networks do not read it.
     config.model.backbone = "b0"
-    # Weights to start from: imagenet (of an installed package; lite0), a file with an EfficientNet
-    # of torchvision, timm or efficientnet_pytorch, or a workdir or checkpoint folder of the same
-    # network, whose classes may be others. Empty: fresh weights.
+    # Weights to start from: imagenet (of the extra pretrained; lite0 to lite2), a file with an
+    # EfficientNet of torchvision, timm or efficientnet_pytorch, or a workdir or checkpoint folder
+    # of the same network, whose classes may be others. Empty: fresh weights.
     config.model.pretrained = ""
     # Padding of the backbone's strided convolutions: symmetric, or same as TensorFlow has it. auto:
     # as the pretrained weights want it; without any, symmetric, as in the reference.
