@@ -29,6 +29,7 @@ OP_TYPES = frozenset(
         "Max",
         "MaxPool",
         "Mul",
+        "Pad",
         "ReduceMax",
         "ReduceSum",
         "Relu",

@@ -33,6 +33,9 @@ DType = Any
 CONV_IMPLS = ("auto", "xla", "tuned")
 PADDINGS = ("symmetric", "same")
 UPSAMPLINGS = ("bicubic", "bilinear", "nearest")
+BICUBIC = (-0.03515625, 0.26171875, 0.87890625, -0.10546875)
+"""Of `double_bicubic`, for a pixel a quarter to the left of a centre: it lies 7/4, 3/4, 1/4 and 5/4
+from the centres that its value follows from."""
 BLOCK_OUTPUT = "block_output"
 """What `name_block_output` calls its values, for policies of `jax.checkpoint`."""
 
@@ -258,15 +261,13 @@ def double_bicubic(x_bhwc: jax.Array) -> jax.Array:
     Keys, Cubic Convolution Interpolation for Digital Image Processing, 1981, equation 8 with the
     parameter -3/4, which ONNX's Resize and OpenCV have.
     """
-    # Of a pixel a quarter to the left of a centre; it lies 7/4, 3/4, 1/4 and 5/4 from four of them.
-    weights = -0.03515625, 0.26171875, 0.87890625, -0.10546875
     for axis in (1, 2):
         size = x_bhwc.shape[axis]
         width = [(2, 2) if i == axis else (0, 0) for i in range(4)]
         padded = jnp.pad(x_bhwc, width, mode="edge")
         taps = [lax.slice_in_dim(padded, i, i + size, axis=axis) for i in range(5)]
-        left = sum(w * tap for w, tap in zip(weights, taps[:4], strict=True))
-        right = sum(w * tap for w, tap in zip(weights, taps[:0:-1], strict=True))
+        left = sum(w * tap for w, tap in zip(BICUBIC, taps[:4], strict=True))
+        right = sum(w * tap for w, tap in zip(BICUBIC, taps[:0:-1], strict=True))
         shape = [side * (1 + (i == axis)) for i, side in enumerate(x_bhwc.shape)]
         x_bhwc = jnp.stack([left, right], axis=axis + 1).reshape(shape)
     return x_bhwc
