@@ -216,15 +216,15 @@ def draw_panel(axes: Axes, rows: Sequence[Row], threads: str, colours: Mapping[s
             (row for row in rows if row.network == network),
             key=lambda row: row.milliseconds[threads],
         )
-        for squares in (True, False):
+        theirs = any(row.theirs for row in chosen)
+        for squares, marker, line in ((True, "X" if theirs else "s", "-"), (False, "d", ":")):
             shape = [row for row in chosen if (row.size[0] == row.size[1]) == squares]
-            theirs = any(row.theirs for row in shape)
             axes.plot(
                 [row.milliseconds[threads] for row in shape],
                 [row.miou for row in shape],
                 color=colour,
-                marker=("X" if theirs else "s") if squares else ("P" if theirs else "d"),
-                linestyle="-" if squares else ":",
+                marker=marker,
+                linestyle=line,
                 linewidth=1,
                 markersize=5,
                 label=network if squares else None,
@@ -252,18 +252,21 @@ def draw(content: Mapping[str, Any], rows: Sequence[Row], file: Path) -> None:
                 time = float(np.median(content["latencies"][name][threads]))
                 axes.axvline(time, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
                 place = axes.get_xaxis_transform()
-                axes.text(time, 0.02, f" {name}", fontsize=7, color=MUTED, transform=place)
+                how = {"rotation": 90, "ha": "right", "fontsize": 7, "color": MUTED}
+                axes.text(time, 0.03, name, transform=place, **how)
             called = "one thread" if threads == "1" else "two threads"
             axes.set_title(f"{precision}, {called}", loc="left", fontsize=10)
-            for axis in (axes.xaxis,):
-                axis.set_major_formatter("{x:g}")
-                axis.set_minor_formatter("{x:g}")
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter("{x:g}")
             axes.tick_params("x", which="both", labelsize=7)
     for axes in panels[1]:
         axes.set_xlabel("ms of an image, onnxruntime")
     for axes in panels[:, 0]:
         axes.set_ylabel("mIoU on the pictures' own pixels")
-    panels[0, 0].legend(fontsize=8, frameon=False, loc="lower right", labelcolor=INK)
+    # Squares have the name of their line; dotted lines through diamonds are rectangles.
+    lines = [axes for axes in panels[0, 0].get_lines() if not axes.get_label().startswith("_")]
+    how = {"fontsize": 8, "frameon": False, "labelcolor": INK, "ncols": 5}
+    figure.legend(lines, [line.get_label() for line in lines], loc="outside lower center", **how)
     figure.savefig(file, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None)
 
 
