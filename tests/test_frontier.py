@@ -2,8 +2,14 @@
 
 import json
 
-from benchmarks.frontier_draw import best_within, format_comparison, format_points, front, read_rows
 from benchmarks.frontier_points import ROOT, is_trained, read_points, training_minutes
+from benchmarks.frontier_table import (
+    best_within,
+    format_comparison,
+    format_points,
+    front,
+    read_rows,
+)
 
 
 def measured(network, miou, milliseconds, theirs=False, size=(192, 192)):
