@@ -63,9 +63,9 @@ def get_config() -> ml_collections.ConfigDict:
     # Decoder of effunet: the reference's, or fine, which has one step more, to half of the
     # picture's size, and interpolates between steps (docs/results.md).
     config.model.decoder = "reference"
-    # Weights to start from: imagenet (of an installed package; lite0), a file with an EfficientNet
-    # of torchvision, timm or efficientnet_pytorch, or a workdir or checkpoint folder of the same
-    # network, whose classes may be others. Empty: fresh weights.
+    # Weights to start from: imagenet (of the extra pretrained; lite0 to lite2), a file with an
+    # EfficientNet of torchvision, timm or efficientnet_pytorch, or a workdir or checkpoint folder
+    # of the same network, whose classes may be others. Empty: fresh weights.
     config.model.pretrained = ""
     # Padding of the backbone's strided convolutions: symmetric, or same as TensorFlow has it. auto:
     # as the pretrained weights want it; without any, symmetric, as in the reference.
