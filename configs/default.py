@@ -20,6 +20,9 @@ def get_config() -> ml_collections.ConfigDict:
     # `module:function` of your own. Several as a sum, `a.yaml + 0.5*b.yaml`, or a list: a weight
     # says how often an epoch draws every example, and classes meet by name (docs/data.md).
     config.data.spec = config_dict.FieldReference("", field_type=object)
+    # A folder of pictures without masks, those in folders below it as well, which a run with a
+    # teacher trains on too: they learn from the teacher alone. Empty: none.
+    config.data.unlabelled = ""
     # A YAML file with another tree (`hierarchy`, `level_names`) over the data's classes, or with
     # the classes of data that don't name them; empty: the data's own, of several data sets the
     # first's.
@@ -60,9 +63,9 @@ def get_config() -> ml_collections.ConfigDict:
     # Decoder of effunet: the reference's, or fine, which has one step more, to half of the
     # picture's size, and interpolates between steps (docs/results.md).
     config.model.decoder = "reference"
-    # Weights to start from: imagenet (of an installed package; lite0), a file with an EfficientNet
-    # of torchvision, timm or efficientnet_pytorch, or a workdir or checkpoint folder of the same
-    # network, whose classes may be others. Empty: fresh weights.
+    # Weights to start from: imagenet (of the extra pretrained; lite0 to lite2), a file with an
+    # EfficientNet of torchvision, timm or efficientnet_pytorch, or a workdir or checkpoint folder
+    # of the same network, whose classes may be others. Empty: fresh weights.
     config.model.pretrained = ""
     # Padding of the backbone's strided convolutions: symmetric, or same as TensorFlow has it. auto:
     # as the pretrained weights want it; without any, symmetric, as in the reference.
@@ -132,6 +135,25 @@ def get_config() -> ml_collections.ConfigDict:
     # the median class's. Numbers are those of the leaf classes: `0.3,1,2.5` in their order, or
     # `torso: 1.2, head: 3` with 1 for the others. A group has the mean of its leaves.
     config.loss_options.class_weights = "none"
+
+    # Workdir or checkpoint folder of a trained network of the same classes, from which the run
+    # learns beside the labels; a list of several, whose probabilities are averaged
+    # (docs/distillation.md). Empty: none.
+    config.teacher = config_dict.FieldReference("", field_type=object)
+
+    config.teacher_options = ml_collections.ConfigDict()
+    config.teacher_options.weight = 1.0  # Of the teacher's term, beside the loss of the labels.
+    # What the logits of both are divided by; the larger, the more the teacher's less likely classes
+    # count.
+    config.teacher_options.temperature = 1.0
+    # once: the teacher looks at every whole picture before the first epoch, and its scores are kept
+    # in the cache folder. each_step: it looks at every example as it was augmented.
+    config.teacher_options.scores = "once"
+    # What it sees of a picture, in pixels: one side, or height,width; 0: its own size.
+    config.teacher_options.image_size = config_dict.FieldReference(0, field_type=object)
+    # Whether its scores are averaged over mirrored pictures too.
+    config.teacher_options.flip = False
+    config.teacher_options.scales = (1.0,)  # Of the sides, over which its scores are averaged.
 
     # How predictions follow from scores: auto (path for hierarchical heads, leaf for flat ones),
     # leaf, top_down, path or logic (docs/tree.md).

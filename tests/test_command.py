@@ -92,4 +92,4 @@ def test_a_copied_config_works_elsewhere(tmp_path):
     (tmp_path / "run").write_text("")
     done = hierseg("train", "--config=mine.py", "--workdir=run", folder=tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: run is")
+    assert done.stderr.startswith("error: The workdir run can't be written")

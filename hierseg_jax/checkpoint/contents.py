@@ -27,6 +27,7 @@ ROW_TYPES: dict[str, tuple[type, ...]] = {
     "val_loss": NUMBER,
     "levels": (dict,),
 }
+TEACHER_TYPES: dict[str, tuple[type, ...]] = {"path": (str,), "sha256": (str,)}
 DATA_TYPES: dict[str, tuple[type, ...]] = {"examples": (int,), "bytes": (int,), "sha256": (str,)}
 
 
@@ -46,6 +47,7 @@ def completed_meta(meta: Mapping[str, Any]) -> tuple[dict[str, Any], Settings, H
         if progress is not None:
             _check_progress(progress)
         _check_data(meta.get("data", {}))
+        _check_teachers(meta.get("teachers", []))
     except RecursionError:
         raise HiersegError("it is nested too deep") from None
     # Earlier versions knew one score.
@@ -68,6 +70,15 @@ def _check_data(data: Any) -> None:
     for split, fingerprint in data.items():
         _check_mapping(fingerprint, f"data.{split}")
         _check_types(fingerprint, DATA_TYPES, "data: ")
+
+
+def _check_teachers(teachers: Any) -> None:
+    """What a run was taught by."""
+    if not isinstance(teachers, list):
+        raise HiersegError(f"teachers is {reprlib.repr(teachers)}, not a list")
+    for teacher in teachers:
+        _check_mapping(teacher, "teachers: an entry")
+        _check_types(teacher, TEACHER_TYPES, "teachers: ")
 
 
 def _check_mapping(value: Any, name: str) -> None:

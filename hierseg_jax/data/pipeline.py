@@ -9,7 +9,7 @@ import functools
 import multiprocessing
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NotRequired, TypedDict
 
 import cv2
@@ -23,6 +23,7 @@ from hierseg_jax.data.read.mixture import Drawn, Mixture
 from hierseg_jax.data.read.skip import no_example
 from hierseg_jax.data.read.source import Example, Source
 from hierseg_jax.data.resize import Resize
+from hierseg_jax.data.taught import Teaching, picture_code
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError, HiersegOSError
 
@@ -38,6 +39,9 @@ class Batch(TypedDict):
       valid: bool [B]; False of what fills the last batch of an evaluation up.
       whole_label: uint8 [H, W] each, at their pictures' own sizes; see `eval_batches`.
       stop: int32 [B]; see `Parallel.compile_train_step`.
+      taught: bool [B, H / CELL, W / CELL], of a run with a teacher: which cells it teaches.
+      teacher: float16 [B, H / CELL, W / CELL, K], its scores, unless it sees the images themselves;
+        see `data/taught.py`.
     """
 
     image: np.ndarray
@@ -45,6 +49,8 @@ class Batch(TypedDict):
     valid: np.ndarray
     whole_label: NotRequired[list[np.ndarray]]
     stop: NotRequired[np.ndarray]
+    taught: NotRequired[np.ndarray]
+    teacher: NotRequired[np.ndarray]
 
 
 class Batches:
@@ -84,6 +90,7 @@ def train_batches(
     augment: bool | str,
     mirrored: np.ndarray | None = None,
     background: int | None = 0,
+    teaching: Teaching | None = None,
     start_step: int = 0,
     worker_count: int = 0,
     process_index: int = 0,
@@ -102,6 +109,7 @@ def train_batches(
       mirrored: `Hierarchy.mirrored`, by which labels are exchanged where augmentation shows
         a picture's mirror image; by default they stay.
       background: `Hierarchy.background`, the class of what augmentation blots out.
+      teaching: how examples come by `taught` and `teacher`, if they do.
       start_step: number of batches to pass over, for resuming.
       worker_count: processes that prepare batches; with 0 threads of this one do, as many as
         there are cores.
@@ -122,7 +130,8 @@ def train_batches(
     transform = choose_augmentation(augment, size, resize, mirrored, background)
     # Before the slice by process: the random numbers must not depend on it.
     dataset = dataset.map(_with_valid)
-    dataset = dataset.random_map(functools.partial(_augmented, transform))
+    taught = functools.partial(teaching.of, size=size, resize=resize) if teaching else None
+    dataset = dataset.random_map(functools.partial(_augmented, transform, taught))
     dataset = dataset[process_index::process_count]
     dataset = dataset.batch(batch_size // process_count, drop_remainder=True)
     return _iterate(dataset[start_step:], worker_count)
@@ -154,6 +163,26 @@ def eval_batches(
     return _iterate(dataset, worker_count)
 
 
+def picture_batches(
+    source: Source,
+    *,
+    size: tuple[int, int],
+    resize: Resize,
+    batch_size: int,
+    first: int = 0,
+    worker_count: int = 0,
+) -> Batches:
+    """The pictures of all examples once, in order, from number `first` on; the last batch is full.
+
+    Returns:
+      Batches {"image": uint8 [B, h, w, 3], "code": int64 [B] of `picture_code`, "valid": bool
+      [B]}. Close it to end the workers.
+    """
+    dataset = grain.MapDataset.source(_Padded(source, batch_size, first))
+    dataset = dataset.map(functools.partial(_picture, size, resize)).batch(batch_size)
+    return _iterate(dataset, worker_count)
+
+
 def epoch_length(source: Source) -> int:
     """How many examples an epoch draws."""
     return sum(source.draws) if isinstance(source, Mixture) else len(source)
@@ -174,16 +203,17 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
 
 
 class _Padded:
-    """A source filled up to whole batches with ignored, invalid examples."""
+    """A source, from an example on, filled up to whole batches with ignored, invalid ones."""
 
-    def __init__(self, source: Source, batch_size: int) -> None:
-        self._source = source
-        self._length = -(-len(source) // batch_size) * batch_size
+    def __init__(self, source: Source, batch_size: int, first: int = 0) -> None:
+        self._source, self._first = source, first
+        self._length = -(-(len(source) - first) // batch_size) * batch_size
 
     def __len__(self) -> int:
         return self._length
 
     def __getitem__(self, index: int) -> Example:
+        index += self._first
         if index < len(self._source):
             return self._source[index]
         return no_example()
@@ -202,6 +232,15 @@ def _resized(size: tuple[int, int], resize: Resize, keep_label: bool, example: E
     return {**_with_valid(example), "image": image, "label": label, **kept}
 
 
+def _picture(size: tuple[int, int], resize: Resize, example: Example) -> Example:
+    image_hwc = example["image"]
+    return {
+        "image": resize.place(image_hwc.shape[:2], size).fit_image(image_hwc),
+        "code": np.array(picture_code(image_hwc)),
+        "valid": example.get("valid", np.array(True)),
+    }
+
+
 def _stack(examples: Sequence[Example]) -> Batch:
     """A batch; labels at their own sizes, which differ, stay a list."""
     columns = {key: [example[key] for example in examples] for key in examples[0]}
@@ -215,9 +254,15 @@ def _stack(examples: Sequence[Example]) -> Batch:
     return batch
 
 
-def _augmented(transform: Transform, example: Example, rng: np.random.Generator) -> Example:
+def _augmented(
+    transform: Transform,
+    taught: Callable[[np.random.Generator, Example], Example] | None,
+    example: Example,
+    rng: np.random.Generator,
+) -> Example:
+    of_teacher = taught(rng, example) if taught else {}
     image, label = transform(rng, example["image"], example["label"])
-    return {"image": image, "label": label, "valid": example["valid"]}
+    return {"image": image, "label": label, "valid": example["valid"], **of_teacher}
 
 
 def read_options(cores: int, worker_count: int) -> grain.ReadOptions:

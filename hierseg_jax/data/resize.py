@@ -115,15 +115,20 @@ class Placement:
         """Both, cropped and barred in the picture's own pixels: only to be stretched yet."""
         _check(image_hwc, "uint8", (*self.picture, 3))
         _check(label_hw, "uint8", self.picture)
-        scale = self._scale()
-        top, left = np.rint(_corner(self.filled) / scale).astype(int).tolist()
-        height, width = np.rint(self.size / scale).astype(int).tolist()
-        size = max(height, top + self.seen.height), max(width, left + self.seen.width)
-        box = Box(top, left, self.seen.height, self.seen.width)
+        box, size = self.frame
         return (
             _within(image_hwc[self.seen.rows_columns], box, size, GREY),
             _within(label_hw[self.seen.rows_columns], box, size, IGNORE_LABEL),
         )
+
+    @property
+    def frame(self) -> tuple[Box, tuple[int, int]]:
+        """Of `framed`: where the part that is seen comes to lie, and the size of it all."""
+        scale = self._scale()
+        top, left = np.rint(_corner(self.filled) / scale).astype(int).tolist()
+        height, width = np.rint(self.size / scale).astype(int).tolist()
+        size = max(height, top + self.seen.height), max(width, left + self.seen.width)
+        return Box(top, left, self.seen.height, self.seen.width), size
 
     def seen_labels(self, labels_hw: np.ndarray) -> np.ndarray:
         """uint8 [h, w] of the input -> the nearest label, [H, W] of the part that was seen."""

@@ -52,15 +52,17 @@ class Parallel:
     def compile_train_step(self, train_step: Callable[..., Any]) -> Callable[..., Any]:
         """Gives up the old state's memory to the new one; metrics come back once.
 
+        What else the step takes is on the devices as the state is.
+
         On several devices a batch has another entry, `stop` int32 [B], whose largest number
         anywhere is among the metrics of all processes.
         """
         if self.axis_name is None:
             return jax.jit(train_step, donate_argnums=0)
 
-        def step(state: Any, batch: Any) -> tuple[Any, dict[str, Any]]:
+        def step(state: Any, batch: Any, *frozen: Any) -> tuple[Any, dict[str, Any]]:
             rest = {key: value for key, value in batch.items() if key != "stop"}
-            state, metrics = train_step(state, rest)
+            state, metrics = train_step(state, rest, *frozen)
             stop = lax.pmax(batch["stop"].max(), AXIS_NAME)
             return state, metrics | {"stop": stop}
 

@@ -67,8 +67,15 @@ def make_augmented_forward(
     return averaged
 
 
-def mirrored_channels(hierarchy: Hierarchy, hierarchical: bool) -> np.ndarray:
+def mirrored_channels(
+    hierarchy: Hierarchy, hierarchical: bool, way_out: str = "Evaluate without --flip."
+) -> np.ndarray:
     """The channel that each one becomes in a mirrored picture: int [channels].
+
+    Args:
+      hierarchy: with the `pairs`.
+      hierarchical: whether the channels are those of a hierarchical head.
+      way_out: what to do where there is none, for the message.
 
     Raises:
       ValueError: if the leaves of one group of a hierarchical head would go to several.
@@ -85,7 +92,7 @@ def mirrored_channels(hierarchy: Hierarchy, hierarchical: bool) -> np.ndarray:
                 raise HiersegError(
                     f"{name} of level {level.name} has no mirror image: its classes belong to "
                     f"{' and '.join(level.class_names[i] for i in images)} once left and right "
-                    "are exchanged. Evaluate without --flip."
+                    f"are exchanged. {way_out}"
                 )
             channels_k[channels.start + index] = channels.start + images[0]
     return channels_k

@@ -16,6 +16,7 @@ from hierseg_jax.settings.training_sections import (
     MixingSettings,
     OptimizerSettings,
     ScheduleSettings,
+    TeacherSettings,
 )
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "OptimizerSettings",
     "ScheduleSettings",
     "Settings",
+    "TeacherSettings",
     "read_settings",
     "read_stored",
 ]

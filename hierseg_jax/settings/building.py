@@ -10,6 +10,7 @@ from hierseg_jax.data.read.members import Spec, locations, names_code, spec_text
 from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.data.read.sources import Source, load_hierarchy, open_split
+from hierseg_jax.data.read.unlabelled import UnlabelledSource
 from hierseg_jax.losses import LossOptions, TotalLoss, build_loss
 from hierseg_jax.models import SegmentationModel, create_model
 from hierseg_jax.settings.data_section import DataSettings
@@ -122,6 +123,25 @@ def open_source(
         return SkippingSource(source, replace=split == "train")
 
     return source.each(skipping) if isinstance(source, Mixture) else skipping(source)
+
+
+def with_unlabelled(source: Source, data: DataSettings) -> Source:
+    """A training split, and behind it the pictures without masks that settings name.
+
+    Raises:
+      ValueError, FileNotFoundError: one sentence.
+    """
+    if not data.unlabelled:
+        return source
+    pictures: Source = UnlabelledSource(data.unlabelled)
+    if data.on_error == "skip":
+        pictures = SkippingSource(pictures, replace=True)
+    if isinstance(source, Mixture):
+        names, sources = [part.name for part in source.parts], list(source.sources)
+        weights = [draws / max(1, len(of)) for draws, of in zip(source.draws, sources, strict=True)]
+    else:
+        names, sources, weights = [data.named], [source], [1.0]
+    return Mixture([*names, data.unlabelled], [*sources, pictures], [*weights, 1.0])
 
 
 def spec_of_checkpoint(data: DataSettings, checkpoint: str) -> Spec:

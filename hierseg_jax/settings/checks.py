@@ -31,6 +31,47 @@ def check_values(settings: Settings) -> None:
     options = {name: getattr(settings.loss_options, name) for name in TAKEN_BY}
     check_progressive(settings)
     check_taken(weights, [n for n in options if options[n] != KEYS[f"loss_options.{n}"].default])
+    _check_teacher(settings)
+
+
+def _check_teacher(settings: Settings) -> None:
+    """Refuses lessons that can't be given."""
+    options, data = settings.teacher_options, settings.data
+    _ = options.size
+    numbers = all(isinstance(scale, int | float) for scale in options.scales)
+    if not options.scales or not numbers or not all(0 < scale <= 4 for scale in options.scales):
+        raise HiersegError(
+            f"The config's teacher_options.scales is {options.scales!r}; it must be one factor or "
+            "more, each above 0 and at most 4."
+        )
+    if not settings.teachers:
+        if data.unlabelled:
+            raise HiersegError(
+                f"The config's data.unlabelled is {data.unlabelled}, and nothing tells a run what "
+                "its pictures show but a teacher; set teacher, or leave data.unlabelled empty."
+            )
+        return
+    mixing = settings.mixing
+    if options.scores == "once" and (mixing.copy_paste or mixing.cutmix or mixing.mixup):
+        raise HiersegError(
+            "The config's mixing makes one picture of two, and scores that a teacher computes once "
+            "are those of one; set teacher_options.scores to each_step, or the shares of mixing to "
+            "0."
+        )
+    if settings.augmentation != "reference":
+        return
+    if options.scores == "once":
+        raise HiersegError(
+            "The config's augment is reference, which turns and bends pictures, and scores that a "
+            "teacher computes once don't follow it; set augment to modern or none, or "
+            "teacher_options.scores to each_step."
+        )
+    if data.resize == "letterbox":
+        raise HiersegError(
+            "The config's augment is reference, which moves the bars of data.resize=letterbox out "
+            "of a teacher's sight; set augment to modern or none, or data.resize to stretch or "
+            "crop."
+        )
 
 
 def check_progressive(settings: Settings) -> None:

@@ -22,6 +22,12 @@ class DataSettings(Section):
         "weight says how often an epoch draws every example, and classes meet by name "
         "(docs/data.md).",
     )
+    unlabelled: str = key(
+        "",
+        "A folder of pictures without masks, those in folders below it as well, which a run with a "
+        "teacher trains on too: they learn from the teacher alone. Empty: none.",
+        earlier="",
+    )
     hierarchy: str = key(
         "",
         "A YAML file with another tree (`hierarchy`, `level_names`) over the data's classes, or "

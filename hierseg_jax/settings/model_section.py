@@ -42,7 +42,7 @@ class ModelSettings(Section):
     )
     pretrained: str = key(
         "",
-        "Weights to start from: imagenet (of an installed package; lite0), a file with an "
+        "Weights to start from: imagenet (of the extra pretrained; lite0 to lite2), a file with an "
         "EfficientNet of torchvision, timm or efficientnet_pytorch, or a workdir or checkpoint "
         "folder of the same network, whose classes may be others. Empty: fresh weights.",
         earlier="",

@@ -19,7 +19,9 @@ from hierseg_jax.settings.training_sections import (
     MixingSettings,
     OptimizerSettings,
     ScheduleSettings,
+    TeacherSettings,
 )
+from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.decoding import choose_decoding
 
 DEFAULT_METRICS = ("miou", "reference_miou", "pixel_accuracy", "precision", "recall", "f1")
@@ -51,6 +53,14 @@ class Settings(Section):
         "logic_rules.",
     )
     loss_options: LossSettings = dataclasses.field(default_factory=LossSettings)
+    teacher: str | tuple[str, ...] = key(
+        "",
+        "Workdir or checkpoint folder of a trained network of the same classes, from which the run "
+        "learns beside the labels; a list of several, whose probabilities are averaged "
+        "(docs/distillation.md). Empty: none.",
+        earlier="",
+    )
+    teacher_options: TeacherSettings = dataclasses.field(default_factory=TeacherSettings)
     decode: str = key(
         "auto",
         "How predictions follow from scores: auto (path for hierarchical heads, leaf for flat "
@@ -156,6 +166,23 @@ class Settings(Section):
     def metric_names(self) -> tuple[str, ...]:
         """Of `metrics`, of METRICS of metric_choice.py."""
         return parse_metrics(self.metrics, "The config's metrics")
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """Of `teacher`; empty where there is none.
+
+        Raises:
+          HiersegError: where it is neither text nor a list of texts.
+        """
+        if not self.teacher:
+            return ()
+        given = (self.teacher,) if isinstance(self.teacher, str) else self.teacher
+        if not isinstance(given, tuple) or not all(isinstance(of, str) and of for of in given):
+            raise HiersegError(
+                f"The config's teacher is {self.teacher!r}; it must be the workdir or checkpoint "
+                "folder of a run, or a list of such."
+            )
+        return given
 
     @property
     def augmentation(self) -> str:

@@ -2,8 +2,11 @@
 
 import dataclasses
 
+from hierseg_jax.data.resize import MAX_SIDE
 from hierseg_jax.settings.key import Section, key
+from hierseg_jax.system.errors import HiersegError
 
+SCORES = ("once", "each_step")
 OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("exponential", "cosine", "polynomial")
 
@@ -67,6 +70,58 @@ class LossSettings(Section):
         "3` with 1 for the others. A group has the mean of its leaves.",
         earlier="none",
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class TeacherSettings(Section):
+    """How a teacher looks at pictures, and what its word weighs."""
+
+    weight: float = key(
+        1.0, "Of the teacher's term, beside the loss of the labels.", within="(0, inf)", earlier=1.0
+    )
+    temperature: float = key(
+        1.0,
+        "What the logits of both are divided by; the larger, the more the teacher's less likely "
+        "classes count.",
+        within="(0, inf)",
+        earlier=1.0,
+    )
+    scores: str = key(
+        "once",
+        "once: the teacher looks at every whole picture before the first epoch, and its scores "
+        "are kept in the cache folder. each_step: it looks at every example as it was augmented.",
+        choices=SCORES,
+        earlier="once",
+    )
+    image_size: int | tuple[int, int] = key(
+        0,
+        "What it sees of a picture, in pixels: one side, or height,width; 0: its own size.",
+        earlier=0,
+    )
+    flip: bool = key(
+        False, "Whether its scores are averaged over mirrored pictures too.", earlier=False
+    )
+    scales: tuple[float, ...] = key(
+        (1.0,), "Of the sides, over which its scores are averaged.", earlier=(1.0,)
+    )
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) in pixels; None for the teacher's own.
+
+        Raises:
+          HiersegError: where `image_size` is neither a side nor a height and a width.
+        """
+        given = self.image_size
+        sides = given if isinstance(given, tuple) else (given, given)
+        if sides == (0, 0):
+            return None
+        if len(sides) != 2 or not all(type(s) is int and 1 <= s <= MAX_SIDE for s in sides):
+            raise HiersegError(
+                f"The config's teacher_options.image_size is {given!r}; it must be 0, one side in "
+                f"pixels, or height,width, each from 1 to {MAX_SIDE}."
+            )
+        return sides
 
 
 @dataclasses.dataclass(frozen=True)

@@ -89,6 +89,9 @@ def train(
         if is_main():
             recorder = Recorder(run.workdir, settings, run.hierarchy, progress.step)
             resources.callback(recorder.close)
+        if run.lessons is not None:
+            workers = settings.data.worker_count
+            run.lessons.prepare(run.drawn_source, run.parallel, workers, stop)
         state = run.parallel.put_state(state)
         reading = contextlib.closing(run.train_batches(start_step=first_batch(run, progress)))
         batches: Iterator[Batch] = resources.enter_context(reading)

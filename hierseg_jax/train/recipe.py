@@ -31,6 +31,7 @@ from hierseg_jax.train.mixing import choose_mixing
 from hierseg_jax.train.optimizer import make_optimizer
 from hierseg_jax.train.schedule import make_schedule
 from hierseg_jax.train.step import make_train_step
+from hierseg_jax.train.teaching import Lessons
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 ClassWeights = tuple[tuple[float, ...], ...]
@@ -54,7 +55,12 @@ class Recipe:
     total_steps: int
 
     def compile_step(
-        self, model: SegmentationModel, parallel: Parallel, *, frozen: bool = False
+        self,
+        model: SegmentationModel,
+        parallel: Parallel,
+        *,
+        frozen: bool = False,
+        lessons: Lessons | None = None,
     ) -> Callable[..., Any]:
         """The training step for these devices.
 
@@ -74,8 +80,13 @@ class Recipe:
             average_decay=self.settings.ema_decay,
             remat=self.settings.remat,
             mix=choose_mixing(self.settings.mixing, self.loss.hierarchy.background),
+            teacher_loss=lessons.loss if lessons else None,
         )
-        return parallel.compile_train_step(step)
+        compiled = parallel.compile_train_step(step)
+        if not lessons or not lessons.variables:
+            return compiled
+        # Arguments, not constants: a program with the weights in it would be as large as they are.
+        return lambda state, batch: compiled(state, batch, lessons.variables)
 
 
 def check_backbone(settings: Settings) -> None:

@@ -20,6 +20,7 @@ from hierseg_jax.data.pipeline import (
 from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.sources import Source, unread_of
 from hierseg_jax.data.resize import format_size
+from hierseg_jax.data.taught import scored
 from hierseg_jax.devices.hosts import agree, count_hosts, host_number, is_main, note
 from hierseg_jax.devices.parallel import Parallel, all_devices
 from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
@@ -32,6 +33,7 @@ from hierseg_jax.settings.building import (
     open_source,
     tree_of,
     validation_loss,
+    with_unlabelled,
 )
 from hierseg_jax.settings.fitting import fitted, settled
 from hierseg_jax.settings.metric_choice import Criterion, parse_best
@@ -50,6 +52,7 @@ from hierseg_jax.train.reestimate import (
 )
 from hierseg_jax.train.same_data import Inventories, take_inventories
 from hierseg_jax.train.state import TrainState, create_state
+from hierseg_jax.train.teaching import Lessons, read_lessons
 from hierseg_jax.train.workdir import check_workdir, choose_start, has_finished_epochs
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -58,9 +61,11 @@ from hierseg_jax.tree.hierarchy import Hierarchy
 class Run:
     """All that stays the same while a run trains.
 
-    `train_batches` are endless, from a `start_step` on, in `phases`. `gallery` shows pictures of
-    the validation split. `seen_labels`, bool [256], are those of a look at some training masks;
-    None where nobody asks for missing classes. `reestimation` is None where nobody asks for it.
+    `train_source` has labels; `drawn_source`, from which batches come, the pictures without any
+    as well. `train_batches` are endless, from a `start_step` on, in `phases`. `gallery` shows
+    pictures of the validation split. `seen_labels`, bool [256], are those of a look at some
+    training masks; None where nobody asks for missing classes. `reestimation` is None where nobody
+    asks for it, `lessons` are without a teacher.
     """
 
     settings: Settings
@@ -84,6 +89,8 @@ class Run:
     initial_state: Callable[[], TrainState]
     criterion: Criterion
     seen_labels: np.ndarray | None
+    lessons: Lessons | None
+    drawn_source: Source
 
 
 def set_up(settings: Settings, workdir: Path) -> Run:
@@ -113,7 +120,8 @@ def set_up(settings: Settings, workdir: Path) -> Run:
     )
     for unread in unread_of((train_source, val_source)) if is_main() else ():
         note(unread)
-    steps = steps_per_epoch(epoch_length(train_source), settings.batch_size)
+    drawn_source = with_unlabelled(train_source, settings.data)
+    steps = steps_per_epoch(epoch_length(drawn_source), settings.batch_size)
     jax.eval_shape(
         lambda key, image: model.init(key, image),
         jax.random.key(0),
@@ -126,18 +134,25 @@ def set_up(settings: Settings, workdir: Path) -> Run:
     if not before and not settings.data.allow_missing_classes:
         seen, missing = check_sample(train_source, hierarchy, settings.data.named)
         note(missing)
+    inventories = take_inventories(drawn_source, val_source)
+    lessons = read_lessons(settings, workdir, hierarchy, inventories["train"], parallel)
     recipe = build_recipe(settings, workdir, hierarchy, train_source, steps)
     phases = plan_phases(settings, unsettled.stride)
+    compiled = functools.partial(recipe.compile_step, model, parallel, lessons=lessons)
     reading = _reading(settings)
-    batches_of_training = functools.partial(
+    varied = functools.partial(
         train_batches,
-        train_source,
         seed=settings.seed,
         augment=settings.augmentation,
         mirrored=hierarchy.mirrored,
         background=hierarchy.background,
         **reading,
     )
+    batches_of_training = functools.partial(varied, drawn_source)
+    if lessons:
+        batches_of_training = functools.partial(
+            varied, scored(drawn_source, lessons.reading.kept), teaching=lessons.reading
+        )
     eval_step = make_eval_step(model, loss, hierarchy, settings.decoding)
     return Run(
         settings=settings,
@@ -148,15 +163,17 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         phases=phases,
         train_batches=functools.partial(batches_in_phases, batches_of_training, phases, steps),
         val_batches=functools.partial(eval_batches, val_source, **reading),
-        inventories=take_inventories(train_source, val_source),
+        inventories=inventories,
         steps_per_epoch=steps,
         weights=weights,
         parallel=parallel,
         recipe=recipe,
-        train_step=recipe.compile_step(model, parallel),
-        frozen_step=recipe.compile_step(model, parallel, frozen=True),
+        train_step=compiled(),
+        frozen_step=compiled(frozen=True),
         eval_step=parallel.compile_eval_step(eval_step),
-        reestimation=_reestimation(settings, network, batches_of_training, parallel),
+        reestimation=_reestimation(
+            settings, network, functools.partial(varied, drawn_source), parallel
+        ),
         gallery=Gallery(
             val_source,
             jax.jit(make_scores(model, hierarchy, settings.decoding)),
@@ -175,6 +192,8 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         ),
         criterion=criterion,
         seen_labels=seen,
+        lessons=lessons,
+        drawn_source=drawn_source,
     )
 
 
@@ -230,7 +249,8 @@ def describe(run: Run) -> str:
         f"{network} on {settings.data.named}: {len(run.train_source)} training "
         f"and {len(run.val_source)} validation images at {size} pixels, "
         f"{run.hierarchy.num_classes} classes in {counted(run.hierarchy.num_levels, 'level')}\n"
-        f"{_describe_draws(run.train_source)}{describe_phases(run.phases, settings.data.size)}"
+        f"{_describe_draws(run.drawn_source)}{describe_phases(run.phases, settings.data.size)}"
+        f"{run.lessons.describe() if run.lessons else ''}"
         f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {settings.batch_size} images "
         f"an epoch; writing to {run.workdir}" + "".join(f"\n{reason}" for reason in slower)
     )

@@ -17,7 +17,8 @@ def check_same_run(
 ) -> None:
     """Refuses to continue a run with settings that would make it another run.
 
-    Another tree file may be given: what is in it is compared elsewhere.
+    Another tree file and other places of the teachers may be given: what is there is compared
+    elsewhere.
 
     Args:
       data_known: whether the data themselves are compared elsewhere, so that they may lie at
@@ -34,6 +35,8 @@ def check_same_run(
         free.add("data.spec")
     if stored.data.hierarchy and settings.data.hierarchy:
         free.add("data.hierarchy")
+    if len(stored.teachers) == len(settings.teachers) > 0:
+        free.add("teacher")
     changed = differing_keys(before, now, free)
     if not changed:
         return

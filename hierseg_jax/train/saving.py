@@ -57,6 +57,8 @@ def save(run: Run, writer: CheckpointWriter | None, state: Any, progress: Progre
     }
     if run.recipe.class_weights:
         meta["class_weights"] = run.recipe.class_weights
+    if run.lessons is not None:
+        meta["teachers"] = run.lessons.to_json()
     writer.save(progress.step, whole.evaluated, whole.training, meta, score, val_loss)
 
 

@@ -18,7 +18,7 @@ from hierseg_jax.train.state import TrainState
 
 # Beside the stream of dropout.
 TRIPLET_STREAM = 1
-TrainStep = Callable[[TrainState, DeviceBatch], tuple[TrainState, dict[str, jax.Array]]]
+TrainStep = Callable[..., tuple[TrainState, dict[str, jax.Array]]]
 
 
 def make_train_step(
@@ -30,6 +30,7 @@ def make_train_step(
     remat: bool = False,
     average_decay: float = 0.0,
     mix: Mix = keep,
+    teacher_loss: Callable[..., jax.Array] | None = None,
 ) -> TrainStep:
     """(state, batch) -> (next state, {"loss": scalar}).
 
@@ -42,6 +43,8 @@ def make_train_step(
       remat: whether the backward pass computes the inside of blocks again rather than keep it.
       average_decay: of the state's average, where it has one.
       mix: what becomes of a batch before it is trained on.
+      teacher_loss: `Lessons.loss`, added to the loss; what it takes beside logits and batch, the
+        step takes as well.
 
     Where the model has an `axis_name`, the step is to be mapped over it: loss and
     batch statistics are then those of the whole batch, gradients are averaged.
@@ -49,7 +52,7 @@ def make_train_step(
     axis_name = model.axis_name
 
     def train_step(
-        state: TrainState, batch: DeviceBatch
+        state: TrainState, batch: DeviceBatch, *of_teacher: Any
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         mixed = mix(key, batch, axis_name)
@@ -85,7 +88,10 @@ def make_train_step(
                     )
                 return value
 
-            return mixed.loss(of_labels), updates["batch_stats"]
+            value = mixed.loss(of_labels)
+            if teacher_loss is not None:
+                value += teacher_loss(logits_bhwc, batch, *of_teacher)
+            return value, updates["batch_stats"]
 
         (value, batch_stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
         if axis_name is not None:

