@@ -11,10 +11,17 @@ from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.paths import local_path
 
-_ONNX_FILE = flags.DEFINE_string("onnx_file", None, "Of hierseg export.", required=True)
-_DATA = flags.DEFINE_string("data", None, "A data.yaml with labels of groups.", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "Folder to be made.", required=True)
-_SPLIT = flags.DEFINE_enum("split", "train", list(SPLITS), "Of the data.")
+FLAGS = flags.FlagValues()
+_ONNX_FILE = flags.DEFINE_string(
+    "onnx_file", None, "Of hierseg export.", required=True, flag_values=FLAGS
+)
+_DATA = flags.DEFINE_string(
+    "data", None, "A data.yaml with labels of groups.", required=True, flag_values=FLAGS
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "Folder to be made.", required=True, flag_values=FLAGS
+)
+_SPLIT = flags.DEFINE_enum("split", "train", list(SPLITS), "Of the data.", flag_values=FLAGS)
 
 
 def _run() -> None:
@@ -30,4 +37,4 @@ def _run() -> None:
 
 def main() -> None:
     """`hierseg complete`."""
-    run(_run)
+    run(_run, FLAGS)

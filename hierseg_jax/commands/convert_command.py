@@ -17,26 +17,54 @@ from hierseg_jax.system.command_line import parse_size, run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.process import set_up_process
 
-_WEIGHTS = flags.DEFINE_string("weights", None, "A .pt, .pth or .safetensors file to convert.")
-_OUTPUT = flags.DEFINE_string("output", None, "Folder of the checkpoint, to be made.")
-_MODEL = flags.DEFINE_enum(
-    "model", None, list(NETWORKS), "Checked; by default what the file holds."
+FLAGS = flags.FlagValues()
+_WEIGHTS = flags.DEFINE_string(
+    "weights", None, "A .pt, .pth or .safetensors file to convert.", flag_values=FLAGS
 )
-_NUM_CLASSES = flags.DEFINE_integer("num_classes", None, "With background; checked likewise.")
-_BACKBONE = flags.DEFINE_string("backbone", None, "Of networks with several; checked likewise.")
-_DATA = flags.DEFINE_string("data", None, "A data set with the class tree, such as a data.yaml.")
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "Folder of the checkpoint, to be made.", flag_values=FLAGS
+)
+_MODEL = flags.DEFINE_enum(
+    "model", None, list(NETWORKS), "Checked; by default what the file holds.", flag_values=FLAGS
+)
+_NUM_CLASSES = flags.DEFINE_integer(
+    "num_classes", None, "With background; checked likewise.", flag_values=FLAGS
+)
+_BACKBONE = flags.DEFINE_string(
+    "backbone", None, "Of networks with several; checked likewise.", flag_values=FLAGS
+)
+_DATA = flags.DEFINE_string(
+    "data", None, "A data set with the class tree, such as a data.yaml.", flag_values=FLAGS
+)
 _IMAGE_SIZE = flags.DEFINE_list(
-    "image_size", ["320"], "Side, or height,width, in pixels that the weights were made for."
+    "image_size",
+    ["320"],
+    "Side, or height,width, in pixels that the weights were made for.",
+    flag_values=FLAGS,
 )
 _RESIZE = flags.DEFINE_enum(
-    "resize", None, RESIZES, "How pictures come to that size; the config's, at first stretch."
+    "resize",
+    None,
+    RESIZES,
+    "How pictures come to that size; the config's, at first stretch.",
+    flag_values=FLAGS,
 )
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", str(config_file("default")), "The rest of the checkpoint's config.", lock_config=True
+    "config",
+    str(config_file("default")),
+    "The rest of the checkpoint's config.",
+    lock_config=True,
+    flag_values=FLAGS,
 )
-_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
-_WHICH = flags.DEFINE_string("which", "best", "Of a workdir: best, last, or an epoch's number.")
-_TO_TORCH = flags.DEFINE_string("to_torch", None, "A .safetensors file to be made.")
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", None, "A run's workdir or a checkpoint's folder.", flag_values=FLAGS
+)
+_WHICH = flags.DEFINE_string(
+    "which", "best", "Of a workdir: best, last, or an epoch's number.", flag_values=FLAGS
+)
+_TO_TORCH = flags.DEFINE_string(
+    "to_torch", None, "A .safetensors file to be made.", flag_values=FLAGS
+)
 
 
 def _run() -> None:
@@ -70,4 +98,4 @@ def _run() -> None:
 
 def main() -> None:
     """`hierseg convert`."""
-    run(_run, OF_CONFIG)
+    run(_run, FLAGS, OF_CONFIG)

@@ -28,46 +28,83 @@ from hierseg_jax.system.paths import as_path
 from hierseg_jax.system.process import set_up_process
 from hierseg_jax.tree.decoding import AUTO, DECODINGS
 
+FLAGS = flags.FlagValues()
 _CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "A run's workdir or a checkpoint's folder.", required=True
+    "checkpoint",
+    None,
+    "A run's workdir or a checkpoint's folder.",
+    required=True,
+    flag_values=FLAGS,
 )
-_WHICH = flags.DEFINE_string("which", "best", "Of a workdir: best, last, or an epoch's number.")
-_DATA = flags.DEFINE_string("data", None, "Another data set with the same tree; the run's own.")
-_TASK = flags.DEFINE_enum("task", "val", ["val", "test"], "The split.")
+_WHICH = flags.DEFINE_string(
+    "which", "best", "Of a workdir: best, last, or an epoch's number.", flag_values=FLAGS
+)
+_DATA = flags.DEFINE_string(
+    "data", None, "Another data set with the same tree; the run's own.", flag_values=FLAGS
+)
+_TASK = flags.DEFINE_enum("task", "val", ["val", "test"], "The split.", flag_values=FLAGS)
 _OUTPUT = flags.DEFINE_string(
     "output",
     None,
     "Folder for metrics.json and report.html; CHECKPOINT/evaluation/TASK, with a name of its own "
     "for every other view.",
+    flag_values=FLAGS,
 )
 _IMAGE_SIZE = flags.DEFINE_list(
-    "image_size", None, "Another side, or height,width, in pixels; the run's own."
+    "image_size",
+    None,
+    "Another side, or height,width, in pixels; the run's own.",
+    flag_values=FLAGS,
 )
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", BATCH_SIZE, "Images at a time, over all devices.")
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", BATCH_SIZE, "Images at a time, over all devices.", flag_values=FLAGS
+)
 _WORKER_COUNT = flags.DEFINE_integer(
-    "worker_count", None, "Processes that read, 0 for threads of this one; as in the run."
+    "worker_count",
+    None,
+    "Processes that read, 0 for threads of this one; as in the run.",
+    flag_values=FLAGS,
 )
 _METRICS = flags.DEFINE_list(
-    "metrics", None, f"Columns of the table, of {', '.join(METRICS)}; the run's own."
+    "metrics",
+    None,
+    f"Columns of the table, of {', '.join(METRICS)}; the run's own.",
+    flag_values=FLAGS,
 )
 _RESOLUTION = flags.DEFINE_enum(
-    "resolution", None, RESOLUTIONS, "The pixels that are counted: network (default) or original."
+    "resolution",
+    None,
+    RESOLUTIONS,
+    "The pixels that are counted: network (default) or original.",
+    flag_values=FLAGS,
 )
 _TILES = flags.DEFINE_bool(
     "tiles",
     False,
     "See pictures on their own pixels, in overlapping windows of the network's size.",
+    flag_values=FLAGS,
 )
 _FLIP = flags.DEFINE_bool(
-    "flip", False, "Average over the mirrored pictures as well, the data's pairs exchanged."
+    "flip",
+    False,
+    "Average over the mirrored pictures as well, the data's pairs exchanged.",
+    flag_values=FLAGS,
 )
-_SCALES = flags.DEFINE_list("scales", ["1"], "Average over these factors on the sides.")
+_SCALES = flags.DEFINE_list(
+    "scales", ["1"], "Average over these factors on the sides.", flag_values=FLAGS
+)
 _DECODE = flags.DEFINE_enum(
-    "decode", None, (AUTO, *DECODINGS), "Another decoding rule; the run's own."
+    "decode", None, (AUTO, *DECODINGS), "Another decoding rule; the run's own.", flag_values=FLAGS
 )
-_COORDINATOR = flags.DEFINE_string("coordinator", None, "host:port of process 0, if several.")
-_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Processes of the run.")
-_PROCESS_ID = flags.DEFINE_integer("process_id", None, "This one's number, from 0.")
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator", None, "host:port of process 0, if several.", flag_values=FLAGS
+)
+_NUM_PROCESSES = flags.DEFINE_integer(
+    "num_processes", None, "Processes of the run.", flag_values=FLAGS
+)
+_PROCESS_ID = flags.DEFINE_integer(
+    "process_id", None, "This one's number, from 0.", flag_values=FLAGS
+)
 
 
 def parse_scales(values: list[str]) -> tuple[float, ...]:
@@ -146,4 +183,4 @@ def _run() -> None:
 
 def main() -> None:
     """`hierseg evaluate`."""
-    run(_run)
+    run(_run, FLAGS)

@@ -11,28 +11,47 @@ from hierseg_jax.system.command_line import parse_size, quoted, run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.process import set_up_process
 
+FLAGS = flags.FlagValues()
 _CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "A run's workdir or a checkpoint's folder.", required=True
+    "checkpoint",
+    None,
+    "A run's workdir or a checkpoint's folder.",
+    required=True,
+    flag_values=FLAGS,
 )
-_WHICH = flags.DEFINE_string("which", "best", "Of a workdir: best, last, or an epoch's number.")
-_ONNX_FILE = flags.DEFINE_string("onnx_file", None, "The .onnx to write.", required=True)
+_WHICH = flags.DEFINE_string(
+    "which", "best", "Of a workdir: best, last, or an epoch's number.", flag_values=FLAGS
+)
+_ONNX_FILE = flags.DEFINE_string(
+    "onnx_file", None, "The .onnx to write.", required=True, flag_values=FLAGS
+)
 _CONTRACT = flags.DEFINE_enum(
     "contract",
     "reference",
     CONTRACTS,
     "reference: float32 NCHW in [0, 1] to probabilities; deploy: uint8 NHWC to label maps.",
+    flag_values=FLAGS,
 )
-_PLAIN = flags.DEFINE_bool("plain", False, "Leave the scores out of the contract deploy.")
-_IMAGE_SIZE = flags.DEFINE_list("image_size", None, "Side, or height,width; that of the training.")
-_OPSET = flags.DEFINE_integer("opset", 17, "Of the ONNX standard, 13 to 23.")
-_DYNAMIC = flags.DEFINE_bool("dynamic", False, "Leave height and width open.")
-_DYNAMIC_BATCH = flags.DEFINE_bool("dynamic_batch", False, "Leave the number of images open.")
-_HALF = flags.DEFINE_bool("half", False, "Store the weights as float16.")
-_INT8 = flags.DEFINE_bool("int8", False, "Compute in 8-bit integers.")
+_PLAIN = flags.DEFINE_bool(
+    "plain", False, "Leave the scores out of the contract deploy.", flag_values=FLAGS
+)
+_IMAGE_SIZE = flags.DEFINE_list(
+    "image_size", None, "Side, or height,width; that of the training.", flag_values=FLAGS
+)
+_OPSET = flags.DEFINE_integer("opset", 17, "Of the ONNX standard, 13 to 23.", flag_values=FLAGS)
+_DYNAMIC = flags.DEFINE_bool("dynamic", False, "Leave height and width open.", flag_values=FLAGS)
+_DYNAMIC_BATCH = flags.DEFINE_bool(
+    "dynamic_batch", False, "Leave the number of images open.", flag_values=FLAGS
+)
+_HALF = flags.DEFINE_bool("half", False, "Store the weights as float16.", flag_values=FLAGS)
+_INT8 = flags.DEFINE_bool("int8", False, "Compute in 8-bit integers.", flag_values=FLAGS)
 _DATA = flags.DEFINE_string(
-    "data", None, "data.yaml to calibrate --int8 and measure --half and --int8; the run's own."
+    "data",
+    None,
+    "data.yaml to calibrate --int8 and measure --half and --int8; the run's own.",
+    flag_values=FLAGS,
 )
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an existing file.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an existing file.", flag_values=FLAGS)
 
 
 def _run() -> None:
@@ -76,4 +95,4 @@ def _run() -> None:
 
 def main() -> None:
     """`hierseg export`."""
-    run(_run)
+    run(_run, FLAGS)

@@ -27,19 +27,35 @@ from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import local_path
 
+FLAGS = flags.FlagValues()
 _DATA = flags.DEFINE_string(
-    "data", None, "The data set's data.yaml; or several, joined by ` + `.", required=True
+    "data",
+    None,
+    "The data set's data.yaml; or several, joined by ` + `.",
+    required=True,
+    flag_values=FLAGS,
 )
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "Folder for report.html and report.txt.", required=True
+    "output", None, "Folder for report.html and report.txt.", required=True, flag_values=FLAGS
 )
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing reports.")
-_JSON = flags.DEFINE_bool("json", False, "Write report.json too, with every finding.")
-_LIMIT = flags.DEFINE_integer("limit", 20, "Findings of a kind to list at most.", 1)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing reports.", flag_values=FLAGS)
+_JSON = flags.DEFINE_bool(
+    "json", False, "Write report.json too, with every finding.", flag_values=FLAGS
+)
+_LIMIT = flags.DEFINE_integer(
+    "limit", 20, "Findings of a kind to list at most.", 1, flag_values=FLAGS
+)
 _DISTANCE = flags.DEFINE_integer(
-    "distance", DISTANCE, "Bits, of 64, in which near-duplicates' hashes differ at most.", 0, 16
+    "distance",
+    DISTANCE,
+    "Bits, of 64, in which near-duplicates' hashes differ at most.",
+    0,
+    16,
+    flag_values=FLAGS,
 )
-_MEMORY_GB = flags.DEFINE_float("memory_gb", None, "To plan the batch for; this machine's.", 0.1)
+_MEMORY_GB = flags.DEFINE_float(
+    "memory_gb", None, "To plan the batch for; this machine's.", 0.1, flag_values=FLAGS
+)
 
 
 def _run() -> None:
@@ -102,4 +118,4 @@ def _folder_name(number: int, spec: DatasetSpec) -> str:
 
 def main() -> None:
     """`hierseg inspect`."""
-    run(_run)
+    run(_run, FLAGS)

@@ -24,12 +24,21 @@ from hierseg_jax.models import (
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 
-_MODEL = flags.DEFINE_list("model", list(NETWORKS), "Networks, of these.")
-_BACKBONE = flags.DEFINE_string("backbone", None, f"Of {backbone_choices()}.")
-_NUM_CLASSES = flags.DEFINE_integer("num_classes", 7, "Classes, background included.")
-_IMAGE = flags.DEFINE_string("image", None, "A picture to segment; a plain one by default.")
-_IMAGE_SIZE = flags.DEFINE_list("image_size", ["320"], "Side, or height,width, in pixels.")
-_DEPTH = flags.DEFINE_integer("depth", 2, "Names of a layer's path that make a row.", 1)
+FLAGS = flags.FlagValues()
+_MODEL = flags.DEFINE_list("model", list(NETWORKS), "Networks, of these.", flag_values=FLAGS)
+_BACKBONE = flags.DEFINE_string("backbone", None, f"Of {backbone_choices()}.", flag_values=FLAGS)
+_NUM_CLASSES = flags.DEFINE_integer(
+    "num_classes", 7, "Classes, background included.", flag_values=FLAGS
+)
+_IMAGE = flags.DEFINE_string(
+    "image", None, "A picture to segment; a plain one by default.", flag_values=FLAGS
+)
+_IMAGE_SIZE = flags.DEFINE_list(
+    "image_size", ["320"], "Side, or height,width, in pixels.", flag_values=FLAGS
+)
+_DEPTH = flags.DEFINE_integer(
+    "depth", 2, "Names of a layer's path that make a row.", 1, flag_values=FLAGS
+)
 
 
 def _run() -> None:
@@ -76,4 +85,4 @@ def _read_image(file: str | None, height: int, width: int) -> np.ndarray:
 
 def main() -> None:
     """`hierseg models`."""
-    run(_run)
+    run(_run, FLAGS)

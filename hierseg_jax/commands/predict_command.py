@@ -16,32 +16,59 @@ from hierseg_jax.system.command_line import parse_size, run
 from hierseg_jax.system.errors import wants_tracebacks
 from hierseg_jax.tree.hierarchy import Hierarchy
 
+FLAGS = flags.FlagValues()
 _ONNX_FILE = flags.DEFINE_string(
-    "onnx_file", None, "Of `hierseg export`, or of the reference.", required=True
+    "onnx_file", None, "Of `hierseg export`, or of the reference.", required=True, flag_values=FLAGS
 )
-flags.DEFINE_alias("model", "onnx_file")
+flags.DEFINE_alias("model", "onnx_file", flag_values=FLAGS)
 _SOURCE = flags.DEFINE_string(
-    "source", None, "Image, folder, pattern, video or camera index.", required=True
+    "source",
+    None,
+    "Image, folder, pattern, video or camera index.",
+    required=True,
+    flag_values=FLAGS,
 )
-_OUTPUT = flags.DEFINE_string("output", None, "Folder for pictures, file for a video.")
-_LEVEL = flags.DEFINE_string("level", "", "Level to draw, or all side by side; the finest.")
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "Folder for pictures, file for a video.", flag_values=FLAGS
+)
+_LEVEL = flags.DEFINE_string(
+    "level", "", "Level to draw, or all side by side; the finest.", flag_values=FLAGS
+)
 _MASKS = flags.DEFINE_bool(
-    "masks", False, "Write label PNGs too, to OUTPUT/masks/LEVEL; 255 is what a crop left unseen."
+    "masks",
+    False,
+    "Write label PNGs too, to OUTPUT/masks/LEVEL; 255 is what a crop left unseen.",
+    flag_values=FLAGS,
 )
 _TILES = flags.DEFINE_bool(
-    "tiles", False, "Segment large pictures on their own pixels, in overlapping windows."
+    "tiles",
+    False,
+    "Segment large pictures on their own pixels, in overlapping windows.",
+    flag_values=FLAGS,
 )
-_SHOW = flags.DEFINE_bool("show", False, "Open a window; a key takes the next image, q ends.")
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing files.")
+_SHOW = flags.DEFINE_bool(
+    "show", False, "Open a window; a key takes the next image, q ends.", flag_values=FLAGS
+)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing files.", flag_values=FLAGS)
 _SMOOTH = flags.DEFINE_float(
-    "smooth", 0.0, "Against flicker: weight of a video's earlier frames, 0 (off) to 0.95."
+    "smooth",
+    0.0,
+    "Against flicker: weight of a video's earlier frames, 0 (off) to 0.95.",
+    flag_values=FLAGS,
 )
 _HIERARCHY = flags.DEFINE_string(
-    "hierarchy", None, "A .yaml with the class tree, for a file that carries none."
+    "hierarchy",
+    None,
+    "A .yaml with the class tree, for a file that carries none.",
+    flag_values=FLAGS,
 )
-_IMAGE_SIZE = flags.DEFINE_list("image_size", None, "Side, or height,width, if the file is open.")
-_PROVIDER = flags.DEFINE_enum("provider", "auto", ["auto", "cpu", "cuda"], "Of onnxruntime.")
-_THREADS = flags.DEFINE_integer("threads", None, "Of onnxruntime; one per core.")
+_IMAGE_SIZE = flags.DEFINE_list(
+    "image_size", None, "Side, or height,width, if the file is open.", flag_values=FLAGS
+)
+_PROVIDER = flags.DEFINE_enum(
+    "provider", "auto", ["auto", "cpu", "cuda"], "Of onnxruntime.", flag_values=FLAGS
+)
+_THREADS = flags.DEFINE_integer("threads", None, "Of onnxruntime; one per core.", flag_values=FLAGS)
 
 
 def _run() -> None:
@@ -98,4 +125,4 @@ def _read_hierarchy(file: str | None) -> Hierarchy | None:
 
 def main() -> None:
     """`hierseg predict`."""
-    run(_run)
+    run(_run, FLAGS)

@@ -13,24 +13,38 @@ from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.spec import read_classes
 from hierseg_jax.system.command_line import quoted, run
 
-_RAW_DIR = flags.DEFINE_string("raw_dir", None, "The download.", required=True)
-_OUT_DIR = flags.DEFINE_string("out_dir", None, "Folder to be made.", required=True)
-_FROM = flags.DEFINE_enum("from", None, list(FORMATS), "Its format; by default it is found out.")
-_MOVE = flags.DEFINE_bool("move", False, "Move the files instead of copying them.")
-_LINK = flags.DEFINE_bool("link", False, "Link the files instead of copying them.")
+FLAGS = flags.FlagValues()
+_RAW_DIR = flags.DEFINE_string("raw_dir", None, "The download.", required=True, flag_values=FLAGS)
+_OUT_DIR = flags.DEFINE_string(
+    "out_dir", None, "Folder to be made.", required=True, flag_values=FLAGS
+)
+_FROM = flags.DEFINE_enum(
+    "from", None, list(FORMATS), "Its format; by default it is found out.", flag_values=FLAGS
+)
+_MOVE = flags.DEFINE_bool(
+    "move", False, "Move the files instead of copying them.", flag_values=FLAGS
+)
+_LINK = flags.DEFINE_bool(
+    "link", False, "Link the files instead of copying them.", flag_values=FLAGS
+)
 _VAL_SHARE = flags.DEFINE_float(
-    "val_share", 0.1, "Of the pictures, for validation, where the download has no such split."
+    "val_share",
+    0.1,
+    "Of the pictures, for validation, where the download has no such split.",
+    flag_values=FLAGS,
 )
 _ORDER = flags.DEFINE_enum(
     "order",
     None,
     ["area", "file"],
     "What lies on top where regions overlap: the smaller one, or the later one in the file.",
+    flag_values=FLAGS,
 )
 _HIERARCHY = flags.DEFINE_string(
     "hierarchy",
     None,
     "A YAML file with the class tree, and the labels of masks; by default the download's own.",
+    flag_values=FLAGS,
 )
 
 
@@ -66,4 +80,4 @@ def _run() -> None:
 
 def main() -> None:
     """`hierseg prepare`."""
-    run(_run)
+    run(_run, FLAGS)

@@ -13,18 +13,26 @@ from hierseg_jax.system.command_line import run
 from hierseg_jax.system.process import set_up_process
 from hierseg_jax.train.loop import train
 
+FLAGS = flags.FlagValues()
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
     "A name (by default tree) or a file; any key with --config.KEY=VALUE.",
     lock_config=True,
+    flag_values=FLAGS,
 )
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Folder of the run, new or to be continued.", required=True
+    "workdir", None, "Folder of the run, new or to be continued.", required=True, flag_values=FLAGS
 )
-_COORDINATOR = flags.DEFINE_string("coordinator", None, "host:port of process 0, if several.")
-_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Processes of the run.")
-_PROCESS_ID = flags.DEFINE_integer("process_id", None, "This one's number, from 0.")
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator", None, "host:port of process 0, if several.", flag_values=FLAGS
+)
+_NUM_PROCESSES = flags.DEFINE_integer(
+    "num_processes", None, "Processes of the run.", flag_values=FLAGS
+)
+_PROCESS_ID = flags.DEFINE_integer(
+    "process_id", None, "This one's number, from 0.", flag_values=FLAGS
+)
 
 
 def _run() -> None:
@@ -36,4 +44,4 @@ def _run() -> None:
 
 def main() -> None:
     """`hierseg train`."""
-    run(_run, OF_TRAINING)
+    run(_run, FLAGS, OF_TRAINING)

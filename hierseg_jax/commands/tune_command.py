@@ -23,28 +23,43 @@ from hierseg_jax.train.tune.outcome import Outcome
 from hierseg_jax.train.tune.search_page import Report, format_page, format_text
 from hierseg_jax.train.tune.space import read_space
 
+FLAGS = flags.FlagValues()
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
     "A name (by default tree) or a file; any key with --config.KEY=VALUE.",
     lock_config=True,
+    flag_values=FLAGS,
 )
 _SPACE = flags.DEFINE_string(
-    "space", None, "YAML file with a range or choice for every key.", required=True
+    "space",
+    None,
+    "YAML file with a range or choice for every key.",
+    required=True,
+    flag_values=FLAGS,
 )
 _STUDY_DIR = flags.DEFINE_string(
-    "study_dir", None, "Folder of the study, new or to be continued.", required=True
+    "study_dir",
+    None,
+    "Folder of the study, new or to be continued.",
+    required=True,
+    flag_values=FLAGS,
 )
 _TRIALS = flags.DEFINE_integer(
-    "trials", None, "Trials in all, of all processes together.", 1, required=True
+    "trials", None, "Trials in all, of all processes together.", 1, required=True, flag_values=FLAGS
 )
 _METRIC = flags.DEFINE_string(
     "metric",
     None,
     "Column of metrics.csv, such as levels.part.f1 or val_loss; the mIoU of the finest level.",
+    flag_values=FLAGS,
 )
-_STARTUP = flags.DEFINE_integer("startup_trials", 5, "Complete trials before any is pruned.", 1)
-_WARMUP = flags.DEFINE_integer("warmup_epochs", 1, "Epochs of a trial before it is pruned.", 1)
+_STARTUP = flags.DEFINE_integer(
+    "startup_trials", 5, "Complete trials before any is pruned.", 1, flag_values=FLAGS
+)
+_WARMUP = flags.DEFINE_integer(
+    "warmup_epochs", 1, "Epochs of a trial before it is pruned.", 1, flag_values=FLAGS
+)
 
 
 def _run() -> None:
@@ -60,7 +75,7 @@ def _run() -> None:
         sys.exit("error: tuning needs Optuna: pip install 'hierseg-jax[tune]'.")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     settings, folder = read_settings(_CONFIG.value), local_path(_STUDY_DIR.value)
-    flag = flags.FLAGS["config"]
+    flag = FLAGS["config"]
     overrides = config_flags.get_override_values(flag)
     space = read_space(local_path(_SPACE.value), settings)
     for key in space.keys() & overrides.keys():
@@ -92,4 +107,4 @@ def _run() -> None:
 
 def main() -> None:
     """`hierseg tune`."""
-    run(_run, OF_TRAINING)
+    run(_run, FLAGS, OF_TRAINING)

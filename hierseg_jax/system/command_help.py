@@ -1,9 +1,9 @@
 """`--help` of a command: what it is for, and its flags, on one screen."""
 
 import dataclasses
+import itertools
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
 
 from absl import flags
 
@@ -31,22 +31,25 @@ def asks_for_help(argv: Sequence[str]) -> bool:
     return any(word in HELP for word in argv[1:])
 
 
-def format_help(module: ModuleType, argv: Sequence[str], short: ShortForms | None) -> str:
+def format_help(
+    about: str, own_flags: flags.FlagValues, argv: Sequence[str], short: ShortForms | None
+) -> str:
     """The text for a command.
 
     Args:
-      module: in which its flags are defined. Its docstring is printed.
+      about: what it does, and an example.
+      own_flags: of the command.
       argv: the command's name, then arguments.
       short: what it takes beside them.
     """
     if "--help=keys" in argv and short is not None:
         return short.keys()
-    own = flags.FLAGS.get_key_flags_for_module(module.__name__)
-    meanings = {flag.name: _meaning(flag) for flag in own}
+    defined = itertools.chain(*own_flags.flags_by_module_dict().values())
+    meanings = {flag.name: _meaning(flag) for flag in defined}
     if short is not None:
         meanings = {**short.meanings, **meanings, "help=keys": "Tells all keys of a config."}
     lines = (_entry(f"--{name}", text) for name, text in meanings.items())
-    return "\n".join([(module.__doc__ or "").strip(), "", *lines])
+    return "\n".join([about, "", *lines])
 
 
 def _meaning(flag: flags.Flag) -> str:

@@ -21,10 +21,14 @@ from hierseg_jax.system.errors import (
 )
 
 
-def run(main: Callable[[], None], short: ShortForms | None = None) -> None:
-    """Parses absl flags and calls `main`; a mistake of the user's ends in one sentence.
+def run(
+    main: Callable[[], None],
+    own_flags: flags.FlagValues = flags.FLAGS,
+    short: ShortForms | None = None,
+) -> None:
+    """Parses a command's flags and calls `main`; a mistake of the user's ends in one sentence.
 
-    `--help` prints what `main`'s module says, its flags, and its short forms.
+    `--help` prints what `main`'s module says, the flags, and their short forms.
 
     This project's own errors, the operating system's and absl's are printed as `error: ...`
     with exit status 1; anything else is a defect and keeps its traceback. With
@@ -80,9 +84,10 @@ def run(main: Callable[[], None], short: ShortForms | None = None) -> None:
 
     _pass_over_late_reports()
     if asks_for_help(sys.argv):
-        print(format_help(sys.modules[main.__module__], sys.argv, short))
+        about = (sys.modules[main.__module__].__doc__ or "").strip()
+        print(format_help(about, own_flags, sys.argv, short))
         return
-    app.run(guarded, flags_parser=functools.partial(_parse_flags, short))
+    app.run(guarded, flags_parser=functools.partial(_parse_flags, own_flags, short))
 
 
 def _pass_over_late_reports() -> None:
@@ -151,9 +156,13 @@ def parse_size(sides: list[str] | None) -> tuple[int, int] | None:
     return int(sides[0]), int(sides[-1])
 
 
-def _parse_flags(short: ShortForms | None, argv: Sequence[str]) -> list[str]:
+def _parse_flags(
+    own_flags: flags.FlagValues, short: ShortForms | None, argv: Sequence[str]
+) -> list[str]:
+    if own_flags is not flags.FLAGS:
+        flags.FLAGS(argv[:1])  # absl wants its own to be parsed, too
     try:
-        return flags.FLAGS(short.expand(argv) if short else argv)
+        return own_flags(short.expand(argv) if short else argv)
     except HiersegError as error:
         sys.exit(f"error: {error}")
     except (KeyError, AttributeError) as error:
