@@ -50,12 +50,10 @@ def _fork(main, argv):
 
 def _status(main, argv):
     """The exit status, as the interpreter has it of a script."""
-    from hierseg_jax.system.command_line import run
-
     sys.argv = argv
     code = 0
     try:
-        run(main)
+        main()
     except SystemExit as end:
         code = end.code
     except BaseException:
