@@ -102,9 +102,8 @@ def format_page(report: RunReport) -> str:
         pictures=extreme_pictures(
             evaluation.best,
             evaluation.worst,
-            hierarchy.levels[-1],
+            hierarchy,
             report.processes,
-            hierarchy.labels if hierarchy.inner_labels else None,
         ),
         commands=_commands(report),
         facts=_facts(report.meta),
