@@ -176,7 +176,7 @@ def test_infer_imports_neither_jax_nor_flax(onnx_file, photos, tmp_path):
 def test_one_image_may_be_given_a_name(onnx_file, photos, tmp_path):
     file = tmp_path / "result.jpg"
     assert infer(onnx_file, photos / "a.png", f"--output={file}").returncode == 0
-    assert cv2.imread(str(file)).shape == (60, 90, 3)
+    assert cv2.imread(str(file)).shape[1:] == (90, 3)
 
 
 def test_masks_of_an_older_longer_video_do_not_stay(onnx_file, video, tmp_path):

@@ -123,8 +123,6 @@ def tree_colors(
 ) -> dict[str, Color]:
     """A colour for every class and group but a background, by name.
 
-    Coarse to fine, so that a node's colour does not depend on what lies below it.
-
     Args:
       children: of the root.
       class_names: of the leaf classes.
