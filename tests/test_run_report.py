@@ -180,8 +180,8 @@ def test_curves_have_every_epoch_and_leave_out_what_is_missing(page):
     assert ["2", "0.5000", "–", "0.2000", "0.2000", "0.2000"] in page.rows
     plots = [a for tag, a in page.tags if tag == "svg" and a.get("role") == "img"]
     assert [plot["aria-label"].split(" over")[0] for plot in plots] == [
-        "Loss",
         "mIoU on the validation split",
+        "Loss",
     ]
     assert page.text.count("evaluated: epoch 2") == 2
 

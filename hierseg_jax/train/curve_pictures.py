@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from hierseg_jax.settings.metric_choice import METRICS
+from hierseg_jax.settings.metric_choice import METRICS, metrics_drawn
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.fonts import find_fonts
 
@@ -22,17 +22,19 @@ def draw_loss(rows: Sequence[dict[str, Any]], file: Path) -> None:
     epochs = [row["epoch"] for row in rows]
     for key, label in (("train_loss", "training"), ("val_loss", "validation")):
         axes.plot(epochs, [row[key] for row in rows], marker=".", label=label)
-    _finish(axes, "loss")
+    axes.set_title("loss", fontsize=11)
+    _finish(axes)
+    axes.legend(frameon=False)
     _save(figure, file)
 
 
 def draw_metrics(rows: Sequence[dict[str, Any]], file: Path) -> None:
-    """Every metric of the last row over epochs, a panel each, a line for every level."""
+    """The metrics of the last row over epochs, a panel each, a line for every level."""
     levels = rows[-1]["levels"]
-    metrics = list(next(iter(levels.values())))
+    metrics = metrics_drawn(tuple(next(iter(levels.values()))))
     columns = min(3, len(metrics))
     lines = -(-len(metrics) // columns)
-    figure = Figure(figsize=(max(8, 4.5 * columns), max(4.5, 3.4 * lines)), layout="constrained")
+    figure = Figure(figsize=(max(8, 5 * columns), 3.8 * lines + 0.7), layout="constrained")
     panels = figure.subplots(lines, columns, squeeze=False).ravel().tolist()
     epochs = [row["epoch"] for row in rows]
     for axes, metric in zip(panels, metrics, strict=False):
@@ -42,18 +44,22 @@ def draw_metrics(rows: Sequence[dict[str, Any]], file: Path) -> None:
             values = [float("nan") if value is None else value for value in values]
             axes.plot(epochs, values, marker=".", label=level)
         axes.set_ylim(0, 1)
-        _finish(axes, f"{METRICS[metric].title}, validation")
+        axes.set_title(f"{METRICS[metric].title}, validation", fontsize=11)
+        _finish(axes)
     for axes in panels[len(metrics) :]:
         axes.set_axis_off()
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc="outside upper center", ncols=min(6, len(names)), frameon=False
+    )
     _save(figure, file)
 
 
-def _finish(axes: Axes, ylabel: str) -> None:
+def _finish(axes: Axes) -> None:
     axes.set_xlabel("epoch")
-    axes.set_ylabel(ylabel)
     axes.locator_params("x", integer=True)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _save(figure: Figure, file: Path, dpi: float = 100) -> None:
