@@ -34,7 +34,8 @@ def draw_metrics(rows: Sequence[dict[str, Any]], file: Path) -> None:
     metrics = metrics_drawn(tuple(next(iter(levels.values()))))
     columns = min(3, len(metrics))
     lines = -(-len(metrics) // columns)
-    figure = Figure(figsize=(max(8, 5 * columns), 3.8 * lines + 0.7), layout="constrained")
+    figure = Figure(figsize=(max(8, 5 * columns), 3.8 * lines + 0.7))
+    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
     panels = figure.subplots(lines, columns, squeeze=False).ravel().tolist()
     epochs = [row["epoch"] for row in rows]
     for axes, metric in zip(panels, metrics, strict=False):
@@ -49,9 +50,8 @@ def draw_metrics(rows: Sequence[dict[str, Any]], file: Path) -> None:
     for axes in panels[len(metrics) :]:
         axes.set_axis_off()
     handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(
-        handles, names, loc="outside upper center", ncols=min(6, len(names)), frameon=False
-    )
+    columns = min(6, len(names))
+    figure.legend(handles, names, loc="outside upper center", ncols=columns, frameon=False)
     _save(figure, file)
 
 
