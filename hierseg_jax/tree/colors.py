@@ -182,16 +182,19 @@ def _choose(
     rows = {name: distances(colors[name]) for name in names if name in colors}
     free = [(name, own) for name, own in zip(names, ranges, strict=True) if name not in colors]
     vivid_n = 1 - _DULLNESS * (1 - np.minimum(table.chroma_n / _VIVID, 1))
-    for _ in range(_SWEEPS if len(names) <= _LARGEST_SWEPT else 1):
+    nearest_n = np.minimum.reduce([fixed_n, *rows.values()])
+    for sweep in range(_SWEEPS if len(names) <= _LARGEST_SWEPT else 1):
         for name, (low, high) in free:
-            rows.pop(name, None)
-            apart_n = np.minimum.reduce([fixed_n, *rows.values()])
+            if sweep:  # the others are where they were put, so that this one may move
+                others = [row for other, row in rows.items() if other != name]
+                nearest_n = np.minimum.reduce([fixed_n, *others])
             # With a share as narrow as the steps between hues, the nearest one is within.
             beside_n = np.abs((table.hues_n - (low + high) / 2 + 180) % 360 - 180)
             within_n = beside_n <= max((high - low) / 2, 3.0)
             # The first of all keeps no distance but to the middle of its hues.
-            apart_n = np.where(np.isinf(apart_n), 1 - beside_n / 180, apart_n) * vivid_n
+            apart_n = np.where(np.isinf(nearest_n), 1 - beside_n / 180, nearest_n) * vivid_n
             best = int(np.where(within_n, apart_n, -1).argmax())
             red, green, blue = table.rgb_n3[best].tolist()
             colors[name] = red, green, blue
             rows[name] = distances(colors[name])
+            nearest_n = np.minimum(nearest_n, rows[name])

@@ -30,6 +30,8 @@ _EYES = np.array(
         ],
     ]
 )
+# Most people see all hues; what they see has to be farther apart to count as much.
+_WEIGHTS = np.array([0.6, 1, 1, 1])
 _TO_CONES = np.array(
     [
         [0.4122214708, 0.5363325363, 0.0514459929],
@@ -93,10 +95,14 @@ def swatches() -> Swatches:
 
 @functools.lru_cache(1024)
 def distances(rgb: tuple[int, int, int]) -> np.ndarray:
-    """How far every swatch is from a colour, to those eyes that see the least of it: float [N]."""
+    """How far every swatch is from a colour, to the eyes that see the least of it: float [N].
+
+    Weighted by `_WEIGHTS`; read-only.
+    """
     apart_en3 = swatches().seen_en3 - _seen(np.array([rgb]))
     # Rounded, so that every processor chooses the same of two that are as far.
-    distances_n = np.sqrt((apart_en3**2).sum(-1)).min(0).round(5)
+    apart_en = np.sqrt((apart_en3**2).sum(-1)) * _WEIGHTS[:, None]
+    distances_n = apart_en.min(0).round(5)
     distances_n.flags.writeable = False
     return distances_n
 
