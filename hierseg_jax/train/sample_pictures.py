@@ -29,7 +29,7 @@ MAX_RATIO = 3.0
 """Of a sample's height to its width, on the page; taller ones are drawn smaller."""
 LEGEND_ROWS = 12
 # Of letters and of what lies between pictures, along a column.
-_LETTERS, _GAPS = 14, 48
+_LETTERS, _GAPS = 11, 48
 
 
 def draw_samples(samples: Samples, hierarchy: Hierarchy, file: Path) -> None:

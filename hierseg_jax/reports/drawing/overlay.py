@@ -88,6 +88,8 @@ def overlay(
 ) -> np.ndarray:
     """Mixes colours into a photograph, and draws the borders between labels in full colour.
 
+    What is painted loses its own hue, so that a class looks the same on red cloth as on blue.
+
     Args:
       image_hwc: uint8 [H, W, 3].
       label_hw: uint8 [H, W].
@@ -97,6 +99,7 @@ def overlay(
     """
     colors_k3 = paint.colors_k3[:, ::-1] if bgr else paint.colors_k3
     colors_k1c = np.ascontiguousarray(colors_k3)[:, None]
+    to_grey = cv2.COLOR_BGR2GRAY if bgr else cv2.COLOR_RGB2GRAY
     unpainted_k = 1 - paint.painted_k
     reach = outline_width(label_hw.shape)
     around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
@@ -108,7 +111,8 @@ def overlay(
         border_hw = cv2.morphologyEx(near_hw, cv2.MORPH_GRADIENT, around)[above:][:rows]
         photo_hwc, strip_hw = image_hwc[strip], label_hw[strip]
         colors_hwc = cv2.applyColorMap(strip_hw, colors_k1c)
-        mixed_hwc = cv2.addWeighted(photo_hwc, PHOTO_SHARE, colors_hwc, 1 - PHOTO_SHARE, 0)
+        grey_hwc = cv2.cvtColor(cv2.cvtColor(photo_hwc, to_grey), cv2.COLOR_GRAY2RGB)
+        mixed_hwc = cv2.addWeighted(grey_hwc, PHOTO_SHARE, colors_hwc, 1 - PHOTO_SHARE, 0)
         mixed_hwc = cv2.copyTo(colors_hwc, border_hw, mixed_hwc)
         out_hwc[strip] = cv2.copyTo(photo_hwc, cv2.LUT(strip_hw, unpainted_k), mixed_hwc)
     return out_hwc
