@@ -135,7 +135,7 @@ def test_masks_that_are_written_have_255_where_a_crop_sees_nothing(tmp_path):
     assert (mask[:, 160:] == 255).all()
     assert iou(mask[:, 40:160] == 1, label[:, 40:160] > 0) > 0.95
     drawn = cv2.imread(str(out / "a.png"))
-    np.testing.assert_array_equal(drawn[:, 160:], image[:, 160:, ::-1])
+    np.testing.assert_array_equal(drawn[:90, 160:], image[:, 160:, ::-1])
 
 
 class Scenes:
