@@ -7,9 +7,16 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.runtime.drawing import Painter, draw_level
-from hierseg_jax.runtime.legend import fitted, make_legend
-from hierseg_jax.runtime.lettering import PillowLetters
+from hierseg_jax.reports.drawing.legend import (
+    Entry,
+    Layout,
+    draw_legend,
+    fitted,
+    letter_size,
+    most_rows,
+)
+from hierseg_jax.reports.drawing.lettering import PillowLetters
+from hierseg_jax.reports.drawing.painter import Painter, draw_level
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.fonts import find_fonts, letters_missing, missing_note
 from hierseg_jax.train.record import Recorder
@@ -27,14 +34,16 @@ def none(letter):
 DEJAVU = find_fonts([], none)
 
 
-def level_of(*names):
-    classes = list(range(1, len(names) + 1))
-    return Hierarchy.from_mapping(classes, ["background", *names], ["level"]).levels[-1]
+def legend_of(names, size=(100, 400)):
+    layout = Layout.of("level", names, size[1], letter_size(size), DEJAVU)
+    entries = [Entry(name, (255, 0, 0)) for name in names]
+    return draw_legend(layout, "level", entries, most_rows(size), DEJAVU)
 
 
-def written(name, size=(100, 400)):
-    """The legend of one class with that name, without its coloured square."""
-    return make_legend(level_of(name), size, DEJAVU).letters_hw3[12:, 12:]
+def written(name):
+    """The legend of one class with that name: of its letters what is not paper."""
+    strip_hw3 = legend_of([name])
+    return strip_hw3 - strip_hw3[0, 0]
 
 
 @pytest.mark.parametrize("name", ["tête", "Fuß", "рука", "χέρι", "ձեռք", "ხელი", "יד", "يد"])
@@ -87,16 +96,11 @@ def test_few_questions_are_asked_however_many_letters_there_are():
 
 
 @pytest.mark.parametrize("size", [(8, 8), (64, 64), (384, 259), (2000, 3000)])
-def test_a_legend_stays_in_its_picture_at_any_size(size):
+def test_a_legend_is_as_wide_as_its_picture_and_lower_at_any_size(size):
     names = [f"a name that is much too long for any picture there is, {i}" for i in range(30)]
-    legend = make_legend(level_of(*names), size, DEJAVU)
-    height, width = legend.letters_hw3.shape[:2]
-    assert height <= size[0]
-    assert width <= size[1]
-    image = np.full((*size, 3), 90, np.uint8)
-    legend.draw(image)
-    assert (image[height:] == 90).all()
-    assert (image[:, width:] == 90).all()
+    height, width = legend_of(names, size).shape[:2]
+    assert width == size[1]
+    assert height <= max(0.6 * size[0], 28)  # a line can't be lower
 
 
 def test_names_that_are_too_long_end_in_an_ellipsis():

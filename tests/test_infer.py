@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.runtime.drawing import draw_level
+from hierseg_jax.reports.drawing.painter import draw_level
 from hierseg_jax.runtime.outputs import folder_name
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.runs import run, start
@@ -61,7 +61,9 @@ def test_a_folder_becomes_overlays_and_masks_in_the_source_s_size(onnx_file, pho
     assert "2 pictures" in result.stdout
     for name in ("a.png", "b.png"):
         photo = cv2.imread(str(photos / name))
-        assert cv2.imread(str(out / name)).shape == (60, 3 * 90, 3)
+        height, width, _ = cv2.imread(str(out / name)).shape
+        assert height > 60  # by a legend
+        assert width == 3 * 90
         leaf = expected_leaf(photo[..., ::-1])
         for level in PASCAL_PERSON_PART.levels:
             mask = cv2.imread(str(out / "masks" / level.name / name), cv2.IMREAD_UNCHANGED)
@@ -79,7 +81,8 @@ def test_a_video_keeps_its_rate_size_and_length(onnx_file, video, tmp_path):
     capture = cv2.VideoCapture(str(out))
     assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(12)
     size = [capture.get(key) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)]
-    assert size == [96, 64]
+    assert size[0] == 96
+    assert size[1] > 64  # by a legend
     assert frames_of(out) == 10
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "v.avi"]
 
@@ -93,13 +96,14 @@ def test_odd_sides_are_kept_in_an_avi_and_told_of_elsewhere(onnx_file, tmp_path)
         writer.write(np.full((65, 97, 3), 90, np.uint8))
     writer.release()
     for name, shape, said in (
-        ("a.avi", (65, 97, 3), ""),
-        ("a.mp4", (64, 96, 3), "97x65 pixels are written as 96x64"),
+        ("a.avi", (1, 97, 3), ""),
+        ("a.mp4", (0, 96, 3), " pixels are written as 96x"),
     ):
         result = infer(onnx_file, source, f"--output={tmp_path / name}")
         assert result.returncode == 0, result.stderr
         assert said in result.stderr
-        assert cv2.VideoCapture(str(tmp_path / name)).read()[1].shape == shape
+        height, width, channels = cv2.VideoCapture(str(tmp_path / name)).read()[1].shape
+        assert (height % 2, width, channels) == shape
 
 
 def test_an_unreadable_image_is_skipped_and_named(onnx_file, photos, tmp_path):
@@ -172,7 +176,7 @@ def test_infer_imports_neither_jax_nor_flax(onnx_file, photos, tmp_path):
 def test_one_image_may_be_given_a_name(onnx_file, photos, tmp_path):
     file = tmp_path / "result.jpg"
     assert infer(onnx_file, photos / "a.png", f"--output={file}").returncode == 0
-    assert cv2.imread(str(file)).shape == (60, 90, 3)
+    assert cv2.imread(str(file)).shape[1:] == (90, 3)
 
 
 def test_masks_of_an_older_longer_video_do_not_stay(onnx_file, video, tmp_path):
@@ -216,14 +220,9 @@ def test_a_stopped_run_completes_its_video(onnx_file, tmp_path, kind):
 def test_a_legend_of_many_classes_counts_what_finds_no_room():
     level = Hierarchy.from_mapping(list(range(1, 60))).levels[-1]
     image = np.full((480, 640, 3), 255, np.uint8)
-    drawn = draw_level(image, np.zeros((480, 640), np.uint8), level)
-    touched = np.flatnonzero((drawn != image).any((1, 2)))
-    assert 200 < touched.max() < 0.6 * 480
-    few = Hierarchy.from_mapping([1, 2]).levels[-1]
-    touched = np.flatnonzero(
-        (draw_level(image, np.zeros((480, 640), np.uint8), few) != image).any((1, 2))
-    )
-    assert touched.max() < 100
+    many = np.arange(60, dtype=np.uint8).repeat(8)[:, None].repeat(640, axis=1)
+    assert 120 < len(draw_level(image, many, level)) - 480 < 0.6 * 480
+    assert len(draw_level(image, many % 3, level)) - 480 < 50
 
 
 def test_a_level_s_name_cannot_lead_out_of_the_output_folder():

@@ -22,10 +22,8 @@ from hierseg_jax.data.read.mask_values import IGNORE, named_values, parse_labels
 from hierseg_jax.data.read.sources import load_hierarchy, open_split
 from hierseg_jax.data.read.spec import load_spec, read_classes
 from hierseg_jax.data.read.spec_writing import write_spec
-from hierseg_jax.reports.overlay import label_colors
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.first_epoch import check_sample
-from hierseg_jax.tree.colors import class_colors
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.inspection_data import SIZE, YAML, make_data, write_pair
 from tests.raw_data import make_raw
@@ -248,14 +246,14 @@ def test_the_doctor_counts_names_and_draws_groups(tmp_path):
 @settings(max_examples=40)
 @given(trees())
 def test_a_group_has_the_colour_of_its_class_or_one_that_no_class_has(hierarchy):
+    labels = hierarchy.labels
     for k, level in enumerate(hierarchy.levels):
-        colors, table = label_colors(hierarchy.labels.classes_kl[k]), hierarchy.labels.table(k)
-        of_classes = class_colors(level.num_classes)
-        for label in range(len(hierarchy.labels.names)):
-            same = (colors[label] == of_classes).all(1)
-            expected = [] if table[label] == 255 else [table[label]]
-            assert np.flatnonzero(same).tolist() == expected
-        np.testing.assert_array_equal(colors[255], class_colors(256)[255])
+        for label, (name, color) in enumerate(zip(labels.names, labels.colors, strict=True)):
+            same = np.flatnonzero((color == level.colors).all(1)).tolist()
+            named = [i for i, of in enumerate(level.class_names) if of == name]
+            assert same == named
+            if labels.classes_kl[k, label] == 255:
+                assert not named
 
 
 def test_a_download_is_prepared_with_the_names_of_its_values(tmp_path):

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 
-import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,11 +14,10 @@ from hierseg_jax.evaluation.extremes import image_scores
 from hierseg_jax.evaluation.metrics import evaluate_levels
 from hierseg_jax.evaluation.page.confusion import shown_classes
 from hierseg_jax.losses import LossOptions, build_loss
-from hierseg_jax.reports.inline_pictures import overlaid
-from hierseg_jax.runtime.drawing import draw_level
+from hierseg_jax.reports.drawing.overlay import overlaid
+from hierseg_jax.reports.drawing.painter import draw_level
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.colors import class_colors
 from hierseg_jax.tree.decoding import top_down
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.tree.meeting import check_meeting, label_table
@@ -147,19 +145,17 @@ def test_a_conditional_head_has_no_family_member_too_many():
 
 
 def test_every_class_has_a_colour_and_is_painted():
-    colors = class_colors(256, None)
-    assert len(np.unique(colors, axis=0)) == 256
-    assert colors[:254].any(1).all()
-    np.testing.assert_array_equal(colors[255], class_colors(256)[255])
-    np.testing.assert_array_equal(colors[0], class_colors(2)[1])
+    colors = DEEP.levels[-1].colors
+    assert len(np.unique(colors, axis=0)) == DEEP.num_classes
+    assert colors.any(1).all()
     image_hwc = np.full((64, 96, 3), 200, np.uint8)
     road_hw = np.zeros((64, 96), np.uint8)
-    assert (overlaid(image_hwc, road_hw, DEEP.levels[-1]) != image_hwc).all((0, 1)).any()
-    corner = draw_level(image_hwc, road_hw, DEEP.levels[-1])[-1, -1]
-    assert corner.tolist() == [140, 140, round(0.7 * 200 + 0.3 * 128)]
+    assert (overlaid(image_hwc, road_hw, DEEP, DEEP.num_levels - 1) != image_hwc).all((0, 1)).any()
+    corner = draw_level(image_hwc, road_hw, DEEP.levels[-1])[63, -1]
+    np.testing.assert_allclose(corner[::-1], 100 + colors[0] / 2, atol=1)
     props = Metadata("deploy", DEEP, (32, 32), 8, "esnet", "float32", "0").to_props()
     level = json.loads(props["hierseg.levels"])[-1]
-    assert level["colors_rgb"][0] == [128, 0, 0]
+    assert level["colors_rgb"] == colors.tolist()
     assert level["background"] is None
 
 
@@ -220,7 +216,5 @@ def test_pictures_have_no_hole_where_groups_are_labelled():
     image_hwc = np.full((32, 32, 3), 200, np.uint8)
     label_hw = np.full((32, 32), inner.labels.names.index("paved"), np.uint8)
     label_hw[16:] = 0
-    classes_l = inner.labels.classes_kl[-1]
-    drawn = overlaid(image_hwc, label_hw, inner.levels[-1], classes_l)
-    expected = cv2.addWeighted(image_hwc[:1, :1], 0.45, class_colors(2)[None, 1:], 0.55, 0)
-    np.testing.assert_array_equal(drawn[20, 20], expected[0, 0])
+    drawn = overlaid(image_hwc, label_hw, inner, inner.num_levels - 1)
+    np.testing.assert_allclose(drawn[20, 20], 100 + inner.levels[-1].colors[0] / 2, atol=1)

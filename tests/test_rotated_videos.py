@@ -68,7 +68,8 @@ def test_a_video_with_a_rotation_tag_is_read_and_written_upright(tmp_path, turn)
     file = reference_file(tmp_path / "a.onnx", contract="reference", kernel=0 * KERNEL)
     segment_source(Segmenter(file), str(source), str(tmp_path / "out.mp4"), masks=True)
     written = Video(str(tmp_path / "out.mp4"))
-    assert written.size == video.size
-    assert {corners(frame.image_bgr) for frame in written} == {corners(expected)}
+    assert written.size[0] == video.size[0]
+    drawn = [frame.image_bgr[: len(expected)] for frame in written]  # without the legend below
+    assert {corners(frame) for frame in drawn} == {corners(expected)}
     mask = cv2.imread(str(tmp_path / "masks" / "part" / "frame_000001.png"), cv2.IMREAD_UNCHANGED)
     assert mask.shape == expected.shape[:2]

@@ -135,7 +135,8 @@ def test_a_large_matrix_shows_its_most_frequent_classes_and_says_so():
     matrix[0, 0], matrix[40, 1] = 1000, 40
     assert shown_classes(matrix) == [0, *range(12, 41)]
     page = Page(confusion_table(level, matrix))
-    assert len(page.rows) == MOST_CLASSES + 1
+    assert len(page.rows) == 2 + MOST_CLASSES
+    assert page.rows[0] == ["true", "predicted"]
     assert page.rows[-1][0] == "class40"
     assert page.rows[-1][-1] == "50.0"
     assert "Of 41 classes the 30 with the most labelled pixels" in page.text
@@ -180,8 +181,8 @@ def test_curves_have_every_epoch_and_leave_out_what_is_missing(page):
     assert ["2", "0.5000", "–", "0.2000", "0.2000", "0.2000"] in page.rows
     plots = [a for tag, a in page.tags if tag == "svg" and a.get("role") == "img"]
     assert [plot["aria-label"].split(" over")[0] for plot in plots] == [
-        "Loss",
         "mIoU on the validation split",
+        "Loss",
     ]
     assert page.text.count("evaluated: epoch 2") == 2
 

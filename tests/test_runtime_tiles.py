@@ -134,7 +134,7 @@ def test_a_folder_is_segmented_drawn_and_written(tmp_path):
         expected = segment_tiled(segmenter, image, bgr=True)
         mask = cv2.imread(str(place / "masks" / "part" / name), cv2.IMREAD_UNCHANGED)
         np.testing.assert_array_equal(mask, expected.levels["part"])
-        assert cv2.imread(str(place / name)).shape == image.shape
+        assert cv2.imread(str(place / name)).shape[1:] == image.shape[1:]
 
 
 def test_a_file_without_scores_is_to_be_exported_again(tmp_path):

@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from hierseg_jax.system.wording import counted, printable
-from hierseg_jax.tree.colors import css_colors
+from hierseg_jax.tree.colors import css_color
 
 
 def render(template: str, **values: Any) -> str:
@@ -34,7 +34,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"breakable": _breakable, "counted": counted}
-    environment.globals["css_colors"] = css_colors
+    environment.filters["css_color"] = css_color
     return environment
 
 

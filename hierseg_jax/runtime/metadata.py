@@ -14,7 +14,6 @@ from hierseg_jax.data.picture_labels import FLOOR, STEPS
 from hierseg_jax.data.resize import MAX_SIDE, RESIZES
 from hierseg_jax.data.sampling import SAMPLINGS
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.colors import class_colors
 from hierseg_jax.tree.decoding import DECODINGS
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -90,7 +89,7 @@ class Metadata:
                 "name": level.name,
                 "class_names": list(level.class_names),
                 "leaf_to_class": level.leaf_to_class.tolist(),
-                "colors_rgb": class_colors(level.num_classes, level.background).tolist(),
+                "colors_rgb": level.colors.tolist(),
                 **({"background": None} if level.background is None else {}),
             }
             for level in self.hierarchy.levels

@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
-from hierseg_jax.runtime.drawing import Painter
+from hierseg_jax.reports.drawing.painter import Painter
 from hierseg_jax.runtime.frames import Images, Video
 from hierseg_jax.runtime.outputs import VideoFile, folder_name, refuse_existing, write_image
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
@@ -31,7 +31,7 @@ class Sink:
         overwrite: bool,
     ) -> None:
         self._levels = [segmenter.hierarchy.levels[i] for i in levels]
-        self._painter = Painter(self._levels)
+        self._painter = Painter(self._levels, steady=isinstance(opened, Video))
         if self._painter.note:
             tqdm.write(f"note: {self._painter.note}", file=sys.stderr)
         self._video: VideoFile | None = None
@@ -86,7 +86,8 @@ class Sink:
                 file.unlink()
         if isinstance(opened, Video) and self.place is not None:
             width, height = opened.size
-            size = (width * len(levels), height)
+            below = self._painter.legend_height((height, width))
+            size = (width * len(levels), height + below)
             self._video = VideoFile(self.place, opened.fps, size)
             if self._video.size != size:
                 tqdm.write(
@@ -99,10 +100,7 @@ class Sink:
 
     def take(self, name: str, image_bgr: np.ndarray, result: Segmentation) -> np.ndarray:
         """Draws and writes one picture; returns it as drawn."""
-        panels = [
-            self._painter.draw(image_bgr, result.levels[each.name], each) for each in self._levels
-        ]
-        drawn = panels[0] if len(panels) == 1 else np.hstack(panels)
+        drawn = self._painter.draw_levels(image_bgr, result.levels, self._levels)
         if self._video is not None:
             self._video.write(drawn)
         elif name in self._pictures:

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from hierseg_jax.data.read.common_tree import meet, pairs_of, read_data_sets
+from hierseg_jax.data.read.common_tree import colors_of, meet, pairs_of, read_data_sets
 from hierseg_jax.data.read.members import Spec, locations, names_code, spec_text
 from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.skip import SkippingSource
@@ -182,7 +182,7 @@ def check_tree_of_data(
     Returns:
       The checkpoint's tree with the pairs of the data, for left and right are theirs; with its
       own where the data name none, or where a `data.hierarchy` set them over these very data.
-      Whether groups are labelled is the data's, too.
+      Whether groups are labelled is the data's, too, and so are the colours that they name.
 
     Raises:
       ValueError: one sentence.
@@ -203,4 +203,6 @@ def check_tree_of_data(
     pairs = (pairs_of(sets, hierarchy), hierarchy.pairs)
     if own_tree and locations(spec) == locations(data.spec):
         pairs = pairs[::-1]
-    return dataclasses.replace(found, pairs=pairs[0] or pairs[1])
+    of_data = colors_of(sets, dataclasses.replace(hierarchy, colors=()))
+    colors = tuple((dict(hierarchy.colors) | dict(of_data)).items())
+    return dataclasses.replace(found, pairs=pairs[0] or pairs[1], colors=colors)

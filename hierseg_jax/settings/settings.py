@@ -12,7 +12,7 @@ from hierseg_jax.data.augment.choice import augmentation_name
 from hierseg_jax.losses import LOSSES, parse_loss
 from hierseg_jax.settings.data_section import DataSettings
 from hierseg_jax.settings.key import Key, Section, key, keys_of
-from hierseg_jax.settings.metric_choice import METRICS, parse_metrics
+from hierseg_jax.settings.metric_choice import DEFAULT_METRICS, METRICS, parse_metrics
 from hierseg_jax.settings.model_section import ModelSettings
 from hierseg_jax.settings.training_sections import (
     LossSettings,
@@ -24,7 +24,6 @@ from hierseg_jax.settings.training_sections import (
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.decoding import choose_decoding
 
-DEFAULT_METRICS = ("miou", "reference_miou", "pixel_accuracy", "precision", "recall", "f1")
 # 2**32 - 1 is the largest seed that grain takes.
 LARGEST_SEED = 2**32 - 1
 

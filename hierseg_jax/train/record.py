@@ -12,18 +12,14 @@ from flax.traverse_util import flatten_dict
 from tensorboardX import SummaryWriter
 
 from hierseg_jax.evaluation.shown_pictures import Samples
+from hierseg_jax.reports.drawing.overlay import overlaid
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.atomic_writing import write_atomically, write_json
 from hierseg_jax.system.fonts import find_fonts, missing_note
+from hierseg_jax.train.curve_pictures import draw_loss, draw_metrics
 from hierseg_jax.train.events import Events
 from hierseg_jax.train.progress import Progress
-from hierseg_jax.train.sample_pictures import (
-    draw_loss,
-    draw_metrics,
-    draw_samples,
-    overlaid,
-    without_ignored,
-)
+from hierseg_jax.train.sample_pictures import draw_samples, without_ignored
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 

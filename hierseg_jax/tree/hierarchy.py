@@ -14,6 +14,7 @@ import numpy as np
 
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.background import foreground
+from hierseg_jax.tree.colors import GivenColors, Palette, css_color, parse_colors
 from hierseg_jax.tree.labels import Labels, make_labels
 from hierseg_jax.tree.pairs import Pairs, parse_pairs
 from hierseg_jax.tree.parsing import (
@@ -39,13 +40,20 @@ class Level:
       class_names: one per class of the level.
       leaf_to_class: int32 [leaf classes], read-only; the class at this level of
         every leaf. A branch that ends above this level stands for itself here.
+      palette: of the tree.
       background: the class that is the background, 0; None where there is none.
     """
 
     name: str
     class_names: tuple[str, ...]
     leaf_to_class: np.ndarray
+    palette: Palette
     background: int | None = 0
+
+    @functools.cached_property
+    def colors(self) -> np.ndarray:
+        """Of the classes: uint8 RGB [classes, 3]; a background, which is not painted, is black."""
+        return self.palette.of(self.class_names)
 
     @property
     def num_classes(self) -> int:
@@ -71,7 +79,8 @@ class Hierarchy:
       class_names: name of every leaf class.
       level_names: coarse to fine.
       pairs: leaf classes that change places in a mirror, such as left and right arm. Two
-        hierarchies that differ in them alone are equal: they are the same tree.
+        hierarchies that differ in them, or in colours, alone are equal: they are the same tree.
+      colors: those that a user chose for classes and groups; the others follow from the tree.
       inner_labels: whether pixels may be labelled with groups, too. Of the data as well, and no
         part of the tree.
 
@@ -83,11 +92,13 @@ class Hierarchy:
     class_names: tuple[str, ...]
     level_names: tuple[str, ...]
     pairs: Pairs = dataclasses.field(default=(), compare=False)
+    colors: GivenColors = dataclasses.field(default=(), compare=False)
     inner_labels: bool = dataclasses.field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         check_tree(self.children, self.class_names, self.level_names)
         parse_pairs(self.pairs, self.class_names, self.background)
+        self._parse_colors(dict(self.colors))
 
     @classmethod
     def from_mapping(
@@ -96,6 +107,7 @@ class Hierarchy:
         class_names: Sequence[str] | Mapping[int, str] | None = None,
         level_names: Sequence[str] | None = None,
         pairs: Sequence[Sequence[str | int]] | None = None,
+        colors: Mapping[str, Any] | None = None,
     ) -> "Hierarchy":
         """Builds a hierarchy from nested groups as they stand in a data.yaml.
 
@@ -109,12 +121,13 @@ class Hierarchy:
             where that stands in the tree, `class_1`, `class_2`, ...
           level_names: coarse to fine; by default `level_1`, `level_2`, ..., `leaf`.
           pairs: of leaf classes that change places in a mirror, by name or index.
+          colors: of classes and groups, by name, as `parse_colors` takes them.
 
         Raises:
           ValueError: an index used twice, missing, negative or not whole; an empty
             group; an empty or repeated name; a tree that contains itself; more
             than 255 classes, or one at the root without a background; a leaf that is
-            no class; a pair that is none.
+            no class; a pair or a colour that is none.
         """
         children, names = parse_tree(tree, class_names)
         if level_names is None:
@@ -123,7 +136,13 @@ class Hierarchy:
             raise HiersegError(f"hierarchy: level names must be a list; got {level_names!r}.")
         else:
             levels = tuple(level_names)
-        return cls(children, names, levels, parse_pairs(pairs, names, background_of(children)))
+        parsed = parse_pairs(pairs, names, background_of(children))
+        plain = cls(children, names, levels, parsed)
+        return dataclasses.replace(plain, colors=plain._parse_colors(colors))
+
+    def _parse_colors(self, colors: Any) -> GivenColors:
+        background = None if self.background is None else self.class_names[0]
+        return parse_colors(colors, self.node_names, background)
 
     @classmethod
     def from_json(cls, data: Any) -> "Hierarchy":
@@ -136,7 +155,11 @@ class Hierarchy:
                 f"{', '.join(missing)}."
             )
         return cls.from_mapping(
-            data["tree"], data["class_names"], data["level_names"], data.get("pairs")
+            data["tree"],
+            data["class_names"],
+            data["level_names"],
+            data.get("pairs"),
+            data.get("colors"),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -150,13 +173,25 @@ class Hierarchy:
             "class_names": list(self.class_names),
             "level_names": list(self.level_names),
             **({"pairs": [list(pair) for pair in self.pairs]} if self.pairs else {}),
+            **({"colors": {n: css_color(of) for n, of in self.colors}} if self.colors else {}),
         }
 
     @functools.cached_property
     def labels(self) -> Labels:
         """What pixels may be labelled with: leaf classes and, with `inner_labels`, groups."""
         leaf_to_class_kc = np.stack([level.leaf_to_class for level in self.levels])
-        return make_labels(self.children, self.class_names, leaf_to_class_kc, self.inner_labels)
+        return make_labels(self.palette, leaf_to_class_kc, self.inner_labels)
+
+    @functools.cached_property
+    def palette(self) -> Palette:
+        """The colours of all classes and groups."""
+        return Palette(self.children, self.class_names, self.colors)
+
+    @functools.cached_property
+    def node_names(self) -> tuple[str, ...]:
+        """Of all classes, a background included, and all groups."""
+        groups = (group.name for _, above in walk(self.children) for group in above)
+        return tuple(dict.fromkeys((*self.class_names, *groups)))
 
     @functools.cached_property
     def mirrored(self) -> np.ndarray:
@@ -215,7 +250,9 @@ class Hierarchy:
                     leaf_to_class[leaf] = order[key]
             leaf_to_class = leaf_to_class.astype(np.int32)
             leaf_to_class.flags.writeable = False
-            levels.append(Level(level_name, tuple(names), leaf_to_class, self.background))
+            levels.append(
+                Level(level_name, tuple(names), leaf_to_class, self.palette, self.background)
+            )
         return tuple(levels)
 
     @property

@@ -10,6 +10,7 @@ import dataclasses
 
 import numpy as np
 
+from hierseg_jax.tree.colors import Palette
 from hierseg_jax.tree.parsing import IGNORE_LABEL, MAX_CLASSES, Children, Group, walk
 
 
@@ -22,11 +23,18 @@ class Labels:
       leaves_lc: bool [labels, leaf classes], read-only; those that a pixel may be.
       classes_kl: uint8 [levels, labels], read-only; the class at every level, coarse to fine,
         255 where it is unknown: where the leaf classes below differ in it.
+      palette: of the tree.
     """
 
     names: tuple[str, ...]
     leaves_lc: np.ndarray
     classes_kl: np.ndarray
+    palette: Palette
+
+    @property
+    def colors(self) -> np.ndarray:
+        """Of leaf classes and groups, their own: uint8 RGB [labels, 3]."""
+        return self.palette.of(self.names)
 
     @property
     def depths_l(self) -> np.ndarray:
@@ -68,23 +76,17 @@ class Labels:
         return table
 
 
-def make_labels(
-    children: Children,
-    class_names: tuple[str, ...],
-    leaf_to_class_kc: np.ndarray,
-    inner: bool,
-) -> Labels:
+def make_labels(palette: Palette, leaf_to_class_kc: np.ndarray, inner: bool) -> Labels:
     """The labels of a tree.
 
     Args:
-      children: of the root.
-      class_names: of the leaf classes.
+      palette: of the tree, with its classes and groups.
       leaf_to_class_kc: integer [levels, leaf classes], of the levels.
       inner: whether groups are labels.
     """
-    count = len(class_names)
-    names, rows = list(class_names), [*np.eye(count, dtype=bool)]
-    groups = _groups_coarse_to_fine(children) if inner else []
+    count = len(palette.class_names)
+    names, rows = list(palette.class_names), [*np.eye(count, dtype=bool)]
+    groups = _groups_coarse_to_fine(palette.children) if inner else []
     for group in groups[: MAX_CLASSES - count]:
         names.append(group.name)
         rows.append(np.isin(np.arange(count), [leaf for leaf, _ in walk(group.children)]))
@@ -96,7 +98,7 @@ def make_labels(
     classes_kl = np.where(least_kl == greatest_kl, least_kl, IGNORE_LABEL).astype(np.uint8)
     for array in (leaves_lc, classes_kl):
         array.flags.writeable = False
-    return Labels(tuple(names), leaves_lc, classes_kl)
+    return Labels(tuple(names), leaves_lc, classes_kl, palette)
 
 
 def _groups_coarse_to_fine(children: Children) -> list[Group]:

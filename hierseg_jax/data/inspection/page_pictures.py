@@ -6,9 +6,10 @@ from hierseg_jax.data.inspection.examine import Usable
 from hierseg_jax.data.inspection.examples import choose_examples, label_map, photograph, presence
 from hierseg_jax.data.inspection.findings import Finding, shown
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
-from hierseg_jax.reports.inline_pictures import Picture, data_uri, overlaid
+from hierseg_jax.reports.drawing.overlay import overlaid
+from hierseg_jax.reports.inline_pictures import Picture, data_uri
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.colors import class_colors, css_colors
+from hierseg_jax.tree.colors import IGNORED, css_color
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 EXAMPLES = 6
@@ -23,7 +24,6 @@ def example_pictures(inspection: Inspection) -> list[tuple[str, list[Picture]]]:
     if not usable:
         return []
     hierarchy = inspection.spec.hierarchy
-    classes_kl = hierarchy.labels.classes_kl
     figures = []
     for index in choose_examples(presence(usable), EXAMPLES):
         example = usable[index]
@@ -36,7 +36,7 @@ def example_pictures(inspection: Inspection) -> list[tuple[str, list[Picture]]]:
         pictures = [Picture(data_uri(image), f"Photograph {name}", "photograph")]
         pictures += [
             Picture(
-                data_uri(overlaid(image, label, level, classes_kl[k])),
+                data_uri(overlaid(image, label, hierarchy, k)),
                 f"{name} with the classes of level {level.name}: {_holds(example, hierarchy, k)}",
                 level.name,
             )
@@ -57,8 +57,9 @@ def finding_pictures(
         for example in inspection.examples
         for file in (example.pair.image, example.pair.mask)
     }
-    background = inspection.spec.hierarchy.background
-    colors = class_colors(256, background)  # at the finest level labels have their own
+    labels = inspection.spec.hierarchy.labels
+    colors = np.full((256, 3), IGNORED, np.uint8)
+    colors[: len(labels.names)] = labels.colors
     figures = []
     for finding in findings[:PAIRS]:
         example = by_file[finding.file]
@@ -78,13 +79,13 @@ def finding_pictures(
 
 def group_colors(inspection: Inspection) -> list[tuple[str, str]]:
     """Colour and name of the groups in masks that leave a level unknown."""
-    hierarchy = inspection.spec.hierarchy
-    labels, colors = hierarchy.labels, css_colors(256, hierarchy.background)
+    labels = inspection.spec.hierarchy.labels
     usable = [e for split in inspection.spec.splits for e in inspection.usable(split)]
     if not usable:
         return []
     present_l = presence(usable).any(0) & labels.are_inner_l
-    return [(colors[label], labels.names[label]) for label in np.flatnonzero(present_l)]
+    colors = labels.colors.tolist()
+    return [(css_color(colors[i]), labels.names[i]) for i in np.flatnonzero(present_l)]
 
 
 def _holds(example: Usable, hierarchy: Hierarchy, level: int) -> str:

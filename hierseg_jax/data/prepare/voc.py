@@ -29,7 +29,6 @@ from hierseg_jax.data.read.image_files import read_mask
 from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES
 from hierseg_jax.data.read.value_names import Named, is_colour
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
-from hierseg_jax.tree.colors import class_colors
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 _LABELMAP = "labelmap.txt"
@@ -214,5 +213,10 @@ def _signed(file: pathlib.Path, size: Size) -> np.ndarray:
 
 @functools.cache
 def _voc_colours() -> Mapping[Colour, int]:
-    colours = class_colors(256).astype(int) @ (1 << 16, 1 << 8, 1)
+    """The bits of a value, spread over the channels, highest first."""
+    values, colours = np.arange(256), np.zeros(256, int)
+    for bit in range(8):
+        for channel in range(3):
+            bits = (values >> (3 * bit + channel)) & 1
+            colours |= bits << (8 * (2 - channel) + 7 - bit)
     return {colour: value for value, colour in enumerate(colours.tolist())}

@@ -17,6 +17,7 @@ from hierseg_jax.data.read.spec import (
 from hierseg_jax.data.read.tfds_name import parse_tfds_name
 from hierseg_jax.data.read.tfds_prepared import HIERARCHIES, open_prepared
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.colors import GivenColors
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.tree.meeting import check_meeting, has_inner, meeting_pairs
 from hierseg_jax.tree.pairs import Pairs
@@ -87,7 +88,8 @@ def load_hierarchy(spec: Spec, tree_file: str = "", inner_share: float = 0.0) ->
         )
     tree = meet(sets, tree, tree_file, whole=False)
     # Left and right are the data's, whatever stands above them.
-    return tree if tree.pairs else dataclasses.replace(tree, pairs=pairs_of(sets, tree))
+    pairs = tree.pairs or pairs_of(sets, tree)
+    return dataclasses.replace(tree, pairs=pairs, colors=colors_of(sets, tree))
 
 
 def tree_of_first(sets: Sequence[DataSet]) -> Hierarchy:
@@ -97,7 +99,7 @@ def tree_of_first(sets: Sequence[DataSet]) -> Hierarchy:
       ValueError: one sentence, where one of them has none.
     """
     tree = meet(sets, sets[0].hierarchy, sets[0].member.name)
-    return dataclasses.replace(tree, pairs=pairs_of(sets, tree))
+    return dataclasses.replace(tree, pairs=pairs_of(sets, tree), colors=colors_of(sets, tree))
 
 
 def meet(sets: Sequence[DataSet], tree: Hierarchy, whose: str, *, whole: bool = True) -> Hierarchy:
@@ -126,6 +128,17 @@ def pairs_of(sets: Sequence[DataSet], tree: Hierarchy) -> Pairs:
       ValueError: one sentence, where two of them contradict each other.
     """
     return meeting_pairs([(of.member.name, of.hierarchy) for of in sets], tree)
+
+
+def colors_of(sets: Sequence[DataSet], tree: Hierarchy) -> GivenColors:
+    """Those that users chose for the tree's classes and groups: in the tree, or in a data set."""
+    found = dict(tree.colors)
+    nodes = {*tree.node_names} - {*tree.class_names[: tree.foreground.start]}
+    for of in sets:
+        for name, color in of.hierarchy.colors:
+            if name in nodes:
+                found.setdefault(name, color)
+    return tuple(found.items())
 
 
 def _read(member: Member, inner_share: float, tree_file: str) -> DataSet:

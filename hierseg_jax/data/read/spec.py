@@ -15,6 +15,7 @@ labels: {0: background, 1: upper, 2: legs, 7: ignore}   # optional; what the mas
                          # or their colours: {"#000000": background, "#80FF00": upper}
 ignore: [65535]          # optional; values or colours that are not counted, beside 255 and -1
 unknown: ignore          # optional; nor are those without a name
+colors: {torso: "#ff8000", head: [0, 90, 255]}   # optional; of classes and groups in pictures
 ```
 """
 
@@ -50,7 +51,7 @@ from hierseg_jax.tree.parsing import name_tuple
 
 KEYS = (
     *("path", *SPLITS, "hierarchy", "names", "level_names", "background", "pairs"),
-    *("labels", "ignore", "unknown"),
+    *("labels", "ignore", "unknown", "colors"),
 )
 FLAT = ("class",)
 """The level's name where no hierarchy is given."""
@@ -182,7 +183,7 @@ def _hierarchy(file: pathlib.Path, content: Mapping[str, Any]) -> Hierarchy:
     try:
         if tree is None:
             return _flat(names, level_names, content)
-        hierarchy = Hierarchy.from_mapping(tree, names, level_names, content.get("pairs"))
+        hierarchy = Hierarchy.from_mapping(tree, names, level_names, *_beside_the_tree(content))
         if "background" in content:
             said = read_background(content["background"], hierarchy.class_names)
             check_background(said, hierarchy.background, hierarchy.class_names)
@@ -213,7 +214,11 @@ def _flat(
     if "background" in content:
         background = read_background(content["background"], ordered)
     tree = flat_tree(ordered, background)
-    return Hierarchy.from_mapping(tree, ordered, level_names or FLAT, content.get("pairs"))
+    return Hierarchy.from_mapping(tree, ordered, level_names or FLAT, *_beside_the_tree(content))
+
+
+def _beside_the_tree(content: Mapping[str, Any]) -> tuple[Any, Any]:
+    return content.get("pairs"), content.get("colors")
 
 
 def _labelled_tree(file: pathlib.Path, content: Mapping[str, Any]) -> tuple[Hierarchy, Named]:

@@ -8,6 +8,7 @@ from hierseg_jax.data.read.dataset_spec import DatasetSpec
 from hierseg_jax.data.read.layout import write_layout
 from hierseg_jax.data.read.value_names import IGNORE
 from hierseg_jax.system.atomic_writing import write_atomically
+from hierseg_jax.tree.colors import css_color
 from hierseg_jax.tree.hierarchy import Group
 
 
@@ -38,6 +39,8 @@ def write_spec(spec: DatasetSpec) -> None:
         content["ignore"] = list(spec.ignored)
     if spec.skips_unknown:
         content["unknown"] = IGNORE
+    if spec.hierarchy.colors:
+        content["colors"] = {name: css_color(color) for name, color in spec.hierarchy.colors}
     text = yaml.safe_dump(
         content, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True
     )

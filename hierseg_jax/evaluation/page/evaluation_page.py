@@ -15,7 +15,7 @@ from hierseg_jax.evaluation.page.commands import (
     run_name,
 )
 from hierseg_jax.evaluation.page.confusion import confusion_table
-from hierseg_jax.evaluation.page.curves import LOSS, curves, line_plot
+from hierseg_jax.evaluation.page.curves import LOSS, Points, curves, line_plot
 from hierseg_jax.evaluation.page.extreme_pictures import extreme_pictures
 from hierseg_jax.evaluation.page.history import History
 from hierseg_jax.evaluation.result import Evaluation
@@ -27,11 +27,13 @@ from hierseg_jax.evaluation.tables import (
 )
 from hierseg_jax.reports.templates import render
 from hierseg_jax.settings import Settings
-from hierseg_jax.settings.metric_choice import METRICS, MetricFields
+from hierseg_jax.settings.metric_choice import METRICS, MetricFields, metrics_drawn
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 # Pictures of either kind.
 EXTREMES = 4
+# The others are folded away.
+_FIRST_PLOTS = 2
 # Epochs in the table of all.
 _MOST_ROWS = 200
 
@@ -69,6 +71,7 @@ def format_page(report: RunReport) -> str:
     pairs = list(zip(hierarchy.levels, matrices, strict=True))
     columns = [METRICS[metric] for metric in metrics["metrics"]]
     drawn = curves(report.history, hierarchy.level_names, metrics["metrics"])
+    plots = _plots(drawn, metrics)
     rows = report.history.rows[-_MOST_ROWS:]
     return render(
         "evaluation/page/evaluation_page.html",
@@ -85,10 +88,8 @@ def format_page(report: RunReport) -> str:
             for name, of in evaluation.data_sets.items()
         ],
         tree_lines=format_tree(evaluation.tree).splitlines(),
-        plots={
-            _plot_title(title): (series, line_plot(_plot_title(title), series, metrics["epoch"]))
-            for title, series in drawn.items()
-        },
+        plots=dict(plots[:_FIRST_PLOTS]),
+        more_plots=dict(plots[_FIRST_PLOTS:]),
         epochs=[row["epoch"] for row in rows],
         epochs_left_out=len(report.history.rows) - len(rows),
         epoch_columns={
@@ -102,14 +103,26 @@ def format_page(report: RunReport) -> str:
         pictures=extreme_pictures(
             evaluation.best,
             evaluation.worst,
-            hierarchy.levels[-1],
+            hierarchy,
             report.processes,
-            hierarchy.labels if hierarchy.inner_labels else None,
         ),
         commands=_commands(report),
         facts=_facts(report.meta),
         config=report.settings.flat(),
     )
+
+
+def _plots(
+    drawn: Mapping[str, Mapping[str, Points]], metrics: Mapping[str, Any]
+) -> list[tuple[str, tuple[Mapping[str, Points], str]]]:
+    """(title, lines and plot): the first metric, the loss, and then the other metrics."""
+    titles = [METRICS[metric].title for metric in metrics_drawn(metrics["metrics"])]
+    ordered = [title for title in (*titles[:1], LOSS, *titles[1:]) if title in drawn]
+    return [
+        (name, (drawn[title], line_plot(name, drawn[title], metrics["epoch"])))
+        for title in ordered
+        for name in (_plot_title(title),)
+    ]
 
 
 def _class_title(column: MetricFields) -> str:

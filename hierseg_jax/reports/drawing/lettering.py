@@ -1,5 +1,6 @@
 """Texts in pictures: written by Pillow, or by OpenCV where it alone has a font with the letters."""
 
+import functools
 from pathlib import Path
 
 import cv2
@@ -51,6 +52,7 @@ class OpenCvLetters:
 Letters = PillowLetters | OpenCvLetters
 
 
+@functools.lru_cache(1024)
 def letters_for(text: str, fonts: Fonts, size: int) -> Letters:
     """What lacks the fewest letters of a text, Pillow's before OpenCV's."""
     file = fonts.file_for(text)
