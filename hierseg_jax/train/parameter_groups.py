@@ -36,9 +36,10 @@ def rate_factors(
             return None
         return backbone.stages_below(names)
 
-    # A short backbone ends before its last stage.
-    depths = [depth for depth in jax.tree.leaves(_map_names(below, params)) if depth is not None]
-    last = min(depths, default=0)
+    last = 0
+    if backbone is not None and backbone.cut_from:
+        # A short one ends before the last stage of the one that it is cut from.
+        last = min(jax.tree.leaves(_map_names(below, params)), default=0)
 
     def factor(names: tuple[str, ...]) -> float:
         depth = below(names)
