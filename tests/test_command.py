@@ -85,10 +85,13 @@ def test_every_config_loads_by_name():
         assert set(config.to_dict()) == {key.partition(".")[0] for key in KEYS}
 
 
-def test_a_copied_config_works_elsewhere(tmp_path):
-    """As far as the folder that it may not write to."""
+def test_a_copied_config_works_elsewhere_and_short_forms_reach_it(tmp_path):
     copied = tmp_path / "mine.py"
     copied.write_text(config_file("figures_mixed").read_text())
+    done = hierseg("train", "--config=mine.py", "--epochs=0", "--name=a", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: The config's epochs is 0; it must be at least 1.\n"
+    # As far as the folder that it may not write to.
     (tmp_path / "run").write_text("")
     done = hierseg("train", "--config=mine.py", "--workdir=run", folder=tmp_path)
     assert done.returncode == 1

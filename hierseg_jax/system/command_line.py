@@ -162,7 +162,10 @@ def _parse_flags(
     if own_flags is not flags.FLAGS:
         flags.FLAGS(argv[:1])  # absl wants its own to be parsed, too
     try:
-        return own_flags(short.expand(argv) if short else argv)
+        if short is not None:
+            # ml_collections looks there for what is set of a config.
+            argv = sys.argv = short.expand(argv)
+        return own_flags(argv)
     except HiersegError as error:
         sys.exit(f"error: {error}")
     except (KeyError, AttributeError) as error:
