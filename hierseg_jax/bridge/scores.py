@@ -41,7 +41,7 @@ def scores(logits_nchw: jax.Array, hierarchy: Hierarchy, decoding: str) -> jax.A
         return ops.mix_channels(scores_nkhw, path_matrix(hierarchy))
     # As exp and one reciprocal a pixel: a tenth of the time of onnxruntime's Softmax here.
     exp = jnp.exp(logits_nchw - ops.channel_max(logits_nchw))
-    return exp * (1 / ops.channel_sum(exp))
+    return exp * _inverse_sum(exp)
 
 
 def log_planes(logits_nchw: jax.Array, hierarchy: Hierarchy, decoding: str) -> jax.Array:
@@ -53,9 +53,17 @@ def log_planes(logits_nchw: jax.Array, hierarchy: Hierarchy, decoding: str) -> j
         below_nchw = logits_nchw - ops.channel_max(logits_nchw)
         # Not of the sum, which jax2onnx makes one slow ReduceLogSumExp; of the best score, which
         # the confidence needs too.
-        best_n1hw = 1 / ops.channel_sum(jnp.exp(below_nchw))
+        best_n1hw = _inverse_sum(jnp.exp(below_nchw))
         planes_nchw = below_nchw * steps + (jnp.log(best_n1hw) * steps + highest)
     return jax.nn.relu(planes_nchw).astype(jnp.uint16)
+
+
+def _inverse_sum(exp_nchw: jax.Array) -> jax.Array:
+    """1 / the sum over channels.
+
+    OpenCV 5 mistakes maximum, difference, exp, sum and a division of 1 for a softmax.
+    """
+    return (1 / exp_nchw.shape[1]) / ops.channel_mean(exp_nchw)
 
 
 def classify(
@@ -65,7 +73,7 @@ def classify(
     if decoding == "leaf":
         # The largest probability needs no softmax of the others.
         exp = jnp.exp(logits_nchw - ops.channel_max(logits_nchw))
-        return ops.channel_argmax(logits_nchw), 1 / ops.channel_sum(exp)
+        return ops.channel_argmax(logits_nchw), _inverse_sum(exp)
     scores_nchw = scores(logits_nchw, hierarchy, decoding)
     if decoding == "top_down":
         scores_nchw = scores_nchw - 2 * _losers(scores_nchw, hierarchy)
