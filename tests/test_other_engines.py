@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -96,14 +96,15 @@ def test_openvino_reads_them(exported):
 
 def test_ncnn_reads_the_contract_reference(exported, tmp_path):
     ncnn = pytest.importorskip("ncnn")
-    pytest.importorskip("pnnx")
+    pnnx = find_spec("pnnx")  # importing it needs torch
+    if pnnx is None:
+        pytest.skip("pnnx, which converts for ncnn, is not installed")
     file, given, expected = exported
     if "mask" not in expected:
         pytest.skip("ncnn has no integers, which deploy gives")
     shutil.copy(file, tmp_path / "m.onnx")
     shape = str(list(given.shape)).replace(" ", "")
-    pnnx = Path(sys.executable).with_name("pnnx")
-    command = [pnnx, "m.onnx", f"inputshape={shape}", "fp16=0"]
+    command = [Path(pnnx.origin).with_name("pnnx"), "m.onnx", f"inputshape={shape}", "fp16=0"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     net = ncnn.Net()
     net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
