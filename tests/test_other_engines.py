@@ -17,9 +17,10 @@ from hierseg_jax.bridge.contracts import build_graph
 from hierseg_jax.bridge.to_onnx import convert
 from hierseg_jax.models import Variant, create_model, init_variables
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.tree.siblings import find_siblings
 from tests.test_pretrained import uneven
 
-SIZES = {"esnet_mini": (16, 24), "lite0_short": (32, 64)}
+SIZES = {"esnet_mini": (16, 24), "conditional": (16, 24), "lite0_short": (32, 64)}
 NAMES = {
     "reference": ["mask"],
     "deploy": ["body", "upper_lower", "part", "confidence", "scores"],
@@ -31,13 +32,18 @@ TOLERANCES = {"mask": 1e-5, "confidence": 1e-5, "scores": 1}
 def network(name):
     if name == "esnet_mini":
         return create_model(name, 7, conv_impl="xla")
+    if name == "conditional":
+        siblings = find_siblings(PASCAL_PERSON_PART)
+        return create_model(
+            "esnet_mini", siblings.num_nodes, conv_impl="xla", conditional_head=siblings
+        )
     lite = Variant("same", 1e-3, "lite")
     return create_model(
         "effunet", 7, backbone=name, variant=lite, upsampling="bicubic", conv_impl="xla"
     )
 
 
-@pytest.fixture(scope="module", params=["esnet_mini", "lite0_short"])
+@pytest.fixture(scope="module", params=SIZES)
 def trained(request):
     model = network(request.param)
     return model, uneven(init_variables(model, jax.random.key(1))), SIZES[request.param]

@@ -23,7 +23,9 @@ def leaf_log_probabilities(logits_nchw: jax.Array, siblings: Siblings) -> jax.Ar
         axis=1,
     )
     below_nchw = logits_nchw - ops.mix_channels(best_nfhw, of_family_kf.T)
-    log_sums_nfhw = jnp.log(ops.mix_channels(jnp.exp(below_nchw), of_family_kf))
+    sums_nfhw = ops.mix_channels(jnp.exp(below_nchw), of_family_kf)
+    # They are 1 at least. OpenCV 5 fills channels up with zeros, whose logarithms get into sums.
+    log_sums_nfhw = jnp.log(ops.at_least(sums_nfhw, 1))
     # A path has one node of every family that it meets.
     return ops.mix_channels(below_nchw, on_path_kc) - ops.mix_channels(
         log_sums_nfhw, of_family_kf.T @ on_path_kc

@@ -270,6 +270,11 @@ def relu6(x_nchw: jax.Array) -> jax.Array:
     return _node("Clip", lambda x, low, high: jnp.clip(x, low, high), x_nchw, *limits)
 
 
+def at_least(x_nchw: jax.Array, low: float) -> jax.Array:
+    """x, or `low` where it is below."""
+    return _node("Clip", lambda x, low: jnp.maximum(x, low), x_nchw, np.float32(low))
+
+
 def sign(x_nchw: jax.Array) -> jax.Array:
     """-1, 0 or 1."""
     return _node("Sign", jnp.sign, x_nchw)
