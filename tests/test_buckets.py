@@ -108,7 +108,8 @@ def test_all_that_a_run_leaves_is_in_the_bucket(story):
     }
     evaluation = as_path(RUN) / "evaluation" / "val"
     assert {file.name for file in evaluation.iterdir()} == {"metrics.json", "report.html"}
-    assert [file.name for file in as_path("s3://bucket/out").iterdir()] == ["net.onnx"]
+    out = as_path("s3://bucket/out")
+    assert {file.name for file in out.iterdir()} == {"net.json", "net.onnx"}
 
 
 def test_nothing_but_caches_is_left_on_the_machine(story):

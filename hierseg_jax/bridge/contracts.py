@@ -122,7 +122,7 @@ def build_graph(
         logits_nchw = logits(image_nchw)
         leaf_n1hw, confidence_n1hw = classify(interpolate(logits_nchw), hierarchy, decoding)
         maps = [
-            ops.lookup(level.leaf_to_class.astype(np.uint8), leaf_n1hw)
+            ops.lookup(level.leaf_to_class, leaf_n1hw).astype(jnp.uint8)
             for level in hierarchy.levels[:-1]
         ]
         maps += [leaf_n1hw.astype(jnp.uint8), confidence_n1hw]

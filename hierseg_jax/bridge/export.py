@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 
 from hierseg_jax.bridge.contracts import Graph, build_graph
+from hierseg_jax.bridge.description import check_json_file, describe, write_with_json
 from hierseg_jax.bridge.exact import exact_on_cpu
 from hierseg_jax.bridge.precision import PRECISIONS
 from hierseg_jax.bridge.quality import graph_miou
@@ -30,7 +31,7 @@ from hierseg_jax.settings.building import (
     open_source,
     spec_of_checkpoint,
 )
-from hierseg_jax.system.atomic_writing import make_folder, write_atomically
+from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
 from hierseg_jax.system.paths import as_path
 
@@ -43,7 +44,7 @@ class Export:
     """What was written.
 
     Attributes:
-      file: the .onnx.
+      file: the .onnx; beside it lies a .json of the same name (`bridge.description`).
       metadata: as it stands in the file.
       difference: largest difference of a probability between onnxruntime and JAX, in
         float32, before weights or activations are rounded.
@@ -81,7 +82,7 @@ def export_checkpoint(
 
     Args:
       checkpoint: a run's workdir or a checkpoint's folder.
-      onnx_file: to be written; its folder is made.
+      onnx_file: to be written, and a .json beside it; their folder is made.
       which: of a workdir: `best`, `last`, or an epoch.
       contract: `reference` or `deploy`; see `bridge.contracts.build_graph`.
       image_size: (height, width), multiples of the network's stride; by default that of
@@ -95,7 +96,7 @@ def export_checkpoint(
       data: data set for that, with the checkpoint's class tree; by default its own.
       plain: leave `scores` out of the contract `deploy`. Programs that know label maps alone
         take such a file; edges at a picture's own size are not smooth then.
-      overwrite: whether an existing `onnx_file` may be replaced.
+      overwrite: whether an existing `onnx_file` may be replaced, and the .json beside it.
 
     Raises:
       ValueError, OSError: one sentence; nothing is written then.
@@ -177,10 +178,10 @@ def export_checkpoint(
         validation=_validation(loaded),
         verification=verification,
     )
-    onnx.helper.set_model_props(model, metadata.to_props())
+    describe(model, metadata)
     model.producer_name, model.producer_version = "hierseg_jax", version("hierseg_jax")
     make_folder(file.parent)
-    write_atomically(file, model.SerializeToString())
+    write_with_json(file, model, metadata)
     return Export(file, metadata, difference, miou, pictures)
 
 
@@ -204,6 +205,7 @@ def _check_target(file: Path, overwrite: bool) -> None:
         raise HiersegFileExistsError(
             f"{file} exists; choose another name, or replace it by --overwrite."
         )
+    check_json_file(file, overwrite)
 
 
 def _check_size(size: tuple[int, int], stride: int, name: str) -> None:

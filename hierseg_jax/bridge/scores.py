@@ -23,7 +23,9 @@ def leaf_log_probabilities(logits_nchw: jax.Array, siblings: Siblings) -> jax.Ar
         axis=1,
     )
     below_nchw = logits_nchw - ops.mix_channels(best_nfhw, of_family_kf.T)
-    log_sums_nfhw = jnp.log(ops.mix_channels(jnp.exp(below_nchw), of_family_kf))
+    sums_nfhw = ops.mix_channels(jnp.exp(below_nchw), of_family_kf)
+    # They are 1 at least. OpenCV 5 fills channels up with zeros, whose logarithms get into sums.
+    log_sums_nfhw = jnp.log(ops.at_least(sums_nfhw, 1))
     # A path has one node of every family that it meets.
     return ops.mix_channels(below_nchw, on_path_kc) - ops.mix_channels(
         log_sums_nfhw, of_family_kf.T @ on_path_kc
@@ -41,7 +43,7 @@ def scores(logits_nchw: jax.Array, hierarchy: Hierarchy, decoding: str) -> jax.A
         return ops.mix_channels(scores_nkhw, path_matrix(hierarchy))
     # As exp and one reciprocal a pixel: a tenth of the time of onnxruntime's Softmax here.
     exp = jnp.exp(logits_nchw - ops.channel_max(logits_nchw))
-    return exp * (1 / ops.channel_sum(exp))
+    return exp * _inverse_sum(exp)
 
 
 def log_planes(logits_nchw: jax.Array, hierarchy: Hierarchy, decoding: str) -> jax.Array:
@@ -53,9 +55,17 @@ def log_planes(logits_nchw: jax.Array, hierarchy: Hierarchy, decoding: str) -> j
         below_nchw = logits_nchw - ops.channel_max(logits_nchw)
         # Not of the sum, which jax2onnx makes one slow ReduceLogSumExp; of the best score, which
         # the confidence needs too.
-        best_n1hw = 1 / ops.channel_sum(jnp.exp(below_nchw))
+        best_n1hw = _inverse_sum(jnp.exp(below_nchw))
         planes_nchw = below_nchw * steps + (jnp.log(best_n1hw) * steps + highest)
     return jax.nn.relu(planes_nchw).astype(jnp.uint16)
+
+
+def _inverse_sum(exp_nchw: jax.Array) -> jax.Array:
+    """1 / the sum over channels.
+
+    OpenCV 5 mistakes maximum, difference, exp, sum and a division of 1 for a softmax.
+    """
+    return (1 / exp_nchw.shape[1]) / ops.channel_mean(exp_nchw)
 
 
 def classify(
@@ -65,7 +75,7 @@ def classify(
     if decoding == "leaf":
         # The largest probability needs no softmax of the others.
         exp = jnp.exp(logits_nchw - ops.channel_max(logits_nchw))
-        return ops.channel_argmax(logits_nchw), 1 / ops.channel_sum(exp)
+        return ops.channel_argmax(logits_nchw), _inverse_sum(exp)
     scores_nchw = scores(logits_nchw, hierarchy, decoding)
     if decoding == "top_down":
         scores_nchw = scores_nchw - 2 * _losers(scores_nchw, hierarchy)

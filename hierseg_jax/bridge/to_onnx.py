@@ -31,7 +31,7 @@ OP_TYPES = frozenset(
         "Mul",
         "Pad",
         "ReduceMax",
-        "ReduceSum",
+        "ReduceMean",
         "Relu",
         "Reshape",
         "Resize",

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from hierseg_jax.data.sampling import SAMPLINGS, sampled, voted
+from hierseg_jax.data.sampling import SAMPLINGS, nearest, sampled, voted
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.parsing import IGNORE_LABEL
 
@@ -107,8 +107,10 @@ class Placement:
             part = voted(part, size)
         else:
             stretched = self.seen == _whole(self.picture) and self.filled == _whole(self.size)
-            nearest = cv2.INTER_NEAREST if stretched else cv2.INTER_NEAREST_EXACT
-            part = cv2.resize(part, size, interpolation=nearest)
+            if stretched:
+                part = cv2.resize(part, size, interpolation=cv2.INTER_NEAREST)
+            else:
+                part = nearest(part, size)
         return _within(part, self.filled, self.size, IGNORE_LABEL)
 
     def framed(self, image_hwc: np.ndarray, label_hw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -133,8 +135,7 @@ class Placement:
     def seen_labels(self, labels_hw: np.ndarray) -> np.ndarray:
         """uint8 [h, w] of the input -> the nearest label, [H, W] of the part that was seen."""
         _check(labels_hw, "uint8", self.size)
-        part = labels_hw[self.filled.rows_columns]
-        return cv2.resize(part, self.seen.width_height, interpolation=cv2.INTER_NEAREST_EXACT)
+        return nearest(labels_hw[self.filled.rows_columns], self.seen.width_height)
 
     def seen_scores(self, scores_hw: np.ndarray) -> np.ndarray:
         """Bilinear: uint16 or float32 of the input -> [H, W] of the part that was seen.

@@ -47,3 +47,18 @@ def voted(labels_hw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         np.copyto(label_hw, np.uint8(index), where=won_hw)
         best_hw = np.maximum(best_hw, share_hw)
     return label_hw
+
+
+def nearest(labels_hw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The label in which a pixel's centre lies: uint8 [H, W] at (width, height).
+
+    Of two that meet at the centre the one below or to the right. OpenCV's INTER_NEAREST_EXACT
+    takes either there, and other ones in version 5 than in version 4.
+    """
+    columns, rows = (
+        (2 * np.arange(new) + 1) * old // (2 * new)
+        for old, new in zip(labels_hw.shape[::-1], size, strict=True)
+    )
+    if labels_hw.shape[0] > len(rows):  # the fewer rows, the less to do along them
+        return labels_hw.take(rows, 0).take(columns, 1)
+    return labels_hw.take(columns, 1).take(rows, 0)

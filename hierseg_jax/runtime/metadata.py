@@ -1,7 +1,7 @@
 """What an exported .onnx says about itself: its `metadata_props`, written and read here.
 
-All values are strings; those of `JSON_KEYS` hold JSON. Levels, leaf maps and colours
-are written out beside the tree so that programs in other languages need no tree code.
+All values are strings, and but for names and a sentence they hold JSON. Levels, leaf maps and
+colours are written out beside the tree so that programs in other languages need no tree code.
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ from typing import Any
 from hierseg_jax.data.picture_labels import FLOOR, STEPS
 from hierseg_jax.data.resize import MAX_SIDE, RESIZES
 from hierseg_jax.data.sampling import SAMPLINGS
+from hierseg_jax.runtime.rules import DECODING_RULES, input_rule, resize_rule
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.decoding import DECODINGS
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -21,6 +22,9 @@ CONTRACTS = ("reference", "deploy")
 CONFIDENCE, SCORES = "confidence", "scores"
 """Outputs of `deploy` beside the label maps; its plain form has no `scores`."""
 PREFIX = "hierseg."
+FORMAT = 1
+"""Of these metadata, under the key `format`. Whatever reads them refuses a greater one; keys may
+come in without a new one. Files from before it was written have none."""
 TEXT_KEYS = ("contract", "model", "precision", "parameters_sha256", "resize")
 # Files older than these keys mean their defaults.
 LATER_TEXT_KEYS = ("decoding", "sampling")
@@ -80,8 +84,20 @@ class Metadata:
 
     def to_props(self) -> dict[str, str]:
         """As `metadata_props`: string -> string."""
-        values = {key: getattr(self, key) for key in (*TEXT_KEYS, *LATER_TEXT_KEYS)}
-        plain = {key: getattr(self, key) for key in JSON_KEYS}
+        texts = (*TEXT_KEYS, *LATER_TEXT_KEYS, "decoding_rule")
+        return {
+            PREFIX + key: value if key in texts else json.dumps(value)
+            for key, value in self.to_json().items()
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """The same, unprefixed and as plain JSON."""
+        plain = {key: getattr(self, key) for key in (*TEXT_KEYS, *LATER_TEXT_KEYS, *JSON_KEYS)}
+        plain["format"] = FORMAT
+        plain["input"] = input_rule(self.contract)
+        plain["resizing"] = resize_rule(self.resize, self.sampling)
+        plain["decoding_rule"] = DECODING_RULES[self.decoding]
+        plain["image_size"] = list(self.image_size)
         plain["hierarchy"] = self.hierarchy.to_json()
         plain["scores"] = {"stride": self.score_stride, **LOG_PLANES}
         plain["levels"] = [
@@ -94,8 +110,7 @@ class Metadata:
             }
             for level in self.hierarchy.levels
         ]
-        values |= {key: json.dumps(value) for key, value in plain.items()}
-        return {PREFIX + key: value for key, value in sorted(values.items())}
+        return dict(sorted(plain.items()))
 
     @classmethod
     def from_props(cls, props: Mapping[str, str], file: str) -> "Metadata | None":
@@ -110,6 +125,7 @@ class Metadata:
         """
         if not any(key.startswith(PREFIX) for key in props):
             return None
+        _check_format(props, file)
         missing = [key for key in (*TEXT_KEYS, *JSON_KEYS) if PREFIX + key not in props]
         if missing:
             raise HiersegError(f"{file} lacks the metadata {', '.join(missing)}; export it again.")
@@ -143,6 +159,20 @@ class Metadata:
                     f"{', '.join(known)}. Update hierseg_jax."
                 )
         return cls(**values)
+
+
+def _check_format(props: Mapping[str, str], file: str) -> None:
+    found = props.get(PREFIX + "format", "0")
+    if not (found.isascii() and found.isdecimal() and len(found) < 10):
+        raise HiersegError(
+            f"{file} has metadata of the format {reprlib.repr(found)}, which is no whole number; "
+            "export it again."
+        )
+    if int(found) > FORMAT:
+        raise HiersegError(
+            f"{file} has metadata of the format {found}; this version knows those up to {FORMAT}. "
+            "Update hierseg_jax."
+        )
 
 
 def _sides(key: str, value: Any, count: int) -> tuple[int, ...]:

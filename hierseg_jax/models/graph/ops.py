@@ -24,7 +24,7 @@ _ONNX_NODE = Primitive("hierseg_onnx_node")
 _INPUT_SINCE = {
     "Pad": ("pads", 11),
     "ReduceMax": ("axes", 18),
-    "ReduceSum": ("axes", 13),
+    "ReduceMean": ("axes", 18),
     "Squeeze": ("axes", 13),
 }
 LOGITS = "logits"
@@ -66,14 +66,17 @@ class _OnnxNode(PrimitiveLeafPlugin):
 
 
 def _lookup_nodes(ctx: Any, table: Any, index: Any, *, _outputs: list[str]) -> Any:
-    """GatherElements of the flattened index: a ninth of the time of Gather in onnxruntime."""
+    """GatherElements of the flattened index: a ninth of the time of Gather in onnxruntime.
+
+    OpenCV 4 has no arrays of rank 1, hence the first axis, and shifts constants of type uint8.
+    """
 
     def node(op_type: str, *operands: Any, **attributes: Any) -> Any:
         names = [ctx.fresh_name(op_type.lower())]
         return getattr(ctx.builder, op_type)(*operands, _outputs=names, **attributes)
 
-    flat = node("Reshape", index, ctx.builder.const_i64(ctx.fresh_name("flat"), [-1]))
-    entries = node("GatherElements", table, flat, axis=0)
+    flat = node("Reshape", index, ctx.builder.const_i64(ctx.fresh_name("flat"), [1, -1]))
+    entries = node("GatherElements", table, flat, axis=1)
     return ctx.builder.Reshape(entries, node("Shape", index), _outputs=_outputs)
 
 
@@ -144,7 +147,8 @@ def conv(
 def conv_transpose(x_nchw: jax.Array, kernel_iohw: np.ndarray, bias_o: np.ndarray) -> jax.Array:
     """Transposed convolution with stride 2 and a 2x2 or 3x3 kernel, which doubles the sides."""
     size = kernel_iohw.shape[2]
-    before, after = (1, 0) if size == 3 else (0, 0)
+    # Pads of one side alone, with nothing added, would be the same; OpenCV 4 and ncnn refuse them.
+    pad, added = (1, 1) if size == 3 else (0, 0)
 
     def meaning(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
         y = lax.conv_general_dilated(
@@ -165,7 +169,8 @@ def conv_transpose(x_nchw: jax.Array, kernel_iohw: np.ndarray, bias_o: np.ndarra
         bias_o,
         kernel_shape=(size, size),
         strides=(2, 2),
-        pads=(before, before, after, after),
+        pads=(pad,) * 4,
+        output_padding=(added, added),
     )
 
 
@@ -265,6 +270,11 @@ def relu6(x_nchw: jax.Array) -> jax.Array:
     return _node("Clip", lambda x, low, high: jnp.clip(x, low, high), x_nchw, *limits)
 
 
+def at_least(x_nchw: jax.Array, low: float) -> jax.Array:
+    """x, or `low` where it is below."""
+    return _node("Clip", lambda x, low: jnp.maximum(x, low), x_nchw, np.float32(low))
+
+
 def sign(x_nchw: jax.Array) -> jax.Array:
     """-1, 0 or 1."""
     return _node("Sign", jnp.sign, x_nchw)
@@ -280,9 +290,12 @@ def channel_max(x_nchw: jax.Array) -> jax.Array:
     return _node("ReduceMax", lambda x: x.max(1, keepdims=True), x_nchw, axes=(1,), keepdims=1)
 
 
-def channel_sum(x_nchw: jax.Array) -> jax.Array:
-    """Sum over the channels: [N, C, h, w] -> [N, 1, h, w]."""
-    return _node("ReduceSum", lambda x: x.sum(1, keepdims=True), x_nchw, axes=(1,), keepdims=1)
+def channel_mean(x_nchw: jax.Array) -> jax.Array:
+    """Mean over the channels: [N, C, h, w] -> [N, 1, h, w].
+
+    There is no sum beside it: its axes are an input from opset 13 on, which pnnx (for ncnn) loses.
+    """
+    return _node("ReduceMean", lambda x: x.mean(1, keepdims=True), x_nchw, axes=(1,), keepdims=1)
 
 
 def channel_argmax(x_nchw: jax.Array) -> jax.Array:
@@ -297,8 +310,9 @@ def channel_argmax(x_nchw: jax.Array) -> jax.Array:
 
 
 def lookup(table: np.ndarray, index_n1hw: jax.Array) -> jax.Array:
-    """The table's entry for every index, which must lie in the table."""
-    return _node(_LOOKUP, lambda entries, i: entries[i], table, index_n1hw)
+    """The table's entry for every index, which must lie in the table: int32."""
+    entries = table.astype(np.int32)[None]
+    return _node(_LOOKUP, lambda entries, i: entries[0, i], entries, index_n1hw)
 
 
 def drop_channel(x_n1hw: jax.Array) -> jax.Array:
