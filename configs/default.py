@@ -61,7 +61,7 @@ def get_config() -> ml_collections.ConfigDict:
     # lite0_short. Other networks do not read it.
     config.model.backbone = "b0"
     # Decoder of effunet: the reference's, or fine, which has one step more, to half of the
-    # picture's size, and interpolates between steps (docs/results.md).
+    # picture's size, and interpolates between steps (docs/training.md).
     config.model.decoder = "reference"
     # Weights to start from: imagenet (of the extra pretrained; lite0 to lite2), a file with an
     # EfficientNet of torchvision, timm or efficientnet_pytorch, or a workdir or checkpoint folder

@@ -36,7 +36,7 @@ class ModelSettings(Section):
     decoder: str = key(
         "reference",
         "Decoder of effunet: the reference's, or fine, which has one step more, to half of the "
-        "picture's size, and interpolates between steps (docs/results.md).",
+        "picture's size, and interpolates between steps (docs/training.md).",
         choices=DECODERS,
         earlier="reference",
     )
