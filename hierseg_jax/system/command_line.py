@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import cv2
 from absl import app, flags
@@ -60,9 +61,7 @@ def run(
             os._exit(130)
         except Exception as error:
             if isinstance(error, BrokenPipeError) and not _has_company():
-                # Whoever reads, as `head` does, has read enough. Python would flush once more.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                sys.exit(128 + signal.SIGPIPE)
+                _end_of_pipe()
             if _has_company() and _may_be_of_the_network(error):
                 if wants_tracebacks() or not _is_of_the_network(error):
                     traceback.print_exc()
@@ -85,7 +84,10 @@ def run(
     _pass_over_late_reports()
     if asks_for_help(sys.argv):
         about = (sys.modules[main.__module__].__doc__ or "").strip()
-        print(format_help(about, own_flags, sys.argv, short))
+        try:
+            print(format_help(about, own_flags, sys.argv, short), flush=True)
+        except BrokenPipeError:
+            _end_of_pipe()
         return
     app.run(guarded, flags_parser=functools.partial(_parse_flags, own_flags, short))
 
@@ -109,6 +111,12 @@ def _pass_over_late_reports() -> None:
             show(unraisable)
 
     sys.unraisablehook = show_others
+
+
+def _end_of_pipe() -> NoReturn:
+    """Whoever reads, as `head` does, has read enough. Python would flush once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(128 + signal.SIGPIPE)
 
 
 def _end(sentence: str) -> None:
