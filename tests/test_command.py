@@ -7,7 +7,12 @@ import sys
 import pytest
 
 from hierseg_jax.commands.hierseg import COMMANDS
-from hierseg_jax.commands.short_forms import expand_short_forms, format_keys, name_config
+from hierseg_jax.commands.short_forms import (
+    OF_SEARCHES,
+    expand_short_forms,
+    format_keys,
+    name_config,
+)
 from hierseg_jax.settings.config_files import config_called, config_file, config_names, load_config
 from hierseg_jax.settings.settings import KEYS
 from hierseg_jax.system.errors import HiersegError
@@ -63,6 +68,13 @@ def test_short_forms_stand_for_keys_of_the_config():
     ):
         with pytest.raises(HiersegError, match="say the same; give one of them"):
             expand_short_forms(["hierseg train", *both])
+
+
+def test_a_search_has_no_workdir_to_be_named():
+    given = ["hierseg tune", "--config=esnet", "--epochs=3", "--name=mine"]
+    expanded = OF_SEARCHES.expand(given)
+    assert expanded[1:] == [f"--config={config_file('esnet')}", "--config.epochs=3", "--name=mine"]
+    assert "name" not in OF_SEARCHES.meanings
 
 
 def test_a_config_has_a_name_or_is_a_file(tmp_path, monkeypatch):

@@ -6,7 +6,8 @@ hierseg evaluate --checkpoint=runs/figures --task=val
 from absl import flags
 
 from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
-from hierseg_jax.devices.hosts import count_hosts, is_main, join_hosts
+from hierseg_jax.commands.shared_flags import define_checkpoint, define_hosts
+from hierseg_jax.devices.hosts import count_hosts, is_main
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.evaluation.page.commands import run_name
 from hierseg_jax.evaluation.page.evaluation_page import EXTREMES, RunReport, format_page
@@ -29,16 +30,7 @@ from hierseg_jax.system.process import set_up_process
 from hierseg_jax.tree.decoding import AUTO, DECODINGS
 
 FLAGS = flags.FlagValues()
-_CHECKPOINT = flags.DEFINE_string(
-    "checkpoint",
-    None,
-    "A run's workdir or a checkpoint's folder.",
-    required=True,
-    flag_values=FLAGS,
-)
-_WHICH = flags.DEFINE_string(
-    "which", "best", "Of a workdir: best, last, or an epoch's number.", flag_values=FLAGS
-)
+_CHECKPOINT, _WHICH = define_checkpoint(FLAGS)
 _DATA = flags.DEFINE_string(
     "data", None, "Another data set with the same tree; the run's own.", flag_values=FLAGS
 )
@@ -96,15 +88,7 @@ _SCALES = flags.DEFINE_list(
 _DECODE = flags.DEFINE_enum(
     "decode", None, (AUTO, *DECODINGS), "Another decoding rule; the run's own.", flag_values=FLAGS
 )
-_COORDINATOR = flags.DEFINE_string(
-    "coordinator", None, "host:port of process 0, if several.", flag_values=FLAGS
-)
-_NUM_PROCESSES = flags.DEFINE_integer(
-    "num_processes", None, "Processes of the run.", flag_values=FLAGS
-)
-_PROCESS_ID = flags.DEFINE_integer(
-    "process_id", None, "This one's number, from 0.", flag_values=FLAGS
-)
+_join_hosts = define_hosts(FLAGS)
 
 
 def parse_scales(values: list[str]) -> tuple[float, ...]:
@@ -128,7 +112,7 @@ def parse_scales(values: list[str]) -> tuple[float, ...]:
 def _run() -> None:
     """Prints the table and writes metrics.json and report.html."""
     set_up_process()
-    join_hosts(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+    _join_hosts()
     loaded = open_same_checkpoint(_CHECKPOINT.value, _WHICH.value)
     evaluation, description = evaluate_checkpoint(
         loaded,

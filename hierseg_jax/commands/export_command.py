@@ -6,22 +6,14 @@ hierseg export --checkpoint=runs/figures --onnx_file=figures.onnx
 from absl import flags
 
 from hierseg_jax.bridge.export import export_checkpoint
+from hierseg_jax.commands.shared_flags import define_checkpoint
 from hierseg_jax.runtime.metadata import CONTRACTS
 from hierseg_jax.system.command_line import parse_size, quoted, run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.process import set_up_process
 
 FLAGS = flags.FlagValues()
-_CHECKPOINT = flags.DEFINE_string(
-    "checkpoint",
-    None,
-    "A run's workdir or a checkpoint's folder.",
-    required=True,
-    flag_values=FLAGS,
-)
-_WHICH = flags.DEFINE_string(
-    "which", "best", "Of a workdir: best, last, or an epoch's number.", flag_values=FLAGS
-)
+_CHECKPOINT, _WHICH = define_checkpoint(FLAGS)
 _ONNX_FILE = flags.DEFINE_string(
     "onnx_file", None, "The .onnx to write.", required=True, flag_values=FLAGS
 )

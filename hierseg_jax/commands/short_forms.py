@@ -1,6 +1,7 @@
 """Arguments as people like to type them, made into absl's flags."""
 
 import difflib
+import functools
 import os
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -23,17 +24,17 @@ MEANINGS = {
     "image_size": "What the network sees: a side, or height,width, in pixels.",
     "epochs": "Epochs at most.",
     "batch_size": "Images a step.",
-    "name": "NAME for --workdir=runs/NAME.",
 }
 
 
-def expand_short_forms(argv: Sequence[str]) -> list[str]:
+def expand_short_forms(argv: Sequence[str], named: bool = True) -> list[str]:
     """With `SHORT_FORMS` written out, and the config that is trained by default.
 
     `--name=mine` is `--workdir=runs/mine`.
 
     Args:
       argv: the command's name, then arguments.
+      named: whether the command has a workdir, and so `--name`.
 
     Raises:
       ValueError: where a short form and what it stands for are both given.
@@ -43,7 +44,7 @@ def expand_short_forms(argv: Sequence[str]) -> list[str]:
     for flag, value, words in _split(argv[1:]):
         if flag in SHORT_FORMS:
             words = [f"--{SHORT_FORMS[flag]}={value}"]
-        elif flag == "name":
+        elif named and flag == "name":
             words = [f"--workdir={os.path.join('runs', value)}"]
         now = words[0].partition("=")[0]
         if flag in (*SHORT_FORMS, "name", "workdir") or flag.startswith("config."):
@@ -121,5 +122,9 @@ def _plain(value: object) -> str:
 
 OF_CONFIG = ShortForms(name_config, {}, format_keys)
 """Of commands that take a config."""
-OF_TRAINING = ShortForms(expand_short_forms, MEANINGS, format_keys)
-"""Of commands that train, besides."""
+OF_TRAINING = ShortForms(
+    expand_short_forms, MEANINGS | {"name": "NAME for --workdir=runs/NAME."}, format_keys
+)
+"""Of the command that trains, besides."""
+OF_SEARCHES = ShortForms(functools.partial(expand_short_forms, named=False), MEANINGS, format_keys)
+"""Of the one that trains many, in a folder of their own."""

@@ -1,7 +1,6 @@
 """Searches for the best values of some of a config's keys.
 
-hierseg tune --config=figures --space=tune_space.yaml \
-  --study_dir=runs/tuning --trials=20
+hierseg tune --config=figures --space=space.yaml --study_dir=runs/tuning --trials=20
 """
 
 import sys
@@ -9,7 +8,8 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from hierseg_jax.commands.short_forms import OF_TRAINING
+from hierseg_jax.commands.shared_flags import define_config
+from hierseg_jax.commands.short_forms import OF_SEARCHES
 from hierseg_jax.settings import read_settings
 from hierseg_jax.settings.building import tree_of
 from hierseg_jax.settings.config_files import config_called
@@ -24,13 +24,7 @@ from hierseg_jax.train.tune.search_page import Report, format_page, format_text
 from hierseg_jax.train.tune.space import read_space
 
 FLAGS = flags.FlagValues()
-_CONFIG = config_flags.DEFINE_config_file(
-    "config",
-    None,
-    "A name (by default tree) or a file; any key with --config.KEY=VALUE.",
-    lock_config=True,
-    flag_values=FLAGS,
-)
+_CONFIG = define_config(FLAGS)
 _SPACE = flags.DEFINE_string(
     "space",
     None,
@@ -107,4 +101,4 @@ def _run() -> None:
 
 def main() -> None:
     """`hierseg tune`."""
-    run(_run, FLAGS, OF_TRAINING)
+    run(_run, FLAGS, OF_SEARCHES)
