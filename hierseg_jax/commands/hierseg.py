@@ -6,6 +6,7 @@ import importlib.metadata
 import sys
 
 COMMANDS = {
+    "demo": "segment a photograph with the network in the package",
     "prepare": "bring a download or another tool's annotations into the layout for training",
     "inspect": "look a data set over: faults, odd masks, statistics, a training command",
     "train": "train a network, or continue a run",
@@ -15,7 +16,7 @@ COMMANDS = {
     "tune": "search for the best values of a config's keys",
     "complete": "fill in the classes that coarse labels leave open",
     "convert": "turn PyTorch weights into a checkpoint, or back",
-    "models": "print the networks and their layers",
+    "models": "list the networks, or print their layers",
 }
 """Name -> what it does, in the order in which a new user meets them."""
 

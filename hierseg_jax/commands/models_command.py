@@ -1,32 +1,29 @@
-"""Builds networks, runs them once on an image, and prints their layers.
+"""Lists the networks; with a flag, builds them, runs them on an image and prints their layers.
 
+hierseg models
 hierseg models --model=effunet --backbone=b2 --image=photo.jpg
 """
 
+import json
 import pathlib
-import time
 
 import cv2
-import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
+from hierseg_jax.commands.known_networks import KNOWN_NETWORKS, backbones_of, format_networks
 from hierseg_jax.data.read.image_files import read_image
-from hierseg_jax.models import (
-    NETWORKS,
-    backbone_choices,
-    create_model,
-    find_network,
-    format_summary,
-    init_variables,
-)
+from hierseg_jax.runtime.packaged_network import SUBJECT, packaged_network
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 
+NAMES = list(dict.fromkeys(known.name for known in KNOWN_NETWORKS))
+
 FLAGS = flags.FlagValues()
-_MODEL = flags.DEFINE_list("model", list(NETWORKS), "Networks, of these.", flag_values=FLAGS)
-_BACKBONE = flags.DEFINE_string("backbone", None, f"Of {backbone_choices()}.", flag_values=FLAGS)
+_MODEL = flags.DEFINE_list("model", NAMES, "Networks, of these.", flag_values=FLAGS)
+_BACKBONE = flags.DEFINE_string(
+    "backbone", None, f"Of effunet: {backbones_of('effunet')}.", flag_values=FLAGS
+)
 _NUM_CLASSES = flags.DEFINE_integer(
     "num_classes", 7, "Classes, background included.", flag_values=FLAGS
 )
@@ -42,27 +39,34 @@ _DEPTH = flags.DEFINE_integer(
 
 
 def _run() -> None:
-    """Prints one table for each network."""
+    """Prints the list, or one table for each network."""
+    if not any(FLAGS[name].present for name in FLAGS):
+        print(f"{format_networks()}\n\n{_describe_packaged()}")
+        print("Next: hierseg models --model=esnet    its layers\n      hierseg demo")
+        return
     height, width = _image_size(_IMAGE_SIZE.value)
     if not _MODEL.value:
-        raise HiersegError(f"--model names no network; choose of {', '.join(NETWORKS)}.")
-    for name in _MODEL.value:
-        backbone = find_network(name).own_backbone(_BACKBONE.value)
-        model = create_model(name, _NUM_CLASSES.value, backbone=backbone)
-        print(format_summary(model, (height, width), _DEPTH.value))
-        image_hwc = _read_image(_IMAGE.value, height, width)
-        variables = init_variables(model, jax.random.key(0))
-        start = time.perf_counter()
-        labels_hw = jax.jit(lambda v, x, m=model: jnp.argmax(m.apply(v, x), -1))(
-            variables, image_hwc[None]
-        )[0]
-        seconds = time.perf_counter() - start
-        present = len(np.unique(labels_hw))
-        print(
-            f"Segmented {height} x {width} in {seconds:.1f} s, compilation included, on "
-            f"{jax.devices()[0].device_kind}; the untrained network sees {present} of "
-            f"{model.num_classes} classes.\n"
-        )
+        raise HiersegError(f"--model names no network; choose of {', '.join(NAMES)}.")
+    image_hwc = _read_image(_IMAGE.value, height, width)
+    # Only here: the list needs no JAX.
+    from hierseg_jax.commands.network_layers import print_layers
+
+    print_layers(_MODEL.value, _BACKBONE.value, _NUM_CLASSES.value, image_hwc, _DEPTH.value)
+
+
+def _describe_packaged() -> str:
+    """What the file in the package says of itself."""
+    told = json.loads(packaged_network().with_suffix(".json").read_text("utf-8"))
+    precision, (height, width) = told["precision"], told["image_size"]
+    levels = told["validation"]["levels"].items()
+    # Of rounded weights the export has measured it; else it is that of the training.
+    miou = {name: level["miou"] for name, level in levels} | told["verification"].get(
+        f"miou_{precision}", {}
+    )
+    return (
+        f"In the package, for {SUBJECT}: {told['model']} at\n{height} x {width} pixels in "
+        f"{precision}, mIoU {', '.join(f'{level} {value:.3f}' for level, value in miou.items())}."
+    )
 
 
 def _image_size(values: list[str]) -> tuple[int, int]:

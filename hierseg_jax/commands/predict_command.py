@@ -10,6 +10,7 @@ import sys
 import onnxruntime
 from absl import flags
 
+from hierseg_jax.runtime.packaged_network import SUBJECT, packaged_network
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
 from hierseg_jax.system.command_line import parse_size, run
@@ -18,7 +19,10 @@ from hierseg_jax.tree.hierarchy import Hierarchy
 
 FLAGS = flags.FlagValues()
 _ONNX_FILE = flags.DEFINE_string(
-    "onnx_file", None, "Of `hierseg export`, or of the reference.", required=True, flag_values=FLAGS
+    "onnx_file",
+    None,
+    "Of `hierseg export`, or of the reference; the network in the package.",
+    flag_values=FLAGS,
 )
 flags.DEFINE_alias("model", "onnx_file", flag_values=FLAGS)
 _SOURCE = flags.DEFINE_string(
@@ -79,8 +83,10 @@ def _run() -> None:
     if not wants_tracebacks():
         # And onnxruntime libraries of CUDA that are missing, two lines and in colours.
         onnxruntime.set_default_logger_severity(4)
+    if _ONNX_FILE.value is None:
+        print(f"No --model given: the network in the package, for {SUBJECT}.", file=sys.stderr)
     segmenter = Segmenter(
-        _ONNX_FILE.value,
+        packaged_network() if _ONNX_FILE.value is None else _ONNX_FILE.value,
         hierarchy=_read_hierarchy(_HIERARCHY.value),
         provider=_PROVIDER.value,
         threads=_THREADS.value,

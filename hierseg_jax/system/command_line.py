@@ -26,10 +26,12 @@ def run(
     main: Callable[[], None],
     own_flags: flags.FlagValues = flags.FLAGS,
     short: ShortForms | None = None,
+    bare: str | None = None,
 ) -> None:
     """Parses a command's flags and calls `main`; a mistake of the user's ends in one sentence.
 
-    `--help` prints what `main`'s module says, the flags, and their short forms.
+    `--help` prints what `main`'s module says, the flags, and their short forms. `bare` names the
+    flag, a list, that arguments without a flag are values of.
 
     This project's own errors, the operating system's and absl's are printed as `error: ...`
     with exit status 1; anything else is a defect and keeps its traceback. With
@@ -47,7 +49,9 @@ def run(
         # its own words, raw bytes of the file among them; so it would in reading processes.
         cv2.utils.logging.setLogLevel(0)
         os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-        if len(argv) > 1:
+        if bare is not None:
+            own_flags[bare].value = [*(own_flags[bare].value or ()), *argv[1:]]
+        elif len(argv) > 1:
             sys.exit(f"error: unexpected argument {argv[1]!r}; flags start with --.")
         try:
             main()
@@ -169,6 +173,7 @@ def _parse_flags(
 ) -> list[str]:
     if own_flags is not flags.FLAGS:
         flags.FLAGS(argv[:1])  # absl wants its own to be parsed, too
+        own_flags.set_gnu_getopt()  # flags may follow arguments without one
     try:
         if short is not None:
             # ml_collections looks there for what is set of a config.

@@ -1,0 +1,64 @@
+"""mIoU by level of exported files on a split, and processor time of a picture on one thread.
+
+python benchmarks/exported_quality.py --data=data.yaml a.onnx b.onnx
+
+At the network's size labels are brought to it, and bars of a letterbox are ignored; else label
+maps are at the pictures' own size. Time includes bringing the picture to the network and label
+maps back.
+"""
+
+import time
+
+import numpy as np
+from absl import flags
+
+from hierseg_jax.data.picture_labels import picture_labels
+from hierseg_jax.data.read.sources import Source, open_split
+from hierseg_jax.data.resize import place
+from hierseg_jax.evaluation.metrics import LevelMetrics, evaluate_levels
+from hierseg_jax.evaluation.whole_pictures import confusion_matrix
+from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.system.command_line import run
+
+FLAGS = flags.FlagValues()
+_FILES = flags.DEFINE_list("files", None, "Exported files of `deploy`.", flag_values=FLAGS)
+_DATA = flags.DEFINE_string("data", None, "A data.yaml.", required=True, flag_values=FLAGS)
+_SPLIT = flags.DEFINE_string("split", "val", "Of it.", flag_values=FLAGS)
+
+
+def measure(segmenter: Segmenter, source: Source) -> tuple[list[dict[str, LevelMetrics]], float]:
+    """Metrics at the network's size and at the pictures', and seconds of a picture (median)."""
+    hierarchy, size = segmenter.hierarchy, segmenter.image_size
+    network, own, seconds = [], [], []
+    for index in range(len(source)):
+        image_hwc, label_hw = source[index]["image"], source[index]["label"]
+        started = time.process_time()
+        result = segmenter(image_hwc)
+        seconds.append(time.process_time() - started)
+        finest = result.levels[hierarchy.level_names[-1]]
+        own.append(confusion_matrix(label_hw, finest, hierarchy.num_classes))
+        small_hw = segmenter.resize.place(label_hw.shape, size).fit_labels(label_hw)
+        whole = place(size, size, "stretch")
+        leaf_hw = picture_labels(result.output.planes, whole, hierarchy, segmenter.decoding)
+        network.append(confusion_matrix(small_hw, leaf_hw, hierarchy.num_classes))
+    levels = [
+        evaluate_levels(np.stack(counts), hierarchy, batch_size=1) for counts in (network, own)
+    ]
+    return levels, float(np.median(seconds))
+
+
+def main() -> None:
+    """Prints two rows for each file, and the classes of the finest level."""
+    for file in _FILES.value or ():
+        segmenter = Segmenter(file, provider="cpu", threads=1)
+        sizes, seconds = measure(segmenter, open_split(_DATA.value, _SPLIT.value, None, {}))
+        print(f"{file}: {1e3 * seconds:.1f} ms of processor time a picture")
+        for title, levels in zip(("network's size", "own pixels"), sizes, strict=True):
+            print(f"  {title:15}", *(f"{name} {level.miou:.4f}" for name, level in levels.items()))
+        finest = list(levels.values())[-1]
+        rows = zip(finest.class_names, finest.iou, strict=True)
+        print("  IoU, own pixels", *(f"{name} {iou:.3f}" for name, iou in rows))
+
+
+if __name__ == "__main__":
+    run(main, FLAGS, bare="files")

@@ -1,0 +1,153 @@
+"""Segments a photograph, or pictures of yours, with the network in the package; needs no JAX.
+
+hierseg demo
+hierseg demo mine.jpg holidays
+"""
+
+import itertools
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from absl import flags
+
+from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
+from hierseg_jax.reports.drawing.painter import Painter
+from hierseg_jax.runtime.frames import Images, open_frames
+from hierseg_jax.runtime.outputs import write_image
+from hierseg_jax.runtime.packaged_network import (
+    CREDIT,
+    SUBJECT,
+    packaged_network,
+    packaged_photograph,
+)
+from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.runtime.stream import require_display
+from hierseg_jax.system.atomic_writing import make_folder
+from hierseg_jax.system.command_line import quoted, run
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.paths import local_path
+from hierseg_jax.tree.hierarchy import Level
+
+MOST_SIDE = 1200
+"""Pixels of a picture's longer side in the demo, which shows every level beside the others."""
+LEAST_SHARE = 1e-4
+"""Of a picture, of classes that are told."""
+WINDOW = "hierseg demo (any key goes on)"
+SCREEN = (1280, 720)
+"""Width and height in pixels that a window may have."""
+NEXT = """Next:
+  hierseg predict --source=0 --show                        your camera
+  hierseg predict --source=PICTURES --output=segmented     your pictures, at their own size
+  hierseg models                                           the networks, and what they reach
+  hierseg train --config=figures --workdir=runs/figures    a network of your own, in minutes"""
+
+FLAGS = flags.FlagValues()
+_SOURCE = flags.DEFINE_list(
+    "source", None, "Images, folders or patterns; the photograph in the package.", flag_values=FLAGS
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", "demo.png", "Where to; a number is added where that exists.", flag_values=FLAGS
+)
+_SHOW = flags.DEFINE_bool(
+    "show", False, "Open a window, until a key is pressed.", flag_values=FLAGS
+)
+
+
+def free_file(file: Path) -> Path:
+    """`a.png`, or the first of `a_2.png`, `a_3.png`, ... that does not exist."""
+    numbered = (
+        file.with_name(f"{file.stem}_{number}{file.suffix}") for number in itertools.count(2)
+    )
+    return next(each for each in itertools.chain([file], numbered) if not each.exists())
+
+
+def describe_classes(labels_hw: np.ndarray, level: Level) -> str:
+    """The classes in a label map by their share of it, as `clothing 17.0%, body 7.1%`.
+
+    Args:
+      labels_hw: uint8 [H, W], classes of `level`; 255 is none.
+      level: whose background is left out.
+    """
+    share_k = np.bincount(labels_hw.ravel(), minlength=256) / labels_hw.size
+    seen = [
+        i for i in range(level.foreground.start, level.num_classes) if share_k[i] >= LEAST_SHARE
+    ]
+    seen.sort(key=lambda i: -share_k[i])
+    return ", ".join(f"{level.class_names[i]} {share_k[i]:.1%}" for i in seen) or "nothing"
+
+
+def _run() -> None:
+    """Draws every level of each picture, and tells what is seen."""
+    output = local_path(_OUTPUT.value)
+    if output.suffix.lower() not in IMAGE_SUFFIXES:
+        raise HiersegError(f"--output is {output}; end its name in {', '.join(IMAGE_SUFFIXES)}.")
+    opened = [_open_images(source) for source in _SOURCE.value or [str(packaged_photograph())]]
+    if _SHOW.value:
+        require_display()
+    make_folder(output.parent)
+    segmenter = Segmenter(packaged_network(), provider="cpu")
+    segmenter(np.zeros((*segmenter.image_size, 3), np.uint8))  # a first one takes longer
+    painter = Painter(segmenter.hierarchy.levels)
+    print(f"The network in the package, for {SUBJECT}.")
+    if not _SOURCE.value:
+        print(f"The photograph is of {CREDIT}.")
+    faults = []
+    for frame in itertools.chain.from_iterable(opened):
+        if frame.image_bgr is None:
+            faults.append(frame.fault)
+            continue
+        drawn_bgr, found = _segment(frame.image_bgr, segmenter, painter)
+        file = free_file(output)
+        write_image(file, drawn_bgr)
+        print(f"\n{frame.name}: {found}\nWritten to {file}", flush=True)
+        if _SHOW.value:
+            _show(drawn_bgr)
+    if faults:
+        sys.exit(f"error: {len(faults)} could not be read; the first: {faults[0]}")
+    print(f"\n{NEXT}")
+
+
+def _open_images(source: str) -> Images:
+    opened = open_frames(source)
+    if not isinstance(opened, Images):
+        raise HiersegError(
+            f"{source} is a video or a camera, and the demo is for pictures; "
+            f"`hierseg predict {quoted('source', source)} --show` is for these."
+        )
+    return opened
+
+
+def _segment(
+    image_bgr: np.ndarray, segmenter: Segmenter, painter: Painter
+) -> tuple[np.ndarray, str]:
+    """All levels, uint8 BGR, those of a wide picture below one another; and what is seen."""
+    height, width = image_bgr.shape[:2]
+    if (scale := MOST_SIDE / max(height, width)) < 1:
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        image_bgr = cv2.resize(image_bgr, size, interpolation=cv2.INTER_AREA)
+    result, levels = segmenter(image_bgr, bgr=True), segmenter.hierarchy.levels
+    room = max(len(level.name) for level in levels)
+    lines = [f"{1e3 * sum(result.seconds.values()):.0f} ms"]
+    for level in levels:
+        lines.append(f"  {level.name:{room}}  {describe_classes(result.levels[level.name], level)}")
+    if width > height:
+        rows = [painter.draw(image_bgr, result.levels[level.name], level) for level in levels]
+        return np.vstack(rows), "\n".join(lines)
+    return painter.draw_levels(image_bgr, result.levels, levels), "\n".join(lines)
+
+
+def _show(drawn_bgr: np.ndarray) -> None:
+    height, width = drawn_bgr.shape[:2]
+    scale = min(1, SCREEN[0] / width, SCREEN[1] / height)
+    cv2.namedWindow(WINDOW, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+    cv2.resizeWindow(WINDOW, max(1, round(scale * width)), max(1, round(scale * height)))
+    cv2.imshow(WINDOW, drawn_bgr)
+    while cv2.waitKey(20) < 0 and cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) >= 1:
+        pass
+
+
+def main() -> None:
+    """`hierseg demo`."""
+    run(_run, FLAGS, bare="source")

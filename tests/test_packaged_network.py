@@ -1,0 +1,121 @@
+"""The network in the package, and the commands that need no other."""
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from hierseg_jax.commands.demo_command import describe_classes, free_file
+from hierseg_jax.runtime.packaged_network import (
+    PRECISIONS,
+    packaged_network,
+    packaged_photograph,
+)
+from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
+from tests.conftest import ROOT
+
+TREE = [{"person": [{"body": [1, 6]}, {"clothing": [2, 3, 4]}, {"things": [5]}]}]
+NAMES = ["background", "head", "upper_clothes", "lower_clothes", "footwear", "carried", "skin"]
+PHOTO_BGR = cv2.imread(str(packaged_photograph()))
+
+
+def hierseg(*arguments, folder):
+    command = [sys.executable, "-m", "hierseg_jax.commands.hierseg", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_it_is_of_the_street_photographs_and_finds_the_person(precision):
+    file = packaged_network(precision)
+    told = json.loads(file.with_suffix(".json").read_text("utf-8"))
+    assert told["file"] == {
+        "name": file.name,
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+    }
+    segmenter = Segmenter(file, provider="cpu")
+    assert segmenter.metadata.precision == precision
+    tree = segmenter.hierarchy.to_json()
+    assert (tree["tree"], tree["class_names"]) == (TREE, NAMES)
+    assert tree["level_names"] == ["person", "group", "part"]
+    person_hw = segmenter(PHOTO_BGR, bgr=True).levels["person"]
+    middle_hw = person_hw[250:500, 220:300]
+    assert middle_hw.mean() > 0.9
+    assert person_hw[:60].mean() < 0.1
+
+
+def test_both_files_are_of_one_checkpoint_and_small():
+    files = [packaged_network(precision) for precision in PRECISIONS]
+    told = [json.loads(file.with_suffix(".json").read_text("utf-8")) for file in files]
+    assert len({each["parameters_sha256"] for each in told}) == 1
+    assert sum(file.stat().st_size for file in files) < 6e6
+    with pytest.raises(ValueError, match="comes as int8 and float32; got 'int4'"):
+        packaged_network("int4")
+
+
+def test_the_demo_writes_a_picture_and_leaves_those_that_are_there(tmp_path):
+    done = hierseg("demo", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Written to demo.png\n" in done.stdout
+    assert "Next:\n  hierseg predict --source=0 --show" in done.stdout
+    first = tmp_path / "demo.png"
+    drawn, (height, width) = cv2.imread(str(first)), PHOTO_BGR.shape[:2]
+    assert drawn.shape[0] > height  # by a legend
+    assert drawn.shape[1] == 3 * width
+    before = first.read_bytes()
+    cv2.imwrite(str(tmp_path / "wide.png"), np.zeros((300, 2400, 3), np.uint8))
+    done = hierseg("demo", "wide.png", folder=tmp_path)
+    assert "Written to demo_2.png\n" in done.stdout, done.stderr
+    height, width = cv2.imread(str(tmp_path / "demo_2.png")).shape[:2]
+    assert (height > 3 * 150, width) == (True, 1200)  # levels below one another
+    assert first.read_bytes() == before
+    assert {file.name for file in tmp_path.iterdir()} == {"demo.png", "demo_2.png", "wide.png"}
+
+
+def test_a_mistake_of_the_demo_is_a_sentence_and_writes_nothing(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    for arguments, sentence in (
+        (["b.png"], "error: b.png is no file, folder or camera index"),
+        (["a.png", "--output=new/a.gif"], "error: --output is new/a.gif; end its name in .jpg,"),
+        (["a.png"], "error: 1 could not be read; the first: a.png"),
+    ):
+        done = hierseg("demo", *arguments, folder=tmp_path)
+        assert done.returncode == 1
+        assert done.stderr.startswith(sentence)
+        assert done.stderr.count("\n") == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_predict_takes_it_where_no_model_is_given(tmp_path):
+    source = f"--source={packaged_photograph()}"
+    done = hierseg("predict", source, "--output=out.png", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "No --model given: the network in the package" in done.stderr
+    assert cv2.imread(str(tmp_path / "out.png")).shape[1] == PHOTO_BGR.shape[1]
+
+
+def test_files_that_exist_get_a_number(tmp_path):
+    file = tmp_path / "a.png"
+    assert free_file(file) == file
+    for name in ("a.png", "a_2.png", "a_4.png"):
+        (tmp_path / name).write_text("")
+    assert free_file(file) == tmp_path / "a_3.png"
+
+
+def test_classes_are_told_by_their_share():
+    level = PASCAL_PERSON_PART.levels[-1]
+    labels_hw = np.zeros((100, 100), np.uint8)
+    assert describe_classes(labels_hw, level) == "nothing"
+    labels_hw[:25], labels_hw[25:75], labels_hw[99] = 2, 1, 255
+    first, second = level.class_names[1:3]
+    assert describe_classes(labels_hw, level) == f"{first} 50.0%, {second} 25.0%"
+
+
+def test_its_files_are_attributed():
+    folder = packaged_photograph().parent
+    assert "Clothing Co-Parsing" in (folder / "ATTRIBUTION.md").read_text("utf-8")
+    assert (ROOT / "docs" / "packaged_network.md").is_file()
