@@ -13,7 +13,7 @@ from hierseg_jax.reports.drawing.lettering import letters_for
 from hierseg_jax.system.fonts import Fonts
 
 # Of 255: how much of the paper is seen beside what is behind it.
-_PAPER_COVER = 184
+_PAPER_COVER = 204
 # Pictures of the last captions are kept: most frames have the words of the one before.
 _KEPT = 64
 
@@ -43,16 +43,16 @@ class Plate:
 
 @functools.lru_cache(_KEPT)
 def caption_plate(lines: tuple[tuple[str, str], ...], em: int, fonts: Fonts) -> Plate:
-    """Lines of a key and its meaning, keys in a column of their own; either may be empty."""
-    firsts, seconds = ([pair[side] for pair in lines] for side in (0, 1))
-    first = max(_width(text, em, fonts) for text in firsts)
-    first += em if first and any(seconds) else 0
-    width = first + max(_width(text, em, fonts) for text in seconds) + round(1.2 * em)
+    """Lines of a key and its meaning, in two columns, or of one text and ""."""
+    first = max((_width(key, em, fonts) + em for key, meaning in lines if meaning), default=0)
+    alone = max((_width(key, em, fonts) for key, meaning in lines if not meaning), default=0)
+    both = first + max(_width(meaning, em, fonts) for _, meaning in lines)
+    width = max(alone, both) + round(1.2 * em)
     canvas = Canvas(len(lines) * _line(em) + round(0.4 * em), width, fonts)
     for row, (key, meaning) in enumerate(lines):
         baseline = row * _line(em) + round(1.3 * em)
-        canvas.write(key, em, round(0.6 * em), baseline, width, INK)
-        canvas.write(meaning, em, round(0.6 * em) + first, baseline, width, SOFT)
+        canvas.write(key, em, round(0.6 * em), baseline, width, SOFT if meaning else INK)
+        canvas.write(meaning, em, round(0.6 * em) + first, baseline, width, INK)
     return Plate.of(canvas)
 
 
