@@ -59,13 +59,12 @@ class Video:
         else:
             self._capture = cv2.VideoCapture(source)
         if not self._capture.isOpened():
-            raise HiersegError(
-                missing_camera(int(source))
-                if camera
-                else f"{self.name} can't be opened: nobody answers there, or with no video."
-                if address
-                else f"{source} can't be opened: it is no image or video, or is cut off."
-            )
+            if camera:
+                raise HiersegError(missing_camera(int(source)))
+            reason = "nobody answers there, or what comes is no video"
+            if not address:
+                reason = "it is no image or video, or is cut off"
+            raise HiersegError(f"{self.name} can't be opened: {reason}.")
         read = self._capture.get
         self.size = int(read(cv2.CAP_PROP_FRAME_WIDTH)), int(read(cv2.CAP_PROP_FRAME_HEIGHT))
         # Some containers tell none; their frames are as large as they are.
