@@ -7,21 +7,18 @@ PAINTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 ESCAPE, SPACE = 27, 32
 
 KEYS = (
-    ("1 to 9", "a level, the coarsest first"),
-    ("l", "the next level"),
-    ("0", "all levels side by side"),
-    ("p", "photograph, paint, colours alone"),
-    ("+ and -", "more paint, less paint"),
-    ("space", "pause, and go on"),
-    ("s", "write what is shown as a PNG"),
-    ("h", "these keys"),
+    ("1 to 9", "level, coarse to fine"),
+    ("l", "next level"),
+    ("0", "all levels"),
+    ("p", "photo, paint, colours"),
+    ("+ and -", "strength of paint"),
+    ("space", "pause"),
+    ("s", "save as PNG"),
+    ("h", "keys"),
     ("q, Esc", "end"),
 )
-"""Key and meaning, as the window and docs list them."""
-STILL_KEYS = tuple(
-    ("space", "the next image; so do other keys") if key == "space" else (key, meaning)
-    for key, meaning in KEYS
-)
+"""Key and meaning, short enough for a picture of 200 pixels."""
+STILL_KEYS = tuple((key, "next image" if key == "space" else meaning) for key, meaning in KEYS)
 
 
 @dataclasses.dataclass(frozen=True)
