@@ -4,8 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
+from hierseg_jax.reports.drawing.painter import Painter
 from hierseg_jax.runtime.outputs import write_new_image
+from hierseg_jax.runtime.pace import Stopwatch
 from hierseg_jax.runtime.view import ESCAPE, KEYS, PAINTS, View, ascii_key, caption, press
+from hierseg_jax.runtime.window import Window
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
 VIDEO = View(num_levels=3, levels=(2,))
 IMAGES = View(num_levels=3, levels=(2,), stills=True)
@@ -70,6 +74,25 @@ def test_the_caption_tells_level_rate_and_state():
     assert caption(after(VIDEO, "0 "), names, 24.0) == "body | half | part   paused   h: keys"
     assert caption(VIDEO, names, 24.0, "written: a.png") == "part 3/3   24 FPS   written: a.png"
     assert {key[0] for key, _ in KEYS} >= set("1l0p+shq")
+
+
+def test_a_pause_lasts_until_the_next_space_and_q_ends_it(tmp_path):
+    now, keys = [0.0], iter([-1, ord(" "), *[-1] * 50, ord(" ")])
+
+    def key_pressed(milliseconds):
+        now[0] += milliseconds / 1000
+        return next(keys, -1)
+
+    watch = Stopwatch(lambda: now[0])
+    levels = PASCAL_PERSON_PART.levels
+    window = Window(VIDEO, levels, Painter(levels), watch, tmp_path, key_pressed)
+    assert window.wait(0.1)
+    assert next(keys, None) is None  # it went on after the pause
+    assert now[0] > 1
+    assert watch.elapsed() == pytest.approx(0.1, abs=0.03)
+    keys = iter([-1, ord(" "), ord("q")])
+    assert not window.wait(0.1)
+    assert not window.wait(0.0)
 
 
 def test_a_screenshot_never_takes_the_place_of_a_file(tmp_path):

@@ -124,12 +124,7 @@ def segment_source(
         pictures=written,
         watch=watch if live else None,
     )
-    window = None
-    if show:
-        every = segmenter.hierarchy.levels
-        view = View(len(every), tuple(levels), stills=isinstance(opened, Images))
-        painter = painter_for(every, opened, legend)
-        window = Window(view, every, painter, watch, sink.folder if kept else Path())
+    window = _window(segmenter, opened, levels, legend, watch, sink, kept) if show else None
     frames = _frames_for(opened, watch, window.wait if window else _go_on, show and not kept)
     # One by one is the newest frame of a camera, and one large picture in memory.
     overlap = not (tiles or live or show)
@@ -151,6 +146,21 @@ def segment_source(
             summary.dropped = max(0, opened.count - summary.frames)
         summary.seconds = time.perf_counter() - started
     return summary, sink.place
+
+
+def _window(
+    segmenter: Segmenter,
+    opened: Images | Video,
+    levels: list[int],
+    legend: str,
+    watch: Stopwatch,
+    sink: Sink,
+    kept: bool,
+) -> Window:
+    every = segmenter.hierarchy.levels
+    view = View(len(every), tuple(levels), stills=isinstance(opened, Images))
+    folder = sink.folder if kept else Path()
+    return Window(view, every, painter_for(every, opened, legend), watch, folder)
 
 
 def _require_a_purpose(video: Video, has_one: bool) -> None:

@@ -16,6 +16,7 @@ from hierseg_jax.reports.drawing.legend import (
 from hierseg_jax.reports.drawing.lettering import opencv_missing
 from hierseg_jax.reports.drawing.overlay import PHOTO_SHARE, overlay, paint_of
 from hierseg_jax.reports.drawing.plate import (
+    CORNERS,
     Plate,
     calmest_corner,
     lay_over,
@@ -51,8 +52,8 @@ class Painter:
           levels: to be drawn.
           steady: whether legends of one size are equally high whatever is in a picture, as those
             of a video's frames have to be, and classes keep their places.
-          legend: `below` the picture, which it makes higher; in a `corner` over it, where the first
-            picture has the fewest pixels of classes; or `none`.
+          legend: `below` the picture, which it makes higher; in a `corner` over it, where it,
+            or the first of frames, has the fewest pixels of classes; or `none`.
         """
         self._levels, self._steady, self._legend_place = levels, steady, legend
         self._corners: dict[str, tuple[int, int]] = {}
@@ -125,11 +126,13 @@ class Painter:
         return min(self._layout(level, size, names).rows(len(names)), _STEADY_ROWS, most_rows(size))
 
     def _corner(self, level: Level, labels_hw: np.ndarray, plate: Plate) -> tuple[int, int]:
-        """Of the first picture that has a legend, and of all after it: nothing hops about."""
-        if level.name not in self._corners and plate.cover_hw.any():
-            busy_hw = cv2.LUT(labels_hw, self._paints[level.name].painted_k)
-            self._corners[level.name] = calmest_corner(busy_hw, plate.cover_hw.shape)
-        return self._corners.get(level.name, (1, 0))
+        """Of this picture; of frames that of the first with a legend, so that nothing hops."""
+        known = self._corners.get(level.name) if self._steady else None
+        if known is not None or not plate.cover_hw.any():
+            return known or CORNERS[0]
+        busy_hw = cv2.LUT(labels_hw, self._paints[level.name].painted_k)
+        self._corners[level.name] = calmest_corner(busy_hw, plate.cover_hw.shape)
+        return self._corners[level.name]
 
     def _legend(self, level: Level, labels_hw: np.ndarray) -> np.ndarray | Plate | None:
         if self._legend_place == "none":
