@@ -25,7 +25,7 @@ from hierseg_jax.system.machine import load_average, processor_name
 
 FLAGS = flags.FlagValues()
 _MODEL = flags.DEFINE_multi_string(
-    "model", None, "An .onnx file; may repeat, or stand without --model=.", flag_values=FLAGS
+    "model", None, "An .onnx file, also without --model= before it;", flag_values=FLAGS
 )
 _PICTURE = flags.DEFINE_string(
     "picture",
