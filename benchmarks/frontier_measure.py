@@ -7,7 +7,6 @@ of frontier_torch.py. All are evaluated by this code.
 
 import datetime
 import os
-import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from hierseg_jax.evaluation.boundary import boundary_counts
 from hierseg_jax.evaluation.metrics import evaluate_levels, level_number
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix
 from hierseg_jax.runtime.metadata import Metadata
+from hierseg_jax.system.machine import processor_name
 
 METRICS = ("miou", "boundary_iou")
 LABELS, SCORES = "labels", "scores"
@@ -167,7 +167,7 @@ def time_files(
                 found[str(file)][str(threads)].append(time_file(file, threads, runs))
     machine = {
         "date": f"{began:%Y-%m-%d}",
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": len(os.sched_getaffinity(0)),
         "load": [round(load, 2), round(os.getloadavg()[0], 2)],
         "rounds": rounds,
@@ -176,10 +176,3 @@ def time_files(
         "opencv": cv2.__version__,
     }
     return found, machine
-
-
-def _processor() -> str:
-    file = Path("/proc/cpuinfo")
-    lines = file.read_text().splitlines() if file.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

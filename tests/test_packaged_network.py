@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.commands.demo_command import describe_classes, free_file
+from hierseg_jax.commands.demo_command import describe_classes
 from hierseg_jax.runtime.packaged_network import (
     PRECISIONS,
     packaged_network,
@@ -96,14 +96,6 @@ def test_predict_takes_it_where_no_model_is_given(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "No --model given: the network in the package" in done.stderr
     assert cv2.imread(str(tmp_path / "out.png")).shape[1] == PHOTO_BGR.shape[1]
-
-
-def test_files_that_exist_get_a_number(tmp_path):
-    file = tmp_path / "a.png"
-    assert free_file(file) == file
-    for name in ("a.png", "a_2.png", "a_4.png"):
-        (tmp_path / name).write_text("")
-    assert free_file(file) == tmp_path / "a_3.png"
 
 
 def test_classes_are_told_by_their_share():

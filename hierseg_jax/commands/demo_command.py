@@ -6,7 +6,6 @@ hierseg demo mine.jpg holidays
 
 import itertools
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,7 +14,7 @@ from absl import flags
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
 from hierseg_jax.reports.drawing.painter import Painter
 from hierseg_jax.runtime.frames import Images, open_frames
-from hierseg_jax.runtime.outputs import write_image
+from hierseg_jax.runtime.outputs import write_new_image
 from hierseg_jax.runtime.packaged_network import (
     CREDIT,
     SUBJECT,
@@ -23,8 +22,7 @@ from hierseg_jax.runtime.packaged_network import (
     packaged_photograph,
 )
 from hierseg_jax.runtime.segmenter import Segmenter
-from hierseg_jax.runtime.stream import require_display
-from hierseg_jax.system.atomic_writing import make_folder
+from hierseg_jax.runtime.window import open_window, require_display
 from hierseg_jax.system.command_line import quoted, run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import local_path
@@ -35,8 +33,6 @@ MOST_SIDE = 1200
 LEAST_SHARE = 1e-4
 """Of a picture, of classes that are told."""
 WINDOW = "hierseg demo (any key goes on)"
-SCREEN = (1280, 720)
-"""Width and height in pixels that a window may have."""
 NEXT = """Next:
   hierseg predict --source=0 --show                        your camera
   hierseg predict --source=PICTURES --output=segmented     your pictures, at their own size
@@ -53,14 +49,6 @@ _OUTPUT = flags.DEFINE_string(
 _SHOW = flags.DEFINE_bool(
     "show", False, "Open a window, until a key is pressed.", flag_values=FLAGS
 )
-
-
-def free_file(file: Path) -> Path:
-    """`a.png`, or the first of `a_2.png`, `a_3.png`, ... that does not exist."""
-    numbered = (
-        file.with_name(f"{file.stem}_{number}{file.suffix}") for number in itertools.count(2)
-    )
-    return next(each for each in itertools.chain([file], numbered) if not each.exists())
 
 
 def describe_classes(labels_hw: np.ndarray, level: Level) -> str:
@@ -86,7 +74,6 @@ def _run() -> None:
     opened = [_open_images(source) for source in _SOURCE.value or [str(packaged_photograph())]]
     if _SHOW.value:
         require_display()
-    make_folder(output.parent)
     segmenter = Segmenter(packaged_network(), provider="cpu")
     segmenter(np.zeros((*segmenter.image_size, 3), np.uint8))  # a first one takes longer
     painter = Painter(segmenter.hierarchy.levels)
@@ -99,8 +86,7 @@ def _run() -> None:
             faults.append(frame.fault)
             continue
         drawn_bgr, found = _segment(frame.image_bgr, segmenter, painter)
-        file = free_file(output)
-        write_image(file, drawn_bgr)
+        file = write_new_image(output, drawn_bgr)
         print(f"\n{frame.name}: {found}\nWritten to {file}", flush=True)
         if _SHOW.value:
             _show(drawn_bgr)
@@ -139,10 +125,7 @@ def _segment(
 
 
 def _show(drawn_bgr: np.ndarray) -> None:
-    height, width = drawn_bgr.shape[:2]
-    scale = min(1, SCREEN[0] / width, SCREEN[1] / height)
-    cv2.namedWindow(WINDOW, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
-    cv2.resizeWindow(WINDOW, max(1, round(scale * width)), max(1, round(scale * height)))
+    open_window(WINDOW, drawn_bgr.shape)
     cv2.imshow(WINDOW, drawn_bgr)
     while cv2.waitKey(20) < 0 and cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) >= 1:
         pass

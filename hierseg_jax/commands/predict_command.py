@@ -10,6 +10,7 @@ import sys
 import onnxruntime
 from absl import flags
 
+from hierseg_jax.reports.drawing.painter import LEGENDS
 from hierseg_jax.runtime.packaged_network import SUBJECT, packaged_network
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
@@ -28,7 +29,7 @@ flags.DEFINE_alias("model", "onnx_file", flag_values=FLAGS)
 _SOURCE = flags.DEFINE_string(
     "source",
     None,
-    "Image, folder, pattern, video or camera index.",
+    "Image, folder, pattern, video, rtsp:// or http:// address, or camera index.",
     required=True,
     flag_values=FLAGS,
 )
@@ -51,7 +52,14 @@ _TILES = flags.DEFINE_bool(
     flag_values=FLAGS,
 )
 _SHOW = flags.DEFINE_bool(
-    "show", False, "Open a window; a key takes the next image, q ends.", flag_values=FLAGS
+    "show", False, "Open a window and write nothing; h lists its keys.", flag_values=FLAGS
+)
+_LEGEND = flags.DEFINE_enum(
+    "legend",
+    "auto",
+    ["auto", *LEGENDS],
+    "Where class names are: below images, in a corner of videos.",
+    flag_values=FLAGS,
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing files.", flag_values=FLAGS)
 _SMOOTH = flags.DEFINE_float(
@@ -105,6 +113,7 @@ def _run() -> None:
             show=_SHOW.value,
             overwrite=_OVERWRITE.value,
             smooth=_SMOOTH.value,
+            legend=_LEGEND.value,
         )
     except KeyboardInterrupt:
         print("Stopped; what was finished is kept.", file=sys.stderr)
@@ -114,6 +123,7 @@ def _run() -> None:
         f"{summary.frames} pictures, {summary.frames / summary.seconds:.1f} a second, "
         f"{1e3 * summary.inference_seconds / count:.1f} ms each in the network, "
         f"on {segmenter.provider.upper()}"
+        + (f"; {summary.dropped} frames passed over to keep the pace" if summary.dropped else "")
         + (f"\nWritten to {place}" if place and summary.frames else "")
     )
     if summary.faults:

@@ -2,37 +2,18 @@
 
 import dataclasses
 import glob
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from hierseg_jax.data.read.image_files import read_image
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
+from hierseg_jax.runtime.video import Frame, Video, is_address
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
-from hierseg_jax.system.regular_file import check_pixels
 
 # OpenCV would open these as videos of one frame.
 UNREAD_SUFFIXES = (".gif", ".jp2", ".avif")
-# Frames that a whole video may lack of what it announces.
-MISCOUNTED = 2
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Frame:
-    """One picture.
-
-    Attributes:
-      name: of its image file, or frame_000001.png and so on.
-      image_bgr: uint8 [H, W, 3]; None where it can't be read.
-      fault: the reason for that, a sentence.
-    """
-
-    name: str
-    image_bgr: np.ndarray | None
-    fault: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,73 +36,12 @@ class Images:
         return len(self.files)
 
 
-class Video:
-    """A video file, or a camera; OpenCV turns frames upright, as a tag of the file says.
-
-    Attributes:
-      live: whether it is a camera.
-      size: (width, height) in pixels, of upright frames.
-      fps: frames per second.
-    """
-
-    def __init__(self, source: str) -> None:
-        """Opens it; raises ValueError where nothing comes of it."""
-        self.live = source.isdecimal()
-        self._source = source
-        self._capture = cv2.VideoCapture(int(source) if self.live else source)
-        if not self._capture.isOpened():
-            raise HiersegError(
-                f"No camera with the index {source} can be opened."
-                if self.live
-                else f"{source} can't be opened: it is no image or video, or is cut off."
-            )
-        read = self._capture.get
-        self.size = int(read(cv2.CAP_PROP_FRAME_WIDTH)), int(read(cv2.CAP_PROP_FRAME_HEIGHT))
-        # Some containers tell none; their frames are as large as they are.
-        try:
-            check_pixels(source, max(1, self.size[1]), max(1, self.size[0]))
-        except HiersegError:
-            self._capture.release()
-            raise
-        fps = read(cv2.CAP_PROP_FPS)
-        self.fps = fps if 0 < fps < 1000 else 30.0
-        self._announced = 0 if self.live else max(0, int(read(cv2.CAP_PROP_FRAME_COUNT)))
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Reads to the end; a video that ends far too early ends with a fault."""
-        count = 0
-        try:
-            while True:
-                found, image_bgr = self._capture.read()
-                if not found:
-                    break
-                count += 1
-                yield Frame(f"frame_{count:06d}.png", image_bgr)
-        finally:
-            self._capture.release()
-        # Announced counts are estimates in some formats; a tenth is beyond any estimate.
-        if count == 0 or count < 0.9 * self._announced:
-            fault = f"{self._source} is cut off: it announces {self._announced} frames, {count} "
-            yield Frame(self._source, None, fault + "could be read.")
-        elif count + MISCOUNTED < self._announced:
-            print(
-                f"warning: {self._source} announces {self._announced} frames, {count} could be "
-                "read; its end may be missing.",
-                file=sys.stderr,
-                flush=True,
-            )
-
-    def __len__(self) -> int:
-        """Number of frames as announced; 0 where that is not known."""
-        return self._announced
-
-
 def open_frames(source: str) -> Images | Video:
     """What `--source` names.
 
     Args:
-      source: an image, a folder of images, a pattern with * or ?, a video, or the index
-        of a camera.
+      source: an image, a folder of images, a pattern with * or ?, a video, its address
+        (rtsp://, http:// and the like), or the index of a camera.
 
     Raises:
       FileNotFoundError, ValueError: one sentence.
@@ -131,6 +51,8 @@ def open_frames(source: str) -> Images | Video:
         raise HiersegError(
             "--source is empty; give an image, a folder, a video or a camera's index."
         )
+    if is_address(source):
+        return Video(source)
     if path.suffix.lower() in UNREAD_SUFFIXES:
         raise HiersegError(f"{source} is no JPEG or PNG image; convert it first.")
     if path.is_dir():

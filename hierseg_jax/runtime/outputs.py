@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hierseg_jax.system.atomic_writing import write_atomically
+from hierseg_jax.system.atomic_writing import make_folder, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError, HiersegOSError
 
 CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".avi": "MJPG", ".mkv": "mp4v", ".mov": "mp4v"}
@@ -19,6 +19,23 @@ def write_image(file: Path, image: np.ndarray) -> None:
     if not done:
         raise HiersegOSError(f"{file} could not be written: OpenCV can't encode {file.suffix}.")
     write_atomically(file, data.data)
+
+
+def write_new_image(file: Path, image: np.ndarray) -> Path:
+    """Writes `a.png`, or the first of `a_2.png`, `a_3.png`, ... that does not exist; returns it."""
+    make_folder(file.parent)
+    done, data = cv2.imencode(file.suffix, image)
+    if not done:
+        raise HiersegOSError(f"{file} could not be written: OpenCV can't encode {file.suffix}.")
+    name, number = file, 1
+    while True:
+        try:
+            with name.open("xb") as opened:
+                opened.write(data.data)
+            return name
+        except FileExistsError:
+            number += 1
+            name = file.with_name(f"{file.stem}_{number}{file.suffix}")
 
 
 def folder_name(level_name: str) -> str:
@@ -40,13 +57,15 @@ class VideoFile:
 
     Attributes:
       size: (width, height) of its frames: even ones, as the codecs ask, but in an .avi.
+      fps: frames per second.
+      count: of the frames written.
     """
 
     def __init__(self, file: Path, fps: float, size: tuple[int, int]) -> None:
         """Opens it for frames of (width, height); raises OSError or ValueError."""
         if file.suffix.lower() not in CODECS:
             raise HiersegError(f"{file} is to be a video: end its name in {', '.join(CODECS)}.")
-        self._file = file
+        self._file, self.fps = file, fps
         self._partial = file.with_name(f".partial.{file.name}")
         # OpenCV would write through a link that stands there.
         self._partial.unlink(missing_ok=True)
@@ -60,12 +79,12 @@ class VideoFile:
             raise HiersegOSError(
                 f"{file} can't be written as a video of {size[0]}x{size[1]} pixels."
             )
-        self._count = 0
+        self.count = 0
 
     def write(self, image_bgr: np.ndarray) -> None:
         """Adds a frame."""
         self._writer.write(image_bgr)
-        self._count += 1
+        self.count += 1
 
     def close(self) -> None:
         """Completes the file; one without frames vanishes.
@@ -74,10 +93,10 @@ class VideoFile:
           OSError: where it can't be read back whole: OpenCV does not tell of a full disk.
         """
         self._writer.release()
-        if not self._count:
+        if not self.count:
             self._partial.unlink(missing_ok=True)
             return
-        if not _readable_to_the_end(self._partial, self._count):
+        if not _readable_to_the_end(self._partial, self.count):
             self._partial.unlink(missing_ok=True)
             raise HiersegOSError(f"{self._file} could not be written whole. (Is the disk full?)")
         os.replace(self._partial, self._file)

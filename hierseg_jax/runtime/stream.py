@@ -3,30 +3,32 @@
 import collections
 import dataclasses
 import functools
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
 from hierseg_jax.data.read import png
 from hierseg_jax.data.read.spread import spread_indices
-from hierseg_jax.runtime.frames import Frame, Images, Video, open_frames
+from hierseg_jax.runtime.frames import Images, open_frames
+from hierseg_jax.runtime.pace import Stopwatch
+from hierseg_jax.runtime.playing import Wait, in_real_time, newest_frames
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
-from hierseg_jax.runtime.sink import Sink
+from hierseg_jax.runtime.sink import Sink, painter_for
 from hierseg_jax.runtime.smoothing import Smoother, check_weight
 from hierseg_jax.runtime.tiles import check_scores, segment_tiled
+from hierseg_jax.runtime.video import Frame, Video
+from hierseg_jax.runtime.view import View
+from hierseg_jax.runtime.window import Window, require_display
 from hierseg_jax.system.errors import HiersegError
 
 DEPTH = 4
-WINDOW = "hierseg_jax (q ends)"
 Segment = Callable[..., Segmentation]
-Take = Callable[[str, np.ndarray, Segmentation], np.ndarray]
+Take = Callable[[str, np.ndarray, Segmentation], None]
 
 
 @dataclasses.dataclass
@@ -38,9 +40,11 @@ class Summary:
       seconds: in all.
       inference_seconds: spent in onnxruntime.
       faults: a sentence for every picture that was skipped.
+      dropped: frames of a video that were passed over, to keep its pace.
     """
 
     frames: int = 0
+    dropped: int = 0
     seconds: float = 0.0
     inference_seconds: float = 0.0
     faults: list[str] = dataclasses.field(default_factory=list)
@@ -57,6 +61,7 @@ def segment_source(
     show: bool = False,
     overwrite: bool = False,
     smooth: float = 0.0,
+    legend: str = "auto",
 ) -> tuple[Summary, Path | None]:
     """Segments everything in a source, and draws and writes it.
 
@@ -64,16 +69,18 @@ def segment_source(
       segmenter: the network.
       source: see `frames.open_frames`.
       output: a folder for pictures (by default `segmented`), a file for a video (by
-        default `segmented/NAME.mp4`); a camera is written only where this is given.
+        default `segmented/NAME.mp4`); a camera, and what a window shows, is written only where
+        this is given.
       level: to be drawn; `all` draws them side by side, "" takes the finest.
       masks: whether label PNGs are written too, to `masks/LEVEL` in the output's folder;
         255 in them are pixels that the network never saw.
       tiles: whether pictures are segmented on their own pixels, see `segment_tiled`; they then
         come one after another, for large ones fill the memory.
-      show: whether a window shows the pictures, images until a key is pressed; q, or
-        closing the window, ends.
+      show: whether a window shows the pictures, see `view`. A video that is not written keeps
+        its own pace, and frames that would be late are passed over.
       overwrite: whether existing files may be replaced.
       smooth: weight of the frames before in a video's scores, see `smoothing`; 0 is off.
+      legend: `below`, in a `corner`, `none`, or `auto`, see `sink.painter_for`.
 
     Returns:
       The summary, and where the pictures are.
@@ -86,35 +93,99 @@ def segment_source(
     if smooth and tiles:
         raise HiersegError("--smooth is for videos, --tiles for large pictures; give one of them.")
     segment: Segment = functools.partial(segmenter, smooth=Smoother(smooth) if smooth else None)
-    drawn_pictures = _overlapped
     if tiles:
         check_scores(segmenter)
-        names = [segmenter.hierarchy.level_names[index] for index in levels]
-        segment = functools.partial(segment_tiled, segmenter, levels=names, confidence=False)
-        drawn_pictures = _one_by_one
+        names = [each.name for each in segmenter.hierarchy.levels]
+        wanted = names if show else [names[index] for index in levels]
+        segment = functools.partial(segment_tiled, segmenter, levels=wanted, confidence=False)
     if show:
         require_display()
     opened = open_frames(source)
     if smooth:
         _require_frames_and_scores(segmenter, opened, source)
-    if isinstance(opened, Images):
+    live = isinstance(opened, Video) and opened.live
+    written, kept = output is not None or not show, bool(output or masks)
+    if isinstance(opened, Video):
+        _require_a_purpose(opened, show or kept)
+    else:
         looked_at = spread_indices(len(opened), png.HEADERS)
         for loss in png.losses(opened.files[index] for index in looked_at):
             print(f"note: {loss}", file=sys.stderr, flush=True)
-    sink = Sink(segmenter, opened, source, output, levels, masks, overwrite)
+    watch = Stopwatch()
+    sink = Sink(
+        segmenter,
+        opened,
+        source,
+        output,
+        levels,
+        masks,
+        overwrite,
+        legend=legend,
+        pictures=written,
+        watch=watch if live else None,
+    )
+    window = _window(segmenter, opened, levels, legend, watch, sink, kept) if show else None
+    frames = _frames_for(opened, watch, window.wait if window else _go_on, show and not kept)
+    # One by one is the newest frame of a camera, and one large picture in memory.
+    overlap = not (tiles or live or show)
     summary, started = Summary(), time.perf_counter()
-    bar = tqdm(total=len(opened) or None, unit="frame", disable=None)
+    bar = tqdm(total=len(opened) or None, unit="frame", disable=True if show else None)
     try:
         with bar:
-            for drawn in drawn_pictures(iter(opened), segment, sink.take, summary):
+            for _ in (
+                _overlapped(frames, segment, sink.take, summary)
+                if overlap
+                else _one_by_one(frames, segment, sink.take, summary, window)
+            ):
                 bar.update()
-                if show and drawn is not None and _shown(drawn, wait=isinstance(opened, Images)):
-                    break
-                del drawn  # before the next picture comes
     finally:
         sink.close()
+        if window is not None:
+            window.close()
+        if isinstance(opened, Video):
+            summary.dropped = max(0, opened.count - summary.frames)
         summary.seconds = time.perf_counter() - started
     return summary, sink.place
+
+
+def _window(
+    segmenter: Segmenter,
+    opened: Images | Video,
+    levels: list[int],
+    legend: str,
+    watch: Stopwatch,
+    sink: Sink,
+    kept: bool,
+) -> Window:
+    every = segmenter.hierarchy.levels
+    view = View(len(every), tuple(levels), stills=isinstance(opened, Images))
+    folder = sink.folder if kept else Path()
+    return Window(view, every, painter_for(every, opened, legend), watch, folder)
+
+
+def _require_a_purpose(video: Video, has_one: bool) -> None:
+    """Raises ValueError for a source without end that nobody looks at."""
+    if video.live and not has_one:
+        video.close()
+        raise HiersegError(
+            f"Nothing would come of {video.name}: give --show to see it, or --output=FILE.mp4 to "
+            "write it."
+        )
+
+
+def _go_on(seconds: float) -> bool:
+    return True
+
+
+def _frames_for(
+    opened: Images | Video, watch: Stopwatch, wait: Wait, in_time: bool
+) -> Iterator[Frame]:
+    """Those to be segmented; `in_time` passes over what would be late."""
+    if isinstance(opened, Images):
+        return iter(opened)
+    if opened.live:
+        return newest_frames(opened, wait)
+    return in_real_time(opened, watch, wait) if in_time else iter(opened)
 
 
 def choose_levels(segmenter: Segmenter, level: str) -> list[int]:
@@ -141,28 +212,6 @@ def _require_frames_and_scores(segmenter: Segmenter, opened: Images | Video, sou
         )
 
 
-def require_display() -> None:
-    """Raises ValueError where a window can't be opened.
-
-    Without a display Qt aborts the whole process; hence another one tries first.
-    """
-    trial = [sys.executable, "-c", "import cv2; cv2.namedWindow('trial')"]
-    if subprocess.run(trial, capture_output=True, check=False).returncode:  # noqa: S603
-        raise HiersegError("--show needs a display, and none can be opened; leave it out.")
-
-
-def _shown(drawn_bgr: np.ndarray, wait: bool) -> bool:
-    """Shows a picture, where `wait` until a key is pressed; tells whether to end."""
-    cv2.imshow(WINDOW, drawn_bgr)
-    while True:
-        key = cv2.waitKey(20 if wait else 1)
-        closed = cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) < 1
-        if closed or key & 0xFF == ord("q"):
-            return True
-        if key >= 0 or not wait:
-            return False
-
-
 def _segmented(image_bgr: np.ndarray, segment: Segment, summary: Summary) -> Segmentation:
     result = segment(image_bgr, bgr=True)
     summary.frames += 1
@@ -176,9 +225,12 @@ def _skip(fault: str, summary: Summary) -> None:
 
 
 def _overlapped(
-    frames: Iterator[Frame], segment: Segment, take: Take, summary: Summary
-) -> Iterator[np.ndarray | None]:
-    """Drawn pictures, while the next is read and the last ones are drawn and written."""
+    frames: Iterator[Frame],
+    segment: Segment,
+    take: Take,
+    summary: Summary,
+) -> Iterator[None]:
+    """Once for every picture, while the next is read and the last ones are drawn and written."""
     pending: collections.deque[Future] = collections.deque()
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         upcoming = reader.submit(next, frames, None)
@@ -197,16 +249,21 @@ def _overlapped(
 
 
 def _one_by_one(
-    frames: Iterator[Frame], segment: Segment, take: Take, summary: Summary
-) -> Iterator[np.ndarray | None]:
-    """The same with one picture in memory, drawn and written before the next is read."""
+    frames: Iterator[Frame],
+    segment: Segment,
+    take: Take,
+    summary: Summary,
+    window: Window | None = None,
+) -> Iterator[None]:
+    """The same with one picture in memory: drawn, written and shown before the next is read."""
     for frame in frames:
         if frame.image_bgr is None:
             _skip(frame.fault, summary)
             yield None
             continue
         result = _segmented(frame.image_bgr, segment, summary)
-        drawn = take(frame.name, frame.image_bgr, result)
-        del frame, result
-        yield drawn
-        del drawn
+        take(frame.name, frame.image_bgr, result)
+        if window is not None and not window.show(frame.image_bgr, result):
+            return
+        del frame, result  # before the next picture comes
+        yield None

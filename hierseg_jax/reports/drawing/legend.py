@@ -15,8 +15,9 @@ INK: Color = (240, 241, 243)
 SOFT: Color = (158, 163, 172)
 # Of the picture's height, at most.
 HEIGHT_SHARE = 0.6
-# Pixels of letters: what still can be read, and their size in a picture of a given area.
-_SMALLEST, _LETTERS = 12, 42
+# Letters: a side of the picture has room for so many ems; those that are easily read begin at 12
+# pixels, and what is too small for many of these makes do with 10.
+_LETTERS, _EASY, _SMALLEST, _FEWEST = 42, 12, 10, 21
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Entry:
 
 def letter_size(size: tuple[int, ...]) -> int:
     """Pixels of the em in a picture of (height, width), which grow with it."""
-    return max(_SMALLEST, round(math.sqrt(size[0] * size[1]) / _LETTERS))
+    side = math.sqrt(size[0] * size[1])
+    return max(_SMALLEST, min(_EASY, round(side / _FEWEST)), round(side / _LETTERS))
 
 
 def most_rows(size: tuple[int, ...]) -> int:
@@ -49,29 +51,83 @@ def _line(em: int) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Where the entries of a legend stand: `columns` beside one another, `column` pixels wide."""
+    """Where the entries of a legend stand.
+
+    Attributes:
+      em: pixels of the letters.
+      width: of the strip, in pixels.
+      lead: pixels of the title, 0 where it is left out.
+      columns: beside one another, in a table.
+      column: pixels of one of them.
+      line: (row, pixels from the left) of every entry where they stand like words of a text, which
+        takes fewer rows than a table does; else empty.
+    """
 
     em: int
     width: int
     lead: int
     columns: int
     column: int
+    line: tuple[tuple[int, int], ...] = ()
 
     @classmethod
-    def of(cls, title: str, names: Sequence[str], width: int, em: int, fonts: Fonts) -> "Layout":
-        """For a title and names, in a strip of a width in pixels."""
-        margin = round(0.6 * em)
-        room = width - 2 * margin
+    def of(
+        cls, title: str, names: Sequence[str], width: int, em: int, fonts: Fonts, most: int = 0
+    ) -> "Layout":
+        """For a title and names, in a strip of a width in pixels.
+
+        A table with the title beside it, unless that takes more rows than a text, or than either
+        without the title. A text takes at most `most` rows.
+        """
+        room = width - 2 * _margin(em)
         written = [letters_for(name, fonts, em).width(name) for name in names]
         column = min(room, math.ceil(max(written, default=0)) + round(2.3 * em))
-        lead = math.ceil(letters_for(title, fonts, em).width(title)) + em if title else 0
+        columns = max(1, column)
+        title_width = math.ceil(letters_for(title, fonts, em).width(title)) + em if title else 0
         # A title that leaves no room for a column beside it is left out.
-        lead = lead if lead + column <= room else 0
-        return cls(em, width, lead, max(1, (room - lead) // max(1, column)), max(1, column))
+        lead = title_width if title_width + column <= room else 0
+        leads = (lead, 0) if most else (lead,)
+        table = [cls(em, width, each, max(1, (room - each) // columns), columns) for each in leads]
+        text = [
+            dataclasses.replace(one, line=line)
+            for one in table
+            if (line := _lines(written, room - one.lead, em)) and line[-1][0] < most
+        ]
+        return min([*table, *text], key=lambda one: one.rows(len(names)))
 
     def rows(self, count: int) -> int:
         """That so many entries fill."""
-        return max(1, -(-count // self.columns))
+        return self.line[-1][0] + 1 if self.line else max(1, -(-count // self.columns))
+
+    def places(self, rows: int) -> int:
+        """Entries that so many rows have room for."""
+        return len(self.line) or rows * self.columns
+
+    def place(self, number: int) -> tuple[int, int]:
+        """Pixels from the left, and of the baseline from the top, of an entry."""
+        row, column = divmod(number, self.columns)
+        left = column * self.column
+        if self.line:
+            row, left = self.line[number]
+        return _margin(self.em) + self.lead + left, _baseline(row, self.em)
+
+
+def _lines(written: Sequence[float], room: int, em: int) -> tuple[tuple[int, int], ...]:
+    """Rows and lefts of names as wide as `written`; none where one is wider than the room."""
+    places, row, left = [], 0, 0
+    for width in written:
+        entry = math.ceil(width) + round(1.35 * em)
+        if entry > room:
+            return ()
+        if left + entry > room:
+            row, left = row + 1, 0
+        places.append((row, left))
+        left += entry + round(0.75 * em)
+    return tuple(places)
+
+
+def _margin(em: int) -> int:
+    return round(0.55 * em)
 
 
 def draw_legend(
@@ -87,29 +143,22 @@ def draw_legend(
       rows: of the strip.
       fonts: that have the letters.
     """
-    em, margin = layout.em, round(0.6 * layout.em)
+    em, margin = layout.em, _margin(layout.em)
     canvas = Canvas(strip_height(rows, em), layout.width, fonts)
     if layout.lead:
         canvas.write(title, em, margin, _baseline(0, em), layout.lead, SOFT)
-    places = rows * layout.columns
+    places = layout.places(rows)
     left_out = max(0, len(entries) - places) and len(entries) - places + 1
     for place, entry in enumerate(entries[: len(entries) - left_out]):
         if entry is None:
             continue
-        left, baseline = _place(layout, place)
-        canvas.swatch(entry, left, baseline, round(0.95 * em))
-        room = layout.column - round(1.4 * em)
-        canvas.write(entry.name, em, left + round(1.35 * em), baseline, room, INK)
+        left, baseline = layout.place(place)
+        room = layout.width if layout.line else layout.column - round(1.4 * em)
+        canvas.entry(entry, em, left, baseline, room)
     if left_out:
-        left, baseline = _place(layout, places - 1)
+        left, baseline = layout.place(places - 1)
         canvas.write(f"+ {left_out}", em, left, baseline, layout.column, SOFT)
     return canvas.rgb_hw3
-
-
-def _place(layout: Layout, place: int) -> tuple[int, int]:
-    row, column = divmod(place, layout.columns)
-    left = round(0.6 * layout.em) + layout.lead + column * layout.column
-    return left, _baseline(row, layout.em)
 
 
 def _baseline(row: int, em: int) -> int:
@@ -136,6 +185,11 @@ class Canvas:
         share_hw1 = cover_hw[..., None] / np.float32(255)
         mixed = part_hw3 + share_hw1 * (np.array(ink, np.float32) - part_hw3)
         self.rgb_hw3[box] = np.round(mixed).astype(np.uint8)
+
+    def entry(self, entry: Entry, em: int, left: int, baseline: int, room: int) -> None:
+        """A swatch, and the name beside it in so many pixels."""
+        self.swatch(entry, left, baseline, round(0.95 * em))
+        self.write(entry.name, em, left + round(1.35 * em), baseline, room, INK)
 
     def swatch(self, entry: Entry, left: int, baseline: int, side: int) -> None:
         """A square of a colour on the line of letters."""

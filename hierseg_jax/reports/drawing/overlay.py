@@ -84,6 +84,7 @@ def overlay(
     paint: Paint,
     *,
     bgr: bool = False,
+    photo_share: float = PHOTO_SHARE,
     out_hwc: np.ndarray | None = None,
 ) -> np.ndarray:
     """Mixes colours into a photograph, and draws the borders between labels in full colour.
@@ -95,15 +96,20 @@ def overlay(
       label_hw: uint8 [H, W].
       paint: of the labels.
       bgr: whether the image's channels are blue, green, red.
+      photo_share: of the photograph in what is painted, beside the paint: 0 are colours alone, 1
+        leaves the photograph as it is, without borders.
       out_hwc: where the result goes to, and that is returned; by default a new array.
     """
+    out_hwc = np.empty_like(image_hwc) if out_hwc is None else out_hwc
+    if photo_share == 1:
+        out_hwc[:] = image_hwc
+        return out_hwc
     colors_k3 = paint.colors_k3[:, ::-1] if bgr else paint.colors_k3
     colors_k1c = np.ascontiguousarray(colors_k3)[:, None]
     to_grey = cv2.COLOR_BGR2GRAY if bgr else cv2.COLOR_RGB2GRAY
     unpainted_k = 1 - paint.painted_k
     reach = outline_width(label_hw.shape)
     around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
-    out_hwc = np.empty_like(image_hwc) if out_hwc is None else out_hwc
     rows = max(1, STRIP // label_hw.shape[1])
     for top in range(0, len(label_hw), rows):
         strip, above = slice(top, top + rows), min(top, reach)
@@ -112,7 +118,7 @@ def overlay(
         photo_hwc, strip_hw = image_hwc[strip], label_hw[strip]
         colors_hwc = cv2.applyColorMap(strip_hw, colors_k1c)
         grey_hwc = cv2.cvtColor(cv2.cvtColor(photo_hwc, to_grey), cv2.COLOR_GRAY2RGB)
-        mixed_hwc = cv2.addWeighted(grey_hwc, PHOTO_SHARE, colors_hwc, 1 - PHOTO_SHARE, 0)
+        mixed_hwc = cv2.addWeighted(grey_hwc, photo_share, colors_hwc, 1 - photo_share, 0)
         mixed_hwc = cv2.copyTo(colors_hwc, border_hw, mixed_hwc)
         out_hwc[strip] = cv2.copyTo(photo_hwc, cv2.LUT(strip_hw, unpainted_k), mixed_hwc)
     return out_hwc

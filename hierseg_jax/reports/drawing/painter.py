@@ -1,6 +1,6 @@
-"""Levels of a tree over pictures, each with a legend of what is in it below."""
+"""Levels of a tree over pictures, each with a legend of what is in it: below, or in a corner."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -14,15 +14,26 @@ from hierseg_jax.reports.drawing.legend import (
     strip_height,
 )
 from hierseg_jax.reports.drawing.lettering import opencv_missing
-from hierseg_jax.reports.drawing.overlay import overlay, paint_of
+from hierseg_jax.reports.drawing.overlay import PHOTO_SHARE, overlay, paint_of
+from hierseg_jax.reports.drawing.plate import (
+    CORNERS,
+    Plate,
+    calmest_corner,
+    lay_over,
+    legend_plate,
+    rows_of,
+)
 from hierseg_jax.system.fonts import find_fonts, missing_note
 from hierseg_jax.tree.hierarchy import Level
 
+LEGENDS = ("below", "corner", "none")
 MOST_LEGENDS = 64
 # A class of less than one pixel in so many can't be found in the picture.
 _VISIBLE = 10_000
 # Rows of a legend that keeps its height from frame to frame.
 _STEADY_ROWS = 3
+# Of a picture's width, what a legend in its corner may have.
+_CORNER_SHARE = 0.5
 
 
 class Painter:
@@ -32,25 +43,30 @@ class Painter:
       note: a sentence where letters of the names can't be written here, else "".
     """
 
-    def __init__(self, levels: Sequence[Level], *, steady: bool = False) -> None:
+    def __init__(
+        self, levels: Sequence[Level], *, steady: bool = False, legend: str = "below"
+    ) -> None:
         """For pictures, or for frames.
 
         Args:
           levels: to be drawn.
           steady: whether legends of one size are equally high whatever is in a picture, as those
-            of a video's frames have to be.
+            of a video's frames have to be, and classes keep their places.
+          legend: `below` the picture, which it makes higher; in a `corner` over it, where it,
+            or the first of frames, has the fewest pixels of classes; or `none`.
         """
-        self._levels, self._steady = levels, steady
+        self._levels, self._steady, self._legend_place = levels, steady, legend
+        self._corners: dict[str, tuple[int, int]] = {}
         self._names = {level.name: level.class_names[level.foreground] for level in levels}
         texts = [text for name, names in self._names.items() for text in (name, *names)]
         self._fonts = find_fonts(texts)
         self._paints = {level.name: paint_of(level) for level in levels}
         self.note = missing_note(opencv_missing(self._fonts.missing))
         # Of the last few: pictures of a folder may have any size and any classes.
-        self._legends: dict[tuple[str, tuple[int, ...], bytes], np.ndarray] = {}
+        self._legends: dict[tuple[str, tuple[int, ...], bytes], np.ndarray | Plate] = {}
 
     def draw(self, image_bgr: np.ndarray, labels_hw: np.ndarray, level: Level) -> np.ndarray:
-        """A level's classes over the picture, and a legend of those that are there below it.
+        """A level's classes over the picture, and a legend of those that are there.
 
         Args:
           image_bgr: uint8 [H, W, 3].
@@ -59,38 +75,68 @@ class Painter:
           level: one of the painter's.
 
         Returns:
-          uint8 BGR [H + the legend's height, W, 3].
+          uint8 BGR [H + the height of a legend below, W, 3].
         """
         return self.draw_levels(image_bgr, {level.name: labels_hw}, [level])
 
     def draw_levels(
-        self, image_bgr: np.ndarray, maps: dict[str, np.ndarray], levels: Sequence[Level]
+        self,
+        image_bgr: np.ndarray,
+        maps: Mapping[str, np.ndarray],
+        levels: Sequence[Level],
+        photo_share: float = PHOTO_SHARE,
     ) -> np.ndarray:
-        """The same of several levels beside one another, with maps by the levels' names."""
+        """The same of several levels beside one another, with maps by the levels' names.
+
+        `photo_share` is `overlay`'s.
+        """
+        (height, width), below = image_bgr.shape[:2], 0
         legends = [self._legend(each, maps[each.name]) for each in levels]
-        (height, width), strip_height = image_bgr.shape[:2], max(map(len, legends))
-        drawn_hwc = np.empty((height + strip_height, len(levels) * width, 3), np.uint8)
-        drawn_hwc[height:] = legends[0][0, 0]  # paper, where a legend is lower than another
+        strips = [each for each in legends if isinstance(each, np.ndarray)]
+        if strips:
+            below = max(map(len, strips))
+        drawn_hwc = np.empty((height + below, len(levels) * width, 3), np.uint8)
+        if strips:
+            drawn_hwc[height:] = strips[0][0, 0]  # paper, where a legend is lower than another
         for i, (level, legend) in enumerate(zip(levels, legends, strict=True)):
             panel_hwc = drawn_hwc[:, i * width : (i + 1) * width]
-            panel_hwc[height : height + len(legend)] = legend
-            paint, out_hwc = self._paints[level.name], panel_hwc[:height]
-            overlay(image_bgr, maps[level.name], paint, bgr=True, out_hwc=out_hwc)
+            labels_hw, out_hwc = maps[level.name], panel_hwc[:height]
+            paint = self._paints[level.name]
+            overlay(image_bgr, labels_hw, paint, bgr=True, photo_share=photo_share, out_hwc=out_hwc)
+            if isinstance(legend, np.ndarray):
+                panel_hwc[height : height + len(legend)] = legend
+            elif legend is not None:
+                corner = self._corner(level, labels_hw, legend)
+                lay_over(out_hwc, legend, corner, bgr=True)
         return drawn_hwc
 
     def legend_height(self, size: tuple[int, int]) -> int:
         """Pixels below a frame of (height, width), where legends are steady."""
+        if self._legend_place != "below":
+            return 0
         em = letter_size(size)
         return max(strip_height(self._rows(level, size), em) for level in self._levels)
 
     def _layout(self, level: Level, size: tuple[int, ...], names: Sequence[str]) -> Layout:
-        return Layout.of(level.name, names, size[1], letter_size(size), self._fonts)
+        most = min(most_rows(size), _STEADY_ROWS) if self._steady else most_rows(size)
+        return Layout.of(level.name, names, size[1], letter_size(size), self._fonts, most)
 
     def _rows(self, level: Level, size: tuple[int, ...]) -> int:
         names = self._names[level.name]
         return min(self._layout(level, size, names).rows(len(names)), _STEADY_ROWS, most_rows(size))
 
-    def _legend(self, level: Level, labels_hw: np.ndarray) -> np.ndarray:
+    def _corner(self, level: Level, labels_hw: np.ndarray, plate: Plate) -> tuple[int, int]:
+        """Of this picture; of frames that of the first with a legend, so that nothing hops."""
+        known = self._corners.get(level.name) if self._steady else None
+        if known is not None or not plate.cover_hw.any():
+            return known or CORNERS[0]
+        busy_hw = cv2.LUT(labels_hw, self._paints[level.name].painted_k)
+        self._corners[level.name] = calmest_corner(busy_hw, plate.cover_hw.shape)
+        return self._corners[level.name]
+
+    def _legend(self, level: Level, labels_hw: np.ndarray) -> np.ndarray | Plate | None:
+        if self._legend_place == "none":
+            return None
         counts = cv2.calcHist([labels_hw], [0], None, [256], [0, 256]).ravel()
         counts = counts[level.foreground.start : level.num_classes]
         there = counts >= max(1, labels_hw.size // _VISIBLE)
@@ -98,33 +144,48 @@ class Painter:
         if key not in self._legends:
             while len(self._legends) >= MOST_LEGENDS:
                 del self._legends[next(iter(self._legends))]
-            self._legends[key] = self._draw_legend(level, labels_hw.shape, there, counts)
+            draw = self._draw_strip if self._legend_place == "below" else self._draw_plate
+            self._legends[key] = draw(level, labels_hw.shape, there, counts)
         return self._legends[key]
 
-    def _draw_legend(
+    def _draw_strip(
         self, level: Level, size: tuple[int, ...], there: np.ndarray, counts: np.ndarray
     ) -> np.ndarray:
-        names, colors = self._names[level.name], level.colors[level.foreground].tolist()
-        present = np.flatnonzero(there).tolist()
-        shown = names if self._steady else [names[i] for i in present]
+        names = self._names[level.name]
+        shown = names if self._steady else [names[i] for i in np.flatnonzero(there)]
         layout = self._layout(level, size, shown)
         rows = self._rows(level, size) if self._steady else most_rows(size)
-        places = rows * layout.columns
-        entries: list[Entry | None]
-        if self._steady and len(names) <= places:  # each keeps its place
-            entries = [
-                Entry(n, tuple(c)) if i else None
-                for n, c, i in zip(names, colors, there, strict=True)
-            ]
-        else:
-            if len(present) > places:  # those that are seen most, and a count of the others
-                kept = sorted(present, key=lambda i: -counts[i])[: places - 1]
-                present = [*sorted(kept), *(i for i in present if i not in kept)]
-            entries = [Entry(names[i], tuple(colors[i])) for i in present]
+        entries = self._entries(level, there, counts, layout.places(rows))
         if not self._steady:
             rows = min(rows, layout.rows(len(entries)))
         strip = draw_legend(layout, level.name, entries, rows, self._fonts)
         return np.ascontiguousarray(strip[..., ::-1])
+
+    def _draw_plate(
+        self, level: Level, size: tuple[int, ...], there: np.ndarray, counts: np.ndarray
+    ) -> Plate:
+        em = letter_size(size)
+        places = rows_of(size[0], em)
+        entries = self._entries(level, there, counts, places)
+        more = max(0, len(entries) - places) and len(entries) - places + 1
+        shown = entries[: len(entries) - more]
+        return legend_plate(shown, round(_CORNER_SHARE * size[1]), em, self._fonts, more)
+
+    def _entries(
+        self, level: Level, there: np.ndarray, counts: np.ndarray, places: int
+    ) -> list[Entry | None]:
+        """All that are there; where there are too few places, those seen most come first."""
+        names, colors = self._names[level.name], level.colors[level.foreground].tolist()
+        present = np.flatnonzero(there).tolist()
+        if self._steady and len(names) <= places:  # each keeps its place
+            return [
+                Entry(n, tuple(c)) if i else None
+                for n, c, i in zip(names, colors, there, strict=True)
+            ]
+        if len(present) > places:
+            kept = sorted(present, key=lambda i: -counts[i])[: places - 1]
+            present = [*sorted(kept), *(i for i in present if i not in kept)]
+        return [Entry(names[i], tuple(colors[i])) for i in present]
 
 
 def draw_level(image_bgr: np.ndarray, labels_hw: np.ndarray, level: Level) -> np.ndarray:

@@ -1,0 +1,131 @@
+"""Measures how fast exported networks are on this machine; needs no JAX.
+
+hierseg benchmark float.onnx int8.onnx --picture=street.jpg
+"""
+
+import datetime
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime
+from absl import flags
+
+from hierseg_jax.data.read.image_files import read_image
+from hierseg_jax.runtime.benchmark import describe_file, describe_times, time_files
+from hierseg_jax.runtime.benchmark_table import format_benchmark
+from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.system.atomic_writing import write_json
+from hierseg_jax.system.command_line import parse_size, quoted, run
+from hierseg_jax.system.cores import available_cores
+from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
+from hierseg_jax.system.machine import load_average, processor_name
+
+FLAGS = flags.FlagValues()
+_MODEL = flags.DEFINE_multi_string(
+    "model", None, "An .onnx file, also without --model= before it;", flag_values=FLAGS
+)
+_PICTURE = flags.DEFINE_string(
+    "picture",
+    None,
+    "What the frame shows; noise, the worst case for label maps.",
+    flag_values=FLAGS,
+)
+_FRAME = flags.DEFINE_list("frame", ["480", "640"], "Its height,width.", flag_values=FLAGS)
+_SECONDS = flags.DEFINE_float("seconds", 10.0, "To measure each file for.", 0.0, flag_values=FLAGS)
+_THREADS = flags.DEFINE_list(
+    "threads", ["1", "2", "all"], "Numbers of threads to try.", flag_values=FLAGS
+)
+_PROVIDER = flags.DEFINE_enum(
+    "provider", "auto", ["auto", "cpu", "cuda"], "Of onnxruntime.", flag_values=FLAGS
+)
+_IMAGE_SIZE = flags.DEFINE_list(
+    "image_size", None, "Side, or height,width, where files are open.", flag_values=FLAGS
+)
+_JSON = flags.DEFINE_string("json", None, "A file for all numbers.", flag_values=FLAGS)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace it.", flag_values=FLAGS)
+
+
+def _run() -> None:
+    """Prints a table, and writes JSON."""
+    files = [Path(file) for file in _MODEL.value or ()]
+    if not files:
+        raise HiersegError("Name a file: hierseg benchmark MODEL.onnx (see hierseg export).")
+    if len(set(files)) < len(files):
+        raise HiersegError("A file is named twice; once is enough.")
+    if _JSON.value and Path(_JSON.value).exists() and not _OVERWRITE.value:
+        raise HiersegFileExistsError(f"{_JSON.value} exists; give another --json or --overwrite.")
+    frame_bgr, image_size = _frame(), parse_size(_IMAGE_SIZE.value)
+
+    def opened(file: Path, threads: int) -> Segmenter:
+        return Segmenter(file, provider=_PROVIDER.value, threads=threads, image_size=image_size)
+
+    threads = numbers_of_threads(_THREADS.value, available_cores())
+    segmenters = [opened(file, threads[0]) for file in files]
+    about = [describe_file(*pair, frame_bgr) for pair in zip(files, segmenters, strict=True)]
+    del segmenters
+    load = load_average()
+    times = time_files(files, threads, frame_bgr, _SECONDS.value, opened)
+    result: dict[str, Any] = {
+        "machine": {
+            "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
+            "processor": processor_name(),
+            "cores": available_cores(),
+            "load": load,
+            "onnxruntime": onnxruntime.__version__,
+            "providers": onnxruntime.get_available_providers(),
+            "opencv": cv2.__version__,
+        },
+        "frame": list(frame_bgr.shape[:2]),
+        "picture": _PICTURE.value,
+        "files": [
+            told
+            | {
+                "threads": {
+                    str(number): describe_times(times[file, number], times[files[0], number])
+                    for number in threads
+                }
+            }
+            for file, told in zip(files, about, strict=True)
+        ],
+    }
+    print(format_benchmark(result))
+    if _JSON.value:
+        write_json(Path(_JSON.value), result)
+        print(f"Written to {_JSON.value}")
+    print(f"Next: hierseg predict {quoted('model', files[0])} --source=0 --show")
+
+
+def numbers_of_threads(given: list[str], cores: int) -> list[int]:
+    """Of `--threads`, each once, in order; `all` is one for every core.
+
+    Without being asked for, more threads than cores are not tried.
+    """
+    chosen = []
+    for value in given:
+        if value != "all" and not (value.isascii() and value.isdecimal() and 0 < int(value) < 1025):
+            raise HiersegError(f"--threads is {','.join(given)!r}; give numbers from 1, or all.")
+        number = cores if value == "all" else int(value)
+        if value == "all" or number <= cores or "all" not in given:
+            chosen.append(number)
+    return sorted(set(chosen))
+
+
+def _frame() -> np.ndarray:
+    """uint8 BGR [H, W, 3]."""
+    size = parse_size(_FRAME.value)
+    if size is None or not all(0 < side <= 10_000 for side in size):
+        raise HiersegError(f"--frame is {','.join(_FRAME.value or [])!r}; give height,width.")
+    if _PICTURE.value is None:
+        return np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    picture_bgr = cv2.cvtColor(read_image(Path(_PICTURE.value)), cv2.COLOR_RGB2BGR)
+    return cv2.resize(picture_bgr, size[::-1], interpolation=cv2.INTER_AREA)
+
+
+def main() -> None:
+    """`hierseg benchmark`."""
+    name, *rest = sys.argv
+    sys.argv = [name, *(word if word.startswith("-") else f"--model={word}" for word in rest)]
+    run(_run, FLAGS)

@@ -1,0 +1,123 @@
+"""Which files a run over a source writes: settled, and refused, before any work."""
+
+import dataclasses
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
+from hierseg_jax.runtime.frames import Images
+from hierseg_jax.runtime.outputs import folder_name, refuse_existing
+from hierseg_jax.runtime.video import Video, is_address
+from hierseg_jax.system.atomic_writing import make_folder
+from hierseg_jax.system.errors import HiersegError, HiersegPermissionError
+from hierseg_jax.system.paths import local_path
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """Where everything goes.
+
+    Attributes:
+      folder: of all that is written, or would be.
+      pictures: name of a source's image -> file of it as drawn.
+      video: of drawn frames.
+      masks: name of a level -> folder of its label maps.
+      masks_of_images: their files, where the source is images.
+    """
+
+    folder: Path
+    pictures: dict[str, Path] = dataclasses.field(default_factory=dict)
+    video: Path | None = None
+    masks: dict[str, Path] = dataclasses.field(default_factory=dict)
+    masks_of_images: tuple[Path, ...] = ()
+
+    def make_room(self, overwrite: bool) -> None:
+        """Makes the folders, and takes away frames of an older video.
+
+        Raises:
+          ValueError, OSError: a sentence; nothing is written or lost then.
+        """
+        # A shorter video would leave the last frames of a longer one among its own.
+        folders = () if self.masks_of_images else tuple(self.masks.values())
+        stale = [file for to in folders for file in sorted(to.glob("frame_*.png"))]
+        targets = [*self.pictures.values(), *([self.video] if self.video else [])]
+        targets += [*self.masks_of_images, *(to / "frame_000001.png" for to in folders), *stale]
+        refuse_existing(targets, overwrite)
+        for needed in (self.folder, *self.masks.values()) if targets else ():
+            make_folder(needed)
+            if not os.access(needed, os.W_OK):
+                raise HiersegPermissionError(
+                    f"{needed} can't be written to; choose another --output."
+                )
+        for file in stale:
+            file.unlink()
+
+
+def settle_places(
+    opened: Images | Video,
+    source: str,
+    output: str | None,
+    masks_of: Sequence[str],
+    pictures: bool,
+) -> Places:
+    """Names for all that a run writes.
+
+    Args:
+      opened: the source.
+      source: as it was given.
+      output: a folder, or a file; None for `segmented`.
+      masks_of: names of the levels whose label maps are written.
+      pictures: whether what is drawn is written.
+
+    Raises:
+      ValueError: where two would have one name, or one that of the source.
+    """
+    if isinstance(opened, Images):
+        return _of_images(opened, source, output, masks_of, pictures)
+    if not pictures or (opened.live and not output):
+        folder = Path("segmented")
+        return Places(folder, masks=_mask_folders(folder, masks_of))
+    file = local_path(output) if output else Path("segmented") / f"{_stem(source)}.mp4"
+    if file.exists() and Path(source).exists() and file.samefile(source):
+        raise HiersegError(f"--output is the source itself, {file}; choose another.")
+    return Places(file.parent, video=file, masks=_mask_folders(file.parent, masks_of))
+
+
+def _of_images(
+    opened: Images, source: str, output: str | None, masks_of: Sequence[str], pictures: bool
+) -> Places:
+    folder = local_path(output or "segmented")
+    sources = names = [file.name for file in opened.files]
+    if len(names) == 1 and folder.suffix.lower() in IMAGE_SUFFIXES and not folder.is_dir():
+        names, folder = [folder.name], folder.parent
+    stems = [Path(name).stem for name in names]
+    if len(set(stems if masks_of else names)) < len(names):
+        raise HiersegError(f"Two images of {source} have one name; segment them apart.")
+    drawn = {name: folder / new for name, new in zip(sources, names, strict=True) if pictures}
+    mine = {file.resolve() for file in opened.files}
+    if any(target.resolve() in mine for target in drawn.values()):
+        raise HiersegError(f"--output is where the images are, {folder}; choose another.")
+    masks = _mask_folders(folder, masks_of)
+    files = tuple(to / f"{stem}.png" for to in masks.values() for stem in stems)
+    return Places(folder, drawn, None, masks, files)
+
+
+def _mask_folders(folder: Path, levels: Sequence[str]) -> dict[str, Path]:
+    folders = {level: folder / "masks" / folder_name(level) for level in levels}
+    if len(set(folders.values())) < len(folders):
+        raise HiersegError(
+            "Two levels of the network have one name as that of a folder "
+            f"({', '.join(folders)}); write their masks one by one, with --level, to an --output "
+            "each."
+        )
+    return folders
+
+
+def _stem(source: str) -> str:
+    """Of a file, or of what an address ends in."""
+    if not is_address(source):
+        return Path(source).stem
+    return re.sub(r"[^\w.-]", "_", Path(urlsplit(source).path).stem) or "stream"
