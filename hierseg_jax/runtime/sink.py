@@ -14,7 +14,7 @@ from hierseg_jax.runtime.outputs import VideoFile, folder_name, refuse_existing,
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.errors import HiersegError, HiersegPermissionError
-from hierseg_jax.system.paths import local_path
+from hierseg_jax.system.paths import local_path, stored_name
 
 
 class Sink:
@@ -43,7 +43,7 @@ class Sink:
             if len(names) == 1 and folder.suffix.lower() in IMAGE_SUFFIXES and not folder.is_dir():
                 names, folder = [folder.name], folder.parent
             stems = [Path(name).stem for name in names]
-            if len(set(stems if masks else names)) < len(names):
+            if len(set(map(stored_name, stems if masks else names))) < len(names):
                 raise HiersegError(f"Two images of {source} have one name; segment them apart.")
             targets = [folder / name for name in names]
             sources = [file.name for file in opened.files]
@@ -62,7 +62,7 @@ class Sink:
             each.name: folder / "masks" / folder_name(each.name)
             for each in (self._levels if masks else ())
         }
-        if len(set(self._masks.values())) < len(self._masks):
+        if len({stored_name(to.name) for to in self._masks.values()}) < len(self._masks):
             raise HiersegError(
                 "Two levels of the network have one name as that of a folder "
                 f"({', '.join(self._masks)}); write their masks "
