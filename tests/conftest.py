@@ -1,12 +1,12 @@
 """One persistent compilation cache for the suite: most of its time is XLA's."""
 
 import gc
+import importlib.util
 import os
 import pathlib
 import signal
 
 import hypothesis
-import jax
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -25,7 +25,6 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["XLA_FLAGS"] = xla_flags(QUICKLY)
     # Golden numbers are float32's, which accelerators round otherwise unless they are told not to.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
     # Machines are shared: how long an example takes says nothing.
     hypothesis.settings.register_profile("suite", deadline=None)
     hypothesis.settings.load_profile("suite")
@@ -33,8 +32,12 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "jax"))
     os.environ.setdefault("HIERSEG_JAX_CACHE", str(ROOT / ".pytest_cache" / "hierseg_jax"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
-    jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    if importlib.util.find_spec("jax"):  # the small installation has none
+        import jax
+
+        jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
+        jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def _interrupt(*_: object) -> None:

@@ -33,7 +33,7 @@ class DamagedCheckpointError(HiersegError):
 def seal(folder: Path) -> None:
     """Writes down the hashes of all files of all items, once they are complete."""
     digests = {name: _digest(folder / name) for name in _files(folder, ITEMS)}
-    (folder / SEAL).write_text(json.dumps({"sha256": digests}, indent=1))
+    (folder / SEAL).write_text(json.dumps({"sha256": digests}, indent=1), encoding="utf-8")
 
 
 def check_seal(folder: Path, items: Collection[str] = ITEMS) -> bool:
@@ -81,7 +81,7 @@ def lacks_files(folder: Path) -> bool:
 
 def _sealed(folder: Path, file: Path) -> Mapping[str, Any]:
     try:
-        digests = json.loads(file.read_text())["sha256"]
+        digests = json.loads(file.read_text(encoding="utf-8"))["sha256"]
         if not isinstance(digests, dict) or not digests:
             raise HiersegError("no hashes")
     except (OSError, ValueError, LookupError, TypeError, RecursionError):

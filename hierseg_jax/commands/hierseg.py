@@ -5,6 +5,9 @@ import importlib
 import importlib.metadata
 import sys
 
+from hierseg_jax.system.errors import wants_tracebacks
+from hierseg_jax.system.missing import missing_sentence
+
 COMMANDS = {
     "demo": "segment a photograph with the network in the package",
     "prepare": "bring a download or another tool's annotations into the layout for training",
@@ -33,7 +36,13 @@ def main() -> None:
         print(f"hierseg_jax {importlib.metadata.version('hierseg-jax')}")
     elif name in COMMANDS:
         sys.argv = [f"hierseg {name}", *rest]
-        importlib.import_module(f"hierseg_jax.commands.{name}_command").main()
+        try:
+            importlib.import_module(f"hierseg_jax.commands.{name}_command").main()
+        except ModuleNotFoundError as error:
+            sentence = missing_sentence(f"hierseg {name}", error)
+            if not sentence or wants_tracebacks():
+                raise
+            sys.exit(f"error: {sentence}")
     else:
         near = difflib.get_close_matches(name, COMMANDS, 1)
         hint = f"Did you mean {near[0]}?" if near else f"Choose one of {', '.join(COMMANDS)}."

@@ -95,7 +95,7 @@ def write_evaluation(folder: Path, content: Mapping[str, Any], page: str) -> tup
 
 def _is_metrics(file: Path) -> bool:
     try:
-        return "levels" in json.loads(file.read_text())
+        return "levels" in json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, TypeError, RecursionError):
         return False
 

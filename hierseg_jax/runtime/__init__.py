@@ -1,6 +1,6 @@
 """Segmentation with an exported network, without JAX.
 
-`Segmenter` needs NumPy, OpenCV, Pillow and onnxruntime; streams also need tqdm.
+`Segmenter` needs NumPy, OpenCV, onnxruntime and PyYAML; streams also need tqdm.
 
 May import: data (reading, resize, sampling), reports (overlay), tree, system.
 """

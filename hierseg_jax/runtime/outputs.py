@@ -10,6 +10,8 @@ import numpy as np
 from hierseg_jax.system.atomic_writing import make_folder, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError, HiersegOSError
 
+# Windows has no files of these names.
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d) *", re.IGNORECASE)
 CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".avi": "MJPG", ".mkv": "mp4v", ".mov": "mp4v"}
 
 
@@ -40,7 +42,8 @@ def write_new_image(file: Path, image: np.ndarray) -> Path:
 
 def folder_name(level_name: str) -> str:
     """A level's name as that of a folder: it comes from the .onnx and may hold anything."""
-    return re.sub(r"[^\w -]", "_", level_name) or "_"
+    name = re.sub(r"[^\w -]", "_", level_name) or "_"
+    return f"{name}_" if _DEVICE.fullmatch(name) else name
 
 
 def refuse_existing(files: list[Path], overwrite: bool) -> None:

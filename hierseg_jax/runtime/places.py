@@ -13,7 +13,7 @@ from hierseg_jax.runtime.outputs import folder_name, refuse_existing
 from hierseg_jax.runtime.video import Video, is_address
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.errors import HiersegError, HiersegPermissionError
-from hierseg_jax.system.paths import local_path
+from hierseg_jax.system.paths import local_path, stored_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _of_images(
     if len(names) == 1 and folder.suffix.lower() in IMAGE_SUFFIXES and not folder.is_dir():
         names, folder = [folder.name], folder.parent
     stems = [Path(name).stem for name in names]
-    if len(set(stems if masks_of else names)) < len(names):
+    if len(set(map(stored_name, stems if masks_of else names))) < len(names):
         raise HiersegError(f"Two images of {source} have one name; segment them apart.")
     drawn = {name: folder / new for name, new in zip(sources, names, strict=True) if pictures}
     mine = {file.resolve() for file in opened.files}
@@ -107,7 +107,7 @@ def _of_images(
 
 def _mask_folders(folder: Path, levels: Sequence[str]) -> dict[str, Path]:
     folders = {level: folder / "masks" / folder_name(level) for level in levels}
-    if len(set(folders.values())) < len(folders):
+    if len({stored_name(folder.name) for folder in folders.values()}) < len(folders):
         raise HiersegError(
             "Two levels of the network have one name as that of a folder "
             f"({', '.join(folders)}); write their masks one by one, with --level, to an --output "

@@ -87,7 +87,7 @@ def bring(source: pathlib.Path, target: pathlib.Path, move: bool) -> bool:
     partial = _partial(target)
     shutil.copyfile(source, partial)
     if move:  # the source goes only when the copy is on the disk
-        with partial.open("rb") as stream:
+        with partial.open("r+b") as stream:  # of what is only read Windows flushes nothing
             os.fsync(stream.fileno())
     os.replace(partial, target)
     if move:
@@ -97,6 +97,8 @@ def bring(source: pathlib.Path, target: pathlib.Path, move: bool) -> bool:
 
 def link(source: pathlib.Path, target: pathlib.Path) -> bool:
     """Makes a hard link, or a symbolic one where the file system allows no hard one.
+
+    A copy where it allows neither, as on Windows across disks.
 
     Args:
       source: is there; of a link, what it leads to.
@@ -114,7 +116,10 @@ def link(source: pathlib.Path, target: pathlib.Path) -> bool:
     try:
         os.link(source, partial)
     except OSError:  # another disk, no hard links there, too many of one file, or not ours
-        os.symlink(source, partial)
+        try:
+            os.symlink(source, partial)
+        except OSError:
+            shutil.copyfile(source, partial)
     os.replace(partial, target)
     return True
 

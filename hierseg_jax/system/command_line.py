@@ -4,16 +4,15 @@ import functools
 import logging
 import os
 import shlex
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
 import cv2
 from absl import app, flags
 
 from hierseg_jax.system.command_help import ShortForms, asks_for_help, format_help
+from hierseg_jax.system.console import end_quietly, is_end_of_pipe, print_any_letter
 from hierseg_jax.system.errors import (
     TRACEBACK_VARIABLE,
     HiersegError,
@@ -64,8 +63,8 @@ def run(
             sys.stderr.flush()
             os._exit(130)
         except Exception as error:
-            if isinstance(error, BrokenPipeError) and not _has_company():
-                _end_of_pipe()
+            if is_end_of_pipe(error) and not _has_company():
+                end_quietly()
             if _has_company() and _may_be_of_the_network(error):
                 if wants_tracebacks() or not _is_of_the_network(error):
                     traceback.print_exc()
@@ -86,12 +85,15 @@ def run(
             _end(traceback.format_exc())
 
     _pass_over_late_reports()
+    print_any_letter()
     if asks_for_help(sys.argv):
         about = (sys.modules[main.__module__].__doc__ or "").strip()
         try:
             print(format_help(about, own_flags, sys.argv, short), flush=True)
-        except BrokenPipeError:
-            _end_of_pipe()
+        except OSError as error:
+            if not is_end_of_pipe(error):
+                raise
+            end_quietly()
         return
     app.run(guarded, flags_parser=functools.partial(_parse_flags, own_flags, short))
 
@@ -115,12 +117,6 @@ def _pass_over_late_reports() -> None:
             show(unraisable)
 
     sys.unraisablehook = show_others
-
-
-def _end_of_pipe() -> NoReturn:
-    """Whoever reads, as `head` does, has read enough. Python would flush once more."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(128 + signal.SIGPIPE)
 
 
 def _end(sentence: str) -> None:

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,6 +43,8 @@ def compiled_library(
     Raises:
       OSError: in a phrase, why it can't be had.
     """
+    if sys.platform == "win32":
+        raise OSError("they are compiled on Linux and macOS alone")
     compiler = _compiler()
     if compiler is None:
         raise OSError("no C++ compiler was found")
@@ -67,7 +70,7 @@ def _machine() -> list[str]:
     if not cpu.exists():
         return [platform.machine()]
     wanted = ("model name", "flags", "Features", "CPU part")
-    lines = cpu.read_text(errors="replace").split("\n\n")[0].splitlines()
+    lines = cpu.read_text("utf-8", errors="replace").split("\n\n")[0].splitlines()
     return [platform.machine(), *(line for line in lines if line.startswith(wanted))]
 
 
@@ -101,7 +104,11 @@ def _is_whole(file: Path) -> bool:
 def _run(commands: list[list[str]]) -> None:
     running = [
         subprocess.Popen(  # noqa: S603
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
         )
         for command in commands
     ]

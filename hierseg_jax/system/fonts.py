@@ -6,13 +6,16 @@ Others, such as Chinese, are looked for among the system's fonts.
 
 import dataclasses
 import importlib.util
+import os
 import shutil
 import subprocess
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from PIL import ImageFont
+if TYPE_CHECKING:
+    from PIL import ImageFont
 
 # No font has it: it is no letter and never becomes one.
 _NONE = "\U0010ffff"
@@ -29,7 +32,8 @@ class Fonts:
     """Fonts for some texts.
 
     Attributes:
-      files: the first is DejaVu Sans, or None, Pillow's own font, where there is no matplotlib.
+      files: the first is DejaVu Sans, or None, Pillow's own font, where there is no matplotlib;
+        there are none without Pillow.
       missing: letters that none of them has.
     """
 
@@ -45,10 +49,16 @@ def missing_note(letters: str) -> str:
     """A sentence about letters of class names that pictures can't show; "" for none."""
     if not letters:
         return ""
+    remedy = "a font that has them (such as Noto), and fontconfig"
     return (
         f"no font here has the letters {' '.join(letters[:20])} of the class names, so pictures "
-        "lack them; install a font that has them (such as Noto), and fontconfig."
+        f"lack them; install {remedy if has_pillow() else f'Pillow, {remedy}'}."
     )
+
+
+def has_pillow() -> bool:
+    """Whether Pillow is installed; without it OpenCV writes."""
+    return importlib.util.find_spec("PIL") is not None
 
 
 def system_fonts(letter: str) -> list[Path]:
@@ -57,8 +67,9 @@ def system_fonts(letter: str) -> list[Path]:
     if program is None:
         return []
     command = [program, "-f", "%{file}\n", f":charset={ord(letter):x}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    return sorted(Path(line) for line in done.stdout.splitlines() if line.endswith(_SUFFIXES))
+    found = subprocess.run(command, capture_output=True, check=False).stdout  # noqa: S603
+    lines = os.fsdecode(found).splitlines()
+    return sorted(Path(line) for line in lines if line.endswith(_SUFFIXES))
 
 
 def find_fonts(texts: Iterable[str], search: Callable[[str], list[Path]] = system_fonts) -> Fonts:
@@ -68,6 +79,8 @@ def find_fonts(texts: Iterable[str], search: Callable[[str], list[Path]] = syste
       texts: such as the names of classes.
       search: fonts of the system that have a letter.
     """
+    if not has_pillow():
+        return Fonts((), "".join(dict.fromkeys("".join(texts))))
     files = [_dejavu()]
     letters = letters_missing(files[0], "".join(texts))
     missing = ""
@@ -86,12 +99,14 @@ def find_fonts(texts: Iterable[str], search: Callable[[str], list[Path]] = syste
     return Fonts(tuple(files), missing + letters)
 
 
-def open_font(file: Path | None, size: int) -> ImageFont.FreeTypeFont:
+def open_font(file: Path | None, size: int) -> "ImageFont.FreeTypeFont":
     """A font for Pillow with an em of `size` pixels; None is Pillow's own.
 
     Raises:
       OSError: for a file that is no font that can be drawn at any size.
     """
+    from PIL import ImageFont
+
     if file is None:
         return ImageFont.load_default(size)  # type: ignore[return-value]  # with a size, always one
     return ImageFont.truetype(file, size)
@@ -115,7 +130,7 @@ def _best(files: Sequence[Path | None], text: str) -> Path | None:
     return min(files, key=lambda file: len(letters_missing(file, text)), default=None)
 
 
-def _shape(font: ImageFont.FreeTypeFont, letter: str) -> tuple[tuple[int, int], bytes]:
+def _shape(font: "ImageFont.FreeTypeFont", letter: str) -> tuple[tuple[int, int], bytes]:
     mask = font.getmask(letter)
     return mask.size, bytes(mask)
 

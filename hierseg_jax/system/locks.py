@@ -31,7 +31,7 @@ def hold(file: Path, *, wait: bool) -> Iterator[bool]:
       OSError: where it can't be written.
     """
     try:
-        stream = file.open("a+")
+        stream = file.open("a+", encoding="utf-8")
     except OSError as error:
         raise HiersegOSError(f"{file} can't be written: {error.strerror or error}.") from error
     with stream:
@@ -49,7 +49,7 @@ def hold(file: Path, *, wait: bool) -> Iterator[bool]:
 def holder(file: Path) -> str:
     """The process that holds a lock or held it last, as `process 42 on HOST`."""
     try:
-        with file.open() as stream:
+        with file.open(encoding="utf-8") as stream:
             return " ".join(stream.read(200).split()) or "a process that has not said its name"
     except OSError:
         return "a process whose name can't be read"

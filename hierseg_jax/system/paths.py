@@ -6,6 +6,7 @@ import os
 import pathlib
 import posixpath
 import re
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
@@ -68,7 +69,17 @@ def local_path(text: str | pathlib.Path) -> pathlib.Path:
 
 def _at_home(text: str) -> str:
     """With the home in place of `~`, which shells leave as it is in `--flag=~/folder`."""
-    return os.path.expanduser(text) if text == "~" or text.startswith("~/") else text
+    return os.path.expanduser(text) if text == "~" or slashed(text).startswith("~/") else text
+
+
+def slashed(path: str) -> str:
+    """A path with `/` between its names, which every system reads and all of a data set's have."""
+    return path.replace(os.sep, "/")
+
+
+def stored_name(name: str) -> str:
+    """A file's name as this system compares names: on Windows and macOS, without case."""
+    return name.casefold() if sys.platform in ("win32", "darwin") else name
 
 
 def in_bucket(path: Any) -> bool:

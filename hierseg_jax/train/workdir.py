@@ -55,7 +55,7 @@ def check_workdir(workdir: Path, settings: Settings, hierarchy: Hierarchy) -> No
     marker = workdir / MARKER
     if marker.is_file():
         try:
-            stored = json.loads(marker.read_text())
+            stored = json.loads(marker.read_text(encoding="utf-8"))
             before, tree = read_stored(stored["config"]), Hierarchy.from_json(stored["hierarchy"])
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             reason = " ".join(str(error).split())[:300]
@@ -104,7 +104,7 @@ def choose_start(
 def _stored_variant(workdir: Path) -> Variant:
     """How the backbone of a folder's run computes; the default where `check_workdir` objects."""
     try:
-        stored = json.loads((workdir / MARKER).read_text())
+        stored = json.loads((workdir / MARKER).read_text(encoding="utf-8"))
         return read_stored(stored["config"]).model.variant
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return Variant()

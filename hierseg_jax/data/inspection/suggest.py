@@ -1,8 +1,6 @@
 """What to train on a data set with: the side of the images, the batch, weights of the classes."""
 
 import dataclasses
-import os
-import pathlib
 import statistics
 from collections.abc import Callable
 
@@ -11,6 +9,7 @@ import numpy as np
 from hierseg_jax.data.class_weights import Frequencies, weights_of
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.machine_memory import machine_memory
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 # Sides that EfficientUNet takes; ESNet takes multiples of 8, hence these as well.
@@ -77,6 +76,8 @@ def suggest(
     """
     if memory_gb is None:
         memory_gb = machine_memory() / 1e9
+        if not memory_gb:
+            raise HiersegError("This system does not say how much memory it has; give --memory_gb.")
     elif not 0 < memory_gb < float("inf"):
         raise HiersegError(f"--memory_gb is {memory_gb}; it must be above 0.")
     usable = next(filter(None, map(inspection.usable, inspection.spec.splits)), None)
@@ -130,14 +131,3 @@ def rarest_class(frequencies: Frequencies, hierarchy: Hierarchy) -> tuple[str, f
         return "", 1.0
     rarest = min(seen, key=lambda c: share_c[c])
     return hierarchy.class_names[rarest], float(share_c[rarest])
-
-
-def machine_memory() -> int:
-    """Bytes of memory that this process may use: the machine's, or its container's if less."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        file = pathlib.Path("/sys/fs/cgroup") / name
-        if file.is_file():
-            limit = file.read_text().strip()
-            memory = min(memory, int(limit)) if limit.isdecimal() else memory
-    return memory

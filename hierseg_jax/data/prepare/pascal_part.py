@@ -22,7 +22,6 @@ import io
 import pathlib
 
 import numpy as np
-import scipy.io
 
 from hierseg_jax.data.prepare.mat_elements import check_elements
 from hierseg_jax.system.errors import HiersegError
@@ -76,6 +75,8 @@ def read_person_parts(file: pathlib.Path, class_of: dict[str, int]) -> np.ndarra
       ValueError: a sentence starting with `file`, for anything but such an annotation.
       OSError: a file that cannot be opened.
     """
+    import scipy.io  # only here: other formats do without, and the small installation has none
+
     data = read_file(file)
     try:
         check_elements(data, MAX_UNPACKED)

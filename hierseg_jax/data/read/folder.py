@@ -139,7 +139,7 @@ def _check(layout: Layout, listing: Listing) -> None:
         (listing.unmasked, image_dir, "image", f"without a mask {same}"),
         (listing.unpictured, mask_dir, "mask", f"without an image of the same stem in {image_dir}"),
     ):
-        prefix = f"{where.relative_to(layout.root)}/"
+        prefix = f"{where.relative_to(layout.root).as_posix()}/"
         _refuse([path.removeprefix(prefix) for path in paths], where, kind, fault, hint)
 
 

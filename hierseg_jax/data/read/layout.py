@@ -17,7 +17,7 @@ from typing import Any
 from hierseg_jax.data.read.pattern import Pattern, below, parse_pattern
 from hierseg_jax.data.read.safe_yaml import found_kind
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.paths import as_path, real
+from hierseg_jax.system.paths import as_path, real, slashed
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MASK_SUFFIXES = (".npy", ".png", ".bmp", ".tif", ".tiff")
@@ -220,7 +220,7 @@ def _below_root(file: pathlib.Path, split: str, path: str, key: str = "") -> str
             f"{where}{path!r} is absolute; image folders are relative to `path`, so "
             "leave out what stands before it, the first slash too."
         )
-    normal = os.path.normpath(path)
+    normal = slashed(os.path.normpath(path))
     if normal == ".." or normal.startswith("../") or (normal == "." and not key):
         within = (
             "everything that is named must lie within it, so give a `path` above all of it."

@@ -12,7 +12,7 @@ from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, MASK_SUFFIXES, Layout
 from hierseg_jax.data.read.mask_places import hint_without_masks
 from hierseg_jax.data.read.pattern import Pattern
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
-from hierseg_jax.system.paths import scan
+from hierseg_jax.system.paths import scan, slashed
 from hierseg_jax.system.regular_file import read_file
 from hierseg_jax.system.wording import counted, listed
 
@@ -219,9 +219,9 @@ def _listed_paths(layout: Layout) -> dict[str, str]:
     file, paths, lines = _list_file(layout), {}, _lines(layout)
     elsewhere = _elsewhere(_image_and_mask(lines[0])[0], layout.root)
     for line in lines:
-        image, mask = _image_and_mask(line.replace(elsewhere, "") if elsewhere else line)
+        image, mask = _image_and_mask(slashed(line).replace(elsewhere, "") if elsewhere else line)
         image, mask = _plain(image, layout.root), mask and _plain(mask, layout.root)
-        outside = next((p for p in (image, mask) if p.startswith(("/", "../"))), None)
+        outside = next((p for p in (image, mask) if p.startswith("../") or os.path.isabs(p)), None)
         if outside is not None:
             raise HiersegError(
                 f"{file} names {outside!r}, which is not below {layout.root}, where the paths of a "
@@ -253,7 +253,8 @@ def _image_and_mask(line: str) -> tuple[str, str]:
 
 def _elsewhere(image: str, root: pathlib.Path) -> str:
     """The folder in front, where a path is of another machine and what is behind it is here."""
-    if not os.path.isabs(image) or image.startswith(f"{root}/") or os.path.exists(image):
+    image = slashed(image)
+    if not os.path.isabs(image) or image.startswith(f"{root.as_posix()}/") or os.path.exists(image):
         return ""
     parts = image.split("/")
     tails = ("/".join(parts[at:]) for at in range(2, len(parts)))
@@ -263,10 +264,9 @@ def _elsewhere(image: str, root: pathlib.Path) -> str:
 
 def _plain(path: str, root: pathlib.Path) -> str:
     """A path relative to the root, however a list writes it."""
-    if path.startswith(f"{root}/"):
-        path = path.removeprefix(f"{root}/")
-    text = os.path.normpath(path)
-    return text.removeprefix(f"{root}/") if os.path.isabs(text) else text
+    above = f"{root.as_posix()}/"
+    text = slashed(os.path.normpath(slashed(path).removeprefix(above)))
+    return text.removeprefix(above) if os.path.isabs(text) else text
 
 
 def _suffix(path: str) -> str:
@@ -276,7 +276,7 @@ def _suffix(path: str) -> str:
 def _pattern_of(paths: Iterable[str]) -> Pattern:
     """The narrowest folder in or below which listed images are."""
     folders = {os.path.dirname(path) for path in paths}
-    common = os.path.commonpath(folders)
+    common = slashed(os.path.commonpath(folders))
     return Pattern(common, ("*",) if folders == {common} else ("**", "*"), any_suffix=True)
 
 

@@ -36,7 +36,7 @@ def read_history(checkpoint: pathlib.Path) -> History:
     if not file.is_file():
         return History((), f"There is no {file}, so there are no curves.")
     try:
-        rows = json.loads(file.read_text())["epochs"]
+        rows = json.loads(file.read_text(encoding="utf-8"))["epochs"]
         usable = tuple(row for row in rows if isinstance(row, dict) and _is_epoch(row.get("epoch")))
     except (ValueError, LookupError, TypeError, RecursionError, OSError):
         return History((), f"{file} is not as a run writes it, so there are no curves.")

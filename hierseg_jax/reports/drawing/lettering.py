@@ -1,13 +1,15 @@
-"""Texts in pictures: written by Pillow, or by OpenCV where it alone has a font with the letters."""
+"""Texts in pictures: written by Pillow, or by OpenCV.
+
+OpenCV writes where it alone has a font with the letters, and all where Pillow is not installed.
+"""
 
 import functools
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw
 
-from hierseg_jax.system.fonts import Fonts, letters_missing, open_font
+from hierseg_jax.system.fonts import Fonts, has_pillow, letters_missing, open_font
 
 _FACE = cv2.FONT_HERSHEY_SIMPLEX
 # Of OpenCV's font, whose letters are then as tall as DejaVu's of one pixel.
@@ -27,6 +29,8 @@ class PillowLetters:
 
     def write(self, cover_hw: np.ndarray, text: str, start: int, baseline: int) -> None:
         """Writes into uint8 [H, W] by 255, in place."""
+        from PIL import Image, ImageDraw
+
         canvas = Image.fromarray(cover_hw)
         ImageDraw.Draw(canvas).text((start, baseline), text, 255, self._font, anchor="ls")
         cover_hw[:] = canvas
@@ -55,6 +59,8 @@ Letters = PillowLetters | OpenCvLetters
 @functools.lru_cache(1024)
 def letters_for(text: str, fonts: Fonts, size: int) -> Letters:
     """What lacks the fewest letters of a text, Pillow's before OpenCV's."""
+    if not has_pillow():
+        return OpenCvLetters(size)
     file = fonts.file_for(text)
     missing = letters_missing(file, text)
     if len(opencv_missing(missing)) < len(missing):

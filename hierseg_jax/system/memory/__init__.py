@@ -17,6 +17,8 @@ VARIABLE = "HIERSEG_JAX_KEEP_BLOCKS"
 TRIED_JAXLIBS = ("0.10.2", "0.11.2")
 # Heaps of malloc that threads share.
 HEAPS = 2
+# Other systems' C libraries lack these functions, and Windows has no library by that name.
+_HERE_OR_NOT = contextlib.suppress(OSError, AttributeError, TypeError)
 
 
 def keep_large_blocks() -> bool:
@@ -81,7 +83,7 @@ def share_heaps() -> None:
     once and keeps the holes. To be called before there are many threads.
     """
     m_arena_max = -8
-    with contextlib.suppress(OSError, AttributeError):
+    with _HERE_OR_NOT:
         ctypes.CDLL(None).mallopt(m_arena_max, HEAPS)
 
 
@@ -94,5 +96,5 @@ def give_back_small_blocks() -> None:
     of `keep_large_blocks` stay. Takes some milliseconds.
     """
     gc.collect()
-    with contextlib.suppress(OSError, AttributeError):
+    with _HERE_OR_NOT:
         ctypes.CDLL(None).malloc_trim(0)
