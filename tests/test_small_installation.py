@@ -18,7 +18,7 @@ from hierseg_jax.system.missing import OF_TRAINING, missing_sentence
 from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.conftest import ROOT
 
-SMALL = {"benchmark", "complete", "demo", "predict", "prepare", "web"}
+SMALL = {"benchmark", "complete", "demo", "models", "predict", "prepare", "web"}
 """Commands that it has, as far as there are any of these names."""
 LEFT_OUT = (
     *OF_TRAINING,

@@ -150,7 +150,7 @@ def memory_growth(file: Path, segmenter: Segmenter, shape: tuple[int, ...]) -> i
     arguments = [str(file), segmenter.provider, *map(str, (height, width, *shape[:2]))]
     code = f"from {__name__} import print_growth; print_growth()"
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, *arguments], capture_output=True, encoding="utf-8", check=True
     )
     return int(done.stdout) if done.stdout.strip() else None
 
