@@ -15,7 +15,9 @@ from hierseg_jax.checkpoint.contents import completed_meta
 from hierseg_jax.checkpoint.digest import json_digest, tree_digest
 from hierseg_jax.checkpoint.places import at_hand
 from hierseg_jax.checkpoint.seal import DamagedCheckpointError, check_seal
+from hierseg_jax.models import SegmentationModel
 from hierseg_jax.settings import Settings
+from hierseg_jax.settings.building import build_model
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 
@@ -38,6 +40,11 @@ class Checkpoint:
     meta: dict[str, Any]
     settings: Settings
     hierarchy: Hierarchy
+
+    @property
+    def model(self) -> SegmentationModel:
+        """The network that `variables` are of: `run.model.apply(run.variables, image_bhwc)`."""
+        return build_model(self.settings.model, self.hierarchy)
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
