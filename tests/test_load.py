@@ -62,6 +62,8 @@ def test_arrays_paths_and_lists_give_the_segmenter_s_label_maps(file, photo, tmp
             np.testing.assert_array_equal(prediction.labels[name], labels_hw)
         assert prediction.confidence.shape == (30, 40)
     assert network([]) == []
+    assert repr(network) == "Predictor(body: 2 classes, upper_lower: 3 classes, part: 7 classes)"
+    assert repr(network(photo)) == "Prediction(30 x 40 pixels; body, upper_lower, part)"
     assert network.class_names == {level.name: level.class_names for level in LEVELS}
 
 
@@ -168,6 +170,7 @@ def test_a_run_gives_the_label_maps_that_its_evaluation_looks_at(checkpoint, pho
     run, network = hierseg_jax.load_run(checkpoint), hierseg_jax.load(checkpoint)
     assert (run.hierarchy, run.settings.model.name) == (PASCAL_PERSON_PART, "esnet_mini")
     assert run.meta["step"] == 3
+    assert len(repr(run)) < 200  # nobody wants to see all arrays
     scores = jax.jit(make_scores(run.model, run.hierarchy, run.settings.decoding))
     source = [{"image": photo, "label": photo[..., 0]}]
     size, resize = run.settings.data.size, run.settings.data.resizing

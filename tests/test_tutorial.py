@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -51,4 +52,6 @@ def test_all_cells_run_in_order_from_an_empty_folder(tmp_path):
     )
     assert said.returncode == 0, said.stderr
     assert "onnxruntime equals JAX within" in said.stdout
+    (equal,) = re.findall(r"equal labels: ([\d.]+)%", said.stdout)
+    assert float(equal) > 99  # the rest are ties
     assert not list(tmp_path.iterdir())

@@ -35,11 +35,11 @@ class Checkpoint:
     """
 
     path: Path
-    variables: dict[str, Any]
-    training: Any
-    meta: dict[str, Any]
-    settings: Settings
-    hierarchy: Hierarchy
+    variables: dict[str, Any] = dataclasses.field(repr=False)
+    training: Any = dataclasses.field(repr=False)
+    meta: dict[str, Any] = dataclasses.field(repr=False)
+    settings: Settings = dataclasses.field(repr=False)
+    hierarchy: Hierarchy = dataclasses.field(repr=False)
 
     @property
     def model(self) -> SegmentationModel:

@@ -39,6 +39,10 @@ class Prediction:
     hierarchy: Hierarchy
     segmentation: Segmentation
 
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        return f"Prediction({height} x {width} pixels; {', '.join(self.labels)})"
+
     @property
     def labels(self) -> dict[str, np.ndarray]:
         """Label map uint8 [H, W] by level name, coarse to fine.
@@ -137,6 +141,10 @@ class Predictor:
 
     hierarchy: Hierarchy
     segment: Callable[[np.ndarray], Segmentation]
+
+    def __repr__(self) -> str:
+        levels = (f"{name}: {len(classes)} classes" for name, classes in self.class_names.items())
+        return f"Predictor({', '.join(levels)})"
 
     @property
     def class_names(self) -> dict[str, tuple[str, ...]]:
