@@ -110,8 +110,8 @@ def test_drawings_have_the_picture_s_width_and_a_legend_below(with_scores, tmp_p
 
 
 def test_mistakes_are_told_in_a_sentence_with_the_remedy(with_scores, photo, tmp_path):
-    (tmp_path / "text.onnx").write_text("no network")
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.onnx").write_text("no network", "utf-8")
+    (tmp_path / "text.png").write_text("no picture", "utf-8")
     network = hierseg_jax.load(with_scores)
     grey = photo[..., 0] / np.float32(255)
     cases = [
@@ -159,7 +159,7 @@ def test_an_exported_file_is_loaded_without_jax(with_scores, tmp_path):
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     assert said.stdout.strip() == "[]"

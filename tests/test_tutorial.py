@@ -14,12 +14,12 @@ NOTEBOOK = ROOT / "docs" / "tutorial.ipynb"
 
 
 def cells(kind):
-    notebook = json.loads(NOTEBOOK.read_text())
+    notebook = json.loads(NOTEBOOK.read_text("utf-8"))
     return [cell for cell in notebook["cells"] if cell["cell_type"] == kind]
 
 
 def test_the_notebook_has_been_run_in_order_and_is_small():
-    notebook = json.loads(NOTEBOOK.read_text())
+    notebook = json.loads(NOTEBOOK.read_text("utf-8"))
     assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
     ids = [cell["id"] for cell in notebook["cells"]]
     assert len(set(ids)) == len(ids)
@@ -47,7 +47,7 @@ def test_all_cells_run_in_order_from_an_empty_folder(tmp_path):
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": flags_of_users()},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert said.returncode == 0, said.stderr
