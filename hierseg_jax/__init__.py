@@ -1,13 +1,23 @@
 """Hierarchical semantic segmentation in pure-functional JAX/Flax.
 
-The package root imports no JAX, so that `hierseg_jax.runtime` can run without it. Import what
-you need from the rooms: `hierseg_jax.models`, `hierseg_jax.losses`,
+`load` gives a trained network that takes pictures, `load_run` what is in a training run. The
+package root imports no JAX, so that exported files are loaded without it. Import what else you
+need from the rooms: `hierseg_jax.models`, `hierseg_jax.losses`,
 `hierseg_jax.evaluation.metrics`, `hierseg_jax.pytorch.weights`. Mistakes in what they are given
 raise `HiersegError`, a `ValueError`; about files it is an `OSError` too.
 """
 
+from hierseg_jax.loading import load, load_run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, PASCAL_PERSON_PART, Hierarchy, Level
 
 __version__ = "0.1.0"
-__all__ = ["IGNORE_LABEL", "PASCAL_PERSON_PART", "Hierarchy", "HiersegError", "Level"]
+__all__ = [
+    "IGNORE_LABEL",
+    "PASCAL_PERSON_PART",
+    "Hierarchy",
+    "HiersegError",
+    "Level",
+    "load",
+    "load_run",
+]

@@ -133,3 +133,26 @@ def test_without_pillow_opencv_writes_and_says_what_it_can_t(monkeypatch):
     assert (drawn_hw3[200:].min(-1) > 200).any()
     lacking = Hierarchy.from_mapping([1], ["background", "\U00010600"])
     assert "install Pillow, a font that has them" in Painter(lacking.levels).note
+
+
+def test_python_loads_the_network_in_the_package_and_says_what_a_run_needs(tmp_path):
+    script = """
+import hierseg_jax
+import numpy as np
+network = hierseg_jax.load()
+print(network(np.zeros((40, 30, 3), np.uint8)).labels["part"].shape)
+for load in (hierseg_jax.load, hierseg_jax.load_run):
+    try:
+        load(sys.argv[1])
+    except ValueError as error:
+        print(error)
+"""
+    sentence = (
+        "A run's network needs {} and more, which the small installation leaves out: pip install "
+        "'hierseg-jax[train]'."
+    )
+    said = run_small(script, tmp_path).splitlines()
+    assert said[0] == "(40, 30)"
+    for line in said[1:]:
+        assert any(line == sentence.format(package) for package in OF_TRAINING.values()), line
+    assert len(said) == 3

@@ -1,4 +1,6 @@
 """The bridge: from a checkpoint to one verified .onnx file that onnxruntime runs fast.
 
-May import: runtime (metadata), evaluation, and all that this may import.
+And a run's network in place of such a file (`run_predictor.py`).
+
+May import: runtime, evaluation, and all that this may import.
 """

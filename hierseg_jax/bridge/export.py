@@ -61,8 +61,8 @@ class Export:
 
 @exact_on_cpu()
 def export_checkpoint(
-    checkpoint: str,
-    onnx_file: str,
+    checkpoint: str | Path,
+    onnx_file: str | Path,
     *,
     which: str = "best",
     contract: str = "reference",

@@ -18,6 +18,7 @@ from hierseg_jax.checkpoint.choose import (
     last_whole_checkpoint,
     open_checkpoint,
 )
+from hierseg_jax.checkpoint.contents import checkpoint_meta
 from hierseg_jax.checkpoint.reader import Checkpoint, load_checkpoint, read_contents, read_meta
 from hierseg_jax.checkpoint.seal import DamagedCheckpointError
 from hierseg_jax.checkpoint.writer import CheckpointWriter, save_checkpoint
@@ -29,6 +30,7 @@ __all__ = [
     "DamagedCheckpointError",
     "check_arrays",
     "checkpoint_folder",
+    "checkpoint_meta",
     "checkpoint_steps",
     "find_checkpoint",
     "is_checkpoint",

@@ -4,6 +4,9 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+
+import hierseg_jax
 from hierseg_jax.settings import Settings, read_stored
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -29,6 +32,24 @@ ROW_TYPES: dict[str, tuple[type, ...]] = {
 }
 TEACHER_TYPES: dict[str, tuple[type, ...]] = {"path": (str,), "sha256": (str,)}
 DATA_TYPES: dict[str, tuple[type, ...]] = {"examples": (int,), "bytes": (int,), "sha256": (str,)}
+
+
+def checkpoint_meta(settings: Settings, hierarchy: Hierarchy, step: int = 0) -> dict[str, Any]:
+    """The JSON of a checkpoint that belongs to no run, for `save_checkpoint`.
+
+    Args:
+      settings: of the network, and of the data that it is evaluated on.
+      hierarchy: of the classes.
+      step: training steps done.
+    """
+    return {
+        "config": settings.to_dict(),
+        "hierarchy": hierarchy.to_json(),
+        "step": step,
+        "epoch": None,
+        "val_loss": None,
+        "versions": {"hierseg_jax": hierseg_jax.__version__, "jax": jax.__version__},
+    }
 
 
 def completed_meta(meta: Mapping[str, Any]) -> tuple[dict[str, Any], Settings, Hierarchy]:

@@ -15,7 +15,9 @@ from hierseg_jax.checkpoint.contents import completed_meta
 from hierseg_jax.checkpoint.digest import json_digest, tree_digest
 from hierseg_jax.checkpoint.places import at_hand
 from hierseg_jax.checkpoint.seal import DamagedCheckpointError, check_seal
+from hierseg_jax.models import SegmentationModel
 from hierseg_jax.settings import Settings
+from hierseg_jax.settings.building import build_model
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 
@@ -33,11 +35,16 @@ class Checkpoint:
     """
 
     path: Path
-    variables: dict[str, Any]
-    training: Any
-    meta: dict[str, Any]
-    settings: Settings
-    hierarchy: Hierarchy
+    variables: dict[str, Any] = dataclasses.field(repr=False)
+    training: Any = dataclasses.field(repr=False)
+    meta: dict[str, Any] = dataclasses.field(repr=False)
+    settings: Settings = dataclasses.field(repr=False)
+    hierarchy: Hierarchy = dataclasses.field(repr=False)
+
+    @property
+    def model(self) -> SegmentationModel:
+        """The network that `variables` are of: `run.model.apply(run.variables, image_bhwc)`."""
+        return build_model(self.settings.model, self.hierarchy)
 
 
 def read_meta(folder: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from hierseg_jax.evaluation.confusions import confusion_matrices
-from hierseg_jax.evaluation.predictions import inconsistent_pixels, leaf_classes, leaf_scores
+from hierseg_jax.evaluation.predictions import inconsistent_pixels, leaf_classes, score_planes
 from hierseg_jax.losses import Loss
 from hierseg_jax.models import Forward, SegmentationModel, grid_forward_of
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
@@ -65,7 +65,7 @@ def make_eval_step(
             "prediction": prediction_bhw.astype(jnp.uint8),
         }
         if with_scores:
-            result["scores"] = _planes(grid_bhwc, hierarchy, decoding)
+            result["scores"] = score_planes(grid_bhwc, hierarchy, decoding)
         return result
 
     return eval_step
@@ -88,14 +88,9 @@ def make_scores(
     grid_of = forward or grid_forward_of(model)
 
     def scores(variables: dict[str, Any], image_bhwc: jax.Array) -> jax.Array:
-        return _planes(grid_of(variables, scale_image(image_bhwc)), hierarchy, decoding)
+        return score_planes(grid_of(variables, scale_image(image_bhwc)), hierarchy, decoding)
 
     return scores
-
-
-def _planes(logits_bhwk: jax.Array, hierarchy: Hierarchy, decoding: str) -> jax.Array:
-    scores_bhwc = leaf_scores(logits_bhwk, hierarchy, decoding).astype(jnp.float32)
-    return scores_bhwc.transpose(0, 3, 1, 2)
 
 
 def scale_image(image_bhwc: jax.Array) -> jax.Array:

@@ -24,6 +24,19 @@ def leaf_scores(logits_bhwk: jax.Array, hierarchy: Hierarchy, decoding: str) -> 
     return jnp.matmul(scores_bhwk, matrix_kc, precision=lax.Precision.HIGHEST)
 
 
+def score_planes(logits_bhwk: jax.Array, hierarchy: Hierarchy, decoding: str) -> jax.Array:
+    """`leaf_scores` plane by plane, as `log_planes` takes them: float32 [B, C, H, W]."""
+    scores_bhwc = leaf_scores(logits_bhwk, hierarchy, decoding).astype(jnp.float32)
+    return scores_bhwc.transpose(0, 3, 1, 2)
+
+
+def leaf_confidence(logits_bhwk: jax.Array, hierarchy: Hierarchy, decoding: str) -> jax.Array:
+    """The score of the predicted leaf class: float32 [B, H, W]."""
+    scores_bhwc = leaf_scores(logits_bhwk, hierarchy, decoding).astype(jnp.float32)
+    leaf_bhw = leaf_classes(logits_bhwk, hierarchy, decoding)
+    return jnp.take_along_axis(scores_bhwc, leaf_bhw[..., None], axis=-1)[..., 0]
+
+
 def leaf_classes(logits_bhwk: jax.Array, hierarchy: Hierarchy, decoding: str) -> jax.Array:
     """The predicted leaf class of every pixel: int32 [B, H, W].
 

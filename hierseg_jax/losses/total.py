@@ -196,7 +196,7 @@ def build_loss(
     loss: str | Mapping[str, float],
     hierarchy: Hierarchy,
     *,
-    hierarchical: bool,
+    hierarchical: bool = False,
     options: LossOptions | None = None,
 ) -> TotalLoss:
     """The loss that `loss` names, for a tree and a head.

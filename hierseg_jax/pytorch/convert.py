@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 import hierseg_jax
-from hierseg_jax.checkpoint import open_checkpoint, save_checkpoint
+from hierseg_jax.checkpoint import checkpoint_meta, open_checkpoint, save_checkpoint
 from hierseg_jax.checkpoint.digest import file_digest
 from hierseg_jax.checkpoint.stored_network import (
     StoredNetwork,
@@ -101,16 +100,8 @@ def convert_to_checkpoint(
         raise HiersegError(
             f"{weights}: {text if len(text) < 600 else f'{text[:500]} ...'}"
         ) from error
-    meta = {
-        "config": settings.to_dict(),
-        "hierarchy": hierarchy.to_json(),
-        "step": 0,
-        "epoch": None,
-        "val_loss": None,
-        "source": {"file": weights.name, "sha256": file_digest(weights)},
-        "versions": {"hierseg_jax": hierseg_jax.__version__, "jax": jax.__version__},
-    }
-    save_checkpoint(output, variables, meta)
+    source = {"file": weights.name, "sha256": file_digest(weights)}
+    save_checkpoint(output, variables, {**checkpoint_meta(settings, hierarchy), "source": source})
     where = f" (under the key {content.key!r})" if content.key else ""
     return [
         f"{weights}{where} holds {network} with {network.num_classes} classes.",

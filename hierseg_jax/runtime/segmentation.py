@@ -3,10 +3,12 @@
 import dataclasses
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
-from hierseg_jax.data.picture_labels import log_planes, scores_of
+from hierseg_jax.data.picture_labels import Workspace, log_planes, picture_labels, scores_of
 from hierseg_jax.data.resize import Placement
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy, Level
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,3 +77,25 @@ class Segmentation:
         comes to the picture's size as `confidence` does.
         """
         return self.output.probabilities
+
+
+def maps_by_level(
+    planes_chw: np.ndarray,
+    placement: Placement,
+    hierarchy: Hierarchy,
+    decoding: str,
+    workspace: Workspace,
+) -> dict[str, np.ndarray]:
+    """`Segmentation.levels`; the arguments are those of `picture_labels`."""
+    leaf_hw = picture_labels(planes_chw, placement, hierarchy, decoding, workspace)
+    # At the finest level classes are the leaves themselves.
+    *coarse, finest = hierarchy.levels
+    return {level.name: level_labels(leaf_hw, level) for level in coarse} | {finest.name: leaf_hw}
+
+
+def level_labels(leaf_hw: np.ndarray, level: Level) -> np.ndarray:
+    """Leaf classes, uint8, as those of a level; IGNORE_LABEL stays."""
+    table = np.zeros(256, np.uint8)
+    table[: len(level.leaf_to_class)] = level.leaf_to_class
+    table[IGNORE_LABEL] = IGNORE_LABEL
+    return cv2.LUT(leaf_hw, table)

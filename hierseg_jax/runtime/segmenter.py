@@ -7,16 +7,17 @@ import cv2
 import numpy as np
 import onnxruntime
 
-from hierseg_jax.data.picture_labels import Workspace, picture_labels
+from hierseg_jax.data.picture_labels import Workspace
 from hierseg_jax.data.resize import MAX_SIDE, Placement, Resize
 from hierseg_jax.runtime.metadata import CONFIDENCE, SCORES, Metadata
-from hierseg_jax.runtime.segmentation import NetworkOutput, Segmentation
+from hierseg_jax.runtime.pictures import check_picture
+from hierseg_jax.runtime.segmentation import NetworkOutput, Segmentation, maps_by_level
 from hierseg_jax.runtime.session import check_contract, open_session
 from hierseg_jax.runtime.smoothing import Smoother
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.decoding import top_down
-from hierseg_jax.tree.hierarchy import Hierarchy, Level
-from hierseg_jax.tree.parsing import IGNORE_LABEL, MAX_CLASSES
+from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.parsing import MAX_CLASSES
 
 DEFAULT_SIDE = 320
 MOST_SCORE = 1.01
@@ -180,14 +181,7 @@ class Segmenter:
           planes_chw: `NetworkOutput.planes`, or others of that shape and dtype.
           placement: of the picture.
         """
-        leaf_hw = picture_labels(
-            planes_chw, placement, self.hierarchy, self.decoding, self._workspace
-        )
-        # At the finest level classes are the leaves themselves.
-        *coarse, finest = self.hierarchy.levels
-        return {level.name: level_labels(leaf_hw, level) for level in coarse} | {
-            finest.name: leaf_hw
-        }
+        return maps_by_level(planes_chw, placement, self.hierarchy, self.decoding, self._workspace)
 
     def _check_outputs(self, outputs: list[np.ndarray]) -> None:
         """What a graph declares, onnxruntime does not hold it to."""
@@ -264,19 +258,6 @@ class Segmenter:
         return given[0], given[1]
 
 
-def check_picture(image_hwc: np.ndarray) -> None:
-    """Raises ValueError for anything but uint8 [H, W, 3]."""
-    if not isinstance(image_hwc, np.ndarray):  # of a file that is missing OpenCV makes None
-        raise HiersegError(
-            f"A picture is uint8 [height, width, 3]; got {type(image_hwc).__name__}, no array."
-        )
-    fits = image_hwc.ndim == 3 and image_hwc.shape[2] == 3 and image_hwc.size
-    if not fits or image_hwc.dtype != np.uint8:
-        raise HiersegError(
-            f"A picture is uint8 [height, width, 3]; got {image_hwc.dtype} {image_hwc.shape}."
-        )
-
-
 def _checked(confidence_hw: np.ndarray) -> np.ndarray:
     """The best score of every pixel; ValueError where one is no probability, such as NaN."""
     lowest, highest = confidence_hw.min(), confidence_hw.max()  # either is NaN where anything is
@@ -286,11 +267,3 @@ def _checked(confidence_hw: np.ndarray) -> np.ndarray:
             "0 to 1; export a checkpoint whose numbers are finite, with its softmax."
         )
     return confidence_hw
-
-
-def level_labels(leaf_hw: np.ndarray, level: Level) -> np.ndarray:
-    """Leaf classes, uint8, as those of a level; IGNORE_LABEL stays."""
-    table = np.zeros(256, np.uint8)
-    table[: len(level.leaf_to_class)] = level.leaf_to_class
-    table[IGNORE_LABEL] = IGNORE_LABEL
-    return cv2.LUT(leaf_hw, table)

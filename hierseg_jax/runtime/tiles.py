@@ -7,8 +7,9 @@ import numpy as np
 
 from hierseg_jax.data.resize import place
 from hierseg_jax.data.tiles import fits_window, lay_tiles, part_labels, scores_at
-from hierseg_jax.runtime.segmentation import NetworkOutput, Segmentation
-from hierseg_jax.runtime.segmenter import Segmenter, check_picture, level_labels
+from hierseg_jax.runtime.pictures import check_picture
+from hierseg_jax.runtime.segmentation import NetworkOutput, Segmentation, level_labels
+from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.system.errors import HiersegError
 
 
