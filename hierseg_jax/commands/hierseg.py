@@ -12,6 +12,7 @@ COMMANDS = {
     "evaluate": "measure every level of a trained network",
     "export": "write one ONNX file, checked against the network",
     "predict": "segment pictures, a video or a camera with such a file",
+    "web": "write a page that runs such a file in the browser",
     "tune": "search for the best values of a config's keys",
     "complete": "fill in the classes that coarse labels leave open",
     "convert": "turn PyTorch weights into a checkpoint, or back",
