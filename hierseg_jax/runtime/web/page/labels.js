@@ -43,11 +43,21 @@ export function logPlanes(scores, { floor, steps }) {
 }
 
 /** A level's classes of leaf classes. */
-export function levelLabels(leaves, level) {
+export function levelLabels(leaves, { leaf_to_class: toClass }) {
+  if (toClass.every((own, leaf) => own === leaf)) return leaves;
   const table = new Uint8Array(256);
-  table.set(level.leaf_to_class);
+  table.set(toClass);
   table[UNSEEN] = UNSEEN;
-  return leaves.map((leaf) => table[leaf]);
+  const labels = new Uint8Array(leaves.length);
+  for (let i = 0; i < leaves.length; i++) labels[i] = table[leaves[i]];
+  return labels;
+}
+
+/** How many pixels every class has. */
+export function countLabels(labels, count) {
+  const found = new Uint32Array(256);
+  for (let i = 0; i < labels.length; i++) found[labels[i]]++;
+  return Array.from(found.subarray(0, count));
 }
 
 /** Planes of what the picture fills of the input: {planes, shape}. */

@@ -6,12 +6,12 @@
  */
 export async function settle() {
   if (!navigator.serviceWorker) return true; // no HTTPS, or a browser that has none
-  try {
-    await navigator.serviceWorker.register("service-worker.js");
-    await Promise.race([controlled(), seconds(5)]);
-  } catch (error) {
-    console.warn(`Nothing will be kept for use offline (${error.message}).`);
-    return true;
+  const registered = navigator.serviceWorker.register("service-worker.js").catch((error) => {
+    console.warn(`Nothing new will be kept for use offline (${error.message}).`);
+  });
+  // Without a network it may never be registered anew, which it need not be.
+  if (!navigator.serviceWorker.controller) {
+    await Promise.race([registered.then((found) => found && controlled()), seconds(5)]);
   }
   // Its answers bring the headers that threads need, and this page came without.
   if (crossOriginIsolated || !navigator.serviceWorker.controller) return true;

@@ -104,7 +104,7 @@ function stopLive() {
   state.live?.stop();
   state.live = null;
   setPaused(false);
-  at("pause").disabled = at("turn").hidden = true;
+  at("pause").hidden = at("turn").hidden = true;
   at("speed").textContent = "";
   picture.classList.remove("mirrored");
 }
@@ -123,7 +123,7 @@ async function showPicture(file) {
 async function play(live) {
   stopLive();
   state.live = live;
-  at("pause").disabled = false;
+  at("pause").hidden = false;
   picture.classList.toggle("mirrored", live.mirrored);
   picture.setAttribute("aria-label", "Moving picture with its classes");
   const [next, finished] = [framesOf(live.video), []];

@@ -13,22 +13,27 @@ const OUTLINES = 400; // of an outline, along a picture's shorter side
  */
 export function painted(rgba, [H, W], labels, level, strength) {
   const out = new Uint8ClampedArray(rgba);
+  const bytes = new Uint8Array(out.buffer); // what is clamped is written slowly
   const [isPainted, colors] = palette(level);
   const border = outlines(labels, [H, W]);
-  const [own, grey] = [1 - strength, Math.min(1, 2 * strength)];
+  const grey = Math.min(1, 2 * strength);
+  const [ofOwn, ofGrey] = [(1 - strength) * (1 - grey), (1 - strength) * grey];
+  const [red, green, blue] = [0.299 * ofGrey, 0.587 * ofGrey, 0.114 * ofGrey];
   for (let i = 0, to = 0; i < labels.length; i++, to += 4) {
     const label = labels[i];
-    if (!isPainted[label]) continue;
+    if (isPainted[label] === 0) continue;
     const color = 3 * label;
-    if (border[i]) {
-      for (let k = 0; k < 3; k++) out[to + k] = colors[color + k];
+    if (border[i] === 1) {
+      bytes[to] = colors[color];
+      bytes[to + 1] = colors[color + 1];
+      bytes[to + 2] = colors[color + 2];
       continue;
     }
-    const light = 0.299 * rgba[to] + 0.587 * rgba[to + 1] + 0.114 * rgba[to + 2];
-    for (let k = 0; k < 3; k++) {
-      const photo = rgba[to + k] + (light - rgba[to + k]) * grey;
-      out[to + k] = photo * own + colors[color + k] * strength;
-    }
+    const [r, g, b] = [bytes[to], bytes[to + 1], bytes[to + 2]];
+    const light = red * r + green * g + blue * b + 0.5;
+    bytes[to] = r * ofOwn + light + colors[color] * strength;
+    bytes[to + 1] = g * ofOwn + light + colors[color + 1] * strength;
+    bytes[to + 2] = b * ofOwn + light + colors[color + 2] * strength;
   }
   return out;
 }
@@ -51,19 +56,34 @@ function palette(level) {
 function outlines(labels, [H, W]) {
   const border = new Uint8Array(H * W);
   const reach = Math.max(1, Math.round(Math.min(H, W) / OUTLINES)) - 1;
-  const stamp = (y, x) => {
-    for (let dy = -reach; dy <= reach; dy++) {
-      const half = Math.floor(Math.sqrt(reach * reach - dy * dy));
-      if (y + dy < 0 || y + dy >= H) continue;
-      const row = (y + dy) * W;
-      border.fill(1, row + Math.max(0, x - half), row + Math.min(W, x + half + 1));
-    }
-  };
   for (let y = 0, i = 0; y < H; y++) {
     for (let x = 0; x < W; x++, i++) {
-      if (x + 1 < W && labels[i] !== labels[i + 1]) stamp(y, x), stamp(y, x + 1);
-      if (y + 1 < H && labels[i] !== labels[i + W]) stamp(y, x), stamp(y + 1, x);
+      const label = labels[i];
+      const [right, below] = [x + 1 < W && label !== labels[i + 1], y + 1 < H && label !== labels[i + W]];
+      if (!right && !below) continue;
+      border[i] = 1;
+      if (right) border[i + 1] = 1;
+      if (below) border[i + W] = 1;
     }
   }
-  return border;
+  return reach ? widened(border, [H, W], reach) : border;
+}
+
+/** Discs of a radius about what is 1. */
+function widened(border, [H, W], reach) {
+  const wide = new Uint8Array(border);
+  const halves = Array.from({ length: 2 * reach + 1 }, (_, k) =>
+    Math.floor(Math.sqrt(reach * reach - (k - reach) ** 2)),
+  );
+  for (let y = 0, i = 0; y < H; y++) {
+    for (let x = 0; x < W; x++, i++) {
+      if (border[i] === 0) continue;
+      halves.forEach((half, k) => {
+        const row = y + k - reach;
+        if (row < 0 || row >= H) return;
+        wide.fill(1, row * W + Math.max(0, x - half), row * W + Math.min(W, x + half + 1));
+      });
+    }
+  }
+  return wide;
 }

@@ -1,6 +1,6 @@
 // Everything that takes time, beside the page: pixels in, a painted picture out.
 import { place } from "./geometry.js";
-import { levelLabels } from "./labels.js";
+import { countLabels, levelLabels } from "./labels.js";
 import { labelsOf, networkInput, openNetwork } from "./network.js";
 import { painted } from "./painting.js";
 
@@ -64,8 +64,7 @@ function draw({ level: k, strength }, clock) {
   const level = model.levels[k];
   const labels = levelLabels(last.leaves, level);
   const rgba = painted(last.rgba, last.size, labels, level, strength);
-  const counts = new Array(level.class_names.length).fill(0);
-  for (const label of labels) if (label < counts.length) counts[label]++;
+  const counts = countLabels(labels, level.class_names.length);
   clock("paint");
   return [{ rgba, size: last.size, counts, milliseconds: clock() }, [rgba.buffer]];
 }
