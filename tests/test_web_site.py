@@ -40,9 +40,9 @@ def contents(folder):
     }
 
 
-def test_the_command_writes_a_site_and_says_how_to_see_it(tmp_path):
+def test_the_command_writes_a_site_and_says_how_to_see_it(tmp_path, package):
     file = reference_file(tmp_path / "a.onnx", contract="reference")
-    done = hierseg("web", file, f"--output={tmp_path / 'my site'}", folder=tmp_path)
+    done = hierseg("web", file, f"--output={tmp_path / 'my site'}", f"--runtime={package}")
     assert (done.returncode, done.stderr) == (0, "")
     assert f"--directory '{tmp_path / 'my site'}' 8000" in done.stdout
     assert done.stdout.endswith("and open http://localhost:8000\n")
@@ -79,7 +79,7 @@ def test_what_was_not_written_here_is_never_replaced(tmp_path):
     folder = tmp_path / "site"
     folder.mkdir()
     (folder / "mine").write_text("mine")
-    with pytest.raises(HiersegError, match="holds files, and no site.json"):
+    with pytest.raises(HiersegError, match=r"holds files, and no site\.json"):
         write_site(folder, {"a": b"1"}, ENGINE)
     with pytest.raises(HiersegError, match="is a file; --output is a folder"):
         write_site(folder / "mine", {"a": b"1"}, ENGINE)
@@ -130,7 +130,7 @@ def test_the_engine_is_an_installed_package_or_a_pinned_one_with_digests(
     assert find_engine(None) == found
     package = tmp_path / "node_modules" / "onnxruntime-web"
     (package / "dist" / "ort.wasm.min.mjs").unlink()
-    with pytest.raises(HiersegError, match="lacks ort.wasm.min.mjs"):
+    with pytest.raises(HiersegError, match=r"lacks ort\.wasm\.min\.mjs"):
         find_engine(str(package))
 
 
