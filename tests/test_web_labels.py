@@ -7,7 +7,10 @@ import subprocess
 
 import cv2
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
+from onnx import TensorProto
 
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.resize import RESIZES, Resize
@@ -26,6 +29,7 @@ SIZE = (32, 48)
 PICTURES = ((101, 157), (20, 200), (64, 96), (32, 48), (200, 31), (3, 5))
 RUN = """
 import { readFileSync, writeFileSync } from "node:fs";
+import { withFloatScores } from "./float-scores.js";
 import { place } from "./geometry.js";
 import { enlargedLabels, leafLabels, levelLabels, logPlanes } from "./labels.js";
 import { networkInput } from "./sampling.js";
@@ -47,6 +51,7 @@ cases.forEach(({ picture, model }, i) => {
   }
   writeFileSync(`${i}.blocks`, enlargedLabels(read("map", Uint8Array), placement));
 });
+writeFileSync("float.onnx", withFloatScores(read("uint16.onnx", Uint8Array)));
 """
 
 
@@ -82,6 +87,7 @@ def folder(tmp_path_factory):
     for stride in (1, 4):
         scores_of(stride).tofile(folder / f"{stride}.scores")
     map_hw().tofile(folder / "map")
+    onnx.save(casting_model(), folder / "uint16.onnx")
     (folder / "cases.json").write_text(
         json.dumps({"cases": listed, "size": SIZE, "strides": [1, 4]})
     )
@@ -95,6 +101,17 @@ def scores_of(stride):
 
 def map_hw():
     return np.random.default_rng(0).integers(0, 7, SIZE, np.uint8)
+
+
+def casting_model():
+    """Its output `scores` is cast to uint16, and `map` to uint8, as those of `deploy` are."""
+    value, node = onnx.helper.make_tensor_value_info, onnx.helper.make_node
+    kinds = {"map": TensorProto.UINT8, "scores": TensorProto.UINT16}
+    nodes = [node("Cast", ["x"], [name], name=f"to_{name}", to=kinds[name]) for name in kinds]
+    outputs = [value(name, kind, [3]) for name, kind in kinds.items()]
+    graph = onnx.helper.make_graph(nodes, "g", [value("x", TensorProto.FLOAT, [3])], outputs)
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
 
 def read(folder, name, shape):
@@ -129,3 +146,10 @@ def test_label_maps_without_scores_are_enlarged_in_the_same_blocks(folder):
         placement = Resize(rule, sampling).place(picture, SIZE)
         found_hw = read(folder, f"{i}.blocks", picture)
         np.testing.assert_array_equal(found_hw, placement.restore_labels(map_hw()))
+
+
+def test_scores_become_float_for_webgpu_and_all_else_stays(folder):
+    session = onnxruntime.InferenceSession(folder / "float.onnx")
+    map_n, scores_n = session.run(None, {"x": np.array([1.5, 200, 60000], np.float32)})
+    assert (map_n.dtype, scores_n.dtype) == (np.uint8, np.float32)
+    assert scores_n.tolist() == [1.5, 200, 60000]

@@ -1,8 +1,10 @@
 // onnxruntime-web and the network: on the GPU where there is one, else on the processor.
+import { withFloatScores } from "./float-scores.js";
 import { enlargedLabels, leafLabels, logPlanes } from "./labels.js";
 import { networkInput } from "./sampling.js";
 
 const MOST_THREADS = 8; // more bring nothing to networks of this size
+const PATIENCE = 30; // seconds that WebGPU may take from the loaded files to the first result
 
 /**
  * Opens the network.
@@ -17,12 +19,14 @@ export async function openNetwork(model, runtime, wanted) {
   });
   if (wanted !== "wasm" && (wanted === "webgpu" || (await hasGpu()))) {
     try {
-      return await start("webgpu", bytes, model, runtime);
+      const ort = await engine("webgpu", runtime);
+      const onGpu = start(ort, "webgpu", withFloatScores(new Uint8Array(bytes)), model);
+      return await Promise.race([onGpu, tooLate()]);
     } catch (error) {
       console.warn(`WebGPU can't run this network (${error.message}); the processor does.`);
     }
   }
-  return start("wasm", bytes, model, runtime);
+  return start(await engine("wasm", runtime), "wasm", bytes, model);
 }
 
 async function hasGpu() {
@@ -30,24 +34,36 @@ async function hasGpu() {
   return Boolean(adapter) && !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter);
 }
 
-async function start(provider, bytes, model, runtime) {
+/** A driver may hang, or compile for minutes. */
+function tooLate() {
+  return new Promise((_, reject) => {
+    setTimeout(() => reject(new Error("not ready in time")), 1000 * PATIENCE);
+  });
+}
+
+/** onnxruntime-web, loaded and set up. */
+async function engine(provider, runtime) {
   const suffix = provider === "webgpu" ? ".asyncify" : "";
-  const [api, glue, binary] = await Promise.all([
+  const [api, glue, wasmBinary] = await Promise.all([
     moduleUrl(`ort.${provider}.min.mjs`, runtime),
     moduleUrl(`ort-wasm-simd-threaded${suffix}.mjs`, runtime),
     ofRuntime(`ort-wasm-simd-threaded${suffix}.wasm`, runtime),
   ]);
   const ort = await import(api);
-  const threads = self.crossOriginIsolated
-    ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1)
-    : 1;
-  Object.assign(ort.env.wasm, { wasmPaths: { mjs: glue }, wasmBinary: binary, numThreads: threads });
+  const cores = self.crossOriginIsolated ? navigator.hardwareConcurrency || 1 : 1;
+  const numThreads = Math.min(MOST_THREADS, cores);
+  Object.assign(ort.env.wasm, { wasmPaths: { mjs: glue }, wasmBinary, numThreads });
   ort.env.logLevel = "error";
+  return ort;
+}
+
+async function start(ort, provider, bytes, model) {
   const session = await ort.InferenceSession.create(bytes, { executionProviders: [provider] });
   const run = (input) => runOnce(ort, session, model, input);
   await run(new Uint8Array(3 * model.image_size[0] * model.image_size[1]));
-  const processor = threads > 1 ? `${threads} threads` : "1 thread";
-  return { run, device: provider === "webgpu" ? "WebGPU" : `CPU, ${processor}` };
+  const { numThreads } = ort.env.wasm;
+  const processor = numThreads > 1 ? `CPU, ${numThreads} threads` : "CPU, 1 thread";
+  return { run, device: provider === "webgpu" ? "WebGPU" : processor };
 }
 
 /** What `labelsOf` needs: {planes, shape}, or {map} of a file without scores. */
@@ -63,7 +79,7 @@ async function runOnce(ort, session, model, input) {
   const results = await session.run({ [name]: given }, [output]);
   const { data, dims } = results[output];
   if (model.plain) return { map: data };
-  if (output === "scores") return { planes: data, shape: dims.slice(1) };
+  if (output === "scores") return { planes: asUint16(data), shape: dims.slice(1) };
   const { scores, shape } = everyNth(data, dims.slice(1), model.scores.stride);
   return { planes: logPlanes(scores, model.scores), shape };
 }
@@ -73,6 +89,10 @@ export function labelsOf(given, placement, model) {
   return given.map
     ? enlargedLabels(given.map, placement)
     : leafLabels(given.planes, given.shape, placement, model);
+}
+
+function asUint16(data) {
+  return data instanceof Uint16Array ? data : Uint16Array.from(data);
 }
 
 export { networkInput };
@@ -98,9 +118,11 @@ function everyNth(mask, [count, h, w], stride) {
 }
 
 async function fetched(url, options) {
-  const response = await fetch(url, options);
-  if (!response.ok) throw new Error(`${url} can't be loaded (${response.status}).`);
-  return response.arrayBuffer();
+  // A browser does not tell why: no network, or a file whose digest is another.
+  const response = await fetch(url, options).catch(() => ({ ok: false, status: "no answer" }));
+  if (response.ok) return response.arrayBuffer();
+  const file = url.replace(/\?.*/, "");
+  throw new Error(`${file} can't be loaded, or is not the file that it should be (${response.status}).`);
 }
 
 function ofRuntime(name, { base, files }) {

@@ -4,6 +4,7 @@
 
 const SMALL = [
   "./",
+  "float-scores.js",
   "geometry.js",
   "icon.svg",
   "labels.js",
