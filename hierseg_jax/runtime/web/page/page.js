@@ -1,7 +1,7 @@
 // The page: controls, and what they do. All work is in worker.js.
 import { entries, showLegend, spoken, withLegend } from "./legend.js";
 import { settle } from "./offline.js";
-import { frameOf, framesOf, hasSeveralCameras, openCamera, openVideo, readPicture } from "./source.js";
+import { frameOf, hasSeveralCameras, nextFrame, openCamera, openVideo, readPicture } from "./source.js";
 
 const at = (id) => document.getElementById(id);
 const picture = at("picture");
@@ -126,18 +126,19 @@ async function play(live) {
   at("pause").hidden = false;
   picture.classList.toggle("mirrored", live.mirrored);
   picture.setAttribute("aria-label", "Moving picture with its classes");
-  const [next, finished] = [framesOf(live.video), []];
-  while (state.live === live) {
-    await next(); // never, of a video that was stopped: then this ends here
-    if (state.live !== live) return;
+  const finished = [];
+  const isOver = () => state.live !== live;
+  for (let moment = -1; !isOver(); ) {
+    moment = await nextFrame(live.video, moment, isOver);
+    if (isOver()) return;
     const bitmap = await frameOf(live.video);
     const answer = await ask("segment", { bitmap, look: look() }, [bitmap]);
-    if (state.live !== live) return;
+    if (isOver()) return;
     state.times = answer.milliseconds;
     show(answer, true);
     finished.push(performance.now());
     while (finished.length > 2 && finished.at(-1) - finished[0] > 2000) finished.shift();
-    if (finished.length > 2) {
+    if (finished.length > 1) {
       showSpeed(((finished.length - 1) * 1000) / (finished.at(-1) - finished[0]), answer.milliseconds);
     }
   }

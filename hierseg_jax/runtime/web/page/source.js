@@ -82,18 +82,16 @@ async function atMost(source, width, height, longest) {
   return createImageBitmap(source, { resizeWidth, resizeHeight, resizeQuality: "medium" });
 }
 
-/** What waits for a frame of a video that was not taken yet; a frame that waits is taken at once. */
-export function framesOf(video) {
-  let [fresh, wake] = [true, null];
-  const arrived = () => {
-    fresh = true;
-    wake?.();
-    if (video.isConnected || video.src || video.srcObject) ask();
-  };
-  const ask = () => (video.requestVideoFrameCallback?.(arrived) ?? requestAnimationFrame(arrived));
-  ask();
-  return async () => {
-    if (!fresh) await new Promise((resolve) => (wake = resolve));
-    [fresh, wake] = [false, null];
-  };
+/**
+ * Waits until a video shows another moment than `last`.
+ * @returns {Promise<number>} that moment, in seconds; NaN once `isOver` says so.
+ */
+export async function nextFrame(video, last, isOver) {
+  while (!isOver()) {
+    if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && video.currentTime !== last) {
+      return video.currentTime;
+    }
+    await new Promise(requestAnimationFrame);
+  }
+  return NaN;
 }
