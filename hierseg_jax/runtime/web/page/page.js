@@ -115,6 +115,7 @@ async function showPicture(file) {
   say("Segmenting …");
   const answer = await ask("segment", { bitmap, look: look() }, [bitmap]);
   say("");
+  if (state.live) return; // the camera was started meanwhile
   state.times = answer.milliseconds;
   show(answer, false);
   showSpeed(null, answer.milliseconds);
@@ -173,9 +174,20 @@ async function open(file) {
   else await showPicture(file);
 }
 
+/** Once for however many changes come while it paints. */
 async function repaint() {
   if (state.live && !state.paused) return; // the next frame will be painted so
-  show(await ask("paint", { look: look() }), false);
+  state.due = true;
+  if (state.painting) return;
+  state.painting = true;
+  try {
+    while (state.due) {
+      state.due = false;
+      await show(await ask("paint", { look: look() }), false);
+    }
+  } finally {
+    state.painting = false;
+  }
 }
 
 async function save() {
