@@ -32,6 +32,7 @@ STEPS = (
         "",
         "segmented/coffee.jpg",
     ),
+    ("hierseg web mine.onnx --output=site", "", "site/index.html"),
 )
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 

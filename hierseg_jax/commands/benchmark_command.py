@@ -4,7 +4,6 @@ hierseg benchmark float.onnx int8.onnx --picture=street.jpg
 """
 
 import datetime
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +125,4 @@ def _frame() -> np.ndarray:
 
 def main() -> None:
     """`hierseg benchmark`."""
-    name, *rest = sys.argv
-    sys.argv = [name, *(word if word.startswith("-") else f"--model={word}" for word in rest)]
-    run(_run, FLAGS)
+    run(_run, FLAGS, bare="model")

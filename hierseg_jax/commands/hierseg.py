@@ -17,6 +17,7 @@ COMMANDS = {
     "export": "write one ONNX file, checked against the network",
     "predict": "segment pictures, a video or a camera with such a file",
     "benchmark": "measure how fast such files are on this machine",
+    "web": "write a page that runs such a file in the browser",
     "tune": "search for the best values of a config's keys",
     "complete": "fill in the classes that coarse labels leave open",
     "convert": "turn PyTorch weights into a checkpoint, or back",

@@ -30,7 +30,7 @@ def run(
     """Parses a command's flags and calls `main`; a mistake of the user's ends in one sentence.
 
     `--help` prints what `main`'s module says, the flags, and their short forms. `bare` names the
-    flag, a list, that arguments without a flag are values of.
+    flag that arguments without one are values of; a single argument, unless it is a list.
 
     This project's own errors, the operating system's and absl's are printed as `error: ...`
     with exit status 1; anything else is a defect and keeps its traceback. With
@@ -48,10 +48,8 @@ def run(
         # its own words, raw bytes of the file among them; so it would in reading processes.
         cv2.utils.logging.setLogLevel(0)
         os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-        if bare is not None:
-            own_flags[bare].value = [*(own_flags[bare].value or ()), *argv[1:]]
-        elif len(argv) > 1:
-            sys.exit(f"error: unexpected argument {argv[1]!r}; flags start with --.")
+        if unused := _take_bare(argv[1:], own_flags, bare):
+            sys.exit(f"error: unexpected argument {unused[0]!r}; flags start with --.")
         try:
             main()
             sys.stdout.flush()
@@ -96,6 +94,21 @@ def run(
             end_quietly()
         return
     app.run(guarded, flags_parser=functools.partial(_parse_flags, own_flags, short))
+
+
+def _take_bare(
+    arguments: Sequence[str], own_flags: flags.FlagValues, bare: str | None
+) -> Sequence[str]:
+    """Gives them to the flag `bare`; returns what it has no room for."""
+    if bare is None or not arguments:
+        return arguments
+    flag = own_flags[bare]
+    if isinstance(flag, flags.MultiFlag) or isinstance(flag.parser, flags.ListParser):
+        flag.value = [*(flag.value or ()), *arguments]
+        return []
+    if flag.value is None:
+        flag.value, *arguments = arguments
+    return arguments
 
 
 def _pass_over_late_reports() -> None:

@@ -1,0 +1,1 @@
+"""A page that runs an exported network in a browser, and what writes it."""

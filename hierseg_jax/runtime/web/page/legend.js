@@ -1,0 +1,81 @@
+// What the colours mean: beside the picture, and below it in a picture that is saved.
+import { isBackground } from "./painting.js";
+
+const VISIBLE = 10000; // a class of less than one pixel in so many can't be found in the picture
+const FEW = 12; // classes that keep their places while the picture moves
+
+/** The classes that a picture shows: [{index, name, color, there}]. */
+export function entries(level, counts, moving) {
+  const pixels = counts.reduce((sum, count) => sum + count, 0);
+  const keep = moving && level.class_names.length <= FEW;
+  return level.class_names
+    .map((name, index) => ({
+      index,
+      name,
+      color: `rgb(${level.colors_rgb[index].join(" ")})`,
+      there: counts[index] >= Math.max(1, pixels / VISIBLE),
+    }))
+    .filter(({ index, there }) => !isBackground(level, index) && (there || keep));
+}
+
+/** Fills a list with them, and touches nothing where it is as it was. */
+export function showLegend(list, shown) {
+  const key = JSON.stringify(shown);
+  if (list.dataset.key === key) return;
+  list.dataset.key = key;
+  list.replaceChildren(
+    ...shown.map(({ name, color, there }) => {
+      const [item, swatch] = [document.createElement("li"), document.createElement("i")];
+      swatch.style.background = color;
+      item.append(swatch, spoken(name));
+      item.classList.toggle("absent", !there);
+      if (!there) item.setAttribute("aria-hidden", "true");
+      return item;
+    }),
+  );
+}
+
+/** Names of classes are often those of programs. */
+export function spoken(name) {
+  return name.replaceAll("_", " ");
+}
+
+/** A canvas: the picture, and its legend on a strip below it. */
+export function withLegend(picture, title, shown) {
+  const { width, height } = picture;
+  const em = Math.max(12, Math.round(Math.sqrt(width * height) / 42));
+  const canvas = document.createElement("canvas");
+  const context = canvas.getContext("2d");
+  const font = `${em}px system-ui, sans-serif`;
+  context.font = font;
+  const present = shown.filter(({ there }) => there);
+  const places = wrapped(context, [{ name: title }, ...present], em, width);
+  canvas.width = width;
+  canvas.height = height + Math.round((places.at(-1).row + 1) * 1.6 * em + 0.7 * em);
+  context.fillStyle = "rgb(22 24 28)";
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(picture, 0, 0);
+  context.font = font;
+  context.textBaseline = "middle";
+  for (const { name, color, x, row } of places) {
+    const y = height + Math.round((0.35 + 1.6 * (row + 0.5)) * em);
+    if (color) {
+      context.fillStyle = color;
+      context.fillRect(x, y - em / 2, em, em);
+    }
+    context.fillStyle = color ? "rgb(240 241 243)" : "rgb(158 163 172)";
+    context.fillText(spoken(name), x + (color ? 1.4 * em : 0), y);
+  }
+  return canvas;
+}
+
+function wrapped(context, items, em, width) {
+  let [x, row] = [0.6 * em, 0];
+  return items.map((item) => {
+    const wide = context.measureText(spoken(item.name)).width + (item.color ? 1.4 * em : 0);
+    if (x + wide > width - 0.6 * em && x > 0.6 * em) [x, row] = [0.6 * em, row + 1];
+    const place = { ...item, x, row };
+    x += wide + 1.2 * em;
+    return place;
+  });
+}

@@ -1,0 +1,242 @@
+// The page: controls, and what they do. All work is in worker.js.
+import { entries, showLegend, spoken, withLegend } from "./legend.js";
+import { settle } from "./offline.js";
+import { frameOf, hasSeveralCameras, nextFrame, openCamera, openVideo, readPicture } from "./source.js";
+
+const at = (id) => document.getElementById(id);
+const picture = at("picture");
+const context = picture.getContext("2d");
+const state = { model: null, worker: null, live: null, paused: false, facing: "user", shown: [] };
+const look = () => ({ level: Number(new FormData(at("controls")).get("level")), strength: at("paint").value / 100 });
+
+/** Asks the worker for something, and waits for the answer. */
+function ask(question, given = {}, transferred = []) {
+  const id = crypto.randomUUID?.() ?? String(Math.random());
+  return new Promise((resolve, reject) => {
+    const listen = ({ data }) => {
+      if (data.id !== id) return;
+      state.worker.removeEventListener("message", listen);
+      if (data.error) reject(new Error(data.error));
+      else resolve(data.answer);
+    };
+    state.worker.addEventListener("message", listen);
+    state.worker.postMessage({ id, ask: question, ...given }, transferred);
+  });
+}
+
+/** The last picture as the network was given it, and its label maps: {size, rgba, levels}. */
+export function labelMaps() {
+  return ask("maps");
+}
+
+/** Milliseconds of every step of the last picture. */
+export function lastTimes() {
+  return state.times;
+}
+
+async function start() {
+  if (!(await settle())) return;
+  const [model, site] = await Promise.all(["model.json", "site.json"].map(readJson));
+  state.model = model;
+  offerLevels(model.levels);
+  state.worker = new Worker("worker.js", { type: "module" });
+  const failed = new Promise((_, reject) => {
+    state.worker.onerror = () => reject(new Error("This browser is too old for the page."));
+  });
+  say("Loading the network …");
+  const wanted = new URLSearchParams(location.search).get("on");
+  const opened = ask("open", { model, runtime: site.runtime, wanted });
+  const { device } = await Promise.race([opened, failed]);
+  say("");
+  at("device").textContent = device;
+  for (const id of ["camera", "choose"]) at(id).disabled = false;
+  document.documentElement.dataset.state = "ready";
+}
+
+async function readJson(file) {
+  const response = await fetch(file);
+  if (!response.ok) throw new Error(`${file} is missing beside this page.`);
+  return response.json();
+}
+
+function offerLevels(levels) {
+  const choices = levels.map(({ name }, k) => {
+    const [label, input] = [document.createElement("label"), document.createElement("input")];
+    Object.assign(input, { type: "radio", name: "level", value: k, checked: k === levels.length - 1 });
+    label.append(input, Object.assign(document.createElement("span"), { textContent: spoken(name) }));
+    return label;
+  });
+  at("levels").append(...choices);
+  at("levels").hidden = levels.length < 2;
+}
+
+function say(text) {
+  at("notice").textContent = text;
+}
+
+/** Runs what a control starts, and tells what went wrong. */
+function guarded(action) {
+  return async (...given) => {
+    try {
+      say("");
+      await action(...given);
+    } catch (error) {
+      say(error.message);
+    }
+  };
+}
+
+async function show(answer, moving) {
+  if (!answer) return;
+  const [height, width] = answer.size;
+  if (picture.width !== width || picture.height !== height) Object.assign(picture, { width, height });
+  context.putImageData(new ImageData(answer.rgba, width, height), 0, 0);
+  const level = state.model.levels[look().level];
+  state.shown = entries(level, answer.counts, moving);
+  showLegend(at("legend"), state.shown);
+  const there = state.shown.filter((entry) => entry.there).map(({ name }) => spoken(name));
+  if (!moving) picture.setAttribute("aria-label", `Picture with ${there.join(", ") || "nothing found"}`);
+  document.body.classList.add("with-picture");
+  at("save").disabled = false;
+}
+
+function stopLive() {
+  state.live?.stop();
+  state.live = null;
+  setPaused(false);
+  at("pause").hidden = at("turn").hidden = true;
+  at("speed").textContent = "";
+  picture.classList.remove("mirrored");
+}
+
+async function showPicture(file) {
+  stopLive();
+  const bitmap = await readPicture(file);
+  say("Segmenting …");
+  const answer = await ask("segment", { bitmap, look: look() }, [bitmap]);
+  say("");
+  if (state.live) return; // the camera was started meanwhile
+  state.times = answer.milliseconds;
+  show(answer, false);
+  showSpeed(null, answer.milliseconds);
+}
+
+async function play(live) {
+  stopLive();
+  state.live = live;
+  at("pause").hidden = false;
+  picture.classList.toggle("mirrored", live.mirrored);
+  picture.setAttribute("aria-label", "Moving picture with its classes");
+  const finished = [];
+  const isOver = () => state.live !== live;
+  for (let moment = -1; !isOver(); ) {
+    moment = await nextFrame(live.video, moment, isOver);
+    if (isOver()) return;
+    const bitmap = await frameOf(live.video);
+    const answer = await ask("segment", { bitmap, look: look() }, [bitmap]);
+    if (isOver()) return;
+    state.times = answer.milliseconds;
+    show(answer, true);
+    finished.push(performance.now());
+    while (finished.length > 2 && finished.at(-1) - finished[0] > 2000) finished.shift();
+    if (finished.length > 1) {
+      showSpeed(((finished.length - 1) * 1000) / (finished.at(-1) - finished[0]), answer.milliseconds);
+    }
+  }
+}
+
+function showSpeed(perSecond, steps) {
+  const sum = Object.values(steps).reduce((total, step) => total + step, 0);
+  at("speed").textContent = perSecond ? `${perSecond.toFixed(perSecond < 9.95 ? 1 : 0)} FPS` : `${Math.round(sum)} ms`;
+  at("speed").title = Object.entries(steps)
+    .map(([name, step]) => `${name} ${step.toFixed(1)} ms`)
+    .join(", ");
+}
+
+function setPaused(paused) {
+  state.paused = paused;
+  at("pause").textContent = paused ? "Resume" : "Pause";
+  if (paused) state.live?.video.pause();
+  else state.live?.video.play();
+}
+
+async function startCamera() {
+  stopLive();
+  const live = await openCamera(state.facing);
+  live.video.addEventListener("ended", stopLive);
+  hasSeveralCameras().then((several) => (at("turn").hidden = !several || state.live !== live));
+  await play(live);
+}
+
+async function open(file) {
+  if (!file) return;
+  if (file.type.startsWith("video/")) await play(await openVideo(file));
+  else await showPicture(file);
+}
+
+/** Once for however many changes come while it paints. */
+async function repaint() {
+  if (state.live && !state.paused) return; // the next frame will be painted so
+  state.due = true;
+  if (state.painting) return;
+  state.painting = true;
+  try {
+    while (state.due) {
+      state.due = false;
+      await show(await ask("paint", { look: look() }), false);
+    }
+  } finally {
+    state.painting = false;
+  }
+}
+
+async function save() {
+  const level = state.model.levels[look().level];
+  const canvas = withLegend(picture, level.name, state.shown);
+  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  const link = document.createElement("a");
+  const time = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
+  Object.assign(link, { href: URL.createObjectURL(blob), download: `segmented ${time}.png` });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("button")) return;
+  const choices = [...document.getElementsByName("level")];
+  if (event.key === " " && state.live) setPaused(!state.paused);
+  else if (event.key === "s" && !at("save").disabled) guarded(save)();
+  else if (choices[Number(event.key) - 1]) choices[Number(event.key) - 1].click();
+  else return;
+  event.preventDefault();
+}
+
+at("camera").onclick = guarded(startCamera);
+at("turn").onclick = guarded(() => {
+  state.facing = state.facing === "user" ? "environment" : "user";
+  return startCamera();
+});
+at("choose").onclick = () => at("file").click();
+at("file").onchange = guarded(() => {
+  const [file] = at("file").files;
+  at("file").value = "";
+  return open(file);
+});
+at("pause").onclick = () => setPaused(!state.paused);
+at("save").onclick = guarded(save);
+at("levels").onchange = guarded(repaint);
+at("paint").oninput = guarded(repaint);
+document.onkeydown = onKey;
+document.ondragover = (event) => {
+  event.preventDefault();
+  document.body.classList.add("dropping");
+};
+document.ondragleave = (event) => {
+  if (!event.relatedTarget) document.body.classList.remove("dropping");
+};
+document.ondrop = guarded((event) => {
+  event.preventDefault();
+  document.body.classList.remove("dropping");
+  if (document.documentElement.dataset.state === "ready") return open(event.dataTransfer.files[0]);
+});
+guarded(start)();

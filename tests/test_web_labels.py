@@ -1,0 +1,155 @@
+"""The page of `hierseg web` prepares pictures and labels them as the runtime does, to the bit."""
+
+import json
+import platform
+import shutil
+import subprocess
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto
+
+from hierseg_jax.data.picture_labels import log_planes, picture_labels
+from hierseg_jax.data.resize import RESIZES, Resize
+from hierseg_jax.runtime.segmenter import level_labels
+from hierseg_jax.runtime.web.site import PAGE
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
+from tests.test_model_json import told
+from tests.test_picture_labels import smooth_logits, softmax
+
+pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+AVX2 = 11  # OpenCV's number, which has no name in Python
+# OpenCV multiplies and adds in one step, as the page does, where the processor can.
+FUSED = platform.machine() not in ("x86_64", "AMD64") or cv2.checkHardwareSupport(AVX2)
+
+SIZE = (32, 48)
+PICTURES = ((101, 157), (20, 200), (64, 96), (32, 48), (200, 31), (3, 5))
+RUN = """
+import { readFileSync, writeFileSync } from "node:fs";
+import { withFloatScores } from "./float-scores.js";
+import { place } from "./geometry.js";
+import { enlargedLabels, leafLabels, levelLabels, logPlanes } from "./labels.js";
+import { networkInput } from "./sampling.js";
+
+const read = (name, Kind) => new Kind(new Uint8Array(readFileSync(name)).buffer);
+const { cases, size, strides } = JSON.parse(readFileSync("cases.json"));
+cases.forEach(({ picture, model }, i) => {
+  const placement = place(picture, size, model.resizing.rule);
+  const rgba = read(`${i}.rgba`, Uint8ClampedArray);
+  writeFileSync(`${i}.input`, networkInput(rgba, placement, model.resizing));
+  for (const stride of strides) {
+    const planes = logPlanes(read(`${stride}.scores`, Float32Array), model.scores);
+    const sides = size.map((side) => side / stride);
+    const shape = [planes.length / sides[0] / sides[1], ...sides];
+    const leaves = leafLabels(planes, shape, placement, model);
+    model.levels.forEach((level, k) => {
+      writeFileSync(`${i}.${stride}.${k}`, levelLabels(leaves, level));
+    });
+  }
+  writeFileSync(`${i}.blocks`, enlargedLabels(read("map", Uint8Array), placement));
+});
+writeFileSync("float.onnx", withFloatScores(read("uint16.onnx", Uint8Array)));
+"""
+
+
+def cases():
+    for picture in PICTURES:
+        for rule in RESIZES:
+            yield picture, rule, "exact", "leaf"
+    yield PICTURES[0], "stretch", "reference", "leaf"
+    for rule in RESIZES:
+        yield PICTURES[0], rule, "exact", "top_down"
+
+
+def picture_of(size, seed):
+    """Edges, ramps and noise: uint8 [H, W, 3]."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (*size, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """What the page's modules make of all cases."""
+    folder = tmp_path_factory.mktemp("page")
+    for file in PAGE.glob("*.js"):
+        shutil.copy(file, folder)
+    (folder / "package.json").write_text('{"type": "module"}')
+    (folder / "run.js").write_text(RUN)
+    listed = []
+    for i, (picture, rule, sampling, decoding) in enumerate(cases()):
+        image_hwc = picture_of(picture, i)
+        np.dstack([image_hwc, np.full(picture, 255, np.uint8)]).tofile(folder / f"{i}.rgba")
+        model = told(resize=rule, sampling=sampling, decoding=decoding).to_json()
+        listed.append({"picture": picture, "model": model | {"validation": {}}})
+    for stride in (1, 4):
+        scores_of(stride).tofile(folder / f"{stride}.scores")
+    map_hw().tofile(folder / "map")
+    onnx.save(casting_model(), folder / "uint16.onnx")
+    (folder / "cases.json").write_text(
+        json.dumps({"cases": listed, "size": SIZE, "strides": [1, 4]})
+    )
+    subprocess.run(["node", "run.js"], cwd=folder, check=True)
+    return folder
+
+
+def scores_of(stride):
+    return softmax(smooth_logits(7, SIZE[0] // stride, SIZE[1] // stride, stride))
+
+
+def map_hw():
+    return np.random.default_rng(0).integers(0, 7, SIZE, np.uint8)
+
+
+def casting_model():
+    """Its output `scores` is cast to uint16, and `map` to uint8, as those of `deploy` are."""
+    value, node = onnx.helper.make_tensor_value_info, onnx.helper.make_node
+    kinds = {"map": TensorProto.UINT8, "scores": TensorProto.UINT16}
+    nodes = [node("Cast", ["x"], [name], name=f"to_{name}", to=kinds[name]) for name in kinds]
+    outputs = [value(name, kind, [3]) for name, kind in kinds.items()]
+    graph = onnx.helper.make_graph(nodes, "g", [value("x", TensorProto.FLOAT, [3])], outputs)
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+def read(folder, name, shape):
+    return np.fromfile(folder / name, np.uint8).reshape(shape)
+
+
+def test_the_network_gets_the_same_bytes(folder):
+    for i, (picture, rule, sampling, _) in enumerate(cases()):
+        image_hwc = picture_of(picture, i)
+        expected_hwc = Resize(rule, sampling).place(picture, SIZE).fit_image(image_hwc)
+        found_hwc = read(folder, f"{i}.input", (*SIZE, 3))
+        np.testing.assert_array_equal(found_hwc, expected_hwc, f"{picture} {rule} {sampling}")
+
+
+@pytest.mark.skipif(not FUSED, reason="needs a processor that has AVX2")
+def test_every_level_has_the_same_labels(folder):
+    for i, (picture, rule, sampling, decoding) in enumerate(cases()):
+        placement = Resize(rule, sampling).place(picture, SIZE)
+        for stride in (1, 4):
+            planes = log_planes(scores_of(stride))
+            leaf_hw = picture_labels(planes, placement, PASCAL_PERSON_PART, decoding)
+            for k, level in enumerate(PASCAL_PERSON_PART.levels):
+                np.testing.assert_array_equal(
+                    read(folder, f"{i}.{stride}.{k}", picture),
+                    level_labels(leaf_hw, level),
+                    f"{picture} {rule} {decoding}, stride {stride}, level {level.name}",
+                )
+
+
+def test_label_maps_without_scores_are_enlarged_in_the_same_blocks(folder):
+    for i, (picture, rule, sampling, _) in enumerate(cases()):
+        placement = Resize(rule, sampling).place(picture, SIZE)
+        found_hw = read(folder, f"{i}.blocks", picture)
+        np.testing.assert_array_equal(found_hw, placement.restore_labels(map_hw()))
+
+
+def test_scores_become_float_for_webgpu_and_all_else_stays(folder):
+    session = onnxruntime.InferenceSession(folder / "float.onnx")
+    map_n, scores_n = session.run(None, {"x": np.array([1.5, 200, 60000], np.float32)})
+    assert (map_n.dtype, scores_n.dtype) == (np.uint8, np.float32)
+    assert scores_n.tolist() == [1.5, 200, 60000]

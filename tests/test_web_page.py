@@ -1,0 +1,153 @@
+"""The page of `hierseg web` in Chromium: label maps are the runtime's, of files and of a camera."""
+
+import base64
+import threading
+
+import cv2
+import numpy as np
+import pytest
+
+from hierseg_jax.bridge.export import export_checkpoint
+from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.runtime.web.engine import find_engine
+from hierseg_jax.runtime.web.serve import open_server
+from hierseg_jax.runtime.web.site import site_files, write_site
+from tests.browser import CHROMIUM, Browser
+from tests.conftest import ROOT
+from tests.runs import train_here
+
+ENGINE = ROOT / "node_modules/onnxruntime-web"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
+    pytest.mark.skipif(
+        not ENGINE.is_dir(), reason="needs `npm install onnxruntime-web` in the checkout"
+    ),
+]
+READY = "document.documentElement.dataset.state === 'ready'"
+MAPS = """(async () => {
+  const { size, rgba, levels } = await (await import("./page.js")).labelMaps();
+  const text = (bytes) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  const maps = Object.entries(levels).map(([name, map]) => [name, text(map)]);
+  return { size, rgba: text(rgba), levels: Object.fromEntries(maps) };
+})()"""
+# Steps of scores, within which two ways of adding numbers may choose another class.
+CLEAR = 8
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run")
+    train_here(workdir, epochs=2)
+    return workdir
+
+
+@pytest.fixture(scope="module", params=["deploy", "reference", "plain"])
+def segmenter(request, workdir, tmp_path_factory):
+    file = tmp_path_factory.mktemp("export") / "a.onnx"
+    contract = "deploy" if request.param == "plain" else request.param
+    export_checkpoint(workdir, file, contract=contract, plain=request.param == "plain")
+    segmenter = Segmenter(file, provider="cpu")
+    segmenter.file = file
+    return segmenter
+
+
+@pytest.fixture(scope="module")
+def address(segmenter, tmp_path_factory):
+    folder, engine = tmp_path_factory.mktemp("site"), find_engine(str(ENGINE))
+    write_site(folder, site_files(segmenter, segmenter.file.read_bytes(), engine), engine)
+    with open_server(folder, 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://localhost:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def camera(tmp_path_factory):
+    """A film for Chromium's camera."""
+    file = tmp_path_factory.mktemp("camera") / "film.y4m"
+    still = smooth_picture((480, 640), 1)
+    with file.open("wb") as film:
+        film.write(b"YUV4MPEG2 W640 H480 F15:1 Ip A1:1 C420jpeg\n")
+        for shift in range(0, 640, 64):
+            frame = np.ascontiguousarray(np.roll(still, shift, 1))
+            film.write(b"FRAME\n" + cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420).tobytes())
+    return file
+
+
+@pytest.fixture
+def browser(tmp_path, camera, address):
+    with Browser(tmp_path, f"--use-file-for-fake-video-capture={camera}") as browser:
+        browser.open(address)
+        browser.until(READY)
+        yield browser
+
+
+def smooth_picture(size, seed):
+    """Coloured clouds: uint8 RGB [H, W, 3]."""
+    rng = np.random.default_rng(seed)
+    small = rng.integers(0, 256, (9, 12, 3), np.uint8)
+    return cv2.resize(small, size[::-1], interpolation=cv2.INTER_CUBIC)
+
+
+def maps_of(browser):
+    told = browser.run(MAPS)
+    height, width = told["size"]
+
+    def array(text, *shape):
+        return np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, *shape)
+
+    levels = {name: array(text) for name, text in told["levels"].items()}
+    return np.ascontiguousarray(array(told["rgba"], 4)[..., :3]), levels
+
+
+def assert_equal_labels(segmenter, image_hwc, found):
+    result = segmenter(image_hwc)
+    clear = np.ones(image_hwc.shape[:2], bool)
+    if not segmenter.plain:
+        enlarged = [result.placement.restore_scores(plane) for plane in result.output.planes]
+        best = np.sort(enlarged, axis=0).astype(int)
+        clear = best[-1] - best[-2] > CLEAR
+        assert clear.mean() > 0.9
+    assert found.keys() == result.levels.keys()
+    for name, expected_hw in result.levels.items():
+        np.testing.assert_array_equal(found[name][clear], expected_hw[clear])
+
+
+def test_a_picture_has_the_labels_of_the_runtime(browser, segmenter, address, tmp_path):
+    image_hwc = smooth_picture((333, 517), 0)
+    cv2.imwrite(str(tmp_path / "a.png"), image_hwc[..., ::-1])
+    browser.choose_file("#file", tmp_path / "a.png")
+    browser.until("!document.getElementById('save').disabled")
+    seen_hwc, levels = maps_of(browser)
+    np.testing.assert_array_equal(seen_hwc, image_hwc)
+    assert_equal_labels(segmenter, image_hwc, levels)
+    shown = browser.run("document.getElementById('legend').innerText")
+    finest = segmenter.hierarchy.levels[-1]
+    present = np.unique(levels[finest.name])
+    names = [finest.class_names[i].replace("_", " ") for i in present if i]
+    assert set(names) >= set(shown.split("\n")) - {""}
+    assert all(request.startswith(address) for request in browser.requests)
+
+
+def test_a_frame_of_the_camera_has_the_labels_of_the_runtime(browser, segmenter):
+    browser.run("document.getElementById('camera').click()")
+    browser.until("document.getElementById('speed').textContent.includes('FPS')")
+    browser.run("document.getElementById('pause').click()")
+    seen_hwc, levels = maps_of(browser)
+    assert seen_hwc.shape == (480, 640, 3)
+    assert_equal_labels(segmenter, seen_hwc, levels)
+
+
+def test_the_page_has_threads_and_needs_no_network_once_loaded(browser, address):
+    assert browser.run("crossOriginIsolated")
+    assert "CPU" in browser.run("document.getElementById('device').textContent")
+    browser.call(
+        "Network.emulateNetworkConditions",
+        offline=True,
+        latency=0,
+        downloadThroughput=0,
+        uploadThroughput=0,
+    )
+    browser.open(f"{address}?again")
+    browser.until(READY)
