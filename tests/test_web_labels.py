@@ -14,7 +14,7 @@ from onnx import TensorProto
 
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.resize import RESIZES, Resize
-from hierseg_jax.runtime.segmenter import level_labels
+from hierseg_jax.runtime.segmentation import level_labels
 from hierseg_jax.runtime.web.site import PAGE
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.test_model_json import told
