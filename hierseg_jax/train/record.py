@@ -16,7 +16,6 @@ from hierseg_jax.reports.drawing.overlay import overlaid
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.atomic_writing import write_atomically, write_json
 from hierseg_jax.system.fonts import find_fonts, missing_note
-from hierseg_jax.train.curve_pictures import draw_loss, draw_metrics
 from hierseg_jax.train.events import Events
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.sample_pictures import draw_samples, without_ignored
@@ -52,6 +51,9 @@ class Recorder:
         rows = list(progress.rows)
         write_json(self._workdir / "history.json", {"config": self._config, "epochs": rows})
         _write_csv(self._workdir / "metrics.csv", [flatten_dict(row, sep=".") for row in rows])
+        # Matplotlib is a fifth of what a training process imports, and wanted here alone.
+        from hierseg_jax.train.curve_pictures import draw_loss, draw_metrics
+
         draw_loss(rows, self._workdir / "loss.png")
         draw_metrics(rows, self._workdir / "metrics.png")
         is_best = progress.stale_epochs == 0
