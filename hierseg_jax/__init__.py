@@ -9,7 +9,8 @@ raise `HiersegError`, a `ValueError`; about files it is an `OSError` too.
 
 from hierseg_jax.loading import load, load_run
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.hierarchy import IGNORE_LABEL, PASCAL_PERSON_PART, Hierarchy, Level
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, PASCAL_PERSON_PART, Hierarchy
+from hierseg_jax.tree.level import Level
 
 __version__ = "0.1.0"
 __all__ = [

@@ -26,7 +26,7 @@ from hierseg_jax.runtime.window import open_window, require_display
 from hierseg_jax.system.command_line import quoted, run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import local_path
-from hierseg_jax.tree.hierarchy import Level
+from hierseg_jax.tree.level import Level
 
 MOST_SIDE = 1200
 """Pixels of a picture's longer side in the demo, which shows every level beside the others."""

@@ -16,7 +16,8 @@ from hierseg_jax.losses.flat import Counted, Loss
 from hierseg_jax.losses.inner_labels import of_labels
 from hierseg_jax.losses.pixels import flatten_pixels
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.hierarchy import Hierarchy, Level
+from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.level import Level
 
 
 def hierarchical_crossentropy(

@@ -17,7 +17,8 @@ from hierseg_jax.runtime.segmentation import Segmentation
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
 from hierseg_jax.system.paths import local_path
-from hierseg_jax.tree.hierarchy import Hierarchy, Level
+from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.level import Level
 
 ALL = "all"
 """Levels side by side, in place of one level's name."""

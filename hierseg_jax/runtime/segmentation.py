@@ -8,7 +8,8 @@ import numpy as np
 
 from hierseg_jax.data.picture_labels import Workspace, log_planes, picture_labels, scores_of
 from hierseg_jax.data.resize import Placement
-from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy, Level
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
+from hierseg_jax.tree.level import Level
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from hierseg_jax.runtime.places import settle_places
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
 from hierseg_jax.runtime.video import Video
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.hierarchy import Level
+from hierseg_jax.tree.level import Level
 
 
 class Sink:

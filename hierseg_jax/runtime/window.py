@@ -19,7 +19,7 @@ from hierseg_jax.runtime.segmentation import Segmentation
 from hierseg_jax.runtime.view import KEYS, STILL_KEYS, View, caption, press
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.fonts import find_fonts
-from hierseg_jax.tree.hierarchy import Level
+from hierseg_jax.tree.level import Level
 
 NAME = "hierseg"
 # Pixels of a screen that a window takes at first; it may be drawn larger.

@@ -16,6 +16,7 @@ from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.background import foreground
 from hierseg_jax.tree.colors import GivenColors, Palette, css_color, parse_colors
 from hierseg_jax.tree.labels import Labels, make_labels
+from hierseg_jax.tree.level import Level
 from hierseg_jax.tree.pairs import Pairs, parse_pairs
 from hierseg_jax.tree.parsing import (
     IGNORE_LABEL,
@@ -28,42 +29,7 @@ from hierseg_jax.tree.parsing import (
     walk,
 )
 
-__all__ = ["IGNORE_LABEL", "PASCAL_PERSON_PART", "Group", "Hierarchy", "Level"]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Level:
-    """One horizontal cut through the tree.
-
-    Attributes:
-      name: of the level, unique within the hierarchy.
-      class_names: one per class of the level.
-      leaf_to_class: int32 [leaf classes], read-only; the class at this level of
-        every leaf. A branch that ends above this level stands for itself here.
-      palette: of the tree.
-      background: the class that is the background, 0; None where there is none.
-    """
-
-    name: str
-    class_names: tuple[str, ...]
-    leaf_to_class: np.ndarray
-    palette: Palette
-    background: int | None = 0
-
-    @functools.cached_property
-    def colors(self) -> np.ndarray:
-        """Of the classes: uint8 RGB [classes, 3]; a background, which is not painted, is black."""
-        return self.palette.of(self.class_names)
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes of the level, a background included."""
-        return len(self.class_names)
-
-    @property
-    def foreground(self) -> slice:
-        """Of names and arrays by class, those that means count and pictures paint."""
-        return foreground(self.background)
+__all__ = ["IGNORE_LABEL", "PASCAL_PERSON_PART", "Group", "Hierarchy"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ import numpy as np
 
 from hierseg_jax.reports.templates import render
 from hierseg_jax.tree.background import foreground
-from hierseg_jax.tree.hierarchy import Level
+from hierseg_jax.tree.level import Level
 
 # Classes of a confusion matrix that still can be read.
 MOST_CLASSES = 30

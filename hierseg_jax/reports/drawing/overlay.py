@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 
 from hierseg_jax.tree.colors import IGNORED
-from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy, Level
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
+from hierseg_jax.tree.level import Level
 
 PHOTO_SHARE = 0.5
 STRIP = 2**16

@@ -24,7 +24,7 @@ from hierseg_jax.reports.drawing.plate import (
     rows_of,
 )
 from hierseg_jax.system.fonts import find_fonts, missing_note
-from hierseg_jax.tree.hierarchy import Level
+from hierseg_jax.tree.level import Level
 
 LEGENDS = ("below", "corner", "none")
 MOST_LEGENDS = 64
