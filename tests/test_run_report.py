@@ -69,6 +69,7 @@ def report_of(hierarchy, tmp_path, history=NO_HISTORY, count=6, name="a<b>c", **
         "image_size": 32,
         "batch_size": 4,
         "model": "esnet",
+        "head": "conditional",
         "hierarchical": False,
         "decode": "leaf",
         "resize": "stretch",

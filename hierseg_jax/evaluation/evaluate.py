@@ -245,6 +245,7 @@ def evaluate_checkpoint(
         "flip": view.flip,
         "batch_size": batch_size,
         "model": settings.model.name,
+        "head": settings.model.head,
         "hierarchical": settings.model.hierarchical,
         "decode": decoding,
         "metrics": list(metrics),
