@@ -41,19 +41,27 @@ const answers = {
   },
 };
 
-self.onmessage = async ({ data: { id, ask, ...given } }) => {
+// One question after the other: a session can't run twice at once, as for a picture that is
+// chosen while a frame of the camera is on its way, and `last` is of the one asked for last.
+let before = Promise.resolve();
+self.onmessage = ({ data }) => {
+  before = before.then(() => answerTo(data));
+};
+
+async function answerTo({ id, ask, ...given }) {
   try {
     const [answer, transferred = []] = await answers[ask](given);
     self.postMessage({ id, answer }, transferred);
   } catch (error) {
     self.postMessage({ id, error: error.message ?? String(error) });
   }
-};
+}
 
 /** Of a bitmap: RGBA bytes, as they are. */
 function pixelsOf(bitmap) {
   const { width, height } = bitmap;
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  context.clearRect(0, 0, width, height); // else what is transparent shows the picture before
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
   return context.getImageData(0, 0, width, height).data;
