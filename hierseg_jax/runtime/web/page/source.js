@@ -15,11 +15,16 @@ export async function openCamera(facing) {
   } catch (error) {
     throw new Error(whyNoCamera(error.name), { cause: error });
   }
-  const video = newVideo();
-  video.srcObject = stream;
-  await video.play();
   const tracks = stream.getVideoTracks();
   const stop = () => tracks.forEach((track) => track.stop());
+  const video = newVideo();
+  video.srcObject = stream;
+  try {
+    await video.play();
+  } catch (error) {
+    stop();
+    throw new Error(whyNoCamera(error.name), { cause: error });
+  }
   return { video, stop, mirrored: tracks[0]?.getSettings().facingMode === "user" };
 }
 
@@ -35,7 +40,7 @@ export async function hasSeveralCameras() {
   return devices.filter((device) => device.kind === "videoinput").length > 1;
 }
 
-/** A video that plays: {video, stop}. */
+/** A video that plays: {video, stop, mirrored}. */
 export async function openVideo(file) {
   const video = newVideo();
   video.loop = true;
