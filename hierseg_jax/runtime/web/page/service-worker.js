@@ -43,7 +43,7 @@ async function keptFirst(request) {
   const response = await fetch(request);
   if (response.ok) {
     for (const old of await cache.keys(request, { ignoreSearch: true })) await cache.delete(old);
-    await cache.put(request, response.clone());
+    await keep(cache, request, response);
   }
   return response;
 }
@@ -52,12 +52,21 @@ async function networkFirst(request) {
   const cache = await kept();
   try {
     const response = await fetch(request);
-    if (response.ok) await cache.put(request, response.clone());
+    if (response.ok) await keep(cache, request, response);
     return response;
   } catch (error) {
     const found = await cache.match(request, { ignoreSearch: true });
     if (found) return found;
     throw error;
+  }
+}
+
+/** Where there is no room for it, the page works all the same. */
+async function keep(cache, request, response) {
+  try {
+    await cache.put(request, response.clone());
+  } catch (error) {
+    console.warn(`${request.url} is not kept for use offline (${error.message}).`);
   }
 }
 
