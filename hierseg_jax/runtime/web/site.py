@@ -98,13 +98,13 @@ def _written_before(folder: Path) -> dict[str, list[str]]:
         return {}
     except (ValueError, KeyError, TypeError):
         found = None
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or not all(isinstance(each, list) for each in found.values()):
         raise HiersegFileExistsError(
             f"{folder / RECORD} is not the record of an earlier site; choose another --output."
         )
     # A name that leaves the folder can't have been written here.
     inside = {name for name in found if (folder / name).resolve().is_relative_to(folder.resolve())}
-    return {name: list(found[name]) for name in inside}
+    return {name: found[name] for name in inside}
 
 
 def _check(folder: Path, files: dict[str, bytes], written: dict[str, list[str]]) -> None:
