@@ -45,6 +45,7 @@ def test_a_space_pauses_a_video_and_takes_the_next_image():
     assert after(IMAGES, " ") == after(IMAGES, "n") == after(IMAGES, "\r")
     assert (after(IMAGES, " n").images, after(IMAGES, " ").paused) == (2, False)
     assert press(IMAGES, 65363).images == 1  # an arrow
+    assert press(IMAGES, 0xFFE1) == press(IMAGES, 0x1FFE2) == IMAGES  # Shift, as for a +
     # What has a meaning does not leave the image.
     assert {after(IMAGES, key).images for key in "lLp+-=_0129sShH"} == {0}
 

@@ -5,6 +5,8 @@ import dataclasses
 PAINTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Strengths of the paint: the photograph alone, to colours alone."""
 ESCAPE, SPACE = 27, 32
+# X11's numbers of AltGr, of the lock of the number pad, and of Shift to Hyper.
+_MODIFIERS = {0xFE03, 0xFF7F, *range(0xFFE1, 0xFFEF)}
 
 KEYS = (
     ("1 to 9", "level, coarse to fine"),
@@ -56,9 +58,10 @@ class View:
 def press(view: View, code: int) -> View:
     """What is shown after a key, by `cv2.waitKeyEx`'s code of it; -1 is none.
 
-    Keys without a meaning do nothing; with images they take the next one.
+    Keys without a meaning do nothing; with images they take the next one, but for Shift and its
+    like: windows tell of Shift before they tell of the `+` that it is pressed for.
     """
-    if code < 0:
+    if code < 0 or code & 0xFFFF in _MODIFIERS:
         return view
     key = ascii_key(code)
     letter = chr(key).lower() if key else ""
