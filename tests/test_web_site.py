@@ -94,7 +94,9 @@ def test_what_was_not_written_here_is_never_replaced(tmp_path):
     assert (folder / "a").read_text() == "changed by hand"
 
 
-@pytest.mark.parametrize("record", ["{", "[]", '{"sha256_of_files": 3}', '{"sha256_of_files": {"a": 3}}'])
+@pytest.mark.parametrize(
+    "record", ["{", "[]", '{"sha256_of_files": 3}', '{"sha256_of_files": {"a": 3}}']
+)
 def test_a_record_of_something_else_is_refused(tmp_path, record):
     (tmp_path / RECORD).write_text(record)
     with pytest.raises(HiersegError, match="is not the record of an earlier site"):
