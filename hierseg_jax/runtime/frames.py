@@ -2,7 +2,7 @@
 
 import dataclasses
 import glob
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import cv2
@@ -22,7 +22,7 @@ class Images:
 
     files: tuple[Path, ...]
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Generator[Frame]:
         """Reads file after file; what can't be read comes as a fault."""
         for file in self.files:
             try:

@@ -1,7 +1,7 @@
 """Frames as they are to be shown: in time, or the newest one of a camera."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 
 from hierseg_jax.runtime.pace import Stopwatch, due_frame
 from hierseg_jax.runtime.video import Frame, Video
@@ -12,7 +12,7 @@ Wait = Callable[[float], bool]
 _LOOK = 0.05
 
 
-def in_real_time(video: Video, watch: Stopwatch, wait: Wait) -> Iterator[Frame]:
+def in_real_time(video: Video, watch: Stopwatch, wait: Wait) -> Generator[Frame]:
     """Frames at the video's own pace; those that would come late are passed over.
 
     Args:
@@ -90,7 +90,7 @@ class Newest:
                 self._changed.notify()
 
 
-def newest_frames(frames: Iterable[Frame], wait: Wait) -> Iterator[Frame]:
+def newest_frames(frames: Iterable[Frame], wait: Wait) -> Generator[Frame]:
     """Of a live source, as often as one is asked for."""
     slot = Newest(frames)
     try:

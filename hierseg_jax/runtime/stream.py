@@ -1,11 +1,12 @@
 """Segments a source: reading, inference and drawing overlap in three threads."""
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -130,18 +131,21 @@ def segment_source(
     overlap = not (tiles or live or show)
     summary, started = Summary(), time.perf_counter()
     bar = tqdm(total=len(opened) or None, unit="frame", disable=True if show else None)
+    steps = (
+        _overlapped(frames, segment, sink.take, summary)
+        if overlap
+        else _one_by_one(frames, segment, sink.take, summary, window)
+    )
     try:
-        with bar:
-            for _ in (
-                _overlapped(frames, segment, sink.take, summary)
-                if overlap
-                else _one_by_one(frames, segment, sink.take, summary, window)
-            ):
+        with bar, contextlib.closing(steps):
+            for _ in steps:
                 bar.update()
     finally:
         sink.close()
         if window is not None:
             window.close()
+        # An error would hold them, and they a camera and its thread.
+        frames.close()
         if isinstance(opened, Video):
             summary.dropped = max(0, opened.count - summary.frames)
         summary.seconds = time.perf_counter() - started
@@ -179,7 +183,7 @@ def _go_on(seconds: float) -> bool:
 
 def _frames_for(
     opened: Images | Video, watch: Stopwatch, wait: Wait, in_time: bool
-) -> Iterator[Frame]:
+) -> Generator[Frame]:
     """Those to be segmented; `in_time` passes over what would be late."""
     if isinstance(opened, Images):
         return iter(opened)
@@ -229,7 +233,7 @@ def _overlapped(
     segment: Segment,
     take: Take,
     summary: Summary,
-) -> Iterator[None]:
+) -> Generator[None]:
     """Once for every picture, while the next is read and the last ones are drawn and written."""
     pending: collections.deque[Future] = collections.deque()
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
@@ -254,7 +258,7 @@ def _one_by_one(
     take: Take,
     summary: Summary,
     window: Window | None = None,
-) -> Iterator[None]:
+) -> Generator[None]:
     """The same with one picture in memory: drawn, written and shown before the next is read."""
     for frame in frames:
         if frame.image_bgr is None:

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import cv2
@@ -99,7 +99,7 @@ class Video:
         """Gives the file or camera back."""
         self._capture.release()
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Generator[Frame]:
         """Reads to the end; a video that ends far too early ends with a fault.
 
         Raises:
