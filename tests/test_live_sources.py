@@ -89,7 +89,9 @@ def test_who_does_not_answer_is_named_without_a_password(server):
         open_frames(f"http://user:secret@{host}/none")
     assert "secret" not in str(told.value)
     assert without_password("rtsp://me:a%20b@cam:554/1") == "rtsp://cam:554/1"
-    assert without_password("http://host/a:b@c") == "http://host/a:b@c"
+    assert without_password("rtsp://me:a@b@cam/1") == without_password("rtsp://token@cam/1")
+    for address in ("http://host/a:b@c", "http://host?to=a:b@c"):
+        assert without_password(address) == address
 
 
 def test_addresses_are_no_files_or_patterns():

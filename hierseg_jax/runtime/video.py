@@ -144,7 +144,7 @@ def is_address(source: str) -> bool:
 
 def without_password(source: str) -> str:
     """An address as it may be printed."""
-    return re.sub(r"(?<=://)[^/@\s]*:[^/@\s]*@", "", source)
+    return re.sub(r"(?<=://)[^/?#\s]*@", "", source)
 
 
 def missing_camera(index: int, devices: Path = Path("/dev"), system: str = sys.platform) -> str:
