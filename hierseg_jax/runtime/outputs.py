@@ -17,27 +17,28 @@ CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".avi": "MJPG", ".mkv": "mp4v", ".mov"
 
 def write_image(file: Path, image: np.ndarray) -> None:
     """Encodes by the suffix and writes the file whole or not at all."""
-    done, data = cv2.imencode(file.suffix, image)
-    if not done:
-        raise HiersegOSError(f"{file} could not be written: OpenCV can't encode {file.suffix}.")
-    write_atomically(file, data.data)
+    write_atomically(file, _encoded(file, image))
 
 
 def write_new_image(file: Path, image: np.ndarray) -> Path:
     """Writes `a.png`, or the first of `a_2.png`, `a_3.png`, ... that does not exist; returns it."""
     make_folder(file.parent)
-    done, data = cv2.imencode(file.suffix, image)
-    if not done:
-        raise HiersegOSError(f"{file} could not be written: OpenCV can't encode {file.suffix}.")
-    name, number = file, 1
+    data, name, number = _encoded(file, image), file, 1
     while True:
         try:
             with name.open("xb") as opened:
-                opened.write(data.data)
+                opened.write(data)
             return name
         except FileExistsError:
             number += 1
             name = file.with_name(f"{file.stem}_{number}{file.suffix}")
+
+
+def _encoded(file: Path, image: np.ndarray) -> memoryview:
+    done, data = cv2.imencode(file.suffix, image)
+    if not done:
+        raise HiersegOSError(f"{file} could not be written: OpenCV can't encode {file.suffix}.")
+    return data.data
 
 
 def folder_name(level_name: str) -> str:
