@@ -12,15 +12,16 @@ import numpy as np
 import onnxruntime
 from absl import flags
 
-from hierseg_jax.data.read.image_files import read_image
 from hierseg_jax.runtime.benchmark import describe_file, describe_times, time_files
 from hierseg_jax.runtime.benchmark_table import format_benchmark
+from hierseg_jax.runtime.pictures import as_picture
 from hierseg_jax.runtime.segmenter import Segmenter
-from hierseg_jax.system.atomic_writing import write_json
+from hierseg_jax.system.atomic_writing import make_folder, write_json
 from hierseg_jax.system.command_line import parse_size, quoted, run
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
 from hierseg_jax.system.machine import load_average, processor_name
+from hierseg_jax.system.paths import local_path
 
 FLAGS = flags.FlagValues()
 _MODEL = flags.DEFINE_multi_string(
@@ -49,13 +50,17 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace it.", flag_values=FL
 
 def _run() -> None:
     """Prints a table, and writes JSON."""
-    files = [Path(file) for file in _MODEL.value or ()]
+    load = load_average()  # before there is any of this command's own
+    files = [local_path(file) for file in _MODEL.value or ()]
     if not files:
         raise HiersegError("Name a file: hierseg benchmark MODEL.onnx (see hierseg export).")
     if len(set(files)) < len(files):
         raise HiersegError("A file is named twice; once is enough.")
-    if _JSON.value and Path(_JSON.value).exists() and not _OVERWRITE.value:
-        raise HiersegFileExistsError(f"{_JSON.value} exists; give another --json or --overwrite.")
+    numbers = local_path(_JSON.value) if _JSON.value else None
+    if numbers:
+        if numbers.exists() and not _OVERWRITE.value:
+            raise HiersegFileExistsError(f"{numbers} exists; give another --json or --overwrite.")
+        make_folder(numbers.parent)
     frame_bgr, image_size = _frame(), parse_size(_IMAGE_SIZE.value)
 
     def opened(file: Path, threads: int) -> Segmenter:
@@ -65,7 +70,6 @@ def _run() -> None:
     segmenters = [opened(file, threads[0]) for file in files]
     about = [describe_file(*pair, frame_bgr) for pair in zip(files, segmenters, strict=True)]
     del segmenters
-    load = load_average()
     times = time_files(files, threads, frame_bgr, _SECONDS.value, opened)
     result: dict[str, Any] = {
         "machine": {
@@ -91,9 +95,9 @@ def _run() -> None:
         ],
     }
     print(format_benchmark(result))
-    if _JSON.value:
-        write_json(Path(_JSON.value), result)
-        print(f"Written to {_JSON.value}")
+    if numbers:
+        write_json(numbers, result)
+        print(f"Written to {numbers}")
     print(f"Next: hierseg predict {quoted('model', files[0])} --source=0 --show")
 
 
@@ -119,7 +123,7 @@ def _frame() -> np.ndarray:
         raise HiersegError(f"--frame is {','.join(_FRAME.value or [])!r}; give height,width.")
     if _PICTURE.value is None:
         return np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-    picture_bgr = cv2.cvtColor(read_image(Path(_PICTURE.value)), cv2.COLOR_RGB2BGR)
+    picture_bgr = cv2.cvtColor(as_picture(_PICTURE.value), cv2.COLOR_RGB2BGR)
     return cv2.resize(picture_bgr, size[::-1], interpolation=cv2.INTER_AREA)
 
 
