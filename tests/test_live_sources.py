@@ -99,6 +99,16 @@ def test_addresses_are_no_files_or_patterns():
     assert not any(map(is_address, ("0", "C:/a.mp4", "file.mp4", "s3://a/b", "http:/a")))
 
 
+def test_a_tilde_is_the_home_and_a_bucket_is_not_on_this_machine(clip, monkeypatch):
+    cv2.imwrite(str(clip.with_name("a.png")), FRAME)
+    monkeypatch.setenv("HOME", str(clip.parent))
+    monkeypatch.setenv("USERPROFILE", str(clip.parent))
+    assert len(open_frames("~/clip.avi")) == 6
+    assert [len(open_frames(f"~{end}")) for end in ("", "/a.png", "/*.png")] == [1, 1, 1]
+    with pytest.raises(HiersegError, match="is not on this machine"):
+        open_frames("s3://bucket/photos")
+
+
 def test_a_camera_that_is_not_there_tells_which_are(tmp_path):
     told = missing_camera(3, tmp_path, "linux")
     assert told.startswith("No camera with the index 3 can be opened (tried: ")

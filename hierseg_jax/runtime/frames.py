@@ -11,6 +11,7 @@ from hierseg_jax.data.read.image_files import read_image
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
 from hierseg_jax.runtime.video import Frame, Video, is_address
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.paths import local_path
 
 # OpenCV would open these as videos of one frame.
 UNREAD_SUFFIXES = (".gif", ".jp2", ".avif")
@@ -46,13 +47,13 @@ def open_frames(source: str) -> Images | Video:
     Raises:
       FileNotFoundError, ValueError: one sentence.
     """
-    path = Path(source)
     if not source:
         raise HiersegError(
             "--source is empty; give an image, a folder, a video or a camera's index."
         )
     if is_address(source):
         return Video(source)
+    path = local_path(source)
     if path.suffix.lower() in UNREAD_SUFFIXES:
         raise HiersegError(f"{source} is no JPEG or PNG image; convert it first.")
     if path.is_dir():
@@ -63,10 +64,10 @@ def open_frames(source: str) -> Images | Video:
             raise HiersegError(f"{source} holds no images ({', '.join(IMAGE_SUFFIXES)}).")
         return Images(tuple(files))
     if path.is_file():
-        return Images((path,)) if path.suffix.lower() in IMAGE_SUFFIXES else Video(source)
+        return Images((path,)) if path.suffix.lower() in IMAGE_SUFFIXES else Video(str(path))
     if source.isdecimal() and len(source) < 6:
         return Video(source)
-    files = sorted(Path(f) for f in glob.glob(source) if Path(f).is_file())
+    files = sorted(Path(f) for f in glob.glob(str(path)) if Path(f).is_file())
     if not files:
         raise HiersegFileNotFoundError(
             f"{source} is no file, folder or camera index, and no file matches it as a pattern."

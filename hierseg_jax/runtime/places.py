@@ -81,7 +81,8 @@ def settle_places(
         folder = Path("segmented")
         return Places(folder, masks=_mask_folders(folder, masks_of))
     file = local_path(output) if output else Path("segmented") / f"{_stem(source)}.mp4"
-    if file.exists() and Path(source).exists() and file.samefile(source):
+    given = Path(source) if is_address(source) else local_path(source)
+    if file.exists() and given.exists() and file.samefile(given):
         raise HiersegError(f"--output is the source itself, {file}; choose another.")
     return Places(file.parent, video=file, masks=_mask_folders(file.parent, masks_of))
 

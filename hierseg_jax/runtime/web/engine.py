@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.paths import local_path
 
 VERSION = "1.30.0"
 CDN = f"https://cdn.jsdelivr.net/npm/onnxruntime-web@{VERSION}/dist/"
@@ -65,7 +66,7 @@ def find_engine(folder: str | None) -> Engine:
     """
     if folder is None:
         return _installed(PLACE) if (PLACE / "ort.wasm.min.mjs").is_file() else _of_cdn()
-    given = Path(folder).expanduser()
+    given = local_path(folder)
     return _installed(given / "dist" if (given / "dist").is_dir() else given)
 
 
