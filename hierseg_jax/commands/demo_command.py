@@ -12,7 +12,7 @@ import numpy as np
 from absl import flags
 
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
-from hierseg_jax.reports.drawing.painter import Painter
+from hierseg_jax.reports.drawing.painter import VISIBLE, Painter
 from hierseg_jax.runtime.frames import Images, open_frames
 from hierseg_jax.runtime.outputs import write_new_image
 from hierseg_jax.runtime.packaged_network import (
@@ -30,8 +30,6 @@ from hierseg_jax.tree.level import Level
 
 MOST_SIDE = 1200
 """Pixels of a picture's longer side in the demo, which shows every level beside the others."""
-LEAST_SHARE = 1e-4
-"""Of a picture, of classes that are told."""
 WINDOW = "hierseg demo (any key goes on)"
 NEXT = """Next:
   hierseg predict --source=0 --show                        your camera
@@ -59,10 +57,8 @@ def describe_classes(labels_hw: np.ndarray, level: Level) -> str:
       level: whose background is left out.
     """
     share_k = np.bincount(labels_hw.ravel(), minlength=256) / labels_hw.size
-    seen = [
-        i for i in range(level.foreground.start, level.num_classes) if share_k[i] >= LEAST_SHARE
-    ]
-    seen.sort(key=lambda i: -share_k[i])
+    classes = range(level.num_classes)[level.foreground]
+    seen = sorted((i for i in classes if share_k[i] * VISIBLE >= 1), key=lambda i: -share_k[i])
     return ", ".join(f"{level.class_names[i]} {share_k[i]:.1%}" for i in seen) or "nothing"
 
 

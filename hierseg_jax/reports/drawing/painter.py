@@ -28,8 +28,8 @@ from hierseg_jax.tree.level import Level
 
 LEGENDS = ("below", "corner", "none")
 MOST_LEGENDS = 64
-# A class of less than one pixel in so many can't be found in the picture.
-_VISIBLE = 10_000
+VISIBLE = 10_000
+"""A class of less than one pixel in so many can't be found in the picture."""
 # Rows of a legend that keeps its height from frame to frame.
 _STEADY_ROWS = 3
 # Of a picture's width, what a legend in its corner may have.
@@ -139,7 +139,7 @@ class Painter:
             return None
         counts = cv2.calcHist([labels_hw], [0], None, [256], [0, 256]).ravel()
         counts = counts[level.foreground.start : level.num_classes]
-        there = counts >= max(1, labels_hw.size // _VISIBLE)
+        there = counts >= max(1, labels_hw.size // VISIBLE)
         key = level.name, labels_hw.shape, there.tobytes()
         if key not in self._legends:
             while len(self._legends) >= MOST_LEGENDS:
