@@ -1,7 +1,6 @@
 // onnxruntime-web and the network: on the GPU where there is one, else on the processor.
 import { withFloatScores } from "./float-scores.js";
 import { enlargedLabels, leafLabels, logPlanes } from "./labels.js";
-import { networkInput } from "./sampling.js";
 
 const MOST_THREADS = 8; // more bring nothing to networks of this size
 const PATIENCE = 30; // seconds that WebGPU may take from the loaded files to the first result
@@ -94,8 +93,6 @@ export function labelsOf(given, placement, model) {
 function asUint16(data) {
   return data instanceof Uint16Array ? data : Uint16Array.from(data);
 }
-
-export { networkInput };
 
 /** uint8 [h, w, 3] -> float32 [3, h, w] in [0, 1]. */
 function channelsFirst(input) {

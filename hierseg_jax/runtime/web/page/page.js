@@ -29,11 +29,6 @@ export function labelMaps() {
   return ask("maps");
 }
 
-/** Milliseconds of every step of the last picture. */
-export function lastTimes() {
-  return state.times;
-}
-
 async function start() {
   if (!(await settle())) return;
   const [model, site] = await Promise.all(["model.json", "site.json"].map(readJson));
@@ -116,7 +111,6 @@ async function showPicture(file) {
   const answer = await ask("segment", { bitmap, look: look() }, [bitmap]);
   say("");
   if (state.live) return; // the camera was started meanwhile
-  state.times = answer.milliseconds;
   show(answer, false);
   showSpeed(null, answer.milliseconds);
 }
@@ -135,7 +129,6 @@ async function play(live) {
     const bitmap = await frameOf(live.video);
     const answer = await ask("segment", { bitmap, look: look() }, [bitmap]);
     if (isOver()) return;
-    state.times = answer.milliseconds;
     show(answer, true);
     finished.push(performance.now());
     while (finished.length > 2 && finished.at(-1) - finished[0] > 2000) finished.shift();

@@ -1,8 +1,9 @@
 // Everything that takes time, beside the page: pixels in, a painted picture out.
 import { place } from "./geometry.js";
 import { countLabels, levelLabels } from "./labels.js";
-import { labelsOf, networkInput, openNetwork } from "./network.js";
+import { labelsOf, openNetwork } from "./network.js";
 import { painted } from "./painting.js";
+import { networkInput } from "./sampling.js";
 
 let [model, network] = [null, null];
 let last = null; // the last picture: {rgba, size, leaves}
