@@ -106,11 +106,14 @@ function stopLive() {
 
 async function showPicture(file) {
   stopLive();
+  state.file = file;
+  const isOver = () => state.live || state.file !== file; // something else was chosen meanwhile
   const bitmap = await readPicture(file);
+  if (isOver()) return;
   say("Segmenting …");
   const answer = await ask("segment", { bitmap, look: look() }, [bitmap]);
   say("");
-  if (state.live) return; // the camera was started meanwhile
+  if (isOver()) return;
   show(answer, false);
   showSpeed(null, answer.milliseconds);
 }
