@@ -6,6 +6,8 @@ A test holds parameters and multiply-adds against the code; the rest is of the p
 import dataclasses
 from collections.abc import Sequence
 
+from hierseg_jax.system.wording import aligned
+
 NUM_CLASSES, SIDE = 7, 192
 """That parameters, multiply-adds and times are of."""
 
@@ -75,13 +77,7 @@ def format_networks(networks: Sequence[KnownNetwork] = KNOWN_NETWORKS) -> str:
         "time",
         "mIoU: person, group, part",
     )
-    cells = [heading, *map(_cells, networks)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(heading))]
-    lines = []
-    for line in cells:
-        aligned = [f"{text:<{w}}" for text, w in zip(line[:2], widths, strict=False)]
-        aligned += [f"{text:>{w}}" for text, w in zip(line[2:5], widths[2:5], strict=True)]
-        lines.append("  ".join([*aligned, line[5]]).rstrip())
+    lines = aligned([heading, *map(_cells, networks)], "<<>>><")
     lines.insert(1, "-" * max(map(len, lines)))
     notes = (f"  {letter}  {text}" for letter, text in NOTES.items())
     return "\n".join(

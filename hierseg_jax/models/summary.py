@@ -12,6 +12,7 @@ from flax import traverse_util
 from hierseg_jax.models.initialize import variable_shapes
 from hierseg_jax.models.layers import Conv, ConvTranspose
 from hierseg_jax.models.segmentation_model import SegmentationModel
+from hierseg_jax.system.wording import aligned
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,12 +93,7 @@ def format_summary(model: SegmentationModel, image_size: tuple[int, int], depth:
     parameters = sum(row.parameters for row in rows)
     multiply_adds = sum(row.multiply_adds for row in rows)
     cells.append(("total", "", f"{parameters:,}", f"{multiply_adds:,}"))
-    widths = [max(len(line[i]) for line in cells) for i in range(4)]
-    lines = [
-        f"{line[0]:<{widths[0]}}  {line[1]:<{widths[1]}}  {line[2]:>{widths[2]}}  "
-        f"{line[3]:>{widths[3]}}"
-        for line in cells
-    ]
+    lines = aligned(cells, "<<>>")
     rule = "-" * len(lines[0])
     height, width = image_size
     title = f"{model.title}, {model.num_classes} classes, {height} x {width}"

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hierseg_jax.system.wording import aligned
+
 Row = Sequence[str]
 # Share of the cores that others may keep busy before it is worth a word.
 _BUSY = 0.3
@@ -51,12 +53,12 @@ def format_benchmark(result: dict[str, Any]) -> str:
         f"{machine['processor']}, {machine['cores']} cores; onnxruntime {machine['onnxruntime']} "
         f"with {', '.join(machine['providers'])}",
         "",
-        *_aligned(about),
+        *aligned(about, "<>"),
         "",
         f"Milliseconds a picture of {height}x{width} ({shown}): in the network, and on the whole, "
         "to label maps of its size"
         + ("; times those of the first file, by the median of rounds." if several else "."),
-        *_aligned(speed),
+        *aligned(speed, "<>"),
     ]
     load, cores = machine["load"], machine["cores"]
     if load is not None and load > _BUSY * cores:
@@ -71,15 +73,3 @@ def _names(files: Sequence[str]) -> list[str]:
     """Without folders, where that tells them apart."""
     names = [Path(file).name for file in files]
     return names if len(set(names)) == len(names) else list(files)
-
-
-def _aligned(rows: Sequence[Row]) -> list[str]:
-    """The first column to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            f"{cell:{'<' if column == 0 else '>'}{width}}"
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hierseg_jax.reports.templates import render
-from hierseg_jax.system.wording import counted
+from hierseg_jax.system.wording import aligned, counted
 from hierseg_jax.train.tune.objective import Metric
 from hierseg_jax.train.tune.outcome import COMPLETE, Outcome, best_outcome
 from hierseg_jax.train.tune.search_plots import color_class, history_plot, parallel_plot, slice_plot
@@ -58,11 +58,7 @@ def format_text(report: Report) -> str:
     """For the screen: how many trials, the best of them, and the command."""
     ranked = _ranked(report)
     rows = [_header(report), *(_cells(report, outcome) for outcome in ranked[:_LIMIT])]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [_count(report), ""]
-    for row in rows:
-        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-        lines.append("  ".join(cells).rstrip())
+    lines = [_count(report), "", *aligned(rows, "<")]
     if len(ranked) > _LIMIT:
         lines.append(f"and {len(ranked) - _LIMIT} more")
     best = report.best
