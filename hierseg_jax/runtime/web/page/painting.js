@@ -13,6 +13,7 @@ const OUTLINES = 400; // of an outline, along a picture's shorter side
  */
 export function painted(rgba, [H, W], labels, level, strength) {
   const out = new Uint8ClampedArray(rgba);
+  if (strength === 0) return out; // the picture alone, as in the window of `hierseg predict`
   const bytes = new Uint8Array(out.buffer); // what is clamped is written slowly
   const [isPainted, colors] = palette(level);
   const border = outlines(labels, [H, W]);
