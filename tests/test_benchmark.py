@@ -147,7 +147,7 @@ def test_mistakes_end_in_one_sentence(tmp_path):
         ((file, file), "named twice"),
         ((tmp_path,), "is a folder; give an .onnx file"),
         ((file, f"--json={tmp_path / 'there.json'}"), "exists; give another --json"),
-        ((file, "--frame=1,2,3"), "give one side or height,width"),
+        ((file, "--frame=1,2,3"), "--frame is '1,2,3'; give one side or height,width"),
         ((file, "--threads=none"), "give numbers from 1, or all"),
     ]
     for arguments, sentence in cases:

@@ -118,7 +118,7 @@ def numbers_of_threads(given: list[str], cores: int) -> list[int]:
 
 def _frame() -> np.ndarray:
     """uint8 BGR [H, W, 3]."""
-    size = parse_size(_FRAME.value)
+    size = parse_size(_FRAME.value, "frame")
     if size is None or not all(0 < side <= 10_000 for side in size):
         raise HiersegError(f"--frame is {','.join(_FRAME.value or [])!r}; give height,width.")
     if _PICTURE.value is None:

@@ -162,8 +162,8 @@ def quoted(flag: str, value: object) -> str:
     return shlex.quote(f"--{flag}={value}")
 
 
-def parse_size(sides: list[str] | None) -> tuple[int, int] | None:
-    """The value of `--image_size`, one side or height,width, as (height, width) in pixels.
+def parse_size(sides: list[str] | None, flag: str = "image_size") -> tuple[int, int] | None:
+    """The value of a flag, one side or height,width, as (height, width) in pixels.
 
     Raises:
       ValueError: for anything else.
@@ -172,7 +172,7 @@ def parse_size(sides: list[str] | None) -> tuple[int, int] | None:
         return None
     if len(sides) not in (1, 2) or not all(side.strip().isdecimal() for side in sides):
         raise HiersegError(
-            f"--image_size is {','.join(sides)!r}; give one side or height,width in pixels."
+            f"--{flag} is {','.join(sides)!r}; give one side or height,width in pixels."
         )
     return int(sides[0]), int(sides[-1])
 
