@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hierseg_jax.runtime.frames import open_frames
+from hierseg_jax.runtime.outputs import VideoFile
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.sink import Sink
 from hierseg_jax.runtime.stream import segment_source
@@ -144,3 +145,13 @@ def test_a_choice_of_legend_holds_for_videos_and_images(segmenter, clip, tmp_pat
         assert (len(cv2.imread(str(out / "a.png"))) > 64) == higher
     with pytest.raises(HiersegError, match="choose auto, below, corner, none"):
         segment_source(segmenter, str(clip), str(tmp_path / "v.avi"), legend="top")
+
+
+def test_a_source_that_changes_its_size_is_named_and_what_came_before_is_kept(tmp_path):
+    file = tmp_path / "v.avi"
+    writer = VideoFile(file, 10, (32, 24))
+    writer.write(np.zeros((24, 32, 3), np.uint8))
+    with pytest.raises(HiersegError, match=r"v\.avi: after 1 frames .* 32x24 to 24x32 pixels"):
+        writer.write(np.zeros((32, 24, 3), np.uint8))
+    writer.close()
+    assert len(list(Video(str(file)))) == 1

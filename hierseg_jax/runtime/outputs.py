@@ -26,12 +26,18 @@ def write_new_image(file: Path, image: np.ndarray) -> Path:
     data, name, number = _encoded(file, image), file, 1
     while True:
         try:
-            with name.open("xb") as opened:
-                opened.write(data)
-            return name
+            opened = name.open("xb")
         except FileExistsError:
             number += 1
             name = file.with_name(f"{file.stem}_{number}{file.suffix}")
+            continue
+        try:
+            with opened:
+                opened.write(data)
+        except OSError:
+            name.unlink(missing_ok=True)  # half of a picture
+            raise
+        return name
 
 
 def _encoded(file: Path, image: np.ndarray) -> memoryview:
@@ -69,7 +75,7 @@ class VideoFile:
         """Opens it for frames of (width, height); raises OSError or ValueError."""
         if file.suffix.lower() not in CODECS:
             raise HiersegError(f"{file} is to be a video: end its name in {', '.join(CODECS)}.")
-        self._file, self.fps = file, fps
+        self._file, self.fps, self._drawn = file, fps, size
         self._partial = file.with_name(f".partial.{file.name}")
         # OpenCV would write through a link that stands there.
         self._partial.unlink(missing_ok=True)
@@ -86,7 +92,13 @@ class VideoFile:
         self.count = 0
 
     def write(self, image_bgr: np.ndarray) -> None:
-        """Adds a frame."""
+        """Adds a frame; raises ValueError for one of another size, which OpenCV would drop."""
+        if (size := image_bgr.shape[1::-1]) != self._drawn:
+            raise HiersegError(
+                f"{self._file}: after {self.count} frames the source changed its size, from "
+                f"{self._drawn[0]}x{self._drawn[1]} to {size[0]}x{size[1]} pixels as drawn, and a "
+                "video has one. What came before is kept."
+            )
         self._writer.write(image_bgr)
         self.count += 1
 

@@ -13,15 +13,11 @@ from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
 from hierseg_jax.reports.drawing.painter import Painter
 from hierseg_jax.runtime.outputs import write_image
 from hierseg_jax.runtime.pictures import Picture, as_picture
-from hierseg_jax.runtime.segmentation import Segmentation
+from hierseg_jax.runtime.segmentation import Segmentation, chosen_levels
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
 from hierseg_jax.system.paths import local_path
 from hierseg_jax.tree.hierarchy import Hierarchy
-from hierseg_jax.tree.level import Level
-
-ALL = "all"
-"""Levels side by side, in place of one level's name."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -123,7 +119,7 @@ class Prediction:
         write_image(path, drawn_bgr)
 
     def _drawn_bgr(self, level: str | None) -> np.ndarray:
-        levels = _chosen(self.hierarchy, level)
+        levels = [self.hierarchy.levels[k] for k in chosen_levels(self.hierarchy, level)]
         image_bgr = cv2.cvtColor(self.image, cv2.COLOR_RGB2BGR)
         return Painter(levels).draw_levels(image_bgr, self.labels, levels)
 
@@ -181,17 +177,3 @@ class Predictor:
 def names_by_level(hierarchy: Hierarchy) -> dict[str, tuple[str, ...]]:
     """Class names by level name, coarse to fine."""
     return {level.name: level.class_names for level in hierarchy.levels}
-
-
-def _chosen(hierarchy: Hierarchy, level: str | None) -> list[Level]:
-    """The levels that one name, `all` or None stands for."""
-    by_name = {each.name: each for each in hierarchy.levels}
-    if level is None:
-        return [hierarchy.levels[-1]]
-    if level == ALL:
-        return list(hierarchy.levels)
-    if level not in by_name:
-        raise HiersegError(
-            f"There is no level {level!r}; the network has {', '.join(by_name)}, or all."
-        )
-    return [by_name[level]]

@@ -8,8 +8,12 @@ import numpy as np
 
 from hierseg_jax.data.picture_labels import Workspace, log_planes, picture_labels, scores_of
 from hierseg_jax.data.resize import Placement
+from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.tree.level import Level
+
+ALL = "all"
+"""Levels side by side, in place of one level's name."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -92,6 +96,22 @@ def maps_by_level(
     # At the finest level classes are the leaves themselves.
     *coarse, finest = hierarchy.levels
     return {level.name: level_labels(leaf_hw, level) for level in coarse} | {finest.name: leaf_hw}
+
+
+def chosen_levels(hierarchy: Hierarchy, level: str | None) -> list[int]:
+    """Numbers of the levels that a name stands for: `all`, or the finest where there is none.
+
+    Raises:
+      ValueError: for another name, with those there are.
+    """
+    names = [each.name for each in hierarchy.levels]
+    if level == ALL:
+        return list(range(len(names)))
+    if level and level not in names:
+        raise HiersegError(
+            f"There is no level {level!r}; the network has {', '.join(names)}, or all."
+        )
+    return [names.index(level) if level else len(names) - 1]
 
 
 def level_labels(leaf_hw: np.ndarray, level: Level) -> np.ndarray:

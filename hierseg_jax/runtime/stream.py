@@ -18,6 +18,7 @@ from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.runtime.frames import Images, open_frames
 from hierseg_jax.runtime.pace import Stopwatch
 from hierseg_jax.runtime.playing import Wait, in_real_time, newest_frames
+from hierseg_jax.runtime.segmentation import chosen_levels
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
 from hierseg_jax.runtime.sink import Sink, painter_for
 from hierseg_jax.runtime.smoothing import Smoother, check_weight
@@ -89,7 +90,7 @@ def segment_source(
     Raises:
       ValueError, OSError: one sentence; KeyboardInterrupt after files are completed.
     """
-    levels = choose_levels(segmenter, level)
+    levels = chosen_levels(segmenter.hierarchy, level)
     check_weight(smooth)
     if smooth and tiles:
         raise HiersegError("--smooth is for videos, --tiles for large pictures; give one of them.")
@@ -190,16 +191,6 @@ def _frames_for(
     if opened.live:
         return newest_frames(opened, wait)
     return in_real_time(opened, watch, wait) if in_time else iter(opened)
-
-
-def choose_levels(segmenter: Segmenter, level: str) -> list[int]:
-    """Numbers of the levels to draw; ValueError names those there are."""
-    names = [each.name for each in segmenter.hierarchy.levels]
-    if level == "all":
-        return list(range(len(names)))
-    if level and level not in names:
-        raise HiersegError(f"--level is {level!r}; the network has {', '.join(names)}, or all.")
-    return [names.index(level) if level else len(names) - 1]
 
 
 def _require_frames_and_scores(segmenter: Segmenter, opened: Images | Video, source: str) -> None:

@@ -6,6 +6,7 @@ import { frameOf, hasSeveralCameras, nextFrame, openCamera, openVideo, readPictu
 const at = (id) => document.getElementById(id);
 const picture = at("picture");
 const context = picture.getContext("2d");
+const waiting = new Map(); // id of a question -> {resolve, reject}
 const state = { model: null, worker: null, live: null, paused: false, facing: "user", shown: [] };
 const look = () => ({ level: Number(new FormData(at("controls")).get("level")), strength: at("paint").value / 100 });
 
@@ -13,15 +14,27 @@ const look = () => ({ level: Number(new FormData(at("controls")).get("level")), 
 function ask(question, given = {}, transferred = []) {
   const id = crypto.randomUUID?.() ?? String(Math.random());
   return new Promise((resolve, reject) => {
-    const listen = ({ data }) => {
-      if (data.id !== id) return;
-      state.worker.removeEventListener("message", listen);
-      if (data.error) reject(new Error(data.error));
-      else resolve(data.answer);
-    };
-    state.worker.addEventListener("message", listen);
+    waiting.set(id, { resolve, reject });
     state.worker.postMessage({ id, ask: question, ...given }, transferred);
   });
+}
+
+function openWorker() {
+  const worker = new Worker("worker.js", { type: "module" });
+  worker.onmessage = ({ data }) => {
+    const asked = waiting.get(data.id);
+    if (!asked) return;
+    waiting.delete(data.id);
+    if (data.error) asked.reject(new Error(data.error));
+    else asked.resolve(data.answer);
+  };
+  // Without a message the browser could not even read the worker's code.
+  worker.onerror = ({ message }) => {
+    const error = new Error(message || "This browser is too old for the page.");
+    for (const { reject } of waiting.values()) reject(error);
+    waiting.clear();
+  };
+  return worker;
 }
 
 /** The last picture as the network was given it, and its label maps: {size, rgba, levels}. */
@@ -34,14 +47,10 @@ async function start() {
   const [model, site] = await Promise.all(["model.json", "site.json"].map(readJson));
   state.model = model;
   offerLevels(model.levels);
-  state.worker = new Worker("worker.js", { type: "module" });
-  const failed = new Promise((_, reject) => {
-    state.worker.onerror = () => reject(new Error("This browser is too old for the page."));
-  });
+  state.worker = openWorker();
   say("Loading the network …");
   const wanted = new URLSearchParams(location.search).get("on");
-  const opened = ask("open", { model, runtime: site.runtime, wanted });
-  const { device } = await Promise.race([opened, failed]);
+  const { device } = await ask("open", { model, runtime: site.runtime, wanted });
   say("");
   at("device").textContent = device;
   for (const id of ["camera", "choose"]) at(id).disabled = false;
