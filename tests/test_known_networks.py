@@ -6,11 +6,11 @@ import sys
 import pytest
 
 from hierseg_jax.commands.known_networks import (
-    KNOWN_NETWORKS,
     NOTES,
     NUM_CLASSES,
     SIDE,
     format_networks,
+    known_networks,
 )
 from hierseg_jax.models import NETWORKS, create_model, summarize
 
@@ -24,16 +24,16 @@ def counted(known):
 
 
 def test_every_network_is_listed_and_nothing_else():
-    listed = [(known.name, known.backbone) for known in KNOWN_NETWORKS]
+    listed = [(known.name, known.backbone) for known in known_networks()]
     choices = {name: network.backbones or (None,) for name, network in NETWORKS.items()}
     assert sorted(listed, key=str) == sorted(
         ((name, backbone) for name in choices for backbone in choices[name]), key=str
     )
-    assert {known.note for known in KNOWN_NETWORKS if known.miou} == NOTES.keys()
+    assert {known.note for known in known_networks() if known.miou} == NOTES.keys()
 
 
 def test_sizes_are_those_of_the_networks():
-    quick = [known for known in KNOWN_NETWORKS if (known.backbone or known.name) in QUICK]
+    quick = [known for known in known_networks() if (known.backbone or known.name) in QUICK]
     assert len(quick) == len(QUICK)
     for known in quick:
         assert counted(known) == (known.parameters, known.multiply_adds), known
@@ -41,12 +41,12 @@ def test_sizes_are_those_of_the_networks():
 
 @pytest.mark.slow
 def test_sizes_are_those_of_the_networks_with_every_backbone():
-    for known in KNOWN_NETWORKS:
+    for known in known_networks():
         assert counted(known) == (known.parameters, known.multiply_adds), known
 
 
 def test_the_list_is_narrow_and_comes_without_jax(tmp_path):
-    assert max(map(len, format_networks().splitlines())) <= 90
+    assert max(map(len, format_networks(known_networks()).splitlines())) <= 90
     script = (
         "import sys\nsys.argv = ['hierseg', 'models']\n"
         "from hierseg_jax.commands.hierseg import main\n"
@@ -56,6 +56,6 @@ def test_the_list_is_narrow_and_comes_without_jax(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path
     )
-    assert done.stdout.startswith(format_networks())
+    assert done.stdout.startswith(format_networks(known_networks()))
     assert "In the package, for whole persons in street photographs" in done.stdout
     assert done.stdout.endswith("heavy: set()\n")

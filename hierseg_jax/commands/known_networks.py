@@ -1,9 +1,13 @@
 """The networks, how large they are, and what was measured of them; known without JAX.
 
-A test holds parameters and multiply-adds against the code; the rest is of the pages named here.
+A test holds the parameters and multiply-adds of known_networks.csv against the code; the rest of it
+is of the pages named here.
 """
 
+import csv
 import dataclasses
+import functools
+import importlib.resources
 from collections.abc import Sequence
 
 from hierseg_jax.system.wording import aligned
@@ -35,25 +39,25 @@ class KnownNetwork:
     note: str = ""
 
 
-KNOWN_NETWORKS = (
-    KnownNetwork("effunet", "b0", 4_100_091, 394_398_080, None, (0.830, 0.526, 0.465), "c"),
-    KnownNetwork("effunet", "b1", 6_605_727, 529_589_632),
-    KnownNetwork("effunet", "b2", 7_801_201, 617_036_416),
-    KnownNetwork("effunet", "b3", 10_843_223, 876_465_536),
-    KnownNetwork("effunet", "b4", 17_752_919, 1_323_065_184),
-    KnownNetwork("effunet", "b5", 28_554_711, 2_016_877_632),
-    KnownNetwork("effunet", "b6", 41_018_591, 2_817_415_392),
-    KnownNetwork("effunet", "b7", 64_160_839, 4_245_635_840),
-    KnownNetwork("effunet", "lite0", 3_463_551, 393_770_880, 9.9, (0.919, 0.703, 0.630), "a"),
-    KnownNetwork("effunet", "lite1", 4_228_223, 479_935_872),
-    KnownNetwork("effunet", "lite2", 4_956_591, 557_825_472),
-    KnownNetwork("effunet", "lite3", 7_161_903, 798_435_648),
-    KnownNetwork("effunet", "lite4", 12_160_271, 1_216_226_304),
-    KnownNetwork("effunet", "lite0_short", 429_199, 194_294_016, 6.5),
-    KnownNetwork("esnet", None, 1_659_194, 1_684_233_216, 26.7, (0.856, 0.584, 0.486), "b"),
-    KnownNetwork("esnet_small", None, 422_810, 454_450_176, 13.3),
-    KnownNetwork("esnet_mini", None, 183_194, 246_832_128),
-)
+@functools.cache
+def known_networks() -> tuple[KnownNetwork, ...]:
+    """Those of `known_networks.csv`, in its order."""
+    table = importlib.resources.files(__package__).joinpath("known_networks.csv")
+    return tuple(map(_read_row, csv.DictReader(table.read_text("utf-8").splitlines())))
+
+
+def _read_row(row: dict[str, str]) -> KnownNetwork:
+    miou = [row[level] for level in ("person", "group", "part")]
+    return KnownNetwork(
+        row["name"],
+        row["backbone"] or None,
+        int(row["parameters"]),
+        int(row["multiply_adds"]),
+        float(row["milliseconds"]) if row["milliseconds"] else None,
+        tuple(map(float, filter(None, miou))),
+        row["note"],
+    )
+
 
 NOTES = {
     "a": "on their own pixels, by configs/tree.py, mean of three seeds",
@@ -62,12 +66,12 @@ NOTES = {
 }
 
 
-def backbones_of(name: str) -> str:
-    """As `b0, b1`; empty where there is nothing to choose."""
-    return ", ".join(k.backbone for k in KNOWN_NETWORKS if k.name == name and k.backbone)
+def all_backbones() -> str:
+    """As `b0, b1`."""
+    return ", ".join(known.backbone for known in known_networks() if known.backbone)
 
 
-def format_networks(networks: Sequence[KnownNetwork] = KNOWN_NETWORKS) -> str:
+def format_networks(networks: Sequence[KnownNetwork]) -> str:
     """A line each below a heading, and what the columns are; 90 columns at most."""
     heading = (
         "network",

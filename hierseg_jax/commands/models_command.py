@@ -11,18 +11,18 @@ import cv2
 import numpy as np
 from absl import flags
 
-from hierseg_jax.commands.known_networks import KNOWN_NETWORKS, backbones_of, format_networks
+from hierseg_jax.commands.known_networks import all_backbones, format_networks, known_networks
 from hierseg_jax.data.read.image_files import read_image
 from hierseg_jax.runtime.packaged_network import SUBJECT, packaged_network
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 
-NAMES = list(dict.fromkeys(known.name for known in KNOWN_NETWORKS))
+NAMES = list(dict.fromkeys(known.name for known in known_networks()))
 
 FLAGS = flags.FlagValues()
 _MODEL = flags.DEFINE_list("model", NAMES, "Networks, of these.", flag_values=FLAGS)
 _BACKBONE = flags.DEFINE_string(
-    "backbone", None, f"Of effunet: {backbones_of('effunet')}.", flag_values=FLAGS
+    "backbone", None, f"Where there is one: {all_backbones()}.", flag_values=FLAGS
 )
 _NUM_CLASSES = flags.DEFINE_integer(
     "num_classes", 7, "Classes, background included.", flag_values=FLAGS
@@ -41,7 +41,7 @@ _DEPTH = flags.DEFINE_integer(
 def _run() -> None:
     """Prints the list, or one table for each network."""
     if not any(FLAGS[name].present for name in FLAGS):
-        print(f"{format_networks()}\n\n{_describe_packaged()}")
+        print(f"{format_networks(known_networks())}\n\n{_describe_packaged()}")
         print("Next: hierseg models --model=esnet    its layers\n      hierseg demo")
         return
     height, width = _image_size(_IMAGE_SIZE.value)
