@@ -53,7 +53,7 @@ def test_both_files_are_of_one_checkpoint_and_small():
     told = [json.loads(file.with_suffix(".json").read_text("utf-8")) for file in files]
     assert len({each["parameters_sha256"] for each in told}) == 1
     assert sum(file.stat().st_size for file in files) < 6e6
-    with pytest.raises(ValueError, match="comes as int8 and float32; got 'int4'"):
+    with pytest.raises(ValueError, match="comes as float32 and int8; got 'int4'"):
         packaged_network("int4")
 
 
