@@ -7,7 +7,7 @@ need from the rooms: `hierseg_jax.models`, `hierseg_jax.losses`,
 raise `HiersegError`, a `ValueError`; about files it is an `OSError` too.
 """
 
-from hierseg_jax.loading import load, load_run
+from hierseg_jax.bridge.loading import load, load_run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.tree.level import Level

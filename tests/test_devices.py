@@ -17,7 +17,7 @@ import jax, jax.numpy as jnp, numpy as np, optax
 from flax import traverse_util
 from hierseg_jax.losses import dice
 from hierseg_jax.models import create_model
-from hierseg_jax.devices.parallel import Parallel
+from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.train.state import create_state
 from hierseg_jax.train.step import make_train_step
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from hierseg_jax.devices.parallel import all_devices
 from hierseg_jax.evaluation.eval_step import make_eval_step
 from hierseg_jax.evaluation.evaluate import evaluate_batches
 from hierseg_jax.evaluation.tables import GENERATOR, format_levels, to_json, write_evaluation
@@ -11,6 +10,7 @@ from hierseg_jax.losses import crossentropy
 from hierseg_jax.models import create_model
 from hierseg_jax.pytorch.weights import variables_from_state_dict
 from hierseg_jax.reports.templates import render
+from hierseg_jax.system.devices.parallel import all_devices
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.reference_weights import load_golden, reference_state_dict
 

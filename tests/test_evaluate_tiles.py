@@ -10,7 +10,6 @@ import yaml
 
 from hierseg_jax.checkpoint import Checkpoint
 from hierseg_jax.data.resize import Resize
-from hierseg_jax.devices.parallel import all_devices
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.evaluation.extremes import Extremes
 from hierseg_jax.evaluation.page.commands import evaluate_command
@@ -22,6 +21,7 @@ from hierseg_jax.evaluation.view_name import evaluation_name
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix
 from hierseg_jax.models import init_variables
 from hierseg_jax.settings.building import build_model
+from hierseg_jax.system.devices.parallel import all_devices
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.figure_folder import write_figures
 from tests.runs import small_settings

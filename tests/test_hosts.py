@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hierseg_jax.checkpoint import checkpoint_steps
-from hierseg_jax.devices.hosts import is_cluster, join_hosts
+from hierseg_jax.system.devices.hosts import is_cluster, join_hosts
 from tests.conftest import ROOT
 from tests.runs import evaluate_command, run, train_command, train_here, wait_until
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from hierseg_jax.data.pipeline import eval_batches
 from hierseg_jax.data.resize import Resize
-from hierseg_jax.devices.parallel import all_devices
 from hierseg_jax.evaluation.boundary import DISTANCE, boundary_counts
 from hierseg_jax.evaluation.confusions import confusion_matrices, level_confusions
 from hierseg_jax.evaluation.data_sets import evaluate_parts
@@ -24,6 +23,7 @@ from hierseg_jax.evaluation.result import gather_evaluation
 from hierseg_jax.evaluation.tally import Measures
 from hierseg_jax.evaluation.tiles import TiledEvaluation, make_window_step
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix
+from hierseg_jax.system.devices.parallel import all_devices
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, PASCAL_PERSON_PART
 from tests.test_boundary import near_contour
 from tests.test_labels import trees, with_groups

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.pipeline import eval_batches
 from hierseg_jax.data.resize import RESIZES, Resize, bounded, place
-from hierseg_jax.devices.parallel import all_devices
 from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
 from hierseg_jax.evaluation.evaluate import evaluate_batches
 from hierseg_jax.evaluation.shown_pictures import LONGEST, Gallery
@@ -20,6 +19,7 @@ from hierseg_jax.evaluation.tally import Measures
 from hierseg_jax.evaluation.test_time_augmentation import make_augmented_forward
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix
 from hierseg_jax.models.segmentation_model import SegmentationModel
+from hierseg_jax.system.devices.parallel import all_devices
 from hierseg_jax.train.sample_pictures import draw_samples
 from hierseg_jax.tree.hierarchy import Hierarchy
 

@@ -193,7 +193,7 @@ def test_processes_that_read_data_leave_signals_to_the_run(number):
 def test_devices_hear_of_a_signal_with_the_results_of_the_batch():
     script = """
 import jax, numpy as np
-from hierseg_jax.devices.parallel import all_devices
+from hierseg_jax.system.devices.parallel import all_devices
 parallel = all_devices()
 step = parallel.compile_eval_step(lambda v, b: {"loss": b["x"].sum(), "x": b["x"] + v})
 v = parallel.put_state(np.float32(1))
@@ -219,7 +219,7 @@ TWO = """
 import dataclasses, os, signal, sys
 import jax
 from hierseg_jax.train import loop
-from hierseg_jax.devices.hosts import join_hosts
+from hierseg_jax.system.devices.hosts import join_hosts
 from tests.runs import train_here
 address, count, index = (flag.split("=")[1] for flag in sys.argv[2:])
 join_hosts(address, int(count), int(index))

@@ -12,7 +12,7 @@ import pytest
 
 from configs import default
 from hierseg_jax.checkpoint import checkpoint_steps, find_checkpoint, load_checkpoint
-from hierseg_jax.devices.parallel import Parallel
+from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.train.loop import DivergedError
 from tests.conftest import flags_of_users, xla_flags
 from tests.runs import (

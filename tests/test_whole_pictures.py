@@ -5,12 +5,12 @@ import pytest
 
 from hierseg_jax.data.pipeline import eval_batches
 from hierseg_jax.data.resize import Resize
-from hierseg_jax.devices.parallel import all_devices
 from hierseg_jax.evaluation.eval_step import make_eval_step
 from hierseg_jax.evaluation.evaluate import evaluate_batches
 from hierseg_jax.evaluation.tally import Measures
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix
 from hierseg_jax.losses import crossentropy
+from hierseg_jax.system.devices.parallel import all_devices
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 TREE = Hierarchy.from_mapping({"a": [1, 2], "b": [3]})

@@ -5,7 +5,7 @@ and batch statistics), `training` (optimizer, step, random key) and `meta` (JSON
 the class tree, the run's history, and a hash of the arrays), and a seal with a hash of every
 file. Converted weights are such a folder by themselves, without `training`.
 
-May import: settings, devices, models, tree, system.
+May import: settings, models, tree, system.
 """
 
 from hierseg_jax.checkpoint.arrays import check_arrays

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hierseg_jax.checkpoint.choose import open_checkpoint
 from hierseg_jax.checkpoint.reader import Checkpoint
-from hierseg_jax.devices.hosts import agree
+from hierseg_jax.system.devices.hosts import agree
 
 
 def open_same_checkpoint(path: Path | str, which: str = "best") -> Checkpoint:

@@ -7,7 +7,6 @@ from absl import flags
 
 from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
 from hierseg_jax.commands.shared_flags import define_checkpoint, define_hosts
-from hierseg_jax.devices.hosts import count_hosts, is_main
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.evaluation.page.commands import run_name
 from hierseg_jax.evaluation.page.evaluation_page import EXTREMES, RunReport, format_page
@@ -24,6 +23,7 @@ from hierseg_jax.evaluation.view import RESOLUTIONS, View
 from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST, evaluation_name
 from hierseg_jax.settings.metric_choice import METRICS, parse_metrics
 from hierseg_jax.system.command_line import parse_size, quoted, run
+from hierseg_jax.system.devices.hosts import count_hosts, is_main
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import as_path
 from hierseg_jax.system.process import set_up_process

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from absl import flags
 from ml_collections import config_flags
 
-from hierseg_jax.devices.hosts import join_hosts
+from hierseg_jax.system.devices.hosts import join_hosts
 
 Text = flags.FlagHolder[str]
 

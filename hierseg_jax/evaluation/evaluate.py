@@ -16,13 +16,6 @@ from hierseg_jax.checkpoint.stored_network import check_own_arrays
 from hierseg_jax.data.pipeline import Batch, eval_batches
 from hierseg_jax.data.read.members import spec_text
 from hierseg_jax.data.read.sources import unread_of
-from hierseg_jax.devices.hosts import (
-    count_hosts,
-    host_number,
-    is_main,
-    note,
-)
-from hierseg_jax.devices.parallel import Parallel, all_devices
 from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
 from hierseg_jax.evaluation.extremes import Extremes, Show
 from hierseg_jax.evaluation.result import Evaluation, gather_evaluation
@@ -40,6 +33,13 @@ from hierseg_jax.settings.building import (
     validation_loss,
 )
 from hierseg_jax.settings.fitting import fitted
+from hierseg_jax.system.devices.hosts import (
+    count_hosts,
+    host_number,
+    is_main,
+    note,
+)
+from hierseg_jax.system.devices.parallel import Parallel, all_devices
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.stop import Stopped, StopSignals
 from hierseg_jax.tree.hierarchy import Hierarchy

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hierseg_jax.devices.hosts import gather_interleaved
 from hierseg_jax.evaluation.data_sets import DataSetMetrics, evaluate_parts
 from hierseg_jax.evaluation.extremes import ScoredPicture
 from hierseg_jax.evaluation.metrics import LevelMetrics, TreeMetrics, evaluate_levels, tree_metrics
 from hierseg_jax.evaluation.tally import Measures, Tally
+from hierseg_jax.system.devices.hosts import gather_interleaved
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 

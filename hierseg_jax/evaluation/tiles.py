@@ -19,8 +19,6 @@ from hierseg_jax.data.read.skip import no_example
 from hierseg_jax.data.read.sources import Source
 from hierseg_jax.data.resize import Box, Placement, Resize, bounded
 from hierseg_jax.data.tiles import Tiles, fits_window, lay_tiles, part_labels, scores_at
-from hierseg_jax.devices.hosts import count_hosts, host_number
-from hierseg_jax.devices.parallel import Parallel
 from hierseg_jax.evaluation.boundary import boundary_counts
 from hierseg_jax.evaluation.eval_step import scale_image
 from hierseg_jax.evaluation.extremes import Extremes
@@ -29,6 +27,8 @@ from hierseg_jax.evaluation.shown_pictures import LONGEST, ShownPicture
 from hierseg_jax.evaluation.tally import Measures, Tally
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix, unseen_pixels
 from hierseg_jax.models import Forward
+from hierseg_jax.system.devices.hosts import count_hosts, host_number
+from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 WindowStep = Callable[..., dict[str, Any]]

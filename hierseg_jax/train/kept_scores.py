@@ -18,12 +18,12 @@ from hierseg_jax.data.pipeline import picture_batches
 from hierseg_jax.data.read.inventory import Inventory
 from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.taught import CELL, PICTURES, SCORES, KeptScores
-from hierseg_jax.devices.hosts import is_main
-from hierseg_jax.devices.parallel import Parallel
 from hierseg_jax.evaluation.eval_step import DeviceBatch, scale_image
 from hierseg_jax.losses.distillation import in_cells
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.cache_folder import cache_folder
+from hierseg_jax.system.devices.hosts import is_main
+from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.system.errors import HiersegError, HiersegOSError
 from hierseg_jax.system.locks import NoLocksError, hold
 from hierseg_jax.system.stop import StopSignals

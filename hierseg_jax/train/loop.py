@@ -15,13 +15,13 @@ from tqdm import tqdm
 from hierseg_jax.checkpoint import CheckpointWriter
 from hierseg_jax.data.pipeline import Batch
 from hierseg_jax.data.read.members import names_code
-from hierseg_jax.devices.hosts import agree, count_hosts, host_number, is_main, note
-from hierseg_jax.devices.parallel import cpu_threads
 from hierseg_jax.evaluation.evaluate import evaluate_batches
 from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.evaluation.shown_pictures import Samples
 from hierseg_jax.evaluation.tally import Measures
 from hierseg_jax.settings import Settings
+from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, is_main, note
+from hierseg_jax.system.devices.parallel import cpu_threads
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.memory import give_back_small_blocks
 from hierseg_jax.system.paths import as_path

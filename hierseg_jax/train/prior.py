@@ -8,9 +8,9 @@ import numpy as np
 from hierseg_jax.checkpoint import checkpoint_steps
 from hierseg_jax.data.class_weights import Frequencies, count_frequencies
 from hierseg_jax.data.read.sources import Source
-from hierseg_jax.devices.hosts import is_main
 from hierseg_jax.models.network import ModulePath
 from hierseg_jax.settings import Settings
+from hierseg_jax.system.devices.hosts import is_main
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.siblings import find_siblings
 

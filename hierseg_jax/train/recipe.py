@@ -20,12 +20,12 @@ from hierseg_jax.data.class_weights import (
     weights_of,
 )
 from hierseg_jax.data.read.sources import Source
-from hierseg_jax.devices.hosts import is_main
-from hierseg_jax.devices.parallel import Parallel
 from hierseg_jax.losses import TotalLoss
 from hierseg_jax.models import SegmentationModel
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import training_loss
+from hierseg_jax.system.devices.hosts import is_main
+from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.mixing import choose_mixing
 from hierseg_jax.train.optimizer import make_optimizer

@@ -19,11 +19,11 @@ import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from hierseg_jax.data.pipeline import Batches
-from hierseg_jax.devices.parallel import Parallel
 from hierseg_jax.evaluation.eval_step import DeviceBatch, scale_image
 from hierseg_jax.models import SegmentationModel
 from hierseg_jax.models.normalization import OF_BATCH
 from hierseg_jax.settings import Settings
+from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.stop import StopSignals
 

@@ -21,8 +21,6 @@ from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.sources import Source, unread_of
 from hierseg_jax.data.resize import format_size
 from hierseg_jax.data.taught import scored
-from hierseg_jax.devices.hosts import agree, count_hosts, host_number, is_main, note
-from hierseg_jax.devices.parallel import Parallel, all_devices
 from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
 from hierseg_jax.evaluation.shown_pictures import Gallery
 from hierseg_jax.models import SegmentationModel, Variant
@@ -38,6 +36,8 @@ from hierseg_jax.settings.building import (
 from hierseg_jax.settings.fitting import fitted, settled
 from hierseg_jax.settings.metric_choice import Criterion, parse_best
 from hierseg_jax.system import memory
+from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, is_main, note
+from hierseg_jax.system.devices.parallel import Parallel, all_devices
 from hierseg_jax.system.wording import counted
 from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.train.initial import InitialWeights

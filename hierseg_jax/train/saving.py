@@ -9,7 +9,7 @@ import jax
 
 import hierseg_jax
 from hierseg_jax.checkpoint import CheckpointWriter
-from hierseg_jax.devices.parallel import cpu_threads
+from hierseg_jax.system.devices.parallel import cpu_threads
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.run import Run
 from hierseg_jax.train.same_data import fingerprints

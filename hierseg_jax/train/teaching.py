@@ -16,12 +16,12 @@ from hierseg_jax.checkpoint import (
 from hierseg_jax.data.read.inventory import Inventory
 from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.taught import CELL, KeptScores, Teaching
-from hierseg_jax.devices.parallel import Parallel
 from hierseg_jax.evaluation.eval_step import DeviceBatch
 from hierseg_jax.evaluation.test_time_augmentation import mirrored_channels
 from hierseg_jax.losses.distillation import distillation, in_cells
 from hierseg_jax.losses.levels import check_level_weights
 from hierseg_jax.settings import Settings
+from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.stop import StopSignals
 from hierseg_jax.train.kept_scores import compute_scores, place_of_scores

@@ -21,11 +21,11 @@ from hierseg_jax.checkpoint import (
     read_contents,
     read_meta,
 )
-from hierseg_jax.devices.hosts import agree, is_main
 from hierseg_jax.models import SegmentationModel, Variant
 from hierseg_jax.settings import Settings, read_stored
 from hierseg_jax.settings.fitting import settled
 from hierseg_jax.system.atomic_writing import write_json
+from hierseg_jax.system.devices.hosts import agree, is_main
 from hierseg_jax.system.errors import HiersegError, HiersegOSError, warn
 from hierseg_jax.train.initial import InitialWeights, initial_weights
 from hierseg_jax.train.lock import LOCK

@@ -10,8 +10,8 @@ import jax
 import numpy as np
 from jax import lax
 
-from hierseg_jax.devices.hosts import count_hosts
 from hierseg_jax.system.cores import available_cores
+from hierseg_jax.system.devices.hosts import count_hosts
 from hierseg_jax.system.errors import HiersegError
 
 AXIS_NAME = "data"
