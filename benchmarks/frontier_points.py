@@ -20,7 +20,8 @@ class Point:
       size: (height, width) in pixels.
       epochs: of the training.
       config: a file of configs/; "" for a network of segmentation_models.pytorch.
-      keys: of the config, beside size, data, seed and epochs.
+      keys: of the config, beside size, data, seed and epochs; `{runs}` and `{seed}` in their
+        values are the folder of runs and the run's seed.
       theirs: the network's name in segmentation_models.pytorch, else "".
     """
 
@@ -71,7 +72,11 @@ class Point:
             python,
             str(ROOT / "launch/train.py"),
             f"--config={ROOT / self.config}",
-            *(f"--config.{key}={value}" for key, value in (*given.items(), *self.keys)),
+            *(f"--config.{key}={value}" for key, value in given.items()),
+            *(
+                f"--config.{key}={str(value).format(runs=workdir.parent, seed=seed)}"
+                for key, value in self.keys
+            ),
             f"--workdir={workdir}",
         ]
 

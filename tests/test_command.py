@@ -70,6 +70,15 @@ def test_short_forms_stand_for_keys_of_the_config():
             expand_short_forms(["hierseg train", *both])
 
 
+def test_a_config_may_follow_its_keys_and_is_one():
+    given = ["hierseg train", "--config.epochs=3", "--name", "mine", "--config", "tree"]
+    first, *others = expand_short_forms(given)[1:]
+    assert first.endswith("tree.py")
+    assert others == ["--config.epochs=3", "--workdir=runs/mine"]
+    with pytest.raises(ValueError, match="twice, as tree and esnet; give one"):
+        expand_short_forms([*given, "--config=esnet"])
+
+
 def test_a_search_has_no_workdir_to_be_named():
     given = ["hierseg tune", "--config=esnet", "--epochs=3", "--name=mine"]
     expanded = OF_SEARCHES.expand(given)

@@ -58,15 +58,21 @@ def expand_short_forms(argv: Sequence[str], named: bool = True) -> list[str]:
 
 
 def name_config(argv: Sequence[str]) -> list[str]:
-    """With the file of a config that is given by its name.
+    """With the file of a config that is given by its name, in front of what changes its keys.
 
     Raises:
-      ValueError: for a name or file that is not there.
+      ValueError: for a name or file that is not there, and for two configs.
     """
-    words = list(argv[:1])
+    configs: list[str] = []
+    others: list[str] = []
     for flag, value, given in _split(argv[1:]):
-        words += [f"--config={_find_config(value)}"] if flag == "config" else given
-    return words
+        if flag == "config":
+            configs.append(value)
+        else:
+            others += given
+    if len(configs) > 1:
+        raise HiersegError(f"--config is given twice, as {configs[0]} and {configs[1]}; give one.")
+    return [*argv[:1], *(f"--config={_find_config(config)}" for config in configs), *others]
 
 
 def _find_config(given: str) -> str:

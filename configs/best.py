@@ -1,0 +1,17 @@
+"""The most accurate recipe measured for photographs of standing persons (docs/networks.md).
+
+configs/tree.py, twice as long, on pictures of 288 x 192 pixels. Give pictures of another shape
+another --image_size=HEIGHT,WIDTH, in multiples of 32 and near their own ratio.
+"""
+
+import ml_collections
+
+from hierseg_jax.settings.config_files import load_config
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """40 epochs at 288 x 192."""
+    config = load_config("tree")
+    config.data.image_size = (288, 192)
+    config.epochs = 40
+    return config
