@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs import (
+    best,
     default,
     esnet,
     figures,
@@ -24,7 +25,16 @@ from tests.conftest import ROOT
 
 CONFIGS = [
     module.get_config()
-    for module in (default, esnet, figures, lite0_pretrained, modern, pascal_person_part, tree)
+    for module in (
+        best,
+        default,
+        esnet,
+        figures,
+        lite0_pretrained,
+        modern,
+        pascal_person_part,
+        tree,
+    )
 ]
 # A run of any earlier version goes on to what it would have computed: these stay as they are.
 EARLIER = {
