@@ -12,6 +12,7 @@ from hierseg_jax.data.pipeline import train_batches
 from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.data.resize import Resize
+from hierseg_jax.system.devices.parallel import all_devices
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train import cache_choice
 from hierseg_jax.train.cache_choice import choose_cache
@@ -131,11 +132,11 @@ def test_kept_pictures_cannot_be_written_into_and_the_source_s_own_can():
     assert Own.example["image"].flags.writeable
 
 
-def choose(monkeypatch, memory, source=None, *, one_size=True, **changes):
+def choose(monkeypatch, memory, source=None, sizes=((32, 32),), **changes):
     monkeypatch.setattr(cache_choice, "machine_memory", lambda: memory)
     settings = small_settings(**{"augment": "modern"} | changes)
     source = source or FiguresSource("train", 32, 33)
-    return source, choose_cache(settings, source, one_size=one_size)
+    return source, choose_cache(settings, source, sizes, all_devices(), np.arange(256))
 
 
 def test_auto_keeps_what_a_quarter_of_the_memory_holds(monkeypatch):
@@ -149,14 +150,14 @@ def test_auto_keeps_what_a_quarter_of_the_memory_holds(monkeypatch):
     source, cache = choose(monkeypatch, 4 * needed, data__worker_count=2)
     assert cache.source is source
     source, cache = choose(monkeypatch, 4 * needed, data__cache="none")
-    assert cache == cache_choice.Cache(source, "")
+    assert (cache.source, cache.said) == (source, "")
 
 
 def test_host_by_name_is_refused_where_there_is_no_memory_for_it(monkeypatch):
     needed = 33 * 32 * 32 * 4
     source, cache = choose(monkeypatch, 2 * needed, data__cache="host")
     assert cache.source is not source
-    with pytest.raises(HiersegError, match=r"data\.cache is host, and the 33 training pictures.*"):
+    with pytest.raises(HiersegError, match=r"data\.cache is host, and 33 training pictures"):
         choose(monkeypatch, needed, data__cache="host")
     # Where the system does not tell, it is believed.
     source, cache = choose(monkeypatch, 0, data__cache="host")
@@ -168,7 +169,7 @@ def test_pictures_are_kept_at_the_network_s_size_where_that_comes_first(monkeypa
     for changes, side in (
         ({"augment": "modern"}, 64),
         ({"augment": "reference"}, 32),
-        ({"augment": "reference", "one_size": False}, 64),
+        ({"augment": "reference", "sizes": ((16, 16), (32, 32))}, 64),
         ({"augment": "modern", "data__sampling": "reference"}, 32),
     ):
         _, cache = choose(monkeypatch, AMPLE, large, **changes)

@@ -16,7 +16,9 @@ from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.system.errors import HiersegError
 
-CACHES = ("auto", "none", "host")
+CACHES = ("auto", "none", "host", "device")
+PIXEL_BYTES = 4
+"""Red, green, blue and the label."""
 # Pictures that are looked at for the size of all.
 _LOOKS = 3
 
@@ -149,6 +151,11 @@ def sample_shapes(source: Source) -> list[tuple[int, int]]:
             continue  # told of where it is trained on
         shapes.append((height, width))
     return shapes
+
+
+def in_gb(count: int) -> str:
+    """Bytes for people."""
+    return f"{count / 1e9:.2g} GB" if count < 10**10 else f"{count / 1e9:,.0f} GB"
 
 
 def byte_count(example: Example) -> int:

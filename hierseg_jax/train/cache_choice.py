@@ -1,99 +1,135 @@
 """Where a run keeps its training pictures once they are decoded."""
 
 import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from hierseg_jax.data.augment.choice import fits_first
-from hierseg_jax.data.picture_cache import Room, cached, sample_shapes
+from hierseg_jax.data.batches import Batches
+from hierseg_jax.data.picture_cache import PIXEL_BYTES, Room, cached, in_gb, sample_shapes
 from hierseg_jax.data.read.members import names_code
 from hierseg_jax.data.read.source import Source
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.devices.hosts import count_hosts
+from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.machine_memory import machine_memory
+from hierseg_jax.train.first_epoch import labels_in_batch
+from hierseg_jax.train.on_device.device_cache import open_device_cache
 
-PIXEL_BYTES = 4
-"""Red, green, blue and the label."""
 SHARES = {"auto": 1 / 4, "host": 3 / 4}
 """Of the machine's memory, how much pictures may take at most, by `data.cache`."""
-_GB = 1e9
+AUTO_PLATFORMS = ("gpu",)
+"""Kinds of devices on which a run augments without being told to."""
+
+PutBatch = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Cache:
     """What a run does with its training pictures.
 
     Attributes:
-      source: from which batches come.
-      said: a sentence about it, for the screen.
+      source: from which examples come.
+      said: a sentence about it, for the screen; or nothing.
+      batches: in place of `train_batches` of the source, but for `start_step`; None where these
+        are meant.
+      put_batch: from a batch to examples on the devices; None where it has them.
+      labels_in: which labels a batch shows, or its pictures have, bool [256].
     """
 
     source: Source
-    said: str
+    said: str = ""
+    batches: Callable[..., Batches] | None = None
+    put_batch: PutBatch | None = None
+    labels_in: Callable[[Any], np.ndarray] = labels_in_batch
 
 
-def choose_cache(settings: Settings, source: Source, *, one_size: bool) -> Cache:
+def choose_cache(
+    settings: Settings,
+    source: Source,
+    sizes: Sequence[tuple[int, int]],
+    parallel: Parallel,
+    mirrored: np.ndarray,
+) -> Cache:
     """As `data.cache` wants it, or, of `auto`, as there is memory for it.
-
-    Pictures are kept at the network's size where augmentation begins with that, else in their own
-    pixels.
 
     Args:
       settings: of the run.
       source: all that it trains on.
-      one_size: whether it sees pictures at `data.image_size` alone, and nothing but them.
+      sizes: (height, width) of examples, of all phases.
+      parallel: the devices.
+      mirrored: label in the mirror of every label.
 
     Raises:
       HiersegError: one sentence, where what is asked for by name can't be had.
     """
     chosen = settings.data.cache
     if chosen == "none":
-        return Cache(source, "")
+        return Cache(source)
+    if chosen == "auto" and parallel.devices[0].platform not in AUTO_PLATFORMS:
+        return _on_host(settings, source, sizes)
+    if chosen == "host":
+        return _on_host(settings, source, sizes)
+    found = open_device_cache(settings, source, sizes, parallel, mirrored)
+    if not isinstance(found, str):
+        labels_in = found.pictures.labels_in
+        return Cache(source, found.said, found.batches, found.put_batch, labels_in)
+    if chosen == "device":
+        raise HiersegError(
+            f"The config's data.cache is device, and {found}; set data.cache to auto, host or none."
+        )
+    cache = _on_host(settings, source, sizes)
+    return dataclasses.replace(cache, said=f"{cache.said}; not on the device, since {found}")
+
+
+def _on_host(settings: Settings, source: Source, sizes: Sequence[tuple[int, int]]) -> Cache:
+    """In memory, or nowhere.
+
+    Pictures are kept at the network's size where augmentation begins with that, else in their own
+    pixels.
+    """
+    chosen, size, resize = settings.data.cache, settings.data.size, settings.data.resizing
     if chosen == "auto" and names_code(settings.data.spec):
         return Cache(
             source,
             f"every epoch reads {settings.data.named} anew, for code may change what it gives "
             "(data.cache=host keeps it)",
         )
-    fitted = None
-    shapes = [settings.data.size]
-    if one_size and fits_first(settings.augmentation, settings.data.resizing):
-        fitted = settings.data.size, settings.data.resizing
+    keep = cached
+    shapes = [size]
+    # A teacher is asked about a picture's own pixels.
+    one_size = all(of == size for of in sizes) and not settings.teachers
+    if one_size and fits_first(settings.augmentation, resize):
+        keep = functools.partial(cached, fitted=(size, resize))
     else:
         shapes = sample_shapes(source)
     memory = machine_memory()
-    allowed = int(SHARES.get(chosen, 1) * memory / copies(settings))
-    needed = bytes_of(shapes, len(source))
+    allowed = int(SHARES[chosen] * memory / _copies(settings))
+    pixels = sum(height * width for height, width in shapes)
+    needed = PIXEL_BYTES * pixels * len(source) // max(1, len(shapes))
     about = f"{len(source):,} training pictures, about {in_gb(needed)}"
-    if needed > allowed and memory:
-        which = f"{allowed / memory:.0%} of this machine's {in_gb(memory)}"
-        if chosen == "host":
-            raise HiersegError(
-                f"The config's data.cache is host, and the {about} in each process that reads, are "
-                f"more than {which}; set data.cache to none or auto."
-            )
-        return Cache(
-            source,
-            f"every epoch decodes its pictures anew: {about}, are more than {which} (data.cache)",
+    if needed <= allowed or (chosen == "host" and not memory):
+        room = Room(allowed if memory else needed)
+        return Cache(keep(source, room), f"kept in memory once decoded: {about} (data.cache)")
+    which = f"{SHARES[chosen]:.0%} of this machine's {in_gb(memory)}"
+    each = " in each process that reads" if _copies(settings) > 1 else ""
+    if chosen == "host":
+        raise HiersegError(
+            f"The config's data.cache is host, and {about}{each}, are more than {which}; set "
+            "data.cache to auto or none."
         )
-    # Where the system doesn't tell its memory, what was asked for is all that is known.
-    room = Room(allowed if memory else needed)
-    return Cache(cached(source, room, fitted), f"kept in memory once decoded: {about} (data.cache)")
+    return Cache(
+        source, f"every epoch decodes its pictures anew: {about}{each}, are more than {which}"
+    )
 
 
-def copies(settings: Settings) -> int:
+def _copies(settings: Settings) -> int:
     """How many processes of this run may each keep pictures on this machine."""
     # Which of several hosts' processes share a machine isn't known: all of them may.
     workers = settings.data.worker_count
     twice = 2 if workers and settings.reestimate_statistics else 1
     return max(1, workers) * twice * count_hosts()
-
-
-def bytes_of(shapes: list[tuple[int, int]], count: int) -> int:
-    """Of so many pictures, of which these are a sample."""
-    pixels = sum(height * width for height, width in shapes)
-    return PIXEL_BYTES * pixels * count // max(1, len(shapes))
-
-
-def in_gb(count: int) -> str:
-    """Bytes for people."""
-    return f"{count / _GB:.2g} GB" if count < 10 * _GB else f"{count / _GB:,.0f} GB"
