@@ -112,24 +112,46 @@ def voted(left_hx: jax.Array, right_hx: jax.Array, rows: Taps, columns: Taps) ->
       left_hx, right_hx: uint8 [H, w * points].
       rows, columns: as they were taken.
     """
-    one = 1 << WEIGHT_BITS
-    labels, weights = [], []
-    for row, row_weight in ((rows.low, one - rows.weight), (rows.high, rows.weight)):
-        for beside_hx, weight in ((left_hx, one - columns.weight), (right_hx, columns.weight)):
-            labels.append(_points_first(beside_hx[row], rows, columns))
-            weights.append(_points_first(row_weight[:, None] * weight, rows, columns))
-    label_npqhw, weight_npqhw = jnp.stack(labels).astype(jnp.int32), jnp.stack(weights)
+    points = [
+        _neighbours(left_hx, right_hx, rows, columns, row, column)
+        for row in range(_points(rows))
+        for column in range(_points(columns))
+    ]
     odd_hw = (rows.local[:, None] + columns.local) % 2 == 1
     # Every neighbour of every point is a candidate, and what has its label votes for it. Scores
-    # are shares in 0..255, and of equal shares the label that comes first.
+    # are shares in 0..255, and of equal shares the label that comes first. Sums of single planes,
+    # not over an axis: XLA makes one pass of all of them.
     best_hw = jnp.full(odd_hw.shape, -1, jnp.int32)
-    for candidate_hw in label_npqhw.reshape(-1, *odd_hw.shape):
-        votes_pqhw = jnp.where(label_npqhw == candidate_hw, weight_npqhw, 0).sum(0)
-        share_hw = _mean(_rounded(votes_pqhw * 255))
-        order_hw = jnp.where(odd_hw, candidate_hw, 255 - candidate_hw)
+    zero = jnp.zeros((), jnp.int32)
+    for candidate_hw in (label_hw for neighbours in points for label_hw, _ in neighbours):
+        shares = [
+            _rounded(255 * sum((jnp.where(of == candidate_hw, w, 0) for of, w in near), zero))
+            for near in points
+        ]
+        share_hw = (2 * sum(shares) + len(shares)) // (2 * len(shares))
+        label_hw = candidate_hw.astype(jnp.int32)
+        order_hw = jnp.where(odd_hw, label_hw, 255 - label_hw)
         best_hw = jnp.maximum(best_hw, (share_hw << 8) + order_hw)
     order_hw = best_hw & 255
     return jnp.where(odd_hw, order_hw, 255 - order_hw)
+
+
+def _neighbours(
+    left_hx: jax.Array, right_hx: jax.Array, rows: Taps, columns: Taps, row: int, column: int
+) -> list[tuple[jax.Array, jax.Array]]:
+    """Of a point of every pixel the four neighbours: labels uint8 [h, w], weights int32."""
+    one = 1 << WEIGHT_BITS
+    down, along = slice(row, None, _points(rows)), slice(column, None, _points(columns))
+    upper = rows.weight[down, None], columns.weight[along]
+    return [
+        (beside_hx[:, along][at[down]], row_weight * weight)
+        for at, row_weight in ((rows.low, one - upper[0]), (rows.high, upper[0]))
+        for beside_hx, weight in ((left_hx, one - upper[1]), (right_hx, upper[1]))
+    ]
+
+
+def _points(of_axis: Taps) -> int:
+    return len(of_axis.low) // len(of_axis.local)
 
 
 def _points_first(value: jax.Array, rows: Taps, columns: Taps) -> jax.Array:
