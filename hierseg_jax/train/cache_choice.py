@@ -122,6 +122,8 @@ def _on_host(settings: Settings, source: Source, sizes: Sequence[tuple[int, int]
             f"The config's data.cache is host, and {about}{each}, are more than {which}; set "
             "data.cache to auto or none."
         )
+    if not memory:
+        which = "this system tells of (data.cache=host keeps them)"
     return Cache(
         source, f"every epoch decodes its pictures anew: {about}{each}, are more than {which}"
     )
