@@ -27,7 +27,7 @@ NAMES = {
 ASKED_FIRST = {
     ("compiler.py", "getuid"),
     ("machine_memory.py", "sysconf"),
-    ("pipeline.py", "SIGKILL"),
+    ("batches.py", "SIGKILL"),
 }
 
 

@@ -7,9 +7,10 @@ import threading
 import numpy as np
 import pytest
 
-from hierseg_jax.data import pipeline
+from hierseg_jax.data import batches as reading
+from hierseg_jax.data.batches import read_options
 from hierseg_jax.data.figures.render import FiguresSource
-from hierseg_jax.data.pipeline import eval_batches, read_options, train_batches
+from hierseg_jax.data.pipeline import eval_batches, train_batches
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.system.cores import available_cores
 
@@ -33,7 +34,7 @@ class Together:
 
 @pytest.mark.parametrize("cores", [1, 4, 8])
 def test_a_batch_is_read_on_every_core_at_once(monkeypatch, cores):
-    monkeypatch.setattr(pipeline, "available_cores", lambda: cores)
+    monkeypatch.setattr(reading, "available_cores", lambda: cores)
     batches = eval_batches(Together(cores), size=(8, 8), batch_size=1)
     assert len(list(batches)) == 8
 
@@ -57,7 +58,7 @@ def test_batches_are_the_same_whatever_the_number_of_threads(monkeypatch, traini
     source = FiguresSource("train", 32, 22)
 
     def read(cores):
-        monkeypatch.setattr(pipeline, "available_cores", lambda: cores)
+        monkeypatch.setattr(reading, "available_cores", lambda: cores)
         if training:
             batches = train_batches(source, seed=1, augment=True, **OPTIONS)
         else:

@@ -43,6 +43,7 @@ EARLIER = {
     "data.hierarchy": "",
     "data.on_error": "fail",
     "data.allow_missing_classes": True,
+    "data.cache": "none",
     "data.resize": "stretch",
     "model.hierarchical": False,
     "model.conv_impl": "auto",
@@ -77,6 +78,7 @@ EARLIER = {
 FREE = {
     "data.allow_missing_classes",
     "data.allow_changed",
+    "data.cache",
     "data.on_error",
     "data.worker_count",
     "epochs",

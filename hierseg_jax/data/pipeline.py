@@ -4,80 +4,22 @@ Which examples a step sees, and how they are augmented, is a function of the see
 the step alone, not of threads, workers or processes.
 """
 
-import ctypes
 import functools
-import multiprocessing
-import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import NotRequired, TypedDict
+from collections.abc import Callable, Sequence
 
-import cv2
 import grain
 import numpy as np
-from absl import flags
 
 from hierseg_jax.data.augment.choice import choose_augmentation
 from hierseg_jax.data.augment.classic import Transform
+from hierseg_jax.data.augment.drawn import Numbers, draw_modern
+from hierseg_jax.data.batches import Batch, Batches, iterate
 from hierseg_jax.data.read.mixture import Drawn, Mixture
 from hierseg_jax.data.read.skip import no_example
 from hierseg_jax.data.read.source import Example, Source
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.data.taught import Teaching, picture_code
-from hierseg_jax.system.cores import available_cores
-from hierseg_jax.system.errors import HiersegError, HiersegOSError
-
-MOST_THREADS = 16
-
-
-class Batch(TypedDict):
-    """Examples of one size.
-
-    Attributes:
-      image: uint8 RGB [B, H, W, 3].
-      label: uint8 [B, H, W].
-      valid: bool [B]; False of what fills the last batch of an evaluation up.
-      whole_label: uint8 [H, W] each, at their pictures' own sizes; see `eval_batches`.
-      stop: int32 [B]; see `Parallel.compile_train_step`.
-      taught: bool [B, H / CELL, W / CELL], of a run with a teacher: which cells it teaches.
-      teacher: float16 [B, H / CELL, W / CELL, K], its scores, unless it sees the images themselves;
-        see `data/taught.py`.
-    """
-
-    image: np.ndarray
-    label: np.ndarray
-    valid: np.ndarray
-    whole_label: NotRequired[list[np.ndarray]]
-    stop: NotRequired[np.ndarray]
-    taught: NotRequired[np.ndarray]
-    teacher: NotRequired[np.ndarray]
-
-
-class Batches:
-    """grain's iterator, whose workers' end is told in a sentence."""
-
-    def __init__(self, batches: grain.DatasetIterator) -> None:
-        self._batches = batches
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self
-
-    def __next__(self) -> Batch:
-        try:
-            return next(self._batches)
-        except RuntimeError as error:
-            if "Worker process was terminated" not in str(error):
-                raise
-            code = str(error).split("exit code ")[-1].split(".")[0]
-            raise HiersegOSError(
-                f"A process that reads data has ended (exit code {code}; -9 is a kill, often for "
-                "want of memory). Give the same command again, perhaps with a smaller "
-                "data.worker_count."
-            ) from error
-
-    def close(self) -> None:
-        """Ends the workers."""
-        self._batches.close()
+from hierseg_jax.system.errors import HiersegError
 
 
 def train_batches(
@@ -122,19 +64,60 @@ def train_batches(
     Raises:
       ValueError: if the split has fewer examples than a batch.
     """
+    transform = choose_augmentation(augment, size, resize, mirrored, background)
+    taught = functools.partial(teaching.of, size=size, resize=resize) if teaching else None
+    varied = functools.partial(_augmented, transform, taught)
+    share = process_index, process_count
+    dataset = _endless(source, batch_size, seed, varied, share)[start_step:]
+    return iterate(dataset, worker_count)
+
+
+def drawn_batches(
+    shapes_n2: np.ndarray,
+    *,
+    size: tuple[int, int],
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    worker_count: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Batches:
+    """What `train_batches` with augment=modern draws, without pictures: of `draw_modern`, a batch.
+
+    Args:
+      shapes_n2: (height, width) of the pictures, as augmentation sees them.
+      others: as in `train_batches`.
+
+    Returns:
+      Batches of `valid` and what was drawn, [B, ...] each.
+
+    Raises:
+      ValueError: if the split has fewer examples than a batch.
+    """
+    draw = functools.partial(draw_modern, size)
+    share = process_index, process_count
+    dataset = _endless(Numbers(shapes_n2), batch_size, seed, draw, share)[start_step:]
+    return iterate(dataset, worker_count)
+
+
+def _endless(
+    source: Source,
+    batch_size: int,
+    seed: int,
+    varied: Callable[[Example, np.random.Generator], Example],
+    share: tuple[int, int],
+) -> grain.MapDataset:
+    """Batches of all epochs, or a process's share of them: its index, and how many there are."""
     drawn = steps_per_epoch(epoch_length(source), batch_size) * batch_size
     if isinstance(source, Mixture):
         dataset = grain.MapDataset.source(Drawn(source, seed, drawn)).seed(seed)
     else:
         dataset = grain.MapDataset.source(source).seed(seed).shuffle()[:drawn].repeat()
-    transform = choose_augmentation(augment, size, resize, mirrored, background)
     # Before the slice by process: the random numbers must not depend on it.
-    dataset = dataset.map(_with_valid)
-    taught = functools.partial(teaching.of, size=size, resize=resize) if teaching else None
-    dataset = dataset.random_map(functools.partial(_augmented, transform, taught))
-    dataset = dataset[process_index::process_count]
-    dataset = dataset.batch(batch_size // process_count, drop_remainder=True)
-    return _iterate(dataset[start_step:], worker_count)
+    dataset = dataset.map(_with_valid).random_map(varied)
+    dataset = dataset[share[0] :: share[1]]
+    return dataset.batch(batch_size // share[1], drop_remainder=True)
 
 
 def eval_batches(
@@ -160,7 +143,7 @@ def eval_batches(
     dataset = dataset.map(functools.partial(_resized, size, resize, keep_labels))
     dataset = dataset[process_index::process_count]
     dataset = dataset.batch(batch_size // process_count, drop_remainder=True, batch_fn=_stack)
-    return _iterate(dataset, worker_count)
+    return iterate(dataset, worker_count)
 
 
 def picture_batches(
@@ -180,7 +163,7 @@ def picture_batches(
     """
     dataset = grain.MapDataset.source(_Padded(source, batch_size, first))
     dataset = dataset.map(functools.partial(_picture, size, resize)).batch(batch_size)
-    return _iterate(dataset, worker_count)
+    return iterate(dataset, worker_count)
 
 
 def epoch_length(source: Source) -> int:
@@ -263,41 +246,3 @@ def _augmented(
     of_teacher = taught(rng, example) if taught else {}
     image, label = transform(rng, example["image"], example["label"])
     return {"image": image, "label": label, "valid": example["valid"], **of_teacher}
-
-
-def read_options(cores: int, worker_count: int) -> grain.ReadOptions:
-    """How many threads of every process read, a batch each, and how many batches wait.
-
-    As many threads as cores, shared by the worker processes. At most 16, for every thread
-    has a batch in memory, and two more wait; grain's defaults would hold 500.
-    """
-    threads = min(max(1, cores // max(1, worker_count)), MOST_THREADS)
-    return grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads + 2)
-
-
-def _iterate(dataset: grain.MapDataset, worker_count: int) -> Batches:
-    iterable = dataset.to_iter_dataset(read_options(available_cores(), worker_count))
-    if worker_count:
-        # grain's workers read absl's flags; outside of `app.run` nobody has parsed them.
-        if not flags.FLAGS.is_parsed():
-            flags.FLAGS.mark_as_parsed()
-        iterable = iterable.mp_prefetch(
-            grain.MultiprocessingOptions(worker_count, per_worker_buffer_size=2),
-            worker_init_fn=_start_worker,
-        )
-    return Batches(iter(iterable))
-
-
-def _start_worker(index: int, count: int) -> None:
-    """One core for each worker, which ends with its parent even if that is killed."""
-    del index, count
-    cv2.setNumThreads(0)
-    # They come to all processes of a terminal or a SLURM step; the run saves, which needs data.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    parent = multiprocessing.parent_process()
-    if parent is not None and not parent.is_alive():
-        sys.exit(1)

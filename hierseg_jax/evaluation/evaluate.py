@@ -13,7 +13,8 @@ import numpy as np
 from hierseg_jax.checkpoint import Checkpoint
 from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
 from hierseg_jax.checkpoint.stored_network import check_own_arrays
-from hierseg_jax.data.pipeline import Batch, eval_batches
+from hierseg_jax.data.batches import Batch
+from hierseg_jax.data.pipeline import eval_batches
 from hierseg_jax.data.read.members import spec_text
 from hierseg_jax.data.read.sources import unread_of
 from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores

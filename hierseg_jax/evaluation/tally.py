@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from hierseg_jax.data.batches import Batch
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
-from hierseg_jax.data.pipeline import Batch
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.evaluation.boundary import boundary_counts
 from hierseg_jax.evaluation.data_sets import Part

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+from hierseg_jax.data.picture_cache import CACHES
 from hierseg_jax.data.read.members import spec_text
 from hierseg_jax.data.read.skip import ON_ERROR
 from hierseg_jax.data.resize import MAX_SIDE, RESIZES, Resize
@@ -60,6 +61,15 @@ class DataSettings(Section):
         "Processes that read and augment; 0 reads in threads of this process, one a core.",
         least=0,
         free=True,
+    )
+    cache: str = key(
+        "auto",
+        "Where training pictures stay once they are decoded: none, host (in memory, with the same "
+        "results to the bit), device (where augment=modern is done, too), or auto: by their size, "
+        "the device if it is a GPU, host, or none.",
+        choices=CACHES,
+        free=True,
+        earlier="none",
     )
     on_error: str = key(
         "fail",

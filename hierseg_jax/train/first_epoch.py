@@ -18,10 +18,12 @@ Where groups are labelled, the classes below them are not missing: a note tells 
 mask tells apart.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
+from hierseg_jax.data.batches import Batch
 from hierseg_jax.data.label_statistics import count_labels
 from hierseg_jax.data.missing_classes import (
     has_no_class,
@@ -32,7 +34,6 @@ from hierseg_jax.data.missing_classes import (
     untold_classes,
     untold_sentence,
 )
-from hierseg_jax.data.pipeline import Batch
 from hierseg_jax.data.read.sources import Source
 from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, seen_by_any
 from hierseg_jax.system.errors import HiersegError
@@ -71,19 +72,33 @@ def check_sample(source: Source, hierarchy: Hierarchy, spec: str) -> tuple[np.nd
     return seen, f"{sentence} If no other mask does, training ends after the first epoch."
 
 
+def labels_in_batch(batch: Mapping[str, Any]) -> np.ndarray:
+    """Which labels a batch of examples has: bool [256]."""
+    return count_labels(batch["label"]) > 0
+
+
 class FirstEpoch:
     """What the batches of a run's first epoch have shown."""
 
-    def __init__(self, hierarchy: Hierarchy, seen: np.ndarray) -> None:
-        """Begins with the labels that were seen before, bool [256]."""
-        self._hierarchy = hierarchy
+    def __init__(
+        self,
+        hierarchy: Hierarchy,
+        seen: np.ndarray,
+        labels_in: Callable[[Any], np.ndarray] = labels_in_batch,
+    ) -> None:
+        """Begins with the labels that were seen before, bool [256].
+
+        Args:
+          labels_in: of a batch, the same.
+        """
+        self._hierarchy, self._labels_in = hierarchy, labels_in
         self._seen = seen.copy()
 
     def watch(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The same batches, whose labels are looked at while any class is missing."""
         for batch in batches:
             if missing_classes(self._seen, self._hierarchy):
-                self._seen |= count_labels(batch["label"]) > 0
+                self._seen |= self._labels_in(batch)
             yield batch
 
     def lacks_classes(self) -> bool:

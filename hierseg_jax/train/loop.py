@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hierseg_jax.checkpoint import CheckpointWriter
-from hierseg_jax.data.pipeline import Batch
+from hierseg_jax.data.batches import Batch
 from hierseg_jax.data.read.members import names_code
 from hierseg_jax.evaluation.evaluate import evaluate_batches
 from hierseg_jax.evaluation.result import Evaluation
@@ -97,7 +97,7 @@ def train(
         batches: Iterator[Batch] = resources.enter_context(reading)
         first_epoch = None
         if run.seen_labels is not None:
-            first_epoch = FirstEpoch(run.hierarchy, run.seen_labels)
+            first_epoch = FirstEpoch(run.hierarchy, run.seen_labels, run.cache.labels_in)
             batches = first_epoch.watch(batches)
         saved = progress.step
         while not progress.finished(settings.epochs, settings.patience):
@@ -219,7 +219,7 @@ def train_epoch(
             if not alone:
                 # Processes hear of a signal at different steps and must stop at the same one.
                 batch["stop"] = np.full(len(batch["valid"]), stop.received, np.int32)
-            state, metrics = train_step(state, run.parallel.put_batch(batch))
+            state, metrics = train_step(state, run.put_batch(batch))
             pending.append(metrics)
             if len(pending) > READ_DELAY:
                 read()

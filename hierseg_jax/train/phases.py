@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Generator, Sequence
 
-from hierseg_jax.data.pipeline import Batch, Batches
+from hierseg_jax.data.batches import Batch, Batches
 from hierseg_jax.data.resize import format_size, nearest_multiple
 from hierseg_jax.settings import Settings
 

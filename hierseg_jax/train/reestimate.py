@@ -18,7 +18,7 @@ import numpy as np
 import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from hierseg_jax.data.pipeline import Batches
+from hierseg_jax.data.batches import Batches
 from hierseg_jax.evaluation.eval_step import DeviceBatch, scale_image
 from hierseg_jax.models import SegmentationModel
 from hierseg_jax.models.normalization import OF_BATCH
@@ -69,6 +69,7 @@ class Reestimation:
       batches: as they are in validation, of training pictures, from a `start_step` on.
       count: how many of them are looked at.
       parallel: the devices.
+      put_batch: from a batch to examples on them.
     """
 
     step: Callable[..., Any]
@@ -76,6 +77,7 @@ class Reestimation:
     batches: Callable[..., Batches]
     count: int
     parallel: Parallel
+    put_batch: Callable[[dict[str, Any]], dict[str, Any]]
 
     def of_average(
         self, average: dict[str, Any], start_step: int, frozen: bool, stop: StopSignals
@@ -98,7 +100,7 @@ class Reestimation:
                 arrays: dict[str, Any] = {**batch}
                 if not alone:
                     arrays["stop"] = np.full(len(batch["valid"]), stop.received, np.int32)
-                counted, metrics = step(counted, self.parallel.put_batch(arrays))
+                counted, metrics = step(counted, self.put_batch(arrays))
                 if not alone:
                     stop.learn(int(metrics["stop"]))
         return counted[1]

@@ -9,9 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from hierseg_jax.data.batches import Batch, Batches
 from hierseg_jax.data.pipeline import (
-    Batch,
-    Batches,
     epoch_length,
     eval_batches,
     steps_per_epoch,
@@ -39,6 +38,7 @@ from hierseg_jax.system import memory
 from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, is_main, note
 from hierseg_jax.system.devices.parallel import Parallel, all_devices
 from hierseg_jax.system.wording import counted
+from hierseg_jax.train.cache_choice import Cache, PutBatch, choose_cache
 from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.train.initial import InitialWeights
 from hierseg_jax.train.mixing import check_mixing
@@ -62,10 +62,12 @@ class Run:
     """All that stays the same while a run trains.
 
     `train_source` has labels; `drawn_source`, from which batches come, the pictures without any
-    as well. `train_batches` are endless, from a `start_step` on, in `phases`. `gallery` shows
-    pictures of the validation split. `seen_labels`, bool [256], are those of a look at some
-    training masks; None where nobody asks for missing classes. `reestimation` is None where nobody
-    asks for it, `lessons` are without a teacher.
+    as well, and `cache` tells what becomes of them once they are decoded. `train_batches` are
+    endless, from a `start_step` on, in `phases`; `put_batch` brings one to the devices, and
+    augments it there or not. `gallery` shows pictures of the validation split.
+    `seen_labels`, bool [256], are those of a look at some training masks; None where nobody asks
+    for missing classes. `reestimation` is None where nobody asks for it, `lessons` are without a
+    teacher.
     """
 
     settings: Settings
@@ -91,6 +93,8 @@ class Run:
     seen_labels: np.ndarray | None
     lessons: Lessons | None
     drawn_source: Source
+    cache: Cache
+    put_batch: PutBatch
 
 
 def set_up(settings: Settings, workdir: Path) -> Run:
@@ -138,6 +142,9 @@ def set_up(settings: Settings, workdir: Path) -> Run:
     lessons = read_lessons(settings, workdir, hierarchy, inventories["train"], parallel)
     recipe = build_recipe(settings, workdir, hierarchy, train_source, steps)
     phases = plan_phases(settings, unsettled.stride)
+    sizes = [phase.size for phase in phases]
+    cache = choose_cache(settings, drawn_source, sizes, parallel, hierarchy.mirrored)
+    put_batch = cache.put_batch or parallel.put_batch
     compiled = functools.partial(recipe.compile_step, model, parallel, lessons=lessons)
     reading = _reading(settings)
     varied = functools.partial(
@@ -148,10 +155,10 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         background=hierarchy.background,
         **reading,
     )
-    batches_of_training = functools.partial(varied, drawn_source)
+    batches_of_training = cache.batches or functools.partial(varied, cache.source)
     if lessons:
         batches_of_training = functools.partial(
-            varied, scored(drawn_source, lessons.reading.kept), teaching=lessons.reading
+            varied, scored(cache.source, lessons.reading.kept), teaching=lessons.reading
         )
     eval_step = make_eval_step(model, loss, hierarchy, settings.decoding)
     return Run(
@@ -172,7 +179,11 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         frozen_step=compiled(frozen=True),
         eval_step=parallel.compile_eval_step(eval_step),
         reestimation=_reestimation(
-            settings, network, functools.partial(varied, drawn_source), parallel
+            settings,
+            network,
+            cache.batches or functools.partial(varied, cache.source),
+            parallel,
+            put_batch,
         ),
         gallery=Gallery(
             val_source,
@@ -194,6 +205,8 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         seen_labels=seen,
         lessons=lessons,
         drawn_source=drawn_source,
+        cache=cache,
+        put_batch=put_batch,
     )
 
 
@@ -202,6 +215,7 @@ def _reestimation(
     network: Callable[..., SegmentationModel],
     batches: Callable[..., Batches],
     parallel: Parallel,
+    put_batch: PutBatch,
 ) -> Reestimation | None:
     """How statistics of averaged weights are computed anew, where they are."""
     if not settings.reestimate_statistics:
@@ -212,7 +226,8 @@ def _reestimation(
         parallel.compile_train_step(make_statistics_step(model.clone(frozen_backbone=frozen)))
         for frozen in (False, True)
     )
-    return Reestimation(step, frozen_step, batches, settings.reestimate_statistics, parallel)
+    count = settings.reestimate_statistics
+    return Reestimation(step, frozen_step, batches, count, parallel, put_batch)
 
 
 def _reading(settings: Settings) -> dict[str, Any]:
@@ -249,11 +264,16 @@ def describe(run: Run) -> str:
         f"{network} on {settings.data.named}: {len(run.train_source)} training "
         f"and {len(run.val_source)} validation images at {size} pixels, "
         f"{run.hierarchy.num_classes} classes in {counted(run.hierarchy.num_levels, 'level')}\n"
-        f"{_describe_draws(run.drawn_source)}{describe_phases(run.phases, settings.data.size)}"
+        f"{_describe_draws(run.drawn_source)}{_line(run.cache.said)}"
+        f"{describe_phases(run.phases, settings.data.size)}"
         f"{run.lessons.describe() if run.lessons else ''}"
         f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {settings.batch_size} images "
         f"an epoch; writing to {run.workdir}" + "".join(f"\n{reason}" for reason in slower)
     )
+
+
+def _line(said: str) -> str:
+    return f"{said}\n" if said else ""
 
 
 def _describe_draws(source: Source) -> str:

@@ -31,6 +31,16 @@ def augmentation_name(value: Any) -> str:
     return name
 
 
+def fits_first(name: str, resize: Resize) -> bool:
+    """Whether a picture comes to the network's size before anything is drawn.
+
+    Args:
+      name: one of AUGMENTATIONS.
+      resize: how it comes to that.
+    """
+    return name != "modern" or resize.sampling != "exact"
+
+
 def choose_augmentation(
     value: Any,
     size: tuple[int, int],
@@ -65,7 +75,7 @@ def _example(
 ) -> tuple[np.ndarray, np.ndarray]:
     """What `choose_augmentation` gives, of the arguments that it binds."""
     placement = resize.place(label_hw.shape, size)
-    if name == "modern" and resize.sampling == "exact":
+    if not fits_first(name, resize):
         framed = placement.framed(image_hwc, label_hw)
         return augment_modern(rng, *framed, mirrored, size)
     if label_hw.shape != size:

@@ -11,6 +11,8 @@ were shrunk first and then enlarged would be blurred, and its labels blocks. 255
 shrunken picture leaves the frame free.
 """
 
+import dataclasses
+
 import cv2
 import numpy as np
 
@@ -118,24 +120,60 @@ def jitter_colours(
     v -> gain v + shift in every channel, then factors on saturation and turns of the hue in
     HSV; rounded to 0..255. The label stays.
     """
-    table = np.arange(256, dtype=np.float64)
-    if rng.random() < JITTER_SHARE:
-        table += rng.uniform(-MAX_BRIGHTNESS, MAX_BRIGHTNESS)
-    if rng.random() < JITTER_SHARE:
-        table *= rng.uniform(*GAINS)
-    image_hwc = cv2.LUT(image_hwc, np.clip(np.rint(table), 0, 255).astype(np.uint8))
-    # Hues of OpenCV run from 0 to 179, in steps of two degrees.
-    hue, saturation = np.arange(256), np.arange(256, dtype=np.float64)
-    coloured = False
-    if rng.random() < JITTER_SHARE:
-        saturation *= rng.uniform(*GAINS)
-        coloured = True
-    if rng.random() < JITTER_SHARE:
-        hue = (hue + round(rng.uniform(-MAX_HUE, MAX_HUE) / 2)) % 180
-        coloured = True
-    if coloured:
-        saturation = np.clip(np.rint(saturation), 0, 255)
-        tables = np.stack([hue, saturation, np.arange(256)], axis=-1).astype(np.uint8)
+    return draw_jitter(rng).of(image_hwc), label_hw
+
+
+@dataclasses.dataclass(frozen=True)
+class Jitter:
+    """A change of colours.
+
+    Attributes:
+      shift, gain: of the value of every channel, which is shifted first.
+      saturation: a factor on it; None where neither it nor the hue changes.
+      hue: what is added to it, in steps of two degrees.
+    """
+
+    shift: float = 0.0
+    gain: float = 1.0
+    saturation: float | None = None
+    hue: int = 0
+
+    @property
+    def values(self) -> np.ndarray:
+        """What a channel's values become: uint8 [256]."""
+        table = (np.arange(256, dtype=np.float64) + self.shift) * self.gain
+        return np.clip(np.rint(table), 0, 255).astype(np.uint8)
+
+    @property
+    def saturations(self) -> np.ndarray:
+        """What saturations become: uint8 [256]."""
+        factor = 1.0 if self.saturation is None else self.saturation
+        return np.clip(np.rint(np.arange(256) * factor), 0, 255).astype(np.uint8)
+
+    def of(self, image_hwc: np.ndarray) -> np.ndarray:
+        """The picture with other colours, uint8 RGB [H, W, 3]."""
+        image_hwc = cv2.LUT(image_hwc, self.values)
+        if self.saturation is None:
+            return image_hwc
+        # Hues of OpenCV run from 0 to 179.
+        hues = ((np.arange(256) + self.hue) % 180).astype(np.uint8)
+        tables = np.stack([hues, self.saturations, np.arange(256, dtype=np.uint8)], axis=-1)
         hsv_hwc = cv2.cvtColor(image_hwc, cv2.COLOR_RGB2HSV)
-        image_hwc = cv2.cvtColor(cv2.LUT(hsv_hwc, tables[None]), cv2.COLOR_HSV2RGB)
-    return image_hwc, label_hw
+        return cv2.cvtColor(cv2.LUT(hsv_hwc, tables[None]), cv2.COLOR_HSV2RGB)
+
+
+def draw_jitter(rng: np.random.Generator) -> Jitter:
+    """The change that `jitter_colours` makes."""
+    shift, gain, hue = 0.0, 1.0, 0
+    saturation = None
+    if rng.random() < JITTER_SHARE:
+        shift = rng.uniform(-MAX_BRIGHTNESS, MAX_BRIGHTNESS)
+    if rng.random() < JITTER_SHARE:
+        gain = rng.uniform(*GAINS)
+    if rng.random() < JITTER_SHARE:
+        saturation = rng.uniform(*GAINS)
+    if rng.random() < JITTER_SHARE:
+        hue = round(rng.uniform(-MAX_HUE, MAX_HUE) / 2)
+        # A turn by nothing rounds in HSV as every other does.
+        saturation = 1.0 if saturation is None else saturation
+    return Jitter(shift, gain, saturation, hue)

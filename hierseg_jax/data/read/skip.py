@@ -37,6 +37,12 @@ class SkippingSource:
         """The source's, where it has files."""
         return getattr(self._source, "image_file", None)
 
+    def each(self, wrap: Callable[[Source], Source]) -> "SkippingSource":
+        """The same with the source wrapped in another of its length."""
+        skipping = SkippingSource.__new__(SkippingSource)
+        skipping.__dict__ = self.__dict__ | {"_source": wrap(self._source)}
+        return skipping
+
     def __len__(self) -> int:
         return len(self._source)
 

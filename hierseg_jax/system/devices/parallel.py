@@ -97,6 +97,15 @@ class Parallel:
 
         return whole
 
+    def compile_batch_map(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """(what is on the devices as the state is, batch) -> batch, of every device's part of it.
+
+        Entries that the function leaves alone, such as `stop`, it has to hand on.
+        """
+        if self.axis_name is None:
+            return jax.jit(function)
+        return jax.pmap(function, axis_name=self.axis_name, devices=self.devices)
+
     def put_state(self, state: Any) -> Any:
         """The state, or any variables, on every device."""
         if self.axis_name is None:

@@ -1,0 +1,107 @@
+"""Batches, and the threads or processes that prepare them ahead."""
+
+import ctypes
+import multiprocessing
+import signal
+import sys
+from collections.abc import Iterator
+from typing import NotRequired, TypedDict
+
+import cv2
+import grain
+import numpy as np
+from absl import flags
+
+from hierseg_jax.system.cores import available_cores
+from hierseg_jax.system.errors import HiersegOSError
+
+MOST_THREADS = 16
+
+
+class Batch(TypedDict):
+    """Examples of one size.
+
+    Attributes:
+      image: uint8 RGB [B, H, W, 3].
+      label: uint8 [B, H, W].
+      valid: bool [B]; False of what fills the last batch of an evaluation up.
+      whole_label: uint8 [H, W] each, at their pictures' own sizes; see `eval_batches`.
+      stop: int32 [B]; see `Parallel.compile_train_step`.
+      taught: bool [B, H / CELL, W / CELL], of a run with a teacher: which cells it teaches.
+      teacher: float16 [B, H / CELL, W / CELL, K], its scores, unless it sees the images themselves;
+        see `data/taught.py`.
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+    valid: np.ndarray
+    whole_label: NotRequired[list[np.ndarray]]
+    stop: NotRequired[np.ndarray]
+    taught: NotRequired[np.ndarray]
+    teacher: NotRequired[np.ndarray]
+
+
+class Batches:
+    """grain's iterator, whose workers' end is told in a sentence."""
+
+    def __init__(self, batches: grain.DatasetIterator) -> None:
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        try:
+            return next(self._batches)
+        except RuntimeError as error:
+            if "Worker process was terminated" not in str(error):
+                raise
+            code = str(error).split("exit code ")[-1].split(".")[0]
+            raise HiersegOSError(
+                f"A process that reads data has ended (exit code {code}; -9 is a kill, often for "
+                "want of memory). Give the same command again, perhaps with a smaller "
+                "data.worker_count."
+            ) from error
+
+    def close(self) -> None:
+        """Ends the workers."""
+        self._batches.close()
+
+
+def read_options(cores: int, worker_count: int) -> grain.ReadOptions:
+    """How many threads of every process read, a batch each, and how many batches wait.
+
+    As many threads as cores, shared by the worker processes. At most 16, for every thread
+    has a batch in memory, and two more wait; grain's defaults would hold 500.
+    """
+    threads = min(max(1, cores // max(1, worker_count)), MOST_THREADS)
+    return grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads + 2)
+
+
+def iterate(dataset: grain.MapDataset, worker_count: int) -> Batches:
+    """Its elements in order, read ahead by threads of this process or by workers."""
+    iterable = dataset.to_iter_dataset(read_options(available_cores(), worker_count))
+    if worker_count:
+        # grain's workers read absl's flags; outside of `app.run` nobody has parsed them.
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()
+        iterable = iterable.mp_prefetch(
+            grain.MultiprocessingOptions(worker_count, per_worker_buffer_size=2),
+            worker_init_fn=_start_worker,
+        )
+    return Batches(iter(iterable))
+
+
+def _start_worker(index: int, count: int) -> None:
+    """One core for each worker, which ends with its parent even if that is killed."""
+    del index, count
+    cv2.setNumThreads(0)
+    # They come to all processes of a terminal or a SLURM step; the run saves, which needs data.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        sys.exit(1)

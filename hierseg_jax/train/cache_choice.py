@@ -1,0 +1,137 @@
+"""Where a run keeps its training pictures once they are decoded."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hierseg_jax.data.augment.choice import fits_first
+from hierseg_jax.data.batches import Batches
+from hierseg_jax.data.picture_cache import PIXEL_BYTES, Room, cached, in_gb, sample_shapes
+from hierseg_jax.data.read.members import names_code
+from hierseg_jax.data.read.source import Source
+from hierseg_jax.settings import Settings
+from hierseg_jax.system.devices.hosts import count_hosts
+from hierseg_jax.system.devices.parallel import Parallel
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.machine_memory import machine_memory
+from hierseg_jax.train.first_epoch import labels_in_batch
+from hierseg_jax.train.on_device.device_cache import open_device_cache
+
+SHARES = {"auto": 1 / 4, "host": 3 / 4}
+"""Of the machine's memory, how much pictures may take at most, by `data.cache`."""
+AUTO_PLATFORMS = ("gpu",)
+"""Kinds of devices on which a run augments without being told to."""
+
+PutBatch = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cache:
+    """What a run does with its training pictures.
+
+    Attributes:
+      source: from which examples come.
+      said: a sentence about it, for the screen; or nothing.
+      batches: in place of `train_batches` of the source, but for `start_step`; None where these
+        are meant.
+      put_batch: from a batch to examples on the devices; None where it has them.
+      labels_in: which labels a batch shows, or its pictures have, bool [256].
+    """
+
+    source: Source
+    said: str = ""
+    batches: Callable[..., Batches] | None = None
+    put_batch: PutBatch | None = None
+    labels_in: Callable[[Any], np.ndarray] = labels_in_batch
+
+
+def choose_cache(
+    settings: Settings,
+    source: Source,
+    sizes: Sequence[tuple[int, int]],
+    parallel: Parallel,
+    mirrored: np.ndarray,
+) -> Cache:
+    """As `data.cache` wants it, or, of `auto`, as there is memory for it.
+
+    Args:
+      settings: of the run.
+      source: all that it trains on.
+      sizes: (height, width) of examples, of all phases.
+      parallel: the devices.
+      mirrored: label in the mirror of every label.
+
+    Raises:
+      HiersegError: one sentence, where what is asked for by name can't be had.
+    """
+    chosen = settings.data.cache
+    if chosen == "none":
+        return Cache(source)
+    if chosen == "auto" and parallel.devices[0].platform not in AUTO_PLATFORMS:
+        return _on_host(settings, source, sizes)
+    if chosen == "host":
+        return _on_host(settings, source, sizes)
+    found = open_device_cache(settings, source, sizes, parallel, mirrored)
+    if not isinstance(found, str):
+        labels_in = found.pictures.labels_in
+        return Cache(source, found.said, found.batches, found.put_batch, labels_in)
+    if chosen == "device":
+        raise HiersegError(
+            f"The config's data.cache is device, and {found}; set data.cache to auto, host or none."
+        )
+    cache = _on_host(settings, source, sizes)
+    return dataclasses.replace(cache, said=f"{cache.said}; not on the device, since {found}")
+
+
+def _on_host(settings: Settings, source: Source, sizes: Sequence[tuple[int, int]]) -> Cache:
+    """In memory, or nowhere.
+
+    Pictures are kept at the network's size where augmentation begins with that, else in their own
+    pixels.
+    """
+    chosen, size, resize = settings.data.cache, settings.data.size, settings.data.resizing
+    if chosen == "auto" and names_code(settings.data.spec):
+        return Cache(
+            source,
+            f"every epoch reads {settings.data.named} anew, for code may change what it gives "
+            "(data.cache=host keeps it)",
+        )
+    keep = cached
+    shapes = [size]
+    # A teacher is asked about a picture's own pixels.
+    one_size = all(of == size for of in sizes) and not settings.teachers
+    if one_size and fits_first(settings.augmentation, resize):
+        keep = functools.partial(cached, fitted=(size, resize))
+    else:
+        shapes = sample_shapes(source)
+    memory = machine_memory()
+    allowed = int(SHARES[chosen] * memory / _copies(settings))
+    pixels = sum(height * width for height, width in shapes)
+    needed = PIXEL_BYTES * pixels * len(source) // max(1, len(shapes))
+    about = f"{len(source):,} training pictures, about {in_gb(needed)}"
+    if needed <= allowed or (chosen == "host" and not memory):
+        room = Room(allowed if memory else needed)
+        return Cache(keep(source, room), f"kept in memory once decoded: {about} (data.cache)")
+    which = f"{SHARES[chosen]:.0%} of this machine's {in_gb(memory)}"
+    each = " in each process that reads" if _copies(settings) > 1 else ""
+    if chosen == "host":
+        raise HiersegError(
+            f"The config's data.cache is host, and {about}{each}, are more than {which}; set "
+            "data.cache to auto or none."
+        )
+    if not memory:
+        which = "this system tells of (data.cache=host keeps them)"
+    return Cache(
+        source, f"every epoch decodes its pictures anew: {about}{each}, are more than {which}"
+    )
+
+
+def _copies(settings: Settings) -> int:
+    """How many processes of this run may each keep pictures on this machine."""
+    # Which of several hosts' processes share a machine isn't known: all of them may.
+    workers = settings.data.worker_count
+    twice = 2 if workers and settings.reestimate_statistics else 1
+    return max(1, workers) * twice * count_hosts()

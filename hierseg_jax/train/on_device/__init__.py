@@ -1,0 +1,1 @@
+"""Training pictures that stay on the device, and their augmentation there."""

@@ -1,0 +1,139 @@
+"""The training pictures of a run on its devices, and the way from what was drawn to a batch."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hierseg_jax.data.augment.choice import fits_first
+from hierseg_jax.data.batches import Batches
+from hierseg_jax.data.picture_cache import PIXEL_BYTES, in_gb, sample_shapes
+from hierseg_jax.data.pipeline import drawn_batches
+from hierseg_jax.data.read.members import names_code
+from hierseg_jax.data.read.mixture import Mixture
+from hierseg_jax.data.read.source import Source
+from hierseg_jax.settings import Settings
+from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, is_main
+from hierseg_jax.system.devices.parallel import Parallel
+from hierseg_jax.system.machine_memory import machine_memory
+from hierseg_jax.train.on_device.augmentation import augmented
+from hierseg_jax.train.on_device.stored_pictures import (
+    StoredPictures,
+    store_pictures,
+    stored_shape,
+)
+
+SHARES = {"auto": 1 / 8, "device": 1 / 2}
+"""Of a device's memory, how much pictures may take at most, by `data.cache`."""
+# Of the machine's, while they are read: once each by itself, once together.
+_READING, _READING_SHARE = 2, 3 / 4
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DeviceCache:
+    """Pictures on the devices.
+
+    Attributes:
+      pictures: without their pixels, which are on the devices.
+      batches: of what was drawn, as `drawn_batches` gives them, but for `start_step`.
+      put_batch: from such a batch to examples on the devices.
+      said: a sentence about it, for the screen.
+    """
+
+    pictures: StoredPictures
+    batches: Callable[..., Batches]
+    put_batch: Callable[[Mapping[str, Any]], dict[str, Any]]
+    said: str
+
+
+def open_device_cache(
+    settings: Settings,
+    source: Source,
+    sizes: Sequence[tuple[int, int]],
+    parallel: Parallel,
+    mirrored: np.ndarray,
+) -> DeviceCache | str:
+    """Brings all pictures to the devices, where that can be.
+
+    Args:
+      settings: of the run.
+      source: all that it trains on.
+      sizes: at which it does.
+      parallel: its devices.
+      mirrored: label in the mirror of every label.
+
+    Returns:
+      The cache; or, after "since", why there is none.
+    """
+    size, resize = settings.data.size, settings.data.resizing
+    why_not = _why_not(settings, source, sizes)
+    if not why_not:
+        shapes = [stored_shape(shape, size, resize) for shape in sample_shapes(source)]
+        largest = tuple(np.max(shapes, 0, initial=1)) if shapes else (1, 1)
+        why_not = _no_room(settings, len(source) * PIXEL_BYTES * int(np.prod(largest)), parallel)
+    # Where one of several processes can't, none does.
+    if agree(int(bool(why_not))):
+        return why_not or "another process of the run has no room for them"
+    if is_main():
+        print(f"Reading {len(source):,} training pictures for the device.", flush=True)
+    pictures = store_pictures(source, size, resize)
+    why_not = _no_room(settings, pictures.planes_n4hw.nbytes, parallel)
+    if agree(int(bool(why_not))):
+        return why_not or "another process of the run has no room for them"
+    planes = parallel.put_state(pictures.planes_n4hw)
+    augment = parallel.compile_batch_map(functools.partial(augmented, mirrored=mirrored, size=size))
+    return DeviceCache(
+        dataclasses.replace(pictures, planes_n4hw=pictures.planes_n4hw[:0]),
+        functools.partial(
+            drawn_batches,
+            pictures.shapes_n2,
+            size=size,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            worker_count=settings.data.worker_count,
+            process_index=host_number(),
+            process_count=count_hosts(),
+        ),
+        lambda batch: augment(planes, parallel.put_batch(batch)),
+        f"kept on the device, which augments them: {len(source):,} training pictures, "
+        f"{in_gb(pictures.planes_n4hw.nbytes)} (data.cache)",
+    )
+
+
+def _why_not(settings: Settings, source: Source, sizes: Sequence[tuple[int, int]]) -> str:
+    if fits_first(settings.augmentation, settings.data.resizing):
+        return (
+            "the device makes augment=modern alone, with data.sampling=exact; "
+            f"here they are {settings.augmentation} and {settings.data.sampling}"
+        )
+    if settings.teachers:
+        return "a teacher's word on a picture is brought to its examples on the host"
+    if any(size != settings.data.size for size in sizes):
+        return "the device makes examples of one size, and progressive has several"
+    if names_code(settings.data.spec):
+        return f"{settings.data.named} is code, which may change what it gives"
+    if isinstance(source, Mixture):
+        return "weights of several data sets are drawn on the host"
+    return ""
+
+
+def _no_room(settings: Settings, needed: int, parallel: Parallel) -> str:
+    """Why pictures of so many bytes can't be on every device; empty where they can."""
+    share, memory = SHARES[settings.data.cache], _device_memory(parallel)
+    pictures = f"the training pictures take about {in_gb(needed)}"
+    if memory and needed > share * memory:
+        return f"{pictures}, more than {share:.0%} of a device's {in_gb(memory)}"
+    machine = machine_memory()
+    if machine and _READING * needed > _READING_SHARE * machine:
+        return f"{pictures}, too much for this machine's {in_gb(machine)} while they are read"
+    return ""
+
+
+def _device_memory(parallel: Parallel) -> int:
+    """Bytes that a device of this process has at least; 0 where nothing tells."""
+    known = [(device.memory_stats() or {}).get("bytes_limit") for device in parallel.local]
+    if parallel.local[0].platform == "cpu":
+        return machine_memory() // len(parallel.local)
+    return min((of for of in known if of), default=0)

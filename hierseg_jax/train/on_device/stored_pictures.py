@@ -1,0 +1,93 @@
+"""All training pictures, read once, as they go to the device."""
+
+import concurrent.futures
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+from tqdm import tqdm
+
+from hierseg_jax.data.read.source import Example, Source
+from hierseg_jax.data.resize import Resize
+from hierseg_jax.data.sampling import sampled, voted
+from hierseg_jax.system.cores import available_cores
+from hierseg_jax.system.devices.hosts import is_main
+from hierseg_jax.train.on_device.augmentation import most_pixels
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StoredPictures:
+    """Pictures of a source, in its order.
+
+    Attributes:
+      planes_n4hw: uint8 [N, 4, H, W], red, green, blue and label, each picture in the upper left
+        corner.
+      shapes_n2: int64 [N, 2], height and width of each.
+      shown_nk: bool [N, 256], which labels it has.
+    """
+
+    planes_n4hw: np.ndarray
+    shapes_n2: np.ndarray
+    shown_nk: np.ndarray
+
+    def labels_in(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+        """Which labels the pictures of a batch have, bool [256], by its `index`."""
+        return self.shown_nk[batch["index"]].any(0)
+
+
+def stored_shape(
+    picture: tuple[int, int], size: tuple[int, int], resize: Resize
+) -> tuple[int, int]:
+    """(height, width) at which a picture is stored for examples of a size."""
+    _, framed = resize.place(picture, size).frame
+    height, width = map(min, framed, most_pixels(size))
+    return height, width
+
+
+def store_pictures(source: Source, size: tuple[int, int], resize: Resize) -> StoredPictures:
+    """Reads all pictures of a source, in threads.
+
+    They have their own pixels, with the bars or without the edges that `resize` gives them, or
+    fewer, where examples can't show more.
+
+    Raises:
+      HiersegError, OSError: for one that can't be read.
+    """
+
+    def read(index: int) -> tuple[np.ndarray, np.ndarray]:
+        return _stored(source[index], size, resize)
+
+    with concurrent.futures.ThreadPoolExecutor(available_cores()) as pool:
+        read_ones: Iterable[tuple[np.ndarray, np.ndarray]] = pool.map(read, range(len(source)))
+        pictures = list(
+            tqdm(
+                read_ones,
+                desc="reading",
+                total=len(source),
+                unit="img",
+                leave=False,
+                disable=None if is_main() else True,
+            )
+        )
+    shapes_n2 = np.array([label_hw.shape for _, label_hw in pictures])
+    planes_n4hw = np.zeros((len(pictures), 4, *shapes_n2.max(0)), np.uint8)
+    shown_nk = np.zeros((len(pictures), 256), bool)
+    for number, (height, width) in enumerate(shapes_n2.tolist()):
+        image_hwc, label_hw = pictures[number]
+        pictures[number] = (image_hwc[:0], label_hw[:0])  # no picture is in memory twice for long
+        planes_n4hw[number, :3, :height, :width] = np.moveaxis(image_hwc, -1, 0)
+        planes_n4hw[number, 3, :height, :width] = label_hw
+        shown_nk[number, np.unique(label_hw)] = True
+    return StoredPictures(planes_n4hw, shapes_n2, shown_nk)
+
+
+def _stored(
+    example: Example, size: tuple[int, int], resize: Resize
+) -> tuple[np.ndarray, np.ndarray]:
+    image_hwc, label_hw = example["image"], example["label"]
+    height, width = stored_shape(label_hw.shape, size, resize)
+    image_hwc, label_hw = resize.place(label_hw.shape, size).framed(image_hwc, label_hw)
+    if label_hw.shape != (height, width):
+        image_hwc = sampled(image_hwc, (width, height))
+        label_hw = voted(label_hw, (width, height))
+    return image_hwc, label_hw
