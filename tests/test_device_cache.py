@@ -19,7 +19,6 @@ from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.resize import RESIZES, Resize
 from hierseg_jax.system.devices.parallel import all_devices
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.train import cache_choice
 from hierseg_jax.train.cache_choice import choose_cache
 from hierseg_jax.train.on_device import device_cache
 from hierseg_jax.train.on_device.augmentation import augmented, most_pixels
@@ -231,31 +230,20 @@ def choose(source=None, sizes=((32, 32),), **changes):
         ),
     ],
 )
-def test_what_the_device_cannot_do_is_refused_by_name_and_left_to_the_host_else(
-    changes, why, monkeypatch
-):
+def test_what_the_device_cannot_do_is_refused(changes, why):
     with pytest.raises(HiersegError, match=rf"data\.cache is device, and .*{why}"):
         choose(**changes)
-    # On a CPU the host augments anyhow; on a GPU it is said why.
-    monkeypatch.setattr(cache_choice, "AUTO_PLATFORMS", ("cpu",))
-    cache = choose(**changes, data__cache="auto")
-    assert cache.batches is None
-    assert why.replace("\\", "") in cache.said
 
 
-def test_a_split_too_large_for_the_device_is_refused_by_name_and_kept_on_the_host_else(monkeypatch):
+def test_a_split_too_large_for_the_device_is_refused(monkeypatch):
     monkeypatch.setattr(device_cache, "_device_memory", lambda parallel: 200_000)
     with pytest.raises(HiersegError, match=r"take about 0\.00014 GB, more than 50%"):
         choose()
-    monkeypatch.setattr(cache_choice, "AUTO_PLATFORMS", ("cpu",))
-    cache = choose(data__cache="auto")
-    assert cache.said.startswith("kept in memory once decoded")
-    assert "not on the device, since the training pictures take about" in cache.said
     monkeypatch.setattr(device_cache, "_device_memory", lambda parallel: 2_000_000)
-    assert "kept on the device, which augments them" in choose(data__cache="auto").said
+    assert "kept on the device, which augments them" in choose().said
 
 
-def test_a_cpu_augments_on_the_host_by_itself():
+def test_the_host_augments_unless_the_device_is_asked_to():
     assert choose(data__cache="auto").batches is None
 
 

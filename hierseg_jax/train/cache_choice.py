@@ -22,8 +22,6 @@ from hierseg_jax.train.on_device.device_cache import open_device_cache
 
 SHARES = {"auto": 1 / 4, "host": 3 / 4}
 """Of the machine's memory, how much pictures may take at most, by `data.cache`."""
-AUTO_PLATFORMS = ("gpu",)
-"""Kinds of devices on which a run augments without being told to."""
 
 PutBatch = Callable[[Mapping[str, Any]], dict[str, Any]]
 
@@ -55,7 +53,7 @@ def choose_cache(
     parallel: Parallel,
     mirrored: np.ndarray,
 ) -> Cache:
-    """As `data.cache` wants it, or, of `auto`, as there is memory for it.
+    """As `data.cache` wants it, or, of `auto`, on the host where there is memory for it.
 
     Args:
       settings: of the run.
@@ -70,20 +68,15 @@ def choose_cache(
     chosen = settings.data.cache
     if chosen == "none":
         return Cache(source)
-    if chosen == "auto" and parallel.devices[0].platform not in AUTO_PLATFORMS:
-        return _on_host(settings, source, sizes)
-    if chosen == "host":
+    if chosen != "device":
         return _on_host(settings, source, sizes)
     found = open_device_cache(settings, source, sizes, parallel, mirrored)
-    if not isinstance(found, str):
-        labels_in = found.pictures.labels_in
-        return Cache(source, found.said, found.batches, found.put_batch, labels_in)
-    if chosen == "device":
+    if isinstance(found, str):
         raise HiersegError(
             f"The config's data.cache is device, and {found}; set data.cache to auto, host or none."
         )
-    cache = _on_host(settings, source, sizes)
-    return dataclasses.replace(cache, said=f"{cache.said}; not on the device, since {found}")
+    labels_in = found.pictures.labels_in
+    return Cache(source, found.said, found.batches, found.put_batch, labels_in)
 
 
 def _on_host(settings: Settings, source: Source, sizes: Sequence[tuple[int, int]]) -> Cache:

@@ -25,8 +25,8 @@ from hierseg_jax.train.on_device.stored_pictures import (
     stored_shape,
 )
 
-SHARES = {"auto": 1 / 8, "device": 1 / 2}
-"""Of a device's memory, how much pictures may take at most, by `data.cache`."""
+SHARE = 1 / 2
+"""Of a device's memory, how much pictures may take at most."""
 # Of the machine's, while they are read: once each by itself, once together.
 _READING, _READING_SHARE = 2, 3 / 4
 
@@ -65,21 +65,21 @@ def open_device_cache(
       mirrored: label in the mirror of every label.
 
     Returns:
-      The cache; or, after "since", why there is none.
+      The cache; or why there is none, as the end of a sentence.
     """
     size, resize = settings.data.size, settings.data.resizing
     why_not = _why_not(settings, source, sizes)
     if not why_not:
         shapes = [stored_shape(shape, size, resize) for shape in sample_shapes(source)]
         largest = tuple(np.max(shapes, 0, initial=1)) if shapes else (1, 1)
-        why_not = _no_room(settings, len(source) * PIXEL_BYTES * int(np.prod(largest)), parallel)
+        why_not = _no_room(len(source) * PIXEL_BYTES * int(np.prod(largest)), parallel)
     # Where one of several processes can't, none does.
     if agree(int(bool(why_not))):
         return why_not or "another process of the run has no room for them"
     if is_main():
         print(f"Reading {len(source):,} training pictures for the device.", flush=True)
     pictures = store_pictures(source, size, resize)
-    why_not = _no_room(settings, pictures.planes_n4hw.nbytes, parallel)
+    why_not = _no_room(pictures.planes_n4hw.nbytes, parallel)
     if agree(int(bool(why_not))):
         return why_not or "another process of the run has no room for them"
     planes = parallel.put_state(pictures.planes_n4hw)
@@ -119,12 +119,12 @@ def _why_not(settings: Settings, source: Source, sizes: Sequence[tuple[int, int]
     return ""
 
 
-def _no_room(settings: Settings, needed: int, parallel: Parallel) -> str:
+def _no_room(needed: int, parallel: Parallel) -> str:
     """Why pictures of so many bytes can't be on every device; empty where they can."""
-    share, memory = SHARES[settings.data.cache], _device_memory(parallel)
+    memory = _device_memory(parallel)
     pictures = f"the training pictures take about {in_gb(needed)}"
-    if memory and needed > share * memory:
-        return f"{pictures}, more than {share:.0%} of a device's {in_gb(memory)}"
+    if memory and needed > SHARE * memory:
+        return f"{pictures}, more than {SHARE:.0%} of a device's {in_gb(memory)}"
     machine = machine_memory()
     if machine and _READING * needed > _READING_SHARE * machine:
         return f"{pictures}, too much for this machine's {in_gb(machine)} while they are read"
