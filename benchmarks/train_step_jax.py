@@ -1,4 +1,7 @@
-"""One process of train_step.py: NETWORK SIZE BATCH STEPS. Prints its numbers as JSON."""
+"""One process of train_step.py: NETWORK SIZE BATCH STEPS. Prints its numbers as JSON.
+
+For accelerators three more may follow: DTYPE MATMUL_PRECISION CONV_IMPL, as in the config.
+"""
 
 import time
 
@@ -16,7 +19,7 @@ import optax  # noqa: E402
 
 from hierseg_jax.evaluation.eval_step import scale_image  # noqa: E402
 from hierseg_jax.losses import dice  # noqa: E402
-from hierseg_jax.models import create_model, find_network  # noqa: E402
+from hierseg_jax.models import create_model, find_network, forward_of  # noqa: E402
 from hierseg_jax.settings import OptimizerSettings  # noqa: E402
 from hierseg_jax.system.process import set_up_process  # noqa: E402
 from hierseg_jax.train.optimizer import make_optimizer  # noqa: E402
@@ -26,20 +29,32 @@ from hierseg_jax.train.step import make_train_step  # noqa: E402
 CLASSES = 7
 
 
-def main(network: str, size: int, batch_size: int, steps: int) -> dict[str, float]:
+def main(
+    network: str,
+    size: int,
+    batch_size: int,
+    steps: int,
+    dtype: str = "float32",
+    matmul_precision: str = "default",
+    conv_impl: str = "auto",
+) -> dict[str, float]:
     """Median seconds of a step and of a forward pass; seconds to the first; peak memory."""
     set_up_process()
-    model = create_model(network, CLASSES)
+    model = create_model(
+        network, CLASSES, dtype=dtype, matmul_precision=matmul_precision, conv_impl=conv_impl
+    )
     schedule = optax.exponential_decay(1e-3, 100, 0.97, staircase=True)
     optimizer = make_optimizer(OptimizerSettings(), schedule, find_network(network).backbone)
     state = create_state(model, optimizer, seed=0)
     train_step = jax.jit(make_train_step(model, dice, optimizer), donate_argnums=0)
     rng = np.random.default_rng(0)
-    batch = {
+    arrays = {
         "image": rng.integers(0, 256, (batch_size, size, size, 3), np.uint8),
         "label": rng.integers(0, CLASSES, (batch_size, size, size), np.uint8),
         "valid": np.ones(batch_size, bool),
     }
+    # As in training, which copies the next batch while a step computes.
+    batch = jax.block_until_ready(jax.device_put(arrays))
     seconds = []
     for i in range(steps + 1):
         began = time.perf_counter()
@@ -51,7 +66,8 @@ def main(network: str, size: int, batch_size: int, steps: int) -> dict[str, floa
     if not np.isfinite(metrics["loss"]):
         sys.exit("The loss is not finite.")
     variables = {"params": state.params, "batch_stats": state.batch_stats}
-    forward = jax.jit(lambda variables, image: model.apply(variables, scale_image(image)))
+    of_model = forward_of(model)
+    forward = jax.jit(lambda variables, image: of_model(variables, scale_image(image)))
     forward_seconds = []
     for _ in range(steps + 1):
         began = time.perf_counter()
@@ -66,4 +82,4 @@ def main(network: str, size: int, batch_size: int, steps: int) -> dict[str, floa
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1], *map(int, sys.argv[2:5]))))
+    print(json.dumps(main(sys.argv[1], *map(int, sys.argv[2:5]), *sys.argv[5:8])))

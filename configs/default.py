@@ -82,6 +82,10 @@ def get_config() -> ml_collections.ConfigDict:
     # any, none, as in the reference.
     config.model.normalization = "auto"
     config.model.dtype = "float32"  # Of the arithmetic: float32 or bfloat16.
+    # Of convolutions and matrix products in float32: default (TF32 on GPUs, bfloat16 on TPUs), high
+    # (TF32 on GPUs, three passes of bfloat16 on TPUs) or highest (float32). A CPU has float32
+    # anyway.
+    config.model.matmul_precision = "default"
     config.model.dropout = True  # Whether training drops channels in residual branches.
     # Training drops whole residual branches of the backbone, in place of single channels. The rate
     # rises from 0 at the first block to nearly this, in [0, 1), at the last. 0: none.
@@ -165,6 +169,10 @@ def get_config() -> ml_collections.ConfigDict:
     # Keep only the outputs of blocks for the backward pass, and compute their insides again. Takes
     # less memory on GPUs and TPUs, and is slower. Of no use on a CPU, whose compiler undoes it.
     config.remat = False
+    # How a step is spread over several devices: by jax.pmap, or by jit, that is jax.jit over a mesh
+    # of them, with arrays whose NamedSharding says where they lie. Both compute the same
+    # (docs/scaling.md). One device needs neither.
+    config.parallel = "pmap"
     # How training pictures are varied: none, reference (the reference's way; also True), or modern
     # (scaled by 0.5 to 2 and cropped, mirrored, colours jittered). Mirroring exchanges the classes
     # of the data's `pairs`.

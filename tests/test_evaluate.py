@@ -22,6 +22,7 @@ class LogitsAsImages:
 
     num_classes = 7
     axis_name = None
+    matmul_precision = "default"
 
     def clone(self, **fields):
         return self

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -67,9 +68,10 @@ def alone(tmp_path_factory):
     return workdir
 
 
-def test_two_processes_train_and_one_goes_on_as_if_alone(tmp_path):
+@pytest.mark.parametrize("way", ["pmap", pytest.param("jit", marks=pytest.mark.slow)])
+def test_two_processes_train_and_one_goes_on_as_if_alone(tmp_path, way):
     """One step an epoch: its loss is that of the weights before it, before rounding has grown."""
-    keys = KEYS | {"data__figures_train": 8, "learning_rate": 1e-3}
+    keys = KEYS | {"data__figures_train": 8, "learning_rate": 1e-3, "parallel": way}
     train_here(tmp_path / "alone", **keys | {"epochs": 2})
     processes, logs = start_two(train_command(tmp_path / "run", **keys | {"epochs": 1}), tmp_path)
     try:
@@ -108,8 +110,15 @@ def test_two_processes_killed_and_resumed_as_one_train_as_one_does(alone, tmp_pa
 
 
 @pytest.mark.slow
-def test_two_processes_evaluate_every_example_once(alone, tmp_path):
-    command = evaluate_command(alone, "--batch_size=8")
+@pytest.mark.parametrize("way", ["pmap", "jit"])
+def test_two_processes_evaluate_every_example_once(alone, tmp_path, way):
+    workdir = alone
+    if way == "jit":
+        workdir = tmp_path / "run"
+        shutil.copytree(alone, workdir)
+        done = run(train_command(workdir, **KEYS | {"epochs": 4, "parallel": way}), NPROC="1")
+        assert done.returncode == 0, done.stderr
+    command = evaluate_command(workdir, "--batch_size=8", "--which=last")
     processes, logs = start_two([*command, f"--output={tmp_path / 'two'}"], tmp_path)
     assert [process.wait(600) for process in processes] == [0, 0], logs[0].read_text()
     one = run([*command, f"--output={tmp_path / 'one'}"])

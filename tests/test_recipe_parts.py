@@ -223,6 +223,7 @@ class Tiny(nn.Module):
 
     stride: ClassVar[int] = 4
     axis_name: str | None = None
+    matmul_precision: str = "default"
 
     @nn.compact
     def __call__(self, image, *, train=False):

@@ -172,15 +172,32 @@ def test_bfloat16_trains_with_float32_parameters(tmp_path):
 
 
 @pytest.mark.slow
-def test_four_devices_train_and_evaluate_as_one_does(tmp_path):
+@pytest.mark.parametrize("way", ["pmap", "jit"])
+def test_four_devices_train_and_evaluate_as_one_does(tmp_path, way):
     flags = {"XLA_FLAGS": xla_flags("--xla_force_host_platform_device_count=4")}
-    done = run(train_command(tmp_path / "run", epochs=1), **flags)
+    done = run(train_command(tmp_path / "run", epochs=1, parallel=way), **flags)
     assert done.returncode == 0, done.stderr
     assert "4 devices (cpu)" in done.stdout
     command = evaluate_command(tmp_path / "run", "--batch_size=8")
     one, four = run(command), run(command, **flags)
     assert one.returncode == four.returncode == 0, four.stderr
     assert one.stdout == four.stdout
+
+
+@pytest.mark.slow
+def test_a_run_over_devices_goes_on_in_the_other_way(tmp_path):
+    """With the same dropped channels: they follow from the step and the device."""
+    flags = {"XLA_FLAGS": xla_flags("--xla_force_host_platform_device_count=8")}
+    losses = []
+    for ways in (("pmap", "pmap"), ("jit", "jit"), ("pmap", "jit"), ("jit", "pmap")):
+        workdir = tmp_path / "-".join(ways)
+        for epochs, way in enumerate(ways, start=1):
+            done = run(train_command(workdir, epochs=epochs, parallel=way), **flags)
+            assert done.returncode == 0, done.stderr
+        rows = json.loads((workdir / "history.json").read_text())["epochs"]
+        losses.append([row["train_loss"] for row in rows])
+    for found in losses[1:]:
+        np.testing.assert_allclose(found, losses[0], rtol=1e-4)
 
 
 def test_a_batch_that_devices_cannot_share_is_refused():

@@ -22,6 +22,7 @@ class ColoursAsClasses:
 
     num_classes = 4
     axis_name = None
+    matmul_precision = "default"
 
     def clone(self, **fields):
         return self

@@ -109,7 +109,9 @@ def export_checkpoint(
     check_own_arrays(loaded)
     settings, hierarchy = loaded.settings, loaded.hierarchy
     name, decoding = settings.model.name, settings.decoding
-    plainly = dataclasses.replace(settings.model, conv_impl="xla", dtype="float32")
+    plainly = dataclasses.replace(
+        settings.model, conv_impl="xla", dtype="float32", matmul_precision="highest"
+    )
     network = build_model(plainly, hierarchy)
     size, resize = image_size or settings.data.size, settings.data.resizing
     _check_size(size, network.stride, name)

@@ -87,12 +87,13 @@ def evaluate_batches(
         result = eval_step(variables, parallel.put_batch(arrays))
         # The device works on this batch while the host reads the one before.
         if pending is not None:
-            tally.add(*pending, extremes)
+            before, found = pending[0], jax.device_get(pending[1])
+            tally.add(before, found, extremes)
             if not alone:
-                stop.learn(int(pending[1]["stop"]))
+                stop.learn(int(found["stop"]))
         pending = (batch, result)
     if pending is not None:
-        tally.add(*pending, extremes)
+        tally.add(pending[0], jax.device_get(pending[1]), extremes)
 
     return gather_evaluation(tally, hierarchy, batch_size, measures)
 
@@ -153,7 +154,7 @@ def evaluate_checkpoint(
         raise HiersegError(f"--batch_size is {batch_size}; it must be at least 1.")
     if worker_count is not None and worker_count < 0:
         raise HiersegError(f"--worker_count is {worker_count}; it must be at least 0.")
-    parallel = all_devices()
+    parallel = all_devices(settings.parallel)
     parallel.check_batch_size(batch_size)
     model = build_model(settings.model, hierarchy, axis_name=parallel.axis_name)
     settings, rounded = fitted(settings, model.stride)
@@ -181,7 +182,7 @@ def evaluate_checkpoint(
     show: Show
     if view.tiles:
         # Processes have different numbers of windows: each keeps to its own devices.
-        own = Parallel(parallel.local, parallel.local)
+        own = parallel.own
         windows = make_window_step(forward or grid_forward_of(model), hierarchy, decoding)
         tiled = TiledEvaluation(
             step=own.compile_eval_step(windows),

@@ -165,9 +165,9 @@ class TiledEvaluation:
             pending.append((len(chunk), result["scores"]))
             if len(pending) > 1:
                 count, scores = pending.popleft()
-                yield from np.asarray(scores)[:count]
+                yield from jax.device_get(scores)[:count]
         for count, scores in pending:
-            yield from np.asarray(scores)[:count]
+            yield from jax.device_get(scores)[:count]
 
 
 def _windows(

@@ -14,13 +14,14 @@ import jax.numpy as jnp
 from hierseg_jax.models.efficient_unet import EFFUNET
 from hierseg_jax.models.esnet import ESNET, ESNET_MINI, ESNET_SMALL
 from hierseg_jax.models.initialize import init_variables
-from hierseg_jax.models.layers import CONV_IMPLS, UPSAMPLINGS
+from hierseg_jax.models.layers import CONV_IMPLS, MATMUL_PRECISIONS, UPSAMPLINGS
 from hierseg_jax.models.network import Network
 from hierseg_jax.models.segmentation_model import (
     Forward,
     SegmentationModel,
     forward_of,
     grid_forward_of,
+    precision_of,
 )
 from hierseg_jax.models.summary import format_summary, summarize
 from hierseg_jax.models.variant import Variant
@@ -32,6 +33,7 @@ NETWORKS = {network.name: network for network in (EFFUNET, ESNET, ESNET_SMALL, E
 
 __all__ = [
     "DECODERS",
+    "MATMUL_PRECISIONS",
     "NETWORKS",
     "UPSAMPLINGS",
     "Forward",
@@ -46,6 +48,7 @@ __all__ = [
     "grid_forward_of",
     "init_variables",
     "network_of",
+    "precision_of",
     "summarize",
 ]
 
@@ -88,6 +91,7 @@ def create_model(
     backbone: str | None = None,
     dropout: bool = True,
     dtype: Any = jnp.float32,
+    matmul_precision: str = "default",
     axis_name: str | None = None,
     conv_impl: str = "auto",
     embedding_size: int = 0,
@@ -113,6 +117,8 @@ def create_model(
       dropout: whether training drops channels.
       dtype: of the computation: float32, bfloat16, or float64 (with
         `jax_enable_x64`). Parameters, statistics and logits are float32 at least.
+      matmul_precision: of `layers.MATMUL_PRECISIONS`, of products of float32 on devices that
+        have faster ones: `default` is TF32 on GPUs and bfloat16 on TPUs, `highest` is float32.
       axis_name: mapped axis (of `jax.pmap`) over which batch statistics are shared.
       conv_impl: `xla`, `tuned` (faster on a CPU) or `auto`, which is `tuned` on a CPU;
         same parameters, same results up to rounding.
@@ -149,6 +155,11 @@ def create_model(
         raise HiersegError(
             f"There is no conv_impl {conv_impl!r}; choose one of {', '.join(CONV_IMPLS)}."
         )
+    if matmul_precision not in MATMUL_PRECISIONS:
+        raise HiersegError(
+            f"There is no matmul_precision {matmul_precision!r}; choose one of "
+            f"{', '.join(MATMUL_PRECISIONS)}."
+        )
     if upsampling not in UPSAMPLINGS:
         raise HiersegError(
             f"There is no upsampling {upsampling!r}; choose one of {', '.join(UPSAMPLINGS)}."
@@ -165,6 +176,7 @@ def create_model(
         variant,
         dropout=dropout,
         dtype=jnp.dtype(dtype),
+        matmul_precision=matmul_precision,
         axis_name=axis_name,
         conv_impl=conv_impl,
         embedding_size=embedding_size,

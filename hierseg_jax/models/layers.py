@@ -15,6 +15,7 @@ from flax import linen as nn
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
+from hierseg_jax.models import gpu_gradients
 from hierseg_jax.models.kernels import library
 from hierseg_jax.models.kernels.convolution import (
     Geometry,
@@ -31,6 +32,7 @@ from hierseg_jax.system.errors import HiersegError
 
 DType = Any
 CONV_IMPLS = ("auto", "xla", "tuned")
+MATMUL_PRECISIONS = ("default", "high", "highest")
 PADDINGS = ("symmetric", "same")
 UPSAMPLINGS = ("bicubic", "bilinear", "nearest")
 BICUBIC = (-0.03515625, 0.26171875, 0.87890625, -0.10546875)
@@ -48,7 +50,8 @@ class Compute:
       axis_name: mapped axis over which batch statistics are shared, if any.
       conv_impl: `xla` leaves convolutions to XLA; `tuned` takes this project's kernels for
         float32 on a CPU, and where those can't be compiled, or elsewhere, writes what XLA is
-        slow at on CPUs (depthwise, transposed) in other terms; `auto` is `tuned` on a CPU.
+        slow at on CPUs (depthwise, transposed) in other terms. On a GPU it writes the gradients
+        that XLA is slow at there in other terms. `auto` is `tuned` on a CPU or GPU.
     """
 
     dtype: DType = jnp.float32
@@ -57,8 +60,11 @@ class Compute:
 
     @property
     def formulation(self) -> str:
-        """How convolutions are computed here: `xla`, `kernels` or `products`."""
-        on_cpu = jax.default_backend() == "cpu"
+        """How convolutions are computed here: `xla`, `gpu`, `kernels` or `products`."""
+        backend = jax.default_backend()
+        on_cpu = backend == "cpu"
+        if self.conv_impl != "xla" and backend == "gpu":
+            return "gpu"
         if self.conv_impl == "xla" or (self.conv_impl == "auto" and not on_cpu):
             return "xla"
         if on_cpu and self.dtype == jnp.float32 and library.problem() is None:
@@ -139,6 +145,9 @@ class Conv(nn.Module):
             y_bhwc = depthwise_as_products(x_bhwc, kernel_hwio[:, :, 0], self.stride, padding)
         elif formulation == "products" and self._is_slow_in_xla(x_bhwc.shape[-1]):
             y_bhwc = conv_as_products(x_bhwc, kernel_hwio, self.dilation)
+        elif formulation == "gpu" and self._has_slow_gradient_on_gpus:
+            sides = (padding[0], padding[1])
+            y_bhwc = gpu_gradients.convolve_dilated(x_bhwc, kernel_hwio, self.dilation, sides)
         else:
             y_bhwc = lax.conv_general_dilated(
                 x_bhwc,
@@ -152,6 +161,10 @@ class Conv(nn.Module):
         if self.use_bias:
             y_bhwc += _bias(self, shape)
         return nn.relu(y_bhwc) if self.relu else y_bhwc
+
+    @property
+    def _has_slow_gradient_on_gpus(self) -> bool:
+        return self.dilation != (1, 1) and self.stride == 1 and self.groups == 1
 
     def _is_slow_in_xla(self, channels: int) -> bool:
         """Wide k x 1 and dilated 1-D kernels, on a CPU."""
@@ -201,17 +214,10 @@ class ConvTranspose(nn.Module):
             )
         if formulation == "products":
             y_bhwc = conv_transpose_as_product(x_bhwc, kernel_hwoi)
+        elif formulation == "gpu":
+            y_bhwc = gpu_gradients.convolve_transposed(x_bhwc, kernel_hwoi)
         else:
-            # The gradient of a strided convolution: the input dilated by the stride and
-            # the kernel turned by 180 degrees.
-            y_bhwc = lax.conv_general_dilated(
-                x_bhwc,
-                kernel_hwoi[::-1, ::-1],
-                (1, 1),
-                [(1, self.kernel_size - 1)] * 2,
-                lhs_dilation=(2, 2),
-                dimension_numbers=("NHWC", "HWOI", "NHWC"),
-            )
+            y_bhwc = gpu_gradients.transposed(x_bhwc, kernel_hwoi)
         return y_bhwc + _bias(self, shape)
 
 

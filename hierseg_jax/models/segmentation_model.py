@@ -1,5 +1,6 @@
 """What every network is: a Flax module from images to logits, with these fields."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -27,6 +28,8 @@ class SegmentationModel(nn.Module):
         one.
       dropout: whether training drops channels, of a network that does.
       dtype, axis_name, conv_impl: see `layers.Compute`.
+      matmul_precision: of `layers.MATMUL_PRECISIONS`; whoever traces the network does so within
+        `precision_of`.
       output_stride: of the network: pixels along each side that one of its logits stands for,
         before they come to the image's size.
       upsampling: of `layers.UPSAMPLINGS`: how they come to it. `bicubic` doubles both sides so
@@ -44,6 +47,7 @@ class SegmentationModel(nn.Module):
     dtype: DType = jnp.float32
     axis_name: str | None = None
     conv_impl: str = "auto"
+    matmul_precision: str = "default"
     upsampling: str = "nearest"
     full_size: bool = True
     frozen_backbone: bool = False
@@ -101,7 +105,23 @@ class SegmentationModel(nn.Module):
 
 def forward_of(model: SegmentationModel) -> Forward:
     """A network in inference as a pure function."""
-    return model.apply  # type: ignore[return-value]  # a tuple comes with `mutable` alone
+
+    def forward(variables: Any, image_bhwc: jax.Array) -> jax.Array:
+        with precision_of(model):
+            # A tuple comes with `mutable` alone.
+            return model.apply(variables, image_bhwc)  # type: ignore[return-value]
+
+    return forward
+
+
+def precision_of(model: SegmentationModel) -> contextlib.AbstractContextManager[Any]:
+    """Within it, what is traced multiplies as exactly as the network's `matmul_precision` says.
+
+    Gradients do, too, if they are traced within it. `default` leaves it to JAX.
+    """
+    if model.matmul_precision == "default":
+        return contextlib.nullcontext()
+    return jax.default_matmul_precision(model.matmul_precision)
 
 
 def grid_forward_of(model: SegmentationModel) -> Forward:

@@ -36,6 +36,7 @@ def build_model(
         variant=model.variant,
         dropout=model.dropout,
         dtype=model.dtype,
+        matmul_precision=model.matmul_precision,
         axis_name=axis_name,
         conv_impl=model.conv_impl,
         embedding_size=embedding_size,

@@ -4,6 +4,7 @@ import dataclasses
 
 from hierseg_jax.models import (
     DECODERS,
+    MATMUL_PRECISIONS,
     NETWORKS,
     UPSAMPLINGS,
     Network,
@@ -68,6 +69,14 @@ class ModelSettings(Section):
         earlier="none",
     )
     dtype: str = key("float32", "Of the arithmetic: float32 or bfloat16.")
+    matmul_precision: str = key(
+        "default",
+        "Of convolutions and matrix products in float32: default (TF32 on GPUs, bfloat16 on TPUs), "
+        "high (TF32 on GPUs, three passes of bfloat16 on TPUs) or highest (float32). A CPU has "
+        "float32 anyway.",
+        choices=MATMUL_PRECISIONS,
+        earlier="default",
+    )
     dropout: bool = key(True, "Whether training drops channels in residual branches.")
     stochastic_depth: float = key(
         0.0,

@@ -21,6 +21,7 @@ from hierseg_jax.settings.training_sections import (
     ScheduleSettings,
     TeacherSettings,
 )
+from hierseg_jax.system.devices.parallel import WAYS
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.decoding import choose_decoding
 
@@ -73,6 +74,15 @@ class Settings(Section):
         "compiler undoes it.",
         free=True,
         earlier=False,
+    )
+    parallel: str = key(
+        "pmap",
+        "How a step is spread over several devices: by jax.pmap, or by jit, that is jax.jit over "
+        "a mesh of them, with arrays whose NamedSharding says where they lie. Both compute the "
+        "same (docs/scaling.md). One device needs neither.",
+        choices=WAYS,
+        free=True,
+        earlier="pmap",
     )
     augment: bool | str | int = key(
         "reference",

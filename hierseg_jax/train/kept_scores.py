@@ -107,7 +107,7 @@ def compute_scores(
                 f"({files[0].nbytes / 1e6:,.1f} MB) will be kept in {folder}."
             )
             if left:
-                own = Parallel(parallel.local, parallel.local)
+                own = parallel.own
                 count = max(1, _MOST_SCORES // math.prod(kept.size) // channels)
                 batches = picture_batches(
                     source,
@@ -163,7 +163,7 @@ def _looked_at(
         arrays = {"image": batch["image"]}
         if own.axis_name is not None:
             arrays["stop"] = np.zeros(len(batch["image"]), np.int32)
-        yield np.asarray(step(variables, own.put_batch(arrays))["scores"]), batch
+        yield jax.device_get(step(variables, own.put_batch(arrays))["scores"]), batch
 
 
 def _make_step(teacher: Teacher) -> Any:

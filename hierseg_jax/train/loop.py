@@ -34,7 +34,8 @@ from hierseg_jax.train.run import Run, describe, set_up
 from hierseg_jax.train.saving import open_writer, save
 from hierseg_jax.train.workdir import check_workdir, claim_workdir, restore
 
-# Losses are read this many steps late, so that the device always has work queued.
+# Losses are read this many steps late, so that the device always has work queued: while it
+# computes a step, the next batch is copied to it and the next step waits behind that.
 READ_DELAY = 2
 
 
@@ -208,8 +209,8 @@ def train_epoch(
     )
 
     def read() -> None:
-        metrics = pending.pop(0)
-        losses.append(read_loss(run, metrics["loss"], progress, len(losses)))
+        metrics = jax.device_get(pending.pop(0))
+        losses.append(check_loss(run, float(metrics["loss"]), progress, len(losses)))
         if not alone:
             stop.learn(int(metrics["stop"]))
 
@@ -220,6 +221,7 @@ def train_epoch(
                 # Processes hear of a signal at different steps and must stop at the same one.
                 batch["stop"] = np.full(len(batch["valid"]), stop.received, np.int32)
             state, metrics = train_step(state, run.put_batch(batch))
+            start_reading(metrics)
             pending.append(metrics)
             if len(pending) > READ_DELAY:
                 read()
@@ -232,13 +234,18 @@ def train_epoch(
     return state, progress.with_steps(losses)
 
 
-def read_loss(run: Run, loss: jax.Array, progress: Progress, index: int) -> float:
-    """Brings a loss to the host.
+def start_reading(metrics: dict[str, jax.Array]) -> None:
+    """Has numbers copied to the host as soon as they are there, and does not wait for it."""
+    for value in metrics.values():
+        value.copy_to_host_async()
+
+
+def check_loss(run: Run, value: float, progress: Progress, index: int) -> float:
+    """The loss of a step, as it is.
 
     Raises:
       DivergedError: if it is not finite, naming the step and the last checkpoint.
     """
-    value = float(loss)
     if not math.isfinite(value):
         step = progress.step + index + 1
         what = f"The loss is {value} at step {step}, in epoch {progress.epoch + 1}"

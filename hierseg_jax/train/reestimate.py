@@ -20,7 +20,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from hierseg_jax.data.batches import Batches
 from hierseg_jax.evaluation.eval_step import DeviceBatch, scale_image
-from hierseg_jax.models import SegmentationModel
+from hierseg_jax.models import SegmentationModel, precision_of
 from hierseg_jax.models.normalization import OF_BATCH
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.devices.parallel import Parallel
@@ -43,9 +43,11 @@ def make_statistics_step(
 
     def step(counted: Counted, batch: DeviceBatch) -> tuple[Counted, dict[str, jax.Array]]:
         count, variables = counted
-        _, seen = model.apply(
-            variables, scale_image(batch["image"]), train=True, mutable=["batch_stats", OF_BATCH]
-        )
+        image_bhwc = scale_image(batch["image"])
+        with precision_of(model):
+            _, seen = model.apply(
+                variables, image_bhwc, train=True, mutable=["batch_stats", OF_BATCH]
+            )
         mean, of_batch = (
             flatten_dict(variables["batch_stats"]),
             flatten_dict(seen.get(OF_BATCH, {})),
@@ -102,7 +104,7 @@ class Reestimation:
                     arrays["stop"] = np.full(len(batch["valid"]), stop.received, np.int32)
                 counted, metrics = step(counted, self.put_batch(arrays))
                 if not alone:
-                    stop.learn(int(metrics["stop"]))
+                    stop.learn(int(jax.device_get(metrics["stop"])))
         return counted[1]
 
 

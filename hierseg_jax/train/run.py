@@ -103,7 +103,7 @@ def set_up(settings: Settings, workdir: Path) -> Run:
     check_reestimation(settings)
     hierarchy = tree_of(settings.data)
     criterion = parse_best(settings.best, settings.metric_names, hierarchy)
-    parallel = all_devices()
+    parallel = all_devices(settings.parallel)
     parallel.check_batch_size(settings.batch_size)
     check_mixing(settings, hierarchy, len(parallel.devices))
     loss = validation_loss(settings, hierarchy)

@@ -9,7 +9,7 @@ from jax import lax
 
 from hierseg_jax.evaluation.eval_step import DeviceBatch, scale_image
 from hierseg_jax.losses import Loss
-from hierseg_jax.models import SegmentationModel
+from hierseg_jax.models import SegmentationModel, precision_of
 from hierseg_jax.models.embedding import COLLECTION, read_embedding
 from hierseg_jax.models.layers import BLOCK_OUTPUT
 from hierseg_jax.train.average import update_average
@@ -93,7 +93,8 @@ def make_train_step(
                 value += teacher_loss(logits_bhwc, batch, *of_teacher)
             return value, updates["batch_stats"]
 
-        (value, batch_stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+        with precision_of(model):
+            (value, batch_stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
         if axis_name is not None:
             grads = lax.pmean(grads, axis_name)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
