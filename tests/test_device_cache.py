@@ -281,14 +281,16 @@ from tests.runs import small_settings
 source = FiguresSource("train", 48, 33)
 settings = small_settings(augment="modern", data__cache="device")
 found = []
-for devices in (jax.devices()[:1], jax.devices()):
-    parallel = Parallel(tuple(devices), tuple(devices))
+everything = tuple(jax.devices())
+for devices, way in ((everything[:1], "pmap"), (everything, "pmap"), (everything, "jit")):
+    parallel = Parallel(devices, devices, way)
     cache = choose_cache(settings, source, [(32, 32)], parallel, np.arange(256, dtype=np.uint8))
     batch = cache.put_batch(next(cache.batches()))
     found.append(batch)
 assert len(jax.devices()) == 4
 for key, of_one in found[0].items():
-    np.testing.assert_array_equal(np.asarray(found[1][key]).reshape(of_one.shape), of_one)
+    for of_four in found[1:]:
+        np.testing.assert_array_equal(np.asarray(of_four[key]).reshape(of_one.shape), of_one)
 """
 
 

@@ -112,6 +112,7 @@ def test_eight_devices_equal_one_by_gradient_descent():
     assert max(found.values()) < 1e-6, found
 
 
+@pytest.mark.slow
 def test_both_ways_over_eight_devices_train_and_evaluate_as_one_does():
     found = differences("tiny", "sgd", "float64", "1e-2", "16", flags=DOUBLE)
     assert max(found.values()) < 1e-12, found
