@@ -130,7 +130,7 @@ class Conv(nn.Module):
         before, after = zip(*padding, strict=True)
         formulation = self.compute.formulation
         if formulation == "kernels" and self.groups == 1:
-            bias = _bias(self, shape) if self.use_bias else jnp.zeros(self.features, jnp.float32)
+            bias = _bias(self, shape) if self.use_bias else None
             geometry = Geometry(self.stride, self.dilation, before, after)
             return convolve(x_bhwc, kernel_hwio, bias, geometry, self.relu)
         if formulation == "kernels" and depthwise:

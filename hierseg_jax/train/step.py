@@ -11,6 +11,7 @@ from hierseg_jax.evaluation.eval_step import DeviceBatch, scale_image
 from hierseg_jax.losses import Loss
 from hierseg_jax.models import SegmentationModel
 from hierseg_jax.models.embedding import COLLECTION, read_embedding
+from hierseg_jax.models.kernels.many_arrays import apply_updates
 from hierseg_jax.models.layers import BLOCK_OUTPUT
 from hierseg_jax.train.average import update_average
 from hierseg_jax.train.mixing import Mix, keep
@@ -99,7 +100,7 @@ def make_train_step(
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         after = state.replace(
             step=state.step + 1,
-            params=optax.apply_updates(state.params, updates),
+            params=apply_updates(state.params, updates),
             batch_stats=batch_stats,
             opt_state=opt_state,
         )

@@ -1,86 +1,150 @@
-// The kernels as custom calls of XLA. This file alone needs XLA's headers, which are slow to
-// compile, and nothing in it needs to be fast.
+// The kernels as custom calls of XLA. XLA's own C++ interface takes longer to compile than all
+// kernels together, its C interface does not.
+
+#include <tuple>
+#include <type_traits>
 
 #include "kernels.h"
-#include "xla/ffi/api/ffi.h"
+#include "xla/ffi/api/c_api.h"
 
-namespace ffi = xla::ffi;
-using hierseg::Array, hierseg::Input, hierseg::Output, hierseg::Threads;
-using Buffer = ffi::Buffer<ffi::F32>;
-using Result = ffi::Result<Buffer>;
+using hierseg::Array, hierseg::Arrays, hierseg::Input, hierseg::Output, hierseg::Threads;
 
 namespace {
 
-// What XLA hands over for a kernel's parameter.
-template <typename Parameter>
-using Given = std::conditional_t<std::is_same_v<Parameter, Input>, Buffer,
-                                 std::conditional_t<std::is_same_v<Parameter, Output>, Result,
-                                                    Parameter>>;
+template <typename Struct>
+Struct Sized(size_t size) {
+  Struct made = {};
+  made.struct_size = size;
+  return made;
+}
 
-// An array as either kind of parameter takes it.
-struct Taken {
-  Array array;
-  operator Input() const { return array; }
-  operator Output() const { return &array; }
+// A call, and which of its arrays and attributes are taken already.
+struct Call {
+  const XLA_FFI_CallFrame* frame;
+  const char* const* names;
+  int64_t arguments = 0, results = 0;
+
+  static Array Of(void* buffer) {
+    const auto* given = static_cast<const XLA_FFI_Buffer*>(buffer);
+    return {static_cast<float*>(given->data), {given->dims, given->dims + given->rank}};
+  }
+  Array NextArgument() { return Of(frame->args.args[arguments++]); }
+  Array NextResult() { return Of(frame->rets.rets[results++]); }
+  template <typename Value>
+  Value NextAttribute() {
+    const std::string name = *names++;
+    for (int64_t i = 0; i < frame->attrs.size; ++i)
+      if (name == std::string(frame->attrs.names[i]->ptr, frame->attrs.names[i]->len))
+        return *static_cast<const Value*>(
+            static_cast<const XLA_FFI_Scalar*>(frame->attrs.attrs[i])->value);
+    return {};
+  }
 };
 
-Taken Take(Buffer buffer) {
-  const auto sides = buffer.dimensions();
-  return {{buffer.typed_data(), {sides.begin(), sides.end()}}};
-}
-Taken Take(Result result) { return Take(*result); }
-int64_t Take(int64_t attribute) { return attribute; }
-bool Take(bool attribute) { return attribute; }
+// What a kernel's parameter is given, kept while the kernel runs.
+template <typename Parameter>
+struct Given {
+  explicit Given(Call& call) : value(call.NextAttribute<Parameter>()) {}
+  Parameter Get() const { return value; }
+  Parameter value;
+};
+template <>
+struct Given<Input> {
+  explicit Given(Call& call) : array(call.NextArgument()) {}
+  Input Get() const { return array; }
+  Array array;
+};
+template <>
+struct Given<Output> {
+  explicit Given(Call& call) : array(call.NextResult()) {}
+  Output Get() const { return &array; }
+  Array array;
+};
+template <>
+struct Given<Arrays> {  // All arguments that are left, then all results.
+  explicit Given(Call& call) {
+    while (call.arguments < call.frame->args.size) arrays.push_back(call.NextArgument());
+    while (call.results < call.frame->rets.size) arrays.push_back(call.NextResult());
+  }
+  Arrays Get() const { return arrays; }
+  std::vector<Array> arrays;
+};
 
-// A kernel as a function of what XLA hands over.
-template <typename... Parameters>
-auto Call(void (*kernel)(const Threads&, Parameters...)) {
-  return [kernel](ffi::ThreadPool pool, Given<Parameters>... given) {
-    const Threads threads{pool.num_threads(), [&pool](std::function<void()> task) {
-                            pool.Schedule(std::move(task));
-                          }};
-    kernel(threads, Take(given)...);
-    return ffi::Error::Success();
+Threads ThreadsOf(const XLA_FFI_CallFrame* frame) {
+  const XLA_FFI_Api* api = frame->api;
+  XLA_FFI_ExecutionContext* context = frame->ctx;
+  const auto worked = [api](XLA_FFI_Error* error) {
+    if (error == nullptr) return true;
+    auto destroy = Sized<XLA_FFI_Error_Destroy_Args>(XLA_FFI_Error_Destroy_Args_STRUCT_SIZE);
+    destroy.error = error;
+    api->XLA_FFI_Error_Destroy(&destroy);
+    return false;
   };
+  int64_t count = 1;
+  auto ask = Sized<XLA_FFI_ThreadPool_NumThreads_Args>(
+      XLA_FFI_ThreadPool_NumThreads_Args_STRUCT_SIZE);
+  ask.ctx = context;
+  ask.num_threads = &count;
+  if (!worked(api->XLA_FFI_ThreadPool_NumThreads(&ask))) count = 1;
+  return {count, [api, context, worked](std::function<void()> task) {
+            auto give = Sized<XLA_FFI_ThreadPool_Schedule_Args>(
+                XLA_FFI_ThreadPool_Schedule_Args_STRUCT_SIZE);
+            give.ctx = context;
+            give.data = new std::function<void()>(std::move(task));
+            give.task = [](void* data) {
+              auto* task = static_cast<std::function<void()>*>(data);
+              (*task)();
+              delete task;
+            };
+            // What nobody else takes, the caller does itself.
+            if (!worked(api->XLA_FFI_ThreadPool_Schedule(&give)))
+              delete static_cast<std::function<void()>*>(give.data);
+          }};
 }
 
-// A handler for a kernel with the first parameters bound, and the others; the attributes among
-// them have the next names.
-template <typename Binding, typename Function>
-auto Bind(Binding binding, const char* const*, Function call) {
-  return std::move(binding).To(call).release();
-}
-template <typename First, typename... Rest, typename Binding, typename Function>
-auto Bind(Binding binding, const char* const* names, Function call) {
-  if constexpr (std::is_same_v<First, Input>)
-    return Bind<Rest...>(std::move(binding).template Arg<Buffer>(), names, call);
-  else if constexpr (std::is_same_v<First, Output>)
-    return Bind<Rest...>(std::move(binding).template Ret<Buffer>(), names, call);
-  else
-    return Bind<Rest...>(std::move(binding).template Attr<First>(*names), names + 1, call);
+// XLA asks every custom call for its version before it is called.
+bool AnswerQuestion(XLA_FFI_CallFrame* frame) {
+  XLA_FFI_Extension_Base* extension = frame->extension_start;
+  if (extension == nullptr || extension->type != XLA_FFI_Extension_Metadata) return false;
+  auto* metadata = reinterpret_cast<XLA_FFI_Metadata_Extension*>(extension)->metadata;
+  metadata->api_version.major_version = XLA_FFI_API_MAJOR;
+  metadata->api_version.minor_version = XLA_FFI_API_MINOR;
+  metadata->traits = 0;
+  metadata->state_type_id = XLA_FFI_UNKNOWN_TYPE_ID;
+  return true;
 }
 
 template <typename... Parameters>
-auto MakeHandler(void (*kernel)(const Threads&, Parameters...),
-                 std::initializer_list<const char*> names) {
-  return Bind<Parameters...>(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>(), names.begin(), Call(kernel));
+XLA_FFI_Error* Run(XLA_FFI_CallFrame* frame, void (*kernel)(const Threads&, Parameters...),
+                   std::initializer_list<const char*> names) {
+  if (AnswerQuestion(frame)) return nullptr;
+  Call call{frame, names.begin()};
+  // In braces they are made one after the other.
+  const std::tuple<Given<Parameters>...> all{Given<Parameters>(call)...};
+  const Threads threads = ThreadsOf(frame);
+  std::apply([&](const auto&... given) { kernel(threads, given.Get()...); }, all);
+  return nullptr;
 }
 
 }  // namespace
 
-#define KERNEL(symbol, kernel, ...)                                     \
-  extern "C" XLA_FFI_Error* symbol(XLA_FFI_CallFrame* frame) {          \
-    static auto* handler = MakeHandler(hierseg::kernel, {__VA_ARGS__}); \
-    return handler->Call(frame);                                        \
+#define KERNEL(symbol, kernel, ...)                             \
+  extern "C" XLA_FFI_Error* symbol(XLA_FFI_CallFrame* frame) {  \
+    return Run(frame, hierseg::kernel, {__VA_ARGS__});          \
   }
 
 #define GEOMETRY "stride", "dilation_h", "dilation_w", "pad_h", "pad_w"
 
-KERNEL(hierseg_convolve, Convolve, GEOMETRY, "transposed", "relu")
+KERNEL(hierseg_convolve, Convolve, GEOMETRY, "transposed", "turned", "relu")
 KERNEL(hierseg_kernel_gradient, KernelGradient, GEOMETRY)
+KERNEL(hierseg_rectify_gradient, RectifyGradient)
 KERNEL(hierseg_depthwise, Depthwise, GEOMETRY, "transposed")
 KERNEL(hierseg_depthwise_gradient, DepthwiseGradient, GEOMETRY)
 KERNEL(hierseg_moments, Moments)
-KERNEL(hierseg_normalize, Normalize, "activation")
-KERNEL(hierseg_normalize_sums, NormalizeSums, "activation")
-KERNEL(hierseg_normalize_gradient, NormalizeGradient, "activation")
+KERNEL(hierseg_average_moments, AverageMoments, "past", "present", "present_variance")
+KERNEL(hierseg_normalize, Normalize, "activation", "epsilon")
+KERNEL(hierseg_normalize_sums, NormalizeSums, "activation", "epsilon")
+KERNEL(hierseg_normalize_gradient, NormalizeGradient, "activation", "epsilon", "count")
+KERNEL(hierseg_join, Join)
+KERNEL(hierseg_split, Split)
+KERNEL(hierseg_combine, Combine)

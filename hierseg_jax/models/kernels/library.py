@@ -18,12 +18,17 @@ SOURCES = Path(__file__).parent
 TARGETS = (
     "hierseg_convolve",
     "hierseg_kernel_gradient",
+    "hierseg_rectify_gradient",
     "hierseg_depthwise",
     "hierseg_depthwise_gradient",
     "hierseg_moments",
+    "hierseg_average_moments",
     "hierseg_normalize",
     "hierseg_normalize_sums",
     "hierseg_normalize_gradient",
+    "hierseg_join",
+    "hierseg_split",
+    "hierseg_combine",
 )
 FLAGS_VARIABLE = "HIERSEG_JAX_KERNEL_FLAGS"
 FAST = "-O3 -march=native"
@@ -39,9 +44,9 @@ def flags(fast: str = FAST) -> dict[str, tuple[str, ...]]:
         given = tuple(shlex.split(fast))
     except ValueError as error:
         raise OSError(f"${FLAGS_VARIABLE} is {fast!r}: {error}") from None
-    # XLA's headers take long to compile, and longer with optimisation.
+    kernels = ("batch_norm.cc", "convolution.cc", "depthwise.cc", "many_arrays.cc")
+    # Nothing in the bindings needs to be fast.
     bindings = ("-O0", f"-I{jax.ffi.include_dir()}")
-    kernels = ("batch_norm.cc", "convolution.cc", "depthwise.cc")
     return dict.fromkeys(kernels, given) | {"bindings.cc": bindings}
 
 
@@ -56,6 +61,11 @@ def call(name: str, *shapes: tuple[int, ...]) -> Callable[..., Any]:
     results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
     result = results[0] if len(results) == 1 else results
     return jax.ffi.ffi_call(_target(name), result, vmap_method="sequential")
+
+
+def usable() -> bool:
+    """Whether JAX computes on a CPU, and there are kernels for it."""
+    return jax.default_backend() == "cpu" and problem() is None
 
 
 def _target(name: str) -> str:
