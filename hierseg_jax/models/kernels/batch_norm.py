@@ -120,7 +120,8 @@ def average_moments(
     # No gradient flows into them.
     mean, var = lax.stop_gradient((mean, var))
     present = 1 - momentum
-    return call("hierseg_average_moments", mean.shape, mean.shape)(
+    average = call("hierseg_average_moments", mean.shape, mean.shape, reused={2: 0, 3: 1})
+    return average(
         mean,
         var,
         *past,

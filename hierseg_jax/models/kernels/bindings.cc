@@ -148,3 +148,5 @@ KERNEL(hierseg_normalize_gradient, NormalizeGradient, "activation", "epsilon", "
 KERNEL(hierseg_join, Join)
 KERNEL(hierseg_split, Split)
 KERNEL(hierseg_combine, Combine)
+KERNEL(hierseg_fold_in, FoldIn)
+KERNEL(hierseg_random_bits, RandomBits)

@@ -50,6 +50,10 @@ void Split(const Threads& threads, Input whole, Arrays parts);
 
 void Combine(const Threads& threads, Input factors, Arrays arrays);
 
+void FoldIn(const Threads& threads, Input key, Input number, Output result);
+
+void RandomBits(const Threads& threads, Input key, Output result);
+
 }  // namespace hierseg
 
 #endif  // HIERSEG_JAX_KERNELS_KERNELS_H_

@@ -4,8 +4,9 @@ import ctypes
 import functools
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -29,7 +30,10 @@ TARGETS = (
     "hierseg_join",
     "hierseg_split",
     "hierseg_combine",
+    "hierseg_fold_in",
+    "hierseg_random_bits",
 )
+NONE: Mapping[int, int] = MappingProxyType({})
 FLAGS_VARIABLE = "HIERSEG_JAX_KERNEL_FLAGS"
 FAST = "-O3 -march=native"
 
@@ -44,23 +48,30 @@ def flags(fast: str = FAST) -> dict[str, tuple[str, ...]]:
         given = tuple(shlex.split(fast))
     except ValueError as error:
         raise OSError(f"${FLAGS_VARIABLE} is {fast!r}: {error}") from None
-    kernels = ("batch_norm.cc", "convolution.cc", "depthwise.cc", "many_arrays.cc")
+    kernels = [file.name for file in SOURCES.glob("*.cc") if file.name != "bindings.cc"]
     # Nothing in the bindings needs to be fast.
     bindings = ("-O0", f"-I{jax.ffi.include_dir()}")
     return dict.fromkeys(kernels, given) | {"bindings.cc": bindings}
 
 
-def call(name: str, *shapes: tuple[int, ...]) -> Callable[..., Any]:
-    """A kernel as a function of arrays and attributes, giving float32 arrays of these shapes.
+def call(
+    name: str, *shapes: tuple[int, ...], dtype: Any = jnp.float32, reused: Mapping[int, int] = NONE
+) -> Callable[..., Any]:
+    """A kernel as a function of arrays and attributes, giving arrays of these shapes.
+
+    Args:
+      reused: argument -> result that may have its memory.
 
     Raises:
       ValueError: where there are no kernels.
     """
     if reason := problem():
         raise HiersegError(f"The CPU kernels can't be used: {reason}.")
-    results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    results = [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes]
     result = results[0] if len(results) == 1 else results
-    return jax.ffi.ffi_call(_target(name), result, vmap_method="sequential")
+    return jax.ffi.ffi_call(
+        _target(name), result, vmap_method="sequential", input_output_aliases=dict(reused)
+    )
 
 
 def usable() -> bool:

@@ -33,14 +33,14 @@ def apply_updates(params: Any, updates: Any) -> Any:
     """As `optax.apply_updates`."""
     if not _fit(params, updates):
         return optax.apply_updates(params, updates)
-    return _combine(jnp.ones(2), params, updates)
+    return _combine(jnp.ones(2), params, updates, 0)
 
 
 def incremental_update(new: Any, old: Any, weight_of_new: jax.Array) -> Any:
     """As `optax.incremental_update`."""
     if not _fit(new, old):
         return optax.incremental_update(new, old, weight_of_new)
-    return _combine(jnp.stack([weight_of_new, 1 - weight_of_new]), new, old)
+    return _combine(jnp.stack([weight_of_new, 1 - weight_of_new]), new, old, 1)
 
 
 def _fit(*trees: Any) -> bool:
@@ -65,9 +65,12 @@ def _split(vector: jax.Array, like: Any) -> Any:
     return structure.unflatten(parts if len(leaves) > 1 else [parts])
 
 
-def _combine(factors: jax.Array, left: Any, right: Any) -> Any:
-    """factors[0] left + factors[1] right; where it can, in the memory of one of them."""
+def _combine(factors: jax.Array, left: Any, right: Any, reused: int) -> Any:
+    """factors[0] left + factors[1] right; where it can, in the memory of one, 0 or 1."""
     leaves, structure = jax.tree.flatten(left)
-    combine = library.call("hierseg_combine", *(leaf.shape for leaf in leaves))
+    before = 1 + reused * len(leaves)
+    shapes = (leaf.shape for leaf in leaves)
+    memory = {before + i: i for i in range(len(leaves))}
+    combine = library.call("hierseg_combine", *shapes, reused=memory)
     result = combine(factors, *leaves, *jax.tree.leaves(right))
     return structure.unflatten(result if len(leaves) > 1 else [result])
