@@ -1,10 +1,15 @@
-// The kernels as custom calls of XLA. XLA's own C++ interface takes longer to compile than all
-// kernels together, its C interface does not.
+// The kernels as custom calls of XLA, through its C interface: its C++ interface alone takes as
+// long to compile as all of this.
+//
+// What is short is compiled with this file. The others arrive later: XLA compiles programs that
+// call them while they are compiled themselves, and the first call waits for them.
 
 #include <tuple>
 #include <type_traits>
 
-#include "kernels.h"
+// Headers take longer to compile than these files do.
+#include "many_arrays.cc"
+#include "random_bits.cc"
 #include "xla/ffi/api/c_api.h"
 
 using hierseg::Array, hierseg::Arrays, hierseg::Input, hierseg::Output, hierseg::Threads;
@@ -115,36 +120,78 @@ bool AnswerQuestion(XLA_FFI_CallFrame* frame) {
 }
 
 template <typename... Parameters>
-XLA_FFI_Error* Run(XLA_FFI_CallFrame* frame, void (*kernel)(const Threads&, Parameters...),
-                   std::initializer_list<const char*> names) {
-  if (AnswerQuestion(frame)) return nullptr;
+void Run(const XLA_FFI_CallFrame* frame, void (*kernel)(const Threads&, Parameters...),
+         std::initializer_list<const char*> names) {
   Call call{frame, names.begin()};
   // In braces they are made one after the other.
   const std::tuple<Given<Parameters>...> all{Given<Parameters>(call)...};
   const Threads threads = ThreadsOf(frame);
   std::apply([&](const auto&... given) { kernel(threads, given.Get()...); }, all);
-  return nullptr;
+}
+
+// The kernels that are compiled on their own.
+struct Arrival {
+  std::mutex mutex;
+  std::condition_variable arrived;
+  bool over = false;
+  std::string failure;
+
+  // Null, or why they will not come.
+  XLA_FFI_Error* Wait(const XLA_FFI_Api* api) {
+    std::unique_lock<std::mutex> lock(mutex);
+    arrived.wait(lock, [&] { return over; });
+    if (failure.empty()) return nullptr;
+    auto create = Sized<XLA_FFI_Error_Create_Args>(XLA_FFI_Error_Create_Args_STRUCT_SIZE);
+    create.message = failure.c_str();
+    create.errc = XLA_FFI_Error_Code_UNAVAILABLE;
+    return api->XLA_FFI_Error_Create(&create);
+  }
+};
+Arrival& TheArrival() {
+  static Arrival arrival;
+  return arrival;
 }
 
 }  // namespace
 
-#define KERNEL(symbol, kernel, ...)                             \
-  extern "C" XLA_FFI_Error* symbol(XLA_FFI_CallFrame* frame) {  \
-    return Run(frame, hierseg::kernel, {__VA_ARGS__});          \
+// Called once, when the addresses below are filled in; or with why they never will be.
+extern "C" void hierseg_arrived(const char* failure) {
+  Arrival& arrival = TheArrival();
+  std::lock_guard<std::mutex> lock(arrival.mutex);
+  arrival.over = true;
+  arrival.failure = failure;
+  arrival.arrived.notify_all();
+}
+
+#define KERNEL(symbol, kernel, ...)                                          \
+  extern "C" XLA_FFI_Error* symbol(XLA_FFI_CallFrame* frame) {               \
+    if (!AnswerQuestion(frame)) Run(frame, hierseg::kernel, {__VA_ARGS__});  \
+    return nullptr;                                                          \
+  }
+
+#define LATER(symbol, kernel, ...)                                           \
+  extern "C" {                                                               \
+  decltype(&hierseg::kernel) symbol##_address = nullptr;                     \
+  XLA_FFI_Error* symbol(XLA_FFI_CallFrame* frame) {                          \
+    if (AnswerQuestion(frame)) return nullptr;                               \
+    if (XLA_FFI_Error* error = TheArrival().Wait(frame->api)) return error;  \
+    Run(frame, symbol##_address, {__VA_ARGS__});                             \
+    return nullptr;                                                          \
+  }                                                                          \
   }
 
 #define GEOMETRY "stride", "dilation_h", "dilation_w", "pad_h", "pad_w"
 
-KERNEL(hierseg_convolve, Convolve, GEOMETRY, "transposed", "turned", "relu")
-KERNEL(hierseg_kernel_gradient, KernelGradient, GEOMETRY)
-KERNEL(hierseg_rectify_gradient, RectifyGradient)
-KERNEL(hierseg_depthwise, Depthwise, GEOMETRY, "transposed")
-KERNEL(hierseg_depthwise_gradient, DepthwiseGradient, GEOMETRY)
-KERNEL(hierseg_moments, Moments)
-KERNEL(hierseg_average_moments, AverageMoments, "past", "present", "present_variance")
-KERNEL(hierseg_normalize, Normalize, "activation", "epsilon")
-KERNEL(hierseg_normalize_sums, NormalizeSums, "activation", "epsilon")
-KERNEL(hierseg_normalize_gradient, NormalizeGradient, "activation", "epsilon", "count")
+LATER(hierseg_convolve, Convolve, GEOMETRY, "transposed", "turned", "relu")
+LATER(hierseg_kernel_gradient, KernelGradient, GEOMETRY)
+LATER(hierseg_rectify_gradient, RectifyGradient)
+LATER(hierseg_depthwise, Depthwise, GEOMETRY, "transposed")
+LATER(hierseg_depthwise_gradient, DepthwiseGradient, GEOMETRY)
+LATER(hierseg_moments, Moments)
+LATER(hierseg_average_moments, AverageMoments, "past", "present", "present_variance")
+LATER(hierseg_normalize, Normalize, "activation", "epsilon")
+LATER(hierseg_normalize_sums, NormalizeSums, "activation", "epsilon")
+LATER(hierseg_normalize_gradient, NormalizeGradient, "activation", "epsilon", "count")
 KERNEL(hierseg_join, Join)
 KERNEL(hierseg_split, Split)
 KERNEL(hierseg_combine, Combine)

@@ -7,6 +7,9 @@
 
 namespace hierseg {
 
+// Found by these names in a library of their own.
+extern "C" {
+
 void Convolve(const Threads& threads, Input x, Input weights, Input bias, Output y, int64_t stride,
               int64_t dilation_h, int64_t dilation_w, int64_t pad_h, int64_t pad_w, bool transposed,
               bool turned, bool relu);
@@ -43,6 +46,8 @@ void NormalizeGradient(const Threads& threads, Input x, Input y, Input dy, Input
                        Input factor_buffer, Input sums, Input shared_sums, Output dx_buffer,
                        Output d_shortcut_buffer, Output d_scale, Output d_bias, int64_t activation,
                        float epsilon, float count);
+
+}  // extern "C"
 
 void Join(const Threads& threads, Arrays parts_then_whole);
 

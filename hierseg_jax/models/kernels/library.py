@@ -1,10 +1,11 @@
-"""Compiles the kernels once for this machine, keeps the library, and tells XLA of it."""
+"""Compiles the kernels once for this machine, keeps the libraries, and tells XLA of them."""
 
 import ctypes
 import functools
 import os
 import shlex
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,7 +17,15 @@ from hierseg_jax.system.compiler import compiled_library, hash_of_sources
 from hierseg_jax.system.errors import HiersegError
 
 SOURCES = Path(__file__).parent
-TARGETS = (
+SHORT = (
+    "hierseg_join",
+    "hierseg_split",
+    "hierseg_combine",
+    "hierseg_fold_in",
+    "hierseg_random_bits",
+)
+"""Kernels compiled with the bindings."""
+LONG = (
     "hierseg_convolve",
     "hierseg_kernel_gradient",
     "hierseg_rectify_gradient",
@@ -27,31 +36,37 @@ TARGETS = (
     "hierseg_normalize",
     "hierseg_normalize_sums",
     "hierseg_normalize_gradient",
-    "hierseg_join",
-    "hierseg_split",
-    "hierseg_combine",
-    "hierseg_fold_in",
-    "hierseg_random_bits",
 )
+"""Those that take seconds to compile, while XLA compiles the programs that call them."""
 NONE: Mapping[int, int] = MappingProxyType({})
 FLAGS_VARIABLE = "HIERSEG_JAX_KERNEL_FLAGS"
 FAST = "-O3 -march=native"
 
 
-def flags(fast: str = FAST) -> dict[str, tuple[str, ...]]:
-    """The compiler's flags for every source file, `fast` for those that compute.
+def words(fast: str) -> tuple[str, ...]:
+    """Flags for the compiler.
 
     Raises:
       OSError: in a phrase, for flags that are no words of a shell.
     """
     try:
-        given = tuple(shlex.split(fast))
+        return tuple(shlex.split(fast))
     except ValueError as error:
         raise OSError(f"${FLAGS_VARIABLE} is {fast!r}: {error}") from None
-    kernels = [file.name for file in SOURCES.glob("*.cc") if file.name != "bindings.cc"]
-    # Nothing in the bindings needs to be fast.
-    bindings = ("-O0", f"-I{jax.ffi.include_dir()}")
-    return dict.fromkeys(kernels, given) | {"bindings.cc": bindings}
+
+
+def flags_of_bindings(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The compiler's flags for the bindings."""
+    # They need not be fast. The others' flags are among theirs, so that wrong ones show at once.
+    return {"bindings.cc": (*given, "-O1", f"-I{jax.ffi.include_dir()}")}
+
+
+def flags_of_kernels(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The compiler's flags for all kernels that take long, in two parts of one length."""
+    return {
+        "convolution.cc": tuple(given),
+        "depthwise.cc": (*given, "-include", "batch_norm.cc"),
+    }
 
 
 def call(
@@ -86,18 +101,37 @@ def _target(name: str) -> str:
 
 @functools.cache
 def problem() -> str | None:
-    """Loads the library, compiling it at first; None, or why that can't be done, in a phrase.
+    """Makes the kernels known to XLA; None, or why that can't be done, in a phrase.
 
-    Compiling takes about 5 seconds, with `$CXX`, `c++`, `g++` or `clang++`, for this machine's
-    processor unless `$HIERSEG_JAX_KERNEL_FLAGS` has other flags; the library stays in
-    `cache_folder()`. Done once in a process.
+    At first they are compiled with `$CXX`, `c++`, `g++` or `clang++`, for this machine's
+    processor unless `$HIERSEG_JAX_KERNEL_FLAGS` has other flags; they stay in `cache_folder()`.
+    What takes long of it, 5 seconds, goes on in the background. Done once in a process.
     """
     try:
-        given = flags(os.environ.get(FLAGS_VARIABLE, FAST))
-        library = ctypes.CDLL(str(compiled_library(SOURCES, given, [jax.__version__])))
-        for name in TARGETS:
-            capsule = jax.ffi.pycapsule(getattr(library, name))
+        given = words(os.environ.get(FLAGS_VARIABLE, FAST))
+        bindings = _load(flags_of_bindings(given))
+        for name in (*SHORT, *LONG):
+            capsule = jax.ffi.pycapsule(getattr(bindings, name))
             jax.ffi.register_ffi_target(_target(name), capsule, platform="cpu")
     except (OSError, AttributeError) as error:
         return " ".join(str(error).split())
+    threading.Thread(target=_supply, args=(bindings, given)).start()
     return None
+
+
+def _load(flags: Mapping[str, Sequence[str]]) -> ctypes.CDLL:
+    return ctypes.CDLL(str(compiled_library(SOURCES, flags, [jax.__version__])))
+
+
+def _supply(bindings: ctypes.CDLL, given: Sequence[str]) -> None:
+    """Compiles what takes long and hands it to the bindings, which wait for it."""
+    failure = ""
+    try:
+        kernels = _load(flags_of_kernels(given))
+        for name in LONG:
+            symbol = "".join(word.capitalize() for word in name.split("_")[1:])
+            address = ctypes.cast(getattr(kernels, symbol), ctypes.c_void_p).value
+            ctypes.c_void_p.in_dll(bindings, f"{name}_address").value = address
+    except (OSError, AttributeError) as error:
+        failure = f"This project's CPU kernels can't be used: {' '.join(str(error).split())}."
+    bindings.hierseg_arrived(failure.encode())
