@@ -161,6 +161,20 @@ class Conv(nn.Module):
         return one_dimensional and vertical_or_dilated and plain and channels >= 32
 
 
+class PointwiseWeights(nn.Module):
+    """The parameters of a 1x1 `Conv` of `features` channels, for what computes it otherwise."""
+
+    features: int
+    compute: Compute = Compute()
+
+    @nn.compact
+    def __call__(self, channels: int) -> tuple[jax.Array, jax.Array]:
+        """Kernel [1, 1, channels, features] and bias [features], float32."""
+        shape = (1, 1, channels, self.features)
+        kernel = self.param("kernel", torch_kernel_init, shape, jnp.float32)
+        return kernel, _bias(self, shape)
+
+
 def pad_sides(padding: str, side: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
     """Zeros before and after one axis of length `side`, under one of `PADDINGS`."""
     if padding == "symmetric":
@@ -215,7 +229,7 @@ class ConvTranspose(nn.Module):
         return y_bhwc + _bias(self, shape)
 
 
-def _bias(layer: Conv | ConvTranspose, kernel_shape: tuple[int, ...]) -> jax.Array:
+def _bias(layer: Conv | ConvTranspose | PointwiseWeights, kernel_shape: tuple[int, ...]) -> jax.Array:
     """The layer's `bias`, whose initial distribution is that of its kernel."""
     bound = torch_bound(kernel_shape)
 

@@ -61,7 +61,8 @@ def compiled_library(
 
 def _compiler() -> str | None:
     names = (os.environ.get("CXX"), "c++", "g++", "clang++")
-    return next((found for name in names if name and (found := shutil.which(name))), None)
+    found = next((found for name in names if name and (found := shutil.which(name))), None)
+    return found and os.path.abspath(found)
 
 
 def _machine() -> list[str]:

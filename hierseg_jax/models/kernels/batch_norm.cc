@@ -10,13 +10,12 @@
 #include <cmath>
 
 #include "kernels.h"
+#include "pixels.h"
 
 namespace hierseg {
 namespace {
 
 enum Activation : int64_t { kNone = 0, kRelu = 1, kSilu = 2, kRelu6 = 3 };
-
-constexpr int64_t kBlock = 64;  // pixels
 
 // exp(v) to 2 units in the last place; v is clamped to where the result is a normal number.
 inline Vector Exp(Vector v) {
@@ -79,27 +78,6 @@ void WithActivation(int64_t activation, F f) {
   else
     f(std::integral_constant<int64_t, kNone>());
 }
-
-struct Pixels {
-  int64_t images, per_image, channels, pieces;
-
-  explicit Pixels(Input x) {
-    const auto& d = x.dimensions();
-    images = d[0], per_image = d[1] * d[2], channels = d[3];
-    // At least 32 pieces of work, no piece over two images.
-    pieces = std::min(CeilDiv(per_image, kBlock), std::max<int64_t>(CeilDiv(32, images), 1));
-  }
-  int64_t total() const { return images * pieces; }
-
-  // Calls f(image, first pixel, count) for the blocks of a piece.
-  template <typename F>
-  void ForBlocks(int64_t piece, F f) const {
-    const int64_t image = piece / pieces, part = piece % pieces;
-    const int64_t end = image * per_image + (part + 1) * per_image / pieces;
-    for (int64_t p = image * per_image + part * per_image / pieces; p < end; p += kBlock)
-      f(image, p, std::min(kBlock, end - p));
-  }
-};
 
 // The reciprocal standard deviation of every channel.
 std::vector<float> Inverse(Input variance, float epsilon) {

@@ -192,6 +192,8 @@ LATER(hierseg_average_moments, AverageMoments, "past", "present", "present_varia
 LATER(hierseg_normalize, Normalize, "activation", "epsilon")
 LATER(hierseg_normalize_sums, NormalizeSums, "activation", "epsilon")
 LATER(hierseg_normalize_gradient, NormalizeGradient, "activation", "epsilon", "count")
+LATER(hierseg_squeeze_excite, SqueezeExcite)
+LATER(hierseg_squeeze_excite_gradient, SqueezeExciteGradient)
 KERNEL(hierseg_join, Join)
 KERNEL(hierseg_split, Split)
 KERNEL(hierseg_combine, Combine)

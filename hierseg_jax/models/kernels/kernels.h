@@ -47,6 +47,13 @@ void NormalizeGradient(const Threads& threads, Input x, Input y, Input dy, Input
                        Output d_shortcut_buffer, Output d_scale, Output d_bias, int64_t activation,
                        float epsilon, float count);
 
+void SqueezeExcite(const Threads& threads, Input x, Input w1, Input b1, Input w2, Input b2,
+                   Output y, Output mean, Output hidden, Output gate);
+
+void SqueezeExciteGradient(const Threads& threads, Input x, Input dy, Input w1, Input w2,
+                           Input mean, Input hidden, Input gate, Output dx, Output dw1, Output db1,
+                           Output dw2, Output db2);
+
 }  // extern "C"
 
 void Join(const Threads& threads, Arrays parts_then_whole);

@@ -36,6 +36,8 @@ LONG = (
     "hierseg_normalize",
     "hierseg_normalize_sums",
     "hierseg_normalize_gradient",
+    "hierseg_squeeze_excite",
+    "hierseg_squeeze_excite_gradient",
 )
 """Those that take seconds to compile, while XLA compiles the programs that call them."""
 NONE: Mapping[int, int] = MappingProxyType({})
@@ -64,7 +66,7 @@ def flags_of_bindings(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
 def flags_of_kernels(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """The compiler's flags for all kernels that take long, in two parts of one length."""
     return {
-        "convolution.cc": tuple(given),
+        "convolution.cc": (*given, "-include", "squeeze_excite.cc"),
         "depthwise.cc": (*given, "-include", "batch_norm.cc"),
     }
 
