@@ -229,7 +229,9 @@ class ConvTranspose(nn.Module):
         return y_bhwc + _bias(self, shape)
 
 
-def _bias(layer: Conv | ConvTranspose | PointwiseWeights, kernel_shape: tuple[int, ...]) -> jax.Array:
+def _bias(
+    layer: Conv | ConvTranspose | PointwiseWeights, kernel_shape: tuple[int, ...]
+) -> jax.Array:
     """The layer's `bias`, whose initial distribution is that of its kernel."""
     bound = torch_bound(kernel_shape)
 

@@ -1,11 +1,13 @@
 """Compiles the kernels once for this machine, keeps the libraries, and tells XLA of them."""
 
+import contextlib
 import ctypes
 import functools
 import os
 import shlex
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -109,15 +111,19 @@ def problem() -> str | None:
     processor unless `$HIERSEG_JAX_KERNEL_FLAGS` has other flags; they stay in `cache_folder()`.
     What takes long of it, 5 seconds, goes on in the background. Done once in a process.
     """
+    ready: Future[ctypes.CDLL] = Future()
     try:
         given = words(os.environ.get(FLAGS_VARIABLE, FAST))
+        # Not a daemon: a process that ends sooner leaves the library for the next one.
+        threading.Thread(target=_supply, args=(ready, given)).start()
         bindings = _load(flags_of_bindings(given))
         for name in (*SHORT, *LONG):
             capsule = jax.ffi.pycapsule(getattr(bindings, name))
             jax.ffi.register_ffi_target(_target(name), capsule, platform="cpu")
     except (OSError, AttributeError) as error:
+        ready.cancel()
         return " ".join(str(error).split())
-    threading.Thread(target=_supply, args=(bindings, given)).start()
+    ready.set_result(bindings)
     return None
 
 
@@ -125,15 +131,18 @@ def _load(flags: Mapping[str, Sequence[str]]) -> ctypes.CDLL:
     return ctypes.CDLL(str(compiled_library(SOURCES, flags, [jax.__version__])))
 
 
-def _supply(bindings: ctypes.CDLL, given: Sequence[str]) -> None:
-    """Compiles what takes long and hands it to the bindings, which wait for it."""
-    failure = ""
+def _supply(ready: "Future[ctypes.CDLL]", given: Sequence[str]) -> None:
+    """Compiles what takes long and hands it to the bindings, whose calls wait for it."""
+    failure, addresses = "", {}
     try:
         kernels = _load(flags_of_kernels(given))
         for name in LONG:
             symbol = "".join(word.capitalize() for word in name.split("_")[1:])
-            address = ctypes.cast(getattr(kernels, symbol), ctypes.c_void_p).value
-            ctypes.c_void_p.in_dll(bindings, f"{name}_address").value = address
+            addresses[name] = ctypes.cast(getattr(kernels, symbol), ctypes.c_void_p).value
     except (OSError, AttributeError) as error:
         failure = f"This project's CPU kernels can't be used: {' '.join(str(error).split())}."
-    bindings.hierseg_arrived(failure.encode())
+    with contextlib.suppress(CancelledError):
+        bindings = ready.result()
+        for name, address in addresses.items():
+            ctypes.c_void_p.in_dll(bindings, f"{name}_address").value = address
+        bindings.hierseg_arrived(failure.encode())

@@ -16,7 +16,11 @@ from hierseg_jax.models.kernels import library
 
 
 def flattened(inner: optax.GradientTransformation) -> optax.GradientTransformation:
-    """As `optax.flatten`, whose states it has: all gradients as one vector."""
+    """As `optax.flatten`, whose states it has: all gradients as one vector.
+
+    Args:
+      inner: whose first state depends on the shapes of parameters alone.
+    """
     plain = optax.flatten(inner)
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
@@ -26,7 +30,12 @@ def flattened(inner: optax.GradientTransformation) -> optax.GradientTransformati
         vector, state = inner.update(_join(updates), state, of_params)
         return _split(vector, updates), state
 
-    return optax.GradientTransformation(plain.init, update)
+    def init(params: Any) -> Any:
+        # What optimizers begin with is made like the parameters, not of them.
+        size = sum(leaf.size for leaf in jax.tree.leaves(params))
+        return inner.init(jnp.zeros(size)) if _fit(params) else plain.init(params)
+
+    return optax.GradientTransformation(init, update)
 
 
 def apply_updates(params: Any, updates: Any) -> Any:
