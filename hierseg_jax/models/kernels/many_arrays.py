@@ -71,7 +71,7 @@ def _join(tree: Any) -> jax.Array:
 def _split(vector: jax.Array, like: Any) -> Any:
     leaves, structure = jax.tree.flatten(like)
     parts = library.call("hierseg_split", *(leaf.shape for leaf in leaves))(vector)
-    return structure.unflatten(parts if len(leaves) > 1 else [parts])
+    return jax.tree.unflatten(structure, parts if len(leaves) > 1 else [parts])
 
 
 def _combine(factors: jax.Array, left: Any, right: Any, reused: int) -> Any:
@@ -82,4 +82,4 @@ def _combine(factors: jax.Array, left: Any, right: Any, reused: int) -> Any:
     memory = {before + i: i for i in range(len(leaves))}
     combine = library.call("hierseg_combine", *shapes, reused=memory)
     result = combine(factors, *leaves, *jax.tree.leaves(right))
-    return structure.unflatten(result if len(leaves) > 1 else [result])
+    return jax.tree.unflatten(structure, result if len(leaves) > 1 else [result])

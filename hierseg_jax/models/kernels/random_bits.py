@@ -18,7 +18,8 @@ from hierseg_jax.models.kernels import library
 def wrap_key(data: jax.Array) -> jax.Array:
     """As `jax.random.wrap_key_data` of uint32 [2]: a key with the same numbers."""
     # Of another size, or with counters in another order, where somebody has set JAX so.
-    plain = data.shape == (2,) and jax.config.jax_threefry_partitionable
+    counted = jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
+    plain = data.shape == (2,) and counted
     if not (plain and library.usable()):
         return jax.random.wrap_key_data(data)
     return jax.random.wrap_key_data(data, impl=_threefry())
@@ -39,7 +40,7 @@ def _threefry() -> Any:
     )
 
 
-def _fold_in(data: jax.Array, number: jax.Array) -> jax.Array:
+def _fold_in(data: jax.Array, number: Any) -> jax.Array:
     number = jnp.asarray(number).astype(jnp.uint32)
     call = library.call("hierseg_fold_in", (2,), dtype=jnp.uint32)
     return call(data, number)
