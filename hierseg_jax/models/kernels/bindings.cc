@@ -129,39 +129,36 @@ void Run(const XLA_FFI_CallFrame* frame, void (*kernel)(const Threads&, Paramete
   std::apply([&](const auto&... given) { kernel(threads, given.Get()...); }, all);
 }
 
-// The kernels that are compiled on their own.
+// A kernel that is compiled on its own.
+template <typename Kernel>
 struct Arrival {
   std::mutex mutex;
   std::condition_variable arrived;
   bool over = false;
+  Kernel* kernel = nullptr;
   std::string failure;
 
-  // Null, or why they will not come.
+  void Arrive(void* address, const char* why_not) {
+    std::lock_guard<std::mutex> lock(mutex);
+    over = true;
+    kernel = reinterpret_cast<Kernel*>(address);
+    failure = why_not;
+    arrived.notify_all();
+  }
+
+  // Null, or why it will not come.
   XLA_FFI_Error* Wait(const XLA_FFI_Api* api) {
     std::unique_lock<std::mutex> lock(mutex);
     arrived.wait(lock, [&] { return over; });
-    if (failure.empty()) return nullptr;
+    if (kernel != nullptr) return nullptr;
     auto create = Sized<XLA_FFI_Error_Create_Args>(XLA_FFI_Error_Create_Args_STRUCT_SIZE);
     create.message = failure.c_str();
     create.errc = XLA_FFI_Error_Code_UNAVAILABLE;
     return api->XLA_FFI_Error_Create(&create);
   }
 };
-Arrival& TheArrival() {
-  static Arrival arrival;
-  return arrival;
-}
 
 }  // namespace
-
-// Called once, when the addresses below are filled in; or with why they never will be.
-extern "C" void hierseg_arrived(const char* failure) {
-  Arrival& arrival = TheArrival();
-  std::lock_guard<std::mutex> lock(arrival.mutex);
-  arrival.over = true;
-  arrival.failure = failure;
-  arrival.arrived.notify_all();
-}
 
 #define KERNEL(symbol, kernel, ...)                                          \
   extern "C" XLA_FFI_Error* symbol(XLA_FFI_CallFrame* frame) {               \
@@ -169,15 +166,16 @@ extern "C" void hierseg_arrived(const char* failure) {
     return nullptr;                                                          \
   }
 
-#define LATER(symbol, kernel, ...)                                           \
-  extern "C" {                                                               \
-  decltype(&hierseg::kernel) symbol##_address = nullptr;                     \
-  XLA_FFI_Error* symbol(XLA_FFI_CallFrame* frame) {                          \
-    if (AnswerQuestion(frame)) return nullptr;                               \
-    if (XLA_FFI_Error* error = TheArrival().Wait(frame->api)) return error;  \
-    Run(frame, symbol##_address, {__VA_ARGS__});                             \
-    return nullptr;                                                          \
+#define LATER(symbol, name, ...)                                             \
+  static Arrival<decltype(hierseg::name)> symbol##_arrival;                  \
+  extern "C" void symbol##_arrive(void* address, const char* failure) {      \
+    symbol##_arrival.Arrive(address, failure);                               \
   }                                                                          \
+  extern "C" XLA_FFI_Error* symbol(XLA_FFI_CallFrame* frame) {               \
+    if (AnswerQuestion(frame)) return nullptr;                               \
+    if (XLA_FFI_Error* error = symbol##_arrival.Wait(frame->api)) return error; \
+    Run(frame, symbol##_arrival.kernel, {__VA_ARGS__});                      \
+    return nullptr;                                                          \
   }
 
 #define GEOMETRY "stride", "dilation_h", "dilation_w", "pad_h", "pad_w"

@@ -1,13 +1,12 @@
 """Compiles the kernels once for this machine, keeps the libraries, and tells XLA of them."""
 
-import contextlib
 import ctypes
 import functools
+import itertools
 import os
 import shlex
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -27,21 +26,20 @@ SHORT = (
     "hierseg_random_bits",
 )
 """Kernels compiled with the bindings."""
-LONG = (
-    "hierseg_convolve",
-    "hierseg_kernel_gradient",
-    "hierseg_rectify_gradient",
-    "hierseg_depthwise",
-    "hierseg_depthwise_gradient",
-    "hierseg_moments",
-    "hierseg_average_moments",
-    "hierseg_normalize",
-    "hierseg_normalize_sums",
-    "hierseg_normalize_gradient",
-    "hierseg_squeeze_excite",
-    "hierseg_squeeze_excite_gradient",
-)
-"""Those that take seconds to compile, while XLA compiles the programs that call them."""
+LONG = {
+    "convolution.cc": ("hierseg_convolve", "hierseg_kernel_gradient", "hierseg_rectify_gradient"),
+    "batch_norm.cc": (
+        "hierseg_moments",
+        "hierseg_average_moments",
+        "hierseg_normalize",
+        "hierseg_normalize_sums",
+        "hierseg_normalize_gradient",
+    ),
+    "depthwise.cc": ("hierseg_depthwise", "hierseg_depthwise_gradient"),
+    "squeeze_excite.cc": ("hierseg_squeeze_excite", "hierseg_squeeze_excite_gradient"),
+}
+"""Those that take seconds to compile, by their files: a library each, made when first called."""
+OF_ALL_NETWORKS = ("convolution.cc", "batch_norm.cc")
 NONE: Mapping[int, int] = MappingProxyType({})
 FLAGS_VARIABLE = "HIERSEG_JAX_KERNEL_FLAGS"
 FAST = "-O3 -march=native"
@@ -65,14 +63,6 @@ def flags_of_bindings(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return {"bindings.cc": (*given, "-O1", f"-I{jax.ffi.include_dir()}")}
 
 
-def flags_of_kernels(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The compiler's flags for all kernels that take long, in two parts of one length."""
-    return {
-        "convolution.cc": (*given, "-include", "squeeze_excite.cc"),
-        "depthwise.cc": (*given, "-include", "batch_norm.cc"),
-    }
-
-
 def call(
     name: str, *shapes: tuple[int, ...], dtype: Any = jnp.float32, reused: Mapping[int, int] = NONE
 ) -> Callable[..., Any]:
@@ -86,6 +76,9 @@ def call(
     """
     if reason := problem():
         raise HiersegError(f"The CPU kernels can't be used: {reason}.")
+    for file, names in LONG.items():
+        if name in names:
+            _start(file)
     results = [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes]
     result = results[0] if len(results) == 1 else results
     return jax.ffi.ffi_call(
@@ -103,46 +96,55 @@ def _target(name: str) -> str:
     return f"{name}_{hash_of_sources(SOURCES)[:12]}"
 
 
-@functools.cache
 def problem() -> str | None:
     """Makes the kernels known to XLA; None, or why that can't be done, in a phrase.
 
     At first they are compiled with `$CXX`, `c++`, `g++` or `clang++`, for this machine's
     processor unless `$HIERSEG_JAX_KERNEL_FLAGS` has other flags; they stay in `cache_folder()`.
-    What takes long of it, 5 seconds, goes on in the background. Done once in a process.
+    What takes seconds goes on in the background; kernels of some networks alone wait until a
+    program is to call them.
     """
-    ready: Future[ctypes.CDLL] = Future()
+    bindings = _bindings()
+    if isinstance(bindings, str):
+        return bindings
+    for file in OF_ALL_NETWORKS:
+        _start(file)
+    return None
+
+
+@functools.cache
+def _bindings() -> ctypes.CDLL | str:
     try:
         given = words(os.environ.get(FLAGS_VARIABLE, FAST))
-        # Not a daemon: a process that ends sooner leaves the library for the next one.
-        threading.Thread(target=_supply, args=(ready, given)).start()
-        bindings = _load(flags_of_bindings(given))
-        for name in (*SHORT, *LONG):
-            capsule = jax.ffi.pycapsule(getattr(bindings, name))
+        library = _load(flags_of_bindings(given))
+        for name in itertools.chain(SHORT, *LONG.values()):
+            capsule = jax.ffi.pycapsule(getattr(library, name))
             jax.ffi.register_ffi_target(_target(name), capsule, platform="cpu")
     except (OSError, AttributeError) as error:
-        ready.cancel()
         return " ".join(str(error).split())
-    ready.set_result(bindings)
-    return None
+    return library
 
 
 def _load(flags: Mapping[str, Sequence[str]]) -> ctypes.CDLL:
     return ctypes.CDLL(str(compiled_library(SOURCES, flags, [jax.__version__])))
 
 
-def _supply(ready: "Future[ctypes.CDLL]", given: Sequence[str]) -> None:
-    """Compiles what takes long and hands it to the bindings, whose calls wait for it."""
-    failure, addresses = "", {}
+@functools.cache
+def _start(file: str) -> None:
+    """Has the kernels of a file compiled in the background."""
+    # Not a daemon: a process that ends sooner leaves the library for the next one.
+    threading.Thread(target=_supply, args=(_bindings(), file)).start()
+
+
+def _supply(bindings: ctypes.CDLL, file: str) -> None:
+    """Compiles a file and hands its kernels to the bindings, whose calls wait for them."""
+    failure, addresses = "", dict.fromkeys(LONG[file])
     try:
-        kernels = _load(flags_of_kernels(given))
-        for name in LONG:
+        kernels = _load({file: words(os.environ.get(FLAGS_VARIABLE, FAST))})
+        for name in addresses:
             symbol = "".join(word.capitalize() for word in name.split("_")[1:])
-            addresses[name] = ctypes.cast(getattr(kernels, symbol), ctypes.c_void_p).value
+            addresses[name] = ctypes.cast(getattr(kernels, symbol), ctypes.c_void_p)
     except (OSError, AttributeError) as error:
         failure = f"This project's CPU kernels can't be used: {' '.join(str(error).split())}."
-    with contextlib.suppress(CancelledError):
-        bindings = ready.result()
-        for name, address in addresses.items():
-            ctypes.c_void_p.in_dll(bindings, f"{name}_address").value = address
-        bindings.hierseg_arrived(failure.encode())
+    for name, address in addresses.items():
+        getattr(bindings, f"{name}_arrive")(address, failure.encode())
