@@ -28,7 +28,8 @@ def told_of_compilation(say: Callable[[str], None], patience: float = PATIENCE) 
     def speak() -> None:
         if not said.is_set():
             said.set()
-            say(sentence(jax.config.jax_compilation_cache_dir))
+            folder = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+            say(sentence(folder))
 
     def begin(event: str, **_: Any) -> None:
         if event == REQUEST and not said.is_set():
