@@ -74,7 +74,9 @@ def unknown_to_cudnn(jaxpr):
     return found
 
 
-@pytest.mark.parametrize(("conv_impl", "count"), [("auto", 0), pytest.param("xla", 9, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("conv_impl", "count"), [("auto", 0), pytest.param("xla", 9, marks=pytest.mark.slow)]
+)
 def test_every_gradient_has_a_form_that_cudnn_knows(monkeypatch, conv_impl, count):
     """Of ESNet's parts: 6 dilated convolutions, and 3 transposed ones."""
     variables = init_variables(create_model("esnet_mini", 4), jax.random.key(0))

@@ -1,6 +1,7 @@
 """The CPU kernels equal XLA's own operations and autodiff's gradients; without them all goes on."""
 
 import ctypes
+import functools
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 from hierseg_jax.models import create_model
+from hierseg_jax.models.efficient_unet.backbone import SqueezeExcite
 from hierseg_jax.models.kernels import library
 from hierseg_jax.models.kernels.batch_norm import normalize
 from hierseg_jax.models.kernels.convolution import (
@@ -22,6 +24,7 @@ from hierseg_jax.models.kernels.convolution import (
     convolve_depthwise,
     convolve_transposed,
 )
+from hierseg_jax.models.layers import Compute
 from hierseg_jax.system.compiler import compiled_library
 
 pytestmark = pytest.mark.skipif(
@@ -207,6 +210,20 @@ def test_batch_norm(batch, sides, channels, activation, extras, offset):
     for found, wanted in zip(slopes, wanted_slopes, strict=True):
         scale = float(jnp.abs(wanted).max()) + 1e-2
         np.testing.assert_allclose(found / scale, wanted / scale, rtol=0, atol=tolerance)
+
+
+def test_squeeze_excite():
+    x = random(0, 3, 19, 11, 37)
+    module = functools.partial(SqueezeExcite, 5)
+    plain, kernel = (module(Compute(conv_impl=impl)) for impl in ("xla", "tuned"))
+    variables = plain.init(jax.random.key(0), x)
+    jax.tree.map(np.testing.assert_array_equal, variables, kernel.init(jax.random.key(0), x))
+    leaves, structure = jax.tree.flatten(variables)
+
+    def function(network):
+        return lambda x, *leaves: network.apply(structure.unflatten(leaves), x)
+
+    assert_same_values_and_gradients(function(kernel), function(plain), (x, *leaves))
 
 
 def test_batch_moments_are_exact_far_from_zero():

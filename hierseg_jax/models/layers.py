@@ -136,7 +136,7 @@ class Conv(nn.Module):
         before, after = zip(*padding, strict=True)
         formulation = self.compute.formulation
         if formulation == "kernels" and self.groups == 1:
-            bias = _bias(self, shape) if self.use_bias else jnp.zeros(self.features, jnp.float32)
+            bias = _bias(self, shape) if self.use_bias else None
             geometry = Geometry(self.stride, self.dilation, before, after)
             return convolve(x_bhwc, kernel_hwio, bias, geometry, self.relu)
         if formulation == "kernels" and depthwise:
@@ -172,6 +172,20 @@ class Conv(nn.Module):
         vertical_or_dilated = self.kernel_size[0] > 1 or self.dilation != (1, 1)
         plain = self.stride == 1 and self.groups == 1
         return one_dimensional and vertical_or_dilated and plain and channels >= 32
+
+
+class PointwiseWeights(nn.Module):
+    """The parameters of a 1x1 `Conv` of `features` channels, for what computes it otherwise."""
+
+    features: int
+    compute: Compute = Compute()
+
+    @nn.compact
+    def __call__(self, channels: int) -> tuple[jax.Array, jax.Array]:
+        """Kernel [1, 1, channels, features] and bias [features], float32."""
+        shape = (1, 1, channels, self.features)
+        kernel = self.param("kernel", torch_kernel_init, shape, jnp.float32)
+        return kernel, _bias(self, shape)
 
 
 def pad_sides(padding: str, side: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
@@ -221,7 +235,9 @@ class ConvTranspose(nn.Module):
         return y_bhwc + _bias(self, shape)
 
 
-def _bias(layer: Conv | ConvTranspose, kernel_shape: tuple[int, ...]) -> jax.Array:
+def _bias(
+    layer: Conv | ConvTranspose | PointwiseWeights, kernel_shape: tuple[int, ...]
+) -> jax.Array:
     """The layer's `bias`, whose initial distribution is that of its kernel."""
     bound = torch_bound(kernel_shape)
 

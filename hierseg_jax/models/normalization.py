@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from hierseg_jax.models.kernels.batch_norm import normalize
+from hierseg_jax.models.kernels.batch_norm import average_moments, normalize
 from hierseg_jax.models.layers import Compute, activate
 from hierseg_jax.system.errors import HiersegError
 
@@ -72,7 +72,8 @@ class BatchNorm(nn.Module):
                 f"Batch norm {'/'.join(self.path)} sees a single value per channel in "
                 "training; use a larger batch or larger images."
             )
-        if self.compute.formulation == "kernels":
+        kernels = self.compute.formulation == "kernels"
+        if kernels:
             y, mean, var = normalize(
                 x,
                 scale,
@@ -93,10 +94,13 @@ class BatchNorm(nn.Module):
                 var = lax.pmean(var, axis_name)
             y = (x - mean) * (lax.rsqrt(var + self.epsilon) * scale) + bias
             y = self._finish(y, factor_b11c, shortcut_bhwc)
-        past = self.momentum
-        running_mean.value = past * running_mean.value + (1 - past) * mean
+        past, running = self.momentum, (running_mean.value, running_var.value)
         unbiased = var * (count / (count - 1))
-        running_var.value = past * running_var.value + (1 - past) * unbiased
+        if kernels and axis_name is None:
+            running_mean.value, running_var.value = average_moments(mean, var, running, past, count)
+        else:
+            running_mean.value = past * running_mean.value + (1 - past) * mean
+            running_var.value = past * running_var.value + (1 - past) * unbiased
         if self.is_mutable_collection(OF_BATCH):
             self.put_variable(OF_BATCH, "mean", mean)
             self.put_variable(OF_BATCH, "var", unbiased)

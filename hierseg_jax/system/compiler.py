@@ -34,7 +34,7 @@ def compiled_library(
 
     Args:
       folder: of the sources.
-      flags: of every source file, by its name.
+      flags: of every source file that is compiled, by its name; the compiler runs in the folder.
       depends_on: what else must be the same for the library to be used again.
 
     Returns:
@@ -61,7 +61,8 @@ def compiled_library(
 
 def _compiler() -> str | None:
     names = (os.environ.get("CXX"), "c++", "g++", "clang++")
-    return next((found for name in names if name and (found := shutil.which(name))), None)
+    found = next((found for name in names if name and (found := shutil.which(name))), None)
+    return found and os.path.abspath(found)
 
 
 def _machine() -> list[str]:
@@ -80,16 +81,17 @@ def _compile(compiler: str, folder: Path, flags: Mapping[str, Sequence[str]], fi
     Raises:
       OSError: with the compiler's first complaint.
     """
-    with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
+    with tempfile.TemporaryDirectory(dir=file.parent.absolute()) as scratch:
         objects = {name: str(Path(scratch) / f"{name}.o") for name in flags}
         _run(
             [
-                [compiler, *FLAGS, *flags[name], "-c", str(folder / name), "-o", output]
+                [compiler, *FLAGS, *flags[name], "-c", name, "-o", output]
                 for name, output in objects.items()
-            ]
+            ],
+            folder,
         )
         library = Path(scratch) / file.name
-        _run([[compiler, "-shared", *objects.values(), "-o", str(library)]])
+        _run([[compiler, "-shared", *objects.values(), "-o", str(library)]], folder)
         # Loading a damaged library may end the process; whatever follows its end is ignored.
         with library.open("ab") as stream:
             stream.write(hashlib.sha256(library.read_bytes()).digest())
@@ -101,10 +103,11 @@ def _is_whole(file: Path) -> bool:
     return hashlib.sha256(content[:-32]).digest() == content[-32:]
 
 
-def _run(commands: list[list[str]]) -> None:
+def _run(commands: list[list[str]], folder: Path) -> None:
     running = [
         subprocess.Popen(  # noqa: S603
             command,
+            cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",

@@ -10,7 +10,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
+
+from hierseg_jax.models.kernels.many_arrays import incremental_update
 
 WARMUP = 9
 
@@ -26,4 +27,4 @@ def update_average(average: Any, variables: Any, step: jax.Array, decay: float) 
     """
     # 1 - t / (9 + t), with t = step + 1.
     weight_of_new = jnp.maximum(1 - decay, WARMUP / (WARMUP + 1 + step.astype(jnp.float32)))
-    return optax.incremental_update(variables, average, weight_of_new)
+    return incremental_update(variables, average, weight_of_new)

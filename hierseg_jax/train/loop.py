@@ -20,6 +20,7 @@ from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.evaluation.shown_pictures import Samples
 from hierseg_jax.evaluation.tally import Measures
 from hierseg_jax.settings import Settings
+from hierseg_jax.system.devices.compiling import told_of_compilation
 from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, is_main, note
 from hierseg_jax.system.devices.parallel import cpu_threads
 from hierseg_jax.system.errors import HiersegError
@@ -73,6 +74,8 @@ def train(
             check_workdir(run.workdir, settings, run.hierarchy)
         stop = resources.enter_context(StopSignals())
         say(describe(run))
+        if is_main():
+            resources.enter_context(told_of_compilation(tqdm.write))
         state, progress = restore(
             run.workdir, settings, run.hierarchy, run.inventories, run.initial_state, cpu_threads()
         )

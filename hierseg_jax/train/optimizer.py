@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from hierseg_jax.models.kernels.many_arrays import flattened
 from hierseg_jax.models.network import Backbone
 from hierseg_jax.settings import OptimizerSettings
 from hierseg_jax.train.parameter_groups import (
@@ -45,11 +46,11 @@ def make_optimizer(
     scaled = chosen.backbone_rate != 1 or chosen.layer_decay != 1
     if chosen.name == "adam" and not (waits or scaled or chosen.clip_norm):
         # One vector of all parameters is one update to compile rather than one for each.
-        return optax.flatten(optax.adam(schedule))
+        return flattened(optax.adam(schedule))
     steps = []
     if chosen.clip_norm:
-        steps.append(optax.flatten(optax.clip_by_global_norm(chosen.clip_norm)))
-    direction = optax.flatten(optax.scale_by_adam())
+        steps.append(flattened(optax.clip_by_global_norm(chosen.clip_norm)))
+    direction = flattened(optax.scale_by_adam())
     if chosen.name == "adamw":
         direction = optax.chain(direction, optax.add_decayed_weights(chosen.weight_decay, decayed))
     if waits:

@@ -11,6 +11,8 @@ from hierseg_jax.evaluation.eval_step import DeviceBatch, scale_image
 from hierseg_jax.losses import Loss
 from hierseg_jax.models import SegmentationModel, precision_of
 from hierseg_jax.models.embedding import COLLECTION, read_embedding
+from hierseg_jax.models.kernels.many_arrays import apply_updates
+from hierseg_jax.models.kernels.random_bits import wrap_key
 from hierseg_jax.models.layers import BLOCK_OUTPUT
 from hierseg_jax.train.average import update_average
 from hierseg_jax.train.mixing import Mix, keep
@@ -54,7 +56,7 @@ def make_train_step(
     def train_step(
         state: TrainState, batch: DeviceBatch, *of_teacher: Any
     ) -> tuple[TrainState, dict[str, jax.Array]]:
-        key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+        key = jax.random.fold_in(wrap_key(state.key), state.step)
         mixed = mix(key, batch, axis_name)
         batch = mixed.batch
         if axis_name is not None:
@@ -100,7 +102,7 @@ def make_train_step(
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         after = state.replace(
             step=state.step + 1,
-            params=optax.apply_updates(state.params, updates),
+            params=apply_updates(state.params, updates),
             batch_stats=batch_stats,
             opt_state=opt_state,
         )

@@ -17,7 +17,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hierseg_jax.models.dropout import drop_rate_at_depth, residual_dropout
-from hierseg_jax.models.layers import Compute, Conv, name_block_output
+from hierseg_jax.models.kernels.squeeze_excite import squeeze_excite
+from hierseg_jax.models.layers import Compute, Conv, PointwiseWeights, name_block_output
 from hierseg_jax.models.normalization import BatchNorm
 from hierseg_jax.models.variant import Variant, normalize_image
 
@@ -112,6 +113,12 @@ class SqueezeExcite(nn.Module):
     @nn.compact
     def __call__(self, x_bhwc: jax.Array) -> jax.Array:
         """[B, h, w, C] -> [B, h, w, C]."""
+        if self.compute.formulation == "kernels":
+            channels = x_bhwc.shape[-1]
+            reduce = PointwiseWeights(self.hidden, name="reduce")(channels)
+            return squeeze_excite(
+                x_bhwc, *reduce, *PointwiseWeights(channels, name="expand")(self.hidden)
+            )
         conv = functools.partial(Conv, kernel_size=(1, 1), compute=self.compute)
         gate_b11c = x_bhwc.mean((1, 2), keepdims=True)
         gate_b11c = nn.silu(conv(self.hidden, name="reduce")(gate_b11c))

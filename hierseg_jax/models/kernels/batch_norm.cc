@@ -1,22 +1,21 @@
 // Batch normalisation of float32 [B, h, w, C] arrays together with what follows it:
 //
-//   y = activation(shortcut + factor (scale (x - mean) + bias)),
+//   y = activation(shortcut + factor (scale (x - mean) / sqrt(variance + epsilon) + bias)),
 //
-// where scale holds the reciprocal standard deviation, factor is that of dropout, [B, C], and
-// the shortcut may be absent. One pass over memory each for the moments, the result, the
+// where factor is that of dropout, [B, C]; factor and shortcut may be absent. What is computed of
+// single channels is computed here as well, since XLA takes long to compile many small programs. One pass over memory each for the moments, the result, the
 // gradient's sums and the gradient. Sums are taken over blocks of pixels in float32 and over
 // the blocks in float64, in an order that does not depend on the number of threads.
 
 #include <cmath>
 
 #include "kernels.h"
+#include "pixels.h"
 
 namespace hierseg {
 namespace {
 
 enum Activation : int64_t { kNone = 0, kRelu = 1, kSilu = 2, kRelu6 = 3 };
-
-constexpr int64_t kBlock = 64;  // pixels
 
 // exp(v) to 2 units in the last place; v is clamped to where the result is a normal number.
 inline Vector Exp(Vector v) {
@@ -80,46 +79,52 @@ void WithActivation(int64_t activation, F f) {
     f(std::integral_constant<int64_t, kNone>());
 }
 
-struct Pixels {
-  int64_t images, per_image, channels, pieces;
+// The reciprocal standard deviation of every channel.
+std::vector<float> Inverse(Input variance, float epsilon) {
+  std::vector<float> inverse(variance.element_count());
+  for (size_t c = 0; c < inverse.size(); ++c)
+    inverse[c] = 1.0f / std::sqrt(variance.typed_data()[c] + epsilon);
+  return inverse;
+}
 
-  explicit Pixels(Input x) {
-    const auto& d = x.dimensions();
-    images = d[0], per_image = d[1] * d[2], channels = d[3];
-    // At least 32 pieces of work, no piece over two images.
-    pieces = std::min(CeilDiv(per_image, kBlock), std::max<int64_t>(CeilDiv(32, images), 1));
+// Of the numbers of some channels of one image.
+struct Coefficients {
+  Vector mean, scale, bias, factor;
+};
+
+// Numbers of the channels.
+struct Channels {
+  const float *means, *biases, *factors;
+  int64_t count;
+  std::vector<float> inverse, scales;
+
+  Channels(Input mean, Input variance, Input scale, Input bias, Input factor, float epsilon)
+      : means(mean.typed_data()),
+        biases(bias.typed_data()),
+        factors(factor.data_if_any()),
+        count(mean.element_count()),
+        inverse(Inverse(variance, epsilon)),
+        scales(inverse) {
+    for (int64_t c = 0; c < count; ++c) scales[c] *= scale.typed_data()[c];
   }
-  int64_t total() const { return images * pieces; }
-
-  // Calls f(image, first pixel, count) for the blocks of a piece.
-  template <typename F>
-  void ForBlocks(int64_t piece, F f) const {
-    const int64_t image = piece / pieces, part = piece % pieces;
-    const int64_t end = image * per_image + (part + 1) * per_image / pieces;
-    for (int64_t p = image * per_image + part * per_image / pieces; p < end; p += kBlock)
-      f(image, p, std::min(kBlock, end - p));
+  Coefficients Load(int64_t image, int64_t c, int64_t lanes) const {
+    return {LoadUpTo(means + c, lanes), LoadUpTo(&scales[c], lanes), LoadUpTo(biases + c, lanes),
+            factors == nullptr ? Vector{} + 1.0f : LoadUpTo(factors + image * count + c, lanes)};
   }
 };
 
 // What both passes of the gradient need: dy through the activation and the dropout.
 struct GradientInputs {
-  const float *x, *y, *dy, *means, *scales, *biases, *factors;
+  const float *x, *y, *dy;
 
-  GradientInputs(Input x, Input y, Input dy, Input means, Input scales, Input biases, Input factors)
-      : x(x.typed_data()),
-        y(y.typed_data()),
-        dy(dy.typed_data()),
-        means(means.typed_data()),
-        scales(scales.typed_data()),
-        biases(biases.typed_data()),
-        factors(factors.typed_data()) {}
+  GradientInputs(Input x, Input y, Input dy)
+      : x(x.typed_data()), y(y.typed_data()), dy(dy.typed_data()) {}
 
   template <int64_t kActivation>
-  Vector Through(int64_t i, int64_t lanes, Vector centred, Vector scale, Vector bias,
-                 Vector factor) const {
+  Vector Through(int64_t i, int64_t lanes, Vector centred, const Coefficients& of) const {
     constexpr bool from_result = kActivation == kRelu || kActivation == kRelu6;
     const Vector result = from_result ? LoadUpTo(y + i, lanes) : Vector{};
-    return Derive<kActivation>(LoadUpTo(dy + i, lanes), result, (centred * scale + bias) * factor);
+    return Derive<kActivation>(LoadUpTo(dy + i, lanes), result, (centred * of.scale + of.bias) * of.factor);
   }
 };
 
@@ -172,26 +177,35 @@ void Moments(const Threads& threads, Input x_buffer, Output mean, Output varianc
   }
 }
 
-void Normalize(const Threads& threads, Input x_buffer, Input mean_buffer, Input scale_buffer,
-               Input bias_buffer, Input factor_buffer, Input shortcut_buffer, Output result,
-               int64_t activation) {
+// Running statistics: past times the old ones and present times the batch's.
+void AverageMoments(const Threads&, Input mean, Input variance, Input past_mean,
+                    Input past_variance, Output new_mean, Output new_variance, float past,
+                    float present, float present_variance) {
+  const auto average = [&](Input now, Input then, Output result, float share) {
+    for (int64_t c = 0; c < now.element_count(); ++c)
+      result->typed_data()[c] = past * then.typed_data()[c] + share * now.typed_data()[c];
+  };
+  average(mean, past_mean, new_mean, present);
+  average(variance, past_variance, new_variance, present_variance);
+}
+
+void Normalize(const Threads& threads, Input x_buffer, Input mean_buffer, Input variance_buffer,
+               Input scale_buffer, Input bias_buffer, Input factor_buffer, Input shortcut_buffer,
+               Output result, int64_t activation, float epsilon) {
   const Pixels pixels(x_buffer);
+  const Channels channels(mean_buffer, variance_buffer, scale_buffer, bias_buffer, factor_buffer,
+                          epsilon);
   const int64_t c_count = pixels.channels;
-  const float *x = x_buffer.typed_data(), *means = mean_buffer.typed_data(),
-              *scales = scale_buffer.typed_data(), *biases = bias_buffer.typed_data(),
-              *factors = factor_buffer.typed_data();
-  const float* shortcut = shortcut_buffer.element_count() ? shortcut_buffer.typed_data() : nullptr;
+  const float *x = x_buffer.typed_data(), *shortcut = shortcut_buffer.data_if_any();
   float* y = result->typed_data();
   WithActivation(activation, [&](auto kind) {
     ParallelFor(threads, pixels.total(), [&](int64_t piece) {
       pixels.ForBlocks(piece, [&](int64_t image, int64_t first, int64_t count) {
         for (int64_t c = 0; c < c_count; c += kLanes) {
           const int64_t lanes = std::min<int64_t>(c_count - c, kLanes);
-          const Vector mean = LoadUpTo(means + c, lanes), scale = LoadUpTo(scales + c, lanes),
-                       bias = LoadUpTo(biases + c, lanes),
-                       factor = LoadUpTo(factors + image * c_count + c, lanes);
+          const Coefficients of = channels.Load(image, c, lanes);
           for (int64_t i = first * c_count + c; i < (first + count) * c_count; i += c_count) {
-            Vector v = ((LoadUpTo(x + i, lanes) - mean) * scale + bias) * factor;
+            Vector v = ((LoadUpTo(x + i, lanes) - of.mean) * of.scale + of.bias) * of.factor;
             if (shortcut != nullptr) v += LoadUpTo(shortcut + i, lanes);
             StoreUpTo(y + i, Activate<kind()>(v), lanes);
           }
@@ -204,11 +218,13 @@ void Normalize(const Threads& threads, Input x_buffer, Input mean_buffer, Input 
 // sums[0] = sum of g and sums[1] = sum of g (x - mean), g = factor activation'(...) dy. SiLU
 // is only for layers without a shortcut.
 void NormalizeSums(const Threads& threads, Input x, Input y, Input dy, Input mean_buffer,
-                   Input scale_buffer, Input bias_buffer, Input factor_buffer, Output result,
-                   int64_t activation) {
+                   Input variance_buffer, Input scale_buffer, Input bias_buffer,
+                   Input factor_buffer, Output result, int64_t activation, float epsilon) {
   const Pixels pixels(x);
+  const Channels channels(mean_buffer, variance_buffer, scale_buffer, bias_buffer, factor_buffer,
+                          epsilon);
   const int64_t c_count = pixels.channels;
-  const GradientInputs in(x, y, dy, mean_buffer, scale_buffer, bias_buffer, factor_buffer);
+  const GradientInputs in(x, y, dy);
   std::vector<double> parts(pixels.total() * 2 * c_count, 0.0);
   WithActivation(activation, [&](auto kind) {
     ParallelFor(threads, pixels.total(), [&](int64_t piece) {
@@ -216,18 +232,16 @@ void NormalizeSums(const Threads& threads, Input x, Input y, Input dy, Input mea
       pixels.ForBlocks(piece, [&](int64_t image, int64_t first, int64_t count) {
         for (int64_t c = 0; c < c_count; c += kLanes) {
           const int64_t lanes = std::min<int64_t>(c_count - c, kLanes);
-          const Vector mean = LoadUpTo(in.means + c, lanes), scale = LoadUpTo(in.scales + c, lanes),
-                       bias = LoadUpTo(in.biases + c, lanes),
-                       factor = LoadUpTo(in.factors + image * c_count + c, lanes);
+          const Coefficients of = channels.Load(image, c, lanes);
           Vector sum = {}, product = {};
           for (int64_t i = first * c_count + c; i < (first + count) * c_count; i += c_count) {
-            const Vector centred = LoadUpTo(in.x + i, lanes) - mean;
-            const Vector g = in.Through<kind()>(i, lanes, centred, scale, bias, factor);
+            const Vector centred = LoadUpTo(in.x + i, lanes) - of.mean;
+            const Vector g = in.Through<kind()>(i, lanes, centred, of);
             sum += g;
             product += g * centred;
           }
-          sum *= factor;
-          product *= factor;
+          sum *= of.factor;
+          product *= of.factor;
           for (int64_t l = 0; l < lanes; ++l) {
             part[c + l] += sum[l];
             part[c_count + c + l] += product[l];
@@ -245,33 +259,42 @@ void NormalizeSums(const Threads& threads, Input x, Input y, Input dy, Input mea
 }
 
 // dx = scale (g - shares[0] - (x - mean) shares[1]), and what flows into the shortcut where
-// there is one (else an empty array).
+// there is one (else an empty array), into scale and bias. What a pixel adds to mean and variance
+// concerns all pixels that have them: shared_sums are the mean of their sums over the devices,
+// each of which has `count` pixels.
 void NormalizeGradient(const Threads& threads, Input x, Input y, Input dy, Input mean_buffer,
-                       Input scale_buffer, Input bias_buffer, Input factor_buffer,
-                       Input shares_buffer, Output dx_buffer, Output d_shortcut_buffer,
-                       int64_t activation) {
+                       Input variance_buffer, Input scale_buffer, Input bias_buffer,
+                       Input factor_buffer, Input sums, Input shared_sums, Output dx_buffer,
+                       Output d_shortcut_buffer, Output d_scale, Output d_bias, int64_t activation,
+                       float epsilon, float count) {
   const Pixels pixels(x);
+  const Channels channels(mean_buffer, variance_buffer, scale_buffer, bias_buffer, factor_buffer,
+                          epsilon);
   const int64_t c_count = pixels.channels;
-  const GradientInputs in(x, y, dy, mean_buffer, scale_buffer, bias_buffer, factor_buffer);
-  const float* shares = shares_buffer.typed_data();
+  const GradientInputs in(x, y, dy);
+  std::vector<float> shares(2 * c_count);
+  for (int64_t c = 0; c < c_count; ++c) {
+    const float inverse = channels.inverse[c];
+    shares[c] = shared_sums.typed_data()[c] / count;
+    shares[c_count + c] = shared_sums.typed_data()[c_count + c] / count * (inverse * inverse);
+    d_scale->typed_data()[c] = sums.typed_data()[c_count + c] * inverse;
+    d_bias->typed_data()[c] = sums.typed_data()[c];
+  }
   float* dx = dx_buffer->typed_data();
-  float* d_shortcut =
-      d_shortcut_buffer->element_count() ? d_shortcut_buffer->typed_data() : nullptr;
+  float* d_shortcut = d_shortcut_buffer->data_if_any();
   WithActivation(activation, [&](auto kind) {
     ParallelFor(threads, pixels.total(), [&](int64_t piece) {
       pixels.ForBlocks(piece, [&](int64_t image, int64_t first, int64_t count) {
         for (int64_t c = 0; c < c_count; c += kLanes) {
           const int64_t lanes = std::min<int64_t>(c_count - c, kLanes);
-          const Vector mean = LoadUpTo(in.means + c, lanes), scale = LoadUpTo(in.scales + c, lanes),
-                       bias = LoadUpTo(in.biases + c, lanes),
-                       factor = LoadUpTo(in.factors + image * c_count + c, lanes),
-                       share = LoadUpTo(shares + c, lanes),
-                       slope = LoadUpTo(shares + c_count + c, lanes);
+          const Coefficients of = channels.Load(image, c, lanes);
+          const Vector share = LoadUpTo(&shares[c], lanes),
+                       slope = LoadUpTo(&shares[c_count + c], lanes);
           for (int64_t i = first * c_count + c; i < (first + count) * c_count; i += c_count) {
-            const Vector centred = LoadUpTo(in.x + i, lanes) - mean;
-            const Vector g = in.Through<kind()>(i, lanes, centred, scale, bias, factor);
+            const Vector centred = LoadUpTo(in.x + i, lanes) - of.mean;
+            const Vector g = in.Through<kind()>(i, lanes, centred, of);
             if (d_shortcut != nullptr) StoreUpTo(d_shortcut + i, g, lanes);
-            StoreUpTo(dx + i, scale * (g * factor - share - centred * slope), lanes);
+            StoreUpTo(dx + i, of.scale * (g * of.factor - share - centred * slope), lanes);
           }
         }
       });

@@ -13,7 +13,7 @@ from hierseg_jax.models.kernels.library import call
 ACTIVATIONS = {None: 0, "relu": 1, "silu": 2, "relu6": 3}
 
 Residuals = tuple[Any, ...]
-"""x, y, scale, bias, mean, inverse deviation, factor, and whether there was a shortcut."""
+"""x, y, mean, variance, scale, bias, factor, and what is None where there was no shortcut."""
 Outputs = tuple[jax.Array, jax.Array, jax.Array]
 
 
@@ -59,24 +59,18 @@ def _forward(
     activation: str | None,
     axis_name: str | None,
 ) -> tuple[Outputs, Residuals]:
-    batch, _, _, channels = x.shape
-    mean, var = call("hierseg_moments", (channels,), (channels,))(x)
+    channels = x.shape[-1:]
+    mean, var = call("hierseg_moments", channels, channels)(x)
     if axis_name is not None:
         whole = lax.pmean(mean, axis_name)
         var = lax.pmean(var + jnp.square(mean - whole), axis_name)
         mean = whole
-    inverse = lax.rsqrt(var + epsilon)
-    has_shortcut = shortcut is not None
-    if factor is None:
-        factor = jnp.ones((batch, 1, 1, channels), x.dtype)
-    if shortcut is None:
-        shortcut = jnp.zeros(0, x.dtype)
-    code = np.int64(ACTIVATIONS[activation])
-    inputs = (x, mean, inverse * scale, bias, factor, shortcut)
-    y = call("hierseg_normalize", x.shape)(*inputs, activation=code)
+    nothing = jnp.zeros(0, x.dtype)
+    inputs = (x, mean, var, scale, bias, *(nothing if a is None else a for a in (factor, shortcut)))
+    y = call("hierseg_normalize", x.shape)(*inputs, **_named(activation, epsilon))
     kept_y = y if activation in ("relu", "relu6") else None
-    shortcut_mark = jnp.zeros(0) if has_shortcut else None
-    return (y, mean, var), (x, kept_y, scale, bias, mean, inverse, factor, shortcut_mark)
+    mark = None if shortcut is None else nothing
+    return (y, mean, var), (x, kept_y, mean, var, scale, bias, factor, mark)
 
 
 def _backward(
@@ -86,27 +80,55 @@ def _backward(
     residuals: Residuals,
     gradients: Outputs,
 ) -> tuple[jax.Array | None, ...]:
-    del epsilon
-    x, y, scale, bias, mean, inverse, factor, has_shortcut = residuals
+    x, y, *of_channels, factor, shortcut_mark = residuals
     y = x if y is None else y
     dy, channels = gradients[0], x.shape[-1]
-    inputs = (x, y, dy, mean, inverse * scale, bias, factor)
-    code = np.int64(ACTIVATIONS[activation])
-    sums = call("hierseg_normalize_sums", (2, channels))(*inputs, activation=code)
+    given = (x, y, dy, *of_channels, jnp.zeros(0, x.dtype) if factor is None else factor)
+    named = _named(activation, epsilon)
+    sums = call("hierseg_normalize_sums", (2, channels))(*given, **named)
     # What a pixel adds to the batch's mean and variance concerns all devices' pixels.
-    shares = sums / (x.size // channels)
-    if axis_name is not None:
-        shares = lax.pmean(shares, axis_name)
-    shares *= jnp.stack([jnp.ones_like(inverse), jnp.square(inverse)])
-    split = has_shortcut is not None and activation is not None
-    dx, d_shortcut = call("hierseg_normalize_gradient", x.shape, x.shape if split else (0,))(
-        *inputs, shares, activation=code
+    shared = sums if axis_name is None else lax.pmean(sums, axis_name)
+    has_shortcut = shortcut_mark is not None
+    split = has_shortcut and activation is not None
+    shapes = (x.shape, x.shape if split else (0,), (channels,), (channels,))
+    dx, d_shortcut, d_scale, d_bias = call("hierseg_normalize_gradient", *shapes)(
+        *given, sums, shared, count=np.float32(x.size // channels), **named
     )
-    if has_shortcut is None:
+    if not has_shortcut:
         d_shortcut = None
     elif not split:
         d_shortcut = dy
-    return dx, sums[1] * inverse, sums[0], jnp.zeros_like(factor), d_shortcut
+    d_factor = None if factor is None else jnp.zeros_like(factor)
+    return dx, d_scale, d_bias, d_factor, d_shortcut
+
+
+def _named(activation: str | None, epsilon: float) -> dict[str, Any]:
+    return {"activation": np.int64(ACTIVATIONS[activation]), "epsilon": np.float32(epsilon)}
+
+
+def average_moments(
+    mean: jax.Array, var: jax.Array, past: tuple[jax.Array, jax.Array], momentum: float, count: int
+) -> list[jax.Array]:
+    """Running mean and variance, [C] each, after a batch.
+
+    Args:
+      mean, var: of the batch, from `normalize`.
+      past: running ones before it.
+      momentum: weight of the past.
+      count: of the values whose variance it is; what is averaged is the unbiased one.
+    """
+    # No gradient flows into them.
+    mean, var = lax.stop_gradient((mean, var))
+    present = 1 - momentum
+    average = call("hierseg_average_moments", mean.shape, mean.shape, reused={2: 0, 3: 1})
+    return average(
+        mean,
+        var,
+        *past,
+        past=np.float32(momentum),
+        present=np.float32(present),
+        present_variance=np.float32(present * (count / (count - 1))),
+    )
 
 
 normalize.defvjp(_forward, _backward)

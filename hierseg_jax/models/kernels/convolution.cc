@@ -85,26 +85,32 @@ void ForChannelTiles(int64_t channels, F f) {
 
 int64_t PaddedChannels(int64_t channels) { return CeilDiv(channels, kLanes) * kLanes; }
 
-// Weights [tap][input][output] in the order in which a phase's tiles read them.
+// Weights [tap][input][output], or turned, [tap][output][input], in the order in which a phase's
+// tiles read them.
 std::vector<float> PackWeights(const float* weights, const std::vector<Tap>& taps, int64_t inputs,
-                               int64_t outputs) {
+                               int64_t outputs, bool turned) {
   std::vector<float> packed(taps.size() * inputs * PaddedChannels(outputs), 0.0f);
   float* to = packed.data();
   ForChannelTiles(outputs, [&](int64_t first, int vectors) {
     const int64_t count = std::min<int64_t>(outputs - first, vectors * kLanes);
     for (const Tap& tap : taps)
       for (int64_t c = 0; c < inputs; ++c, to += vectors * kLanes)
-        std::copy_n(weights + (tap.index * inputs + c) * outputs + first, count, to);
+        if (turned)
+          for (int64_t o = 0; o < count; ++o)
+            to[o] = weights[(tap.index * outputs + first + o) * inputs + c];
+        else
+          std::copy_n(weights + (tap.index * inputs + c) * outputs + first, count, to);
   });
   return packed;
 }
 
 void RunPhase(const Threads& threads, const float* x, Shape in, const float* weights,
               const float* bias, float* y, Shape out, const Phase& phase, int64_t input_step,
-              int64_t output_step, bool relu) {
-  const std::vector<float> packed = PackWeights(weights, phase.taps, in.channels, out.channels);
+              int64_t output_step, bool turned, bool relu) {
+  const std::vector<float> packed =
+      PackWeights(weights, phase.taps, in.channels, out.channels, turned);
   std::vector<float> padded_bias(PaddedChannels(out.channels), 0.0f);
-  std::copy_n(bias, out.channels, padded_bias.data());
+  if (bias != nullptr) std::copy_n(bias, out.channels, padded_bias.data());
   const int64_t rows = in.batch * phase.rows;
   const int64_t chunks = std::min<int64_t>(rows, 64);
   ParallelFor(threads, chunks, [&](int64_t chunk) {
@@ -147,12 +153,23 @@ void RunPhase(const Threads& threads, const float* x, Shape in, const float* wei
 
 void Convolve(const Threads& threads, Input x, Input weights, Input bias, Output y, int64_t stride,
               int64_t dilation_h, int64_t dilation_w, int64_t pad_h, int64_t pad_w, bool transposed,
-              bool relu) {
+              bool turned, bool relu) {
   const Geometry g{stride, dilation_h, dilation_w, pad_h, pad_w};
   const Shape in = ShapeOf(x), out = ShapeOf(*y), kernel = ShapeOf(weights);
   for (const Phase& phase : Phases(kernel.batch, kernel.height, g, out, transposed))
-    RunPhase(threads, x.typed_data(), in, weights.typed_data(), bias.typed_data(), y->typed_data(),
-             out, phase, transposed ? 1 : stride, transposed ? stride : 1, relu);
+    RunPhase(threads, x.typed_data(), in, weights.typed_data(), bias.data_if_any(), y->typed_data(),
+             out, phase, transposed ? 1 : stride, transposed ? stride : 1, turned, relu);
+}
+
+// dy where y, which ReLU gave, is above 0, else 0.
+void RectifyGradient(const Threads& threads, Input y, Input dy, Output result) {
+  const int64_t size = y.element_count(), pieces = std::min<int64_t>(CeilDiv(size, 1 << 14), 64);
+  ParallelFor(threads, pieces, [&](int64_t piece) {
+    const float *of_y = y.typed_data(), *of_dy = dy.typed_data();
+    float* to = result->typed_data();
+    for (int64_t i = piece * size / pieces; i < (piece + 1) * size / pieces; ++i)
+      to[i] = of_y[i] > 0.0f ? of_dy[i] : 0.0f;
+  });
 }
 
 // dW[tap] = sum over pixels of x[p * stride + tap]^T dy[p]; dbias = sum of dy.

@@ -7,6 +7,7 @@ convolution, so that each of the two is the other's gradient.
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,14 +37,14 @@ class Geometry:
 def convolve(
     x_bhwc: jax.Array,
     kernel_hwio: jax.Array,
-    bias: jax.Array,
+    bias: jax.Array | None,
     geometry: Geometry,
     relu: bool = False,
 ) -> jax.Array:
     """[B, h, w, I] -> [B, H, W, O], as `lax.conv_general_dilated` on NHWC and HWIO.
 
     Args:
-      bias: [O].
+      bias: [O], by default 0.
       relu: whether negative results become 0.
     """
     sides = _output_sides(x_bhwc.shape[1:3], kernel_hwio.shape[:2], geometry)
@@ -52,27 +53,26 @@ def convolve(
 
 
 def _convolve_forward(
-    x: jax.Array, kernel: jax.Array, bias: jax.Array, geometry: Geometry, relu: bool
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array | None]]:
+    x: jax.Array, kernel: jax.Array, bias: jax.Array | None, geometry: Geometry, relu: bool
+) -> tuple[jax.Array, tuple[Any, ...]]:
     y = convolve(x, kernel, bias, geometry, relu)
-    return y, (x, kernel, y if relu else None)
+    mark = None if bias is None else jnp.zeros(0)
+    return y, (x, kernel, y if relu else None, mark)
 
 
 def _convolve_backward(
     geometry: Geometry,
     relu: bool,
-    residuals: tuple[jax.Array, jax.Array, jax.Array | None],
+    residuals: tuple[Any, ...],
     dy: jax.Array,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, jax.Array | None]:
     del relu
-    x, kernel, y = residuals
+    x, kernel, y, bias_mark = residuals
     if y is not None:
-        dy = jnp.where(y > 0, dy, 0)
-    no_bias = jnp.zeros(x.shape[-1], x.dtype)
-    turned = kernel.transpose(0, 1, 3, 2)
-    dx = _convolve(dy, turned, no_bias, x.shape, geometry, transposed=True)
+        dy = call("hierseg_rectify_gradient", dy.shape)(y, dy)
+    dx = _convolve(dy, kernel, None, x.shape, geometry, transposed=True, turned=True)
     gradient, bias_gradient = _kernel_gradient(x, dy, kernel.shape, geometry)
-    return dx, gradient, bias_gradient
+    return dx, gradient, None if bias_mark is None else bias_gradient
 
 
 convolve.defvjp(_convolve_forward, _convolve_backward)
@@ -88,8 +88,7 @@ def convolve_transposed(
 ) -> jax.Array:
     """[B, h, w, I] -> [B, *sides, O]: y[stride u + dilation i - padding] += x[u] W[i], W^T in i."""
     shape = (x_bhwc.shape[0], *sides, kernel_hwoi.shape[2])
-    turned = kernel_hwoi.transpose(0, 1, 3, 2)
-    return _convolve(x_bhwc, turned, bias, shape, geometry, transposed=True)
+    return _convolve(x_bhwc, kernel_hwoi, bias, shape, geometry, transposed=True, turned=True)
 
 
 def _transposed_forward(
@@ -106,9 +105,8 @@ def _transposed_backward(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     del sides
     x, kernel_hwoi = residuals
-    no_bias = jnp.zeros(x.shape[-1], x.dtype)
     # Seen from dy this is a plain convolution, whose input has `O` channels.
-    dx = _convolve(dy, kernel_hwoi, no_bias, x.shape, geometry)
+    dx = _convolve(dy, kernel_hwoi, None, x.shape, geometry)
     gradient, _ = _kernel_gradient(dy, x, kernel_hwoi.shape, geometry)
     return dx, gradient, dy.sum((0, 1, 2))
 
@@ -179,16 +177,20 @@ def _attributes(geometry: Geometry) -> dict[str, np.int64]:
 
 def _convolve(
     x: jax.Array,
-    kernel_hwio: jax.Array,
-    bias: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array | None,
     shape: tuple[int, ...],
     geometry: Geometry,
     *,
     transposed: bool = False,
+    turned: bool = False,
     relu: bool = False,
 ) -> jax.Array:
+    """With `turned` the kernel is [h, w, O, I], not [h, w, I, O]."""
+    bias = jnp.zeros(0, x.dtype) if bias is None else bias
+    given = _attributes(geometry)
     return call("hierseg_convolve", shape)(
-        x, kernel_hwio, bias, transposed=transposed, relu=relu, **_attributes(geometry)
+        x, kernel, bias, transposed=transposed, turned=turned, relu=relu, **given
     )
 
 

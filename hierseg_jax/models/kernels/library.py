@@ -1,11 +1,14 @@
-"""Compiles the kernels once for this machine, keeps the library, and tells XLA of it."""
+"""Compiles the kernels once for this machine, keeps the libraries, and tells XLA of them."""
 
 import ctypes
 import functools
+import itertools
 import os
 import shlex
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -15,47 +18,77 @@ from hierseg_jax.system.compiler import compiled_library, hash_of_sources
 from hierseg_jax.system.errors import HiersegError
 
 SOURCES = Path(__file__).parent
-TARGETS = (
-    "hierseg_convolve",
-    "hierseg_kernel_gradient",
-    "hierseg_depthwise",
-    "hierseg_depthwise_gradient",
-    "hierseg_moments",
-    "hierseg_normalize",
-    "hierseg_normalize_sums",
-    "hierseg_normalize_gradient",
+SHORT = (
+    "hierseg_join",
+    "hierseg_split",
+    "hierseg_combine",
+    "hierseg_fold_in",
+    "hierseg_random_bits",
 )
+"""Kernels compiled with the bindings."""
+LONG = {
+    "convolution.cc": ("hierseg_convolve", "hierseg_kernel_gradient", "hierseg_rectify_gradient"),
+    "batch_norm.cc": (
+        "hierseg_moments",
+        "hierseg_average_moments",
+        "hierseg_normalize",
+        "hierseg_normalize_sums",
+        "hierseg_normalize_gradient",
+    ),
+    "depthwise.cc": ("hierseg_depthwise", "hierseg_depthwise_gradient"),
+    "squeeze_excite.cc": ("hierseg_squeeze_excite", "hierseg_squeeze_excite_gradient"),
+}
+"""Those that take seconds to compile, by their files: a library each, made when first called."""
+OF_ALL_NETWORKS = ("convolution.cc", "batch_norm.cc")
+NONE: Mapping[int, int] = MappingProxyType({})
 FLAGS_VARIABLE = "HIERSEG_JAX_KERNEL_FLAGS"
 FAST = "-O3 -march=native"
 
 
-def flags(fast: str = FAST) -> dict[str, tuple[str, ...]]:
-    """The compiler's flags for every source file, `fast` for those that compute.
+def words(fast: str) -> tuple[str, ...]:
+    """Flags for the compiler.
 
     Raises:
       OSError: in a phrase, for flags that are no words of a shell.
     """
     try:
-        given = tuple(shlex.split(fast))
+        return tuple(shlex.split(fast))
     except ValueError as error:
         raise OSError(f"${FLAGS_VARIABLE} is {fast!r}: {error}") from None
-    # XLA's headers take long to compile, and longer with optimisation.
-    bindings = ("-O0", f"-I{jax.ffi.include_dir()}")
-    kernels = ("batch_norm.cc", "convolution.cc", "depthwise.cc")
-    return dict.fromkeys(kernels, given) | {"bindings.cc": bindings}
 
 
-def call(name: str, *shapes: tuple[int, ...]) -> Callable[..., Any]:
-    """A kernel as a function of arrays and attributes, giving float32 arrays of these shapes.
+def flags_of_bindings(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The compiler's flags for the bindings."""
+    # They need not be fast. The others' flags are among theirs, so that wrong ones show at once.
+    return {"bindings.cc": (*given, "-O1", f"-I{jax.ffi.include_dir()}")}
+
+
+def call(
+    name: str, *shapes: tuple[int, ...], dtype: Any = jnp.float32, reused: Mapping[int, int] = NONE
+) -> Callable[..., Any]:
+    """A kernel as a function of arrays and attributes, giving arrays of these shapes.
+
+    Args:
+      reused: argument -> result that may have its memory.
 
     Raises:
       ValueError: where there are no kernels.
     """
     if reason := problem():
         raise HiersegError(f"The CPU kernels can't be used: {reason}.")
-    results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    for file, names in LONG.items():
+        if name in names:
+            _start(file)
+    results = [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes]
     result = results[0] if len(results) == 1 else results
-    return jax.ffi.ffi_call(_target(name), result, vmap_method="sequential")
+    return jax.ffi.ffi_call(
+        _target(name), result, vmap_method="sequential", input_output_aliases=dict(reused)
+    )
+
+
+def usable() -> bool:
+    """Whether JAX computes on a CPU, and there are kernels for it."""
+    return jax.default_backend() == "cpu" and problem() is None
 
 
 def _target(name: str) -> str:
@@ -63,20 +96,55 @@ def _target(name: str) -> str:
     return f"{name}_{hash_of_sources(SOURCES)[:12]}"
 
 
-@functools.cache
 def problem() -> str | None:
-    """Loads the library, compiling it at first; None, or why that can't be done, in a phrase.
+    """Makes the kernels known to XLA; None, or why that can't be done, in a phrase.
 
-    Compiling takes about 5 seconds, with `$CXX`, `c++`, `g++` or `clang++`, for this machine's
-    processor unless `$HIERSEG_JAX_KERNEL_FLAGS` has other flags; the library stays in
-    `cache_folder()`. Done once in a process.
+    At first they are compiled with `$CXX`, `c++`, `g++` or `clang++`, for this machine's
+    processor unless `$HIERSEG_JAX_KERNEL_FLAGS` has other flags; they stay in `cache_folder()`.
+    What takes seconds goes on in the background; kernels of some networks alone wait until a
+    program is to call them.
     """
+    bindings = _bindings()
+    if isinstance(bindings, str):
+        return bindings
+    for file in OF_ALL_NETWORKS:
+        _start(file)
+    return None
+
+
+@functools.cache
+def _bindings() -> ctypes.CDLL | str:
     try:
-        given = flags(os.environ.get(FLAGS_VARIABLE, FAST))
-        library = ctypes.CDLL(str(compiled_library(SOURCES, given, [jax.__version__])))
-        for name in TARGETS:
+        given = words(os.environ.get(FLAGS_VARIABLE, FAST))
+        library = _load(flags_of_bindings(given))
+        for name in itertools.chain(SHORT, *LONG.values()):
             capsule = jax.ffi.pycapsule(getattr(library, name))
             jax.ffi.register_ffi_target(_target(name), capsule, platform="cpu")
     except (OSError, AttributeError) as error:
         return " ".join(str(error).split())
-    return None
+    return library
+
+
+def _load(flags: Mapping[str, Sequence[str]]) -> ctypes.CDLL:
+    return ctypes.CDLL(str(compiled_library(SOURCES, flags, [jax.__version__])))
+
+
+@functools.cache
+def _start(file: str) -> None:
+    """Has the kernels of a file compiled in the background."""
+    # Not a daemon: a process that ends sooner leaves the library for the next one.
+    threading.Thread(target=_supply, args=(_bindings(), file)).start()
+
+
+def _supply(bindings: ctypes.CDLL, file: str) -> None:
+    """Compiles a file and hands its kernels to the bindings, whose calls wait for them."""
+    failure, addresses = "", dict.fromkeys(LONG[file])
+    try:
+        kernels = _load({file: words(os.environ.get(FLAGS_VARIABLE, FAST))})
+        for name in addresses:
+            symbol = "".join(word.capitalize() for word in name.split("_")[1:])
+            addresses[name] = ctypes.cast(getattr(kernels, symbol), ctypes.c_void_p)
+    except (OSError, AttributeError) as error:
+        failure = f"This project's CPU kernels can't be used: {' '.join(str(error).split())}."
+    for name, address in addresses.items():
+        getattr(bindings, f"{name}_arrive")(address, failure.encode())

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 namespace hierseg {
@@ -58,6 +59,8 @@ class Array {
   Array(float* data, std::vector<int64_t> dimensions)
       : data_(data), dimensions_(std::move(dimensions)) {}
   float* typed_data() const { return data_; }
+  // Null where there is nothing.
+  float* data_if_any() const { return element_count() ? data_ : nullptr; }
   const std::vector<int64_t>& dimensions() const { return dimensions_; }
   int64_t element_count() const {
     int64_t count = 1;
@@ -72,6 +75,7 @@ class Array {
 
 using Input = const Array&;
 using Output = const Array*;
+using Arrays = const std::vector<Array>&;
 
 // Runs work(0) .. work(count - 1) on the calling thread and whatever threads of the pool are
 // free. The caller never waits for work that nobody has begun, so a pool without a free

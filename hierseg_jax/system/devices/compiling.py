@@ -1,0 +1,60 @@
+"""Tells people that they wait for a compiler."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.monitoring
+
+REQUEST = "/jax/compilation_cache/compile_requests_use_cache"
+END = "/jax/core/compile/backend_compile_duration"
+PATIENCE = 2.0
+"""Seconds that nothing is said for; programs that are kept are read in less."""
+
+
+@contextlib.contextmanager
+def told_of_compilation(say: Callable[[str], None], patience: float = PATIENCE) -> Iterator[None]:
+    """Says once that a program is being compiled, and where it will be kept.
+
+    Args:
+      say: is given the sentence, maybe in another thread.
+      patience: seconds after which a program is said to be compiled.
+    """
+    waiting: list[threading.Timer] = []
+    said = threading.Event()
+
+    def speak() -> None:
+        if not said.is_set():
+            said.set()
+            folder = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+            say(sentence(folder))
+
+    def begin(event: str, **_: Any) -> None:
+        if event == REQUEST and not said.is_set():
+            timer = threading.Timer(patience, speak)
+            timer.daemon = True
+            waiting.append(timer)
+            timer.start()
+
+    def end(event: str, duration_secs: float, **_: Any) -> None:
+        del duration_secs
+        if event == END and waiting:
+            waiting.pop().cancel()
+
+    jax.monitoring.register_event_listener(begin)
+    jax.monitoring.register_event_duration_secs_listener(end)
+    try:
+        yield
+    finally:
+        jax.monitoring.unregister_event_listener(begin)
+        jax.monitoring.unregister_event_duration_listener(end)
+        for timer in waiting:
+            timer.cancel()
+
+
+def sentence(folder: str | None) -> str:
+    """What is going on, and where it is kept; `folder` is None where it is not."""
+    kept = f"It is kept in {folder} for the next time." if folder else "It is not kept."
+    return f"Compiling the network for this machine, up to a minute. {kept}"
