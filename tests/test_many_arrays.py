@@ -1,4 +1,4 @@
-"""Updates of all parameters by one kernel equal optax's, to the bit."""
+"""Updates of all parameters by one kernel equal optax's, but for rounding."""
 
 import jax
 import jax.numpy as jnp
@@ -48,3 +48,23 @@ def test_other_dtypes_are_left_to_optax():
     params, updates = tree(0), tree(1, jnp.bfloat16)
     ours = many_arrays.apply_updates(params, updates)
     jax.tree.map(np.testing.assert_array_equal, ours, optax.apply_updates(params, updates))
+
+
+def test_where_float64_is_allowed_float32_stays():
+    with jax.enable_x64(True):
+        params, grads = tree(0), tree(1)
+        ours, theirs = many_arrays.flattened(optax.adam(0.1)), optax.flatten(optax.adam(0.1))
+        updates, state = ours.update(grads, ours.init(params), params)
+        wanted, plain = theirs.update(grads, theirs.init(params), params)
+        average = many_arrays.incremental_update(grads, params, jnp.asarray(0.3))
+        found = (updates, state, many_arrays.apply_updates(params, updates), average)
+        plain_average = optax.incremental_update(grads, params, jnp.float32(0.3))
+        expected = (wanted, plain, optax.apply_updates(params, wanted), plain_average)
+    for of, like in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
+        assert of.dtype == like.dtype
+        np.testing.assert_allclose(of, like, rtol=1e-6, atol=1e-7)
+
+
+def test_a_kernel_refuses_arrays_of_other_sizes():
+    with jax.enable_x64(True), pytest.raises(TypeError, match="32 bits.* float64"):
+        library.call("hierseg_join", (2,))(jnp.zeros(2, jnp.float64))

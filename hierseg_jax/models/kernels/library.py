@@ -73,6 +73,7 @@ def call(
 
     Raises:
       ValueError: where there are no kernels.
+      TypeError: by the function, for arrays that aren't of 32 bits.
     """
     if reason := problem():
         raise HiersegError(f"The CPU kernels can't be used: {reason}.")
@@ -81,9 +82,17 @@ def call(
             _start(file)
     results = [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes]
     result = results[0] if len(results) == 1 else results
-    return jax.ffi.ffi_call(
+    kernel = jax.ffi.ffi_call(
         _target(name), result, vmap_method="sequential", input_output_aliases=dict(reused)
     )
+
+    def checked(*arrays: Any, **attributes: Any) -> Any:
+        # A kernel takes the memory for what it expects, whatever lies there.
+        if wrong := {str(of.dtype) for of in arrays if of.dtype.itemsize != 4}:
+            raise TypeError(f"{name} computes in 32 bits, and was given {', '.join(wrong)}.")
+        return kernel(*arrays, **attributes)
+
+    return checked
 
 
 def usable() -> bool:

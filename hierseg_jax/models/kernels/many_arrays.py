@@ -33,7 +33,7 @@ def flattened(inner: optax.GradientTransformation) -> optax.GradientTransformati
     def init(params: Any) -> Any:
         # What optimizers begin with is made like the parameters, not of them.
         size = sum(leaf.size for leaf in jax.tree.leaves(params))
-        return inner.init(jnp.zeros(size)) if _fit(params) else plain.init(params)
+        return inner.init(jnp.zeros(size, jnp.float32)) if _fit(params) else plain.init(params)
 
     return optax.GradientTransformation(init, update)
 
@@ -42,14 +42,15 @@ def apply_updates(params: Any, updates: Any) -> Any:
     """As `optax.apply_updates`."""
     if not _fit(params, updates):
         return optax.apply_updates(params, updates)
-    return _combine(jnp.ones(2), params, updates, 0)
+    return _combine(jnp.ones(2, jnp.float32), params, updates, 0)
 
 
 def incremental_update(new: Any, old: Any, weight_of_new: jax.Array) -> Any:
     """As `optax.incremental_update`."""
     if not _fit(new, old):
         return optax.incremental_update(new, old, weight_of_new)
-    return _combine(jnp.stack([weight_of_new, 1 - weight_of_new]), new, old, 1)
+    factors = jnp.stack([weight_of_new, 1 - weight_of_new]).astype(jnp.float32)
+    return _combine(factors, new, old, 1)
 
 
 def _fit(*trees: Any) -> bool:

@@ -85,7 +85,8 @@ def open_device_cache(
     planes = parallel.put_state(pictures.planes_n4hw)
     augment = parallel.compile_batch_map(functools.partial(augmented, mirrored=mirrored, size=size))
     return DeviceCache(
-        dataclasses.replace(pictures, planes_n4hw=pictures.planes_n4hw[:0]),
+        # A copy: a view of nothing would keep all of them in memory.
+        dataclasses.replace(pictures, planes_n4hw=pictures.planes_n4hw[:0].copy()),
         functools.partial(
             drawn_batches,
             pictures.shapes_n2,

@@ -72,9 +72,10 @@ def store_pictures(source: Source, size: tuple[int, int], resize: Resize) -> Sto
     shapes_n2 = np.array([label_hw.shape for _, label_hw in pictures])
     planes_n4hw = np.zeros((len(pictures), 4, *shapes_n2.max(0)), np.uint8)
     shown_nk = np.zeros((len(pictures), 256), bool)
+    nothing = (np.empty(0, np.uint8), np.empty(0, np.uint8))
     for number, (height, width) in enumerate(shapes_n2.tolist()):
         image_hwc, label_hw = pictures[number]
-        pictures[number] = (image_hwc[:0], label_hw[:0])  # no picture is in memory twice for long
+        pictures[number] = nothing  # no picture is in memory twice for long
         planes_n4hw[number, :3, :height, :width] = np.moveaxis(image_hwc, -1, 0)
         planes_n4hw[number, 3, :height, :width] = label_hw
         shown_nk[number, np.unique(label_hw)] = True
