@@ -251,6 +251,7 @@ def test_a_run_has_batches_of_the_host_s_examples(tmp_path):
     """From its middle, too."""
     run = set_up(small_settings(augment="modern", data__cache="device"), tmp_path)
     assert "on the device, which augments them: 33 training pictures" in describe(run)
+    assert run.cache.labels_in.__self__.planes_n4hw.base is None  # no pictures stay on the host
     options = {"size": (32, 32), "batch_size": 8, "seed": 0, "mirrored": run.hierarchy.mirrored}
     for start_step in (0, 5):
         found = run.put_batch(next(run.train_batches(start_step=start_step)))

@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import os
+import shutil
 import subprocess
 import sys
 
@@ -293,6 +294,59 @@ def test_why_there_are_no_kernels_is_said(tmp_path, environment, sentence):
     )
     assert sentence in done.stdout
     assert not list(tmp_path.rglob("*.so"))
+
+
+MOMENTS = """
+import os, sys
+import jax, jax.numpy as jnp
+from hierseg_jax.models.kernels import library
+from hierseg_jax.system.command_line import run
+
+def main():
+    assert not isinstance(library._bindings(), str)
+    os.environ.update(of.split("=") for of in changes)
+    print(jax.jit(library.call("hierseg_moments", (1,), (1,)))(jnp.full((1, 2, 2, 1), 2.0))[0])
+
+changes = sys.argv[1:]
+sys.argv[1:] = []
+run(main)
+"""
+COMPILER = """#!/bin/sh
+case "$*" in *" -c bindings.cc"* | *-shared*) exec c++ "$@" ;; esac
+echo "cut off" >&2
+exit 1
+"""
+
+
+def moments_where_the_environment_is(tmp_path, *changes, **environment):
+    """Of a process whose bindings are there before the environment changes."""
+    return subprocess.run(
+        [sys.executable, "-c", MOMENTS, *changes],
+        env=os.environ
+        | {"HIERSEG_JAX_CACHE": str(tmp_path), "HIERSEG_JAX_KERNEL_FLAGS": "-O0"}
+        | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(not shutil.which("c++"), reason="needs a compiler of that name")
+def test_a_compiler_that_fails_in_the_background_is_told_of_in_a_sentence(tmp_path):
+    compiler = tmp_path / "compiler"
+    compiler.write_text(COMPILER)
+    compiler.chmod(0o755)
+    done = moments_where_the_environment_is(tmp_path / "cache", CXX=str(compiler))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: This project's CPU kernels can't be used: {compiler}")
+    assert "cut off" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_kernels_that_cannot_be_kept_are_compiled_for_the_process(tmp_path):
+    done = moments_where_the_environment_is(tmp_path, "HIERSEG_JAX_CACHE=/proc/no/folder")
+    assert done.stdout.strip() == "[2.]", done.stderr
 
 
 def test_a_damaged_library_is_made_anew(tmp_path, monkeypatch):

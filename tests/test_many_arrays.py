@@ -66,5 +66,5 @@ def test_where_float64_is_allowed_float32_stays():
 
 
 def test_a_kernel_refuses_arrays_of_other_sizes():
-    with jax.enable_x64(True), pytest.raises(TypeError, match="32 bits.* float64"):
+    with jax.enable_x64(True), pytest.raises(TypeError, match="was given float64"):
         library.call("hierseg_join", (2,))(jnp.zeros(2, jnp.float64))

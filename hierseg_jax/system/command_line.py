@@ -14,6 +14,7 @@ from absl import app, flags
 from hierseg_jax.system.command_help import ShortForms, asks_for_help, format_help
 from hierseg_jax.system.console import end_quietly, is_end_of_pipe, print_any_letter
 from hierseg_jax.system.errors import (
+    NO_KERNELS,
     TRACEBACK_VARIABLE,
     HiersegError,
     is_sentence,
@@ -63,6 +64,9 @@ def run(
         except Exception as error:
             if is_end_of_pipe(error) and not _has_company():
                 end_quietly()
+            _, begun, rest = str(error).partition(NO_KERNELS)
+            if begun and not wants_tracebacks():
+                _end(f"error: {begun}{rest.splitlines()[0]}")
             if _has_company() and _may_be_of_the_network(error):
                 if wants_tracebacks() or not _is_of_the_network(error):
                     traceback.print_exc()

@@ -26,7 +26,10 @@ def hash_of_sources(folder: Path) -> str:
 
 
 def compiled_library(
-    folder: Path, flags: Mapping[str, Sequence[str]], depends_on: Sequence[str] = ()
+    folder: Path,
+    flags: Mapping[str, Sequence[str]],
+    depends_on: Sequence[str] = (),
+    cache: Path | None = None,
 ) -> Path:
     """A shared library of a folder's C++ files, from the cache or compiled into it.
 
@@ -36,6 +39,7 @@ def compiled_library(
       folder: of the sources.
       flags: of every source file that is compiled, by its name; the compiler runs in the folder.
       depends_on: what else must be the same for the library to be used again.
+      cache: where it is kept; by default `cache_folder()`.
 
     Returns:
       The library, whole, and this user's own.
@@ -50,7 +54,7 @@ def compiled_library(
         raise OSError("no C++ compiler was found")
     parts = [hash_of_sources(folder), compiler, *FLAGS, *map(str, sorted(flags.items()))]
     key = hashlib.sha256("\n".join([*parts, *depends_on, *_machine()]).encode()).hexdigest()[:24]
-    file = cache_folder() / folder.name / f"{key}.so"
+    file = (cache or cache_folder()) / folder.name / f"{key}.so"
     if not _is_whole(file):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _compile(compiler, folder, flags, file)
@@ -108,6 +112,8 @@ def _run(commands: list[list[str]], folder: Path) -> None:
         subprocess.Popen(  # noqa: S603
             command,
             cwd=folder,
+            # Ctrl-C asks a run to save, for which it has to compute: it is not for the compiler.
+            process_group=0,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",

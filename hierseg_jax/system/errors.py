@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 
 TRACEBACK_VARIABLE = "HIERSEG_JAX_TRACEBACK"
+NO_KERNELS = "This project's CPU kernels can't be used: "
+"""How a sentence begins that comes by way of XLA, as an error of JAX's."""
 
 
 class HiersegError(ValueError):

@@ -140,6 +140,7 @@ struct Arrival {
 
   void Arrive(void* address, const char* why_not) {
     std::lock_guard<std::mutex> lock(mutex);
+    if (kernel != nullptr) return;  // from another thread that compiled it; it may be running
     over = true;
     kernel = reinterpret_cast<Kernel*>(address);
     failure = why_not;
@@ -153,7 +154,7 @@ struct Arrival {
     if (kernel != nullptr) return nullptr;
     auto create = Sized<XLA_FFI_Error_Create_Args>(XLA_FFI_Error_Create_Args_STRUCT_SIZE);
     create.message = failure.c_str();
-    create.errc = XLA_FFI_Error_Code_UNAVAILABLE;
+    create.errc = XLA_FFI_Error_Code_FAILED_PRECONDITION;
     return api->XLA_FFI_Error_Create(&create);
   }
 };

@@ -5,6 +5,7 @@ import functools
 import itertools
 import os
 import shlex
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from hierseg_jax.system.compiler import compiled_library, hash_of_sources
-from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.errors import NO_KERNELS, HiersegError
 
 SOURCES = Path(__file__).parent
 SHORT = (
@@ -134,8 +135,19 @@ def _bindings() -> ctypes.CDLL | str:
     return library
 
 
-def _load(flags: Mapping[str, Sequence[str]]) -> ctypes.CDLL:
-    return ctypes.CDLL(str(compiled_library(SOURCES, flags, [jax.__version__])))
+def _load(flags: Mapping[str, Sequence[str]], cache: Path | None = None) -> ctypes.CDLL:
+    return ctypes.CDLL(str(compiled_library(SOURCES, flags, [jax.__version__], cache)))
+
+
+def _load_anyhow(flags: Mapping[str, Sequence[str]]) -> ctypes.CDLL:
+    """For this process alone where the cache, which had the bindings, takes nothing more."""
+    try:
+        return _load(flags)
+    except OSError as error:
+        if error.errno is None:  # in our own words: it would be the same elsewhere
+            raise
+    with tempfile.TemporaryDirectory() as folder:
+        return _load(flags, Path(folder))
 
 
 @functools.cache
@@ -149,11 +161,14 @@ def _supply(bindings: ctypes.CDLL, file: str) -> None:
     """Compiles a file and hands its kernels to the bindings, whose calls wait for them."""
     failure, addresses = "", dict.fromkeys(LONG[file])
     try:
-        kernels = _load({file: words(os.environ.get(FLAGS_VARIABLE, FAST))})
+        kernels = _load_anyhow({file: words(os.environ.get(FLAGS_VARIABLE, FAST))})
         for name in addresses:
             symbol = "".join(word.capitalize() for word in name.split("_")[1:])
             addresses[name] = ctypes.cast(getattr(kernels, symbol), ctypes.c_void_p)
-    except (OSError, AttributeError) as error:
-        failure = f"This project's CPU kernels can't be used: {' '.join(str(error).split())}."
+    except Exception as error:  # whatever it is: calls wait until they hear of it
+        failure = (
+            f"{NO_KERNELS}{' '.join(str(error).split())}. Mend that and give the same command "
+            "again; $CXX names another compiler, and model.conv_impl=xla does without them."
+        )
     for name, address in addresses.items():
         getattr(bindings, f"{name}_arrive")(address, failure.encode())
