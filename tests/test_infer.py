@@ -86,6 +86,21 @@ def test_a_video_keeps_its_rate_size_and_length(onnx_file, video, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "v.avi"]
 
 
+def test_frames_that_are_segmented_together_are_written_in_their_order(onnx_file, video, tmp_path):
+    masks = []
+    for threads in (1, 3):
+        folder = tmp_path / str(threads)
+        folder.mkdir()
+        options = f"--output={folder / 'a.avi'}", "--masks", f"--threads={threads}"
+        result = infer(onnx_file, video, *options)
+        assert result.returncode == 0, result.stderr
+        files = sorted(folder.rglob("*.png"))
+        masks.append([cv2.imread(str(file), cv2.IMREAD_UNCHANGED) for file in files])
+    assert "3 at once" in result.stdout
+    assert len(masks[0]) == 10
+    np.testing.assert_array_equal(*masks)
+
+
 def test_odd_sides_are_kept_in_an_avi_and_told_of_elsewhere(onnx_file, tmp_path):
     source = tmp_path / "odd.avi"
     writer = cv2.VideoWriter(

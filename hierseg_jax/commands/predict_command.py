@@ -122,7 +122,8 @@ def _run() -> None:
     print(
         f"{summary.frames} pictures, {summary.frames / summary.seconds:.1f} a second, "
         f"{1e3 * summary.inference_seconds / count:.1f} ms each in the network, "
-        f"on {segmenter.provider.upper()}"
+        + (f"{summary.at_once} at once, " if summary.at_once > 1 else "")
+        + f"on {segmenter.provider.upper()}"
         + (f"; {summary.dropped} frames passed over to keep the pace" if summary.dropped else "")
         + (f"\nWritten to {place}" if place and summary.frames else "")
     )

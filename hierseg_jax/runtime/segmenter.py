@@ -1,5 +1,6 @@
 """From a picture to a label map at every level."""
 
+import copy
 import time
 from pathlib import Path
 
@@ -40,6 +41,7 @@ class Segmenter:
       resize: how; as the reference does it for a file without metadata.
       decoding: how classes follow from scores.
       provider: what it runs on, `cpu` or `cuda`.
+      threads: that it was told to use; None is one per core.
       note: a sentence where that is the CPU and might have been CUDA, else "".
     """
 
@@ -65,6 +67,7 @@ class Segmenter:
         Raises:
           FileNotFoundError, ValueError: one sentence.
         """
+        self._file, self.threads = onnx_file, threads
         self._session, self.provider, self.note = open_session(onnx_file, provider, threads)
         try:
             props = self._session.get_modelmeta().custom_metadata_map
@@ -125,6 +128,14 @@ class Segmenter:
                 "postprocess": time.perf_counter() - inferred,
             },
         )
+
+    def with_threads(self, threads: int) -> "Segmenter":
+        """The same network on the CPU in a session of its own, so many threads an operator."""
+        other = copy.copy(self)
+        other.threads = threads
+        other._session, other.provider, other.note = open_session(self._file, "cpu", threads)
+        other._workspace = Workspace()
+        return other
 
     def prepare(self, image_hwc: np.ndarray, *, bgr: bool = False) -> tuple[Placement, np.ndarray]:
         """Where a picture comes to lie in the network's input, and that input.

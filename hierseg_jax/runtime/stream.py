@@ -1,4 +1,4 @@
-"""Segments a source: reading, inference and drawing overlap in three threads."""
+"""Segments a source: reading, inference of several pictures, and drawing overlap in threads."""
 
 import collections
 import contextlib
@@ -26,9 +26,12 @@ from hierseg_jax.runtime.tiles import check_scores, segment_tiled
 from hierseg_jax.runtime.video import Frame, Video
 from hierseg_jax.runtime.view import View
 from hierseg_jax.runtime.window import Window, require_display
+from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
 
 DEPTH = 4
+MOST_AT_ONCE = 8
+"""Pictures in the network; one thread draws and writes them all, and keeps up with no more."""
 Segment = Callable[..., Segmentation]
 Take = Callable[[str, np.ndarray, Segmentation], None]
 
@@ -40,13 +43,15 @@ class Summary:
     Attributes:
       frames: segmented.
       seconds: in all.
-      inference_seconds: spent in onnxruntime.
+      at_once: pictures that are in the network together.
+      inference_seconds: spent in onnxruntime, of all pictures.
       faults: a sentence for every picture that was skipped.
       dropped: frames of a video that were passed over, to keep its pace.
     """
 
     frames: int = 0
     dropped: int = 0
+    at_once: int = 1
     seconds: float = 0.0
     inference_seconds: float = 0.0
     faults: list[str] = dataclasses.field(default_factory=list)
@@ -94,12 +99,8 @@ def segment_source(
     check_weight(smooth)
     if smooth and tiles:
         raise HiersegError("--smooth is for videos, --tiles for large pictures; give one of them.")
-    segment: Segment = functools.partial(segmenter, smooth=Smoother(smooth) if smooth else None)
     if tiles:
         check_scores(segmenter)
-        names = [each.name for each in segmenter.hierarchy.levels]
-        wanted = names if show else [names[index] for index in levels]
-        segment = functools.partial(segment_tiled, segmenter, levels=wanted, confidence=False)
     if show:
         require_display()
     opened = open_frames(source)
@@ -131,6 +132,13 @@ def segment_source(
     # One by one is the newest frame of a camera, and one large picture in memory.
     overlap = not (tiles or live or show)
     summary, started = Summary(), time.perf_counter()
+    segment: Segment = functools.partial(segmenter, smooth=Smoother(smooth) if smooth else None)
+    if tiles:
+        names = [each.name for each in segmenter.hierarchy.levels]
+        wanted = names if show else [names[index] for index in levels]
+        segment = functools.partial(segment_tiled, segmenter, levels=wanted, confidence=False)
+    elif overlap and not smooth and len(opened) != 1 and segmenter.provider == "cpu":
+        segment, summary.at_once = _several_at_once(segmenter)
     bar = tqdm(total=len(opened) or None, unit="frame", disable=True if show else None)
     steps = (
         _overlapped(frames, segment, sink.take, summary)
@@ -207,8 +215,18 @@ def _require_frames_and_scores(segmenter: Segmenter, opened: Images | Video, sou
         )
 
 
-def _segmented(image_bgr: np.ndarray, segment: Segment, summary: Summary) -> Segmentation:
-    result = segment(image_bgr, bgr=True)
+def _several_at_once(segmenter: Segmenter) -> tuple[Segmenter, int]:
+    """For how many pictures at once, and the network with its share of the threads for each.
+
+    All threads on one picture wait for one another after every operator, and for whatever else
+    keeps a core busy meanwhile, such as drawing.
+    """
+    threads = segmenter.threads or available_cores()
+    at_once = min(threads, MOST_AT_ONCE)
+    return (segmenter.with_threads(threads // at_once) if at_once > 1 else segmenter), at_once
+
+
+def _counted(result: Segmentation, summary: Summary) -> Segmentation:
     summary.frames += 1
     summary.inference_seconds += result.seconds["inference"]
     return result
@@ -225,9 +243,19 @@ def _overlapped(
     take: Take,
     summary: Summary,
 ) -> Generator[None]:
-    """Once for every picture, while the next is read and the last ones are drawn and written."""
-    pending: collections.deque[Future] = collections.deque()
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+    """Once for every picture, while others are read, segmented, and drawn and written in turn."""
+    segmented: collections.deque[tuple[str, np.ndarray, Future]] = collections.deque()
+    written: collections.deque[Future] = collections.deque()
+
+    def write_first() -> None:
+        name, image_bgr, result = segmented.popleft()
+        written.append(writer.submit(take, name, image_bgr, _counted(result.result(), summary)))
+
+    with (
+        ThreadPoolExecutor(1) as reader,
+        ThreadPoolExecutor(summary.at_once) as network,
+        ThreadPoolExecutor(1) as writer,
+    ):
         upcoming = reader.submit(next, frames, None)
         while (frame := upcoming.result()) is not None:
             upcoming = reader.submit(next, frames, None)
@@ -235,11 +263,15 @@ def _overlapped(
                 _skip(frame.fault, summary)
                 yield None
                 continue
-            result = _segmented(frame.image_bgr, segment, summary)
-            pending.append(writer.submit(take, frame.name, frame.image_bgr, result))
-            while pending and (len(pending) > DEPTH or pending[0].done()):
-                yield pending.popleft().result()
-        for future in pending:
+            result = network.submit(segment, frame.image_bgr, bgr=True)
+            segmented.append((frame.name, frame.image_bgr, result))
+            while segmented and (len(segmented) > summary.at_once or segmented[0][-1].done()):
+                write_first()
+            while written and (len(written) > DEPTH or written[0].done()):
+                yield written.popleft().result()
+        while segmented:
+            write_first()
+        for future in written:
             yield future.result()
 
 
@@ -256,7 +288,7 @@ def _one_by_one(
             _skip(frame.fault, summary)
             yield None
             continue
-        result = _segmented(frame.image_bgr, segment, summary)
+        result = _counted(segment(frame.image_bgr, bgr=True), summary)
         take(frame.name, frame.image_bgr, result)
         if window is not None and not window.show(frame.image_bgr, result):
             return
