@@ -3,9 +3,10 @@
 //   y = activation(shortcut + factor (scale (x - mean) / sqrt(variance + epsilon) + bias)),
 //
 // where factor is that of dropout, [B, C]; factor and shortcut may be absent. What is computed of
-// single channels is computed here as well, since XLA takes long to compile many small programs. One pass over memory each for the moments, the result, the
-// gradient's sums and the gradient. Sums are taken over blocks of pixels in float32 and over
-// the blocks in float64, in an order that does not depend on the number of threads.
+// single channels is computed here as well, since XLA takes long to compile many small programs.
+// One pass over memory each for the moments, the result, the gradient's sums and the gradient.
+// Sums are taken over blocks of pixels in float32 and over the blocks in float64, in an order that
+// does not depend on the number of threads.
 
 #include <cmath>
 
@@ -124,7 +125,8 @@ struct GradientInputs {
   Vector Through(int64_t i, int64_t lanes, Vector centred, const Coefficients& of) const {
     constexpr bool from_result = kActivation == kRelu || kActivation == kRelu6;
     const Vector result = from_result ? LoadUpTo(y + i, lanes) : Vector{};
-    return Derive<kActivation>(LoadUpTo(dy + i, lanes), result, (centred * of.scale + of.bias) * of.factor);
+    return Derive<kActivation>(LoadUpTo(dy + i, lanes), result,
+                               (centred * of.scale + of.bias) * of.factor);
   }
 };
 

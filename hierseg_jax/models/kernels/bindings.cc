@@ -77,7 +77,7 @@ struct Given<Arrays> {  // All arguments that are left, then all results.
 
 Threads ThreadsOf(const XLA_FFI_CallFrame* frame) {
   const XLA_FFI_Api* api = frame->api;
-  XLA_FFI_ExecutionContext* context = frame->ctx;
+  auto* context = frame->ctx;
   const auto worked = [api](XLA_FFI_Error* error) {
     if (error == nullptr) return true;
     auto destroy = Sized<XLA_FFI_Error_Destroy_Args>(XLA_FFI_Error_Destroy_Args_STRUCT_SIZE);
@@ -109,7 +109,7 @@ Threads ThreadsOf(const XLA_FFI_CallFrame* frame) {
 
 // XLA asks every custom call for its version before it is called.
 bool AnswerQuestion(XLA_FFI_CallFrame* frame) {
-  XLA_FFI_Extension_Base* extension = frame->extension_start;
+  auto* extension = frame->extension_start;  // its type has another name since jax 0.11
   if (extension == nullptr || extension->type != XLA_FFI_Extension_Metadata) return false;
   auto* metadata = reinterpret_cast<XLA_FFI_Metadata_Extension*>(extension)->metadata;
   metadata->api_version.major_version = XLA_FFI_API_MAJOR;

@@ -57,4 +57,4 @@ def told_of_compilation(say: Callable[[str], None], patience: float = PATIENCE) 
 def sentence(folder: str | None) -> str:
     """What is going on, and where it is kept; `folder` is None where it is not."""
     kept = f"It is kept in {folder} for the next time." if folder else "It is not kept."
-    return f"Compiling the network for this machine, up to a minute. {kept}"
+    return f"Compiling the network for this machine, which may take a minute or two. {kept}"
