@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import jax.monitoring
 
-REQUEST = "/jax/compilation_cache/compile_requests_use_cache"
+LOWERED = "/jax/core/compile/jaxpr_to_mlir_module_duration"
+"""JAX's event right before a program is compiled, or read where it is kept."""
 END = "/jax/core/compile/backend_compile_duration"
 PATIENCE = 2.0
 """Seconds that nothing is said for; programs that are kept are read in less."""
@@ -28,28 +29,23 @@ def told_of_compilation(say: Callable[[str], None], patience: float = PATIENCE) 
     def speak() -> None:
         if not said.is_set():
             said.set()
-            folder = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
-            say(sentence(folder))
+            say(sentence(_kept_in()))
 
-    def begin(event: str, **_: Any) -> None:
-        if event == REQUEST and not said.is_set():
+    def listen(event: str, duration_secs: float, **_: Any) -> None:
+        del duration_secs
+        if event == LOWERED and not said.is_set():
             timer = threading.Timer(patience, speak)
             timer.daemon = True
             waiting.append(timer)
             timer.start()
-
-    def end(event: str, duration_secs: float, **_: Any) -> None:
-        del duration_secs
-        if event == END and waiting:
+        elif event == END and waiting:
             waiting.pop().cancel()
 
-    jax.monitoring.register_event_listener(begin)
-    jax.monitoring.register_event_duration_secs_listener(end)
+    jax.monitoring.register_event_duration_secs_listener(listen)
     try:
         yield
     finally:
-        jax.monitoring.unregister_event_listener(begin)
-        jax.monitoring.unregister_event_duration_listener(end)
+        jax.monitoring.unregister_event_duration_listener(listen)
         for timer in waiting:
             timer.cancel()
 
@@ -58,3 +54,8 @@ def sentence(folder: str | None) -> str:
     """What is going on, and where it is kept; `folder` is None where it is not."""
     kept = f"It is kept in {folder} for the next time." if folder else "It is not kept."
     return f"Compiling the network for this machine, which may take a minute or two. {kept}"
+
+
+def _kept_in() -> str | None:
+    config: Any = jax.config
+    return config.jax_compilation_cache_dir if config.jax_enable_compilation_cache else None
