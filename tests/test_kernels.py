@@ -343,6 +343,18 @@ def test_a_compiler_that_fails_in_the_background_is_told_of_in_a_sentence(tmp_pa
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.skipif(not shutil.which("c++"), reason="needs a compiler of that name")
+def test_a_compiler_hears_nothing_of_a_terminal_s_ctrl_c(tmp_path, monkeypatch):
+    """A run that is asked to save computes its step first, with the kernels."""
+    compiler, group = tmp_path / "compiler", tmp_path / "group"
+    compiler.write_text(f'#!/bin/sh\nps -o pgid= -p $$ > {group}\nexec c++ "$@"\n')
+    compiler.chmod(0o755)
+    (tmp_path / "answer.cc").write_text('extern "C" int answer() { return 42; }')
+    monkeypatch.setenv("CXX", str(compiler))
+    compiled_library(tmp_path, {"answer.cc": ()}, cache=tmp_path / "cache")
+    assert int(group.read_text()) != os.getpgrp()
+
+
 @pytest.mark.slow
 def test_kernels_that_cannot_be_kept_are_compiled_for_the_process(tmp_path):
     done = moments_where_the_environment_is(tmp_path, "HIERSEG_JAX_CACHE=/proc/no/folder")
