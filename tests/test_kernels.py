@@ -1,5 +1,6 @@
 """The CPU kernels equal XLA's own operations and autodiff's gradients; without them all goes on."""
 
+import concurrent.futures
 import ctypes
 import functools
 import os
@@ -359,6 +360,19 @@ def test_a_compiler_hears_nothing_of_a_terminal_s_ctrl_c(tmp_path, monkeypatch):
 def test_kernels_that_cannot_be_kept_are_compiled_for_the_process(tmp_path):
     done = moments_where_the_environment_is(tmp_path, "HIERSEG_JAX_CACHE=/proc/no/folder")
     assert done.stdout.strip() == "[2.]", done.stderr
+
+
+def test_several_compile_into_one_folder_at_once(tmp_path):
+    (tmp_path / "answer.cc").write_text('extern "C" int answer() { return 42; }')
+    cache = tmp_path / "cache"
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        made = [
+            pool.submit(compiled_library, tmp_path, {"answer.cc": ()}, cache=cache)
+            for _ in range(4)
+        ]
+    (file,) = {future.result() for future in made}
+    assert [*cache.rglob("*")] == [file.parent, file]
+    assert ctypes.CDLL(str(file)).answer() == 42
 
 
 def test_a_damaged_library_is_made_anew(tmp_path, monkeypatch):
