@@ -237,7 +237,7 @@ def test_what_the_device_cannot_do_is_refused(changes, why):
 
 def test_a_split_too_large_for_the_device_is_refused(monkeypatch):
     monkeypatch.setattr(device_cache, "_device_memory", lambda parallel: 200_000)
-    with pytest.raises(HiersegError, match=r"take about 0\.00014 GB, more than 50%"):
+    with pytest.raises(HiersegError, match=r"take about 0\.00014 GB, more than 25%"):
         choose()
     monkeypatch.setattr(device_cache, "_device_memory", lambda parallel: 2_000_000)
     assert "kept on the device, which augments them" in choose().said

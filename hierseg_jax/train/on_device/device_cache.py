@@ -25,8 +25,8 @@ from hierseg_jax.train.on_device.stored_pictures import (
     stored_shape,
 )
 
-SHARE = 1 / 2
-"""Of a device's memory, how much pictures may take at most."""
+SHARE = 1 / 4
+"""Of a device's memory, what pictures may take at most: `pmap` holds them twice for a moment."""
 # Of the machine's, while they are read: once each by itself, once together.
 _READING, _READING_SHARE = 2, 3 / 4
 
