@@ -25,7 +25,9 @@ import cv2
 import numpy as np
 from absl import flags
 
+from hierseg_jax.data.read.image_files import read_image
 from hierseg_jax.system.command_line import run
+from hierseg_jax.system.errors import HiersegError
 
 _REFERENCE = flags.DEFINE_string("reference", None, "A checkout of the reference.")
 _FILES = flags.DEFINE_list("files", [], "Exported files of ours.")
@@ -46,7 +48,7 @@ def write_video(file: Path, frames: int) -> None:
     """The picture, 8 pixels further in every frame."""
     height, width = map(int, _FRAME.value)
     image_hwc = (
-        cv2.imread(_PICTURE.value)
+        read_image(Path(_PICTURE.value))[..., ::-1]
         if _PICTURE.value
         else np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     )
@@ -84,9 +86,15 @@ def loop_of_reference(video: str) -> None:
 
 
 def seconds_of(command: list[str]) -> float:
-    """Of a process, which has to succeed."""
+    """Of a process, which has to succeed.
+
+    Raises:
+      ValueError: with its last words, where it does not.
+    """
     began = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise HiersegError(f"{command[1]} failed: {done.stderr.strip().splitlines()[-1]}")
     return time.perf_counter() - began
 
 

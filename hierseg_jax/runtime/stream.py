@@ -29,7 +29,8 @@ from hierseg_jax.runtime.window import Window, require_display
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
 
-DEPTH = 4
+DEPTH = 1
+"""Pictures that wait to be drawn: more of them would be memory alone, for one thread draws all."""
 MOST_AT_ONCE = 8
 """Pictures in the network; one thread draws and writes them all, and keeps up with no more."""
 Segment = Callable[..., Segmentation]
