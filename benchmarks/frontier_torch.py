@@ -221,7 +221,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=0, help="Most steps of an epoch; 0: all.")
     parser.add_argument("--workers", type=int, default=1, help="Processes that read.")
     parser.add_argument("--threads", type=int, default=0, help="Of PyTorch; 0: its own choice.")
-    parser.add_argument("--device", default="cpu")
+    found = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", default=found, help="Of PyTorch.")
     args = parser.parse_args()
     args.image_size = tuple(map(int, args.image_size.split(",")))
     args.workdir.mkdir(parents=True, exist_ok=True)

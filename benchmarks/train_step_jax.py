@@ -1,6 +1,7 @@
 """One process of train_step.py: NETWORK SIZE BATCH STEPS. Prints its numbers as JSON.
 
-For accelerators three more may follow: DTYPE MATMUL_PRECISION CONV_IMPL, as in the config.
+For accelerators up to five more may follow: DTYPE MATMUL_PRECISION CONV_IMPL REMAT, as in the
+config, and GROUP: only after so many steps is the device waited for, as in training.
 """
 
 import time
@@ -37,8 +38,13 @@ def main(
     dtype: str = "float32",
     matmul_precision: str = "default",
     conv_impl: str = "auto",
+    remat: str = "false",
+    group: str = "1",
 ) -> dict[str, float]:
-    """Median seconds of a step and of a forward pass; seconds to the first; peak memory."""
+    """Median seconds of a step and of a forward pass; seconds to the first; peak memory.
+
+    The peak is the process's, or the device's where it says what it gave out.
+    """
     set_up_process()
     model = create_model(
         network, CLASSES, dtype=dtype, matmul_precision=matmul_precision, conv_impl=conv_impl
@@ -46,7 +52,9 @@ def main(
     schedule = optax.exponential_decay(1e-3, 100, 0.97, staircase=True)
     optimizer = make_optimizer(OptimizerSettings(), schedule, find_network(network).backbone)
     state = create_state(model, optimizer, seed=0)
-    train_step = jax.jit(make_train_step(model, dice, optimizer), donate_argnums=0)
+    train_step = jax.jit(
+        make_train_step(model, dice, optimizer, remat=remat == "true"), donate_argnums=0
+    )
     rng = np.random.default_rng(0)
     arrays = {
         "image": rng.integers(0, 256, (batch_size, size, size, 3), np.uint8),
@@ -58,11 +66,15 @@ def main(
     seconds = []
     for i in range(steps + 1):
         began = time.perf_counter()
-        state, metrics = jax.block_until_ready(train_step(state, batch))
-        seconds.append(time.perf_counter() - began)
+        for _ in range(int(group) if i else 1):
+            state, metrics = train_step(state, batch)
+        jax.block_until_ready((state, metrics))
+        seconds.append((time.perf_counter() - began) / int(group))
         if i == 0:
             first = time.perf_counter() - STARTED
     peak = int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1e6
+    if memory := jax.local_devices()[0].memory_stats():
+        peak = memory["peak_bytes_in_use"] / 1e9
     if not np.isfinite(metrics["loss"]):
         sys.exit("The loss is not finite.")
     variables = {"params": state.params, "batch_stats": state.batch_stats}
@@ -71,8 +83,10 @@ def main(
     forward_seconds = []
     for _ in range(steps + 1):
         began = time.perf_counter()
-        jax.block_until_ready(forward(variables, batch["image"]))
-        forward_seconds.append(time.perf_counter() - began)
+        for _ in range(int(group)):
+            logits = forward(variables, batch["image"])
+        jax.block_until_ready(logits)
+        forward_seconds.append((time.perf_counter() - began) / int(group))
     return {
         "first_step": first,
         "step": statistics.median(seconds[1:]),
@@ -82,4 +96,4 @@ def main(
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1], *map(int, sys.argv[2:5]), *sys.argv[5:8])))
+    print(json.dumps(main(sys.argv[1], *map(int, sys.argv[2:5]), *sys.argv[5:10])))
