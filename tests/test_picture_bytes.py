@@ -48,6 +48,10 @@ def run(model, picture):
     return session.run(None, {"frame": picture})[0]
 
 
+def moved(kind):
+    return "QuantizeLinear", kind, "DequantizeLinear"
+
+
 def assert_close(model, quantised):
     """But for the few results beyond the range, which are cut off."""
     expected, found = (run(each, pictures(1)[0]) for each in (model, quantised))
@@ -67,10 +71,13 @@ def test_the_convolution_takes_the_bytes_that_were_moved(byte):
     makers = {node.output[0]: node for node in quantised.graph.node}
     assert not {"Cast", "Mul", "Sub"} & {node.op_type for node in makers.values()}
     (name,) = (node.input[0] for node in makers.values() if node.op_type == "Conv")
-    for kind in ("DequantizeLinear", "SpaceToDepth", "Transpose"):
+    for kind in ("DequantizeLinear", *moved("SpaceToDepth"), *moved("Transpose")):
         assert makers[name].op_type == kind
         name = makers[name].input[0]
     assert name == "frame"
+    # Numbers and bytes follow one another exactly.
+    scales = {tuple(node.input[1:]) for node in makers.values() if node.op_type == "QuantizeLinear"}
+    assert len(scales) == 2  # the bytes' and the results'
     there = {name for node in quantised.graph.node for name in (*node.input, *node.output)}
     assert {tensor.name for tensor in quantised.graph.initializer} <= there
     assert_close(model, quantised)

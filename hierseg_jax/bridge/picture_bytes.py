@@ -61,15 +61,7 @@ def take_bytes(quantised: onnx.ModelProto) -> None:
         if node.op_type != "QuantizeLinear" or node.input[0] not in numbers:
             nodes.append(node)
             continue
-        name = graph.input[0].name
-        for number, move in enumerate(moves := numbers[node.input[0]].moves, start=1):
-            moved = onnx.NodeProto()
-            moved.CopyFrom(move)
-            last = number == len(moves)
-            moved.input[0] = name
-            moved.output[0] = name = node.output[0] if last else f"{move.output[0]}_bytes"
-            moved.name = f"{move.name}_of_{node.name}"
-            nodes.append(moved)
+        nodes += _moved(graph.input[0].name, numbers[node.input[0]].moves, node)
     needed, kept = {value.name for value in graph.output}, []
     for node in reversed(nodes):
         if needed.intersection(node.output):
@@ -81,6 +73,31 @@ def take_bytes(quantised: onnx.ModelProto) -> None:
         left = [value for value in values if value.name in needed]
         del values[:]
         values.extend(left)
+
+
+def _moved(
+    name: str, moves: tuple[onnx.NodeProto, ...], quantize: onnx.NodeProto
+) -> list[onnx.NodeProto]:
+    """Moves of the tensor `name`, of bytes, to what `quantize` gave.
+
+    Each works on numbers, as integer graphs are written: onnxruntime leaves them out where it has
+    the move for bytes, which before 1.32 it had not for SpaceToDepth.
+    """
+    numbers, nodes = quantize.input[1:], []
+    for index, move in enumerate(moves):
+        moved = onnx.NodeProto()
+        moved.CopyFrom(move)
+        unique = f"{move.output[0]}_of_{quantize.output[0]}"
+        wide, moved.input[0], moved.output[0] = f"{unique}_wide", f"{unique}_wide", unique
+        moved.name, last = unique, index == len(moves) - 1
+        target = quantize.output[0] if last else f"{unique}_bytes"
+        nodes += [
+            onnx.helper.make_node("DequantizeLinear", [name, *numbers], [wide], wide),
+            moved,
+            onnx.helper.make_node("QuantizeLinear", [unique, *numbers], [target], target),
+        ]
+        name = target
+    return nodes
 
 
 def _found(model: onnx.ModelProto) -> dict[str, Bytes]:

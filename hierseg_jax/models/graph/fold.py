@@ -47,6 +47,9 @@ def folded(
 def subpixel(weights: Weights) -> Weights:
     """A transposed convolution that doubles the sides as a convolution and a depth-to-space.
 
+    Output 2i + a of the transposed convolution meets input i + s by kernel row a + before - 2 s,
+    where `before` is its padding: 1 for 3x3 kernels, 0 for 2x2.
+
     Args:
       weights: IOHW of 2x2 or 3x3, and bias [O].
 
@@ -55,45 +58,20 @@ def subpixel(weights: Weights) -> Weights:
       and column alone, and bias [4 O], channel 4 c + 2 a + b for the row a and column b of each
       2x2 block of channel c.
     """
-    wide = _phases(weights)
-    return wide.reshape(-1, *wide.shape[3:]), np.repeat(weights[1], 4)
-
-
-def phases(weights: Weights) -> list[Weights]:
-    """The same as four convolutions, of those taps alone that are not 0: 9 of 16.
-
-    Args:
-      weights: IOHW of 3x3, and bias [O].
-
-    Returns:
-      Kernels [O, I, 1 + a, 1 + b], for an input that is padded after its last row and column
-      alone, and biases [O]: for the row a and column b of each 2x2 block, b changing first.
-    """
-    wide = _phases(weights)
-    kernels = [wide[:, a, b, :, : a + 1, : b + 1] for a in (0, 1) for b in (0, 1)]
-    return [(np.ascontiguousarray(kernel_oihw), weights[1]) for kernel_oihw in kernels]
-
-
-def _phases(weights: Weights) -> np.ndarray:
-    """[O, a, b, I, row, column]: what each output of a 2x2 block takes of the inputs from its own.
-
-    Output 2i + a of the transposed convolution meets input i + s by kernel row a + before - 2 s,
-    where `before` is its padding: 1 for 3x3 kernels, 0 for 2x2.
-    """
-    kernel_iohw, _ = weights
+    kernel_iohw, bias_o = weights
     inputs, outputs, size, _ = kernel_iohw.shape
-    before = size - 2
-    wide = np.zeros((outputs, 2, 2, inputs, size - 1, size - 1), kernel_iohw.dtype)
+    before, side = size - 2, size - 1
+    wide = np.zeros((outputs, 2, 2, inputs, side, side), kernel_iohw.dtype)
     taps = [
         (a, shift, a + before - 2 * shift)
         for a in (0, 1)
-        for shift in range(size - 1)
+        for shift in range(side)
         if 0 <= a + before - 2 * shift < size
     ]
     for a, row_shift, row in taps:
         for b, column_shift, column in taps:
             wide[:, a, b, :, row_shift, column_shift] = kernel_iohw[:, :, row, column].T
-    return wide
+    return wide.reshape(4 * outputs, inputs, side, side), np.repeat(bias_o, 4)
 
 
 def of_blocks(kernel_oihw: np.ndarray, before: int) -> np.ndarray:

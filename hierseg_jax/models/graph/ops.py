@@ -189,22 +189,15 @@ def max_pool_2x2(x_nchw: jax.Array) -> jax.Array:
     return _node("MaxPool", meaning, x_nchw, kernel_shape=(2, 2), strides=(2, 2))
 
 
-def depth_to_space(x_nchw: jax.Array, *, phase_first: bool = False) -> jax.Array:
-    """Channels become 2x2 blocks: [N, 4C, h, w] -> [N, C, 2h, 2w].
-
-    Those of the block of channel c are 4c..4c+3 or, with `phase_first`, c, C + c, 2C + c, 3C + c.
-    """
+def depth_to_space(x_nchw: jax.Array) -> jax.Array:
+    """Channels 4c..4c+3 become the 2x2 block of channel c: [N, 4C, h, w] -> [N, C, 2h, 2w]."""
 
     def meaning(x: jax.Array) -> jax.Array:
         n, c, h, w = x.shape
-        if phase_first:
-            y = x.reshape(n, 2, 2, c // 4, h, w).transpose(0, 3, 4, 1, 5, 2)
-        else:
-            y = x.reshape(n, c // 4, 2, 2, h, w).transpose(0, 1, 4, 2, 5, 3)
+        y = x.reshape(n, c // 4, 2, 2, h, w).transpose(0, 1, 4, 2, 5, 3)
         return y.reshape(n, c // 4, 2 * h, 2 * w)
 
-    mode = "DCR" if phase_first else "CRD"
-    return _node("DepthToSpace", meaning, x_nchw, blocksize=2, mode=mode)
+    return _node("DepthToSpace", meaning, x_nchw, blocksize=2, mode="CRD")
 
 
 def space_to_depth(x_nchw: jax.Array) -> jax.Array:
