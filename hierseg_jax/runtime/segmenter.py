@@ -12,6 +12,7 @@ from hierseg_jax.data.picture_labels import Workspace
 from hierseg_jax.data.resize import MAX_SIDE, Placement, Resize
 from hierseg_jax.runtime.metadata import CONFIDENCE, SCORES, Metadata
 from hierseg_jax.runtime.pictures import check_picture
+from hierseg_jax.runtime.score_checks import check_best, checked
 from hierseg_jax.runtime.segmentation import NetworkOutput, Segmentation, maps_by_level
 from hierseg_jax.runtime.session import check_contract, open_session
 from hierseg_jax.runtime.smoothing import Smoother
@@ -21,8 +22,6 @@ from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.parsing import MAX_CLASSES
 
 DEFAULT_SIDE = 320
-MOST_SCORE = 1.01
-"""Of a probability, as a network in float16 or integers may round it."""
 _NOTHING = np.empty((0, 0), np.float32)
 
 
@@ -192,16 +191,16 @@ class Segmenter:
                         f"The network's map {level.name} has the class {highest} of "
                         f"{level.num_classes}; export it again."
                     )
-            return NetworkOutput(_checked(confidence_hw), None, maps)
+            return NetworkOutput(checked(confidence_hw), None, maps)
         if self.contract == "deploy":
             *confidence_1hw, planes_chw = (output[0] for output in outputs)
             if confidence_1hw:
-                return NetworkOutput(_checked(confidence_1hw[0]), planes_chw)
-            _check_best(planes_chw)
+                return NetworkOutput(checked(confidence_1hw[0]), planes_chw)
+            check_best(planes_chw)
             return NetworkOutput(_NOTHING, planes_chw)
         scores_chw = outputs[0][0]
         apart = slice(None, None, self.score_stride)
-        return NetworkOutput(_checked(self._confidence(scores_chw)), scores_chw[:, apart, apart])
+        return NetworkOutput(checked(self._confidence(scores_chw)), scores_chw[:, apart, apart])
 
     def finish(
         self,
@@ -294,23 +293,3 @@ class Segmenter:
                 f"{file} takes sides in multiples of {stride}; got {given[0]} x {given[1]}."
             )
         return given[0], given[1]
-
-
-def _checked(confidence_hw: np.ndarray) -> np.ndarray:
-    """The best score of every pixel; ValueError where one is no probability, such as NaN."""
-    lowest, highest = confidence_hw.min(), confidence_hw.max()  # either is NaN where anything is
-    if not (lowest >= 0 and highest <= MOST_SCORE):
-        raise HiersegError(
-            f"The network's best scores are {lowest:.4g} to {highest:.4g}, where probabilities are "
-            "0 to 1; export a checkpoint whose numbers are finite, with its softmax."
-        )
-    return confidence_hw
-
-
-def _check_best(planes_chw: np.ndarray) -> None:
-    """The same of `log_planes`, where what is not a number is a score of 0."""
-    if not planes_chw.max(0).all():
-        raise HiersegError(
-            "The network's best scores are 0 or no numbers; export a checkpoint whose numbers are "
-            "finite, with its softmax."
-        )
