@@ -3,10 +3,19 @@
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hierseg_jax.reports.drawing.legend import Entry, Layout, draw_legend, letter_size, most_rows
-from hierseg_jax.reports.drawing.overlay import STRIP, outline_width, overlaid, overlay, paint_of
-from hierseg_jax.reports.drawing.painter import Painter
+from hierseg_jax.reports.drawing.overlay import (
+    STRIP,
+    Paint,
+    outline_width,
+    overlaid,
+    overlay,
+    paint_of,
+)
+from hierseg_jax.reports.drawing.painter import Painter, pixels_of
 from hierseg_jax.system.fonts import find_fonts
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 
@@ -57,6 +66,40 @@ def test_large_pictures_are_drawn_as_if_in_one_piece():
     assert full[border_hw & (label_hw > 0)].all()
     assert full[~border_hw].mean() < 0.01
     np.testing.assert_array_equal(drawn[label_hw == 0], image_hwc[label_hw == 0])
+
+
+@given(
+    st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    st.integers(0, 2),
+    st.sampled_from((0.0, 0.25, 0.5)),
+    st.integers(0, 2**31),
+)
+@settings(max_examples=60, deadline=None)
+def test_only_what_is_painted_is_looked_at_and_nothing_else_changes(size, most, share, seed):
+    """By definition: the whole picture, mixed everywhere."""
+    rng = np.random.default_rng(seed)
+    label_hw = rng.choice([0, 0, 0, HEAD, TORSO, 255], (3, 4)).astype(np.uint8)
+    label_hw = cv2.resize(label_hw, size, interpolation=cv2.INTER_NEAREST)
+    image_hwc = rng.integers(0, 256, (*label_hw.shape, 3), np.uint8)
+    colors_k3, painted_k = rng.integers(0, 256, (256, 3)).astype(np.uint8), np.zeros(256, np.uint8)
+    painted_k[[HEAD, TORSO][:most]] = 1
+    found = overlay(image_hwc, label_hw, Paint(colors_k3, painted_k), photo_share=share)
+    reach = outline_width(label_hw.shape)
+    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
+    border_hw = cv2.morphologyEx(label_hw, cv2.MORPH_GRADIENT, around) > 0
+    grey_hwc = cv2.cvtColor(cv2.cvtColor(image_hwc, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    colors_hwc = colors_k3[label_hw]
+    mixed_hwc = cv2.addWeighted(grey_hwc, share, colors_hwc, 1 - share, 0)
+    mixed_hwc[border_hw] = colors_hwc[border_hw]
+    expected = np.where(painted_k[label_hw][..., None] == 1, mixed_hwc, image_hwc)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("classes", [range(1, 4), range(1, 200)])
+def test_pixels_of_classes_are_counted_alike(classes):
+    labels_hw = np.random.default_rng(0).integers(0, 256, (40, 50)).astype(np.uint8)
+    counts = np.bincount(labels_hw.ravel(), minlength=256)
+    np.testing.assert_array_equal(pixels_of(labels_hw, classes), counts[list(classes)])
 
 
 def test_classes_of_one_group_have_no_border_where_the_group_is_drawn():

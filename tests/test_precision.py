@@ -16,7 +16,7 @@ from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.evaluation.confusions import confusion_matrices
 from hierseg_jax.evaluation.metrics import evaluate_levels
 from hierseg_jax.models import create_model
-from hierseg_jax.models.graph import fold
+from hierseg_jax.models.graph import fold, ops
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.balanced import balanced_checkpoint
@@ -56,7 +56,6 @@ def write_other_tree(folder):
 def test_subpixel_convolution_equals_the_transposed_one(size):
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(3, 2, size, size)), rng.normal(size=2)
-    wide, bias = fold.subpixel(weights)
     image_chw = rng.normal(size=(3, 4, 5))
 
     # By definition: every input spreads its kernel over the output, stride 2.
@@ -68,12 +67,24 @@ def test_subpixel_convolution_equals_the_transposed_one(size):
     expected = spread_chw[:, before : before + 8, before : before + 10]
     expected += weights[1][:, None, None]
 
-    reach = wide.shape[2] // 2
-    padded = np.pad(image_chw, ((0, 0), (reach, reach), (reach, reach)))
+    wide, bias = fold.subpixel(weights)
+    padded = np.pad(image_chw, [(0, 0), *((0, side - 1) for side in wide.shape[2:])])
     windows = np.lib.stride_tricks.sliding_window_view(padded, wide.shape[2:], (1, 2))
     blocks = np.einsum("ihwab,oiab->ohw", windows, wide) + bias[:, None, None]
     doubled = blocks.reshape(2, 2, 2, 4, 5).transpose(0, 3, 1, 4, 2).reshape(2, 8, 10)
     np.testing.assert_allclose(doubled, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("padding", "before", "side"), [("symmetric", 1, "start"), ("same", 0, "end")]
+)
+def test_a_stem_on_blocks_is_the_stem(padding, before, side):
+    rng = np.random.default_rng(0)
+    image, kernel = (rng.normal(size=s).astype(np.float32) for s in ((2, 3, 6, 10), (5, 3, 3, 3)))
+    bias = rng.normal(size=5).astype(np.float32)
+    expected = ops.conv(image, kernel, bias, stride=2, padding=padding)
+    blocks = ops.space_to_depth(image), fold.of_blocks(kernel, before), bias
+    np.testing.assert_allclose(ops.conv(*blocks, padding=side), expected, atol=1e-5)
 
 
 def test_graph_of_subpixel_convolutions_equals_the_network(workdir):

@@ -112,6 +112,48 @@ def test_label_maps_have_the_picture_s_size_at_every_level(tmp_path, photo):
     assert set(result.seconds) == {"preprocess", "inference", "postprocess"}
 
 
+def scored_file(file, size=(8, 16), scale=1.0):
+    """`deploy_file` with the scores beside: `scale` * 65535 of the leaf class, 0 of the others."""
+    model = onnx.load(deploy_file(file, size))
+    nodes = [
+        helper.make_node("Constant", [], ["steps"], value_float=65535.0 * scale),
+        helper.make_node("Mul", ["probabilities", "steps"], ["wide"]),
+        helper.make_node("Cast", ["wide"], ["scores"], to=TensorProto.UINT16),
+    ]
+    for node in model.graph.node:  # the name is that of the output now
+        for names in (node.input, node.output):
+            names[:] = ["probabilities" if name == "scores" else name for name in names]
+    model.graph.node.extend(nodes)
+    scores = helper.make_tensor_value_info("scores", TensorProto.UINT16, [1, 7, *size])
+    model.graph.output.append(scores)
+    onnx.save(model, file)
+    return file
+
+
+def test_levels_and_confidence_that_nobody_wants_are_left_out(tmp_path, photo):
+    segmenter = Segmenter(scored_file(tmp_path / "a.onnx"))
+    whole, lean = segmenter(photo), Segmenter(tmp_path / "a.onnx", confidence=False)
+    assert whole.confidence.shape == (8, 16)
+    assert [*whole.levels] == ["body", "upper_lower", "part"]
+    for other in (lean, lean.with_threads(1)):
+        found = other(photo, levels=["part", "body"])
+        assert found.confidence.shape == (0, 0)
+        assert [*found.levels] == ["body", "part"]
+        for name, label_hw in found.levels.items():
+            np.testing.assert_array_equal(label_hw, whole.levels[name])
+        np.testing.assert_array_equal(found.output.scores, whole.output.scores)
+    # A plain file has nothing to leave out but levels.
+    plain = Segmenter(deploy_file(tmp_path / "b.onnx"), confidence=False)(photo, levels=["body"])
+    assert plain.confidence.shape == (8, 16)
+    assert [*plain.levels] == ["body"]
+
+
+def test_scores_that_are_no_numbers_are_refused_without_confidence_too(tmp_path, photo):
+    file = scored_file(tmp_path / "a.onnx", scale=0.0)
+    with pytest.raises(ValueError, match="best scores are 0 or no numbers"):
+        Segmenter(file, confidence=False)(photo)
+
+
 def test_bgr_and_rgb_give_the_same(tmp_path, photo):
     segmenter = Segmenter(reference_file(tmp_path / "a.onnx", contract="reference"))
     swapped = np.ascontiguousarray(photo[..., ::-1])

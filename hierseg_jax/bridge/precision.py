@@ -9,6 +9,7 @@ import onnx
 from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+from hierseg_jax.bridge.picture_bytes import of_pictures, ranges, take_bytes
 from hierseg_jax.models.graph.ops import LOGITS
 from hierseg_jax.system.errors import HiersegError
 
@@ -68,7 +69,8 @@ def with_integers(
     That pairing is the fast one on x86. Processors without VNNI add two products in 16 bits there
     and cut off what does not fit: weights therefore have 7 bits, of which two products with the
     largest activations always do (2 * 64 * 255 < 2^15). An activation's range is the mean over
-    the calibration arrays of each one's extremes: a single outlier doesn't widen it.
+    the calibration arrays of each one's extremes: a single outlier doesn't widen it. A picture's
+    bytes are taken as they are.
 
     Args:
       model: in float32.
@@ -77,6 +79,8 @@ def with_integers(
     """
     prepared = onnx.ModelProto()
     prepared.CopyFrom(model)
+    for index, node in enumerate(prepared.graph.node):
+        node.name = node.name or f"node_{index}"
     # Shapes are inferred and batch norms folded already; this says so to the quantiser.
     onnx.helper.set_model_props(prepared, {"onnx.quant.pre_process": "onnxruntime.quant"})
     with tempfile.TemporaryDirectory() as folder:
@@ -87,24 +91,24 @@ def with_integers(
             _Reader(input_name, arrays),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(INTEGER_OPS),
-            nodes_to_exclude=_after_logits(prepared),
+            nodes_to_exclude=of_pictures(prepared) + _after_logits(prepared),
             per_channel=True,
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            extra_options={"CalibMovingAverage": True},
+            extra_options={"CalibMovingAverage": True, "TensorQuantOverrides": ranges(prepared)},
         )
         quantised = onnx.load(file)
+    take_bytes(quantised)
     onnx.checker.check_model(quantised, full_check=True)
     return quantised
 
 
 def _after_logits(model: onnx.ModelProto) -> list[str]:
-    """Names of the nodes that decode logits, which are to stay exact; gives unnamed ones names."""
+    """Names of the nodes that decode logits, which are to stay exact."""
     reached: set[str] = set()
     names = []
-    for index, node in enumerate(model.graph.node):  # in topological order
-        node.name = node.name or f"node_{index}"
+    for node in model.graph.node:  # in topological order
         if any(name.startswith(LOGITS) for name in node.output):
             reached.update(node.output)
         elif reached.intersection(node.input):

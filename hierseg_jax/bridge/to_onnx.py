@@ -38,6 +38,7 @@ OP_TYPES = frozenset(
         "Shape",
         "Sigmoid",
         "Sign",
+        "SpaceToDepth",
         "Squeeze",
         "Sub",
         "Transpose",

@@ -65,7 +65,9 @@ def _run() -> None:
     frame_bgr, image_size = _frame(), parse_size(_IMAGE_SIZE.value)
 
     def opened(file: Path, threads: int) -> Segmenter:
-        return Segmenter(file, provider=_PROVIDER.value, threads=threads, image_size=image_size)
+        return Segmenter(
+            file, provider=_PROVIDER.value, threads=threads, image_size=image_size, confidence=False
+        )
 
     threads = numbers_of_threads(_THREADS.value, available_cores())
     segmenters = [opened(file, threads[0]) for file in files]

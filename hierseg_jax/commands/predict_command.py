@@ -99,6 +99,7 @@ def _run() -> None:
         provider=_PROVIDER.value,
         threads=_THREADS.value,
         image_size=parse_size(_IMAGE_SIZE.value),
+        confidence=False,
     )
     if segmenter.note:
         print(f"note: {segmenter.note}", file=sys.stderr, flush=True)

@@ -104,22 +104,21 @@ def _first_largest(
     A class is sought only in the rectangle around where its score is above the first class's:
     where it is not above at the four points around a pixel, it is not above at the pixel.
     """
-    size = placement.seen.width_height
+    height, width = placement.seen.height, placement.seen.width
     first_hw = placement.filled_scores(planes_chw[0])
-    best_hw, score_hw, won_hw = workspace.arrays(size[::-1])
-    cv2.resize(first_hw, size, best_hw)
+    best_hw, score_hw, won_hw = workspace.arrays((height, width))
+    cv2.resize(first_hw, (width, height), best_hw)
     label_hw = np.zeros(best_hw.shape, np.uint8)
     for index in range(1, len(planes_chw)):
         part_hw = placement.filled_scores(planes_chw[index])
-        left, top, width, height = cv2.boundingRect(cv2.compare(part_hw, first_hw, cv2.CMP_GT))
-        if not width:
+        left, top, columns, rows = cv2.boundingRect(cv2.compare(part_hw, first_hw, cv2.CMP_GT))
+        if not columns:
             continue
-        cv2.resize(part_hw, size, score_hw)
-        inside = (
-            _reached(top, height, part_hw.shape[0], size[1]),
-            _reached(left, width, part_hw.shape[1], size[0]),
-        )
+        points_y, pixels_y = _reached(top, rows, part_hw.shape[0], height)
+        points_x, pixels_x = _reached(left, columns, part_hw.shape[1], width)
+        inside = pixels_y, pixels_x
         score, best, label, won = (x[inside] for x in (score_hw, best_hw, label_hw, won_hw))
+        cv2.resize(part_hw[points_y, points_x], score.shape[::-1], score)
         cv2.compare(score, best, cv2.CMP_GT, won)  # 255 where it is greater
         # A later class has the greater number: the maximum of both puts it in place.
         np.bitwise_and(won, np.uint8(index), out=won)
@@ -128,10 +127,15 @@ def _first_largest(
     return label_hw
 
 
-def _reached(start: int, count: int, side: int, enlarged: int) -> slice:
-    """Pixels of a side that some of its points before it was enlarged have an influence on."""
-    scale = enlarged / side
-    # A point reaches as far as the centres of its neighbours; and a pixel for rounding.
-    first = math.floor((start - 0.5) * scale) - 1
-    last = math.ceil((start + count + 0.5) * scale) + 1
-    return slice(max(0, first), min(enlarged, last))
+def _reached(start: int, count: int, points: int, pixels: int) -> tuple[slice, slice]:
+    """A part of a side of points, and the pixels that it is enlarged to as it is in the whole.
+
+    All pixels that the points from `start` on have an influence on are among them. The part
+    begins and ends where an edge between points is one between pixels, so that pixels have the
+    same weights; and two points away, for whatever is beyond the edge has a say there.
+    """
+    cells = math.gcd(points, pixels)
+    cell = points // cells
+    first, last = max(0, start - 2) // cell, min(cells, -(-(start + count + 2) // cell))
+    pixels_of_cell = pixels // cells
+    return slice(first * cell, last * cell), slice(first * pixels_of_cell, last * pixels_of_cell)

@@ -162,7 +162,8 @@ def print_growth() -> None:
     height, width, rows, columns = map(int, numbers)
     frame_bgr = np.random.default_rng(0).integers(0, 256, (rows, columns, 3), np.uint8)
     before = peak_memory()
-    segmenter = Segmenter(file, provider=provider, image_size=(height, width))
+    size = height, width
+    segmenter = Segmenter(file, provider=provider, image_size=size, confidence=False)
     for _ in range(_LEAST):
         segmenter(frame_bgr, bgr=True)
     after = peak_memory()

@@ -1,7 +1,7 @@
 """What comes of a picture: what the network gives, and the labels that follow from it."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ class NetworkOutput:
     """What a network gives for one input of h x w.
 
     Attributes:
-      confidence: float32 [h, w], score of the leaf class.
+      confidence: float32 [h, w], score of the leaf class; [0, 0] where it was not asked for.
       scores: of the leaf classes, as the graph gives them: uint16 of `log_planes`, or float32 in
         [0, 1]: [C, h / s, w / s], s being the metadata's `score_stride`. None for a plain file.
       maps: of a plain file alone: uint8 [h, w] a level, coarse to fine.
@@ -50,8 +50,9 @@ class Segmentation:
     """Of one picture.
 
     Attributes:
-      levels: label map uint8 [H, W] by level name, coarse to fine, at the picture's size.
-        Pixels that a network with the resize rule `crop` never saw are 255 (IGNORE_LABEL).
+      levels: label map uint8 [H, W] by level name, coarse to fine, at the picture's size; all
+        levels, or those that were asked for. Pixels that a network with the resize rule `crop`
+        never saw are 255 (IGNORE_LABEL).
       output: what the network gave.
       placement: which part of the picture the network saw, and where in its input.
       seconds: spent on `preprocess`, `inference` and `postprocess`.
@@ -90,12 +91,17 @@ def maps_by_level(
     hierarchy: Hierarchy,
     decoding: str,
     workspace: Workspace,
+    names: Collection[str] | None = None,
 ) -> dict[str, np.ndarray]:
-    """`Segmentation.levels`; the arguments are those of `picture_labels`."""
+    """`Segmentation.levels`, of those names; the other arguments are those of `picture_labels`."""
     leaf_hw = picture_labels(planes_chw, placement, hierarchy, decoding, workspace)
     # At the finest level classes are the leaves themselves.
-    *coarse, finest = hierarchy.levels
-    return {level.name: level_labels(leaf_hw, level) for level in coarse} | {finest.name: leaf_hw}
+    finest = hierarchy.levels[-1]
+    return {
+        level.name: leaf_hw if level is finest else level_labels(leaf_hw, level)
+        for level in hierarchy.levels
+        if names is None or level.name in names
+    }
 
 
 def chosen_levels(hierarchy: Hierarchy, level: str | None) -> list[int]:

@@ -2,16 +2,17 @@
 
 import copy
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 
 from hierseg_jax.data.picture_labels import Workspace
 from hierseg_jax.data.resize import MAX_SIDE, Placement, Resize
 from hierseg_jax.runtime.metadata import CONFIDENCE, SCORES, Metadata
 from hierseg_jax.runtime.pictures import check_picture
+from hierseg_jax.runtime.score_checks import check_best, checked
 from hierseg_jax.runtime.segmentation import NetworkOutput, Segmentation, maps_by_level
 from hierseg_jax.runtime.session import check_contract, open_session
 from hierseg_jax.runtime.smoothing import Smoother
@@ -21,8 +22,7 @@ from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.parsing import MAX_CLASSES
 
 DEFAULT_SIDE = 320
-MOST_SCORE = 1.01
-"""Of a probability, as a network in float16 or integers may round it."""
+_NOTHING = np.empty((0, 0), np.float32)
 
 
 class Segmenter:
@@ -53,6 +53,7 @@ class Segmenter:
         provider: str = "auto",
         threads: int | None = None,
         image_size: tuple[int, int] | None = None,
+        confidence: bool = True,
     ) -> None:
         """Opens the file.
 
@@ -63,6 +64,7 @@ class Segmenter:
           provider: `cpu`, `cuda`, or `auto`, which is CUDA where onnxruntime can start it.
           threads: of one operator; by default one per core.
           image_size: (height, width), where the graph leaves them open.
+          confidence: whether it is wanted; of the contract `deploy` it takes time.
 
         Raises:
           FileNotFoundError, ValueError: one sentence.
@@ -87,14 +89,19 @@ class Segmenter:
         last = self._session.get_outputs()[-1].name
         self.plain = self.contract == "deploy" and last == CONFIDENCE
         # Where there are scores, label maps are not needed, nor what leads to them alone.
-        scored = self.contract == "deploy" and last == SCORES
-        self._wanted = [CONFIDENCE, SCORES] if scored else None
-        self._options = onnxruntime.RunOptions()
-        self._options.only_execute_path_to_fetches = True
+        self._wanted: list[str] = []
+        if self.contract == "deploy" and last == SCORES:
+            self._wanted = [CONFIDENCE, SCORES] if confidence else [SCORES]
+            self._session = open_session(onnx_file, self.provider, threads, self._wanted)[0]
         self._workspace = Workspace()
 
     def __call__(
-        self, image_hwc: np.ndarray, *, bgr: bool = False, smooth: Smoother | None = None
+        self,
+        image_hwc: np.ndarray,
+        *,
+        bgr: bool = False,
+        smooth: Smoother | None = None,
+        levels: Collection[str] | None = None,
     ) -> Segmentation:
         """Segments a picture.
 
@@ -103,6 +110,7 @@ class Segmenter:
           bgr: whether its channels are blue, green, red, as OpenCV has them.
           smooth: of a video's frames, whose levels then follow from scores averaged over them;
             nothing comes of it where the graph gives none.
+          levels: names of those that are wanted; all by default.
 
         Raises:
           ValueError: for an array of another shape or dtype.
@@ -113,13 +121,16 @@ class Segmenter:
         output = self.infer(given)
         inferred = time.perf_counter()
         if self.plain:
-            names = [level.name for level in self.hierarchy.levels]
-            levels = dict(zip(names, map(placement.restore_labels, output.maps), strict=True))
+            maps = {
+                level.name: placement.restore_labels(map_hw)
+                for level, map_hw in zip(self.hierarchy.levels, output.maps, strict=True)
+                if levels is None or level.name in levels
+            }
         else:
             planes_chw = smooth(output.planes, image_hwc) if smooth else output.planes
-            levels = self.finish(planes_chw, placement)
+            maps = self.finish(planes_chw, placement, levels)
         return Segmentation(
-            levels,
+            maps,
             output,
             placement,
             {
@@ -133,7 +144,9 @@ class Segmenter:
         """The same network on the CPU in a session of its own, so many threads an operator."""
         other = copy.copy(self)
         other.threads = threads
-        other._session, other.provider, other.note = open_session(self._file, "cpu", threads)
+        other._session, other.provider, other.note = open_session(
+            self._file, "cpu", threads, self._wanted
+        )
         other._workspace = Workspace()
         return other
 
@@ -163,7 +176,7 @@ class Segmenter:
           ValueError: where onnxruntime can't, or gives arrays that are none of the contract's.
         """
         try:
-            outputs = self._session.run(self._wanted, {self._input.name: given}, self._options)
+            outputs = self._session.run(self._wanted or None, {self._input.name: given})
         except Exception as error:  # onnxruntime's own kinds, none of them documented
             raise HiersegError(
                 f"The network can't take {'x'.join(map(str, given.shape))}: "
@@ -178,21 +191,33 @@ class Segmenter:
                         f"The network's map {level.name} has the class {highest} of "
                         f"{level.num_classes}; export it again."
                     )
-            return NetworkOutput(_checked(confidence_hw), None, maps)
+            return NetworkOutput(checked(confidence_hw), None, maps)
         if self.contract == "deploy":
-            return NetworkOutput(_checked(outputs[0][0]), outputs[1][0])
+            *confidence_1hw, planes_chw = (output[0] for output in outputs)
+            if confidence_1hw:
+                return NetworkOutput(checked(confidence_1hw[0]), planes_chw)
+            check_best(planes_chw)
+            return NetworkOutput(_NOTHING, planes_chw)
         scores_chw = outputs[0][0]
         apart = slice(None, None, self.score_stride)
-        return NetworkOutput(_checked(self._confidence(scores_chw)), scores_chw[:, apart, apart])
+        return NetworkOutput(checked(self._confidence(scores_chw)), scores_chw[:, apart, apart])
 
-    def finish(self, planes_chw: np.ndarray, placement: Placement) -> dict[str, np.ndarray]:
+    def finish(
+        self,
+        planes_chw: np.ndarray,
+        placement: Placement,
+        levels: Collection[str] | None = None,
+    ) -> dict[str, np.ndarray]:
         """Label maps at the picture's size, as `Segmentation.levels` has them.
 
         Args:
           planes_chw: `NetworkOutput.planes`, or others of that shape and dtype.
           placement: of the picture.
+          levels: names of those that are wanted; all by default.
         """
-        return maps_by_level(planes_chw, placement, self.hierarchy, self.decoding, self._workspace)
+        return maps_by_level(
+            planes_chw, placement, self.hierarchy, self.decoding, self._workspace, levels
+        )
 
     def _check_outputs(self, outputs: list[np.ndarray]) -> None:
         """What a graph declares, onnxruntime does not hold it to."""
@@ -202,7 +227,8 @@ class Segmenter:
             expected = [full] * (self.hierarchy.num_levels + 1)
         elif self.contract == "deploy":
             apart = height // self.score_stride, width // self.score_stride
-            expected = [full, (1, self.hierarchy.num_classes, *apart)]
+            expected = [full] * (len(self._wanted) - 1)
+            expected += [(1, self.hierarchy.num_classes, *apart)]
         else:
             expected = [(1, self.hierarchy.num_classes, height, width)]
         found = [output.shape for output in outputs]
@@ -267,14 +293,3 @@ class Segmenter:
                 f"{file} takes sides in multiples of {stride}; got {given[0]} x {given[1]}."
             )
         return given[0], given[1]
-
-
-def _checked(confidence_hw: np.ndarray) -> np.ndarray:
-    """The best score of every pixel; ValueError where one is no probability, such as NaN."""
-    lowest, highest = confidence_hw.min(), confidence_hw.max()  # either is NaN where anything is
-    if not (lowest >= 0 and highest <= MOST_SCORE):
-        raise HiersegError(
-            f"The network's best scores are {lowest:.4g} to {highest:.4g}, where probabilities are "
-            "0 to 1; export a checkpoint whose numbers are finite, with its softmax."
-        )
-    return confidence_hw

@@ -1,12 +1,13 @@
 """Opening an .onnx with onnxruntime, and telling which contract it follows."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import onnxruntime
 
 from hierseg_jax.runtime.metadata import CONFIDENCE, SCORES, Metadata
+from hierseg_jax.runtime.onnx_part import part_for
 from hierseg_jax.system.errors import TRACEBACK_VARIABLE, HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import local_path
 
@@ -14,7 +15,10 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 def open_session(
-    onnx_file: str | Path, provider: str = "auto", threads: int | None = None
+    onnx_file: str | Path,
+    provider: str = "auto",
+    threads: int | None = None,
+    outputs: Collection[str] = (),
 ) -> tuple[onnxruntime.InferenceSession, str, str]:
     """A session on the best provider that is there.
 
@@ -22,6 +26,7 @@ def open_session(
       onnx_file: any ONNX file.
       provider: `cpu`, `cuda`, or `auto`, which is CUDA where onnxruntime can start it.
       threads: of one operator; by default one per core.
+      outputs: to be computed, with nothing beside them; by default all.
 
     Returns:
       The session, and what `settle_provider` says of it.
@@ -41,27 +46,32 @@ def open_session(
     options.intra_op_num_threads = threads or 0
     # Errors are raised to us; what onnxruntime prints of them would come twice.
     options.log_severity_level = 4
-    session, reason = _start(file, names, options)
+    part = part_for(file.read_bytes(), outputs) if outputs else None
+    session, reason = _start(file, part, names, options)
     # Where a provider fails later on, that is an error too, no reason to take another one.
     session.disable_fallback()
     return session, *settle_provider(provider, available, session.get_providers(), reason)
 
 
 def _start(
-    file: Path, names: list[str], options: onnxruntime.SessionOptions
+    file: Path, part: bytes | None, names: list[str], options: onnxruntime.SessionOptions
 ) -> tuple[onnxruntime.InferenceSession, str]:
     """A session, on the CPU where CUDA fails, and what CUDA has failed of, else "".
+
+    It is of `part`, where there is one, of the file.
 
     Raises:
       ValueError: where the file can't be opened on the CPU either.
     """
     try:
         # onnxruntime's own fallback fills stdout with what has failed.
-        session = onnxruntime.InferenceSession(file, options, providers=names, enable_fallback=0)
+        session = onnxruntime.InferenceSession(
+            part or file, options, providers=names, enable_fallback=0
+        )
         return session, ""
     except Exception as error:  # onnxruntime has a class for every kind, none of them documented
         if PROVIDERS["cuda"] in names:
-            session, _ = _start(file, [PROVIDERS["cpu"]], options)
+            session, _ = _start(file, part, [PROVIDERS["cpu"]], options)
             return session, failure_of_cuda(str(error))
         raise HiersegError(
             f"{file} can't be opened by onnxruntime: it is no ONNX file, or a damaged one "

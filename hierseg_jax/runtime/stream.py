@@ -133,13 +133,16 @@ def segment_source(
     # One by one is the newest frame of a camera, and one large picture in memory.
     overlap = not (tiles or live or show)
     summary, started = Summary(), time.perf_counter()
-    segment: Segment = functools.partial(segmenter, smooth=Smoother(smooth) if smooth else None)
+    names = [each.name for each in segmenter.hierarchy.levels]
+    wanted = names if show else [names[index] for index in levels]
+    segment: Segment
     if tiles:
-        names = [each.name for each in segmenter.hierarchy.levels]
-        wanted = names if show else [names[index] for index in levels]
         segment = functools.partial(segment_tiled, segmenter, levels=wanted, confidence=False)
-    elif overlap and not smooth and len(opened) != 1 and segmenter.provider == "cpu":
-        segment, summary.at_once = _several_at_once(segmenter)
+    else:
+        if overlap and not smooth and len(opened) != 1 and segmenter.provider == "cpu":
+            segmenter, summary.at_once = _several_at_once(segmenter)
+        smoother = Smoother(smooth) if smooth else None
+        segment = functools.partial(segmenter, smooth=smoother, levels=wanted)
     bar = tqdm(total=len(opened) or None, unit="frame", disable=True if show else None)
     steps = (
         _overlapped(frames, segment, sink.take, summary)

@@ -51,7 +51,7 @@ def segment_tiled(
         raise HiersegError(f"There is no level {unknown!r}; the network has {', '.join(names)}.")
     picture: tuple[int, int] = image_hwc.shape[:2]
     if fits_window(picture, segmenter.image_size):
-        return segmenter(image_hwc, bgr=bgr)
+        return segmenter(image_hwc, bgr=bgr, levels=levels)
     started = time.perf_counter()
     seconds = {"preprocess": 0.0, "inference": 0.0}
     scores_of = _window_scores(segmenter, bgr, seconds)

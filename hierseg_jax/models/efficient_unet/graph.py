@@ -14,7 +14,7 @@ from hierseg_jax.models.efficient_unet.backbone import (
     scaled_stages,
 )
 from hierseg_jax.models.graph import ops
-from hierseg_jax.models.graph.fold import Tree, conv_weights, folded, single
+from hierseg_jax.models.graph.fold import Tree, conv_weights, folded, of_blocks, single
 from hierseg_jax.models.variant import NORMALIZATIONS, Variant
 
 EPSILON = 1e-5  # of the decoder
@@ -25,12 +25,16 @@ def logits(
 ) -> jax.Array:
     """[N, 3, H, W] in [0, 1] -> [N, C, H/s, W/s], s being the network's `output_stride`.
 
-    `integers` changes nothing here.
+    `integers`: the stem works on blocks, whose channels are enough for kernels of integers.
     """
-    del integers
     params, stats = variables["params"], variables["batch_stats"]
     features = _backbone(
-        params["efficientnet"], stats["efficientnet"], image_nchw, model.backbone, model.variant
+        params["efficientnet"],
+        stats["efficientnet"],
+        image_nchw,
+        model.backbone,
+        model.variant,
+        integers,
     )
     double = ops.upsample_bilinear if model.fine_decoder else ops.upsample_nearest
     *skips, x = features if model.fine_decoder else features[1:]
@@ -42,7 +46,7 @@ def logits(
 
 
 def _backbone(
-    params: Tree, stats: Tree, x: jax.Array, backbone: str, variant: Variant
+    params: Tree, stats: Tree, x: jax.Array, backbone: str, variant: Variant, integers: bool
 ) -> list[jax.Array]:
     """Features at strides 2, 4, 8, 16 and 32."""
     activate = ops.relu6 if is_lite(backbone) else jax.nn.silu
@@ -52,7 +56,12 @@ def _backbone(
         # A factor commutes with the padding by zeros; the mean does not.
         x = ops.subtract(x, mean_c.astype(np.float32))
         kernel_oihw = (kernel_oihw / deviation_c[:, None, None]).astype(np.float32)
-    x = activate(ops.conv(x, kernel_oihw, bias_o, stride=2, padding=variant.padding))
+    if integers:
+        before = 0 if variant.padding == "same" else 1
+        blocks = ops.space_to_depth(x), of_blocks(kernel_oihw, before), bias_o
+        x = activate(ops.conv(*blocks, padding="start" if before else "end"))
+    else:
+        x = activate(ops.conv(x, kernel_oihw, bias_o, stride=2, padding=variant.padding))
     outputs = []
     for number, stage in enumerate(scaled_stages(backbone), start=1):
         for index in range(stage.repeats):

@@ -76,7 +76,8 @@ def _up(params: Tree, stats: Tree, x_nchw: jax.Array) -> jax.Array:
 
 def _subpixel_up(params: Tree, stats: Tree, x_nchw: jax.Array) -> jax.Array:
     weights = folded(params, stats, "conv", "norm", EPSILON, transposed=True)
-    return ops.depth_to_space(jax.nn.relu(ops.conv(x_nchw, *subpixel(weights))))
+    y = jax.nn.relu(ops.conv(x_nchw, *subpixel(weights), padding="end"))
+    return ops.depth_to_space(y)
 
 
 def _fcu(params: Tree, stats: Tree, x_nchw: jax.Array) -> jax.Array:

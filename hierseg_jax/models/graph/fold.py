@@ -47,33 +47,51 @@ def folded(
 def subpixel(weights: Weights) -> Weights:
     """A transposed convolution that doubles the sides as a convolution and a depth-to-space.
 
-    Output 2i + a of the transposed convolution meets input s by kernel row a + before - 2 (s - i),
+    Output 2i + a of the transposed convolution meets input i + s by kernel row a + before - 2 s,
     where `before` is its padding: 1 for 3x3 kernels, 0 for 2x2.
 
     Args:
       weights: IOHW of 2x2 or 3x3, and bias [O].
 
     Returns:
-      Kernel [4 O, I, 3, 3] (2x2: [4 O, I, 1, 1]) and bias [4 O], channel 4 c + 2 a + b for the
-      row a and column b of each 2x2 block of channel c.
+      Kernel [4 O, I, 2, 2] (2x2: [4 O, I, 1, 1]), for an input that is padded after its last row
+      and column alone, and bias [4 O], channel 4 c + 2 a + b for the row a and column b of each
+      2x2 block of channel c.
     """
     kernel_iohw, bias_o = weights
     inputs, outputs, size, _ = kernel_iohw.shape
-    before, reach = (1, 1) if size == 3 else (0, 0)
-    side = 2 * reach + 1
+    before, side = size - 2, size - 1
     wide = np.zeros((outputs, 2, 2, inputs, side, side), kernel_iohw.dtype)
     taps = [
         (a, shift, a + before - 2 * shift)
         for a in (0, 1)
-        for shift in range(-reach, reach + 1)
+        for shift in range(side)
         if 0 <= a + before - 2 * shift < size
     ]
     for a, row_shift, row in taps:
         for b, column_shift, column in taps:
-            wide[:, a, b, :, reach + row_shift, reach + column_shift] = kernel_iohw[
-                :, :, row, column
-            ].T
+            wide[:, a, b, :, row_shift, column_shift] = kernel_iohw[:, :, row, column].T
     return wide.reshape(4 * outputs, inputs, side, side), np.repeat(bias_o, 4)
+
+
+def of_blocks(kernel_oihw: np.ndarray, before: int) -> np.ndarray:
+    """The kernel of a 3x3 convolution of stride 2 for the 2x2 blocks of its input.
+
+    Args:
+      kernel_oihw: 3x3.
+      before: rows and columns that the input is padded by above and to the left: 0 or 1.
+
+    Returns:
+      [O, 4 I, 2, 2], of stride 1, for `ops.space_to_depth` of the input, padded by a block there
+      (`before` 1) or at the other ends (0).
+    """
+    outputs, inputs = kernel_oihw.shape[:2]
+    wide = np.zeros((outputs, 2, 2, inputs, 2, 2), kernel_oihw.dtype)
+    for row, column in np.ndindex(3, 3):
+        # Of two blocks, the second one's start is where an output's own pixel is, or the first's.
+        (i, a), (j, b) = divmod(row + before, 2), divmod(column + before, 2)
+        wide[:, a, b, :, i, j] = kernel_oihw[:, :, row, column]
+    return wide.reshape(outputs, 4 * inputs, 2, 2)
 
 
 def single(weights: Weights) -> Weights:

@@ -106,16 +106,21 @@ def conv(
     groups: int = 1,
     padding: str = "symmetric",
 ) -> jax.Array:
-    """Convolution with bias, padded as `layers.Conv` is, or by nothing (`none`).
+    """Convolution with bias, padded as `layers.Conv` is, by nothing (`none`), or on one side.
 
-    With `same` height and width must be multiples of the stride: then the padding does not
+    That is by what keeps the size: `start`, above and to the left, or `end`, below and to the
+    right. With `same` height and width must be multiples of the stride: then the padding does not
     depend on them.
     """
     kernel_size = kernel_oihw.shape[2:]
-    pads = [
-        layers.pad_sides(padding, side, kernel, stride, d) if padding != "none" else (0, 0)
-        for side, kernel, d in zip(x_nchw.shape[2:], kernel_size, dilation, strict=True)
-    ]
+
+    def pad(side: int, kernel: int, d: int) -> tuple[int, int]:
+        more = (kernel - 1) * d
+        if padding in ("none", "start", "end"):
+            return more * (padding == "start"), more * (padding == "end")
+        return layers.pad_sides(padding, side, kernel, stride, d)
+
+    pads = [*map(pad, x_nchw.shape[2:], kernel_size, dilation)]
     before, after = zip(*pads, strict=True)
 
     def meaning(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
@@ -193,6 +198,20 @@ def depth_to_space(x_nchw: jax.Array) -> jax.Array:
         return y.reshape(n, c // 4, 2 * h, 2 * w)
 
     return _node("DepthToSpace", meaning, x_nchw, blocksize=2, mode="CRD")
+
+
+def space_to_depth(x_nchw: jax.Array) -> jax.Array:
+    """2x2 blocks become channels: [N, C, 2h, 2w] -> [N, 4C, h, w].
+
+    Those of a block of channel c are c, C + c, 2C + c, 3C + c.
+    """
+
+    def meaning(x: jax.Array) -> jax.Array:
+        n, c, h, w = x.shape
+        y = x.reshape(n, c, h // 2, 2, w // 2, 2).transpose(0, 3, 5, 1, 2, 4)
+        return y.reshape(n, 4 * c, h // 2, w // 2)
+
+    return _node("SpaceToDepth", meaning, x_nchw, blocksize=2)
 
 
 def upsample_nearest(x_nchw: jax.Array, factor: int) -> jax.Array:

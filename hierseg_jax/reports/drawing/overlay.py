@@ -113,15 +113,25 @@ def overlay(
     around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
     rows = max(1, STRIP // label_hw.shape[1])
     for top in range(0, len(label_hw), rows):
-        strip, above = slice(top, top + rows), min(top, reach)
-        near_hw = label_hw[top - above : top + rows + reach]
-        border_hw = cv2.morphologyEx(near_hw, cv2.MORPH_GRADIENT, around)[above:][:rows]
-        photo_hwc, strip_hw = image_hwc[strip], label_hw[strip]
-        colors_hwc = cv2.applyColorMap(strip_hw, colors_k1c)
+        strip_hw = label_hw[top : top + rows]
+        out_hwc[top : top + rows] = image_hwc[top : top + rows]
+        left, first, width, height = cv2.boundingRect(cv2.LUT(strip_hw, paint.painted_k))
+        if not width:
+            continue
+        # Whatever lies outside of it is photograph; borders are told by labels a reach around it.
+        box = slice(top + first, top + first + height), slice(left, left + width)
+        above, before = min(box[0].start, reach), min(left, reach)
+        near_hw = label_hw[
+            box[0].start - above : box[0].stop + reach, left - before : box[1].stop + reach
+        ]
+        border_hw = cv2.morphologyEx(near_hw, cv2.MORPH_GRADIENT, around)
+        border_hw = border_hw[above : above + height, before : before + width]
+        photo_hwc, box_hw = image_hwc[box], label_hw[box]
+        colors_hwc = cv2.applyColorMap(box_hw, colors_k1c)
         grey_hwc = cv2.cvtColor(cv2.cvtColor(photo_hwc, to_grey), cv2.COLOR_GRAY2RGB)
         mixed_hwc = cv2.addWeighted(grey_hwc, photo_share, colors_hwc, 1 - photo_share, 0)
         mixed_hwc = cv2.copyTo(colors_hwc, border_hw, mixed_hwc)
-        out_hwc[strip] = cv2.copyTo(photo_hwc, cv2.LUT(strip_hw, unpainted_k), mixed_hwc)
+        out_hwc[box] = cv2.copyTo(photo_hwc, cv2.LUT(box_hw, unpainted_k), mixed_hwc)
     return out_hwc
 
 

@@ -32,6 +32,8 @@ VISIBLE = 10_000
 """A class of less than one pixel in so many can't be found in the picture."""
 # Rows of a legend that keeps its height from frame to frame.
 _STEADY_ROWS = 3
+# Up to so many classes are counted one by one, which is faster than a histogram then.
+_COUNTED_APART = 20
 # Of a picture's width, what a legend in its corner may have.
 _CORNER_SHARE = 0.5
 
@@ -137,8 +139,7 @@ class Painter:
     def _legend(self, level: Level, labels_hw: np.ndarray) -> np.ndarray | Plate | None:
         if self._legend_place == "none":
             return None
-        counts = cv2.calcHist([labels_hw], [0], None, [256], [0, 256]).ravel()
-        counts = counts[level.foreground.start : level.num_classes]
+        counts = pixels_of(labels_hw, range(level.foreground.start, level.num_classes))
         there = counts >= max(1, labels_hw.size // VISIBLE)
         key = level.name, labels_hw.shape, there.tobytes()
         if key not in self._legends:
@@ -186,6 +187,14 @@ class Painter:
             kept = sorted(present, key=lambda i: -counts[i])[: places - 1]
             present = [*sorted(kept), *(i for i in present if i not in kept)]
         return [Entry(names[i], tuple(colors[i])) for i in present]
+
+
+def pixels_of(labels_hw: np.ndarray, classes: range) -> np.ndarray:
+    """Numbers of a map's pixels, of every class."""
+    if len(classes) > _COUNTED_APART:
+        counts = cv2.calcHist([labels_hw], [0], None, [256], [0, 256]).ravel()
+        return counts[classes.start : classes.stop]
+    return np.array([np.count_nonzero(labels_hw == each) for each in classes])
 
 
 def draw_level(image_bgr: np.ndarray, labels_hw: np.ndarray, level: Level) -> np.ndarray:

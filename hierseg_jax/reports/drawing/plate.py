@@ -33,6 +33,12 @@ class Plate:
     ink_hwc: np.ndarray
     cover_hw: np.ndarray
 
+    @functools.cached_property
+    def shares_hwc(self) -> tuple[np.ndarray, np.ndarray]:
+        """float32 RGB [h, w, 3]: what a picture is multiplied by, and what is added then."""
+        share_hwc = np.repeat(self.cover_hw[..., None] / np.float32(255), 3, axis=2)
+        return 1 - share_hwc, share_hwc * self.ink_hwc
+
     @classmethod
     def of(cls, canvas: Canvas, there_hw: np.ndarray | None = None) -> "Plate":
         """Words as they are, paper that lets the picture through, where `there_hw` is not 0."""
@@ -117,9 +123,10 @@ def lay_over(
     """Into uint8 [H, W, 3], in place; what is larger than the picture is cut."""
     part_hwc = picture_hwc[_box(picture_hwc.shape, plate.cover_hw.shape, corner)]
     within = np.s_[: part_hwc.shape[0], : part_hwc.shape[1]]
-    ink_hwc = plate.ink_hwc[within][..., :: -1 if bgr else 1]
-    share_hw1 = plate.cover_hw[within][..., None] / np.float32(255)
-    part_hwc[:] = np.round(part_hwc + share_hw1 * (ink_hwc - part_hwc.astype(np.float32)))
+    rest_hwc, added_hwc = (share_hwc[within] for share_hwc in plate.shares_hwc)
+    mixed_hwc = part_hwc * rest_hwc
+    mixed_hwc += added_hwc[..., :: -1 if bgr else 1]
+    part_hwc[:] = np.rint(mixed_hwc, out=mixed_hwc)
 
 
 def _box(
