@@ -2,98 +2,22 @@
 
 jax2onnx turns `lax` primitives into ONNX; those below it turns into several nodes with
 the image's size written into them, or wrongly. Here each is one JAX primitive that knows
-its JAX meaning and its ONNX node, told to jax2onnx through its plugin registry. No node
-depends on the height and width of the image. Arrays are NCHW.
+its JAX meaning and its ONNX node (`onnx_node.py`). No node depends on the height and width of the
+image. Arrays are NCHW.
 """
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.extend.core import Primitive
-from jax2onnx.plugins.plugin_system import PrimitiveLeafPlugin, register_primitive
 
 from hierseg_jax.models import layers
+from hierseg_jax.models.graph.onnx_node import LOOKUP, onnx_node
 
-_ONNX_NODE = Primitive("hierseg_onnx_node")
-# Attributes that an operator takes as an input from an opset on.
-_INPUT_SINCE = {
-    "Pad": ("pads", 11),
-    "ReduceMax": ("axes", 18),
-    "ReduceMean": ("axes", 18),
-    "Squeeze": ("axes", 13),
-}
 LOGITS = "logits"
-_LOOKUP = "Lookup"  # no ONNX node: four of them
 _NCHW = ("NCHW", "OIHW", "NCHW")
-
-
-@_ONNX_NODE.def_impl
-def _run(*operands: jax.Array, meaning: Callable[..., jax.Array], **_: Any) -> jax.Array:
-    return meaning(*operands)
-
-
-@_ONNX_NODE.def_abstract_eval
-def _shape(*operands: Any, meaning: Callable[..., jax.Array], **_: Any) -> Any:
-    shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in operands]
-    result = jax.eval_shape(meaning, *shapes)
-    return jax.core.ShapedArray(result.shape, result.dtype)
-
-
-@register_primitive(jaxpr_primitive=_ONNX_NODE.name, context="hierseg_jax", component="onnx_node")
-class _OnnxNode(PrimitiveLeafPlugin):
-    """Lowers the primitive to the node it names."""
-
-    def lower(self, ctx: Any, eqn: Any) -> None:
-        operands = [ctx.get_value_for_var(var) for var in eqn.invars]
-        out = ctx.get_value_for_var(eqn.outvars[0])
-        op_type = eqn.params["op_type"]
-        node = partial(_lookup_nodes, ctx) if op_type == _LOOKUP else getattr(ctx.builder, op_type)
-        attributes = {
-            k: list(v) if isinstance(v, tuple) else v for k, v in eqn.params["attributes"]
-        }
-        name, opset = _INPUT_SINCE.get(op_type, ("", 1000))
-        if ctx.builder.opset >= opset:
-            numbers = attributes.pop(name)
-            operands.append(ctx.builder.const_i64(ctx.fresh_name(name), numbers))
-        result = node(*operands, _outputs=[ctx.fresh_name(eqn.params["output"])], **attributes)
-        result.type, result.shape = out.type, out.shape
-        ctx.bind_value_for_var(eqn.outvars[0], result)
-
-
-def _lookup_nodes(ctx: Any, table: Any, index: Any, *, _outputs: list[str]) -> Any:
-    """GatherElements of the flattened index: a ninth of the time of Gather in onnxruntime.
-
-    OpenCV 4 has no arrays of rank 1, hence the first axis, and shifts constants of type uint8.
-    """
-
-    def node(op_type: str, *operands: Any, **attributes: Any) -> Any:
-        names = [ctx.fresh_name(op_type.lower())]
-        return getattr(ctx.builder, op_type)(*operands, _outputs=names, **attributes)
-
-    flat = node("Reshape", index, ctx.builder.const_i64(ctx.fresh_name("flat"), [1, -1]))
-    entries = node("GatherElements", table, flat, axis=1)
-    return ctx.builder.Reshape(entries, node("Shape", index), _outputs=_outputs)
-
-
-def _node(
-    op_type: str,
-    meaning: Callable[..., jax.Array],
-    *operands: Any,
-    output: str | None = None,
-    **attributes: Any,
-) -> jax.Array:
-    return _ONNX_NODE.bind(
-        *(jnp.asarray(x) for x in operands),
-        op_type=op_type,
-        meaning=meaning,
-        output=output or op_type.lower(),
-        attributes=tuple(attributes.items()),
-    )
 
 
 def conv(
@@ -135,7 +59,7 @@ def conv(
         )
         return y + bias[:, None, None]
 
-    return _node(
+    return onnx_node(
         "Conv",
         meaning,
         x_nchw,
@@ -166,7 +90,7 @@ def conv_transpose(x_nchw: jax.Array, kernel_iohw: np.ndarray, bias_o: np.ndarra
         )
         return y + bias[:, None, None]
 
-    return _node(
+    return onnx_node(
         "ConvTranspose",
         meaning,
         x_nchw,
@@ -186,7 +110,7 @@ def max_pool_2x2(x_nchw: jax.Array) -> jax.Array:
         n, c, h, w = x.shape
         return x.reshape(n, c, h // 2, 2, w // 2, 2).max((3, 5))
 
-    return _node("MaxPool", meaning, x_nchw, kernel_shape=(2, 2), strides=(2, 2))
+    return onnx_node("MaxPool", meaning, x_nchw, kernel_shape=(2, 2), strides=(2, 2))
 
 
 def depth_to_space(x_nchw: jax.Array) -> jax.Array:
@@ -197,7 +121,7 @@ def depth_to_space(x_nchw: jax.Array) -> jax.Array:
         y = x.reshape(n, c // 4, 2, 2, h, w).transpose(0, 1, 4, 2, 5, 3)
         return y.reshape(n, c // 4, 2 * h, 2 * w)
 
-    return _node("DepthToSpace", meaning, x_nchw, blocksize=2, mode="CRD")
+    return onnx_node("DepthToSpace", meaning, x_nchw, blocksize=2, mode="CRD")
 
 
 def space_to_depth(x_nchw: jax.Array) -> jax.Array:
@@ -211,7 +135,7 @@ def space_to_depth(x_nchw: jax.Array) -> jax.Array:
         y = x.reshape(n, c, h // 2, 2, w // 2, 2).transpose(0, 3, 5, 1, 2, 4)
         return y.reshape(n, 4 * c, h // 2, w // 2)
 
-    return _node("SpaceToDepth", meaning, x_nchw, blocksize=2)
+    return onnx_node("SpaceToDepth", meaning, x_nchw, blocksize=2)
 
 
 def upsample_nearest(x_nchw: jax.Array, factor: int) -> jax.Array:
@@ -256,7 +180,7 @@ def _continued(x_nchw: jax.Array, width: int) -> jax.Array:
     def meaning(x: jax.Array) -> jax.Array:
         return jnp.pad(x, ((0, 0), (0, 0), (width, width), (width, width)), mode="edge")
 
-    return _node("Pad", meaning, x_nchw, mode="edge", pads=(0, 0, width, width) * 2)
+    return onnx_node("Pad", meaning, x_nchw, mode="edge", pads=(0, 0, width, width) * 2)
 
 
 def _enlarged(
@@ -264,12 +188,12 @@ def _enlarged(
 ) -> jax.Array:
     scales = np.array([1, 1, factor, factor], np.float32)
     no_region = np.zeros(0, np.float32)
-    return _node("Resize", lambda x, roi, scales: meaning(x), x_nchw, no_region, scales, **how)
+    return onnx_node("Resize", lambda x, roi, scales: meaning(x), x_nchw, no_region, scales, **how)
 
 
 def as_logits(x_nchw: jax.Array) -> jax.Array:
     """The same array under a name that begins with `LOGITS`: what follows is decoding."""
-    return _node("Identity", lambda x: x, x_nchw, output=LOGITS)
+    return onnx_node("Identity", lambda x: x, x_nchw, output=LOGITS)
 
 
 def mix_channels(x_nchw: jax.Array, matrix_ko: np.ndarray) -> jax.Array:
@@ -280,33 +204,33 @@ def mix_channels(x_nchw: jax.Array, matrix_ko: np.ndarray) -> jax.Array:
 
 def subtract(x_nchw: jax.Array, offset_c: np.ndarray) -> jax.Array:
     """x - offset, one for each channel."""
-    return _node("Sub", lambda x, offset: x - offset, x_nchw, offset_c[:, None, None])
+    return onnx_node("Sub", lambda x, offset: x - offset, x_nchw, offset_c[:, None, None])
 
 
 def relu6(x_nchw: jax.Array) -> jax.Array:
     """x limited to [0, 6]."""
     limits = np.float32(0), np.float32(6)
-    return _node("Clip", lambda x, low, high: jnp.clip(x, low, high), x_nchw, *limits)
+    return onnx_node("Clip", lambda x, low, high: jnp.clip(x, low, high), x_nchw, *limits)
 
 
 def at_least(x_nchw: jax.Array, low: float) -> jax.Array:
     """x, or `low` where it is below."""
-    return _node("Clip", lambda x, low: jnp.maximum(x, low), x_nchw, np.float32(low))
+    return onnx_node("Clip", lambda x, low: jnp.maximum(x, low), x_nchw, np.float32(low))
 
 
 def sign(x_nchw: jax.Array) -> jax.Array:
     """-1, 0 or 1."""
-    return _node("Sign", jnp.sign, x_nchw)
+    return onnx_node("Sign", jnp.sign, x_nchw)
 
 
 def global_mean(x_nchw: jax.Array) -> jax.Array:
     """Mean of every channel: [N, C, h, w] -> [N, C, 1, 1]."""
-    return _node("GlobalAveragePool", lambda x: x.mean((2, 3), keepdims=True), x_nchw)
+    return onnx_node("GlobalAveragePool", lambda x: x.mean((2, 3), keepdims=True), x_nchw)
 
 
 def channel_max(x_nchw: jax.Array) -> jax.Array:
     """Largest over the channels: [N, C, h, w] -> [N, 1, h, w]."""
-    return _node("ReduceMax", lambda x: x.max(1, keepdims=True), x_nchw, axes=(1,), keepdims=1)
+    return onnx_node("ReduceMax", lambda x: x.max(1, keepdims=True), x_nchw, axes=(1,), keepdims=1)
 
 
 def channel_mean(x_nchw: jax.Array) -> jax.Array:
@@ -314,12 +238,14 @@ def channel_mean(x_nchw: jax.Array) -> jax.Array:
 
     There is no sum beside it: its axes are an input from opset 13 on, which pnnx (for ncnn) loses.
     """
-    return _node("ReduceMean", lambda x: x.mean(1, keepdims=True), x_nchw, axes=(1,), keepdims=1)
+    return onnx_node(
+        "ReduceMean", lambda x: x.mean(1, keepdims=True), x_nchw, axes=(1,), keepdims=1
+    )
 
 
 def channel_argmax(x_nchw: jax.Array) -> jax.Array:
     """Index of the first largest channel: [N, C, h, w] -> integers [N, 1, h, w]."""
-    return _node(
+    return onnx_node(
         "ArgMax",
         lambda x: jnp.argmax(x, axis=1, keepdims=True),
         x_nchw,
@@ -331,9 +257,9 @@ def channel_argmax(x_nchw: jax.Array) -> jax.Array:
 def lookup(table: np.ndarray, index_n1hw: jax.Array) -> jax.Array:
     """The table's entry for every index, which must lie in the table: int32."""
     entries = table.astype(np.int32)[None]
-    return _node(_LOOKUP, lambda entries, i: entries[0, i], entries, index_n1hw)
+    return onnx_node(LOOKUP, lambda entries, i: entries[0, i], entries, index_n1hw)
 
 
 def drop_channel(x_n1hw: jax.Array) -> jax.Array:
     """[N, 1, h, w] -> [N, h, w]."""
-    return _node("Squeeze", lambda x: x[:, 0], x_n1hw, axes=(1,))
+    return onnx_node("Squeeze", lambda x: x[:, 0], x_n1hw, axes=(1,))
