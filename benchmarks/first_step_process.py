@@ -1,9 +1,15 @@
 """One process of first_step.py: NETWORK SIZE BATCH. Prints a line after the first step."""
 
+import contextlib
 import json
 import statistics
 import sys
 import time
+
+with contextlib.suppress(ImportError):  # what `hierseg train` begins with; older checkouts don't
+    from hierseg_jax.system.kernel_sources import compile_ahead
+
+    compile_ahead()
 
 import jax
 import numpy as np

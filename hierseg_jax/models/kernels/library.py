@@ -3,11 +3,9 @@
 import ctypes
 import functools
 import itertools
-import os
-import shlex
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,10 +13,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hierseg_jax.system.compiler import compiled_library, hash_of_sources
+from hierseg_jax.system.compiler import hash_of_sources
 from hierseg_jax.system.errors import NO_KERNELS, HiersegError
+from hierseg_jax.system.kernel_sources import (
+    BINDINGS,
+    OF_ALL_NETWORKS,
+    SOURCES,
+    kernel_library,
+)
 
-SOURCES = Path(__file__).parent
 SHORT = (
     "hierseg_join",
     "hierseg_split",
@@ -40,29 +43,7 @@ LONG = {
     "squeeze_excite.cc": ("hierseg_squeeze_excite", "hierseg_squeeze_excite_gradient"),
 }
 """Those that take seconds to compile, by their files: a library each, made when first called."""
-OF_ALL_NETWORKS = ("convolution.cc", "batch_norm.cc")
 NONE: Mapping[int, int] = MappingProxyType({})
-FLAGS_VARIABLE = "HIERSEG_JAX_KERNEL_FLAGS"
-FAST = "-O3 -march=native"
-
-
-def words(fast: str) -> tuple[str, ...]:
-    """Flags for the compiler.
-
-    Raises:
-      OSError: in a phrase, for flags that are no words of a shell.
-    """
-    try:
-        return tuple(shlex.split(fast))
-    except ValueError as error:
-        raise OSError(f"${FLAGS_VARIABLE} is {fast!r}: {error}") from None
-
-
-def flags_of_bindings(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The compiler's flags for the bindings."""
-    # They need not be fast. The others' flags are among theirs, so that wrong ones show at once.
-    return {"bindings.cc": (*given, "-O1", f"-I{jax.ffi.include_dir()}")}
-
 
 def call(
     name: str, *shapes: tuple[int, ...], dtype: Any = jnp.float32, reused: Mapping[int, int] = NONE
@@ -125,8 +106,7 @@ def problem() -> str | None:
 @functools.cache
 def _bindings() -> ctypes.CDLL | str:
     try:
-        given = words(os.environ.get(FLAGS_VARIABLE, FAST))
-        library = _load(flags_of_bindings(given))
+        library = _load(BINDINGS)
         for name in itertools.chain(SHORT, *LONG.values()):
             capsule = jax.ffi.pycapsule(getattr(library, name))
             jax.ffi.register_ffi_target(_target(name), capsule, platform="cpu")
@@ -135,19 +115,19 @@ def _bindings() -> ctypes.CDLL | str:
     return library
 
 
-def _load(flags: Mapping[str, Sequence[str]], cache: Path | None = None) -> ctypes.CDLL:
-    return ctypes.CDLL(str(compiled_library(SOURCES, flags, [jax.__version__], cache)))
+def _load(file: str, cache: Path | None = None) -> ctypes.CDLL:
+    return ctypes.CDLL(str(kernel_library(file, cache)))
 
 
-def _load_anyhow(flags: Mapping[str, Sequence[str]]) -> ctypes.CDLL:
+def _load_anyhow(file: str) -> ctypes.CDLL:
     """For this process alone where the cache, which had the bindings, takes nothing more."""
     try:
-        return _load(flags)
+        return _load(file)
     except OSError as error:
         if error.errno is None:  # in our own words: it would be the same elsewhere
             raise
     with tempfile.TemporaryDirectory() as folder:
-        return _load(flags, Path(folder))
+        return _load(file, Path(folder))
 
 
 @functools.cache
@@ -161,7 +141,7 @@ def _supply(bindings: ctypes.CDLL, file: str) -> None:
     """Compiles a file and hands its kernels to the bindings, whose calls wait for them."""
     failure, addresses = "", dict.fromkeys(LONG[file])
     try:
-        kernels = _load_anyhow({file: words(os.environ.get(FLAGS_VARIABLE, FAST))})
+        kernels = _load_anyhow(file)
         for name in addresses:
             symbol = "".join(word.capitalize() for word in name.split("_")[1:])
             addresses[name] = ctypes.cast(getattr(kernels, symbol), ctypes.c_void_p)
