@@ -34,6 +34,10 @@ def main(network: str, size: int, batch_size: int) -> None:
     optimizer = make_optimizer(OptimizerSettings(), schedule, find_network(network).backbone)
     state = create_state(model, optimizer, seed=0)
     train_step = jax.jit(make_train_step(model, dice, optimizer), donate_argnums=0)
+    with contextlib.suppress(ImportError):  # as `hierseg train` has it; older checkouts don't
+        from hierseg_jax.train.kept_step import keep
+
+        train_step = keep(train_step, [repr(model), "benchmark"])
     rng = np.random.default_rng(0)
     batch = {
         "image": rng.integers(0, 256, (batch_size, size, size, 3), np.uint8),

@@ -97,8 +97,8 @@ class Run:
     put_batch: PutBatch
 
 
-def set_up(settings: Settings, workdir: Path) -> Run:
-    """Checks everything that can be wrong before any work is done."""
+def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
+    """Checks everything that can be wrong before any work is done; see `train`."""
     check_backbone(settings)
     check_reestimation(settings)
     hierarchy = tree_of(settings.data)
@@ -145,7 +145,7 @@ def set_up(settings: Settings, workdir: Path) -> Run:
     sizes = [phase.size for phase in phases]
     cache = choose_cache(settings, drawn_source, sizes, parallel, hierarchy.mirrored)
     put_batch = cache.put_batch or parallel.put_batch
-    compiled = functools.partial(recipe.compile_step, model, parallel, lessons=lessons)
+    compiled = functools.partial(recipe.compile_step, model, parallel, lessons=lessons, kept=keep_steps)
     reading = _reading(settings)
     varied = functools.partial(
         train_batches,

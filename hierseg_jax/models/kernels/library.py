@@ -61,7 +61,7 @@ def call(
         raise HiersegError(f"The CPU kernels can't be used: {reason}.")
     for file, names in LONG.items():
         if name in names:
-            _start(file)
+            start(file)
     results = [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes]
     result = results[0] if len(results) == 1 else results
     kernel = jax.ffi.ffi_call(
@@ -99,7 +99,7 @@ def problem() -> str | None:
     if isinstance(bindings, str):
         return bindings
     for file in OF_ALL_NETWORKS:
-        _start(file)
+        start(file)
     return None
 
 
@@ -130,9 +130,14 @@ def _load_anyhow(file: str) -> ctypes.CDLL:
         return _load(file, Path(folder))
 
 
+def files_called(program: str) -> tuple[str, ...]:
+    """The files of `LONG` whose kernels a program calls, in the words of XLA."""
+    return tuple(file for file, names in LONG.items() if any(map(program.__contains__, names)))
+
+
 @functools.cache
-def _start(file: str) -> None:
-    """Has the kernels of a file compiled in the background."""
+def start(file: str) -> None:
+    """Has the kernels of a file compiled in the background; where `problem()` is None."""
     # Not a daemon: a process that ends sooner leaves the library for the next one.
     threading.Thread(target=_supply, args=(_bindings(), file)).start()
 
