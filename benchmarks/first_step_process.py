@@ -1,6 +1,7 @@
 """One process of first_step.py: NETWORK SIZE BATCH. Prints a line after the first step."""
 
 import contextlib
+import inspect
 import json
 import statistics
 import sys
@@ -32,7 +33,8 @@ def main(network: str, size: int, batch_size: int) -> None:
     model = create_model(network, CLASSES)
     schedule = optax.exponential_decay(1e-3, 100, 0.97, staircase=True)
     optimizer = make_optimizer(OptimizerSettings(), schedule, find_network(network).backbone)
-    state = create_state(model, optimizer, seed=0)
+    has_kept = "kept" in inspect.signature(create_state).parameters
+    state = create_state(model, optimizer, seed=0, **({"kept": True} if has_kept else {}))
     train_step = jax.jit(make_train_step(model, dice, optimizer), donate_argnums=0)
     with contextlib.suppress(ImportError):  # as `hierseg train` has it; older checkouts don't
         from hierseg_jax.train.kept_step import keep

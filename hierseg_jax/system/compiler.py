@@ -54,7 +54,9 @@ def compiled_library(
     if compiler is None:
         raise OSError("no C++ compiler was found")
     parts = [hash_of_sources(folder), compiler, *FLAGS, *map(str, sorted(flags.items()))]
-    key = hashlib.sha256("\n".join([*parts, *depends_on, *describe_machine()]).encode()).hexdigest()[:24]
+    key = hashlib.sha256(
+        "\n".join([*parts, *depends_on, *describe_machine()]).encode()
+    ).hexdigest()[:24]
     file = (cache or cache_folder()) / folder.name / f"{key}.so"
     with _lock_of(file):  # another thread may be about to compile it
         if not _is_whole(file):

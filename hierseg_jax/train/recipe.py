@@ -86,8 +86,7 @@ class Recipe:
             teacher_loss=lessons.loss if lessons else None,
         )
         compiled = parallel.compile_train_step(step)
-        ours = type(model).__module__.startswith(f"{__package__.partition('.')[0]}.")
-        if kept and ours and parallel.axis_name is None and not lessons:
+        if kept and parallel.axis_name is None and not lessons:
             return keep(compiled, self.made_of(model))
         if not lessons or not lessons.variables:
             return compiled

@@ -45,6 +45,7 @@ LONG = {
 """Those that take seconds to compile, by their files: a library each, made when first called."""
 NONE: Mapping[int, int] = MappingProxyType({})
 
+
 def call(
     name: str, *shapes: tuple[int, ...], dtype: Any = jnp.float32, reused: Mapping[int, int] = NONE
 ) -> Callable[..., Any]:
@@ -75,6 +76,12 @@ def call(
         return kernel(*arrays, **attributes)
 
     return checked
+
+
+def function(name: str) -> Callable[..., Any]:
+    """A function of the bindings for Python itself; where `problem()` is None."""
+    found: Callable[..., Any] = getattr(_bindings(), name)
+    return found
 
 
 def usable() -> bool:
