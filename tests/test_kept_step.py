@@ -1,11 +1,10 @@
 """A training step that was compiled before is loaded, not traced."""
 
-import uuid
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from hierseg_jax.models import create_model
 from hierseg_jax.models.initialize import _traced_shapes, variable_shapes
@@ -19,11 +18,18 @@ from tests.tiny_network import TinyNet
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("HIERSEG_JAX_CACHE", str(tmp_path))
-    before = jax.config.jax_persistent_cache_min_compile_time_secs
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    monkeypatch.setattr("tests.test_kept_step.WORDS", str(uuid.uuid4()))
+    changed = {
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_compilation_cache_dir": str(tmp_path / "jax"),  # empty, and so JAX finds nothing
+    }
+    before = {name: jax.config.values[name] for name in changed}
+    for name, value in changed.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
     yield tmp_path / "programs"
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", before)
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
 
 
 class Counted:
@@ -38,13 +44,9 @@ class Counted:
         return after, {"loss": after[0].sum()}
 
 
-WORDS = ""
-"""Other ones in every test: JAX keeps the programs of earlier ones."""
-
-
-def run(step, words=None, length=3, steps=2):
+def run(step, words="words", length=3, steps=2):
     """After some steps, as a process does them that begins with `step`."""
-    kept = keep(jax.jit(step, donate_argnums=0), [words or WORDS])
+    kept = keep(jax.jit(step, donate_argnums=0), [words])
     state = [jnp.arange(length, dtype=jnp.float32), jnp.ones(length)]
     for _ in range(steps):
         before = state
@@ -66,14 +68,14 @@ def test_a_second_process_traces_nothing_and_computes_the_same(cache):
 def test_a_step_of_other_parts_or_shapes_is_another(cache):
     run(Counted())
     other, longer = Counted(rate=2.0), Counted()
-    assert run(other, words=str(uuid.uuid4()))[1] != run(Counted())[1]
+    assert run(other, words="others")[1] != run(Counted())[1]
     run(longer, length=4)
     assert (other.traced, longer.traced) == (1, 1)
     assert len(list(cache.iterdir())) == 3
 
 
 def test_batches_of_several_sizes_have_a_program_each(cache):
-    kept = keep(jax.jit(lambda state, batch: (state + batch.sum(), {}), donate_argnums=0), [WORDS])
+    kept = keep(jax.jit(lambda state, batch: (state + batch.sum(), {}), donate_argnums=0), [])
     state = jnp.zeros(())
     for length in (2, 3, 2):
         state, _ = kept(state, np.ones(length, np.float32))

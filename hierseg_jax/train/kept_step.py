@@ -60,24 +60,25 @@ def keep(step: Callable[..., Any], made_of: Sequence[str]) -> Callable[..., Any]
         if events == {NEW}:
             _store(program, library.files_called(lowered.as_text()), file)
         elif events == {FOUND}:
-            write_kept(file, b"")  # the next process is to give it another name
+            write_kept(file, b"")  # the next process is to compile it anew, and store it
         return result
 
     return kept
 
 
 def _named(step: Callable[..., Any], file: Path) -> Any:
-    """The step under a name that JAX has no program of: one that it has loaded can't be stored.
+    """The step, which JAX may have kept; where it had, under a name that it has no program of.
 
-    Where it has one, the file was lost; then there is an empty one, whose time is in the name.
+    What it has loaded can't be stored. Then there is an empty file, whose time is in the name.
     """
+    if not file.exists():
+        return step
     plain = inspect.unwrap(step)
 
     def named(state: Any, *rest: Any) -> Any:
         return plain(state, *rest)
 
-    written = file.stat().st_mtime_ns if file.exists() else 0
-    named.__name__ = f"step_{file.name}_{written}"
+    named.__name__ = f"step_{file.name}_{file.stat().st_mtime_ns}"
     return jax.jit(named, donate_argnums=0)
 
 
