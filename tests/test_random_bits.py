@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hierseg_jax.models.kernels import library
-from hierseg_jax.models.kernels.random_bits import wrap_key
+from hierseg_jax.models.kernels.random_bits import two_keys, uniform, wrap_key
 
 pytestmark = pytest.mark.skipif(bool(library.problem()), reason="the kernels can't be compiled")
 
@@ -34,3 +34,24 @@ def test_numbers_are_those_of_jax(seed):
         for wrap in (wrap_key, jax.random.wrap_key_data)
     )
     jax.tree.map(np.testing.assert_array_equal, *drawn)
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**31 - 1, 2**31])
+def test_fresh_weights_are_drawn_as_jax_would_draw_them(seed):
+    keys = jax.random.split(jax.random.key(seed))
+    for data, key in zip(two_keys(seed), keys, strict=True):
+        np.testing.assert_array_equal(data, jax.random.key_data(key))
+        expected = jax.random.uniform(key, (1001,), jnp.float32, -1.0, 1.0)
+        np.testing.assert_array_equal(uniform(data, 1001), expected)
+        np.testing.assert_array_equal(uniform(key, 1001), expected)
+
+
+def test_fresh_weights_are_those_of_the_generator_that_jax_is_set_to():
+    jax.config.update("jax_threefry_partitionable", False)
+    try:
+        key = jax.random.split(jax.random.key(3))[0]
+        np.testing.assert_array_equal(two_keys(3)[0], jax.random.key_data(key))
+        drawn = jax.random.uniform(key, (9,), jnp.float32, -1.0, 1.0)
+        np.testing.assert_array_equal(uniform(two_keys(3)[0], 9), drawn)
+    finally:
+        jax.config.update("jax_threefry_partitionable", True)

@@ -5,7 +5,9 @@ import importlib
 import importlib.metadata
 import sys
 
+from hierseg_jax.system.command_help import asks_for_help
 from hierseg_jax.system.errors import wants_tracebacks
+from hierseg_jax.system.kernel_sources import compile_ahead
 from hierseg_jax.system.missing import missing_sentence
 
 COMMANDS = {
@@ -25,6 +27,8 @@ COMMANDS = {
 }
 """Name -> what it does, in the order in which a new user meets them."""
 
+TRAIN = ("train", "tune")
+
 _WIDTH = 10
 
 
@@ -37,6 +41,8 @@ def main() -> None:
         print(f"hierseg_jax {importlib.metadata.version('hierseg-jax')}")
     elif name in COMMANDS:
         sys.argv = [f"hierseg {name}", *rest]
+        if name in TRAIN and not asks_for_help(sys.argv):
+            compile_ahead()
         try:
             importlib.import_module(f"hierseg_jax.commands.{name}_command").main()
         except ModuleNotFoundError as error:

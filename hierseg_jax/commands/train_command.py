@@ -24,7 +24,7 @@ def _run() -> None:
     """Hands the flags to the library."""
     set_up_process()
     _join_hosts()
-    train(read_settings(_CONFIG.value), _WORKDIR.value)
+    train(read_settings(_CONFIG.value), _WORKDIR.value, keep_steps=True)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -53,14 +54,23 @@ def compiled_library(
     if compiler is None:
         raise OSError("no C++ compiler was found")
     parts = [hash_of_sources(folder), compiler, *FLAGS, *map(str, sorted(flags.items()))]
-    key = hashlib.sha256("\n".join([*parts, *depends_on, *_machine()]).encode()).hexdigest()[:24]
+    key = hashlib.sha256(
+        "\n".join([*parts, *depends_on, *describe_machine()]).encode()
+    ).hexdigest()[:24]
     file = (cache or cache_folder()) / folder.name / f"{key}.so"
-    if not _is_whole(file):
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _compile(compiler, folder, flags, file)
+    with _lock_of(file):  # another thread may be about to compile it
+        if not _is_whole(file):
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _compile(compiler, folder, flags, file)
     if hasattr(os, "getuid") and file.stat().st_uid != os.getuid():
         raise OSError(f"{file} belongs to somebody else")
     return file
+
+
+@functools.cache
+def _lock_of(file: Path) -> threading.Lock:
+    del file
+    return threading.Lock()
 
 
 def _compiler() -> str | None:
@@ -69,7 +79,7 @@ def _compiler() -> str | None:
     return found and os.path.abspath(found)
 
 
-def _machine() -> list[str]:
+def describe_machine() -> list[str]:
     """A home may be shared by unlike machines."""
     cpu = Path("/proc/cpuinfo")
     if not cpu.exists():

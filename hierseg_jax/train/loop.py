@@ -45,7 +45,10 @@ class DivergedError(HiersegError):
 
 
 def train(
-    settings: Settings, workdir: str, on_epoch: Callable[[Progress], None] | None = None
+    settings: Settings,
+    workdir: str,
+    on_epoch: Callable[[Progress], None] | None = None,
+    keep_steps: bool = False,
 ) -> Progress:
     """Trains a network, or continues where the last checkpoint in `workdir` ended.
 
@@ -57,6 +60,8 @@ def train(
       workdir: a folder of its own; made where it does not exist.
       on_epoch: told of every epoch once it is saved; what it raises ends the run, which may be
         continued.
+      keep_steps: whether the next process is to find the compiled training steps; not in a
+        process that has changed what this package's functions do.
 
     Returns:
       The run's history.
@@ -66,7 +71,7 @@ def train(
         folder; `DivergedError` for a loss that is not finite.
       SystemExit: after SIGTERM or SIGINT, once the state is saved.
     """
-    run = set_up(settings, as_path(workdir))
+    run = set_up(settings, as_path(workdir), keep_steps)
     settings = run.settings
     with contextlib.ExitStack() as resources:
         if is_main():

@@ -24,9 +24,11 @@ from hierseg_jax.losses import TotalLoss
 from hierseg_jax.models import SegmentationModel
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import training_loss
+from hierseg_jax.settings.data_section import DataSettings
 from hierseg_jax.system.devices.hosts import is_main
 from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.train.kept_step import keep
 from hierseg_jax.train.mixing import choose_mixing
 from hierseg_jax.train.optimizer import make_optimizer
 from hierseg_jax.train.schedule import make_schedule
@@ -61,8 +63,9 @@ class Recipe:
         *,
         frozen: bool = False,
         lessons: Lessons | None = None,
+        kept: bool = False,
     ) -> Callable[..., Any]:
-        """The training step for these devices.
+        """The training step for these devices; with `kept` loaded where it was compiled before.
 
         With `frozen` that of the first `freeze_epochs` epochs; it takes and gives the same state.
         """
@@ -83,10 +86,19 @@ class Recipe:
             teacher_loss=lessons.loss if lessons else None,
         )
         compiled = parallel.compile_train_step(step)
+        if kept and parallel.axis_name is None and not lessons:
+            return keep(compiled, self.made_of(model))
         if not lessons or not lessons.variables:
             return compiled
         # Arguments, not constants: a program with the weights in it would be as large as they are.
         return lambda state, batch: compiled(state, batch, lessons.variables)
+
+    def made_of(self, model: SegmentationModel) -> tuple[str, ...]:
+        """Words for all that a step is made from: other ones wherever it may be another."""
+        # Steps don't know the data, beside the tree, nor the seed, which is in the state.
+        settings = dataclasses.replace(self.settings, data=DataSettings(), seed=0)
+        parts = (model, settings, self.loss.hierarchy, self.class_weights, self.total_steps)
+        return tuple(map(repr, parts))
 
 
 def check_backbone(settings: Settings) -> None:

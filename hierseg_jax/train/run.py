@@ -23,6 +23,7 @@ from hierseg_jax.data.taught import scored
 from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
 from hierseg_jax.evaluation.shown_pictures import Gallery
 from hierseg_jax.models import SegmentationModel, Variant
+from hierseg_jax.models.initialize import variable_shapes
 from hierseg_jax.models.kernels import library
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import (
@@ -41,6 +42,7 @@ from hierseg_jax.system.wording import counted
 from hierseg_jax.train.cache_choice import Cache, PutBatch, choose_cache
 from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.train.initial import InitialWeights
+from hierseg_jax.train.kept_step import is_of_package
 from hierseg_jax.train.mixing import check_mixing
 from hierseg_jax.train.phases import Phase, batches_in_phases, describe_phases, plan_phases
 from hierseg_jax.train.prior import initial_biases
@@ -97,8 +99,8 @@ class Run:
     put_batch: PutBatch
 
 
-def set_up(settings: Settings, workdir: Path) -> Run:
-    """Checks everything that can be wrong before any work is done."""
+def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
+    """Checks everything that can be wrong before any work is done; see `train`."""
     check_backbone(settings)
     check_reestimation(settings)
     hierarchy = tree_of(settings.data)
@@ -126,11 +128,8 @@ def set_up(settings: Settings, workdir: Path) -> Run:
         note(unread)
     drawn_source = with_unlabelled(train_source, settings.data)
     steps = steps_per_epoch(epoch_length(drawn_source), settings.batch_size)
-    jax.eval_shape(
-        lambda key, image: model.init(key, image),
-        jax.random.key(0),
-        jax.ShapeDtypeStruct((1, *settings.data.size, 3), "float32"),
-    )
+    keep_steps = keep_steps and is_of_package(model)
+    variable_shapes(model, settings.data.size, keep_steps)  # refuses sizes that it can't take
     if is_main():
         check_workdir(workdir, settings, hierarchy)
     seen = None
@@ -145,7 +144,9 @@ def set_up(settings: Settings, workdir: Path) -> Run:
     sizes = [phase.size for phase in phases]
     cache = choose_cache(settings, drawn_source, sizes, parallel, hierarchy.mirrored)
     put_batch = cache.put_batch or parallel.put_batch
-    compiled = functools.partial(recipe.compile_step, model, parallel, lessons=lessons)
+    compiled = functools.partial(
+        recipe.compile_step, model, parallel, lessons=lessons, kept=keep_steps
+    )
     reading = _reading(settings)
     varied = functools.partial(
         train_batches,
@@ -200,6 +201,7 @@ def set_up(settings: Settings, workdir: Path) -> Run:
             weights,
             bool(settings.ema_decay),
             initial_biases(settings, workdir, hierarchy, train_source),
+            keep_steps,
         ),
         criterion=criterion,
         seen_labels=seen,

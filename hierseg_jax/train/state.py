@@ -13,6 +13,7 @@ import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from hierseg_jax.models import SegmentationModel, init_variables
+from hierseg_jax.models.kernels.random_bits import two_keys
 from hierseg_jax.models.network import ModulePath
 from hierseg_jax.train.initial import InitialWeights
 
@@ -85,6 +86,7 @@ def create_state(
     weights: InitialWeights | None = None,
     averaged: bool = False,
     biases: Mapping[ModulePath, np.ndarray] = MappingProxyType({}),
+    kept: bool = False,
 ) -> TrainState:
     """The state at step 0.
 
@@ -93,20 +95,21 @@ def create_state(
       weights: to start from, in place of fresh ones.
       averaged: whether to keep an average of the weights.
       biases: of heads, by path, in place of fresh ones, too.
+      kept: as of `variable_shapes`.
     """
-    weights_key, key = jax.random.split(jax.random.key(seed))
-    variables = init_variables(model, weights_key)
+    weights_key, key = two_keys(seed)
+    variables = init_variables(model, weights_key, kept)
     if biases:
         variables = unflatten_dict(flatten_dict(variables) | dict(biases))
     if weights is not None:
         variables = weights.completed(variables)
     variables = jax.device_put({name: variables[name] for name in ("params", "batch_stats")})
     return TrainState(
-        step=jnp.zeros((), jnp.int32),
+        step=jax.device_put(np.zeros((), np.int32)),
         params=variables["params"],
         batch_stats=variables["batch_stats"],
         opt_state=jax.jit(optimizer.init)(variables["params"]),
-        key=jax.random.key_data(key),
+        key=jax.device_put(key),
         # Of its own: a step gives up the memory of all parts of a state.
         average=jax.tree.map(jnp.copy, variables) if averaged else None,
     )

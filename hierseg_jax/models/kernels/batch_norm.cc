@@ -8,8 +8,6 @@
 // Sums are taken over blocks of pixels in float32 and over the blocks in float64, in an order that
 // does not depend on the number of threads.
 
-#include <cmath>
-
 #include "kernels.h"
 #include "pixels.h"
 
@@ -84,7 +82,7 @@ void WithActivation(int64_t activation, F f) {
 std::vector<float> Inverse(Input variance, float epsilon) {
   std::vector<float> inverse(variance.element_count());
   for (size_t c = 0; c < inverse.size(); ++c)
-    inverse[c] = 1.0f / std::sqrt(variance.typed_data()[c] + epsilon);
+    inverse[c] = 1.0f / __builtin_sqrtf(variance.typed_data()[c] + epsilon);
   return inverse;
 }
 

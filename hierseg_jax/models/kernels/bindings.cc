@@ -4,8 +4,12 @@
 // What is short is compiled with this file. The others arrive later: XLA compiles programs that
 // call them while they are compiled themselves, and the first call waits for them.
 
-#include <tuple>
-#include <type_traits>
+#include <atomic>
+#include <condition_variable>
+#include <initializer_list>
+#include <mutex>
+#include <string>
+#include <utility>
 
 // Headers take longer to compile than these files do.
 #include "many_arrays.cc"
@@ -31,18 +35,23 @@ struct Call {
 
   static Array Of(void* buffer) {
     const auto* given = static_cast<const XLA_FFI_Buffer*>(buffer);
-    return {static_cast<float*>(given->data), {given->dims, given->dims + given->rank}};
+    return {static_cast<float*>(given->data), given->dims, given->rank};
   }
   Array NextArgument() { return Of(frame->args.args[arguments++]); }
   Array NextResult() { return Of(frame->rets.rets[results++]); }
+  const void* AttributeNamed(const char* name) const {
+    const size_t length = std::strlen(name);
+    for (int64_t i = 0; i < frame->attrs.size; ++i) {
+      const XLA_FFI_ByteSpan& found = *frame->attrs.names[i];
+      if (found.len == length && std::memcmp(name, found.ptr, length) == 0)
+        return static_cast<const XLA_FFI_Scalar*>(frame->attrs.attrs[i])->value;
+    }
+    static const int64_t zero = 0;
+    return &zero;
+  }
   template <typename Value>
   Value NextAttribute() {
-    const std::string name = *names++;
-    for (int64_t i = 0; i < frame->attrs.size; ++i)
-      if (name == std::string(frame->attrs.names[i]->ptr, frame->attrs.names[i]->len))
-        return *static_cast<const Value*>(
-            static_cast<const XLA_FFI_Scalar*>(frame->attrs.attrs[i])->value);
-    return {};
+    return *static_cast<const Value*>(AttributeNamed(*names++));
   }
 };
 
@@ -75,37 +84,84 @@ struct Given<Arrays> {  // All arguments that are left, then all results.
   std::vector<Array> arrays;
 };
 
-Threads ThreadsOf(const XLA_FFI_CallFrame* frame) {
-  const XLA_FFI_Api* api = frame->api;
-  auto* context = frame->ctx;
-  const auto worked = [api](XLA_FFI_Error* error) {
-    if (error == nullptr) return true;
-    auto destroy = Sized<XLA_FFI_Error_Destroy_Args>(XLA_FFI_Error_Destroy_Args_STRUCT_SIZE);
-    destroy.error = error;
-    api->XLA_FFI_Error_Destroy(&destroy);
-    return false;
-  };
-  int64_t count = 1;
-  auto ask = Sized<XLA_FFI_ThreadPool_NumThreads_Args>(
-      XLA_FFI_ThreadPool_NumThreads_Args_STRUCT_SIZE);
-  ask.ctx = context;
-  ask.num_threads = &count;
-  if (!worked(api->XLA_FFI_ThreadPool_NumThreads(&ask))) count = 1;
-  return {count, [api, context, worked](std::function<void()> task) {
-            auto give = Sized<XLA_FFI_ThreadPool_Schedule_Args>(
-                XLA_FFI_ThreadPool_Schedule_Args_STRUCT_SIZE);
-            give.ctx = context;
-            give.data = new std::function<void()>(std::move(task));
-            give.task = [](void* data) {
-              auto* task = static_cast<std::function<void()>*>(data);
-              (*task)();
-              delete task;
-            };
-            // What nobody else takes, the caller does itself.
-            if (!worked(api->XLA_FFI_ThreadPool_Schedule(&give)))
-              delete static_cast<std::function<void()>*>(give.data);
-          }};
+// Whether there was no error.
+bool Worked(const XLA_FFI_Api* api, XLA_FFI_Error* error) {
+  if (error == nullptr) return true;
+  auto destroy = Sized<XLA_FFI_Error_Destroy_Args>(XLA_FFI_Error_Destroy_Args_STRUCT_SIZE);
+  destroy.error = error;
+  api->XLA_FFI_Error_Destroy(&destroy);
+  return false;
 }
+
+// A loop whose passes are shared by several threads.
+struct Loop {
+  void (*work)(const void* what, int64_t i);
+  const void* what;
+  int64_t count;
+  std::atomic<int64_t> next{0}, done{0}, holders;
+  std::mutex mutex;
+  std::condition_variable all_done;
+
+  void Help() {
+    for (int64_t i = next++; i < count; i = next++) {
+      work(what, i);
+      if (++done == count) {
+        std::lock_guard<std::mutex> lock(mutex);
+        all_done.notify_all();
+      }
+    }
+  }
+  // The last one who knows of the loop deletes it.
+  void Release() {
+    if (--holders == 0) delete this;
+  }
+};
+
+// XLA's threads.
+struct Pool : Threads {
+  const XLA_FFI_CallFrame* frame;
+
+  explicit Pool(const XLA_FFI_CallFrame* given) : Threads{RunLoop}, frame(given) {}
+
+  int64_t Count() const {
+    int64_t count = 1;
+    auto ask = Sized<XLA_FFI_ThreadPool_NumThreads_Args>(
+        XLA_FFI_ThreadPool_NumThreads_Args_STRUCT_SIZE);
+    ask.ctx = frame->ctx;
+    ask.num_threads = &count;
+    return Worked(frame->api, frame->api->XLA_FFI_ThreadPool_NumThreads(&ask)) ? count : 1;
+  }
+
+  bool Schedule(Loop* loop) const {
+    auto give = Sized<XLA_FFI_ThreadPool_Schedule_Args>(
+        XLA_FFI_ThreadPool_Schedule_Args_STRUCT_SIZE);
+    give.ctx = frame->ctx;
+    give.data = loop;
+    give.task = [](void* data) {
+      static_cast<Loop*>(data)->Help();
+      static_cast<Loop*>(data)->Release();
+    };
+    return Worked(frame->api, frame->api->XLA_FFI_ThreadPool_Schedule(&give));
+  }
+
+  // The caller never waits for work that nobody has begun, so a pool without a free thread can't
+  // block it; what nobody else takes, it does itself.
+  static void RunLoop(const Threads& threads, int64_t count,
+                      void (*work)(const void* what, int64_t i), const void* what) {
+    const Pool& pool = static_cast<const Pool&>(threads);
+    const int64_t helpers = std::max<int64_t>(std::min(pool.Count(), count) - 1, 0);
+    auto* loop = new Loop{work, what, count};
+    loop->holders = 1 + helpers;
+    for (int64_t i = 0; i < helpers; ++i)
+      if (!pool.Schedule(loop)) loop->Release();
+    loop->Help();
+    {
+      std::unique_lock<std::mutex> lock(loop->mutex);
+      loop->all_done.wait(lock, [&] { return loop->done == count; });
+    }
+    loop->Release();
+  }
+};
 
 // XLA asks every custom call for its version before it is called.
 bool AnswerQuestion(XLA_FFI_CallFrame* frame) {
@@ -119,14 +175,29 @@ bool AnswerQuestion(XLA_FFI_CallFrame* frame) {
   return true;
 }
 
+// What all of a kernel's parameters are given; std::tuple takes long to compile.
+template <size_t kIndex, typename Parameter>
+struct Place {
+  Given<Parameter> given;
+};
+template <typename Indices, typename... Parameters>
+struct Places;
+template <size_t... kIndices, typename... Parameters>
+struct Places<std::index_sequence<kIndices...>, Parameters...>
+    : Place<kIndices, Parameters>... {
+  // They are made one after the other.
+  explicit Places(Call& call) : Place<kIndices, Parameters>{Given<Parameters>(call)}... {}
+  void Run(void (*kernel)(const Threads&, Parameters...), const Threads& threads) const {
+    kernel(threads, Place<kIndices, Parameters>::given.Get()...);
+  }
+};
+
 template <typename... Parameters>
 void Run(const XLA_FFI_CallFrame* frame, void (*kernel)(const Threads&, Parameters...),
          std::initializer_list<const char*> names) {
   Call call{frame, names.begin()};
-  // In braces they are made one after the other.
-  const std::tuple<Given<Parameters>...> all{Given<Parameters>(call)...};
-  const Threads threads = ThreadsOf(frame);
-  std::apply([&](const auto&... given) { kernel(threads, given.Get()...); }, all);
+  const Places<std::index_sequence_for<Parameters...>, Parameters...> places(call);
+  places.Run(kernel, Pool(frame));
 }
 
 // A kernel that is compiled on its own.

@@ -24,7 +24,9 @@ struct TileArguments {
 template <int kPixels, int kVectors>
 void ConvolveTile(const TileArguments& a) {
   Vector sum[kPixels][kVectors];
+#pragma GCC unroll 8
   for (int p = 0; p < kPixels; ++p)
+#pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) sum[p][v] = Load(a.bias + v * kLanes);
   for (int64_t t = 0; t < a.tap_count; ++t) {
     if (a.taps[t] == nullptr) continue;
@@ -43,9 +45,13 @@ void ConvolveTile(const TileArguments& a) {
     }
   }
   if (a.relu)
+#pragma GCC unroll 8
     for (int p = 0; p < kPixels; ++p)
+#pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) sum[p][v] = sum[p][v] < 0.0f ? Vector{} : sum[p][v];
+#pragma GCC unroll 8
   for (int p = 0; p < kPixels; ++p)
+#pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v)
       StoreUpTo(a.y + p * a.y_step + v * kLanes, sum[p][v], a.channels - v * kLanes);
 }
@@ -56,7 +62,9 @@ void GradientTile(const float* x, int64_t x_step, const float* dy, int64_t dy_st
                   float* sums, int64_t sums_step) {
   Vector sum[kChannels][kVectors];
   // From 0, and added to the sums of other rows at the end: that rounds less.
+#pragma GCC unroll 8
   for (int c = 0; c < kChannels; ++c)
+#pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) sum[c][v] = Vector{};
   for (int64_t p = 0; p < pixels; ++p) {
     Vector row[kVectors];
@@ -69,7 +77,9 @@ void GradientTile(const float* x, int64_t x_step, const float* dy, int64_t dy_st
       for (int v = 0; v < kVectors; ++v) sum[c][v] += row[v] * value;
     }
   }
+#pragma GCC unroll 8
   for (int c = 0; c < kChannels; ++c)
+#pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) {
       float* to = sums + c * sums_step + v * kLanes;
       Store(to, Load(to) + sum[c][v]);
@@ -166,9 +176,13 @@ void RectifyGradient(const Threads& threads, Input y, Input dy, Output result) {
   const int64_t size = y.element_count(), pieces = std::min<int64_t>(CeilDiv(size, 1 << 14), 64);
   ParallelFor(threads, pieces, [&](int64_t piece) {
     const float *of_y = y.typed_data(), *of_dy = dy.typed_data();
-    float* to = result->typed_data();
-    for (int64_t i = piece * size / pieces; i < (piece + 1) * size / pieces; ++i)
-      to[i] = of_y[i] > 0.0f ? of_dy[i] : 0.0f;
+    const int64_t end = (piece + 1) * size / pieces;
+    for (int64_t i = piece * size / pieces; i < end; i += kLanes) {
+      const int64_t lanes = std::min<int64_t>(end - i, kLanes);
+      const Vector gradient = LoadUpTo(of_dy + i, lanes);
+      StoreUpTo(result->typed_data() + i,
+                LoadUpTo(of_y + i, lanes) > 0.0f ? gradient : Vector{}, lanes);
+    }
   });
 }
 

@@ -22,6 +22,7 @@ void DepthwiseTile(const float* const* taps, const std::vector<Tap>& list, int64
 #pragma GCC unroll 8
     for (int p = 0; p < kPixels; ++p) sum[p] += weight * LoadUpTo(x + p * step, count);
   }
+#pragma GCC unroll 8
   for (int p = 0; p < kPixels; ++p) StoreUpTo(y + p * y_step, sum[p], count);
 }
 
@@ -32,6 +33,7 @@ void DepthwiseGradientTile(const float* const* taps, int64_t step, const float* 
   const int64_t count = channels - c;
   Vector sum[kTaps];
   const float* x[kTaps];
+#pragma GCC unroll 8
   for (int t = 0; t < kTaps; ++t) {
     sum[t] = LoadUpTo(sums + t * channels, count);
     x[t] = taps[t] + c;
@@ -41,6 +43,7 @@ void DepthwiseGradientTile(const float* const* taps, int64_t step, const float* 
 #pragma GCC unroll 8
     for (int t = 0; t < kTaps; ++t) sum[t] += value * LoadUpTo(x[t] + p * step, count);
   }
+#pragma GCC unroll 8
   for (int t = 0; t < kTaps; ++t) StoreUpTo(sums + t * channels, sum[t], count);
 }
 
@@ -50,7 +53,7 @@ void Depthwise(const Threads& threads, Input x, Input weights, Output y, int64_t
                int64_t dilation_h, int64_t dilation_w, int64_t pad_h, int64_t pad_w,
                bool transposed) {
   const Shape in = ShapeOf(x), out = ShapeOf(*y);
-  const auto kernel = weights.dimensions();
+  const int64_t* kernel = weights.dimensions();
   const Geometry g{stride, dilation_h, dilation_w, pad_h, pad_w};
   const int64_t input_step = transposed ? 1 : stride, output_step = transposed ? stride : 1;
   const int64_t channels = in.channels;
@@ -82,7 +85,7 @@ void Depthwise(const Threads& threads, Input x, Input weights, Output y, int64_t
 void DepthwiseGradient(const Threads& threads, Input x, Input dy, Output gradient, int64_t stride,
                        int64_t dilation_h, int64_t dilation_w, int64_t pad_h, int64_t pad_w) {
   const Shape in = ShapeOf(x), out = ShapeOf(dy);
-  const auto kernel = gradient->dimensions();
+  const int64_t* kernel = gradient->dimensions();
   const int64_t channels = in.channels, rows = out.batch * out.height;
   const std::vector<Tap> taps =
       PlainTaps(kernel[0], kernel[1], {stride, dilation_h, dilation_w, pad_h, pad_w});

@@ -3,11 +3,9 @@
 import ctypes
 import functools
 import itertools
-import os
-import shlex
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,10 +13,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hierseg_jax.system.compiler import compiled_library, hash_of_sources
+from hierseg_jax.system.compiler import hash_of_sources
 from hierseg_jax.system.errors import NO_KERNELS, HiersegError
+from hierseg_jax.system.kernel_sources import (
+    BINDINGS,
+    OF_ALL_NETWORKS,
+    SOURCES,
+    kernel_library,
+)
 
-SOURCES = Path(__file__).parent
 SHORT = (
     "hierseg_join",
     "hierseg_split",
@@ -40,28 +43,7 @@ LONG = {
     "squeeze_excite.cc": ("hierseg_squeeze_excite", "hierseg_squeeze_excite_gradient"),
 }
 """Those that take seconds to compile, by their files: a library each, made when first called."""
-OF_ALL_NETWORKS = ("convolution.cc", "batch_norm.cc")
 NONE: Mapping[int, int] = MappingProxyType({})
-FLAGS_VARIABLE = "HIERSEG_JAX_KERNEL_FLAGS"
-FAST = "-O3 -march=native"
-
-
-def words(fast: str) -> tuple[str, ...]:
-    """Flags for the compiler.
-
-    Raises:
-      OSError: in a phrase, for flags that are no words of a shell.
-    """
-    try:
-        return tuple(shlex.split(fast))
-    except ValueError as error:
-        raise OSError(f"${FLAGS_VARIABLE} is {fast!r}: {error}") from None
-
-
-def flags_of_bindings(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The compiler's flags for the bindings."""
-    # They need not be fast. The others' flags are among theirs, so that wrong ones show at once.
-    return {"bindings.cc": (*given, "-O1", f"-I{jax.ffi.include_dir()}")}
 
 
 def call(
@@ -80,7 +62,7 @@ def call(
         raise HiersegError(f"The CPU kernels can't be used: {reason}.")
     for file, names in LONG.items():
         if name in names:
-            _start(file)
+            start(file)
     results = [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes]
     result = results[0] if len(results) == 1 else results
     kernel = jax.ffi.ffi_call(
@@ -94,6 +76,12 @@ def call(
         return kernel(*arrays, **attributes)
 
     return checked
+
+
+def function(name: str) -> Callable[..., Any]:
+    """A function of the bindings for Python itself; where `problem()` is None."""
+    found: Callable[..., Any] = getattr(_bindings(), name)
+    return found
 
 
 def usable() -> bool:
@@ -118,15 +106,14 @@ def problem() -> str | None:
     if isinstance(bindings, str):
         return bindings
     for file in OF_ALL_NETWORKS:
-        _start(file)
+        start(file)
     return None
 
 
 @functools.cache
 def _bindings() -> ctypes.CDLL | str:
     try:
-        given = words(os.environ.get(FLAGS_VARIABLE, FAST))
-        library = _load(flags_of_bindings(given))
+        library = _load(BINDINGS)
         for name in itertools.chain(SHORT, *LONG.values()):
             capsule = jax.ffi.pycapsule(getattr(library, name))
             jax.ffi.register_ffi_target(_target(name), capsule, platform="cpu")
@@ -135,24 +122,29 @@ def _bindings() -> ctypes.CDLL | str:
     return library
 
 
-def _load(flags: Mapping[str, Sequence[str]], cache: Path | None = None) -> ctypes.CDLL:
-    return ctypes.CDLL(str(compiled_library(SOURCES, flags, [jax.__version__], cache)))
+def _load(file: str, cache: Path | None = None) -> ctypes.CDLL:
+    return ctypes.CDLL(str(kernel_library(file, cache)))
 
 
-def _load_anyhow(flags: Mapping[str, Sequence[str]]) -> ctypes.CDLL:
+def _load_anyhow(file: str) -> ctypes.CDLL:
     """For this process alone where the cache, which had the bindings, takes nothing more."""
     try:
-        return _load(flags)
+        return _load(file)
     except OSError as error:
         if error.errno is None:  # in our own words: it would be the same elsewhere
             raise
     with tempfile.TemporaryDirectory() as folder:
-        return _load(flags, Path(folder))
+        return _load(file, Path(folder))
+
+
+def files_called(program: str) -> tuple[str, ...]:
+    """The files of `LONG` whose kernels a program calls, in the words of XLA."""
+    return tuple(file for file, names in LONG.items() if any(map(program.__contains__, names)))
 
 
 @functools.cache
-def _start(file: str) -> None:
-    """Has the kernels of a file compiled in the background."""
+def start(file: str) -> None:
+    """Has the kernels of a file compiled in the background; where `problem()` is None."""
     # Not a daemon: a process that ends sooner leaves the library for the next one.
     threading.Thread(target=_supply, args=(_bindings(), file)).start()
 
@@ -161,7 +153,7 @@ def _supply(bindings: ctypes.CDLL, file: str) -> None:
     """Compiles a file and hands its kernels to the bindings, whose calls wait for them."""
     failure, addresses = "", dict.fromkeys(LONG[file])
     try:
-        kernels = _load_anyhow({file: words(os.environ.get(FLAGS_VARIABLE, FAST))})
+        kernels = _load_anyhow(file)
         for name in addresses:
             symbol = "".join(word.capitalize() for word in name.split("_")[1:])
             addresses[name] = ctypes.cast(getattr(kernels, symbol), ctypes.c_void_p)

@@ -13,7 +13,7 @@ struct Pixels {
   int64_t images, per_image, channels, pieces;
 
   explicit Pixels(Input x) {
-    const auto& d = x.dimensions();
+    const int64_t* d = x.dimensions();
     images = d[0], per_image = d[1] * d[2], channels = d[3];
     // At least 32 pieces of work, no piece over two images.
     pieces = std::min(CeilDiv(per_image, kBlock), std::max<int64_t>(CeilDiv(32, images), 1));

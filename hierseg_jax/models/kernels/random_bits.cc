@@ -39,13 +39,27 @@ void FoldIn(const Threads&, Input key, Input number, Output result) {
   Bits(result)[1] = folded.second;
 }
 
-void RandomBits(const Threads&, Input key, Output result) {
-  const Pair of_key = PairOf(key);
-  const int64_t count = result->element_count();
+// `count` numbers, as RandomBits gives them.
+void FillBits(Pair key, int64_t count, uint32_t* to) {
   for (int64_t i = 0; i < count; ++i) {
-    const Pair pair = Threefry(of_key, {0, static_cast<uint32_t>(i)});
-    Bits(result)[i] = pair.first ^ pair.second;
+    const Pair pair = Threefry(key, {0, static_cast<uint32_t>(i)});
+    to[i] = pair.first ^ pair.second;
   }
 }
 
+void RandomBits(const Threads&, Input key, Output result) {
+  FillBits(PairOf(key), result->element_count(), Bits(result));
+}
+
 }  // namespace hierseg
+
+// For Python, without XLA.
+extern "C" void hierseg_fill_bits(uint32_t first, uint32_t second, int64_t count, uint32_t* to) {
+  hierseg::FillBits({first, second}, count, to);
+}
+
+extern "C" void hierseg_fold(uint32_t first, uint32_t second, uint32_t number, uint32_t* to) {
+  const hierseg::Pair folded = hierseg::Threefry({first, second}, {0, number});
+  to[0] = folded.first;
+  to[1] = folded.second;
+}

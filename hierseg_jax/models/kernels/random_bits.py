@@ -4,6 +4,7 @@ Threefry 2x32 (Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, SC 20
 counters that JAX gives it. XLA compiles seven programs for each place that draws.
 """
 
+import ctypes
 import functools
 import math
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import jax
 import jax.extend
 import jax.numpy as jnp
+import numpy as np
 
 from hierseg_jax.models.kernels import library
 
@@ -51,3 +53,50 @@ def _random_bits(data: jax.Array, bit_width: int, shape: tuple[int, ...]) -> jax
         dtype = jnp.dtype(f"uint{bit_width}")
         return jax.random.bits(jax.random.wrap_key_data(data), shape, dtype)
     return library.call("hierseg_random_bits", shape, dtype=jnp.uint32)(data)
+
+
+def two_keys(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The data, uint32 [2], of the keys in `jax.random.split(jax.random.key(seed))`."""
+    if not (_draws_on_host() and 0 <= seed < 2**31):
+        first, second = jax.random.split(jax.random.key(seed))
+        return np.asarray(jax.random.key_data(first)), np.asarray(jax.random.key_data(second))
+    keys = np.empty((2, 2), np.uint32)
+    for i, key in enumerate(keys):
+        library.function("hierseg_fold")(*_words(0, seed, i), _address(key))
+    return keys[0], keys[1]
+
+
+def uniform(key: jax.Array | np.ndarray, count: int) -> np.ndarray:
+    """float32 [count] in [-1, 1), as `jax.random.uniform` draws them.
+
+    Args:
+      key: from `jax.random.key`, or the data of one, uint32 [2].
+    """
+    if not isinstance(key, np.ndarray):
+        return np.asarray(jax.random.uniform(key, (count,), jnp.float32, -1.0, 1.0))
+    if not _draws_on_host() or key.shape != (2,):
+        return uniform(jax.random.wrap_key_data(jnp.asarray(key)), count)
+    bits = np.empty(count, np.uint32)
+    fill = library.function("hierseg_fill_bits")
+    fill(*_words(*map(int, key)), ctypes.c_int64(count), _address(bits))
+    # A mantissa for 1 to 2.
+    mantissas = (bits >> 9) | np.uint32(0x3F800000)
+    return np.maximum((mantissas.view(np.float32) - 1) * 2 - 1, np.float32(-1))
+
+
+def _draws_on_host() -> bool:
+    """Whether JAX would draw the same numbers, with programs that it had to compile."""
+    config = jax.config
+    return (
+        library.usable()
+        and config.jax_threefry_partitionable  # type: ignore[attr-defined]
+        and config.jax_default_prng_impl == "threefry2x32"  # type: ignore[attr-defined]
+    )
+
+
+def _words(*numbers: int) -> tuple[ctypes.c_uint32, ...]:
+    return tuple(map(ctypes.c_uint32, numbers))
+
+
+def _address(array: np.ndarray) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)

@@ -2,15 +2,13 @@
 // means, y = x sigmoid(b2 + w2 silu(b1 + w1 mean(x))), with w1 [C, S] and w2 [S, C]. Two passes
 // over memory, and two for the gradient.
 
-#include <cmath>
-
 #include "kernels.h"
 #include "pixels.h"
 
 namespace hierseg {
 namespace {
 
-float Sigmoid(float v) { return 1.0f / (1.0f + std::exp(-v)); }
+float Sigmoid(float v) { return 1.0f / (1.0f + __builtin_expf(-v)); }
 
 // For every image and channel the sum of f(first element, lanes) over the pixels.
 template <typename F>

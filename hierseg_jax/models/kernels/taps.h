@@ -11,7 +11,7 @@ struct Shape {
 };
 
 inline Shape ShapeOf(Input array) {
-  const auto& d = array.dimensions();
+  const int64_t* d = array.dimensions();
   return {d[0], d[1], d[2], d[3]};
 }
 

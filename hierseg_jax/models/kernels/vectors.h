@@ -3,15 +3,10 @@
 #ifndef HIERSEG_JAX_KERNELS_VECTORS_H_
 #define HIERSEG_JAX_KERNELS_VECTORS_H_
 
+// Headers take longer to compile than kernels do, so there are few of them.
 #include <algorithm>
-#include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <cstring>
-#include <functional>
-#include <memory>
-#include <mutex>
-#include <string>
 #include <vector>
 
 namespace hierseg {
@@ -47,67 +42,44 @@ inline void StoreUpTo(float* to, Vector value, int64_t count) {
 
 inline int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// A pool of threads: how many there are, and how to have one of them run something.
+// A pool of threads.
 struct Threads {
-  int64_t count;
-  std::function<void(std::function<void()>)> schedule;
+  // Runs work(what, 0) .. work(what, count - 1) on the calling thread and whatever others are free.
+  void (*run)(const Threads& threads, int64_t count, void (*work)(const void* what, int64_t i),
+              const void* what);
 };
+
+// Runs work(0) .. work(count - 1) on several threads.
+template <typename F>
+void ParallelFor(const Threads& threads, int64_t count, const F& work) {
+  threads.run(
+      threads, count, [](const void* what, int64_t i) { (*static_cast<const F*>(what))(i); }, &work);
+}
 
 // A dense float32 array; results are given as pointers to one.
 class Array {
  public:
-  Array(float* data, std::vector<int64_t> dimensions)
-      : data_(data), dimensions_(std::move(dimensions)) {}
+  Array(float* data, const int64_t* dimensions, int64_t rank)
+      : data_(data), dimensions_(dimensions), rank_(rank) {}
   float* typed_data() const { return data_; }
   // Null where there is nothing.
   float* data_if_any() const { return element_count() ? data_ : nullptr; }
-  const std::vector<int64_t>& dimensions() const { return dimensions_; }
+  const int64_t* dimensions() const { return dimensions_; }
   int64_t element_count() const {
     int64_t count = 1;
-    for (int64_t side : dimensions_) count *= side;
+    for (int64_t i = 0; i < rank_; ++i) count *= dimensions_[i];
     return count;
   }
 
  private:
   float* data_;
-  std::vector<int64_t> dimensions_;
+  const int64_t* dimensions_;
+  int64_t rank_;
 };
 
 using Input = const Array&;
 using Output = const Array*;
 using Arrays = const std::vector<Array>&;
-
-// Runs work(0) .. work(count - 1) on the calling thread and whatever threads of the pool are
-// free. The caller never waits for work that nobody has begun, so a pool without a free
-// thread can't block it.
-inline void ParallelFor(const Threads& threads, int64_t count, std::function<void(int64_t)> work) {
-  struct Shared {
-    std::function<void(int64_t)> work;
-    int64_t count;
-    std::atomic<int64_t> next{0};
-    std::atomic<int64_t> done{0};
-    std::mutex mutex;
-    std::condition_variable all_done;
-
-    void Help() {
-      for (int64_t i = next++; i < count; i = next++) {
-        work(i);
-        if (++done == count) {
-          std::lock_guard<std::mutex> lock(mutex);
-          all_done.notify_all();
-        }
-      }
-    }
-  };
-  auto shared = std::make_shared<Shared>();
-  shared->work = std::move(work);
-  shared->count = count;
-  const int64_t helpers = std::min(threads.count, count) - 1;
-  for (int64_t i = 0; i < helpers; ++i) threads.schedule([shared] { shared->Help(); });
-  shared->Help();
-  std::unique_lock<std::mutex> lock(shared->mutex);
-  shared->all_done.wait(lock, [&] { return shared->done == count; });
-}
 
 }  // namespace hierseg
 

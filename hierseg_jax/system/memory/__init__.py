@@ -10,8 +10,8 @@ from pathlib import Path
 import jaxlib
 
 from hierseg_jax.system.compiler import compiled_library
+from hierseg_jax.system.kernel_sources import LARGE_BLOCKS
 
-FOLDER = Path(__file__).parent
 VARIABLE = "HIERSEG_JAX_KEEP_BLOCKS"
 # Whose tables large_blocks.cc was tried on.
 TRIED_JAXLIBS = ("0.10.2", "0.11.2")
@@ -72,7 +72,7 @@ def load_library() -> ctypes.CDLL:
     Raises:
       OSError: where that can't be done.
     """
-    return ctypes.CDLL(str(compiled_library(FOLDER, {"large_blocks.cc": ("-O2",)})))
+    return ctypes.CDLL(str(compiled_library(*LARGE_BLOCKS)))
 
 
 def share_heaps() -> None:

@@ -1,0 +1,96 @@
+"""Files of what was computed from this package's code, for the next process.
+
+They are named after everything that they depend on. What is missing, damaged or somebody else's
+is computed anew.
+"""
+
+import contextlib
+import functools
+import hashlib
+import itertools
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import jax
+
+from hierseg_jax.system.atomic_writing import write_atomically
+from hierseg_jax.system.cache_folder import cache_folder
+from hierseg_jax.system.compiler import describe_machine
+from hierseg_jax.system.cores import available_cores
+from hierseg_jax.system.kernel_sources import FLAGS_VARIABLE
+
+PACKAGE = Path(__file__).parents[2]
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "ml_dtypes")
+"""Whose code is traced, or traces."""
+VARIABLES = ("XLA_FLAGS", "NPROC", "LIBTPU_INIT_ARGS", "CXX", FLAGS_VARIABLE)
+
+
+def kept_file(made_of: Sequence[str]) -> Path | None:
+    """Where something is kept; None where JAX is to keep nothing either.
+
+    Args:
+      made_of: words for all that it depends on beside code, machine and environment.
+    """
+    config = jax.config.values
+    if not (config["jax_compilation_cache_dir"] and config["jax_enable_compilation_cache"]):
+        return None
+    key = hashlib.sha256("\n".join([*made_of, *_surroundings()]).encode()).hexdigest()
+    with contextlib.suppress(OSError):
+        return cache_folder() / "programs" / key[:32]
+    return None
+
+
+def read_kept(file: Path | None) -> bytes | None:
+    """What `write_kept` wrote, whole and this user's own; else None."""
+    if file is None:
+        return None
+    with contextlib.suppress(OSError):
+        if hasattr(os, "getuid") and file.stat().st_uid != os.getuid():
+            return None
+        content = file.read_bytes()
+        if hashlib.sha256(content[32:]).digest() == content[:32]:
+            return content[32:]
+    return None
+
+
+def write_kept(file: Path | None, content: bytes) -> None:
+    """Where it can't be kept, the next process computes it, too."""
+    if file is None:
+        return
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomically(file, hashlib.sha256(content).digest() + content)
+
+
+@functools.cache
+def _surroundings() -> tuple[str, ...]:
+    """Words for the code, its interpreter, the machine and the environment."""
+    digest = hashlib.sha256()
+    sources = (PACKAGE.rglob(f"*.{end}") for end in ("py", "cc", "h"))
+    for file in sorted(itertools.chain.from_iterable(sources)):
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(PACKAGE)} {len(content)}\n".encode() + content)
+    settings = {
+        name: value for name, value in jax.config.values.items() if "compilation_cache" not in name
+    }
+    return (
+        digest.hexdigest(),
+        sys.version,
+        platform.platform(),
+        *(f"{name} {_version(name)}" for name in PACKAGES),
+        *(f"{name}={os.environ.get(name)}" for name in VARIABLES),
+        *(f"{name}={value}" for name, value in sorted(settings.items())),
+        *(f"{device.id} {device.platform} {device.device_kind}" for device in jax.devices()),
+        f"{available_cores()} cores",
+        *describe_machine(),
+    )
+
+
+def _version(package: str) -> str:
+    with contextlib.suppress(PackageNotFoundError):
+        return version(package)
+    return ""
