@@ -75,7 +75,7 @@ class BatchNorm(nn.Module):
         kernels = self.compute.formulation == "kernels"
         if kernels:
             y, mean, var = normalize(
-                x,
+                x_bhwc,
                 scale,
                 bias,
                 factor_b11c,

@@ -1,4 +1,4 @@
-// Batch normalisation of float32 [B, h, w, C] arrays together with what follows it:
+// Batch normalisation of [B, h, w, C] arrays together with what follows it:
 //
 //   y = activation(shortcut + factor (scale (x - mean) / sqrt(variance + epsilon) + bias)),
 //
@@ -116,10 +116,10 @@ struct Channels {
 
 // What both passes of the gradient need: dy through the activation and the dropout.
 struct GradientInputs {
-  const float *x, *y, *dy;
+  const Element *x, *y, *dy;
 
   GradientInputs(Input x, Input y, Input dy)
-      : x(x.typed_data()), y(y.typed_data()), dy(dy.typed_data()) {}
+      : x(x.elements()), y(y.elements()), dy(dy.elements()) {}
 
   template <int64_t kActivation>
   Vector Through(int64_t i, int64_t lanes, Vector centred, const Coefficients& of) const {
@@ -135,7 +135,7 @@ struct GradientInputs {
 void Moments(const Threads& threads, Input x_buffer, Output mean, Output variance) {
   const Pixels pixels(x_buffer);
   const int64_t c_count = pixels.channels;
-  const float* x = x_buffer.typed_data();
+  const Element* x = x_buffer.elements();
   struct Sums {
     std::vector<double> mean, squares;
     double count = 0;
@@ -153,7 +153,7 @@ void Moments(const Threads& threads, Input x_buffer, Output mean, Output varianc
     sums.squares.assign(c_count, 0.0);
     pixels.ForBlocks(piece, [&](int64_t, int64_t first, int64_t count) {
       for (int64_t c = 0; c < c_count; c += kLanes) {
-        const float* from = x + first * c_count + c;
+        const Element* from = x + first * c_count + c;
         const int64_t lanes = std::min<int64_t>(c_count - c, kLanes);
         Vector sum = {}, squares = {};
         for (int64_t p = 0; p < count; ++p) sum += LoadUpTo(from + p * c_count, lanes);
@@ -198,8 +198,8 @@ void Normalize(const Threads& threads, Input x_buffer, Input mean_buffer, Input 
   const Channels channels(mean_buffer, variance_buffer, scale_buffer, bias_buffer, factor_buffer,
                           epsilon);
   const int64_t c_count = pixels.channels;
-  const float *x = x_buffer.typed_data(), *shortcut = shortcut_buffer.data_if_any();
-  float* y = result->typed_data();
+  const Element *x = x_buffer.elements(), *shortcut = shortcut_buffer.elements_if_any();
+  Element* y = result->elements();
   WithActivation(activation, [&](auto kind) {
     ParallelFor(threads, pixels.total(), [&](int64_t piece) {
       pixels.ForBlocks(piece, [&](int64_t image, int64_t first, int64_t count) {
@@ -282,8 +282,8 @@ void NormalizeGradient(const Threads& threads, Input x, Input y, Input dy, Input
     d_scale->typed_data()[c] = sums.typed_data()[c_count + c] * inverse;
     d_bias->typed_data()[c] = sums.typed_data()[c];
   }
-  float* dx = dx_buffer->typed_data();
-  float* d_shortcut = d_shortcut_buffer->data_if_any();
+  Element* dx = dx_buffer->elements();
+  Element* d_shortcut = d_shortcut_buffer->elements_if_any();
   WithActivation(activation, [&](auto kind) {
     ParallelFor(threads, pixels.total(), [&](int64_t piece) {
       pixels.ForBlocks(piece, [&](int64_t image, int64_t first, int64_t count) {

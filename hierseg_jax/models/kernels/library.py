@@ -41,6 +41,24 @@ LONG = {
 }
 """Those that take seconds to compile, by their files: a library each, made when first called."""
 OF_ALL_NETWORKS = ("convolution.cc", "batch_norm.cc")
+OF_BFLOAT16 = {"convolution.cc": "convolution_bfloat16.cc"}
+"""Files of which bfloat16 has others; the rest are compiled once more for it."""
+ACTIVATIONS = {
+    "hierseg_convolve": ((0,), (0,)),
+    "hierseg_kernel_gradient": ((0, 1), ()),
+    "hierseg_rectify_gradient": ((0, 1), (0,)),
+    "hierseg_moments": ((0,), ()),
+    "hierseg_normalize": ((0, 6), (0,)),
+    "hierseg_normalize_sums": ((0, 1, 2), ()),
+    "hierseg_normalize_gradient": ((0, 1, 2), (0, 1)),
+    "hierseg_depthwise": ((0,), (0,)),
+    "hierseg_depthwise_gradient": ((0, 1), ()),
+    "hierseg_squeeze_excite": ((0,), (0,)),
+    "hierseg_squeeze_excite_gradient": ((0, 1), (0,)),
+}
+"""Arguments and results of kernels that may be stored as bfloat16; all others are of 32 bits."""
+FLOAT32, BFLOAT16 = "float32", "bfloat16"
+STORAGES = (FLOAT32, BFLOAT16)
 NONE: Mapping[int, int] = MappingProxyType({})
 FLAGS_VARIABLE = "HIERSEG_JAX_KERNEL_FLAGS"
 FAST = "-O3 -march=native"
@@ -65,32 +83,51 @@ def flags_of_bindings(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 def call(
-    name: str, *shapes: tuple[int, ...], dtype: Any = jnp.float32, reused: Mapping[int, int] = NONE
+    name: str,
+    *shapes: tuple[int, ...],
+    dtype: Any = jnp.float32,
+    reused: Mapping[int, int] = NONE,
+    storage: Any = jnp.float32,
 ) -> Callable[..., Any]:
     """A kernel as a function of arrays and attributes, giving arrays of these shapes.
 
     Args:
+      dtype: of results that aren't `ACTIVATIONS`, of 32 bits.
       reused: argument -> result that may have its memory.
+      storage: dtype of `ACTIVATIONS`: float32 or bfloat16.
 
     Raises:
       ValueError: where there are no kernels.
-      TypeError: by the function, for arrays that aren't of 32 bits.
+      TypeError: by the function, for arrays that aren't of 32 bits or, of activations, that dtype.
     """
-    if reason := problem():
+    storage = jnp.dtype(storage)
+    if reason := problem(storage):
         raise HiersegError(f"The CPU kernels can't be used: {reason}.")
     for file, names in LONG.items():
         if name in names:
-            _start(file)
-    results = [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes]
+            _start(file, storage.name)
+    stored, given = ACTIVATIONS.get(name, ((), ()))
+    results = [
+        jax.ShapeDtypeStruct(shape, storage if i in given else dtype)
+        for i, shape in enumerate(shapes)
+    ]
     result = results[0] if len(results) == 1 else results
     kernel = jax.ffi.ffi_call(
-        _target(name), result, vmap_method="sequential", input_output_aliases=dict(reused)
+        _target(name, storage.name),
+        result,
+        vmap_method="sequential",
+        input_output_aliases=dict(reused),
     )
 
     def checked(*arrays: Any, **attributes: Any) -> Any:
         # A kernel takes the memory for what it expects, whatever lies there.
-        if wrong := {str(of.dtype) for of in arrays if of.dtype.itemsize != 4}:
-            raise TypeError(f"{name} computes in 32 bits, and was given {', '.join(wrong)}.")
+        bits = [storage.itemsize * 8 if i in stored else 32 for i in range(len(arrays))]
+        if wrong := {
+            f"{of.dtype} for {wanted} bits"
+            for of, wanted in zip(arrays, bits, strict=True)
+            if of.dtype.itemsize * 8 != wanted
+        }:
+            raise TypeError(f"{name} was given {', '.join(sorted(wrong))}.")
         return kernel(*arrays, **attributes)
 
     return checked
@@ -98,41 +135,51 @@ def call(
 
 def usable() -> bool:
     """Whether JAX computes on a CPU, and there are kernels for it."""
-    return jax.default_backend() == "cpu" and problem() is None
+    return jax.default_backend() == "cpu" and not isinstance(_bindings(FLOAT32), str)
 
 
-def _target(name: str) -> str:
+def _target(name: str, storage: str) -> str:
     """What XLA knows a kernel by: compiled programs are kept, so other sources are another name."""
-    return f"{name}_{hash_of_sources(SOURCES)[:12]}"
+    return f"{name}_{storage}_{hash_of_sources(SOURCES)[:12]}"
 
 
-def problem() -> str | None:
+def problem(storage: Any = jnp.float32) -> str | None:
     """Makes the kernels known to XLA; None, or why that can't be done, in a phrase.
 
     At first they are compiled with `$CXX`, `c++`, `g++` or `clang++`, for this machine's
     processor unless `$HIERSEG_JAX_KERNEL_FLAGS` has other flags; they stay in `cache_folder()`.
     What takes seconds goes on in the background; kernels of some networks alone wait until a
     program is to call them.
+
+    Args:
+      storage: dtype of activations, for which the kernels are compiled: float32 or bfloat16.
     """
-    bindings = _bindings()
+    storage = jnp.dtype(storage).name
+    bindings = _bindings(storage)
     if isinstance(bindings, str):
         return bindings
     for file in OF_ALL_NETWORKS:
-        _start(file)
+        _start(file, storage)
     return None
 
 
 @functools.cache
-def _bindings() -> ctypes.CDLL | str:
+def _bindings(storage: str) -> ctypes.CDLL | str:
+    if storage not in STORAGES:
+        return f"there are none for {storage}"
     try:
-        given = words(os.environ.get(FLAGS_VARIABLE, FAST))
-        library = _load(flags_of_bindings(given))
+        library = _load(flags_of_bindings(_flags(storage)))
         for name in itertools.chain(SHORT, *LONG.values()):
             capsule = jax.ffi.pycapsule(getattr(library, name))
-            jax.ffi.register_ffi_target(_target(name), capsule, platform="cpu")
+            jax.ffi.register_ffi_target(_target(name, storage), capsule, platform="cpu")
     except (OSError, AttributeError) as error:
         return " ".join(str(error).split())
     return library
+
+
+def _flags(storage: str) -> tuple[str, ...]:
+    given = words(os.environ.get(FLAGS_VARIABLE, FAST))
+    return given if storage == FLOAT32 else (*given, "-DHIERSEG_BFLOAT16")
 
 
 def _load(flags: Mapping[str, Sequence[str]], cache: Path | None = None) -> ctypes.CDLL:
@@ -151,17 +198,18 @@ def _load_anyhow(flags: Mapping[str, Sequence[str]]) -> ctypes.CDLL:
 
 
 @functools.cache
-def _start(file: str) -> None:
+def _start(file: str, storage: str) -> None:
     """Has the kernels of a file compiled in the background."""
     # Not a daemon: a process that ends sooner leaves the library for the next one.
-    threading.Thread(target=_supply, args=(_bindings(), file)).start()
+    threading.Thread(target=_supply, args=(_bindings(storage), file, storage)).start()
 
 
-def _supply(bindings: ctypes.CDLL, file: str) -> None:
+def _supply(bindings: ctypes.CDLL, file: str, storage: str) -> None:
     """Compiles a file and hands its kernels to the bindings, whose calls wait for them."""
     failure, addresses = "", dict.fromkeys(LONG[file])
     try:
-        kernels = _load_anyhow({file: words(os.environ.get(FLAGS_VARIABLE, FAST))})
+        source = file if storage == FLOAT32 else OF_BFLOAT16.get(file, file)
+        kernels = _load_anyhow({source: _flags(storage)})
         for name in addresses:
             symbol = "".join(word.capitalize() for word in name.split("_")[1:])
             addresses[name] = ctypes.cast(getattr(kernels, symbol), ctypes.c_void_p)

@@ -45,6 +45,15 @@ inline void StoreUpTo(float* to, Vector value, int64_t count) {
   std::memcpy(to, &value, count * sizeof(float));
 }
 
+#ifdef HIERSEG_BFLOAT16
+}  // namespace hierseg
+#include "bfloat16.h"
+namespace hierseg {
+#else
+// What activations are stored as; all else is float32.
+using Element = float;
+#endif
+
 inline int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // A pool of threads: how many there are, and how to have one of them run something.
@@ -53,14 +62,16 @@ struct Threads {
   std::function<void(std::function<void()>)> schedule;
 };
 
-// A dense float32 array; results are given as pointers to one.
+// A dense array, of float32 or of elements; results are given as pointers to one.
 class Array {
  public:
-  Array(float* data, std::vector<int64_t> dimensions)
+  Array(void* data, std::vector<int64_t> dimensions)
       : data_(data), dimensions_(std::move(dimensions)) {}
-  float* typed_data() const { return data_; }
+  float* typed_data() const { return static_cast<float*>(data_); }
+  Element* elements() const { return static_cast<Element*>(data_); }
   // Null where there is nothing.
-  float* data_if_any() const { return element_count() ? data_ : nullptr; }
+  float* data_if_any() const { return element_count() ? typed_data() : nullptr; }
+  Element* elements_if_any() const { return element_count() ? elements() : nullptr; }
   const std::vector<int64_t>& dimensions() const { return dimensions_; }
   int64_t element_count() const {
     int64_t count = 1;
@@ -69,7 +80,7 @@ class Array {
   }
 
  private:
-  float* data_;
+  void* data_;
   std::vector<int64_t> dimensions_;
 };
 
