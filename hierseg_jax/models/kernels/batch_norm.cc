@@ -18,6 +18,29 @@ namespace {
 
 enum Activation : int64_t { kNone = 0, kRelu = 1, kSilu = 2, kRelu6 = 3 };
 
+#if defined(HIERSEG_BFLOAT16) && defined(__AVX512F__)
+
+// 1 / (1 + exp(-v)) to 1e-4, a fraction of what bfloat16 keeps.
+inline Vector Sigmoid(Vector v) {
+  // The second of two operands that can't be compared: what is no number stays so.
+  const Vector limit = Vector{} + 126.0f;
+  Vector power = (Vector)_mm512_min_ps((__m512)limit, (__m512)(v * -1.44269504f));
+  power = (Vector)_mm512_max_ps((__m512)-limit, (__m512)power);
+  // 2^n times 2 to the power of a remainder within a half; adding 1.5 * 2^23 rounds.
+  const float round = 12582912.0f;
+  const Vector shifted = power + round;
+  const Vector r = power - (shifted - round);
+  Vector p = Vector{} + 9.6181291e-3f;
+  p = p * r + 5.5504109e-2f;
+  p = p * r + 2.4022651e-1f;
+  p = p * r + 6.9314718e-1f;
+  p = p * r + 1.0f;
+  const Vector exp = (Vector)((Words)p + ((Words)shifted << 23));
+  return (Vector)_mm512_rcp14_ps((__m512)(exp + 1.0f));
+}
+
+#else
+
 // exp(v) to 2 units in the last place; v is clamped to where the result is a normal number.
 inline Vector Exp(Vector v) {
   typedef int32_t Int __attribute__((vector_size(kLanes * sizeof(int32_t))));
@@ -41,6 +64,8 @@ inline Vector Exp(Vector v) {
 }
 
 inline Vector Sigmoid(Vector v) { return 1.0f / (1.0f + Exp(-v)); }
+
+#endif
 
 template <int64_t kActivation>
 inline Vector Activate(Vector v) {
@@ -79,6 +104,37 @@ void WithActivation(int64_t activation, F f) {
   else
     f(std::integral_constant<int64_t, kNone>());
 }
+
+constexpr int64_t kFewBytes = 1024;
+
+// The channels of a pixel in vectors of `lanes`; the last one begins sooner where it would reach
+// over the end.
+struct Vectors {
+  int64_t channels, lanes, count;
+
+  explicit Vectors(int64_t channels)
+      : channels(channels),
+        lanes(std::min<int64_t>(channels, kLanes)),
+        count(CeilDiv(channels, kLanes)) {}
+  int64_t First(int64_t v) const { return std::min(v * kLanes, channels - lanes); }
+
+  // Calls f(vector, first channel, its element in the first of a few pixels, and behind the last):
+  // so few that they are read one behind the other, as memory likes it.
+  template <typename F>
+  void ForPixels(int64_t first, int64_t pixels, F f, int64_t bytes = kFewBytes) const {
+    const int64_t few = std::max<int64_t>(bytes / (channels * sizeof(Element)), 1);
+    for (int64_t p = first; p < first + pixels; p += few) {
+      const int64_t end = std::min(p + few, first + pixels) * channels;
+      for (int64_t v = 0; v < count; ++v) f(v, First(v), p * channels + First(v), end);
+    }
+  }
+
+  // Calls f(channel, vector, lane) for every channel.
+  template <typename F>
+  void ForChannels(F f) const {
+    for (int64_t c = 0; c < channels; ++c) f(c, c / kLanes, c - First(c / kLanes));
+  }
+};
 
 // The reciprocal standard deviation of every channel.
 std::vector<float> Inverse(Input variance, float epsilon) {
@@ -135,6 +191,7 @@ struct GradientInputs {
 void Moments(const Threads& threads, Input x_buffer, Output mean, Output variance) {
   const Pixels pixels(x_buffer);
   const int64_t c_count = pixels.channels;
+  const Vectors vectors(c_count);
   const Element* x = x_buffer.elements();
   struct Sums {
     std::vector<double> mean, squares;
@@ -151,19 +208,28 @@ void Moments(const Threads& threads, Input x_buffer, Output mean, Output varianc
     Sums& sums = parts[piece];
     sums.mean.assign(c_count, 0.0);
     sums.squares.assign(c_count, 0.0);
+    std::vector<Vector> sum(vectors.count), squares(vectors.count);
     pixels.ForBlocks(piece, [&](int64_t, int64_t first, int64_t count) {
-      for (int64_t c = 0; c < c_count; c += kLanes) {
-        const Element* from = x + first * c_count + c;
-        const int64_t lanes = std::min<int64_t>(c_count - c, kLanes);
-        Vector sum = {}, squares = {};
-        for (int64_t p = 0; p < count; ++p) sum += LoadUpTo(from + p * c_count, lanes);
-        const Vector mean = sum / static_cast<float>(count);
-        for (int64_t p = 0; p < count; ++p) {
-          const Vector deviation = LoadUpTo(from + p * c_count, lanes) - mean;
-          squares += deviation * deviation;
+      std::fill(sum.begin(), sum.end(), Vector{});
+      std::fill(squares.begin(), squares.end(), Vector{});
+      vectors.ForPixels(first, count, [&](int64_t v, int64_t, int64_t begin, int64_t end) {
+        Vector total = sum[v];
+        for (int64_t i = begin; i < end; i += c_count) total += LoadUpTo(x + i, vectors.lanes);
+        sum[v] = total;
+      }, 4 * kFewBytes);
+      for (Vector& of : sum) of /= static_cast<float>(count);
+      vectors.ForPixels(first, count, [&](int64_t v, int64_t, int64_t begin, int64_t end) {
+        const Vector mean = sum[v];
+        Vector total = squares[v];
+        for (int64_t i = begin; i < end; i += c_count) {
+          const Vector deviation = LoadUpTo(x + i, vectors.lanes) - mean;
+          total += deviation * deviation;
         }
-        for (int64_t i = 0; i < lanes; ++i) sums.Add(c + i, mean[i], squares[i], count);
-      }
+        squares[v] = total;
+      }, 4 * kFewBytes);
+      vectors.ForChannels([&](int64_t c, int64_t v, int64_t lane) {
+        sums.Add(c, sum[v][lane], squares[v][lane], count);
+      });
       sums.count += count;
     });
   });
@@ -198,20 +264,21 @@ void Normalize(const Threads& threads, Input x_buffer, Input mean_buffer, Input 
   const Channels channels(mean_buffer, variance_buffer, scale_buffer, bias_buffer, factor_buffer,
                           epsilon);
   const int64_t c_count = pixels.channels;
+  const Vectors vectors(c_count);
+  const int64_t lanes = vectors.lanes;
   const Element *x = x_buffer.elements(), *shortcut = shortcut_buffer.elements_if_any();
   Element* y = result->elements();
   WithActivation(activation, [&](auto kind) {
     ParallelFor(threads, pixels.total(), [&](int64_t piece) {
       pixels.ForBlocks(piece, [&](int64_t image, int64_t first, int64_t count) {
-        for (int64_t c = 0; c < c_count; c += kLanes) {
-          const int64_t lanes = std::min<int64_t>(c_count - c, kLanes);
+        vectors.ForPixels(first, count, [&](int64_t, int64_t c, int64_t begin, int64_t end) {
           const Coefficients of = channels.Load(image, c, lanes);
-          for (int64_t i = first * c_count + c; i < (first + count) * c_count; i += c_count) {
+          for (int64_t i = begin; i < end; i += c_count) {
             Vector v = ((LoadUpTo(x + i, lanes) - of.mean) * of.scale + of.bias) * of.factor;
             if (shortcut != nullptr) v += LoadUpTo(shortcut + i, lanes);
             StoreUpTo(y + i, Activate<kind()>(v), lanes);
           }
-        }
+        });
       });
     });
   });
@@ -226,29 +293,38 @@ void NormalizeSums(const Threads& threads, Input x, Input y, Input dy, Input mea
   const Channels channels(mean_buffer, variance_buffer, scale_buffer, bias_buffer, factor_buffer,
                           epsilon);
   const int64_t c_count = pixels.channels;
+  const Vectors vectors(c_count);
+  const int64_t lanes = vectors.lanes;
   const GradientInputs in(x, y, dy);
   std::vector<double> parts(pixels.total() * 2 * c_count, 0.0);
   WithActivation(activation, [&](auto kind) {
     ParallelFor(threads, pixels.total(), [&](int64_t piece) {
       double* part = &parts[piece * 2 * c_count];
+      std::vector<Vector> sum(vectors.count), product(vectors.count);
       pixels.ForBlocks(piece, [&](int64_t image, int64_t first, int64_t count) {
-        for (int64_t c = 0; c < c_count; c += kLanes) {
-          const int64_t lanes = std::min<int64_t>(c_count - c, kLanes);
+        std::fill(sum.begin(), sum.end(), Vector{});
+        std::fill(product.begin(), product.end(), Vector{});
+        vectors.ForPixels(first, count, [&](int64_t v, int64_t c, int64_t begin, int64_t end) {
           const Coefficients of = channels.Load(image, c, lanes);
-          Vector sum = {}, product = {};
-          for (int64_t i = first * c_count + c; i < (first + count) * c_count; i += c_count) {
+          Vector of_g = sum[v], of_product = product[v];
+          for (int64_t i = begin; i < end; i += c_count) {
             const Vector centred = LoadUpTo(in.x + i, lanes) - of.mean;
             const Vector g = in.Through<kind()>(i, lanes, centred, of);
-            sum += g;
-            product += g * centred;
+            of_g += g;
+            of_product += g * centred;
           }
-          sum *= of.factor;
-          product *= of.factor;
-          for (int64_t l = 0; l < lanes; ++l) {
-            part[c + l] += sum[l];
-            part[c_count + c + l] += product[l];
-          }
+          sum[v] = of_g;
+          product[v] = of_product;
+        });
+        for (int64_t v = 0; v < vectors.count; ++v) {
+          const Vector factor = channels.Load(image, vectors.First(v), lanes).factor;
+          sum[v] *= factor;
+          product[v] *= factor;
         }
+        vectors.ForChannels([&](int64_t c, int64_t v, int64_t lane) {
+          part[c] += sum[v][lane];
+          part[c_count + c] += product[v][lane];
+        });
       });
     });
   });
@@ -273,6 +349,8 @@ void NormalizeGradient(const Threads& threads, Input x, Input y, Input dy, Input
   const Channels channels(mean_buffer, variance_buffer, scale_buffer, bias_buffer, factor_buffer,
                           epsilon);
   const int64_t c_count = pixels.channels;
+  const Vectors vectors(c_count);
+  const int64_t lanes = vectors.lanes;
   const GradientInputs in(x, y, dy);
   std::vector<float> shares(2 * c_count);
   for (int64_t c = 0; c < c_count; ++c) {
@@ -287,18 +365,17 @@ void NormalizeGradient(const Threads& threads, Input x, Input y, Input dy, Input
   WithActivation(activation, [&](auto kind) {
     ParallelFor(threads, pixels.total(), [&](int64_t piece) {
       pixels.ForBlocks(piece, [&](int64_t image, int64_t first, int64_t count) {
-        for (int64_t c = 0; c < c_count; c += kLanes) {
-          const int64_t lanes = std::min<int64_t>(c_count - c, kLanes);
+        vectors.ForPixels(first, count, [&](int64_t, int64_t c, int64_t begin, int64_t end) {
           const Coefficients of = channels.Load(image, c, lanes);
           const Vector share = LoadUpTo(&shares[c], lanes),
                        slope = LoadUpTo(&shares[c_count + c], lanes);
-          for (int64_t i = first * c_count + c; i < (first + count) * c_count; i += c_count) {
+          for (int64_t i = begin; i < end; i += c_count) {
             const Vector centred = LoadUpTo(in.x + i, lanes) - of.mean;
             const Vector g = in.Through<kind()>(i, lanes, centred, of);
             if (d_shortcut != nullptr) StoreUpTo(d_shortcut + i, g, lanes);
             StoreUpTo(dx + i, of.scale * (g * of.factor - share - centred * slope), lanes);
           }
-        }
+        });
       });
     });
   });

@@ -18,17 +18,30 @@ constexpr int64_t kBlockRows = 16, kBlockDepth = 32;
 // Of a result, in numbers.
 constexpr int64_t kResultStep = 2 * kLanes;
 
+// Rows of a matrix that lie across two of the cache's lines take twice as long.
+template <typename T>
+struct Aligned {
+  using value_type = T;
+  static constexpr std::align_val_t kLine{64};
+  T* allocate(size_t count) { return static_cast<T*>(operator new(count * sizeof(T), kLine)); }
+  void deallocate(T* at, size_t) { operator delete(at, kLine); }
+  bool operator==(const Aligned&) const { return true; }
+  bool operator!=(const Aligned&) const { return false; }
+};
+template <typename T>
+using AlignedVector = std::vector<T, Aligned<T>>;
+
 // The sum over segments of left [rows, depth] times right [depth, vectors of columns].
 struct BlockProduct {
-  const Element* const* left;  // of every segment; null stands for zeros
-  int64_t segments, step;      // elements between rows
-  int64_t rows, depth;         // rows at most kBlockRows; depth even, at most kBlockDepth
-  const Element* right;        // [segment][depth / 2][vectors * kLanes][2]
+  const Element* const* left;   // of every segment; null stands for zeros
+  int64_t segments, step;       // elements between rows
+  int64_t rows, depth;          // rows at most kBlockRows; depth even, at most kBlockDepth
+  const Element* const* right;  // of every segment, [depth / 2][vectors * kLanes][2]
 };
 
 // Sixteen-bit numbers of two rows side by side, as pairs.
 inline Words Interleave(Halves even, Halves odd) {
-  return __builtin_convertvector(even, Words) | (__builtin_convertvector(odd, Words) << 16);
+  return Extend(even) | (Extend(odd) << 16);
 }
 
 inline Vector AddProducts(Vector sum, Words pairs, uint32_t pair) {
@@ -48,7 +61,7 @@ void MultiplyVectors(const BlockProduct& p, int64_t offset, float* result) {
   for (int64_t s = 0; s < p.segments; ++s) {
     if (p.left[s] == nullptr) continue;
     const Element* left = p.left[s] + offset;
-    const Element* right = p.right + s * p.depth * kVectors * kLanes;
+    const Element* right = p.right[s];
     for (int64_t k = 0; k < p.depth; k += 2) {
       Words pairs[kVectors];
       for (int v = 0; v < kVectors; ++v)
@@ -89,7 +102,7 @@ void MultiplyTiles(const BlockProduct& p, int64_t first, int64_t second, float* 
   for (int64_t s = 0; s < p.segments; ++s) {
     const Element* left = p.left[s];
     if (left == nullptr) continue;
-    const Element* right = p.right + s * p.depth / 2 * kStep;
+    const Element* right = p.right[s];
     _tile_loadd(4, left + first, left_bytes);
     _tile_loadd(6, right, right_bytes);
     _tile_dpbf16ps(0, 4, 6);

@@ -11,6 +11,7 @@ namespace hierseg {
 namespace {
 
 constexpr int64_t kResultSize = 2 * kBlockRows * kResultStep;
+constexpr int64_t kGroupPixels = 512;
 
 // The channels of a pixel in segments of one depth. The last one begins sooner where it would
 // reach over the pixel's end; what it shares with the one before has no weight.
@@ -36,10 +37,10 @@ void ForChannelTiles(int64_t channels, F f) {
 
 // Weights [tap][input][output], or turned, [tap][output][input], in the order in which a phase's
 // products read them.
-std::vector<Element> PackWeights(const float* weights, const std::vector<Tap>& taps, Depth depth,
+AlignedVector<Element> PackWeights(const float* weights, const std::vector<Tap>& taps, Depth depth,
                                  int64_t outputs, bool turned) {
   const int64_t inputs = depth.channels, padded = CeilDiv(outputs, kLanes) * kLanes;
-  std::vector<Element> packed(taps.size() * depth.count * depth.depth * padded, 0);
+  AlignedVector<Element> packed(taps.size() * depth.count * depth.depth * padded, 0);
   Element* to = packed.data();
   ForChannelTiles(outputs, [&](int64_t first, int vectors) {
     const int64_t count = std::min<int64_t>(outputs - first, vectors * kLanes);
@@ -78,7 +79,7 @@ void RunPhase(const Threads& threads, const Element* x, Shape in, const float* w
               const float* bias, Element* y, Shape out, const Phase& phase, int64_t input_step,
               int64_t output_step, bool turned, bool relu) {
   const Depth depth(in.channels);
-  const std::vector<Element> packed =
+  const AlignedVector<Element> packed =
       PackWeights(weights, phase.taps, depth, out.channels, turned);
   std::vector<float> padded_bias(CeilDiv(out.channels, kLanes) * kLanes, 0.0f);
   if (bias != nullptr) std::copy_n(bias, out.channels, padded_bias.data());
@@ -90,7 +91,7 @@ void RunPhase(const Threads& threads, const Element* x, Shape in, const float* w
   const int64_t rows = in.batch * phase.rows, chunks = std::min<int64_t>(rows, 64);
   ParallelFor(threads, chunks, [&](int64_t chunk) {
     TapRows tap_rows(x, in, input_step, phase.taps, phase.columns, pixel);
-    std::vector<const Element*> taps(phase.taps.size()), left(segments);
+    std::vector<const Element*> taps(phase.taps.size()), left(segments), right(segments);
     const Multiplier multiply(block_rows, depth.depth);
     alignas(64) float result[kResultSize];
     for (int64_t r = chunk * rows / chunks; r < (chunk + 1) * rows / chunks; ++r) {
@@ -102,10 +103,13 @@ void RunPhase(const Threads& threads, const Element* x, Shape in, const float* w
       Element* y_row = y + ((image * out.height + grid_row * output_step + phase.row) * out.width +
                             phase.column) *
                                out.channels;
-      BlockProduct product{left.data(), segments,    input_step * pixel,
-                           block_rows,  depth.depth, packed.data()};
+      const BlockProduct product{left.data(), segments,    input_step * pixel,
+                                 block_rows,  depth.depth, right.data()};
       const int64_t y_step = output_step * out.channels;
+      const Element* weight = packed.data();
       ForChannelTiles(out.channels, [&](int64_t first, int vectors) {
+        for (int64_t s = 0; s < segments; ++s, weight += depth.depth * vectors * kLanes)
+          right[s] = weight;
         for (int64_t block = 0; block < blocks; block += 2) {
           const int64_t column = std::min(block * block_rows, phase.columns - block_rows);
           const int64_t next = std::min(column + block_rows, phase.columns - block_rows);
@@ -117,36 +121,98 @@ void RunPhase(const Threads& threads, const Element* x, Shape in, const float* w
             finish(result + block_rows * kResultStep, block_rows, vectors, first, out.channels,
                    to + next * y_step, y_step);
         }
-        product.right += segments * depth.depth * vectors * kLanes;
       });
     }
   });
 }
 
-Halves LoadHalvesUpTo(const Element* from, int64_t count) {
-  if (count >= kLanes) return *reinterpret_cast<const Halves*>(from);
-#ifdef __AVX512BF16__
-  return (Halves)_mm256_maskz_loadu_epi16((1u << count) - 1, from);
-#else
-  Halves halves = {};
-  std::memcpy(&halves, from, count * sizeof(Element));
-  return halves;
-#endif
-}
-
-// Calls f(pair, first channel, its channels' pairs) for neighbouring pixels, two by two; behind an
-// odd number of them are zeros, and a row of null has nothing else.
-template <typename F>
-void ForPairs(const Element* row, int64_t step, int64_t pixels, int64_t channels, F f) {
-  for (int64_t p = 0; p < pixels; p += 2)
-    for (int64_t c = 0; c < channels; c += kLanes) {
-      const Element* at = row + p * step + c;
-      const Halves none = {};
-      const Halves even = row == nullptr ? none : LoadHalvesUpTo(at, channels - c);
-      const bool both = row != nullptr && p + 1 < pixels;
-      f(p / 2, c, Interleave(even, both ? LoadHalvesUpTo(at + step, channels - c) : none));
+// Rows of pixels laid out for products that sum over pixels, two by two.
+//
+// Where taps are whole pairs apart, or in other rows, they share what is laid out.
+class PackedRows {
+ public:
+  PackedRows(const Element* x, Shape shape, int64_t stride, const std::vector<Tap>& taps,
+             int64_t segments, int64_t grid_rows)
+      : x_(x), shape_(shape), stride_(stride), channels_(CeilDiv(shape.channels, kLanes) * kLanes) {
+    const int64_t period = 2 * stride;
+    const auto rows = std::minmax_element(
+        taps.begin(), taps.end(), [](const Tap& a, const Tap& b) { return a.row < b.row; });
+    slots_ = (grid_rows - 1) * stride + rows.second->row - rows.first->row + 1;
+    for (const Tap& tap : taps) {
+      const int64_t column = (tap.column % period + period) % period;
+      const int64_t shift = (tap.column - column) / period;
+      size_t v = 0;
+      while (v < versions_.size() && versions_[v].column != column) ++v;
+      if (v == versions_.size()) versions_.push_back({column, shift, shift, 0, 0});
+      versions_[v].first = std::min(versions_[v].first, shift);
+      versions_[v].last = std::max(versions_[v].last, shift);
+      of_tap_.push_back({v, shift});
     }
-}
+    for (Version& version : versions_) {
+      version.pairs = segments * kPairs + version.last - version.first;
+      version.at = slot_size_;
+      slot_size_ += version.pairs * channels_;
+    }
+    packed_.resize(slots_ * slot_size_);
+    owners_.assign(slots_, -1);
+  }
+
+  // Of a row of the input, laid out unless it is already; null outside.
+  const uint32_t* Find(int64_t image, int64_t row) {
+    if (row < 0 || row >= shape_.height) return nullptr;
+    const int64_t number = image * shape_.height + row, slot = number % slots_;
+    uint32_t* packed = &packed_[slot * slot_size_];
+    if (owners_[slot] != number) {
+      owners_[slot] = number;
+      for (const Version& version : versions_)
+        Pack(x_ + number * shape_.width * shape_.channels, version, packed + version.at);
+    }
+    return packed;
+  }
+
+  // The right matrix of a tap's first segment, for a tile of channels that begins there.
+  const Element* Right(const uint32_t* row, size_t tap, int64_t first, int64_t width) const {
+    const Version& version = versions_[of_tap_[tap].version];
+    const int64_t pair = of_tap_[tap].shift - version.first;
+    return reinterpret_cast<const Element*>(row + version.at + first * version.pairs +
+                                            pair * width);
+  }
+
+  static constexpr int64_t kPairs = kBlockDepth / 2;
+
+ private:
+  struct Version {
+    int64_t column, first, last, pairs, at;
+  };
+  struct Place {
+    size_t version;
+    int64_t shift;
+  };
+
+  // [tile of channels][pair][channel of the tile]
+  void Pack(const Element* row, const Version& version, uint32_t* to) const {
+    const int64_t c_count = shape_.channels;
+    const auto pixel = [&](int64_t column, int64_t c) {
+      if (column < 0 || column >= shape_.width) return Halves{};
+      return LoadHalvesUpTo(row + column * c_count + c, c_count - c);
+    };
+    ForChannelTiles(c_count, [&](int64_t first, int vectors) {
+      for (int64_t pair = 0; pair < version.pairs; ++pair) {
+        const int64_t even = 2 * stride_ * (pair + version.first) + version.column;
+        for (int64_t c = first; c < first + vectors * kLanes; c += kLanes, to += kLanes)
+          *reinterpret_cast<Words*>(to) = Interleave(pixel(even, c), pixel(even + stride_, c));
+      }
+    });
+  }
+
+  const Element* x_;
+  Shape shape_;
+  int64_t stride_, channels_, slots_, slot_size_ = 0;
+  std::vector<Version> versions_;
+  std::vector<Place> of_tap_;
+  std::vector<int64_t> owners_;
+  AlignedVector<uint32_t> packed_;
+};
 
 // A square of pairs, its rows made columns.
 void Transpose(Words (&rows)[kLanes]) {
@@ -165,67 +231,25 @@ void Transpose(Words (&rows)[kLanes]) {
   }
 }
 
-// Some rows of pixels, laid out for products that sum over them.
-class PackedPixels {
- public:
-  PackedPixels(int64_t most_rows, int64_t width, int64_t channels, int64_t outputs, int64_t taps)
-      : width_(width),
-        row_pairs_(CeilDiv(width, 2)),
-        channels_(CeilDiv(channels, kLanes) * kLanes),
-        outputs_(CeilDiv(outputs, kBlockRows) * kBlockRows) {
-    // Few enough to stay in a cache.
-    const int64_t pixels = std::clamp<int64_t>((1 << 18) / (taps * channels_ + outputs_), 64, 512);
-    rows = std::clamp<int64_t>(pixels / width, 1, most_rows);
-    pairs = CeilDiv(rows * row_pairs_, kPairs) * kPairs;
-    x_.resize(taps * pairs * channels_);
-    dy_.resize(outputs_ * pairs);
-    square_.resize(kLanes * CeilDiv(outputs, kLanes));
-  }
-
-  int64_t rows, pairs;
-
-  void Clear() {
-    std::fill(x_.begin(), x_.end(), 0);
-    std::fill(dy_.begin(), dy_.end(), 0);
-  }
-
-  // x as [tap][tile of channels][pair][channel]: the right matrices.
-  void AddX(int64_t tap, int64_t row, const Element* from, int64_t step, int64_t channels) {
-    ForPairs(from, step, width_, channels, [&](int64_t pair, int64_t c, Words words) {
-      const int64_t tile = c / kResultStep * kResultStep;
-      const int64_t width = std::min(kResultStep, channels_ - tile);
-      uint32_t* to = X(tap, tile) + (row * row_pairs_ + pair) * width + c - tile;
-      *reinterpret_cast<Words*>(to) = words;
-    });
-  }
-
-  // dy as [output][pair]: the left matrices.
-  void AddDy(int64_t row, const Element* from, int64_t outputs) {
-    const int64_t first = row * row_pairs_;
-    ForPairs(from, outputs, width_, outputs, [&](int64_t pair, int64_t o, Words words) {
-      square_[o + pair % kLanes] = words;
-      if (pair % kLanes < kLanes - 1 && pair < row_pairs_ - 1) return;
+// A row [pixel][channel] as [segment][channel][pair]: left matrices, with zeros behind its end.
+void PackTransposed(const Element* row, int64_t width, int64_t channels, int64_t segments,
+                    int64_t padded, uint32_t* to) {
+  constexpr int64_t kPairs = PackedRows::kPairs;
+  for (int64_t first = 0; first < segments * kPairs; first += kLanes)
+    for (int64_t c = 0; c < padded; c += kLanes) {
       Words square[kLanes];
-      std::copy_n(&square_[o], kLanes, square);
+      for (int i = 0; i < kLanes; ++i) {
+        const int64_t p = 2 * (first + i);
+        const Element* at = row + p * channels + c;
+        const int64_t count = channels - c;
+        square[i] = Interleave(p < width ? LoadHalvesUpTo(at, count) : Halves{},
+                               p + 1 < width ? LoadHalvesUpTo(at + channels, count) : Halves{});
+      }
       Transpose(square);
-      const int64_t begin = pair / kLanes * kLanes;
-      const int64_t bytes = (pair - begin + 1) * sizeof(uint32_t);
-      for (int64_t i = 0; i < std::min<int64_t>(kLanes, outputs - o); ++i)
-        std::memcpy(&dy_[(o + i) * pairs + first + begin], &square[i], bytes);
-    });
-  }
-
-  uint32_t* X(int64_t tap, int64_t tile) { return &x_[(tap * channels_ + tile) * pairs]; }
-  const Element* Dy(int64_t output) const {
-    return reinterpret_cast<const Element*>(&dy_[output * pairs]);
-  }
-
- private:
-  static constexpr int64_t kPairs = kBlockDepth / 2;
-  int64_t width_, row_pairs_, channels_, outputs_;
-  std::vector<uint32_t> x_, dy_;
-  std::vector<Words> square_;
-};
+      uint32_t* part = to + (first / kPairs * padded + c) * kPairs + first % kPairs;
+      for (int i = 0; i < kLanes; ++i) *reinterpret_cast<Words*>(part + i * kPairs) = square[i];
+    }
+}
 
 }  // namespace
 
@@ -273,44 +297,58 @@ void KernelGradient(const Threads& threads, Input x, Input dy, Output gradient, 
   // their sum. Those of the bias follow.
   const int64_t chunks = std::min<int64_t>(rows, 16);
   const int64_t bias_at = tap_count * outputs * inputs, size = bias_at + outputs;
+  // Of a row, and rows at once: few enough for a cache, enough to be worth the sums' loads.
+  const int64_t row_segments = CeilDiv(out.width, kBlockDepth);
+  const int64_t group = std::clamp<int64_t>(kGroupPixels / out.width, 1, CeilDiv(rows, chunks));
   std::vector<float> sums(chunks * size);
   ParallelFor(threads, chunks, [&](int64_t chunk) {
     float* sum = &sums[chunk * size];
-    TapRows tap_rows(x.elements(), in, stride, taps, out.width);
-    std::vector<const Element*> pointers(tap_count);
-    PackedPixels packed(CeilDiv(rows, chunks), out.width, in.channels, out.channels, tap_count);
-    const int64_t segments = packed.pairs * 2 / kBlockDepth;
-    std::vector<const Element*> left(segments);
+    PackedRows packed(x.elements(), in, stride, taps, row_segments, group);
+    const int64_t dy_size = row_segments * outputs * PackedRows::kPairs;
+    AlignedVector<uint32_t> dy_packed(group * dy_size);
+    std::vector<const uint32_t*> x_rows(group * tap_count);
+    std::vector<const Element*> left(group * row_segments), right(group * row_segments);
     const Multiplier multiply(kBlockRows, kBlockDepth);
     alignas(64) float result[kResultSize];
     const int64_t end = (chunk + 1) * rows / chunks;
-    for (int64_t begin = chunk * rows / chunks; begin < end; begin += packed.rows) {
-      const int64_t count = std::min(packed.rows, end - begin);
-      if (count < packed.rows) packed.Clear();
+    for (int64_t begin = chunk * rows / chunks; begin < end;) {
+      // Of one image.
+      const int64_t image = begin / out.height;
+      const int64_t count = std::min({group, end - begin, (image + 1) * out.height - begin});
       for (int64_t row = 0; row < count; ++row) {
-        const int64_t r = begin + row;
-        const Element* dy_row = dy.elements() + r * out.width * out.channels;
-        packed.AddDy(row, dy_row, out.channels);
+        const Element* dy_row = dy.elements() + (begin + row) * out.width * out.channels;
+        PackTransposed(dy_row, out.width, out.channels, row_segments, outputs,
+                       &dy_packed[row * dy_size]);
         for (int64_t o = 0; o < out.channels; o += kLanes) {
-          const int64_t lanes = out.channels - o;
           Vector total = Load(sum + bias_at + o);
           for (int64_t p = 0; p < out.width; ++p)
-            total += LoadUpTo(dy_row + p * out.channels + o, lanes);
+            total += LoadUpTo(dy_row + p * out.channels + o, out.channels - o);
           Store(sum + bias_at + o, total);
         }
-        tap_rows.Find(r / out.height, r % out.height, pointers.data());
         for (int64_t t = 0; t < tap_count; ++t)
-          packed.AddX(t, row, pointers[t], stride * in.channels, in.channels);
+          x_rows[row * tap_count + t] =
+              packed.Find(image, (begin + row) % out.height * stride + taps[t].row);
       }
       for (int64_t t = 0; t < tap_count; ++t)
         ForChannelTiles(in.channels, [&](int64_t first, int vectors) {
-          const auto* right = reinterpret_cast<const Element*>(packed.X(t, first));
+          const int64_t width = vectors * kLanes;
+          int64_t segments = 0;
           for (int64_t o = 0; o < outputs; o += 2 * kBlockRows) {
-            for (int64_t s = 0; s < segments; ++s) left[s] = packed.Dy(o) + s * kBlockDepth;
-            const BlockProduct product{left.data(), segments,    2 * packed.pairs,
-                                       kBlockRows,  kBlockDepth, right};
+            segments = 0;
+            for (int64_t row = 0; row < count; ++row) {
+              const uint32_t* x_row = x_rows[row * tap_count + t];
+              if (x_row == nullptr) continue;
+              for (int64_t s = 0; s < row_segments; ++s, ++segments) {
+                const int64_t at = row * dy_size + (s * outputs + o) * PackedRows::kPairs;
+                left[segments] = reinterpret_cast<const Element*>(&dy_packed[at]);
+                right[segments] =
+                    packed.Right(x_row, t, first, width) + s * kBlockDepth * width;
+              }
+            }
+            const BlockProduct product{left.data(), segments,    kBlockDepth,
+                                       kBlockRows,  kBlockDepth, right.data()};
             const bool two = o + kBlockRows < outputs;
-            multiply(product, 0, two ? kBlockRows * product.step : -1, vectors, result);
+            multiply(product, 0, two ? kBlockRows * kBlockDepth : -1, vectors, result);
             float* to = sum + (t * outputs + o) * inputs + first;
             for (int64_t r = 0; r < (two ? 2 : 1) * kBlockRows; ++r)
               for (int v = 0; v < vectors; ++v) {
@@ -319,6 +357,7 @@ void KernelGradient(const Threads& threads, Input x, Input dy, Output gradient, 
               }
           }
         });
+      begin += count;
     }
   });
   ParallelFor(threads, tap_count, [&](int64_t t) {

@@ -37,14 +37,19 @@ class TapRows {
   TapRows(const Element* x, Shape shape, int64_t step, const std::vector<Tap>& taps, int64_t columns,
           int64_t pixel = 0)
       : x_(x), shape_(shape), step_(step), taps_(taps), pixel_(pixel ? pixel : shape.channels) {
-    int64_t last = 0;
+    int64_t last = 0, top = taps.empty() ? 0 : taps[0].row, bottom = top;
     for (const Tap& tap : taps) {
+      top = std::min(top, tap.row);
+      bottom = std::max(bottom, tap.row);
       first_ = std::min(first_, tap.column);
       last = std::max(last, (columns - 1) * step + tap.column);
     }
     padded_ = first_ < 0 || last >= shape.width || pixel_ != shape.channels;
     width_ = last - first_ + 1;
-    if (padded_) rows_.resize(taps.size() * width_ * pixel_);
+    if (!padded_) return;
+    // As many as lie under the taps: none of them takes another's place.
+    copied_.assign(bottom - top + 1, -1);
+    rows_.resize(copied_.size() * width_ * pixel_);
   }
 
   // One pointer for each tap; null where the row lies outside.
@@ -59,13 +64,22 @@ class TapRows {
         pointers[t] = pointers[t - 1] + (taps_[t].column - taps_[t - 1].column) * pixel_;
         continue;
       }
-      const Element* whole = x_ + (image * shape_.height + row) * shape_.width * shape_.channels;
-      if (padded_) whole = Pad(whole, &rows_[t * width_ * pixel_]);
-      pointers[t] = whole + taps_[t].column * pixel_;
+      pointers[t] = Row(image * shape_.height + row) + taps_[t].column * pixel_;
     }
   }
 
  private:
+  // Its column 0; a row that needs zeros is copied once for all rows of the grid that read it.
+  const Element* Row(int64_t number) {
+    const Element* row = x_ + number * shape_.width * shape_.channels;
+    if (!padded_) return row;
+    const int64_t place = number % copied_.size();
+    Element* copy = &rows_[place * width_ * pixel_];
+    if (copied_[place] == number) return copy - first_ * pixel_;
+    copied_[place] = number;
+    return Pad(row, copy);
+  }
+
   // A copy with zeros where columns lie outside; points to column 0.
   const Element* Pad(const Element* row, Element* copy) const {
     const int64_t c = shape_.channels;
@@ -92,6 +106,7 @@ class TapRows {
   int64_t pixel_;
   int64_t first_ = 0, width_ = 0;
   bool padded_ = false;
+  std::vector<int64_t> copied_;
   std::vector<Element> rows_;
 };
 
