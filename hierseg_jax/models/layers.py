@@ -49,9 +49,9 @@ class Compute:
       dtype: of the arithmetic.
       axis_name: mapped axis over which batch statistics are shared, if any.
       conv_impl: `xla` leaves convolutions to XLA; `tuned` takes this project's kernels for
-        float32 and bfloat16 on a CPU, and where those can't be compiled, or elsewhere, writes what XLA is
-        slow at on CPUs (depthwise, transposed) in other terms. On a GPU it writes the gradients
-        that XLA is slow at there in other terms. `auto` is `tuned` on a CPU or GPU.
+        float32 and bfloat16 on a CPU, and where those can't be compiled, or elsewhere, writes what
+        XLA is slow at on CPUs (depthwise, transposed) in other terms. On a GPU it writes the
+        gradients that XLA is slow at there in other terms. `auto` is `tuned` on a CPU or GPU.
     """
 
     dtype: DType = jnp.float32
