@@ -138,7 +138,7 @@ inline void PackTransposed(const Element* row, int64_t width, int64_t channels, 
       for (int i = 0; i < kLanes; ++i) {
         const int64_t p = 2 * (first + i);
         const Element* at = row + p * channels + c;
-        const int64_t count = channels - c;
+        const int64_t count = std::max<int64_t>(channels - c, 0);
         square[i] = Interleave(p < width ? LoadHalvesUpTo(at, count) : Halves{},
                                p + 1 < width ? LoadHalvesUpTo(at + channels, count) : Halves{});
       }
