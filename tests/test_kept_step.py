@@ -144,7 +144,7 @@ def test_where_the_folder_takes_nothing_steps_are_compiled_as_ever(monkeypatch):
 @pytest.mark.skipif(bool(library.problem()), reason="there are no kernels")
 def test_files_of_kernels_are_told_from_a_program():
     text = jax.jit(library.call("hierseg_moments", (1,), (1,))).lower(jnp.ones((1, 2, 2, 1)))
-    assert library.files_called(text.as_text()) == ("batch_norm.cc",)
+    assert library.files_called(text.as_text()) == (("batch_norm.cc", "float32"),)
 
 
 def test_shapes_that_are_kept_are_those_that_are_traced(cache):

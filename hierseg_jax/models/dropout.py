@@ -21,7 +21,9 @@ class ChannelDropout(nn.Module):
         """[B, h, w, C] -> [B, 1, 1, C] to multiply it by; None where nothing is dropped."""
         if not train or not self.rate:
             return None
-        ones_b11c = jnp.ones((x_bhwc.shape[0], 1, 1, x_bhwc.shape[-1]), x_bhwc.dtype)
+        # Of bfloat16, 1/(1 - rate) would be off by up to 0.4 % for every channel that is kept.
+        dtype = jnp.promote_types(x_bhwc.dtype, jnp.float32)
+        ones_b11c = jnp.ones((x_bhwc.shape[0], 1, 1, x_bhwc.shape[-1]), dtype)
         return nn.Dropout(self.rate, self.shared_axes)(ones_b11c, deterministic=False)
 
 

@@ -49,9 +49,9 @@ class Compute:
       dtype: of the arithmetic.
       axis_name: mapped axis over which batch statistics are shared, if any.
       conv_impl: `xla` leaves convolutions to XLA; `tuned` takes this project's kernels for
-        float32 on a CPU, and where those can't be compiled, or elsewhere, writes what XLA is
-        slow at on CPUs (depthwise, transposed) in other terms. On a GPU it writes the gradients
-        that XLA is slow at there in other terms. `auto` is `tuned` on a CPU or GPU.
+        float32 and bfloat16 on a CPU, and where those can't be compiled, or elsewhere, writes what
+        XLA is slow at on CPUs (depthwise, transposed) in other terms. On a GPU it writes the
+        gradients that XLA is slow at there in other terms. `auto` is `tuned` on a CPU or GPU.
     """
 
     dtype: DType = jnp.float32
@@ -67,7 +67,7 @@ class Compute:
             return "gpu"
         if self.conv_impl == "xla" or (self.conv_impl == "auto" and not on_cpu):
             return "xla"
-        if on_cpu and self.dtype == jnp.float32 and library.problem() is None:
+        if on_cpu and library.problem(self.dtype) is None:
             return "kernels"
         return "products"
 
@@ -136,11 +136,11 @@ class Conv(nn.Module):
         before, after = zip(*padding, strict=True)
         formulation = self.compute.formulation
         if formulation == "kernels" and self.groups == 1:
-            bias = _bias(self, shape) if self.use_bias else None
+            bias = _bias(self, shape, jnp.float32) if self.use_bias else None
             geometry = Geometry(self.stride, self.dilation, before, after)
-            return convolve(x_bhwc, kernel_hwio, bias, geometry, self.relu)
+            return convolve(x_bhwc, kernel, bias, geometry, self.relu)
         if formulation == "kernels" and depthwise:
-            y_bhwc = convolve_depthwise(x_bhwc, kernel_hwio[:, :, 0], self.stride, before, after)
+            y_bhwc = convolve_depthwise(x_bhwc, kernel[:, :, 0], self.stride, before, after)
         elif formulation == "products" and depthwise:
             y_bhwc = depthwise_as_products(x_bhwc, kernel_hwio[:, :, 0], self.stride, padding)
         elif formulation == "products" and self._is_slow_in_xla(x_bhwc.shape[-1]):
@@ -221,8 +221,8 @@ class ConvTranspose(nn.Module):
             padding = (self.kernel_size - 2,) * 2
             return convolve_transposed(
                 x_bhwc,
-                kernel_hwoi,
-                _bias(self, shape),
+                kernel,
+                _bias(self, shape, jnp.float32),
                 Geometry(stride=2, padding=padding),
                 (2 * h, 2 * w),
             )
@@ -236,15 +236,21 @@ class ConvTranspose(nn.Module):
 
 
 def _bias(
-    layer: Conv | ConvTranspose | PointwiseWeights, kernel_shape: tuple[int, ...]
+    layer: Conv | ConvTranspose | PointwiseWeights,
+    kernel_shape: tuple[int, ...],
+    dtype: DType = None,
 ) -> jax.Array:
-    """The layer's `bias`, whose initial distribution is that of its kernel."""
+    """The layer's `bias`, whose initial distribution is that of its kernel.
+
+    Args:
+      dtype: by default that of the computation.
+    """
     bound = torch_bound(kernel_shape)
 
     def init(key: jax.Array) -> jax.Array:
         return jax.random.uniform(key, (layer.features,), jnp.float32, -bound, bound)
 
-    return layer.param("bias", init).astype(layer.compute.dtype)
+    return layer.param("bias", init).astype(dtype or layer.compute.dtype)
 
 
 def activate(x: jax.Array, activation: str | None) -> jax.Array:

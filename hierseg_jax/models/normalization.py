@@ -74,12 +74,13 @@ class BatchNorm(nn.Module):
             )
         kernels = self.compute.formulation == "kernels"
         if kernels:
+            dtype = self.compute.dtype
             y, mean, var = normalize(
-                x,
+                x_bhwc.astype(dtype),
                 scale,
                 bias,
                 factor_b11c,
-                shortcut_bhwc,
+                None if shortcut_bhwc is None else shortcut_bhwc.astype(dtype),
                 self.epsilon,
                 self.activation,
                 axis_name,

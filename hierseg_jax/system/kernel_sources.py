@@ -20,6 +20,11 @@ SOURCES = Path(__file__).parents[1] / "models" / "kernels"
 BINDINGS = "bindings.cc"
 OF_ALL_NETWORKS = ("convolution.cc", "batch_norm.cc")
 """Of the kernels that take seconds to compile those that every network calls."""
+OF_BFLOAT16 = {"convolution.cc": "convolution_bfloat16.cc"}
+"""Files of which bfloat16 has others; the rest are compiled once more for it."""
+FLOAT32, BFLOAT16 = "float32", "bfloat16"
+STORAGES = (FLOAT32, BFLOAT16)
+"""What activations may be stored as; a library of kernels is for one of them."""
 LARGE_BLOCKS = (Path(__file__).parent / "memory", {"large_blocks.cc": ("-O2",)})
 FLAGS_VARIABLE = "HIERSEG_JAX_KERNEL_FLAGS"
 FAST = "-O3 -march=native"
@@ -37,17 +42,20 @@ def words(fast: str) -> tuple[str, ...]:
         raise OSError(f"${FLAGS_VARIABLE} is {fast!r}: {error}") from None
 
 
-def flags_of(file: str) -> dict[str, tuple[str, ...]]:
-    """The compiler's flags for a file of kernels.
+def flags_of(file: str, storage: str = FLOAT32) -> dict[str, tuple[str, ...]]:
+    """The compiler's flags for a file of kernels, by the file's name for that storage.
 
     Raises:
       OSError: in a phrase, for flags that are no words of a shell.
     """
     given = words(os.environ.get(FLAGS_VARIABLE, FAST))
+    if storage == BFLOAT16:
+        given, file = (*given, "-DHIERSEG_BFLOAT16"), OF_BFLOAT16.get(file, file)
     if file == BINDINGS:
         return flags_of_bindings(given)
     # Memory bounds the others, which compile in two thirds of the time and are as fast.
-    return {file: given if file == "convolution.cc" else (*given, "-O2")}
+    dense = file in (*OF_BFLOAT16, *OF_BFLOAT16.values())
+    return {file: given if dense else (*given, "-O2")}
 
 
 def flags_of_bindings(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -56,9 +64,9 @@ def flags_of_bindings(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return {BINDINGS: (*given, "-O1", f"-I{_headers_of_xla()}")}
 
 
-def kernel_library(file: str, cache: Path | None = None) -> Path:
+def kernel_library(file: str, storage: str = FLOAT32, cache: Path | None = None) -> Path:
     """The shared library of a file of kernels; see `compiled_library`."""
-    return compiled_library(SOURCES, flags_of(file), [version_of_jax()], cache)
+    return compiled_library(SOURCES, flags_of(file, storage), [version_of_jax()], cache)
 
 
 def version_of_jax() -> str:

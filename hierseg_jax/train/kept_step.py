@@ -118,11 +118,11 @@ def _load(file: Path) -> Callable[..., Any] | None:
         kernels, *program = pickle.loads(content)  # noqa: S301
         # Calls of kernels that nobody compiles would wait for ever.
         for kernel in kernels:
-            library.start(kernel)
+            library.start(*kernel)
         return serialize_executable.deserialize_and_load(*program)
     return None
 
 
-def _store(program: Any, kernels: Sequence[str], file: Path) -> None:
+def _store(program: Any, kernels: Sequence[tuple[str, str]], file: Path) -> None:
     with contextlib.suppress(Exception):  # of devices whose programs can't be stored
         write_kept(file, pickle.dumps((kernels, *serialize_executable.serialize(program))))

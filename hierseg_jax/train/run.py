@@ -256,7 +256,7 @@ def describe(run: Run) -> str:
     size = format_size(settings.data.size)
     slower = []
     if run.parallel.devices[0].platform == "cpu":
-        if problem := library.problem():
+        if problem := library.problem(run.settings.model.dtype):
             slower.append(
                 f"Training takes about twice as long without this project's kernels: {problem}."
             )

@@ -1,4 +1,4 @@
-// Batch normalisation of float32 [B, h, w, C] arrays together with what follows it:
+// Batch normalisation of [B, h, w, C] arrays together with what follows it:
 //
 //   y = activation(shortcut + factor (scale (x - mean) / sqrt(variance + epsilon) + bias)),
 //
@@ -8,75 +8,43 @@
 // Sums are taken over blocks of pixels in float32 and over the blocks in float64, in an order that
 // does not depend on the number of threads.
 
+#include "activations.h"
 #include "kernels.h"
 #include "pixels.h"
 
 namespace hierseg {
 namespace {
 
-enum Activation : int64_t { kNone = 0, kRelu = 1, kSilu = 2, kRelu6 = 3 };
+constexpr int64_t kFewBytes = 1024;
 
-// exp(v) to 2 units in the last place; v is clamped to where the result is a normal number.
-inline Vector Exp(Vector v) {
-  typedef int32_t Int __attribute__((vector_size(kLanes * sizeof(int32_t))));
-  const Vector low = Vector{} - 87.0f, high = Vector{} + 88.0f;
-  v = v < low ? low : v;
-  v = v > high ? high : v;
-  // 2^n times exp of a remainder within +-log(2)/2; adding 1.5 * 2^23 rounds.
-  const float round = 12582912.0f;
-  const Vector shifted = v * 1.44269504f + round;
-  const Vector n = shifted - round;
-  const Vector r = (v - n * 0.693359375f) + n * 2.12194440e-4f;
-  Vector p = Vector{} + 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
-  const Int exponent = (__builtin_convertvector(n, Int) + 127) << 23;
-  return p * (Vector)exponent;
-}
+// The channels of a pixel in vectors of `lanes`; the last one begins sooner where it would reach
+// over the end.
+struct Vectors {
+  int64_t channels, lanes, count;
 
-inline Vector Sigmoid(Vector v) { return 1.0f / (1.0f + Exp(-v)); }
+  explicit Vectors(int64_t channels)
+      : channels(channels),
+        lanes(std::min<int64_t>(channels, kLanes)),
+        count(CeilDiv(channels, kLanes)) {}
+  int64_t First(int64_t v) const { return std::min(v * kLanes, channels - lanes); }
 
-template <int64_t kActivation>
-inline Vector Activate(Vector v) {
-  if constexpr (kActivation == kRelu) return v < 0.0f ? Vector{} : v;  // keeps NaN
-  if constexpr (kActivation == kSilu) return v * Sigmoid(v);
-  if constexpr (kActivation == kRelu6) {
-    v = v < 0.0f ? Vector{} : v;
-    return v > 6.0f ? Vector{} + 6.0f : v;
+  // Calls f(vector, first channel, its element in the first of a few pixels, and behind the last):
+  // so few that they are read one behind the other, as memory likes it.
+  template <typename F>
+  void ForPixels(int64_t first, int64_t pixels, F f, int64_t bytes = kFewBytes) const {
+    const int64_t few = std::max<int64_t>(bytes / (channels * sizeof(Element)), 1);
+    for (int64_t p = first; p < first + pixels; p += few) {
+      const int64_t end = std::min(p + few, first + pixels) * channels;
+      for (int64_t v = 0; v < count; ++v) f(v, First(v), p * channels + First(v), end);
+    }
   }
-  return v;
-}
 
-// The activation's derivative times dy. Those of ReLU and ReLU6 are told from their results.
-template <int64_t kActivation>
-inline Vector Derive(Vector dy, Vector y, Vector before) {
-  if constexpr (kActivation == kRelu) return y > 0.0f ? dy : Vector{};
-  if constexpr (kActivation == kSilu) {
-    const Vector s = Sigmoid(before);
-    return dy * (s * (1.0f + before * (1.0f - s)));
+  // Calls f(channel, vector, lane) for every channel.
+  template <typename F>
+  void ForChannels(F f) const {
+    for (int64_t c = 0; c < channels; ++c) f(c, c / kLanes, c - First(c / kLanes));
   }
-  if constexpr (kActivation == kRelu6) {
-    const Vector below = y < 6.0f ? dy : Vector{};
-    return y > 0.0f ? below : Vector{};
-  }
-  return dy;
-}
-
-template <typename F>
-void WithActivation(int64_t activation, F f) {
-  if (activation == kRelu)
-    f(std::integral_constant<int64_t, kRelu>());
-  else if (activation == kSilu)
-    f(std::integral_constant<int64_t, kSilu>());
-  else if (activation == kRelu6)
-    f(std::integral_constant<int64_t, kRelu6>());
-  else
-    f(std::integral_constant<int64_t, kNone>());
-}
+};
 
 // The reciprocal standard deviation of every channel.
 std::vector<float> Inverse(Input variance, float epsilon) {
@@ -114,10 +82,10 @@ struct Channels {
 
 // What both passes of the gradient need: dy through the activation and the dropout.
 struct GradientInputs {
-  const float *x, *y, *dy;
+  const Element *x, *y, *dy;
 
   GradientInputs(Input x, Input y, Input dy)
-      : x(x.typed_data()), y(y.typed_data()), dy(dy.typed_data()) {}
+      : x(x.elements()), y(y.elements()), dy(dy.elements()) {}
 
   template <int64_t kActivation>
   Vector Through(int64_t i, int64_t lanes, Vector centred, const Coefficients& of) const {
@@ -133,7 +101,8 @@ struct GradientInputs {
 void Moments(const Threads& threads, Input x_buffer, Output mean, Output variance) {
   const Pixels pixels(x_buffer);
   const int64_t c_count = pixels.channels;
-  const float* x = x_buffer.typed_data();
+  const Vectors vectors(c_count);
+  const Element* x = x_buffer.elements();
   struct Sums {
     std::vector<double> mean, squares;
     double count = 0;
@@ -149,19 +118,28 @@ void Moments(const Threads& threads, Input x_buffer, Output mean, Output varianc
     Sums& sums = parts[piece];
     sums.mean.assign(c_count, 0.0);
     sums.squares.assign(c_count, 0.0);
+    std::vector<Vector> sum(vectors.count), squares(vectors.count);
     pixels.ForBlocks(piece, [&](int64_t, int64_t first, int64_t count) {
-      for (int64_t c = 0; c < c_count; c += kLanes) {
-        const float* from = x + first * c_count + c;
-        const int64_t lanes = std::min<int64_t>(c_count - c, kLanes);
-        Vector sum = {}, squares = {};
-        for (int64_t p = 0; p < count; ++p) sum += LoadUpTo(from + p * c_count, lanes);
-        const Vector mean = sum / static_cast<float>(count);
-        for (int64_t p = 0; p < count; ++p) {
-          const Vector deviation = LoadUpTo(from + p * c_count, lanes) - mean;
-          squares += deviation * deviation;
+      std::fill(sum.begin(), sum.end(), Vector{});
+      std::fill(squares.begin(), squares.end(), Vector{});
+      vectors.ForPixels(first, count, [&](int64_t v, int64_t, int64_t begin, int64_t end) {
+        Vector total = sum[v];
+        for (int64_t i = begin; i < end; i += c_count) total += LoadUpTo(x + i, vectors.lanes);
+        sum[v] = total;
+      }, 4 * kFewBytes);
+      for (Vector& of : sum) of /= static_cast<float>(count);
+      vectors.ForPixels(first, count, [&](int64_t v, int64_t, int64_t begin, int64_t end) {
+        const Vector mean = sum[v];
+        Vector total = squares[v];
+        for (int64_t i = begin; i < end; i += c_count) {
+          const Vector deviation = LoadUpTo(x + i, vectors.lanes) - mean;
+          total += deviation * deviation;
         }
-        for (int64_t i = 0; i < lanes; ++i) sums.Add(c + i, mean[i], squares[i], count);
-      }
+        squares[v] = total;
+      }, 4 * kFewBytes);
+      vectors.ForChannels([&](int64_t c, int64_t v, int64_t lane) {
+        sums.Add(c, sum[v][lane], squares[v][lane], count);
+      });
       sums.count += count;
     });
   });
@@ -196,20 +174,21 @@ void Normalize(const Threads& threads, Input x_buffer, Input mean_buffer, Input 
   const Channels channels(mean_buffer, variance_buffer, scale_buffer, bias_buffer, factor_buffer,
                           epsilon);
   const int64_t c_count = pixels.channels;
-  const float *x = x_buffer.typed_data(), *shortcut = shortcut_buffer.data_if_any();
-  float* y = result->typed_data();
+  const Vectors vectors(c_count);
+  const int64_t lanes = vectors.lanes;
+  const Element *x = x_buffer.elements(), *shortcut = shortcut_buffer.elements_if_any();
+  Element* y = result->elements();
   WithActivation(activation, [&](auto kind) {
     ParallelFor(threads, pixels.total(), [&](int64_t piece) {
       pixels.ForBlocks(piece, [&](int64_t image, int64_t first, int64_t count) {
-        for (int64_t c = 0; c < c_count; c += kLanes) {
-          const int64_t lanes = std::min<int64_t>(c_count - c, kLanes);
+        vectors.ForPixels(first, count, [&](int64_t, int64_t c, int64_t begin, int64_t end) {
           const Coefficients of = channels.Load(image, c, lanes);
-          for (int64_t i = first * c_count + c; i < (first + count) * c_count; i += c_count) {
+          for (int64_t i = begin; i < end; i += c_count) {
             Vector v = ((LoadUpTo(x + i, lanes) - of.mean) * of.scale + of.bias) * of.factor;
             if (shortcut != nullptr) v += LoadUpTo(shortcut + i, lanes);
             StoreUpTo(y + i, Activate<kind()>(v), lanes);
           }
-        }
+        });
       });
     });
   });
@@ -224,29 +203,38 @@ void NormalizeSums(const Threads& threads, Input x, Input y, Input dy, Input mea
   const Channels channels(mean_buffer, variance_buffer, scale_buffer, bias_buffer, factor_buffer,
                           epsilon);
   const int64_t c_count = pixels.channels;
+  const Vectors vectors(c_count);
+  const int64_t lanes = vectors.lanes;
   const GradientInputs in(x, y, dy);
   std::vector<double> parts(pixels.total() * 2 * c_count, 0.0);
   WithActivation(activation, [&](auto kind) {
     ParallelFor(threads, pixels.total(), [&](int64_t piece) {
       double* part = &parts[piece * 2 * c_count];
+      std::vector<Vector> sum(vectors.count), product(vectors.count);
       pixels.ForBlocks(piece, [&](int64_t image, int64_t first, int64_t count) {
-        for (int64_t c = 0; c < c_count; c += kLanes) {
-          const int64_t lanes = std::min<int64_t>(c_count - c, kLanes);
+        std::fill(sum.begin(), sum.end(), Vector{});
+        std::fill(product.begin(), product.end(), Vector{});
+        vectors.ForPixels(first, count, [&](int64_t v, int64_t c, int64_t begin, int64_t end) {
           const Coefficients of = channels.Load(image, c, lanes);
-          Vector sum = {}, product = {};
-          for (int64_t i = first * c_count + c; i < (first + count) * c_count; i += c_count) {
+          Vector of_g = sum[v], of_product = product[v];
+          for (int64_t i = begin; i < end; i += c_count) {
             const Vector centred = LoadUpTo(in.x + i, lanes) - of.mean;
             const Vector g = in.Through<kind()>(i, lanes, centred, of);
-            sum += g;
-            product += g * centred;
+            of_g += g;
+            of_product += g * centred;
           }
-          sum *= of.factor;
-          product *= of.factor;
-          for (int64_t l = 0; l < lanes; ++l) {
-            part[c + l] += sum[l];
-            part[c_count + c + l] += product[l];
-          }
+          sum[v] = of_g;
+          product[v] = of_product;
+        });
+        for (int64_t v = 0; v < vectors.count; ++v) {
+          const Vector factor = channels.Load(image, vectors.First(v), lanes).factor;
+          sum[v] *= factor;
+          product[v] *= factor;
         }
+        vectors.ForChannels([&](int64_t c, int64_t v, int64_t lane) {
+          part[c] += sum[v][lane];
+          part[c_count + c] += product[v][lane];
+        });
       });
     });
   });
@@ -271,6 +259,8 @@ void NormalizeGradient(const Threads& threads, Input x, Input y, Input dy, Input
   const Channels channels(mean_buffer, variance_buffer, scale_buffer, bias_buffer, factor_buffer,
                           epsilon);
   const int64_t c_count = pixels.channels;
+  const Vectors vectors(c_count);
+  const int64_t lanes = vectors.lanes;
   const GradientInputs in(x, y, dy);
   std::vector<float> shares(2 * c_count);
   for (int64_t c = 0; c < c_count; ++c) {
@@ -280,23 +270,22 @@ void NormalizeGradient(const Threads& threads, Input x, Input y, Input dy, Input
     d_scale->typed_data()[c] = sums.typed_data()[c_count + c] * inverse;
     d_bias->typed_data()[c] = sums.typed_data()[c];
   }
-  float* dx = dx_buffer->typed_data();
-  float* d_shortcut = d_shortcut_buffer->data_if_any();
+  Element* dx = dx_buffer->elements();
+  Element* d_shortcut = d_shortcut_buffer->elements_if_any();
   WithActivation(activation, [&](auto kind) {
     ParallelFor(threads, pixels.total(), [&](int64_t piece) {
       pixels.ForBlocks(piece, [&](int64_t image, int64_t first, int64_t count) {
-        for (int64_t c = 0; c < c_count; c += kLanes) {
-          const int64_t lanes = std::min<int64_t>(c_count - c, kLanes);
+        vectors.ForPixels(first, count, [&](int64_t, int64_t c, int64_t begin, int64_t end) {
           const Coefficients of = channels.Load(image, c, lanes);
           const Vector share = LoadUpTo(&shares[c], lanes),
                        slope = LoadUpTo(&shares[c_count + c], lanes);
-          for (int64_t i = first * c_count + c; i < (first + count) * c_count; i += c_count) {
+          for (int64_t i = begin; i < end; i += c_count) {
             const Vector centred = LoadUpTo(in.x + i, lanes) - of.mean;
             const Vector g = in.Through<kind()>(i, lanes, centred, of);
             if (d_shortcut != nullptr) StoreUpTo(d_shortcut + i, g, lanes);
             StoreUpTo(dx + i, of.scale * (g * of.factor - share - centred * slope), lanes);
           }
-        }
+        });
       });
     });
   });

@@ -35,7 +35,7 @@ def normalize(
     reads them keeps anyway.
 
     Args:
-      x_bhwc: float32 [B, h, w, C].
+      x_bhwc: float32 or bfloat16 [B, h, w, C], as are the shortcut and y; all else is float32.
       scale: [C].
       bias: [C].
       factor_b11c: [B, 1, 1, C], by default 1.
@@ -60,14 +60,19 @@ def _forward(
     axis_name: str | None,
 ) -> tuple[Outputs, Residuals]:
     channels = x.shape[-1:]
-    mean, var = call("hierseg_moments", channels, channels)(x)
+    mean, var = call("hierseg_moments", channels, channels, storage=x.dtype)(x)
     if axis_name is not None:
         whole = lax.pmean(mean, axis_name)
         var = lax.pmean(var + jnp.square(mean - whole), axis_name)
         mean = whole
     nothing = jnp.zeros(0, x.dtype)
-    inputs = (x, mean, var, scale, bias, *(nothing if a is None else a for a in (factor, shortcut)))
-    y = call("hierseg_normalize", x.shape)(*inputs, **_named(activation, epsilon))
+    absent = jnp.zeros(0, jnp.float32)
+    inputs = (
+        *(x, mean, var, scale, bias),
+        absent if factor is None else factor,
+        nothing if shortcut is None else shortcut,
+    )
+    y = call("hierseg_normalize", x.shape, storage=x.dtype)(*inputs, **_named(activation, epsilon))
     kept_y = y if activation in ("relu", "relu6") else None
     mark = None if shortcut is None else nothing
     return (y, mean, var), (x, kept_y, mean, var, scale, bias, factor, mark)
@@ -83,15 +88,16 @@ def _backward(
     x, y, *of_channels, factor, shortcut_mark = residuals
     y = x if y is None else y
     dy, channels = gradients[0], x.shape[-1]
-    given = (x, y, dy, *of_channels, jnp.zeros(0, x.dtype) if factor is None else factor)
+    given = (x, y, dy, *of_channels, jnp.zeros(0, jnp.float32) if factor is None else factor)
     named = _named(activation, epsilon)
-    sums = call("hierseg_normalize_sums", (2, channels))(*given, **named)
+    sums = call("hierseg_normalize_sums", (2, channels), storage=x.dtype)(*given, **named)
     # What a pixel adds to the batch's mean and variance concerns all devices' pixels.
     shared = sums if axis_name is None else lax.pmean(sums, axis_name)
     has_shortcut = shortcut_mark is not None
     split = has_shortcut and activation is not None
     shapes = (x.shape, x.shape if split else (0,), (channels,), (channels,))
-    dx, d_shortcut, d_scale, d_bias = call("hierseg_normalize_gradient", *shapes)(
+    gradient = call("hierseg_normalize_gradient", *shapes, storage=x.dtype)
+    dx, d_shortcut, d_scale, d_bias = gradient(
         *given, sums, shared, count=np.float32(x.size // channels), **named
     )
     if not has_shortcut:

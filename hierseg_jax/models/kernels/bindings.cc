@@ -35,7 +35,7 @@ struct Call {
 
   static Array Of(void* buffer) {
     const auto* given = static_cast<const XLA_FFI_Buffer*>(buffer);
-    return {static_cast<float*>(given->data), given->dims, given->rank};
+    return {given->data, given->dims, given->rank};
   }
   Array NextArgument() { return Of(frame->args.args[arguments++]); }
   Array NextResult() { return Of(frame->rets.rets[results++]); }

@@ -1,6 +1,7 @@
 """Convolutions by the kernels, as JAX functions with their gradients.
 
-All take and give float32 NHWC arrays and need `library.problem()` to be None. With
+All take and give NHWC arrays of float32 or bfloat16, of which `library.problem` has to be None;
+kernels, biases and their gradients are float32 either way. With
 `x`, `y` and W the input, output and kernel: y = W x, dx = W^T dy, and W^T is the transposed
 convolution, so that each of the two is the other's gradient.
 """
@@ -69,7 +70,7 @@ def _convolve_backward(
     del relu
     x, kernel, y, bias_mark = residuals
     if y is not None:
-        dy = call("hierseg_rectify_gradient", dy.shape)(y, dy)
+        dy = call("hierseg_rectify_gradient", dy.shape, storage=dy.dtype)(y, dy)
     dx = _convolve(dy, kernel, None, x.shape, geometry, transposed=True, turned=True)
     gradient, bias_gradient = _kernel_gradient(x, dy, kernel.shape, geometry)
     return dx, gradient, None if bias_mark is None else bias_gradient
@@ -108,7 +109,7 @@ def _transposed_backward(
     # Seen from dy this is a plain convolution, whose input has `O` channels.
     dx = _convolve(dy, kernel_hwoi, None, x.shape, geometry)
     gradient, _ = _kernel_gradient(dy, x, kernel_hwoi.shape, geometry)
-    return dx, gradient, dy.sum((0, 1, 2))
+    return dx, gradient, dy.sum((0, 1, 2), dtype=jnp.float32)
 
 
 convolve_transposed.defvjp(_transposed_forward, _transposed_backward)
@@ -129,7 +130,7 @@ def convolve_depthwise(
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _convolve_depthwise(x: jax.Array, kernel_hwc: jax.Array, geometry: Geometry) -> jax.Array:
     sides = _output_sides(x.shape[1:3], kernel_hwc.shape[:2], geometry)
-    kernel = call("hierseg_depthwise", (x.shape[0], *sides, x.shape[-1]))
+    kernel = call("hierseg_depthwise", (x.shape[0], *sides, x.shape[-1]), storage=x.dtype)
     return kernel(x, kernel_hwc, transposed=False, **_attributes(geometry))
 
 
@@ -144,8 +145,9 @@ def _depthwise_backward(
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = residuals
     given = _attributes(geometry)
-    dx = call("hierseg_depthwise", x.shape)(dy, kernel, transposed=True, **given)
-    return dx, call("hierseg_depthwise_gradient", kernel.shape)(x, dy, **given)
+    to_x = call("hierseg_depthwise", x.shape, storage=x.dtype)
+    to_kernel = call("hierseg_depthwise_gradient", kernel.shape, storage=x.dtype)
+    return to_x(dy, kernel, transposed=True, **given), to_kernel(x, dy, **given)
 
 
 _convolve_depthwise.defvjp(_depthwise_forward, _depthwise_backward)
@@ -187,9 +189,9 @@ def _convolve(
     relu: bool = False,
 ) -> jax.Array:
     """With `turned` the kernel is [h, w, O, I], not [h, w, I, O]."""
-    bias = jnp.zeros(0, x.dtype) if bias is None else bias
+    bias = jnp.zeros(0, jnp.float32) if bias is None else bias
     given = _attributes(geometry)
-    return call("hierseg_convolve", shape)(
+    return call("hierseg_convolve", shape, storage=x.dtype)(
         x, kernel, bias, transposed=transposed, turned=turned, relu=relu, **given
     )
 
@@ -197,5 +199,5 @@ def _convolve(
 def _kernel_gradient(
     x: jax.Array, dy: jax.Array, shape: tuple[int, ...], geometry: Geometry
 ) -> list[jax.Array]:
-    kernel = call("hierseg_kernel_gradient", shape, dy.shape[-1:])
+    kernel = call("hierseg_kernel_gradient", shape, dy.shape[-1:], storage=x.dtype)
     return kernel(x, dy, **_attributes(geometry))

@@ -1,4 +1,4 @@
-// Depthwise 2-D convolutions of float32 NHWC arrays, transposed ones, and kernel gradients.
+// Depthwise 2-D convolutions of NHWC arrays, transposed ones, and kernel gradients.
 //
 // A vector holds neighbouring channels of a pixel; a few pixels, or a few taps of the gradient,
 // stay in registers. Memory is what bounds them, so every row is read while it is in a cache.
@@ -10,15 +10,15 @@ namespace hierseg {
 namespace {
 
 template <int kPixels>
-void DepthwiseTile(const float* const* taps, const std::vector<Tap>& list, int64_t offset,
-                   int64_t step, const float* weights, int64_t channels, int64_t c, float* y,
+void DepthwiseTile(const Element* const* taps, const std::vector<Tap>& list, int64_t offset,
+                   int64_t step, const float* weights, int64_t channels, int64_t c, Element* y,
                    int64_t y_step) {
   const int64_t count = channels - c;
   Vector sum[kPixels] = {};
   for (size_t t = 0; t < list.size(); ++t) {
     if (taps[t] == nullptr) continue;
     const Vector weight = LoadUpTo(weights + list[t].index * channels + c, count);
-    const float* x = taps[t] + offset + c;
+    const Element* x = taps[t] + offset + c;
 #pragma GCC unroll 8
     for (int p = 0; p < kPixels; ++p) sum[p] += weight * LoadUpTo(x + p * step, count);
   }
@@ -28,11 +28,11 @@ void DepthwiseTile(const float* const* taps, const std::vector<Tap>& list, int64
 
 // Sums over a row of pixels of dy times x under each of a few taps.
 template <int kTaps>
-void DepthwiseGradientTile(const float* const* taps, int64_t step, const float* dy, int64_t dy_step,
-                           int64_t pixels, int64_t channels, int64_t c, float* sums) {
+void DepthwiseGradientTile(const Element* const* taps, int64_t step, const Element* dy,
+                           int64_t dy_step, int64_t pixels, int64_t channels, int64_t c, float* sums) {
   const int64_t count = channels - c;
   Vector sum[kTaps];
-  const float* x[kTaps];
+  const Element* x[kTaps];
 #pragma GCC unroll 8
   for (int t = 0; t < kTaps; ++t) {
     sum[t] = LoadUpTo(sums + t * channels, count);
@@ -61,13 +61,13 @@ void Depthwise(const Threads& threads, Input x, Input weights, Output y, int64_t
     const int64_t rows = in.batch * phase.rows;
     const int64_t chunks = std::min<int64_t>(rows, 64);
     ParallelFor(threads, chunks, [&](int64_t chunk) {
-      TapRows tap_rows(x.typed_data(), in, input_step, phase.taps, phase.columns);
-      std::vector<const float*> taps(phase.taps.size());
+      TapRows tap_rows(x.elements(), in, input_step, phase.taps, phase.columns);
+      std::vector<const Element*> taps(phase.taps.size());
       for (int64_t r = chunk * rows / chunks; r < (chunk + 1) * rows / chunks; ++r) {
         const int64_t image = r / phase.rows, grid_row = r % phase.rows;
         tap_rows.Find(image, grid_row, taps.data());
         const int64_t y_row = image * out.height + grid_row * output_step + phase.row;
-        float* to = y->typed_data() + (y_row * out.width + phase.column) * channels;
+        Element* to = y->elements() + (y_row * out.width + phase.column) * channels;
         for (int64_t c = 0; c < channels; c += kLanes)
           ForPieces(phase.columns, [&](int64_t column, int64_t size) {
             WithConstant(size, [&](auto pixels) {
@@ -94,12 +94,12 @@ void DepthwiseGradient(const Threads& threads, Input x, Input dy, Output gradien
   const int64_t chunks = std::min<int64_t>(rows, 16);
   std::vector<float> sums(chunks * size);
   ParallelFor(threads, chunks, [&](int64_t chunk) {
-    TapRows tap_rows(x.typed_data(), in, stride, taps, out.width);
-    std::vector<const float*> pointers(taps.size());
+    TapRows tap_rows(x.elements(), in, stride, taps, out.width);
+    std::vector<const Element*> pointers(taps.size());
     float* sum = &sums[chunk * size];
     for (int64_t r = chunk * rows / chunks; r < (chunk + 1) * rows / chunks; ++r) {
       tap_rows.Find(r / out.height, r % out.height, pointers.data());
-      const float* dy_row = dy.typed_data() + r * out.width * channels;
+      const Element* dy_row = dy.elements() + r * out.width * channels;
       // Taps whose row lies outside are the first or the last ones.
       int64_t first = 0, last = taps.size();
       while (first < last && pointers[first] == nullptr) ++first;

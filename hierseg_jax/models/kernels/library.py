@@ -17,8 +17,10 @@ from hierseg_jax.system.compiler import hash_of_sources
 from hierseg_jax.system.errors import NO_KERNELS, HiersegError
 from hierseg_jax.system.kernel_sources import (
     BINDINGS,
+    FLOAT32,
     OF_ALL_NETWORKS,
     SOURCES,
+    STORAGES,
     kernel_library,
 )
 
@@ -43,36 +45,69 @@ LONG = {
     "squeeze_excite.cc": ("hierseg_squeeze_excite", "hierseg_squeeze_excite_gradient"),
 }
 """Those that take seconds to compile, by their files: a library each, made when first called."""
+ACTIVATIONS = {
+    "hierseg_convolve": ((0,), (0,)),
+    "hierseg_kernel_gradient": ((0, 1), ()),
+    "hierseg_rectify_gradient": ((0, 1), (0,)),
+    "hierseg_moments": ((0,), ()),
+    "hierseg_normalize": ((0, 6), (0,)),
+    "hierseg_normalize_sums": ((0, 1, 2), ()),
+    "hierseg_normalize_gradient": ((0, 1, 2), (0, 1)),
+    "hierseg_depthwise": ((0,), (0,)),
+    "hierseg_depthwise_gradient": ((0, 1), ()),
+    "hierseg_squeeze_excite": ((0,), (0,)),
+    "hierseg_squeeze_excite_gradient": ((0, 1), (0,)),
+}
+"""Arguments and results of kernels that may be stored as bfloat16; all others are of 32 bits."""
 NONE: Mapping[int, int] = MappingProxyType({})
 
 
 def call(
-    name: str, *shapes: tuple[int, ...], dtype: Any = jnp.float32, reused: Mapping[int, int] = NONE
+    name: str,
+    *shapes: tuple[int, ...],
+    dtype: Any = jnp.float32,
+    reused: Mapping[int, int] = NONE,
+    storage: Any = jnp.float32,
 ) -> Callable[..., Any]:
     """A kernel as a function of arrays and attributes, giving arrays of these shapes.
 
     Args:
+      dtype: of results that aren't `ACTIVATIONS`, of 32 bits.
       reused: argument -> result that may have its memory.
+      storage: dtype of `ACTIVATIONS`: float32 or bfloat16.
 
     Raises:
       ValueError: where there are no kernels.
-      TypeError: by the function, for arrays that aren't of 32 bits.
+      TypeError: by the function, for arrays that aren't of 32 bits or, of activations, that dtype.
     """
-    if reason := problem():
+    storage = jnp.dtype(storage)
+    if reason := problem(storage):
         raise HiersegError(f"The CPU kernels can't be used: {reason}.")
     for file, names in LONG.items():
         if name in names:
-            start(file)
-    results = [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes]
+            start(file, storage.name)
+    stored, given = ACTIVATIONS.get(name, ((), ()))
+    results = [
+        jax.ShapeDtypeStruct(shape, storage if i in given else dtype)
+        for i, shape in enumerate(shapes)
+    ]
     result = results[0] if len(results) == 1 else results
     kernel = jax.ffi.ffi_call(
-        _target(name), result, vmap_method="sequential", input_output_aliases=dict(reused)
+        _target(name, storage.name),
+        result,
+        vmap_method="sequential",
+        input_output_aliases=dict(reused),
     )
 
     def checked(*arrays: Any, **attributes: Any) -> Any:
         # A kernel takes the memory for what it expects, whatever lies there.
-        if wrong := {str(of.dtype) for of in arrays if of.dtype.itemsize != 4}:
-            raise TypeError(f"{name} computes in 32 bits, and was given {', '.join(wrong)}.")
+        bits = [storage.itemsize * 8 if i in stored else 32 for i in range(len(arrays))]
+        if wrong := {
+            f"{of.dtype} for {wanted} bits"
+            for of, wanted in zip(arrays, bits, strict=True)
+            if of.dtype.itemsize * 8 != wanted
+        }:
+            raise TypeError(f"{name} was given {', '.join(sorted(wrong))}.")
         return kernel(*arrays, **attributes)
 
     return checked
@@ -80,80 +115,91 @@ def call(
 
 def function(name: str) -> Callable[..., Any]:
     """A function of the bindings for Python itself; where `problem()` is None."""
-    found: Callable[..., Any] = getattr(_bindings(), name)
+    found: Callable[..., Any] = getattr(_bindings(FLOAT32), name)
     return found
 
 
 def usable() -> bool:
     """Whether JAX computes on a CPU, and there are kernels for it."""
-    return jax.default_backend() == "cpu" and problem() is None
+    return jax.default_backend() == "cpu" and not isinstance(_bindings(FLOAT32), str)
 
 
-def _target(name: str) -> str:
+def _target(name: str, storage: str) -> str:
     """What XLA knows a kernel by: compiled programs are kept, so other sources are another name."""
-    return f"{name}_{hash_of_sources(SOURCES)[:12]}"
+    return f"{name}_{storage}_{hash_of_sources(SOURCES)[:12]}"
 
 
-def problem() -> str | None:
+def problem(storage: Any = jnp.float32) -> str | None:
     """Makes the kernels known to XLA; None, or why that can't be done, in a phrase.
 
     At first they are compiled with `$CXX`, `c++`, `g++` or `clang++`, for this machine's
     processor unless `$HIERSEG_JAX_KERNEL_FLAGS` has other flags; they stay in `cache_folder()`.
     What takes seconds goes on in the background; kernels of some networks alone wait until a
     program is to call them.
+
+    Args:
+      storage: dtype of activations, for which the kernels are compiled: float32 or bfloat16.
     """
-    bindings = _bindings()
+    storage = jnp.dtype(storage).name
+    bindings = _bindings(storage)
     if isinstance(bindings, str):
         return bindings
     for file in OF_ALL_NETWORKS:
-        start(file)
+        start(file, storage)
     return None
 
 
 @functools.cache
-def _bindings() -> ctypes.CDLL | str:
+def _bindings(storage: str) -> ctypes.CDLL | str:
+    if storage not in STORAGES:
+        return f"there are none for {storage}"
     try:
-        library = _load(BINDINGS)
+        library = _load(BINDINGS, storage)
         for name in itertools.chain(SHORT, *LONG.values()):
             capsule = jax.ffi.pycapsule(getattr(library, name))
-            jax.ffi.register_ffi_target(_target(name), capsule, platform="cpu")
+            jax.ffi.register_ffi_target(_target(name, storage), capsule, platform="cpu")
     except (OSError, AttributeError) as error:
         return " ".join(str(error).split())
     return library
 
 
-def _load(file: str, cache: Path | None = None) -> ctypes.CDLL:
-    return ctypes.CDLL(str(kernel_library(file, cache)))
+def _load(file: str, storage: str, cache: Path | None = None) -> ctypes.CDLL:
+    return ctypes.CDLL(str(kernel_library(file, storage, cache)))
 
 
-def _load_anyhow(file: str) -> ctypes.CDLL:
+def _load_anyhow(file: str, storage: str) -> ctypes.CDLL:
     """For this process alone where the cache, which had the bindings, takes nothing more."""
     try:
-        return _load(file)
+        return _load(file, storage)
     except OSError as error:
         if error.errno is None:  # in our own words: it would be the same elsewhere
             raise
     with tempfile.TemporaryDirectory() as folder:
-        return _load(file, Path(folder))
+        return _load(file, storage, Path(folder))
 
 
-def files_called(program: str) -> tuple[str, ...]:
-    """The files of `LONG` whose kernels a program calls, in the words of XLA."""
-    return tuple(file for file, names in LONG.items() if any(map(program.__contains__, names)))
+def files_called(program: str) -> tuple[tuple[str, str], ...]:
+    """The files of `LONG` whose kernels a program calls, in the words of XLA, and their storage."""
+    return tuple(
+        (file, storage)
+        for storage in STORAGES
+        for file, names in LONG.items()
+        if any(f"{name}_{storage}_" in program for name in names)
+    )
 
 
 @functools.cache
-def start(file: str) -> None:
-    """Has the kernels of a file compiled in the background; where `problem()` is None."""
+def start(file: str, storage: str) -> None:
+    """Has the kernels of a file compiled in the background; where `problem(storage)` is None."""
     # Not a daemon: a process that ends sooner leaves the library for the next one.
-    threading.Thread(target=_supply, args=(_bindings(), file)).start()
+    threading.Thread(target=_supply, args=(_bindings(storage), file, storage)).start()
 
 
-def _supply(bindings: ctypes.CDLL, file: str) -> None:
+def _supply(bindings: ctypes.CDLL, file: str, storage: str) -> None:
     """Compiles a file and hands its kernels to the bindings, whose calls wait for them."""
     failure, addresses = "", dict.fromkeys(LONG[file])
     try:
-        kernels = _load_anyhow(file)
+        kernels = _load_anyhow(file, storage)
         for name in addresses:
             symbol = "".join(word.capitalize() for word in name.split("_")[1:])
             addresses[name] = ctypes.cast(getattr(kernels, symbol), ctypes.c_void_p)

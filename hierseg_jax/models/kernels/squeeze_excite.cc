@@ -34,8 +34,8 @@ std::vector<double> SumOverPixels(const Threads& threads, const Pixels& pixels, 
 }
 
 // result = x * slope + offset, with numbers of every image and channel; offsets may be null.
-void Scale(const Threads& threads, const Pixels& pixels, const float* x, const float* slopes,
-           const float* offsets, float* result) {
+void Scale(const Threads& threads, const Pixels& pixels, const Element* x, const float* slopes,
+           const float* offsets, Element* result) {
   const int64_t c_count = pixels.channels;
   ParallelFor(threads, pixels.total(), [&](int64_t piece) {
     pixels.ForBlocks(piece, [&](int64_t image, int64_t first, int64_t count) {
@@ -56,7 +56,7 @@ void SqueezeExcite(const Threads& threads, Input x, Input w1, Input b1, Input w2
                    Output y, Output mean, Output hidden, Output gate) {
   const Pixels pixels(x);
   const int64_t c_count = pixels.channels, s_count = b1.element_count();
-  const float* from = x.typed_data();
+  const Element* from = x.elements();
   const std::vector<double> sums = SumOverPixels(
       threads, pixels, [&](int64_t i, int64_t lanes) { return LoadUpTo(from + i, lanes); });
   ParallelFor(threads, pixels.images, [&](int64_t image) {
@@ -75,7 +75,7 @@ void SqueezeExcite(const Threads& threads, Input x, Input w1, Input b1, Input w2
     }
     for (int64_t c = 0; c < c_count; ++c) gates[c] = Sigmoid(gates[c]);
   });
-  Scale(threads, pixels, from, gate->typed_data(), nullptr, y->typed_data());
+  Scale(threads, pixels, from, gate->typed_data(), nullptr, y->elements());
 }
 
 void SqueezeExciteGradient(const Threads& threads, Input x, Input dy, Input w1, Input w2,
@@ -83,7 +83,7 @@ void SqueezeExciteGradient(const Threads& threads, Input x, Input dy, Input w1, 
                            Output dw2, Output db2) {
   const Pixels pixels(x);
   const int64_t c_count = pixels.channels, s_count = db1->element_count();
-  const float *of_x = x.typed_data(), *of_dy = dy.typed_data();
+  const Element *of_x = x.elements(), *of_dy = dy.elements();
   const std::vector<double> d_gates =
       SumOverPixels(threads, pixels, [&](int64_t i, int64_t lanes) {
         return LoadUpTo(of_x + i, lanes) * LoadUpTo(of_dy + i, lanes);
@@ -124,7 +124,7 @@ void SqueezeExciteGradient(const Threads& threads, Input x, Input dy, Input w1, 
       offsets[image * c_count + c] = total / pixels.per_image;
     }
   }
-  Scale(threads, pixels, of_dy, gate.typed_data(), offsets.data(), dx->typed_data());
+  Scale(threads, pixels, of_dy, gate.typed_data(), offsets.data(), dx->elements());
 }
 
 }  // namespace hierseg

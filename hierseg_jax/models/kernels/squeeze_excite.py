@@ -14,7 +14,7 @@ def squeeze_excite(
     """x sigmoid(b2 + silu(b1 + mean(x) w1) w2).
 
     Args:
-      x_bhwc: float32 [B, h, w, C], as is the result.
+      x_bhwc: float32 or bfloat16 [B, h, w, C], as is the result; all else is float32.
       w1: [1, 1, C, S].
       b1: [S].
       w2: [1, 1, S, C].
@@ -28,14 +28,16 @@ def _forward(
 ) -> tuple[jax.Array, tuple[Any, ...]]:
     of_channels, of_hidden = (x.shape[0], x.shape[-1]), (x.shape[0], b1.size)
     shapes = (x.shape, of_channels, of_hidden, of_channels)
-    y, mean, hidden, gate = call("hierseg_squeeze_excite", *shapes)(x, w1, b1, w2, b2)
+    kernel = call("hierseg_squeeze_excite", *shapes, storage=x.dtype)
+    y, mean, hidden, gate = kernel(x, w1, b1, w2, b2)
     return y, (x, w1, w2, mean, hidden, gate)
 
 
 def _backward(residuals: tuple[Any, ...], dy: jax.Array) -> tuple[jax.Array, ...]:
     x, w1, w2, *_ = residuals
     shapes = (x.shape, w1.shape, w1.shape[-1:], w2.shape, w2.shape[-1:])
-    return tuple(call("hierseg_squeeze_excite_gradient", *shapes)(x, dy, *residuals[1:]))
+    gradient = call("hierseg_squeeze_excite_gradient", *shapes, storage=x.dtype)
+    return tuple(gradient(x, dy, *residuals[1:]))
 
 
 squeeze_excite.defvjp(_forward, _backward)

@@ -30,23 +30,30 @@ struct Phase {
   std::vector<Tap> taps;
 };
 
-// Pointers to the input's rows under the taps, for one row of the grid.
+// Pointers to the input's rows under the taps, for one row of the grid. Their pixels are `pixel`
+// elements apart, by default as many as there are channels; behind the channels are zeros.
 class TapRows {
  public:
-  TapRows(const float* x, Shape shape, int64_t step, const std::vector<Tap>& taps, int64_t columns)
-      : x_(x), shape_(shape), step_(step), taps_(taps) {
-    int64_t last = 0;
+  TapRows(const Element* x, Shape shape, int64_t step, const std::vector<Tap>& taps, int64_t columns,
+          int64_t pixel = 0)
+      : x_(x), shape_(shape), step_(step), taps_(taps), pixel_(pixel ? pixel : shape.channels) {
+    int64_t last = 0, top = taps.empty() ? 0 : taps[0].row, bottom = top;
     for (const Tap& tap : taps) {
+      top = std::min(top, tap.row);
+      bottom = std::max(bottom, tap.row);
       first_ = std::min(first_, tap.column);
       last = std::max(last, (columns - 1) * step + tap.column);
     }
-    padded_ = first_ < 0 || last >= shape.width;
+    padded_ = first_ < 0 || last >= shape.width || pixel_ != shape.channels;
     width_ = last - first_ + 1;
-    if (padded_) rows_.resize(taps.size() * width_ * shape.channels);
+    if (!padded_) return;
+    // As many as lie under the taps: none of them takes another's place.
+    copied_.assign(bottom - top + 1, -1);
+    rows_.resize(copied_.size() * width_ * pixel_);
   }
 
   // One pointer for each tap; null where the row lies outside.
-  void Find(int64_t image, int64_t grid_row, const float** pointers) {
+  void Find(int64_t image, int64_t grid_row, const Element** pointers) {
     for (size_t t = 0; t < taps_.size(); ++t) {
       const int64_t row = grid_row * step_ + taps_[t].row;
       if (row < 0 || row >= shape_.height) {
@@ -54,35 +61,53 @@ class TapRows {
         continue;
       }
       if (t > 0 && taps_[t].row == taps_[t - 1].row) {
-        pointers[t] = pointers[t - 1] + (taps_[t].column - taps_[t - 1].column) * shape_.channels;
+        pointers[t] = pointers[t - 1] + (taps_[t].column - taps_[t - 1].column) * pixel_;
         continue;
       }
-      const float* whole = x_ + (image * shape_.height + row) * shape_.width * shape_.channels;
-      if (padded_) whole = Pad(whole, &rows_[t * width_ * shape_.channels]);
-      pointers[t] = whole + taps_[t].column * shape_.channels;
+      pointers[t] = Row(image * shape_.height + row) + taps_[t].column * pixel_;
     }
   }
 
  private:
+  // Its column 0; a row that needs zeros is copied once for all rows of the grid that read it.
+  const Element* Row(int64_t number) {
+    const Element* row = x_ + number * shape_.width * shape_.channels;
+    if (!padded_) return row;
+    const int64_t place = number % copied_.size();
+    Element* copy = &rows_[place * width_ * pixel_];
+    if (copied_[place] == number) return copy - first_ * pixel_;
+    copied_[place] = number;
+    return Pad(row, copy);
+  }
+
   // A copy with zeros where columns lie outside; points to column 0.
-  const float* Pad(const float* row, float* copy) const {
+  const Element* Pad(const Element* row, Element* copy) const {
     const int64_t c = shape_.channels;
     const int64_t begin = std::clamp<int64_t>(-first_, 0, width_);
     const int64_t from = std::max<int64_t>(first_, 0);
     const int64_t count = std::max<int64_t>(std::min(shape_.width - from, width_ - begin), 0);
-    std::fill(copy, copy + begin * c, 0.0f);
-    std::copy(row + from * c, row + (from + count) * c, copy + begin * c);
-    std::fill(copy + (begin + count) * c, copy + width_ * c, 0.0f);
-    return copy - first_ * c;
+    std::fill(copy, copy + begin * pixel_, Element());
+    if (pixel_ == c) {
+      std::copy(row + from * c, row + (from + count) * c, copy + begin * c);
+    } else {
+      for (int64_t p = 0; p < count; ++p) {
+        Element* to = copy + (begin + p) * pixel_;
+        std::fill(std::copy_n(row + (from + p) * c, c, to), to + pixel_, Element());
+      }
+    }
+    std::fill(copy + (begin + count) * pixel_, copy + width_ * pixel_, Element());
+    return copy - first_ * pixel_;
   }
 
-  const float* x_;
+  const Element* x_;
   Shape shape_;
   int64_t step_;
   const std::vector<Tap>& taps_;
+  int64_t pixel_;
   int64_t first_ = 0, width_ = 0;
   bool padded_ = false;
-  std::vector<float> rows_;
+  std::vector<int64_t> copied_;
+  std::vector<Element> rows_;
 };
 
 inline std::vector<Tap> PlainTaps(int64_t kernel_h, int64_t kernel_w, const Geometry& g) {

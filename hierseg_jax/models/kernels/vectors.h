@@ -40,6 +40,15 @@ inline void StoreUpTo(float* to, Vector value, int64_t count) {
   std::memcpy(to, &value, count * sizeof(float));
 }
 
+#ifdef HIERSEG_BFLOAT16
+}  // namespace hierseg
+#include "bfloat16.h"
+namespace hierseg {
+#else
+// What activations are stored as; all else is float32.
+using Element = float;
+#endif
+
 inline int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // A pool of threads.
@@ -56,14 +65,16 @@ void ParallelFor(const Threads& threads, int64_t count, const F& work) {
       threads, count, [](const void* what, int64_t i) { (*static_cast<const F*>(what))(i); }, &work);
 }
 
-// A dense float32 array; results are given as pointers to one.
+// A dense array, of float32 or of elements; results are given as pointers to one.
 class Array {
  public:
-  Array(float* data, const int64_t* dimensions, int64_t rank)
+  Array(void* data, const int64_t* dimensions, int64_t rank)
       : data_(data), dimensions_(dimensions), rank_(rank) {}
-  float* typed_data() const { return data_; }
+  float* typed_data() const { return static_cast<float*>(data_); }
+  Element* elements() const { return static_cast<Element*>(data_); }
   // Null where there is nothing.
-  float* data_if_any() const { return element_count() ? data_ : nullptr; }
+  float* data_if_any() const { return element_count() ? typed_data() : nullptr; }
+  Element* elements_if_any() const { return element_count() ? elements() : nullptr; }
   const int64_t* dimensions() const { return dimensions_; }
   int64_t element_count() const {
     int64_t count = 1;
@@ -72,7 +83,7 @@ class Array {
   }
 
  private:
-  float* data_;
+  void* data_;
   const int64_t* dimensions_;
   int64_t rank_;
 };
