@@ -5,9 +5,15 @@ import sys
 from hierseg_jax.system.command_help import asks_for_help
 from hierseg_jax.system.kernel_sources import compile_ahead
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """The command, whose kernels are compiled while it is imported."""
     if not asks_for_help(sys.argv):
-        compile_ahead()  # while the rest is imported
+        compile_ahead()
     from hierseg_jax.commands.train_command import main
 
+    main()
+
+
+if __name__ == "__main__":
     main()

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from pathlib import Path
 
 
 @functools.cache
@@ -70,6 +71,9 @@ def _serve(script):
     spec = importlib.util.spec_from_file_location("script", script)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    command = f"hierseg_jax.commands.{Path(script).stem}_command"
+    if importlib.util.find_spec(command):  # a script may import it late
+        importlib.import_module(command)
     for line in sys.stdin:
         print(json.dumps(_fork(module.main, [script, *json.loads(line)])), flush=True)
 
