@@ -1,5 +1,7 @@
 """A training step that was compiled before is loaded, not traced."""
 
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -106,6 +108,17 @@ def test_a_whole_file_of_something_else_is_made_anew(cache):
     run(Counted())
     (file,) = cache.iterdir()
     kept_files.write_kept(file, b"no program")
+    again = Counted()
+    run(again)
+    assert again.traced == 1
+
+
+def test_a_step_of_kernels_that_are_not_to_be_had_is_made_anew(cache):
+    """Such as those of bfloat16, where a compiler has gone with them."""
+    run(Counted())
+    (file,) = cache.iterdir()
+    _, *program = pickle.loads(kept_files.read_kept(file))
+    kept_files.write_kept(file, pickle.dumps(((("convolution.cc", "float16"),), *program)))
     again = Counted()
     run(again)
     assert again.traced == 1

@@ -93,6 +93,14 @@ def test_means_that_are_no_byte_are_quantised_as_all_else(mean):
     assert_close(model, quantised)
 
 
+def test_nodes_without_inputs_are_no_bytes():
+    """As the graph of a user's own network may have them."""
+    model = network([0, 0, 0])
+    constant = helper.make_node("Constant", [], ["seven"], "k", value_float=7.0)
+    model.graph.node.insert(0, constant)
+    assert of_pictures(model) == ["t", "c", "m", "s", "d"]
+
+
 def test_pictures_of_numbers_have_no_bytes():
     model = network([0, 0, 0])
     model.graph.input[0].type.tensor_type.elem_type = FLOAT

@@ -108,7 +108,8 @@ def _found(model: onnx.ModelProto) -> dict[str, Bytes]:
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     found: dict[str, Bytes] = {}
     for node in model.graph.node:  # in topological order
-        before = Bytes(1, 0, ()) if node.input[0] == given.name else found.get(node.input[0])
+        source = node.input[0] if node.input else ""  # a constant has none
+        before = Bytes(1, 0, ()) if source == given.name else found.get(source)
         if before is None:
             continue
         constant = constants.get(node.input[1]) if len(node.input) > 1 else None

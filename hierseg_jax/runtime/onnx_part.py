@@ -61,11 +61,11 @@ def _part_of_graph(graph: memoryview, outputs: Collection[str]) -> bytes:
 
 def _leads_to(node: Field, needed: set[str]) -> bool:
     """Whether it does; then its inputs are needed, too."""
-    assert isinstance(node.value, memoryview)
-    parts = list(fields(node.value))
+    content = _content(node)
+    parts = list(fields(content))
     if any(
         inner.number in _SUBGRAPHS
-        for attribute in messages(node.value, _ATTRIBUTE)
+        for attribute in messages(content, _ATTRIBUTE)
         for inner in fields(attribute)
     ):
         raise ValueError("a node has a graph of its own")
@@ -76,11 +76,15 @@ def _leads_to(node: Field, needed: set[str]) -> bool:
 
 
 def _named(field: Field) -> str:
-    assert isinstance(field.value, memoryview)
-    names = messages(field.value, _NAME_IN[field.number])
+    names = messages(_content(field), _NAME_IN[field.number])
     return next((bytes(name).decode() for name in names), "")
 
 
 def _text(field: Field) -> str:
-    assert isinstance(field.value, memoryview)
-    return bytes(field.value).decode()
+    return bytes(_content(field)).decode()
+
+
+def _content(field: Field) -> memoryview:
+    if not isinstance(field.value, memoryview):
+        raise ValueError("a number where a message or text is expected")
+    return field.value

@@ -117,8 +117,10 @@ def _load(file: Path) -> Callable[..., Any] | None:
     with contextlib.suppress(Exception):  # whatever is wrong with it: it is made anew
         kernels, *program = pickle.loads(content)  # noqa: S301
         # Calls of kernels that nobody compiles would wait for ever.
-        for kernel in kernels:
-            library.start(*kernel)
+        for source, storage in kernels:
+            if library.problem(storage):
+                return None
+            library.start(source, storage)
         return serialize_executable.deserialize_and_load(*program)
     return None
 
