@@ -57,8 +57,8 @@ def train_with_a_signal(workdir, monkeypatch, part, number):
     """Sends SIGTERM as a part of the run is called for the nth time; returns how often it was."""
     calls = []
 
-    def set_up(config, folder):
-        run = real_set_up(config, folder)
+    def set_up(config, folder, *rest):
+        run = real_set_up(config, folder, *rest)
         real = getattr(run, part)
 
         def watched(*arguments):
