@@ -137,6 +137,16 @@ def test_other_code_or_another_environment_is_another_step(cache, monkeypatch):
     assert again.traced == 1
 
 
+@pytest.mark.parametrize("flag", ["jax_disable_jit", "jax_debug_nans", "jax_debug_infs"])
+def test_nothing_is_kept_where_jax_is_to_look_into_a_step(cache, flag):
+    jax.config.update(flag, True)
+    try:
+        assert kept_files.kept_file(("step",)) is None
+    finally:
+        jax.config.update(flag, False)
+    assert kept_files.kept_file(("step",)) is not None
+
+
 def test_nothing_is_kept_where_jax_keeps_nothing(cache):
     folder = jax.config.jax_compilation_cache_dir
     jax.config.update("jax_compilation_cache_dir", None)

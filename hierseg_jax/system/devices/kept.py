@@ -30,13 +30,15 @@ VARIABLES = ("XLA_FLAGS", "NPROC", "LIBTPU_INIT_ARGS", "CXX", FLAGS_VARIABLE)
 
 
 def kept_file(made_of: Sequence[str]) -> Path | None:
-    """Where something is kept; None where JAX is to keep nothing either.
+    """Where something is kept; None where JAX keeps nothing, or is to look into what it runs.
 
     Args:
       made_of: words for all that it depends on beside code, machine and environment.
     """
     config = jax.config.values
-    if not (config["jax_compilation_cache_dir"] and config["jax_enable_compilation_cache"]):
+    looks_inside = config["jax_disable_jit"] or config["jax_debug_nans"] or config["jax_debug_infs"]
+    on = config["jax_compilation_cache_dir"] and config["jax_enable_compilation_cache"]
+    if looks_inside or not on:
         return None
     key = hashlib.sha256("\n".join([*made_of, *_surroundings()]).encode()).hexdigest()
     with contextlib.suppress(OSError):
