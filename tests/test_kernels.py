@@ -27,6 +27,7 @@ from hierseg_jax.models.kernels.convolution import (
     convolve_transposed,
 )
 from hierseg_jax.models.layers import Compute
+from hierseg_jax.models.normalization import BatchNorm
 from hierseg_jax.system.compiler import compiled_library
 
 pytestmark = pytest.mark.skipif(
@@ -212,6 +213,33 @@ def test_batch_norm(batch, sides, channels, activation, extras, offset):
     for found, wanted in zip(slopes, wanted_slopes, strict=True):
         scale = float(jnp.abs(wanted).max()) + 1e-2
         np.testing.assert_allclose(found / scale, wanted / scale, rtol=0, atol=tolerance)
+
+
+@given(
+    sides=st.tuples(SIDES, SIDES),
+    channels=CHANNELS,
+    activation=st.sampled_from([None, "relu", "relu6", "silu"]),
+    extras=st.tuples(st.booleans(), st.booleans()),
+)
+@settings(max_examples=8)
+def test_batch_norm_by_running_statistics(sides, channels, activation, extras):
+    x = random(0, 2, *sides, channels)
+    factor = 2.0 * (random(4, 2, 1, 1, channels) > 0) if extras[0] else None
+    shortcut = random(3, *x.shape) if extras[1] else None
+    statistics = {"mean": random(5, channels), "var": jnp.abs(random(6, channels)) + 0.1}
+
+    def by(conv_impl):
+        norm = BatchNorm(1e-3, activation=activation, compute=Compute(conv_impl=conv_impl))
+        return lambda x, scale, bias: norm.apply(
+            {"params": {"scale": scale, "bias": bias}, "batch_stats": statistics},
+            x,
+            train=False,
+            factor_b11c=factor,
+            shortcut_bhwc=shortcut,
+        )
+
+    arguments = x, 4 * random(1, channels), random(2, channels)
+    assert_same_values_and_gradients(by("tuned"), by("xla"), arguments)
 
 
 def test_squeeze_excite():

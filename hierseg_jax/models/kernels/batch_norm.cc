@@ -88,9 +88,19 @@ struct GradientInputs {
       : x(x.elements()), y(y.elements()), dy(dy.elements()) {}
 
   template <int64_t kActivation>
+  static constexpr bool kFromResult = kActivation == kRelu || kActivation == kRelu6;
+
+  // For a pass that writes nothing; those that do wait for what they write.
+  template <int64_t kActivation>
+  HIERSEG_INLINE void PrefetchAhead(int64_t i) const {
+    hierseg::PrefetchAhead(x + i);
+    hierseg::PrefetchAhead(dy + i);
+    if constexpr (kFromResult<kActivation>) hierseg::PrefetchAhead(y + i);
+  }
+
+  template <int64_t kActivation>
   Vector Through(int64_t i, int64_t lanes, Vector centred, const Coefficients& of) const {
-    constexpr bool from_result = kActivation == kRelu || kActivation == kRelu6;
-    const Vector result = from_result ? LoadUpTo(y + i, lanes) : Vector{};
+    const Vector result = kFromResult<kActivation> ? LoadUpTo(y + i, lanes) : Vector{};
     return Derive<kActivation>(LoadUpTo(dy + i, lanes), result,
                                (centred * of.scale + of.bias) * of.factor);
   }
@@ -124,7 +134,10 @@ void Moments(const Threads& threads, Input x_buffer, Output mean, Output varianc
       std::fill(squares.begin(), squares.end(), Vector{});
       vectors.ForPixels(first, count, [&](int64_t v, int64_t, int64_t begin, int64_t end) {
         Vector total = sum[v];
-        for (int64_t i = begin; i < end; i += c_count) total += LoadUpTo(x + i, vectors.lanes);
+        for (int64_t i = begin; i < end; i += c_count) {
+          PrefetchAhead(x + i);
+          total += LoadUpTo(x + i, vectors.lanes);
+        }
         sum[v] = total;
       }, 4 * kFewBytes);
       for (Vector& of : sum) of /= static_cast<float>(count);
@@ -218,6 +231,7 @@ void NormalizeSums(const Threads& threads, Input x, Input y, Input dy, Input mea
           const Coefficients of = channels.Load(image, c, lanes);
           Vector of_g = sum[v], of_product = product[v];
           for (int64_t i = begin; i < end; i += c_count) {
+            in.PrefetchAhead<kind()>(i);
             const Vector centred = LoadUpTo(in.x + i, lanes) - of.mean;
             const Vector g = in.Through<kind()>(i, lanes, centred, of);
             of_g += g;

@@ -65,16 +65,9 @@ def _forward(
         whole = lax.pmean(mean, axis_name)
         var = lax.pmean(var + jnp.square(mean - whole), axis_name)
         mean = whole
-    nothing = jnp.zeros(0, x.dtype)
-    absent = jnp.zeros(0, jnp.float32)
-    inputs = (
-        *(x, mean, var, scale, bias),
-        absent if factor is None else factor,
-        nothing if shortcut is None else shortcut,
-    )
-    y = call("hierseg_normalize", x.shape, storage=x.dtype)(*inputs, **_named(activation, epsilon))
+    y = normalize_by(epsilon, activation, x, mean, var, scale, bias, factor, shortcut)
     kept_y = y if activation in ("relu", "relu6") else None
-    mark = None if shortcut is None else nothing
+    mark = None if shortcut is None else jnp.zeros(0, x.dtype)
     return (y, mean, var), (x, kept_y, mean, var, scale, bias, factor, mark)
 
 
@@ -106,6 +99,25 @@ def _backward(
         d_shortcut = dy
     d_factor = None if factor is None else jnp.zeros_like(factor)
     return dx, d_scale, d_bias, d_factor, d_shortcut
+
+
+def normalize_by(
+    epsilon: float,
+    activation: str | None,
+    x_bhwc: jax.Array,
+    mean: jax.Array,
+    var: jax.Array,
+    scale: jax.Array,
+    bias: jax.Array,
+    factor_b11c: jax.Array | None,
+    shortcut_bhwc: jax.Array | None,
+) -> jax.Array:
+    """y of `normalize` by a mean and a variance, [C] each, that are given; without a gradient."""
+    absent = jnp.zeros(0, jnp.float32) if factor_b11c is None else factor_b11c
+    nothing = jnp.zeros(0, x_bhwc.dtype) if shortcut_bhwc is None else shortcut_bhwc
+    kernel = call("hierseg_normalize", x_bhwc.shape, storage=x_bhwc.dtype)
+    named = _named(activation, epsilon)
+    return kernel(x_bhwc, mean, var, scale, bias, absent, nothing, **named)
 
 
 def _named(activation: str | None, epsilon: float) -> dict[str, Any]:

@@ -18,19 +18,6 @@ constexpr int64_t kBlockRows = 16, kBlockDepth = 32;
 // Of a result, in numbers.
 constexpr int64_t kResultStep = 2 * kLanes;
 
-// Rows of a matrix that lie across two of the cache's lines take twice as long.
-template <typename T>
-struct Aligned {
-  using value_type = T;
-  static constexpr std::align_val_t kLine{64};
-  T* allocate(size_t count) { return static_cast<T*>(operator new(count * sizeof(T), kLine)); }
-  void deallocate(T* at, size_t) { operator delete(at, kLine); }
-  bool operator==(const Aligned&) const { return true; }
-  bool operator!=(const Aligned&) const { return false; }
-};
-template <typename T>
-using AlignedVector = std::vector<T, Aligned<T>>;
-
 // The sum over segments of left [rows, depth] times right [depth, vectors of columns].
 struct BlockProduct {
   const Element* const* left;   // of every segment; null stands for zeros

@@ -97,9 +97,9 @@ int64_t PaddedChannels(int64_t channels) { return CeilDiv(channels, kLanes) * kL
 
 // Weights [tap][input][output], or turned, [tap][output][input], in the order in which a phase's
 // tiles read them.
-std::vector<float> PackWeights(const float* weights, const std::vector<Tap>& taps, int64_t inputs,
-                               int64_t outputs, bool turned) {
-  std::vector<float> packed(taps.size() * inputs * PaddedChannels(outputs), 0.0f);
+AlignedVector<float> PackWeights(const float* weights, const std::vector<Tap>& taps,
+                                 int64_t inputs, int64_t outputs, bool turned) {
+  AlignedVector<float> packed(taps.size() * inputs * PaddedChannels(outputs), 0.0f);
   float* to = packed.data();
   ForChannelTiles(outputs, [&](int64_t first, int vectors) {
     const int64_t count = std::min<int64_t>(outputs - first, vectors * kLanes);
@@ -117,7 +117,7 @@ std::vector<float> PackWeights(const float* weights, const std::vector<Tap>& tap
 void RunPhase(const Threads& threads, const float* x, Shape in, const float* weights,
               const float* bias, float* y, Shape out, const Phase& phase, int64_t input_step,
               int64_t output_step, bool turned, bool relu) {
-  const std::vector<float> packed =
+  const AlignedVector<float> packed =
       PackWeights(weights, phase.taps, in.channels, out.channels, turned);
   std::vector<float> padded_bias(PaddedChannels(out.channels), 0.0f);
   if (bias != nullptr) std::copy_n(bias, out.channels, padded_bias.data());
@@ -135,6 +135,7 @@ void RunPhase(const Threads& threads, const float* x, Shape in, const float* wei
       const float* tile_weights = packed.data();
       ForChannelTiles(out.channels, [&](int64_t first, int vectors) {
         ForPieces(phase.columns, [&](int64_t column, int64_t size) {
+          if (first == 0) tap_rows.PrefetchNew(image, grid_row + 1, column, size);
           TileArguments a{taps.data(),
                           static_cast<int64_t>(taps.size()),
                           column * input_step * in.channels,
@@ -199,13 +200,13 @@ void KernelGradient(const Threads& threads, Input x, Input dy, Output gradient, 
   // last row of each is that of the bias.
   const int64_t chunks = std::min<int64_t>(rows, 16);
   const int64_t size = (tap_count * in.channels + 1) * padded;
-  std::vector<float> sums(chunks * size);
+  AlignedVector<float> sums(chunks * size);
   ParallelFor(threads, chunks, [&](int64_t chunk) {
     float* sum = &sums[chunk * size];
     float* bias_sum = sum + tap_count * in.channels * padded;
     TapRows tap_rows(x.typed_data(), in, stride, taps, out.width);
     std::vector<const float*> pointers(tap_count);
-    std::vector<float> copy(padded == out.channels ? 0 : out.width * padded);
+    AlignedVector<float> copy(padded == out.channels ? 0 : out.width * padded);
     for (int64_t r = chunk * rows / chunks; r < (chunk + 1) * rows / chunks; ++r) {
       tap_rows.Find(r / out.height, r % out.height, pointers.data());
       const float* dy_row = dy.typed_data() + r * out.width * out.channels;
@@ -221,6 +222,13 @@ void KernelGradient(const Threads& threads, Input x, Input dy, Output gradient, 
       }
       ForChannelTiles(out.channels, [&](int64_t first, int vectors) {
         for (int64_t t = 0; t < tap_count; ++t) {
+          if (first == 0) {
+            const int64_t begin = t * out.width / tap_count;
+            const int64_t count = (t + 1) * out.width / tap_count - begin;
+            tap_rows.PrefetchNew(r / out.height, r % out.height + 1, begin, count);
+            Prefetch(dy.typed_data() + ((r + 1) * out.width + begin) * out.channels,
+                     count * out.channels);
+          }
           if (pointers[t] == nullptr) continue;
           ForPieces(in.channels, [&](int64_t c, int64_t count) {
             float* to = sum + (t * in.channels + c) * padded + first;

@@ -37,10 +37,11 @@ class TapRows {
   TapRows(const Element* x, Shape shape, int64_t step, const std::vector<Tap>& taps, int64_t columns,
           int64_t pixel = 0)
       : x_(x), shape_(shape), step_(step), taps_(taps), pixel_(pixel ? pixel : shape.channels) {
-    int64_t last = 0, top = taps.empty() ? 0 : taps[0].row, bottom = top;
+    int64_t last = 0, top = taps.empty() ? 0 : taps[0].row;
+    bottom_ = top;
     for (const Tap& tap : taps) {
       top = std::min(top, tap.row);
-      bottom = std::max(bottom, tap.row);
+      bottom_ = std::max(bottom_, tap.row);
       first_ = std::min(first_, tap.column);
       last = std::max(last, (columns - 1) * step + tap.column);
     }
@@ -48,7 +49,7 @@ class TapRows {
     width_ = last - first_ + 1;
     if (!padded_) return;
     // As many as lie under the taps: none of them takes another's place.
-    copied_.assign(bottom - top + 1, -1);
+    copied_.assign(bottom_ - top + 1, -1);
     rows_.resize(copied_.size() * width_ * pixel_);
   }
 
@@ -66,6 +67,19 @@ class TapRows {
       }
       pointers[t] = Row(image * shape_.height + row) + taps_[t].column * pixel_;
     }
+  }
+
+  // Has brought to the cache what a row of the grid reads and the one before it does not, of some
+  // of its columns, or a part of that: the processor by itself stops at the end of every page.
+  HIERSEG_INLINE void PrefetchNew(int64_t image, int64_t grid_row, int64_t column, int64_t columns,
+                                  int64_t part = 0, int64_t parts = 1) const {
+    const int64_t lowest = grid_row * step_ + bottom_, count = columns * step_ * shape_.channels;
+    const int64_t begin = part * count / parts, end = (part + 1) * count / parts;
+    for (int64_t row = lowest - step_ + 1; row <= lowest; ++row)
+      if (row >= 0 && row < shape_.height)
+        Prefetch(x_ + ((image * shape_.height + row) * shape_.width + column * step_) *
+                          shape_.channels + begin,
+                 end - begin);
   }
 
  private:
@@ -104,7 +118,7 @@ class TapRows {
   int64_t step_;
   const std::vector<Tap>& taps_;
   int64_t pixel_;
-  int64_t first_ = 0, width_ = 0;
+  int64_t bottom_ = 0, first_ = 0, width_ = 0;
   bool padded_ = false;
   std::vector<int64_t> copied_;
   std::vector<Element> rows_;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <vector>
 
 namespace hierseg {
@@ -48,6 +49,33 @@ namespace hierseg {
 // What activations are stored as; all else is float32.
 using Element = float;
 #endif
+
+// Vectors and rows of a matrix that lie across two of the cache's lines take twice as long.
+constexpr int64_t kLineBytes = 64;
+template <typename T>
+struct Aligned {
+  using value_type = T;
+  static constexpr std::align_val_t kLine{kLineBytes};
+  T* allocate(size_t count) { return static_cast<T*>(operator new(count * sizeof(T), kLine)); }
+  void deallocate(T* at, size_t) { operator delete(at, kLine); }
+  bool operator==(const Aligned&) const { return true; }
+  bool operator!=(const Aligned&) const { return false; }
+};
+template <typename T>
+using AlignedVector = std::vector<T, Aligned<T>>;
+
+// Has numbers brought to the cache, which will be read a little later. GCC takes a function that
+// does no more than this for one without effect, and drops its calls unless it has to inline it.
+#define HIERSEG_INLINE inline __attribute__((always_inline))
+HIERSEG_INLINE void Prefetch(const Element* from, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLineBytes / sizeof(Element)) __builtin_prefetch(from + i);
+}
+
+// The same where all of an array is read from its beginning to its end.
+HIERSEG_INLINE void PrefetchAhead(const Element* from) {
+  constexpr int64_t kAheadBytes = 4096;
+  __builtin_prefetch(from + kAheadBytes / sizeof(Element));
+}
 
 inline int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
