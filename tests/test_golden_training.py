@@ -89,8 +89,15 @@ def run_three_steps(name, loss, dtype, conv_impl="auto"):
     )
 
 
-@pytest.mark.parametrize("loss", ["dice", "iou"])
-@pytest.mark.parametrize("name", ["effunet", "esnet"])
+@pytest.mark.parametrize(
+    ("name", "loss"),
+    [
+        ("effunet", "dice"),
+        pytest.param("effunet", "iou", marks=pytest.mark.slow),
+        ("esnet", "dice"),
+        ("esnet", "iou"),
+    ],
+)
 @pytest.mark.parametrize("conv_impl", ["tuned", pytest.param("xla", marks=pytest.mark.slow)])
 def test_float32_steps_equal_the_reference(name, loss, conv_impl):
     golden, losses, probabilities, _, statistics = run_three_steps(
@@ -111,7 +118,7 @@ def test_float32_steps_equal_the_reference(name, loss, conv_impl):
         np.testing.assert_allclose(statistics[name_in_torch], golden[key], rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("loss", ["dice", "iou"])
+@pytest.mark.parametrize("loss", ["dice", pytest.param("iou", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [pytest.param("effunet", marks=pytest.mark.slow), "esnet"])
 @pytest.mark.parametrize("conv_impl", ["xla", pytest.param("auto", marks=pytest.mark.slow)])
 def test_float64_steps_equal_the_reference(name, loss, conv_impl):
