@@ -1,7 +1,7 @@
 """Batch normalisation with PyTorch's running statistics, and what follows it in a block."""
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -62,14 +62,14 @@ class BatchNorm(nn.Module):
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
 
         axis_name = self.compute.axis_name
+        how = _How(self.epsilon, self.activation, self.compute.dtype)
         x = x_bhwc.astype(jnp.promote_types(x_bhwc.dtype, jnp.float32))
         if not train or self.is_initializing():
             mean, var = running_mean.value, running_var.value
             # XLA's SiLU is the faster one.
             kernels = self.compute.formulation == "kernels" and self.activation != "silu"
             by = _by_kernel if kernels else _by_formula
-            given = x, mean, var, scale, bias, factor_b11c, shortcut_bhwc
-            return by(self.epsilon, self.activation, self.compute.dtype, *given)
+            return by(how, _Given(x, mean, var, scale, bias, factor_b11c, shortcut_bhwc))
         count = x.size // x.shape[-1]
         if axis_name is not None:
             count *= lax.psum(1, axis_name)
@@ -99,8 +99,8 @@ class BatchNorm(nn.Module):
             var = jnp.square(x - mean).mean((0, 1, 2))
             if axis_name is not None:
                 var = lax.pmean(var, axis_name)
-            given = x, mean, var, scale, bias, factor_b11c, shortcut_bhwc
-            y = _by_formula(self.epsilon, self.activation, self.compute.dtype, *given)
+            given = _Given(x, mean, var, scale, bias, factor_b11c, shortcut_bhwc)
+            y = _by_formula(how, given)
         past, running = self.momentum, (running_mean.value, running_var.value)
         unbiased = var * (count / (count - 1))
         if kernels and axis_name is None:
@@ -114,57 +114,49 @@ class BatchNorm(nn.Module):
         return y
 
 
-def _by_formula(
-    epsilon: float,
-    activation: str | None,
-    dtype: DType,
-    x: jax.Array,
-    mean: jax.Array,
-    var: jax.Array,
-    scale: jax.Array,
-    bias: jax.Array,
-    factor: jax.Array | None,
-    shortcut: jax.Array | None,
-) -> jax.Array:
-    y = ((x - mean) * (lax.rsqrt(var + epsilon) * scale) + bias).astype(dtype)
-    if factor is not None:
-        y *= factor.astype(dtype)
-    if shortcut is not None:
-        y = shortcut + y
-    return activate(y, activation)
+class _How(NamedTuple):
+    epsilon: float
+    activation: str | None
+    dtype: DType
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def _by_kernel(
-    epsilon: float,
-    activation: str | None,
-    dtype: DType,
-    x: jax.Array,
-    mean: jax.Array,
-    var: jax.Array,
-    scale: jax.Array,
-    bias: jax.Array,
-    factor: jax.Array | None,
-    shortcut: jax.Array | None,
-) -> jax.Array:
+class _Given(NamedTuple):
+    """As `BatchNorm` takes and has it; mean and variance, [C], are those to normalise by."""
+
+    x_bhwc: jax.Array
+    mean: jax.Array
+    var: jax.Array
+    scale: jax.Array
+    bias: jax.Array
+    factor_b11c: jax.Array | None
+    shortcut_bhwc: jax.Array | None
+
+
+def _by_formula(how: _How, given: _Given) -> jax.Array:
+    slope = lax.rsqrt(given.var + how.epsilon) * given.scale
+    y = ((given.x_bhwc - given.mean) * slope + given.bias).astype(how.dtype)
+    if given.factor_b11c is not None:
+        y *= given.factor_b11c.astype(how.dtype)
+    if given.shortcut_bhwc is not None:
+        y = given.shortcut_bhwc + y
+    return activate(y, how.activation)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _by_kernel(how: _How, given: _Given) -> jax.Array:
     """The same in one pass over memory; its gradient is that of the formula."""
-    shortcut = None if shortcut is None else shortcut.astype(dtype)
-    return normalize_by(
-        epsilon, activation, x.astype(dtype), mean, var, scale, bias, factor, shortcut
-    )
+    given = given._replace(x_bhwc=given.x_bhwc.astype(how.dtype))
+    if given.shortcut_bhwc is not None:
+        given = given._replace(shortcut_bhwc=given.shortcut_bhwc.astype(how.dtype))
+    return normalize_by(how.epsilon, how.activation, *given)
 
 
-def _by_kernel_forward(
-    epsilon: float, activation: str | None, dtype: DType, *given: jax.Array | None
-) -> tuple[jax.Array, Any]:
-    y, pull = jax.vjp(functools.partial(_by_formula, epsilon, activation, dtype), *given)
-    return y, pull
+def _by_kernel_forward(how: _How, given: _Given) -> tuple[jax.Array, Any]:
+    return jax.vjp(functools.partial(_by_formula, how), given)
 
 
-def _by_kernel_backward(
-    epsilon: float, activation: str | None, dtype: DType, pull: Any, dy: jax.Array
-) -> Any:
-    del epsilon, activation, dtype
+def _by_kernel_backward(how: _How, pull: Any, dy: jax.Array) -> Any:
+    del how
     return pull(dy)
 
 

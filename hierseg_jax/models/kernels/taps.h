@@ -70,16 +70,14 @@ class TapRows {
   }
 
   // Has brought to the cache what a row of the grid reads and the one before it does not, of some
-  // of its columns, or a part of that: the processor by itself stops at the end of every page.
-  HIERSEG_INLINE void PrefetchNew(int64_t image, int64_t grid_row, int64_t column, int64_t columns,
-                                  int64_t part = 0, int64_t parts = 1) const {
-    const int64_t lowest = grid_row * step_ + bottom_, count = columns * step_ * shape_.channels;
-    const int64_t begin = part * count / parts, end = (part + 1) * count / parts;
+  // of its columns: the processor by itself stops at the end of every page.
+  HIERSEG_INLINE void PrefetchNew(int64_t image, int64_t grid_row, int64_t column,
+                                  int64_t columns) const {
+    const int64_t lowest = grid_row * step_ + bottom_, pixel = shape_.channels;
     for (int64_t row = lowest - step_ + 1; row <= lowest; ++row)
       if (row >= 0 && row < shape_.height)
-        Prefetch(x_ + ((image * shape_.height + row) * shape_.width + column * step_) *
-                          shape_.channels + begin,
-                 end - begin);
+        Prefetch(x_ + ((image * shape_.height + row) * shape_.width + column * step_) * pixel,
+                 columns * step_ * pixel);
   }
 
  private:
