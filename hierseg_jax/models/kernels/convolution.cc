@@ -5,56 +5,12 @@
 // and the input channels pass by. Rows are read where they lie; only rows that need zeros at
 // their ends are copied first. The results do not depend on the number of threads.
 
+#include "convolution_tile.h"
 #include "kernels.h"
-#include "taps.h"
+#include "winograd.h"
 
 namespace hierseg {
 namespace {
-
-struct TileArguments {
-  const float* const* taps;
-  int64_t tap_count, offset, pixel_step, depth;
-  const float* weights;
-  const float* bias;
-  float* y;
-  int64_t y_step, channels;
-  bool relu;
-};
-
-template <int kPixels, int kVectors>
-void ConvolveTile(const TileArguments& a) {
-  Vector sum[kPixels][kVectors];
-#pragma GCC unroll 8
-  for (int p = 0; p < kPixels; ++p)
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) sum[p][v] = Load(a.bias + v * kLanes);
-  for (int64_t t = 0; t < a.tap_count; ++t) {
-    if (a.taps[t] == nullptr) continue;
-    const float* x = a.taps[t] + a.offset;
-    const float* w = a.weights + t * a.depth * kVectors * kLanes;
-    for (int64_t c = 0; c < a.depth; ++c) {
-      Vector row[kVectors];
-#pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) row[v] = Load(w + (c * kVectors + v) * kLanes);
-#pragma GCC unroll 8
-      for (int p = 0; p < kPixels; ++p) {
-        const float value = x[p * a.pixel_step + c];
-#pragma GCC unroll 2
-        for (int v = 0; v < kVectors; ++v) sum[p][v] += row[v] * value;
-      }
-    }
-  }
-  if (a.relu)
-#pragma GCC unroll 8
-    for (int p = 0; p < kPixels; ++p)
-#pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) sum[p][v] = sum[p][v] < 0.0f ? Vector{} : sum[p][v];
-#pragma GCC unroll 8
-  for (int p = 0; p < kPixels; ++p)
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v)
-      StoreUpTo(a.y + p * a.y_step + v * kLanes, sum[p][v], a.channels - v * kLanes);
-}
 
 // dW of one tile of input channels times output channels, from one row of pixels.
 template <int kChannels, int kVectors>
@@ -84,34 +40,6 @@ void GradientTile(const float* x, int64_t x_step, const float* dy, int64_t dy_st
       float* to = sums + c * sums_step + v * kLanes;
       Store(to, Load(to) + sum[c][v]);
     }
-}
-
-// Output channels in tiles of two vectors, the last of one where that is enough:
-// f(first channel, vectors).
-template <typename F>
-void ForChannelTiles(int64_t channels, F f) {
-  for (int64_t o = 0; o < channels; o += 2 * kLanes) f(o, channels - o > kLanes ? 2 : 1);
-}
-
-int64_t PaddedChannels(int64_t channels) { return CeilDiv(channels, kLanes) * kLanes; }
-
-// Weights [tap][input][output], or turned, [tap][output][input], in the order in which a phase's
-// tiles read them.
-AlignedVector<float> PackWeights(const float* weights, const std::vector<Tap>& taps,
-                                 int64_t inputs, int64_t outputs, bool turned) {
-  AlignedVector<float> packed(taps.size() * inputs * PaddedChannels(outputs), 0.0f);
-  float* to = packed.data();
-  ForChannelTiles(outputs, [&](int64_t first, int vectors) {
-    const int64_t count = std::min<int64_t>(outputs - first, vectors * kLanes);
-    for (const Tap& tap : taps)
-      for (int64_t c = 0; c < inputs; ++c, to += vectors * kLanes)
-        if (turned)
-          for (int64_t o = 0; o < count; ++o)
-            to[o] = weights[(tap.index * outputs + first + o) * inputs + c];
-        else
-          std::copy_n(weights + (tap.index * inputs + c) * outputs + first, count, to);
-  });
-  return packed;
 }
 
 void RunPhase(const Threads& threads, const float* x, Shape in, const float* weights,
@@ -147,12 +75,7 @@ void RunPhase(const Threads& threads, const float* x, Shape in, const float* wei
                           output_step * out.channels,
                           out.channels - first,
                           relu};
-          WithConstant(size, [&](auto pixels) {
-            if (vectors == 2)
-              ConvolveTile<pixels(), 2>(a);
-            else
-              ConvolveTile<pixels(), 1>(a);
-          });
+          ConvolvePixels(size, vectors, a);
         });
         tile_weights += taps.size() * in.channels * vectors * kLanes;
       });
@@ -167,7 +90,11 @@ void Convolve(const Threads& threads, Input x, Input weights, Input bias, Output
               bool turned, bool relu) {
   const Geometry g{stride, dilation_h, dilation_w, pad_h, pad_w};
   const Shape in = ShapeOf(x), out = ShapeOf(*y), kernel = ShapeOf(weights);
-  for (const Phase& phase : Phases(kernel.batch, kernel.height, g, out, transposed))
+  const std::vector<Phase> phases = Phases(kernel.batch, kernel.height, g, out, transposed);
+  if (const Line line(phases[0].taps, stride, in, out); const Winograd* winograd = line.Faster())
+    return ConvolveLine(threads, x.typed_data(), weights.typed_data(), bias.data_if_any(),
+                        y->typed_data(), line, *winograd, turned, relu);
+  for (const Phase& phase : phases)
     RunPhase(threads, x.typed_data(), in, weights.typed_data(), bias.data_if_any(), y->typed_data(),
              out, phase, transposed ? 1 : stride, transposed ? stride : 1, turned, relu);
 }

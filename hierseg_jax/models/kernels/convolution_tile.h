@@ -1,0 +1,95 @@
+// A tile of a convolution's results that stays in registers, and the weights as it reads them.
+
+#ifndef HIERSEG_JAX_KERNELS_CONVOLUTION_TILE_H_
+#define HIERSEG_JAX_KERNELS_CONVOLUTION_TILE_H_
+
+#include "taps.h"
+
+namespace hierseg {
+
+struct TileArguments {
+  const float* const* taps;
+  int64_t tap_count, offset, pixel_step, depth;
+  const float* weights;
+  const float* bias;
+  float* y;
+  int64_t y_step, channels;
+  bool relu;
+};
+
+template <int kPixels, int kVectors>
+static void ConvolveTile(const TileArguments& a) {
+  Vector sum[kPixels][kVectors];
+#pragma GCC unroll 8
+  for (int p = 0; p < kPixels; ++p)
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) sum[p][v] = Load(a.bias + v * kLanes);
+  for (int64_t t = 0; t < a.tap_count; ++t) {
+    if (a.taps[t] == nullptr) continue;
+    const float* x = a.taps[t] + a.offset;
+    const float* w = a.weights + t * a.depth * kVectors * kLanes;
+    for (int64_t c = 0; c < a.depth; ++c) {
+      Vector row[kVectors];
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) row[v] = Load(w + (c * kVectors + v) * kLanes);
+#pragma GCC unroll 8
+      for (int p = 0; p < kPixels; ++p) {
+        const float value = x[p * a.pixel_step + c];
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; ++v) sum[p][v] += row[v] * value;
+      }
+    }
+  }
+  if (a.relu)
+#pragma GCC unroll 8
+    for (int p = 0; p < kPixels; ++p)
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) sum[p][v] = sum[p][v] < 0.0f ? Vector{} : sum[p][v];
+#pragma GCC unroll 8
+  for (int p = 0; p < kPixels; ++p)
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v)
+      StoreUpTo(a.y + p * a.y_step + v * kLanes, sum[p][v], a.channels - v * kLanes);
+}
+
+// One of those by its numbers of pixels, 1 .. kTileRows, and of vectors, 1 or 2.
+HIERSEG_INLINE void ConvolvePixels(int64_t pixels, int vectors, const TileArguments& a) {
+  WithConstant(pixels, [&](auto constant) {
+    if (vectors == 2)
+      ConvolveTile<constant(), 2>(a);
+    else
+      ConvolveTile<constant(), 1>(a);
+  });
+}
+
+// Output channels in tiles of two vectors, the last of one where that is enough:
+// f(first channel, vectors).
+template <typename F>
+void ForChannelTiles(int64_t channels, F f) {
+  for (int64_t o = 0; o < channels; o += 2 * kLanes) f(o, channels - o > kLanes ? 2 : 1);
+}
+
+inline int64_t PaddedChannels(int64_t channels) { return CeilDiv(channels, kLanes) * kLanes; }
+
+// Weights [tap][input][output], or turned, [tap][output][input], in the order in which a phase's
+// tiles read them.
+inline AlignedVector<float> PackWeights(const float* weights, const std::vector<Tap>& taps,
+                                 int64_t inputs, int64_t outputs, bool turned) {
+  AlignedVector<float> packed(taps.size() * inputs * PaddedChannels(outputs), 0.0f);
+  float* to = packed.data();
+  ForChannelTiles(outputs, [&](int64_t first, int vectors) {
+    const int64_t count = std::min<int64_t>(outputs - first, vectors * kLanes);
+    for (const Tap& tap : taps)
+      for (int64_t c = 0; c < inputs; ++c, to += vectors * kLanes)
+        if (turned)
+          for (int64_t o = 0; o < count; ++o)
+            to[o] = weights[(tap.index * outputs + first + o) * inputs + c];
+        else
+          std::copy_n(weights + (tap.index * inputs + c) * outputs + first, count, to);
+  });
+  return packed;
+}
+
+}  // namespace hierseg
+
+#endif  // HIERSEG_JAX_KERNELS_CONVOLUTION_TILE_H_
