@@ -12,36 +12,6 @@
 namespace hierseg {
 namespace {
 
-// dW of one tile of input channels times output channels, from one row of pixels.
-template <int kChannels, int kVectors>
-void GradientTile(const float* x, int64_t x_step, const float* dy, int64_t dy_step, int64_t pixels,
-                  float* sums, int64_t sums_step) {
-  Vector sum[kChannels][kVectors];
-  // From 0, and added to the sums of other rows at the end: that rounds less.
-#pragma GCC unroll 8
-  for (int c = 0; c < kChannels; ++c)
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) sum[c][v] = Vector{};
-  for (int64_t p = 0; p < pixels; ++p) {
-    Vector row[kVectors];
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) row[v] = Load(dy + p * dy_step + v * kLanes);
-#pragma GCC unroll 8
-    for (int c = 0; c < kChannels; ++c) {
-      const float value = x[p * x_step + c];
-#pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) sum[c][v] += row[v] * value;
-    }
-  }
-#pragma GCC unroll 8
-  for (int c = 0; c < kChannels; ++c)
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) {
-      float* to = sums + c * sums_step + v * kLanes;
-      Store(to, Load(to) + sum[c][v]);
-    }
-}
-
 void RunPhase(const Threads& threads, const float* x, Shape in, const float* weights,
               const float* bias, float* y, Shape out, const Phase& phase, int64_t input_step,
               int64_t output_step, bool turned, bool relu) {
@@ -128,8 +98,12 @@ void KernelGradient(const Threads& threads, Input x, Input dy, Output gradient, 
   const int64_t chunks = std::min<int64_t>(rows, 16);
   const int64_t size = (tap_count * in.channels + 1) * padded;
   AlignedVector<float> sums(chunks * size);
+  const Line line(taps, stride, in, out);
+  const Winograd* winograd = line.Faster();
   ParallelFor(threads, chunks, [&](int64_t chunk) {
     float* sum = &sums[chunk * size];
+    if (winograd != nullptr)
+      return GradientOfLine(x.typed_data(), dy.typed_data(), line, *winograd, chunk, chunks, sum);
     float* bias_sum = sum + tap_count * in.channels * padded;
     TapRows tap_rows(x.typed_data(), in, stride, taps, out.width);
     std::vector<const float*> pointers(tap_count);
@@ -159,14 +133,8 @@ void KernelGradient(const Threads& threads, Input x, Input dy, Output gradient, 
           if (pointers[t] == nullptr) continue;
           ForPieces(in.channels, [&](int64_t c, int64_t count) {
             float* to = sum + (t * in.channels + c) * padded + first;
-            WithConstant(count, [&](auto channels) {
-              if (vectors == 2)
-                GradientTile<channels(), 2>(pointers[t] + c, stride * in.channels, dy_row + first,
-                                            padded, out.width, to, padded);
-              else
-                GradientTile<channels(), 1>(pointers[t] + c, stride * in.channels, dy_row + first,
-                                            padded, out.width, to, padded);
-            });
+            GradientChannels(count, vectors, pointers[t] + c, stride * in.channels,
+                             dy_row + first, padded, out.width, to, padded);
           });
         }
       });

@@ -62,6 +62,47 @@ HIERSEG_INLINE void ConvolvePixels(int64_t pixels, int vectors, const TileArgume
   });
 }
 
+// dW of one tile of input channels times output channels, from one row of pixels.
+template <int kChannels, int kVectors>
+static void GradientTile(const float* x, int64_t x_step, const float* dy, int64_t dy_step, int64_t pixels,
+                  float* sums, int64_t sums_step) {
+  Vector sum[kChannels][kVectors];
+  // From 0, and added to the sums of other rows at the end: that rounds less.
+#pragma GCC unroll 8
+  for (int c = 0; c < kChannels; ++c)
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) sum[c][v] = Vector{};
+  for (int64_t p = 0; p < pixels; ++p) {
+    Vector row[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) row[v] = Load(dy + p * dy_step + v * kLanes);
+#pragma GCC unroll 8
+    for (int c = 0; c < kChannels; ++c) {
+      const float value = x[p * x_step + c];
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) sum[c][v] += row[v] * value;
+    }
+  }
+#pragma GCC unroll 8
+  for (int c = 0; c < kChannels; ++c)
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) {
+      float* to = sums + c * sums_step + v * kLanes;
+      Store(to, Load(to) + sum[c][v]);
+    }
+}
+
+HIERSEG_INLINE void GradientChannels(int64_t channels, int vectors, const float* x, int64_t x_step,
+                                     const float* dy, int64_t dy_step, int64_t pixels, float* sums,
+                                     int64_t sums_step) {
+  WithConstant(channels, [&](auto constant) {
+    if (vectors == 2)
+      GradientTile<constant(), 2>(x, x_step, dy, dy_step, pixels, sums, sums_step);
+    else
+      GradientTile<constant(), 1>(x, x_step, dy, dy_step, pixels, sums, sums_step);
+  });
+}
+
 // Output channels in tiles of two vectors, the last of one where that is enough:
 // f(first channel, vectors).
 template <typename F>

@@ -109,36 +109,56 @@ class Scratch {
   float* data_;
 };
 
+// Groups of whole tiles, few enough for what is made of them to stay near.
+constexpr int64_t kStrip = 4 * kTileRows;
+// Positions that are whole pages apart would take each other's places in the cache.
+constexpr int64_t kApart = 3 * kLineBytes / sizeof(float);
+
+// All groups of all images, strip by strip.
+struct Strips {
+  int64_t groups, per_image, total;
+
+  Strips(const Line& line, const Winograd& winograd)
+      : groups(line.Groups(winograd) * line.Lines()),
+        per_image(CeilDiv(groups, kStrip)),
+        total(per_image * line.out().batch) {}
+
+  // Calls f(image, first group, count) for those of a chunk.
+  template <typename F>
+  void For(int64_t chunk, int64_t chunks, F f) const {
+    for (int64_t s = chunk * total / chunks; s < (chunk + 1) * total / chunks; ++s) {
+      const int64_t begin = s % per_image * kStrip;
+      f(s / per_image, begin, std::min(groups - begin, kStrip));
+    }
+  }
+};
+
 static void ConvolveLine(const Threads& threads, const float* x, const float* weights,
                          const float* bias, float* y, const Line& line, const Winograd& winograd,
                          bool turned, bool relu) {
   const int64_t inputs = line.in().channels, outputs = line.out().channels;
   const int64_t padded = PaddedChannels(outputs), positions = winograd.positions;
-  const AlignedVector<float> packed =
-      PackWeights(weights, line.taps(), inputs, outputs, turned);
+  const AlignedVector<float> packed = PackWeights(weights, line.taps(), inputs, outputs, turned);
   const Scratch transformed(positions * inputs * padded);
   ForChannelTiles(outputs, [&](int64_t first, int vectors) {
-    winograd.weights(&packed[winograd.taps * inputs * first], winograd.taps,
-                     inputs * vectors * kLanes, transformed.data() + positions * inputs * first);
+    TransformWeights(winograd, &packed[winograd.taps * inputs * first], inputs * vectors * kLanes,
+                     transformed.data() + positions * inputs * first);
   });
   AlignedVector<float> padded_bias(padded, 0.0f);
   if (bias != nullptr) std::copy_n(bias, outputs, padded_bias.data());
   const AlignedVector<float> zeros(std::max<int64_t>(inputs, 2 * kLanes), 0.0f);
 
-  // Whole tiles, few enough for their pixels and products to stay near.
-  constexpr int64_t kTiles = 4, kStrip = kTiles * kTileRows;
-  const int64_t groups = line.Groups(winograd) * line.Lines();
-  const int64_t strips = CeilDiv(groups, kStrip), total = strips * line.out().batch;
-  const int64_t chunks = std::min<int64_t>(total, 64);
+  const Strips strips(line, winograd);
+  const int64_t chunks = std::min<int64_t>(strips.total, 64);
   ParallelFor(threads, chunks, [&](int64_t chunk) {
-    const int64_t pixels_step = kStrip * inputs + 3 * kLanes, products_step = kStrip * 2 * kLanes + 3 * kLanes;
+    const int64_t pixels_step = kStrip * inputs + kApart;
+    const int64_t products_step = kStrip * 2 * kLanes + kApart;
     const Scratch pixels(positions * pixels_step), products(positions * products_step);
-    Line::Group strip[kStrip];
-    for (int64_t s = chunk * total / chunks; s < (chunk + 1) * total / chunks; ++s) {
-      const int64_t begin = s % strips * kStrip, count = std::min(groups - begin, kStrip);
+    Line::Group groups[kStrip];
+    strips.For(chunk, chunks, [&](int64_t image, int64_t begin, int64_t count) {
       for (int64_t i = 0; i < count; ++i) {
-        strip[i] = line.Find(winograd, x, y, s / strips, begin + i, zeros.data());
-        winograd.pixels(strip[i].pixels, inputs, pixels.data() + i * inputs, pixels_step);
+        groups[i] = line.Find(winograd, x, y, image, begin + i, zeros.data());
+        winograd.pixels(groups[i].pixels, inputs, pixels.data() + i * inputs, pixels_step);
       }
       ForChannelTiles(outputs, [&](int64_t first, int vectors) {
         const int64_t width = vectors * kLanes;
@@ -152,10 +172,43 @@ static void ConvolveLine(const Threads& threads, const float* x, const float* we
           });
         for (int64_t i = 0; i < count; ++i)
           winograd.products(products.data() + i * width, products_step, &padded_bias[first], relu,
-                            strip[i].outputs, first, std::min(outputs - first, width));
+                            groups[i].outputs, first, std::min(outputs - first, width));
       });
-    }
+    });
   });
+}
+
+// A chunk's part of the gradient of a kernel, [tap][input][padded output], and behind it that of
+// the bias, which is 0 before.
+static void GradientOfLine(const float* x, float* dy, const Line& line, const Winograd& winograd,
+                           int64_t chunk, int64_t chunks, float* sum) {
+  const int64_t inputs = line.in().channels, outputs = line.out().channels;
+  const int64_t padded = PaddedChannels(outputs), positions = winograd.positions;
+  const AlignedVector<float> zeros(std::max(inputs, padded), 0.0f);
+  AlignedVector<float> products(positions * inputs * padded, 0.0f);
+  const int64_t pixels_step = kStrip * inputs + kApart, gradients_step = kStrip * padded + kApart;
+  const Scratch pixels(positions * pixels_step), gradients(positions * gradients_step);
+  float* bias_sum = sum + winograd.taps * inputs * padded;
+  Strips(line, winograd).For(chunk, chunks, [&](int64_t image, int64_t begin, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      const Line::Group group = line.Find(winograd, x, dy, image, begin + i, zeros.data());
+      const float* of_outputs[kMaxOutputs];
+      for (int64_t k = 0; k < winograd.outputs; ++k)
+        of_outputs[k] = group.outputs[k] ? group.outputs[k] : zeros.data();
+      winograd.pixels(group.pixels, inputs, pixels.data() + i * inputs, pixels_step);
+      winograd.gradients(of_outputs, outputs, gradients.data() + i * padded, gradients_step,
+                         bias_sum);
+    }
+    for (int64_t j = 0; j < positions; ++j)
+      ForChannelTiles(outputs, [&](int64_t first, int vectors) {
+        ForPieces(inputs, [&](int64_t c, int64_t size) {
+          GradientChannels(size, vectors, pixels.data() + j * pixels_step + c, inputs,
+                           gradients.data() + j * gradients_step + first, padded, count,
+                           &products[(j * inputs + c) * padded + first], padded);
+        });
+      });
+  });
+  TransformWeightGradients(winograd, products.data(), inputs * padded, sum);
 }
 
 }  // namespace hierseg

@@ -37,6 +37,30 @@ struct Polynomial {
   }
 };
 
+// What a tap's weight counts at each position.
+template <int kPairs, int kTaps>
+struct Factors {
+  float of[2 * kPairs + 2][kMaxTaps] = {};
+  constexpr Factors() {
+    of[0][0] = 1 / Polynomial<kPairs>().of[0];
+    of[2 * kPairs + 1][kTaps - 1] = 1;
+    for (int p = 0; p < kPairs; ++p) {
+      const double point = kPoints<kPairs>[p];
+      // The product of the distances to 0, to its negative and to the other pairs.
+      double distances = 2 * point * point;
+      for (int q = 0; q < kPairs; ++q)
+        if (q != p) distances *= point * point - kPoints<kPairs>[q] * kPoints<kPairs>[q];
+      double power = 1 / distances;
+      for (int t = 0; t < kTaps; ++t, power *= point) {
+        of[2 * p + 1][t] = power;
+        of[2 * p + 2][t] = t % 2 ? -power : power;
+      }
+    }
+  }
+};
+template <int kPairs, int kTaps>
+constexpr Factors<kPairs, kTaps> kFactors;
+
 template <int kPairs>
 struct Coefficients {
   float all[kPairs + 1] = {}, others[kPairs][kPairs] = {}, point[kPairs] = {};
@@ -80,34 +104,6 @@ void TransformPixels(const float* const* pixels, int64_t channels, float* to, in
   }
 }
 
-// The taps' weights, [tap][size] -> [position][size].
-template <int kPairs>
-void TransformWeights(const float* weights, int64_t taps, int64_t size, float* to) {
-  constexpr int kLast = 2 * kPairs + 1;
-  double by[kLast + 1][kMaxTaps] = {};
-  by[0][0] = 1 / Polynomial<kPairs>().of[0];
-  by[kLast][taps - 1] = 1;
-  for (int p = 0; p < kPairs; ++p) {
-    const double point = kPoints<kPairs>[p];
-    // Of all points but this one and infinity: x, x + point and the other pairs.
-    double value = 2 * point * point;
-    for (int q = 0; q < kPairs; ++q)
-      if (q != p) value *= point * point - kPoints<kPairs>[q] * kPoints<kPairs>[q];
-    double power = 1 / value;
-    for (int64_t t = 0; t < taps; ++t, power *= point) {
-      by[2 * p + 1][t] = power;
-      by[2 * p + 2][t] = t % 2 ? -power : power;
-    }
-  }
-  for (const auto& row : by)
-    for (int64_t i = 0; i < size; i += kLanes, to += kLanes) {
-      Vector sum = {};
-      for (int64_t t = 0; t < taps; ++t)
-        sum += static_cast<float>(row[t]) * Load(weights + t * size + i);
-      Store(to, sum);
-    }
-}
-
 // The products of a group and a tile of channels -> its outputs, those that aren't null.
 template <int kPairs, int kOutputs>
 void TransformProducts(const float* products, int64_t step, const float* bias, bool relu,
@@ -141,17 +137,76 @@ void TransformProducts(const float* products, int64_t step, const float* bias, b
   }
 }
 
+// Gradients of a group's outputs -> those of its products; the sums of all gradients grow.
+template <int kPairs, int kOutputs>
+void TransformGradients(const float* const* gradients, int64_t channels, float* to, int64_t step,
+                        float* sums) {
+  constexpr Coefficients<kPairs> by;
+  for (int64_t c = 0; c < channels; c += kLanes, to += kLanes) {
+    Vector y[kOutputs], sum = Load(sums + c);
+#pragma GCC unroll 8
+    for (int k = 0; k < kOutputs; ++k) {
+      y[k] = LoadUpTo(gradients[k] + c, channels - c);
+      sum += y[k];
+    }
+    Store(sums + c, sum);
+    Store(to, y[0]);
+    Store(to + (2 * kPairs + 1) * step, y[kOutputs - 1]);
+#pragma GCC unroll 8
+    for (int p = 0; p < kPairs; ++p) {
+      Vector even = y[kOutputs - 2], odd = y[kOutputs - 1];
+#pragma GCC unroll 8
+      for (int k = kOutputs - 4; k >= 0; k -= 2) {
+        even = y[k] + by.point[p] * by.point[p] * even;
+        odd = y[k + 1] + by.point[p] * by.point[p] * odd;
+      }
+      Store(to + (2 * p + 1) * step, even + by.point[p] * odd);
+      Store(to + (2 * p + 2) * step, even - by.point[p] * odd);
+    }
+  }
+}
+
+// F(outputs, taps).
 struct Winograd {
   int64_t taps, outputs, positions;
+  const float (*factors)[kMaxTaps];
   decltype(&TransformPixels<2>) pixels;
-  decltype(&TransformWeights<2>) weights;
   decltype(&TransformProducts<2, 4>) products;
+  decltype(&TransformGradients<2, 4>) gradients;
 };
 
-template <int kPairs, int kOutputs>
-constexpr Winograd kWinograd = {2 * kPairs + 3 - kOutputs, kOutputs,
-                                2 * kPairs + 2,             TransformPixels<kPairs>,
-                                TransformWeights<kPairs>, TransformProducts<kPairs, kOutputs>};
+template <int kPairs, int kOutputs, int kTaps = 2 * kPairs + 3 - kOutputs>
+constexpr Winograd kWinograd = {kTaps,
+                                kOutputs,
+                                2 * kPairs + 2,
+                                kFactors<kPairs, kTaps>.of,
+                                TransformPixels<kPairs>,
+                                TransformProducts<kPairs, kOutputs>,
+                                TransformGradients<kPairs, kOutputs>};
+
+// The taps' weights, [tap][size] -> [position][size].
+inline void TransformWeights(const Winograd& winograd, const float* weights, int64_t size,
+                             float* to) {
+  for (int64_t j = 0; j < winograd.positions; ++j)
+    for (int64_t i = 0; i < size; i += kLanes, to += kLanes) {
+      Vector sum = {};
+      for (int64_t t = 0; t < winograd.taps; ++t)
+        sum += winograd.factors[j][t] * Load(weights + t * size + i);
+      Store(to, sum);
+    }
+}
+
+// Gradients of the positions' weights, [position][size] -> those of the taps', [tap][size].
+inline void TransformWeightGradients(const Winograd& winograd, const float* gradients,
+                                     int64_t size, float* to) {
+  for (int64_t t = 0; t < winograd.taps; ++t)
+    for (int64_t i = 0; i < size; i += kLanes, to += kLanes) {
+      Vector sum = {};
+      for (int64_t j = 0; j < winograd.positions; ++j)
+        sum += winograd.factors[j][t] * Load(gradients + j * size + i);
+      Store(to, sum);
+    }
+}
 
 }  // namespace hierseg
 
