@@ -61,9 +61,10 @@ void Convolve(const Threads& threads, Input x, Input weights, Input bias, Output
   const Geometry g{stride, dilation_h, dilation_w, pad_h, pad_w};
   const Shape in = ShapeOf(x), out = ShapeOf(*y), kernel = ShapeOf(weights);
   const std::vector<Phase> phases = Phases(kernel.batch, kernel.height, g, out, transposed);
-  if (const Line line(phases[0].taps, stride, in, out); const Winograd* winograd = line.Faster())
-    return ConvolveLine(threads, x.typed_data(), weights.typed_data(), bias.data_if_any(),
-                        y->typed_data(), line, *winograd, turned, relu);
+  const Lines lines(phases[0].taps, stride, in, out);
+  if (const Winograd* winograd = lines.Faster())
+    return ConvolveLines(threads, x.typed_data(), weights.typed_data(), bias.data_if_any(),
+                        y->typed_data(), lines, *winograd, turned, relu);
   for (const Phase& phase : phases)
     RunPhase(threads, x.typed_data(), in, weights.typed_data(), bias.data_if_any(), y->typed_data(),
              out, phase, transposed ? 1 : stride, transposed ? stride : 1, turned, relu);
@@ -98,12 +99,13 @@ void KernelGradient(const Threads& threads, Input x, Input dy, Output gradient, 
   const int64_t chunks = std::min<int64_t>(rows, 16);
   const int64_t size = (tap_count * in.channels + 1) * padded;
   AlignedVector<float> sums(chunks * size);
-  const Line line(taps, stride, in, out);
-  const Winograd* winograd = line.Faster();
+  const Lines lines(taps, stride, in, out);
+  const Winograd* winograd = lines.Faster();
   ParallelFor(threads, chunks, [&](int64_t chunk) {
     float* sum = &sums[chunk * size];
     if (winograd != nullptr)
-      return GradientOfLine(x.typed_data(), dy.typed_data(), line, *winograd, chunk, chunks, sum);
+      return GradientOfLines(x.typed_data(), dy.typed_data(), lines, *winograd, chunk, chunks,
+                             sum);
     float* bias_sum = sum + tap_count * in.channels * padded;
     TapRows tap_rows(x.typed_data(), in, stride, taps, out.width);
     std::vector<const float*> pointers(tap_count);

@@ -73,12 +73,15 @@ struct Coefficients {
   }
 };
 
-// The pixels under a group of outputs -> their values at each position, `step` numbers apart.
+// The pixels under a group of outputs -> their values at each position, `step` numbers apart. Of at
+// least kLanes channels.
 template <int kPairs>
 void TransformPixels(const float* const* pixels, int64_t channels, float* to, int64_t step) {
   constexpr Coefficients<kPairs> by;
   constexpr int kLast = 2 * kPairs + 1;
-  for (int64_t c = 0; c < channels; c += kLanes, to += kLanes) {
+  for (int64_t next = 0; next < channels; next += kLanes) {
+    // The last vector may lie over the one before it.
+    const int64_t c = std::min(next, channels - kLanes);
     Vector d[kLast + 1];
 #pragma GCC unroll 8
     for (int k = 0; k <= kLast; ++k) d[k] = Load(pixels[k] + c);
@@ -88,8 +91,8 @@ void TransformPixels(const float* const* pixels, int64_t channels, float* to, in
       zero += by.all[k] * d[2 * k];
       infinity += by.all[k] * d[2 * k + 1];
     }
-    Store(to, zero);
-    Store(to + kLast * step, infinity);
+    Store(to + c, zero);
+    Store(to + kLast * step + c, infinity);
 #pragma GCC unroll 8
     for (int p = 0; p < kPairs; ++p) {
       Vector even = d[kLast - 1], odd = d[kLast - 2];
@@ -98,8 +101,8 @@ void TransformPixels(const float* const* pixels, int64_t channels, float* to, in
         even += by.others[p][k] * d[2 * k + 2];
         odd += by.others[p][k] * d[2 * k + 1];
       }
-      Store(to + (2 * p + 1) * step, even + by.point[p] * odd);
-      Store(to + (2 * p + 2) * step, even - by.point[p] * odd);
+      Store(to + (2 * p + 1) * step + c, even + by.point[p] * odd);
+      Store(to + (2 * p + 2) * step + c, even - by.point[p] * odd);
     }
   }
 }
@@ -139,7 +142,7 @@ void TransformProducts(const float* products, int64_t step, const float* bias, b
 
 // Gradients of a group's outputs -> those of its products; the sums of all gradients grow.
 template <int kPairs, int kOutputs>
-void TransformGradients(const float* const* gradients, int64_t channels, float* to, int64_t step,
+void TransformGradients(float* const* gradients, int64_t channels, float* to, int64_t step,
                         float* sums) {
   constexpr Coefficients<kPairs> by;
   for (int64_t c = 0; c < channels; c += kLanes, to += kLanes) {
@@ -184,27 +187,27 @@ constexpr Winograd kWinograd = {kTaps,
                                 TransformProducts<kPairs, kOutputs>,
                                 TransformGradients<kPairs, kOutputs>};
 
-// The taps' weights, [tap][size] -> [position][size].
+// The taps' weights, [tap][size] -> each position's, `step` numbers apart.
 inline void TransformWeights(const Winograd& winograd, const float* weights, int64_t size,
-                             float* to) {
+                             float* to, int64_t step) {
   for (int64_t j = 0; j < winograd.positions; ++j)
-    for (int64_t i = 0; i < size; i += kLanes, to += kLanes) {
+    for (int64_t i = 0; i < size; i += kLanes) {
       Vector sum = {};
       for (int64_t t = 0; t < winograd.taps; ++t)
         sum += winograd.factors[j][t] * Load(weights + t * size + i);
-      Store(to, sum);
+      Store(to + j * step + i, sum);
     }
 }
 
-// Gradients of the positions' weights, [position][size] -> those of the taps', [tap][size].
+// Gradients of the positions' weights, [position][size] -> those of the taps', `step` apart.
 inline void TransformWeightGradients(const Winograd& winograd, const float* gradients,
-                                     int64_t size, float* to) {
+                                     int64_t size, float* to, int64_t step) {
   for (int64_t t = 0; t < winograd.taps; ++t)
-    for (int64_t i = 0; i < size; i += kLanes, to += kLanes) {
+    for (int64_t i = 0; i < size; i += kLanes) {
       Vector sum = {};
       for (int64_t j = 0; j < winograd.positions; ++j)
         sum += winograd.factors[j][t] * Load(gradients + j * size + i);
-      Store(to, sum);
+      Store(to + t * step + i, sum);
     }
 }
 
