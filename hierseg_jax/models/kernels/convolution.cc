@@ -34,18 +34,23 @@ void RunPhase(const Threads& threads, const float* x, Shape in, const float* wei
       ForChannelTiles(out.channels, [&](int64_t first, int vectors) {
         ForPieces(phase.columns, [&](int64_t column, int64_t size) {
           if (first == 0) tap_rows.PrefetchNew(image, grid_row + 1, column, size);
-          TileArguments a{taps.data(),
-                          static_cast<int64_t>(taps.size()),
-                          column * input_step * in.channels,
-                          input_step * in.channels,
-                          in.channels,
-                          tile_weights,
-                          padded_bias.data() + first,
-                          y_row + column * output_step * out.channels + first,
-                          output_step * out.channels,
-                          out.channels - first,
-                          relu};
-          ConvolvePixels(size, vectors, a);
+          const TileArguments a{taps.data(),
+                                static_cast<int64_t>(taps.size()),
+                                column * input_step * in.channels,
+                                input_step * in.channels,
+                                in.channels,
+                                tile_weights,
+                                padded_bias.data() + first,
+                                y_row + column * output_step * out.channels + first,
+                                output_step * out.channels,
+                                out.channels - first,
+                                relu};
+          WithConstant(size, [&](auto pixels) {
+            if (vectors == 2)
+              ConvolveTile<pixels(), 2>(a);
+            else
+              ConvolveTile<pixels(), 1>(a);
+          });
         });
         tile_weights += taps.size() * in.channels * vectors * kLanes;
       });

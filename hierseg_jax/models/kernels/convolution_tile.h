@@ -18,7 +18,7 @@ struct TileArguments {
 };
 
 template <int kPixels, int kVectors>
-static void ConvolveTile(const TileArguments& a) {
+HIERSEG_INLINE void ConvolveTile(const TileArguments& a) {
   Vector sum[kPixels][kVectors];
 #pragma GCC unroll 8
   for (int p = 0; p < kPixels; ++p)
@@ -50,16 +50,6 @@ static void ConvolveTile(const TileArguments& a) {
 #pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v)
       StoreUpTo(a.y + p * a.y_step + v * kLanes, sum[p][v], a.channels - v * kLanes);
-}
-
-// One of those by its numbers of pixels, 1 .. kTileRows, and of vectors, 1 or 2.
-HIERSEG_INLINE void ConvolvePixels(int64_t pixels, int vectors, const TileArguments& a) {
-  WithConstant(pixels, [&](auto constant) {
-    if (vectors == 2)
-      ConvolveTile<constant(), 2>(a);
-    else
-      ConvolveTile<constant(), 1>(a);
-  });
 }
 
 // dW of one tile of input channels times output channels, from one row of pixels.

@@ -150,8 +150,8 @@ struct Strips {
   void For(int64_t chunk, int64_t chunks, F f) const {
     for (int64_t s = chunk * total / chunks; s < (chunk + 1) * total / chunks; ++s) {
       const int64_t piece = s % pieces, row = s / pieces;
-      const int64_t begin = piece * length / pieces;
-      f(row / rows, row % rows * length + begin, (piece + 1) * length / pieces - begin);
+      const int64_t begin = piece * kStrip;
+      f(row / rows, row % rows * length + begin, std::min(length - begin, kStrip));
     }
   }
 };
@@ -175,10 +175,16 @@ class StripPixels {
       lines_.FindPixels(winograd_, x, image, begin + i - beyond, beyond, zeros_.data(), pixels);
       winograd_.pixels(pixels, channels_, transformed_.data() + i * channels_, step_);
     }
+    // What the last tile of a row reads beyond them.
+    const int64_t last = CeilDiv(count, kTileRows) * kTileRows;
+    for (int64_t j = 0; j < winograd_.positions; ++j) {
+      float* row = transformed_.data() + j * step_;
+      std::fill(row + (count + beyond_) * channels_, row + (last + beyond_) * channels_, 0.0f);
+    }
   }
-  const float* At(int64_t position, int64_t group, int64_t across) const {
-    const int64_t pixel = group + across * lines_.step_across();
-    return transformed_.data() + position * step_ + pixel * channels_;
+  // From the strip's first group on.
+  const float* At(int64_t position, int64_t across) const {
+    return transformed_.data() + position * step_ + across * lines_.step_across() * channels_;
   }
 
  private:
@@ -188,6 +194,20 @@ class StripPixels {
   AlignedVector<float> zeros_;
   Scratch transformed_;
 };
+
+// As many pixels as a row of tiles has, or a few more: a tile for each number of pixels takes long
+// to compile.
+static void ConvolveRow(int64_t pixels, int vectors, TileArguments a) {
+  constexpr int kHalf = (kTileRows + 1) / 2;
+  for (; pixels > 0; pixels -= kTileRows) {
+    if (vectors == 2)
+      pixels > kHalf ? ConvolveTile<kTileRows, 2>(a) : ConvolveTile<kHalf, 2>(a);
+    else
+      pixels > kHalf ? ConvolveTile<kTileRows, 1>(a) : ConvolveTile<kHalf, 1>(a);
+    a.offset += kTileRows * a.pixel_step;
+    a.y += kTileRows * a.y_step;
+  }
+}
 
 static void ConvolveLines(const Threads& threads, const float* x, const float* weights,
                           const float* bias, float* y, const Lines& lines,
@@ -222,14 +242,12 @@ static void ConvolveLines(const Threads& threads, const float* x, const float* w
       const float* w = transformed.data();
       ForChannelTiles(outputs, [&](int64_t first, int vectors) {
         const int64_t width = vectors * kLanes;
-        for (int64_t j = 0; j < positions; ++j, w += across * inputs * width)
-          ForPieces(count, [&](int64_t piece, int64_t size) {
-            for (int64_t b = 0; b < across; ++b) taps[b] = pixels.At(j, piece, b);
-            ConvolvePixels(size, vectors,
-                           {taps.data(), across, 0, inputs, inputs, w, kZeros,
-                            products.data() + j * products_step + piece * width, width, width,
-                            false});
-          });
+        for (int64_t j = 0; j < positions; ++j, w += across * inputs * width) {
+          for (int64_t b = 0; b < across; ++b) taps[b] = pixels.At(j, b);
+          ConvolveRow(count, vectors,
+                      {taps.data(), across, 0, inputs, inputs, w, kZeros,
+                       products.data() + j * products_step, width, width, false});
+        }
         for (int64_t i = 0; i < count; ++i) {
           float* of_group[kMaxOutputs];
           lines.FindOutputs(winograd, y, image, begin + i, nullptr, of_group);
@@ -265,7 +283,7 @@ static void GradientOfLines(const float* x, float* dy, const Lines& lines,
       const int64_t b = p / positions, j = p % positions;
       ForChannelTiles(outputs, [&](int64_t first, int vectors) {
         ForPieces(inputs, [&](int64_t c, int64_t channels) {
-          GradientChannels(channels, vectors, pixels.At(j, 0, b) + c, inputs,
+          GradientChannels(channels, vectors, pixels.At(j, b) + c, inputs,
                            gradients.data() + j * gradients_step + first, padded, count,
                            &products[p * size + c * padded + first], padded);
         });
