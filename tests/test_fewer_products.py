@@ -48,6 +48,7 @@ def exact(x_bhwc, kernel_hwio, dy_bhwc, dilation, padding):
 )
 @example(sides=(16, 24), channels=(64, 64), kernel=(5, 1), dilation=1, less=0)
 @example(sides=(16, 24), channels=(128, 128), kernel=(1, 3), dilation=2, less=0)
+@example(sides=(24, 24), channels=(72, 64), kernel=(3, 3), dilation=1, less=0)
 @settings(max_examples=14)
 def test_results_and_gradients_equal_those_in_float64(sides, channels, kernel, dilation, less):
     dilations = tuple(dilation if size > 1 else 1 for size in kernel)

@@ -4,6 +4,8 @@
 // tile of a few pixels times two vectors of output channels stays in registers while the taps
 // and the input channels pass by. Rows are read where they lie; only rows that need zeros at
 // their ends are copied first. The results do not depend on the number of threads.
+//
+// Where channels are many, kernels of 3 or 5 rows or columns need fewer products: `winograd.h`.
 
 #include "convolution_tile.h"
 #include "kernels.h"
@@ -66,8 +68,9 @@ void Convolve(const Threads& threads, Input x, Input weights, Input bias, Output
   const Geometry g{stride, dilation_h, dilation_w, pad_h, pad_w};
   const Shape in = ShapeOf(x), out = ShapeOf(*y), kernel = ShapeOf(weights);
   const std::vector<Phase> phases = Phases(kernel.batch, kernel.height, g, out, transposed);
+  if (phases.empty()) return;
   const Lines lines(phases[0].taps, stride, in, out);
-  if (const Winograd* winograd = lines.Faster())
+  if (const Winograd* winograd = lines.Faster(Lines::kGroupsOfWeights))
     return ConvolveLines(threads, x.typed_data(), weights.typed_data(), bias.data_if_any(),
                         y->typed_data(), lines, *winograd, turned, relu);
   for (const Phase& phase : phases)
@@ -105,7 +108,7 @@ void KernelGradient(const Threads& threads, Input x, Input dy, Output gradient, 
   const int64_t size = (tap_count * in.channels + 1) * padded;
   AlignedVector<float> sums(chunks * size);
   const Lines lines(taps, stride, in, out);
-  const Winograd* winograd = lines.Faster();
+  const Winograd* winograd = lines.Faster(Lines::kGroupsOfGradients);
   ParallelFor(threads, chunks, [&](int64_t chunk) {
     float* sum = &sums[chunk * size];
     if (winograd != nullptr)
