@@ -2,8 +2,9 @@
 
 taskset -c 0 python benchmarks/roofline.py --network=esnet
 
-A layer can't take less than its products at the pace of a large matrix product, nor less than its
-bytes at the pace of a large copy; both are measured first. Times are processor time, the least of
+A sum over taps can't take less than its products at the pace of a large matrix product, nor less
+than its bytes at the pace of a large copy; both are measured first. Convolutions that need fewer
+products than that sum may have more than 1 of this bound. Times are processor time, the least of
 some calls, of one core (hence taskset), each kernel with the shapes and strides that the network
 calls it with. Layers alike are one line: how many, their milliseconds together, the bound's, and
 its share.

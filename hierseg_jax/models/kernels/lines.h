@@ -12,7 +12,8 @@ namespace hierseg {
 // Taps of the same row, across the lines, are summed as ever.
 class Lines {
  public:
-  Lines(std::vector<Tap> taps, int64_t stride, Shape in, Shape out) : in_(in), out_(out) {
+  HIERSEG_NOINLINE Lines(std::vector<Tap> taps, int64_t stride, Shape in, Shape out)
+      : in_(in), out_(out) {
     if (stride != 1 || taps.size() < 2) return;
     // Those of a transposed convolution come in the other order.
     if (taps.front().row > taps.back().row || taps.front().column > taps.back().column)
@@ -31,7 +32,7 @@ class Lines {
 
   // The algorithm that is faster than the sum over the taps, or null. Transforming the weights, or
   // their gradients, takes as long as the products of so many groups.
-  const Winograd* Faster(int64_t groups_of_weights) const {
+  HIERSEG_NOINLINE const Winograd* Faster(int64_t groups_of_weights) const {
     if (taps_.empty() || in_.channels < kLanes) return nullptr;
     for (const Winograd* winograd : {&kWinograd<2, 4>, &kWinograd<3, 4>}) {
       if (winograd->taps != along_) continue;
@@ -60,8 +61,9 @@ class Lines {
   }
 
   // What the group of that number reads in an image, or one so many lines beyond: `zeros` outside.
-  void FindPixels(const Winograd& winograd, const float* x, int64_t image, int64_t number,
-                  int64_t beyond, const float* zeros, const float** pixels) const {
+  HIERSEG_NOINLINE void FindPixels(const Winograd& winograd, const float* x, int64_t image,
+                                   int64_t number, int64_t beyond, const float* zeros,
+                                   const float** pixels) const {
     const Place place = Find(winograd, number);
     const int64_t line = place.line + first_across_ + beyond;
     const bool outside = line < 0 || line >= (vertical_ ? in_.width : in_.height);
@@ -72,8 +74,8 @@ class Lines {
   }
 
   // Where it writes; `otherwise` outside.
-  void FindOutputs(const Winograd& winograd, float* y, int64_t image, int64_t number,
-                   float* otherwise, float** outputs) const {
+  HIERSEG_NOINLINE void FindOutputs(const Winograd& winograd, float* y, int64_t image,
+                                    int64_t number, float* otherwise, float** outputs) const {
     const Place place = Find(winograd, number);
     for (int64_t k = 0; k < winograd.outputs; ++k) {
       const int64_t at = place.at + k * step_;

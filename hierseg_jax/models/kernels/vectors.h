@@ -77,6 +77,9 @@ HIERSEG_INLINE void PrefetchAhead(const Element* from) {
   __builtin_prefetch(from + kAheadBytes / sizeof(Element));
 }
 
+// A function that is compiled once, however many call it.
+#define HIERSEG_NOINLINE __attribute__((noinline))
+
 inline int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // A pool of threads.

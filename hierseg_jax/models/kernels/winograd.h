@@ -66,7 +66,7 @@ class StripPixels {
         zeros_(channels_, 0.0f),
         transformed_(winograd.positions * step_) {}
 
-  void Transform(const float* x, int64_t image, int64_t begin, int64_t count) {
+  HIERSEG_NOINLINE void Transform(const float* x, int64_t image, int64_t begin, int64_t count) {
     const float* pixels[kMaxPositions];
     for (int64_t i = 0; i < count + beyond_; ++i) {
       const int64_t beyond = beyond_ ? i : 0;
