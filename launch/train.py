@@ -3,6 +3,7 @@
 import sys
 
 from hierseg_jax.system.command_help import asks_for_help
+from hierseg_jax.system.imports import without_garbage_collection
 from hierseg_jax.system.kernel_sources import compile_ahead
 
 
@@ -10,7 +11,8 @@ def main() -> None:
     """The command, whose kernels are compiled while it is imported."""
     if not asks_for_help(sys.argv):
         compile_ahead()
-    from hierseg_jax.commands.train_command import main
+    with without_garbage_collection():
+        from hierseg_jax.commands.train_command import main
 
     main()
 
