@@ -82,6 +82,53 @@ print(last.idle_bytes == first.idle_bytes)
     assert same == "True"
 
 
+PREPARED = """
+from hierseg_jax.system.memory import prepare_block
+other = jax.jit(lambda x: jnp.outer(jnp.cos(x), x) @ x)
+y = jnp.arange(9000, dtype=jnp.float32)  # 324 MB
+other = other.lower(y).compile()
+size = other.memory_analysis().temp_size_in_bytes
+"""
+
+
+@needs_compiler
+def test_a_block_that_was_made_ready_serves_the_first_request_of_its_size():
+    script = """
+prepare_block(size)
+before = settled()
+jax.block_until_ready(other(y))
+after = settled()
+print(before.idle_bytes >= size >= 4 * 9000**2, after.requests - before.requests > 0)
+print(after.served - before.served == after.requests - before.requests)
+"""
+    assert run(PREPARED + script).split() == ["True", "True", "True"]
+
+
+@needs_compiler
+def test_a_block_may_be_taken_and_freed_while_it_is_made_ready():
+    script = """
+import threading
+expected = np.asarray(other(y)), np.asarray(step(x))
+for _ in range(4):
+    thread = threading.Thread(target=prepare_block, args=(size,))
+    thread.start()
+    found = np.asarray(other(y)), np.asarray(step(x))
+    thread.join()
+    assert all(map(np.array_equal, found, expected))
+print("equal")
+"""
+    assert run(PREPARED + script) == "equal"
+
+
+@needs_compiler
+def test_no_block_is_made_ready_where_none_is_kept():
+    script = """
+prepare_block(size)
+print(count_large_blocks().idle_bytes)
+"""
+    assert run(PREPARED + script, **{VARIABLE: "0"}) == "0"
+
+
 @needs_compiler
 def test_another_program_gets_the_memory_of_the_one_before():
     script = """
