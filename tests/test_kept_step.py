@@ -13,6 +13,7 @@ from hierseg_jax.models.initialize import _traced_shapes, variable_shapes
 from hierseg_jax.models.kernels import library
 from hierseg_jax.models.kernels.many_arrays import apply_updates
 from hierseg_jax.system.devices import kept as kept_files
+from hierseg_jax.system.kept_bytes import read_kept, write_kept
 from hierseg_jax.train import kept_step
 from hierseg_jax.train.kept_step import is_of_package, keep
 from tests.tiny_network import TinyNet
@@ -92,7 +93,7 @@ def test_the_program_that_a_process_begins_with_is_loaded_before_its_first_step(
 def test_what_is_told_wrongly_of_the_first_program_does_no_harm(cache, told):
     expected = run(Counted())
     (file,) = set(cache.iterdir()) - set(programs(cache))
-    kept_files.write_kept(file, told)
+    write_kept(file, told)
     again = Counted()
     assert run(again)[1] == expected[1]
     assert again.traced == 0
@@ -146,7 +147,7 @@ def test_a_step_that_jax_alone_has_kept_is_made_anew_once(cache):
 def test_a_whole_file_of_something_else_is_made_anew(cache):
     run(Counted())
     (file,) = programs(cache)
-    kept_files.write_kept(file, b"no program")
+    write_kept(file, b"no program")
     again = Counted()
     run(again)
     assert again.traced == 1
@@ -156,8 +157,8 @@ def test_a_step_of_kernels_that_are_not_to_be_had_is_made_anew(cache):
     """Such as those of bfloat16, where a compiler has gone with them."""
     run(Counted())
     (file,) = programs(cache)
-    _, *program = pickle.loads(kept_files.read_kept(file))
-    kept_files.write_kept(file, pickle.dumps(((("convolution.cc", "float16"),), *program)))
+    _, *program = pickle.loads(read_kept(file))
+    write_kept(file, pickle.dumps(((("convolution.cc", "float16"),), *program)))
     again = Counted()
     run(again)
     assert again.traced == 1

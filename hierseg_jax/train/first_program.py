@@ -13,8 +13,9 @@ from typing import Any
 
 import jax
 
-from hierseg_jax.system.devices.kept import read_kept, write_kept
+from hierseg_jax.system.kept_bytes import read_kept, write_kept
 from hierseg_jax.system.memory import prepare_block
+from hierseg_jax.system.memory.ahead import remember
 
 Program = Callable[..., Any]
 
@@ -40,8 +41,12 @@ def begin(
 
 def tell(first: Path | None, file: Path, program: Program) -> None:
     """Tells the next process which program this one has begun with."""
-    told = f"{file.name} {_host_memory(program)}".encode()
-    if first is not None and told != read_kept(first):
+    if first is None:
+        return
+    size = _host_memory(program)
+    remember(size)
+    told = f"{file.name} {size}".encode()
+    if told != read_kept(first):
         write_kept(first, told)
 
 

@@ -18,7 +18,8 @@ from jax.experimental import serialize_executable
 
 from hierseg_jax.models import SegmentationModel
 from hierseg_jax.models.kernels import library
-from hierseg_jax.system.devices.kept import PACKAGE, kept_file, read_kept, write_kept
+from hierseg_jax.system.devices.kept import PACKAGE, kept_file
+from hierseg_jax.system.kept_bytes import read_kept, write_kept
 from hierseg_jax.train import first_program
 
 NEW, FOUND = "/jax/compilation_cache/cache_misses", "/jax/compilation_cache/cache_hits"

@@ -44,7 +44,8 @@ def keep_large_blocks() -> bool:
 def prepare_block(size: int) -> None:
     """Makes the block of so many bytes that jaxlib is going to ask for, with all of its pages.
 
-    To be called in a thread beside, once `keep_large_blocks` was; otherwise it does nothing.
+    To be called in a thread beside, before or after `keep_large_blocks`. Where that does nothing,
+    or there is such a block, this does nothing either; other blocks that nobody uses are freed.
     """
     if _is_wanted():
         with contextlib.suppress(OSError):

@@ -53,7 +53,6 @@ struct Block {
 std::mutex mutex;
 std::condition_variable freed;
 Block blocks[kBlocks];  // an entry without an address is free
-bool redirected = false;  // whether calls lead here
 size_t idle_bytes = 0;
 size_t requests = 0;  // for such blocks, in all
 size_t served = 0;    // of them, by a block that was kept
@@ -261,18 +260,22 @@ int RedirectObject(dl_phdr_info* object, size_t, void* data) {
 extern "C" int hierseg_keep_large_blocks(const char* file) {
   Search search{file, 0};
   dl_iterate_phdr(RedirectObject, &search);
-  if (search.redirected > 0) redirected = true;
+  std::lock_guard<std::mutex> lock(mutex);
+  if (search.redirected == 0) FreeIdle();  // blocks that were prepared for it
   return search.redirected;
 }
 
 // Makes a block for the first request of about this size, and has the kernel supply its pages:
 // otherwise it does so one by one, when a step first writes to them. The block may be taken, and
-// even be freed, meanwhile. Does nothing where no calls are redirected.
+// even be freed, meanwhile. Nothing is done where there is such a block. Calls may be redirected
+// before or afterwards.
 extern "C" void hierseg_prepare_block(size_t size) {
   void* address = nullptr;
   {
     std::lock_guard<std::mutex> lock(mutex);
-    if (!redirected || size < kSmallest || posix_memalign(&address, kAlignment, size) != 0) return;
+    if (size < kSmallest || Find(kAlignment, size, true) != nullptr) return;
+    FreeIdle();
+    if (posix_memalign(&address, kAlignment, size) != 0) return;
     size = malloc_usable_size(address);
     if (!Enter(address, true)) return free(address);
   }
