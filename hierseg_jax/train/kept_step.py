@@ -62,8 +62,10 @@ def keep(
             return step(state, *rest)
         program = begun[file].result() if file in begun else _load(file)
         if program is not None:
+            result = None
             with contextlib.suppress(TypeError, ValueError):  # of arguments that it isn't for
                 result = program(state, *rest)
+            if result is not None:
                 used(program, file, sizes)
                 return result
         lowered = _named(step, file).lower(state, *rest)
