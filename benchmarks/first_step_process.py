@@ -7,22 +7,31 @@ import statistics
 import sys
 import time
 
-with contextlib.suppress(ImportError):  # what `hierseg train` begins with; older checkouts don't
+# What `hierseg train` begins with; older checkouts don't.
+with contextlib.suppress(ImportError):
     from hierseg_jax.system.kernel_sources import compile_ahead
 
     compile_ahead()
+with contextlib.suppress(ImportError):
+    from hierseg_jax.system.memory.ahead import supply_ahead
 
-import jax
-import numpy as np
-import optax
+    supply_ahead()
+quick = contextlib.nullcontext
+with contextlib.suppress(ImportError):
+    from hierseg_jax.system.imports import without_garbage_collection as quick
 
-from hierseg_jax.losses import dice
-from hierseg_jax.models import create_model, find_network
-from hierseg_jax.settings import OptimizerSettings
-from hierseg_jax.system.process import set_up_process
-from hierseg_jax.train.optimizer import make_optimizer
-from hierseg_jax.train.state import create_state
-from hierseg_jax.train.step import make_train_step
+with quick():
+    import jax
+    import numpy as np
+    import optax
+
+    from hierseg_jax.losses import dice
+    from hierseg_jax.models import create_model, find_network
+    from hierseg_jax.settings import OptimizerSettings
+    from hierseg_jax.system.process import set_up_process
+    from hierseg_jax.train.optimizer import make_optimizer
+    from hierseg_jax.train.state import create_state
+    from hierseg_jax.train.step import make_train_step
 
 CLASSES = 7
 
@@ -33,13 +42,13 @@ def main(network: str, size: int, batch_size: int) -> None:
     model = create_model(network, CLASSES)
     schedule = optax.exponential_decay(1e-3, 100, 0.97, staircase=True)
     optimizer = make_optimizer(OptimizerSettings(), schedule, find_network(network).backbone)
-    has_kept = "kept" in inspect.signature(create_state).parameters
-    state = create_state(model, optimizer, seed=0, **({"kept": True} if has_kept else {}))
     train_step = jax.jit(make_train_step(model, dice, optimizer), donate_argnums=0)
     with contextlib.suppress(ImportError):  # as `hierseg train` has it; older checkouts don't
         from hierseg_jax.train.kept_step import keep
 
         train_step = keep(train_step, [repr(model), "benchmark"])
+    has_kept = "kept" in inspect.signature(create_state).parameters
+    state = create_state(model, optimizer, seed=0, **({"kept": True} if has_kept else {}))
     rng = np.random.default_rng(0)
     batch = {
         "image": rng.integers(0, 256, (batch_size, size, size, 3), np.uint8),

@@ -2,15 +2,17 @@
 
 import sys
 
+from hierseg_jax.system.ahead import begin_ahead
 from hierseg_jax.system.command_help import asks_for_help
-from hierseg_jax.system.kernel_sources import compile_ahead
+from hierseg_jax.system.imports import without_garbage_collection
 
 
 def main() -> None:
     """The command, whose kernels are compiled while it is imported."""
     if not asks_for_help(sys.argv):
-        compile_ahead()
-    from hierseg_jax.commands.train_command import main
+        begin_ahead()
+    with without_garbage_collection():
+        from hierseg_jax.commands.train_command import main
 
     main()
 

@@ -13,6 +13,8 @@ from hierseg_jax.models.initialize import _traced_shapes, variable_shapes
 from hierseg_jax.models.kernels import library
 from hierseg_jax.models.kernels.many_arrays import apply_updates
 from hierseg_jax.system.devices import kept as kept_files
+from hierseg_jax.system.kept_bytes import read_kept, write_kept
+from hierseg_jax.train import kept_step
 from hierseg_jax.train.kept_step import is_of_package, keep
 from tests.tiny_network import TinyNet
 
@@ -32,6 +34,11 @@ def cache(tmp_path, monkeypatch):
     for name, value in before.items():
         jax.config.update(name, value)
     compilation_cache.reset_cache()
+
+
+def programs(cache):
+    """Files of programs; beside them is one that tells which of them came first."""
+    return [file for file in cache.iterdir() if file.suffix != ".first"]
 
 
 class Counted:
@@ -60,11 +67,44 @@ def run(step, words="words", length=3, steps=2):
 def test_a_second_process_traces_nothing_and_computes_the_same(cache):
     first, second = Counted(), Counted()
     before = run(first)
-    assert (first.traced, len(list(cache.iterdir()))) == (1, 1)
+    assert (first.traced, len(programs(cache))) == (1, 1)
     after = run(second)
     assert second.traced == 0
     np.testing.assert_array_equal(before[0], after[0])
     assert before[1] == after[1]
+
+
+def test_the_program_that_a_process_begins_with_is_loaded_before_its_first_step(cache, monkeypatch):
+    expected = run(Counted())
+    (file,) = programs(cache)
+    step = Counted()
+    kept = keep(jax.jit(step, donate_argnums=0), ["words"])
+    file.unlink()  # nobody looks for it any more
+    monkeypatch.setattr(kept_step, "_load", lambda file: pytest.fail(f"loads {file} once more"))
+    state = [jnp.arange(3, dtype=jnp.float32), jnp.ones(3)]
+    for _ in range(2):
+        state, metrics = kept(state, {"x": np.full(3, 0.3, np.float32)})
+    assert step.traced == 0
+    np.testing.assert_array_equal(np.stack(state), expected[0])
+    assert float(metrics["loss"]) == expected[1]
+
+
+@pytest.mark.parametrize("told", [b"nobody 0", b"../../etc/passwd 0", b"no words", b"a b c", b""])
+def test_what_is_told_wrongly_of_the_first_program_does_no_harm(cache, told):
+    expected = run(Counted())
+    (file,) = set(cache.iterdir()) - set(programs(cache))
+    write_kept(file, told)
+    again = Counted()
+    assert run(again)[1] == expected[1]
+    assert again.traced == 0
+
+
+def test_a_step_that_is_not_to_be_loaded_ahead_is_loaded_when_it_is_called(cache):
+    run(Counted())
+    step = Counted()
+    kept = keep(jax.jit(step, donate_argnums=0), ["words"], ahead=False)
+    kept([jnp.arange(3, dtype=jnp.float32), jnp.ones(3)], {"x": np.ones(3, np.float32)})
+    assert step.traced == 0
 
 
 def test_a_step_of_other_parts_or_shapes_is_another(cache):
@@ -73,7 +113,7 @@ def test_a_step_of_other_parts_or_shapes_is_another(cache):
     assert run(other, words="others")[1] != run(Counted())[1]
     run(longer, length=4)
     assert (other.traced, longer.traced) == (1, 1)
-    assert len(list(cache.iterdir())) == 3
+    assert len(programs(cache)) == 3
 
 
 def test_batches_of_several_sizes_have_a_program_each(cache):
@@ -82,13 +122,13 @@ def test_batches_of_several_sizes_have_a_program_each(cache):
     for length in (2, 3, 2):
         state, _ = kept(state, np.ones(length, np.float32))
     assert state == 7
-    assert len(list(cache.iterdir())) == 2
+    assert len(programs(cache)) == 2
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda _: b""])
 def test_a_damaged_file_is_made_anew(cache, damage):
     expected = run(Counted())
-    (file,) = cache.iterdir()
+    (file,) = programs(cache)
     file.write_bytes(damage(file.read_bytes()))
     again, third = Counted(), Counted()
     assert run(again)[1] == run(third)[1] == expected[1]
@@ -97,7 +137,7 @@ def test_a_damaged_file_is_made_anew(cache, damage):
 
 def test_a_step_that_jax_alone_has_kept_is_made_anew_once(cache):
     expected = run(Counted())
-    (file,) = cache.iterdir()
+    (file,) = programs(cache)
     file.unlink()
     steps = [Counted() for _ in range(3)]
     assert [run(step)[1] for step in steps] == [expected[1]] * 3
@@ -106,8 +146,8 @@ def test_a_step_that_jax_alone_has_kept_is_made_anew_once(cache):
 
 def test_a_whole_file_of_something_else_is_made_anew(cache):
     run(Counted())
-    (file,) = cache.iterdir()
-    kept_files.write_kept(file, b"no program")
+    (file,) = programs(cache)
+    write_kept(file, b"no program")
     again = Counted()
     run(again)
     assert again.traced == 1
@@ -116,9 +156,9 @@ def test_a_whole_file_of_something_else_is_made_anew(cache):
 def test_a_step_of_kernels_that_are_not_to_be_had_is_made_anew(cache):
     """Such as those of bfloat16, where a compiler has gone with them."""
     run(Counted())
-    (file,) = cache.iterdir()
-    _, *program = pickle.loads(kept_files.read_kept(file))
-    kept_files.write_kept(file, pickle.dumps(((("convolution.cc", "float16"),), *program)))
+    (file,) = programs(cache)
+    _, *program = pickle.loads(read_kept(file))
+    write_kept(file, pickle.dumps(((("convolution.cc", "float16"),), *program)))
     again = Counted()
     run(again)
     assert again.traced == 1

@@ -47,9 +47,9 @@ jax.block_until_ready(step(x))
 """
 
 
-def run(script, **environment):
+def run(script, begin=START, **environment):
     done = subprocess.run(
-        [sys.executable, "-c", START + script],
+        [sys.executable, "-c", begin + script],
         env=os.environ | {"JAX_PLATFORMS": "cpu", VARIABLE: ""} | environment,
         capture_output=True,
         text=True,
@@ -80,6 +80,91 @@ print(last.idle_bytes == first.idle_bytes)
     assert int(requests) >= 10
     assert served == requests
     assert same == "True"
+
+
+PREPARED = """
+from hierseg_jax.system.memory import prepare_block
+other = jax.jit(lambda x: jnp.outer(jnp.cos(x), x) @ x)
+y = jnp.arange(9000, dtype=jnp.float32)  # 324 MB
+other = other.lower(y).compile()
+size = other.memory_analysis().temp_size_in_bytes
+"""
+
+
+@needs_compiler
+def test_a_block_that_was_made_ready_serves_the_first_request_of_its_size():
+    script = """
+prepare_block(size)
+before = settled()
+jax.block_until_ready(other(y))
+after = settled()
+print(before.idle_bytes >= size >= 4 * 9000**2, after.requests - before.requests > 0)
+print(after.served - before.served == after.requests - before.requests)
+"""
+    assert run(PREPARED + script).split() == ["True", "True", "True"]
+
+
+@needs_compiler
+def test_a_block_may_be_taken_and_freed_while_it_is_made_ready():
+    script = """
+import threading
+expected = np.asarray(other(y)), np.asarray(step(x))
+for _ in range(4):
+    thread = threading.Thread(target=prepare_block, args=(size,))
+    thread.start()
+    found = np.asarray(other(y)), np.asarray(step(x))
+    thread.join()
+    assert all(map(np.array_equal, found, expected))
+print("equal")
+"""
+    assert run(PREPARED + script) == "equal"
+
+
+GUESSED = """
+from hierseg_jax.system.memory import ahead
+ahead._supply()  # before JAX is imported
+"""
+
+
+@needs_compiler
+def test_a_process_has_the_memory_of_the_one_before_it_ready(tmp_path):
+    remembers = """
+from hierseg_jax.system.memory.ahead import remember
+remember(step.lower(x).compile().memory_analysis().temp_size_in_bytes)
+"""
+    folder = {"HIERSEG_JAX_CACHE": str(tmp_path)}
+    run(remembers, **folder)
+    found = "print(kept, settled().requests > 0, settled().requests - settled().served)"
+    assert run(found, GUESSED + START, **folder) == "True True 0"
+    # Of another size it is given back.
+    run("from hierseg_jax.system.memory.ahead import remember; remember(10**9)", **folder)
+    found = "print(settled().requests - settled().served, settled().idle_bytes < 2 * 4 * 5792**2)"
+    assert run(found, GUESSED + START, **folder) == "1 True"
+
+
+@needs_compiler
+@pytest.mark.parametrize("told", ["0", "-1", "10**15", "'much'"])
+def test_no_memory_is_taken_for_what_can_t_be(tmp_path, told):
+    remembers = f"from hierseg_jax.system.memory.ahead import remember; remember({told})"
+    folder = {"HIERSEG_JAX_CACHE": str(tmp_path)}
+    run(remembers, "", **folder)
+    counted = """
+import ctypes
+from hierseg_jax.system.memory import load_library
+counts = (ctypes.c_uint64 * 4)()
+load_library().hierseg_count_blocks(counts)
+print(counts[2])
+"""
+    assert run(counted, GUESSED, **folder) == "0"
+
+
+@needs_compiler
+def test_no_block_is_made_ready_where_none_is_kept():
+    script = """
+prepare_block(size)
+print(count_large_blocks().idle_bytes)
+"""
+    assert run(PREPARED + script, **{VARIABLE: "0"}) == "0"
 
 
 @needs_compiler

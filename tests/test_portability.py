@@ -26,7 +26,7 @@ NAMES = {
 # Each of them behind a question that the system answers.
 ASKED_FIRST = {
     ("compiler.py", "getuid"),
-    ("kept.py", "getuid"),
+    ("kept_bytes.py", "getuid"),
     ("machine_memory.py", "sysconf"),
     ("batches.py", "SIGKILL"),
 }

@@ -113,6 +113,37 @@ def test_the_default_is_the_optimizer_of_before():
     assert jax.tree.structure(state) == jax.tree.structure(before_state)
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"optimizer__name": "adamw", "optimizer__clip_norm": 1.0},
+        {"optimizer__backbone_rate": 0.1},
+        {"optimizer__layer_decay": 0.8},
+        {"freeze_epochs": 2, "optimizer__name": "adamw"},
+    ],
+)
+def test_every_optimizer_begins_with_zeros(changes, frozen):
+    """A fresh training state has them without asking it."""
+    state = made(frozen and "freeze_epochs" in changes, **changes).init(PARAMS)
+    assert jax.tree.leaves(state)
+    assert not any(np.any(array) for array in jax.tree.leaves(state))
+
+
+def test_a_fresh_state_has_its_optimizer_s_arrays():
+    model, optimizer = Tiny(), made()
+    state = create_state(model, optimizer, seed=0)
+    expected = jax.jit(optimizer.init)(state.params)
+    assert jax.tree.structure(state.opt_state) == jax.tree.structure(expected)
+    assert_same_bits(state.opt_state, expected)
+    kinds = (
+        [(x.shape, x.dtype, x.weak_type, x.sharding) for x in jax.tree.leaves(each)]
+        for each in (state.opt_state, expected)
+    )
+    assert next(kinds) == next(kinds)
+
+
 def test_adamw_decays_kernels_alone():
     """After Loshchilov and Hutter: beside Adam's step, learning rate x decay x kernel."""
     plain, _ = follow(made(), grads=GRADS[:1])

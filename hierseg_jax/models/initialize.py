@@ -12,7 +12,8 @@ from flax import traverse_util
 from hierseg_jax.models.kernels.random_bits import uniform
 from hierseg_jax.models.layers import torch_bound
 from hierseg_jax.models.segmentation_model import SegmentationModel
-from hierseg_jax.system.devices.kept import kept_file, read_kept, write_kept
+from hierseg_jax.system.devices.kept import kept_file
+from hierseg_jax.system.kept_bytes import read_kept, write_kept
 
 
 def variable_shapes(

@@ -3,18 +3,21 @@
 onnxruntime computes every node of a graph, whichever outputs it is asked for.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
-from hierseg_jax.runtime.protobuf import Field, fields, message_field, messages
+from hierseg_jax.runtime.protobuf import Field, Value, fields, message_head, messages
 
-# Field numbers of onnx.proto: of ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto and
-# ValueInfoProto.
+# Field numbers of onnx.proto: of ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto,
+# ValueInfoProto, and of a type's messages.
 _GRAPH = 7
 _NODE, _INITIALIZER, _OUTPUT, _VALUE = 1, 5, 12, 13
 _NODE_INPUT, _NODE_OUTPUT, _ATTRIBUTE = 1, 2, 5
 _SUBGRAPHS = (6, 11)
 _NAME_IN = {_INITIALIZER: 8, _OUTPUT: 1, _VALUE: 1}
 _LOCATION = 14
+_TYPE, _TENSOR_TYPE, _ELEMENT, _SHAPE, _DIMENSION = 2, 1, 1, 2, 1
+# Kinds of numbers as onnxruntime writes them.
+_KINDS = {1: "tensor(float)", 2: "tensor(uint8)", 4: "tensor(uint16)"}
 
 
 def part_for(model: bytes, outputs: Collection[str]) -> bytes | None:
@@ -23,65 +26,90 @@ def part_for(model: bytes, outputs: Collection[str]) -> bytes | None:
     None where it can't be told: the bytes are no model, one of the outputs is not there, nodes have
     graphs of their own, or weights lie in other files.
     """
+    pieces: list[bytes | memoryview] = []  # joined once, for weights are most of it
     try:
-        return b"".join(
-            message_field(_GRAPH, _part_of_graph(field.value, outputs))
-            if field.number == _GRAPH and isinstance(field.value, memoryview)
-            else field.whole
-            for field in fields(memoryview(model))
-        )
+        for field in fields(memoryview(model)):
+            if field.number == _GRAPH:
+                part = list(_part_of_graph(_content(field), outputs))
+                pieces += [message_head(_GRAPH, sum(map(len, part))), *part]
+            else:
+                pieces.append(field.whole)
     except (IndexError, TypeError, ValueError):
+        return None
+    return b"".join(pieces)
+
+
+def declared_outputs(model: bytes) -> list[tuple[str, str, list[int | None]]] | None:
+    """Of a model's outputs, in order, the name, kind of numbers and sides, as it declares them.
+
+    None where it can't be told, or where one has another kind of numbers than exports have.
+    """
+    try:
+        (graph,) = messages(memoryview(model), _GRAPH)
+        return [_declared(value) for value in messages(graph, _OUTPUT)]
+    except (IndexError, KeyError, TypeError, ValueError):
         return None
 
 
-def _part_of_graph(graph: memoryview, outputs: Collection[str]) -> bytes:
+def _declared(value: memoryview) -> tuple[str, str, list[int | None]]:
+    (name,) = messages(value, _NAME_IN[_OUTPUT])
+    (kind,) = messages(value, _TYPE)
+    (tensor,) = messages(kind, _TENSOR_TYPE)
+    (element,) = (field.value for field in fields(tensor) if field.number == _ELEMENT)
+    (shape,) = messages(tensor, _SHAPE)
+    sides = [next(fields(dimension), None) for dimension in messages(shape, _DIMENSION)]
+    known = [side.value if side and isinstance(side.value, int) else None for side in sides]
+    return str(name, "utf-8"), _KINDS[element], known  # type: ignore[index]
+
+
+def _part_of_graph(graph: memoryview, outputs: Collection[str]) -> Iterator[memoryview]:
     content = list(fields(graph))
-    there = {_named(field) for field in content if field.number == _OUTPUT}
+    there = {_named(field)[0] for field in content if field.number == _OUTPUT}
     if not there.issuperset(outputs):
         raise ValueError("an output is missing")
-    if any(
-        part.number == _LOCATION and part.value
-        for tensor in messages(graph, _INITIALIZER)
-        for part in fields(tensor)
-    ):
-        raise ValueError("weights lie in another file")
     needed, kept = set(outputs), []
     for field in reversed(content):  # nodes are in topological order
-        if field.number == _NODE and not _leads_to(field, needed):
-            continue
-        kept.append(field)
-    kept.reverse()
-    return b"".join(
-        field.whole
-        for field in kept
-        if field.number not in _NAME_IN
-        or _named(field) in (outputs if field.number == _OUTPUT else needed)
-    )
+        if field.number != _NODE or _leads_to(field, needed):
+            kept.append(field)
+    for field in reversed(kept):
+        if field.number in _NAME_IN:
+            name, location = _named(field)
+            if name not in (outputs if field.number == _OUTPUT else needed):
+                continue
+            if location and field.number == _INITIALIZER:
+                raise ValueError("weights lie in another file")
+        yield field.whole
 
 
 def _leads_to(node: Field, needed: set[str]) -> bool:
     """Whether it does; then its inputs are needed, too."""
-    content = _content(node)
-    parts = list(fields(content))
-    if any(
-        inner.number in _SUBGRAPHS
-        for attribute in messages(content, _ATTRIBUTE)
-        for inner in fields(attribute)
-    ):
-        raise ValueError("a node has a graph of its own")
+    parts = list(fields(_content(node)))
     if needed.isdisjoint(_text(part) for part in parts if part.number == _NODE_OUTPUT):
         return False
-    needed.update(_text(part) for part in parts if part.number == _NODE_INPUT)
+    for part in parts:
+        if part.number == _NODE_INPUT:
+            needed.add(_text(part))
+        elif part.number == _ATTRIBUTE and any(
+            inner.number in _SUBGRAPHS for inner in fields(_content(part))
+        ):
+            raise ValueError("a node has a graph of its own")
     return True
 
 
-def _named(field: Field) -> str:
-    names = messages(_content(field), _NAME_IN[field.number])
-    return next((bytes(name).decode() for name in names), "")
+def _named(field: Field) -> tuple[str, Value]:
+    """The name of a tensor or value; and of a tensor whether it lies in another file."""
+    name = ""
+    location: Value = 0
+    for part in fields(_content(field)):
+        if part.number == _NAME_IN[field.number]:
+            name = _text(part)
+        elif part.number == _LOCATION:
+            location = part.value
+    return name, location
 
 
 def _text(field: Field) -> str:
-    return bytes(_content(field)).decode()
+    return str(_content(field), "utf-8")
 
 
 def _content(field: Field) -> memoryview:

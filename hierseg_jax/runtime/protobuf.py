@@ -28,20 +28,20 @@ def fields(data: memoryview) -> Iterator[Field]:
     Raises:
       IndexError, ValueError: for what is no message.
     """
-    at = 0
-    while at < len(data):
+    at, end = 0, len(data)
+    while at < end:
         start = at
         key, at = _varint(data, at)
-        number, kind = key >> 3, key & 7
+        kind = key & 7
         if kind == 0:
             value, at = _varint(data, at)
-            yield Field(number, value, data[start:at])
+            yield Field(key >> 3, value, data[start:at])
             continue
         size, at = (8, at) if kind == 1 else (4, at) if kind == 5 else _varint(data, at)
-        if kind not in (1, _OF_A_LENGTH, 5) or at + size > len(data):
+        if kind not in (1, _OF_A_LENGTH, 5) or at + size > end:
             raise ValueError("no protobuf message")
         at += size
-        yield Field(number, data[at - size : at], data[start:at])
+        yield Field(key >> 3, data[at - size : at], data[start:at])
 
 
 def messages(data: memoryview, wanted: int) -> Iterator[memoryview]:
@@ -63,10 +63,18 @@ def varints(data: memoryview) -> Iterator[int]:
 
 def message_field(number: int, content: bytes) -> bytes:
     """A field that is a message, a string or bytes."""
-    return _as_varint(number << 3 | _OF_A_LENGTH) + _as_varint(len(content)) + content
+    return message_head(number, len(content)) + content
+
+
+def message_head(number: int, size: int) -> bytes:
+    """What stands before the bytes of such a field."""
+    return _as_varint(number << 3 | _OF_A_LENGTH) + _as_varint(size)
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    byte = data[at]
+    if byte < 128:  # as most are
+        return byte, at + 1
     value, shift = 0, 0
     while True:
         byte = data[at]

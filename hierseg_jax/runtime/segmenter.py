@@ -10,11 +10,12 @@ import numpy as np
 
 from hierseg_jax.data.picture_labels import Workspace
 from hierseg_jax.data.resize import MAX_SIDE, Placement, Resize
-from hierseg_jax.runtime.metadata import CONFIDENCE, SCORES, Metadata
+from hierseg_jax.runtime.metadata import CONFIDENCE
+from hierseg_jax.runtime.opening import open_network
 from hierseg_jax.runtime.pictures import check_picture
 from hierseg_jax.runtime.score_checks import check_best, checked
 from hierseg_jax.runtime.segmentation import NetworkOutput, Segmentation, maps_by_level
-from hierseg_jax.runtime.session import check_contract, open_session
+from hierseg_jax.runtime.session import open_session
 from hierseg_jax.runtime.smoothing import Smoother
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.decoding import top_down
@@ -70,15 +71,10 @@ class Segmenter:
           FileNotFoundError, ValueError: one sentence.
         """
         self._file, self.threads = onnx_file, threads
-        self._session, self.provider, self.note = open_session(onnx_file, provider, threads)
-        try:
-            props = self._session.get_modelmeta().custom_metadata_map
-            self.metadata = Metadata.from_props(props, str(onnx_file))
-            self.contract = check_contract(self._session, self.metadata, str(onnx_file))
-        except UnicodeDecodeError as error:  # ONNX keeps bytes, whatever they are
-            raise HiersegError(
-                f"{onnx_file} is damaged: a name or its metadata is no UTF-8 text; export it again."
-            ) from error
+        opened = open_network(onnx_file, provider, threads, confidence)
+        self._session, self._wanted = opened.session, opened.wanted
+        self.provider, self.note = opened.provider, opened.note
+        self.metadata, self.contract = opened.metadata, opened.contract
         self._input = self._session.get_inputs()[0]
         self.hierarchy = self._choose_hierarchy(hierarchy, onnx_file)
         self.image_size = self._choose_size(image_size, onnx_file)
@@ -86,13 +82,7 @@ class Segmenter:
         self.decoding = told.decoding if told else "leaf"
         self.resize = Resize(told.resize, told.sampling) if told else Resize("stretch", "reference")
         self.score_stride = told.score_stride if told else 1
-        last = self._session.get_outputs()[-1].name
-        self.plain = self.contract == "deploy" and last == CONFIDENCE
-        # Where there are scores, label maps are not needed, nor what leads to them alone.
-        self._wanted: list[str] = []
-        if self.contract == "deploy" and last == SCORES:
-            self._wanted = [CONFIDENCE, SCORES] if confidence else [SCORES]
-            self._session = open_session(onnx_file, self.provider, threads, self._wanted)[0]
+        self.plain = self.contract == "deploy" and opened.outputs[-1] == CONFIDENCE
         self._workspace = Workspace()
 
     def __call__(

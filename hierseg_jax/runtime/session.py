@@ -1,8 +1,9 @@
 """Opening an .onnx with onnxruntime, and telling which contract it follows."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 
@@ -11,6 +12,8 @@ from hierseg_jax.runtime.onnx_part import part_for
 from hierseg_jax.system.errors import TRACEBACK_VARIABLE, HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import local_path
 
+Tensor = tuple[str, str, Sequence[Any]]
+"""Its name, `tensor(...)` and sides: whole numbers, or what stands for those left open."""
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -34,10 +37,24 @@ def open_session(
     Raises:
       FileNotFoundError, ValueError: one sentence.
     """
+    file = existing_file(onnx_file)
+    part = part_for(file.read_bytes(), outputs) if outputs else None
+    return start_session(file, part, provider, threads)
+
+
+def existing_file(onnx_file: str | Path) -> Path:
+    """Raises FileNotFoundError, in one sentence, where there is none."""
     file = local_path(onnx_file)
     if not file.is_file():
         found = "is a folder" if file.is_dir() else "does not exist"
         raise HiersegFileNotFoundError(f"{file} {found}; give an .onnx file (see hierseg export).")
+    return file
+
+
+def start_session(
+    file: Path, part: bytes | None, provider: str, threads: int | None
+) -> tuple[onnxruntime.InferenceSession, str, str]:
+    """As `open_session`, of a part of the file where there is one."""
     available = onnxruntime.get_available_providers()
     names = choose_providers(provider, available)
     if threads is not None and threads < 1:
@@ -46,7 +63,6 @@ def open_session(
     options.intra_op_num_threads = threads or 0
     # Errors are raised to us; what onnxruntime prints of them would come twice.
     options.log_severity_level = 4
-    part = part_for(file.read_bytes(), outputs) if outputs else None
     session, reason = _start(file, part, names, options)
     # Where a provider fails later on, that is an error too, no reason to take another one.
     session.disable_fallback()
@@ -136,16 +152,19 @@ def settle_provider(
     return "cpu", f"{fault}; the network runs on the CPU."
 
 
+def tensors_of(values: Iterable[onnxruntime.NodeArg]) -> list[Tensor]:
+    """A session's inputs or outputs."""
+    return [(value.name, value.type, value.shape) for value in values]
+
+
 def check_contract(
-    session: onnxruntime.InferenceSession, metadata: Metadata | None, file: str
+    inputs: Sequence[Tensor], outputs: Sequence[Tensor], metadata: Metadata | None, file: str
 ) -> str:
     """`reference` or `deploy`, from the tensors alone.
 
     Raises:
       ValueError: where they belong to neither, or not to what the metadata says.
     """
-    inputs = [(x.name, x.type, x.shape) for x in session.get_inputs()]
-    outputs = [(x.name, x.type, x.shape) for x in session.get_outputs()]
     contract = None
     if len(inputs) == 1 and len(inputs[0][2]) == 4:
         name, kind, shape = inputs[0]

@@ -18,13 +18,17 @@ from jax.experimental import serialize_executable
 
 from hierseg_jax.models import SegmentationModel
 from hierseg_jax.models.kernels import library
-from hierseg_jax.system.devices.kept import PACKAGE, kept_file, read_kept, write_kept
+from hierseg_jax.system.devices.kept import PACKAGE, kept_file
+from hierseg_jax.system.kept_bytes import read_kept, write_kept
+from hierseg_jax.train import first_program
 
 NEW, FOUND = "/jax/compilation_cache/cache_misses", "/jax/compilation_cache/cache_hits"
 """JAX's events: it has compiled a program and kept it, or had it already."""
 
 
-def keep(step: Callable[..., Any], made_of: Sequence[str]) -> Callable[..., Any]:
+def keep(
+    step: Callable[..., Any], made_of: Sequence[str], ahead: bool = True
+) -> Callable[..., Any]:
     """The same function, whose programs the next process finds.
 
     Nothing is kept where JAX keeps nothing.
@@ -33,30 +37,43 @@ def keep(step: Callable[..., Any], made_of: Sequence[str]) -> Callable[..., Any]
       step: from `jax.jit` with the first argument donated, for one device.
       made_of: words for all that it computes with beside its arguments and this package's code:
         equal ones are for equal programs.
+      ahead: whether to begin at once, beside what this process does until its first step, with
+        the program that an earlier process began with.
     """
     programs: dict[Any, Callable[..., Any]] = {}
+    kernels = f"kernels: {library.usable()}"
+    first = kept_file(("first", *made_of, kernels), ".first")
+    begun = first_program.begin(first, _load) if ahead else {}
+
+    def used(program: Callable[..., Any], file: Path, sizes: Any) -> None:
+        if not programs:
+            first_program.tell(first, file, program)
+            begun.clear()
+        programs[sizes] = program
 
     def kept(state: Any, *rest: Any) -> Any:
         # States stay as they are; batches may come in several sizes.
         sizes = _shapes(rest)
         if sizes in programs:
             return programs[sizes](state, *rest)
-        kernels = f"kernels: {library.usable()}"
         file = kept_file(("step", *made_of, kernels, repr(_shapes(state)), repr(sizes)))
         if file is None:
             programs[sizes] = step
             return step(state, *rest)
-        program = _load(file)
+        program = begun[file].result() if file in begun else _load(file)
         if program is not None:
+            result = None
             with contextlib.suppress(TypeError, ValueError):  # of arguments that it isn't for
                 result = program(state, *rest)
-                programs[sizes] = program
+            if result is not None:
+                used(program, file, sizes)
                 return result
         lowered = _named(step, file).lower(state, *rest)
         with _watched() as events:
-            programs[sizes] = program = lowered.compile()
+            program = lowered.compile()
         result = program(state, *rest)
         # While it computes.
+        used(program, file, sizes)
         if events == {NEW}:
             _store(program, library.files_called(lowered.as_text()), file)
         elif events == {FOUND}:

@@ -38,6 +38,8 @@ def make_optimizer(
     when it thaws: Adam's bias correction is then that of its first step. The schedule counts
     all steps.
 
+    Whatever is chosen, its state is zeros in the beginning.
+
     Args:
       waits: whether the backbone is frozen in the first epochs.
       frozen: for the frozen epochs: the backbone's updates are 0 and its moments stay. The

@@ -87,7 +87,7 @@ class Recipe:
         )
         compiled = parallel.compile_train_step(step)
         if kept and parallel.axis_name is None and not lessons:
-            return keep(compiled, self.made_of(model))
+            return keep(compiled, self.made_of(model), frozen == bool(self.settings.freeze_epochs))
         if not lessons or not lessons.variables:
             return compiled
         # Arguments, not constants: a program with the weights in it would be as large as they are.

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -60,6 +60,19 @@ ACTIVATIONS = {
 }
 """Arguments and results of kernels that may be stored as bfloat16; all others are of 32 bits."""
 NONE: Mapping[int, int] = MappingProxyType({})
+_Made = TypeVar("_Made")
+
+
+def _once(make: Callable[..., _Made]) -> Callable[..., _Made]:
+    """`functools.cache`, which several threads that ask at a time would get past."""
+    cached, lock = functools.cache(make), threading.RLock()
+
+    @functools.wraps(make)
+    def locked(*arguments: str) -> _Made:
+        with lock:
+            return cached(*arguments)
+
+    return locked
 
 
 def call(
@@ -149,7 +162,7 @@ def problem(storage: Any = jnp.float32) -> str | None:
     return None
 
 
-@functools.cache
+@_once
 def _bindings(storage: str) -> ctypes.CDLL | str:
     if storage not in STORAGES:
         return f"there are none for {storage}"
@@ -188,7 +201,7 @@ def files_called(program: str) -> tuple[tuple[str, str], ...]:
     )
 
 
-@functools.cache
+@_once
 def start(file: str, storage: str) -> None:
     """Has the kernels of a file compiled in the background; where `problem(storage)` is None."""
     # Not a daemon: a process that ends sooner leaves the library for the next one.

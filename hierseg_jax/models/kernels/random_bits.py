@@ -79,9 +79,14 @@ def uniform(key: jax.Array | np.ndarray, count: int) -> np.ndarray:
     bits = np.empty(count, np.uint32)
     fill = library.function("hierseg_fill_bits")
     fill(*_words(*map(int, key)), ctypes.c_int64(count), _address(bits))
-    # A mantissa for 1 to 2.
-    mantissas = (bits >> 9) | np.uint32(0x3F800000)
-    return np.maximum((mantissas.view(np.float32) - 1) * 2 - 1, np.float32(-1))
+    # A mantissa for 1 to 2; all in place, for fresh memory takes longer than arithmetic.
+    bits >>= 9
+    bits |= np.uint32(0x3F800000)
+    drawn = bits.view(np.float32)
+    drawn -= 1
+    drawn *= 2
+    drawn -= 1
+    return np.maximum(drawn, np.float32(-1), out=drawn)
 
 
 def _draws_on_host() -> bool:

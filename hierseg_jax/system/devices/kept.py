@@ -7,7 +7,6 @@ is computed anew.
 import contextlib
 import functools
 import hashlib
-import itertools
 import os
 import platform
 import sys
@@ -17,7 +16,6 @@ from pathlib import Path
 
 import jax
 
-from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.cache_folder import cache_folder
 from hierseg_jax.system.compiler import describe_machine
 from hierseg_jax.system.cores import available_cores
@@ -29,11 +27,12 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "ml_dtypes")
 VARIABLES = ("XLA_FLAGS", "NPROC", "LIBTPU_INIT_ARGS", "CXX", FLAGS_VARIABLE)
 
 
-def kept_file(made_of: Sequence[str]) -> Path | None:
+def kept_file(made_of: Sequence[str], suffix: str = "") -> Path | None:
     """Where something is kept; None where JAX keeps nothing, or is to look into what it runs.
 
     Args:
       made_of: words for all that it depends on beside code, machine and environment.
+      suffix: of the file's name.
     """
     config = jax.config.values
     looks_inside = config["jax_disable_jit"] or config["jax_debug_nans"] or config["jax_debug_infs"]
@@ -42,40 +41,19 @@ def kept_file(made_of: Sequence[str]) -> Path | None:
         return None
     key = hashlib.sha256("\n".join([*made_of, *_surroundings()]).encode()).hexdigest()
     with contextlib.suppress(OSError):
-        return cache_folder() / "programs" / key[:32]
+        return cache_folder() / "programs" / f"{key[:32]}{suffix}"
     return None
-
-
-def read_kept(file: Path | None) -> bytes | None:
-    """What `write_kept` wrote, whole and this user's own; else None."""
-    if file is None:
-        return None
-    with contextlib.suppress(OSError):
-        if hasattr(os, "getuid") and file.stat().st_uid != os.getuid():
-            return None
-        content = file.read_bytes()
-        if hashlib.sha256(content[32:]).digest() == content[:32]:
-            return content[32:]
-    return None
-
-
-def write_kept(file: Path | None, content: bytes) -> None:
-    """Where it can't be kept, the next process computes it, too."""
-    if file is None:
-        return
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomically(file, hashlib.sha256(content).digest() + content)
 
 
 @functools.cache
 def _surroundings() -> tuple[str, ...]:
     """Words for the code, its interpreter, the machine and the environment."""
     digest = hashlib.sha256()
-    sources = (PACKAGE.rglob(f"*.{end}") for end in ("py", "cc", "h"))
-    for file in sorted(itertools.chain.from_iterable(sources)):
-        content = file.read_bytes()
-        digest.update(f"{file.relative_to(PACKAGE)} {len(content)}\n".encode() + content)
+    root = str(PACKAGE)
+    files = (os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names)
+    for file in sorted(file for file in files if file.endswith((".py", ".cc", ".h"))):
+        content = Path(file).read_bytes()
+        digest.update(f"{os.path.relpath(file, root)} {len(content)}\n".encode() + content)
     settings = {
         name: value for name, value in jax.config.values.items() if "compilation_cache" not in name
     }

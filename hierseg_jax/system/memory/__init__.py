@@ -32,15 +32,29 @@ def keep_large_blocks() -> bool:
     Returns:
       Whether it does.
     """
-    if sys.platform != "linux":
-        return False
-    if not decide(os.environ.get(VARIABLE, ""), jaxlib.__version__)[0]:
+    if not _is_wanted():
         return False
     jaxlib_file = Path(jaxlib.__file__).parent / "libjax_common.so"
     try:
         return load_library().hierseg_keep_large_blocks(str(jaxlib_file).encode()) > 0
     except OSError:
         return False
+
+
+def prepare_block(size: int) -> None:
+    """Makes the block of so many bytes that jaxlib is going to ask for, with all of its pages.
+
+    To be called in a thread beside, before or after `keep_large_blocks`. Where that does nothing,
+    or there is such a block, this does nothing either; other blocks that nobody uses are freed.
+    """
+    if _is_wanted():
+        with contextlib.suppress(OSError):
+            load_library().hierseg_prepare_block(ctypes.c_size_t(size))
+
+
+def _is_wanted() -> bool:
+    here = sys.platform == "linux"
+    return here and decide(os.environ.get(VARIABLE, ""), jaxlib.__version__)[0]
 
 
 def untried() -> str:

@@ -39,6 +39,10 @@ constexpr size_t kSmallest = size_t{16} << 20;
 constexpr auto kPatience = std::chrono::milliseconds(50);
 constexpr auto kPatienceForOthers = std::chrono::milliseconds(5);
 constexpr int kBlocks = 256;
+// Of blocks that are prepared: XLA asks for 64 bytes, and they begin behind malloc's own numbers.
+constexpr size_t kAlignment = 64;
+constexpr size_t kPiece = size_t{8} << 20;
+constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE: since Linux 5.14, refused before
 
 struct Block {
   void* address;
@@ -80,6 +84,20 @@ Block* Find(size_t alignment, size_t size, bool idle) {
   return best;
 }
 
+// Whether there was room for it.
+bool Enter(void* address, bool idle) {
+  Block* entry = nullptr;
+  for (Block& block : blocks) {
+    // An entry of this address is left of a block that somebody else has freed.
+    if (block.address == address) Forget(block);
+    if (block.address == nullptr && entry == nullptr) entry = &block;
+  }
+  if (entry == nullptr) return false;
+  *entry = {address, malloc_usable_size(address), idle};
+  if (idle) idle_bytes += entry->size;
+  return true;
+}
+
 int Allocate(void** result, size_t alignment, size_t size) {
   if (size < kSmallest) return posix_memalign(result, alignment, size);
   std::unique_lock<std::mutex> lock(mutex);
@@ -99,15 +117,8 @@ int Allocate(void** result, size_t alignment, size_t size) {
   }
   FreeIdle();
   const int error = posix_memalign(result, alignment, size);
-  if (error != 0) return error;
-  Block* entry = nullptr;
-  for (Block& block : blocks) {
-    // An entry of this address is left of a block that somebody else has freed.
-    if (block.address == *result) Forget(block);
-    if (block.address == nullptr && entry == nullptr) entry = &block;
-  }
-  if (entry != nullptr) *entry = {*result, malloc_usable_size(*result), false};
-  return 0;
+  if (error == 0) Enter(*result, false);
+  return error;
 }
 
 void Free(void* address) {
@@ -128,6 +139,14 @@ void Free(void* address) {
     }
   }
   free(address);
+}
+
+bool IsKept(const void* address, size_t size) {
+  std::lock_guard<std::mutex> lock(mutex);
+  for (const Block& block : blocks) {
+    if (block.address == address) return block.size == size;
+  }
+  return false;
 }
 
 struct Redirection {
@@ -241,7 +260,33 @@ int RedirectObject(dl_phdr_info* object, size_t, void* data) {
 extern "C" int hierseg_keep_large_blocks(const char* file) {
   Search search{file, 0};
   dl_iterate_phdr(RedirectObject, &search);
+  std::lock_guard<std::mutex> lock(mutex);
+  if (search.redirected == 0) FreeIdle();  // blocks that were prepared for it
   return search.redirected;
+}
+
+// Makes a block for the first request of about this size, and has the kernel supply its pages:
+// otherwise it does so one by one, when a step first writes to them. The block may be taken, and
+// even be freed, meanwhile. Nothing is done where there is such a block. Calls may be redirected
+// before or afterwards.
+extern "C" void hierseg_prepare_block(size_t size) {
+  void* address = nullptr;
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (size < kSmallest || Find(kAlignment, size, true) != nullptr) return;
+    FreeIdle();
+    if (posix_memalign(&address, kAlignment, size) != 0) return;
+    size = malloc_usable_size(address);
+    if (!Enter(address, true)) return free(address);
+  }
+  const uintptr_t page_size = sysconf(_SC_PAGESIZE);
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(address) + size) / page_size * page_size;
+  uintptr_t page = reinterpret_cast<uintptr_t>(address) / page_size * page_size + page_size;
+  // Piece by piece: whoever maps memory waits for one.
+  for (size_t piece; page < end && IsKept(address, size); page += piece) {
+    piece = end - page < kPiece ? end - page : kPiece;
+    if (madvise(reinterpret_cast<void*>(page), piece, kPopulateWrite) != 0) return;
+  }
 }
 
 // Of blocks that are large enough to be kept.
