@@ -13,7 +13,7 @@ with contextlib.suppress(ImportError):
 
     compile_ahead()
 with contextlib.suppress(ImportError):
-    from hierseg_jax.system.memory.ahead import supply_ahead
+    from hierseg_jax.system.memory.supply import supply_ahead
 
     supply_ahead()
 quick = contextlib.nullcontext

@@ -11,6 +11,6 @@ def begin_ahead() -> None:
     if trains_on_a_cpu():
         compile_ahead()
         # Not without jaxlib, which those have who train.
-        from hierseg_jax.system.memory.ahead import supply_ahead
+        from hierseg_jax.system.memory.supply import supply_ahead
 
         supply_ahead()

@@ -15,7 +15,7 @@ import jax
 
 from hierseg_jax.system.kept_bytes import read_kept, write_kept
 from hierseg_jax.system.memory import prepare_block
-from hierseg_jax.system.memory.ahead import remember
+from hierseg_jax.system.memory.supply import remember
 
 Program = Callable[..., Any]
 
