@@ -12,10 +12,6 @@ with contextlib.suppress(ImportError):
     from hierseg_jax.system.kernel_sources import compile_ahead
 
     compile_ahead()
-with contextlib.suppress(ImportError):
-    from hierseg_jax.system.memory.supply import supply_ahead
-
-    supply_ahead()
 quick = contextlib.nullcontext
 with contextlib.suppress(ImportError):
     from hierseg_jax.system.imports import without_garbage_collection as quick

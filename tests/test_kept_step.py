@@ -1,6 +1,7 @@
 """A training step that was compiled before is loaded, not traced."""
 
 import pickle
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -77,8 +78,17 @@ def test_a_second_process_traces_nothing_and_computes_the_same(cache):
 def test_the_program_that_a_process_begins_with_is_loaded_before_its_first_step(cache, monkeypatch):
     expected = run(Counted())
     (file,) = programs(cache)
-    step = Counted()
+    step, load, loaded = Counted(), kept_step._load, threading.Event()
+
+    def tells(file):
+        try:
+            return load(file)
+        finally:
+            loaded.set()
+
+    monkeypatch.setattr(kept_step, "_load", tells)
     kept = keep(jax.jit(step, donate_argnums=0), ["words"])
+    assert loaded.wait(60)
     file.unlink()  # nobody looks for it any more
     monkeypatch.setattr(kept_step, "_load", lambda file: pytest.fail(f"loads {file} once more"))
     state = [jnp.arange(3, dtype=jnp.float32), jnp.ones(3)]

@@ -47,9 +47,9 @@ jax.block_until_ready(step(x))
 """
 
 
-def run(script, begin=START, **environment):
+def run(script, **environment):
     done = subprocess.run(
-        [sys.executable, "-c", begin + script],
+        [sys.executable, "-c", START + script],
         env=os.environ | {"JAX_PLATFORMS": "cpu", VARIABLE: ""} | environment,
         capture_output=True,
         text=True,
@@ -118,44 +118,6 @@ for _ in range(4):
 print("equal")
 """
     assert run(PREPARED + script) == "equal"
-
-
-GUESSED = """
-from hierseg_jax.system.memory import supply
-supply._supply()  # before JAX is imported
-"""
-
-
-@needs_compiler
-def test_a_process_has_the_memory_of_the_one_before_it_ready(tmp_path):
-    remembers = """
-from hierseg_jax.system.memory.supply import remember
-remember(step.lower(x).compile().memory_analysis().temp_size_in_bytes)
-"""
-    folder = {"HIERSEG_JAX_CACHE": str(tmp_path)}
-    run(remembers, **folder)
-    found = "print(kept, settled().requests > 0, settled().requests - settled().served)"
-    assert run(found, GUESSED + START, **folder) == "True True 0"
-    # Of another size it is given back.
-    run("from hierseg_jax.system.memory.supply import remember; remember(10**9)", **folder)
-    found = "print(settled().requests - settled().served, settled().idle_bytes < 2 * 4 * 5792**2)"
-    assert run(found, GUESSED + START, **folder) == "1 True"
-
-
-@needs_compiler
-@pytest.mark.parametrize("told", ["0", "-1", "10**15", "'much'"])
-def test_no_memory_is_taken_for_what_can_t_be(tmp_path, told):
-    remembers = f"from hierseg_jax.system.memory.supply import remember; remember({told})"
-    folder = {"HIERSEG_JAX_CACHE": str(tmp_path)}
-    run(remembers, "", **folder)
-    counted = """
-import ctypes
-from hierseg_jax.system.memory import load_library
-counts = (ctypes.c_uint64 * 4)()
-load_library().hierseg_count_blocks(counts)
-print(counts[2])
-"""
-    assert run(counted, GUESSED, **folder) == "0"
 
 
 @needs_compiler

@@ -5,10 +5,10 @@ import importlib
 import importlib.metadata
 import sys
 
-from hierseg_jax.system.ahead import begin_ahead
 from hierseg_jax.system.command_help import asks_for_help
 from hierseg_jax.system.errors import wants_tracebacks
 from hierseg_jax.system.imports import without_garbage_collection
+from hierseg_jax.system.kernel_sources import compile_ahead
 from hierseg_jax.system.missing import missing_sentence
 
 COMMANDS = {
@@ -43,7 +43,7 @@ def main() -> None:
     elif name in COMMANDS:
         sys.argv = [f"hierseg {name}", *rest]
         if name in TRAIN and not asks_for_help(sys.argv):
-            begin_ahead()
+            compile_ahead()
         try:
             with without_garbage_collection():
                 command = importlib.import_module(f"hierseg_jax.commands.{name}_command")

@@ -91,7 +91,7 @@ def compile_ahead() -> None:
     To be called before JAX is imported. Does nothing where an accelerator may be found. What goes
     wrong is told by those who need the kernels.
     """
-    if not trains_on_a_cpu():
+    if not importlib.util.find_spec("jax") or not _is_for_a_cpu():
         return
     needed: list[tuple[Any, ...]] = [
         (kernel_library, BINDINGS),
@@ -103,10 +103,8 @@ def compile_ahead() -> None:
         threading.Thread(target=_quietly, args=compilation).start()
 
 
-def trains_on_a_cpu() -> bool:
+def _is_for_a_cpu() -> bool:
     """Whether JAX will compute on a CPU for certain; plugins bring what else it may find."""
-    if not importlib.util.find_spec("jax"):
-        return False
     if chosen := os.environ.get("JAX_PLATFORMS"):
         return chosen == "cpu"
     return not any(map(importlib.util.find_spec, ("jax_plugins", "libtpu")))

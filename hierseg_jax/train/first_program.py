@@ -15,7 +15,6 @@ import jax
 
 from hierseg_jax.system.kept_bytes import read_kept, write_kept
 from hierseg_jax.system.memory import prepare_block
-from hierseg_jax.system.memory.supply import remember
 
 Program = Callable[..., Any]
 
@@ -43,9 +42,7 @@ def tell(first: Path | None, file: Path, program: Program) -> None:
     """Tells the next process which program this one has begun with."""
     if first is None:
         return
-    size = _host_memory(program)
-    remember(size)
-    told = f"{file.name} {size}".encode()
+    told = f"{file.name} {_host_memory(program)}".encode()
     if told != read_kept(first):
         write_kept(first, told)
 
