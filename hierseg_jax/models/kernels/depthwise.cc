@@ -9,11 +9,13 @@
 namespace hierseg {
 namespace {
 
+// Of `count` channels, kLanes or fewer: where the compiler knows that they fill the vector, sums
+// stay in registers.
 template <int kPixels>
-void DepthwiseTile(const Element* const* taps, const std::vector<Tap>& list, int64_t offset,
-                   int64_t step, const float* weights, int64_t channels, int64_t c, Element* y,
-                   int64_t y_step) {
-  const int64_t count = channels - c;
+HIERSEG_INLINE void DepthwiseTile(const Element* const* taps, const std::vector<Tap>& list,
+                                  int64_t offset, int64_t step, const float* weights,
+                                  int64_t channels, int64_t c, int64_t count, Element* y,
+                                  int64_t y_step) {
   Vector sum[kPixels] = {};
   for (size_t t = 0; t < list.size(); ++t) {
     if (taps[t] == nullptr) continue;
@@ -68,15 +70,21 @@ void Depthwise(const Threads& threads, Input x, Input weights, Output y, int64_t
         tap_rows.Find(image, grid_row, taps.data());
         const int64_t y_row = image * out.height + grid_row * output_step + phase.row;
         Element* to = y->elements() + (y_row * out.width + phase.column) * channels;
-        for (int64_t c = 0; c < channels; c += kLanes)
+        const auto of_channels = [&](auto pixels, int64_t column, int64_t c, int64_t count) {
+          DepthwiseTile<pixels()>(taps.data(), phase.taps, column * input_step * channels,
+                                  input_step * channels, weights.typed_data(), channels, c, count,
+                                  to + column * output_step * channels + c,
+                                  output_step * channels);
+        };
+        for (int64_t column = 0; channels < kLanes && column < phase.columns; ++column)
+          of_channels(std::integral_constant<int, 1>(), column, 0, channels);
+        for (int64_t next = 0; channels >= kLanes && next < channels; next += kLanes) {
+          // The last vector may lie over the one before it.
+          const int64_t c = std::min(next, channels - kLanes);
           ForPieces(phase.columns, [&](int64_t column, int64_t size) {
-            WithConstant(size, [&](auto pixels) {
-              DepthwiseTile<pixels()>(taps.data(), phase.taps, column * input_step * channels,
-                                      input_step * channels, weights.typed_data(), channels, c,
-                                      to + column * output_step * channels + c,
-                                      output_step * channels);
-            });
+            WithConstant(size, [&](auto pixels) { of_channels(pixels, column, c, kLanes); });
           });
+        }
       }
     });
   }

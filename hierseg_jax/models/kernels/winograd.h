@@ -43,6 +43,14 @@ struct Strips {
     total = lines.out().batch * rows * pieces;
   }
 
+  // How many to compute by each weight before the next: weights that don't fit into a core's cache
+  // come from memory that cores share. There is to be work for some threads nevertheless.
+  int64_t Together(int64_t weights) const {
+    constexpr int64_t kInCache = 1 << 18, kSome = 4, kThreads = 8;
+    const int64_t most = weights > kInCache ? kSome : 1;
+    return std::max<int64_t>(std::min(most, total / kThreads), 1);
+  }
+
   // Calls f(image, first group, count) for those of a chunk.
   template <typename F>
   void For(int64_t chunk, int64_t chunks, F f) const {
@@ -54,35 +62,38 @@ struct Strips {
   }
 };
 
-// The transformed pixels of a strip, [position][group and those beyond][channel].
+// The transformed pixels of some strips, [strip][position][group and those beyond][channel].
 class StripPixels {
  public:
-  StripPixels(const Lines& lines, const Winograd& winograd)
+  StripPixels(const Lines& lines, const Winograd& winograd, int64_t strips = 1)
       : lines_(lines),
         winograd_(winograd),
         channels_(lines.in().channels),
         beyond_((lines.across() - 1) * lines.step_across()),
         step_((kStrip + beyond_) * channels_ + kApart),
         zeros_(channels_, 0.0f),
-        transformed_(winograd.positions * step_) {}
+        transformed_(strips * winograd.positions * step_) {}
 
-  HIERSEG_NOINLINE void Transform(const float* x, int64_t image, int64_t begin, int64_t count) {
+  HIERSEG_NOINLINE void Transform(const float* x, int64_t image, int64_t begin, int64_t count,
+                                  int64_t strip = 0) {
+    float* to = transformed_.data() + strip * winograd_.positions * step_;
     const float* pixels[kMaxPositions];
     for (int64_t i = 0; i < count + beyond_; ++i) {
       const int64_t beyond = beyond_ ? i : 0;
       lines_.FindPixels(winograd_, x, image, begin + i - beyond, beyond, zeros_.data(), pixels);
-      winograd_.pixels(pixels, channels_, transformed_.data() + i * channels_, step_);
+      winograd_.pixels(pixels, channels_, to + i * channels_, step_);
     }
     // What the last tile of a row reads beyond them.
     const int64_t last = CeilDiv(count, kTileRows) * kTileRows;
     for (int64_t j = 0; j < winograd_.positions; ++j) {
-      float* row = transformed_.data() + j * step_;
+      float* row = to + j * step_;
       std::fill(row + (count + beyond_) * channels_, row + (last + beyond_) * channels_, 0.0f);
     }
   }
   // From the strip's first group on.
-  const float* At(int64_t position, int64_t across) const {
-    return transformed_.data() + position * step_ + across * lines_.step_across() * channels_;
+  const float* At(int64_t position, int64_t across, int64_t strip = 0) const {
+    return transformed_.data() + (strip * winograd_.positions + position) * step_ +
+           across * lines_.step_across() * channels_;
   }
 
  private:
@@ -129,31 +140,45 @@ static void ConvolveLines(const Threads& threads, const float* x, const float* w
   constexpr float kZeros[2 * kLanes] = {};
 
   const Strips strips(lines, winograd);
-  const int64_t chunks = std::min<int64_t>(strips.total, 64);
+  const int64_t together = strips.Together(positions * across * inputs * padded);
+  const int64_t parts = CeilDiv(strips.total, together), chunks = std::min<int64_t>(parts, 64);
   ParallelFor(threads, chunks, [&](int64_t chunk) {
-    StripPixels pixels(lines, winograd);
+    StripPixels pixels(lines, winograd, together);
     const int64_t products_step = kStrip * 2 * kLanes + kApart;
-    const Scratch products(positions * products_step);
+    const int64_t products_of_strip = positions * products_step;
+    const Scratch products(together * products_of_strip);
     std::vector<const float*> taps(across);
-    strips.For(chunk, chunks, [&](int64_t image, int64_t begin, int64_t count) {
-      pixels.Transform(x, image, begin, count);
+    struct Strip {
+      int64_t image, begin, count;
+    };
+    std::vector<Strip> here;
+    for (int64_t part = chunk * parts / chunks; part < (chunk + 1) * parts / chunks; ++part) {
+      here.clear();
+      strips.For(part, parts, [&](int64_t image, int64_t begin, int64_t count) {
+        pixels.Transform(x, image, begin, count, here.size());
+        here.push_back({image, begin, count});
+      });
       const float* w = transformed.data();
       ForChannelTiles(outputs, [&](int64_t first, int vectors) {
         const int64_t width = vectors * kLanes;
-        for (int64_t j = 0; j < positions; ++j, w += across * inputs * width) {
-          for (int64_t b = 0; b < across; ++b) taps[b] = pixels.At(j, b);
-          ConvolveRow(count, vectors,
-                      {taps.data(), across, 0, inputs, inputs, w, kZeros,
-                       products.data() + j * products_step, width, width, false});
-        }
-        for (int64_t i = 0; i < count; ++i) {
-          float* of_group[kMaxOutputs];
-          lines.FindOutputs(winograd, y, image, begin + i, nullptr, of_group);
-          winograd.products(products.data() + i * width, products_step, &padded_bias[first], relu,
-                            of_group, first, std::min(outputs - first, width));
-        }
+        for (int64_t j = 0; j < positions; ++j, w += across * inputs * width)
+          for (size_t s = 0; s < here.size(); ++s) {
+            for (int64_t b = 0; b < across; ++b) taps[b] = pixels.At(j, b, s);
+            ConvolveRow(here[s].count, vectors,
+                        {taps.data(), across, 0, inputs, inputs, w, kZeros,
+                         products.data() + s * products_of_strip + j * products_step, width, width,
+                         false});
+          }
+        for (size_t s = 0; s < here.size(); ++s)
+          for (int64_t i = 0; i < here[s].count; ++i) {
+            float* of_group[kMaxOutputs];
+            lines.FindOutputs(winograd, y, here[s].image, here[s].begin + i, nullptr, of_group);
+            winograd.products(products.data() + s * products_of_strip + i * width, products_step,
+                              &padded_bias[first], relu, of_group, first,
+                              std::min(outputs - first, width));
+          }
       });
-    });
+    }
   });
 }
 
