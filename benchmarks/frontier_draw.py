@@ -34,7 +34,7 @@ _LEVEL = flags.DEFINE_string("level", "", "Of the tree; the finest.")
 flags.mark_flag_as_required("measured")
 
 WHITE, INK, MUTED, GRID = "#ffffff", "#222222", "#8a8a8a", "#e6e6e6"
-OURS = ("#2a6fbb", "#0b9a8d", "#7a5cc2", "#5f9e2f", "#3aa6d0", "#1f3f77")
+OURS = ("#2a6fbb", "#0b9a8d", "#7a5cc2", "#5f9e2f", "#3aa6d0", "#1f3f77", "#8fb3b0", "#b08fd8")
 THEIRS = ("#d1495b", "#e08a1e", "#b8860b")
 
 
