@@ -54,8 +54,8 @@ HIERSEG_INLINE void ConvolveTile(const TileArguments& a) {
 
 // dW of one tile of input channels times output channels, from one row of pixels.
 template <int kChannels, int kVectors>
-static void GradientTile(const float* x, int64_t x_step, const float* dy, int64_t dy_step, int64_t pixels,
-                  float* sums, int64_t sums_step) {
+static void GradientTile(const float* x, int64_t x_step, const float* dy, int64_t dy_step,
+                         int64_t pixels, float* sums, int64_t sums_step) {
   Vector sum[kChannels][kVectors];
   // From 0, and added to the sums of other rows at the end: that rounds less.
 #pragma GCC unroll 8
@@ -105,7 +105,7 @@ inline int64_t PaddedChannels(int64_t channels) { return CeilDiv(channels, kLane
 // Weights [tap][input][output], or turned, [tap][output][input], in the order in which a phase's
 // tiles read them.
 inline AlignedVector<float> PackWeights(const float* weights, const std::vector<Tap>& taps,
-                                 int64_t inputs, int64_t outputs, bool turned) {
+                                        int64_t inputs, int64_t outputs, bool turned) {
   AlignedVector<float> packed(taps.size() * inputs * PaddedChannels(outputs), 0.0f);
   float* to = packed.data();
   ForChannelTiles(outputs, [&](int64_t first, int vectors) {
