@@ -21,7 +21,8 @@ def checked(confidence_hw: np.ndarray) -> np.ndarray:
 
 def check_best(planes_chw: np.ndarray) -> None:
     """The same of `log_planes`, uint16 [C, h, w], where what is not a number is a score of 0."""
-    if not planes_chw.max(0).all():
+    # Nearly always the first class alone tells, in a tenth of the time.
+    if not (planes_chw[0].all() or planes_chw.max(0).all()):
         raise HiersegError(
             "The network's best scores are 0 or no numbers; export a checkpoint whose numbers are "
             "finite, with its softmax."

@@ -61,6 +61,8 @@ def start_session(
         raise HiersegError(f"The number of threads is {threads}; it must be at least 1.")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
+    # Between frames its threads would go on spinning, on cores that label maps are made on.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     # Errors are raised to us; what onnxruntime prints of them would come twice.
     options.log_severity_level = 4
     session, reason = _start(file, part, names, options)
