@@ -1,6 +1,6 @@
 """Frame to label map: exported files by `Segmenter`, beside a lean loop around the reference's.
 
-python benchmarks/lean_loop.py --theirs=reference.onnx --ours=esnet.onnx,esnet_int8.onnx --threads=1,2
+python benchmarks/lean_loop.py --theirs=reference.onnx --ours=esnet.onnx,esnet_int8.onnx
 
 `theirs` is of `export_reference.py`, `ours` of `hierseg export --contract=deploy`. The lean loop is
 what its users write with onnxruntime as it comes: OpenCV's resize, a division, the network, numpy's

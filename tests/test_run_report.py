@@ -10,7 +10,7 @@ from hierseg_jax.evaluation.confusions import level_confusions
 from hierseg_jax.evaluation.evaluate import Evaluation
 from hierseg_jax.evaluation.extremes import Extremes
 from hierseg_jax.evaluation.metrics import evaluate_levels, tree_metrics
-from hierseg_jax.evaluation.page.commands import evaluate_command, export_commands
+from hierseg_jax.evaluation.page.commands import evaluate_command, export_commands, larger_command
 from hierseg_jax.evaluation.page.confusion import MOST_CLASSES, confusion_table, shown_classes
 from hierseg_jax.evaluation.page.curves import line_plot, round_ticks
 from hierseg_jax.evaluation.page.evaluation_page import RunReport, format_page
@@ -279,3 +279,17 @@ def test_commands_give_what_differs_from_the_run(report):
     reference, deploy = export_commands(other, settings)
     assert reference[1:] == [checkpoint, "--onnx_file=run.onnx", "--image_size=64"]
     assert "--contract=deploy" in deploy
+
+
+def test_a_third_larger_is_proposed_where_training_enlarged_pictures(report):
+    seen = report.metrics | {"image_size": (288, 192)}
+    modern, reference = (
+        report.settings.replace({"data.image_size": (288, 192), "augment": augment})
+        for augment in ("modern", "reference")
+    )
+    command = larger_command(seen, modern)
+    assert command[-1] == "--image_size=384,256"
+    assert "--resolution=original" in larger_command(seen | {"resolution": "original"}, modern)
+    assert not larger_command(seen, reference)
+    for other in ({"image_size": 64}, {"scales": [0.75, 1.0]}, {"tiles": True}):
+        assert not larger_command(seen | other, modern)

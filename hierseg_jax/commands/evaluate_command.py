@@ -8,7 +8,7 @@ from absl import flags
 from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
 from hierseg_jax.commands.shared_flags import define_checkpoint, define_hosts
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
-from hierseg_jax.evaluation.page.commands import run_name
+from hierseg_jax.evaluation.page.commands import larger_command, run_name, size_flag
 from hierseg_jax.evaluation.page.evaluation_page import EXTREMES, RunReport, format_page
 from hierseg_jax.evaluation.page.history import read_history
 from hierseg_jax.evaluation.tables import (
@@ -151,6 +151,9 @@ def _run() -> None:
     )
     metrics, page = write_evaluation(folder, content, format_page(report))
     levels, columns = evaluation.levels, description["metrics"]
+    named = given if which == BEST else loaded.path
+    size = [quoted(*flag) for flag in size_flag(content, loaded.settings).items()]
+    larger = larger_command(content | {"checkpoint": named}, loaded.settings)
     epoch = f" (epoch {description['epoch']})" if description["epoch"] else ""
     print(
         f"{description['model']}{epoch} on {description['data']}, "
@@ -160,8 +163,9 @@ def _run() -> None:
         f"{format_tree(evaluation.tree)}\n"
         f"{format_data_sets(evaluation.data_sets, tuple(levels), columns)}"
         f"Written to {metrics} and {page}\n"
-        f"Next: hierseg export {quoted('checkpoint', given)} --contract=deploy "
-        f"{quoted('onnx_file', f'{run_name(loaded.path)}.onnx')}"
+        f"Next: hierseg export {quoted('checkpoint', named)} --contract=deploy "
+        + " ".join([*size, quoted("onnx_file", f"{run_name(loaded.path)}.onnx")])
+        + (f"\nPerhaps better, larger than it was trained: {' '.join(larger)}" if larger else "")
     )
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from hierseg_jax.checkpoint.choose import FOLDER
 from hierseg_jax.data.read.members import names_code
-from hierseg_jax.data.resize import as_size
+from hierseg_jax.data.resize import as_size, nearest_multiple
 from hierseg_jax.settings import Settings
 
 Command = list[str]
+_STRIDE = 32  # of which all networks take multiples
 
 
 def run_name(checkpoint: pathlib.Path) -> str:
@@ -29,29 +30,33 @@ def evaluate_command(
       settings: of the checkpoint.
       output: the report's folder.
     """
-    given = {"checkpoint": description["checkpoint"], "task": description["task"]}
-    if description["data"] != settings.data.named or names_code(settings.data.spec):
-        given["data"] = description["data"]
-    given |= _other_size(description, settings)
+    given = _seen(description, settings)
     given |= {key: description[key] for key in ("batch_size", "decode")}
-    if tuple(description["metrics"]) != settings.metric_names:
-        given["metrics"] = ",".join(description["metrics"])
-    if description.get("tiles"):
-        given["tiles"] = "true"
-    elif description["resolution"] != "network":
-        given["resolution"] = description["resolution"]
-    if description["scales"] != [1]:
-        given["scales"] = ",".join(f"{scale:g}" for scale in description["scales"])
-    if description["flip"]:
-        given["flip"] = "true"
     return _command("evaluate", given | {"output": output})
+
+
+def larger_command(description: Mapping[str, Any], settings: Settings) -> Command:
+    """To evaluate it a third larger than it was trained; empty where that promises nothing.
+
+    Modern augmentation enlarges pictures, so that networks see better what is enlarged a little
+    (Touvron et al. 2019, arXiv:1906.06423; docs/networks.md has figures). The arguments are those
+    of `evaluate_command`, but for the folder.
+    """
+    usual = not description.get("tiles") and description["scales"] == [1]
+    own = as_size(description["image_size"]) == settings.data.size
+    if settings.augmentation != "modern" or not (usual and own):
+        return []
+    larger = tuple(nearest_multiple(side * 4 / 3, _STRIDE) for side in settings.data.size)
+    if larger == settings.data.size:
+        return []
+    return _command("evaluate", _seen({**description, "image_size": larger}, settings))
 
 
 def export_commands(description: Mapping[str, Any], settings: Settings) -> list[Command]:
     """To a graph with the reference's outputs, and to one with label maps."""
     checkpoint = description["checkpoint"]
     name = run_name(pathlib.Path(checkpoint))
-    size = _other_size(description, settings)
+    size = size_flag(description, settings)
     return [
         _command("export", {"checkpoint": checkpoint, "onnx_file": f"{name}.onnx"} | size),
         _command(
@@ -62,11 +67,30 @@ def export_commands(description: Mapping[str, Any], settings: Settings) -> list[
     ]
 
 
-def _other_size(description: Mapping[str, Any], settings: Settings) -> dict[str, str]:
-    size = as_size(description["image_size"])
+def _seen(description: Mapping[str, Any], settings: Settings) -> dict[str, str]:
+    """Flags that say of what an evaluation was, and how pictures were looked at."""
+    given = {"checkpoint": description["checkpoint"], "task": description["task"]}
+    if description["data"] != settings.data.named or names_code(settings.data.spec):
+        given["data"] = description["data"]
+    given |= size_flag(description, settings)
+    if tuple(description["metrics"]) != settings.metric_names:
+        given["metrics"] = ",".join(description["metrics"])
+    if description.get("tiles"):
+        given["tiles"] = "true"
+    elif description["resolution"] != "network":
+        given["resolution"] = description["resolution"]
+    if description["scales"] != [1]:
+        given["scales"] = ",".join(f"{scale:g}" for scale in description["scales"])
+    if description["flip"]:
+        given["flip"] = "true"
+    return given
+
+
+def size_flag(description: Mapping[str, Any], settings: Settings) -> dict[str, str]:
+    """`image_size`, where an evaluation's is not that of the checkpoint's settings."""
+    height, width = size = as_size(description["image_size"])
     if size == settings.data.size:
         return {}
-    height, width = size
     return {"image_size": str(height) if height == width else f"{height},{width}"}
 
 

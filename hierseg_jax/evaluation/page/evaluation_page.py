@@ -12,6 +12,7 @@ from hierseg_jax.evaluation.page.commands import (
     Command,
     evaluate_command,
     export_commands,
+    larger_command,
     run_name,
 )
 from hierseg_jax.evaluation.page.confusion import confusion_table
@@ -142,8 +143,10 @@ def _pixel_shares(confusion_ll: np.ndarray) -> list[float]:
 def _commands(report: RunReport) -> dict[str, Command]:
     settings = report.settings
     reference, deploy = export_commands(report.metrics, settings)
+    larger = larger_command(report.metrics, settings)
     return {
         "Evaluate again": evaluate_command(report.metrics, settings, report.output),
+        **({"Perhaps better, larger than it was trained": larger} if larger else {}),
         "Export to ONNX: probabilities of images in [0, 1]": reference,
         "Export to ONNX: label maps of uint8 frames": deploy,
     }
