@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from absl import flags
 
 from hierseg_jax.commands.hierseg import COMMANDS
 from hierseg_jax.commands.short_forms import (
@@ -15,6 +16,7 @@ from hierseg_jax.commands.short_forms import (
 )
 from hierseg_jax.settings.config_files import config_called, config_file, config_names, load_config
 from hierseg_jax.settings.settings import KEYS
+from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError
 from tests.conftest import ROOT
 
@@ -117,3 +119,32 @@ def test_a_copied_config_works_elsewhere_and_short_forms_reach_it(tmp_path):
     done = hierseg("train", "--config=mine.py", "--workdir=run", folder=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("error: The workdir run can't be written")
+
+
+def run_parsed(arguments, monkeypatch, capsys):
+    """A command with one flag that is needed, which an argument without a flag may be."""
+    own = flags.FlagValues()
+    source = flags.DEFINE_string("source", None, "YAML file.", required=True, flag_values=own)
+    level = flags.DEFINE_string("level", None, "A level.", required=True, flag_values=own)
+    monkeypatch.setattr(sys, "argv", ["hierseg look", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        run(lambda: print(source.value, level.value), own, bare="source")
+    return ended.value.code or capsys.readouterr().out
+
+
+def test_what_a_command_looks_at_needs_no_flag(monkeypatch, capsys):
+    for given in (["a b.jpg", "--level=x"], ["--level=x", "a b.jpg"], ["--source=a b.jpg"]):
+        arguments = [*given, "--level=x"]
+        assert run_parsed(arguments, monkeypatch, capsys) == "a b.jpg x\n"
+    assert run_parsed(["--level=x"], monkeypatch, capsys).startswith(
+        "error: --source is missing: YAML file. "
+    )
+    assert run_parsed(["a"], monkeypatch, capsys).startswith("error: --level is missing: a level. ")
+    stray = run_parsed(["a", "b", "--level=x"], monkeypatch, capsys)
+    assert stray == "error: unexpected argument 'b'; flags start with --."
+
+
+def test_a_network_is_not_what_is_looked_at(tmp_path):
+    done = hierseg("predict", "mine.onnx", folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: mine.onnx is a network: give it as --model")

@@ -171,4 +171,4 @@ def _run() -> None:
 
 def main() -> None:
     """`hierseg evaluate`."""
-    run(_run, FLAGS)
+    run(_run, FLAGS, bare="checkpoint")

@@ -87,4 +87,4 @@ def _run() -> None:
 
 def main() -> None:
     """`hierseg export`."""
-    run(_run, FLAGS)
+    run(_run, FLAGS, bare="checkpoint")

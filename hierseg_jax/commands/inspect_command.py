@@ -118,4 +118,4 @@ def _folder_name(number: int, spec: DatasetSpec) -> str:
 
 def main() -> None:
     """`hierseg inspect`."""
-    run(_run, FLAGS)
+    run(_run, FLAGS, bare="data")

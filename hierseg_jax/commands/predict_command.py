@@ -15,7 +15,7 @@ from hierseg_jax.runtime.packaged_network import SUBJECT, packaged_network
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
 from hierseg_jax.system.command_line import parse_size, run
-from hierseg_jax.system.errors import wants_tracebacks
+from hierseg_jax.system.errors import HiersegError, wants_tracebacks
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 FLAGS = flags.FlagValues()
@@ -91,6 +91,11 @@ def _run() -> None:
     if not wants_tracebacks():
         # And onnxruntime libraries of CUDA that are missing, two lines and in colours.
         onnxruntime.set_default_logger_severity(4)
+    if _SOURCE.value.endswith(".onnx"):
+        raise HiersegError(
+            f"{_SOURCE.value} is a network: give it as --model, and as --source what it is to look "
+            "at."
+        )
     if _ONNX_FILE.value is None:
         print(f"No --model given: the network in the package, for {SUBJECT}.", file=sys.stderr)
     segmenter = Segmenter(
@@ -143,4 +148,4 @@ def _read_hierarchy(file: str | None) -> Hierarchy | None:
 
 def main() -> None:
     """`hierseg predict`."""
-    run(_run, FLAGS)
+    run(_run, FLAGS, bare="source")

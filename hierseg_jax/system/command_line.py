@@ -49,7 +49,7 @@ def run(
         # its own words, raw bytes of the file among them; so it would in reading processes.
         cv2.utils.logging.setLogLevel(0)
         os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-        if unused := _take_bare(argv[1:], own_flags, bare):
+        if unused := argv[1:]:
             sys.exit(f"error: unexpected argument {unused[0]!r}; flags start with --.")
         try:
             main()
@@ -97,7 +97,15 @@ def run(
                 raise
             end_quietly()
         return
-    app.run(guarded, flags_parser=functools.partial(_parse_flags, own_flags, short))
+    app.run(guarded, flags_parser=functools.partial(_parse_flags, own_flags, short, bare))
+
+
+def _missing(flag: flags.Flag) -> str:
+    """That a flag has to be given, and what it is."""
+    meaning = str(flag.help).rstrip(".")
+    if not meaning[1:2].isupper():  # YAML stays
+        meaning = meaning[:1].lower() + meaning[1:]
+    return f"error: --{flag.name} is missing: {meaning}. --help tells all flags."
 
 
 def _take_bare(
@@ -110,8 +118,9 @@ def _take_bare(
     if isinstance(flag, flags.MultiFlag) or isinstance(flag.parser, flags.ListParser):
         flag.value = [*(flag.value or ()), *arguments]
         return []
-    if flag.value is None:
+    if not flag.present:
         flag.value, *arguments = arguments
+        flag.present = 1
     return arguments
 
 
@@ -182,8 +191,9 @@ def parse_size(sides: list[str] | None, flag: str = "image_size") -> tuple[int, 
 
 
 def _parse_flags(
-    own_flags: flags.FlagValues, short: ShortForms | None, argv: Sequence[str]
+    own_flags: flags.FlagValues, short: ShortForms | None, bare: str | None, argv: Sequence[str]
 ) -> list[str]:
+    """Reads the flags; returns the command and the arguments that belong to none."""
     if own_flags is not flags.FLAGS:
         flags.FLAGS(argv[:1])  # absl wants its own to be parsed, too
         own_flags.set_gnu_getopt()  # flags may follow arguments without one
@@ -191,7 +201,15 @@ def _parse_flags(
         if short is not None:
             # ml_collections looks there for what is set of a config.
             argv = sys.argv = short.expand(argv)
-        return own_flags(argv)
+        needed = bare is not None and bool(own_flags[bare].validators)
+        if bare is not None and needed:
+            # absl would miss it before arguments without a flag are given to it.
+            own_flags.set_default(bare, "")
+        command, *arguments = own_flags(argv)
+        arguments = [*_take_bare(arguments, own_flags, bare)]
+        if bare is not None and needed and not own_flags[bare].present:
+            sys.exit(_missing(own_flags[bare]))
+        return [command, *arguments]
     except HiersegError as error:
         sys.exit(f"error: {error}")
     except (KeyError, AttributeError) as error:
@@ -202,6 +220,9 @@ def _parse_flags(
         found, _, hint = str(cause.args[0]).partition("\n")
         sys.exit(f"error: the config has no key {found}. {hint}".rstrip())
     except flags.Error as error:
+        for name in own_flags:
+            if own_flags[name].value is None and f"flag --{name}=None:" in str(error):
+                sys.exit(_missing(own_flags[name]))
         sys.exit(f"error: {' '.join(str(error).split())}")
     except Exception as error:
         # A config file is Python and may fail in any way.
