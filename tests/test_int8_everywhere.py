@@ -3,9 +3,12 @@
 import numpy as np
 import onnxruntime
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from hierseg_jax.bridge.precision import with_integers
+from hierseg_jax.bridge.weight_ranges import scales
 
 
 def saturated_sums(activations_u8, weights_s8):
@@ -13,6 +16,32 @@ def saturated_sums(activations_u8, weights_s8):
     products = activations_u8.astype(np.int64) * weights_s8
     pairs = products.reshape(*products.shape[:-1], -1, 2).sum(-1)
     return pairs.clip(-(2**15), 2**15 - 1).sum(-1)
+
+
+def every_order(weights_oihw):
+    """The rows that engines may make of a kernel, from any first pair on: int8 [O, 2 k]."""
+    for order in ((0, 1, 2, 3), (0, 2, 3, 1)):
+        row = weights_oihw.transpose(order).reshape(len(weights_oihw), -1)
+        for first in (0, 1):
+            even = (row.shape[1] - first) // 2 * 2
+            yield row[:, first : first + even]
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.sampled_from([1, 3]))
+def test_no_pair_of_any_weights_is_cut_off_and_they_are_hardly_smaller(seed, channels, side):
+    rng = np.random.default_rng(seed)
+    kernel = rng.standard_cauchy((5, channels, side, side)).astype(np.float32)
+    kernel[0] = 0
+    scale_o = scales(kernel)
+    unit = np.where(scale_o > 0, scale_o, 1)[:, None, None, None]
+    weights = np.rint(kernel / unit).astype(int)
+    assert np.abs(weights).max() <= 127
+    assert (scale_o <= np.abs(kernel).max((1, 2, 3)) / 63.5 * (1 + 1e-6)).all()
+    for rows in every_order(weights):
+        pairs = rows.reshape(len(rows), -1, 2)
+        for sign in (1, -1):
+            assert (sign * pairs).clip(0).sum(-1).max(initial=0) <= 128
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +67,13 @@ def test_no_pair_of_products_is_cut_off(quantised):
         for tensor in model.graph.initializer
         if tensor.data_type == TensorProto.INT8 and len(tensor.dims) == 4
     )
-    rows = weights.reshape(len(weights), -1)
-    assert np.abs(rows.astype(int)).max() == 64
-    brightest = np.full(rows.shape, 255, np.uint8)
-    for own in (rows, np.abs(rows), -np.abs(rows)):
-        exact = (brightest.astype(np.int64) * own).sum(-1)
-        np.testing.assert_array_equal(saturated_sums(brightest, own), exact)
+    for rows in every_order(weights):
+        # Two neighbours of the same sign, all of which are at the limit here.
+        assert np.abs(rows.astype(int)).max() == 64
+        for brightness in (255, 0, (255, 0), (0, 255)):
+            bright = np.resize(np.array(brightness, np.uint8), rows.shape)
+            exact = (bright.astype(np.int64) * rows).sum(-1)
+            np.testing.assert_array_equal(saturated_sums(bright, rows), exact)
     # With all 8 bits they would be.
     wide = np.full((1, 2), 127, np.int8)
     assert saturated_sums(np.full((1, 2), 255, np.uint8), wide) < 2 * 255 * 127

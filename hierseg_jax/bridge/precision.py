@@ -10,6 +10,7 @@ from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from hierseg_jax.bridge.picture_bytes import of_pictures, ranges, take_bytes
+from hierseg_jax.bridge.weight_ranges import weight_ranges
 from hierseg_jax.models.graph.ops import LOGITS
 from hierseg_jax.system.errors import HiersegError
 
@@ -67,10 +68,9 @@ def with_integers(
     """Static quantisation by onnxruntime: unsigned activations, signed weights per channel.
 
     That pairing is the fast one on x86. Processors without VNNI add two products in 16 bits there
-    and cut off what does not fit: weights therefore have 7 bits, of which two products with the
-    largest activations always do (2 * 64 * 255 < 2^15). An activation's range is the mean over
-    the calibration arrays of each one's extremes: a single outlier doesn't widen it. A picture's
-    bytes are taken as they are.
+    and cut off what does not fit: weights are therefore so small that it always does
+    (`weight_ranges`). An activation's range is the mean over the calibration arrays of each one's
+    extremes: a single outlier doesn't widen it. A picture's bytes are taken as they are.
 
     Args:
       model: in float32.
@@ -93,10 +93,12 @@ def with_integers(
             op_types_to_quantize=list(INTEGER_OPS),
             nodes_to_exclude=of_pictures(prepared) + _after_logits(prepared),
             per_channel=True,
-            reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            extra_options={"CalibMovingAverage": True, "TensorQuantOverrides": ranges(prepared)},
+            extra_options={
+                "CalibMovingAverage": True,
+                "TensorQuantOverrides": ranges(prepared) | weight_ranges(prepared),
+            },
         )
         quantised = onnx.load(file)
     take_bytes(quantised)
