@@ -1,6 +1,7 @@
 """One persistent compilation cache for the suite: most of its time is XLA's."""
 
 import gc
+import importlib.metadata
 import importlib.util
 import os
 import pathlib
@@ -12,10 +13,15 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 
-# Half the time of compiling, for programs that run for milliseconds. What is held against
-# golden numbers is compiled as users' programs are.
-QUICKLY = "--xla_backend_optimization_level=0"
-FULL = {"xla_backend_optimization_level": 3}
+# A quarter of the time of compiling, for programs that run for milliseconds: unoptimized, in one
+# piece where 32 would be compiled side by side, and by the emitters that write LLVM's language at
+# once, as long as XLA has them. What is held against golden numbers is compiled as users' programs
+# are.
+FULL = {"xla_backend_optimization_level": 3, "xla_cpu_parallel_codegen_split_count": 32}
+QUICKLY = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
+if importlib.util.find_spec("jaxlib") and importlib.metadata.version("jaxlib").startswith("0.10."):
+    FULL |= {"xla_cpu_use_fusion_emitters": True}
+    QUICKLY += " --xla_cpu_use_fusion_emitters=false"
 
 
 def pytest_configure(config: pytest.Config) -> None:
