@@ -184,7 +184,7 @@ def test_links_to_the_raw_files_lose_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--out_dir=x"], "error: flag --raw_dir"),
+        (["--out_dir=x"], "error: --raw_dir is missing"),
         (["--raw_dir=nowhere", "--out_dir=x"], "error: There is no folder nowhere"),
         (["--raw_dir=x", "--out_dir=y", "--hierarchy=no.yaml"], "error: no.yaml: there is no such"),
     ],
