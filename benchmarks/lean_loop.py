@@ -20,6 +20,7 @@ import numpy as np
 import onnxruntime
 from absl import flags
 
+from hierseg_jax.runtime.pictures import as_picture
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.system.command_line import run
 
@@ -58,14 +59,14 @@ def milliseconds(file: str, threads: int) -> float:
         segment: Callable[..., object] = lean_loop(file, threads)
     else:
         segmenter = Segmenter(file, provider="cpu", threads=threads, confidence=False)
-
         finest = [segmenter.hierarchy.levels[-1].name]  # as the lean loop has it
 
         def segment(frame_bgr: np.ndarray) -> object:
             return segmenter(frame_bgr, bgr=True, levels=finest)
 
     if _PICTURE.value:
-        frame_bgr = cv2.resize(cv2.imread(_PICTURE.value), (WIDTH, HEIGHT))
+        picture_bgr = cv2.cvtColor(as_picture(_PICTURE.value), cv2.COLOR_RGB2BGR)
+        frame_bgr = cv2.resize(picture_bgr, (WIDTH, HEIGHT))
     else:
         frame_bgr = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     times = []
@@ -87,7 +88,9 @@ def main() -> None:
     for _ in range(_ROUNDS.value):
         for way, times in found.items():
             command = [sys.executable, *sys.argv, f"--way={','.join(way)}"]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+            if done.returncode:  # it has said why
+                sys.exit(done.returncode)
             times.append(json.loads(done.stdout))
     for (file, threads), times in found.items():
         pairs = zip(times, found[_THEIRS.value, threads], strict=True)

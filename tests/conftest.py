@@ -13,10 +13,10 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 
-# A quarter of the time of compiling, for programs that run for milliseconds: unoptimized, in one
-# piece where 32 would be compiled side by side, and by the emitters that write LLVM's language at
-# once, as long as XLA has them. What is held against golden numbers is compiled as users' programs
-# are.
+# Compiling takes longest, of programs that run for milliseconds. These are unoptimized, in one
+# piece where 32 would be compiled side by side, and by XLA's older emitters as long as it has
+# them: it ends at flags that it does not know. What is held against golden numbers is compiled as
+# users' programs are.
 FULL = {"xla_backend_optimization_level": 3, "xla_cpu_parallel_codegen_split_count": 32}
 QUICKLY = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
 if importlib.util.find_spec("jaxlib") and importlib.metadata.version("jaxlib").startswith("0.10."):

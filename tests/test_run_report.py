@@ -290,6 +290,8 @@ def test_a_third_larger_is_proposed_where_training_enlarged_pictures(report):
     command = larger_command(seen, modern)
     assert command[-1] == "--image_size=384,256"
     assert "--resolution=original" in larger_command(seen | {"resolution": "original"}, modern)
+    assert "--decode=top_down" in larger_command(seen | {"decode": "top_down"}, modern)
+    assert not [flag for flag in command if "decode" in flag]
     assert not larger_command(seen, reference)
     for other in ({"image_size": 64}, {"scales": [0.75, 1.0]}, {"tiles": True}):
         assert not larger_command(seen | other, modern)

@@ -115,12 +115,12 @@ def _take_bare(
     if bare is None or not arguments:
         return arguments
     flag = own_flags[bare]
+    given, flag.present = flag.present, flag.present + 1
     if isinstance(flag, flags.MultiFlag) or isinstance(flag.parser, flags.ListParser):
         flag.value = [*(flag.value or ()), *arguments]
         return []
-    if not flag.present:
+    if not given:
         flag.value, *arguments = arguments
-        flag.present = 1
     return arguments
 
 

@@ -40,7 +40,7 @@ def larger_command(description: Mapping[str, Any], settings: Settings) -> Comman
 
     Modern augmentation enlarges pictures, so that networks see better what is enlarged a little
     (Touvron et al. 2019, arXiv:1906.06423; docs/networks.md has figures). The arguments are those
-    of `evaluate_command`, but for the folder.
+    of `evaluate_command`.
     """
     usual = not description.get("tiles") and description["scales"] == [1]
     own = as_size(description["image_size"]) == settings.data.size
@@ -49,7 +49,10 @@ def larger_command(description: Mapping[str, Any], settings: Settings) -> Comman
     larger = tuple(nearest_multiple(side * 4 / 3, _STRIDE) for side in settings.data.size)
     if larger == settings.data.size:
         return []
-    return _command("evaluate", _seen({**description, "image_size": larger}, settings))
+    given = _seen({**description, "image_size": larger}, settings)
+    if description["decode"] != settings.decoding:
+        given["decode"] = description["decode"]
+    return _command("evaluate", given)
 
 
 def export_commands(description: Mapping[str, Any], settings: Settings) -> list[Command]:
