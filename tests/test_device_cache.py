@@ -19,6 +19,7 @@ from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.resize import RESIZES, Resize
 from hierseg_jax.system.devices.parallel import all_devices
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.train import cache_choice
 from hierseg_jax.train.cache_choice import choose_cache
 from hierseg_jax.train.on_device import device_cache
 from hierseg_jax.train.on_device.augmentation import augmented, most_pixels
@@ -243,8 +244,12 @@ def test_a_split_too_large_for_the_device_is_refused(monkeypatch):
     assert "kept on the device, which augments them" in choose().said
 
 
-def test_the_host_augments_unless_the_device_is_asked_to():
+def test_a_gpu_augments_where_it_can_and_a_cpu_where_it_is_asked_to(monkeypatch):
     assert choose(data__cache="auto").batches is None
+    monkeypatch.setattr(cache_choice, "outruns_the_host", lambda parallel: True)
+    assert choose(data__cache="auto").batches is not None
+    assert choose(data__cache="host").batches is None
+    assert "kept in memory" in choose(data__cache="auto", augment="reference").said
 
 
 def test_a_run_has_batches_of_the_host_s_examples(tmp_path):

@@ -1,5 +1,7 @@
 """What is written for GPUs equals what it replaces, and has a form that their libraries know."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from jax.extend import core
 
 from hierseg_jax.losses import dice
 from hierseg_jax.models import create_model, init_variables
+from hierseg_jax.models.efficient_unet.backbone import excite_by_sums
 from hierseg_jax.models.gpu_gradients import convolve_dilated, convolve_transposed, transposed
 from tests.other_devices import on_platform
 
@@ -48,6 +51,17 @@ def test_dilated_convolutions_and_their_gradients(kernel, dilation):
 @pytest.mark.parametrize("size", [2, 3])
 def test_transposed_convolutions_and_their_gradients(size):
     assert_equal_to_rounding(convolve_transposed, transposed, (2, 5, 4, 3), (size, size, 6, 3))
+
+
+def test_squeeze_excite_and_its_gradients():
+    def plain(x, w1, b1, w2, b2):
+        dense = functools.partial(lax.conv_general_dilated, window_strides=(1, 1), padding="SAME")
+        names = {"dimension_numbers": ("NHWC", "HWIO", "NHWC")}
+        hidden = jax.nn.silu(dense(x.mean((1, 2), keepdims=True), w1, **names) + b1)
+        return x * jax.nn.sigmoid(dense(hidden, w2, **names) + b2)
+
+    shapes = (2, 4, 5, 12), (1, 1, 12, 3), (3,), (1, 1, 3, 12), (12,)
+    assert_equal_to_rounding(excite_by_sums, plain, *shapes)
 
 
 def unknown_to_cudnn(jaxpr):
