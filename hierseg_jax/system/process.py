@@ -2,12 +2,18 @@
 
 import contextlib
 import gc
+import importlib.util
 import os
+import pkgutil
 
 import jax
 
 from hierseg_jax.system.cache_folder import cache_folder
 from hierseg_jax.system.memory import keep_large_blocks, share_heaps
+
+DETERMINISTIC = "--xla_gpu_exclude_nondeterministic_ops"
+"""XLA's flag, from May 2024 on. Without it XLA compiles and tries some 20 of cuDNN's algorithms for
+every convolution. With it, it has the first that cuDNN names of those whose sums have one order."""
 
 
 def set_up_process() -> None:
@@ -18,7 +24,12 @@ def set_up_process() -> None:
 
     Compiled programs go to `cache_folder() / "jax"`, unless `JAX_COMPILATION_CACHE_DIR` names
     another folder or JAX's own switch, `JAX_ENABLE_COMPILATION_CACHE=false`, is set.
+
+    Where a GPU may be found, programs for it are compiled with `DETERMINISTIC`, unless `XLA_FLAGS`
+    has a word on it: in a third of the time or less, and with the same results every time.
     """
+    if may_find_a_gpu(os.environ.get("JAX_PLATFORMS", "")):
+        os.environ["XLA_FLAGS"] = with_default(os.environ.get("XLA_FLAGS", ""), DETERMINISTIC)
     # Where the environment has no word on it; without a home nothing is kept.
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         with contextlib.suppress(OSError):
@@ -27,3 +38,21 @@ def set_up_process() -> None:
     share_heaps()
     keep_large_blocks()
     gc.freeze()
+
+
+def may_find_a_gpu(platforms: str) -> bool:
+    """Whether JAX may compute on a GPU of NVIDIA's.
+
+    Args:
+      platforms: those that it is to look for, with commas in between; empty: all it has plugins of.
+    """
+    if platforms:
+        return not {"cuda", "gpu"}.isdisjoint(platforms.split(","))
+    found = importlib.util.find_spec("jax_plugins")
+    folders = found.submodule_search_locations if found is not None else None
+    return any("cuda" in plugin.name for plugin in pkgutil.iter_modules(folders or []))
+
+
+def with_default(flags: str, name: str) -> str:
+    """The value of `XLA_FLAGS` with a flag true that it does not name."""
+    return flags if name in flags else f"{flags} {name}=true".strip()

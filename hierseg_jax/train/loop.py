@@ -150,7 +150,11 @@ def train(
             save(run, writer, state, progress)
             saved = progress.step
             if recorder is not None:
-                recorder.write_epoch(progress, functools.partial(look_at_samples, run, state))
+                recorder.write_epoch(
+                    progress,
+                    functools.partial(look_at_samples, run, state),
+                    last=progress.finished(settings.epochs, settings.patience),
+                )
             if on_epoch is not None:
                 on_epoch(progress)
             give_back_small_blocks()

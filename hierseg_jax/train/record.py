@@ -1,8 +1,10 @@
 """What a run leaves beside its checkpoints: tables, curves, pictures, TensorBoard's events."""
 
+import contextlib
 import csv
 import io
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,35 @@ from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.sample_pictures import draw_samples, without_ignored
 from hierseg_jax.tree.hierarchy import Hierarchy
 
+DRAWING_SHARE = 1 / 10
+"""Of a run's time, what its pictures may take: on a GPU an epoch can be shorter than a drawing."""
+
+
+class Pace:
+    """Says when something may be done again that is not to take more than a share of the time."""
+
+    def __init__(self, share: float, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._rests = 1 / share - 1
+        self._clock = clock
+        self._due = self._began = clock()
+
+    def is_due(self) -> bool:
+        """Whether it may; the first time it always may."""
+        return self._clock() >= self._due
+
+    def __enter__(self) -> None:
+        self._began = self._clock()
+
+    def __exit__(self, *_: object) -> None:
+        ended = self._clock()
+        self._due = ended + self._rests * (ended - self._began)
+
 
 class Recorder:
     """Writes a run's files anew after every epoch, from its history alone.
 
-    A resumed run therefore leaves the files of an uninterrupted one.
+    A resumed run therefore leaves the files of an uninterrupted one. Where epochs are short,
+    pictures are not drawn after every one, but always at the end.
     """
 
     def __init__(
@@ -37,32 +63,49 @@ class Recorder:
         names = [name for level in hierarchy.levels for name in (level.name, *level.class_names)]
         if note := missing_note(find_fonts(names).missing):
             print(f"note: {note}", file=sys.stderr, flush=True)
+        self._drawing = Pace(DRAWING_SHARE)
+        self._best: Samples = {}
+        self._undrawn: list[dict[str, Any]] = []
         self._events = None
         if settings.tensorboard:
             self._events = Events(workdir / "tensorboard", start_step)
 
-    def write_epoch(self, progress: Progress, look_at_samples: Callable[[], Samples]) -> None:
+    def write_epoch(
+        self, progress: Progress, look_at_samples: Callable[[], Samples], *, last: bool
+    ) -> None:
         """After every epoch; `samples.png` follows the best epoch so far.
 
         Args:
           progress: with the epoch.
           look_at_samples: called where there is something to draw them on.
+          last: whether no epoch comes after it.
         """
         rows = list(progress.rows)
         write_json(self._workdir / "history.json", {"config": self._config, "epochs": rows})
         _write_csv(self._workdir / "metrics.csv", [flatten_dict(row, sep=".") for row in rows])
+        drawn = last or self._drawing.is_due()
+        is_best = progress.stale_epochs == 0
+        on_board = drawn and self._events is not None
+        samples = look_at_samples() if is_best or on_board else {}
+        if is_best:
+            self._best = samples  # the weights will have changed once they are drawn
+        self._undrawn = rows
+        if drawn:
+            with self._drawing:
+                self._draw()
+        if self._events is not None:
+            with self._events.writer(progress.step) as writer:
+                self._write_events(writer, progress, samples if drawn else {})
+
+    def _draw(self) -> None:
         # Matplotlib is a fifth of what a training process imports, and wanted here alone.
         from hierseg_jax.train.curve_pictures import draw_loss, draw_metrics
 
-        draw_loss(rows, self._workdir / "loss.png")
-        draw_metrics(rows, self._workdir / "metrics.png")
-        is_best = progress.stale_epochs == 0
-        samples = look_at_samples() if is_best or self._events is not None else {}
-        if is_best and samples:
-            draw_samples(samples, self._hierarchy, self._workdir / "samples.png")
-        if self._events is not None:
-            with self._events.writer(progress.step) as writer:
-                self._write_events(writer, progress, samples)
+        draw_loss(self._undrawn, self._workdir / "loss.png")
+        draw_metrics(self._undrawn, self._workdir / "metrics.png")
+        if self._best:
+            draw_samples(self._best, self._hierarchy, self._workdir / "samples.png")
+        self._undrawn, self._best = [], {}
 
     def _write_events(self, writer: SummaryWriter, progress: Progress, samples: Samples) -> None:
         row = dict(progress.rows[-1])
@@ -81,7 +124,11 @@ class Recorder:
                 )
 
     def close(self) -> None:
-        """Ends TensorBoard's file."""
+        """Ends TensorBoard's file, and draws what an end before the last epoch has left undrawn."""
+        if self._undrawn:
+            # Whatever has ended the run says more than a full disk.
+            with contextlib.suppress(OSError):
+                self._draw()
         if self._events is not None:
             self._events.close()
 
