@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
@@ -120,10 +121,11 @@ def voted(left_hx: jax.Array, right_hx: jax.Array, rows: Taps, columns: Taps) ->
     odd_hw = (rows.local[:, None] + columns.local) % 2 == 1
     # Every neighbour of every point is a candidate, and what has its label votes for it. Scores
     # are shares in 0..255, and of equal shares the label that comes first. Sums of single planes,
-    # not over an axis: XLA makes one pass of all of them.
-    best_hw = jnp.full(odd_hw.shape, -1, jnp.int32)
+    # not over an axis: XLA makes one pass of all of them. A loop over candidates: without one, the
+    # 256 votes of four points took a compiler for GPUs half a minute.
     zero = jnp.zeros((), jnp.int32)
-    for candidate_hw in (label_hw for neighbours in points for label_hw, _ in neighbours):
+
+    def vote(best_hw: jax.Array, candidate_hw: jax.Array) -> tuple[jax.Array, None]:
         shares = [
             _rounded(255 * sum((jnp.where(of == candidate_hw, w, 0) for of, w in near), zero))
             for near in points
@@ -131,7 +133,10 @@ def voted(left_hx: jax.Array, right_hx: jax.Array, rows: Taps, columns: Taps) ->
         share_hw = (2 * sum(shares) + len(shares)) // (2 * len(shares))
         label_hw = candidate_hw.astype(jnp.int32)
         order_hw = jnp.where(odd_hw, label_hw, 255 - label_hw)
-        best_hw = jnp.maximum(best_hw, (share_hw << 8) + order_hw)
+        return jnp.maximum(best_hw, (share_hw << 8) + order_hw), None
+
+    candidates_nhw = jnp.stack([label_hw for neighbours in points for label_hw, _ in neighbours])
+    best_hw, _ = lax.scan(vote, jnp.full(odd_hw.shape, -1, jnp.int32), candidates_nhw)
     order_hw = best_hw & 255
     return jnp.where(odd_hw, order_hw, 255 - order_hw)
 
