@@ -4,7 +4,9 @@ python benchmarks/train_step_gpu.py --reference=CHECKOUT --torch_python=VENV/bin
 
 As train_step.py, a process for each number, in the arithmetics that a GPU has: float32, TF32,
 bfloat16; PyTorch as it comes, in `channels_last`, under autocast, and with torch.compile. With
-`--warm` every process runs once before, several at once, so that what is timed is compiled.
+`--warm` every process runs once before, several at once, so that what is timed is compiled; without
+it, and with an empty JAX_COMPILATION_CACHE_DIR, the first step has its time in the line as well.
+XLA_FLAGS=--xla_gpu_exclude_nondeterministic_ops=false has all of cuDNN's algorithms tried.
 """
 
 import concurrent.futures
@@ -74,9 +76,13 @@ def describe(key: Key, runs: list[dict[str, float]]) -> str:
         for name in ("step", "forward", "peak_gb")
     )
     batch = _BATCH_SIZE.value
+    first = ""
+    if all("first_step" in numbers for numbers in runs) and not _WARM.value:
+        seconds = statistics.median(numbers["first_step"] for numbers in runs)
+        first = f"; first step after {seconds:.0f} s"
     return (
         f"{', '.join(key)}: step {1e3 * step:.1f} ms, {batch / step:.0f} images/s; "
-        f"forward {1e3 * forward:.2f} ms, {batch / forward:.0f} images/s; peak {peak:.2f} GB"
+        f"forward {1e3 * forward:.2f} ms, {batch / forward:.0f} images/s; peak {peak:.2f} GB{first}"
     )
 
 
