@@ -1,5 +1,6 @@
 """hierseg_jax.load: from a file or a run to label maps, scores and drawings."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -174,8 +175,8 @@ def test_a_run_gives_the_label_maps_that_its_evaluation_looks_at(checkpoint, pho
     scores = jax.jit(make_scores(run.model, run.hierarchy, run.settings.decoding))
     source = [{"image": photo, "label": photo[..., 0]}]
     size, resize = run.settings.data.size, run.settings.data.resizing
-    gallery = Gallery(source, scores, run.hierarchy, run.settings.decoding, size, resize)
-    leaf_hw = gallery.show(run.variables, 0).prediction
+    gallery = Gallery(source, run.hierarchy, run.settings.decoding, size, resize)
+    leaf_hw = gallery.show(functools.partial(scores, run.variables), 0).prediction
     prediction = network(photo)
     for level in LEVELS:
         np.testing.assert_array_equal(prediction.labels[level.name], level.leaf_to_class[leaf_hw])

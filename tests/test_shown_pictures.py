@@ -13,7 +13,7 @@ from hierseg_jax.data.pipeline import eval_batches
 from hierseg_jax.data.resize import RESIZES, Resize, bounded, place
 from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
 from hierseg_jax.evaluation.evaluate import evaluate_batches
-from hierseg_jax.evaluation.shown_pictures import LONGEST, Gallery
+from hierseg_jax.evaluation.shown_pictures import LONGEST, FirstScores, Gallery
 from hierseg_jax.evaluation.tables import describe_view
 from hierseg_jax.evaluation.tally import Measures
 from hierseg_jax.evaluation.test_time_augmentation import make_augmented_forward
@@ -132,8 +132,11 @@ def test_scores_are_those_before_they_are_enlarged_and_change_nothing_else(upsam
 
 
 def gallery(source, rule):
-    scores = jax.jit(make_scores(Coarse(4), TREE))
-    return Gallery(source, scores, TREE, "leaf", SIZE, Resize(rule))
+    return Gallery(source, TREE, "leaf", SIZE, Resize(rule))
+
+
+def scores_of(image_bhwc):
+    return jax.jit(make_scores(Coarse(4), TREE))({}, image_bhwc)
 
 
 @pytest.mark.parametrize("rule", RESIZES)
@@ -141,24 +144,38 @@ def test_pictures_are_shown_as_they_are_with_the_labels_of_the_runtime(rule):
     source = Blurred()
     shown = gallery(source, rule)
     for index, example in enumerate(source.examples):
-        picture = shown.show({}, index)
+        picture = shown.show(scores_of, index)
         np.testing.assert_array_equal(picture.image, example["image"])
         np.testing.assert_array_equal(picture.label, example["label"])
         placement = Resize(rule).place(example["label"].shape, SIZE)
-        scores_bchw = shown.scores({}, placement.fit_image(example["image"])[None])
+        scores_bchw = scores_of(placement.fit_image(example["image"])[None])
         planes_chw = log_planes(np.asarray(scores_bchw)[0])
         np.testing.assert_array_equal(
             picture.prediction, picture_labels(planes_chw, placement, TREE)
         )
 
 
-def test_samples_are_the_first_of_this_process_that_can_be_read():
+@pytest.mark.parametrize("batch_size", [2, 4])
+def test_samples_are_the_first_of_this_process_that_can_be_read(batch_size):
+    """With the scores that their evaluation had, and no others."""
     source = Blurred(SHAPES * 2, unreadable=(3,))
-    samples = gallery(source, "stretch").samples({}, 2, first=1, stride=2)
-    for found, index in zip(samples["label"], (1, 5), strict=True):
-        np.testing.assert_array_equal(found, source[index]["label"])
-    assert len(gallery(source, "stretch").samples({}, 99)["image"]) == 9
-    assert gallery(source, "stretch").samples({}, 0) == {}
+    step = jax.jit(make_eval_step(Coarse(4), no_loss, TREE, with_scores=True))
+
+    def samples(count, process=0, processes=1):
+        firsts = FirstScores(count, process, processes)
+        told = {"process_index": process, "process_count": processes}
+        batches = eval_batches(source, size=SIZE, batch_size=batch_size * processes, **told)
+        for batch in batches:
+            firsts.add(batch["valid"], np.asarray(step({}, batch)["scores"]))
+        return gallery(source, "stretch").samples(firsts.by_index)
+
+    found = samples(2, 1, 2)
+    for label, prediction, index in zip(found["label"], found["prediction"], (1, 5), strict=True):
+        np.testing.assert_array_equal(label, source[index]["label"])
+        shown = gallery(source, "stretch").show(scores_of, index)
+        np.testing.assert_array_equal(prediction, shown.prediction)
+    assert len(samples(99)["image"]) == 9
+    assert samples(0) == {}
 
 
 def test_a_large_picture_is_shown_smaller_and_in_place():
@@ -166,7 +183,7 @@ def test_a_large_picture_is_shown_smaller_and_in_place():
     shape, size = (4 * LONGEST // 4, 4 * LONGEST), (LONGEST // 4, LONGEST)
     image, label = np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8)
     image[:, shape[1] // 2 :], label[:, shape[1] // 2 :] = 255, 1
-    picture = gallery([{"image": image, "label": label}], "crop").show({}, 0)
+    picture = gallery([{"image": image, "label": label}], "crop").show(scores_of, 0)
     assert picture.image.shape == (*size, 3)
     assert picture.label.shape == picture.prediction.shape == size
     np.testing.assert_array_equal(picture.label == 1, picture.image[..., 0] > 127)

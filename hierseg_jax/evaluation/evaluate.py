@@ -20,7 +20,7 @@ from hierseg_jax.data.read.sources import unread_of
 from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
 from hierseg_jax.evaluation.extremes import Extremes, Show
 from hierseg_jax.evaluation.result import Evaluation, gather_evaluation
-from hierseg_jax.evaluation.shown_pictures import Gallery
+from hierseg_jax.evaluation.shown_pictures import FirstScores, Gallery
 from hierseg_jax.evaluation.tally import Measures, Tally
 from hierseg_jax.evaluation.tiles import TiledEvaluation, make_window_step
 from hierseg_jax.evaluation.view import View, augmented_forward
@@ -56,6 +56,7 @@ def evaluate_batches(
     extremes: Extremes | None = None,
     measures: Measures | None = None,
     stop: StopSignals | None = None,
+    firsts: FirstScores | None = None,
 ) -> Evaluation:
     """Runs a compiled evaluation step over batches.
 
@@ -69,6 +70,7 @@ def evaluate_batches(
       extremes: new, to learn of every picture.
       measures: what else is measured.
       stop: signals that may end it; without it they do what they do anyway.
+      firsts: new, to learn the scores of the first pictures; the step then gives scores.
 
     Raises:
       Stopped: before all are evaluated, once a process knows of a signal; in all processes at
@@ -85,6 +87,10 @@ def evaluate_batches(
         if not alone:
             arrays["stop"] = np.full(len(batch["valid"]), stop.received, np.int32)
         result = eval_step(variables, parallel.put_batch(arrays))
+        if firsts is not None:
+            scores = result.pop("scores")  # which else would all be copied
+            if not firsts.complete:
+                firsts.add(batch["valid"], jax.device_get(scores))
         # The device works on this batch while the host reads the one before.
         if pending is not None:
             before, found = pending[0], jax.device_get(pending[1])
@@ -223,8 +229,9 @@ def evaluate_checkpoint(
                 measures=measures,
             )
         scores = jax.jit(make_scores(model, hierarchy, decoding, forward))
-        gallery = Gallery(source, scores, hierarchy, decoding, size, resize)
-        show = functools.partial(gallery.show, parallel.one_copy(variables))
+        gallery = Gallery(source, hierarchy, decoding, size, resize)
+        scores_of = functools.partial(scores, parallel.one_copy(variables))
+        show = functools.partial(gallery.show, scores_of)
     if extremes is not None:
         evaluation = dataclasses.replace(
             evaluation, best=extremes.best(show), worst=extremes.worst(show)

@@ -1,16 +1,14 @@
 """Pictures of a split as people look at them: of their own shape and size, labels too."""
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.read.sources import Source
-from hierseg_jax.data.resize import Resize, bounded
+from hierseg_jax.data.resize import Placement, Resize, bounded
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 LONGEST = 512
@@ -33,13 +31,37 @@ class ShownPicture(NamedTuple):
     prediction: np.ndarray
 
 
+class FirstScores:
+    """Scores of the first readable pictures of a split, as an evaluation comes by them.
+
+    Attributes:
+      by_index: of the picture in the split; float32 [C, h, w].
+    """
+
+    def __init__(self, count: int, first: int = 0, stride: int = 1) -> None:
+        """Of the pictures `first`, `first + stride`, ..., which batches have, `count` at most."""
+        self.by_index: dict[int, np.ndarray] = {}
+        self._count, self._next, self._stride = count, first, stride
+
+    @property
+    def complete(self) -> bool:
+        """Whether no more are wanted."""
+        return len(self.by_index) == self._count
+
+    def add(self, valid_b: np.ndarray, scores_bchw: np.ndarray) -> None:
+        """Those of the next batch."""
+        for valid, scores_chw in zip(valid_b, scores_bchw, strict=True):
+            if valid and not self.complete:
+                self.by_index[self._next] = scores_chw.copy()
+            self._next += self._stride
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Gallery:
     """Looks at single pictures of a split again, so that none is kept in an evaluation.
 
     Attributes:
       source: of the split.
-      scores: compiled, from `make_scores`.
       hierarchy: of the classes.
       decoding: how they follow from scores, of `decoding.DECODINGS`.
       size: (height, width) of the network's input.
@@ -47,42 +69,51 @@ class Gallery:
     """
 
     source: Source
-    scores: Callable[[Any, np.ndarray], jax.Array]
     hierarchy: Hierarchy
     decoding: str
     size: tuple[int, int]
     resize: Resize
 
-    def show(self, variables: Any, index: int) -> ShownPicture:
+    def show(self, scores_of: Callable[[np.ndarray], Any], index: int) -> ShownPicture:
         """A picture of the split.
 
         Args:
-          variables: of the network, on one device.
+          scores_of: from a picture at the network's size, uint8 [1, h, w, 3], to its scores,
+            float32 [1, C, h', w'].
           index: in the split, from 0.
 
         Raises:
           ValueError, OSError: it can't be read.
         """
-        return self._shown(variables, self.source[index])
+        example = self.source[index]
+        placement = self.resize.place(example["label"].shape, self.size)
+        scores_bchw = scores_of(placement.fit_image(example["image"])[None])
+        return self._shown(example, placement, np.asarray(scores_bchw)[0])
 
-    def samples(self, variables: Any, count: int, first: int = 0, stride: int = 1) -> Samples:
-        """The first readable pictures of `first`, `first + stride`, ..., `count` at most."""
-        examples = (self.source[i] for i in range(first, len(self.source), stride))
-        readable = (example for example in examples if example.get("valid", True))
-        shown = [self._shown(variables, e) for e in itertools.islice(readable, count)]
+    def samples(self, scores: Mapping[int, np.ndarray]) -> Samples:
+        """Pictures by their index, with scores that are known, from `FirstScores`."""
+        shown = []
+        for index, scores_chw in scores.items():
+            example = self.source[index]
+            placement = self.resize.place(example["label"].shape, self.size)
+            shown.append(self._shown(example, placement, scores_chw))
         return (
             dict(zip(ShownPicture._fields, zip(*shown, strict=True), strict=True)) if shown else {}
         )
 
-    def _shown(self, variables: Any, example: Mapping[str, np.ndarray]) -> ShownPicture:
+    def _shown(
+        self, example: Mapping[str, np.ndarray], placement: Placement, scores_chw: np.ndarray
+    ) -> ShownPicture:
         image_hwc, label_hw = example["image"], example["label"]
-        placement = self.resize.place(label_hw.shape, self.size)
-        scores_bchw = self.scores(variables, placement.fit_image(image_hwc)[None])
-        planes_chw = log_planes(np.asarray(scores_bchw)[0])
         size = bounded(label_hw.shape, LONGEST)
         smaller = Resize().place(label_hw.shape, size)
         return ShownPicture(
             smaller.fit_image(image_hwc),
             smaller.fit_labels(label_hw),
-            picture_labels(planes_chw, placement.of_size(size), self.hierarchy, self.decoding),
+            picture_labels(
+                log_planes(scores_chw),
+                placement.of_size(size),
+                self.hierarchy,
+                self.decoding,
+            ),
         )

@@ -17,7 +17,7 @@ from hierseg_jax.data.batches import Batch
 from hierseg_jax.data.read.members import names_code
 from hierseg_jax.evaluation.evaluate import evaluate_batches
 from hierseg_jax.evaluation.result import Evaluation
-from hierseg_jax.evaluation.shown_pictures import Samples
+from hierseg_jax.evaluation.shown_pictures import FirstScores
 from hierseg_jax.evaluation.tally import Measures
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.devices.compiling import told_of_compilation
@@ -122,7 +122,7 @@ def train(
                     saved = progress.step
                     say(f"note: {first_epoch.check(run.train_source, settings.data.named, stop)}")
                 state = reestimate(run, state, progress, stop)
-                evaluation = validate(run, state, stop)
+                evaluation, firsts = validate(run, state, stop)
             except Stopped:
                 if progress.step > saved:
                     save(run, writer, state, progress)
@@ -152,7 +152,7 @@ def train(
             if recorder is not None:
                 recorder.write_epoch(
                     progress,
-                    functools.partial(look_at_samples, run, state),
+                    functools.partial(run.gallery.samples, firsts.by_index),
                     last=progress.finished(settings.epochs, settings.patience),
                 )
             if on_epoch is not None:
@@ -287,10 +287,15 @@ def reestimate(run: Run, state: Any, progress: Progress, stop: StopSignals) -> A
     return state.replace(average=average)
 
 
-def validate(run: Run, state: Any, stop: StopSignals) -> Evaluation:
-    """Evaluates the current weights on the validation split; `Stopped` where a signal comes."""
+def validate(run: Run, state: Any, stop: StopSignals) -> tuple[Evaluation, FirstScores]:
+    """Evaluates the current weights on the validation split; `Stopped` where a signal comes.
+
+    Returns:
+      The evaluation, and the scores of the first pictures that this process validates.
+    """
+    firsts = FirstScores(run.settings.samples, host_number(), count_hosts())
     with contextlib.closing(run.val_batches()) as batches:
-        return evaluate_batches(
+        evaluation = evaluate_batches(
             run.eval_step,
             state.evaluated,
             batches,
@@ -299,10 +304,6 @@ def validate(run: Run, state: Any, stop: StopSignals) -> Evaluation:
             run.parallel,
             measures=Measures("boundary_iou" in run.settings.metric_names),
             stop=stop,
+            firsts=firsts,
         )
-
-
-def look_at_samples(run: Run, state: Any) -> Samples:
-    """The first pictures that this process validates, with what the current weights predict."""
-    variables = run.parallel.one_copy(state.evaluated)
-    return run.gallery.samples(variables, run.settings.samples, host_number(), count_hosts())
+    return evaluation, firsts

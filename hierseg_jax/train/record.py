@@ -64,7 +64,7 @@ class Recorder:
         if note := missing_note(find_fonts(names).missing):
             print(f"note: {note}", file=sys.stderr, flush=True)
         self._drawing = Pace(DRAWING_SHARE)
-        self._best: Samples = {}
+        self._best: Callable[[], Samples] = dict
         self._undrawn: list[dict[str, Any]] = []
         self._events = None
         if settings.tensorboard:
@@ -77,7 +77,7 @@ class Recorder:
 
         Args:
           progress: with the epoch.
-          look_at_samples: called where there is something to draw them on.
+          look_at_samples: at what the epoch's weights make of them; called once they are drawn.
           last: whether no epoch comes after it.
         """
         rows = list(progress.rows)
@@ -85,17 +85,15 @@ class Recorder:
         _write_csv(self._workdir / "metrics.csv", [flatten_dict(row, sep=".") for row in rows])
         drawn = last or self._drawing.is_due()
         is_best = progress.stale_epochs == 0
-        on_board = drawn and self._events is not None
-        samples = look_at_samples() if is_best or on_board else {}
         if is_best:
-            self._best = samples  # the weights will have changed once they are drawn
+            self._best = look_at_samples
         self._undrawn = rows
         if drawn:
             with self._drawing:
                 self._draw()
         if self._events is not None:
             with self._events.writer(progress.step) as writer:
-                self._write_events(writer, progress, samples if drawn else {})
+                self._write_events(writer, progress, look_at_samples() if drawn else {})
 
     def _draw(self) -> None:
         # Matplotlib is a fifth of what a training process imports, and wanted here alone.
@@ -103,9 +101,9 @@ class Recorder:
 
         draw_loss(self._undrawn, self._workdir / "loss.png")
         draw_metrics(self._undrawn, self._workdir / "metrics.png")
-        if self._best:
-            draw_samples(self._best, self._hierarchy, self._workdir / "samples.png")
-        self._undrawn, self._best = [], {}
+        if samples := self._best():
+            draw_samples(samples, self._hierarchy, self._workdir / "samples.png")
+        self._undrawn, self._best = [], dict
 
     def _write_events(self, writer: SummaryWriter, progress: Progress, samples: Samples) -> None:
         row = dict(progress.rows[-1])

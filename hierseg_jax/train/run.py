@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from hierseg_jax.data.batches import Batch, Batches
@@ -20,7 +19,7 @@ from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.sources import Source, unread_of
 from hierseg_jax.data.resize import format_size
 from hierseg_jax.data.taught import scored
-from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
+from hierseg_jax.evaluation.eval_step import make_eval_step
 from hierseg_jax.evaluation.shown_pictures import Gallery
 from hierseg_jax.models import SegmentationModel, Variant
 from hierseg_jax.models.initialize import variable_shapes
@@ -161,7 +160,7 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
         batches_of_training = functools.partial(
             varied, scored(cache.source, lessons.reading.kept), teaching=lessons.reading
         )
-    eval_step = make_eval_step(model, loss, hierarchy, settings.decoding)
+    eval_step = make_eval_step(model, loss, hierarchy, settings.decoding, with_scores=True)
     return Run(
         settings=settings,
         workdir=workdir,
@@ -188,7 +187,6 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
         ),
         gallery=Gallery(
             val_source,
-            jax.jit(make_scores(model, hierarchy, settings.decoding)),
             hierarchy,
             settings.decoding,
             settings.data.size,
