@@ -5,7 +5,7 @@ python benchmarks/train_step_gpu.py --reference=CHECKOUT --torch_python=VENV/bin
 As train_step.py, a process for each number, in the arithmetics that a GPU has: float32, TF32,
 bfloat16; PyTorch as it comes, in `channels_last`, under autocast, and with torch.compile. With
 `--warm` every process runs once before, several at once, so that what is timed is compiled; without
-it, and with an empty JAX_COMPILATION_CACHE_DIR, the first step has its time in the line as well.
+it, and with an empty JAX_COMPILATION_CACHE_DIR, our lines have the time to the first step.
 XLA_FLAGS=--xla_gpu_exclude_nondeterministic_ops=false has all of cuDNN's algorithms tried.
 """
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from hierseg_jax.settings import Settings
+from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.record import Pace, Recorder
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -94,11 +95,39 @@ def test_pictures_that_were_not_due_are_drawn_at_the_end(recorder, tmp_path, end
     assert all(np.array_equal(drawn(tmp_path)[name], first[name]) for name in PICTURES)
     recorder.write_epoch(progress_of(3, stale=1), lambda: samples_of(90), last=not ended_early)
     if ended_early:
-        recorder.close()
+        recorder.draw_rest()
     last = drawn(tmp_path)
     assert not any(np.array_equal(last[name], first[name]) for name in PICTURES)
     recorder.write_epoch(progress_of(4), lambda: samples_of(200), last=True)
     np.testing.assert_array_equal(drawn(tmp_path)["samples.png"], last["samples.png"])
+
+
+def test_tensorboard_s_pictures_are_of_their_time_and_read_once(tmp_path):
+    """A look at samples takes ten seconds here, and all else nothing."""
+    clock = Clock()
+    looks = []
+
+    def look():
+        clock.now += 10
+        looks.append(clock.now)
+        return samples_of(10)
+
+    recorder = Recorder(tmp_path, Settings(), TREE, 0)
+    recorder._drawing = Pace(1 / 10, clock)
+    for epoch in range(1, 202):
+        recorder.write_epoch(progress_of(epoch), look, last=False)
+        clock.now += 1
+    recorder.close()
+    assert looks == [110.0, 210.0, 310.0]
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_a_stop_is_not_replaced_by_what_a_drawing_meets(recorder):
+    def look():
+        raise HiersegError("a.png is damaged.")
+
+    recorder.write_epoch(progress_of(2), look, last=False)
+    recorder.draw_rest()
 
 
 def test_history_is_written_after_every_epoch(recorder, tmp_path):

@@ -70,7 +70,8 @@ def evaluate_batches(
       extremes: new, to learn of every picture.
       measures: what else is measured.
       stop: signals that may end it; without it they do what they do anyway.
-      firsts: new, to learn the scores of the first pictures; the step then gives scores.
+      firsts: new, to learn the scores of the first pictures; unless it wants none, the step gives
+        scores, which then are no part of the evaluation.
 
     Raises:
       Stopped: before all are evaluated, once a process knows of a signal; in all processes at
@@ -88,7 +89,8 @@ def evaluate_batches(
             arrays["stop"] = np.full(len(batch["valid"]), stop.received, np.int32)
         result = eval_step(variables, parallel.put_batch(arrays))
         if firsts is not None:
-            scores = result.pop("scores")  # which else would all be copied
+            # Not left in what is copied to the host as a whole.
+            scores = result.pop("scores", None)
             if not firsts.complete:
                 firsts.add(batch["valid"], jax.device_get(scores))
         # The device works on this batch while the host reads the one before.

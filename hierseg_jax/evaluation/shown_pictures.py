@@ -35,7 +35,7 @@ class FirstScores:
     """Scores of the first readable pictures of a split, as an evaluation comes by them.
 
     Attributes:
-      by_index: of the picture in the split; float32 [C, h, w].
+      by_index: scores, float32 [C, h, w], by the picture's index in the split.
     """
 
     def __init__(self, count: int, first: int = 0, stride: int = 1) -> None:
@@ -49,7 +49,7 @@ class FirstScores:
         return len(self.by_index) == self._count
 
     def add(self, valid_b: np.ndarray, scores_bchw: np.ndarray) -> None:
-        """Those of the next batch."""
+        """Those of the next batch: valid bool [B], scores float32 [B, C, h, w]."""
         for valid, scores_chw in zip(valid_b, scores_bchw, strict=True):
             if valid and not self.complete:
                 self.by_index[self._next] = scores_chw.copy()
@@ -91,7 +91,14 @@ class Gallery:
         return self._shown(example, placement, np.asarray(scores_bchw)[0])
 
     def samples(self, scores: Mapping[int, np.ndarray]) -> Samples:
-        """Pictures by their index, with scores that are known, from `FirstScores`."""
+        """Pictures, read again, with scores that are known.
+
+        Args:
+          scores: from `FirstScores`.
+
+        Raises:
+          ValueError, OSError: one can't be read.
+        """
         shown = []
         for index, scores_chw in scores.items():
             example = self.source[index]

@@ -73,7 +73,8 @@ def choose_cache(
     found = open_device_cache(settings, source, sizes, parallel, mirrored)
     if isinstance(found, str):
         if chosen == "auto":
-            return _on_host(settings, source, sizes)
+            cache = _on_host(settings, source, sizes)
+            return dataclasses.replace(cache, said=f"{cache.said}; not on the device: {found}")
         raise HiersegError(
             f"The config's data.cache is device, and {found}; set data.cache to auto, host or none."
         )
@@ -84,7 +85,7 @@ def choose_cache(
 def outruns_the_host(parallel: Parallel) -> bool:
     """Whether the devices take pictures faster than the host's cores augment them."""
     # On CPUs and TPUs the host's OpenCV is faster at it, or was never measured beside them.
-    return all(device.platform in ("gpu", "cuda") for device in parallel.devices)
+    return all(device.platform == "gpu" for device in parallel.devices)
 
 
 def _on_host(settings: Settings, source: Source, sizes: Sequence[tuple[int, int]]) -> Cache:

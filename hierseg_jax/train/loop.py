@@ -126,7 +126,8 @@ def train(
             except Stopped:
                 if progress.step > saved:
                     save(run, writer, state, progress)
-                end_by_signal(stop, writer, f"saved step {progress.step} in {run.workdir}")
+                what = f"saved step {progress.step} in {run.workdir}"
+                end_by_signal(stop, writer, recorder, what)
             if not evaluation.confusion_cc.any():
                 raise HiersegError(
                     f"No mask of the validation split of {settings.data.named} holds a labelled "
@@ -160,7 +161,8 @@ def train(
             give_back_small_blocks()
             stop.learn(agree(stop.requested))
             if stop.learned and not progress.finished(settings.epochs, settings.patience):
-                end_by_signal(stop, writer, f"saved epoch {progress.epoch} in {run.workdir}")
+                what = f"saved epoch {progress.epoch} in {run.workdir}"
+                end_by_signal(stop, writer, recorder, what)
     named = settings.data.named
     data = f" {shlex.quote(f'--data={named}')}" if names_code(named) else ""
     say(
@@ -187,10 +189,14 @@ def say_new_rate(run: Run, progress: Progress) -> None:
     )
 
 
-def end_by_signal(stop: StopSignals, writer: CheckpointWriter | None, what: str) -> None:
-    """Ends the program once the last checkpoint is written."""
+def end_by_signal(
+    stop: StopSignals, writer: CheckpointWriter | None, recorder: Recorder | None, what: str
+) -> None:
+    """Ends the program once the last checkpoint is written, and what is known is drawn."""
     if writer is not None:
         writer.wait()
+    if recorder is not None:
+        recorder.draw_rest()
     stop.end(what)
 
 
@@ -293,7 +299,8 @@ def validate(run: Run, state: Any, stop: StopSignals) -> tuple[Evaluation, First
     Returns:
       The evaluation, and the scores of the first pictures that this process validates.
     """
-    firsts = FirstScores(run.settings.samples, host_number(), count_hosts())
+    count = run.settings.samples if is_main() else 0
+    firsts = FirstScores(count, host_number(), count_hosts())
     with contextlib.closing(run.val_batches()) as batches:
         evaluation = evaluate_batches(
             run.eval_step,

@@ -24,7 +24,8 @@ from hierseg_jax.train.sample_pictures import draw_samples, without_ignored
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 DRAWING_SHARE = 1 / 10
-"""Of a run's time, what its pictures may take: on a GPU an epoch can be shorter than a drawing."""
+"""Of a run's time, what its pictures take at most, beside the first and the last drawing: on a GPU
+an epoch can be shorter than one."""
 
 
 class Pace:
@@ -51,7 +52,8 @@ class Recorder:
     """Writes a run's files anew after every epoch, from its history alone.
 
     A resumed run therefore leaves the files of an uninterrupted one. Where epochs are short,
-    pictures are not drawn after every one, but always at the end.
+    pictures are not drawn after every one, but always at the end. After a kill `samples.png` may
+    be of an earlier best epoch until there is a better one.
     """
 
     def __init__(
@@ -77,25 +79,34 @@ class Recorder:
 
         Args:
           progress: with the epoch.
-          look_at_samples: at what the epoch's weights make of them; called once they are drawn.
+          look_at_samples: at what the epoch's weights made of them; called when they are drawn.
           last: whether no epoch comes after it.
         """
         rows = list(progress.rows)
         write_json(self._workdir / "history.json", {"config": self._config, "epochs": rows})
         _write_csv(self._workdir / "metrics.csv", [flatten_dict(row, sep=".") for row in rows])
-        drawn = last or self._drawing.is_due()
         is_best = progress.stale_epochs == 0
         if is_best:
             self._best = look_at_samples
         self._undrawn = rows
-        if drawn:
-            with self._drawing:
-                self._draw()
-        if self._events is not None:
-            with self._events.writer(progress.step) as writer:
-                self._write_events(writer, progress, look_at_samples() if drawn else {})
+        due = last or self._drawing.is_due()
+        with self._drawing if due else contextlib.nullcontext():
+            shown = self._draw() if due else {}
+            if self._events is not None:
+                if due and not is_best:
+                    shown = look_at_samples()
+                with self._events.writer(progress.step) as writer:
+                    self._write_events(writer, progress, shown)
 
-    def _draw(self) -> None:
+    def draw_rest(self) -> None:
+        """What was not due, where a run is stopped before its last epoch."""
+        # No picture is worth another end of the run than the one that was asked for.
+        with contextlib.suppress(OSError, ValueError):
+            if self._undrawn:
+                self._draw()
+
+    def _draw(self) -> Samples:
+        """All that was not drawn; gives back what the best epoch of that made of samples."""
         # Matplotlib is a fifth of what a training process imports, and wanted here alone.
         from hierseg_jax.train.curve_pictures import draw_loss, draw_metrics
 
@@ -104,6 +115,7 @@ class Recorder:
         if samples := self._best():
             draw_samples(samples, self._hierarchy, self._workdir / "samples.png")
         self._undrawn, self._best = [], dict
+        return samples
 
     def _write_events(self, writer: SummaryWriter, progress: Progress, samples: Samples) -> None:
         row = dict(progress.rows[-1])
@@ -122,11 +134,7 @@ class Recorder:
                 )
 
     def close(self) -> None:
-        """Ends TensorBoard's file, and draws what an end before the last epoch has left undrawn."""
-        if self._undrawn:
-            # Whatever has ended the run says more than a full disk.
-            with contextlib.suppress(OSError):
-                self._draw()
+        """Ends TensorBoard's file."""
         if self._events is not None:
             self._events.close()
 

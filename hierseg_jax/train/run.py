@@ -160,7 +160,9 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
         batches_of_training = functools.partial(
             varied, scored(cache.source, lessons.reading.kept), teaching=lessons.reading
         )
-    eval_step = make_eval_step(model, loss, hierarchy, settings.decoding, with_scores=True)
+    eval_step = make_eval_step(
+        model, loss, hierarchy, settings.decoding, with_scores=bool(settings.samples)
+    )
     return Run(
         settings=settings,
         workdir=workdir,

@@ -131,8 +131,15 @@ def excite_by_sums(
 ) -> jax.Array:
     """`squeeze_excite` for GPUs: the gate has the dtype of its weights, and is no convolution.
 
-    XLA fuses the sums. As convolutions they were 96 of B0's 251 calls of cuDNN, of 32 numbers each,
-    and every one had all of its algorithms tried when the step was compiled.
+    XLA fuses the sums. As convolutions they were 96 of B0's 251 calls of cuDNN, and every one had
+    all of its algorithms tried when the step was compiled.
+
+    Args:
+      x_bhwc: floating [B, h, w, C], as is the result.
+      w1: [1, 1, C, S].
+      b1: [S].
+      w2: [1, 1, S, C].
+      b2: [C].
     """
 
     def dense(x_bc: jax.Array, kernel_11cf: jax.Array, bias_f: jax.Array) -> jax.Array:

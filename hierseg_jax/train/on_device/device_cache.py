@@ -25,8 +25,9 @@ from hierseg_jax.train.on_device.stored_pictures import (
     stored_shape,
 )
 
-SHARE = 1 / 4
-"""Of a device's memory, what pictures may take at most: `pmap` holds them twice for a moment."""
+SHARES = {"auto": 1 / 8, "device": 1 / 4}
+"""Of a device's memory, what pictures may take at most, by `data.cache`. `pmap` holds them twice
+for a moment, and a batch may have been chosen to fill the rest."""
 # Of the machine's, while they are read: once each by itself, once together.
 _READING, _READING_SHARE = 2, 3 / 4
 
@@ -72,14 +73,15 @@ def open_device_cache(
     if not why_not:
         shapes = [stored_shape(shape, size, resize) for shape in sample_shapes(source)]
         largest = tuple(np.max(shapes, 0, initial=1)) if shapes else (1, 1)
-        why_not = _no_room(len(source) * PIXEL_BYTES * int(np.prod(largest)), parallel)
+        needed = len(source) * PIXEL_BYTES * int(np.prod(largest))
+        why_not = _no_room(needed, parallel, settings.data.cache)
     # Where one of several processes can't, none does.
     if agree(int(bool(why_not))):
         return why_not or "another process of the run has no room for them"
     if is_main():
         print(f"Reading {len(source):,} training pictures for the device.", flush=True)
     pictures = store_pictures(source, size, resize)
-    why_not = _no_room(pictures.planes_n4hw.nbytes, parallel)
+    why_not = _no_room(pictures.planes_n4hw.nbytes, parallel, settings.data.cache)
     if agree(int(bool(why_not))):
         return why_not or "another process of the run has no room for them"
     planes = parallel.put_state(pictures.planes_n4hw)
@@ -120,14 +122,17 @@ def _why_not(settings: Settings, source: Source, sizes: Sequence[tuple[int, int]
     return ""
 
 
-def _no_room(needed: int, parallel: Parallel) -> str:
+def _no_room(needed: int, parallel: Parallel, chosen: str) -> str:
     """Why pictures of so many bytes can't be on every device; empty where they can."""
     memory = _device_memory(parallel)
     pictures = f"the training pictures take about {in_gb(needed)}"
-    if memory and needed > SHARE * memory:
-        return f"{pictures}, more than {SHARE:.0%} of a device's {in_gb(memory)}"
+    share = SHARES[chosen]
+    if memory and needed > share * memory:
+        return f"{pictures}, more than {share:.3g} of a device's {in_gb(memory)}"
     machine = machine_memory()
-    if machine and _READING * needed > _READING_SHARE * machine:
+    # Which of several hosts' processes share a machine isn't known: all of them may.
+    times = _READING * (count_hosts() if chosen == "auto" else 1)
+    if machine and times * needed > _READING_SHARE * machine:
         return f"{pictures}, too much for this machine's {in_gb(machine)} while they are read"
     return ""
 
