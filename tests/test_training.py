@@ -102,9 +102,10 @@ def test_evaluate_gives_the_numbers_of_training(finished, tmp_path):
 def test_a_finished_run_goes_on_with_more_epochs_as_if_never_stopped(finished, tmp_path, capsys):
     workdir = tmp_path / "run"
     shutil.copytree(finished[0], workdir)
-    train_here(workdir, epochs=3)
+    metrics = default.get_config().metrics
+    train_here(workdir, epochs=3, metrics=metrics)
     assert "Continuing after step 8 (epoch 2 finished)" in capsys.readouterr().out
-    train_here(tmp_path / "at_once", epochs=3)
+    train_here(tmp_path / "at_once", epochs=3, metrics=metrics)
     assert_bit_identical(workdir, tmp_path / "at_once")
     for a, b in zip(epochs_of(workdir), epochs_of(tmp_path / "at_once"), strict=True):
         assert a | {"images_per_second": 0} == b | {"images_per_second": 0}
