@@ -12,8 +12,8 @@ from hierseg_jax.system.cache_folder import cache_folder
 from hierseg_jax.system.memory import keep_large_blocks, share_heaps
 
 DETERMINISTIC = "--xla_gpu_exclude_nondeterministic_ops"
-"""A flag of XLA's. Without it XLA compiles and tries some 20 of cuDNN's algorithms for
-every convolution. With it, it has the first that cuDNN names of those whose sums have one order."""
+"""A flag of XLA's. Without it XLA compiles and tries all of cuDNN's algorithms that fit, for every
+convolution. With it, it takes the first that cuDNN names of those whose sums have one order."""
 
 
 def set_up_process() -> None:
