@@ -238,7 +238,7 @@ def test_what_the_device_cannot_do_is_refused(changes, why):
 
 def test_a_split_too_large_for_the_device_is_refused(monkeypatch):
     monkeypatch.setattr(device_cache, "_device_memory", lambda parallel: 200_000)
-    with pytest.raises(HiersegError, match=r"take about 0\.00014 GB, more than 0\.25 of a"):
+    with pytest.raises(HiersegError, match=r"take about 0\.00014 GB, more than 25%"):
         choose()
     monkeypatch.setattr(device_cache, "_device_memory", lambda parallel: 2_000_000)
     assert "kept on the device, which augments them" in choose().said
@@ -254,7 +254,7 @@ def test_a_gpu_augments_where_it_can_and_a_cpu_where_it_is_asked_to(monkeypatch)
     assert "not on the device: the device makes augment=modern alone" in said
     # Of what nobody asked for by name, less.
     monkeypatch.setattr(device_cache, "_device_memory", lambda parallel: 8 * 33 * 4 * 32 * 32 - 8)
-    assert "more than 0.125 of a device's" in choose(data__cache="auto").said
+    assert "more than 12.5% of a device's" in choose(data__cache="auto").said
     assert choose(data__cache="device").batches is not None
 
 

@@ -128,7 +128,7 @@ def _no_room(needed: int, parallel: Parallel, chosen: str) -> str:
     pictures = f"the training pictures take about {in_gb(needed)}"
     share = SHARES[chosen]
     if memory and needed > share * memory:
-        return f"{pictures}, more than {share:.3g} of a device's {in_gb(memory)}"
+        return f"{pictures}, more than {100 * share:g}% of a device's {in_gb(memory)}"
     machine = machine_memory()
     # Which of several hosts' processes share a machine isn't known: all of them may.
     times = _READING * (count_hosts() if chosen == "auto" else 1)
