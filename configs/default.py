@@ -194,9 +194,9 @@ def get_config() -> ml_collections.ConfigDict:
     # mostly is to 0 or 1; with 1 it is drawn evenly.
     config.mixing.mixup_alpha = 0.2
 
-    # Progressive resizing, such as 0.5,0.75,1: training pictures have these shares of
-    # data.image_size, above 0 and at most 1, one after another for equal numbers of epochs.
-    # Validation always has data.image_size. Empty: training, too.
+    # Shares of data.image_size, above 0 and at most 1, that the sides of training pictures have: of
+    # several, such as 0.5,0.75,1, one after another for equal numbers of epochs (progressive
+    # resizing). Validation always has data.image_size. Empty: training, too.
     config.progressive = ()
     config.batch_size = 32  # Images a step, over all devices.
     config.epochs = 30  # Epochs at most.

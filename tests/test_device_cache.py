@@ -222,7 +222,7 @@ def choose(source=None, sizes=((32, 32),), **changes):
     [
         ({"augment": "reference"}, "the device makes augment=modern alone"),
         ({"data__sampling": "reference"}, r"with data\.sampling=exact"),
-        ({"sizes": ((16, 16), (32, 32))}, "progressive has several"),
+        ({"sizes": ((16, 16), (32, 32))}, r"this run has several \(progressive\)"),
         ({"data__spec": "my:pictures"}, "my:pictures is code"),
         ({"teacher": "somewhere"}, "a teacher's word"),
         (
@@ -258,12 +258,14 @@ def test_a_gpu_augments_where_it_can_and_a_cpu_where_it_is_asked_to(monkeypatch)
     assert choose(data__cache="device").batches is not None
 
 
-def test_a_run_has_batches_of_the_host_s_examples(tmp_path):
-    """From its middle, too."""
-    run = set_up(small_settings(augment="modern", data__cache="device"), tmp_path)
+@pytest.mark.parametrize(("share", "size"), [((), (32, 32)), ((0.5,), (16, 16))])
+def test_a_run_has_batches_of_the_host_s_examples(tmp_path, share, size):
+    """From its middle, too; also where all are smaller than the network will see."""
+    changes = {"augment": "modern", "data__cache": "device", "progressive": share}
+    run = set_up(small_settings(**changes), tmp_path)
     assert "on the device, which augments them: 33 training pictures" in describe(run)
     assert run.cache.labels_in.__self__.planes_n4hw.base is None  # no pictures stay on the host
-    options = {"size": (32, 32), "batch_size": 8, "seed": 0, "mirrored": run.hierarchy.mirrored}
+    options = {"size": size, "batch_size": 8, "seed": 0, "mirrored": run.hierarchy.mirrored}
     for start_step in (0, 5):
         found = run.put_batch(next(run.train_batches(start_step=start_step)))
         host = train_batches(run.train_source, augment="modern", start_step=start_step, **options)

@@ -47,6 +47,8 @@ def test_epochs_are_divided_evenly_and_sizes_rounded():
     # What rounding makes equal is one phase; no side is 0; the last may be below the whole size.
     assert planned((0.98, 1.0), 4) == [(0, 4, (192, 192))]
     assert planned((0.01, 0.7), 2) == [(0, 1, (32, 32)), (1, 2, (128, 128))]
+    # Proportions come before the share.
+    assert planned((0.8,), 3, (384, 256)) == [(0, 3, (288, 192))]
 
 
 class Opened:
@@ -95,6 +97,10 @@ def test_a_size_changes_neither_examples_nor_their_order(tmp_path):
     assert describe_phases(whole.phases, (32, 32)) == ""
     expected = "training at 16 pixels from epoch 1, 32 pixels from epoch 2\n"
     assert describe_phases(run.phases, (32, 32)) == expected
+    one = (Phase(0, 9, (24, 32)),)
+    assert describe_phases(one, (32, 32)) == (
+        "training at 24x32 (height x width) pixels (progressive)\n"
+    )
     pairs = zip(run.train_batches(start_step=2), whole.train_batches(start_step=2), strict=False)
     for step, (found, large) in enumerate(itertools.islice(pairs, 4), start=2):
         assert found["image"].shape[1:3] == ((16, 16) if step < 4 else (32, 32))
@@ -141,6 +147,8 @@ def test_epochs_belong_to_phases():
             small_settings(progressive=(0.5, 1.0), epochs=3),
             "run",
         )
+    one = small_settings(progressive=(0.5,))
+    check_same_run(one, one.replace({"epochs": 3}), "run")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hierseg_jax.data.pipeline import eval_batches
-from hierseg_jax.data.resize import GREY, RESIZES, Box, Resize, place
+from hierseg_jax.data.resize import GREY, RESIZES, Box, Resize, place, share_of_size
 from hierseg_jax.data.sampling import SAMPLINGS
 from tests.test_pipeline import Photograph
 
@@ -178,3 +178,21 @@ def test_a_disc_comes_back_as_it_was():
     back = placement.restore_scores(scores.astype(np.float32) / 255) > 0.5
     assert (back & (inside > 0)).sum() / (back | (inside > 0)).sum() > 0.99
     np.testing.assert_allclose(gravity(back), center, atol=0.05)
+
+
+@given(
+    st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    st.floats(0.3, 2),
+    st.sampled_from([8, 32]),
+)
+def test_a_share_of_a_size_keeps_its_proportions_as_well_as_multiples_allow(times, share, stride):
+    size = (times[0] * stride, times[1] * stride)
+    found = share_of_size(size, share, stride)
+    for side, of in zip(found, size, strict=True):
+        assert side >= stride
+        assert side % stride == 0
+        assert side == stride or abs(side - share * of) <= stride
+    skew = abs(np.log(found[0] / found[1] * size[1] / size[0]))
+    nearest = [max(stride, round(share * of / stride) * stride) for of in size]
+    assert skew <= abs(np.log(nearest[0] / nearest[1] * size[1] / size[0])) + 1e-6
+    assert share_of_size(size, 1, stride) == size

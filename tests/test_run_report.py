@@ -295,3 +295,6 @@ def test_a_third_larger_is_proposed_where_training_enlarged_pictures(report):
     assert not larger_command(seen, reference)
     for other in ({"image_size": 64}, {"scales": [0.75, 1.0]}, {"tiles": True}):
         assert not larger_command(seen | other, modern)
+    # It is larger than it was trained.
+    assert not larger_command(seen, modern.replace({"progressive": (0.5, 0.8)}))
+    assert larger_command(seen, modern.replace({"progressive": (0.5, 1.0)})) == command

@@ -10,6 +10,8 @@ The rules, where it comes to lie:
 """
 
 import dataclasses
+import itertools
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -236,6 +238,25 @@ def bounded(size: tuple[int, int], longest: int) -> tuple[int, int]:
 def nearest_multiple(side: float, stride: int) -> int:
     """The side nearest to this one that a network takes: a multiple of its stride, and not 0."""
     return max(stride, round(side / stride) * stride)
+
+
+def share_of_size(size: tuple[int, int], share: float, stride: int) -> tuple[int, int]:
+    """The size of about that share of both sides, in multiples of a stride and not 0.
+
+    A network knows the proportions that it was trained with, so of the sizes next to the share
+    it is the one of the most similar shape; of several, the one whose sides are nearest to it.
+    """
+    wanted = [share * side for side in size]
+    multiples = [
+        {max(stride, int(side // stride + more) * stride) for more in (0, 1)} for side in wanted
+    ]
+
+    def distance(taken: tuple[int, ...]) -> tuple[float, float]:
+        height, width = (math.log(of / side) for of, side in zip(taken, wanted, strict=True))
+        return round(abs(height - width), 9), abs(height + width)
+
+    height, width = min(itertools.product(*multiples), key=distance)
+    return height, width
 
 
 def _check(array: np.ndarray, dtype: str, shape: tuple[int, ...]) -> None:

@@ -93,9 +93,9 @@ class Settings(Section):
     mixing: MixingSettings = dataclasses.field(default_factory=MixingSettings)
     progressive: tuple[float, ...] = key(
         (),
-        "Progressive resizing, such as 0.5,0.75,1: training pictures have these shares of "
-        "data.image_size, above 0 and at most 1, one after another for equal numbers of epochs. "
-        "Validation always has data.image_size. Empty: training, too.",
+        "Shares of data.image_size, above 0 and at most 1, that the sides of training pictures "
+        "have: of several, such as 0.5,0.75,1, one after another for equal numbers of epochs "
+        "(progressive resizing). Validation always has data.image_size. Empty: training, too.",
         earlier=(),
     )
     batch_size: int = key(32, "Images a step, over all devices.", least=1)

@@ -58,7 +58,7 @@ def choose_cache(
     Args:
       settings: of the run.
       source: all that it trains on.
-      sizes: (height, width) of examples, of all phases.
+      sizes: (height, width) of all examples that it needs.
       parallel: the devices.
       mirrored: label in the mirror of every label.
 
@@ -94,7 +94,7 @@ def _on_host(settings: Settings, source: Source, sizes: Sequence[tuple[int, int]
     Pictures are kept at the network's size where augmentation begins with that, else in their own
     pixels.
     """
-    chosen, size, resize = settings.data.cache, settings.data.size, settings.data.resizing
+    chosen, resize = settings.data.cache, settings.data.resizing
     if chosen == "auto" and names_code(settings.data.spec):
         return Cache(
             source,
@@ -102,11 +102,11 @@ def _on_host(settings: Settings, source: Source, sizes: Sequence[tuple[int, int]
             "(data.cache=host keeps it)",
         )
     keep = cached
-    shapes = [size]
+    shapes = list(set(sizes))
     # A teacher is asked about a picture's own pixels.
-    one_size = all(of == size for of in sizes) and not settings.teachers
+    one_size = len(shapes) == 1 and not settings.teachers
     if one_size and fits_first(settings.augmentation, resize):
-        keep = functools.partial(cached, fitted=(size, resize))
+        keep = functools.partial(cached, fitted=(shapes[0], resize))
     else:
         shapes = sample_shapes(source)
     memory = machine_memory()

@@ -1,8 +1,8 @@
-"""Progressive resizing: training pictures that grow in the course of a run.
+"""Training pictures smaller than the network will look at, or growing in the course of a run.
 
-Howard and Gugger, Deep Learning for Coders, 2020, chapter 7. A run's epochs are divided into
-phases, each with pictures of its own size. Which examples a step sees, and the random numbers of
-their augmentation, do not depend on it.
+Touvron et al. 2019, arXiv:1906.06423; Howard and Gugger, Deep Learning for Coders, 2020, chapter
+7. A run's epochs are divided into phases, each with pictures of its own size. Which examples a
+step sees, and the random numbers of their augmentation, do not depend on it.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Generator, Sequence
 
 from hierseg_jax.data.batches import Batch, Batches
-from hierseg_jax.data.resize import format_size, nearest_multiple
+from hierseg_jax.data.resize import format_size, share_of_size
 from hierseg_jax.settings import Settings
 
 
@@ -29,16 +29,16 @@ def plan_phases(settings: Settings, stride: int) -> tuple[Phase, ...]:
 
     Args:
       settings: whose `data.image_size` is rounded to the network's stride.
-      stride: of the network, to whose multiples every phase's sides are rounded.
+      stride: of the network, of whose multiples every phase's sides are.
     """
     shares = settings.progressive or (1.0,)
     phases: list[Phase] = []
     for number, share in enumerate(shares):
         first, end = (-(-at * settings.epochs // len(shares)) for at in (number, number + 1))
-        height, width = (nearest_multiple(share * side, stride) for side in settings.data.size)
-        if phases and phases[-1].size == (height, width):
+        size = share_of_size(settings.data.size, share, stride)
+        if phases and phases[-1].size == size:
             first = phases.pop().first
-        phases.append(Phase(first, end, (height, width)))
+        phases.append(Phase(first, end, size))
     return tuple(phases)
 
 
@@ -68,7 +68,8 @@ def batches_in_phases(
 
 def describe_phases(phases: Sequence[Phase], size: tuple[int, int]) -> str:
     """A line on which epochs train at which size; empty where all of them do at this one."""
-    if all(phase.size == size for phase in phases):
-        return ""
+    if len(phases) == 1:
+        same = phases[0].size == size
+        return "" if same else f"training at {format_size(phases[0].size)} pixels (progressive)\n"
     named = (f"{format_size(of.size)} pixels from epoch {of.first + 1}" for of in phases)
     return f"training at {', '.join(named)}\n"

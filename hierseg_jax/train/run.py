@@ -141,6 +141,8 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
     recipe = build_recipe(settings, workdir, hierarchy, train_source, steps)
     phases = plan_phases(settings, unsettled.stride)
     sizes = [phase.size for phase in phases]
+    if settings.reestimate_statistics:
+        sizes.append(settings.data.size)
     cache = choose_cache(settings, drawn_source, sizes, parallel, hierarchy.mirrored)
     put_batch = cache.put_batch or parallel.put_batch
     compiled = functools.partial(

@@ -82,6 +82,6 @@ def _planned_over_all_epochs(settings: Settings) -> str:
     """What of a run depends on the number of its epochs; empty where nothing does."""
     if settings.schedule.name in BY_EPOCHS:
         return f"The {settings.schedule.name} schedule (schedule.name)"
-    if settings.progressive:
+    if len(settings.progressive) > 1:
         return "Progressive resizing (progressive)"
     return f"The weight of {TRIPLET}" if TRIPLET in settings.loss_weights else ""

@@ -7,7 +7,7 @@ from typing import Any
 
 from hierseg_jax.checkpoint.choose import FOLDER
 from hierseg_jax.data.read.members import names_code
-from hierseg_jax.data.resize import as_size, nearest_multiple
+from hierseg_jax.data.resize import as_size, share_of_size
 from hierseg_jax.settings import Settings
 
 Command = list[str]
@@ -43,10 +43,12 @@ def larger_command(description: Mapping[str, Any], settings: Settings) -> Comman
     of `evaluate_command`.
     """
     usual = not description.get("tiles") and description["scales"] == [1]
-    own = as_size(description["image_size"]) == settings.data.size
-    if settings.augmentation != "modern" or not (usual and own):
+    as_trained = as_size(description["image_size"]) == settings.data.size
+    if settings.progressive and settings.progressive[-1] < 1:
+        as_trained = False  # that was larger already
+    if settings.augmentation != "modern" or not (usual and as_trained):
         return []
-    larger = tuple(nearest_multiple(side * 4 / 3, _STRIDE) for side in settings.data.size)
+    larger = share_of_size(settings.data.size, 4 / 3, _STRIDE)
     if larger == settings.data.size:
         return []
     given = _seen({**description, "image_size": larger}, settings)

@@ -61,14 +61,14 @@ def open_device_cache(
     Args:
       settings: of the run.
       source: all that it trains on.
-      sizes: at which it does.
+      sizes: of all examples that it needs.
       parallel: its devices.
       mirrored: label in the mirror of every label.
 
     Returns:
       The cache; or why there is none, as the end of a sentence.
     """
-    size, resize = settings.data.size, settings.data.resizing
+    size, resize = sizes[0], settings.data.resizing
     why_not = _why_not(settings, source, sizes)
     if not why_not:
         shapes = [stored_shape(shape, size, resize) for shape in sample_shapes(source)]
@@ -113,8 +113,8 @@ def _why_not(settings: Settings, source: Source, sizes: Sequence[tuple[int, int]
         )
     if settings.teachers:
         return "a teacher's word on a picture is brought to its examples on the host"
-    if any(size != settings.data.size for size in sizes):
-        return "the device makes examples of one size, and progressive has several"
+    if len(set(sizes)) > 1:
+        return "the device makes examples of one size, and this run has several (progressive)"
     if names_code(settings.data.spec):
         return f"{settings.data.named} is code, which may change what it gives"
     if isinstance(source, Mixture):
