@@ -126,6 +126,30 @@ def test_a_paste_equals_a_slow_one():
     assert after["image"].dtype == after["label"].dtype == jnp.uint8
 
 
+def test_cells_teach_where_all_that_they_show_does():
+    """By hand: a pixel of every cell, and of both pictures where they are blended."""
+    rng = np.random.RandomState(3)
+    label = rng.randint(0, 3, (COUNT, 8, 12)).astype(np.uint8)
+    batch = {"image": np.stack([label] * 3, -1), "label": label, "valid": np.ones(COUNT, bool)}
+    batch["taught"] = rng.rand(COUNT, 4, 6) < 0.6
+    taught_bhw = batch["taught"].repeat(2, 1).repeat(2, 2)
+    partner_b = np.array([1, 2, 3, 4, 0])
+    # Some cells whole, some in part.
+    mask_bhw = (rng.rand(COUNT, 4, 6) < 0.5).repeat(2, 1).repeat(2, 2) ^ (
+        rng.rand(COUNT, 8, 12) < 0.1
+    )
+    shown_bhw = np.where(mask_bhw, taught_bhw[partner_b], taught_bhw)
+    after = paste(jax.tree.map(jnp.asarray, batch), partner_b, mask_bhw)
+    expected_bhw = shown_bhw.reshape(COUNT, 4, 2, 6, 2).all((2, 4))
+    np.testing.assert_array_equal(after["taught"], expected_bhw)
+    assert (expected_bhw != batch["taught"]).any()
+    mixed_b = np.array([True, False, True, False, True])
+    after = blend(jax.tree.map(jnp.asarray, batch), partner_b, mixed_b, jnp.float32(0.4)).batch
+    both_bhw = batch["taught"] & batch["taught"][partner_b]
+    expected_bhw = np.where(mixed_b[:, None, None], both_bhw, batch["taught"])
+    np.testing.assert_array_equal(after["taught"], expected_bhw)
+
+
 def test_rectangles_are_of_all_sizes_and_lie_anywhere():
     mask_bhw = np.asarray(draw_rectangles(KEYS[0], (400, 12, 18)))
     for mask_hw in mask_bhw:

@@ -1,5 +1,6 @@
 """What a teacher said of a picture comes to lie where the picture's pixels and labels lie."""
 
+import contextlib
 import functools
 import pathlib
 
@@ -8,6 +9,7 @@ import pytest
 
 from hierseg_jax.data.augment import modern
 from hierseg_jax.data.augment.choice import choose_augmentation
+from hierseg_jax.data.pipeline import train_batches
 from hierseg_jax.data.resize import RESIZES, Resize
 from hierseg_jax.data.taught import CELL, KeptScores, Teaching, mean_scores
 from hierseg_jax.train.teacher import mean_of
@@ -123,6 +125,25 @@ def test_probabilities_of_several_teachers_are_averaged():
     for hierarchical in (False, True):
         here, there = mean_scores(scores, hierarchical), mean_of(scores, hierarchical)
         np.testing.assert_allclose(there, here, rtol=1e-4, atol=1e-5)
+
+
+def test_what_augmentation_leaves_free_is_no_label_of_a_picture_without_a_mask():
+    class Unlabelled:
+        def __len__(self):
+            return 64
+
+        def __getitem__(self, index):
+            image = np.full((16, 16, 3), index, np.uint8)
+            return {"image": image, "label": np.full((16, 16), 255, np.uint8)}
+
+    teaching = Teaching("reference", (), CHANNELS, False)
+    batches = train_batches(
+        Unlabelled(), size=(16, 16), batch_size=64, seed=0, augment="reference", teaching=teaching
+    )
+    with contextlib.closing(batches):
+        batch = next(batches)
+    assert (batch["label"] == 255).all()
+    assert (batch["image"] == 0).all(-1).sum((1, 2)).max() > 100  # some are surrounded by nothing
 
 
 def test_the_reference_augmentation_teaches_everywhere():

@@ -171,6 +171,30 @@ def test_a_picture_that_the_teacher_has_not_seen_is_noticed(teacher, tmp_path):
         others[3]
 
 
+def test_an_example_in_the_place_of_an_unreadable_one_brings_its_own_scores(
+    teacher, tmp_path, capsys
+):
+    files = [tmp_path / "more" / f"{index}.png" for index in range(3)]
+    files[0].parent.mkdir()
+    for index, file in enumerate(files):
+        cv2.imwrite(str(file), FiguresSource("train", 32, 3, seed=4)[index]["image"])
+    whole = files[2].read_bytes()
+    files[2].write_bytes(whole[:60])  # while the teacher looks
+    settings = settings_of(teacher, data__unlabelled=str(tmp_path / "more"), data__on_error="skip")
+    run = set_up(settings, tmp_path / "run")
+    run.lessons.prepare(run.drawn_source, run.parallel, 0, StopSignals())
+    assert "2.png" in capsys.readouterr().err
+    source = scored(run.drawn_source, run.lessons.reading.kept)
+    files[2].write_bytes(whole)
+    files[0].write_bytes(whole[:60])  # later
+    first = len(FiguresSource("train", 32, 17))
+    found = [source[first + index] for index in range(3)]
+    assert "0.png" in capsys.readouterr().err
+    for key in ("image", "scores"):
+        for index in (0, 2):
+            np.testing.assert_array_equal(found[index][key], found[1][key])
+
+
 def test_pictures_without_masks_train_on_the_teacher_alone(teacher, tmp_path, capsys):
     for index in range(8):
         image = FiguresSource("train", 40, 8, seed=9)[index]["image"][: 30 + index]

@@ -218,6 +218,9 @@ def test_a_level_with_a_point_in_its_name_has_metrics_too():
         ("data.spec", "levels.part.miou", False),
         ("data.hierarchy", "val_loss", False),
         ("data.resize", "levels.part.miou", False),
+        ("data.sampling", "levels.part.miou", False),
+        ("loss_options.every_level", "val_loss", False),
+        ("loss_options.every_level", "levels.part.miou", True),
     ],
 )
 def test_trials_that_could_not_be_compared_are_refused(key, metric, allowed):

@@ -20,6 +20,7 @@ from hierseg_jax.data.read.source import Example, Source
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.data.taught import Teaching, picture_code
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.parsing import IGNORE_LABEL
 
 
 def train_batches(
@@ -245,4 +246,7 @@ def _augmented(
 ) -> Example:
     of_teacher = taught(rng, example) if taught else {}
     image, label = transform(rng, example["image"], example["label"])
+    if taught and example["label"].min() == IGNORE_LABEL:
+        # A picture without a mask has none either where augmentation blots something out.
+        label = np.full_like(label, IGNORE_LABEL)
     return {"image": image, "label": label, "valid": example["valid"], **of_teacher}

@@ -84,12 +84,19 @@ class Scored:
         return self._source.inventory()
 
 
-def scored(source: Source, kept: tuple[KeptScores, ...]) -> Source:
-    """A source, or a mixture of several, with the scores of its examples."""
-    if not isinstance(source, Mixture):
-        return Scored(source, kept)
-    first = iter(source.parts)
-    return source.each(lambda part: Scored(part, kept, next(first).start))
+def scored(source: Source, kept: tuple[KeptScores, ...], first: int = 0) -> Source:
+    """A source, or a mixture of several, with the scores of its examples.
+
+    Below what skips: an example that takes another's place has scores of its own.
+    """
+    if isinstance(source, Mixture):
+        firsts = iter(source.parts)
+        return source.each(lambda part: scored(part, kept, first + next(firsts).start))
+    each = getattr(source, "each", None)
+    if each is None:
+        return Scored(source, kept, first)
+    skipping: Source = each(lambda inner: scored(inner, kept, first))
+    return skipping
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

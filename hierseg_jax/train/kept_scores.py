@@ -1,6 +1,7 @@
 """A teacher's scores of whole pictures, computed once and kept in the cache folder."""
 
 import contextlib
+import io
 import math
 import os
 import shutil
@@ -20,7 +21,7 @@ from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.taught import CELL, PICTURES, SCORES, KeptScores
 from hierseg_jax.evaluation.eval_step import DeviceBatch, scale_image
 from hierseg_jax.losses.distillation import in_cells
-from hierseg_jax.system.atomic_writing import make_folder
+from hierseg_jax.system.atomic_writing import make_folder, write_atomically
 from hierseg_jax.system.cache_folder import cache_folder
 from hierseg_jax.system.devices.hosts import is_main
 from hierseg_jax.system.devices.parallel import Parallel
@@ -191,7 +192,9 @@ def _open_partial(
         if needed > free:
             raise OSError(f"they take {needed / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free")
         np.lib.format.open_memmap(files[0], "w+", np.float16, shape)
-        np.save(files[1], np.full(shape[0], _NOT_YET, np.int64))
+        empty = io.BytesIO()
+        np.save(empty, np.full(shape[0], _NOT_YET, np.int64))
+        write_atomically(files[1], empty.getvalue())  # last: where it is, both are whole
     scores_nhwk, codes_n = (np.load(file, mmap_mode="r+") for file in files)
     return scores_nhwk, codes_n
 

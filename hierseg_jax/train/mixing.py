@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from hierseg_jax.data.taught import CELL
 from hierseg_jax.evaluation.eval_step import DeviceBatch, scale_image
 from hierseg_jax.settings import MixingSettings, Settings
 from hierseg_jax.system.errors import HiersegError
@@ -83,7 +84,7 @@ def mix(
     Args:
       key: of the step, the same on all devices.
       batch: `image` uint8 or floating in [0, 1] [B, H, W, 3], `label` uint8 [B, H, W], `valid`
-        bool [B].
+        bool [B]; `taught`, of a run with a teacher, bool [B, H / CELL, W / CELL].
       axis_name: mapped axis over which the batch is spread, if any.
       chosen: of the run.
       background: `Hierarchy.background`; not None with `copy_paste`.
@@ -144,10 +145,18 @@ def draw_rectangles(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 def paste(batch: DeviceBatch, partner_b: jax.Array, mask_bhw: jax.Array) -> DeviceBatch:
     """The batch with its partners' pixels and labels where the mask is True."""
     image_bhwc, label_bhw = batch["image"], batch["label"]
-    return batch | {
+    pasted = batch | {
         "image": jnp.where(mask_bhw[..., None], image_bhwc[partner_b], image_bhwc),
         "label": jnp.where(mask_bhw, label_bhw[partner_b], label_bhw),
     }
+    if "taught" in batch:
+        count, height, width = batch["taught"].shape
+        cells_bhiwj = mask_bhw.reshape(count, height, CELL, width, CELL)
+        of_both = batch["taught"], batch["taught"][partner_b]
+        pasted["taught"] = taught_by_all(
+            *of_both, ~cells_bhiwj.all((2, 4)), cells_bhiwj.any((2, 4))
+        )
+    return pasted
 
 
 def blend(batch: DeviceBatch, partner_b: jax.Array, mixed_b: jax.Array, weight: jax.Array) -> Mixed:
@@ -159,7 +168,18 @@ def blend(batch: DeviceBatch, partner_b: jax.Array, mixed_b: jax.Array, weight: 
     blended_bhwc = weight * image_bhwc + (1 - weight) * image_bhwc[partner_b]
     image_bhwc = jnp.where(mixed_b[:, None, None, None], blended_bhwc, image_bhwc)
     other_bhw = jnp.where(mixed_b[:, None, None], label_bhw[partner_b], label_bhw)
-    return Mixed(batch | {"image": image_bhwc}, other_bhw, weight)
+    blended = batch | {"image": image_bhwc}
+    if "taught" in batch:
+        of_both = batch["taught"], batch["taught"][partner_b]
+        blended["taught"] = taught_by_all(*of_both, jnp.array(True), mixed_b[:, None, None])
+    return Mixed(blended, other_bhw, weight)
+
+
+def taught_by_all(
+    own_bhw: jax.Array, other_bhw: jax.Array, shows_own: jax.Array, shows_other: jax.Array
+) -> jax.Array:
+    """Which cells teach: those of which all that they show does, of one picture or of both."""
+    return (own_bhw | ~shows_own) & (other_bhw | ~shows_other)
 
 
 def check_mixing(settings: Settings, hierarchy: Hierarchy, devices: int) -> None:

@@ -25,12 +25,14 @@ _CHANGES_DATA = (
     "data.image_size",
     "data.on_error",
     "data.resize",
+    "data.sampling",
 )
 # What changes the loss that is measured, and not the network alone. It is a mean over batches.
 _CHANGES_LOSS = (
     "batch_size",
     "loss",
     "loss_options.beta",
+    "loss_options.every_level",
     "loss_options.gamma",
     "loss_options.level_weights",
     "model.hierarchical",
