@@ -75,6 +75,51 @@ def test_a_second_interrupt_ends_at_once_in_a_sentence():
     assert done.stderr == "\nerror: interrupted; what was not saved before is lost.\n"
 
 
+def test_ctrl_c_while_modules_are_read_ends_in_a_sentence():
+    line = (
+        "import importlib, sys; from hierseg_jax.commands import hierseg; "
+        "importlib.import_module = lambda name: (_ for _ in ()).throw(KeyboardInterrupt); "
+        "sys.argv = ['hierseg', 'models']; hierseg.main()"
+    )
+    for shown, status in (("", 130), ("1", -signal.SIGINT)):
+        done = subprocess.run(
+            [sys.executable, "-c", line],
+            cwd=ROOT,
+            env=os.environ | {"HIERSEG_JAX_TRACEBACK": shown},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status
+        assert ("Traceback" in done.stderr) == bool(shown)
+        assert ("error: interrupted; what was not saved" in done.stderr) == (not shown)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_program_without_an_output_works_and_ends_well(tmp_path, closed):
+    line = (
+        "import sys; from hierseg_jax.commands import hierseg; "
+        "sys.argv = ['hierseg', 'models', '--model=esnet']; hierseg.main()"
+    )
+    file = tmp_path / "opened"
+    line += f"; open({str(file)!r}, 'w').write('mine')"
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, line],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0
+
+
+def test_letters_that_an_encoding_lacks_end_nothing():
+    done = run_main("print('K\\u00f6rper')", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", LC_ALL="C")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "K?rper\n"
+
+
 def test_the_variable_can_be_switched_off_too():
     for value, wanted in (("1", True), ("yes", True), ("0", False), ("false", False), ("", False)):
         assert wants_tracebacks({"HIERSEG_JAX_TRACEBACK": value}) == wanted

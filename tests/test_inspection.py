@@ -13,6 +13,7 @@ from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.system.wording import printable
 from tests.inspection_data import SIZE, label, make_data, picture, write_pair
+from tests.test_folder import png
 
 
 def inspect(file):
@@ -110,6 +111,16 @@ def with_yaml(text):
     )
 
 
+def with_palettes(root):
+    """Of two masks that number the same colours differently."""
+    colours = {0: (0, 0, 0), 1: (200, 0, 0), 2: (0, 200, 0), 3: (0, 0, 200), 255: (9, 9, 9)}
+    for stem, exchanged in (("train0", {}), ("train1", {1: 2, 2: 1})):
+        file = root / "train" / "masks" / f"{stem}.npy"
+        palette = b"".join(bytes(colours.get(exchanged.get(i, i), (0, 0, 0))) for i in range(256))
+        file.with_suffix(".png").write_bytes(png(np.load(file), 8, 3, palette))
+        file.unlink()
+
+
 def mostly_ignored(root):
     for i in range(4):
         label_hw = label()
@@ -137,6 +148,7 @@ FAULTS = {
         with_yaml("names: [road, car, bus]\nunknown: ignore"),
         "train/masks/train0.npy",
     ),
+    "differing_palettes": (with_palettes, "train/masks/train1.png"),
     "mostly_ignored": (mostly_ignored, "train/masks/train3.npy"),
     "blurred_mask": (with_mask(blurred()), "train/masks/train1.npy"),
     "absent_split": (without_val, ""),

@@ -167,6 +167,9 @@ def test_lists_of_paths_with_and_without_masks(tmp_path):
         ("pictures/a 1.jpg", "ids/b.png"),
         ("pictures/b.jpg", "ids/c.png"),
     ]
+    for text in ("pictures/a 1.jpg ids/a 1.png", "pictures/a 1.jpg, ids/a 1.png"):
+        (tmp_path / "train.txt").write_text(text)
+        assert pairs_of(load(tmp_path, "train: train.txt"), tmp_path) == pairs[:1]
     (tmp_path / "train.txt").write_text("pictures/b.jpg ../ids/c.png\n")
     assert "names '../ids/c.png', which is not below" in refusal(tmp_path, "train: train.txt")
     (tmp_path / "train.txt").write_text("pictures/b.jpg ids/d.png\n")

@@ -1,7 +1,16 @@
 """Whether a config continues a run, and what is said where it does not."""
 
-import pytest
+import re
+import shlex
+import sys
+from unittest import mock
 
+import pytest
+from absl import flags
+from ml_collections import config_flags
+
+from hierseg_jax.settings import read_settings
+from hierseg_jax.settings.config_files import config_file
 from hierseg_jax.train.same_run import check_same_run
 from tests.runs import small_settings
 
@@ -33,3 +42,35 @@ def test_weights_that_a_run_began_with_make_room_for_those_it_goes_on_from():
 
 def test_more_epochs_of_any_other_run_are_welcome():
     check_same_run(small_settings(epochs=2), small_settings(epochs=3), "run")
+
+
+def with_flags(*given):
+    """The settings of configs/default.py and flags, as a command reads them."""
+    values, argv = flags.FlagValues(), ["train", *given]
+    # ml_collections looks there for what is set of a config.
+    with mock.patch.object(sys, "argv", argv):
+        config_flags.DEFINE_config_file("config", str(config_file("default")), flag_values=values)
+        values(argv)
+        return read_settings(values.config)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        ["--config.data.image_size=64,128", "--config.data.resize=letterbox"],
+        ["--config.progressive=0.8"],
+        ["--config.progressive=0.5,1.0", "--config.seed=3"],
+        ["--config.progressive="],
+        ["--config.loss_options.level_weights=0.2,0.3,0.5"],
+        ["--config.metrics=miou,f1"],
+        ["--config.teacher=('a,b', 'c')"],
+    ],
+)
+def test_the_flags_that_are_told_continue_the_run(own):
+    given = ["--config.data.spec=figures", "--config.augment=none"]
+    stored = with_flags(*given, *own)
+    now = with_flags(*given, "--config.progressive=0.25", "--config.teacher=d")
+    with pytest.raises(ValueError, match="Continue it with its own") as error:
+        check_same_run(stored, now, "run")
+    told = shlex.split(re.search(r"its own \((.*)\), or choose", str(error.value))[1])
+    check_same_run(stored, with_flags(*given, *told), "run")

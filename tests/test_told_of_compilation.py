@@ -33,6 +33,23 @@ def test_a_long_compilation_is_told_once(kept_nowhere):
     assert told == [sentence(None)]
 
 
+def test_a_reader_that_has_gone_is_no_concern_of_the_one_who_tells(kept_nowhere, monkeypatch):
+    failed, spoken = [], threading.Event()
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+
+    def say(text):
+        spoken.set()
+        raise BrokenPipeError
+
+    with told_of_compilation(say, patience=0.0):
+        jax.monitoring.record_event_duration_secs(LOWERED, 1.0)
+        assert spoken.wait(60)
+        timer = next((of for of in threading.enumerate() if isinstance(of, threading.Timer)), None)
+        if timer is not None:
+            timer.join()
+    assert failed == []
+
+
 def test_what_is_soon_over_is_not_told():
     told = []
     with told_of_compilation(told.append, patience=60.0):

@@ -13,7 +13,7 @@ from hierseg_jax.models import NETWORKS
 from hierseg_jax.pytorch.convert import convert_to_checkpoint, convert_to_torch
 from hierseg_jax.settings import read_settings
 from hierseg_jax.settings.config_files import config_file
-from hierseg_jax.system.command_line import parse_size, run
+from hierseg_jax.system.command_line import parse_size, quoted, run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.process import set_up_process
 
@@ -90,10 +90,8 @@ def _run() -> None:
         resize=_RESIZE.value,
     )
     print("\n".join(done))
-    print(
-        f"Written to {output}.\nNext: hierseg evaluate "
-        f"--checkpoint={output}{'' if _DATA.value else ' --data=data.yaml'}"
-    )
+    data = "" if _DATA.value else " --data=data.yaml"
+    print(f"Written to {output}.\nNext: hierseg evaluate {quoted('checkpoint', output)}{data}")
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import importlib.metadata
 import sys
 
 from hierseg_jax.system.command_help import asks_for_help
+from hierseg_jax.system.console import end_interrupted, print_anything
 from hierseg_jax.system.errors import wants_tracebacks
 from hierseg_jax.system.imports import without_garbage_collection
 from hierseg_jax.system.kernel_sources import compile_ahead
@@ -34,7 +35,17 @@ _WIDTH = 10
 
 
 def main() -> None:
-    """Runs the command that the first argument names."""
+    """Runs the command that the first argument names; Ctrl-C may end it while modules are read."""
+    print_anything()
+    try:
+        _run()
+    except KeyboardInterrupt:
+        if wants_tracebacks():
+            raise
+        end_interrupted()
+
+
+def _run() -> None:
     name, *rest = sys.argv[1:] or ["--help"]
     if name in ("-h", "-help", "--help", "help"):
         print(overview())

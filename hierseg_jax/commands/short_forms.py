@@ -48,8 +48,9 @@ def expand_short_forms(argv: Sequence[str], named: bool = True) -> list[str]:
             words = [f"--workdir={os.path.join('runs', value)}"]
         now = words[0].partition("=")[0]
         if flag in (*SHORT_FORMS, "name", "workdir") or flag.startswith("config."):
-            if (now, flag) not in meant and now in {name for name, _ in meant}:
-                raise HiersegError(f"--{flag} and {now} say the same; give one of them.")
+            other = next((form for name, form in meant if name == now and form != flag), None)
+            if other is not None:
+                raise HiersegError(f"--{other} and --{flag} say the same; give one of them.")
             meant.add((now, flag))
         expanded += words
     if not any(word.partition("=")[0].lstrip("-") == "config" for word in expanded):

@@ -104,10 +104,15 @@ def _kinds(hint: Any) -> tuple[tuple[type, ...], bool]:
 
 
 def _immutable(value: Any) -> Any:
-    """Lists as tuples; a mapping in one order, since a sum of losses depends on it."""
+    """Lists as tuples; a mapping in one order, since a sum of losses depends on it.
+
+    `--config.KEY=` gives a list of one empty text, and means an empty one.
+    """
     if isinstance(value, Mapping):
         return dict(sorted(value.items(), key=lambda item: str(item[0])))
-    return tuple(value) if isinstance(value, list) else value
+    if isinstance(value, list | tuple):
+        return () if tuple(value) == ("",) else tuple(value)
+    return value
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ import cv2
 from absl import app, flags
 
 from hierseg_jax.system.command_help import ShortForms, asks_for_help, format_help
-from hierseg_jax.system.console import end_quietly, is_end_of_pipe, print_any_letter
+from hierseg_jax.system.console import end_interrupted, end_quietly, is_end_of_pipe, print_anything
 from hierseg_jax.system.errors import (
     NO_KERNELS,
     TRACEBACK_VARIABLE,
@@ -57,10 +57,7 @@ def run(
         except KeyboardInterrupt:
             if wants_tracebacks():
                 raise
-            # At once: whatever is being written was not asked for any more.
-            print("\nerror: interrupted; what was not saved before is lost.", file=sys.stderr)
-            sys.stderr.flush()
-            os._exit(130)
+            end_interrupted()
         except Exception as error:
             if is_end_of_pipe(error) and not _has_company():
                 end_quietly()
@@ -87,7 +84,7 @@ def run(
             _end(traceback.format_exc())
 
     _pass_over_late_reports()
-    print_any_letter()
+    print_anything()
     if asks_for_help(sys.argv):
         about = (sys.modules[main.__module__].__doc__ or "").strip()
         try:

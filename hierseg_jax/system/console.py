@@ -10,14 +10,35 @@ SIGPIPE = 13
 """Its number; Windows has no such signal, and the `signal` module there no such name."""
 
 
-def print_any_letter() -> None:
-    """Letters that the output's encoding lacks are printed as `?`, and end nothing.
+INTERRUPTED = 130
+"""Exit status of a program that Ctrl-C ended."""
 
-    Windows gives programs whose output is piped an encoding of 256 letters. Errors are printed
-    so that nothing ends in any case, by Python itself.
+
+def print_anything() -> None:
+    """Nothing ends because of what is printed, or where to.
+
+    Letters that the output's encoding lacks are printed as `?`: Windows gives programs whose output
+    is piped an encoding of 256 letters, Unix some that know no language one of 128. Errors are
+    printed so that nothing ends in any case, by Python itself. Programs in the background may have
+    no output at all.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+    # First of all: what is opened next would be descriptor 1 or 2, and be written into.
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the process ends)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in (
+        "strict",
+        "surrogateescape",
+    ):
         sys.stdout.reconfigure(errors="replace")
+
+
+def end_interrupted() -> NoReturn:
+    """At once: whatever is being written was not asked for any more."""
+    print("\nerror: interrupted; what was not saved before is lost.", file=sys.stderr)
+    sys.stderr.flush()
+    os._exit(INTERRUPTED)
 
 
 def is_end_of_pipe(error: Exception) -> bool:

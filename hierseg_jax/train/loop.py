@@ -164,10 +164,10 @@ def train(
                 what = f"saved epoch {progress.epoch} in {run.workdir}"
                 end_by_signal(stop, writer, recorder, what)
     named = settings.data.named
-    data = f" {shlex.quote(f'--data={named}')}" if names_code(named) else ""
+    given = [f"--checkpoint={run.workdir}"] + [f"--data={named}"] * names_code(named)
     say(
-        f"{end_line(progress, settings.epochs, run.criterion)}\nNext: hierseg evaluate "
-        f"--checkpoint={run.workdir}{data}"
+        f"{end_line(progress, settings.epochs, run.criterion)}\n"
+        f"Next: hierseg evaluate {shlex.join(given)}"
     )
     return progress
 

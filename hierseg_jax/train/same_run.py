@@ -68,9 +68,18 @@ def flags_of(values: Mapping[str, Any], keys: Iterable[str]) -> str:
     given = {key: values.get(key) for key in keys}
     if isinstance(several := given.get("data.spec"), tuple):
         given["data.spec"] = spec_text(several)
-    fitting = [key for key in given if isinstance(given[key], bool | int | float | str)]
-    flags = shlex.join(f"--config.{key}={given[key]}" for key in fitting)
+    texts = {key: _flag_text(value) for key, value in given.items()}
+    flags = shlex.join(f"--config.{key}={text}" for key, text in texts.items() if text is not None)
     return f" ({flags})" if flags else ""
+
+
+def _flag_text(value: Any) -> str | None:
+    """A value as a flag takes it, where one can."""
+    if isinstance(value, tuple):
+        # Texts may have commas in them.
+        texts = any(isinstance(of, str) for of in value)
+        return repr(value) if texts else ",".join(map(str, value))
+    return str(value) if isinstance(value, bool | int | float | str) else None
 
 
 def _weights(settings: Settings) -> tuple[float, ...]:

@@ -16,7 +16,7 @@ from hierseg_jax.data.inspection.perceptual_hash import perceptual_hash
 from hierseg_jax.data.inspection.speckle import MANY_SPECKS, count_specks, speck_area
 from hierseg_jax.data.label_statistics import count_labels
 from hierseg_jax.data.read.image_files import check_size, read_image
-from hierseg_jax.data.read.png import losses_of
+from hierseg_jax.data.read.png import losses_of, palette_of
 from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import printable
@@ -35,6 +35,7 @@ class Examined:
       hash: perceptual; None where the image can't be read or has no structure.
       values: numbers from 0 to 255 that the mask holds as it is stored; empty where it holds
         colours or can't be read.
+      colours: of a mask with a palette, those of `values`, 0xRRGGBB; else empty.
     """
 
     pair: Pair
@@ -43,6 +44,7 @@ class Examined:
     digest: bytes = b""
     hash: int | None = None
     values: tuple[int, ...] = ()
+    colours: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -90,7 +92,10 @@ def examine(pair: Pair, spec: DatasetSpec) -> Examined:
     file = shown(pair.image, root)
     odd = [Finding("unread", pair.split, file, f"{file} {loss}.") for loss in losses_of(pair.image)]
     odd += blurred
-    examined = Examined(pair, (*findings, *odd), values=_values(mask, spec))
+    values = _values(mask, spec)
+    palette = palette_of(pair.mask) if values else ()
+    colours = tuple(palette[value] for value in values if value < len(palette))
+    examined = Examined(pair, (*findings, *odd), values=values, colours=colours)
     if image is not None:
         examined = dataclasses.replace(
             examined,
@@ -109,7 +114,8 @@ def examine(pair: Pair, spec: DatasetSpec) -> Examined:
         size=image.shape[:2],
         digest=examined.digest,
         hash=examined.hash,
-        values=examined.values,
+        values=values,
+        colours=colours,
         label_digest=_digest(label),
         counts_l=np.append(counts[: len(names)], counts[IGNORE_LABEL]),
         ignored_values=_ignored_values(mask, label, int(counts[IGNORE_LABEL])),

@@ -94,6 +94,12 @@ KINDS = {
         "Values that look numbered otherwise than the classes",
         "Every class would be learnt under the name of its neighbour, and none of it would show.",
     ),
+    "differing_palettes": Kind(
+        WARNING,
+        "Palettes that differ from mask to mask",
+        "A number means one class in all masks, whatever its colour. Image editors and optimizers "
+        "number the colours of every file anew.",
+    ),
     "mostly_ignored": Kind(
         WARNING,
         "Splits of which most pixels are ignored",

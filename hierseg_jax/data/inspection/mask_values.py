@@ -23,13 +23,13 @@ WRITTEN = 30
 
 
 def check_values(spec: DatasetSpec, examples: Sequence[Examined]) -> list[Finding]:
-    """Class indices that are off by one, and splits that are mostly ignored.
+    """Indices that are off by one, or of palettes that differ, and splits mostly ignored.
 
     Of masks of 0 and 255 `drawn_sentence` tells, and nothing is said here.
     """
     if drawn_sentence(spec, examples):
         return []
-    found = _shifted(spec, examples)
+    found = _shifted(spec, examples) + _differing_palettes(spec, examples)
     for split in spec.splits:
         usable = [e for e in examples if isinstance(e, Usable) and e.pair.split == split]
         found += _mostly_ignored(spec, split, usable)
@@ -90,6 +90,26 @@ def _shifted(spec: DatasetSpec, examples: Sequence[Examined]) -> list[Finding]:
     else:
         return []
     return [Finding("shifted_labels", "", file, text)]
+
+
+def _differing_palettes(spec: DatasetSpec, examples: Sequence[Examined]) -> list[Finding]:
+    first: dict[int, dict[int, Examined]] = {}
+    for example in examples:
+        for value, colour in zip(example.values, example.colours, strict=False):
+            first.setdefault(value, {}).setdefault(colour, example)
+    several = {value: by_colour for value, by_colour in first.items() if len(by_colour) > 1}
+    if not several:
+        return []
+    value = min(several)
+    (one, in_one), (other, in_other), *_ = several[value].items()
+    files = [shown(example.pair.mask, spec.root) for example in (in_one, in_other)]
+    text = (
+        f"{value} is #{one:06X} in the palette of {files[0]}, and #{other:06X} in that of "
+        f"{files[1]}. Masks are read by their numbers; where it is the colours that tell classes "
+        f"apart, name them: `labels: {{'#{one:06X}': NAME, '#{other:06X}': NAME, ...}}` in "
+        f"{_yaml(spec)}."
+    )
+    return [Finding("differing_palettes", "", files[1], text)]
 
 
 def _looks_numbered_without(

@@ -1,6 +1,7 @@
 """The formats of raw data sets by name, and which of them a folder holds."""
 
 import pathlib
+import shlex
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -83,7 +84,7 @@ def _otherwise(raw_dir: pathlib.Path) -> str:
             load_spec(file)
         except HiersegError as error:
             return f"Its YAML file can't be read as it is: {error}"
-        return f"Or is it a data set already? Then train with --config.data.spec={file}."
+        return f"Or is it a data set already? Then train with {shlex.quote(f'--data={file}')}."
     return (
         "Pictures and masks of numbers or colours need not be prepared: name their folders in a "
         "data.yaml, `train: {images: FOLDER, masks: FOLDER}`, and the classes in `names`."

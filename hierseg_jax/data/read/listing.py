@@ -243,11 +243,14 @@ def _listed_paths(layout: Layout) -> dict[str, str]:
 
 
 def _image_and_mask(line: str) -> tuple[str, str]:
-    """Paths in a line; that of the mask may be empty."""
-    for parts in (line.partition("\t"), line.rpartition(","), line.rpartition(" ")):
-        image, mask = parts[0].strip(), parts[2].strip()
-        if mask and _suffix(image) in IMAGE_SUFFIXES:
-            return image, mask
+    """Paths in a line, which may have commas and spaces in them; the mask's may be empty."""
+    for separator in ("\t", ",", " "):
+        pieces = line.split(separator)
+        for count in range(len(pieces) - 1, 0, -1):
+            image = separator.join(pieces[:count]).strip()
+            mask = separator.join(pieces[count:]).strip()
+            if mask and _suffix(image) in IMAGE_SUFFIXES:
+                return image, mask
     return line.strip(), ""
 
 

@@ -130,7 +130,16 @@ def losses_of(file: pathlib.Path) -> tuple[str, ...]:
     return (deep,) * (bits == 16) + (clear,) * transparent
 
 
-def _heads(file: pathlib.Path) -> Iterator[tuple[bytes, bytes]]:
+def palette_of(file: pathlib.Path) -> tuple[int, ...]:
+    """The colours of a palette, 0xRRGGBB, by their numbers; none of another file."""
+    try:
+        body = next((head for kind, head in _heads(file, 3 * 256) if kind == b"PLTE"), b"")
+    except OSError:
+        return ()
+    return tuple(int.from_bytes(body[at : at + 3]) for at in range(0, len(body) - 2, 3))
+
+
+def _heads(file: pathlib.Path, most: int = 13) -> Iterator[tuple[bytes, bytes]]:
     """Kind and first bytes of the chunks in front of the pixels; none of another format."""
     if not file.is_file():
         return
@@ -142,6 +151,6 @@ def _heads(file: pathlib.Path) -> Iterator[tuple[bytes, bytes]]:
             length, kind = int.from_bytes(start[:4]), start[4:]
             if len(kind) < 4 or kind == b"IDAT":
                 return
-            head = stream.read(min(length, 13))
+            head = stream.read(min(length, most))
             yield kind, head
             stream.seek(length - len(head) + 4, 1)

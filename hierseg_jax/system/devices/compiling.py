@@ -29,7 +29,8 @@ def told_of_compilation(say: Callable[[str], None], patience: float = PATIENCE) 
     def speak() -> None:
         if not said.is_set():
             said.set()
-            say(sentence(_kept_in()))
+            with contextlib.suppress(BrokenPipeError):  # the program's own output finds out
+                say(sentence(_kept_in()))
 
     def listen(event: str, duration_secs: float, **_: Any) -> None:
         del duration_secs
