@@ -229,11 +229,13 @@ def test_folders_that_are_links_are_followed_but_not_in_circles(tmp_path):
     for name in ("in", "out"):
         (tmp_path / "data" / name).symlink_to(tmp_path / "far" / name)
     (tmp_path / "far/in/x/up").symlink_to(tmp_path / "far/in")
-    (tmp_path / "far/in/self.jpg").symlink_to("self.jpg")
     (tmp_path / "far/in/a").symlink_to(tmp_path / "far/out")
     (tmp_path / "far/out/b").symlink_to(tmp_path / "far/in")
     source = load(tmp_path, "train: {images: data/in/**/*.jpg, masks: data/out/**/*}")
     assert source.names == ("x/1",)
+    (tmp_path / "far/in/self.jpg").symlink_to("self.jpg")  # to no folder: a picture that is gone
+    layout = "train: {images: data/in/**/*.jpg, masks: data/out/**/*}"
+    assert "1 image without a mask at data/out/**/*.*: self.jpg." in refusal(tmp_path, layout)
 
 
 def test_listing_looks_at_folders_and_at_no_file(tmp_path, monkeypatch):

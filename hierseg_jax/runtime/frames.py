@@ -11,7 +11,8 @@ from hierseg_jax.data.read.image_files import read_image
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
 from hierseg_jax.runtime.video import Frame, Video, is_address
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
-from hierseg_jax.system.paths import local_path
+from hierseg_jax.system.paths import leads_nowhere, local_path
+from hierseg_jax.system.regular_file import refuse_dead_link
 
 # OpenCV would open these as videos of one frame.
 UNREAD_SUFFIXES = (".gif", ".jp2", ".avif")
@@ -58,16 +59,19 @@ def open_frames(source: str) -> Images | Video:
         raise HiersegError(f"{source} is no JPEG or PNG image; convert it first.")
     if path.is_dir():
         files = sorted(
-            f for f in path.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and f.is_file()
+            f for f in path.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and _is_listed(f)
         )
         if not files:
             raise HiersegError(f"{source} holds no images ({', '.join(IMAGE_SUFFIXES)}).")
         return Images(tuple(files))
-    if path.is_file():
-        return Images((path,)) if path.suffix.lower() in IMAGE_SUFFIXES else Video(str(path))
+    if _is_listed(path):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            return Images((path,))
+        refuse_dead_link(path)
+        return Video(str(path))
     if source.isdecimal() and len(source) < 6:
         return Video(source)
-    files = sorted(Path(f) for f in glob.glob(str(path)) if Path(f).is_file())
+    files = sorted(Path(f) for f in glob.glob(str(path)) if _is_listed(Path(f)))
     if not files:
         raise HiersegFileNotFoundError(
             f"{source} is no file, folder or camera index, and no file matches it as a pattern."
@@ -79,3 +83,8 @@ def open_frames(source: str) -> Images | Video:
             f"({', '.join(IMAGE_SUFFIXES)}), videos are given one by one."
         )
     return Images(tuple(files))
+
+
+def _is_listed(file: Path) -> bool:
+    """Whether it is a file, or a link that leads nowhere, which reading tells of."""
+    return file.is_file() or leads_nowhere(file)

@@ -128,7 +128,7 @@ def sizes_below(root: pathlib.Path, folders: Iterable[str]) -> Callable[[str], i
       folders: with a slash behind each, in which or below which all of the files are.
     """
     if not isinstance(root, BucketPath):
-        return lambda path: os.stat(os.path.join(root, path)).st_size
+        return lambda path: _size(os.path.join(root, path))
     sizes = {
         f"{folder}{name}": size
         for folder in folders
@@ -139,6 +139,24 @@ def sizes_below(root: pathlib.Path, folders: Iterable[str]) -> Callable[[str], i
         return sizes[path] if path in sizes else (root / path).stat().st_size
 
     return size_of
+
+
+def _size(file: str) -> int:
+    """In bytes; none of a link that leads nowhere, which whoever reads it is told of."""
+    try:
+        return os.stat(file).st_size
+    except OSError:
+        if leads_nowhere(file):
+            return 0
+        raise
+
+
+def leads_nowhere(file: str | pathlib.Path) -> bool:
+    """Whether it is a link to what is not there, or to itself; in a bucket there are no links.
+
+    Whoever lists files takes it for one: passed over, it would be missed by nobody.
+    """
+    return not in_bucket(file) and os.path.islink(file) and not os.path.exists(file)
 
 
 def real(path: pathlib.Path) -> str:

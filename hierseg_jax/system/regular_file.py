@@ -1,9 +1,11 @@
 """A file that someone else made: read whole, and of a bounded size, or a sentence about it."""
 
+import os
 import pathlib
 import stat
 
-from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.paths import leads_nowhere
 
 MAX_PIXELS = 100_000_000
 """Images that announce more are refused before anything is decoded.
@@ -26,8 +28,10 @@ def read_file(file: pathlib.Path, most: int = MAX_BYTES) -> bytes:
     Raises:
       ValueError: a sentence starting with `file`: a folder, a device or a pipe, which would
         not end, or a file of more than that.
+      FileNotFoundError: such a sentence about a link that leads nowhere.
       OSError: a file that cannot be opened.
     """
+    refuse_dead_link(file)
     found = file.stat()
     if not stat.S_ISREG(found.st_mode):
         kind = "folder" if stat.S_ISDIR(found.st_mode) else "device or a pipe"
@@ -37,6 +41,15 @@ def read_file(file: pathlib.Path, most: int = MAX_BYTES) -> bytes:
             f"{file} has {found.st_size:,} bytes, more than the {most:,} that are read of a file."
         )
     return file.read_bytes()
+
+
+def refuse_dead_link(file: pathlib.Path) -> None:
+    """Raises FileNotFoundError, a sentence starting with `file`, for a link that leads nowhere."""
+    if leads_nowhere(file):
+        raise HiersegFileNotFoundError(
+            f"{file} is a link that leads nowhere, to {os.readlink(file)}; bring back what it "
+            "leads to, or take it away."
+        )
 
 
 def cut_off(file: pathlib.Path) -> HiersegError:

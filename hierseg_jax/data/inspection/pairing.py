@@ -14,7 +14,7 @@ from hierseg_jax.data.read.layout import (
 )
 from hierseg_jax.data.read.listing import list_pairs
 from hierseg_jax.data.read.mask_places import hint_without_masks
-from hierseg_jax.data.read.pattern import holds, parse_pattern
+from hierseg_jax.data.read.pattern import holds, is_listed, parse_pattern
 from hierseg_jax.system.paths import scan
 
 
@@ -106,9 +106,7 @@ def _strangers(split: str, layout: Layout) -> list[Finding]:
                 (entry.name, holds(entry.is_dir))
                 for entry in entries
                 if entry.name[0] != "."
-                and not (
-                    os.path.splitext(entry.name)[1].lower() in suffixes and holds(entry.is_file)
-                )
+                and not (os.path.splitext(entry.name)[1].lower() in suffixes and is_listed(entry))
             ]
         for name, is_dir in sorted(strange):
             file = shown(layout.root / folder / name, layout.root)

@@ -142,12 +142,14 @@ def _is_mask(target: pathlib.Path, mask_hw: np.ndarray | None) -> bool:
 
 
 def _sentence(error: HiersegError | OSError, file: pathlib.Path, picture: Picture) -> str:
+    if isinstance(error, HiersegError):
+        return str(error)
     if isinstance(error, FileNotFoundError):
         return (
             f"{file} is missing, though {picture.listed_in} names {picture.name}. Put it there, or "
             "take it out of the list."
         )
-    return str(error) if isinstance(error, HiersegError) else f"{file}: {error.strerror}."
+    return f"{file}: {error.strerror}."
 
 
 def taken(file: pathlib.Path) -> str:

@@ -6,7 +6,7 @@ from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES, MASK_SUFFIXES, L
 from hierseg_jax.data.read.listing import Listing
 from hierseg_jax.data.read.mask_places import find_affixes, line_of_one_folder, list_key
 from hierseg_jax.data.read.pattern import Pattern, holds
-from hierseg_jax.system.paths import scan
+from hierseg_jax.system.paths import leads_nowhere, scan
 from hierseg_jax.system.wording import counted, listed
 
 
@@ -22,7 +22,8 @@ def hint_of(layout: Layout, listing: Listing) -> str:
         return f" To tell images and masks of one folder apart, write `{line}`." if line else ""
     if not listing.unmasked:
         return ""
-    return _lossy(layout, listing, masks) or _renamed(layout, listing, masks)
+    told = _lossy(layout, listing, masks) or _renamed(layout, listing, masks)
+    return told or _gone(layout, listing.images)
 
 
 def _unread(layout: Layout, images: Pattern) -> str:
@@ -37,11 +38,22 @@ def _unread(layout: Layout, images: Pattern) -> str:
             " It holds folders, which are not looked into; to do so write "
             f"`{{images: {images.folder}/**/*, masks: {masks}}}`."
         )
-    dead = [entry for entry in others if entry.is_symlink() and not holds(entry.is_file)]
-    if dead:
-        return f" It has {counted(len(dead), 'link')} to files that are gone; bring these back."
+    gone = _gone(layout, images)
+    if gone:
+        return gone
     suffixes = sorted({os.path.splitext(entry.name)[1] for entry in others} - {""})
     return f" It holds files of {listed(suffixes, 3)}; convert them." if suffixes else ""
+
+
+def _gone(layout: Layout, images: Pattern) -> str:
+    """About links in the folder of the images, where a disk may not be mounted."""
+    folder = layout.root / images.folder
+    with scan(folder) as entries:
+        dead = sum(entry.is_symlink() and leads_nowhere(entry.path) for entry in entries)
+    if not dead:
+        return ""
+    links = counted(dead, "link")
+    return f" {images.folder or folder} has {links} to files that are gone; bring these back."
 
 
 def _lossy(layout: Layout, listing: Listing, masks: Pattern) -> str:

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Callable, Iterator
 
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.paths import real, scan
+from hierseg_jax.system.paths import leads_nowhere, real, scan
 
 _ANY = ".*"
 
@@ -70,7 +70,8 @@ class Pattern:
         """(key, ending) of every file below `root` that matches, in no order.
 
         Folders are listed, and no file is looked at by itself. Hidden files and folders are
-        passed over; links are followed, but not round in a circle.
+        passed over; links are followed, but not round in a circle. One that leads nowhere is a
+        file that can't be read.
 
         Args:
           root: that the pattern is relative to.
@@ -98,7 +99,7 @@ class Pattern:
                     for at, key in states:
                         if at == last:
                             found = find_file(name)
-                            if found is not None and holds(entry.is_file):
+                            if found is not None and is_listed(entry):
                                 yield (key + found[0]).removesuffix("/"), found[1]
                         elif self.parts[at] == "**":
                             deeper.append((at, f"{key}{name}/"))
@@ -177,6 +178,11 @@ def _file_taken(
         return None if found is None else (found, ending)
 
     return file_taken
+
+
+def is_listed(entry: os.DirEntry) -> bool:
+    """Whether an entry is a file, or a link that leads nowhere, which reading tells of."""
+    return holds(entry.is_file) or (entry.is_symlink() and leads_nowhere(entry.path))
 
 
 def holds(kind: Callable[[], bool]) -> bool:
