@@ -95,8 +95,7 @@ def _of_images(
     if len(names) == 1 and folder.suffix.lower() in IMAGE_SUFFIXES and not folder.is_dir():
         names, folder = [folder.name], folder.parent
     stems = [Path(name).stem for name in names]
-    if len(set(map(stored_name, stems if masks_of else names))) < len(names):
-        raise HiersegError(f"Two images of {source} have one name; segment them apart.")
+    _refuse_one_name(opened.files, stems if masks_of else names)
     drawn = {name: folder / new for name, new in zip(sources, names, strict=True) if pictures}
     mine = {file.resolve() for file in opened.files}
     if any(target.resolve() in mine for target in drawn.values()):
@@ -104,6 +103,18 @@ def _of_images(
     masks = _mask_folders(folder, masks_of)
     files = tuple(to / f"{stem}.png" for to in masks.values() for stem in stems)
     return Places(folder, drawn, None, masks, files)
+
+
+def _refuse_one_name(files: Sequence[Path], names: Sequence[str]) -> None:
+    """Names the first two files that would be written under one of `names`, theirs in order."""
+    first: dict[str, Path] = {}
+    for file, name in zip(files, names, strict=True):
+        before = first.setdefault(stored_name(name), file)
+        if before != file:
+            raise HiersegError(
+                f"{before} and {file} would be written under one name, {name}; segment them "
+                "apart, each to an --output of its own."
+            )
 
 
 def _mask_folders(folder: Path, levels: Sequence[str]) -> dict[str, Path]:
