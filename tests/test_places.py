@@ -22,3 +22,26 @@ def test_two_images_of_one_name_are_both_named(tmp_path):
     )
     with pytest.raises(HiersegError, match=r"one/a\.jpg and .*two/a\.jpg would be written under"):
         places(tmp_path, ["one/a.jpg", "two/a.jpg"])
+
+
+def test_a_new_folder_is_not_called_as_a_picture_or_a_video_is(tmp_path):
+    for name, kind in (("one.gif", ".gif"), ("one.MP4", ".mp4"), ("a/one.heic", ".heic")):
+        with pytest.raises(HiersegError) as refused:
+            places(tmp_path, ["a.jpg"], name)
+        assert str(refused.value).startswith(
+            f"--output is {tmp_path / name}, and pictures are not written as {kind}; give a "
+            "folder, or for one picture a name that ends in .jpg, .jpeg, .png, "
+        )
+    with pytest.raises(
+        HiersegError, match=r"all\.png, the name of one picture, and .*photos has 2 "
+    ):
+        places(tmp_path, ["a.jpg", "b.jpg"], "all.png")
+    assert places(tmp_path, ["a.jpg"], "one.png").pictures == {"a.jpg": tmp_path / "one.png"}
+
+
+@pytest.mark.parametrize("name", ["v1.2", "out.d", "there.gif", "there.png"])
+def test_other_dots_and_folders_that_are_there_are_folders(tmp_path, name):
+    if name.startswith("there"):
+        (tmp_path / name).mkdir()
+    for pictures in (["a.jpg"], ["a.jpg", "b.jpg"]):
+        assert places(tmp_path, pictures, name).folder == tmp_path / name

@@ -8,12 +8,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
-from hierseg_jax.runtime.frames import Images
-from hierseg_jax.runtime.outputs import folder_name, refuse_existing
+from hierseg_jax.runtime.frames import UNREAD_SUFFIXES, Images
+from hierseg_jax.runtime.outputs import CODECS, folder_name, refuse_existing
 from hierseg_jax.runtime.video import Video, is_address
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.errors import HiersegError, HiersegPermissionError
 from hierseg_jax.system.paths import local_path, stored_name
+from hierseg_jax.system.wording import counted
+
+# Of pictures and videos, which nobody means as the end of a new folder's name.
+NO_FOLDER = (*UNREAD_SUFFIXES, *CODECS, ".apng", ".heic", ".heif", ".jxl", ".svg", ".pdf", ".webm")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +96,18 @@ def _of_images(
 ) -> Places:
     folder = local_path(output or "segmented")
     sources = names = [file.name for file in opened.files]
-    if len(names) == 1 and folder.suffix.lower() in IMAGE_SUFFIXES and not folder.is_dir():
+    suffix = "" if folder.is_dir() else folder.suffix.lower()
+    if suffix in NO_FOLDER:
+        raise HiersegError(
+            f"--output is {folder}, and pictures are not written as {suffix}; give a folder, or "
+            f"for one picture a name that ends in {', '.join(IMAGE_SUFFIXES)}."
+        )
+    if suffix in IMAGE_SUFFIXES and len(names) > 1:
+        raise HiersegError(
+            f"--output is {folder}, the name of one picture, and {source} has "
+            f"{counted(len(names), 'picture')}; give a folder."
+        )
+    if suffix in IMAGE_SUFFIXES:
         names, folder = [folder.name], folder.parent
     stems = [Path(name).stem for name in names]
     _refuse_one_name(opened.files, stems if masks_of else names)
