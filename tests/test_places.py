@@ -4,6 +4,7 @@ import pytest
 
 from hierseg_jax.runtime.frames import Images
 from hierseg_jax.runtime.places import settle_places
+from hierseg_jax.runtime.video import Video
 from hierseg_jax.system.errors import HiersegError
 
 
@@ -45,3 +46,30 @@ def test_other_dots_and_folders_that_are_there_are_folders(tmp_path, name):
         (tmp_path / name).mkdir()
     for pictures in (["a.jpg"], ["a.jpg", "b.jpg"]):
         assert places(tmp_path, pictures, name).folder == tmp_path / name
+
+
+class Film(Video):
+    """A video whose frames nobody asks for."""
+
+    live = False
+
+    def __init__(self):
+        pass
+
+
+def test_a_video_s_output_is_said_to_be_a_video_at_once(tmp_path):
+    (tmp_path / "vo").mkdir()
+    (tmp_path / "notes.txt").write_text("mine")
+
+    def place(name):
+        return settle_places(Film(), "clips/v1.avi", str(tmp_path / name), [], True).video
+
+    assert place("vo/a.mp4") == tmp_path / "vo/a.mp4"
+    with pytest.raises(HiersegError) as refused:
+        place("vo/")
+    assert str(refused.value) == (
+        f"{tmp_path}/vo is a folder, and is to be a video; give the name of a file as --output, "
+        f"such as {tmp_path}/vo/v1.mp4."
+    )
+    with pytest.raises(HiersegError, match=r"notes\.txt is to be a video: end its name in \.mp4"):
+        place("notes.txt")

@@ -53,6 +53,17 @@ def folder_name(level_name: str) -> str:
     return f"{name}_" if _DEVICE.fullmatch(name) else name
 
 
+def check_video_name(file: Path, example: str = "video.mp4") -> None:
+    """Raises ValueError where a video can't be written to that; `example` is a video's name."""
+    if file.is_dir():
+        raise HiersegError(
+            f"{file} is a folder, and is to be a video; give the name of a file as --output, such "
+            f"as {file / example}."
+        )
+    if file.suffix.lower() not in CODECS:
+        raise HiersegError(f"{file} is to be a video: end its name in {', '.join(CODECS)}.")
+
+
 def refuse_existing(files: list[Path], overwrite: bool) -> None:
     """Raises FileExistsError naming the first of them that is there."""
     found = next((file for file in files if file.exists()), None)
@@ -73,8 +84,7 @@ class VideoFile:
 
     def __init__(self, file: Path, fps: float, size: tuple[int, int]) -> None:
         """Opens it for frames of (width, height); raises OSError or ValueError."""
-        if file.suffix.lower() not in CODECS:
-            raise HiersegError(f"{file} is to be a video: end its name in {', '.join(CODECS)}.")
+        check_video_name(file)
         self._file, self.fps, self._drawn = file, fps, size
         self._partial = file.with_name(f".partial.{file.name}")
         # OpenCV would write through a link that stands there.

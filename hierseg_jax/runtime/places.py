@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
 from hierseg_jax.runtime.frames import UNREAD_SUFFIXES, Images
-from hierseg_jax.runtime.outputs import CODECS, folder_name, refuse_existing
+from hierseg_jax.runtime.outputs import CODECS, check_video_name, folder_name, refuse_existing
 from hierseg_jax.runtime.video import Video, is_address
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.errors import HiersegError, HiersegPermissionError
@@ -88,6 +88,7 @@ def settle_places(
     given = Path(source) if is_address(source) else local_path(source)
     if file.exists() and given.exists() and file.samefile(given):
         raise HiersegError(f"--output is the source itself, {file}; choose another.")
+    check_video_name(file, f"{_stem(source)}.mp4")
     return Places(file.parent, video=file, masks=_mask_folders(file.parent, masks_of))
 
 
