@@ -1,11 +1,20 @@
 """What a run over a source would write is settled, or refused in a sentence, before any work."""
 
+import sys
+
+import numpy as np
 import pytest
 
 from hierseg_jax.runtime.frames import Images
+from hierseg_jax.runtime.outputs import VideoFile
 from hierseg_jax.runtime.places import settle_places
+from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.runtime.stream import segment_source
 from hierseg_jax.runtime.video import Video
+from hierseg_jax.system.atomic_writing import check_room
 from hierseg_jax.system.errors import HiersegError
+from tests.runs import run
+from tests.test_runtime import reference_file
 
 
 def places(tmp_path, names, output="out", masks_of=()):
@@ -73,3 +82,74 @@ def test_a_video_s_output_is_said_to_be_a_video_at_once(tmp_path):
     )
     with pytest.raises(HiersegError, match=r"notes\.txt is to be a video: end its name in \.mp4"):
         place("notes.txt")
+
+
+def test_a_folder_in_the_place_of_a_file_is_refused_whatever_may_be_replaced(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (tmp_path / "out/a.jpg").mkdir(parents=True)
+    for overwrite in (False, True):
+        with pytest.raises(FileExistsError, match=r"out/a\.jpg is a folder, and a file of that na"):
+            places(tmp_path, ["a.jpg", "b.jpg"]).make_room(overwrite)
+
+
+def begun(file):
+    video = VideoFile(file, 10, (32, 32))
+    for _ in range(2):
+        video.write(np.zeros((32, 32, 3), np.uint8))
+    return video
+
+
+def test_a_video_that_cannot_take_its_name_leaves_nothing(tmp_path):
+    video = begun(tmp_path / "v.avi")
+    (tmp_path / "v.avi").mkdir()  # meanwhile
+    with pytest.raises(OSError, match=r"v\.avi could not be written: Is a directory\."):
+        video.close()
+    assert [file.name for file in tmp_path.iterdir()] == ["v.avi"]
+    begun(tmp_path / "w.avi").close()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["v.avi", "w.avi"]
+
+
+def test_a_run_that_fails_before_its_first_frame_leaves_no_video(tmp_path, monkeypatch):
+    begun(tmp_path / "v.avi").close()
+    segmenter = Segmenter(reference_file(tmp_path / "a.onnx", contract="reference"), threads=2)
+
+    def fail(threads):
+        raise HiersegError("no memory for a second session")
+
+    monkeypatch.setattr(segmenter, "with_threads", fail)
+    with pytest.raises(HiersegError, match="no memory"):
+        segment_source(segmenter, str(tmp_path / "v.avi"), str(tmp_path / "out.mp4"))
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.onnx", "v.avi"]
+
+
+def test_room_is_looked_for_before_the_work_and_not_made(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    check_room(tmp_path / "new/deep")
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(OSError, match=r"folder .*/file/deep can't be made: .*/file is a file\."):
+        check_room(tmp_path / "file/deep")
+
+
+def test_benchmark_and_evaluate_refuse_such_outputs_before_they_work(tmp_path):
+    network = reference_file(tmp_path / "a.onnx", contract="reference")
+    (tmp_path / "out/metrics.json").mkdir(parents=True)
+    for command, sentence in (
+        (
+            ["benchmark", network, f"--json={tmp_path}", "--overwrite", "--seconds=1e9"],
+            f"{tmp_path} is a folder, and --json is a file; give a name in it, such as ",
+        ),
+        (
+            ["evaluate", tmp_path / "none", f"--output={tmp_path / 'out'}"],
+            "metrics.json is there and was not written by an evaluation; choose another --output.",
+        ),
+        (
+            ["evaluate", tmp_path / "none", f"--output={network}"],
+            f"The folder {network} can't be made: {network} is a file.",
+        ),
+    ):
+        words = ["-m", "hierseg_jax.commands.hierseg", *map(str, command)]
+        done = run([sys.executable, *words])
+        assert done.returncode == 1
+        assert sentence in done.stderr
+        assert "Traceback" not in done.stderr

@@ -31,7 +31,7 @@ from hierseg_jax.settings.building import (
     open_source,
     spec_of_checkpoint,
 )
-from hierseg_jax.system.atomic_writing import make_folder
+from hierseg_jax.system.atomic_writing import check_room, make_folder
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
 from hierseg_jax.system.paths import as_path
 
@@ -208,6 +208,7 @@ def _check_target(file: Path, overwrite: bool) -> None:
             f"{file} exists; choose another name, or replace it by --overwrite."
         )
     check_json_file(file, overwrite)
+    check_room(file.parent)
 
 
 def _check_size(size: tuple[int, int], stride: int, name: str) -> None:

@@ -16,7 +16,7 @@ from hierseg_jax.runtime.benchmark import describe_file, describe_times, time_fi
 from hierseg_jax.runtime.benchmark_table import format_benchmark
 from hierseg_jax.runtime.pictures import as_picture
 from hierseg_jax.runtime.segmenter import Segmenter
-from hierseg_jax.system.atomic_writing import make_folder, write_json
+from hierseg_jax.system.atomic_writing import check_room, make_folder, write_json
 from hierseg_jax.system.command_line import parse_size, quoted, run
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
@@ -59,9 +59,14 @@ def _run() -> None:
         raise HiersegError("A file is named twice; once is enough.")
     numbers = local_path(_JSON.value) if _JSON.value else None
     if numbers:
+        if numbers.is_dir():
+            raise HiersegError(
+                f"{numbers} is a folder, and --json is a file; give a name in it, such as "
+                f"{numbers / 'benchmark.json'}."
+            )
         if numbers.exists() and not _OVERWRITE.value:
             raise HiersegFileExistsError(f"{numbers} exists; give another --json or --overwrite.")
-        make_folder(numbers.parent)
+        check_room(numbers.parent)
     frame_bgr, image_size = _frame(), parse_size(_IMAGE_SIZE.value)
 
     def opened(file: Path, threads: int) -> Segmenter:
@@ -99,6 +104,7 @@ def _run() -> None:
     }
     print(format_benchmark(result))
     if numbers:
+        make_folder(numbers.parent)
         write_json(numbers, result)
         print(f"Written to {numbers}")
     print(f"Next: hierseg predict {quoted('model', files[0])} --source=0 --show")

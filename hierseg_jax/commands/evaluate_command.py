@@ -12,6 +12,7 @@ from hierseg_jax.evaluation.page.commands import larger_command, run_name, size_
 from hierseg_jax.evaluation.page.evaluation_page import EXTREMES, RunReport, format_page
 from hierseg_jax.evaluation.page.history import read_history
 from hierseg_jax.evaluation.tables import (
+    check_output,
     describe_view,
     format_data_sets,
     format_levels,
@@ -113,6 +114,8 @@ def _run() -> None:
     """Prints the table and writes metrics.json and report.html."""
     set_up_process()
     _join_hosts()
+    if _OUTPUT.value is not None:
+        check_output(as_path(_OUTPUT.value))
     loaded = open_same_checkpoint(_CHECKPOINT.value, _WHICH.value)
     evaluation, description = evaluate_checkpoint(
         loaded,

@@ -74,9 +74,11 @@ def _run() -> None:
         folders = [output / _folder_name(i, spec) for i, spec in enumerate(specs, start=1)]
     files = [report_files(folder, _JSON.value) for folder in folders]
     refuse_existing([file for each in files for file in each.values()], _OVERWRITE.value)
+    for folder in folders:
+        make_folder(folder)
     inspections = [
-        _inspect(spec, folder, of_one, alone=len(specs) == 1)
-        for spec, folder, of_one in zip(specs, folders, files, strict=True)
+        _inspect(spec, of_one, alone=len(specs) == 1)
+        for spec, of_one in zip(specs, files, strict=True)
     ]
     errors = sum(count_severities(each.findings)[ERROR] for each in inspections)
     if len(specs) > 1:
@@ -90,9 +92,8 @@ def _run() -> None:
         )
 
 
-def _inspect(spec: DatasetSpec, folder: Path, files: dict[str, Path], *, alone: bool) -> Inspection:
+def _inspect(spec: DatasetSpec, files: dict[str, Path], *, alone: bool) -> Inspection:
     """Looks at one data set, writes its report and prints it."""
-    make_folder(folder)
     inspection = inspect_dataset(spec, _DISTANCE.value, alone=alone)
     # Only now: with the networks comes JAX, which looking at the data does without.
     from hierseg_jax.settings import ModelSettings

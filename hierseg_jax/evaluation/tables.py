@@ -17,7 +17,7 @@ from hierseg_jax.evaluation.metrics import (
 )
 from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.settings.metric_choice import METRICS
-from hierseg_jax.system.atomic_writing import write_atomically, write_json
+from hierseg_jax.system.atomic_writing import check_room, write_atomically, write_json
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import counted, printable
 
@@ -81,15 +81,27 @@ def write_evaluation(folder: Path, content: Mapping[str, Any], page: str) -> tup
       ValueError: if one of them is there that no evaluation has written; neither is written.
       OSError: if one can't be written.
     """
-    metrics, report = folder / "metrics.json", folder / "report.html"
-    for file, is_ours in ((metrics, _is_metrics), (report, _is_report)):
-        if file.exists() and not is_ours(file):
-            raise HiersegError(
-                f"{file} is there and was not written by an evaluation; choose another --output."
-            )
+    metrics, report = check_output(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(metrics, content)
     write_atomically(report, page.encode())
+    return metrics, report
+
+
+def check_output(folder: Path) -> tuple[Path, Path]:
+    """The two files of an evaluation in a folder, where it may write them.
+
+    Raises:
+      ValueError, OSError: a sentence, where one is there that no evaluation has written, or
+        the folder can't be made.
+    """
+    metrics, report = folder / "metrics.json", folder / "report.html"
+    check_room(folder)
+    for file, is_ours in ((metrics, _is_metrics), (report, _is_report)):
+        if file.exists() and not (file.is_file() and is_ours(file)):
+            raise HiersegError(
+                f"{file} is there and was not written by an evaluation; choose another --output."
+            )
     return metrics, report
 
 

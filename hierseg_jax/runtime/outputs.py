@@ -65,7 +65,13 @@ def check_video_name(file: Path, example: str = "video.mp4") -> None:
 
 
 def refuse_existing(files: list[Path], overwrite: bool) -> None:
-    """Raises FileExistsError naming the first of them that is there."""
+    """Raises FileExistsError naming the first of them that is there; a folder always is refused."""
+    folder = next((file for file in files if file.is_dir()), None)
+    if folder is not None:
+        raise HiersegFileExistsError(
+            f"{folder} is a folder, and a file of that name is to be written; choose another "
+            "--output."
+        )
     found = next((file for file in files if file.exists()), None)
     if found is not None and not overwrite:
         raise HiersegFileExistsError(
@@ -96,6 +102,7 @@ class VideoFile:
         self.size = size if own else (size[0] // 2 * 2, size[1] // 2 * 2)
         self._writer = cv2.VideoWriter(str(self._partial), backend, code, fps, size)
         if not self._writer.isOpened():
+            self._partial.unlink(missing_ok=True)
             raise HiersegOSError(
                 f"{file} can't be written as a video of {size[0]}x{size[1]} pixels."
             )
@@ -113,19 +120,27 @@ class VideoFile:
         self.count += 1
 
     def close(self) -> None:
-        """Completes the file; one without frames vanishes.
+        """Completes the file; one without frames vanishes, and so does what fails.
 
         Raises:
           OSError: where it can't be read back whole: OpenCV does not tell of a full disk.
         """
         self._writer.release()
-        if not self.count:
+        try:
+            if not self.count:
+                return
+            if not _readable_to_the_end(self._partial, self.count):
+                raise HiersegOSError(
+                    f"{self._file} could not be written whole. (Is the disk full?)"
+                )
+            try:
+                os.replace(self._partial, self._file)
+            except OSError as error:
+                raise HiersegOSError(
+                    f"{self._file} could not be written: {error.strerror or error}."
+                ) from error
+        finally:
             self._partial.unlink(missing_ok=True)
-            return
-        if not _readable_to_the_end(self._partial, self.count):
-            self._partial.unlink(missing_ok=True)
-            raise HiersegOSError(f"{self._file} could not be written whole. (Is the disk full?)")
-        os.replace(self._partial, self._file)
 
 
 def _readable_to_the_end(file: Path, count: int) -> bool:

@@ -128,40 +128,40 @@ def segment_source(
         pictures=written,
         watch=watch if live else None,
     )
-    window = _window(segmenter, opened, levels, legend, watch, sink, kept) if show else None
-    frames = _frames_for(opened, watch, window.wait if window else _go_on, show and not kept)
-    # One by one is the newest frame of a camera, and one large picture in memory.
-    overlap = not (tiles or live or show)
     summary, started = Summary(), time.perf_counter()
-    names = [each.name for each in segmenter.hierarchy.levels]
-    wanted = names if show else [names[index] for index in levels]
-    segment: Segment
-    if tiles:
-        segment = functools.partial(segment_tiled, segmenter, levels=wanted, confidence=False)
-    else:
-        if overlap and not smooth and len(opened) != 1 and segmenter.provider == "cpu":
-            segmenter, summary.at_once = _several_at_once(segmenter)
-        smoother = Smoother(smooth) if smooth else None
-        segment = functools.partial(segmenter, smooth=smoother, levels=wanted)
-    bar = tqdm(total=len(opened) or None, unit="frame", disable=True if show else None)
-    steps = (
-        _overlapped(frames, segment, sink.take, summary)
-        if overlap
-        else _one_by_one(frames, segment, sink.take, summary, window)
-    )
-    try:
+    with contextlib.ExitStack() as ended:
+        # Whatever fails from here on: a video that was begun is completed, or vanishes.
+        ended.callback(sink.close)
+        window = _window(segmenter, opened, levels, legend, watch, sink, kept) if show else None
+        if window is not None:
+            ended.callback(window.close)
+        frames = _frames_for(opened, watch, window.wait if window else _go_on, show and not kept)
+        # An error would hold them, and they a camera and its thread.
+        ended.callback(frames.close)
+        # One by one is the newest frame of a camera, and one large picture in memory.
+        overlap = not (tiles or live or show)
+        names = [each.name for each in segmenter.hierarchy.levels]
+        wanted = names if show else [names[index] for index in levels]
+        segment: Segment
+        if tiles:
+            segment = functools.partial(segment_tiled, segmenter, levels=wanted, confidence=False)
+        else:
+            if overlap and not smooth and len(opened) != 1 and segmenter.provider == "cpu":
+                segmenter, summary.at_once = _several_at_once(segmenter)
+            smoother = Smoother(smooth) if smooth else None
+            segment = functools.partial(segmenter, smooth=smoother, levels=wanted)
+        bar = tqdm(total=len(opened) or None, unit="frame", disable=True if show else None)
+        steps = (
+            _overlapped(frames, segment, sink.take, summary)
+            if overlap
+            else _one_by_one(frames, segment, sink.take, summary, window)
+        )
         with bar, contextlib.closing(steps):
             for _ in steps:
                 bar.update()
-    finally:
-        sink.close()
-        if window is not None:
-            window.close()
-        # An error would hold them, and they a camera and its thread.
-        frames.close()
-        if isinstance(opened, Video):
-            summary.dropped = max(0, opened.count - summary.frames)
-        summary.seconds = time.perf_counter() - started
+    if isinstance(opened, Video):
+        summary.dropped = max(0, opened.count - summary.frames)
+    summary.seconds = time.perf_counter() - started
     return summary, sink.place
 
 

@@ -7,7 +7,7 @@ import pathlib
 import shutil
 from typing import Any
 
-from hierseg_jax.system.errors import HiersegOSError
+from hierseg_jax.system.errors import HiersegOSError, HiersegPermissionError
 from hierseg_jax.system.paths import in_bucket
 
 
@@ -23,6 +23,22 @@ def make_folder(folder: pathlib.Path) -> None:
         raise HiersegOSError(
             f"The folder {folder} can't be made: {error.strerror or error}."
         ) from error
+
+
+def check_room(folder: pathlib.Path) -> None:
+    """Refuses, before long work, a folder that could not be made or written to; makes none.
+
+    Raises:
+      OSError: a sentence.
+    """
+    if in_bucket(folder):
+        return
+    whole = folder.absolute()
+    there = next(path for path in (whole, *whole.parents) if path.exists())
+    if not there.is_dir():
+        raise HiersegOSError(f"The folder {folder} can't be made: {there} is a file.")
+    if not os.access(there, os.W_OK):
+        raise HiersegPermissionError(f"{there} can't be written to; choose another folder.")
 
 
 def write_atomically(file: pathlib.Path, data: bytes | memoryview) -> None:
