@@ -62,7 +62,7 @@ def test_the_command_prints_the_sentence_alone(file, tmp_path):
     assert done.stderr.count("\n") == 1, done.stderr
     done = run(command, CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("1 pictures, "), done.stdout
+    assert done.stdout.startswith("1 picture, "), done.stdout
     assert "on CPU\nWritten to " in done.stdout
     assert done.stderr.startswith("note: onnxruntime was built with CUDA but could not start it")
     assert done.stderr.count("\n") == 1, done.stderr

@@ -151,7 +151,7 @@ def test_a_source_that_changes_its_size_is_named_and_what_came_before_is_kept(tm
     file = tmp_path / "v.avi"
     writer = VideoFile(file, 10, (32, 24))
     writer.write(np.zeros((24, 32, 3), np.uint8))
-    with pytest.raises(HiersegError, match=r"v\.avi: after 1 frames .* 32x24 to 24x32 pixels"):
+    with pytest.raises(HiersegError, match=r"v\.avi: after 1 frame .* 32x24 to 24x32 pixels"):
         writer.write(np.zeros((32, 24, 3), np.uint8))
     writer.close()
     assert len(list(Video(str(file)))) == 1

@@ -56,7 +56,8 @@ def test_lines_say_how_an_epoch_and_a_run_ended():
     assert epoch_line(after([0.5]), 4).endswith("12.0 images/s *")
     assert epoch_line(after([0.5, 0.6]), 4).endswith("images/s")
     assert "best is epoch 1 with" in end_line(after([0.5, 0.6]), 2)
-    assert "stopped early: 1 epochs without" in end_line(after([0.5, 0.6]), 4)
+    assert "stopped early: 1 epoch without" in end_line(after([0.5, 0.6]), 4)
+    assert end_line(after([0.5]), 1).startswith("Done after 1 epoch; best is epoch 1 with ")
     assert "stopped early" not in end_line(after([0.5, 0.6]), 2)
 
 

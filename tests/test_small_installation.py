@@ -113,7 +113,7 @@ main()
 """
     before = sorted(tmp_path.iterdir())
     given = [f"--onnx_file={file}", f"--source={tmp_path}/photo.png", f"--output={tmp_path}/out"]
-    assert "1 pictures" in run_small(script, "predict", *given, "--masks")
+    assert "1 picture, " in run_small(script, "predict", *given, "--masks")
     assert sorted({*tmp_path.iterdir()} - {*before}) == [tmp_path / "out"]
     drawn_hw3 = cv2.imread(str(tmp_path / "out" / "photo.png"))
     assert len(drawn_hw3) > 60

@@ -28,6 +28,7 @@ from hierseg_jax.system.devices.hosts import count_hosts, is_main
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import as_path
 from hierseg_jax.system.process import set_up_process
+from hierseg_jax.system.wording import counted
 from hierseg_jax.tree.decoding import AUTO, DECODINGS
 
 FLAGS = flags.FlagValues()
@@ -160,8 +161,9 @@ def _run() -> None:
     epoch = f" (epoch {description['epoch']})" if description["epoch"] else ""
     print(
         f"{description['model']}{epoch} on {description['data']}, "
-        f"{description['task']}: {evaluation.num_images} "
-        f"{describe_view(content)}\n"
+        f"{description['task']}: "
+        f"{counted(evaluation.num_images, 'image')}"
+        f"{describe_view(content).removeprefix('images')}\n"
         f"{format_levels(levels, columns)}\n"
         f"{format_tree(evaluation.tree)}\n"
         f"{format_data_sets(evaluation.data_sets, tuple(levels), columns)}"

@@ -11,6 +11,7 @@ from hierseg_jax.runtime.metadata import CONTRACTS
 from hierseg_jax.system.command_line import parse_size, quoted, run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.process import set_up_process
+from hierseg_jax.system.wording import counted
 
 FLAGS = flags.FlagValues()
 _CHECKPOINT, _WHICH = define_checkpoint(FLAGS)
@@ -78,7 +79,8 @@ def _run() -> None:
             f"{level} {before:.4f} -> {after:.4f} (loss {before - after:.4f})"
             for level, (before, after) in export.miou.items()
         )
-        print(f"{metadata.precision}: mIoU on {export.pictures} validation pictures: {changes}")
+        pictures = counted(export.pictures, "validation picture")
+        print(f"{metadata.precision}: mIoU on {pictures}: {changes}")
     print(
         f"Written to {export.file}\nNext: hierseg predict {quoted('model', export.file)} "
         "--source=PICTURES --output=segmented"

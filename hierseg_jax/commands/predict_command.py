@@ -16,6 +16,7 @@ from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
 from hierseg_jax.system.command_line import parse_size, run
 from hierseg_jax.system.errors import HiersegError, wants_tracebacks
+from hierseg_jax.system.wording import counted
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 FLAGS = flags.FlagValues()
@@ -126,11 +127,15 @@ def _run() -> None:
         sys.exit(130)
     count = max(summary.frames, 1)
     print(
-        f"{summary.frames} pictures, {summary.frames / summary.seconds:.1f} a second, "
+        f"{counted(summary.frames, 'picture')}, {summary.frames / summary.seconds:.1f} a second, "
         f"{1e3 * summary.inference_seconds / count:.1f} ms each in the network, "
         + (f"{summary.at_once} at once, " if summary.at_once > 1 else "")
         + f"on {segmenter.provider.upper()}"
-        + (f"; {summary.dropped} frames passed over to keep the pace" if summary.dropped else "")
+        + (
+            f"; {counted(summary.dropped, 'frame')} passed over to keep the pace"
+            if summary.dropped
+            else ""
+        )
         + (f"\nWritten to {place}" if place and summary.frames else "")
     )
     if summary.faults:

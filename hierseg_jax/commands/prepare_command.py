@@ -12,6 +12,7 @@ from hierseg_jax.data.prepare.formats import FORMATS
 from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.spec import read_classes
 from hierseg_jax.system.command_line import quoted, run
+from hierseg_jax.system.wording import counted
 
 FLAGS = flags.FlagValues()
 _RAW_DIR = flags.DEFINE_string("raw_dir", None, "The download.", required=True, flag_values=FLAGS)
@@ -67,12 +68,14 @@ def _run() -> None:
     )
     print(format_statistics(done.summary["splits"]))
     if done.summary["skipped"]:
-        print(f"\nSkipped {done.summary['skipped']:,} images in which nothing is annotated.")
+        print(
+            f"\nSkipped {counted(done.summary['skipped'], 'image')} in which nothing is annotated."
+        )
     if done.notes:
         print("", *done.notes, sep="\n")
     way = "moved" if _MOVE.value else "linked or drawn" if _LINK.value else "copied"
     print(
-        f"\n{done.written:,} files {way}, {done.kept:,} were there already, in "
+        f"\n{counted(done.written, 'file')} {way}, {done.kept:,} were there already, in "
         f"{time.perf_counter() - start:.1f} s. The data set is {done.spec.file}.\n"
         f"Next: hierseg inspect {quoted('data', done.spec.file)} --output=inspection"
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from hierseg_jax.system.wording import counted
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 
@@ -100,8 +101,9 @@ def summarize_split(
 def format_statistics(splits: Mapping[str, Mapping[str, Any]]) -> str:
     """A line for each split, and a table of all classes with two columns a split."""
     lines = [
-        f"{split}: {s['images']:,} images, heights {s['height'][0]} to {s['height'][1]}, widths "
-        f"{s['width'][0]} to {s['width'][1]}, {s['ignored_pixels']:.1%} of the pixels ignored"
+        f"{split}: {counted(s['images'], 'image')}, heights {s['height'][0]} to "
+        f"{s['height'][1]}, widths {s['width'][0]} to {s['width'][1]}, "
+        f"{s['ignored_pixels']:.1%} of the pixels ignored"
         for split, s in splits.items()
     ]
     first = next(iter(splits.values()))

@@ -20,6 +20,7 @@ from hierseg_jax.data.read.source import Example, Source
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.data.taught import Teaching, picture_code
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import counted
 from hierseg_jax.tree.parsing import IGNORE_LABEL
 
 
@@ -180,8 +181,8 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
     """
     if examples < batch_size:
         raise HiersegError(
-            f"An epoch of the training split has {examples} examples, fewer than a batch of "
-            f"{batch_size}; choose a smaller batch_size."
+            f"An epoch of the training split has {counted(examples, 'example')}, fewer than a "
+            f"batch of {batch_size}; choose a smaller batch_size."
         )
     return examples // batch_size
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from hierseg_jax.system.atomic_writing import make_folder, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError, HiersegOSError
+from hierseg_jax.system.wording import counted
 
 # Windows has no files of these names.
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d) *", re.IGNORECASE)
@@ -112,9 +113,9 @@ class VideoFile:
         """Adds a frame; raises ValueError for one of another size, which OpenCV would drop."""
         if (size := image_bgr.shape[1::-1]) != self._drawn:
             raise HiersegError(
-                f"{self._file}: after {self.count} frames the source changed its size, from "
-                f"{self._drawn[0]}x{self._drawn[1]} to {size[0]}x{size[1]} pixels as drawn, and a "
-                "video has one. What came before is kept."
+                f"{self._file}: after {counted(self.count, 'frame')} the source changed its "
+                f"size, from {self._drawn[0]}x{self._drawn[1]} to {size[0]}x{size[1]} pixels as "
+                "drawn, and a video has one. What came before is kept."
             )
         self._writer.write(image_bgr)
         self.count += 1

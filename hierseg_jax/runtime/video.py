@@ -12,6 +12,7 @@ import numpy as np
 
 from hierseg_jax.system.errors import HiersegError, warn
 from hierseg_jax.system.regular_file import check_pixels
+from hierseg_jax.system.wording import counted
 
 # Frames that a whole video may lack of what it announces.
 MISCOUNTED = 2
@@ -124,11 +125,11 @@ class Video:
         # Announced counts are estimates in some formats; a tenth is beyond any estimate.
         if self.count == 0 or self.count < 0.9 * self._announced:
             fault = f"{self.name} is {'lost' if self._lost else 'cut off'}: it announces "
-            fault += f"{self._announced} frames, {self.count} could be read."
+            fault += f"{counted(self._announced, 'frame')}, {self.count} could be read."
             yield Frame(self.name, None, fault)
         elif self.count + MISCOUNTED < self._announced:
             warn(
-                f"{self.name} announces {self._announced} frames, {self.count} could be "
+                f"{self.name} announces {counted(self._announced, 'frame')}, {self.count} could be "
                 "read; its end may be missing."
             )
 

@@ -11,6 +11,7 @@ from hierseg_jax.settings.key import Key
 from hierseg_jax.settings.metric_choice import parse_best
 from hierseg_jax.settings.settings import KEYS, Settings
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import counted
 
 
 def check_values(settings: Settings) -> None:
@@ -89,7 +90,7 @@ def check_progressive(settings: Settings) -> None:
     if len(given) > settings.epochs:
         raise HiersegError(
             f"The config's progressive has {len(given)} sizes, one after another, and the run has "
-            f"{settings.epochs} epochs; give it as many sizes at most."
+            f"{counted(settings.epochs, 'epoch')}; give it as many sizes at most."
         )
 
 

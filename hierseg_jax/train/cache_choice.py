@@ -17,6 +17,7 @@ from hierseg_jax.system.devices.hosts import count_hosts
 from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.machine_memory import machine_memory
+from hierseg_jax.system.wording import counted
 from hierseg_jax.train.first_epoch import labels_in_batch
 from hierseg_jax.train.on_device.device_cache import open_device_cache
 
@@ -113,7 +114,7 @@ def _on_host(settings: Settings, source: Source, sizes: Sequence[tuple[int, int]
     allowed = int(SHARES[chosen] * memory / _copies(settings))
     pixels = sum(height * width for height, width in shapes)
     needed = PIXEL_BYTES * pixels * len(source) // max(1, len(shapes))
-    about = f"{len(source):,} training pictures, about {in_gb(needed)}"
+    about = f"{counted(len(source), 'training picture')}, about {in_gb(needed)}"
     if needed <= allowed or (chosen == "host" and not memory):
         room = Room(allowed if memory else needed)
         return Cache(keep(source, room), f"kept in memory once decoded: {about} (data.cache)")

@@ -38,6 +38,7 @@ from hierseg_jax.data.read.sources import Source
 from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, seen_by_any
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.stop import Stopped, StopSignals
+from hierseg_jax.system.wording import counted
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 MOST = 1024
@@ -62,7 +63,7 @@ def check_sample(source: Source, hierarchy: Hierarchy, spec: str) -> tuple[np.nd
     seen = seen_by_any(seen)
     whole = len(order) == len(source)
     of_all = "" if whole else f" (of {len(source):,}, evenly spread)"
-    masks = f"of {len(order):,} training masks of {spec}{of_all}"
+    masks = f"of {counted(len(order), 'training mask')} of {spec}{of_all}"
     if not missing_classes(seen, hierarchy):
         untold = untold_classes(seen, hierarchy)
         return seen, untold_sentence(seen, hierarchy, masks) if untold else ""
@@ -127,7 +128,7 @@ class FirstEpoch:
             raise Stopped
         seen = seen_by_any(seen)
         if missing_classes(seen, self._hierarchy):
-            masks = f"of the {len(source):,} training masks of {spec}"
+            masks = f"of the {counted(len(source), 'training mask')} of {spec}"
             raise HiersegError(f"{missing_sentence(seen, self._hierarchy, masks)} {_WAY_OUT}")
         names = ", ".join(self._hierarchy.class_names[label] for label in unseen)
         return (

@@ -27,6 +27,7 @@ from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.memory import give_back_small_blocks
 from hierseg_jax.system.paths import as_path
 from hierseg_jax.system.stop import Stopped, StopSignals
+from hierseg_jax.system.wording import counted
 from hierseg_jax.train.first_epoch import FirstEpoch
 from hierseg_jax.train.lock import lock_workdir
 from hierseg_jax.train.progress import Progress, end_line, epoch_line, stand_in_note
@@ -184,8 +185,8 @@ def say_new_rate(run: Run, progress: Progress) -> None:
         return
     before, now = progress.rows[-1]["learning_rate"], float(run.recipe.schedule(progress.step))
     say(
-        f"note: an epoch has {run.steps_per_epoch} steps now, and schedules count steps: the "
-        f"learning rate goes from {before:.3g} to {now:.3g}."
+        f"note: an epoch has {counted(run.steps_per_epoch, 'step')} now, and schedules count "
+        f"steps: the learning rate goes from {before:.3g} to {now:.3g}."
     )
 
 

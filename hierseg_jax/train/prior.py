@@ -11,6 +11,7 @@ from hierseg_jax.data.read.sources import Source
 from hierseg_jax.models.network import ModulePath
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.devices.hosts import is_main
+from hierseg_jax.system.wording import counted
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.siblings import find_siblings
 
@@ -26,7 +27,10 @@ def initial_biases(
     if settings.model.prior == "none" or checkpoint_steps(workdir):
         return {}
     if is_main():
-        print(f"Reading {len(train_source)} training masks for the head's biases.", flush=True)
+        print(
+            f"Reading {counted(len(train_source), 'training mask')} for the head's biases.",
+            flush=True,
+        )
     bias_k = biases_of(count_frequencies(train_source, hierarchy), hierarchy, settings.model.head)
     heads = settings.model.network.heads
     return {("params", *head.split("/"), "bias"): bias_k for head in heads}

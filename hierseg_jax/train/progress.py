@@ -8,6 +8,7 @@ from hierseg_jax.evaluation.metrics import level_number
 from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.evaluation.tables import plain
 from hierseg_jax.settings.metric_choice import METRICS, Criterion
+from hierseg_jax.system.wording import counted
 
 LOWEST_LOSS = Criterion()
 
@@ -151,8 +152,9 @@ def stand_in_note(progress: Progress, criterion: Criterion) -> str:
 def end_line(progress: Progress, epochs: int, criterion: Criterion = LOWEST_LOSS) -> str:
     """How the run ended, and its best epoch."""
     best = progress.best_row
-    stopped = f" (stopped early: {progress.stale_epochs} epochs without a better one)"
+    stopped = f" (stopped early: {counted(progress.stale_epochs, 'epoch')} without a better one)"
+    early = stopped if progress.epoch < epochs else ""
     return (
-        f"Done after {progress.epoch} epochs{stopped if progress.epoch < epochs else ''}; best is "
-        f"epoch {best['epoch']} with {criterion.describe(best)}."
+        f"Done after {counted(progress.epoch, 'epoch')}{early}; best is epoch "
+        f"{best['epoch']} with {criterion.describe(best)}."
     )

@@ -28,6 +28,7 @@ from hierseg_jax.settings.data_section import DataSettings
 from hierseg_jax.system.devices.hosts import is_main
 from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import counted
 from hierseg_jax.train.kept_step import keep
 from hierseg_jax.train.mixing import choose_mixing
 from hierseg_jax.train.optimizer import make_optimizer
@@ -165,7 +166,9 @@ def choose_class_weights(
     if not isinstance(rule, str):
         return given_weights(rule, hierarchy)
     if is_main():
-        print(f"Reading {len(train_source)} training masks for class weights.", flush=True)
+        print(
+            f"Reading {counted(len(train_source), 'training mask')} for class weights.", flush=True
+        )
     weights = tuple(weights_of(level, rule) for level in count_frequencies(train_source, hierarchy))
     if is_main():
         named = zip(hierarchy.class_names, weights[-1], strict=True)

@@ -266,12 +266,13 @@ def describe(run: Run) -> str:
             slower.append(untried)
     return (
         f"{network} on {settings.data.named}: {len(run.train_source)} training "
-        f"and {len(run.val_source)} validation images at {size} pixels, "
+        f"and {counted(len(run.val_source), 'validation image')} at {size} pixels, "
         f"{run.hierarchy.num_classes} classes in {counted(run.hierarchy.num_levels, 'level')}\n"
         f"{_describe_draws(run.drawn_source)}{_line(run.cache.said)}"
         f"{describe_phases(run.phases, settings.data.size)}"
         f"{run.lessons.describe() if run.lessons else ''}"
-        f"{run.parallel.describe()}; {run.steps_per_epoch} steps of {settings.batch_size} images "
+        f"{run.parallel.describe()}; {counted(run.steps_per_epoch, 'step')} of "
+        f"{counted(settings.batch_size, 'image')} "
         f"an epoch; writing to {run.workdir}" + "".join(f"\n{reason}" for reason in slower)
     )
 

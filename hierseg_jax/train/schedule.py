@@ -4,6 +4,7 @@ import optax
 
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import counted
 
 BY_EPOCHS = ("cosine", "polynomial")
 """Those that depend on the number of epochs."""
@@ -31,8 +32,8 @@ def make_schedule(settings: Settings, steps_per_epoch: int) -> optax.Schedule:
     if chosen.name in BY_EPOCHS and rest < 1:
         raise HiersegError(
             f"The config's schedule.warmup_epochs is {chosen.warmup_epochs}, and the run has "
-            f"{settings.epochs} epochs; a {chosen.name} schedule needs some after it. Give more "
-            "epochs, or --config.schedule.warmup_epochs=0."
+            f"{counted(settings.epochs, 'epoch')}; a {chosen.name} schedule needs some after it. "
+            "Give more epochs, or --config.schedule.warmup_epochs=0."
         )
     if chosen.name == "cosine":
         schedule = optax.cosine_decay_schedule(rate, rest, alpha=chosen.final)

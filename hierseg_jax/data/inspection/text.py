@@ -28,7 +28,7 @@ def verdict(report: Report) -> str:
 def split_line(report: Report, split: str) -> str:
     """How many examples a split has, and of what size."""
     of = report.statistics[split]
-    line = f"{of['usable']:,} examples"
+    line = counted(of["usable"], "example")
     if of["pairs"] != of["usable"]:
         line += f" ({of['pairs'] - of['usable']:,} more cannot be used)"
     if of["usable"]:

@@ -21,6 +21,7 @@ from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.label_maps import labels_of_values, table_tree, values_of_colours
 from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.wording import counted
 
 TABLES = ("label_colors.txt", "class_dict.csv")
 GROUPS = {
@@ -72,7 +73,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             )
         if len(masks) < len(images):
             without = len(images) - len(masks)
-            notes.append(f"{folder}: {without:,} pictures have no mask and are left out.")
+            notes.append(f"{folder}: {counted(without, 'picture')} without a mask, left out.")
     if not pictures:
         raise HiersegFileNotFoundError(
             f"{raw_dir} has no folder of pictures beside one of their masks, such as train and "

@@ -234,5 +234,6 @@ def refuse(faults: Sequence[str], raw_dir: pathlib.Path) -> None:
         more = len(faults) - LISTED_FAULTS
         lines = [*faults[:LISTED_FAULTS], *([f"and {more} more"] if more > 0 else [])]
         raise HiersegError(
-            f"{raw_dir} has {len(faults)} faults, and nothing was written:\n- " + "\n- ".join(lines)
+            f"{raw_dir} has {counted(len(faults), 'fault')}, and nothing was written:\n- "
+            + "\n- ".join(lines)
         )

@@ -18,6 +18,7 @@ from hierseg_jax.settings import Settings
 from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, is_main
 from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.system.machine_memory import machine_memory
+from hierseg_jax.system.wording import counted
 from hierseg_jax.train.on_device.augmentation import augmented
 from hierseg_jax.train.on_device.stored_pictures import (
     StoredPictures,
@@ -79,7 +80,7 @@ def open_device_cache(
     if agree(int(bool(why_not))):
         return why_not or "another process of the run has no room for them"
     if is_main():
-        print(f"Reading {len(source):,} training pictures for the device.", flush=True)
+        print(f"Reading {counted(len(source), 'training picture')} for the device.", flush=True)
     pictures = store_pictures(source, size, resize)
     why_not = _no_room(pictures.planes_n4hw.nbytes, parallel, settings.data.cache)
     if agree(int(bool(why_not))):
@@ -100,7 +101,7 @@ def open_device_cache(
             process_count=count_hosts(),
         ),
         lambda batch: augment(planes, parallel.put_batch(batch)),
-        f"kept on the device, which augments them: {len(source):,} training pictures, "
+        f"kept on the device, which augments them: {counted(len(source), 'training picture')}, "
         f"{in_gb(pictures.planes_n4hw.nbytes)} (data.cache)",
     )
 
