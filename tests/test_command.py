@@ -1,6 +1,8 @@
 """`hierseg`: one command for all, short forms, configs by name, help on one screen."""
 
+import importlib
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -16,6 +18,7 @@ from hierseg_jax.commands.short_forms import (
 )
 from hierseg_jax.settings.config_files import config_called, config_file, config_names, load_config
 from hierseg_jax.settings.settings import KEYS
+from hierseg_jax.system.command_help import format_help
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError
 from tests.conftest import ROOT
@@ -45,6 +48,14 @@ def test_help_is_on_one_screen_and_no_failure(tmp_path):
     assert max(map(len, lines)) <= 100
     assert all(f"  --{flag} " in done.stdout for flag in ("data", "epochs", "name", "workdir"))
     assert "--help=keys" in done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_flag_is_a_line_of_ours(name):
+    own = importlib.import_module(f"hierseg_jax.commands.{name}_command").FLAGS
+    told = format_help("", own, [name], None)
+    assert ";;" not in told
+    assert not re.search(r"\S  +\S", re.sub(r"(?m)^  --\S+ +", "", told))
 
 
 def test_every_key_is_told_with_its_default():

@@ -25,7 +25,7 @@ from hierseg_jax.system.paths import local_path
 
 FLAGS = flags.FlagValues()
 _MODEL = flags.DEFINE_multi_string(
-    "model", None, "An .onnx file, also without --model= before it;", flag_values=FLAGS
+    "model", None, "An .onnx file, also without --model= before it", flag_values=FLAGS
 )
 flags.DEFINE_alias("onnx_file", "model", flag_values=FLAGS)
 _PICTURE = flags.DEFINE_string(

@@ -63,5 +63,6 @@ def _entry(name: str, meaning: str) -> str:
     """A flag with its meaning beside it, or below where its name is long."""
     first = f"  {name}"
     gap = " " * (_INDENT - len(first)) if len(first) < _INDENT else "\n" + " " * _INDENT
-    text = textwrap.fill(meaning, _WIDTH - _INDENT)
+    # To flags that may be repeated absl adds a line of its own.
+    text = textwrap.fill(" ".join(meaning.split()), _WIDTH - _INDENT)
     return first + gap + textwrap.indent(text, " " * _INDENT).strip()
