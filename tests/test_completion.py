@@ -92,3 +92,24 @@ def test_a_data_set_is_written_whose_masks_name_classes_alone(groups, tmp_path):
     again = run(command)
     assert again.returncode == 1
     assert again.stderr.startswith(f"error: {file} exists")
+
+
+@pytest.mark.parametrize("resize", ["crop", "stretch"])
+def test_the_command_says_how_many_pixels_of_groups_are_left_and_why(groups, tmp_path, resize):
+    folder, content = groups
+    net = reference_file(tmp_path / "net.onnx", contract="reference", resize=resize)
+    tree = Segmenter(net).hierarchy
+    content["names"], content["labels"][2] = list(tree.class_names), tree.class_names[3]
+    (folder / "data.yaml").write_text(yaml.safe_dump(content))
+    command = [sys.executable, "launch/complete_labels.py", f"--onnx_file={net}"]
+    done = run([*command, f"--data={folder / 'data.yaml'}", f"--output={tmp_path / 'new'}"])
+    assert done.returncode == 0, done.stderr
+    file = str(tmp_path / "new/data.yaml")
+    masks = [example["label"] for example in open_split(file, "train", 32, {})]
+    left = sum(int(((mask >= 7) & (mask < 255)).sum()) for mask in masks)
+    first, *others = done.stdout.splitlines()
+    assert first == f"Filled in {(600 - left) / 2400:.1%} of all pixels."
+    assert others[-1] == f"Next: hierseg inspect --data={file} --output=inspection"
+    assert (left > 0) == (resize == "crop")
+    said = f"{left} pixels of groups ({left / 2400:.1%} of all) stayed as they were: the network "
+    assert [line.startswith(said) for line in others[:-2]] == [True] * (resize == "crop")

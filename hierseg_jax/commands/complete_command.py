@@ -8,8 +8,9 @@ from absl import flags
 from hierseg_jax.data.read.dataset_spec import SPLITS
 from hierseg_jax.runtime.completion import complete_data_set
 from hierseg_jax.runtime.segmenter import Segmenter
-from hierseg_jax.system.command_line import run
+from hierseg_jax.system.command_line import quoted, run
 from hierseg_jax.system.paths import local_path
+from hierseg_jax.system.wording import counted
 
 FLAGS = flags.FlagValues()
 _ONNX_FILE = flags.DEFINE_string(
@@ -28,10 +29,17 @@ def _run() -> None:
     """Writes the new data set and says how much was filled in."""
     segmenter = Segmenter(_ONNX_FILE.value)
     output = local_path(_OUTPUT.value).absolute()
-    spec, filled, pixels = complete_data_set(segmenter, _DATA.value, output, _SPLIT.value)
+    done = complete_data_set(segmenter, _DATA.value, output, _SPLIT.value)
+    print(f"Filled in {done.filled / done.pixels:.1%} of all pixels.")
+    if done.left:
+        print(
+            f"{counted(done.left, 'pixel')} of groups ({done.left / done.pixels:.1%} of all) "
+            "stayed as they were: the network crops pictures, and has not seen them."
+        )
     print(
-        f"Filled in {100 * filled / pixels:.1f} % of all pixels. The new data set is {spec.file}; "
-        "train on it beside the pictures that have all their labels."
+        f"The new data set is {done.spec.file}; train on it beside the pictures that have all "
+        "their labels.\n"
+        f"Next: hierseg inspect {quoted('data', done.spec.file)} --output=inspection"
     )
 
 

@@ -54,9 +54,26 @@ def complete(
     return completed_hw
 
 
+@dataclasses.dataclass(frozen=True)
+class Completion:
+    """What was written.
+
+    Attributes:
+      spec: the new data set, of one split.
+      filled: pixels that were filled in.
+      left: pixels that are still of groups: a network that crops has not seen them.
+      pixels: in all.
+    """
+
+    spec: DatasetSpec
+    filled: int
+    left: int
+    pixels: int
+
+
 def complete_data_set(
     segmenter: Segmenter, data: str, output: pathlib.Path, split: str
-) -> tuple[DatasetSpec, int, int]:
+) -> Completion:
     """Writes a split again, with links to its images and completed masks.
 
     Args:
@@ -64,9 +81,6 @@ def complete_data_set(
       data: the path of a data.yaml.
       output: a folder that does not exist yet, or one that an earlier call was cut off in.
       split: of the data.
-
-    Returns:
-      The new data set, of the one split; how many pixels were filled in, and of how many.
 
     Raises:
       ValueError, OSError: one sentence.
@@ -86,7 +100,7 @@ def complete_data_set(
     new = output / "data.yaml"
     if new.exists():
         raise HiersegFileExistsError(f"{new} exists; choose another --output.")
-    workspace, filled, all_pixels, groups_left = Workspace(), 0, 0, False
+    workspace, filled, pixels, left = Workspace(), 0, 0, 0
     folders = [output / split / "images", output / split / "masks"]
     for index, name in enumerate(tqdm(source.names, unit="mask", disable=None)):
         example, image_file = source[index], source.image_file(index)
@@ -94,8 +108,9 @@ def complete_data_set(
         planes_chw = segmenter.infer(network_input).planes
         label_hw = complete(example["label"], planes_chw, placement, tree, workspace)
         filled += int((label_hw != example["label"]).sum())
-        all_pixels += label_hw.size
-        groups_left |= bool(tree.labels.are_inner_l[label_hw[label_hw != IGNORE_LABEL]].any())
+        pixels += label_hw.size
+        labelled = label_hw[label_hw != IGNORE_LABEL]
+        left += int(tree.labels.are_inner_l[labelled].sum())
         image, mask = (folder / name for folder in folders)
         for file in (image, mask):
             make_folder(file.parent)
@@ -106,12 +121,12 @@ def complete_data_set(
         new,
         output,
         ((split, _layout(output, split, source.names)),),
-        dataclasses.replace(tree, inner_labels=groups_left),
-        tuple(enumerate(tree.labels.names)) if groups_left else (),
+        dataclasses.replace(tree, inner_labels=left > 0),
+        tuple(enumerate(tree.labels.names)) if left else (),
         says_background=True,
     )
     write_spec(spec)
-    return spec, filled, all_pixels
+    return Completion(spec, filled, left, pixels)
 
 
 def _layout(output: pathlib.Path, split: str, names: tuple[str, ...]) -> Layout | pathlib.Path:
