@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hierseg_jax.losses.counted_losses import COUNTED, SoftCounts, of_counts
 from hierseg_jax.losses.flat import LOSSES, Counted, Loss
 from hierseg_jax.losses.inner_labels import of_labels
 from hierseg_jax.losses.levels import (
@@ -198,11 +199,13 @@ def build_loss(
     *,
     hierarchical: bool = False,
     options: LossOptions | None = None,
+    soft_counts: SoftCounts | None = None,
 ) -> TotalLoss:
     """The loss that `loss` names, for a tree and a head.
 
     Losses of classes are taken at every level of a hierarchical head and summed. With
-    `hierarchy.inner_labels` every loss takes labels of groups, too.
+    `hierarchy.inner_labels` every loss takes labels of groups, too. What can be is made of
+    `soft_counts`, where these are given.
 
     Raises:
       ValueError: one sentence.
@@ -249,12 +252,47 @@ def build_loss(
             return of_labels(name, hierarchy, None, weights_kc, **given)
         return of_level(levels[-1])
 
+    def together(counted: Mapping[str, float], soft_counts: SoftCounts) -> Loss:
+        if hierarchical:
+            alone = [(1.0, np.arange(level.num_classes)) for level in hierarchy.levels]
+            losses = [of_counts(counted, [level], soft_counts) for level in alone]
+            return at_every_level(losses, hierarchy)
+        of_leaves = [level.leaf_to_class for level in hierarchy.levels]
+        levels = list(zip(level_weights, of_leaves, strict=True))
+        if not options.every_level:
+            levels = [(1.0, of_leaves[-1])]
+        return of_counts(counted, [level for level in levels if level[0]], soft_counts)
+
+    terms: list[tuple[float, Loss]] = []
+    counted: dict[str, float] = {}
+    if soft_counts is not None and (counted := _made_of_counts(weights, hierarchy, options)):
+        terms.append((1.0, together(counted, soft_counts)))
+    terms += [(w, by_name(n)) for n, w in weights.items() if n != TRIPLET and n not in counted]
     return TotalLoss(
-        terms=tuple((w, by_name(name)) for name, w in weights.items() if name != TRIPLET),
+        terms=tuple(terms),
         triplet=weights.get(TRIPLET, 0.0),
         triplets=options.triplets,
         hierarchy=hierarchy,
     )
+
+
+def _made_of_counts(
+    weights: Mapping[str, float], hierarchy: Hierarchy, options: LossOptions
+) -> dict[str, float]:
+    """Those of the losses that need nothing but counts."""
+    if hierarchy.inner_labels:
+        return {}
+    with_options = {
+        "label_smoothing": options.label_smoothing > 0,
+        "hard_share": options.hard_share < 1,
+        "class_weights": bool(options.class_weights),
+    }
+    return {
+        name: weight
+        for name, weight in weights.items()
+        if name in COUNTED
+        and not any(given and name in TAKEN_BY[option] for option, given in with_options.items())
+    }
 
 
 def _known() -> list[str]:

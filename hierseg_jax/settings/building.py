@@ -13,6 +13,8 @@ from hierseg_jax.data.read.sources import Source, load_hierarchy, open_split
 from hierseg_jax.data.read.unlabelled import UnlabelledSource
 from hierseg_jax.losses import LossOptions, TotalLoss, build_loss
 from hierseg_jax.models import SegmentationModel, create_model
+from hierseg_jax.models.kernels import library
+from hierseg_jax.models.kernels.soft_counts import soft_counts
 from hierseg_jax.settings.data_section import DataSettings
 from hierseg_jax.settings.model_section import ModelSettings
 from hierseg_jax.settings.settings import Settings
@@ -75,8 +77,13 @@ def _build_loss(settings: Settings, hierarchy: Hierarchy, **of_training: Any) ->
         beta=given.beta,
         **of_training,
     )
+    tuned = settings.model.conv_impl != "xla"
     return build_loss(
-        settings.loss, hierarchy, hierarchical=settings.model.hierarchical, options=options
+        settings.loss,
+        hierarchy,
+        hierarchical=settings.model.hierarchical,
+        options=options,
+        soft_counts=soft_counts if tuned and library.usable() else None,
     )
 
 

@@ -54,6 +54,11 @@ void SqueezeExciteGradient(const Threads& threads, Input x, Input dy, Input w1, 
                            Input mean, Input hidden, Input gate, Output dx, Output dw1, Output db1,
                            Output dw2, Output db2);
 
+void SoftCounts(const Threads& threads, Input logits, Input labels, Input class_of, Output sums);
+
+void SoftCountsGradient(const Threads& threads, Input logits, Input labels, Input class_of,
+                        Input d_sums, Output d_logits);
+
 }  // extern "C"
 
 void Join(const Threads& threads, Arrays parts_then_whole);

@@ -43,6 +43,7 @@ LONG = {
     ),
     "depthwise.cc": ("hierseg_depthwise", "hierseg_depthwise_gradient"),
     "squeeze_excite.cc": ("hierseg_squeeze_excite", "hierseg_squeeze_excite_gradient"),
+    "soft_counts.cc": ("hierseg_soft_counts", "hierseg_soft_counts_gradient"),
 }
 """Those that take seconds to compile, by their files: a library each, made when first called."""
 ACTIVATIONS = {
