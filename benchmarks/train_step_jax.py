@@ -19,15 +19,18 @@ import numpy as np  # noqa: E402
 import optax  # noqa: E402
 
 from hierseg_jax.evaluation.eval_step import scale_image  # noqa: E402
-from hierseg_jax.losses import dice  # noqa: E402
+from hierseg_jax.losses import build_loss  # noqa: E402
 from hierseg_jax.models import create_model, find_network, forward_of  # noqa: E402
+from hierseg_jax.models.kernels import library  # noqa: E402
+from hierseg_jax.models.kernels.soft_counts import soft_counts  # noqa: E402
 from hierseg_jax.settings import OptimizerSettings  # noqa: E402
 from hierseg_jax.system.process import set_up_process  # noqa: E402
 from hierseg_jax.train.optimizer import make_optimizer  # noqa: E402
 from hierseg_jax.train.state import create_state  # noqa: E402
 from hierseg_jax.train.step import make_train_step  # noqa: E402
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART  # noqa: E402
 
-CLASSES = 7
+CLASSES = PASCAL_PERSON_PART.num_classes
 
 
 def main(
@@ -52,8 +55,11 @@ def main(
     schedule = optax.exponential_decay(1e-3, 100, 0.97, staircase=True)
     optimizer = make_optimizer(OptimizerSettings(), schedule, find_network(network).backbone)
     state = create_state(model, optimizer, seed=0)
+    # As in training.
+    counts = soft_counts if conv_impl != "xla" and library.usable() else None
+    loss = build_loss("dice", PASCAL_PERSON_PART, soft_counts=counts)
     train_step = jax.jit(
-        make_train_step(model, dice, optimizer, remat=remat == "true"), donate_argnums=0
+        make_train_step(model, loss, optimizer, remat=remat == "true"), donate_argnums=0
     )
     rng = np.random.default_rng(0)
     arrays = {

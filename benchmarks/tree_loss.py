@@ -3,7 +3,8 @@
 python benchmarks/tree_loss.py
 
 8 pictures of 320x320 pixels with PASCAL-Person-Part's tree: 7 channels for flat losses, 12 for
-those of a hierarchical head. Every run has one of cross-entropy before it, with which
+those of a hierarchical head. Those called `counted` are made of counts by the kernel for CPUs, as
+in training there. Every run has one of cross-entropy before it, with which
 it is compared; medians count.
 """
 
@@ -14,13 +15,35 @@ import jax
 import numpy as np
 from absl import flags
 
-from hierseg_jax.losses import LOSSES, hierarchical_crossentropy, tree_min
+from hierseg_jax.losses import (
+    LOSSES,
+    LossOptions,
+    build_loss,
+    hierarchical_crossentropy,
+    tree_min,
+)
+from hierseg_jax.losses.counted_losses import SoftCounts
+from hierseg_jax.losses.flat import Loss
+from hierseg_jax.models.kernels import library
+from hierseg_jax.models.kernels.soft_counts import soft_counts
 from hierseg_jax.system.command_line import run
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
 _ROUNDS = flags.DEFINE_integer("rounds", 31, "Times that each is run.", lower_bound=1)
 _SIDE = flags.DEFINE_integer("side", 320, "Of the pictures, in pixels.", lower_bound=1)
 _BATCH = flags.DEFINE_integer("batch", 8, "Pictures.", lower_bound=1)
+
+
+def of_recipes(suffix: str, counts: SoftCounts | None) -> dict[str, Loss]:
+    """The losses of the published recipe and of the default one."""
+    tree = PASCAL_PERSON_PART
+    every = LossOptions(every_level=True)
+    return {
+        f"dice{suffix}": build_loss("dice", tree, soft_counts=counts),
+        f"crossentropy + dice, every level{suffix}": build_loss(
+            "crossentropy + dice", tree, options=every, soft_counts=counts
+        ),
+    }
 
 
 def main() -> None:
@@ -39,9 +62,12 @@ def main() -> None:
             functools.partial(hierarchical_crossentropy, hierarchy=tree),
             flat,
         ),
+        **of_recipes("", None),
+        **(of_recipes(", counted", soft_counts) if library.usable() else {}),
         "tree_min": (functools.partial(tree_min, hierarchy=tree), wide),
         "tree_min_focal": (functools.partial(tree_min, hierarchy=tree, gamma=2.0), wide),
     }
+    losses = {name: (of, flat) if callable(of) else of for name, of in losses.items()}
     compiled = {name: jax.jit(jax.value_and_grad(loss)) for name, (loss, _) in losses.items()}
 
     def measure(name: str) -> float:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jax import lax
 
@@ -91,6 +91,8 @@ def assert_as_in_float32(kernel, plain, activations, parameters, tolerance=1e-4)
     relu=st.booleans(),
 )
 @settings(max_examples=6)
+# A strided convolution whose sides stay.
+@example(2, (1, 1), (3, 5), (1, 1), 2, (1, 1), False)
 def test_convolutions(batch, sides, channels, kernel, stride, dilation, relu):
     padding = tuple(d * (k // 2) for k, d in zip(kernel, dilation, strict=True))
 

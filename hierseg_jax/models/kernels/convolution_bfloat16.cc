@@ -131,7 +131,8 @@ void Convolve(const Threads& threads, Input x, Input weights, Input bias, Output
   const Geometry g{stride, dilation_h, dilation_w, pad_h, pad_w};
   Shape in = ShapeOf(x), out = ShapeOf(*y);
   const Shape kernel = ShapeOf(weights);
-  if (kernel.batch * kernel.height == 1 && in.height == out.height && in.width == out.width) {
+  if (kernel.batch * kernel.height * stride == 1 && in.height == out.height &&
+      in.width == out.width) {
     // Pixels are alike: long rows make large blocks.
     int64_t rows = in.batch * in.height, width = in.width;
     for (; rows % 2 == 0 && width <= 256; width *= 2) rows /= 2;
