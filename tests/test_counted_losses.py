@@ -1,4 +1,4 @@
-"""Losses made of counts equal those taken one by one, and the kernel's counts a slow walk's."""
+"""Losses made of counts equal those taken one by one, and the kernel's counts their definition."""
 
 import jax
 import jax.numpy as jnp
@@ -23,41 +23,39 @@ DEEP = Hierarchy.from_mapping({"x": {"y": [1, 2], "z": [3, 4, 5]}, "w": {"v": [6
 EVERY = LossOptions(every_level=True, level_weights=(0.5, 0.0, 2.0))
 
 
-def slow_counts(logits_nc, labels_n, class_of_kc):
-    """In float64, pixel by pixel."""
-    leaves = logits_nc.shape[1]
+def plain_counts(logits_nc, labels_n, class_of_kc):
+    """In float64, as the numbers are defined."""
+    leaves, counted_n = logits_nc.shape[1], labels_n >= 0
+    logits_nc, labels_n = np.float64(logits_nc[counted_n]), labels_n[counted_n]
+    log_p_nc = logits_nc - np.logaddexp.reduce(logits_nc, axis=1, keepdims=True)
     sums_ks = np.zeros((len(class_of_kc), 1 + 3 * leaves))
-    for logits_c, label in zip(np.asarray(logits_nc, np.float64), labels_n, strict=True):
-        if label < 0:
-            continue
-        log_p_c = logits_c - np.logaddexp.reduce(logits_c)
-        for class_of_c, sums_s in zip(class_of_kc, sums_ks, strict=True):
-            true = class_of_c[label]
-            sums_s[0] -= np.logaddexp.reduce(log_p_c[class_of_c == true])
-            for leaf, v in enumerate(class_of_c):
-                sums_s[1 + v] += np.exp(log_p_c[leaf]) * (v == true)
-                sums_s[1 + leaves + v] += np.exp(log_p_c[leaf])
-            sums_s[1 + 2 * leaves + true] += 1
+    for class_of_c, sums_s in zip(class_of_kc, sums_ks, strict=True):
+        true_n = class_of_c[labels_n]
+        of_true_nc = np.where(true_n[:, None] == class_of_c, log_p_nc, -np.inf)
+        sums_s[0] = -np.logaddexp.reduce(of_true_nc, axis=1).sum()
+        np.add.at(sums_s, 1 + class_of_c, np.exp(of_true_nc).sum(0))
+        np.add.at(sums_s, 1 + leaves + class_of_c, np.exp(log_p_nc).sum(0))
+        np.add.at(sums_s, 1 + 2 * leaves + true_n, 1)
     return sums_ks
 
 
 @given(
-    st.integers(1, 700),
+    st.sampled_from([1, 15, 16, 17, 255, 256, 257, 700, 4096, 9001]),
     st.integers(1, 20),
     st.integers(1, 3),
     st.sampled_from([0.1, 3.0, 100.0]),
     st.integers(0, 2**31),
 )
 @settings(max_examples=40, deadline=None)
-def test_counts_are_those_of_a_slow_walk(pixels, leaves, levels, spread, seed):
+def test_counts_are_as_they_are_defined(pixels, leaves, levels, spread, seed):
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, spread, (pixels, leaves)).astype(np.float32)
     labels = rng.integers(-1, leaves, pixels).astype(np.int32)
     logits[labels < 0] = np.nan  # reaches nothing
     class_of = rng.integers(0, leaves, (levels, leaves)).astype(np.int32)
     found = soft_counts(jnp.asarray(logits), jnp.asarray(labels), jnp.asarray(class_of))
-    expected = slow_counts(logits, labels, class_of)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    expected = plain_counts(logits, labels, class_of)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6 * pixels)
 
 
 def test_counts_do_not_lose_small_numbers_among_many():
@@ -95,8 +93,8 @@ def compare(hierarchy, loss, options, hierarchical, seed, shape=(2, 9, 7), sprea
 @pytest.mark.parametrize("options", [LossOptions(), EVERY], ids=["leaves", "every"])
 def test_sums_of_losses_equal_those_taken_one_by_one(hierarchy, options, hierarchical):
     for seed, loss in enumerate((*COUNTED, "crossentropy + 0.5*dice", "2*iou + focal + lovasz")):
-        compare(hierarchy, loss, options, hierarchical, seed)
-        compare(hierarchy, loss, options, hierarchical, seed, valid_b=jnp.array([True, False]))
+        valid = {"valid_b": jnp.array([True, False])} if seed % 2 else {}
+        compare(hierarchy, loss, options, hierarchical, seed, **valid)
 
 
 def test_losses_with_options_are_taken_as_they_are():
