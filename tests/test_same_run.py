@@ -54,6 +54,7 @@ def with_flags(*given):
         return read_settings(values.config)
 
 
+@pytest.mark.filterwarnings("ignore:the load_module")  # ml_collections' way to a config
 @pytest.mark.parametrize(
     "own",
     [
