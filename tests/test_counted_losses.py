@@ -122,10 +122,28 @@ def test_where_no_pixel_counts_loss_and_gradient_are_nothing():
     assert not gradient.any()
 
 
-def test_a_logit_that_is_no_number_shows():
-    of = build_loss("crossentropy + dice", DEEP, options=EVERY, soft_counts=soft_counts)
-    logits = jnp.zeros((1, 5, 5, 9)).at[0, 3, 3, 4].set(jnp.nan)
-    assert np.isnan(of(logits, np.zeros((1, 5, 5), np.uint8)))
+@pytest.mark.parametrize("loss", ["crossentropy", "dice"])
+@pytest.mark.parametrize("options", [LossOptions(), EVERY], ids=["leaves", "every"])
+def test_a_logit_that_is_no_number_shows(loss, options):
+    of = build_loss(loss, DEEP, options=options, soft_counts=soft_counts)
+    labels = np.full((1, 5, 5), 4, np.uint8)
+    for leaves in ([4], [0], [5], list(range(9))):
+        for value in (jnp.nan, -jnp.nan, jnp.inf):
+            logits = jnp.zeros((1, 5, 5, 9)).at[0, 3, 3, jnp.array(leaves)].set(value)
+            assert np.isnan(of(logits, labels))
+
+
+def test_what_is_no_class_adds_nothing_and_other_channels_are_refused():
+    of, plain = (
+        build_loss("crossentropy + dice", DEEP, soft_counts=counts)
+        for counts in (soft_counts, None)
+    )
+    logits = jnp.asarray(np.random.default_rng(0).normal(0, 1, (1, 4, 4, 9)), jnp.float32)
+    labels = np.array([[0, 3, 9, 254], [8, 1, 2, 3], [255] * 4, [4] * 4], np.uint8)[None]
+    with_ignored = np.where(labels > 8, 255, labels).astype(np.uint8)
+    np.testing.assert_allclose(of(logits, labels), plain(logits, with_ignored), rtol=1e-5)
+    with pytest.raises(ValueError, match="of 9 classes; got logits of 8"):
+        of(logits[..., :8], labels)
 
 
 def test_runs_on_a_cpu_count_by_the_kernel_unless_they_leave_all_to_xla():

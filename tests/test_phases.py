@@ -97,6 +97,10 @@ def test_a_size_changes_neither_examples_nor_their_order(tmp_path):
     assert describe_phases(whole.phases, (32, 32)) == ""
     expected = "training at 16 pixels from epoch 1, 32 pixels from epoch 2\n"
     assert describe_phases(run.phases, (32, 32)) == expected
+    whole_size = (Phase(0, 9, (288, 192)),)
+    assert describe_phases(whole_size, (288, 192), (1.0,)) == ""
+    told = describe_phases(whole_size, (288, 192), (0.9,))
+    assert "training at 288x192 (height x width) pixels, too: no multiple" in told
     one = (Phase(0, 9, (24, 32)),)
     assert describe_phases(one, (32, 32)) == (
         "training at 24x32 (height x width) pixels (progressive)\n"

@@ -13,6 +13,7 @@ import numpy as np
 
 from hierseg_jax.losses.flat import TVERSKY, Counted, Loss, mean_of_classes
 from hierseg_jax.losses.pixels import flatten_pixels, total_over
+from hierseg_jax.system.errors import HiersegError
 
 COUNTED = ("crossentropy", *TVERSKY)
 """Losses that are made of counts, where they have no options and labels are of leaves."""
@@ -43,7 +44,14 @@ def of_counts(
         logits_nc, labels_n, counted_n = flatten_pixels(
             logits_bhwc, labels_bhw, counted.get("valid_b")
         )
-        labels_n = jnp.where(counted_n, labels_n.astype(jnp.int32), -1)
+        leaves = class_of_kc.shape[1]
+        if logits_nc.shape[1] != leaves:
+            raise HiersegError(
+                f"The loss is of {leaves} classes; got logits of {logits_nc.shape[1]}."
+            )
+        # What is no class adds nothing, as in the losses one by one.
+        is_class_n = counted_n & (labels_n < leaves)
+        labels_n = jnp.where(is_class_n, labels_n.astype(jnp.int32), -1)
         sums_ks = total_over(
             soft_counts(logits_nc, labels_n, jnp.asarray(class_of_kc)), counted.get("axis_name")
         )

@@ -66,10 +66,23 @@ def batches_in_phases(
         start_step = end or start_step
 
 
-def describe_phases(phases: Sequence[Phase], size: tuple[int, int]) -> str:
-    """A line on which epochs train at which size; empty where all of them do at this one."""
+def describe_phases(
+    phases: Sequence[Phase], size: tuple[int, int], shares: Sequence[float] = ()
+) -> str:
+    """A line on which epochs train at which size; empty where none was asked to do at another.
+
+    Args:
+      phases: of the run.
+      size: at which it is validated.
+      shares: `progressive`.
+    """
+    if len(phases) == 1 and phases[0].size == size:
+        whole = all(share == 1 for share in shares)
+        near = "no multiple of the network's stride is nearer to that share and as alike in shape"
+        return (
+            "" if whole else f"training at {format_size(size)} pixels, too: {near} (progressive)\n"
+        )
     if len(phases) == 1:
-        same = phases[0].size == size
-        return "" if same else f"training at {format_size(phases[0].size)} pixels (progressive)\n"
+        return f"training at {format_size(phases[0].size)} pixels (progressive)\n"
     named = (f"{format_size(of.size)} pixels from epoch {of.first + 1}" for of in phases)
     return f"training at {', '.join(named)}\n"

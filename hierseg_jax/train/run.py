@@ -269,7 +269,7 @@ def describe(run: Run) -> str:
         f"and {counted(len(run.val_source), 'validation image')} at {size} pixels, "
         f"{run.hierarchy.num_classes} classes in {counted(run.hierarchy.num_levels, 'level')}\n"
         f"{_describe_draws(run.drawn_source)}{_line(run.cache.said)}"
-        f"{describe_phases(run.phases, settings.data.size)}"
+        f"{describe_phases(run.phases, settings.data.size, settings.progressive)}"
         f"{run.lessons.describe() if run.lessons else ''}"
         f"{run.parallel.describe()}; {counted(run.steps_per_epoch, 'step')} of "
         f"{counted(settings.batch_size, 'image')} "

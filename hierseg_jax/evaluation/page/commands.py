@@ -43,9 +43,10 @@ def larger_command(description: Mapping[str, Any], settings: Settings) -> Comman
     of `evaluate_command`.
     """
     usual = not description.get("tiles") and description["scales"] == [1]
-    as_trained = as_size(description["image_size"]) == settings.data.size
-    if settings.progressive and settings.progressive[-1] < 1:
-        as_trained = False  # that was larger already
+    # With a share below 1 that was larger already.
+    share = settings.progressive[-1] if settings.progressive else 1.0
+    trained = share_of_size(settings.data.size, share, _STRIDE)
+    as_trained = as_size(description["image_size"]) == settings.data.size == trained
     if settings.augmentation != "modern" or not (usual and as_trained):
         return []
     larger = share_of_size(settings.data.size, 4 / 3, _STRIDE)

@@ -132,8 +132,10 @@ class Block {
   Vector CrossEntropy(int64_t k, int64_t p) {
     Vector greatest, sum;
     OfTrue(k, p, &greatest, &sum);
-    return sum > 0.0f ? Log(all_) - Log(sum > 0.0f ? sum : Vector{} + 1.0f) + (greatest_ - greatest)
-                      : Vector{};
+    sum = sum > 0.0f ? sum : Vector{} + 1.0f;
+    // Comparisons and Log hide what is no number; the last term shows it.
+    const Vector value = Log(all_) - Log(sum) + (greatest_ - greatest) + 0.0f * all_;
+    return Counts(p) > 0.0f ? value : Vector{};
   }
 
   float* Plane(int64_t i) { return &planes_[i * kPixels]; }
