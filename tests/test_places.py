@@ -2,6 +2,7 @@
 
 import sys
 
+import cv2
 import numpy as np
 import pytest
 
@@ -100,14 +101,16 @@ def begun(file):
     return video
 
 
-def test_a_video_that_cannot_take_its_name_leaves_nothing(tmp_path):
+def test_a_video_that_cannot_take_its_name_is_not_lost(tmp_path):
     video = begun(tmp_path / "v.avi")
     (tmp_path / "v.avi").mkdir()  # meanwhile
-    with pytest.raises(OSError, match=r"v\.avi could not be written: Is a directory\."):
+    with pytest.raises(OSError, match=r"v\.avi could not be written: Is a .*\.partial\.v\.avi\."):
         video.close()
-    assert [file.name for file in tmp_path.iterdir()] == ["v.avi"]
+    kept = cv2.VideoCapture(str(tmp_path / ".partial.v.avi"))
+    assert [kept.read()[0] for _ in range(3)] == [True, True, False]
     begun(tmp_path / "w.avi").close()
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["v.avi", "w.avi"]
+    names = sorted(file.name for file in tmp_path.iterdir())
+    assert names == [".partial.v.avi", "v.avi", "w.avi"]
 
 
 def test_a_run_that_fails_before_its_first_frame_leaves_no_video(tmp_path, monkeypatch):

@@ -162,8 +162,7 @@ def _run() -> None:
     print(
         f"{description['model']}{epoch} on {description['data']}, "
         f"{description['task']}: "
-        f"{counted(evaluation.num_images, 'image')}"
-        f"{describe_view(content).removeprefix('images')}\n"
+        f"{describe_view(content, counted(evaluation.num_images, 'image'))}\n"
         f"{format_levels(levels, columns)}\n"
         f"{format_tree(evaluation.tree)}\n"
         f"{format_data_sets(evaluation.data_sets, tuple(levels), columns)}"

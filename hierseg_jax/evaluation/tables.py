@@ -173,19 +173,20 @@ def unlabelled_levels(data_set: DataSetMetrics, level_names: Sequence[str]) -> s
     return f"labels stop above level {missing[0]}" if data_set.levels else "no class is labelled"
 
 
-def describe_view(description: Mapping[str, Any]) -> str:
+def describe_view(description: Mapping[str, Any], images: str = "images") -> str:
     """How the images were looked at, as `images at 320 pixels, decoded by leaf`.
 
     Args:
       description: from `evaluate_checkpoint`, or metrics.json.
+      images: as which they are told of, such as `150 images`.
     """
-    parts = [f"images at {format_size(description['image_size'])} pixels"]
+    parts = [f"{images} at {format_size(description['image_size'])} pixels"]
     how = [description["resize"]] if description["resize"] != "stretch" else []
     if description.get("sampling") == "reference":
         how.append("sampled as the reference does")
     if description.get("tiles"):
         size = format_size(description["image_size"])
-        parts = [f"images on their own pixels, in windows of {size} pixels"]
+        parts = [f"{images} on their own pixels, in windows of {size} pixels"]
     elif how:
         parts[0] += f" ({', '.join(how)})"
     if description["resolution"] == "original" and not description.get("tiles"):

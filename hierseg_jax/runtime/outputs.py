@@ -121,27 +121,27 @@ class VideoFile:
         self.count += 1
 
     def close(self) -> None:
-        """Completes the file; one without frames vanishes, and so does what fails.
+        """Completes the file; one without frames vanishes, and so does one that isn't whole.
+
+        What is whole and can't have its name stays under the name that it was written by.
 
         Raises:
           OSError: where it can't be read back whole: OpenCV does not tell of a full disk.
         """
         self._writer.release()
-        try:
-            if not self.count:
-                return
-            if not _readable_to_the_end(self._partial, self.count):
-                raise HiersegOSError(
-                    f"{self._file} could not be written whole. (Is the disk full?)"
-                )
-            try:
-                os.replace(self._partial, self._file)
-            except OSError as error:
-                raise HiersegOSError(
-                    f"{self._file} could not be written: {error.strerror or error}."
-                ) from error
-        finally:
+        if not self.count:
             self._partial.unlink(missing_ok=True)
+            return
+        if not _readable_to_the_end(self._partial, self.count):
+            self._partial.unlink(missing_ok=True)
+            raise HiersegOSError(f"{self._file} could not be written whole. (Is the disk full?)")
+        try:
+            os.replace(self._partial, self._file)
+        except OSError as error:
+            raise HiersegOSError(
+                f"{self._file} could not be written: {error.strerror or error}. The video is in "
+                f"{self._partial}."
+            ) from error
 
 
 def _readable_to_the_end(file: Path, count: int) -> bool:
