@@ -21,9 +21,8 @@ import optax  # noqa: E402
 from hierseg_jax.evaluation.eval_step import scale_image  # noqa: E402
 from hierseg_jax.losses import build_loss  # noqa: E402
 from hierseg_jax.models import create_model, find_network, forward_of  # noqa: E402
-from hierseg_jax.models.kernels import library  # noqa: E402
-from hierseg_jax.models.kernels.soft_counts import soft_counts  # noqa: E402
 from hierseg_jax.settings import OptimizerSettings  # noqa: E402
+from hierseg_jax.settings.building import counters_of_cpu  # noqa: E402
 from hierseg_jax.system.process import set_up_process  # noqa: E402
 from hierseg_jax.train.optimizer import make_optimizer  # noqa: E402
 from hierseg_jax.train.state import create_state  # noqa: E402
@@ -56,8 +55,8 @@ def main(
     optimizer = make_optimizer(OptimizerSettings(), schedule, find_network(network).backbone)
     state = create_state(model, optimizer, seed=0)
     # As in training.
-    counts = soft_counts if conv_impl != "xla" and library.usable() else None
-    loss = build_loss("dice", PASCAL_PERSON_PART, soft_counts=counts)
+    counters = None if conv_impl == "xla" else counters_of_cpu()
+    loss = build_loss("dice", PASCAL_PERSON_PART, counters=counters)
     train_step = jax.jit(
         make_train_step(model, loss, optimizer, remat=remat == "true"), donate_argnums=0
     )

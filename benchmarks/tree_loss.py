@@ -17,15 +17,14 @@ from absl import flags
 
 from hierseg_jax.losses import (
     LOSSES,
+    Counters,
     LossOptions,
     build_loss,
     hierarchical_crossentropy,
     tree_min,
 )
-from hierseg_jax.losses.counted_losses import SoftCounts
 from hierseg_jax.losses.flat import Loss
-from hierseg_jax.models.kernels import library
-from hierseg_jax.models.kernels.soft_counts import soft_counts
+from hierseg_jax.settings.building import counters_of_cpu
 from hierseg_jax.system.command_line import run
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
@@ -34,21 +33,20 @@ _SIDE = flags.DEFINE_integer("side", 320, "Of the pictures, in pixels.", lower_b
 _BATCH = flags.DEFINE_integer("batch", 8, "Pictures.", lower_bound=1)
 
 
-def of_recipes(suffix: str, counts: SoftCounts | None) -> dict[str, Loss]:
-    """The losses of the published recipe and of the default one."""
-    tree = PASCAL_PERSON_PART
+def of_recipes(suffix: str, counters: Counters | None) -> dict[str, Loss]:
+    """The losses of the published recipe and of the default one, and Lovász-softmax."""
     every = LossOptions(every_level=True)
+    build = functools.partial(build_loss, hierarchy=PASCAL_PERSON_PART, counters=counters)
     return {
-        f"dice{suffix}": build_loss("dice", tree, soft_counts=counts),
-        f"crossentropy + dice, every level{suffix}": build_loss(
-            "crossentropy + dice", tree, options=every, soft_counts=counts
-        ),
+        f"dice{suffix}": build("dice"),
+        f"crossentropy + dice, every level{suffix}": build("crossentropy + dice", options=every),
+        f"lovasz, every level{suffix}": build("lovasz", options=every),
     }
 
 
 def main() -> None:
     """Prints a line for every loss."""
-    tree = PASCAL_PERSON_PART
+    tree, counters = PASCAL_PERSON_PART, counters_of_cpu()
     rng = np.random.default_rng(0)
     shape = (_BATCH.value, _SIDE.value, _SIDE.value)
     labels = jax.device_put(rng.integers(0, tree.num_classes, shape).astype(np.uint8))
@@ -63,7 +61,7 @@ def main() -> None:
             flat,
         ),
         **of_recipes("", None),
-        **(of_recipes(", counted", soft_counts) if library.usable() else {}),
+        **(of_recipes(", counted", counters) if counters else {}),
         "tree_min": (functools.partial(tree_min, hierarchy=tree), wide),
         "tree_min_focal": (functools.partial(tree_min, hierarchy=tree, gamma=2.0), wide),
     }

@@ -11,7 +11,7 @@ from hierseg_jax.losses import LossOptions, build_loss
 from hierseg_jax.losses.counted_losses import COUNTED
 from hierseg_jax.models.kernels import library
 from hierseg_jax.models.kernels.soft_counts import soft_counts
-from hierseg_jax.settings.building import training_loss
+from hierseg_jax.settings.building import counters_of_cpu, training_loss
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.runs import small_settings
 
@@ -75,9 +75,9 @@ def compare(hierarchy, loss, options, hierarchical, seed, shape=(2, 9, 7), sprea
     labels = rng.integers(0, hierarchy.num_classes, shape).astype(np.uint8)
     labels[0, :2] = 255
     results = []
-    for counts in (None, soft_counts):
+    for counters in (None, counters_of_cpu()):
         of = build_loss(
-            loss, hierarchy, hierarchical=hierarchical, options=options, soft_counts=counts
+            loss, hierarchy, hierarchical=hierarchical, options=options, counters=counters
         )
         value = jax.jit(jax.value_and_grad(lambda x, of=of: of(x, labels, **given)))
         results.append(value(logits))
@@ -108,13 +108,13 @@ def test_losses_with_options_are_taken_as_they_are():
 
 
 def test_logits_far_apart_have_finite_losses_and_gradients():
-    value, gradient = compare(DEEP, "crossentropy + dice", EVERY, False, 4, spread=300.0)
+    value, gradient = compare(DEEP, "crossentropy + dice + lovasz", EVERY, False, 4, spread=300.0)
     assert value > 100
     assert np.isfinite(gradient).all()
 
 
 def test_where_no_pixel_counts_loss_and_gradient_are_nothing():
-    of = build_loss("crossentropy + dice", DEEP, options=EVERY, soft_counts=soft_counts)
+    of = build_loss("crossentropy + dice + lovasz", DEEP, options=EVERY, counters=counters_of_cpu())
     labels = np.full((1, 5, 5), 255, np.uint8)
     logits = jnp.full((1, 5, 5, 9), jnp.nan)
     value, gradient = jax.value_and_grad(lambda x: of(x, labels))(logits)
@@ -122,10 +122,10 @@ def test_where_no_pixel_counts_loss_and_gradient_are_nothing():
     assert not gradient.any()
 
 
-@pytest.mark.parametrize("loss", ["crossentropy", "dice"])
+@pytest.mark.parametrize("loss", ["crossentropy", "dice", "lovasz"])
 @pytest.mark.parametrize("options", [LossOptions(), EVERY], ids=["leaves", "every"])
 def test_a_logit_that_is_no_number_shows(loss, options):
-    of = build_loss(loss, DEEP, options=options, soft_counts=soft_counts)
+    of = build_loss(loss, DEEP, options=options, counters=counters_of_cpu())
     labels = np.full((1, 5, 5), 4, np.uint8)
     for leaves in ([4], [0], [5], list(range(9))):
         for value in (jnp.nan, -jnp.nan, jnp.inf):
@@ -135,8 +135,8 @@ def test_a_logit_that_is_no_number_shows(loss, options):
 
 def test_what_is_no_class_adds_nothing_and_other_channels_are_refused():
     of, plain = (
-        build_loss("crossentropy + dice", DEEP, soft_counts=counts)
-        for counts in (soft_counts, None)
+        build_loss("crossentropy + dice + lovasz", DEEP, counters=counters)
+        for counters in (counters_of_cpu(), None)
     )
     logits = jnp.asarray(np.random.default_rng(0).normal(0, 1, (1, 4, 4, 9)), jnp.float32)
     labels = np.array([[0, 3, 9, 254], [8, 1, 2, 3], [255] * 4, [4] * 4], np.uint8)[None]
@@ -148,8 +148,9 @@ def test_what_is_no_class_adds_nothing_and_other_channels_are_refused():
 
 def test_runs_on_a_cpu_count_by_the_kernel_unless_they_leave_all_to_xla():
     for impl, wanted in (("auto", True), ("xla", False)):
-        given = small_settings(model__conv_impl=impl, loss="crossentropy + dice")
+        given = small_settings(model__conv_impl=impl, loss="dice + lovasz")
         of = training_loss(given, PASCAL_PERSON_PART, ())
         logits = jnp.zeros((1, 8, 8, given.model.head_channels(PASCAL_PERSON_PART)))
         program = jax.jit(of).lower(logits, np.zeros((1, 8, 8), np.uint8)).as_text()
-        assert ("hierseg_soft_counts" in program) == wanted
+        for kernel in ("hierseg_soft_counts", "hierseg_error_bins"):
+            assert (kernel in program) == wanted

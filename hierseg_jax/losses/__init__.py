@@ -4,6 +4,7 @@ May import: tree, system.
 """
 
 from hierseg_jax.losses.boundary_loss import boundary
+from hierseg_jax.losses.counted_losses import Counters
 from hierseg_jax.losses.flat import LOSSES, Loss, crossentropy, dice, focal, get_loss, iou, tversky
 from hierseg_jax.losses.levels import hierarchical_crossentropy
 from hierseg_jax.losses.logic_rules import logic_rules
@@ -16,6 +17,7 @@ from hierseg_jax.losses.tree_triplet_loss import tree_triplet, triplet_weight
 __all__ = [
     "LOSSES",
     "TREE_LOSSES",
+    "Counters",
     "Loss",
     "LossOptions",
     "TotalLoss",

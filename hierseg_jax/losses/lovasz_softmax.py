@@ -81,11 +81,33 @@ def lovasz_of_pixels(
     other_ck, own_ck = jnp.moveaxis(total_over(counts, axis_name).reshape(classes, 2, bins), 1, 0)
     slopes_c2k = jax.lax.stop_gradient(_slopes(other_ck, own_ck, p_nc.dtype))
     cost_nc = error_nc * slopes_c2k.reshape(-1)[place_nc] * pixels_n[:, None]
-    weights_c = (own_ck.sum(-1) > 0).astype(p_nc.dtype)
-    if class_weights_c is not None:
-        weights_c *= class_weights_c.astype(p_nc.dtype)
-    total = weights_c.sum()
     loss_c = total_over(cost_nc.sum(0), axis_name)
+    return _mean_of_present(loss_c, own_ck, class_weights_c)
+
+
+def lovasz_of_bins(
+    counts_c2k: jax.Array, errors_c2k: jax.Array, axis_name: str | None = None
+) -> jax.Array:
+    """The loss of errors in bins of equal width, from 0 to 1.
+
+    Args:
+      counts_c2k: int [C, 2, bins], how many pixels without and with a class have such an error.
+      errors_c2k: float32 [C, 2, bins], the sums of these errors.
+      axis_name: as in `lovasz`.
+    """
+    other_ck, own_ck = jnp.moveaxis(total_over(counts_c2k, axis_name), 1, 0)
+    slopes_c2k = jax.lax.stop_gradient(_slopes(other_ck, own_ck, errors_c2k.dtype))
+    loss_c = total_over((errors_c2k * slopes_c2k).sum((1, 2)), axis_name)
+    return _mean_of_present(loss_c, own_ck, None)
+
+
+def _mean_of_present(
+    loss_c: jax.Array, own_ck: jax.Array, class_weights_c: jax.Array | None
+) -> jax.Array:
+    weights_c = (own_ck.sum(-1) > 0).astype(loss_c.dtype)
+    if class_weights_c is not None:
+        weights_c *= class_weights_c.astype(loss_c.dtype)
+    total = weights_c.sum()
     return (loss_c * weights_c).sum() / jnp.where(total > 0, total, 1.0)
 
 

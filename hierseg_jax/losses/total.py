@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hierseg_jax.losses.counted_losses import COUNTED, SoftCounts, of_counts
+from hierseg_jax.losses.counted_losses import COUNTED, Counters, of_counts
 from hierseg_jax.losses.flat import LOSSES, Counted, Loss
 from hierseg_jax.losses.inner_labels import of_labels
 from hierseg_jax.losses.levels import (
@@ -199,13 +199,13 @@ def build_loss(
     *,
     hierarchical: bool = False,
     options: LossOptions | None = None,
-    soft_counts: SoftCounts | None = None,
+    counters: Counters | None = None,
 ) -> TotalLoss:
     """The loss that `loss` names, for a tree and a head.
 
     Losses of classes are taken at every level of a hierarchical head and summed. With
     `hierarchy.inner_labels` every loss takes labels of groups, too. What can be is made of
-    `soft_counts`, where these are given.
+    what `counters` count, where they are given.
 
     Raises:
       ValueError: one sentence.
@@ -252,21 +252,21 @@ def build_loss(
             return of_labels(name, hierarchy, None, weights_kc, **given)
         return of_level(levels[-1])
 
-    def together(counted: Mapping[str, float], soft_counts: SoftCounts) -> Loss:
+    def together(counted: Mapping[str, float], counters: Counters) -> Loss:
         if hierarchical:
             alone = [(1.0, np.arange(level.num_classes)) for level in hierarchy.levels]
-            losses = [of_counts(counted, [level], soft_counts) for level in alone]
+            losses = [of_counts(counted, [level], counters) for level in alone]
             return at_every_level(losses, hierarchy)
         of_leaves = [level.leaf_to_class for level in hierarchy.levels]
         levels = list(zip(level_weights, of_leaves, strict=True))
         if not options.every_level:
             levels = [(1.0, of_leaves[-1])]
-        return of_counts(counted, [level for level in levels if level[0]], soft_counts)
+        return of_counts(counted, [level for level in levels if level[0]], counters)
 
     terms: list[tuple[float, Loss]] = []
     counted: dict[str, float] = {}
-    if soft_counts is not None and (counted := _made_of_counts(weights, hierarchy, options)):
-        terms.append((1.0, together(counted, soft_counts)))
+    if counters is not None and (counted := _made_of_counts(weights, hierarchy, options)):
+        terms.append((1.0, together(counted, counters)))
     terms += [(w, by_name(n)) for n, w in weights.items() if n != TRIPLET and n not in counted]
     return TotalLoss(
         terms=tuple(terms),

@@ -11,9 +11,10 @@ from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.data.read.sources import Source, load_hierarchy, open_split
 from hierseg_jax.data.read.unlabelled import UnlabelledSource
-from hierseg_jax.losses import LossOptions, TotalLoss, build_loss
+from hierseg_jax.losses import Counters, LossOptions, TotalLoss, build_loss
 from hierseg_jax.models import SegmentationModel, create_model
 from hierseg_jax.models.kernels import library
+from hierseg_jax.models.kernels.error_bins import error_bins
 from hierseg_jax.models.kernels.soft_counts import soft_counts
 from hierseg_jax.settings.data_section import DataSettings
 from hierseg_jax.settings.model_section import ModelSettings
@@ -77,14 +78,18 @@ def _build_loss(settings: Settings, hierarchy: Hierarchy, **of_training: Any) ->
         beta=given.beta,
         **of_training,
     )
-    tuned = settings.model.conv_impl != "xla"
     return build_loss(
         settings.loss,
         hierarchy,
         hierarchical=settings.model.hierarchical,
         options=options,
-        soft_counts=soft_counts if tuned and library.usable() else None,
+        counters=None if settings.model.conv_impl == "xla" else counters_of_cpu(),
     )
+
+
+def counters_of_cpu() -> Counters | None:
+    """The kernels that count for losses, where JAX computes on a CPU that has them."""
+    return Counters(soft_counts, error_bins) if library.usable() else None
 
 
 def tree_of(data: DataSettings) -> Hierarchy:

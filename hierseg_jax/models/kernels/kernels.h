@@ -59,6 +59,12 @@ void SoftCounts(const Threads& threads, Input logits, Input labels, Input class_
 void SoftCountsGradient(const Threads& threads, Input logits, Input labels, Input class_of,
                         Input d_sums, Output d_logits);
 
+void ErrorBins(const Threads& threads, Input logits, Input labels, Input class_of, Output counts,
+               Output sums);
+
+void ErrorBinsGradient(const Threads& threads, Input logits, Input labels, Input class_of,
+                       Input d_sums, Output d_logits);
+
 }  // extern "C"
 
 void Join(const Threads& threads, Arrays parts_then_whole);

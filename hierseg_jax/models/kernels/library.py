@@ -44,6 +44,7 @@ LONG = {
     "depthwise.cc": ("hierseg_depthwise", "hierseg_depthwise_gradient"),
     "squeeze_excite.cc": ("hierseg_squeeze_excite", "hierseg_squeeze_excite_gradient"),
     "soft_counts.cc": ("hierseg_soft_counts", "hierseg_soft_counts_gradient"),
+    "error_bins.cc": ("hierseg_error_bins", "hierseg_error_bins_gradient"),
 }
 """Those that take seconds to compile, by their files: a library each, made when first called."""
 ACTIVATIONS = {
@@ -78,15 +79,15 @@ def _once(make: Callable[..., _Made]) -> Callable[..., _Made]:
 
 def call(
     name: str,
-    *shapes: tuple[int, ...],
-    dtype: Any = jnp.float32,
+    *results: tuple[int, ...] | jax.ShapeDtypeStruct,
     reused: Mapping[int, int] = NONE,
     storage: Any = jnp.float32,
 ) -> Callable[..., Any]:
-    """A kernel as a function of arrays and attributes, giving arrays of these shapes.
+    """A kernel as a function of arrays and attributes.
 
     Args:
-      dtype: of results that aren't `ACTIVATIONS`, of 32 bits.
+      results: their shapes; those that aren't float32 nor `ACTIVATIONS` with their dtype, of 32
+        bits.
       reused: argument -> result that may have its memory.
       storage: dtype of `ACTIVATIONS`: float32 or bfloat16.
 
@@ -101,14 +102,15 @@ def call(
         if name in names:
             start(file, storage.name)
     stored, given = ACTIVATIONS.get(name, ((), ()))
-    results = [
-        jax.ShapeDtypeStruct(shape, storage if i in given else dtype)
-        for i, shape in enumerate(shapes)
+    typed = [
+        jax.ShapeDtypeStruct(of, storage if i in given else jnp.float32)
+        if isinstance(of, tuple)
+        else of
+        for i, of in enumerate(results)
     ]
-    result = results[0] if len(results) == 1 else results
     kernel = jax.ffi.ffi_call(
         _target(name, storage.name),
-        result,
+        typed[0] if len(typed) == 1 else typed,
         vmap_method="sequential",
         input_output_aliases=dict(reused),
     )

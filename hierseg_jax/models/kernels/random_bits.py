@@ -44,15 +44,18 @@ def _threefry() -> Any:
 
 def _fold_in(data: jax.Array, number: Any) -> jax.Array:
     number = jnp.asarray(number).astype(jnp.uint32)
-    call = library.call("hierseg_fold_in", (2,), dtype=jnp.uint32)
-    return call(data, number)
+    return library.call("hierseg_fold_in", _words_of((2,)))(data, number)
 
 
 def _random_bits(data: jax.Array, bit_width: int, shape: tuple[int, ...]) -> jax.Array:
     if bit_width != 32 or math.prod(shape) >= 2**32:
         dtype = jnp.dtype(f"uint{bit_width}")
         return jax.random.bits(jax.random.wrap_key_data(data), shape, dtype)
-    return library.call("hierseg_random_bits", shape, dtype=jnp.uint32)(data)
+    return library.call("hierseg_random_bits", _words_of(shape))(data)
+
+
+def _words_of(shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.uint32)
 
 
 def two_keys(seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,19 +4,11 @@
 // A level adds up, over the pixels that count, -log of the true class's probability and, for each
 // of its classes, the probability where it is true, the probability, and the pixels.
 
-#include "activations.h"
 #include "kernels.h"
+#include "pixel_classes.h"
 
 namespace hierseg {
 namespace {
-
-constexpr int64_t kPixels = 256;  // of a block, whose numbers stay in the cache
-
-typedef int32_t Int __attribute__((vector_size(kLanes * sizeof(int32_t)), aligned(4), may_alias));
-
-#ifdef HIERSEG_BFLOAT16
-#error "Losses are of float32."
-#endif
 
 // log(v) of normal numbers above 0, to 2 units in the last place (Cephes' logf).
 inline Vector Log(Vector v) {
@@ -38,116 +30,44 @@ inline Vector Log(Vector v) {
   return (p * m * square - 0.5f * square) + m + exponent * 0.69314718f;
 }
 
-// exp(v), v at most 0; 0 below 1e-26, for products with numbers near the smallest one take long.
-inline Vector Share(Vector v) { return v < -60.0f ? Vector{} : Exp(v); }
-
 inline float Sum(Vector v) {
   float sum = 0;
   for (int l = 0; l < kLanes; ++l) sum += v[l];
   return sum;
 }
 
-// A batch of pixels, and where their classes stand.
-struct Levels {
-  const float* logits;
-  const int32_t* labels;    // of leaves; below 0 where a pixel counts nowhere
-  const int32_t* class_of;  // [levels, C], of every leaf
-  int64_t pixels, leaves, levels;
-
-  Levels(Input logits_nc, Input labels_n, Input class_of_kc)
-      : logits(logits_nc.typed_data()),
-        labels(reinterpret_cast<const int32_t*>(labels_n.typed_data())),
-        class_of(reinterpret_cast<const int32_t*>(class_of_kc.typed_data())),
-        pixels(logits_nc.dimensions()[0]),
-        leaves(logits_nc.dimensions()[1]),
-        levels(class_of_kc.dimensions()[0]) {}
-
-  int64_t blocks() const { return CeilDiv(pixels, kPixels); }
-  // Blocks of a piece of work; their number does not depend on the threads.
-  static constexpr int64_t kBlocksOfPiece = 16;
-  int64_t pieces() const { return CeilDiv(blocks(), kBlocksOfPiece); }
-  // Cross-entropy, then three numbers of every class.
-  int64_t numbers() const { return 1 + 3 * leaves; }
-};
-
-// A block's pixels, class by class, and their softmax.
-class Block {
- public:
-  explicit Block(const Levels& of)
-      : of_(of), planes_((2 * of.leaves) * kPixels), classes_(of.levels * kPixels) {}
-
-  void Read(int64_t first) {
-    count_ = std::min(kPixels, of_.pixels - first);
-    for (int64_t p = 0; p < kPixels; ++p) {
-      const int32_t label = p < count_ ? of_.labels[first + p] : -1;
-      const float* from = of_.logits + (first + p) * of_.leaves;
-      // Not even a NaN of a pixel that doesn't count reaches anything.
-      for (int64_t c = 0; c < of_.leaves; ++c) planes_[c * kPixels + p] = label < 0 ? 0.0f : from[c];
-      for (int64_t k = 0; k < of_.levels; ++k)
-        classes_[k * kPixels + p] = label < 0 ? -1 : of_.class_of[k * of_.leaves + label];
-    }
+// Of the leaves of a pixel's true class: the greatest logit, and the sum of exp of what they are
+// below it. A class far less likely than the smallest number keeps its logarithm.
+inline void OfTrue(Block& block, const Levels& of, int64_t k, int64_t p, Vector* greatest,
+                   Vector* sum) {
+  *greatest = Vector{} - 3e38f;
+  for (int64_t c = 0; c < of.leaves; ++c) {
+    const Vector v = block.IsTrue(k, c, p) ? Load(block.Plane(c) + p) : *greatest;
+    *greatest = v > *greatest ? v : *greatest;
   }
+  *sum = Vector{};
+  for (int64_t c = 0; c < of.leaves; ++c)
+    *sum += block.IsTrue(k, c, p) ? Share(Load(block.Plane(c) + p) - *greatest) : Vector{};
+}
 
-  // Softmax of the pixels from p on: of leaf c it is Probability(c, p).
-  void Softmax(int64_t p) {
-    greatest_ = Load(Plane(0) + p);
-    for (int64_t c = 1; c < of_.leaves; ++c) {
-      const Vector v = Load(Plane(c) + p);
-      greatest_ = v > greatest_ ? v : greatest_;
-    }
-    all_ = Vector{};
-    for (int64_t c = 0; c < of_.leaves; ++c) {
-      const Vector e = Share(Load(Plane(c) + p) - greatest_);
-      Store(Plane(of_.leaves + c) + p, e);
-      all_ += e;
-    }
-    const Vector inverse = 1.0f / all_;
-    for (int64_t c = 0; c < of_.leaves; ++c)
-      Store(Plane(of_.leaves + c) + p, Load(Plane(of_.leaves + c) + p) * inverse);
-  }
-  Vector Probability(int64_t c, int64_t p) { return Load(Plane(of_.leaves + c) + p); }
+// -log of its probability; 0 of a pixel that doesn't count.
+inline Vector CrossEntropy(Block& block, const Levels& of, int64_t k, int64_t p) {
+  Vector greatest, sum;
+  OfTrue(block, of, k, p, &greatest, &sum);
+  sum = sum > 0.0f ? sum : Vector{} + 1.0f;
+  // Comparisons and Log hide what is no number; the last term shows it.
+  const Vector value =
+      Log(block.all()) - Log(sum) + (block.greatest() - greatest) + 0.0f * block.all();
+  return block.Counts(p) > 0.0f ? value : Vector{};
+}
 
-  // Whether a pixel's true class at a level has the leaf c.
-  Int IsTrue(int64_t k, int64_t c, int64_t p) const {
-    return *reinterpret_cast<const Int*>(&classes_[k * kPixels + p]) ==
-           of_.class_of[k * of_.leaves + c];
-  }
-  Vector Counts(int64_t p) const {
-    return *reinterpret_cast<const Int*>(&classes_[p]) >= 0 ? Vector{} + 1.0f : Vector{};
-  }
+// Blocks of a piece of work; their number does not depend on the threads.
+constexpr int64_t kBlocksOfPiece = 16;
 
-  // Of the leaves of a pixel's true class: the greatest logit, and the sum of exp of what they are
-  // below it. A class far less likely than the smallest number keeps its logarithm.
-  void OfTrue(int64_t k, int64_t p, Vector* greatest, Vector* sum) {
-    *greatest = Vector{} - 3e38f;
-    for (int64_t c = 0; c < of_.leaves; ++c) {
-      const Vector v = IsTrue(k, c, p) ? Load(Plane(c) + p) : *greatest;
-      *greatest = v > *greatest ? v : *greatest;
-    }
-    *sum = Vector{};
-    for (int64_t c = 0; c < of_.leaves; ++c)
-      *sum += IsTrue(k, c, p) ? Share(Load(Plane(c) + p) - *greatest) : Vector{};
-  }
-  // -log of its probability; 0 of a pixel that doesn't count.
-  Vector CrossEntropy(int64_t k, int64_t p) {
-    Vector greatest, sum;
-    OfTrue(k, p, &greatest, &sum);
-    sum = sum > 0.0f ? sum : Vector{} + 1.0f;
-    // Comparisons and Log hide what is no number; the last term shows it.
-    const Vector value = Log(all_) - Log(sum) + (greatest_ - greatest) + 0.0f * all_;
-    return Counts(p) > 0.0f ? value : Vector{};
-  }
+inline int64_t Pieces(const Levels& levels) { return CeilDiv(levels.blocks(), kBlocksOfPiece); }
 
-  float* Plane(int64_t i) { return &planes_[i * kPixels]; }
-  int64_t count() const { return count_; }
-
- private:
-  const Levels& of_;
-  AlignedVector<float> planes_;
-  AlignedVector<int32_t> classes_;
-  int64_t count_ = 0;
-  Vector greatest_, all_;
-};
+// Cross-entropy, then three numbers of every class.
+inline int64_t Numbers(const Levels& levels) { return 1 + 3 * levels.leaves; }
 
 }  // namespace
 
@@ -155,14 +75,14 @@ class Block {
 // and what is labelled.
 void SoftCounts(const Threads& threads, Input logits, Input labels, Input class_of, Output sums) {
   const Levels levels(logits, labels, class_of);
-  const int64_t leaves = levels.leaves, numbers = levels.numbers();
-  std::vector<double> parts(levels.pieces() * levels.levels * numbers, 0.0);
-  ParallelFor(threads, levels.pieces(), [&](int64_t piece) {
+  const int64_t leaves = levels.leaves, numbers = Numbers(levels);
+  std::vector<double> parts(Pieces(levels) * levels.levels * numbers, 0.0);
+  ParallelFor(threads, Pieces(levels), [&](int64_t piece) {
     Block block(levels);
     double* totals = &parts[piece * levels.levels * numbers];
     std::vector<Vector> of_block(levels.levels * numbers);
-    const int64_t end = std::min((piece + 1) * Levels::kBlocksOfPiece, levels.blocks());
-    for (int64_t b = piece * Levels::kBlocksOfPiece; b < end; ++b) {
+    const int64_t end = std::min((piece + 1) * kBlocksOfPiece, levels.blocks());
+    for (int64_t b = piece * kBlocksOfPiece; b < end; ++b) {
       block.Read(b * kPixels);
       std::fill(of_block.begin(), of_block.end(), Vector{});
       for (int64_t p = 0; p < block.count(); p += kLanes) {
@@ -170,7 +90,7 @@ void SoftCounts(const Threads& threads, Input logits, Input labels, Input class_
         const Vector counts = block.Counts(p);
         for (int64_t k = 0; k < levels.levels; ++k) {
           Vector* to = &of_block[k * numbers];
-          to[0] += block.CrossEntropy(k, p);
+          to[0] += CrossEntropy(block, levels, k, p);
           for (int64_t c = 0; c < leaves; ++c) {
             const int64_t v = 1 + levels.class_of[k * leaves + c];
             const Vector probability = block.Probability(c, p);
@@ -187,7 +107,7 @@ void SoftCounts(const Threads& threads, Input logits, Input labels, Input class_
   });
   for (int64_t i = 0; i < levels.levels * numbers; ++i) {
     double total = 0;
-    for (int64_t piece = 0; piece < levels.pieces(); ++piece)
+    for (int64_t piece = 0; piece < Pieces(levels); ++piece)
       total += parts[piece * levels.levels * numbers + i];
     sums->typed_data()[i] = total;
   }
@@ -197,13 +117,13 @@ void SoftCounts(const Threads& threads, Input logits, Input labels, Input class_
 void SoftCountsGradient(const Threads& threads, Input logits, Input labels, Input class_of,
                         Input d_sums, Output d_logits) {
   const Levels levels(logits, labels, class_of);
-  const int64_t leaves = levels.leaves, numbers = levels.numbers();
-  ParallelFor(threads, levels.pieces(), [&](int64_t piece) {
+  const int64_t leaves = levels.leaves, numbers = Numbers(levels);
+  ParallelFor(threads, Pieces(levels), [&](int64_t piece) {
     Block block(levels);
     std::vector<Vector> of_probability(leaves), of_logit(leaves);
     AlignedVector<float> gradient(leaves * kPixels);
-    const int64_t end = std::min((piece + 1) * Levels::kBlocksOfPiece, levels.blocks());
-    for (int64_t b = piece * Levels::kBlocksOfPiece; b < end; ++b) {
+    const int64_t end = std::min((piece + 1) * kBlocksOfPiece, levels.blocks());
+    for (int64_t b = piece * kBlocksOfPiece; b < end; ++b) {
       block.Read(b * kPixels);
       for (int64_t p = 0; p < block.count(); p += kLanes) {
         block.Softmax(p);
@@ -212,7 +132,7 @@ void SoftCountsGradient(const Threads& threads, Input logits, Input labels, Inpu
         for (int64_t k = 0; k < levels.levels; ++k) {
           const float* d = d_sums.typed_data() + k * numbers;
           Vector greatest, sum;
-          block.OfTrue(k, p, &greatest, &sum);
+          OfTrue(block, levels, k, p, &greatest, &sum);
           const Vector inverse = sum > 0.0f ? d[0] / sum : Vector{};
           for (int64_t c = 0; c < leaves; ++c) {
             const int64_t v = 1 + levels.class_of[k * leaves + c];
@@ -230,9 +150,7 @@ void SoftCountsGradient(const Threads& threads, Input logits, Input labels, Inpu
           Store(&gradient[c * kPixels + p],
                 counts * (block.Probability(c, p) * (of_probability[c] - mean) + of_logit[c]));
       }
-      float* to = d_logits->typed_data() + b * kPixels * leaves;
-      for (int64_t p = 0; p < block.count(); ++p)
-        for (int64_t c = 0; c < leaves; ++c) to[p * leaves + c] = gradient[c * kPixels + p];
+      block.WriteTo(d_logits->typed_data(), gradient.data());
     }
   });
 }

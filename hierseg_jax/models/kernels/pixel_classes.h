@@ -1,0 +1,111 @@
+// Pixels of a batch, the classes they bear at every level of a tree, and the softmax of their logits.
+
+#ifndef HIERSEG_JAX_KERNELS_PIXEL_CLASSES_H_
+#define HIERSEG_JAX_KERNELS_PIXEL_CLASSES_H_
+
+#include "activations.h"
+
+namespace hierseg {
+
+constexpr int64_t kPixels = 256;  // of a block, whose numbers stay in the cache
+
+typedef int32_t Int __attribute__((vector_size(kLanes * sizeof(int32_t)), aligned(4), may_alias));
+
+#ifdef HIERSEG_BFLOAT16
+#error "Losses are of float32."
+#endif
+
+// exp(v), v at most 0; 0 below 1e-26, for products with numbers near the smallest one take long.
+inline Vector Share(Vector v) { return v < -60.0f ? Vector{} : Exp(v); }
+
+// A batch of pixels, and where their classes stand.
+struct Levels {
+  const float* logits;
+  const int32_t* labels;    // of leaves; below 0 where a pixel counts nowhere
+  const int32_t* class_of;  // [levels, C], of every leaf
+  int64_t pixels, leaves, levels;
+
+  Levels(Input logits_nc, Input labels_n, Input class_of_kc)
+      : logits(logits_nc.typed_data()),
+        labels(reinterpret_cast<const int32_t*>(labels_n.typed_data())),
+        class_of(reinterpret_cast<const int32_t*>(class_of_kc.typed_data())),
+        pixels(logits_nc.dimensions()[0]),
+        leaves(logits_nc.dimensions()[1]),
+        levels(class_of_kc.dimensions()[0]) {}
+
+  int64_t blocks() const { return CeilDiv(pixels, kPixels); }
+};
+
+// A block's pixels, class by class, and their softmax.
+class Block {
+ public:
+  explicit Block(const Levels& of)
+      : of_(of), planes_((2 * of.leaves) * kPixels), classes_(of.levels * kPixels) {}
+
+  void Read(int64_t first) {
+    first_ = first, count_ = std::min(kPixels, of_.pixels - first);
+    for (int64_t p = 0; p < kPixels; ++p) {
+      const int32_t label = p < count_ ? of_.labels[first + p] : -1;
+      const float* from = of_.logits + (first + p) * of_.leaves;
+      // Not even a NaN of a pixel that doesn't count reaches anything.
+      for (int64_t c = 0; c < of_.leaves; ++c) planes_[c * kPixels + p] = label < 0 ? 0.0f : from[c];
+      for (int64_t k = 0; k < of_.levels; ++k)
+        classes_[k * kPixels + p] = label < 0 ? -1 : of_.class_of[k * of_.leaves + label];
+    }
+  }
+
+  // Softmax of the pixels from p on: of leaf c it is Probability(c, p).
+  void Softmax(int64_t p) {
+    greatest_ = Load(Plane(0) + p);
+    for (int64_t c = 1; c < of_.leaves; ++c) {
+      const Vector v = Load(Plane(c) + p);
+      greatest_ = v > greatest_ ? v : greatest_;
+    }
+    all_ = Vector{};
+    for (int64_t c = 0; c < of_.leaves; ++c) {
+      const Vector e = Share(Load(Plane(c) + p) - greatest_);
+      Store(Plane(of_.leaves + c) + p, e);
+      all_ += e;
+    }
+    const Vector inverse = 1.0f / all_;
+    for (int64_t c = 0; c < of_.leaves; ++c)
+      Store(Plane(of_.leaves + c) + p, Load(Plane(of_.leaves + c) + p) * inverse);
+  }
+  Vector Probability(int64_t c, int64_t p) { return Load(Plane(of_.leaves + c) + p); }
+
+  // The true classes of pixels at a level; below 0 where they count nowhere.
+  Int ClassAt(int64_t k, int64_t p) const {
+    return *reinterpret_cast<const Int*>(&classes_[k * kPixels + p]);
+  }
+  // Whether a pixel's true class at a level has the leaf c.
+  Int IsTrue(int64_t k, int64_t c, int64_t p) const {
+    return ClassAt(k, p) == of_.class_of[k * of_.leaves + c];
+  }
+  Vector Counts(int64_t p) const { return ClassAt(0, p) >= 0 ? Vector{} + 1.0f : Vector{}; }
+
+  // Of the pixels that Softmax was called for last: the greatest logit, and the sum of exp of what
+  // all are below it.
+  Vector greatest() const { return greatest_; }
+  Vector all() const { return all_; }
+
+  // Pixel by pixel, as logits lie, what is given leaf by leaf.
+  void WriteTo(float* d_logits, const float* planes) const {
+    float* to = d_logits + first_ * of_.leaves;
+    for (int64_t p = 0; p < count_; ++p)
+      for (int64_t c = 0; c < of_.leaves; ++c) to[p * of_.leaves + c] = planes[c * kPixels + p];
+  }
+
+  float* Plane(int64_t i) { return &planes_[i * kPixels]; }
+  int64_t count() const { return count_; }
+
+ private:
+  const Levels& of_;
+  AlignedVector<float> planes_;
+  AlignedVector<int32_t> classes_;
+  int64_t first_ = 0, count_ = 0;
+  Vector greatest_, all_;
+};
+
+}  // namespace hierseg
+
+#endif  // HIERSEG_JAX_KERNELS_PIXEL_CLASSES_H_
