@@ -52,7 +52,7 @@ def checkpoint(tmp_path_factory):
 
 
 def test_arrays_paths_and_lists_give_the_segmenter_s_label_maps(file, photo, tmp_path):
-    network, expected = hierseg_jax.load(file), Segmenter(file)(photo)
+    network, expected = hierseg_jax.load(file), Segmenter(file)(photo, refine=True)
     cv2.imwrite(str(tmp_path / "photo.png"), photo[..., ::-1])
     paths = [tmp_path / "photo.png", str(tmp_path / "photo.png")]
     mirrored = np.ascontiguousarray(photo[..., ::-1])[..., ::-1]  # as of OpenCV's BGR

@@ -62,7 +62,9 @@ def eval_step():
 
 def evaluated(eval_step, resize, whole):
     how = Resize(resize)
-    batches = eval_batches(Painted(), size=(64, 96), resize=how, batch_size=3, keep_labels=whole)
+    batches = eval_batches(
+        Painted(), size=(64, 96), resize=how, batch_size=3, keep=["whole_label"] if whole else []
+    )
     measures = Measures(boundary=True, whole=whole, resize=how)
     return evaluate_batches(eval_step, {}, batches, TREE, 3, all_devices(), measures=measures)
 

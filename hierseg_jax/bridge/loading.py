@@ -6,6 +6,7 @@ What either needs is imported when it is called: an .onnx file is loaded without
 from __future__ import annotations
 
 import contextlib
+import functools
 import pathlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ def load(
     hierarchy: Hierarchy | None = None,
     provider: str | None = None,
     threads: int | None = None,
+    refine: bool = True,
 ) -> Predictor:
     """A trained network, to be given pictures.
 
@@ -45,6 +47,8 @@ def load(
       hierarchy: of the classes, for a file that has none, such as the reference's.
       provider: of a file: `cpu`, `cuda`, or `auto`, the default, which is CUDA where it works.
       threads: of onnxruntime, for a file; by default one per core.
+      refine: whether borders between classes follow the picture's edges, as `hierseg predict` draws
+        pictures. It takes 10 ms of 400 x 250 pixels and 25 of 1280 x 720.
 
     Returns:
       A function of pictures, with `hierarchy` and `class_names`.
@@ -63,7 +67,7 @@ def load(
         with _needing_all():
             from hierseg_jax.bridge.run_predictor import predictor_of_run
 
-        return predictor_of_run(load_run(path, which or "best"), image_size)
+        return predictor_of_run(load_run(path, which or "best"), image_size, refine)
     if not path.exists():
         raise HiersegFileNotFoundError(
             f"{path} does not exist; give an .onnx file (see hierseg export), or the workdir of a "
@@ -82,7 +86,7 @@ def load(
     )
     if segmenter.note:
         warn(segmenter.note)
-    return Predictor(segmenter.hierarchy, segmenter)
+    return Predictor(segmenter.hierarchy, functools.partial(segmenter, refine=refine))
 
 
 def load_run(source: str | pathlib.Path, which: str = "best") -> Checkpoint:

@@ -15,7 +15,9 @@ from hierseg_jax.runtime.segmentation import NetworkOutput, Segmentation, maps_b
 from hierseg_jax.settings.fitting import fitted
 
 
-def predictor_of_run(run: Checkpoint, image_size: tuple[int, int] | None = None) -> Predictor:
+def predictor_of_run(
+    run: Checkpoint, image_size: tuple[int, int] | None = None, refine: bool = False
+) -> Predictor:
     """A run's network, whose label maps are those that an evaluation counts on original pixels.
 
     It computes on JAX's first device.
@@ -24,6 +26,8 @@ def predictor_of_run(run: Checkpoint, image_size: tuple[int, int] | None = None)
       run: from `open_checkpoint`, with the arrays of its network.
       image_size: (height, width) that pictures are brought to, as the network's stride lets them
         be; by default that of the training.
+      refine: whether borders between classes follow the picture's edges; an evaluation counts them
+        as `refined` then.
     """
     model, hierarchy = run.model, run.hierarchy
     settings = run.settings
@@ -50,7 +54,14 @@ def predictor_of_run(run: Checkpoint, image_size: tuple[int, int] | None = None)
         confidence_hw, scores_chw = (np.asarray(x)[0] for x in outputs(variables, given))
         output = NetworkOutput(confidence_hw, scores_chw)
         inferred = time.perf_counter()
-        maps = maps_by_level(output.planes, placement, hierarchy, decoding, workspace)
+        maps = maps_by_level(
+            output.planes,
+            placement,
+            hierarchy,
+            decoding,
+            workspace,
+            image_hwc=image_hwc if refine else None,
+        )
         seconds = {
             "preprocess": prepared - started,
             "inference": inferred - prepared,

@@ -109,7 +109,7 @@ def _segment(
     if (scale := MOST_SIDE / max(height, width)) < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         image_bgr = cv2.resize(image_bgr, size, interpolation=cv2.INTER_AREA)
-    result, levels = segmenter(image_bgr, bgr=True), segmenter.hierarchy.levels
+    result, levels = segmenter(image_bgr, bgr=True, refine=True), segmenter.hierarchy.levels
     room = max(len(level.name) for level in levels)
     lines = [f"{1e3 * sum(result.seconds.values()):.0f} ms"]
     for level in levels:

@@ -69,7 +69,8 @@ _RESOLUTION = flags.DEFINE_enum(
     "resolution",
     None,
     RESOLUTIONS,
-    "The pixels that are counted: network (default) or original.",
+    "The pixels that are counted: network (default), original, or refined: original, with "
+    "borders along the pictures' edges, as predict draws pictures.",
     flag_values=FLAGS,
 )
 _TILES = flags.DEFINE_bool(

@@ -69,6 +69,12 @@ _SMOOTH = flags.DEFINE_float(
     "Against flicker: weight of a video's earlier frames, 0 (off) to 0.95.",
     flag_values=FLAGS,
 )
+_REFINE = flags.DEFINE_bool(
+    "refine",
+    None,
+    "Let borders of classes follow the picture's edges; pictures yes, videos no.",
+    flag_values=FLAGS,
+)
 _HIERARCHY = flags.DEFINE_string(
     "hierarchy",
     None,
@@ -121,6 +127,7 @@ def _run() -> None:
             overwrite=_OVERWRITE.value,
             smooth=_SMOOTH.value,
             legend=_LEGEND.value,
+            refine=_REFINE.value,
         )
     except KeyboardInterrupt:
         print("Stopped; what was finished is kept.", file=sys.stderr)

@@ -172,7 +172,8 @@ def evaluate_checkpoint(
     source = open_source(settings.data, settings.seed, task, spec, hierarchy)
     for unread in unread_of((source,)) if is_main() else ():
         note(unread)
-    whole, resize = resolution == "original", settings.data.resizing
+    whole, refined = resolution != "network", resolution == "refined"
+    resize = settings.data.resizing
     extremes = None
     if num_extremes:
         extremes = Extremes(
@@ -184,7 +185,7 @@ def evaluate_checkpoint(
             stride=count_hosts(),
         )
     measures = Measures(
-        "boundary_iou" in metrics, whole, resize, decoding, getattr(source, "parts", ())
+        "boundary_iou" in metrics, whole, refined, resize, decoding, getattr(source, "parts", ())
     )
     size = settings.data.size
     show: Show
@@ -217,7 +218,7 @@ def evaluate_checkpoint(
             worker_count=settings.data.worker_count if worker_count is None else worker_count,
             process_index=host_number(),
             process_count=count_hosts(),
-            keep_labels=whole,
+            keep=[*(["whole_label"] if whole else []), *(["whole_image"] if refined else [])],
         )
         with contextlib.closing(batches):
             evaluation = evaluate_batches(
@@ -231,7 +232,7 @@ def evaluate_checkpoint(
                 measures=measures,
             )
         scores = jax.jit(make_scores(model, hierarchy, decoding, forward))
-        gallery = Gallery(source, hierarchy, decoding, size, resize)
+        gallery = Gallery(source, hierarchy, decoding, size, resize, refined)
         scores_of = functools.partial(scores, parallel.one_copy(variables))
         show = functools.partial(gallery.show, scores_of)
     if extremes is not None:

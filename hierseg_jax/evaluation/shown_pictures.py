@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hierseg_jax.data.guided_labels import guided_labels
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.read.sources import Source
 from hierseg_jax.data.resize import Placement, Resize, bounded
@@ -66,6 +67,7 @@ class Gallery:
       decoding: how they follow from scores, of `decoding.DECODINGS`.
       size: (height, width) of the network's input.
       resize: how pictures come to it.
+      refined: whether predictions follow the pictures' edges.
     """
 
     source: Source
@@ -73,6 +75,7 @@ class Gallery:
     decoding: str
     size: tuple[int, int]
     resize: Resize
+    refined: bool = False
 
     def show(self, scores_of: Callable[[np.ndarray], Any], index: int) -> ShownPicture:
         """A picture of the split.
@@ -114,13 +117,12 @@ class Gallery:
         image_hwc, label_hw = example["image"], example["label"]
         size = bounded(label_hw.shape, LONGEST)
         smaller = Resize().place(label_hw.shape, size)
-        return ShownPicture(
-            smaller.fit_image(image_hwc),
-            smaller.fit_labels(label_hw),
-            picture_labels(
-                log_planes(scores_chw),
-                placement.of_size(size),
-                self.hierarchy,
-                self.decoding,
-            ),
-        )
+        shown_hwc, planes_chw = smaller.fit_image(image_hwc), log_planes(scores_chw)
+        of_shown = placement.of_size(size)
+        if self.refined:
+            prediction_hw = guided_labels(
+                planes_chw, of_shown, self.hierarchy, shown_hwc, self.decoding
+            )
+        else:
+            prediction_hw = picture_labels(planes_chw, of_shown, self.hierarchy, self.decoding)
+        return ShownPicture(shown_hwc, smaller.fit_labels(label_hw), prediction_hw)

@@ -191,6 +191,8 @@ def describe_view(description: Mapping[str, Any], images: str = "images") -> str
         parts[0] += f" ({', '.join(how)})"
     if description["resolution"] == "original" and not description.get("tiles"):
         parts.append("counted at their own resolution")
+    elif description["resolution"] == "refined":
+        parts.append("counted at their own resolution, borders along the pictures' edges")
     augmented = ["mirrored"] if description["flip"] else []
     if description["scales"] != [1]:
         scales = ", ".join(f"{scale:g}" for scale in description["scales"])

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.data.batches import Batch
+from hierseg_jax.data.guided_labels import guided_labels
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
-from hierseg_jax.data.resize import Resize
+from hierseg_jax.data.resize import Placement, Resize
 from hierseg_jax.evaluation.boundary import boundary_counts
 from hierseg_jax.evaluation.data_sets import Part
 from hierseg_jax.evaluation.extremes import Extremes
@@ -24,6 +25,8 @@ class Measures:
       boundary: whether boundary IoU is.
       whole: whether pixels are the pictures' own; batches then have `whole_label`, and the
         step's results `scores`.
+      refined: whether predictions there follow the pictures' edges; batches then have
+        `whole_image`, too.
       resize: how pictures came to the network's size.
       decoding: how classes follow from scores, of `decoding.DECODINGS`.
       parts: of the source, each of which is measured by itself as well.
@@ -31,6 +34,7 @@ class Measures:
 
     boundary: bool = False
     whole: bool = False
+    refined: bool = False
     resize: Resize = dataclasses.field(default_factory=Resize)
     decoding: str = "leaf"
     parts: Sequence[Part] = ()
@@ -63,14 +67,14 @@ class Tally:
         predictions: Sequence[np.ndarray] = list(np.asarray(result["prediction"]))
         if self._measures.whole:
             labels, size = batch["whole_label"], batch["label"].shape[1:]
+            images = batch["whole_image"] if self._measures.refined else [None] * len(labels)
             predictions = [
-                picture_labels(
-                    log_planes(scores_chw),
-                    self._measures.resize.place(label_hw.shape, size),
-                    self._hierarchy,
-                    self._measures.decoding,
+                self._predicted(
+                    scores_chw, self._measures.resize.place(label_hw.shape, size), image_hwc
                 )
-                for label_hw, scores_chw in zip(labels, np.asarray(result["scores"]), strict=True)
+                for label_hw, scores_chw, image_hwc in zip(
+                    labels, np.asarray(result["scores"]), images, strict=True
+                )
             ]
             pairs = list(zip(labels, predictions, strict=True))
             shape = self._hierarchy.num_classes, len(self._hierarchy.labels.names)
@@ -86,3 +90,12 @@ class Tally:
             self.boundaries.append(np.stack(counts).astype(np.int32))
         if extremes is not None:
             extremes.add(confusion_blc, valid_b)
+
+    def _predicted(
+        self, scores_chw: np.ndarray, placement: Placement, image_hwc: np.ndarray | None
+    ) -> np.ndarray:
+        """Leaf classes on the picture's own pixels."""
+        planes_chw, decoding = log_planes(scores_chw), self._measures.decoding
+        if image_hwc is None:
+            return picture_labels(planes_chw, placement, self._hierarchy, decoding)
+        return guided_labels(planes_chw, placement, self._hierarchy, image_hwc, decoding)

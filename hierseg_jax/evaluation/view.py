@@ -7,7 +7,7 @@ from hierseg_jax.models import Forward, SegmentationModel, grid_forward_of
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
-RESOLUTIONS = ("network", "original")
+RESOLUTIONS = ("network", "original", "refined")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +18,8 @@ class View:
       image_size: another (height, width) in pixels, rounded to what the network takes; None
         for the run's own.
       resolution: of RESOLUTIONS, the pixels that are counted: the network's, or the
-        pictures' own, to which predictions are brought as the runtime does it. None is
+        pictures' own, to which predictions are brought as the runtime does it: `original`
+        enlarges scores, `refined` has borders that follow the picture's edges as well. None is
         `original` with `tiles`, else `network`.
       scales: of the sides, over which predictions are averaged; of each window, if `tiles`.
       flip: whether they are averaged over mirrored pictures too.
@@ -42,12 +43,12 @@ class View:
         resolution = self.resolution or ("original" if self.tiles else "network")
         if resolution not in RESOLUTIONS:
             raise HiersegError(
-                f"The resolution is {resolution!r}; choose {' or '.join(RESOLUTIONS)}."
+                f"The resolution is {resolution!r}; choose {', '.join(RESOLUTIONS)}."
             )
-        if self.tiles and resolution == "network":
+        if self.tiles and resolution != "original":
             raise HiersegError(
-                "--tiles sees pictures on their own pixels, and --resolution=network scales them; "
-                "leave one of the two out."
+                "--tiles sees pictures on their own pixels, and "
+                f"--resolution={resolution} scales them; leave one of the two out."
             )
         return resolution
 

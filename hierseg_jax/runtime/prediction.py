@@ -64,9 +64,10 @@ class Prediction:
 
     @property
     def scores(self) -> np.ndarray:
-        """float32 [C, H, W] in [0, 1] of the finest level's classes, from which labels follow.
+        """float32 [C, H, W] in [0, 1] of the finest level's classes, enlarged.
 
-        0 where the network saw nothing. Computed on every access.
+        Labels follow from them where they are not refined; else also from the picture's edges. 0
+        where the network saw nothing. Computed on every access.
 
         Raises:
           ValueError: a sentence, where the file was exported with `--plain`.

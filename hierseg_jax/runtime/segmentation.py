@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 import cv2
 import numpy as np
 
+from hierseg_jax.data.guided_labels import guided_labels
 from hierseg_jax.data.picture_labels import Workspace, log_planes, picture_labels, scores_of
 from hierseg_jax.data.resize import Placement
 from hierseg_jax.system.errors import HiersegError
@@ -92,9 +93,16 @@ def maps_by_level(
     decoding: str,
     workspace: Workspace,
     names: Collection[str] | None = None,
+    image_hwc: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """`Segmentation.levels`, of those names; the other arguments are those of `picture_labels`."""
-    leaf_hw = picture_labels(planes_chw, placement, hierarchy, decoding, workspace)
+    """`Segmentation.levels`, of those names; the other arguments are those of `picture_labels`.
+
+    With the picture they are those of `guided_labels`.
+    """
+    if image_hwc is None:
+        leaf_hw = picture_labels(planes_chw, placement, hierarchy, decoding, workspace)
+    else:
+        leaf_hw = guided_labels(planes_chw, placement, hierarchy, image_hwc, decoding)
     # At the finest level classes are the leaves themselves.
     finest = hierarchy.levels[-1]
     return {

@@ -92,6 +92,7 @@ class Segmenter:
         bgr: bool = False,
         smooth: Smoother | None = None,
         levels: Collection[str] | None = None,
+        refine: bool = False,
     ) -> Segmentation:
         """Segments a picture.
 
@@ -101,6 +102,8 @@ class Segmenter:
           smooth: of a video's frames, whose levels then follow from scores averaged over them;
             nothing comes of it where the graph gives none.
           levels: names of those that are wanted; all by default.
+          refine: whether borders between classes follow the picture's edges, which takes time;
+            nothing comes of it where the graph gives no scores.
 
         Raises:
           ValueError: for an array of another shape or dtype.
@@ -118,7 +121,7 @@ class Segmenter:
             }
         else:
             planes_chw = smooth(output.planes, image_hwc) if smooth else output.planes
-            maps = self.finish(planes_chw, placement, levels)
+            maps = self.finish(planes_chw, placement, levels, image_hwc if refine else None)
         return Segmentation(
             maps,
             output,
@@ -197,6 +200,7 @@ class Segmenter:
         planes_chw: np.ndarray,
         placement: Placement,
         levels: Collection[str] | None = None,
+        image_hwc: np.ndarray | None = None,
     ) -> dict[str, np.ndarray]:
         """Label maps at the picture's size, as `Segmentation.levels` has them.
 
@@ -204,9 +208,10 @@ class Segmenter:
           planes_chw: `NetworkOutput.planes`, or others of that shape and dtype.
           placement: of the picture.
           levels: names of those that are wanted; all by default.
+          image_hwc: the picture, uint8 [H, W, 3], whose edges borders are to follow.
         """
         return maps_by_level(
-            planes_chw, placement, self.hierarchy, self.decoding, self._workspace, levels
+            planes_chw, placement, self.hierarchy, self.decoding, self._workspace, levels, image_hwc
         )
 
     def _check_outputs(self, outputs: list[np.ndarray]) -> None:

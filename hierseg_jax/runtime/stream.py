@@ -70,6 +70,7 @@ def segment_source(
     overwrite: bool = False,
     smooth: float = 0.0,
     legend: str = "auto",
+    refine: bool | None = None,
 ) -> tuple[Summary, Path | None]:
     """Segments everything in a source, and draws and writes it.
 
@@ -89,6 +90,8 @@ def segment_source(
       overwrite: whether existing files may be replaced.
       smooth: weight of the frames before in a video's scores, see `smoothing`; 0 is off.
       legend: `below`, in a `corner`, `none`, or `auto`, see `sink.painter_for`.
+      refine: whether borders between classes follow the picture's edges, see `guided_labels`; by
+        default in pictures, and not in videos, which would be slower.
 
     Returns:
       The summary, and where the pictures are.
@@ -102,6 +105,8 @@ def segment_source(
         raise HiersegError("--smooth is for videos, --tiles for large pictures; give one of them.")
     if tiles:
         check_scores(segmenter)
+    if refine:
+        _require_scores_of_pictures(segmenter, tiles)
     if show:
         require_display()
     opened = open_frames(source)
@@ -149,7 +154,13 @@ def segment_source(
             if overlap and not smooth and len(opened) != 1 and segmenter.provider == "cpu":
                 segmenter, summary.at_once = _several_at_once(segmenter)
             smoother = Smoother(smooth) if smooth else None
-            segment = functools.partial(segmenter, smooth=smoother, levels=wanted)
+            stills = isinstance(opened, Images)
+            segment = functools.partial(
+                segmenter,
+                smooth=smoother,
+                levels=wanted,
+                refine=stills if refine is None else refine,
+            )
         bar = tqdm(total=len(opened) or None, unit="frame", disable=True if show else None)
         steps = (
             _overlapped(frames, segment, sink.take, summary)
@@ -215,6 +226,20 @@ def _require_frames_and_scores(segmenter: Segmenter, opened: Images | Video, sou
     if segmenter.plain:
         raise HiersegError(
             "--smooth needs the network's scores, and --onnx_file gives label maps alone; export "
+            "it again without --plain, or with --contract=reference."
+        )
+
+
+def _require_scores_of_pictures(segmenter: Segmenter, tiles: bool) -> None:
+    """Raises ValueError where there is nothing to refine."""
+    if tiles:
+        raise HiersegError(
+            "--tiles sees pictures on their own pixels already, and --refine is for those that the "
+            "network sees smaller; give one of them."
+        )
+    if segmenter.plain:
+        raise HiersegError(
+            "--refine needs the network's scores, and --onnx_file gives label maps alone; export "
             "it again without --plain, or with --contract=reference."
         )
 
