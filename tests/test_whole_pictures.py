@@ -60,12 +60,11 @@ def eval_step():
     return all_devices().compile_eval_step(step)
 
 
-def evaluated(eval_step, resize, whole):
+def evaluated(eval_step, resize, whole, refined=False, size=(64, 96)):
     how = Resize(resize)
-    batches = eval_batches(
-        Painted(), size=(64, 96), resize=how, batch_size=3, keep=["whole_label"] if whole else []
-    )
-    measures = Measures(boundary=True, whole=whole, resize=how)
+    keep = ["whole_label"] * whole + ["whole_image"] * refined
+    batches = eval_batches(Painted(), size=size, resize=how, batch_size=3, keep=keep)
+    measures = Measures(boundary=True, whole=whole, refined=refined, resize=how)
     return evaluate_batches(eval_step, {}, batches, TREE, 3, all_devices(), measures=measures)
 
 
@@ -98,6 +97,19 @@ def test_stretched_at_the_network_the_two_resolutions_differ_by_edges_alone(eval
     assert network.confusion_cc.sum() != original.confusion_cc.sum()
     for a, b in zip(network.levels.values(), original.levels.values(), strict=True):
         assert abs(a.miou - b.miou) < 0.1
+
+
+@pytest.mark.parametrize("resize", ["stretch", "letterbox", "crop"])
+def test_refined_predictions_have_the_pictures_edges_and_the_same_pixels(eval_step, resize):
+    """Seen so small that a block of 15 pixels is a few of the network's."""
+    original, refined = (
+        evaluated(eval_step, resize, True, refined, size=(32, 48)) for refined in (False, True)
+    )
+    assert refined.confusion_cc.sum() == original.confusion_cc.sum()
+    assert refined.unseen == original.unseen
+    finest = TREE.level_names[-1]
+    assert refined.levels[finest].miou > original.levels[finest].miou
+    assert refined.levels[finest].mean_boundary_iou > original.levels[finest].mean_boundary_iou
 
 
 def test_a_confusion_matrix_counts_pairs_that_are_known():

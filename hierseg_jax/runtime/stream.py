@@ -105,13 +105,23 @@ def segment_source(
         raise HiersegError("--smooth is for videos, --tiles for large pictures; give one of them.")
     if tiles:
         check_scores(segmenter)
+    if refine and tiles:
+        raise HiersegError(
+            "--tiles sees pictures on their own pixels already, and --refine is for those that the "
+            "network sees smaller; give one of them."
+        )
     if refine:
-        _require_scores_of_pictures(segmenter, tiles)
+        _require_scores(segmenter, "--refine")
     if show:
         require_display()
     opened = open_frames(source)
+    if smooth and isinstance(opened, Images):
+        raise HiersegError(
+            f"--smooth is for the frames of a video or a camera, and {source} is images; leave it "
+            "out."
+        )
     if smooth:
-        _require_frames_and_scores(segmenter, opened, source)
+        _require_scores(segmenter, "--smooth")
     live = isinstance(opened, Video) and opened.live
     written, kept = output is not None or not show, bool(output or masks)
     if isinstance(opened, Video):
@@ -216,31 +226,12 @@ def _frames_for(
     return in_real_time(opened, watch, wait) if in_time else iter(opened)
 
 
-def _require_frames_and_scores(segmenter: Segmenter, opened: Images | Video, source: str) -> None:
-    """Raises ValueError where nothing can be averaged."""
-    if isinstance(opened, Images):
-        raise HiersegError(
-            f"--smooth is for the frames of a video or a camera, and {source} is images; leave it "
-            "out."
-        )
+def _require_scores(segmenter: Segmenter, flag: str) -> None:
+    """Raises ValueError for a file that gives label maps alone."""
     if segmenter.plain:
         raise HiersegError(
-            "--smooth needs the network's scores, and --onnx_file gives label maps alone; export "
-            "it again without --plain, or with --contract=reference."
-        )
-
-
-def _require_scores_of_pictures(segmenter: Segmenter, tiles: bool) -> None:
-    """Raises ValueError where there is nothing to refine."""
-    if tiles:
-        raise HiersegError(
-            "--tiles sees pictures on their own pixels already, and --refine is for those that the "
-            "network sees smaller; give one of them."
-        )
-    if segmenter.plain:
-        raise HiersegError(
-            "--refine needs the network's scores, and --onnx_file gives label maps alone; export "
-            "it again without --plain, or with --contract=reference."
+            f"{flag} needs the network's scores, and --onnx_file gives label maps alone; export it "
+            "again without --plain, or with --contract=reference."
         )
 
 
