@@ -25,7 +25,7 @@ CELL = 2
 """Pixels of the network's input along a side, at least, for which there is one function."""
 REACH = 4
 """Pixels of the network's input on each side of a cell from which its function is found."""
-NOISE = 3e-4
+NOISE = 1e-3
 """Variance, of channels from 0 to 1, below which differences of colour count for little."""
 NEAR = 0.3
 """A class is sought where its score is at least this share of the greatest one."""
