@@ -42,7 +42,7 @@ def enlarged(of_hw, size):
     return of_hw
 
 
-def slow_scores(planes_chw, placement, image_hwc):
+def slow_scores(planes_chw, placement, image_hwc, every=False):
     """Of the part of the picture that was seen, every class by itself: float64 [C, H, W]."""
     seen = image_hwc[placement.seen.rows_columns]
     scores = [scores_of(placement.filled_scores(plane)) for plane in planes_chw]
@@ -74,7 +74,7 @@ def slow_scores(planes_chw, placement, image_hwc):
         for factor, channel in zip(factors, np.moveaxis(seen, -1, 0), strict=True):
             of_pixels += enlarged(box_mean(factor, radius), seen.shape[:2]) * channel / 255.0
         # What is far from the likeliest everywhere is not sought.
-        close = (score >= NEAR * np.max(scores, axis=0)).any()
+        close = every or (score >= NEAR * np.max(scores, axis=0)).any()
         found.append(of_pixels if close else np.full(seen.shape[:2], -np.inf))
     return np.array(found)
 
@@ -160,8 +160,18 @@ def test_top_down_decides_level_by_level():
     image = np.random.default_rng(3).integers(0, 256, (7, 5, 3)).astype(np.uint8)
     image = cv2.resize(image, (50, 70))
     found = guided_labels(planes, placement, tree, image, "top_down")
-    expected = top_down(list(slow_scores(planes, placement, image).astype(np.float32)), tree)
+    expected = top_down(list(slow_scores(planes, placement, image, True).astype(np.float32)), tree)
     assert np.mean(found == expected) > 0.99
+
+
+def test_top_down_adds_up_leaves_that_are_unlikely_one_by_one():
+    tree = Hierarchy.from_mapping({"a": [1], "b": [2, 3, 4, 5, 6, 7]})
+    p = np.full((8, 16, 16), 0.1 - 0.001 / 6, np.float32)
+    p[0], p[1] = 0.001, 0.4
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    placement = place((64, 64), (16, 16), "stretch")
+    found = guided_labels(log_planes(p), placement, tree, image, "top_down")
+    assert np.all(found >= 2)
 
 
 def test_a_class_that_is_likeliest_everywhere_is_everywhere():

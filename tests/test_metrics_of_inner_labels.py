@@ -303,7 +303,7 @@ def evaluated(way):
         tiled = TiledEvaluation(step, {}, source, place, tree, "leaf", 4, devices)
         return gather_evaluation(tiled.tally(measures), tree, 4, measures)
     step = make_eval_step(network, lambda logits, *_, **__: logits.mean(), tree, with_scores=True)
-    size = {"size": (64, 96), "batch_size": 4, "keep": ["whole_label"] if way == "original" else []}
+    size = {"size": (64, 96), "batch_size": 4, "keep_labels": way == "original"}
     compiled, batches = devices.compile_eval_step(step), eval_batches(source, **size)
     return evaluate_batches(compiled, {}, batches, tree, 4, devices, measures=measures)
 

@@ -62,7 +62,7 @@ def test_batches_are_the_same_whatever_the_number_of_threads(monkeypatch, traini
         if training:
             batches = train_batches(source, seed=1, augment=True, **OPTIONS)
         else:
-            batches = eval_batches(source, keep=["whole_label"], **OPTIONS)
+            batches = eval_batches(source, keep_labels=True, **OPTIONS)
         taken = list(itertools.islice(batches, 9))
         batches.close()
         return taken
@@ -79,7 +79,7 @@ def test_batches_are_the_same_whatever_the_number_of_threads(monkeypatch, traini
 
 def test_evaluation_in_worker_processes_keeps_labels_of_every_size():
     source = FiguresSource("val", 48, 5)
-    options = {"keep": ["whole_label"], "resize": Resize("letterbox"), **OPTIONS}
+    options = {"keep_labels": True, "resize": Resize("letterbox"), **OPTIONS}
     here, elsewhere = (
         list(eval_batches(source, worker_count=count, **options)) for count in (0, 1)
     )

@@ -90,6 +90,24 @@ def test_what_can_not_be_refined_is_refused_where_it_was_asked_for(file, photo, 
     assert len(masks(maps_alone, photo, tmp_path / "plain")) == 1  # by default it is let alone
     with pytest.raises(ValueError, match="--refine needs the network's scores"):
         segment_source(maps_alone, str(photo), str(tmp_path / "out"), refine=True)
-    with pytest.raises(ValueError, match="give one of them"):
-        segment_source(Segmenter(file), str(photo), str(tmp_path / "out"), tiles=True, refine=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_pictures_within_a_window_are_refined_as_without_tiles(file, tmp_path):
+    segmenter, small = Segmenter(file), blocks()[:7, :15].copy()
+    cv2.imwrite(str(tmp_path / "small.png"), small)
+    (found,) = masks(segmenter, tmp_path / "small.png", tmp_path / "out", tiles=True)
+    expected = segmenter(small, bgr=True, refine=True)
+    np.testing.assert_array_equal(found, expected.levels["part"])
+
+
+def test_another_picture_or_other_planes_are_refused_in_a_sentence(file):
+    segmenter, image = Segmenter(file), blocks()
+    result = segmenter(image)
+    planes, placement = result.output.planes, result.placement
+    for other in (image[:50], image[..., :2], image.astype(np.float32), image[..., 0]):
+        with pytest.raises(ValueError, match="The placement is of uint8"):
+            segmenter.finish(planes, placement, image_hwc=other)
+    for others in (planes[:3], result.output.probabilities, planes[:, :0]):
+        with pytest.raises(ValueError, match="Planes of scores are uint16"):
+            segmenter.finish(others, placement, image_hwc=image)

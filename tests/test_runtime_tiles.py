@@ -131,7 +131,7 @@ def test_a_folder_is_segmented_drawn_and_written(tmp_path):
     assert len(summary.faults) == 1
     for name in ("a.png", "b.png"):
         image = cv2.imread(str(photos / name))
-        expected = segment_tiled(segmenter, image, bgr=True)
+        expected = segment_tiled(segmenter, image, bgr=True, refine=True)
         mask = cv2.imread(str(place / "masks" / "part" / name), cv2.IMREAD_UNCHANGED)
         np.testing.assert_array_equal(mask, expected.levels["part"])
         assert cv2.imread(str(place / name)).shape[1:] == image.shape[1:]

@@ -96,7 +96,7 @@ def test_whole_pictures_are_counted_as_the_runtime_labels_them(rule, decoding, f
     done = evaluate_batches(
         watched,
         {},
-        eval_batches(source, size=SIZE, resize=resize, batch_size=4, keep=["whole_label"]),
+        eval_batches(source, size=SIZE, resize=resize, batch_size=4, keep_labels=True),
         TREE,
         4,
         all_devices(),

@@ -7,7 +7,7 @@ from hierseg_jax.data.pipeline import eval_batches
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.evaluation.eval_step import make_eval_step
 from hierseg_jax.evaluation.evaluate import evaluate_batches
-from hierseg_jax.evaluation.tally import Measures
+from hierseg_jax.evaluation.tally import Measures, Pictures
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix
 from hierseg_jax.losses import crossentropy
 from hierseg_jax.system.devices.parallel import all_devices
@@ -62,9 +62,9 @@ def eval_step():
 
 def evaluated(eval_step, resize, whole, refined=False, size=(64, 96)):
     how = Resize(resize)
-    keep = ["whole_label"] * whole + ["whole_image"] * refined
-    batches = eval_batches(Painted(), size=size, resize=how, batch_size=3, keep=keep)
-    measures = Measures(boundary=True, whole=whole, refined=refined, resize=how)
+    batches = eval_batches(Painted(), size=size, resize=how, batch_size=3, keep_labels=whole)
+    pictures = Pictures(Painted()) if refined else None
+    measures = Measures(boundary=True, whole=whole, pictures=pictures, resize=how)
     return evaluate_batches(eval_step, {}, batches, TREE, 3, all_devices(), measures=measures)
 
 

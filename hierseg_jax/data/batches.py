@@ -26,7 +26,6 @@ class Batch(TypedDict):
       label: uint8 [B, H, W].
       valid: bool [B]; False of what fills the last batch of an evaluation up.
       whole_label: uint8 [H, W] each, at their pictures' own sizes; see `eval_batches`.
-      whole_image: uint8 RGB [H, W, 3] each, the pictures themselves; the same.
       stop: int32 [B]; see `Parallel.compile_train_step`.
       taught: bool [B, H / CELL, W / CELL], of a run with a teacher: which cells it teaches.
       teacher: float16 [B, H / CELL, W / CELL, K], its scores, unless it sees the images themselves;
@@ -37,7 +36,6 @@ class Batch(TypedDict):
     label: np.ndarray
     valid: np.ndarray
     whole_label: NotRequired[list[np.ndarray]]
-    whole_image: NotRequired[list[np.ndarray]]
     stop: NotRequired[np.ndarray]
     taught: NotRequired[np.ndarray]
     teacher: NotRequired[np.ndarray]

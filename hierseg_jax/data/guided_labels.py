@@ -15,7 +15,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from hierseg_jax.data.picture_labels import FLOOR, STEPS, scores_of
+from hierseg_jax.data.picture_labels import FLOOR, STEPS, check_planes, scores_of
 from hierseg_jax.data.resize import Placement
 from hierseg_jax.tree.decoding import top_down
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -52,9 +52,16 @@ def guided_labels(
 
     Returns:
       uint8 [H, W]; IGNORE_LABEL where the network saw nothing.
+
+    Raises:
+      ValueError: for planes of another dtype or number of classes, or another picture than the
+        placement's.
     """
-    seen_hwc = image_hwc[placement.seen.rows_columns]
-    scores_khw, classes_k = _close_scores(planes_chw, placement)
+    check_planes(planes_chw, hierarchy)
+    seen_hwc = placement.seen_image(image_hwc)
+    # From the top down classes are chosen by sums, to which the least likely ones add, too.
+    by_sums = decoding == "top_down"
+    scores_khw, classes_k = _close_scores(planes_chw, placement, by_sums)
     if len(classes_k) == 1:
         label_hw = np.full(seen_hwc.shape[:2], classes_k[0], np.uint8)
         return placement.within_picture(label_hw, IGNORE_LABEL)
@@ -67,19 +74,16 @@ def guided_labels(
     for row in _parts(seen_hwc.shape[0], cells[0], radius):
         for column in columns:
             near = (slice(None), row.near, column.near)
-            sought = np.flatnonzero(close_khw[near].any((1, 2)))
-            if decoding == "top_down":
-                sought = np.arange(len(classes_k))
-            pixels = row.pixels, column.pixels
+            close_k = close_khw[near].any((1, 2)) | by_sums
+            sought, pixels = np.flatnonzero(close_k), (row.pixels, column.pixels)
             if len(sought) == 1:
                 label_hw[pixels] = classes_k[sought[0]]
                 continue
             functions = functions_k4hw[sought, :, row.cells, column.cells]
             part_hwc = seen_hwc[pixels]
-            if decoding == "top_down":
-                scores = np.zeros((hierarchy.num_classes, *part_hwc.shape[:2]), np.float32)
-                scores[classes_k] = _taken(functions, row, column, part_hwc)
-                label_hw[pixels] = top_down(list(scores), hierarchy)
+            if by_sums:
+                scores_chw = _taken(functions, row, column, part_hwc)
+                label_hw[pixels] = top_down(list(scores_chw), hierarchy)
                 continue
             # How much greater than the first one's: a function less to take.
             ahead = _taken(functions[1:] - functions[0], row, column, part_hwc)
@@ -125,10 +129,13 @@ def _parts(pixels: int, cells: int, radius: int) -> list[_Part]:
     return parts
 
 
-def _close_scores(planes_chw: np.ndarray, placement: Placement) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of what the network saw, float32 [K, h, w], of the classes that are likely somewhere.
+def _close_scores(
+    planes_chw: np.ndarray, placement: Placement, every: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of what the network saw, float32 [K, h, w], and whose they are.
 
-    Cells are at least `CELL` pixels of the input apart.
+    They are those of the classes that are likely somewhere, or of `every` one. Cells are at least
+    `CELL` pixels of the input apart.
     """
     filled = placement.filled
     planes = [placement.filled_scores(plane_hw) for plane_hw in planes_chw]
@@ -136,7 +143,7 @@ def _close_scores(planes_chw: np.ndarray, placement: Placement) -> tuple[np.ndar
     size = min(width, max(1, filled.width // CELL)), min(height, max(1, filled.height // CELL))
     greatest_hw = np.maximum.reduce(planes)
     least_hw = greatest_hw - np.minimum(greatest_hw, _STEPS_NEAR)
-    classes_k = [c for c, plane_hw in enumerate(planes) if (plane_hw >= least_hw).any()]
+    classes_k = [c for c, plane_hw in enumerate(planes) if every or (plane_hw >= least_hw).any()]
     scores = [scores_of(planes[c]) for c in classes_k]
     if size != (width, height):
         scores = [cv2.resize(of, size, interpolation=cv2.INTER_AREA) for of in scores]

@@ -82,18 +82,23 @@ def picture_labels(
     Raises:
       ValueError: for planes of another dtype or number of classes.
     """
-    fits = planes_chw.ndim == 3 and len(planes_chw) == hierarchy.num_classes and planes_chw.size
-    if not fits or planes_chw.dtype != np.uint16:
-        raise HiersegError(
-            f"Planes of scores are uint16 [{hierarchy.num_classes}, height, width], made by "
-            f"log_planes; got {planes_chw.dtype} {planes_chw.shape}."
-        )
+    check_planes(planes_chw, hierarchy)
     if decoding == "top_down":
         scores = [scores_of(placement.seen_scores(plane_hw)) for plane_hw in planes_chw]
         label_hw = top_down(scores, hierarchy).astype(np.uint8)
     else:
         label_hw = _first_largest(planes_chw, placement, workspace or Workspace())
     return placement.within_picture(label_hw, IGNORE_LABEL)
+
+
+def check_planes(planes_chw: np.ndarray, hierarchy: Hierarchy) -> None:
+    """Raises ValueError for planes of another dtype or number of classes."""
+    fits = planes_chw.ndim == 3 and len(planes_chw) == hierarchy.num_classes and planes_chw.size
+    if not fits or planes_chw.dtype != np.uint16:
+        raise HiersegError(
+            f"Planes of scores are uint16 [{hierarchy.num_classes}, height, width], made by "
+            f"log_planes; got {planes_chw.dtype} {planes_chw.shape}."
+        )
 
 
 def _first_largest(

@@ -5,7 +5,7 @@ the step alone, not of threads, workers or processes.
 """
 
 import functools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 import grain
 import numpy as np
@@ -131,18 +131,18 @@ def eval_batches(
     worker_count: int = 0,
     process_index: int = 0,
     process_count: int = 1,
-    keep: Collection[str] = (),
+    keep_labels: bool = False,
 ) -> Batches:
     """Every example once, in order; the last batch is filled up with `valid` False.
 
     Args:
-      keep: what batches have in the pictures' own sizes, too, of `whole_label`, `whole_image`.
+      keep_labels: whether batches have `whole_label`, too.
       others: as in `train_batches`.
     """
     if len(source) == 0:
         raise HiersegError("The split is empty; there is nothing to evaluate.")
     dataset = grain.MapDataset.source(_Padded(source, batch_size))
-    dataset = dataset.map(functools.partial(_resized, size, resize, tuple(keep)))
+    dataset = dataset.map(functools.partial(_resized, size, resize, keep_labels))
     dataset = dataset[process_index::process_count]
     dataset = dataset.batch(batch_size // process_count, drop_remainder=True, batch_fn=_stack)
     return iterate(dataset, worker_count)
@@ -208,14 +208,12 @@ def _with_valid(example: Example) -> Example:
     return {"valid": np.array(True), **example}
 
 
-def _resized(
-    size: tuple[int, int], resize: Resize, keep: tuple[str, ...], example: Example
-) -> Example:
+def _resized(size: tuple[int, int], resize: Resize, keep_label: bool, example: Example) -> Example:
     image, label = example["image"], example["label"]
     if label.shape != size:
         placement = resize.place(label.shape, size)
         image, label = placement.fit_image(image), placement.fit_labels(label)
-    kept = {key: example[key.removeprefix("whole_")] for key in keep}
+    kept = {"whole_label": example["label"]} if keep_label else {}
     return {**_with_valid(example), "image": image, "label": label, **kept}
 
 
@@ -229,16 +227,15 @@ def _picture(size: tuple[int, int], resize: Resize, example: Example) -> Example
 
 
 def _stack(examples: Sequence[Example]) -> Batch:
-    """A batch; what is in the pictures' own sizes, which differ, stays a list."""
+    """A batch; labels at their own sizes, which differ, stay a list."""
     columns = {key: [example[key] for example in examples] for key in examples[0]}
     batch: Batch = {
         "image": np.stack(columns["image"]),
         "label": np.stack(columns["label"]),
         "valid": np.stack(columns["valid"]),
     }
-    for key in ("whole_label", "whole_image"):
-        if key in columns:
-            batch[key] = columns[key]
+    if "whole_label" in columns:
+        batch["whole_label"] = columns["whole_label"]
     return batch
 
 

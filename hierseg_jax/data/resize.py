@@ -96,9 +96,8 @@ class Placement:
 
     def fit_image(self, image_hwc: np.ndarray, bars: int = GREY) -> np.ndarray:
         """uint8 [H, W, 3] -> the input [h, w, 3], with bars of that value in every channel."""
-        _check(image_hwc, "uint8", (*self.picture, 3))
         sample = sampled if self.sampling == "exact" else cv2.resize
-        part = sample(image_hwc[self.seen.rows_columns], self.filled.width_height)
+        part = sample(self.seen_image(image_hwc), self.filled.width_height)
         return _within(part, self.filled, self.size, bars)
 
     def fit_labels(self, labels_hw: np.ndarray) -> np.ndarray:
@@ -133,6 +132,11 @@ class Placement:
         height, width = np.rint(self.size / scale).astype(int).tolist()
         size = max(height, top + self.seen.height), max(width, left + self.seen.width)
         return Box(top, left, self.seen.height, self.seen.width), size
+
+    def seen_image(self, image_hwc: np.ndarray) -> np.ndarray:
+        """uint8 [H, W, 3] -> the part that was seen."""
+        _check(image_hwc, "uint8", (*self.picture, 3))
+        return image_hwc[self.seen.rows_columns]
 
     def seen_labels(self, labels_hw: np.ndarray) -> np.ndarray:
         """uint8 [h, w] of the input -> the nearest label, [H, W] of the part that was seen."""

@@ -21,7 +21,7 @@ from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
 from hierseg_jax.evaluation.extremes import Extremes, Show
 from hierseg_jax.evaluation.result import Evaluation, gather_evaluation
 from hierseg_jax.evaluation.shown_pictures import FirstScores, Gallery
-from hierseg_jax.evaluation.tally import Measures, Tally
+from hierseg_jax.evaluation.tally import Measures, Pictures, Tally
 from hierseg_jax.evaluation.tiles import TiledEvaluation, make_window_step
 from hierseg_jax.evaluation.view import View, augmented_forward
 from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST
@@ -172,7 +172,10 @@ def evaluate_checkpoint(
     source = open_source(settings.data, settings.seed, task, spec, hierarchy)
     for unread in unread_of((source,)) if is_main() else ():
         note(unread)
-    whole, refined = resolution != "network", resolution == "refined"
+    whole = resolution != "network"
+    pictures = None
+    if resolution == "refined":
+        pictures = Pictures(source, first=host_number(), stride=count_hosts())
     resize = settings.data.resizing
     extremes = None
     if num_extremes:
@@ -185,7 +188,7 @@ def evaluate_checkpoint(
             stride=count_hosts(),
         )
     measures = Measures(
-        "boundary_iou" in metrics, whole, refined, resize, decoding, getattr(source, "parts", ())
+        "boundary_iou" in metrics, whole, pictures, resize, decoding, getattr(source, "parts", ())
     )
     size = settings.data.size
     show: Show
@@ -218,7 +221,7 @@ def evaluate_checkpoint(
             worker_count=settings.data.worker_count if worker_count is None else worker_count,
             process_index=host_number(),
             process_count=count_hosts(),
-            keep=[*(["whole_label"] if whole else []), *(["whole_image"] if refined else [])],
+            keep_labels=whole,
         )
         with contextlib.closing(batches):
             evaluation = evaluate_batches(
@@ -232,7 +235,7 @@ def evaluate_checkpoint(
                 measures=measures,
             )
         scores = jax.jit(make_scores(model, hierarchy, decoding, forward))
-        gallery = Gallery(source, hierarchy, decoding, size, resize, refined)
+        gallery = Gallery(source, hierarchy, decoding, size, resize, pictures is not None)
         scores_of = functools.partial(scores, parallel.one_copy(variables))
         show = functools.partial(gallery.show, scores_of)
     if extremes is not None:

@@ -9,12 +9,32 @@ import numpy as np
 from hierseg_jax.data.batches import Batch
 from hierseg_jax.data.guided_labels import guided_labels
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
+from hierseg_jax.data.read.sources import Source
 from hierseg_jax.data.resize import Placement, Resize
 from hierseg_jax.evaluation.boundary import boundary_counts
 from hierseg_jax.evaluation.data_sets import Part
 from hierseg_jax.evaluation.extremes import Extremes
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix, unseen_pixels
 from hierseg_jax.tree.hierarchy import Hierarchy
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """The pictures that this process evaluates, read again: batches of large ones fill the memory.
+
+    Attributes:
+      source: of the split.
+      first, stride: this process has the pictures `first`, `first + stride`, ...
+    """
+
+    source: Source
+    first: int = 0
+    stride: int = 1
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        """uint8 [H, W, 3], of this process's own."""
+        image_hwc: np.ndarray = self.source[self.first + number * self.stride]["image"]
+        return image_hwc
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +45,7 @@ class Measures:
       boundary: whether boundary IoU is.
       whole: whether pixels are the pictures' own; batches then have `whole_label`, and the
         step's results `scores`.
-      refined: whether predictions there follow the pictures' edges; batches then have
-        `whole_image`, too.
+      pictures: whose edges predictions there follow; where it is None, they follow none.
       resize: how pictures came to the network's size.
       decoding: how classes follow from scores, of `decoding.DECODINGS`.
       parts: of the source, each of which is measured by itself as well.
@@ -34,7 +53,7 @@ class Measures:
 
     boundary: bool = False
     whole: bool = False
-    refined: bool = False
+    pictures: Pictures | None = None
     resize: Resize = dataclasses.field(default_factory=Resize)
     decoding: str = "leaf"
     parts: Sequence[Part] = ()
@@ -67,13 +86,15 @@ class Tally:
         predictions: Sequence[np.ndarray] = list(np.asarray(result["prediction"]))
         if self._measures.whole:
             labels, size = batch["whole_label"], batch["label"].shape[1:]
-            images = batch["whole_image"] if self._measures.refined else [None] * len(labels)
+            seen = len(batch["valid"]) * len(self.confusions)
             predictions = [
                 self._predicted(
-                    scores_chw, self._measures.resize.place(label_hw.shape, size), image_hwc
+                    scores_chw,
+                    self._measures.resize.place(label_hw.shape, size),
+                    seen + i if valid else None,
                 )
-                for label_hw, scores_chw, image_hwc in zip(
-                    labels, np.asarray(result["scores"]), images, strict=True
+                for i, (label_hw, scores_chw, valid) in enumerate(
+                    zip(labels, np.asarray(result["scores"]), valid_b, strict=True)
                 )
             ]
             pairs = list(zip(labels, predictions, strict=True))
@@ -92,10 +113,11 @@ class Tally:
             extremes.add(confusion_blc, valid_b)
 
     def _predicted(
-        self, scores_chw: np.ndarray, placement: Placement, image_hwc: np.ndarray | None
+        self, scores_chw: np.ndarray, placement: Placement, number: int | None
     ) -> np.ndarray:
-        """Leaf classes on the picture's own pixels."""
+        """Leaf classes on the pixels of this process's picture of a number; None fills a batch."""
         planes_chw, decoding = log_planes(scores_chw), self._measures.decoding
-        if image_hwc is None:
+        pictures = self._measures.pictures
+        if pictures is None or number is None:
             return picture_labels(planes_chw, placement, self._hierarchy, decoding)
-        return guided_labels(planes_chw, placement, self._hierarchy, image_hwc, decoding)
+        return guided_labels(planes_chw, placement, self._hierarchy, pictures[number], decoding)

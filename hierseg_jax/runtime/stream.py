@@ -91,7 +91,8 @@ def segment_source(
       smooth: weight of the frames before in a video's scores, see `smoothing`; 0 is off.
       legend: `below`, in a `corner`, `none`, or `auto`, see `sink.painter_for`.
       refine: whether borders between classes follow the picture's edges, see `guided_labels`; by
-        default in pictures, and not in videos, which would be slower.
+        default in pictures, and not in videos, which would be slower. What `tiles` cuts into
+        windows does without.
 
     Returns:
       The summary, and where the pictures are.
@@ -105,11 +106,6 @@ def segment_source(
         raise HiersegError("--smooth is for videos, --tiles for large pictures; give one of them.")
     if tiles:
         check_scores(segmenter)
-    if refine and tiles:
-        raise HiersegError(
-            "--tiles sees pictures on their own pixels already, and --refine is for those that the "
-            "network sees smaller; give one of them."
-        )
     if refine:
         _require_scores(segmenter, "--refine")
     if show:
@@ -157,20 +153,18 @@ def segment_source(
         overlap = not (tiles or live or show)
         names = [each.name for each in segmenter.hierarchy.levels]
         wanted = names if show else [names[index] for index in levels]
+        if refine is None:
+            refine = isinstance(opened, Images)
         segment: Segment
         if tiles:
-            segment = functools.partial(segment_tiled, segmenter, levels=wanted, confidence=False)
+            segment = functools.partial(
+                segment_tiled, segmenter, levels=wanted, confidence=False, refine=refine
+            )
         else:
             if overlap and not smooth and len(opened) != 1 and segmenter.provider == "cpu":
                 segmenter, summary.at_once = _several_at_once(segmenter)
             smoother = Smoother(smooth) if smooth else None
-            stills = isinstance(opened, Images)
-            segment = functools.partial(
-                segmenter,
-                smooth=smoother,
-                levels=wanted,
-                refine=stills if refine is None else refine,
-            )
+            segment = functools.partial(segmenter, smooth=smoother, levels=wanted, refine=refine)
         bar = tqdm(total=len(opened) or None, unit="frame", disable=True if show else None)
         steps = (
             _overlapped(frames, segment, sink.take, summary)

@@ -20,6 +20,7 @@ def segment_tiled(
     bgr: bool = False,
     levels: Collection[str] | None = None,
     confidence: bool = True,
+    refine: bool = False,
 ) -> Segmentation:
     """Segments a picture of any size without scaling it.
 
@@ -32,6 +33,7 @@ def segment_tiled(
       bgr: whether its channels are blue, green, red, as OpenCV has them.
       levels: names of those that are wanted; all by default. Each takes a byte a pixel.
       confidence: whether it is wanted; it takes four bytes a pixel.
+      refine: as in `segmenter(image_hwc)`, of pictures that are segmented as a whole.
 
     Returns:
       As `segmenter(image_hwc)`, but where there are several windows: `confidence` is float32
@@ -51,7 +53,7 @@ def segment_tiled(
         raise HiersegError(f"There is no level {unknown!r}; the network has {', '.join(names)}.")
     picture: tuple[int, int] = image_hwc.shape[:2]
     if fits_window(picture, segmenter.image_size):
-        return segmenter(image_hwc, bgr=bgr, levels=levels)
+        return segmenter(image_hwc, bgr=bgr, levels=levels, refine=refine)
     started = time.perf_counter()
     seconds = {"preprocess": 0.0, "inference": 0.0}
     scores_of = _window_scores(segmenter, bgr, seconds)
