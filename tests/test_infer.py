@@ -56,7 +56,7 @@ def infer(onnx_file, source, *flags, **environment):
 
 def test_a_folder_becomes_overlays_and_masks_in_the_source_s_size(onnx_file, photos, tmp_path):
     out = tmp_path / "out"
-    result = infer(onnx_file, photos, f"--output={out}", "--level=all", "--masks")
+    result = infer(onnx_file, photos, f"--output={out}", "--level=all", "--masks", "--norefine")
     assert result.returncode == 0, result.stderr
     assert "2 pictures" in result.stdout
     for name in ("a.png", "b.png"):
