@@ -23,6 +23,12 @@ from hierseg_jax.system.command_line import run
 FLAGS = flags.FlagValues()
 _FILES = flags.DEFINE_list("files", None, "Exported files of `deploy`.", flag_values=FLAGS)
 _DATA = flags.DEFINE_string("data", None, "A data.yaml.", required=True, flag_values=FLAGS)
+_REFINE = flags.DEFINE_bool(
+    "refine",
+    False,
+    "Have borders follow the pictures' edges on their own pixels.",
+    flag_values=FLAGS,
+)
 _SPLIT = flags.DEFINE_string("split", "val", "Of it.", flag_values=FLAGS)
 
 
@@ -33,7 +39,7 @@ def measure(segmenter: Segmenter, source: Source) -> tuple[list[dict[str, LevelM
     for index in range(len(source)):
         image_hwc, label_hw = source[index]["image"], source[index]["label"]
         started = time.process_time()
-        result = segmenter(image_hwc)
+        result = segmenter(image_hwc, refine=_REFINE.value)
         seconds.append(time.process_time() - started)
         finest = result.levels[hierarchy.level_names[-1]]
         own.append(confusion_matrix(label_hw, finest, hierarchy.num_classes))

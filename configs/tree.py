@@ -1,7 +1,7 @@
 """The recipe for class trees, which did best on 700 photographs (docs/tree.md).
 
 As configs/lite0_pretrained.py, whose extra it needs, too. Where classes have one level alone, it
-differs in a loss.
+is that recipe with Lovász-softmax added.
 """
 
 import ml_collections
@@ -10,7 +10,7 @@ from hierseg_jax.settings.config_files import load_config
 
 
 def get_config() -> ml_collections.ConfigDict:
-    """A softmax among siblings, the losses at every level, and one of IoU beside them."""
+    """A softmax among siblings, and the losses at every level, Lovász-softmax too."""
     config = load_config("lite0_pretrained")
     config.model.sibling_softmax = True
     config.loss = "crossentropy + dice + lovasz"

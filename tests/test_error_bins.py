@@ -76,18 +76,20 @@ def test_bins_have_the_errors_of_their_width(pixels, leaves, levels, bins, sprea
 
 
 def test_many_pixels_lose_nothing():
-    """More than a piece of work may have, so that one more would reach into another number."""
+    """Half a million in a bin of each piece of work, all at its far end."""
     pixels = 2**23 + 5
     labels = jnp.zeros(pixels, jnp.int32).at[-3:].set(1)
-    logits = jnp.zeros((pixels, 2)).at[-3:, 0].set(-2.0)
+    # Just below 0.5, where a bin ends.
+    logits = jnp.zeros((pixels, 2)).at[:, 0].set(4e-5).at[-3:, 0].set(-2.0)
     counts, sums = error_bins(logits, labels, jnp.asarray([[0, 1]], jnp.int32), 2, 1024)
     error = 1 - 1 / (1 + np.exp(-2.0))
     at = int(error * 1024)
     for t, own in ((0, pixels - 3), (1, 3)):
-        of_many = (counts[t, int(t == 0), 512], sums[t, int(t == 0), 512])
+        of_many = (counts[t, int(t == 0), 511], sums[t, int(t == 0), 511])
         of_few = (counts[t, int(t == 1), at], sums[t, int(t == 1), at])
         assert of_many[0] == pixels - 3
-        np.testing.assert_allclose(of_many[1], (pixels - 3) / 2, rtol=1e-6)
+        near_half = 1 / (1 + np.exp(4e-5))
+        np.testing.assert_allclose(of_many[1], (pixels - 3) * near_half, rtol=1e-6)
         assert of_few[0] == 3
         np.testing.assert_allclose(of_few[1], 3 * error, rtol=1e-5)
         assert counts[t, 1].sum() == own
