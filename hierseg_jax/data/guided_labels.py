@@ -87,8 +87,8 @@ def guided_labels(
                 continue
             # How much greater than the first one's: a function less to take.
             ahead = _taken(functions[1:] - functions[0], row, column, part_hwc)
-            first = sought[ahead.argmax(0) + 1]
-            label_hw[pixels] = classes_k[np.where(ahead.max(0) > 0, first, sought[0])]
+            most_ahead = sought[ahead.argmax(0) + 1]
+            label_hw[pixels] = classes_k[np.where(ahead.max(0) > 0, most_ahead, sought[0])]
     return placement.within_picture(label_hw, IGNORE_LABEL)
 
 
