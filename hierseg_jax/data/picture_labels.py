@@ -6,6 +6,7 @@ they differ by one number a pixel, which no choice between classes depends on.
 
 import math
 import threading
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -119,11 +120,12 @@ def _first_largest(
         left, top, columns, rows = cv2.boundingRect(cv2.compare(part_hw, first_hw, cv2.CMP_GT))
         if not columns:
             continue
-        points_y, pixels_y = _reached(top, rows, part_hw.shape[0], height)
-        points_x, pixels_x = _reached(left, columns, part_hw.shape[1], width)
-        inside = pixels_y, pixels_x
-        score, best, label, won = (x[inside] for x in (score_hw, best_hw, label_hw, won_hw))
-        cv2.resize(part_hw[points_y, points_x], score.shape[::-1], score)
+        y = _reached(top, rows, part_hw.shape[0], height)
+        x = _reached(left, columns, part_hw.shape[1], width)
+        enlarged = score_hw[y.enlarged, x.enlarged]
+        cv2.resize(part_hw[y.points, x.points], enlarged.shape[::-1], enlarged)
+        inside = y.reached, x.reached
+        score, best, label, won = (of[inside] for of in (score_hw, best_hw, label_hw, won_hw))
         cv2.compare(score, best, cv2.CMP_GT, won)  # 255 where it is greater
         # A later class has the greater number: the maximum of both puts it in place.
         np.bitwise_and(won, np.uint8(index), out=won)
@@ -132,15 +134,33 @@ def _first_largest(
     return label_hw
 
 
-def _reached(start: int, count: int, points: int, pixels: int) -> tuple[slice, slice]:
-    """A part of a side of points, and the pixels that it is enlarged to as it is in the whole.
+class _Reach(NamedTuple):
+    """A part of a side of points, and pixels that it is enlarged to as it is in the whole.
 
-    All pixels that the points from `start` on have an influence on are among them. The part
-    begins and ends where an edge between points is one between pixels, so that pixels have the
-    same weights; and two points away, for whatever is beyond the edge has a say there.
+    Attributes:
+      points: of the part.
+      enlarged: pixels of the part.
+      reached: of these, those that lie between points of the part; what is beyond its ends has no
+        say in them.
+    """
+
+    points: slice
+    enlarged: slice
+    reached: slice
+
+
+def _reached(start: int, count: int, points: int, pixels: int) -> _Reach:
+    """The part whose `reached` pixels are all that the points from `start` on have a say in.
+
+    It begins and ends where an edge between points is one between pixels, so that pixels have the
+    same weights.
     """
     cells = math.gcd(points, pixels)
-    cell = points // cells
-    first, last = max(0, start - 2) // cell, min(cells, -(-(start + count + 2) // cell))
-    pixels_of_cell = pixels // cells
-    return slice(first * cell, last * cell), slice(first * pixels_of_cell, last * pixels_of_cell)
+    cell, pixels_of_cell = points // cells, pixels // cells
+    first, last = max(0, start - 1) // cell, min(cells, -(-(start + count + 1) // cell))
+    before, behind = max(0, first - 1), min(cells, last + 1)
+    return _Reach(
+        slice(before * cell, behind * cell),
+        slice(before * pixels_of_cell, behind * pixels_of_cell),
+        slice(first * pixels_of_cell, last * pixels_of_cell),
+    )
