@@ -20,14 +20,18 @@ from tests.test_runtime import reference_file
 TREE = with_groups(PASCAL_PERSON_PART)
 
 
-def test_every_group_gets_the_class_below_it_of_greatest_score():
+def test_every_group_gets_the_class_below_it_of_greatest_score_along_the_pictures_edges():
     rng = np.random.default_rng(0)
-    scores = rng.dirichlet(np.ones(7), (8, 8)).astype(np.float32)
-    labels = rng.integers(0, len(TREE.labels.names), (8, 8)).astype(np.uint8)
+    # The left side is dark, up to a column that no score of the network's lies at.
+    dark = np.arange(32) < 13
+    of_side = rng.dirichlet(np.ones(7), 2).astype(np.float32)
+    image = np.where(dark[:, None], 40, 200).astype(np.uint8) + np.zeros((32, 1, 3), np.uint8)
+    scores = np.where(dark[:, None], *of_side) + np.zeros((32, 1, 1), np.float32)
+    labels = rng.integers(0, len(TREE.labels.names), (32, 32)).astype(np.uint8)
     labels[0, 0] = 255
-    placement = Resize("stretch", "exact").place((8, 8), (8, 8))
-    planes = log_planes(np.moveaxis(scores, -1, 0))
-    found = complete(labels, planes, placement, TREE)
+    placement = Resize("stretch", "exact").place((32, 32), (32, 32))
+    seen = cv2.resize(scores, (8, 8), interpolation=cv2.INTER_AREA)
+    found = complete(labels, log_planes(np.moveaxis(seen, -1, 0)), placement, TREE, image)
     for index, label in np.ndenumerate(labels):
         if label == 255 or label < 7:
             assert found[index] == label
@@ -41,7 +45,7 @@ def test_what_a_crop_leaves_unseen_stays_a_group():
     labels = np.full((8, 16), body, np.uint8)
     planes = log_planes(np.full((7, 8, 8), 1 / 7, np.float32))
     placement = Resize("crop", "exact").place((8, 16), (8, 8))
-    found = complete(labels, planes, placement, TREE)
+    found = complete(labels, planes, placement, TREE, np.zeros((8, 16, 3), np.uint8))
     assert np.all(found[:, 4:12] < 7)
     assert np.all(found[:, :4] == body)
 

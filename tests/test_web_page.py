@@ -101,6 +101,14 @@ def maps_of(browser):
     return np.ascontiguousarray(array(told["rgba"], 4)[..., :3]), levels
 
 
+def assert_refined_labels(segmenter, image_hwc, found):
+    enlarged, refined = (segmenter(image_hwc, refine=refine).levels for refine in (False, True))
+    finest = segmenter.hierarchy.levels[-1].name
+    assert (refined[finest] != enlarged[finest]).mean() > 1e-2
+    for name, expected_hw in refined.items():
+        assert (found[name] != expected_hw).mean() <= 1e-3
+
+
 def assert_equal_labels(segmenter, image_hwc, found):
     result = segmenter(image_hwc)
     clear = np.ones(image_hwc.shape[:2], bool)
@@ -121,7 +129,10 @@ def test_a_picture_has_the_labels_of_the_runtime(browser, segmenter, address, tm
     browser.until("!document.getElementById('save').disabled")
     seen_hwc, levels = maps_of(browser)
     np.testing.assert_array_equal(seen_hwc, image_hwc)
-    assert_equal_labels(segmenter, image_hwc, levels)
+    if segmenter.plain:
+        assert_equal_labels(segmenter, image_hwc, levels)
+    else:
+        assert_refined_labels(segmenter, image_hwc, levels)
     shown = browser.run("document.getElementById('legend').innerText")
     finest = segmenter.hierarchy.levels[-1]
     present = np.unique(levels[finest.name])

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from hierseg_jax.data.picture_labels import Workspace, picture_labels
+from hierseg_jax.data.guided_labels import guided_labels
 from hierseg_jax.data.read.dataset_spec import DatasetSpec
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.layout import Layout
@@ -27,16 +27,18 @@ def complete(
     planes_chw: np.ndarray,
     placement: Placement,
     hierarchy: Hierarchy,
-    workspace: Workspace | None = None,
+    image_hwc: np.ndarray,
 ) -> np.ndarray:
     """Labels with every group replaced by the class below it that has the greatest score.
+
+    Borders between these classes follow the picture's edges.
 
     Args:
       labels_hw: uint8 [H, W], labels of the hierarchy; 255 stays.
       planes_chw: uint16 [C, h, w], of `NetworkOutput.planes`.
       placement: of the picture in the network's input.
       hierarchy: with `inner_labels`.
-      workspace: as in `picture_labels`.
+      image_hwc: uint8 [H, W, 3], the picture.
 
     Returns:
       uint8 [H, W]; a group stays where the network saw nothing of the picture.
@@ -48,7 +50,7 @@ def complete(
         if len(below) == 1:
             continue
         among = Hierarchy.from_mapping(list(range(len(below))), list(map(str, below)))
-        best_hw = picture_labels(planes_chw[below], placement, among, "leaf", workspace)
+        best_hw = guided_labels(planes_chw[below], placement, among, image_hwc)
         here_hw = (labels_hw == label) & (best_hw < len(below))
         completed_hw[here_hw] = below[best_hw[here_hw]].astype(np.uint8)
     return completed_hw
@@ -100,13 +102,13 @@ def complete_data_set(
     new = output / "data.yaml"
     if new.exists():
         raise HiersegFileExistsError(f"{new} exists; choose another --output.")
-    workspace, filled, pixels, left = Workspace(), 0, 0, 0
+    filled, pixels, left = 0, 0, 0
     folders = [output / split / "images", output / split / "masks"]
     for index, name in enumerate(tqdm(source.names, unit="mask", disable=None)):
         example, image_file = source[index], source.image_file(index)
         placement, network_input = segmenter.prepare(example["image"])
         planes_chw = segmenter.infer(network_input).planes
-        label_hw = complete(example["label"], planes_chw, placement, tree, workspace)
+        label_hw = complete(example["label"], planes_chw, placement, tree, example["image"])
         filled += int((label_hw != example["label"]).sum())
         pixels += label_hw.size
         labelled = label_hw[label_hw != IGNORE_LABEL]

@@ -61,7 +61,7 @@ export function countLabels(labels, count) {
 }
 
 /** Planes of what the picture fills of the input: {planes, shape}. */
-function cutBars(planes, [count, h, w], { size, filled }) {
+export function cutBars(planes, [count, h, w], { size, filled }) {
   if (filled.height === size[0] && filled.width === size[1]) return { planes, shape: [count, h, w] };
   const { top, left, height, width } = filled;
   const cut = new Uint16Array(count * height * width);
@@ -145,16 +145,8 @@ function greaterThanFirst({ planes, shape: [count, h, w] }, scale) {
 }
 
 /** The best class at the coarsest level, then the best of its children, and so on. */
-function topDown({ levels, scores: { floor, steps } }) {
-  const scoreOf = Float32Array.from({ length: steps + 1 }, (_, x) =>
-    Math.exp(Math.fround(Math.fround(Math.fround(x / steps) - 1) * Math.fround(-floor))),
-  );
-  const families = levels.map((level, k) =>
-    level.class_names.map((_, v) => {
-      const leaves = level.leaf_to_class.flatMap((own, leaf) => (own === v ? [leaf] : []));
-      return { leaves, parent: k ? levels[k - 1].leaf_to_class[leaves[0]] : 0 };
-    }),
-  );
+function topDown(model) {
+  const [scoreOf, families] = [scoreTable(model.scores), familiesOf(model)];
   return (parts, [H, W]) => {
     const [count, h] = parts.shape;
     const rows = floatAxis(h, H);
@@ -176,7 +168,25 @@ function topDown({ levels, scores: { floor, steps } }) {
   };
 }
 
-function descend(families, scores, x) {
+/** Scores in [0, 1] of all whole numbers that stand for them. */
+export function scoreTable({ floor, steps }) {
+  return Float32Array.from({ length: steps + 1 }, (_, x) =>
+    Math.exp(Math.fround(Math.fround(Math.fround(x / steps) - 1) * Math.fround(-floor))),
+  );
+}
+
+/** Of every class of every level: its leaves, and its parent's number. */
+export function familiesOf({ levels }) {
+  return levels.map((level, k) =>
+    level.class_names.map((_, v) => {
+      const leaves = level.leaf_to_class.flatMap((own, leaf) => (own === v ? [leaf] : []));
+      return { leaves, parent: k ? levels[k - 1].leaf_to_class[leaves[0]] : 0 };
+    }),
+  );
+}
+
+/** The leaf of pixel x of scores by class. */
+export function descend(families, scores, x) {
   let chosen = 0;
   for (const classes of families) {
     let [best, pick] = [-2, 0];
@@ -191,7 +201,7 @@ function descend(families, scores, x) {
   return chosen;
 }
 
-function withinPicture(part, { seen, picture: [H, W] }) {
+export function withinPicture(part, { seen, picture: [H, W] }) {
   if (seen.height === H && seen.width === W) return part;
   const labels = new Uint8Array(H * W).fill(UNSEEN);
   for (let y = 0; y < seen.height; y++) {

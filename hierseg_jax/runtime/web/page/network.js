@@ -1,5 +1,6 @@
 // onnxruntime-web and the network: on the GPU where there is one, else on the processor.
 import { withFloatScores } from "./float-scores.js";
+import { guidedLabels } from "./guided.js";
 import { enlargedLabels, leafLabels, logPlanes } from "./labels.js";
 
 const MOST_THREADS = 8; // more bring nothing to networks of this size
@@ -83,11 +84,11 @@ async function runOnce(ort, session, model, input) {
   return { planes: logPlanes(scores, model.scores), shape };
 }
 
-/** Leaf classes of a picture from what the network gave. */
-export function labelsOf(given, placement, model) {
-  return given.map
-    ? enlargedLabels(given.map, placement)
-    : leafLabels(given.planes, given.shape, placement, model);
+/** Leaf classes of a picture from what the network gave; along its edges if `rgba` is given. */
+export function labelsOf({ map, planes, shape }, placement, model, rgba = null) {
+  if (map) return enlargedLabels(map, placement);
+  if (rgba) return guidedLabels(planes, shape, placement, model, rgba);
+  return leafLabels(planes, shape, placement, model);
 }
 
 function asUint16(data) {

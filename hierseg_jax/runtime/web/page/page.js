@@ -120,7 +120,7 @@ async function showPicture(file) {
   const bitmap = await readPicture(file);
   if (isOver()) return;
   say("Segmenting …");
-  const answer = await ask("segment", { bitmap, look: look() }, [bitmap]);
+  const answer = await ask("segment", { bitmap, refine: true, look: look() }, [bitmap]);
   say("");
   if (isOver()) return;
   show(answer, false);

@@ -16,8 +16,8 @@ const answers = {
     network = await openNetwork(model, runtime, wanted);
     return [{ device: network.device }];
   },
-  /** Segments a bitmap, which is closed, and paints it. */
-  async segment({ bitmap, look }) {
+  /** Segments a bitmap, which is closed, and paints it; `refine`: along its edges. */
+  async segment({ bitmap, refine, look }) {
     const clock = stopwatch();
     const size = [bitmap.height, bitmap.width];
     const rgba = pixelsOf(bitmap);
@@ -27,7 +27,7 @@ const answers = {
     clock("resize");
     const given = await network.run(input);
     clock("network");
-    last = { rgba, size, leaves: labelsOf(given, placement, model) };
+    last = { rgba, size, leaves: labelsOf(given, placement, model, refine ? rgba : null) };
     clock("labels");
     return draw(look, clock);
   },
