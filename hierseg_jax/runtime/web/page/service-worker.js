@@ -4,8 +4,10 @@
 
 const SMALL = [
   "./",
+  "averaging.js",
   "float-scores.js",
   "geometry.js",
+  "guided.js",
   "icon.svg",
   "labels.js",
   "legend.js",
