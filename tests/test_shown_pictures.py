@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hierseg_jax.data.guided_labels import guided_labels
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.pipeline import eval_batches
 from hierseg_jax.data.resize import RESIZES, Resize, bounded, place
@@ -131,18 +132,19 @@ def test_scores_are_those_before_they_are_enlarged_and_change_nothing_else(upsam
         np.testing.assert_allclose(grid_bchw.transpose(0, 2, 3, 1), expected, atol=1e-6)
 
 
-def gallery(source, rule):
-    return Gallery(source, TREE, "leaf", SIZE, Resize(rule))
+def gallery(source, rule, refined=True):
+    return Gallery(source, TREE, "leaf", SIZE, Resize(rule), refined)
 
 
 def scores_of(image_bhwc):
     return jax.jit(make_scores(Coarse(4), TREE))({}, image_bhwc)
 
 
+@pytest.mark.parametrize("refined", [False, True])
 @pytest.mark.parametrize("rule", RESIZES)
-def test_pictures_are_shown_as_they_are_with_the_labels_of_the_runtime(rule):
+def test_pictures_are_shown_as_they_are_with_the_labels_of_the_runtime(rule, refined):
     source = Blurred()
-    shown = gallery(source, rule)
+    shown = gallery(source, rule, refined)
     for index, example in enumerate(source.examples):
         picture = shown.show(scores_of, index)
         np.testing.assert_array_equal(picture.image, example["image"])
@@ -150,9 +152,11 @@ def test_pictures_are_shown_as_they_are_with_the_labels_of_the_runtime(rule):
         placement = Resize(rule).place(example["label"].shape, SIZE)
         scores_bchw = scores_of(placement.fit_image(example["image"])[None])
         planes_chw = log_planes(np.asarray(scores_bchw)[0])
-        np.testing.assert_array_equal(
-            picture.prediction, picture_labels(planes_chw, placement, TREE)
-        )
+        if refined:
+            expected_hw = guided_labels(planes_chw, placement, TREE, example["image"])
+        else:
+            expected_hw = picture_labels(planes_chw, placement, TREE)
+        np.testing.assert_array_equal(picture.prediction, expected_hw)
 
 
 @pytest.mark.parametrize("batch_size", [2, 4])
@@ -181,7 +185,7 @@ def test_samples_are_the_first_of_this_process_that_can_be_read(batch_size):
 def test_a_large_picture_is_shown_smaller_and_in_place():
     """A bright half of a picture that is cropped at the sides, and four times too large."""
     shape, size = (4 * LONGEST // 4, 4 * LONGEST), (LONGEST // 4, LONGEST)
-    image, label = np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8)
+    image, label = np.full((*shape, 3), 64, np.uint8), np.zeros(shape, np.uint8)
     image[:, shape[1] // 2 :], label[:, shape[1] // 2 :] = 255, 1
     picture = gallery([{"image": image, "label": label}], "crop").show(scores_of, 0)
     assert picture.image.shape == (*size, 3)

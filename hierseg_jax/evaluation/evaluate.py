@@ -235,7 +235,9 @@ def evaluate_checkpoint(
                 measures=measures,
             )
         scores = jax.jit(make_scores(model, hierarchy, decoding, forward))
-        gallery = Gallery(source, hierarchy, decoding, size, resize, pictures is not None)
+        # As `predict` draws them, unless what is counted is something else of the same pixels.
+        refined = resolution != "original"
+        gallery = Gallery(source, hierarchy, decoding, size, resize, refined)
         scores_of = functools.partial(scores, parallel.one_copy(variables))
         show = functools.partial(gallery.show, scores_of)
     if extremes is not None:

@@ -67,7 +67,7 @@ class Gallery:
       decoding: how they follow from scores, of `decoding.DECODINGS`.
       size: (height, width) of the network's input.
       resize: how pictures come to it.
-      refined: whether predictions follow the pictures' edges.
+      refined: whether predictions follow the pictures' edges, as those of `hierseg predict` do.
     """
 
     source: Source
@@ -75,7 +75,7 @@ class Gallery:
     decoding: str
     size: tuple[int, int]
     resize: Resize
-    refined: bool = False
+    refined: bool = True
 
     def show(self, scores_of: Callable[[np.ndarray], Any], index: int) -> ShownPicture:
         """A picture of the split.
