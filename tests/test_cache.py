@@ -1,4 +1,4 @@
-"""Training pictures that stay in memory: the same batches, and nothing decoded twice."""
+"""Pictures that stay in memory: the same batches, and nothing decoded twice."""
 
 import collections
 import itertools
@@ -7,15 +7,21 @@ import numpy as np
 import pytest
 
 from hierseg_jax.data.figures.render import FiguresSource
-from hierseg_jax.data.picture_cache import Room, byte_count, cached
-from hierseg_jax.data.pipeline import train_batches
+from hierseg_jax.data.picture_cache import CachedSource, Room, byte_count, cached
+from hierseg_jax.data.pipeline import eval_batches, train_batches
 from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.skip import SkippingSource
-from hierseg_jax.data.resize import Resize
+from hierseg_jax.data.resize import RESIZES, Resize
+from hierseg_jax.data.sized_examples import (
+    bounded_example,
+    bounded_shape,
+    fitted_example,
+    resized_source,
+)
 from hierseg_jax.system.devices.parallel import all_devices
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train import cache_choice
-from hierseg_jax.train.cache_choice import choose_cache
+from hierseg_jax.train.cache_choice import SHARE_OF_VALIDATION, choose_cache, keep_validation
 from hierseg_jax.train.run import describe, set_up
 from tests.runs import small_settings
 from tests.test_pipeline import take
@@ -62,8 +68,8 @@ def test_cached_batches_are_the_same_bits(augment, sampling):
     expected = batches_of(source, **options)
     assert_equal(batches_of(cached(source, Room(AMPLE)), **options), expected)
     if augment != "modern" or sampling == "reference":
-        fitted = cached(source, Room(AMPLE), ((32, 48), resize))
-        assert_equal(batches_of(fitted, **options), expected)
+        fitted = resized_source(source, fitted_example, (32, 48), resize)
+        assert_equal(batches_of(cached(fitted, Room(AMPLE)), **options), expected)
 
 
 def test_a_worker_with_a_cache_of_its_own_gives_the_same_batches():
@@ -136,32 +142,36 @@ def choose(monkeypatch, memory, source=None, sizes=((32, 32),), **changes):
     monkeypatch.setattr(cache_choice, "machine_memory", lambda: memory)
     settings = small_settings(**{"augment": "modern"} | changes)
     source = source or FiguresSource("train", 32, 33)
-    return source, choose_cache(settings, source, sizes, all_devices(), np.arange(256))
+    return choose_cache(settings, source, sizes, all_devices(), np.arange(256))
+
+
+def is_kept(cache):
+    return isinstance(cache.source, CachedSource)
 
 
 def test_auto_keeps_what_a_quarter_of_the_memory_holds(monkeypatch):
     needed = 33 * 32 * 32 * 4
-    source, cache = choose(monkeypatch, 4 * needed)
-    assert cache.source is not source
+    cache = choose(monkeypatch, 4 * needed)
+    assert is_kept(cache)
     assert "kept in memory once decoded: 33 training pictures, about 0.00014 GB" in cache.said
-    source, cache = choose(monkeypatch, 4 * needed - 4)
-    assert cache.source is source
+    cache = choose(monkeypatch, 4 * needed - 4)
+    assert not is_kept(cache)
     assert "every epoch decodes its pictures anew" in cache.said
-    source, cache = choose(monkeypatch, 4 * needed, data__worker_count=2)
-    assert cache.source is source
-    source, cache = choose(monkeypatch, 4 * needed, data__cache="none")
-    assert (cache.source, cache.said) == (source, "")
+    cache = choose(monkeypatch, 4 * needed, data__worker_count=2)
+    assert not is_kept(cache)
+    cache = choose(monkeypatch, 4 * needed, data__cache="none")
+    assert (is_kept(cache), cache.said) == (False, "")
 
 
 def test_host_by_name_is_refused_where_there_is_no_memory_for_it(monkeypatch):
     needed = 33 * 32 * 32 * 4
-    source, cache = choose(monkeypatch, 2 * needed, data__cache="host")
-    assert cache.source is not source
+    cache = choose(monkeypatch, 2 * needed, data__cache="host")
+    assert is_kept(cache)
     with pytest.raises(HiersegError, match=r"data\.cache is host, and 33 training pictures"):
         choose(monkeypatch, needed, data__cache="host")
     # Where the system does not tell, it is believed.
-    source, cache = choose(monkeypatch, 0, data__cache="host")
-    assert cache.source is not source
+    cache = choose(monkeypatch, 0, data__cache="host")
+    assert is_kept(cache)
 
 
 def test_pictures_are_kept_at_the_network_s_size_where_that_comes_first(monkeypatch):
@@ -172,16 +182,55 @@ def test_pictures_are_kept_at_the_network_s_size_where_that_comes_first(monkeypa
         ({"augment": "reference", "sizes": ((16, 16), (32, 32))}, 64),
         ({"augment": "modern", "data__sampling": "reference"}, 32),
     ):
-        _, cache = choose(monkeypatch, AMPLE, large, **changes)
+        cache = choose(monkeypatch, AMPLE, large, **changes)
         assert cache.source[0]["label"].shape == (side, side)
 
 
+@pytest.mark.parametrize("cache", ["none", "host"])
+@pytest.mark.parametrize("rule", RESIZES)
+def test_large_pictures_are_trained_on_in_as_many_pixels_as_the_largest_scale_shows(
+    monkeypatch, rule, cache
+):
+    large = FiguresSource("train", 256, 5)
+    given = {"data__resize": rule, "data__cache": cache, "data__image_size": (32, 64)}
+    cache = choose(monkeypatch, AMPLE, large, ((32, 64),), **given)
+    shape = (64, 128)
+    assert cache.source[0]["label"].shape == shape
+    assert cache.resize == Resize()
+    resize = Resize(rule)
+    assert bounded_shape((256, 256), (32, 64), resize) == shape
+    expected = bounded_example(large[0], (32, 64), resize)
+    assert_equal([cache.source[0]], [expected])
+    # What an example shows in them is what it shows in the picture's own pixels.
+    of_own, of_fewer = (
+        batches_of(source, size=(32, 64), resize=of, augment="modern", count=3)
+        for source, of in ((large, resize), (cache.source, cache.resize))
+    )
+    for a, b in zip(of_own, of_fewer, strict=True):
+        assert (a["label"] != b["label"]).mean() < 0.05
+        assert np.abs(a["image"].astype(int) - b["image"]).mean() < 5
+
+
+def test_small_pictures_are_trained_on_to_the_bit_as_they_are(monkeypatch):
+    source = FiguresSource("train", 60, 12)
+    for rule in RESIZES:
+        cache = choose(monkeypatch, AMPLE, source, data__resize=rule)
+        found = batches_of(cache.source, resize=cache.resize)
+        assert_equal(found, batches_of(source, resize=Resize(rule)))
+
+
+def test_a_teacher_is_asked_about_a_picture_s_own_pixels(monkeypatch):
+    large = FiguresSource("train", 256, 5)
+    cache = choose(monkeypatch, AMPLE, large, teacher="run")
+    assert cache.source[0]["label"].shape == (256, 256)
+
+
 def test_code_of_a_user_s_own_is_asked_anew(monkeypatch):
-    source, cache = choose(monkeypatch, AMPLE, data__spec="my:pictures")
-    assert cache.source is source
+    cache = choose(monkeypatch, AMPLE, data__spec="my:pictures")
+    assert not is_kept(cache)
     assert "code may change what it gives" in cache.said
-    source, cache = choose(monkeypatch, AMPLE, data__spec="my:pictures", data__cache="host")
-    assert cache.source is not source
+    cache = choose(monkeypatch, AMPLE, data__spec="my:pictures", data__cache="host")
+    assert is_kept(cache)
 
 
 def test_a_run_trains_on_the_same_batches_and_says_what_it_keeps(tmp_path):
@@ -191,3 +240,38 @@ def test_a_run_trains_on_the_same_batches_and_says_what_it_keeps(tmp_path):
         assert ("kept in memory once decoded: 33 training" in describe(run)) == (cache != "none")
         taken.append(take(run.train_batches(start_step=2), 9))
     assert_equal(taken[0], taken[1])
+
+
+@pytest.mark.parametrize("sampling", ["exact", "reference"])
+@pytest.mark.parametrize("rule", RESIZES)
+def test_validation_pictures_are_read_once_and_their_batches_are_the_same_bits(rule, sampling):
+    source = Counting(10, broken={3})
+    settings = small_settings(data__resize=rule, data__sampling=sampling, data__image_size=(32, 48))
+    options = {"size": (32, 48), "resize": settings.data.resizing, "batch_size": 4}
+    kept = SkippingSource(source, replace=False)
+    expected = list(eval_batches(kept, **options))
+    source.reads.clear()
+    kept = keep_validation(settings, SkippingSource(source, replace=False))
+    for _ in range(3):
+        assert_equal(eval_batches(kept, **options), expected)
+    # What can't be read is tried again.
+    assert source.reads == dict.fromkeys(range(10), 1) | {3: 3}
+
+
+def test_as_many_validation_pictures_are_kept_as_there_is_room_for(monkeypatch):
+    def reads(memory, **changes):
+        monkeypatch.setattr(cache_choice, "machine_memory", lambda: memory)
+        source = Counting(10)
+        kept = keep_validation(small_settings(**changes), source)
+        for _ in range(2):
+            for batch in eval_batches(kept, size=(32, 32), batch_size=2):
+                assert batch["valid"].all()
+        return sum(source.reads.values())
+
+    for_four = int(4 * 32 * 32 * 4 / SHARE_OF_VALIDATION)
+    assert reads(for_four) == 16
+    assert reads(AMPLE) == 10
+    assert reads(AMPLE, data__cache="none") == 20
+    assert reads(AMPLE, data__spec="my:pictures") == 20
+    assert reads(AMPLE, data__spec="my:pictures", data__cache="host") == 10
+    assert reads(AMPLE, data__worker_count=1) == 20

@@ -17,12 +17,13 @@ from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.pipeline import drawn_batches, train_batches
 from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.resize import RESIZES, Resize
+from hierseg_jax.data.sized_examples import most_pixels
 from hierseg_jax.system.devices.parallel import all_devices
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train import cache_choice
 from hierseg_jax.train.cache_choice import choose_cache
 from hierseg_jax.train.on_device import device_cache
-from hierseg_jax.train.on_device.augmentation import augmented, most_pixels
+from hierseg_jax.train.on_device.augmentation import augmented
 from hierseg_jax.train.on_device.colour_jitter import hsv, jittered
 from hierseg_jax.train.on_device.resampling import resampled, taps
 from hierseg_jax.train.on_device.stored_pictures import store_pictures

@@ -13,7 +13,6 @@ import numpy as np
 from hierseg_jax.data.read.inventory import Entry
 from hierseg_jax.data.read.source import Example, Source, read_label
 from hierseg_jax.data.read.spread import spread_indices
-from hierseg_jax.data.resize import Resize
 from hierseg_jax.system.errors import HiersegError
 
 CACHES = ("auto", "none", "host", "device")
@@ -89,34 +88,7 @@ class CachedSource:
         return self._source.inventory()
 
 
-class FittedSource:
-    """A source whose examples have the network's size already."""
-
-    def __init__(self, source: Source, size: tuple[int, int], resize: Resize) -> None:
-        self._source, self._size, self._resize = source, size, resize
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __getitem__(self, index: int) -> Example:
-        """As of the source, at the size."""
-        example = self._source[index]
-        if example["label"].shape == self._size:
-            return example
-        placement = self._resize.place(example["label"].shape, self._size)
-        return example | {
-            "image": placement.fit_image(example["image"]),
-            "label": placement.fit_labels(example["label"]),
-        }
-
-    def inventory(self) -> Iterable[Entry]:
-        """The source's."""
-        return self._source.inventory()
-
-
-def cached(
-    source: Source, room: Room, fitted: tuple[tuple[int, int], Resize] | None = None
-) -> Source:
+def cached(source: Source, room: Room) -> Source:
     """A source whose pictures stay in memory.
 
     What can't be read is not kept, so that it is tried again every time.
@@ -124,13 +96,8 @@ def cached(
     Args:
       source: a mixture, or one that skips, keeps being one.
       room: for them.
-      fitted: the size and how pictures come to it, where they are kept like that.
     """
-
-    def keep(reader: Source) -> Source:
-        return CachedSource(reader if fitted is None else FittedSource(reader, *fitted), room)
-
-    return wrap_readers(source, keep)
+    return wrap_readers(source, lambda reader: CachedSource(reader, room))
 
 
 def wrap_readers(source: Source, wrap: Callable[[Source], Source]) -> Source:

@@ -1,7 +1,6 @@
-"""Where a run keeps its training pictures once they are decoded."""
+"""Where a run keeps its pictures once they are decoded."""
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,9 +8,17 @@ import numpy as np
 
 from hierseg_jax.data.augment.choice import fits_first
 from hierseg_jax.data.batches import Batches
-from hierseg_jax.data.picture_cache import PIXEL_BYTES, Room, cached, in_gb, sample_shapes
+from hierseg_jax.data.picture_cache import (
+    PIXEL_BYTES,
+    Room,
+    cached,
+    in_gb,
+    sample_shapes,
+)
 from hierseg_jax.data.read.members import names_code
 from hierseg_jax.data.read.source import Source
+from hierseg_jax.data.resize import Resize
+from hierseg_jax.data.sized_examples import bounded_example, fitted_example, resized_source
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.devices.hosts import count_hosts
 from hierseg_jax.system.devices.parallel import Parallel
@@ -22,7 +29,9 @@ from hierseg_jax.train.first_epoch import labels_in_batch
 from hierseg_jax.train.on_device.device_cache import open_device_cache
 
 SHARES = {"auto": 1 / 4, "host": 3 / 4}
-"""Of the machine's memory, how much pictures may take at most, by `data.cache`."""
+"""Of the machine's memory, how much training pictures may take at most, by `data.cache`."""
+SHARE_OF_VALIDATION = 1 / 16
+"""How much those of the validation split may take beside them."""
 
 PutBatch = Callable[[Mapping[str, Any]], dict[str, Any]]
 
@@ -33,6 +42,7 @@ class Cache:
 
     Attributes:
       source: from which examples come.
+      resize: how their pictures come to the network's size.
       said: a sentence about it, for the screen; or nothing.
       batches: in place of `train_batches` of the source, but for `start_step`; None where these
         are meant.
@@ -41,6 +51,7 @@ class Cache:
     """
 
     source: Source
+    resize: Resize
     said: str = ""
     batches: Callable[..., Batches] | None = None
     put_batch: PutBatch | None = None
@@ -67,9 +78,7 @@ def choose_cache(
       HiersegError: one sentence, where what is asked for by name can't be had.
     """
     chosen = settings.data.cache
-    if chosen == "none":
-        return Cache(source)
-    if chosen == "host" or (chosen == "auto" and not outruns_the_host(parallel)):
+    if chosen != "device" and not (chosen == "auto" and outruns_the_host(parallel)):
         return _on_host(settings, source, sizes)
     found = open_device_cache(settings, source, sizes, parallel, mirrored)
     if isinstance(found, str):
@@ -79,8 +88,21 @@ def choose_cache(
         raise HiersegError(
             f"The config's data.cache is device, and {found}; set data.cache to auto, host or none."
         )
-    labels_in = found.pictures.labels_in
-    return Cache(source, found.said, found.batches, found.put_batch, labels_in)
+    labels_in, resize = found.pictures.labels_in, settings.data.resizing
+    return Cache(source, resize, found.said, found.batches, found.put_batch, labels_in)
+
+
+def keep_validation(settings: Settings, source: Source) -> Source:
+    """The validation split, whose pictures stay in memory at the network's size.
+
+    As many as there is room for; all are decoded anew with `data.cache=none`, where `auto` keeps
+    no training pictures because code gives them, and by workers, which live for one validation.
+    """
+    chosen, data = settings.data.cache, settings.data
+    if chosen == "none" or data.worker_count or (chosen == "auto" and names_code(data.spec)):
+        return source
+    room = Room(int(SHARE_OF_VALIDATION * machine_memory() / count_hosts()))
+    return cached(resized_source(source, fitted_example, data.size, data.resizing), room)
 
 
 def outruns_the_host(parallel: Parallel) -> bool:
@@ -90,34 +112,28 @@ def outruns_the_host(parallel: Parallel) -> bool:
 
 
 def _on_host(settings: Settings, source: Source, sizes: Sequence[tuple[int, int]]) -> Cache:
-    """In memory, or nowhere.
-
-    Pictures are kept at the network's size where augmentation begins with that, else in their own
-    pixels.
-    """
-    chosen, resize = settings.data.cache, settings.data.resizing
+    """In memory, or nowhere."""
+    chosen = settings.data.cache
+    source, resize = _sized(settings, source, sizes)
+    if chosen == "none":
+        return Cache(source, resize)
     if chosen == "auto" and names_code(settings.data.spec):
         return Cache(
             source,
+            resize,
             f"every epoch reads {settings.data.named} anew, for code may change what it gives "
             "(data.cache=host keeps it)",
         )
-    keep = cached
-    shapes = list(set(sizes))
-    # A teacher is asked about a picture's own pixels.
-    one_size = len(shapes) == 1 and not settings.teachers
-    if one_size and fits_first(settings.augmentation, resize):
-        keep = functools.partial(cached, fitted=(shapes[0], resize))
-    else:
-        shapes = sample_shapes(source)
     memory = machine_memory()
     allowed = int(SHARES[chosen] * memory / _copies(settings))
+    shapes = sample_shapes(source)
     pixels = sum(height * width for height, width in shapes)
     needed = PIXEL_BYTES * pixels * len(source) // max(1, len(shapes))
     about = f"{counted(len(source), 'training picture')}, about {in_gb(needed)}"
     if needed <= allowed or (chosen == "host" and not memory):
         room = Room(allowed if memory else needed)
-        return Cache(keep(source, room), f"kept in memory once decoded: {about} (data.cache)")
+        said = f"kept in memory once decoded: {about} (data.cache)"
+        return Cache(cached(source, room), resize, said)
     which = f"{SHARES[chosen]:.0%} of this machine's {in_gb(memory)}"
     each = " in each process that reads" if _copies(settings) > 1 else ""
     if chosen == "host":
@@ -127,9 +143,28 @@ def _on_host(settings: Settings, source: Source, sizes: Sequence[tuple[int, int]
         )
     if not memory:
         which = "this system tells of (data.cache=host keeps them)"
-    return Cache(
-        source, f"every epoch decodes its pictures anew: {about}{each}, are more than {which}"
-    )
+    said = f"every epoch decodes its pictures anew: {about}{each}, are more than {which}"
+    return Cache(source, resize, said)
+
+
+def _sized(
+    settings: Settings, source: Source, sizes: Sequence[tuple[int, int]]
+) -> tuple[Source, Resize]:
+    """Pictures at the network's size where augmentation begins with that, else as large as needed.
+
+    Returns:
+      The source, and how its pictures come to the network's size.
+    """
+    resize = settings.data.resizing
+    first = fits_first(settings.augmentation, resize)
+    alike = len(set(sizes)) == 1 or (resize.rule == "stretch" and not first)
+    # A teacher is asked about a picture's own pixels.
+    if settings.teachers or not alike:
+        return source, resize
+    size = tuple(np.max(sizes, axis=0).tolist())
+    if first:
+        return resized_source(source, fitted_example, size, resize), resize
+    return resized_source(source, bounded_example, size, resize), Resize(sampling=resize.sampling)
 
 
 def _copies(settings: Settings) -> int:

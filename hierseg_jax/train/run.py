@@ -38,7 +38,7 @@ from hierseg_jax.system import memory
 from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, is_main, note
 from hierseg_jax.system.devices.parallel import Parallel, all_devices
 from hierseg_jax.system.wording import counted
-from hierseg_jax.train.cache_choice import Cache, PutBatch, choose_cache
+from hierseg_jax.train.cache_choice import Cache, PutBatch, choose_cache, keep_validation
 from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.train.initial import InitialWeights
 from hierseg_jax.train.kept_step import is_of_package
@@ -155,7 +155,7 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
         augment=settings.augmentation,
         mirrored=hierarchy.mirrored,
         background=hierarchy.background,
-        **reading,
+        **reading | {"resize": cache.resize},
     )
     batches_of_training = cache.batches or functools.partial(varied, cache.source)
     if lessons:
@@ -173,7 +173,9 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
         val_source=val_source,
         phases=phases,
         train_batches=functools.partial(batches_in_phases, batches_of_training, phases, steps),
-        val_batches=functools.partial(eval_batches, val_source, **reading),
+        val_batches=functools.partial(
+            eval_batches, keep_validation(settings, val_source), **reading
+        ),
         inventories=inventories,
         steps_per_epoch=steps,
         weights=weights,

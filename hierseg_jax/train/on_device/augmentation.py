@@ -13,16 +13,7 @@ import numpy as np
 from hierseg_jax.data.augment.modern import SCALES
 from hierseg_jax.evaluation.eval_step import DeviceBatch
 from hierseg_jax.train.on_device.colour_jitter import jittered
-from hierseg_jax.train.on_device.resampling import MOST_POINTS, resampled, taps
-
-
-def most_pixels(size: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) beyond which a picture is of no use to examples of a size.
-
-    Twice theirs: the most enlarged part then has a pixel of the picture for each of its own.
-    """
-    height, width = (2 * MOST_POINTS * round(side * SCALES[0]) for side in size)
-    return height, width
+from hierseg_jax.train.on_device.resampling import resampled, taps
 
 
 def points_of(picture: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:

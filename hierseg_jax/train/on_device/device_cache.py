@@ -14,17 +14,14 @@ from hierseg_jax.data.pipeline import drawn_batches
 from hierseg_jax.data.read.members import names_code
 from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.source import Source
+from hierseg_jax.data.sized_examples import bounded_shape
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, is_main
 from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.system.machine_memory import machine_memory
 from hierseg_jax.system.wording import counted
 from hierseg_jax.train.on_device.augmentation import augmented
-from hierseg_jax.train.on_device.stored_pictures import (
-    StoredPictures,
-    store_pictures,
-    stored_shape,
-)
+from hierseg_jax.train.on_device.stored_pictures import StoredPictures, store_pictures
 
 SHARES = {"auto": 1 / 8, "device": 1 / 4}
 """Of a device's memory, what pictures may take at most, by `data.cache`. `pmap` holds them twice
@@ -72,7 +69,7 @@ def open_device_cache(
     size, resize = sizes[0], settings.data.resizing
     why_not = _why_not(settings, source, sizes)
     if not why_not:
-        shapes = [stored_shape(shape, size, resize) for shape in sample_shapes(source)]
+        shapes = [bounded_shape(shape, size, resize) for shape in sample_shapes(source)]
         largest = tuple(np.max(shapes, 0, initial=1)) if shapes else (1, 1)
         needed = len(source) * PIXEL_BYTES * int(np.prod(largest))
         why_not = _no_room(needed, parallel, settings.data.cache)

@@ -7,12 +7,11 @@ from collections.abc import Iterable
 import numpy as np
 from tqdm import tqdm
 
-from hierseg_jax.data.read.source import Example, Source
+from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.resize import Resize
-from hierseg_jax.data.sampling import sampled, voted
+from hierseg_jax.data.sized_examples import bounded_example
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.devices.hosts import is_main
-from hierseg_jax.train.on_device.augmentation import most_pixels
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,27 +34,18 @@ class StoredPictures:
         return self.shown_nk[batch["index"]].any(0)
 
 
-def stored_shape(
-    picture: tuple[int, int], size: tuple[int, int], resize: Resize
-) -> tuple[int, int]:
-    """(height, width) at which a picture is stored for examples of a size."""
-    _, framed = resize.place(picture, size).frame
-    height, width = map(min, framed, most_pixels(size))
-    return height, width
-
-
 def store_pictures(source: Source, size: tuple[int, int], resize: Resize) -> StoredPictures:
     """Reads all pictures of a source, in threads.
 
-    They have their own pixels, with the bars or without the edges that `resize` gives them, or
-    fewer, where examples can't show more.
+    They become those of `bounded_example`.
 
     Raises:
       HiersegError, OSError: for one that can't be read.
     """
 
     def read(index: int) -> tuple[np.ndarray, np.ndarray]:
-        return _stored(source[index], size, resize)
+        example = bounded_example(source[index], size, resize)
+        return example["image"], example["label"]
 
     with concurrent.futures.ThreadPoolExecutor(available_cores()) as pool:
         read_ones: Iterable[tuple[np.ndarray, np.ndarray]] = pool.map(read, range(len(source)))
@@ -80,15 +70,3 @@ def store_pictures(source: Source, size: tuple[int, int], resize: Resize) -> Sto
         planes_n4hw[number, 3, :height, :width] = label_hw
         shown_nk[number, np.unique(label_hw)] = True
     return StoredPictures(planes_n4hw, shapes_n2, shown_nk)
-
-
-def _stored(
-    example: Example, size: tuple[int, int], resize: Resize
-) -> tuple[np.ndarray, np.ndarray]:
-    image_hwc, label_hw = example["image"], example["label"]
-    height, width = stored_shape(label_hw.shape, size, resize)
-    image_hwc, label_hw = resize.place(label_hw.shape, size).framed(image_hwc, label_hw)
-    if label_hw.shape != (height, width):
-        image_hwc = sampled(image_hwc, (width, height))
-        label_hw = voted(label_hw, (width, height))
-    return image_hwc, label_hw

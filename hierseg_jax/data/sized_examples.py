@@ -1,0 +1,87 @@
+"""Pictures at the network's size, or in no more pixels than `modern` augmentation shows."""
+
+import functools
+from collections.abc import Callable, Iterable
+
+from hierseg_jax.data.augment.modern import SCALES
+from hierseg_jax.data.picture_cache import wrap_readers
+from hierseg_jax.data.read.inventory import Entry
+from hierseg_jax.data.read.source import Example, Source
+from hierseg_jax.data.resize import Resize
+from hierseg_jax.data.sampling import sampled, voted
+
+
+def most_pixels(size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) beyond which a picture is of no use to examples of a size.
+
+    Twice theirs: the most enlarged part then has a pixel of the picture for each of its own.
+    """
+    height, width = (round(SCALES[1] / SCALES[0]) * round(side * SCALES[0]) for side in size)
+    return height, width
+
+
+def bounded_shape(
+    picture: tuple[int, int], size: tuple[int, int], resize: Resize
+) -> tuple[int, int]:
+    """(height, width) of what `bounded_example` makes of a picture."""
+    _, framed = resize.place(picture, size).frame
+    height, width = map(min, framed, most_pixels(size))
+    return height, width
+
+
+def bounded_example(example: Example, size: tuple[int, int], resize: Resize) -> Example:
+    """A picture and its labels for the augmentation `modern`, only to be stretched yet.
+
+    They have their own pixels, with the bars or without the edges that `resize` gives them, or
+    fewer, where examples can't show more.
+    """
+    image_hwc, label_hw = example["image"], example["label"]
+    height, width = bounded_shape(label_hw.shape, size, resize)
+    image_hwc, label_hw = resize.place(label_hw.shape, size).framed(image_hwc, label_hw)
+    if label_hw.shape != (height, width):
+        image_hwc = sampled(image_hwc, (width, height))
+        label_hw = voted(label_hw, (width, height))
+    return example | {"image": image_hwc, "label": label_hw}
+
+
+def fitted_example(example: Example, size: tuple[int, int], resize: Resize) -> Example:
+    """A picture and its labels at the network's size."""
+    if example["label"].shape == size:
+        return example
+    placement = resize.place(example["label"].shape, size)
+    return example | {
+        "image": placement.fit_image(example["image"]),
+        "label": placement.fit_labels(example["label"]),
+    }
+
+
+def resized_source(
+    source: Source,
+    sized: Callable[..., Example],
+    size: tuple[int, int],
+    resize: Resize,
+) -> Source:
+    """A source whose examples are `fitted_example` or `bounded_example`.
+
+    A mixture, or one that skips, keeps being one.
+    """
+    to_size = functools.partial(sized, size=size, resize=resize)
+    return wrap_readers(source, lambda reader: SizedSource(reader, to_size))
+
+
+class SizedSource:
+    """A source whose examples a function brings to another size."""
+
+    def __init__(self, source: Source, sized: Callable[[Example], Example]) -> None:
+        self._source, self._sized = source, sized
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Example:
+        """As of the source, at the size."""
+        return self._sized(self._source[index])
+
+    def inventory(self) -> Iterable[Entry]:
+        """The source's."""
+        return self._source.inventory()
