@@ -27,6 +27,7 @@ from hierseg_jax.data.picture_cache import Room, cached
 from hierseg_jax.data.pipeline import drawn_batches, train_batches
 from hierseg_jax.data.read.sources import Source, open_split
 from hierseg_jax.data.resize import Resize
+from hierseg_jax.data.sized_examples import bounded_example, fitted_example, resized_source
 from hierseg_jax.train.on_device.augmentation import augmented
 from hierseg_jax.train.on_device.stored_pictures import store_pictures
 
@@ -72,10 +73,15 @@ def pipeline_rate(
     return rate
 
 
-def kept(source: Source, size: int, augment: str) -> Source:
+def as_of_a_run(source: Source, size: int, augment: str) -> Source:
+    """A source whose pictures have the size that a run keeps or reads them in."""
+    sized = bounded_example if augment == "modern" else fitted_example
+    return resized_source(source, sized, (size, size), Resize())
+
+
+def kept(source: Source) -> Source:
     """A source whose pictures are all in memory, as a run with `data.cache=host` has them."""
-    fitted = None if augment == "modern" else ((size, size), Resize())
-    source = cached(source, Room(1 << 40), fitted)
+    source = cached(source, Room(1 << 40))
     for i in range(len(source)):
         _ = source[i]
     return source
@@ -94,7 +100,8 @@ def ways(source: Source, size: int) -> dict[str, Rate]:
 
     for augment in _AUGMENT.value:
         for cache in (of for of in _CACHES.value if of != "device"):
-            read = kept(source, size, augment) if cache == "host" else source
+            read = as_of_a_run(source, size, augment)
+            read = kept(read) if cache == "host" else read
             opened = functools.partial(train_batches, read, size=square, augment=augment)
             add(f"augment={augment}, cache={cache}", opened)
     if "device" in _CACHES.value:

@@ -188,27 +188,35 @@ def test_pictures_are_kept_at_the_network_s_size_where_that_comes_first(monkeypa
 
 @pytest.mark.parametrize("cache", ["none", "host"])
 @pytest.mark.parametrize("rule", RESIZES)
-def test_large_pictures_are_trained_on_in_as_many_pixels_as_the_largest_scale_shows(
-    monkeypatch, rule, cache
-):
-    large = FiguresSource("train", 256, 5)
+def test_large_pictures_are_trained_on_in_four_times_the_network_s_size(monkeypatch, rule, cache):
+    large, resize = FiguresSource("train", 512, 5), Resize(rule)
     given = {"data__resize": rule, "data__cache": cache, "data__image_size": (32, 64)}
     cache = choose(monkeypatch, AMPLE, large, ((32, 64),), **given)
-    shape = (64, 128)
-    assert cache.source[0]["label"].shape == shape
+    assert cache.source[0]["label"].shape == bounded_shape((512, 512), (32, 64), resize)
+    assert bounded_shape((512, 512), (32, 64), resize) == (128, 256)
     assert cache.resize == Resize()
-    resize = Resize(rule)
-    assert bounded_shape((256, 256), (32, 64), resize) == shape
-    expected = bounded_example(large[0], (32, 64), resize)
-    assert_equal([cache.source[0]], [expected])
+    assert_equal([cache.source[0]], [bounded_example(large[0], (32, 64), resize)])
     # What an example shows in them is what it shows in the picture's own pixels.
     of_own, of_fewer = (
         batches_of(source, size=(32, 64), resize=of, augment="modern", count=3)
         for source, of in ((large, resize), (cache.source, cache.resize))
     )
     for a, b in zip(of_own, of_fewer, strict=True):
-        assert (a["label"] != b["label"]).mean() < 0.05
-        assert np.abs(a["image"].astype(int) - b["image"]).mean() < 5
+        assert (a["label"] != b["label"]).mean() < 0.02
+        assert np.abs(a["image"].astype(int) - b["image"]).mean() < 3
+
+
+def test_a_picture_is_shrunk_only_where_that_halves_its_pixels():
+    assert bounded_shape((768, 1500), (192, 192), Resize()) == (768, 1500)
+    assert bounded_shape((768, 1536), (192, 192), Resize()) == (768, 768)
+    assert bounded_shape((500, 375), (192, 192), Resize()) == (500, 375)
+
+
+def test_a_part_of_a_picture_does_not_keep_the_whole_in_memory():
+    source = [{"image": np.zeros((40, 300, 3), np.uint8), "label": np.zeros((40, 300), np.uint8)}]
+    example = bounded_example(source[0], (32, 32), Resize("crop"))
+    assert example["label"].shape == (40, 40)
+    assert not any(np.shares_memory(example[key], source[0][key]) for key in example)
 
 
 def test_small_pictures_are_trained_on_to_the_bit_as_they_are(monkeypatch):

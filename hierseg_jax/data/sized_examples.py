@@ -1,4 +1,4 @@
-"""Pictures at the network's size, or in no more pixels than `modern` augmentation shows."""
+"""Pictures at the network's size, or in not many more pixels than `modern` augmentation shows."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -10,37 +10,59 @@ from hierseg_jax.data.read.source import Example, Source
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.data.sampling import sampled, voted
 
+TIMES = 4
+"""The network's sides that a shrunk picture has, so that labels are still votes of many pixels."""
+PAYS = 2
+"""Of a shrunk picture's pixels, those that a picture has at least that is worth shrinking."""
+
 
 def most_pixels(size: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) beyond which a picture is of no use to examples of a size.
+    """(height, width) beyond which a picture has more pixels than an example shows at any scale.
 
-    Twice theirs: the most enlarged part then has a pixel of the picture for each of its own.
+    Twice the example's: the most enlarged part then has a pixel of the picture for each of its own.
     """
     height, width = (round(SCALES[1] / SCALES[0]) * round(side * SCALES[0]) for side in size)
+    return height, width
+
+
+def stored_shape(
+    picture: tuple[int, int], size: tuple[int, int], resize: Resize
+) -> tuple[int, int]:
+    """(height, width) of a picture on a device: its own, or `most_pixels` where that is less."""
+    _, framed = resize.place(picture, size).frame
+    height, width = map(min, framed, most_pixels(size))
     return height, width
 
 
 def bounded_shape(
     picture: tuple[int, int], size: tuple[int, int], resize: Resize
 ) -> tuple[int, int]:
-    """(height, width) of what `bounded_example` makes of a picture."""
-    _, framed = resize.place(picture, size).frame
-    height, width = map(min, framed, most_pixels(size))
-    return height, width
+    """(height, width) of a picture in memory: its own, or `TIMES` the size where that `PAYS`."""
+    _, (height, width) = resize.place(picture, size).frame
+    bound = min(height, TIMES * size[0]), min(width, TIMES * size[1])
+    return bound if height * width >= PAYS * bound[0] * bound[1] else (height, width)
 
 
-def bounded_example(example: Example, size: tuple[int, int], resize: Resize) -> Example:
+def bounded_example(
+    example: Example,
+    size: tuple[int, int],
+    resize: Resize,
+    shape_of: Callable[..., tuple[int, int]] = bounded_shape,
+) -> Example:
     """A picture and its labels for the augmentation `modern`, only to be stretched yet.
 
     They have their own pixels, with the bars or without the edges that `resize` gives them, or
-    fewer, where examples can't show more.
+    fewer, as `shape_of` has it.
     """
     image_hwc, label_hw = example["image"], example["label"]
-    height, width = bounded_shape(label_hw.shape, size, resize)
+    height, width = shape_of(label_hw.shape, size, resize)
     image_hwc, label_hw = resize.place(label_hw.shape, size).framed(image_hwc, label_hw)
     if label_hw.shape != (height, width):
         image_hwc = sampled(image_hwc, (width, height))
         label_hw = voted(label_hw, (width, height))
+    elif label_hw.size < example["label"].size:
+        # A view of a part would keep all of the picture in memory.
+        image_hwc, label_hw = image_hwc.copy(), label_hw.copy()
     return example | {"image": image_hwc, "label": label_hw}
 
 

@@ -7,7 +7,7 @@ that mmsegmentation has made usual.
 
 Signature, shapes and dtypes are those of `hierseg_jax.data.augment.classic`, but for `size`: a
 part of a picture comes to the network's size in one step from its own pixels (of large ones, from
-as many as it can show: `bounded_example`), for a picture that were shrunk first and then enlarged
+those of `bounded_example`), for a picture that were shrunk first and then enlarged
 would be blurred, and its labels blocks. 255 arises where a shrunken picture leaves the frame free.
 """
 

@@ -14,7 +14,7 @@ from hierseg_jax.data.pipeline import drawn_batches
 from hierseg_jax.data.read.members import names_code
 from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.source import Source
-from hierseg_jax.data.sized_examples import bounded_shape
+from hierseg_jax.data.sized_examples import stored_shape
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, is_main
 from hierseg_jax.system.devices.parallel import Parallel
@@ -69,7 +69,7 @@ def open_device_cache(
     size, resize = sizes[0], settings.data.resizing
     why_not = _why_not(settings, source, sizes)
     if not why_not:
-        shapes = [bounded_shape(shape, size, resize) for shape in sample_shapes(source)]
+        shapes = [stored_shape(shape, size, resize) for shape in sample_shapes(source)]
         largest = tuple(np.max(shapes, 0, initial=1)) if shapes else (1, 1)
         needed = len(source) * PIXEL_BYTES * int(np.prod(largest))
         why_not = _no_room(needed, parallel, settings.data.cache)

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.resize import Resize
-from hierseg_jax.data.sized_examples import bounded_example
+from hierseg_jax.data.sized_examples import bounded_example, stored_shape
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.devices.hosts import is_main
 
@@ -37,14 +37,14 @@ class StoredPictures:
 def store_pictures(source: Source, size: tuple[int, int], resize: Resize) -> StoredPictures:
     """Reads all pictures of a source, in threads.
 
-    They become those of `bounded_example`.
+    They become those of `bounded_example`, of `stored_shape`.
 
     Raises:
       HiersegError, OSError: for one that can't be read.
     """
 
     def read(index: int) -> tuple[np.ndarray, np.ndarray]:
-        example = bounded_example(source[index], size, resize)
+        example = bounded_example(source[index], size, resize, stored_shape)
         return example["image"], example["label"]
 
     with concurrent.futures.ThreadPoolExecutor(available_cores()) as pool:
