@@ -39,9 +39,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.sampling = "exact"
     # Processes that read and augment; 0 reads in threads of this process, one a core.
     config.data.worker_count = 0
-    # Where training pictures stay once they are decoded: none (validation pictures don't either),
-    # host (in memory, with the same results to the bit), device (where augment=modern is done,
-    # too), or auto: device on GPUs, else host or none, by what there is room for.
+    # Where training pictures stay once they are decoded: none (validation pictures are decoded
+    # anew, too), host (in memory, with the same results to the bit), device (where augment=modern
+    # is done, too), or auto: device on GPUs, else host or none, by what there is room for.
     config.data.cache = "auto"
     # What to do about an image or mask that can't be read: fail, or skip it and say so.
     config.data.on_error = "fail"

@@ -185,6 +185,7 @@ def test_samples_are_the_first_of_this_process_that_can_be_read(batch_size):
 def test_a_large_picture_is_shown_smaller_and_in_place():
     """A bright half of a picture that is cropped at the sides, and four times too large."""
     shape, size = (4 * LONGEST // 4, 4 * LONGEST), (LONGEST // 4, LONGEST)
+    # Of black this network knows nothing: all scores would be equal, and any border right.
     image, label = np.full((*shape, 3), 64, np.uint8), np.zeros(shape, np.uint8)
     image[:, shape[1] // 2 :], label[:, shape[1] // 2 :] = 255, 1
     picture = gallery([{"image": image, "label": label}], "crop").show(scores_of, 0)

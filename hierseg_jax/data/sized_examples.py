@@ -21,7 +21,7 @@ def most_pixels(size: tuple[int, int]) -> tuple[int, int]:
 
     Twice the example's: the most enlarged part then has a pixel of the picture for each of its own.
     """
-    height, width = (round(SCALES[1] / SCALES[0]) * round(side * SCALES[0]) for side in size)
+    height, width = (round(SCALES[1] * side) for side in size)
     return height, width
 
 
@@ -78,10 +78,7 @@ def fitted_example(example: Example, size: tuple[int, int], resize: Resize) -> E
 
 
 def resized_source(
-    source: Source,
-    sized: Callable[..., Example],
-    size: tuple[int, int],
-    resize: Resize,
+    source: Source, sized: Callable[..., Example], size: tuple[int, int], resize: Resize
 ) -> Source:
     """A source whose examples are `fitted_example` or `bounded_example`.
 

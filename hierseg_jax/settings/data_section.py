@@ -64,10 +64,10 @@ class DataSettings(Section):
     )
     cache: str = key(
         "auto",
-        "Where training pictures stay once they are decoded: none (validation pictures don't "
-        "either), host (in memory, with the same "
-        "results to the bit), device (where augment=modern is done, too), or auto: device on GPUs, "
-        "else host or none, by what there is room for.",
+        "Where training pictures stay once they are decoded: none (validation pictures are decoded "
+        "anew, too), host (in memory, with the same results to the bit), device (where "
+        "augment=modern is done, too), or auto: device on GPUs, else host or none, by what there "
+        "is room for.",
         choices=CACHES,
         free=True,
         earlier="none",

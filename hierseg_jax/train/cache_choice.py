@@ -8,13 +8,7 @@ import numpy as np
 
 from hierseg_jax.data.augment.choice import fits_first
 from hierseg_jax.data.batches import Batches
-from hierseg_jax.data.picture_cache import (
-    PIXEL_BYTES,
-    Room,
-    cached,
-    in_gb,
-    sample_shapes,
-)
+from hierseg_jax.data.picture_cache import PIXEL_BYTES, Room, cached, in_gb, sample_shapes
 from hierseg_jax.data.read.members import names_code
 from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.resize import Resize

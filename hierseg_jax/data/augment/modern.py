@@ -6,9 +6,10 @@ saturation and hue are jittered as in SSD (Liu et al., arXiv 1512.02325), in the
 that mmsegmentation has made usual.
 
 Signature, shapes and dtypes are those of `hierseg_jax.data.augment.classic`, but for `size`: a
-part of a picture comes to the network's size in one step from its own pixels (of large ones, from
-those of `bounded_example`), for a picture that were shrunk first and then enlarged
-would be blurred, and its labels blocks. 255 arises where a shrunken picture leaves the frame free.
+part of a picture comes to the network's size in one step from its own pixels, for a picture that
+were shrunk first and then enlarged would be blurred, and its labels blocks. (Large ones come as
+`bounded_example` makes them, still larger than they are shown.) 255 arises where a shrunken picture
+leaves the frame free.
 """
 
 import dataclasses

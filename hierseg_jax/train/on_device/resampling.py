@@ -15,8 +15,6 @@ from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
 WEIGHT_BITS = 11
 """Of OpenCV's weights along an axis."""
-MOST_POINTS = 2
-"""Points of a picture, along an axis, whose mean an example's pixel is; at most."""
 
 
 class Taps(NamedTuple):
