@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jax import lax
 
@@ -26,8 +26,8 @@ from hierseg_jax.models.kernels.convolution import (
     convolve_depthwise,
     convolve_transposed,
 )
-from hierseg_jax.models.layers import Compute
-from hierseg_jax.models.normalization import BatchNorm
+from hierseg_jax.models.layers import Compute, Conv
+from hierseg_jax.models.normalization import BatchNorm, conv_norm
 from hierseg_jax.system.compiler import compiled_library
 
 pytestmark = pytest.mark.skipif(
@@ -239,6 +239,59 @@ def test_batch_norm_by_running_statistics(sides, channels, activation, extras):
         )
 
     arguments = x, 4 * random(1, channels), random(2, channels)
+    assert_same_values_and_gradients(by("tuned"), by("xla"), arguments)
+
+
+@given(
+    sides=st.tuples(SIDES, SIDES),
+    channels=st.tuples(CHANNELS, CHANNELS),
+    kernel=KERNELS.filter(lambda sides: sides != (2, 2)),
+    stride=st.integers(1, 2),
+    depthwise=st.booleans(),
+    activation=st.sampled_from([None, "relu", "relu6", "silu"]),
+    with_shortcut=st.booleans(),
+)
+@settings(max_examples=12)
+# Those with fewer products, and channels that fill no vectors.
+@example((17, 13), (64, 64), (5, 1), 1, False, "relu", True)
+@example((9, 14), (67, 90), (3, 3), 1, False, "silu", False)
+def test_convolutions_with_the_batch_norm_behind_them(
+    sides, channels, kernel, stride, depthwise, activation, with_shortcut
+):
+    inputs, outputs = (max(channels), max(channels)) if depthwise else channels
+    statistics = {"mean": random(5, outputs), "var": jnp.abs(random(6, outputs)) + 0.1}
+
+    def by(conv_impl):
+        compute = Compute(conv_impl=conv_impl)
+        conv = Conv(
+            outputs,
+            kernel,
+            stride=stride,
+            groups=inputs if depthwise else 1,
+            compute=compute,
+        )
+        norm = BatchNorm(1e-3, activation=activation, compute=compute)
+
+        def both(x, weights, bias, scale, offset, shortcut):
+            of_norm = {"params": {"scale": scale, "bias": offset}, "batch_stats": statistics}
+            of_conv = conv.bind({"params": {"kernel": weights, "bias": bias}})
+            assert of_conv.can_normalize(inputs) == (conv_impl == "tuned")
+            shortcut = shortcut if with_shortcut else None
+            return conv_norm(of_conv, norm.bind(of_norm), x, train=False, shortcut_bhwc=shortcut)
+
+        return both
+
+    y_sides = [-(-side // stride) for side in sides]
+    per_group = 1 if depthwise else inputs
+    arguments = (
+        random(0, 2, *sides, inputs),
+        random(1, *kernel, per_group, outputs) / (kernel[0] * kernel[1] * per_group) ** 0.5,
+        random(2, outputs),
+        # So that ReLU6 meets its upper end as well.
+        4 * random(3, outputs),
+        random(4, outputs),
+        random(7, 2, *y_sides, outputs),
+    )
     assert_same_values_and_gradients(by("tuned"), by("xla"), arguments)
 
 

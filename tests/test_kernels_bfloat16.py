@@ -16,10 +16,11 @@ from jax import lax
 
 from hierseg_jax.models.efficient_unet.backbone import SqueezeExcite
 from hierseg_jax.models.kernels import library
-from hierseg_jax.models.kernels.batch_norm import normalize
+from hierseg_jax.models.kernels.batch_norm import By, How, activate, normalize
 from hierseg_jax.models.kernels.convolution import (
     Geometry,
     convolve,
+    convolve_and_normalize,
     convolve_depthwise,
     convolve_transposed,
 )
@@ -157,6 +158,32 @@ def test_depthwise_convolutions():
         [random(0, 2, 11, 18, channels)],
         [random(1, size, size, channels)],
     )
+
+
+@pytest.mark.parametrize("depthwise", [False, True])
+@pytest.mark.parametrize("activation", [None, "relu", "relu6", "silu"])
+def test_convolutions_with_the_batch_norm_behind_them(activation, depthwise):
+    channels, epsilon = 40, 1e-3
+    x, shortcut = (random(i, 2, 9, 18, channels).astype(jnp.bfloat16) for i in (0, 1))
+    weights = random(2, 3, 3, 1 if depthwise else channels, channels) / 6
+    bias, mean, scale, offset = (random(i, channels) for i in range(3, 7))
+    by = By(mean, jnp.abs(random(7, channels)) + 0.1, scale, offset, None, shortcut)
+    how, geometry = How(epsilon, activation, jnp.bfloat16), Geometry(1, (1, 1), (1, 1))
+    given = weights[:, :, 0] if depthwise else weights
+    found = convolve_and_normalize(geometry, how, x, given, bias, by)
+    slope = scale / jnp.sqrt(by.var + epsilon)
+    wanted = lax.conv_general_dilated(
+        x.astype(jnp.float32),
+        weights * slope if depthwise else rounded(weights * slope),
+        (1, 1),
+        [(1, 1)] * 2,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=channels if depthwise else 1,
+    )
+    wanted = activate(wanted + (bias - mean) * slope + offset + shortcut, activation)
+    assert found.dtype == jnp.bfloat16
+    # Half a unit in the last place of bfloat16, and a weight that was rounded the other way.
+    np.testing.assert_allclose(found.astype(jnp.float32), wanted, rtol=2**-8, atol=2e-3)
 
 
 @pytest.mark.parametrize(

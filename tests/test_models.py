@@ -7,11 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import traverse_util
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hierseg_jax.models import create_model, init_variables
+from hierseg_jax.models import create_model, forward_of, init_variables
 from hierseg_jax.models.efficient_unet.backbone import BACKBONES, scaled_channels, scaled_stages
 from hierseg_jax.models.initialize import variable_shapes
 from hierseg_jax.models.layers import Conv, ConvTranspose
+from hierseg_jax.models.segmentation_model import images_at_once
 
 
 def count(tree):
@@ -244,3 +247,23 @@ def test_a_single_value_per_channel_is_refused_in_training():
     train = functools.partial(model.apply, train=True, mutable=["batch_stats"])
     with pytest.raises(ValueError, match=r"stage6_block1/depthwise_norm sees a single value"):
         jax.eval_shape(train, variable_shapes(model), jnp.zeros((1, 32, 32, 3)))
+
+
+@given(batch=st.integers(1, 64), side=st.integers(1, 64).map(lambda side: 32 * side))
+def test_images_computed_together_share_a_batch_evenly(batch, side):
+    at_once = images_at_once(batch, side * side)
+    assert batch % at_once == 0
+    assert at_once == batch or at_once == 1 or at_once * side * side <= 2**19
+
+
+def test_logits_of_a_large_batch_are_those_of_its_images():
+    model = create_model("esnet_mini", 3)
+    variables = init_variables(model, jax.random.key(0))
+    image_bhwc = jax.random.uniform(jax.random.key(1), (8, 320, 320, 3))
+    assert images_at_once(8, 320 * 320) == 4
+    forward = jax.jit(forward_of(model))
+    logits_bhwc = forward(variables, image_bhwc)
+    for i in (0, 7):
+        np.testing.assert_allclose(
+            logits_bhwc[i], forward(variables, image_bhwc[i : i + 1])[0], rtol=1e-4, atol=1e-5
+        )

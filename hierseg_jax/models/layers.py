@@ -17,9 +17,11 @@ from jax.ad_checkpoint import checkpoint_name
 
 from hierseg_jax.models import gpu_gradients
 from hierseg_jax.models.kernels import library
+from hierseg_jax.models.kernels.batch_norm import By, How
 from hierseg_jax.models.kernels.convolution import (
     Geometry,
     convolve,
+    convolve_and_normalize,
     convolve_depthwise,
     convolve_transposed,
 )
@@ -122,13 +124,16 @@ class Conv(nn.Module):
     compute: Compute = Compute()
 
     @nn.compact
-    def __call__(self, x_bhwc: jax.Array) -> jax.Array:
-        """[B, h, w, C] -> [B, ceil(h / stride), ceil(w / stride), features] for odd kernels."""
+    def __call__(self, x_bhwc: jax.Array, norm: tuple[How, By] | None = None) -> jax.Array:
+        """[B, h, w, C] -> [B, ceil(h / stride), ceil(w / stride), features] for odd kernels.
+
+        Args:
+          norm: what the result is normalised by, where `can_normalize`.
+        """
         shape = (*self.kernel_size, x_bhwc.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", torch_kernel_init, shape, jnp.float32)
         x_bhwc, kernel_hwio = x_bhwc.astype(self.compute.dtype), kernel.astype(self.compute.dtype)
-        depthwise = self.groups == self.features == x_bhwc.shape[-1] > 1
-        depthwise = depthwise and self.dilation == (1, 1)
+        depthwise = self._is_depthwise(x_bhwc.shape[-1])
         padding = [
             pad_sides(self.padding, side, k, self.stride, d)
             for side, k, d in zip(x_bhwc.shape[1:3], self.kernel_size, self.dilation, strict=True)
@@ -138,9 +143,16 @@ class Conv(nn.Module):
         if formulation == "kernels" and self.groups == 1:
             bias = _bias(self, shape, jnp.float32) if self.use_bias else None
             geometry = Geometry(self.stride, self.dilation, before, after)
+            if norm is not None:
+                return convolve_and_normalize(geometry, norm[0], x_bhwc, kernel, bias, norm[1])
             return convolve(x_bhwc, kernel, bias, geometry, self.relu)
         if formulation == "kernels" and depthwise:
-            y_bhwc = convolve_depthwise(x_bhwc, kernel[:, :, 0], self.stride, before, after)
+            weights = kernel[:, :, 0]
+            if norm is not None:
+                bias = _bias(self, shape, jnp.float32) if self.use_bias else None
+                geometry = Geometry(self.stride, (1, 1), before, after)
+                return convolve_and_normalize(geometry, norm[0], x_bhwc, weights, bias, norm[1])
+            y_bhwc = convolve_depthwise(x_bhwc, weights, self.stride, before, after)
         elif formulation == "products" and depthwise:
             y_bhwc = depthwise_as_products(x_bhwc, kernel_hwio[:, :, 0], self.stride, padding)
         elif formulation == "products" and self._is_slow_in_xla(x_bhwc.shape[-1]):
@@ -161,6 +173,14 @@ class Conv(nn.Module):
         if self.use_bias:
             y_bhwc += _bias(self, shape)
         return nn.relu(y_bhwc) if self.relu else y_bhwc
+
+    def can_normalize(self, channels: int) -> bool:
+        """Whether a batch norm behind it costs no pass of its own, of so many input channels."""
+        by_kernels = self.compute.formulation == "kernels" and not self.relu
+        return by_kernels and (self.groups == 1 or self._is_depthwise(channels))
+
+    def _is_depthwise(self, channels: int) -> bool:
+        return self.groups == self.features == channels > 1 and self.dilation == (1, 1)
 
     @property
     def _has_slow_gradient_on_gpus(self) -> bool:
@@ -251,12 +271,6 @@ def _bias(
         return jax.random.uniform(key, (layer.features,), jnp.float32, -bound, bound)
 
     return layer.param("bias", init).astype(dtype or layer.compute.dtype)
-
-
-def activate(x: jax.Array, activation: str | None) -> jax.Array:
-    """ReLU, ReLU6, SiLU or x itself."""
-    functions = {"relu": nn.relu, "relu6": nn.relu6, "silu": nn.silu}
-    return x if activation is None else functions[activation](x)
 
 
 def max_pool_2x2(x_bhwc: jax.Array) -> jax.Array:

@@ -1,15 +1,19 @@
 """Batch normalisation with PyTorch's running statistics, and what follows it in a block."""
 
-import functools
-from typing import Any, NamedTuple
-
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from hierseg_jax.models.kernels.batch_norm import average_moments, normalize, normalize_by
-from hierseg_jax.models.layers import Compute, DType, activate
+from hierseg_jax.models.kernels.batch_norm import (
+    By,
+    How,
+    average_moments,
+    normalize,
+    normalize_by,
+    normalize_by_formula,
+)
+from hierseg_jax.models.layers import Compute, Conv
 from hierseg_jax.system.errors import HiersegError
 
 OF_BATCH = "of_batch"
@@ -62,14 +66,14 @@ class BatchNorm(nn.Module):
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
 
         axis_name = self.compute.axis_name
-        how = _How(self.epsilon, self.activation, self.compute.dtype)
-        x = x_bhwc.astype(jnp.promote_types(x_bhwc.dtype, jnp.float32))
+        kernels = self.compute.formulation == "kernels"
         if not train or self.is_initializing():
-            mean, var = running_mean.value, running_var.value
+            moments = (running_mean.value, running_var.value)
+            by = By(*moments, scale, bias, factor_b11c, shortcut_bhwc)
             # XLA's SiLU is the faster one.
-            kernels = self.compute.formulation == "kernels" and self.activation != "silu"
-            by = _by_kernel if kernels else _by_formula
-            return by(how, _Given(x, mean, var, scale, bias, factor_b11c, shortcut_bhwc))
+            fast = kernels and self.activation != "silu"
+            return (normalize_by if fast else normalize_by_formula)(self._how, x_bhwc, by)
+        x = x_bhwc.astype(jnp.promote_types(x_bhwc.dtype, jnp.float32))
         count = x.size // x.shape[-1]
         if axis_name is not None:
             count *= lax.psum(1, axis_name)
@@ -78,7 +82,6 @@ class BatchNorm(nn.Module):
                 f"Batch norm {'/'.join(self.path)} sees a single value per channel in "
                 "training; use a larger batch or larger images."
             )
-        kernels = self.compute.formulation == "kernels"
         if kernels:
             dtype = self.compute.dtype
             y, mean, var = normalize(
@@ -99,8 +102,8 @@ class BatchNorm(nn.Module):
             var = jnp.square(x - mean).mean((0, 1, 2))
             if axis_name is not None:
                 var = lax.pmean(var, axis_name)
-            given = _Given(x, mean, var, scale, bias, factor_b11c, shortcut_bhwc)
-            y = _by_formula(how, given)
+            by = By(mean, var, scale, bias, factor_b11c, shortcut_bhwc)
+            y = normalize_by_formula(self._how, x, by)
         past, running = self.momentum, (running_mean.value, running_var.value)
         unbiased = var * (count / (count - 1))
         if kernels and axis_name is None:
@@ -113,51 +116,32 @@ class BatchNorm(nn.Module):
             self.put_variable(OF_BATCH, "var", unbiased)
         return y
 
+    @property
+    def _how(self) -> How:
+        return How(self.epsilon, self.activation, self.compute.dtype)
 
-class _How(NamedTuple):
-    epsilon: float
-    activation: str | None
-    dtype: DType
-
-
-class _Given(NamedTuple):
-    """As `BatchNorm` takes and has it; mean and variance, [C], are those to normalise by."""
-
-    x_bhwc: jax.Array
-    mean: jax.Array
-    var: jax.Array
-    scale: jax.Array
-    bias: jax.Array
-    factor_b11c: jax.Array | None
-    shortcut_bhwc: jax.Array | None
+    def running(self, shortcut_bhwc: jax.Array | None = None) -> tuple[How, By]:
+        """What it does outside training, for who does it; of one that has been initialised."""
+        of, moments = self.variables["params"], self.variables["batch_stats"]
+        by = By(moments["mean"], moments["var"], of["scale"], of["bias"], None, shortcut_bhwc)
+        return self._how, by
 
 
-def _by_formula(how: _How, given: _Given) -> jax.Array:
-    slope = lax.rsqrt(given.var + how.epsilon) * given.scale
-    y = ((given.x_bhwc - given.mean) * slope + given.bias).astype(how.dtype)
-    if given.factor_b11c is not None:
-        y *= given.factor_b11c.astype(how.dtype)
-    if given.shortcut_bhwc is not None:
-        y = given.shortcut_bhwc + y
-    return activate(y, how.activation)
+def conv_norm(
+    conv: Conv,
+    norm: BatchNorm,
+    x_bhwc: jax.Array,
+    *,
+    train: bool,
+    factor_b11c: jax.Array | None = None,
+    shortcut_bhwc: jax.Array | None = None,
+) -> jax.Array:
+    """norm(conv(x)), outside training in one pass over memory where the kernels can.
 
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _by_kernel(how: _How, given: _Given) -> jax.Array:
-    """The same in one pass over memory; its gradient is that of the formula."""
-    given = given._replace(x_bhwc=given.x_bhwc.astype(how.dtype))
-    if given.shortcut_bhwc is not None:
-        given = given._replace(shortcut_bhwc=given.shortcut_bhwc.astype(how.dtype))
-    return normalize_by(how.epsilon, how.activation, *given)
-
-
-def _by_kernel_forward(how: _How, given: _Given) -> tuple[jax.Array, Any]:
-    return jax.vjp(functools.partial(_by_formula, how), given)
-
-
-def _by_kernel_backward(how: _How, pull: Any, dy: jax.Array) -> Any:
-    del how
-    return pull(dy)
-
-
-_by_kernel.defvjp(_by_kernel_forward, _by_kernel_backward)
+    Args: as `BatchNorm` has them.
+    """
+    known = not train and not norm.is_initializing() and factor_b11c is None
+    if known and conv.can_normalize(x_bhwc.shape[-1]):
+        return conv(x_bhwc, norm.running(shortcut_bhwc))
+    y_bhwc = conv(x_bhwc)
+    return norm(y_bhwc, train=train, factor_b11c=factor_b11c, shortcut_bhwc=shortcut_bhwc)

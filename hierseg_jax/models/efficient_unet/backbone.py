@@ -19,7 +19,7 @@ from flax import linen as nn
 from hierseg_jax.models.dropout import drop_rate_at_depth, residual_dropout
 from hierseg_jax.models.kernels.squeeze_excite import squeeze_excite
 from hierseg_jax.models.layers import Compute, Conv, PointwiseWeights, name_block_output
-from hierseg_jax.models.normalization import BatchNorm
+from hierseg_jax.models.normalization import BatchNorm, conv_norm
 from hierseg_jax.models.variant import Variant, normalize_image
 
 STEM_CHANNELS = 32
@@ -173,25 +173,29 @@ class MBConv(nn.Module):
         channels = in_channels * self.expand_ratio
         y = x_bhwc
         if self.expand_ratio != 1:
-            y = conv(channels, (1, 1), name="expand_conv")(y)
-            y = norm(name="expand_norm", activation=activation)(y, train=train)
-        y = conv(
+            expand_norm = norm(name="expand_norm", activation=activation)
+            expand = conv(channels, (1, 1), name="expand_conv")
+            y = conv_norm(expand, expand_norm, y, train=train)
+        depthwise = conv(
             channels,
             (self.kernel_size, self.kernel_size),
             stride=self.stride,
             groups=channels,
             padding=self.variant.padding,
             name="depthwise_conv",
-        )(y)
-        y = norm(name="depthwise_norm", activation=activation)(y, train=train)
+        )
+        depthwise_norm = norm(name="depthwise_norm", activation=activation)
+        y = conv_norm(depthwise, depthwise_norm, y, train=train)
         if not self.lite:
             y = SqueezeExcite(int(in_channels * SE_RATIO), self.compute, name="squeeze_excite")(y)
-        y = conv(self.out_channels, (1, 1), name="project_conv")(y)
+        project = conv(self.out_channels, (1, 1), name="project_conv")
         project_norm = norm(name="project_norm")
         if self.stride != 1 or in_channels != self.out_channels:
-            return project_norm(y, train=train)
-        factor = residual_dropout(self.drop_rate, self.depth_rate)(y, train=train)
-        return project_norm(y, train=train, factor_b11c=factor, shortcut_bhwc=x_bhwc)
+            return conv_norm(project, project_norm, y, train=train)
+        factor = residual_dropout(self.drop_rate, self.depth_rate)(x_bhwc, train=train)
+        return conv_norm(
+            project, project_norm, y, train=train, factor_b11c=factor, shortcut_bhwc=x_bhwc
+        )
 
 
 def activation_name(lite: bool) -> str:
@@ -224,7 +228,7 @@ class EfficientNet(nn.Module):
         channel_rate = DROP_RATE if self.dropout and not self.stochastic_depth else 0.0
         dtype = jnp.promote_types(image_bhwc.dtype, self.compute.dtype)
         image_bhwc = normalize_image(image_bhwc.astype(dtype), self.variant.normalization)
-        x = Conv(
+        stem = Conv(
             stages[0].in_channels,
             (3, 3),
             stride=2,
@@ -232,14 +236,14 @@ class EfficientNet(nn.Module):
             padding=self.variant.padding,
             compute=self.compute,
             name="stem_conv",
-        )(image_bhwc)
+        )
         norm = BatchNorm(
             epsilon=self.variant.norm_epsilon,
             activation=activation_name(lite),
             compute=self.compute,
             name="stem_norm",
         )
-        x = norm(x, train=train)
+        x = conv_norm(stem, norm, image_bhwc, train=train)
         features, position = [], 0
         for number, stage in enumerate(stages, start=1):
             for index in range(stage.repeats):

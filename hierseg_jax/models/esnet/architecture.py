@@ -18,7 +18,7 @@ from hierseg_jax.models.layers import (
     max_pool_2x2,
     name_block_output,
 )
-from hierseg_jax.models.normalization import BatchNorm
+from hierseg_jax.models.normalization import BatchNorm, conv_norm
 from hierseg_jax.models.segmentation_model import SegmentationModel, require_image
 from hierseg_jax.tree.siblings import Siblings
 
@@ -115,13 +115,17 @@ class FCU(nn.Module):
         k = self.kernel_size
         conv = functools.partial(Conv, x_bhwc.shape[-1], compute=self.compute)
         y = conv((k, 1), relu=True, name="conv1_vertical")(x_bhwc)
-        y = conv((1, k), name="conv1_horizontal")(y)
-        y = _norm(self, "norm1", "relu")(y, train=train)
+        horizontal = conv((1, k), name="conv1_horizontal")
+        y = conv_norm(horizontal, _norm(self, "norm1", "relu"), y, train=train)
         y = conv((k, 1), relu=True, name="conv2_vertical")(y)
-        y = conv((1, k), name="conv2_horizontal")(y)
-        factor = residual_dropout(self.drop_rate, self.depth_rate)(y, train=train)
-        norm = _norm(self, "norm2", "relu")
-        y = norm(y, train=train, factor_b11c=factor, shortcut_bhwc=x_bhwc)
+        y = conv_norm(
+            conv((1, k), name="conv2_horizontal"),
+            _norm(self, "norm2", "relu"),
+            y,
+            train=train,
+            factor_b11c=residual_dropout(self.drop_rate, self.depth_rate)(y, train=train),
+            shortcut_bhwc=x_bhwc,
+        )
         return name_block_output(y)
 
 
@@ -141,19 +145,25 @@ class PFCU(nn.Module):
         """[B, h, w, C] -> [B, h, w, C]."""
         conv = functools.partial(Conv, x_bhwc.shape[-1], compute=self.compute)
         y = conv((3, 1), relu=True, name="conv1_vertical")(x_bhwc)
-        y = conv((1, 3), name="conv1_horizontal")(y)
-        y = _norm(self, "norm1", "relu")(y, train=train)
+        horizontal = conv((1, 3), name="conv1_horizontal")
+        y = conv_norm(horizontal, _norm(self, "norm1", "relu"), y, train=train)
         shared_norm = _norm(self, "norm2")
         drop, factor = residual_dropout(self.drop_rate, self.depth_rate), None
         total = x_bhwc
         for d in DILATIONS:
             name = f"conv2_{{}}_dilated{d}"
             z = conv((3, 1), dilation=(d, 1), relu=True, name=name.format("vertical"))(y)
-            z = conv((1, 3), dilation=(1, d), name=name.format("horizontal"))(z)
             # The three are one residual branch, which is there or not.
             if factor is None or not self.depth_rate:
                 factor = drop(z, train=train)
-            total = shared_norm(z, train=train, factor_b11c=factor, shortcut_bhwc=total)
+            total = conv_norm(
+                conv((1, 3), dilation=(1, d), name=name.format("horizontal")),
+                shared_norm,
+                z,
+                train=train,
+                factor_b11c=factor,
+                shortcut_bhwc=total,
+            )
         return name_block_output(nn.relu(total))
 
 
@@ -238,7 +248,7 @@ class ESNet(SegmentationModel):
         head on the encoder, which takes no part (and gets no gradient) otherwise.
         """
         require_image(image_bhwc, self.stride, "ESNet")
-        compute = Compute(self.dtype, self.axis_name, self.conv_impl)
+        compute = self.compute
         size = SIZES[self.size]
         encoder = Encoder(size, self.dropout, compute, self.stochastic_depth, name="encoder")
         x = encoder(image_bhwc.astype(self.dtype), train=train and not self.frozen_backbone)

@@ -251,11 +251,12 @@ struct Arrival {
   }
 
 #define GEOMETRY "stride", "dilation_h", "dilation_w", "pad_h", "pad_w"
+#define FINISH "activation", "epsilon"
 
-LATER(hierseg_convolve, Convolve, GEOMETRY, "transposed", "turned", "relu")
+LATER(hierseg_convolve, Convolve, GEOMETRY, "transposed", "turned", FINISH)
 LATER(hierseg_kernel_gradient, KernelGradient, GEOMETRY)
 LATER(hierseg_rectify_gradient, RectifyGradient)
-LATER(hierseg_depthwise, Depthwise, GEOMETRY, "transposed")
+LATER(hierseg_depthwise, Depthwise, GEOMETRY, "transposed", FINISH)
 LATER(hierseg_depthwise_gradient, DepthwiseGradient, GEOMETRY)
 LATER(hierseg_moments, Moments)
 LATER(hierseg_average_moments, AverageMoments, "past", "present", "present_variance")

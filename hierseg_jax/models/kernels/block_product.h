@@ -26,12 +26,6 @@ struct BlockProduct {
   const Element* const* right;  // of every segment, [depth / 2][vectors * kLanes][2]
 };
 
-// Channels in tiles of two vectors, the last of one where that is enough: f(first, vectors).
-template <typename F>
-void ForChannelTiles(int64_t channels, F f) {
-  for (int64_t o = 0; o < channels; o += 2 * kLanes) f(o, channels - o > kLanes ? 2 : 1);
-}
-
 // Sixteen-bit numbers of two rows side by side, as pairs.
 inline Words Interleave(Halves even, Halves odd) {
   return Extend(even) | (Extend(odd) << 16);

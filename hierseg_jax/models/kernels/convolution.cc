@@ -14,13 +14,14 @@
 namespace hierseg {
 namespace {
 
-void RunPhase(const Threads& threads, const float* x, Shape in, const float* weights,
-              const float* bias, float* y, Shape out, const Phase& phase, int64_t input_step,
-              int64_t output_step, bool turned, bool relu) {
-  const AlignedVector<float> packed =
-      PackWeights(weights, phase.taps, in.channels, out.channels, turned);
-  std::vector<float> padded_bias(PaddedChannels(out.channels), 0.0f);
-  if (bias != nullptr) std::copy_n(bias, out.channels, padded_bias.data());
+void RunPhase(const Threads& threads, const float* x, Shape in, const float* weights, float* y,
+              Shape out, const Phase& phase, int64_t input_step, int64_t output_step, bool turned,
+              const Finish& finish) {
+  const Weights unpacked{weights, phase.taps, in.channels, out.channels, turned, finish};
+  const Scratch packed(unpacked.PaddedSize());
+  ForChannelTiles(threads, out.channels, unpacked.PaddedSize(), [&](int64_t first, int vectors) {
+    unpacked.Pack(first, vectors, packed.data() + phase.taps.size() * in.channels * first);
+  });
   const int64_t rows = in.batch * phase.rows;
   const int64_t chunks = std::min<int64_t>(rows, 64);
   ParallelFor(threads, chunks, [&](int64_t chunk) {
@@ -42,17 +43,18 @@ void RunPhase(const Threads& threads, const float* x, Shape in, const float* wei
                                 input_step * in.channels,
                                 in.channels,
                                 tile_weights,
-                                padded_bias.data() + first,
+                                finish.bias() + first,
                                 y_row + column * output_step * out.channels + first,
                                 output_step * out.channels,
                                 out.channels - first,
-                                relu};
+                                finish.IsRelu()};
           WithConstant(size, [&](auto pixels) {
             if (vectors == 2)
               ConvolveTile<pixels(), 2>(a);
             else
               ConvolveTile<pixels(), 1>(a);
           });
+          if (!finish.IsSimple()) finish.InPlace(a.y, a.y_step, size, a.channels);
         });
         tile_weights += taps.size() * in.channels * vectors * kLanes;
       });
@@ -62,20 +64,22 @@ void RunPhase(const Threads& threads, const float* x, Shape in, const float* wei
 
 }  // namespace
 
-void Convolve(const Threads& threads, Input x, Input weights, Input bias, Output y, int64_t stride,
+void Convolve(const Threads& threads, Input x, Input weights, Input bias, Input mean, Input variance,
+              Input scale, Input offset, Input shortcut, Output y, int64_t stride,
               int64_t dilation_h, int64_t dilation_w, int64_t pad_h, int64_t pad_w, bool transposed,
-              bool turned, bool relu) {
+              bool turned, int64_t activation, float epsilon) {
   const Geometry g{stride, dilation_h, dilation_w, pad_h, pad_w};
   const Shape in = ShapeOf(x), out = ShapeOf(*y), kernel = ShapeOf(weights);
+  const Finish finish(bias, mean, variance, scale, offset, shortcut, y, activation, epsilon);
   const std::vector<Phase> phases = Phases(kernel.batch, kernel.height, g, out, transposed);
   if (phases.empty()) return;
   const Lines lines(phases[0].taps, stride, in, out);
   if (const Winograd* winograd = lines.Faster(Lines::kGroupsOfWeights))
-    return ConvolveLines(threads, x.typed_data(), weights.typed_data(), bias.data_if_any(),
-                        y->typed_data(), lines, *winograd, turned, relu);
+    return ConvolveLines(threads, x.typed_data(), weights.typed_data(), y->typed_data(), lines,
+                         *winograd, turned, finish);
   for (const Phase& phase : phases)
-    RunPhase(threads, x.typed_data(), in, weights.typed_data(), bias.data_if_any(), y->typed_data(),
-             out, phase, transposed ? 1 : stride, transposed ? stride : 1, turned, relu);
+    RunPhase(threads, x.typed_data(), in, weights.typed_data(), y->typed_data(), out, phase,
+             transposed ? 1 : stride, transposed ? stride : 1, turned, finish);
 }
 
 // dy where y, which ReLU gave, is above 0, else 0.

@@ -14,6 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hierseg_jax.models.kernels.batch_norm import (
+    By,
+    How,
+    attributes_of,
+    normalize_by_formula,
+    or_nothing,
+)
 from hierseg_jax.models.kernels.library import call
 
 
@@ -34,6 +41,11 @@ class Geometry:
     padding_after: tuple[int, int] | None = None
 
 
+NOTHING = How(0.0, None, None)
+"""Follows a convolution that no norm follows."""
+RELU = NOTHING._replace(activation="relu")
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def convolve(
     x_bhwc: jax.Array,
@@ -50,7 +62,8 @@ def convolve(
     """
     sides = _output_sides(x_bhwc.shape[1:3], kernel_hwio.shape[:2], geometry)
     shape = (x_bhwc.shape[0], *sides, kernel_hwio.shape[-1])
-    return _convolve(x_bhwc, kernel_hwio, bias, shape, geometry, relu=relu)
+    how = RELU if relu else NOTHING
+    return _convolve(x_bhwc, kernel_hwio, bias, shape, geometry, how=how)
 
 
 def _convolve_forward(
@@ -130,8 +143,7 @@ def convolve_depthwise(
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _convolve_depthwise(x: jax.Array, kernel_hwc: jax.Array, geometry: Geometry) -> jax.Array:
     sides = _output_sides(x.shape[1:3], kernel_hwc.shape[:2], geometry)
-    kernel = call("hierseg_depthwise", (x.shape[0], *sides, x.shape[-1]), storage=x.dtype)
-    return kernel(x, kernel_hwc, transposed=False, **_attributes(geometry))
+    return _by_depthwise(x, kernel_hwc, None, (x.shape[0], *sides, x.shape[-1]), geometry)
 
 
 def _depthwise_forward(
@@ -144,13 +156,64 @@ def _depthwise_backward(
     geometry: Geometry, residuals: tuple[jax.Array, jax.Array], dy: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = residuals
-    given = _attributes(geometry)
-    to_x = call("hierseg_depthwise", x.shape, storage=x.dtype)
+    dx = _by_depthwise(dy, kernel, None, x.shape, geometry, transposed=True)
     to_kernel = call("hierseg_depthwise_gradient", kernel.shape, storage=x.dtype)
-    return to_x(dy, kernel, transposed=True, **given), to_kernel(x, dy, **given)
+    return dx, to_kernel(x, dy, **_attributes(geometry))
 
 
 _convolve_depthwise.defvjp(_depthwise_forward, _depthwise_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def convolve_and_normalize(
+    geometry: Geometry,
+    how: How,
+    x_bhwc: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array | None,
+    by: By,
+) -> jax.Array:
+    """`normalize_by` of `convolve`, or of `convolve_depthwise`, in one pass over memory.
+
+    The norm is in the weights, so the results are those of two passes up to rounding. Gradients
+    are those of two passes.
+
+    Args:
+      kernel: [h, w, I, O], or [h, w, C] of a depthwise convolution.
+      bias: [O], by default 0.
+      by: without a factor.
+    """
+    sides = _output_sides(x_bhwc.shape[1:3], kernel.shape[:2], geometry)
+    shape = (x_bhwc.shape[0], *sides, kernel.shape[-1])
+    run = _convolve if kernel.ndim == 4 else _by_depthwise
+    return run(x_bhwc, kernel, bias, shape, geometry, how=how, by=by)
+
+
+def _normalized_forward(
+    geometry: Geometry,
+    how: How,
+    x: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array | None,
+    by: By,
+) -> tuple[jax.Array, Any]:
+    def in_two_passes(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, by: By) -> jax.Array:
+        if kernel.ndim == 4:
+            y = convolve(x, kernel, bias, geometry)
+        else:
+            y = _convolve_depthwise(x, kernel, geometry)
+            y = y if bias is None else y + bias.astype(y.dtype)
+        return normalize_by_formula(how, y, by)
+
+    return jax.vjp(in_two_passes, x, kernel, bias, by)
+
+
+def _normalized_backward(geometry: Geometry, how: How, pull: Any, dy: jax.Array) -> Any:
+    del geometry, how
+    return pull(dy)
+
+
+convolve_and_normalize.defvjp(_normalized_forward, _normalized_backward)
 
 
 def _output_sides(
@@ -186,14 +249,36 @@ def _convolve(
     *,
     transposed: bool = False,
     turned: bool = False,
-    relu: bool = False,
+    how: How = NOTHING,
+    by: By | None = None,
 ) -> jax.Array:
     """With `turned` the kernel is [h, w, O, I], not [h, w, I, O]."""
-    bias = jnp.zeros(0, jnp.float32) if bias is None else bias
-    given = _attributes(geometry)
-    return call("hierseg_convolve", shape, storage=x.dtype)(
-        x, kernel, bias, transposed=transposed, turned=turned, relu=relu, **given
-    )
+    run = call("hierseg_convolve", shape, storage=x.dtype)
+    named = _attributes(geometry) | attributes_of(how)
+    what_follows = _finish(x.dtype, bias, by)
+    return run(x, kernel, *what_follows, transposed=transposed, turned=turned, **named)
+
+
+def _by_depthwise(
+    x: jax.Array,
+    kernel_hwc: jax.Array,
+    bias: jax.Array | None,
+    shape: tuple[int, ...],
+    geometry: Geometry,
+    *,
+    transposed: bool = False,
+    how: How = NOTHING,
+    by: By | None = None,
+) -> jax.Array:
+    run = call("hierseg_depthwise", shape, storage=x.dtype)
+    named = _attributes(geometry) | attributes_of(how)
+    return run(x, kernel_hwc, *_finish(x.dtype, bias, by), transposed=transposed, **named)
+
+
+def _finish(dtype: Any, bias: jax.Array | None, by: By | None) -> tuple[jax.Array, ...]:
+    """What the kernels are given for what follows the sums."""
+    by = by or By(*(jnp.zeros(0, jnp.float32),) * 4)
+    return (or_nothing(bias), *by[:4], or_nothing(by.shortcut_bhwc, dtype))
 
 
 def _kernel_gradient(

@@ -4,9 +4,8 @@
 // a kernel's gradient. Weights are rounded to bfloat16; sums, biases and kernel gradients are
 // float32. The results do not depend on the number of threads.
 
-#include <limits>
-
 #include "block_product.h"
+#include "finish.h"
 #include "kernels.h"
 #include "pixel_pairs.h"
 
@@ -34,12 +33,13 @@ struct Depth {
 
 // Weights [tap][input][output], or turned, [tap][output][input], in the order in which a phase's
 // products read them.
-AlignedVector<Element> PackWeights(const float* weights, const std::vector<Tap>& taps, Depth depth,
-                                 int64_t outputs, bool turned) {
-  const int64_t inputs = depth.channels, padded = CeilDiv(outputs, kLanes) * kLanes;
-  AlignedVector<Element> packed(taps.size() * depth.count * depth.depth * padded, 0);
-  Element* to = packed.data();
-  ForChannelTiles(outputs, [&](int64_t first, int vectors) {
+AlignedVector<Element> PackWeights(const Threads& threads, const float* weights,
+                                   const std::vector<Tap>& taps, Depth depth, int64_t outputs,
+                                   bool turned, const Finish& finish) {
+  const int64_t inputs = depth.channels, of_output = taps.size() * depth.count * depth.depth;
+  AlignedVector<Element> packed(of_output * PaddedChannels(outputs), 0);
+  ForChannelTiles(threads, outputs, packed.size(), [&](int64_t first, int vectors) {
+    Element* to = &packed[of_output * first];
     const int64_t count = std::min<int64_t>(outputs - first, vectors * kLanes);
     for (const Tap& tap : taps)
       for (int64_t s = 0; s < depth.count; ++s, to += depth.depth * vectors * kLanes)
@@ -49,38 +49,31 @@ AlignedVector<Element> PackWeights(const float* weights, const std::vector<Tap>&
           Element* pairs = to + k / 2 * 2 * vectors * kLanes + k % 2;
           const float* from = turned ? weights + (tap.index * outputs + first) * inputs + c
                                      : weights + (tap.index * inputs + c) * outputs + first;
-          for (int64_t o = 0; o < count; ++o) pairs[2 * o] = Narrow(from[turned ? o * inputs : o]);
+          for (int64_t o = 0; o < count; ++o)
+            pairs[2 * o] = Narrow(finish.Slope(first + o) * from[turned ? o * inputs : o]);
         }
   });
   return packed;
 }
 
-struct Finish {
-  const float* bias;
-  bool relu;
+void StoreResults(const Finish& finish, const float* sums, int64_t rows, int vectors, int64_t first,
+                  int64_t channels, Element* y, int64_t y_step) {
+  for (int64_t r = 0; r < rows; ++r)
+    for (int v = 0; v < vectors; ++v) {
+      const Vector sum = Load(sums + r * kResultStep + v * kLanes) +
+                         Load(finish.bias() + first + v * kLanes);
+      Element* at = y + r * y_step + v * kLanes;
+      const int64_t count = channels - first - v * kLanes;
+      StoreUpTo(at, finish.Result(sum, at, count), count);
+    }
+}
 
-  void operator()(const float* result, int64_t rows, int vectors, int64_t first, int64_t channels,
-                  Element* y, int64_t y_step) const {
-    const float least = relu ? 0.0f : -std::numeric_limits<float>::infinity();
-    for (int64_t r = 0; r < rows; ++r)
-      for (int v = 0; v < vectors; ++v) {
-        const Vector sum = Load(result + r * kResultStep + v * kLanes) +
-                           Load(bias + first + v * kLanes);
-        StoreUpTo(y + r * y_step + v * kLanes, sum < least ? Vector{} : sum,
-                  channels - first - v * kLanes);
-      }
-  }
-};
-
-void RunPhase(const Threads& threads, const Element* x, Shape in, const float* weights,
-              const float* bias, Element* y, Shape out, const Phase& phase, int64_t input_step,
-              int64_t output_step, bool turned, bool relu) {
+void RunPhase(const Threads& threads, const Element* x, Shape in, const float* weights, Element* y,
+              Shape out, const Phase& phase, int64_t input_step, int64_t output_step, bool turned,
+              const Finish& finish) {
   const Depth depth(in.channels);
   const AlignedVector<Element> packed =
-      PackWeights(weights, phase.taps, depth, out.channels, turned);
-  std::vector<float> padded_bias(CeilDiv(out.channels, kLanes) * kLanes, 0.0f);
-  if (bias != nullptr) std::copy_n(bias, out.channels, padded_bias.data());
-  const Finish finish{padded_bias.data(), relu};
+      PackWeights(threads, weights, phase.taps, depth, out.channels, turned, finish);
   const int64_t pixel = depth.PixelSize(), segments = phase.taps.size() * depth.count;
   // As many blocks of pixels as a row takes, all of the same size; the last one may overlap.
   const int64_t blocks = CeilDiv(phase.columns, kBlockRows);
@@ -113,10 +106,11 @@ void RunPhase(const Threads& threads, const Element* x, Shape in, const float* w
           const bool two = block + 1 < blocks;
           multiply(product, column * product.step, two ? next * product.step : -1, vectors, result);
           Element* to = y_row + first;
-          finish(result, block_rows, vectors, first, out.channels, to + column * y_step, y_step);
+          StoreResults(finish, result, block_rows, vectors, first, out.channels,
+                       to + column * y_step, y_step);
           if (two)
-            finish(result + block_rows * kResultStep, block_rows, vectors, first, out.channels,
-                   to + next * y_step, y_step);
+            StoreResults(finish, result + block_rows * kResultStep, block_rows, vectors, first,
+                         out.channels, to + next * y_step, y_step);
         }
       });
     }
@@ -125,10 +119,12 @@ void RunPhase(const Threads& threads, const Element* x, Shape in, const float* w
 
 }  // namespace
 
-void Convolve(const Threads& threads, Input x, Input weights, Input bias, Output y, int64_t stride,
+void Convolve(const Threads& threads, Input x, Input weights, Input bias, Input mean, Input variance,
+              Input scale, Input offset, Input shortcut, Output y, int64_t stride,
               int64_t dilation_h, int64_t dilation_w, int64_t pad_h, int64_t pad_w, bool transposed,
-              bool turned, bool relu) {
+              bool turned, int64_t activation, float epsilon) {
   const Geometry g{stride, dilation_h, dilation_w, pad_h, pad_w};
+  const Finish finish(bias, mean, variance, scale, offset, shortcut, y, activation, epsilon);
   Shape in = ShapeOf(x), out = ShapeOf(*y);
   const Shape kernel = ShapeOf(weights);
   if (kernel.batch * kernel.height * stride == 1 && in.height == out.height &&
@@ -140,8 +136,8 @@ void Convolve(const Threads& threads, Input x, Input weights, Input bias, Output
     out = {1, rows, width, out.channels};
   }
   for (const Phase& phase : Phases(kernel.batch, kernel.height, g, out, transposed))
-    RunPhase(threads, x.elements(), in, weights.typed_data(), bias.data_if_any(), y->elements(),
-             out, phase, transposed ? 1 : stride, transposed ? stride : 1, turned, relu);
+    RunPhase(threads, x.elements(), in, weights.typed_data(), y->elements(), out, phase,
+             transposed ? 1 : stride, transposed ? stride : 1, turned, finish);
 }
 
 // dy where y, which ReLU gave, is above 0, else 0.

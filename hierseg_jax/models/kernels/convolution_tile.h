@@ -3,7 +3,7 @@
 #ifndef HIERSEG_JAX_KERNELS_CONVOLUTION_TILE_H_
 #define HIERSEG_JAX_KERNELS_CONVOLUTION_TILE_H_
 
-#include "taps.h"
+#include "finish.h"
 
 namespace hierseg {
 
@@ -93,33 +93,30 @@ HIERSEG_INLINE void GradientChannels(int64_t channels, int vectors, const float*
   });
 }
 
-// Output channels in tiles of two vectors, the last of one where that is enough:
-// f(first channel, vectors).
-template <typename F>
-void ForChannelTiles(int64_t channels, F f) {
-  for (int64_t o = 0; o < channels; o += 2 * kLanes) f(o, channels - o > kLanes ? 2 : 1);
-}
+// Weights [tap][input][output], or turned, [tap][output][input].
+struct Weights {
+  const float* all;
+  const std::vector<Tap>& taps;
+  int64_t inputs, outputs;
+  bool turned;
+  const Finish& finish;
 
-inline int64_t PaddedChannels(int64_t channels) { return CeilDiv(channels, kLanes) * kLanes; }
+  int64_t PaddedSize() const { return taps.size() * inputs * PaddedChannels(outputs); }
 
-// Weights [tap][input][output], or turned, [tap][output][input], in the order in which a phase's
-// tiles read them.
-inline AlignedVector<float> PackWeights(const float* weights, const std::vector<Tap>& taps,
-                                        int64_t inputs, int64_t outputs, bool turned) {
-  AlignedVector<float> packed(taps.size() * inputs * PaddedChannels(outputs), 0.0f);
-  float* to = packed.data();
-  ForChannelTiles(outputs, [&](int64_t first, int vectors) {
+  // Those of a tile of channels, in the order in which it reads them.
+  void Pack(int64_t first, int vectors, float* to) const {
     const int64_t count = std::min<int64_t>(outputs - first, vectors * kLanes);
+    float slopes[2 * kLanes];
+    for (int64_t o = 0; o < count; ++o) slopes[o] = finish.Slope(first + o);
     for (const Tap& tap : taps)
-      for (int64_t c = 0; c < inputs; ++c, to += vectors * kLanes)
-        if (turned)
-          for (int64_t o = 0; o < count; ++o)
-            to[o] = weights[(tap.index * outputs + first + o) * inputs + c];
-        else
-          std::copy_n(weights + (tap.index * inputs + c) * outputs + first, count, to);
-  });
-  return packed;
-}
+      for (int64_t c = 0; c < inputs; ++c, to += vectors * kLanes) {
+        const float* from = turned ? all + (tap.index * outputs + first) * inputs + c
+                                   : all + (tap.index * inputs + c) * outputs + first;
+        for (int64_t o = 0; o < count; ++o) to[o] = slopes[o] * from[turned ? o * inputs : o];
+        std::fill(to + count, to + vectors * kLanes, 0.0f);
+      }
+  }
+};
 
 }  // namespace hierseg
 

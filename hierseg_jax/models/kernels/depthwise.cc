@@ -3,8 +3,8 @@
 // A vector holds neighbouring channels of a pixel; a few pixels, or a few taps of the gradient,
 // stay in registers. Memory is what bounds them, so every row is read while it is in a cache.
 
+#include "finish.h"
 #include "kernels.h"
-#include "taps.h"
 
 namespace hierseg {
 namespace {
@@ -14,15 +14,23 @@ namespace {
 template <int kPixels>
 HIERSEG_INLINE void DepthwiseTile(const Element* const* taps, const std::vector<Tap>& list,
                                   int64_t offset, int64_t step, const float* weights,
-                                  int64_t channels, int64_t c, int64_t count, Element* y,
-                                  int64_t y_step) {
-  Vector sum[kPixels] = {};
+                                  int64_t channels, int64_t c, int64_t count, const Finish& finish,
+                                  Element* y, int64_t y_step) {
+  Vector sum[kPixels];
+#pragma GCC unroll 8
+  for (int p = 0; p < kPixels; ++p) sum[p] = Load(finish.bias() + c);
   for (size_t t = 0; t < list.size(); ++t) {
     if (taps[t] == nullptr) continue;
     const Vector weight = LoadUpTo(weights + list[t].index * channels + c, count);
     const Element* x = taps[t] + offset + c;
 #pragma GCC unroll 8
     for (int p = 0; p < kPixels; ++p) sum[p] += weight * LoadUpTo(x + p * step, count);
+  }
+  if (!finish.IsSimple() || finish.IsRelu()) {
+    // Others than `sum`, whose address nobody is to have.
+    Vector sums[kPixels];
+    std::copy_n(sum, kPixels, sums);
+    return finish.StoreResults(sums, kPixels, y, y_step, count);
   }
 #pragma GCC unroll 8
   for (int p = 0; p < kPixels; ++p) StoreUpTo(y + p * y_step, sum[p], count);
@@ -51,14 +59,18 @@ void DepthwiseGradientTile(const Element* const* taps, int64_t step, const Eleme
 
 }  // namespace
 
-void Depthwise(const Threads& threads, Input x, Input weights, Output y, int64_t stride,
+void Depthwise(const Threads& threads, Input x, Input weights, Input bias, Input mean,
+               Input variance, Input scale, Input offset, Input shortcut, Output y, int64_t stride,
                int64_t dilation_h, int64_t dilation_w, int64_t pad_h, int64_t pad_w,
-               bool transposed) {
+               bool transposed, int64_t activation, float epsilon) {
   const Shape in = ShapeOf(x), out = ShapeOf(*y);
   const int64_t* kernel = weights.dimensions();
   const Geometry g{stride, dilation_h, dilation_w, pad_h, pad_w};
   const int64_t input_step = transposed ? 1 : stride, output_step = transposed ? stride : 1;
   const int64_t channels = in.channels;
+  const Finish finish(bias, mean, variance, scale, offset, shortcut, y, activation, epsilon);
+  std::vector<float> scaled(weights.typed_data(), weights.typed_data() + weights.element_count());
+  for (size_t i = 0; i < scaled.size(); ++i) scaled[i] *= finish.Slope(i % channels);
   for (const Phase& phase : Phases(kernel[0], kernel[1], g, out, transposed)) {
     const int64_t rows = in.batch * phase.rows;
     const int64_t chunks = std::min<int64_t>(rows, 64);
@@ -72,7 +84,7 @@ void Depthwise(const Threads& threads, Input x, Input weights, Output y, int64_t
         Element* to = y->elements() + (y_row * out.width + phase.column) * channels;
         const auto of_channels = [&](auto pixels, int64_t column, int64_t c, int64_t count) {
           DepthwiseTile<pixels()>(taps.data(), phase.taps, column * input_step * channels,
-                                  input_step * channels, weights.typed_data(), channels, c, count,
+                                  input_step * channels, scaled.data(), channels, c, count, finish,
                                   to + column * output_step * channels + c,
                                   output_step * channels);
         };

@@ -10,17 +10,19 @@ namespace hierseg {
 // Found by these names in a library of their own.
 extern "C" {
 
-void Convolve(const Threads& threads, Input x, Input weights, Input bias, Output y, int64_t stride,
+void Convolve(const Threads& threads, Input x, Input weights, Input bias, Input mean, Input variance,
+              Input scale, Input offset, Input shortcut, Output y, int64_t stride,
               int64_t dilation_h, int64_t dilation_w, int64_t pad_h, int64_t pad_w, bool transposed,
-              bool turned, bool relu);
+              bool turned, int64_t activation, float epsilon);
 
 void KernelGradient(const Threads& threads, Input x, Input dy, Output gradient, Output dbias,
                     int64_t stride, int64_t dilation_h, int64_t dilation_w, int64_t pad_h,
                     int64_t pad_w);
 
-void Depthwise(const Threads& threads, Input x, Input weights, Output y, int64_t stride,
+void Depthwise(const Threads& threads, Input x, Input weights, Input bias, Input mean,
+               Input variance, Input scale, Input offset, Input shortcut, Output y, int64_t stride,
                int64_t dilation_h, int64_t dilation_w, int64_t pad_h, int64_t pad_w,
-               bool transposed);
+               bool transposed, int64_t activation, float epsilon);
 
 void DepthwiseGradient(const Threads& threads, Input x, Input dy, Output gradient, int64_t stride,
                        int64_t dilation_h, int64_t dilation_w, int64_t pad_h, int64_t pad_w);

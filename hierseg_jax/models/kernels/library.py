@@ -48,14 +48,14 @@ LONG = {
 }
 """Those that take seconds to compile, by their files: a library each, made when first called."""
 ACTIVATIONS = {
-    "hierseg_convolve": ((0,), (0,)),
+    "hierseg_convolve": ((0, 7), (0,)),
     "hierseg_kernel_gradient": ((0, 1), ()),
     "hierseg_rectify_gradient": ((0, 1), (0,)),
     "hierseg_moments": ((0,), ()),
     "hierseg_normalize": ((0, 6), (0,)),
     "hierseg_normalize_sums": ((0, 1, 2), ()),
     "hierseg_normalize_gradient": ((0, 1, 2), (0, 1)),
-    "hierseg_depthwise": ((0,), (0,)),
+    "hierseg_depthwise": ((0, 7), (0,)),
     "hierseg_depthwise_gradient": ((0, 1), ()),
     "hierseg_squeeze_excite": ((0,), (0,)),
     "hierseg_squeeze_excite_gradient": ((0, 1), (0,)),

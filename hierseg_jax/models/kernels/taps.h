@@ -178,6 +178,25 @@ void ForPieces(int64_t count, F f) {
   }
 }
 
+// Output channels in tiles of two vectors, the last of one where that is enough: f(first, vectors).
+template <typename F>
+void ForChannelTiles(int64_t channels, F f) {
+  for (int64_t o = 0; o < channels; o += 2 * kLanes) f(o, channels - o > kLanes ? 2 : 1);
+}
+
+inline int64_t PaddedChannels(int64_t channels) { return CeilDiv(channels, kLanes) * kLanes; }
+
+// The same by several threads, where the tiles have many numbers together.
+template <typename F>
+void ForChannelTiles(const Threads& threads, int64_t channels, int64_t numbers, F f) {
+  constexpr int64_t kMany = 1 << 14;
+  if (numbers < kMany) return ForChannelTiles(channels, f);
+  ParallelFor(threads, CeilDiv(channels, 2 * kLanes), [&](int64_t tile) {
+    const int64_t first = tile * 2 * kLanes;
+    f(first, channels - first > kLanes ? 2 : 1);
+  });
+}
+
 }  // namespace hierseg
 
 #endif  // HIERSEG_JAX_KERNELS_TAPS_H_

@@ -64,6 +64,19 @@ struct Aligned {
 template <typename T>
 using AlignedVector = std::vector<T, Aligned<T>>;
 
+// Memory that is written before it is read.
+class Scratch {
+ public:
+  explicit Scratch(int64_t size) : size_(size), data_(Aligned<float>().allocate(size)) {}
+  ~Scratch() { Aligned<float>().deallocate(data_, size_); }
+  Scratch(const Scratch&) = delete;
+  float* data() const { return data_; }
+
+ private:
+  int64_t size_;
+  float* data_;
+};
+
 // Has numbers brought to the cache, which will be read a little later. GCC takes a function that
 // does no more than this for one without effect, and drops its calls unless it has to inline it.
 #define HIERSEG_INLINE inline __attribute__((always_inline))

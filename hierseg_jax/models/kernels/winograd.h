@@ -12,19 +12,6 @@
 
 namespace hierseg {
 
-// Memory that is written before it is read.
-class Scratch {
- public:
-  explicit Scratch(int64_t size) : size_(size), data_(Aligned<float>().allocate(size)) {}
-  ~Scratch() { Aligned<float>().deallocate(data_, size_); }
-  Scratch(const Scratch&) = delete;
-  float* data() const { return data_; }
-
- private:
-  int64_t size_;
-  float* data_;
-};
-
 // Groups of some tiles, few enough for what is made of them to stay near.
 constexpr int64_t kStrip = 5 * kTileRows;
 // Positions that are whole pages apart would take each other's places in the cache.
@@ -118,25 +105,24 @@ static void ConvolveRow(int64_t pixels, int vectors, TileArguments a) {
   }
 }
 
-static void ConvolveLines(const Threads& threads, const float* x, const float* weights,
-                          const float* bias, float* y, const Lines& lines,
-                          const Winograd& winograd, bool turned, bool relu) {
+static void ConvolveLines(const Threads& threads, const float* x, const float* weights, float* y,
+                          const Lines& lines, const Winograd& winograd, bool turned,
+                          const Finish& finish) {
   const int64_t inputs = lines.in().channels, outputs = lines.out().channels;
   const int64_t padded = PaddedChannels(outputs), positions = winograd.positions;
   const int64_t across = lines.across();
-  const AlignedVector<float> packed = PackWeights(weights, lines.taps(), inputs, outputs, turned);
+  const Weights unpacked{weights, lines.taps(), inputs, outputs, turned, finish};
   // [tile of channels][position][across][input][channel of the tile]
   const Scratch transformed(positions * across * inputs * padded);
-  ForChannelTiles(outputs, [&](int64_t first, int vectors) {
+  ForChannelTiles(threads, outputs, unpacked.PaddedSize(), [&](int64_t first, int vectors) {
     const int64_t size = inputs * vectors * kLanes;
-    const float* from = &packed[winograd.taps * across * inputs * first];
+    const Scratch packed(winograd.taps * across * size);
+    unpacked.Pack(first, vectors, packed.data());
     float* to = transformed.data() + positions * across * inputs * first;
     for (int64_t b = 0; b < across; ++b)
-      TransformWeights(winograd, from + b * winograd.taps * size, size, to + b * size,
+      TransformWeights(winograd, packed.data() + b * winograd.taps * size, size, to + b * size,
                        across * size);
   });
-  AlignedVector<float> padded_bias(padded, 0.0f);
-  if (bias != nullptr) std::copy_n(bias, outputs, padded_bias.data());
   constexpr float kZeros[2 * kLanes] = {};
 
   const Strips strips(lines, winograd);
@@ -174,8 +160,7 @@ static void ConvolveLines(const Threads& threads, const float* x, const float* w
             float* of_group[kMaxOutputs];
             lines.FindOutputs(winograd, y, here[s].image, here[s].begin + i, nullptr, of_group);
             winograd.products(products.data() + s * products_of_strip + i * width, products_step,
-                              &padded_bias[first], relu, of_group, first,
-                              std::min(outputs - first, width));
+                              finish, of_group, first, std::min(outputs - first, width));
           }
       });
     }

@@ -9,7 +9,7 @@
 #ifndef HIERSEG_JAX_KERNELS_WINOGRAD_TRANSFORMS_H_
 #define HIERSEG_JAX_KERNELS_WINOGRAD_TRANSFORMS_H_
 
-#include "vectors.h"
+#include "finish.h"
 
 namespace hierseg {
 
@@ -107,15 +107,15 @@ void TransformPixels(const float* const* pixels, int64_t channels, float* to, in
   }
 }
 
-// The products of a group and a tile of channels -> its outputs, those that aren't null.
+// The products of a group and a tile of channels -> its outputs, those that aren't null, finished.
 template <int kPairs, int kOutputs>
-void TransformProducts(const float* products, int64_t step, const float* bias, bool relu,
+void TransformProducts(const float* products, int64_t step, const Finish& finish,
                        float* const* outputs, int64_t first, int64_t channels) {
   constexpr Coefficients<kPairs> by;
   for (int64_t c = 0; c < channels; c += kLanes, products += kLanes) {
     Vector y[kOutputs];
 #pragma GCC unroll 8
-    for (int k = 0; k < kOutputs; ++k) y[k] = Load(bias + c);
+    for (int k = 0; k < kOutputs; ++k) y[k] = Load(finish.bias() + first + c);
     y[0] += Load(products);
     y[kOutputs - 1] += Load(products + (2 * kPairs + 1) * step);
 #pragma GCC unroll 8
@@ -131,11 +131,22 @@ void TransformProducts(const float* products, int64_t step, const float* bias, b
         y[k + 1] += odd;
       }
     }
+    if (finish.IsSimple()) {
 #pragma GCC unroll 8
+      for (int k = 0; k < kOutputs; ++k) {
+        if (outputs[k] == nullptr) continue;
+        if (finish.IsRelu()) y[k] = y[k] < 0.0f ? Vector{} : y[k];
+        StoreUpTo(outputs[k] + first + c, y[k], channels - c);
+      }
+      continue;
+    }
+    // Others than `y`, whose address nobody is to have.
+    Vector sums[kOutputs];
+    std::copy_n(y, kOutputs, sums);
     for (int k = 0; k < kOutputs; ++k) {
       if (outputs[k] == nullptr) continue;
-      if (relu) y[k] = y[k] < 0.0f ? Vector{} : y[k];
-      StoreUpTo(outputs[k] + first + c, y[k], channels - c);
+      float* at = outputs[k] + first + c;
+      StoreUpTo(at, finish.Result(sums[k], at, channels - c), channels - c);
     }
   }
 }
