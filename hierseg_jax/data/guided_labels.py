@@ -11,6 +11,7 @@ one in all of a part of the picture is not sought there.
 """
 
 import dataclasses
+import functools
 
 import cv2
 import numpy as np
@@ -80,15 +81,14 @@ def guided_labels(
                 label_hw[pixels] = classes_k[sought[0]]
                 continue
             functions = functions_k4hw[sought, :, row.cells, column.cells]
-            part_hwc = seen_hwc[pixels]
+            part = [channel_hw.astype(np.float32) for channel_hw in cv2.split(seen_hwc[pixels])]
             if by_sums:
-                scores_chw = _taken(functions, row, column, part_hwc)
+                scores_chw = _taken(functions, row, column, part)
                 label_hw[pixels] = top_down(list(scores_chw), hierarchy)
                 continue
             # How much greater than the first one's: a function less to take.
-            ahead = _taken(functions[1:] - functions[0], row, column, part_hwc)
-            most_ahead = sought[ahead.argmax(0) + 1]
-            label_hw[pixels] = classes_k[np.where(ahead.max(0) > 0, most_ahead, sought[0])]
+            ahead_khw = _taken(functions[1:] - functions[0], row, column, part)
+            label_hw[pixels] = _most_ahead(ahead_khw, classes_k[sought])
     return placement.within_picture(label_hw, IGNORE_LABEL)
 
 
@@ -109,7 +109,8 @@ class _Part:
     weights: np.ndarray
 
 
-def _parts(pixels: int, cells: int, radius: int) -> list[_Part]:
+@functools.lru_cache(maxsize=8)  # the same for every frame of a video
+def _parts(pixels: int, cells: int, radius: int) -> tuple[_Part, ...]:
     count = max(1, round(pixels / TILE))
     parts = []
     for i in range(count):
@@ -126,7 +127,7 @@ def _parts(pixels: int, cells: int, radius: int) -> list[_Part]:
         # Scores reach functions, and these their neighbours: a radius each.
         near = slice(max(0, first - 2 * radius), last + 2 * radius)
         parts.append(_Part(slice(start, stop), slice(first, last), near, weights))
-    return parts
+    return tuple(parts)
 
 
 def _close_scores(
@@ -191,12 +192,29 @@ def _functions(scores_khw: np.ndarray, guide_3hw: np.ndarray, radius: int) -> np
 
 
 def _taken(
-    functions_k4hw: np.ndarray, row: _Part, column: _Part, image_hwc: np.ndarray
+    functions_k4hw: np.ndarray, row: _Part, column: _Part, channels: list[np.ndarray]
 ) -> np.ndarray:
     """Functions between their cells, taken of the pixels there: float32 [K, H, W]."""
     between = np.matmul(np.matmul(row.weights, functions_k4hw), column.weights.T)
-    taken = between[:, 3]
-    for i in range(3):
-        between[:, i] *= image_hwc[..., i]
-        taken += between[:, i]
-    return taken
+    for *factors, constant_hw in between:
+        for factor_hw, channel_hw in zip(factors, channels, strict=True):
+            cv2.accumulateProduct(factor_hw, channel_hw, constant_hw)
+    return between[:, 3]
+
+
+def _most_ahead(ahead_khw: np.ndarray, classes_k: np.ndarray) -> np.ndarray:
+    """The first class with the greatest score, uint8 [H, W].
+
+    Args:
+      ahead_khw: how much greater scores are than the first class's, of all others.
+      classes_k: that class and the others, from the least number to the greatest.
+    """
+    best_hw = np.zeros(ahead_khw.shape[1:], np.float32)
+    label_hw = np.full(best_hw.shape, classes_k[0], np.uint8)
+    for score_hw, number in zip(ahead_khw, classes_k[1:], strict=True):
+        won_hw = cv2.compare(score_hw, best_hw, cv2.CMP_GT)  # 255 where it is greater
+        # A later class has the greater number: the maximum of both puts it in place.
+        np.bitwise_and(won_hw, np.uint8(number), out=won_hw)
+        cv2.max(label_hw, won_hw, label_hw)
+        cv2.max(best_hw, score_hw, best_hw)
+    return label_hw
