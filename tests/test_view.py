@@ -1,5 +1,7 @@
 """What keys do to a window, without a window."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -7,7 +9,18 @@ import pytest
 from hierseg_jax.reports.drawing.painter import Painter
 from hierseg_jax.runtime.outputs import write_new_image
 from hierseg_jax.runtime.pace import Stopwatch
-from hierseg_jax.runtime.view import ESCAPE, KEYS, PAINTS, View, ascii_key, caption, press
+from hierseg_jax.runtime.view import (
+    ESCAPE,
+    KEYS,
+    PAINTS,
+    PATIENCE,
+    SLOW,
+    View,
+    after_frame,
+    ascii_key,
+    caption,
+    press,
+)
 from hierseg_jax.runtime.window import Window
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
@@ -74,7 +87,28 @@ def test_the_caption_tells_level_rate_and_state():
     assert caption(VIDEO, names, None) == "part 3/3   h: keys"
     assert caption(after(VIDEO, "0 "), names, 24.0) == "body | half | part   paused   h: keys"
     assert caption(VIDEO, names, 24.0, "written: a.png") == "part 3/3   24 FPS   written: a.png"
-    assert {key[0] for key, _ in KEYS} >= set("1l0p+shq")
+    assert {key[0] for key, _ in KEYS} >= set("1l0p+eshq")
+
+
+def test_borders_along_edges_end_where_a_video_would_stutter_unless_somebody_asked_for_them():
+    def after_frames(view, seconds):
+        for each in seconds:
+            view = after_frame(view, each)
+        return view
+
+    quick, slow = SLOW / 2, SLOW * 2
+    edges = dataclasses.replace(VIDEO, edges=True)
+    assert after_frames(edges, [slow, quick] * PATIENCE).edges
+    assert after_frames(edges, [slow] * (PATIENCE - 1)).edges
+    assert not after_frames(edges, [quick, *[slow] * PATIENCE]).edges
+    chosen = press(press(edges, ord("e")), ord("E"))
+    assert chosen.edges
+    assert after_frames(chosen, [slow] * 2 * PATIENCE).edges
+    off = press(edges, ord("e"))
+    assert not off.edges
+    assert not after_frames(off, [quick] * 2 * PATIENCE).edges
+    # An image stays where it is.
+    assert press(IMAGES, ord("e")).images == IMAGES.images
 
 
 def test_a_pause_lasts_until_the_next_space_and_q_ends_it(tmp_path):

@@ -24,21 +24,28 @@ from hierseg_jax.runtime.window import NAME, Window, require_display
 
 require_display()
 network, folder = sys.argv[1:]
-keys = iter("s1sh0spp")
+keys = iter("s1sh0sppe")
 
 def key_pressed(milliseconds):
     cv2.waitKeyEx(milliseconds)
     return ord(next(keys, "n"))
 
 segmenter, frame_bgr = Segmenter(network), np.full((60, 90, 3), 90, np.uint8)
-levels, result = segmenter.hierarchy.levels, segmenter(frame_bgr, bgr=True)
+levels = segmenter.hierarchy.levels
+again, refined = lambda: segment(frame_bgr), []
+
+def segment(image_bgr):
+    refined.append(window.view.edges)
+    return segmenter(image_bgr, bgr=True, refine=window.view.edges)
+
 painter = Painter(levels, legend="none")
 view = View(len(levels), (2,), stills=True)
 window = Window(view, levels, painter, Stopwatch(), Path(folder), key_pressed)
-assert window.show(frame_bgr, result)
+assert window.show(frame_bgr, again(), again)
+assert refined == [False, True]
 assert window.view.levels == (0, 1, 2) and window.view.paint == 0
 keys = iter("q")
-assert not window.show(frame_bgr, result)
+assert not window.show(frame_bgr, again(), again)
 assert cv2.getWindowProperty(NAME, cv2.WND_PROP_VISIBLE) == 1
 window.close()
 """

@@ -1,25 +1,22 @@
-"""Segments a source: reading, inference of several pictures, and drawing overlap in threads."""
+"""Segments a source, from what is asked for to the files that are written."""
 
-import collections
 import contextlib
-import dataclasses
 import functools
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from hierseg_jax.data.read import png
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.runtime.frames import Images, open_frames
 from hierseg_jax.runtime.pace import Stopwatch
+from hierseg_jax.runtime.passing import Segment, Summary, one_by_one, overlapped
 from hierseg_jax.runtime.playing import Wait, in_real_time, newest_frames
 from hierseg_jax.runtime.segmentation import chosen_levels
-from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
+from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.sink import Sink, painter_for
 from hierseg_jax.runtime.smoothing import Smoother, check_weight
 from hierseg_jax.runtime.tiles import check_scores, segment_tiled
@@ -29,33 +26,8 @@ from hierseg_jax.runtime.window import Window, require_display
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
 
-DEPTH = 1
-"""Pictures that wait to be drawn: more of them would be memory alone, for one thread draws all."""
 MOST_AT_ONCE = 8
 """Pictures in the network; one thread draws and writes them all, and keeps up with no more."""
-Segment = Callable[..., Segmentation]
-Take = Callable[[str, np.ndarray, Segmentation], None]
-
-
-@dataclasses.dataclass
-class Summary:
-    """What a run over a source did; changes while it goes on.
-
-    Attributes:
-      frames: segmented.
-      seconds: in all.
-      at_once: pictures that are in the network together.
-      inference_seconds: spent in onnxruntime, of all pictures.
-      faults: a sentence for every picture that was skipped.
-      dropped: frames of a video that were passed over, to keep its pace.
-    """
-
-    frames: int = 0
-    dropped: int = 0
-    at_once: int = 1
-    seconds: float = 0.0
-    inference_seconds: float = 0.0
-    faults: list[str] = dataclasses.field(default_factory=list)
 
 
 def segment_source(
@@ -91,8 +63,8 @@ def segment_source(
       smooth: weight of the frames before in a video's scores, see `smoothing`; 0 is off.
       legend: `below`, in a `corner`, `none`, or `auto`, see `sink.painter_for`.
       refine: whether borders between classes follow the picture's edges, see `guided_labels`; by
-        default in pictures, and not in videos, which would be slower. What `tiles` cuts into
-        windows does without.
+        default in pictures, and in videos that are shown alone, as long as these keep up (see
+        `view`). What `tiles` cuts into windows does without.
 
     Returns:
       The summary, and where the pictures are.
@@ -143,8 +115,18 @@ def segment_source(
     with contextlib.ExitStack() as ended:
         # Whatever fails from here on: a video that was begun is completed, or vanishes.
         ended.callback(sink.close)
-        window = _window(segmenter, opened, levels, legend, watch, sink, kept) if show else None
-        if window is not None:
+        # A window that nothing else waits for can show better borders where it has the time.
+        edges = isinstance(opened, Images) or (show and not kept) if refine is None else refine
+        window = None
+        if show:
+            view = View(
+                segmenter.hierarchy.num_levels,
+                tuple(levels),
+                edges=edges and not segmenter.plain,
+                edges_chosen=refine is not None,
+                stills=isinstance(opened, Images),
+            )
+            window = _window(segmenter, opened, view, legend, watch, sink, kept)
             ended.callback(window.close)
         frames = _frames_for(opened, watch, window.wait if window else _go_on, show and not kept)
         # An error would hold them, and they a camera and its thread.
@@ -153,23 +135,19 @@ def segment_source(
         overlap = not (tiles or live or show)
         names = [each.name for each in segmenter.hierarchy.levels]
         wanted = names if show else [names[index] for index in levels]
-        if refine is None:
-            refine = isinstance(opened, Images)
         segment: Segment
         if tiles:
-            segment = functools.partial(
-                segment_tiled, segmenter, levels=wanted, confidence=False, refine=refine
-            )
+            segment = functools.partial(segment_tiled, segmenter, levels=wanted, confidence=False)
         else:
             if overlap and not smooth and len(opened) != 1 and segmenter.provider == "cpu":
                 segmenter, summary.at_once = _several_at_once(segmenter)
             smoother = Smoother(smooth) if smooth else None
-            segment = functools.partial(segmenter, smooth=smoother, levels=wanted, refine=refine)
+            segment = functools.partial(segmenter, smooth=smoother, levels=wanted)
         bar = tqdm(total=len(opened) or None, unit="frame", disable=True if show else None)
         steps = (
-            _overlapped(frames, segment, sink.take, summary)
+            overlapped(frames, functools.partial(segment, refine=edges), sink.take, summary)
             if overlap
-            else _one_by_one(frames, segment, sink.take, summary, window)
+            else one_by_one(frames, segment, edges, sink.take, summary, window)
         )
         with bar, contextlib.closing(steps):
             for _ in steps:
@@ -183,14 +161,13 @@ def segment_source(
 def _window(
     segmenter: Segmenter,
     opened: Images | Video,
-    levels: list[int],
+    view: View,
     legend: str,
     watch: Stopwatch,
     sink: Sink,
     kept: bool,
 ) -> Window:
     every = segmenter.hierarchy.levels
-    view = View(len(every), tuple(levels), stills=isinstance(opened, Images))
     folder = sink.folder if kept else Path()
     return Window(view, every, painter_for(every, opened, legend), watch, folder)
 
@@ -238,73 +215,3 @@ def _several_at_once(segmenter: Segmenter) -> tuple[Segmenter, int]:
     threads = segmenter.threads or available_cores()
     at_once = min(threads, MOST_AT_ONCE)
     return (segmenter.with_threads(threads // at_once) if at_once > 1 else segmenter), at_once
-
-
-def _counted(result: Segmentation, summary: Summary) -> Segmentation:
-    summary.frames += 1
-    summary.inference_seconds += result.seconds["inference"]
-    return result
-
-
-def _skip(fault: str, summary: Summary) -> None:
-    summary.faults.append(fault)
-    tqdm.write(f"skipped: {fault}", file=sys.stderr)
-
-
-def _overlapped(
-    frames: Iterator[Frame],
-    segment: Segment,
-    take: Take,
-    summary: Summary,
-) -> Generator[None]:
-    """Once for every picture, while others are read, segmented, and drawn and written in turn."""
-    segmented: collections.deque[tuple[str, np.ndarray, Future]] = collections.deque()
-    written: collections.deque[Future] = collections.deque()
-
-    def write_first() -> None:
-        name, image_bgr, result = segmented.popleft()
-        written.append(writer.submit(take, name, image_bgr, _counted(result.result(), summary)))
-
-    with (
-        ThreadPoolExecutor(1) as reader,
-        ThreadPoolExecutor(summary.at_once) as network,
-        ThreadPoolExecutor(1) as writer,
-    ):
-        upcoming = reader.submit(next, frames, None)
-        while (frame := upcoming.result()) is not None:
-            upcoming = reader.submit(next, frames, None)
-            if frame.image_bgr is None:
-                _skip(frame.fault, summary)
-                yield None
-                continue
-            result = network.submit(segment, frame.image_bgr, bgr=True)
-            segmented.append((frame.name, frame.image_bgr, result))
-            while segmented and (len(segmented) > summary.at_once or segmented[0][-1].done()):
-                write_first()
-            while written and (len(written) > DEPTH or written[0].done()):
-                yield written.popleft().result()
-        while segmented:
-            write_first()
-        for future in written:
-            yield future.result()
-
-
-def _one_by_one(
-    frames: Iterator[Frame],
-    segment: Segment,
-    take: Take,
-    summary: Summary,
-    window: Window | None = None,
-) -> Generator[None]:
-    """The same with one picture in memory: drawn, written and shown before the next is read."""
-    for frame in frames:
-        if frame.image_bgr is None:
-            _skip(frame.fault, summary)
-            yield None
-            continue
-        result = _counted(segment(frame.image_bgr, bgr=True), summary)
-        take(frame.name, frame.image_bgr, result)
-        if window is not None and not window.show(frame.image_bgr, result):
-            return
-        del frame, result  # before the next picture comes
-        yield None

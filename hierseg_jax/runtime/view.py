@@ -5,6 +5,8 @@ import dataclasses
 PAINTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Strengths of the paint: the photograph alone, to colours alone."""
 ESCAPE, SPACE = 27, 32
+SLOW, PATIENCE = 0.04, 10
+"""Seconds for a frame's labels, and frames in a row, after which borders along edges end."""
 # X11's numbers of AltGr, of the lock of the number pad, and of Shift to Hyper.
 _MODIFIERS = {0xFE03, 0xFF7F, *range(0xFFE1, 0xFFEF)}
 
@@ -14,6 +16,7 @@ KEYS = (
     ("0", "all levels"),
     ("p", "photo, paint, colours"),
     ("+ and -", "strength of paint"),
+    ("e", "borders along edges"),
     ("space", "pause"),
     ("s", "save as PNG"),
     ("h", "keys"),
@@ -31,6 +34,9 @@ class View:
       num_levels: of the network.
       levels: numbers of those shown side by side, 0 being the coarsest.
       paint: how strong, of PAINTS.
+      edges: whether borders between classes follow the picture's edges.
+      edges_chosen: whether somebody has asked for that, or for the contrary.
+      slow: how many frames in a row have taken long with it.
       stills: whether it shows images, which wait for a key.
       paused: whether a video stands still.
       keys_shown: whether the keys are listed.
@@ -42,6 +48,9 @@ class View:
     num_levels: int
     levels: tuple[int, ...]
     paint: float = 0.5
+    edges: bool = False
+    edges_chosen: bool = False
+    slow: int = 0
     stills: bool = False
     paused: bool = False
     keys_shown: bool = False
@@ -72,11 +81,24 @@ def press(view: View, code: int) -> View:
         changes["paused"] = not view.paused
     elif letter == "s":
         changes["screenshots"] = view.screenshots + 1
+    elif letter == "e":
+        changes |= {"edges": not view.edges, "edges_chosen": True}
     elif letter == "h":
         changes["keys_shown"] = not view.keys_shown
-    elif view.stills and not (letter and letter in "lp+=-_0123456789"):
+    elif view.stills and not (letter and letter in "lpe+=-_0123456789"):
         changes["images"] = view.images + 1
     return dataclasses.replace(view, **changes)
+
+
+def after_frame(view: View, seconds: float) -> View:
+    """What is shown after a video's frame whose labels took so long.
+
+    Borders along edges that nobody has asked for are given up where a video would stutter.
+    """
+    if view.edges_chosen or not view.edges:
+        return view
+    slow = view.slow + 1 if seconds > SLOW else 0
+    return dataclasses.replace(view, slow=slow, edges=slow < PATIENCE)
 
 
 def ascii_key(code: int) -> int:

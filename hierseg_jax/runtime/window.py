@@ -16,7 +16,7 @@ from hierseg_jax.reports.drawing.plate import caption_plate, lay_over
 from hierseg_jax.runtime.outputs import write_new_image
 from hierseg_jax.runtime.pace import Rate, Stopwatch
 from hierseg_jax.runtime.segmentation import Segmentation
-from hierseg_jax.runtime.view import KEYS, STILL_KEYS, View, caption, press
+from hierseg_jax.runtime.view import KEYS, STILL_KEYS, View, after_frame, caption, press
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.fonts import find_fonts
 from hierseg_jax.tree.level import Level
@@ -27,7 +27,8 @@ _WIDEST, _HIGHEST = 1600, 900
 # Seconds between two looks at the keys, and that a caption tells what a key did.
 _LOOK, _TOLD = 0.02, 2.0
 
-Drawn = tuple[np.ndarray, Segmentation]
+Segment = Callable[[], Segmentation]
+"""Of a picture, with borders as the window's view has them now."""
 
 
 class Window:
@@ -63,16 +64,26 @@ class Window:
         self._fonts = find_fonts(self._names)
         self._rate, self._said, self._until = Rate(), "", 0.0
         self._shape: tuple[int, ...] = ()  # of the picture that the window was made for
-        self._picture: Drawn | None = None
+        self._picture: tuple[np.ndarray, Segmentation] | None = None
+        self._segment: Segment | None = None
         self._drawn_bgr: np.ndarray | None = None
 
-    def show(self, image_bgr: np.ndarray, result: Segmentation) -> bool:
-        """Shows a picture; False where the window is to end. An image stays until a key."""
+    def show(self, image_bgr: np.ndarray, result: Segmentation, segment: Segment) -> bool:
+        """Shows a picture; False where the window is to end. An image stays until a key.
+
+        Args:
+          image_bgr: the picture.
+          result: of the network.
+          segment: gives another, where a key asks for one while the picture stays.
+        """
         if self._closed():
             return False
-        self._picture = image_bgr, result
+        self._picture, self._segment = (image_bgr, result), segment
         if not self.view.stills:
             self._rate = self._rate.after(self._watch.elapsed())
+            before, self.view = self.view, after_frame(self.view, sum(result.seconds.values()))
+            if before.edges and not self.view.edges:
+                self._say("e: edges, slow here")
         self._draw()
         images = self.view.images
         while self.wait(_LOOK if self.view.stills else 0.0):
@@ -109,8 +120,16 @@ class Window:
         if self.view.screenshots > before.screenshots and self._drawn_bgr is not None:
             file = write_new_image(self._folder / "screenshot.png", self._drawn_bgr)
             tqdm.write(f"Written: {file}", file=sys.stderr)
-            self._said, self._until = f"written: {file.name}", time.monotonic() + _TOLD
+            self._say(f"written: {file.name}")
+        if self.view.edges != before.edges:
+            self._say(f"edges {'on' if self.view.edges else 'off'}")
+            if self._picture is not None and self._segment is not None:
+                self._picture = self._picture[0], self._segment()
         self._draw()
+
+    def _say(self, what: str) -> None:
+        """In the caption, for a while."""
+        self._said, self._until = what, time.monotonic() + _TOLD
 
     def _draw(self) -> None:
         if self._picture is None:

@@ -1,0 +1,121 @@
+"""How pictures pass through the network: one by one, or several at once in threads."""
+
+import collections
+import dataclasses
+import functools
+import sys
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+from tqdm import tqdm
+
+from hierseg_jax.runtime.segmentation import Segmentation
+from hierseg_jax.runtime.video import Frame
+from hierseg_jax.runtime.window import Window
+
+DEPTH = 1
+"""Pictures that wait to be drawn: more of them would be memory alone, for one thread draws all."""
+Segment = Callable[..., Segmentation]
+Take = Callable[[str, np.ndarray, Segmentation], None]
+
+
+@dataclasses.dataclass
+class Summary:
+    """What a run over a source did; changes while it goes on.
+
+    Attributes:
+      frames: segmented.
+      seconds: in all.
+      at_once: pictures that are in the network together.
+      inference_seconds: spent in onnxruntime, of all pictures.
+      faults: a sentence for every picture that was skipped.
+      dropped: frames of a video that were passed over, to keep its pace.
+    """
+
+    frames: int = 0
+    dropped: int = 0
+    at_once: int = 1
+    seconds: float = 0.0
+    inference_seconds: float = 0.0
+    faults: list[str] = dataclasses.field(default_factory=list)
+
+
+def overlapped(
+    frames: Iterator[Frame],
+    segment: Segment,
+    take: Take,
+    summary: Summary,
+) -> Generator[None]:
+    """Once for every picture, while others are read, segmented, and drawn and written in turn."""
+    segmented: collections.deque[tuple[str, np.ndarray, Future]] = collections.deque()
+    written: collections.deque[Future] = collections.deque()
+
+    def write_first() -> None:
+        name, image_bgr, result = segmented.popleft()
+        written.append(writer.submit(take, name, image_bgr, _counted(result.result(), summary)))
+
+    with (
+        ThreadPoolExecutor(1) as reader,
+        ThreadPoolExecutor(summary.at_once) as network,
+        ThreadPoolExecutor(1) as writer,
+    ):
+        upcoming = reader.submit(next, frames, None)
+        while (frame := upcoming.result()) is not None:
+            upcoming = reader.submit(next, frames, None)
+            if frame.image_bgr is None:
+                _skip(frame.fault, summary)
+                yield None
+                continue
+            result = network.submit(segment, frame.image_bgr, bgr=True)
+            segmented.append((frame.name, frame.image_bgr, result))
+            while segmented and (len(segmented) > summary.at_once or segmented[0][-1].done()):
+                write_first()
+            while written and (len(written) > DEPTH or written[0].done()):
+                yield written.popleft().result()
+        while segmented:
+            write_first()
+        for future in written:
+            yield future.result()
+
+
+def one_by_one(
+    frames: Iterator[Frame],
+    segment: Segment,
+    edges: bool,
+    take: Take,
+    summary: Summary,
+    window: Window | None = None,
+) -> Generator[None]:
+    """The same with one picture in memory: drawn, written and shown before the next is read.
+
+    Borders follow edges as the window has it, or else `edges`.
+    """
+
+    def segmented(image_bgr: np.ndarray) -> Segmentation:
+        return segment(image_bgr, bgr=True, refine=window.view.edges if window else edges)
+
+    for frame in frames:
+        if frame.image_bgr is None:
+            _skip(frame.fault, summary)
+            yield None
+            continue
+        again = functools.partial(segmented, frame.image_bgr)
+        result = _counted(again(), summary)
+        take(frame.name, frame.image_bgr, result)
+        if window is not None and not window.show(frame.image_bgr, result, again):
+            return
+        del again
+        del frame, result  # before the next picture comes
+        yield None
+
+
+def _counted(result: Segmentation, summary: Summary) -> Segmentation:
+    summary.frames += 1
+    summary.inference_seconds += result.seconds["inference"]
+    return result
+
+
+def _skip(fault: str, summary: Summary) -> None:
+    summary.faults.append(fault)
+    tqdm.write(f"skipped: {fault}", file=sys.stderr)
