@@ -56,7 +56,7 @@ def main() -> None:
     for _ in range(_ROUNDS.value):
         for way, found in rates.items():
             command = [sys.executable, *sys.argv, f"--way={','.join(way)}"]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             found.append(json.loads(done.stdout))
     for (file, batch, threads), found in rates.items():
         clock, worked = (statistics.median(each) for each in zip(*found, strict=True))

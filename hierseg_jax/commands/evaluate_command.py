@@ -23,6 +23,7 @@ from hierseg_jax.evaluation.tables import (
 from hierseg_jax.evaluation.view import RESOLUTIONS, View
 from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST, evaluation_name
 from hierseg_jax.settings.metric_choice import METRICS, parse_metrics
+from hierseg_jax.system.atomic_writing import check_room
 from hierseg_jax.system.command_line import parse_size, quoted, run
 from hierseg_jax.system.devices.hosts import count_hosts, is_main
 from hierseg_jax.system.errors import HiersegError
@@ -119,6 +120,9 @@ def _run() -> None:
     if _OUTPUT.value is not None:
         check_output(as_path(_OUTPUT.value))
     loaded = open_same_checkpoint(_CHECKPOINT.value, _WHICH.value)
+    given = as_path(_CHECKPOINT.value)
+    if _OUTPUT.value is None:
+        check_room(given / "evaluation")
     evaluation, description = evaluate_checkpoint(
         loaded,
         task=_TASK.value,
@@ -138,7 +142,6 @@ def _run() -> None:
     )
     if not is_main():
         return
-    given = as_path(_CHECKPOINT.value)
     which = BEST if loaded.path == given else _WHICH.value
     name = evaluation_name(description, loaded.settings, which)
     default = given / "evaluation" / name
