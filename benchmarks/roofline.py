@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from hierseg_jax.models import create_model, forward_of
+from hierseg_jax.models import create_model
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.process import set_up_process
 
@@ -96,7 +96,8 @@ def main() -> None:
     side = _IMAGE_SIZE.value
     image = jnp.zeros((_BATCH_SIZE.value, side, side, 3), jnp.float32)
     variables = jax.eval_shape(model.init, jax.random.key(0), image)
-    jaxpr = jax.make_jaxpr(forward_of(model))(variables, image).jaxpr
+    # All images together, as `forward_of` has them only where they are few.
+    jaxpr = jax.make_jaxpr(model.apply)(variables, image).jaxpr
     layers: dict[tuple, list[Any]] = collections.defaultdict(list)
     for equation in kernel_calls(jaxpr):
         shapes = tuple(variable.aval.shape for variable in equation.invars)

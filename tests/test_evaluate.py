@@ -1,5 +1,6 @@
 """The evaluation code gives the golden numbers."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -23,6 +24,8 @@ class LogitsAsImages:
     num_classes = 7
     axis_name = None
     matmul_precision = "default"
+    dtype = jnp.float32
+    conv_impl = "xla"
 
     def clone(self, **fields):
         return self

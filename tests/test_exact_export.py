@@ -23,7 +23,7 @@ class Watched:
 
     def __init__(self):
         self.precisions, self.devices = [], []
-        self.matmul_precision = "default"
+        self.matmul_precision, self.dtype, self.conv_impl = "default", jnp.float32, "xla"
 
     def apply(self, variables, image_nhwc):
         (product,) = jax.make_jaxpr(jnp.matmul)(image_nhwc, variables["kernel"]).eqns

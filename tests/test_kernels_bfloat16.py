@@ -16,7 +16,7 @@ from jax import lax
 
 from hierseg_jax.models.efficient_unet.backbone import SqueezeExcite
 from hierseg_jax.models.kernels import library
-from hierseg_jax.models.kernels.batch_norm import By, How, activate, normalize
+from hierseg_jax.models.kernels.batch_norm import NormArrays, NormOptions, activate, normalize
 from hierseg_jax.models.kernels.convolution import (
     Geometry,
     convolve,
@@ -167,8 +167,8 @@ def test_convolutions_with_the_batch_norm_behind_them(activation, depthwise):
     x, shortcut = (random(i, 2, 9, 18, channels).astype(jnp.bfloat16) for i in (0, 1))
     weights = random(2, 3, 3, 1 if depthwise else channels, channels) / 6
     bias, mean, scale, offset = (random(i, channels) for i in range(3, 7))
-    by = By(mean, jnp.abs(random(7, channels)) + 0.1, scale, offset, None, shortcut)
-    how, geometry = How(epsilon, activation, jnp.bfloat16), Geometry(1, (1, 1), (1, 1))
+    by = NormArrays(mean, jnp.abs(random(7, channels)) + 0.1, scale, offset, None, shortcut)
+    how, geometry = NormOptions(epsilon, activation, jnp.bfloat16), Geometry(1, (1, 1), (1, 1))
     given = weights[:, :, 0] if depthwise else weights
     found = convolve_and_normalize(geometry, how, x, given, bias, by)
     slope = scale / jnp.sqrt(by.var + epsilon)

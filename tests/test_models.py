@@ -1,20 +1,24 @@
 """Both networks: sizes, shapes, dtypes, randomness, errors."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import traverse_util
+from flax.errors import ScopeParamShapeError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hierseg_jax.models import create_model, forward_of, init_variables
 from hierseg_jax.models.efficient_unet.backbone import BACKBONES, scaled_channels, scaled_stages
 from hierseg_jax.models.initialize import variable_shapes
+from hierseg_jax.models.kernels import library
 from hierseg_jax.models.layers import Conv, ConvTranspose
 from hierseg_jax.models.segmentation_model import images_at_once
+from hierseg_jax.system.errors import HiersegError
 
 
 def count(tree):
@@ -253,10 +257,13 @@ def test_a_single_value_per_channel_is_refused_in_training():
 def test_images_computed_together_share_a_batch_evenly(batch, side):
     at_once = images_at_once(batch, side * side)
     assert batch % at_once == 0
-    assert at_once == batch or at_once == 1 or at_once * side * side <= 2**19
+    most = max(2**19 // (side * side), 1)
+    near = [n for n in range(most // 2 + 1, most + 1) if batch % n == 0]
+    assert at_once in (near or [batch])
 
 
-def test_logits_of_a_large_batch_are_those_of_its_images():
+@pytest.mark.skipif(bool(library.problem()), reason="XLA computes all images together")
+def test_logits_of_a_large_batch_have_the_bits_of_its_images():
     model = create_model("esnet_mini", 3)
     variables = init_variables(model, jax.random.key(0))
     image_bhwc = jax.random.uniform(jax.random.key(1), (8, 320, 320, 3))
@@ -264,6 +271,24 @@ def test_logits_of_a_large_batch_are_those_of_its_images():
     forward = jax.jit(forward_of(model))
     logits_bhwc = forward(variables, image_bhwc)
     for i in (0, 7):
-        np.testing.assert_allclose(
-            logits_bhwc[i], forward(variables, image_bhwc[i : i + 1])[0], rtol=1e-4, atol=1e-5
-        )
+        np.testing.assert_array_equal(logits_bhwc[i], forward(variables, image_bhwc[i : i + 1])[0])
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [((640, 640, 3), "(640, 640, 3)"), ((2, 0, 64, 3), "0x64"), ((2, 64, 64), "(2, 64, 64)")],
+)
+def test_what_is_no_batch_of_images_is_refused_in_a_sentence(shape, told):
+    model = create_model("esnet_mini", 3)
+    with pytest.raises(HiersegError, match=re.escape(told)):
+        forward_of(model)(init_variables(model, jax.random.key(0)), jnp.zeros(shape))
+
+
+def test_norms_of_another_size_are_refused():
+    model = create_model("esnet_mini", 3)
+    variables = init_variables(model, jax.random.key(0))
+    for collection, name in (("params", "scale"), ("batch_stats", "mean")):
+        changed = jax.tree.map(lambda x: x, variables)
+        changed[collection]["encoder"]["fcu1_1"]["norm1"][name] = jnp.ones(5)
+        with pytest.raises((TypeError, ScopeParamShapeError), match=r"5"):
+            forward_of(model)(changed, jnp.zeros((1, 32, 32, 3)))

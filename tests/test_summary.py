@@ -33,6 +33,14 @@ def test_multiply_adds_equal_counts_by_hand():
     depthwise = rows["efficientnet/stage2_block1/depthwise_conv"]
     assert depthwise.output == (16, 24, 96)
     assert depthwise.multiply_adds == 16 * 24 * 96 * 9
+    assert rows["efficientnet/stage2_block1/depthwise_norm"].output == (16, 24, 96)
+
+
+@pytest.mark.parametrize("name", ["effunet", "effunet_lite0", "esnet"])
+def test_all_layers_but_the_encoder_s_own_head_are_used(name):
+    network, *backbone = name.split("_")
+    rows = summarize(create_model(network, 7, backbone=(*backbone, None)[0]), (64, 96), depth=9)
+    assert [r.name for r in rows if r.output is None] == ["encoder_head"] * (name == "esnet")
 
 
 def test_efficientnet_b0_costs_what_its_paper_says():

@@ -17,7 +17,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 from hierseg_jax.models import gpu_gradients
 from hierseg_jax.models.kernels import library
-from hierseg_jax.models.kernels.batch_norm import By, How
+from hierseg_jax.models.kernels.batch_norm import NormArrays, NormOptions
 from hierseg_jax.models.kernels.convolution import (
     Geometry,
     convolve,
@@ -124,11 +124,13 @@ class Conv(nn.Module):
     compute: Compute = Compute()
 
     @nn.compact
-    def __call__(self, x_bhwc: jax.Array, norm: tuple[How, By] | None = None) -> jax.Array:
+    def __call__(
+        self, x_bhwc: jax.Array, norm: tuple[NormOptions, NormArrays] | None = None
+    ) -> jax.Array:
         """[B, h, w, C] -> [B, ceil(h / stride), ceil(w / stride), features] for odd kernels.
 
         Args:
-          norm: what the result is normalised by, where `can_normalize`.
+          norm: of the result, with its activation and shortcut, where `can_normalize`.
         """
         shape = (*self.kernel_size, x_bhwc.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", torch_kernel_init, shape, jnp.float32)
@@ -140,19 +142,19 @@ class Conv(nn.Module):
         ]
         before, after = zip(*padding, strict=True)
         formulation = self.compute.formulation
+        if norm is not None:
+            if not self.can_normalize(x_bhwc.shape[-1]):
+                raise HiersegError(f"{'/'.join(self.path)} can't have a norm of its own here.")
+            bias = _bias(self, shape, jnp.float32) if self.use_bias else None
+            geometry = Geometry(self.stride, self.dilation, before, after)
+            weights = kernel[:, :, 0] if depthwise else kernel
+            return convolve_and_normalize(geometry, norm[0], x_bhwc, weights, bias, norm[1])
         if formulation == "kernels" and self.groups == 1:
             bias = _bias(self, shape, jnp.float32) if self.use_bias else None
             geometry = Geometry(self.stride, self.dilation, before, after)
-            if norm is not None:
-                return convolve_and_normalize(geometry, norm[0], x_bhwc, kernel, bias, norm[1])
             return convolve(x_bhwc, kernel, bias, geometry, self.relu)
         if formulation == "kernels" and depthwise:
-            weights = kernel[:, :, 0]
-            if norm is not None:
-                bias = _bias(self, shape, jnp.float32) if self.use_bias else None
-                geometry = Geometry(self.stride, (1, 1), before, after)
-                return convolve_and_normalize(geometry, norm[0], x_bhwc, weights, bias, norm[1])
-            y_bhwc = convolve_depthwise(x_bhwc, weights, self.stride, before, after)
+            y_bhwc = convolve_depthwise(x_bhwc, kernel[:, :, 0], self.stride, before, after)
         elif formulation == "products" and depthwise:
             y_bhwc = depthwise_as_products(x_bhwc, kernel_hwio[:, :, 0], self.stride, padding)
         elif formulation == "products" and self._is_slow_in_xla(x_bhwc.shape[-1]):

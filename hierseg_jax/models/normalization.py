@@ -6,8 +6,8 @@ from flax import linen as nn
 from jax import lax
 
 from hierseg_jax.models.kernels.batch_norm import (
-    By,
-    How,
+    NormArrays,
+    NormOptions,
     average_moments,
     normalize,
     normalize_by,
@@ -50,16 +50,19 @@ class BatchNorm(nn.Module):
         train: bool,
         factor_b11c: jax.Array | None = None,
         shortcut_bhwc: jax.Array | None = None,
+        conv: Conv | None = None,
     ) -> jax.Array:
         """activation(shortcut + factor norm(x)); in training updates `batch_stats`.
 
         Args:
-          x_bhwc: [B, h, w, C], as is the result.
+          x_bhwc: [B, h, w, C], as is the result; of the convolution, where one is given.
           train: normalise by the batch's statistics rather than by the running ones.
           factor_b11c: [B, 1, 1, C] of dropout, by default 1; no gradient flows into it.
           shortcut_bhwc: [B, h, w, C], by default 0.
+          conv: whose results are normalised. By the kernels both are one pass over memory where
+            the statistics are the running ones.
         """
-        channels = x_bhwc.shape[-1:]
+        channels = x_bhwc.shape[-1:] if conv is None else (conv.features,)
         scale = self.param("scale", nn.initializers.ones, channels, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
@@ -67,12 +70,19 @@ class BatchNorm(nn.Module):
 
         axis_name = self.compute.axis_name
         kernels = self.compute.formulation == "kernels"
-        if not train or self.is_initializing():
-            moments = (running_mean.value, running_var.value)
-            by = By(*moments, scale, bias, factor_b11c, shortcut_bhwc)
+        options = NormOptions(self.epsilon, self.activation, self.compute.dtype)
+        known = not train or self.is_initializing()
+        moments = (running_mean.value, running_var.value)
+        arrays = NormArrays(*moments, scale, bias, factor_b11c, shortcut_bhwc)
+        if conv is not None:
+            in_one = known and factor_b11c is None and conv.compute == self.compute
+            if in_one and conv.can_normalize(x_bhwc.shape[-1]):
+                return conv(x_bhwc, (options, arrays))
+            x_bhwc = conv(x_bhwc)
+        if known:
             # XLA's SiLU is the faster one.
             fast = kernels and self.activation != "silu"
-            return (normalize_by if fast else normalize_by_formula)(self._how, x_bhwc, by)
+            return (normalize_by if fast else normalize_by_formula)(options, x_bhwc, arrays)
         x = x_bhwc.astype(jnp.promote_types(x_bhwc.dtype, jnp.float32))
         count = x.size // x.shape[-1]
         if axis_name is not None:
@@ -102,8 +112,7 @@ class BatchNorm(nn.Module):
             var = jnp.square(x - mean).mean((0, 1, 2))
             if axis_name is not None:
                 var = lax.pmean(var, axis_name)
-            by = By(mean, var, scale, bias, factor_b11c, shortcut_bhwc)
-            y = normalize_by_formula(self._how, x, by)
+            y = normalize_by_formula(options, x, arrays._replace(mean=mean, var=var))
         past, running = self.momentum, (running_mean.value, running_var.value)
         unbiased = var * (count / (count - 1))
         if kernels and axis_name is None:
@@ -115,33 +124,3 @@ class BatchNorm(nn.Module):
             self.put_variable(OF_BATCH, "mean", mean)
             self.put_variable(OF_BATCH, "var", unbiased)
         return y
-
-    @property
-    def _how(self) -> How:
-        return How(self.epsilon, self.activation, self.compute.dtype)
-
-    def running(self, shortcut_bhwc: jax.Array | None = None) -> tuple[How, By]:
-        """What it does outside training, for who does it; of one that has been initialised."""
-        of, moments = self.variables["params"], self.variables["batch_stats"]
-        by = By(moments["mean"], moments["var"], of["scale"], of["bias"], None, shortcut_bhwc)
-        return self._how, by
-
-
-def conv_norm(
-    conv: Conv,
-    norm: BatchNorm,
-    x_bhwc: jax.Array,
-    *,
-    train: bool,
-    factor_b11c: jax.Array | None = None,
-    shortcut_bhwc: jax.Array | None = None,
-) -> jax.Array:
-    """norm(conv(x)), outside training in one pass over memory where the kernels can.
-
-    Args: as `BatchNorm` has them.
-    """
-    known = not train and not norm.is_initializing() and factor_b11c is None
-    if known and conv.can_normalize(x_bhwc.shape[-1]):
-        return conv(x_bhwc, norm.running(shortcut_bhwc))
-    y_bhwc = conv(x_bhwc)
-    return norm(y_bhwc, train=train, factor_b11c=factor_b11c, shortcut_bhwc=shortcut_bhwc)

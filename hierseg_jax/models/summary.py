@@ -66,6 +66,8 @@ def summarize(
                 outputs[name] = tuple(result.shape[1:])
         return result
 
+    # Layer by layer, as every machine can compute it.
+    model = model.clone(conv_impl="xla")
     shapes = variable_shapes(model)
     image = jax.ShapeDtypeStruct((1, *image_size, 3), jnp.float32)
     with nn.intercept_methods(record):

@@ -19,7 +19,7 @@ from hierseg_jax.models.layers import (
     name_block_output,
     upsample_nearest,
 )
-from hierseg_jax.models.normalization import BatchNorm, conv_norm
+from hierseg_jax.models.normalization import BatchNorm
 from hierseg_jax.models.segmentation_model import SegmentationModel, require_image
 from hierseg_jax.models.variant import Variant
 from hierseg_jax.tree.siblings import Siblings
@@ -38,7 +38,7 @@ class DecoderBlock(nn.Module):
         y = jnp.concatenate([doubled_bhwc, skip_bhwc], axis=-1)
         conv = Conv(skip_bhwc.shape[-1], (3, 3), compute=self.compute, name="conv")
         norm = BatchNorm(epsilon=1e-5, activation="silu", compute=self.compute, name="norm")
-        return conv_norm(conv, norm, y, train=train)
+        return norm(y, train=train, conv=conv)
 
 
 class EfficientUNet(SegmentationModel):
@@ -81,7 +81,7 @@ class EfficientUNet(SegmentationModel):
     def __call__(self, image_bhwc: jax.Array, *, train: bool = False) -> jax.Array:
         """Segments images, as every `SegmentationModel` does."""
         require_image(image_bhwc, self.stride, "EfficientUNet")
-        compute = self.compute
+        compute = Compute(self.dtype, self.axis_name, self.conv_impl)
         backbone = EfficientNet(
             self.backbone,
             self.dropout,

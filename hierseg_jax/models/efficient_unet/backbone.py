@@ -19,7 +19,7 @@ from flax import linen as nn
 from hierseg_jax.models.dropout import drop_rate_at_depth, residual_dropout
 from hierseg_jax.models.kernels.squeeze_excite import squeeze_excite
 from hierseg_jax.models.layers import Compute, Conv, PointwiseWeights, name_block_output
-from hierseg_jax.models.normalization import BatchNorm, conv_norm
+from hierseg_jax.models.normalization import BatchNorm
 from hierseg_jax.models.variant import Variant, normalize_image
 
 STEM_CHANNELS = 32
@@ -175,7 +175,7 @@ class MBConv(nn.Module):
         if self.expand_ratio != 1:
             expand_norm = norm(name="expand_norm", activation=activation)
             expand = conv(channels, (1, 1), name="expand_conv")
-            y = conv_norm(expand, expand_norm, y, train=train)
+            y = expand_norm(y, train=train, conv=expand)
         depthwise = conv(
             channels,
             (self.kernel_size, self.kernel_size),
@@ -185,17 +185,15 @@ class MBConv(nn.Module):
             name="depthwise_conv",
         )
         depthwise_norm = norm(name="depthwise_norm", activation=activation)
-        y = conv_norm(depthwise, depthwise_norm, y, train=train)
+        y = depthwise_norm(y, train=train, conv=depthwise)
         if not self.lite:
             y = SqueezeExcite(int(in_channels * SE_RATIO), self.compute, name="squeeze_excite")(y)
         project = conv(self.out_channels, (1, 1), name="project_conv")
         project_norm = norm(name="project_norm")
         if self.stride != 1 or in_channels != self.out_channels:
-            return conv_norm(project, project_norm, y, train=train)
+            return project_norm(y, train=train, conv=project)
         factor = residual_dropout(self.drop_rate, self.depth_rate)(x_bhwc, train=train)
-        return conv_norm(
-            project, project_norm, y, train=train, factor_b11c=factor, shortcut_bhwc=x_bhwc
-        )
+        return project_norm(y, train=train, factor_b11c=factor, shortcut_bhwc=x_bhwc, conv=project)
 
 
 def activation_name(lite: bool) -> str:
@@ -243,7 +241,7 @@ class EfficientNet(nn.Module):
             compute=self.compute,
             name="stem_norm",
         )
-        x = conv_norm(stem, norm, image_bhwc, train=train)
+        x = norm(image_bhwc, train=train, conv=stem)
         features, position = [], 0
         for number, stage in enumerate(stages, start=1):
             for index in range(stage.repeats):

@@ -18,7 +18,7 @@ from hierseg_jax.models.layers import (
     max_pool_2x2,
     name_block_output,
 )
-from hierseg_jax.models.normalization import BatchNorm, conv_norm
+from hierseg_jax.models.normalization import BatchNorm
 from hierseg_jax.models.segmentation_model import SegmentationModel, require_image
 from hierseg_jax.tree.siblings import Siblings
 
@@ -116,15 +116,14 @@ class FCU(nn.Module):
         conv = functools.partial(Conv, x_bhwc.shape[-1], compute=self.compute)
         y = conv((k, 1), relu=True, name="conv1_vertical")(x_bhwc)
         horizontal = conv((1, k), name="conv1_horizontal")
-        y = conv_norm(horizontal, _norm(self, "norm1", "relu"), y, train=train)
+        y = _norm(self, "norm1", "relu")(y, train=train, conv=horizontal)
         y = conv((k, 1), relu=True, name="conv2_vertical")(y)
-        y = conv_norm(
-            conv((1, k), name="conv2_horizontal"),
-            _norm(self, "norm2", "relu"),
+        y = _norm(self, "norm2", "relu")(
             y,
             train=train,
             factor_b11c=residual_dropout(self.drop_rate, self.depth_rate)(y, train=train),
             shortcut_bhwc=x_bhwc,
+            conv=conv((1, k), name="conv2_horizontal"),
         )
         return name_block_output(y)
 
@@ -146,7 +145,7 @@ class PFCU(nn.Module):
         conv = functools.partial(Conv, x_bhwc.shape[-1], compute=self.compute)
         y = conv((3, 1), relu=True, name="conv1_vertical")(x_bhwc)
         horizontal = conv((1, 3), name="conv1_horizontal")
-        y = conv_norm(horizontal, _norm(self, "norm1", "relu"), y, train=train)
+        y = _norm(self, "norm1", "relu")(y, train=train, conv=horizontal)
         shared_norm = _norm(self, "norm2")
         drop, factor = residual_dropout(self.drop_rate, self.depth_rate), None
         total = x_bhwc
@@ -156,13 +155,12 @@ class PFCU(nn.Module):
             # The three are one residual branch, which is there or not.
             if factor is None or not self.depth_rate:
                 factor = drop(z, train=train)
-            total = conv_norm(
-                conv((1, 3), dilation=(1, d), name=name.format("horizontal")),
-                shared_norm,
+            total = shared_norm(
                 z,
                 train=train,
                 factor_b11c=factor,
                 shortcut_bhwc=total,
+                conv=conv((1, 3), dilation=(1, d), name=name.format("horizontal")),
             )
         return name_block_output(nn.relu(total))
 
@@ -248,7 +246,7 @@ class ESNet(SegmentationModel):
         head on the encoder, which takes no part (and gets no gradient) otherwise.
         """
         require_image(image_bhwc, self.stride, "ESNet")
-        compute = self.compute
+        compute = Compute(self.dtype, self.axis_name, self.conv_impl)
         size = SIZES[self.size]
         encoder = Encoder(size, self.dropout, compute, self.stochastic_depth, name="encoder")
         x = encoder(image_bhwc.astype(self.dtype), train=train and not self.frozen_backbone)

@@ -17,15 +17,15 @@ Residuals = tuple[Any, ...]
 Outputs = tuple[jax.Array, jax.Array, jax.Array]
 
 
-class How(NamedTuple):
-    """A batch norm's `epsilon`, added to the variance, the `activation` behind it, y's `dtype`."""
+class NormOptions(NamedTuple):
+    """`epsilon` of a batch norm, added to the variance, the `activation` behind it, y's `dtype`."""
 
     epsilon: float
     activation: str | None
     dtype: Any
 
 
-class By(NamedTuple):
+class NormArrays(NamedTuple):
     """What is normalised by, and what is added to it.
 
     Mean, variance, scale and bias are float32 [C]; `factor_b11c`, float32 [B, 1, 1, C], is 1 and
@@ -88,8 +88,8 @@ def _forward(
         whole = lax.pmean(mean, axis_name)
         var = lax.pmean(var + jnp.square(mean - whole), axis_name)
         mean = whole
-    how = How(epsilon, activation, x.dtype)
-    y = normalize_by(how, x, By(mean, var, scale, bias, factor, shortcut))
+    options = NormOptions(epsilon, activation, x.dtype)
+    y = normalize_by(options, x, NormArrays(mean, var, scale, bias, factor, shortcut))
     kept_y = y if activation in ("relu", "relu6") else None
     mark = None if shortcut is None else jnp.zeros(0, x.dtype)
     return (y, mean, var), (x, kept_y, mean, var, scale, bias, factor, mark)
@@ -106,7 +106,7 @@ def _backward(
     y = x if y is None else y
     dy, channels = gradients[0], x.shape[-1]
     given = (x, y, dy, *of_channels, jnp.zeros(0, jnp.float32) if factor is None else factor)
-    named = attributes_of(How(epsilon, activation, x.dtype))
+    named = attributes_of(NormOptions(epsilon, activation, x.dtype))
     sums = call("hierseg_normalize_sums", (2, channels), storage=x.dtype)(*given, **named)
     # What a pixel adds to the batch's mean and variance concerns all devices' pixels.
     shared = sums if axis_name is None else lax.pmean(sums, axis_name)
@@ -126,39 +126,52 @@ def _backward(
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def normalize_by(how: How, x_bhwc: jax.Array, by: By) -> jax.Array:
+def normalize_by(options: NormOptions, x_bhwc: jax.Array, arrays: NormArrays) -> jax.Array:
     """y of `normalize` by a mean and a variance that are given, in one pass over memory.
 
     Its gradient is that of the formula.
     """
-    x = x_bhwc.astype(how.dtype)
-    kernel = call("hierseg_normalize", x.shape, storage=how.dtype)
-    factor, shortcut = or_nothing(by.factor_b11c), or_nothing(by.shortcut_bhwc, how.dtype)
-    return kernel(x, *by[:4], factor, shortcut, **attributes_of(how))
+    check_shapes(arrays, x_bhwc.shape)
+    x = x_bhwc.astype(options.dtype)
+    kernel = call("hierseg_normalize", x.shape, storage=options.dtype)
+    factor = or_nothing(arrays.factor_b11c)
+    shortcut = or_nothing(arrays.shortcut_bhwc, options.dtype)
+    return kernel(x, *arrays[:4], factor, shortcut, **attributes_of(options))
 
 
-def normalize_by_formula(how: How, x_bhwc: jax.Array, by: By) -> jax.Array:
+def normalize_by_formula(options: NormOptions, x_bhwc: jax.Array, arrays: NormArrays) -> jax.Array:
     """The same as a formula, in float32 (float64 for float64 inputs) up to the norm's result."""
     x = x_bhwc.astype(jnp.promote_types(x_bhwc.dtype, jnp.float32))
-    slope = lax.rsqrt(by.var + how.epsilon) * by.scale
-    y_bhwc = ((x - by.mean) * slope + by.bias).astype(how.dtype)
-    if by.factor_b11c is not None:
-        y_bhwc *= by.factor_b11c.astype(how.dtype)
-    if by.shortcut_bhwc is not None:
-        y_bhwc = by.shortcut_bhwc + y_bhwc
-    return activate(y_bhwc, how.activation)
+    slope = lax.rsqrt(arrays.var + options.epsilon) * arrays.scale
+    y_bhwc = ((x - arrays.mean) * slope + arrays.bias).astype(options.dtype)
+    if arrays.factor_b11c is not None:
+        y_bhwc *= arrays.factor_b11c.astype(options.dtype)
+    if arrays.shortcut_bhwc is not None:
+        y_bhwc = arrays.shortcut_bhwc + y_bhwc
+    return activate(y_bhwc, options.activation)
 
 
-def _normalize_by_forward(how: How, x: jax.Array, by: By) -> tuple[jax.Array, Any]:
-    return jax.vjp(functools.partial(normalize_by_formula, how), x, by)
+def _normalize_by_forward(
+    options: NormOptions, x: jax.Array, arrays: NormArrays
+) -> tuple[jax.Array, Any]:
+    return jax.vjp(functools.partial(normalize_by_formula, options), x, arrays)
 
 
-def _normalize_by_backward(how: How, pull: Any, dy: jax.Array) -> Any:
-    del how
+def _normalize_by_backward(options: NormOptions, pull: Any, dy: jax.Array) -> Any:
+    del options
     return pull(dy)
 
 
 normalize_by.defvjp(_normalize_by_forward, _normalize_by_backward)
+
+
+def check_shapes(arrays: NormArrays, shape: tuple[int, ...]) -> None:
+    """Raises TypeError for others than a result of that shape has: kernels read what lies there."""
+    batch, *_, channels = shape
+    wanted = [(channels,)] * 4 + [(batch, 1, 1, channels), shape]
+    for name, array, of in zip(arrays._fields, arrays, wanted, strict=True):
+        if array is not None and array.shape != of:
+            raise TypeError(f"{name} of a batch norm is {of} here; got {array.shape}.")
 
 
 def or_nothing(array: jax.Array | None, dtype: Any = jnp.float32) -> jax.Array:
@@ -172,11 +185,11 @@ def activate(x: jax.Array, activation: str | None) -> jax.Array:
     return x if activation is None else functions[activation](x)
 
 
-def attributes_of(how: How) -> dict[str, Any]:
+def attributes_of(options: NormOptions) -> dict[str, Any]:
     """As the kernels know them."""
     return {
-        "activation": np.int64(ACTIVATIONS[how.activation]),
-        "epsilon": np.float32(how.epsilon),
+        "activation": np.int64(ACTIVATIONS[options.activation]),
+        "epsilon": np.float32(options.epsilon),
     }
 
 

@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from hierseg_jax.models.kernels.batch_norm import (
-    By,
-    How,
+    NormArrays,
+    NormOptions,
     attributes_of,
+    check_shapes,
     normalize_by_formula,
     or_nothing,
 )
@@ -41,9 +42,9 @@ class Geometry:
     padding_after: tuple[int, int] | None = None
 
 
-NOTHING = How(0.0, None, None)
+NO_NORM = NormOptions(0.0, None, None)
 """Follows a convolution that no norm follows."""
-RELU = NOTHING._replace(activation="relu")
+RELU = NO_NORM._replace(activation="relu")
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
@@ -62,8 +63,8 @@ def convolve(
     """
     sides = _output_sides(x_bhwc.shape[1:3], kernel_hwio.shape[:2], geometry)
     shape = (x_bhwc.shape[0], *sides, kernel_hwio.shape[-1])
-    how = RELU if relu else NOTHING
-    return _convolve(x_bhwc, kernel_hwio, bias, shape, geometry, how=how)
+    options = RELU if relu else NO_NORM
+    return _convolve(x_bhwc, kernel_hwio, bias, shape, geometry, options=options)
 
 
 def _convolve_forward(
@@ -167,11 +168,11 @@ _convolve_depthwise.defvjp(_depthwise_forward, _depthwise_backward)
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def convolve_and_normalize(
     geometry: Geometry,
-    how: How,
+    options: NormOptions,
     x_bhwc: jax.Array,
     kernel: jax.Array,
     bias: jax.Array | None,
-    by: By,
+    arrays: NormArrays,
 ) -> jax.Array:
     """`normalize_by` of `convolve`, or of `convolve_depthwise`, in one pass over memory.
 
@@ -181,35 +182,40 @@ def convolve_and_normalize(
     Args:
       kernel: [h, w, I, O], or [h, w, C] of a depthwise convolution.
       bias: [O], by default 0.
-      by: without a factor.
+      arrays: without a factor.
     """
     sides = _output_sides(x_bhwc.shape[1:3], kernel.shape[:2], geometry)
     shape = (x_bhwc.shape[0], *sides, kernel.shape[-1])
+    check_shapes(arrays, shape)
+    if arrays.factor_b11c is not None:
+        raise TypeError("A convolution's batch norm has no factor.")
     run = _convolve if kernel.ndim == 4 else _by_depthwise
-    return run(x_bhwc, kernel, bias, shape, geometry, how=how, by=by)
+    return run(x_bhwc, kernel, bias, shape, geometry, options=options, arrays=arrays)
 
 
 def _normalized_forward(
     geometry: Geometry,
-    how: How,
+    options: NormOptions,
     x: jax.Array,
     kernel: jax.Array,
     bias: jax.Array | None,
-    by: By,
+    arrays: NormArrays,
 ) -> tuple[jax.Array, Any]:
-    def in_two_passes(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, by: By) -> jax.Array:
+    def in_two_passes(
+        x: jax.Array, kernel: jax.Array, bias: jax.Array | None, arrays: NormArrays
+    ) -> jax.Array:
         if kernel.ndim == 4:
             y = convolve(x, kernel, bias, geometry)
         else:
             y = _convolve_depthwise(x, kernel, geometry)
             y = y if bias is None else y + bias.astype(y.dtype)
-        return normalize_by_formula(how, y, by)
+        return normalize_by_formula(options, y, arrays)
 
-    return jax.vjp(in_two_passes, x, kernel, bias, by)
+    return jax.vjp(in_two_passes, x, kernel, bias, arrays)
 
 
-def _normalized_backward(geometry: Geometry, how: How, pull: Any, dy: jax.Array) -> Any:
-    del geometry, how
+def _normalized_backward(geometry: Geometry, options: NormOptions, pull: Any, dy: jax.Array) -> Any:
+    del geometry, options
     return pull(dy)
 
 
@@ -249,13 +255,13 @@ def _convolve(
     *,
     transposed: bool = False,
     turned: bool = False,
-    how: How = NOTHING,
-    by: By | None = None,
+    options: NormOptions = NO_NORM,
+    arrays: NormArrays | None = None,
 ) -> jax.Array:
     """With `turned` the kernel is [h, w, O, I], not [h, w, I, O]."""
     run = call("hierseg_convolve", shape, storage=x.dtype)
-    named = _attributes(geometry) | attributes_of(how)
-    what_follows = _finish(x.dtype, bias, by)
+    named = _attributes(geometry) | attributes_of(options)
+    what_follows = _finish(x.dtype, bias, arrays)
     return run(x, kernel, *what_follows, transposed=transposed, turned=turned, **named)
 
 
@@ -267,18 +273,18 @@ def _by_depthwise(
     geometry: Geometry,
     *,
     transposed: bool = False,
-    how: How = NOTHING,
-    by: By | None = None,
+    options: NormOptions = NO_NORM,
+    arrays: NormArrays | None = None,
 ) -> jax.Array:
     run = call("hierseg_depthwise", shape, storage=x.dtype)
-    named = _attributes(geometry) | attributes_of(how)
-    return run(x, kernel_hwc, *_finish(x.dtype, bias, by), transposed=transposed, **named)
+    named = _attributes(geometry) | attributes_of(options)
+    return run(x, kernel_hwc, *_finish(x.dtype, bias, arrays), transposed=transposed, **named)
 
 
-def _finish(dtype: Any, bias: jax.Array | None, by: By | None) -> tuple[jax.Array, ...]:
+def _finish(dtype: Any, bias: jax.Array | None, arrays: NormArrays | None) -> tuple[jax.Array, ...]:
     """What the kernels are given for what follows the sums."""
-    by = by or By(*(jnp.zeros(0, jnp.float32),) * 4)
-    return (or_nothing(bias), *by[:4], or_nothing(by.shortcut_bhwc, dtype))
+    arrays = arrays or NormArrays(*(jnp.zeros(0, jnp.float32),) * 4)
+    return (or_nothing(bias), *arrays[:4], or_nothing(arrays.shortcut_bhwc, dtype))
 
 
 def _kernel_gradient(

@@ -39,7 +39,7 @@ AlignedVector<Element> PackWeights(const Threads& threads, const float* weights,
   const int64_t inputs = depth.channels, of_output = taps.size() * depth.count * depth.depth;
   AlignedVector<Element> packed(of_output * PaddedChannels(outputs), 0);
   ForChannelTiles(threads, outputs, packed.size(), [&](int64_t first, int vectors) {
-    Element* to = &packed[of_output * first];
+    Element* to = packed.data() + of_output * first;
     const int64_t count = std::min<int64_t>(outputs - first, vectors * kLanes);
     for (const Tap& tap : taps)
       for (int64_t s = 0; s < depth.count; ++s, to += depth.depth * vectors * kLanes)
@@ -160,7 +160,7 @@ void KernelGradient(const Threads& threads, Input x, Input dy, Output gradient, 
   const Shape in = ShapeOf(x), out = ShapeOf(dy), kernel = ShapeOf(*gradient);
   const std::vector<Tap> taps = PlainTaps(kernel.batch, kernel.height, g);
   const int64_t tap_count = taps.size(), rows = out.batch * out.height;
-  const int64_t inputs = CeilDiv(in.channels, kLanes) * kLanes;
+  const int64_t inputs = PaddedChannels(in.channels);
   const int64_t outputs = CeilDiv(out.channels, kBlockRows) * kBlockRows;
   // A fixed number of partial sums [tap][output][input], whatever the number of threads, and then
   // their sum. Those of the bias follow.

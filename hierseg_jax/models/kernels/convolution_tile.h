@@ -23,7 +23,7 @@ HIERSEG_INLINE void ConvolveTile(const TileArguments& a) {
 #pragma GCC unroll 8
   for (int p = 0; p < kPixels; ++p)
 #pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) sum[p][v] = Load(a.bias + v * kLanes);
+    for (int v = 0; v < kVectors; ++v) sum[p][v] = Vector{};
   for (int64_t t = 0; t < a.tap_count; ++t) {
     if (a.taps[t] == nullptr) continue;
     const float* x = a.taps[t] + a.offset;
@@ -40,6 +40,11 @@ HIERSEG_INLINE void ConvolveTile(const TileArguments& a) {
       }
     }
   }
+  // The bias comes last: sums that began with a large one would round as large ones do.
+#pragma GCC unroll 8
+  for (int p = 0; p < kPixels; ++p)
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) sum[p][v] += Load(a.bias + v * kLanes);
   if (a.relu)
 #pragma GCC unroll 8
     for (int p = 0; p < kPixels; ++p)

@@ -16,9 +16,7 @@ HIERSEG_INLINE void DepthwiseTile(const Element* const* taps, const std::vector<
                                   int64_t offset, int64_t step, const float* weights,
                                   int64_t channels, int64_t c, int64_t count, const Finish& finish,
                                   Element* y, int64_t y_step) {
-  Vector sum[kPixels];
-#pragma GCC unroll 8
-  for (int p = 0; p < kPixels; ++p) sum[p] = Load(finish.bias() + c);
+  Vector sum[kPixels] = {};
   for (size_t t = 0; t < list.size(); ++t) {
     if (taps[t] == nullptr) continue;
     const Vector weight = LoadUpTo(weights + list[t].index * channels + c, count);
@@ -26,6 +24,8 @@ HIERSEG_INLINE void DepthwiseTile(const Element* const* taps, const std::vector<
 #pragma GCC unroll 8
     for (int p = 0; p < kPixels; ++p) sum[p] += weight * LoadUpTo(x + p * step, count);
   }
+#pragma GCC unroll 8
+  for (int p = 0; p < kPixels; ++p) sum[p] += Load(finish.bias() + c);
   if (!finish.IsSimple() || finish.IsRelu()) {
     // Others than `sum`, whose address nobody is to have.
     Vector sums[kPixels];

@@ -13,7 +13,7 @@ namespace hierseg {
 // it there is.
 class Finish {
  public:
-  // All but y may be empty.
+  // What is empty is not there; mean, variance, scale and offset are of y's channels or all empty.
   Finish(Input bias, Input mean, Input variance, Input scale, Input offset, Input shortcut, Output y,
          int64_t activation, float epsilon)
       : slopes_(mean.element_count()),
@@ -30,10 +30,12 @@ class Finish {
 
   // By which the weights of an output channel are multiplied before.
   float Slope(int64_t channel) const { return slopes_.empty() ? 1.0f : slopes_[channel]; }
-  // Of whole vectors: what the sums begin with.
+  // Of whole vectors: what is added to the sums.
   const float* bias() const { return bias_.data(); }
   // Whether, at most, negative sums become 0, which a tile does in its registers.
-  bool IsSimple() const { return shortcut_ == nullptr && activation_ <= kRelu; }
+  bool IsSimple() const {
+    return shortcut_ == nullptr && (activation_ == kNone || activation_ == kRelu);
+  }
   bool IsRelu() const { return IsSimple() && activation_ == kRelu; }
 
   // The result at a place of y for a sum that has its bias.

@@ -115,7 +115,7 @@ void TransformProducts(const float* products, int64_t step, const Finish& finish
   for (int64_t c = 0; c < channels; c += kLanes, products += kLanes) {
     Vector y[kOutputs];
 #pragma GCC unroll 8
-    for (int k = 0; k < kOutputs; ++k) y[k] = Load(finish.bias() + first + c);
+    for (int k = 0; k < kOutputs; ++k) y[k] = Vector{};
     y[0] += Load(products);
     y[kOutputs - 1] += Load(products + (2 * kPairs + 1) * step);
 #pragma GCC unroll 8
@@ -131,6 +131,8 @@ void TransformProducts(const float* products, int64_t step, const Finish& finish
         y[k + 1] += odd;
       }
     }
+#pragma GCC unroll 8
+    for (int k = 0; k < kOutputs; ++k) y[k] += Load(finish.bias() + first + c);
     if (finish.IsSimple()) {
 #pragma GCC unroll 8
       for (int k = 0; k < kOutputs; ++k) {
