@@ -368,6 +368,7 @@ PROBLEM = "from hierseg_jax.models.kernels import library; print(library.problem
     [
         ({"PATH": "/nonexistent", "CXX": ""}, "no C++ compiler was found"),
         ({"CXX": "false"}, "false failed: exit code 1"),
+        ({"CXX": "env false"}, "env failed: exit code 1"),
         ({"HIERSEG_JAX_CACHE": "/proc/no/folder"}, "/proc/no"),
         ({"HIERSEG_JAX_KERNEL_FLAGS": "-march=none-such"}, "failed: "),
         ({"HIERSEG_JAX_KERNEL_FLAGS": "-O3 '"}, "HIERSEG_JAX_KERNEL_FLAGS is"),

@@ -1,9 +1,11 @@
 """Compiles this project's C++ for the machine at hand, once, and keeps the libraries."""
 
+import contextlib
 import functools
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -53,7 +55,7 @@ def compiled_library(
     compiler = _compiler()
     if compiler is None:
         raise OSError("no C++ compiler was found")
-    parts = [hash_of_sources(folder), compiler, *FLAGS, *map(str, sorted(flags.items()))]
+    parts = [hash_of_sources(folder), *compiler, *FLAGS, *map(str, sorted(flags.items()))]
     key = hashlib.sha256(
         "\n".join([*parts, *depends_on, *describe_machine()]).encode()
     ).hexdigest()[:24]
@@ -73,10 +75,17 @@ def _lock_of(file: Path) -> threading.Lock:
     return threading.Lock()
 
 
-def _compiler() -> str | None:
-    names = (os.environ.get("CXX"), "c++", "g++", "clang++")
-    found = next((found for name in names if name and (found := shutil.which(name))), None)
-    return found and os.path.abspath(found)
+def _compiler() -> tuple[str, ...] | None:
+    """The command, with whatever `$CXX` has in front of a compiler or behind it."""
+    given = os.environ.get("CXX", "")
+    words = [given]
+    if not shutil.which(given):  # a path may have spaces
+        with contextlib.suppress(ValueError):  # quotes that don't end
+            words = shlex.split(given)
+    for command in (words, ["c++"], ["g++"], ["clang++"]):
+        if command and (found := shutil.which(command[0])):
+            return os.path.abspath(found), *command[1:]
+    return None
 
 
 def describe_machine() -> list[str]:
@@ -89,7 +98,9 @@ def describe_machine() -> list[str]:
     return [platform.machine(), *(line for line in lines if line.startswith(wanted))]
 
 
-def _compile(compiler: str, folder: Path, flags: Mapping[str, Sequence[str]], file: Path) -> None:
+def _compile(
+    compiler: Sequence[str], folder: Path, flags: Mapping[str, Sequence[str]], file: Path
+) -> None:
     """The file appears when it is whole.
 
     Raises:
@@ -99,13 +110,13 @@ def _compile(compiler: str, folder: Path, flags: Mapping[str, Sequence[str]], fi
         objects = {name: str(Path(scratch) / f"{name}.o") for name in flags}
         _run(
             [
-                [compiler, *FLAGS, *flags[name], "-c", name, "-o", output]
+                [*compiler, *FLAGS, *flags[name], "-c", name, "-o", output]
                 for name, output in objects.items()
             ],
             folder,
         )
         library = Path(scratch) / file.name
-        _run([[compiler, "-shared", *objects.values(), "-o", str(library)]], folder)
+        _run([[*compiler, "-shared", *objects.values(), "-o", str(library)]], folder)
         # Loading a damaged library may end the process; whatever follows its end is ignored.
         with library.open("ab") as stream:
             stream.write(hashlib.sha256(library.read_bytes()).digest())
