@@ -148,8 +148,9 @@ def _target(name: str, storage: str) -> str:
 def problem(storage: Any = jnp.float32) -> str | None:
     """Makes the kernels known to XLA; None, or why that can't be done, in a phrase.
 
-    At first they are compiled with `$CXX` (a command, such as `ccache g++`), `c++`, `g++` or `clang++`, for this machine's
-    processor unless `$HIERSEG_JAX_KERNEL_FLAGS` has other flags; they stay in `cache_folder()`.
+    At first they are compiled with `$CXX` (a command, such as `ccache g++`), `c++`, `g++` or
+    `clang++`, for this machine's processor unless `$HIERSEG_JAX_KERNEL_FLAGS` has other flags; they
+    stay in `cache_folder()`.
     What takes seconds goes on in the background; kernels of some networks alone wait until a
     program is to call them.
 
