@@ -276,7 +276,12 @@ def test_logits_of_a_large_batch_have_the_bits_of_its_images():
 
 @pytest.mark.parametrize(
     ("shape", "told"),
-    [((640, 640, 3), "(640, 640, 3)"), ((2, 0, 64, 3), "0x64"), ((2, 64, 64), "(2, 64, 64)")],
+    [
+        ((640, 640, 3), "(640, 640, 3)"),
+        ((2, 0, 64, 3), "0x64"),
+        ((2, 64, 64), "(2, 64, 64)"),
+        ((8, 320, 320, 4), "(8, 320, 320, 4)"),
+    ],
 )
 def test_what_is_no_batch_of_images_is_refused_in_a_sentence(shape, told):
     model = create_model("esnet_mini", 3)

@@ -31,21 +31,21 @@ def key_pressed(milliseconds):
     return ord(next(keys, "n"))
 
 segmenter, frame_bgr = Segmenter(network), np.full((60, 90, 3), 90, np.uint8)
-levels = segmenter.hierarchy.levels
-again, refined = lambda: segment(frame_bgr), []
+levels, refined = segmenter.hierarchy.levels, []
 
-def segment(image_bgr):
-    refined.append(window.view.edges)
-    return segmenter(image_bgr, bgr=True, refine=window.view.edges)
+def finished(edges):
+    refined.append(edges)
+    return segmenter(frame_bgr, bgr=True, refine=edges)
 
 painter = Painter(levels, legend="none")
 view = View(len(levels), (2,), stills=True)
 window = Window(view, levels, painter, Stopwatch(), Path(folder), key_pressed)
-assert window.show(frame_bgr, again(), again)
+assert window.show(frame_bgr, finished(False), finished)
 assert refined == [False, True]
 assert window.view.levels == (0, 1, 2) and window.view.paint == 0
-keys = iter("q")
-assert not window.show(frame_bgr, again(), again)
+keys = iter("eeq")
+assert not window.show(frame_bgr, finished(True), None)
+assert window.view.edges
 assert cv2.getWindowProperty(NAME, cv2.WND_PROP_VISIBLE) == 1
 window.close()
 """

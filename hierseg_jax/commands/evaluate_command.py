@@ -121,7 +121,7 @@ def _run() -> None:
         check_output(as_path(_OUTPUT.value))
     loaded = open_same_checkpoint(_CHECKPOINT.value, _WHICH.value)
     given = as_path(_CHECKPOINT.value)
-    if _OUTPUT.value is None:
+    if _OUTPUT.value is None and is_main():
         check_room(given / "evaluation")
     evaluation, description = evaluate_checkpoint(
         loaded,

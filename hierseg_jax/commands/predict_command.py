@@ -72,7 +72,7 @@ _SMOOTH = flags.DEFINE_float(
 _REFINE = flags.DEFINE_bool(
     "refine",
     None,
-    "Let borders of classes follow the picture's edges; pictures yes, video files no.",
+    "Let borders of classes follow edges; pictures and windows yes, written videos no.",
     flag_values=FLAGS,
 )
 _HIERARCHY = flags.DEFINE_string(

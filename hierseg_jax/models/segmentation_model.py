@@ -114,7 +114,8 @@ def forward_of(model: SegmentationModel) -> Forward:
 
         compute = Compute(model.dtype, conv_impl=model.conv_impl)
         # XLA and accelerators do better with all images, and the network refuses what is none.
-        if compute.formulation != "kernels" or image_bhwc.ndim != 4 or not image_bhwc.size:
+        of_images = image_bhwc.ndim == 4 and image_bhwc.shape[-1] == 3 and image_bhwc.size
+        if compute.formulation != "kernels" or not of_images:
             return apply(image_bhwc)
         batch, height, width, _ = image_bhwc.shape
         at_once = images_at_once(batch, height * width)

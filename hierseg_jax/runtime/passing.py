@@ -17,6 +17,7 @@ from hierseg_jax.runtime.window import Window
 DEPTH = 1
 """Pictures that wait to be drawn: more of them would be memory alone, for one thread draws all."""
 Segment = Callable[..., Segmentation]
+Finish = Callable[..., dict[str, np.ndarray]]
 Take = Callable[[str, np.ndarray, Segmentation], None]
 
 
@@ -82,32 +83,50 @@ def overlapped(
 def one_by_one(
     frames: Iterator[Frame],
     segment: Segment,
-    edges: bool,
+    finish: Finish,
+    edges: Callable[[], bool],
     take: Take,
     summary: Summary,
     window: Window | None = None,
 ) -> Generator[None]:
     """The same with one picture in memory: drawn, written and shown before the next is read.
 
-    Borders follow edges as the window has it, or else `edges`.
+    Args:
+      finish: label maps from planes of scores, as `Segmenter.finish`.
+      edges: whether borders of the next picture follow edges; in the window as its view has it.
     """
-
-    def segmented(image_bgr: np.ndarray) -> Segmentation:
-        return segment(image_bgr, bgr=True, refine=window.view.edges if window else edges)
-
     for frame in frames:
         if frame.image_bgr is None:
             _skip(frame.fault, summary)
             yield None
             continue
-        again = functools.partial(segmented, frame.image_bgr)
-        result = _counted(again(), summary)
+        refine = edges()
+        result = _counted(segment(frame.image_bgr, bgr=True, refine=refine), summary)
         take(frame.name, frame.image_bgr, result)
-        if window is not None and not window.show(frame.image_bgr, result, again):
+        if window and not _show(window, finish, frame.image_bgr, result, refine):
             return
-        del again
         del frame, result  # before the next picture comes
         yield None
+
+
+def _show(
+    window: Window, finish: Finish, image_bgr: np.ndarray, result: Segmentation, refine: bool
+) -> bool:
+    """Whether the window stays; what it shows may have other borders than what is written."""
+    if result.planes is None:
+        return window.show(image_bgr, result, None)
+    finished = functools.partial(_finished, finish, image_bgr, result)
+    edges = window.view.edges
+    return window.show(image_bgr, result if edges == refine else finished(edges), finished)
+
+
+def _finished(
+    finish: Finish, image_bgr: np.ndarray, result: Segmentation, edges: bool
+) -> Segmentation:
+    """The same scores with other borders."""
+    image_hwc = image_bgr if edges else None
+    levels = finish(result.planes, result.placement, image_hwc=image_hwc)
+    return dataclasses.replace(result, levels=levels)
 
 
 def _counted(result: Segmentation, summary: Summary) -> Segmentation:

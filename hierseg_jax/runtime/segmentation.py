@@ -57,12 +57,15 @@ class Segmentation:
       output: what the network gave.
       placement: which part of the picture the network saw, and where in its input.
       seconds: spent on `preprocess`, `inference` and `postprocess`.
+      planes: scores that the levels follow from, as `NetworkOutput.planes`: the output's, or
+        averaged over a video's frames. None where there are none, or several windows' scores.
     """
 
     levels: dict[str, np.ndarray]
     output: NetworkOutput
     placement: Placement
     seconds: dict[str, float]
+    planes: np.ndarray | None = None
 
     @property
     def confidence(self) -> np.ndarray:

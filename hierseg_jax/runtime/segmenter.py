@@ -113,6 +113,7 @@ class Segmenter:
         prepared = time.perf_counter()
         output = self.infer(given)
         inferred = time.perf_counter()
+        planes_chw = None
         if self.plain:
             maps = {
                 level.name: placement.restore_labels(map_hw)
@@ -131,6 +132,7 @@ class Segmenter:
                 "inference": inferred - prepared,
                 "postprocess": time.perf_counter() - inferred,
             },
+            planes_chw,
         )
 
     def with_threads(self, threads: int) -> "Segmenter":

@@ -63,7 +63,7 @@ def segment_source(
       smooth: weight of the frames before in a video's scores, see `smoothing`; 0 is off.
       legend: `below`, in a `corner`, `none`, or `auto`, see `sink.painter_for`.
       refine: whether borders between classes follow the picture's edges, see `guided_labels`; by
-        default in pictures, and in videos that are shown alone, as long as these keep up (see
+        default in pictures, and in videos that are shown alone, as long as labels keep up (see
         `view`). What `tiles` cuts into windows does without.
 
     Returns:
@@ -147,7 +147,16 @@ def segment_source(
         steps = (
             overlapped(frames, functools.partial(segment, refine=edges), sink.take, summary)
             if overlap
-            else one_by_one(frames, segment, edges, sink.take, summary, window)
+            else one_by_one(
+                frames,
+                segment,
+                functools.partial(segmenter.finish, levels=wanted),
+                # What is written does not follow the window's keys.
+                lambda: window.view.edges if window is not None and not kept else edges,
+                sink.take,
+                summary,
+                window,
+            )
         )
         with bar, contextlib.closing(steps):
             for _ in steps:

@@ -27,8 +27,8 @@ _WIDEST, _HIGHEST = 1600, 900
 # Seconds between two looks at the keys, and that a caption tells what a key did.
 _LOOK, _TOLD = 0.02, 2.0
 
-Segment = Callable[[], Segmentation]
-"""Of a picture, with borders as the window's view has them now."""
+Finished = Callable[[bool], Segmentation]
+"""A picture's labels, whose borders follow its edges or don't."""
 
 
 class Window:
@@ -65,25 +65,26 @@ class Window:
         self._rate, self._said, self._until = Rate(), "", 0.0
         self._shape: tuple[int, ...] = ()  # of the picture that the window was made for
         self._picture: tuple[np.ndarray, Segmentation] | None = None
-        self._segment: Segment | None = None
+        self._finished: Finished | None = None
         self._drawn_bgr: np.ndarray | None = None
 
-    def show(self, image_bgr: np.ndarray, result: Segmentation, segment: Segment) -> bool:
+    def show(self, image_bgr: np.ndarray, result: Segmentation, finished: Finished | None) -> bool:
         """Shows a picture; False where the window is to end. An image stays until a key.
 
         Args:
           image_bgr: the picture.
           result: of the network.
-          segment: gives another, where a key asks for one while the picture stays.
+          finished: gives others, where a key asks for them while the picture stays; None where
+            there are none.
         """
         if self._closed():
             return False
-        self._picture, self._segment = (image_bgr, result), segment
+        self._picture, self._finished = (image_bgr, result), finished
         if not self.view.stills:
             self._rate = self._rate.after(self._watch.elapsed())
             before, self.view = self.view, after_frame(self.view, sum(result.seconds.values()))
             if before.edges and not self.view.edges:
-                self._say("e: edges, slow here")
+                self._say("edges off: slow (e)")
         self._draw()
         images = self.view.images
         while self.wait(_LOOK if self.view.stills else 0.0):
@@ -122,10 +123,18 @@ class Window:
             tqdm.write(f"Written: {file}", file=sys.stderr)
             self._say(f"written: {file.name}")
         if self.view.edges != before.edges:
-            self._say(f"edges {'on' if self.view.edges else 'off'}")
-            if self._picture is not None and self._segment is not None:
-                self._picture = self._picture[0], self._segment()
+            self._change_edges(before)
         self._draw()
+
+    def _change_edges(self, before: View) -> None:
+        if self._picture is None:
+            return
+        if self._finished is None:
+            self.view = before
+            self._say("no scores to change edges by")
+            return
+        self._picture = self._picture[0], self._finished(self.view.edges)
+        self._say(f"edges {'on' if self.view.edges else 'off'}")
 
     def _say(self, what: str) -> None:
         """In the caption, for a while."""

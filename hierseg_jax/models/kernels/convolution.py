@@ -259,6 +259,8 @@ def _convolve(
     arrays: NormArrays | None = None,
 ) -> jax.Array:
     """With `turned` the kernel is [h, w, O, I], not [h, w, I, O]."""
+    inputs, outputs = kernel.shape[:1:-1] if turned else kernel.shape[2:]
+    _check_channels(x, (inputs, outputs), shape, bias)
     run = call("hierseg_convolve", shape, storage=x.dtype)
     named = _attributes(geometry) | attributes_of(options)
     what_follows = _finish(x.dtype, bias, arrays)
@@ -276,9 +278,22 @@ def _by_depthwise(
     options: NormOptions = NO_NORM,
     arrays: NormArrays | None = None,
 ) -> jax.Array:
+    _check_channels(x, kernel_hwc.shape[-1:] * 2, shape, bias)
     run = call("hierseg_depthwise", shape, storage=x.dtype)
     named = _attributes(geometry) | attributes_of(options)
     return run(x, kernel_hwc, *_finish(x.dtype, bias, arrays), transposed=transposed, **named)
+
+
+def _check_channels(
+    x: jax.Array, channels: tuple[int, ...], shape: tuple[int, ...], bias: jax.Array | None
+) -> None:
+    """Raises TypeError where channels don't fit: kernels read what lies there."""
+    bias_shape = channels[1:] if bias is None else bias.shape
+    if (x.shape[-1], shape[-1]) != channels or bias_shape != channels[1:]:
+        raise TypeError(
+            f"A convolution of {channels[0]} to {channels[1]} channels is given {x.shape[-1]} for "
+            f"{shape[-1]}, and a bias of {bias_shape}."
+        )
 
 
 def _finish(dtype: Any, bias: jax.Array | None, arrays: NormArrays | None) -> tuple[jax.Array, ...]:
