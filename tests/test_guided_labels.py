@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hierseg_jax.data.guided_labels import CELL, NEAR, NOISE, REACH, guided_labels
+from hierseg_jax.data.guided_labels import CELL, NEAR, NOISE, REACH, SMOOTH, guided_labels
 from hierseg_jax.data.picture_labels import log_planes, picture_labels, scores_of
 from hierseg_jax.data.resize import RESIZES, place
 from hierseg_jax.tree.decoding import top_down
@@ -28,6 +28,18 @@ def box_mean(of_hw, radius):
             for y in range(of_hw.shape[0])
         ]
     )
+
+
+def smoothed(image_hwc, radius):
+    """Means over squares, mirrored at the edges, along one axis after the other."""
+    means = np.float64(image_hwc)
+    for axis in (0, 1):
+        pad = [(radius + 1, radius) if i == axis else (0, 0) for i in range(3)]
+        sums = np.pad(means, pad, mode="symmetric").cumsum(axis)
+        size, span = image_hwc.shape[axis], 2 * radius + 1
+        ends, starts = np.arange(span, span + size), np.arange(size)
+        means = (sums.take(ends, axis) - sums.take(starts, axis)) / span
+    return np.rint(means)
 
 
 def enlarged(of_hw, size):
@@ -62,6 +74,8 @@ def slow_scores(planes_chw, placement, image_hwc, every=False):
         ]
     )
     inverse = np.linalg.inv(np.moveaxis(covariance, (0, 1), (2, 3)) + NOISE * np.eye(3))
+    scale = min(placement.seen.width / filled.width, placement.seen.height / filled.height)
+    smooth = smoothed(seen, int(SMOOTH * scale))
     found = []
     for score in np.float64(scores):
         score_mean = box_mean(score, radius)
@@ -71,7 +85,7 @@ def slow_scores(planes_chw, placement, image_hwc, every=False):
         factors = np.einsum("hwij,jhw->ihw", inverse, np.array(together))
         constant = score_mean - (factors * mean).sum(0)
         of_pixels = enlarged(box_mean(constant, radius), seen.shape[:2])
-        for factor, channel in zip(factors, np.moveaxis(seen, -1, 0), strict=True):
+        for factor, channel in zip(factors, np.moveaxis(smooth, -1, 0), strict=True):
             of_pixels += enlarged(box_mean(factor, radius), seen.shape[:2]) * channel / 255.0
         # What is far from the likeliest everywhere is not sought.
         close = every or (score >= NEAR * np.max(scores, axis=0)).any()
@@ -104,6 +118,25 @@ def test_labels_are_those_of_the_filter_but_where_two_scores_meet(
     outside = np.ones(picture, bool)
     outside[placement.seen.rows_columns] = False
     assert np.array_equal(label == IGNORE_LABEL, outside)
+
+
+def test_texture_leaves_no_specks():
+    rng = np.random.default_rng(0)
+    true = disc(240, 70)
+    # Fine light and dark dots in two colours, which overlap.
+    image = (np.where(true, 140, 100)[..., None] + rng.integers(-60, 61, (240, 240, 1))).repeat(
+        3, 2
+    )
+    p = cv2.GaussianBlur(np.float32(cv2.resize(np.float32(true), (30, 30))), (0, 0), 1)
+    label = guided_labels(
+        log_planes(np.stack([1 - p, p])),
+        place((240, 240), (60, 60), "stretch"),
+        flat(2),
+        image.astype(np.uint8),
+    )
+    regions = sum(cv2.connectedComponents(np.uint8(label == of))[0] - 1 for of in (0, 1))
+    assert regions <= 6
+    assert iou(label == 1, true) > 0.95
 
 
 def disc(side, radius):

@@ -28,6 +28,9 @@ REACH = 4
 """Pixels of the network's input on each side of a cell from which its function is found."""
 NOISE = 1e-3
 """Variance, of channels from 0 to 1, below which differences of colour count for little."""
+SMOOTH = 0.75
+"""Pixels of the network's input on each side over which the picture is averaged before functions
+are taken of it: what is finer is texture, and would leave specks in the labels."""
 NEAR = 0.3
 """A class is sought where its score is at least this share of the greatest one."""
 _STEPS_NEAR = np.uint16(np.log(NEAR) / FLOOR * STEPS)
@@ -69,6 +72,9 @@ def guided_labels(
     cells = scores_khw.shape[1:]
     radius = max(1, round(REACH * cells[1] / placement.filled.width))
     functions_k4hw = _functions(scores_khw, _shrunk(seen_hwc, cells), radius)
+    seen = placement.seen
+    scale = min(seen.width / placement.filled.width, seen.height / placement.filled.height)
+    smoothing = int(SMOOTH * scale)
     close_khw = scores_khw >= NEAR * scores_khw.max(0)
     label_hw = np.empty(seen_hwc.shape[:2], np.uint8)
     columns = _parts(seen_hwc.shape[1], cells[1], radius)
@@ -81,7 +87,8 @@ def guided_labels(
                 label_hw[pixels] = classes_k[sought[0]]
                 continue
             functions = functions_k4hw[sought, :, row.cells, column.cells]
-            part = [channel_hw.astype(np.float32) for channel_hw in cv2.split(seen_hwc[pixels])]
+            part_hwc = _smoothed(seen_hwc, row.pixels, column.pixels, smoothing)
+            part = [channel_hw.astype(np.float32) for channel_hw in cv2.split(part_hwc)]
             if by_sums:
                 scores_chw = _taken(functions, row, column, part)
                 label_hw[pixels] = top_down(list(scores_chw), hierarchy)
@@ -149,6 +156,18 @@ def _close_scores(
     if size != (width, height):
         scores = [cv2.resize(of, size, interpolation=cv2.INTER_AREA) for of in scores]
     return np.stack(scores), np.asarray(classes_k)
+
+
+def _smoothed(image_hwc: np.ndarray, rows: slice, columns: slice, radius: int) -> np.ndarray:
+    """Means over so many pixels on each side, of a part of a picture."""
+    if not radius:
+        return image_hwc[rows, columns]
+    # What a mean reaches over is within the part, or beyond the picture, where that is mirrored.
+    top, left = max(0, rows.start - radius), max(0, columns.start - radius)
+    reached_hwc = image_hwc[top : rows.stop + radius, left : columns.stop + radius]
+    side = 2 * radius + 1
+    means_hwc = cv2.blur(reached_hwc, (side, side), borderType=cv2.BORDER_REFLECT)
+    return means_hwc[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
 
 
 def _shrunk(image_hwc: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -4,7 +4,7 @@ import { areaMeans, blurred } from "./averaging.js";
 import { halfToEven } from "./geometry.js";
 import { cutBars, descend, familiesOf, scoreTable, withinPicture } from "./labels.js";
 
-const [CELL, REACH, NOISE, NEAR, TILE] = [2, 4, 1e-3, 0.3, 96];
+const [CELL, REACH, NOISE, SMOOTH, NEAR, TILE] = [2, 4, 1e-3, 0.75, 0.3, 96];
 
 /** As `leafLabels`; `rgba` are the picture's pixels, [H, W, 4]. */
 export function guidedLabels(planes, shape, placement, model, rgba) {
@@ -13,6 +13,7 @@ export function guidedLabels(planes, shape, placement, model, rgba) {
   const { scores, classes, cells } = closeScores(cutBars(planes, shape, placement), filled, model, bySums);
   const radius = Math.max(1, halfToEven((REACH * cells[1]) / filled.width));
   const functions = functionsOf(scores, shrunk(rgba, placement, cells), cells, radius);
+  const smooth = smoothed(rgba, placement);
   const close = closeCells(scores);
   const families = familiesOf(model);
   const labels = new Uint8Array(seen.height * seen.width);
@@ -23,7 +24,7 @@ export function guidedLabels(planes, shape, placement, model, rgba) {
       const take = taking(functions, sought, bySums, cells, rows, part);
       for (let i = 0; i < rows.low.length; i++) {
         const y = rows.start + i;
-        const found = take(i, rgba, 4 * ((seen.top + y) * picture[1] + seen.left + part.start));
+        const found = take(i, smooth, 4 * ((seen.top + y) * picture[1] + seen.left + part.start));
         const to = y * seen.width + part.start;
         for (let x = 0; x < part.low.length; x++) {
           labels[to + x] = bySums ? descend(families, found, x) : classes[sought[furthestAhead(found, x)]];
@@ -66,6 +67,27 @@ function closeScores({ planes, shape: [count, h, w] }, filled, model, every) {
 function reaches(plane, least) {
   for (let i = 0; i < plane.length; i++) if (plane[i] >= least[i]) return true;
   return false;
+}
+
+/** The picture without what is finer than the network's pixels. */
+function smoothed(rgba, { seen, filled, picture }) {
+  const scale = Math.min(seen.width / filled.width, seen.height / filled.height);
+  const radius = Math.floor(SMOOTH * scale);
+  if (radius === 0) return rgba;
+  const smooth = new Uint8ClampedArray(rgba);
+  const plane = new Uint8Array(seen.height * seen.width);
+  const eachPixel = (channel, visit) => {
+    for (let y = 0, i = 0; y < seen.height; y++) {
+      let at = 4 * ((seen.top + y) * picture[1] + seen.left) + channel;
+      for (let x = 0; x < seen.width; x++, i++, at += 4) visit(i, at);
+    }
+  };
+  for (let channel = 0; channel < 3; channel++) {
+    eachPixel(channel, (i, at) => (plane[i] = rgba[at]));
+    const means = blurred(plane, [seen.height, seen.width], radius);
+    eachPixel(channel, (i, at) => (smooth[at] = Math.round(means[i])));
+  }
+  return smooth;
 }
 
 /** The picture's channels, a pixel a cell, from 0 to 1. */
