@@ -9,11 +9,11 @@ const [CELL, REACH, NOISE, SMOOTH, NEAR, TILE] = [2, 4, 1e-3, 0.75, 0.3, 96];
 /** As `leafLabels`; `rgba` are the picture's pixels, [H, W, 4]. */
 export function guidedLabels(planes, shape, placement, model, rgba) {
   const bySums = model.decoding === "top_down";
-  const { seen, filled, picture } = placement;
+  const { seen, filled } = placement;
   const { scores, classes, cells } = closeScores(cutBars(planes, shape, placement), filled, model, bySums);
   const radius = Math.max(1, halfToEven((REACH * cells[1]) / filled.width));
   const functions = functionsOf(scores, shrunk(rgba, placement, cells), cells, radius);
-  const smooth = smoothed(rgba, placement);
+  const read = reading(rgba, placement);
   const close = closeCells(scores);
   const families = familiesOf(model);
   const labels = new Uint8Array(seen.height * seen.width);
@@ -22,10 +22,10 @@ export function guidedLabels(planes, shape, placement, model, rgba) {
     for (const part of columns) {
       const sought = [...scores.keys()].filter((k) => bySums || isNear(close[k], cells, rows, part));
       const take = taking(functions, sought, bySums, cells, rows, part);
+      const [pixels, rowAt] = bySums || sought.length > 1 ? read(rows, part) : [rgba, () => 0];
       for (let i = 0; i < rows.low.length; i++) {
-        const y = rows.start + i;
-        const found = take(i, smooth, 4 * ((seen.top + y) * picture[1] + seen.left + part.start));
-        const to = y * seen.width + part.start;
+        const found = take(i, pixels, rowAt(i));
+        const to = (rows.start + i) * seen.width + part.start;
         for (let x = 0; x < part.low.length; x++) {
           labels[to + x] = bySums ? descend(families, found, x) : classes[sought[furthestAhead(found, x)]];
         }
@@ -69,25 +69,36 @@ function reaches(plane, least) {
   return false;
 }
 
-/** The picture without what is finer than the network's pixels. */
-function smoothed(rgba, { seen, filled, picture }) {
+/** How to read the rows of a part of the picture, without what is finer than the network's pixels. */
+function reading(rgba, { seen, filled, picture }) {
   const scale = Math.min(seen.width / filled.width, seen.height / filled.height);
   const radius = Math.floor(SMOOTH * scale);
-  if (radius === 0) return rgba;
-  const smooth = new Uint8ClampedArray(rgba);
-  const plane = new Uint8Array(seen.height * seen.width);
-  const eachPixel = (channel, visit) => {
-    for (let y = 0, i = 0; y < seen.height; y++) {
-      let at = 4 * ((seen.top + y) * picture[1] + seen.left) + channel;
-      for (let x = 0; x < seen.width; x++, i++, at += 4) visit(i, at);
+  const placeOf = (y, x) => 4 * ((seen.top + y) * picture[1] + seen.left + x);
+  if (radius === 0) return (rows, columns) => [rgba, (i) => placeOf(rows.start + i, columns.start)];
+  return (rows, columns) => {
+    const [top, height, rowCount] = reached(rows, seen.height, radius);
+    const [left, width, columnCount] = reached(columns, seen.width, radius);
+    const plane = new Uint8Array(height * width);
+    const means = new Uint8Array(4 * rowCount * columnCount);
+    for (let channel = 0; channel < 3; channel++) {
+      for (let y = 0, i = 0; y < height; y++) {
+        let at = placeOf(top + y, left) + channel;
+        for (let x = 0; x < width; x++, i++, at += 4) plane[i] = rgba[at];
+      }
+      const mean = blurred(plane, [height, width], radius);
+      for (let y = 0, to = channel; y < rowCount; y++) {
+        let from = (rows.start - top + y) * width + columns.start - left;
+        for (let x = 0; x < columnCount; x++, from++, to += 4) means[to] = Math.round(mean[from]);
+      }
     }
+    return [means, (i) => 4 * i * columnCount];
   };
-  for (let channel = 0; channel < 3; channel++) {
-    eachPixel(channel, (i, at) => (plane[i] = rgba[at]));
-    const means = blurred(plane, [seen.height, seen.width], radius);
-    eachPixel(channel, (i, at) => (smooth[at] = Math.round(means[i])));
-  }
-  return smooth;
+}
+
+/** Of a part of a side: the first pixel that means reach, how many these are, and the part's own. */
+function reached({ start, low }, side, radius) {
+  const first = Math.max(0, start - radius);
+  return [first, Math.min(side, start + low.length + radius) - first, low.length];
 }
 
 /** The picture's channels, a pixel a cell, from 0 to 1. */
