@@ -23,6 +23,8 @@ class ColoursAsClasses:
     num_classes = 4
     axis_name = None
     matmul_precision = "default"
+    dtype = np.float32
+    conv_impl = "xla"
 
     def clone(self, **fields):
         return self
