@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hierseg_jax.data.guided_labels import CELL, NEAR, NOISE, REACH, SMOOTH, guided_labels
+from hierseg_jax.data.guided_labels import CELL, NEAR, NOISE, REACH, SPECKS, guided_labels
 from hierseg_jax.data.picture_labels import log_planes, picture_labels, scores_of
 from hierseg_jax.data.resize import RESIZES, place
 from hierseg_jax.tree.decoding import top_down
@@ -30,16 +30,15 @@ def box_mean(of_hw, radius):
     )
 
 
-def smoothed(image_hwc, radius):
-    """Means over squares, mirrored at the edges, along one axis after the other."""
-    means = np.float64(image_hwc)
-    for axis in (0, 1):
+def counts_around(bears_chw, radius):
+    """How many of the square around each pixel bear a class, mirrored at the edges."""
+    counts = np.int64(bears_chw)
+    for axis in (1, 2):
         pad = [(radius + 1, radius) if i == axis else (0, 0) for i in range(3)]
-        sums = np.pad(means, pad, mode="symmetric").cumsum(axis)
-        size, span = image_hwc.shape[axis], 2 * radius + 1
-        ends, starts = np.arange(span, span + size), np.arange(size)
-        means = (sums.take(ends, axis) - sums.take(starts, axis)) / span
-    return np.rint(means)
+        sums = np.pad(counts, pad, mode="symmetric").cumsum(axis)
+        size, span = bears_chw.shape[axis], 2 * radius + 1
+        counts = sums.take(np.arange(span, span + size), axis) - sums.take(np.arange(size), axis)
+    return counts
 
 
 def enlarged(of_hw, size):
@@ -74,8 +73,6 @@ def slow_scores(planes_chw, placement, image_hwc, every=False):
         ]
     )
     inverse = np.linalg.inv(np.moveaxis(covariance, (0, 1), (2, 3)) + NOISE * np.eye(3))
-    scale = min(placement.seen.width / filled.width, placement.seen.height / filled.height)
-    smooth = smoothed(seen, int(SMOOTH * scale))
     found = []
     for score in np.float64(scores):
         score_mean = box_mean(score, radius)
@@ -85,7 +82,7 @@ def slow_scores(planes_chw, placement, image_hwc, every=False):
         factors = np.einsum("hwij,jhw->ihw", inverse, np.array(together))
         constant = score_mean - (factors * mean).sum(0)
         of_pixels = enlarged(box_mean(constant, radius), seen.shape[:2])
-        for factor, channel in zip(factors, np.moveaxis(smooth, -1, 0), strict=True):
+        for factor, channel in zip(factors, np.moveaxis(seen, -1, 0), strict=True):
             of_pixels += enlarged(box_mean(factor, radius), seen.shape[:2]) * channel / 255.0
         # What is far from the likeliest everywhere is not sought.
         close = every or (score >= NEAR * np.max(scores, axis=0)).any()
@@ -102,7 +99,7 @@ def slow_scores(planes_chw, placement, image_hwc, every=False):
     st.integers(0, 2**31),
 )
 @settings(max_examples=40, deadline=None)
-def test_labels_are_those_of_the_filter_but_where_two_scores_meet(
+def test_labels_are_the_filter_s_most_frequent_ones_but_where_two_scores_meet(
     channels, picture, grid, stride, rule, seed
 ):
     planes = log_planes(softmax(smooth_logits(channels, *grid, seed)))
@@ -112,9 +109,15 @@ def test_labels_are_those_of_the_filter_but_where_two_scores_meet(
     label = guided_labels(planes, placement, flat(channels), image)
     seen_label = label[placement.seen.rows_columns]
     scores = slow_scores(planes, placement, image)
-    chosen = np.take_along_axis(scores, seen_label[None].astype(int), 0)[0]
+    first, second = np.sort(scores, axis=0)[[-1, -2]]
+    seen, filled = placement.seen, placement.filled
+    radius = max(1, int(SPECKS * min(seen.width / filled.width, seen.height / filled.height)))
+    # The most frequent class of the square around a pixel; where two scores meet it may be either.
+    possible = counts_around(scores >= first - 1e-3, radius)
+    certain = counts_around((scores == first) & (first > second + 1e-3), radius)
+    chosen = np.take_along_axis(possible, seen_label[None].astype(int), 0)[0]
     # What is far from the likeliest in a part of the picture is not sought there either.
-    assert np.mean(chosen >= scores.max(0) - 1e-3) > 0.99
+    assert np.mean(chosen >= certain.max(0)) > 0.99
     outside = np.ones(picture, bool)
     outside[placement.seen.rows_columns] = False
     assert np.array_equal(label == IGNORE_LABEL, outside)
@@ -124,7 +127,7 @@ def test_texture_leaves_no_specks():
     rng = np.random.default_rng(0)
     true = disc(240, 70)
     # Fine light and dark dots in two colours, which overlap.
-    image = (np.where(true, 140, 100)[..., None] + rng.integers(-60, 61, (240, 240, 1))).repeat(
+    image = (np.where(true, 140, 100)[..., None] + rng.integers(-30, 31, (240, 240, 1))).repeat(
         3, 2
     )
     p = cv2.GaussianBlur(np.float32(cv2.resize(np.float32(true), (30, 30))), (0, 0), 1)

@@ -28,9 +28,11 @@ REACH = 4
 """Pixels of the network's input on each side of a cell from which its function is found."""
 NOISE = 1e-3
 """Variance, of channels from 0 to 1, below which differences of colour count for little."""
-SMOOTH = 0.75
-"""Pixels of the network's input on each side over which the picture is averaged before functions
-are taken of it: what is finer is texture, and would leave specks in the labels."""
+SPECKS = 0.5
+"""Pixels of the network's input on each side among whose labels the most frequent one is taken:
+functions of single pixels leave specks where there is texture."""
+MOST_AROUND = 127
+"""Pixels of the picture on each side, at most: 16 bits count so many."""
 NEAR = 0.3
 """A class is sought where its score is at least this share of the greatest one."""
 _STEPS_NEAR = np.uint16(np.log(NEAR) / FLOOR * STEPS)
@@ -69,14 +71,12 @@ def guided_labels(
     if len(classes_k) == 1:
         label_hw = np.full(seen_hwc.shape[:2], classes_k[0], np.uint8)
         return placement.within_picture(label_hw, IGNORE_LABEL)
-    cells = scores_khw.shape[1:]
-    radius = max(1, round(REACH * cells[1] / placement.filled.width))
+    cells, filled = scores_khw.shape[1:], placement.filled
+    radius = max(1, round(REACH * cells[1] / filled.width))
     functions_k4hw = _functions(scores_khw, _shrunk(seen_hwc, cells), radius)
-    seen = placement.seen
-    scale = min(seen.width / placement.filled.width, seen.height / placement.filled.height)
-    smoothing = int(SMOOTH * scale)
     close_khw = scores_khw >= NEAR * scores_khw.max(0)
     label_hw = np.empty(seen_hwc.shape[:2], np.uint8)
+    mixed = []
     columns = _parts(seen_hwc.shape[1], cells[1], radius)
     for row in _parts(seen_hwc.shape[0], cells[0], radius):
         for column in columns:
@@ -86,9 +86,9 @@ def guided_labels(
             if len(sought) == 1:
                 label_hw[pixels] = classes_k[sought[0]]
                 continue
+            mixed.append(pixels)
             functions = functions_k4hw[sought, :, row.cells, column.cells]
-            part_hwc = _smoothed(seen_hwc, row.pixels, column.pixels, smoothing)
-            part = [channel_hw.astype(np.float32) for channel_hw in cv2.split(part_hwc)]
+            part = [channel_hw.astype(np.float32) for channel_hw in cv2.split(seen_hwc[pixels])]
             if by_sums:
                 scores_chw = _taken(functions, row, column, part)
                 label_hw[pixels] = top_down(list(scores_chw), hierarchy)
@@ -96,6 +96,9 @@ def guided_labels(
             # How much greater than the first one's: a function less to take.
             ahead_khw = _taken(functions[1:] - functions[0], row, column, part)
             label_hw[pixels] = _most_ahead(ahead_khw, classes_k[sought])
+    scale = min(placement.seen.width / filled.width, placement.seen.height / filled.height)
+    around = min(max(1, int(SPECKS * scale)), MOST_AROUND)
+    label_hw = _without_specks(label_hw, mixed, around)
     return placement.within_picture(label_hw, IGNORE_LABEL)
 
 
@@ -156,18 +159,6 @@ def _close_scores(
     if size != (width, height):
         scores = [cv2.resize(of, size, interpolation=cv2.INTER_AREA) for of in scores]
     return np.stack(scores), np.asarray(classes_k)
-
-
-def _smoothed(image_hwc: np.ndarray, rows: slice, columns: slice, radius: int) -> np.ndarray:
-    """Means over so many pixels on each side, of a part of a picture."""
-    if not radius:
-        return image_hwc[rows, columns]
-    # What a mean reaches over is within the part, or beyond the picture, where that is mirrored.
-    top, left = max(0, rows.start - radius), max(0, columns.start - radius)
-    reached_hwc = image_hwc[top : rows.stop + radius, left : columns.stop + radius]
-    side = 2 * radius + 1
-    means_hwc = cv2.blur(reached_hwc, (side, side), borderType=cv2.BORDER_REFLECT)
-    return means_hwc[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
 
 
 def _shrunk(image_hwc: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -237,3 +228,30 @@ def _most_ahead(ahead_khw: np.ndarray, classes_k: np.ndarray) -> np.ndarray:
         cv2.max(label_hw, won_hw, label_hw)
         cv2.max(best_hw, score_hw, best_hw)
     return label_hw
+
+
+def _without_specks(
+    label_hw: np.ndarray, parts: list[tuple[slice, slice]], radius: int
+) -> np.ndarray:
+    """In these parts the most frequent label around each pixel; of several, the least number."""
+    clean_hw, size = label_hw.copy(), (2 * radius + 1,) * 2
+    for rows, columns in parts:
+        # What squares reach over is within this, or beyond the picture, where that is mirrored.
+        top, left = max(0, rows.start - radius), max(0, columns.start - radius)
+        around_hw = label_hw[top : rows.stop + radius, left : columns.stop + radius]
+        most_hw, found_hw = np.zeros(around_hw.shape, np.uint16), np.zeros_like(around_hw)
+        for number in np.flatnonzero(np.bincount(around_hw.ravel())):
+            bears_hw = (around_hw == number).view(np.uint8)
+            count_hw = cv2.boxFilter(
+                bears_hw, cv2.CV_16U, size, normalize=False, borderType=cv2.BORDER_REFLECT
+            )
+            more_hw = cv2.compare(count_hw, most_hw, cv2.CMP_GT)
+            np.bitwise_and(more_hw, np.uint8(number), out=more_hw)
+            cv2.max(found_hw, more_hw, found_hw)
+            cv2.max(most_hw, count_hw, most_hw)
+        inner = (
+            slice(rows.start - top, rows.stop - top),
+            slice(columns.start - left, columns.stop - left),
+        )
+        clean_hw[rows, columns] = found_hw[inner]
+    return clean_hw

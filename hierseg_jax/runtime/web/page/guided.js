@@ -4,35 +4,67 @@ import { areaMeans, blurred } from "./averaging.js";
 import { halfToEven } from "./geometry.js";
 import { cutBars, descend, familiesOf, scoreTable, withinPicture } from "./labels.js";
 
-const [CELL, REACH, NOISE, SMOOTH, NEAR, TILE] = [2, 4, 1e-3, 0.75, 0.3, 96];
+const [CELL, REACH, NOISE, SPECKS, MOST_AROUND, NEAR, TILE] = [2, 4, 1e-3, 0.5, 127, 0.3, 96];
 
 /** As `leafLabels`; `rgba` are the picture's pixels, [H, W, 4]. */
 export function guidedLabels(planes, shape, placement, model, rgba) {
   const bySums = model.decoding === "top_down";
-  const { seen, filled } = placement;
+  const { seen, filled, picture } = placement;
   const { scores, classes, cells } = closeScores(cutBars(planes, shape, placement), filled, model, bySums);
   const radius = Math.max(1, halfToEven((REACH * cells[1]) / filled.width));
   const functions = functionsOf(scores, shrunk(rgba, placement, cells), cells, radius);
-  const read = reading(rgba, placement);
   const close = closeCells(scores);
   const families = familiesOf(model);
   const labels = new Uint8Array(seen.height * seen.width);
+  const mixed = [];
   const columns = partsOf(seen.width, cells[1], radius);
   for (const rows of partsOf(seen.height, cells[0], radius)) {
     for (const part of columns) {
       const sought = [...scores.keys()].filter((k) => bySums || isNear(close[k], cells, rows, part));
+      if (bySums || sought.length > 1) mixed.push([rows, part]);
       const take = taking(functions, sought, bySums, cells, rows, part);
-      const [pixels, rowAt] = bySums || sought.length > 1 ? read(rows, part) : [rgba, () => 0];
       for (let i = 0; i < rows.low.length; i++) {
-        const found = take(i, pixels, rowAt(i));
-        const to = (rows.start + i) * seen.width + part.start;
+        const y = rows.start + i;
+        const found = take(i, rgba, 4 * ((seen.top + y) * picture[1] + seen.left + part.start));
+        const to = y * seen.width + part.start;
         for (let x = 0; x < part.low.length; x++) {
           labels[to + x] = bySums ? descend(families, found, x) : classes[sought[furthestAhead(found, x)]];
         }
       }
     }
   }
-  return withinPicture(labels, placement);
+  const scale = Math.min(seen.width / filled.width, seen.height / filled.height);
+  const around = Math.min(Math.max(1, Math.floor(SPECKS * scale)), MOST_AROUND);
+  return withinPicture(withoutSpecks(labels, seen, mixed, around), placement);
+}
+
+/** In these parts the most frequent label around each pixel; of several, the least number. */
+function withoutSpecks(labels, { width, height }, parts, radius) {
+  const clean = labels.slice();
+  for (const [rows, columns] of parts) {
+    const [top, left] = [rows, columns].map(({ start }) => Math.max(0, start - radius));
+    const [bottom, right] = [[rows, height], [columns, width]].map(([{ start, low }, side]) => {
+      return Math.min(side, start + low.length + radius);
+    });
+    const [h, w] = [bottom - top, right - left];
+    const around = new Uint8Array(h * w);
+    for (let y = 0; y < h; y++) {
+      const from = (top + y) * width + left;
+      around.set(labels.subarray(from, from + w), y * w);
+    }
+    const [most, found] = [new Float32Array(h * w), new Uint8Array(h * w)];
+    for (const number of [...new Set(around)].sort((one, other) => one - other)) {
+      const share = blurred(around.map((label) => Number(label === number)), [h, w], radius);
+      for (let i = 0; i < share.length; i++) {
+        if (share[i] > most[i]) [most[i], found[i]] = [share[i], number];
+      }
+    }
+    for (let y = rows.start; y < rows.start + rows.low.length; y++) {
+      const from = (y - top) * w + columns.start - left;
+      clean.set(found.subarray(from, from + columns.low.length), y * width + columns.start);
+    }
+  }
+  return clean;
 }
 
 /** 0, of the first class, or the number of the one that is most ahead of it. */
@@ -67,38 +99,6 @@ function closeScores({ planes, shape: [count, h, w] }, filled, model, every) {
 function reaches(plane, least) {
   for (let i = 0; i < plane.length; i++) if (plane[i] >= least[i]) return true;
   return false;
-}
-
-/** How to read the rows of a part of the picture, without what is finer than the network's pixels. */
-function reading(rgba, { seen, filled, picture }) {
-  const scale = Math.min(seen.width / filled.width, seen.height / filled.height);
-  const radius = Math.floor(SMOOTH * scale);
-  const placeOf = (y, x) => 4 * ((seen.top + y) * picture[1] + seen.left + x);
-  if (radius === 0) return (rows, columns) => [rgba, (i) => placeOf(rows.start + i, columns.start)];
-  return (rows, columns) => {
-    const [top, height, rowCount] = reached(rows, seen.height, radius);
-    const [left, width, columnCount] = reached(columns, seen.width, radius);
-    const plane = new Uint8Array(height * width);
-    const means = new Uint8Array(4 * rowCount * columnCount);
-    for (let channel = 0; channel < 3; channel++) {
-      for (let y = 0, i = 0; y < height; y++) {
-        let at = placeOf(top + y, left) + channel;
-        for (let x = 0; x < width; x++, i++, at += 4) plane[i] = rgba[at];
-      }
-      const mean = blurred(plane, [height, width], radius);
-      for (let y = 0, to = channel; y < rowCount; y++) {
-        let from = (rows.start - top + y) * width + columns.start - left;
-        for (let x = 0; x < columnCount; x++, from++, to += 4) means[to] = Math.round(mean[from]);
-      }
-    }
-    return [means, (i) => 4 * i * columnCount];
-  };
-}
-
-/** Of a part of a side: the first pixel that means reach, how many these are, and the part's own. */
-function reached({ start, low }, side, radius) {
-  const first = Math.max(0, start - radius);
-  return [first, Math.min(side, start + low.length + radius) - first, low.length];
 }
 
 /** The picture's channels, a pixel a cell, from 0 to 1. */
