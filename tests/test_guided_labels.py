@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hierseg_jax.data.guided_labels import CELL, NEAR, NOISE, REACH, SPECKS, guided_labels
+from hierseg_jax.data.guided_labels import CELL, COARSE, NEAR, NOISE, REACH, guided_labels
 from hierseg_jax.data.picture_labels import log_planes, picture_labels, scores_of
 from hierseg_jax.data.resize import RESIZES, place
 from hierseg_jax.tree.decoding import top_down
@@ -111,7 +111,8 @@ def test_labels_are_the_filter_s_most_frequent_ones_but_where_two_scores_meet(
     scores = slow_scores(planes, placement, image)
     first, second = np.sort(scores, axis=0)[[-1, -2]]
     seen, filled = placement.seen, placement.filled
-    radius = max(1, int(SPECKS * min(seen.width / filled.width, seen.height / filled.height)))
+    scale = min(seen.width / filled.width, seen.height / filled.height)
+    radius = max(1, int(scale / 2)) if scale >= COARSE else 0
     # The most frequent class of the square around a pixel; where two scores meet it may be either.
     possible = counts_around(scores >= first - 1e-3, radius)
     certain = counts_around((scores == first) & (first > second + 1e-3), radius)

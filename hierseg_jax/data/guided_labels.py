@@ -28,9 +28,10 @@ REACH = 4
 """Pixels of the network's input on each side of a cell from which its function is found."""
 NOISE = 1e-3
 """Variance, of channels from 0 to 1, below which differences of colour count for little."""
-SPECKS = 0.5
-"""Pixels of the network's input on each side among whose labels the most frequent one is taken:
-functions of single pixels leave specks where there is texture."""
+COARSE = 1.25
+"""Pixels of the picture along a side of one of the network's input, from which on the most frequent
+label around a pixel is taken: functions of single pixels leave specks where there is texture. What
+a network sees in full has parts as thin as that."""
 MOST_AROUND = 127
 """Pixels of the picture on each side, at most: 16 bits count so many."""
 NEAR = 0.3
@@ -97,8 +98,10 @@ def guided_labels(
             ahead_khw = _taken(functions[1:] - functions[0], row, column, part)
             label_hw[pixels] = _most_ahead(ahead_khw, classes_k[sought])
     scale = min(placement.seen.width / filled.width, placement.seen.height / filled.height)
-    around = min(max(1, int(SPECKS * scale)), MOST_AROUND)
-    label_hw = _without_specks(label_hw, mixed, around)
+    if scale >= COARSE:
+        # Half a pixel of the network's input on each side.
+        around = min(max(1, int(scale / 2)), MOST_AROUND)
+        label_hw = _without_specks(label_hw, mixed, around)
     return placement.within_picture(label_hw, IGNORE_LABEL)
 
 

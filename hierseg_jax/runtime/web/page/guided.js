@@ -4,7 +4,7 @@ import { areaMeans, blurred } from "./averaging.js";
 import { halfToEven } from "./geometry.js";
 import { cutBars, descend, familiesOf, scoreTable, withinPicture } from "./labels.js";
 
-const [CELL, REACH, NOISE, SPECKS, MOST_AROUND, NEAR, TILE] = [2, 4, 1e-3, 0.5, 127, 0.3, 96];
+const [CELL, REACH, NOISE, COARSE, MOST_AROUND, NEAR, TILE] = [2, 4, 1e-3, 1.25, 127, 0.3, 96];
 
 /** As `leafLabels`; `rgba` are the picture's pixels, [H, W, 4]. */
 export function guidedLabels(planes, shape, placement, model, rgba) {
@@ -34,7 +34,8 @@ export function guidedLabels(planes, shape, placement, model, rgba) {
     }
   }
   const scale = Math.min(seen.width / filled.width, seen.height / filled.height);
-  const around = Math.min(Math.max(1, Math.floor(SPECKS * scale)), MOST_AROUND);
+  if (scale < COARSE) return withinPicture(labels, placement);
+  const around = Math.min(Math.max(1, Math.floor(scale / 2)), MOST_AROUND);
   return withinPicture(withoutSpecks(labels, seen, mixed, around), placement);
 }
 
