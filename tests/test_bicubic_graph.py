@@ -7,12 +7,12 @@ import pytest
 
 from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.bridge.to_onnx import convert
-from hierseg_jax.models import layers
+from hierseg_jax.models import upsampling
 from hierseg_jax.models.graph import ops
 
 
 def expected(x_nchw):
-    doubled_nhwc = layers.double_bicubic(jnp.asarray(x_nchw.transpose(0, 2, 3, 1)))
+    doubled_nhwc = upsampling.double_bicubic(jnp.asarray(x_nchw.transpose(0, 2, 3, 1)))
     return np.asarray(doubled_nhwc).transpose(0, 3, 1, 2)
 
 

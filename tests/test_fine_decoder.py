@@ -10,7 +10,7 @@ from hierseg_jax.bridge.to_onnx import convert
 from hierseg_jax.bridge.verify import largest_difference
 from hierseg_jax.models import Variant, create_model, init_variables
 from hierseg_jax.models.initialize import variable_shapes
-from hierseg_jax.models.layers import double_bilinear, upsample
+from hierseg_jax.models.upsampling import double_bilinear, upsample
 from hierseg_jax.pytorch.weights import flat_shapes
 from hierseg_jax.settings.building import build_model
 from hierseg_jax.settings.fitting import settled

@@ -9,15 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hierseg_jax.models.dropout import ChannelDropout
-from hierseg_jax.models.layers import (
-    Compute,
-    Conv,
-    ConvTranspose,
-    double_bicubic,
-    max_pool_2x2,
-    upsample_nearest,
-)
+from hierseg_jax.models.layers import Compute, Conv, ConvTranspose, max_pool_2x2
 from hierseg_jax.models.normalization import BatchNorm
+from hierseg_jax.models.upsampling import double_bicubic, upsample_nearest
 
 RNG = np.random.RandomState(0)
 

@@ -7,10 +7,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hierseg_jax.models import Network, SegmentationModel
-from hierseg_jax.models.layers import Compute, Conv, upsample_nearest
+from hierseg_jax.models.layers import Compute, Conv
 from hierseg_jax.models.network import TrainingMemory
 from hierseg_jax.models.normalization import BatchNorm
 from hierseg_jax.models.segmentation_model import require_image
+from hierseg_jax.models.upsampling import upsample_nearest
 
 
 class TinyNet(SegmentationModel):

@@ -7,7 +7,8 @@ picture's three channels that is nearest to the scores there, and this function 
 pixels themselves. Where colours say nothing it is the mean of the scores.
 
 Which classes there are to choose from is seen in the scores: a class that is far from the likeliest
-one in all of a part of the picture is not sought there.
+one in all of a part of the picture is not sought there. Where the network sees the picture much
+smaller than it is, texture would leave specks: a label is then the most frequent one around it.
 """
 
 import dataclasses

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from hierseg_jax.models.efficient_unet import EFFUNET
 from hierseg_jax.models.esnet import ESNET, ESNET_MINI, ESNET_SMALL
 from hierseg_jax.models.initialize import init_variables
-from hierseg_jax.models.layers import CONV_IMPLS, MATMUL_PRECISIONS, UPSAMPLINGS
+from hierseg_jax.models.layers import CONV_IMPLS, MATMUL_PRECISIONS
 from hierseg_jax.models.network import Network
 from hierseg_jax.models.segmentation_model import (
     Forward,
@@ -24,6 +24,7 @@ from hierseg_jax.models.segmentation_model import (
     precision_of,
 )
 from hierseg_jax.models.summary import format_summary, summarize
+from hierseg_jax.models.upsampling import UPSAMPLINGS
 from hierseg_jax.models.variant import Variant
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.siblings import Siblings
@@ -126,7 +127,7 @@ def create_model(
         `intermediates` (see `EmbeddingHead`); 0 for none.
       stochastic_depth: rate, in [0, 1), that dropping whole residual branches of the backbone
         rises to with their depth, in place of channels; 0 for none.
-      upsampling: of `layers.UPSAMPLINGS`: how logits come to the image's size, of networks
+      upsampling: of `upsampling.UPSAMPLINGS`: how logits come to the image's size, of networks
         that compute them for fewer pixels.
       variant: what the backbone's weights want to be computed with, of networks that take
         weights from elsewhere; by default what the reference does.

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from hierseg_jax.models.layers import Compute, DType, double_bicubic, upsample
+from hierseg_jax.models.layers import Compute, DType
+from hierseg_jax.models.upsampling import double_bicubic, upsample
 from hierseg_jax.system.errors import HiersegError
 
 Forward = Callable[[Any, jax.Array], jax.Array]
@@ -32,7 +33,7 @@ class SegmentationModel(nn.Module):
         `precision_of`.
       output_stride: of the network: pixels along each side that one of its logits stands for,
         before they come to the image's size.
-      upsampling: of `layers.UPSAMPLINGS`: how they come to it. `bicubic` doubles both sides so
+      upsampling: of `upsampling.UPSAMPLINGS`: how they come to it. `bicubic` doubles both sides so
         and interpolates the rest bilinearly.
       full_size: whether they come to it; otherwise they are left a `grid_stride` apart.
       frozen_backbone: whether the backbone, if there is one, is as in inference while the rest

@@ -21,7 +21,7 @@ from hierseg_jax.data.read.sources import load_hierarchy
 from hierseg_jax.data.resize import MAX_SIDE, as_size, format_size, place
 from hierseg_jax.data.sampling import SAMPLINGS
 from hierseg_jax.models import Variant, create_model, find_network
-from hierseg_jax.models.layers import UPSAMPLINGS
+from hierseg_jax.models.upsampling import UPSAMPLINGS
 from hierseg_jax.pytorch.files import TorchFile, read_torch_file, write_safetensors
 from hierseg_jax.pytorch.recognise import recognise
 from hierseg_jax.pytorch.weights import state_dict_from_variables, variables_from_state_dict

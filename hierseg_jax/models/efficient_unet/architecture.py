@@ -12,15 +12,10 @@ from flax import linen as nn
 from hierseg_jax.models.conditional import leaf_log_probabilities
 from hierseg_jax.models.efficient_unet.backbone import EfficientNet
 from hierseg_jax.models.embedding import EmbeddingHead
-from hierseg_jax.models.layers import (
-    Compute,
-    Conv,
-    double_bilinear,
-    name_block_output,
-    upsample_nearest,
-)
+from hierseg_jax.models.layers import Compute, Conv, name_block_output
 from hierseg_jax.models.normalization import BatchNorm
 from hierseg_jax.models.segmentation_model import SegmentationModel, require_image
+from hierseg_jax.models.upsampling import double_bilinear, upsample_nearest
 from hierseg_jax.models.variant import Variant
 from hierseg_jax.tree.siblings import Siblings
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from hierseg_jax.models import layers
+from hierseg_jax.models import layers, upsampling
 from hierseg_jax.models.graph.onnx_node import LOOKUP, onnx_node
 
 LOGITS = "logits"
@@ -160,12 +160,12 @@ def upsample_bilinear(x_nchw: jax.Array, factor: int) -> jax.Array:
 
 
 def double_bicubic(x_nchw: jax.Array) -> jax.Array:
-    """Twice the sides, by `layers.double_bicubic`.
+    """Twice the sides, by `upsampling.double_bicubic`.
 
     As a convolution with a channel for each pixel of a 2x2 block: onnxruntime's cubic Resize
     takes 18 times as long.
     """
-    channels, left = x_nchw.shape[1], layers.BICUBIC
+    channels, left = x_nchw.shape[1], upsampling.BICUBIC
     phases = np.array([[*left, 0], [0, *left[::-1]]], np.float32)
     blocks_oihw = np.einsum("ak,bl->abkl", phases, phases).reshape(4, 1, 5, 5)
     kernel_oihw = np.tile(blocks_oihw, (channels, 1, 1, 1))
