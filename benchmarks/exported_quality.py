@@ -34,7 +34,7 @@ _SPLIT = flags.DEFINE_string("split", "val", "Of it.", flag_values=FLAGS)
 
 def measure(segmenter: Segmenter, source: Source) -> tuple[list[dict[str, LevelMetrics]], float]:
     """Metrics at the network's size and at the pictures', and seconds of a picture (median)."""
-    hierarchy, size = segmenter.hierarchy, segmenter.image_size
+    hierarchy = segmenter.hierarchy
     network, own, seconds = [], [], []
     for index in range(len(source)):
         image_hwc, label_hw = source[index]["image"], source[index]["label"]
@@ -43,7 +43,8 @@ def measure(segmenter: Segmenter, source: Source) -> tuple[list[dict[str, LevelM
         seconds.append(time.process_time() - started)
         finest = result.levels[hierarchy.level_names[-1]]
         own.append(confusion_matrix(label_hw, finest, hierarchy.num_classes))
-        small_hw = segmenter.resize.place(label_hw.shape, size).fit_labels(label_hw)
+        small_hw = result.placement.fit_labels(label_hw)
+        size = result.placement.size
         whole = place(size, size, "stretch")
         leaf_hw = picture_labels(result.output.planes, whole, hierarchy, segmenter.decoding)
         network.append(confusion_matrix(small_hw, leaf_hw, hierarchy.num_classes))

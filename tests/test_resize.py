@@ -25,6 +25,34 @@ def test_boxes_of_a_wide_picture_in_a_square():
         place((100, 200), (64, 64), "zoom")
 
 
+@given(SIZES, SIZES, st.sampled_from([1, 4, 8, 32]), st.sampled_from(RESIZES))
+@settings(max_examples=200, deadline=None)
+def test_a_letterbox_is_trimmed_to_the_multiples_that_hold_the_picture(
+    picture, multiples, stride, rule
+):
+    size = multiples[0] * stride, multiples[1] * stride
+    placement = place(picture, size, rule)
+    trimmed = placement.trimmed(stride)
+    if rule != "letterbox":
+        assert trimmed == placement
+        return
+    before, after = placement.filled, trimmed.filled
+    assert (trimmed.picture, trimmed.seen) == (placement.picture, placement.seen)
+    assert (after.height, after.width) == (before.height, before.width)
+    for axis, (start, length) in enumerate(((after.top, after.height), (after.left, after.width))):
+        bars = trimmed.size[axis] - length
+        assert trimmed.size[axis] % stride == 0
+        assert trimmed.size[axis] <= size[axis]
+        assert 0 <= bars < stride
+        assert start == bars // 2
+    # The picture itself comes to the same pixels.
+    image = np.random.default_rng(0).integers(0, 256, (*picture, 3), np.uint8)
+    np.testing.assert_array_equal(
+        trimmed.fit_image(image)[after.rows_columns],
+        placement.fit_image(image)[before.rows_columns],
+    )
+
+
 @given(SIZES, SIZES, st.sampled_from(RESIZES), st.integers(0, 2**31))
 @settings(max_examples=100, deadline=None)
 def test_points_go_to_the_input_and_back(picture, size, rule, seed):

@@ -50,8 +50,53 @@ def scene(height, width):
     return colors[label], label
 
 
+def open_file(file, contract, resize, stride=32):
+    """As `colour_file`, of an input whose sides are open, which it notes down."""
+    model = onnx.load(colour_file(file, contract, resize))
+    for value in (*model.graph.input, *model.graph.output):
+        axes = value.type.tensor_type.shape.dim
+        for axis in axes:
+            if axis.dim_value in SIZE:
+                axis.dim_param = f"side_{axis.dim_value}"
+    told = {f"{PREFIX}stride": stride, f"{PREFIX}image_size": list(SIZE)}
+    for entry in model.metadata_props:
+        entry.value = str(told.get(entry.key, entry.value))
+    onnx.save(model, file)
+    return file
+
+
 def iou(found, expected):
     return (found & expected).sum() / (found | expected).sum()
+
+
+@pytest.mark.parametrize("contract", FILES)
+@pytest.mark.parametrize(
+    ("rule", "inputs"),
+    [
+        # By hand: 90 x 200 becomes 58 x 128, and 210 x 80 becomes 96 x 37.
+        ("letterbox", {"wide": (64, 128), "tall": (96, 64), "like the input": SIZE}),
+        ("stretch", dict.fromkeys(SHAPES, SIZE)),
+        ("crop", dict.fromkeys(SHAPES, SIZE)),
+    ],
+)
+def test_an_open_network_is_given_no_bars_that_it_can_do_without(tmp_path, contract, rule, inputs):
+    fixed = Segmenter(colour_file(tmp_path / "fixed.onnx", contract, rule))
+    segmenter = Segmenter(open_file(tmp_path / "open.onnx", contract, rule))
+    assert (fixed.open, segmenter.open, segmenter.image_size) == (False, True, SIZE)
+    for shape, size in inputs.items():
+        image, _ = scene(*SHAPES[shape])
+        placement, given = segmenter.prepare(image)
+        assert placement.size == size
+        assert set(size) <= set(given.shape)
+        result = segmenter(image)
+        assert result.confidence.shape == size
+        # This network looks at single pixels, so that bars change nothing beside them.
+        for name, expected_hw in fixed(image).levels.items():
+            np.testing.assert_array_equal(result.levels[name], expected_hw)
+    one = Segmenter(tmp_path / "open.onnx", image_size=(64, 64))
+    assert one.prepare(scene(*SHAPES["wide"])[0])[0].size == (
+        (32, 64) if rule == "letterbox" else (64, 64)
+    )
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -1,5 +1,6 @@
 """The page of `hierseg web` prepares pictures and labels them as the runtime does, to the bit."""
 
+import dataclasses
 import json
 import platform
 import shutil
@@ -54,6 +55,8 @@ cases.forEach(({ picture, model }, i) => {
   }
   writeFileSync(`${i}.blocks`, enlargedLabels(read("map", Uint8Array), placement));
 });
+const trimmed = cases.map(({ picture, model }) => place(picture, size, model.resizing.rule, 16));
+writeFileSync("trimmed.json", JSON.stringify(trimmed));
 writeFileSync("float.onnx", withFloatScores(read("uint16.onnx", Uint8Array)));
 """
 
@@ -127,6 +130,14 @@ def test_the_network_gets_the_same_bytes(folder):
         expected_hwc = Resize(rule, sampling).place(picture, SIZE).fit_image(image_hwc)
         found_hwc = read(folder, f"{i}.input", (*SIZE, 3))
         np.testing.assert_array_equal(found_hwc, expected_hwc, f"{picture} {rule} {sampling}")
+
+
+def test_bars_are_cut_off_an_open_input_as_the_runtime_does(folder):
+    found = json.loads((folder / "trimmed.json").read_text())
+    for (picture, rule, sampling, _), placed in zip(cases(), found, strict=True):
+        expected = dataclasses.asdict(Resize(rule, sampling).place(picture, SIZE).trimmed(16))
+        del expected["sampling"]
+        assert placed == json.loads(json.dumps(expected)), (picture, rule)
 
 
 @pytest.mark.skipif(not FUSED, reason="needs a processor that has AVX2")

@@ -82,6 +82,18 @@ class Placement:
         points_nyx = np.asarray(points_nyx, np.float64)
         return (points_nyx - _corner(self.filled)) / self._scale() + _corner(self.seen)
 
+    def trimmed(self, stride: int) -> "Placement":
+        """The same, scaled as before, in the least input of multiples of a stride that holds it.
+
+        Of a letterbox, less than a stride of bars is left then; what has none stays as it is.
+        """
+        height, width = (
+            -(-side // stride) * stride for side in (self.filled.height, self.filled.width)
+        )
+        top, left = (height - self.filled.height) // 2, (width - self.filled.width) // 2
+        filled = dataclasses.replace(self.filled, top=top, left=left)
+        return dataclasses.replace(self, size=(height, width), filled=filled)
+
     def of_size(self, picture: tuple[int, int]) -> "Placement":
         """The same of the picture at another size of (nearly) its shape."""
         rows, columns = (

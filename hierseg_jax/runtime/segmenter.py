@@ -2,8 +2,9 @@
 
 import copy
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -39,6 +40,7 @@ class Segmenter:
       plain: whether that is `deploy` without scores: label maps are enlarged as they are then.
       score_stride: pixels of the input along each side that one score stands for.
       image_size: (height, width) that pictures are brought to.
+      open: whether the graph leaves both sides open: a letterbox's bars are cut off then.
       resize: how; as the reference does it for a file without metadata.
       decoding: how classes follow from scores.
       provider: what it runs on, `cpu` or `cuda`.
@@ -77,7 +79,9 @@ class Segmenter:
         self.metadata, self.contract = opened.metadata, opened.contract
         self._input = self._session.get_inputs()[0]
         self.hierarchy = self._choose_hierarchy(hierarchy, onnx_file)
-        self.image_size = self._choose_size(image_size, onnx_file)
+        sides = self._input.shape[1:3] if self.contract == "deploy" else self._input.shape[2:]
+        self.open = not any(isinstance(side, int) for side in sides)
+        self.image_size = self._choose_size(sides, image_size, onnx_file)
         told = self.metadata
         self.decoding = told.decoding if told else "leaf"
         self.resize = Resize(told.resize, told.sampling) if told else Resize("stretch", "reference")
@@ -157,6 +161,8 @@ class Segmenter:
         """
         check_picture(image_hwc)
         placement = self.resize.place(image_hwc.shape[:2], self.image_size)
+        if self.open and self.metadata is not None:
+            placement = placement.trimmed(self.metadata.stride)
         small_hwc = placement.fit_image(image_hwc)
         if self.contract == "deploy":
             return placement, (cv2.cvtColor(small_hwc, cv2.COLOR_BGR2RGB) if bgr else small_hwc)[
@@ -177,7 +183,8 @@ class Segmenter:
                 f"The network can't take {'x'.join(map(str, given.shape))}: "
                 f"{' '.join(str(error).split())[:200]}"
             ) from error
-        self._check_outputs(outputs)
+        height, width = given.shape[1:3] if self.contract == "deploy" else given.shape[2:]
+        self._check_outputs(outputs, (height, width))
         if self.plain:
             *maps, confidence_hw = (output[0] for output in outputs)
             for map_hw, level in zip(maps, self.hierarchy.levels, strict=True):
@@ -216,9 +223,9 @@ class Segmenter:
             planes_chw, placement, self.hierarchy, self.decoding, self._workspace, levels, image_hwc
         )
 
-    def _check_outputs(self, outputs: list[np.ndarray]) -> None:
-        """What a graph declares, onnxruntime does not hold it to."""
-        height, width = self.image_size
+    def _check_outputs(self, outputs: list[np.ndarray], size: tuple[int, int]) -> None:
+        """What a graph declares, onnxruntime does not hold it to. `size` is the input's."""
+        height, width = size
         full: tuple[int, ...] = (1, height, width)
         if self.plain:
             expected = [full] * (self.hierarchy.num_levels + 1)
@@ -266,9 +273,10 @@ class Segmenter:
             )
         return given
 
-    def _choose_size(self, given: tuple[int, int] | None, file: str | Path) -> tuple[int, int]:
-        axes = (1, 2) if self.contract == "deploy" else (2, 3)
-        fixed = self._input.shape[axes[0]], self._input.shape[axes[1]]
+    def _choose_size(
+        self, of_file: Sequence[Any], given: tuple[int, int] | None, file: str | Path
+    ) -> tuple[int, int]:
+        fixed = of_file[0], of_file[1]
         sides = [*fixed, *(given or ())]
         if any(isinstance(side, int) and not 0 < side <= MAX_SIDE for side in sides):
             raise HiersegError(

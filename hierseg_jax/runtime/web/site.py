@@ -34,6 +34,7 @@ def model_json(segmenter: Segmenter, data: bytes) -> dict[str, Any]:
         **segmenter.metadata.to_json(),
         "file": {"name": "model.onnx", "sha256": hashlib.sha256(data).hexdigest()},
         "image_size": list(segmenter.image_size),
+        "open": segmenter.open,
         "plain": segmenter.plain,
     }
     # NaN is no JSON: browsers refuse the whole file for it.

@@ -3,16 +3,18 @@
 
 /**
  * Which part of a picture the network sees, and where in its input.
+ * @param {number} stride of an input whose sides may be any multiples of it: bars are cut off then.
  * @returns {{picture, size, seen, filled}} `seen` of the picture, `filled` of the input.
  */
-export function place(picture, size, rule) {
+export function place(picture, size, rule, stride = 0) {
   const whole = ([height, width]) => ({ top: 0, left: 0, height, width });
-  return {
-    picture,
-    size,
-    seen: rule === "crop" ? centred(size, picture) : whole(picture),
-    filled: rule === "letterbox" ? centred(picture, size) : whole(size),
-  };
+  const seen = rule === "crop" ? centred(size, picture) : whole(picture);
+  const filled = rule === "letterbox" ? centred(picture, size) : whole(size);
+  if (!stride) return { picture, size, seen, filled };
+  const { height, width } = filled;
+  const least = [height, width].map((side) => Math.ceil(side / stride) * stride);
+  const [top, left] = [(least[0] - height) >> 1, (least[1] - width) >> 1];
+  return { picture, size: least, seen, filled: { top, left, height, width } };
 }
 
 /** The largest centred part of a size that has (nearly) the aspect ratio of `shape`. */

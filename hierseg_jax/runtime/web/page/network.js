@@ -11,7 +11,7 @@ const PATIENCE = 30; // seconds that WebGPU may take from the loaded files to th
  * @param {object} model of model.json; its file is "model.onnx" beside this one.
  * @param {{base: string, files: object}} runtime of site.json.
  * @param {string | null} wanted "webgpu" or "wasm"; by default what there is.
- * @returns {{run, device: string}} `run` takes what `networkInput` gives.
+ * @returns {{run, device: string}} `run` takes what `networkInput` gives, and its [height, width].
  */
 export async function openNetwork(model, runtime, wanted) {
   const bytes = await fetched(`model.onnx?v=${model.file.sha256.slice(0, 16)}`, {
@@ -59,16 +59,16 @@ async function engine(provider, runtime) {
 
 async function start(ort, provider, bytes, model) {
   const session = await ort.InferenceSession.create(bytes, { executionProviders: [provider] });
-  const run = (input) => runOnce(ort, session, model, input);
-  await run(new Uint8Array(3 * model.image_size[0] * model.image_size[1]));
+  const run = (input, size) => runOnce(ort, session, model, input, size);
+  const [height, width] = model.image_size;
+  await run(new Uint8Array(3 * height * width), [height, width]);
   const { numThreads } = ort.env.wasm;
   const processor = numThreads > 1 ? `CPU, ${numThreads} threads` : "CPU, 1 thread";
   return { run, device: provider === "webgpu" ? "WebGPU" : processor };
 }
 
 /** What `labelsOf` needs: {planes, shape}, or {map} of a file without scores. */
-async function runOnce(ort, session, model, input) {
-  const [height, width] = model.image_size;
+async function runOnce(ort, session, model, input, [height, width]) {
   const { name, layout } = model.input;
   const given =
     layout === "NHWC"

@@ -22,10 +22,11 @@ const answers = {
     const size = [bitmap.height, bitmap.width];
     const rgba = pixelsOf(bitmap);
     clock("read");
-    const placement = place(size, model.image_size, model.resizing.rule);
+    const stride = model.open ? model.stride : 0;
+    const placement = place(size, model.image_size, model.resizing.rule, stride);
     const input = networkInput(rgba, placement, model.resizing);
     clock("resize");
-    const given = await network.run(input);
+    const given = await network.run(input, placement.size);
     clock("network");
     last = { rgba, size, leaves: labelsOf(given, placement, model, refine ? rgba : null) };
     clock("labels");
