@@ -176,9 +176,12 @@ def get_config() -> ml_collections.ConfigDict:
     # (docs/scaling.md). One device needs neither.
     config.parallel = "pmap"
     # How training pictures are varied: none, reference (the reference's way; also True), or modern
-    # (scaled by 0.5 to 2 and cropped, mirrored, colours jittered). Mirroring exchanges the classes
-    # of the data's `pairs`.
+    # (scaled and cropped, mirrored, colours jittered). Mirroring exchanges the classes of the
+    # data's `pairs`.
     config.augment = config_dict.FieldReference("reference", field_type=object)
+    # Of augment=modern, the least and the largest factor by which pictures are scaled. A larger one
+    # where things will be seen from closer than in the training pictures.
+    config.augment_scales = (0.5, 2.0)
 
     config.mixing = ml_collections.ConfigDict()
     # Share of the training pictures, in [0, 1], onto which the foreground of another one of the

@@ -8,10 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hierseg_jax.data.augment import modern as module
 from hierseg_jax.data.augment.choice import augmentation_name, choose_augmentation
 from hierseg_jax.data.augment.classic import augment
-from hierseg_jax.data.augment.modern import augment_modern, jitter_colours, mirror, scale_and_crop
+from hierseg_jax.data.augment.modern import (
+    augment_modern,
+    check_scales,
+    jitter_colours,
+    mirror,
+    scale_and_crop,
+)
 from hierseg_jax.data.pipeline import train_batches
 from hierseg_jax.data.resize import RESIZES, Resize
 from hierseg_jax.data.sampling import SAMPLINGS
@@ -44,16 +49,13 @@ def test_any_size_is_taken_and_nothing_is_written_to(height, width, seed, ignore
     assert set(np.unique(new_label)) <= {255, 2, 5, *np.unique(label)}
 
 
-def with_scale(monkeypatch, scale):
-    monkeypatch.setattr(module, "SCALES", (scale, scale))
-
-
-def test_a_shrunken_picture_lies_in_a_black_frame_that_is_ignored(monkeypatch):
-    with_scale(monkeypatch, 0.5)
+def test_a_shrunken_picture_lies_in_a_black_frame_that_is_ignored():
     image, label = np.full((40, 60, 3), 200, np.uint8), np.full((40, 60), 3, np.uint8)
     places = set()
     for seed in range(8):
-        new_image, new_label = scale_and_crop(generator(seed), image, label, label.shape)
+        new_image, new_label = scale_and_crop(
+            generator(seed), image, label, label.shape, (0.5, 0.5)
+        )
         assert (new_label == 3).sum() == 20 * 30
         assert (new_label == 255).sum() == 40 * 60 - 20 * 30
         np.testing.assert_array_equal(new_image[new_label == 3], 200)
@@ -62,14 +64,13 @@ def test_a_shrunken_picture_lies_in_a_black_frame_that_is_ignored(monkeypatch):
     assert len(places) > 4
 
 
-def test_an_enlarged_picture_is_a_part_of_the_whole(monkeypatch):
+def test_an_enlarged_picture_is_a_part_of_the_whole():
     """Twice as large: every pixel becomes a block of four, whatever the part."""
-    with_scale(monkeypatch, 2.0)
     label = np.arange(20 * 12, dtype=np.uint8).reshape(20, 12)
     image = np.repeat(label[..., None], 3, axis=-1)
     places = set()
     for seed in range(8):
-        new_image, new_label = scale_and_crop(generator(seed), image, label, label.shape)
+        new_image, new_label = scale_and_crop(generator(seed), image, label, label.shape, (2, 2))
         top, left = divmod(int(new_label[0, 0]), 12)
         expected = label[top : top + 10, left : left + 6].repeat(2, 0).repeat(2, 1)
         np.testing.assert_array_equal(new_label, expected)
@@ -128,12 +129,11 @@ def test_a_framed_picture_stretched_is_where_its_rule_puts_it(height, width, sid
     np.testing.assert_allclose(found, corners, atol=scale.max() + 1)
 
 
-def test_what_is_enlarged_is_seen_in_the_picture_s_own_pixels(monkeypatch):
+def test_what_is_enlarged_is_seen_in_the_picture_s_own_pixels():
     """A part of half its sides, of a picture twice the size: as it is, not shrunk and enlarged."""
-    with_scale(monkeypatch, 2.0)
     image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
     label = np.random.default_rng(1).integers(0, 9, (96, 128), np.uint8)
-    new_image, new_label = scale_and_crop(generator(3), image, label, (48, 64))
+    new_image, new_label = scale_and_crop(generator(3), image, label, (48, 64), (2, 2))
     places = [
         (top, left)
         for top in range(49)
@@ -155,6 +155,26 @@ def test_scales_halve_as_often_as_they_double():
     assert min(shrunk) >= 0.25
 
 
+def test_scales_are_those_of_the_config():
+    """From 0.8 to 3.2 two thirds of all enlarge, and the largest shows a tenth of the picture."""
+    rows = np.repeat(np.arange(128, dtype=np.uint8)[:, None], 128, 1)
+    image = np.zeros((128, 128, 3), np.uint8)
+    resize, draws, counts = Resize(), 1000, {}
+    transform = choose_augmentation("modern", (64, 64), resize, scales=(0.8, 3.2))
+    rng = generator(0)
+    labels = [transform(rng, image, rows)[1] for _ in range(draws)]
+    counts["shrunk"] = sum((of == 255).any() for of in labels)
+    assert_shares(counts, {"shrunk": np.log(1 / 0.8) / np.log(4) - 0.01}, draws)
+    assert min((of != 255).mean() for of in labels) == pytest.approx(0.8**2, abs=0.03)
+    assert min(len(np.unique(of)) for of in labels) == 128 / 3.2
+
+
+@pytest.mark.parametrize("given", [(), (1.0,), (2.0, 0.5), (0.05, 1), (1, 5), ("a", 2)])
+def test_scales_that_can_t_be_are_refused(given):
+    with pytest.raises(ValueError, match=r"must be two factors, .*, from 0\.1 to 4\."):
+        check_scales(given)
+
+
 def test_a_mirror_exchanges_left_and_right():
     image, label = example(40, 30, seed=1)
     label[3, 4], label[7, 9], label[0, 0] = 2, 5, 255
@@ -167,14 +187,13 @@ def test_a_mirror_exchanges_left_and_right():
     np.testing.assert_array_equal(mirror(image, label)[1], flipped)
 
 
-def test_half_of_the_examples_are_mirrored_with_their_classes(monkeypatch):
-    with_scale(monkeypatch, 1.0)
+def test_half_of_the_examples_are_mirrored_with_their_classes():
     label = np.full((8, 8), 2, np.uint8)
     label[:, :4] = 0
     image = np.zeros((8, 8, 3), np.uint8)
     rng, draws, count = generator(0), 1000, 0
     for _ in range(draws):
-        new_label = augment_modern(rng, image, label, SWAP)[1]
+        new_label = augment_modern(rng, image, label, SWAP, scales=(1, 1))[1]
         flipped = new_label[0, 0] != 0
         np.testing.assert_array_equal(new_label, SWAP[label[:, ::-1]] if flipped else label)
         count += flipped

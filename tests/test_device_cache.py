@@ -12,7 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hierseg_jax.data.augment.drawn import draw_modern
-from hierseg_jax.data.augment.modern import Jitter, augment_modern, draw_jitter, draw_placement
+from hierseg_jax.data.augment.modern import (
+    SCALES,
+    Jitter,
+    augment_modern,
+    draw_jitter,
+    draw_placement,
+)
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.pipeline import drawn_batches, train_batches
 from hierseg_jax.data.read.mixture import Mixture
@@ -123,15 +129,18 @@ def test_colours_are_the_host_s_to_a_step_of_rounding():
         assert difference.max() <= (1 if coloured else 0)
 
 
-augment_batch = jax.jit(functools.partial(augmented, mirrored=SWAP, size=SIZE))
+augment_batch = jax.jit(
+    functools.partial(augmented, mirrored=SWAP, size=SIZE), static_argnames="scales"
+)
 
 
-def device_examples(pictures, batch):
-    """As NumPy arrays; one program is compiled for all tests."""
-    count, _, height, width = pictures.planes_n4hw.shape
-    missing = 10 - count, 0, most_pixels(SIZE)[0] - height, most_pixels(SIZE)[1] - width
+def device_examples(pictures, batch, scales=SCALES):
+    """As NumPy arrays; one program is compiled for all tests of the same scales."""
+    count, _, *sides = pictures.planes_n4hw.shape
+    height, width = most_pixels(SIZE, scales[1])
+    missing = 10 - count, 0, height - sides[0], width - sides[1]
     planes = np.pad(pictures.planes_n4hw, [(0, of) for of in missing])
-    return jax.device_get(augment_batch(planes, batch))
+    return jax.device_get(augment_batch(planes, batch, scales=scales))
 
 
 class Various:
@@ -151,17 +160,20 @@ class Various:
         return {"image": cv2.GaussianBlur(image, (5, 5), 0), "label": label}
 
 
-@pytest.mark.parametrize("rule", RESIZES)
-def test_the_device_makes_the_examples_that_the_host_makes(rule):
+@pytest.mark.parametrize(
+    ("rule", "scales"), [*((rule, SCALES) for rule in RESIZES), ("stretch", (1.0, 3.0))]
+)
+def test_the_device_makes_the_examples_that_the_host_makes(rule, scales):
     """Of the same draws, batch by batch: the same pictures, the same parts, the same colours."""
-    source, resize = Various(), Resize(rule)
-    pictures = store_pictures(source, SIZE, resize)
-    assert (pictures.shapes_n2 <= most_pixels(SIZE)).all()
-    options = {"size": SIZE, "batch_size": 5, "seed": 3}
+    resize, source = Resize(rule), Various(most=most_pixels(SIZE, scales[1]))
+    pictures = store_pictures(source, SIZE, resize, scales[1])
+    assert (pictures.shapes_n2 <= most_pixels(SIZE, scales[1])).all()
+    assert (pictures.shapes_n2 > most_pixels(SIZE)).any() == (scales != SCALES)
+    options = {"size": SIZE, "batch_size": 5, "seed": 3, "scales": scales}
     drawn = take(drawn_batches(pictures.shapes_n2, **options), 4)
     host = take(train_batches(source, resize=resize, augment="modern", mirrored=SWAP, **options), 4)
     for batch, expected in zip(drawn, host, strict=True):
-        found = device_examples(pictures, batch)
+        found = device_examples(pictures, batch, scales)
         assert set(found) == {"image", "label", "valid"}
         assert found["image"].dtype == found["label"].dtype == np.uint8
         difference = np.abs(found["image"].astype(int) - expected["image"])
@@ -189,7 +201,9 @@ def test_a_large_picture_is_kept_in_as_many_pixels_as_the_largest_scale_shows():
 def test_draws_are_the_host_s_own():
     for seed in range(30):
         image, label = example(50, 70, seed=seed)
-        drawn = draw_modern(SIZE, {"index": 0, "shape": np.array([50, 70])}, generator(seed))
+        drawn = draw_modern(
+            SIZE, SCALES, {"index": 0, "shape": np.array([50, 70])}, generator(seed)
+        )
         expected = augment_modern(generator(seed), image, label, None, SIZE)
         placement = draw_placement(generator(seed), (50, 70), SIZE)
         assert drawn["seen"].tolist() == list(vars(placement.seen).values())

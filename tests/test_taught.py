@@ -9,6 +9,7 @@ import pytest
 
 from hierseg_jax.data.augment import modern
 from hierseg_jax.data.augment.choice import choose_augmentation
+from hierseg_jax.data.augment.modern import SCALES
 from hierseg_jax.data.pipeline import train_batches
 from hierseg_jax.data.resize import RESIZES, Resize
 from hierseg_jax.data.taught import CELL, KeptScores, Teaching, mean_scores
@@ -44,18 +45,23 @@ def in_cells(array):
     return array.reshape(height, CELL, width, CELL, -1).mean((1, 3))
 
 
-@pytest.mark.parametrize("rule", RESIZES)
 @pytest.mark.parametrize(
-    ("name", "sampling"), [("none", "exact"), ("modern", "exact"), ("modern", "reference")]
+    ("rule", "name", "sampling", "scales"),
+    [
+        *((rule, "none", "exact", SCALES) for rule in RESIZES),
+        *((rule, "modern", "exact", SCALES) for rule in RESIZES),
+        *((rule, "modern", "reference", SCALES) for rule in RESIZES),
+        ("stretch", "modern", "exact", (0.7, 1.2)),
+    ],
 )
-def test_scores_lie_where_pixels_and_labels_lie(monkeypatch, rule, name, sampling):
+def test_scores_lie_where_pixels_and_labels_lie(monkeypatch, rule, name, sampling, scales):
     monkeypatch.setattr(modern, "JITTER_SHARE", 0.0)
     shape, size = (36, 48), (64, 48)
     image, label = picture(shape)
     resize, of_teacher = Resize(rule, sampling), Resize("stretch")
     kept = KeptScores(pathlib.Path(), (64, 96), of_teacher)
-    teaching = Teaching(name, (kept,), CHANNELS, False)
-    transform = choose_augmentation(name, size, resize, SWAP)
+    teaching = Teaching(name, (kept,), CHANNELS, False, scales)
+    transform = choose_augmentation(name, size, resize, SWAP, scales=scales)
     example = {"image": image, "label": label, "scores": (scores_of(shape, kept.size, of_teacher),)}
     moved = set()
     for seed in range(1 if name == "none" else 12):

@@ -13,6 +13,7 @@ import numpy as np
 from hierseg_jax.data.augment.choice import choose_augmentation
 from hierseg_jax.data.augment.classic import Transform
 from hierseg_jax.data.augment.drawn import Numbers, draw_modern
+from hierseg_jax.data.augment.modern import SCALES
 from hierseg_jax.data.batches import Batch, Batches, iterate
 from hierseg_jax.data.read.mixture import Drawn, Mixture
 from hierseg_jax.data.read.skip import no_example
@@ -34,6 +35,7 @@ def train_batches(
     augment: bool | str,
     mirrored: np.ndarray | None = None,
     background: int | None = 0,
+    scales: tuple[float, float] = SCALES,
     teaching: Teaching | None = None,
     start_step: int = 0,
     worker_count: int = 0,
@@ -52,7 +54,9 @@ def train_batches(
       augment: one of AUGMENTATIONS of augment/choice.py; True is `reference`, False `none`.
       mirrored: `Hierarchy.mirrored`, by which labels are exchanged where augmentation shows
         a picture's mirror image; by default they stay.
+      scales: of augment=modern, the least and the largest.
       background: `Hierarchy.background`, the class of what augmentation blots out.
+      scales: of augment=modern, the least and the largest.
       teaching: how examples come by `taught` and `teacher`, if they do.
       start_step: number of batches to pass over, for resuming.
       worker_count: processes that prepare batches; with 0 threads of this one do, as many as
@@ -66,7 +70,7 @@ def train_batches(
     Raises:
       ValueError: if the split has fewer examples than a batch.
     """
-    transform = choose_augmentation(augment, size, resize, mirrored, background)
+    transform = choose_augmentation(augment, size, resize, mirrored, background, scales)
     taught = functools.partial(teaching.of, size=size, resize=resize) if teaching else None
     varied = functools.partial(_augmented, transform, taught)
     share = process_index, process_count
@@ -80,6 +84,7 @@ def drawn_batches(
     size: tuple[int, int],
     batch_size: int,
     seed: int,
+    scales: tuple[float, float] = SCALES,
     start_step: int = 0,
     worker_count: int = 0,
     process_index: int = 0,
@@ -97,7 +102,7 @@ def drawn_batches(
     Raises:
       ValueError: if the split has fewer examples than a batch.
     """
-    draw = functools.partial(draw_modern, size)
+    draw = functools.partial(draw_modern, size, scales)
     share = process_index, process_count
     dataset = _endless(Numbers(shapes_n2), batch_size, seed, draw, share)[start_step:]
     return iterate(dataset, worker_count)

@@ -16,21 +16,24 @@ PAYS = 2
 """Of a shrunk picture's pixels, those that a picture has at least that is worth shrinking."""
 
 
-def most_pixels(size: tuple[int, int]) -> tuple[int, int]:
+def most_pixels(size: tuple[int, int], largest: float = SCALES[1]) -> tuple[int, int]:
     """(height, width) beyond which a picture has more pixels than an example shows at any scale.
 
-    Twice the example's: the most enlarged part then has a pixel of the picture for each of its own.
+    The most enlarged part, by `largest`, then has a pixel of the picture for each of its own.
     """
-    height, width = (round(SCALES[1] * side) for side in size)
+    height, width = (max(1, round(largest * side)) for side in size)
     return height, width
 
 
 def stored_shape(
-    picture: tuple[int, int], size: tuple[int, int], resize: Resize
+    picture: tuple[int, int],
+    size: tuple[int, int],
+    resize: Resize,
+    largest: float = SCALES[1],
 ) -> tuple[int, int]:
     """(height, width) of a picture on a device: its own, or `most_pixels` where that is less."""
     _, framed = resize.place(picture, size).frame
-    height, width = map(min, framed, most_pixels(size))
+    height, width = map(min, framed, most_pixels(size, largest))
     return height, width
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.data.augment.frame import Frame, frame_of
+from hierseg_jax.data.augment.modern import SCALES
 from hierseg_jax.data.read.inventory import Entry
 from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.source import Example, Source, read_label
@@ -109,12 +110,14 @@ class Teaching:
         themselves.
       mirrored_k: the channel that each one becomes in a mirrored picture, int [K].
       hierarchical: whether channels are nodes with scores of their own, not leaf classes.
+      scales: of `modern`, the least and the largest.
     """
 
     augment: str
     kept: tuple[KeptScores, ...]
     mirrored_k: np.ndarray
     hierarchical: bool
+    scales: tuple[float, float] = SCALES
 
     def of(
         self,
@@ -133,7 +136,7 @@ class Teaching:
         picture = example["label"].shape
         if self.augment == "reference":  # which leaves no bars, and is never taught by kept scores
             return {"taught": np.ones([side // CELL for side in size], bool)}
-        frame = frame_of(rng, self.augment, picture, size, resize)
+        frame = frame_of(rng, self.augment, picture, size, resize, self.scales)
         taught_hw = _seen_cells(frame, resize.place(picture, size))
         found = []
         for kept, scores_hwk in zip(self.kept, example.get("scores", ()), strict=True):

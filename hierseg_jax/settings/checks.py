@@ -25,6 +25,7 @@ def check_values(settings: Settings) -> None:
     # These refuse what they can't read.
     data, model = settings.data, settings.model
     _ = data.size, data.named, settings.augmentation, settings.decoding, model.head
+    _check_scales(settings)
     parse_best(settings.best, settings.metric_names)
     settled(settings, Variant())
     parse_class_weights(settings.loss_options.class_weights)
@@ -33,6 +34,17 @@ def check_values(settings: Settings) -> None:
     check_progressive(settings)
     check_taken(weights, [n for n in options if options[n] != KEYS[f"loss_options.{n}"].default])
     _check_teacher(settings)
+
+
+def _check_scales(settings: Settings) -> None:
+    """Refuses scales that no run can have, or that this one has no use for."""
+    default = KEYS["augment_scales"].default
+    if settings.scales != default and settings.augmentation != "modern":
+        raise HiersegError(
+            f"The config's augment_scales is {settings.augment_scales}, which only augment=modern "
+            f"takes, and augment is {settings.augmentation}; set augment to modern, or leave "
+            "augment_scales out."
+        )
 
 
 def _check_teacher(settings: Settings) -> None:

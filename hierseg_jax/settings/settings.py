@@ -9,6 +9,7 @@ from typing import Any
 from flax.traverse_util import flatten_dict
 
 from hierseg_jax.data.augment.choice import augmentation_name
+from hierseg_jax.data.augment.modern import SCALES, check_scales
 from hierseg_jax.losses import LOSSES, parse_loss
 from hierseg_jax.settings.data_section import DataSettings
 from hierseg_jax.settings.key import Key, Section, key, keys_of
@@ -87,8 +88,14 @@ class Settings(Section):
     augment: bool | str | int = key(
         "reference",
         "How training pictures are varied: none, reference (the reference's way; also True), "
-        "or modern (scaled by 0.5 to 2 and cropped, mirrored, colours jittered). Mirroring "
-        "exchanges the classes of the data's `pairs`.",
+        "or modern (scaled and cropped, mirrored, colours jittered). Mirroring exchanges the "
+        "classes of the data's `pairs`.",
+    )
+    augment_scales: tuple[float, ...] = key(
+        SCALES,
+        "Of augment=modern, the least and the largest factor by which pictures are scaled. A "
+        "larger one where things will be seen from closer than in the training pictures.",
+        earlier=SCALES,
     )
     mixing: MixingSettings = dataclasses.field(default_factory=MixingSettings)
     progressive: tuple[float, ...] = key(
@@ -197,6 +204,11 @@ class Settings(Section):
     def augmentation(self) -> str:
         """Of AUGMENTATIONS."""
         return augmentation_name(self.augment)
+
+    @property
+    def scales(self) -> tuple[float, float]:
+        """Of modern augmentation, the least and the largest."""
+        return check_scales(self.augment_scales)
 
     @property
     def decoding(self) -> str:

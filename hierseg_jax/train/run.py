@@ -155,6 +155,7 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
         augment=settings.augmentation,
         mirrored=hierarchy.mirrored,
         background=hierarchy.background,
+        scales=settings.scales,
         **reading | {"resize": cache.resize},
     )
     batches_of_training = cache.batches or functools.partial(varied, cache.source)

@@ -105,7 +105,7 @@ def read_lessons(
         )
     return Lessons(
         teachers,
-        Teaching(settings.augmentation, kept, mirrored_k, hierarchical),
+        Teaching(settings.augmentation, kept, mirrored_k, hierarchical, settings.scales),
         _teacher_loss(settings, hierarchy, teachers, parallel.axis_name),
         () if kept else parallel.put_state(tuple(of.loaded.variables for of in teachers)),
     )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.data.augment.classic import Transform, augment
-from hierseg_jax.data.augment.modern import augment_modern
+from hierseg_jax.data.augment.modern import SCALES, augment_modern
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.system.errors import HiersegError
 
@@ -47,6 +47,7 @@ def choose_augmentation(
     resize: Resize,
     mirrored: np.ndarray | None = None,
     background: int | None = 0,
+    scales: tuple[float, float] = SCALES,
 ) -> Transform:
     """How a picture becomes a training example; worker processes can be sent it.
 
@@ -56,11 +57,12 @@ def choose_augmentation(
       resize: how it comes to that.
       mirrored: label in the mirror of every label, uint8 [256]; by default the same.
       background: of the tree.
+      scales: of `modern`, the least and the largest.
     """
     if mirrored is not None and (mirrored == np.arange(256)).all():
         mirrored = None
     name = augmentation_name(value)
-    return functools.partial(_example, name, size, resize, mirrored, background)
+    return functools.partial(_example, name, size, resize, mirrored, background, scales)
 
 
 def _example(
@@ -69,6 +71,7 @@ def _example(
     resize: Resize,
     mirrored: np.ndarray | None,
     background: int | None,
+    scales: tuple[float, float],
     rng: np.random.Generator,
     image_hwc: np.ndarray,
     label_hw: np.ndarray,
@@ -77,11 +80,11 @@ def _example(
     placement = resize.place(label_hw.shape, size)
     if not fits_first(name, resize):
         framed = placement.framed(image_hwc, label_hw)
-        return augment_modern(rng, *framed, mirrored, size)
+        return augment_modern(rng, *framed, mirrored, size, scales)
     if label_hw.shape != size:
         image_hwc, label_hw = placement.fit_image(image_hwc), placement.fit_labels(label_hw)
     if name == "none":
         return image_hwc, label_hw
     if name == "reference":
         return augment(rng, image_hwc, label_hw, mirrored, background)
-    return augment_modern(rng, image_hwc, label_hw, mirrored)
+    return augment_modern(rng, image_hwc, label_hw, mirrored, size, scales)

@@ -28,11 +28,14 @@ class Numbers:
         return ()
 
 
-def draw_modern(size: tuple[int, int], example: Example, rng: np.random.Generator) -> Example:
+def draw_modern(
+    size: tuple[int, int], scales: tuple[float, float], example: Example, rng: np.random.Generator
+) -> Example:
     """What `augment_modern` does to a picture of that shape, of the same generator.
 
     Args:
       size: (height, width) of the example that is made of it.
+      scales: the least and the largest.
       example: of `Numbers`; what else it has stays.
       rng: the only source of randomness.
 
@@ -43,7 +46,7 @@ def draw_modern(size: tuple[int, int], example: Example, rng: np.random.Generato
       whose `saturation` is None where it is not coloured.
     """
     height, width = (int(side) for side in example["shape"])
-    placement = draw_placement(rng, (height, width), size)
+    placement = draw_placement(rng, (height, width), size, scales)
     mirrored = draw_mirrored(rng)
     jitter = draw_jitter(rng)
     seen, filled = (

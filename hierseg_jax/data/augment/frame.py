@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hierseg_jax.data.augment.modern import draw_mirrored, draw_placement
+from hierseg_jax.data.augment.modern import SCALES, draw_mirrored, draw_placement
 from hierseg_jax.data.resize import Box, Resize
 
 
@@ -45,6 +45,7 @@ def frame_of(
     picture: tuple[int, int],
     size: tuple[int, int],
     rule: Resize,
+    scales: tuple[float, float] = SCALES,
 ) -> Frame:
     """The frame of an example that `choose_augmentation` is about to make.
 
@@ -53,6 +54,7 @@ def frame_of(
       name: `none` or `modern`; the reference's augmentation turns and bends pictures.
       picture, size: (height, width) of the picture and of the example.
       rule: how the one comes to the other.
+      scales: of `modern`, the least and the largest.
     """
     placement = rule.place(picture, size)
     chain: list[Callable[[np.ndarray], np.ndarray]] = [placement.to_picture]
@@ -63,9 +65,9 @@ def frame_of(
         if rule.sampling == "exact":
             box, framed = placement.frame
             corner = np.array([placement.seen.top - box.top, placement.seen.left - box.left])
-            chain = [draw_placement(rng, framed, size).to_picture, lambda at: at + corner]
+            chain = [draw_placement(rng, framed, size, scales).to_picture, lambda at: at + corner]
         else:
-            chain.insert(0, draw_placement(rng, size, size).to_picture)
+            chain.insert(0, draw_placement(rng, size, size, scales).to_picture)
         mirrored = draw_mirrored(rng)
     corners = np.array([[0.0, 0.0], [1.0, 1.0]])
     for step in chain:

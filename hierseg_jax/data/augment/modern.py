@@ -1,7 +1,7 @@
 """The usual variation of today's segmentation recipes: scale and crop, mirror, colours.
 
-As in DeepLab (Chen et al., arXiv 1706.05587, section 4.1) pictures are scaled by a factor
-of 0.5 to 2 and cropped, and mirrored left-right half of the time; brightness, contrast,
+As in DeepLab (Chen et al., arXiv 1706.05587, section 4.1) pictures are scaled by a factor, by
+default of 0.5 to 2, and cropped, and mirrored left-right half of the time; brightness, contrast,
 saturation and hue are jittered as in SSD (Liu et al., arXiv 1512.02325), in the ranges
 that mmsegmentation has made usual.
 
@@ -13,15 +13,20 @@ leaves the frame free.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from hierseg_jax.data.resize import Box, Placement
+from hierseg_jax.system.errors import HiersegError
 
 SCALES = (0.5, 2.0)
-"""Least and largest factor on the sides; uniform in its logarithm, so that halving and
-doubling are equally likely."""
+"""Least and largest factor on the sides, by default; uniform in its logarithm, so that halving
+and doubling are equally likely."""
+
+LARGEST_SCALE = 4.0
+"""What a scale may be at most: pictures kept in memory have four times the network's sides."""
 
 MIRRORED_SHARE = 0.5
 """Probability that an example is mirrored left-right."""
@@ -39,12 +44,28 @@ MAX_HUE = 18
 """Largest turn of the hue, either way, in degrees."""
 
 
+def check_scales(given: Sequence[float]) -> tuple[float, float]:
+    """The least and the largest scale.
+
+    Raises:
+      ValueError: for what is no such pair.
+    """
+    numbers = all(type(scale) in (int, float) for scale in given)
+    if len(given) != 2 or not numbers or not 0.1 <= given[0] <= given[1] <= LARGEST_SCALE:
+        raise HiersegError(
+            f"The config's augment_scales is {tuple(given)}; it must be two factors, the least and "
+            f"the largest, from 0.1 to {LARGEST_SCALE:g}."
+        )
+    return given[0], given[1]
+
+
 def augment_modern(
     rng: np.random.Generator,
     image_hwc: np.ndarray,
     label_hw: np.ndarray,
     mirrored: np.ndarray | None = None,
     size: tuple[int, int] | None = None,
+    scales: tuple[float, float] = SCALES,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Varies one training example by all three in turn. Shapes and dtypes: see the module.
 
@@ -53,18 +74,22 @@ def augment_modern(
       image_hwc: uint8 RGB [H, W, 3].
       label_hw: uint8 [H, W].
       mirrored: label in the mirror of every label, uint8 [256], of `Hierarchy.mirrored`.
-      size: as `scale_and_crop` has it; by default (H, W).
+      size, scales: as `scale_and_crop` has them; by default the size is (H, W).
     """
-    image_hwc, label_hw = scale_and_crop(rng, image_hwc, label_hw, size or label_hw.shape)
+    image_hwc, label_hw = scale_and_crop(rng, image_hwc, label_hw, size or label_hw.shape, scales)
     if draw_mirrored(rng):
         image_hwc, label_hw = mirror(image_hwc, label_hw, mirrored)
     return jitter_colours(rng, image_hwc, label_hw)
 
 
 def scale_and_crop(
-    rng: np.random.Generator, image_hwc: np.ndarray, label_hw: np.ndarray, size: tuple[int, int]
+    rng: np.random.Generator,
+    image_hwc: np.ndarray,
+    label_hw: np.ndarray,
+    size: tuple[int, int],
+    scales: tuple[float, float] = SCALES,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Scales by 0.5 to 2; shows a part of that, or all of it somewhere in a larger frame.
+    """Scales; shows a part of that, or all of it somewhere in a larger frame.
 
     What is left of the frame is black and ignored (255). Sampled as `exact` of data/resize.py.
 
@@ -72,16 +97,20 @@ def scale_and_crop(
       rng: the only source of randomness.
       image_hwc, label_hw: of any size [H, W].
       size: (h, w) of what comes out. Scale 1 is all of the picture stretched to it.
+      scales: the least and the largest.
     """
-    placement = draw_placement(rng, label_hw.shape, size)
+    placement = draw_placement(rng, label_hw.shape, size, scales)
     return placement.fit_image(image_hwc, bars=0), placement.fit_labels(label_hw)
 
 
 def draw_placement(
-    rng: np.random.Generator, picture: tuple[int, int], size: tuple[int, int]
+    rng: np.random.Generator,
+    picture: tuple[int, int],
+    size: tuple[int, int],
+    scales: tuple[float, float] = SCALES,
 ) -> Placement:
     """Where `scale_and_crop` lays a picture, both sizes being (height, width)."""
-    scale = float(np.exp(rng.uniform(*np.log(SCALES))))
+    scale = float(np.exp(rng.uniform(*np.log(scales))))
     seen, filled = Box(0, 0, *picture), Box(0, 0, *size)
     if scale >= 1:
         seen = _any_box(rng, picture, 1 / scale)

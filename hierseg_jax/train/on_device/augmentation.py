@@ -16,11 +16,15 @@ from hierseg_jax.train.on_device.colour_jitter import jittered
 from hierseg_jax.train.on_device.resampling import resampled, taps
 
 
-def points_of(picture: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """Points along either axis that a pixel of an example is the mean of, at most."""
-    rows, columns = (
-        -(-side // (2 * round(new * SCALES[0]))) for side, new in zip(picture, size, strict=True)
-    )
+def points_of(
+    picture: tuple[int, int], size: tuple[int, int], least: float = SCALES[0]
+) -> tuple[int, int]:
+    """Points along either axis that a pixel of an example is the mean of, at most.
+
+    It is of most where a picture is shrunk most. Enlarged ones show a part, of fewer pixels each.
+    """
+    filled = (max(1, round(min(1.0, least) * side)) for side in size)
+    rows, columns = (-(-side // (2 * new)) for side, new in zip(picture, filled, strict=True))
     return max(1, rows), max(1, columns)
 
 
@@ -29,6 +33,7 @@ def augmented(
     batch: DeviceBatch,
     mirrored: np.ndarray,
     size: tuple[int, int],
+    scales: tuple[float, float] = SCALES,
 ) -> DeviceBatch:
     """Examples of stored pictures.
 
@@ -38,13 +43,14 @@ def augmented(
       batch: what was drawn, as of `draw_modern`, [B, ...] each; `valid` and others stay.
       mirrored: label in the mirror of every label, uint8 [256].
       size: (height, width) of the examples.
+      scales: the least and the largest that were drawn of.
 
     Returns:
       `image` uint8 [B, h, w, 3], `label` uint8 [B, h, w], and what stays.
     """
     drawn = {key: batch[key] for key in DRAWN}
     height, width = planes_n4hw.shape[2:]
-    points = points_of((height, width), size)
+    points = points_of((height, width), size, scales[0])
     one = functools.partial(_example, planes_n4hw, jnp.asarray(mirrored), size, points)
     image_bhwc, label_bhw = jax.vmap(one)(drawn)
     rest = {key: value for key, value in batch.items() if key not in DRAWN}

@@ -66,10 +66,10 @@ def open_device_cache(
     Returns:
       The cache; or why there is none, as the end of a sentence.
     """
-    size, resize = sizes[0], settings.data.resizing
+    size, resize, scales = sizes[0], settings.data.resizing, settings.scales
     why_not = _why_not(settings, source, sizes)
     if not why_not:
-        shapes = [stored_shape(shape, size, resize) for shape in sample_shapes(source)]
+        shapes = [stored_shape(shape, size, resize, scales[1]) for shape in sample_shapes(source)]
         largest = tuple(np.max(shapes, 0, initial=1)) if shapes else (1, 1)
         needed = len(source) * PIXEL_BYTES * int(np.prod(largest))
         why_not = _no_room(needed, parallel, settings.data.cache)
@@ -78,12 +78,14 @@ def open_device_cache(
         return why_not or "another process of the run has no room for them"
     if is_main():
         print(f"Reading {counted(len(source), 'training picture')} for the device.", flush=True)
-    pictures = store_pictures(source, size, resize)
+    pictures = store_pictures(source, size, resize, scales[1])
     why_not = _no_room(pictures.planes_n4hw.nbytes, parallel, settings.data.cache)
     if agree(int(bool(why_not))):
         return why_not or "another process of the run has no room for them"
     planes = parallel.put_state(pictures.planes_n4hw)
-    augment = parallel.compile_batch_map(functools.partial(augmented, mirrored=mirrored, size=size))
+    augment = parallel.compile_batch_map(
+        functools.partial(augmented, mirrored=mirrored, size=size, scales=scales)
+    )
     return DeviceCache(
         # A copy: a view of nothing would keep all of them in memory.
         dataclasses.replace(pictures, planes_n4hw=pictures.planes_n4hw[:0].copy()),
@@ -93,6 +95,7 @@ def open_device_cache(
             size=size,
             batch_size=settings.batch_size,
             seed=settings.seed,
+            scales=scales,
             worker_count=settings.data.worker_count,
             process_index=host_number(),
             process_count=count_hosts(),

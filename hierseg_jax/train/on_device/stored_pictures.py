@@ -2,11 +2,13 @@
 
 import concurrent.futures
 import dataclasses
+import functools
 from collections.abc import Iterable
 
 import numpy as np
 from tqdm import tqdm
 
+from hierseg_jax.data.augment.modern import SCALES
 from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.data.sized_examples import bounded_example, stored_shape
@@ -34,17 +36,20 @@ class StoredPictures:
         return self.shown_nk[batch["index"]].any(0)
 
 
-def store_pictures(source: Source, size: tuple[int, int], resize: Resize) -> StoredPictures:
+def store_pictures(
+    source: Source, size: tuple[int, int], resize: Resize, largest: float = SCALES[1]
+) -> StoredPictures:
     """Reads all pictures of a source, in threads.
 
-    They become those of `bounded_example`, of `stored_shape`.
+    They become those of `bounded_example`, of `stored_shape` for the largest scale.
 
     Raises:
       HiersegError, OSError: for one that can't be read.
     """
+    shape_of = functools.partial(stored_shape, largest=largest)
 
     def read(index: int) -> tuple[np.ndarray, np.ndarray]:
-        example = bounded_example(source[index], size, resize, stored_shape)
+        example = bounded_example(source[index], size, resize, shape_of)
         return example["image"], example["label"]
 
     with concurrent.futures.ThreadPoolExecutor(available_cores()) as pool:
