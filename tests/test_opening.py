@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from hierseg_jax.runtime import opening
 from hierseg_jax.runtime.onnx_part import declared_outputs
 from hierseg_jax.runtime.opening import open_network
-from hierseg_jax.runtime.packaged_network import PRECISIONS, packaged_network
+from hierseg_jax.runtime.packaged_network import packaged_network
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.session import tensors_of
 from tests.test_runtime import deploy_file, reference_file, scored_file
@@ -30,9 +30,8 @@ def told(network):
 
 
 @pytest.mark.parametrize("confidence", [True, False])
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_the_part_that_is_opened_tells_and_computes_what_the_whole_file_does(precision, confidence):
-    file = packaged_network(precision)
+def test_the_part_that_is_opened_tells_and_computes_what_the_whole_file_does(confidence):
+    file = packaged_network()
     part, whole = open_network(file, "cpu", 1, confidence), opened_whole(file, confidence)
     assert told(part) == told(whole)
     outputs = [value.name for value in part.session.get_outputs()]

@@ -7,14 +7,9 @@ import sys
 
 import cv2
 import numpy as np
-import pytest
 
 from hierseg_jax.commands.demo_command import describe_classes
-from hierseg_jax.runtime.packaged_network import (
-    PRECISIONS,
-    packaged_network,
-    packaged_photograph,
-)
+from hierseg_jax.runtime.packaged_network import packaged_network, packaged_photograph
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.conftest import ROOT
@@ -29,16 +24,15 @@ def hierseg(*arguments, folder):
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_it_is_of_the_street_photographs_and_finds_the_person(precision):
-    file = packaged_network(precision)
+def test_it_is_of_the_street_photographs_and_finds_the_person():
+    file = packaged_network()
     told = json.loads(file.with_suffix(".json").read_text("utf-8"))
     assert told["file"] == {
         "name": file.name,
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
     }
     segmenter = Segmenter(file, provider="cpu")
-    assert segmenter.metadata.precision == precision
+    assert segmenter.metadata.precision == "float16"
     tree = segmenter.hierarchy.to_json()
     assert (tree["tree"], tree["class_names"]) == (TREE, NAMES)
     assert tree["level_names"] == ["person", "group", "part"]
@@ -48,13 +42,24 @@ def test_it_is_of_the_street_photographs_and_finds_the_person(precision):
     assert person_hw[:60].mean() < 0.1
 
 
-def test_both_files_are_of_one_checkpoint_and_small():
-    files = [packaged_network(precision) for precision in PRECISIONS]
-    told = [json.loads(file.with_suffix(".json").read_text("utf-8")) for file in files]
-    assert len({each["parameters_sha256"] for each in told}) == 1
-    assert sum(file.stat().st_size for file in files) < 6e6
-    with pytest.raises(ValueError, match="comes as float32 and int8; got 'int4'"):
-        packaged_network("int4")
+def test_it_is_small_and_given_no_bars():
+    assert packaged_network().stat().st_size < 7.2e6
+    segmenter = Segmenter(packaged_network(), provider="cpu")
+    assert (segmenter.image_size, segmenter.resize.rule) == ((384, 384), "letterbox")
+    for picture, size in (((720, 1280), (224, 384)), ((817, 550), (384, 288))):
+        assert segmenter(np.zeros((*picture, 3), np.uint8)).placement.size == size
+
+
+def test_it_knows_a_head_from_near_by():
+    """Of whole persons alone it would know next to nothing where a head fills the picture."""
+    near_bgr = PHOTO_BGR[15:225, 40:413]
+    levels = Segmenter(packaged_network(), provider="cpu")(near_bgr, bgr=True).levels
+    person_hw, part_hw = levels["person"], levels["part"]
+    jacket, face, hair = np.s_[185:205, 95:235], np.s_[90:130, 160:200], np.s_[44:54, 160:190]
+    assert person_hw[jacket].mean() > 0.95
+    assert person_hw[:, :60].mean() + person_hw[:, 260:].mean() < 0.05
+    for place, name in ((jacket, "upper_clothes"), (face, "skin"), (hair, "head")):
+        assert (part_hw[place] == NAMES.index(name)).mean() > 0.8, name
 
 
 def test_the_demo_writes_a_picture_and_leaves_those_that_are_there(tmp_path):

@@ -39,7 +39,7 @@ def part_for(model: bytes, outputs: Collection[str]) -> bytes | None:
     return b"".join(pieces)
 
 
-def declared_outputs(model: bytes) -> list[tuple[str, str, list[int | None]]] | None:
+def declared_outputs(model: bytes) -> list[tuple[str, str, list[int | str | None]]] | None:
     """Of a model's outputs, in order, the name, kind of numbers and sides, as it declares them.
 
     None where it can't be told, or where one has another kind of numbers than exports have.
@@ -51,15 +51,21 @@ def declared_outputs(model: bytes) -> list[tuple[str, str, list[int | None]]] | 
         return None
 
 
-def _declared(value: memoryview) -> tuple[str, str, list[int | None]]:
+def _declared(value: memoryview) -> tuple[str, str, list[int | str | None]]:
     (name,) = messages(value, _NAME_IN[_OUTPUT])
     (kind,) = messages(value, _TYPE)
     (tensor,) = messages(kind, _TENSOR_TYPE)
     (element,) = (field.value for field in fields(tensor) if field.number == _ELEMENT)
     (shape,) = messages(tensor, _SHAPE)
     sides = [next(fields(dimension), None) for dimension in messages(shape, _DIMENSION)]
-    known = [side.value if side and isinstance(side.value, int) else None for side in sides]
-    return str(name, "utf-8"), _KINDS[element], known  # type: ignore[index]
+    return str(name, "utf-8"), _KINDS[element], [_side(side) for side in sides]  # type: ignore[index]
+
+
+def _side(declared: Field | None) -> int | str | None:
+    """A whole number, the name of one that is left open, or neither."""
+    if declared is None or isinstance(declared.value, int):
+        return declared and declared.value
+    return str(declared.value, "utf-8")
 
 
 def _part_of_graph(graph: memoryview, outputs: Collection[str]) -> Iterator[memoryview]:

@@ -6,28 +6,17 @@
 from importlib import resources
 from pathlib import Path
 
-from hierseg_jax.system.errors import HiersegError
-
-PRECISIONS = ("float32", "int8")
 SUBJECT = "whole persons in street photographs"
 CREDIT = "Clothing Co-Parsing (Yang, Luo, Lin, CVPR 2014; Apache-2.0)"
 _FOLDER = "street_photographs"
 
 
-def packaged_network(precision: str = "float32") -> Path:
+def packaged_network() -> Path:
     """The `deploy` file, with its MODEL.json beside it.
 
-    Args:
-      precision: of `PRECISIONS`; `int8` is a third as large, and a little faster and less exact.
-
-    Raises:
-      ValueError: for another precision.
+    Its weights are float16 and what it computes is float32; height and width are open.
     """
-    if precision not in PRECISIONS:
-        raise HiersegError(
-            f"The packaged network comes as {' and '.join(PRECISIONS)}; got {precision!r}."
-        )
-    return _packaged(f"street_photographs_{precision}.onnx")
+    return _packaged("street_photographs.onnx")
 
 
 def packaged_photograph() -> Path:
