@@ -179,8 +179,9 @@ def get_config() -> ml_collections.ConfigDict:
     # (scaled and cropped, mirrored, colours jittered). Mirroring exchanges the classes of the
     # data's `pairs`.
     config.augment = config_dict.FieldReference("reference", field_type=object)
-    # Of augment=modern, the least and the largest factor by which pictures are scaled. A larger one
-    # where things will be seen from closer than in the training pictures.
+    # Of augment=modern, the least and the largest factor by which pictures are scaled, from 0.1 to
+    # 4. Raise the largest where things will be seen from nearer than in the training pictures
+    # (docs/recipes.md).
     config.augment_scales = (0.5, 2.0)
 
     config.mixing = ml_collections.ConfigDict()

@@ -171,7 +171,7 @@ def test_scales_are_those_of_the_config():
 
 @pytest.mark.parametrize("given", [(), (1.0,), (2.0, 0.5), (0.05, 1), (1, 5), ("a", 2)])
 def test_scales_that_can_t_be_are_refused(given):
-    with pytest.raises(ValueError, match=r"must be two factors, .*, from 0\.1 to 4\."):
+    with pytest.raises(ValueError, match=r"must be two numbers, .*, from 0\.1 to 4\."):
         check_scales(given)
 
 

@@ -236,6 +236,10 @@ def choose(source=None, sizes=((32, 32),), **changes):
     ("changes", "why"),
     [
         ({"augment": "reference"}, "the device makes augment=modern alone"),
+        (
+            {"augment_scales": (0.25, 2)},
+            "the largest is 6 times the least at most; here .* 0.25, 2;",
+        ),
         ({"data__sampling": "reference"}, r"with data\.sampling=exact"),
         ({"sizes": ((16, 16), (32, 32))}, r"this run has several \(progressive\)"),
         ({"data__spec": "my:pictures"}, "my:pictures is code"),

@@ -162,7 +162,7 @@ def test_epochs_belong_to_phases():
         ({"progressive": (0, 1)}, "each above 0 and at most 1."),
         ({"progressive": ("half",)}, "each above 0 and at most 1."),
         ({"progressive": 0.5}, "The config's progressive is 0.5; it must be a list."),
-        ({"augment_scales": (0.5, 9)}, "augment_scales is (0.5, 9); it must be two factors"),
+        ({"augment_scales": (0.5, 9)}, "augment_scales is (0.5, 9); it must be two numbers"),
         ({"augment_scales": (0.5, 3)}, "which only augment=modern takes, and augment is reference"),
         ({"progressive": (0.5, 1), "epochs": 1}, "has 2 sizes, one after another, and the run has"),
     ],

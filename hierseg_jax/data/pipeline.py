@@ -54,7 +54,6 @@ def train_batches(
       augment: one of AUGMENTATIONS of augment/choice.py; True is `reference`, False `none`.
       mirrored: `Hierarchy.mirrored`, by which labels are exchanged where augmentation shows
         a picture's mirror image; by default they stay.
-      scales: of augment=modern, the least and the largest.
       background: `Hierarchy.background`, the class of what augmentation blots out.
       scales: of augment=modern, the least and the largest.
       teaching: how examples come by `taught` and `teacher`, if they do.

@@ -85,7 +85,8 @@ class Placement:
     def trimmed(self, stride: int) -> "Placement":
         """The same, scaled as before, in the least input of multiples of a stride that holds it.
 
-        Of a letterbox, less than a stride of bars is left then; what has none stays as it is.
+        Of a letterbox, less than a stride of bars is left along each side. What has no bars stays
+        as it is, if its size is of such multiples.
         """
         height, width = (
             -(-side // stride) * stride for side in (self.filled.height, self.filled.width)

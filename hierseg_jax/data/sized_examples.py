@@ -3,15 +3,15 @@
 import functools
 from collections.abc import Callable, Iterable
 
-from hierseg_jax.data.augment.modern import SCALES
+from hierseg_jax.data.augment.modern import LARGEST_SCALE, SCALES
 from hierseg_jax.data.picture_cache import wrap_readers
 from hierseg_jax.data.read.inventory import Entry
 from hierseg_jax.data.read.source import Example, Source
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.data.sampling import sampled, voted
 
-TIMES = 4
-"""The network's sides that a shrunk picture has, so that labels are still votes of many pixels."""
+TIMES = round(LARGEST_SCALE)
+"""The network's sides that a shrunk picture has: no scale shows more pixels."""
 PAYS = 2
 """Of a shrunk picture's pixels, those that a picture has at least that is worth shrinking."""
 
@@ -19,7 +19,7 @@ PAYS = 2
 def most_pixels(size: tuple[int, int], largest: float = SCALES[1]) -> tuple[int, int]:
     """(height, width) beyond which a picture has more pixels than an example shows at any scale.
 
-    The most enlarged part, by `largest`, then has a pixel of the picture for each of its own.
+    At the largest scale an example then has a pixel of the picture for each of its own.
     """
     height, width = (max(1, round(largest * side)) for side in size)
     return height, width

@@ -118,7 +118,7 @@ def describe_file(file: Path, segmenter: Segmenter, frame_bgr: np.ndarray) -> di
         "model": told.model if told else None,
         "contract": segmenter.contract + (", plain" if segmenter.plain else ""),
         "precision": told.precision if told else None,
-        "input": list(segmenter.image_size),
+        "input": list(segmenter.prepare(frame_bgr)[0].size),
         "bytes": file.stat().st_size,
         "weights": count_weights(file),
         "memory_bytes": memory_growth(file, segmenter, frame_bgr.shape),

@@ -63,9 +63,8 @@ def _declared(value: memoryview) -> tuple[str, str, list[int | str | None]]:
 
 def _side(declared: Field | None) -> int | str | None:
     """A whole number, the name of one that is left open, or neither."""
-    if declared is None or isinstance(declared.value, int):
-        return declared and declared.value
-    return str(declared.value, "utf-8")
+    value = declared.value if declared else None
+    return str(value, "utf-8") if isinstance(value, memoryview) else value
 
 
 def _part_of_graph(graph: memoryview, outputs: Collection[str]) -> Iterator[memoryview]:

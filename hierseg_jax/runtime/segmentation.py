@@ -69,7 +69,7 @@ class Segmentation:
 
     @property
     def confidence(self) -> np.ndarray:
-        """float32 [h, w], score of the leaf class, at the network's size.
+        """float32 [h, w], score of the leaf class, at `placement.size`, the network's input.
 
         The bars of a letterbox are included; `placement.restore_scores(confidence)` is at the
         picture's size.

@@ -39,8 +39,9 @@ class Segmenter:
       contract: `reference` or `deploy`.
       plain: whether that is `deploy` without scores: label maps are enlarged as they are then.
       score_stride: pixels of the input along each side that one score stands for.
-      image_size: (height, width) that pictures are brought to.
-      open: whether the graph leaves both sides open: a letterbox's bars are cut off then.
+      image_size: (height, width) that pictures are brought to, or at most: see `open`.
+      open: whether the graph leaves both sides open. Of a letterbox's bars less than a stride is
+        left then.
       resize: how; as the reference does it for a file without metadata.
       decoding: how classes follow from scores.
       provider: what it runs on, `cpu` or `cuda`.

@@ -37,7 +37,7 @@ def check_values(settings: Settings) -> None:
 
 
 def _check_scales(settings: Settings) -> None:
-    """Refuses scales that no run can have, or that this one has no use for."""
+    """Refuses scales that no run can have, and any but the default where nothing is scaled."""
     default = KEYS["augment_scales"].default
     if settings.scales != default and settings.augmentation != "modern":
         raise HiersegError(

@@ -93,8 +93,9 @@ class Settings(Section):
     )
     augment_scales: tuple[float, ...] = key(
         SCALES,
-        "Of augment=modern, the least and the largest factor by which pictures are scaled. A "
-        "larger one where things will be seen from closer than in the training pictures.",
+        "Of augment=modern, the least and the largest factor by which pictures are scaled, from "
+        "0.1 to 4. Raise the largest where things will be seen from nearer than in the training "
+        "pictures (docs/recipes.md).",
         earlier=SCALES,
     )
     mixing: MixingSettings = dataclasses.field(default_factory=MixingSettings)

@@ -13,6 +13,7 @@ leaves the frame free.
 """
 
 import dataclasses
+import numbers
 from collections.abc import Sequence
 
 import cv2
@@ -26,7 +27,7 @@ SCALES = (0.5, 2.0)
 and doubling are equally likely."""
 
 LARGEST_SCALE = 4.0
-"""What a scale may be at most: pictures kept in memory have four times the network's sides."""
+"""What a scale may be at most. Large pictures in memory have as many times the network's sides."""
 
 MIRRORED_SHARE = 0.5
 """Probability that an example is mirrored left-right."""
@@ -50,13 +51,13 @@ def check_scales(given: Sequence[float]) -> tuple[float, float]:
     Raises:
       ValueError: for what is no such pair.
     """
-    numbers = all(type(scale) in (int, float) for scale in given)
-    if len(given) != 2 or not numbers or not 0.1 <= given[0] <= given[1] <= LARGEST_SCALE:
+    real = all(isinstance(of, numbers.Real) and not isinstance(of, bool) for of in given)
+    if len(given) != 2 or not real or not 0.1 <= given[0] <= given[1] <= LARGEST_SCALE:
         raise HiersegError(
-            f"The config's augment_scales is {tuple(given)}; it must be two factors, the least and "
-            f"the largest, from 0.1 to {LARGEST_SCALE:g}."
+            f"The config's augment_scales is {tuple(given)}; it must be two numbers, the least "
+            f"scale and the largest, from 0.1 to {LARGEST_SCALE:g}."
         )
-    return given[0], given[1]
+    return float(given[0]), float(given[1])
 
 
 def augment_modern(

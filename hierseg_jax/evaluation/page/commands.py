@@ -47,7 +47,8 @@ def larger_command(description: Mapping[str, Any], settings: Settings) -> Comman
     share = settings.progressive[-1] if settings.progressive else 1.0
     trained = share_of_size(settings.data.size, share, _STRIDE)
     as_trained = as_size(description["image_size"]) == settings.data.size == trained
-    if settings.augmentation != "modern" or not (usual and as_trained):
+    enlarges = settings.augmentation == "modern" and settings.scales[1] > 1
+    if not (enlarges and usual and as_trained):
         return []
     larger = share_of_size(settings.data.size, 4 / 3, _STRIDE)
     if larger == settings.data.size:

@@ -21,7 +21,7 @@ def points_of(
 ) -> tuple[int, int]:
     """Points along either axis that a pixel of an example is the mean of, at most.
 
-    It is of most where a picture is shrunk most. Enlarged ones show a part, of fewer pixels each.
+    Most are needed at the least scale.
     """
     filled = (max(1, round(min(1.0, least) * side)) for side in size)
     rows, columns = (-(-side // (2 * new)) for side, new in zip(picture, filled, strict=True))
@@ -43,7 +43,7 @@ def augmented(
       batch: what was drawn, as of `draw_modern`, [B, ...] each; `valid` and others stay.
       mirrored: label in the mirror of every label, uint8 [256].
       size: (height, width) of the examples.
-      scales: the least and the largest that were drawn of.
+      scales: the least and the largest of `draw_modern`.
 
     Returns:
       `image` uint8 [B, h, w, 3], `label` uint8 [B, h, w], and what stays.

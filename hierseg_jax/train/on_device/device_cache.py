@@ -30,6 +30,11 @@ for a moment, and a batch may have been chosen to fill the rest."""
 _READING, _READING_SHARE = 2, 3 / 4
 
 
+WIDEST = 6
+"""Times the least scale that the largest may be. A pixel is the mean of so many points then, at
+most 3 x 3, as it takes to compile in seconds: 8 x 8 took a minute, and 22 x 22 did not end."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class DeviceCache:
     """Pictures on the devices.
@@ -111,6 +116,12 @@ def _why_not(settings: Settings, source: Source, sizes: Sequence[tuple[int, int]
         return (
             "the device makes augment=modern alone, with data.sampling=exact; "
             f"here they are {settings.augmentation} and {settings.data.sampling}"
+        )
+    least, largest = settings.scales
+    if largest > WIDEST * min(1.0, least):
+        return (
+            f"the device makes scales of which the largest is {WIDEST} times the least at most; "
+            f"here augment_scales is {least:g}, {largest:g}"
         )
     if settings.teachers:
         return "a teacher's word on a picture is brought to its examples on the host"

@@ -49,7 +49,7 @@ def taps(
       seen: first pixel and length of the part of the picture, int32 scalars.
       filled: the same of the example's part that it is brought to.
       pixels: int32 [pixels], of the example.
-      points: 1 or 2; at least as many as are needed.
+      points: 1 or more; at least as many as are needed.
     """
     (start, length), (first, count) = seen, filled
     needed = jnp.minimum(jnp.maximum(1, -(-length // (2 * count))), points)

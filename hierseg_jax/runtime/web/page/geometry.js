@@ -3,7 +3,8 @@
 
 /**
  * Which part of a picture the network sees, and where in its input.
- * @param {number} stride of an input whose sides may be any multiples of it: bars are cut off then.
+ * @param {number} stride of an input whose sides may be any multiples of it, whose bars are cut
+ *   off; 0 of one of that size.
  * @returns {{picture, size, seen, filled}} `seen` of the picture, `filled` of the input.
  */
 export function place(picture, size, rule, stride = 0) {
