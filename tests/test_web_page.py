@@ -1,6 +1,7 @@
 """The page of `hierseg web` in Chromium: label maps are the runtime's, of files and of a camera."""
 
 import base64
+import contextlib
 import threading
 
 import cv2
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from hierseg_jax.bridge.export import export_checkpoint
+from hierseg_jax.runtime.packaged_network import packaged_network, packaged_photograph
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.web.engine import find_engine
 from hierseg_jax.runtime.web.serve import open_server
@@ -52,14 +54,21 @@ def segmenter(request, workdir, tmp_path_factory):
     return segmenter
 
 
-@pytest.fixture(scope="module")
-def address(segmenter, tmp_path_factory):
-    folder, engine = tmp_path_factory.mktemp("site"), find_engine(str(ENGINE))
-    write_site(folder, site_files(segmenter, segmenter.file.read_bytes(), engine), engine)
+@contextlib.contextmanager
+def served(segmenter, file, folder):
+    """The address of a site in a folder."""
+    engine = find_engine(str(ENGINE))
+    write_site(folder, site_files(segmenter, file.read_bytes(), engine), engine)
     with open_server(folder, 0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://localhost:{server.server_port}/"
         server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def address(segmenter, tmp_path_factory):
+    with served(segmenter, segmenter.file, tmp_path_factory.mktemp("site")) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +97,27 @@ def smooth_picture(size, seed):
     rng = np.random.default_rng(seed)
     small = rng.integers(0, 256, (9, 12, 3), np.uint8)
     return cv2.resize(small, size[::-1], interpolation=cv2.INTER_CUBIC)
+
+
+def test_an_open_letterbox_goes_without_bars_as_in_the_runtime(tmp_path):
+    """The network in the package, and a part of its photograph that is wider than high."""
+    segmenter = Segmenter(packaged_network(), provider="cpu")
+    image_hwc = cv2.imread(str(packaged_photograph()))[15:225, 40:413, ::-1]
+    cv2.imwrite(str(tmp_path / "a.png"), image_hwc[..., ::-1])
+    assert segmenter.prepare(image_hwc)[0].size == (224, 384)
+    with (
+        served(segmenter, packaged_network(), tmp_path / "site") as address,
+        Browser(tmp_path) as browser,
+    ):
+        browser.open(address)
+        browser.until(READY)
+        browser.choose_file("#file", tmp_path / "a.png")
+        browser.until("!document.getElementById('save').disabled")
+        seen_hwc, levels = maps_of(browser)
+    np.testing.assert_array_equal(seen_hwc, image_hwc)
+    for name, expected_hw in segmenter(image_hwc, refine=True).levels.items():
+        assert len(np.unique(expected_hw)) > 1
+        assert (levels[name] != expected_hw).mean() <= 1e-3
 
 
 def maps_of(browser):
