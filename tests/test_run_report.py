@@ -279,6 +279,9 @@ def test_commands_give_what_differs_from_the_run(report):
     reference, deploy = export_commands(other, settings)
     assert reference[1:] == [checkpoint, "--onnx_file=run.onnx", "--image_size=64"]
     assert "--contract=deploy" in deploy
+    assert "--dynamic=true" not in deploy
+    letterboxed = settings.replace({"data.resize": "letterbox"})
+    assert "--dynamic=true" in export_commands(other, letterboxed)[1]
 
 
 def test_a_third_larger_is_proposed_where_training_enlarged_pictures(report):
