@@ -22,7 +22,7 @@ from hierseg_jax.data.resize import place
 from hierseg_jax.evaluation.metrics import LevelMetrics, evaluate_levels
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix
 from hierseg_jax.runtime.segmenter import Segmenter
-from hierseg_jax.system.command_line import run
+from hierseg_jax.system.command_line import parse_size, run
 
 FLAGS = flags.FlagValues()
 _FILES = flags.DEFINE_list("files", None, "Exported files of `deploy`.", flag_values=FLAGS)
@@ -35,6 +35,9 @@ _REFINE = flags.DEFINE_bool(
 )
 _NEAR = flags.DEFINE_string("near", None, "Class whose top a part begins at.", flag_values=FLAGS)
 _SHARE = flags.DEFINE_float("share", 0.6, "Of a picture's width, of that.", flag_values=FLAGS)
+_IMAGE_SIZE = flags.DEFINE_list(
+    "image_size", None, "Side, or height,width, if files are open.", flag_values=FLAGS
+)
 _SPLIT = flags.DEFINE_string("split", "val", "Of it.", flag_values=FLAGS)
 
 
@@ -96,7 +99,8 @@ def measure(segmenter: Segmenter, source: Source) -> tuple[list[dict[str, LevelM
 def main() -> None:
     """Prints two rows for each file, and the classes of the finest level."""
     for file in _FILES.value or ():
-        segmenter = Segmenter(file, provider="cpu", threads=1)
+        size = parse_size(_IMAGE_SIZE.value)
+        segmenter = Segmenter(file, provider="cpu", threads=1, image_size=size)
         source = open_split(_DATA.value, _SPLIT.value, None, {})
         if _NEAR.value:
             label = segmenter.hierarchy.levels[-1].class_names.index(_NEAR.value)
