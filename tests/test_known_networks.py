@@ -57,5 +57,5 @@ def test_the_list_is_narrow_and_comes_without_jax(tmp_path):
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert done.stdout.startswith(format_networks(known_networks()))
-    assert "In the package, for whole persons in street photographs" in done.stdout
+    assert "In the package, for persons in street photographs" in done.stdout
     assert done.stdout.endswith("heavy: set()\n")

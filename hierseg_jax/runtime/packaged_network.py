@@ -6,7 +6,7 @@
 from importlib import resources
 from pathlib import Path
 
-SUBJECT = "whole persons in street photographs"
+SUBJECT = "persons in street photographs"
 CREDIT = "Clothing Co-Parsing (Yang, Luo, Lin, CVPR 2014; Apache-2.0)"
 _FOLDER = "street_photographs"
 
