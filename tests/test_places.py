@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hierseg_jax.runtime.frames import Images
-from hierseg_jax.runtime.outputs import VideoFile
+from hierseg_jax.runtime.outputs import CODECS, VideoFile
 from hierseg_jax.runtime.places import settle_places
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
@@ -99,6 +99,13 @@ def begun(file):
     for _ in range(2):
         video.write(np.zeros((32, 32, 3), np.uint8))
     return video
+
+
+@pytest.mark.parametrize("suffix", CODECS)
+def test_every_kind_of_video_is_written_whole(tmp_path, suffix):
+    begun(tmp_path / f"v{suffix}").close()
+    written = cv2.VideoCapture(str(tmp_path / f"v{suffix}"))
+    assert [written.read()[0] for _ in range(3)] == [True, True, False]
 
 
 def test_a_video_that_cannot_take_its_name_is_not_lost(tmp_path):

@@ -32,7 +32,7 @@ MOST_SIDE = 1200
 """Pixels of a picture's longer side in the demo, which shows every level beside the others."""
 WINDOW = "hierseg demo (any key goes on)"
 NEXT = """Next:
-  hierseg predict --source=0 --show                        your camera
+  hierseg predict --source=0 --show --image_size=256       your camera
   hierseg predict --source=PICTURES --output=segmented     your pictures, at their own size
   hierseg models                                           the networks, and what they reach
   hierseg train --config=figures --workdir=runs/figures    a network of your own, in minutes"""

@@ -13,7 +13,15 @@ from hierseg_jax.system.wording import counted
 
 # Windows has no files of these names.
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d) *", re.IGNORECASE)
-CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".avi": "MJPG", ".mkv": "mp4v", ".mov": "mp4v"}
+CODECS = {
+    ".mp4": "mp4v",
+    ".m4v": "mp4v",
+    ".avi": "MJPG",
+    ".mkv": "mp4v",
+    ".mov": "mp4v",
+    ".webm": "VP80",
+}
+"""Browsers play the last alone; OpenCV writes it several times as slowly as the others."""
 
 
 def write_image(file: Path, image: np.ndarray) -> None:

@@ -17,7 +17,7 @@ from hierseg_jax.system.paths import local_path, stored_name
 from hierseg_jax.system.wording import counted
 
 # Of pictures and videos, which nobody means as the end of a new folder's name.
-NO_FOLDER = (*UNREAD_SUFFIXES, *CODECS, ".apng", ".heic", ".heif", ".jxl", ".svg", ".pdf", ".webm")
+NO_FOLDER = (*UNREAD_SUFFIXES, *CODECS, ".apng", ".heic", ".heif", ".jxl", ".svg", ".pdf")
 
 
 @dataclasses.dataclass(frozen=True)
