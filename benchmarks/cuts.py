@@ -3,8 +3,8 @@
 python benchmarks/cuts.py --images=data/val/images
 
 Pairs of frames are made of photographs, 640x360 pixels each: two views of one photograph, or views
-of two, which are cuts. Both frames get Gaussian noise. Printed for each kind: the distances of
-`runtime/smoothing.py`, and the share beyond its threshold.
+of two, which are cuts. Both frames get Gaussian noise, and with --bars black sides. Printed for
+each kind: the distances of `runtime/smoothing.py`, and the share beyond its threshold.
 """
 
 import dataclasses
@@ -15,11 +15,12 @@ import numpy as np
 from absl import flags
 
 from hierseg_jax.data.read.image_files import read_image
-from hierseg_jax.runtime.smoothing import CUT, colour_histograms, distance
+from hierseg_jax.runtime.smoothing import CUT, distance, small_frame
 from hierseg_jax.system.command_line import run
 
 _IMAGES = flags.DEFINE_string("images", None, "A folder of photographs.")
 _SIGMA = flags.DEFINE_float("sigma", 5.0, "Of the noise, of 255.")
+_BARS = flags.DEFINE_float("bars", 0.0, "Share of the width that a black bar takes, each side.")
 flags.mark_flags_as_required(["images"])
 
 WIDTH, HEIGHT = 640, 360
@@ -76,7 +77,9 @@ def main() -> None:
 
     def seen(image: np.ndarray) -> np.ndarray:
         noisy = image + rng.normal(0, _SIGMA.value, image.shape)
-        return colour_histograms(noisy.round().clip(0, 255).astype(np.uint8))
+        bar = round(_BARS.value * WIDTH)
+        noisy[:, :bar] = noisy[:, WIDTH - bar :] = 0
+        return small_frame(noisy.round().clip(0, 255).astype(np.uint8))
 
     def place() -> tuple[np.ndarray, float]:
         return rng.uniform([0.4, 0.3], [0.6, 0.7]), rng.uniform(0.6, 0.9)

@@ -13,9 +13,9 @@ from hierseg_jax.runtime.smoothing import (
     MOST,
     Smoother,
     check_weight,
-    colour_histograms,
     distance,
     next_average,
+    small_frame,
 )
 from hierseg_jax.runtime.stream import segment_source
 from tests.runs import run
@@ -75,17 +75,29 @@ def test_after_a_cut_and_in_another_size_scores_begin_anew():
 
 
 def test_noise_a_slow_pan_and_exposure_make_no_cut():
-    still = colour_histograms(scene())
+    still = small_frame(scene())
     assert distance(still, still) == pytest.approx(0, abs=1e-3)
-    assert distance(still, colour_histograms(scene(noise=10))) < CUT / 2
+    assert distance(still, small_frame(scene(noise=10))) < CUT / 2
     wide = scene(size=(72, 120))
-    ahead = (colour_histograms(wide[:, start : start + 96]) for start in (0, 3))
+    ahead = (small_frame(wide[:, start : start + 96]) for start in (0, 3))
     assert distance(*ahead) < CUT
     brighter = cv2.convertScaleAbs(scene(), alpha=1.05)
-    assert distance(still, colour_histograms(brighter)) < CUT
-    assert CUT < distance(still, colour_histograms(scene(1))) <= 1
+    assert distance(still, small_frame(brighter)) < CUT
+    assert CUT < distance(still, small_frame(scene(1))) <= 1
     dark, light = (np.full((9, 7, 3), value, np.uint8) for value in (0, 255))
-    assert distance(colour_histograms(dark), colour_histograms(light)) == 1
+    assert distance(small_frame(dark), small_frame(light)) == 1
+
+
+@pytest.mark.parametrize("sides", [((0, 0), (70, 70)), ((40, 40), (0, 0)), ((10, 30), (60, 20))])
+@pytest.mark.parametrize("grey", [0, 16, 128, 255])
+def test_bars_hide_no_cut_and_make_none(sides, grey):
+    """An upright clip in a wide frame, and a wide one in an upright frame."""
+    before, noisy, after = (
+        small_frame(np.pad(of, (*sides, (0, 0)), constant_values=grey))
+        for of in (scene(), scene(noise=10), scene(1))
+    )
+    assert distance(before, after) > CUT
+    assert distance(before, noisy) < CUT / 2
 
 
 @pytest.mark.parametrize("weight", [-0.1, 0.96, 1.0, float("nan")])

@@ -19,6 +19,8 @@ CUT = 0.2
 # A frame as `distance` sees it. Cells tell apart what has the same colours elsewhere; few bins
 # leave the exposure room to change. Pixels to a side of the small frame, cells along it, bins.
 _SIDE, _CELLS, _BINS = 32, 4, 4
+# Steps of 255 within which lines of small frames are of one colour, as bars are.
+_FLAT = 3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,12 +30,12 @@ class Average:
     Attributes:
       planes_chw: float32 [C, h, w], weighted mean of their `picture_labels.log_planes`.
       size: (height, width) of the frames.
-      histograms: of the last frame.
+      small_hwc: the last frame, of `small_frame`.
     """
 
     planes_chw: np.ndarray
     size: tuple[int, int]
-    histograms: np.ndarray
+    small_hwc: np.ndarray
 
 
 def next_average(
@@ -52,9 +54,9 @@ def next_average(
     Raises:
       ValueError: for planes of another shape within a scene.
     """
-    size, histograms = image_hwc.shape[:2], colour_histograms(image_hwc)
-    if before is None or before.size != size or distance(before.histograms, histograms) > CUT:
-        return Average(planes_chw.astype(np.float32), size, histograms)
+    size, small_hwc = image_hwc.shape[:2], small_frame(image_hwc)
+    if before is None or before.size != size or distance(before.small_hwc, small_hwc) > CUT:
+        return Average(planes_chw.astype(np.float32), size, small_hwc)
     if planes_chw.shape != before.planes_chw.shape:
         raise HiersegError(
             f"Scores of {planes_chw.shape} follow on others of {before.planes_chw.shape}; take a "
@@ -62,7 +64,7 @@ def next_average(
         )
     planes_chw = planes_chw * np.float32(1 - weight)
     planes_chw += before.planes_chw * np.float32(weight)
-    return Average(planes_chw, size, histograms)
+    return Average(planes_chw, size, small_hwc)
 
 
 class Smoother:
@@ -90,24 +92,48 @@ def check_weight(weight: float) -> float:
     return weight
 
 
-def colour_histograms(image_hwc: np.ndarray) -> np.ndarray:
-    """Of each channel in each cell of a frame, all cells of one size.
+def small_frame(image_hwc: np.ndarray) -> np.ndarray:
+    """What `distance` needs of a frame, uint8 [H, W, 3]: float32 [32, 32, 3] in 0..255."""
+    small_hwc = cv2.resize(image_hwc, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    return small_hwc.astype(np.float32)
+
+
+def distance(small_hwc: np.ndarray, other_hwc: np.ndarray) -> float:
+    """Mean Hellinger distance (from the Bhattacharyya coefficient) of two frames, 0 to 1.
+
+    Bars at the edges, of one colour in both, are left out: they would be alike after a cut, too.
 
     Args:
-      image_hwc: uint8 [H, W, 3].
-
-    Returns:
-      float32 [cells, cells, 3, bins]; the bins of a histogram add up to 1.
+      small_hwc, other_hwc: of `small_frame`.
     """
-    small_hwc = cv2.resize(image_hwc, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    # A value counts for the two bins beside it: where it moves a little, so do they.
-    at_hwc = small_hwc.astype(np.float32) * np.float32((_BINS - 1) / 255)
-    shares = np.maximum(0, 1 - np.abs(at_hwc[..., None] - np.arange(_BINS, dtype=np.float32)))
-    within = _SIDE // _CELLS
-    return shares.reshape(_CELLS, within, _CELLS, within, 3, _BINS).mean((1, 3))
-
-
-def distance(histograms: np.ndarray, others: np.ndarray) -> float:
-    """Mean Hellinger distance (from the Bhattacharyya coefficient) of two frames, 0 to 1."""
+    both = np.stack([small_hwc, other_hwc])
+    rows, columns = (_between_bars(both.swapaxes(1, axis)) for axis in (1, 2))
+    histograms, others = (_colour_histograms(of[rows, columns]) for of in both)
     shared = np.sqrt(histograms * others).sum(-1)
     return float(np.sqrt(np.maximum(0, 1 - shared)).mean())
+
+
+def _between_bars(both: np.ndarray) -> slice:
+    """The lines of two small frames, [2, lines, ..., 3], without those of bars at either end.
+
+    All of them where fewer than there are cells would be left.
+    """
+    values = both.swapaxes(0, 1).reshape(_SIDE, -1, 3)
+    seen = np.flatnonzero((np.ptp(values, axis=1) > _FLAT).any(-1))
+    if not len(seen) or seen[-1] - seen[0] < _CELLS:
+        return slice(None)
+    return slice(seen[0], seen[-1] + 1)
+
+
+def _colour_histograms(part_hwc: np.ndarray) -> np.ndarray:
+    """Of each channel in each cell of a small frame: float32 [cells, cells, 3, bins].
+
+    Cells are of one size, to a pixel. The bins of a histogram add up to 1.
+    """
+    # A value counts for the two bins beside it: where it moves a little, so do they.
+    at_hwc = part_hwc * np.float32((_BINS - 1) / 255)
+    shares = np.maximum(0, 1 - np.abs(at_hwc[..., None] - np.arange(_BINS, dtype=np.float32)))
+    for axis in (0, 1):
+        starts = np.arange(_CELLS) * shares.shape[axis] // _CELLS
+        shares = np.add.reduceat(shares, starts, axis)
+    return shares / shares.sum(-1, keepdims=True)
