@@ -14,7 +14,7 @@ _FOLDER = "street_photographs"
 def packaged_network() -> Path:
     """The `deploy` file, with its MODEL.json beside it.
 
-    Its weights are float16 and what it computes is float32; height and width are open.
+    It computes in int8; height and width are open.
     """
     return _packaged("street_photographs.onnx")
 
