@@ -4,25 +4,25 @@ python benchmarks/exported_quality.py --data=data.yaml a.onnx b.onnx
 
 At the network's size labels are brought to it, and bars of a letterbox are ignored; else label
 maps are at the pictures' own size. Time includes bringing the picture to the network and label
-maps back. With --near=CLASS it is of a part of every picture that has that class, of 16:9: as a
-camera on a desk sees whom photographs show in whole.
+maps back. Other views of the same pictures are in views.py: --near=CLASS, a part of 16:9 of every
+picture that has that class, as a camera on a desk sees it; --persons=2, so many pictures side by
+side; --bars=0, black ones, and --backdrop=128, a grey one.
 """
 
 import time
-from collections.abc import Iterable
 
 import numpy as np
 from absl import flags
 
+from benchmarks import views
 from hierseg_jax.data.picture_labels import picture_labels
-from hierseg_jax.data.read.inventory import Entry
-from hierseg_jax.data.read.source import Example
 from hierseg_jax.data.read.sources import Source, open_split
 from hierseg_jax.data.resize import place
 from hierseg_jax.evaluation.metrics import LevelMetrics, evaluate_levels
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.system.command_line import parse_size, run
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 FLAGS = flags.FlagValues()
 _FILES = flags.DEFINE_list("files", None, "Exported files of `deploy`.", flag_values=FLAGS)
@@ -35,43 +35,15 @@ _REFINE = flags.DEFINE_bool(
 )
 _NEAR = flags.DEFINE_string("near", None, "Class whose top a part begins at.", flag_values=FLAGS)
 _SHARE = flags.DEFINE_float("share", 0.6, "Of a picture's width, of that.", flag_values=FLAGS)
+_PERSONS = flags.DEFINE_integer("persons", 1, "Pictures side by side.", flag_values=FLAGS)
+_BARS = flags.DEFINE_integer("bars", None, "Grey of bars.", 0, 255, flag_values=FLAGS)
+_BACKDROP = flags.DEFINE_integer(
+    "backdrop", None, "Grey of the background.", 0, 255, flag_values=FLAGS
+)
 _IMAGE_SIZE = flags.DEFINE_list(
     "image_size", None, "Side, or height,width, if files are open.", flag_values=FLAGS
 )
 _SPLIT = flags.DEFINE_string("split", "val", "Of it.", flag_values=FLAGS)
-
-
-LEAST = 50
-"""Pixels of a class that a picture has."""
-
-
-class NearParts:
-    """Of pictures that have a class, a part of 16:9 about it, which begins a little above it."""
-
-    def __init__(self, source: Source, label: int, share: float) -> None:
-        self._source, self._label, self._share = source, label, share
-        counts = ((source[index]["label"] == label).sum() for index in range(len(source)))
-        self._with_it = [index for index, count in enumerate(counts) if count >= LEAST]
-
-    def __len__(self) -> int:
-        return len(self._with_it)
-
-    def __getitem__(self, number: int) -> Example:
-        """`image` and `label`, views of the picture's."""
-        example = self._source[self._with_it[number]]
-        rows, columns = np.nonzero(example["label"] == self._label)
-        picture_width = example["label"].shape[1]
-        width = int(self._share * picture_width)
-        height = width * 9 // 16
-        # The first of a hundred rows is none of a few stray pixels.
-        top = int(max(0, np.percentile(rows, 1) - 0.15 * height))
-        left = int(np.clip(np.median(columns) - width / 2, 0, picture_width - width))
-        part = np.s_[top : top + height, left : left + width]
-        return {key: example[key][part] for key in ("image", "label")}
-
-    def inventory(self) -> Iterable[Entry]:
-        """The source's."""
-        return self._source.inventory()
 
 
 def measure(segmenter: Segmenter, source: Source) -> tuple[list[dict[str, LevelMetrics]], float]:
@@ -96,15 +68,27 @@ def measure(segmenter: Segmenter, source: Source) -> tuple[list[dict[str, LevelM
     return levels, float(np.median(seconds))
 
 
+def seen(source: Source, hierarchy: Hierarchy) -> Source:
+    """The pictures as the flags have them seen."""
+    if _NEAR.value:
+        label = hierarchy.levels[-1].class_names.index(_NEAR.value)
+        source = views.Views(views.PicturesWith(source, label), views.near(label, _SHARE.value))
+    if _BACKDROP.value is not None:
+        source = views.Views(source, views.before_backdrop(_BACKDROP.value, hierarchy.background))
+    if _PERSONS.value > 1:
+        source = views.Views(source, views.side_by_side, _PERSONS.value)
+    if _BARS.value is not None:
+        source = views.Views(source, views.barred(_BARS.value, hierarchy.background))
+    return source
+
+
 def main() -> None:
     """Prints two rows for each file, and the classes of the finest level."""
     for file in _FILES.value or ():
         size = parse_size(_IMAGE_SIZE.value)
         segmenter = Segmenter(file, provider="cpu", threads=1, image_size=size)
         source = open_split(_DATA.value, _SPLIT.value, None, {})
-        if _NEAR.value:
-            label = segmenter.hierarchy.levels[-1].class_names.index(_NEAR.value)
-            source = NearParts(source, label, _SHARE.value)
+        source = seen(source, segmenter.hierarchy)
         sizes, seconds = measure(segmenter, source)
         print(f"{file}: {1e3 * seconds:.1f} ms of processor time a picture")
         for title, levels in zip(("network's size", "own pixels"), sizes, strict=True):
