@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 
 from hierseg_jax.bridge.contracts import build_graph
+from hierseg_jax.bridge.export import export_checkpoint
 from hierseg_jax.bridge.to_onnx import convert
 from hierseg_jax.bridge.verify import largest_difference
+from hierseg_jax.checkpoint import checkpoint_meta, load_checkpoint, save_checkpoint
+from hierseg_jax.checkpoint.stored_network import check_own_arrays
 from hierseg_jax.models import Variant, create_model, init_variables
 from hierseg_jax.models.initialize import variable_shapes
 from hierseg_jax.models.upsampling import double_bilinear, upsample
+from hierseg_jax.pytorch.convert import convert_to_torch
 from hierseg_jax.pytorch.weights import flat_shapes
 from hierseg_jax.settings.building import build_model
 from hierseg_jax.settings.fitting import settled
@@ -71,3 +75,24 @@ def test_a_config_chooses_it_where_a_network_has_it():
         ValueError, match=r"model\.decoder is 'finest'; it must be reference or fine"
     ):
         small_settings(model__decoder="finest")
+
+
+def test_its_checkpoint_is_read_exported_and_no_other_s(tmp_path):
+    """What a checkpoint must hold is asked of the network of its settings, decoder and all."""
+    settings = settled(
+        small_settings(model__name="effunet", model__backbone="lite0", model__decoder="fine"),
+        Variant(),
+    )
+    network = build_model(settings.model, PASCAL_PERSON_PART)
+    variables = jax.device_get(uneven(init_variables(network, jax.random.key(0))))
+    folder = tmp_path / "checkpoint"
+    save_checkpoint(folder, variables, checkpoint_meta(settings, PASCAL_PERSON_PART))
+    check_own_arrays(load_checkpoint(folder))
+    written = export_checkpoint(folder, tmp_path / "fine.onnx", contract="deploy")
+    assert written.difference <= 1e-4
+    with pytest.raises(ValueError, match="and the decoder fine, which the reference's classes do not"):
+        convert_to_torch(folder, tmp_path / "fine.safetensors")
+    plain = settings.replace({"model.decoder": "reference"})
+    save_checkpoint(tmp_path / "other", variables, checkpoint_meta(plain, PASCAL_PERSON_PART))
+    with pytest.raises(ValueError, match=r"decoder_block4/\S+ is .*, expected none"):
+        check_own_arrays(load_checkpoint(tmp_path / "other"))

@@ -3,7 +3,7 @@
 import dataclasses
 
 from hierseg_jax.checkpoint import Checkpoint, check_arrays
-from hierseg_jax.models import create_model, find_network
+from hierseg_jax.models import find_network
 from hierseg_jax.models.initialize import variable_shapes
 
 
@@ -38,6 +38,5 @@ def check_own_arrays(loaded: Checkpoint) -> None:
     have written anything.
     """
     network = checkpoint_network(loaded)
-    model = create_model(network.name, network.num_classes, backbone=network.backbone)
     what = f"{network} with {network.num_classes} channels, which it describes"
-    check_arrays(loaded.path, what, loaded.variables, variable_shapes(model))
+    check_arrays(loaded.path, what, loaded.variables, variable_shapes(loaded.model))

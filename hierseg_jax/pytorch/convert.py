@@ -135,13 +135,13 @@ def convert_to_torch(checkpoint: Path | str, file: Path | str, which: str = "bes
     loaded = open_checkpoint(checkpoint, which)
     check_own_arrays(loaded)
     network, hierarchy = checkpoint_network(loaded), loaded.hierarchy
-    variant = loaded.settings.model.variant
+    variant, decoder = loaded.settings.model.variant, loaded.settings.model.decoder
     layout = find_network(network.name).state_dict
     known = not network.backbone or layout is None or network.backbone in layout.backbones
-    if not known or variant != Variant():
+    if not known or variant != Variant() or decoder != "reference":
         raise HiersegError(
-            f"{loaded.path} holds {network} with {variant}, which the reference's classes do not "
-            "compute; export it with hierseg export instead."
+            f"{loaded.path} holds {network} with {variant} and the decoder {decoder}, which "
+            "the reference's classes do not compute; export it with hierseg export instead."
         )
     model = create_model(network.name, network.num_classes, backbone=network.backbone)
     variables = without_embedding(loaded.variables)
