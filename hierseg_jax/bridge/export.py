@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ import onnxruntime
 from hierseg_jax.bridge.contracts import Graph, build_graph
 from hierseg_jax.bridge.description import check_json_file, describe, write_with_json
 from hierseg_jax.bridge.exact import exact_on_cpu
+from hierseg_jax.bridge.mean_weights import with_mean_weights
 from hierseg_jax.bridge.precision import PRECISIONS
 from hierseg_jax.bridge.quality import graph_miou
 from hierseg_jax.bridge.rounding import open_splits, round_graph
@@ -74,6 +76,7 @@ def export_checkpoint(
     data: str | None = None,
     plain: bool = False,
     overwrite: bool = False,
+    mean_with: Sequence[str | Path] = (),
 ) -> Export:
     """Exports a checkpoint, compares the graph with the network, and only then writes it.
 
@@ -97,6 +100,8 @@ def export_checkpoint(
       plain: leave `scores` out of the contract `deploy`. Programs that know label maps alone
         take such a file; edges at a picture's own size are not smooth then.
       overwrite: whether an existing `onnx_file` may be replaced, and the .json beside it.
+      mean_with: checkpoints of other runs, the mean of whose weights and its own is exported;
+        `which` is of these, too.
 
     Raises:
       ValueError, OSError: one sentence; nothing is written then.
@@ -106,6 +111,7 @@ def export_checkpoint(
     if plain and contract != "deploy":
         raise HiersegError("--plain is for --contract=deploy; leave it out.")
     loaded = open_checkpoint(checkpoint, which)
+    loaded = with_mean_weights(loaded, [open_checkpoint(other, which) for other in mean_with])
     check_own_arrays(loaded)
     settings, hierarchy = loaded.settings, loaded.hierarchy
     name, decoding = settings.model.name, settings.decoding

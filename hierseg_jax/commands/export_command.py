@@ -44,6 +44,9 @@ _DATA = flags.DEFINE_string(
     "data.yaml to calibrate --int8 and measure --half and --int8; the run's own.",
     flag_values=FLAGS,
 )
+_MEAN_WITH = flags.DEFINE_list(
+    "mean_with", [], "Runs, the mean of whose weights and its own is exported.", flag_values=FLAGS
+)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an existing file.", flag_values=FLAGS)
 
 
@@ -67,6 +70,7 @@ def _run() -> None:
         data=_DATA.value,
         plain=_PLAIN.value,
         overwrite=_OVERWRITE.value,
+        mean_with=_MEAN_WITH.value,
     )
     metadata = export.metadata
     height, width = metadata.image_size

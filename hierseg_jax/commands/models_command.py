@@ -58,7 +58,7 @@ def _describe_packaged() -> str:
     """What the file in the package says of itself."""
     told = json.loads(packaged_network().with_suffix(".json").read_text("utf-8"))
     precision, (height, width) = told["precision"], told["image_size"]
-    levels = told["validation"]["levels"].items()
+    levels = told["validation"].get("levels", {}).items()
     # Of rounded weights the export has measured it; else it is that of the training.
     miou = {name: level["miou"] for name, level in levels} | told["verification"].get(
         f"miou_{precision}", {}
