@@ -43,6 +43,10 @@ def get_config() -> ml_collections.ConfigDict:
     # anew, too), host (in memory, with the same results to the bit), device (where augment=modern
     # is done, too), or auto: device on GPUs, else host or none, by what there is room for.
     config.data.cache = "auto"
+    # What training pictures teach beside what they show, in the bars of a letterbox and where
+    # augment=modern shrinks them: that it is background, where the classes have one, or nothing
+    # (ignored). Where augment=reference shrinks them it is always background.
+    config.data.beside = "background"
     # What to do about an image or mask that can't be read: fail, or skip it and say so.
     config.data.on_error = "fail"
     # Whether a run may begin where a class of the tree has no pixel in any training mask.
@@ -185,6 +189,12 @@ def get_config() -> ml_collections.ConfigDict:
     config.augment_scales = (0.5, 2.0)
 
     config.mixing = ml_collections.ConfigDict()
+    # Share of the training pictures, in [0, 1], whose background, bars included where they are
+    # taught as that, is painted over with a colour that goes over into another.
+    config.mixing.backdrop = 0.0
+    # Share of the training pictures, in [0, 1], that become four pictures of the batch at half
+    # their sides, two by two; some of them twice where it has fewer.
+    config.mixing.mosaic = 0.0
     # Share of the training pictures, in [0, 1], onto which the foreground of another one of the
     # batch is pasted with its labels: all that is labelled and is not the background.
     config.mixing.copy_paste = 0.0

@@ -97,6 +97,25 @@ def test_image_and_label_move_together(size):
     assert compared > 2
 
 
+@pytest.mark.parametrize("rule", RESIZES)
+@pytest.mark.parametrize("augment", ["none", "modern"])
+def test_what_lies_beside_a_picture_is_labelled_as_the_rule_says(augment, rule):
+    """Bars and the free part of the frame; pixels and other labels are as without."""
+    size, differing = (32, 48), 0
+    ignoring, labelling = (
+        choose_augmentation(augment, size, Resize(rule, beside=beside)) for beside in (255, 9)
+    )
+    for seed in range(20):
+        image, label = example(80, 40 + 5 * seed, seed)
+        expected_image, expected = ignoring(generator(seed), image, label)
+        found_image, found = labelling(generator(seed), image, label)
+        np.testing.assert_array_equal(found_image, expected_image)
+        np.testing.assert_array_equal(found[expected != 255], expected[expected != 255])
+        assert (found[expected == 255] == 9).all()
+        differing += (expected == 255).any()
+    assert (differing > 5) == (augment == "modern" or rule == "letterbox")
+
+
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 @pytest.mark.parametrize("rule", RESIZES)
 def test_every_rule_and_sampling_gives_pictures_of_the_size(rule, sampling):

@@ -142,7 +142,8 @@ def choose(monkeypatch, memory, source=None, sizes=((32, 32),), **changes):
     monkeypatch.setattr(cache_choice, "machine_memory", lambda: memory)
     settings = small_settings(**{"augment": "modern"} | changes)
     source = source or FiguresSource("train", 32, 33)
-    return choose_cache(settings, source, sizes, all_devices(), np.arange(256))
+    resize = settings.data.training_resizing(0)
+    return choose_cache(settings, source, sizes, all_devices(), np.arange(256), resize)
 
 
 def is_kept(cache):
@@ -189,12 +190,12 @@ def test_pictures_are_kept_at_the_network_s_size_where_that_comes_first(monkeypa
 @pytest.mark.parametrize("cache", ["none", "host"])
 @pytest.mark.parametrize("rule", RESIZES)
 def test_large_pictures_are_trained_on_in_four_times_the_network_s_size(monkeypatch, rule, cache):
-    large, resize = FiguresSource("train", 512, 5), Resize(rule)
+    large, resize = FiguresSource("train", 512, 5), Resize(rule, beside=0)
     given = {"data__resize": rule, "data__cache": cache, "data__image_size": (32, 64)}
     cache = choose(monkeypatch, AMPLE, large, ((32, 64),), **given)
     assert cache.source[0]["label"].shape == bounded_shape((512, 512), (32, 64), resize)
     assert bounded_shape((512, 512), (32, 64), resize) == (128, 256)
-    assert cache.resize == Resize()
+    assert cache.resize == Resize(beside=0)
     assert_equal([cache.source[0]], [bounded_example(large[0], (32, 64), resize)])
     # What an example shows in them is what it shows in the picture's own pixels.
     of_own, of_fewer = (
@@ -224,7 +225,7 @@ def test_small_pictures_are_trained_on_to_the_bit_as_they_are(monkeypatch):
     for rule in RESIZES:
         cache = choose(monkeypatch, AMPLE, source, data__resize=rule)
         found = batches_of(cache.source, resize=cache.resize)
-        assert_equal(found, batches_of(source, resize=Resize(rule)))
+        assert_equal(found, batches_of(source, resize=Resize(rule, beside=0)))
 
 
 def test_a_teacher_is_asked_about_a_picture_s_own_pixels(monkeypatch):

@@ -130,17 +130,17 @@ def test_colours_are_the_host_s_to_a_step_of_rounding():
 
 
 augment_batch = jax.jit(
-    functools.partial(augmented, mirrored=SWAP, size=SIZE), static_argnames="scales"
+    functools.partial(augmented, mirrored=SWAP, size=SIZE), static_argnames=("scales", "beside")
 )
 
 
-def device_examples(pictures, batch, scales=SCALES):
+def device_examples(pictures, batch, scales=SCALES, beside=255):
     """As NumPy arrays; one program is compiled for all tests of the same scales."""
     count, _, *sides = pictures.planes_n4hw.shape
     height, width = most_pixels(SIZE, scales[1])
     missing = 10 - count, 0, height - sides[0], width - sides[1]
     planes = np.pad(pictures.planes_n4hw, [(0, of) for of in missing])
-    return jax.device_get(augment_batch(planes, batch, scales=scales))
+    return jax.device_get(augment_batch(planes, batch, scales=scales, beside=beside))
 
 
 class Various:
@@ -161,11 +161,16 @@ class Various:
 
 
 @pytest.mark.parametrize(
-    ("rule", "scales"), [*((rule, SCALES) for rule in RESIZES), ("stretch", (1.0, 3.0))]
+    ("rule", "scales", "beside"),
+    [
+        *((rule, SCALES, 255) for rule in RESIZES),
+        ("stretch", (1.0, 3.0), 255),
+        ("letterbox", SCALES, 0),
+    ],
 )
-def test_the_device_makes_the_examples_that_the_host_makes(rule, scales):
+def test_the_device_makes_the_examples_that_the_host_makes(rule, scales, beside):
     """Of the same draws, batch by batch: the same pictures, the same parts, the same colours."""
-    resize, source = Resize(rule), Various(most=most_pixels(SIZE, scales[1]))
+    resize, source = Resize(rule, beside=beside), Various(most=most_pixels(SIZE, scales[1]))
     pictures = store_pictures(source, SIZE, resize, scales[1])
     assert (pictures.shapes_n2 <= most_pixels(SIZE, scales[1])).all()
     assert (pictures.shapes_n2 > most_pixels(SIZE)).any() == (scales != SCALES)
@@ -173,7 +178,7 @@ def test_the_device_makes_the_examples_that_the_host_makes(rule, scales):
     drawn = take(drawn_batches(pictures.shapes_n2, **options), 4)
     host = take(train_batches(source, resize=resize, augment="modern", mirrored=SWAP, **options), 4)
     for batch, expected in zip(drawn, host, strict=True):
-        found = device_examples(pictures, batch, scales)
+        found = device_examples(pictures, batch, scales, beside)
         assert set(found) == {"image", "label", "valid"}
         assert found["image"].dtype == found["label"].dtype == np.uint8
         difference = np.abs(found["image"].astype(int) - expected["image"])
@@ -229,7 +234,9 @@ def test_examples_are_the_same_bits_however_a_batch_is_spread():
 def choose(source=None, sizes=((32, 32),), **changes):
     given = {"augment": "modern", "data__cache": "device"} | changes
     source = source or FiguresSource("train", 32, 33)
-    return choose_cache(small_settings(**given), source, sizes, all_devices(), SWAP)
+    settings = small_settings(**given)
+    resize = settings.data.training_resizing(0)
+    return choose_cache(settings, source, sizes, all_devices(), SWAP, resize)
 
 
 @pytest.mark.parametrize(
@@ -285,9 +292,11 @@ def test_a_run_has_batches_of_the_host_s_examples(tmp_path, share, size):
     assert "on the device, which augments them: 33 training pictures" in describe(run)
     assert run.cache.labels_in.__self__.planes_n4hw.base is None  # no pictures stay on the host
     options = {"size": size, "batch_size": 8, "seed": 0, "mirrored": run.hierarchy.mirrored}
+    # What is beside a picture is background here as there.
+    options |= {"augment": "modern", "resize": run.settings.data.training_resizing(0)}
     for start_step in (0, 5):
         found = run.put_batch(next(run.train_batches(start_step=start_step)))
-        host = train_batches(run.train_source, augment="modern", start_step=start_step, **options)
+        host = train_batches(run.train_source, start_step=start_step, **options)
         expected = take(host, 1)[0]
         difference = np.abs(np.asarray(found["image"], int) - expected["image"])
         assert difference.mean() < 0.3
@@ -317,7 +326,8 @@ found = []
 everything = tuple(jax.devices())
 for devices, way in ((everything[:1], "pmap"), (everything, "pmap"), (everything, "jit")):
     parallel = Parallel(devices, devices, way)
-    cache = choose_cache(settings, source, [(32, 32)], parallel, np.arange(256, dtype=np.uint8))
+    as_they_are, resize = np.arange(256, dtype=np.uint8), settings.data.resizing
+    cache = choose_cache(settings, source, [(32, 32)], parallel, as_they_are, resize)
     batch = cache.put_batch(next(cache.batches()))
     found.append(batch)
 assert len(jax.devices()) == 4

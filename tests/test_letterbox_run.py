@@ -1,5 +1,7 @@
 """A whole run on pictures of several shapes: trained, evaluated, exported, segmented alike."""
 
+import contextlib
+
 import jax
 import numpy as np
 import pytest
@@ -13,11 +15,12 @@ from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.evaluation.predictions import leaf_scores
 from hierseg_jax.models import create_model
 from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.train.run import set_up
 from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.balanced import balanced_checkpoint
 from tests.figure_folder import write_figures
 from tests.margins import clear_choices, miou_range
-from tests.runs import train_here
+from tests.runs import small_settings, train_here
 
 SIZE = (32, 48)
 
@@ -39,6 +42,24 @@ def workdir(tmp_path_factory, data):
         epochs=1,
     )
     return workdir
+
+
+@pytest.mark.parametrize("beside", ["ignored", "background"])
+def test_what_lies_beside_is_taught_as_the_run_says_and_validated_never(tmp_path, data, beside):
+    settings = small_settings(
+        data__spec=str(data),
+        data__image_size=SIZE,
+        data__resize="letterbox",
+        data__beside=beside,
+        augment="modern",
+    )
+    run = set_up(settings, tmp_path)
+    for batches, ignored in (
+        (run.train_batches, beside == "ignored"),
+        (run.val_batches, True),
+    ):
+        with contextlib.closing(batches()) as found:
+            assert (next(found)["label"] == 255).any() == ignored
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,8 @@ ALL = {
     "model__name": "tiny",
     "progressive": (0.5, 1.0),
     "mixing__cutmix": 0.3,
+    "mixing__mosaic": 0.3,
+    "mixing__backdrop": 0.3,
     "ema_decay": 0.9,
     "reestimate_statistics": 2,
     "epochs": 4,

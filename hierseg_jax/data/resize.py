@@ -61,6 +61,7 @@ class Placement:
       seen: of the picture; all of it but where it is cropped.
       filled: of the input, to which that is scaled; all of it but in a letterbox.
       sampling: one of SAMPLINGS.
+      beside: label of the input's pixels that show nothing of the picture.
     """
 
     picture: tuple[int, int]
@@ -68,6 +69,7 @@ class Placement:
     seen: Box
     filled: Box
     sampling: str = "exact"
+    beside: int = IGNORE_LABEL
 
     def to_input(self, points_nyx: np.ndarray) -> np.ndarray:
         """Points of the picture, float [N, 2] of (y, x) in pixels, as points of the input.
@@ -114,7 +116,7 @@ class Placement:
         return _within(part, self.filled, self.size, bars)
 
     def fit_labels(self, labels_hw: np.ndarray) -> np.ndarray:
-        """uint8 [H, W] -> [h, w]; bars are IGNORE_LABEL."""
+        """uint8 [H, W] -> [h, w]; bars are `beside`."""
         _check(labels_hw, "uint8", self.picture)
         part, size = labels_hw[self.seen.rows_columns], self.filled.width_height
         if self.sampling == "exact":
@@ -125,7 +127,7 @@ class Placement:
                 part = cv2.resize(part, size, interpolation=cv2.INTER_NEAREST)
             else:
                 part = nearest(part, size)
-        return _within(part, self.filled, self.size, IGNORE_LABEL)
+        return _within(part, self.filled, self.size, self.beside)
 
     def framed(self, image_hwc: np.ndarray, label_hw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Both, cropped and barred in the picture's own pixels: only to be stretched yet."""
@@ -134,7 +136,7 @@ class Placement:
         box, size = self.frame
         return (
             _within(image_hwc[self.seen.rows_columns], box, size, GREY),
-            _within(label_hw[self.seen.rows_columns], box, size, IGNORE_LABEL),
+            _within(label_hw[self.seen.rows_columns], box, size, self.beside),
         )
 
     @property
@@ -194,14 +196,22 @@ class Placement:
 
 @dataclasses.dataclass(frozen=True)
 class Resize:
-    """How pictures come to the network's size: one of RESIZES and one of SAMPLINGS."""
+    """How pictures come to the network's size.
+
+    Attributes:
+      rule: one of RESIZES.
+      sampling: one of SAMPLINGS.
+      beside: label of what lies beside a picture.
+    """
 
     rule: str = "stretch"
     sampling: str = "exact"
+    beside: int = IGNORE_LABEL
 
     def place(self, picture: tuple[int, int], size: tuple[int, int]) -> Placement:
         """Where a picture comes to lie, both sizes being (height, width) in pixels."""
-        return place(picture, size, self.rule, self.sampling)
+        placement = place(picture, size, self.rule, self.sampling)
+        return dataclasses.replace(placement, beside=self.beside)
 
 
 def place(

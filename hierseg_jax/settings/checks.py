@@ -64,12 +64,11 @@ def _check_teacher(settings: Settings) -> None:
                 "its pictures show but a teacher; set teacher, or leave data.unlabelled empty."
             )
         return
-    mixing = settings.mixing
-    if options.scores == "once" and (mixing.copy_paste or mixing.cutmix or mixing.mixup):
+    if options.scores == "once" and settings.mixing.of_several:
         raise HiersegError(
-            "The config's mixing makes one picture of two, and scores that a teacher computes once "
-            "are those of one; set teacher_options.scores to each_step, or the shares of mixing to "
-            "0."
+            "The config's mixing makes one picture of several, and scores that a teacher computes "
+            "once are those of one; set teacher_options.scores to each_step, or mixing.mosaic, "
+            "copy_paste, cutmix and mixup to 0."
         )
     if settings.augmentation != "reference":
         return

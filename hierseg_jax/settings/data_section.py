@@ -72,6 +72,14 @@ class DataSettings(Section):
         free=True,
         earlier="none",
     )
+    beside: str = key(
+        "background",
+        "What training pictures teach beside what they show, in the bars of a letterbox and where "
+        "augment=modern shrinks them: that it is background, where the classes have one, or "
+        "nothing (ignored). Where augment=reference shrinks them it is always background.",
+        choices=("background", "ignored"),
+        earlier="ignored",
+    )
     on_error: str = key(
         "fail",
         "What to do about an image or mask that can't be read: fail, or skip it and say so.",
@@ -141,6 +149,16 @@ class DataSettings(Section):
     def resizing(self) -> Resize:
         """How pictures come to `size`."""
         return Resize(self.resize, self.sampling)
+
+    def training_resizing(self, background: int | None) -> Resize:
+        """As `resizing`, with the label that is taught of what lies beside a picture.
+
+        Args:
+          background: of the hierarchy, if it has one.
+        """
+        if self.beside == "ignored" or background is None:
+            return self.resizing
+        return dataclasses.replace(self.resizing, beside=background)
 
     def figures(self, split: str) -> int:
         """Pictures of `figures` in a split."""

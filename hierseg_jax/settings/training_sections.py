@@ -182,8 +182,22 @@ class ScheduleSettings(Section):
 
 @dataclasses.dataclass(frozen=True)
 class MixingSettings(Section):
-    """How training examples are mixed with one another, after each is augmented."""
+    """What becomes of a batch's examples after each is augmented, mostly of several of them."""
 
+    backdrop: float = key(
+        0.0,
+        "Share of the training pictures, in [0, 1], whose background, bars included where they are "
+        "taught as that, is painted over with a colour that goes over into another.",
+        within="[0, 1]",
+        earlier=0.0,
+    )
+    mosaic: float = key(
+        0.0,
+        "Share of the training pictures, in [0, 1], that become four pictures of the batch at half "
+        "their sides, two by two; some of them twice where it has fewer.",
+        within="[0, 1]",
+        earlier=0.0,
+    )
     copy_paste: float = key(
         0.0,
         "Share of the training pictures, in [0, 1], onto which the foreground of another one of "
@@ -212,3 +226,9 @@ class MixingSettings(Section):
         within="(0, inf)",
         earlier=0.2,
     )
+
+    @property
+    def of_several(self) -> tuple[str, ...]:
+        """The keys above 0 that make one picture of several."""
+        names = ("mosaic", "copy_paste", "cutmix", "mixup")
+        return tuple(name for name in names if getattr(self, name))

@@ -58,6 +58,7 @@ def choose_cache(
     sizes: Sequence[tuple[int, int]],
     parallel: Parallel,
     mirrored: np.ndarray,
+    resize: Resize,
 ) -> Cache:
     """As `data.cache` wants it; of `auto`, on a GPU that has room and can augment, else the host.
 
@@ -67,23 +68,25 @@ def choose_cache(
       sizes: (height, width) of all examples that it needs.
       parallel: the devices.
       mirrored: label in the mirror of every label.
+      resize: how its pictures come to the network's size.
 
     Raises:
       HiersegError: one sentence, where what is asked for by name can't be had.
     """
     chosen = settings.data.cache
     if chosen != "device" and not (chosen == "auto" and outruns_the_host(parallel)):
-        return _on_host(settings, source, sizes)
-    found = open_device_cache(settings, source, sizes, parallel, mirrored)
+        return _on_host(settings, source, sizes, resize)
+    found = open_device_cache(settings, source, sizes, parallel, mirrored, resize)
     if isinstance(found, str):
         if chosen == "auto":
-            cache = _on_host(settings, source, sizes)
+            cache = _on_host(settings, source, sizes, resize)
             return dataclasses.replace(cache, said=f"{cache.said}; not on the device: {found}")
         raise HiersegError(
             f"The config's data.cache is device, and {found}; set data.cache to auto, host or none."
         )
-    labels_in, resize = found.pictures.labels_in, settings.data.resizing
-    return Cache(source, resize, found.said, found.batches, found.put_batch, labels_in)
+    return Cache(
+        source, resize, found.said, found.batches, found.put_batch, found.pictures.labels_in
+    )
 
 
 def keep_validation(settings: Settings, source: Source) -> Source:
@@ -105,10 +108,12 @@ def outruns_the_host(parallel: Parallel) -> bool:
     return all(device.platform == "gpu" for device in parallel.devices)
 
 
-def _on_host(settings: Settings, source: Source, sizes: Sequence[tuple[int, int]]) -> Cache:
+def _on_host(
+    settings: Settings, source: Source, sizes: Sequence[tuple[int, int]], resize: Resize
+) -> Cache:
     """In memory, or nowhere."""
     chosen = settings.data.cache
-    source, resize = _sized(settings, source, sizes)
+    source, resize = _sized(settings, source, sizes, resize)
     if chosen == "none":
         return Cache(source, resize)
     if chosen == "auto" and names_code(settings.data.spec):
@@ -142,14 +147,13 @@ def _on_host(settings: Settings, source: Source, sizes: Sequence[tuple[int, int]
 
 
 def _sized(
-    settings: Settings, source: Source, sizes: Sequence[tuple[int, int]]
+    settings: Settings, source: Source, sizes: Sequence[tuple[int, int]], resize: Resize
 ) -> tuple[Source, Resize]:
     """Pictures at the network's size where augmentation begins with that, else as large as needed.
 
     Returns:
       The source, and how its pictures come to the network's size.
     """
-    resize = settings.data.resizing
     first = fits_first(settings.augmentation, resize)
     alike = len(set(sizes)) == 1 or (resize.rule == "stretch" and not first)
     # A teacher is asked about a picture's own pixels.
@@ -158,7 +162,8 @@ def _sized(
     size = tuple(np.max(sizes, axis=0).tolist())
     if first:
         return resized_source(source, fitted_example, size, resize), resize
-    return resized_source(source, bounded_example, size, resize), Resize(sampling=resize.sampling)
+    stretched = dataclasses.replace(resize, rule="stretch")
+    return resized_source(source, bounded_example, size, resize), stretched
 
 
 def _copies(settings: Settings) -> int:

@@ -1,8 +1,10 @@
-"""Training examples made of two: copy-paste of the foreground, CutMix and MixUp, on the device.
+"""Training examples made of several, and others that only a batch's labels make, on the device.
 
-Each is done to a share of the examples, with another example of the same batch that is valid: of
+Each is done to a share of the examples, with other examples of the same batch that are valid: of
 the same device's share of it. Which, and how, depends on the step's key alone. In their order:
 
+- A backdrop: the background is painted over (`backdrops.py`).
+- A mosaic: four pictures at half their sides (`mosaics.py`).
 - Copy-paste (Ghiasi et al., CVPR 2021, arXiv 2012.07177): what is labelled in the other picture,
   and is not the background, covers this one, where it stands.
 - CutMix (Yun et al., ICCV 2019, arXiv 1905.04899; for segmentation French et al., BMVC 2020,
@@ -24,12 +26,12 @@ from hierseg_jax.data.taught import CELL
 from hierseg_jax.evaluation.eval_step import DeviceBatch, scale_image
 from hierseg_jax.settings import MixingSettings, Settings
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.train.backdrops import paint_backdrops
+from hierseg_jax.train.mosaics import tile
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 # Of a step's key. Devices are numbered from 0, and have streams of these numbers.
 STREAM = 2**31 - 1
-SHARES = ("copy_paste", "cutmix", "mixup")
-"""Keys of `MixingSettings` that say how often."""
 
 
 class Mixed(NamedTuple):
@@ -60,7 +62,7 @@ Mix = Callable[[jax.Array, DeviceBatch, str | None], Mixed]
 
 def choose_mixing(chosen: MixingSettings, background: int | None) -> Mix:
     """What the settings want: `mix`, or `keep` where all shares are 0."""
-    if not any(getattr(chosen, name) for name in SHARES):
+    if not chosen.of_several and not chosen.backdrop:
         return keep
     return functools.partial(mix, chosen=chosen, background=background)
 
@@ -79,7 +81,7 @@ def mix(
     chosen: MixingSettings,
     background: int | None,
 ) -> Mixed:
-    """A batch some of whose examples are mixed with others of it.
+    """A batch some of whose examples are mixed with others of it, or have another background.
 
     Args:
       key: of the step, the same on all devices.
@@ -87,14 +89,20 @@ def mix(
         bool [B]; `taught`, of a run with a teacher, bool [B, H / CELL, W / CELL].
       axis_name: mapped axis over which the batch is spread, if any.
       chosen: of the run.
-      background: `Hierarchy.background`; not None with `copy_paste`.
+      background: `Hierarchy.background`; not None with `copy_paste` and `backdrop`.
     """
     # Losses run over all devices and need one weight; the rest is every device's own.
     weight_key, key = jax.random.split(jax.random.fold_in(key, STREAM))
     if axis_name is not None:
         key = jax.random.fold_in(key, lax.axis_index(axis_name))
+    # Later than the others, so they take keys of their own: older runs go on as they began.
+    backdrop_key, mosaic_key = jax.random.split(jax.random.fold_in(key, STREAM))
     copy_key, cut_key, blend_key, rectangle_key = jax.random.split(key, 4)
     valid_b = batch["valid"]
+    if chosen.backdrop:
+        batch = paint_backdrops(backdrop_key, batch, chosen.backdrop, background)
+    if chosen.mosaic:
+        batch = tile(mosaic_key, batch, chosen.mosaic)
     if chosen.copy_paste:
         partner_b, mixed_b = draw_partners(copy_key, valid_b, chosen.copy_paste)
         mask_bhw = foreground(batch["label"], background)[partner_b]
@@ -183,7 +191,7 @@ def taught_by_all(
 
 
 def check_mixing(settings: Settings, hierarchy: Hierarchy, devices: int) -> None:
-    """Refuses to mix where there is nothing to mix with, or nothing to paste.
+    """Refuses to mix where there is nothing to mix with, or no background.
 
     Args:
       settings: of the run.
@@ -194,15 +202,21 @@ def check_mixing(settings: Settings, hierarchy: Hierarchy, devices: int) -> None
       ValueError: naming the keys.
     """
     chosen = settings.mixing
-    wanted = [f"mixing.{name}" for name in SHARES if getattr(chosen, name)]
+    wanted = [f"mixing.{name}" for name in chosen.of_several]
     if wanted and settings.batch_size < 2 * devices:
         each = "a batch has" if devices == 1 else f"each of {devices} devices has"
         raise HiersegError(
             f"The config's {wanted[0]} takes another picture of the same batch, and {each} one "
             f"alone; choose a batch_size of at least {2 * devices}, or set {wanted[0]} to 0."
         )
-    if chosen.copy_paste and hierarchy.background is None:
-        raise HiersegError(
-            "The config's mixing.copy_paste pastes what is not the background, and the classes of "
-            f"{settings.data.named} have none; set it to 0. mixing.cutmix needs no background."
-        )
+    if hierarchy.background is not None:
+        return
+    for name, what in (
+        ("copy_paste", "pastes what is not the background"),
+        ("backdrop", "paints the background over"),
+    ):
+        if getattr(chosen, name):
+            raise HiersegError(
+                f"The config's mixing.{name} {what}, and the classes of {settings.data.named} "
+                "have none; set it to 0."
+            )

@@ -143,7 +143,14 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
     sizes = [phase.size for phase in phases]
     if settings.reestimate_statistics:
         sizes.append(settings.data.size)
-    cache = choose_cache(settings, drawn_source, sizes, parallel, hierarchy.mirrored)
+    cache = choose_cache(
+        settings,
+        drawn_source,
+        sizes,
+        parallel,
+        hierarchy.mirrored,
+        settings.data.training_resizing(hierarchy.background),
+    )
     put_batch = cache.put_batch or parallel.put_batch
     compiled = functools.partial(
         recipe.compile_step, model, parallel, lessons=lessons, kept=keep_steps

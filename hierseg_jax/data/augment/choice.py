@@ -80,11 +80,11 @@ def _example(
     placement = resize.place(label_hw.shape, size)
     if not fits_first(name, resize):
         framed = placement.framed(image_hwc, label_hw)
-        return augment_modern(rng, *framed, mirrored, size, scales)
+        return augment_modern(rng, *framed, mirrored, size, scales, resize.beside)
     if label_hw.shape != size:
         image_hwc, label_hw = placement.fit_image(image_hwc), placement.fit_labels(label_hw)
     if name == "none":
         return image_hwc, label_hw
     if name == "reference":
         return augment(rng, image_hwc, label_hw, mirrored, background)
-    return augment_modern(rng, image_hwc, label_hw, mirrored, size, scales)
+    return augment_modern(rng, image_hwc, label_hw, mirrored, size, scales, resize.beside)

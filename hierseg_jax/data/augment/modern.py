@@ -8,8 +8,8 @@ that mmsegmentation has made usual.
 Signature, shapes and dtypes are those of `hierseg_jax.data.augment.classic`, but for `size`: a
 part of a picture comes to the network's size in one step from its own pixels, for a picture that
 were shrunk first and then enlarged would be blurred, and its labels blocks. (Large ones come as
-`bounded_example` makes them, still larger than they are shown.) 255 arises where a shrunken picture
-leaves the frame free.
+`bounded_example` makes them, still larger than they are shown.) `beside` arises where a shrunken
+picture leaves the frame free.
 """
 
 import dataclasses
@@ -21,6 +21,7 @@ import numpy as np
 
 from hierseg_jax.data.resize import Box, Placement
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.parsing import IGNORE_LABEL
 
 SCALES = (0.5, 2.0)
 """Least and largest factor on the sides, by default; uniform in its logarithm, so that halving
@@ -67,6 +68,7 @@ def augment_modern(
     mirrored: np.ndarray | None = None,
     size: tuple[int, int] | None = None,
     scales: tuple[float, float] = SCALES,
+    beside: int = IGNORE_LABEL,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Varies one training example by all three in turn. Shapes and dtypes: see the module.
 
@@ -75,9 +77,10 @@ def augment_modern(
       image_hwc: uint8 RGB [H, W, 3].
       label_hw: uint8 [H, W].
       mirrored: label in the mirror of every label, uint8 [256], of `Hierarchy.mirrored`.
-      size, scales: as `scale_and_crop` has them; by default the size is (H, W).
+      size, scales, beside: as `scale_and_crop` has them; by default the size is (H, W).
     """
-    image_hwc, label_hw = scale_and_crop(rng, image_hwc, label_hw, size or label_hw.shape, scales)
+    size = size or label_hw.shape
+    image_hwc, label_hw = scale_and_crop(rng, image_hwc, label_hw, size, scales, beside)
     if draw_mirrored(rng):
         image_hwc, label_hw = mirror(image_hwc, label_hw, mirrored)
     return jitter_colours(rng, image_hwc, label_hw)
@@ -89,18 +92,22 @@ def scale_and_crop(
     label_hw: np.ndarray,
     size: tuple[int, int],
     scales: tuple[float, float] = SCALES,
+    beside: int = IGNORE_LABEL,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scales; shows a part of that, or all of it somewhere in a larger frame.
 
-    What is left of the frame is black and ignored (255). Sampled as `exact` of data/resize.py.
+    What is left of the frame is black, and ignored unless `beside` says more. Sampled as `exact`
+    of data/resize.py.
 
     Args:
       rng: the only source of randomness.
       image_hwc, label_hw: of any size [H, W].
       size: (h, w) of what comes out. Scale 1 is all of the picture stretched to it.
       scales: the least and the largest.
+      beside: label of what is left of the frame.
     """
     placement = draw_placement(rng, label_hw.shape, size, scales)
+    placement = dataclasses.replace(placement, beside=beside)
     return placement.fit_image(image_hwc, bars=0), placement.fit_labels(label_hw)
 
 

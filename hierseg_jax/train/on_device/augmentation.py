@@ -14,6 +14,7 @@ from hierseg_jax.data.augment.modern import SCALES
 from hierseg_jax.evaluation.eval_step import DeviceBatch
 from hierseg_jax.train.on_device.colour_jitter import jittered
 from hierseg_jax.train.on_device.resampling import resampled, taps
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
 
 def points_of(
@@ -34,6 +35,7 @@ def augmented(
     mirrored: np.ndarray,
     size: tuple[int, int],
     scales: tuple[float, float] = SCALES,
+    beside: int = IGNORE_LABEL,
 ) -> DeviceBatch:
     """Examples of stored pictures.
 
@@ -44,6 +46,7 @@ def augmented(
       mirrored: label in the mirror of every label, uint8 [256].
       size: (height, width) of the examples.
       scales: the least and the largest of `draw_modern`.
+      beside: label of what lies beside a picture.
 
     Returns:
       `image` uint8 [B, h, w, 3], `label` uint8 [B, h, w], and what stays.
@@ -51,7 +54,7 @@ def augmented(
     drawn = {key: batch[key] for key in DRAWN}
     height, width = planes_n4hw.shape[2:]
     points = points_of((height, width), size, scales[0])
-    one = functools.partial(_example, planes_n4hw, jnp.asarray(mirrored), size, points)
+    one = functools.partial(_example, planes_n4hw, jnp.asarray(mirrored), size, points, beside)
     image_bhwc, label_bhw = jax.vmap(one)(drawn)
     rest = {key: value for key, value in batch.items() if key not in DRAWN}
     return {"image": image_bhwc, "label": label_bhw, **rest}
@@ -66,6 +69,7 @@ def _example(
     mirrored: jax.Array,
     size: tuple[int, int],
     points: tuple[int, int],
+    beside: int,
     drawn: DeviceBatch,
 ) -> tuple[jax.Array, jax.Array]:
     (top, left, height, width), (first_row, first_column, down, across) = (
@@ -77,7 +81,7 @@ def _example(
     column = jnp.where(flipped, size[1] - 1 - column, column)
     rows = taps((top, height), (first_row, down), jnp.arange(size[0]), points[0])
     columns = taps((left, width), (first_column, across), column, points[1])
-    image_3hw, label_hw = resampled(planes_n4hw[drawn["index"]], rows, columns)
+    image_3hw, label_hw = resampled(planes_n4hw[drawn["index"]], rows, columns, beside)
     label_hw = jnp.where(flipped, mirrored[label_hw].astype(jnp.int32), label_hw)
     image_3hw = jittered(
         image_3hw, drawn["values"], drawn["saturations"], drawn["hue"], drawn["coloured"]

@@ -14,6 +14,7 @@ from hierseg_jax.data.pipeline import drawn_batches
 from hierseg_jax.data.read.members import names_code
 from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.source import Source
+from hierseg_jax.data.resize import Resize
 from hierseg_jax.data.sized_examples import stored_shape
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, is_main
@@ -58,6 +59,7 @@ def open_device_cache(
     sizes: Sequence[tuple[int, int]],
     parallel: Parallel,
     mirrored: np.ndarray,
+    resize: Resize,
 ) -> DeviceCache | str:
     """Brings all pictures to the devices, where that can be.
 
@@ -67,11 +69,12 @@ def open_device_cache(
       sizes: of all examples that it needs.
       parallel: its devices.
       mirrored: label in the mirror of every label.
+      resize: how its pictures come to the network's size.
 
     Returns:
       The cache; or why there is none, as the end of a sentence.
     """
-    size, resize, scales = sizes[0], settings.data.resizing, settings.scales
+    size, scales = sizes[0], settings.scales
     why_not = _why_not(settings, source, sizes)
     if not why_not:
         shapes = [stored_shape(shape, size, resize, scales[1]) for shape in sample_shapes(source)]
@@ -89,7 +92,9 @@ def open_device_cache(
         return why_not or "another process of the run has no room for them"
     planes = parallel.put_state(pictures.planes_n4hw)
     augment = parallel.compile_batch_map(
-        functools.partial(augmented, mirrored=mirrored, size=size, scales=scales)
+        functools.partial(
+            augmented, mirrored=mirrored, size=size, scales=scales, beside=resize.beside
+        )
     )
     return DeviceCache(
         # A copy: a view of nothing would keep all of them in memory.

@@ -73,17 +73,19 @@ def taps(
     )
 
 
-def resampled(planes_4hw: jax.Array, rows: Taps, columns: Taps) -> tuple[jax.Array, jax.Array]:
+def resampled(
+    planes_4hw: jax.Array, rows: Taps, columns: Taps, beside: int = IGNORE_LABEL
+) -> tuple[jax.Array, jax.Array]:
     """Red, green, blue and label, uint8 [4, H, W], as int32 [3, h, w] and [h, w].
 
-    Beside the picture they are black and ignored.
+    Beside the picture they are black, and their label is `beside`.
     """
     inside_hw = rows.inside[:, None] & columns.inside
     # Columns first, for a picture has fewer rows than there are points.
     left_4hx, right_4hx = planes_4hw[..., columns.low], planes_4hw[..., columns.high]
     image_3hw = sampled(left_4hx[:3], right_4hx[:3], rows, columns)
     label_hw = voted(left_4hx[3], right_4hx[3], rows, columns)
-    return jnp.where(inside_hw, image_3hw, 0), jnp.where(inside_hw, label_hw, IGNORE_LABEL)
+    return jnp.where(inside_hw, image_3hw, 0), jnp.where(inside_hw, label_hw, beside)
 
 
 def sampled(left_chx: jax.Array, right_chx: jax.Array, rows: Taps, columns: Taps) -> jax.Array:
