@@ -81,6 +81,23 @@ def test_the_demo_writes_a_picture_and_leaves_those_that_are_there(tmp_path):
     assert {file.name for file in tmp_path.iterdir()} == {"demo.png", "demo_2.png", "wide.png"}
 
 
+def test_pictures_of_the_demo_are_named_and_looked_at_in_a_size_of_choice(tmp_path):
+    for name in ("a", "b"):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), PHOTO_BGR[15:225, 40:413])
+    done = hierseg("demo", "a.png", "b.png", "--image_size=256", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in ("a", "b"):
+        assert f"\n{name}.png: shares of the picture, found in " in done.stdout
+        assert f"Written to demo_{name}.png\n" in done.stdout
+        assert (tmp_path / f"demo_{name}.png").exists()
+    hierseg("demo", "a.png", folder=tmp_path)
+    larger, smaller = (cv2.imread(str(tmp_path / f)) for f in ("demo.png", "demo_a.png"))
+    assert larger.shape != smaller.shape or (larger != smaller).any()
+    done = hierseg("demo", "--image_size=250", folder=tmp_path)
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "multiples of 32; got 250 x 250" in done.stderr
+
+
 def test_a_mistake_of_the_demo_is_a_sentence_and_writes_nothing(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no picture")
     for arguments, sentence in (

@@ -50,6 +50,18 @@ def test_a_new_folder_is_not_called_as_a_picture_or_a_video_is(tmp_path):
     assert places(tmp_path, ["a.jpg"], "one.png").pictures == {"a.jpg": tmp_path / "one.png"}
 
 
+def test_one_picture_is_told_by_its_name_and_several_by_their_folder(tmp_path):
+    for names, output, masks, told in (
+        (["a.jpg"], "one.png", (), "one.png"),
+        (["a.jpg"], "out", (), "out/a.jpg"),
+        (["a.jpg"], "out", ("part",), "out"),
+        (["a.jpg", "b.jpg"], "out", (), "out"),
+    ):
+        assert places(tmp_path, names, output, masks).told == tmp_path / told
+    images = Images((tmp_path / "a.jpg",))
+    assert settle_places(images, "a.jpg", None, (), False).told is None
+
+
 @pytest.mark.parametrize("name", ["v1.2", "out.d", "there.gif", "there.png"])
 def test_other_dots_and_folders_that_are_there_are_folders(tmp_path, name):
     if name.startswith("there"):

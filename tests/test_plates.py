@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hierseg_jax.reports.drawing.legend import INK, PAPER, Entry, Layout, letter_size
 from hierseg_jax.reports.drawing.overlay import overlay, paint_of
@@ -44,6 +46,23 @@ def test_words_in_lines_neither_meet_nor_leave_the_strip():
     assert all(0 < left < 173 for left, _ in places)
     # A table where it takes no more rows: its columns stand below one another.
     assert not Layout.of("part", NAMES, 425, 12, FONTS, most=9).line
+
+
+@given(st.integers(40, 900), st.sampled_from([0, 1, 2, 9]), st.integers(1, 6))
+def test_a_title_is_there_unless_it_makes_the_legend_higher_than_two_rows(width, most, count):
+    """Beside the classes, as their first word, or above them; it never lies on one of them."""
+    names = NAMES[:count]
+    layout = Layout.of("level", names, width, 12, FONTS, most)
+    bare = Layout.of("", names, width, 12, FONTS, most)
+    allowed = max(bare.rows(count), min(most or 2, 2))
+    assert layout.rows(count) <= allowed
+    if bare.rows(count) < allowed:
+        assert layout.lead
+    places = [layout.place(number) for number in range(count)]
+    assert places == sorted(set(places), key=lambda place: (place[1], place[0]))
+    first_row = min(bare.place(0)[1], *(baseline for _, baseline in places))
+    for left, baseline in places:
+        assert baseline > first_row or not layout.lead or (not layout.above and left > layout.lead)
 
 
 @pytest.mark.parametrize("size", [(260, 300), (480, 640), (600, 1000)])

@@ -6,13 +6,14 @@ hierseg demo mine.jpg holidays
 
 import itertools
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 from absl import flags
 
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
-from hierseg_jax.reports.drawing.painter import VISIBLE, Painter
+from hierseg_jax.reports.drawing.painter import Painter
 from hierseg_jax.runtime.frames import Images, open_frames
 from hierseg_jax.runtime.outputs import write_new_image
 from hierseg_jax.runtime.packaged_network import (
@@ -23,13 +24,15 @@ from hierseg_jax.runtime.packaged_network import (
 )
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.window import open_window, require_display
-from hierseg_jax.system.command_line import quoted, run
+from hierseg_jax.system.command_line import parse_size, quoted, run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import local_path
 from hierseg_jax.tree.level import Level
 
 MOST_SIDE = 1200
 """Pixels of a picture's longer side in the demo, which shows every level beside the others."""
+LEAST_SHARE = 0.0005
+"""Of a picture; less would read 0.0%."""
 WINDOW = "hierseg demo (any key goes on)"
 NEXT = """Next:
   hierseg predict --source=0 --show --image_size=256       your camera
@@ -42,7 +45,16 @@ _SOURCE = flags.DEFINE_list(
     "source", None, "Images, folders or patterns; the photograph in the package.", flag_values=FLAGS
 )
 _OUTPUT = flags.DEFINE_string(
-    "output", "demo.png", "Where to; a number is added where that exists.", flag_values=FLAGS
+    "output",
+    "demo.png",
+    "Where to; of several pictures the name of each is added, and a number where that exists.",
+    flag_values=FLAGS,
+)
+_IMAGE_SIZE = flags.DEFINE_list(
+    "image_size",
+    None,
+    "Side, or height,width, at most that the network looks at; 256 sees faces better.",
+    flag_values=FLAGS,
 )
 _SHOW = flags.DEFINE_bool(
     "show", False, "Open a window, until a key is pressed.", flag_values=FLAGS
@@ -58,7 +70,7 @@ def describe_classes(labels_hw: np.ndarray, level: Level) -> str:
     """
     share_k = np.bincount(labels_hw.ravel(), minlength=256) / labels_hw.size
     classes = range(level.num_classes)[level.foreground]
-    seen = sorted((i for i in classes if share_k[i] * VISIBLE >= 1), key=lambda i: -share_k[i])
+    seen = sorted((i for i in classes if share_k[i] >= LEAST_SHARE), key=lambda i: -share_k[i])
     return ", ".join(f"{level.class_names[i]} {share_k[i]:.1%}" for i in seen) or "nothing"
 
 
@@ -70,19 +82,21 @@ def _run() -> None:
     opened = [_open_images(source) for source in _SOURCE.value or [str(packaged_photograph())]]
     if _SHOW.value:
         require_display()
-    segmenter = Segmenter(packaged_network(), provider="cpu")
+    size = parse_size(_IMAGE_SIZE.value)
+    segmenter = Segmenter(packaged_network(), provider="cpu", image_size=size)
     segmenter(np.zeros((*segmenter.image_size, 3), np.uint8))  # a first one takes longer
     painter = Painter(segmenter.hierarchy.levels)
     print(f"The network in the package, for {SUBJECT}.")
     if not _SOURCE.value:
         print(f"The photograph is of {CREDIT}.")
-    faults = []
+    faults, several = [], sum(map(len, opened)) > 1
     for frame in itertools.chain.from_iterable(opened):
         if frame.image_bgr is None:
             faults.append(frame.fault)
             continue
         drawn_bgr, found = _segment(frame.image_bgr, segmenter, painter)
-        file = write_new_image(output, drawn_bgr)
+        stem = f"{output.stem}_{Path(frame.name).stem}" if several else output.stem
+        file = write_new_image(output.with_name(stem + output.suffix), drawn_bgr)
         print(f"\n{frame.name}: {found}\nWritten to {file}", flush=True)
         if _SHOW.value:
             _show(drawn_bgr)
@@ -111,7 +125,7 @@ def _segment(
         image_bgr = cv2.resize(image_bgr, size, interpolation=cv2.INTER_AREA)
     result, levels = segmenter(image_bgr, bgr=True, refine=True), segmenter.hierarchy.levels
     room = max(len(level.name) for level in levels)
-    lines = [f"{1e3 * sum(result.seconds.values()):.0f} ms"]
+    lines = [f"shares of the picture, found in {1e3 * sum(result.seconds.values()):.0f} ms"]
     for level in levels:
         lines.append(f"  {level.name:{room}}  {describe_classes(result.levels[level.name], level)}")
     if width > height:

@@ -38,6 +38,15 @@ class Places:
     masks: dict[str, Path] = dataclasses.field(default_factory=dict)
     masks_of_images: tuple[Path, ...] = ()
 
+    @property
+    def told(self) -> Path | None:
+        """Where to look afterwards: a file, if there is one alone; None if nothing is written."""
+        if self.video is not None:
+            return self.video
+        if len(self.pictures) == 1 and not self.masks:
+            return next(iter(self.pictures.values()))
+        return self.folder if self.pictures or self.masks else None
+
     def make_room(self, overwrite: bool) -> None:
         """Makes the folders, and takes away frames of an older video.
 

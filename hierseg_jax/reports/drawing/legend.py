@@ -18,6 +18,8 @@ HEIGHT_SHARE = 0.6
 # Letters: a side of the picture has room for so many ems; those that are easily read begin at 12
 # pixels, and what is too small for many of these makes do with 10.
 _LETTERS, _EASY, _SMALLEST, _FEWEST = 42, 12, 10, 21
+# A title that makes it more rows than this, and more than it has without one, is left out.
+_TITLED_ROWS = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Layout:
       em: pixels of the letters.
       width: of the strip, in pixels.
       lead: pixels of the title, 0 where it is left out.
+      above: whether the title has a row of its own.
       columns: beside one another, in a table.
       column: pixels of one of them.
       line: (row, pixels from the left) of every entry where they stand like words of a text, which
@@ -68,6 +71,7 @@ class Layout:
     lead: int
     columns: int
     column: int
+    above: bool = False
     line: tuple[tuple[int, int], ...] = ()
 
     @classmethod
@@ -76,45 +80,69 @@ class Layout:
     ) -> "Layout":
         """For a title and names, in a strip of a width in pixels.
 
-        A table with the title beside it, unless that takes more rows than a text, or than either
-        without the title. A text takes at most `most` rows.
+        A table with the title beside it, unless a text takes fewer rows, of at most `most`. Where
+        a title leaves no room beside it, it stands above, or is left out where that takes too many.
         """
         room = width - 2 * _margin(em)
         written = [letters_for(name, fonts, em).width(name) for name in names]
         column = min(room, math.ceil(max(written, default=0)) + round(2.3 * em))
         columns = max(1, column)
         title_width = math.ceil(letters_for(title, fonts, em).width(title)) + em if title else 0
-        # A title that leaves no room for a column beside it is left out.
-        lead = title_width if title_width + column <= room else 0
-        leads = (lead, 0) if most else (lead,)
-        table = [cls(em, width, each, max(1, (room - each) // columns), columns) for each in leads]
-        text = [
-            dataclasses.replace(one, line=line)
-            for one in table
-            if (line := _lines(written, room - one.lead, em)) and line[-1][0] < most
-        ]
-        return min([*table, *text], key=lambda one: one.rows(len(names)))
+        plain = cls(em, width, 0, max(1, room // columns), columns)
+        count = len(names)
+        bare = min([plain, *plain.as_text(written, most)], key=lambda one: one.rows(count))
+        if not title:
+            return bare
+        beside = max(1, (room - title_width) // columns)
+        led = dataclasses.replace(plain, lead=title_width, columns=beside)
+        choices = [led] if title_width + column <= room else []
+        choices += [*led.as_text(written, most), *led.as_text(written, most, title_width)]
+        choices.append(dataclasses.replace(plain, lead=min(room, title_width), above=True))
+        titled = min(choices, key=lambda one: one.rows(count))
+        few = max(bare.rows(count), min(most or _TITLED_ROWS, _TITLED_ROWS))
+        return titled if titled.rows(count) <= few else bare
+
+    def as_text(self, written: Sequence[float], most: int, first: int = 0) -> list["Layout"]:
+        """The same with names, so many pixels wide, like words; none of more than `most` rows.
+
+        With `first` the title is the first of the words, else beside all of them.
+        """
+        beside = 0 if first else self.lead
+        room = self.width - 2 * _margin(self.em) - beside
+        line = _lines(written, room, self.em, first)
+        if not line or line[-1][0] >= most:
+            return []
+        placed = tuple((row, left + beside) for row, left in line)
+        return [dataclasses.replace(self, line=placed)]
 
     def rows(self, count: int) -> int:
         """That so many entries fill."""
-        return self.line[-1][0] + 1 if self.line else max(1, -(-count // self.columns))
+        if self.line:
+            return self.line[-1][0] + 1
+        return max(1, -(-count // self.columns)) + self.above
 
     def places(self, rows: int) -> int:
         """Entries that so many rows have room for."""
-        return len(self.line) or rows * self.columns
+        return len(self.line) or max(1, rows - self.above) * self.columns
 
     def place(self, number: int) -> tuple[int, int]:
         """Pixels from the left, and of the baseline from the top, of an entry."""
-        row, column = divmod(number, self.columns)
-        left = column * self.column
         if self.line:
             row, left = self.line[number]
-        return _margin(self.em) + self.lead + left, _baseline(row, self.em)
+        else:
+            row, column = divmod(number, self.columns)
+            row, left = row + self.above, column * self.column + (0 if self.above else self.lead)
+        return _margin(self.em) + left, _baseline(row, self.em)
 
 
-def _lines(written: Sequence[float], room: int, em: int) -> tuple[tuple[int, int], ...]:
-    """Rows and lefts of names as wide as `written`; none where one is wider than the room."""
-    places, row, left = [], 0, 0
+def _lines(
+    written: Sequence[float], room: int, em: int, first: int = 0
+) -> tuple[tuple[int, int], ...]:
+    """Rows and lefts of names as wide as `written`, the first row of which begins at `first`.
+
+    None where one is wider than the room.
+    """
+    places, row, left = [], 0, first
     for width in written:
         entry = math.ceil(width) + round(1.35 * em)
         if entry > room:

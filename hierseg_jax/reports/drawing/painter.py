@@ -23,13 +23,12 @@ from hierseg_jax.reports.drawing.plate import (
     legend_plate,
     rows_of,
 )
+from hierseg_jax.reports.drawing.presence import Presence, visible
 from hierseg_jax.system.fonts import find_fonts, missing_note
 from hierseg_jax.tree.level import Level
 
 LEGENDS = ("below", "corner", "none")
 MOST_LEGENDS = 64
-VISIBLE = 10_000
-"""A class of less than one pixel in so many can't be found in the picture."""
 # Rows of a legend that keeps its height from frame to frame.
 _STEADY_ROWS = 3
 # Up to so many classes are counted one by one, which is faster than a histogram then.
@@ -53,19 +52,21 @@ class Painter:
         Args:
           levels: to be drawn.
           steady: whether legends of one size are equally high whatever is in a picture, as those
-            of a video's frames have to be, and classes keep their places.
+            of a video's frames have to be, and classes keep their places. What comes and goes
+            with a few pixels is not named then.
           legend: `below` the picture, which it makes higher; in a `corner` over it, where it,
             or the first of frames, has the fewest pixels of classes; or `none`.
         """
         self._levels, self._steady, self._legend_place = levels, steady, legend
         self._corners: dict[str, tuple[int, int]] = {}
+        self._presence: dict[str, Presence] = {}
         self._names = {level.name: level.class_names[level.foreground] for level in levels}
         texts = [text for name, names in self._names.items() for text in (name, *names)]
         self._fonts = find_fonts(texts)
         self._paints = {level.name: paint_of(level) for level in levels}
         self.note = missing_note(opencv_missing(self._fonts.missing))
         # Of the last few: pictures of a folder may have any size and any classes.
-        self._legends: dict[tuple[str, tuple[int, ...], bytes], np.ndarray | Plate] = {}
+        self._legends: dict[tuple[str, bool, tuple[int, ...], bytes], np.ndarray | Plate] = {}
 
     def draw(self, image_bgr: np.ndarray, labels_hw: np.ndarray, level: Level) -> np.ndarray:
         """A level's classes over the picture, and a legend of those that are there.
@@ -93,7 +94,7 @@ class Painter:
         `photo_share` is `overlay`'s.
         """
         (height, width), below = image_bgr.shape[:2], 0
-        legends = [self._legend(each, maps[each.name]) for each in levels]
+        legends = [self._legend(each, maps[each.name], len(levels) > 1) for each in levels]
         strips = [each for each in legends if isinstance(each, np.ndarray)]
         if strips:
             below = max(map(len, strips))
@@ -136,17 +137,27 @@ class Painter:
         self._corners[level.name] = calmest_corner(busy_hw, plate.cover_hw.shape)
         return self._corners[level.name]
 
-    def _legend(self, level: Level, labels_hw: np.ndarray) -> np.ndarray | Plate | None:
+    def _legend(
+        self, level: Level, labels_hw: np.ndarray, among_others: bool
+    ) -> np.ndarray | Plate | None:
         if self._legend_place == "none":
             return None
         counts = pixels_of(labels_hw, range(level.foreground.start, level.num_classes))
-        there = counts >= max(1, labels_hw.size // VISIBLE)
-        key = level.name, labels_hw.shape, there.tobytes()
+        there = visible(counts, labels_hw.size)
+        if self._steady:
+            presence = self._presence.get(level.name) or Presence.before(len(counts))
+            self._presence[level.name] = presence = presence.after(counts, labels_hw.size)
+            there = presence.named_k
+        key = level.name, among_others, labels_hw.shape, there.tobytes()
         if key not in self._legends:
             while len(self._legends) >= MOST_LEGENDS:
                 del self._legends[next(iter(self._legends))]
-            draw = self._draw_strip if self._legend_place == "below" else self._draw_plate
-            self._legends[key] = draw(level, labels_hw.shape, there, counts)
+            if self._legend_place == "below":
+                drawn: np.ndarray | Plate = self._draw_strip(level, labels_hw.shape, there, counts)
+            else:
+                title = level.name if among_others and there.any() else ""
+                drawn = self._draw_plate(title, level, labels_hw.shape, there, counts)
+            self._legends[key] = drawn
         return self._legends[key]
 
     def _draw_strip(
@@ -163,14 +174,20 @@ class Painter:
         return np.ascontiguousarray(strip[..., ::-1])
 
     def _draw_plate(
-        self, level: Level, size: tuple[int, ...], there: np.ndarray, counts: np.ndarray
+        self,
+        title: str,
+        level: Level,
+        size: tuple[int, ...],
+        there: np.ndarray,
+        counts: np.ndarray,
     ) -> Plate:
         em = letter_size(size)
-        places = rows_of(size[0], em)
+        places = max(1, rows_of(size[0], em) - bool(title))
         entries = self._entries(level, there, counts, places)
         more = max(0, len(entries) - places) and len(entries) - places + 1
         shown = entries[: len(entries) - more]
-        return legend_plate(shown, round(_CORNER_SHARE * size[1]), em, self._fonts, more)
+        room = round(_CORNER_SHARE * size[1])
+        return legend_plate(shown, room, em, self._fonts, more=more, title=title)
 
     def _entries(
         self, level: Level, there: np.ndarray, counts: np.ndarray, places: int

@@ -63,7 +63,13 @@ def caption_plate(lines: tuple[tuple[str, str], ...], em: int, fonts: Fonts) -> 
 
 
 def legend_plate(
-    entries: Sequence[Entry | None], width: int, em: int, fonts: Fonts, more: int = 0
+    entries: Sequence[Entry | None],
+    width: int,
+    em: int,
+    fonts: Fonts,
+    *,
+    more: int = 0,
+    title: str = "",
 ) -> Plate:
     """A column of classes, each on a plate of its own; None leaves the picture as it is.
 
@@ -73,15 +79,20 @@ def legend_plate(
       em: of the letters.
       fonts: that have them.
       more: classes that find no room, counted below.
+      title: above them, if there is one.
     """
-    counted = [f"+ {more}"] if more else []
-    names = [entry.name for entry in entries if entry]
-    widest = max((_width(name, em, fonts) for name in [*names, *counted]), default=0)
+    rows: list[Entry | str | None] = [*entries]
+    if title:
+        rows.insert(0, title)
+    if more:
+        rows.append(f"+ {more}")
+    names = [row.name if isinstance(row, Entry) else row for row in rows if row]
+    widest = max((_width(name, em, fonts) for name in names), default=0)
     side, line = min(width, widest + round(2.3 * em)), _line(em)
-    canvas = Canvas((len(entries) + len(counted)) * line, max(1, side), fonts)
+    canvas = Canvas(len(rows) * line, max(1, side), fonts)
     there_hw = np.zeros(canvas.rgb_hw3.shape[:2], np.uint8)
     start, swatch = round(0.45 * em), round(1.35 * em)
-    for row, entry in enumerate([*entries, *counted]):
+    for row, entry in enumerate(rows):
         if entry is None:
             continue
         baseline, room = row * line + round(1.18 * em), side - start - swatch - round(0.4 * em)

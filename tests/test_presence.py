@@ -1,0 +1,80 @@
+"""The legend of a video: what it names, and that this doesn't come and go with a few pixels."""
+
+import itertools
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hierseg_jax.reports.drawing.legend import SOFT
+from hierseg_jax.reports.drawing.painter import Painter
+from hierseg_jax.reports.drawing.presence import BEGIN, CLEAR, END, VISIBLE, Presence
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
+
+PIXELS = 1_000_000
+NOTHING, SPECK, CLEARLY = 0, PIXELS // VISIBLE, PIXELS // CLEAR
+
+
+def named(frames):
+    """Of one class with so many pixels in frame after frame: whether each one names it."""
+    presence, seen = Presence.before(1), []
+    for count in frames:
+        presence = presence.after(np.array([count]), PIXELS)
+        seen.append(bool(presence.named_k[0]))
+    return seen
+
+
+def test_what_is_clearly_there_is_named_at_once_and_a_speck_when_it_stays():
+    assert named([CLEARLY]) == [True]
+    assert named([SPECK - 1] * 5 * BEGIN) == [False] * 5 * BEGIN
+    assert named([SPECK] * (BEGIN + 1)) == [False] * (BEGIN - 1) + [True] * 2
+    assert not any(named([*[SPECK] * (BEGIN - 1), NOTHING] * 5))
+
+
+def test_what_was_named_stays_until_it_has_been_gone_for_a_while():
+    assert all(named([CLEARLY, *[NOTHING] * (END - 1), SPECK, *[NOTHING] * (END - 1)]))
+    assert named([CLEARLY, *[NOTHING] * END])[-2:] == [True, False]
+
+
+@given(st.lists(st.sampled_from([NOTHING, SPECK, CLEARLY]), max_size=200))
+def test_a_name_stays_for_a_while_or_is_of_something_clear(frames):
+    seen = named(frames)
+    changes = [i for i in range(1, len(seen)) if seen[i] != seen[i - 1]]
+    for before, after in itertools.pairwise(changes):
+        assert after - before >= (END if seen[before] else 1)
+    for i, count in enumerate(frames):
+        assert seen[i] or count < CLEARLY
+
+
+def test_classes_of_a_level_are_told_apart_and_so_are_levels():
+    painter = Painter(PASCAL_PERSON_PART.levels, steady=True, legend="corner")
+    image_hwc = np.full((400, 400, 3), 100, np.uint8)
+    part_hw = np.zeros((400, 400), np.uint8)
+    part_hw[:40, :40] = 1
+    parts, body = PASCAL_PERSON_PART.levels[-1], PASCAL_PERSON_PART.levels[0]
+    first = painter.draw(image_hwc, part_hw, parts)
+    part_hw[200, 200:216] = 3  # a speck of another class: the legend stays as it is
+    np.testing.assert_array_equal(painter.draw(image_hwc, part_hw, parts)[250:], first[250:])
+    for _ in range(BEGIN):
+        last = painter.draw(image_hwc, part_hw, parts)
+    assert (last[250:] != first[250:]).any()
+    drawn = painter.draw(image_hwc, np.zeros_like(part_hw), body)
+    np.testing.assert_array_equal(drawn, image_hwc)  # the other level has seen nothing yet
+
+
+def test_levels_side_by_side_have_their_names():
+    levels = PASCAL_PERSON_PART.levels
+    image_hwc = np.full((400, 400, 3), 100, np.uint8)
+    part_hw = np.ones((400, 400), np.uint8)
+    maps = {level.name: level.leaf_to_class[part_hw].astype(np.uint8) for level in levels}
+    painter = Painter(levels, legend="corner")
+    together = painter.draw_levels(image_hwc, maps, levels)
+    for i, level in enumerate(levels):
+        panel = together[:, 400 * i : 400 * (i + 1)]
+        alone = painter.draw(image_hwc, maps[level.name], level)
+        title = (panel == SOFT[::-1]).all(2).sum()
+        assert title > (alone == SOFT[::-1]).all(2).sum(), level.name
+    nothing = {level.name: np.zeros((400, 400), np.uint8) for level in levels}
+    np.testing.assert_array_equal(
+        painter.draw_levels(image_hwc, nothing, levels), np.concatenate([image_hwc] * 3, axis=1)
+    )
