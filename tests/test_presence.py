@@ -1,14 +1,20 @@
 """The legend of a video: what it names, and that this doesn't come and go with a few pixels."""
 
 import itertools
+import json
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hierseg_jax.reports.drawing.legend import SOFT
 from hierseg_jax.reports.drawing.painter import Painter
 from hierseg_jax.reports.drawing.presence import BEGIN, CLEAR, END, VISIBLE, Presence
+from hierseg_jax.runtime.web import site
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
 PIXELS = 1_000_000
@@ -78,3 +84,40 @@ def test_levels_side_by_side_have_their_names():
     np.testing.assert_array_equal(
         painter.draw_levels(image_hwc, nothing, levels), np.concatenate([image_hwc] * 3, axis=1)
     )
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_the_page_names_the_same_classes_as_the_runtime(tmp_path):
+    rng = np.random.default_rng(0)
+    classes = 4
+    # Runs of frames, some of them long, so that classes come, stay and go.
+    choices, shares = [NOTHING, SPECK - 1, SPECK, CLEARLY - 1, CLEARLY], [0.4, 0.4, 0.1, 0.05, 0.05]
+    runs = rng.choice(choices, (100, classes), p=shares)
+    counts_fk = np.repeat(runs, rng.choice([1, 5, END - 1, END, 40], len(runs)), axis=0)
+    presence, expected = Presence.before(classes), []
+    for counts_k in counts_fk:
+        presence = presence.after(counts_k, PIXELS)
+        expected.append(presence.named_k.tolist())
+    for file in Path(site.__file__).with_name("page").glob("*.js"):
+        shutil.copy(file, tmp_path)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    names = [f"class_{number}" for number in range(classes + 1)]
+    level = {"name": "part", "class_names": names, "colors_rgb": [[1, 2, 3]] * (classes + 1)}
+    level["background"] = 0
+    with_background = [[PIXELS - int(sum(each)), *each.tolist()] for each in counts_fk]
+    (tmp_path / "run.js").write_text(
+        'import { entries } from "./legend.js";\n'
+        f"const [level, frames] = {json.dumps([level, with_background])};\n"
+        "const presence = new Map();\n"
+        "const found = frames.map((counts) =>\n"
+        "  entries(level, counts, presence).map(({ there }) => there));\n"
+        "const still = entries(level, frames[0], null).map(({ index }) => index);\n"
+        "console.log(JSON.stringify({ found, still }));\n"
+    )
+    done = subprocess.run(
+        ["node", "run.js"], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    answer = json.loads(done.stdout)
+    assert answer["found"] == expected
+    assert answer["still"] == [i + 1 for i, count in enumerate(counts_fk[0]) if count >= SPECK]
+    assert 0.2 < np.mean(expected) < 0.9

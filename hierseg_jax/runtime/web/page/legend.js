@@ -1,21 +1,41 @@
 // What the colours mean: beside the picture, and below it in a picture that is saved.
 import { isBackground } from "./painting.js";
 
+// As in hierseg_jax/reports/drawing/presence.py.
 const VISIBLE = 10000; // a class of less than one pixel in so many can't be found in the picture
+const CLEAR = 2000; // a class of one pixel in so many is named at once
+const [BEGIN, END] = [10, 30]; // frames in a row before a smaller one is named, and one no longer
 const FEW = 12; // classes that keep their places while the picture moves
 
-/** The classes that a picture shows: [{index, name, color, there}]. */
-export function entries(level, counts, moving) {
+/** The classes that a picture shows: [{index, name, color, there}].
+ *
+ * Of a moving picture, `presence` is the Map that it keeps from frame to frame; of a still one null.
+ */
+export function entries(level, counts, presence) {
   const pixels = counts.reduce((sum, count) => sum + count, 0);
-  const keep = moving && level.class_names.length <= FEW;
+  const keep = presence && level.class_names.length <= FEW;
+  const atLeast = (index, share) => counts[index] >= Math.max(1, Math.floor(pixels / share));
+  const named = presence && steady(level, atLeast, presence);
   return level.class_names
     .map((name, index) => ({
       index,
       name,
       color: `rgb(${level.colors_rgb[index].join(" ")})`,
-      there: counts[index] >= Math.max(1, pixels / VISIBLE),
+      there: named ? named[index] : atLeast(index, VISIBLE),
     }))
     .filter(({ index, there }) => !isBackground(level, index) && (there || keep));
+}
+
+/** Which classes to name: none that comes and goes with a few pixels. */
+function steady(level, atLeast, presence) {
+  const before = presence.get(level.name) ?? level.class_names.map(() => ({ named: false, since: 0 }));
+  const after = before.map(({ named, since }, index) => {
+    if (atLeast(index, VISIBLE) === named) return { named, since: 0 };
+    const turns = named ? since + 1 >= END : atLeast(index, CLEAR) || since + 1 >= BEGIN;
+    return turns ? { named: !named, since: 0 } : { named, since: since + 1 };
+  });
+  presence.set(level.name, after);
+  return after.map(({ named }) => named);
 }
 
 /** Fills a list with them, and touches nothing where it is as it was. */

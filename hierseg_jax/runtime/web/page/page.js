@@ -90,16 +90,16 @@ function guarded(action) {
   };
 }
 
-async function show(answer, moving) {
+async function show(answer, presence) {
   if (!answer) return;
   const [height, width] = answer.size;
   if (picture.width !== width || picture.height !== height) Object.assign(picture, { width, height });
   context.putImageData(new ImageData(answer.rgba, width, height), 0, 0);
   const level = state.model.levels[look().level];
-  state.shown = entries(level, answer.counts, moving);
+  state.shown = entries(level, answer.counts, presence);
   showLegend(at("legend"), state.shown);
   const there = state.shown.filter((entry) => entry.there).map(({ name }) => spoken(name));
-  if (!moving) picture.setAttribute("aria-label", `Picture with ${there.join(", ") || "nothing found"}`);
+  if (!presence) picture.setAttribute("aria-label", `Picture with ${there.join(", ") || "nothing found"}`);
   document.body.classList.add("with-picture");
   at("save").disabled = false;
 }
@@ -123,7 +123,7 @@ async function showPicture(file) {
   const answer = await ask("segment", { bitmap, refine: true, look: look() }, [bitmap]);
   say("");
   if (isOver()) return;
-  show(answer, false);
+  show(answer, null);
   showSpeed(null, answer.milliseconds);
 }
 
@@ -133,7 +133,7 @@ async function play(live) {
   at("pause").hidden = false;
   picture.classList.toggle("mirrored", live.mirrored);
   picture.setAttribute("aria-label", "Moving picture with its classes");
-  const finished = [];
+  const [finished, presence] = [[], new Map()];
   const isOver = () => state.live !== live;
   for (let moment = -1; !isOver(); ) {
     moment = await nextFrame(live.video, moment, isOver);
@@ -141,7 +141,7 @@ async function play(live) {
     const bitmap = await frameOf(live.video);
     const answer = await ask("segment", { bitmap, look: look() }, [bitmap]);
     if (isOver()) return;
-    show(answer, true);
+    show(answer, presence);
     finished.push(performance.now());
     while (finished.length > 2 && finished.at(-1) - finished[0] > 2000) finished.shift();
     if (finished.length > 1) {
@@ -188,7 +188,7 @@ async function repaint() {
   try {
     while (state.due) {
       state.due = false;
-      await show(await ask("paint", { look: look() }), false);
+      await show(await ask("paint", { look: look() }), null);
     }
   } finally {
     state.painting = false;
