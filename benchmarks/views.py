@@ -6,6 +6,7 @@ Each is a source of examples of the photographs of another: `image` uint8 [H, W,
 
 from collections.abc import Callable, Iterable, Sequence
 
+import cv2
 import numpy as np
 
 from hierseg_jax.data.read.inventory import Entry
@@ -111,5 +112,52 @@ def before_backdrop(value: int, background: int) -> View:
             "image": np.where(behind, np.uint8(value), example["image"]),
             "label": example["label"],
         }
+
+    return view
+
+
+def out_of_focus(deviation: float) -> View:
+    """A picture blurred by a Gaussian of so many pixels."""
+    return _repainted(lambda image_hwc: cv2.GaussianBlur(image_hwc, (0, 0), deviation))
+
+
+def shaken(length: int) -> View:
+    """A picture that moved sideways by so many pixels while it was taken."""
+    kernel = np.full((1, length), 1 / length, np.float32)
+    return _repainted(lambda image_hwc: cv2.filter2D(image_hwc, -1, kernel))
+
+
+def noisy(deviation: float) -> View:
+    """A picture whose values have Gaussian noise of so many steps of 255."""
+
+    def noise(image_hwc: np.ndarray) -> np.ndarray:
+        rng = np.random.default_rng(0)
+        values = image_hwc + rng.normal(0, deviation, image_hwc.shape)
+        return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+    return _repainted(noise)
+
+
+def dark(share: float) -> View:
+    """A picture with that share of its light."""
+    return _repainted(lambda image_hwc: np.rint(share * image_hwc).astype(np.uint8))
+
+
+def coarse(share: float) -> View:
+    """A picture that had that share of its sides, enlarged to them."""
+
+    def enlarged(image_hwc: np.ndarray) -> np.ndarray:
+        small = cv2.resize(image_hwc, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+        return cv2.resize(small, image_hwc.shape[1::-1])
+
+    return _repainted(enlarged)
+
+
+def _repainted(change: Callable[[np.ndarray], np.ndarray]) -> View:
+    """The same labels on another picture."""
+
+    def view(examples: Sequence[Example]) -> Example:
+        (example,) = examples
+        return {"image": change(example["image"]), "label": example["label"]}
 
     return view

@@ -191,6 +191,13 @@ class MixingSettings(Section):
         within="[0, 1]",
         earlier=0.0,
     )
+    poor_camera: float = key(
+        0.0,
+        "Share of the training pictures, in [0, 1], that are in bad light, as many that are out of "
+        "focus or shaken, and as many that are noisy, each drawn by itself.",
+        within="[0, 1]",
+        earlier=0.0,
+    )
     mosaic: float = key(
         0.0,
         "Share of the training pictures, in [0, 1], that become four pictures of the batch at half "

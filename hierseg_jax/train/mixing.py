@@ -9,6 +9,7 @@ the same device's share of it. Which, and how, depends on the step's key alone. 
   and is not the background, covers this one, where it stands.
 - CutMix (Yun et al., ICCV 2019, arXiv 1905.04899; for segmentation French et al., BMVC 2020,
   arXiv 1906.01916): a rectangle of the other picture covers this one.
+- Poor cameras: bad light, blur and noise (`poor_cameras.py`).
 - MixUp (Zhang et al., ICLR 2018, arXiv 1710.09412): the sum of both pictures, weighted; the loss
   is the same sum of those with both labels. One weight for a batch, since losses such as dice are
   no sums over pictures.
@@ -28,6 +29,7 @@ from hierseg_jax.settings import MixingSettings, Settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.backdrops import paint_backdrops
 from hierseg_jax.train.mosaics import tile
+from hierseg_jax.train.poor_cameras import take_with_poor_cameras
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 # Of a step's key. Devices are numbered from 0, and have streams of these numbers.
@@ -62,7 +64,7 @@ Mix = Callable[[jax.Array, DeviceBatch, str | None], Mixed]
 
 def choose_mixing(chosen: MixingSettings, background: int | None) -> Mix:
     """What the settings want: `mix`, or `keep` where all shares are 0."""
-    if not chosen.of_several and not chosen.backdrop:
+    if not chosen.of_several and not chosen.backdrop and not chosen.poor_camera:
         return keep
     return functools.partial(mix, chosen=chosen, background=background)
 
@@ -97,6 +99,7 @@ def mix(
         key = jax.random.fold_in(key, lax.axis_index(axis_name))
     # Later than the others, so they take keys of their own: older runs go on as they began.
     backdrop_key, mosaic_key = jax.random.split(jax.random.fold_in(key, STREAM))
+    camera_key = jax.random.fold_in(key, STREAM - 1)
     copy_key, cut_key, blend_key, rectangle_key = jax.random.split(key, 4)
     valid_b = batch["valid"]
     if chosen.backdrop:
@@ -111,6 +114,8 @@ def mix(
         partner_b, mixed_b = draw_partners(cut_key, valid_b, chosen.cutmix)
         mask_bhw = draw_rectangles(rectangle_key, batch["label"].shape)
         batch = paste(batch, partner_b, mask_bhw & mixed_b[:, None, None])
+    if chosen.poor_camera:
+        batch = take_with_poor_cameras(camera_key, batch, chosen.poor_camera)
     if not chosen.mixup:
         return Mixed(batch)
     partner_b, mixed_b = draw_partners(blend_key, valid_b, chosen.mixup)

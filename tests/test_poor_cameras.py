@@ -1,0 +1,161 @@
+"""Pictures in bad light, out of focus or shaken, and noisy: what changes, and what stays."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hierseg_jax.settings import MixingSettings
+from hierseg_jax.train.mixing import choose_mixing, mix
+from hierseg_jax.train.poor_cameras import (
+    BLURS,
+    DARKEST,
+    NOISE,
+    _blurred,
+    _lit,
+    _noisy,
+    blur,
+    take_with_poor_cameras,
+)
+
+KEYS = [jax.random.key(seed) for seed in range(12)]
+COUNT, HEIGHT, WIDTH = 6, 32, 48
+
+
+def batch_of(dtype=np.uint8):
+    rng = np.random.RandomState(0)
+    image = rng.randint(0, 256, (COUNT, HEIGHT, WIDTH, 3)).astype(np.uint8)
+    if dtype != np.uint8:
+        image = image.astype(dtype) / 255
+    return {
+        "image": jnp.asarray(image),
+        "label": jnp.asarray(rng.randint(0, 5, (COUNT, HEIGHT, WIDTH)).astype(np.uint8)),
+        "valid": jnp.ones(COUNT, bool),
+    }
+
+
+def changed(before, after):
+    """Of each picture, whether anything of it is another."""
+    return np.asarray((before != after).any((1, 2, 3)))
+
+
+def test_labels_stay_and_pictures_keep_their_type_and_range():
+    for dtype in (np.uint8, np.float32):
+        batch = batch_of(dtype)
+        after = take_with_poor_cameras(KEYS[0], batch, 1.0)
+        assert changed(batch["image"], after["image"]).all()
+        assert after["image"].dtype == batch["image"].dtype
+        assert float(after["image"].min()) >= 0
+        assert float(after["image"].max()) <= (255 if dtype == np.uint8 else 1)
+        assert all(after[name] is batch[name] for name in ("label", "valid"))
+
+
+def test_bytes_and_fractions_become_the_same_picture():
+    of_bytes, of_fractions = (
+        take_with_poor_cameras(KEYS[1], batch_of(dtype), 0.5)["image"]
+        for dtype in (np.uint8, np.float32)
+    )
+    np.testing.assert_allclose(of_bytes / 255, of_fractions, atol=0.51 / 255)
+
+
+def test_a_share_of_nothing_changes_nothing():
+    batch = batch_of()
+    same = take_with_poor_cameras(KEYS[0], batch, 0.0)["image"]
+    np.testing.assert_array_equal(same, batch["image"])
+    assert choose_mixing(MixingSettings(), 0) is choose_mixing(MixingSettings(), None)
+
+
+@pytest.mark.parametrize("fault", [_lit, _blurred, _noisy])
+def test_each_fault_is_of_a_share_of_the_pictures_drawn_by_itself(fault):
+    image = batch_of(np.float32)["image"]
+    of_keys = [changed(image, fault(key, image, 0.4)) for key in map(jax.random.key, range(60))]
+    assert 0.3 < np.mean(of_keys) < 0.5
+    assert changed(image, fault(KEYS[0], image, 1.0)).all()
+    assert not changed(image, fault(KEYS[0], image, 0.0)).any()
+
+
+def test_a_picture_does_not_depend_on_its_neighbours():
+    batch = batch_of()
+    other = batch | {"image": batch["image"].at[1:].set(0)}
+    for key in KEYS:
+        both = [take_with_poor_cameras(key, each, 0.5)["image"][0] for each in (batch, other)]
+        np.testing.assert_array_equal(*both)
+
+
+def gaussian_blur(image_hwc, deviation, axis, radius):
+    """The definition, in float64."""
+    offsets = np.arange(-radius, radius + 1)
+    weights = np.exp(-(offsets**2) / (2 * deviation**2))
+    weights /= weights.sum()
+    side = image_hwc.shape[axis]
+    parts = [
+        weight * np.take(image_hwc, np.clip(np.arange(side) + offset, 0, side - 1), axis)
+        for weight, offset in zip(weights, offsets, strict=True)
+    ]
+    return np.sum(parts, axis=0)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_blur_is_a_gaussian_s_and_none_leaves_a_picture_as_it_is(axis):
+    image = batch_of(np.float32)["image"]
+    deviations = np.array([0.0, 0.3, 0.5, 1.0, 2.0, 3.0], np.float32)
+    found = [blur(*each, axis, radius=8) for each in zip(image, deviations, strict=True)]
+    np.testing.assert_array_equal(found[0], image[0])
+    for number, deviation in enumerate(deviations[1:], 1):
+        expected = gaussian_blur(np.asarray(image[number], np.float64), deviation, axis, 8)
+        np.testing.assert_allclose(found[number], expected, atol=2e-6)
+
+
+def test_blurs_are_out_of_focus_or_along_an_axis_and_as_wide_as_they_are_said_to_be():
+    """A point becomes a spot, whose variance is the blur's."""
+    side, seen = 200, set()
+    image = jnp.zeros((8, side, side, 3)).at[:, side // 2, side // 2].set(1.0)
+    for key in KEYS[:6]:
+        spot = np.asarray(_blurred(key, image, 1.0), np.float64)[..., 0]
+        at = np.arange(side) - side // 2
+        down = np.sqrt((spot.sum(2) * at**2).sum(1) / spot.sum((1, 2)))
+        across = np.sqrt((spot.sum(1) * at**2).sum(1) / spot.sum((1, 2)))
+        for deviations in zip(down, across, strict=True):
+            least, largest = sorted(deviations)
+            assert largest <= BLURS[1] * side * 1.01
+            assert least == 0 or abs(least - largest) < 1e-3
+            seen.add((deviations[0] > 0, deviations[1] > 0))
+    assert {(True, True), (True, False), (False, True)} <= seen
+
+
+def test_light_is_one_factor_of_each_channel_of_a_picture():
+    image = jnp.full((64, 4, 4, 3), 0.5)
+    lit = np.asarray(_lit(KEYS[0], image, 1.0))
+    assert (lit == lit[:, :1, :1]).all()
+    factor_bc = lit[:, 0, 0] / 0.5
+    light_b = np.exp(np.log(factor_bc).mean(1))
+    assert 0.6 * DARKEST < light_b.min() < 0.45
+    assert 0.8 < light_b.max() < 1.6
+    assert 0.05 < np.log(factor_bc).std(1).mean() < 0.25
+
+
+def test_noise_is_bounded_and_of_no_direction():
+    image = jnp.full((16, 64, 64, 3), 0.5)
+    noise = np.asarray(_noisy(KEYS[0], image, 1.0), np.float64) - 0.5
+    assert np.abs(noise).max() <= NOISE
+    most_b = np.abs(noise).max((1, 2, 3))
+    assert most_b.min() < 0.4 * NOISE < 0.6 * NOISE < most_b.max()
+    for picture, most in zip(noise, most_b, strict=True):
+        np.testing.assert_allclose(picture.std(), most / np.sqrt(3), rtol=0.03)
+        channels = np.corrcoef(picture.reshape(-1, 3).T)
+        pixels = np.corrcoef(picture[:, 1:].ravel(), picture[:, :-1].ravel())
+        for correlation in (channels, pixels):
+            assert np.abs(correlation - np.eye(len(correlation))).max() < 0.08
+        assert abs(picture.mean()) < 0.05 * most
+
+
+def test_they_come_after_mosaics_whose_draws_stay_as_they_were():
+    batch = batch_of()
+    wanted = [MixingSettings(mosaic=0.5, poor_camera=share) for share in (0.0, 0.5)]
+    without, with_them = (
+        mix(KEYS[2], batch, None, chosen=chosen, background=0).batch for chosen in wanted
+    )
+    np.testing.assert_array_equal(without["label"], with_them["label"])
+    assert changed(without["image"], with_them["image"]).any()
+    alone = mix(KEYS[2], batch, None, chosen=MixingSettings(poor_camera=1.0), background=None)
+    assert changed(batch["image"], alone.batch["image"]).all()
