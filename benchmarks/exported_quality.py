@@ -6,8 +6,13 @@ At the network's size labels are brought to it, and bars of a letterbox are igno
 maps are at the pictures' own size. Time includes bringing the picture to the network and label
 maps back. Other views of the same pictures are in views.py: --near=CLASS, a part of 16:9 of every
 picture that has that class, as a camera on a desk sees it; --persons=2, so many pictures side by
-side; --bars=0, black ones, and --backdrop=128, a grey one. Poor cameras: --dark=0.25, that share
-of the light; --coarse=0.25, of the sides; --blur=2, pixels, as --shaken=15; --noise=15, of 255.
+side; --bars=0, black ones, and --backdrop=128, a grey one. Poor cameras:
+
+--dark=0.25     with that share of the light
+--coarse=0.25   enlarged from that share of its sides
+--blur=2        by a Gaussian with a standard deviation of so many pixels
+--shaken=15     moved sideways by so many pixels, an odd number
+--noise=15      Gaussian, with a standard deviation of so many steps of 255
 """
 
 import time
@@ -41,11 +46,11 @@ _BARS = flags.DEFINE_integer("bars", None, "Grey of bars.", 0, 255, flag_values=
 _BACKDROP = flags.DEFINE_integer(
     "backdrop", None, "Grey of the background.", 0, 255, flag_values=FLAGS
 )
-_DARK = flags.DEFINE_float("dark", None, "Share of the light.", flag_values=FLAGS)
-_COARSE = flags.DEFINE_float("coarse", None, "Share of the sides.", flag_values=FLAGS)
-_BLUR = flags.DEFINE_float("blur", None, "Pixels of a Gaussian's deviation.", flag_values=FLAGS)
-_SHAKEN = flags.DEFINE_integer("shaken", None, "Pixels of a movement.", flag_values=FLAGS)
-_NOISE = flags.DEFINE_float("noise", None, "Deviation, in steps of 255.", flag_values=FLAGS)
+_DARK = flags.DEFINE_float("dark", None, "Share of the light.", 0, 1, flag_values=FLAGS)
+_COARSE = flags.DEFINE_float("coarse", None, "Share of the sides.", 0.05, 1, flag_values=FLAGS)
+_BLUR = flags.DEFINE_float("blur", None, "Pixels of a deviation.", 0.1, flag_values=FLAGS)
+_SHAKEN = flags.DEFINE_integer("shaken", None, "Pixels, an odd number.", 1, flag_values=FLAGS)
+_NOISE = flags.DEFINE_float("noise", None, "Standard deviation, of 255.", 0, flag_values=FLAGS)
 _IMAGE_SIZE = flags.DEFINE_list(
     "image_size", None, "Side, or height,width, if files are open.", flag_values=FLAGS
 )

@@ -90,6 +90,13 @@ def test_pictures_of_the_demo_are_named_and_looked_at_in_a_size_of_choice(tmp_pa
         assert f"\n{name}.png: shares of the picture, found in " in done.stdout
         assert f"Written to demo_{name}.png\n" in done.stdout
         assert (tmp_path / f"demo_{name}.png").exists()
+    (tmp_path / "photos").mkdir()
+    for name in ("x" * 250, "b"):  # a name as long as systems take
+        cv2.imwrite(str(tmp_path / "photos" / f"{name}.png"), PHOTO_BGR[15:225, 40:413])
+    done = hierseg("demo", "photos", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "demo_b_2.png").exists()
+    assert len(list(tmp_path.glob("demo_xxx*.png"))) == 1
     hierseg("demo", "a.png", folder=tmp_path)
     larger, smaller = (cv2.imread(str(tmp_path / f)) for f in ("demo.png", "demo_a.png"))
     assert larger.shape != smaller.shape or (larger != smaller).any()

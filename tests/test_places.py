@@ -57,9 +57,11 @@ def test_one_picture_is_told_by_its_name_and_several_by_their_folder(tmp_path):
         (["a.jpg"], "out", ("part",), "out"),
         (["a.jpg", "b.jpg"], "out", (), "out"),
     ):
-        assert places(tmp_path, names, output, masks).told == tmp_path / told
+        assert places(tmp_path, names, output, masks).where_to_look == tmp_path / told
     images = Images((tmp_path / "a.jpg",))
-    assert settle_places(images, "a.jpg", None, (), False).told is None
+    assert settle_places(images, "a.jpg", None, (), False).where_to_look is None
+    masks_alone = settle_places(images, "a.jpg", str(tmp_path / "out"), ["part"], False)
+    assert masks_alone.where_to_look == tmp_path / "out"
 
 
 @pytest.mark.parametrize("name", ["v1.2", "out.d", "there.gif", "there.png"])

@@ -50,19 +50,35 @@ def test_words_in_lines_neither_meet_nor_leave_the_strip():
 
 @given(st.integers(40, 900), st.sampled_from([0, 1, 2, 9]), st.integers(1, 6))
 def test_a_title_is_there_unless_it_makes_the_legend_higher_than_two_rows(width, most, count):
-    """Beside the classes, as their first word, or above them; it never lies on one of them."""
+    """Beside the classes, or as their first word; it never lies on one of them."""
     names = NAMES[:count]
     layout = Layout.of("level", names, width, 12, FONTS, most)
     bare = Layout.of("", names, width, 12, FONTS, most)
     allowed = max(bare.rows(count), min(most or 2, 2))
     assert layout.rows(count) <= allowed
-    if bare.rows(count) < allowed:
+    if most and width > 120 and bare.rows(count) < allowed:
         assert layout.lead
+    assert layout.lead <= width
     places = [layout.place(number) for number in range(count)]
     assert places == sorted(set(places), key=lambda place: (place[1], place[0]))
     first_row = min(bare.place(0)[1], *(baseline for _, baseline in places))
     for left, baseline in places:
-        assert baseline > first_row or not layout.lead or (not layout.above and left > layout.lead)
+        assert baseline > first_row or left > layout.lead
+
+
+def test_a_title_is_beside_the_classes_or_their_first_word():
+    def layout(title, names, width):
+        return Layout.of(title, names, width, 12, FONTS, most=9)
+
+    beside = layout("part", ["head", "skin"], 400)
+    assert (beside.lead > 0, beside.line) == (True, ())
+    # Words of a first row and others from the left below it, which a column beside leaves no room.
+    first = layout("a long name of a level", ["head", "skin", "footwear", "carried"], 260)
+    assert first.place(0)[0] > first.lead > first.place(2)[0] > 0
+    alone = layout("a long name of a level", ["upper_clothes"], 200)
+    assert alone.lead > 0
+    assert alone.place(0)[1] > layout("", ["upper_clothes"], 200).place(0)[1]
+    assert layout("a long name of a level", [], 150).rows(0) == 1
 
 
 @pytest.mark.parametrize("size", [(260, 300), (480, 640), (600, 1000)])

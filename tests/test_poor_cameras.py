@@ -74,6 +74,19 @@ def test_each_fault_is_of_a_share_of_the_pictures_drawn_by_itself(fault):
     assert not changed(image, fault(KEYS[0], image, 0.0)).any()
 
 
+def test_a_picture_has_the_three_faults_independently():
+    image = batch_of(np.float32)["image"]
+    drawn = []
+    for key in map(jax.random.key, range(120)):
+        keys = jax.random.split(key, 3)
+        faults = zip((_lit, _blurred, _noisy), keys, strict=True)
+        drawn.append([changed(image, fault(each, image, 0.5)) for fault, each in faults])
+        spoiled = changed(image, take_with_poor_cameras(key, {"image": image}, 0.5)["image"])
+        np.testing.assert_array_equal(spoiled, np.any(drawn[-1], axis=0))
+    correlation = np.corrcoef(np.concatenate(drawn, axis=1))
+    assert np.abs(correlation - np.eye(3)).max() < 0.15
+
+
 def test_a_picture_does_not_depend_on_its_neighbours():
     batch = batch_of()
     other = batch | {"image": batch["image"].at[1:].set(0)}
@@ -108,7 +121,7 @@ def test_a_blur_is_a_gaussian_s_and_none_leaves_a_picture_as_it_is(axis):
 
 def test_blurs_are_out_of_focus_or_along_an_axis_and_as_wide_as_they_are_said_to_be():
     """A point becomes a spot, whose variance is the blur's."""
-    side, seen = 200, set()
+    side, seen, shaken, widest = 200, set(), [], []
     image = jnp.zeros((8, side, side, 3)).at[:, side // 2, side // 2].set(1.0)
     for key in KEYS[:6]:
         spot = np.asarray(_blurred(key, image, 1.0), np.float64)[..., 0]
@@ -120,11 +133,18 @@ def test_blurs_are_out_of_focus_or_along_an_axis_and_as_wide_as_they_are_said_to
             assert largest <= BLURS[1] * side * 1.01
             assert least == 0 or abs(least - largest) < 1e-3
             seen.add((deviations[0] > 0, deviations[1] > 0))
+            widest.append(largest)
+            if largest > 0.5:  # less blurs little, or nothing
+                shaken.append(least == 0)
     assert {(True, True), (True, False), (False, True)} <= seen
+    assert 0.25 < np.mean(shaken) < 0.75
+    assert 0.2 < np.mean(np.array(widest) < 1.0) < 0.6
+    assert max(widest) > 2.4
 
 
 def test_light_is_one_factor_of_each_channel_of_a_picture():
     image = jnp.full((64, 4, 4, 3), 0.5)
+    assert float(_lit(KEYS[0], jnp.ones((64, 1, 1, 3)), 1.0).max()) == 1.0
     lit = np.asarray(_lit(KEYS[0], image, 1.0))
     assert (lit == lit[:, :1, :1]).all()
     factor_bc = lit[:, 0, 0] / 0.5
@@ -149,13 +169,41 @@ def test_noise_is_bounded_and_of_no_direction():
         assert abs(picture.mean()) < 0.05 * most
 
 
-def test_they_come_after_mosaics_whose_draws_stay_as_they_were():
+def test_they_come_last_and_a_teacher_is_shown_what_was_before():
     batch = batch_of()
-    wanted = [MixingSettings(mosaic=0.5, poor_camera=share) for share in (0.0, 0.5)]
-    without, with_them = (
-        mix(KEYS[2], batch, None, chosen=chosen, background=0).batch for chosen in wanted
-    )
-    np.testing.assert_array_equal(without["label"], with_them["label"])
-    assert changed(without["image"], with_them["image"]).any()
-    alone = mix(KEYS[2], batch, None, chosen=MixingSettings(poor_camera=1.0), background=None)
-    assert changed(batch["image"], alone.batch["image"]).all()
+    for others in ({"mosaic": 0.5}, {"cutmix": 0.5, "copy_paste": 0.5}, {"mixup": 0.5}, {}):
+        without, with_them = (
+            mix(KEYS[2], batch, None, chosen=MixingSettings(**others, **more), background=0)
+            for more in ({}, {"poor_camera": 0.5})
+        )
+        before, after = without.batch, with_them.batch
+        np.testing.assert_array_equal(after["clear"], before["image"])
+        np.testing.assert_array_equal(after["label"], before["label"])
+        assert changed(before["image"], after["image"]).any()
+        assert "clear" not in before
+        assert (with_them.weight, without.weight)[0] is None or "mixup" in others
+
+
+def test_two_devices_spoil_their_pictures_apart():
+    same = jax.tree.map(lambda each: jnp.stack([each, each]), batch_of())
+    chosen = MixingSettings(poor_camera=1.0)
+
+    def one(batch):
+        return mix(KEYS[3], batch, "data", chosen=chosen, background=None).batch["image"]
+
+    first, second = jax.vmap(one, axis_name="data")(same)
+    assert changed(first, second).all()
+
+
+def test_their_draws_are_not_those_of_the_others():
+    """Which pictures CutMix and cameras take is drawn apart."""
+    batch, both = batch_of(), []
+    for seed in range(80):
+        chosen = MixingSettings(cutmix=0.5, poor_camera=0.3)
+        key = jax.random.key(seed)
+        mixed = mix(key, batch, None, chosen=chosen, background=0).batch
+        both.append(
+            [changed(batch["image"], mixed["clear"]), changed(mixed["clear"], mixed["image"])]
+        )
+    correlation = np.corrcoef(np.concatenate(both, axis=1))[0, 1]
+    assert abs(correlation) < 0.2

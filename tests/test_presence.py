@@ -64,6 +64,11 @@ def test_classes_of_a_level_are_told_apart_and_so_are_levels():
     for _ in range(BEGIN):
         last = painter.draw(image_hwc, part_hw, parts)
     assert (last[250:] != first[250:]).any()
+    painter.draw(image_hwc, np.zeros_like(part_hw), body)
+    for _ in range(2):  # what came while another level was drawn is not known of this one
+        np.testing.assert_array_equal(
+            painter.draw(image_hwc, np.zeros_like(part_hw), parts), image_hwc
+        )
     drawn = painter.draw(image_hwc, np.zeros_like(part_hw), body)
     np.testing.assert_array_equal(drawn, image_hwc)  # the other level has seen nothing yet
 
@@ -80,6 +85,9 @@ def test_levels_side_by_side_have_their_names():
         alone = painter.draw(image_hwc, maps[level.name], level)
         title = (panel == SOFT[::-1]).all(2).sum()
         assert title > (alone == SOFT[::-1]).all(2).sum(), level.name
+    small = {name: map_hw[:40, :40] for name, map_hw in maps.items()}
+    tiny = Painter(levels, legend="corner").draw_levels(image_hwc[:40, :40], small, levels)
+    assert (tiny[:, 80:] == levels[-1].colors[1][::-1]).all(2).any()  # no room for titles
     nothing = {level.name: np.zeros((400, 400), np.uint8) for level in levels}
     np.testing.assert_array_equal(
         painter.draw_levels(image_hwc, nothing, levels), np.concatenate([image_hwc] * 3, axis=1)

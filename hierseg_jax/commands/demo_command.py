@@ -32,7 +32,9 @@ from hierseg_jax.tree.level import Level
 MOST_SIDE = 1200
 """Pixels of a picture's longer side in the demo, which shows every level beside the others."""
 LEAST_SHARE = 0.0005
-"""Of a picture; less would read 0.0%."""
+"""Of a picture; less would read 0.0%, and is left out."""
+MOST_BYTES = 200
+"""Of a file's name without its suffix: systems have 255, and a number may be added."""
 WINDOW = "hierseg demo (any key goes on)"
 NEXT = """Next:
   hierseg predict --source=0 --show --image_size=256       your camera
@@ -47,13 +49,13 @@ _SOURCE = flags.DEFINE_list(
 _OUTPUT = flags.DEFINE_string(
     "output",
     "demo.png",
-    "Where to; of several pictures the name of each is added, and a number where that exists.",
+    "File to write. With several pictures the name of each is added, and a number if it exists.",
     flag_values=FLAGS,
 )
 _IMAGE_SIZE = flags.DEFINE_list(
     "image_size",
     None,
-    "Side, or height,width, at most that the network looks at; 256 sees faces better.",
+    "Largest size that the network looks at: a side, or height,width, in multiples of 32.",
     flag_values=FLAGS,
 )
 _SHOW = flags.DEFINE_bool(
@@ -95,14 +97,20 @@ def _run() -> None:
             faults.append(frame.fault)
             continue
         drawn_bgr, found = _segment(frame.image_bgr, segmenter, painter)
-        stem = f"{output.stem}_{Path(frame.name).stem}" if several else output.stem
-        file = write_new_image(output.with_name(stem + output.suffix), drawn_bgr)
+        name = _name(output, frame.name) if several else output
+        file = write_new_image(name, drawn_bgr)
         print(f"\n{frame.name}: {found}\nWritten to {file}", flush=True)
         if _SHOW.value:
             _show(drawn_bgr)
     if faults:
         sys.exit(f"error: {len(faults)} could not be read; the first: {faults[0]}")
     print(f"\n{NEXT}")
+
+
+def _name(output: Path, picture: str) -> Path:
+    """`demo_mine.png`, of `demo.png` and `mine.jpg`; as short as names of files have to be."""
+    stem = f"{output.stem}_{Path(picture).stem}".encode()[:MOST_BYTES].decode(errors="ignore")
+    return output.with_name(stem + output.suffix)
 
 
 def _open_images(source: str) -> Images:

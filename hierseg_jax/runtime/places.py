@@ -39,8 +39,8 @@ class Places:
     masks_of_images: tuple[Path, ...] = ()
 
     @property
-    def told(self) -> Path | None:
-        """Where to look afterwards: a file, if there is one alone; None if nothing is written."""
+    def where_to_look(self) -> Path | None:
+        """A file, if there is one alone, or the folder of several; None if nothing is written."""
         if self.video is not None:
             return self.video
         if len(self.pictures) == 1 and not self.masks:

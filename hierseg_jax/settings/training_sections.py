@@ -193,8 +193,8 @@ class MixingSettings(Section):
     )
     poor_camera: float = key(
         0.0,
-        "Share of the training pictures, in [0, 1], that are in bad light, as many that are out of "
-        "focus or shaken, and as many that are noisy, each drawn by itself.",
+        "Share of the training pictures, in [0, 1], that are made dark and tinted; the same share, "
+        "drawn by itself, is blurred, and again the same share gets noise.",
         within="[0, 1]",
         earlier=0.0,
     )

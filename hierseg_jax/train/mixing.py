@@ -9,10 +9,11 @@ the same device's share of it. Which, and how, depends on the step's key alone. 
   and is not the background, covers this one, where it stands.
 - CutMix (Yun et al., ICCV 2019, arXiv 1905.04899; for segmentation French et al., BMVC 2020,
   arXiv 1906.01916): a rectangle of the other picture covers this one.
-- Poor cameras: bad light, blur and noise (`poor_cameras.py`).
 - MixUp (Zhang et al., ICLR 2018, arXiv 1710.09412): the sum of both pictures, weighted; the loss
   is the same sum of those with both labels. One weight for a batch, since losses such as dice are
   no sums over pictures.
+- Poor cameras: bad light, blur and noise (`poor_cameras.py`). A teacher is shown the pictures that
+  they spoil as they were.
 """
 
 import functools
@@ -40,7 +41,8 @@ class Mixed(NamedTuple):
     """A batch to train on.
 
     Attributes:
-      batch: pictures, their labels, and which are valid.
+      batch: pictures, their labels, and which are valid; `clear`, the pictures as they were before
+        poor cameras, where there are such.
       other_label_bhw: uint8 [B, H, W], of the pictures that were blended into these; None
         without MixUp.
       weight: float32 scalar in [0, 1] of the loss with `batch`'s own labels.
@@ -114,13 +116,15 @@ def mix(
         partner_b, mixed_b = draw_partners(cut_key, valid_b, chosen.cutmix)
         mask_bhw = draw_rectangles(rectangle_key, batch["label"].shape)
         batch = paste(batch, partner_b, mask_bhw & mixed_b[:, None, None])
-    if chosen.poor_camera:
-        batch = take_with_poor_cameras(camera_key, batch, chosen.poor_camera)
-    if not chosen.mixup:
-        return Mixed(batch)
-    partner_b, mixed_b = draw_partners(blend_key, valid_b, chosen.mixup)
-    weight = jax.random.beta(weight_key, chosen.mixup_alpha, chosen.mixup_alpha)
-    return blend(batch, partner_b, mixed_b, weight)
+    mixed = Mixed(batch)
+    if chosen.mixup:
+        partner_b, mixed_b = draw_partners(blend_key, valid_b, chosen.mixup)
+        weight = jax.random.beta(weight_key, chosen.mixup_alpha, chosen.mixup_alpha)
+        mixed = blend(batch, partner_b, mixed_b, weight)
+    if not chosen.poor_camera:
+        return mixed
+    spoiled = take_with_poor_cameras(camera_key, mixed.batch, chosen.poor_camera)
+    return mixed._replace(batch=spoiled | {"clear": mixed.batch["image"]})
 
 
 def draw_partners(key: jax.Array, valid_b: jax.Array, share: float) -> tuple[jax.Array, jax.Array]:

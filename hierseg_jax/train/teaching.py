@@ -127,7 +127,8 @@ def _teacher_loss(
     ) -> jax.Array:
         scores_bhwk = batch.get("teacher")
         if scores_bhwk is None:
-            found = scores_in_step(teachers, variables, batch["image"])
+            clear_bhwc = batch.get("clear", batch["image"])
+            found = scores_in_step(teachers, variables, clear_bhwc)
             scores_bhwk = mean_of(found, hierarchical)
         value = distillation(
             in_cells(logits_bhwk, CELL),

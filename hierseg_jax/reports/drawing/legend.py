@@ -59,7 +59,6 @@ class Layout:
       em: pixels of the letters.
       width: of the strip, in pixels.
       lead: pixels of the title, 0 where it is left out.
-      above: whether the title has a row of its own.
       columns: beside one another, in a table.
       column: pixels of one of them.
       line: (row, pixels from the left) of every entry where they stand like words of a text, which
@@ -71,7 +70,6 @@ class Layout:
     lead: int
     columns: int
     column: int
-    above: bool = False
     line: tuple[tuple[int, int], ...] = ()
 
     @classmethod
@@ -80,8 +78,8 @@ class Layout:
     ) -> "Layout":
         """For a title and names, in a strip of a width in pixels.
 
-        A table with the title beside it, unless a text takes fewer rows, of at most `most`. Where
-        a title leaves no room beside it, it stands above, or is left out where that takes too many.
+        A table with the title beside it, unless a text takes fewer rows, of at most `most`, whose
+        first word it may be. It is left out where that takes too many rows.
         """
         room = width - 2 * _margin(em)
         written = [letters_for(name, fonts, em).width(name) for name in names]
@@ -93,12 +91,12 @@ class Layout:
         bare = min([plain, *plain.as_text(written, most)], key=lambda one: one.rows(count))
         if not title:
             return bare
-        beside = max(1, (room - title_width) // columns)
-        led = dataclasses.replace(plain, lead=title_width, columns=beside)
-        choices = [led] if title_width + column <= room else []
-        choices += [*led.as_text(written, most), *led.as_text(written, most, title_width)]
-        choices.append(dataclasses.replace(plain, lead=min(room, title_width), above=True))
-        titled = min(choices, key=lambda one: one.rows(count))
+        lead = min(room, title_width)
+        beside = max(1, (room - lead) // columns)
+        led = dataclasses.replace(plain, lead=lead, columns=beside)
+        choices = [led] if not names or lead + column <= room else []
+        choices += [*led.as_text(written, most), *led.as_text(written, most, lead)]
+        titled = min(choices, key=lambda one: one.rows(count), default=bare)
         few = max(bare.rows(count), min(most or _TITLED_ROWS, _TITLED_ROWS))
         return titled if titled.rows(count) <= few else bare
 
@@ -119,11 +117,11 @@ class Layout:
         """That so many entries fill."""
         if self.line:
             return self.line[-1][0] + 1
-        return max(1, -(-count // self.columns)) + self.above
+        return max(1, -(-count // self.columns))
 
     def places(self, rows: int) -> int:
         """Entries that so many rows have room for."""
-        return len(self.line) or max(1, rows - self.above) * self.columns
+        return len(self.line) or rows * self.columns
 
     def place(self, number: int) -> tuple[int, int]:
         """Pixels from the left, and of the baseline from the top, of an entry."""
@@ -131,7 +129,7 @@ class Layout:
             row, left = self.line[number]
         else:
             row, column = divmod(number, self.columns)
-            row, left = row + self.above, column * self.column + (0 if self.above else self.lead)
+            left = self.lead + column * self.column
         return _margin(self.em) + left, _baseline(row, self.em)
 
 

@@ -33,6 +33,8 @@ MOST_LEGENDS = 64
 _STEADY_ROWS = 3
 # Up to so many classes are counted one by one, which is faster than a histogram then.
 _COUNTED_APART = 20
+# A legend in a corner with fewer rows than this has no title, but classes.
+_TITLED_PLACES = 4
 # Of a picture's width, what a legend in its corner may have.
 _CORNER_SHARE = 0.5
 
@@ -94,6 +96,9 @@ class Painter:
         `photo_share` is `overlay`'s.
         """
         (height, width), below = image_bgr.shape[:2], 0
+        # A level that is not drawn does not know what goes meanwhile.
+        kept = {level.name for level in levels}
+        self._presence = {name: of for name, of in self._presence.items() if name in kept}
         legends = [self._legend(each, maps[each.name], len(levels) > 1) for each in levels]
         strips = [each for each in legends if isinstance(each, np.ndarray)]
         if strips:
@@ -182,7 +187,10 @@ class Painter:
         counts: np.ndarray,
     ) -> Plate:
         em = letter_size(size)
-        places = max(1, rows_of(size[0], em) - bool(title))
+        places = rows_of(size[0], em)
+        if places < _TITLED_PLACES:
+            title = ""
+        places -= bool(title)
         entries = self._entries(level, there, counts, places)
         more = max(0, len(entries) - places) and len(entries) - places + 1
         shown = entries[: len(entries) - more]

@@ -9,7 +9,8 @@ const FEW = 12; // classes that keep their places while the picture moves
 
 /** The classes that a picture shows: [{index, name, color, there}].
  *
- * Of a moving picture, `presence` is the Map that it keeps from frame to frame; of a still one null.
+ * Of a moving picture, `presence` is the Map that it keeps from frame to frame, of the level that
+ * is shown; of a still one null.
  */
 export function entries(level, counts, presence) {
   const pixels = counts.reduce((sum, count) => sum + count, 0);
@@ -34,6 +35,7 @@ function steady(level, atLeast, presence) {
     const turns = named ? since + 1 >= END : atLeast(index, CLEAR) || since + 1 >= BEGIN;
     return turns ? { named: !named, since: 0 } : { named, since: since + 1 };
   });
+  presence.clear(); // a level that is not shown does not know what goes meanwhile
   presence.set(level.name, after);
   return after.map(({ named }) => named);
 }

@@ -90,12 +90,12 @@ function guarded(action) {
   };
 }
 
-async function show(answer, presence) {
+async function show(answer, presence, shown) {
   if (!answer) return;
   const [height, width] = answer.size;
   if (picture.width !== width || picture.height !== height) Object.assign(picture, { width, height });
   context.putImageData(new ImageData(answer.rgba, width, height), 0, 0);
-  const level = state.model.levels[look().level];
+  const level = state.model.levels[shown.level];
   state.shown = entries(level, answer.counts, presence);
   showLegend(at("legend"), state.shown);
   const there = state.shown.filter((entry) => entry.there).map(({ name }) => spoken(name));
@@ -120,10 +120,11 @@ async function showPicture(file) {
   const bitmap = await readPicture(file);
   if (isOver()) return;
   say("Segmenting …");
-  const answer = await ask("segment", { bitmap, refine: true, look: look() }, [bitmap]);
+  const wanted = look();
+  const answer = await ask("segment", { bitmap, refine: true, look: wanted }, [bitmap]);
   say("");
   if (isOver()) return;
-  show(answer, null);
+  show(answer, null, wanted);
   showSpeed(null, answer.milliseconds);
 }
 
@@ -139,9 +140,10 @@ async function play(live) {
     moment = await nextFrame(live.video, moment, isOver);
     if (isOver()) return;
     const bitmap = await frameOf(live.video);
-    const answer = await ask("segment", { bitmap, look: look() }, [bitmap]);
+    const wanted = look();
+    const answer = await ask("segment", { bitmap, look: wanted }, [bitmap]);
     if (isOver()) return;
-    show(answer, presence);
+    show(answer, presence, wanted);
     finished.push(performance.now());
     while (finished.length > 2 && finished.at(-1) - finished[0] > 2000) finished.shift();
     if (finished.length > 1) {
@@ -188,7 +190,8 @@ async function repaint() {
   try {
     while (state.due) {
       state.due = false;
-      await show(await ask("paint", { look: look() }), null);
+      const wanted = look();
+      await show(await ask("paint", { look: wanted }), null, wanted);
     }
   } finally {
     state.painting = false;
