@@ -2,8 +2,8 @@
 
 configs/tree.py, twice as long, on pictures of 288 x 192 pixels, and without Lovász-softmax, which
 added nothing there. Without poor cameras, too, for pictures as good as those of training; others
-want --config.mixing.poor_camera=0.1. Give pictures of another shape another --image_size=HEIGHT,WIDTH, in multiples
-of 32 and near their own ratio.
+want --config.mixing.poor_camera=0.1. Give pictures of another shape another
+--image_size=HEIGHT,WIDTH, in multiples of 32 and near their own ratio.
 """
 
 import ml_collections
