@@ -6,18 +6,15 @@ import numpy as np
 import pytest
 
 from hierseg_jax.settings import MixingSettings
+from hierseg_jax.train import poor_cameras
 from hierseg_jax.train.mixing import choose_mixing, mix
-from hierseg_jax.train.poor_cameras import (
-    BLURS,
-    DARKEST,
-    NOISE,
-    _blurred,
-    _lit,
-    _noisy,
-    blur,
-    take_with_poor_cameras,
-)
+from hierseg_jax.train.poor_cameras import BLURS, DARKEST, NOISE, blur
 
+# Compiled once for every shape; eagerly, each call would compile its loop anew.
+_lit, _blurred, _noisy, take_with_poor_cameras = (
+    jax.jit(getattr(poor_cameras, name), static_argnums=2)
+    for name in ("_lit", "_blurred", "_noisy", "take_with_poor_cameras")
+)
 KEYS = [jax.random.key(seed) for seed in range(12)]
 COUNT, HEIGHT, WIDTH = 6, 32, 48
 
@@ -47,7 +44,8 @@ def test_labels_stay_and_pictures_keep_their_type_and_range():
         assert after["image"].dtype == batch["image"].dtype
         assert float(after["image"].min()) >= 0
         assert float(after["image"].max()) <= (255 if dtype == np.uint8 else 1)
-        assert all(after[name] is batch[name] for name in ("label", "valid"))
+        for name in ("label", "valid"):
+            np.testing.assert_array_equal(after[name], batch[name])
 
 
 def test_bytes_and_fractions_become_the_same_picture():
@@ -198,10 +196,10 @@ def test_two_devices_spoil_their_pictures_apart():
 def test_their_draws_are_not_those_of_the_others():
     """Which pictures CutMix and cameras take is drawn apart."""
     batch, both = batch_of(), []
+    chosen = MixingSettings(cutmix=0.5, poor_camera=0.3)
+    mixing = jax.jit(lambda key: mix(key, batch, None, chosen=chosen, background=0).batch)
     for seed in range(80):
-        chosen = MixingSettings(cutmix=0.5, poor_camera=0.3)
-        key = jax.random.key(seed)
-        mixed = mix(key, batch, None, chosen=chosen, background=0).batch
+        mixed = mixing(jax.random.key(seed))
         both.append(
             [changed(batch["image"], mixed["clear"]), changed(mixed["clear"], mixed["image"])]
         )
