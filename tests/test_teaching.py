@@ -107,6 +107,13 @@ def test_each_step_the_teacher_sees_the_students_batches(teacher, tmp_path):
     # A student that says the same has nothing to learn.
     assert abs(run.lessons.loss(logits, batch, (own,))) < 1e-6
     assert run.lessons.loss(logits + logits[..., ::-1], batch, (own,)) > 1e-4
+    # What poor cameras have spoiled, it sees as it was.
+    spoiled = batch | {"image": 255 - batch["image"][::-1]}
+    of_clear, of_spoiled, of_both = (
+        run.lessons.loss(2 * logits, each, (own,))
+        for each in (batch, spoiled, spoiled | {"clear": batch["image"]})
+    )
+    assert of_both == of_clear != of_spoiled
     state = run.parallel.put_state(run.initial_state())
     batches = run.train_batches()
     _, metrics = run.train_step(state, run.parallel.put_batch(next(batches)))
