@@ -136,6 +136,13 @@ def test_mistakes_are_told_in_a_sentence_with_the_remedy(with_scores, photo, tmp
             mistake()
 
 
+def test_a_side_is_a_square_s(photo):
+    side, sides = (hierseg_jax.load(image_size=size, threads=1) for size in (96, (96, 96)))
+    found = side(photo)
+    assert found.segmentation.placement.size == (96, 96)
+    np.testing.assert_array_equal(found.labels["part"], sides(photo).labels["part"])
+
+
 def test_remedies_give_pictures(with_scores, photo):
     network, grey = hierseg_jax.load(with_scores), photo[..., 0] / np.float32(255)
     for picture in (

@@ -42,6 +42,11 @@ def test_every_array_is_the_mean_of_all_and_keeps_its_type(checkpoints):
         different += (found != a).any()
     assert different > 10
     assert with_mean_weights(first, []) is first
+    twice = with_mean_weights(first, [second, second])  # counts twice
+    for found, a, b in zip(
+        *(jax.tree.leaves(of.variables) for of in (twice, first, second)), strict=True
+    ):
+        np.testing.assert_allclose(found, (a.astype(np.float64) + 2 * b) / 3, rtol=1e-6, atol=1e-12)
 
 
 def test_a_mean_claims_no_numbers_of_a_training(runs, tmp_path):

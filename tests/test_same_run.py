@@ -40,6 +40,16 @@ def test_weights_that_a_run_began_with_make_room_for_those_it_goes_on_from():
         check_same_run(stored, small_settings(**begun, epochs=3), "run")
 
 
+def test_other_ways_of_training_are_offered_the_weights_and_other_networks_are_not():
+    stored = small_settings()
+    with pytest.raises(ValueError, match=r"was 0\.0, now 0\.3") as error:
+        check_same_run(stored, small_settings(mixing__poor_camera=0.3), "run")
+    assert str(error.value).endswith("give --config.init=run and another --workdir.")
+    with pytest.raises(ValueError, match=r"model\.name") as error:
+        check_same_run(stored, small_settings(model__name="esnet"), "run")
+    assert str(error.value).endswith("or choose another --workdir.")
+
+
 def test_more_epochs_of_any_other_run_are_welcome():
     check_same_run(small_settings(epochs=2), small_settings(epochs=3), "run")
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def load(
     source: str | pathlib.Path | None = None,
     *,
-    image_size: tuple[int, int] | None = None,
+    image_size: int | tuple[int, int] | None = None,
     which: str | None = None,
     hierarchy: Hierarchy | None = None,
     provider: str | None = None,
@@ -41,8 +41,8 @@ def load(
       source: an .onnx file, of `hierseg export` under either contract or of the PyTorch reference,
         which onnxruntime computes, without JAX; or a run's workdir or a checkpoint's folder, which
         JAX computes. Without one, the network in the package.
-      image_size: (height, width) that pictures are brought to; of a file that leaves it open, or
-        of a run. By default that of the training.
+      image_size: side, or (height, width), that pictures are brought to; of a file that leaves it
+        open, or of a run. By default that of the training.
       which: of a workdir's checkpoints: `best`, which is the default, `last`, or an epoch.
       hierarchy: of the classes, for a file that has none, such as the reference's.
       provider: of a file: `cpu`, `cuda`, or `auto`, the default, which is CUDA where it works.
@@ -61,13 +61,14 @@ def load(
 
         source = packaged_network()
     path = as_path(source)
+    size = (image_size, image_size) if isinstance(image_size, int) else image_size
     of_file = {"hierarchy": hierarchy, "provider": provider, "threads": threads}
     if path.is_dir():
         _refuse(of_file, f"{path} is a run", "an .onnx file")
         with _needing_all():
             from hierseg_jax.bridge.run_predictor import predictor_of_run
 
-        return predictor_of_run(load_run(path, which or "best"), image_size, refine)
+        return predictor_of_run(load_run(path, which or "best"), size, refine)
     if not path.exists():
         raise HiersegFileNotFoundError(
             f"{path} does not exist; give an .onnx file (see hierseg export), or the workdir of a "
@@ -82,7 +83,7 @@ def load(
         hierarchy=hierarchy,
         provider=provider or "auto",
         threads=threads,
-        image_size=image_size,
+        image_size=size,
     )
     if segmenter.note:
         warn(segmenter.note)

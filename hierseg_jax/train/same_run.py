@@ -43,10 +43,15 @@ def check_same_run(
     listed = "; ".join(f"{key} was {before.get(key)!r}, now {now.get(key)!r}" for key in changed)
     why = ""
     if "epochs" in changed:
-        other = " --config.model.pretrained=" if stored.model.pretrained else ""
         why = (
             f" {planned} is laid out over all epochs and ends at the last, so that their number "
-            "can't change within a run. To train on from the weights that it has come to, give "
+            "can't change within a run."
+        )
+    # Its weights are of its network and of its classes.
+    if not any(key.startswith(("model.", "data.")) for key in changed):
+        other = " --config.model.pretrained=" if stored.model.pretrained else ""
+        why += (
+            " To train on from the weights that it has come to, give "
             f"--config.init={shlex.quote(workdir)}{other} and another --workdir."
         )
     raise HiersegError(
