@@ -60,7 +60,7 @@ def _read_row(row: dict[str, str]) -> KnownNetwork:
 
 
 NOTES = {
-    "a": "on their own pixels, by configs/tree.py, mean of two seeds",
+    "a": "on their own pixels, by configs/tree.py without poor cameras, mean of two seeds",
     "b": "on their own pixels, by the published recipe, mean of two seeds",
     "c": "at the network's size, by the published recipe, mean of two seeds",
 }
