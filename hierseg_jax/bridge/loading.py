@@ -61,7 +61,11 @@ def load(
 
         source = packaged_network()
     path = as_path(source)
-    size = (image_size, image_size) if isinstance(image_size, int) else image_size
+    size = None
+    if image_size is not None:
+        from hierseg_jax.data.resize import as_size
+
+        size = as_size(image_size)
     of_file = {"hierarchy": hierarchy, "provider": provider, "threads": threads}
     if path.is_dir():
         _refuse(of_file, f"{path} is a run", "an .onnx file")
