@@ -9,9 +9,9 @@ import pytest
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.layout import read_layout
+from hierseg_jax.data.read.picture_folder import PictureFolder
 from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.data.read.spec import load_spec
-from hierseg_jax.data.read.unlabelled import UnlabelledSource
 from hierseg_jax.runtime.frames import open_frames
 from hierseg_jax.system.errors import HiersegError
 from tests.annotated_data import make_yolo
@@ -107,7 +107,7 @@ def test_inspect_tells_that_it_cannot_be_read(data):
 
 
 def test_a_picture_without_a_mask_is_one_as_well(data):
-    source = UnlabelledSource(data.parent / "train/images")
+    source = PictureFolder(data.parent / "train/images", 255, "unlabelled")
     assert source.names[1] == "train1.png"
     assert dict(source.inventory())["unlabelled/train1.png"] == 0
     with pytest.raises(HiersegError, match=r"train1\.png is a link that leads nowhere"):

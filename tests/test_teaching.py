@@ -14,7 +14,7 @@ from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint, read_meta
 from hierseg_jax.checkpoint.contents import completed_meta
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.read.inventory import Inventory
-from hierseg_jax.data.read.unlabelled import UnlabelledSource
+from hierseg_jax.data.read.picture_folder import PictureFolder
 from hierseg_jax.data.taught import scored
 from hierseg_jax.evaluation.eval_step import scale_image
 from hierseg_jax.system.stop import StopSignals
@@ -208,7 +208,7 @@ def test_pictures_without_masks_train_on_the_teacher_alone(teacher, tmp_path, ca
         file = tmp_path / "more" / f"deep{index % 2}" / f"{index}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(file), image[..., ::-1])
-    source = UnlabelledSource(tmp_path / "more")
+    source = PictureFolder(tmp_path / "more", 255, "unlabelled")
     assert len(source) == 8
     assert source.names[:2] == ("deep0/0.png", "deep0/2.png")
     assert source[1]["image"].shape == (32, 40, 3)
@@ -230,9 +230,9 @@ def test_pictures_without_masks_train_on_the_teacher_alone(teacher, tmp_path, ca
     with pytest.raises(ValueError, match="nothing tells a run what its pictures show but a teach"):
         small_settings(**LITTLE, data__unlabelled=str(tmp_path / "more"))
     with pytest.raises(ValueError, match=r"hold no images"):
-        UnlabelledSource(teacher / "checkpoints")
+        PictureFolder(teacher / "checkpoints", 255, "unlabelled")
     with pytest.raises(FileNotFoundError, match="there is no folder"):
-        UnlabelledSource(tmp_path / "nothing")
+        PictureFolder(tmp_path / "nothing", 255, "unlabelled")
 
 
 def renamed(tree, order):

@@ -8,9 +8,9 @@ from typing import Any
 from hierseg_jax.data.read.common_tree import colors_of, meet, pairs_of, read_data_sets
 from hierseg_jax.data.read.members import Spec, locations, names_code, spec_text
 from hierseg_jax.data.read.mixture import Mixture
+from hierseg_jax.data.read.picture_folder import PictureFolder
 from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.data.read.sources import Source, load_hierarchy, open_split
-from hierseg_jax.data.read.unlabelled import UnlabelledSource
 from hierseg_jax.losses import Counters, LossOptions, TotalLoss, build_loss
 from hierseg_jax.models import SegmentationModel, create_model
 from hierseg_jax.models.kernels import library
@@ -20,7 +20,7 @@ from hierseg_jax.settings.data_section import DataSettings
 from hierseg_jax.settings.model_section import ModelSettings
 from hierseg_jax.settings.settings import Settings
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.tree.siblings import find_siblings
 
 
@@ -138,23 +138,41 @@ def open_source(
     return source.each(skipping) if isinstance(source, Mixture) else skipping(source)
 
 
-def with_unlabelled(source: Source, data: DataSettings) -> Source:
+def with_folders(source: Source, data: DataSettings, background: int | None) -> Source:
     """A training split, and behind it the pictures without masks that settings name.
+
+    Args:
+      source: the split.
+      data: names folders of pictures that show none of the classes, and of unlabelled ones.
+      background: `Hierarchy.background`.
 
     Raises:
       ValueError, FileNotFoundError: one sentence.
     """
-    if not data.unlabelled:
+    if data.negatives and background is None:
+        raise HiersegError(
+            f"The config's data.negatives is {data.negatives}, whose pictures are all background, "
+            f"and the classes of {data.named} have none; leave it empty."
+        )
+    labels = {"negatives": background, "unlabelled": IGNORE_LABEL}
+    folders = [
+        (folder, PictureFolder(folder, label, key))
+        for key, label in labels.items()
+        if (folder := getattr(data, key)) and label is not None
+    ]
+    if not folders:
         return source
-    pictures: Source = UnlabelledSource(data.unlabelled)
-    if data.on_error == "skip":
-        pictures = SkippingSource(pictures, replace=True)
     if isinstance(source, Mixture):
         names, sources = [part.name for part in source.parts], list(source.sources)
         weights = [draws / max(1, len(of)) for draws, of in zip(source.draws, sources, strict=True)]
     else:
         names, sources, weights = [data.named], [source], [1.0]
-    return Mixture([*names, data.unlabelled], [*sources, pictures], [*weights, 1.0])
+    for folder, pictures in folders:
+        names.append(folder)
+        skips = data.on_error == "skip"
+        sources.append(SkippingSource(pictures, replace=True) if skips else pictures)
+        weights.append(1.0)
+    return Mixture(names, sources, weights)
 
 
 def spec_of_checkpoint(data: DataSettings, checkpoint: str) -> Spec:

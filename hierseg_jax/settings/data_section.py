@@ -29,6 +29,12 @@ class DataSettings(Section):
         "teacher trains on too: they learn from the teacher alone. Empty: none.",
         earlier="",
     )
+    negatives: str = key(
+        "",
+        "A folder of pictures that show none of the classes, those in folders below it as well: "
+        "all of them is learned as background. Empty: none.",
+        earlier="",
+    )
     hierarchy: str = key(
         "",
         "A YAML file with another tree (`hierarchy`, `level_names`) over the data's classes, or "

@@ -30,7 +30,7 @@ from hierseg_jax.settings.building import (
     open_source,
     tree_of,
     validation_loss,
-    with_unlabelled,
+    with_folders,
 )
 from hierseg_jax.settings.fitting import fitted, settled
 from hierseg_jax.settings.metric_choice import Criterion, parse_best
@@ -125,7 +125,7 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
     )
     for unread in unread_of((train_source, val_source)) if is_main() else ():
         note(unread)
-    drawn_source = with_unlabelled(train_source, settings.data)
+    drawn_source = with_folders(train_source, settings.data, hierarchy.background)
     steps = steps_per_epoch(epoch_length(drawn_source), settings.batch_size)
     keep_steps = keep_steps and is_of_package(model)
     variable_shapes(model, settings.data.size, keep_steps)  # refuses sizes that it can't take

@@ -1,4 +1,4 @@
-"""Pictures without masks."""
+"""Folders of pictures without masks, every pixel of which has one label."""
 
 import operator
 import pathlib
@@ -13,32 +13,36 @@ from hierseg_jax.data.read.pattern import parse_pattern
 from hierseg_jax.data.read.source import Example
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import as_path, sizes_below
-from hierseg_jax.tree.parsing import IGNORE_LABEL
 
 
-class UnlabelledSource:
-    """All pictures in a folder and those below it; no pixel of them has a label.
+class PictureFolder:
+    """All pictures in a folder and those below it.
 
     Attributes:
       names: paths of the files, relative to the folder, in the order of the examples.
     """
 
-    def __init__(self, folder: str | pathlib.Path) -> None:
+    def __init__(self, folder: str | pathlib.Path, label: int, key: str) -> None:
         """Lists the files.
+
+        Args:
+          folder: its path.
+          label: of all pixels: that of the background, or `IGNORE_LABEL`, where nothing is known.
+          key: of the section `data` that names the folder, for messages and the inventory.
 
         Raises:
           FileNotFoundError, ValueError: a sentence, where there is no such folder, or no picture.
         """
-        self._root = as_path(folder)
+        self._root, self._label, self._key = as_path(folder), label, key
         if not self._root.is_dir():
             raise HiersegFileNotFoundError(
-                f"data.unlabelled: there is no folder {self._root}; give one of pictures."
+                f"data.{key}: there is no folder {self._root}; give one of pictures."
             )
         found = parse_pattern("**").files(self._root, IMAGE_SUFFIXES)
-        self.names = tuple(sorted(f"{key}{ending}" for key, ending in found))
+        self.names = tuple(sorted(f"{name}{ending}" for name, ending in found))
         if not self.names:
             raise HiersegError(
-                f"data.unlabelled: {self._root} and the folders below it hold no images "
+                f"data.{key}: {self._root} and the folders below it hold no images "
                 f"({', '.join(IMAGE_SUFFIXES)})."
             )
 
@@ -50,19 +54,19 @@ class UnlabelledSource:
         return self._root / self.names[index]
 
     def label(self, index: int) -> np.ndarray:
-        """Ignored pixels alone, as many as the picture has."""
+        """The one label, for as many pixels as the picture has: uint8 [H, W]."""
         return self[index]["label"]
 
     def __getitem__(self, index: int) -> Example:
-        """{"image": uint8 RGB [H, W, 3], "label": uint8 [H, W], 255 everywhere}.
+        """{"image": uint8 RGB [H, W, 3], "label": uint8 [H, W], the same everywhere}.
 
         Raises:
           ValueError, FileNotFoundError: a file that can't be read; one sentence.
         """
         image_hwc = read_image(self.image_file(operator.index(index)))
-        return {"image": image_hwc, "label": np.full(image_hwc.shape[:2], IGNORE_LABEL, np.uint8)}
+        return {"image": image_hwc, "label": np.full(image_hwc.shape[:2], self._label, np.uint8)}
 
     def inventory(self) -> Iterator[Entry]:
         """The files with their sizes in bytes."""
         size_of = sizes_below(self._root, {""})
-        return ((f"unlabelled/{name}", size_of(name)) for name in self.names)
+        return ((f"{self._key}/{name}", size_of(name)) for name in self.names)
