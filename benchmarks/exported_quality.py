@@ -13,6 +13,9 @@ side; --bars=0, black ones, and --backdrop=128, a grey one. Poor cameras:
 --blur=2        by a Gaussian with a standard deviation of so many pixels
 --shaken=15     moved sideways by so many pixels, an odd number
 --noise=15      Gaussian, with a standard deviation of so many steps of 255
+
+--negatives=FOLDER takes the pictures of a folder that show none of the classes in place of the
+data, and tells how much of them is painted.
 """
 
 import time
@@ -22,6 +25,7 @@ from absl import flags
 
 from benchmarks import views
 from hierseg_jax.data.picture_labels import picture_labels
+from hierseg_jax.data.read.picture_folder import PictureFolder
 from hierseg_jax.data.read.sources import Source, open_split
 from hierseg_jax.data.resize import place
 from hierseg_jax.evaluation.metrics import LevelMetrics, evaluate_levels
@@ -32,7 +36,9 @@ from hierseg_jax.tree.hierarchy import Hierarchy
 
 FLAGS = flags.FlagValues()
 _FILES = flags.DEFINE_list("files", None, "Exported files of `deploy`.", flag_values=FLAGS)
-_DATA = flags.DEFINE_string("data", None, "A data.yaml.", required=True, flag_values=FLAGS)
+_DATA = flags.DEFINE_string("data", None, "A data.yaml.", flag_values=FLAGS)
+_NEGATIVES = flags.DEFINE_string("negatives", None, "A folder of pictures.", flag_values=FLAGS)
+flags.mark_flags_as_mutual_exclusive(["data", "negatives"], required=True, flag_values=FLAGS)
 _REFINE = flags.DEFINE_bool(
     "refine",
     False,
@@ -56,6 +62,9 @@ _IMAGE_SIZE = flags.DEFINE_list(
 )
 _SPLIT = flags.DEFINE_string("split", "val", "Of it.", flag_values=FLAGS)
 
+MUCH = 0.05
+"""Share of a picture without any of the classes that is painted, above which it is counted."""
+
 
 def measure(segmenter: Segmenter, source: Source) -> tuple[list[dict[str, LevelMetrics]], float]:
     """Metrics at the network's size and at the pictures', and seconds of a picture (median)."""
@@ -77,6 +86,18 @@ def measure(segmenter: Segmenter, source: Source) -> tuple[list[dict[str, LevelM
         evaluate_levels(np.stack(counts), hierarchy, batch_size=1) for counts in (network, own)
     ]
     return levels, float(np.median(seconds))
+
+
+def painted(segmenter: Segmenter, folder: str) -> list[float]:
+    """The share of each picture that has a class other than the background."""
+    background = segmenter.hierarchy.background
+    assert background is not None, "the network knows no background"
+    shares = []
+    for example in PictureFolder(folder, background, "negatives"):
+        result = segmenter(example["image"], refine=_REFINE.value)
+        finest = result.levels[segmenter.hierarchy.level_names[-1]]
+        shares.append(float((finest != background).mean()))
+    return shares
 
 
 def seen(source: Source, hierarchy: Hierarchy) -> Source:
@@ -107,6 +128,14 @@ def main() -> None:
     for file in _FILES.value or ():
         size = parse_size(_IMAGE_SIZE.value)
         segmenter = Segmenter(file, provider="cpu", threads=1, image_size=size)
+        if _NEGATIVES.value:
+            shares = painted(segmenter, _NEGATIVES.value)
+            much = sum(share > MUCH for share in shares)
+            print(
+                f"{file}: {100 * np.mean(shares):.1f} % painted of {len(shares)} pictures; more "
+                f"than {100 * MUCH:.0f} % of {much} of them"
+            )
+            continue
         source = open_split(_DATA.value, _SPLIT.value, None, {})
         source = seen(source, segmenter.hierarchy)
         sizes, seconds = measure(segmenter, source)

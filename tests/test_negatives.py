@@ -68,6 +68,17 @@ def test_they_stand_beside_pictures_that_a_teacher_alone_knows(folder):
     assert any("unlabelled/1.png" in name for name in names)
 
 
+def test_their_files_are_known_by_names_below_the_folder(folder):
+    source = FiguresSource("train", 32, 3)
+    data = small_settings(**LITTLE, data__negatives=str(folder)).data
+    before = dict(with_folders(source, data, 0).inventory())
+    moved = folder.rename(folder.with_name("elsewhere"))
+    data = dataclasses.replace(data, negatives=str(moved))
+    assert dict(with_folders(source, data, 0).inventory()) == before
+    (moved / "0.png").unlink()
+    assert dict(with_folders(source, data, 0).inventory()) != before
+
+
 def test_what_can_not_be_is_refused_in_a_sentence(folder, tmp_path):
     data = small_settings(**LITTLE, data__negatives=str(folder)).data
     source = FiguresSource("train", 32, 3)

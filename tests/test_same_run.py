@@ -45,9 +45,22 @@ def test_other_ways_of_training_are_offered_the_weights_and_other_networks_are_n
     with pytest.raises(ValueError, match=r"was 0\.0, now 0\.3") as error:
         check_same_run(stored, small_settings(mixing__poor_camera=0.3), "run")
     assert str(error.value).endswith("give --config.init=run and another --workdir.")
-    with pytest.raises(ValueError, match=r"model\.name") as error:
-        check_same_run(stored, small_settings(model__name="esnet"), "run")
-    assert str(error.value).endswith("or choose another --workdir.")
+    with pytest.raises(ValueError, match=r"data\.negatives was '', now 'nobody'") as error:
+        check_same_run(stored, small_settings(data__negatives="nobody"), "run")
+    assert str(error.value).endswith("give --config.init=run and another --workdir.")
+    for other in ({"model__name": "esnet"}, {"data__hierarchy": "tree.yaml"}):
+        with pytest.raises(ValueError, match="another config") as error:
+            check_same_run(stored, small_settings(**other), "run")
+        assert str(error.value).endswith("or choose another --workdir.")
+
+
+def test_a_folder_of_pictures_may_lie_elsewhere_where_its_files_are_known():
+    stored, moved = (small_settings(data__negatives=folder) for folder in ("here", "there"))
+    check_same_run(stored, moved, "run", data_known=True)
+    with pytest.raises(ValueError, match="now 'there'"):
+        check_same_run(stored, moved, "run")
+    with pytest.raises(ValueError, match="now ''"):
+        check_same_run(stored, small_settings(), "run", data_known=True)
 
 
 def test_more_epochs_of_any_other_run_are_welcome():

@@ -11,6 +11,12 @@ from hierseg_jax.settings.settings import FREE_KEYS
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.schedule import BY_EPOCHS
 
+OF_CLASSES = ("data.spec", "data.hierarchy")
+"""Keys that say which classes there are."""
+
+FOLDERS = ("data.negatives", "data.unlabelled")
+"""Keys that name folders, which may lie at another path where the data are known."""
+
 
 def check_same_run(
     stored: Settings, settings: Settings, workdir: str, *, data_known: bool = False
@@ -35,6 +41,7 @@ def check_same_run(
         free.add("data.spec")
     if stored.data.hierarchy and settings.data.hierarchy:
         free.add("data.hierarchy")
+    free |= {key for key in FOLDERS if data_known and before.get(key) and now.get(key)}
     if len(stored.teachers) == len(settings.teachers) > 0:
         free.add("teacher")
     changed = differing_keys(before, now, free)
@@ -48,7 +55,7 @@ def check_same_run(
             "can't change within a run."
         )
     # Its weights are of its network and of its classes.
-    if not any(key.startswith(("model.", "data.")) for key in changed):
+    if not any(key.startswith("model.") or key in OF_CLASSES for key in changed):
         other = " --config.model.pretrained=" if stored.model.pretrained else ""
         why += (
             " To train on from the weights that it has come to, give "
