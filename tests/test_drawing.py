@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hierseg_jax.reports.drawing.legend import Entry, Layout, draw_legend, letter_size, most_rows
+from hierseg_jax.reports.drawing.legend import (
+    NOTHING,
+    PAPER,
+    Entry,
+    Layout,
+    draw_legend,
+    letter_size,
+    most_rows,
+)
+from hierseg_jax.reports.drawing.lettering import letters_for
 from hierseg_jax.reports.drawing.overlay import (
     STRIP,
     Paint,
@@ -145,6 +154,23 @@ def test_a_legend_below_names_what_is_there_and_covers_nothing(size):
     assert 0 < len(strip_hw3) < 0.3 * size[0]
     there = squares(strip_hw3, PARTS.class_names, PARTS.colors)
     assert there == ["torso", "head"]
+
+
+@pytest.mark.parametrize("steady", [False, True])
+def test_a_legend_of_nothing_says_so_beside_the_level(steady):
+    image_hwc, label_hw = scene(300, 400)
+
+    def ends(labels_hw):
+        """Columns of a picture's legend that have ink, the first and the last."""
+        drawn = Painter([PARTS], steady=steady).draw(image_hwc, labels_hw, PARTS)
+        inked = np.flatnonzero((drawn[300:, :, ::-1] != PAPER).any((0, 2)))
+        return inked[0], inked[-1]
+
+    start, end = ends(0 * label_hw)
+    assert start == ends(label_hw)[0]  # the title
+    em = letter_size((300, 400))
+    title, said = (letters_for(text, FONTS, em).width(text) for text in ("part", NOTHING))
+    assert title + said < end - start < title + said + 2 * em
 
 
 def test_a_class_of_a_pixel_or_two_is_not_named_in_a_large_picture():

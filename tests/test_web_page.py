@@ -171,6 +171,32 @@ def test_a_picture_has_the_labels_of_the_runtime(browser, segmenter, address, tm
     assert all(request.startswith(address) for request in browser.requests)
 
 
+def test_a_legend_of_nothing_says_so_on_the_screen_and_in_a_saved_picture(browser):
+    module = "import('./legend.js')"
+    browser.run(
+        f"""{module}.then(({{showLegend, withLegend}}) => {{
+          const list = document.createElement('ul');
+          showLegend(list, []);
+          const picture = document.createElement('canvas');
+          [picture.width, picture.height] = [300, 9];
+          const inked = (shown) => {{
+            const saved = withLegend(picture, 'part', shown);
+            const pixels = saved.getContext('2d').getImageData(0, 9, 300, saved.height - 9);
+            let last = 0;
+            for (let i = 0; i < pixels.data.length; i += 4)
+              if (pixels.data[i] > 60) last = Math.max(last, (i / 4) % 300);
+            return last;
+          }};
+          const one = {{name: 'a', color: '#fff', there: true}};
+          window.found = [list.innerText, inked([]), inked([one])];
+        }})"""
+    )
+    browser.until("window.found !== undefined")
+    said, nothing, one = browser.run("window.found")
+    assert said == "nothing found"
+    assert nothing > one + 30
+
+
 def test_a_frame_of_the_camera_has_the_labels_of_the_runtime(browser, segmenter):
     browser.run("document.getElementById('camera').click()")
     browser.until("document.getElementById('speed').textContent.includes('FPS')")

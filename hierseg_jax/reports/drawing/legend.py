@@ -20,6 +20,7 @@ HEIGHT_SHARE = 0.6
 _LETTERS, _EASY, _SMALLEST, _FEWEST = 42, 12, 10, 21
 # A title that makes it more rows than this, and more than it has without one, is left out.
 _TITLED_ROWS = 2
+NOTHING = "nothing found"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +166,7 @@ def draw_legend(
       layout: for the title and the names.
       title: what the names are of, such as a level.
       entries: in the order of reading; None leaves a place free. What finds no room in the rows is
-        counted, in the last place.
+        counted, in the last place. Where there are none, the strip says so.
       rows: of the strip.
       fonts: that have the letters.
     """
@@ -173,6 +174,9 @@ def draw_legend(
     canvas = Canvas(strip_height(rows, em), layout.width, fonts)
     if layout.lead:
         canvas.write(title, em, margin, _baseline(0, em), layout.lead, SOFT)
+    if not any(entries):
+        left = margin + layout.lead
+        canvas.write(NOTHING, em, left, _baseline(0, em), layout.width - left - margin, SOFT)
     places = layout.places(rows)
     left_out = max(0, len(entries) - places) and len(entries) - places + 1
     for place, entry in enumerate(entries[: len(entries) - left_out]):

@@ -5,6 +5,7 @@ import { isBackground } from "./painting.js";
 const VISIBLE = 10000; // a class of less than one pixel in so many can't be found in the picture
 const CLEAR = 2000; // a class of one pixel in so many is named at once
 const [BEGIN, END] = [10, 30]; // frames in a row before a smaller one is named, and one no longer
+const NOTHING = "nothing found";
 const FEW = 12; // classes that keep their places while the picture moves
 
 /** The classes that a picture shows: [{index, name, color, there}].
@@ -55,6 +56,7 @@ export function showLegend(list, shown) {
       return item;
     }),
   );
+  if (!shown.length) list.append(Object.assign(document.createElement("li"), { textContent: NOTHING }));
 }
 
 /** Names of classes are often those of programs. */
@@ -71,7 +73,8 @@ export function withLegend(picture, title, shown) {
   const font = `${em}px system-ui, sans-serif`;
   context.font = font;
   const present = shown.filter(({ there }) => there);
-  const places = wrapped(context, [{ name: title }, ...present], em, width);
+  const named = present.length ? present : [{ name: NOTHING }];
+  const places = wrapped(context, [{ name: title }, ...named], em, width);
   canvas.width = width;
   canvas.height = height + Math.round((places.at(-1).row + 1) * 1.6 * em + 0.7 * em);
   context.fillStyle = "rgb(22 24 28)";
