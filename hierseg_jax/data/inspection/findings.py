@@ -138,7 +138,8 @@ KINDS = {
     "single_class": Kind(
         WARNING,
         "Masks of a single class",
-        "Right for a picture of nothing but that; otherwise an annotation that was lost.",
+        "Right for a picture of nothing but that (those of the background alone need no masks, see "
+        "data.negatives); otherwise an annotation that was lost.",
     ),
     "speckle": Kind(
         WARNING,

@@ -2,11 +2,12 @@
 
 import dataclasses
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from hierseg_jax.data.class_weights import Frequencies, weights_of
+from hierseg_jax.data.inspection.examine import Usable
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.machine_memory import machine_memory
@@ -23,6 +24,8 @@ MIN_STEPS = 8
 MEMORY_SHARE = 0.5
 # Of the pixels of the pictures that show a class, those of it, up to which it is called rare.
 RARE = 1 / 200
+# Of the pictures, those that show none of the classes: fewer are too few to learn that from.
+FEW_WITHOUT = 1 / 50
 
 PeakGb = Callable[[int, int], float]
 """(side in pixels, images of a batch) -> 1e9 bytes that training takes at its peak."""
@@ -42,6 +45,8 @@ class Suggestion:
         computes them; 1 for a class that the training split lacks.
       rarest: the class that fills least of the pictures that show it, the background aside, and
         how much; ("", 1.0) where none was seen.
+      without_any: how many of the pictures show nothing but background, where there is one.
+      pictures: how many these are of.
     """
 
     image_size: int
@@ -51,6 +56,8 @@ class Suggestion:
     median_side: int
     class_weights: dict[str, float]
     rarest: tuple[str, float]
+    without_any: int | None
+    pictures: int
 
     @property
     def weights_rule(self) -> str:
@@ -98,6 +105,8 @@ def suggest(
         median_side=round(median),
         class_weights=dict(zip(hierarchy.class_names, weights, strict=True)),
         rarest=rarest_class(frequencies, hierarchy),
+        without_any=pictures_without_any(usable, hierarchy.background),
+        pictures=len(usable),
     )
 
 
@@ -121,6 +130,15 @@ def leaf_frequencies(counts_nc: np.ndarray) -> Frequencies:
     counts_nc = counts_nc.astype(np.int64)
     where_nc = np.where(counts_nc > 0, counts_nc.sum(1, keepdims=True), 0)
     return Frequencies(counts_nc.sum(0), where_nc.sum(0))
+
+
+def pictures_without_any(examples: Sequence[Usable], background: int | None) -> int | None:
+    """How many show neither class nor group; None without a background."""
+    if background is None:
+        return None
+    # Without what is ignored, which is last.
+    counts_nl = np.stack([example.counts_l[:-1] for example in examples])
+    return int((np.delete(counts_nl, background, axis=1) == 0).all(1).sum())
 
 
 def rarest_class(frequencies: Frequencies, hierarchy: Hierarchy) -> tuple[str, float]:

