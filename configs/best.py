@@ -1,8 +1,7 @@
 """The most accurate recipe measured for photographs of standing persons (docs/networks.md).
 
-configs/tree.py, twice as long, on pictures of 288 x 192 pixels, and without Lovász-softmax, which
-added nothing there. Without poor cameras, too, for pictures as good as those of training; others
-want --config.mixing.poor_camera=0.1. Give pictures of another shape another
+configs/tree.py, twice as long, on pictures of 288 x 192 pixels, and without poor cameras, for
+pictures as good as those of training; others want --config.mixing.poor_camera=0.1. Give pictures of another shape another
 --image_size=HEIGHT,WIDTH, in multiples of 32 and near their own ratio.
 """
 
@@ -16,6 +15,5 @@ def get_config() -> ml_collections.ConfigDict:
     config = load_config("tree")
     config.data.image_size = (288, 192)
     config.epochs = 40
-    config.loss = "crossentropy + dice"
     config.mixing.poor_camera = 0.0
     return config
