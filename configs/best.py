@@ -1,8 +1,8 @@
 """The most accurate recipe measured for photographs of standing persons (docs/networks.md).
 
 configs/tree.py, twice as long, on pictures of 288 x 192 pixels, and without poor cameras, for
-pictures as good as those of training; others want --config.mixing.poor_camera=0.1. Give pictures of another shape another
---image_size=HEIGHT,WIDTH, in multiples of 32 and near their own ratio.
+pictures as good as those of training; others want --config.mixing.poor_camera=0.1. Give pictures
+of another shape another --image_size=HEIGHT,WIDTH, in multiples of 32 and near their own ratio.
 """
 
 import ml_collections
