@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
+from hierseg_jax.commands.short_forms import expand_short_forms
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.inspection.result import make_report, train_command
 from hierseg_jax.data.inspection.suggest import RECIPE_BATCH
@@ -20,7 +21,8 @@ from tests.inspection_data import label, make_data
 def suggested(file):
     """The report's text, and the config that its command stands for."""
     report = make_report(inspect_dataset(load_spec(file)), lambda *_: 1.0, limit=5, memory_gb=1000)
-    _, script, recipe, *flags = shlex.split(" ".join(train_command(report.data, report.suggestion)))
+    _, *typed = shlex.split(" ".join(train_command(report.data, report.suggestion)))
+    script, recipe, *flags = expand_short_forms(typed)
     assert script == "train"
     name = pathlib.PurePath(recipe.partition("=")[2]).stem
     config = importlib.import_module(f"configs.{name}").get_config()

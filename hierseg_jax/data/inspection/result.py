@@ -82,13 +82,15 @@ def write_report(report: Report, text: str, page: str, files: dict[str, pathlib.
 
 def train_command(data: str, suggestion: Suggestion) -> list[str]:
     """The suggestion for data as a shell's command, in pieces that can stand on own lines."""
+    rule = suggestion.weights_rule
     return [
-        "hierseg train --config=tree",
-        shlex.quote(f"--config.data.spec={data}"),
-        f"--config.data.image_size={suggestion.image_size}",
-        f"--config.batch_size={suggestion.batch_size}",
-        f"--config.loss_options.class_weights={suggestion.weights_rule}",
-        "--workdir=runs/tree",
+        "hierseg train",
+        shlex.quote(f"--data={data}"),
+        f"--image_size={suggestion.image_size}",
+        f"--batch_size={suggestion.batch_size}",
+        # "none" is the default.
+        *([] if rule == "none" else [f"--config.loss_options.class_weights={rule}"]),
+        "--name=mine",
     ]
 
 

