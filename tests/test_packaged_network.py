@@ -8,7 +8,7 @@ import sys
 import cv2
 import numpy as np
 
-from hierseg_jax.commands.demo_command import describe_classes
+from hierseg_jax.commands.demo_command import GAP, describe_classes
 from hierseg_jax.runtime.packaged_network import packaged_network, packaged_photograph
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
@@ -70,13 +70,14 @@ def test_the_demo_writes_a_picture_and_leaves_those_that_are_there(tmp_path):
     first = tmp_path / "demo.png"
     drawn, (height, width) = cv2.imread(str(first)), PHOTO_BGR.shape[:2]
     assert drawn.shape[0] > height  # by a legend
-    assert drawn.shape[1] == 3 * width
+    assert drawn.shape[1] == 4 * width + 3 * GAP
+    assert (drawn[:height, :width] == PHOTO_BGR).all()
     before = first.read_bytes()
     cv2.imwrite(str(tmp_path / "wide.png"), np.zeros((300, 2400, 3), np.uint8))
     done = hierseg("demo", "wide.png", folder=tmp_path)
     assert "Written to demo_2.png\n" in done.stdout, done.stderr
     height, width = cv2.imread(str(tmp_path / "demo_2.png")).shape[:2]
-    assert (height > 3 * 150, width) == (True, 1200)  # levels below one another
+    assert (height > 2 * 150, width) == (True, 2 * 1200 + GAP)  # two rows of two
     assert first.read_bytes() == before
     assert {file.name for file in tmp_path.iterdir()} == {"demo.png", "demo_2.png", "wide.png"}
 

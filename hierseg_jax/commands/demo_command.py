@@ -5,7 +5,9 @@ hierseg demo mine.jpg holidays
 """
 
 import itertools
+import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -13,6 +15,7 @@ import numpy as np
 from absl import flags
 
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
+from hierseg_jax.reports.drawing.legend import PAPER
 from hierseg_jax.reports.drawing.painter import Painter
 from hierseg_jax.runtime.frames import Images, open_frames
 from hierseg_jax.runtime.outputs import write_new_image
@@ -30,7 +33,9 @@ from hierseg_jax.system.paths import local_path
 from hierseg_jax.tree.level import Level
 
 MOST_SIDE = 1200
-"""Pixels of a picture's longer side in the demo, which shows every level beside the others."""
+"""Pixels of a picture's longer side in the demo, which shows it beside all of its levels."""
+GAP = 6
+"""Pixels between pictures beside one another."""
 LEAST_SHARE = 0.0005
 """Of a picture; less would read 0.0%, and is left out."""
 MOST_BYTES = 200
@@ -126,7 +131,7 @@ def _open_images(source: str) -> Images:
 def _segment(
     image_bgr: np.ndarray, segmenter: Segmenter, painter: Painter
 ) -> tuple[np.ndarray, str]:
-    """All levels, uint8 BGR, those of a wide picture below one another; and what is seen."""
+    """The picture and all of its levels, uint8 BGR, in one row or two; and what is seen."""
     height, width = image_bgr.shape[:2]
     if (scale := MOST_SIDE / max(height, width)) < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -136,10 +141,30 @@ def _segment(
     lines = [f"shares of the picture, found in {1e3 * sum(result.seconds.values()):.0f} ms"]
     for level in levels:
         lines.append(f"  {level.name:{room}}  {describe_classes(result.levels[level.name], level)}")
-    if width > height:
-        rows = [painter.draw(image_bgr, result.levels[level.name], level) for level in levels]
-        return np.vstack(rows), "\n".join(lines)
-    return painter.draw_levels(image_bgr, result.levels, levels), "\n".join(lines)
+    painted = [painter.draw(image_bgr, result.levels[level.name], level) for level in levels]
+    drawn_bgr = in_rows([image_bgr, *painted], 2 if width > height else 1)
+    return drawn_bgr, "\n".join(lines)
+
+
+def in_rows(panels: Sequence[np.ndarray], rows: int) -> np.ndarray:
+    """Pictures beside one another, on paper: uint8 BGR [H, W, 3].
+
+    Args:
+      panels: uint8 BGR [h, w, 3], of one width.
+      rows: that they fill from the left.
+    """
+    columns = math.ceil(len(panels) / rows)
+    heights = [
+        max(map(len, panels[first : first + columns])) for first in range(0, len(panels), columns)
+    ]
+    width = panels[0].shape[1]
+    size = sum(heights), columns * width + (columns - 1) * GAP
+    drawn_hwc = np.full((*size, 3), PAPER[::-1], np.uint8)
+    for number, panel_hwc in enumerate(panels):
+        row, column = divmod(number, columns)
+        top, left = sum(heights[:row]), column * (width + GAP)
+        drawn_hwc[top : top + len(panel_hwc), left : left + width] = panel_hwc
+    return drawn_hwc
 
 
 def _show(drawn_bgr: np.ndarray) -> None:
