@@ -32,6 +32,7 @@ from hierseg_jax.evaluation.metrics import LevelMetrics, evaluate_levels
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.system.command_line import parse_size, run
+from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 FLAGS = flags.FlagValues()
@@ -91,10 +92,12 @@ def measure(segmenter: Segmenter, source: Source) -> tuple[list[dict[str, LevelM
 def painted(segmenter: Segmenter, folder: str) -> list[float]:
     """The share of each picture that has a class other than the background."""
     background = segmenter.hierarchy.background
-    assert background is not None, "the network knows no background"
-    shares = []
-    for example in PictureFolder(folder, background, "negatives"):
-        result = segmenter(example["image"], refine=_REFINE.value)
+    if background is None or _NEAR.value:
+        raise HiersegError("--negatives wants networks with a background, and no --near.")
+    source, shares = PictureFolder(folder, background, "negatives"), []
+    views_of = seen(source, segmenter.hierarchy)
+    for index in range(len(views_of)):
+        result = segmenter(views_of[index]["image"], refine=_REFINE.value)
         finest = result.levels[segmenter.hierarchy.level_names[-1]]
         shares.append(float((finest != background).mean()))
     return shares

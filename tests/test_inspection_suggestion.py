@@ -1,5 +1,6 @@
 """The command that the doctor suggests: the recipe measured as best, as a config that is read."""
 
+import dataclasses
 import importlib
 import pathlib
 import shlex
@@ -12,7 +13,7 @@ from hierseg_jax.commands.short_forms import expand_short_forms
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.inspection.result import make_report, train_command
 from hierseg_jax.data.inspection.suggest import RECIPE_BATCH
-from hierseg_jax.data.inspection.text import format_report
+from hierseg_jax.data.inspection.text import format_report, suggestion_reasons
 from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.settings import read_settings
 from tests.inspection_data import label, make_data
@@ -64,6 +65,23 @@ def test_pictures_without_any_of_the_classes_are_asked_for_where_there_are_next_
     nothing_hw[:2] = 255
     np.save(tmp_path / "train/masks/train0.npy", nothing_hw)
     assert "pictures without any" not in suggested(file)[0]
+    nothing_hw[:] = 255  # nobody knows what that one shows
+    np.save(tmp_path / "train/masks/train0.npy", nothing_hw)
+    assert "pictures without any of the classes: none of 4, so that" in suggested(file)[0]
+    of_sum = make_report(
+        inspect_dataset(load_spec(file)), lambda *_: 1.0, limit=5, memory_gb=8, data="a + b"
+    )
+    assert "pictures without any" not in format_report(of_sum)
+
+
+@pytest.mark.parametrize(("without", "few"), [(0, True), (1, True), (2, False)])
+def test_one_picture_in_fifty_without_the_classes_is_not_few(tmp_path, without, few):
+    report = make_report(
+        inspect_dataset(load_spec(make_data(tmp_path))), lambda *_: 1.0, limit=5, memory_gb=8
+    )
+    of = dataclasses.replace(report.suggestion, without_any=without, pictures=100)
+    reasons = " ".join(suggestion_reasons(of))
+    assert (f"without any of the classes: {without or 'none'} of 100, so" in reasons) == few
 
 
 def test_without_a_background_no_picture_is_without_the_classes(tmp_path):

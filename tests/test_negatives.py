@@ -10,9 +10,14 @@ import numpy as np
 import pytest
 
 from hierseg_jax.data.figures.render import FiguresSource
+from hierseg_jax.data.read.mixture import Mixture
+from hierseg_jax.data.read.skip import SkippingSource
+from hierseg_jax.data.read.sources import open_split
 from hierseg_jax.settings.building import with_folders
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.run import describe, set_up
+from hierseg_jax.train.same_data import fingerprints, what_changed
+from tests.inspection_data import make_data
 from tests.runs import small_settings
 
 LITTLE = {"augment": "modern", "epochs": 1, "data__figures_train": 8, "data__figures_val": 2}
@@ -33,7 +38,7 @@ def test_a_run_draws_each_of_them_once_an_epoch_as_background(folder, tmp_path):
     settings = small_settings(**LITTLE, data__negatives=str(folder), batch_size=16)
     run = set_up(settings, tmp_path / "run")
     assert run.steps_per_epoch == 1
-    assert f"8 of the 8 of figures, 8 of the 8 of {folder}" in describe(run)
+    assert f"8 of the 8 of figures, 8 of the 8 of data.negatives, {folder}" in describe(run)
     with contextlib.closing(run.train_batches()) as batches:
         batch = next(batches)
     assert (batch["label"] == 0).all((1, 2)).sum() == 8
@@ -58,14 +63,79 @@ def test_they_stand_beside_pictures_that_a_teacher_alone_knows(folder):
     source = FiguresSource("train", 32, 3)
     data = small_settings(**LITTLE).data
     assert with_folders(source, data, 0) is source
-    of_both = {"negatives": str(folder), "unlabelled": str(folder / "deep")}
+    unknown = folder.with_name("unknown")
+    (folder / "deep").rename(unknown)
+    of_both = {"negatives": str(folder), "unlabelled": str(unknown)}
     drawn = with_folders(source, dataclasses.replace(data, **of_both), 0)
-    assert [len(of) for of in drawn.sources] == [3, 8, 4]
-    assert {int(drawn[index]["label"].max()) for index in range(3, 11)} == {0}
-    assert {int(drawn[index]["label"].min()) for index in range(11, 15)} == {255}
+    assert [len(of) for of in drawn.sources] == [3, 4, 4]
+    assert {int(drawn[index]["label"].max()) for index in range(3, 7)} == {0}
+    assert {int(drawn[index]["label"].min()) for index in range(7, 11)} == {255}
     names = [name for name, _ in drawn.inventory()]
-    assert any("negatives/deep/1.png" in name for name in names)
+    assert any("negatives/2.png" in name for name in names)
     assert any("unlabelled/1.png" in name for name in names)
+    of_sum = Mixture(["a", "b"], [source, FiguresSource("train", 32, 4)], [1.0, 2.0])
+    drawn = with_folders(of_sum, dataclasses.replace(data, **of_both), 0)
+    assert drawn.draws == (3, 8, 4, 4)
+
+
+def test_files_of_the_data_or_of_both_folders_are_refused(folder, tmp_path):
+    spec = make_data(tmp_path / "data")
+    settings = small_settings(**LITTLE).data
+    train, val = (open_split(str(spec), split, 32, {}) for split in ("train", "val"))
+    for where, sentence in (
+        (
+            "train/images",
+            r"data\.negatives: .*train.images.* is one of the data, with a mask; leave",
+        ),
+        ("val/images", r"data\.negatives: .*val.images.* is one of the data, with a mask; leave"),
+        ("linked", r"data\.negatives: .*linked.* is one of the data, with a mask; leave"),
+    ):
+        given = tmp_path / "data" / where
+        if where == "linked":
+            given.symlink_to(tmp_path / "data" / "val" / "images")
+        data = dataclasses.replace(settings, negatives=str(given))
+        with pytest.raises(ValueError, match=sentence):
+            with_folders(SkippingSource(train, replace=True), data, 0, others=(val,))
+    both = dataclasses.replace(settings, negatives=str(folder), unlabelled=str(folder / "deep"))
+    with pytest.raises(
+        ValueError, match=r"data\.unlabelled: .*deep.* is one of data\.negatives, too"
+    ):
+        with_folders(train, both, 0)
+    masks = tmp_path / "data" / "train" / "masks"
+    for mask in masks.iterdir():  # a mask that could be a picture
+        cv2.imwrite(str(mask.with_suffix(".png")), np.load(mask))
+        mask.unlink()
+    train = open_split(str(spec), "train", 32, {})
+    for key in ("negatives", "unlabelled"):
+        data = dataclasses.replace(settings, **{key: str(masks)})
+        with pytest.raises(ValueError, match=rf"data\.{key}: .*png is a mask of the data; leave"):
+            with_folders(train, data, 0)
+
+
+def test_what_is_not_read_of_them_is_told_as_of_any_picture(folder, tmp_path, capsys):
+    cv2.imwrite(str(folder / "clear.png"), np.full((30, 40, 4), 128, np.uint8))
+    set_up(small_settings(**LITTLE, data__negatives=str(folder)), tmp_path / "run")
+    assert "transparency" in capsys.readouterr().err
+
+
+def test_class_weights_and_missing_classes_go_by_the_masks_alone(folder, tmp_path):
+    weighted = {"loss": "crossentropy", "loss_options__class_weights": "median_frequency"}
+    plain = set_up(small_settings(**LITTLE, **weighted), tmp_path / "plain")
+    run = set_up(
+        small_settings(**LITTLE, **weighted, data__negatives=str(folder)), tmp_path / "run"
+    )
+    assert run.recipe.class_weights == plain.recipe.class_weights
+    assert len(run.train_source) == len(plain.train_source) == 8
+    np.testing.assert_array_equal(run.seen_labels, plain.seen_labels)
+
+
+def test_a_run_does_not_go_on_where_they_have_changed_without_being_asked(folder, tmp_path):
+    settings = small_settings(**LITTLE, data__negatives=str(folder))
+    before = fingerprints(set_up(settings, tmp_path / "run").inventories)
+    assert what_changed(before, set_up(settings, tmp_path / "run").inventories, tmp_path) == ""
+    (folder / "0.png").unlink()
+    after = set_up(settings, tmp_path / "run").inventories
+    assert "train has 15 examples" in what_changed(before, after, tmp_path)
 
 
 def test_their_files_are_known_by_names_below_the_folder(folder):
@@ -88,8 +158,10 @@ def test_what_can_not_be_is_refused_in_a_sentence(folder, tmp_path):
     (tmp_path / "bare").mkdir()
     with pytest.raises(ValueError, match=r"data\.negatives: .*bare and the folders below it hold"):
         with_folders(source, dataclasses.replace(data, negatives=str(tmp_path / "bare")), 0)
-    with pytest.raises(FileNotFoundError, match=r"data\.negatives: there is no folder"):
+    with pytest.raises(FileNotFoundError, match=r"data\.negatives: .*nowhere does not exist;"):
         with_folders(source, dataclasses.replace(data, negatives=str(tmp_path / "nowhere")), 0)
+    with pytest.raises(FileNotFoundError, match=r"data\.negatives: .*0\.png is a file; give a"):
+        with_folders(source, dataclasses.replace(data, negatives=str(folder / "0.png")), 0)
 
 
 def test_an_unreadable_one_is_named_or_skipped_as_any_picture(folder, capsys):

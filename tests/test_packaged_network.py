@@ -8,7 +8,8 @@ import sys
 import cv2
 import numpy as np
 
-from hierseg_jax.commands.demo_command import GAP, describe_classes
+from hierseg_jax.commands.demo_command import GAP, describe_classes, in_rows
+from hierseg_jax.reports.drawing.legend import PAPER
 from hierseg_jax.runtime.packaged_network import packaged_network, packaged_photograph
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
@@ -80,6 +81,20 @@ def test_the_demo_writes_a_picture_and_leaves_those_that_are_there(tmp_path):
     assert (height > 2 * 150, width) == (True, 2 * 1200 + GAP)  # two rows of two
     assert first.read_bytes() == before
     assert {file.name for file in tmp_path.iterdir()} == {"demo.png", "demo_2.png", "wide.png"}
+
+
+def test_panels_stand_in_rows_as_high_as_their_highest():
+    panels = [np.full((height, 5, 3), 40 * (1 + i), np.uint8) for i, height in enumerate((3, 4, 6))]
+    one_hwc, two_hwc = (in_rows(panels, rows) for rows in (1, 2))
+    paper = list(PAPER[::-1])
+    assert one_hwc.shape == (6, 15 + 2 * GAP, 3)
+    assert two_hwc.shape == (4 + 6, 10 + GAP, 3)
+    for number, (top, left) in enumerate([(0, 0), (0, 5 + GAP), (4, 0)]):
+        height = len(panels[number])
+        assert (two_hwc[top : top + height, left : left + 5] == panels[number]).all()
+    assert (two_hwc[3, :5] == paper).all()  # below one that is lower
+    assert (two_hwc[4:, 5:] == paper).all()
+    assert (two_hwc[:, 5 : 5 + GAP] == paper).all()
 
 
 def test_pictures_of_the_demo_are_named_and_looked_at_in_a_size_of_choice(tmp_path):

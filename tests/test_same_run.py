@@ -48,19 +48,27 @@ def test_other_ways_of_training_are_offered_the_weights_and_other_networks_are_n
     with pytest.raises(ValueError, match=r"data\.negatives was '', now 'nobody'") as error:
         check_same_run(stored, small_settings(data__negatives="nobody"), "run")
     assert str(error.value).endswith("give --config.init=run and another --workdir.")
-    for other in ({"model__name": "esnet"}, {"data__hierarchy": "tree.yaml"}):
+    others = {"model__name": "esnet"}, {"data__hierarchy": "tree.yaml"}, {"data__spec": "b.yaml"}
+    for other in others:
         with pytest.raises(ValueError, match="another config") as error:
             check_same_run(stored, small_settings(**other), "run")
         assert str(error.value).endswith("or choose another --workdir.")
 
 
-def test_a_folder_of_pictures_may_lie_elsewhere_where_its_files_are_known():
-    stored, moved = (small_settings(data__negatives=folder) for folder in ("here", "there"))
-    check_same_run(stored, moved, "run", data_known=True)
+@pytest.mark.parametrize("key", ["negatives", "unlabelled"])
+def test_a_folder_of_pictures_may_lie_elsewhere_where_its_files_are_known(key):
+    before, now = (
+        small_settings(**{f"data__{key}": folder}, teacher="taught", augment="none")
+        for folder in ("here", "there")
+    )
+    check_same_run(before, now, "run", data_known=True)
     with pytest.raises(ValueError, match="now 'there'"):
-        check_same_run(stored, moved, "run")
-    with pytest.raises(ValueError, match="now ''"):
-        check_same_run(stored, small_settings(), "run", data_known=True)
+        check_same_run(before, now, "run")
+    without = small_settings(teacher="taught", augment="none")
+    with pytest.raises(ValueError, match="was 'here', now ''"):
+        check_same_run(before, without, "run", data_known=True)
+    with pytest.raises(ValueError, match="was '', now 'here'"):
+        check_same_run(without, before, "run", data_known=True)
 
 
 def test_more_epochs_of_any_other_run_are_welcome():

@@ -216,7 +216,10 @@ def test_pictures_without_masks_train_on_the_teacher_alone(teacher, tmp_path, ca
     settings = settings_of(teacher, data__unlabelled=str(tmp_path / "more"), data__on_error="skip")
     run = set_up(settings, tmp_path / "run")
     assert run.steps_per_epoch == 25 // 8
-    assert f"17 of the 17 of figures, 8 of the 8 of {tmp_path / 'more'}" in describe(run)
+    assert (
+        f"17 of the 17 of figures, 8 of the 8 of data.unlabelled, {tmp_path / 'more'}"
+        in describe(run)
+    )
     run.lessons.prepare(run.drawn_source, run.parallel, 0, StopSignals())
     assert "looks at 25 pictures" in capsys.readouterr().out
     with contextlib.closing(run.train_batches()) as batches:
@@ -231,7 +234,7 @@ def test_pictures_without_masks_train_on_the_teacher_alone(teacher, tmp_path, ca
         small_settings(**LITTLE, data__unlabelled=str(tmp_path / "more"))
     with pytest.raises(ValueError, match=r"hold no images"):
         PictureFolder(teacher / "checkpoints", 255, "unlabelled")
-    with pytest.raises(FileNotFoundError, match="there is no folder"):
+    with pytest.raises(FileNotFoundError, match="nothing does not exist; give a folder"):
         PictureFolder(tmp_path / "nothing", 255, "unlabelled")
 
 

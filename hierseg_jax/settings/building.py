@@ -8,7 +8,7 @@ from typing import Any
 from hierseg_jax.data.read.common_tree import colors_of, meet, pairs_of, read_data_sets
 from hierseg_jax.data.read.members import Spec, locations, names_code, spec_text
 from hierseg_jax.data.read.mixture import Mixture
-from hierseg_jax.data.read.picture_folder import PictureFolder
+from hierseg_jax.data.read.picture_folder import PictureFolder, check_apart
 from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.data.read.sources import Source, load_hierarchy, open_split
 from hierseg_jax.losses import Counters, LossOptions, TotalLoss, build_loss
@@ -138,13 +138,16 @@ def open_source(
     return source.each(skipping) if isinstance(source, Mixture) else skipping(source)
 
 
-def with_folders(source: Source, data: DataSettings, background: int | None) -> Source:
+def with_folders(
+    source: Source, data: DataSettings, background: int | None, others: Sequence[Source] = ()
+) -> Source:
     """A training split, and behind it the pictures without masks that settings name.
 
     Args:
       source: the split.
       data: names folders of pictures that show none of the classes, and of unlabelled ones.
       background: `Hierarchy.background`.
+      others: splits of the data, whose files can't be in the folders either.
 
     Raises:
       ValueError, FileNotFoundError: one sentence.
@@ -155,20 +158,21 @@ def with_folders(source: Source, data: DataSettings, background: int | None) -> 
             f"and the classes of {data.named} have none; leave it empty."
         )
     labels = {"negatives": background, "unlabelled": IGNORE_LABEL}
-    folders = [
-        (folder, PictureFolder(folder, label, key))
+    folders = {
+        key: PictureFolder(folder, label, key)
         for key, label in labels.items()
         if (folder := getattr(data, key)) and label is not None
-    ]
+    }
     if not folders:
         return source
+    check_apart(folders, (source, *others))
     if isinstance(source, Mixture):
         names, sources = [part.name for part in source.parts], list(source.sources)
         weights = [draws / max(1, len(of)) for draws, of in zip(source.draws, sources, strict=True)]
     else:
         names, sources, weights = [data.named], [source], [1.0]
-    for folder, pictures in folders:
-        names.append(folder)
+    for key, pictures in folders.items():
+        names.append(f"data.{key}, {getattr(data, key)}")
         skips = data.on_error == "skip"
         sources.append(SkippingSource(pictures, replace=True) if skips else pictures)
         weights.append(1.0)

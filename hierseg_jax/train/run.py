@@ -123,9 +123,11 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
         open_source(settings.data, settings.seed, split, hierarchy=hierarchy)
         for split in ("train", "val")
     )
-    for unread in unread_of((train_source, val_source)) if is_main() else ():
+    drawn_source = with_folders(
+        train_source, settings.data, hierarchy.background, others=(val_source,)
+    )
+    for unread in unread_of((drawn_source, val_source)) if is_main() else ():
         note(unread)
-    drawn_source = with_folders(train_source, settings.data, hierarchy.background)
     steps = steps_per_epoch(epoch_length(drawn_source), settings.batch_size)
     keep_steps = keep_steps and is_of_package(model)
     variable_shapes(model, settings.data.size, keep_steps)  # refuses sizes that it can't take

@@ -194,8 +194,10 @@ def _check_data(
     change = what_changed(stored, inventories, workdir)
     if not agree(int(bool(change))):
         return
+    data = settings.data
+    looked_at = " with ".join(filter(None, (data.named, data.negatives, data.unlabelled)))
     found = (
-        f"{settings.data.named} is not what the run in {workdir} has trained on: "
+        f"{looked_at} is not what the run in {workdir} has trained on: "
         f"{change or 'the files that another process of the run sees have changed'}."
     )
     if not settings.data.allow_changed:

@@ -58,6 +58,8 @@ def make_report(
     if limit < 1:
         raise HiersegError(f"--limit is {limit}; it must be at least 1.")
     suggestion = suggest(inspection, peak_gb, memory_gb)
+    if data and suggestion is not None:  # another data set may have what this one lacks
+        suggestion = dataclasses.replace(suggestion, without_any=None)
     data = data or str(inspection.spec.file)
     return Report(inspection, split_statistics(inspection), suggestion, limit, data)
 

@@ -133,12 +133,13 @@ def leaf_frequencies(counts_nc: np.ndarray) -> Frequencies:
 
 
 def pictures_without_any(examples: Sequence[Usable], background: int | None) -> int | None:
-    """How many show neither class nor group; None without a background."""
+    """How many show background, and neither class nor group; None without a background."""
     if background is None:
         return None
     # Without what is ignored, which is last.
     counts_nl = np.stack([example.counts_l[:-1] for example in examples])
-    return int((np.delete(counts_nl, background, axis=1) == 0).all(1).sum())
+    others_nl = np.delete(counts_nl, background, axis=1)
+    return int(((others_nl == 0).all(1) & (counts_nl[:, background] > 0)).sum())
 
 
 def rarest_class(frequencies: Frequencies, hierarchy: Hierarchy) -> tuple[str, float]:

@@ -37,6 +37,11 @@ class SkippingSource:
         """The source's, where it has files."""
         return getattr(self._source, "image_file", None)
 
+    @property
+    def mask_file(self) -> Callable[[int], pathlib.Path] | None:
+        """The same of masks."""
+        return getattr(self._source, "mask_file", None)
+
     def each(self, wrap: Callable[[Source], Source]) -> "SkippingSource":
         """The same with the source wrapped in another of its length."""
         skipping = SkippingSource.__new__(SkippingSource)
