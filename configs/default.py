@@ -23,8 +23,8 @@ def get_config() -> ml_collections.ConfigDict:
     # A folder of pictures without masks, those in folders below it as well, which a run with a
     # teacher trains on too: they learn from the teacher alone. Empty: none.
     config.data.unlabelled = ""
-    # A folder of pictures that show none of the classes, those in folders below it as well: all of
-    # them is learned as background. Empty: none.
+    # A folder of pictures that show none of the classes, those in folders below it as well: every
+    # pixel is learned as background. Empty: none.
     config.data.negatives = ""
     # A YAML file with another tree (`hierarchy`, `level_names`) over the data's classes, or with
     # the classes of data that don't name them; empty: the data's own, of several data sets the

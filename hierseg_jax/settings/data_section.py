@@ -32,7 +32,7 @@ class DataSettings(Section):
     negatives: str = key(
         "",
         "A folder of pictures that show none of the classes, those in folders below it as well: "
-        "all of them is learned as background. Empty: none.",
+        "every pixel is learned as background. Empty: none.",
         earlier="",
     )
     hierarchy: str = key(
