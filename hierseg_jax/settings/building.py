@@ -155,7 +155,8 @@ def with_folders(
     if data.negatives and background is None:
         raise HiersegError(
             f"The config's data.negatives is {data.negatives}, whose pictures are all background, "
-            f"and the classes of {data.named} have none; leave it empty."
+            f"and the classes of {data.named} have none (`background` in docs/data.md); leave it "
+            "empty."
         )
     labels = {"negatives": background, "unlabelled": IGNORE_LABEL}
     folders = {

@@ -19,7 +19,8 @@ def paint_backdrops(
     """The batch, a share of whose pictures have one colour for a background, or two.
 
     A colour is a grey, tinted a little. Across the picture it goes over into a lighter or darker
-    one, in any direction. Labels stay.
+    one, in any direction. Labels stay. A picture of nothing but background stays as it is: what it
+    shows is there to be learned as that.
 
     Args:
       key: of the step and the device.
@@ -32,6 +33,9 @@ def paint_backdrops(
     image_bhwc, label_bhw = batch["image"], batch["label"]
     count, height, width = label_bhw.shape
     painted_b = jax.random.bernoulli(share_key, share, (count,))
+    nothing_bhw = jnp.zeros(label_bhw.shape, bool)
+    behind_bhw = nothing_bhw if background is None else jnp.equal(label_bhw, background)
+    painted_b &= ~behind_bhw.all((1, 2))
     grey_b1 = jax.random.uniform(grey_key, (count, 1), minval=-BEYOND, maxval=1 + BEYOND)
     start_bc = grey_b1 + SPREAD * jax.random.normal(tint_key, (count, 3))
     slope_b = SPREAD * jax.random.normal(end_key, (count, 1, 1))
@@ -42,6 +46,6 @@ def paint_backdrops(
     color_bhwc = jnp.clip(start_bc[:, None, None] + lighter_bhw[..., None], 0, 1)
     if image_bhwc.dtype == jnp.uint8:
         color_bhwc = jnp.rint(255 * color_bhwc)
-    mask_bhw = (label_bhw == background) & painted_b[:, None, None]
+    mask_bhw = behind_bhw & painted_b[:, None, None]
     painted_bhwc = color_bhwc.astype(image_bhwc.dtype)
     return batch | {"image": jnp.where(mask_bhw[..., None], painted_bhwc, image_bhwc)}
