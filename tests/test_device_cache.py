@@ -253,7 +253,7 @@ def choose(source=None, sizes=((32, 32),), **changes):
         ({"teacher": "somewhere"}, "a teacher's word"),
         (
             {"source": Mixture(["a", "b"], [FiguresSource("train", 32, 9)] * 2, [1.0, 0.5])},
-            "of several data sets, or folders beside one, pictures",
+            "pictures of several data sets, or of folders beside one, are drawn",
         ),
     ],
 )

@@ -135,7 +135,7 @@ def _why_not(settings: Settings, source: Source, sizes: Sequence[tuple[int, int]
     if names_code(settings.data.spec):
         return f"{settings.data.named} is code, which may change what it gives"
     if isinstance(source, Mixture):
-        return "of several data sets, or folders beside one, pictures are drawn on the host"
+        return "pictures of several data sets, or of folders beside one, are drawn on the host"
     return ""
 
 
