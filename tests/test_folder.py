@@ -158,6 +158,13 @@ def test_folders_that_do_not_pair_are_refused(tmp_path, images, masks, sentence)
         FolderSource(image_dir, 4)
 
 
+def test_a_picture_of_a_kind_that_is_not_read_is_named_beside_its_mask(tmp_path):
+    image_dir = make_folder(tmp_path, ["a.jpg"], ["a.npy", "b.npy"])
+    (image_dir / "b.HEIC").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"b\.npy\. .*b\.HEIC is a picture of a kind that is not"):
+        FolderSource(image_dir, 4)
+
+
 def test_missing_folders_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="images, where the images should lie"):
         FolderSource(tmp_path / "images", 4)

@@ -56,9 +56,11 @@ def infer(onnx_file, source, *flags, **environment):
 
 def test_a_folder_becomes_overlays_and_masks_in_the_source_s_size(onnx_file, photos, tmp_path):
     out = tmp_path / "out"
+    (photos / "c.HEIC").write_bytes(b"")
     result = infer(onnx_file, photos, f"--output={out}", "--level=all", "--masks", "--norefine")
     assert result.returncode == 0, result.stderr
     assert "2 pictures" in result.stdout
+    assert f"note: {photos}/c.HEIC is a picture of a kind that is not read" in result.stderr
     for name in ("a.png", "b.png"):
         photo = cv2.imread(str(photos / name))
         height, width, _ = cv2.imread(str(out / name)).shape
@@ -151,10 +153,15 @@ def test_mistakes_end_in_one_sentence(onnx_file, photos, tmp_path):
     out = f"--output={tmp_path / 'out'}"
     (photos.parent / "clips").mkdir()
     (photos.parent / "clips" / "v.mp4").write_bytes(b"")
+    phone = tmp_path / "phone"
+    phone.mkdir()
+    (phone / "b.HEIC").write_bytes(b"")
     cases = [
         ((onnx_file, tmp_path / "none", out), "is no file, folder or camera index"),
         ((onnx_file, "", out), "--source is empty"),
         ((onnx_file, tmp_path / "a.gif", out), "no JPEG or PNG image; convert it"),
+        ((onnx_file, tmp_path / "a.HEIC", out), "no JPEG or PNG image; convert it"),
+        ((onnx_file, phone, out), "b.HEIC is a picture of a kind that is not read; save it as"),
         ((onnx_file, 123456789012, out), "is no file, folder or camera index"),
         ((onnx_file, f"{tmp_path}/*/*", out), "a pattern is for images"),
         ((onnx_file, photos, out, "--level=leg"), "the network has body, upper_lower, part"),

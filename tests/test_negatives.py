@@ -118,6 +118,18 @@ def test_what_is_not_read_of_them_is_told_as_of_any_picture(folder, tmp_path, ca
     assert "transparency" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("on_error", ["fail", "skip"])
+def test_pictures_of_other_kinds_are_told_of_and_no_examples(folder, tmp_path, capsys, on_error):
+    (folder / "deep/9.HEIC").write_bytes(b"")
+    settings = small_settings(**LITTLE, data__negatives=str(folder), data__on_error=on_error)
+    assert "8 of the 8 of data.negatives" in describe(set_up(settings, tmp_path / "run"))
+    sentence = f"{folder}/deep/9.HEIC is a picture of a kind that is not read; save it as JPEG"
+    assert sentence in capsys.readouterr().err
+    (folder / "9.gif").write_bytes(b"")
+    set_up(settings, tmp_path / "other")
+    assert "2 pictures are of kinds that are not read, such as" in capsys.readouterr().err
+
+
 def test_class_weights_and_missing_classes_go_by_the_masks_alone(folder, tmp_path):
     weighted = {"loss": "crossentropy", "loss_options__class_weights": "median_frequency"}
     plain = set_up(small_settings(**LITTLE, **weighted), tmp_path / "plain")

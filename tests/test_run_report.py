@@ -298,8 +298,6 @@ def test_a_third_larger_is_proposed_where_training_enlarged_pictures(report):
     assert not larger_command(seen, reference)
     for other in ({"image_size": 64}, {"scales": [0.75, 1.0]}, {"tiles": True}):
         assert not larger_command(seen | other, modern)
-    # It is larger than it was trained.
-    assert not larger_command(seen, modern.replace({"progressive": (0.5, 0.8)}))
     assert not larger_command(seen, modern.replace({"augment_scales": (0.5, 1)}))
-    for whole in ((0.5, 1.0), (0.9,)):  # no size of these proportions is between
-        assert larger_command(seen, modern.replace({"progressive": whole})) == command
+    # Trained at smaller pictures, it gains from larger ones as well (docs/networks.md).
+    assert larger_command(seen, modern.replace({"progressive": (0.75,)})) == command

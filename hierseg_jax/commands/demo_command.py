@@ -94,6 +94,8 @@ def _run() -> None:
     segmenter(np.zeros((*segmenter.image_size, 3), np.uint8))  # a first one takes longer
     painter = Painter(segmenter.hierarchy.levels)
     print(f"The network in the package, for {SUBJECT}.")
+    for note in filter(None, (images.unread for images in opened)):
+        print(f"note: {note}", file=sys.stderr, flush=True)
     if not _SOURCE.value:
         print(f"The photograph is of {CREDIT}.")
     faults, several = [], sum(map(len, opened)) > 1

@@ -8,21 +8,24 @@ from pathlib import Path
 import cv2
 
 from hierseg_jax.data.read.image_files import read_image
-from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
+from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, UNREAD_SUFFIXES, about_unread
 from hierseg_jax.runtime.video import Frame, Video, is_address
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import leads_nowhere, local_path
 from hierseg_jax.system.regular_file import refuse_dead_link
 
-# OpenCV would open these as videos of one frame.
-UNREAD_SUFFIXES = (".gif", ".jp2", ".avif")
-
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """Image files, in order."""
+    """Image files, in order.
+
+    Attributes:
+      files: of kinds that are read.
+      unread: a sentence about others beside them, or "".
+    """
 
     files: tuple[Path, ...]
+    unread: str = ""
 
     def __iter__(self) -> Generator[Frame]:
         """Reads file after file; what can't be read comes as a fault."""
@@ -58,12 +61,13 @@ def open_frames(source: str) -> Images | Video:
     if path.suffix.lower() in UNREAD_SUFFIXES:
         raise HiersegError(f"{source} is no JPEG or PNG image; convert it first.")
     if path.is_dir():
-        files = sorted(
-            f for f in path.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and _is_listed(f)
-        )
-        if not files:
-            raise HiersegError(f"{source} holds no images ({', '.join(IMAGE_SUFFIXES)}).")
-        return Images(tuple(files))
+        listed = sorted(filter(_is_listed, path.iterdir()))
+        images = tuple(file for file in listed if file.suffix.lower() in IMAGE_SUFFIXES)
+        unread = about_unread(map(str, listed))
+        if not images:
+            kinds = ", ".join(IMAGE_SUFFIXES)
+            raise HiersegError(f"{source} holds no images ({kinds}). {unread}".rstrip())
+        return Images(images, unread)
     if _is_listed(path):
         if path.suffix.lower() in IMAGE_SUFFIXES:
             return Images((path,))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
-from hierseg_jax.runtime.frames import UNREAD_SUFFIXES, Images
+from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+from hierseg_jax.runtime.frames import Images
 from hierseg_jax.runtime.outputs import CODECS, check_video_name, folder_name, refuse_existing
 from hierseg_jax.runtime.video import Video, is_address
 from hierseg_jax.system.atomic_writing import make_folder
@@ -17,7 +17,7 @@ from hierseg_jax.system.paths import local_path, stored_name
 from hierseg_jax.system.wording import counted
 
 # Of pictures and videos, which nobody means as the end of a new folder's name.
-NO_FOLDER = (*UNREAD_SUFFIXES, *CODECS, ".apng", ".heic", ".heif", ".jxl", ".svg", ".pdf")
+NO_FOLDER = (*UNREAD_SUFFIXES, *CODECS, ".apng", ".svg", ".pdf")
 
 
 @dataclasses.dataclass(frozen=True)

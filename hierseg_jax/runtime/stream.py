@@ -96,8 +96,9 @@ def segment_source(
         _require_a_purpose(opened, show or kept)
     else:
         looked_at = spread_indices(len(opened), png.HEADERS)
-        for loss in png.losses(opened.files[index] for index in looked_at):
-            print(f"note: {loss}", file=sys.stderr, flush=True)
+        losses = png.losses(opened.files[index] for index in looked_at)
+        for note in filter(None, (opened.unread, *losses)):
+            print(f"note: {note}", file=sys.stderr, flush=True)
     watch = Stopwatch()
     sink = Sink(
         segmenter,

@@ -2,7 +2,13 @@
 
 import os
 
-from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES, MASK_SUFFIXES, Layout
+from hierseg_jax.data.read.layout import (
+    LOSSY,
+    LOSSY_SUFFIXES,
+    MASK_SUFFIXES,
+    Layout,
+    about_unread,
+)
 from hierseg_jax.data.read.listing import Listing
 from hierseg_jax.data.read.mask_places import find_affixes, line_of_one_folder, list_key
 from hierseg_jax.data.read.pattern import Pattern, holds
@@ -15,6 +21,9 @@ def hint_of(layout: Layout, listing: Listing) -> str:
     if not listing.names and not listing.unmasked:
         return _unread(layout, listing.images)
     masks = listing.masks
+    if listing.unpictured and not listing.unmasked and listing.images.parts == ("*",):
+        with scan(layout.root / listing.images.folder) as entries:
+            return f" {about_unread(entry.path for entry in entries)}".rstrip()
     if masks is None or layout.paths_listed or not (listing.unmasked or listing.doubled):
         return ""
     if listing.images.folder == masks.folder and listing.images.parts == masks.parts == ("*",):

@@ -12,14 +12,18 @@ import difflib
 import os
 import pathlib
 import reprlib
+from collections.abc import Iterable
 from typing import Any
 
 from hierseg_jax.data.read.pattern import Pattern, below, parse_pattern
 from hierseg_jax.data.read.safe_yaml import found_kind
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import as_path, real, slashed
+from hierseg_jax.system.wording import counted
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+# Pictures all the same. OpenCV would open some as videos of one frame.
+UNREAD_SUFFIXES = (".heic", ".heif", ".avif", ".gif", ".jp2", ".jxl")
 MASK_SUFFIXES = (".npy", ".png", ".bmp", ".tif", ".tiff")
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp")
 LOSSY = (
@@ -29,6 +33,19 @@ LOSSY = (
 LIST_SUFFIX = ".txt"
 KEYS = ("images", "masks", "list")
 _LONGEST = 4096
+
+
+def about_unread(files: Iterable[str]) -> str:
+    """A sentence about pictures of kinds that are not read among the files; of none ""."""
+    unread = sorted(file for file in files if file.lower().endswith(UNREAD_SUFFIXES))
+    if not unread:
+        return ""
+    if len(unread) == 1:
+        return f"{unread[0]} is a picture of a kind that is not read; save it as JPEG or PNG."
+    return (
+        f"{counted(len(unread), 'picture')} are of kinds that are not read, such as {unread[0]}; "
+        "save them as JPEG or PNG."
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from hierseg_jax.data.read.image_files import read_image
 from hierseg_jax.data.read.inventory import Entry
-from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
+from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, UNREAD_SUFFIXES, about_unread
 from hierseg_jax.data.read.pattern import parse_pattern
 from hierseg_jax.data.read.source import Example, Source
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
@@ -22,6 +22,7 @@ class PictureFolder:
 
     Attributes:
       names: paths of the files, relative to the folder, in the order of the examples.
+      unread: a sentence about pictures of kinds that are not read, or "".
     """
 
     def __init__(self, folder: str | pathlib.Path, label: int, key: str) -> None:
@@ -41,12 +42,14 @@ class PictureFolder:
             raise HiersegFileNotFoundError(
                 f"data.{key}: {self._root} {what}; give a folder of pictures."
             )
-        found = parse_pattern("**").files(self._root, IMAGE_SUFFIXES)
-        self.names = tuple(sorted(f"{name}{ending}" for name, ending in found))
+        found = parse_pattern("**").files(self._root, IMAGE_SUFFIXES + UNREAD_SUFFIXES)
+        files = sorted(f"{name}{ending}" for name, ending in found)
+        self.names = tuple(name for name in files if name.lower().endswith(IMAGE_SUFFIXES))
+        self.unread = about_unread(str(self._root / name) for name in files)
         if not self.names:
             raise HiersegError(
                 f"data.{key}: {self._root} and the folders below it hold no images "
-                f"({', '.join(IMAGE_SUFFIXES)})."
+                f"({', '.join(IMAGE_SUFFIXES)}). {self.unread}".rstrip()
             )
 
     def __len__(self) -> int:

@@ -38,6 +38,11 @@ class SkippingSource:
         return getattr(self._source, "image_file", None)
 
     @property
+    def unread(self) -> str:
+        """As of the source itself."""
+        return getattr(self._source, "unread", "")
+
+    @property
     def mask_file(self) -> Callable[[int], pathlib.Path] | None:
         """The same of masks."""
         return getattr(self._source, "mask_file", None)

@@ -128,10 +128,11 @@ def unread_of(sources: Iterable[Source]) -> list[str]:
 
     `png.HEADERS` files of every data set are looked at, evenly spread; drawn pictures have none.
     """
-    each = (of for source in sources for of in getattr(source, "sources", (source,)))
+    each = [of for source in sources for of in getattr(source, "sources", (source,))]
     files = (
         map(image_file, spread_indices(len(source), png.HEADERS))
         for source in each
         if (image_file := getattr(source, "image_file", None)) is not None
     )
-    return png.losses(itertools.chain.from_iterable(files))
+    others = [note for source in each if (note := getattr(source, "unread", ""))]
+    return others + png.losses(itertools.chain.from_iterable(files))

@@ -36,19 +36,16 @@ def evaluate_command(
 
 
 def larger_command(description: Mapping[str, Any], settings: Settings) -> Command:
-    """To evaluate it a third larger than it was trained; empty where that promises nothing.
+    """To evaluate it a third larger than it was; empty where that promises nothing.
 
     Modern augmentation enlarges pictures, so that networks see better what is enlarged a little
     (Touvron et al. 2019, arXiv:1906.06423; docs/networks.md has figures). The arguments are those
     of `evaluate_command`.
     """
     usual = not description.get("tiles") and description["scales"] == [1]
-    # With a share below 1 that was larger already.
-    share = settings.progressive[-1] if settings.progressive else 1.0
-    trained = share_of_size(settings.data.size, share, _STRIDE)
-    as_trained = as_size(description["image_size"]) == settings.data.size == trained
+    of_run = as_size(description["image_size"]) == settings.data.size
     enlarges = settings.augmentation == "modern" and settings.scales[1] > 1
-    if not (enlarges and usual and as_trained):
+    if not (enlarges and usual and of_run):
         return []
     larger = share_of_size(settings.data.size, 4 / 3, _STRIDE)
     if larger == settings.data.size:
