@@ -112,7 +112,7 @@ def get_config() -> ml_collections.ConfigDict:
     # size, and bilinear from there), bilinear, or nearest, as in the reference. Networks whose
     # logits have that size anyway do not read it.
     config.model.upsampling = "bicubic"
-    # What computes convolutions: auto, xla or tuned (docs/performance.md).
+    # What computes convolutions: auto, xla or tuned (docs/kernels.md).
     config.model.conv_impl = "auto"
 
     # Workdir or checkpoint folder of the same network and classes. A new run starts from all of its

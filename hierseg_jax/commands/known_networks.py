@@ -89,7 +89,7 @@ def format_networks(networks: Sequence[KnownNetwork]) -> str:
             *lines,
             "",
             f"For {NUM_CLASSES} classes at {SIDE} x {SIDE} pixels. Time: of a deploy file on one "
-            "thread of\nan Intel Xeon (docs/performance.md). Then mIoU on 150 street photographs "
+            "thread of\nan Intel Xeon (docs/latency.md). Then mIoU on 150 street photographs "
             "after\n20 epochs (docs/results.md):",
             *notes,
         ]

@@ -119,7 +119,7 @@ class ModelSettings(Section):
     )
     conv_impl: str = key(
         "auto",
-        "What computes convolutions: auto, xla or tuned (docs/performance.md).",
+        "What computes convolutions: auto, xla or tuned (docs/kernels.md).",
         earlier="auto",
     )
 

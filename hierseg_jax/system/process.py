@@ -26,7 +26,7 @@ def set_up_process() -> None:
     another folder or JAX's own switch, `JAX_ENABLE_COMPILATION_CACHE=false`, is set.
 
     Where a GPU may be found, programs for it are compiled with `DETERMINISTIC`, unless `XLA_FLAGS`
-    has a word on it: in about a third of the time (docs/performance.md).
+    has a word on it: in about a third of the time (docs/gpu.md).
     """
     if may_find_a_gpu(os.environ.get("JAX_PLATFORMS", "")):
         os.environ["XLA_FLAGS"] = with_default(os.environ.get("XLA_FLAGS", ""), DETERMINISTIC)

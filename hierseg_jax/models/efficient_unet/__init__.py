@@ -32,7 +32,7 @@ EFFUNET = Network(
     name="effunet",
     architecture=EfficientUNet,
     heads=("head",),
-    # Of B0 a step at 320 px and batch 8 takes 1.2 GB (docs/performance.md), hierseg train as a
+    # Of B0 a step at 320 px and batch 8 takes 1.2 GB (docs/kernels.md), hierseg train as a
     # whole 2.8 GB at 256 px and batch 16, and 4.2 at batch 32.
     training_memory=TrainingMemory(rest_gb=1.3, bytes_per_pixel=1.2e9 / (8 * 320 * 320)),
     backbone=Backbone(

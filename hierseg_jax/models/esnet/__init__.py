@@ -37,7 +37,7 @@ def _describe(size: str) -> Network:
         name=size,
         architecture=ESNet,
         heads=("decoder/output_conv", "encoder_head"),
-        # A step at 320 px and batch 8 takes 1.2 GB (docs/performance.md), hierseg train as a
+        # A step at 320 px and batch 8 takes 1.2 GB (docs/kernels.md), hierseg train as a
         # whole 2.3 GB at 256 px and batch 16; smaller variants take less.
         training_memory=TrainingMemory(rest_gb=0.8, bytes_per_pixel=1.2e9 / (8 * 320 * 320)),
         fields={"size": size},
