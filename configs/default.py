@@ -116,7 +116,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.conv_impl = "auto"
 
     # Workdir or checkpoint folder of the same network and classes. A new run starts from all of its
-    # weights. Empty: fresh weights, or those of model.pretrained.
+    # weights, in place of model.pretrained=imagenet. Empty: fresh weights, or those of
+    # model.pretrained.
     config.init = ""
     # A name, a sum such as `tree_min_focal + 0.5*dice`, or {name: weight}. With any head:
     # crossentropy, dice, focal, iou, tversky, lovasz, boundary; a hierarchical head takes them at

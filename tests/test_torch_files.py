@@ -204,7 +204,7 @@ def test_without_pytorch_its_other_files_say_how_to_install_it(no_torch, tmp_pat
     legacy = tmp_path / "legacy.pt"
     legacy.write_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
     for file in (legacy, archive(tmp_path / "new.pt", "new/data.pkl")):
-        assert "pip install 'hierseg-jax[torch]'" in mistake(file)
+        assert "pip install '.[torch]' in the project's folder" in mistake(file)
     safe = tmp_path / "a.safetensors"
     write_safetensors(safe, ARRAYS, {})
     assert len(read_torch_file(safe).arrays) == len(ARRAYS)

@@ -391,7 +391,9 @@ def test_without_optuna_the_command_says_how_to_get_it():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert done.stderr.strip() == ("error: tuning needs Optuna: pip install 'hierseg-jax[tune]'.")
+    assert done.stderr.strip() == (
+        "error: tuning needs Optuna: pip install '.[tune]' in the project's folder."
+    )
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from hierseg_jax.settings.config_files import config_called
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.missing import installation_of
 from hierseg_jax.system.paths import local_path
 from hierseg_jax.system.process import set_up_process
 from hierseg_jax.train.tune.objective import find_metric
@@ -66,7 +67,7 @@ def _run() -> None:
     except ModuleNotFoundError as error:
         if error.name != "optuna":
             raise
-        sys.exit("error: tuning needs Optuna: pip install 'hierseg-jax[tune]'.")
+        sys.exit(f"error: tuning needs Optuna: {installation_of('tune')}.")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     settings, folder = read_settings(_CONFIG.value), local_path(_STUDY_DIR.value)
     flag = FLAGS["config"]

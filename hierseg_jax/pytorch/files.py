@@ -20,6 +20,7 @@ import safetensors.numpy
 from hierseg_jax.pytorch.unpickle import ForeignObjectError, UnreadableError, read_plain
 from hierseg_jax.system.atomic_writing import make_folder, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.missing import installation_of
 from hierseg_jax.system.paths import local_path
 
 # Where training scripts put a network's weights among other things, the likeliest first.
@@ -160,7 +161,7 @@ def _read_with_torch(file: Path, fault: UnreadableError) -> TorchFile:
         if isinstance(fault, ForeignObjectError):
             raise _has_objects(file, fault.name) from None
         raise HiersegError(
-            f"{file} can't be read without PyTorch ({fault}): pip install 'hierseg-jax[torch]' "
+            f"{file} can't be read without PyTorch ({fault}): {installation_of('torch')} "
             "(or convert the file to .safetensors elsewhere)."
         ) from None
     try:

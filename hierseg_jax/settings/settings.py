@@ -42,7 +42,8 @@ class Settings(Section):
     init: str = key(
         "",
         "Workdir or checkpoint folder of the same network and classes. A new run starts from "
-        "all of its weights. Empty: fresh weights, or those of model.pretrained.",
+        "all of its weights, in place of model.pretrained=imagenet. Empty: fresh weights, or "
+        "those of model.pretrained.",
         earlier="",
     )
     loss: str | Mapping[str, float] = key(

@@ -21,6 +21,11 @@ OF_TRAINING = {
 """Module -> package, of all that the extra `train` of pyproject.toml names."""
 
 
+def installation_of(extra: str) -> str:
+    """What to type for an extra of pyproject.toml. No release is on PyPI yet."""
+    return f"pip install '.[{extra}]' in the project's folder"
+
+
 def missing_sentence(what: str, error: ModuleNotFoundError) -> str:
     """Why `what`, such as a command, can't run here, and what to do; "" for any other module."""
     package = OF_TRAINING.get((error.name or "").partition(".")[0])
@@ -28,5 +33,5 @@ def missing_sentence(what: str, error: ModuleNotFoundError) -> str:
         return ""
     return (
         f"{what} needs {package} and more, which the small installation leaves out: "
-        "pip install 'hierseg-jax[train]'."
+        f"{installation_of('train')}."
     )

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from hierseg_jax.system.bucket_path import BucketPath
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.missing import installation_of
 
 EXTRAS = {"gs": ("gcs", "gcsfs"), "s3": ("s3", "s3fs")}
 """Scheme -> the extra of this package, and the module of fsspec's driver."""
@@ -48,7 +49,7 @@ def as_path(text: str | pathlib.Path) -> pathlib.Path:
     extra, module = EXTRAS[found[1]]
     if importlib.util.find_spec(module) is None:
         raise HiersegError(
-            f"{text} is in a bucket, which takes a driver: pip install 'hierseg-jax[{extra}]'."
+            f"{text} is in a bucket, which takes a driver: {installation_of(extra)}."
         )
     return cast(pathlib.Path, path)
 

@@ -51,14 +51,15 @@ def initial_weights(
 ) -> InitialWeights | None:
     """The weights that settings name under `init` or `model.pretrained`; None where they don't.
 
-    `init` is a checkpoint of the same network and the same class tree, all of which is taken.
+    `init` is a checkpoint of the same network and the same class tree, all of which is taken;
+    ImageNet's weights, which recipes name, are then not asked for.
     `model.pretrained` is `imagenet`, a file, or a checkpoint of the same network for any classes.
 
     Raises:
       ValueError, OSError: one sentence for weights that can't be read or do not fit.
     """
     init, pretrained = settings.init, settings.model.pretrained
-    if init and pretrained:
+    if init and pretrained not in ("", IMAGENET):
         raise HiersegError(
             f"The config's init is {init} and its model.pretrained is {pretrained}; a "
             "run starts from one of them: leave the other empty."

