@@ -33,8 +33,8 @@ def get_config() -> ml_collections.ConfigDict:
     # What the network sees of a picture, in pixels: one side of a square, or height,width. Sides
     # that are no multiples of the network's stride are rounded.
     config.data.image_size = config_dict.FieldReference(320, field_type=object)
-    # How pictures come to that size: stretch, letterbox (whole, with bars, which count neither in
-    # losses nor in metrics), or crop (the middle).
+    # How pictures come to that size: stretch, letterbox (whole, between bars, which no metric
+    # counts), or crop (the middle).
     config.data.resize = "stretch"
     # How pixels are sampled for it: exact (about their centres, averaged where pictures shrink by
     # more than 2), or reference, as the PyTorch reference does it, which moves labels by up to half

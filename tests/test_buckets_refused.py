@@ -41,5 +41,5 @@ def test_a_bucket_without_its_driver_ends_in_a_sentence(scheme):
     extra, module = EXTRAS[scheme]
     if importlib.util.find_spec(module) is not None:
         pytest.skip(f"{module} is installed")
-    with pytest.raises(HiersegError, match=rf"pip install 'hierseg-jax\[{extra}\]'"):
+    with pytest.raises(HiersegError, match=rf"pip install '\.\[{extra}\]'"):
         as_path(f"{scheme}://bucket/run")

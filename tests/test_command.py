@@ -58,10 +58,19 @@ def test_the_help_of_a_flag_is_a_line_of_ours(name):
     assert not re.search(r"\S  +\S", re.sub(r"(?m)^  --\S+ +", "", told))
 
 
-def test_every_key_is_told_with_its_default():
-    text = format_keys()
-    assert all(f"--config.{name}=" in text for name in KEYS)
+def test_every_key_is_told_with_its_value_in_the_config():
+    told = ("--help=keys", "--config=esnet")
+    text = format_keys(["hierseg train", *told])
+    assert all(f"\n--config.{name}=" in text for name in KEYS)
     assert "--config.metrics=miou,reference_miou," in text
+    assert "\n--config.progressive=\n" in text
+    for config in ((), ("--config", "tree")):
+        text = format_keys(["hierseg train", *config])
+        assert text.startswith("The values are those of --config=tree.\n")
+        assert "\n--config.progressive=0.75\n" in text
+        assert "\n--config.model.sibling_softmax=True\n" in text
+    own = format_keys(["hierseg train", "--config=mine.py"])
+    assert own.startswith("The values are those of --config=default.\n")
 
 
 def test_short_forms_stand_for_keys_of_the_config():

@@ -6,7 +6,7 @@ import os
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from hierseg_jax.settings.config_files import config_file, config_names
+from hierseg_jax.settings.config_files import config_file, config_names, load_config
 from hierseg_jax.settings.settings import KEYS
 from hierseg_jax.system.command_help import ShortForms
 from hierseg_jax.system.errors import HiersegError
@@ -113,12 +113,23 @@ def _split(words: Sequence[str]) -> Iterator[tuple[str, str, list[str]]]:
             yield flag, value, [word]
 
 
-def format_keys() -> str:
-    """All keys of a config with their defaults and meanings."""
-    lines = []
+def format_keys(argv: Sequence[str], unnamed: str = DEFAULT_CONFIG) -> str:
+    """All keys of a config with their values and meanings.
+
+    Args:
+      argv: the command's name, then arguments; of a config of one's own, which is code, and of
+        names that don't exist, the values are those of `default`.
+      unnamed: the config where the arguments have none.
+    """
+    given = (value for flag, value, _ in _split(argv[1:]) if flag == "config")
+    named = next(given, unnamed)
+    named = named if named in config_names() else "default"
+    config = load_config(named)
+    lines = [f"The values are those of --config={named}."]
     for name, key in KEYS.items():
+        value = functools.reduce(getattr, name.split("."), config)
         meaning = textwrap.fill(key.meaning, 94)
-        lines += [f"--config.{name}={_plain(key.default)}", textwrap.indent(meaning, "    ")]
+        lines += [f"--config.{name}={_plain(value)}", textwrap.indent(meaning, "    ")]
     return "\n".join(lines)
 
 
@@ -127,7 +138,7 @@ def _plain(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-OF_CONFIG = ShortForms(name_config, {}, format_keys)
+OF_CONFIG = ShortForms(name_config, {}, functools.partial(format_keys, unnamed="default"))
 """Of commands that take a config."""
 OF_TRAINING = ShortForms(
     expand_short_forms, MEANINGS | {"name": "NAME for --workdir=runs/NAME."}, format_keys

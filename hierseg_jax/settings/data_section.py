@@ -49,8 +49,8 @@ class DataSettings(Section):
     )
     resize: str = key(
         "stretch",
-        "How pictures come to that size: stretch, letterbox (whole, with bars, which count "
-        "neither in losses nor in metrics), or crop (the middle).",
+        "How pictures come to that size: stretch, letterbox (whole, between bars, which no "
+        "metric counts), or crop (the middle).",
         choices=RESIZES,
         earlier="stretch",
     )

@@ -18,12 +18,12 @@ class ShortForms:
     Attributes:
       expand: the arguments, the command's name before them, to those that absl knows.
       meanings: of names that it expands.
-      keys: text of `--help=keys`.
+      keys: text of `--help=keys`, of the same arguments.
     """
 
     expand: Callable[[Sequence[str]], list[str]]
     meanings: Mapping[str, str]
-    keys: Callable[[], str]
+    keys: Callable[[Sequence[str]], str]
 
 
 def asks_for_help(argv: Sequence[str]) -> bool:
@@ -43,7 +43,7 @@ def format_help(
       short: what it takes beside them.
     """
     if "--help=keys" in argv and short is not None:
-        return short.keys()
+        return short.keys(argv)
     defined = itertools.chain(*own_flags.flags_by_module_dict().values())
     meanings = {flag.name: _meaning(flag) for flag in defined}
     if short is not None:
