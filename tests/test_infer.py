@@ -201,7 +201,7 @@ def test_one_image_may_be_given_a_name(onnx_file, photos, tmp_path):
 
 
 def test_masks_of_an_older_longer_video_do_not_stay(onnx_file, video, tmp_path):
-    folder = tmp_path / "masks" / "part"
+    folder = tmp_path / "o_masks" / "part"
     folder.mkdir(parents=True)
     (folder / "frame_000099.png").write_bytes(b"old")
     (folder / "mine.txt").write_text("kept")
@@ -213,6 +213,9 @@ def test_masks_of_an_older_longer_video_do_not_stay(onnx_file, video, tmp_path):
     assert infer(onnx_file, video, *flags, "--overwrite").returncode == 0
     frames = [f"frame_{i:06d}.png" for i in range(1, 11)]
     assert sorted(p.name for p in folder.iterdir()) == [*frames, "mine.txt"]
+    # Those of another video lie elsewhere.
+    assert infer(onnx_file, video, f"--output={tmp_path / 'p.avi'}", "--masks").returncode == 0
+    assert len(list((tmp_path / "p_masks" / "part").iterdir())) == 10
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,8 @@ _LEVEL = flags.DEFINE_string(
 _MASKS = flags.DEFINE_bool(
     "masks",
     False,
-    "Write label PNGs too, to OUTPUT/masks/LEVEL; 255 is what a crop left unseen.",
+    "Write label PNGs too, to OUTPUT/masks/LEVEL, of a video to NAME_masks/LEVEL; 255 is what a "
+    "crop left unseen.",
     flag_values=FLAGS,
 )
 _TILES = flags.DEFINE_bool(

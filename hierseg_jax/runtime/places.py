@@ -92,13 +92,15 @@ def settle_places(
         return _of_images(opened, source, output, masks_of, pictures)
     if not pictures or (opened.live and not output):
         folder = Path("segmented")
-        return Places(folder, masks=_mask_folders(folder, masks_of))
+        return Places(folder, masks=_mask_folders(folder / f"{_stem(source)}_masks", masks_of))
     file = local_path(output) if output else Path("segmented") / f"{_stem(source)}.mp4"
     given = Path(source) if is_address(source) else local_path(source)
     if file.exists() and given.exists() and file.samefile(given):
         raise HiersegError(f"--output is the source itself, {file}; choose another.")
     check_video_name(file, f"{_stem(source)}.mp4")
-    return Places(file.parent, video=file, masks=_mask_folders(file.parent, masks_of))
+    # Frames are numbered, so that those of two videos can't lie in one folder.
+    masks = _mask_folders(file.with_name(f"{file.stem}_masks"), masks_of)
+    return Places(file.parent, video=file, masks=masks)
 
 
 def _of_images(
@@ -125,7 +127,7 @@ def _of_images(
     mine = {file.resolve() for file in opened.files}
     if any(target.resolve() in mine for target in drawn.values()):
         raise HiersegError(f"--output is where the images are, {folder}; choose another.")
-    masks = _mask_folders(folder, masks_of)
+    masks = _mask_folders(folder / "masks", masks_of)
     files = tuple(to / f"{stem}.png" for to in masks.values() for stem in stems)
     return Places(folder, drawn, None, masks, files)
 
@@ -143,7 +145,7 @@ def _refuse_one_name(files: Sequence[Path], names: Sequence[str]) -> None:
 
 
 def _mask_folders(folder: Path, levels: Sequence[str]) -> dict[str, Path]:
-    folders = {level: folder / "masks" / folder_name(level) for level in levels}
+    folders = {level: folder / folder_name(level) for level in levels}
     if len({stored_name(folder.name) for folder in folders.values()}) < len(folders):
         raise HiersegError(
             "Two levels of the network have one name as that of a folder "
