@@ -1,6 +1,7 @@
 """What COCO's files may hold that tools or hands have made: nothing is lost or renamed unsaid."""
 
 import json
+import unicodedata
 
 import pytest
 from PIL import Image
@@ -63,7 +64,12 @@ def test_paths_of_windows_are_read_and_none_leaves_the_folder(tmp_path):
     document = two_categories({"id": 1, "name": "a"}, {"id": 3, "name": "b"})
     document["images"][0]["file_name"] = "x\\0.jpg"
     assert labels(tmp_path, make(tmp_path, document, ("x/0.jpg",)))[1] == {"background", "a", "b"}
-    document["images"][0]["file_name"] = "..\\0.jpg"
+    for number, elsewhere in enumerate(("..\\0.jpg", "/upload/1/0.jpg", "C:\\me\\0.jpg")):
+        document["images"][0]["file_name"] = elsewhere
+        raw = make(tmp_path / f"other{number}", document)
+        save_image(tmp_path / f"other{number}/0.jpg", (9, 9))  # not the one above
+        assert labels(tmp_path / str(number), raw)[1] == {"background", "a", "b"}
+    document["images"][0]["file_name"] = "a/.."
     raw = make(tmp_path / "other", document)
     assert "expected a path within the pictures' folder" in fault(raw, tmp_path / "refused")
     document["images"][0]["file_name"] = "gone.jpg"
@@ -112,3 +118,32 @@ def test_a_category_of_crowds_alone_is_no_class(tmp_path):
     assert done.spec.hierarchy.class_names == ("background", "cat")
     assert seen == {"background", "cat"}
     assert "dog, lamp" in done.notes[0]
+
+
+def test_pictures_without_annotations_and_without_records_are_told_of(tmp_path):
+    document = coco([{"category_id": 1, "segmentation": SQUARE}], images=3)
+    raw = make(tmp_path, document, ("0.jpg", "1.jpg", "2.jpg", "later.png"))
+    notes = "\n".join(prepare(raw, tmp_path / "out", val_share=0).notes)
+    bare = "without any annotation, and so all background: 2 pictures, the first 1.jpg."
+    assert f"{raw}/a.json: {bare}" in notes
+    assert f"no annotation names, and left out: 1 picture, the first {raw}/later.png." in notes
+
+
+def test_spaces_around_a_name_are_none_of_it_and_capital_letters_are_told_of(tmp_path):
+    raw = make(tmp_path, two_categories({"id": 1, "name": "cat "}, {"id": 3, "name": "Cat"}))
+    done, seen = labels(tmp_path, raw)
+    assert seen == {"background", "cat", "Cat"}
+    sentence = f"{raw}/a.json: cat and Cat are classes of their own; rename them where one is"
+    assert sentence in "\n".join(done.notes)
+    raw = make(
+        tmp_path / "one", two_categories({"id": 1, "name": "cat "}, {"id": 3, "name": "cat"})
+    )
+    assert labels(tmp_path / "one", raw)[1] == {"background", "cat"}
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_with_accents_meet_however_they_are_composed(tmp_path, forms):
+    named, stored = (unicodedata.normalize(form, "Stra\u00dfe \u00e4.jpg") for form in forms)
+    document = two_categories({"id": 1, "name": "a"}, {"id": 3, "name": "b"})
+    document["images"][0]["file_name"] = named
+    assert labels(tmp_path, make(tmp_path, document, (stored,)))[1] == {"background", "a", "b"}

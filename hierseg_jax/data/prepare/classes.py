@@ -26,7 +26,7 @@ class Classes:
       hierarchy: their tree.
       labels: names of the masks' values, where groups are among them; else empty.
       values: name in the annotations -> value in a mask.
-      notes: sentences about what was left out.
+      notes: sentences about what was left out, or may be meant otherwise.
     """
 
     hierarchy: Hierarchy
@@ -49,7 +49,7 @@ def find_classes(
 ) -> Classes:
     """The tree and the values of the classes that regions are annotated with.
 
-    Class 0 is the background, where no region is.
+    Class 0 is the background, where no region is. Spaces around a name are no part of it.
 
     Args:
       names: all that the source knows, in its order.
@@ -63,18 +63,20 @@ def find_classes(
     """
     wishes.refuse_labels(where)
     wishes.refuse_no_background(where)
-    names = list(dict.fromkeys(names))
+    written = list(dict.fromkeys(names))
+    names, used = list(dict.fromkeys(map(str.strip, written))), {*map(str.strip, used)}
+    parents = {name.strip(): above.strip() for name, above in (parents or {}).items()}
     nodes = [name for name in names if name in used and value_of_none(name) is None]
     if not nodes:
         raise HiersegError(f"{where}: no class occurs in its annotations.")
-    notes: tuple[str, ...] = ()
+    notes = tuple(_alike(nodes, where))
     try:
         if wishes.hierarchy is None:
-            hierarchy = _own_tree(nodes, parents or {})
+            hierarchy = _own_tree(nodes, parents)
             known = {BACKGROUND, *all_labels(hierarchy).names}
             left_out = [n for n in names if n not in known and value_of_none(n) is None]
             if left_out:
-                notes = (
+                notes += (
                     f"{len(left_out)} of {len(names)} classes occur in no annotation and are left "
                     f"out: {listed(left_out, 10)}.",
                 )
@@ -96,8 +98,21 @@ def find_classes(
         raise HiersegError(f"{where}: {error}") from error
     inner = bool(labels) and has_inner(nodes, hierarchy)
     hierarchy = dataclasses.replace(hierarchy, inner_labels=inner)
-    unnamed = {name: value for name in names if (value := value_of_none(name)) is not None}
-    return Classes(hierarchy, labels, unnamed | values, notes)
+    values |= {name: value for name in names if (value := value_of_none(name)) is not None}
+    values |= {name: values[name.strip()] for name in written if name.strip() in values}
+    return Classes(hierarchy, labels, values, notes)
+
+
+def _alike(names: Iterable[str], where: str) -> list[str]:
+    """A sentence about each name that others have, too, but for capital letters."""
+    spellings: dict[str, list[str]] = {}
+    for name in names:
+        spellings.setdefault(name.casefold(), []).append(name)
+    return [
+        f"{where}: {' and '.join(same)} are classes of their own; rename them where one is meant."
+        for same in spellings.values()
+        if len(same) > 1
+    ]
 
 
 def _own_tree(nodes: list[str], parents: Mapping[str, str]) -> Hierarchy:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.data.prepare.classes import find_classes, value_of_none
-from hierseg_jax.data.prepare.coco_files import image_folder, is_coco, json_files
+from hierseg_jax.data.prepare.coco_files import image_folder, is_coco, json_files, place_of
 from hierseg_jax.data.prepare.draw import (
     Patch,
     Region,
@@ -27,7 +27,7 @@ from hierseg_jax.data.prepare.draw import (
     union,
     unpack_counts,
 )
-from hierseg_jax.data.prepare.folders import is_below, split_of
+from hierseg_jax.data.prepare.folders import is_below, split_of, unlisted
 from hierseg_jax.data.prepare.json_file import read_bytes, read_json, records, shown, text
 from hierseg_jax.data.prepare.picture import (
     Picture,
@@ -105,18 +105,19 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     for document in documents:
         split = split_of(document.file.relative_to(raw_dir))
         first = [image["file_name"] for image in list(document.images.values())[:_FIRST]]
-        folder = image_folder(document.file, first, raw_dir, split)
+        folder, last_part = image_folder(document.file, first, raw_dir, split)
         for key, image in document.images.items():
             draw = functools.partial(
                 draw_image, document, key, classes.values, wishes.order != "file"
             )
-            path = folder / image["file_name"]
-            name = flat_name(image["file_name"])
+            path = place_of(folder, image["file_name"], last_part)
+            name = flat_name(path.relative_to(folder).as_posix())
             pictures.append(
                 Picture(split, name, path, document.file, draw, listed_in=document.file.name)
             )
     notes = [f"{file}: it is not COCO's, and passed over." for file in files if not told[file]]
-    notes = [*classes.notes, *notes, *_notes(documents)]
+    notes += [*classes.notes, *_notes(documents)]
+    notes += unlisted((picture.image for picture in pictures), where)
     return RawData(pictures, classes.hierarchy, classes.labels, notes=tuple(notes))
 
 
@@ -148,6 +149,8 @@ def read_document(file: pathlib.Path) -> Document:
         key = _id(record, "id", where)
         # Written on Windows, paths have backslashes.
         name = text(record, "file_name", where).replace("\\", "/")
+        if not is_below(name):  # a place on another machine
+            name = pathlib.PurePosixPath(name).name
         if not is_below(name):
             raise HiersegError(
                 f"{where}: 'file_name' is {shown(name)}; expected a path within the "
@@ -291,6 +294,16 @@ def _notes(documents: Iterable[Document]) -> list[str]:
             )
         if crowds:
             notes.append(f"{document.file}: ignored: {counted(crowds, 'crowd region')}.")
+        bare = [
+            image["file_name"]
+            for key, image in document.images.items()
+            if key not in document.annotations
+        ]
+        if bare:
+            notes.append(
+                f"{document.file}: without any annotation, and so all background: "
+                f"{counted(len(bare), 'picture')}, the first {bare[0]}."
+            )
         if boxes:
             notes.append(f"{document.file}: ignored, boxes alone: {counted(boxes, 'record')}.")
     return notes

@@ -3,6 +3,7 @@
 import pathlib
 from collections.abc import Sequence
 
+from hierseg_jax.data.prepare.folders import as_spelled
 from hierseg_jax.data.prepare.json_file import read_bytes, shown
 from hierseg_jax.system.errors import HiersegFileNotFoundError
 
@@ -24,16 +25,26 @@ def is_coco(file: pathlib.Path) -> bool:
     return b'"images"' in data or b'"annotations"' in data
 
 
+def place_of(folder: pathlib.Path, name: str, last_part: bool) -> pathlib.Path:
+    """A picture by its path in the annotations, or by the last part of that alone."""
+    return as_spelled(folder / (pathlib.PurePosixPath(name).name if last_part else name))
+
+
 def image_folder(
     file: pathlib.Path, names: Sequence[str], raw_dir: pathlib.Path, split: str
-) -> pathlib.Path:
+) -> tuple[pathlib.Path, bool]:
     """The first folder that holds one of the first pictures.
+
+    Where none holds one by its path, which may be one of another machine, its last part does.
 
     Args:
       file: of the annotations.
       names: of the first pictures, as it has them.
       raw_dir: of everything.
       split: of the file; may be empty.
+
+    Returns:
+      The folder, and whether pictures are there by the last part of their paths.
 
     Raises:
       FileNotFoundError: none does.
@@ -42,9 +53,10 @@ def image_folder(
     ways = dict.fromkeys(("", own, *((split, f"{split}/images") if split else ())))
     folders = [beside, beside / "images"]
     folders += [raw_dir / above / name for above in ("", "images") for name in ways]
-    for folder in folders:
-        if not names or any((folder / name).is_file() for name in names):
-            return folder
+    for last_part in (False, True):
+        for folder in folders:
+            if not names or any(place_of(folder, name, last_part).is_file() for name in names):
+                return folder, last_part
     tried = dict.fromkeys(map(str, folders))
     raise HiersegFileNotFoundError(
         f"{file} names pictures such as {shown(names[0])}, and none of these is in "

@@ -1,11 +1,13 @@
 """Finding pictures and annotations in the folders of somebody else."""
 
 import pathlib
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 
 from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
 from hierseg_jax.data.read.pattern import Pattern
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.wording import counted
 
 SPLIT_NAMES = {
     "train": "train",
@@ -102,6 +104,34 @@ def find_below(path: str, roots: Sequence[pathlib.Path]) -> pathlib.Path:
         return place.exists() if whole else place.is_file()
 
     return next((place for place, tail in places if is_meant(place, tail)), places[0][0])
+
+
+def unlisted(images: Iterable[pathlib.Path], where: str) -> list[str]:
+    """A sentence about pictures beside those of a data set that its annotations don't name.
+
+    Args:
+      images: that they name.
+      where: the annotations, for the sentence.
+    """
+    known = {*images}
+    beside = sorted(
+        path
+        for folder in {image.parent for image in known}
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "." and path not in known
+    )
+    if not beside:
+        return []
+    count = counted(len(beside), "picture")
+    return [f"{where}: no annotation names, and left out: {count}, the first {beside[0]}."]
+
+
+def as_spelled(path: pathlib.Path) -> pathlib.Path:
+    """The file, also where its letters with accents are composed otherwise, as by a Mac's zip."""
+    if path.exists():
+        return path
+    forms = (path.with_name(unicodedata.normalize(form, path.name)) for form in ("NFC", "NFD"))
+    return next((other for other in forms if other.exists()), path)
 
 
 def is_below(name: str) -> bool:

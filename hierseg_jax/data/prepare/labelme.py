@@ -19,7 +19,7 @@ import numpy as np
 
 from hierseg_jax.data.prepare.classes import find_classes
 from hierseg_jax.data.prepare.draw import Patch, Region, bitmap, box, paint, points, polygon, union
-from hierseg_jax.data.prepare.folders import split_of, walk_files
+from hierseg_jax.data.prepare.folders import as_spelled, split_of, unlisted, walk_files
 from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.json_file import read_bytes, read_json, records, shown, text
 from hierseg_jax.data.prepare.picture import (
@@ -98,6 +98,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         pictures.append(Picture(split, name, image, file, draw, listed_in=file.name, unpack=unpack))
     others = [file for file in told if not told[file]]
     notes = [*classes.notes, *(f"{file}: it is not labelme's, and passed over." for file in others)]
+    notes += unlisted((picture.image for picture in pictures), str(raw_dir))
     return RawData(pictures, classes.hierarchy, classes.labels, notes=tuple(notes))
 
 
@@ -160,7 +161,7 @@ def draw_shapes(
 
 def _picture(annotation: Annotation) -> tuple[pathlib.Path, Callable[[], bytes] | None]:
     """The picture's file; or the name for one, and what takes it out of the annotation."""
-    image = annotation.file.parent / annotation.image.replace("\\", "/")
+    image = as_spelled(annotation.file.parent / annotation.image.replace("\\", "/"))
     if image.is_file() and image.suffix.lower() != ".json":
         return image, None
     if not annotation.stores_image:
