@@ -162,7 +162,9 @@ def test_what_a_command_looks_at_needs_no_flag(monkeypatch, capsys):
     )
     assert run_parsed(["a"], monkeypatch, capsys).startswith("error: --level is missing: a level. ")
     stray = run_parsed(["a", "b", "--level=x"], monkeypatch, capsys)
-    assert stray == "error: unexpected argument 'b'; flags start with --."
+    assert stray == "error: unexpected argument 'b'; flags start with --; give one " + (
+        "--source: a folder, or a pattern in quotes."
+    )
 
 
 def test_a_network_is_not_what_is_looked_at(tmp_path):

@@ -193,6 +193,11 @@ def test_a_checkpoint_is_evaluated_on_coarser_data_and_on_several(tmp_path):
     source = open_source(own, 0, "val", str(coarse), found)
     assert source.values.table[:3].tolist() == [0, 4, 3]
     assert not check_tree_of_data(tree, own, str(fine), "The checkpoint").inner_labels
+    fine.rename(moved := fine.with_name("moved.yaml"))
+    sentence = "no such file. The checkpoint was trained on it; say where it is now with --data."
+    with pytest.raises(FileNotFoundError, match=sentence):
+        check_tree_of_data(tree, own, str(fine), "The checkpoint")
+    assert check_tree_of_data(tree, own, str(moved), "The checkpoint") == tree
 
 
 def test_the_doctor_looks_at_data_sets_together(tmp_path):

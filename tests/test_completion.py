@@ -117,3 +117,8 @@ def test_the_command_says_how_many_pixels_of_groups_are_left_and_why(groups, tmp
     assert (left > 0) == (resize == "crop")
     said = f"{left} pixels of groups ({left / 2400:.1%} of all) stayed as they were: the network "
     assert [line.startswith(said) for line in others[:-2]] == [True] * (resize == "crop")
+    del content["labels"]
+    (folder / "data.yaml").write_text(yaml.safe_dump(content))
+    done = run([*command, f"--data={folder / 'data.yaml'}", f"--output={tmp_path / 'other'}"])
+    assert "none of its labels is a group of the network's classes" in done.stderr
+    assert not (tmp_path / "other").exists()

@@ -129,16 +129,18 @@ def format_levels(levels: Mapping[str, LevelMetrics], metrics: Sequence[str]) ->
     headings = [f"{METRICS[metric].heading:>11}" for metric in metrics]
     if any(level.labelled_pixels is not None for level in levels.values()):
         headings.append(f"{'labelled pixels':>17}")
-    lines = [f"{'':<24}{''.join(headings)}"]
+    names = (f"  {name}" for level in levels.values() for name in level.class_names)
+    room = max(24, *map(len, (*levels, *names)))
+    lines = [f"{'':<{room}}{''.join(headings)}"]
     for name, level in levels.items():
-        line = _line(name, [level_number(level, metric) for metric in metrics])
+        line = _line(name, room, [level_number(level, metric) for metric in metrics])
         if level.labelled_pixels is not None:
-            line = f"{line:<{24 + 11 * len(metrics)}}{level.labelled_pixels:>17,}"
+            line = f"{line:<{room + 11 * len(metrics)}}{level.labelled_pixels:>17,}"
         lines.append(line)
         columns = [class_numbers(level, metric) for metric in metrics]
         for i, class_name in enumerate(level.class_names):
             numbers = [math.nan if column is None else column[i] for column in columns]
-            lines.append(_line(f"  {class_name}", numbers))
+            lines.append(_line(f"  {class_name}", room, numbers))
     return "\n".join(lines)
 
 
@@ -218,9 +220,9 @@ def format_tree(tree: TreeMetrics) -> str:
     return "\n".join(f"{text}: {x:{style}}" for text, x, style in lines if not math.isnan(x))
 
 
-def _line(name: str, numbers: Sequence[float]) -> str:
+def _line(name: str, room: int, numbers: Sequence[float]) -> str:
     cells = [f"{'' if math.isnan(x) else f'{x:.4f}':>11}" for x in numbers]
-    return f"{name:<24}{''.join(cells)}".rstrip()
+    return f"{name:<{room}}{''.join(cells)}".rstrip()
 
 
 def plain(value: float) -> float | None:

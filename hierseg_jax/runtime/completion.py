@@ -98,6 +98,11 @@ def complete_data_set(
         pairs=meeting_pairs([(data, given.hierarchy)], tree),
         inner_labels=has_inner(given.names, tree),
     )
+    if not tree.inner_labels:
+        raise HiersegError(
+            f"{data}: none of its labels is a group of the network's classes, so that there is "
+            "nothing to fill in."
+        )
     source = FolderSource(given.layout(split), tree.num_classes, given.in_tree(tree).values)
     new = output / "data.yaml"
     if new.exists():

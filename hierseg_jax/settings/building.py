@@ -19,7 +19,7 @@ from hierseg_jax.models.kernels.soft_counts import soft_counts
 from hierseg_jax.settings.data_section import DataSettings
 from hierseg_jax.settings.model_section import ModelSettings
 from hierseg_jax.settings.settings import Settings
-from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.tree.siblings import find_siblings
 
@@ -223,7 +223,14 @@ def check_tree_of_data(
     Raises:
       ValueError: one sentence.
     """
-    sets = read_data_sets(spec, data.figures_inner_share, data.hierarchy)
+    try:
+        sets = read_data_sets(spec, data.figures_inner_share, data.hierarchy)
+    except FileNotFoundError as error:
+        if spec != data.spec:
+            raise
+        raise HiersegFileNotFoundError(
+            f"{error} {checkpoint} was trained on it; say where it is now with --data."
+        ) from error
     own_tree = bool(data.hierarchy)
     try:
         found = meet(sets, hierarchy, "the checkpoint", whole=not own_tree)

@@ -50,7 +50,8 @@ def run(
         cv2.utils.logging.setLogLevel(0)
         os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
         if unused := argv[1:]:
-            sys.exit(f"error: unexpected argument {unused[0]!r}; flags start with --.")
+            several = f"; give one --{bare}: a folder, or a pattern in quotes" if bare else ""
+            sys.exit(f"error: unexpected argument {unused[0]!r}; flags start with --{several}.")
         try:
             main()
             sys.stdout.flush()

@@ -43,8 +43,8 @@ from hierseg_jax.tree.hierarchy import Hierarchy
 
 MOST = 1024
 _WAY_OUT = (
-    "Mend the masks or the tree (hierseg inspect shows more), or set "
-    "data.allow_missing_classes=True to train without."
+    "Mend the masks or the tree (hierseg inspect shows more), or train "
+    "without: --config.data.allow_missing_classes=True."
 )
 
 

@@ -131,7 +131,7 @@ def _pretrained_backbone(
         others = " or ".join(name for name, other in NETWORKS.items() if other.takes_variant)
         raise HiersegError(
             f"The config's model.pretrained is {pretrained}, but {network.name} has no backbone; "
-            f"it takes a checkpoint of this project's, or train {others}."
+            f"give --config.model.pretrained= for fresh weights, or train {others}."
         )
     named = backbone.choices[0] if chosen.backbone is None else chosen.backbone
     built_on = backbone.cut_from.get(named, named)

@@ -46,14 +46,14 @@ class Finding:
     other: str = ""
 
 
-_UNREADABLE = "Replace it or take the pair away; data.on_error = skip trains without it."
+_UNREADABLE = "Replace it or take the pair away; --config.data.on_error=skip trains without it."
 
 KINDS = {
     "untrained_class": Kind(
         ERROR,
         "Classes without a pixel in train",
-        "Nothing is learnt of them, hence training refuses; data.allow_missing_classes = True "
-        "trains without.",
+        "Nothing is learnt of them, hence training refuses; "
+        "--config.data.allow_missing_classes=True trains without.",
     ),
     "missing_folder": Kind(
         ERROR,
