@@ -211,6 +211,24 @@ def test_many_classes_are_counted_where_they_find_no_room_and_the_largest_stay()
     assert 2 <= len(there) < 20
 
 
+@pytest.mark.parametrize("place", ["below", "corner"])
+def test_each_picture_s_legend_names_what_is_largest_in_it(place):
+    tree = Hierarchy.from_mapping(
+        list(range(1, 41)), ["background", *(f"c{i}" for i in range(1, 41))]
+    )
+    label_hw = np.arange(200 * 300).reshape(200, 300) // 600 % 41
+    drawn = []
+    for largest in (5, 39):
+        shown_hw = label_hw.astype(np.uint8)
+        shown_hw[100:] = largest
+        drawn.append(shown_hw)
+    image_bgr = np.full((200, 300, 3), 100, np.uint8)
+    painter = Painter(tree.levels, legend=place)
+    for shown_hw in [*drawn, *drawn]:
+        alone = Painter(tree.levels, legend=place).draw(image_bgr, shown_hw, tree.levels[0])
+        np.testing.assert_array_equal(painter.draw(image_bgr, shown_hw, tree.levels[0]), alone)
+
+
 @pytest.mark.parametrize("width", [1, 8, 40, 90, 200, 3000])
 def test_no_legend_is_wider_than_its_picture(width):
     names = ["head", "a name that is as long as names are", "x"]

@@ -105,6 +105,16 @@ def test_a_trial_that_diverges_or_fills_the_memory_does_not_end_the_search(tmp_p
 
 
 @needs_optuna
+def test_a_trial_whose_metric_is_undefined_does_not_end_the_search(tmp_path):
+    losses = [(10, 5, 4), (10, 10, 10), (10, 3, 2)]
+    train = make_train(lambda number, epoch: losses[number][epoch - 1])
+    outcomes = search(tmp_path, 3, train, metric=Metric(PART_MIOU))
+    assert states(outcomes) == ["complete", "undefined", "complete"]
+    assert [outcomes[0].result, outcomes[2].result] == [0.6, 0.8]
+    assert "is undefined: no class of that level" in outcomes[1].note
+
+
+@needs_optuna
 def test_a_mistake_ends_the_search_with_its_sentence_and_its_trial(tmp_path):
     def loss_of(number, epoch):
         if number == 1:

@@ -54,6 +54,7 @@ def test_every_kind_is_read_as_the_type_of_its_key(file):
         "loss": Choice(("dice", "crossentropy + 0.5*dice")),
         "augment": Choice((True, False)),
     }
+    assert read(file, "augment: {choice: [none, modern]}")["augment"].values == ("none", "modern")
     assert next(iter(space)) == "learning_rate"
     assert all(isinstance(value, float) for value in space["loss_options.gamma"].values)
 

@@ -27,7 +27,9 @@ def base_settings(**changes):
 
 
 def row(epoch, val_loss):
-    return {"epoch": epoch, "val_loss": val_loss, "levels": {"part": {"miou": 1 - val_loss / 10}}}
+    # So large a loss is of a network that predicts nothing.
+    miou = 1 - val_loss / 10 if val_loss < 10 else None
+    return {"epoch": epoch, "val_loss": val_loss, "levels": {"part": {"miou": miou}}}
 
 
 def make_train(loss_of=lambda number, epoch: 1 / (1 + number + epoch), after=lambda *at: None):

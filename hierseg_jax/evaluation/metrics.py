@@ -103,7 +103,7 @@ def evaluate_levels(
             float("nan")
             if labelled == 0
             else reference_miou(single_nkk, batch_size, level.background),
-            boundaries.get(level.name),
+            None if labelled == 0 else boundaries.get(level.name),
             hidden_k,
             level.background,
         )

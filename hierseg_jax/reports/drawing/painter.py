@@ -1,6 +1,7 @@
 """Levels of a tree over pictures, each with a legend of what is in it: below, or in a corner."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -68,7 +69,8 @@ class Painter:
         self._paints = {level.name: paint_of(level) for level in levels}
         self.note = missing_note(opencv_missing(self._fonts.missing))
         # Of the last few: pictures of a folder may have any size and any classes.
-        self._legends: dict[tuple[str, bool, tuple[int, ...], bytes], np.ndarray | Plate] = {}
+        self._legends: dict[tuple[Any, ...], np.ndarray | Plate] = {}
+        self._places: dict[tuple[Any, ...], int] = {}
 
     def draw(self, image_bgr: np.ndarray, labels_hw: np.ndarray, level: Level) -> np.ndarray:
         """A level's classes over the picture, and a legend of those that are there.
@@ -154,29 +156,35 @@ class Painter:
             self._presence[level.name] = presence = presence.after(counts, labels_hw.size)
             there = presence.named_k
         key = level.name, among_others, labels_hw.shape, there.tobytes()
-        if key not in self._legends:
-            while len(self._legends) >= MOST_LEGENDS:
-                del self._legends[next(iter(self._legends))]
+        # Where there are too few places, which classes have one is a matter of this picture.
+        named = tuple(_named(there, counts, self._places.get(key, len(there))))
+        drawn = self._legends.get((*key, named))
+        if drawn is None or key not in self._places:
+            for kept in (self._legends, self._places):
+                while len(kept) >= MOST_LEGENDS:
+                    del kept[next(iter(kept))]
             if self._legend_place == "below":
-                drawn: np.ndarray | Plate = self._draw_strip(level, labels_hw.shape, there, counts)
+                places, drawn = self._draw_strip(level, labels_hw.shape, there, counts)
             else:
                 title = level.name if among_others and there.any() else ""
-                drawn = self._draw_plate(title, level, labels_hw.shape, there, counts)
-            self._legends[key] = drawn
-        return self._legends[key]
+                places, drawn = self._draw_plate(title, level, labels_hw.shape, there, counts)
+            self._places[key] = places
+            self._legends[*key, tuple(_named(there, counts, places))] = drawn
+        return drawn
 
     def _draw_strip(
         self, level: Level, size: tuple[int, ...], there: np.ndarray, counts: np.ndarray
-    ) -> np.ndarray:
+    ) -> tuple[int, np.ndarray]:
         names = self._names[level.name]
         shown = names if self._steady else [names[i] for i in np.flatnonzero(there)]
         layout = self._layout(level, size, shown)
         rows = self._rows(level, size) if self._steady else most_rows(size)
-        entries = self._entries(level, there, counts, layout.places(rows))
+        places = layout.places(rows)
+        entries = self._entries(level, there, counts, places)
         if not self._steady:
             rows = min(rows, layout.rows(len(entries)))
         strip = draw_legend(layout, level.name, entries, rows, self._fonts)
-        return np.ascontiguousarray(strip[..., ::-1])
+        return places, np.ascontiguousarray(strip[..., ::-1])
 
     def _draw_plate(
         self,
@@ -185,7 +193,7 @@ class Painter:
         size: tuple[int, ...],
         there: np.ndarray,
         counts: np.ndarray,
-    ) -> Plate:
+    ) -> tuple[int, Plate]:
         em = letter_size(size)
         places = rows_of(size[0], em)
         if places < _TITLED_PLACES:
@@ -195,23 +203,28 @@ class Painter:
         more = max(0, len(entries) - places) and len(entries) - places + 1
         shown = entries[: len(entries) - more]
         room = round(_CORNER_SHARE * size[1])
-        return legend_plate(shown, room, em, self._fonts, more=more, title=title)
+        return places, legend_plate(shown, room, em, self._fonts, more=more, title=title)
 
     def _entries(
         self, level: Level, there: np.ndarray, counts: np.ndarray, places: int
     ) -> list[Entry | None]:
         """All that are there; where there are too few places, those seen most come first."""
         names, colors = self._names[level.name], level.colors[level.foreground].tolist()
-        present = np.flatnonzero(there).tolist()
         if self._steady and len(names) <= places:  # each keeps its place
             return [
                 Entry(n, tuple(c)) if i else None
                 for n, c, i in zip(names, colors, there, strict=True)
             ]
-        if len(present) > places:
-            kept = sorted(present, key=lambda i: -counts[i])[: places - 1]
-            present = [*sorted(kept), *(i for i in present if i not in kept)]
-        return [Entry(names[i], tuple(colors[i])) for i in present]
+        return [Entry(names[i], tuple(colors[i])) for i in _named(there, counts, places)]
+
+
+def _named(there: np.ndarray, counts: np.ndarray, places: int) -> list[int]:
+    """All classes that are there; where there are too few places, those seen most come first."""
+    present = np.flatnonzero(there).tolist()
+    if len(present) <= places:
+        return present
+    kept = sorted(sorted(present, key=lambda i: -counts[i])[: places - 1])
+    return [*kept, *(i for i in present if i not in kept)]
 
 
 def pixels_of(labels_hw: np.ndarray, classes: range) -> np.ndarray:

@@ -39,6 +39,10 @@ _CHANGES_LOSS = (
 )
 
 
+class UndefinedError(HiersegError):
+    """A number that an epoch lacks, such as the precision where only background is predicted."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Metric:
     """A column of metrics.csv, as `val_loss` or `levels.part.miou`."""
@@ -54,7 +58,7 @@ class Metric:
         """The number of one epoch of a `Progress`.
 
         Raises:
-          ValueError: if it is undefined, for want of pixels to measure.
+          UndefinedError: for want of pixels to measure.
         """
         if not self.maximized:
             return row[VAL_LOSS]
@@ -62,9 +66,9 @@ class Metric:
         level, _, key = self.name.removeprefix("levels.").rpartition(".")
         value = row["levels"][level][key]
         if value is None:
-            raise HiersegError(
-                f"{self.name} is undefined: no class of that level is in the validation split or "
-                "predicted there. Choose another --metric."
+            raise UndefinedError(
+                f"{self.name} is undefined: no class of that level is in the validation split, or "
+                "none is predicted there."
             )
         return value
 

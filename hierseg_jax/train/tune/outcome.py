@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from hierseg_jax.train.tune.space import Value
 
-COMPLETE, PRUNED, DIVERGED, OUT_OF_MEMORY = "complete", "pruned", "diverged", "out of memory"
+COMPLETE, PRUNED = "complete", "pruned"
+DIVERGED, OUT_OF_MEMORY, UNDEFINED = "diverged", "out of memory", "undefined"
 FAILED, RUNNING = "failed", "running"
 
 

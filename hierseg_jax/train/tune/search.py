@@ -1,5 +1,6 @@
 """The search: trial after trial, until as many are done as were asked for."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,12 @@ from hierseg_jax.system.stop import StopSignals
 from hierseg_jax.system.wording import counted
 from hierseg_jax.train.loop import DivergedError, train
 from hierseg_jax.train.progress import Progress
-from hierseg_jax.train.tune.objective import Metric, check_comparable, check_one_size
+from hierseg_jax.train.tune.objective import (
+    Metric,
+    UndefinedError,
+    check_comparable,
+    check_one_size,
+)
 from hierseg_jax.train.tune.outcome import (
     COMPLETE,
     DIVERGED,
@@ -23,6 +29,7 @@ from hierseg_jax.train.tune.outcome import (
     OUT_OF_MEMORY,
     PRUNED,
     RUNNING,
+    UNDEFINED,
     Outcome,
     best_outcome,
 )
@@ -116,7 +123,8 @@ def run_trial(
     def tell_epochs(progress: Progress) -> None:
         for row in progress.rows:
             if row["epoch"] not in reported:
-                trial.report(metric.of_epoch(row), row["epoch"])
+                with contextlib.suppress(UndefinedError):  # as early ones may be
+                    trial.report(metric.of_epoch(row), row["epoch"])
                 reported.add(row["epoch"])
 
     def on_epoch(progress: Progress) -> None:
@@ -140,6 +148,8 @@ def run_trial(
     except DivergedError as error:
         # Pruned rather than failed: the sampler learns from those that it is bad there.
         end(TrialState.PRUNED, error, DIVERGED)
+    except UndefinedError as error:
+        end(TrialState.PRUNED, error, UNDEFINED)
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             end(TrialState.FAIL, error)

@@ -17,6 +17,7 @@ from typing import Any
 
 from hierseg_jax.data.read.safe_yaml import read_yaml
 from hierseg_jax.settings import Settings, read_settings
+from hierseg_jax.settings.settings import KEYS
 from hierseg_jax.system.errors import HiersegError
 
 KINDS = ("uniform", "log_uniform", "int", "choice")
@@ -87,7 +88,7 @@ def read_space(file: Path, settings: Settings) -> Space:
                 f"{file}: the config has no key {reprlib.repr(key)}{_near(key, known)}"
             )
         try:
-            space[key] = _parse(entry, known[key])
+            space[key] = _parse(entry, known[key], KEYS[key].kinds if key in KEYS else ())
         except HiersegError as error:
             raise HiersegError(f"{file}: {key}: {error}") from error
     try:
@@ -115,12 +116,13 @@ def _near(key: Any, known: Mapping[str, Any]) -> str:
     return f"; did you mean {near[0]}?" if near else "; `hierseg train --help=keys` lists them all."
 
 
-def _parse(entry: Any, current: Any) -> Range | Choice:
+def _parse(entry: Any, current: Any, kinds: tuple[type, ...]) -> Range | Choice:
     """One key's range or choice.
 
     Args:
       entry: from the file.
       current: the config's value of the key.
+      kinds: types of the values that the key may have.
     """
     if not isinstance(entry, dict) or len(entry) != 1 or next(iter(entry)) not in KINDS:
         raise HiersegError(
@@ -136,7 +138,9 @@ def _parse(entry: Any, current: Any) -> Range | Choice:
             "searched."
         )
     if kind == "choice":
-        return _choice([_typed(value, current) for value in values])
+        # Of a key that text and numbers may stand for, such as `augment`, all are taken.
+        others = kinds if str in kinds else ()
+        return _choice([v if type(v) in others else _typed(v, current) for v in values])
     if isinstance(current, bool | str) or isinstance(current, float) == (kind == "int"):
         fitting = {bool: "choice", str: "choice", int: "int or choice"}
         raise HiersegError(
