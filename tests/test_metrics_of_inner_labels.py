@@ -24,7 +24,7 @@ from hierseg_jax.evaluation.tally import Measures
 from hierseg_jax.evaluation.tiles import TiledEvaluation, make_window_step
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix
 from hierseg_jax.system.devices.parallel import all_devices
-from hierseg_jax.tree.hierarchy import IGNORE_LABEL, PASCAL_PERSON_PART
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, PASCAL_PERSON_PART, Hierarchy
 from tests.test_boundary import near_contour
 from tests.test_labels import trees, with_groups
 from tests.test_whole_pictures import TREE, ColoursAsClasses, Painted
@@ -334,3 +334,14 @@ def test_every_way_of_looking_at_pictures_counts_labels_of_groups(way):
     )
     assert np.isnan(groups.levels["leaf"].iou).tolist() == [False, True, True, False]
     assert all(level.miou > 0.7 for level in groups.levels.values())
+
+
+def test_a_level_that_no_label_reaches_has_no_boundary_iou():
+    tree = Hierarchy.from_mapping({"body": [1, 2]}, ["background", "a", "b"], ["group", "part"])
+    tree = dataclasses.replace(tree, inner_labels=True)
+    confusions_nlc = np.zeros((1, len(tree.labels.names), 3), np.int64)
+    confusions_nlc[0, tree.labels.names.index("body")] = 1, 5, 4
+    levels = evaluate_levels(confusions_nlc, tree, 1, np.full((3, tree.num_nodes), 10))
+    assert levels["part"].labelled_pixels == 0
+    assert np.isnan(levels["part"].boundary_iou).all()
+    assert levels["group"].boundary_iou.tolist() == [1, 1]
