@@ -35,7 +35,10 @@ from hierseg_jax.tree.decoding import AUTO, DECODINGS
 FLAGS = flags.FlagValues()
 _CHECKPOINT, _WHICH = define_checkpoint(FLAGS)
 _DATA = flags.DEFINE_string(
-    "data", None, "Another data set with the same tree; the run's own.", flag_values=FLAGS
+    "data",
+    None,
+    "Other data, whose classes have a place in the tree; the run's own.",
+    flag_values=FLAGS,
 )
 _TASK = flags.DEFINE_enum("task", "val", ["val", "test"], "The split.", flag_values=FLAGS)
 _OUTPUT = flags.DEFINE_string(
