@@ -10,6 +10,7 @@ import pytest
 
 from hierseg_jax.data.read import image_files as decode
 from hierseg_jax.data.read.folder import FolderSource
+from hierseg_jax.data.read.spec import load_spec
 
 
 def photograph(height, width, seed=0):
@@ -156,6 +157,21 @@ def test_folders_that_do_not_pair_are_refused(tmp_path, images, masks, sentence)
     image_dir = make_folder(tmp_path / "{braces}", images, masks)
     with pytest.raises(ValueError, match=sentence):
         FolderSource(image_dir, 4)
+
+
+def test_the_way_to_train_on_the_labelled_part_of_a_folder_is_told_and_works(tmp_path):
+    make_folder(tmp_path, ["a.jpg", "b.jpg"], ["a.npy"])
+    file = tmp_path / "data.yaml"
+    split = "{images: images, masks: masks}"
+    for _ in range(2):
+        file.write_text(f"train: {split}\nnames: [background, a, b, c]\n")
+        spec = load_spec(file)
+        try:
+            source = FolderSource(spec.layout("train"), 4)
+        except ValueError as error:
+            (split,) = re.findall("`(.*)`", str(error))
+            (tmp_path / "labelled.txt").write_text("a\n")
+    assert source.names == ("a",)
 
 
 def test_a_picture_of_a_kind_that_is_not_read_is_named_beside_its_mask(tmp_path):

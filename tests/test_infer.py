@@ -57,10 +57,13 @@ def infer(onnx_file, source, *flags, **environment):
 def test_a_folder_becomes_overlays_and_masks_in_the_source_s_size(onnx_file, photos, tmp_path):
     out = tmp_path / "out"
     (photos / "c.HEIC").write_bytes(b"")
+    (photos / "deep").mkdir()
+    (photos / "deep/d.jpg").write_bytes(b"")
     result = infer(onnx_file, photos, f"--output={out}", "--level=all", "--masks", "--norefine")
     assert result.returncode == 0, result.stderr
     assert "2 pictures" in result.stdout
     assert f"note: {photos}/c.HEIC is a picture of a kind that is not read" in result.stderr
+    assert f"note: {photos}/deep has images, too" in result.stderr
     for name in ("a.png", "b.png"):
         photo = cv2.imread(str(photos / name))
         height, width, _ = cv2.imread(str(out / name)).shape

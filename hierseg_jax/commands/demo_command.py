@@ -94,7 +94,7 @@ def _run() -> None:
     segmenter(np.zeros((*segmenter.image_size, 3), np.uint8))  # a first one takes longer
     painter = Painter(segmenter.hierarchy.levels)
     print(f"The network in the package, for {SUBJECT}.")
-    for note in filter(None, (images.unread for images in opened)):
+    for note in itertools.chain.from_iterable(images.passed_over for images in opened):
         print(f"note: {note}", file=sys.stderr, flush=True)
     if not _SOURCE.value:
         print(f"The photograph is of {CREDIT}.")

@@ -21,11 +21,11 @@ class Images:
 
     Attributes:
       files: of kinds that are read.
-      unread: a sentence about others beside them, or "".
+      passed_over: sentences about others beside and below them.
     """
 
     files: tuple[Path, ...]
-    unread: str = ""
+    passed_over: tuple[str, ...] = ()
 
     def __iter__(self) -> Generator[Frame]:
         """Reads file after file; what can't be read comes as a fault."""
@@ -67,7 +67,9 @@ def open_frames(source: str) -> Images | Video:
         if not images:
             kinds = ", ".join(IMAGE_SUFFIXES)
             raise HiersegError(f"{source} holds no images ({kinds}). {unread}".rstrip())
-        return Images(images, unread)
+        deeper = [folder for folder in sorted(path.iterdir()) if _holds_images(folder)]
+        below = [f"{each} has images, too: a folder is a --source of its own." for each in deeper]
+        return Images(images, tuple(filter(None, [unread, *below[:1]])))
     if _is_listed(path):
         if path.suffix.lower() in IMAGE_SUFFIXES:
             return Images((path,))
@@ -87,6 +89,15 @@ def open_frames(source: str) -> Images | Video:
             f"({', '.join(IMAGE_SUFFIXES)}), videos are given one by one."
         )
     return Images(tuple(files))
+
+
+def _holds_images(folder: Path) -> bool:
+    """Whether it is a folder that can be looked into, with images right in it."""
+    try:
+        files = folder.iterdir() if folder.is_dir() and folder.name[0] != "." else iter(())
+        return any(file.suffix.lower() in IMAGE_SUFFIXES for file in files)
+    except OSError:
+        return False
 
 
 def _is_listed(file: Path) -> bool:

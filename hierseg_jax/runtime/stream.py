@@ -97,7 +97,7 @@ def segment_source(
     else:
         looked_at = spread_indices(len(opened), png.HEADERS)
         losses = png.losses(opened.files[index] for index in looked_at)
-        for note in filter(None, (opened.unread, *losses)):
+        for note in (*opened.passed_over, *losses):
             print(f"note: {note}", file=sys.stderr, flush=True)
     watch = Stopwatch()
     sink = Sink(

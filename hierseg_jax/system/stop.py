@@ -79,4 +79,6 @@ class StopSignals:
         """Ends the program as the signal would have, after saying what was saved."""
         name = signal.Signals(self.requested).name
         print(f"{name}: {what}. Give the same command to go on.", file=sys.stderr, flush=True)
+        # All is saved; another Ctrl-C would show what JAX tidies up as a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.exit(128 + self.requested)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from hierseg_jax.data.read.hints import hint_of
+from hierseg_jax.data.read.hints import hint_of, without_unmasked
 from hierseg_jax.data.read.image_files import check_size, read_image
 from hierseg_jax.data.read.inventory import Entry
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, Layout, beside_folder
@@ -128,7 +128,7 @@ def _check(layout: Layout, listing: Listing) -> None:
         )
     doubled = [" and ".join(map(os.path.basename, paths)) for paths in listing.doubled]
     folder = layout.root / os.path.dirname(listing.doubled[0][0]) if doubled else layout.root
-    hint = hint_of(layout, listing)
+    hint = hint_of(layout, listing) or without_unmasked(layout, listing)
     _refuse(doubled, folder, "stem", "shared by several files, of which one must stay", hint)
     same = f"of the same stem in {mask_dir}"
     if listing.masks is None:

@@ -35,6 +35,18 @@ def hint_of(layout: Layout, listing: Listing) -> str:
     return told or _gone(layout, listing.images)
 
 
+def without_unmasked(layout: Layout, listing: Listing) -> str:
+    """A sentence behind a space: how to train on the pictures that have masks, if some do."""
+    images, masks = listing.images, listing.masks
+    plain = masks is not None and masks.parts == images.parts == ("*",)
+    if not (plain and masks and listing.names and listing.unmasked) or layout.list:
+        return ""
+    return (
+        " Where these have no labels yet, train on the others, named in a file, one a line: "
+        f"`{{images: {images.folder}, masks: {masks.folder}, list: labelled.txt}}`."
+    )
+
+
 def _unread(layout: Layout, images: Pattern) -> str:
     """About a folder in which no file is an image."""
     if images.parts != ("*",):
