@@ -128,7 +128,7 @@ def _check(layout: Layout, listing: Listing) -> None:
         )
     doubled = [" and ".join(map(os.path.basename, paths)) for paths in listing.doubled]
     folder = layout.root / os.path.dirname(listing.doubled[0][0]) if doubled else layout.root
-    hint = hint_of(layout, listing) or without_unmasked(layout, listing)
+    hint = hint_of(layout, listing)
     _refuse(doubled, folder, "stem", "shared by several files, of which one must stay", hint)
     same = f"of the same stem in {mask_dir}"
     if listing.masks is None:
@@ -140,7 +140,8 @@ def _check(layout: Layout, listing: Listing) -> None:
         (listing.unpictured, mask_dir, "mask", f"without an image of the same stem in {image_dir}"),
     ):
         prefix = f"{where.relative_to(layout.root).as_posix()}/"
-        _refuse([path.removeprefix(prefix) for path in paths], where, kind, fault, hint)
+        way = hint or (without_unmasked(layout, listing) if kind == "image" else "")
+        _refuse([path.removeprefix(prefix) for path in paths], where, kind, fault, way)
 
 
 def _like(pattern: Pattern) -> str:
