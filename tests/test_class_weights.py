@@ -1,5 +1,6 @@
 """Weights of classes: bounded, the same in training and in the doctor's report, or given."""
 
+import dataclasses
 import shlex
 
 import numpy as np
@@ -18,6 +19,7 @@ from hierseg_jax.data.class_weights import (
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.inspection.result import make_report
 from hierseg_jax.data.inspection.text import format_report, format_weights
+from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.sources import open_split
 from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.settings import read_settings
@@ -121,3 +123,33 @@ def test_weights_of_other_classes_are_refused(tmp_path):
     ):
         with pytest.raises(HiersegError, match=sentence):
             choose_class_weights(text, tmp_path, TREE, None)
+
+
+class Labels:
+    """A source of whole label maps, each of one value but for its first pixel."""
+
+    def __init__(self, *values):
+        self.values = values
+
+    def __len__(self):
+        return len(self.values)
+
+    def __getitem__(self, index):
+        label_hw = np.full((4, 4), self.values[index], np.uint8)
+        label_hw[0, 0] = 0
+        return {"image": np.zeros((4, 4, 3), np.uint8), "label": label_hw}
+
+
+def test_pixels_of_a_mixture_count_as_often_as_an_epoch_draws_them():
+    source = Mixture(["a", "b"], [Labels(1, 1), Labels(3)], [1.0, 4.0])
+    _, parts = count_frequencies(source, TREE)
+    np.testing.assert_array_equal(parts.pixels_c, [6, 30, 0, 60])
+    np.testing.assert_array_equal(parts.where_c, [96, 32, 0, 64])
+
+
+def test_pixels_of_a_group_are_none_of_the_pictures_pixels_where_their_class_is_unknown():
+    tree = dataclasses.replace(TREE, inner_labels=True)
+    upper = tree.labels.names.index("upper")
+    halves, parts = count_frequencies(Labels(upper, 3), tree)
+    np.testing.assert_array_equal(halves.where_c, [32, 16, 16])
+    np.testing.assert_array_equal(parts.where_c, [17, 0, 0, 16])

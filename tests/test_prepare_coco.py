@@ -126,7 +126,7 @@ def test_pictures_without_annotations_and_without_records_are_told_of(tmp_path):
     notes = "\n".join(prepare(raw, tmp_path / "out", val_share=0).notes)
     bare = "without any annotation, and so all background: 2 pictures, the first 1.jpg."
     assert f"{raw}/a.json: {bare}" in notes
-    assert f"no annotation names, and left out: 1 picture, the first {raw}/later.png." in notes
+    assert f"left out, for no annotation names them: 1 picture, the first {raw}/later.png." in notes
 
 
 def test_spaces_around_a_name_are_none_of_it_and_capital_letters_are_told_of(tmp_path):

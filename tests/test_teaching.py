@@ -155,9 +155,11 @@ def test_scores_are_kept_apart_for_all_that_changes_them(teacher):
         return place_of_scores(fitted, tree, False, inventory).folder
 
     other = dataclasses.replace(loaded, meta=loaded.meta | {"sha256": {"variables": "0"}})
+    paired = dataclasses.replace(loaded.hierarchy, pairs=((1, 2),))
     found = [
         folder(),
         folder(teacher_options__flip=True),
+        folder(teacher_options__flip=True, tree=paired),
         folder(teacher_options__scales=(0.5, 1.0)),
         folder(teacher_options__image_size=48),
         folder(count=18),

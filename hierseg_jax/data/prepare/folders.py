@@ -123,7 +123,7 @@ def unlisted(images: Iterable[pathlib.Path], where: str) -> list[str]:
     if not beside:
         return []
     count = counted(len(beside), "picture")
-    return [f"{where}: no annotation names, and left out: {count}, the first {beside[0]}."]
+    return [f"{where}: left out, for no annotation names them: {count}, the first {beside[0]}."]
 
 
 def as_spelled(path: pathlib.Path) -> pathlib.Path:
