@@ -4,7 +4,7 @@ Same arguments, same results up to rounding. XLA hands convolutions on NVIDIA's 
 recognises the gradient of a kernel by its form, and not that of a dilated or of a transposed
 convolution: those become a forward convolution whose window is as large as the picture, with
 three or nine numbers a channel as its result, at which few of a GPU's cores can work. In ESNet's
-step these were 21 of 197 convolutions (docs/gpu.md).
+step these were 21 of 197 convolutions (docs/kernels.md).
 """
 
 import functools
