@@ -11,6 +11,7 @@ import pytest
 
 from hierseg_jax.data.class_weights import weights_of
 from hierseg_jax.data.inspection import suggest as suggesting
+from hierseg_jax.data.inspection.epochs import choose_epochs, too_short
 from hierseg_jax.data.inspection.examples import choose_examples
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.inspection.inspection_page import format_page
@@ -119,11 +120,23 @@ def test_the_estimate_meets_measured_runs_and_grows_with_pixels():
         (320, 10_000, 2 * 2.49, 4),
         (512, 10_000, 0.5, 1),
         (320, 100, 64, 8),
-        (320, 3, 64, 1),
+        (320, 25, 64, 8),
+        (320, 3, 64, 2),
     ],
 )
 def test_a_batch_fits_the_memory_and_the_data(size, images, memory_gb, batch):
     assert choose_batch(size, images, memory_gb, estimate_peak) == batch
+
+
+@pytest.mark.parametrize(
+    ("images", "epochs"), [(1, 200), (100, 200), (210, 100), (690, 30), (700, 30), (50_000, 30)]
+)
+def test_of_few_pictures_there_are_more_epochs(images, epochs):
+    assert choose_epochs(images) == epochs
+    sentence = too_short(images, 30)
+    assert bool(sentence) == (epochs >= 60)
+    assert not sentence or f"--epochs={epochs} " in sentence
+    assert not too_short(images, epochs)
 
 
 def median_frequency_weights(counts_nc):

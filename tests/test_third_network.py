@@ -114,7 +114,8 @@ def test_what_it_has_not_is_refused_in_a_sentence(workdir, tmp_path):
     assert "No PyTorch class is known that computes tiny" in mistake(
         convert_to_torch, workdir, tmp_path / "a.safetensors"
     )
-    assert "tiny has no backbone; it takes a checkpoint" in start(model__pretrained="imagenet")
+    sentence = "tiny has no backbone; give --config.model.pretrained= for"
+    assert sentence in start(model__pretrained="imagenet")
     assert "tiny has no stochastic_depth" in start(model__stochastic_depth=0.1)
     assert "tiny has no backbone to choose" in mistake(create_model, "tiny", 7, backbone="b0")
     assert "tiny has no backbone with weights from elsewhere" in mistake(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.data.batches import Batch, Batches
+from hierseg_jax.data.inspection.epochs import too_short
 from hierseg_jax.data.pipeline import (
     epoch_length,
     eval_batches,
@@ -40,7 +41,7 @@ from hierseg_jax.system.devices.parallel import Parallel, all_devices
 from hierseg_jax.system.wording import counted
 from hierseg_jax.train.cache_choice import Cache, PutBatch, choose_cache, keep_validation
 from hierseg_jax.train.first_epoch import check_sample
-from hierseg_jax.train.initial import InitialWeights
+from hierseg_jax.train.initial import IMAGENET, InitialWeights
 from hierseg_jax.train.kept_step import is_of_package
 from hierseg_jax.train.mixing import check_mixing
 from hierseg_jax.train.phases import Phase, batches_in_phases, describe_phases, plan_phases
@@ -135,6 +136,8 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
         check_workdir(workdir, settings, hierarchy)
     seen = None
     before = agree(int(is_main() and has_finished_epochs(workdir)))
+    if not before and settings.model.pretrained == IMAGENET and not settings.init:
+        note(too_short(epoch_length(drawn_source), settings.epochs))
     if not before and not settings.data.allow_missing_classes:
         seen, missing = check_sample(train_source, hierarchy, settings.data.named)
         note(missing)

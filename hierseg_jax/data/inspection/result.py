@@ -5,6 +5,7 @@ import pathlib
 import shlex
 from typing import Any
 
+from hierseg_jax.data.inspection.epochs import RECIPE_EPOCHS
 from hierseg_jax.data.inspection.findings import KINDS, count_severities, group_by_kind
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.data.inspection.split_statistics import split_statistics
@@ -90,6 +91,7 @@ def train_command(data: str, suggestion: Suggestion) -> list[str]:
         shlex.quote(f"--data={data}"),
         f"--image_size={suggestion.image_size}",
         f"--batch_size={suggestion.batch_size}",
+        *([] if suggestion.epochs == RECIPE_EPOCHS else [f"--epochs={suggestion.epochs}"]),
         # "none" is the default.
         *([] if rule == "none" else [f"--config.loss_options.class_weights={rule}"]),
         "--name=mine",

