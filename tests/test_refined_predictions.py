@@ -38,7 +38,8 @@ def video(tmp_path):
 
 def masks(segmenter, source, output, **options):
     segment_source(segmenter, str(source), str(output), masks=True, **options)
-    folder = (output.parent if output.suffix else output) / "masks" / "part"
+    top = output.with_name(f"{output.stem}_masks") if output.suffix else output / "masks"
+    folder = top / "part"
     return [cv2.imread(str(each), cv2.IMREAD_UNCHANGED) for each in sorted(folder.iterdir())]
 
 

@@ -71,5 +71,7 @@ def test_a_video_with_a_rotation_tag_is_read_and_written_upright(tmp_path, turn)
     assert written.size[0] == video.size[0]
     drawn = [frame.image_bgr[: len(expected)] for frame in written]  # without the legend below
     assert {corners(frame) for frame in drawn} == {corners(expected)}
-    mask = cv2.imread(str(tmp_path / "masks" / "part" / "frame_000001.png"), cv2.IMREAD_UNCHANGED)
+    mask = cv2.imread(
+        str(tmp_path / "out_masks" / "part" / "frame_000001.png"), cv2.IMREAD_UNCHANGED
+    )
     assert mask.shape == expected.shape[:2]

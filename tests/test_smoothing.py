@@ -118,7 +118,7 @@ def video(tmp_path_factory):
 
 
 def masks_of(folder):
-    files = sorted((folder / "masks" / "part").iterdir())
+    files = sorted((folder / "v_masks" / "part").iterdir())
     return np.array([cv2.imread(str(file), cv2.IMREAD_UNCHANGED) for file in files])
 
 
