@@ -20,7 +20,7 @@ MAX_SIZE = 512
 # Of configs/default.py, and of configs/tree.py.
 MAX_BATCH, RECIPE_BATCH = 32, 16
 # Fewer steps an epoch than these make a poor schedule, and statistics of fewer images than those
-# are too rough; with both, more epochs are the way (docs/training.md has figures).
+# are too rough; with both, more epochs are the way (docs/first_data_set.md has figures).
 MIN_STEPS, LEAST_BATCH = 8, 8
 # Of the memory, for other programs, the reading of images, and what was not measured.
 MEMORY_SHARE = 0.5

@@ -156,9 +156,10 @@ class Painter:
             self._presence[level.name] = presence = presence.after(counts, labels_hw.size)
             there = presence.named_k
         key = level.name, among_others, labels_hw.shape, there.tobytes()
-        # Where there are too few places, which classes have one is a matter of this picture.
-        named = tuple(_named(there, counts, self._places.get(key, len(there))))
-        drawn = self._legends.get((*key, named))
+        # Where there are too few places, which classes have one is a matter of this picture. Of
+        # frames it is of the first one with these classes, or names would come and go.
+        places = self._places.get(key, len(there))
+        drawn = self._legends.get((*key, *self._order(there, counts, places)))
         if drawn is None or key not in self._places:
             for kept in (self._legends, self._places):
                 while len(kept) >= MOST_LEGENDS:
@@ -169,8 +170,11 @@ class Painter:
                 title = level.name if among_others and there.any() else ""
                 places, drawn = self._draw_plate(title, level, labels_hw.shape, there, counts)
             self._places[key] = places
-            self._legends[*key, tuple(_named(there, counts, places))] = drawn
+            self._legends[*key, *self._order(there, counts, places)] = drawn
         return drawn
+
+    def _order(self, there: np.ndarray, counts: np.ndarray, places: int) -> list[int]:
+        return [] if self._steady else _named(there, counts, places)
 
     def _draw_strip(
         self, level: Level, size: tuple[int, ...], there: np.ndarray, counts: np.ndarray
