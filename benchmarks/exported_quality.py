@@ -13,6 +13,7 @@ side; --bars=0, black ones, and --backdrop=128, a grey one. Poor cameras:
 --blur=2        by a Gaussian with a standard deviation of so many pixels
 --shaken=15     moved sideways by so many pixels, an odd number
 --noise=15      Gaussian, with a standard deviation of so many steps of 255
+--grey          without colours
 
 --negatives=FOLDER takes the pictures of a folder that show none of the classes in place of the
 data, and tells how much of them is painted.
@@ -58,6 +59,7 @@ _COARSE = flags.DEFINE_float("coarse", None, "Share of the sides.", 0.05, 1, fla
 _BLUR = flags.DEFINE_float("blur", None, "Pixels of a deviation.", 0.1, flag_values=FLAGS)
 _SHAKEN = flags.DEFINE_integer("shaken", None, "Pixels, an odd number.", 1, flag_values=FLAGS)
 _NOISE = flags.DEFINE_float("noise", None, "Standard deviation, of 255.", 0, flag_values=FLAGS)
+_GREY = flags.DEFINE_bool("grey", False, "Without colours.", flag_values=FLAGS)
 _IMAGE_SIZE = flags.DEFINE_list(
     "image_size", None, "Side, or height,width, if files are open.", flag_values=FLAGS
 )
@@ -114,6 +116,8 @@ def seen(source: Source, hierarchy: Hierarchy) -> Source:
         source = views.Views(source, views.side_by_side, _PERSONS.value)
     if _BARS.value is not None:
         source = views.Views(source, views.barred(_BARS.value, hierarchy.background))
+    if _GREY.value:
+        source = views.Views(source, views.grey)
     for flag, view in (
         (_DARK, views.dark),
         (_COARSE, views.coarse),

@@ -116,6 +116,13 @@ def before_backdrop(value: int, background: int) -> View:
     return view
 
 
+def grey(examples: Sequence[Example]) -> Example:
+    """A picture without colours."""
+    (example,) = examples
+    grey_hw = cv2.cvtColor(example["image"], cv2.COLOR_RGB2GRAY)
+    return example | {"image": np.repeat(grey_hw[..., None], 3, axis=-1)}
+
+
 def out_of_focus(deviation: float) -> View:
     """A picture blurred by a Gaussian of so many pixels."""
     return _repainted(lambda image_hwc: cv2.GaussianBlur(image_hwc, (0, 0), deviation))

@@ -197,7 +197,7 @@ def get_config() -> ml_collections.ConfigDict:
     # taught as that, is painted over with a colour that goes over into another.
     config.mixing.backdrop = 0.0
     # Share of the training pictures, in [0, 1], that are made dark and tinted; the same share,
-    # drawn by itself, is blurred, and again the same share gets noise.
+    # drawn by itself, is blurred, and again the same share gets noise, or loses its colours.
     config.mixing.poor_camera = 0.0
     # Share of the training pictures, in [0, 1], that become four pictures of the batch at half
     # their sides, two by two; some of them twice where it has fewer.

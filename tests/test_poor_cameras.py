@@ -1,5 +1,6 @@
-"""Pictures in bad light, out of focus or shaken, and noisy: what changes, and what stays."""
+"""Pictures in bad light, grey, out of focus or shaken, and noisy: what changes, what stays."""
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +9,11 @@ import pytest
 from hierseg_jax.settings import MixingSettings
 from hierseg_jax.train import poor_cameras
 from hierseg_jax.train.mixing import choose_mixing, mix
-from hierseg_jax.train.poor_cameras import BLURS, DARKEST, NOISE, blur
+from hierseg_jax.train.poor_cameras import BLURS, DARKEST, GREY_RGB, NOISE, blur
+
+
+def _grey(key, image, share):
+    return poor_cameras._grey(jax.random.uniform(key, (len(image),)), image, share)
 
 
 def _lit(key, image, share):
@@ -24,9 +29,9 @@ def _noisy(key, image, share):
 
 
 # Compiled once for every shape; eagerly, each call would compile its loop anew.
-_lit, _blurred, _noisy, take_with_poor_cameras = (
+_grey, _lit, _blurred, _noisy, take_with_poor_cameras = (
     jax.jit(fault, static_argnums=2)
-    for fault in (_lit, _blurred, _noisy, poor_cameras.take_with_poor_cameras)
+    for fault in (_grey, _lit, _blurred, _noisy, poor_cameras.take_with_poor_cameras)
 )
 KEYS = [jax.random.key(seed) for seed in range(12)]
 COUNT, HEIGHT, WIDTH = 6, 32, 48
@@ -76,7 +81,7 @@ def test_a_share_of_nothing_changes_nothing():
     assert choose_mixing(MixingSettings(), 0) is choose_mixing(MixingSettings(), None)
 
 
-@pytest.mark.parametrize("fault", [_lit, _blurred, _noisy])
+@pytest.mark.parametrize("fault", [_grey, _lit, _blurred, _noisy])
 def test_each_fault_is_of_a_share_of_the_pictures_drawn_by_itself(fault):
     image = batch_of(np.float32)["image"]
     of_keys = [changed(image, fault(key, image, 0.4)) for key in map(jax.random.key, range(60))]
@@ -85,8 +90,9 @@ def test_each_fault_is_of_a_share_of_the_pictures_drawn_by_itself(fault):
     assert not changed(image, fault(KEYS[0], image, 0.0)).any()
 
 
-def test_a_picture_has_the_three_faults_independently(monkeypatch):
-    image, faults, drawn = batch_of(np.float32)["image"], ("_lit", "_blurred", "_noisy"), []
+def test_a_picture_has_the_four_faults_independently(monkeypatch):
+    faults, drawn = ("_grey", "_lit", "_blurred", "_noisy"), []
+    image = batch_of(np.float32)["image"]
     image = jnp.tile(image, (1, 6, 4, 1))  # of a size that every blur can be seen at
     for alone in faults:
         with monkeypatch.context() as others:
@@ -99,7 +105,7 @@ def test_a_picture_has_the_three_faults_independently(monkeypatch):
             drawn.append(np.concatenate([changed(image, take(key)["image"]) for key in keys]))
     assert (np.abs(np.mean(drawn, axis=1) - 0.5) < 0.08).all()
     correlation = np.corrcoef(drawn)
-    assert np.abs(correlation - np.eye(3)).max() < 0.15
+    assert np.abs(correlation - np.eye(4)).max() < 0.15
 
 
 def test_a_picture_does_not_depend_on_its_neighbours():
@@ -152,6 +158,14 @@ def test_blurs_are_out_of_focus_or_along_an_axis_and_as_wide_as_they_are_said_to
     assert 0.25 < np.mean(shaken) < 0.75
     assert 0.2 < np.mean(np.array(widest) < 1.0) < 0.6
     assert max(widest) > 2.4
+
+
+def test_a_grey_picture_is_that_of_opencv():
+    image = batch_of(np.uint8)["image"]
+    grey = np.asarray(_grey(KEYS[0], image.astype(jnp.float32), 1.0))
+    expected = [cv2.cvtColor(each, cv2.COLOR_RGB2GRAY) for each in np.asarray(image)]
+    np.testing.assert_allclose(grey, np.stack([expected] * 3, axis=-1), atol=0.51)
+    assert sum(GREY_RGB) == pytest.approx(1)
 
 
 def test_light_is_one_factor_of_each_channel_of_a_picture():

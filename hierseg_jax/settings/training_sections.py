@@ -194,7 +194,7 @@ class MixingSettings(Section):
     poor_camera: float = key(
         0.0,
         "Share of the training pictures, in [0, 1], that are made dark and tinted; the same share, "
-        "drawn by itself, is blurred, and again the same share gets noise.",
+        "drawn by itself, is blurred, and again the same share gets noise, or loses its colours.",
         within="[0, 1]",
         earlier=0.0,
     )

@@ -1,4 +1,4 @@
-"""Pictures as poor cameras take them: in bad light, out of focus or shaken, with noise."""
+"""Pictures as poor cameras take them: in bad light, without colours, blurred, with noise."""
 
 import math
 
@@ -6,6 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from hierseg_jax.evaluation.eval_step import DeviceBatch
+
+GREY_RGB = (0.299, 0.587, 0.114)
+"""What the channels count in a grey picture (ITU-R BT.601, as OpenCV has it)."""
 
 DARKEST = 0.25
 """Least factor on the light, which is uniform in its logarithm up to 1; the cast comes on top."""
@@ -27,9 +30,9 @@ this, and its noise uniform within that."""
 
 
 def take_with_poor_cameras(key: jax.Array, batch: DeviceBatch, share: float) -> DeviceBatch:
-    """The batch, of whose pictures a share is in bad light, and as many blurred, and noisy.
+    """The batch, of whose pictures a share is in bad light; as many are blurred, noisy, and grey.
 
-    Each of the three is drawn by itself, so a picture may have all. Labels stay. Bars of a
+    Each of the four is drawn by itself, so a picture may have all. Labels stay. Bars of a
     letterbox are a part of the picture here.
 
     Args:
@@ -39,16 +42,23 @@ def take_with_poor_cameras(key: jax.Array, batch: DeviceBatch, share: float) -> 
     """
     unit_key, noise_key = jax.random.split(key)
     # All at once: a compiler takes its time for every draw.
-    unit_bn = jax.random.uniform(unit_key, (len(batch["image"]), 11))
+    unit_bn = jax.random.uniform(unit_key, (len(batch["image"]), 12))
     given_bhwc = batch["image"]
     whole = given_bhwc.dtype == jnp.uint8
     image_bhwc = given_bhwc.astype(jnp.float32) / (255 if whole else 1)
+    image_bhwc = _grey(unit_bn[:, 11], image_bhwc, share)
     image_bhwc = _lit(unit_bn[:, :5], image_bhwc, share)
     image_bhwc = _blurred(unit_bn[:, 5:9], image_bhwc, share)
-    image_bhwc = jnp.clip(_noisy(noise_key, unit_bn[:, 9:], image_bhwc, share), 0, 1)
+    image_bhwc = jnp.clip(_noisy(noise_key, unit_bn[:, 9:11], image_bhwc, share), 0, 1)
     if whole:
         image_bhwc = jnp.rint(255 * image_bhwc)
     return batch | {"image": image_bhwc.astype(given_bhwc.dtype)}
+
+
+def _grey(unit_b: jax.Array, image_bhwc: jax.Array, share: float) -> jax.Array:
+    """As cameras see at night, by infrared; by a number in [0, 1) a picture."""
+    grey_bhw1 = (image_bhwc * jnp.array(GREY_RGB)).sum(-1, keepdims=True)
+    return jnp.where((unit_b < share)[:, None, None, None], grey_bhw1, image_bhwc)
 
 
 def _lit(unit_b5: jax.Array, image_bhwc: jax.Array, share: float) -> jax.Array:
