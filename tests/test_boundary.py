@@ -63,6 +63,15 @@ def test_a_contour_is_as_thick_as_two_percent_of_the_diagonal():
     assert (both[leaf], true[leaf], predicted[leaf]) == (ring, ring, ring)
 
 
+@pytest.mark.parametrize(("side", "thickness"), [(158, 4), (161, 5)])  # 4.47 and 4.55 pixels
+def test_two_percent_are_rounded_to_the_nearest_pixel(side, thickness):
+    label_hw = np.zeros((side, side), np.uint8)
+    label_hw[40:100, 40:100] = 1
+    true_n = boundary_counts(label_hw, label_hw, TREE)[1]
+    leaf = TREE.num_nodes - TREE.num_classes + 1
+    assert true_n[leaf] == 60**2 - (60 - 2 * thickness) ** 2
+
+
 def test_shifted_edges_cost_more_than_in_iou():
     label_hw = np.zeros((120, 160), np.uint8)
     label_hw[20:80, 30:110] = 1

@@ -100,6 +100,31 @@ def test_what_finds_no_room_is_read_again():
     assert_equal(batches_of(kept), batches_of(source))
 
 
+def test_a_picture_read_by_two_threads_at_once_takes_room_once():
+    class Late:
+        """The first question is answered after a second one was, as with two threads."""
+
+        def __init__(self):
+            self.source, self.kept = Counting(2), None
+
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            if index == 0 and not self.source.reads[0]:
+                self.source.reads[0] += 1
+                self.kept[0]
+            return self.source[index]
+
+    late = Late()
+    room = Room(2 * byte_count(late.source.source[0]))
+    late.kept = cached(late, room)
+    for _ in range(2):
+        for index in range(2):
+            assert_equal([late.kept[index]], [late.source.source[index]])
+    assert late.source.reads[1] == 1, "it found no room: the other one took it twice"
+
+
 def test_several_data_sets_share_the_room():
     sources = Counting(3), Counting(5)
     mixture = Mixture(["a", "b"], sources, [1.0, 2.0])

@@ -196,6 +196,17 @@ def test_a_fault_is_found_and_named_and_no_other_is(tmp_path, kind):
     assert not any(str(tmp_path) in finding.message for finding in findings)
 
 
+def test_sizes_are_unusual_beyond_three_times_the_median(tmp_path):
+    data = make_data(tmp_path)  # of 48 x 64
+    write_pair(tmp_path, "train", "thrice", 50, (144, 144))
+    write_pair(tmp_path, "train", "third", 51, (16, 16))
+    assert not [f for f in inspect(data).findings if f.kind == "unusual_size"]
+    write_pair(tmp_path, "train", "more", 52, (145, 145))
+    write_pair(tmp_path, "train", "less", 53, (15, 15))
+    files = {f.file for f in inspect(data).findings if f.kind == "unusual_size"}
+    assert files == {"train/images/more.png", "train/images/less.png"}
+
+
 def test_a_folder_of_images_below_the_images_is_passed_over(tmp_path):
     data = make_data(tmp_path)
     (tmp_path / "train/images/more").mkdir()

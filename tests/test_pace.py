@@ -104,6 +104,14 @@ def test_a_recording_of_a_slow_network_is_as_long_as_what_it_saw():
         assert written == pytest.approx(20 * fps, abs=8)
 
 
+@pytest.mark.parametrize(
+    ("written", "elapsed", "missing"),
+    [(10, 1.0, 0), (11, 1.0, 0), (12, 1.0, -1), (8, 1.0, 2), (10, 1.04, 0), (10, 1.06, 1)],
+)
+def test_a_picture_is_left_out_only_where_the_video_is_two_frames_ahead(written, elapsed, missing):
+    assert frames_missing(written, elapsed, 10.0) == missing
+
+
 def test_the_rate_is_a_median_and_forgets():
     rate = Rate()
     for seconds in (0, 0.1):

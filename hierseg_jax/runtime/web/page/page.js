@@ -134,6 +134,16 @@ async function play(live) {
   at("pause").hidden = false;
   picture.classList.toggle("mirrored", live.mirrored);
   picture.setAttribute("aria-label", "Moving picture with its classes");
+  try {
+    await follow(live);
+  } catch (error) {
+    if (state.live === live) stopLive(); // else a camera would stay on that nobody looks at
+    throw error;
+  }
+}
+
+/** Shows what is seen now, again and again, until something else is chosen. */
+async function follow(live) {
   const [finished, presence] = [[], new Map()];
   const isOver = () => state.live !== live;
   for (let moment = -1; !isOver(); ) {
