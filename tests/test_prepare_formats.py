@@ -285,7 +285,7 @@ def test_a_box_of_yolo_lies_below_what_has_an_outline(tmp_path):
     prepare(raw, tmp_path / "without")
     file = raw / "train/labels/a_train.txt"
     # Smaller than both, and last: by either order it would lie on top.
-    file.write_text(file.read_text() + "0 0.3125 0.4166667 0.05 0.05\n")
+    file.write_text(file.read_text() + "0 0.3125 0.4166667 0.125 0.1666667\n")
     prepare(raw, tmp_path / "out")
     np.testing.assert_array_equal(named(tmp_path / "out"), named(tmp_path / "without"))
 
