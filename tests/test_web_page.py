@@ -206,6 +206,21 @@ def test_a_frame_of_the_camera_has_the_labels_of_the_runtime(browser, segmenter)
     assert_equal_labels(segmenter, seen_hwc, levels)
 
 
+def test_a_camera_is_off_where_a_frame_fails(browser):
+    """Frames that can't be had, as where the network runs out of memory."""
+    browser.run(
+        """(() => {
+          const given = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+          navigator.mediaDevices.getUserMedia = async (wish) => (window.stream = await given(wish));
+          window.createImageBitmap = async () => { throw new Error("no memory"); };
+          document.getElementById('camera').click();
+        })()"""
+    )
+    browser.until("document.getElementById('notice').textContent === 'no memory'")
+    assert browser.run("window.stream.getTracks().every((track) => track.readyState === 'ended')")
+    assert browser.run("document.getElementById('pause').hidden")
+
+
 def test_the_page_has_threads_and_needs_no_network_once_loaded(browser, address):
     assert browser.run("crossOriginIsolated")
     assert "CPU" in browser.run("document.getElementById('device').textContent")
