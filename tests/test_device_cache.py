@@ -164,7 +164,7 @@ class Various:
     ("rule", "scales", "beside"),
     [
         *((rule, SCALES, 255) for rule in RESIZES),
-        ("stretch", (1.0, 3.0), 255),
+        *(("stretch", scales, 255) for scales in ((1.0, 3.0), (0.5, 3.0), (0.3, 1.5))),
         ("letterbox", SCALES, 0),
     ],
 )
@@ -173,7 +173,7 @@ def test_the_device_makes_the_examples_that_the_host_makes(rule, scales, beside)
     resize, source = Resize(rule, beside=beside), Various(most=most_pixels(SIZE, scales[1]))
     pictures = store_pictures(source, SIZE, resize, scales[1])
     assert (pictures.shapes_n2 <= most_pixels(SIZE, scales[1])).all()
-    assert (pictures.shapes_n2 > most_pixels(SIZE)).any() == (scales != SCALES)
+    assert (pictures.shapes_n2 > most_pixels(SIZE)).any() == (scales[1] > SCALES[1])
     options = {"size": SIZE, "batch_size": 5, "seed": 3, "scales": scales}
     drawn = take(drawn_batches(pictures.shapes_n2, **options), 4)
     host = take(train_batches(source, resize=resize, augment="modern", mirrored=SWAP, **options), 4)

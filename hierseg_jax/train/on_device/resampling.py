@@ -23,6 +23,8 @@ class Taps(NamedTuple):
     Attributes:
       low, high: int32 [pixels * points], the two neighbours.
       weight: int32 [pixels * points], of the upper one, in 1 / 2048.
+      counted: int32 [points], 1 for a point that counts; else 0, and it repeats the last one that
+        does.
       local: int32 [pixels], counted from where the picture begins.
       inside: bool [pixels], whether the picture is there.
     """
@@ -30,6 +32,7 @@ class Taps(NamedTuple):
     low: jax.Array
     high: jax.Array
     weight: jax.Array
+    counted: jax.Array
     local: jax.Array
     inside: jax.Array
 
@@ -42,8 +45,7 @@ def taps(
 ) -> Taps:
     """Along an axis, bilinear about the centres of pixels.
 
-    Where a side shrinks by more than 2, a pixel has as many points as halve it; else its one point
-    stands `points` times.
+    Where a side shrinks by more than 2, as many points of a pixel count as halve it; else one does.
 
     Args:
       seen: first pixel and length of the part of the picture, int32 scalars.
@@ -68,6 +70,7 @@ def taps(
         low=start + low,
         high=start + jnp.minimum(low + 1, length - 1),
         weight=jnp.where(beyond, 0, weight),
+        counted=(jnp.arange(points) < needed).astype(jnp.int32),
         local=local,
         inside=(local >= 0) & (local < count),
     )
@@ -100,7 +103,9 @@ def sampled(left_chx: jax.Array, right_chx: jax.Array, rows: Taps, columns: Taps
     low, high = across[:, rows.low] >> 4, across[:, rows.high] >> 4
     weight = rows.weight[:, None]
     point = ((low * ((1 << WEIGHT_BITS) - weight) >> 16) + (high * weight >> 16) + 2) >> 2
-    return _mean(_points_first(point, rows, columns))
+    counted_pq = _counted(rows, columns)
+    sums = (_points_first(point, rows, columns) * counted_pq[..., None, None, None]).sum((0, 1))
+    return _mean(sums, counted_pq.sum())
 
 
 def voted(left_hx: jax.Array, right_hx: jax.Array, rows: Taps, columns: Taps) -> jax.Array:
@@ -118,6 +123,8 @@ def voted(left_hx: jax.Array, right_hx: jax.Array, rows: Taps, columns: Taps) ->
         for row in range(_points(rows))
         for column in range(_points(columns))
     ]
+    counted_pq = _counted(rows, columns)
+    count, counted = counted_pq.sum(), counted_pq.reshape(-1)
     odd_hw = (rows.local[:, None] + columns.local) % 2 == 1
     # Every neighbour of every point is a candidate, and what has its label votes for it. Scores
     # are shares in 0..255, and of equal shares the label that comes first. Sums of single planes,
@@ -130,7 +137,7 @@ def voted(left_hx: jax.Array, right_hx: jax.Array, rows: Taps, columns: Taps) ->
             _rounded(255 * sum((jnp.where(of == candidate_hw, w, 0) for of, w in near), zero))
             for near in points
         ]
-        share_hw = (2 * sum(shares) + len(shares)) // (2 * len(shares))
+        share_hw = _mean(sum(s * c for s, c in zip(shares, counted, strict=True)), count)
         label_hw = candidate_hw.astype(jnp.int32)
         order_hw = jnp.where(odd_hw, label_hw, 255 - label_hw)
         return jnp.maximum(best_hw, (share_hw << 8) + order_hw), None
@@ -167,10 +174,14 @@ def _points_first(value: jax.Array, rows: Taps, columns: Taps) -> jax.Array:
     return jnp.moveaxis(grid, (-3, -1), (0, 1))
 
 
-def _mean(value_pq: jax.Array) -> jax.Array:
-    """Of points, int32 [points, points, ...] -> [...], rounded."""
-    count = value_pq.shape[0] * value_pq.shape[1]
-    return (2 * value_pq.sum((0, 1)) + count) // (2 * count)
+def _counted(rows: Taps, columns: Taps) -> jax.Array:
+    """Which points of a pixel count: int32 [points, points], 1 or 0."""
+    return rows.counted[:, None] * columns.counted
+
+
+def _mean(sums: jax.Array, count: jax.Array) -> jax.Array:
+    """Of sums of so many whole numbers, rounded."""
+    return (2 * sums + count) // (2 * count)
 
 
 def _rounded(value: jax.Array) -> jax.Array:
