@@ -1,5 +1,6 @@
 """The evaluation code gives the golden numbers."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hierseg_jax.models import create_model
 from hierseg_jax.pytorch.weights import variables_from_state_dict
 from hierseg_jax.reports.templates import render
 from hierseg_jax.system.devices.parallel import all_devices
-from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, PASCAL_PERSON_PART
 from tests.reference_weights import load_golden, reference_state_dict
 
 PARALLEL = all_devices()
@@ -62,6 +63,29 @@ def evaluation():
     )
     done = evaluate_batches(eval_step, {}, batches, PASCAL_PERSON_PART, 4, PARALLEL)
     return golden, batches, done
+
+
+def test_only_counted_pixels_are_inconsistent():
+    """Not those that are ignored, nor those of padding."""
+    rng, tree = np.random.default_rng(0), PASCAL_PERSON_PART
+    logits = rng.normal(size=(3, 8, 9, tree.num_classes)).astype(np.float32)
+    label = rng.choice([0, 1, 5, IGNORE_LABEL], (3, 8, 9)).astype(np.uint8)
+    valid = np.array([True, True, False])
+    step = jax.jit(make_eval_step(LogitsAsImages(), crossentropy, tree))
+    found = step({}, {"image": logits, "label": label, "valid": valid})["inconsistent"]
+    p = np.exp(logits)
+    best = [
+        np.stack([p[..., level.leaf_to_class == c].sum(-1) for c in range(level.num_classes)], -1)
+        for level in tree.levels
+    ]
+    best = [scores.argmax(-1) for scores in best]
+    apart = np.zeros(label.shape, bool)
+    for k in range(1, tree.num_levels):
+        apart |= np.asarray(tree.parents(k))[best[k]] != best[k - 1]
+    assert apart[label == IGNORE_LABEL].any()
+    assert apart[2].any()
+    counted = (label != IGNORE_LABEL) & valid[:, None, None]
+    np.testing.assert_array_equal(found, (apart & counted).sum((1, 2)))
 
 
 def test_golden_metric_batches_give_the_golden_numbers(evaluation):

@@ -53,9 +53,13 @@ def tallied(*args, **options):
     return tiled_evaluation(*args, **options).tally(MEASURES)
 
 
-def tiled_evaluation(batch_size=3, stride=1, decoding="leaf"):
+def colours_as_classes(variables, image_bhwc):
+    return ColoursAsClasses().apply(variables, image_bhwc)
+
+
+def tiled_evaluation(batch_size=3, stride=1, decoding="leaf", network=colours_as_classes):
     def forward(variables, image_bhwc):
-        return ColoursAsClasses().apply(variables, image_bhwc[:, ::stride, ::stride])
+        return network(variables, image_bhwc[:, ::stride, ::stride])
 
     parallel = all_devices()
     return TiledEvaluation(
@@ -82,6 +86,19 @@ def test_every_pixel_is_counted_once_and_right_where_the_network_is(decoding):
         assert tally.boundaries[index].shape == (1, 3, TREE.num_nodes)
     assert not np.concatenate(tally.unseen).any()  # a crop is for pictures that are scaled
     assert np.isnan(tally.losses).all()
+
+
+def test_ignored_pixels_are_not_inconsistent():
+    """Of a network whose likeliest class is in another group than the likeliest everywhere."""
+    probabilities = np.array([0.05, 0.3, 0.3, 0.35], np.float32)
+
+    def divided(variables, image_bhwc):
+        return np.log(probabilities) + 0 * image_bhwc[..., :1]
+
+    tally, source = tallied(network=divided), Mixed()
+    assert any((source[index]["label"] == 255).any() for index in range(5))
+    for index in range(5):
+        assert tally.inconsistent[index] == (source[index]["label"] != 255).sum()
 
 
 def test_nothing_depends_on_how_windows_share_batches():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hierseg_jax.reports.drawing.painter import draw_level
-from hierseg_jax.runtime.outputs import folder_name
+from hierseg_jax.runtime.outputs import VideoFile, folder_name
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.runs import run, start
 from tests.test_runtime import expected_leaf, reference_file
@@ -104,6 +104,31 @@ def test_frames_that_are_segmented_together_are_written_in_their_order(onnx_file
     assert "3 at once" in result.stdout
     assert len(masks[0]) == 10
     np.testing.assert_array_equal(*masks)
+
+
+@pytest.mark.parametrize("fps", [0.4, 7.5, 29.97, 10])
+@pytest.mark.parametrize("size", [(63, 47), (64, 48)])
+def test_an_avi_has_the_frame_rate_it_is_asked_for(tmp_path, fps, size):
+    video = VideoFile(tmp_path / "a.avi", fps, size)
+    for _ in range(3):
+        video.write(np.zeros((*size[::-1], 3), np.uint8))
+    video.close()
+    read = cv2.VideoCapture(str(tmp_path / "a.avi"))
+    assert read.get(cv2.CAP_PROP_FPS) == pytest.approx(fps, rel=1e-3)
+    assert read.read()[1].shape == (*video.size[::-1], 3)
+    assert video.size == (size if fps == 10 else (size[0] // 2 * 2, size[1] // 2 * 2))
+
+
+def test_masks_are_not_written_over_the_pictures(onnx_file, tmp_path):
+    """Not even with --overwrite, where pictures lie where masks of theirs would."""
+    photos = tmp_path / "masks" / "part"
+    photos.mkdir(parents=True)
+    cv2.imwrite(str(photos / "a.png"), np.full((40, 50, 3), 90, np.uint8))
+    before = (photos / "a.png").read_bytes()
+    result = infer(onnx_file, photos, f"--output={tmp_path}", "--masks", "--overwrite")
+    assert result.returncode == 1
+    assert f"--output is where the images are, {photos}" in result.stderr
+    assert (photos / "a.png").read_bytes() == before
 
 
 def test_odd_sides_are_kept_in_an_avi_and_told_of_elsewhere(onnx_file, tmp_path):

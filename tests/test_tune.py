@@ -90,6 +90,15 @@ def test_a_bad_trial_is_stopped_early_and_no_good_one(tmp_path):
 
 
 @needs_optuna
+def test_a_trial_that_has_had_its_last_epoch_is_complete(tmp_path):
+    def loss_of(number, epoch):
+        return 9.0 if (number, epoch) == (3, 3) else 1 / epoch
+
+    outcomes = search(tmp_path, 4, make_train(loss_of), startup_trials=3)
+    assert states(outcomes) == ["complete"] * 4
+
+
+@needs_optuna
 def test_a_trial_that_diverges_or_fills_the_memory_does_not_end_the_search(tmp_path):
     def loss_of(number, epoch):
         if (number, epoch) == (0, 2):

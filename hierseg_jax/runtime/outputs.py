@@ -92,7 +92,8 @@ class VideoFile:
     """A video that gets its name when it is complete.
 
     Attributes:
-      size: (width, height) of its frames: even ones, as the codecs ask, but in an .avi.
+      size: (width, height) of its frames: even ones, as the codecs ask, but in an .avi of whole
+        frames a second.
       fps: frames per second.
       count: of the frames written.
     """
@@ -105,9 +106,11 @@ class VideoFile:
         # OpenCV would write through a link that stands there.
         self._partial.unlink(missing_ok=True)
         code = cv2.VideoWriter.fourcc(*CODECS[file.suffix.lower()])
-        # FFmpeg's writers drop the last row or column of odd sides, OpenCV's own does not.
-        odd, own = any(side % 2 for side in size), file.suffix.lower() == ".avi"
-        backend = cv2.CAP_OPENCV_MJPEG if odd and own else cv2.CAP_ANY
+        # FFmpeg's writers drop the last row or column of odd sides. OpenCV's own does not, but
+        # rounds how many frames a second has.
+        odd = any(side % 2 for side in size)
+        own = odd and file.suffix.lower() == ".avi" and fps == round(fps) > 0
+        backend = cv2.CAP_OPENCV_MJPEG if own else cv2.CAP_ANY
         self.size = size if own else (size[0] // 2 * 2, size[1] // 2 * 2)
         self._writer = cv2.VideoWriter(str(self._partial), backend, code, fps, size)
         if not self._writer.isOpened():

@@ -124,11 +124,14 @@ def _of_images(
     stems = [Path(name).stem for name in names]
     _refuse_one_name(opened.files, stems if masks_of else names)
     drawn = {name: folder / new for name, new in zip(sources, names, strict=True) if pictures}
-    mine = {file.resolve() for file in opened.files}
-    if any(target.resolve() in mine for target in drawn.values()):
-        raise HiersegError(f"--output is where the images are, {folder}; choose another.")
     masks = _mask_folders(folder / "masks", masks_of)
     files = tuple(to / f"{stem}.png" for to in masks.values() for stem in stems)
+    mine = {file.resolve() for file in opened.files}
+    for target in (*drawn.values(), *files):
+        if target.resolve() in mine:
+            raise HiersegError(
+                f"--output is where the images are, {target.parent}; choose another."
+            )
     return Places(folder, drawn, None, masks, files)
 
 

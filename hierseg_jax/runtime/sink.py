@@ -77,7 +77,8 @@ class Sink:
         if video.size != size:
             tqdm.write(
                 f"{file}: {size[0]}x{size[1]} pixels are written as "
-                "{}x{}, its codec takes even sides; an .avi keeps them.".format(*video.size),
+                "{}x{}, its codec takes even sides".format(*video.size)
+                + ("; an .avi keeps them." if video.fps == round(video.fps) else "."),
                 file=sys.stderr,
             )
         return video

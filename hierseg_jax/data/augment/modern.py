@@ -155,7 +155,7 @@ def jitter_colours(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Brightness, contrast, saturation and hue, each of them half of the time.
 
-    v -> gain v + shift in every channel, then factors on saturation and turns of the hue in
+    v -> gain (v + shift) in every channel, then factors on saturation and turns of the hue in
     HSV; rounded to 0..255. The label stays.
     """
     return draw_jitter(rng).of(image_hwc), label_hw
