@@ -15,6 +15,7 @@ from hierseg_jax.checkpoint.contents import completed_meta
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.inventory import Inventory, describe_change, read_listing, write_listing
 from hierseg_jax.data.read.skip import SkippingSource
+from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train import loop
 from hierseg_jax.train.progress import Progress
@@ -60,6 +61,29 @@ def test_the_same_data_at_another_path_go_on_to_the_same_bits(begun, copied, tmp
     assert read_meta(find_checkpoint(workdir, "last"))["config"]["data"]["spec"].startswith(
         str(moved)
     )
+
+
+def test_an_evaluation_tells_of_other_data_at_the_same_path(begun, tmp_path, monkeypatch, capsys):
+    """A run that was given `--data=data/data.yaml`, seen from another project's folder."""
+    monkeypatch.chdir(begun)
+    workdir = tmp_path / "run"
+    continue_run(workdir, "data/data.yaml", epochs=1)
+    capsys.readouterr()
+    evaluate_checkpoint(workdir, task="val")
+    assert "trained with" not in capsys.readouterr().err
+    other = tmp_path / "other"
+    shutil.copytree(begun / "data", other / "data")
+    for folder in ("images", "masks"):
+        first, *_ = sorted((other / "data" / "val" / folder).iterdir())
+        first.unlink()
+    monkeypatch.chdir(other)
+    evaluate_checkpoint(workdir, task="val")
+    said = capsys.readouterr().err
+    assert "val of data/data.yaml is not what the run was trained with" in said
+    assert "give the run's own with --data" in said
+    # Who names the data knows what they are.
+    evaluate_checkpoint(workdir, task="val", data="data/data.yaml")
+    assert "trained with" not in capsys.readouterr().err
 
 
 def test_files_added_removed_and_changed_are_told_and_allowed_by_a_key(copied, capsys):

@@ -159,6 +159,11 @@ def test_no_other_tag_is_executed_or_read(tmp_path, tag):
         ("hierarchy: {a: &x [1], b: *x}", "twice"),
         ("hierarchy: [1", "line 1"),
         ("a: b: c", "line 1: mapping values are not allowed here"),
+        (
+            "a: 1\nlabels: {#000000: background, #ff0000: a}",
+            "Line 2 has #000000 without quotes, where # begins a comment; write '#000000'.",
+        ),
+        ("a: [1  # see #404040: grey", "line 1: expected ',' or ']', but got '<stream end>'."),
         ("--- 1\n--- 2", "line 2: but found another document"),
         ("hierarchy: *missing", "undefined alias"),
         ("hierarchy: !!int x", "'x' is no int"),

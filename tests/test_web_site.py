@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import json
+import socket
+import struct
 import threading
 import urllib.request
 
@@ -143,6 +145,22 @@ def test_all_that_the_page_loads_is_in_the_package_and_kept_for_offline_use(tmp_
     listed = set(json.loads("[" + worker.split("SMALL = [")[1].split(",\n]")[0] + "]"))
     small = {file.name for file in PAGE.iterdir()} - {"index.html", "service-worker.js"}
     assert listed == small | {"./", "model.json", RECORD}
+
+
+def test_a_browser_that_goes_away_is_not_told_of(tmp_path, capsys):
+    (tmp_path / "a.bin").write_bytes(bytes(1 << 24))
+    with open_server(tmp_path, 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with socket.create_connection(("127.0.0.1", server.server_port)) as visitor:
+            visitor.sendall(b"GET /a.bin HTTP/1.0\r\n\r\n")
+            visitor.recv(100)
+            # Closes at once, with what was sent unread.
+            visitor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        for thread in threading.enumerate():
+            if "process_request_thread" in thread.name:
+                thread.join(60)
+        server.shutdown()
+    assert capsys.readouterr().err == ""
 
 
 def test_it_is_served_with_the_headers_that_threads_need(tmp_path):

@@ -112,7 +112,7 @@ KINDS = {
         "PNG all the way, without smooth edges, and scaled by the nearest neighbour.",
     ),
     "absent_split": Kind(
-        WARNING, "Splits that data.yaml does not give", "Training needs both train and val."
+        ERROR, "Splits that data.yaml does not give", "Training needs both train and val."
     ),
     "shared_folder": Kind(
         WARNING,

@@ -1,6 +1,7 @@
 """Reading YAML that someone else wrote: plain data, or a sentence about the file."""
 
 import pathlib
+import re
 import reprlib
 from typing import Any, ClassVar
 
@@ -14,6 +15,8 @@ MAX_BYTES = 1 << 20
 _PREFIX = "tag:yaml.org,2002:"
 _SCALARS = ("null", "bool", "int", "float")
 _LONGEST_NUMBER = 40
+# A key or value that begins with #, which YAML takes for a comment.
+_UNQUOTED = re.compile(r"(?:^|[{,:]) *(#[0-9a-fA-F]{6})\b(?= *[:,}])", re.MULTILINE)
 
 
 class PlainLoader(yaml.SafeLoader):
@@ -126,6 +129,13 @@ def read_yaml(file: pathlib.Path) -> Any:
         mark = error.problem_mark or error.context_mark
         where = f" line {mark.line + 1}:" if mark else ""
         problem = " ".join(str(error.problem or error.context).split())[:300]
+        colour = _UNQUOTED.search(text)
+        if colour:
+            line = text.count("\n", 0, colour.start(1)) + 1
+            problem += (
+                f". Line {line} has {colour[1]} without quotes, where # begins a comment; write "
+                f"'{colour[1]}'"
+            )
         raise HiersegError(f"{file}:{where} {problem}.") from error
     except (yaml.YAMLError, ValueError, ArithmeticError, LookupError) as error:
         # PyYAML lets such errors out where escapes or directives hold absurd numbers.

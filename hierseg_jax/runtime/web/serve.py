@@ -2,7 +2,9 @@
 
 import functools
 import http.server
+import sys
 from pathlib import Path
+from typing import Any
 
 from hierseg_jax.system.errors import HiersegOSError
 
@@ -37,7 +39,15 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def open_server(folder: Path, port: int) -> http.server.ThreadingHTTPServer:
+class Server(http.server.ThreadingHTTPServer):
+    """One that says nothing of browsers that go away before they have all of a file."""
+
+    def handle_error(self, *given: Any) -> None:  # noqa: D102
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(*given)
+
+
+def open_server(folder: Path, port: int) -> Server:
     """A server of a folder at 127.0.0.1, which `serve_forever` starts.
 
     Args:
@@ -49,7 +59,7 @@ def open_server(folder: Path, port: int) -> http.server.ThreadingHTTPServer:
     """
     handler = functools.partial(Handler, directory=str(folder))
     try:
-        return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+        return Server(("127.0.0.1", port), handler)
     except OSError as error:
         raise HiersegOSError(
             f"Port {port} can't be used ({error.strerror or error}); give another --port, or 0 for "
