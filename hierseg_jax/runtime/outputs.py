@@ -40,6 +40,10 @@ def write_new_image(file: Path, image: np.ndarray) -> Path:
             number += 1
             name = file.with_name(f"{file.stem}_{number}{file.suffix}")
             continue
+        except OSError as error:
+            raise HiersegOSError(
+                f"{name} could not be written: {error.strerror or error}."
+            ) from error
         try:
             with opened:
                 opened.write(data)

@@ -1,6 +1,7 @@
 """Weights that a new run starts from: those of another checkpoint, or a pretrained backbone."""
 
 import dataclasses
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -86,8 +87,9 @@ def _whole_checkpoint(
         )
         raise HiersegError(
             f"The config's init, {loaded.path}, can't start this run: its classes {differ}. "
-            "(--config.model.pretrained takes weights for other classes; converted weights get "
-            "their tree with hierseg convert --data.)"
+            f"With --config.model.pretrained={shlex.quote(init)} in its place all but the head is "
+            "taken, which learns the classes afresh. (Converted weights get their tree with "
+            "hierseg convert --data.)"
         )
     found = traverse_util.flatten_dict(loaded.variables)
     _check_fit("init", loaded, settings, found, _wanted(model))
