@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from hierseg_jax.data.inspection.findings import ERROR
 from hierseg_jax.data.inspection.inspect_dataset import Inspection, inspect_dataset
 from hierseg_jax.data.inspection.several import inspect_together
 from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.system.bucket_path import BucketPath
 from tests.annotated_data import save_image, save_mask
+from tests.inspection_data import make_data
 
 
 def make(root: pathlib.Path, split: str) -> Inspection:
@@ -61,3 +63,18 @@ def test_pictures_of_two_splits_are_found_wherever_the_data_sets_are(
     told = [sentence for _, sentence in inspect_together(inspections, 4, 9)]
     assert any(f"{shown[0]}train/images/a.png" in sentence for sentence in told)
     assert any(f"{shown[1]}val/images/a.png" in sentence for sentence in told)
+
+
+def test_one_of_them_must_give_what_training_needs(tmp_path):
+    one, other = (make_data(tmp_path / name) for name in ("a", "b"))
+
+    def told(*files):
+        inspections = [inspect_dataset(load_spec(file), alone=False) for file in files]
+        assert not any(f.kind == "absent_split" for each in inspections for f in each.findings)
+        return [text for severity, text in inspect_together(inspections, 4, 9) if severity == ERROR]
+
+    text = other.read_text()
+    other.write_text("\n".join(line for line in text.split("\n") if not line.startswith("val")))
+    assert told(one, other) == []
+    one.write_text(other.read_text())
+    assert told(one, other) == ["None of these data sets gives a folder for val."]

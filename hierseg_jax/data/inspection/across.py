@@ -23,12 +23,16 @@ ELONGATED = 2.0
 UNUSUAL = 3.0
 
 
-def check_splits(spec: DatasetSpec) -> list[Finding]:
-    """Splits that training would miss, and those that are one folder."""
+TRAINED_WITH = ("train", "val")
+"""Splits that training needs."""
+
+
+def check_splits(spec: DatasetSpec, alone: bool = True) -> list[Finding]:
+    """Splits that training would miss, if it has this data set `alone`; those of one folder."""
     findings = [
         Finding("absent_split", split, "", f"{spec.file.name} gives no folder for {split}.")
-        for split in ("train", "val")
-        if split not in spec.splits
+        for split in TRAINED_WITH
+        if alone and split not in spec.splits
     ]
     for one, other in itertools.combinations(spec.splits, 2):
         layout = spec.layout(one)

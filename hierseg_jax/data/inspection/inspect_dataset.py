@@ -63,7 +63,7 @@ def inspect_dataset(
     if not 0 <= distance <= 16:
         raise HiersegError(f"--distance is {distance}; give 0 to 16, of 64 bits.")
     pairs: list[Pair] = []
-    findings = across.check_splits(spec)
+    findings = across.check_splits(spec, alone)
     # Of several data sets it is the common tree's, and no matter of this one.
     findings += across.check_background(spec) if alone else []
     for split in spec.splits:

@@ -4,7 +4,7 @@ import itertools
 import pathlib
 from collections.abc import Sequence
 
-from hierseg_jax.data.inspection.across import between, labels_seen
+from hierseg_jax.data.inspection.across import TRAINED_WITH, between, labels_seen
 from hierseg_jax.data.inspection.findings import ERROR, KINDS, WARNING
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.data.missing_classes import missing_classes, missing_sentence
@@ -24,11 +24,16 @@ def inspect_together(
       limit: pictures of a kind to name at most.
 
     Returns:
-      (severity, sentence): an error for classes that no training mask holds; warnings for
-      pictures that one has in training and another elsewhere, and for those that two have in one
+      (severity, sentence): errors for splits that none gives, and for classes that no training
+      mask holds; warnings for pictures that one has in training and another elsewhere, and for
+      those that two have in one
       split.
     """
-    told = []
+    told = [
+        (ERROR, f"None of these data sets gives a folder for {split}.")
+        for split in TRAINED_WITH
+        if not any(split in each.spec.splits for each in inspections)
+    ]
     usable = [example for each in inspections for example in each.usable("train")]
     hierarchy = inspections[0].spec.hierarchy
     if usable:
