@@ -26,8 +26,7 @@ def inspect_together(
     Returns:
       (severity, sentence): errors for splits that none gives, and for classes that no training
       mask holds; warnings for pictures that one has in training and another elsewhere, and for
-      those that two have in one
-      split.
+      those that two have in one split.
     """
     told = [
         (ERROR, f"None of these data sets gives a folder for {split}.")
