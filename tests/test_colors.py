@@ -200,6 +200,7 @@ def test_trees_without_colours_are_stored_as_before():
     [
         ("[a]", "colors: expected names with their colours, such as"),
         ("{c: '#ffffff'}", "colors: 'c' is no class or group; they are a, b, both."),
+        ("{boht: '#ffffff'}", r"colors: 'boht' is no class or group; did you mean both\?"),
         (
             "{background: '#ffffff'}",
             "'background' is the background, which pictures leave",

@@ -68,7 +68,7 @@ def server(clip):
 
 def test_a_video_at_an_address_is_read_as_a_file_is(server, segmenter, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    summary, place = segment_source(segmenter, f"{server}/clip.avi?token=1", None)
+    summary, (place,) = segment_source(segmenter, f"{server}/clip.avi?token=1", None)
     assert (summary.frames, summary.dropped, summary.faults) == (6, 0, [])
     assert str(place) == "segmented/clip.mp4"
     assert Video(str(place)).size == (96, 64)
@@ -131,7 +131,7 @@ def test_what_is_only_shown_is_not_written(segmenter, clip, tmp_path, monkeypatc
         for frame in opened:
             sink.take(frame.name, frame.image_bgr, segmenter(frame.image_bgr, bgr=True))
         sink.close()
-        assert sink.place is None
+        assert sink.places == ()
     assert sorted(tmp_path.iterdir()) == before
 
 

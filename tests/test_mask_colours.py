@@ -92,6 +92,8 @@ def test_colours_without_names_are_listed_with_what_to_write(tmp_path):
         line = line.replace("NAME", name, 1)
     read = data(tmp_path, line, rgb(COLOURS)).label(0)[0]
     assert read.tolist() == np.repeat(EXPECTED, 2).tolist()
+    indices = rgb([0, 0x010101, 0x020202])
+    assert "of three equal channels; " in sentence_of(data(tmp_path, "", indices))
     odd = rgb([*COLOURS, 0x010203, 0x000001])
     source = data(tmp_path, LABELS, odd)
     sentence = sentence_of(source)

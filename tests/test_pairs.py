@@ -47,6 +47,7 @@ def test_pairs_travel_with_the_tree_and_a_tree_without_is_stored_as_before():
         ([["left_arm", 2]], "pairs 'left_arm' with itself"),
         ([["left_arm", "tail"]], "holds 'tail', which is no leaf class; they are head, left_arm"),
         ([["left_arm", "upper"]], "holds 'upper', which is no leaf class"),
+        ([["left_arm", "rigth_arm"]], "which is no leaf class; did you mean right_arm"),
         ([[2, 6]], "holds 6, which is no leaf class"),
         ([[2, -3]], "holds -3, which is no leaf class"),
         ([[2, True]], "holds True, which is no leaf class"),

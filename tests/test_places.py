@@ -1,6 +1,7 @@
 """What a run over a source would write is settled, or refused in a sentence, before any work."""
 
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -57,11 +58,19 @@ def test_one_picture_is_told_by_its_name_and_several_by_their_folder(tmp_path):
         (["a.jpg"], "out", ("part",), "out"),
         (["a.jpg", "b.jpg"], "out", (), "out"),
     ):
-        assert places(tmp_path, names, output, masks).where_to_look == tmp_path / told
+        assert places(tmp_path, names, output, masks).where_to_look == (tmp_path / told,)
     images = Images((tmp_path / "a.jpg",))
-    assert settle_places(images, "a.jpg", None, (), False).where_to_look is None
+    assert settle_places(images, "a.jpg", None, (), False).where_to_look == ()
     masks_alone = settle_places(images, "a.jpg", str(tmp_path / "out"), ["part"], False)
-    assert masks_alone.where_to_look == tmp_path / "out"
+    assert masks_alone.where_to_look == (tmp_path / "out",)
+
+
+def test_a_video_is_told_by_its_name_and_its_label_maps_by_their_folder(tmp_path):
+    for masks, told in (((), ("v.mp4",)), (("body", "part"), ("v.mp4", "v_masks"))):
+        settled = settle_places(Film(), "v.avi", str(tmp_path / "v.mp4"), masks, True)
+        assert settled.where_to_look == tuple(tmp_path / name for name in told)
+    alone = settle_places(Film(), "clips/v.avi", None, ("body",), False)
+    assert alone.where_to_look == (Path("segmented/v_masks"),)
 
 
 @pytest.mark.parametrize("name", ["v1.2", "out.d", "there.gif", "there.png"])

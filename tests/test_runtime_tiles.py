@@ -124,7 +124,7 @@ def test_a_folder_is_segmented_drawn_and_written(tmp_path):
         cv2.imwrite(str(photos / name), picture(*size))
     (photos / "c.png").write_bytes(b"no picture")
     segmenter = Segmenter(reference_file(tmp_path / "a.onnx", contract="reference"))
-    summary, place = segment_source(
+    summary, (place,) = segment_source(
         segmenter, str(photos), str(tmp_path / "out"), masks=True, tiles=True
     )
     assert summary.frames == 2

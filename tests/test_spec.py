@@ -153,6 +153,7 @@ def test_no_other_tag_is_executed_or_read(tmp_path, tag):
         (TREE + "level_names: [a, b]", "3 levels, but there are 2"),
         ("hierarchy: {body: [0]}", "class 0 is the background"),
         ("hierarchy: {body: [1, head]}", "'head' is no class name"),
+        ("names: [a, torso]\nhierarchy: {b: [trso]}", "is no class name; did you mean torso?"),
         ("hierarchy: {body: [1, 3]}", "missing: 2"),
         ("hierarchy: {body: &x {part: *x}}", "contains itself"),
         ("hierarchy: &x {body: *x}", "contains itself"),

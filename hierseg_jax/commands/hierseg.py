@@ -1,6 +1,5 @@
 """The command `hierseg`, door to all others."""
 
-import difflib
 import importlib
 import importlib.metadata
 import sys
@@ -11,6 +10,7 @@ from hierseg_jax.system.errors import wants_tracebacks
 from hierseg_jax.system.imports import without_garbage_collection
 from hierseg_jax.system.kernel_sources import compile_ahead
 from hierseg_jax.system.missing import missing_sentence
+from hierseg_jax.system.wording import did_you_mean
 
 COMMANDS = {
     "demo": "segment a photograph with the network in the package",
@@ -65,9 +65,8 @@ def _run() -> None:
                 raise
             sys.exit(f"error: {sentence}")
     else:
-        near = difflib.get_close_matches(name, COMMANDS, 1)
-        hint = f"Did you mean {near[0]}?" if near else f"Choose one of {', '.join(COMMANDS)}."
-        sys.exit(f"error: hierseg has no command {name!r}. {hint}")
+        hint = did_you_mean(name, COMMANDS, f"choose one of {', '.join(COMMANDS)}.")
+        sys.exit(f"error: hierseg has no command {name!r}; {hint}")
 
 
 def overview() -> str:

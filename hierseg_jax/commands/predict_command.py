@@ -117,7 +117,7 @@ def _run() -> None:
     if segmenter.note:
         print(f"note: {segmenter.note}", file=sys.stderr, flush=True)
     try:
-        summary, place = segment_source(
+        summary, places = segment_source(
             segmenter,
             _SOURCE.value,
             _OUTPUT.value,
@@ -134,8 +134,10 @@ def _run() -> None:
         print("Stopped; what was finished is kept.", file=sys.stderr)
         sys.exit(130)
     count = max(summary.frames, 1)
+    rate = summary.frames / summary.seconds
+    digits = ".1f" if rate >= 1 else ".2g"
     print(
-        f"{counted(summary.frames, 'picture')}, {summary.frames / summary.seconds:.1f} a second, "
+        f"{counted(summary.frames, summary.unit)}, {rate:{digits}} a second, "
         f"{1e3 * summary.inference_seconds / count:.1f} ms each in the network, "
         + (f"{summary.at_once} at once, " if summary.at_once > 1 else "")
         + f"on {segmenter.provider.upper()}"
@@ -144,7 +146,7 @@ def _run() -> None:
             if summary.dropped
             else ""
         )
-        + (f"\nWritten to {place}" if place and summary.frames else "")
+        + (f"\nWritten to {' and '.join(map(str, places))}" if places and summary.frames else "")
     )
     if summary.faults:
         sys.exit(f"error: {len(summary.faults)} could not be read; the first: {summary.faults[0]}")

@@ -1,6 +1,5 @@
 """Arguments as people like to type them, made into absl's flags."""
 
-import difflib
 import functools
 import os
 import textwrap
@@ -10,6 +9,7 @@ from hierseg_jax.settings.config_files import config_file, config_names, load_co
 from hierseg_jax.settings.settings import KEYS
 from hierseg_jax.system.command_help import ShortForms
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import did_you_mean
 
 SHORT_FORMS = {
     "data": "config.data.spec",
@@ -84,12 +84,9 @@ def _find_config(given: str) -> str:
     names = config_names()
     if path in names:
         return f"{config_file(path)}{colon}{argument}"
-    near = difflib.get_close_matches(os.path.basename(path).removesuffix(".py"), names, 1)
-    hint = f" Did you mean --config={near[0]}?" if near else ""
-    raise HiersegError(
-        f"--config is {given}: there is no such file, and the configs that come with hierseg are "
-        f"{', '.join(names)}.{hint}"
-    )
+    known = f"the configs that come with hierseg are {', '.join(names)}."
+    hint = did_you_mean(os.path.basename(path).removesuffix(".py"), names, known)
+    raise HiersegError(f"--config is {given}: there is no such file; {hint}")
 
 
 def _split(words: Sequence[str]) -> Iterator[tuple[str, str, list[str]]]:

@@ -1,7 +1,6 @@
 """Weights of classes: given, or from how often a training split shows them."""
 
 import dataclasses
-import difflib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,6 +10,7 @@ from hierseg_jax.data.read.mixture import draws_of_each
 from hierseg_jax.data.read.sources import Source, read_label
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import did_you_mean
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 RULES = ("none", "inverse_sqrt", "median_frequency")
@@ -143,8 +143,7 @@ def given_weights(
     if isinstance(weights, dict):
         for name in weights:
             if name not in names:
-                near = difflib.get_close_matches(name, names, 1)
-                hint = f"did you mean {near[0]}?" if near else f"they are {', '.join(names)}."
+                hint = did_you_mean(name, names, f"they are {', '.join(names)}.")
                 raise HiersegError(
                     f"The config's loss_options.class_weights names {name!r}, which is no leaf "
                     f"class; {hint}"

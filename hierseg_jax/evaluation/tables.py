@@ -19,7 +19,7 @@ from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.system.atomic_writing import check_room, write_atomically, write_json
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.wording import counted, printable
+from hierseg_jax.system.wording import columns, counted, padded, printable
 
 # By which an evaluation knows its own pages.
 GENERATOR = "hierseg_jax evaluation"
@@ -130,16 +130,16 @@ def format_levels(levels: Mapping[str, LevelMetrics], metrics: Sequence[str]) ->
     if any(level.labelled_pixels is not None for level in levels.values()):
         headings.append(f"{'labelled pixels':>17}")
     names = (f"  {name}" for level in levels.values() for name in level.class_names)
-    room = max(24, *map(len, (*levels, *names)))
+    room = max(24, *map(columns, (*levels, *names)))
     lines = [f"{'':<{room}}{''.join(headings)}"]
     for name, level in levels.items():
         line = _line(name, room, [level_number(level, metric) for metric in metrics])
         if level.labelled_pixels is not None:
-            line = f"{line:<{room + 11 * len(metrics)}}{level.labelled_pixels:>17,}"
+            line = f"{padded(line, room + 11 * len(metrics))}{level.labelled_pixels:>17,}"
         lines.append(line)
-        columns = [class_numbers(level, metric) for metric in metrics]
+        of_classes = [class_numbers(level, metric) for metric in metrics]
         for i, class_name in enumerate(level.class_names):
-            numbers = [math.nan if column is None else column[i] for column in columns]
+            numbers = [math.nan if column is None else column[i] for column in of_classes]
             lines.append(_line(f"  {class_name}", room, numbers))
     return "\n".join(lines)
 
@@ -222,7 +222,7 @@ def format_tree(tree: TreeMetrics) -> str:
 
 def _line(name: str, room: int, numbers: Sequence[float]) -> str:
     cells = [f"{'' if math.isnan(x) else f'{x:.4f}':>11}" for x in numbers]
-    return f"{name:<{room}}{''.join(cells)}".rstrip()
+    return f"{padded(name, room)}{''.join(cells)}".rstrip()
 
 
 def plain(value: float) -> float | None:

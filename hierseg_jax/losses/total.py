@@ -1,7 +1,6 @@
 """The loss of a run: one by name, or several summed with weights."""
 
 import dataclasses
-import difflib
 import functools
 import math
 import re
@@ -26,6 +25,7 @@ from hierseg_jax.losses.soft_labels import soft_crossentropy
 from hierseg_jax.losses.tree_min_loss import tree_min
 from hierseg_jax.losses.tree_triplet_loss import tree_triplet, triplet_weight
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import did_you_mean
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 FOR_FLAT = ("hierarchical_crossentropy", "soft_crossentropy")
@@ -133,9 +133,8 @@ def parse_loss(loss: str | Mapping[str, float]) -> dict[str, float]:
     weights: dict[str, float] = {}
     for name, weight in pairs:
         if name not in _known():
-            near = difflib.get_close_matches(str(name), _known(), 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise HiersegError(f"There is no loss {name!r}; choose of {', '.join(_known())}.{hint}")
+            hint = did_you_mean(name, _known(), f"choose of {', '.join(_known())}.")
+            raise HiersegError(f"There is no loss {name!r}; {hint}")
         if name in weights:
             raise HiersegError(f"The loss names {name!r} twice; add up its weights.")
         number = isinstance(weight, int | float) and not isinstance(weight, bool)

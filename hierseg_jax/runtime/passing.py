@@ -26,6 +26,7 @@ class Summary:
     """What a run over a source did; changes while it goes on.
 
     Attributes:
+      unit: what the source consists of, `picture` or `frame`.
       frames: segmented.
       seconds: in all.
       at_once: pictures that are in the network together.
@@ -34,6 +35,7 @@ class Summary:
       dropped: frames of a video that were passed over, to keep its pace.
     """
 
+    unit: str = "picture"
     frames: int = 0
     dropped: int = 0
     at_once: int = 1

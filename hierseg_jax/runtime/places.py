@@ -39,13 +39,14 @@ class Places:
     masks_of_images: tuple[Path, ...] = ()
 
     @property
-    def where_to_look(self) -> Path | None:
-        """A file, if there is one alone, or the folder of several; None if nothing is written."""
-        if self.video is not None:
-            return self.video
+    def where_to_look(self) -> tuple[Path, ...]:
+        """A file, if there is one alone, or the folder of several; nothing if none is written."""
         if len(self.pictures) == 1 and not self.masks:
-            return next(iter(self.pictures.values()))
-        return self.folder if self.pictures or self.masks else None
+            return tuple(self.pictures.values())
+        if self.pictures or self.masks_of_images:
+            return (self.folder,)
+        of_frames = {folder.parent for folder in self.masks.values()}
+        return (*([self.video] if self.video else []), *of_frames)
 
     def make_room(self, overwrite: bool) -> None:
         """Makes the folders, and takes away frames of an older video.

@@ -22,7 +22,7 @@ class Sink:
     """Draws and writes; refuses what exists before any work.
 
     Attributes:
-      place: the video or picture, or the folder of several files; None if nothing is written.
+      places: the video or picture, and the folder of several files; empty if none is written.
       folder: of what is written, or would be.
     """
 
@@ -63,7 +63,7 @@ class Sink:
         masks_of = [level.name for level in self._levels if masks]
         self._places = places = settle_places(opened, source, output, masks_of, pictures)
         self.folder = places.folder
-        self.place = places.where_to_look
+        self.places = places.where_to_look
         places.make_room(overwrite)
         self._video: VideoFile | None = None
         if isinstance(opened, Video) and places.video is not None:

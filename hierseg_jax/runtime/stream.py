@@ -43,7 +43,7 @@ def segment_source(
     smooth: float = 0.0,
     legend: str = "auto",
     refine: bool | None = None,
-) -> tuple[Summary, Path | None]:
+) -> tuple[Summary, tuple[Path, ...]]:
     """Segments everything in a source, and draws and writes it.
 
     Args:
@@ -67,7 +67,7 @@ def segment_source(
         `view`). What `tiles` cuts into windows does without.
 
     Returns:
-      The summary, and where the pictures are.
+      The summary, and where what was written is: a file, or the folder of several.
 
     Raises:
       ValueError, OSError: one sentence; KeyboardInterrupt after files are completed.
@@ -112,7 +112,8 @@ def segment_source(
         pictures=written,
         watch=watch if live else None,
     )
-    summary, started = Summary(), time.perf_counter()
+    unit = "picture" if isinstance(opened, Images) else "frame"
+    summary, started = Summary(unit), time.perf_counter()
     with contextlib.ExitStack() as ended:
         # Whatever fails from here on: a video that was begun is completed, or vanishes.
         ended.callback(sink.close)
@@ -144,7 +145,7 @@ def segment_source(
                 segmenter, summary.at_once = _several_at_once(segmenter)
             smoother = Smoother(smooth) if smooth else None
             segment = functools.partial(segmenter, smooth=smoother, levels=wanted)
-        bar = tqdm(total=len(opened) or None, unit="frame", disable=True if show else None)
+        bar = tqdm(total=len(opened) or None, unit=unit, disable=True if show else None)
         steps = (
             overlapped(frames, functools.partial(segment, refine=edges), sink.take, summary)
             if overlap
@@ -165,7 +166,7 @@ def segment_source(
     if isinstance(opened, Video):
         summary.dropped = max(0, opened.count - summary.frames)
     summary.seconds = time.perf_counter() - started
-    return summary, sink.place
+    return summary, sink.places
 
 
 def _window(

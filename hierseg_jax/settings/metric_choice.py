@@ -1,11 +1,11 @@
 """Which numbers a user wants to see of every level, and which one tells the best epoch."""
 
 import dataclasses
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import did_you_mean
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 LOSS = "loss"
@@ -145,6 +145,5 @@ def parse_best(best: str, metrics: Sequence[str], hierarchy: Hierarchy | None = 
 def _check(name: str, key: str, others: tuple[str, ...] = ()) -> None:
     known = (*others, *METRICS)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-        hint = f"did you mean {near[0]}?" if near else f"choose of {', '.join(known)}."
+        hint = did_you_mean(name, known, f"choose of {', '.join(known)}.")
         raise HiersegError(f"There is no metric {name!r} ({key}); {hint}")

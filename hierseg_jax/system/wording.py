@@ -1,6 +1,8 @@
 """Words for people: numbers with nouns, lists, tables, text that a terminal does not obey."""
 
-from collections.abc import Sequence
+import difflib
+import unicodedata
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
@@ -14,6 +16,20 @@ def listed(names: Sequence[Any], most: int) -> str:
     return ", ".join(map(str, names[:most])) + (", ..." if len(names) > most else "")
 
 
+def did_you_mean(name: Any, known: Iterable[str], otherwise: str, most: int = 1) -> str:
+    """As `did you mean torso or trunk?`, and `otherwise` where no name is near.
+
+    Args:
+      name: what was written; capitals make no difference.
+      known: what may be written.
+      otherwise: the end of the sentence, such as `the keys are train, val.`.
+      most: names to propose.
+    """
+    written = {each.casefold(): each for each in known}
+    near = difflib.get_close_matches(str(name)[:80].casefold(), written, most)
+    return f"did you mean {' or '.join(written[each] for each in near)}?" if near else otherwise
+
+
 def aligned(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
     """Lines whose cells stand below one another, two spaces apart.
 
@@ -22,14 +38,31 @@ def aligned(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
       sides: of each column, `<` for text to the left and `>` for numbers to the right; the last
         one is that of all columns that follow.
     """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     sides = sides.ljust(len(widths), sides[-1])
     return [
         "  ".join(
-            f"{cell:{side}{w}}" for cell, side, w in zip(row, sides, widths, strict=True)
+            padded(cell, w, side) for cell, side, w in zip(row, sides, widths, strict=True)
         ).rstrip()
         for row in rows
     ]
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal a line takes: a Chinese letter two, a combining accent none.
+
+    By Unicode's East Asian Width (Standard Annex 11).
+    """
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(unicodedata.category(c) in ("Mn", "Me", "Cf") for c in text)
+
+
+def padded(text: str, width: int, side: str = "<") -> str:
+    """The text with spaces behind (`<`), or before it (`>`), so that it takes that many columns."""
+    space = " " * (width - columns(text))
+    return space + text if side == ">" else text + space
 
 
 def printable(text: str) -> str:

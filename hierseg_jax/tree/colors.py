@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.wording import listed
+from hierseg_jax.system.wording import did_you_mean, listed
 from hierseg_jax.tree.oklch import Swatches, distances, hue_of, swatches
 from hierseg_jax.tree.parsing import Children, Group, walk
 
@@ -69,9 +69,8 @@ def parse_colors(colors: Any, names: Collection[str], background: str | None) ->
             )
         if not isinstance(name, str) or name not in names:
             known = [each for each in names if each != background]
-            raise HiersegError(
-                f"colors: {reprlib.repr(name)} is no class or group; they are {listed(known, 20)}."
-            )
+            hint = did_you_mean(name, known, f"they are {listed(known, 20)}.")
+            raise HiersegError(f"colors: {reprlib.repr(name)} is no class or group; {hint}")
         parsed.append((name, _parse_color(name, color)))
     return tuple(parsed)
 

@@ -5,13 +5,12 @@ Backgrounds meet whatever they are called.
 """
 
 import dataclasses
-import difflib
 from collections.abc import Collection, Iterable
 
 import numpy as np
 
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.wording import listed
+from hierseg_jax.system.wording import did_you_mean, listed
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.labels import Labels
 from hierseg_jax.tree.pairs import Pairs
@@ -45,8 +44,7 @@ def has_no_room(name: str, hierarchy: Hierarchy) -> bool:
 
 def near_names(name: str, names: Collection[str]) -> str:
     """As `did you mean torso or trunk?`, or all names where none is near."""
-    near = difflib.get_close_matches(name, names, n=3)
-    return f"did you mean {' or '.join(near)}?" if near else f"there are {listed([*names], 20)}."
+    return did_you_mean(name, names, f"there are {listed([*names], 20)}.", 3)
 
 
 def check_meeting(

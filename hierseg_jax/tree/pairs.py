@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import did_you_mean
 from hierseg_jax.tree.background import foreground
 
 Pairs = tuple[tuple[int, int], ...]
@@ -63,8 +64,9 @@ def _leaf(member: Any, class_names: Sequence[str], background: int | None, shown
     if index == background:
         raise HiersegError(f"pairs: {shown} holds the background, which has no partner.")
     if not 0 <= index < len(class_names):
+        known = class_names[foreground(background)]
+        hint = did_you_mean(member, known, f"they are {', '.join(known)}.")
         raise HiersegError(
-            f"pairs: {shown} holds {reprlib.repr(member)}, which is no leaf class; they are "
-            f"{', '.join(class_names[foreground(background)])}."
+            f"pairs: {shown} holds {reprlib.repr(member)}, which is no leaf class; {hint}"
         )
     return index

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.wording import listed
+from hierseg_jax.system.wording import did_you_mean, listed
 from hierseg_jax.tree.background import DEFAULT_NAME, single_class
 
 IGNORE_LABEL = 255
@@ -185,8 +185,9 @@ def _leaf_index(leaf: Any, index_of: Mapping[str, int], path: tuple[str, ...]) -
     if isinstance(leaf, str):
         if leaf in index_of:
             return index_of[leaf]
-        known = f"the names are {', '.join(index_of)}" if index_of else "no names are given"
-        raise HiersegError(f"{_at(path)}: {leaf!r} is no class name; {known}.")
+        known = f"the names are {', '.join(index_of)}." if index_of else "no names are given."
+        hint = did_you_mean(leaf, index_of, known)
+        raise HiersegError(f"{_at(path)}: {leaf!r} is no class name; {hint}")
     if isinstance(leaf, bool) or not isinstance(leaf, numbers.Integral):
         raise HiersegError(
             f"{_at(path)}: expected a class index (a whole number) or a class name, "

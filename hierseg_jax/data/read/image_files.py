@@ -256,7 +256,14 @@ def _packed(image_hwc: np.ndarray) -> np.ndarray:
 
 def _colour_mask(file: pathlib.Path, kind: str, colours_hw: np.ndarray) -> HiersegError:
     """The error about a mask of colours where none have names, with the line that names them."""
-    colours = [f"'#{colour:06X}': NAME" for colour in np.unique(colours_hw).tolist()]
+    found = np.unique(colours_hw).tolist()
+    if all(colour % 0x010101 == 0 for colour in found):
+        return HiersegError(
+            f"{file} is a colour {kind} of three equal channels; a mask is a grey or palette "
+            "picture whose values are class indices. Store one of the channels: "
+            "`cv2.imwrite(FILE, cv2.imread(FILE)[..., 0])`."
+        )
+    colours = [f"'#{colour:06X}': NAME" for colour in found]
     return HiersegError(
         f"{file} is a colour {kind}; a mask is a grey or palette picture whose values are class "
         "indices, or the data.yaml names its colours: "

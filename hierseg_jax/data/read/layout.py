@@ -8,7 +8,6 @@ test: {images: JPEGImages, list: sets/test.txt, masks: SegmentationClass}
 """
 
 import dataclasses
-import difflib
 import os
 import pathlib
 import reprlib
@@ -19,7 +18,7 @@ from hierseg_jax.data.read.pattern import Pattern, below, parse_pattern
 from hierseg_jax.data.read.safe_yaml import found_kind
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import as_path, real, slashed
-from hierseg_jax.system.wording import counted
+from hierseg_jax.system.wording import counted, did_you_mean
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 # Pictures all the same. OpenCV would open some as videos of one frame.
@@ -162,8 +161,7 @@ def read_layout(file: pathlib.Path, root: pathlib.Path, split: str, value: Any) 
         )
     for key in value:
         if key not in KEYS:
-            near = difflib.get_close_matches(str(key)[:50].lower(), KEYS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(KEYS)}."
+            hint = did_you_mean(key, KEYS, f"the keys are {', '.join(KEYS)}.")
             raise HiersegError(f"{file}: {split}: the key {reprlib.repr(key)} is unknown; {hint}")
     texts = {key: read_path(file, f"{split}: {key}", value.get(key)) for key in KEYS}
     paths = {key: text and _below_root(file, split, text, key) for key, text in texts.items()}

@@ -55,11 +55,19 @@ def read_npy(data: bytes, file: pathlib.Path) -> np.ndarray:
     if len(shape) != 2 and (len(shape) != 3 or shape[2] != 1):
         raise HiersegError(
             f"{file} has the shape {reprlib.repr(shape)}; a mask is [height, width], one class "
-            "index a pixel."
+            f"index a pixel.{_of_planes(shape)}"
         )
     check_pixels(file, *shape[:2])
     array = np.frombuffer(data, dtype, count, start)
     return whole_numbers(array.reshape(shape[:2], order="F" if fortran_order else "C"), file)
+
+
+def _of_planes(shape: tuple[int, ...]) -> str:
+    """What to do, a sentence behind a space, where a plane for every class is likely."""
+    if len(shape) != 3:
+        return ""
+    axis = 0 if shape[0] < shape[2] else 2
+    return f" If it has a plane for every class, store `np.argmax(mask, {axis}).astype(np.uint8)`."
 
 
 def whole_numbers(array: np.ndarray, file: pathlib.Path) -> np.ndarray:

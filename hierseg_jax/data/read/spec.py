@@ -20,7 +20,6 @@ colors: {torso: "#ff8000", head: [0, 90, 255]}   # optional; of classes and grou
 """
 
 import dataclasses
-import difflib
 import pathlib
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -38,6 +37,7 @@ from hierseg_jax.data.read.value_names import (
 )
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import absolute, as_path, place_of
+from hierseg_jax.system.wording import did_you_mean
 from hierseg_jax.tree.background import (
     DEFAULT_NAME,
     check_background,
@@ -154,8 +154,7 @@ def _read_keys(file: pathlib.Path) -> dict[str, Any]:
 def _check_keys(file: pathlib.Path, content: Mapping[Any, Any], keys: Sequence[str]) -> None:
     for key in content:
         if key not in keys:
-            near = difflib.get_close_matches(str(key)[:50].lower(), keys, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(keys)}."
+            hint = did_you_mean(key, keys, f"the keys are {', '.join(keys)}.")
             if key in ("images", "masks"):
                 hint = "say it of each split: `train: {images: FOLDER, masks: FOLDER}`."
             told = _foreign(content)

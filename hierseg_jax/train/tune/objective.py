@@ -1,7 +1,6 @@
 """What is searched for: a number of a run's history."""
 
 import dataclasses
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from hierseg_jax.models import create_model
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.fitting import fitted
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import did_you_mean
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.tune.space import Choice, Space
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -99,8 +99,7 @@ def find_metric(name: str | None, hierarchy: Hierarchy, metrics: Sequence[str]) 
         f"levels.{level.name}.{key}" for level in hierarchy.levels for key in metrics
     ]
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
-        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(names)}."
+        hint = did_you_mean(name, names, f"choose one of {', '.join(names)}.")
         raise HiersegError(f"--metric is {name!r}; {hint}")
     return Metric(name)
 

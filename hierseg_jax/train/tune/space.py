@@ -7,7 +7,6 @@ batch_size: {choice: [8, 16]}
 """
 
 import dataclasses
-import difflib
 import itertools
 import math
 import reprlib
@@ -19,6 +18,7 @@ from hierseg_jax.data.read.safe_yaml import read_yaml
 from hierseg_jax.settings import Settings, read_settings
 from hierseg_jax.settings.settings import KEYS
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import did_you_mean
 
 KINDS = ("uniform", "log_uniform", "int", "choice")
 Value = bool | int | float | str
@@ -112,8 +112,7 @@ def _near(key: Any, known: Mapping[str, Any]) -> str:
     below = [name for name in known if name.startswith(f"{key}.")]
     if below:
         return f"; it is a section: write {' or '.join(below[:2])}."
-    near = difflib.get_close_matches(str(key)[:80], known, n=1)
-    return f"; did you mean {near[0]}?" if near else "; `hierseg train --help=keys` lists them all."
+    return f"; {did_you_mean(key, known, '`hierseg train --help=keys` lists them all.')}"
 
 
 def _parse(entry: Any, current: Any, kinds: tuple[type, ...]) -> Range | Choice:
