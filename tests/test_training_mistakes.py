@@ -143,7 +143,7 @@ def test_empty_and_small_splits_are_named(data, tmp_path):
         ({"seed": 2**32}, "seed is 4294967296; it must be at most 4294967295"),
         ({"data__figures_train": 10**20}, "it must be at most"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
-        ({"loss": "dyce"}, "no loss 'dyce'; choose of"),
+        ({"loss": "dyce"}, "no loss 'dyce'; did you mean dice"),
         ({"model__name": "unet"}, "no model 'unet'"),
         ({"model__dtype": "int8"}, "got int8"),
         ({"data__image_size": (32, 32, 32)}, "one side in pixels, or height,width"),
