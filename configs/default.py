@@ -18,7 +18,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data = ml_collections.ConfigDict()
     # What to train on: the path of a data.yaml, `figures` (drawn on the fly), `tfds:NAME`, or
     # `module:function` of your own. Several as a sum, `a.yaml + 0.5*b.yaml`, or a list: a weight
-    # says how often an epoch draws every example, and classes meet by name (docs/data.md).
+    # says how often an epoch draws every example, and classes meet by name (docs/more_data.md).
     config.data.spec = config_dict.FieldReference("", field_type=object)
     # A folder of pictures without masks, those in folders below it as well, which a run with a
     # teacher trains on too: they learn from the teacher alone. Empty: none.

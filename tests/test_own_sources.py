@@ -26,7 +26,7 @@ SPEC = "my_data:open_split"
 
 
 def example_of_the_documentation():
-    text = (ROOT / "docs" / "data.md").read_text()
+    text = (ROOT / "docs" / "prepare.md").read_text()
     return re.search(r"whole `my_data\.py`:\n\n```python\n(.*?)```", text, re.DOTALL)[1]
 
 

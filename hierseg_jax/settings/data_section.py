@@ -21,7 +21,7 @@ class DataSettings(Section):
         "What to train on: the path of a data.yaml, `figures` (drawn on the fly), `tfds:NAME`, or "
         "`module:function` of your own. Several as a sum, `a.yaml + 0.5*b.yaml`, or a list: a "
         "weight says how often an epoch draws every example, and classes meet by name "
-        "(docs/data.md).",
+        "(docs/more_data.md).",
     )
     unlabelled: str = key(
         "",

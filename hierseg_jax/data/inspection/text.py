@@ -59,7 +59,7 @@ def suggestion_reasons(of: Suggestion) -> tuple[str, ...]:
     negatives = (
         f"pictures without any of the classes: {of.without_any or 'none'} of {of.pictures:,}, so "
         "that other things may be painted where there is nothing to find. Such pictures need no "
-        "masks: --config.data.negatives=FOLDER (docs/data.md).",
+        "masks: --config.data.negatives=FOLDER (docs/more_data.md).",
     )
     epochs = (
         f"{of.epochs} epochs: with {counted(of.pictures, 'picture')} the recipe's {RECIPE_EPOCHS}, "
