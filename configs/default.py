@@ -75,8 +75,9 @@ def get_config() -> ml_collections.ConfigDict:
     # picture's size, and interpolates between steps (docs/training.md).
     config.model.decoder = "reference"
     # Weights to start from: imagenet (of the extra pretrained; lite0 to lite2), a file with an
-    # EfficientNet of torchvision, timm or efficientnet_pytorch, or a workdir or checkpoint folder
-    # of the same network, whose classes may be others. Empty: fresh weights.
+    # EfficientNet of torchvision, timm or efficientnet_pytorch, or the same network with any
+    # classes: a workdir, a checkpoint's folder, an .onnx file of hierseg export, or
+    # street_photographs, the one in the package. Empty: fresh weights.
     config.model.pretrained = ""
     # Padding of the backbone's strided convolutions: symmetric, or same as TensorFlow has it. auto:
     # as the pretrained weights want it; without any, symmetric, as in the reference.

@@ -26,7 +26,7 @@ from hierseg_jax.checkpoint import Checkpoint, open_checkpoint
 from hierseg_jax.checkpoint.stored_network import check_own_arrays
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.resize import nearest_multiple
-from hierseg_jax.runtime.metadata import Metadata
+from hierseg_jax.runtime.metadata import NETWORK_KEYS, Metadata
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import (
     build_model,
@@ -182,6 +182,7 @@ def export_checkpoint(
         sampling=resize.sampling,
         score_stride=graph.score_stride,
         parameters_sha256=_parameters_digest(loaded.variables),
+        network={key: getattr(settings.model, key) for key in NETWORK_KEYS},
         versions={package: version(package) for package in PACKAGES},
         validation=_validation(loaded),
         verification=verification,

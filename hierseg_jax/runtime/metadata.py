@@ -19,6 +19,15 @@ from hierseg_jax.tree.decoding import DECODINGS
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 CONTRACTS = ("reference", "deploy")
+NETWORK_KEYS = (
+    "decoder",
+    "hierarchical",
+    "sibling_softmax",
+    "padding",
+    "norm_epsilon",
+    "normalization",
+)
+"""Of the config's section `model`: what weights are computed with, beside the network's name."""
 CONFIDENCE, SCORES = "confidence", "scores"
 """Outputs of `deploy` beside the label maps; its plain form has no `scores`."""
 PREFIX = "hierseg."
@@ -28,6 +37,7 @@ come in without a new one. Files from before it was written have none."""
 TEXT_KEYS = ("contract", "model", "precision", "parameters_sha256", "resize")
 # Files older than these keys mean their defaults.
 LATER_TEXT_KEYS = ("decoding", "sampling")
+LATER_JSON_KEYS = ("network",)
 JSON_KEYS = ("hierarchy", "image_size", "stride", "versions", "validation", "verification")
 # How scores are written, under the key `scores`; `picture_labels.log_planes` does so.
 LOG_PLANES = {"floor": FLOOR, "steps": STEPS}
@@ -62,6 +72,8 @@ class Metadata:
         `deploy` those of `scores` lie so far apart. In the file it is the `stride` of the key
         `scores`, beside `floor` and `steps`: a number x of `scores` stands for the score
         exp(floor * (1 - x / steps)), one at the floor or below it being 0.
+      network: `NETWORK_KEYS` of the config's section `model`, with which training can start from
+        the file; empty in older files.
       versions: of the packages that made the file.
       validation: what is known of the checkpoint's quality; plain JSON.
       verification: of the graph against JAX; plain JSON.
@@ -78,6 +90,7 @@ class Metadata:
     resize: str = "stretch"
     sampling: str = "reference"
     score_stride: int = 1
+    network: dict[str, Any] = dataclasses.field(default_factory=dict)
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     validation: dict[str, Any] = dataclasses.field(default_factory=dict)
     verification: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -92,7 +105,8 @@ class Metadata:
 
     def to_json(self) -> dict[str, Any]:
         """The same, unprefixed and as plain JSON."""
-        plain = {key: getattr(self, key) for key in (*TEXT_KEYS, *LATER_TEXT_KEYS, *JSON_KEYS)}
+        keys = (*TEXT_KEYS, *LATER_TEXT_KEYS, *JSON_KEYS, *LATER_JSON_KEYS)
+        plain = {key: getattr(self, key) for key in keys}
         plain["format"] = FORMAT
         plain["input"] = input_rule(self.contract)
         plain["resizing"] = resize_rule(self.resize, self.sampling)
@@ -135,7 +149,8 @@ class Metadata:
             if PREFIX + key in props
         }
         try:
-            values |= {key: json.loads(props[PREFIX + key]) for key in JSON_KEYS}
+            later = [key for key in LATER_JSON_KEYS if PREFIX + key in props]
+            values |= {key: json.loads(props[PREFIX + key]) for key in (*JSON_KEYS, *later)}
             values["hierarchy"] = Hierarchy.from_json(values["hierarchy"])
             values["image_size"] = _sides("image_size", values["image_size"], 2)
             (values["stride"],) = _sides("stride", [values["stride"]], 1)
@@ -200,6 +215,6 @@ def _score_stride(props: Mapping[str, str], stride: int) -> int:
 
 
 def _check_mappings(values: Mapping[str, Any]) -> None:
-    for key in ("versions", "validation", "verification"):
-        if not isinstance(values[key], dict):
+    for key in ("versions", "validation", "verification", "network"):
+        if not isinstance(values.get(key, {}), dict):
             raise HiersegError(f"{key} is {reprlib.repr(values[key])}, not a mapping")

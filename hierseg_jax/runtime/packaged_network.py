@@ -8,7 +8,7 @@ from pathlib import Path
 
 SUBJECT = "persons in street photographs"
 CREDIT = "Clothing Co-Parsing (Yang, Luo, Lin, CVPR 2014; Apache-2.0)"
-_FOLDER = "street_photographs"
+NAME = "street_photographs"
 
 
 def packaged_network() -> Path:
@@ -16,7 +16,7 @@ def packaged_network() -> Path:
 
     It computes in int8; height and width are open.
     """
-    return _packaged("street_photographs.onnx")
+    return _packaged(f"{NAME}.onnx")
 
 
 def packaged_photograph() -> Path:
@@ -25,4 +25,4 @@ def packaged_photograph() -> Path:
 
 
 def _packaged(name: str) -> Path:
-    return Path(str(resources.files("hierseg_jax.runtime") / _FOLDER / name))
+    return Path(str(resources.files("hierseg_jax.runtime") / NAME / name))

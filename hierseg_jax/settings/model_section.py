@@ -44,8 +44,9 @@ class ModelSettings(Section):
     pretrained: str = key(
         "",
         "Weights to start from: imagenet (of the extra pretrained; lite0 to lite2), a file with an "
-        "EfficientNet of torchvision, timm or efficientnet_pytorch, or a workdir or checkpoint "
-        "folder of the same network, whose classes may be others. Empty: fresh weights.",
+        "EfficientNet of torchvision, timm or efficientnet_pytorch, or the same network with any "
+        "classes: a workdir, a checkpoint's folder, an .onnx file of hierseg export, or "
+        "street_photographs, the one in the package. Empty: fresh weights.",
         earlier="",
     )
     padding: str = key(

@@ -20,9 +20,12 @@ from hierseg_jax.models.network import ModulePath
 from hierseg_jax.pytorch.backbones import read_backbone, wanted_variant
 from hierseg_jax.pytorch.files import read_torch_file
 from hierseg_jax.pytorch.weights import flat_shapes
+from hierseg_jax.runtime.packaged_network import NAME as PACKAGED
+from hierseg_jax.runtime.packaged_network import packaged_network
 from hierseg_jax.settings import ModelSettings, Settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import as_path, local_path
+from hierseg_jax.train.exported_weights import SUFFIX, ExportedWeights, read_exported
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 IMAGENET = "imagenet"
@@ -36,11 +39,17 @@ class InitialWeights:
       variables: path in the network -> array; those that are missing start fresh.
       variant: how their backbone is to be computed.
       report: what was done with them, for the screen.
+      without_statistics: whether their batch norms only add (`initial_statistics.py`).
     """
 
     variables: dict[ModulePath, np.ndarray]
     variant: Variant
     report: str
+    without_statistics: bool = False
+
+    def with_variables(self, variables: dict[ModulePath, np.ndarray]) -> "InitialWeights":
+        """With others in their places, whose batch norms are whole."""
+        return dataclasses.replace(self, variables=variables, without_statistics=False)
 
     def completed(self, fresh: Mapping[str, Any]) -> dict[str, Any]:
         """Fresh variables with these in their places."""
@@ -54,7 +63,8 @@ def initial_weights(
 
     `init` is a checkpoint of the same network and the same class tree, all of which is taken;
     ImageNet's weights, which recipes name, are then not asked for.
-    `model.pretrained` is `imagenet`, a file, or a checkpoint of the same network for any classes.
+    `model.pretrained` is `imagenet`, a file of a backbone, or a checkpoint or exported file of the
+    same network for any classes; `street_photographs` is the one in the package.
 
     Raises:
       ValueError, OSError: one sentence for weights that can't be read or do not fit.
@@ -69,8 +79,13 @@ def initial_weights(
         return _whole_checkpoint(init, settings, model, hierarchy)
     if not pretrained:
         return None
+    if pretrained == PACKAGED or pretrained.endswith(SUFFIX):
+        file = packaged_network() if pretrained == PACKAGED else local_path(pretrained)
+        exported = read_exported(file, settings)
+        return _pretrained_network(str(file), exported, settings, model, hierarchy)
     if pretrained != IMAGENET and as_path(pretrained).is_dir():
-        return _pretrained_checkpoint(pretrained, settings, model, hierarchy)
+        loaded = _open(pretrained, "model.pretrained")
+        return _pretrained_network(str(loaded.path), loaded, settings, model, hierarchy)
     return _pretrained_backbone(pretrained, settings.model, model)
 
 
@@ -92,19 +107,22 @@ def _whole_checkpoint(
             "hierseg convert --data.)"
         )
     found = traverse_util.flatten_dict(loaded.variables)
-    _check_fit("init", loaded, settings, found, _wanted(model))
+    _check_fit("init", str(loaded.path), loaded.settings, settings, found, _wanted(model))
     report = f"Starting from the weights of {init}."
     return InitialWeights(found, loaded.settings.model.variant, report)
 
 
-def _pretrained_checkpoint(
-    path: str, settings: Settings, model: SegmentationModel, hierarchy: Hierarchy
+def _pretrained_network(
+    source: str,
+    loaded: Checkpoint | ExportedWeights,
+    settings: Settings,
+    model: SegmentationModel,
+    hierarchy: Hierarchy,
 ) -> InitialWeights:
     """All of it but what depends on the classes, and that as well where they are the same."""
-    loaded = _open(path, "model.pretrained")
     found, wanted = traverse_util.flatten_dict(loaded.variables), _wanted(model)
-    same_classes = loaded.hierarchy == hierarchy
-    same_classes &= loaded.settings.model.head == settings.model.head
+    theirs = loaded.settings.model
+    same_classes = loaded.hierarchy == hierarchy and theirs.head == settings.model.head
 
     heads = settings.model.network.heads
 
@@ -115,12 +133,13 @@ def _pretrained_checkpoint(
 
     fixed_found = {p: v for p, v in found.items() if not may_differ(p)}
     fixed_wanted = {p: v for p, v in wanted.items() if not may_differ(p)}
-    _check_fit("model.pretrained", loaded, settings, fixed_found, fixed_wanted)
+    _check_fit("model.pretrained", source, loaded.settings, settings, fixed_found, fixed_wanted)
     shared = {p for p in found if p in wanted and p[1] == EMBEDDING and found[p].shape == wanted[p]}
     variables = {p: v for p, v in found.items() if p in fixed_found or p in shared}
     skipped = [_describe_variable(p, v.shape) for p, v in found.items() if p not in variables]
-    report = _report(str(loaded.path), variables, skipped, flat_shapes(model))
-    return InitialWeights(variables, loaded.settings.model.variant, report)
+    report = _report(source, variables, skipped, flat_shapes(model))
+    exported = isinstance(loaded, ExportedWeights)
+    return InitialWeights(variables, theirs.variant, report, without_statistics=exported)
 
 
 def _pretrained_backbone(
@@ -181,7 +200,8 @@ def _open(path: str, key: str) -> Checkpoint:
 
 def _check_fit(
     key: str,
-    loaded: Checkpoint,
+    source: str,
+    stored: Settings,
     settings: Settings,
     found: Mapping[ModulePath, np.ndarray],
     wanted: Mapping[ModulePath, jax.ShapeDtypeStruct],
@@ -190,13 +210,13 @@ def _check_fit(
     differ = differences(*map(described, both))
     if not differ:
         return
-    theirs, ours = _describe(loaded.settings.model), _describe(settings.model)
+    theirs, ours = _describe(stored.model), _describe(settings.model)
     if theirs == ours:
         # Then the loss differs: tree_triplet's head is in one of them alone.
-        theirs += f" trained on the loss {loaded.settings.loss!r}"
+        theirs += f" trained on the loss {stored.loss!r}"
         ours += f" on {settings.loss!r}"
     raise HiersegError(
-        f"The config's {key}, {loaded.path}, holds {theirs}, this run is to train {ours}: {differ}."
+        f"The config's {key}, {source}, holds {theirs}, this run is to train {ours}: {differ}."
     )
 
 

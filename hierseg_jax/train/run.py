@@ -42,6 +42,7 @@ from hierseg_jax.system.wording import counted
 from hierseg_jax.train.cache_choice import Cache, PutBatch, choose_cache, keep_validation
 from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.train.initial import IMAGENET, InitialWeights
+from hierseg_jax.train.initial_statistics import first_pictures, with_statistics
 from hierseg_jax.train.kept_step import is_of_package
 from hierseg_jax.train.mixing import check_mixing
 from hierseg_jax.train.phases import Phase, batches_in_phases, describe_phases, plan_phases
@@ -127,6 +128,9 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
     drawn_source = with_folders(
         train_source, settings.data, hierarchy.background, others=(val_source,)
     )
+    if weights and weights.without_statistics:
+        pictures = first_pictures(train_source, settings)
+        weights = weights.with_variables(with_statistics(model, weights.variables, pictures))
     for unread in unread_of((drawn_source, val_source)) if is_main() else ():
         note(unread)
     steps = steps_per_epoch(epoch_length(drawn_source), settings.batch_size)

@@ -1,0 +1,128 @@
+"""Weights out of an exported file, for a run to start from.
+
+An export folds batch norms into convolutions. `unfold.py` brings the weights back, with norms that
+only add (`initial_statistics.py` makes ones of them that normalise).
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+
+from hierseg_jax.models import SegmentationModel, network_of
+from hierseg_jax.models.graph.unfold import folded_weights, unfolded
+from hierseg_jax.models.initialize import variable_shapes
+from hierseg_jax.runtime.metadata import Metadata
+from hierseg_jax.settings import Settings
+from hierseg_jax.settings.building import build_model
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.tree.hierarchy import Hierarchy
+
+SUFFIX = ".onnx"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ExportedWeights:
+    """What an exported file holds.
+
+    Attributes:
+      hierarchy: of its classes.
+      settings: of the run, with how the file's network computes.
+      variables: `{"params": ..., "batch_stats": ...}`, with batch norms that only add.
+    """
+
+    hierarchy: Hierarchy
+    settings: Settings
+    variables: dict[str, Any]
+
+
+def read_exported(file: Path, settings: Settings) -> ExportedWeights:
+    """The weights of an .onnx file of `hierseg export`, of any precision.
+
+    Args:
+      file: of the network that settings name.
+      settings: of the run that is to start from them.
+
+    Raises:
+      ValueError, OSError: one sentence.
+    """
+    if not file.is_file():
+        raise HiersegFileNotFoundError(
+            f"The config's model.pretrained is {file}, which is no file."
+        )
+    try:
+        graph = onnx.load(file)
+    except DecodeError as error:
+        raise HiersegError(f"{file} is no ONNX file, or a damaged one.") from error
+    props = {each.key: each.value for each in graph.metadata_props}
+    metadata = Metadata.from_props(props, str(file))
+    if metadata is None:
+        raise HiersegError(
+            f"{file} was not written by hierseg export; give a file that was, or a run."
+        )
+    if not metadata.network:
+        raise HiersegError(
+            f"{file} was exported before files told how their weights are computed with; export "
+            "it again, or give its run."
+        )
+    if metadata.model != settings.model.label:
+        raise HiersegError(
+            f"{file} holds {metadata.model}, this run is to train {settings.model.label}."
+        )
+    keys = {f"model.{name}": value for name, value in metadata.network.items()}
+    try:
+        settings = settings.replace(keys)
+        own = build_model(settings.model, metadata.hierarchy)
+    except (ValueError, TypeError) as error:
+        raise HiersegError(f"{file} tells of a network that can't be built: {error}") from error
+    variables = _of_graph(own, graph, metadata.precision == "int8")
+    if variables is None:
+        raise HiersegError(
+            f"The weights of {file} can't be taken out of it; give the run that it was exported "
+            "from."
+        )
+    return ExportedWeights(metadata.hierarchy, settings, variables)
+
+
+def _of_graph(
+    model: SegmentationModel, graph: onnx.ModelProto, integers: bool
+) -> dict[str, Any] | None:
+    if network_of(model).graph is None:
+        return None
+    shapes = variable_shapes(model)
+    like = jax.tree.map(lambda shape: np.zeros(shape.shape, shape.dtype), shapes)
+    count = len(folded_weights(model, like, integers))
+    # What follows decodes: it has no weights of the network.
+    weights = list(_convolutions(graph.graph))[:count]
+    return unfolded(model, weights, integers)
+
+
+def _convolutions(graph: onnx.GraphProto) -> Iterator[np.ndarray]:
+    """Kernel and bias of every convolution in turn, whatever they are stored as."""
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    made = {name: node for node in graph.node for name in node.output}
+
+    def value(name: str) -> np.ndarray:
+        if name in stored:
+            return onnx.numpy_helper.to_array(stored[name])
+        if name not in made:
+            return np.zeros(0, np.float32)  # the weights of no network
+        node = made[name]
+        array, *rest = (value(each) for each in node.input)
+        if node.op_type == "DequantizeLinear":
+            scale, zero_point = rest
+            axes = [each.i for each in node.attribute if each.name == "axis"] or [1]
+            shape = [1] * array.ndim
+            if scale.ndim:
+                shape[axes[0]] = -1
+            return (array.astype(np.float32) - zero_point.reshape(shape)) * scale.reshape(shape)
+        return array.astype(np.float32)
+
+    for node in graph.node:
+        if node.op_type.startswith("Conv"):
+            yield from map(value, node.input[1:])

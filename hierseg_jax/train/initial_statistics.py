@@ -1,0 +1,85 @@
+"""Batch norms that normalise what they see of a run's pictures, in place of ones that only add.
+
+Weights out of an exported file (`exported_weights.py`) have norms of the latter kind. In training
+norms normalise by their batch, which would make another network of it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from flax import traverse_util
+
+from hierseg_jax.data.read.source import Source
+from hierseg_jax.data.read.spread import spread_indices
+from hierseg_jax.models import SegmentationModel
+from hierseg_jax.models.initialize import variable_shapes
+from hierseg_jax.models.network import ModulePath
+from hierseg_jax.models.normalization import BatchNorm
+from hierseg_jax.settings import Settings
+
+PICTURES = 16
+"""As many show a network what its batch norms see: a channel has thousands of values in each."""
+
+
+def first_pictures(source: Source, settings: Settings) -> np.ndarray:
+    """Some pictures of a split as the network sees them: float32 RGB in [0, 1], [B, H, W, 3]."""
+    size, resizing = settings.data.size, settings.data.resizing
+    pictures = (source[index]["image"] for index in spread_indices(len(source), PICTURES))
+    fitted = [resizing.place(each.shape[:2], size).fit_image(each) for each in pictures]
+    return np.stack(fitted).astype(np.float32) / 255
+
+
+def with_statistics(
+    model: SegmentationModel, variables: Mapping[ModulePath, np.ndarray], images_bhwc: np.ndarray
+) -> dict[ModulePath, np.ndarray]:
+    """The variables with norms that normalise what they see of these pictures.
+
+    In inference the network computes the same as before. In training it does so as far as a batch
+    looks like these pictures.
+
+    Args:
+      model: the network of the run.
+      variables: whose norms have the mean 0 and the variance 1; of the head some may be missing.
+      images_bhwc: float32 RGB in [0, 1], of the network's size.
+    """
+    shapes = traverse_util.flatten_dict(variable_shapes(model))
+    absent = {p: np.zeros(s.shape, np.float32) for p, s in shapes.items() if p not in variables}
+    # In float32 and without kernels, so that every host finds the same.
+    model = model.clone(conv_impl="xla", dtype=jnp.float32, axis_name=None)
+    epsilons: dict[ModulePath, float] = {}
+
+    def moments(everything: Any, images: jax.Array) -> dict[ModulePath, tuple[Any, Any]]:
+        seen = {}
+
+        def look(following: Any, args: Any, kwargs: Any, context: Any) -> Any:
+            norm = context.module
+            if not isinstance(norm, BatchNorm) or context.method_name != "__call__":
+                return following(*args, **kwargs)
+            conv = kwargs.pop("conv", None)
+            x = args[0] if conv is None else conv(args[0])
+            seen[norm.path] = x.mean((0, 1, 2)), x.var((0, 1, 2))
+            epsilons[norm.path] = norm.epsilon
+            return following(x, **kwargs)
+
+        with nn.intercept_methods(look):
+            model.apply(everything, images, train=False)
+        return seen
+
+    everything = traverse_util.unflatten_dict(absent | dict(variables))
+    cpu = jax.local_devices(backend="cpu")[0]
+    with jax.default_device(cpu), jax.default_matmul_precision("highest"):
+        seen = jax.device_get(jax.jit(moments)(everything, jnp.asarray(images_bhwc)))
+    found = dict(variables)
+    for path, (mean_c, var_c) in seen.items():
+        of_norm, epsilon = ("params", *path), epsilons[path]
+        # So far its variance is 1 and its mean 0.
+        factor_c = variables[*of_norm, "scale"] / np.sqrt(1 + epsilon)
+        found["batch_stats", *path, "mean"] = mean_c
+        found["batch_stats", *path, "var"] = var_c
+        found[*of_norm, "scale"] = factor_c * np.sqrt(var_c + epsilon)
+        found[*of_norm, "bias"] = variables[*of_norm, "bias"] + factor_c * mean_c
+    return {path: np.asarray(array, np.float32) for path, array in found.items()}
