@@ -41,6 +41,7 @@ def tree_of(folder, text):
         ("names: [background, car]", 0, ("background", "car")),
         ("names: [Void, car]", 0, ("Void", "car")),
         ("names: [_background_, car]", 0, ("_background_", "car")),
+        ("names: [__background__, car]", 0, ("__background__", "car")),
         ("names: [BG, car]", 0, ("BG", "car")),
         ("names: {1: person, 2: car}", 0, ("background", "person", "car")),
         ("names: [other, car]\nbackground: other", 0, ("other", "car")),

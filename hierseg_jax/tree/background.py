@@ -11,7 +11,7 @@ from typing import Any
 from hierseg_jax.system.errors import HiersegError
 
 DEFAULT_NAME = "background"
-NAMES = frozenset({DEFAULT_NAME, "void", "_background_", "bg"})
+NAMES = frozenset({DEFAULT_NAME, "void", "_background_", "__background__", "bg"})
 """By which it is known where nothing else tells, in small letters."""
 # Words of names that are not surprising for it.
 _LIKELY = re.compile(
