@@ -142,6 +142,11 @@ def test_other_classes_get_a_head_of_their_own(tmp_path):
     assert f"Starting from the weights of {file}" in weights.report
 
 
+def test_init_tells_where_an_exported_file_belongs(tmp_path):
+    with pytest.raises(ValueError, match=r"init is m\.onnx, an .* --config\.model\.pretrained=m"):
+        set_up(small_settings(init="m.onnx"), tmp_path)
+
+
 def test_the_network_in_the_package_is_one():
     settings = small_settings(model__name="effunet", model__backbone="lite0")
     exported = read_exported(packaged_network(), settings)

@@ -92,6 +92,12 @@ def initial_weights(
 def _whole_checkpoint(
     init: str, settings: Settings, model: SegmentationModel, hierarchy: Hierarchy
 ) -> InitialWeights:
+    if init.endswith(SUFFIX):
+        raise HiersegError(
+            f"The config's init is {init}, an exported file; give it as "
+            f"--config.model.pretrained={shlex.quote(init)}, which takes its head too where the "
+            "classes are the same."
+        )
     loaded = _open(init, "init")
     if loaded.hierarchy != hierarchy:
         theirs, ours = loaded.hierarchy.class_names, hierarchy.class_names
