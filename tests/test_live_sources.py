@@ -129,7 +129,7 @@ def test_what_is_only_shown_is_not_written(segmenter, clip, tmp_path, monkeypatc
         opened = open_frames(source)
         sink = Sink(segmenter, opened, source, None, [2], False, False, pictures=False)
         for frame in opened:
-            sink.take(frame.name, frame.image_bgr, segmenter(frame.image_bgr, bgr=True))
+            sink.take(frame, segmenter(frame.image_bgr, bgr=True))
         sink.close()
         assert sink.places == ()
     assert sorted(tmp_path.iterdir()) == before

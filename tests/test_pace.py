@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from hierseg_jax.runtime.pace import Rate, Stopwatch, due_frame, frames_missing
+from hierseg_jax.runtime.pace import Rate, Stopwatch, frames_missing
 from hierseg_jax.runtime.playing import Newest, in_real_time, newest_frames
 from hierseg_jax.runtime.video import Frame
 from hierseg_jax.system.errors import HiersegError
@@ -23,21 +23,23 @@ class Clock:
 
 
 class Recording:
-    """What `in_real_time` asks of a Video, at 10 frames a second."""
+    """What `in_real_time` asks of a Video, at 10 frames a second or at other times."""
 
     fps = 10.0
 
-    def __init__(self, frames):
-        self._frames, self.count, self.closed = frames, 0, False
+    def __init__(self, frames, times=None):
+        self._times = [i / 10 for i in range(frames)] if times is None else times
+        self._next, self.closed = 0, False
 
-    def read(self):
-        if self.count == self._frames:
-            return None
-        self.count += 1
-        return Frame(str(self.count - 1), np.zeros((1, 1, 3), np.uint8))
+    def advance(self):
+        if self._next == len(self._times):
+            return False
+        self.seconds = self._times[self._next]
+        self._next += 1
+        return True
 
-    def skip(self, frames):
-        self.count = min(self._frames, self.count + frames)
+    def frame(self):
+        return Frame(str(self._next - 1), np.zeros((1, 1, 3), np.uint8))
 
     def ending(self):
         return iter(())
@@ -46,10 +48,10 @@ class Recording:
         self.closed = True
 
 
-def play(frames, work):
+def play(frames, work, times=None):
     """(number, seconds at which it came) of frames, each taking `work` seconds."""
     clock = Clock()
-    watch, shown, video = Stopwatch(clock), [], Recording(frames)
+    watch, shown, video = Stopwatch(clock), [], Recording(frames, times)
     for frame in in_real_time(video, watch, clock.pass_by):
         shown.append((int(frame.name), round(watch.elapsed(), 6)))
         clock.pass_by(work)
@@ -65,6 +67,11 @@ def test_a_slow_network_passes_over_what_would_be_late():
     shown = play(20, work=0.25)
     assert [number for number, _ in shown] == [0, 2, 5, 7, 10, 12, 15, 17]
     assert all(0 <= seconds - number / 10 < 0.1 for number, seconds in shown)
+
+
+def test_frames_that_do_not_follow_evenly_are_shown_when_it_is_their_time():
+    times = [0.0, 0.1, 0.5, 0.9, 1.0]
+    assert play(5, 0.01, times) == list(enumerate(times))
 
 
 def test_who_ends_while_a_frame_is_awaited_gets_no_other():
@@ -86,13 +93,6 @@ def test_a_pause_holds_the_time():
     watch.pause(False)
     clock.pass_by(1)
     assert (watch.elapsed(), watch.paused) == (3, False)
-
-
-@pytest.mark.parametrize(
-    ("following", "elapsed", "due"), [(0, 0, 0), (3, 0.1, 3), (3, 0.3, 3), (3, 0.55, 5)]
-)
-def test_the_next_frame_is_the_following_one_or_the_one_due_now(following, elapsed, due):
-    assert due_frame(following, elapsed, 10) == due
 
 
 def test_a_recording_of_a_slow_network_is_as_long_as_what_it_saw():

@@ -65,30 +65,17 @@ class Rate:
         return 1 / middle if middle > 0 else None
 
 
-def due_frame(following: int, elapsed: float, fps: float) -> int:
-    """The number of the frame to show next, counted from 0.
-
-    Args:
-      following: the number of the frame after the last one shown.
-      elapsed: seconds since frame 0 was shown.
-      fps: of the video.
-
-    Returns:
-      `following`, or a later one where that is late already.
-    """
-    return max(following, int(elapsed * fps))
-
-
-def frames_missing(written: int, elapsed: float, fps: float) -> int:
+def frames_missing(written: int, elapsed: float, fps: float, slack: int = 0) -> int:
     """How often the last picture stands in a video before the next, so that it keeps the time.
 
     Args:
       written: frames in the video.
       elapsed: seconds between the first picture and the next one.
       fps: of the video.
+      slack: frames that may be missing without being made up for.
 
     Returns:
       That number, 0 for a picture that comes in time; -1 for one that there is no room for.
     """
     missing = round(elapsed * fps) - written
-    return -1 if missing < -1 else max(0, missing)
+    return -1 if missing < -1 else missing if missing > slack else 0

@@ -18,7 +18,7 @@ DEPTH = 1
 """Pictures that wait to be drawn: more of them would be memory alone, for one thread draws all."""
 Segment = Callable[..., Segmentation]
 Finish = Callable[..., dict[str, np.ndarray]]
-Take = Callable[[str, np.ndarray, Segmentation], None]
+Take = Callable[[Frame, Segmentation], None]
 
 
 @dataclasses.dataclass
@@ -51,12 +51,12 @@ def overlapped(
     summary: Summary,
 ) -> Generator[None]:
     """Once for every picture, while others are read, segmented, and drawn and written in turn."""
-    segmented: collections.deque[tuple[str, np.ndarray, Future]] = collections.deque()
+    segmented: collections.deque[tuple[Frame, Future]] = collections.deque()
     written: collections.deque[Future] = collections.deque()
 
     def write_first() -> None:
-        name, image_bgr, result = segmented.popleft()
-        written.append(writer.submit(take, name, image_bgr, _counted(result.result(), summary)))
+        frame, result = segmented.popleft()
+        written.append(writer.submit(take, frame, _counted(result.result(), summary)))
 
     with (
         ThreadPoolExecutor(1) as reader,
@@ -71,7 +71,7 @@ def overlapped(
                 yield None
                 continue
             result = network.submit(segment, frame.image_bgr, bgr=True)
-            segmented.append((frame.name, frame.image_bgr, result))
+            segmented.append((frame, result))
             while segmented and (len(segmented) > summary.at_once or segmented[0][-1].done()):
                 write_first()
             while written and (len(written) > DEPTH or written[0].done()):
@@ -104,7 +104,7 @@ def one_by_one(
             continue
         refine = edges()
         result = _counted(segment(frame.image_bgr, bgr=True, refine=refine), summary)
-        take(frame.name, frame.image_bgr, result)
+        take(frame, result)
         if window and not _show(window, finish, frame.image_bgr, result, refine):
             return
         del frame, result  # before the next picture comes

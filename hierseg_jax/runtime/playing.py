@@ -3,13 +3,14 @@
 import threading
 from collections.abc import Callable, Generator, Iterable
 
-from hierseg_jax.runtime.pace import Stopwatch, due_frame
+from hierseg_jax.runtime.pace import Stopwatch
 from hierseg_jax.runtime.video import Frame, Video
 
 Wait = Callable[[float], bool]
 """Lets so many seconds pass; False where nobody wants to go on."""
 # Seconds between two looks at whether somebody wants to end.
 _LOOK = 0.05
+_ROUNDING = 1e-6
 
 
 def in_real_time(video: Video, watch: Stopwatch, wait: Wait) -> Generator[Frame]:
@@ -21,12 +22,13 @@ def in_real_time(video: Video, watch: Stopwatch, wait: Wait) -> Generator[Frame]
       wait: for a frame that is early.
     """
     try:
-        while True:
-            due = due_frame(video.count, watch.elapsed(), video.fps)
-            if not wait(max(0.0, due / video.fps - watch.elapsed())):
+        while video.advance():
+            elapsed = watch.elapsed()
+            if video.seconds + 1 / video.fps <= elapsed + _ROUNDING:
+                continue  # its time is over
+            if not wait(max(0.0, video.seconds - elapsed)):
                 return
-            video.skip(due - video.count)
-            frame = video.read()
+            frame = video.frame()
             if frame is None:
                 break
             yield frame

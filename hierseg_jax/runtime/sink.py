@@ -13,7 +13,7 @@ from hierseg_jax.runtime.outputs import VideoFile, write_image
 from hierseg_jax.runtime.pace import Stopwatch, frames_missing
 from hierseg_jax.runtime.places import settle_places
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
-from hierseg_jax.runtime.video import Video
+from hierseg_jax.runtime.video import Frame, Video
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.level import Level
 
@@ -83,26 +83,35 @@ class Sink:
             )
         return video
 
-    def take(self, name: str, image_bgr: np.ndarray, result: Segmentation) -> None:
+    def take(self, frame: Frame, result: Segmentation) -> None:
         """Draws and writes one picture, as far as anything is to be written."""
-        if self._video is not None or name in self._places.pictures:
-            drawn_bgr = self._painter.draw_levels(image_bgr, result.levels, self._levels)
+        if self._video is not None or frame.name in self._places.pictures:
+            assert frame.image_bgr is not None
+            drawn_bgr = self._painter.draw_levels(frame.image_bgr, result.levels, self._levels)
             if self._video is not None:
-                self._write_frame(self._video, drawn_bgr)
+                self._write_frame(self._video, drawn_bgr, frame.seconds)
             else:
-                write_image(self._places.pictures[name], drawn_bgr)
+                write_image(self._places.pictures[frame.name], drawn_bgr)
         for level, folder in self._places.masks.items():
-            write_image(folder / f"{Path(name).stem}.png", result.levels[level])
+            write_image(folder / f"{Path(frame.name).stem}.png", result.levels[level])
 
-    def _write_frame(self, video: VideoFile, drawn_bgr: np.ndarray) -> None:
-        """A camera's picture stands until the next one comes, however long that takes."""
+    def _write_frame(self, video: VideoFile, drawn_bgr: np.ndarray, seconds: float | None) -> None:
+        """A picture stands until the next one comes, however long that takes.
+
+        Args:
+          seconds: when it is shown; of a camera None: that is now. Times of files are rounded, so
+            that frames which follow evenly are to be written one for one.
+        """
+        missing = 0
         if self._watch is not None:
             missing = frames_missing(video.count, self._watch.elapsed(), video.fps)
-            if missing < 0:
-                return
-            for _ in range(missing):
-                video.write(drawn_bgr if self._last is None else self._last)
-            self._last = drawn_bgr
+        elif seconds is not None:
+            missing = frames_missing(video.count, seconds, video.fps, slack=1)
+        if missing < 0:
+            return
+        for _ in range(missing):
+            video.write(drawn_bgr if self._last is None else self._last)
+        self._last = drawn_bgr
         video.write(drawn_bgr)
 
     def close(self) -> None:

@@ -16,6 +16,8 @@ from hierseg_jax.system.wording import counted
 
 # Frames that a whole video may lack of what it announces.
 MISCOUNTED = 2
+# Frames at the beginning by which a rate is known, and by how much it is then to be the faster one.
+_FIRST, _FASTER, _FASTEST = 30, 1.2, 120.0
 # Milliseconds; OpenCV's own is half a minute, for opening and for every frame.
 _PATIENCE = 10_000
 _ADDRESS = re.compile(r"(rtsps?|rtmps?|https?|udp|tcp|rtp|srt)://", re.IGNORECASE)
@@ -29,11 +31,13 @@ class Frame:
       name: of its image file, or frame_000001.png and so on.
       image_bgr: uint8 [H, W, 3]; None where it can't be read.
       fault: the reason for that, a sentence.
+      seconds: of a video with an end, when it is shown, from the first frame on.
     """
 
     name: str
     image_bgr: np.ndarray | None
     fault: str = ""
+    seconds: float | None = None
 
 
 class Video:
@@ -43,8 +47,10 @@ class Video:
       live: whether it has no end of its own: a camera, or an address that announces none.
       name: of the source as messages have it, without a password.
       size: (width, height) in pixels, of upright frames.
-      fps: frames per second.
+      fps: frames per second; where they don't follow evenly, as in recordings of phones and
+        screens, those of its beginning if they are more than its mean.
       count: of the frames that were read or skipped.
+      seconds: when the last of these is shown, from the first one on.
     """
 
     def __init__(self, source: str) -> None:
@@ -75,26 +81,35 @@ class Video:
             self._capture.release()
             raise
         fps = read(cv2.CAP_PROP_FPS)
-        self.fps = fps if 0 < fps < 1000 else 30.0
+        self._mean_fps = self.fps = fps if 0 < fps < 1000 else 30.0
+        if not (camera or address):
+            self.fps = _faster_beginning(source, self.fps)
         self._announced = 0 if camera else max(0, int(read(cv2.CAP_PROP_FRAME_COUNT)))
         self.live = camera or (address and not self._announced)
         self._lost = address
-        self.count = 0
+        self._first = 0.0
+        self.count, self.seconds = 0, 0.0
 
-    def read(self) -> Frame | None:
-        """The next frame; None at the end."""
-        found, image_bgr = self._capture.read()
+    def advance(self) -> bool:
+        """Goes on to the next frame, without its picture; False at the end."""
+        if not self._capture.grab():
+            return False
+        self.count += 1
+        now = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if self.count == 1:
+            self._first = now
+        # Some formats tell no times.
+        told = now - self._first > self.seconds
+        self.seconds = now - self._first if told else (self.count - 1) / self.fps
+        return True
+
+    def frame(self) -> Frame | None:
+        """The frame that `advance` went on to; None where it can't be read."""
+        found, image_bgr = self._capture.retrieve()
         if not found:
             return None
-        self.count += 1
-        return Frame(f"frame_{self.count:06d}.png", image_bgr)
-
-    def skip(self, frames: int) -> None:
-        """Passes over so many frames, as far as there are any."""
-        for _ in range(frames):
-            if not self._capture.grab():
-                break
-            self.count += 1
+        seconds = None if self.live else self.seconds
+        return Frame(f"frame_{self.count:06d}.png", image_bgr, seconds=seconds)
 
     def close(self) -> None:
         """Gives the file or camera back."""
@@ -107,7 +122,7 @@ class Video:
           ValueError: where a live source gives nothing more; a sentence.
         """
         try:
-            while (frame := self.read()) is not None:
+            while self.advance() and (frame := self.frame()) is not None:
                 yield frame
         finally:
             self.close()
@@ -122,6 +137,9 @@ class Video:
                 if self.count
                 else f"{self.name} opens but gives no frame; does another program use it?"
             )
+        uneven = abs(self.seconds * self._mean_fps - (self.count - 1)) > MISCOUNTED
+        if uneven and self.seconds > 0.9 * self._announced / self._mean_fps:
+            return  # In some formats what is announced is the length times the mean rate.
         # Announced counts are estimates in some formats; a tenth is beyond any estimate.
         if self.count == 0 or self.count < 0.9 * self._announced:
             fault = f"{self.name} is {'lost' if self._lost else 'cut off'}: it announces "
@@ -136,6 +154,18 @@ class Video:
     def __len__(self) -> int:
         """Number of frames as announced; 0 where that is not known."""
         return self._announced
+
+
+def _faster_beginning(file: str, fps: float) -> float:
+    """Frames a second of a file's beginning, if they are clearly more than `fps`, its mean."""
+    capture = cv2.VideoCapture(file)
+    times: list[float] = []
+    while len(times) < _FIRST and capture.grab():
+        times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+    capture.release()
+    middle = float(np.median(np.diff(times))) if len(times) > MISCOUNTED else 0.0
+    rate = min(_FASTEST, 1 / middle) if middle > 0 else 0.0
+    return rate if rate > _FASTER * fps else fps
 
 
 def is_address(source: str) -> bool:
