@@ -1,10 +1,12 @@
 """What "best" goes by: the finest level's mIoU, or the validation loss where that is asked for."""
 
+import json
+
 import pytest
 
 from configs import default, figures, modern, pascal_person_part
 from hierseg_jax.checkpoint import checkpoint_steps, find_checkpoint
-from hierseg_jax.settings import read_stored
+from hierseg_jax.settings import read_settings, read_stored
 from hierseg_jax.settings.metric_choice import Criterion, parse_best, parse_metrics
 from hierseg_jax.train.loop import set_up
 from hierseg_jax.train.progress import Progress, end_line
@@ -37,6 +39,15 @@ def test_a_run_begun_when_the_loss_was_the_default_goes_on_with_it():
         assert "Continue it with its own (--config.best=loss), or" in str(error.value)
         check_same_run(earlier, small_settings(best="loss"), "run")
     assert read_stored(from_before_the_key).best == "loss"
+
+
+def test_keys_of_a_users_own_are_the_same_in_a_run_that_goes_on():
+    own = {"my": ((1, 2), (3, (4,))), "f": float("nan"), "several": (float("nan"), 1)}
+    now = read_settings(small_settings().to_dict() | own)
+    stored = read_stored(json.loads(json.dumps(now.to_dict())))
+    check_same_run(stored, now, "run")
+    with pytest.raises(ValueError, match="my was"):
+        check_same_run(stored, read_settings(now.to_dict() | {"my": ((1, 2), (3, (5,)))}), "run")
 
 
 def test_every_changed_key_is_given_back_as_a_flag():
@@ -82,6 +93,10 @@ def test_of_equal_epochs_that_of_the_lower_loss_is_kept_and_found(tmp_path):
     assert checkpoint_steps(tmp_path) == [3, 4]
     assert find_checkpoint(tmp_path).name == "3"
     assert find_checkpoint(tmp_path / "checkpoints") == find_checkpoint(tmp_path)
+    several = tmp_path / "several"
+    save_scores(several, [0.0, 0.0, 0.0, 0.0], losses=[1.2, 0.8, 0.7, 0.9], keep_best=2)
+    assert checkpoint_steps(several) == [2, 3, 4]
+    assert find_checkpoint(several).name == "3"
 
 
 def test_a_run_whose_number_is_never_defined_has_no_best(tmp_path):

@@ -160,6 +160,19 @@ def test_its_head_starts_fresh_from_weights_of_another(workdir, tmp_path):
         set_up(small_settings(init=str(workdir)), tmp_path / "whole")
 
 
+def test_weights_of_another_head_are_refused_where_their_shapes_are_the_same(tmp_path):
+    """With one level a flat head has as many channels, in the order of the classes."""
+    file = tmp_path / "tree.yaml"
+    file.write_text("hierarchy: [6, 5, 4, 3, 2, 1]")
+    train_here(tmp_path / "flat", data__hierarchy=str(file), epochs=1)
+    chosen = {"data__hierarchy": str(file), "init": str(tmp_path / "flat")}
+    sentence = "holds esnet_mini, this run is to train esnet_mini with a {} head"
+    for head in ("conditional", "hierarchical"):
+        key = "sibling_softmax" if head == "conditional" else "hierarchical"
+        with pytest.raises(HiersegError, match=sentence.format(head)):
+            set_up(small_settings(**chosen, **{f"model__{key}": True}), tmp_path / head)
+
+
 def test_biases_of_a_trained_head_are_not_begun_again(workdir, tmp_path):
     chosen = CONDITIONAL | {"model__prior": "frequency"}
     run = set_up(small_settings(**chosen, init=str(workdir)), tmp_path / "next")

@@ -11,6 +11,7 @@ import pytest
 from hierseg_jax.bridge.export import export_checkpoint
 from hierseg_jax.bridge.mean_weights import with_mean_weights
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
+from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.commands import run_quickly
 from tests.runs import run, train_here
 
@@ -69,7 +70,23 @@ def test_runs_of_other_networks_or_classes_have_no_mean(checkpoints):
     other = dataclasses.replace(second, settings=dataclasses.replace(second.settings, model=model))
     with pytest.raises(ValueError, match=r"has no mean with .*: it is of esnet, not of esnet_mini"):
         with_mean_weights(first, [other])
-    other = dataclasses.replace(second, meta=second.meta | {"hierarchy": {}})
+    for changes, sentence in (
+        ({"model.sibling_softmax": True}, "its head is conditional, not flat"),
+        ({"model.normalization": "lite"}, "its padding, norm_epsilon or normalization is another"),
+    ):
+        other = dataclasses.replace(second, settings=second.settings.replace(changes))
+        one = first
+        if "normalization" in sentence:  # ESNet has none to choose
+            of_effunet = {"model.name": "effunet", "model.backbone": "lite0"}
+            one, other = (
+                dataclasses.replace(each, settings=each.settings.replace(of_effunet))
+                for each in (first, other)
+            )
+        with pytest.raises(ValueError, match=sentence):
+            with_mean_weights(one, [other])
+    coloured = dataclasses.replace(first.hierarchy, colors=(("head", (1, 2, 3)),))
+    with_mean_weights(first, [dataclasses.replace(second, hierarchy=coloured)])
+    other = dataclasses.replace(second, hierarchy=Hierarchy.from_mapping([1, 2, 3, 4, 5, 6]))
     with pytest.raises(ValueError, match="its classes are others"):
         with_mean_weights(first, [second, other])
     short = jax.tree.map(lambda x: x[..., :1], second.variables)

@@ -14,6 +14,7 @@ from hierseg_jax.data.picture_labels import log_planes
 from hierseg_jax.data.resize import place
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.tree.decoding import top_down
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.conftest import ROOT
 
@@ -98,6 +99,20 @@ def expected_leaf(image_rgb, size=(8, 16)):
 @pytest.fixture
 def photo():
     return np.random.default_rng(1).integers(0, 256, (30, 40, 3), np.uint8)
+
+
+def test_confidence_is_the_score_of_the_class_that_is_chosen(tmp_path, photo):
+    file = reference_file(tmp_path / "a.onnx", contract="reference")
+    model = onnx.load(file)
+    helper.set_model_props(
+        model, dataclasses.replace(metadata("reference"), decoding="top_down").to_props()
+    )
+    onnx.save(model, file)
+    result = Segmenter(file)(photo)
+    leaf_hw = top_down(list(result.probabilities), PASCAL_PERSON_PART)
+    expected = np.take_along_axis(result.probabilities, leaf_hw[None], 0)[0]
+    assert (expected < result.probabilities.max(0)).any()
+    np.testing.assert_allclose(result.confidence, expected, atol=1e-6)
 
 
 def test_label_maps_have_the_picture_s_size_at_every_level(tmp_path, photo):

@@ -1,5 +1,6 @@
 """The keys of a config: declared once, read once, stored as they were given."""
 
+import itertools
 import json
 import runpy
 
@@ -184,6 +185,9 @@ def test_settings_do_not_change():
         ({"epochs": None}, "The config's epochs is None; it must be a whole number."),
         ({"learning_rate": "1e-3"}, "learning_rate is '1e-3'; it must be a number."),
         ({"tensorboard": 1}, "tensorboard is 1; it must be True or False."),
+        ({"teacher": None}, "The config's teacher is None; it must be text or a list."),
+        ({"teacher_options.image_size": False}, "is False; it must be a whole number or a list."),
+        ({"teacher_options.scales": (True,)}, "scales is (True,); it must be one factor or more"),
         ({"best": "recal"}, "There is no metric 'recal' (best); did you mean recall?"),
     ],
 )
@@ -191,6 +195,19 @@ def test_a_wrong_value_is_named(values, sentence):
     with pytest.raises(HiersegError) as error:
         read_settings(Settings().replace(values))
     assert sentence in str(error.value)
+
+
+ODD = [None, True, False, 0, 0.0, -1, 1.5, "", "x", (), (0,), (1.0,), (None,), ("a", "b"), {}]
+
+
+def test_what_a_config_may_say_a_run_can_read_again():
+    plain = Settings()
+    for name, odd in itertools.product(KEYS, ODD):
+        try:
+            settings = read_settings(plain.replace({name: odd}))
+        except HiersegError:
+            continue
+        assert read_stored(json.loads(json.dumps(settings.to_dict()))) == settings, (name, odd)
 
 
 def test_a_missing_key_is_named():

@@ -24,7 +24,8 @@ from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.run import describe, set_up
 from hierseg_jax.train.same_run import check_same_run
 from hierseg_jax.train.saving import open_writer, save
-from hierseg_jax.train.teacher import fit_teacher
+from hierseg_jax.train.teacher import _with_pairs, fit_teacher
+from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.runs import assert_bit_identical, small_settings
 
 LITTLE = {"augment": "modern", "epochs": 1, "data__figures_train": 17, "data__figures_val": 2}
@@ -304,3 +305,15 @@ def test_lessons_that_can_not_be_given_are_refused():
     ):
         with pytest.raises(ValueError, match=said):
             settings_of("run", **changes)
+
+
+def test_a_flipped_teacher_exchanges_the_pairs_that_the_data_name():
+    def tree(names, pairs):
+        return Hierarchy.from_mapping([1, 2, 3], names, pairs=pairs)
+
+    ours = tree(["background", "left", "right", "head"], [["left", "right"]])
+    theirs = ["background", "head", "right", "left"]
+    assert _with_pairs(tree(theirs, None), ours).pairs in (((3, 2),), ((2, 3),))
+    assert set(_with_pairs(tree(theirs, [["head", "right"]]), ours).pairs[0]) == {2, 3}
+    nothing = tree(["background", "left", "right", "head"], None)
+    assert _with_pairs(tree(theirs, [["head", "right"]]), nothing).pairs == ((1, 2),)

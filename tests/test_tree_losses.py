@@ -24,6 +24,7 @@ from hierseg_jax.losses import (
     tree_triplet,
     triplet_weight,
 )
+from hierseg_jax.losses.tree_triplet_loss import _draw_pixels
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 
 ODD_TREE = Hierarchy.from_mapping({"a": [4, {"b": [1, {"c": [6, 2]}]}], "d": [3], "e": [5]})
@@ -159,6 +160,8 @@ def test_losses_that_are_none_end_in_one_sentence(loss, sentence):
         ("focal", False, {"gamma": -1.0}, "gamma is -1.0"),
         ("dice", False, {"level_weights": (1.0,)}, "has 1 numbers; the tree has 3 levels"),
         ("dice", False, {"level_weights": (0.0, 0.0, 0.0)}, "one above 0"),
+        ("dice", False, {"level_weights": ("a", "b", "c")}, "each must be 0 or more"),
+        ("dice", False, {"level_weights": (True, 1.0, 1.0)}, "each must be 0 or more"),
     ],
 )
 def test_losses_that_do_not_suit_the_head_are_refused(loss, hierarchical, options, sentence):
@@ -212,6 +215,17 @@ def test_triplets_are_drawn_by_tree_distance():
             assert edges[a, p] < edges[a, n]
             seen.add((a, p, n))
     assert {(a, p, n) for a, p, n in seen if a == 1} >= {(1, 6, 3), (1, 6, 0)}
+
+
+def test_all_pixels_of_a_label_are_drawn_alike():
+    labels_n = jnp.asarray(np.random.default_rng(0).permutation(np.repeat([0, 2, 5], [3, 40, 7])))
+    drawn_t3 = jnp.broadcast_to(jnp.array([2, 5, 0]), (2000, 3))
+    pixels_t3 = _draw_pixels(jax.random.key(0), labels_n, drawn_t3, PASCAL_PERSON_PART)
+    np.testing.assert_array_equal(labels_n[pixels_t3], drawn_t3)
+    for pixels_t, count in zip(np.asarray(pixels_t3).T, (40, 7, 3), strict=True):
+        times = np.unique(pixels_t, return_counts=True)[1]
+        assert len(times) == count
+        assert times.min() > 2000 / count / 2
 
 
 def test_one_class_alone_has_no_triplets():

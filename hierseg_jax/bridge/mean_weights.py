@@ -42,11 +42,15 @@ def with_mean_weights(first: Checkpoint, others: Sequence[Checkpoint]) -> Checkp
 
 
 def _check_alike(first: Checkpoint, other: Checkpoint) -> None:
-    names = [of.settings.model.label for of in (other, first)]
+    theirs, ours = (of.settings.model for of in (other, first))
     differ = ""
-    if names[0] != names[1]:
-        differ = f"it is of {names[0]}, not of {names[1]}"
-    elif other.meta["hierarchy"] != first.meta["hierarchy"]:
+    if theirs.label != ours.label:
+        differ = f"it is of {theirs.label}, not of {ours.label}"
+    elif theirs.head != ours.head:
+        differ = f"its head is {theirs.head}, not {ours.head}"
+    elif theirs.variant != ours.variant:
+        differ = "its padding, norm_epsilon or normalization is another"
+    elif other.hierarchy != first.hierarchy:
         differ = "its classes are others"
     elif arrays := differences(described(other.variables), described(first.variables)):
         differ = f"its arrays are others: {arrays}"

@@ -164,7 +164,8 @@ def check_level_weights(weights: Sequence[float], hierarchy: Hierarchy) -> tuple
             f"level_weights has {len(weights)} numbers; the tree has {hierarchy.num_levels} levels "
             f"({names}), which take one each."
         )
-    if not all(0 <= weight < float("inf") for weight in weights) or not any(weights):
+    numbers = all(isinstance(w, int | float) and not isinstance(w, bool) for w in weights)
+    if not numbers or not all(0 <= w < float("inf") for w in weights) or not any(weights):
         raise HiersegError(
             f"level_weights is {tuple(weights)}; each must be 0 or more, and one above 0."
         )

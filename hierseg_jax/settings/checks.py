@@ -51,7 +51,7 @@ def _check_teacher(settings: Settings) -> None:
     """Refuses lessons that can't be given."""
     options, data = settings.teacher_options, settings.data
     _ = options.size
-    numbers = all(isinstance(scale, int | float) for scale in options.scales)
+    numbers = all(type(scale) in (int, float) for scale in options.scales)
     if not options.scales or not numbers or not all(0 < scale <= 4 for scale in options.scales):
         raise HiersegError(
             f"The config's teacher_options.scales is {options.scales!r}; it must be one factor or "

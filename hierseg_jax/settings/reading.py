@@ -2,6 +2,7 @@
 
 import operator
 import reprlib
+import types
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,7 +11,14 @@ from hierseg_jax.settings.key import ALWAYS, Key, fields_of
 from hierseg_jax.settings.settings import KEYS, Settings
 from hierseg_jax.system.errors import HiersegError
 
-_NAMES = {bool: "True or False", int: "a whole number", str: "text", tuple: "a list"}
+_NAMES = {
+    bool: "True or False",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    tuple: "a list",
+    types.NoneType: "None",
+}
 
 
 def read_settings(config: Any) -> Settings:
@@ -34,6 +42,10 @@ def read_settings(config: Any) -> Settings:
             wanted = "a number" if float in key.kinds else _NAMES[key.kinds[0]]
             raise HiersegError(f"The config's {name} is {value!r}; it must be {wanted}.")
     check_values(settings)
+    # What a run stores, `read_stored` has to take.
+    for name, value, key in _wrong_types(settings):
+        wanted = " or ".join(_NAMES[kind] for kind in key.kinds)
+        raise HiersegError(f"The config's {name} is {value!r}; it must be {wanted}.")
     return settings
 
 

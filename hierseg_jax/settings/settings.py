@@ -220,7 +220,7 @@ class Settings(Section):
     def flat(self) -> dict[str, Any]:
         """Values by dotted names; lists as tuples, since JSON has lists alone."""
         flat = flatten_dict(self.to_dict(), sep=".")
-        return {name: tuple(of) if isinstance(of, list) else of for name, of in flat.items()}
+        return {name: _tuples(of) for name, of in flat.items()}
 
     def replace(self, values: Mapping[str, Any]) -> "Settings":
         """With other values of some dotted names, as `optimizer.name`; they are not checked."""
@@ -229,6 +229,10 @@ class Settings(Section):
             *sections, last = name.split(".")
             functools.reduce(operator.getitem, sections, nested)[last] = value
         return Settings.from_mapping(nested)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 KEYS: dict[str, Key] = keys_of(Settings)

@@ -112,6 +112,12 @@ def _whole_checkpoint(
             "taken, which learns the classes afresh. (Converted weights get their tree with "
             "hierseg convert --data.)"
         )
+    if loaded.settings.model.head != settings.model.head:
+        raise HiersegError(
+            f"The config's init, {loaded.path}, holds {_describe(loaded.settings.model)}, this run "
+            f"is to train {settings.model.label} with a {settings.model.head} head. With "
+            f"--config.model.pretrained={shlex.quote(init)} in its place all but the head is taken."
+        )
     found = traverse_util.flatten_dict(loaded.variables)
     _check_fit("init", str(loaded.path), loaded.settings, settings, found, _wanted(model))
     report = f"Starting from the weights of {init}."

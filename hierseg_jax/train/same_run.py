@@ -71,7 +71,9 @@ def differing_keys(
 ) -> list[str]:
     """In order, those of different values, the free ones aside."""
     keys = (before.keys() | now.keys()) - set(free)
-    return sorted(key for key in keys if before.get(key) != now.get(key))
+    values = {key: (before.get(key), now.get(key)) for key in keys}
+    # NaN equals nothing.
+    return sorted(key for key, (a, b) in values.items() if a != b and repr(a) != repr(b))
 
 
 def flags_of(values: Mapping[str, Any], keys: Iterable[str]) -> str:
