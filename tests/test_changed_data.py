@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hierseg_jax.checkpoint import find_checkpoint, read_meta
+from hierseg_jax.bridge.rounding import open_splits
+from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint, read_meta
 from hierseg_jax.checkpoint.contents import completed_meta
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.inventory import Inventory, describe_change, read_listing, write_listing
@@ -81,8 +82,14 @@ def test_an_evaluation_tells_of_other_data_at_the_same_path(begun, tmp_path, mon
     said = capsys.readouterr().err
     assert "val of data/data.yaml is not what the run was trained with" in said
     assert "give the run's own with --data" in said
+    loaded = load_checkpoint(find_checkpoint(workdir))
+    open_splits(loaded, None, "int8")
+    said = capsys.readouterr().err
+    assert "val of data/data.yaml is not what the run was trained with" in said
+    assert "train of" not in said  # of which nothing was taken away
     # Who names the data knows what they are.
     evaluate_checkpoint(workdir, task="val", data="data/data.yaml")
+    open_splits(loaded, "data/data.yaml", "float16")
     assert "trained with" not in capsys.readouterr().err
 
 

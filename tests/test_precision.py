@@ -2,6 +2,7 @@
 
 import re
 
+import jax
 import numpy as np
 import onnx
 import pytest
@@ -9,13 +10,15 @@ import pytest
 from hierseg_jax.bridge.contracts import build_graph
 from hierseg_jax.bridge.export import export_checkpoint
 from hierseg_jax.bridge.precision import with_half_weights
+from hierseg_jax.bridge.quality import graph_miou
 from hierseg_jax.bridge.to_onnx import convert
 from hierseg_jax.bridge.verify import largest_difference
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
 from hierseg_jax.data.figures.render import FiguresSource
+from hierseg_jax.data.resize import Resize
 from hierseg_jax.evaluation.confusions import confusion_matrices
 from hierseg_jax.evaluation.metrics import evaluate_levels
-from hierseg_jax.models import create_model
+from hierseg_jax.models import create_model, init_variables
 from hierseg_jax.models.graph import fold, ops
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
@@ -24,6 +27,7 @@ from tests.commands import run_quickly
 from tests.runs import train_here
 from tests.test_export import export_command
 from tests.test_folder import make_folder
+from tests.test_pretrained import uneven
 
 LEVELS = ["body", "upper_lower", "part"]
 
@@ -197,3 +201,17 @@ def test_mistakes_of_precision_end_in_one_sentence(
     assert re.search(sentence, result.stderr)
     assert result.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_label_maps_alone_are_measured_by_the_finest_of_them():
+    source = FiguresSource("val", 32, count=3, seed=0)
+    model = create_model("esnet_mini", 7)
+    variables = uneven(init_variables(model, jax.random.key(0)))
+    measured = []
+    for plain in (False, True):
+        graph = build_graph("deploy", model, variables, PASCAL_PERSON_PART, plain=plain)
+        exported = convert(graph, (32, 32)).SerializeToString()
+        given = (exported, graph, source, PASCAL_PERSON_PART, (32, 32), Resize(), "leaf")
+        measured.append(graph_miou(*given))
+    assert measured[0] == pytest.approx(measured[1], abs=1e-3)
+    assert measured[0]["part"] > 0

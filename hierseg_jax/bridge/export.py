@@ -130,7 +130,7 @@ def export_checkpoint(
             f"{name} has no inference function of its own, whose weights could be rounded; leave "
             "out --half and --int8."
         )
-    splits = open_splits(settings, hierarchy, data, precision) if rounded else None
+    splits = open_splits(loaded, data, precision) if rounded else None
 
     integers = precision == "int8"
     graph = build_graph(

@@ -7,10 +7,11 @@ import onnx
 from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.bridge.precision import with_half_weights, with_integers
 from hierseg_jax.bridge.quality import spread_inputs
+from hierseg_jax.checkpoint import Checkpoint
+from hierseg_jax.checkpoint.other_data import other_data
 from hierseg_jax.data.read.members import spec_text
 from hierseg_jax.data.read.sources import Source, unread_of
 from hierseg_jax.data.resize import Resize
-from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import check_tree_of_data, open_source, spec_of_checkpoint
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -19,21 +20,21 @@ CALIBRATION_PICTURES = 100
 
 
 def open_splits(
-    settings: Settings, hierarchy: Hierarchy, data: str | None, precision: str
+    loaded: Checkpoint, data: str | None, precision: str
 ) -> tuple[Source, Source, Hierarchy]:
     """The training and validation pictures, and the tree with what these label.
 
     `float16` needs the latter pictures alone.
 
     Args:
-      settings: of the checkpoint.
-      hierarchy: of its network.
-      data: a data set with that tree, in place of its own.
+      loaded: the checkpoint.
+      data: a data set with its tree, in place of its own.
       precision: `float16` or `int8`.
 
     Raises:
       ValueError: one sentence that says which flag is missing.
     """
+    settings, hierarchy = loaded.settings, loaded.hierarchy
     spec = data or spec_of_checkpoint(settings.data, "The checkpoint")
     option = "--int8" if precision == "int8" else "--half"
     needed = f"{option} needs pictures with labels: give their data.yaml with --data."
@@ -49,8 +50,12 @@ def open_splits(
         raise HiersegError(f"{error} ({needed})") from error
     if not len(train) or not len(val):
         raise HiersegError(f"{spec_text(spec)} has an empty split; {needed}")
-    for unread in unread_of((train, val)):
-        print(f"note: {unread}", file=sys.stderr, flush=True)
+    notes = unread_of((train, val))
+    if not data:
+        splits = {"val": val} if train is val else {"train": train, "val": val}
+        notes += [other_data(loaded, name, of, spec_text(spec)) for name, of in splits.items()]
+    for each in filter(None, notes):
+        print(f"note: {each}", file=sys.stderr, flush=True)
     return train, val, labelled
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,13 @@ import jax
 import numpy as np
 
 from hierseg_jax.checkpoint import Checkpoint
+from hierseg_jax.checkpoint.other_data import other_data
 from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
 from hierseg_jax.checkpoint.stored_network import check_own_arrays
 from hierseg_jax.data.batches import Batch
 from hierseg_jax.data.pipeline import eval_batches
-from hierseg_jax.data.read.inventory import Inventory, describe_change
 from hierseg_jax.data.read.members import spec_text
-from hierseg_jax.data.read.sources import Source, unread_of
+from hierseg_jax.data.read.sources import unread_of
 from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
 from hierseg_jax.evaluation.extremes import Extremes, Show
 from hierseg_jax.evaluation.result import Evaluation, gather_evaluation
@@ -107,18 +107,6 @@ def evaluate_batches(
     return gather_evaluation(tally, hierarchy, batch_size, measures)
 
 
-def _other_data(before: Mapping[str, Any], source: Source, split: str) -> str:
-    """A sentence where a split is not what its run was trained with; else nothing."""
-    now = Inventory.of(len(source), source.inventory())
-    if now.fingerprint == dict(before):
-        return ""
-    return (
-        f"{split} is not what the run was trained with: it has "
-        f"{describe_change(before, None, now)}. Where another data set lies at that path, as seen "
-        "from this folder, give the run's own with --data."
-    )
-
-
 def evaluate_checkpoint(
     checkpoint: str | Path | Checkpoint,
     *,
@@ -185,9 +173,8 @@ def evaluate_checkpoint(
     source = open_source(settings.data, settings.seed, task, spec, hierarchy)
     for unread in unread_of((source,)) if is_main() else ():
         note(unread)
-    before = None if data else loaded.meta.get("data", {}).get(task)
-    if before is not None and is_main():
-        note(_other_data(before, source, f"{task} of {spec_text(spec)}"))
+    if not data and is_main():
+        note(other_data(loaded, task, source, spec_text(spec)))
     whole = resolution != "network"
     pictures = None
     if resolution == "refined":

@@ -1,0 +1,30 @@
+"""Whether data that a run's settings name are those that it was trained with."""
+
+from hierseg_jax.checkpoint.reader import Checkpoint
+from hierseg_jax.data.read.inventory import Inventory, describe_change
+from hierseg_jax.data.read.source import Source
+
+
+def other_data(loaded: Checkpoint, split: str, source: Source, named: str) -> str:
+    """A sentence where a split is not what a run was trained with; else, or unknown, nothing.
+
+    A relative path, as seen from another folder, may lead to another project's data. Names and
+    sizes of files are compared, not what is in them.
+
+    Args:
+      loaded: of the run.
+      split: `train` or `val`.
+      source: the split of the data that its settings name.
+      named: these data, for the sentence.
+    """
+    before = loaded.meta.get("data", {}).get(split)
+    if before is None:
+        return ""
+    now = Inventory.of(len(source), source.inventory())
+    if now.fingerprint == dict(before):
+        return ""
+    return (
+        f"{split} of {named} is not what the run was trained with: it has "
+        f"{describe_change(before, None, now)}. Where another data set lies at that path, as seen "
+        "from this folder, give the run's own with --data."
+    )
