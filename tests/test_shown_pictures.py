@@ -159,6 +159,29 @@ def test_pictures_are_shown_as_they_are_with_the_labels_of_the_runtime(rule, ref
         np.testing.assert_array_equal(picture.prediction, expected_hw)
 
 
+def test_what_edges_would_wipe_out_is_shown_as_it_is():
+    """A young network's classes are scattered over a background that is likely everywhere."""
+    source = Blurred()
+    rng = np.random.default_rng(0)
+
+    def young():
+        scores_bchw = np.full((1, TREE.num_classes, *SIZE), 0.3, np.float32)
+        scores_bchw[:, 0] = 0.5
+        scores_bchw[:, 1] = np.where(rng.random(SIZE) < 0.15, 0.9, 0.3)
+        return scores_bchw
+
+    shown = gallery(source, "stretch")
+    for index, example in enumerate(source.examples):
+        scores_bchw = young()
+        planes_chw = log_planes(scores_bchw[0])
+        placement = Resize("stretch").place(example["label"].shape, SIZE)
+        refined_hw = guided_labels(planes_chw, placement, TREE, example["image"])
+        plain_hw = picture_labels(planes_chw, placement, TREE)
+        assert (refined_hw > 0).sum() < 0.5 * (plain_hw > 0).sum()
+        picture = shown.show(lambda _, known=scores_bchw: known, index)
+        np.testing.assert_array_equal(picture.prediction, plain_hw)
+
+
 @pytest.mark.parametrize("batch_size", [2, 4])
 def test_samples_are_the_first_of_this_process_that_can_be_read(batch_size):
     """With the scores that their evaluation had, and no others."""

@@ -10,10 +10,13 @@ from hierseg_jax.data.guided_labels import guided_labels
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.read.sources import Source
 from hierseg_jax.data.resize import Placement, Resize, bounded
-from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 LONGEST = 512
 """Pixels of a shown picture's longer side; larger pictures are shrunk to it."""
+
+LEAST_KEPT = 0.5
+"""Share of what the scores themselves paint that has to be left for borders to follow edges."""
 
 Samples = Mapping[str, Sequence[np.ndarray]]
 """By the names of `ShownPicture`, a list each."""
@@ -67,7 +70,8 @@ class Gallery:
       decoding: how they follow from scores, of `decoding.DECODINGS`.
       size: (height, width) of the network's input.
       resize: how pictures come to it.
-      refined: whether predictions follow the pictures' edges, as those of `hierseg predict` do.
+      refined: whether predictions follow the pictures' edges, as those of `hierseg predict` do,
+        if that leaves `LEAST_KEPT` of what the scores themselves paint.
     """
 
     source: Source
@@ -111,6 +115,10 @@ class Gallery:
             dict(zip(ShownPicture._fields, zip(*shown, strict=True), strict=True)) if shown else {}
         )
 
+    def _painted(self, label_hw: np.ndarray) -> int:
+        """Pixels of a class that pictures paint."""
+        return int(((label_hw != self.hierarchy.background) & (label_hw != IGNORE_LABEL)).sum())
+
     def _shown(
         self, example: Mapping[str, np.ndarray], placement: Placement, scores_chw: np.ndarray
     ) -> ShownPicture:
@@ -119,10 +127,13 @@ class Gallery:
         smaller = Resize().place(label_hw.shape, size)
         shown_hwc, planes_chw = smaller.fit_image(image_hwc), log_planes(scores_chw)
         of_shown = placement.of_size(size)
+        prediction_hw = picture_labels(planes_chw, of_shown, self.hierarchy, self.decoding)
         if self.refined:
-            prediction_hw = guided_labels(
-                planes_chw, of_shown, self.hierarchy, shown_hwc, self.decoding
+            plain_hw, prediction_hw = (
+                prediction_hw,
+                guided_labels(planes_chw, of_shown, self.hierarchy, shown_hwc, self.decoding),
             )
-        else:
-            prediction_hw = picture_labels(planes_chw, of_shown, self.hierarchy, self.decoding)
+            # What a young network paints here and there is the exception wherever it is averaged.
+            if self._painted(prediction_hw) < LEAST_KEPT * self._painted(plain_hw):
+                prediction_hw = plain_hw
         return ShownPicture(shown_hwc, smaller.fit_labels(label_hw), prediction_hw)
