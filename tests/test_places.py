@@ -13,7 +13,7 @@ from hierseg_jax.runtime.places import settle_places
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
 from hierseg_jax.runtime.video import Video
-from hierseg_jax.system.atomic_writing import check_room
+from hierseg_jax.system.atomic_writing import check_room, make_folder
 from hierseg_jax.system.errors import HiersegError
 from tests.runs import run
 from tests.test_runtime import reference_file
@@ -186,3 +186,11 @@ def test_benchmark_and_evaluate_refuse_such_outputs_before_they_work(tmp_path):
         assert done.returncode == 1
         assert sentence in done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("below", ["", "sub"])
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path, below):
+    there = tmp_path / "there"
+    there.write_text("")
+    with pytest.raises(OSError, match=rf"can't be made: {there} is a file; choose another name\."):
+        make_folder(there / below)

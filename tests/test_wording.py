@@ -2,7 +2,7 @@
 
 import pytest
 
-from hierseg_jax.system.wording import aligned, columns, did_you_mean, padded
+from hierseg_jax.system.wording import aligned, columns, did_you_mean, level_called, padded
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,7 @@ def test_a_name_that_is_nearly_right_is_proposed_as_it_is_written():
     assert did_you_mean("wheel barrow", known, "they are few.") == "they are few."
     assert did_you_mean(7, known, "they are few.") == "they are few."
     assert did_you_mean("torso", (), "there are none.") == "there are none."
+
+
+def test_a_level_is_called_one_once():
+    assert [*map(level_called, ("part", "level_2", "Level"))] == ["level part", "level_2", "Level"]

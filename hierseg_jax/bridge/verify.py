@@ -15,6 +15,7 @@ from hierseg_jax.evaluation.predictions import leaf_scores
 from hierseg_jax.models import SegmentationModel, forward_of
 from hierseg_jax.runtime.metadata import SCORES
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import level_called
 from hierseg_jax.tree.decoding import OF_HIERARCHICAL, top_down
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.parsing import IGNORE_LABEL
@@ -156,8 +157,8 @@ def _difference(
         wrong = int((labels_nhw != level.leaf_to_class[leaf_nhw])[clear].sum())
         if wrong:
             raise MismatchError(
-                f"The exported graph labels {wrong} pixels of level {level.name} otherwise than "
-                "the network does; nothing was written."
+                f"The exported graph labels {wrong} pixels of {level_called(level.name)} otherwise "
+                "than the network does; nothing was written."
             )
     expected_nhw = np.take_along_axis(expected_nhwc, leaf_nhw[..., None], -1)[..., 0]
     if decoding == "top_down":  # elsewhere a close choice may fall on a leaf of another score

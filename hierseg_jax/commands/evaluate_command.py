@@ -176,7 +176,7 @@ def _run() -> None:
         f"Written to {metrics} and {page}\n"
         f"Next: hierseg export {quoted('checkpoint', named)} --contract=deploy "
         + " ".join([*size, quoted("onnx_file", f"{run_name(loaded.path)}.onnx")])
-        + (f"\nPerhaps better, a third larger: {' '.join(larger)}" if larger else "")
+        + (f"\nPerhaps better, at a larger size: {' '.join(larger)}" if larger else "")
     )
 
 

@@ -19,7 +19,7 @@ from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.system.atomic_writing import check_room, write_atomically, write_json
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.wording import columns, counted, padded, printable
+from hierseg_jax.system.wording import columns, counted, level_called, padded, printable
 
 # By which an evaluation knows its own pages.
 GENERATOR = "hierseg_jax evaluation"
@@ -172,7 +172,11 @@ def unlabelled_levels(data_set: DataSetMetrics, level_names: Sequence[str]) -> s
     missing = [name for name in level_names if name not in data_set.levels]
     if not missing:
         return ""
-    return f"labels stop above level {missing[0]}" if data_set.levels else "no class is labelled"
+    return (
+        f"labels stop above {level_called(missing[0])}"
+        if data_set.levels
+        else "no class is labelled"
+    )
 
 
 def describe_view(description: Mapping[str, Any], images: str = "images") -> str:

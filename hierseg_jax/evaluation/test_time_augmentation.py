@@ -10,6 +10,7 @@ import numpy as np
 from hierseg_jax.data.resize import nearest_multiple
 from hierseg_jax.models import Forward
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import level_called
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 # The least probability, so that logarithms are finite in float32.
@@ -90,8 +91,8 @@ def mirrored_channels(
             images = np.unique(level.leaf_to_class[mirrored_c[leaves]])
             if len(images) != 1:
                 raise HiersegError(
-                    f"{name} of level {level.name} has no mirror image: its classes belong to "
-                    f"{' and '.join(level.class_names[i] for i in images)} once left and right "
+                    f"{name} of {level_called(level.name)} has no mirror image: its classes belong "
+                    f"to {' and '.join(level.class_names[i] for i in images)} once left and right "
                     f"are exchanged. {way_out}"
                 )
             channels_k[channels.start + index] = channels.start + images[0]

@@ -19,6 +19,11 @@ def make_folder(folder: pathlib.Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        there = next(path for path in (folder, *folder.parents) if path.is_file())
+        raise HiersegOSError(
+            f"The folder {folder} can't be made: {there} is a file; choose another name."
+        ) from error
     except OSError as error:
         raise HiersegOSError(
             f"The folder {folder} can't be made: {error.strerror or error}."

@@ -11,6 +11,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def level_called(name: str) -> str:
+    """As `level part`; a name that says so itself, such as `level_2`, stands alone."""
+    return name if name.lower().startswith("level") else f"level {name}"
+
+
 def listed(names: Sequence[Any], most: int) -> str:
     """The first names, with an ellipsis where there are more than `most`."""
     return ", ".join(map(str, names[:most])) + (", ..." if len(names) > most else "")

@@ -8,7 +8,7 @@ from hierseg_jax.evaluation.metrics import level_number
 from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.evaluation.tables import plain
 from hierseg_jax.settings.metric_choice import METRICS, Criterion
-from hierseg_jax.system.wording import counted
+from hierseg_jax.system.wording import counted, level_called
 
 LOWEST_LOSS = Criterion()
 
@@ -144,8 +144,9 @@ def stand_in_note(progress: Progress, criterion: Criterion) -> str:
     if progress.epoch > 1 or level == criterion.level:
         return ""
     return (
-        f"the labels of the validation split stop above level {criterion.level}, whose "
-        f"{METRICS[criterion.metric].title} should tell the best epoch; that of level {level} does."
+        f"the labels of the validation split stop above {level_called(criterion.level)}, whose "
+        f"{METRICS[criterion.metric].title} should tell the best epoch; that of "
+        f"{level_called(level)} does."
     )
 
 

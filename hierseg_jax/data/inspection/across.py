@@ -13,7 +13,7 @@ from hierseg_jax.data.inspection.near_duplicates import nearest_within
 from hierseg_jax.data.label_statistics import count_levels
 from hierseg_jax.data.missing_classes import has_no_class, missing_classes, missing_sentence
 from hierseg_jax.data.read.spec import DatasetSpec
-from hierseg_jax.system.wording import printable
+from hierseg_jax.system.wording import level_called, printable
 from hierseg_jax.tree.background import may_be_background
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
@@ -97,7 +97,7 @@ def check_classes(
             # A branch that ends early stands in several levels.
             if not count and name not in named:
                 named.add(name)
-                text = printable(f"No mask of {split} holds {name} (level {level.name}).")
+                text = printable(f"No mask of {split} holds {name} ({level_called(level.name)}).")
                 findings.append(Finding("missing_class", split, "", text))
     return findings
 

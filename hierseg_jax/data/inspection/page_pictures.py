@@ -9,6 +9,7 @@ from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.reports.drawing.overlay import overlaid
 from hierseg_jax.reports.inline_pictures import Picture, data_uri
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import level_called
 from hierseg_jax.tree.colors import IGNORED, css_color
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
@@ -37,7 +38,8 @@ def example_pictures(inspection: Inspection) -> list[tuple[str, list[Picture]]]:
         pictures += [
             Picture(
                 data_uri(overlaid(image, label, hierarchy, k)),
-                f"{name} with the classes of level {level.name}: {_holds(example, hierarchy, k)}",
+                f"{name} with the classes of {level_called(level.name)}: "
+                f"{_holds(example, hierarchy, k)}",
                 level.name,
             )
             for k, level in enumerate(hierarchy.levels)

@@ -15,7 +15,7 @@ from hierseg_jax.data.inspection.suggest import (
     RECIPE_BATCH,
     Suggestion,
 )
-from hierseg_jax.system.wording import counted, printable
+from hierseg_jax.system.wording import columns, counted, level_called, padded, printable
 
 
 def format_report(report: Report) -> str:
@@ -129,15 +129,16 @@ def _statistics(report: Report) -> list[str]:
     splits = {s: of for s, of in report.statistics.items() if of["usable"]}
     blocks = []
     for level in report.inspection.spec.hierarchy.levels if splits else ():
-        wide = max(len("class"), *(len(printable(name)) for name in level.class_names))
-        lines = [f"Level {printable(level.name)}", f"{'class':{wide}}"]
+        wide = max(len("class"), *(columns(printable(name)) for name in level.class_names))
+        title = printable(level_called(level.name))
+        lines = [f"{title[0].upper()}{title[1:]}", f"{'class':{wide}}"]
         lines[1] += "".join(
             f"{split + ': pixels':>20}{'':9}{'images':>9}{'':7}" for split in splits
         )
         for name in level.class_names:
             cells = [of["levels"][level.name][name] for of in splits.values()]
             lines.append(
-                f"{printable(name):{wide}}"
+                padded(printable(name), wide)
                 + "".join(
                     f"{c['pixels']:>20,}{c['pixel_share']:>9.2%}{c['images']:>9,}"
                     f"{c['image_share']:>7.0%}"

@@ -73,7 +73,10 @@ def values_of_colours(
         elif (value := value_of_none(name)) is not None:
             values[colour] = value if value == hierarchy.background else IGNORE_LABEL
         else:
-            raise HiersegError(f"{where}: the tree has no class and no group {name!r}; add it.")
+            raise HiersegError(
+                f"{where}: the tree has no class and no group {name!r}; add it, or call "
+                "the colour ignore, and nothing is learned from it."
+            )
     return values
 
 

@@ -146,7 +146,7 @@ def _commands(report: RunReport) -> dict[str, Command]:
     larger = larger_command(report.metrics, settings)
     return {
         "Evaluate again": evaluate_command(report.metrics, settings, report.output),
-        **({"Perhaps better, a third larger": larger} if larger else {}),
+        **({"Perhaps better, at a larger size": larger} if larger else {}),
         "Export to ONNX: probabilities of images in [0, 1]": reference,
         "Export to ONNX: label maps of uint8 frames": deploy,
     }
