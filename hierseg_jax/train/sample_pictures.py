@@ -19,6 +19,7 @@ from hierseg_jax.reports.drawing.legend import (
 from hierseg_jax.reports.drawing.overlay import overlaid
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.fonts import Fonts, find_fonts
+from hierseg_jax.tree.colors import IGNORED
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 NARROWEST, WIDEST = 190, 380
@@ -137,6 +138,8 @@ def _legend(
     ]
     colors = labels.colors.tolist()
     entries += [Entry(labels.names[i], tuple(colors[i]), hatched=True) for i in groups]
+    if any((label_hw == IGNORE_LABEL).any() for label_hw in shown["label"]):
+        entries.append(Entry("ignored", IGNORED))
     layout = Layout.of("", [entry.name for entry in entries], width, em, fonts)
     rows = min(LEGEND_ROWS, layout.rows(len(entries)))
     return draw_legend(layout, "", entries, rows, fonts)
