@@ -26,7 +26,7 @@ def test_the_graphs_bicubic_doubling_is_the_networks():
     np.testing.assert_allclose(found, expected(x_nchw), atol=1e-6)
 
 
-@pytest.mark.parametrize("opset", [13, 21])
+@pytest.mark.parametrize("opset", [13, pytest.param(21, marks=pytest.mark.slow)])
 def test_exported_bicubic_doubling_holds_at_every_size_and_without_resize(opset):
     graph = Graph(lambda x: (ops.double_bicubic(x),), "image", np.float32, False, ("mask",))
     model = convert(graph, (8, 8), opset=opset, dynamic_size=True, dynamic_batch=True)

@@ -53,8 +53,15 @@ def test_reference_weights_give_the_golden_probabilities(name, classes):
     np.testing.assert_allclose(mask_nchw, golden["probabilities"], atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["esnet", "effunet"])
-@pytest.mark.parametrize("contract", ["reference", "deploy"])
+@pytest.mark.parametrize(
+    ("contract", "name"),
+    [
+        ("reference", "esnet"),
+        pytest.param("reference", "effunet", marks=pytest.mark.slow),
+        pytest.param("deploy", "esnet", marks=pytest.mark.slow),
+        ("deploy", "effunet"),
+    ],
+)
 def test_dynamic_graph_equals_flax_at_sizes_not_seen_at_export(name, contract):
     model, variables = fresh(name, TREE5)
     graph = build_graph(contract, model, variables, TREE5)
@@ -84,11 +91,11 @@ def test_dynamic_graph_equals_flax_at_sizes_not_seen_at_export(name, contract):
 @pytest.mark.parametrize(
     ("name", "decoding", "contract"),
     [
-        ("esnet", "path", "reference"),
+        pytest.param("esnet", "path", "reference", marks=pytest.mark.slow),
         ("esnet", "path", "deploy"),
         pytest.param("effunet", "path", "deploy", marks=pytest.mark.slow),
         ("esnet", "top_down", "reference"),
-        ("esnet", "top_down", "deploy"),
+        pytest.param("esnet", "top_down", "deploy", marks=pytest.mark.slow),
     ],
 )
 def test_graphs_decode_as_the_network_does(name, decoding, contract):
@@ -124,7 +131,7 @@ def test_fixed_sizes_of_use_equal_flax(name, hierarchy, contract):
 
 
 @pytest.mark.parametrize("name", ["esnet", "effunet"])
-@pytest.mark.parametrize("opset", [13, 18, 23])
+@pytest.mark.parametrize("opset", [13, pytest.param(18, marks=pytest.mark.slow), 23])
 def test_every_opset_holds_the_same_network(name, opset):
     model, variables = fresh(name, PASCAL_PERSON_PART)
     graph = build_graph("deploy", model, variables, PASCAL_PERSON_PART)

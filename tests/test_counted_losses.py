@@ -88,9 +88,22 @@ def compare(hierarchy, loss, options, hierarchical, seed, shape=(2, 9, 7), sprea
     return counted, gradient
 
 
-@pytest.mark.parametrize("hierarchical", [False, True])
-@pytest.mark.parametrize("hierarchy", [DEEP, PASCAL_PERSON_PART], ids=["deep", "pascal"])
-@pytest.mark.parametrize("options", [LossOptions(), EVERY], ids=["leaves", "every"])
+@pytest.mark.parametrize(
+    ("hierarchy", "options", "hierarchical"),
+    [
+        pytest.param(tree, options, head, marks=[] if alone else [pytest.mark.slow])
+        for tree, options, head, alone in (
+            (DEEP, LossOptions(), True, True),
+            (DEEP, EVERY, False, True),
+            (PASCAL_PERSON_PART, LossOptions(), False, True),
+            (PASCAL_PERSON_PART, EVERY, True, True),
+            (DEEP, LossOptions(), False, False),
+            (DEEP, EVERY, True, False),
+            (PASCAL_PERSON_PART, LossOptions(), True, False),
+            (PASCAL_PERSON_PART, EVERY, False, False),
+        )
+    ],
+)
 def test_sums_of_losses_equal_those_taken_one_by_one(hierarchy, options, hierarchical):
     for seed, loss in enumerate((*COUNTED, "crossentropy + 0.5*dice", "2*iou + focal + lovasz")):
         valid = {"valid_b": jnp.array([True, False])} if seed % 2 else {}

@@ -6,6 +6,7 @@ import jax
 import jax.flatten_util
 import numpy as np
 import optax
+import pytest
 
 from hierseg_jax.checkpoint import CheckpointWriter, load_checkpoint
 from hierseg_jax.checkpoint.seal import SEAL
@@ -14,6 +15,7 @@ from hierseg_jax.train.optimizer import make_optimizer
 from tests.runs import assert_bit_identical, train_here
 
 
+@pytest.mark.slow
 def test_moments_by_layer_are_read(tmp_path):
     """As of before the optimizer saw all parameters as one vector; and without a seal."""
     now, before = tmp_path / "now", tmp_path / "before"

@@ -110,6 +110,7 @@ def test_bins_are_the_same_to_the_bit_in_any_order_of_pixels():
         assert np.array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_devices_together_have_the_loss_and_gradient_of_one():
     of = build_loss(
         "crossentropy + 0.5*lovasz",

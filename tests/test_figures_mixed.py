@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 
 from configs import figures_mixed
 from hierseg_jax.checkpoint import find_checkpoint, read_meta
@@ -12,6 +13,7 @@ from hierseg_jax.train.loop import train
 from tests.runs import SMALL
 
 
+@pytest.mark.slow
 def test_the_mixed_figures_train_for_an_epoch_from_their_config_alone(tmp_path):
     config = figures_mixed.get_config()
     assert config.data.figures_inner_share == 0.5

@@ -92,7 +92,7 @@ def scores(checkpoint, source):
     )
 
 
-@pytest.mark.parametrize("contract", ["reference", "deploy"])
+@pytest.mark.parametrize("contract", [pytest.param("reference", marks=pytest.mark.slow), "deploy"])
 def test_the_runtime_predicts_what_jax_does_and_where(
     checkpoint, source, scores, tmp_path, contract
 ):

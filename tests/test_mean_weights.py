@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import sys
 
 import jax
 import numpy as np
@@ -13,7 +12,7 @@ from hierseg_jax.bridge.mean_weights import with_mean_weights
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
 from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.commands import run_quickly
-from tests.runs import run, train_here
+from tests.runs import train_here
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +101,6 @@ def test_the_command_takes_other_runs(runs, tmp_path):
     assert result.returncode == 1
     assert "none" in result.stderr
     assert not file.exists()
-    result = run([sys.executable, "launch/export.py", *flags, f"--mean_with={second}"])
+    result = run_quickly("launch/export.py", *flags, f"--mean_with={second}")
     assert result.returncode == 0, result.stderr
     assert json.loads(file.with_suffix(".json").read_text("utf-8"))["validation"] == {}

@@ -104,6 +104,7 @@ print(after.served - before.served == after.requests - before.requests)
     assert run(PREPARED + script).split() == ["True", "True", "True"]
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_block_may_be_taken_and_freed_while_it_is_made_ready():
     script = """

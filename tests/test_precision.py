@@ -126,7 +126,10 @@ def miou_of(file):
 
 @pytest.mark.parametrize(
     ("flag", "precision", "contract"),
-    [("half", "float16", "reference"), ("int8", "int8", "deploy")],
+    [
+        pytest.param("half", "float16", "reference", marks=pytest.mark.slow),
+        ("int8", "int8", "deploy"),
+    ],
 )
 def test_smaller_files_run_and_tell_their_loss(balanced, tmp_path, flag, precision, contract):
     export_checkpoint(balanced, str(tmp_path / "float.onnx"), contract=contract)

@@ -182,7 +182,9 @@ class Signalling:
         return {"image": np.zeros((8, 8, 3), np.uint8), "label": np.zeros((8, 8), np.uint8)}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_processes_that_read_data_leave_signals_to_the_run(number):
     """A SLURM step's or a terminal's come to all of them."""
     batches = eval_batches(Signalling(number), size=(8, 8), batch_size=1, worker_count=1)

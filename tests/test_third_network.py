@@ -54,6 +54,7 @@ def workdir(registered, tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_it_trains_and_a_resumed_run_equals_one_that_was_never_stopped(workdir, tmp_path):
     train_here(tmp_path / "at_once", model__name="tiny", epochs=2)
     assert_bit_identical(workdir, tmp_path / "at_once")

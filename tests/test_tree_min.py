@@ -93,6 +93,7 @@ def test_it_equals_a_slow_walk_over_any_tree(tree, gamma, seed):
         compare_with_slow(Hierarchy.from_mapping(tree), gamma, seed)
 
 
+@pytest.mark.slow
 def test_it_equals_a_slow_walk_at_depth_5_with_60_leaves():
     tree = list(range(49, 61))
     for depth in range(4):  # leaves and groups side by side at every level
