@@ -162,10 +162,14 @@ def test_the_network_in_the_package_is_one():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"network": {}}, "was exported before files told how their weights are computed with"),
-        ({"network": {"decoder": "fine"}}, "can't be taken out of it; give the run"),
+        ({}, "was exported before files told how their weights are computed with"),
+        ({"decoder": "fine"}, "can't be taken out of it; give the run"),
         ({"model": "effunet-b0"}, "holds effunet-b0, this run is to train effunet-lite0_short"),
-        ({"network": {"padding": "none"}}, "There is no padding 'none'"),
+        ({"padding": "none"}, "tells of a network that can't be built: There is no padding 'none'"),
+        (
+            {"norm_epsilon": "1"},
+            "can't be built: The config's model.norm_epsilon is '1'; it must be",
+        ),
         ({"precision": "int8"}, "can't be taken out of it; give the run"),
     ],
 )
@@ -175,11 +179,33 @@ def test_files_that_do_not_fit_are_refused(tmp_path, changes, sentence):
     export(file, "float32")
     model = onnx.load(file)
     told = Metadata.from_props({each.key: each.value for each in model.metadata_props}, "it")
+    if not changes.keys() & {"model", "precision"}:
+        changes = {"network": told.network | changes if changes else {}}
     describe(model, dataclasses.replace(told, **changes))
     onnx.save(model, file)
     with pytest.raises(ValueError, match=sentence) as refused:
         read_exported(file, settings)
     assert str(file) in str(refused.value)
+
+
+def test_a_file_with_another_decoder_is_told_by_it(tmp_path):
+    file = tmp_path / "model.onnx"
+    export(file, "float32")
+    given = small_settings(**SHORT, model__pretrained=str(file), model__decoder="fine")
+    model = build_model(settled(given, LITE).model, PASCAL_PERSON_PART)
+    sentence = (
+        "holds effunet-lite0_short, this run is to train effunet-lite0_short with the decoder"
+    )
+    with pytest.raises(ValueError, match=sentence):
+        initial_weights(given, model, PASCAL_PERSON_PART)
+
+
+def test_weights_that_are_no_numbers_are_not_taken():
+    model, variables = network_and_variables(settings_of())
+    weights = folded_weights(model, variables)
+    weights[4] = weights[4].copy()
+    weights[4].flat[0] = np.nan
+    assert unfolded(model, weights) is None
 
 
 def test_what_is_no_exported_file_is_refused(tmp_path):

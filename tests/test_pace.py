@@ -65,13 +65,18 @@ def test_a_fast_network_waits_for_every_frame():
 
 def test_a_slow_network_passes_over_what_would_be_late():
     shown = play(20, work=0.25)
+    *shown, last = shown
     assert [number for number, _ in shown] == [0, 2, 5, 7, 10, 12, 15, 17]
     assert all(0 <= seconds - number / 10 < 0.1 for number, seconds in shown)
+    assert last == (19, 2.0)  # nothing comes after it
 
 
 def test_frames_that_do_not_follow_evenly_are_shown_when_it_is_their_time():
     times = [0.0, 0.1, 0.5, 0.9, 1.0]
     assert play(5, 0.01, times) == list(enumerate(times))
+    # What is late is shown all the same where it stands until long after.
+    times = [0, 0.1, 0.2, 0.3, 3.0, 3.1]
+    assert play(6, 0.25, times) == [(0, 0), (2, 0.25), (3, 0.5), (4, 3.0), (5, 3.25)]
 
 
 def test_who_ends_while_a_frame_is_awaited_gets_no_other():

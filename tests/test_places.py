@@ -191,6 +191,8 @@ def test_benchmark_and_evaluate_refuse_such_outputs_before_they_work(tmp_path):
 @pytest.mark.parametrize("below", ["", "sub"])
 def test_a_file_in_the_place_of_a_folder_is_named(tmp_path, below):
     there = tmp_path / "there"
-    there.write_text("")
-    with pytest.raises(OSError, match=rf"can't be made: {there} is a file; choose another name\."):
-        make_folder(there / below)
+    for make in (there.touch, lambda: there.symlink_to(tmp_path / "nowhere")):
+        make()
+        with pytest.raises(OSError, match=rf"can't be made: {there} is no folder; choose another"):
+            make_folder(there / below)
+        there.unlink()

@@ -67,6 +67,70 @@ def test_one_that_is_cut_off_is_told_all_the_same(tmp_path):
     assert "is cut off: it announces 58 frames" in last.fault
 
 
+class Times:
+    """What `Video` asks of OpenCV's capture, with these times in milliseconds."""
+
+    def __init__(self, times, announced=None):
+        self._times, self._announced, self._next = times, announced or len(times), 0
+
+    def isOpened(self):  # noqa: N802 (OpenCV's name)
+        return True
+
+    def get(self, what):
+        known = {cv2.CAP_PROP_FRAME_WIDTH: 64, cv2.CAP_PROP_FRAME_HEIGHT: 48}
+        known |= {cv2.CAP_PROP_FPS: 10, cv2.CAP_PROP_FRAME_COUNT: self._announced}
+        if what == cv2.CAP_PROP_POS_MSEC:
+            return self._times[self._next - 1]
+        return known[what]
+
+    def grab(self):
+        self._next += 1
+        return self._next <= len(self._times)
+
+    def retrieve(self):
+        return True, np.zeros((48, 64, 3), np.uint8)
+
+    def release(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ([500, 600, 700, 700, 1500], [0, 0.1, 0.2, 0.2, 1.0]),  # two at one time
+        ([0, 100, 3000, 0, 100], [0, 0.1, 3.0, 3.1, 3.2]),  # two recordings, joined
+        ([0, 0, 0, 0], [0, 0.1, 0.2, 0.3]),  # none is told
+    ],
+)
+def test_times_that_do_not_rise(monkeypatch, told, expected):
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: Times(told))
+    assert [frame.seconds for frame in Video("a.mkv")] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("name", "faults"), [("a.mp4", 1), ("a.mkv", 0)])
+def test_where_frames_are_counted_the_count_tells(monkeypatch, name, faults):
+    """Others announce what would be there at an even rate: here 100 in ten seconds."""
+    times = [*range(0, 9000, 1000), *range(9000, 9900, 50)]
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: Times(times, announced=100))
+    frames = list(Video(name))
+    assert len([frame for frame in frames if frame.fault]) == faults
+
+
+def test_frames_that_come_faster_are_left_out_and_counted(segmenter, tmp_path, monkeypatch):
+    """The beginning tells of ten a second; then there are forty."""
+    times = [*np.arange(31) * 100, *(3000 + np.arange(1, 41) * 25)]
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: Times(times))
+    opened = open_frames(str(MP4))
+    file = tmp_path / "out.avi"
+    sink = Sink(segmenter, opened, str(MP4), str(file), [2], False, False, legend="none")
+    for frame in opened:
+        sink.take(frame, segmenter(frame.image_bgr, bgr=True))
+    monkeypatch.undo()
+    sink.close()
+    assert len(list(Video(str(file)))) == len(times) - sink.left_out
+    assert 25 <= sink.left_out <= 31
+
+
 @pytest.mark.parametrize("fps", [29.97, 12.0, 1000 / 33])
 def test_frames_that_follow_evenly_are_written_one_for_one(segmenter, tmp_path, fps):
     clip = tmp_path / "clip.mp4"

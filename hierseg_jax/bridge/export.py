@@ -15,7 +15,6 @@ import onnxruntime
 
 from hierseg_jax.bridge.contracts import Graph, build_graph
 from hierseg_jax.bridge.description import check_json_file, describe, write_with_json
-from hierseg_jax.bridge.exact import exact_on_cpu
 from hierseg_jax.bridge.mean_weights import with_mean_weights
 from hierseg_jax.bridge.precision import PRECISIONS
 from hierseg_jax.bridge.quality import graph_miou
@@ -34,6 +33,7 @@ from hierseg_jax.settings.building import (
     spec_of_checkpoint,
 )
 from hierseg_jax.system.atomic_writing import check_room, make_folder
+from hierseg_jax.system.devices.exact import exact_on_cpu
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
 from hierseg_jax.system.paths import as_path
 

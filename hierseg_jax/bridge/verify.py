@@ -8,12 +8,12 @@ import numpy as np
 import onnxruntime
 
 from hierseg_jax.bridge.contracts import Graph
-from hierseg_jax.bridge.exact import exact_on_cpu
 from hierseg_jax.data.picture_labels import FLOOR, STEPS, floored_logs, picture_labels, scores_of
 from hierseg_jax.data.resize import Placement, Resize
 from hierseg_jax.evaluation.predictions import leaf_scores
 from hierseg_jax.models import SegmentationModel, forward_of
 from hierseg_jax.runtime.metadata import SCORES
+from hierseg_jax.system.devices.exact import exact_on_cpu
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import level_called
 from hierseg_jax.tree.decoding import OF_HIERARCHICAL, top_down

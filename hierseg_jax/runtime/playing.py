@@ -22,16 +22,23 @@ def in_real_time(video: Video, watch: Stopwatch, wait: Wait) -> Generator[Frame]
       wait: for a frame that is early.
     """
     try:
+        late: Frame | None = None
         while video.advance():
-            elapsed = watch.elapsed()
-            if video.seconds + 1 / video.fps <= elapsed + _ROUNDING:
-                continue  # its time is over
-            if not wait(max(0.0, video.seconds - elapsed)):
+            if late is not None and video.seconds > watch.elapsed():
+                yield late  # it stands until this one
+            late, elapsed = None, watch.elapsed()
+            over = video.seconds + 1 / video.fps <= elapsed + _ROUNDING
+            if not over and not wait(max(0.0, video.seconds - elapsed)):
                 return
             frame = video.frame()
             if frame is None:
                 break
-            yield frame
+            if over:
+                late = frame
+            else:
+                yield frame
+        if late is not None:
+            yield late
     finally:
         video.close()
     yield from video.ending()

@@ -24,6 +24,7 @@ class Sink:
     Attributes:
       places: the video or picture, and the folder of several files; empty if none is written.
       folder: of what is written, or would be.
+      left_out: frames of a file that come faster than those that are written.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Sink:
         self._painter = painter_for(self._levels, opened, legend)
         self._watch = watch if watch is not None and isinstance(opened, Video) else None
         self._last: np.ndarray | None = None
+        self.left_out = 0
         if self._painter.note:
             tqdm.write(f"note: {self._painter.note}", file=sys.stderr)
         masks_of = [level.name for level in self._levels if masks]
@@ -107,6 +109,7 @@ class Sink:
             missing = frames_missing(video.count, self._watch.elapsed(), video.fps)
         elif seconds is not None:
             missing = frames_missing(video.count, seconds, video.fps, slack=1)
+            self.left_out += missing < 0
         if missing < 0:
             return
         for _ in range(missing):

@@ -164,7 +164,7 @@ def segment_source(
             for _ in steps:
                 bar.update()
     if isinstance(opened, Video):
-        summary.dropped = max(0, opened.count - summary.frames)
+        summary.dropped = max(0, opened.count - summary.frames) + sink.left_out
     summary.seconds = time.perf_counter() - started
     return summary, sink.places
 

@@ -16,6 +16,8 @@ from hierseg_jax.system.wording import counted
 
 # Frames that a whole video may lack of what it announces.
 MISCOUNTED = 2
+# Containers that count their frames; the length times some rate is what others announce.
+_COUNTED = (".mp4", ".m4v", ".mov", ".3gp", ".avi")
 # Frames at the beginning by which a rate is known, and by how much it is then to be the faster one.
 _FIRST, _FASTER, _FASTEST = 30, 1.2, 120.0
 # Milliseconds; OpenCV's own is half a minute, for opening and for every frame.
@@ -47,8 +49,8 @@ class Video:
       live: whether it has no end of its own: a camera, or an address that announces none.
       name: of the source as messages have it, without a password.
       size: (width, height) in pixels, of upright frames.
-      fps: frames per second; where they don't follow evenly, as in recordings of phones and
-        screens, those of its beginning if they are more than its mean.
+      fps: frames per second, as it tells; of a file whose frames don't follow evenly, as in
+        recordings of phones and screens, those of its beginning if they are more.
       count: of the frames that were read or skipped.
       seconds: when the last of these is shown, from the first one on.
     """
@@ -81,13 +83,14 @@ class Video:
             self._capture.release()
             raise
         fps = read(cv2.CAP_PROP_FPS)
-        self._mean_fps = self.fps = fps if 0 < fps < 1000 else 30.0
+        self._told_fps = self.fps = fps if 0 < fps < 1000 else 30.0
         if not (camera or address):
             self.fps = _faster_beginning(source, self.fps)
         self._announced = 0 if camera else max(0, int(read(cv2.CAP_PROP_FRAME_COUNT)))
         self.live = camera or (address and not self._announced)
         self._lost = address
-        self._first = 0.0
+        self._exact = source.lower().endswith(_COUNTED)
+        self._last_told, self._offset, self._tells = 0.0, 0.0, False
         self.count, self.seconds = 0, 0.0
 
     def advance(self) -> bool:
@@ -95,12 +98,18 @@ class Video:
         if not self._capture.grab():
             return False
         self.count += 1
-        now = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        told, before = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, self._last_told
+        self._last_told = told
         if self.count == 1:
-            self._first = now
-        # Some formats tell no times.
-        told = now - self._first > self.seconds
-        self.seconds = now - self._first if told else (self.count - 1) / self.fps
+            self._offset = -told
+            return True
+        self._tells |= told != before
+        if not self._tells:  # as some formats
+            self.seconds = (self.count - 1) / self.fps
+            return True
+        if told < before:  # what was joined begins anew
+            self._offset += before - told + 1 / self.fps
+        self.seconds = told + self._offset
         return True
 
     def frame(self) -> Frame | None:
@@ -137,9 +146,9 @@ class Video:
                 if self.count
                 else f"{self.name} opens but gives no frame; does another program use it?"
             )
-        uneven = abs(self.seconds * self._mean_fps - (self.count - 1)) > MISCOUNTED
-        if uneven and self.seconds > 0.9 * self._announced / self._mean_fps:
-            return  # In some formats what is announced is the length times the mean rate.
+        uneven = abs(self.seconds * self._told_fps - (self.count - 1)) > MISCOUNTED
+        if uneven and not self._exact and self.seconds > 0.9 * self._announced / self._told_fps:
+            return
         # Announced counts are estimates in some formats; a tenth is beyond any estimate.
         if self.count == 0 or self.count < 0.9 * self._announced:
             fault = f"{self.name} is {'lost' if self._lost else 'cut off'}: it announces "
@@ -157,7 +166,7 @@ class Video:
 
 
 def _faster_beginning(file: str, fps: float) -> float:
-    """Frames a second of a file's beginning, if they are clearly more than `fps`, its mean."""
+    """Frames a second of a file's beginning if they are clearly more than `fps`; else that."""
     capture = cv2.VideoCapture(file)
     times: list[float] = []
     while len(times) < _FIRST and capture.grab():

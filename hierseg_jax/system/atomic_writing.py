@@ -20,9 +20,10 @@ def make_folder(folder: pathlib.Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        there = next(path for path in (folder, *folder.parents) if path.is_file())
+        above = (folder, *folder.parents)
+        there = next((of for of in above if os.path.lexists(of) and not of.is_dir()), folder)
         raise HiersegOSError(
-            f"The folder {folder} can't be made: {there} is a file; choose another name."
+            f"The folder {folder} can't be made: {there} is no folder; choose another name."
         ) from error
     except OSError as error:
         raise HiersegOSError(

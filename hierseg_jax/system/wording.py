@@ -30,9 +30,12 @@ def did_you_mean(name: Any, known: Iterable[str], otherwise: str, most: int = 1)
       otherwise: the end of the sentence, such as `the keys are train, val.`.
       most: names to propose.
     """
-    written = {each.casefold(): each for each in known}
+    written: dict[str, list[str]] = {}
+    for each in known:
+        written.setdefault(each.casefold(), []).append(each)
     near = difflib.get_close_matches(str(name)[:80].casefold(), written, most)
-    return f"did you mean {' or '.join(written[each] for each in near)}?" if near else otherwise
+    proposed = [each for found in near for each in written[found]]
+    return f"did you mean {' or '.join(proposed)}?" if proposed else otherwise
 
 
 def aligned(rows: Sequence[Sequence[str]], sides: str) -> list[str]:

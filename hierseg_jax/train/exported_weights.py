@@ -17,8 +17,8 @@ from google.protobuf.message import DecodeError
 from hierseg_jax.models import SegmentationModel, network_of
 from hierseg_jax.models.graph.unfold import folded_weights, unfolded
 from hierseg_jax.models.initialize import variable_shapes
-from hierseg_jax.runtime.metadata import Metadata
-from hierseg_jax.settings import Settings
+from hierseg_jax.runtime.metadata import NETWORK_KEYS, Metadata
+from hierseg_jax.settings import Settings, read_settings
 from hierseg_jax.settings.building import build_model
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -57,7 +57,7 @@ def read_exported(file: Path, settings: Settings) -> ExportedWeights:
         )
     try:
         graph = onnx.load(file)
-    except DecodeError as error:
+    except (DecodeError, onnx.checker.ValidationError) as error:
         raise HiersegError(f"{file} is no ONNX file, or a damaged one.") from error
     props = {each.key: each.value for each in graph.metadata_props}
     metadata = Metadata.from_props(props, str(file))
@@ -65,7 +65,7 @@ def read_exported(file: Path, settings: Settings) -> ExportedWeights:
         raise HiersegError(
             f"{file} was not written by hierseg export; give a file that was, or a run."
         )
-    if not metadata.network:
+    if not metadata.network.keys() >= set(NETWORK_KEYS):
         raise HiersegError(
             f"{file} was exported before files told how their weights are computed with; export "
             "it again, or give its run."
@@ -74,11 +74,11 @@ def read_exported(file: Path, settings: Settings) -> ExportedWeights:
         raise HiersegError(
             f"{file} holds {metadata.model}, this run is to train {settings.model.label}."
         )
-    keys = {f"model.{name}": value for name, value in metadata.network.items()}
     try:
-        settings = settings.replace(keys)
+        keys = {f"model.{name}": metadata.network[name] for name in NETWORK_KEYS}
+        settings = read_settings(settings.replace(keys))
         own = build_model(settings.model, metadata.hierarchy)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise HiersegError(f"{file} tells of a network that can't be built: {error}") from error
     variables = _of_graph(own, graph, metadata.precision == "int8")
     if variables is None:
@@ -110,12 +110,12 @@ def _convolutions(graph: onnx.GraphProto) -> Iterator[np.ndarray]:
     def value(name: str) -> np.ndarray:
         if name in stored:
             return onnx.numpy_helper.to_array(stored[name])
-        if name not in made:
+        node = made.get(name)
+        if node is None or node.op_type not in ("Cast", "DequantizeLinear"):
             return np.zeros(0, np.float32)  # the weights of no network
-        node = made[name]
         array, *rest = (value(each) for each in node.input)
         if node.op_type == "DequantizeLinear":
-            scale, zero_point = rest
+            scale, zero_point = rest[0], rest[1] if len(rest) > 1 else np.zeros_like(rest[0])
             axes = [each.i for each in node.attribute if each.name == "axis"] or [1]
             shape = [1] * array.ndim
             if scale.ndim:

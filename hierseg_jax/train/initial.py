@@ -79,7 +79,7 @@ def initial_weights(
         return _whole_checkpoint(init, settings, model, hierarchy)
     if not pretrained:
         return None
-    if pretrained == PACKAGED or pretrained.endswith(SUFFIX):
+    if pretrained == PACKAGED or _is_exported(pretrained):
         file = packaged_network() if pretrained == PACKAGED else local_path(pretrained)
         exported = read_exported(file, settings)
         return _pretrained_network(str(file), exported, settings, model, hierarchy)
@@ -89,10 +89,14 @@ def initial_weights(
     return _pretrained_backbone(pretrained, settings.model, model)
 
 
+def _is_exported(path: str) -> bool:
+    return path.lower().endswith(SUFFIX) and not as_path(path).is_dir()
+
+
 def _whole_checkpoint(
     init: str, settings: Settings, model: SegmentationModel, hierarchy: Hierarchy
 ) -> InitialWeights:
-    if init.endswith(SUFFIX):
+    if _is_exported(init):
         raise HiersegError(
             f"The config's init is {init}, an exported file; give it as "
             f"--config.model.pretrained={shlex.quote(init)}, which takes its head too where the "
@@ -223,8 +227,8 @@ def _check_fit(
     if not differ:
         return
     theirs, ours = _describe(stored.model), _describe(settings.model)
-    if theirs == ours:
-        # Then the loss differs: tree_triplet's head is in one of them alone.
+    if theirs == ours and stored.loss != settings.loss:
+        # tree_triplet's head is in one of them alone.
         theirs += f" trained on the loss {stored.loss!r}"
         ours += f" on {settings.loss!r}"
     raise HiersegError(
@@ -233,7 +237,9 @@ def _check_fit(
 
 
 def _describe(model: ModelSettings) -> str:
-    return model.label if model.head == "flat" else f"{model.label} with a {model.head} head"
+    decoder = f" with the decoder {model.decoder}" if model.decoder != "reference" else ""
+    head = f" with a {model.head} head" if model.head != "flat" else ""
+    return f"{model.label}{head}{decoder}"
 
 
 def _report(

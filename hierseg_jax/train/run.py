@@ -128,9 +128,6 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
     drawn_source = with_folders(
         train_source, settings.data, hierarchy.background, others=(val_source,)
     )
-    if weights and weights.without_statistics:
-        pictures = first_pictures(train_source, settings)
-        weights = weights.with_variables(with_statistics(model, weights.variables, pictures))
     for unread in unread_of((drawn_source, val_source)) if is_main() else ():
         note(unread)
     steps = steps_per_epoch(epoch_length(drawn_source), settings.batch_size)
@@ -149,6 +146,9 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
     lessons = read_lessons(settings, workdir, hierarchy, inventories["train"], parallel)
     recipe = build_recipe(settings, workdir, hierarchy, train_source, steps)
     phases = plan_phases(settings, unsettled.stride)
+    if weights and weights.without_statistics:
+        pictures = first_pictures(train_source, settings)
+        weights = weights.with_variables(with_statistics(model, weights.variables, pictures))
     sizes = [phase.size for phase in phases]
     if settings.reestimate_statistics:
         sizes.append(settings.data.size)

@@ -131,7 +131,8 @@ def _statistics(report: Report) -> list[str]:
     for level in report.inspection.spec.hierarchy.levels if splits else ():
         wide = max(len("class"), *(columns(printable(name)) for name in level.class_names))
         title = printable(level_called(level.name))
-        lines = [f"{title[0].upper()}{title[1:]}", f"{'class':{wide}}"]
+        # A name that says so itself stays as it is, to be copied.
+        lines = [title if title == printable(level.name) else f"L{title[1:]}", f"{'class':{wide}}"]
         lines[1] += "".join(
             f"{split + ': pixels':>20}{'':9}{'images':>9}{'':7}" for split in splits
         )

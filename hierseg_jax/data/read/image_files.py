@@ -257,7 +257,8 @@ def _packed(image_hwc: np.ndarray) -> np.ndarray:
 def _colour_mask(file: pathlib.Path, kind: str, colours_hw: np.ndarray) -> HiersegError:
     """The error about a mask of colours where none have names, with the line that names them."""
     found = np.unique(colours_hw).tolist()
-    if all(colour % 0x010101 == 0 for colour in found):
+    # White is 255 then, which is ignored; as a colour it may have a name.
+    if 0xFFFFFF not in found and all(colour % 0x010101 == 0 for colour in found):
         return HiersegError(
             f"{file} is a colour {kind} of three equal channels; a mask is a grey or palette "
             "picture whose values are class indices. Store one of the channels: "

@@ -81,7 +81,7 @@ def unfolded(
     found = _solve(fold, neutral, shifts, _differences(weights, fold({})))
     found |= _solve(fold, neutral, others, _differences(weights, fold(found)))
     for given, back in zip(weights, fold(found), strict=True):
-        if np.abs(given - back).max() > _NEAR * np.abs(given).max():
+        if not np.abs(given - back).max() <= _NEAR * np.abs(given).max():  # nor NaN
             return None
     return traverse_util.unflatten_dict(neutral | found)
 

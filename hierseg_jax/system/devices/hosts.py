@@ -4,6 +4,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -108,6 +109,11 @@ def agree(number: int) -> int:
     if jax.process_count() == 1:
         return number
     return int(multihost_utils.process_allgather(np.int32(number)).max())
+
+
+def as_on_main(arrays: Any) -> Any:
+    """The main process's arrays, in all of them; a tree of equal shapes in each."""
+    return arrays if jax.process_count() == 1 else multihost_utils.broadcast_one_to_all(arrays)
 
 
 def seen_by_any(seen: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Where exports are compared with the network: on the CPU, in all the bits of float32."""
+"""Where results are to be the same on every machine: on the CPU, in all the bits of float32."""
 
 import contextlib
 import os
@@ -13,9 +13,9 @@ from hierseg_jax.system.errors import HiersegError
 def exact_on_cpu() -> Iterator[jax.Device]:
     """While entered, JAX computes on the CPU, products and convolutions in full float32.
 
-    By default accelerators compute them in TF32 or bfloat16, a hundred times coarser than an
-    export is compared. Also a decorator. Arrays that lie on another device are computed with
-    there; move them first.
+    By default accelerators compute them in TF32 or bfloat16, a hundred times coarser than an export
+    is compared with the network. Also a decorator. Arrays that lie on another device are computed
+    with there; move them first.
 
     Yields:
       The CPU.
@@ -34,6 +34,6 @@ def _cpu() -> jax.Device:
     except (RuntimeError, AssertionError) as error:
         found = os.environ.get("JAX_PLATFORMS", "")
         raise HiersegError(
-            "An export is compared with the network on the CPU, which JAX can't use here: "
+            "Part of this is computed on the CPU, which JAX can't use here: "
             f"JAX_PLATFORMS is {found!r}. Add cpu to it (JAX_PLATFORMS=cuda,cpu), or unset it."
         ) from error
