@@ -15,6 +15,7 @@ from hierseg_jax.checkpoint import checkpoint_steps
 from hierseg_jax.system.devices.hosts import is_cluster, join_hosts
 from tests.conftest import ROOT
 from tests.runs import evaluate_command, run, train_command, train_here, wait_until
+from tests.test_exported_weights import export
 
 KEYS = {"model__dropout": False, "epochs": 3, "keep_last": 3}
 
@@ -194,3 +195,19 @@ def test_one_process_needs_no_others():
 )
 def test_clusters_are_recognised(environment, several):
     assert is_cluster(environment) == several
+
+
+@pytest.mark.slow
+def test_two_processes_begin_at_the_weights_of_an_exported_file(tmp_path):
+    file = tmp_path / "model.onnx"
+    export(file, "float32")
+    keys = {"model__name": "effunet", "model__backbone": "lite0_short", "epochs": 1}
+    keys |= {"model__pretrained": str(file), "model__dropout": False}
+    processes, logs = start_two(train_command(tmp_path / "both", **keys), tmp_path)
+    try:
+        assert [process.wait(600) for process in processes] == [0, 0], logs[0].read_text()
+    finally:
+        end(processes)
+    done = run(train_command(tmp_path / "alone", **keys), NPROC="1")
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(losses(tmp_path / "both"), losses(tmp_path / "alone"), rtol=1e-3)

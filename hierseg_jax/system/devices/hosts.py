@@ -113,7 +113,9 @@ def agree(number: int) -> int:
 
 def as_on_main(arrays: Any) -> Any:
     """The main process's arrays, in all of them; a tree of equal shapes in each."""
-    return arrays if jax.process_count() == 1 else multihost_utils.broadcast_one_to_all(arrays)
+    if jax.process_count() == 1:
+        return arrays
+    return jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(arrays))
 
 
 def seen_by_any(seen: np.ndarray) -> np.ndarray:
