@@ -227,8 +227,8 @@ address, count, index = (flag.split("=")[1] for flag in sys.argv[2:])
 join_hosts(address, int(count), int(index))
 calls, set_up = [], loop.set_up
 
-def watched_set_up(config, folder):
-    run = set_up(config, folder)
+def watched_set_up(config, folder, *rest):
+    run = set_up(config, folder, *rest)
 
     def eval_step(*arguments):
         calls.append(0)
