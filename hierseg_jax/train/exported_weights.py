@@ -5,6 +5,7 @@ only add (`initial_statistics.py` makes ones of them that normalise).
 """
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,12 @@ def _convolutions(graph: onnx.GraphProto) -> Iterator[np.ndarray]:
             return (array.astype(np.float32) - zero_point.reshape(shape)) * scale.reshape(shape)
         return array.astype(np.float32)
 
-    for node in graph.node:
-        if node.op_type.startswith("Conv"):
-            yield from map(value, node.input[1:])
+    convolutions = [node for node in graph.node if node.op_type.startswith("Conv")]
+    # In 8 bits branches may stand in another order; constants are numbered as they were traced.
+    for node in sorted(convolutions, key=lambda each: _number(each.input[1])):
+        yield from map(value, node.input[1:])
+
+
+def _number(name: str) -> int:
+    found = re.search(r"\d+", name)
+    return int(found.group()) if found else 0

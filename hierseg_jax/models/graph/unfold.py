@@ -3,8 +3,9 @@
 Folding a batch norm into a convolution (`fold.py`) is linear in kernels and biases where the norm
 itself changes nothing. So such variables are found by asking the network's own graph: filled with
 ones, with the numbers of arrays and with the places within them, they fold to what tells which
-number of theirs stands where, and times what. Norms whose effect can't be told from the kernels'
-beside them come back as ones that only add their bias.
+number of theirs stands where, and times what. A norm's scale can't be told from the kernel's that
+it multiplies: it comes back as 1, and the norm only adds its bias. It is told where a graph has it
+alone, of channels that no convolution has made.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,8 +21,9 @@ from hierseg_jax.models.initialize import variable_shapes
 from hierseg_jax.models.network import ModulePath
 
 Flat = dict[ModulePath, np.ndarray]
-# Rounding to float32, of an array's largest number.
-_NEAR = 1e-5
+# Rounding, as a share of an array's largest number: to float32, and to 8 bits, where a number that
+# stands several times is rounded by several scales.
+_NEAR, _NEAR_IN_8_BITS = 1e-5, 1e-2
 
 
 def folded_weights(
@@ -52,8 +54,8 @@ def unfolded(
 ) -> dict[str, Any] | None:
     """Variables that fold to these weights: `{"params": ..., "batch_stats": ...}`, float32.
 
-    Batch norms have the mean 0 and the variance 1, so that `folded_weights` of the result are the
-    weights to within a norm's epsilon. `with_statistics` makes norms of it that normalise.
+    Batch norms have the mean 0 and the variance 1. `with_statistics` makes norms of it that
+    normalise.
 
     Args:
       model: with a graph of its own.
@@ -65,6 +67,7 @@ def unfolded(
     """
     shapes = traverse_util.flatten_dict(variable_shapes(model))
     norms = {path[1:-1] for path in shapes if path[0] == "batch_stats"}
+    scales = [path for path in shapes if path[1:-1] in norms and path[-1] == "scale"]
     shifts = [path for path in shapes if path[1:-1] in norms and path[-1] == "bias"]
     others = [path for path in shapes if path[0] == "params" and path[1:-1] not in norms]
     neutral = {
@@ -77,18 +80,23 @@ def unfolded(
 
     if [array.shape for array in fold({})] != [np.shape(array) for array in weights]:
         return None
+    # Where all kernels are 0, scales are seen that stand alone.
+    zeros = {path: np.zeros_like(neutral[path]) for path in scales}
+    alone = _solve(fold, zeros, scales, _differences(weights, fold(zeros)))
+    neutral |= {path: np.where(array == 0, 1, array) for path, array in alone.items()}
     # Beside a norm's bias, that of a convolution has nothing left to add, unless several share it.
     found = _solve(fold, neutral, shifts, _differences(weights, fold({})))
     found |= _solve(fold, neutral, others, _differences(weights, fold(found)))
+    near = _NEAR_IN_8_BITS if integers else _NEAR
     for given, back in zip(weights, fold(found), strict=True):
-        if not np.abs(given - back).max() <= _NEAR * np.abs(given).max():  # nor NaN
+        if not np.abs(given - back).max() <= near * np.abs(given).max():  # nor NaN
             return None
     return traverse_util.unflatten_dict(neutral | found)
 
 
 def _solve(
     fold: Callable[[Flat], list[np.ndarray]],
-    neutral: Flat,
+    ground: Flat,
     paths: Sequence[ModulePath],
     wanted: np.ndarray,
 ) -> Flat:
@@ -96,19 +104,19 @@ def _solve(
 
     Args:
       fold: of arrays in place of the neutral ones.
-      neutral: all variables.
+      ground: the arrays before that, or all variables.
       paths: of the arrays; each of their numbers stands alone wherever it stands.
       wanted: of all that is folded, in a row.
     """
-    ground = fold({})
+    before = fold(ground)
 
     def reaction(numbers: Callable[[int, int], Any]) -> np.ndarray:
         filled = {}
         for index, path in enumerate(paths):
-            values = np.empty(neutral[path].size, np.float32)
+            values = np.empty(ground[path].size, np.float32)
             values[:] = numbers(index, values.size)
-            filled[path] = values.reshape(neutral[path].shape)
-        return _differences(fold(filled), ground)
+            filled[path] = values.reshape(ground[path].shape)
+        return _differences(fold(ground | filled), before)
 
     factor = reaction(lambda index, size: 1)
     at = np.flatnonzero(factor)
@@ -118,11 +126,11 @@ def _solve(
     place = np.rint(reaction(lambda index, size: np.arange(1, size + 1))[at] / factor) - 1
     found = {}
     for index, path in enumerate(paths):
-        here, size = array == index, neutral[path].size
+        here, size = array == index, ground[path].size
         places = place[here].astype(np.int64)
         sums, counts = (np.bincount(places, w, size) for w in (wanted[here], None))
         mean = np.divide(sums, counts, out=np.zeros(size), where=counts > 0)
-        found[path] = mean.astype(np.float32).reshape(neutral[path].shape)
+        found[path] = mean.astype(np.float32).reshape(ground[path].shape)
     return found
 
 
