@@ -50,7 +50,7 @@ ends, evaluations = [], []
 for number, way in enumerate(ways):
     devices = tuple(jax.devices() if number else jax.devices()[:1])
     parallel = Parallel(devices, devices, way)
-    options = {"dropout": False, "dtype": dtype, "conv_impl": "xla"}
+    options = {"dropout": False, "dtype": dtype, "conv_impl": sys.argv[7]}
     options["axis_name"] = parallel.axis_name
     if name == "tiny":
         model = TinyNet(num_classes=4, **options)
@@ -85,7 +85,7 @@ print(len(jax.devices()), json.dumps(largest))
 """
 
 
-def differences(*arguments, ways="pmap,jit", flags=()):
+def differences(*arguments, ways="pmap,jit", conv_impl="xla", flags=()):
     """Largest absolute difference of every array after 5 steps on 1 and on 8 devices."""
     environment = {
         "XLA_FLAGS": xla_flags("--xla_force_host_platform_device_count=8", *flags),
@@ -93,7 +93,7 @@ def differences(*arguments, ways="pmap,jit", flags=()):
         "JAX_ENABLE_X64": "1",
     }
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *arguments, ways],
+        [sys.executable, "-c", SCRIPT, *arguments, ways, conv_impl],
         cwd=ROOT,
         env=os.environ | environment,
         capture_output=True,
@@ -135,5 +135,7 @@ def test_eight_devices_equal_one_in_float32():
 @pytest.mark.slow
 def test_eight_devices_equal_one_by_adam():
     """But for biases before a norm: their gradient is 0, and Adam makes steps of its rounding."""
-    found = differences("effunet", "adam", "float64", "1e-3", "64", flags=DOUBLE)
+    # XLA's own depthwise gradients in float64 take 21 GB on 8 devices, and minutes a step.
+    given = "effunet", "adam", "float64", "1e-3", "64"
+    found = differences(*given, conv_impl="tuned", flags=DOUBLE)
     assert max(value for name, value in found.items() if not name.endswith("bias")) < 1e-6, found

@@ -115,7 +115,8 @@ class Network:
     Attributes:
       name: as `model.name` of the settings has it.
       architecture: the Flax module.
-      heads: paths of the modules whose channels are the classes, as `decoder/output_conv`.
+      heads: paths of the modules whose channels are the classes, as `decoder/output_conv`, and
+        the axis of their kernels that these are.
       training_memory: estimate of what a run takes.
       fields: of the architecture, that this name stands for.
       backbone: None for a network whose parameters are all of one kind.
@@ -126,7 +127,7 @@ class Network:
 
     name: str
     architecture: type[SegmentationModel]
-    heads: tuple[str, ...]
+    heads: Mapping[str, int]
     training_memory: TrainingMemory
     fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     backbone: Backbone | None = None

@@ -26,7 +26,9 @@ from hierseg_jax.settings import ModelSettings, Settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import as_path, local_path
 from hierseg_jax.train.exported_weights import SUFFIX, ExportedWeights, read_exported
+from hierseg_jax.train.head_channels import HeadChannels, kept_channels
 from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.siblings import channel_names
 
 IMAGENET = "imagenet"
 
@@ -39,12 +41,14 @@ class InitialWeights:
       variables: path in the network -> array; those that are missing start fresh.
       variant: how their backbone is to be computed.
       report: what was done with them, for the screen.
+      head: what is kept of a head by the names of its channels, if anything is.
       without_statistics: whether their batch norms only add (`initial_statistics.py`).
     """
 
     variables: dict[ModulePath, np.ndarray]
     variant: Variant
     report: str
+    head: HeadChannels | None = None
     without_statistics: bool = False
 
     def with_variables(self, variables: dict[ModulePath, np.ndarray]) -> "InitialWeights":
@@ -53,7 +57,10 @@ class InitialWeights:
 
     def completed(self, fresh: Mapping[str, Any]) -> dict[str, Any]:
         """Fresh variables with these in their places."""
-        return traverse_util.unflatten_dict(traverse_util.flatten_dict(fresh) | self.variables)
+        found = traverse_util.flatten_dict(fresh) | self.variables
+        if self.head is not None:
+            found |= self.head.of_run(found)
+        return traverse_util.unflatten_dict(found)
 
 
 def initial_weights(
@@ -112,8 +119,8 @@ def _whole_checkpoint(
         )
         raise HiersegError(
             f"The config's init, {loaded.path}, can't start this run: its classes {differ}. "
-            f"With --config.model.pretrained={shlex.quote(init)} in its place all but the head is "
-            "taken, which learns the classes afresh. (Converted weights get their tree with "
+            f"With --config.model.pretrained={shlex.quote(init)} in its place everything is taken "
+            "but the head of classes with other names. (Converted weights get their tree with "
             "hierseg convert --data.)"
         )
     if loaded.settings.model.head != settings.model.head:
@@ -135,27 +142,30 @@ def _pretrained_network(
     model: SegmentationModel,
     hierarchy: Hierarchy,
 ) -> InitialWeights:
-    """All of it but what depends on the classes, and that as well where they are the same."""
+    """All of it but what depends on the classes, and that as well for those of the same names."""
     found, wanted = traverse_util.flatten_dict(loaded.variables), _wanted(model)
-    theirs = loaded.settings.model
-    same_classes = loaded.hierarchy == hierarchy and theirs.head == settings.model.head
-
-    heads = settings.model.network.heads
+    theirs, ours = loaded.settings.model, settings.model
+    heads = ours.network.heads
 
     def may_differ(variable: ModulePath) -> bool:
-        module = "/".join(variable[1:-1])
-        head = not same_classes and module in heads
-        return head or variable[1] == EMBEDDING
+        return "/".join(variable[1:-1]) in heads or variable[1] == EMBEDDING
 
     fixed_found = {p: v for p, v in found.items() if not may_differ(p)}
     fixed_wanted = {p: v for p, v in wanted.items() if not may_differ(p)}
     _check_fit("model.pretrained", source, loaded.settings, settings, fixed_found, fixed_wanted)
     shared = {p for p in found if p in wanted and p[1] == EMBEDDING and found[p].shape == wanted[p]}
     variables = {p: v for p, v in found.items() if p in fixed_found or p in shared}
-    skipped = [_describe_variable(p, v.shape) for p, v in found.items() if p not in variables]
-    report = _report(source, variables, skipped, flat_shapes(model))
+    head = None
+    if theirs.head == ours.head:
+        named, names = (channel_names(tree, ours.head) for tree in (loaded.hierarchy, hierarchy))
+        head = kept_channels(named, names, heads, found, wanted)
+    taken = variables if head is None else {**variables, **head.arrays}
+    skipped = [_describe_variable(p, v.shape) for p, v in found.items() if p not in taken]
+    report = _report(source, taken, skipped, flat_shapes(model))
+    if head is not None and (head.fresh or head.left_out):
+        report += f"\n  classes and groups: {head.described()}"
     exported = isinstance(loaded, ExportedWeights)
-    return InitialWeights(variables, theirs.variant, report, without_statistics=exported)
+    return InitialWeights(variables, theirs.variant, report, head, exported)
 
 
 def _pretrained_backbone(

@@ -55,18 +55,49 @@ class Siblings:
 
 def find_siblings(hierarchy: Hierarchy) -> Siblings:
     """The families of a tree."""
+    return _walk(hierarchy)[0]
+
+
+def channel_names(hierarchy: Hierarchy, head: str) -> tuple[str, ...]:
+    """The class or group that each channel of a head is of.
+
+    In a hierarchical head those of several levels have the same name.
+
+    Args:
+      hierarchy: of the classes.
+      head: `flat`, `hierarchical` or `conditional`.
+    """
+    if head == "flat":
+        return hierarchy.class_names
+    if head == "hierarchical":
+        channels = zip(hierarchy.level_channels, hierarchy.levels, strict=True)
+        by_start = sorted((each.start, level.class_names) for each, level in channels)
+        return tuple(name for _, names in by_start for name in names)
+    return _walk(hierarchy)[1]
+
+
+def _walk(hierarchy: Hierarchy) -> tuple[Siblings, tuple[str, ...]]:
+    """Of a conditional head, and its channels' names."""
     sizes: list[int] = []
+    names: list[str] = []
     paths: dict[int, tuple[int, ...]] = {}
     outside = () if hierarchy.background is None else (hierarchy.background,)
     waiting: list[tuple[tuple[int, ...], Children]] = [((), (*outside, *hierarchy.children))]
     for above, children in waiting:  # grows as it goes: level by level
         alone = len(children) == 1
         start = sum(sizes)
-        sizes += [] if alone else [len(children)]
+        if not alone:
+            sizes.append(len(children))
+            names += [_name(child, hierarchy) for child in children]
         for number, child in enumerate(children, start):
             path = above if alone else (*above, number)
             if isinstance(child, Group):
                 waiting.append((path, child.children))
             else:
                 paths[child] = path
-    return Siblings(tuple(sizes), tuple(paths[leaf] for leaf in range(hierarchy.num_classes)))
+    of_leaves = tuple(paths[leaf] for leaf in range(hierarchy.num_classes))
+    return Siblings(tuple(sizes), of_leaves), tuple(names)
+
+
+def _name(node: Group | int, hierarchy: Hierarchy) -> str:
+    return node.name if isinstance(node, Group) else hierarchy.class_names[node]

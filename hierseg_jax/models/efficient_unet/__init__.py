@@ -31,7 +31,7 @@ def _graph(
 EFFUNET = Network(
     name="effunet",
     architecture=EfficientUNet,
-    heads=("head",),
+    heads={"head": 3},
     # Of B0 a step at 320 px and batch 8 takes 1.2 GB (docs/kernels.md), hierseg train as a
     # whole 2.8 GB at 256 px and batch 16, and 4.2 at batch 32.
     training_memory=TrainingMemory(rest_gb=1.3, bytes_per_pixel=1.2e9 / (8 * 320 * 320)),

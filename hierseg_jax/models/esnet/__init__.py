@@ -36,7 +36,7 @@ def _describe(size: str) -> Network:
     return Network(
         name=size,
         architecture=ESNet,
-        heads=("decoder/output_conv", "encoder_head"),
+        heads={"decoder/output_conv": 2, "encoder_head": 3},
         # A step at 320 px and batch 8 takes 1.2 GB (docs/kernels.md), hierseg train as a
         # whole 2.3 GB at 256 px and batch 16; smaller variants take less.
         training_memory=TrainingMemory(rest_gb=0.8, bytes_per_pixel=1.2e9 / (8 * 320 * 320)),
