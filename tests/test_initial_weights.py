@@ -122,11 +122,11 @@ def test_a_checkpoint_of_other_classes_gives_what_has_their_names(tmp_path):
     theirs, ours = (traverse_util.flatten_dict(v) for v in (expected["params"], fresh.params))
     for path, value in found.items():
         expected = theirs[path]
-        if path[:-1] in (("decoder", "output_conv"), ("encoder_head",)):
+        if path[:-1] == ("decoder", "output_conv"):
+            continue  # is fitted to the run's pictures
+        if path[:-1] == ("encoder_head",):
             expected = np.array(ours[path])
-            at = (..., 0, slice(None)) if path[:-1] == ("decoder", "output_conv") else (..., 0)
-            at = 0 if path[-1] == "bias" else at
-            expected[at] = theirs[path][at]
+            expected[..., 0] = theirs[path][..., 0]
         np.testing.assert_array_equal(value, expected)
     report = run.weights.report
     assert f"Starting from the weights of {four}; tensors" in report

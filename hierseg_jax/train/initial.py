@@ -43,6 +43,8 @@ class InitialWeights:
       report: what was done with them, for the screen.
       head: what is kept of a head by the names of its channels, if anything is.
       without_statistics: whether their batch norms only add (`initial_statistics.py`).
+      fresh_head: whether all but the head, or some of its channels, is theirs
+        (`initial_head.py`).
     """
 
     variables: dict[ModulePath, np.ndarray]
@@ -50,10 +52,7 @@ class InitialWeights:
     report: str
     head: HeadChannels | None = None
     without_statistics: bool = False
-
-    def with_variables(self, variables: dict[ModulePath, np.ndarray]) -> "InitialWeights":
-        """With others in their places, whose batch norms are whole."""
-        return dataclasses.replace(self, variables=variables, without_statistics=False)
+    fresh_head: bool = False
 
     def completed(self, fresh: Mapping[str, Any]) -> dict[str, Any]:
         """Fresh variables with these in their places."""
@@ -165,7 +164,8 @@ def _pretrained_network(
     if head is not None and (head.fresh or head.left_out):
         report += f"\n  classes and groups: {head.described()}"
     exported = isinstance(loaded, ExportedWeights)
-    return InitialWeights(variables, theirs.variant, report, head, exported)
+    fresh = head is None or bool(head.fresh)
+    return InitialWeights(variables, theirs.variant, report, head, exported, fresh)
 
 
 def _pretrained_backbone(

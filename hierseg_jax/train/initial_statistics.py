@@ -14,26 +14,12 @@ import numpy as np
 from flax import linen as nn
 from flax import traverse_util
 
-from hierseg_jax.data.read.source import Source
-from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.models import SegmentationModel
 from hierseg_jax.models.initialize import variable_shapes
 from hierseg_jax.models.network import ModulePath
 from hierseg_jax.models.normalization import BatchNorm
-from hierseg_jax.settings import Settings
 from hierseg_jax.system.devices.exact import exact_on_cpu
 from hierseg_jax.system.devices.hosts import as_on_main
-
-PICTURES = 16
-"""As many show a network what its batch norms see: a channel has thousands of values in each."""
-
-
-def first_pictures(source: Source, settings: Settings) -> np.ndarray:
-    """Some pictures of a split as the network sees them: float32 RGB in [0, 1], [B, H, W, 3]."""
-    size, resizing = settings.data.size, settings.data.resizing
-    pictures = (source[index]["image"] for index in spread_indices(len(source), PICTURES))
-    fitted = [resizing.place(each.shape[:2], size).fit_image(each) for each in pictures]
-    return np.stack(fitted).astype(np.float32) / 255
 
 
 def with_statistics(

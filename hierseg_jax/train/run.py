@@ -41,8 +41,8 @@ from hierseg_jax.system.devices.parallel import Parallel, all_devices
 from hierseg_jax.system.wording import counted
 from hierseg_jax.train.cache_choice import Cache, PutBatch, choose_cache, keep_validation
 from hierseg_jax.train.first_epoch import check_sample
+from hierseg_jax.train.fitted_start import fitted_to_run
 from hierseg_jax.train.initial import IMAGENET, InitialWeights
-from hierseg_jax.train.initial_statistics import first_pictures, with_statistics
 from hierseg_jax.train.kept_step import is_of_package
 from hierseg_jax.train.mixing import check_mixing
 from hierseg_jax.train.phases import Phase, batches_in_phases, describe_phases, plan_phases
@@ -146,9 +146,8 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
     lessons = read_lessons(settings, workdir, hierarchy, inventories["train"], parallel)
     recipe = build_recipe(settings, workdir, hierarchy, train_source, steps)
     phases = plan_phases(settings, unsettled.stride)
-    if weights and weights.without_statistics:
-        pictures = first_pictures(train_source, settings)
-        weights = weights.with_variables(with_statistics(model, weights.variables, pictures))
+    if weights:
+        weights = fitted_to_run(weights, model, train_source, settings, hierarchy)
     sizes = [phase.size for phase in phases]
     if settings.reestimate_statistics:
         sizes.append(settings.data.size)

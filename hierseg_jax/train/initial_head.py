@@ -1,0 +1,143 @@
+"""A head that knows the run's classes before training begins.
+
+A network that was trained on other classes has features that tell most of what a run asks for, and
+a fresh head that knows nothing of it. Trained together from there, the head spoils the features
+before it is any good. So the head learns first, alone (Kumar et al., Fine-Tuning can Distort
+Pretrained Features, ICLR 2022, arXiv 2202.10054).
+"""
+
+import functools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+from flax import traverse_util
+
+from hierseg_jax.losses import LossOptions, build_loss
+from hierseg_jax.models import SegmentationModel
+from hierseg_jax.models.conditional import leaf_log_probabilities
+from hierseg_jax.models.network import ModulePath
+from hierseg_jax.settings import ModelSettings
+from hierseg_jax.system.devices.exact import exact_on_cpu
+from hierseg_jax.system.devices.hosts import as_on_main
+from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.siblings import find_siblings
+
+PLACES = 32_768
+"""About as many of the head's input: many for tens of channels, few enough to take seconds."""
+STEPS = 50
+RIDGE = 1e-4
+"""Factor on the squares of its weights: classes that can be told apart wholly have no end."""
+
+
+def fitted_head(
+    model: SegmentationModel,
+    variables: Mapping[ModulePath, np.ndarray],
+    images_bhwc: np.ndarray,
+    labels_bhw: np.ndarray,
+    chosen: ModelSettings,
+    hierarchy: Hierarchy,
+) -> dict[ModulePath, np.ndarray]:
+    """Parameters of the head that gives the logits, after some steps on crossentropy.
+
+    Args:
+      model: the network of the run.
+      variables: all of them, by path.
+      images_bhwc: float32 RGB in [0, 1], of the network's size.
+      labels_bhw: uint8, as of `hierarchy.labels`.
+      chosen: settings of `model`.
+    """
+    found: list[nn.Module] = []
+    on_cpu = jax.default_backend() == "cpu"
+    conv_impl = model.conv_impl if on_cpu else "xla"
+    model = model.clone(conv_impl=conv_impl, dtype=jnp.float32, axis_name=None)
+    into_head = jax.jit(functools.partial(_into_head, model, chosen.network.heads, found))
+    everything = traverse_util.unflatten_dict(dict(variables))
+    with exact_on_cpu():
+        x_bhwc = np.concatenate([into_head(everything, image[None]) for image in images_bhwc])
+        head = found[0].clone(parent=None, name=None)
+        own = ("params", *found[0].path)
+        params = {path[-1]: value for path, value in variables.items() if path[:-1] == own}
+        params = _fit(head, params, *places_of(x_bhwc, labels_bhw, head, params), chosen, hierarchy)
+    return as_on_main({(*own, name): np.asarray(array) for name, array in params.items()})
+
+
+def _into_head(
+    model: SegmentationModel,
+    heads: Mapping[str, int],
+    found: list[nn.Module],
+    variables: Any,
+    image_bhwc: jax.Array,
+) -> jax.Array:
+    """What goes into the head of the logits, [B, h, w, C]; traced, it adds that head to `found`."""
+    into: list[jax.Array] = []
+
+    def look(following: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        if context.method_name == "__call__" and "/".join(context.module.path) in heads:
+            found.append(context.module)
+            into.append(args[0])
+        return following(*args, **kwargs)
+
+    with nn.intercept_methods(look):
+        model.apply(variables, image_bhwc, train=False)
+    return into[0]
+
+
+def places_of(
+    x_bhwc: np.ndarray, labels_bhw: np.ndarray, head: nn.Module, params: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Some places of a head's input, in a column, [1, N, 1, C], and the labels there, [1, N f, f].
+
+    A head that doubles both sides, as ESNet's, has f = 2 logits along each side of a place.
+    """
+    batch, height, width, channels = x_bhwc.shape
+    out_bhwk = jax.eval_shape(lambda x: head.apply({"params": params}, x), x_bhwc)
+    f = out_bhwk.shape[1] // height
+    stride = labels_bhw.shape[1] // (height * f)
+    labels_bhw = labels_bhw[:, stride // 2 :: stride, stride // 2 :: stride]
+    labels_bhfwf = labels_bhw.reshape(batch, height, f, width, f)
+    every = max(1, math.ceil(math.sqrt(batch * height * width / PLACES)))
+    x_bhwc = x_bhwc[:, ::every, ::every]
+    labels_bhwff = labels_bhfwf[:, ::every, :, ::every].swapaxes(2, 3)
+    return x_bhwc.reshape(1, -1, 1, channels), labels_bhwff.reshape(1, -1, f)
+
+
+def _fit(
+    head: nn.Module,
+    params: Any,
+    x_1n1c: np.ndarray,
+    labels_1nf: np.ndarray,
+    chosen: ModelSettings,
+    hierarchy: Hierarchy,
+) -> Any:
+    # Whatever the run's loss is, crossentropy brings scores near to where it wants them.
+    options = LossOptions(every_level=not chosen.hierarchical and hierarchy.num_levels > 1)
+    loss = build_loss("crossentropy", hierarchy, hierarchical=chosen.hierarchical, options=options)
+    siblings = find_siblings(hierarchy) if chosen.sibling_softmax else None
+    optimizer = optax.lbfgs()
+
+    @jax.jit
+    def descend(params: Any, x_1n1c: jax.Array, labels_1nf: jax.Array) -> Any:
+        def value_of(params: Any) -> jax.Array:
+            logits_1nfk: Any = head.apply({"params": params}, x_1n1c)
+            squares = jnp.sum(jnp.square(params["kernel"]))
+            logits_1nfc = leaf_log_probabilities(logits_1nfk, siblings)
+            return loss(logits_1nfc, labels_1nf) + RIDGE * squares
+
+        value_and_grad = optax.value_and_grad_from_state(value_of)
+
+        def step(_: int, carried: tuple[Any, Any]) -> tuple[Any, Any]:
+            params, state = carried
+            value, grad = value_and_grad(params, state=state)
+            given = {"value": value, "grad": grad, "value_fn": value_of}
+            updates, state = optimizer.update(grad, state, params, **given)
+            return optax.apply_updates(params, updates), state
+
+        return jax.lax.fori_loop(0, STEPS, step, (params, optimizer.init(params)))[0]
+
+    return descend(params, x_1n1c, labels_1nf)
