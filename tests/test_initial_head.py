@@ -37,7 +37,10 @@ def coloured_squares(count, size):
     return colors[labels_bhw].astype(np.float32), labels_bhw
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize(
+    "head",
+    ["conditional", *(pytest.param(h, marks=pytest.mark.slow) for h in ("flat", "hierarchical"))],
+)
 def test_it_alone_learns_what_the_features_tell(head):
     chosen = {"model__name": "effunet", "model__backbone": "lite0_short"}
     settings = settled(small_settings(**chosen, **HEADS[head]), Variant())

@@ -43,8 +43,8 @@ class InitialWeights:
       report: what was done with them, for the screen.
       head: what is kept of a head by the names of its channels, if anything is.
       without_statistics: whether their batch norms only add (`initial_statistics.py`).
-      fresh_head: whether all but the head, or some of its channels, is theirs
-        (`initial_head.py`).
+      fresh_head: whether all is theirs but the head, or some of its channels, which is to be
+        fitted (`initial_head.py`).
     """
 
     variables: dict[ModulePath, np.ndarray]
@@ -105,8 +105,8 @@ def _whole_checkpoint(
     if _is_exported(init):
         raise HiersegError(
             f"The config's init is {init}, an exported file; give it as "
-            f"--config.model.pretrained={shlex.quote(init)}, which takes its head too where the "
-            "classes are the same."
+            f"--config.model.pretrained={shlex.quote(init)}, which keeps what it knows of "
+            "classes that have the same names."
         )
     loaded = _open(init, "init")
     if loaded.hierarchy != hierarchy:

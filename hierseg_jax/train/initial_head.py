@@ -23,7 +23,6 @@ from hierseg_jax.models import SegmentationModel
 from hierseg_jax.models.conditional import leaf_log_probabilities
 from hierseg_jax.models.network import ModulePath
 from hierseg_jax.settings import ModelSettings
-from hierseg_jax.system.devices.exact import exact_on_cpu
 from hierseg_jax.system.devices.hosts import as_on_main
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.siblings import find_siblings
@@ -53,17 +52,15 @@ def fitted_head(
       chosen: settings of `model`.
     """
     found: list[nn.Module] = []
-    on_cpu = jax.default_backend() == "cpu"
-    conv_impl = model.conv_impl if on_cpu else "xla"
-    model = model.clone(conv_impl=conv_impl, dtype=jnp.float32, axis_name=None)
+    model = model.clone(axis_name=None, dtype=jnp.float32)
     into_head = jax.jit(functools.partial(_into_head, model, chosen.network.heads, found))
     everything = traverse_util.unflatten_dict(dict(variables))
-    with exact_on_cpu():
-        x_bhwc = np.concatenate([into_head(everything, image[None]) for image in images_bhwc])
-        head = found[0].clone(parent=None, name=None)
-        own = ("params", *found[0].path)
-        params = {path[-1]: value for path, value in variables.items() if path[:-1] == own}
-        params = _fit(head, params, *places_of(x_bhwc, labels_bhw, head, params), chosen, hierarchy)
+    each = [np.asarray(into_head(everything, image[None])) for image in images_bhwc]
+    head = found[0].clone(parent=None, name=None)
+    own = ("params", *found[0].path)
+    params = {path[-1]: value for path, value in variables.items() if path[:-1] == own}
+    places = places_of(np.concatenate(each), labels_bhw, head, params)
+    params = _fit(head, params, *places, chosen, hierarchy)
     return as_on_main({(*own, name): np.asarray(array) for name, array in params.items()})
 
 
