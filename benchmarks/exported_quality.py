@@ -27,7 +27,8 @@ from absl import flags
 from benchmarks import views
 from hierseg_jax.data.picture_labels import picture_labels
 from hierseg_jax.data.read.picture_folder import PictureFolder
-from hierseg_jax.data.read.sources import Source, open_split
+from hierseg_jax.data.read.source import Source
+from hierseg_jax.data.read.sources import open_split
 from hierseg_jax.data.resize import place
 from hierseg_jax.evaluation.metrics import LevelMetrics, evaluate_levels
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix

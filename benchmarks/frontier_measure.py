@@ -21,7 +21,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from hierseg_jax.bridge.precision import with_integers
 from hierseg_jax.bridge.rounding import CALIBRATION_PICTURES
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
-from hierseg_jax.data.read.sources import Source, load_hierarchy, open_split
+from hierseg_jax.data.read.source import Source
+from hierseg_jax.data.read.sources import load_hierarchy, open_split
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.evaluation.boundary import boundary_counts

@@ -25,7 +25,8 @@ from absl import app, flags
 from hierseg_jax.data.batches import Batch, Batches
 from hierseg_jax.data.picture_cache import Room, cached
 from hierseg_jax.data.pipeline import drawn_batches, train_batches
-from hierseg_jax.data.read.sources import Source, open_split
+from hierseg_jax.data.read.source import Source
+from hierseg_jax.data.read.sources import open_split
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.data.sized_examples import bounded_example, fitted_example, resized_source
 from hierseg_jax.train.on_device.augmentation import augmented

@@ -14,12 +14,14 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 from absl import flags
 
 from hierseg_jax.runtime.metadata import SCORES
-from hierseg_jax.runtime.session import open_session
+from hierseg_jax.runtime.onnx_part import part_for
+from hierseg_jax.runtime.session import start_session
 from hierseg_jax.system.command_line import run
 
 _FILES = flags.DEFINE_list("files", None, "Exported with an open batch.", required=True)
@@ -32,7 +34,8 @@ _WAY = flags.DEFINE_list("way", None, "File, batch and threads of one process; u
 
 def measure(file: str, batch: int, threads: int) -> tuple[float, float]:
     """Pictures by the clock's second, and by the processor's."""
-    session, _, _ = open_session(file, "cpu", threads, [SCORES])
+    part = part_for(Path(file).read_bytes(), [SCORES])
+    session, _, _ = start_session(Path(file), part, "cpu", threads)
     given = session.get_inputs()[0]
     shape = (batch, *given.shape[1:])
     frames_nhwc = np.random.default_rng(0).integers(0, 256, shape, np.uint8)

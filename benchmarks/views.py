@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 
 from hierseg_jax.data.read.inventory import Entry
-from hierseg_jax.data.read.source import Example
-from hierseg_jax.data.read.sources import Source
+from hierseg_jax.data.read.source import Example, Source
 
 LEAST = 50
 """Pixels of a class that a picture has."""

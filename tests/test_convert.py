@@ -10,13 +10,20 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
+from hierseg_jax.checkpoint import (
+    checkpoint_meta,
+    find_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
-from hierseg_jax.models import create_model, init_variables
+from hierseg_jax.models import Variant, create_model, init_variables
 from hierseg_jax.pytorch.convert import convert_to_checkpoint, convert_to_torch
 from hierseg_jax.pytorch.recognise import recognise
 from hierseg_jax.pytorch.weights import state_dict_from_variables
 from hierseg_jax.settings import Settings
+from hierseg_jax.settings.building import build_model
+from hierseg_jax.settings.fitting import settled
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.reference_weights import load_golden, reference_state_dict
 from tests.runs import evaluate_command, run
@@ -59,6 +66,19 @@ def test_weights_go_to_a_checkpoint_and_back_bit_for_bit(tmp_path, name):
         assert after[key].dtype == value.dtype
         assert after[key].shape == value.shape
         assert after[key].tobytes() == value.tobytes(), key
+
+
+@pytest.mark.parametrize("head", ["hierarchical", "conditional"])
+def test_the_header_tells_heads_of_as_many_channels_apart(tmp_path, head):
+    """Of a tree without a background, where every node has siblings, both have all nodes."""
+    hierarchy = Hierarchy.from_mapping({"a": [0, 1], "b": [2, 3]}, ["w", "x", "y", "z"])
+    key = "model.hierarchical" if head == "hierarchical" else "model.sibling_softmax"
+    settings = settled(SETTINGS.replace({key: True, "model.name": "esnet_mini"}), Variant())
+    variables = init_variables(build_model(settings.model, hierarchy), jax.random.key(0))
+    save_checkpoint(tmp_path / "net", variables, checkpoint_meta(settings, hierarchy))
+    convert_to_torch(tmp_path / "net", tmp_path / "net.safetensors")
+    convert(tmp_path / "net.safetensors", tmp_path / "back")
+    assert load_checkpoint(tmp_path / "back").settings.model.head == head
 
 
 def test_the_header_tells_the_network_and_its_tree_and_is_read_again(tmp_path, converted):

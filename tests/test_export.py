@@ -103,7 +103,7 @@ def test_existing_files_are_kept_unless_asked(workdir, tmp_path):
     ("flags", "sentence"),
     [
         (["--image_size=30"], "esnet_mini needs multiples of 8, such as 32,32"),
-        (["--image_size=0"], "esnet_mini needs multiples of 8"),
+        (["--image_size=0"], "give one side or height,width"),
         (["--image_size=a"], "give one side or height,width"),
         (["--opset=12"], "--opset is 12; it may be 13 to 23"),
         (["--which=9"], "no checkpoint '9'"),

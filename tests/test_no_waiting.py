@@ -32,9 +32,9 @@ class Watch:
             with self.explicitly():
                 return get(tree)
 
-        def put_batch(parallel, batch):
+        def put_batch(parallel, *given):
             self.events.append("put")
-            return put(parallel, batch)
+            return put(parallel, *given)
 
         def read(array):
             # JAX's own guard says nothing of reads on a CPU, whose memory is the host's.
@@ -83,7 +83,7 @@ def test_an_epoch_reads_late_and_puts_early(monkeypatch, tmp_path):
 
 
 def test_the_watch_notices_batches_that_are_not_put_first(monkeypatch, tmp_path):
-    monkeypatch.setattr(Parallel, "put_batch", lambda self, batch: batch)
+    monkeypatch.setattr(Parallel, "put_batch", lambda self, batch, stop=0: batch)
     Watch(monkeypatch)
     with pytest.raises(Exception, match="Disallowed host-to-device transfer"):
         train_here(tmp_path / "run", epochs=1)

@@ -139,7 +139,7 @@ def test_a_folder_is_segmented_drawn_and_written(tmp_path):
 
 def test_a_file_without_scores_is_to_be_exported_again(tmp_path):
     segmenter = Segmenter(deploy_file(tmp_path / "a.onnx"))
-    with pytest.raises(ValueError, match="export the checkpoint again"):
+    with pytest.raises(ValueError, match="without --plain"):
         segment_tiled(segmenter, picture(30, 40))
-    with pytest.raises(ValueError, match="export the checkpoint again"):
+    with pytest.raises(ValueError, match="without --plain"):
         segment_source(segmenter, "nowhere", None, tiles=True)

@@ -1,14 +1,12 @@
 """The bridge: from a checkpoint to a verified .onnx."""
 
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import onnx
 import onnxruntime
@@ -22,6 +20,7 @@ from hierseg_jax.bridge.rounding import open_splits, round_graph
 from hierseg_jax.bridge.to_onnx import convert
 from hierseg_jax.bridge.verify import largest_difference
 from hierseg_jax.checkpoint import Checkpoint, open_checkpoint
+from hierseg_jax.checkpoint.digest import tree_digest
 from hierseg_jax.checkpoint.stored_network import check_own_arrays
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.resize import nearest_multiple
@@ -181,7 +180,7 @@ def export_checkpoint(
         resize=resize.rule,
         sampling=resize.sampling,
         score_stride=graph.score_stride,
-        parameters_sha256=_parameters_digest(loaded.variables),
+        parameters_sha256=tree_digest(loaded.variables),
         network={key: getattr(settings.model, key) for key in NETWORK_KEYS},
         versions={package: version(package) for package in PACKAGES},
         validation=_validation(loaded),
@@ -251,17 +250,7 @@ def _photos(settings: Settings) -> list[np.ndarray]:
 
 
 def _validation(loaded: Checkpoint) -> dict[str, Any]:
-    """The history's row of the checkpoint's epoch, if it ends one."""
-    rows = (loaded.meta.get("progress") or {}).get("rows") or []
-    epoch = loaded.meta.get("epoch")
-    row = next((row for row in rows if row["epoch"] == epoch), None)
-    if row is None:
+    """What is known of the checkpoint's epoch, if it ends one."""
+    if (row := loaded.row) is None:
         return {}
-    return {"epoch": epoch, "loss": row["val_loss"], "levels": row["levels"]}
-
-
-def _parameters_digest(variables: Any) -> str:
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(variables):
-        digest.update(np.ascontiguousarray(leaf).tobytes())
-    return digest.hexdigest()
+    return {"epoch": row["epoch"], "loss": row["val_loss"], "levels": row["levels"]}

@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator
 
-import jax.numpy as jnp
 import numpy as np
 import onnxruntime
 
 from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
-from hierseg_jax.data.read.sources import Source
+from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.data.resize import Resize, place
-from hierseg_jax.evaluation.confusions import confusion_matrices
 from hierseg_jax.evaluation.metrics import evaluate_levels
+from hierseg_jax.evaluation.whole_pictures import confusion_matrix
 from hierseg_jax.runtime.metadata import SCORES
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -59,7 +58,7 @@ def graph_miou(
       decoding: that the graph was built with.
     """
     session = onnxruntime.InferenceSession(model_bytes, providers=["CPUExecutionProvider"])
-    counts = []
+    shape, counts = (hierarchy.num_classes, len(hierarchy.labels.names)), []
     for index in range(len(source)):
         example = source[index]
         label_hw = resize.place(example["label"].shape, size).fit_labels(example["label"])
@@ -72,12 +71,6 @@ def graph_miou(
             scored = graph.channels_last
             planes_chw = outputs[-1][0] if scored else log_planes(outputs[0][0][:, apart, apart])
             leaf_hw = picture_labels(planes_chw, place(size, size, "stretch"), hierarchy, decoding)
-        matrices = confusion_matrices(
-            jnp.asarray(leaf_hw[None]),
-            jnp.asarray(label_hw[None]),
-            hierarchy.num_classes,
-            num_labels=len(hierarchy.labels.names),
-        )
-        counts.append(np.asarray(matrices))
-    levels = evaluate_levels(np.concatenate(counts), hierarchy, batch_size=1)
+        counts.append(confusion_matrix(label_hw, leaf_hw, *shape))
+    levels = evaluate_levels(np.stack(counts), hierarchy, batch_size=1)
     return {name: level.miou for name, level in levels.items()}

@@ -10,7 +10,8 @@ from hierseg_jax.bridge.quality import spread_inputs
 from hierseg_jax.checkpoint import Checkpoint
 from hierseg_jax.checkpoint.other_data import other_data
 from hierseg_jax.data.read.members import spec_text
-from hierseg_jax.data.read.sources import Source, unread_of
+from hierseg_jax.data.read.source import Source
+from hierseg_jax.data.read.sources import unread_of
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.settings.building import check_tree_of_data, open_source, spec_of_checkpoint
 from hierseg_jax.system.errors import HiersegError

@@ -16,6 +16,7 @@ from hierseg_jax.checkpoint.choose import (
     find_checkpoint,
     is_checkpoint,
     last_whole_checkpoint,
+    newest_meta,
     open_checkpoint,
 )
 from hierseg_jax.checkpoint.contents import checkpoint_meta
@@ -36,6 +37,7 @@ __all__ = [
     "is_checkpoint",
     "last_whole_checkpoint",
     "load_checkpoint",
+    "newest_meta",
     "open_checkpoint",
     "read_contents",
     "read_meta",

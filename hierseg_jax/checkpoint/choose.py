@@ -3,6 +3,7 @@
 The run may be at work, and take away what is about to be read: then the choice is made anew.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,14 @@ def checkpoint_folder(workdir: Path, step: int) -> Path:
     folder = workdir / FOLDER / str(step)
     earlier = folder.with_name(f"{step}{SUPERSEDED}")
     return earlier if is_there(earlier) and not is_there(folder) else folder
+
+
+def newest_meta(workdir: Path) -> dict[str, Any]:
+    """The JSON of a run's newest checkpoint that can be read; empty where there is none."""
+    for step in reversed(checkpoint_steps(workdir)):
+        with contextlib.suppress(DamagedCheckpointError):  # named when the run is restored
+            return read_meta(checkpoint_folder(workdir, step))
+    return {}
 
 
 def find_checkpoint(path: Path | str, which: str = "best") -> Path:

@@ -46,6 +46,12 @@ class Checkpoint:
         """The network that `variables` are of: `run.model.apply(run.variables, image_bhwc)`."""
         return build_model(self.settings.model, self.hierarchy)
 
+    @property
+    def row(self) -> dict[str, Any] | None:
+        """Of its run's history, that of the epoch that it ends; None where it ends none."""
+        rows = (self.meta.get("progress") or {}).get("rows", ())
+        return next((row for row in rows if row["epoch"] == self.meta["epoch"]), None)
+
 
 def read_meta(folder: Path) -> dict[str, Any]:
     """The JSON part of a checkpoint.

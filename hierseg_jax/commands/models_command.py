@@ -5,17 +5,16 @@ hierseg models --model=effunet --backbone=b2 --image=photo.jpg
 """
 
 import json
-import pathlib
 
 import cv2
 import numpy as np
 from absl import flags
 
 from hierseg_jax.commands.known_networks import all_backbones, format_networks, known_networks
-from hierseg_jax.data.read.image_files import read_image
 from hierseg_jax.runtime.packaged_network import SUBJECT, packaged_network
-from hierseg_jax.system.command_line import run
-from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.runtime.pictures import as_picture
+from hierseg_jax.system.command_line import parse_size, run
+from hierseg_jax.system.errors import HiersegError
 
 NAMES = list(dict.fromkeys(known.name for known in known_networks()))
 
@@ -44,7 +43,7 @@ def _run() -> None:
         print(f"{format_networks(known_networks())}\n\n{_describe_packaged()}")
         print("Next: hierseg models --model=esnet    its layers\n      hierseg demo")
         return
-    height, width = _image_size(_IMAGE_SIZE.value)
+    height, width = parse_size(_IMAGE_SIZE.value) or (320, 320)
     if not _MODEL.value:
         raise HiersegError(f"--model names no network; choose of {', '.join(NAMES)}.")
     image_hwc = _read_image(_IMAGE.value, height, width)
@@ -69,21 +68,12 @@ def _describe_packaged() -> str:
     )
 
 
-def _image_size(values: list[str]) -> tuple[int, int]:
-    numbers = all(value.isascii() and value.isdecimal() and len(value) <= 5 for value in values)
-    if len(values) not in (1, 2) or not numbers:
-        raise HiersegError(f"--image_size is a side or height,width; got {','.join(values)!r}.")
-    return int(values[0]), int(values[-1])
-
-
 def _read_image(file: str | None, height: int, width: int) -> np.ndarray:
     """RGB float32 in [0, 1], [H, W, 3]."""
     if file is None:
         y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j].astype(np.float32)
         return np.stack([x, y, 1 - (x + y) / 2], -1)
-    if not pathlib.Path(file).is_file():
-        raise HiersegFileNotFoundError(f"There is no image {file}.")
-    image_rgb = cv2.resize(read_image(pathlib.Path(file)), (width, height))
+    image_rgb = cv2.resize(as_picture(file), (width, height))
     return image_rgb.astype(np.float32) / 255
 
 

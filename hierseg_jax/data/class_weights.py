@@ -7,7 +7,7 @@ import numpy as np
 
 from hierseg_jax.data.label_statistics import count_labels
 from hierseg_jax.data.read.mixture import draws_of_each
-from hierseg_jax.data.read.sources import Source, read_label
+from hierseg_jax.data.read.source import Source, read_label
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import did_you_mean

@@ -18,7 +18,7 @@ from itertools import islice
 import numpy as np
 
 from hierseg_jax.data.label_statistics import count_labels
-from hierseg_jax.data.read.sources import Source, read_label
+from hierseg_jax.data.read.source import Source, read_label
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.wording import listed

@@ -19,6 +19,7 @@ from hierseg_jax.data.read.mixture import Drawn, Mixture
 from hierseg_jax.data.read.skip import no_example
 from hierseg_jax.data.read.source import Example, Source
 from hierseg_jax.data.resize import Resize
+from hierseg_jax.data.sized_examples import fitted_example
 from hierseg_jax.data.taught import Teaching, picture_code
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import counted
@@ -213,12 +214,8 @@ def _with_valid(example: Example) -> Example:
 
 
 def _resized(size: tuple[int, int], resize: Resize, keep_label: bool, example: Example) -> Example:
-    image, label = example["image"], example["label"]
-    if label.shape != size:
-        placement = resize.place(label.shape, size)
-        image, label = placement.fit_image(image), placement.fit_labels(label)
     kept = {"whole_label": example["label"]} if keep_label else {}
-    return {**_with_valid(example), "image": image, "label": label, **kept}
+    return _with_valid(fitted_example(example, size, resize)) | kept
 
 
 def _picture(size: tuple[int, int], resize: Resize, example: Example) -> Example:

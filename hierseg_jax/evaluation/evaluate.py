@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from hierseg_jax.checkpoint import Checkpoint
 from hierseg_jax.checkpoint.other_data import other_data
@@ -86,9 +85,7 @@ def evaluate_batches(
         if stop.received if alone else stop.learned:
             raise Stopped
         arrays = {"image": batch["image"], "label": batch["label"], "valid": batch["valid"]}
-        if not alone:
-            arrays["stop"] = np.full(len(batch["valid"]), stop.received, np.int32)
-        result = eval_step(variables, parallel.put_batch(arrays))
+        result = eval_step(variables, parallel.put_batch(arrays, stop.received))
         if firsts is not None:
             # Not left in what is copied to the host as a whole.
             scores = result.pop("scores", None)

@@ -9,7 +9,7 @@ import numpy as np
 from hierseg_jax.data.batches import Batch
 from hierseg_jax.data.guided_labels import guided_labels
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
-from hierseg_jax.data.read.sources import Source
+from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.resize import Placement, Resize
 from hierseg_jax.evaluation.boundary import boundary_counts
 from hierseg_jax.evaluation.data_sets import Part

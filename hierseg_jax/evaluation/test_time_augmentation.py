@@ -55,12 +55,12 @@ def make_augmented_forward(
         views = []
         for scale in scales:
             scaled = [nearest_multiple(round(side * scale), stride) for side in size]
-            scaled_bhwc = _resized(image_bhwc, (batch, *scaled, 3))
+            scaled_bhwc = resized(image_bhwc, (batch, *scaled, 3))
             found = [probabilities(variables, scaled_bhwc)]
             if flip:
                 mirror_bhwk = probabilities(variables, scaled_bhwc[:, :, ::-1])
                 found.append(mirror_bhwk[:, :, ::-1, mirrored_k])
-            views += [_resized(p_bhwk, (batch, *size, p_bhwk.shape[-1])) for p_bhwk in found]
+            views += [resized(p_bhwk, (batch, *size, p_bhwk.shape[-1])) for p_bhwk in found]
         mean_bhwk = jnp.clip(sum(views) / len(views), TINY, 1 - TINY)
         logits_bhwk = jnp.log(mean_bhwk)
         return logits_bhwk - jnp.log1p(-mean_bhwk) if hierarchical else logits_bhwk
@@ -99,5 +99,6 @@ def mirrored_channels(
     return channels_k
 
 
-def _resized(x_bhwk: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+def resized(x_bhwk: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Bilinear about the centres of pixels; as it is where it has that shape."""
     return x_bhwk if x_bhwk.shape == shape else jax.image.resize(x_bhwk, shape, "linear")

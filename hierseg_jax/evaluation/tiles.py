@@ -16,7 +16,7 @@ import numpy as np
 
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.read.skip import no_example
-from hierseg_jax.data.read.sources import Source
+from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.resize import Box, Placement, Resize, bounded
 from hierseg_jax.data.tiles import Tiles, fits_window, lay_tiles, part_labels, scores_at
 from hierseg_jax.evaluation.boundary import boundary_counts
@@ -159,8 +159,6 @@ class TiledEvaluation:
         while chunk := list(itertools.islice(windows, self.batch_size)):
             arrays = {"image": np.zeros((self.batch_size, *chunk[0].shape), np.uint8)}
             arrays["image"][: len(chunk)] = chunk
-            if self.parallel.axis_name is not None:
-                arrays["stop"] = np.zeros(self.batch_size, np.int32)
             result = self.step(self.variables, self.parallel.put_batch(arrays))
             pending.append((len(chunk), result["scores"]))
             if len(pending) > 1:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from hierseg_jax.losses.levels import group_logits
-from hierseg_jax.losses.pixels import total_over
+from hierseg_jax.losses.pixels import mean_of_counted
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -74,9 +74,7 @@ def distillation(
             if weight:
                 both = group_logits(student_nk, level), group_logits(teacher_nk, level)
                 loss_n += weight * _of_classes(*both)
-    sums = jnp.where(taught_n, loss_n, 0.0).sum(), taught_n.sum()
-    total, count = total_over(sums, axis_name)
-    return temperature**2 * total / jnp.maximum(count, 1)
+    return temperature**2 * mean_of_counted(loss_n, taught_n, axis_name)
 
 
 def _of_classes(student_nk: jax.Array, teacher_nk: jax.Array) -> jax.Array:

@@ -14,7 +14,7 @@ import numpy as np
 
 from hierseg_jax.losses.flat import Counted, Loss
 from hierseg_jax.losses.inner_labels import of_labels
-from hierseg_jax.losses.pixels import flatten_pixels
+from hierseg_jax.losses.pixels import flatten_pixels, mean_of_counted
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.level import Level
@@ -66,10 +66,7 @@ def hierarchical_crossentropy(
             of_true_nc = class_c[labels_n][:, None] == class_c
             true_n = jax.nn.logsumexp(jnp.where(of_true_nc, logits_nc, -jnp.inf), axis=-1)
             loss_n += weight * (all_n - true_n)
-    total, count = jnp.where(counted_n, loss_n, 0.0).sum(), counted_n.sum()
-    if axis_name is not None:
-        total, count = jax.lax.psum((total, count), axis_name)
-    return total / jnp.maximum(count, 1)
+    return mean_of_counted(loss_n, counted_n, axis_name)
 
 
 def at_every_level(losses: Sequence[Loss], hierarchy: Hierarchy) -> Loss:

@@ -83,6 +83,13 @@ def total_over(value: Any, axis_name: str | None) -> Any:
     return value if axis_name is None else jax.lax.psum(value, axis_name)
 
 
+def mean_of_counted(loss_n: jax.Array, counted_n: jax.Array, axis_name: str | None) -> jax.Array:
+    """Of the losses of pixels that count, over all devices; 0 where none does."""
+    sums = jnp.where(counted_n, loss_n, 0.0).sum(), counted_n.sum()
+    total, count = total_over(sums, axis_name)
+    return total / jnp.maximum(count, 1)
+
+
 def ratio(loss_n: jax.Array, weights_n: jax.Array, axis_name: str | None) -> jax.Array:
     """Sum of losses by sum of weights, over all devices; 0 where no pixel has a weight."""
     total = total_over(weights_n.sum(), axis_name)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hierseg_jax.losses.pixels import flatten_pixels, total_over
+from hierseg_jax.losses.pixels import flatten_pixels, mean_of_counted
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -57,9 +57,7 @@ def soft_crossentropy(
     below_nc = jnp.asarray(below_lc)[labels_n]
     below_n = jax.nn.logsumexp(jnp.where(below_nc, log_p_nc, -jnp.inf), axis=-1)
     loss_n = -own_l[labels_n] * below_n - (others_lc[labels_n] * log_p_nc).sum(-1)
-    sums = jnp.where(counted_n, loss_n, 0.0).sum(), counted_n.sum()
-    total, count = total_over(sums, axis_name)
-    return total / jnp.maximum(count, 1)
+    return mean_of_counted(loss_n, counted_n, axis_name)
 
 
 def soft_targets(hierarchy: Hierarchy, beta: float) -> tuple[np.ndarray, np.ndarray]:

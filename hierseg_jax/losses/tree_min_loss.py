@@ -41,7 +41,7 @@ from hierseg_jax.losses.nodes import (
     may_be_true,
     upper_nodes,
 )
-from hierseg_jax.losses.pixels import flatten_pixels
+from hierseg_jax.losses.pixels import flatten_pixels, total_over
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -85,12 +85,10 @@ def tree_min(
             f"many logits a pixel, got {logits_bhwk.shape[-1]}."
         )
     logits_nk, labels_n, counted_n = flatten_pixels(logits_bhwk, labels_bhw, valid_b)
-    count = counted_n.sum()
-    if axis_name is not None:
-        count = lax.psum(count, axis_name)
+    count = total_over(counted_n.sum(), axis_name)
     weight_n = counted_n.astype(logits_nk.dtype) / jnp.maximum(count, 1)
     total = _weighted_sum(hierarchy, float(gamma), logits_nk, labels_n, weight_n)
-    return total if axis_name is None else lax.psum(total, axis_name)
+    return total_over(total, axis_name)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))

@@ -75,10 +75,12 @@ def convert_to_checkpoint(
     _check_network(network, weights, model, num_classes, backbone)
     built = create_model(network.name, network.num_classes, backbone=network.backbone)
     hierarchy, tree = _choose_hierarchy(network.num_classes, content, weights, data)
-    conditional = network.num_classes == find_siblings(hierarchy).num_nodes
-    conditional &= network.num_classes != hierarchy.num_classes
-    hierarchical = content.metadata.get("hierarchical") == "True"
-    hierarchical |= network.num_classes != hierarchy.num_classes and not conditional
+    # Without a background both kinds of head may have as many channels; our own header tells.
+    told = content.metadata.get("hierarchical")
+    of_nodes = network.num_classes == hierarchy.num_nodes
+    several = network.num_classes != hierarchy.num_classes
+    hierarchical = of_nodes and (told == "True" or (told is None and several))
+    conditional = several and not hierarchical
     size = as_size(image_size)
     if not all(built.stride <= side <= MAX_SIDE and side % built.stride == 0 for side in size):
         raise HiersegError(

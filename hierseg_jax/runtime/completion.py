@@ -89,8 +89,7 @@ def complete_data_set(
     """
     given = load_spec(data)
     local_path(given.root)  # there is no link to what is elsewhere
-    if segmenter.plain:
-        raise HiersegError("The network's file was exported with --plain and has no scores.")
+    segmenter.require_scores("hierseg complete")
     tree = segmenter.hierarchy
     check_meeting(given.hierarchy, given.names, tree, data, "the network", whole=True)
     tree = dataclasses.replace(

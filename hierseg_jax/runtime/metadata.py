@@ -56,7 +56,7 @@ class Metadata:
       stride: sides of dynamic inputs are multiples of it.
       model: `esnet`, `effunet-b0`, ...
       precision: `float32`, `float16` or `int8`.
-      parameters_sha256: of the checkpoint's variables.
+      parameters_sha256: of the checkpoint's variables, as its own `sha256` tells it.
       decoding: how classes follow from scores; see `hierseg_jax/tree/decoding.py`.
       resize: how pictures are brought to the size: `stretch`, `letterbox` or `crop`. For an
         input of h x w and a picture of H x W, `letterbox` scales both sides by

@@ -12,11 +12,12 @@ import numpy as np
 from hierseg_jax.data.picture_labels import Workspace
 from hierseg_jax.data.resize import MAX_SIDE, Placement, Resize
 from hierseg_jax.runtime.metadata import CONFIDENCE
+from hierseg_jax.runtime.onnx_part import part_for
 from hierseg_jax.runtime.opening import open_network
 from hierseg_jax.runtime.pictures import check_picture
 from hierseg_jax.runtime.score_checks import check_best, checked
 from hierseg_jax.runtime.segmentation import NetworkOutput, Segmentation, maps_by_level
-from hierseg_jax.runtime.session import open_session
+from hierseg_jax.runtime.session import existing_file, start_session
 from hierseg_jax.runtime.smoothing import Smoother
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.decoding import top_down
@@ -144,11 +145,19 @@ class Segmenter:
         """The same network on the CPU in a session of its own, so many threads an operator."""
         other = copy.copy(self)
         other.threads = threads
-        other._session, other.provider, other.note = open_session(
-            self._file, "cpu", threads, self._wanted
-        )
+        file = existing_file(self._file)
+        part = part_for(file.read_bytes(), self._wanted) if self._wanted else None
+        other._session, other.provider, other.note = start_session(file, part, "cpu", threads)
         other._workspace = Workspace()
         return other
+
+    def require_scores(self, what: str) -> None:
+        """Raises ValueError, for `what` needs scores, where the file gives label maps alone."""
+        if self.plain:
+            raise HiersegError(
+                f"{what} needs the network's scores, and its file gives label maps alone; export "
+                "it again without --plain, or with --contract=reference."
+            )
 
     def prepare(self, image_hwc: np.ndarray, *, bgr: bool = False) -> tuple[Placement, np.ndarray]:
         """Where a picture comes to lie in the network's input, and that input.

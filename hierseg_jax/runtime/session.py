@@ -1,45 +1,19 @@
 """Opening an .onnx with onnxruntime, and telling which contract it follows."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 
 from hierseg_jax.runtime.metadata import CONFIDENCE, SCORES, Metadata
-from hierseg_jax.runtime.onnx_part import part_for
 from hierseg_jax.system.errors import TRACEBACK_VARIABLE, HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import local_path
 
 Tensor = tuple[str, str, Sequence[Any]]
 """Its name, `tensor(...)` and sides: whole numbers, or what stands for those left open."""
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-
-
-def open_session(
-    onnx_file: str | Path,
-    provider: str = "auto",
-    threads: int | None = None,
-    outputs: Collection[str] = (),
-) -> tuple[onnxruntime.InferenceSession, str, str]:
-    """A session on the best provider that is there.
-
-    Args:
-      onnx_file: any ONNX file.
-      provider: `cpu`, `cuda`, or `auto`, which is CUDA where onnxruntime can start it.
-      threads: of one operator; by default one per core.
-      outputs: to be computed, with nothing beside them; by default all.
-
-    Returns:
-      The session, and what `settle_provider` says of it.
-
-    Raises:
-      FileNotFoundError, ValueError: one sentence.
-    """
-    file = existing_file(onnx_file)
-    part = part_for(file.read_bytes(), outputs) if outputs else None
-    return start_session(file, part, provider, threads)
 
 
 def existing_file(onnx_file: str | Path) -> Path:
@@ -54,7 +28,20 @@ def existing_file(onnx_file: str | Path) -> Path:
 def start_session(
     file: Path, part: bytes | None, provider: str, threads: int | None
 ) -> tuple[onnxruntime.InferenceSession, str, str]:
-    """As `open_session`, of a part of the file where there is one."""
+    """A session on the best provider that is there.
+
+    Args:
+      file: any ONNX file.
+      part: of it that is to be computed alone, from `part_for`; None for all of it.
+      provider: `cpu`, `cuda`, or `auto`, which is CUDA where onnxruntime can start it.
+      threads: of one operator; by default one per core.
+
+    Returns:
+      The session, and what `settle_provider` says of it.
+
+    Raises:
+      ValueError: one sentence.
+    """
     available = onnxruntime.get_available_providers()
     names = choose_providers(provider, available)
     if threads is not None and threads < 1:

@@ -19,7 +19,7 @@ from hierseg_jax.runtime.segmentation import chosen_levels
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.sink import Sink, painter_for
 from hierseg_jax.runtime.smoothing import Smoother, check_weight
-from hierseg_jax.runtime.tiles import check_scores, segment_tiled
+from hierseg_jax.runtime.tiles import segment_tiled
 from hierseg_jax.runtime.video import Frame, Video
 from hierseg_jax.runtime.view import View
 from hierseg_jax.runtime.window import Window, require_display
@@ -77,9 +77,9 @@ def segment_source(
     if smooth and tiles:
         raise HiersegError("--smooth is for videos, --tiles for large pictures; give one of them.")
     if tiles:
-        check_scores(segmenter)
+        segmenter.require_scores("--tiles")
     if refine:
-        _require_scores(segmenter, "--refine")
+        segmenter.require_scores("--refine")
     if show:
         require_display()
     opened = open_frames(source)
@@ -89,7 +89,7 @@ def segment_source(
             "out."
         )
     if smooth:
-        _require_scores(segmenter, "--smooth")
+        segmenter.require_scores("--smooth")
     live = isinstance(opened, Video) and opened.live
     written, kept = output is not None or not show, bool(output or masks)
     if isinstance(opened, Video):
@@ -206,15 +206,6 @@ def _frames_for(
     if opened.live:
         return newest_frames(opened, wait)
     return in_real_time(opened, watch, wait) if in_time else iter(opened)
-
-
-def _require_scores(segmenter: Segmenter, flag: str) -> None:
-    """Raises ValueError for a file that gives label maps alone."""
-    if segmenter.plain:
-        raise HiersegError(
-            f"{flag} needs the network's scores, and --onnx_file gives label maps alone; export it "
-            "again without --plain, or with --contract=reference."
-        )
 
 
 def _several_at_once(segmenter: Segmenter) -> tuple[Segmenter, int]:

@@ -28,7 +28,7 @@ def segment_tiled(
     larger than that on either side is segmented as a whole, by the file's own resize rule.
 
     Args:
-      segmenter: of a file that gives scores, see `check_scores`.
+      segmenter: of a file that gives scores, not plain.
       image_hwc: uint8 [H, W, 3].
       bgr: whether its channels are blue, green, red, as OpenCV has them.
       levels: names of those that are wanted; all by default. Each takes a byte a pixel.
@@ -45,7 +45,7 @@ def segment_tiled(
       ValueError: one sentence, of a file without scores, an array that is no picture, or a level
         that there is not.
     """
-    check_scores(segmenter)
+    segmenter.require_scores("--tiles")
     check_picture(image_hwc)
     names = [level.name for level in segmenter.hierarchy.levels]
     unknown = next((level for level in levels or () if level not in names), None)
@@ -73,19 +73,6 @@ def segment_tiled(
     return Segmentation(maps, output, place(picture, picture, "stretch"), seconds)
 
 
-def check_scores(segmenter: Segmenter) -> None:
-    """Refuses a file whose windows can't be blended.
-
-    Raises:
-      ValueError: a sentence, where it gives label maps alone.
-    """
-    if segmenter.plain:
-        raise HiersegError(
-            "--tiles blends the scores of windows, and this .onnx file gives label maps alone; "
-            "export the checkpoint again without --plain."
-        )
-
-
 def _window_scores(
     segmenter: Segmenter, bgr: bool, seconds: dict[str, float]
 ) -> Callable[[np.ndarray], np.ndarray]:
@@ -98,7 +85,7 @@ def _window_scores(
         output = segmenter.infer(given)
         seconds["preprocess"] += prepared - started
         seconds["inference"] += time.perf_counter() - prepared
-        assert output.probabilities is not None  # as check_scores has seen
+        assert output.probabilities is not None  # as require_scores has seen
         return scores_at(output.probabilities, segmenter.image_size)
 
     return scores

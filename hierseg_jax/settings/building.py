@@ -10,7 +10,8 @@ from hierseg_jax.data.read.members import Spec, locations, names_code, spec_text
 from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.picture_folder import PictureFolder, check_apart
 from hierseg_jax.data.read.skip import SkippingSource
-from hierseg_jax.data.read.sources import Source, load_hierarchy, open_split
+from hierseg_jax.data.read.source import Source
+from hierseg_jax.data.read.sources import load_hierarchy, open_split
 from hierseg_jax.losses import Counters, LossOptions, TotalLoss, build_loss
 from hierseg_jax.models import SegmentationModel, create_model
 from hierseg_jax.models.kernels import library

@@ -181,11 +181,16 @@ def parse_size(sides: list[str] | None, flag: str = "image_size") -> tuple[int, 
     """
     if sides is None:
         return None
-    if len(sides) not in (1, 2) or not all(side.strip().isdecimal() for side in sides):
+    if len(sides) not in (1, 2) or not all(map(_is_side, sides)):
         raise HiersegError(
             f"--{flag} is {','.join(sides)!r}; give one side or height,width in pixels."
         )
     return int(sides[0]), int(sides[-1])
+
+
+def _is_side(text: str) -> bool:
+    digits = text.strip()
+    return digits.isdecimal() and len(digits) < 6 and int(digits) > 0
 
 
 def _parse_flags(

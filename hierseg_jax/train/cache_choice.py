@@ -1,7 +1,7 @@
 """Where a run keeps its pictures once they are decoded."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,8 @@ SHARES = {"auto": 1 / 4, "host": 3 / 4}
 SHARE_OF_VALIDATION = 1 / 16
 """How much those of the validation split may take beside them."""
 
-PutBatch = Callable[[Mapping[str, Any]], dict[str, Any]]
+PutBatch = Callable[..., dict[str, Any]]
+"""As `Parallel.put_batch`."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

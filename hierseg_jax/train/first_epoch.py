@@ -34,7 +34,7 @@ from hierseg_jax.data.missing_classes import (
     untold_classes,
     untold_sentence,
 )
-from hierseg_jax.data.read.sources import Source
+from hierseg_jax.data.read.source import Source
 from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, seen_by_any
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.stop import Stopped, StopSignals

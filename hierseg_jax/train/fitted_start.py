@@ -10,7 +10,7 @@ from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.models import SegmentationModel, init_variables
 from hierseg_jax.models.kernels.random_bits import two_keys
 from hierseg_jax.settings import Settings
-from hierseg_jax.system.devices.hosts import is_main
+from hierseg_jax.system.devices.hosts import say
 from hierseg_jax.system.wording import counted
 from hierseg_jax.train.initial import InitialWeights
 from hierseg_jax.train.initial_head import fitted_head
@@ -41,10 +41,8 @@ def fitted_to_run(
     if not count:
         return weights
     indices = spread_indices(len(source), count)
-    if is_main():
-        what = ["norms"] * weights.without_statistics + ["head"] * weights.fresh_head
-        pictures = counted(len(indices), "training picture")
-        print(f"Fitting the {' and the '.join(what)} to {pictures}.", flush=True)
+    what = ["norms"] * weights.without_statistics + ["head"] * weights.fresh_head
+    say(f"Fitting the {' and the '.join(what)} to {counted(len(indices), 'training picture')}.")
     images_bhwc, labels_bhw = _examples(source, indices, settings, hierarchy)
     if weights.without_statistics:
         shown = images_bhwc[spread_indices(len(images_bhwc), PICTURES_OF_NORMS)]

@@ -12,8 +12,7 @@ from flax import traverse_util
 
 from hierseg_jax.checkpoint import Checkpoint
 from hierseg_jax.checkpoint.arrays import EMBEDDING, described, differences
-from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
-from hierseg_jax.checkpoint.stored_network import check_own_arrays
+from hierseg_jax.checkpoint.same_checkpoint import open_configured
 from hierseg_jax.models import NETWORKS, SegmentationModel, Variant
 from hierseg_jax.models.initialize import variable_shapes
 from hierseg_jax.models.network import ModulePath
@@ -90,7 +89,7 @@ def initial_weights(
         exported = read_exported(file, settings)
         return _pretrained_network(str(file), exported, settings, model, hierarchy)
     if pretrained != IMAGENET and as_path(pretrained).is_dir():
-        loaded = _open(pretrained, "model.pretrained")
+        loaded = open_configured(pretrained, "model.pretrained")
         return _pretrained_network(str(loaded.path), loaded, settings, model, hierarchy)
     return _pretrained_backbone(pretrained, settings.model, model)
 
@@ -108,7 +107,7 @@ def _whole_checkpoint(
             f"--config.model.pretrained={shlex.quote(init)}, which keeps what it knows of "
             "classes that have the same names."
         )
-    loaded = _open(init, "init")
+    loaded = open_configured(init, "init")
     if loaded.hierarchy != hierarchy:
         theirs, ours = loaded.hierarchy.class_names, hierarchy.class_names
         differ = (
@@ -213,15 +212,6 @@ def _pretrained_backbone(
 
 def _wanted(model: SegmentationModel) -> dict[ModulePath, jax.ShapeDtypeStruct]:
     return traverse_util.flatten_dict(variable_shapes(model))
-
-
-def _open(path: str, key: str) -> Checkpoint:
-    try:
-        loaded = open_same_checkpoint(path)
-        check_own_arrays(loaded)
-        return loaded
-    except (HiersegError, OSError) as error:
-        raise HiersegError(f"The config's {key}: {error}") from error
 
 
 def _check_fit(

@@ -23,7 +23,7 @@ from hierseg_jax.evaluation.eval_step import DeviceBatch, scale_image
 from hierseg_jax.losses.distillation import in_cells
 from hierseg_jax.system.atomic_writing import make_folder, write_atomically
 from hierseg_jax.system.cache_folder import cache_folder
-from hierseg_jax.system.devices.hosts import is_main
+from hierseg_jax.system.devices.hosts import say
 from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.system.errors import HiersegError, HiersegOSError
 from hierseg_jax.system.locks import NoLocksError, hold
@@ -98,12 +98,12 @@ def compute_scores(
         # Processes of one run share a cache, and one of them computes.
         with hold(folder.with_name(f".{folder.name}.lock"), wait=True):
             if folder.is_dir():
-                _say(f"The scores of {teacher.loaded.path} are kept in {folder}.")
+                say(f"The scores of {teacher.loaded.path} are kept in {folder}.")
                 return
             shape = (len(source), *(side // CELL for side in kept.size), channels)
             files = _open_partial(partial, shape)
             left = int((files[1] == _NOT_YET).sum())
-            _say(
+            say(
                 f"{teacher.loaded.path} looks at {counted(left, 'picture')}; its scores "
                 f"({files[0].nbytes / 1e6:,.1f} MB) will be kept in {folder}."
             )
@@ -161,10 +161,8 @@ def _looked_at(
     step = own.compile_eval_step(_make_step(teacher))
     variables = own.put_state(teacher.loaded.variables)
     for batch in batches:
-        arrays = {"image": batch["image"]}
-        if own.axis_name is not None:
-            arrays["stop"] = np.zeros(len(batch["image"]), np.int32)
-        yield jax.device_get(step(variables, own.put_batch(arrays))["scores"]), batch
+        given = own.put_batch({"image": batch["image"]})
+        yield jax.device_get(step(variables, given)["scores"]), batch
 
 
 def _make_step(teacher: Teacher) -> Any:
@@ -197,8 +195,3 @@ def _open_partial(
         write_atomically(files[1], empty.getvalue())  # last: where it is, both are whole
     scores_nhwk, codes_n = (np.load(file, mmap_mode="r+") for file in files)
     return scores_nhwk, codes_n
-
-
-def _say(text: str) -> None:
-    if is_main():
-        print(text, flush=True)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-import numpy as np
 from tqdm import tqdm
 
 from hierseg_jax.checkpoint import CheckpointWriter
@@ -21,7 +20,7 @@ from hierseg_jax.evaluation.shown_pictures import FirstScores
 from hierseg_jax.evaluation.tally import Measures
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.devices.compiling import told_of_compilation
-from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, is_main, note
+from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, is_main, note, say
 from hierseg_jax.system.devices.parallel import cpu_threads
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.memory import give_back_small_blocks
@@ -173,12 +172,6 @@ def train(
     return progress
 
 
-def say(text: str) -> None:
-    """To the screen, once in a run of several processes."""
-    if is_main():
-        print(text, flush=True)
-
-
 def say_new_rate(run: Run, progress: Progress) -> None:
     """Where data that have changed make epochs longer or shorter, and so move the schedule."""
     if not progress.rows or progress.rows[-1]["step"] == progress.epoch * run.steps_per_epoch:
@@ -235,11 +228,8 @@ def train_epoch(
 
     with bar:
         for _ in range(run.steps_per_epoch - done):
-            batch = next(batches)
-            if not alone:
-                # Processes hear of a signal at different steps and must stop at the same one.
-                batch["stop"] = np.full(len(batch["valid"]), stop.received, np.int32)
-            state, metrics = train_step(state, run.put_batch(batch))
+            given = run.put_batch(next(batches), stop.received)
+            state, metrics = train_step(state, given)
             start_reading(metrics)
             pending.append(metrics)
             if len(pending) > READ_DELAY:

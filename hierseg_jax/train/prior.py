@@ -7,10 +7,10 @@ import numpy as np
 
 from hierseg_jax.checkpoint import checkpoint_steps
 from hierseg_jax.data.class_weights import Frequencies, count_frequencies
-from hierseg_jax.data.read.sources import Source
+from hierseg_jax.data.read.source import Source
 from hierseg_jax.models.network import ModulePath
 from hierseg_jax.settings import Settings
-from hierseg_jax.system.devices.hosts import is_main
+from hierseg_jax.system.devices.hosts import say
 from hierseg_jax.system.wording import counted
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.siblings import find_siblings
@@ -26,11 +26,7 @@ def initial_biases(
     """
     if settings.model.prior == "none" or checkpoint_steps(workdir):
         return {}
-    if is_main():
-        print(
-            f"Reading {counted(len(train_source), 'training mask')} for the head's biases.",
-            flush=True,
-        )
+    say(f"Reading {counted(len(train_source), 'training mask')} for the head's biases.")
     bias_k = biases_of(count_frequencies(train_source, hierarchy), hierarchy, settings.model.head)
     heads = settings.model.network.heads
     return {("params", *head.split("/"), "bias"): bias_k for head in heads}

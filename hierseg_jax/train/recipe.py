@@ -7,25 +7,20 @@ from typing import Any
 
 import optax
 
-from hierseg_jax.checkpoint import (
-    DamagedCheckpointError,
-    checkpoint_folder,
-    checkpoint_steps,
-    read_meta,
-)
+from hierseg_jax.checkpoint import newest_meta
 from hierseg_jax.data.class_weights import (
     count_frequencies,
     given_weights,
     parse_class_weights,
     weights_of,
 )
-from hierseg_jax.data.read.sources import Source
+from hierseg_jax.data.read.source import Source
 from hierseg_jax.losses import TotalLoss
 from hierseg_jax.models import SegmentationModel
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import training_loss
 from hierseg_jax.settings.data_section import DataSettings
-from hierseg_jax.system.devices.hosts import is_main
+from hierseg_jax.system.devices.hosts import say
 from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import counted
@@ -156,21 +151,12 @@ def choose_class_weights(
     rule = parse_class_weights(text)
     if rule == "none":
         return ()
-    for step in reversed(checkpoint_steps(workdir)):
-        try:
-            stored = read_meta(checkpoint_folder(workdir, step)).get("class_weights")
-        except DamagedCheckpointError:
-            continue  # named when the run is restored
-        if stored:
-            return tuple(tuple(weights) for weights in stored)
+    if stored := newest_meta(workdir).get("class_weights"):
+        return tuple(tuple(weights) for weights in stored)
     if not isinstance(rule, str):
         return given_weights(rule, hierarchy)
-    if is_main():
-        print(
-            f"Reading {counted(len(train_source), 'training mask')} for class weights.", flush=True
-        )
+    say(f"Reading {counted(len(train_source), 'training mask')} for class weights.")
     weights = tuple(weights_of(level, rule) for level in count_frequencies(train_source, hierarchy))
-    if is_main():
-        named = zip(hierarchy.class_names, weights[-1], strict=True)
-        print("Class weights: " + ", ".join(f"{name} {weight:.3g}" for name, weight in named))
+    named = zip(hierarchy.class_names, weights[-1], strict=True)
+    say("Class weights: " + ", ".join(f"{name} {weight:.3g}" for name, weight in named))
     return weights

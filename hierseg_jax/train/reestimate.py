@@ -14,7 +14,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
@@ -71,7 +70,7 @@ class Reestimation:
       batches: as they are in validation, of training pictures, from a `start_step` on.
       count: how many of them are looked at.
       parallel: the devices.
-      put_batch: from a batch to examples on them.
+      put_batch: from a batch to examples on them, as `Parallel.put_batch`.
     """
 
     step: Callable[..., Any]
@@ -79,7 +78,7 @@ class Reestimation:
     batches: Callable[..., Batches]
     count: int
     parallel: Parallel
-    put_batch: Callable[[dict[str, Any]], dict[str, Any]]
+    put_batch: Callable[..., dict[str, Any]]
 
     def of_average(
         self, average: dict[str, Any], start_step: int, frozen: bool, stop: StopSignals
@@ -99,10 +98,7 @@ class Reestimation:
             for batch in itertools.islice(batches, self.count):
                 if stop.received if alone else stop.learned:
                     break
-                arrays: dict[str, Any] = {**batch}
-                if not alone:
-                    arrays["stop"] = np.full(len(batch["valid"]), stop.received, np.int32)
-                counted, metrics = step(counted, self.put_batch(arrays))
+                counted, metrics = step(counted, self.put_batch(batch, stop.received))
                 if not alone:
                     stop.learn(int(jax.device_get(metrics["stop"])))
         return counted[1]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hierseg_jax.data.read.inventory import Inventory, describe_change, read_listing, write_listing
-from hierseg_jax.data.read.sources import Source
+from hierseg_jax.data.read.source import Source
 
 Inventories = Mapping[str, Inventory]
 """By split, those that a run looks at."""

@@ -10,11 +10,12 @@ import numpy as np
 
 from hierseg_jax.checkpoint import Checkpoint
 from hierseg_jax.checkpoint.digest import json_digest
-from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
-from hierseg_jax.checkpoint.stored_network import check_own_arrays, checkpoint_network
+from hierseg_jax.checkpoint.same_checkpoint import open_configured
+from hierseg_jax.checkpoint.stored_network import checkpoint_network
 from hierseg_jax.data.resize import Resize, format_size
 from hierseg_jax.data.taught import CELL
 from hierseg_jax.evaluation.eval_step import scale_image
+from hierseg_jax.evaluation.test_time_augmentation import resized
 from hierseg_jax.evaluation.view import View, augmented_forward
 from hierseg_jax.losses.distillation import in_cells
 from hierseg_jax.models import Forward, forward_of
@@ -52,8 +53,7 @@ class Teacher:
     def describe(self) -> str:
         """What it is, and its validation if its checkpoint tells it."""
         text = f"{checkpoint_network(self.loaded)} of {self.loaded.path}"
-        row = _validated(self.loaded)
-        if row is not None:
+        if (row := self.loaded.row) is not None:
             level, numbers = list(row["levels"].items())[-1]
             shown = [f"{name} {value:.4f}" for name, value in numbers.items() if value is not None]
             text += f" (validation of {level}: {', '.join(shown[:2]) or 'no number'})"
@@ -75,16 +75,10 @@ def open_teachers(settings: Settings, hierarchy: Hierarchy) -> tuple[Teacher, ..
       HiersegError: one sentence, for one that can't be read, has other classes or another kind of
         head.
     """
-    return tuple(_open(named, settings, hierarchy) for named in settings.teachers)
-
-
-def _open(named: str, settings: Settings, hierarchy: Hierarchy) -> Teacher:
-    try:
-        loaded = open_same_checkpoint(named)
-        check_own_arrays(loaded)
-    except (HiersegError, OSError) as error:
-        raise HiersegError(f"The config's teacher: {error}") from error
-    return fit_teacher(loaded, settings, hierarchy)
+    return tuple(
+        fit_teacher(open_configured(named, "teacher"), settings, hierarchy)
+        for named in settings.teachers
+    )
 
 
 def fit_teacher(loaded: Checkpoint, settings: Settings, hierarchy: Hierarchy) -> Teacher:
@@ -169,12 +163,6 @@ def _with_pairs(theirs: Hierarchy, ours: Hierarchy) -> Hierarchy:
     return dataclasses.replace(theirs, pairs=pairs or theirs.pairs)
 
 
-def _validated(loaded: Checkpoint) -> dict[str, Any] | None:
-    """The row of history of the checkpoint's epoch."""
-    rows = (loaded.meta.get("progress") or {}).get("rows", ())
-    return next((row for row in rows if row["epoch"] == loaded.meta["epoch"]), None)
-
-
 def scores_in_step(
     teachers: Sequence[Teacher], variables: Sequence[Any], image_bhwc: jax.Array
 ) -> list[jax.Array]:
@@ -182,9 +170,9 @@ def scores_in_step(
     image_bhwc, found = scale_image(image_bhwc), []
     batch, height, width, _ = image_bhwc.shape
     for teacher, own in zip(teachers, variables, strict=True):
-        seen_bhwc = _resized(image_bhwc, (batch, *teacher.size, 3))
+        seen_bhwc = resized(image_bhwc, (batch, *teacher.size, 3))
         logits_bhwk = teacher.forward(own, seen_bhwc)
-        full_bhwk = _resized(logits_bhwk, (batch, height, width, logits_bhwk.shape[-1]))
+        full_bhwk = resized(logits_bhwk, (batch, height, width, logits_bhwk.shape[-1]))
         found.append(in_cells(full_bhwk, CELL))
     return found
 
@@ -201,7 +189,3 @@ def mean_of(scores: Sequence[jax.Array], hierarchical: bool) -> jax.Array:
         return log_mean([jax.nn.log_softmax(x) for x in scores])
     true = log_mean([jax.nn.log_sigmoid(x) for x in scores])
     return true - log_mean([jax.nn.log_sigmoid(-x) for x in scores])
-
-
-def _resized(x_bhwk: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    return x_bhwk if x_bhwk.shape == shape else jax.image.resize(x_bhwk, shape, "linear")

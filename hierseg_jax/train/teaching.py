@@ -7,12 +7,7 @@ from typing import Any
 
 import jax
 
-from hierseg_jax.checkpoint import (
-    DamagedCheckpointError,
-    checkpoint_folder,
-    checkpoint_steps,
-    read_meta,
-)
+from hierseg_jax.checkpoint import newest_meta
 from hierseg_jax.data.read.inventory import Inventory
 from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.taught import CELL, KeptScores, Teaching
@@ -147,16 +142,10 @@ def _teacher_loss(
 
 def _check_same(workdir: Path, teachers: Sequence[Teacher]) -> None:
     """Refuses to go on with other teachers than those that a run began with."""
-    for step in reversed(checkpoint_steps(workdir)):
-        try:
-            stored = read_meta(checkpoint_folder(workdir, step)).get("teachers", ())
-        except DamagedCheckpointError:
-            continue  # named when the run is restored
-        for before, teacher in zip(stored, teachers, strict=False):
-            if before["sha256"] != teacher.digest:
-                raise HiersegError(
-                    f"The run in {workdir} is taught by {before['path']}; "
-                    f"{teacher.loaded.path}, which the config's teacher means now, holds other "
-                    "weights. Give the checkpoint that it began with, or choose another --workdir."
-                )
-        return
+    for before, teacher in zip(newest_meta(workdir).get("teachers", ()), teachers, strict=False):
+        if before["sha256"] != teacher.digest:
+            raise HiersegError(
+                f"The run in {workdir} is taught by {before['path']}; {teacher.loaded.path}, which "
+                "the config's teacher means now, holds other weights. Give the checkpoint that it "
+                "began with, or choose another --workdir."
+            )

@@ -1,6 +1,5 @@
 """A run's folder: whose it is, and where its last checkpoint left off."""
 
-import contextlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,15 +10,13 @@ import numpy as np
 
 from hierseg_jax.checkpoint import (
     FOLDER,
-    DamagedCheckpointError,
     check_arrays,
-    checkpoint_folder,
     checkpoint_steps,
     is_checkpoint,
     last_whole_checkpoint,
     load_checkpoint,
+    newest_meta,
     read_contents,
-    read_meta,
 )
 from hierseg_jax.models import SegmentationModel, Variant
 from hierseg_jax.settings import Settings, read_stored
@@ -128,11 +125,8 @@ def claim_workdir(
 
 def has_finished_epochs(workdir: Path) -> bool:
     """Whether any checkpoint of a run is of a validated epoch, or of one that followed it."""
-    for step in reversed(checkpoint_steps(workdir)):
-        with contextlib.suppress(DamagedCheckpointError):  # named when the run is restored
-            progress = read_meta(checkpoint_folder(workdir, step)).get("progress") or {}
-            return bool(progress.get("rows"))
-    return False
+    progress = newest_meta(workdir).get("progress") or {}
+    return bool(progress.get("rows"))
 
 
 def restore(

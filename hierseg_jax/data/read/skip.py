@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from hierseg_jax.data.read.inventory import Entry
-from hierseg_jax.data.read.sources import Source, read_label
+from hierseg_jax.data.read.source import Source, read_label
 from hierseg_jax.system.errors import HiersegError, warn
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 

@@ -18,7 +18,7 @@ from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.members import Kind, Spec, spec_text
 from hierseg_jax.data.read.mixture import Mixture, Relabelled
 from hierseg_jax.data.read.own_source import OwnSource
-from hierseg_jax.data.read.source import Source, read_label
+from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.data.read.tfds_name import parse_tfds_name
 from hierseg_jax.data.read.tfds_prepared import open_prepared
@@ -27,13 +27,7 @@ from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.meeting import label_table
 
-__all__ = [
-    "Source",
-    "load_hierarchy",
-    "open_split",
-    "read_label",
-    "unread_of",
-]
+__all__ = ["load_hierarchy", "open_split", "unread_of"]
 
 
 def open_split(

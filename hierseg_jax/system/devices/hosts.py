@@ -98,6 +98,12 @@ def host_number() -> int:
     return jax.process_index()
 
 
+def say(text: str) -> None:
+    """To the screen, once in a run of several processes."""
+    if is_main():
+        print(text, flush=True)
+
+
 def note(text: str) -> None:
     """A note on stderr, once in a run of several processes; nothing for an empty one."""
     if text and is_main():

@@ -72,8 +72,8 @@ class Parallel:
 
         What else the step takes is on the devices as the state is.
 
-        On several devices a batch has another entry, `stop` int32 [B], whose largest number
-        anywhere is among the metrics of all processes.
+        On several devices the largest `stop` of `put_batch` anywhere is among the metrics of all
+        processes.
         """
         if self.axis_name is None:
             return jax.jit(train_step, donate_argnums=0)
@@ -97,7 +97,7 @@ class Parallel:
     def compile_eval_step(self, eval_step: Callable[..., Any]) -> Callable[..., Any]:
         """Per-image results come back as one batch, the loss once.
 
-        On several devices `stop` goes in and comes out as with `compile_train_step`.
+        On several devices `stop` comes out as with `compile_train_step`.
         """
         if self.axis_name is None:
             return jax.jit(eval_step)
@@ -190,14 +190,17 @@ class Parallel:
         """A copy in NumPy arrays of its own: the device's memory may be given up."""
         return jax.tree.map(np.array, jax.device_get(self.one_copy(state)))
 
-    def put_batch(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+    def put_batch(self, batch: Mapping[str, Any], stop: int = 0) -> dict[str, Any]:
         """This process's part of a batch, on its device or split over several.
 
+        On several devices it has another entry, `stop` int32 [B], by which steps tell all processes
+        what has come to one: they hear of a signal at different steps, and must stop at the same.
         Returns at once: the copies are made while the devices compute what they were given
         before.
         """
         if self.axis_name is None:
             return jax.device_put(batch, self.devices[0])
+        batch = {"stop": np.full(len(next(iter(batch.values()))), stop, np.int32), **batch}
         if self.way == "jit":
             split = NamedSharding(self._mesh, SPLIT)
             put = jax.make_array_from_process_local_data

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.data.sized_examples import stored_shape
 from hierseg_jax.settings import Settings
-from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, is_main
+from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, say
 from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.system.machine_memory import machine_memory
 from hierseg_jax.system.wording import counted
@@ -43,13 +43,13 @@ class DeviceCache:
     Attributes:
       pictures: without their pixels, which are on the devices.
       batches: of what was drawn, as `drawn_batches` gives them, but for `start_step`.
-      put_batch: from such a batch to examples on the devices.
+      put_batch: from such a batch to examples on the devices, as `Parallel.put_batch`.
       said: a sentence about it, for the screen.
     """
 
     pictures: StoredPictures
     batches: Callable[..., Batches]
-    put_batch: Callable[[Mapping[str, Any]], dict[str, Any]]
+    put_batch: Callable[..., dict[str, Any]]
     said: str
 
 
@@ -84,8 +84,7 @@ def open_device_cache(
     # Where one of several processes can't, none does.
     if agree(int(bool(why_not))):
         return why_not or "another process of the run has no room for them"
-    if is_main():
-        print(f"Reading {counted(len(source), 'training picture')} for the device.", flush=True)
+    say(f"Reading {counted(len(source), 'training picture')} for the device.")
     pictures = store_pictures(source, size, resize, scales[1])
     why_not = _no_room(pictures.planes_n4hw.nbytes, parallel, settings.data.cache)
     if agree(int(bool(why_not))):
@@ -110,7 +109,7 @@ def open_device_cache(
             process_index=host_number(),
             process_count=count_hosts(),
         ),
-        lambda batch: augment(planes, parallel.put_batch(batch)),
+        lambda batch, stop=0: augment(planes, parallel.put_batch(batch, stop)),
         f"kept on the device, which augments them: {counted(len(source), 'training picture')}, "
         f"{in_gb(pictures.planes_n4hw.nbytes)} (data.cache)",
     )
