@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from hierseg_jax.runtime.frames import Images
+from hierseg_jax.runtime.mask_data import files_of_data_set
 from hierseg_jax.runtime.outputs import CODECS, check_video_name, folder_name, refuse_existing
 from hierseg_jax.runtime.video import Video, is_address
 from hierseg_jax.system.atomic_writing import make_folder
@@ -30,6 +31,7 @@ class Places:
       video: of drawn frames.
       masks: name of a level -> folder of its label maps.
       masks_of_images: their files, where the source is images.
+      labelled: folder of label maps that are written as a data set, too.
     """
 
     folder: Path
@@ -37,6 +39,7 @@ class Places:
     video: Path | None = None
     masks: dict[str, Path] = dataclasses.field(default_factory=dict)
     masks_of_images: tuple[Path, ...] = ()
+    labelled: Path | None = None
 
     @property
     def where_to_look(self) -> tuple[Path, ...]:
@@ -59,6 +62,7 @@ class Places:
         stale = [file for to in folders for file in sorted(to.glob("frame_*.png"))]
         targets = [*self.pictures.values(), *([self.video] if self.video else [])]
         targets += [*self.masks_of_images, *(to / "frame_000001.png" for to in folders), *stale]
+        targets += files_of_data_set(self.labelled) if self.labelled else ()
         refuse_existing(targets, overwrite)
         for needed in (self.folder, *self.masks.values()) if targets else ():
             make_folder(needed)
@@ -76,6 +80,7 @@ def settle_places(
     output: str | None,
     masks_of: Sequence[str],
     pictures: bool,
+    finest: str = "",
 ) -> Places:
     """Names for all that a run writes.
 
@@ -85,12 +90,17 @@ def settle_places(
       output: a folder, or a file; None for `segmented`.
       masks_of: names of the levels whose label maps are written.
       pictures: whether what is drawn is written.
+      finest: name of the level whose label maps make a data set.
 
     Raises:
       ValueError: where two would have one name, or one that of the source.
     """
     if isinstance(opened, Images):
-        return _of_images(opened, source, output, masks_of, pictures)
+        places = _of_images(opened, source, output, masks_of, pictures)
+        one_folder = len({file.parent for file in opened.files}) == 1 < len(opened.files)
+        return dataclasses.replace(
+            places, labelled=places.masks.get(finest) if one_folder else None
+        )
     if not pictures or (opened.live and not output):
         folder = Path("segmented")
         return Places(folder, masks=_mask_folders(folder / f"{_stem(source)}_masks", masks_of))

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from hierseg_jax.reports.drawing.painter import LEGENDS, Painter
 from hierseg_jax.runtime.frames import Images
+from hierseg_jax.runtime.mask_data import write_data_set
 from hierseg_jax.runtime.outputs import VideoFile, write_image
 from hierseg_jax.runtime.pace import Stopwatch, frames_missing
 from hierseg_jax.runtime.places import settle_places
@@ -63,7 +64,12 @@ class Sink:
         if self._painter.note:
             tqdm.write(f"note: {self._painter.note}", file=sys.stderr)
         masks_of = [level.name for level in self._levels if masks]
-        self._places = places = settle_places(opened, source, output, masks_of, pictures)
+        self._hierarchy = segmenter.hierarchy
+        finest = self._hierarchy.levels[-1].name
+        places = settle_places(opened, source, output, masks_of, pictures, finest)
+        self._places = places
+        self._pictures = opened.files[0].parent if isinstance(opened, Images) else Path()
+        self._labelled: list[str] = []
         self.folder = places.folder
         self.places = places.where_to_look
         places.make_room(overwrite)
@@ -96,6 +102,7 @@ class Sink:
                 write_image(self._places.pictures[frame.name], drawn_bgr)
         for level, folder in self._places.masks.items():
             write_image(folder / f"{Path(frame.name).stem}.png", result.levels[level])
+        self._labelled.append(frame.name)
 
     def _write_frame(self, video: VideoFile, drawn_bgr: np.ndarray, seconds: float | None) -> None:
         """A picture stands until the next one comes, however long that takes.
@@ -118,9 +125,12 @@ class Sink:
         video.write(drawn_bgr)
 
     def close(self) -> None:
-        """Completes a video."""
+        """Completes a video, or a data set of label maps."""
         if self._video is not None:
             self._video.close()
+        if self._places.labelled is not None and self._labelled:
+            names = sorted(self._labelled)
+            write_data_set(self._places.labelled, self._pictures, names, self._hierarchy)
 
 
 def painter_for(levels: Sequence[Level], opened: Images | Video, legend: str) -> Painter:
