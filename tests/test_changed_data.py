@@ -123,6 +123,16 @@ def test_files_added_removed_and_changed_are_told_and_allowed_by_a_key(copied, c
     assert b" images/new.png\0" in listing
 
 
+def test_a_run_that_has_ended_is_told_of_another_one(copied):
+    workdir, data = copied
+    cv2.imwrite(str(data.parent / "train" / "images" / "1.png"), np.zeros((32, 64, 3), np.uint8))
+    sentence = refusal(workdir, data, epochs=1)
+    assert sentence.endswith(
+        f"It has ended. Begin another one at its weights, with --config.init={workdir} and another "
+        "--name or --workdir."
+    )
+
+
 def test_a_learning_rate_that_moves_with_the_length_of_an_epoch_is_told(capsys):
     progress = Progress(step=20, rows=({"step": 20, "learning_rate": 7e-4},))
     for steps_per_epoch, said in ((20, ""), (5, "goes from 0.0007 to 2e-05")):

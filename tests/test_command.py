@@ -165,6 +165,8 @@ def test_what_a_command_looks_at_needs_no_flag(monkeypatch, capsys):
     assert stray == "error: unexpected argument 'b'; flags start with --; give one " + (
         "--source: a folder, or a pattern in quotes."
     )
+    twice = run_parsed(["--source=a", "--source=b", "--level=x"], monkeypatch, capsys)
+    assert twice == "error: --source is given 2 times, and takes one."
 
 
 def test_a_network_is_not_what_is_looked_at(tmp_path):

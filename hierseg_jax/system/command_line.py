@@ -50,7 +50,8 @@ def run(
         cv2.utils.logging.setLogLevel(0)
         os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
         if unused := argv[1:]:
-            several = f"; give one --{bare}: a folder, or a pattern in quotes" if bare else ""
+            several = f"; give one --{bare}" if bare else ""
+            several += ": a folder, or a pattern in quotes" if bare == "source" else ""
             sys.exit(f"error: unexpected argument {unused[0]!r}; flags start with --{several}.")
         try:
             main()
@@ -114,12 +115,16 @@ def _take_bare(
         return arguments
     flag = own_flags[bare]
     given, flag.present = flag.present, flag.present + 1
-    if isinstance(flag, flags.MultiFlag) or isinstance(flag.parser, flags.ListParser):
+    if _takes_several(flag):
         flag.value = [*(flag.value or ()), *arguments]
         return []
     if not given:
         flag.value, *arguments = arguments
     return arguments
+
+
+def _takes_several(flag: flags.Flag) -> bool:
+    return isinstance(flag, flags.MultiFlag) or isinstance(flag.parser, flags.ListParser)
 
 
 def _pass_over_late_reports() -> None:
@@ -209,6 +214,9 @@ def _parse_flags(
             # absl would miss it before arguments without a flag are given to it.
             own_flags.set_default(bare, "")
         command, *arguments = own_flags(argv)
+        if bare is not None and not _takes_several(own_flags[bare]) and own_flags[bare].present > 1:
+            # The last one would count, without a word of the others.
+            sys.exit(f"error: --{bare} is given {own_flags[bare].present} times, and takes one.")
         arguments = [*_take_bare(arguments, own_flags, bare)]
         if bare is not None and needed and not own_flags[bare].present:
             sys.exit(_missing(own_flags[bare]))

@@ -162,7 +162,9 @@ def restore(
     check_same_run(stored, settings, str(workdir), data_known="data" in meta)
     if tree != hierarchy:
         raise HiersegError(f"{folder} was trained on another class tree; choose another --workdir.")
-    _check_data(meta.get("data", {}), inventories, workdir, settings)
+    progress = Progress.from_json(meta["progress"])
+    ended = progress.finished(settings.epochs, settings.patience)
+    _check_data(meta.get("data", {}), inventories, workdir, settings, ended)
     flat = meta.get("optimizer_layout") == FLAT
     like = state.training
     if not flat:
@@ -178,11 +180,15 @@ def restore(
     if not flat:
         training["opt_state"] = flatten_moments(training["opt_state"])
     state = TrainState.of_checkpoint(loaded.variables, training)
-    return state, Progress.from_json(meta["progress"])
+    return state, progress
 
 
 def _check_data(
-    stored: Mapping[str, Any], inventories: Inventories, workdir: Path, settings: Settings
+    stored: Mapping[str, Any],
+    inventories: Inventories,
+    workdir: Path,
+    settings: Settings,
+    ended: bool,
 ) -> None:
     """Refuses data that have changed in any process, or says what did where that is allowed."""
     change = what_changed(stored, inventories, workdir)
@@ -194,6 +200,11 @@ def _check_data(
         f"{looked_at} is not what the run in {workdir} has trained on: "
         f"{change or 'the files that another process of the run sees have changed'}."
     )
+    if not settings.data.allow_changed and ended:
+        raise HiersegError(
+            f"{found} It has ended. Begin another one at its weights, with --config.init={workdir} "
+            "and another --name or --workdir."
+        )
     if not settings.data.allow_changed:
         raise HiersegError(
             f"{found} Bring the data back, or go on with what is there now with "
