@@ -93,6 +93,6 @@ def test_its_checkpoint_is_read_exported_and_no_other_s(tmp_path):
     with pytest.raises(ValueError, match="the decoder fine, which the reference's classes do not"):
         convert_to_torch(folder, tmp_path / "fine.safetensors")
     plain = settings.replace({"model.decoder": "reference"})
-    save_checkpoint(tmp_path / "other", variables, checkpoint_meta(plain, PASCAL_PERSON_PART))
+    save_checkpoint(str(tmp_path / "other"), variables, checkpoint_meta(plain, PASCAL_PERSON_PART))
     with pytest.raises(ValueError, match=r"decoder_block4/\S+ is .*, expected none"):
         check_own_arrays(load_checkpoint(tmp_path / "other"))

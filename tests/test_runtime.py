@@ -220,6 +220,9 @@ def test_files_that_are_no_such_network_are_refused_in_one_sentence(tmp_path, ph
         Segmenter(tmp_path / "none.onnx")
     with pytest.raises(FileNotFoundError, match="is a folder"):
         Segmenter(tmp_path)
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"a\.json describes a network; give .*a\.onnx"):
+        Segmenter(tmp_path / "a.json")
     other = save(
         tmp_path / "other.onnx",
         [helper.make_node("Conv", ["x", "kernel"], ["y"])],

@@ -20,6 +20,7 @@ from hierseg_jax.checkpoint.reader import alone
 from hierseg_jax.checkpoint.seal import seal
 from hierseg_jax.system.bucket_path import BucketPath
 from hierseg_jax.system.errors import HiersegOSError
+from hierseg_jax.system.paths import as_path
 
 # Errors that a defect of this project raises. orbax has nearly any other kind for a full disk.
 DEFECTS = (TypeError, AttributeError, LookupError, AssertionError, NotImplementedError)
@@ -181,7 +182,9 @@ def _rank(metrics: Mapping[str, float]) -> tuple[float, ...]:
     return _score(metrics), metrics.get("val_loss", 0.0), metrics.get("step", 0)
 
 
-def save_checkpoint(folder: Path, variables: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
+def save_checkpoint(
+    folder: str | Path, variables: Mapping[str, Any], meta: Mapping[str, Any]
+) -> None:
     """Writes a checkpoint that belongs to no run: `variables` and `meta` alone.
 
     Args:
@@ -192,6 +195,7 @@ def save_checkpoint(folder: Path, variables: Mapping[str, Any], meta: Mapping[st
     Raises:
       OSError: if it can't be written.
     """
+    folder = as_path(folder)
     if isinstance(folder, BucketPath):
         with tempfile.TemporaryDirectory(prefix="hierseg_jax_") as scratch:
             save_checkpoint(Path(scratch) / folder.name, variables, meta)

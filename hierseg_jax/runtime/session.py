@@ -17,11 +17,14 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 def existing_file(onnx_file: str | Path) -> Path:
-    """Raises FileNotFoundError, in one sentence, where there is none."""
+    """Raises FileNotFoundError, in one sentence, where there is none; ValueError for a .json."""
     file = local_path(onnx_file)
     if not file.is_file():
         found = "is a folder" if file.is_dir() else "does not exist"
         raise HiersegFileNotFoundError(f"{file} {found}; give an .onnx file (see hierseg export).")
+    network = file.with_suffix(".onnx")
+    if file.suffix.lower() == ".json" and network.is_file():
+        raise HiersegError(f"{file} describes a network; give {network}.")
     return file
 
 
