@@ -14,7 +14,6 @@ from hierseg_jax.pytorch.weights import state_dict_from_variables
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import build_model
 from hierseg_jax.settings.fitting import settled
-from hierseg_jax.train import initial_head
 from hierseg_jax.train.initial_head import fitted_head, places_of
 from hierseg_jax.train.loop import set_up
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -49,7 +48,8 @@ def test_it_alone_learns_what_the_features_tell(head):
     images, labels = coloured_squares(4, 64)
     # Of a fresh network little reaches the head, as its norms have seen nothing.
     variables["params", "decoder_block2", "norm", "scale"] = np.full(24, 300, np.float32)
-    found = fitted_head(model, variables, images, labels, settings.model, TREE)
+    every = np.ones(settings.model.head_channels(TREE), bool)
+    found = fitted_head(model, variables, images, labels, settings.model, TREE, every)
     assert {path[:-1] for path in found} == {("params", "head")}
     loss = build_loss("crossentropy", TREE, hierarchical=head == "hierarchical")
 
@@ -61,15 +61,29 @@ def test_it_alone_learns_what_the_features_tell(head):
     assert loss_with(found) < 0.7 * loss_with(zeros)
 
 
+def test_channels_that_are_kept_stay_where_pictures_show_nothing_of_them():
+    settings = settled(
+        small_settings(model__name="effunet", model__backbone="lite0_short"), Variant()
+    )
+    model = build_model(settings.model, TREE)
+    variables = traverse_util.flatten_dict(init_variables(model, jax.random.key(1)))
+    images, labels = coloured_squares(2, 32)
+    labels[labels == 2] = 255
+    fresh = np.array([False, True, False, False, True])
+    found = fitted_head(model, variables, images, labels, settings.model, TREE, fresh)
+    for path, array in found.items():
+        changed = (array != variables[path]).reshape(-1, len(fresh)).any(0)
+        np.testing.assert_array_equal(changed, fresh)
+
+
 @pytest.mark.parametrize(("layer", "doubled"), [(Conv(3, (1, 1)), 1), (ConvTranspose(3, 2), 2)])
 @pytest.mark.parametrize("most", [1, 40, 10_000])
-def test_places_meet_their_labels(layer, doubled, most, monkeypatch):
-    monkeypatch.setattr(initial_head, "PLACES", most)
+def test_places_meet_their_labels(layer, doubled, most):
     x_bhwc = np.random.default_rng(0).normal(size=(3, 6, 9, 4)).astype(np.float32)
     params = layer.init(jax.random.key(0), x_bhwc)["params"]
     logits_bhwk = layer.apply({"params": params}, x_bhwc)
     labels_bhw = np.asarray(logits_bhwk.argmax(-1)).repeat(2, 1).repeat(2, 2).astype(np.uint8)
-    x_1n1c, labels_1nf = places_of(x_bhwc, labels_bhw, layer, params)
+    x_1n1c, labels_1nf = places_of(x_bhwc, labels_bhw, layer, params, most)
     assert labels_1nf.shape == (1, x_1n1c.shape[1] * doubled, doubled)
     assert x_1n1c.shape[1] == {1: 3, 40: 18, 10_000: 162}[most]
     np.testing.assert_array_equal(layer.apply({"params": params}, x_1n1c).argmax(-1), labels_1nf)
@@ -83,6 +97,12 @@ def test_a_run_with_other_classes_starts_with_it(tmp_path, capsys):
     run = set_up(small_settings(model__pretrained=str(tmp_path / "four")), tmp_path / "run")
     assert "Fitting the head to 32 training pictures." in capsys.readouterr().out
     assert run.weights.fresh_head
+    fresh = set_up(small_settings(), tmp_path / "fresh").initial_state().params
+    started = run.initial_state().params
+    kernels = (params["decoder"]["output_conv"]["kernel"] for params in (fresh, started))
+    assert all(
+        np.any(a != b) for a, b in zip(*(np.moveaxis(k, 2, 0) for k in kernels), strict=True)
+    )
 
 
 def test_a_run_with_the_same_classes_keeps_its_head(tmp_path, capsys):

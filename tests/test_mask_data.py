@@ -7,10 +7,10 @@ import yaml
 
 from hierseg_jax.data.read.sources import load_hierarchy, open_split
 from hierseg_jax.data.read.spec import load_spec
+from hierseg_jax.runtime.mask_data import can_be_data_set
 from hierseg_jax.runtime.packaged_network import packaged_network, packaged_photograph
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
-from hierseg_jax.system.errors import HiersegError
 
 
 @pytest.fixture(scope="module")
@@ -68,25 +68,43 @@ def test_classes_meet_by_name_where_another_data_set_has_other_numbers(segmented
     np.testing.assert_array_equal(source[1]["label"], mask)
 
 
-def test_they_are_not_written_over_unasked(segmented):
-    with pytest.raises(HiersegError, match=r"exists; choose another --output"):
-        segment_source(
-            Segmenter(packaged_network()),
-            str(segmented / "photos"),
-            str(segmented / "out"),
-            masks=True,
-        )
-    for file in (segmented / "out").glob("*.png"):
-        file.rename(file.with_suffix(".moved"))
-    for file in (segmented / "out").rglob("masks/*/*.png"):
-        file.unlink()
-    with pytest.raises(HiersegError, match=r"part/data\.yaml exists"):
-        segment_source(
-            Segmenter(packaged_network()),
-            str(segmented / "photos"),
-            str(segmented / "out"),
-            masks=True,
-        )
+def segment_more(segmented, folder, **options):
+    """Another photograph, of a folder, to the same place."""
+    file = segmented / folder / "d.png"
+    file.parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(file), np.zeros((40, 40, 3), np.uint8))
+    (segmented / folder / "e.png").write_bytes(b"")
+    segment_source(
+        Segmenter(packaged_network()),
+        str(segmented / folder / "[de].png"),
+        str(segmented / "out"),
+        masks=True,
+        **options,
+    )
+    return (written(segmented).parent / "pictures.txt").read_text().split()
+
+
+def test_more_pictures_of_the_folder_are_added_and_others_are_not(segmented, capsys):
+    content = written(segmented).read_text()
+    assert segment_more(segmented, "photos") == ["a.png", "b.png", "c.png", "d.png"]
+    assert written(segmented).read_text() == content
+    assert "note: " not in capsys.readouterr().err.replace("note: 1", "")
+    (segmented / "out/masks/part/d.png").unlink()
+    (segmented / "out/d.png").unlink()
+    assert segment_more(segmented, "others") == ["a.png", "b.png", "c.png", "d.png"]
+    assert "part has a data.yaml of other pictures or classes" in capsys.readouterr().err
+    assert written(segmented).read_text() == content
+    assert segment_more(segmented, "others", overwrite=True) == ["d.png"]
+    assert "others" in written(segmented).read_text()
+
+
+@pytest.mark.parametrize("name", ["a*b", "photos.txt"])
+def test_folders_that_a_data_set_can_not_name_make_none(tmp_path, name):
+    files = [tmp_path / name / "a.png", tmp_path / name / "b.png"]
+    assert not can_be_data_set(tmp_path / "masks", files)
+    assert not can_be_data_set(tmp_path / name / "masks*", files)
+    assert can_be_data_set(tmp_path / "masks", [tmp_path / "x" / file.name for file in files])
+    assert not can_be_data_set(tmp_path / "masks", [files[0], tmp_path / "x" / "b.png"])
 
 
 def test_one_picture_and_coarser_levels_make_none(segmented, tmp_path):

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from hierseg_jax.runtime.frames import Images
-from hierseg_jax.runtime.mask_data import files_of_data_set
+from hierseg_jax.runtime.mask_data import can_be_data_set
 from hierseg_jax.runtime.outputs import CODECS, check_video_name, folder_name, refuse_existing
 from hierseg_jax.runtime.video import Video, is_address
 from hierseg_jax.system.atomic_writing import make_folder
@@ -62,7 +62,6 @@ class Places:
         stale = [file for to in folders for file in sorted(to.glob("frame_*.png"))]
         targets = [*self.pictures.values(), *([self.video] if self.video else [])]
         targets += [*self.masks_of_images, *(to / "frame_000001.png" for to in folders), *stale]
-        targets += files_of_data_set(self.labelled) if self.labelled else ()
         refuse_existing(targets, overwrite)
         for needed in (self.folder, *self.masks.values()) if targets else ():
             make_folder(needed)
@@ -97,10 +96,10 @@ def settle_places(
     """
     if isinstance(opened, Images):
         places = _of_images(opened, source, output, masks_of, pictures)
-        one_folder = len({file.parent for file in opened.files}) == 1 < len(opened.files)
-        return dataclasses.replace(
-            places, labelled=places.masks.get(finest) if one_folder else None
-        )
+        labelled = places.masks.get(finest)
+        if labelled is None or not can_be_data_set(labelled, opened.files):
+            return places
+        return dataclasses.replace(places, labelled=labelled)
     if not pictures or (opened.live and not output):
         folder = Path("segmented")
         return Places(folder, masks=_mask_folders(folder / f"{_stem(source)}_masks", masks_of))

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from hierseg_jax.reports.drawing.painter import LEGENDS, Painter
 from hierseg_jax.runtime.frames import Images
-from hierseg_jax.runtime.mask_data import write_data_set
+from hierseg_jax.runtime.mask_data import DATA, write_data_set
 from hierseg_jax.runtime.outputs import VideoFile, write_image
 from hierseg_jax.runtime.pace import Stopwatch, frames_missing
 from hierseg_jax.runtime.places import settle_places
@@ -70,6 +70,7 @@ class Sink:
         self._places = places
         self._pictures = opened.files[0].parent if isinstance(opened, Images) else Path()
         self._labelled: list[str] = []
+        self._overwrite = overwrite
         self.folder = places.folder
         self.places = places.where_to_look
         places.make_room(overwrite)
@@ -102,7 +103,8 @@ class Sink:
                 write_image(self._places.pictures[frame.name], drawn_bgr)
         for level, folder in self._places.masks.items():
             write_image(folder / f"{Path(frame.name).stem}.png", result.levels[level])
-        self._labelled.append(frame.name)
+        if self._places.labelled is not None:
+            self._labelled.append(frame.name)
 
     def _write_frame(self, video: VideoFile, drawn_bgr: np.ndarray, seconds: float | None) -> None:
         """A picture stands until the next one comes, however long that takes.
@@ -129,8 +131,13 @@ class Sink:
         if self._video is not None:
             self._video.close()
         if self._places.labelled is not None and self._labelled:
-            names = sorted(self._labelled)
-            write_data_set(self._places.labelled, self._pictures, names, self._hierarchy)
+            at = self._places.labelled, self._pictures
+            if not write_data_set(*at, self._labelled, self._hierarchy, self._overwrite):
+                tqdm.write(
+                    f"note: {at[0]} has a {DATA} of other pictures or classes, which stays; it "
+                    "does not name these label maps.",
+                    file=sys.stderr,
+                )
 
 
 def painter_for(levels: Sequence[Level], opened: Images | Video, legend: str) -> Painter:

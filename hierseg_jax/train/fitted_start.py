@@ -51,8 +51,14 @@ def fitted_to_run(
     if weights.fresh_head:
         fresh = init_variables(model, two_keys(settings.seed)[0])
         whole = traverse_util.flatten_dict(weights.completed(fresh))
-        head = fitted_head(model, whole, images_bhwc, labels_bhw, settings.model, hierarchy)
-        weights = dataclasses.replace(weights, variables=whole | head, head=None)
+        kept = weights.head
+        count = settings.model.head_channels(hierarchy)
+        fresh_k = np.array(
+            [channel is None for channel in kept.channels] if kept else [True] * count
+        )
+        chosen = settings.model
+        head = fitted_head(model, whole, images_bhwc, labels_bhw, chosen, hierarchy, fresh_k)
+        weights = dataclasses.replace(weights, variables=weights.variables | head)
     return weights
 
 

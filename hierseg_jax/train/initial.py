@@ -27,6 +27,7 @@ from hierseg_jax.system.paths import as_path, local_path
 from hierseg_jax.train.exported_weights import SUFFIX, ExportedWeights, read_exported
 from hierseg_jax.train.head_channels import HeadChannels, kept_channels
 from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.parsing import DEFAULT_NAME, default_names
 from hierseg_jax.tree.siblings import channel_names
 
 IMAGENET = "imagenet"
@@ -154,8 +155,9 @@ def _pretrained_network(
     shared = {p for p in found if p in wanted and p[1] == EMBEDDING and found[p].shape == wanted[p]}
     variables = {p: v for p, v in found.items() if p in fixed_found or p in shared}
     head = None
-    if theirs.head == ours.head:
-        named, names = (channel_names(tree, ours.head) for tree in (loaded.hierarchy, hierarchy))
+    trees = loaded.hierarchy, hierarchy
+    if theirs.head == ours.head and _meet_by_name(*trees):
+        named, names = (_names_of_channels(tree, ours.head) for tree in trees)
         head = kept_channels(named, names, heads, found, wanted)
     taken = variables if head is None else {**variables, **head.arrays}
     skipped = [_describe_variable(p, v.shape) for p, v in found.items() if p not in taken]
@@ -165,6 +167,23 @@ def _pretrained_network(
     exported = isinstance(loaded, ExportedWeights)
     fresh = head is None or bool(head.fresh)
     return InitialWeights(variables, theirs.variant, report, head, exported, fresh)
+
+
+def _meet_by_name(one: Hierarchy, other: Hierarchy) -> bool:
+    """Whether names tell which classes are the same: not those that nobody has given."""
+    if one.class_names == other.class_names:
+        return True
+    defaults = (default_names(tree.num_classes, tree.background) for tree in (one, other))
+    return one.class_names != next(defaults) and other.class_names != next(defaults)
+
+
+def _names_of_channels(tree: Hierarchy, head: str) -> tuple[str, ...]:
+    """A background meets another whatever it is called."""
+    names = channel_names(tree, head)
+    if tree.background is None:
+        return names
+    own = tree.class_names[tree.background]
+    return tuple(DEFAULT_NAME if name == own else name for name in names)
 
 
 def _pretrained_backbone(

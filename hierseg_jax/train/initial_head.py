@@ -41,6 +41,7 @@ def fitted_head(
     labels_bhw: np.ndarray,
     chosen: ModelSettings,
     hierarchy: Hierarchy,
+    fresh_k: np.ndarray,
 ) -> dict[ModulePath, np.ndarray]:
     """Parameters of the head that gives the logits, after some steps on crossentropy.
 
@@ -50,17 +51,28 @@ def fitted_head(
       images_bhwc: float32 RGB in [0, 1], of the network's size.
       labels_bhw: uint8, as of `hierarchy.labels`.
       chosen: settings of `model`.
+      fresh_k: bool, of the head's channels, those that learn. The others stay, for few pictures
+        may show nothing of what they know.
     """
     found: list[nn.Module] = []
     model = model.clone(axis_name=None, dtype=jnp.float32)
     into_head = jax.jit(functools.partial(_into_head, model, chosen.network.heads, found))
     everything = traverse_util.unflatten_dict(dict(variables))
-    each = [np.asarray(into_head(everything, image[None])) for image in images_bhwc]
-    head = found[0].clone(parent=None, name=None)
-    own = ("params", *found[0].path)
-    params = {path[-1]: value for path, value in variables.items() if path[:-1] == own}
-    places = places_of(np.concatenate(each), labels_bhw, head, params)
-    params = _fit(head, params, *places, chosen, hierarchy)
+    places = []
+    for image_hwc, label_hw in zip(images_bhwc, labels_bhw, strict=True):
+        x_1hwc = np.asarray(into_head(everything, image_hwc[None]))
+        own = ("params", *found[0].path)
+        head = found[0].clone(parent=None, name=None)
+        params = {path[-1]: value for path, value in variables.items() if path[:-1] == own}
+        most = PLACES // len(images_bhwc)
+        places.append(places_of(x_1hwc, label_hw[None], head, params, most))
+    x_1n1c, labels_1nf = (np.concatenate(each, axis=1) for each in zip(*places, strict=True))
+    axes = {"kernel": chosen.network.heads["/".join(own[1:])], "bias": 0}
+    learn = {
+        name: np.expand_dims(fresh_k, [a for a in range(array.ndim) if a != axes[name]])
+        for name, array in params.items()
+    }
+    params = _fit(head, params, learn, x_1n1c, labels_1nf, chosen, hierarchy)
     return as_on_main({(*own, name): np.asarray(array) for name, array in params.items()})
 
 
@@ -86,11 +98,12 @@ def _into_head(
 
 
 def places_of(
-    x_bhwc: np.ndarray, labels_bhw: np.ndarray, head: nn.Module, params: Any
+    x_bhwc: np.ndarray, labels_bhw: np.ndarray, head: nn.Module, params: Any, most: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Some places of a head's input, in a column, [1, N, 1, C], and the labels there, [1, N f, f].
+    """Places of a head's input, in a column, [1, N, 1, C], and the labels there, [1, N f, f].
 
-    A head that doubles both sides, as ESNet's, has f = 2 logits along each side of a place.
+    A head that doubles both sides, as ESNet's, has f = 2 logits along each side of a place. `most`
+    is about how many there are, evenly spread.
     """
     batch, height, width, channels = x_bhwc.shape
     out_bhwk = jax.eval_shape(lambda x: head.apply({"params": params}, x), x_bhwc)
@@ -98,7 +111,7 @@ def places_of(
     stride = labels_bhw.shape[1] // (height * f)
     labels_bhw = labels_bhw[:, stride // 2 :: stride, stride // 2 :: stride]
     labels_bhfwf = labels_bhw.reshape(batch, height, f, width, f)
-    every = max(1, math.ceil(math.sqrt(batch * height * width / PLACES)))
+    every = max(1, math.ceil(math.sqrt(batch * height * width / most)))
     x_bhwc = x_bhwc[:, ::every, ::every]
     labels_bhwff = labels_bhfwf[:, ::every, :, ::every].swapaxes(2, 3)
     return x_bhwc.reshape(1, -1, 1, channels), labels_bhwff.reshape(1, -1, f)
@@ -107,6 +120,7 @@ def places_of(
 def _fit(
     head: nn.Module,
     params: Any,
+    learn: Any,
     x_1n1c: np.ndarray,
     labels_1nf: np.ndarray,
     chosen: ModelSettings,
@@ -120,7 +134,10 @@ def _fit(
 
     @jax.jit
     def descend(params: Any, x_1n1c: jax.Array, labels_1nf: jax.Array) -> Any:
+        start = params
+
         def value_of(params: Any) -> jax.Array:
+            params = jax.tree.map(jnp.where, learn, params, start)
             logits_1nfk: Any = head.apply({"params": params}, x_1n1c)
             squares = jnp.sum(jnp.square(params["kernel"]))
             logits_1nfc = leaf_log_probabilities(logits_1nfk, siblings)
