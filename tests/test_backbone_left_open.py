@@ -22,7 +22,7 @@ class Choosable(TinyNet):
 CHOOSABLE = Network(
     name="choosable",
     architecture=Choosable,
-    heads=("head",),
+    heads={"head": 3},
     training_memory=MEMORY,
     backbone=Backbone("the convolution", "conv", lambda path: 0, choices=("small", "large")),
 )

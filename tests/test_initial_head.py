@@ -7,7 +7,7 @@ from flax import traverse_util
 from safetensors.numpy import save_file
 
 from hierseg_jax.losses import build_loss
-from hierseg_jax.models import Variant, create_model, init_variables
+from hierseg_jax.models import NETWORKS, Variant, create_model, init_variables
 from hierseg_jax.models.layers import Conv, ConvTranspose
 from hierseg_jax.pytorch.convert import convert_to_checkpoint
 from hierseg_jax.pytorch.weights import state_dict_from_variables
@@ -18,6 +18,7 @@ from hierseg_jax.train.initial_head import fitted_head, places_of
 from hierseg_jax.train.loop import set_up
 from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.runs import small_settings, train_here
+from tests.tiny_network import TINY
 
 TREE = Hierarchy.from_mapping({"warm": [1, 2], "cold": {"blue": [3], "green": [4]}})
 HEADS = {
@@ -74,6 +75,16 @@ def test_channels_that_are_kept_stay_where_pictures_show_nothing_of_them():
     for path, array in found.items():
         changed = (array != variables[path]).reshape(-1, len(fresh)).any(0)
         np.testing.assert_array_equal(changed, fresh)
+
+
+def test_a_head_that_looks_around_is_left_as_it_is(monkeypatch):
+    monkeypatch.setitem(NETWORKS, "tiny", TINY)
+    settings = settled(small_settings(model__name="tiny"), Variant())
+    model = build_model(settings.model, TREE)
+    variables = traverse_util.flatten_dict(init_variables(model, jax.random.key(1)))
+    images, labels = coloured_squares(2, 32)
+    every = np.ones(5, bool)
+    assert fitted_head(model, variables, images, labels, settings.model, TREE, every) == {}
 
 
 @pytest.mark.parametrize(("layer", "doubled"), [(Conv(3, (1, 1)), 1), (ConvTranspose(3, 2), 2)])

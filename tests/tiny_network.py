@@ -42,5 +42,5 @@ class Foreign(TinyNet):
 
 
 MEMORY = TrainingMemory(rest_gb=0.5, bytes_per_pixel=100.0)
-TINY = Network(name="tiny", architecture=TinyNet, heads=("head",), training_memory=MEMORY)
-FOREIGN = Network(name="foreign", architecture=Foreign, heads=("head",), training_memory=MEMORY)
+TINY = Network(name="tiny", architecture=TinyNet, heads={"head": 3}, training_memory=MEMORY)
+FOREIGN = Network(name="foreign", architecture=Foreign, heads={"head": 3}, training_memory=MEMORY)

@@ -11,6 +11,7 @@ OF_TRAINING = {
     "jinja2": "jinja2",
     "matplotlib": "matplotlib",
     "ml_collections": "ml-collections",
+    "onnx": "jax2onnx",
     "optax": "optax",
     "orbax": "orbax-checkpoint",
     "safetensors": "safetensors",
@@ -18,7 +19,7 @@ OF_TRAINING = {
     "tensorboardX": "tensorboardX",
     "tensorflow_datasets": "tensorflow-datasets",
 }
-"""Module -> package, of all that the extra `train` of pyproject.toml names."""
+"""Module -> package that brings it, of all that the extra `train` of pyproject.toml names."""
 
 
 def installation_of(extra: str) -> str:

@@ -45,6 +45,8 @@ def fitted_head(
 ) -> dict[ModulePath, np.ndarray]:
     """Parameters of the head that gives the logits, after some steps on crossentropy.
 
+    None of a head that looks at more than one place of its input for a logit.
+
     Args:
       model: the network of the run.
       variables: all of them, by path.
@@ -64,6 +66,8 @@ def fitted_head(
         own = ("params", *found[0].path)
         head = found[0].clone(parent=None, name=None)
         params = {path[-1]: value for path, value in variables.items() if path[:-1] == own}
+        if not _sees_one_place(head, params, x_1hwc):
+            return {}
         most = PLACES // len(images_bhwc)
         places.append(places_of(x_1hwc, label_hw[None], head, params, most))
     x_1n1c, labels_1nf = (np.concatenate(each, axis=1) for each in zip(*places, strict=True))
@@ -95,6 +99,13 @@ def _into_head(
     with nn.intercept_methods(look):
         model.apply(variables, image_bhwc, train=False)
     return into[0]
+
+
+def _sees_one_place(head: nn.Module, params: Any, x_1hwc: np.ndarray) -> bool:
+    """As kernels of 1 x 1 do, and of 2 x 2 that double both sides."""
+    out_1hwk = jax.eval_shape(lambda x: head.apply({"params": params}, x), x_1hwc)
+    f = out_1hwk.shape[1] // x_1hwc.shape[1]
+    return params.keys() == {"kernel", "bias"} and params["kernel"].shape[:2] == (f, f)
 
 
 def places_of(
