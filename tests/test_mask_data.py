@@ -7,7 +7,7 @@ import yaml
 
 from hierseg_jax.data.read.sources import load_hierarchy, open_split
 from hierseg_jax.data.read.spec import load_spec
-from hierseg_jax.runtime.mask_data import can_be_data_set
+from hierseg_jax.runtime.mask_data import can_be_data_set, write_data_set
 from hierseg_jax.runtime.packaged_network import packaged_network, packaged_photograph
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
@@ -98,13 +98,21 @@ def test_more_pictures_of_the_folder_are_added_and_others_are_not(segmented, cap
     assert "others" in written(segmented).read_text()
 
 
-@pytest.mark.parametrize("name", ["a*b", "photos.txt"])
+@pytest.mark.parametrize("name", ["a*b", "photos.txt", "a\nb", "caf\udce9"])
 def test_folders_that_a_data_set_can_not_name_make_none(tmp_path, name):
     files = [tmp_path / name / "a.png", tmp_path / name / "b.png"]
     assert not can_be_data_set(tmp_path / "masks", files)
     assert not can_be_data_set(tmp_path / name / "masks*", files)
     assert can_be_data_set(tmp_path / "masks", [tmp_path / "x" / file.name for file in files])
     assert not can_be_data_set(tmp_path / "masks", [files[0], tmp_path / "x" / "b.png"])
+
+
+def test_names_that_a_list_can_not_hold_are_left_out(tmp_path):
+    hierarchy = Segmenter(packaged_network()).hierarchy
+    names = ["a.png", " b.png", "c\nd.png", ".e.png", "caf\udce9.png"]
+    (tmp_path / "masks").mkdir()
+    assert write_data_set(tmp_path / "masks", tmp_path, names, hierarchy, False)
+    assert (tmp_path / "masks" / "pictures.txt").read_text() == "a.png\n"
 
 
 def test_one_picture_and_coarser_levels_make_none(segmented, tmp_path):

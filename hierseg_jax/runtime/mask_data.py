@@ -6,6 +6,7 @@ by their names, whatever numbers the other's masks have.
 
 import contextlib
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,13 +19,18 @@ from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 DATA, LIST = "data.yaml", "pictures.txt"
+# What stands in names that are no UTF-8.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def can_be_data_set(masks: Path, files: Sequence[Path]) -> bool:
     """Whether a data.yaml can name several pictures, in one folder, and their label maps."""
     folders = {file.parent.resolve() for file in files}
     both = [masks.resolve(), *folders]
-    plain = not any("*" in str(each) or each.suffix.lower() == LIST_SUFFIX for each in both)
+    plain = not any(
+        "*" in str(each) or each.suffix.lower() == LIST_SUFFIX or not _is_line(str(each))
+        for each in both
+    )
     return len(files) > 1 == len(folders) and len({each.drive for each in both}) == 1 and plain
 
 
@@ -56,12 +62,17 @@ def write_data_set(
         before = listed.read_text(encoding="utf-8").splitlines() if listed.exists() else []
     elif file.exists() and not overwrite:
         return False
-    # A line is stripped when it is read, and what is hidden is no picture of a folder.
-    readable = [name for name in names if name == name.strip() and not name.startswith(".")]
+    # What is hidden is no picture of a folder.
+    readable = [name for name in names if _is_line(name) and not name.startswith(".")]
     lines = sorted({*before, *readable})
     write_atomically(listed, "".join(f"{line}\n" for line in lines).encode())
     write_spec(spec)
     return True
+
+
+def _is_line(text: str) -> bool:
+    """Whether it is read from a file as it was written: lines are stripped, and UTF-8."""
+    return text.strip() == text and text.splitlines() == [text] and not _SURROGATE.search(text)
 
 
 def _is(file: Path, spec: DatasetSpec) -> bool:
