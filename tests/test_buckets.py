@@ -18,6 +18,7 @@ from hierseg_jax.checkpoint import (
 from hierseg_jax.checkpoint.places import is_there, move, remove
 from hierseg_jax.checkpoint.seal import SEAL, DamagedCheckpointError
 from hierseg_jax.data.read.sources import open_split
+from hierseg_jax.evaluation.evaluation_files import FILES
 from hierseg_jax.system import bucket_path, leases
 from hierseg_jax.system.errors import HiersegError, HiersegOSError
 from hierseg_jax.system.paths import as_path, place_of
@@ -107,7 +108,7 @@ def test_all_that_a_run_leaves_is_in_the_bucket(story):
         *("run.json", "samples.png", "tensorboard", "train_files.gz", "val_files.gz"),
     }
     evaluation = as_path(RUN) / "evaluation" / "val"
-    assert {file.name for file in evaluation.iterdir()} == {"metrics.json", "report.html"}
+    assert {file.name for file in evaluation.iterdir()} == {*FILES}
     out = as_path("s3://bucket/out")
     assert {file.name for file in out.iterdir()} == {"net.json", "net.onnx"}
 

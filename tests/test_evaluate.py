@@ -1,5 +1,7 @@
 """The evaluation code gives the golden numbers."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,9 @@ import pytest
 
 from hierseg_jax.evaluation.eval_step import make_eval_step
 from hierseg_jax.evaluation.evaluate import evaluate_batches
-from hierseg_jax.evaluation.tables import GENERATOR, format_levels, to_json, write_evaluation
+from hierseg_jax.evaluation.evaluation_files import FILES, GENERATOR, write_evaluation
+from hierseg_jax.evaluation.metrics import count_pictures
+from hierseg_jax.evaluation.tables import format_levels, to_json
 from hierseg_jax.losses import crossentropy
 from hierseg_jax.models import create_model
 from hierseg_jax.pytorch.weights import variables_from_state_dict
@@ -142,17 +146,25 @@ def test_files_of_somebody_else_are_left_alone(evaluation, tmp_path):
     page = render(
         "reports/frame.html", title="Report", skip="Skip", head="", sections=[], generator=GENERATOR
     )
-    write_evaluation(tmp_path, content, page)
-    files = write_evaluation(tmp_path, content, page)
-    ours = [file.read_text() for file in files]
-    theirs = {0: ('{"accuracy": 1}', "no JSON"), 1: ("<!DOCTYPE html>", "")}
-    for i, texts in theirs.items():
-        for text in texts:
-            files[i].write_text(text)
-            files[1 - i].unlink()
-            with pytest.raises(ValueError, match=f"{files[i].name} is there and was not written"):
-                write_evaluation(tmp_path, content, page)
-            assert files[i].read_text() == text
-            assert not files[1 - i].exists()
-            for file, own in zip(files, ours, strict=True):
-                file.write_text(own)
+    counts = count_pictures(np.ones((2, 7, 7), int), PASCAL_PERSON_PART, ["a.jpg", "b.jpg"])
+    measured = dataclasses.replace(evaluation[2], counts=counts, scores_n=np.ones(2))
+    write_evaluation(tmp_path, content, page, measured)
+    write_evaluation(tmp_path, content, page, measured)
+    ours = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert {*ours} == {*FILES}
+    theirs = {
+        "metrics.json": (b'{"accuracy": 1}', b"no JSON"),
+        "report.html": (b"<!DOCTYPE html>", b""),
+        "pictures.csv": (b"picture,taken\n", b""),
+        "counts.npz": (b"PK", b""),
+    }
+    for name, contents in theirs.items():
+        for foreign in contents:
+            for other in ours:
+                (tmp_path / other).unlink()
+            (tmp_path / name).write_bytes(foreign)
+            with pytest.raises(ValueError, match=f"{name} is there and was not written by an eval"):
+                write_evaluation(tmp_path, content, page, measured)
+            assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {name: foreign}
+            for other, own in ours.items():
+                (tmp_path / other).write_bytes(own)

@@ -109,6 +109,6 @@ def test_views_of_a_run_lie_beside_one_another(workdir):
         done = run(evaluate_command(workdir, *flags))
         assert done.returncode == 0, done.stderr
         folder = workdir / "evaluation" / name
-        assert f"Written to {folder / 'metrics.json'} and {folder / 'report.html'}" in done.stdout
+        assert f"Written to {folder / 'report.html'}, and beside it metrics.json, " in done.stdout
     found = sorted(entry.name for entry in (workdir / "evaluation").iterdir())
     assert found == ["val", "val_last_flip"]

@@ -12,6 +12,8 @@ import pytest
 
 from configs import default
 from hierseg_jax.checkpoint import checkpoint_steps, find_checkpoint, load_checkpoint
+from hierseg_jax.evaluation.compare import compare
+from hierseg_jax.evaluation.picture_counts import read_counts
 from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.train.loop import DivergedError
 from tests.conftest import flags_of_users, xla_flags
@@ -80,6 +82,11 @@ def test_evaluate_gives_the_numbers_of_training(finished, tmp_path):
     assert metrics["images"] == 10
     assert metrics["epoch"] == best["epoch"]
     np.testing.assert_allclose(metrics["loss"], best["val_loss"], rtol=1e-6)
+    kept = read_counts(tmp_path / "out" / "counts.npz")
+    assert len(kept) == 10
+    same = compare(kept, kept, redraws=1)
+    means = {row.level: row.first for row in same.rows if not row.name}
+    assert means == {name: level["miou"] for name, level in metrics["levels"].items()}
     for name, level in metrics["levels"].items():
         for key in ("miou", "reference_miou", "pixel_accuracy"):
             assert level[key] == best["levels"][name][key]

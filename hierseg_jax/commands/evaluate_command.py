@@ -8,17 +8,21 @@ from absl import flags
 from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
 from hierseg_jax.commands.shared_flags import define_checkpoint, define_hosts
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
+from hierseg_jax.evaluation.evaluation_files import (
+    FILES,
+    REPORT_FILE,
+    check_output,
+    write_evaluation,
+)
 from hierseg_jax.evaluation.page.commands import larger_command, run_name, size_flag
 from hierseg_jax.evaluation.page.evaluation_page import EXTREMES, RunReport, format_page
 from hierseg_jax.evaluation.page.history import read_history
 from hierseg_jax.evaluation.tables import (
-    check_output,
     describe_view,
     format_data_sets,
     format_levels,
     format_tree,
     to_json,
-    write_evaluation,
 )
 from hierseg_jax.evaluation.view import RESOLUTIONS, View
 from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST, evaluation_name
@@ -44,7 +48,7 @@ _TASK = flags.DEFINE_enum("task", "val", ["val", "test"], "The split.", flag_val
 _OUTPUT = flags.DEFINE_string(
     "output",
     None,
-    "Folder for metrics.json and report.html; CHECKPOINT/evaluation/TASK, with a name of its own "
+    "Folder for report.html and its numbers; CHECKPOINT/evaluation/TASK, with a name of its own "
     "for every other view.",
     flag_values=FLAGS,
 )
@@ -117,7 +121,7 @@ def parse_scales(values: list[str]) -> tuple[float, ...]:
 
 
 def _run() -> None:
-    """Prints the table and writes metrics.json and report.html."""
+    """Prints the table and writes report.html and its numbers."""
     set_up_process()
     _join_hosts()
     if _OUTPUT.value is not None:
@@ -160,11 +164,12 @@ def _run() -> None:
         output=folder,
         processes=count_hosts(),
     )
-    metrics, page = write_evaluation(folder, content, format_page(report))
+    write_evaluation(folder, content, format_page(report), evaluation)
     levels, columns = evaluation.levels, description["metrics"]
     named = given if which == BEST else loaded.path
     size = [quoted(*flag) for flag in size_flag(content, loaded.settings).items()]
     larger = larger_command(content | {"checkpoint": named}, loaded.settings)
+    beside = [name for name in FILES if name != REPORT_FILE]
     epoch = f" (epoch {description['epoch']})" if description["epoch"] else ""
     print(
         f"{description['model']}{epoch} on {description['data']}, "
@@ -173,7 +178,7 @@ def _run() -> None:
         f"{format_levels(levels, columns)}\n"
         f"{format_tree(evaluation.tree)}\n"
         f"{format_data_sets(evaluation.data_sets, tuple(levels), columns)}"
-        f"Written to {metrics} and {page}\n"
+        f"Written to {folder / REPORT_FILE}, and beside it {', '.join(beside)}\n"
         f"Next: hierseg export {quoted('checkpoint', named)} --contract=deploy "
         + " ".join([*size, quoted("onnx_file", f"{run_name(loaded.path)}.onnx")])
         + (f"\nPerhaps better, at a larger size: {' '.join(larger)}" if larger else "")

@@ -18,6 +18,7 @@ COMMANDS = {
     "inspect": "look a data set over: faults, odd masks, statistics, a training command",
     "train": "train a network, or continue a run",
     "evaluate": "measure every level of a trained network",
+    "compare": "tell which of two evaluated runs is better, and where",
     "export": "write one ONNX file, checked against the network",
     "predict": "segment pictures, a video or a camera with such a file",
     "benchmark": "measure how fast such files are on this machine",

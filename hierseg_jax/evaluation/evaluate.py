@@ -177,18 +177,25 @@ def evaluate_checkpoint(
     if resolution == "refined":
         pictures = Pictures(source, first=host_number(), stride=count_hosts())
     resize = settings.data.resizing
+    names = getattr(source, "names", ())
     extremes = None
     if num_extremes:
         extremes = Extremes(
             num_extremes,
-            getattr(source, "names", ()),
+            names,
             hierarchy.labels.leaves_lc,
             hierarchy.background,
             first=host_number(),
             stride=count_hosts(),
         )
     measures = Measures(
-        "boundary_iou" in metrics, whole, pictures, resize, decoding, getattr(source, "parts", ())
+        "boundary_iou" in metrics,
+        whole,
+        pictures,
+        resize,
+        decoding,
+        getattr(source, "parts", ()),
+        names,
     )
     size = settings.data.size
     show: Show

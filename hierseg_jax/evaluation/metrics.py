@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from hierseg_jax.evaluation.boundary import boundary_ious
 from hierseg_jax.evaluation.confusions import hidden_classes, labelled_confusions, level_confusions
+from hierseg_jax.evaluation.picture_counts import PictureCounts
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.background import foreground
@@ -161,6 +162,39 @@ def level_metrics(
         reference_miou=float(reference),
         boundary_iou=boundary_iou_l,
         mean_boundary_iou=_mean_defined(boundary_iou_l[counted]),
+    )
+
+
+def count_pictures(
+    confusions_nlc: np.ndarray, hierarchy: Hierarchy, names: Sequence[str] = ()
+) -> PictureCounts:
+    """What the IoU of `evaluate_levels` is a ratio of, picture by picture.
+
+    Args:
+      confusions_nlc, hierarchy: as there.
+      names: of the N pictures; empty where they have none.
+    """
+    confusion_lc = np.asarray(confusions_nlc).sum(0, dtype=np.int64)
+    whole = labelled_confusions(confusion_lc, hierarchy)
+    counts: list[list[np.ndarray]] = [[], [], []]
+    for k, single_nkk in enumerate(level_confusions(confusions_nlc, hierarchy)):
+        counted_k = np.full(single_nkk.shape[-1], whole[k].any())
+        if hierarchy.inner_labels:
+            counted_k &= ~hidden_classes(confusion_lc, hierarchy, k)
+        hits_nk = np.diagonal(single_nkk, axis1=1, axis2=2)
+        of_level = (single_nkk.sum(2), single_nkk.sum(1), hits_nk)
+        for column, counts_nk in zip(counts, of_level, strict=True):
+            column.append(counts_nk * counted_k)
+    levels = hierarchy.levels
+    return PictureCounts(
+        np.array(names, dtype=np.str_),
+        np.array([level.name for level in levels for _ in level.class_names], dtype=np.str_),
+        np.array([name for level in levels for name in level.class_names], dtype=np.str_),
+        np.array(
+            [c == level.background for level in levels for c in range(level.num_classes)],
+            dtype=bool,
+        ),
+        *(np.concatenate(column, 1) for column in counts),
     )
 
 

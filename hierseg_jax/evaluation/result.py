@@ -6,8 +6,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from hierseg_jax.evaluation.data_sets import DataSetMetrics, evaluate_parts
-from hierseg_jax.evaluation.extremes import ScoredPicture
-from hierseg_jax.evaluation.metrics import LevelMetrics, TreeMetrics, evaluate_levels, tree_metrics
+from hierseg_jax.evaluation.extremes import ScoredPicture, image_scores
+from hierseg_jax.evaluation.metrics import (
+    LevelMetrics,
+    TreeMetrics,
+    count_pictures,
+    evaluate_levels,
+    tree_metrics,
+)
+from hierseg_jax.evaluation.picture_counts import PictureCounts
 from hierseg_jax.evaluation.tally import Measures, Tally
 from hierseg_jax.system.devices.hosts import gather_interleaved
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -29,6 +36,8 @@ class Evaluation:
         counts; 0 unless pixels are the pictures' own.
       inner_labels: whether the data label groups as well.
       data_sets: metrics of each by its name, where several were evaluated as one.
+      counts: of every picture, where they were kept, and
+      scores_n: float64 [N], from `image_scores`.
       best, worst: this process's pictures that `evaluate_checkpoint` was asked for, most
         extreme first.
     """
@@ -41,6 +50,8 @@ class Evaluation:
     unseen: float = 0.0
     inner_labels: bool = False
     data_sets: Mapping[str, DataSetMetrics] = dataclasses.field(default_factory=dict)
+    counts: PictureCounts | None = None
+    scores_n: np.ndarray | None = None
     best: tuple[ScoredPicture, ...] = ()
     worst: tuple[ScoredPicture, ...] = ()
 
@@ -71,6 +82,11 @@ def gather_evaluation(
     if measures.boundary:
         boundaries_n3k = gathered(tally.boundaries)
         boundary_3k = boundaries_n3k.sum(0, dtype=np.int64)
+    counts = scores_n = None
+    if measures.names is not None:
+        named = np.flatnonzero(valid_n).tolist() if measures.names else []
+        counts = count_pictures(confusions_nlc, hierarchy, [measures.names[n] for n in named])
+        scores_n = image_scores(confusions_nlc, hierarchy.labels.leaves_lc, hierarchy.background)
     unseen = int(gathered(tally.unseen).sum(dtype=np.int64)) if measures.whole else 0
     return Evaluation(
         levels=evaluate_levels(confusions_nlc, hierarchy, batch_size, boundary_3k),
@@ -88,4 +104,6 @@ def gather_evaluation(
         data_sets=evaluate_parts(
             measures.parts, valid_n, confusions_nlc, hierarchy, batch_size, boundaries_n3k
         ),
+        counts=counts,
+        scores_n=scores_n,
     )

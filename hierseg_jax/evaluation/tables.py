@@ -1,10 +1,8 @@
-"""An evaluation as metrics.json and as a table for the screen; where its files go."""
+"""An evaluation as metrics.json has it, and as a table for the screen."""
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from hierseg_jax.data.resize import format_size
@@ -17,12 +15,7 @@ from hierseg_jax.evaluation.metrics import (
 )
 from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.settings.metric_choice import METRICS
-from hierseg_jax.system.atomic_writing import check_room, write_atomically, write_json
-from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import columns, counted, level_called, padded, printable
-
-# By which an evaluation knows its own pages.
-GENERATOR = "hierseg_jax evaluation"
 
 
 def to_json(evaluation: Evaluation, description: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,57 +57,6 @@ def _levels_to_json(levels: Mapping[str, LevelMetrics], boundary: bool) -> dict[
             numbers["labelled_pixels"] = level.labelled_pixels
         content[name] = numbers
     return content
-
-
-def write_evaluation(folder: Path, content: Mapping[str, Any], page: str) -> tuple[Path, Path]:
-    """Writes metrics.json and report.html into a folder, made where it does not exist.
-
-    Args:
-      folder: where earlier ones of an evaluation are replaced.
-      content: from `to_json`.
-      page: from `evaluation_page.format_page`.
-
-    Returns:
-      The two files.
-
-    Raises:
-      ValueError: if one of them is there that no evaluation has written; neither is written.
-      OSError: if one can't be written.
-    """
-    metrics, report = check_output(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(metrics, content)
-    write_atomically(report, page.encode())
-    return metrics, report
-
-
-def check_output(folder: Path) -> tuple[Path, Path]:
-    """The two files of an evaluation in a folder, where it may write them.
-
-    Raises:
-      ValueError, OSError: a sentence, where one is there that no evaluation has written, or
-        the folder can't be made.
-    """
-    metrics, report = folder / "metrics.json", folder / "report.html"
-    check_room(folder)
-    for file, is_ours in ((metrics, _is_metrics), (report, _is_report)):
-        if file.exists() and not (file.is_file() and is_ours(file)):
-            raise HiersegError(
-                f"{file} is there and was not written by an evaluation; choose another --output."
-            )
-    return metrics, report
-
-
-def _is_metrics(file: Path) -> bool:
-    try:
-        return "levels" in json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, TypeError, RecursionError):
-        return False
-
-
-def _is_report(file: Path) -> bool:
-    with file.open("rb") as start:
-        return f'name="generator" content="{GENERATOR}"'.encode() in start.read(1024)
 
 
 def format_levels(levels: Mapping[str, LevelMetrics], metrics: Sequence[str]) -> str:

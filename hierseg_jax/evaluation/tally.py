@@ -49,6 +49,8 @@ class Measures:
       resize: how pictures came to the network's size.
       decoding: how classes follow from scores, of `decoding.DECODINGS`.
       parts: of the source, each of which is measured by itself as well.
+      names: of the source's pictures, empty where they have none, to keep the counts of every
+        picture; None keeps none.
     """
 
     boundary: bool = False
@@ -57,6 +59,7 @@ class Measures:
     resize: Resize = dataclasses.field(default_factory=Resize)
     decoding: str = "leaf"
     parts: Sequence[Part] = ()
+    names: Sequence[str] | None = None
 
 
 class Tally:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.evaluation.confusions import labelled_confusions
+from hierseg_jax.evaluation.evaluation_files import GENERATOR
 from hierseg_jax.evaluation.page.commands import (
     Command,
     evaluate_command,
@@ -21,7 +22,6 @@ from hierseg_jax.evaluation.page.extreme_pictures import extreme_pictures
 from hierseg_jax.evaluation.page.history import History
 from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.evaluation.tables import (
-    GENERATOR,
     describe_view,
     format_tree,
     unlabelled_levels,

@@ -1,0 +1,200 @@
+"""Two evaluations are compared on what both have, and chance is told as it is."""
+
+import dataclasses
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from hierseg_jax.evaluation.compare import FEWEST, compare, format_comparison
+from hierseg_jax.evaluation.metrics import count_pictures, evaluate_levels
+from hierseg_jax.evaluation.picture_counts import counts_bytes
+from hierseg_jax.tree.hierarchy import Hierarchy
+from tests.runs import run
+
+TREE = Hierarchy.from_mapping(
+    {"person": {"upper": [1, 2], "lower": [3]}}, ["background", "head", "arm", "leg"]
+)
+
+
+def confusions(random, labelled_n4, hit):
+    """[N, 4, 4]: of the labelled pixels that share is right, the rest lies anywhere."""
+    confusions_n44 = np.zeros((len(labelled_n4), 4, 4), np.int64)
+    for n, c in np.ndindex(labelled_n4.shape):
+        right = random.binomial(labelled_n4[n, c], hit)
+        confusions_n44[n, c] = random.multinomial(labelled_n4[n, c] - right, [0.25] * 4)
+        confusions_n44[n, c, c] += right
+    return confusions_n44
+
+
+@pytest.fixture
+def pair():
+    random = np.random.default_rng(0)
+    labelled_n4 = random.integers(50, 200, (40, 4))
+    return [confusions(random, labelled_n4, hit) for hit in (0.7, 0.8)]
+
+
+def counts(confusions_nlc, tree=TREE, names=None):
+    names = [f"{n}.jpg" for n in range(len(confusions_nlc))] if names is None else names
+    return count_pictures(confusions_nlc, tree, names)
+
+
+def test_numbers_are_those_of_the_two_evaluations(pair):
+    found = compare(*map(counts, pair), redraws=50)
+    before, after = (evaluate_levels(of, TREE, 1) for of in pair)
+    expected = []
+    for level, of in before.items():
+        expected.append((level, "", of.miou, after[level].miou))
+        expected += zip([level] * 9, of.class_names, of.iou, after[level].iou, strict=False)
+    assert [dataclasses.astuple(row)[:4] for row in found.rows] == expected
+    assert found.notes == ()
+    assert all(row.low < row.second - row.first < row.high for row in found.rows)
+    assert all(row.low > 0 for row in found.rows if not row.name)
+
+
+def test_an_interval_is_that_of_the_same_pictures_drawn_again(pair):
+    """Against a slow bootstrap of its own random numbers."""
+    found = compare(*map(counts, pair), redraws=3000).rows
+    random, differences = np.random.default_rng(1), []
+    for _ in range(3000):
+        drawn = random.integers(0, len(pair[0]), len(pair[0]))
+        before, after = (evaluate_levels(of[drawn], TREE, 1) for of in pair)
+        differences.append(after[TREE.level_names[-1]].miou - before[TREE.level_names[-1]].miou)
+    expected = np.percentile(differences, [2.5, 97.5])
+    row = next(row for row in found if row.level == TREE.level_names[-1] and not row.name)
+    np.testing.assert_allclose([row.low, row.high], expected, atol=np.ptp(expected) / 8)
+
+
+def test_equal_evaluations_differ_by_nothing(pair):
+    found = compare(counts(pair[0]), counts(pair[0]))
+    assert all(row.low == row.high == 0 for row in found.rows)
+    assert "0 are better in b and 0 worse" in format_comparison(found, ["a", "b"])
+
+
+def test_few_pictures_have_no_interval(pair):
+    found = compare(*(counts(of[: FEWEST - 1]) for of in pair))
+    assert all(np.isnan(row.low) and np.isnan(row.high) for row in found.rows)
+    found = compare(*(counts(of[:FEWEST]) for of in pair))
+    assert not any(np.isnan(row.low) for row in found.rows)
+
+
+def test_pictures_meet_by_name_and_those_of_one_alone_are_left_out(pair):
+    whole = compare(*map(counts, pair), redraws=10)
+    names = [f"{n}.jpg" for n in range(40)]
+    turned = counts(pair[1][::-1], names=names[::-1])
+    assert compare(counts(pair[0]), turned, redraws=10).rows == whole.rows
+    fewer = counts(pair[1][3:], names=names[3:])
+    found = compare(counts(pair[0]), fewer, redraws=10)
+    assert found.notes == ("3 pictures that only one of them has: left out.",)
+    assert found.rows == compare(*(counts(of[3:]) for of in pair), redraws=10).rows
+    with pytest.raises(ValueError, match="share no picture"):
+        compare(counts(pair[0]), counts(pair[1], names=[f"other{n}" for n in range(40)]))
+    with pytest.raises(ValueError, match="names of files occur twice"):
+        compare(counts(pair[0]), counts(pair[1][:2], names=["a.jpg", "a.jpg"]))
+    # The same names in the same order need not be different ones.
+    same = [counts(of, names=["a.jpg"] * 40) for of in pair]
+    assert compare(*same, redraws=10).rows == whole.rows
+    assert compare(*(counts(of, names=[]) for of in pair), redraws=10).rows == whole.rows
+
+
+def test_pictures_whose_masks_have_changed_are_left_out(pair):
+    pair[1][5, 1, 1] += 1
+    found = compare(*map(counts, pair), redraws=10)
+    assert found.notes[0].startswith("1 picture whose masks have changed between the two: left out")
+    assert len(found.names) == 39
+    assert "5.jpg" not in found.names
+    with pytest.raises(ValueError, match="other masks, or other sizes"):
+        compare(counts(pair[0]), counts(pair[1] * 2 + 1))
+
+
+def test_classes_meet_by_name(pair):
+    # Another background, order, group and one class that the first doesn't know.
+    tree = Hierarchy.from_mapping(
+        {"person": {"lower": [1], "upper": [2, 3]}, "things": {"hats": [4]}},
+        ["void", "leg", "head", "arm", "hat"],
+    )
+    order = [0, 3, 1, 2]
+    wider = np.zeros((40, 5, 5), np.int64)
+    wider[:, :4, :4] = pair[1][:, order][:, :, order]
+    found = compare(counts(pair[0]), counts(wider, tree), redraws=10)
+    expected = compare(*map(counts, pair), redraws=10)
+    finest = TREE.level_names[-1]
+    rows = {row.name: row for row in found.rows if row.level == finest}
+    assert rows == {row.name: row for row in expected.rows if row.level == finest}
+    assert len(found.notes) == 1
+    assert "hat" in found.notes[0]
+    other = Hierarchy.from_mapping({"animal": [1, 2, 3]}, ["void", "cat", "dog", "cow"])
+    with pytest.raises(ValueError, match="no class: head, arm, leg here, cat, dog, cow there"):
+        compare(counts(pair[0]), counts(pair[1], other))
+
+
+def test_the_pictures_that_differ_most_are_named(pair):
+    right = np.zeros((4, 4), np.int64)
+    np.fill_diagonal(right, pair[0][7].sum(1))
+    before, after = pair[0].copy(), pair[0].copy()
+    after[7] = right
+    before[9] = np.diag(pair[0][9].sum(1))
+    after[9] = np.roll(before[9], 1, axis=1)
+    text = format_comparison(compare(counts(before), counts(after)), ["a", "b"])
+    assert "Of 40 pictures 1 are better in b and 1 worse" in text
+    assert "\nMost better: 7.jpg 0." in text
+    assert " to 1.00\nMost worse: 9.jpg 1.00 to 0.00" in text
+
+
+def compare_command(*given):
+    return run([sys.executable, "-m", "hierseg_jax.commands.hierseg", "compare", *map(str, given)])
+
+
+def write(folder, pair_one, **described):
+    folder.mkdir(parents=True)
+    (folder / "counts.npz").write_bytes(counts_bytes(counts(pair_one)))
+    view = {
+        "image_size": 64,
+        "resize": "stretch",
+        "resolution": "network",
+        "flip": False,
+        "scales": [1],
+        "decode": "leaf",
+        "images": 40,
+        "epoch": 3,
+    }
+    (folder / "metrics.json").write_text(json.dumps(view | described))
+
+
+def test_the_command_compares_runs_and_folders(pair, tmp_path):
+    for name, of in zip(("old", "new"), pair, strict=True):
+        write(tmp_path / name / "evaluation/val", of)
+    done = compare_command(tmp_path / "old", tmp_path / "new")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(f"old: {tmp_path / 'old/evaluation/val'}, epoch 3, 40 images at 64 ")
+    assert lines[2].split() == ["old", "new", "difference", "95", "%", "of", "redraws"]
+    again = compare_command(*(tmp_path / name / "evaluation/val" for name in ("old", "new")))
+    assert again.returncode == 0, again.stderr
+    # Both are called val.
+    assert again.stdout.splitlines()[2].split()[:2] == ["first", "second"]
+    assert again.stdout.splitlines()[3:-4] == lines[3:-4]
+
+
+def test_the_command_says_what_is_missing(pair, tmp_path):
+    write(tmp_path / "old/evaluation/val", pair[0])
+    (tmp_path / "new").mkdir()
+    (tmp_path / "early/evaluation/val").mkdir(parents=True)
+    (tmp_path / "early/evaluation/val/metrics.json").write_text("{}")
+    (tmp_path / "mine.onnx").write_bytes(b"")
+    old = str(tmp_path / "old")
+    for given, message in (
+        ([old], "Two runs are compared; 1 name given."),
+        ([old, old, old], "Two runs are compared; 3 names given."),
+        ([old, str(tmp_path / "new")], "has not been evaluated on val: hierseg evaluate --checkp"),
+        ([old, str(tmp_path / "early")], "before evaluations kept what they count in every pict"),
+        ([old, str(tmp_path / "mine.onnx")], "mine.onnx is a file; give runs, or folders"),
+        ([old, str(tmp_path / "none")], "none does not exist; give runs, or folders"),
+        ([old, str(tmp_path / "new"), "--task=test"], f"--checkpoint={old} --task=test"),
+    ):
+        done = compare_command(*given)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: ")
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
