@@ -64,6 +64,12 @@ _LEGEND = flags.DEFINE_enum(
     flag_values=FLAGS,
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing files.", flag_values=FLAGS)
+_SKIP_EXISTING = flags.DEFINE_bool(
+    "skip_existing",
+    False,
+    "Segment the pictures alone that have not been: no file is replaced.",
+    flag_values=FLAGS,
+)
 _SMOOTH = flags.DEFINE_float(
     "smooth",
     0.0,
@@ -126,6 +132,7 @@ def _run() -> None:
             tiles=_TILES.value,
             show=_SHOW.value,
             overwrite=_OVERWRITE.value,
+            skip_existing=_SKIP_EXISTING.value,
             smooth=_SMOOTH.value,
             legend=_LEGEND.value,
             refine=_REFINE.value,
@@ -133,6 +140,11 @@ def _run() -> None:
     except KeyboardInterrupt:
         print("Stopped; what was finished is kept.", file=sys.stderr)
         sys.exit(130)
+    if summary.there:
+        there = "were there already" if summary.there > 1 else "was there already"
+        print(f"{counted(summary.there, summary.unit)} {there}")
+        if not summary.frames and not summary.faults:
+            return
     count = max(summary.frames, 1)
     rate = summary.frames / summary.seconds
     digits = ".1f" if rate >= 1 else ".2g"

@@ -77,8 +77,14 @@ def check_video_name(file: Path, example: str = "video.mp4") -> None:
         raise HiersegError(f"{file} is to be a video: end its name in {', '.join(CODECS)}.")
 
 
-def refuse_existing(files: list[Path], overwrite: bool) -> None:
-    """Raises FileExistsError naming the first of them that is there; a folder always is refused."""
+def refuse_existing(files: list[Path], overwrite: bool, others: bool = False) -> None:
+    """Raises FileExistsError naming the first of them that is there; a folder always is refused.
+
+    Args:
+      files: to be written.
+      overwrite: whether they may be there.
+      others: whether the rest of them can be asked for.
+    """
     folder = next((file for file in files if file.is_dir()), None)
     if folder is not None:
         raise HiersegFileExistsError(
@@ -88,7 +94,8 @@ def refuse_existing(files: list[Path], overwrite: bool) -> None:
     found = next((file for file in files if file.exists()), None)
     if found is not None and not overwrite:
         raise HiersegFileExistsError(
-            f"{found} exists; choose another --output or give --overwrite."
+            f"{found} exists; choose another --output or give --overwrite"
+            + (", or --skip_existing to segment the others alone." if others else ".")
         )
 
 

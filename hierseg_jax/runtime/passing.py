@@ -33,11 +33,13 @@ class Summary:
       inference_seconds: spent in onnxruntime, of all pictures.
       faults: a sentence for every picture that was skipped.
       dropped: frames of a video that were passed over, to keep its pace.
+      there: images that were segmented before, and are passed over.
     """
 
     unit: str = "picture"
     frames: int = 0
     dropped: int = 0
+    there: int = 0
     at_once: int = 1
     seconds: float = 0.0
     inference_seconds: float = 0.0

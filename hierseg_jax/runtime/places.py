@@ -51,6 +51,16 @@ class Places:
         of_frames = {folder.parent for folder in self.masks.values()}
         return (*([self.video] if self.video else []), *of_frames)
 
+    def of_image(self, name: str) -> list[Path]:
+        """All that is written of a source's image."""
+        drawn = [self.pictures[name]] if name in self.pictures else []
+        return [*drawn, *(to / f"{Path(name).stem}.png" for to in self.masks.values())]
+
+    def has_image(self, name: str) -> bool:
+        """Whether all that is written of it is there, and something is written at all."""
+        files = self.of_image(name)
+        return bool(files) and all(file.exists() for file in files)
+
     def make_room(self, overwrite: bool) -> None:
         """Makes the folders, and takes away frames of an older video.
 
@@ -62,7 +72,7 @@ class Places:
         stale = [file for to in folders for file in sorted(to.glob("frame_*.png"))]
         targets = [*self.pictures.values(), *([self.video] if self.video else [])]
         targets += [*self.masks_of_images, *(to / "frame_000001.png" for to in folders), *stale]
-        refuse_existing(targets, overwrite)
+        refuse_existing(targets, overwrite, len(self.pictures or self.masks_of_images) > 1)
         for needed in (self.folder, *self.masks.values()) if targets else ():
             make_folder(needed)
             if not os.access(needed, os.W_OK):

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from hierseg_jax.reports.drawing.painter import LEGENDS, Painter
 from hierseg_jax.runtime.frames import Images
-from hierseg_jax.runtime.mask_data import DATA, write_data_set
+from hierseg_jax.runtime.mask_data import DATA, LIST, write_data_set
 from hierseg_jax.runtime.outputs import VideoFile, write_image
 from hierseg_jax.runtime.pace import Stopwatch, frames_missing
 from hierseg_jax.runtime.places import settle_places
@@ -26,6 +26,7 @@ class Sink:
       places: the video or picture, and the folder of several files; empty if none is written.
       folder: of what is written, or would be.
       left_out: frames of a file that come faster than those that are written.
+      missing: the images that are to be segmented; None for a video.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Sink:
         *,
         legend: str = "auto",
         pictures: bool = True,
+        skip_existing: bool = False,
         watch: Stopwatch | None = None,
     ) -> None:
         """Names are settled, and a video begun.
@@ -54,6 +56,7 @@ class Sink:
           overwrite: whether files that are there may go.
           legend: of `painter.LEGENDS`, or `auto`.
           pictures: whether drawn pictures are written.
+          skip_existing: whether files that are there stay as they are, without a refusal.
           watch: for a live source, whose video is to keep its time.
         """
         self._levels = [segmenter.hierarchy.levels[i] for i in levels]
@@ -70,10 +73,17 @@ class Sink:
         self._places = places
         self._pictures = opened.files[0].parent if isinstance(opened, Images) else Path()
         self._labelled: list[str] = []
-        self._overwrite = overwrite
+        self._overwrite, self._skip_existing = overwrite, skip_existing
         self.folder = places.folder
         self.places = places.where_to_look
-        places.make_room(overwrite)
+        self.missing = None
+        if isinstance(opened, Images):
+            there = [f for f in opened.files if skip_existing and places.has_image(f.name)]
+            self.missing = Images(tuple(f for f in opened.files if f not in {*there}))
+            # Of a run that was killed no list tells; from one that is there some may be taken out.
+            if places.labelled is not None and not (places.labelled / LIST).exists():
+                self._labelled = [file.name for file in there]
+        places.make_room(overwrite or skip_existing)
         self._video: VideoFile | None = None
         if isinstance(opened, Video) and places.video is not None:
             self._video = self._begin(places.video, opened)
@@ -100,11 +110,15 @@ class Sink:
             if self._video is not None:
                 self._write_frame(self._video, drawn_bgr, frame.seconds)
             else:
-                write_image(self._places.pictures[frame.name], drawn_bgr)
+                self._write(self._places.pictures[frame.name], drawn_bgr)
         for level, folder in self._places.masks.items():
-            write_image(folder / f"{Path(frame.name).stem}.png", result.levels[level])
+            self._write(folder / f"{Path(frame.name).stem}.png", result.levels[level])
         if self._places.labelled is not None:
             self._labelled.append(frame.name)
+
+    def _write(self, file: Path, image: np.ndarray) -> None:
+        if not (self._skip_existing and file.exists()):
+            write_image(file, image)
 
     def _write_frame(self, video: VideoFile, drawn_bgr: np.ndarray, seconds: float | None) -> None:
         """A picture stands until the next one comes, however long that takes.

@@ -40,6 +40,7 @@ def segment_source(
     tiles: bool = False,
     show: bool = False,
     overwrite: bool = False,
+    skip_existing: bool = False,
     smooth: float = 0.0,
     legend: str = "auto",
     refine: bool | None = None,
@@ -60,6 +61,7 @@ def segment_source(
       show: whether a window shows the pictures, see `view`. A video that is not written keeps
         its own pace, and frames that would be late are passed over.
       overwrite: whether existing files may be replaced.
+      skip_existing: whether images are passed over of which all files exist; no file is replaced.
       smooth: weight of the frames before in a video's scores, see `smoothing`; 0 is off.
       legend: `below`, in a `corner`, `none`, or `auto`, see `sink.painter_for`.
       refine: whether borders between classes follow the picture's edges, see `guided_labels`; by
@@ -82,7 +84,12 @@ def segment_source(
         segmenter.require_scores("--refine")
     if show:
         require_display()
+    if skip_existing and overwrite:
+        raise HiersegError("--skip_existing leaves files and --overwrite replaces them; give one.")
     opened = open_frames(source)
+    if skip_existing and isinstance(opened, Video):
+        opened.close()
+        raise HiersegError(f"--skip_existing is for images, and {source} is a video; leave it out.")
     if smooth and isinstance(opened, Images):
         raise HiersegError(
             f"--smooth is for the frames of a video or a camera, and {source} is images; leave it "
@@ -110,10 +117,14 @@ def segment_source(
         overwrite,
         legend=legend,
         pictures=written,
+        skip_existing=skip_existing,
         watch=watch if live else None,
     )
     unit = "picture" if isinstance(opened, Images) else "frame"
     summary, started = Summary(unit), time.perf_counter()
+    if sink.missing is not None:
+        summary.there = len(opened) - len(sink.missing)
+        opened = sink.missing
     with contextlib.ExitStack() as ended:
         # Whatever fails from here on: a video that was begun is completed, or vanishes.
         ended.callback(sink.close)
