@@ -39,7 +39,7 @@ def flax_probabilities(model, variables, image_nhwc: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["esnet", "effunet"])
-@pytest.mark.parametrize("classes", [7, 4])
+@pytest.mark.parametrize("classes", [7, pytest.param(4, marks=pytest.mark.slow)])
 def test_reference_weights_give_the_golden_probabilities(name, classes):
     golden, meta = load_golden(f"{name}_forward_n{classes}")
     model = create_model(name, classes, conv_impl="xla")
@@ -56,7 +56,7 @@ def test_reference_weights_give_the_golden_probabilities(name, classes):
 @pytest.mark.parametrize(
     ("contract", "name"),
     [
-        ("reference", "esnet"),
+        pytest.param("reference", "esnet", marks=pytest.mark.slow),
         pytest.param("reference", "effunet", marks=pytest.mark.slow),
         pytest.param("deploy", "esnet", marks=pytest.mark.slow),
         ("deploy", "effunet"),

@@ -95,7 +95,9 @@ def test_ctrl_c_while_modules_are_read_ends_in_a_sentence():
         assert ("error: interrupted; what was not saved" in done.stderr) == (not shown)
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed", [*(pytest.param(one, marks=pytest.mark.slow) for one in (">&-", "2>&-")), ">&- 2>&-"]
+)
 def test_a_program_without_an_output_works_and_ends_well(tmp_path, closed):
     line = (
         "import sys; from hierseg_jax.commands import hierseg; "

@@ -109,7 +109,12 @@ def test_weights_that_no_variables_fold_to_are_told_apart():
 
 
 @pytest.mark.parametrize(
-    ("name", "precision"), [("effunet", "float16"), ("effunet", "int8"), ("esnet_mini", "int8")]
+    ("name", "precision"),
+    [
+        pytest.param("effunet", "float16", marks=pytest.mark.slow),
+        pytest.param("effunet", "int8", marks=pytest.mark.slow),
+        ("esnet_mini", "int8"),
+    ],
 )
 def test_a_run_starts_with_the_network_of_the_file(tmp_path, name, precision):
     file, chosen = tmp_path / "model.onnx", SHORT | {"model__name": name}

@@ -54,6 +54,7 @@ def test_its_logits_are_two_pixels_apart():
         assert own.shape == (1, *sides, 7)
 
 
+@pytest.mark.slow  # its export is verified below
 def test_its_graph_equals_the_network():
     model = fine(conv_impl="xla", upsampling="bilinear")
     variables = uneven(init_variables(model, jax.random.key(1)))

@@ -15,7 +15,7 @@ from tests.reference_weights import load_golden, reference_state_dict
 INPUTS = {7: (0, (64, 96)), 4: (1, (96, 64))}
 
 
-@pytest.mark.parametrize("num_classes", [7, 4])
+@pytest.mark.parametrize("num_classes", [7, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["effunet", "esnet"])
 @pytest.mark.parametrize("conv_impl", ["xla", "tuned"])
 def test_forward_equals_the_reference(name, num_classes, conv_impl):

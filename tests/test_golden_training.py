@@ -17,7 +17,7 @@ from tests.conftest import FULL
 from tests.reference_weights import load_golden, reference_state_dict
 
 # A sixth of the time to compile; in float64 rounding is far below what is asked.
-DOUBLE = {"xla_backend_optimization_level": 1}
+DOUBLE = FULL | {"xla_backend_optimization_level": 1}
 FIRST_PROBABILITIES = {"effunet": 1e-5, "esnet": 2e-4}
 LATER_LOSSES = {"effunet": 1e-4, "esnet": 3e-3}
 

@@ -96,6 +96,7 @@ def test_a_run_stopped_in_validation_goes_on_to_the_same_bits(
     assert history(workdir) == history(in_a_thread[0])
 
 
+@pytest.mark.slow  # so do runs that are stopped in validation, and killed
 def test_a_run_stopped_in_mid_epoch_goes_on_to_the_same_bits(
     in_a_thread, tmp_path, monkeypatch, capsys
 ):

@@ -115,7 +115,7 @@ def test_evaluation_decodes_paths_and_tells_contradictions(workdir, tmp_path):
     assert "'top_down' is not for a hierarchical head" in refused.stderr
 
 
-@pytest.mark.parametrize("contract", ["reference", "deploy"])
+@pytest.mark.parametrize("contract", [pytest.param("reference", marks=pytest.mark.slow), "deploy"])
 def test_exported_files_give_levels_that_agree(balanced, tmp_path, pictures, contract):
     export = export_checkpoint(balanced, str(tmp_path / "a.onnx"), contract=contract)
     assert export.difference <= 1e-4
