@@ -148,8 +148,8 @@ def test_files_of_somebody_else_are_left_alone(evaluation, tmp_path):
     )
     counts = count_pictures(np.ones((2, 7, 7), int), PASCAL_PERSON_PART, ["a.jpg", "b.jpg"])
     measured = dataclasses.replace(evaluation[2], counts=counts, scores_n=np.ones(2))
-    write_evaluation(tmp_path, content, page, measured)
-    write_evaluation(tmp_path, content, page, measured)
+    write_evaluation(tmp_path, content, measured, page)
+    write_evaluation(tmp_path, content, measured, page)
     ours = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     assert {*ours} == {*FILES}
     theirs = {
@@ -164,7 +164,7 @@ def test_files_of_somebody_else_are_left_alone(evaluation, tmp_path):
                 (tmp_path / other).unlink()
             (tmp_path / name).write_bytes(foreign)
             with pytest.raises(ValueError, match=f"{name} is there and was not written by an eval"):
-                write_evaluation(tmp_path, content, page, measured)
+                write_evaluation(tmp_path, content, measured, page)
             assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {name: foreign}
             for other, own in ours.items():
                 (tmp_path / other).write_bytes(own)

@@ -1,7 +1,12 @@
-"""Evaluates every level of a trained network on a split.
+"""Evaluates every level of a trained network, or of an exported file, on a split.
 
 hierseg evaluate --checkpoint=runs/figures --task=val
+hierseg evaluate --checkpoint=mine.onnx --data=data.yaml --output=measured
 """
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -17,6 +22,7 @@ from hierseg_jax.evaluation.evaluation_files import (
 from hierseg_jax.evaluation.page.commands import larger_command, run_name, size_flag
 from hierseg_jax.evaluation.page.evaluation_page import EXTREMES, RunReport, format_page
 from hierseg_jax.evaluation.page.history import read_history
+from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.evaluation.tables import (
     describe_view,
     format_data_sets,
@@ -26,7 +32,8 @@ from hierseg_jax.evaluation.tables import (
 )
 from hierseg_jax.evaluation.view import RESOLUTIONS, View
 from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST, evaluation_name
-from hierseg_jax.settings.metric_choice import METRICS, parse_metrics
+from hierseg_jax.runtime.packaged_network import NAME, packaged_network
+from hierseg_jax.settings.metric_choice import DEFAULT_METRICS, METRICS, parse_metrics
 from hierseg_jax.system.atomic_writing import check_room
 from hierseg_jax.system.command_line import parse_size, quoted, run
 from hierseg_jax.system.devices.hosts import count_hosts, is_main
@@ -36,12 +43,20 @@ from hierseg_jax.system.process import set_up_process
 from hierseg_jax.system.wording import counted
 from hierseg_jax.tree.decoding import AUTO, DECODINGS
 
+# Flags without a meaning for an exported file.
+_OF_RUNS = (
+    *("which", "decode", "flip", "scales", "batch_size", "worker_count"),
+    *("coordinator", "num_processes", "process_id"),
+)
+
 FLAGS = flags.FlagValues()
-_CHECKPOINT, _WHICH = define_checkpoint(FLAGS)
+_CHECKPOINT, _WHICH = define_checkpoint(
+    FLAGS, "A run's workdir, a checkpoint's folder, or an exported .onnx."
+)
 _DATA = flags.DEFINE_string(
     "data",
     None,
-    "Other data, whose classes have a place in the tree; the run's own.",
+    "Other data, whose classes have a place in the tree; the run's own. A file has none.",
     flag_values=FLAGS,
 )
 _TASK = flags.DEFINE_enum("task", "val", ["val", "test"], "The split.", flag_values=FLAGS)
@@ -78,7 +93,7 @@ _RESOLUTION = flags.DEFINE_enum(
     None,
     RESOLUTIONS,
     "The pixels that are counted: network (default), original, or refined: original, with "
-    "borders along the pictures' edges, as predict draws pictures.",
+    "borders along the pictures' edges, as predict draws pictures, and by default of a file.",
     flag_values=FLAGS,
 )
 _TILES = flags.DEFINE_bool(
@@ -123,9 +138,12 @@ def parse_scales(values: list[str]) -> tuple[float, ...]:
 def _run() -> None:
     """Prints the table and writes report.html and its numbers."""
     set_up_process()
-    _join_hosts()
     if _OUTPUT.value is not None:
         check_output(as_path(_OUTPUT.value))
+    if (file := _exported_file()) is not None:
+        _evaluate_file(file)
+        return
+    _join_hosts()
     loaded = open_same_checkpoint(_CHECKPOINT.value, _WHICH.value)
     given = as_path(_CHECKPOINT.value)
     if _OUTPUT.value is None and is_main():
@@ -164,24 +182,77 @@ def _run() -> None:
         output=folder,
         processes=count_hosts(),
     )
-    write_evaluation(folder, content, format_page(report), evaluation)
-    levels, columns = evaluation.levels, description["metrics"]
+    write_evaluation(folder, content, evaluation, format_page(report))
     named = given if which == BEST else loaded.path
     size = [quoted(*flag) for flag in size_flag(content, loaded.settings).items()]
     larger = larger_command(content | {"checkpoint": named}, loaded.settings)
     beside = [name for name in FILES if name != REPORT_FILE]
-    epoch = f" (epoch {description['epoch']})" if description["epoch"] else ""
     print(
-        f"{description['model']}{epoch} on {description['data']}, "
-        f"{description['task']}: "
-        f"{describe_view(content, counted(evaluation.num_images, 'image'))}\n"
-        f"{format_levels(levels, columns)}\n"
-        f"{format_tree(evaluation.tree)}\n"
-        f"{format_data_sets(evaluation.data_sets, tuple(levels), columns)}"
+        f"{_tables(evaluation, content)}"
         f"Written to {folder / REPORT_FILE}, and beside it {', '.join(beside)}\n"
         f"Next: hierseg export {quoted('checkpoint', named)} --contract=deploy "
         + " ".join([*size, quoted("onnx_file", f"{run_name(loaded.path)}.onnx")])
         + (f"\nPerhaps better, at a larger size: {' '.join(larger)}" if larger else "")
+    )
+
+
+def _exported_file() -> Path | None:
+    """The file that is to be evaluated in place of a run, if it is one."""
+    given = as_path(_CHECKPOINT.value)
+    if _CHECKPOINT.value == NAME and not given.exists():
+        return packaged_network()
+    return given if given.suffix.lower() == ".onnx" else None
+
+
+def _evaluate_file(file: Path) -> None:
+    """Prints the table of an exported file, and writes its numbers: a report is that of a run."""
+    for name in _OF_RUNS:
+        if FLAGS[name].present:
+            raise HiersegError(
+                f"--{name} is for runs, and {file} is an exported file; leave it out."
+            )
+    if _RESOLUTION.value == "network":
+        raise HiersegError(
+            "--resolution=network is for runs. An exported file is measured on the pictures' own "
+            "pixels: give refined, or original."
+        )
+    data, output = _DATA.value, _OUTPUT.value
+    if data is None or output is None:
+        missing = [f"--{flag.name}" for flag in (_DATA, _OUTPUT) if flag.value is None]
+        raise HiersegError(
+            f"{file} is an exported file, which knows neither data nor a folder for the result; "
+            f"give {' and '.join(missing)} as well."
+        )
+    # What runs need no onnxruntime for.
+    from hierseg_jax.bridge.file_evaluation import evaluate_file
+
+    evaluation, description = evaluate_file(
+        file,
+        data,
+        task=_TASK.value,
+        resolution=_RESOLUTION.value or "refined",
+        tiles=_TILES.value,
+        image_size=parse_size(_IMAGE_SIZE.value),
+        metrics=parse_metrics(_METRICS.value or DEFAULT_METRICS, "--metrics"),
+    )
+    content, folder = to_json(evaluation, description), as_path(output)
+    write_evaluation(folder, content, evaluation)
+    written = [name for name in FILES if name != REPORT_FILE]
+    print(f"{_tables(evaluation, content)}Written to {folder}: {', '.join(written)}")
+
+
+def _tables(evaluation: Evaluation, content: Mapping[str, Any]) -> str:
+    """What is printed of an evaluation, with a line break at its end."""
+    levels, columns = evaluation.levels, content["metrics"]
+    epoch = f" (epoch {content['epoch']})" if content["epoch"] else ""
+    precision = f" in {content['precision']}" if "precision" in content else ""
+    tree = format_tree(evaluation.tree)
+    return (
+        f"{content['model']}{precision}{epoch} on {content['data']}, {content['task']}: "
+        f"{describe_view(content, counted(evaluation.num_images, 'image'))}\n"
+        f"{format_levels(levels, columns)}\n"
+        + (f"{tree}\n" if tree else "")
+        + format_data_sets(evaluation.data_sets, tuple(levels), columns)
     )
 
 

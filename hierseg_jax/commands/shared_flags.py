@@ -10,12 +10,14 @@ from hierseg_jax.system.devices.hosts import join_hosts
 Text = flags.FlagHolder[str]
 
 
-def define_checkpoint(own_flags: flags.FlagValues) -> tuple[Text, Text]:
+def define_checkpoint(
+    own_flags: flags.FlagValues, meaning: str = "A run's workdir or a checkpoint's folder."
+) -> tuple[Text, Text]:
     """`--checkpoint`, which must be given, and `--which` of those in a workdir."""
     checkpoint = flags.DEFINE_string(
         "checkpoint",
         None,
-        "A run's workdir or a checkpoint's folder.",
+        meaning,
         required=True,
         flag_values=own_flags,
     )

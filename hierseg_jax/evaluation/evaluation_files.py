@@ -23,15 +23,15 @@ GENERATOR = "hierseg_jax evaluation"
 
 
 def write_evaluation(
-    folder: Path, content: Mapping[str, Any], page: str, evaluation: Evaluation
+    folder: Path, content: Mapping[str, Any], evaluation: Evaluation, page: str | None = None
 ) -> None:
     """Writes the FILES of an evaluation into a folder, made where it does not exist.
 
     Args:
       folder: where earlier ones of an evaluation are replaced.
       content: from `to_json`.
-      page: from `evaluation_page.format_page`.
       evaluation: whose counts of every picture are written where they were kept.
+      page: from `evaluation_page.format_page`; without one an earlier one goes.
 
     Raises:
       ValueError: if one of them is there that no evaluation has written; none is written.
@@ -40,7 +40,10 @@ def write_evaluation(
     check_output(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / METRICS_FILE, content)
-    write_atomically(folder / REPORT_FILE, page.encode())
+    if page is None:
+        (folder / REPORT_FILE).unlink(missing_ok=True)
+    else:
+        write_atomically(folder / REPORT_FILE, page.encode())
     if evaluation.counts is not None and evaluation.scores_n is not None:
         table = pictures_csv(evaluation.counts, evaluation.scores_n)
         write_atomically(folder / PICTURES_FILE, table.encode())

@@ -115,6 +115,19 @@ class Tally:
         if extremes is not None:
             extremes.add(confusion_blc, valid_b)
 
+    def add_picture(self, label_hw: np.ndarray, prediction_hw: np.ndarray) -> None:
+        """A picture's labels and leaf classes alone: without a loss, or levels before decoding."""
+        shape = self._hierarchy.num_classes, len(self._hierarchy.labels.names)
+        self.losses.append(np.nan)
+        self.valid.append(np.array([True]))
+        self.inconsistent.append(np.array([0], np.int32))
+        self.looked_at.append(np.array([0]))
+        pair = label_hw, prediction_hw
+        self.confusions.append(confusion_matrix(*pair, *shape)[None].astype(np.int32))
+        self.unseen.append(np.array([unseen_pixels(*pair)], np.int32))
+        if self._measures.boundary:
+            self.boundaries.append(boundary_counts(*pair, self._hierarchy)[None].astype(np.int32))
+
     def _predicted(
         self, scores_chw: np.ndarray, placement: Placement, number: int | None
     ) -> np.ndarray:

@@ -1,0 +1,89 @@
+"""Evaluation of an exported file on the pictures' own pixels, as the runtime segments them."""
+
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from hierseg_jax.data.read.common_tree import meet, read_data_sets
+from hierseg_jax.data.read.members import spec_text
+from hierseg_jax.data.read.sources import open_split
+from hierseg_jax.evaluation.result import Evaluation, gather_evaluation
+from hierseg_jax.evaluation.tally import Measures, Tally
+from hierseg_jax.evaluation.view_name import BATCH_SIZE
+from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.runtime.tiles import segment_tiled
+from hierseg_jax.settings.metric_choice import DEFAULT_METRICS
+
+
+def evaluate_file(
+    onnx_file: str | Path,
+    data: str,
+    *,
+    task: str = "val",
+    resolution: str = "refined",
+    tiles: bool = False,
+    image_size: tuple[int, int] | None = None,
+    metrics: tuple[str, ...] = DEFAULT_METRICS,
+) -> tuple[Evaluation, dict[str, Any]]:
+    """Evaluates a file of `hierseg export` with onnxruntime.
+
+    Args:
+      onnx_file: of either contract.
+      data: whose classes have a place in the file's tree.
+      task: the split, `val` or `test` (or `train`).
+      resolution: `refined`, with borders along the pictures' edges as `hierseg predict` draws
+        them, or `original`.
+      tiles: whether pictures are seen in windows, see `segment_tiled`.
+      image_size: (height, width), where the file leaves them open.
+      metrics: of `metric_choice.METRICS`, which are to be shown.
+
+    Returns:
+      As `evaluate_checkpoint`. The loss and what the levels say before decoding are NaN.
+
+    Raises:
+      ValueError, FileNotFoundError: one sentence.
+    """
+    segmenter = Segmenter(onnx_file, image_size=image_size, confidence=False)
+    if tiles:
+        segmenter.require_scores("--tiles")
+    elif resolution == "refined":
+        segmenter.require_scores("--resolution=refined")
+    hierarchy = meet(read_data_sets(data), segmenter.hierarchy, "the network", whole=False)
+    source = open_split(data, task, max(segmenter.image_size), {}, hierarchy)
+    measures = Measures(
+        boundary="boundary_iou" in metrics,
+        whole=True,
+        decoding=segmenter.decoding,
+        parts=getattr(source, "parts", ()),
+        names=getattr(source, "names", ()),
+    )
+    tally, finest = Tally(hierarchy, measures), hierarchy.level_names[-1]
+    for index in tqdm(range(len(source)), unit="picture", disable=None):
+        example = source[index]
+        if tiles:
+            result = segment_tiled(segmenter, example["image"], levels=[finest], confidence=False)
+        else:
+            refine = resolution == "refined"
+            result = segmenter(example["image"], levels=[finest], refine=refine)
+        tally.add_picture(example["label"], result.levels[finest])
+    evaluation = gather_evaluation(tally, hierarchy, BATCH_SIZE, measures)
+    told = segmenter.metadata
+    return evaluation, {
+        "checkpoint": str(onnx_file),
+        "epoch": told.validation.get("epoch") if told else None,
+        "data": spec_text(data),
+        "task": task,
+        "image_size": list(segmenter.image_size),
+        "resize": segmenter.resize.rule,
+        "sampling": segmenter.resize.sampling,
+        "resolution": "original" if tiles else resolution,
+        "tiles": tiles,
+        "scales": [1],
+        "flip": False,
+        "batch_size": BATCH_SIZE,
+        "model": told.model if told else "unknown",
+        "precision": told.precision if told else "unknown",
+        "decode": segmenter.decoding,
+        "metrics": list(metrics),
+    }

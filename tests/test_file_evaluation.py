@@ -1,0 +1,89 @@
+"""An exported file is measured as its run is, on the pictures' own pixels."""
+
+import json
+
+import numpy as np
+import pytest
+
+from hierseg_jax.bridge.export import export_checkpoint
+from hierseg_jax.bridge.file_evaluation import evaluate_file
+from hierseg_jax.evaluation.compare import compare
+from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
+from hierseg_jax.evaluation.evaluation_files import GENERATOR
+from hierseg_jax.evaluation.picture_counts import read_counts
+from hierseg_jax.evaluation.view import View
+from tests.commands import run_quickly
+from tests.runs import evaluate_command, run, train_here
+from tests.test_training_mistakes import write_data
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run, its data, and its file."""
+    folder = tmp_path_factory.mktemp("measured")
+    data = write_data(folder / "data")
+    train_here(folder / "run", data__spec=str(data), epochs=1, loss="dice")
+    export_checkpoint(folder / "run", folder / "mine.onnx", contract="deploy")
+    return folder / "run", str(data), folder / "mine.onnx"
+
+
+@pytest.mark.parametrize(
+    ("resolution", "tiles"), [("original", False), ("refined", False), ("original", True)]
+)
+def test_it_counts_what_the_evaluation_of_the_run_counts(trained, resolution, tiles):
+    workdir, data, file = trained
+    metrics = ("miou", "boundary_iou")
+    found, told = evaluate_file(file, data, resolution=resolution, tiles=tiles, metrics=metrics)
+    view = View(resolution=None if tiles else resolution, tiles=tiles)
+    expected, described = evaluate_checkpoint(workdir, task="val", view=view, metrics=metrics)
+    pixels = expected.confusion_cc.sum()
+    # Scores in files are rounded, which ties of a young network feel.
+    assert np.abs(found.confusion_cc - expected.confusion_cc).sum() < 0.02 * pixels
+    np.testing.assert_array_equal(found.counts.labelled_nk, expected.counts.labelled_nk)
+    assert found.counts.names.tolist() == ["0", "1", "2"]
+    for name, level in found.levels.items():
+        assert level.miou == pytest.approx(expected.levels[name].miou, abs=0.02)
+        boundary = expected.levels[name].mean_boundary_iou
+        assert level.mean_boundary_iou == pytest.approx(boundary, abs=0.02)
+    same = ("data", "task", "resolution", "tiles", "scales", "flip", "decode", "epoch", "metrics")
+    assert {key: told[key] for key in same} == {key: described[key] for key in same}
+
+
+def test_the_command_measures_a_file_and_compares_it_with_its_run(trained, tmp_path):
+    workdir, data, file = trained
+    measured = tmp_path / "measured"
+    measured.mkdir()
+    page = measured / "report.html"  # of a run, whose numbers are replaced
+    page.write_text(f'<meta name="generator" content="{GENERATOR}">')
+    done = run(evaluate_command(file, f"--data={data}", f"--output={measured}"))
+    assert done.returncode == 0, done.stderr
+    assert "borders along the pictures' edges" in done.stdout
+    assert f"Written to {measured}: metrics.json, pictures.csv, counts.npz" in done.stdout
+    assert not page.exists()
+    content = json.loads((measured / "metrics.json").read_text())
+    assert (content["precision"], content["loss"]) == ("float32", None)
+    of_run = run(evaluate_command(workdir, "--resolution=refined"))
+    assert of_run.returncode == 0, of_run.stderr
+    refined = workdir / "evaluation/val_refined"
+    found = compare(*(read_counts(each / "counts.npz") for each in (refined, measured)))
+    assert found.notes == ()
+    assert all(abs(row.first - row.second) < 0.02 for row in found.rows)
+
+
+def test_what_a_file_has_no_choice_of_is_refused_in_a_sentence(trained, tmp_path):
+    _, data, file = trained
+    whole = [f"--data={data}", f"--output={tmp_path / 'out'}"]
+    for flags, message in (
+        ([], "give --data and --output as well"),
+        (whole[:1], "give --output as well"),
+        ([*whole, "--flip"], "--flip is for runs, and "),
+        ([*whole, "--which=last"], "--which is for runs, and "),
+        ([*whole, "--resolution=network"], "give refined, or original"),
+        ([*whole, "--task=test"], "test"),
+    ):
+        done = run_quickly("launch/evaluate.py", f"--checkpoint={file}", *flags)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: ")
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
