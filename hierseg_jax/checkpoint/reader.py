@@ -18,6 +18,7 @@ from hierseg_jax.checkpoint.seal import DamagedCheckpointError, check_seal
 from hierseg_jax.models import SegmentationModel
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import build_model
+from hierseg_jax.system.wording import one_line
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 
@@ -133,7 +134,7 @@ def _checked_meta(meta: Any, folder: Path) -> tuple[dict[str, Any], Settings, Hi
     try:
         return completed_meta(meta)
     except ValueError as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error, 300)
         raise DamagedCheckpointError(folder, f"in its meta {reason}") from error
 
 

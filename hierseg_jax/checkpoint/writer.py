@@ -19,11 +19,8 @@ from hierseg_jax.checkpoint.places import upload
 from hierseg_jax.checkpoint.reader import alone
 from hierseg_jax.checkpoint.seal import seal
 from hierseg_jax.system.bucket_path import BucketPath
-from hierseg_jax.system.errors import HiersegOSError
+from hierseg_jax.system.errors import DEFECTS, HiersegOSError
 from hierseg_jax.system.paths import as_path
-
-# Errors that a defect of this project raises. orbax has nearly any other kind for a full disk.
-DEFECTS = (TypeError, AttributeError, LookupError, AssertionError, NotImplementedError)
 
 
 class CheckpointWriter:

@@ -28,6 +28,7 @@ from hierseg_jax.pytorch.weights import state_dict_from_variables, variables_fro
 from hierseg_jax.settings import Settings, read_settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import as_path, local_path
+from hierseg_jax.system.wording import one_line
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.tree.siblings import find_siblings
 
@@ -98,7 +99,7 @@ def convert_to_checkpoint(
     try:
         variables = variables_from_state_dict(built, state_dict)
     except HiersegError as error:
-        text = " ".join(str(error).split())
+        text = one_line(error)
         raise HiersegError(
             f"{weights}: {text if len(text) < 600 else f'{text[:500]} ...'}"
         ) from error
@@ -205,7 +206,7 @@ def _choose_hierarchy(
         try:
             hierarchy = Hierarchy.from_json(json.loads(content.metadata["hierarchy"]))
         except (ValueError, TypeError, RecursionError) as error:
-            reason = " ".join(str(error).split())[:300]
+            reason = one_line(error, 300)
             raise HiersegError(
                 f"{weights} has a class tree in its header that can't be read ({reason}); give "
                 "one with --data=data.yaml."

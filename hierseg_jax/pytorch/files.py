@@ -22,6 +22,7 @@ from hierseg_jax.system.atomic_writing import make_folder, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.missing import installation_of
 from hierseg_jax.system.paths import local_path
+from hierseg_jax.system.wording import one_line
 
 # Where training scripts put a network's weights among other things, the likeliest first.
 USUAL_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
@@ -253,4 +254,4 @@ def _unsupported(file: Path, name: str, what: str) -> HiersegError:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return one_line(error, 200) or type(error).__name__

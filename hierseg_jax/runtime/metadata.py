@@ -15,6 +15,7 @@ from hierseg_jax.data.resize import MAX_SIDE, RESIZES
 from hierseg_jax.data.sampling import SAMPLINGS
 from hierseg_jax.runtime.rules import DECODING_RULES, input_rule, resize_rule
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import one_line
 from hierseg_jax.tree.decoding import DECODINGS
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -157,7 +158,7 @@ class Metadata:
             _check_mappings(values)
             values["score_stride"] = _score_stride(props, values["stride"])
         except (ValueError, RecursionError) as error:
-            reason = " ".join(str(error).split())[:300]
+            reason = one_line(error, 300)
             raise HiersegError(
                 f"{file} has metadata that can't be read ({reason}); export it again."
             ) from error

@@ -12,14 +12,13 @@ from concurrent import futures
 from typing import IO, Any
 
 from hierseg_jax.system.errors import (
+    DEFECTS,
     HiersegFileExistsError,
     HiersegFileNotFoundError,
     HiersegOSError,
     HiersegPermissionError,
 )
-
-# Errors that a defect raises. Drivers have nearly any other kind for what a store or network does.
-_DEFECTS = (TypeError, AttributeError, LookupError, AssertionError, NotImplementedError)
+from hierseg_jax.system.wording import one_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,7 +237,7 @@ def _stat(folder: bool, size: int) -> Any:
 def _in_a_sentence(path: BucketPath) -> Iterator[None]:
     try:
         yield
-    except _DEFECTS:
+    except DEFECTS:
         raise
     except FileNotFoundError as error:
         raise HiersegFileNotFoundError(f"{path} is not there: {_reason(error)}") from error
@@ -251,5 +250,5 @@ def _in_a_sentence(path: BucketPath) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())[:300] or type(error).__name__
+    text = one_line(error, 300) or type(error).__name__
     return f"{text.rstrip('.')}."

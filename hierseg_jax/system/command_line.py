@@ -20,6 +20,7 @@ from hierseg_jax.system.errors import (
     is_sentence,
     wants_tracebacks,
 )
+from hierseg_jax.system.wording import one_line
 
 
 def run(
@@ -239,7 +240,7 @@ def _parse_flags(
         # A config file is Python and may fail in any way.
         if wants_tracebacks():
             raise
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         sys.exit(
             f"error: the config can't be loaded: {type(error).__name__}: {reason} "
             f"({TRACEBACK_VARIABLE}=1 shows where.)"

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 TRACEBACK_VARIABLE = "HIERSEG_JAX_TRACEBACK"
 NO_KERNELS = "This project's CPU kernels can't be used: "
 """How a sentence begins that comes by way of XLA, as an error of JAX's."""
+DEFECTS = (TypeError, AttributeError, LookupError, AssertionError, NotImplementedError)
+"""What a defect raises. orbax and drivers of buckets have nearly any other kind for what a disk, a
+store or a network does."""
 
 
 class HiersegError(ValueError):

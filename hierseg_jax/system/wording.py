@@ -21,6 +21,11 @@ def listed(names: Sequence[Any], most: int) -> str:
     return ", ".join(map(str, names[:most])) + (", ..." if len(names) > most else "")
 
 
+def one_line(text: object, most: int | None = None) -> str:
+    """The text, such as an error's of several lines, in one line of at most so many letters."""
+    return " ".join(str(text).split())[:most]
+
+
 def did_you_mean(name: Any, known: Iterable[str], otherwise: str, most: int = 1) -> str:
     """As `did you mean torso or trunk?`, and `otherwise` where no name is near.
 

@@ -24,6 +24,7 @@ from hierseg_jax.settings.fitting import settled
 from hierseg_jax.system.atomic_writing import write_json
 from hierseg_jax.system.devices.hosts import agree, is_main
 from hierseg_jax.system.errors import HiersegError, HiersegOSError, warn
+from hierseg_jax.system.wording import one_line
 from hierseg_jax.train.initial import InitialWeights, initial_weights
 from hierseg_jax.train.lock import LOCK
 from hierseg_jax.train.progress import Progress
@@ -55,7 +56,7 @@ def check_workdir(workdir: Path, settings: Settings, hierarchy: Hierarchy) -> No
             stored = json.loads(marker.read_text(encoding="utf-8"))
             before, tree = read_stored(stored["config"]), Hierarchy.from_json(stored["hierarchy"])
         except (ValueError, LookupError, TypeError, RecursionError) as error:
-            reason = " ".join(str(error).split())[:300]
+            reason = one_line(error, 300)
             raise HiersegError(f"{marker} is not as a run writes it ({reason}).") from error
         if tree != hierarchy:
             raise HiersegError(

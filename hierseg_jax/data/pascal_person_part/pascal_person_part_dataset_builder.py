@@ -17,6 +17,7 @@ from hierseg_jax.data.prepare.id_lists import is_plain_id
 from hierseg_jax.data.read.image_files import check_size, decode_image, decode_mask
 from hierseg_jax.data.read.mask_values import class_indices
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.wording import one_line
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
 _ID_FILES = {"train": "train_id.txt", "val": "val_id.txt"}
@@ -68,7 +69,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         try:
             root = dl_manager.manual_dir
         except AssertionError as error:  # TFDS's way to say that it is missing or empty.
-            raise HiersegFileNotFoundError(" ".join(str(error).split()) + ".") from error
+            raise HiersegFileNotFoundError(one_line(error) + ".") from error
         if (root / self.name).is_dir():
             root = root / self.name
         # Both lists are read before the first split is written, which takes a while.

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import yaml
 
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.wording import one_line
 
 MAX_BYTES = 1 << 20
 """Files that are larger are no description of a data set."""
@@ -128,7 +129,7 @@ def read_yaml(file: pathlib.Path) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f" line {mark.line + 1}:" if mark else ""
-        problem = " ".join(str(error.problem or error.context).split())[:300]
+        problem = one_line(error.problem or error.context, 300)
         colour = _UNQUOTED.search(text)
         if colour:
             line = text.count("\n", 0, colour.start(1)) + 1
@@ -139,7 +140,7 @@ def read_yaml(file: pathlib.Path) -> Any:
         raise HiersegError(f"{file}:{where} {problem}.") from error
     except (yaml.YAMLError, ValueError, ArithmeticError, LookupError) as error:
         # PyYAML lets such errors out where escapes or directives hold absurd numbers.
-        problem = " ".join(str(error).split())[:300]
+        problem = one_line(error, 300)
         raise HiersegError(f"{file} is not readable as YAML: {problem}.") from error
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from hierseg_jax.data.read.tfds_name import TfdsName
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
-from hierseg_jax.system.wording import listed
+from hierseg_jax.system.wording import listed, one_line
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 
 HIERARCHIES: dict[str, Hierarchy] = {"pascal_person_part": PASCAL_PERSON_PART}
@@ -138,7 +138,7 @@ def _open_builder(name: TfdsName, folder: pathlib.Path) -> Any:
         if tfds.core.FileFormat.ARRAY_RECORD not in formats:
             raise HiersegError(f"it holds {', '.join(each.name for each in formats)}")
     except Exception as error:  # Of TFDS for what it does not know, of protobuf and JSON.
-        text = " ".join(str(error).split())[:300]
+        text = one_line(error, 300)
         raise HiersegError(
             f"{name.name} in {folder} cannot be opened as array_record files ({text}); delete its "
             "folder and build it anew, with file_format=array_record."

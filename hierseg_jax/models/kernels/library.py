@@ -23,6 +23,7 @@ from hierseg_jax.system.kernel_sources import (
     STORAGES,
     kernel_library,
 )
+from hierseg_jax.system.wording import one_line
 
 SHORT = (
     "hierseg_join",
@@ -176,7 +177,7 @@ def _bindings(storage: str) -> ctypes.CDLL | str:
             capsule = jax.ffi.pycapsule(getattr(library, name))
             jax.ffi.register_ffi_target(_target(name, storage), capsule, platform="cpu")
     except (OSError, AttributeError) as error:
-        return " ".join(str(error).split())
+        return one_line(error)
     return library
 
 

@@ -13,7 +13,7 @@ from hierseg_jax.settings import Settings
 from hierseg_jax.settings.checks import check_values
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.stop import StopSignals
-from hierseg_jax.system.wording import counted
+from hierseg_jax.system.wording import counted, one_line
 from hierseg_jax.train.loop import DivergedError, train
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.tune.objective import (
@@ -135,7 +135,7 @@ def run_trial(
 
     def end(state: TrialState, error: Exception, kind: str = "") -> None:
         trial.set_user_attr(_STATE, kind)
-        trial.set_user_attr(_NOTE, " ".join(str(error).split())[:500])
+        trial.set_user_attr(_NOTE, one_line(error, 500))
         study.tell(trial, state=state)
 
     try:

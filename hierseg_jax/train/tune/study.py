@@ -19,6 +19,7 @@ from hierseg_jax.settings.settings import FREE_KEYS
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.errors import HiersegError, HiersegOSError
 from hierseg_jax.system.locks import NoLocksError, hold, holder
+from hierseg_jax.system.wording import one_line
 from hierseg_jax.train.same_run import differing_keys, flags_of
 from hierseg_jax.train.tune.objective import Metric
 from hierseg_jax.train.tune.space import Space
@@ -64,7 +65,7 @@ def open_study(
                 load_if_exists=True,
             )
         except (RuntimeError, optuna.exceptions.OptunaError, sqlalchemy.exc.SQLAlchemyError) as e:
-            reason = " ".join(str(e).split())[:200]
+            reason = one_line(e, 200)
             raise HiersegError(
                 f"{file} can't be read as a study ({reason}); choose another --study_dir."
             ) from e
