@@ -2,14 +2,17 @@
 
 import dataclasses
 import json
+import re
 import sys
 
 import numpy as np
 import pytest
 
+from hierseg_jax.commands.compare_command import evaluation_folder
 from hierseg_jax.evaluation.compare import FEWEST, compare, format_comparison
 from hierseg_jax.evaluation.metrics import count_pictures, evaluate_levels
 from hierseg_jax.evaluation.picture_counts import counts_bytes
+from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.runs import run
 
@@ -55,9 +58,9 @@ def test_numbers_are_those_of_the_two_evaluations(pair):
 
 def test_an_interval_is_that_of_the_same_pictures_drawn_again(pair):
     """Against a slow bootstrap of its own random numbers."""
-    found = compare(*map(counts, pair), redraws=3000).rows
+    found = compare(*map(counts, pair), redraws=600).rows
     random, differences = np.random.default_rng(1), []
-    for _ in range(3000):
+    for _ in range(600):
         drawn = random.integers(0, len(pair[0]), len(pair[0]))
         before, after = (evaluate_levels(of[drawn], TREE, 1) for of in pair)
         differences.append(after[TREE.level_names[-1]].miou - before[TREE.level_names[-1]].miou)
@@ -101,32 +104,90 @@ def test_pictures_meet_by_name_and_those_of_one_alone_are_left_out(pair):
 def test_pictures_whose_masks_have_changed_are_left_out(pair):
     pair[1][5, 1, 1] += 1
     found = compare(*map(counts, pair), redraws=10)
-    assert found.notes[0].startswith("1 picture whose masks have changed between the two: left out")
+    assert found.notes[0].startswith(
+        "1 picture with other labels in the two, as after a mask was corrected"
+    )
     assert len(found.names) == 39
     assert "5.jpg" not in found.names
-    with pytest.raises(ValueError, match="other masks, or other sizes"):
+    with pytest.raises(ValueError, match="other masks, other sizes, or classes"):
         compare(counts(pair[0]), counts(pair[1] * 2 + 1))
 
 
+def in_tree(confusions_nlc, classes, tree):
+    """The same pixels in another tree, whose leaf class of each leaf is given."""
+    other = np.zeros((len(confusions_nlc), tree.num_classes, tree.num_classes), np.int64)
+    for old in np.ndindex(confusions_nlc.shape[1:]):
+        other[:, classes[old[0]], classes[old[1]]] += confusions_nlc[:, old[0], old[1]]
+    return other
+
+
+def rows_of(found):
+    return {(row.level, row.name): (row.first, row.second) for row in found.rows}
+
+
 def test_classes_meet_by_name(pair):
-    # Another background, order, group and one class that the first doesn't know.
+    # Another background, order and grouping, and one class that the first doesn't know.
     tree = Hierarchy.from_mapping(
-        {"person": {"lower": [1], "upper": [2, 3]}, "things": {"hats": [4]}},
+        {"person": {"all": [1, 2, 3]}, "things": {"hats": [4]}},
         ["void", "leg", "head", "arm", "hat"],
+        ["top", "middle", "bottom"],
     )
-    order = [0, 3, 1, 2]
-    wider = np.zeros((40, 5, 5), np.int64)
-    wider[:, :4, :4] = pair[1][:, order][:, :, order]
-    found = compare(counts(pair[0]), counts(wider, tree), redraws=10)
-    expected = compare(*map(counts, pair), redraws=10)
-    finest = TREE.level_names[-1]
-    rows = {row.name: row for row in found.rows if row.level == finest}
-    assert rows == {row.name: row for row in expected.rows if row.level == finest}
-    assert len(found.notes) == 1
-    assert "hat" in found.notes[0]
+    found = compare(counts(pair[0]), counts(in_tree(pair[1], [0, 2, 3, 1], tree), tree))
+    expected = rows_of(compare(*map(counts, pair)))
+    shown = {key: of for key, of in expected.items() if key[0] != "level_2"}
+    assert rows_of(found) == shown
+    assert found.notes == (
+        "Only the first has upper, lower: left out.",
+        "Only the second has things, all, hats, hat: left out.",
+    )
     other = Hierarchy.from_mapping({"animal": [1, 2, 3]}, ["void", "cat", "dog", "cow"])
     with pytest.raises(ValueError, match="no class: head, arm, leg here, cat, dog, cow there"):
         compare(counts(pair[0]), counts(pair[1], other))
+
+
+def test_a_class_in_two_is_compared_with_the_group_of_its_name(pair):
+    tree = Hierarchy.from_mapping(
+        {"person": {"upper": {"head": [1, 2], "arms": [3]}, "lower": {"legs": [4]}}},
+        ["background", "hair", "face", "arm", "leg"],
+        ["level_1", "level_2", "leaf", "detail"],
+    )
+    split = in_tree(pair[1], [0, 1, 3, 4], tree)
+    split[:, 1] += split[:, 2]
+    found = compare(counts(pair[0]), counts(split, tree))
+    expected = rows_of(compare(*map(counts, pair)))
+    assert rows_of(found) == expected
+    assert found.notes == ("Only the second has arms, legs, hair, face: left out.",)
+
+
+def test_classes_that_mean_something_else_now_are_left_out_and_pictures_are_not(pair):
+    tree = Hierarchy.from_mapping(
+        {"person": {"upper": [1], "lower": [2]}}, ["background", "head", "leg"]
+    )
+    merged = in_tree(pair[1], [0, 1, 1, 2], tree)
+    found = compare(counts(pair[0]), counts(merged, tree))
+    assert len(found.names) == 40
+    assert found.notes == (
+        "Only the first has arm: left out.",
+        "Labelled otherwise in most pictures, as after a change of classes: head at level leaf: "
+        "left out.",
+    )
+    expected = rows_of(compare(*map(counts, pair)))
+    whole = {key: of for key, of in rows_of(found).items() if key != ("leaf", "")}
+    assert whole == {key: expected[key] for key in whole}
+    assert {name for level, name in whole if level == "leaf"} == {"background", "leg"}
+
+
+def test_ties_of_small_pixels_between_trees_are_no_other_labels(pair):
+    tree = Hierarchy.from_mapping(
+        {"person": {"lower": [1], "upper": [2, 3]}}, ["background", "leg", "head", "arm"]
+    )
+    other = in_tree(pair[1], [0, 2, 3, 1], tree)
+    other[5, 2, 2] += 1
+    other[5, 3, 3] -= 1
+    assert compare(counts(pair[0]), counts(other, tree)).notes == ()
+    other[6, 2, 2] += 30
+    (note,) = compare(counts(pair[0]), counts(other, tree)).notes
+    assert note.startswith("1 picture with other labels in the two")
 
 
 def test_the_pictures_that_differ_most_are_named(pair):
@@ -172,29 +233,42 @@ def test_the_command_compares_runs_and_folders(pair, tmp_path):
     assert lines[2].split() == ["old", "new", "difference", "95", "%", "of", "redraws"]
     again = compare_command(*(tmp_path / name / "evaluation/val" for name in ("old", "new")))
     assert again.returncode == 0, again.stderr
-    # Both are called val.
-    assert again.stdout.splitlines()[2].split()[:2] == ["first", "second"]
-    assert again.stdout.splitlines()[3:-4] == lines[3:-4]
+    assert again.stdout == done.stdout
+    # Of one run two evaluations go by their folders, and two of one name by their order.
+    write(tmp_path / "old/evaluation/val_flip", pair[1], flip=True)
+    flip = compare_command(tmp_path / "old", tmp_path / "old/evaluation/val_flip")
+    assert flip.stdout.splitlines()[2].split()[:2] == ["val", "val_flip"]
+    write(tmp_path / "deep/old/evaluation/val", pair[1])
+    alike = compare_command(tmp_path / "old", tmp_path / "deep/old")
+    assert alike.stdout.splitlines()[2].split()[:2] == ["first", "second"]
 
 
 def test_the_command_says_what_is_missing(pair, tmp_path):
     write(tmp_path / "old/evaluation/val", pair[0])
-    (tmp_path / "new").mkdir()
+    (tmp_path / "new/checkpoints").mkdir(parents=True)
     (tmp_path / "early/evaluation/val").mkdir(parents=True)
     (tmp_path / "early/evaluation/val/metrics.json").write_text("{}")
     (tmp_path / "mine.onnx").write_bytes(b"")
-    old = str(tmp_path / "old")
+    new = tmp_path / "new"
+    for given, task, message in (
+        (new, "val", f"has not been evaluated on val: hierseg evaluate --checkpoint={new}"),
+        (new, "test", f"on test: hierseg evaluate --checkpoint={new} --task=test"),
+        (tmp_path / "early", "val", "before evaluations kept what they count in every picture"),
+        (tmp_path / "mine.onnx", "val", "mine.onnx is neither a run nor a folder that an"),
+        (tmp_path / "none", "val", "none is neither a run nor a folder that an evaluation"),
+        (tmp_path, "val", f"{tmp_path} is neither a run nor a folder that an evaluation"),
+        ("", "val", "An empty name is neither a run nor a folder that an evaluation has written"),
+    ):
+        with pytest.raises(HiersegError, match=re.escape(message)):
+            evaluation_folder(str(given), task)
+    write(tmp_path / "large/evaluation/val", pair[1], image_size=[96, 64])
+    old, large = tmp_path / "old", tmp_path / "large"
     for given, message in (
         ([old], "Two runs are compared; 1 name given."),
         ([old, old, old], "Two runs are compared; 3 names given."),
-        ([old, str(tmp_path / "new")], "has not been evaluated on val: hierseg evaluate --checkp"),
-        ([old, str(tmp_path / "early")], "before evaluations kept what they count in every pict"),
-        ([old, str(tmp_path / "mine.onnx")], "mine.onnx is a file; give runs, or folders"),
-        ([old, str(tmp_path / "none")], "none does not exist; give runs, or folders"),
-        ([old, str(tmp_path / "new"), "--task=test"], f"--checkpoint={old} --task=test"),
+        ([old, large], "has counted the network's 64 pixels, and"),
     ):
         done = compare_command(*given)
         assert done.returncode == 1
         assert done.stderr.startswith("error: ")
         assert message in done.stderr
-        assert "Traceback" not in done.stderr

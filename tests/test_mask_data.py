@@ -7,7 +7,7 @@ import yaml
 
 from hierseg_jax.data.read.sources import load_hierarchy, open_split
 from hierseg_jax.data.read.spec import load_spec
-from hierseg_jax.runtime.mask_data import can_be_data_set, write_data_set
+from hierseg_jax.runtime.mask_data import MaskData, can_be_data_set
 from hierseg_jax.runtime.packaged_network import packaged_network, packaged_photograph
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
@@ -92,7 +92,7 @@ def test_more_pictures_of_the_folder_are_added_and_others_are_not(segmented, cap
     (segmented / "out/masks/part/d.png").unlink()
     (segmented / "out/d.png").unlink()
     assert segment_more(segmented, "others") == ["a.png", "b.png", "c.png", "d.png"]
-    assert "part has a data.yaml of other pictures or classes" in capsys.readouterr().err
+    assert "part/data.yaml is of other pictures or classes, and stays" in capsys.readouterr().err
     assert written(segmented).read_text() == content
     assert segment_more(segmented, "others", overwrite=True) == ["d.png"]
     assert "others" in written(segmented).read_text()
@@ -111,7 +111,10 @@ def test_names_that_a_list_can_not_hold_are_left_out(tmp_path):
     hierarchy = Segmenter(packaged_network()).hierarchy
     names = ["a.png", " b.png", "c\nd.png", ".e.png", "caf\udce9.png"]
     (tmp_path / "masks").mkdir()
-    assert write_data_set(tmp_path / "masks", tmp_path, names, hierarchy, False)
+    data = MaskData(tmp_path / "masks", tmp_path, hierarchy, False)
+    assert data.begin()
+    for name in names:
+        data.add(name)
     assert (tmp_path / "masks" / "pictures.txt").read_text() == "a.png\n"
 
 

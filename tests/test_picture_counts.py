@@ -102,3 +102,14 @@ def test_the_table_of_pictures_begins_with_the_worst():
     assert float(rows[1][column]) == pytest.approx(expected, abs=1e-4)
     unnamed = pictures_csv(counted(names=[])[1], scores_n).splitlines()[1:]
     assert [row.split(",")[0] for row in unnamed] == [str(n) for n in order]
+
+
+def test_where_groups_are_labelled_a_class_without_a_label_has_no_number():
+    _, counts = counted()
+    counts.labelled_nk[1, -1] = counts.right_nk[1, -1] = 0
+    whole, partial = (
+        list(csv.reader(io.StringIO(pictures_csv(counts, np.arange(3), inner))))[2]
+        for inner in (False, True)
+    )
+    assert (whole[-1], partial[-1]) == ("0.0000", "")
+    assert whole[:-1] == partial[:-1]

@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.runtime.packaged_network import packaged_network, packaged_photograph
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
-from tests.runs import run
+from tests.runs import run, start, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +81,33 @@ def test_the_list_of_label_maps_grows_and_keeps_what_was_taken_out(network, phot
     last.write_bytes(content)
     segment(network, photos, masks=True)
     assert listed.read_text().split() == ["b.png", "c.png"]
-    # As a run leaves it that was killed before it wrote the list.
-    listed.unlink()
+    listed.write_text("b.png")  # a line without its end
     (photos.parent / "out/masks/part/c.png").unlink()
     segment(network, photos, masks=True)
-    assert listed.read_text().split() == ["a.png", "b.png", "c.png"]
+    assert listed.read_text() == "b.png\nc.png\n"
+
+
+def test_a_killed_run_has_named_its_label_maps_and_goes_on(photos, tmp_path):
+    content = (photos / "a.png").read_bytes()
+    for number in range(300):
+        (photos / f"{number}.png").write_bytes(content)
+    command = [sys.executable, "launch/infer.py", f"--source={photos}", "--image_size=64"]
+    command += [f"--output={tmp_path / 'out'}", "--masks", "--skip_existing"]
+    folder = tmp_path / "out/masks/part"
+    process = start(command)
+    wait_until(lambda: len([*folder.glob("*.png")]) > 20, process)
+    process.kill()
+    process.wait()
+    named = (folder / "pictures.txt").read_text().split()
+    masks = {file.name for file in folder.glob("*.png")}
+    assert 15 < len(named) <= len(masks) <= len(named) + 1
+    assert {*named} <= masks
+    assert len(masks) < 303
+    done = run(command)
+    assert done.returncode == 0, done.stderr
+    assert len(load_spec(folder / "data.yaml").hierarchy.class_names) == 7
+    # The one that was being written may have no name.
+    assert 302 <= len((folder / "pictures.txt").read_text().split()) <= 303
 
 
 def test_it_is_for_images_and_never_replaces(network, photos, tmp_path):

@@ -5,11 +5,13 @@ hierseg compare runs/first runs/second
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
+from hierseg_jax.data.resize import format_size
 from hierseg_jax.evaluation.compare import compare, format_comparison
 from hierseg_jax.evaluation.evaluation_files import METRICS_FILE
 from hierseg_jax.evaluation.picture_counts import COUNTS_FILE, PictureCounts, read_counts
@@ -17,18 +19,20 @@ from hierseg_jax.evaluation.tables import describe_view
 from hierseg_jax.system.command_line import quoted, run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import as_path
-from hierseg_jax.system.wording import columns, counted
+from hierseg_jax.system.wording import columns, counted, printable
 
 FLAGS = flags.FlagValues()
 _RUNS = flags.DEFINE_list(
     "runs",
     None,
-    "Two runs that have been evaluated, or folders of two evaluations.",
+    "Two runs that have been evaluated, or folders of two evaluations; with a comma, or bare.",
     required=True,
     flag_values=FLAGS,
 )
 _TASK = flags.DEFINE_enum("task", "val", ["val", "test"], "The split, of runs.", flag_values=FLAGS)
 _MOST_COLUMNS = 20
+# What a run's folder has, or that of a checkpoint.
+_OF_RUNS = ("run.json", "checkpoints", "files.json")
 
 
 def evaluation_folder(given: str, task: str) -> Path:
@@ -42,18 +46,21 @@ def evaluation_folder(given: str, task: str) -> Path:
     for folder in places:
         if (folder / COUNTS_FILE).is_file() and (folder / METRICS_FILE).is_file():
             return folder
-    if path.is_file() or not path.exists():
-        what = "is a file" if path.exists() else "does not exist"
-        raise HiersegError(f"{given} {what}; give runs, or folders that an evaluation has written.")
-    command = f"hierseg evaluate {quoted('checkpoint', given)}"
-    if task != "val":
-        command += f" {quoted('task', task)}"
-    earlier = any((folder / METRICS_FILE).is_file() for folder in places)
+    if any((folder / METRICS_FILE).is_file() for folder in places):
+        raise HiersegError(
+            f"{given} was evaluated before evaluations kept what they count in every picture; "
+            "evaluate again with the same command."
+        )
+    if not given or not any((path / name).exists() for name in _OF_RUNS):
+        raise HiersegError(
+            f"{given or 'An empty name'} is neither a run nor a folder that an evaluation has "
+            "written. An exported file is evaluated first, into a folder: hierseg evaluate "
+            "FILE.onnx --data=data.yaml --output=FOLDER"
+        )
+    which = "" if task == "val" else f" {quoted('task', task)}"
     raise HiersegError(
-        f"{given} was evaluated before evaluations kept what they count in every picture; once "
-        f"again: {command}"
-        if earlier
-        else f"{given} has not been evaluated on {task}: {command}"
+        f"{given} has not been evaluated on {task}: "
+        f"hierseg evaluate {quoted('checkpoint', given)}{which}"
     )
 
 
@@ -61,11 +68,24 @@ def _read(folder: Path) -> tuple[PictureCounts, dict[str, Any]]:
     return read_counts(folder / COUNTS_FILE), json.loads((folder / METRICS_FILE).read_text("utf-8"))
 
 
-def _titles(given: list[str]) -> list[str]:
-    """Short ones for two columns."""
-    titles = [as_path(text).name for text in given]
+def _pixels(metrics: Mapping[str, Any]) -> str:
+    """Those that an evaluation has counted."""
+    if metrics.get("tiles") or metrics["resolution"] != "network":
+        return "the pictures' own pixels"
+    how = f" ({metrics['resize']})" if metrics["resize"] != "stretch" else ""
+    return f"the network's {format_size(metrics['image_size'])} pixels{how}"
+
+
+def _titles(folders: Sequence[Path]) -> list[str]:
+    """Short ones for two columns: of the run, or of the folder."""
+    titles = [
+        folder.parent.parent.name if folder.parent.name == "evaluation" else folder.name
+        for folder in folders
+    ]
+    if titles[0] == titles[1]:
+        titles = [folder.name for folder in folders]
     short = all(0 < columns(title) <= _MOST_COLUMNS for title in titles)
-    return titles if short and titles[0] != titles[1] else ["first", "second"]
+    return [*map(printable, titles)] if short and titles[0] != titles[1] else ["first", "second"]
 
 
 def _run() -> None:
@@ -75,7 +95,12 @@ def _run() -> None:
         raise HiersegError(f"Two runs are compared; {counted(len(given), 'name')} given.")
     folders = [evaluation_folder(text, _TASK.value) for text in given]
     (first, metrics), (second, others) = map(_read, folders)
-    titles = _titles(given)
+    if _pixels(metrics) != _pixels(others):
+        raise HiersegError(
+            f"{folders[0]} has counted {_pixels(metrics)}, and {folders[1]} {_pixels(others)}: "
+            "evaluate both with --resolution=original, and give the folders that this writes."
+        )
+    titles = _titles([folder.absolute() for folder in folders])
     comparison = compare(first, second)
     for title, folder, of in zip(titles, folders, (metrics, others), strict=True):
         epoch = f"epoch {of['epoch']}, " if of.get("epoch") else ""

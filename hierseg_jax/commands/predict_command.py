@@ -6,12 +6,15 @@ hierseg predict --onnx_file=figures.onnx --source=photos --output=segmented
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import onnxruntime
 from absl import flags
 
 from hierseg_jax.reports.drawing.painter import LEGENDS
 from hierseg_jax.runtime.packaged_network import SUBJECT, packaged_network
+from hierseg_jax.runtime.passing import Summary
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
 from hierseg_jax.system.command_line import parse_size, run
@@ -143,8 +146,14 @@ def _run() -> None:
     if summary.there:
         there = "were there already" if summary.there > 1 else "was there already"
         print(f"{counted(summary.there, summary.unit)} {there}")
-        if not summary.frames and not summary.faults:
-            return
+    if summary.frames or not summary.there:
+        _print_speed(summary, segmenter.provider, places)
+    if summary.faults:
+        sys.exit(f"error: {len(summary.faults)} could not be read; the first: {summary.faults[0]}")
+
+
+def _print_speed(summary: Summary, provider: str, places: Sequence[Path]) -> None:
+    """How much was segmented, how fast, and where it is."""
     count = max(summary.frames, 1)
     rate = summary.frames / summary.seconds
     digits = ".1f" if rate >= 1 else ".2g"
@@ -152,7 +161,7 @@ def _run() -> None:
         f"{counted(summary.frames, summary.unit)}, {rate:{digits}} a second, "
         f"{1e3 * summary.inference_seconds / count:.1f} ms each in the network, "
         + (f"{summary.at_once} at once, " if summary.at_once > 1 else "")
-        + f"on {segmenter.provider.upper()}"
+        + f"on {provider.upper()}"
         + (
             f"; {counted(summary.dropped, 'frame')} passed over to keep the pace"
             if summary.dropped
@@ -160,8 +169,6 @@ def _run() -> None:
         )
         + (f"\nWritten to {' and '.join(map(str, places))}" if places and summary.frames else "")
     )
-    if summary.faults:
-        sys.exit(f"error: {len(summary.faults)} could not be read; the first: {summary.faults[0]}")
 
 
 def _read_hierarchy(file: str | None) -> Hierarchy | None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from hierseg_jax.evaluation.picture_counts import PictureCounts, iou, picture_name
-from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.wording import aligned, counted, listed
+from hierseg_jax.evaluation.shared_counts import shared_counts
+from hierseg_jax.system.wording import aligned, counted, level_called
 
 REDRAWS = 2000
 """Of the pictures, with replacement."""
@@ -46,8 +46,8 @@ class Comparison:
     Attributes:
       rows: levels coarse to fine, each with its classes behind it.
       names: of the pictures.
-      scores_2n: float64 [2, N], mean IoU of the finest level's classes that a picture shows,
-        without a background; NaN where it shows none.
+      scores_2n: float64 [2, N], mean IoU of the finest of these levels' classes that a picture
+        shows, without a background; NaN where it shows none.
       notes: what was left out, a sentence each.
     """
 
@@ -58,8 +58,7 @@ class Comparison:
 
 
 def compare(first: PictureCounts, second: PictureCounts, redraws: int = REDRAWS) -> Comparison:
-    """Compares class by class. Classes of the finest level meet by name, those of groups where
-    their levels have the same name as well; backgrounds meet whatever they are called.
+    """Compares class by class; `shared_counts` tells which classes and pictures meet.
 
     The interval is a paired bootstrap: pictures are drawn again with replacement, the same for
     both, and IoU follows from what was counted in those (percentiles; Efron and Tibshirani, An
@@ -71,13 +70,11 @@ def compare(first: PictureCounts, second: PictureCounts, redraws: int = REDRAWS)
       redraws: of the pictures.
 
     Raises:
-      ValueError: a sentence, if they share no class or no picture, or the same pictures have
-        other labels.
+      ValueError: a sentence, if they share no class, no picture, or no labels.
     """
-    first, second, notes = _same_classes(first, second)
-    first, second, more = _same_pictures(first, second)
-    sums_rtk = np.stack([_sums(of, np.ones((1, len(of))))[0] for of in (first, second)])
-    numbers_2x = np.stack([_with_means(iou(*sums_tk), first) for sums_tk in sums_rtk])
+    first, second, notes = shared_counts(first, second)
+    once_rn = np.ones((1, len(first)))
+    numbers_2x = [_with_means(iou(*_sums(of, once_rn)), first)[0] for of in (first, second)]
     low_x, high_x = _interval(first, second, redraws)
     rows = tuple(
         Row(level, name, *map(float, numbers))
@@ -88,91 +85,13 @@ def compare(first: PictureCounts, second: PictureCounts, redraws: int = REDRAWS)
     finest = (first.levels == first.levels[-1]) & ~first.background
     scores_2n = np.stack([_scores(of, finest) for of in (first, second)])
     names = tuple(picture_name(first, n) for n in range(len(first)))
-    return Comparison(rows, names, scores_2n, (*notes, *more))
+    return Comparison(rows, names, scores_2n, tuple(notes))
 
 
-def _same_classes(
-    first: PictureCounts, second: PictureCounts
-) -> tuple[PictureCounts, PictureCounts, list[str]]:
-    keys = [_keys(of) for of in (first, second)]
-    there = {key: k for k, key in enumerate(keys[1])}
-    shared = [(k, there[key]) for k, key in enumerate(keys[0]) if key in there]
-    if not any(not first.background[k] for k, _ in shared):
-        raise HiersegError(
-            f"The two evaluations share no class: {listed(_finest(first), 8)} here, "
-            f"{listed(_finest(second), 8)} there."
-        )
-    own, others = (np.array(column) for column in zip(*shared, strict=True))
-    alone = dict.fromkeys(
-        key[1] or "a background" for a, b in (keys, keys[::-1]) for key in a if key not in b
-    )
-    notes = []
-    if alone:
-        notes.append(
-            f"Only one of them has {listed([*alone], 8)}: left out, so that means are those of the "
-            "classes of both."
-        )
-    every = (np.arange(len(first)), np.arange(len(second)))
-    return first.take(every[0], own), second.take(every[1], others), notes
-
-
-def _keys(counts: PictureCounts) -> list[tuple[str, str]]:
-    """By which classes meet: level and name, the finest level and a background being nameless."""
-    return [
-        ("" if level == counts.levels[-1] else str(level), "" if background else str(name))
-        for level, name, background in zip(
-            counts.levels, counts.classes, counts.background, strict=True
-        )
-    ]
-
-
-def _finest(counts: PictureCounts) -> list[str]:
-    return counts.classes[(counts.levels == counts.levels[-1]) & ~counts.background].tolist()
-
-
-def _same_pictures(
-    first: PictureCounts, second: PictureCounts
-) -> tuple[PictureCounts, PictureCounts, list[str]]:
-    """Those of both that have the same labels in them."""
-    names = [of.names.tolist() or list(range(len(of))) for of in (first, second)]
-    if names[0] == names[1]:
-        own = others = np.arange(len(first))
-    else:
-        if any(len(set(of)) < len(of) for of in names):
-            raise HiersegError(
-                "The two evaluations have other pictures, and names of files occur twice, so that "
-                "it can't be told which are which. Evaluate both on the same data."
-            )
-        there = {name: n for n, name in enumerate(names[1])}
-        shared = [(n, there[name]) for n, name in enumerate(names[0]) if name in there]
-        if not shared:
-            raise HiersegError(
-                "The two evaluations share no picture. Evaluate both on the same data, with --data."
-            )
-        own, others = (np.array(column) for column in zip(*shared, strict=True))
-    notes = []
-    left_out = len(first) + len(second) - 2 * len(own)
-    if left_out:
-        notes.append(f"{counted(left_out, 'picture')} that only one of them has: left out.")
-    alike = (first.labelled_nk[own] == second.labelled_nk[others]).all(1)
-    if not alike.any():
-        raise HiersegError(
-            "The labels of all pictures differ between the two evaluations: other masks, or "
-            "other sizes. Evaluate both again on the same masks, or with --resolution=original."
-        )
-    if not alike.all():
-        notes.append(
-            f"{counted(int((~alike).sum()), 'picture')} whose masks have changed between the two: "
-            "left out. Evaluate both again to have them."
-        )
-    every = np.arange(first.labelled_nk.shape[1])
-    return first.take(own[alike], every), second.take(others[alike], every), notes
-
-
-def _sums(counts: PictureCounts, weights_rn: np.ndarray) -> np.ndarray:
-    """float64 [R, 3, K]: labelled, predicted and right pixels of pictures drawn so often."""
+def _sums(counts: PictureCounts, weights_rn: np.ndarray) -> list[np.ndarray]:
+    """Labelled, predicted and right pixels, each float64 [R, K], of pictures drawn so often."""
     of = (counts.labelled_nk, counts.predicted_nk, counts.right_nk)
-    return np.stack([weights_rn @ counts_nk.astype(np.float64) for counts_nk in of], 1)
+    return [weights_rn @ counts_nk.astype(np.float64) for counts_nk in of]
 
 
 def _headings(counts: PictureCounts) -> list[tuple[str, str]]:
@@ -185,18 +104,18 @@ def _headings(counts: PictureCounts) -> list[tuple[str, str]]:
     ]
 
 
-def _with_means(iou_k: np.ndarray, counts: PictureCounts) -> np.ndarray:
-    """Each level's mean without the background, and its classes behind it."""
-    numbers: list[float] = []
+def _with_means(values_rk: np.ndarray, counts: PictureCounts) -> np.ndarray:
+    """Each level's mean without the background, and its classes behind it: [R, levels + K]."""
+    numbers: list[np.ndarray] = []
     for level in dict.fromkeys(counts.levels.tolist()):
         own = counts.levels == level
-        numbers += [_mean(iou_k[own & ~counts.background]), *iou_k[own]]
-    return np.array(numbers)
-
-
-def _mean(values: np.ndarray) -> float:
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if len(defined) else math.nan
+        counted_rk = values_rk[:, own & ~counts.background]
+        defined_rk = ~np.isnan(counted_rk)
+        total_r = np.where(defined_rk, counted_rk, 0).sum(1, keepdims=True)
+        count_r = defined_rk.sum(1, keepdims=True)
+        mean_r = np.divide(total_r, count_r, out=np.full(total_r.shape, np.nan), where=count_r > 0)
+        numbers += [mean_r, values_rk[:, own]]
+    return np.concatenate(numbers, 1)
 
 
 def _interval(
@@ -206,16 +125,19 @@ def _interval(
     if count < FEWEST:
         undefined_x = np.full(len(_headings(first)), np.nan)
         return undefined_x, undefined_x
-    random, differences = np.random.default_rng(0), []
+    random, parts = np.random.default_rng(0), []
     for start in range(0, redraws, _AT_ONCE):
         drawn = min(_AT_ONCE, redraws - start)
         weights_rn = random.multinomial(count, np.full(count, 1 / count), drawn).astype(np.float64)
-        both = zip(_sums(first, weights_rn), _sums(second, weights_rn), strict=True)
-        differences += [_with_means(iou(*b), second) - _with_means(iou(*a), first) for a, b in both]
-    differences_rx = np.stack(differences)
-    mostly_x = np.isnan(differences_rx).mean(0) < 0.5
+        before, after = (_sums(of, weights_rn) for of in (first, second))
+        difference_rx = _with_means(iou(*after), first) - _with_means(iou(*before), first)
+        # A class that was not drawn tells nothing.
+        shown_rx = _with_means(np.where(before[0] > 0, 1.0, np.nan), first)
+        parts.append(difference_rx * shown_rx)
+    difference_rx = np.concatenate(parts)
+    mostly_x = np.isnan(difference_rx).mean(0) < 0.5
     interval_2x = np.full((2, len(mostly_x)), np.nan)
-    interval_2x[:, mostly_x] = np.nanpercentile(differences_rx[:, mostly_x], [2.5, 97.5], axis=0)
+    interval_2x[:, mostly_x] = np.nanpercentile(difference_rx[:, mostly_x], [2.5, 97.5], axis=0)
     low_x, high_x = interval_2x
     return low_x, high_x
 
@@ -246,6 +168,7 @@ def format_comparison(comparison: Comparison, titles: Sequence[str]) -> str:
                 interval,
             ]
         )
+    finest = level_called(comparison.rows[-1].level)
     before_n, after_n = comparison.scores_2n
     change_n = after_n - before_n
     order = [int(n) for n in np.argsort(change_n, kind="stable") if not np.isnan(change_n[n])]
@@ -254,7 +177,7 @@ def format_comparison(comparison: Comparison, titles: Sequence[str]) -> str:
     lines = [
         *aligned(table, "<>"),
         f"Of {counted(len(order), 'picture')} {len(better):,} are better in {titles[1]} and "
-        f"{len(worse):,} worse, by mean IoU of the finest level's classes.",
+        f"{len(worse):,} worse, by mean IoU of the classes of {finest} that they show.",
     ]
     for word, found in (("better", better), ("worse", worse)):
         if found:

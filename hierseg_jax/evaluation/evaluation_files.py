@@ -45,7 +45,8 @@ def write_evaluation(
     else:
         write_atomically(folder / REPORT_FILE, page.encode())
     if evaluation.counts is not None and evaluation.scores_n is not None:
-        table = pictures_csv(evaluation.counts, evaluation.scores_n)
+        inner = evaluation.inner_labels
+        table = pictures_csv(evaluation.counts, evaluation.scores_n, inner)
         write_atomically(folder / PICTURES_FILE, table.encode())
         write_atomically(folder / COUNTS_FILE, counts_bytes(evaluation.counts))
 

@@ -41,8 +41,14 @@ class PictureCounts:
     def __len__(self) -> int:
         return len(self.labelled_nk)
 
-    def take(self, pictures: np.ndarray, classes: np.ndarray) -> "PictureCounts":
-        """Of some pictures and classes, by their numbers, in that order."""
+    def take(
+        self, pictures: np.ndarray | None = None, classes: np.ndarray | None = None
+    ) -> "PictureCounts":
+        """Of some pictures and classes, by their numbers, in that order; by default of all."""
+        if pictures is None:
+            pictures = np.arange(len(self))
+        if classes is None:
+            classes = np.arange(len(self.classes))
         return PictureCounts(
             self.names[pictures] if len(self.names) else self.names,
             self.levels[classes],
@@ -97,18 +103,22 @@ def read_counts(file: Path) -> PictureCounts:
     return counts
 
 
-def pictures_csv(counts: PictureCounts, scores_n: np.ndarray) -> str:
+def pictures_csv(counts: PictureCounts, scores_n: np.ndarray, inner_labels: bool = False) -> str:
     """The content of pictures.csv: a line for every picture, the worst first.
 
     Args:
       counts: of N pictures.
       scores_n: float64 [N], from `image_scores`; pictures of background alone, NaN, come last.
+      inner_labels: whether the data label groups as well; a class that a picture is not labelled
+        with has no number then, for pixels of its group may be of it.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     classes = (f"{level}/{name}" for level, name in zip(counts.levels, counts.classes, strict=True))
     table.writerow([*_FIRST_COLUMNS, *(printable(str(name)) for name in classes)])
     iou_nk = iou(counts.labelled_nk, counts.predicted_nk, counts.right_nk)
+    if inner_labels:
+        iou_nk[counts.labelled_nk == 0] = np.nan
     for n in np.argsort(scores_n, kind="stable"):
         numbers = ("" if np.isnan(x) else f"{x:.4f}" for x in (scores_n[n], *iou_nk[n]))
         table.writerow([picture_name(counts, n), *numbers])
@@ -116,8 +126,9 @@ def pictures_csv(counts: PictureCounts, scores_n: np.ndarray) -> str:
 
 
 def picture_name(counts: PictureCounts, number: int) -> str:
-    """Of its file, printable; its number from 0 where the data set has no names."""
-    return printable(str(counts.names[number])) if len(counts.names) else str(number)
+    """Of its file, printable; its number from 0 where it has none."""
+    name = str(counts.names[number]) if len(counts.names) else ""
+    return printable(name) or str(number)
 
 
 def is_counts(file: Path) -> bool:

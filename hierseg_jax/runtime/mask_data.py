@@ -34,40 +34,68 @@ def can_be_data_set(masks: Path, files: Sequence[Path]) -> bool:
     return len(files) > 1 == len(folders) and len({each.drive for each in both}) == 1 and plain
 
 
-def write_data_set(
-    masks: Path, pictures: Path, names: Sequence[str], hierarchy: Hierarchy, overwrite: bool
-) -> bool:
-    """Writes a data.yaml whose training split are some pictures and their label maps.
+class MaskData:
+    """A data.yaml whose training split are some pictures and their label maps, as they come.
 
-    One that is there already, of the same folders and classes, is told of more pictures.
-
-    Args:
-      masks: folder of label maps of the leaf classes.
-      pictures: folder of the pictures.
-      names: of those that have a label map.
-      hierarchy: of the network.
-      overwrite: whether a data.yaml of something else may go.
-
-    Returns:
-      Whether it names them now.
+    A run may be killed at any time: what was written of it is named by then, with its classes.
     """
-    masks, pictures = masks.resolve(), pictures.resolve()
-    file, listed = masks / DATA, masks / LIST
-    root = Path(os.path.commonpath([masks, pictures]))
-    paths = [each.relative_to(root).as_posix() for each in (pictures, masks, listed)]
-    layout = Layout(root, paths[0], paths[1], paths[2])
-    spec = DatasetSpec(file, root, (("train", layout),), hierarchy, says_background=True)
-    before: list[str] = []
-    if file.exists() and _is(file, spec):
-        before = listed.read_text(encoding="utf-8").splitlines() if listed.exists() else []
-    elif file.exists() and not overwrite:
-        return False
-    # What is hidden is no picture of a folder.
-    readable = [name for name in names if _is_line(name) and not name.startswith(".")]
-    lines = sorted({*before, *readable})
-    write_atomically(listed, "".join(f"{line}\n" for line in lines).encode())
-    write_spec(spec)
-    return True
+
+    def __init__(self, masks: Path, pictures: Path, hierarchy: Hierarchy, overwrite: bool) -> None:
+        """Writes nothing yet.
+
+        Args:
+          masks: folder of label maps of the leaf classes, which exists.
+          pictures: folder of the pictures.
+          hierarchy: of the network.
+          overwrite: whether a data.yaml of something else may go.
+        """
+        self.masks, pictures = masks.resolve(), pictures.resolve()
+        self._list = self.masks / LIST
+        root = Path(os.path.commonpath([self.masks, pictures]))
+        paths = [of.relative_to(root).as_posix() for of in (pictures, self.masks, self._list)]
+        layout = Layout(root, paths[0], paths[1], paths[2])
+        file = self.masks / DATA
+        self._spec = DatasetSpec(file, root, (("train", layout),), hierarchy, says_background=True)
+        self._overwrite = overwrite
+        self._named: set[str] | None = None
+
+    def begin(self) -> bool:
+        """Writes the data.yaml before the first label map.
+
+        One that is there already, of the same folders and classes, is told of more pictures.
+
+        Returns:
+          Whether label maps are named: not where it is of something else.
+        """
+        if self._named is not None:
+            return True
+        file = self._spec.file
+        if file.exists() and _is(file, self._spec):
+            text = self._list.read_text(encoding="utf-8") if self._list.exists() else ""
+            self._named = {*text.splitlines()}
+            self.finish()  # the last line may have no end
+            return True
+        if file.exists() and not self._overwrite:
+            return False
+        self._named = set()
+        write_atomically(self._list, b"")
+        write_spec(self._spec)
+        return True
+
+    def add(self, name: str) -> None:
+        """Names a picture whose label map has been written."""
+        # What is hidden is no picture of a folder.
+        if self._named is None or name in self._named or name[0] == "." or not _is_line(name):
+            return
+        self._named.add(name)
+        with self._list.open("a", encoding="utf-8", newline="\n") as listed:
+            listed.write(f"{name}\n")
+
+    def finish(self) -> None:
+        """Brings the names in order."""
+        if self._named is not None:
+            lines = "".join(f"{line}\n" for line in sorted(self._named))
+            write_atomically(self._list, lines.encode())
 
 
 def _is_line(text: str) -> bool:

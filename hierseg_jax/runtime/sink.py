@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from hierseg_jax.reports.drawing.painter import LEGENDS, Painter
 from hierseg_jax.runtime.frames import Images
-from hierseg_jax.runtime.mask_data import DATA, LIST, write_data_set
+from hierseg_jax.runtime.mask_data import DATA, LIST, MaskData
 from hierseg_jax.runtime.outputs import VideoFile, write_image
 from hierseg_jax.runtime.pace import Stopwatch, frames_missing
 from hierseg_jax.runtime.places import settle_places
@@ -67,23 +67,21 @@ class Sink:
         if self._painter.note:
             tqdm.write(f"note: {self._painter.note}", file=sys.stderr)
         masks_of = [level.name for level in self._levels if masks]
-        self._hierarchy = segmenter.hierarchy
-        finest = self._hierarchy.levels[-1].name
+        finest = segmenter.hierarchy.levels[-1].name
         places = settle_places(opened, source, output, masks_of, pictures, finest)
         self._places = places
-        self._pictures = opened.files[0].parent if isinstance(opened, Images) else Path()
-        self._labelled: list[str] = []
-        self._overwrite, self._skip_existing = overwrite, skip_existing
+        self._skip_existing = skip_existing
         self.folder = places.folder
         self.places = places.where_to_look
         self.missing = None
         if isinstance(opened, Images):
             there = [f for f in opened.files if skip_existing and places.has_image(f.name)]
             self.missing = Images(tuple(f for f in opened.files if f not in {*there}))
-            # Of a run that was killed no list tells; from one that is there some may be taken out.
-            if places.labelled is not None and not (places.labelled / LIST).exists():
-                self._labelled = [file.name for file in there]
         places.make_room(overwrite or skip_existing)
+        self._data: MaskData | None = None
+        if isinstance(opened, Images) and places.labelled is not None:
+            folder = opened.files[0].parent
+            self._data = MaskData(places.labelled, folder, segmenter.hierarchy, overwrite)
         self._video: VideoFile | None = None
         if isinstance(opened, Video) and places.video is not None:
             self._video = self._begin(places.video, opened)
@@ -111,10 +109,18 @@ class Sink:
                 self._write_frame(self._video, drawn_bgr, frame.seconds)
             else:
                 self._write(self._places.pictures[frame.name], drawn_bgr)
+        if self._data is not None and not self._data.begin():
+            tqdm.write(
+                f"note: {self._data.masks / DATA} is of other pictures or classes, and stays as "
+                f"it is. The label maps of this run are not named in {LIST} beside it; add them "
+                "if their numbers mean the same, or give another --output.",
+                file=sys.stderr,
+            )
+            self._data = None
         for level, folder in self._places.masks.items():
             self._write(folder / f"{Path(frame.name).stem}.png", result.levels[level])
-        if self._places.labelled is not None:
-            self._labelled.append(frame.name)
+        if self._data is not None:
+            self._data.add(frame.name)
 
     def _write(self, file: Path, image: np.ndarray) -> None:
         if not (self._skip_existing and file.exists()):
@@ -144,14 +150,8 @@ class Sink:
         """Completes a video, or a data set of label maps."""
         if self._video is not None:
             self._video.close()
-        if self._places.labelled is not None and self._labelled:
-            at = self._places.labelled, self._pictures
-            if not write_data_set(*at, self._labelled, self._hierarchy, self._overwrite):
-                tqdm.write(
-                    f"note: {at[0]} has a {DATA} of other pictures or classes, which stays; it "
-                    "does not name these label maps.",
-                    file=sys.stderr,
-                )
+        if self._data is not None:
+            self._data.finish()
 
 
 def painter_for(levels: Sequence[Level], opened: Images | Video, legend: str) -> Painter:

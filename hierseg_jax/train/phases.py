@@ -78,9 +78,11 @@ def describe_phases(
     """
     if len(phases) == 1 and phases[0].size == size:
         whole = all(share == 1 for share in shares)
-        near = "no multiple of the network's stride is nearer to that share and as alike in shape"
         return (
-            "" if whole else f"training at {format_size(size)} pixels, too: {near} (progressive)\n"
+            ""
+            if whole
+            else f"all epochs train at {format_size(size)} pixels: of the sizes that the network "
+            "takes it is the nearest to what progressive asks for\n"
         )
     if len(phases) == 1:
         return f"training at {format_size(phases[0].size)} pixels (progressive)\n"

@@ -59,9 +59,19 @@ class Mixture:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of all examples; empty for those that have none."""
-        named = (getattr(source, "names", ()) or ("",) * len(source) for source in self.sources)
-        return tuple(itertools.chain.from_iterable(named))
+        """Of all examples; empty for those that have none.
+
+        Where two are alike, the data set's stands before all of them.
+        """
+        named = [getattr(source, "names", ()) or ("",) * len(source) for source in self.sources]
+        names = tuple(itertools.chain.from_iterable(named))
+        if len({*names}) == len(names):
+            return names
+        return tuple(
+            f"{part.name}: {name}" if name else ""
+            for part, each in zip(self.parts, named, strict=True)
+            for name in each
+        )
 
     def each(self, wrap: Callable[[Source], Source]) -> "Mixture":
         """The same mixture with every source wrapped in another of its length."""
