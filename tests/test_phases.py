@@ -102,7 +102,9 @@ def test_a_size_changes_neither_examples_nor_their_order(tmp_path):
     whole_size = (Phase(0, 9, (288, 192)),)
     assert describe_phases(whole_size, (288, 192), (1.0,)) == ""
     told = describe_phases(whole_size, (288, 192), (0.9,))
-    assert "training at 288x192 (height x width) pixels, too: no multiple" in told
+    assert (
+        "all epochs train at 288x192 (height x width) pixels: of the sizes that the network" in told
+    )
     one = (Phase(0, 9, (24, 32)),)
     assert describe_phases(one, (32, 32)) == (
         "training at 24x32 (height x width) pixels (progressive)\n"
