@@ -69,10 +69,35 @@ def test_an_interval_is_that_of_the_same_pictures_drawn_again(pair):
     np.testing.assert_allclose([row.low, row.high], expected, atol=np.ptp(expected) / 8)
 
 
+def test_a_class_that_is_not_drawn_moves_no_mean(pair):
+    """Where one run paints it by chance, and the other never does."""
+    for of in pair:
+        of[1:, 3] = 0
+        of[1:, :, 0] += of[1:, :, 3]
+        of[1:, :, 3] = 0
+    pair[1][:, 1, 3] += 1
+    pair[1][:, 1, 1] -= 1
+    found = {(row.level, row.name): row for row in compare(*map(counts, pair)).rows}
+    change = {key: row.second - row.first for key, row in found.items()}
+    leaf, classes = found["leaf", ""], ["head", "arm", "leg"]
+    assert change["leaf", ""] == pytest.approx(np.mean([change["leaf", c] for c in classes]))
+    lowest = min(min(found["leaf", c].low, change["leaf", c]) for c in classes)
+    assert leaf.low > lowest - 0.05
+    # No mask shows it at all.
+    for of in pair:
+        of[0, 3] = 0
+    found = compare(*map(counts, pair))
+    assert found.notes == ("No mask shows lower, leg: left out of the means.",)
+    rows = {(row.level, row.name): row for row in found.rows}
+    assert np.isnan(rows["leaf", "leg"].second)
+    both = [rows["leaf", c].second for c in classes[:2]]
+    assert rows["leaf", ""].second == pytest.approx(np.mean(both))
+
+
 def test_equal_evaluations_differ_by_nothing(pair):
     found = compare(counts(pair[0]), counts(pair[0]))
     assert all(row.low == row.high == 0 for row in found.rows)
-    assert "0 are better in b and 0 worse" in format_comparison(found, ["a", "b"])
+    assert "better in b: 0, worse: 0," in format_comparison(found, ["a", "b"])
 
 
 def test_few_pictures_have_no_interval(pair):
@@ -198,9 +223,9 @@ def test_the_pictures_that_differ_most_are_named(pair):
     before[9] = np.diag(pair[0][9].sum(1))
     after[9] = np.roll(before[9], 1, axis=1)
     text = format_comparison(compare(counts(before), counts(after)), ["a", "b"])
-    assert "Of 40 pictures 1 are better in b and 1 worse" in text
+    assert "level leaf: 40; better in b: 1, worse: 1, by the mean IoU" in text
     assert "\nMost better: 7.jpg 0." in text
-    assert " to 1.00\nMost worse: 9.jpg 1.00 to 0.00" in text
+    assert " to 1.000\nMost worse: 9.jpg 1.000 to 0.000" in text
 
 
 def compare_command(*given):
@@ -262,11 +287,16 @@ def test_the_command_says_what_is_missing(pair, tmp_path):
         with pytest.raises(HiersegError, match=re.escape(message)):
             evaluation_folder(str(given), task)
     write(tmp_path / "large/evaluation/val", pair[1], image_size=[96, 64])
+    write(tmp_path / "mixed/evaluation/val", pair[1], images=39)
+    write(tmp_path / "odd/evaluation/val", pair[1])
+    (tmp_path / "odd/evaluation/val/metrics.json").write_text('{"levels": {}}')
     old, large = tmp_path / "old", tmp_path / "large"
     for given, message in (
         ([old], "Two runs are compared; 1 name given."),
         ([old, old, old], "Two runs are compared; 3 names given."),
         ([old, large], "has counted the network's 64 pixels, and"),
+        ([old, tmp_path / "mixed"], "are of two evaluations; evaluate again."),
+        ([old, tmp_path / "odd"], "metrics.json is damaged or was not written by an evaluation"),
     ):
         done = compare_command(*given)
         assert done.returncode == 1

@@ -80,6 +80,8 @@ def test_what_a_file_has_no_choice_of_is_refused_in_a_sentence(trained, tmp_path
         ([*whole, "--which=last"], "--which is for runs, and "),
         ([*whole, "--resolution=network"], "give refined, or original"),
         ([*whole, "--task=test"], "test"),
+        ([*whole, "--tiles", "--resolution=refined"], "leave one of the two out"),
+        (["--data=figures", whole[1]], "figures are drawn as a run's settings say"),
     ):
         done = run_quickly("launch/evaluate.py", f"--checkpoint={file}", *flags)
         assert done.returncode == 1

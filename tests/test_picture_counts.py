@@ -1,5 +1,6 @@
 """What is counted in every picture gives the evaluation's numbers, and comes back as written."""
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -7,6 +8,7 @@ import io
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hierseg_jax.evaluation.extremes import image_scores
 from hierseg_jax.evaluation.metrics import count_pictures, evaluate_levels
@@ -17,6 +19,7 @@ from hierseg_jax.evaluation.picture_counts import (
     pictures_csv,
     read_counts,
 )
+from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.test_metrics_of_inner_labels import labelled, matrices
 
@@ -77,6 +80,17 @@ def test_damaged_counts_are_refused_in_a_sentence(tmp_path):
         file.write_bytes(content)
         with pytest.raises(ValueError, match=r"counts\.npz is damaged or was not written by an"):
             read_counts(file)
+
+
+@given(st.data())
+def test_flipped_bytes_are_read_or_refused_in_a_sentence(tmp_path_factory, data):
+    whole = bytearray(counts_bytes(counted()[1]))
+    for _ in range(3):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    file = tmp_path_factory.mktemp("flipped") / "counts.npz"
+    file.write_bytes(whole)
+    with contextlib.suppress(HiersegError):
+        read_counts(file)
 
 
 def test_the_table_of_pictures_begins_with_the_worst():

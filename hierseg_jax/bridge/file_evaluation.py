@@ -6,14 +6,16 @@ from typing import Any
 from tqdm import tqdm
 
 from hierseg_jax.data.read.common_tree import meet, read_data_sets
-from hierseg_jax.data.read.members import spec_text
+from hierseg_jax.data.read.members import FIGURES, parse_members, spec_text
 from hierseg_jax.data.read.sources import open_split
 from hierseg_jax.evaluation.result import Evaluation, gather_evaluation
 from hierseg_jax.evaluation.tally import Measures, Tally
+from hierseg_jax.evaluation.view import View
 from hierseg_jax.evaluation.view_name import BATCH_SIZE
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.tiles import segment_tiled
 from hierseg_jax.settings.metric_choice import DEFAULT_METRICS
+from hierseg_jax.system.errors import HiersegError
 
 
 def evaluate_file(
@@ -21,7 +23,7 @@ def evaluate_file(
     data: str,
     *,
     task: str = "val",
-    resolution: str = "refined",
+    resolution: str | None = None,
     tiles: bool = False,
     image_size: tuple[int, int] | None = None,
     metrics: tuple[str, ...] = DEFAULT_METRICS,
@@ -33,7 +35,7 @@ def evaluate_file(
       data: whose classes have a place in the file's tree.
       task: the split, `val` or `test` (or `train`).
       resolution: `refined`, with borders along the pictures' edges as `hierseg predict` draws
-        them, or `original`.
+        them, or `original`; None is `original` with `tiles`, else `refined`.
       tiles: whether pictures are seen in windows, see `segment_tiled`.
       image_size: (height, width), where the file leaves them open.
       metrics: of `metric_choice.METRICS`, which are to be shown.
@@ -44,6 +46,12 @@ def evaluate_file(
     Raises:
       ValueError, FileNotFoundError: one sentence.
     """
+    if any(member.location == FIGURES for member in parse_members(data)):
+        raise HiersegError(
+            f"{FIGURES} are drawn as a run's settings say, and {onnx_file} has none; give a "
+            "data.yaml."
+        )
+    resolution = View(resolution=resolution or (None if tiles else "refined"), tiles=tiles).counted
     segmenter = Segmenter(onnx_file, image_size=image_size, confidence=False)
     if tiles:
         segmenter.require_scores("--tiles")
@@ -77,7 +85,7 @@ def evaluate_file(
         "image_size": list(segmenter.image_size),
         "resize": segmenter.resize.rule,
         "sampling": segmenter.resize.sampling,
-        "resolution": "original" if tiles else resolution,
+        "resolution": resolution,
         "tiles": tiles,
         "scales": [1],
         "flip": False,

@@ -7,6 +7,7 @@ import onnx
 from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.runtime.metadata import SCORES
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import one_line
 
 MIN_OPSET, MAX_OPSET = 13, 23
 # Nodes that would carry the image's size are not among them.
@@ -108,7 +109,7 @@ def _traced(graph: Graph, shape: tuple[int, ...], opset: int) -> onnx.ModelProto
         if graph.any_size:
             raise
         raise HiersegError(
-            f"jax2onnx does not know an operation of the network ({' '.join(str(error).split())}); "
+            f"jax2onnx does not know an operation of the network ({one_line(error)}); "
             "write an inference function for it, as models/esnet/graph.py is one."
         ) from error
 

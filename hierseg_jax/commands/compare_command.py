@@ -18,7 +18,7 @@ from hierseg_jax.evaluation.picture_counts import COUNTS_FILE, PictureCounts, re
 from hierseg_jax.evaluation.tables import describe_view
 from hierseg_jax.system.command_line import quoted, run
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.paths import as_path
+from hierseg_jax.system.paths import as_path, in_bucket
 from hierseg_jax.system.wording import columns, counted, printable
 
 FLAGS = flags.FlagValues()
@@ -65,7 +65,18 @@ def evaluation_folder(given: str, task: str) -> Path:
 
 
 def _read(folder: Path) -> tuple[PictureCounts, dict[str, Any]]:
-    return read_counts(folder / COUNTS_FILE), json.loads((folder / METRICS_FILE).read_text("utf-8"))
+    counts, file = read_counts(folder / COUNTS_FILE), folder / METRICS_FILE
+    try:
+        metrics = json.loads(file.read_text(encoding="utf-8"))
+        _pixels(metrics), describe_view(metrics)
+        same = metrics["images"] == len(counts)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise HiersegError(
+            f"{file} is damaged or was not written by an evaluation; delete it and evaluate again."
+        ) from error
+    if not same:
+        raise HiersegError(f"{file} and {COUNTS_FILE} are of two evaluations; evaluate again.")
+    return counts, metrics
 
 
 def _pixels(metrics: Mapping[str, Any]) -> str:
@@ -100,7 +111,7 @@ def _run() -> None:
             f"{folders[0]} has counted {_pixels(metrics)}, and {folders[1]} {_pixels(others)}: "
             "evaluate both with --resolution=original, and give the folders that this writes."
         )
-    titles = _titles([folder.absolute() for folder in folders])
+    titles = _titles([each if in_bucket(each) else each.resolve() for each in folders])
     comparison = compare(first, second)
     for title, folder, of in zip(titles, folders, (metrics, others), strict=True):
         epoch = f"epoch {of['epoch']}, " if of.get("epoch") else ""

@@ -230,7 +230,7 @@ def _evaluate_file(file: Path) -> None:
         file,
         data,
         task=_TASK.value,
-        resolution=_RESOLUTION.value or "refined",
+        resolution=_RESOLUTION.value,
         tiles=_TILES.value,
         image_size=parse_size(_IMAGE_SIZE.value),
         metrics=parse_metrics(_METRICS.value or DEFAULT_METRICS, "--metrics"),

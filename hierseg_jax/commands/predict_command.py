@@ -70,7 +70,7 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing files.", fl
 _SKIP_EXISTING = flags.DEFINE_bool(
     "skip_existing",
     False,
-    "Segment the pictures alone that have not been: no file is replaced.",
+    "Segment the pictures alone that have not been; no picture and no label map is replaced.",
     flag_values=FLAGS,
 )
 _SMOOTH = flags.DEFINE_float(

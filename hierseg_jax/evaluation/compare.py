@@ -8,7 +8,7 @@ import numpy as np
 
 from hierseg_jax.evaluation.picture_counts import PictureCounts, iou, picture_name
 from hierseg_jax.evaluation.shared_counts import shared_counts
-from hierseg_jax.system.wording import aligned, counted, level_called
+from hierseg_jax.system.wording import aligned, level_called, listed
 
 REDRAWS = 2000
 """Of the pictures, with replacement."""
@@ -73,8 +73,8 @@ def compare(first: PictureCounts, second: PictureCounts, redraws: int = REDRAWS)
       ValueError: a sentence, if they share no class, no picture, or no labels.
     """
     first, second, notes = shared_counts(first, second)
-    once_rn = np.ones((1, len(first)))
-    numbers_2x = [_with_means(iou(*_sums(of, once_rn)), first)[0] for of in (first, second)]
+    numbers_2x = [numbers_rx[0] for numbers_rx in _numbers(first, second, np.ones((1, len(first))))]
+    notes += _painted_alone(first, second)
     low_x, high_x = _interval(first, second, redraws)
     rows = tuple(
         Row(level, name, *map(float, numbers))
@@ -88,10 +88,33 @@ def compare(first: PictureCounts, second: PictureCounts, redraws: int = REDRAWS)
     return Comparison(rows, names, scores_2n, tuple(notes))
 
 
-def _sums(counts: PictureCounts, weights_rn: np.ndarray) -> list[np.ndarray]:
-    """Labelled, predicted and right pixels, each float64 [R, K], of pictures drawn so often."""
-    of = (counts.labelled_nk, counts.predicted_nk, counts.right_nk)
-    return [weights_rn @ counts_nk.astype(np.float64) for counts_nk in of]
+def _numbers(
+    first: PictureCounts, second: PictureCounts, weights_rn: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `_with_means`, of both, of pictures drawn so often.
+
+    A class that none of them is labelled with tells nothing, whatever else is painted as it.
+    """
+    first_rk, second_rk = (
+        iou(
+            *(
+                weights_rn @ counts_nk.astype(np.float64)
+                for counts_nk in (of.labelled_nk, of.predicted_nk, of.right_nk)
+            )
+        )
+        for of in (first, second)
+    )
+    shown_rk = weights_rn @ (first.labelled_nk > 0) > 0
+    return (
+        _with_means(np.where(shown_rk, first_rk, np.nan), first),
+        _with_means(np.where(shown_rk, second_rk, np.nan), first),
+    )
+
+
+def _painted_alone(first: PictureCounts, second: PictureCounts) -> list[str]:
+    painted_k = (first.predicted_nk + second.predicted_nk).any(0)
+    names = dict.fromkeys(first.classes[painted_k & ~first.labelled_nk.any(0)].tolist())
+    return [f"No mask shows {listed([*names], 8)}: left out of the means."] if names else []
 
 
 def _headings(counts: PictureCounts) -> list[tuple[str, str]]:
@@ -129,11 +152,8 @@ def _interval(
     for start in range(0, redraws, _AT_ONCE):
         drawn = min(_AT_ONCE, redraws - start)
         weights_rn = random.multinomial(count, np.full(count, 1 / count), drawn).astype(np.float64)
-        before, after = (_sums(of, weights_rn) for of in (first, second))
-        difference_rx = _with_means(iou(*after), first) - _with_means(iou(*before), first)
-        # A class that was not drawn tells nothing.
-        shown_rx = _with_means(np.where(before[0] > 0, 1.0, np.nan), first)
-        parts.append(difference_rx * shown_rx)
+        before_rx, after_rx = _numbers(first, second, weights_rn)
+        parts.append(after_rx - before_rx)
     difference_rx = np.concatenate(parts)
     mostly_x = np.isnan(difference_rx).mean(0) < 0.5
     interval_2x = np.full((2, len(mostly_x)), np.nan)
@@ -176,13 +196,13 @@ def format_comparison(comparison: Comparison, titles: Sequence[str]) -> str:
     better = [n for n in reversed(order) if change_n[n] > 0]
     lines = [
         *aligned(table, "<>"),
-        f"Of {counted(len(order), 'picture')} {len(better):,} are better in {titles[1]} and "
-        f"{len(worse):,} worse, by mean IoU of the classes of {finest} that they show.",
+        f"Pictures that show a class of {finest}: {len(order):,}; better in {titles[1]}: "
+        f"{len(better):,}, worse: {len(worse):,}, by the mean IoU of the classes that they show.",
     ]
     for word, found in (("better", better), ("worse", worse)):
         if found:
             named = (
-                f"{comparison.names[n]} {before_n[n]:.2f} to {after_n[n]:.2f}" for n in found[:MOST]
+                f"{comparison.names[n]} {before_n[n]:.3f} to {after_n[n]:.3f}" for n in found[:MOST]
             )
             lines.append(f"Most {word}: {', '.join(named)}")
     return "\n".join(lines)

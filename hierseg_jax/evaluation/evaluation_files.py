@@ -39,16 +39,16 @@ def write_evaluation(
     """
     check_output(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / METRICS_FILE, content)
-    if page is None:
-        (folder / REPORT_FILE).unlink(missing_ok=True)
-    else:
-        write_atomically(folder / REPORT_FILE, page.encode())
     if evaluation.counts is not None and evaluation.scores_n is not None:
         inner = evaluation.inner_labels
         table = pictures_csv(evaluation.counts, evaluation.scores_n, inner)
         write_atomically(folder / PICTURES_FILE, table.encode())
         write_atomically(folder / COUNTS_FILE, counts_bytes(evaluation.counts))
+    if page is None:
+        (folder / REPORT_FILE).unlink(missing_ok=True)
+    else:
+        write_atomically(folder / REPORT_FILE, page.encode())
+    write_json(folder / METRICS_FILE, content)
 
 
 def check_output(folder: Path) -> None:

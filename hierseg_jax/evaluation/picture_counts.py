@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,12 @@ from hierseg_jax.system.wording import printable
 
 COUNTS_FILE = "counts.npz"
 PICTURES_FILE = "pictures.csv"
+# What zipfile and NumPy raise, RuntimeError and NotImplementedError of archives that seem to be
+# encrypted, or compressed in some other way.
+_DAMAGE = (
+    *(ValueError, KeyError, TypeError, EOFError, RuntimeError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, OverflowError, MemoryError),
+)
 _FIRST_COLUMNS = ("picture", "score")
 
 
@@ -96,9 +103,9 @@ def read_counts(file: Path) -> PictureCounts:
             or (counts.levels.dtype.kind, counts.classes.dtype.kind) != text
         ):
             raise ValueError("shapes")
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise HiersegError(
-            f"{file} is damaged or was not written by an evaluation; evaluate again."
+            f"{file} is damaged or was not written by an evaluation; delete it and evaluate again."
         ) from error
     return counts
 

@@ -37,7 +37,7 @@ def shared_counts(first: PictureCounts, second: PictureCounts) -> Both:
     )
     first, second, notes = _pictures_of_both(first, second)
     first, second, of_classes = _classes_of_both(first, second)
-    first, second, of_labels = _labelled_alike(first, second, 0 if same_tree else TIES)
+    first, second, of_labels = _labelled_alike(first, second, same_tree)
     return first, second, notes + of_classes + of_labels
 
 
@@ -107,19 +107,16 @@ def _finest(counts: PictureCounts) -> list[str]:
     return counts.classes[(counts.levels == counts.levels[-1]) & ~counts.background].tolist()
 
 
-def _labelled_alike(first: PictureCounts, second: PictureCounts, ties: float) -> Both:
-    """Leaves out classes that mean something else, then pictures whose masks have changed."""
+def _labelled_alike(first: PictureCounts, second: PictureCounts, same_tree: bool) -> Both:
+    """Leaves out classes that mean something else, then pictures whose masks have changed.
+
+    In one tree classes have one meaning, and labels are the same to the pixel.
+    """
     finest = first.levels == first.levels[-1]
-    slack_n = ties * first.labelled_nk[:, finest].sum(1)
+    slack_n = (0 if same_tree else TIES) * first.labelled_nk[:, finest].sum(1)
     differ_nk = np.abs(first.labelled_nk - second.labelled_nk) > slack_n[:, None]
     shown_nk = (first.labelled_nk > 0) | (second.labelled_nk > 0)
-    changed_k = differ_nk.sum(0) > 0.5 * shown_nk.sum(0)
-    if changed_k[~first.background].all():
-        raise HiersegError(
-            "The labels of nearly all pictures differ between the two evaluations: other masks, "
-            "other sizes, or classes that mean something else. Evaluate both on the same masks, "
-            "with --resolution=original."
-        )
+    changed_k = (differ_nk.sum(0) > 0.5 * shown_nk.sum(0)) & (not same_tree)
     notes = []
     if changed_k.any():
         names = [
@@ -132,10 +129,11 @@ def _labelled_alike(first: PictureCounts, second: PictureCounts, ties: float) ->
         )
     kept = np.flatnonzero(~changed_k & np.isin(first.levels, _told(first, ~changed_k)))
     alike_n = ~differ_nk[:, kept].any(1)
-    if not alike_n.any():
+    if not len(kept) or not alike_n.any():
         raise HiersegError(
-            "In every picture some labels differ between the two evaluations. Evaluate both on "
-            "the same masks, with --resolution=original."
+            "The labels of all pictures differ between the two evaluations: other masks, other "
+            "sizes, or classes that mean something else. Evaluate both on the same masks, with "
+            "--resolution=original."
         )
     if not alike_n.all():
         notes.append(

@@ -56,8 +56,16 @@ class MaskData:
         layout = Layout(root, paths[0], paths[1], paths[2])
         file = self.masks / DATA
         self._spec = DatasetSpec(file, root, (("train", layout),), hierarchy, says_background=True)
-        self._overwrite = overwrite
-        self._named: set[str] | None = None
+        self._is_there = file.exists() and _is(file, self._spec)
+        # None where it is of something else, which stays.
+        self._named: list[str] | None = None
+        if self._is_there or not file.exists():
+            self._named = _lines(self._list)
+        elif overwrite:
+            self._named = []
+        # A user may have left the suffixes out.
+        self._known = {stem for name in self._named or () for stem in (name, Path(name).stem)}
+        self._begun = False
 
     def begin(self) -> bool:
         """Writes the data.yaml before the first label map.
@@ -67,35 +75,46 @@ class MaskData:
         Returns:
           Whether label maps are named: not where it is of something else.
         """
-        if self._named is not None:
-            return True
-        file = self._spec.file
-        if file.exists() and _is(file, self._spec):
-            text = self._list.read_text(encoding="utf-8") if self._list.exists() else ""
-            self._named = {*text.splitlines()}
-            self.finish()  # the last line may have no end
-            return True
-        if file.exists() and not self._overwrite:
+        if self._named is None:
             return False
-        self._named = set()
-        write_atomically(self._list, b"")
-        write_spec(self._spec)
+        if not self._begun:
+            self._begun = True
+            self.finish()  # the last line may have no end
+            if not self._is_there:
+                write_spec(self._spec)
         return True
 
     def add(self, name: str) -> None:
-        """Names a picture whose label map has been written."""
+        """Names a picture before its label map is written: one that is missing is made again."""
         # What is hidden is no picture of a folder.
-        if self._named is None or name in self._named or name[0] == "." or not _is_line(name):
+        if self._named is None or name[0] == "." or not _is_line(name):
             return
-        self._named.add(name)
-        with self._list.open("a", encoding="utf-8", newline="\n") as listed:
-            listed.write(f"{name}\n")
+        if self._known.isdisjoint((name, Path(name).stem)):
+            self._known |= {name, Path(name).stem}
+            self._named.append(name)
+            with self._list.open("a", encoding="utf-8", newline="\n") as listed:
+                listed.write(f"{name}\n")
 
     def finish(self) -> None:
         """Brings the names in order."""
-        if self._named is not None:
+        if self._begun and self._named is not None:
             lines = "".join(f"{line}\n" for line in sorted(self._named))
             write_atomically(self._list, lines.encode())
+
+
+def _lines(file: Path) -> list[str]:
+    """Those of a list that users may have edited.
+
+    Raises:
+      ValueError: a sentence, where it is no UTF-8.
+    """
+    if not file.exists():
+        return []
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise HiersegError(f"{file} is no UTF-8 text; save it as UTF-8, or delete it.") from error
+    return [line for line in map(str.strip, text.splitlines()) if line]
 
 
 def _is_line(text: str) -> bool:

@@ -141,7 +141,7 @@ def _of_images(
         )
     if suffix in IMAGE_SUFFIXES:
         names, folder = [folder.name], folder.parent
-    stems = [Path(name).stem for name in names]
+    stems = [Path(name).stem for name in sources]  # label maps have the names of their pictures
     _refuse_one_name(opened.files, stems if masks_of else names)
     drawn = {name: folder / new for name, new in zip(sources, names, strict=True) if pictures}
     masks = _mask_folders(folder / "masks", masks_of)

@@ -20,6 +20,7 @@ from hierseg_jax.runtime.segmentation import NetworkOutput, Segmentation, maps_b
 from hierseg_jax.runtime.session import existing_file, start_session
 from hierseg_jax.runtime.smoothing import Smoother
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import one_line
 from hierseg_jax.tree.decoding import top_down
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.parsing import MAX_CLASSES
@@ -190,8 +191,7 @@ class Segmenter:
             outputs = self._session.run(self._wanted or None, {self._input.name: given})
         except Exception as error:  # onnxruntime's own kinds, none of them documented
             raise HiersegError(
-                f"The network can't take {'x'.join(map(str, given.shape))}: "
-                f"{' '.join(str(error).split())[:200]}"
+                f"The network can't take {'x'.join(map(str, given.shape))}: {one_line(error, 200)}"
             ) from error
         height, width = given.shape[1:3] if self.contract == "deploy" else given.shape[2:]
         self._check_outputs(outputs, (height, width))

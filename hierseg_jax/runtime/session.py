@@ -10,6 +10,7 @@ import onnxruntime
 from hierseg_jax.runtime.metadata import CONFIDENCE, SCORES, Metadata
 from hierseg_jax.system.errors import TRACEBACK_VARIABLE, HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import local_path
+from hierseg_jax.system.wording import one_line
 
 Tensor = tuple[str, str, Sequence[Any]]
 """Its name, `tensor(...)` and sides: whole numbers, or what stands for those left open."""
@@ -83,7 +84,7 @@ def _start(
             return session, failure_of_cuda(str(error))
         raise HiersegError(
             f"{file} can't be opened by onnxruntime: it is no ONNX file, or a damaged one "
-            f"({' '.join(str(error).split())[:200]})."
+            f"({one_line(error, 200)})."
         ) from error
 
 

@@ -75,8 +75,9 @@ class Sink:
         self.places = places.where_to_look
         self.missing = None
         if isinstance(opened, Images):
-            there = [f for f in opened.files if skip_existing and places.has_image(f.name)]
-            self.missing = Images(tuple(f for f in opened.files if f not in {*there}))
+            self.missing = Images(
+                tuple(f for f in opened.files if not (skip_existing and places.has_image(f.name)))
+            )
         places.make_room(overwrite or skip_existing)
         self._data: MaskData | None = None
         if isinstance(opened, Images) and places.labelled is not None:
@@ -109,6 +110,11 @@ class Sink:
                 self._write_frame(self._video, drawn_bgr, frame.seconds)
             else:
                 self._write(self._places.pictures[frame.name], drawn_bgr)
+        self._name_label_map(frame.name)
+        for level, folder in self._places.masks.items():
+            self._write(folder / f"{Path(frame.name).stem}.png", result.levels[level])
+
+    def _name_label_map(self, name: str) -> None:
         if self._data is not None and not self._data.begin():
             tqdm.write(
                 f"note: {self._data.masks / DATA} is of other pictures or classes, and stays as "
@@ -117,10 +123,8 @@ class Sink:
                 file=sys.stderr,
             )
             self._data = None
-        for level, folder in self._places.masks.items():
-            self._write(folder / f"{Path(frame.name).stem}.png", result.levels[level])
         if self._data is not None:
-            self._data.add(frame.name)
+            self._data.add(name)
 
     def _write(self, file: Path, image: np.ndarray) -> None:
         if not (self._skip_existing and file.exists()):

@@ -61,7 +61,8 @@ def segment_source(
       show: whether a window shows the pictures, see `view`. A video that is not written keeps
         its own pace, and frames that would be late are passed over.
       overwrite: whether existing files may be replaced.
-      skip_existing: whether images are passed over of which all files exist; no file is replaced.
+      skip_existing: whether images are passed over of which all files exist, and no picture and
+        no label map is replaced.
       smooth: weight of the frames before in a video's scores, see `smoothing`; 0 is off.
       legend: `below`, in a `corner`, `none`, or `auto`, see `sink.painter_for`.
       refine: whether borders between classes follow the picture's edges, see `guided_labels`; by

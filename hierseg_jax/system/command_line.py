@@ -235,7 +235,7 @@ def _parse_flags(
         for name in own_flags:
             if own_flags[name].value is None and f"flag --{name}=None:" in str(error):
                 sys.exit(_missing(own_flags[name]))
-        sys.exit(f"error: {' '.join(str(error).split())}")
+        sys.exit(f"error: {one_line(error)}")
     except Exception as error:
         # A config file is Python and may fail in any way.
         if wants_tracebacks():

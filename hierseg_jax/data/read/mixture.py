@@ -65,7 +65,8 @@ class Mixture:
         """
         named = [getattr(source, "names", ()) or ("",) * len(source) for source in self.sources]
         names = tuple(itertools.chain.from_iterable(named))
-        if len({*names}) == len(names):
+        given = [name for name in names if name]
+        if len({*given}) == len(given):
             return names
         return tuple(
             f"{part.name}: {name}" if name else ""

@@ -223,7 +223,7 @@ def _supply(bindings: ctypes.CDLL, file: str, storage: str) -> None:
             addresses[name] = ctypes.cast(getattr(kernels, symbol), ctypes.c_void_p)
     except Exception as error:  # whatever it is: calls wait until they hear of it
         failure = (
-            f"{NO_KERNELS}{' '.join(str(error).split())}. Mend that and give the same command "
+            f"{NO_KERNELS}{one_line(error)}. Mend that and give the same command "
             "again; $CXX names another compiler, and model.conv_impl=xla does without them."
         )
     for name, address in addresses.items():
