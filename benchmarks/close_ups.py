@@ -9,7 +9,6 @@ made smooth, as enlarging them makes steps.
 """
 
 import pathlib
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,6 +17,7 @@ from absl import flags
 from tqdm import tqdm
 
 from hierseg_jax.data.read.sources import load_hierarchy, open_split
+from hierseg_jax.data.resize import Box
 from hierseg_jax.system.command_line import run
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
@@ -39,26 +39,7 @@ LEAST_HEAD, LEAST_FACE = 0.0006, 0.0008
 """Of a photograph's pixels."""
 
 
-class Window(NamedTuple):
-    """Of a photograph, in pixels."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-    @property
-    def part(self) -> tuple[slice, slice]:
-        """Rows and columns."""
-        return (
-            slice(self.top, self.top + self.height),
-            slice(self.left, self.left + self.width),
-        )
-
-
-def window(
-    label_hw: np.ndarray, head: int, skin: int, random: np.random.Generator
-) -> Window | None:
+def window(label_hw: np.ndarray, head: int, skin: int, random: np.random.Generator) -> Box | None:
     """Around a face; None where there is none at the top of the picture."""
     height, width = label_hw.shape
     rows, columns = np.nonzero(label_hw == head)
@@ -78,7 +59,7 @@ def window(
     y = np.median(face_y[near]) - rows_n / 2 + random.uniform(-0.1, 0.2) * rows_n
     x = np.median(face_x[near]) - columns_n / 2 + random.uniform(-0.15, 0.15) * columns_n
     top, left = np.clip([y, x], 0, [height - rows_n, width - columns_n]).astype(int).tolist()
-    return Window(top, left, rows_n, columns_n)
+    return Box(top, left, rows_n, columns_n)
 
 
 def enlarged(
@@ -115,7 +96,7 @@ def main() -> None:
         if found is None:
             continue
         image_hwc, label_hw = enlarged(
-            image_hwc[found.part], label_hw[found.part], _SIDE.value, random
+            image_hwc[found.rows_columns], label_hw[found.rows_columns], _SIDE.value, random
         )
         count += 1
         name = f"close_up_{index:05d}"

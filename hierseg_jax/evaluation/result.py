@@ -36,8 +36,8 @@ class Evaluation:
         counts; 0 unless pixels are the pictures' own.
       inner_labels: whether the data label groups as well.
       data_sets: metrics of each by its name, where several were evaluated as one.
-      counts: of every picture, where they were kept, and
-      scores_n: float64 [N], from `image_scores`.
+      counts: of every picture; None where they were not kept.
+      scores_n: float64 [N], from `image_scores`, of the same.
       best, worst: this process's pictures that `evaluate_checkpoint` was asked for, most
         extreme first.
     """

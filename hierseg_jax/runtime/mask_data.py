@@ -63,8 +63,7 @@ class MaskData:
             self._named = _lines(self._list)
         elif overwrite:
             self._named = []
-        # A user may have left the suffixes out.
-        self._known = {stem for name in self._named or () for stem in (name, Path(name).stem)}
+        self._known = {*(self._named or ())}
         self._begun = False
 
     def begin(self) -> bool:
@@ -89,8 +88,9 @@ class MaskData:
         # What is hidden is no picture of a folder.
         if self._named is None or name[0] == "." or not _is_line(name):
             return
+        # A user may have left its suffix out.
         if self._known.isdisjoint((name, Path(name).stem)):
-            self._known |= {name, Path(name).stem}
+            self._known.add(name)
             self._named.append(name)
             with self._list.open("a", encoding="utf-8", newline="\n") as listed:
                 listed.write(f"{name}\n")
