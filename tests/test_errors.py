@@ -1,15 +1,20 @@
 """The project's own errors end in a sentence; whatever else is raised keeps its traceback."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
+from collections import deque
+from multiprocessing.shared_memory import SharedMemory
 
+import grain
 import numpy as np
 import pytest
 
 import hierseg_jax
 from hierseg_jax.checkpoint import writer
+from hierseg_jax.data.batches import iterate
 from hierseg_jax.data.pipeline import eval_batches
 from hierseg_jax.pytorch.files import read_torch_file
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, wants_tracebacks
@@ -161,6 +166,30 @@ def test_errors_come_out_of_threads_and_worker_processes_as_they_are(workers, mi
     assert raised.type is (HiersegFileNotFoundError if mistake else ValueError)
     assert str(raised.value) == ("b.jpg is gone." if mistake else "defect")
     assert "stumble" in str(raised.getrepr())
+
+
+def test_arrays_of_worker_processes_do_not_wait_for_the_garbage_collector():
+    """Two threads would close what does, which takes another file's number away."""
+    batches = iterate(grain.MapDataset.source(range(40)).map(_example), 2)
+    before = gc.get_debug()
+    gc.collect()
+    try:
+        with pytest.raises(ValueError, match="defect"):
+            deque(batches, maxlen=0)
+        batches.close()
+        del batches
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        assert not [waits for waits in gc.garbage if isinstance(waits, SharedMemory)]
+    finally:
+        gc.set_debug(before)
+        gc.garbage.clear()
+
+
+def _example(index):
+    if index == 3:
+        raise ValueError("defect")
+    return {"image": np.zeros((8, 8, 3), np.uint8)}
 
 
 def test_a_defect_while_a_checkpoint_is_written_is_not_taken_for_a_full_disk(tmp_path, monkeypatch):

@@ -52,7 +52,7 @@ class Batches:
 
     def __next__(self) -> Batch:
         try:
-            return next(self._batches)
+            read = next(self._batches)
         except RuntimeError as error:
             if "Worker process was terminated" not in str(error):
                 raise
@@ -62,6 +62,12 @@ class Batches:
                 "want of memory). Give the same command again, perhaps with a smaller "
                 "data.worker_count."
             ) from error
+        # grain goes on holding the last batches of its workers, which are in shared memory, until
+        # Python collects garbage. Two threads would close them then, and the second might close a
+        # file that was given the same number in between.
+        batch = read.copy()
+        read.clear()
+        return batch
 
     def close(self) -> None:
         """Ends the workers."""
