@@ -10,8 +10,11 @@ from absl import flags
 from ml_collections import config_flags
 
 from hierseg_jax.settings import read_settings
+from hierseg_jax.settings.building import tree_of
 from hierseg_jax.settings.config_files import config_file
 from hierseg_jax.train.same_run import check_same_run
+from hierseg_jax.train.workdir import begun_settings, claim_workdir
+from tests.commands import run_quickly
 from tests.runs import small_settings
 
 
@@ -53,6 +56,41 @@ def test_other_ways_of_training_are_offered_the_weights_and_other_networks_are_n
         with pytest.raises(ValueError, match="another config") as error:
             check_same_run(stored, small_settings(**other), "run")
         assert str(error.value).endswith("or choose another --workdir.")
+
+
+def test_a_run_is_gone_on_with_as_it_was_begun(tmp_path):
+    settings = small_settings(learning_rate=0.3, loss="crossentropy + 0.5*dice")
+    _begin(tmp_path, settings)
+    assert begun_settings(str(tmp_path), {}) == settings
+    changed = begun_settings(str(tmp_path), {"epochs": 7, "data.worker_count": 1})
+    assert changed == settings.replace({"epochs": 7, "data.worker_count": 1})
+    assert begun_settings(str(tmp_path / "none"), {}) is None
+    with pytest.raises(ValueError, match="epochs is 0; it must be at least 1"):
+        begun_settings(str(tmp_path), {"epochs": 0})
+
+
+def test_data_of_a_run_that_are_code_or_gone_have_to_be_named(tmp_path):
+    _begin(tmp_path, small_settings(data__spec="os:getcwd"))
+    with pytest.raises(ValueError, match="is code, and is not run because a file names it"):
+        begun_settings(str(tmp_path), {})
+    _begin(tmp_path, small_settings(data__spec="gone.yaml"))
+    with pytest.raises(FileNotFoundError, match="give the whole command, with --data"):
+        begun_settings(str(tmp_path), {})
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"run\.json is not as a run writes it"):
+        begun_settings(str(tmp_path), {})
+
+
+def test_neither_data_nor_a_run_is_one_sentence(tmp_path):
+    done = run_quickly("launch/train.py", f"--workdir={tmp_path / 'run'}")
+    assert done.returncode == 1
+    assert "run holds no run to go on with, and no data set is given" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def _begin(workdir, settings):
+    tree = tree_of(small_settings().data)
+    claim_workdir(workdir, settings, tree, {})
 
 
 @pytest.mark.parametrize("key", ["negatives", "unlabelled"])

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import signal
+import sys
 
 import cv2
 import jax
@@ -137,15 +138,22 @@ def signal_after(process, marker, number):
 
 
 def test_a_killed_run_resumes_bit_identically(tmp_path):
-    """SIGKILL as the first checkpoint is being written; compiled as users' programs are."""
+    """SIGKILL as the first checkpoint is being written; compiled as users' programs are.
+
+    What resumes it is told the folder alone, and what is to change.
+    """
     workdir, flags = tmp_path / "run", {"XLA_FLAGS": flags_of_users()}
     process = start(train_command(workdir, epochs=100_000, patience=0), **flags)
     signal_after(process, "epoch 1/", signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     steps = checkpoint_steps(workdir)
     epochs = (steps[-1] // 4 if steps else 0) + 1
-    for each in (workdir, tmp_path / "whole"):
-        done = run(train_command(each, epochs=epochs, patience=0), **flags)
+    resume = [sys.executable, "launch/train.py", f"--workdir={workdir}"]
+    if not steps:  # killed before the folder was claimed
+        resume = train_command(workdir, patience=0)
+    whole = train_command(tmp_path / "whole", patience=0)
+    for command in (resume, whole):
+        done = run([*command, f"--config.epochs={epochs}"], **flags)
         assert done.returncode == 0, done.stderr
     assert_bit_identical(workdir, tmp_path / "whole")
 

@@ -19,11 +19,13 @@ from hierseg_jax.checkpoint import (
     read_contents,
 )
 from hierseg_jax.models import SegmentationModel, Variant
-from hierseg_jax.settings import Settings, read_stored
+from hierseg_jax.settings import Settings, read_settings, read_stored
+from hierseg_jax.settings.building import spec_of_checkpoint, tree_of
 from hierseg_jax.settings.fitting import settled
 from hierseg_jax.system.atomic_writing import write_json
 from hierseg_jax.system.devices.hosts import agree, is_main
-from hierseg_jax.system.errors import HiersegError, HiersegOSError, warn
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, HiersegOSError, warn
+from hierseg_jax.system.paths import as_path
 from hierseg_jax.system.wording import one_line
 from hierseg_jax.train.initial import InitialWeights, initial_weights
 from hierseg_jax.train.lock import LOCK
@@ -50,21 +52,15 @@ def check_workdir(workdir: Path, settings: Settings, hierarchy: Hierarchy) -> No
     Raises:
       ValueError: if it holds something else, or a run with other settings or another tree.
     """
-    marker = workdir / MARKER
-    if marker.is_file():
-        try:
-            stored = json.loads(marker.read_text(encoding="utf-8"))
-            before, tree = read_stored(stored["config"]), Hierarchy.from_json(stored["hierarchy"])
-        except (ValueError, LookupError, TypeError, RecursionError) as error:
-            reason = one_line(error, 300)
-            raise HiersegError(f"{marker} is not as a run writes it ({reason}).") from error
+    if (workdir / MARKER).is_file():
+        before, tree, data_known = _read_marker(workdir / MARKER)
         if tree != hierarchy:
             raise HiersegError(
                 f"{workdir} holds a run on another class tree ({', '.join(tree.class_names)}); "
                 f"{settings.data.named} has {', '.join(hierarchy.class_names)}. Choose another "
                 "--workdir."
             )
-        check_same_run(before, settings, str(workdir), data_known="data" in stored)
+        check_same_run(before, settings, str(workdir), data_known=data_known)
         if settings.augmentation != "none" and tree.pairs != hierarchy.pairs:
             raise HiersegError(
                 f"{workdir} holds a run whose data had the pairs {_named(tree)}; "
@@ -80,6 +76,43 @@ def check_workdir(workdir: Path, settings: Settings, hierarchy: Hierarchy) -> No
         raise HiersegError(
             f"{workdir} is not empty and holds no run; choose a folder of its own for a run."
         )
+
+
+def _read_marker(marker: Path) -> tuple[Settings, Hierarchy, bool]:
+    """What a run was begun with, its tree, and whether a fingerprint of its data is kept."""
+    try:
+        stored = json.loads(marker.read_text(encoding="utf-8"))
+        settings, tree = read_stored(stored["config"]), Hierarchy.from_json(stored["hierarchy"])
+        return settings, tree, "data" in stored
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        reason = one_line(error, 300)
+        raise HiersegError(f"{marker} is not as a run writes it ({reason}).") from error
+
+
+def begun_settings(workdir: str, changes: Mapping[str, Any]) -> Settings | None:
+    """What the run in a folder was begun with; None where no run is.
+
+    Args:
+      workdir: a folder, or a bucket's.
+      changes: other values, by keys such as `data.worker_count`.
+
+    Raises:
+      ValueError, OSError: one sentence; a run whose data set is a function is refused, for that
+        is not called because a file names it.
+    """
+    marker = as_path(workdir) / MARKER
+    if not marker.is_file():
+        return None
+    begun, _, _ = _read_marker(marker)
+    spec_of_checkpoint(begun.data, f"The run in {workdir}")
+    try:
+        tree_of(begun.data)
+    except FileNotFoundError as error:
+        raise HiersegFileNotFoundError(
+            f"{error} The run in {workdir} has trained on it; where it lies elsewhere now, give "
+            "the whole command, with --data."
+        ) from error
+    return read_settings(begun.replace(changes))
 
 
 def choose_start(
