@@ -93,6 +93,21 @@ def test_short_forms_stand_for_keys_of_the_config():
             expand_short_forms(["hierseg train", *both])
 
 
+def test_data_need_no_flag():
+    for given in (
+        ["a.yaml", "--name", "x"],
+        ["--name", "x", "a.yaml"],
+        ["--name=x", "--data=a.yaml"],
+    ):
+        expanded = expand_short_forms(["hierseg train", *given])[2:]
+        assert sorted(expanded) == ["--config.data.spec=a.yaml", "--workdir=runs/x"]
+    value = ["--config.data.hierarchy", "tree.yaml"]
+    assert expand_short_forms(["hierseg train", *value])[2:] == value
+    for twice in (["a.yaml", "b.yaml"], ["--data=a.yaml", "b.yaml"]):
+        with pytest.raises(HiersegError, match=r"one argument, as a sum: 'a\.yaml \+ b\.yaml'"):
+            expand_short_forms(["hierseg train", *twice])
+
+
 def test_a_config_may_follow_its_keys_and_is_one():
     given = ["hierseg train", "--config.epochs=3", "--name", "mine", "--config", "tree"]
     first, *others = expand_short_forms(given)[1:]

@@ -19,6 +19,7 @@ SHORT_FORMS = {
 }
 """Of flags that change a config: what `--data=...` stands for, and so on."""
 DEFAULT_CONFIG = "tree"
+_YAML = (".yaml", ".yml")
 MEANINGS = {
     "data": "What to train on: a data.yaml, or several as a sum.",
     "image_size": "What the network sees: a side, or height,width, in pixels.",
@@ -30,18 +31,23 @@ MEANINGS = {
 def expand_short_forms(argv: Sequence[str], named: bool = True) -> list[str]:
     """With `SHORT_FORMS` written out, and the config that is trained by default.
 
-    `--name=mine` is `--workdir=runs/mine`.
+    `--name=mine` is `--workdir=runs/mine`, and `data.yaml` by itself `--data=data.yaml`.
 
     Args:
       argv: the command's name, then arguments.
       named: whether the command has a workdir, and so `--name`.
 
     Raises:
-      ValueError: where a short form and what it stands for are both given.
+      ValueError: where a short form and what it stands for are both given, and for two data sets.
     """
     expanded: list[str] = []
     meant: set[tuple[str, str]] = set()
+    may_be_value = False  # of a flag that absl knows, before it
     for flag, value, words in _split(argv[1:]):
+        named_data = not flag and not may_be_value and words[0].lower().endswith(_YAML)
+        may_be_value = flag != "" and len(words) == 1 and "=" not in words[0]
+        if named_data:
+            flag, value = "data", words[0]
         if flag in SHORT_FORMS:
             words = [f"--{SHORT_FORMS[flag]}={value}"]
         elif named and flag == "name":
@@ -51,6 +57,8 @@ def expand_short_forms(argv: Sequence[str], named: bool = True) -> list[str]:
             other = next((form for name, form in meant if name == now and form != flag), None)
             if other is not None:
                 raise HiersegError(f"--{other} and --{flag} say the same; give one of them.")
+            if flag == "data" and (now, flag) in meant:
+                raise HiersegError("Two data sets are one argument, as a sum: 'a.yaml + b.yaml'.")
             meant.add((now, flag))
         expanded += words
     if not any(word.partition("=")[0].lstrip("-") == "config" for word in expanded):
