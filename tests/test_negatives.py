@@ -3,12 +3,15 @@
 import contextlib
 import dataclasses
 import re
+import shutil
 
 import cv2
 import jax
 import numpy as np
 import pytest
 
+from hierseg_jax.checkpoint import Checkpoint
+from hierseg_jax.checkpoint.other_data import other_data
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.skip import SkippingSource
@@ -148,6 +151,18 @@ def test_a_run_does_not_go_on_where_they_have_changed_without_being_asked(folder
     (folder / "0.png").unlink()
     after = set_up(settings, tmp_path / "run").inventories
     assert "train has 15 examples" in what_changed(before, after, tmp_path)
+
+
+def test_an_export_knows_that_a_run_has_trained_on_them_too(folder, tmp_path):
+    settings = small_settings(**LITTLE, data__negatives=str(folder))
+    run = set_up(settings, tmp_path / "run")
+    meta = {"data": fingerprints(run.inventories)}
+    loaded = Checkpoint(tmp_path, {}, None, meta, run.settings, run.hierarchy)
+    assert other_data(loaded, "train", run.train_source, "figures") == ""
+    (folder / "0.png").unlink()
+    assert "it has 15 examples" in other_data(loaded, "train", run.train_source, "figures")
+    shutil.rmtree(folder)
+    assert other_data(loaded, "train", run.train_source, "figures") == ""
 
 
 def test_their_files_are_known_by_names_below_the_folder(folder):

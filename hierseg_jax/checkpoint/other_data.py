@@ -3,6 +3,7 @@
 from hierseg_jax.checkpoint.reader import Checkpoint
 from hierseg_jax.data.read.inventory import Inventory, describe_change
 from hierseg_jax.data.read.source import Source
+from hierseg_jax.settings.building import with_folders
 
 
 def other_data(loaded: Checkpoint, split: str, source: Source, named: str) -> str:
@@ -20,6 +21,12 @@ def other_data(loaded: Checkpoint, split: str, source: Source, named: str) -> st
     before = loaded.meta.get("data", {}).get(split)
     if before is None:
         return ""
+    if split == "train":
+        try:
+            # A run counts its pictures without masks among those that it trains with.
+            source = with_folders(source, loaded.settings.data, loaded.hierarchy.background)
+        except (OSError, ValueError):
+            return ""  # they are gone, and nothing is known of the rest alone
     now = Inventory.of(len(source), source.inventory())
     if now.fingerprint == dict(before):
         return ""
