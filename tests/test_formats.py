@@ -107,6 +107,19 @@ def test_pictures_of_every_format_are_read(tmp_path, name):
     np.testing.assert_array_equal(frame.image_bgr, image[..., ::-1])
 
 
+def test_a_pattern_reaches_every_folder_but_hidden_ones(tmp_path):
+    for name in ("a.jpg", "b/c.jpg", "b/d/e.jpg", "b/._c.jpg", ".f/g.jpg"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"")
+    for pattern, names in {
+        "**/*.jpg": ["a.jpg", "c.jpg", "e.jpg"],
+        "*/*.jpg": ["c.jpg"],
+        "**/**/?.jpg": ["a.jpg", "c.jpg", "e.jpg"],
+    }.items():
+        assert [file.name for file in open_frames(str(tmp_path / pattern)).files] == names
+
+
 @pytest.mark.parametrize("name", MASKS)
 def test_masks_of_every_format_give_their_numbers(tmp_path, name):
     suffix, content = MASKS[name]

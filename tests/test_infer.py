@@ -59,11 +59,13 @@ def test_a_folder_becomes_overlays_and_masks_in_the_source_s_size(onnx_file, pho
     (photos / "c.HEIC").write_bytes(b"")
     (photos / "deep").mkdir()
     (photos / "deep/d.jpg").write_bytes(b"")
+    (photos / "._a.png").write_bytes(b"as a Mac leaves it beside a.png")
     result = infer(onnx_file, photos, f"--output={out}", "--level=all", "--masks", "--norefine")
     assert result.returncode == 0, result.stderr
     assert "2 pictures" in result.stdout
     assert f"note: {photos}/c.HEIC is a picture of a kind that is not read" in result.stderr
-    assert f"note: {photos}/deep has images, too" in result.stderr
+    every = f"'--source={photos}/**/*.png' takes those of all folders"
+    assert f"note: {photos}/deep has images, too; {every}" in result.stderr
     for name in ("a.png", "b.png"):
         photo = cv2.imread(str(photos / name))
         height, width, _ = cv2.imread(str(out / name)).shape

@@ -10,6 +10,7 @@ import cv2
 from hierseg_jax.data.read.image_files import read_image
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, UNREAD_SUFFIXES, about_unread
 from hierseg_jax.runtime.video import Frame, Video, is_address
+from hierseg_jax.system.command_line import quoted
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import leads_nowhere, local_path
 from hierseg_jax.system.regular_file import refuse_dead_link
@@ -45,8 +46,9 @@ def open_frames(source: str) -> Images | Video:
     """What `--source` names.
 
     Args:
-      source: an image, a folder of images, a pattern with * or ?, a video, its address
-        (rtsp://, http:// and the like), or the index of a camera.
+      source: an image, a folder of images, a pattern with *, ? or ** for any number of folders,
+        a video, its address (rtsp://, http:// and the like), or the index of a camera. Hidden
+        files of a folder are passed over.
 
     Raises:
       FileNotFoundError, ValueError: one sentence.
@@ -61,14 +63,17 @@ def open_frames(source: str) -> Images | Video:
     if path.suffix.lower() in UNREAD_SUFFIXES:
         raise HiersegError(f"{source} is no JPEG or PNG image; convert it first.")
     if path.is_dir():
-        listed = sorted(filter(_is_listed, path.iterdir()))
+        # As in data sets: copies from a Mac have a hidden file beside each picture.
+        seen = (file for file in path.iterdir() if file.name[0] != ".")
+        listed = sorted(filter(_is_listed, seen))
         images = tuple(file for file in listed if file.suffix.lower() in IMAGE_SUFFIXES)
         unread = about_unread(map(str, listed))
         if not images:
             kinds = ", ".join(IMAGE_SUFFIXES)
             raise HiersegError(f"{source} holds no images ({kinds}). {unread}".rstrip())
         deeper = [folder for folder in sorted(path.iterdir()) if _holds_images(folder)]
-        below = [f"{each} has images, too: a folder is a --source of its own." for each in deeper]
+        every = quoted("source", path / "**" / f"*{images[0].suffix}")
+        below = [f"{each} has images, too; {every} takes those of all folders." for each in deeper]
         return Images(images, tuple(filter(None, [unread, *below[:1]])))
     if _is_listed(path):
         if path.suffix.lower() in IMAGE_SUFFIXES:
@@ -77,7 +82,8 @@ def open_frames(source: str) -> Images | Video:
         return Video(str(path))
     if source.isdecimal() and len(source) < 6:
         return Video(source)
-    files = sorted(Path(f) for f in glob.glob(str(path)) if _is_listed(Path(f)))
+    matches = set(map(Path, glob.glob(str(path), recursive=True)))
+    files = sorted(filter(_is_listed, matches))
     if not files:
         raise HiersegFileNotFoundError(
             f"{source} is no file, folder or camera index, and no file matches it as a pattern."

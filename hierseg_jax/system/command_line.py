@@ -53,6 +53,8 @@ def run(
         if unused := argv[1:]:
             several = f"; give one --{bare}" if bare else ""
             several += ": a folder, or a pattern in quotes" if bare == "source" else ""
+            if unused[0].endswith(".onnx") and "model" in own_flags:
+                several = f"; give a network as --model={shlex.quote(unused[0])}"
             sys.exit(f"error: unexpected argument {unused[0]!r}; flags start with --{several}.")
         try:
             main()
