@@ -2,6 +2,7 @@
 
 import pytest
 
+from hierseg_jax.checkpoint import HISTORY
 from hierseg_jax.data.read.sources import load_hierarchy
 from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.data.read.spec_writing import write_spec
@@ -98,6 +99,7 @@ def test_a_run_that_mirrors_is_not_continued_with_other_pairs(tmp_path):
     for augment, refused in (("modern", True), ("reference", True), ("none", False)):
         workdir, settings = tmp_path / augment, small_settings(augment=augment)
         claim_workdir(workdir, settings, tree([ARMS]), {})
+        (workdir / HISTORY).write_text("{}")  # it has learned something
         check_workdir(workdir, settings, tree([ARMS]))
         if refused:
             sentence = "had the pairs left_arm and right_arm; figures has none"

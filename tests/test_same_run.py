@@ -9,11 +9,12 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
+from hierseg_jax.checkpoint import FOLDER, HISTORY
 from hierseg_jax.settings import read_settings
 from hierseg_jax.settings.building import tree_of
 from hierseg_jax.settings.config_files import config_file
 from hierseg_jax.train.same_run import check_same_run
-from hierseg_jax.train.workdir import begun_settings, claim_workdir
+from hierseg_jax.train.workdir import begun_settings, check_workdir, claim_workdir
 from tests.commands import run_quickly
 from tests.runs import small_settings
 
@@ -79,6 +80,19 @@ def test_data_of_a_run_that_are_code_or_gone_have_to_be_named(tmp_path):
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(ValueError, match=r"run\.json is not as a run writes it"):
         begun_settings(str(tmp_path), {})
+
+
+def test_a_run_that_has_learned_nothing_leaves_its_folder_to_another(tmp_path):
+    tree = tree_of(small_settings().data)
+    _begin(tmp_path, small_settings(batch_size=16))
+    check_workdir(tmp_path, small_settings(batch_size=8), tree)
+    (tmp_path / HISTORY).write_text("{}")
+    with pytest.raises(ValueError, match="batch_size was 16, now 8"):
+        check_workdir(tmp_path, small_settings(batch_size=8), tree)
+    (tmp_path / HISTORY).unlink()
+    (tmp_path / FOLDER / "4").mkdir()
+    with pytest.raises(ValueError, match="batch_size was 16, now 8"):
+        check_workdir(tmp_path, small_settings(batch_size=8), tree)
 
 
 def test_neither_data_nor_a_run_is_one_sentence(tmp_path):

@@ -11,6 +11,7 @@ May import: settings, models, tree, system.
 from hierseg_jax.checkpoint.arrays import check_arrays
 from hierseg_jax.checkpoint.choose import (
     FOLDER,
+    HISTORY,
     checkpoint_folder,
     checkpoint_steps,
     find_checkpoint,
@@ -26,6 +27,7 @@ from hierseg_jax.checkpoint.writer import CheckpointWriter, save_checkpoint
 
 __all__ = [
     "FOLDER",
+    "HISTORY",
     "Checkpoint",
     "CheckpointWriter",
     "DamagedCheckpointError",

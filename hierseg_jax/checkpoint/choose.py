@@ -21,6 +21,7 @@ from hierseg_jax.system.errors import (
 from hierseg_jax.system.paths import as_path, in_bucket, scan
 
 FOLDER = "checkpoints"
+HISTORY = "history.json"
 _CHOICES = 20
 # Looks at what is being removed, and the seconds between them, in which some file of it goes.
 _LOOKS, _BETWEEN = 30, 1.0

@@ -2,6 +2,7 @@
 
 import dataclasses
 import glob
+import shlex
 from collections.abc import Generator
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import cv2
 from hierseg_jax.data.read.image_files import read_image
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, UNREAD_SUFFIXES, about_unread
 from hierseg_jax.runtime.video import Frame, Video, is_address
-from hierseg_jax.system.command_line import quoted
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import leads_nowhere, local_path
 from hierseg_jax.system.regular_file import refuse_dead_link
@@ -72,7 +72,7 @@ def open_frames(source: str) -> Images | Video:
             kinds = ", ".join(IMAGE_SUFFIXES)
             raise HiersegError(f"{source} holds no images ({kinds}). {unread}".rstrip())
         deeper = [folder for folder in sorted(path.iterdir()) if _holds_images(folder)]
-        every = quoted("source", path / "**" / f"*{images[0].suffix}")
+        every = shlex.quote(f"--source={path / '**'}/*{images[0].suffix}")
         below = [f"{each} has images, too; {every} takes those of all folders." for each in deeper]
         return Images(images, tuple(filter(None, [unread, *below[:1]])))
     if _is_listed(path):

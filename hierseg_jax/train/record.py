@@ -13,6 +13,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 from tensorboardX import SummaryWriter
 
+from hierseg_jax.checkpoint import HISTORY
 from hierseg_jax.evaluation.shown_pictures import Samples
 from hierseg_jax.reports.drawing.overlay import overlaid
 from hierseg_jax.settings import Settings
@@ -83,7 +84,7 @@ class Recorder:
           last: whether no epoch comes after it.
         """
         rows = list(progress.rows)
-        write_json(self._workdir / "history.json", {"config": self._config, "epochs": rows})
+        write_json(self._workdir / HISTORY, {"config": self._config, "epochs": rows})
         _write_csv(self._workdir / "metrics.csv", [flatten_dict(row, sep=".") for row in rows])
         is_best = progress.stale_epochs == 0
         if is_best:

@@ -10,6 +10,7 @@ import numpy as np
 
 from hierseg_jax.checkpoint import (
     FOLDER,
+    HISTORY,
     check_arrays,
     checkpoint_steps,
     is_checkpoint,
@@ -49,10 +50,14 @@ FLAT = "flat"
 def check_workdir(workdir: Path, settings: Settings, hierarchy: Hierarchy) -> None:
     """Makes sure that a folder is free, or holds this very run.
 
+    A run that ended before it had learned anything, out of memory perhaps, leaves it free.
+
     Raises:
       ValueError: if it holds something else, or a run with other settings or another tree.
     """
     if (workdir / MARKER).is_file():
+        if not checkpoint_steps(workdir) and not (workdir / HISTORY).exists():
+            return
         before, tree, data_known = _read_marker(workdir / MARKER)
         if tree != hierarchy:
             raise HiersegError(

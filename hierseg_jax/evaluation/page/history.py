@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from hierseg_jax.checkpoint.choose import FOLDER
+from hierseg_jax.checkpoint.choose import FOLDER, HISTORY
 
 # Numbers beyond these can't be drawn.
 _LARGEST = 1e100
@@ -32,7 +32,7 @@ def read_history(checkpoint: pathlib.Path) -> History:
     """
     if checkpoint.parent.name != FOLDER:
         return History((), "The checkpoint lies in no run's folder, so there are no curves.")
-    file = checkpoint.parent.parent / "history.json"
+    file = checkpoint.parent.parent / HISTORY
     if not file.is_file():
         return History((), f"There is no {file}, so there are no curves.")
     try:
