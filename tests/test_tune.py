@@ -278,6 +278,18 @@ def test_a_study_of_something_else_is_refused(tmp_path):
 
 
 @needs_optuna
+def test_a_study_that_has_only_failed_goes_on_with_what_was_mended(tmp_path):
+    part = {"metric": Metric(PART_MIOU)}
+    space = {"loss": Choice(("tree_min", "tree_min_focal"))}  # of hierarchical heads
+    with pytest.raises(HiersegError, match=r"^Trial 0 "):
+        search(tmp_path, 1, space=space, **part)
+    outcomes = search(tmp_path, 1, settings=base_settings(decay=0.1), **part)
+    assert states(outcomes) == ["failed", "complete"]
+    with pytest.raises(ValueError, match=r"decay is 0\.1, now 0\.7"):
+        search(tmp_path, 2, **part)
+
+
+@needs_optuna
 def test_a_folder_that_holds_no_study_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match=r"holds notes\.txt and no study"):

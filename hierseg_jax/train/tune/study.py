@@ -38,6 +38,8 @@ def open_study(
 ) -> optuna.Study:
     """The study of a folder, new or begun before.
 
+    One in which all trials have failed goes on with another config or space.
+
     Raises:
       ValueError: if the folder holds something else, or a study of another config, space or
         metric.
@@ -75,11 +77,17 @@ def open_study(
             "metric": metric.name,
         }
         before = study.user_attrs.get(_MADE_OF)
-        if before is None:
+        if before is None or (before["metric"] == metric.name and _has_only_failed(study)):
             study.set_user_attr(_MADE_OF, made_of)
         else:
             _check_same(before, made_of, settings, folder)
     return study
+
+
+def _has_only_failed(study: optuna.Study) -> bool:
+    """Whether nothing is known of any values: a mistake in the config ended every trial."""
+    states = {trial.state for trial in study.get_trials(deepcopy=False)}
+    return states == {TrialState.FAIL}
 
 
 def lock_study(folder: Path) -> contextlib.AbstractContextManager[bool]:
