@@ -268,6 +268,19 @@ def test_the_command_compares_runs_and_folders(pair, tmp_path):
     assert alike.stdout.splitlines()[2].split()[:2] == ["first", "second"]
 
 
+def test_borders_that_only_one_of_two_has_are_told(pair, tmp_path):
+    original, refined = tmp_path / "original", tmp_path / "refined"
+    write(original, pair[0], resolution="original")
+    write(refined, pair[1], resolution="refined")
+    done = compare_command(original, refined)
+    assert done.returncode == 0, done.stderr
+    assert f"{refined} has borders along the pictures' edges, and {original} has not" in done.stderr
+    assert "borders" not in compare_command(refined, refined).stderr
+    write(tmp_path / "network", pair[0])
+    done = compare_command(tmp_path / "network", refined)
+    assert "evaluate both with --resolution=refined, and give the folders" in done.stderr
+
+
 def test_the_command_says_what_is_missing(pair, tmp_path):
     write(tmp_path / "old/evaluation/val", pair[0])
     (tmp_path / "new/checkpoints").mkdir(parents=True)

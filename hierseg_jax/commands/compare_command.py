@@ -106,10 +106,12 @@ def _run() -> None:
         raise HiersegError(f"Two runs are compared; {counted(len(given), 'name')} given.")
     folders = [evaluation_folder(text, _TASK.value) for text in given]
     (first, metrics), (second, others) = map(_read, folders)
+    refined = [of["resolution"] == "refined" for of in (metrics, others)]
     if _pixels(metrics) != _pixels(others):
+        how = "refined" if any(refined) else "original"
         raise HiersegError(
             f"{folders[0]} has counted {_pixels(metrics)}, and {folders[1]} {_pixels(others)}: "
-            "evaluate both with --resolution=original, and give the folders that this writes."
+            f"evaluate both with --resolution={how}, and give the folders that this writes."
         )
     titles = _titles([each if in_bucket(each) else each.resolve() for each in folders])
     comparison = compare(first, second)
@@ -118,7 +120,14 @@ def _run() -> None:
         pictures = describe_view(of, counted(of["images"], "image"))
         print(f"{title}: {folder}, {epoch}{pictures}")
     print(format_comparison(comparison, titles))
-    for note in comparison.notes:
+    notes = list(comparison.notes)
+    if refined[0] != refined[1]:
+        notes.append(
+            f"{folders[refined.index(True)]} has borders along the pictures' edges, and "
+            f"{folders[refined.index(False)]} has not, which is a part of the difference; "
+            "--resolution=refined gives both the same."
+        )
+    for note in notes:
         print(f"note: {note}", file=sys.stderr)
 
 
