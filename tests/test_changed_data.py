@@ -3,6 +3,7 @@
 import json
 import shutil
 import types
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.inventory import Inventory, describe_change, read_listing, write_listing
 from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
+from hierseg_jax.evaluation.view_name import evaluation_name
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train import loop
 from hierseg_jax.train.progress import Progress
@@ -91,6 +93,20 @@ def test_an_evaluation_tells_of_other_data_at_the_same_path(begun, tmp_path, mon
     evaluate_checkpoint(workdir, task="val", data="data/data.yaml")
     open_splits(loaded, "data/data.yaml", "float16")
     assert "trained with" not in capsys.readouterr().err
+    # From where nothing lies at that path, the data beside the run are meant.
+    project = tmp_path / "project"
+    shutil.copytree(begun / "data", project / "data")
+    shutil.copytree(workdir, project / "runs/mine")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    _, content = evaluate_checkpoint("../project/runs/mine", task="val")
+    assert content["data"] == str(project / "data/data.yaml")
+    loaded = load_checkpoint(find_checkpoint(Path("../project/runs/mine")))
+    assert evaluation_name(content, loaded.settings) == "val"
+    assert "trained with" not in capsys.readouterr().err
+    shutil.rmtree(project / "data")
+    with pytest.raises(FileNotFoundError, match="say where it is now with --data"):
+        evaluate_checkpoint("../project/runs/mine", task="val")
 
 
 def test_files_added_removed_and_changed_are_told_and_allowed_by_a_key(copied, capsys):

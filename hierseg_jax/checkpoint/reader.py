@@ -18,6 +18,7 @@ from hierseg_jax.checkpoint.seal import DamagedCheckpointError, check_seal
 from hierseg_jax.models import SegmentationModel
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import build_model
+from hierseg_jax.settings.data_in_sight import data_in_sight
 from hierseg_jax.system.wording import one_line
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -74,6 +75,8 @@ def read_contents(folder: Path) -> tuple[dict[str, Any], Settings, Hierarchy]:
 def load_checkpoint(folder: Path, training_like: Any = None) -> Checkpoint:
     """Reads a checkpoint and checks it against its hashes.
 
+    Its settings name data where they are in sight (see `data_in_sight`); `meta` is as written.
+
     Args:
       training_like: a tree of arrays like the one saved as `training`; without it only
         the variables are given back.
@@ -100,7 +103,12 @@ def load_checkpoint(folder: Path, training_like: Any = None) -> Checkpoint:
         if tree_digest(tree) != meta["sha256"].get(item):
             raise _changed(folder, item)
     return Checkpoint(
-        folder, arrays["variables"], arrays.get("training"), meta, settings, hierarchy
+        folder,
+        arrays["variables"],
+        arrays.get("training"),
+        meta,
+        data_in_sight(settings, folder),
+        hierarchy,
     )
 
 

@@ -22,6 +22,7 @@ from hierseg_jax.checkpoint import (
 from hierseg_jax.models import SegmentationModel, Variant
 from hierseg_jax.settings import Settings, read_settings, read_stored
 from hierseg_jax.settings.building import spec_of_checkpoint, tree_of
+from hierseg_jax.settings.data_in_sight import data_in_sight
 from hierseg_jax.settings.fitting import settled
 from hierseg_jax.system.atomic_writing import write_json
 from hierseg_jax.system.devices.hosts import agree, is_main
@@ -109,6 +110,7 @@ def begun_settings(workdir: str, changes: Mapping[str, Any]) -> Settings | None:
     if not marker.is_file():
         return None
     begun, _, _ = _read_marker(marker)
+    begun = data_in_sight(begun, marker.parent)
     spec_of_checkpoint(begun.data, f"The run in {workdir}")
     try:
         tree_of(begun.data)
