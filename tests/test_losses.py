@@ -119,6 +119,17 @@ def test_a_batch_spread_over_devices_has_the_loss_and_gradient_of_the_whole(batc
     np.testing.assert_allclose(grads, [grad] * 2, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_labels_that_are_no_bytes_contribute_nothing(batch, name):
+    """-100 is what PyTorch ignores; as a byte it would be another class, as 256 and 258 would."""
+    logits, labels = batch[0], batch[1].astype(np.int32)
+    labels[0, 1:3] = 255
+    ignored = get_loss(name)(logits, labels)
+    for other in (-1, -100, 256, 258):
+        labels[0, 1:3] = other
+        assert get_loss(name)(logits, labels) == ignored
+
+
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_and_gradients_stay_finite(batch, name, dtype):

@@ -20,7 +20,7 @@ from hierseg_jax.evaluation.picture_counts import (
     read_counts,
 )
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.test_metrics_of_inner_labels import labelled, matrices
 
 NAMES = ["a.jpg", "line\nbreak.jpg", "\udc80.jpg"]
@@ -116,6 +116,17 @@ def test_the_table_of_pictures_begins_with_the_worst():
     assert float(rows[1][column]) == pytest.approx(expected, abs=1e-4)
     unnamed = pictures_csv(counted(names=[])[1], scores_n).splitlines()[1:]
     assert [row.split(",")[0] for row in unnamed] == [str(n) for n in order]
+
+
+def test_a_level_that_no_pixel_is_labelled_at_counts_nothing():
+    """Labels stop at groups: how much of the background is right among leaves, nobody knows."""
+    tree = dataclasses.replace(Hierarchy.from_mapping({"g": [1, 2], "h": [3]}), inner_labels=True)
+    confusions_nlc = np.zeros((1, len(tree.labels.names), 4), int)
+    confusions_nlc[0, 0] = [50, 0, 0, 5]
+    confusions_nlc[0, tree.labels.names.index("g")] = [1, 20, 20, 4]
+    counts = count_pictures(confusions_nlc, tree)
+    assert counts.labelled_nk.tolist() == [[55, 45, 0, 0, 0, 0, 0]]
+    assert counts.predicted_nk.tolist() == [[51, 40, 9, 0, 0, 0, 0]]
 
 
 def test_where_groups_are_labelled_a_class_without_a_label_has_no_number():

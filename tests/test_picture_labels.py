@@ -69,6 +69,18 @@ def test_labels_are_those_of_bilinear_logits_but_where_two_scores_meet(
     assert (found[seen] < channels).all()
 
 
+def test_scores_beside_bars_that_end_within_a_cell_are_bilinear():
+    """30 of 32 rows are the picture's, and a score stands for 4 x 4 pixels."""
+    placement = place((60, 64), (32, 32), "letterbox")
+    assert (placement.filled.top, placement.filled.height) == (1, 30)
+    scores_hw = np.random.default_rng(0).random((8, 8), np.float32)
+    at = ((np.arange(32) + 0.5) / 4 - 0.5).clip(0, 7)
+    below, share = np.minimum(at.astype(int), 6), np.float32(at - np.minimum(at.astype(int), 6))
+    rows = scores_hw[below] * (1 - share[:, None]) + scores_hw[below + 1] * share[:, None]
+    expected = rows[:, below] * (1 - share) + rows[:, below + 1] * share
+    np.testing.assert_allclose(placement.filled_scores(scores_hw), expected[1:31], atol=1e-5)
+
+
 def test_top_down_chooses_at_the_pictures_size():
     scores = softmax(smooth_logits(7, 20, 30, 3))
     placement = place((77, 91), (20, 30), "letterbox")

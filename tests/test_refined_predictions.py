@@ -95,11 +95,12 @@ def test_what_can_not_be_refined_is_refused_where_it_was_asked_for(file, photo, 
 
 
 def test_pictures_within_a_window_are_refined_as_without_tiles(file, tmp_path):
-    segmenter, small = Segmenter(file), blocks()[:7, :15].copy()
+    segmenter, small = Segmenter(file), cv2.resize(blocks(), (15, 7), interpolation=cv2.INTER_AREA)
     cv2.imwrite(str(tmp_path / "small.png"), small)
     (found,) = masks(segmenter, tmp_path / "small.png", tmp_path / "out", tiles=True)
     expected = segmenter(small, bgr=True, refine=True)
     np.testing.assert_array_equal(found, expected.levels["part"])
+    assert (found != segmenter(small, bgr=True).levels["part"]).any()
 
 
 def test_another_picture_or_other_planes_are_refused_in_a_sentence(file):

@@ -74,6 +74,17 @@ def test_after_a_cut_and_in_another_size_scores_begin_anew():
         np.testing.assert_array_equal(smoother(planes(1), other), planes(1))
 
 
+def test_a_soft_cut_is_one_and_a_slight_change_none():
+    """Of scenes that are little more, and little less, apart than a cut has to be."""
+    blended = [cv2.addWeighted(scene(0), 1 - share, scene(1), share, 0) for share in (0.5, 0.2)]
+    soft, slight = (distance(small_frame(scene(0)), small_frame(each)) for each in blended)
+    assert slight < CUT < soft < 2 * CUT
+    for frame, is_cut in zip(blended, (True, False), strict=True):
+        smoother = Smoother(0.9)
+        smoother(planes(0), scene(0))
+        assert (smoother(planes(1), frame) == planes(1)).all() == is_cut
+
+
 def test_noise_a_slow_pan_and_exposure_make_no_cut():
     still = small_frame(scene())
     assert distance(still, still) == pytest.approx(0, abs=1e-3)

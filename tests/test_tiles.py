@@ -29,6 +29,15 @@ def test_windows_are_evenly_spread_from_edge_to_edge_and_overlap(picture, window
         assert np.ptp(steps) <= 1 if len(steps) else length <= side
 
 
+def test_a_window_says_least_at_its_ends():
+    """Two of 8 pixels in 12, that share the 4 in the middle: shares of raised cosines."""
+    raised = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(8) + 0.5) / 8)
+    shared = raised[4:] + raised[:4]
+    first, second = lay_tiles((12, 8), (8, 8)).weights(0)
+    np.testing.assert_allclose(first, [1, 1, 1, 1, *raised[4:] / shared], rtol=1e-6)
+    np.testing.assert_allclose(second, first[::-1], rtol=1e-6)
+
+
 @given(SIDES, WINDOWS)
 @settings(max_examples=60, deadline=None)
 def test_every_pixel_comes_once_and_its_weights_sum_to_1(picture, window):

@@ -12,6 +12,7 @@ The rules, where it comes to lie:
 import dataclasses
 import itertools
 import math
+import operator
 from collections.abc import Sequence
 
 import cv2
@@ -244,9 +245,13 @@ def place(
 
 def as_size(side_or_sides: int | Sequence[int]) -> tuple[int, int]:
     """(height, width), of one side or of both."""
-    if isinstance(side_or_sides, int):
-        return side_or_sides, side_or_sides
-    height, width = side_or_sides
+    sides = [side_or_sides] * 2 if np.ndim(side_or_sides) == 0 else list(side_or_sides)
+    try:
+        height, width = map(operator.index, sides)  # NumPy's whole numbers are some, too
+    except (TypeError, ValueError):
+        raise HiersegError(
+            f"A size is one side in pixels, or (height, width); got {side_or_sides!r}."
+        ) from None
     return height, width
 
 

@@ -16,7 +16,7 @@ def flatten_pixels(
 
     Args:
       logits_bhwc: floating [B, H, W, C].
-      labels_bhw: integer [B, H, W]; 255 counts nowhere.
+      labels_bhw: integer [B, H, W]; 255, and what is no uint8, counts nowhere.
       valid_b: bool [B]; examples that are False count nowhere.
 
     Returns:
@@ -31,7 +31,8 @@ def flatten_pixels(
             "A loss takes logits [batch, height, width, channels] and labels [batch, height, "
             f"width]; got {tuple(logits_bhwc.shape)} and {tuple(labels_bhw.shape)}."
         )
-    counted_bhw = labels_bhw != IGNORE_LABEL
+    # Labels are bytes from here on: -1 or 256 would come to be others.
+    counted_bhw = (labels_bhw >= 0) & (labels_bhw < IGNORE_LABEL)
     if valid_b is not None:
         counted_bhw &= valid_b[:, None, None]
     logits_nc = logits_bhwc.reshape(-1, logits_bhwc.shape[-1])

@@ -80,8 +80,9 @@ class Segmentation:
     def probabilities(self) -> np.ndarray | None:
         """float32, scores in [0, 1] of the leaf classes; computed on every access.
 
-        [C, h / s, w / s], s being the metadata's `score_stride`: 4 in `deploy` files of an
-        EfficientUNet, and in its `reference` files with `nearest` upsampling; else 1.
+        [C, h / s, w / s], s being the metadata's `score_stride`: in `deploy` files of an
+        EfficientUNet 2, or 4 with `bilinear` or `nearest` upsampling, and 4 in its `reference`
+        files with `nearest`; else 1.
         Softmax probabilities or, decoded by `path`, means over paths; of the contract `deploy` to
         within a part in 4000. None where the file gives no scores (`deploy`, plain). Each plane
         comes to the picture's size as `confidence` does.

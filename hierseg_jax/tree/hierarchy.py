@@ -246,7 +246,9 @@ class Hierarchy:
         columns = [
             start + level.leaf_to_class for start, level in zip(starts, self.levels, strict=True)
         ]
-        return np.stack(columns, axis=1).astype(np.int32)
+        channels_cl = np.stack(columns, axis=1).astype(np.int32)
+        channels_cl.flags.writeable = False
+        return channels_cl
 
     @functools.cached_property
     def distances(self) -> np.ndarray:

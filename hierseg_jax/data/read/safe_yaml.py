@@ -99,9 +99,15 @@ def read_yaml(file: pathlib.Path) -> Any:
     """
     try:
         if file.is_dir():
+            there = sorted(each for each in file.iterdir() if each.suffix in (".yaml", ".yml"))
             raise HiersegError(
-                f"{file} is a folder; expected a YAML file such as a data.yaml. Of a download "
-                "`hierseg prepare --raw_dir=FOLDER --out_dir=FOLDER` makes one."
+                f"{file} is a folder; expected a YAML file such as "
+                + (
+                    f"{there[0]}, which is in it."
+                    if there
+                    else "a data.yaml. Of a download "
+                    "`hierseg prepare --raw_dir=FOLDER --out_dir=FOLDER` makes one."
+                )
             )
         if file.exists() and not file.is_file():
             raise HiersegError(f"{file} is no regular file; expected a YAML file.")
