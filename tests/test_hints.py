@@ -112,6 +112,10 @@ def test_a_single_class_is_asked_what_the_rest_is(tmp_path):
 def test_a_folder_in_place_of_a_data_yaml_is_told_how_to_make_one(tmp_path):
     with pytest.raises(HiersegError, match=r"is a folder; expected a YAML .*hierseg prepare"):
         load_spec(tmp_path)
+    (tmp_path / "mine.yaml").touch()
+    sentence = f"is a folder; expected a YAML file such as {tmp_path / 'mine.yaml'}, which is in it"
+    with pytest.raises(HiersegError, match=re.escape(sentence)):
+        load_spec(tmp_path)
 
 
 def test_a_list_of_another_machine_is_read_here(tmp_path):

@@ -7,11 +7,12 @@ import pytest
 
 from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.bridge.quality import graph_miou, spread_inputs
-from hierseg_jax.data.resize import GREY, RESIZES, Resize, place
+from hierseg_jax.data.resize import GREY, RESIZES, Resize, as_size, place
 from hierseg_jax.reports.drawing.painter import draw_level
 from hierseg_jax.runtime.metadata import PREFIX, Metadata
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
+from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.test_runtime import deploy_file, metadata, reference_file
 
@@ -125,6 +126,21 @@ def test_what_is_found_lies_where_it_is_in_the_picture(tmp_path, contract, rule,
         assert iou(head > 0.5, (label == 1) & seen) > 0.95
     swapped = segmenter(np.ascontiguousarray(image[..., ::-1]), bgr=True)
     np.testing.assert_array_equal(swapped.levels["part"], result.levels["part"])
+
+
+def test_a_size_is_one_side_or_two_whole_numbers():
+    for size in (32, np.int64(32), (32, 32), [32, np.uint8(32)]):
+        assert as_size(size) == (32, 32)
+    for size in (32.0, "32", (1, 2, 3), None, ((1, 2),)):
+        with pytest.raises(HiersegError, match="A size is one side in pixels, or"):
+            as_size(size)
+
+
+def test_a_level_that_there_is_not_is_refused(tmp_path):
+    segmenter = Segmenter(reference_file(tmp_path / "a.onnx", contract="reference"))
+    for levels in (["part", "parts"], "par"):
+        with pytest.raises(HiersegError, match=r"There is no level 'par.*'; the network has"):
+            segmenter(np.zeros((8, 16, 3), np.uint8), levels=levels)
 
 
 def test_pictures_of_one_pixel_or_line_are_segmented_under_every_rule(tmp_path):

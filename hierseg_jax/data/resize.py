@@ -12,7 +12,6 @@ The rules, where it comes to lie:
 import dataclasses
 import itertools
 import math
-import operator
 from collections.abc import Sequence
 
 import cv2
@@ -244,15 +243,17 @@ def place(
 
 
 def as_size(side_or_sides: int | Sequence[int]) -> tuple[int, int]:
-    """(height, width), of one side or of both."""
-    sides = [side_or_sides] * 2 if np.ndim(side_or_sides) == 0 else list(side_or_sides)
-    try:
-        height, width = map(operator.index, sides)  # NumPy's whole numbers are some, too
-    except (TypeError, ValueError):
+    """(height, width), of one side or of both.
+
+    Raises:
+      ValueError: one sentence, for what is neither.
+    """
+    sides = np.atleast_1d(np.asarray(side_or_sides))
+    if sides.dtype.kind not in "iu" or sides.ndim != 1 or sides.size not in (1, 2):
         raise HiersegError(
             f"A size is one side in pixels, or (height, width); got {side_or_sides!r}."
-        ) from None
-    return height, width
+        )
+    return int(sides[0]), int(sides[-1])
 
 
 def format_size(side_or_sides: int | Sequence[int]) -> str:

@@ -56,18 +56,20 @@ class Prediction:
 
     @property
     def confidence(self) -> np.ndarray:
-        """float32 [H, W] in [0, 1]: the score of the predicted class of the finest level.
+        """float32 [H, W] in [0, 1]: how sure the network is, by its greatest score there.
 
-        0 where the network saw nothing. Computed on every access.
+        It is that of the network's own size, enlarged; where borders are, `scores` of the label
+        may be others. 0 where the network saw nothing. Computed on every access.
         """
         return self.segmentation.placement.restore_scores(self.segmentation.confidence)
 
     @property
     def scores(self) -> np.ndarray:
-        """float32 [C, H, W] in [0, 1] of the finest level's classes, enlarged.
+        """float32 [C, H, W] in [0, 1] of the finest level's classes.
 
-        Labels follow from them where they are not refined; else also from the picture's edges. 0
-        where the network saw nothing. Computed on every access.
+        Their logarithms are enlarged, so that they add up to less than 1 at borders. Labels follow
+        from them where they are not refined; else also from the picture's edges. 0 where the
+        network saw nothing. Computed on every access.
 
         Raises:
           ValueError: a sentence, where the file was exported with `--plain`.

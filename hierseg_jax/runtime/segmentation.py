@@ -116,6 +116,15 @@ def maps_by_level(
     }
 
 
+def check_levels(hierarchy: Hierarchy, names: Collection[str] | None) -> None:
+    """Raises ValueError, a sentence, where one of these levels is none of the network's."""
+    known = [level.name for level in hierarchy.levels]
+    given = (names,) if isinstance(names, str) else names or ()
+    unknown = next((name for name in given if name not in known), None)
+    if unknown is not None:
+        raise HiersegError(f"There is no level {unknown!r}; the network has {', '.join(known)}.")
+
+
 def chosen_levels(hierarchy: Hierarchy, level: str | None) -> list[int]:
     """Numbers of the levels that a name stands for: `all`, or the finest where there is none.
 

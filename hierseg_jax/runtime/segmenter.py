@@ -16,7 +16,12 @@ from hierseg_jax.runtime.onnx_part import part_for
 from hierseg_jax.runtime.opening import open_network
 from hierseg_jax.runtime.pictures import check_picture
 from hierseg_jax.runtime.score_checks import check_best, checked
-from hierseg_jax.runtime.segmentation import NetworkOutput, Segmentation, maps_by_level
+from hierseg_jax.runtime.segmentation import (
+    NetworkOutput,
+    Segmentation,
+    check_levels,
+    maps_by_level,
+)
 from hierseg_jax.runtime.session import existing_file, start_session
 from hierseg_jax.runtime.smoothing import Smoother
 from hierseg_jax.system.errors import HiersegError
@@ -115,6 +120,7 @@ class Segmenter:
         Raises:
           ValueError: for an array of another shape or dtype.
         """
+        check_levels(self.hierarchy, levels)
         started = time.perf_counter()
         placement, given = self.prepare(image_hwc, bgr=bgr)
         prepared = time.perf_counter()

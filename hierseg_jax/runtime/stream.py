@@ -83,6 +83,12 @@ def segment_source(
         segmenter.require_scores("--tiles")
     if refine:
         segmenter.require_scores("--refine")
+    if refine and tiles:
+        print(
+            "note: --refine is for pictures no larger than the network's; --tiles does without.",
+            file=sys.stderr,
+            flush=True,
+        )
     if show:
         require_display()
     if skip_existing and overwrite:

@@ -8,9 +8,8 @@ import numpy as np
 from hierseg_jax.data.resize import place
 from hierseg_jax.data.tiles import fits_window, lay_tiles, part_labels, scores_at
 from hierseg_jax.runtime.pictures import check_picture
-from hierseg_jax.runtime.segmentation import NetworkOutput, Segmentation, level_labels
+from hierseg_jax.runtime.segmentation import NetworkOutput, Segmentation, check_levels, level_labels
 from hierseg_jax.runtime.segmenter import Segmenter
-from hierseg_jax.system.errors import HiersegError
 
 
 def segment_tiled(
@@ -47,10 +46,7 @@ def segment_tiled(
     """
     segmenter.require_scores("--tiles")
     check_picture(image_hwc)
-    names = [level.name for level in segmenter.hierarchy.levels]
-    unknown = next((level for level in levels or () if level not in names), None)
-    if unknown is not None:
-        raise HiersegError(f"There is no level {unknown!r}; the network has {', '.join(names)}.")
+    check_levels(segmenter.hierarchy, levels)
     picture: tuple[int, int] = image_hwc.shape[:2]
     if fits_window(picture, segmenter.image_size):
         return segmenter(image_hwc, bgr=bgr, levels=levels, refine=refine)
