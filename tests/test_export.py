@@ -12,6 +12,7 @@ from hierseg_jax.bridge import verify
 from hierseg_jax.bridge.export import export_checkpoint
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
 from hierseg_jax.runtime.metadata import Metadata
+from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.commands import run_quickly
 from tests.conftest import flags_of_users
@@ -63,8 +64,10 @@ def test_deploy_file_gives_a_label_map_a_level_and_the_confidence(workdir, tmp_p
         contract="deploy",
         dynamic_size=True,
         dynamic_batch=True,
+        brighten=True,
     )
     assert 0 <= export.difference <= 1e-4
+    assert Segmenter(export.file).brightens
     session = onnxruntime.InferenceSession(export.file, providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].shape == ["batch", "height", "width", 3]
     assert [output.name for output in session.get_outputs()] == [

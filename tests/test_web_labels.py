@@ -16,6 +16,7 @@ from onnx import TensorProto
 from hierseg_jax.data.guided_labels import guided_labels
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.resize import RESIZES, Resize
+from hierseg_jax.runtime.brightening import RULE, brightened
 from hierseg_jax.runtime.segmentation import level_labels
 from hierseg_jax.runtime.web.site import PAGE
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
@@ -32,17 +33,21 @@ PICTURES = ((101, 157), (20, 200), (64, 96), (32, 48), (200, 31), (3, 5))
 RUN = """
 import { readFileSync, writeFileSync } from "node:fs";
 import { withFloatScores } from "./float-scores.js";
+import { brighten } from "./brightening.js";
 import { place } from "./geometry.js";
 import { guidedLabels } from "./guided.js";
 import { enlargedLabels, leafLabels, levelLabels, logPlanes } from "./labels.js";
 import { networkInput } from "./sampling.js";
 
 const read = (name, Kind) => new Kind(new Uint8Array(readFileSync(name)).buffer);
-const { cases, size, strides } = JSON.parse(readFileSync("cases.json"));
+const { cases, size, strides, rule } = JSON.parse(readFileSync("cases.json"));
 cases.forEach(({ picture, model }, i) => {
   const placement = place(picture, size, model.resizing.rule);
   const rgba = read(`${i}.rgba`, Uint8ClampedArray);
   writeFileSync(`${i}.input`, networkInput(rgba, placement, model.resizing));
+  const lit = networkInput(rgba.map((value) => value >> 3), placement, model.resizing);
+  brighten(lit, placement, rule);
+  writeFileSync(`${i}.lit`, lit);
   for (const stride of strides) {
     const planes = logPlanes(read(`${stride}.scores`, Float32Array), model.scores);
     const sides = size.map((side) => side / stride);
@@ -95,7 +100,7 @@ def folder(tmp_path_factory):
     map_hw().tofile(folder / "map")
     onnx.save(casting_model(), folder / "uint16.onnx")
     (folder / "cases.json").write_text(
-        json.dumps({"cases": listed, "size": SIZE, "strides": [1, 4]})
+        json.dumps({"cases": listed, "size": SIZE, "strides": [1, 4], "rule": RULE})
     )
     subprocess.run(["node", "run.js"], cwd=folder, check=True)
     return folder
@@ -130,6 +135,15 @@ def test_the_network_gets_the_same_bytes(folder):
         expected_hwc = Resize(rule, sampling).place(picture, SIZE).fit_image(image_hwc)
         found_hwc = read(folder, f"{i}.input", (*SIZE, 3))
         np.testing.assert_array_equal(found_hwc, expected_hwc, f"{picture} {rule} {sampling}")
+
+
+def test_dark_pictures_are_brightened_to_the_same_bytes(folder):
+    for i, (picture, rule, sampling, _) in enumerate(cases()):
+        placement = Resize(rule, sampling).place(picture, SIZE)
+        input_hwc = placement.fit_image(picture_of(picture, i) >> 3)
+        expected_hwc = brightened(input_hwc, placement.filled, None)
+        assert (expected_hwc != input_hwc).any()
+        np.testing.assert_array_equal(read(folder, f"{i}.lit", (*SIZE, 3)), expected_hwc)
 
 
 def test_bars_are_cut_off_an_open_input_as_the_runtime_does(folder):

@@ -30,9 +30,10 @@ def _meaning(tensor: str, metadata: Metadata) -> str:
     stride = metadata.score_stride
     if tensor in ("image", "frame"):
         pixels = "in [0, 1]" if tensor == "image" else "0 to 255"
+        light = f", and {PREFIX}brightening how to its light" if metadata.brighten else ""
         return (
             f"Pictures: red, green, blue, {pixels}. Sides are multiples of {metadata.stride}; "
-            f"{PREFIX}resizing says how a picture comes to this size."
+            f"{PREFIX}resizing says how a picture comes to this size{light}."
         )
     if tensor == "mask":
         repeated = f" Each is repeated {stride} times along both sides." if stride > 1 else ""

@@ -76,6 +76,7 @@ def export_checkpoint(
     plain: bool = False,
     overwrite: bool = False,
     mean_with: Sequence[str | Path] = (),
+    brighten: bool = False,
 ) -> Export:
     """Exports a checkpoint, compares the graph with the network, and only then writes it.
 
@@ -101,6 +102,7 @@ def export_checkpoint(
       overwrite: whether an existing `onnx_file` may be replaced, and the .json beside it.
       mean_with: checkpoints of other runs, the mean of whose weights and its own is exported;
         `which` is of these, too.
+      brighten: whether what runs the file brightens dark pictures before the network sees them.
 
     Raises:
       ValueError, OSError: one sentence; nothing is written then.
@@ -180,6 +182,7 @@ def export_checkpoint(
         resize=resize.rule,
         sampling=resize.sampling,
         score_stride=graph.score_stride,
+        brighten=brighten,
         parameters_sha256=tree_digest(loaded.variables),
         network={key: getattr(settings.model, key) for key in NETWORK_KEYS},
         versions={package: version(package) for package in PACKAGES},

@@ -47,6 +47,9 @@ _DATA = flags.DEFINE_string(
 _MEAN_WITH = flags.DEFINE_list(
     "mean_with", [], "Runs, the mean of whose weights and its own is exported.", flag_values=FLAGS
 )
+_BRIGHTEN = flags.DEFINE_bool(
+    "brighten", False, "Have dark pictures brightened before the network.", flag_values=FLAGS
+)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an existing file.", flag_values=FLAGS)
 
 
@@ -71,6 +74,7 @@ def _run() -> None:
         plain=_PLAIN.value,
         overwrite=_OVERWRITE.value,
         mean_with=_MEAN_WITH.value,
+        brighten=_BRIGHTEN.value,
     )
     metadata = export.metadata
     height, width = metadata.image_size

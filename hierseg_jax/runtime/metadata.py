@@ -13,6 +13,7 @@ from typing import Any
 from hierseg_jax.data.picture_labels import FLOOR, STEPS
 from hierseg_jax.data.resize import MAX_SIDE, RESIZES
 from hierseg_jax.data.sampling import SAMPLINGS
+from hierseg_jax.runtime import brightening
 from hierseg_jax.runtime.rules import DECODING_RULES, input_rule, resize_rule
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import one_line
@@ -73,6 +74,8 @@ class Metadata:
         `deploy` those of `scores` lie so far apart. In the file it is the `stride` of the key
         `scores`, beside `floor` and `steps`: a number x of `scores` stands for the score
         exp(floor * (1 - x / steps)), one at the floor or below it being 0.
+      brighten: whether dark pictures are brightened before the network sees them, see
+        `brightening`. In the file that is its rule under the key `brightening`, or nothing.
       network: `NETWORK_KEYS` of the config's section `model`, with which training can start from
         the file; empty in older files.
       versions: of the packages that made the file.
@@ -91,6 +94,7 @@ class Metadata:
     resize: str = "stretch"
     sampling: str = "reference"
     score_stride: int = 1
+    brighten: bool = False
     network: dict[str, Any] = dataclasses.field(default_factory=dict)
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     validation: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -115,6 +119,8 @@ class Metadata:
         plain["image_size"] = list(self.image_size)
         plain["hierarchy"] = self.hierarchy.to_json()
         plain["scores"] = {"stride": self.score_stride, **LOG_PLANES}
+        if self.brighten:
+            plain["brightening"] = brightening.RULE
         plain["levels"] = [
             {
                 "name": level.name,
@@ -157,6 +163,7 @@ class Metadata:
             (values["stride"],) = _sides("stride", [values["stride"]], 1)
             _check_mappings(values)
             values["score_stride"] = _score_stride(props, values["stride"])
+            values["brighten"] = _brighten(props)
         except (ValueError, RecursionError) as error:
             reason = one_line(error, 300)
             raise HiersegError(
@@ -213,6 +220,13 @@ def _score_stride(props: Mapping[str, str], stride: int) -> int:
     if stride % found:
         raise HiersegError(f"the stride of scores is {found}, which does not divide {stride}")
     return found
+
+
+def _brighten(props: Mapping[str, str]) -> bool:
+    rule = json.loads(props.get(PREFIX + "brightening", "null"))
+    if rule not in (None, brightening.RULE):
+        raise HiersegError(f"brightening is {reprlib.repr(rule)}, not {brightening.RULE}")
+    return rule is not None
 
 
 def _check_mappings(values: Mapping[str, Any]) -> None:

@@ -2,15 +2,16 @@
 
 import copy
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from hierseg_jax.data.picture_labels import Workspace
-from hierseg_jax.data.resize import MAX_SIDE, Placement, Resize
+from hierseg_jax.data.resize import Placement, Resize
+from hierseg_jax.runtime.brightening import brightened, brightening
+from hierseg_jax.runtime.file_choices import choose_hierarchy, choose_size
 from hierseg_jax.runtime.metadata import CONFIDENCE
 from hierseg_jax.runtime.onnx_part import part_for
 from hierseg_jax.runtime.opening import open_network
@@ -28,9 +29,7 @@ from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import one_line
 from hierseg_jax.tree.decoding import top_down
 from hierseg_jax.tree.hierarchy import Hierarchy
-from hierseg_jax.tree.parsing import MAX_CLASSES
 
-DEFAULT_SIDE = 320
 _NOTHING = np.empty((0, 0), np.float32)
 
 
@@ -44,6 +43,7 @@ class Segmenter:
       hierarchy: of the classes.
       metadata: of the file; None for a file that has none, such as the reference's.
       contract: `reference` or `deploy`.
+      brightens: whether the file has dark pictures brightened before the network sees them.
       plain: whether that is `deploy` without scores: label maps are enlarged as they are then.
       score_stride: pixels of the input along each side that one score stands for.
       image_size: (height, width) that pictures are brought to, or at most: see `open`.
@@ -86,14 +86,16 @@ class Segmenter:
         self.provider, self.note = opened.provider, opened.note
         self.metadata, self.contract = opened.metadata, opened.contract
         self._input = self._session.get_inputs()[0]
-        self.hierarchy = self._choose_hierarchy(hierarchy, onnx_file)
+        channels = self._session.get_outputs()[0].shape[1]
+        self.hierarchy = choose_hierarchy(opened, channels, hierarchy, onnx_file)
         sides = self._input.shape[1:3] if self.contract == "deploy" else self._input.shape[2:]
         self.open = not any(isinstance(side, int) for side in sides)
-        self.image_size = self._choose_size(sides, image_size, onnx_file)
+        self.image_size = choose_size(sides, image_size, self.metadata, onnx_file)
         told = self.metadata
         self.decoding = told.decoding if told else "leaf"
         self.resize = Resize(told.resize, told.sampling) if told else Resize("stretch", "reference")
         self.score_stride = told.score_stride if told else 1
+        self.brightens = told is not None and told.brighten
         self.plain = self.contract == "deploy" and opened.outputs[-1] == CONFIDENCE
         self._workspace = Workspace()
 
@@ -166,12 +168,16 @@ class Segmenter:
                 "it again without --plain, or with --contract=reference."
             )
 
-    def prepare(self, image_hwc: np.ndarray, *, bgr: bool = False) -> tuple[Placement, np.ndarray]:
+    def prepare(
+        self, image_hwc: np.ndarray, *, bgr: bool = False, brightening: np.ndarray | None = None
+    ) -> tuple[Placement, np.ndarray]:
         """Where a picture comes to lie in the network's input, and that input.
 
         Args:
           image_hwc: uint8 [H, W, 3], of any size.
           bgr: whether its channels are blue, green, red, as OpenCV has them.
+          brightening: of the picture that this is a part of, where the file brightens pictures:
+            `brightening_of` it.
 
         Raises:
           ValueError: for an array of another shape or dtype.
@@ -181,11 +187,20 @@ class Segmenter:
         if self.open and self.metadata is not None:
             placement = placement.trimmed(self.metadata.stride)
         small_hwc = placement.fit_image(image_hwc)
+        if self.brightens:
+            small_hwc = brightened(small_hwc, placement.filled, brightening)
         if self.contract == "deploy":
             return placement, (cv2.cvtColor(small_hwc, cv2.COLOR_BGR2RGB) if bgr else small_hwc)[
                 None
             ]
         return placement, cv2.dnn.blobFromImage(small_hwc, 1 / 255, swapRB=bgr)
+
+    def brightening_of(self, image_hwc: np.ndarray) -> np.ndarray | None:
+        """For `prepare`, of a whole picture, uint8 [H, W, 3]; None where nothing is brightened."""
+        if not self.brightens:
+            return None
+        whole = self.resize.place(image_hwc.shape[:2], self.image_size)
+        return brightening(whole.fit_image(image_hwc)[whole.filled.rows_columns])
 
     def infer(self, given: np.ndarray) -> NetworkOutput:
         """Runs the network on the input that `prepare` gives.
@@ -263,54 +278,3 @@ class Segmenter:
             return probabilities_chw.max(0)
         leaf_hw = top_down(list(probabilities_chw), self.hierarchy)
         return np.take_along_axis(probabilities_chw, leaf_hw[None], 0)[0]
-
-    def _choose_hierarchy(self, given: Hierarchy | None, file: str | Path) -> Hierarchy:
-        if self.metadata is not None:
-            if given is not None and given != self.metadata.hierarchy:
-                raise HiersegError(f"{file} carries a class tree of its own; leave the other out.")
-            given = self.metadata.hierarchy
-            if self.contract == "deploy":
-                return given
-        channels = self._session.get_outputs()[0].shape[1]
-        if isinstance(channels, int) and not 2 <= channels <= MAX_CLASSES:
-            raise HiersegError(f"{file} has {channels} classes; a network has 2 to {MAX_CLASSES}.")
-        if not isinstance(channels, int):
-            if given is None:
-                raise HiersegError(
-                    f"{file} does not say how many classes it has; give a hierarchy."
-                )
-            return given
-        if given is None:
-            return Hierarchy.from_mapping(list(range(1, channels)))
-        if given.num_classes != channels:
-            raise HiersegError(
-                f"{file} has {channels} classes, the hierarchy {given.num_classes}; they must "
-                "agree."
-            )
-        return given
-
-    def _choose_size(
-        self, of_file: Sequence[Any], given: tuple[int, int] | None, file: str | Path
-    ) -> tuple[int, int]:
-        fixed = of_file[0], of_file[1]
-        sides = [*fixed, *(given or ())]
-        if any(isinstance(side, int) and not 0 < side <= MAX_SIDE for side in sides):
-            raise HiersegError(
-                f"{file} is to take {' x '.join(map(str, given or fixed))} (height x width); a "
-                f"side has 1 to {MAX_SIDE} pixels."
-            )
-        if all(isinstance(side, int) for side in fixed):
-            if given is not None and tuple(given) != fixed:
-                raise HiersegError(
-                    f"{file} takes {fixed[0]} x {fixed[1]} (height x width) alone, not "
-                    f"{given[0]} x {given[1]}; export it with --dynamic."
-                )
-            return fixed
-        if given is None:
-            return self.metadata.image_size if self.metadata else (DEFAULT_SIDE, DEFAULT_SIDE)
-        stride = self.metadata.stride if self.metadata else 1
-        if min(given) < stride or any(side % stride for side in given):
-            raise HiersegError(
-                f"{file} takes sides in multiples of {stride}; got {given[0]} x {given[1]}."
-            )
-        return given[0], given[1]

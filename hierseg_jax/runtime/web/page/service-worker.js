@@ -5,6 +5,7 @@
 const SMALL = [
   "./",
   "averaging.js",
+  "brightening.js",
   "float-scores.js",
   "geometry.js",
   "guided.js",
