@@ -28,7 +28,8 @@ def brightening(picture_hwc: np.ndarray) -> np.ndarray:
     """
     red_hw, green_hw, blue_hw = cv2.split(picture_hwc)
     brightest_hw = cv2.max(cv2.max(red_hw, green_hw), blue_hw)
-    no_brighter = np.bincount(brightest_hw.ravel(), minlength=256).cumsum()
+    counts = cv2.calcHist([brightest_hw], [0], None, [256], [0, 256]).ravel()
+    no_brighter = counts.astype(np.int64).cumsum()
     level = max(LEAST, int(np.argmax(100 * no_brighter >= PERCENT * brightest_hw.size)))
     if level >= BRIGHT:
         return _VALUES.astype(np.uint8)
@@ -44,8 +45,10 @@ def brightened(input_hwc: np.ndarray, filled: Box, table: np.ndarray | None) -> 
       table: of `brightening`; by default of this picture.
     """
     picture_hwc = input_hwc[filled.rows_columns]
-    lit_hwc = input_hwc.copy()
     if table is None:
         table = brightening(picture_hwc)
+    if (table == _VALUES).all():
+        return input_hwc
+    lit_hwc = input_hwc.copy()
     lit_hwc[filled.rows_columns] = cv2.LUT(picture_hwc, table)
     return lit_hwc
