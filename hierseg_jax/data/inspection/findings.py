@@ -76,7 +76,7 @@ KINDS = {
     "size_mismatch": Kind(
         ERROR,
         "Masks of another size than their image",
-        "Make the mask anew for the image as it is shown, EXIF orientation applied.",
+        "Make the mask anew for the image as it is shown, or scale it by the nearest neighbour.",
     ),
     "unknown_labels": Kind(
         ERROR,

@@ -139,10 +139,24 @@ def check_size(
     if mask_hw.shape != image_hwc.shape[:2]:
         raise HiersegError(
             f"{mask_file} is {mask_hw.shape[0]} x {mask_hw.shape[1]} (height x width), but its "
-            f"image {image_file} is {image_hwc.shape[0]} x {image_hwc.shape[1]} (EXIF "
-            "orientation applied); the two must be of one size."
+            f"image {image_file} is {image_hwc.shape[0]} x {image_hwc.shape[1]} as it is shown; "
+            "the two must be of one size."
             f"{how_to_turn(mask_hw.shape, image_hwc.shape[:2])}"
+            f"{_how_to_scale(mask_hw.shape, image_hwc.shape[:2])}"
         )
+
+
+def _how_to_scale(mask: tuple[int, ...], size: tuple[int, ...]) -> str:
+    """A sentence behind a space, for a mask that is its whole image at another scale."""
+    (h, w), (height, width) = mask, size
+    # To half a pixel of the smaller one: its sides were rounded.
+    if 2 * abs(height * w - width * h) > max(height, width, h, w):
+        return ""
+    return (
+        f" It looks like the whole image at {100 * h / height:.3g} % of its sides; masks are "
+        "scaled without new values by "
+        f"`cv2.resize(mask, ({width}, {height}), interpolation=cv2.INTER_NEAREST)`."
+    )
 
 
 def how_to_turn(told: object, size: tuple[int, ...]) -> str:
