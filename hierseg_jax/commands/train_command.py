@@ -21,7 +21,11 @@ from hierseg_jax.train.workdir import begun_settings
 FLAGS = flags.FlagValues()
 _CONFIG = define_config(FLAGS)
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Folder of the run, new or to be continued.", required=True, flag_values=FLAGS
+    "workdir",
+    None,
+    "Folder of the run, new or to be continued; --name=NAME stands for runs/NAME.",
+    required=True,
+    flag_values=FLAGS,
 )
 _join_hosts = define_hosts(FLAGS)
 
