@@ -68,10 +68,20 @@ def test_pictures_without_any_of_the_classes_are_asked_for_where_there_are_next_
     nothing_hw[:] = 255  # nobody knows what that one shows
     np.save(tmp_path / "train/masks/train0.npy", nothing_hw)
     assert "pictures without any of the classes: none of 4, so that" in suggested(file)[0]
-    of_sum = make_report(
-        inspect_dataset(load_spec(file)), lambda *_: 1.0, limit=5, memory_gb=8, data="a + b"
-    )
-    assert "pictures without any" not in format_report(of_sum)
+
+
+def test_data_sets_that_are_trained_on_together_are_given_one_command(tmp_path):
+    """By all their pictures: one has none without the classes, the other has."""
+    files = [make_data(tmp_path / name) for name in ("a", "b")]
+    nothing_hw = np.zeros_like(label())
+    np.save(tmp_path / "b/train/masks/train0.npy", nothing_hw)
+    together = [inspect_dataset(load_spec(file), alone=False) for file in files]
+    options = {"limit": 5, "memory_gb": 8, "data": "a + b", "together": together}
+    reports = [make_report(each, lambda *_: 1.0, **options) for each in together]
+    assert reports[0].suggestion == reports[1].suggestion
+    assert (reports[0].suggestion.pictures, reports[0].suggestion.without_any) == (8, 1)
+    for report in reports:
+        assert "pictures without any" not in format_report(report)
 
 
 @pytest.mark.parametrize(("without", "few"), [(0, True), (1, True), (2, False)])

@@ -7,6 +7,7 @@ tree; what only a look at all of them shows is printed at the end.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -76,12 +77,12 @@ def _run() -> None:
     refuse_existing([file for each in files for file in each.values()], _OVERWRITE.value)
     for folder in folders:
         make_folder(folder)
-    inspections = [
-        _inspect(spec, of_one, alone=len(specs) == 1)
-        for spec, of_one in zip(specs, files, strict=True)
-    ]
+    alone = len(specs) == 1
+    inspections = [inspect_dataset(spec, _DISTANCE.value, alone=alone) for spec in specs]
+    for inspection, of_one in zip(inspections, files, strict=True):
+        _report(inspection, inspections, of_one)
     errors = sum(count_severities(each.findings)[ERROR] for each in inspections)
-    if len(specs) > 1:
+    if not alone:
         together = inspect_together(inspections, _DISTANCE.value, _LIMIT.value)
         lines = [f"  - {severity}: {sentence}" for severity, sentence in together]
         print("\n".join(["\nAll together:", *(lines or ["  nothing wrong found"])]))
@@ -92,9 +93,8 @@ def _run() -> None:
         )
 
 
-def _inspect(spec: DatasetSpec, files: dict[str, Path], *, alone: bool) -> Inspection:
-    """Looks at one data set, writes its report and prints it."""
-    inspection = inspect_dataset(spec, _DISTANCE.value, alone=alone)
+def _report(inspection: Inspection, together: Sequence[Inspection], files: dict[str, Path]) -> None:
+    """Writes and prints the report of one data set of those that are looked at together."""
     # Only now: with the networks comes JAX, which looking at the data does without.
     from hierseg_jax.settings import ModelSettings
 
@@ -104,12 +104,12 @@ def _inspect(spec: DatasetSpec, files: dict[str, Path], *, alone: bool) -> Inspe
         peak_gb,
         limit=_LIMIT.value,
         memory_gb=_MEMORY_GB.value,
-        data="" if alone else _DATA.value,
+        data=_DATA.value if len(together) > 1 else "",
+        together=together,
     )
     text = format_report(report)
     write_report(report, text, format_page(report), files)
     print(f"{text}\n\nWritten to {', '.join(map(str, files.values()))}")
-    return inspection
 
 
 def _folder_name(number: int, spec: DatasetSpec) -> str:

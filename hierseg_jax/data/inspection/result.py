@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 from hierseg_jax.data.inspection.epochs import RECIPE_EPOCHS
@@ -45,6 +46,7 @@ def make_report(
     limit: int,
     memory_gb: float | None = None,
     data: str = "",
+    together: Sequence[Inspection] = (),
 ) -> Report:
     """Puts together what is to be told.
 
@@ -52,15 +54,14 @@ def make_report(
       inspection, peak_gb, memory_gb: as in `suggest`.
       limit: as `Report` has it.
       data: as `Report` has it, of several data sets; by default the inspected one.
+      together: of all of these, by which settings are suggested.
 
     Raises:
       ValueError: a limit below 1, or a memory that is not above 0.
     """
     if limit < 1:
         raise HiersegError(f"--limit is {limit}; it must be at least 1.")
-    suggestion = suggest(inspection, peak_gb, memory_gb)
-    if data and suggestion is not None:  # another data set may have what this one lacks
-        suggestion = dataclasses.replace(suggestion, without_any=None)
+    suggestion = suggest(together or (inspection,), peak_gb, memory_gb)
     data = data or str(inspection.spec.file)
     return Report(inspection, split_statistics(inspection), suggestion, limit, data)
 

@@ -70,12 +70,12 @@ class Suggestion:
 
 
 def suggest(
-    inspection: Inspection, peak_gb: PeakGb, memory_gb: float | None = None
+    inspections: Sequence[Inspection], peak_gb: PeakGb, memory_gb: float | None = None
 ) -> Suggestion | None:
     """Suggests settings by the usable examples of the first split that has any.
 
     Args:
-      inspection: of the data.
+      inspections: of all data that are to be trained on together, in one tree.
       peak_gb: estimate for the network that is to be trained.
       memory_gb: to plan for; this machine's by default.
 
@@ -91,13 +91,15 @@ def suggest(
             raise HiersegError("This system does not say how much memory it has; give --memory_gb.")
     elif not 0 < memory_gb < float("inf"):
         raise HiersegError(f"--memory_gb is {memory_gb}; it must be above 0.")
-    usable = next(filter(None, map(inspection.usable, inspection.spec.splits)), None)
+    splits = dict.fromkeys(split for of in inspections for split in of.spec.splits)
+    of_splits = ([each for of in inspections for each in of.usable(split)] for split in splits)
+    usable = next(filter(None, of_splits), None)
     if usable is None:
         return None
     median = statistics.median(min(example.size) for example in usable)
     size = choose_size(median)
     batch = min(choose_batch(size, len(usable), memory_gb, peak_gb), RECIPE_BATCH)
-    hierarchy = inspection.spec.hierarchy
+    hierarchy = inspections[0].spec.hierarchy
     counts_nc = np.stack([example.counts_l[: hierarchy.num_classes] for example in usable])
     frequencies = leaf_frequencies(counts_nc)
     weights = weights_of(frequencies, "median_frequency")
