@@ -9,7 +9,13 @@ from tests.runs import small_settings
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A run's folder beside its data, seen from another folder."""
-    for name in ("project/a/data.yaml", "project/b.yaml", "project/tree.yaml", "elsewhere/x"):
+    for name in (
+        "project/x",
+        "project/a/data.yaml",
+        "project/b.yaml",
+        "project/tree.yaml",
+        "elsewhere/x",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
     (tmp_path / "project/nobody").mkdir()
@@ -34,6 +40,15 @@ def test_what_leads_nowhere_from_here_leads_where_it_leads_from_above_the_run(ru
         str(project / "tree.yaml"),
         str(project / "nobody"),
     )
+
+
+def test_names_that_could_be_read_as_others_stay(run):
+    """`cats + dogs` would be two data sets."""
+    project = run.parents[1].rename(run.parents[2] / "cats + dogs")
+    run = project / "runs/mine"
+    assert spec_of("b.yaml", run) == str(project / "b.yaml")
+    for spec in ("a/data.yaml + b.yaml", "0.5*b.yaml"):
+        assert spec_of(spec, run) == spec
 
 
 @pytest.mark.parametrize("spec", ["x", "nowhere.yaml", "figures", "tfds:x", "/none/data.yaml"])

@@ -64,7 +64,7 @@ def test_a_folder_becomes_overlays_and_masks_in_the_source_s_size(onnx_file, pho
     assert result.returncode == 0, result.stderr
     assert "2 pictures" in result.stdout
     assert f"note: {photos}/c.HEIC is a picture of a kind that is not read" in result.stderr
-    every = f"'--source={photos}/**/*.png' takes those of all folders"
+    every = f"'--source={photos}/**/*.jpg' takes the .jpg of all folders"
     assert f"note: {photos}/deep has images, too; {every}" in result.stderr
     for name in ("a.png", "b.png"):
         photo = cv2.imread(str(photos / name))

@@ -131,7 +131,7 @@ def test_what_is_found_lies_where_it_is_in_the_picture(tmp_path, contract, rule,
 def test_a_size_is_one_side_or_two_whole_numbers():
     for size in (32, np.int64(32), (32, 32), [32, np.uint8(32)]):
         assert as_size(size) == (32, 32)
-    for size in (32.0, "32", (1, 2, 3), None, ((1, 2),)):
+    for size in (32.0, "32", (1, 2, 3), None, ((1, 2),), (1, (2, 3))):
         with pytest.raises(HiersegError, match="A size is one side in pixels, or"):
             as_size(size)
 

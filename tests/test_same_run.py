@@ -14,8 +14,9 @@ from hierseg_jax.settings import read_settings
 from hierseg_jax.settings.building import tree_of
 from hierseg_jax.settings.config_files import config_file
 from hierseg_jax.train.same_run import check_same_run
-from hierseg_jax.train.workdir import begun_settings, check_workdir, claim_workdir
+from hierseg_jax.train.workdir import begun_settings, check_workdir, claim_workdir, kept_settings
 from tests.commands import run_quickly
+from tests.inspection_data import make_data
 from tests.runs import small_settings
 
 
@@ -72,7 +73,7 @@ def test_a_run_is_gone_on_with_as_it_was_begun(tmp_path):
 
 def test_data_of_a_run_that_are_code_or_gone_have_to_be_named(tmp_path):
     _begin(tmp_path, small_settings(data__spec="os:getcwd"))
-    with pytest.raises(ValueError, match="is code, and is not run because a file names it"):
+    with pytest.raises(ValueError, match=r"is code, .* names it; give the whole command"):
         begun_settings(str(tmp_path), {})
     _begin(tmp_path, small_settings(data__spec="gone.yaml"))
     with pytest.raises(FileNotFoundError, match="give the whole command, with --data"):
@@ -80,6 +81,28 @@ def test_data_of_a_run_that_are_code_or_gone_have_to_be_named(tmp_path):
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(ValueError, match=r"run\.json is not as a run writes it"):
         begun_settings(str(tmp_path), {})
+
+
+def test_a_run_is_gone_on_with_from_another_folder_and_may_move(tmp_path, monkeypatch):
+    """Its files tell the relative path that it was begun with; another tree's data are none."""
+    project = tmp_path / "project"
+    data = make_data(project).read_text()
+    monkeypatch.chdir(project)
+    settings = small_settings(data__spec="data.yaml")
+    run = project / "runs/mine"
+    claim_workdir(run, settings, tree_of(settings.data), {})
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    begun = begun_settings(str(run), {})
+    assert begun.data.spec == str(project / "data.yaml")
+    assert kept_settings(run, begun) == settings
+    moved = project.rename(tmp_path / "moved") / "runs/mine"
+    assert begun_settings(str(moved), {}).data.spec == str(tmp_path / "moved/data.yaml")
+    other = begun.replace({"data.spec": "other.yaml", "epochs": 9})
+    assert kept_settings(moved, other) == other
+    (tmp_path / "elsewhere/data.yaml").write_text(data.replace("legs", "feet"))
+    with pytest.raises(ValueError, match=r"^data\.yaml has other classes than the run"):
+        begun_settings(str(moved), {})
 
 
 def test_a_run_that_has_learned_nothing_leaves_its_folder_to_another(tmp_path):

@@ -279,14 +279,18 @@ def test_a_study_of_something_else_is_refused(tmp_path):
 
 @needs_optuna
 def test_a_study_that_has_only_failed_goes_on_with_what_was_mended(tmp_path):
-    part = {"metric": Metric(PART_MIOU)}
-    space = {"loss": Choice(("tree_min", "tree_min_focal"))}  # of hierarchical heads
+    def mistaken(number, epoch):
+        raise HiersegError("data.yaml names no images.")
+
     with pytest.raises(HiersegError, match=r"^Trial 0 "):
-        search(tmp_path, 1, space=space, **part)
-    outcomes = search(tmp_path, 1, settings=base_settings(decay=0.1), **part)
+        search(tmp_path, 1, make_train(mistaken))
+    # Optuna holds a study to the values that were searched first.
+    with pytest.raises(ValueError, match="holds another study: in its space data"):
+        search(tmp_path, 1, space={"learning_rate": SPACE["learning_rate"]})
+    outcomes = search(tmp_path, 1, settings=base_settings(decay=0.1))
     assert states(outcomes) == ["failed", "complete"]
     with pytest.raises(ValueError, match=r"decay is 0\.1, now 0\.7"):
-        search(tmp_path, 2, **part)
+        search(tmp_path, 2)
 
 
 @needs_optuna

@@ -122,10 +122,12 @@ def _run() -> None:
     print(format_comparison(comparison, titles))
     notes = list(comparison.notes)
     if refined[0] != refined[1]:
+        other = folders[refined.index(False)]
+        tiled = any(of.get("tiles") for of in (metrics, others))
         notes.append(
-            f"{folders[refined.index(True)]} has borders along the pictures' edges, and "
-            f"{folders[refined.index(False)]} has not, which is a part of the difference; "
-            "--resolution=refined gives both the same."
+            f"{folders[refined.index(True)]} has borders along the pictures' edges, and {other} "
+            "has not, which is a part of the difference"
+            + ("." if tiled else "; --resolution=refined gives both the same.")
         )
     for note in notes:
         print(f"note: {note}", file=sys.stderr)

@@ -38,7 +38,7 @@ def _run() -> None:
 
 
 def _settings(workdir: str) -> Settings:
-    """Of the flags; where they name neither config nor data, of the run that is there."""
+    """Of the flags; where they name no data and no other config, of the run that is there."""
     flag = FLAGS["config"]
     config = config_called(config_flags.get_config_filename(flag))
     if config != DEFAULT_CONFIG or _CONFIG.value.data.spec:

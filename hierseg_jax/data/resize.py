@@ -248,7 +248,10 @@ def as_size(side_or_sides: int | Sequence[int]) -> tuple[int, int]:
     Raises:
       ValueError: one sentence, for what is neither.
     """
-    sides = np.atleast_1d(np.asarray(side_or_sides))
+    try:
+        sides = np.atleast_1d(np.asarray(side_or_sides))
+    except ValueError:  # lists of several lengths
+        sides = np.array(None)
     if sides.dtype.kind not in "iu" or sides.ndim != 1 or sides.size not in (1, 2):
         raise HiersegError(
             f"A size is one side in pixels, or (height, width); got {side_or_sides!r}."

@@ -68,6 +68,8 @@ def tree_triplet(
             f"Embeddings {tuple(embedding_bhwe.shape)} do not divide labels "
             f"{tuple(labels_bhw.shape)} evenly."
         )
+    is_byte_bhw = (small_bhw >= 0) & (small_bhw < IGNORE_LABEL)
+    small_bhw = jnp.where(is_byte_bhw, small_bhw, IGNORE_LABEL)
     if valid_b is not None:
         small_bhw = jnp.where(valid_b[:, None, None], small_bhw, IGNORE_LABEL)
     labels_n = small_bhw.reshape(-1).astype(jnp.int32)

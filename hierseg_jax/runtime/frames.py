@@ -72,9 +72,8 @@ def open_frames(source: str) -> Images | Video:
             kinds = ", ".join(IMAGE_SUFFIXES)
             raise HiersegError(f"{source} holds no images ({kinds}). {unread}".rstrip())
         deeper = [folder for folder in sorted(path.iterdir()) if _holds_images(folder)]
-        every = shlex.quote(f"--source={path / '**'}/*{images[0].suffix}")
-        below = [f"{each} has images, too; {every} takes those of all folders." for each in deeper]
-        return Images(images, tuple(filter(None, [unread, *below[:1]])))
+        below = [_how_to_reach(path, each) for each in deeper[:1]]
+        return Images(images, tuple(filter(None, [unread, *below])))
     if _is_listed(path):
         if path.suffix.lower() in IMAGE_SUFFIXES:
             return Images((path,))
@@ -104,6 +103,13 @@ def _holds_images(folder: Path) -> bool:
         return any(file.suffix.lower() in IMAGE_SUFFIXES for file in files)
     except OSError:
         return False
+
+
+def _how_to_reach(path: Path, deeper: Path) -> str:
+    """A note that a folder's folder has images, too, of which a folder alone takes none."""
+    suffix = next(f.suffix for f in sorted(deeper.iterdir()) if f.suffix.lower() in IMAGE_SUFFIXES)
+    every = shlex.quote(f"--source={glob.escape(str(path))}/**/*{suffix}")
+    return f"{deeper} has images, too; {every} takes the {suffix} of all folders."
 
 
 def _is_listed(file: Path) -> bool:

@@ -116,13 +116,20 @@ def maps_by_level(
     }
 
 
-def check_levels(hierarchy: Hierarchy, names: Collection[str] | None) -> None:
-    """Raises ValueError, a sentence, where one of these levels is none of the network's."""
-    known = [level.name for level in hierarchy.levels]
-    given = (names,) if isinstance(names, str) else names or ()
+def wanted_levels(hierarchy: Hierarchy, names: Collection[str] | None) -> tuple[str, ...]:
+    """The levels that are wanted; all where none is named.
+
+    Raises:
+      ValueError: a sentence, where one is none of the network's.
+    """
+    known = tuple(level.name for level in hierarchy.levels)
+    if names is None:
+        return known
+    given = (names,) if isinstance(names, str) else tuple(names)
     unknown = next((name for name in given if name not in known), None)
     if unknown is not None:
         raise HiersegError(f"There is no level {unknown!r}; the network has {', '.join(known)}.")
+    return given
 
 
 def chosen_levels(hierarchy: Hierarchy, level: str | None) -> list[int]:

@@ -20,8 +20,8 @@ from hierseg_jax.runtime.score_checks import check_best, checked
 from hierseg_jax.runtime.segmentation import (
     NetworkOutput,
     Segmentation,
-    check_levels,
     maps_by_level,
+    wanted_levels,
 )
 from hierseg_jax.runtime.session import existing_file, start_session
 from hierseg_jax.runtime.smoothing import Smoother
@@ -122,7 +122,7 @@ class Segmenter:
         Raises:
           ValueError: for an array of another shape or dtype.
         """
-        check_levels(self.hierarchy, levels)
+        levels = wanted_levels(self.hierarchy, levels)
         started = time.perf_counter()
         placement, given = self.prepare(image_hwc, bgr=bgr)
         prepared = time.perf_counter()
@@ -133,7 +133,7 @@ class Segmenter:
             maps = {
                 level.name: placement.restore_labels(map_hw)
                 for level, map_hw in zip(self.hierarchy.levels, output.maps, strict=True)
-                if levels is None or level.name in levels
+                if level.name in levels
             }
         else:
             planes_chw = smooth(output.planes, image_hwc) if smooth else output.planes

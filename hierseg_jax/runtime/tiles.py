@@ -8,7 +8,12 @@ import numpy as np
 from hierseg_jax.data.resize import place
 from hierseg_jax.data.tiles import fits_window, lay_tiles, part_labels, scores_at
 from hierseg_jax.runtime.pictures import check_picture
-from hierseg_jax.runtime.segmentation import NetworkOutput, Segmentation, check_levels, level_labels
+from hierseg_jax.runtime.segmentation import (
+    NetworkOutput,
+    Segmentation,
+    level_labels,
+    wanted_levels,
+)
 from hierseg_jax.runtime.segmenter import Segmenter
 
 
@@ -46,7 +51,7 @@ def segment_tiled(
     """
     segmenter.require_scores("--tiles")
     check_picture(image_hwc)
-    check_levels(segmenter.hierarchy, levels)
+    levels = wanted_levels(segmenter.hierarchy, levels)
     picture: tuple[int, int] = image_hwc.shape[:2]
     if fits_window(picture, segmenter.image_size):
         return segmenter(image_hwc, bgr=bgr, levels=levels, refine=refine)
@@ -54,7 +59,7 @@ def segment_tiled(
     seconds = {"preprocess": 0.0, "inference": 0.0}
     scores_of = _window_scores(segmenter, bgr, segmenter.brightening_of(image_hwc), seconds)
     tiles = lay_tiles(picture, segmenter.image_size)
-    wanted = [each for each in segmenter.hierarchy.levels if levels is None or each.name in levels]
+    wanted = [each for each in segmenter.hierarchy.levels if each.name in levels]
     maps = {each.name: np.empty(picture, np.uint8) for each in wanted}
     confidence_hw = np.empty(picture if confidence else (0, 0), np.float32)
     for box, scores_chw in tiles.blend(map(scores_of, tiles.cut(image_hwc))):

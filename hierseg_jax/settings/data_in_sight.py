@@ -7,7 +7,7 @@ what a relative path does not lead to from here, it may lead to from a folder ab
 import os
 from pathlib import Path
 
-from hierseg_jax.data.read.members import Kind, Member, Spec, parse_members
+from hierseg_jax.data.read.members import Kind, Member, Spec, parse_members, spec_text
 from hierseg_jax.settings.settings import Settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import in_bucket, is_url
@@ -31,6 +31,16 @@ def data_in_sight(settings: Settings, folder: Path) -> Settings:
     return settings.replace({**paths, "data.spec": _spec_in_sight(data.spec, above)})
 
 
+def with_paths_of(settings: Settings, begun: Settings, folder: Path) -> Settings:
+    """With the paths of data that a run was begun with, where they lead to those of now.
+
+    So a run's files go on telling relative paths, and the run may move with its data.
+    """
+    in_sight, data = data_in_sight(begun, folder).data, settings.data
+    same = [key for key in ("spec", *_PATHS) if getattr(in_sight, key) == getattr(data, key)]
+    return settings.replace({f"data.{key}": getattr(begun.data, key) for key in same})
+
+
 def _spec_in_sight(spec: Spec, above: tuple[Path, ...]) -> Spec:
     try:
         members = parse_members(spec) if spec else ()
@@ -46,7 +56,12 @@ def _spec_in_sight(spec: Spec, above: tuple[Path, ...]) -> Spec:
         member.name if member.weight == 1 else f"{member.weight!r}*{member.name}"
         for member in found
     ]
-    return texts[0] if len(texts) == 1 else tuple(texts)
+    in_sight = texts[0] if len(texts) == 1 else tuple(texts)
+    try:  # folders may have plus signs in their names
+        same = all(list(parse_members(spec)) == found for spec in (in_sight, spec_text(in_sight)))
+    except HiersegError:
+        same = False
+    return in_sight if same else spec
 
 
 def _found(path: str, above: tuple[Path, ...]) -> str:

@@ -85,7 +85,7 @@ def train(
             run.workdir, settings, run.hierarchy, run.inventories, run.initial_state, cpu_threads()
         )
         if is_main():
-            claim_workdir(run.workdir, settings, run.hierarchy, run.inventories)
+            claim_workdir(run.workdir, run.kept_settings, run.hierarchy, run.inventories)
         writer = resources.enter_context(open_writer(run, still_held)) if is_main() else None
         if progress.step:
             say(f"Continuing after step {progress.step} (epoch {progress.epoch} finished).")
@@ -96,7 +96,7 @@ def train(
             say("note: freeze_epochs keeps a backbone of fresh weights, which has learned nothing.")
         recorder = None
         if is_main():
-            recorder = Recorder(run.workdir, settings, run.hierarchy, progress.step)
+            recorder = Recorder(run.workdir, run.kept_settings, run.hierarchy, progress.step)
             resources.callback(recorder.close)
         if run.lessons is not None:
             workers = settings.data.worker_count

@@ -57,7 +57,12 @@ from hierseg_jax.train.reestimate import (
 from hierseg_jax.train.same_data import Inventories, take_inventories
 from hierseg_jax.train.state import TrainState, create_state
 from hierseg_jax.train.teaching import Lessons, read_lessons
-from hierseg_jax.train.workdir import check_workdir, choose_start, has_finished_epochs
+from hierseg_jax.train.workdir import (
+    check_workdir,
+    choose_start,
+    has_finished_epochs,
+    kept_settings,
+)
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 
@@ -65,16 +70,17 @@ from hierseg_jax.tree.hierarchy import Hierarchy
 class Run:
     """All that stays the same while a run trains.
 
-    `train_source` has labels; `drawn_source`, from which batches come, the pictures without any
-    as well, and `cache` tells what becomes of them once they are decoded. `train_batches` are
-    endless, from a `start_step` on, in `phases`; `put_batch` brings one to the devices, and
-    augments it there or not. `gallery` shows pictures of the validation split.
-    `seen_labels`, bool [256], are those of a look at some training masks; None where nobody asks
-    for missing classes. `reestimation` is None where nobody asks for it, `lessons` are without a
-    teacher.
+    `kept_settings` are what its files tell. `train_source` has labels; `drawn_source`, from which
+    batches come, the pictures without any as well, and `cache` tells what becomes of them once they
+    are decoded. `train_batches` are endless, from a `start_step` on, in `phases`; `put_batch`
+    brings one to the devices, and augments it there or not. `gallery` shows pictures of the
+    validation split. `seen_labels`, bool [256], are those of a look at some training masks; None
+    where nobody asks for missing classes. `reestimation` is None where nobody asks for it,
+    `lessons` are without a teacher.
     """
 
     settings: Settings
+    kept_settings: Settings
     workdir: Path
     hierarchy: Hierarchy
     train_source: Source
@@ -184,6 +190,7 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
     )
     return Run(
         settings=settings,
+        kept_settings=kept_settings(workdir, settings),
         workdir=workdir,
         hierarchy=hierarchy,
         train_source=train_source,

@@ -41,7 +41,7 @@ def save(run: Run, writer: CheckpointWriter | None, state: Any, progress: Progre
     val_loss = None if in_epoch else progress.rows[-1]["val_loss"]
     score = None if in_epoch else finite(run.criterion.score(progress.rows[-1]))
     meta = {
-        "config": run.settings.to_dict(),
+        "config": run.kept_settings.to_dict(),
         "hierarchy": run.hierarchy.to_json(),
         "step": progress.step,
         "examples": progress.step * run.settings.batch_size,

@@ -19,10 +19,11 @@ from hierseg_jax.checkpoint import (
     newest_meta,
     read_contents,
 )
+from hierseg_jax.data.read.members import names_code
 from hierseg_jax.models import SegmentationModel, Variant
 from hierseg_jax.settings import Settings, read_settings, read_stored
-from hierseg_jax.settings.building import spec_of_checkpoint, tree_of
-from hierseg_jax.settings.data_in_sight import data_in_sight
+from hierseg_jax.settings.building import tree_of
+from hierseg_jax.settings.data_in_sight import data_in_sight, with_paths_of
 from hierseg_jax.settings.fitting import settled
 from hierseg_jax.system.atomic_writing import write_json
 from hierseg_jax.system.devices.hosts import agree, is_main
@@ -57,9 +58,9 @@ def check_workdir(workdir: Path, settings: Settings, hierarchy: Hierarchy) -> No
       ValueError: if it holds something else, or a run with other settings or another tree.
     """
     if (workdir / MARKER).is_file():
+        before, tree, data_known = _read_marker(workdir / MARKER)
         if not checkpoint_steps(workdir) and not (workdir / HISTORY).exists():
             return
-        before, tree, data_known = _read_marker(workdir / MARKER)
         if tree != hierarchy:
             raise HiersegError(
                 f"{workdir} holds a run on another class tree ({', '.join(tree.class_names)}); "
@@ -109,17 +110,37 @@ def begun_settings(workdir: str, changes: Mapping[str, Any]) -> Settings | None:
     marker = as_path(workdir) / MARKER
     if not marker.is_file():
         return None
-    begun, _, _ = _read_marker(marker)
+    begun, tree, _ = _read_marker(marker)
     begun = data_in_sight(begun, marker.parent)
-    spec_of_checkpoint(begun.data, f"The run in {workdir}")
+    data = begun.data.named
+    whole = "give the whole command, with --data"
+    if names_code(begun.data.spec):
+        raise HiersegError(
+            f"The run in {workdir} was begun on {data}, which is code, and is not run because a "
+            f"file names it; {whole}."
+        )
     try:
-        tree_of(begun.data)
+        found = tree_of(begun.data)
     except FileNotFoundError as error:
         raise HiersegFileNotFoundError(
-            f"{error} The run in {workdir} has trained on it; where it lies elsewhere now, give "
-            "the whole command, with --data."
+            f"{error} The run in {workdir} was begun on it; where it lies elsewhere now, {whole}."
         ) from error
+    if found != tree:
+        raise HiersegError(
+            f"{data} has other classes than the run in {workdir}, {', '.join(tree.class_names)}: "
+            f"go to the folder in which the run was begun, or {whole}."
+        )
     return read_settings(begun.replace(changes))
+
+
+def kept_settings(workdir: Path, settings: Settings) -> Settings:
+    """Settings as a run's files tell them: see `with_paths_of`."""
+    marker = workdir / MARKER
+    try:
+        begun = _read_marker(marker)[0] if marker.is_file() else settings
+    except HiersegError:
+        return settings  # which `check_workdir` has told
+    return with_paths_of(settings, begun, workdir)
 
 
 def choose_start(

@@ -99,7 +99,8 @@ def read_yaml(file: pathlib.Path) -> Any:
     """
     try:
         if file.is_dir():
-            there = sorted(each for each in file.iterdir() if each.suffix in (".yaml", ".yml"))
+            seen = (each for each in file.iterdir() if each.name[0] != ".")
+            there = sorted(each for each in seen if each.suffix in (".yaml", ".yml"))
             raise HiersegError(
                 f"{file} is a folder; expected a YAML file such as "
                 + (

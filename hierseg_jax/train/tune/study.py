@@ -38,7 +38,7 @@ def open_study(
 ) -> optuna.Study:
     """The study of a folder, new or begun before.
 
-    One in which all trials have failed goes on with another config or space.
+    One in which all trials have failed goes on with another config.
 
     Raises:
       ValueError: if the folder holds something else, or a study of another config, space or
@@ -77,7 +77,8 @@ def open_study(
             "metric": metric.name,
         }
         before = study.user_attrs.get(_MADE_OF)
-        if before is None or (before["metric"] == metric.name and _has_only_failed(study)):
+        same = before and all(before[key] == made_of[key] for key in ("space", "metric"))
+        if before is None or (same and _has_only_failed(study)):
             study.set_user_attr(_MADE_OF, made_of)
         else:
             _check_same(before, made_of, settings, folder)
