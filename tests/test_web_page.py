@@ -99,10 +99,12 @@ def smooth_picture(size, seed):
     return cv2.resize(small, size[::-1], interpolation=cv2.INTER_CUBIC)
 
 
-def test_an_open_letterbox_goes_without_bars_as_in_the_runtime(tmp_path):
-    """The network in the package, and a part of its photograph that is wider than high."""
+@pytest.mark.parametrize("light", [1, 1 / 8])
+def test_an_open_letterbox_goes_without_bars_as_in_the_runtime(tmp_path, light):
+    """The network in the package, and a part of its photograph, by day and in the dark."""
     segmenter = Segmenter(packaged_network(), provider="cpu")
     image_hwc = cv2.imread(str(packaged_photograph()))[15:225, 40:413, ::-1]
+    image_hwc = np.ascontiguousarray(light * image_hwc).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), image_hwc[..., ::-1])
     assert segmenter.prepare(image_hwc)[0].size == (224, 384)
     with (
