@@ -141,6 +141,13 @@ def test_spaces_around_a_name_are_none_of_it_and_capital_letters_are_told_of(tmp
     assert labels(tmp_path / "one", raw)[1] == {"background", "cat"}
 
 
+def test_a_category_without_a_name_is_refused_where_it_occurs(tmp_path):
+    raw = make(tmp_path, two_categories({"id": 1, "name": " "}, {"id": 3, "name": "cat"}))
+    assert "a.json: a class that occurs in annotations has a blank name" in fault(
+        raw, tmp_path / "o"
+    )
+
+
 @pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
 def test_names_with_accents_meet_however_they_are_composed(tmp_path, forms):
     named, stored = (unicodedata.normalize(form, "Stra\u00dfe \u00e4.jpg") for form in forms)

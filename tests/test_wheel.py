@@ -21,17 +21,9 @@ QUICK = (
 STEPS = (
     ("hierseg demo", "", "demo.png"),
     ("hierseg train --config=figures --workdir=runs/figures", QUICK, "runs/figures/samples.png"),
-    ("hierseg evaluate --checkpoint=runs/figures", "", "runs/figures/metrics.csv"),
-    (
-        "hierseg export --checkpoint=runs/figures --onnx_file=mine.onnx --contract=deploy",
-        "",
-        "mine.onnx",
-    ),
-    (
-        "hierseg predict --model=mine.onnx --source=photos --output=segmented",
-        "",
-        "segmented/coffee.jpg",
-    ),
+    ("hierseg evaluate runs/figures", "", "runs/figures/metrics.csv"),
+    ("hierseg export runs/figures --onnx_file=mine.onnx --contract=deploy", "", "mine.onnx"),
+    ("hierseg predict photos --model=mine.onnx --output=segmented", "", "segmented/coffee.jpg"),
     ("hierseg web mine.onnx --output=site", "", "site/index.html"),
 )
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"

@@ -69,6 +69,8 @@ def find_classes(
     nodes = [name for name in names if name in used and value_of_none(name) is None]
     if not nodes:
         raise HiersegError(f"{where}: no class occurs in its annotations.")
+    if "" in nodes:
+        raise HiersegError(f"{where}: a class that occurs in annotations has a blank name.")
     notes = tuple(_alike(nodes, where))
     try:
         if wishes.hierarchy is None:
