@@ -138,8 +138,8 @@ def test_a_size_is_one_side_or_two_whole_numbers():
 
 def test_a_level_that_there_is_not_is_refused(tmp_path):
     segmenter = Segmenter(reference_file(tmp_path / "a.onnx", contract="reference"))
-    for levels in (["part", "parts"], "par"):
-        with pytest.raises(HiersegError, match=r"There is no level 'par.*'; the network has"):
+    for levels in (["part", "parts"], "part"):
+        with pytest.raises(HiersegError, match=r"There is no level 'p.*'; the network has"):
             segmenter(np.zeros((8, 16, 3), np.uint8), levels=levels)
 
 

@@ -125,7 +125,7 @@ def wanted_levels(hierarchy: Hierarchy, names: Collection[str] | None) -> tuple[
     known = tuple(level.name for level in hierarchy.levels)
     if names is None:
         return known
-    given = (names,) if isinstance(names, str) else tuple(names)
+    given = tuple(names)
     unknown = next((name for name in given if name not in known), None)
     if unknown is not None:
         raise HiersegError(f"There is no level {unknown!r}; the network has {', '.join(known)}.")
