@@ -149,8 +149,6 @@ def test_a_killed_run_resumes_bit_identically(tmp_path):
     steps = checkpoint_steps(workdir)
     epochs = (steps[-1] // 4 if steps else 0) + 1
     resume = [sys.executable, "launch/train.py", f"--workdir={workdir}"]
-    if not steps:  # killed before the folder was claimed
-        resume = train_command(workdir, patience=0)
     whole = train_command(tmp_path / "whole", patience=0)
     for command in (resume, whole):
         done = run([*command, f"--config.epochs={epochs}"], **flags)
