@@ -59,6 +59,8 @@ def test_a_folder_becomes_overlays_and_masks_in_the_source_s_size(onnx_file, pho
     (photos / "c.HEIC").write_bytes(b"")
     (photos / "deep").mkdir()
     (photos / "deep/d.jpg").write_bytes(b"")
+    (photos / "bare").mkdir()
+    (photos / "bare/._d.jpg").write_bytes(b"")
     (photos / "._a.png").write_bytes(b"as a Mac leaves it beside a.png")
     result = infer(onnx_file, photos, f"--output={out}", "--level=all", "--masks", "--norefine")
     assert result.returncode == 0, result.stderr

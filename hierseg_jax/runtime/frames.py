@@ -71,9 +71,9 @@ def open_frames(source: str) -> Images | Video:
         if not images:
             kinds = ", ".join(IMAGE_SUFFIXES)
             raise HiersegError(f"{source} holds no images ({kinds}). {unread}".rstrip())
-        deeper = [folder for folder in sorted(path.iterdir()) if _holds_images(folder)]
-        below = [_how_to_reach(path, each) for each in deeper[:1]]
-        return Images(images, tuple(filter(None, [unread, *below])))
+        deeper = next(filter(None, map(_first_image, sorted(path.iterdir()))), None)
+        below = _how_to_reach(path, deeper) if deeper else ""
+        return Images(images, tuple(filter(None, [unread, below])))
     if _is_listed(path):
         if path.suffix.lower() in IMAGE_SUFFIXES:
             return Images((path,))
@@ -96,20 +96,20 @@ def open_frames(source: str) -> Images | Video:
     return Images(tuple(files))
 
 
-def _holds_images(folder: Path) -> bool:
-    """Whether it is a folder that can be looked into, with images right in it."""
+def _first_image(folder: Path) -> Path | None:
+    """Of a folder that can be looked into, and that has images right in it; none is hidden."""
     try:
-        files = folder.iterdir() if folder.is_dir() and folder.name[0] != "." else iter(())
-        return any(file.suffix.lower() in IMAGE_SUFFIXES for file in files)
+        files = sorted(folder.iterdir()) if folder.is_dir() and folder.name[0] != "." else []
     except OSError:
-        return False
+        return None
+    seen = (file for file in files if file.name[0] != ".")
+    return next((file for file in seen if file.suffix.lower() in IMAGE_SUFFIXES), None)
 
 
 def _how_to_reach(path: Path, deeper: Path) -> str:
-    """A note that a folder's folder has images, too, of which a folder alone takes none."""
-    suffix = next(f.suffix for f in sorted(deeper.iterdir()) if f.suffix.lower() in IMAGE_SUFFIXES)
-    every = shlex.quote(f"--source={glob.escape(str(path))}/**/*{suffix}")
-    return f"{deeper} has images, too; {every} takes the {suffix} of all folders."
+    """A note that a folder's folder has this image, too, of which a folder alone takes none."""
+    every = shlex.quote(f"--source={glob.escape(str(path))}/**/*{deeper.suffix}")
+    return f"{deeper.parent} has images, too; {every} takes the {deeper.suffix} of all folders."
 
 
 def _is_listed(file: Path) -> bool:
