@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from onnx import helper
 
+from hierseg_jax.data.brightening import BRIGHT, LEAST, PERCENT, brightening, rule
 from hierseg_jax.data.read.image_files import read_image
-from hierseg_jax.data.resize import place
-from hierseg_jax.runtime.brightening import RULE, brightened, brightening
+from hierseg_jax.data.resize import Resize
+from hierseg_jax.data.sampling import SAMPLINGS
 from hierseg_jax.runtime.metadata import PREFIX, Metadata
 from hierseg_jax.runtime.packaged_network import packaged_network, packaged_photograph
 from hierseg_jax.runtime.segmenter import Segmenter
@@ -34,52 +35,57 @@ def photo(light=1.0, size=(30, 40)):
     return (light * bright_hwc).astype(np.uint8)
 
 
-def as_told(picture_hwc):
+def as_told(picture_hwc, to):
     """The table as docs/export.md has it, in fractions."""
     brightest = sorted(int(pixel.max()) for pixel in picture_hwc.reshape(-1, 3))
-    wanted = Fraction(RULE["percent"], 100) * len(brightest)
+    wanted = Fraction(PERCENT, 100) * len(brightest)
     level = next(v for n, v in enumerate(brightest, 1) if n >= wanted)
-    if level >= RULE["to"]:
+    if level >= to:
         return VALUES
-    level = max(level, RULE["least"])
-    return [min(255, (RULE["to"] * x + level // 2) // level) for x in range(256)]
+    level = max(level, LEAST)
+    return [min(255, (to * x + level // 2) // level) for x in range(256)]
 
 
-@given(PICTURES, st.integers(1, 256))
+@given(PICTURES, st.integers(1, 256), st.integers(LEAST + 1, 255))
 @settings(max_examples=100, deadline=None)
-def test_the_table_is_the_one_that_is_told(picture_hwc, top):
+def test_the_table_is_the_one_that_is_told(picture_hwc, top, to):
     picture_hwc = (picture_hwc.astype(int) * top // 256).astype(np.uint8)
-    np.testing.assert_array_equal(brightening(picture_hwc), as_told(picture_hwc))
+    np.testing.assert_array_equal(brightening(picture_hwc, to), as_told(picture_hwc, to))
 
 
 def test_bright_pictures_and_black_stay_and_dark_ones_have_their_light_back():
-    np.testing.assert_array_equal(brightening(photo()), VALUES)
-    assert brightening(np.zeros((4, 4, 3), np.uint8))[0] == 0
+    np.testing.assert_array_equal(brightening(photo(), BRIGHT), VALUES)
+    assert brightening(np.zeros((4, 4, 3), np.uint8), BRIGHT)[0] == 0
     for light in (0.5, 0.25, 0.125):
-        lit_hwc = brightening(photo(light))[photo(light)]
+        lit_hwc = brightening(photo(light), BRIGHT)[photo(light)]
         # Rounding was of steps of `1 / light`, and the photograph has 248 or so where 200 is asked.
         assert abs(lit_hwc - photo() * (200 / 250)).max() < 2 / light
     # At most eightfold: else there would be noise.
-    assert brightening(photo(0.05))[10] == 80
+    assert brightening(photo(0.05), BRIGHT)[10] == 80
 
 
 def test_a_lamp_does_not_keep_the_rest_dark():
     dark_hwc = photo(0.2, (40, 50))
     dark_hwc[:6, :6] = 255  # 1.8 %
-    assert brightening(dark_hwc)[40] > 150
+    assert brightening(dark_hwc, BRIGHT)[40] > 150
     dark_hwc[:12, :12] = 255
-    np.testing.assert_array_equal(brightening(dark_hwc), VALUES)
+    np.testing.assert_array_equal(brightening(dark_hwc, BRIGHT), VALUES)
 
 
-def test_bars_keep_their_grey_and_no_array_is_changed():
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_bars_keep_their_grey_and_no_array_is_changed(sampling):
     image_hwc = photo(0.2)
-    placement = place(image_hwc.shape[:2], (64, 64), "letterbox")
-    input_hwc = placement.fit_image(image_hwc)
-    before_hwc = input_hwc.copy()
-    lit_hwc = brightened(input_hwc, placement.filled, None)
-    np.testing.assert_array_equal(input_hwc, before_hwc)
-    box = placement.filled.rows_columns
-    np.testing.assert_array_equal(lit_hwc[box], brightening(input_hwc[box])[input_hwc[box]])
+    before_hwc = image_hwc.copy()
+    resize = Resize("letterbox", sampling)
+    lit = dataclasses.replace(resize, bright=150).place(image_hwc.shape[:2], (64, 64))
+    input_hwc = resize.place(image_hwc.shape[:2], (64, 64)).fit_image(image_hwc)
+    box = lit.filled.rows_columns
+    table = lit.brightening(image_hwc)
+    np.testing.assert_array_equal(table, brightening(input_hwc[box], 150))
+    lit_hwc = lit.fit_image(image_hwc)
+    np.testing.assert_array_equal(image_hwc, before_hwc)
+    np.testing.assert_array_equal(lit_hwc[box], table[input_hwc[box]])
+    np.testing.assert_array_equal(lit.fit_image(image_hwc, table=VALUES), input_hwc)
     lit_hwc[box] = input_hwc[box]
     np.testing.assert_array_equal(lit_hwc, input_hwc)
 
@@ -89,7 +95,7 @@ MAKERS = {"reference": partial(reference_file, contract="reference"), "deploy": 
 
 def brightening_file(file, contract):
     model = onnx.load(MAKERS[contract](file))
-    told = dataclasses.replace(metadata(contract), brighten=True)
+    told = dataclasses.replace(metadata(contract), bright=180)
     helper.set_model_props(model, told.to_props())
     onnx.save(model, file)
     return file
@@ -100,9 +106,9 @@ def brightening_file(file, contract):
 def test_the_network_sees_a_brightened_picture(tmp_path, contract, bgr):
     plain = Segmenter(MAKERS[contract](tmp_path / "plain.onnx"))
     lit = Segmenter(brightening_file(tmp_path / "lit.onnx", contract))
-    assert (plain.brightens, lit.brightens) == (False, True)
+    assert (plain.resize.bright, lit.resize.bright) == (None, 180)
     dark_hwc = photo(0.2, (8, 16))  # of the network's size
-    expected = plain(brightening(dark_hwc)[dark_hwc], bgr=bgr)
+    expected = plain(brightening(dark_hwc, 180)[dark_hwc], bgr=bgr)
     found = lit(dark_hwc, bgr=bgr)
     np.testing.assert_array_equal(found.confidence, expected.confidence)
     np.testing.assert_array_equal(found.levels["part"], expected.levels["part"])
@@ -114,8 +120,8 @@ def test_windows_are_brightened_as_the_whole_picture_is(tmp_path):
     lit = Segmenter(brightening_file(tmp_path / "lit.onnx", "reference"))
     image_hwc = photo(0.8, (40, 60))
     image_hwc[:, :30] //= 10  # a dark half, which is dark beside the other
-    table = lit.brightening_of(image_hwc)
-    assert plain.brightening_of(image_hwc) is None
+    table = lit.resize.place((40, 60), lit.image_size).brightening(image_hwc)
+    assert plain.resize.place((40, 60), plain.image_size).brightening(image_hwc) is None
     found, expected = segment_tiled(lit, image_hwc), segment_tiled(plain, table[image_hwc])
     np.testing.assert_array_equal(found.levels["part"], expected.levels["part"])
     np.testing.assert_array_equal(found.confidence, expected.confidence)
@@ -124,12 +130,23 @@ def test_windows_are_brightened_as_the_whole_picture_is(tmp_path):
 def test_files_tell_the_rule_and_those_without_it_mean_nothing():
     props = metadata("deploy").to_props()
     assert PREFIX + "brightening" not in props
-    assert not Metadata.from_props(props, "a.onnx").brighten
-    told = dataclasses.replace(metadata("deploy"), brighten=True)
+    assert not Metadata.from_props(props, "a.onnx").bright
+    told = dataclasses.replace(metadata("deploy"), bright=BRIGHT)
     lit = told.to_props()
-    assert json.loads(lit[PREFIX + "brightening"]) == RULE
+    assert json.loads(lit[PREFIX + "brightening"]) == rule(BRIGHT)
     assert Metadata.from_props(lit, "a.onnx") == told
-    for other in ("{}", "true", '{"percent": 90, "to": 200, "least": 25}', "x", "[" * 9999):
+    others = [
+        {},
+        True,
+        None,
+        rule(LEAST),
+        rule(256),
+        rule("a"),
+        rule(True),
+        rule(BRIGHT) | {"a": 1},
+    ]
+    others += [rule(BRIGHT) | {"percent": 90}]
+    for other in (*map(json.dumps, others), "x", "[" * 9999):
         with pytest.raises(HiersegError, match=r"a\.onnx has metadata that can't be read"):
             Metadata.from_props(props | {PREFIX + "brightening": other}, "a.onnx")
 

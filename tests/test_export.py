@@ -10,9 +10,14 @@ import pytest
 
 from hierseg_jax.bridge import verify
 from hierseg_jax.bridge.export import export_checkpoint
-from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint
+from hierseg_jax.bridge.training_light import light_of_most, training_light
+from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint, open_checkpoint
+from hierseg_jax.data.brightening import BRIGHT, light
+from hierseg_jax.data.resize import Resize
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.settings.building import open_source
+from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.commands import run_quickly
 from tests.conftest import flags_of_users
@@ -67,7 +72,7 @@ def test_deploy_file_gives_a_label_map_a_level_and_the_confidence(workdir, tmp_p
         brighten=True,
     )
     assert 0 <= export.difference <= 1e-4
-    assert Segmenter(export.file).brightens
+    assert Segmenter(export.file).resize.bright == BRIGHT
     session = onnxruntime.InferenceSession(export.file, providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].shape == ["batch", "height", "width", 3]
     assert [output.name for output in session.get_outputs()] == [
@@ -138,3 +143,45 @@ def test_rectangles_are_exported_as_asked(workdir, tmp_path):
     (mask,) = session.run(None, {"image": picture})
     assert mask.shape == (1, 7, 16, 48)
     np.testing.assert_allclose(mask.sum(1), 1, atol=1e-5)
+
+
+def test_darker_pictures_come_to_the_light_of_the_training_pictures(workdir, tmp_path, capsys):
+    loaded = open_checkpoint(workdir)
+    data, size = loaded.settings.data, loaded.settings.data.size
+    source = open_source(data, loaded.settings.seed, "train")
+    lights = sorted(light(source[i]["image"]) for i in range(len(source)))
+    assert len(source) <= 64
+    assert source[0]["image"].shape[:2] == size
+    told = training_light(loaded, None, size)
+    assert told == min(BRIGHT, lights[len(source) // 20])
+    assert training_light(loaded, "gone.yaml", size) is None
+    assert "note: The file has dark pictures stay dark" in capsys.readouterr().err
+    for brighten, expected in ((None, told), (False, None)):
+        file = tmp_path / f"{brighten}.onnx"
+        assert export_checkpoint(str(workdir), file, brighten=brighten).metadata.bright == expected
+        assert Segmenter(file).resize.bright == expected
+
+
+def test_pictures_that_can_not_be_read_and_the_few_darkest_do_not_count():
+    class Pictures:
+        def __len__(self):
+            return len(self.lights)
+
+        def __getitem__(self, index):
+            if self.lights[index] is None:
+                raise HiersegError("It is broken.")
+            return {"image": np.full((8, 12, 3), self.lights[index], np.uint8)}
+
+    pictures = Pictures()
+    for lights, expected in (
+        ([None, *range(101, 120), 90], 101),
+        ([90, *range(101, 119)], 90),
+        ([255] * 40, BRIGHT),
+        ([3] * 40, 3),
+    ):
+        pictures.lights = lights
+        # Bars of grey are no part of a picture.
+        assert light_of_most(pictures, (16, 16), Resize("letterbox")) == expected
+    pictures.lights = [None]
+    with pytest.raises(HiersegError, match="None of them can be read"):
+        light_of_most(pictures, (16, 16), Resize())

@@ -96,7 +96,9 @@ def scores(checkpoint, source):
 def test_the_runtime_predicts_what_jax_does_and_where(
     checkpoint, source, scores, tmp_path, contract
 ):
-    export = export_checkpoint(checkpoint, str(tmp_path / "a.onnx"), contract=contract)
+    export = export_checkpoint(
+        checkpoint, str(tmp_path / "a.onnx"), contract=contract, brighten=False
+    )
     assert (export.metadata.resize, export.metadata.image_size) == ("letterbox", SIZE)
     segmenter = Segmenter(export.file)
     assert segmenter.metadata.resize == "letterbox"
@@ -141,7 +143,11 @@ def test_integers_are_calibrated_and_measured_by_the_same_rule(
     checkpoint, source, scores, tmp_path
 ):
     export = export_checkpoint(
-        checkpoint, str(tmp_path / "a.onnx"), precision="int8", contract="deploy"
+        checkpoint,
+        str(tmp_path / "a.onnx"),
+        precision="int8",
+        contract="deploy",
+        brighten=False,
     )
     evaluation, _ = evaluate_checkpoint(checkpoint, task="val", batch_size=8)
     unclear = sum((~clear_choices(of_picture)).sum() for of_picture in scores)

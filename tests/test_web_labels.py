@@ -13,10 +13,10 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
+from hierseg_jax.data.brightening import rule as rule_to
 from hierseg_jax.data.guided_labels import guided_labels
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.resize import RESIZES, Resize
-from hierseg_jax.runtime.brightening import RULE, brightened
 from hierseg_jax.runtime.segmentation import level_labels
 from hierseg_jax.runtime.web.site import PAGE
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
@@ -29,6 +29,7 @@ AVX2 = 11  # OpenCV's number, which has no name in Python
 FUSED = platform.machine() not in ("x86_64", "AMD64") or cv2.checkHardwareSupport(AVX2)
 
 SIZE = (32, 48)
+LIGHT = 180
 PICTURES = ((101, 157), (20, 200), (64, 96), (32, 48), (200, 31), (3, 5))
 RUN = """
 import { readFileSync, writeFileSync } from "node:fs";
@@ -100,7 +101,7 @@ def folder(tmp_path_factory):
     map_hw().tofile(folder / "map")
     onnx.save(casting_model(), folder / "uint16.onnx")
     (folder / "cases.json").write_text(
-        json.dumps({"cases": listed, "size": SIZE, "strides": [1, 4], "rule": RULE})
+        json.dumps({"cases": listed, "size": SIZE, "strides": [1, 4], "rule": rule_to(LIGHT)})
     )
     subprocess.run(["node", "run.js"], cwd=folder, check=True)
     return folder
@@ -139,10 +140,10 @@ def test_the_network_gets_the_same_bytes(folder):
 
 def test_dark_pictures_are_brightened_to_the_same_bytes(folder):
     for i, (picture, rule, sampling, _) in enumerate(cases()):
-        placement = Resize(rule, sampling).place(picture, SIZE)
-        input_hwc = placement.fit_image(picture_of(picture, i) >> 3)
-        expected_hwc = brightened(input_hwc, placement.filled, None)
-        assert (expected_hwc != input_hwc).any()
+        dark_hwc = picture_of(picture, i) >> 3
+        placement = Resize(rule, sampling, bright=LIGHT).place(picture, SIZE)
+        expected_hwc = placement.fit_image(dark_hwc)
+        assert (expected_hwc != placement.fit_image(dark_hwc, table=np.arange(256))).any()
         np.testing.assert_array_equal(read(folder, f"{i}.lit", (*SIZE, 3)), expected_hwc)
 
 
@@ -150,7 +151,11 @@ def test_bars_are_cut_off_an_open_input_as_the_runtime_does(folder):
     found = json.loads((folder / "trimmed.json").read_text())
     for (picture, rule, sampling, _), placed in zip(cases(), found, strict=True):
         expected = dataclasses.asdict(Resize(rule, sampling).place(picture, SIZE).trimmed(16))
-        del expected["sampling"], expected["beside"]  # nothing that the page is told
+        del (
+            expected["sampling"],
+            expected["beside"],
+            expected["bright"],
+        )  # nothing that the page is told
         assert placed == json.loads(json.dumps(expected)), (picture, rule)
 
 

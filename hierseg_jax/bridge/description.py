@@ -30,7 +30,7 @@ def _meaning(tensor: str, metadata: Metadata) -> str:
     stride = metadata.score_stride
     if tensor in ("image", "frame"):
         pixels = "in [0, 1]" if tensor == "image" else "0 to 255"
-        light = f", and {PREFIX}brightening how to its light" if metadata.brighten else ""
+        light = f", and {PREFIX}brightening how to its light" if metadata.bright else ""
         return (
             f"Pictures: red, green, blue, {pixels}. Sides are multiples of {metadata.stride}; "
             f"{PREFIX}resizing says how a picture comes to this size{light}."

@@ -18,10 +18,12 @@ from hierseg_jax.bridge.precision import PRECISIONS
 from hierseg_jax.bridge.quality import graph_miou
 from hierseg_jax.bridge.rounding import open_splits, round_graph
 from hierseg_jax.bridge.to_onnx import convert
+from hierseg_jax.bridge.training_light import training_light
 from hierseg_jax.bridge.verify import largest_difference
 from hierseg_jax.checkpoint import Checkpoint, open_checkpoint
 from hierseg_jax.checkpoint.digest import tree_digest
 from hierseg_jax.checkpoint.stored_network import check_own_arrays
+from hierseg_jax.data.brightening import BRIGHT
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.resize import nearest_multiple
 from hierseg_jax.runtime.metadata import NETWORK_KEYS, Metadata
@@ -76,7 +78,7 @@ def export_checkpoint(
     plain: bool = False,
     overwrite: bool = False,
     mean_with: Sequence[str | Path] = (),
-    brighten: bool = False,
+    brighten: bool | None = None,
 ) -> Export:
     """Exports a checkpoint, compares the graph with the network, and only then writes it.
 
@@ -102,7 +104,8 @@ def export_checkpoint(
       overwrite: whether an existing `onnx_file` may be replaced, and the .json beside it.
       mean_with: checkpoints of other runs, the mean of whose weights and its own is exported;
         `which` is of these, too.
-      brighten: whether what runs the file brightens dark pictures before the network sees them.
+      brighten: whether what runs the file brings dark pictures to the light of photographs in
+        daylight before the network sees them; by default to that of the training pictures.
 
     Raises:
       ValueError, OSError: one sentence; nothing is written then.
@@ -132,6 +135,10 @@ def export_checkpoint(
             "out --half and --int8."
         )
     splits = open_splits(loaded, data, precision) if rounded else None
+    bright = BRIGHT if brighten else None
+    if brighten is None:
+        bright = training_light(loaded, data, size)
+    resize = dataclasses.replace(resize, bright=bright)
 
     integers = precision == "int8"
     graph = build_graph(
@@ -182,7 +189,7 @@ def export_checkpoint(
         resize=resize.rule,
         sampling=resize.sampling,
         score_stride=graph.score_stride,
-        brighten=brighten,
+        bright=resize.bright,
         parameters_sha256=tree_digest(loaded.variables),
         network={key: getattr(settings.model, key) for key in NETWORK_KEYS},
         versions={package: version(package) for package in PACKAGES},

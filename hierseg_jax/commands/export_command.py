@@ -48,7 +48,11 @@ _MEAN_WITH = flags.DEFINE_list(
     "mean_with", [], "Runs, the mean of whose weights and its own is exported.", flag_values=FLAGS
 )
 _BRIGHTEN = flags.DEFINE_bool(
-    "brighten", False, "Have dark pictures brightened before the network.", flag_values=FLAGS
+    "brighten",
+    None,
+    "Have pictures that are darker than photographs in daylight brightened before the network sees "
+    "them; by default those that are darker than the training pictures.",
+    flag_values=FLAGS,
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an existing file.", flag_values=FLAGS)
 
@@ -89,6 +93,11 @@ def _run() -> None:
         )
         pictures = counted(export.pictures, "validation picture")
         print(f"{metadata.precision}: mIoU on {pictures}: {changes}")
+    if metadata.bright and _BRIGHTEN.value is None:
+        print(
+            f"Darker pictures are brightened to {metadata.bright} of 255, which most training "
+            "pictures reach (--nobrighten: they stay dark)"
+        )
     print(
         f"Written to {export.file}\nNext: hierseg predict {quoted('model', export.file)} "
         "--source=PICTURES --output=segmented"

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from hierseg_jax.data.brightening import brightened, brightening
 from hierseg_jax.data.sampling import SAMPLINGS, nearest, sampled, voted
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.parsing import IGNORE_LABEL
@@ -62,6 +63,7 @@ class Placement:
       filled: of the input, to which that is scaled; all of it but in a letterbox.
       sampling: one of SAMPLINGS.
       beside: label of the input's pixels that show nothing of the picture.
+      bright: light that a darker picture is brought to, of `brightening.light`; None: none is.
     """
 
     picture: tuple[int, int]
@@ -70,6 +72,7 @@ class Placement:
     filled: Box
     sampling: str = "exact"
     beside: int = IGNORE_LABEL
+    bright: int | None = None
 
     def to_input(self, points_nyx: np.ndarray) -> np.ndarray:
         """Points of the picture, float [N, 2] of (y, x) in pixels, as points of the input.
@@ -109,11 +112,26 @@ class Placement:
         seen = Box(rows[0], columns[0], max(1, rows[1] - rows[0]), max(1, columns[1] - columns[0]))
         return dataclasses.replace(self, picture=picture, seen=seen)
 
-    def fit_image(self, image_hwc: np.ndarray, bars: int = GREY) -> np.ndarray:
-        """uint8 [H, W, 3] -> the input [h, w, 3], with bars of that value in every channel."""
-        sample = sampled if self.sampling == "exact" else cv2.resize
-        part = sample(self.seen_image(image_hwc), self.filled.width_height)
-        return _within(part, self.filled, self.size, bars)
+    def fit_image(
+        self, image_hwc: np.ndarray, *, bars: int = GREY, table: np.ndarray | None = None
+    ) -> np.ndarray:
+        """uint8 [H, W, 3] -> the input [h, w, 3].
+
+        Args:
+          image_hwc: the picture.
+          bars: value of all channels beside it.
+          table: `brightening` of the picture that this is a part of; by default of this one.
+        """
+        part_hwc = self._small(image_hwc)
+        if self.bright is not None:
+            part_hwc = brightened(
+                part_hwc, brightening(part_hwc, self.bright) if table is None else table
+            )
+        return _within(part_hwc, self.filled, self.size, bars)
+
+    def brightening(self, image_hwc: np.ndarray) -> np.ndarray | None:
+        """For `fit_image` of parts of a picture, uint8 [H, W, 3]; None where none is brightened."""
+        return None if self.bright is None else brightening(self._small(image_hwc), self.bright)
 
     def fit_labels(self, labels_hw: np.ndarray) -> np.ndarray:
         """uint8 [H, W] -> [h, w]; bars are `beside`."""
@@ -188,6 +206,10 @@ class Placement:
         """[H, W] of the part that was seen -> that of the picture, elsewhere `fill`."""
         return _within(part_hw, self.seen, self.picture, fill)
 
+    def _small(self, image_hwc: np.ndarray) -> np.ndarray:
+        sample = sampled if self.sampling == "exact" else cv2.resize
+        return sample(self.seen_image(image_hwc), self.filled.width_height)
+
     def _scale(self) -> np.ndarray:
         return np.array(
             [self.filled.height / self.seen.height, self.filled.width / self.seen.width]
@@ -202,16 +224,18 @@ class Resize:
       rule: one of RESIZES.
       sampling: one of SAMPLINGS.
       beside: label of what lies beside a picture.
+      bright: light that a darker picture is brought to, of `brightening.light`; None: none is.
     """
 
     rule: str = "stretch"
     sampling: str = "exact"
     beside: int = IGNORE_LABEL
+    bright: int | None = None
 
     def place(self, picture: tuple[int, int], size: tuple[int, int]) -> Placement:
         """Where a picture comes to lie, both sizes being (height, width) in pixels."""
         placement = place(picture, size, self.rule, self.sampling)
-        return dataclasses.replace(placement, beside=self.beside)
+        return dataclasses.replace(placement, beside=self.beside, bright=self.bright)
 
 
 def place(

@@ -10,10 +10,10 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
+from hierseg_jax.data import brightening
 from hierseg_jax.data.picture_labels import FLOOR, STEPS
 from hierseg_jax.data.resize import MAX_SIDE, RESIZES
 from hierseg_jax.data.sampling import SAMPLINGS
-from hierseg_jax.runtime import brightening
 from hierseg_jax.runtime.rules import DECODING_RULES, input_rule, resize_rule
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import one_line
@@ -74,8 +74,8 @@ class Metadata:
         `deploy` those of `scores` lie so far apart. In the file it is the `stride` of the key
         `scores`, beside `floor` and `steps`: a number x of `scores` stands for the score
         exp(floor * (1 - x / steps)), one at the floor or below it being 0.
-      brighten: whether dark pictures are brightened before the network sees them, see
-        `brightening`. In the file that is its rule under the key `brightening`, or nothing.
+      bright: light (`brightening.light`) that darker pictures are brought to before the network
+        sees them; None: they stay as they are. In the file that is `brightening.rule`, or nothing.
       network: `NETWORK_KEYS` of the config's section `model`, with which training can start from
         the file; empty in older files.
       versions: of the packages that made the file.
@@ -94,7 +94,7 @@ class Metadata:
     resize: str = "stretch"
     sampling: str = "reference"
     score_stride: int = 1
-    brighten: bool = False
+    bright: int | None = None
     network: dict[str, Any] = dataclasses.field(default_factory=dict)
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     validation: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -119,8 +119,8 @@ class Metadata:
         plain["image_size"] = list(self.image_size)
         plain["hierarchy"] = self.hierarchy.to_json()
         plain["scores"] = {"stride": self.score_stride, **LOG_PLANES}
-        if self.brighten:
-            plain["brightening"] = brightening.RULE
+        if self.bright is not None:
+            plain["brightening"] = brightening.rule(self.bright)
         plain["levels"] = [
             {
                 "name": level.name,
@@ -163,7 +163,7 @@ class Metadata:
             (values["stride"],) = _sides("stride", [values["stride"]], 1)
             _check_mappings(values)
             values["score_stride"] = _score_stride(props, values["stride"])
-            values["brighten"] = _brighten(props)
+            values["bright"] = _bright(props)
         except (ValueError, RecursionError) as error:
             reason = one_line(error, 300)
             raise HiersegError(
@@ -222,11 +222,18 @@ def _score_stride(props: Mapping[str, str], stride: int) -> int:
     return found
 
 
-def _brighten(props: Mapping[str, str]) -> bool:
-    rule = json.loads(props.get(PREFIX + "brightening", "null"))
-    if rule not in (None, brightening.RULE):
-        raise HiersegError(f"brightening is {reprlib.repr(rule)}, not {brightening.RULE}")
-    return rule is not None
+def _bright(props: Mapping[str, str]) -> int | None:
+    if PREFIX + "brightening" not in props:
+        return None
+    found = json.loads(props[PREFIX + "brightening"])
+    bright = found.get("to") if isinstance(found, dict) else None
+    least, most = brightening.LEAST + 1, 255
+    if type(bright) is not int or not least <= bright <= most or found != brightening.rule(bright):
+        raise HiersegError(
+            f"brightening is {reprlib.repr(found)}, not {brightening.rule(brightening.BRIGHT)} or "
+            f"such with {least} to {most} in place of {brightening.BRIGHT}"
+        )
+    return bright
 
 
 def _check_mappings(values: Mapping[str, Any]) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 
 from hierseg_jax.data.picture_labels import Workspace
 from hierseg_jax.data.resize import Placement, Resize
-from hierseg_jax.runtime.brightening import brightened, brightening
 from hierseg_jax.runtime.file_choices import choose_hierarchy, choose_size
 from hierseg_jax.runtime.metadata import CONFIDENCE
 from hierseg_jax.runtime.onnx_part import part_for
@@ -43,7 +42,6 @@ class Segmenter:
       hierarchy: of the classes.
       metadata: of the file; None for a file that has none, such as the reference's.
       contract: `reference` or `deploy`.
-      brightens: whether the file has dark pictures brightened before the network sees them.
       plain: whether that is `deploy` without scores: label maps are enlarged as they are then.
       score_stride: pixels of the input along each side that one score stands for.
       image_size: (height, width) that pictures are brought to, or at most: see `open`.
@@ -93,9 +91,10 @@ class Segmenter:
         self.image_size = choose_size(sides, image_size, self.metadata, onnx_file)
         told = self.metadata
         self.decoding = told.decoding if told else "leaf"
-        self.resize = Resize(told.resize, told.sampling) if told else Resize("stretch", "reference")
+        self.resize = Resize("stretch", "reference")
+        if told:
+            self.resize = Resize(told.resize, told.sampling, bright=told.bright)
         self.score_stride = told.score_stride if told else 1
-        self.brightens = told is not None and told.brighten
         self.plain = self.contract == "deploy" and opened.outputs[-1] == CONFIDENCE
         self._workspace = Workspace()
 
@@ -169,15 +168,14 @@ class Segmenter:
             )
 
     def prepare(
-        self, image_hwc: np.ndarray, *, bgr: bool = False, brightening: np.ndarray | None = None
+        self, image_hwc: np.ndarray, *, bgr: bool = False, table: np.ndarray | None = None
     ) -> tuple[Placement, np.ndarray]:
         """Where a picture comes to lie in the network's input, and that input.
 
         Args:
           image_hwc: uint8 [H, W, 3], of any size.
           bgr: whether its channels are blue, green, red, as OpenCV has them.
-          brightening: of the picture that this is a part of, where the file brightens pictures:
-            `brightening_of` it.
+          table: `Placement.brightening` of the picture that this is a part of, if it is one.
 
         Raises:
           ValueError: for an array of another shape or dtype.
@@ -186,21 +184,12 @@ class Segmenter:
         placement = self.resize.place(image_hwc.shape[:2], self.image_size)
         if self.open and self.metadata is not None:
             placement = placement.trimmed(self.metadata.stride)
-        small_hwc = placement.fit_image(image_hwc)
-        if self.brightens:
-            small_hwc = brightened(small_hwc, placement.filled, brightening)
+        small_hwc = placement.fit_image(image_hwc, table=table)
         if self.contract == "deploy":
             return placement, (cv2.cvtColor(small_hwc, cv2.COLOR_BGR2RGB) if bgr else small_hwc)[
                 None
             ]
         return placement, cv2.dnn.blobFromImage(small_hwc, 1 / 255, swapRB=bgr)
-
-    def brightening_of(self, image_hwc: np.ndarray) -> np.ndarray | None:
-        """For `prepare`, of a whole picture, uint8 [H, W, 3]; None where nothing is brightened."""
-        if not self.brightens:
-            return None
-        whole = self.resize.place(image_hwc.shape[:2], self.image_size)
-        return brightening(whole.fit_image(image_hwc)[whole.filled.rows_columns])
 
     def infer(self, given: np.ndarray) -> NetworkOutput:
         """Runs the network on the input that `prepare` gives.

@@ -57,7 +57,8 @@ def segment_tiled(
         return segmenter(image_hwc, bgr=bgr, levels=levels, refine=refine)
     started = time.perf_counter()
     seconds = {"preprocess": 0.0, "inference": 0.0}
-    scores_of = _window_scores(segmenter, bgr, segmenter.brightening_of(image_hwc), seconds)
+    table = segmenter.resize.place(picture, segmenter.image_size).brightening(image_hwc)
+    scores_of = _window_scores(segmenter, bgr, table, seconds)
     tiles = lay_tiles(picture, segmenter.image_size)
     wanted = [each for each in segmenter.hierarchy.levels if each.name in levels]
     maps = {each.name: np.empty(picture, np.uint8) for each in wanted}
@@ -75,13 +76,13 @@ def segment_tiled(
 
 
 def _window_scores(
-    segmenter: Segmenter, bgr: bool, brightening: np.ndarray | None, seconds: dict[str, float]
+    segmenter: Segmenter, bgr: bool, table: np.ndarray | None, seconds: dict[str, float]
 ) -> Callable[[np.ndarray], np.ndarray]:
     """uint8 [h, w, 3] of the network's size -> float32 scores [C, h, w]; adds up `seconds`."""
 
     def scores(window_hwc: np.ndarray) -> np.ndarray:
         started = time.perf_counter()
-        _, given = segmenter.prepare(window_hwc, bgr=bgr, brightening=brightening)
+        _, given = segmenter.prepare(window_hwc, bgr=bgr, table=table)
         prepared = time.perf_counter()
         output = segmenter.infer(given)
         seconds["preprocess"] += prepared - started

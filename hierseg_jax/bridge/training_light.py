@@ -1,0 +1,71 @@
+"""How bright a run's training pictures are: its exports have darker ones brought to that."""
+
+import sys
+
+from hierseg_jax.checkpoint import Checkpoint
+from hierseg_jax.data.brightening import BRIGHT, LEAST, light
+from hierseg_jax.data.read.source import Source
+from hierseg_jax.data.read.spread import spread_indices
+from hierseg_jax.data.resize import Resize
+from hierseg_jax.settings.building import open_source, spec_of_checkpoint
+from hierseg_jax.system.errors import HiersegError
+
+LOOKS = 64
+"""Training pictures that are looked at."""
+DARKER = 20
+"""One in so many may be darker than the others are said to be."""
+
+
+def training_light(loaded: Checkpoint, data: str | None, size: tuple[int, int]) -> int | None:
+    """The light that darker pictures are to be brought to, for `Metadata.bright`.
+
+    None where a network is to see pictures as the reference does, where the training pictures are
+    so dark themselves that nothing is darker, or, with a note, where they can't be read from here.
+
+    Args:
+      loaded: the checkpoint.
+      data: a data set in place of its own.
+      size: (height, width) of the network's input.
+    """
+    settings = loaded.settings
+    resize = settings.data.resizing
+    if resize.sampling == "reference":
+        return None
+    try:
+        spec = data or spec_of_checkpoint(settings.data, "The checkpoint")
+        source = open_source(settings.data, settings.seed, "train", spec)
+        found = light_of_most(source, size, resize)
+    except (HiersegError, OSError) as error:
+        print(
+            "note: The file has dark pictures stay dark, for the training pictures can't be looked "
+            f"at: {error} If they are photographs in daylight, give --brighten; if not, "
+            "--nobrighten ends this note.",
+            file=sys.stderr,
+            flush=True,
+        )
+        return None
+    return found if found > LEAST else None
+
+
+def light_of_most(source: Source, size: tuple[int, int], resize: Resize) -> int:
+    """What all pictures reach but one in DARKER, of up to LOOKS of them; BRIGHT at most.
+
+    Args:
+      source: of pictures; those that can't be read are passed over.
+      size: (height, width) of the network's input.
+      resize: how they come to that.
+
+    Raises:
+      ValueError: if none can be read.
+    """
+    lights = []
+    for index in spread_indices(len(source), LOOKS):
+        try:
+            image_hwc = source[index]["image"]
+        except (HiersegError, OSError):
+            continue  # training tells of it
+        placement = resize.place(image_hwc.shape[:2], size)
+        lights.append(light(placement.fit_image(image_hwc)[placement.filled.rows_columns]))
+    if not lights:
+        raise HiersegError("None of them can be read.")
+    return min(BRIGHT, sorted(lights)[len(lights) // DARKER])
