@@ -10,14 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
 from hierseg_jax.models import SegmentationModel, network_of
-from hierseg_jax.models.graph.unfold import folded_weights, unfolded
-from hierseg_jax.models.initialize import variable_shapes
+from hierseg_jax.models.graph.unfold import unfolded
 from hierseg_jax.runtime.metadata import NETWORK_KEYS, Metadata
 from hierseg_jax.settings import Settings, read_settings
 from hierseg_jax.settings.building import build_model
@@ -95,12 +93,8 @@ def _of_graph(
 ) -> dict[str, Any] | None:
     if network_of(model).graph is None:
         return None
-    shapes = variable_shapes(model)
-    like = jax.tree.map(lambda shape: np.zeros(shape.shape, shape.dtype), shapes)
-    count = len(folded_weights(model, like, integers))
-    # What follows decodes: it has no weights of the network.
-    weights = list(_convolutions(graph.graph))[:count]
-    return unfolded(model, weights, integers)
+    # What follows the network's own convolutions decodes.
+    return unfolded(model, list(_convolutions(graph.graph)), integers)
 
 
 def _convolutions(graph: onnx.GraphProto) -> Iterator[np.ndarray]:

@@ -59,7 +59,7 @@ def unfolded(
 
     Args:
       model: with a graph of its own.
-      weights: as `folded_weights` gives them.
+      weights: as `folded_weights` gives them; others may follow.
       integers: as they were folded.
 
     Returns:
@@ -78,15 +78,19 @@ def unfolded(
     def fold(found: Flat) -> list[np.ndarray]:
         return folded_weights(model, traverse_util.unflatten_dict(neutral | found), integers)
 
-    if [array.shape for array in fold({})] != [np.shape(array) for array in weights]:
+    unscaled = fold({})
+    weights = weights[: len(unscaled)]
+    if [array.shape for array in unscaled] != [np.shape(array) for array in weights]:
         return None
     # Where all kernels are 0, scales are seen that stand alone.
     zeros = {path: np.zeros_like(neutral[path]) for path in scales}
-    alone = _solve(fold, zeros, scales, _differences(weights, fold(zeros)))
+    ground = fold(zeros)
+    alone = _solve(fold, zeros, ground, scales, _differences(weights, ground))
     neutral |= {path: np.where(array == 0, 1, array) for path, array in alone.items()}
     # Beside a norm's bias, that of a convolution has nothing left to add, unless several share it.
-    found = _solve(fold, neutral, shifts, _differences(weights, fold({})))
-    found |= _solve(fold, neutral, others, _differences(weights, fold(found)))
+    ground = fold({})
+    found = _solve(fold, neutral, ground, shifts, _differences(weights, ground))
+    found |= _solve(fold, neutral, ground, others, _differences(weights, fold(found)))
     near = _NEAR_IN_8_BITS if integers else _NEAR
     for given, back in zip(weights, fold(found), strict=True):
         if not np.abs(given - back).max() <= near * np.abs(given).max():  # nor NaN
@@ -96,7 +100,8 @@ def unfolded(
 
 def _solve(
     fold: Callable[[Flat], list[np.ndarray]],
-    ground: Flat,
+    arrays: Flat,
+    before: Sequence[np.ndarray],
     paths: Sequence[ModulePath],
     wanted: np.ndarray,
 ) -> Flat:
@@ -104,19 +109,19 @@ def _solve(
 
     Args:
       fold: of arrays in place of the neutral ones.
-      ground: the arrays before that, or all variables.
+      arrays: before that, or all variables.
+      before: what they fold to.
       paths: of the arrays; each of their numbers stands alone wherever it stands.
       wanted: of all that is folded, in a row.
     """
-    before = fold(ground)
 
     def reaction(numbers: Callable[[int, int], Any]) -> np.ndarray:
         filled = {}
         for index, path in enumerate(paths):
-            values = np.empty(ground[path].size, np.float32)
+            values = np.empty(arrays[path].size, np.float32)
             values[:] = numbers(index, values.size)
-            filled[path] = values.reshape(ground[path].shape)
-        return _differences(fold(ground | filled), before)
+            filled[path] = values.reshape(arrays[path].shape)
+        return _differences(fold(arrays | filled), before)
 
     factor = reaction(lambda index, size: 1)
     at = np.flatnonzero(factor)
@@ -126,11 +131,11 @@ def _solve(
     place = np.rint(reaction(lambda index, size: np.arange(1, size + 1))[at] / factor) - 1
     found = {}
     for index, path in enumerate(paths):
-        here, size = array == index, ground[path].size
+        here, size = array == index, arrays[path].size
         places = place[here].astype(np.int64)
         sums, counts = (np.bincount(places, w, size) for w in (wanted[here], None))
         mean = np.divide(sums, counts, out=np.zeros(size), where=counts > 0)
-        found[path] = mean.astype(np.float32).reshape(ground[path].shape)
+        found[path] = mean.astype(np.float32).reshape(arrays[path].shape)
     return found
 
 
