@@ -1,5 +1,6 @@
 """What a run over a source would write is settled, or refused in a sentence, before any work."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.runtime.frames import Images
+from hierseg_jax.runtime.frames import Images, open_frames
 from hierseg_jax.runtime.outputs import CODECS, VideoFile
 from hierseg_jax.runtime.places import settle_places
 from hierseg_jax.runtime.segmenter import Segmenter
@@ -22,7 +23,8 @@ from tests.test_runtime import reference_file
 def places(tmp_path, names, output="out", masks_of=()):
     files = tuple(tmp_path / "photos" / name for name in names)
     output = str(tmp_path / output)
-    return settle_places(Images(files), str(tmp_path / "photos"), output, masks_of, True)
+    images = Images(files, tmp_path / "photos")
+    return settle_places(images, str(tmp_path / "photos"), output, masks_of, True)
 
 
 def test_two_images_of_one_name_are_both_named(tmp_path):
@@ -30,10 +32,53 @@ def test_two_images_of_one_name_are_both_named(tmp_path):
     with pytest.raises(HiersegError) as refused:
         places(tmp_path, ["0.png", "a.jpg", "a.png", "a.webp"], masks_of=["part"])
     assert str(refused.value).startswith(
-        f"{tmp_path}/photos/a.jpg and {tmp_path}/photos/a.png would be written under one name, a; "
+        f"{tmp_path}/photos/a.jpg and {tmp_path}/photos/a.png would both be written to "
+        f"{tmp_path}/out/masks/part/a.png; "
     )
-    with pytest.raises(HiersegError, match=r"one/a\.jpg and .*two/a\.jpg would be written under"):
-        places(tmp_path, ["one/a.jpg", "two/a.jpg"])
+    # A folder of the source may be called as that of label maps is.
+    names = ["a.png", "masks/part/a.png"]
+    with pytest.raises(HiersegError, match=r"masks/part/a\.png and .*photos/a\.png would both be"):
+        places(tmp_path, names, masks_of=["part"])
+
+
+def test_pictures_of_several_folders_are_written_in_such_folders(tmp_path):
+    settled = places(tmp_path, ["a.jpg", "one/a.jpg", "two/deep/a.b.jpg"], masks_of=["part"])
+    out = tmp_path / "out"
+    assert settled.pictures == {
+        name: out / name for name in ("a.jpg", "one/a.jpg", "two/deep/a.b.jpg")
+    }
+    below = [out / "masks/part" / name for name in ("a.png", "one/a.png", "two/deep/a.b.png")]
+    assert list(settled.masks_of_images) == below
+    assert settled.of_image("two/deep/a.b.jpg") == [out / "two/deep/a.b.jpg", below[2]]
+    # A data.yaml names one folder.
+    assert settled.labelled is None
+    settled.make_room(overwrite=False)
+    assert all(file.parent.is_dir() for file in (*settled.pictures.values(), *below))
+
+
+def test_a_pattern_passes_over_results_and_keeps_its_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.png", "one/a.png", "segmented/b.png", "segmented/one/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"a picture")
+    results = Path("segmented")
+    found = open_frames("**/*.png", results)
+    assert found.names == ("b.png", "one/a.png")
+    assert found.passed_over == (
+        "Of segmented, where results go, 2 images that **/*.png matches, too, stay out of this.",
+    )
+    assert open_frames(str(tmp_path / "*" / "a.png"), results).names == ("one/a.png",)
+    assert open_frames("o*/*.png", results).passed_over == ()
+    # What is named itself is meant, and where nothing is written there are no results.
+    assert open_frames("segmented/**/*.png", results).names == ("b.png", "one/a.png")
+    assert len(open_frames("**/*.png")) == 4
+    assert open_frames("one", results).names == ("a.png",)
+    with pytest.raises(HiersegError, match=r"All that s\*/\*\.png matches is in segmented"):
+        open_frames("s*/*.png", results)
+    # Nor is it offered: the other folder is.
+    assert "one has images, too" in open_frames(".", results).passed_over[0]
+    shutil.rmtree("one")
+    assert open_frames(".", results).passed_over == ()
 
 
 def test_a_new_folder_is_not_called_as_a_picture_or_a_video_is(tmp_path):
@@ -59,7 +104,7 @@ def test_one_picture_is_told_by_its_name_and_several_by_their_folder(tmp_path):
         (["a.jpg", "b.jpg"], "out", (), "out"),
     ):
         assert places(tmp_path, names, output, masks).where_to_look == (tmp_path / told,)
-    images = Images((tmp_path / "a.jpg",))
+    images = Images((tmp_path / "a.jpg",), tmp_path)
     assert settle_places(images, "a.jpg", None, (), False).where_to_look == ()
     masks_alone = settle_places(images, "a.jpg", str(tmp_path / "out"), ["part"], False)
     assert masks_alone.where_to_look == (tmp_path / "out",)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import glob
+import itertools
 import shlex
 from collections.abc import Generator
 from pathlib import Path
@@ -14,6 +15,7 @@ from hierseg_jax.runtime.video import Frame, Video, is_address
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import leads_nowhere, local_path
 from hierseg_jax.system.regular_file import refuse_dead_link
+from hierseg_jax.system.wording import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,33 +24,45 @@ class Images:
 
     Attributes:
       files: of kinds that are read.
+      root: the folder that all of them are in, or are in folders of.
       passed_over: sentences about others beside and below them.
     """
 
     files: tuple[Path, ...]
+    root: Path
     passed_over: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the files, as frames have them: from `root` on, with slashes."""
+        return tuple(map(self._name, self.files))
+
+    def _name(self, file: Path) -> str:
+        return file.relative_to(self.root).as_posix()
 
     def __iter__(self) -> Generator[Frame]:
         """Reads file after file; what can't be read comes as a fault."""
         for file in self.files:
             try:
                 # No name for the picture in RGB, which would keep it beside the other.
-                yield Frame(file.name, cv2.cvtColor(read_image(file), cv2.COLOR_RGB2BGR))
+                yield Frame(self._name(file), cv2.cvtColor(read_image(file), cv2.COLOR_RGB2BGR))
             except (HiersegError, OSError) as error:
-                yield Frame(file.name, None, str(error))
+                yield Frame(self._name(file), None, str(error))
 
     def __len__(self) -> int:
         """Number of files."""
         return len(self.files)
 
 
-def open_frames(source: str) -> Images | Video:
+def open_frames(source: str, results: Path | None = None) -> Images | Video:
     """What `--source` names.
 
     Args:
       source: an image, a folder of images, a pattern with *, ? or ** for any number of folders,
         a video, its address (rtsp://, http:// and the like), or the index of a camera. Hidden
         files of a folder are passed over.
+      results: the folder that results go to, whose images are none of the source's unless it is
+        named itself.
 
     Raises:
       FileNotFoundError, ValueError: one sentence.
@@ -71,12 +85,13 @@ def open_frames(source: str) -> Images | Video:
         if not images:
             kinds = ", ".join(IMAGE_SUFFIXES)
             raise HiersegError(f"{source} holds no images ({kinds}). {unread}".rstrip())
-        deeper = next(filter(None, map(_first_image, sorted(path.iterdir()))), None)
+        folders = sorted(each for each in path.iterdir() if not _is_in(each, results))
+        deeper = next(filter(None, map(_first_image, folders)), None)
         below = _how_to_reach(path, deeper) if deeper else ""
-        return Images(images, tuple(filter(None, [unread, below])))
+        return Images(images, path, tuple(filter(None, [unread, below])))
     if _is_listed(path):
         if path.suffix.lower() in IMAGE_SUFFIXES:
-            return Images((path,))
+            return Images((path,), path.parent)
         refuse_dead_link(path)
         return Video(str(path))
     if source.isdecimal() and len(source) < 6:
@@ -93,7 +108,27 @@ def open_frames(source: str) -> Images | Video:
             f"{source} matches {strange}; a pattern is for images "
             f"({', '.join(IMAGE_SUFFIXES)}), videos are given one by one."
         )
-    return Images(tuple(files))
+    root = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parent.parts))
+    if _is_in(root, results):
+        return Images(tuple(files), root)
+    own = tuple(file for file in files if not _is_in(file, results))
+    if not own:
+        raise HiersegError(
+            f"All that {source} matches is in {results}, where results go; choose another --output."
+        )
+    earlier = counted(len(files) - len(own), "image")
+    note = (
+        f"Of {results}, where results go, {earlier} that {source} matches, too, stay out of this."
+    )
+    return Images(own, root, (note,) if len(own) < len(files) else ())
+
+
+def _is_in(path: Path, folder: Path | None) -> bool:
+    """Whether a path is that folder, or below it."""
+    if folder is None or not folder.is_dir():
+        return False
+    resolved = path.resolve()
+    return folder.resolve() in (resolved, *resolved.parents)
 
 
 def _first_image(folder: Path) -> Path | None:

@@ -1,9 +1,10 @@
 """Which files a run over a source writes: settled, and refused, before any work."""
 
 import dataclasses
+import itertools
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,7 +28,7 @@ class Places:
 
     Attributes:
       folder: of all that is written, or would be.
-      pictures: name of a source's image -> file of it as drawn.
+      pictures: name of a source's image, as of `Images.names` -> file of it as drawn.
       video: of drawn frames.
       masks: name of a level -> folder of its label maps.
       masks_of_images: their files, where the source is images.
@@ -54,7 +55,7 @@ class Places:
     def of_image(self, name: str) -> list[Path]:
         """All that is written of a source's image."""
         drawn = [self.pictures[name]] if name in self.pictures else []
-        return [*drawn, *(to / f"{Path(name).stem}.png" for to in self.masks.values())]
+        return [*drawn, *(label_map(to, name) for to in self.masks.values())]
 
     def has_image(self, name: str) -> bool:
         """Whether all that is written of it is there, and something is written at all."""
@@ -68,12 +69,13 @@ class Places:
           ValueError, OSError: a sentence; nothing is written or lost then.
         """
         # A shorter video would leave the last frames of a longer one among its own.
-        folders = () if self.masks_of_images else tuple(self.masks.values())
-        stale = [file for to in folders for file in sorted(to.glob("frame_*.png"))]
+        of_frames = () if self.masks_of_images else tuple(self.masks.values())
+        stale = [file for to in of_frames for file in sorted(to.glob("frame_*.png"))]
         targets = [*self.pictures.values(), *([self.video] if self.video else [])]
-        targets += [*self.masks_of_images, *(to / "frame_000001.png" for to in folders), *stale]
+        targets += [*self.masks_of_images, *(to / "frame_000001.png" for to in of_frames), *stale]
         refuse_existing(targets, overwrite, len(self.pictures or self.masks_of_images) > 1)
-        for needed in (self.folder, *self.masks.values()) if targets else ():
+        folders = {self.folder, *self.masks.values(), *(target.parent for target in targets)}
+        for needed in sorted(folders) if targets else ():
             make_folder(needed)
             if not os.access(needed, os.W_OK):
                 raise HiersegPermissionError(
@@ -81,6 +83,11 @@ class Places:
                 )
         for file in stale:
             file.unlink()
+
+
+def label_map(folder: Path, name: str) -> Path:
+    """The file in a level's folder of a source's image of that name."""
+    return (folder / name).with_suffix(".png")
 
 
 def settle_places(
@@ -107,7 +114,8 @@ def settle_places(
     if isinstance(opened, Images):
         places = _of_images(opened, source, output, masks_of, pictures)
         labelled = places.masks.get(finest)
-        if labelled is None or not can_be_data_set(labelled, opened.files):
+        flat = all(file.parent == opened.root for file in opened.files)
+        if labelled is None or not flat or not can_be_data_set(labelled, opened.files):
             return places
         return dataclasses.replace(places, labelled=labelled)
     if not pictures or (opened.live and not output):
@@ -127,7 +135,7 @@ def _of_images(
     opened: Images, source: str, output: str | None, masks_of: Sequence[str], pictures: bool
 ) -> Places:
     folder = local_path(output or "segmented")
-    sources = names = [file.name for file in opened.files]
+    sources = names = opened.names
     suffix = "" if folder.is_dir() else folder.suffix.lower()
     if suffix in NO_FOLDER:
         raise HiersegError(
@@ -140,14 +148,15 @@ def _of_images(
             f"{counted(len(names), 'picture')}; give a folder."
         )
     if suffix in IMAGE_SUFFIXES:
-        names, folder = [folder.name], folder.parent
-    stems = [Path(name).stem for name in sources]  # label maps have the names of their pictures
-    _refuse_one_name(opened.files, stems if masks_of else names)
+        names, folder = (folder.name,), folder.parent
     drawn = {name: folder / new for name, new in zip(sources, names, strict=True) if pictures}
     masks = _mask_folders(folder / "masks", masks_of)
-    files = tuple(to / f"{stem}.png" for to in masks.values() for stem in stems)
+    # Label maps have the names of their pictures.
+    files = tuple(label_map(to, name) for to in masks.values() for name in sources)
+    targets = (*drawn.values(), *files)
+    _refuse_one_name(targets, itertools.cycle(opened.files))
     mine = {file.resolve() for file in opened.files}
-    for target in (*drawn.values(), *files):
+    for target in targets:
         if target.resolve() in mine:
             raise HiersegError(
                 f"--output is where the images are, {target.parent}; choose another."
@@ -155,15 +164,15 @@ def _of_images(
     return Places(folder, drawn, None, masks, files)
 
 
-def _refuse_one_name(files: Sequence[Path], names: Sequence[str]) -> None:
-    """Names the first two files that would be written under one of `names`, theirs in order."""
+def _refuse_one_name(targets: Sequence[Path], sources: Iterable[Path]) -> None:
+    """Names the first two sources of one target, theirs in order."""
     first: dict[str, Path] = {}
-    for file, name in zip(files, names, strict=True):
-        before = first.setdefault(stored_name(name), file)
+    for target, file in zip(targets, sources, strict=False):
+        before = first.setdefault(stored_name(str(target)), file)
         if before != file:
             raise HiersegError(
-                f"{before} and {file} would be written under one name, {name}; segment them "
-                "apart, each to an --output of its own."
+                f"{before} and {file} would both be written to {target}; segment them apart, each "
+                "to an --output of its own."
             )
 
 

@@ -1,5 +1,6 @@
 """What a run over a source draws, and where it writes that."""
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from hierseg_jax.runtime.frames import Images
 from hierseg_jax.runtime.mask_data import DATA, LIST, MaskData
 from hierseg_jax.runtime.outputs import VideoFile, write_image
 from hierseg_jax.runtime.pace import Stopwatch, frames_missing
-from hierseg_jax.runtime.places import settle_places
+from hierseg_jax.runtime.places import label_map, settle_places
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
 from hierseg_jax.runtime.video import Frame, Video
 from hierseg_jax.system.errors import HiersegError
@@ -75,9 +76,11 @@ class Sink:
         self.places = places.where_to_look
         self.missing = None
         if isinstance(opened, Images):
-            self.missing = Images(
-                tuple(f for f in opened.files if not (skip_existing and places.has_image(f.name)))
+            both = zip(opened.files, opened.names, strict=True)
+            missing = (
+                file for file, name in both if not (skip_existing and places.has_image(name))
             )
+            self.missing = dataclasses.replace(opened, files=tuple(missing))
         places.make_room(overwrite or skip_existing)
         self._data: MaskData | None = None
         if isinstance(opened, Images) and places.labelled is not None:
@@ -112,7 +115,7 @@ class Sink:
                 self._write(self._places.pictures[frame.name], drawn_bgr)
         self._name_label_map(frame.name)
         for level, folder in self._places.masks.items():
-            self._write(folder / f"{Path(frame.name).stem}.png", result.levels[level])
+            self._write(label_map(folder, frame.name), result.levels[level])
 
     def _name_label_map(self, name: str) -> None:
         if self._data is not None and not self._data.begin():

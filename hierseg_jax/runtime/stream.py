@@ -25,6 +25,7 @@ from hierseg_jax.runtime.view import View
 from hierseg_jax.runtime.window import Window, require_display
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.paths import local_path
 
 MOST_AT_ONCE = 8
 """Pictures in the network; one thread draws and writes them all, and keeps up with no more."""
@@ -93,7 +94,9 @@ def segment_source(
         require_display()
     if skip_existing and overwrite:
         raise HiersegError("--skip_existing leaves files and --overwrite replaces them; give one.")
-    opened = open_frames(source)
+    written, kept = output is not None or not show, bool(output or masks)
+    results = local_path(output or "segmented") if written or masks else None
+    opened = open_frames(source, results)
     if skip_existing and isinstance(opened, Video):
         opened.close()
         raise HiersegError(f"--skip_existing is for images, and {source} is a video; leave it out.")
@@ -105,7 +108,6 @@ def segment_source(
     if smooth:
         segmenter.require_scores("--smooth")
     live = isinstance(opened, Video) and opened.live
-    written, kept = output is not None or not show, bool(output or masks)
     if isinstance(opened, Video):
         _require_a_purpose(opened, show or kept)
     else:
