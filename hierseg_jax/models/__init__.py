@@ -121,7 +121,7 @@ def create_model(
       matmul_precision: of `layers.MATMUL_PRECISIONS`, of products of float32 on devices that
         have faster ones: `default` is TF32 on GPUs and bfloat16 on TPUs, `highest` is float32.
       axis_name: mapped axis (of `jax.pmap`) over which batch statistics are shared.
-      conv_impl: `xla`, `tuned` (faster on a CPU) or `auto`, which is `tuned` on a CPU;
+      conv_impl: `xla`, `tuned` (faster on a CPU) or `auto`: `tuned` but on a TPU;
         same parameters, same results up to rounding.
       embedding_size: of the pixel embeddings that training leaves in the collection
         `intermediates` (see `EmbeddingHead`); 0 for none.
