@@ -162,7 +162,7 @@ def test_losses_and_gradients_stay_finite(batch, name, dtype):
 
 def test_zero_class_weights_stay_finite(batch):
     for name in LOSSES:
-        value = get_loss(name)(*batch, class_weights_c=jnp.zeros(C))
+        value = get_loss(name)(*batch, class_weights_c=[0] * C)
         assert value == 0
 
 

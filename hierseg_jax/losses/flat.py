@@ -85,7 +85,7 @@ def crossentropy(
     target_nc = (1 - label_smoothing) * one_hot_nc + even
     if class_weights_c is not None:
         # As PyTorch: the true class's weight alone is in the divisor.
-        target_nc *= class_weights_c.astype(logits_nc.dtype)
+        target_nc *= jnp.asarray(class_weights_c, logits_nc.dtype)
     loss_n = -(log_p_nc * target_nc).sum(-1)
     weights_n = _pixel_weights(one_hot_nc, class_weights_c, logits_nc.dtype)
     if hard_share < 1:
@@ -191,7 +191,7 @@ def mean_of_classes(
     loss_c = jnp.where(labelled_c > 0, 1.0 - score_c, 0.0)
     if class_weights_c is None:
         return loss_c.mean()
-    weights_c = class_weights_c.astype(loss_c.dtype)
+    weights_c = jnp.asarray(class_weights_c, loss_c.dtype)
     total = weights_c.sum()
     return (loss_c * weights_c).sum() / jnp.where(total > 0, total, 1.0)
 
@@ -251,7 +251,7 @@ def _pixel_weights(
     """Weight of every pixel's class, 0 where it does not count: [N]."""
     if class_weights_c is None:
         return one_hot_nc.any(-1).astype(dtype)
-    return jnp.where(one_hot_nc, class_weights_c.astype(dtype), 0.0).sum(-1)
+    return jnp.where(one_hot_nc, jnp.asarray(class_weights_c, dtype), 0.0).sum(-1)
 
 
 def _counted_pixels(

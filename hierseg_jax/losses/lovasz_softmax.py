@@ -106,7 +106,7 @@ def _mean_of_present(
 ) -> jax.Array:
     weights_c = (own_ck.sum(-1) > 0).astype(loss_c.dtype)
     if class_weights_c is not None:
-        weights_c *= class_weights_c.astype(loss_c.dtype)
+        weights_c *= jnp.asarray(class_weights_c, loss_c.dtype)
     total = weights_c.sum()
     return (loss_c * weights_c).sum() / jnp.where(total > 0, total, 1.0)
 
