@@ -127,8 +127,9 @@ def begun_settings(workdir: str, changes: Mapping[str, Any]) -> Settings | None:
         ) from error
     if found != tree:
         raise HiersegError(
-            f"{data} has other classes than the run in {workdir}, {', '.join(tree.class_names)}: "
-            f"go to the folder in which the run was begun, or {whole}."
+            f"{data} has other classes than the run in {workdir}, {', '.join(tree.class_names)}. "
+            "If they have changed, begin another run at its weights, with "
+            f"--config.init={workdir}; if it was begun on other data, {whole}."
         )
     return read_settings(begun.replace(changes))
 
