@@ -12,9 +12,11 @@ from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.evaluation.evaluation_files import GENERATOR
 from hierseg_jax.evaluation.picture_counts import read_counts
 from hierseg_jax.evaluation.view import View
+from hierseg_jax.runtime.segmenter import Segmenter
 from tests.commands import run_quickly
 from tests.runs import evaluate_command, run, train_here
 from tests.test_training_mistakes import write_data
+from tests.webpages import Page, assert_stands_alone
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,9 @@ def trained(tmp_path_factory):
 def test_it_counts_what_the_evaluation_of_the_run_counts(trained, resolution, tiles):
     workdir, data, file = trained
     metrics = ("miou", "boundary_iou")
-    found, told = evaluate_file(file, data, resolution=resolution, tiles=tiles, metrics=metrics)
+    found, told, tree = evaluate_file(
+        file, data, resolution=resolution, tiles=tiles, metrics=metrics, num_extremes=1
+    )
     view = View(resolution=None if tiles else resolution, tiles=tiles)
     expected, described = evaluate_checkpoint(workdir, task="val", view=view, metrics=metrics)
     pixels = expected.confusion_cc.sum()
@@ -45,6 +49,14 @@ def test_it_counts_what_the_evaluation_of_the_run_counts(trained, resolution, ti
         assert level.miou == pytest.approx(expected.levels[name].miou, abs=0.02)
         boundary = expected.levels[name].mean_boundary_iou
         assert level.mean_boundary_iou == pytest.approx(boundary, abs=0.02)
+    assert tree == Segmenter(file).hierarchy
+    # The picture that has the best score, with what was counted of it.
+    (best,) = found.best
+    assert best.score == max(found.scores_n) == found.scores_n[best.index]
+    assert best.name == str(best.index)
+    of_parts = found.counts.levels == tree.level_names[-1]
+    right = (best.label == best.prediction) & (best.label != 255)
+    assert right.sum() == found.counts.right_nk[best.index, of_parts].sum()
     same = ("data", "task", "resolution", "tiles", "scales", "flip", "decode", "epoch", "metrics")
     assert {key: told[key] for key in same} == {key: described[key] for key in same}
 
@@ -53,13 +65,18 @@ def test_the_command_measures_a_file_and_compares_it_with_its_run(trained, tmp_p
     workdir, data, file = trained
     measured = tmp_path / "measured"
     measured.mkdir()
-    page = measured / "report.html"  # of a run, whose numbers are replaced
+    page = measured / "report.html"  # of an earlier evaluation
     page.write_text(f'<meta name="generator" content="{GENERATOR}">')
     done = run(evaluate_command(file, f"--data={data}", f"--output={measured}"))
     assert done.returncode == 0, done.stderr
     assert "borders along the pictures' edges" in done.stdout
-    assert f"Written to {measured}: metrics.json, pictures.csv, counts.npz" in done.stdout
-    assert not page.exists()
+    assert f"Written to {page}, and beside it metrics.json, pictures.csv, counts.npz" in done.stdout
+    shown = Page(page.read_text())
+    assert_stands_alone(shown)
+    assert "exported in float32, on the split val" in shown.text
+    assert "Worst and best pictures" in shown.text
+    assert f"--model={file}" in shown.text
+    assert not {"Curves", "Config of the run", "loss:"} & set(shown.text.split("\n"))
     content = json.loads((measured / "metrics.json").read_text())
     assert (content["precision"], content["loss"]) == ("float32", None)
     of_run = run(evaluate_command(workdir, "--resolution=refined"))

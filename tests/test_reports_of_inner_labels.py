@@ -9,7 +9,7 @@ import pytest
 from hierseg_jax.evaluation.data_sets import evaluate_parts
 from hierseg_jax.evaluation.extremes import Extremes
 from hierseg_jax.evaluation.metrics import evaluate_levels, tree_metrics
-from hierseg_jax.evaluation.page.evaluation_page import RunReport, format_page
+from hierseg_jax.evaluation.page.evaluation_page import EvaluationReport, format_page
 from hierseg_jax.evaluation.page.history import History
 from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.evaluation.shown_pictures import ShownPicture
@@ -86,7 +86,9 @@ def test_the_page_has_a_table_for_each_data_set_and_names_hatched_groups(evaluat
     content = dict(plain.metrics) | to_json(evaluation, {"metrics": plain.metrics["metrics"]})
     meta, history = {"step": 8}, History((), "no curves here")
     text = format_page(
-        RunReport(content, evaluation, meta, Settings(), PASCAL_PERSON_PART, history, tmp_path)
+        EvaluationReport(
+            content, evaluation, meta, Settings(), PASCAL_PERSON_PART, history, tmp_path
+        )
     )
     page = Page(text)
     assert_stands_alone(page)

@@ -13,7 +13,7 @@ from hierseg_jax.evaluation.metrics import evaluate_levels, tree_metrics
 from hierseg_jax.evaluation.page.commands import evaluate_command, export_commands, larger_command
 from hierseg_jax.evaluation.page.confusion import MOST_CLASSES, confusion_table, shown_classes
 from hierseg_jax.evaluation.page.curves import line_plot, round_ticks
-from hierseg_jax.evaluation.page.evaluation_page import RunReport, format_page
+from hierseg_jax.evaluation.page.evaluation_page import EvaluationReport, format_page
 from hierseg_jax.evaluation.page.history import History, points, read_history
 from hierseg_jax.evaluation.shown_pictures import ShownPicture
 from hierseg_jax.evaluation.tables import to_json
@@ -79,7 +79,9 @@ def report_of(hierarchy, tmp_path, history=NO_HISTORY, count=6, name="a<b>c", **
         "metrics": metrics,
     } | described
     content = to_json(evaluation, description)
-    return RunReport(content, evaluation, {"step": 8}, settings, hierarchy, history, tmp_path)
+    return EvaluationReport(
+        content, evaluation, {"step": 8}, settings, hierarchy, history, tmp_path
+    )
 
 
 def epoch_row(epoch, **changes):

@@ -1,14 +1,18 @@
 """Evaluation of an exported file on the pictures' own pixels, as the runtime segments them."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from hierseg_jax.data.read.common_tree import meet, read_data_sets
 from hierseg_jax.data.read.members import FIGURES, parse_members, spec_text
 from hierseg_jax.data.read.sources import open_split
+from hierseg_jax.evaluation.extremes import Extremes
 from hierseg_jax.evaluation.result import Evaluation, gather_evaluation
+from hierseg_jax.evaluation.shown_pictures import ShownPicture
 from hierseg_jax.evaluation.tally import Measures, Tally
 from hierseg_jax.evaluation.view import View
 from hierseg_jax.evaluation.view_name import BATCH_SIZE
@@ -16,6 +20,7 @@ from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.tiles import segment_tiled
 from hierseg_jax.settings.metric_choice import DEFAULT_METRICS
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 
 def evaluate_file(
@@ -27,7 +32,8 @@ def evaluate_file(
     tiles: bool = False,
     image_size: tuple[int, int] | None = None,
     metrics: tuple[str, ...] = DEFAULT_METRICS,
-) -> tuple[Evaluation, dict[str, Any]]:
+    num_extremes: int = 0,
+) -> tuple[Evaluation, dict[str, Any], Hierarchy]:
     """Evaluates a file of `hierseg export` with onnxruntime.
 
     Args:
@@ -39,9 +45,11 @@ def evaluate_file(
       tiles: whether pictures are seen in windows, see `segment_tiled`.
       image_size: (height, width), where the file leaves them open.
       metrics: of `metric_choice.METRICS`, which are to be shown.
+      num_extremes: of the best and of the worst pictures to give back.
 
     Returns:
-      As `evaluate_checkpoint`. The loss and what the levels say before decoding are NaN.
+      As `evaluate_checkpoint`, and the tree of the file. The loss and what the levels say before
+      decoding are NaN.
 
     Raises:
       ValueError, FileNotFoundError: one sentence.
@@ -59,25 +67,39 @@ def evaluate_file(
         segmenter.require_scores("--resolution=refined")
     hierarchy = meet(read_data_sets(data), segmenter.hierarchy, "the network", whole=False)
     source = open_split(data, task, max(segmenter.image_size), {}, hierarchy)
+    names = getattr(source, "names", ())
     measures = Measures(
         boundary="boundary_iou" in metrics,
         whole=True,
         decoding=segmenter.decoding,
         parts=getattr(source, "parts", ()),
-        names=getattr(source, "names", ()),
+        names=names,
     )
     tally, finest = Tally(hierarchy, measures), hierarchy.level_names[-1]
+    labels, background = hierarchy.labels, hierarchy.background
+    extremes = Extremes(num_extremes, names, labels.leaves_lc, background) if num_extremes else None
+
+    def segmented(image_hwc: np.ndarray) -> np.ndarray:
+        if tiles:
+            result = segment_tiled(segmenter, image_hwc, levels=[finest], confidence=False)
+        else:
+            result = segmenter(image_hwc, levels=[finest], refine=resolution == "refined")
+        return result.levels[finest]
+
+    def show(index: int) -> ShownPicture:
+        example = source[index]
+        return ShownPicture.bounded(example, segmented(example["image"]))
+
     for index in tqdm(range(len(source)), unit="picture", disable=None):
         example = source[index]
-        if tiles:
-            result = segment_tiled(segmenter, example["image"], levels=[finest], confidence=False)
-        else:
-            refine = resolution == "refined"
-            result = segmenter(example["image"], levels=[finest], refine=refine)
-        tally.add_picture(example["label"], result.levels[finest])
+        tally.add_picture(example["label"], segmented(example["image"]), extremes)
     evaluation = gather_evaluation(tally, hierarchy, BATCH_SIZE, measures)
+    if extremes is not None:
+        evaluation = dataclasses.replace(
+            evaluation, best=extremes.best(show), worst=extremes.worst(show)
+        )
     told = segmenter.metadata
-    return evaluation, {
+    description = {
         "checkpoint": str(onnx_file),
         "epoch": told.validation.get("epoch") if told else None,
         "data": spec_text(data),
@@ -91,7 +113,9 @@ def evaluate_file(
         "flip": False,
         "batch_size": BATCH_SIZE,
         "model": told.model if told else "unknown",
+        "contract": segmenter.contract,
         "precision": told.precision if told else "unknown",
         "decode": segmenter.decoding,
         "metrics": list(metrics),
     }
+    return evaluation, description, segmenter.hierarchy

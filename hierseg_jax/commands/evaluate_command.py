@@ -20,7 +20,11 @@ from hierseg_jax.evaluation.evaluation_files import (
     write_evaluation,
 )
 from hierseg_jax.evaluation.page.commands import larger_command, run_name, size_flag
-from hierseg_jax.evaluation.page.evaluation_page import EXTREMES, RunReport, format_page
+from hierseg_jax.evaluation.page.evaluation_page import (
+    EXTREMES,
+    EvaluationReport,
+    format_page,
+)
 from hierseg_jax.evaluation.page.history import read_history
 from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.evaluation.tables import (
@@ -172,7 +176,7 @@ def _run() -> None:
     default = given / "evaluation" / name
     folder = default if _OUTPUT.value is None else as_path(_OUTPUT.value)
     content = to_json(evaluation, description)
-    report = RunReport(
+    report = EvaluationReport(
         metrics=content,
         evaluation=evaluation,
         meta=loaded.meta,
@@ -186,10 +190,8 @@ def _run() -> None:
     named = given if which == BEST else loaded.path
     size = [quoted(*flag) for flag in size_flag(content, loaded.settings).items()]
     larger = larger_command(content | {"checkpoint": named}, loaded.settings)
-    beside = [name for name in FILES if name != REPORT_FILE]
     print(
-        f"{_tables(evaluation, content)}"
-        f"Written to {folder / REPORT_FILE}, and beside it {', '.join(beside)}\n"
+        f"{_tables(evaluation, content)}{_written(folder)}\n"
         f"Next: hierseg export {quoted('checkpoint', named)} --contract=deploy "
         + " ".join([*size, quoted("onnx_file", f"{run_name(loaded.path)}.onnx")])
         + (f"\nPerhaps better, at a larger size: {' '.join(larger)}" if larger else "")
@@ -205,7 +207,7 @@ def _exported_file() -> Path | None:
 
 
 def _evaluate_file(file: Path) -> None:
-    """Prints the table of an exported file, and writes its numbers: a report is that of a run."""
+    """As `_run`, of an exported file."""
     for name in _OF_RUNS:
         if FLAGS[name].present:
             raise HiersegError(
@@ -226,7 +228,7 @@ def _evaluate_file(file: Path) -> None:
     # What runs need no onnxruntime for.
     from hierseg_jax.bridge.file_evaluation import evaluate_file
 
-    evaluation, description = evaluate_file(
+    evaluation, description, hierarchy = evaluate_file(
         file,
         data,
         task=_TASK.value,
@@ -234,11 +236,17 @@ def _evaluate_file(file: Path) -> None:
         tiles=_TILES.value,
         image_size=parse_size(_IMAGE_SIZE.value),
         metrics=parse_metrics(_METRICS.value or DEFAULT_METRICS, "--metrics"),
+        num_extremes=EXTREMES,
     )
     content, folder = to_json(evaluation, description), as_path(output)
-    write_evaluation(folder, content, evaluation)
-    written = [name for name in FILES if name != REPORT_FILE]
-    print(f"{_tables(evaluation, content)}Written to {folder}: {', '.join(written)}")
+    report = EvaluationReport(content, evaluation, content, None, hierarchy, None, folder)
+    write_evaluation(folder, content, evaluation, format_page(report))
+    print(f"{_tables(evaluation, content)}{_written(folder)}")
+
+
+def _written(folder: Path) -> str:
+    beside = [name for name in FILES if name != REPORT_FILE]
+    return f"Written to {folder / REPORT_FILE}, and beside it {', '.join(beside)}"
 
 
 def _tables(evaluation: Evaluation, content: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ GENERATOR = "hierseg_jax evaluation"
 
 
 def write_evaluation(
-    folder: Path, content: Mapping[str, Any], evaluation: Evaluation, page: str | None = None
+    folder: Path, content: Mapping[str, Any], evaluation: Evaluation, page: str
 ) -> None:
     """Writes the FILES of an evaluation into a folder, made where it does not exist.
 
@@ -31,7 +31,7 @@ def write_evaluation(
       folder: where earlier ones of an evaluation are replaced.
       content: from `to_json`.
       evaluation: whose counts of every picture are written where they were kept.
-      page: from `evaluation_page.format_page`; without one an earlier one goes.
+      page: from `evaluation_page.format_page`.
 
     Raises:
       ValueError: if one of them is there that no evaluation has written; none is written.
@@ -44,10 +44,7 @@ def write_evaluation(
         table = pictures_csv(evaluation.counts, evaluation.scores_n, inner)
         write_atomically(folder / PICTURES_FILE, table.encode())
         write_atomically(folder / COUNTS_FILE, counts_bytes(evaluation.counts))
-    if page is None:
-        (folder / REPORT_FILE).unlink(missing_ok=True)
-    else:
-        write_atomically(folder / REPORT_FILE, page.encode())
+    write_atomically(folder / REPORT_FILE, page.encode())
     write_json(folder / METRICS_FILE, content)
 
 

@@ -34,6 +34,15 @@ class ShownPicture(NamedTuple):
     label: np.ndarray
     prediction: np.ndarray
 
+    @classmethod
+    def bounded(
+        cls, example: Mapping[str, np.ndarray], prediction_hw: np.ndarray
+    ) -> "ShownPicture":
+        """Of a picture, its labels and leaf classes at its own size."""
+        smaller = Resize().place(prediction_hw.shape, bounded(prediction_hw.shape, LONGEST))
+        labels = (smaller.fit_labels(each) for each in (example["label"], prediction_hw))
+        return cls(smaller.fit_image(example["image"]), *labels)
+
 
 class FirstScores:
     """Scores of the first readable pictures of a split, as an evaluation comes by them.

@@ -115,7 +115,9 @@ class Tally:
         if extremes is not None:
             extremes.add(confusion_blc, valid_b)
 
-    def add_picture(self, label_hw: np.ndarray, prediction_hw: np.ndarray) -> None:
+    def add_picture(
+        self, label_hw: np.ndarray, prediction_hw: np.ndarray, extremes: Extremes | None
+    ) -> None:
         """A picture's labels and leaf classes alone: without a loss, or levels before decoding."""
         shape = self._hierarchy.num_classes, len(self._hierarchy.labels.names)
         self.losses.append(np.nan)
@@ -123,8 +125,11 @@ class Tally:
         self.inconsistent.append(np.array([0], np.int32))
         self.looked_at.append(np.array([0]))
         pair = label_hw, prediction_hw
-        self.confusions.append(confusion_matrix(*pair, *shape)[None].astype(np.int32))
+        confusion_1lc = confusion_matrix(*pair, *shape)[None].astype(np.int32)
+        self.confusions.append(confusion_1lc)
         self.unseen.append(np.array([unseen_pixels(*pair)], np.int32))
+        if extremes is not None:
+            extremes.add(confusion_1lc, self.valid[-1])
         if self._measures.boundary:
             self.boundaries.append(boundary_counts(*pair, self._hierarchy)[None].astype(np.int32))
 

@@ -17,13 +17,13 @@ import numpy as np
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.read.skip import no_example
 from hierseg_jax.data.read.source import Source
-from hierseg_jax.data.resize import Box, Placement, Resize, bounded
+from hierseg_jax.data.resize import Box, Placement
 from hierseg_jax.data.tiles import Tiles, fits_window, lay_tiles, part_labels, scores_at
 from hierseg_jax.evaluation.boundary import boundary_counts
 from hierseg_jax.evaluation.eval_step import scale_image
 from hierseg_jax.evaluation.extremes import Extremes
 from hierseg_jax.evaluation.predictions import inconsistent_pixels, leaf_scores
-from hierseg_jax.evaluation.shown_pictures import LONGEST, ShownPicture
+from hierseg_jax.evaluation.shown_pictures import ShownPicture
 from hierseg_jax.evaluation.tally import Measures, Tally
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix, unseen_pixels
 from hierseg_jax.models import Forward
@@ -138,9 +138,7 @@ class TiledEvaluation:
         prediction_hw = np.empty_like(example["label"])
         for box, leaf_hw, _ in parts:
             prediction_hw[box.rows_columns] = leaf_hw
-        smaller = Resize().place(prediction_hw.shape, bounded(prediction_hw.shape, LONGEST))
-        labels = (smaller.fit_labels(each) for each in (example["label"], prediction_hw))
-        return ShownPicture(smaller.fit_image(example["image"]), *labels)
+        return ShownPicture.bounded(example, prediction_hw)
 
     def _pictures(
         self, examples: Iterator[Mapping[str, np.ndarray]]

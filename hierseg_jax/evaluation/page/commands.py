@@ -35,6 +35,19 @@ def evaluate_command(
     return _command("evaluate", given | {"output": output})
 
 
+def file_commands(description: Mapping[str, Any], output: pathlib.Path) -> dict[str, Command]:
+    """What can be done with an exported file that was evaluated; as `evaluate_command`, by name."""
+    file, own = description["checkpoint"], {"image_size": _sides(description)}
+    given = {key: description[key] for key in ("checkpoint", "data", "task", "resolution")}
+    if description["tiles"]:
+        given = {key: of for key, of in given.items() if key != "resolution"} | {"tiles": "true"}
+    given |= {"metrics": ",".join(description["metrics"]), "output": output} | own
+    return {
+        "Evaluate again": _command("evaluate", given),
+        "Segment pictures": _command("predict", {"model": file, "source": "PICTURES"} | own),
+    }
+
+
 def larger_command(description: Mapping[str, Any], settings: Settings) -> Command:
     """To evaluate it a third larger than it was; empty where that promises nothing.
 
@@ -95,10 +108,14 @@ def _seen(description: Mapping[str, Any], settings: Settings) -> dict[str, str]:
 
 def size_flag(description: Mapping[str, Any], settings: Settings) -> dict[str, str]:
     """`image_size`, where an evaluation's is not that of the checkpoint's settings."""
-    height, width = size = as_size(description["image_size"])
-    if size == settings.data.size:
+    if as_size(description["image_size"]) == settings.data.size:
         return {}
-    return {"image_size": str(height) if height == width else f"{height},{width}"}
+    return {"image_size": _sides(description)}
+
+
+def _sides(description: Mapping[str, Any]) -> str:
+    height, width = as_size(description["image_size"])
+    return str(height) if height == width else f"{height},{width}"
 
 
 def _command(script: str, given: Mapping[str, Any]) -> Command:

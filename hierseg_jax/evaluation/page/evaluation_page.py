@@ -1,4 +1,4 @@
-"""The page of an evaluated run."""
+"""The page of an evaluated run, or of an exported file."""
 
 import dataclasses
 import pathlib
@@ -13,6 +13,7 @@ from hierseg_jax.evaluation.page.commands import (
     Command,
     evaluate_command,
     export_commands,
+    file_commands,
     larger_command,
     run_name,
 )
@@ -40,16 +41,16 @@ _MOST_ROWS = 200
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class RunReport:
+class EvaluationReport:
     """All that the page tells.
 
     Attributes:
       metrics: the content of metrics.json, which is the page's source of numbers.
       evaluation: with the confusion matrix, the best and the worst pictures.
-      meta: of the checkpoint.
-      settings: of its run.
+      meta: of the checkpoint; of a file the metrics themselves.
+      settings: of its run; None of a file.
       hierarchy: of its classes.
-      history: of its run.
+      history: of its run; None of a file.
       output: the folder that the page goes to.
       processes: that shared the evaluation.
     """
@@ -57,23 +58,24 @@ class RunReport:
     metrics: Mapping[str, Any]
     evaluation: Evaluation
     meta: Mapping[str, Any]
-    settings: Settings
+    settings: Settings | None
     hierarchy: Hierarchy
-    history: History
+    history: History | None
     output: pathlib.Path
     processes: int = 1
 
 
-def format_page(report: RunReport) -> str:
+def format_page(report: EvaluationReport) -> str:
     """The page; every string of the user's is escaped in it."""
     metrics, evaluation = report.metrics, report.evaluation
     hierarchy = dataclasses.replace(report.hierarchy, inner_labels=evaluation.inner_labels)
     matrices = labelled_confusions(evaluation.confusion_cc, hierarchy)
     pairs = list(zip(hierarchy.levels, matrices, strict=True))
     columns = [METRICS[metric] for metric in metrics["metrics"]]
-    drawn = curves(report.history, hierarchy.level_names, metrics["metrics"])
+    history = report.history or History(())
+    drawn = curves(history, hierarchy.level_names, metrics["metrics"])
     plots = _plots(drawn, metrics)
-    rows = report.history.rows[-_MOST_ROWS:]
+    rows = history.rows[-_MOST_ROWS:]
     return render(
         "evaluation/page/evaluation_page.html",
         generator=GENERATOR,
@@ -92,13 +94,14 @@ def format_page(report: RunReport) -> str:
         plots=dict(plots[:_FIRST_PLOTS]),
         more_plots=dict(plots[_FIRST_PLOTS:]),
         epochs=[row["epoch"] for row in rows],
-        epochs_left_out=len(report.history.rows) - len(rows),
+        epochs_left_out=len(history.rows) - len(rows),
         epoch_columns={
             f"{name} loss" if title == LOSS else f"{title}, {name}": dict(of)
             for title, series in drawn.items()
             for name, of in series.items()
         },
-        no_curves=report.history.reason,
+        of_run=report.settings is not None,
+        no_curves=history.reason,
         pixel_shares=[(level, _pixel_shares(matrix)) for level, matrix in pairs],
         confusion_tables=[confusion_table(*pair) for pair in pairs],
         pictures=extreme_pictures(
@@ -109,7 +112,7 @@ def format_page(report: RunReport) -> str:
         ),
         commands=_commands(report),
         facts=_facts(report.meta),
-        config=report.settings.flat(),
+        config=report.settings.flat() if report.settings else {},
     )
 
 
@@ -140,8 +143,10 @@ def _pixel_shares(confusion_ll: np.ndarray) -> list[float]:
     return (labelled_l / max(1, labelled_l.sum())).tolist()
 
 
-def _commands(report: RunReport) -> dict[str, Command]:
+def _commands(report: EvaluationReport) -> dict[str, Command]:
     settings = report.settings
+    if settings is None:
+        return file_commands(report.metrics, report.output)
     reference, deploy = export_commands(report.metrics, settings)
     larger = larger_command(report.metrics, settings)
     return {
@@ -154,6 +159,7 @@ def _commands(report: RunReport) -> dict[str, Command]:
 
 def _facts(meta: Mapping[str, Any]) -> dict[str, Any]:
     """What is known of the checkpoint besides its settings."""
-    facts = {key: meta.get(key) for key in ("step", "val_loss", "cpu_threads", "platform")}
+    keys = ("step", "val_loss", "cpu_threads", "platform", "contract", "precision")
+    facts = {key: meta.get(key) for key in keys}
     facts |= {f"version of {name}": of for name, of in dict(meta.get("versions") or {}).items()}
     return {key: value for key, value in facts.items() if value is not None}
