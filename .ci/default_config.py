@@ -34,7 +34,9 @@ def get_config() -> ml_collections.ConfigDict:
 
 def format_default_file() -> str:
     """Python, formatted."""
-    return "\n".join([_HEAD, *_lines(), "    return config", ""])
+    return "\n".join(
+        [_HEAD, *_lines(), "    return config.lock()  # a key that there is not is an error", ""]
+    )
 
 
 def _lines() -> Iterator[str]:

@@ -273,4 +273,4 @@ def get_config() -> ml_collections.ConfigDict:
     config.keep_last = 1  # Number of the most recent checkpoints kept.
     config.samples = 6  # Validation pictures in samples.png.
     config.tensorboard = True  # Whether scalars and sample pictures are written for TensorBoard.
-    return config
+    return config.lock()  # a key that there is not is an error

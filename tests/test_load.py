@@ -7,17 +7,19 @@ import sys
 
 import cv2
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import hierseg_jax
-from hierseg_jax.checkpoint import checkpoint_meta, save_checkpoint
+from hierseg_jax.checkpoint import checkpoint_meta, find_checkpoint, save_checkpoint
 from hierseg_jax.evaluation.eval_step import make_scores
 from hierseg_jax.evaluation.shown_pictures import Gallery
 from hierseg_jax.models import create_model, init_variables
 from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.settings.building import open_source
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
-from tests.runs import small_settings
+from tests.runs import small_settings, train_here
 from tests.test_runtime import deploy_file, expected_leaf, reference_file
 
 LEVELS = PASCAL_PERSON_PART.levels
@@ -106,8 +108,9 @@ def test_drawings_have_the_picture_s_width_and_a_legend_below(with_scores, tmp_p
     prediction.save(tmp_path / "new" / "drawn.png", overwrite=True)
     with pytest.raises(ValueError, match="is to be a picture; end its name in"):
         prediction.save(tmp_path / "drawn.txt")
-    with pytest.raises(ValueError, match="no level 'leg'; the network has body, upper_lower, part"):
-        prediction.draw("leg")
+    for level in ("leg", 0):
+        with pytest.raises(ValueError, match=f"no level {level!r}; the network has body, upper_lo"):
+            prediction.draw(level)
 
 
 def test_mistakes_are_told_in_a_sentence_with_the_remedy(with_scores, photo, tmp_path):
@@ -125,6 +128,13 @@ def test_mistakes_are_told_in_a_sentence_with_the_remedy(with_scores, photo, tmp
         (lambda: network(tmp_path / "text.png"), "neither a JPEG nor a PNG"),
         (lambda: network(tmp_path), "is a folder; expected a file"),
         (lambda: network(None), "got NoneType, no array"),
+        (lambda: network(Photograph()), r"Photograph. Give np.asarray\(picture.convert\('RGB'"),
+        (lambda: network(memoryview(photo)), "got memoryview, no array"),
+        (lambda: network(jnp.asarray(photo)), r"no array of NumPy. Give np.asarray\(picture\)"),
+        (lambda: network(photo.astype(np.int64)), r"np.rint\(picture\).astype\('uint8'\)"),
+        (lambda: network(photo.astype(np.float32)), r"np.rint\(picture\).astype\('uint8'\)"),
+        (lambda: network(photo.astype(np.uint16) << 8), r"\(picture >> 8\).astype\('uint8'\)"),
+        (lambda: network(photo - np.float32(300)), r"got float32 \(30, 40, 3\)\.$"),
         (lambda: network(grey), r"float32 \(30, 40\). Make three .*\* 255\).round"),
         (lambda: network(photo[..., :1]), r"np.repeat\(picture, 3, -1\)"),
         (lambda: network(np.dstack([photo, photo[..., 0]])), r"picture\[..., :3\]"),
@@ -134,6 +144,13 @@ def test_mistakes_are_told_in_a_sentence_with_the_remedy(with_scores, photo, tmp
     for mistake, sentence in cases:
         with pytest.raises(hierseg_jax.HiersegError, match=sentence):
             mistake()
+
+
+class Photograph:
+    """As of PIL: to be converted."""
+
+    def convert(self, mode):
+        return mode
 
 
 def test_a_side_is_a_square_s(photo):
@@ -172,6 +189,25 @@ def test_an_exported_file_is_loaded_without_jax(with_scores, tmp_path):
     )
     assert said.stdout.strip() == "[]"
     assert (tmp_path / "drawn.png").is_file()
+
+
+def test_what_a_program_gives_otherwise_than_a_command_does(checkpoint, photo, capsys):
+    assert create_model("esnet_mini", np.int64(7)) == create_model("esnet_mini", 7)
+    with pytest.raises(hierseg_jax.HiersegError, match="There is no split 'valid'; choose train"):
+        open_source(small_settings().data, 0, "valid")
+    with pytest.raises(FileExistsError, match="exists, and a checkpoint is to be written; choose"):
+        save_checkpoint(checkpoint, {}, {})
+    # A side that the network does not take is told, as `hierseg evaluate` tells it.
+    found = hierseg_jax.load(checkpoint, image_size=(100, 40))(photo)
+    assert found.segmentation.placement.size == (96, 40)
+    assert "100x40 (height x width) is rounded to 96x40" in capsys.readouterr().err
+
+
+def test_an_epoch_may_be_a_number(tmp_path):
+    folder = tmp_path / "run"
+    train_here(folder, epochs=1)
+    assert hierseg_jax.load_run(folder, 1).meta["epoch"] == 1
+    assert find_checkpoint(folder, 1) == find_checkpoint(folder, "1")
 
 
 def test_a_run_gives_the_label_maps_that_its_evaluation_looks_at(checkpoint, photo):

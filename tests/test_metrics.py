@@ -116,6 +116,20 @@ def test_reference_miou_counts_absent_classes_as_zero_and_batches_alike():
     assert np.isnan(reference_miou(np.zeros((0, 3, 3)), 2))
 
 
+@pytest.mark.parametrize(
+    ("predictions", "labels"),
+    [
+        (np.zeros((1, 4, 4), np.float32), np.zeros((1, 4, 4), np.uint8)),
+        (np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint8)),
+        (np.zeros((1, 4, 4), np.uint8), np.zeros((2, 4, 4), np.uint8)),
+        (np.zeros((1, 4, 2), np.uint8), np.zeros((1, 4, 4), np.uint8)),
+    ],
+)
+def test_what_is_no_pair_of_label_maps_is_refused(predictions, labels):
+    with pytest.raises(ValueError, match=r"are integers \[batch, height, width\] alike; got"):
+        confusion_matrices(predictions, labels, 7)
+
+
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="The hierarchy has 7 classes"):
         level_confusions(np.zeros((2, 6, 6), int), PASCAL_PERSON_PART)

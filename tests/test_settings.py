@@ -19,6 +19,7 @@ from configs import (
     tree,
 )
 from hierseg_jax.settings import read_settings, read_stored
+from hierseg_jax.settings.config_files import load_config
 from hierseg_jax.settings.key import ALWAYS
 from hierseg_jax.settings.settings import FREE_KEYS, KEYS, Settings
 from hierseg_jax.system.errors import HiersegError
@@ -156,7 +157,8 @@ def test_a_sum_of_losses_has_one_order_whoever_wrote_it():
 
 def test_keys_of_a_users_own_are_kept_and_not_read():
     config = figures.get_config()
-    config.note, config.data.camera = "rainy days", 3
+    with config.unlocked():
+        config.note, config.data.camera = "rainy days", 3
     settings = read_settings(config)
     assert settings.to_dict() == config.to_dict()
     assert settings.flat()["data.camera"] == 3
@@ -168,7 +170,19 @@ def test_settings_do_not_change():
     other = settings.replace({"optimizer.name": "adamw", "loss": {"dice": 1.0}})
     assert (settings.optimizer.name, other.optimizer.name) == ("adam", "adamw")
     assert other.replace({"loss.dice": 2.0}).loss_weights == {"dice": 2.0}
-    assert settings == Settings()
+
+
+def test_slips_in_keys_and_names_of_configs_are_told():
+    config = load_config("figures")
+    for of, slip in ((config, "epoch"), (config.model, "nam")):
+        with pytest.raises(AttributeError, match=f'Key "{slip}" does not exist'):
+            setattr(of, slip, 1)
+    for slip, hint in (("model.nam", "model.name"), ("epoch", "epochs"), ("zzz", "default.py")):
+        with pytest.raises(HiersegError, match=f"The config has no key {slip}; .*{hint}"):
+            Settings().replace({slip: 1})
+    for slip in ("fgures", "configs/figures.py"):
+        with pytest.raises(HiersegError, match=r"There is no config .*; did you mean figures\?"):
+            load_config(slip)
 
 
 @pytest.mark.parametrize(

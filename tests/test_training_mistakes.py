@@ -159,6 +159,7 @@ def test_wrong_config_values_are_named(tmp_path, changes, sentence):
     [
         ("--config.epoch=3", "the config has no key 'epoch'. Did you mean \"epochs\""),
         ("--config.model.nam=esnet", "the config has no key 'nam'. Did you mean \"name\""),
+        ("--config.epochs.a=3", "the config has no key 'epochs.a'."),
         ("--config=configs/none.py", "configs/none.py"),
         ("--config.epochs=many", "--config.epochs=many"),
         ("stray", "unexpected argument 'stray'"),
@@ -171,6 +172,24 @@ def test_wrong_flags_are_named(tmp_path, flag, sentence):
     assert sentence in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("def get_config():\n    config.model.nam = 1", "no key 'nam'. Did you mean \"name\""),
+        ("def other(): pass", "the config can't be loaded: AttributeError: module"),
+        ("import nothing_of_that_name", "the config can't be loaded: ModuleNotFoundError"),
+    ],
+)
+def test_mistakes_in_a_config_of_ones_own_are_named(tmp_path, content, sentence):
+    file = tmp_path / "mine.py"
+    start = "from hierseg_jax.settings.config_files import load_config"
+    file.write_text(f"{start}\nconfig = load_config('figures')\n{content}\n")
+    done = run_quickly("launch/train.py", f"--config={file}", f"--workdir={tmp_path / 'run'}")
+    assert done.returncode == 1, done.stdout
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_an_unwritable_workdir_is_named(tmp_path):

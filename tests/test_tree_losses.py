@@ -24,7 +24,9 @@ from hierseg_jax.losses import (
     tree_triplet,
     triplet_weight,
 )
+from hierseg_jax.losses.total import FOR_FLAT, FOR_HIERARCHICAL
 from hierseg_jax.losses.tree_triplet_loss import _draw_pixels
+from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 
 ODD_TREE = Hierarchy.from_mapping({"a": [4, {"b": [1, {"c": [6, 2]}]}], "d": [3], "e": [5]})
@@ -169,6 +171,49 @@ def test_losses_that_do_not_suit_the_head_are_refused(loss, hierarchical, option
         build_loss(
             loss, PASCAL_PERSON_PART, hierarchical=hierarchical, options=LossOptions(**options)
         )
+
+
+@pytest.mark.parametrize("hierarchical", [False, True])
+def test_logits_of_another_head_are_refused(batch, hierarchical):
+    loss = build_loss("crossentropy + dice", PASCAL_PERSON_PART, hierarchical=hierarchical)
+    channels = PASCAL_PERSON_PART.num_nodes if hierarchical else 7
+    for wrong in (5, 7 if hierarchical else 12):
+        with pytest.raises(HiersegError, match=f"The loss is of {channels} logits a pixel; got"):
+            loss(jnp.zeros((2, 8, 8, wrong)), batch[1])
+    assert np.isfinite(loss(jnp.zeros((2, 8, 8, channels)), batch[1]))
+
+
+@pytest.mark.parametrize("name", [*LOSSES, *FOR_FLAT, *FOR_HIERARCHICAL])
+@pytest.mark.parametrize("inner_labels", [False, True])
+def test_labels_that_are_none_of_the_tree_count_nowhere(batch, name, inner_labels):
+    tree = dataclasses.replace(PASCAL_PERSON_PART, inner_labels=inner_labels)
+    hierarchical = name in FOR_HIERARCHICAL
+    term = f"tree_min + {name}" if name == "logic_rules" else name
+    loss = build_loss(term, tree, hierarchical=hierarchical)
+    channels = tree.num_nodes if hierarchical else tree.num_classes
+    logits = jax.random.normal(jax.random.key(0), (*batch[1].shape, channels))
+    none = len(tree.labels.names)
+    expected = loss(logits, np.where(batch[1] == 6, 255, batch[1]))
+    found = loss(logits, np.where(batch[1] == 6, none, batch[1]))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [(1.0, 2.0), ((1.0,) * 7,), ((1.0,) * 2, (1.0,) * 3, (1.0,) * 6), (((1.0,) * 2,) * 3)],
+)
+def test_class_weights_are_of_every_level(weights):
+    with pytest.raises(HiersegError, match=r"each of its classes \(2, 3, 7\); got \(") as refused:
+        build_loss("crossentropy", PASCAL_PERSON_PART, options=LossOptions(class_weights=weights))
+    assert "class_weights has a tuple for every level" in str(refused.value)
+
+
+def test_a_loss_that_knows_no_groups_is_refused_where_they_are_labelled(monkeypatch):
+    monkeypatch.setitem(LOSSES, "mine", lambda logits, labels, **_: jnp.float32(3))
+    assert build_loss("mine", PASCAL_PERSON_PART)(jnp.zeros((1, 2, 2, 7)), np.zeros((1, 2, 2))) == 3
+    tree = dataclasses.replace(PASCAL_PERSON_PART, inner_labels=True)
+    with pytest.raises(HiersegError, match="'mine' does not take labels of groups"):
+        build_loss("mine", tree)
 
 
 def embedded(labels, directions):

@@ -94,7 +94,7 @@ def load(
     return Predictor(segmenter.hierarchy, functools.partial(segmenter, refine=refine))
 
 
-def load_run(source: str | pathlib.Path, which: str = "best") -> Checkpoint:
+def load_run(source: str | pathlib.Path, which: str | int = "best") -> Checkpoint:
     """What a training run has learned, to be used in JAX.
 
         run = hierseg_jax.load_run("runs/mine")

@@ -76,7 +76,7 @@ def newest_meta(workdir: Path) -> dict[str, Any]:
     return {}
 
 
-def find_checkpoint(path: Path | str, which: str = "best") -> Path:
+def find_checkpoint(path: Path | str, which: str | int = "best") -> Path:
     """The folder of one checkpoint.
 
     Args:
@@ -87,11 +87,13 @@ def find_checkpoint(path: Path | str, which: str = "best") -> Path:
     Raises:
       FileNotFoundError, ValueError: one sentence.
     """
-    return _again_if_replaced(lambda: _in_order(as_path(path), which)[0])
+    return _again_if_replaced(lambda: _in_order(as_path(path), str(which))[0])
 
 
 def open_checkpoint(
-    path: Path | str, which: str = "best", load: Callable[[Path], Checkpoint] = load_checkpoint
+    path: Path | str,
+    which: str | int = "best",
+    load: Callable[[Path], Checkpoint] = load_checkpoint,
 ) -> Checkpoint:
     """Reads a checkpoint; of a workdir the best or the last one that is not damaged.
 
@@ -106,7 +108,7 @@ def open_checkpoint(
       FileNotFoundError, ValueError: one sentence; `DamagedCheckpointError` where the
         one that was meant is damaged and no other can stand for it.
     """
-    return _again_if_replaced(lambda: _open(as_path(path), which, load))
+    return _again_if_replaced(lambda: _open(as_path(path), str(which), load))
 
 
 def _open(path: Path, which: str, load: Callable[[Path], Checkpoint]) -> Checkpoint:

@@ -19,7 +19,7 @@ from hierseg_jax.checkpoint.places import upload
 from hierseg_jax.checkpoint.reader import alone
 from hierseg_jax.checkpoint.seal import seal
 from hierseg_jax.system.bucket_path import BucketPath
-from hierseg_jax.system.errors import DEFECTS, HiersegOSError
+from hierseg_jax.system.errors import DEFECTS, HiersegFileExistsError, HiersegOSError
 from hierseg_jax.system.paths import as_path
 
 
@@ -190,9 +190,13 @@ def save_checkpoint(
       meta: plain JSON, with the keys `config`, `hierarchy`, `step`, `epoch` and `val_loss`.
 
     Raises:
-      OSError: if it can't be written.
+      OSError: if it can't be written, or there is something.
     """
     folder = as_path(folder)
+    if folder.exists() and not (folder.is_dir() and next(folder.iterdir(), None) is None):
+        raise HiersegFileExistsError(
+            f"{folder} exists, and a checkpoint is to be written; choose another folder."
+        )
     if isinstance(folder, BucketPath):
         with tempfile.TemporaryDirectory(prefix="hierseg_jax_") as scratch:
             save_checkpoint(Path(scratch) / folder.name, variables, meta)

@@ -27,7 +27,8 @@ def confusion_matrices(
     and over 100 times faster at 60.)
 
     Args:
-      predictions_bhw: integer [B, H, W] in 0..C-1.
+      predictions_bhw: integer [B, H, W] in 0..C-1. Pixels of anything else are not counted: 255
+        is what a crop has left out. (To count them as misses, give them a class.)
       labels_bhw: integer [B, H, W]; pixels labelled 255, or anything else outside of
         0..L-1, are not counted.
       num_classes: C, a background included.
@@ -36,7 +37,18 @@ def confusion_matrices(
 
     Returns:
       int32 [B, L, C].
+
+    Raises:
+      ValueError: a sentence, for arrays of other shapes or dtypes.
     """
+    predictions_bhw, labels_bhw = jnp.asarray(predictions_bhw), jnp.asarray(labels_bhw)
+    both = (predictions_bhw, labels_bhw)
+    integers = all(jnp.issubdtype(array.dtype, jnp.integer) for array in both)
+    if not integers or labels_bhw.ndim != 3 or predictions_bhw.shape != labels_bhw.shape:
+        given = " and ".join(f"{array.dtype} {array.shape}" for array in both)
+        raise HiersegError(
+            f"Predictions and labels are integers [batch, height, width] alike; got {given}."
+        )
     num_labels = num_labels or num_classes
     labels = labels_bhw.astype(jnp.int32)
     predictions = predictions_bhw.astype(jnp.int32)

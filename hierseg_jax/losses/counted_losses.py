@@ -15,7 +15,6 @@ import numpy as np
 from hierseg_jax.losses.flat import TVERSKY, Counted, Loss, mean_of_classes
 from hierseg_jax.losses.lovasz_softmax import BINS, lovasz_of_bins
 from hierseg_jax.losses.pixels import flatten_pixels, total_over
-from hierseg_jax.system.errors import HiersegError
 
 COUNTED = ("crossentropy", *TVERSKY, "lovasz")
 """Losses that are made of counts, where they have no options and labels are of leaves."""
@@ -99,10 +98,6 @@ def of_counts(
             logits_bhwc, labels_bhw, counted.get("valid_b")
         )
         leaves = class_of_kc.shape[1]
-        if logits_nc.shape[1] != leaves:
-            raise HiersegError(
-                f"The loss is of {leaves} classes; got logits of {logits_nc.shape[1]}."
-            )
         # What is no class adds nothing, as in the losses one by one.
         is_class_n = counted_n & (labels_n < leaves)
         pixels = logits_nc, jnp.where(is_class_n, labels_n.astype(jnp.int32), -1)

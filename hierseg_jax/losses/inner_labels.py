@@ -31,6 +31,7 @@ from hierseg_jax.losses.boundary_loss import boundary_of_sets
 from hierseg_jax.losses.flat import TVERSKY, Loss, mean_of_classes
 from hierseg_jax.losses.lovasz_softmax import lovasz_of_pixels
 from hierseg_jax.losses.pixels import flatten_pixels, hardest_pixels, ratio, total_over
+from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 
@@ -50,6 +51,9 @@ def of_labels(
         are taken at several.
       class_weights: of the classes of every level, coarse to fine; by default all 1.
       given: options of `crossentropy_of_sets`.
+
+    Raises:
+      ValueError: a sentence, for a loss that does not take them.
     """
     if name in TVERSKY or name == "lovasz":
         of_pixels = lovasz_of_known_pixels
@@ -66,6 +70,11 @@ def of_labels(
     set_lc = (hierarchy.labels.leaves_lc.astype(int) @ (table_c[:, None] == classes_c)) > 0
     if name == "boundary":
         return functools.partial(boundary_of_sets, set_lc=set_lc)
+    if name not in ("crossentropy", "focal"):
+        raise HiersegError(
+            f"The loss {name!r} does not take labels of groups, which these data have; choose "
+            "another."
+        )
     if class_weights:
         given["weights_l"] = _weights_of_labels(class_weights, hierarchy, level)
         given["class_weights_c"] = np.asarray(class_weights[level])

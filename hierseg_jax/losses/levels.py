@@ -55,7 +55,8 @@ def hierarchical_crossentropy(
         losses = [of_labels("crossentropy", hierarchy, level) for level in levels]
         summed = at_every_level_of_leaves(losses, hierarchy, weights)
         return summed(logits_bhwc, labels_bhw, valid_b=valid_b, axis_name=axis_name)
-    logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b)
+    num_labels = len(hierarchy.labels.names)
+    logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b, num_labels)
     # Before any arithmetic: not even a NaN there reaches the loss or its gradient.
     logits_nc = jnp.where(counted_n[:, None], logits_nc, 0.0)
     all_n = jax.nn.logsumexp(logits_nc, axis=-1)

@@ -54,7 +54,8 @@ def logic_rules(
             f"The hierarchy has {hierarchy.num_nodes} nodes in all its levels; logic_rules takes "
             f"as many logits a pixel, got {logits_bhwk.shape[-1]}."
         )
-    logits_nk, _, counted_n = flatten_pixels(logits_bhwk, labels_bhw, valid_b)
+    num_labels = len(hierarchy.labels.names)
+    logits_nk, _, counted_n = flatten_pixels(logits_bhwk, labels_bhw, valid_b, num_labels)
     # Before any arithmetic: not even a NaN there reaches the loss or its gradient. A pixel whose
     # scores are 0 breaks no rule.
     scores_nk = jnp.where(

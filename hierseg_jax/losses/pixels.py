@@ -10,14 +10,18 @@ from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
 
 def flatten_pixels(
-    logits_bhwc: jax.Array, labels_bhw: jax.Array, valid_b: jax.Array | None
+    logits_bhwc: jax.Array,
+    labels_bhw: jax.Array,
+    valid_b: jax.Array | None,
+    num_labels: int = IGNORE_LABEL,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """A batch as N pixels; XLA sums a long axis in a tree, and several short ones one by one.
 
     Args:
       logits_bhwc: floating [B, H, W, C].
-      labels_bhw: integer [B, H, W]; 255, and what is no uint8, counts nowhere.
+      labels_bhw: integer [B, H, W]; 255, and what is none of the labels, counts nowhere.
       valid_b: bool [B]; examples that are False count nowhere.
+      num_labels: labels that there are; by default as many as a byte tells.
 
     Returns:
       Logits [N, C], float32 at least; labels uint8 [N], 0 where a pixel does not count; and
@@ -32,7 +36,7 @@ def flatten_pixels(
             f"width]; got {tuple(logits_bhwc.shape)} and {tuple(labels_bhw.shape)}."
         )
     # Labels are bytes from here on: -1 or 256 would come to be others.
-    counted_bhw = (labels_bhw >= 0) & (labels_bhw < IGNORE_LABEL)
+    counted_bhw = (labels_bhw >= 0) & (labels_bhw < num_labels)
     if valid_b is not None:
         counted_bhw &= valid_b[:, None, None]
     logits_nc = logits_bhwc.reshape(-1, logits_bhwc.shape[-1])

@@ -49,7 +49,8 @@ def soft_crossentropy(
             f"The hierarchy has {hierarchy.num_classes} classes; soft_crossentropy takes as many "
             f"logits a pixel, got {logits_bhwc.shape[-1]}."
         )
-    logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b)
+    num_labels = len(hierarchy.labels.names)
+    logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b, num_labels)
     # Before any arithmetic: not even a NaN there reaches the loss or its gradient.
     log_p_nc = jax.nn.log_softmax(jnp.where(counted_n[:, None], logits_nc, 0.0))
     below_lc = hierarchy.labels.leaves_lc

@@ -84,17 +84,27 @@ class TotalLoss:
         its weight grows in training and its triplets are drawn.
       triplets: how many are drawn.
       hierarchy: of the labels.
+      channels: of the logits.
     """
 
     terms: tuple[tuple[float, Loss], ...]
     triplet: float
     triplets: int
     hierarchy: Hierarchy
+    channels: int
 
     def __call__(
         self, logits_bhwk: jax.Array, labels_bhw: jax.Array, **counted: Unpack[Counted]
     ) -> jax.Array:
-        """The sum of the losses on logits."""
+        """The sum of the losses on logits.
+
+        Raises:
+          ValueError: a sentence, for logits of another head.
+        """
+        if logits_bhwk.shape[-1] != self.channels:
+            raise HiersegError(
+                f"The loss is of {self.channels} logits a pixel; got {tuple(logits_bhwk.shape)}."
+            )
         terms = (weight * loss(logits_bhwk, labels_bhw, **counted) for weight, loss in self.terms)
         return jnp.asarray(sum(terms))
 
@@ -214,6 +224,7 @@ def build_loss(
     if not 0 <= options.gamma < math.inf:
         raise HiersegError(f"gamma is {options.gamma}; it must be 0 or more.")
     level_weights = check_level_weights(options.level_weights, hierarchy)
+    _check_class_weights(options.class_weights, hierarchy)
 
     def by_name(name: str) -> Loss:
         if name == "hierarchical_crossentropy":
@@ -272,7 +283,18 @@ def build_loss(
         triplet=weights.get(TRIPLET, 0.0),
         triplets=options.triplets,
         hierarchy=hierarchy,
+        channels=hierarchy.num_nodes if hierarchical else hierarchy.num_classes,
     )
+
+
+def _check_class_weights(weights_kc: Sequence[Sequence[float]], hierarchy: Hierarchy) -> None:
+    wanted = [level.num_classes for level in hierarchy.levels]
+    found = [np.size(weights_c) for weights_c in weights_kc]
+    if found and (found != wanted or any(np.ndim(weights_c) != 1 for weights_c in weights_kc)):
+        raise HiersegError(
+            "class_weights has a tuple for every level, coarse to fine, with a weight for each of "
+            f"its classes ({', '.join(map(str, wanted))}); got {weights_kc!r}."
+        )
 
 
 def _made_of_counts(

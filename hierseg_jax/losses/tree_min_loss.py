@@ -84,7 +84,8 @@ def tree_min(
             f"The hierarchy has {hierarchy.num_nodes} nodes in all its levels; tree_min takes as "
             f"many logits a pixel, got {logits_bhwk.shape[-1]}."
         )
-    logits_nk, labels_n, counted_n = flatten_pixels(logits_bhwk, labels_bhw, valid_b)
+    num_labels = len(hierarchy.labels.names)
+    logits_nk, labels_n, counted_n = flatten_pixels(logits_bhwk, labels_bhw, valid_b, num_labels)
     count = total_over(counted_n.sum(), axis_name)
     weight_n = counted_n.astype(logits_nk.dtype) / jnp.maximum(count, 1)
     total = _weighted_sum(hierarchy, float(gamma), logits_nk, labels_n, weight_n)

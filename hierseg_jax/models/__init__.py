@@ -7,6 +7,7 @@ a `Network`, in `__init__.py`. What networks share lies beside the folders.
 May import: tree (siblings), system.
 """
 
+import numbers
 from typing import Any
 
 import jax.numpy as jnp
@@ -141,10 +142,12 @@ def create_model(
         what this network has not.
     """
     network = find_network(name)
-    if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 2:
+    whole = isinstance(num_classes, numbers.Integral) and not isinstance(num_classes, bool)
+    if not whole or num_classes < 2:
         raise HiersegError(
             f"A model needs a whole number of classes, at least 2; got {num_classes!r}."
         )
+    num_classes = int(num_classes)  # of NumPy, perhaps
     allowed = ("float32", "bfloat16", "float64")
     try:
         dtype_name = jnp.dtype(dtype).name

@@ -33,8 +33,13 @@ def as_picture(picture: Picture) -> np.ndarray:
 def check_picture(image_hwc: np.ndarray) -> None:
     """Raises ValueError for anything but uint8 [H, W, 3], and says how to come by that."""
     if not isinstance(image_hwc, np.ndarray):  # of a file that is missing OpenCV makes None
+        remedy = ", no array."
+        if hasattr(image_hwc, "convert"):  # of PIL
+            remedy = ". Give np.asarray(picture.convert('RGB'))."
+        elif hasattr(image_hwc, "__array__"):
+            remedy = ", no array of NumPy. Give np.asarray(picture)."
         raise HiersegError(
-            f"A picture is uint8 [height, width, 3]; got {type(image_hwc).__name__}, no array."
+            f"A picture is uint8 [height, width, 3]; got {type(image_hwc).__name__}{remedy}"
         )
     fits = image_hwc.ndim == 3 and image_hwc.shape[2] == 3 and image_hwc.size
     if not fits or image_hwc.dtype != np.uint8:
@@ -58,6 +63,11 @@ def _remedies(image: np.ndarray) -> list[str]:
         remedies.append("Leave transparency out: picture[..., :3].")
     elif image.ndim == 3 and image.shape[0] == 3 != image.shape[2]:
         remedies.append("Bring channels to the end: picture.transpose(1, 2, 0).")
-    if np.issubdtype(image.dtype, np.floating):
+    in_bytes = image.dtype.kind in "iuf" and image.size and 0 <= image.min() <= image.max() <= 255
+    if image.dtype.kind == "f" and in_bytes and image.max() <= 1:
         remedies.append("Bring floats in [0, 1] to bytes: (picture * 255).round().astype('uint8').")
+    elif image.dtype != np.uint8 and in_bytes:
+        remedies.append("Bring numbers in 0..255 to bytes: np.rint(picture).astype('uint8').")
+    elif image.dtype == np.uint16:
+        remedies.append("Bring 16 bits to 8: (picture >> 8).astype('uint8').")
     return remedies

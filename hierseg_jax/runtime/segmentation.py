@@ -125,6 +125,8 @@ def wanted_levels(hierarchy: Hierarchy, names: Collection[str] | None) -> tuple[
     known = tuple(level.name for level in hierarchy.levels)
     if names is None:
         return known
+    if isinstance(names, str):
+        raise HiersegError(f"Levels are a list of names, such as [{names!r}]; got {names!r}.")
     given = tuple(names)
     unknown = next((name for name in given if name not in known), None)
     if unknown is not None:
@@ -141,11 +143,13 @@ def chosen_levels(hierarchy: Hierarchy, level: str | None) -> list[int]:
     names = [each.name for each in hierarchy.levels]
     if level == ALL:
         return list(range(len(names)))
-    if level and level not in names:
+    if level is None or level == "":
+        return [len(names) - 1]
+    if level not in names:
         raise HiersegError(
             f"There is no level {level!r}; the network has {', '.join(names)}, or all."
         )
-    return [names.index(level) if level else len(names) - 1]
+    return [names.index(level)]
 
 
 def level_labels(leaf_hw: np.ndarray, level: Level) -> np.ndarray:

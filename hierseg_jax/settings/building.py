@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hierseg_jax.data.read.common_tree import colors_of, meet, pairs_of, read_data_sets
+from hierseg_jax.data.read.dataset_spec import SPLITS
 from hierseg_jax.data.read.members import Spec, locations, names_code, spec_text
 from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.picture_folder import PictureFolder, check_apart
@@ -120,6 +121,8 @@ def open_source(
     Raises:
       ValueError, FileNotFoundError: one sentence.
     """
+    if split not in SPLITS:
+        raise HiersegError(f"There is no split {split!r}; choose {', '.join(SPLITS)}.")
     if hierarchy is None and not spec:
         hierarchy = tree_of(data)
     figures = {

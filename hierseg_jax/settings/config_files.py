@@ -5,6 +5,9 @@ from pathlib import Path
 
 import ml_collections
 
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import did_you_mean
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -33,12 +36,20 @@ def config_called(file: str) -> str:
 def load_config(name: str) -> ml_collections.ConfigDict:
     """A config that comes with the package, to be changed.
 
-    A config of your own begins with one of them and may lie anywhere.
+    A config of your own begins with one of them and may lie anywhere. A key that there is not
+    can't be set in it, for that mostly is a slip; `with config.unlocked():` sets one of your own.
+
+    Raises:
+      HiersegError: a sentence, for another name.
     """
-    file = config_file(name)
-    spec = importlib.util.spec_from_file_location(f"{__name__}.{name}", file)
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(f"There is no config {name!r} in {file.parent}.")
+    names = config_names()
+    if name not in names:
+        known = f"there are {', '.join(names)}."
+        hint = did_you_mean(Path(name).stem, names, known)
+        raise HiersegError(f"There is no config {name!r} in {configs_folder()}; {hint}")
+    spec = importlib.util.spec_from_file_location(f"{__name__}.{name}", config_file(name))
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.get_config()

@@ -24,6 +24,7 @@ from hierseg_jax.settings.training_sections import (
 )
 from hierseg_jax.system.devices.parallel import WAYS
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import did_you_mean
 from hierseg_jax.tree.decoding import choose_decoding
 
 # 2**32 - 1 is the largest seed that grain takes.
@@ -223,10 +224,18 @@ class Settings(Section):
         return {name: _tuples(of) for name, of in flat.items()}
 
     def replace(self, values: Mapping[str, Any]) -> "Settings":
-        """With other values of some dotted names, as `optimizer.name`; they are not checked."""
+        """With other values of some dotted names, as `optimizer.name`; they are not checked.
+
+        Raises:
+          ValueError: a sentence, for a name that is no key.
+        """
         nested = self.to_dict()
         for name, value in values.items():
             *sections, last = name.split(".")
+            # A loss of a sum is no key, and a user has keys of his own.
+            if name not in {*KEYS, *self.flat()} and ".".join(sections) not in KEYS:
+                hint = did_you_mean(name, KEYS, "configs/default.py has them all.")
+                raise HiersegError(f"The config has no key {name}; {hint}")
             functools.reduce(operator.getitem, sections, nested)[last] = value
         return Settings.from_mapping(nested)
 

@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import re
 import shlex
 import sys
 import traceback
@@ -100,6 +101,27 @@ def run(
             end_quietly()
         return
     app.run(guarded, flags_parser=functools.partial(_parse_flags, own_flags, short, bare))
+
+
+# As ml_collections tells of an override, of an assignment in a file, and of a key below a value.
+_UNKNOWN_KEY = re.compile(
+    r"""\A'([\w.]+)'(?:\n|\Z)|\AKey "([\w.]+)" does not exist|Attempting to lookup: ([\w.]+)"""
+)
+
+
+def _missing_key(error: Exception) -> str | None:
+    """A sentence, where a config file or an override sets a key that the config lacks."""
+    while error.args and isinstance(error.args[0], Exception):
+        error = error.args[0]
+    if not isinstance(error, KeyError | AttributeError) or not error.args:
+        return None
+    told = str(error.args[0])
+    found = _UNKNOWN_KEY.search(told)
+    if found is None:
+        return None
+    nearest = re.search(r"Did you mean .*", told)
+    name = next(filter(None, found.groups()))
+    return f"the config has no key '{name}'. {nearest[0] if nearest else ''}".rstrip()
 
 
 def _missing(flag: flags.Flag) -> str:
@@ -226,19 +248,14 @@ def _parse_flags(
         return [command, *arguments]
     except HiersegError as error:
         sys.exit(f"error: {error}")
-    except (KeyError, AttributeError) as error:
-        # An override of a key that the config lacks; the message names the nearest one.
-        cause: Exception = error
-        while isinstance(cause.args[0], Exception):
-            cause = cause.args[0]
-        found, _, hint = str(cause.args[0]).partition("\n")
-        sys.exit(f"error: the config has no key {found}. {hint}".rstrip())
     except flags.Error as error:
         for name in own_flags:
             if own_flags[name].value is None and f"flag --{name}=None:" in str(error):
                 sys.exit(_missing(own_flags[name]))
         sys.exit(f"error: {one_line(error)}")
     except Exception as error:
+        if (missing := _missing_key(error)) is not None:
+            sys.exit(f"error: {missing}")
         # A config file is Python and may fail in any way.
         if wants_tracebacks():
             raise

@@ -47,8 +47,10 @@ class Hierarchy:
       pairs: leaf classes that change places in a mirror, such as left and right arm. Two
         hierarchies that differ in them, or in colours, alone are equal: they are the same tree.
       colors: those that a user chose for classes and groups; the others follow from the tree.
-      inner_labels: whether pixels may be labelled with groups, too. Of the data as well, and no
-        part of the tree.
+      inner_labels: whether pixels may be labelled with groups, too. Of the data as well, no part
+        of the tree, and not told by `to_json`; `dataclasses.replace(hierarchy, inner_labels=True)`
+        sets it. Losses and metrics change with it, though hierarchies stay equal: what is kept by
+        one as a key is kept by both.
 
     Raises:
       ValueError: one sentence naming what is wrong with the tree.
@@ -112,7 +114,7 @@ class Hierarchy:
 
     @classmethod
     def from_json(cls, data: Any) -> "Hierarchy":
-        """Inverse of `to_json`, with the checks of `from_mapping`."""
+        """Inverse of `to_json`, but for `inner_labels`; with the checks of `from_mapping`."""
         keys = ("tree", "class_names", "level_names")
         missing = [k for k in keys if not isinstance(data, Mapping) or k not in data]
         if missing:
