@@ -58,6 +58,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    # pytest then looks for garbage that would warn, five times, in all that is left.
+    gc.freeze()
+
+
 def flags_of_users() -> str:
     """The value of `XLA_FLAGS` for a process that compiles as users' programs are compiled."""
     return os.environ.get("XLA_FLAGS", "").replace(QUICKLY, "").strip()
