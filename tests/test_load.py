@@ -16,6 +16,7 @@ from hierseg_jax.checkpoint import checkpoint_meta, find_checkpoint, save_checkp
 from hierseg_jax.evaluation.eval_step import make_scores
 from hierseg_jax.evaluation.shown_pictures import Gallery
 from hierseg_jax.models import create_model, init_variables
+from hierseg_jax.runtime.packaged_network import packaged_network
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.settings.building import open_source
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
@@ -158,6 +159,7 @@ def test_a_side_is_a_square_s(photo):
     found = side(photo)
     assert found.segmentation.placement.size == (96, 96)
     np.testing.assert_array_equal(found.labels["part"], sides(photo).labels["part"])
+    assert Segmenter(packaged_network(), image_size=96).image_size == (96, 96)
 
 
 def test_remedies_give_pictures(with_scores, photo):

@@ -25,7 +25,7 @@ from hierseg_jax.checkpoint.digest import tree_digest
 from hierseg_jax.checkpoint.stored_network import check_own_arrays
 from hierseg_jax.data.brightening import BRIGHT
 from hierseg_jax.data.figures.render import FiguresSource
-from hierseg_jax.data.resize import nearest_multiple
+from hierseg_jax.data.resize import as_size, nearest_multiple
 from hierseg_jax.runtime.metadata import NETWORK_KEYS, Metadata
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import (
@@ -69,7 +69,7 @@ def export_checkpoint(
     *,
     which: str = "best",
     contract: str = "reference",
-    image_size: tuple[int, int] | None = None,
+    image_size: int | tuple[int, int] | None = None,
     opset: int = 17,
     dynamic_size: bool = False,
     dynamic_batch: bool = False,
@@ -90,7 +90,7 @@ def export_checkpoint(
       onnx_file: to be written, and a .json beside it; their folder is made.
       which: of a workdir: `best`, `last`, or an epoch.
       contract: `reference` or `deploy`; see `bridge.contracts.build_graph`.
-      image_size: (height, width), multiples of the network's stride; by default that of
+      image_size: side, or (height, width), multiples of the network's stride; by default that of
         the training.
       opset: 13 to 23.
       dynamic_size: leave height and width open.
@@ -123,7 +123,9 @@ def export_checkpoint(
         settings.model, conv_impl="xla", dtype="float32", matmul_precision="highest"
     )
     network = build_model(plainly, hierarchy)
-    size, resize = image_size or settings.data.size, settings.data.resizing
+    size, resize = settings.data.size, settings.data.resizing
+    if image_size is not None:
+        size = as_size(image_size)
     _check_size(size, network.stride, name)
 
     rounded = precision != "float32"

@@ -38,7 +38,7 @@ def flatten_pixels(
     # Labels are bytes from here on: -1 or 256 would come to be others.
     counted_bhw = (labels_bhw >= 0) & (labels_bhw < num_labels)
     if valid_b is not None:
-        counted_bhw &= valid_b[:, None, None]
+        counted_bhw &= jnp.asarray(valid_b, bool)[:, None, None]
     logits_nc = logits_bhwc.reshape(-1, logits_bhwc.shape[-1])
     logits_nc = logits_nc.astype(jnp.promote_types(logits_nc.dtype, jnp.float32))
     labels_n = jnp.where(counted_bhw, labels_bhw, 0).reshape(-1).astype(jnp.uint8)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hierseg_jax.data.resize import MAX_SIDE
+from hierseg_jax.data.resize import MAX_SIDE, as_size
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.runtime.opening import OpenNetwork
 from hierseg_jax.system.errors import HiersegError
@@ -51,7 +51,7 @@ def choose_hierarchy(
 
 def choose_size(
     of_file: Sequence[Any],
-    given: tuple[int, int] | None,
+    given: int | tuple[int, int] | None,
     metadata: Metadata | None,
     file: str | Path,
 ) -> tuple[int, int]:
@@ -66,25 +66,26 @@ def choose_size(
     Raises:
       ValueError: one sentence, for sides that the graph does not take.
     """
+    wanted = None if given is None else as_size(given)
     fixed = of_file[0], of_file[1]
-    sides = [*fixed, *(given or ())]
+    sides = [*fixed, *(wanted or ())]
     if any(isinstance(side, int) and not 0 < side <= MAX_SIDE for side in sides):
         raise HiersegError(
-            f"{file} is to take {' x '.join(map(str, given or fixed))} (height x width); a "
+            f"{file} is to take {' x '.join(map(str, wanted or fixed))} (height x width); a "
             f"side has 1 to {MAX_SIDE} pixels."
         )
     if all(isinstance(side, int) for side in fixed):
-        if given is not None and tuple(given) != fixed:
+        if wanted not in (None, fixed):
             raise HiersegError(
                 f"{file} takes {fixed[0]} x {fixed[1]} (height x width) alone, not "
-                f"{given[0]} x {given[1]}; export it with --dynamic."
+                f"{wanted[0]} x {wanted[1]}; export it with --dynamic."
             )
         return fixed
-    if given is None:
+    if wanted is None:
         return metadata.image_size if metadata else (DEFAULT_SIDE, DEFAULT_SIDE)
     stride = metadata.stride if metadata else 1
-    if min(given) < stride or any(side % stride for side in given):
+    if min(wanted) < stride or any(side % stride for side in wanted):
         raise HiersegError(
-            f"{file} takes sides in multiples of {stride}; got {given[0]} x {given[1]}."
+            f"{file} takes sides in multiples of {stride}; got {wanted[0]} x {wanted[1]}."
         )
-    return given[0], given[1]
+    return wanted

@@ -61,7 +61,7 @@ class Segmenter:
         hierarchy: Hierarchy | None = None,
         provider: str = "auto",
         threads: int | None = None,
-        image_size: tuple[int, int] | None = None,
+        image_size: int | tuple[int, int] | None = None,
         confidence: bool = True,
     ) -> None:
         """Opens the file.
@@ -72,7 +72,7 @@ class Segmenter:
             with generated names.
           provider: `cpu`, `cuda`, or `auto`, which is CUDA where onnxruntime can start it.
           threads: of one operator; by default one per core.
-          image_size: (height, width), where the graph leaves them open.
+          image_size: side, or (height, width), where the graph leaves them open.
           confidence: whether it is wanted; of the contract `deploy` it takes time.
 
         Raises:
