@@ -177,11 +177,26 @@ def test_what_a_command_looks_at_needs_no_flag(monkeypatch, capsys):
     )
     assert run_parsed(["a"], monkeypatch, capsys).startswith("error: --level is missing: a level. ")
     stray = run_parsed(["a", "b", "--level=x"], monkeypatch, capsys)
-    assert stray == "error: unexpected argument 'b'; flags start with --; give one " + (
-        "--source: a folder, or a pattern in quotes."
-    )
+    assert stray == "error: unexpected argument 'b'; flags start with --; give one --source."
     twice = run_parsed(["--source=a", "--source=b", "--level=x"], monkeypatch, capsys)
     assert twice == "error: --source is given 2 times, and takes one."
+
+
+def test_several_arguments_take_the_place_of_a_flag_that_takes_several(monkeypatch, capsys):
+    for arguments, expected in (
+        (["a", "b c"], "['a', 'b c']\n"),
+        (["--source=a", "b"], "['a', 'b']\n"),
+        (["--source=a", "--source=b"], "['a', 'b']\n"),
+        ([], "error: --source is missing: pictures. --help tells all flags."),
+    ):
+        own = flags.FlagValues()
+        source = flags.DEFINE_multi_string(
+            "source", None, "Pictures.", required=True, flag_values=own
+        )
+        monkeypatch.setattr(sys, "argv", ["hierseg look", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            run(lambda source=source: print(source.value), own, bare="source")
+        assert expected in str(ended.value.code or capsys.readouterr().out)
 
 
 def test_a_network_is_not_what_is_looked_at(tmp_path):

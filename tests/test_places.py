@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.runtime.frames import Images, open_frames
+from hierseg_jax.runtime.frames import Images, open_frames, open_sources
 from hierseg_jax.runtime.outputs import CODECS, VideoFile
 from hierseg_jax.runtime.places import settle_places
 from hierseg_jax.runtime.segmenter import Segmenter
@@ -54,6 +54,25 @@ def test_pictures_of_several_folders_are_written_in_such_folders(tmp_path):
     assert settled.labelled is None
     settled.make_room(overwrite=False)
     assert all(file.parent.is_dir() for file in (*settled.pictures.values(), *below))
+
+
+def test_several_sources_are_one_as_a_shell_gives_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("one/a.png", "one/b.png", "two/a.png", "two/deep/c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"a picture")
+    several = open_sources(["one/a.png", "one/b.png"])
+    assert (several.names, several.root) == (("a.png", "b.png"), Path("one"))
+    assert open_sources(["one/b.png", "two", "one/b.png"]).names == ("one/b.png", "two/a.png")
+    mixed = open_sources(["one/a.png", str(tmp_path / "one" / "a.png"), "two/**/*.png"])
+    assert mixed.names == ("one/a.png", "two/a.png", "two/deep/c.png")
+    assert mixed.root == tmp_path
+    (note,) = open_sources(["one/a.png", "two"]).passed_over
+    assert note.startswith("two/deep has images, too")
+    assert open_sources(["one"]).names == ("a.png", "b.png")
+    begun(tmp_path / "v.avi").close()
+    with pytest.raises(HiersegError, match=r"v\.avi is a video or a camera, one of 2 "):
+        open_sources(["one", "v.avi"])
 
 
 def test_a_pattern_passes_over_results_and_keeps_its_folders(tmp_path, monkeypatch):

@@ -24,9 +24,7 @@ from hierseg_jax.system.machine import load_average, processor_name
 from hierseg_jax.system.paths import local_path
 
 FLAGS = flags.FlagValues()
-_MODEL = flags.DEFINE_multi_string(
-    "model", None, "An .onnx file, also without --model= before it", flag_values=FLAGS
-)
+_MODEL = flags.DEFINE_multi_string("model", None, "An .onnx file, or several.", flag_values=FLAGS)
 flags.DEFINE_alias("onnx_file", "model", flag_values=FLAGS)
 _PICTURE = flags.DEFINE_string(
     "picture",

@@ -30,10 +30,11 @@ _ONNX_FILE = flags.DEFINE_string(
     flag_values=FLAGS,
 )
 flags.DEFINE_alias("model", "onnx_file", flag_values=FLAGS)
-_SOURCE = flags.DEFINE_string(
+_SOURCE = flags.DEFINE_multi_string(
     "source",
     None,
-    "Image, folder, pattern, video, rtsp:// or http:// address, or camera index.",
+    "Images, folders, patterns; or one video, its rtsp:// or http:// address, or the index of a "
+    "camera.",
     required=True,
     flag_values=FLAGS,
 )
@@ -108,10 +109,10 @@ def _run() -> None:
     if not wants_tracebacks():
         # And onnxruntime libraries of CUDA that are missing, two lines and in colours.
         onnxruntime.set_default_logger_severity(4)
-    if _SOURCE.value.endswith(".onnx"):
+    network = next((source for source in _SOURCE.value if source.endswith(".onnx")), None)
+    if network is not None:
         raise HiersegError(
-            f"{_SOURCE.value} is a network: give it as --model, and as --source what it is to look "
-            "at."
+            f"{network} is a network: give it as --model, and as --source what it is to look at."
         )
     if _ONNX_FILE.value is None:
         print(f"No --model given: the network in the package, for {SUBJECT}.", file=sys.stderr)

@@ -3,8 +3,9 @@
 import dataclasses
 import glob
 import itertools
+import os
 import shlex
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import cv2
@@ -121,6 +122,44 @@ def open_frames(source: str, results: Path | None = None) -> Images | Video:
         f"Of {results}, where results go, {earlier} that {source} matches, too, stay out of this."
     )
     return Images(own, root, (note,) if len(own) < len(files) else ())
+
+
+def open_sources(sources: Sequence[str], results: Path | None = None) -> Images | Video:
+    """What `--source` names, given once or several times, as a shell does with `photos/*.jpg`.
+
+    Args:
+      sources: as in `open_frames`; of several each is of images.
+      results: as there.
+
+    Raises:
+      FileNotFoundError, ValueError: one sentence.
+    """
+    if len(sources) == 1:
+        return open_frames(sources[0], results)
+    files: list[Path] = []
+    notes: list[str] = []
+    for source in sources:
+        opened = open_frames(source, results)
+        if isinstance(opened, Video):
+            opened.close()
+            raise HiersegError(
+                f"{source} is a video or a camera, one of {len(sources)} sources; give it alone."
+            )
+        files += opened.files
+        notes += opened.passed_over
+    files = [*dict.fromkeys(files)]
+    try:
+        root = Path(os.path.commonpath([file.parent for file in files]))
+    except ValueError:  # some are relative, or on other drives
+        files = [*dict.fromkeys(Path(os.path.abspath(file)) for file in files)]
+        drives = {file.anchor for file in files}
+        if len(drives) > 1:
+            raise HiersegError(
+                f"The sources are on several drives, {' and '.join(sorted(drives))}; segment them "
+                "apart."
+            ) from None
+        root = Path(os.path.commonpath([file.parent for file in files]))
+    return Images(tuple(files), root, tuple(notes))
 
 
 def _is_in(path: Path, folder: Path | None) -> bool:

@@ -4,14 +4,14 @@ import contextlib
 import functools
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from hierseg_jax.data.read import png
 from hierseg_jax.data.read.spread import spread_indices
-from hierseg_jax.runtime.frames import Images, open_frames
+from hierseg_jax.runtime.frames import Images, open_sources
 from hierseg_jax.runtime.pace import Stopwatch
 from hierseg_jax.runtime.passing import Segment, Summary, one_by_one, overlapped
 from hierseg_jax.runtime.playing import Wait, in_real_time, newest_frames
@@ -33,7 +33,7 @@ MOST_AT_ONCE = 8
 
 def segment_source(
     segmenter: Segmenter,
-    source: str,
+    source: str | Sequence[str],
     output: str | None,
     *,
     level: str = "",
@@ -50,7 +50,7 @@ def segment_source(
 
     Args:
       segmenter: the network.
-      source: see `frames.open_frames`.
+      source: see `frames.open_frames`; or several of images.
       output: a folder for pictures (by default `segmented`), a file for a video (by
         default `segmented/NAME.mp4`); a camera, and what a window shows, is written only where
         this is given.
@@ -96,7 +96,9 @@ def segment_source(
         raise HiersegError("--skip_existing leaves files and --overwrite replaces them; give one.")
     written, kept = output is not None or not show, bool(output or masks)
     results = local_path(output or "segmented") if written or masks else None
-    opened = open_frames(source, results)
+    sources = [source] if isinstance(source, str) else [*source]
+    opened = open_sources(sources, results)
+    source = sources[0] if len(sources) == 1 else f"{sources[0]} and {len(sources) - 1} more"
     if skip_existing and isinstance(opened, Video):
         opened.close()
         raise HiersegError(f"--skip_existing is for images, and {source} is a video; leave it out.")

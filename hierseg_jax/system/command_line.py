@@ -53,9 +53,6 @@ def run(
         os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
         if unused := argv[1:]:
             several = f"; give one --{bare}" if bare else ""
-            several += ": a folder, or a pattern in quotes" if bare == "source" else ""
-            if unused[0].endswith(".onnx") and "model" in own_flags:
-                several = f"; give a network as --model={shlex.quote(unused[0])}"
             sys.exit(f"error: unexpected argument {unused[0]!r}; flags start with --{several}.")
         try:
             main()
@@ -126,7 +123,7 @@ def _missing_key(error: Exception) -> str | None:
 
 def _missing(flag: flags.Flag) -> str:
     """That a flag has to be given, and what it is."""
-    meaning = str(flag.help).rstrip(".")
+    meaning = str(flag.help).partition(";\n")[0].rstrip(".")  # without absl's "repeat this option"
     if not meaning[1:2].isupper():  # YAML stays
         meaning = meaning[:1].lower() + meaning[1:]
     return f"error: --{flag.name} is missing: {meaning}. --help tells all flags."
@@ -141,7 +138,7 @@ def _take_bare(
     flag = own_flags[bare]
     given, flag.present = flag.present, flag.present + 1
     if _takes_several(flag):
-        flag.value = [*(flag.value or ()), *arguments]
+        flag.value = [*((given and flag.value) or ()), *arguments]  # in place of its default
         return []
     if not given:
         flag.value, *arguments = arguments
