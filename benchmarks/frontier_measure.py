@@ -74,7 +74,11 @@ def evaluate_file(file: Path, data: str, most: int | None = None) -> Scores:
     session, metadata = open_file(file, len(os.sched_getaffinity(0)))
     hierarchy = load_hierarchy(data)
     source = open_split(data, "val", 0, {}, hierarchy)
-    resize = Resize(metadata.resize, metadata.sampling) if metadata else Resize()
+    resize = (
+        Resize()
+        if metadata is None
+        else Resize(metadata.resize, metadata.sampling, bright=metadata.bright)
+    )
     decoding = metadata.decoding if metadata else "leaf"
     output, _ = labels_output(session, metadata)
     _, height, width, _ = session.get_inputs()[0].shape

@@ -268,7 +268,8 @@ def test_a_config_without_a_key_is_refused(tmp_path):
     config = tmp_path / "short.py"
     config.write_text(
         "from configs import default\n\n\ndef get_config():\n"
-        "    config = default.get_config()\n    del config.optimizer.name\n    return config\n"
+        "    config = default.get_config().unlock()\n    del config.optimizer.name\n"
+        "    return config\n"
     )
     file, output = golden_file(tmp_path), tmp_path / "net"
     done = command(f"--config={config}", f"--weights={file}", f"--output={output}")

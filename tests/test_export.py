@@ -1,5 +1,6 @@
 """launch/export.py: what it writes, what it says, and what it refuses."""
 
+import dataclasses
 import sys
 
 import cv2
@@ -8,11 +9,12 @@ import onnx
 import onnxruntime
 import pytest
 
+from hierseg_jax.bridge import training_light as light_of_training
 from hierseg_jax.bridge import verify
 from hierseg_jax.bridge.export import export_checkpoint
 from hierseg_jax.bridge.training_light import light_of_most, training_light
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint, open_checkpoint
-from hierseg_jax.data.brightening import BRIGHT, light
+from hierseg_jax.data.brightening import BRIGHT, LEAST, light
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.runtime.segmenter import Segmenter
@@ -145,7 +147,9 @@ def test_rectangles_are_exported_as_asked(workdir, tmp_path):
     np.testing.assert_allclose(mask.sum(1), 1, atol=1e-5)
 
 
-def test_darker_pictures_come_to_the_light_of_the_training_pictures(workdir, tmp_path, capsys):
+def test_darker_pictures_come_to_the_light_of_the_training_pictures(
+    workdir, tmp_path, capsys, monkeypatch
+):
     loaded = open_checkpoint(workdir)
     data, size = loaded.settings.data, loaded.settings.data.size
     source = open_source(data, loaded.settings.seed, "train")
@@ -154,8 +158,19 @@ def test_darker_pictures_come_to_the_light_of_the_training_pictures(workdir, tmp
     assert source[0]["image"].shape[:2] == size
     told = training_light(loaded, None, size)
     assert told == min(BRIGHT, lights[len(source) // 20])
-    assert training_light(loaded, "gone.yaml", size) is None
+    assert training_light(loaded, "gone.yaml", size) == told
+    nothing = dataclasses.replace(
+        loaded, settings=loaded.settings.replace({"data.spec": "gone.yaml"})
+    )
+    assert training_light(nothing, None, size) is None
     assert "note: The file has dark pictures stay dark" in capsys.readouterr().err
+    # Other data are looked at where the run's own can't be.
+    assert training_light(nothing, "figures", size) == told
+    as_reference = loaded.settings.replace({"data.sampling": "reference"})
+    assert training_light(dataclasses.replace(loaded, settings=as_reference), None, size) is None
+    monkeypatch.setattr(light_of_training, "light_of_most", lambda *_: LEAST)
+    assert training_light(loaded, None, size) is None
+    monkeypatch.undo()
     for brighten, expected in ((None, told), (False, None)):
         file = tmp_path / f"{brighten}.onnx"
         assert export_checkpoint(str(workdir), file, brighten=brighten).metadata.bright == expected

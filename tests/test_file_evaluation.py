@@ -10,6 +10,7 @@ from hierseg_jax.bridge.file_evaluation import evaluate_file
 from hierseg_jax.evaluation.compare import compare
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.evaluation.evaluation_files import GENERATOR
+from hierseg_jax.evaluation.page.commands import file_commands
 from hierseg_jax.evaluation.picture_counts import read_counts
 from hierseg_jax.evaluation.view import View
 from hierseg_jax.runtime.segmenter import Segmenter
@@ -85,6 +86,31 @@ def test_the_command_measures_a_file_and_compares_it_with_its_run(trained, tmp_p
     found = compare(*(read_counts(each / "counts.npz") for each in (refined, measured)))
     assert found.notes == ()
     assert all(abs(row.first - row.second) < 0.02 for row in found.rows)
+
+
+@pytest.mark.parametrize(
+    ("tiles", "resolution", "evaluated", "painted"),
+    [
+        (True, "original", "--tiles=true", "--tiles=true"),
+        (False, "original", "--resolution=original", "--refine=false"),
+        (False, "refined", "--resolution=refined", None),
+    ],
+)
+def test_commands_of_the_report_see_what_was_counted(
+    tmp_path, tiles, resolution, evaluated, painted
+):
+    told = {"checkpoint": "a b.onnx", "data": "d.yaml", "task": "val", "image_size": [96, 64]}
+    told |= {"tiles": tiles, "resolution": resolution, "metrics": ["miou", "f1"]}
+    again, segment = file_commands(told, tmp_path).values()
+    assert again == [
+        *("hierseg evaluate", "'--checkpoint=a b.onnx'", "--data=d.yaml", "--task=val", evaluated),
+        *("--metrics=miou,f1", f"--output={tmp_path}", "--image_size=96,64"),
+    ]
+    options = [painted] if painted else []
+    assert segment == [
+        *("hierseg predict", "'--model=a b.onnx'", "--source=PICTURES", "--image_size=96,64"),
+        *options,
+    ]
 
 
 def test_what_a_file_has_no_choice_of_is_refused_in_a_sentence(trained, tmp_path):

@@ -160,6 +160,24 @@ def test_losses_and_gradients_stay_finite(batch, name, dtype):
             assert value > 0.5
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_there_is_a_class_weight_for_each_class(batch, name):
+    for weights in ([2.0], [1.0] * (C + 1), 2.0, [[1.0] * C]):
+        with pytest.raises(ValueError, match=f"a weight for each of {C} classes; got the shape"):
+            get_loss(name)(*batch, class_weights_c=weights)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_labels_of_any_integers_are_the_same(batch, name):
+    logits, labels = batch
+    labels = jnp.where(labels == 255, 3, labels)
+    expected = get_loss(name)(logits, labels.astype(jnp.uint8))
+    for dtype in (jnp.int8, jnp.int16, jnp.int32, jnp.uint32):
+        assert get_loss(name)(logits, labels.astype(dtype)) == expected
+    ignored = labels.astype(jnp.int8).at[0].set(-1)
+    assert get_loss(name)(logits, ignored) == get_loss(name)(logits, labels.at[0].set(255))
+
+
 def test_zero_class_weights_stay_finite(batch):
     for name in LOSSES:
         value = get_loss(name)(*batch, class_weights_c=[0] * C)

@@ -1,5 +1,6 @@
 """What a run over a source would write is settled, or refused in a sentence, before any work."""
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -20,11 +21,11 @@ from tests.runs import run
 from tests.test_runtime import reference_file
 
 
-def places(tmp_path, names, output="out", masks_of=()):
+def places(tmp_path, names, output="out", masks_of=(), finest=""):
     files = tuple(tmp_path / "photos" / name for name in names)
     output = str(tmp_path / output)
     images = Images(files, tmp_path / "photos")
-    return settle_places(images, str(tmp_path / "photos"), output, masks_of, True)
+    return settle_places(images, str(tmp_path / "photos"), output, masks_of, True, finest)
 
 
 def test_two_images_of_one_name_are_both_named(tmp_path):
@@ -51,18 +52,22 @@ def test_pictures_of_several_folders_are_written_in_such_folders(tmp_path):
     assert list(settled.masks_of_images) == below
     assert settled.of_image("two/deep/a.b.jpg") == [out / "two/deep/a.b.jpg", below[2]]
     # A data.yaml names one folder.
-    assert settled.labelled is None
+    names = ["one/a.jpg", "one/b.jpg"]
+    one = places(tmp_path, names, masks_of=["part"], finest="part")
+    assert one.labelled == out / "masks/part/one"
+    for several in (names[:1] + ["b.jpg"], [*names, "two/c.jpg"]):
+        assert places(tmp_path, several, masks_of=["part"], finest="part").labelled is None
     settled.make_room(overwrite=False)
     assert all(file.parent.is_dir() for file in (*settled.pictures.values(), *below))
 
 
 def test_several_sources_are_one_as_a_shell_gives_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("one/a.png", "one/b.png", "two/a.png", "two/deep/c.png"):
+    for name in ("one/a.png", "one/b.png", "two/a.png", "two/deep/c.png", "segmented/a.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"a picture")
     several = open_sources(["one/a.png", "one/b.png"])
-    assert (several.names, several.root) == (("a.png", "b.png"), Path("one"))
+    assert (several.names, several.root) == (("a.png", "b.png"), tmp_path / "one")
     assert open_sources(["one/b.png", "two", "one/b.png"]).names == ("one/b.png", "two/a.png")
     mixed = open_sources(["one/a.png", str(tmp_path / "one" / "a.png"), "two/**/*.png"])
     assert mixed.names == ("one/a.png", "two/a.png", "two/deep/c.png")
@@ -70,9 +75,54 @@ def test_several_sources_are_one_as_a_shell_gives_them(tmp_path, monkeypatch):
     (note,) = open_sources(["one/a.png", "two"]).passed_over
     assert note.startswith("two/deep has images, too")
     assert open_sources(["one"]).names == ("a.png", "b.png")
+    # Results of an earlier run, as a shell gives them, too; but not what is named alone.
+    again = open_sources(["one/a.png", "segmented/a.png"], Path("segmented"))
+    assert again.names == ("a.png",)
+    assert "1 image in segmented, where results go" in again.passed_over[0]
+    assert open_sources(["segmented/a.png"], Path("segmented")).names == ("a.png",)
     begun(tmp_path / "v.avi").close()
     with pytest.raises(HiersegError, match=r"v\.avi is a video or a camera, one of 2 "):
         open_sources(["one", "v.avi"])
+    with pytest.raises(HiersegError, match="There is no source"):
+        open_sources([])
+
+
+@pytest.mark.parametrize(
+    "sources", [["b.png", "../a.png"], ["../*/b.png", "../a.png"], ["*/../../a.png", "b.png"]]
+)
+def test_no_name_leads_out_of_the_output(tmp_path, monkeypatch, sources):
+    for name in ("a.png", "work/b.png", "work/deep/c.png", "work/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"a picture")
+    monkeypatch.chdir(tmp_path / "work")
+    found = open_sources(sources)
+    assert set(found.names) == {"a.png", "work/b.png"}
+    assert len(found) == 2
+    settled = settle_places(found, "several", "out", ["part"], True)
+    assert {*settled.pictures.values()} == {Path("out/a.png"), Path("out/work/b.png")}
+    assert {*settled.masks_of_images} == {Path("out/masks/part") / name for name in found.names}
+    assert open_sources(["*/../b.png"]).names == ("b.png",)
+
+
+def test_a_link_to_a_folder_above_shows_no_picture_twice(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos" / "deep").mkdir(parents=True)
+    for name in ("z.png", "deep/a.png"):
+        (tmp_path / "photos" / name).write_bytes(b"a picture")
+    (tmp_path / "photos" / "loop").symlink_to("../photos")
+    (tmp_path / "photos" / "y.png").symlink_to("z.png")  # has a name of its own
+    assert open_sources(["photos/**/*.png"]).names == ("deep/a.png", "y.png", "z.png")
+
+
+def test_brackets_that_stand_for_themselves_are_a_folder_s_name(tmp_path):
+    folder = tmp_path / "photos [x]"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a.png").write_bytes(b"a picture")
+    (folder / "deep" / "b.png").write_bytes(b"a picture")
+    (note,) = open_frames(str(folder)).passed_over
+    pattern = shlex.split(note.partition("too; ")[2])[0].removeprefix("--source=")
+    found = open_frames(pattern)
+    assert (found.names, found.root) == (("a.png", "deep/b.png"), folder)
 
 
 def test_a_pattern_passes_over_results_and_keeps_its_folders(tmp_path, monkeypatch):
@@ -83,16 +133,14 @@ def test_a_pattern_passes_over_results_and_keeps_its_folders(tmp_path, monkeypat
     results = Path("segmented")
     found = open_frames("**/*.png", results)
     assert found.names == ("b.png", "one/a.png")
-    assert found.passed_over == (
-        "Of segmented, where results go, 2 images that **/*.png matches, too, stay out of this.",
-    )
+    assert found.passed_over == ("2 images in segmented, where results go, stay out of this.",)
     assert open_frames(str(tmp_path / "*" / "a.png"), results).names == ("one/a.png",)
     assert open_frames("o*/*.png", results).passed_over == ()
     # What is named itself is meant, and where nothing is written there are no results.
     assert open_frames("segmented/**/*.png", results).names == ("b.png", "one/a.png")
     assert len(open_frames("**/*.png")) == 4
     assert open_frames("one", results).names == ("a.png",)
-    with pytest.raises(HiersegError, match=r"All that s\*/\*\.png matches is in segmented"):
+    with pytest.raises(HiersegError, match="All images that match are in segmented, where"):
         open_frames("s*/*.png", results)
     # Nor is it offered: the other folder is.
     assert "one has images, too" in open_frames(".", results).passed_over[0]
@@ -109,7 +157,7 @@ def test_a_new_folder_is_not_called_as_a_picture_or_a_video_is(tmp_path):
             "folder, or for one picture a name that ends in .jpg, .jpeg, .png, "
         )
     with pytest.raises(
-        HiersegError, match=r"all\.png, the name of one picture, and .*photos has 2 "
+        HiersegError, match=r"all\.png, the name of one picture, and there are 2 pictures"
     ):
         places(tmp_path, ["a.jpg", "b.jpg"], "all.png")
     assert places(tmp_path, ["a.jpg"], "one.png").pictures == {"a.jpg": tmp_path / "one.png"}

@@ -138,8 +138,11 @@ def test_a_size_is_one_side_or_two_whole_numbers():
 
 def test_a_level_that_there_is_not_is_refused(tmp_path):
     segmenter = Segmenter(reference_file(tmp_path / "a.onnx", contract="reference"))
-    for levels in (["part", "parts"], "part"):
-        with pytest.raises(HiersegError, match=r"There is no level 'p.*'; the network has"):
+    for levels, sentence in (
+        (["part", "parts"], "There is no level 'parts'; the network has"),
+        ("part", r"Levels are a list of names, such as \['part'\]; got 'part'"),
+    ):
+        with pytest.raises(HiersegError, match=sentence):
             segmenter(np.zeros((8, 16, 3), np.uint8), levels=levels)
 
 

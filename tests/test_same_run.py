@@ -101,8 +101,9 @@ def test_a_run_is_gone_on_with_from_another_folder_and_may_move(tmp_path, monkey
     other = begun.replace({"data.spec": "other.yaml", "epochs": 9})
     assert kept_settings(moved, other) == other
     (tmp_path / "elsewhere/data.yaml").write_text(data.replace("legs", "feet"))
-    with pytest.raises(ValueError, match=r"^data\.yaml has other classes than the run"):
+    with pytest.raises(ValueError, match=r"^data\.yaml has other classes than the run") as refused:
         begun_settings(str(moved), {})
+    assert f"--config.model.pretrained={moved}, which takes over" in str(refused.value)
 
 
 def test_a_run_that_has_learned_nothing_leaves_its_folder_to_another(tmp_path):

@@ -177,12 +177,18 @@ def test_slips_in_keys_and_names_of_configs_are_told():
     for of, slip in ((config, "epoch"), (config.model, "nam")):
         with pytest.raises(AttributeError, match=f'Key "{slip}" does not exist'):
             setattr(of, slip, 1)
-    for slip, hint in (("model.nam", "model.name"), ("epoch", "epochs"), ("zzz", "default.py")):
+    below = ("loss.focal", "seed.x", "optimizer.name.foo")  # what they stand in is no mapping
+    for slip, hint in (
+        *(("model.nam", "model.name"), ("epoch", "epochs"), ("zzz", "default.py")),
+        *((name, "") for name in below),
+    ):
         with pytest.raises(HiersegError, match=f"The config has no key {slip}; .*{hint}"):
             Settings().replace({slip: 1})
     for slip in ("fgures", "configs/figures.py"):
         with pytest.raises(HiersegError, match=r"There is no config .*; did you mean figures\?"):
             load_config(slip)
+    with pytest.raises(HiersegError, match=r"There is no config None in .*; there are best, "):
+        load_config(None)
 
 
 @pytest.mark.parametrize(

@@ -200,10 +200,17 @@ def test_labels_that_are_none_of_the_tree_count_nowhere(batch, name, inner_label
 
 @pytest.mark.parametrize(
     "weights",
-    [(1.0, 2.0), ((1.0,) * 7,), ((1.0,) * 2, (1.0,) * 3, (1.0,) * 6), (((1.0,) * 2,) * 3)],
+    [
+        (1.0, 2.0),
+        ((1.0,) * 7,),
+        ((1.0,) * 2, (1.0,) * 3, (1.0,) * 6),
+        ((1.0,) * 2,) * 3,
+        5,
+        (None, 2),
+    ],
 )
 def test_class_weights_are_of_every_level(weights):
-    with pytest.raises(HiersegError, match=r"each of its classes \(2, 3, 7\); got \(") as refused:
+    with pytest.raises(HiersegError, match=r"each of its classes \(2, 3, 7\); got ") as refused:
         build_loss("crossentropy", PASCAL_PERSON_PART, options=LossOptions(class_weights=weights))
     assert "class_weights has a tuple for every level" in str(refused.value)
 

@@ -98,7 +98,8 @@ def export_checkpoint(
       precision: `float32`; `float16`, of the stored weights; or `int8`, of all but the
         results, its ranges taken from training pictures. What the two lower ones cost is
         measured on the validation pictures.
-      data: data set for that, with the checkpoint's class tree; by default its own.
+      data: data set for that, with the checkpoint's class tree; by default its own. Where its own
+        can't be read, how bright pictures are is seen in this one, too.
       plain: leave `scores` out of the contract `deploy`. Programs that know label maps alone
         take such a file; edges at a picture's own size are not smooth then.
       overwrite: whether an existing `onnx_file` may be replaced, and the .json beside it.
@@ -115,7 +116,8 @@ def export_checkpoint(
     if plain and contract != "deploy":
         raise HiersegError("--plain is for --contract=deploy; leave it out.")
     loaded = open_checkpoint(checkpoint, which)
-    loaded = with_mean_weights(loaded, [open_checkpoint(other, which) for other in mean_with])
+    others = [open_checkpoint(other, which) for other in mean_with]
+    trained, loaded = (loaded, *others), with_mean_weights(loaded, others)
     check_own_arrays(loaded)
     settings, hierarchy = loaded.settings, loaded.hierarchy
     name, decoding = settings.model.name, settings.decoding
@@ -139,7 +141,8 @@ def export_checkpoint(
     splits = open_splits(loaded, data, precision) if rounded else None
     bright = BRIGHT if brighten else None
     if brighten is None:
-        bright = training_light(loaded, data, size)
+        lights = [training_light(each, data, size) for each in trained]
+        bright = None if None in lights else min(filter(None, lights))
     resize = dataclasses.replace(resize, bright=bright)
 
     integers = precision == "int8"

@@ -4,6 +4,7 @@ import sys
 
 from hierseg_jax.checkpoint import Checkpoint
 from hierseg_jax.data.brightening import BRIGHT, LEAST, light
+from hierseg_jax.data.read.members import Spec
 from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.data.resize import Resize
@@ -24,17 +25,27 @@ def training_light(loaded: Checkpoint, data: str | None, size: tuple[int, int]) 
 
     Args:
       loaded: the checkpoint.
-      data: a data set in place of its own.
+      data: a data set in place of its own, where that can't be read.
       size: (height, width) of the network's input.
     """
     settings = loaded.settings
     resize = settings.data.resizing
     if resize.sampling == "reference":
         return None
-    try:
-        spec = data or spec_of_checkpoint(settings.data, "The checkpoint")
+
+    def found_in(spec: Spec) -> int:
+        if not spec:
+            raise HiersegError("The checkpoint names no data set; give one with --data.")
         source = open_source(settings.data, settings.seed, "train", spec)
-        found = light_of_most(source, size, resize)
+        return light_of_most(source, size, resize)
+
+    try:
+        try:
+            found = found_in(spec_of_checkpoint(settings.data, "The checkpoint"))
+        except (HiersegError, OSError):
+            if not data:
+                raise
+            found = found_in(data)
     except (HiersegError, OSError) as error:
         print(
             "note: The file has dark pictures stay dark, for the training pictures can't be looked "

@@ -20,7 +20,7 @@ from hierseg_jax.checkpoint.reader import alone
 from hierseg_jax.checkpoint.seal import seal
 from hierseg_jax.system.bucket_path import BucketPath
 from hierseg_jax.system.errors import DEFECTS, HiersegFileExistsError, HiersegOSError
-from hierseg_jax.system.paths import as_path
+from hierseg_jax.system.paths import as_path, leads_nowhere
 
 
 class CheckpointWriter:
@@ -193,7 +193,9 @@ def save_checkpoint(
       OSError: if it can't be written, or there is something.
     """
     folder = as_path(folder)
-    if folder.exists() and not (folder.is_dir() and next(folder.iterdir(), None) is None):
+    if (folder.exists() or leads_nowhere(folder)) and not (
+        folder.is_dir() and next(folder.iterdir(), None) is None
+    ):
         raise HiersegFileExistsError(
             f"{folder} exists, and a checkpoint is to be written; choose another folder."
         )

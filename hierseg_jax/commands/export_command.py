@@ -41,7 +41,8 @@ _INT8 = flags.DEFINE_bool("int8", False, "Compute in 8-bit integers.", flag_valu
 _DATA = flags.DEFINE_string(
     "data",
     None,
-    "data.yaml to calibrate --int8 and measure --half and --int8; the run's own.",
+    "data.yaml to calibrate --int8 and measure --half and --int8, and to see how bright training "
+    "pictures are where those of the run can't be read; the run's own.",
     flag_values=FLAGS,
 )
 _MEAN_WITH = flags.DEFINE_list(
@@ -62,8 +63,10 @@ def _run() -> None:
     set_up_process()
     if _HALF.value and _INT8.value:
         raise HiersegError("--half and --int8 are two precisions; give one of them.")
-    if _DATA.value and not (_HALF.value or _INT8.value):
-        raise HiersegError("--data is for --half and --int8; give one of them, or leave it out.")
+    if _DATA.value and not (_HALF.value or _INT8.value or _BRIGHTEN.value is None):
+        raise HiersegError(
+            "--data is for --half, --int8, and what is brightened by default; leave it out."
+        )
     export = export_checkpoint(
         _CHECKPOINT.value,
         _ONNX_FILE.value,

@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hierseg_jax.losses.pixels import flatten_pixels, ratio
+from hierseg_jax.losses.pixels import flatten_pixels, ratio, weights_of_classes
 from hierseg_jax.system.errors import HiersegError
 
 REACH = 1 / 12
@@ -48,11 +48,15 @@ def boundary(
       logits_bhwc, labels_bhw, valid_b, class_weights_c, axis_name: as in `flat.py`.
       reach: distance beyond which nothing costs more, as a share of the longer side; above 0.
     """
+    weights_l = class_weights_c
+    if class_weights_c is not None:
+        dtype = jnp.promote_types(logits_bhwc.dtype, jnp.float32)
+        weights_l = weights_of_classes(class_weights_c, jnp.zeros(logits_bhwc.shape[-1], dtype))
     return boundary_of_sets(
         logits_bhwc,
         labels_bhw,
         set_lc=np.eye(logits_bhwc.shape[-1], dtype=bool),
-        weights_l=class_weights_c,
+        weights_l=weights_l,
         valid_b=valid_b,
         axis_name=axis_name,
         reach=reach,

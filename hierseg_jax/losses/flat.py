@@ -30,7 +30,13 @@ import jax.numpy as jnp
 
 from hierseg_jax.losses.boundary_loss import boundary
 from hierseg_jax.losses.lovasz_softmax import lovasz
-from hierseg_jax.losses.pixels import flatten_pixels, hardest_pixels, ratio, total_over
+from hierseg_jax.losses.pixels import (
+    flatten_pixels,
+    hardest_pixels,
+    ratio,
+    total_over,
+    weights_of_classes,
+)
 from hierseg_jax.system.errors import HiersegError
 
 Loss = Callable[..., jax.Array]
@@ -85,9 +91,9 @@ def crossentropy(
     target_nc = (1 - label_smoothing) * one_hot_nc + even
     if class_weights_c is not None:
         # As PyTorch: the true class's weight alone is in the divisor.
-        target_nc *= jnp.asarray(class_weights_c, logits_nc.dtype)
+        target_nc *= weights_of_classes(class_weights_c, target_nc)
     loss_n = -(log_p_nc * target_nc).sum(-1)
-    weights_n = _pixel_weights(one_hot_nc, class_weights_c, logits_nc.dtype)
+    weights_n = _pixel_weights(logits_nc, one_hot_nc, class_weights_c)
     if hard_share < 1:
         hardness_n = -jnp.where(one_hot_nc, log_p_nc, 0.0).sum(-1)
         hard_n = hardest_pixels(hardness_n, counted_n1[:, 0], len(labels_bhw), hard_share)
@@ -127,7 +133,7 @@ def focal(
     if hard_share == 1 and class_weights_c is None:
         pixels = total_over(one_hot_nc.sum(), axis_name)
         return total_over(loss_n.sum(), axis_name) / jnp.maximum(pixels, 1)
-    weights_n = _pixel_weights(one_hot_nc, class_weights_c, logits_nc.dtype)
+    weights_n = _pixel_weights(logits_nc, one_hot_nc, class_weights_c)
     if hard_share != 1:
         counted_n = one_hot_nc.any(-1)
         weights_n *= hardest_pixels(-log_p_n, counted_n, len(labels_bhw), hard_share)
@@ -191,7 +197,7 @@ def mean_of_classes(
     loss_c = jnp.where(labelled_c > 0, 1.0 - score_c, 0.0)
     if class_weights_c is None:
         return loss_c.mean()
-    weights_c = jnp.asarray(class_weights_c, loss_c.dtype)
+    weights_c = weights_of_classes(class_weights_c, loss_c)
     total = weights_c.sum()
     return (loss_c * weights_c).sum() / jnp.where(total > 0, total, 1.0)
 
@@ -246,12 +252,12 @@ def get_loss(name: str) -> Loss:
 
 
 def _pixel_weights(
-    one_hot_nc: jax.Array, class_weights_c: jax.Array | None, dtype: jnp.dtype
+    logits_nc: jax.Array, one_hot_nc: jax.Array, class_weights_c: jax.Array | None
 ) -> jax.Array:
     """Weight of every pixel's class, 0 where it does not count: [N]."""
     if class_weights_c is None:
-        return one_hot_nc.any(-1).astype(dtype)
-    return jnp.where(one_hot_nc, jnp.asarray(class_weights_c, dtype), 0.0).sum(-1)
+        return one_hot_nc.any(-1).astype(logits_nc.dtype)
+    return jnp.where(one_hot_nc, weights_of_classes(class_weights_c, logits_nc), 0.0).sum(-1)
 
 
 def _counted_pixels(

@@ -19,7 +19,7 @@ nothing else of the batch has to be gathered. Counting takes a thirtieth of a so
 import jax
 import jax.numpy as jnp
 
-from hierseg_jax.losses.pixels import flatten_pixels, total_over
+from hierseg_jax.losses.pixels import flatten_pixels, total_over, weights_of_classes
 
 BINS = 1024
 
@@ -106,7 +106,7 @@ def _mean_of_present(
 ) -> jax.Array:
     weights_c = (own_ck.sum(-1) > 0).astype(loss_c.dtype)
     if class_weights_c is not None:
-        weights_c *= jnp.asarray(class_weights_c, loss_c.dtype)
+        weights_c *= weights_of_classes(class_weights_c, loss_c)
     total = weights_c.sum()
     return (loss_c * weights_c).sum() / jnp.where(total > 0, total, 1.0)
 

@@ -35,6 +35,8 @@ def flatten_pixels(
             "A loss takes logits [batch, height, width, channels] and labels [batch, height, "
             f"width]; got {tuple(logits_bhwc.shape)} and {tuple(labels_bhw.shape)}."
         )
+    if labels_bhw.dtype == jnp.int8:
+        labels_bhw = labels_bhw.astype(jnp.int32)  # it has no 255 to compare with
     # Labels are bytes from here on: -1 or 256 would come to be others.
     counted_bhw = (labels_bhw >= 0) & (labels_bhw < num_labels)
     if valid_b is not None:
@@ -43,6 +45,21 @@ def flatten_pixels(
     logits_nc = logits_nc.astype(jnp.promote_types(logits_nc.dtype, jnp.float32))
     labels_n = jnp.where(counted_bhw, labels_bhw, 0).reshape(-1).astype(jnp.uint8)
     return logits_nc, labels_n, counted_bhw.reshape(-1)
+
+
+def weights_of_classes(class_weights_c: Any, like_xc: jax.Array) -> jax.Array:
+    """Weights of classes as an array [C] of another's dtype, which is [..., C].
+
+    Raises:
+      ValueError: a sentence, for others than one a class.
+    """
+    weights_c = jnp.asarray(class_weights_c, like_xc.dtype)
+    if weights_c.shape != like_xc.shape[-1:]:
+        raise HiersegError(
+            f"class_weights_c has a weight for each of {like_xc.shape[-1]} classes; got the "
+            f"shape {weights_c.shape}."
+        )
+    return weights_c
 
 
 def hardest_pixels(

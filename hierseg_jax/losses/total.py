@@ -289,8 +289,11 @@ def build_loss(
 
 def _check_class_weights(weights_kc: Sequence[Sequence[float]], hierarchy: Hierarchy) -> None:
     wanted = [level.num_classes for level in hierarchy.levels]
-    found = [np.size(weights_c) for weights_c in weights_kc]
-    if found and (found != wanted or any(np.ndim(weights_c) != 1 for weights_c in weights_kc)):
+    try:
+        found = [np.shape(np.asarray(weights_c, float)) for weights_c in weights_kc]
+    except (TypeError, ValueError):
+        found = [()]
+    if found and found != [(classes,) for classes in wanted]:
         raise HiersegError(
             "class_weights has a tuple for every level, coarse to fine, with a weight for each of "
             f"its classes ({', '.join(map(str, wanted))}); got {weights_kc!r}."

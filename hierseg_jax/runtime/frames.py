@@ -1,9 +1,11 @@
 """Pictures from an image, a folder, a pattern, a video or a camera, one after another."""
 
 import dataclasses
+import functools
 import glob
 import itertools
 import os
+import re
 import shlex
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -14,7 +16,7 @@ from hierseg_jax.data.read.image_files import read_image
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, UNREAD_SUFFIXES, about_unread
 from hierseg_jax.runtime.video import Frame, Video, is_address
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
-from hierseg_jax.system.paths import leads_nowhere, local_path
+from hierseg_jax.system.paths import absolute, leads_nowhere, local_path
 from hierseg_jax.system.regular_file import refuse_dead_link
 from hierseg_jax.system.wording import counted
 
@@ -24,8 +26,8 @@ class Images:
     """Image files, in order.
 
     Attributes:
-      files: of kinds that are read.
-      root: the folder that all of them are in, or are in folders of.
+      files: of kinds that are read, as the source has them.
+      root: the folder that all of them are in, or are in folders of; absolute.
       passed_over: sentences about others beside and below them.
     """
 
@@ -39,7 +41,7 @@ class Images:
         return tuple(map(self._name, self.files))
 
     def _name(self, file: Path) -> str:
-        return file.relative_to(self.root).as_posix()
+        return absolute(file).relative_to(self.root).as_posix()
 
     def __iter__(self) -> Generator[Frame]:
         """Reads file after file; what can't be read comes as a fault."""
@@ -55,15 +57,43 @@ class Images:
         return len(self.files)
 
 
+def open_sources(sources: Sequence[str], results: Path | None = None) -> Images | Video:
+    """What `--source` names, given once or several times, as a shell does with `photos/*.jpg`.
+
+    Args:
+      sources: as in `open_frames`; of several each is of images.
+      results: the folder that results go to, whose images are none of a pattern's or of several
+        sources, unless all are there.
+
+    Raises:
+      FileNotFoundError, ValueError: one sentence.
+    """
+    if not sources:
+        raise HiersegError("There is no source; give images, folders, patterns, or a video.")
+    opened = []
+    for source in sources:
+        opened.append(one := open_frames(source, results))
+        if isinstance(one, Video) and len(sources) > 1:
+            one.close()
+            raise HiersegError(
+                f"{source} is a video or a camera, one of {len(sources)} sources; give it alone."
+            )
+    if len(opened) == 1:
+        return opened[0]
+    images = [one for one in opened if isinstance(one, Images)]
+    files = list(itertools.chain.from_iterable(one.files for one in images))
+    notes = tuple(itertools.chain.from_iterable(one.passed_over for one in images))
+    return _gathered(files, None, results, notes)
+
+
 def open_frames(source: str, results: Path | None = None) -> Images | Video:
-    """What `--source` names.
+    """What one source is.
 
     Args:
       source: an image, a folder of images, a pattern with *, ? or ** for any number of folders,
         a video, its address (rtsp://, http:// and the like), or the index of a camera. Hidden
         files of a folder are passed over.
-      results: the folder that results go to, whose images are none of the source's unless it is
-        named itself.
+      results: as in `open_sources`.
 
     Raises:
       FileNotFoundError, ValueError: one sentence.
@@ -86,19 +116,18 @@ def open_frames(source: str, results: Path | None = None) -> Images | Video:
         if not images:
             kinds = ", ".join(IMAGE_SUFFIXES)
             raise HiersegError(f"{source} holds no images ({kinds}). {unread}".rstrip())
-        folders = sorted(each for each in path.iterdir() if not _is_in(each, results))
-        deeper = next(filter(None, map(_first_image, folders)), None)
+        others = (each for each in sorted(path.iterdir()) if not _is_same(each, results))
+        deeper = next(filter(None, map(_first_image, others)), None)
         below = _how_to_reach(path, deeper) if deeper else ""
-        return Images(images, path, tuple(filter(None, [unread, below])))
+        return Images(images, absolute(path), tuple(filter(None, [unread, below])))
     if _is_listed(path):
         if path.suffix.lower() in IMAGE_SUFFIXES:
-            return Images((path,), path.parent)
+            return Images((path,), absolute(path).parent)
         refuse_dead_link(path)
         return Video(str(path))
     if source.isdecimal() and len(source) < 6:
         return Video(source)
-    matches = set(map(Path, glob.glob(str(path), recursive=True)))
-    files = sorted(filter(_is_listed, matches))
+    files = sorted(filter(_is_listed, set(map(Path, glob.glob(str(path), recursive=True)))))
     if not files:
         raise HiersegFileNotFoundError(
             f"{source} is no file, folder or camera index, and no file matches it as a pattern."
@@ -109,65 +138,60 @@ def open_frames(source: str, results: Path | None = None) -> Images | Video:
             f"{source} matches {strange}; a pattern is for images "
             f"({', '.join(IMAGE_SUFFIXES)}), videos are given one by one."
         )
-    root = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parent.parts))
-    if _is_in(root, results):
-        return Images(tuple(files), root)
-    own = tuple(file for file in files if not _is_in(file, results))
-    if not own:
-        raise HiersegError(
-            f"All that {source} matches is in {results}, where results go; choose another --output."
-        )
-    earlier = counted(len(files) - len(own), "image")
-    note = (
-        f"Of {results}, where results go, {earlier} that {source} matches, too, stay out of this."
-    )
-    return Images(own, root, (note,) if len(own) < len(files) else ())
+    return _gathered(files, _fixed_part(path), results)
 
 
-def open_sources(sources: Sequence[str], results: Path | None = None) -> Images | Video:
-    """What `--source` names, given once or several times, as a shell does with `photos/*.jpg`.
+def _fixed_part(pattern: Path) -> Path:
+    """The folders of a pattern before the first that stands for others."""
+    anchor = Path(pattern.anchor)
+    folders = pattern.parent.parts[len(anchor.parts) :]
+    # A bracket that stands for itself is written [[].
+    plain = [re.sub(r"\[([*?[])\]", r"\1", folder) for folder in folders]
+    both = zip(folders, plain, strict=True)
+    fixed = itertools.takewhile(lambda each: each[0] == glob.escape(each[1]), both)
+    return anchor.joinpath(*(folder for _, folder in fixed))
+
+
+def _gathered(
+    files: Sequence[Path], root: Path | None, results: Path | None, notes: tuple[str, ...] = ()
+) -> Images:
+    """Images of several folders, each once, whatever links lead there, and without results.
 
     Args:
-      sources: as in `open_frames`; of several each is of images.
-      results: as there.
-
-    Raises:
-      FileNotFoundError, ValueError: one sentence.
+      files: at least one.
+      root: a folder above all of them; None or another: the one that all have in common.
+      results: as in `open_sources`.
+      notes: about others.
     """
-    if len(sources) == 1:
-        return open_frames(sources[0], results)
-    files: list[Path] = []
-    notes: list[str] = []
-    for source in sources:
-        opened = open_frames(source, results)
-        if isinstance(opened, Video):
-            opened.close()
+    real = functools.cache(lambda folder: Path(os.path.realpath(folder)))
+    shortest: dict[Path, Path] = {}
+    for file in sorted(files, key=lambda each: len(each.parts)):
+        shortest.setdefault(real(file.parent) / file.name, file)
+    kept = {*shortest.values()}
+    files = [file for file in dict.fromkeys(files) if file in kept]
+    if results is not None and results.is_dir():
+        folder = real(results)
+        earlier = {f for f in files if folder in (real(f.parent), *real(f.parent).parents)}
+        meant = len(earlier) == len(files)
+        if meant and root is not None and folder not in (real(root), *real(root).parents):
             raise HiersegError(
-                f"{source} is a video or a camera, one of {len(sources)} sources; give it alone."
+                f"All images that match are in {results}, where results go; choose another "
+                "--output."
             )
-        files += opened.files
-        notes += opened.passed_over
-    files = [*dict.fromkeys(files)]
-    try:
-        root = Path(os.path.commonpath([file.parent for file in files]))
-    except ValueError:  # some are relative, or on other drives
-        files = [*dict.fromkeys(Path(os.path.abspath(file)) for file in files)]
-        drives = {file.anchor for file in files}
-        if len(drives) > 1:
+        if earlier and not meant:
+            files = [file for file in files if file not in earlier]
+            there = counted(len(earlier), "image")
+            notes += (f"{there} in {results}, where results go, stay out of this.",)
+    folders = {absolute(file).parent for file in files}
+    if root is None or not all(absolute(root) in (f, *f.parents) for f in folders):
+        try:
+            root = Path(os.path.commonpath(folders))
+        except ValueError:
+            drives = " and ".join(sorted({folder.drive for folder in folders}))
             raise HiersegError(
-                f"The sources are on several drives, {' and '.join(sorted(drives))}; segment them "
-                "apart."
+                f"The images are on several drives, {drives}; segment them apart."
             ) from None
-        root = Path(os.path.commonpath([file.parent for file in files]))
-    return Images(tuple(files), root, tuple(notes))
-
-
-def _is_in(path: Path, folder: Path | None) -> bool:
-    """Whether a path is that folder, or below it."""
-    if folder is None or not folder.is_dir():
-        return False
-    resolved = path.resolve()
-    return folder.resolve() in (resolved, *resolved.parents)
+    return Images(tuple(files), absolute(root), notes)
 
 
 def _first_image(folder: Path) -> Path | None:
@@ -178,6 +202,10 @@ def _first_image(folder: Path) -> Path | None:
         return None
     seen = (file for file in files if file.name[0] != ".")
     return next((file for file in seen if file.suffix.lower() in IMAGE_SUFFIXES), None)
+
+
+def _is_same(path: Path, folder: Path | None) -> bool:
+    return folder is not None and folder.is_dir() and path.is_dir() and path.samefile(folder)
 
 
 def _how_to_reach(path: Path, deeper: Path) -> str:

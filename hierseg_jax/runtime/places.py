@@ -112,10 +112,12 @@ def settle_places(
       ValueError: where two would have one name, or one that of the source.
     """
     if isinstance(opened, Images):
-        places = _of_images(opened, source, output, masks_of, pictures)
-        labelled = places.masks.get(finest)
-        flat = all(file.parent == opened.root for file in opened.files)
-        if labelled is None or not flat or not can_be_data_set(labelled, opened.files):
+        places = _of_images(opened, output, masks_of, pictures)
+        if finest not in places.masks:
+            return places
+        # Where a pattern has found one folder alone, its label maps lie in a folder of its name.
+        labelled = label_map(places.masks[finest], opened.names[0]).parent
+        if not can_be_data_set(labelled, opened.files):
             return places
         return dataclasses.replace(places, labelled=labelled)
     if not pictures or (opened.live and not output):
@@ -132,7 +134,7 @@ def settle_places(
 
 
 def _of_images(
-    opened: Images, source: str, output: str | None, masks_of: Sequence[str], pictures: bool
+    opened: Images, output: str | None, masks_of: Sequence[str], pictures: bool
 ) -> Places:
     folder = local_path(output or "segmented")
     sources = names = opened.names
@@ -144,7 +146,7 @@ def _of_images(
         )
     if suffix in IMAGE_SUFFIXES and len(names) > 1:
         raise HiersegError(
-            f"--output is {folder}, the name of one picture, and {source} has "
+            f"--output is {folder}, the name of one picture, and there are "
             f"{counted(len(names), 'picture')}; give a folder."
         )
     if suffix in IMAGE_SUFFIXES:

@@ -127,7 +127,7 @@ class Sink:
             )
             self._data = None
         if self._data is not None:
-            self._data.add(name)
+            self._data.add(Path(name).name)
 
     def _write(self, file: Path, image: np.ndarray) -> None:
         if not (self._skip_existing and file.exists()):

@@ -45,7 +45,7 @@ def load_config(name: str) -> ml_collections.ConfigDict:
     names = config_names()
     if name not in names:
         known = f"there are {', '.join(names)}."
-        hint = did_you_mean(Path(name).stem, names, known)
+        hint = did_you_mean(Path(str(name)).stem, names, known)
         raise HiersegError(f"There is no config {name!r} in {configs_folder()}; {hint}")
     spec = importlib.util.spec_from_file_location(f"{__name__}.{name}", config_file(name))
     assert spec is not None

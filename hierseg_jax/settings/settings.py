@@ -233,7 +233,11 @@ class Settings(Section):
         for name, value in values.items():
             *sections, last = name.split(".")
             # A loss of a sum is no key, and a user has keys of his own.
-            if name not in {*KEYS, *self.flat()} and ".".join(sections) not in KEYS:
+            own = name in self.flat() or (
+                ".".join(sections) in KEYS
+                and isinstance(functools.reduce(operator.getitem, sections, nested), dict)
+            )
+            if name not in KEYS and not own:
                 hint = did_you_mean(name, KEYS, "configs/default.py has them all.")
                 raise HiersegError(f"The config has no key {name}; {hint}")
             functools.reduce(operator.getitem, sections, nested)[last] = value

@@ -118,7 +118,8 @@ def _missing_key(error: Exception) -> str | None:
         return None
     nearest = re.search(r"Did you mean .*", told)
     name = next(filter(None, found.groups()))
-    return f"the config has no key '{name}'. {nearest[0] if nearest else ''}".rstrip()
+    own = " (`with config.unlocked():` adds one of your own.)" if found[2] else ""
+    return f"the config has no key '{name}'. {nearest[0] if nearest else ''}".rstrip() + own
 
 
 def _missing(flag: flags.Flag) -> str:

@@ -1,6 +1,7 @@
 """A run's folder: whose it is, and where its last checkpoint left off."""
 
 import json
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -128,8 +129,9 @@ def begun_settings(workdir: str, changes: Mapping[str, Any]) -> Settings | None:
     if found != tree:
         raise HiersegError(
             f"{data} has other classes than the run in {workdir}, {', '.join(tree.class_names)}. "
-            "If they have changed, begin another run at its weights, with "
-            f"--config.init={workdir}; if it was begun on other data, {whole}."
+            "If they have changed, begin another run with --config.model.pretrained="
+            f"{shlex.quote(workdir)}, which takes over what both know. If the run was begun on "
+            f"other data, go to the folder in which it was begun, or {whole}."
         )
     return read_settings(begun.replace(changes))
 

@@ -1,1 +1,1 @@
-"""report.html: an evaluated run on one page."""
+"""report.html: an evaluated run or exported file on one page."""

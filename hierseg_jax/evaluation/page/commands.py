@@ -44,8 +44,17 @@ def file_commands(description: Mapping[str, Any], output: pathlib.Path) -> dict[
     given |= {"metrics": ",".join(description["metrics"]), "output": output} | own
     return {
         "Evaluate again": _command("evaluate", given),
-        "Segment pictures": _command("predict", {"model": file, "source": "PICTURES"} | own),
+        "Segment pictures": _command(
+            "predict", {"model": file, "source": "PICTURES"} | own | _painted(description)
+        ),
     }
+
+
+def _painted(description: Mapping[str, Any]) -> dict[str, str]:
+    """Flags of `hierseg predict` with which it paints what was counted."""
+    if description["tiles"]:
+        return {"tiles": "true"}
+    return {"refine": "false"} if description["resolution"] == "original" else {}
 
 
 def larger_command(description: Mapping[str, Any], settings: Settings) -> Command:
