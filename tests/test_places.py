@@ -55,7 +55,7 @@ def test_pictures_of_several_folders_are_written_in_such_folders(tmp_path):
     names = ["one/a.jpg", "one/b.jpg"]
     one = places(tmp_path, names, masks_of=["part"], finest="part")
     assert one.labelled == out / "masks/part/one"
-    for several in (names[:1] + ["b.jpg"], [*names, "two/c.jpg"]):
+    for several in ([*names[:1], "b.jpg"], [*names, "two/c.jpg"]):
         assert places(tmp_path, several, masks_of=["part"], finest="part").labelled is None
     settled.make_room(overwrite=False)
     assert all(file.parent.is_dir() for file in (*settled.pictures.values(), *below))
