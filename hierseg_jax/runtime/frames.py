@@ -116,7 +116,9 @@ def open_frames(source: str, results: Path | None = None) -> Images | Video:
         if not images:
             kinds = ", ".join(IMAGE_SUFFIXES)
             raise HiersegError(f"{source} holds no images ({kinds}). {unread}".rstrip())
-        others = (each for each in sorted(path.iterdir()) if not _is_same(each, results))
+        own = results if results is not None and results.is_dir() else None
+        folders = (each for each in sorted(path.iterdir()) if each.is_dir())
+        others = (each for each in folders if own is None or not each.samefile(own))
         deeper = next(filter(None, map(_first_image, others)), None)
         below = _how_to_reach(path, deeper) if deeper else ""
         return Images(images, absolute(path), tuple(filter(None, [unread, below])))
@@ -197,15 +199,11 @@ def _gathered(
 def _first_image(folder: Path) -> Path | None:
     """Of a folder that can be looked into, and that has images right in it; none is hidden."""
     try:
-        files = sorted(folder.iterdir()) if folder.is_dir() and folder.name[0] != "." else []
+        files = sorted(folder.iterdir()) if folder.name[0] != "." else []
     except OSError:
         return None
     seen = (file for file in files if file.name[0] != ".")
     return next((file for file in seen if file.suffix.lower() in IMAGE_SUFFIXES), None)
-
-
-def _is_same(path: Path, folder: Path | None) -> bool:
-    return folder is not None and folder.is_dir() and path.is_dir() and path.samefile(folder)
 
 
 def _how_to_reach(path: Path, deeper: Path) -> str:
