@@ -166,6 +166,8 @@ def test_darker_pictures_come_to_the_light_of_the_training_pictures(
     assert "note: The file has dark pictures stay dark" in capsys.readouterr().err
     # Other data are looked at where the run's own can't be.
     assert training_light(nothing, "figures", size) == told
+    with pytest.raises(FileNotFoundError, match=r"gone\.yaml: there is no such file"):
+        training_light(loaded, "gone.yaml", size, asked=True)
     as_reference = loaded.settings.replace({"data.sampling": "reference"})
     assert training_light(dataclasses.replace(loaded, settings=as_reference), None, size) is None
     monkeypatch.setattr(light_of_training, "light_of_most", lambda *_: LEAST)

@@ -190,7 +190,8 @@ def test_weights_beyond_float16_are_refused(workdir):
     [
         (["--int8", "--data={other}"], "trained on the classes .* has another class tree"),
         (["--int8", "--half"], "two precisions; give one"),
-        (["--data=data.yaml"], "--data is for --half and --int8"),
+        (["--data=data.yaml", "--nobrighten"], "--data is for --half, --int8, and what is bright"),
+        (["--data=no/data.yaml"], "no/data.yaml: there is no such file"),
         (["--int8", "--data=no/data.yaml"], "no/data.yaml: there is no such file.*--data"),
     ],
 )

@@ -98,8 +98,9 @@ def export_checkpoint(
       precision: `float32`; `float16`, of the stored weights; or `int8`, of all but the
         results, its ranges taken from training pictures. What the two lower ones cost is
         measured on the validation pictures.
-      data: data set for that, with the checkpoint's class tree; by default its own. Where its own
-        can't be read, how bright pictures are is seen in this one, too.
+      data: data set for that, with the checkpoint's class tree; by default its own. How bright
+        pictures are is seen in this one, too, where its own can't be read, or where it is given
+        for that alone.
       plain: leave `scores` out of the contract `deploy`. Programs that know label maps alone
         take such a file; edges at a picture's own size are not smooth then.
       overwrite: whether an existing `onnx_file` may be replaced, and the .json beside it.
@@ -141,7 +142,7 @@ def export_checkpoint(
     splits = open_splits(loaded, data, precision) if rounded else None
     bright = BRIGHT if brighten else None
     if brighten is None:
-        lights = [training_light(each, data, size) for each in trained]
+        lights = [training_light(each, data, size, asked=not rounded) for each in trained]
         bright = None if None in lights else min(filter(None, lights))
     resize = dataclasses.replace(resize, bright=bright)
 

@@ -17,7 +17,9 @@ DARKER = 20
 """One in so many may be darker than the others are said to be."""
 
 
-def training_light(loaded: Checkpoint, data: str | None, size: tuple[int, int]) -> int | None:
+def training_light(
+    loaded: Checkpoint, data: str | None, size: tuple[int, int], asked: bool = False
+) -> int | None:
     """The light that darker pictures are to be brought to, for `Metadata.bright`.
 
     None where a network is to see pictures as the reference does, where the training pictures are
@@ -27,26 +29,20 @@ def training_light(loaded: Checkpoint, data: str | None, size: tuple[int, int]) 
       loaded: the checkpoint.
       data: a data set in place of its own, where that can't be read.
       size: (height, width) of the network's input.
+      asked: whether data is given for this alone: it is looked at, or nothing.
+
+    Raises:
+      ValueError, OSError: one sentence, where data that is given for this can't be read.
     """
-    settings = loaded.settings
-    resize = settings.data.resizing
-    if resize.sampling == "reference":
+    data_settings = loaded.settings.data
+    if data_settings.sampling == "reference":
         return None
-
-    def found_in(spec: Spec) -> int:
-        if not spec:
-            raise HiersegError("The checkpoint names no data set; give one with --data.")
-        source = open_source(settings.data, settings.seed, "train", spec)
-        return light_of_most(source, size, resize)
-
     try:
-        try:
-            found = found_in(spec_of_checkpoint(settings.data, "The checkpoint"))
-        except (HiersegError, OSError):
-            if not data:
-                raise
-            found = found_in(data)
+        source = _training_pictures(loaded, data, asked)
+        found = light_of_most(source, size, data_settings.resizing)
     except (HiersegError, OSError) as error:
+        if data and asked:
+            raise
         print(
             "note: The file has dark pictures stay dark, for the training pictures can't be looked "
             f"at: {error} If they are photographs in daylight, give --brighten; if not, "
@@ -56,6 +52,24 @@ def training_light(loaded: Checkpoint, data: str | None, size: tuple[int, int]) 
         )
         return None
     return found if found > LEAST else None
+
+
+def _training_pictures(loaded: Checkpoint, data: str | None, asked: bool) -> Source:
+    settings = loaded.settings
+
+    def split_of(spec: Spec) -> Source:
+        return open_source(settings.data, settings.seed, "train", spec)
+
+    if data and asked:
+        return split_of(data)
+    try:
+        if spec := spec_of_checkpoint(settings.data, "The checkpoint"):
+            return split_of(spec)
+        raise HiersegError("The checkpoint names no data set; give one with --data.")
+    except (HiersegError, OSError):
+        if data:
+            return split_of(data)
+        raise
 
 
 def light_of_most(source: Source, size: tuple[int, int], resize: Resize) -> int:
