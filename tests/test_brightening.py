@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from onnx import helper
 
 from hierseg_jax.data.brightening import BRIGHT, LEAST, PERCENT, brightening, rule
+from hierseg_jax.data.guided_labels import guided_labels
 from hierseg_jax.data.read.image_files import read_image
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.data.sampling import SAMPLINGS
@@ -113,6 +114,19 @@ def test_the_network_sees_a_brightened_picture(tmp_path, contract, bgr):
     np.testing.assert_array_equal(found.confidence, expected.confidence)
     np.testing.assert_array_equal(found.levels["part"], expected.levels["part"])
     assert (found.confidence != plain(dark_hwc, bgr=bgr).confidence).any()
+
+
+def test_borders_follow_the_edges_of_a_brightened_picture():
+    segmenter = Segmenter(packaged_network(), provider="cpu")
+    dark_hwc = read_image(packaged_photograph()) // 16
+    found = segmenter(dark_hwc, refine=True)
+    table = found.placement.brightening(dark_hwc)
+    planes_chw, placement = found.output.planes, found.placement
+    leaf_hw = guided_labels(planes_chw, placement, segmenter.hierarchy, table[dark_hwc])
+    np.testing.assert_array_equal(found.levels["part"], leaf_hw)
+    assert (leaf_hw != guided_labels(planes_chw, placement, segmenter.hierarchy, dark_hwc)).any()
+    again = segmenter.finish(planes_chw, placement, ["part"], dark_hwc)
+    np.testing.assert_array_equal(again["part"], leaf_hw)
 
 
 def test_windows_are_brightened_as_the_whole_picture_is(tmp_path):

@@ -34,7 +34,7 @@ PICTURES = ((101, 157), (20, 200), (64, 96), (32, 48), (200, 31), (3, 5))
 RUN = """
 import { readFileSync, writeFileSync } from "node:fs";
 import { withFloatScores } from "./float-scores.js";
-import { brighten } from "./brightening.js";
+import { brighten, litPicture } from "./brightening.js";
 import { place } from "./geometry.js";
 import { guidedLabels } from "./guided.js";
 import { enlargedLabels, leafLabels, levelLabels, logPlanes } from "./labels.js";
@@ -46,8 +46,9 @@ cases.forEach(({ picture, model }, i) => {
   const placement = place(picture, size, model.resizing.rule);
   const rgba = read(`${i}.rgba`, Uint8ClampedArray);
   writeFileSync(`${i}.input`, networkInput(rgba, placement, model.resizing));
-  const lit = networkInput(rgba.map((value) => value >> 3), placement, model.resizing);
-  brighten(lit, placement, rule);
+  const dark = rgba.map((value) => value >> 3);
+  const lit = networkInput(dark, placement, model.resizing);
+  writeFileSync(`${i}.edges`, litPicture(dark, brighten(lit, placement, rule)));
   writeFileSync(`${i}.lit`, lit);
   for (const stride of strides) {
     const planes = logPlanes(read(`${stride}.scores`, Float32Array), model.scores);
@@ -145,6 +146,8 @@ def test_dark_pictures_are_brightened_to_the_same_bytes(folder):
         expected_hwc = placement.fit_image(dark_hwc)
         assert (expected_hwc != placement.fit_image(dark_hwc, table=np.arange(256))).any()
         np.testing.assert_array_equal(read(folder, f"{i}.lit", (*SIZE, 3)), expected_hwc)
+        edges_hwc = read(folder, f"{i}.edges", (*picture, 4))[..., :3]
+        np.testing.assert_array_equal(edges_hwc, placement.brightened(dark_hwc))
 
 
 def test_bars_are_cut_off_an_open_input_as_the_runtime_does(folder):

@@ -133,6 +133,11 @@ class Placement:
         """For `fit_image` of parts of a picture, uint8 [H, W, 3]; None where none is brightened."""
         return None if self.bright is None else brightening(self._small(image_hwc), self.bright)
 
+    def brightened(self, image_hwc: np.ndarray) -> np.ndarray:
+        """The picture at its own size, in the light in which `fit_image` shows it."""
+        table = self.brightening(image_hwc)
+        return image_hwc if table is None else brightened(image_hwc, table)
+
     def fit_labels(self, labels_hw: np.ndarray) -> np.ndarray:
         """uint8 [H, W] -> [h, w]; bars are `beside`."""
         _check(labels_hw, "uint8", self.picture)

@@ -239,6 +239,9 @@ class Segmenter:
           levels: names of those that are wanted; all by default.
           image_hwc: the picture, uint8 [H, W, 3], whose edges borders are to follow.
         """
+        if image_hwc is not None:
+            # Edges in the dark are a few steps high, which would pass for noise.
+            image_hwc = placement.brightened(image_hwc)
         return maps_by_level(
             planes_chw, placement, self.hierarchy, self.decoding, self._workspace, levels, image_hwc
         )

@@ -1,5 +1,5 @@
 // Everything that takes time, beside the page: pixels in, a painted picture out.
-import { brighten } from "./brightening.js";
+import { brighten, litPicture } from "./brightening.js";
 import { place } from "./geometry.js";
 import { countLabels, levelLabels } from "./labels.js";
 import { labelsOf, openNetwork } from "./network.js";
@@ -26,11 +26,12 @@ const answers = {
     const stride = model.open ? model.stride : 0;
     const placement = place(size, model.image_size, model.resizing.rule, stride);
     const input = networkInput(rgba, placement, model.resizing);
-    brighten(input, placement, model.brightening);
+    const table = brighten(input, placement, model.brightening);
     clock("resize");
     const given = await network.run(input, placement.size);
     clock("network");
-    last = { rgba, size, leaves: labelsOf(given, placement, model, refine ? rgba : null) };
+    const edges = refine ? litPicture(rgba, table) : null;
+    last = { rgba, size, leaves: labelsOf(given, placement, model, edges) };
     clock("labels");
     return draw(look, clock);
   },
