@@ -91,15 +91,15 @@ def test_several_sources_are_one_as_a_shell_gives_them(tmp_path, monkeypatch):
     "sources", [["b.png", "../a.png"], ["../*/b.png", "../a.png"], ["*/../../a.png", "b.png"]]
 )
 def test_no_name_leads_out_of_the_output(tmp_path, monkeypatch, sources):
-    for name in ("a.png", "work/b.png", "work/deep/c.png", "work/a.png"):
+    for name in ("a.png", "here/b.png", "here/deep/c.png", "here/a.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"a picture")
-    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "here")
     found = open_sources(sources)
-    assert set(found.names) == {"a.png", "work/b.png"}
+    assert set(found.names) == {"a.png", "here/b.png"}
     assert len(found) == 2
     settled = settle_places(found, "several", "out", ["part"], True)
-    assert {*settled.pictures.values()} == {Path("out/a.png"), Path("out/work/b.png")}
+    assert {*settled.pictures.values()} == {Path("out/a.png"), Path("out/here/b.png")}
     assert {*settled.masks_of_images} == {Path("out/masks/part") / name for name in found.names}
     assert open_sources(["*/../b.png"]).names == ("b.png",)
 
