@@ -74,21 +74,30 @@ def test_another_word_for_on_error_is_refused(tmp_path):
     assert "data.on_error is 'ignore'; it must be fail or skip" in sentence
 
 
+def text_of(file):
+    """Of a file in /proc; of a process or thread that has ended since it was found, nothing.
+
+    One that ends before its file is opened is a FileNotFoundError, one that ends between that and
+    the reading a ProcessLookupError.
+    """
+    try:
+        return file.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def children(pid):
     """Of all threads."""
     files = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for file in files for child in file.read_text().split()]
+    return [int(child) for file in files for child in text_of(file).split()]
 
 
 def workers_of(process):
     """Ids of the processes that read data, once there are two."""
 
     def found():
-        workers = []
-        for child in children(process.pid):
-            with contextlib.suppress(FileNotFoundError):  # one that has ended since
-                if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text():
-                    workers.append(child)
+        command_lines = {child: Path(f"/proc/{child}/cmdline") for child in children(process.pid)}
+        workers = [child for child, line in command_lines.items() if "spawn_main" in text_of(line)]
         return workers if len(workers) == 2 else []
 
     return wait_until(found, process)
