@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hierseg_jax.data.resize import as_size
+from hierseg_jax.data.sizes import as_size
 from hierseg_jax.evaluation.view_name import evaluation_name
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.tree.decoding import DECODINGS

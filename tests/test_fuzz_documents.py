@@ -16,7 +16,7 @@ from hierseg_jax.checkpoint import open_checkpoint, save_checkpoint
 from hierseg_jax.checkpoint.digest import json_digest
 from hierseg_jax.checkpoint.seal import SEAL, seal
 from hierseg_jax.data.read.spec import load_spec
-from hierseg_jax.data.resize import as_size
+from hierseg_jax.data.sizes import as_size
 from hierseg_jax.reports.drawing.painter import draw_level
 from hierseg_jax.runtime.metadata import PREFIX
 from hierseg_jax.runtime.outputs import folder_name

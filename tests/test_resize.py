@@ -7,8 +7,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hierseg_jax.data.pipeline import eval_batches
-from hierseg_jax.data.resize import GREY, RESIZES, Box, Resize, place, share_of_size
+from hierseg_jax.data.resize import GREY, RESIZES, Box, Resize, place
 from hierseg_jax.data.sampling import SAMPLINGS
+from hierseg_jax.data.sizes import share_of_size
 from tests.test_pipeline import Photograph
 
 SIDES = st.integers(1, 60)

@@ -7,7 +7,8 @@ import pytest
 
 from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.bridge.quality import graph_miou, spread_inputs
-from hierseg_jax.data.resize import GREY, RESIZES, Resize, as_size, place
+from hierseg_jax.data.resize import GREY, RESIZES, Resize, place
+from hierseg_jax.data.sizes import as_size
 from hierseg_jax.reports.drawing.painter import draw_level
 from hierseg_jax.runtime.metadata import PREFIX, Metadata
 from hierseg_jax.runtime.segmenter import Segmenter

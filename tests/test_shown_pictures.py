@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hierseg_jax.data.guided_labels import guided_labels
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.pipeline import eval_batches
-from hierseg_jax.data.resize import RESIZES, Resize, bounded, place
+from hierseg_jax.data.resize import RESIZES, Resize, place
+from hierseg_jax.data.sizes import bounded
 from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
 from hierseg_jax.evaluation.evaluate import evaluate_batches
 from hierseg_jax.evaluation.shown_pictures import LONGEST, FirstScores, Gallery

@@ -24,7 +24,7 @@ from hierseg_jax.losses import (
     tree_triplet,
     triplet_weight,
 )
-from hierseg_jax.losses.total import FOR_FLAT, FOR_HIERARCHICAL
+from hierseg_jax.losses.sum_of_names import FOR_FLAT, FOR_HIERARCHICAL
 from hierseg_jax.losses.tree_triplet_loss import _draw_pixels
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy

@@ -25,7 +25,7 @@ from hierseg_jax.checkpoint.digest import tree_digest
 from hierseg_jax.checkpoint.stored_network import check_own_arrays
 from hierseg_jax.data.brightening import BRIGHT
 from hierseg_jax.data.figures.render import FiguresSource
-from hierseg_jax.data.resize import as_size, nearest_multiple
+from hierseg_jax.data.sizes import as_size, nearest_multiple
 from hierseg_jax.runtime.metadata import NETWORK_KEYS, Metadata
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import (

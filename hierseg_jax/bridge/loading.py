@@ -63,7 +63,7 @@ def load(
     path = as_path(source)
     size = None
     if image_size is not None:
-        from hierseg_jax.data.resize import as_size
+        from hierseg_jax.data.sizes import as_size
 
         size = as_size(image_size)
     of_file = {"hierarchy": hierarchy, "provider": provider, "threads": threads}

@@ -11,7 +11,7 @@ from typing import Any
 
 from absl import flags
 
-from hierseg_jax.data.resize import format_size
+from hierseg_jax.data.sizes import format_size
 from hierseg_jax.evaluation.compare import compare, format_comparison
 from hierseg_jax.evaluation.evaluation_files import METRICS_FILE
 from hierseg_jax.evaluation.picture_counts import COUNTS_FILE, PictureCounts, read_counts

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 
 from hierseg_jax.data.picture_labels import floored_logs, log_planes, picture_labels
-from hierseg_jax.data.resize import Box, as_size, place
+from hierseg_jax.data.resize import Box, place
+from hierseg_jax.data.sizes import as_size
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 OVERLAP = 1 / 3

@@ -9,7 +9,8 @@ import numpy as np
 from hierseg_jax.data.guided_labels import guided_labels
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.read.source import Source
-from hierseg_jax.data.resize import Placement, Resize, bounded
+from hierseg_jax.data.resize import Placement, Resize
+from hierseg_jax.data.sizes import bounded
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 LONGEST = 512

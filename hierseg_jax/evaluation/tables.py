@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hierseg_jax.data.resize import format_size
+from hierseg_jax.data.sizes import format_size
 from hierseg_jax.evaluation.data_sets import DataSetMetrics
 from hierseg_jax.evaluation.metrics import (
     LevelMetrics,

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hierseg_jax.data.resize import nearest_multiple
+from hierseg_jax.data.sizes import nearest_multiple
 from hierseg_jax.models import Forward
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import level_called

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from hierseg_jax.data.read.members import parse_members
-from hierseg_jax.data.resize import as_size
+from hierseg_jax.data.sizes import as_size
 from hierseg_jax.settings import Settings
 
 BEST = "best"

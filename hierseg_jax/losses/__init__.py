@@ -10,7 +10,8 @@ from hierseg_jax.losses.levels import hierarchical_crossentropy
 from hierseg_jax.losses.logic_rules import logic_rules
 from hierseg_jax.losses.lovasz_softmax import lovasz
 from hierseg_jax.losses.soft_labels import soft_crossentropy
-from hierseg_jax.losses.total import TREE_LOSSES, LossOptions, TotalLoss, build_loss, parse_loss
+from hierseg_jax.losses.sum_of_names import TREE_LOSSES, parse_loss
+from hierseg_jax.losses.total import LossOptions, TotalLoss, build_loss
 from hierseg_jax.losses.tree_min_loss import tree_min
 from hierseg_jax.losses.tree_triplet_loss import tree_triplet, triplet_weight
 

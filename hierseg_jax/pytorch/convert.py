@@ -18,8 +18,9 @@ from hierseg_jax.checkpoint.stored_network import (
     checkpoint_network,
 )
 from hierseg_jax.data.read.sources import load_hierarchy
-from hierseg_jax.data.resize import MAX_SIDE, as_size, format_size, place
+from hierseg_jax.data.resize import place
 from hierseg_jax.data.sampling import SAMPLINGS
+from hierseg_jax.data.sizes import MAX_SIDE, as_size, format_size
 from hierseg_jax.models import Variant, create_model, find_network
 from hierseg_jax.models.upsampling import UPSAMPLINGS
 from hierseg_jax.pytorch.files import TorchFile, read_torch_file, write_safetensors

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hierseg_jax.data.resize import MAX_SIDE, as_size
+from hierseg_jax.data.sizes import MAX_SIDE, as_size
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.runtime.opening import OpenNetwork
 from hierseg_jax.system.errors import HiersegError

@@ -12,8 +12,9 @@ from typing import Any
 
 from hierseg_jax.data import brightening
 from hierseg_jax.data.picture_labels import FLOOR, STEPS
-from hierseg_jax.data.resize import MAX_SIDE, RESIZES
+from hierseg_jax.data.resize import RESIZES
 from hierseg_jax.data.sampling import SAMPLINGS
+from hierseg_jax.data.sizes import MAX_SIDE
 from hierseg_jax.runtime.rules import DECODING_RULES, input_rule, resize_rule
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import one_line

@@ -4,7 +4,7 @@ import operator
 from typing import Any
 
 from hierseg_jax.data.class_weights import parse_class_weights
-from hierseg_jax.losses.total import TAKEN_BY, check_loss, check_taken
+from hierseg_jax.losses.sum_of_names import TAKEN_BY, check_loss, check_taken
 from hierseg_jax.models import Variant
 from hierseg_jax.settings.fitting import settled
 from hierseg_jax.settings.key import Key

@@ -6,8 +6,9 @@ import functools
 from hierseg_jax.data.picture_cache import CACHES
 from hierseg_jax.data.read.members import spec_text
 from hierseg_jax.data.read.skip import ON_ERROR
-from hierseg_jax.data.resize import MAX_SIDE, RESIZES, Resize
+from hierseg_jax.data.resize import RESIZES, Resize
 from hierseg_jax.data.sampling import SAMPLINGS
+from hierseg_jax.data.sizes import MAX_SIDE
 from hierseg_jax.settings.key import Section, key
 from hierseg_jax.system.errors import HiersegError
 

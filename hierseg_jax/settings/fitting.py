@@ -1,6 +1,6 @@
 """Settings fitted to a network and its weights, which decide what was left to them."""
 
-from hierseg_jax.data.resize import format_size, nearest_multiple
+from hierseg_jax.data.sizes import format_size, nearest_multiple
 from hierseg_jax.models import Variant
 from hierseg_jax.settings.model_section import AUTO
 from hierseg_jax.settings.settings import Settings

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from hierseg_jax.data.resize import MAX_SIDE
+from hierseg_jax.data.sizes import MAX_SIDE
 from hierseg_jax.settings.key import Section, key
 from hierseg_jax.system.errors import HiersegError
 

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Generator, Sequence
 
 from hierseg_jax.data.batches import Batch, Batches
-from hierseg_jax.data.resize import format_size, share_of_size
+from hierseg_jax.data.sizes import format_size, share_of_size
 from hierseg_jax.settings import Settings
 
 

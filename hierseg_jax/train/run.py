@@ -19,7 +19,7 @@ from hierseg_jax.data.pipeline import (
 from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.read.sources import unread_of
-from hierseg_jax.data.resize import format_size
+from hierseg_jax.data.sizes import format_size
 from hierseg_jax.data.taught import scored
 from hierseg_jax.evaluation.eval_step import make_eval_step
 from hierseg_jax.evaluation.shown_pictures import Gallery

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from hierseg_jax.data.read.members import parse_members, spec_text
-from hierseg_jax.losses.total import TRIPLET
+from hierseg_jax.losses.sum_of_names import TRIPLET
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.settings import FREE_KEYS
 from hierseg_jax.system.errors import HiersegError

@@ -12,7 +12,8 @@ from hierseg_jax.checkpoint import Checkpoint
 from hierseg_jax.checkpoint.digest import json_digest
 from hierseg_jax.checkpoint.same_checkpoint import open_configured
 from hierseg_jax.checkpoint.stored_network import checkpoint_network
-from hierseg_jax.data.resize import Resize, format_size
+from hierseg_jax.data.resize import Resize
+from hierseg_jax.data.sizes import format_size
 from hierseg_jax.data.taught import CELL
 from hierseg_jax.evaluation.eval_step import scale_image
 from hierseg_jax.evaluation.test_time_augmentation import resized

@@ -7,7 +7,8 @@ import numpy as np
 from hierseg_jax.data.inspection.examine import Examined, Usable
 from hierseg_jax.data.read.image_files import read_image
 from hierseg_jax.data.read.mask_meaning import MaskMeaning
-from hierseg_jax.data.resize import Placement, Resize, bounded
+from hierseg_jax.data.resize import Placement, Resize
+from hierseg_jax.data.sizes import bounded
 
 SIDE = 320
 """Pixels of the longer side on the page."""

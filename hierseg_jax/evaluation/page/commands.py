@@ -7,7 +7,7 @@ from typing import Any
 
 from hierseg_jax.checkpoint.choose import FOLDER
 from hierseg_jax.data.read.members import names_code
-from hierseg_jax.data.resize import as_size, share_of_size
+from hierseg_jax.data.sizes import as_size, share_of_size
 from hierseg_jax.settings import Settings
 
 Command = list[str]

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hierseg_jax.data.resize import format_size
+from hierseg_jax.data.sizes import format_size
 from hierseg_jax.models import create_model
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.fitting import fitted
