@@ -6,6 +6,9 @@ import pathlib
 import cv2
 import numpy as np
 
+from hierseg_jax.data.read.folder import FolderSource
+from hierseg_jax.data.read.spec import load_spec
+
 SIZE = (12, 16)
 SQUARE = [[2, 2, 8, 2, 8, 8, 2, 8]]
 SMALL = [[4, 4, 6, 4, 6, 6, 4, 6]]
@@ -163,3 +166,19 @@ MAKERS = {
     "cityscapes": make_cityscapes,
     "camvid": make_camvid,
 }
+
+
+def named(out, split="train", index=0):
+    """Names of the labels of a picture, as data.yaml has them, and `ignored`."""
+    spec = load_spec(out / "data.yaml")
+    source = FolderSource(spec.image_dir(split), spec.hierarchy.num_classes, spec.values)
+    names = np.full(256, "ignored", object)
+    names[: len(spec.hierarchy.labels.names)] = spec.hierarchy.labels.names
+    return names[source[index]["label"]]
+
+
+def expected(inner, outer, border, rest="background"):
+    names = np.full(SIZE, rest, object)
+    names[2:8, 2:8], names[4:6, 4:6] = outer, inner
+    names[10:12, 0:4] = border
+    return names

@@ -1,48 +1,24 @@
 """The search: pruning, faults, processes that share a study, and what is reported."""
 
-import dataclasses
-import html.parser
 import os
-import shlex
 import signal
 import sqlite3
-import subprocess
 import sys
-from pathlib import Path
 
 import jax.numpy as jnp
 import pytest
 
-from hierseg_jax.checkpoint import checkpoint_steps
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.stop import StopSignals
-from hierseg_jax.train.loop import DivergedError, train
+from hierseg_jax.train.loop import DivergedError
 from hierseg_jax.train.tune.objective import Metric
-from hierseg_jax.train.tune.outcome import Outcome, best_outcome
-from hierseg_jax.train.tune.search_page import Report, format_page, format_text, train_command
-from hierseg_jax.train.tune.search_plots import history_plot, parallel_plot, slice_plot
-from hierseg_jax.train.tune.space import Choice, Range
-from tests.conftest import ROOT
+from hierseg_jax.train.tune.outcome import best_outcome
+from hierseg_jax.train.tune.space import Choice
 from tests.runs import (
-    assert_bit_identical,
-    run,
-    small_keys,
-    small_settings,
     start,
-    train_here,
     wait_until,
 )
-from tests.tuning import PART_MIOU, SPACE, base_settings, make_train, search
-
-
-@pytest.fixture
-def optuna():
-    module = pytest.importorskip("optuna", reason="Optuna is not installed: pip install '.[tune]'")
-    module.logging.set_verbosity(module.logging.WARNING)
-    return module
-
-
-needs_optuna = pytest.mark.usefixtures("optuna")
+from tests.tuning import PART_MIOU, SPACE, base_settings, make_train, needs_optuna, search
 
 
 def states(outcomes):
@@ -317,184 +293,3 @@ def test_any_name_of_a_folder_will_do(tmp_path):
     assert len(search(folder, 1)) == 1
     assert (folder / "study.db").is_file()
     assert len(search(folder, 2)) == 2
-
-
-def make_report():
-    space = {
-        "learning_rate": Range("log_uniform", 1e-4, 1e-2),
-        "epochs": Range("int", 2, 9),
-        "loss": Choice(("dice", "iou + <b>")),
-    }
-    values = {"learning_rate": 0.1 + 0.2, "epochs": 3, "loss": "iou + <b>"}
-    outcomes = [
-        Outcome(0, "complete", values | {"loss": "dice"}, 0.5, 3, 3661.0),
-        Outcome(1, "complete", values | {"learning_rate": 1 / 3000}, 0.25, 3, 59.6),
-        Outcome(2, "pruned", values, 1e9, 1, 2.0),
-        Outcome(3, "diverged", values, None, 0, 2.0, note="The <loss> is nan."),
-        Outcome(4, "running", {}),
-    ]
-    overrides = {"data.figures_train": 33, "model.name": "esnet it's"}
-    metric = Metric("val_loss")
-    return Report(Path("runs/<tuning>"), "configs/figures.py", overrides, space, metric, outcomes)
-
-
-class Page(html.parser.HTMLParser):
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.text = [], ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_data(self, data):
-        self.text += data
-
-    def count(self, tag):
-        return sum(name == tag for name, _ in self.tags)
-
-
-def test_the_page_has_every_trial_and_its_plots_and_runs_nothing():
-    page = Page(format_page(make_report()))
-    assert page.count("script") == page.count("link") == page.count("img") == page.count("b") == 0
-    assert page.count("tr") == 1 + 5
-    plots = [attributes for tag, attributes in page.tags if attributes.get("class") == "plot"]
-    assert len(plots) == 1 + 3 + 1  # history, every key, all together
-    # Trials with a result: in the history and in every key's plot.
-    assert page.count("circle") == 3 * 4
-    for tag, attributes in page.tags:
-        if tag == "circle":
-            assert 0 <= float(attributes["cx"]) <= 420
-            assert 0 <= float(attributes["cy"]) <= 300
-    assert "iou + <b>" in page.text
-    assert "The <loss> is nan." in page.text
-    assert "best: trial 1, val_loss 0.25" in page.text
-
-
-def test_an_empty_study_is_reported():
-    report = dataclasses.replace(make_report(), outcomes=[])
-    assert "No trial is complete yet." in format_text(report)
-    assert "No trial is complete yet." in Page(format_page(report)).text
-    space, metric = report.space, report.metric
-    assert history_plot([], metric) == parallel_plot([], space, metric) == ""
-    assert slice_plot([], "epochs", space["epochs"], metric) == ""
-
-
-def test_a_search_whose_results_are_all_equal_has_plots():
-    outcomes = [Outcome(i, "complete", {"epochs": 2}, 0.0, 1) for i in range(2)]
-    assert "circle" in history_plot(outcomes, Metric("val_loss"))
-    assert "circle" in slice_plot(outcomes[:1], "epochs", Range("int", 2, 9), Metric("val_loss"))
-
-
-def test_the_command_gives_the_very_values_back():
-    report = make_report()
-    program, *flags = shlex.split(" ".join(train_command(report, report.best)))[1:]
-    assert program == "train"
-    values = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
-    assert float(values["config.learning_rate"]) == 1 / 3000
-    assert values["config.model.name"] == "esnet it's"
-    assert values["config.data.figures_train"] == "33"
-    assert values["workdir"] == "runs/<tuning>_best"
-    assert "1:01:01" in format_text(report)
-    assert "1:00 " in format_text(report)
-    assert format_text(report).splitlines()[0] == (
-        "5 trials: 2 complete, 1 pruned, 1 diverged, 1 running"
-    )
-
-
-def tune_command(folder, space, trials, *flags, **changes):
-    overrides = [f"--config.{key}={value}" for key, value in small_keys(changes).items()]
-    return [
-        sys.executable,
-        "launch/tune.py",
-        "--config=configs/figures.py",
-        f"--space={space}",
-        f"--study_dir={folder}",
-        f"--trials={trials}",
-        *(flag for flag in overrides if not flag.startswith("--config.learning_rate")),
-        *flags,
-    ]
-
-
-def test_without_optuna_the_command_says_how_to_get_it():
-    code = (
-        "import sys; sys.modules['optuna'] = None; sys.argv = ['tune.py', "
-        "'--config=configs/figures.py', '--space=a', '--study_dir=b', '--trials=1']; "
-        "import runpy; runpy.run_path('launch/tune.py', run_name='__main__')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert done.stderr.strip() == (
-        "error: tuning needs Optuna: pip install '.[tune]' in the project's folder."
-    )
-
-
-@pytest.mark.slow
-@needs_optuna
-def test_real_trials_go_on_after_a_kill_diverge_and_end_as_a_run_of_its_own(tmp_path):
-    space, folder = tmp_path / "space.yaml", tmp_path / "study"
-    space.write_text("learning_rate: {choice: [1e-3, 3e-3, 1e30]}\n")
-    command = tune_command(folder, space, 4, epochs=6)
-    process = start(command)
-    wait_until(lambda: checkpoint_steps(folder / "trials/0000"), process)
-    process.kill()
-    process.wait()
-    done = run(command)
-    assert done.returncode == 0, done.stderr
-    assert "Going on with trial 0" in done.stdout
-    assert "Continuing after step" in done.stdout
-    found = search_outcomes(folder)
-    assert {outcome.state for outcome in found} == {"complete", "diverged"}
-    best = best_outcome(found, maximized=True)
-    assert f"--config.learning_rate={best.values['learning_rate']}" in done.stdout
-    alone = train_here(tmp_path / "alone", epochs=6, learning_rate=best.values["learning_rate"])
-    assert best.result == max(row["levels"]["part"]["miou"] for row in alone.rows)
-    assert "<svg" in (folder / "report.html").read_text()
-
-
-def search_outcomes(folder):
-    import optuna
-
-    from hierseg_jax.train.tune.search import list_outcomes
-
-    storage = f"sqlite:///{folder / 'study.db'}"
-    return list_outcomes(optuna.load_study(study_name=None, storage=storage))
-
-
-@pytest.mark.slow
-@needs_optuna
-def test_a_real_search_stopped_by_a_signal_saves_and_goes_on(tmp_path):
-    space, folder = tmp_path / "space.yaml", tmp_path / "study"
-    space.write_text("learning_rate: {log_uniform: [1e-3, 1e-2]}\n")
-    command = tune_command(folder, space, 1, f"--metric={PART_MIOU}", epochs=4)
-    process = start(command)
-    for line in process.stdout:
-        if line.startswith("epoch 1/4"):
-            process.send_signal(signal.SIGTERM)
-            break
-    output = process.stdout.read()
-    assert process.wait() == 128 + signal.SIGTERM
-    assert "Give the same command to go on." in output
-    done = run(command)
-    assert done.returncode == 0, done.stderr
-    [outcome] = search_outcomes(folder)
-    assert (outcome.state, outcome.epochs) == ("complete", 4)
-
-
-@pytest.mark.slow
-def test_what_on_epoch_raises_ends_a_run_that_may_be_continued(tmp_path):
-    told = []
-
-    def stop(progress):
-        told.append(progress.epoch)
-        raise RuntimeError("enough")
-
-    with pytest.raises(RuntimeError, match="enough"):
-        train(small_settings(), str(tmp_path / "cut"), stop)
-    progress = train(small_settings(), str(tmp_path / "cut"), lambda p: told.append(p.epoch))
-    assert told == [1, 2]
-    assert progress.epoch == 2
-    train_here(tmp_path / "whole")
-    assert_bit_identical(tmp_path / "cut", tmp_path / "whole")

@@ -3,11 +3,14 @@
 As a program, `python -m tests.tuning FOLDER TRIALS BEHAVIOUR`, it is one of several processes.
 """
 
+import importlib.util
 import json
 import signal
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from configs import figures
 from hierseg_jax.settings import read_settings
@@ -18,6 +21,11 @@ from hierseg_jax.train.tune.space import Choice, Range
 SPACE = {"learning_rate": Range("log_uniform", 1e-4, 1e-2), "data.figures_train": Choice((8, 16))}
 EPOCHS = 3
 PART_MIOU = "levels.part.miou"
+
+needs_optuna = pytest.mark.skipif(
+    not importlib.util.find_spec("optuna"),
+    reason="Optuna is not installed: pip install '.[tune]'",
+)
 
 
 def base_settings(**changes):

@@ -1,0 +1,142 @@
+"""COCO's annotations become masks: categories, polygons, run lengths, crowds; faults are named."""
+
+import numpy as np
+import pytest
+
+from hierseg_jax import Hierarchy
+from hierseg_jax.data.prepare.prepare import prepare
+from tests.annotated_data import (
+    SIZE,
+    SMALL,
+    SQUARE,
+    coco,
+    expected,
+    make_coco,
+    named,
+    save_image,
+    save_json,
+)
+from tests.raw_data import fault
+
+
+def test_supercategories_are_the_tree(tmp_path):
+    spec = prepare(make_coco(tmp_path), tmp_path / "out").spec
+    assert spec.hierarchy == Hierarchy.from_mapping(
+        [{"animal": ["cat", "dog"]}, "lamp"],
+        ["background", "cat", "dog", "lamp"],
+        ["supercategory", "class"],
+    )
+    assert spec.labels == ()
+
+
+def draw_coco(root, *annotations, **options):
+    raw = root / "raw"
+    save_json(raw / "a.json", coco(annotations))
+    save_image(raw / "0.jpg")
+    done = prepare(raw, root / "out", val_share=0, **options)
+    return done, named(root / "out")
+
+
+def test_crowds_and_boxes_are_ignored_below_all_else(tmp_path):
+    done, names = draw_coco(
+        tmp_path,
+        {"category_id": 3, "segmentation": SMALL},
+        {"category_id": 1, "segmentation": SQUARE, "iscrowd": 1},
+        {"category_id": 5, "segmentation": [], "bbox": [0, 10, 4, 2]},
+    )
+    np.testing.assert_array_equal(names, expected("dog", "ignored", "ignored"))
+    assert "ignored: 1 crowd region." in str(done.notes)
+    assert "ignored, boxes alone: 1 record." in str(done.notes)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_several_polygons_holes_and_run_lengths(tmp_path, packed):
+    """Of one annotation polygons are united; a hole is in run lengths, or a line's own."""
+    ring = np.zeros(SIZE, bool)
+    ring[2:8, 2:8], ring[4:6, 4:6] = True, False
+    edges = np.flatnonzero(np.diff(ring.T.ravel().astype(int))) + 1
+    counts = np.diff([0, *edges, ring.size]).tolist()
+    # COCO's own mask API wrote the text for this ring.
+    runs = {"size": list(SIZE), "counts": "j06600LL040L04400n2" if packed else counts}
+    keyhole = [10, 2, 16, 2, 16, 8, 10, 8, 10, 2, 12, 4, 12, 6, 14, 6, 14, 4, 12, 4]
+    _, names = draw_coco(
+        tmp_path,
+        {"category_id": 1, "segmentation": runs},
+        {"category_id": 3, "segmentation": [keyhole, [0, 10, 4, 10, 4, 12, 0, 12]]},
+    )
+    wanted = expected("background", "cat", "dog")
+    wanted[2:8, 10:16], wanted[4:6, 12:14] = "dog", "background"
+    np.testing.assert_array_equal(names, wanted)
+
+
+def test_the_later_one_lies_on_top_if_wanted(tmp_path):
+    small, large = (
+        {"category_id": 3, "segmentation": SMALL},
+        {"category_id": 1, "segmentation": SQUARE},
+    )
+    _, names = draw_coco(tmp_path, small, large, order="file")
+    np.testing.assert_array_equal(names, expected("cat", "cat", "background"))
+
+
+def test_a_category_above_others_is_a_group_of_pixels(tmp_path):
+    raw = tmp_path / "raw"
+    document = coco(
+        [
+            {"category_id": 9, "segmentation": SQUARE},
+            {"category_id": 3, "segmentation": SMALL},
+            {"category_id": 1, "segmentation": [[0, 10, 4, 10, 4, 12, 0, 12]]},
+        ]
+    )
+    document["categories"].append({"id": 9, "name": "animal", "supercategory": "animal"})
+    save_json(raw / "a.json", document)
+    save_image(raw / "0.jpg")
+    prepare(raw, tmp_path / "out")
+    np.testing.assert_array_equal(named(tmp_path / "out"), expected("dog", "animal", "cat"))
+
+
+def test_a_tree_of_ones_own_takes_classes_by_name(tmp_path):
+    tree = Hierarchy.from_mapping(
+        {"pet": ["dog", "cat"], "thing": ["lamp"]}, ["bg", "dog", "cat", "lamp"]
+    )
+    raw = make_coco(tmp_path)
+    prepare(raw, tmp_path / "out", hierarchy=tree)
+    np.testing.assert_array_equal(named(tmp_path / "out"), expected("dog", "cat", "lamp", "bg"))
+    tree = Hierarchy.from_mapping(["dog", "cat", "lamp"], ["dog", "cat", "lamp"])
+    assert "leaves pixels without a class" in fault(raw, tmp_path / "other", hierarchy=tree)
+    tree = Hierarchy.from_mapping(["dog", "cat"], ["bg", "dog", "cat"])
+    message = fault(raw, tmp_path / "other", hierarchy=tree)
+    assert "'lamp' is annotated, and the tree has no class and no group of this name" in message
+
+
+@pytest.mark.parametrize(
+    ("record", "sentence"),
+    [
+        ({"segmentation": [[1, 2, 3]]}, "annotation 90 of '0.jpg': it has 3 numbers"),
+        ({"segmentation": [[1, 2, "3", 4]]}, "its points are not all numbers"),
+        ({"segmentation": [[1, 2, 3, 1e300]]}, "a point lies nowhere near a picture"),
+        ({"segmentation": {"size": [12, 16], "counts": [3, 4]}}, "its run lengths sum up to 7"),
+        ({"segmentation": {"size": [12, 16], "counts": "!"}}, "its compressed run lengths"),
+        ({"segmentation": {"size": [16, 12], "counts": [192]}}, "are of the size [16, 12]"),
+        ({"segmentation": "x"}, "its segmentation is 'x'"),
+        ({"segmentation": [], "bbox": [1, 2]}, "holds boxes alone"),
+        ({"image_id": 5}, "annotations[0]: there is no image of the id 5"),
+        ({"category_id": None}, "annotations[0]: 'category_id' is nothing"),
+    ],
+)
+def test_errors_of_coco_name_file_and_record(tmp_path, record, sentence):
+    raw = tmp_path / "raw"
+    save_json(raw / "a.json", coco([{"category_id": 1, "segmentation": SQUARE, **record}]))
+    save_image(raw / "0.jpg")
+    message = fault(raw, tmp_path / "out")
+    assert str(raw / "a.json") in message
+    assert sentence in message
+
+
+def test_pictures_of_another_size_or_elsewhere_are_refused(tmp_path):
+    raw = make_coco(tmp_path)
+    save_image(raw / "val2017/0.jpg", (16, 12))
+    assert "annotated as 12 x 16 (height x width), but the picture is 16 x 12" in fault(
+        raw, tmp_path / "out"
+    )
+    (raw / "val2017/0.jpg").unlink()
+    assert "none of these is in" in fault(raw, tmp_path / "out", FileNotFoundError)
