@@ -121,6 +121,9 @@ def test_mistakes_are_told_in_a_sentence_with_the_remedy(with_scores, photo, tmp
     grey = photo[..., 0] / np.float32(255)
     cases = [
         (lambda: hierseg_jax.load(tmp_path / "none"), "does not exist; give an .onnx file"),
+        (lambda: hierseg_jax.load(3), "A path is text, or a pathlib.Path; got 3"),
+        (lambda: hierseg_jax.load_run(b"run"), "A path is text, or a pathlib.Path; got b'run'"),
+        (lambda: hierseg_jax.load(with_scores, threads=1.5), "threads is 1.5; it is 1 or more"),
         (lambda: hierseg_jax.load(tmp_path / "text.onnx"), "is no ONNX file, or a damaged one"),
         (lambda: hierseg_jax.load(tmp_path), "holds no checkpoint"),
         (lambda: hierseg_jax.load(with_scores, which="last"), "`which` is for a run's workdir"),

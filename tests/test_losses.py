@@ -130,6 +130,12 @@ def test_labels_that_are_no_bytes_contribute_nothing(batch, name):
         assert get_loss(name)(logits, labels) == ignored
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_batch_of_no_pictures_costs_nothing(name):
+    logits, labels = np.zeros((0, H, W, C), np.float32), np.zeros((0, H, W), np.uint8)
+    assert get_loss(name)(logits, labels) == 0
+
+
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_and_gradients_stay_finite(batch, name, dtype):

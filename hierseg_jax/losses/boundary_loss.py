@@ -86,9 +86,9 @@ def boundary_of_sets(
     counted_n &= labels_n < len(set_lc)
     # Comparisons take half the time of looking labels up.
     regions_cn = jnp.stack([jnp.isin(labels_n, np.flatnonzero(may_be_l)) for may_be_l in set_lc.T])
-    regions_cbhw = (regions_cn & counted_n).reshape(-1, *labels_bhw.shape)
+    regions_cbhw = (regions_cn & counted_n).reshape(len(set_lc.T), *labels_bhw.shape)
     pixels = max(1, round(reach * max(labels_bhw.shape[1:])))
-    squares_cn = squared_distances(regions_cbhw, pixels).reshape(len(regions_cn), -1)
+    squares_cn = squared_distances(regions_cbhw, pixels).reshape(regions_cn.shape)
     wrong_cn = squares_cn > 0
     way_out_n = jnp.where(wrong_cn, squares_cn, pixels**2).min(0)
     to_cn, from_n = (jnp.sqrt(x.astype(logits_nc.dtype)) for x in (squares_cn, way_out_n))

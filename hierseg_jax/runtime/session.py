@@ -48,8 +48,9 @@ def start_session(
     """
     available = onnxruntime.get_available_providers()
     names = choose_providers(provider, available)
-    if threads is not None and threads < 1:
-        raise HiersegError(f"The number of threads is {threads}; it must be at least 1.")
+    whole = isinstance(threads, int) and not isinstance(threads, bool)
+    if threads is not None and (not whole or threads < 1):
+        raise HiersegError(f"The number of threads is {threads!r}; it is 1 or more.")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     # Between frames its threads would go on spinning, on cores that label maps are made on.

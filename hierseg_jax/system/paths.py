@@ -6,6 +6,7 @@ import os
 import pathlib
 import posixpath
 import re
+import reprlib
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any, cast
@@ -32,8 +33,10 @@ def as_path(text: str | pathlib.Path) -> pathlib.Path:
     here. Nothing is looked up.
 
     Raises:
-      ValueError: another scheme, no bucket, or a bucket whose driver is not installed.
+      ValueError: neither, another scheme, no bucket, or a bucket whose driver is not installed.
     """
+    if not isinstance(text, str | pathlib.PurePath):
+        raise HiersegError(f"A path is text, or a pathlib.Path; got {reprlib.repr(text)}.")
     found = _SCHEME.match(str(text))
     if isinstance(text, BucketPath) or not found:
         return pathlib.Path(_at_home(text)) if isinstance(text, str) else text
