@@ -90,6 +90,47 @@ def test_ancestors_lead_from_level_to_level(tree):
             )
 
 
+@given(trees())
+def test_every_class_and_group_is_one_node_below_its_group(tree):
+    hierarchy = Hierarchy.from_mapping(tree)
+    paths = {f"class_{leaf}": (*above, f"class_{leaf}") for leaf, above in walk(tree).items()}
+    groups = {above[: i + 1] for above in walk(tree).values() for i in range(len(above))}
+    background, *nodes = hierarchy.nodes
+    assert background == ("background", ("background",), (0,))
+    assert sorted(node.path for node in nodes) == sorted({*paths.values(), *groups})
+    seen = {()}
+    for node in nodes:
+        assert node.path[:-1] in seen  # a group stands before what it holds
+        seen.add(node.path)
+        assert hierarchy.node(node.name) == node
+        assert {f"class_{leaf}" for leaf in node.leaves} == {
+            name for name, path in paths.items() if path[: len(node.path)] == node.path
+        }
+        level = hierarchy.levels[node.depth]
+        classes = level.leaf_to_class[list(node.leaves)]
+        assert {level.class_names[c] for c in classes} == {node.name}
+
+
+def test_a_tree_is_printed_with_what_is_in_a_group_further_in():
+    hierarchy = Hierarchy.from_mapping(
+        {"person": {"body": ["head", "skin"], "carried": "carried"}, "sky": "sky"},
+        class_names=["background", "head", "carried", "skin", "sky"],
+    )
+    lines = "background", "person", "  body", "    head", "    skin", "  carried", "sky"
+    assert str(hierarchy).splitlines() == [*lines]
+    assert hierarchy.node("head").path == ("person", "body", "head")
+    assert hierarchy.node("person").leaves == (1, 3, 2)
+    everywhere = Hierarchy.from_mapping({"land": [0, 1], "sea": [2]}, ["grass", "rock", "water"])
+    assert str(everywhere).splitlines() == ["land", "  grass", "  rock", "sea", "  water"]
+
+
+def test_a_node_that_is_none_is_refused_with_the_nearest_name():
+    with pytest.raises(
+        ValueError, match=r"no class and no group 'lower.body'; did you mean lower_"
+    ):
+        PASCAL_PERSON_PART.node("lower body")
+
+
 def test_pascal_person_part_is_the_reference_tree():
     body, sides, parts = PASCAL_PERSON_PART.levels
     assert (body.name, sides.name, parts.name) == ("body", "upper_lower", "part")

@@ -78,6 +78,29 @@ def test_lists_end_at_the_limit_and_count_the_rest(faulty):
         report_of(faulty, limit=0)
 
 
+def test_text_and_page_show_every_class_once_and_further_in_than_its_group(tmp_path):
+    report = report_of(make_data(tmp_path))
+    hierarchy = report.inspection.spec.hierarchy
+    lines = format_report(report).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("class "))
+    assert lines[start - 1].endswith(", ".join(hierarchy.level_names))
+    shown = lines[start + 1 : start + 1 + len(hierarchy.nodes)]
+    wide = min(
+        line.index(f"{pixels:,}") for line, pixels in zip(shown, pixels_of(report), strict=True)
+    )
+    assert [line[:wide].rstrip() for line in shown] == str(hierarchy).splitlines()
+    page = Page(format_page(report))
+    depths = [a["style"] for tag, a in page.tags if tag == "th" and "style" in a]
+    assert depths == 2 * [f"--depth:{node.depth}" for node in hierarchy.nodes]
+
+
+def pixels_of(report):
+    """Of every node in the split `train`."""
+    hierarchy, levels = report.inspection.spec.hierarchy, report.statistics["train"]["levels"]
+    of = [levels[hierarchy.level_names[node.depth]][node.name] for node in hierarchy.nodes]
+    return [shares["pixels"] for shares in of]
+
+
 def test_text_and_page_say_when_all_is_well(tmp_path):
     report = report_of(make_data(tmp_path))
     assert "Nothing wrong found" in format_report(report)

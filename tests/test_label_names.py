@@ -237,7 +237,7 @@ def test_the_doctor_counts_names_and_draws_groups(tmp_path):
     assert report.statistics["train"]["unknown_pixels"]["half"] == 0
     # One stripe in six is of `upper`, and one is ignored.
     assert report.statistics["train"]["unknown_pixels"]["part"] == pytest.approx(0.2, abs=0.02)
-    assert "of the labelled pixels have no class at this level" in text
+    assert "of the labelled pixels have no class at level part" in text
     page = format_page(report)
     assert "Hatched: known as no finer than" in page
     assert "upper" in page.split("known as no finer than")[1].split("</ul>")[0]

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from hierseg_jax.system.wording import counted, printable
+from hierseg_jax.system.wording import counted, level_called, printable
 from hierseg_jax.tree.colors import css_color
 
 
@@ -33,8 +33,12 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"breakable": _breakable, "counted": counted}
-    environment.filters["css_color"] = css_color
+    environment.filters |= {
+        "breakable": _breakable,
+        "counted": counted,
+        "css_color": css_color,
+        "level_called": level_called,
+    }
     return environment
 
 

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import did_you_mean, listed
 from hierseg_jax.tree.background import foreground
 from hierseg_jax.tree.colors import GivenColors, Palette, css_color, parse_colors
 from hierseg_jax.tree.labels import Labels, make_labels
-from hierseg_jax.tree.level import Level
+from hierseg_jax.tree.level import Level, cut_levels
+from hierseg_jax.tree.nodes import Node, list_nodes
 from hierseg_jax.tree.pairs import Pairs, parse_pairs
 from hierseg_jax.tree.parsing import (
     IGNORE_LABEL,
@@ -156,10 +158,30 @@ class Hierarchy:
         return Palette(self.children, self.class_names, self.colors)
 
     @functools.cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every class and every group once, in the order of the tree, after a background."""
+        return list_nodes(self.children, self.class_names)
+
+    @functools.cached_property
     def node_names(self) -> tuple[str, ...]:
         """Of all classes, a background included, and all groups."""
-        groups = (group.name for _, above in walk(self.children) for group in above)
-        return tuple(dict.fromkeys((*self.class_names, *groups)))
+        return tuple(dict.fromkeys((*self.class_names, *(node.name for node in self.nodes))))
+
+    def node(self, name: str) -> Node:
+        """The class or group of a name: its path from the root, and the leaf classes it holds.
+
+        Raises:
+          ValueError: for a name that is none of the tree's.
+        """
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        hint = did_you_mean(name, self.node_names, f"it has {listed(self.node_names, 20)}.")
+        raise HiersegError(f"The tree has no class and no group {name!r}; {hint}")
+
+    def __str__(self) -> str:
+        """The tree, a node a line, each below its group and further in."""
+        return "\n".join("  " * node.depth + node.name for node in self.nodes)
 
     @functools.cached_property
     def mirrored(self) -> np.ndarray:
@@ -194,34 +216,9 @@ class Hierarchy:
     @functools.cached_property
     def levels(self) -> tuple[Level, ...]:
         """The levels, coarse to fine; the last maps every leaf to itself."""
-        paths = dict(walk(self.children))
-        levels = []
-        for k, level_name in enumerate(self.level_names):
-            if k == self.num_levels - 1:
-                names, leaf_to_class = self.class_names, np.arange(self.num_classes)
-            else:
-                # A branch that has ended by level k is its leaf; group names are
-                # unique, hence the key of a node is a group's name or a leaf's index.
-                node = {
-                    leaf: path[k].name if k < len(path) else leaf for leaf, path in paths.items()
-                }
-                outside = self.class_names[: self.foreground.start]
-                order = {
-                    key: i for i, key in enumerate(dict.fromkeys(node.values()), start=len(outside))
-                }
-                names = (
-                    *outside,
-                    *(key if isinstance(key, str) else self.class_names[key] for key in order),
-                )
-                leaf_to_class = np.zeros(self.num_classes, np.int32)
-                for leaf, key in node.items():
-                    leaf_to_class[leaf] = order[key]
-            leaf_to_class = leaf_to_class.astype(np.int32)
-            leaf_to_class.flags.writeable = False
-            levels.append(
-                Level(level_name, tuple(names), leaf_to_class, self.palette, self.background)
-            )
-        return tuple(levels)
+        return cut_levels(
+            self.children, self.class_names, self.level_names, self.palette, self.background
+        )
 
     @property
     def num_nodes(self) -> int:

@@ -2,11 +2,13 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
 from hierseg_jax.tree.background import foreground
 from hierseg_jax.tree.colors import Palette
+from hierseg_jax.tree.parsing import Children, walk
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,3 +44,37 @@ class Level:
     def foreground(self) -> slice:
         """Of names and arrays by class, those that means count and pictures paint."""
         return foreground(self.background)
+
+
+def cut_levels(
+    children: Children,
+    class_names: Sequence[str],
+    level_names: Sequence[str],
+    palette: Palette,
+    background: int | None,
+) -> tuple[Level, ...]:
+    """The levels of a tree, coarse to fine; the last maps every leaf to itself."""
+    paths = dict(walk(children))
+    outside = class_names[: foreground(background).start]
+    levels = []
+    for k, level_name in enumerate(level_names):
+        if k == len(level_names) - 1:
+            names, leaf_to_class = tuple(class_names), np.arange(len(class_names))
+        else:
+            # A branch that has ended by level k is its leaf; group names are unique, hence the
+            # key of a node is a group's name or a leaf's index.
+            node = {leaf: path[k].name if k < len(path) else leaf for leaf, path in paths.items()}
+            order = {
+                key: i for i, key in enumerate(dict.fromkeys(node.values()), start=len(outside))
+            }
+            names = (
+                *outside,
+                *(key if isinstance(key, str) else class_names[key] for key in order),
+            )
+            leaf_to_class = np.zeros(len(class_names), np.int32)
+            for leaf, key in node.items():
+                leaf_to_class[leaf] = order[key]
+        leaf_to_class = leaf_to_class.astype(np.int32)
+        leaf_to_class.flags.writeable = False
+        levels.append(Level(level_name, names, leaf_to_class, palette, background))
+    return tuple(levels)

@@ -126,34 +126,35 @@ def _rest(more: int) -> list[str]:
 
 
 def _statistics(report: Report) -> list[str]:
+    """Every class and group once, further in than the group that holds it."""
     splits = {s: of for s, of in report.statistics.items() if of["usable"]}
-    blocks = []
-    for level in report.inspection.spec.hierarchy.levels if splits else ():
-        wide = max(len("class"), *(columns(printable(name)) for name in level.class_names))
-        title = printable(level_called(level.name))
-        # A name that says so itself stays as it is, to be copied.
-        lines = [title if title == printable(level.name) else f"L{title[1:]}", f"{'class':{wide}}"]
-        lines[1] += "".join(
-            f"{split + ': pixels':>20}{'':9}{'images':>9}{'':7}" for split in splits
-        )
-        for name in level.class_names:
-            cells = [of["levels"][level.name][name] for of in splits.values()]
-            lines.append(
-                padded(printable(name), wide)
-                + "".join(
-                    f"{c['pixels']:>20,}{c['pixel_share']:>9.2%}{c['images']:>9,}"
-                    f"{c['image_share']:>7.0%}"
-                    for c in cells
-                )
+    if not splits:
+        return []
+    hierarchy = report.inspection.spec.hierarchy
+    labels = {n.name: "  " * n.depth + printable(n.name) for n in hierarchy.nodes}
+    wide = max(len("class"), *map(columns, labels.values()))
+    heads = (f"{split + ': pixels':>20}{'':9}{'images':>9}{'':7}" for split in splits)
+    lines = [f"{'class':{wide}}" + "".join(heads)]
+    for node in hierarchy.nodes:
+        level = hierarchy.level_names[node.depth]
+        cells = [of["levels"][level][node.name] for of in splits.values()]
+        lines.append(
+            padded(labels[node.name], wide)
+            + "".join(
+                f"{c['pixels']:>20,}{c['pixel_share']:>9.2%}{c['images']:>9,}{c['image_share']:>7.0%}"
+                for c in cells
             )
-        lines += [
-            f"{split}: {of['unknown_pixels'][level.name]:.2%} of the labelled pixels have no class "
-            "at this level"
-            for split, of in splits.items()
-            if of["unknown_pixels"][level.name]
-        ]
-        blocks.append("\n".join(line.rstrip() for line in lines))
-    return blocks
+        )
+    lines += [
+        f"{split}: {share:.2%} of the labelled pixels have no class at "
+        f"{printable(level_called(level))}"
+        for split, of in splits.items()
+        for level, share in of["unknown_pixels"].items()
+        if share
+    ]
+    names = ", ".join(map(printable, hierarchy.level_names))
+    title = f"The levels, coarse to fine: {names}" if hierarchy.num_levels > 1 else "The classes"
+    return ["\n".join([title, *(line.rstrip() for line in lines)])]
 
 
 def _suggestion(report: Report) -> str:
