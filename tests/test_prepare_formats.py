@@ -167,6 +167,21 @@ def test_errors_of_yolo_name_file_and_line(tmp_path, line, sentence):
     assert sentence in fault(raw, tmp_path / "out")
 
 
+def test_validation_that_is_training_again_is_made_anew(tmp_path):
+    raw = make_yolo(tmp_path)
+    file = raw / "data.yaml"
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("val:")]
+    train = next(line for line in lines if line.startswith("train:"))
+    file.write_text("\n".join([*lines, train.replace("train:", "val:", 1)]) + "\n")
+    done = prepare(raw, tmp_path / "out")
+    images = {
+        s: {f.name for f in (tmp_path / "out" / s / "images").iterdir()} for s in done.spec.splits
+    }
+    assert all(images.values())
+    assert not images["train"] & images["val"]
+    assert "of validation are pictures of training, too, the first" in str(done.notes)
+
+
 def test_voc_masks_stay_as_they_are_and_colours_are_read(tmp_path):
     raw = make_voc(tmp_path)
     folder = raw / "VOC2012"

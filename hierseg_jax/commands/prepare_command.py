@@ -1,6 +1,6 @@
-"""Makes a raw data set into folders and a data.yaml to train on.
+"""Makes pictures and masks, or a download, into folders and a data.yaml to train on.
 
-hierseg prepare --raw_dir=download --out_dir=data/pascal_person_part
+hierseg prepare my_pictures --out_dir=data/mine
 """
 
 import time
@@ -15,7 +15,9 @@ from hierseg_jax.system.command_line import quoted, run
 from hierseg_jax.system.wording import counted
 
 FLAGS = flags.FlagValues()
-_RAW_DIR = flags.DEFINE_string("raw_dir", None, "The download.", required=True, flag_values=FLAGS)
+_RAW_DIR = flags.DEFINE_string(
+    "raw_dir", None, "The pictures and masks, or the download.", required=True, flag_values=FLAGS
+)
 _OUT_DIR = flags.DEFINE_string(
     "out_dir", None, "Folder to be made.", required=True, flag_values=FLAGS
 )
@@ -83,4 +85,4 @@ def _run() -> None:
 
 def main() -> None:
     """`hierseg prepare`."""
-    run(_run, FLAGS)
+    run(_run, FLAGS, bare="raw_dir")

@@ -44,7 +44,7 @@ def expand_short_forms(argv: Sequence[str], named: bool = True) -> list[str]:
     meant: set[tuple[str, str]] = set()
     may_be_value = False  # of a flag that absl knows, before it
     for flag, value, words in _split(argv[1:]):
-        named_data = not flag and not may_be_value and words[0].lower().endswith(_YAML)
+        named_data = not flag and not may_be_value and _is_data(words[0])
         may_be_value = flag != "" and len(words) == 1 and "=" not in words[0]
         if named_data:
             flag, value = "data", words[0]
@@ -64,6 +64,11 @@ def expand_short_forms(argv: Sequence[str], named: bool = True) -> list[str]:
     if not any(word.partition("=")[0].lstrip("-") == "config" for word in expanded):
         expanded.insert(0, f"--config={DEFAULT_CONFIG}")
     return name_config([argv[0], *expanded])
+
+
+def _is_data(word: str) -> bool:
+    """Whether an argument is meant as a data set; of a folder it is then said how to get one."""
+    return word.lower().endswith(_YAML) or os.path.isdir(word)
 
 
 def name_config(argv: Sequence[str]) -> list[str]:

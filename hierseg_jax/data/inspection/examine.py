@@ -167,6 +167,9 @@ def _odd_masks(
     present = [index for index in np.flatnonzero(counts).tolist() if index != IGNORE_LABEL]
     if len(present) < 2:
         what = f"the class {names[present[0]]}" if present else "ignored pixels"
+        ignored = counts[IGNORE_LABEL] / max(int(counts.sum()), 1)
+        if present and ignored >= 0.0005:
+            what += f" and {ignored:.1%} ignored pixels"
         text = f"{file} holds nothing but {printable(what)}."
         return [Finding("single_class", pair.split, file, text)]
     if blurred or (specks := count_specks(label_hw, present)) < MANY_SPECKS:

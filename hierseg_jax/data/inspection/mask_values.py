@@ -4,10 +4,10 @@ import collections
 from collections.abc import Sequence
 
 import numpy as np
-import yaml
 
 from hierseg_jax.data.inspection.examine import Examined, Usable
 from hierseg_jax.data.inspection.findings import Finding, shown
+from hierseg_jax.data.read.safe_yaml import flow
 from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.data.read.value_names import IGNORE
 from hierseg_jax.system.wording import printable
@@ -170,17 +170,10 @@ def _first(spec: DatasetSpec, examples: Sequence[Examined], value: int) -> str:
 def _labels(names: dict[int, str]) -> str:
     """A line of a data.yaml that can be pasted, or where it is too long, how it begins and ends."""
     if len(names) <= WRITTEN:
-        return f"`labels: {printable(_flow(names))}`"
+        return f"`labels: {printable(flow(names))}`"
     first, second, *_, last = names.items()
-    begin = printable(_flow(dict((first, second)))[:-1])
-    return f"`labels: {begin}, ..., {printable(_flow(dict([last]))[1:])}`"
-
-
-def _flow(content: dict[int, str] | list[str]) -> str:
-    text = yaml.safe_dump(
-        content, default_flow_style=True, sort_keys=False, width=1e9, allow_unicode=True
-    )
-    return text.strip()
+    begin = printable(flow(dict((first, second)))[:-1])
+    return f"`labels: {begin}, ..., {printable(flow(dict([last]))[1:])}`"
 
 
 def _yaml(spec: DatasetSpec) -> str:

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hierseg_jax.data.prepare import camvid, cityscapes, coco, id_lists, labelme, voc, yolo
+from hierseg_jax.data.prepare import camvid, cityscapes, coco, id_lists, labelme, masks, voc, yolo
 from hierseg_jax.data.prepare.picture import RawData, Wishes
 from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.system.errors import HiersegError
@@ -33,7 +33,10 @@ FORMATS = {
     "cityscapes": Format(cityscapes.found_in, cityscapes.read, "leftImg8bit and gtFine"),
     "camvid": Format(camvid.found_in, camvid.read, "label_colors.txt or class_dict.csv"),
     "ids": Format(id_lists.found_in, id_lists.read, "JPEGImages, gt_masks and train_id.txt"),
+    "masks": Format(masks.found_in, masks.read, "pictures, and masks of their names"),
 }
+LAST = "masks"
+"""What a folder is taken for that looks like no other; others have masks, too."""
 _LOOKED_INTO = 50
 MOVABLE = "ids"
 """The format whose pictures may be moved: it lists them without looking for them."""
@@ -45,7 +48,7 @@ def find_format(raw_dir: pathlib.Path) -> str:
     Raises:
       ValueError: none, or several.
     """
-    found = formats_in(raw_dir)
+    found = _formats_in(raw_dir)
     if len(found) == 1:
         return found[0]
     if found:
@@ -53,21 +56,38 @@ def find_format(raw_dir: pathlib.Path) -> str:
             f"{raw_dir} may be read as {' or as '.join(found)}; choose by --from={found[0]}, say."
         )
     for folder in sorted(path for path in raw_dir.iterdir() if path.is_dir())[:_LOOKED_INTO]:
-        if below := formats_in(folder):
+        if below := _formats_in(folder):
             raise HiersegError(
                 f"{raw_dir} holds no data set itself, but {folder.name} in it looks like "
                 f"{' or '.join(below)}; give --raw_dir={folder}."
             )
     known = "; ".join(f"{name}: {of.marks}" for name, of in FORMATS.items())
-    raise HiersegError(
+    nothing = (
         f"{raw_dir} holds no data set that is known here. It is told by what lies in the folder: "
-        f"{known}. Give that folder, or say --from. {_otherwise(raw_dir)}"
+        f"{known}. Give that folder, or say --from. "
+    )
+    for file in sorted((*raw_dir.glob("*.yaml"), *raw_dir.glob("*.yml"))):
+        try:
+            load_spec(file)
+        except HiersegError as error:
+            raise HiersegError(f"{nothing}Its YAML file can't be read as it is: {error}") from error
+        raise HiersegError(
+            f"{nothing}Or is it a data set already? Then train with "
+            f"{shlex.quote(f'--data={file}')}."
+        )
+    if FORMATS[LAST].found_in(raw_dir):
+        return LAST
+    raise HiersegError(
+        f"{nothing}Annotations of other tools (XML, CSV, other JSON) have to become COCO's, which "
+        "most tools export. Pictures and masks whose names say less need not be prepared: a "
+        "data.yaml may name any folders and patterns (docs/data.md)."
+        f"{masks.about_lossy(raw_dir)}"
     )
 
 
-def formats_in(raw_dir: pathlib.Path) -> list[str]:
-    """Names of the formats that a folder looks like."""
-    return [name for name, of in FORMATS.items() if _is_in(raw_dir, of)]
+def _formats_in(raw_dir: pathlib.Path) -> list[str]:
+    """Names of the formats that a folder looks like, but for LAST."""
+    return [name for name, of in FORMATS.items() if name != LAST and _is_in(raw_dir, of)]
 
 
 def _is_in(raw_dir: pathlib.Path, of: Format) -> bool:
@@ -75,17 +95,3 @@ def _is_in(raw_dir: pathlib.Path, of: Format) -> bool:
         return of.found_in(raw_dir)
     except HiersegError:  # a file that can't be read is no mark of anything
         return False
-
-
-def _otherwise(raw_dir: pathlib.Path) -> str:
-    """What else a folder may be, as a sentence."""
-    for file in sorted((*raw_dir.glob("*.yaml"), *raw_dir.glob("*.yml"))):
-        try:
-            load_spec(file)
-        except HiersegError as error:
-            return f"Its YAML file can't be read as it is: {error}"
-        return f"Or is it a data set already? Then train with {shlex.quote(f'--data={file}')}."
-    return (
-        "Pictures and masks of numbers or colours need not be prepared: name their folders in a "
-        "data.yaml, `train: {images: FOLDER, masks: FOLDER}`, and the classes in `names`."
-    )

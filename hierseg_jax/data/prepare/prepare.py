@@ -34,7 +34,7 @@ from hierseg_jax.data.read.value_names import Named, Value
 from hierseg_jax.system.atomic_writing import json_bytes, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import local_path
-from hierseg_jax.system.wording import listed
+from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 
@@ -102,6 +102,7 @@ def prepare(
     _check_options(source, move, link, val_share)
     wishes = Wishes(hierarchy, labels, order, ignored, skips_unknown)
     raw = FORMATS[source].read(raw_dir, wishes)
+    raw = _without_copies(raw)
     raw = dataclasses.replace(raw, pictures=split_pictures(raw.pictures, val_share))
     spec = _spec(out_dir, raw, wishes)
     examples = _check_all(raw, raw_dir, out_dir, move, spec)
@@ -150,6 +151,20 @@ def _check_options(source: str, move: bool, link: bool, val_share: float) -> Non
         )
     if not 0 <= val_share < 1:
         raise HiersegError(f"--val_share is {val_share:g}; expected a share from 0 to below 1.")
+
+
+def _without_copies(raw: RawData) -> RawData:
+    """Without the pictures of validation that training has, too: nothing is measured by them."""
+    trained = {picture.image for picture in raw.pictures if picture.split == "train"}
+    copies = [p for p in raw.pictures if p.split == "val" and p.image in trained]
+    if not copies:
+        return raw
+    pictures = [picture for picture in raw.pictures if picture not in copies]
+    note = (
+        f"{counted(len(copies), 'picture')} of validation are pictures of training, too, the first "
+        f"{copies[0].image}; they are for training alone."
+    )
+    return dataclasses.replace(raw, pictures=pictures, notes=(*raw.notes, note))
 
 
 def _spec(out_dir: pathlib.Path, raw: RawData, wishes: Wishes) -> DatasetSpec:

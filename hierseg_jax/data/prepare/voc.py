@@ -49,6 +49,8 @@ GROUPS = {
     "vehicle": ["aeroplane", "bicycle", "boat", "bus", "car", "motorbike", "train"],
     "indoor": ["bottle", "chair", "diningtable", "pottedplant", "sofa", "tvmonitor"],
 }
+# Types of PNG that hold no colours; what is no PNG is refused elsewhere.
+_VALUES = (png.GRAY, png.PALETTE, None)
 NAMES = (BACKGROUND, *sorted(name for members in GROUPS.values() for name in members))
 
 
@@ -97,7 +99,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         draw = None
         if mask.suffix.lower() == ".npy":
             draw = functools.partial(_signed, mask)
-        elif values or (not named_by_colour and _is_coloured(mask)):
+        elif values or (not named_by_colour and png.colour_type(mask) not in _VALUES):
             draw = functools.partial(_coloured, mask, values)
         pictures.append(Picture(split, name, image, mask, draw, listed_in=listed_in))
     notes: tuple[str, ...] = ()
@@ -183,18 +185,6 @@ def _labelmap(file: pathlib.Path) -> dict[Colour, str]:
             if colours.setdefault(colour, name) != name:
                 raise HiersegError(f"{where}: {name!r} has the colour of {colours[colour]!r}.")
     return colours
-
-
-def _is_coloured(file: pathlib.Path) -> bool:
-    """Whether a PNG holds colours, by its header; what is no PNG is refused elsewhere."""
-    if not file.is_file():
-        return False
-    with file.open("rb") as stream:
-        head = stream.read(26)
-    return head.startswith(png.SIGNATURE) and head[25:] not in (
-        bytes([png.GRAY]),
-        bytes([png.PALETTE]),
-    )
 
 
 def _coloured(file: pathlib.Path, values: Mapping[Colour, int], size: Size) -> np.ndarray:

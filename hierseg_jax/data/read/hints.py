@@ -10,8 +10,9 @@ from hierseg_jax.data.read.layout import (
     about_unread,
 )
 from hierseg_jax.data.read.listing import Listing
-from hierseg_jax.data.read.mask_places import find_affixes, line_of_one_folder, list_key
+from hierseg_jax.data.read.mask_places import find_affixes, line_of_one_folder, of_list
 from hierseg_jax.data.read.pattern import Pattern, holds
+from hierseg_jax.data.read.safe_yaml import flow
 from hierseg_jax.system.paths import leads_nowhere, scan
 from hierseg_jax.system.wording import counted, listed
 
@@ -43,7 +44,7 @@ def without_unmasked(layout: Layout, listing: Listing) -> str:
         return ""
     return (
         " Where these have no labels yet, train on the others, named in a file, one a line: "
-        f"`{{images: {images.folder}, masks: {masks.folder}, list: labelled.txt}}`."
+        f"`{flow({'images': images.folder, 'masks': masks.folder, 'list': 'labelled.txt'})}`."
     )
 
 
@@ -57,7 +58,7 @@ def _unread(layout: Layout, images: Pattern) -> str:
         masks = f"{layout.masks}/**/*" if layout.masks else "MASKS/**/*"
         return (
             " It holds folders, which are not looked into; to do so write "
-            f"`{{images: {images.folder}/**/*, masks: {masks}}}`."
+            f"`{flow({'images': f'{images.folder}/**/*'.lstrip('/'), 'masks': masks})}`."
         )
     gone = _gone(layout, images)
     if gone:
@@ -103,10 +104,10 @@ def _renamed(layout: Layout, listing: Listing, masks: Pattern) -> str:
     folder = f"{listing.images.folder}/" if listing.images.folder else ""
     mask_folder = f"{masks.folder}/" if masks.folder else ""
     image_path = f"{folder}*{tail}.*" if tail else layout.images
-    return (
-        " Their names differ by what is the same in all: write "
-        f"`{{images: {image_path}{list_key(layout)}, masks: {mask_folder}{head}*{mask_tail}.*}}`."
+    line = flow(
+        {"images": image_path, **of_list(layout), "masks": f"{mask_folder}{head}*{mask_tail}.*"}
     )
+    return f" Their names differ by what is the same in all: write `{line}`."
 
 
 def _stems(listing: Listing) -> list[str]:

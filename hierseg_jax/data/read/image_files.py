@@ -197,8 +197,9 @@ def _meaning(values: Sequence[int], mask_file: pathlib.Path) -> str:
         return "Of Cityscapes' labelIds `hierseg prepare --from=cityscapes` makes a data.yaml."
     line = f"`ignore: [{listed(values, 5)}]`" if len(values) <= 5 else "`unknown: ignore`"
     return (
-        f"If these are no classes, {line} beside `names` leaves them out; if the classes are "
-        "numbered from 1 or otherwise, `labels: {VALUE: NAME, ...}` says what the values mean."
+        "If the classes are numbered from 1 or otherwise, `labels: {VALUE: NAME, ...}` says what "
+        "the values mean, and `hierseg inspect` may know which line to write. Only if these are no "
+        f"classes, {line} beside `names` leaves them out."
     )
 
 
@@ -275,12 +276,15 @@ def _colour_mask(file: pathlib.Path, kind: str, colours_hw: np.ndarray) -> Hiers
     if 0xFFFFFF not in found and all(colour % 0x010101 == 0 for colour in found):
         return HiersegError(
             f"{file} is a colour {kind} of three equal channels; a mask is a grey or palette "
-            "picture whose values are class indices. Store one of the channels: "
-            "`cv2.imwrite(FILE, cv2.imread(FILE)[..., 0])`."
+            "picture whose values are class indices. Name the values as colours, in the "
+            f"data.yaml: {_colour_line(found)}."
         )
-    colours = [f"'#{colour:06X}': NAME" for colour in found]
     return HiersegError(
         f"{file} is a colour {kind}; a mask is a grey or palette picture whose values are class "
-        "indices, or the data.yaml names its colours: "
-        f"`labels: {{{listed(colours, _MOST_COLOURS)}}}`."
+        f"indices, or the data.yaml names its colours: {_colour_line(found)}."
     )
+
+
+def _colour_line(colours: Sequence[int]) -> str:
+    names = [f"'#{colour:06X}': NAME" for colour in colours]
+    return f"`labels: {{{listed(names, _MOST_COLOURS)}}}`"

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hierseg_jax.data.read.pattern import Pattern, below, parse_pattern
-from hierseg_jax.data.read.safe_yaml import found_kind
+from hierseg_jax.data.read.safe_yaml import flow, found_kind
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import as_path, real, slashed
 from hierseg_jax.system.wording import counted, did_you_mean
@@ -157,7 +157,7 @@ def read_layout(file: pathlib.Path, root: pathlib.Path, split: str, value: Any) 
             return layout
         raise HiersegError(
             f"{file}: {split}: {text!r} has stars; say where the masks are, too: "
-            f"`{split}: {{images: {text}, masks: PATH}}`, with the same stars in PATH."
+            f"`{split}: {flow({'images': text, 'masks': 'PATH'})}`, with the same stars in PATH."
         )
     for key in value:
         if key not in KEYS:
@@ -232,15 +232,17 @@ def _below_root(file: pathlib.Path, split: str, path: str, key: str = "") -> str
     where = f"{file}: {split}: {key}{': ' * bool(key)}"
     if os.path.isabs(path):
         raise HiersegError(
-            f"{where}{path!r} is absolute; image folders are relative to `path`, so "
-            "leave out what stands before it, the first slash too."
+            f"{where}{path!r} is absolute; what is named lies below `path`, and is named from "
+            "there. Give a `path` above all of it."
         )
     normal = slashed(os.path.normpath(path))
     if normal == ".." or normal.startswith("../") or (normal == "." and not key):
         within = (
             "everything that is named must lie within it, so give a `path` above all of it."
             if key
-            else "images and the folder `masks` next to them must lie within it."
+            else "images and the folder `masks` next to them must lie within it. To name images "
+            f"and masks of one folder write `{split}: {{images: '*.jpg', masks: '*_mask.png'}}`, "
+            "say."
         )
         raise HiersegError(f"{where}{path!r} is not below `path`; {within}")
     return "*.*" if normal == "." else normal

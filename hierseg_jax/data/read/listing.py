@@ -11,6 +11,7 @@ import numpy as np
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, MASK_SUFFIXES, Layout
 from hierseg_jax.data.read.mask_places import hint_without_masks
 from hierseg_jax.data.read.pattern import Pattern
+from hierseg_jax.data.read.safe_yaml import flow
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import scan, slashed
 from hierseg_jax.system.regular_file import read_file
@@ -228,15 +229,16 @@ def _listed_paths(layout: Layout) -> dict[str, str]:
                 "data set are; give a `path` in the data.yaml above all of it."
             )
         if _suffix(image) not in IMAGE_SUFFIXES:
+            masks = layout.masks or "FOLDER"
+            line = flow({"images": "FOLDER", "list": layout.images, "masks": masks})
             raise HiersegError(
                 f"{file} names {image!r}, which is no path of an image. If its lines are names "
-                f"of images in a folder, write `{{images: FOLDER, list: {layout.images}, masks: "
-                f"{layout.masks or 'FOLDER'}}}`."
+                f"of images in a folder, write `{line}`."
             )
         if not mask and not layout.masks:
             raise HiersegError(
                 f"{file} names the image {image} without a mask; add it to the line, or write "
-                f"`{{images: {layout.images}, masks: FOLDER}}`."
+                f"`{flow({'images': layout.images, 'masks': 'FOLDER'})}`."
             )
         paths[image] = mask
     return paths

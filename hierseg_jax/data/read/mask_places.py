@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Collection, Iterator, Sequence
 
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, LOSSY_SUFFIXES, MASK_SUFFIXES, Layout
+from hierseg_jax.data.read.safe_yaml import flow
 from hierseg_jax.system.paths import scan
 from hierseg_jax.system.wording import listed
 
@@ -35,7 +36,7 @@ def hint_without_masks(layout: Layout) -> str:
     folders = _folders_of_masks(layout.root, images.folder, first[0])
     where = folders[0] if len(folders) == 1 else "FOLDER"
     several = f"; files of the images' names are in {listed(folders, 5)}" if folders[1:] else ""
-    line = f"{{images: {layout.images}{list_key(layout)}, masks: {where}}}"
+    line = flow({"images": layout.images, **of_list(layout), "masks": where})
     return f" If they lie elsewhere, write `{line}`{several}."
 
 
@@ -54,7 +55,12 @@ def line_of_one_folder(root: pathlib.Path, folder: str) -> str:
         return ""
     tail, head, mask_tail = affixes
     place = f"{folder}/" if folder else ""
-    return f"{{images: {place}*{tail}{images[0]}, masks: {place}{head}*{mask_tail}{masks[0]}}}"
+    return flow(
+        {
+            "images": f"{place}*{tail}{images[0]}",
+            "masks": f"{place}{head}*{mask_tail}{masks[0]}",
+        }
+    )
 
 
 def find_affixes(images: Sequence[str], masks: Collection[str]) -> Affixes | None:
@@ -73,9 +79,9 @@ def find_affixes(images: Sequence[str], masks: Collection[str]) -> Affixes | Non
     return None
 
 
-def list_key(layout: Layout) -> str:
-    """The `list` of a layout as a line goes on with it."""
-    return f", list: {layout.list}" if layout.list else ""
+def of_list(layout: Layout) -> dict[str, str]:
+    """The key `list` of a layout, if it has one."""
+    return {"list": layout.list} if layout.list else {}
 
 
 def _yolo_labels(root: pathlib.Path, folder: str, stem: str) -> bool:

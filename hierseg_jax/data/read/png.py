@@ -11,7 +11,7 @@ from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.regular_file import cut_off
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-GRAY, PALETTE, GRAY_ALPHA, RGB_ALPHA = 0, 3, 4, 6
+GRAY, RGB, PALETTE, GRAY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 Chunk = tuple[bytes, memoryview]
 # Of a data set or a folder so many files tell by their headers how all are read: nobody waits.
 HEADERS = 64
@@ -128,6 +128,15 @@ def losses_of(file: pathlib.Path) -> tuple[str, ...]:
     transparent = colour_type in (GRAY_ALPHA, RGB_ALPHA) or b"tRNS" in kinds
     deep, clear = (text.format(kind="PNG") for text in (_DEEP, _TRANSPARENT))
     return (deep,) * (bits == 16) + (clear,) * transparent
+
+
+def colour_type(file: pathlib.Path) -> int | None:
+    """As the header tells it, such as GRAY; None of another file, or where there is none."""
+    try:
+        header = next((head for kind, head in _heads(file) if kind == b"IHDR"), b"")
+    except OSError:
+        return None
+    return header[9] if len(header) > 9 else None
 
 
 def palette_of(file: pathlib.Path) -> tuple[int, ...]:

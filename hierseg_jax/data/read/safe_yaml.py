@@ -3,6 +3,7 @@
 import pathlib
 import re
 import reprlib
+import shlex
 from typing import Any, ClassVar
 
 import yaml
@@ -17,6 +18,8 @@ _PREFIX = "tag:yaml.org,2002:"
 _SCALARS = ("null", "bool", "int", "float")
 _LONGEST_NUMBER = 40
 # A key or value that begins with #, which YAML takes for a comment.
+# To YAML it names an anchor.
+_STAR = re.compile(r"[:,\[{-]\s*\*")
 _UNQUOTED = re.compile(r"(?:^|[{,:]) *(#[0-9a-fA-F]{6})\b(?= *[:,}])", re.MULTILINE)
 
 
@@ -106,8 +109,8 @@ def read_yaml(file: pathlib.Path) -> Any:
                 + (
                     f"{there[0]}, which is in it."
                     if there
-                    else "a data.yaml. Of a download "
-                    "`hierseg prepare --raw_dir=FOLDER --out_dir=FOLDER` makes one."
+                    else "a data.yaml. Of pictures and masks, or of a download, "
+                    f"`hierseg prepare {shlex.quote(str(file))} --out_dir=data/mine` makes one."
                 )
             )
         if file.exists() and not file.is_file():
@@ -144,11 +147,21 @@ def read_yaml(file: pathlib.Path) -> Any:
                 f". Line {line} has {colour[1]} without quotes, where # begins a comment; write "
                 f"'{colour[1]}'"
             )
+        elif mark and _STAR.search(text.split("\n")[mark.line]):
+            problem += "; put quotes around what begins with a star, '*.png'"
         raise HiersegError(f"{file}:{where} {problem}.") from error
     except (yaml.YAMLError, ValueError, ArithmeticError, LookupError) as error:
         # PyYAML lets such errors out where escapes or directives hold absurd numbers.
         problem = one_line(error, 300)
         raise HiersegError(f"{file} is not readable as YAML: {problem}.") from error
+
+
+def flow(content: Any) -> str:
+    """A line of YAML that can be pasted: with quotes where YAML asks for them, as of `*.png`."""
+    text = yaml.safe_dump(
+        content, default_flow_style=True, sort_keys=False, width=1e9, allow_unicode=True
+    )
+    return text.strip()
 
 
 def found_kind(value: Any) -> str:

@@ -1,5 +1,6 @@
 """Writing a data.yaml, as `spec` reads it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -26,7 +27,7 @@ def write_spec(spec: DatasetSpec) -> None:
         **{split: write_layout(spec.layout(split)) for split in spec.splits},
         "names": list(spec.hierarchy.class_names),
         "level_names": list(spec.hierarchy.level_names),
-        "hierarchy": _written(spec.hierarchy.children),
+        "hierarchy": _written(spec.hierarchy.children, spec.hierarchy.class_names),
     }
     names = spec.hierarchy.class_names
     if spec.says_background:
@@ -47,11 +48,15 @@ def write_spec(spec: DatasetSpec) -> None:
     write_atomically(spec.file, text.encode())
 
 
-def _written(children: tuple[Group | int, ...]) -> dict[str, Any] | list[Any]:
+def _written(
+    children: tuple[Group | int, ...], class_names: Sequence[str]
+) -> dict[str, Any] | list[Any]:
     groups = [child for child in children if isinstance(child, Group)]
     if len(groups) == len(children):
-        return {group.name: _written(group.children) for group in groups}
+        return {group.name: _written(group.children, class_names) for group in groups}
     return [
-        {child.name: _written(child.children)} if isinstance(child, Group) else child
+        {child.name: _written(child.children, class_names)}
+        if isinstance(child, Group)
+        else class_names[child]
         for child in children
     ]

@@ -1,0 +1,157 @@
+"""Tables of what the values of masks mean, as tools and data sets leave them beside the masks.
+
+| file | what it holds |
+| --- | --- |
+| `_classes.csv` (Roboflow) | `Pixel Value, Class`, and then a value and a name a line |
+| `classes.txt`, `class_names.txt`, `labels.txt` | a name a line, the first of the value 0 |
+| `id2label.json` (Hugging Face) | `{"0": "background", ...}` |
+| `objectInfo150.txt` (ADE20K) | columns with `Idx` and `Name`; 0 is none of the classes |
+| `config*.json` (Mapillary Vistas) | `labels`, by value, of `name`s such as `human--rider` |
+| `obj_class_to_machine_color.json` (Supervisely) | `{"person": [1, 1, 1], ...}`, colours |
+"""
+
+import csv
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from hierseg_jax.data.prepare.id_lists import read_ids
+from hierseg_jax.data.prepare.json_file import read_json
+from hierseg_jax.data.read.mask_values import IGNORE
+from hierseg_jax.data.read.value_names import Value
+from hierseg_jax.system.errors import HiersegError
+
+Path = tuple[str, ...]
+"""Names of groups and, last, of a class."""
+
+
+class Table(NamedTuple):
+    """A table of classes.
+
+    Attributes:
+      file: that it stands in.
+      paths: of every value, or of every colour as `#RRGGBB`.
+    """
+
+    file: pathlib.Path
+    paths: dict[Value, Path]
+
+
+def find_table(root: pathlib.Path) -> Table | None:
+    """The table in a folder, or in the folders right below it.
+
+    Raises:
+      ValueError: a table that can't be read; several that differ.
+    """
+    found = [
+        Table(file, read(file))
+        for pattern, read in _READERS.items()
+        for file in sorted((*root.glob(pattern), *root.glob(f"*/{pattern}")))
+        if file.is_file()
+    ]
+    tables = [table for table in found if table.paths]
+    for table in tables[1:]:
+        if table.paths != tables[0].paths:
+            raise HiersegError(
+                f"{tables[0].file} and {table.file} name other classes; take the one that is not "
+                "meant out of --raw_dir."
+            )
+    return tables[0] if tables else None
+
+
+def _roboflow(file: pathlib.Path) -> dict[Value, Path]:
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        try:
+            rows = [row for row in csv.reader(stream) if row]
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise HiersegError(f"{file}: {error}.") from error
+    paths: dict[Value, Path] = {}
+    for number, row in enumerate(rows):
+        cells = [cell.strip() for cell in row]
+        if number == 0 and not cells[0].isdecimal():
+            continue
+        if len(cells) != 2 or not cells[0].isdecimal():
+            raise HiersegError(
+                f"{file}: expected lines of a value and a name, such as `1, person`; found "
+                f"{','.join(row)[:100]!r}."
+            )
+        paths[int(cells[0])] = (cells[1],)
+    return paths
+
+
+def _lines(file: pathlib.Path) -> dict[Value, Path]:
+    names = [name for _, name in read_ids(file)]
+    # labelme's list begins with what its masks leave out.
+    first = -1 if names[:1] == ["__ignore__"] else 0
+    return {first + i: (name,) for i, name in enumerate(names) if first + i >= 0}
+
+
+def _ade20k(file: pathlib.Path) -> dict[Value, Path]:
+    (_, head), *lines = read_ids(file) or [(1, "")]
+    columns = head.split("\t")
+    if not {"Idx", "Name"} <= {*columns}:
+        raise HiersegError(f"{file}: expected columns `Idx` and `Name`, with tabs between.")
+    paths: dict[Value, Path] = {0: (IGNORE,)}
+    for number, line in lines:
+        row = dict(zip(columns, line.split("\t"), strict=False))
+        if not row.get("Idx", "").strip().isdecimal() or "Name" not in row:
+            raise HiersegError(f"{file}: line {number}: expected a number and a name.")
+        paths[int(row["Idx"])] = (row["Name"].split(",")[0].strip(),)
+    return paths
+
+
+def _hugging_face(file: pathlib.Path) -> dict[Value, Path]:
+    content = read_json(file)
+    if not isinstance(content, Mapping) or not all(
+        str(key).isdecimal() and isinstance(name, str) for key, name in content.items()
+    ):
+        raise HiersegError(f'{file}: expected a name for every value, {{"0": "background", ...}}.')
+    return {int(key): (name,) for key, name in content.items()}
+
+
+def _mapillary(file: pathlib.Path) -> dict[Value, Path]:
+    """Empty for the configuration of something else."""
+    content = read_json(file)
+    records = content.get("labels") if isinstance(content, Mapping) else None
+    if not isinstance(records, list) or not all(_is_named(record) for record in records):
+        return {}
+    paths = [tuple(record["name"].split("--")) for record in records]
+    leaves = [path[-1] for path in paths]
+    return {
+        value: (IGNORE,)
+        if record.get("evaluate") is False
+        # Several groups have an `other`.
+        else path
+        if leaves.count(path[-1]) == 1
+        else (*path[:-1], "-".join(path[-2:]))
+        for value, (path, record) in enumerate(zip(paths, records, strict=True))
+    }
+
+
+def _is_named(record: Any) -> bool:
+    return isinstance(record, Mapping) and isinstance(record.get("name"), str)
+
+
+def _supervisely(file: pathlib.Path) -> dict[Value, Path]:
+    content = read_json(file)
+    paths: dict[Value, Path] = {"#000000": ("background",)}
+    for name, colour in content.items() if isinstance(content, Mapping) else ():
+        known = isinstance(colour, list) and len(colour) == 3
+        if not known or not all(isinstance(c, int) and 0 <= c <= 255 for c in colour):
+            raise HiersegError(f"{file}: {name!r} has no colour of three numbers from 0 to 255.")
+        paths["#{:02X}{:02X}{:02X}".format(*colour)] = (name,)
+    return paths
+
+
+_READERS: Mapping[str, Callable[[pathlib.Path], dict[Value, Path]]] = {
+    "_classes.csv": _roboflow,
+    "classes.txt": _lines,
+    "class_names.txt": _lines,
+    "labels.txt": _lines,
+    "id2label.json": _hugging_face,
+    "objectInfo150.txt": _ade20k,
+    "config*.json": _mapillary,
+    "obj_class_to_machine_color.json": _supervisely,
+}
+TABLES = tuple(_READERS)
+"""Names of their files."""

@@ -1,0 +1,169 @@
+"""Pictures and masks that are there already, in any folders, with a table of classes or without.
+
+They get splits and a data.yaml; the masks stay as they are.
+"""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hierseg_jax.data.prepare.class_tables import TABLES, Path, find_table
+from hierseg_jax.data.prepare.classes import BACKGROUND, value_of_none
+from hierseg_jax.data.prepare.folders import walk_files
+from hierseg_jax.data.prepare.mask_pairs import Pair, find_pairs, sounds_like_mask
+from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
+from hierseg_jax.data.read import png
+from hierseg_jax.data.read.image_files import read_mask
+from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES
+from hierseg_jax.data.read.value_names import IGNORE, Named, Value
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.wording import counted
+from hierseg_jax.tree.background import may_be_background
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
+from hierseg_jax.tree.meeting import all_labels, near_names
+from hierseg_jax.tree.parsing import MAX_CLASSES
+
+
+def found_in(raw_dir: pathlib.Path) -> bool:
+    """Whether there are pictures with masks."""
+    return bool(find_pairs(raw_dir)[0])
+
+
+def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
+    """The pictures that have a mask.
+
+    Raises:
+      FileNotFoundError: there are none.
+      ValueError: a sentence that names the file.
+    """
+    pairs, unmasked = find_pairs(raw_dir)
+    if not pairs:
+        raise HiersegFileNotFoundError(
+            f"{raw_dir} holds no pictures with masks: files of their names, or with the same in "
+            "front or behind (a.jpg, a_mask.png), in one folder, or in two such as images and "
+            f"masks.{about_lossy(raw_dir)}"
+        )
+    hierarchy, labels, notes = _classes(raw_dir, pairs, wishes)
+    if unmasked:
+        count = counted(len(unmasked), "picture")
+        notes = (*notes, f"Left out, for there is no mask: {count}, the first {unmasked[0]}.")
+    pictures = [
+        Picture(pair.split, pair.name, pair.image, pair.mask, listed_in=str(raw_dir))
+        for pair in pairs
+    ]
+    return RawData(pictures, hierarchy, labels, notes=notes)
+
+
+def about_lossy(raw_dir: pathlib.Path) -> str:
+    """A sentence behind a space about a file whose name says mask, and which can't be one."""
+    files = walk_files(raw_dir, LOSSY_SUFFIXES)
+    named = next((f for f in files if sounds_like_mask(str(f.relative_to(raw_dir)))), None)
+    return f" {named} is JPEG or WebP. {LOSSY}" if named else ""
+
+
+def _classes(
+    raw_dir: pathlib.Path, pairs: Sequence[Pair], wishes: Wishes
+) -> tuple[Hierarchy, Named, tuple[str, ...]]:
+    """The tree, what the values of masks mean in it, and what is to be said of it."""
+    tree = wishes.hierarchy
+    if tree is not None and wishes.labels:
+        return tree, wishes.labels, ()
+    table = find_table(raw_dir)
+    if table is not None:
+        where, paths = str(table.file), table.paths
+        tree = tree or _tree(paths, where)
+        names = {value: _name(path[-1], tree, where) for value, path in paths.items()}
+        return tree, _labels(names, tree), (f"The classes are those of {where}.",)
+    if tree is not None:
+        return tree, (), ()
+    paths, notes = _by_value(pairs)
+    tree = _tree(paths, str(raw_dir))
+    note = (
+        f"{raw_dir} has no table of its classes (such as {' or '.join(TABLES[:2])}). They are "
+        "called after what the masks hold, of which 0 or black is taken for the background: name "
+        "them in the new data.yaml, and write the hierarchy there; or give both by --hierarchy."
+    )
+    labels = _labels({value: path[-1] for value, path in paths.items()}, tree)
+    return tree, labels, (note, *notes)
+
+
+def _tree(paths: Mapping[Value, Path], where: str) -> Hierarchy:
+    """Over all that is a class; the first stands outside, if its name is like a background's."""
+    classes = list(dict.fromkeys(path for path in paths.values() if not _is_ignored(path[-1])))
+    outside = classes[:1] if classes and may_be_background(classes[0][-1]) else []
+    tree: list[Any] = []
+    groups: dict[Path, list[Any]] = {(): tree}
+    for path in classes[len(outside) :]:
+        for depth in range(1, len(path)):
+            if path[:depth] not in groups:
+                groups[path[:depth]] = []
+                groups[path[: depth - 1]].append({path[depth - 1]: groups[path[:depth]]})
+        groups[path[:-1]].append(path[-1])
+    names = [path[-1] for path in classes]
+    try:
+        flat = all(len(path) == 1 for path in classes)
+        return Hierarchy.from_mapping(tree, names, ["class"] if flat else None)
+    except HiersegError as error:
+        raise HiersegError(f"{where}: {error}") from error
+
+
+def _name(name: str, hierarchy: Hierarchy, where: str) -> str:
+    """What a table calls a value, as the tree has it."""
+    if name in (known := all_labels(hierarchy).names):
+        return name
+    if _is_ignored(name):
+        return IGNORE
+    if hierarchy.background is not None and value_of_none(name) == 0:
+        return hierarchy.class_names[0]
+    raise HiersegError(
+        f"{where}: the tree has no class and no group {name!r}; {near_names(name, known)} Or say "
+        "with `labels` in the --hierarchy file what the values of the masks mean."
+    )
+
+
+def _is_ignored(name: str) -> bool:
+    return value_of_none(name) == IGNORE_LABEL
+
+
+def _labels(names: Mapping[Value, str], hierarchy: Hierarchy) -> Named:
+    """Empty where the values are the classes' numbers already."""
+    if names == dict(enumerate(hierarchy.class_names)):
+        return ()
+    return tuple(names.items())
+
+
+def _by_value(pairs: Sequence[Pair]) -> tuple[dict[Value, Path], tuple[str, ...]]:
+    """A name for every value or colour that a mask holds, and what is doubtful about them."""
+    coloured = png.colour_type(pairs[0].mask) in (png.RGB, png.RGB_ALPHA)
+    found: set[int] = set()
+    white: list[pathlib.Path] = []
+    for pair in pairs:
+        held = {*np.unique(read_mask(pair.mask, colours=coloured)).tolist()}
+        found |= held
+        white += [pair.mask] * (held == {0, IGNORE_LABEL})
+        if len(found) > 2 * MAX_CLASSES:
+            raise HiersegError(
+                f"{pair.mask} and those before it hold {len(found):,} values; expected one for "
+                f"each of at most {MAX_CLASSES} classes."
+            )
+    if coloured:
+        return {
+            f"#{colour:06X}": (f"colour_{colour:06X}" if colour else BACKGROUND,)
+            for colour in sorted(found)
+        }, ()
+    if found == {0, IGNORE_LABEL}:
+        return {0: (BACKGROUND,), IGNORE_LABEL: ("object",)}, ()
+    values = sorted(found - {IGNORE_LABEL})
+    names: dict[Value, Path] = {
+        value: (f"class_{value}" if value else BACKGROUND,) for value in values
+    }
+    if not white:
+        return names, ()
+    note = (
+        f"255 is ignored, and {counted(len(white), 'mask')} hold it beside 0 alone, the first "
+        f"{white[0]}: if it was painted there, write `255: NAME` into `labels` of the new "
+        "data.yaml."
+    )
+    return names, (note,)

@@ -1,0 +1,287 @@
+"""Pictures and masks in anybody's folders become a data set: pairs, splits, classes, the tree."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from hierseg_jax.data.prepare.class_tables import find_table
+from hierseg_jax.data.prepare.formats import find_format
+from hierseg_jax.data.prepare.mask_pairs import find_pairs
+from hierseg_jax.data.prepare.prepare import prepare
+from hierseg_jax.data.read.folder import FolderSource
+from hierseg_jax.tree.hierarchy import Hierarchy
+from tests.annotated_data import SIZE, save_image, save_json, save_mask
+from tests.raw_data import contents, fault, run_prepare
+
+NAMES = ["background", "cat", "dog"]
+
+
+def mask_of(number, values=(0, 1, 2)):
+    """Of three stripes, and one row that tells masks apart: uint8 [H, W]."""
+    mask_hw = np.repeat(np.array(values, np.uint8), [6, 6, 4])[None].repeat(SIZE[0], 0)
+    mask_hw[number % SIZE[0]] = values[1]
+    return mask_hw
+
+
+def write(root, *pairs, values=(0, 1, 2)):
+    """A raw folder with pictures and masks of these names."""
+    for number, (image, mask) in enumerate(pairs):
+        save_image(root / image)
+        save_mask(root / mask, mask_of(number, values))
+    return root
+
+
+def labels_of(spec, split):
+    """Labels of a split, uint8 [H, W] each, by the stem of the picture."""
+    layout = spec.layout(split)
+    source = FolderSource(layout, spec.hierarchy.num_classes, spec.values)
+    stems = sorted(file.stem for file in spec.image_dir(split).iterdir())
+    return {stem: source[i]["label"] for i, stem in enumerate(stems)}
+
+
+def numbered(image, mask, count=6):
+    return [(image.format(i), mask.format(i)) for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("{}.jpg", "{}.png"),
+        ("{}.jpg", "{}_mask.png"),
+        ("{}.png", "{}_mask.png"),
+        ("a{}-rgb.png", "a{}-labels.png"),
+        ("img_{}.png", "mask_{}.png"),
+        ("images/{}.jpg", "masks/{}.png"),
+        ("images/img_{}.png", "masks/mask_{}.png"),
+        ("images/{}_leftImg8bit.jpg", "labels/{}_labelTrainIds.png"),
+        ("deep/er/rgb/{}.png", "deep/er/v1.2/labels/{}.png"),
+        ("photos/{}.jpg", "photos/masks/{}.png"),
+        ("shots/{}.jpg", "shots_seg/{}.bmp"),
+    ],
+)
+def test_every_picture_finds_its_own_mask(tmp_path, image, mask):
+    raw = write(tmp_path / "raw", *numbered(image, mask, 12))
+    pairs, unmasked = find_pairs(raw)
+    assert not unmasked
+    found = {(pair.image, pair.mask) for pair in pairs}
+    assert found == {(raw / a, raw / b) for a, b in numbered(image, mask, 12)}
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("{split}/{i}.jpg", "{split}/{i}_mask.png"),
+        ("images/{split}/{i}.jpg", "labels/{split}/{i}.png"),
+        ("img_dir/{split}/{i}.jpg", "ann_dir/{split}/{i}.png"),
+        ("{split}/images/{i}.png", "{split}/masks/{i}.png"),
+    ],
+)
+def test_splits_that_folders_are_called_after_stay(tmp_path, image, mask):
+    """Of the same names in both splits, too."""
+    pairs = [
+        (image.format(split=split, i=i), mask.format(split=split, i=i))
+        for split in ("train", "valid")
+        for i in range(3)
+    ]
+    raw = write(tmp_path / "raw", *pairs)
+    (raw / "classes.txt").write_text("\n".join(NAMES))
+    spec = prepare(raw, tmp_path / "out").spec
+    for first, split in enumerate(("train", "val")):
+        found = labels_of(spec, split)
+        assert sorted(found) == ["0", "1", "2"]
+        for i, label in enumerate(found.values()):
+            np.testing.assert_array_equal(label, mask_of(3 * first + i))
+
+
+def test_the_command_splits_what_has_no_splits_and_says_where_names_are_from(tmp_path):
+    raw = write(tmp_path / "raw", *numbered("{}.jpg", "{}_mask.png", 10))
+    flags = (f"--raw_dir={raw}", f"--out_dir={tmp_path / 'out'}")
+    done = run_prepare(*flags, "--val_share=0.3")
+    assert done.returncode == 0, done.stderr
+    assert "has no table of its classes (such as _classes.csv or classes.txt)" in done.stdout
+    assert "names: [background, class_1, class_2]" in (tmp_path / "out/data.yaml").read_text()
+    before = contents(tmp_path / "out")
+    done = run_prepare(*flags, "--val_share=0.3")
+    assert (done.returncode, contents(tmp_path / "out")) == (0, before)
+    assert "20 were there already" in done.stdout
+    counts = [len([*(tmp_path / "out" / split / "masks").iterdir()]) for split in ("train", "val")]
+    assert sum(counts) == 10
+    assert min(counts) > 0
+
+
+CSV = "Pixel Value, Class\n 0, background\n 1, cat\n 2, dog\n"
+ADE = "Idx\tRatio\tTrain\tVal\tStuff\tName\n1\t0.1\t9\t9\t1\tcat, puss\n2\t0.1\t9\t9\t1\tdog\n"
+COLOURS = {"cat": [1, 1, 1], "dog": [2, 2, 2]}
+PATHS = [
+    {"name": "background", "evaluate": True},
+    {"name": "animal--pet--cat", "evaluate": True},
+    {"name": "animal--dog"},
+    {"name": "void--unlabeled", "evaluate": False},
+]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "classes", "labels"),
+    [
+        ("train/_classes.csv", CSV, NAMES, ()),
+        ("_classes.csv", "0,background\n2,cat\n", NAMES[:2], ((0, "background"), (2, "cat"))),
+        ("classes.txt", "background\ncat\n\ndog\n", NAMES, ()),
+        ("labels.txt", "__ignore__\n_background_\ncat\ndog\n", ["_background_", "cat", "dog"], ()),
+        ("id2label.json", json.dumps(dict(enumerate(NAMES))), NAMES, ()),
+        (
+            "objectInfo150.txt",
+            ADE,
+            ["cat", "dog"],
+            ((0, "ignore"), (1, "cat"), (2, "dog")),
+        ),
+        (
+            "obj_class_to_machine_color.json",
+            json.dumps(COLOURS),
+            NAMES,
+            (("#000000", "background"), ("#010101", "cat"), ("#020202", "dog")),
+        ),
+        (
+            "config_v1.2.json",
+            json.dumps({"version": "1.2", "labels": PATHS}),
+            NAMES,
+            (*enumerate(NAMES), (3, "ignore")),
+        ),
+    ],
+)
+def test_tables_of_tools_name_the_classes(tmp_path, file, text, classes, labels):
+    values = (0, 2, 2) if "2,cat" in text else (1, 1, 2) if text == ADE else (0, 1, 2)
+    raw = write(tmp_path / "raw", *numbered("{}.jpg", "{}_mask.png"), values=values)
+    if labels and isinstance(labels[0][0], str):
+        for mask in raw.glob("*_mask.png"):
+            cv2.imwrite(str(mask), cv2.imread(str(mask), cv2.IMREAD_COLOR))
+    (raw / file).parent.mkdir(exist_ok=True)
+    (raw / file).write_text(text)
+    done = prepare(raw, tmp_path / "out")
+    hierarchy = done.spec.hierarchy
+    assert [*hierarchy.class_names] == classes
+    assert done.spec.labels == labels
+    assert hierarchy.background == (None if text == ADE else 0)
+    assert f"The classes are those of {raw / file}." in done.notes
+    tree = ["animal", "  pet", "    cat", "  dog"] if "config" in file else classes[1:]
+    assert str(hierarchy).splitlines() == ([*classes[:1], *tree] if text != ADE else classes)
+
+
+def test_a_tree_of_ones_own_takes_the_table_s_names(tmp_path):
+    raw = write(tmp_path / "raw", *numbered("{}.jpg", "{}_mask.png"))
+    (raw / "classes.txt").write_text("\n".join(NAMES))
+    tree = Hierarchy.from_mapping({"pet": ["dog", "cat"]}, ["bg", "dog", "cat"])
+    spec = prepare(raw, tmp_path / "out", hierarchy=tree).spec
+    assert spec.hierarchy == tree
+    assert spec.labels == ((0, "bg"), (1, "cat"), (2, "dog"))
+    other = Hierarchy.from_mapping({"pet": ["dog", "cow"]}, ["bg", "dog", "cow"])
+    message = fault(raw, tmp_path / "other", hierarchy=other)
+    assert message.startswith(f"{raw / 'classes.txt'}: the tree has no class and no group 'cat'")
+    named = {"labels": ((0, "bg"), (1, "cow"), (2, "dog"))}
+    spec = prepare(raw, tmp_path / "named", hierarchy=other, **named).spec
+    assert spec.labels == named["labels"]
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "labels"),
+    [
+        ((0, 1, 255), ["background", "class_1"], ()),
+        ((0, 255, 255), ["background", "object"], ((0, "background"), (255, "object"))),
+        (
+            (0, 40, 200),
+            ["background", "class_40", "class_200"],
+            ((0, "background"), (40, "class_40"), (200, "class_200")),
+        ),
+    ],
+)
+def test_without_a_table_classes_are_called_after_their_values(tmp_path, values, names, labels):
+    raw = write(tmp_path / "raw", *numbered("{}.jpg", "{}_mask.png"), values=values)
+    done = prepare(raw, tmp_path / "out")
+    assert [*done.spec.hierarchy.class_names] == names
+    assert done.spec.labels == labels
+    assert "0 or black is taken for the background" in str(done.notes)
+
+
+def test_masks_of_0_and_255_among_others_are_told_of(tmp_path):
+    raw = write(tmp_path / "raw", *numbered("{}.jpg", "{}_mask.png"), values=(0, 1, 1))
+    save_mask(raw / "2_mask.png", mask_of(2, (0, 255, 255)))
+    notes = str(prepare(raw, tmp_path / "out").notes)
+    assert f"1 mask hold it beside 0 alone, the first {raw / '2_mask.png'}" in notes
+
+
+def test_without_a_table_colours_are_classes(tmp_path):
+    raw = write(tmp_path / "raw", *numbered("{}.jpg", "{}_mask.png"))
+    for mask in raw.glob("*_mask.png"):
+        shown = cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE)[..., None] * np.uint8([0, 0, 100])
+        cv2.imwrite(str(mask), shown)
+    spec = prepare(raw, tmp_path / "out").spec
+    assert spec.hierarchy.class_names == ("background", "colour_640000", "colour_C80000")
+    labels = labels_of(spec, "train")
+    for stem, label in labels.items():
+        np.testing.assert_array_equal(label, mask_of(int(stem)))
+
+
+def test_pictures_shown_in_masks_place_are_no_masks_and_those_without_one_are_told(tmp_path):
+    raw = write(tmp_path / "raw", *numbered("{}.jpg", "{}_semantic.png"))
+    for i in range(6):
+        save_mask(raw / f"{i}_semantic_color.png", mask_of(i))
+        save_mask(raw / f"{i}_instances.png", mask_of(i))
+    save_image(raw / "new.jpg")
+    pairs, unmasked = find_pairs(raw)
+    assert {pair.mask.name for pair in pairs} == {f"{i}_semantic.png" for i in range(6)}
+    assert unmasked == [raw / "new.jpg"]
+    assert f"no mask: 1 picture, the first {raw / 'new.jpg'}." in str(
+        prepare(raw, tmp_path / "out").notes
+    )
+
+
+def test_what_may_be_meant_otherwise_is_refused(tmp_path):
+    raw = write(tmp_path / "raw", *numbered("images/{}.jpg", "masks/{}.png"))
+    write(raw, *numbered("images/{}.jpg", "labels/{}.png"))
+    assert "both hold masks of the pictures in images" in fault(raw, tmp_path / "out")
+    photos = tmp_path / "photos"
+    for name in ("1.jpg", "10.png", "11.png", "2.jpg"):
+        save_image(photos / name)
+    assert find_pairs(photos) == ([], [])
+    lossy = tmp_path / "lossy"
+    for i in range(3):
+        save_image(lossy / f"{i}.jpg")
+        save_image(lossy / f"{i}_mask.jpg")
+    assert "0_mask.jpg is JPEG or WebP. These change the values" in fault(lossy, tmp_path / "out")
+    two = write(tmp_path / "two", *numbered("train/{}.jpg", "train/{}_mask.png"))
+    (two / "classes.txt").write_text("background\ncat\ndog\n")
+    (two / "train/classes.txt").write_text("background\ndog\ncat\n")
+    assert "name other classes" in fault(two, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "sentence"),
+    [
+        ("_classes.csv", "0,background,1\n", "expected lines of a value and a name"),
+        ("_classes.csv", "Pixel Value, Class\nx, cat\n", "found 'x, cat'"),
+        ("id2label.json", "[1]", "expected a name for every value"),
+        ("id2label.json", '{"a": "cat"}', "expected a name for every value"),
+        ("objectInfo150.txt", "Name\ncat\n", "expected columns `Idx` and `Name`"),
+        ("objectInfo150.txt", "Idx\tName\nx\tcat\n", "line 2: expected a number and a name"),
+        ("obj_class_to_machine_color.json", '{"cat": [1, 2]}', "'cat' has no colour of three"),
+    ],
+)
+def test_tables_that_cannot_be_read_are_named(tmp_path, file, text, sentence):
+    raw = write(tmp_path / "raw", *numbered("{}.jpg", "{}_mask.png"))
+    (raw / file).write_text(text)
+    message = fault(raw, tmp_path / "out")
+    assert message.startswith(str(raw / file))
+    assert sentence in message
+
+
+def test_a_configuration_of_something_else_is_no_table(tmp_path):
+    save_json(tmp_path / "config.json", {"labels": ["a"], "lr": 1})
+    assert find_table(tmp_path) is None
+
+
+def test_a_prepared_data_set_is_not_prepared_again(tmp_path):
+    raw = write(tmp_path / "raw", *numbered("{}.jpg", "{}_mask.png"))
+    out = prepare(raw, tmp_path / "out").spec.root
+    with pytest.raises(ValueError, match="is it a data set already"):
+        find_format(out)
