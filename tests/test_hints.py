@@ -49,6 +49,7 @@ def told_by_doctor(root):
     [
         (["train/1.jpg", "train/1_mask.png", "train/2.jpg", "train/2_mask.png"], "train"),
         (["train/1.jpg", "train/1.png"], "{images: train, masks: train}"),
+        (["1.jpg", "1_mask.png", "2.jpg", "2_mask.png"], "{images: ., masks: .}"),
         (["raw/1.png", "raw/2.png", "ids/1_L.png", "ids/2_L.png"], "{images: raw, masks: ids}"),
         (["images/training/1.jpg", "annotations/training/1.png"], "images/training"),
         (["CamVid/train/1.png", "CamVid/trainannot/1.png"], "CamVid/train"),
@@ -61,6 +62,13 @@ def test_the_line_that_the_message_and_the_doctor_name_reads_the_masks(tmp_path,
     line = re.search(r"`(\{images: .*?\})`", sentence)[1]
     assert line in told_by_doctor(tmp_path)
     assert len(load(tmp_path, f"train: {line}")) == len(paths) // 2
+
+
+def test_a_star_without_quotes_is_told_of(tmp_path):
+    write(tmp_path, "1.jpg", "1_mask.png")
+    sentence = refusal(tmp_path, "train: {images: *.jpg, masks: *_mask.png}")
+    assert sentence.endswith("; put quotes around what begins with a star, '*.png'.")
+    assert len(load(tmp_path, "train: {images: '*.jpg', masks: '*_mask.png'}")) == 1
 
 
 def test_several_folders_that_may_hold_the_masks_are_named(tmp_path):
