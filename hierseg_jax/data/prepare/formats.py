@@ -5,7 +5,17 @@ import shlex
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hierseg_jax.data.prepare import camvid, cityscapes, coco, id_lists, labelme, masks, voc, yolo
+from hierseg_jax.data.prepare import (
+    camvid,
+    cityscapes,
+    class_masks,
+    coco,
+    id_lists,
+    labelme,
+    masks,
+    voc,
+    yolo,
+)
 from hierseg_jax.data.prepare.picture import RawData, Wishes
 from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.system.errors import HiersegError
@@ -33,10 +43,11 @@ FORMATS = {
     "cityscapes": Format(cityscapes.found_in, cityscapes.read, "leftImg8bit and gtFine"),
     "camvid": Format(camvid.found_in, camvid.read, "label_colors.txt or class_dict.csv"),
     "ids": Format(id_lists.found_in, id_lists.read, "JPEGImages, gt_masks and train_id.txt"),
+    "class_masks": Format(class_masks.found_in, class_masks.read, "a mask for each class"),
     "masks": Format(masks.found_in, masks.read, "pictures, and masks of their names"),
 }
-LAST = "masks"
-"""What a folder is taken for that looks like no other; others have masks, too."""
+LAST = ("class_masks", "masks")
+"""What a folder may be that looks like no other; others have masks, too."""
 _LOOKED_INTO = 50
 MOVABLE = "ids"
 """The format whose pictures may be moved: it lists them without looking for them."""
@@ -75,8 +86,9 @@ def find_format(raw_dir: pathlib.Path) -> str:
             f"{nothing}Or is it a data set already? Then train with "
             f"{shlex.quote(f'--data={file}')}."
         )
-    if FORMATS[LAST].found_in(raw_dir):
-        return LAST
+    for name in LAST:
+        if FORMATS[name].found_in(raw_dir):
+            return name
     raise HiersegError(
         f"{nothing}Annotations of other tools (XML, CSV, other JSON) have to become COCO's, which "
         "most tools export. Pictures and masks whose names say less need not be prepared: a "
@@ -87,7 +99,7 @@ def find_format(raw_dir: pathlib.Path) -> str:
 
 def _formats_in(raw_dir: pathlib.Path) -> list[str]:
     """Names of the formats that a folder looks like, but for LAST."""
-    return [name for name, of in FORMATS.items() if name != LAST and _is_in(raw_dir, of)]
+    return [name for name, of in FORMATS.items() if name not in LAST and _is_in(raw_dir, of)]
 
 
 def _is_in(raw_dir: pathlib.Path, of: Format) -> bool:

@@ -7,31 +7,28 @@ path is that of the pictures but for a part: `images/train` and `labels/train`, 
 
 import itertools
 import pathlib
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from hierseg_jax.data.prepare.folders import split_of, walk_files
-from hierseg_jax.data.read import png
+from hierseg_jax.data.prepare.file_words import (
+    MASK_WORDS,
+    OTHER_WORDS,
+    PREFERRED_WORDS,
+    begins_with,
+    differ_in_a_part,
+    files_by_folder,
+    has_one_channel,
+    holds_masks,
+    picture_name,
+    sounds_like_mask,
+    words_of,
+)
+from hierseg_jax.data.prepare.folders import split_of
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, LOSSY_SUFFIXES, MASK_SUFFIXES
 from hierseg_jax.data.read.mask_places import find_affixes
 from hierseg_jax.system.errors import HiersegError
 
-_MASK_WORDS = {
-    *("mask", "masks", "label", "labels", "labeled", "labelled", "ann", "anno", "annot", "gt"),
-    *("annotation", "annotations", "seg", "segm", "segmentation", "segmentations", "semantic"),
-    *("labelids", "labeltrainids", "gtfine", "segmentationclass", "target", "targets"),
-}
-_PICTURE_WORDS = {
-    *("image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "rgb"),
-    *("jpegimages", "leftimg8bit", "input", "inputs"),
-}
-# Of files that look like masks and show something else, or the same in colours to look at.
-_OTHER_WORDS = {
-    *("color", "colors", "colour", "colours", "human", "vis", "viz", "overlay", "overlays"),
-    *("preview", "instance", "instances", "panoptic", "depth", "edge", "edges"),
-}
 _BY_STEM = Mapping[str, pathlib.Path]
 
 
@@ -55,12 +52,10 @@ def find_pairs(root: pathlib.Path) -> tuple[list[Pair], list[pathlib.Path]]:
     Raises:
       ValueError: two masks that a picture may have.
     """
-    folders: dict[pathlib.Path, list[pathlib.Path]] = {}
-    for file in walk_files(root, sorted({*IMAGE_SUFFIXES, *MASK_SUFFIXES})):
-        folders.setdefault(file.parent.relative_to(root), []).append(file)
+    folders = files_by_folder(root)
     masks = {folder: found for folder, files in folders.items() if (found := _beside(files))}
     others = [folder for folder in folders if folder not in masks]
-    of_masks = [folder for folder in others if _holds_masks(folder, folders[folder])]
+    of_masks = [folder for folder in others if holds_masks(folder, folders[folder])]
     for folder in others:
         if folder not in of_masks and (found := _elsewhere(folder, of_masks, folders)):
             masks[folder] = found
@@ -69,16 +64,11 @@ def find_pairs(root: pathlib.Path) -> tuple[list[Pair], list[pathlib.Path]]:
         taken = {*of_picture.values()}
         for file in folders[folder]:
             if file in of_picture:
-                name = "__".join((*filter(_says_something, folder.parts), file.stem))
+                name = picture_name(folder, file.stem)
                 pairs.append(Pair(split_of(folder), name, file, of_picture[file]))
             elif file not in taken and _is_picture(file):
                 unmasked.append(file)
     return pairs, unmasked
-
-
-def sounds_like_mask(name: str) -> bool:
-    """Whether a word of a file's or folder's name says so."""
-    return bool(_words(name) & _MASK_WORDS)
 
 
 def _beside(files: Sequence[pathlib.Path]) -> dict[pathlib.Path, pathlib.Path]:
@@ -88,7 +78,7 @@ def _beside(files: Sequence[pathlib.Path]) -> dict[pathlib.Path, pathlib.Path]:
     # Photographs of two kinds in a folder, 1.jpg and 10.png, are no pairs.
     if any(image.stem == mask.stem or sounds_like_mask(mask.name) for image, mask in found.items()):
         return found
-    if found and _has_one_channel([*found.values()]):
+    if found and has_one_channel([*found.values()]):
         return found
     pictures = {stem: file for stem, file in masks.items() if not sounds_like_mask(stem)}
     return _matched(pictures, {s: file for s, file in masks.items() if s not in pictures})
@@ -108,13 +98,13 @@ def _elsewhere(
     found = {
         other: pairs
         for other in of_masks
-        if _differ_in_a_part(folder.parts, other.parts) and split_of(folder) == split_of(other)
+        if differ_in_a_part(folder.parts, other.parts) and split_of(folder) == split_of(other)
         if (pairs := _matched(pictures, _by_stem(folders[other], MASK_SUFFIXES)))
     }
     rank = {
         other: (
-            not _words(*other.parts) & _OTHER_WORDS,
-            bool(_words(*other.parts) & _MASK_WORDS),
+            not words_of(*other.parts) & OTHER_WORDS,
+            bool(words_of(*other.parts) & MASK_WORDS),
             len(pairs),
         )
         for other, pairs in found.items()
@@ -161,17 +151,30 @@ def _head(stems: Iterable[str]) -> str:
 
 
 def _ending(pictures: _BY_STEM, masks: _BY_STEM) -> str | None:
-    """What most stems of masks have behind that of a picture; None where none has one."""
+    """What most stems of masks have behind that of a picture; None where none has one.
+
+    Raises:
+      ValueError: two endings that may both be meant.
+    """
     endings = Counter(
-        stem[at:] for stem in masks for at in range(1, len(stem) + 1) if stem[:at] in pictures
+        stem.removeprefix(of) for stem in masks if (of := begins_with(stem, pictures))
     )
 
-    def rank(ending: str) -> tuple[int, bool, bool, int, str]:
-        words = _words(ending)
-        others = bool(words & _OTHER_WORDS)
-        return -endings[ending], others, "semantic" not in words, len(ending), ending
+    def rank(ending: str) -> tuple[bool, bool, int, str]:
+        words = words_of(ending)
+        return bool(words & OTHER_WORDS), not words & PREFERRED_WORDS, -endings[ending], ending
 
-    return min(endings, key=rank, default=None)
+    if not endings:
+        return None
+    best, *rest = sorted(endings, key=rank)
+    for other in rest:
+        if rank(other)[:2] == rank(best)[:2] and 2 * endings[other] > endings[best]:
+            raise HiersegError(
+                f"Masks end in {best!r} and in {other!r} behind the names of their pictures, in "
+                f"{next(iter(masks.values())).parent}; take those that are not meant out of "
+                "--raw_dir."
+            )
+    return best
 
 
 def _with_ending(
@@ -188,41 +191,6 @@ def _by_stem(files: Iterable[pathlib.Path], suffixes: Sequence[str]) -> dict[str
     return {file.stem: file for file in reversed(chosen)}
 
 
-def _holds_masks(folder: pathlib.PurePath, files: Sequence[pathlib.Path]) -> bool:
-    """By the names of the folder, the innermost first, or what the files are."""
-    if not any(file.suffix.lower() in MASK_SUFFIXES for file in files):
-        return False
-    for part in reversed(folder.parts):
-        if words := _words(part) & (_MASK_WORDS | _PICTURE_WORDS):
-            return bool(words & _MASK_WORDS)
-    return _has_one_channel(files)
-
-
-def _has_one_channel(files: Sequence[pathlib.Path]) -> bool:
-    """Whether the first is an array, or a PNG in grey or with a palette."""
-    return files[0].suffix.lower() == ".npy" or png.colour_type(files[0]) in (png.GRAY, png.PALETTE)
-
-
 def _is_picture(file: pathlib.Path) -> bool:
-    words = _words(file.stem)
-    return file.suffix.lower() in IMAGE_SUFFIXES and not words & (_MASK_WORDS | _OTHER_WORDS)
-
-
-def _words(*names: str) -> set[str]:
-    return {word for name in names for word in re.split(r"[^a-z0-9]+", name.lower())}
-
-
-def _says_something(part: str) -> bool:
-    """Whether a folder's name tells its pictures from those of others in the split."""
-    return not split_of(pathlib.PurePath(part)) and not _words(part) & _PICTURE_WORDS
-
-
-def _differ_in_a_part(folder: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether a path is the other one, but for a part of it that may be two there."""
-    if folder == other:
-        return False
-    ahead, theirs = [*folder], [*other]
-    for end in (0, -1):
-        while ahead and theirs and ahead[end] == theirs[end]:
-            del ahead[end], theirs[end]
-    return len(ahead) <= 1 and len(theirs) <= 2
+    words = words_of(file.stem)
+    return file.suffix.lower() in IMAGE_SUFFIXES and not words & (MASK_WORDS | OTHER_WORDS)

@@ -11,8 +11,9 @@ import numpy as np
 
 from hierseg_jax.data.prepare.class_tables import TABLES, Path, find_table
 from hierseg_jax.data.prepare.classes import BACKGROUND, value_of_none
+from hierseg_jax.data.prepare.file_words import sounds_like_mask
 from hierseg_jax.data.prepare.folders import walk_files
-from hierseg_jax.data.prepare.mask_pairs import Pair, find_pairs, sounds_like_mask
+from hierseg_jax.data.prepare.mask_pairs import Pair, find_pairs
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
 from hierseg_jax.data.read import png
 from hierseg_jax.data.read.image_files import read_mask

@@ -1,0 +1,109 @@
+"""A mask for every class of a picture: they are found by name, united, and brought to its size."""
+
+import cv2
+import numpy as np
+import pytest
+
+from hierseg_jax.data.prepare.formats import find_format
+from hierseg_jax.data.prepare.prepare import prepare
+from hierseg_jax.tree.hierarchy import Hierarchy
+from tests.annotated_data import SIZE, save_image, save_mask
+from tests.raw_data import fault
+from tests.test_prepare_masks import labels_of
+
+INSIDE = {
+    "skin": (slice(1, 11), slice(1, 15)),
+    "l_eye": (slice(3, 5), slice(4, 6)),
+    "hair": (slice(0, 3), slice(2, 12)),
+}
+
+
+def white(name, size=SIZE, value=255):
+    mask_hw = np.zeros(SIZE, np.uint8)
+    mask_hw[INSIDE[name]] = value
+    return cv2.resize(mask_hw, size[::-1], interpolation=cv2.INTER_NEAREST)
+
+
+def united(values, order=("skin", "hair", "l_eye")):
+    """By numbers of classes; the later in the order lies on top."""
+    mask_hw = np.zeros(SIZE, np.uint8)
+    for name in order:
+        if name in values:
+            mask_hw[INSIDE[name]] = values[name]
+    return mask_hw
+
+
+LAYOUTS = [
+    ("{}.jpg", "{}_{name}.png"),
+    ("photos/{}.jpg", "masks/{}_mask_{name}.png"),
+    ("images/{}.png", "masks/{name}/{}.png"),
+    ("CelebA-HQ-img/{}.jpg", "CelebAMask-HQ-mask-anno/0/{:05}_{name}.png"),
+]
+
+
+@pytest.mark.parametrize(("image", "mask"), LAYOUTS)
+def test_masks_are_united_with_the_smaller_one_on_top(tmp_path, image, mask):
+    raw = tmp_path / "raw"
+    for i in range(8):
+        save_image(raw / image.format(i))
+        for name in INSIDE:
+            if not (i == 3 and name == "hair"):
+                save_mask(raw / mask.format(i, name=name), white(name))
+    assert find_format(raw) == "class_masks"
+    done = prepare(raw, tmp_path / "out")
+    assert done.spec.hierarchy.class_names == ("background", "hair", "l_eye", "skin")
+    assert "has a mask for each class: hair, l_eye, skin." in str(done.notes)
+    labels = labels_of(done.spec, "train") | labels_of(done.spec, "val")
+    assert len(labels) == 8
+    for stem, label in labels.items():
+        values = {"hair": 1, "l_eye": 2, "skin": 3}
+        if stem == "3":
+            del values["hair"]
+        np.testing.assert_array_equal(label, united(values))
+
+
+def test_the_order_of_files_and_a_tree_of_ones_own(tmp_path):
+    raw = tmp_path / "raw"
+    for i in range(2):
+        save_image(raw / f"{i}.jpg")
+        for name in INSIDE:
+            save_mask(raw / f"{i}_{name}.png", white(name, value=1))
+    tree = Hierarchy.from_mapping(
+        {"face": ["skin", "l_eye"], "hair": ["hair"]}, ["-", "skin", "l_eye", "hair"]
+    )
+    done = prepare(raw, tmp_path / "out", order="file", hierarchy=tree)
+    assert done.spec.hierarchy == tree
+    values = {"skin": 1, "l_eye": 2, "hair": 3}
+    for label in labels_of(done.spec, "train").values():
+        np.testing.assert_array_equal(label, united(values, sorted(INSIDE)))
+    other = Hierarchy.from_mapping(["skin"], ["-", "skin"])
+    assert "'hair' is annotated, and the tree has no class" in fault(
+        raw, tmp_path / "other", hierarchy=other
+    )
+
+
+def test_masks_of_another_scale_fit_their_picture_and_of_another_shape_are_refused(tmp_path):
+    raw = tmp_path / "raw"
+    size = SIZE[0] * 2, SIZE[1] * 2
+    for i in range(2):
+        save_image(raw / f"{i}.jpg", size)
+        for name in INSIDE:
+            save_mask(raw / f"{i}_{name}.png", white(name))
+    done = prepare(raw, tmp_path / "out")
+    for label in labels_of(done.spec, "train").values():
+        small = united({"hair": 1, "l_eye": 2, "skin": 3})
+        np.testing.assert_array_equal(label, small.repeat(2, axis=0).repeat(2, axis=1))
+    save_mask(raw / "1_skin.png", white("skin")[:-3])
+    message = fault(raw, tmp_path / "other")
+    assert message.startswith(f"{raw / '1_skin.png'} is 9 x 16 (height x width), which is no scale")
+
+
+def test_masks_that_may_be_of_classes_or_of_things_are_refused(tmp_path):
+    raw = tmp_path / "raw"
+    for i in range(3):
+        save_image(raw / f"{i}.jpg")
+        for number in (1, 2):
+            save_mask(raw / f"{i}_{number}.png", white("skin"))
+    assert "Masks end in '_1' and in '_2' behind the names of their pictures" in fault(
+        raw, tmp_path / "out"
+    )
