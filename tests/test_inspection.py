@@ -128,6 +128,11 @@ def mostly_ignored(root):
         np.save(root / f"train/masks/train{i}.npy", label_hw)
 
 
+def with_sides(root):
+    file = root / "data.yaml"
+    file.write_text(file.read_text().replace("torso, head", "left leg, right leg"))
+
+
 def blurred():
     return cv2.blur(np.repeat(np.uint8([0, 3, 0, 3]), 16)[None].repeat(48, 0), (3, 3))
 
@@ -144,6 +149,7 @@ FAULTS = {
     "size_mismatch": (with_mask(label().T), "train/masks/train1.npy"),
     "unknown_labels": (with_mask(label() + np.uint16(1)), "train/masks/train1.npy"),
     "odd_background": (with_road_outside, ""),
+    "unpaired_sides": (with_sides, ""),
     "shifted_labels": (
         with_yaml("names: [road, car, bus]\nunknown: ignore"),
         "train/masks/train0.npy",

@@ -4,15 +4,18 @@ import dataclasses
 
 import numpy as np
 import pytest
+import yaml
 
 from hierseg_jax.data.augment.choice import choose_augmentation
 from hierseg_jax.data.augment.geometry import flip, optical_distortion, rotate
+from hierseg_jax.data.inspection.sides import mixed_up
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.evaluation.view import View
 from hierseg_jax.settings.building import check_tree_of_data
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.pairs import parse_pairs, unpaired
 from tests.figure_folder import write_figures
 from tests.runs import small_settings, train_here
 
@@ -33,6 +36,37 @@ def handedness(image_hwc):
         np.gradient(image_hwc[..., i].astype(float)) for i in (0, 1)
     )
     return red_x * green_y - red_y * green_x
+
+
+def test_left_and_right_that_are_no_pair_are_known_by_their_names():
+    names = (
+        *("bg", "left_arm", "right_arm", "r_eye", "l_eye", "EarL", "EarR", "LeftShoe", "RightShoe"),
+        *(
+            "leg-L",
+            "leg-R",
+            "leftover",
+            "rightover",
+            "lamp",
+            "ramp",
+            "L1",
+            "left_only",
+            "a l",
+            "a r",
+        ),
+    )
+    assert unpaired(names, ((1, 2),)) == (
+        ("l_eye", "r_eye"),
+        ("LeftShoe", "RightShoe"),
+        ("leg-L", "leg-R"),
+        ("a l", "a r"),
+    )
+    tree = Hierarchy.from_mapping([1, 2, 3, 4], ["bg", "l_a", "r_a", "x", "y"], pairs=[["x", "y"]])
+    sentence = mixed_up(tree)
+    line = yaml.safe_load(sentence.split("`")[1])
+    assert not mixed_up(
+        dataclasses.replace(tree, pairs=parse_pairs(**line, class_names=tree.class_names))
+    )
+    assert len(line["pairs"]) == 2
 
 
 @pytest.mark.parametrize("size", [(80, 80), (40, 160)])

@@ -6,12 +6,14 @@ import pytest
 
 from hierseg_jax.data.prepare.formats import find_format
 from hierseg_jax.data.prepare.prepare import prepare
+from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.annotated_data import SIZE, save_image, save_mask
 from tests.raw_data import fault
 from tests.test_prepare_masks import labels_of
 
 INSIDE = {
+    "r_eye": (slice(6, 8), slice(9, 11)),
     "skin": (slice(1, 11), slice(1, 15)),
     "l_eye": (slice(3, 5), slice(4, 6)),
     "hair": (slice(0, 3), slice(2, 12)),
@@ -24,7 +26,7 @@ def white(name, size=SIZE, value=255):
     return cv2.resize(mask_hw, size[::-1], interpolation=cv2.INTER_NEAREST)
 
 
-def united(values, order=("skin", "hair", "l_eye")):
+def united(values, order=("skin", "hair", "l_eye", "r_eye")):
     """By numbers of classes; the later in the order lies on top."""
     mask_hw = np.zeros(SIZE, np.uint8)
     for name in order:
@@ -51,12 +53,14 @@ def test_masks_are_united_with_the_smaller_one_on_top(tmp_path, image, mask):
                 save_mask(raw / mask.format(i, name=name), white(name))
     assert find_format(raw) == "class_masks"
     done = prepare(raw, tmp_path / "out")
-    assert done.spec.hierarchy.class_names == ("background", "hair", "l_eye", "skin")
-    assert "has a mask for each class: hair, l_eye, skin." in str(done.notes)
+    assert done.spec.hierarchy.class_names == ("background", "hair", "l_eye", "r_eye", "skin")
+    assert done.spec.hierarchy.pairs == load_spec(done.spec.file).hierarchy.pairs == ((2, 3),)
+    assert "has a mask for each class: hair, l_eye, r_eye, skin." in str(done.notes)
+    assert "A mirror exchanges l_eye and r_eye" in str(done.notes)
     labels = labels_of(done.spec, "train") | labels_of(done.spec, "val")
     assert len(labels) == 8
     for stem, label in labels.items():
-        values = {"hair": 1, "l_eye": 2, "skin": 3}
+        values = {"hair": 1, "l_eye": 2, "r_eye": 3, "skin": 4}
         if stem == "3":
             del values["hair"]
         np.testing.assert_array_equal(label, united(values))
@@ -69,11 +73,13 @@ def test_the_order_of_files_and_a_tree_of_ones_own(tmp_path):
         for name in INSIDE:
             save_mask(raw / f"{i}_{name}.png", white(name, value=1))
     tree = Hierarchy.from_mapping(
-        {"face": ["skin", "l_eye"], "hair": ["hair"]}, ["-", "skin", "l_eye", "hair"]
+        {"face": ["skin", "l_eye", "r_eye"], "hair": ["hair"]},
+        ["-", "skin", "l_eye", "r_eye", "hair"],
     )
     done = prepare(raw, tmp_path / "out", order="file", hierarchy=tree)
     assert done.spec.hierarchy == tree
-    values = {"skin": 1, "l_eye": 2, "hair": 3}
+    assert not done.spec.hierarchy.pairs  # a user's tree stays as it is
+    values = {"skin": 1, "l_eye": 2, "r_eye": 3, "hair": 4}
     for label in labels_of(done.spec, "train").values():
         np.testing.assert_array_equal(label, united(values, sorted(INSIDE)))
     other = Hierarchy.from_mapping(["skin"], ["-", "skin"])
@@ -91,7 +97,7 @@ def test_masks_of_another_scale_fit_their_picture_and_of_another_shape_are_refus
             save_mask(raw / f"{i}_{name}.png", white(name))
     done = prepare(raw, tmp_path / "out")
     for label in labels_of(done.spec, "train").values():
-        small = united({"hair": 1, "l_eye": 2, "skin": 3})
+        small = united({"hair": 1, "l_eye": 2, "r_eye": 3, "skin": 4})
         np.testing.assert_array_equal(label, small.repeat(2, axis=0).repeat(2, axis=1))
     save_mask(raw / "1_skin.png", white("skin")[:-3])
     message = fault(raw, tmp_path / "other")

@@ -10,6 +10,7 @@ import numpy as np
 
 from hierseg_jax.data.batches import Batch, Batches
 from hierseg_jax.data.inspection.epochs import too_short
+from hierseg_jax.data.inspection.sides import mixed_up
 from hierseg_jax.data.pipeline import (
     epoch_length,
     eval_batches,
@@ -146,6 +147,8 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
     before = agree(int(is_main() and has_finished_epochs(workdir)))
     if not before and settings.model.pretrained == IMAGENET and not settings.init:
         note(too_short(epoch_length(drawn_source), settings.epochs))
+    if not before and settings.augmentation != "none":
+        note(mixed_up(hierarchy))
     if not before and not settings.data.allow_missing_classes:
         seen, missing = check_sample(train_source, hierarchy, settings.data.named)
         note(missing)

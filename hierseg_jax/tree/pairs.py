@@ -1,5 +1,6 @@
 """Left and right: which leaf classes change places when a picture is mirrored."""
 
+import re
 import reprlib
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +10,11 @@ from hierseg_jax.system.wording import did_you_mean
 from hierseg_jax.tree.background import foreground
 
 Pairs = tuple[tuple[int, int], ...]
+# A word of its own, or one that a capital letter ends or begins.
+_LEFT = re.compile(
+    r"(?<![A-Za-z])(?:left(?![a-z])|Left(?![a-z])|LEFT(?![A-Z])|[lL](?![A-Za-z]))|"
+    r"(?<=[a-z])Left(?![a-z])"
+)
 
 
 def parse_pairs(pairs: Any, class_names: Sequence[str], background: int | None = 0) -> Pairs:
@@ -52,6 +58,22 @@ def parse_pairs(pairs: Any, class_names: Sequence[str], background: int | None =
             seen[member] = shown
         parsed.append((left, right))
     return tuple(parsed)
+
+
+def unpaired(class_names: Sequence[str], pairs: Pairs) -> tuple[tuple[str, str], ...]:
+    """Left and right of one thing by their names, such as `l_eye` and `r_eye`, in no pair yet."""
+    taken = {class_names[member] for pair in pairs for member in pair}
+    free = [name for name in class_names if name not in taken]
+    found = []
+    for name in free:
+        other = _LEFT.sub(_right, name)
+        if other != name and other in free:
+            found.append((name, other))
+    return tuple(found)
+
+
+def _right(left: re.Match[str]) -> str:
+    return {"left": "right", "Left": "Right", "LEFT": "RIGHT", "l": "r", "L": "R"}[left[0]]
 
 
 def _leaf(member: Any, class_names: Sequence[str], background: int | None, shown: str) -> int:

@@ -89,6 +89,11 @@ KINDS = {
         "A first class that does not look like a background",
         "No mean counts the background, and no picture shows it.",
     ),
+    "unpaired_sides": Kind(
+        WARNING,
+        "Left and right that are no pair",
+        "Training mirrors pictures, and in a mirror each looks like the other: both are mixed up.",
+    ),
     "shifted_labels": Kind(
         WARNING,
         "Values that look numbered otherwise than the classes",

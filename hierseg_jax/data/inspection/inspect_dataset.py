@@ -12,6 +12,7 @@ from hierseg_jax.data.inspection.examine import Examined, Usable, examine
 from hierseg_jax.data.inspection.findings import Finding
 from hierseg_jax.data.inspection.mask_values import check_values, drawn_sentence
 from hierseg_jax.data.inspection.pairing import Pair, pair_files
+from hierseg_jax.data.inspection.sides import check_sides
 from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
@@ -65,7 +66,7 @@ def inspect_dataset(
     pairs: list[Pair] = []
     findings = across.check_splits(spec, alone)
     # Of several data sets it is the common tree's, and no matter of this one.
-    findings += across.check_background(spec) if alone else []
+    findings += across.check_background(spec) + check_sides(spec) if alone else []
     for split in spec.splits:
         of_split, faults = pair_files(split, spec.layout(split))
         pairs += of_split

@@ -36,6 +36,7 @@ from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import local_path
 from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.pairs import unpaired
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +103,7 @@ def prepare(
     _check_options(source, move, link, val_share)
     wishes = Wishes(hierarchy, labels, order, ignored, skips_unknown)
     raw = FORMATS[source].read(raw_dir, wishes)
-    raw = _without_copies(raw)
+    raw = _with_pairs(_without_copies(raw), wishes)
     raw = dataclasses.replace(raw, pictures=split_pictures(raw.pictures, val_share))
     spec = _spec(out_dir, raw, wishes)
     examples = _check_all(raw, raw_dir, out_dir, move, spec)
@@ -165,6 +166,21 @@ def _without_copies(raw: RawData) -> RawData:
         f"{copies[0].image}; they are for training alone."
     )
     return dataclasses.replace(raw, pictures=pictures, notes=(*raw.notes, note))
+
+
+def _with_pairs(raw: RawData, wishes: Wishes) -> RawData:
+    """With the left and right of a source's own classes as pairs; a user's tree stays as it is."""
+    if wishes.hierarchy is not None:
+        return raw
+    names, pairs = raw.hierarchy.class_names, raw.hierarchy.pairs
+    found = unpaired(names, pairs)
+    if not found:
+        return raw
+    more = tuple((names.index(left), names.index(right)) for left, right in found)
+    hierarchy = dataclasses.replace(raw.hierarchy, pairs=(*pairs, *more))
+    listed_pairs = ", ".join(f"{left} and {right}" for left, right in found)
+    note = f"A mirror exchanges {listed_pairs}: `pairs` in data.yaml says so."
+    return dataclasses.replace(raw, hierarchy=hierarchy, notes=(*raw.notes, note))
 
 
 def _spec(out_dir: pathlib.Path, raw: RawData, wishes: Wishes) -> DatasetSpec:
