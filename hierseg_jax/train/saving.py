@@ -13,7 +13,6 @@ from hierseg_jax.system.devices.parallel import cpu_threads
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.run import Run
 from hierseg_jax.train.same_data import fingerprints
-from hierseg_jax.train.workdir import FLAT
 
 
 def open_writer(run: Run, still_held: Callable[[], None]) -> CheckpointWriter:
@@ -50,7 +49,6 @@ def save(run: Run, writer: CheckpointWriter | None, state: Any, progress: Progre
         "score": score,
         "progress": progress.to_json(),
         "data": fingerprints(run.inventories),
-        "optimizer_layout": FLAT,
         "cpu_threads": cpu_threads(),
         "versions": {"hierseg_jax": hierseg_jax.__version__, "jax": jax.__version__},
         "platform": f"{run.parallel.devices[0].platform} {platform.machine()}",

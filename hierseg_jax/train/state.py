@@ -6,7 +6,6 @@ from typing import Any
 
 import flax.struct
 import jax
-import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -65,18 +64,6 @@ class TrainState(flax.struct.PyTreeNode):
             key=training["key"],
             average=evaluated if averaged else None,
         )
-
-
-def moments_by_layer(params: Any) -> Any:
-    """Like the optimizer's state in checkpoints of earlier versions, not one vector of all."""
-    return optax.adam(optax.constant_schedule(0.0)).init(params)
-
-
-def flatten_moments(opt_state: Any) -> Any:
-    """A state like that of `moments_by_layer` as that of `make_optimizer`."""
-    adam, *rest = opt_state
-    mu, nu = (jax.flatten_util.ravel_pytree(moments)[0] for moments in (adam.mu, adam.nu))
-    return (adam._replace(mu=mu, nu=nu), *rest)
 
 
 def create_state(

@@ -42,12 +42,10 @@ from hierseg_jax.train.same_data import (
     what_changed,
 )
 from hierseg_jax.train.same_run import check_same_run
-from hierseg_jax.train.state import TrainState, flatten_moments, moments_by_layer
+from hierseg_jax.train.state import TrainState
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 MARKER = "run.json"
-# How a checkpoint holds the optimizer's moments; of earlier versions it does not say so.
-FLAT = "flat"
 
 
 def check_workdir(workdir: Path, settings: Settings, hierarchy: Hierarchy) -> None:
@@ -230,22 +228,14 @@ def restore(
     progress = Progress.from_json(meta["progress"])
     ended = progress.finished(settings.epochs, settings.patience)
     _check_data(meta.get("data", {}), inventories, workdir, settings, ended)
-    flat = meta.get("optimizer_layout") == FLAT
-    like = state.training
-    if not flat:
-        like["opt_state"] = moments_by_layer(state.params)
-    loaded = load_checkpoint(folder, jax.tree.map(np.asarray, like))
+    loaded = load_checkpoint(folder, jax.tree.map(np.asarray, state.training))
     check_arrays(folder, "this run's network", loaded.variables, state.evaluated)
     if meta["cpu_threads"] != cpu_threads and is_main() and jax.default_backend() == "cpu":
         warn(
             f"the checkpoint was computed with {meta['cpu_threads']} CPU threads, now there are "
             f"{cpu_threads}; the result will differ in its last bits (NPROC sets the number)."
         )
-    training = dict(loaded.training)
-    if not flat:
-        training["opt_state"] = flatten_moments(training["opt_state"])
-    state = TrainState.of_checkpoint(loaded.variables, training)
-    return state, progress
+    return TrainState.of_checkpoint(loaded.variables, loaded.training), progress
 
 
 def _check_data(
