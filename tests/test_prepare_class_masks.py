@@ -104,12 +104,10 @@ def test_masks_of_another_scale_fit_their_picture_and_of_another_shape_are_refus
     assert message.startswith(f"{raw / '1_skin.png'} is 9 x 16 (height x width), which is no scale")
 
 
-def test_masks_that_may_be_of_classes_or_of_things_are_refused(tmp_path):
+def test_masks_with_numbers_are_of_no_class_that_is_known(tmp_path):
     raw = tmp_path / "raw"
     for i in range(3):
         save_image(raw / f"{i}.jpg")
         for number in (1, 2):
             save_mask(raw / f"{i}_{number}.png", white("skin"))
-    assert "Masks end in '_1' and in '_2' behind the names of their pictures" in fault(
-        raw, tmp_path / "out"
-    )
+    assert "holds no data set that is known here" in fault(raw, tmp_path / "out")

@@ -6,8 +6,8 @@ are united, the smaller one on top, and brought to the size of their picture.
 
 import functools
 import pathlib
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,29 +18,42 @@ from hierseg_jax.data.prepare.file_words import (
     MASK_WORDS,
     OTHER_WORDS,
     PICTURE_WORDS,
-    begins_with,
-    differ_in_a_part,
+    Words,
+    count_shared,
     files_by_folder,
-    holds_masks,
-    picture_name,
+    has,
+    is_of_masks,
+    is_photo,
+    key_of,
+    mask_folders,
+    split_and_name,
+    without_masks,
     words_of,
 )
-from hierseg_jax.data.prepare.folders import split_of
 from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes
 from hierseg_jax.data.read import png
 from hierseg_jax.data.read.image_files import read_mask
-from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, LOSSY_SUFFIXES, MASK_SUFFIXES
+from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, MASK_SUFFIXES
+from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 
-_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
-# By which words of a file's name are apart.
-_APART = r"[^0-9A-Za-z]+"
-_MASKS = Mapping[pathlib.Path, Mapping[str, pathlib.Path]]
+# Masks that are looked into before a folder is taken for one of these.
+_SAMPLE = 16
+
+
+class _Found(NamedTuple):
+    """Masks by picture and class, and the pictures beside these that have none."""
+
+    masks: dict[pathlib.Path, dict[str, pathlib.Path]]
+    unmasked: list[pathlib.Path]
 
 
 def found_in(raw_dir: pathlib.Path) -> bool:
-    """Whether pictures have masks of several classes."""
-    return bool(_find(raw_dir))
+    """Whether pictures have masks of several classes, each of two values."""
+    masks = _find(raw_dir).masks
+    files = [file for of_picture in masks.values() for file in of_picture.values()]
+    sample = [files[i] for i in spread_indices(len(files), _SAMPLE)]
+    return bool(sample) and all(len(np.unique(_read(file))) <= 2 for file in sample)
 
 
 def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
@@ -50,28 +63,30 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
       FileNotFoundError: there are none.
       ValueError: a sentence that names the file.
     """
-    masks = _find(raw_dir)
+    masks, unmasked = _find(raw_dir)
     if not masks:
         raise HiersegFileNotFoundError(
             f"{raw_dir} holds no pictures with a mask for every class, such as a_head.png and "
-            "a_torso.png beside a.jpg, or head/a.png and torso/a.png."
+            "a_torso.png beside a.jpg, or masks/head/a.png and masks/torso/a.png."
         )
     names = sorted({name for of_picture in masks.values() for name in of_picture})
     classes = find_classes(names, names, str(raw_dir), wishes)
+    folders = {image: image.parent.relative_to(raw_dir).parts for image in masks}
+    shared = count_shared([*folders.values()])
     pictures = [
         Picture(
-            split_of(inside),
-            picture_name(inside, image.stem),
+            *split_and_name(folders[image], image.stem, shared),
             image,
             next(iter(of_picture.values())),
             functools.partial(_united, of_picture, classes.values, wishes.order != "file"),
             listed_in=str(raw_dir),
         )
         for image, of_picture in masks.items()
-        for inside in (image.parent.relative_to(raw_dir),)
     ]
-    note = f"{raw_dir} has a mask for each class: {', '.join(names)}."
-    return RawData(pictures, classes.hierarchy, classes.labels, notes=(note, *classes.notes))
+    notes = [f"{raw_dir} has a mask for each class: {', '.join(names)}.", *classes.notes]
+    if unmasked:
+        notes.append(without_masks(unmasked))
+    return RawData(pictures, classes.hierarchy, classes.labels, notes=tuple(notes))
 
 
 def _united(
@@ -84,64 +99,102 @@ def _united(
 
 def _inside(file: pathlib.Path, size: Size) -> np.ndarray:
     """What is not black: bool [H, W], of the picture's size."""
-    coloured = png.colour_type(file) in (png.RGB, png.RGB_ALPHA)
-    mask_hw = (read_mask(file, colours=coloured) != 0).astype(np.uint8)
-    (height, width), (h, w) = size, mask_hw.shape
+    mask_hw = _read(file)
+    values = np.unique(mask_hw)
+    if len(values) > 2:
+        raise HiersegError(
+            f"{file} holds {len(values)} values; a mask of one class holds black and another. "
+            "Where masks hold several classes, give --from=masks."
+        )
+    inside_hw = (mask_hw != 0).astype(np.uint8)
+    (height, width), (h, w) = size, inside_hw.shape
     # To half a pixel of the smaller one: its sides were rounded.
-    if 2 * abs(height * w - width * h) > max(*size, *mask_hw.shape):
+    if 2 * abs(height * w - width * h) > max(*size, *inside_hw.shape):
         raise HiersegError(
             f"{file} is {h} x {w} (height x width), which is no scale of its picture's "
             f"{height} x {width}."
         )
-    if mask_hw.shape != size:
-        mask_hw = cv2.resize(mask_hw, (width, height), interpolation=cv2.INTER_NEAREST)
-    return mask_hw.astype(bool)
+    if inside_hw.shape != size:
+        inside_hw = cv2.resize(inside_hw, (width, height), interpolation=cv2.INTER_NEAREST)
+    return inside_hw.astype(bool)
 
 
-def _find(root: pathlib.Path) -> _MASKS:
-    """Picture -> class -> mask; empty where masks have no classes, or pictures have one alone."""
+def _read(file: pathlib.Path) -> np.ndarray:
+    kind = png.colour_type(file)
+    if kind in (png.RGB_ALPHA, png.GRAY_ALPHA):
+        raise HiersegError(
+            f"{file} has transparency, of which nobody knows whether it is of the class; store "
+            "masks in black and white."
+        )
+    return read_mask(file, colours=kind == png.RGB)
+
+
+def _find(root: pathlib.Path) -> _Found:
+    """Nothing where masks have no classes, or pictures have one alone.
+
+    Raises:
+      ValueError: two masks of one class of a picture.
+    """
     folders = files_by_folder(root)
-    of_masks = [folder for folder, files in folders.items() if holds_masks(folder, files)]
-    found: dict[pathlib.Path, dict[str, pathlib.Path]] = {}
+    elsewhere = {extra: mask_folders(folders, extra) for extra in (0, 1)}
+    masks: dict[pathlib.Path, dict[str, pathlib.Path]] = {}
+    unmasked: list[pathlib.Path] = []
+    doubled = ""
     for folder, files in folders.items():
-        photos = [file for file in files if file.suffix.lower() in LOSSY_SUFFIXES]
-        if not photos and folder in of_masks:
+        if is_of_masks(folder) or any(has(part, OTHER_WORDS) for part in folder):
             continue
-        beside = _by_class(photos, files, "")
-        near = [
-            (other, [part for part in other.parts if part not in folder.parts])
-            for other in of_masks
-            if differ_in_a_part(folder.parts, other.parts) and split_of(folder) == split_of(other)
-        ]
-        pictures = photos or [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
-        for other, parts in near:
-            for image, masks in _by_class(pictures, folders[other], _class(parts)).items():
-                beside.setdefault(image, {}).update(masks)
-        found |= beside
-    several = any(len(masks) > 1 for masks in found.values())
-    named = all(name and not name.isdigit() for masks in found.values() for name in masks)
-    return found if several and named else {}
+        photos = [file for file in files if is_photo(file)]
+        pictures = _by_key(photos or [f for f in files if f.suffix.lower() in IMAGE_SUFFIXES])
+        near = [("", files if photos else [])]
+        near += [("", folders[other]) for other in elsewhere[0].get(folder, ())]
+        near += [(_behind_masks(m), folders[m]) for m in elsewhere[1].get(folder, ())]
+        for inside, candidates in near:
+            for image, name, file in _of_classes(pictures, candidates, inside):
+                first = masks.setdefault(image, {}).setdefault(name, file)
+                if first != file:
+                    doubled = f"{first} and {file} may both be the mask of {name} of {image}."
+        unmasked += [image for image in pictures.values() if image not in masks]
+    names = {name for of_picture in masks.values() for name in of_picture}
+    several = any(len(of_picture) > 1 for of_picture in masks.values())
+    # Numbers are of things, and 1stHO of an annotator.
+    if not several or any(name[0].isdigit() for name in names):
+        return _Found({}, [])
+    if doubled:
+        raise HiersegError(f"{doubled} Take the one that is not meant out of --raw_dir.")
+    return _Found(masks, unmasked)
 
 
-def _by_class(
-    pictures: Iterable[pathlib.Path], files: Iterable[pathlib.Path], of_folder: str
-) -> dict[pathlib.Path, dict[str, pathlib.Path]]:
-    """Picture -> class -> mask; the class is what a mask's name has more, or the folder's."""
-    # 00007_hair.png is of 7.jpg.
-    by_stem = {_ZEROS.sub("", image.stem): image for image in pictures}
-    taken = {*by_stem.values()}
-    found: dict[pathlib.Path, dict[str, pathlib.Path]] = {}
+def _by_key(pictures: Iterable[pathlib.Path]) -> dict[Words, pathlib.Path]:
+    """By the words of their names; 00007 is 7, unless both are there."""
+    pictures = list(pictures)
+    short = {_without_zeros(key_of(image.stem)): image for image in pictures}
+    if len(short) == len(pictures):
+        return short
+    return {key_of(image.stem): image for image in pictures}
+
+
+def _of_classes(
+    pictures: Mapping[Words, pathlib.Path], files: Iterable[pathlib.Path], folder: str
+) -> Iterator[tuple[pathlib.Path, str, pathlib.Path]]:
+    """Picture, class and mask: the class is what a mask's name has more, or its folder's."""
     for file in files:
-        stem = _ZEROS.sub("", file.stem)
-        first = begins_with(stem, by_stem)
-        if file.suffix.lower() not in MASK_SUFFIXES or file in taken or not first:
+        words = [w for w in words_of(file.stem) if w.casefold() not in MASK_WORDS | PICTURE_WORDS]
+        if file.suffix.lower() not in MASK_SUFFIXES or has(file.stem, OTHER_WORDS):
             continue
-        words = re.split(_APART, stem.removeprefix(first))
-        if not {word.lower() for word in words} & OTHER_WORDS:
-            found.setdefault(by_stem[first], {})[_class(words) or of_folder] = file
-    return found
+        plain = tuple(word.casefold() for word in words)
+        for key in (plain, _without_zeros(plain)):
+            at = next((n for n in range(len(key), 0, -1) if key[:n] in pictures), 0)
+            more = words[at:] or words_of(folder)
+            if at and more:
+                yield pictures[key[:at]], "_".join(more), file
+                break
 
 
-def _class(words: Iterable[str]) -> str:
-    """What is left of words without those that say mask or picture."""
-    return "_".join(w for w in words if w and not words_of(w) & (MASK_WORDS | PICTURE_WORDS))
+def _behind_masks(folder: Words) -> str:
+    """The part behind the innermost one that says mask."""
+    at = max(at for at, part in enumerate(folder) if has(part, MASK_WORDS))
+    return folder[at + 1] if at + 1 < len(folder) else ""
+
+
+def _without_zeros(words: Words) -> Words:
+    return tuple(word.lstrip("0") or "0" if word.isdigit() else word for word in words)

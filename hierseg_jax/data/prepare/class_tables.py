@@ -12,6 +12,7 @@
 
 import csv
 import pathlib
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -20,7 +21,10 @@ from hierseg_jax.data.prepare.json_file import read_json
 from hierseg_jax.data.read.mask_values import IGNORE
 from hierseg_jax.data.read.value_names import Value
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.parsing import IGNORE_LABEL
 
+# `0: unlabeled`, as COCO-Stuff has it, or `1 cat`.
+_NUMBERED = re.compile(r"([0-9]+)[\s:,;=]+(\S.*)")
 Path = tuple[str, ...]
 """Names of groups and, last, of a class."""
 
@@ -44,7 +48,7 @@ def find_table(root: pathlib.Path) -> Table | None:
       ValueError: a table that can't be read; several that differ.
     """
     found = [
-        Table(file, read(file))
+        Table(file, _checked(read(file), file))
         for pattern, read in _READERS.items()
         for file in sorted((*root.glob(pattern), *root.glob(f"*/{pattern}")))
         if file.is_file()
@@ -59,10 +63,21 @@ def find_table(root: pathlib.Path) -> Table | None:
     return tables[0] if tables else None
 
 
+def _checked(paths: dict[Value, Path], file: pathlib.Path) -> dict[Value, Path]:
+    """By value, of which the first is the background's if one is."""
+    wrong = next((v for v in paths if isinstance(v, int) and v > IGNORE_LABEL), None)
+    if wrong is not None:
+        raise HiersegError(f"{file} names {wrong}; classes have values from 0 to 255.")
+    blank = next((value for value, path in paths.items() if not all(path)), None)
+    if blank is not None:
+        raise HiersegError(f"{file}: {blank} has a blank name.")
+    return dict(sorted(paths.items()))
+
+
 def _roboflow(file: pathlib.Path) -> dict[Value, Path]:
     with file.open(encoding="utf-8-sig", newline="") as stream:
         try:
-            rows = [row for row in csv.reader(stream) if row]
+            rows = [row for row in csv.reader(stream, skipinitialspace=True) if row]
         except (csv.Error, UnicodeDecodeError) as error:
             raise HiersegError(f"{file}: {error}.") from error
     paths: dict[Value, Path] = {}
@@ -75,12 +90,16 @@ def _roboflow(file: pathlib.Path) -> dict[Value, Path]:
                 f"{file}: expected lines of a value and a name, such as `1, person`; found "
                 f"{','.join(row)[:100]!r}."
             )
-        paths[int(cells[0])] = (cells[1],)
+        if paths.setdefault(int(cells[0]), (cells[1],)) != (cells[1],):
+            raise HiersegError(f"{file}: {cells[0]} has two names.")
     return paths
 
 
 def _lines(file: pathlib.Path) -> dict[Value, Path]:
-    names = [name for _, name in read_ids(file)]
+    names = [name for _, name in read_ids(file) if not name.startswith("#")]
+    numbered = [_NUMBERED.fullmatch(name) for name in names]
+    if all(numbered):
+        return {int(line[1]): (line[2],) for line in numbered if line}
     # labelme's list begins with what its masks leave out.
     first = -1 if names[:1] == ["__ignore__"] else 0
     return {first + i: (name,) for i, name in enumerate(names) if first + i >= 0}
@@ -111,7 +130,10 @@ def _hugging_face(file: pathlib.Path) -> dict[Value, Path]:
 
 def _mapillary(file: pathlib.Path) -> dict[Value, Path]:
     """Empty for the configuration of something else."""
-    content = read_json(file)
+    try:
+        content = read_json(file)
+    except HiersegError:
+        return {}
     records = content.get("labels") if isinstance(content, Mapping) else None
     if not isinstance(records, list) or not all(_is_named(record) for record in records):
         return {}
@@ -139,7 +161,9 @@ def _supervisely(file: pathlib.Path) -> dict[Value, Path]:
         known = isinstance(colour, list) and len(colour) == 3
         if not known or not all(isinstance(c, int) and 0 <= c <= 255 for c in colour):
             raise HiersegError(f"{file}: {name!r} has no colour of three numbers from 0 to 255.")
-        paths["#{:02X}{:02X}{:02X}".format(*colour)] = (name,)
+        value = "#{:02X}{:02X}{:02X}".format(*colour)
+        if paths.setdefault(value, (name,)) != (name,):
+            raise HiersegError(f"{file}: {name!r} has the colour of {paths[value][0]!r}.")
     return paths
 
 

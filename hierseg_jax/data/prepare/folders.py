@@ -17,6 +17,11 @@ SPLIT_NAMES = {
     "validation": "val",
     "test": "test",
     "testing": "test",
+    **{f"train{word}": "train" for word in ("set", "data", "dataset")},
+    **{f"val{word}": "val" for word in ("set", "data", "dataset")},
+    **{f"validation{word}": "val" for word in ("set", "data", "dataset")},
+    **{f"test{word}": "test" for word in ("set", "data", "dataset")},
+    "eval": "val",
 }
 """What tools call splits -> what we call them."""
 

@@ -17,7 +17,8 @@ from hierseg_jax.data.prepare import (
     yolo,
 )
 from hierseg_jax.data.prepare.picture import RawData, Wishes
-from hierseg_jax.data.read.spec import load_spec
+from hierseg_jax.data.read.safe_yaml import read_yaml
+from hierseg_jax.data.read.spec import KEYS, load_spec
 from hierseg_jax.system.errors import HiersegError
 
 
@@ -81,6 +82,8 @@ def find_format(raw_dir: pathlib.Path) -> str:
         try:
             load_spec(file)
         except HiersegError as error:
+            if not _may_be_spec(file):
+                continue
             raise HiersegError(f"{nothing}Its YAML file can't be read as it is: {error}") from error
         raise HiersegError(
             f"{nothing}Or is it a data set already? Then train with "
@@ -95,6 +98,17 @@ def find_format(raw_dir: pathlib.Path) -> str:
         "data.yaml may name any folders and patterns (docs/data.md)."
         f"{masks.about_lossy(raw_dir)}"
     )
+
+
+def _may_be_spec(file: pathlib.Path) -> bool:
+    """Whether a YAML file that can't be read as a data.yaml is meant as one."""
+    if file.stem in ("data", "dataset"):
+        return True
+    try:
+        content = read_yaml(file)
+    except HiersegError:
+        return False
+    return isinstance(content, dict) and not content.keys().isdisjoint(KEYS)
 
 
 def _formats_in(raw_dir: pathlib.Path) -> list[str]:

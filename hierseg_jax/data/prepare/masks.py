@@ -11,13 +11,14 @@ import numpy as np
 
 from hierseg_jax.data.prepare.class_tables import TABLES, Path, find_table
 from hierseg_jax.data.prepare.classes import BACKGROUND, value_of_none
-from hierseg_jax.data.prepare.file_words import sounds_like_mask
+from hierseg_jax.data.prepare.file_words import MASK_WORDS, has, without_masks
 from hierseg_jax.data.prepare.folders import walk_files
 from hierseg_jax.data.prepare.mask_pairs import Pair, find_pairs
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
 from hierseg_jax.data.read import png
 from hierseg_jax.data.read.image_files import read_mask
 from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES
+from hierseg_jax.data.read.mask_values import UNLABELLED
 from hierseg_jax.data.read.value_names import IGNORE, Named, Value
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.wording import counted
@@ -47,9 +48,14 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             f"masks.{about_lossy(raw_dir)}"
         )
     hierarchy, labels, notes = _classes(raw_dir, pairs, wishes)
+    first = pairs[0]
+    notes = (f"Paired by their names, as {first.image} and {first.mask}.", *notes)
     if unmasked:
-        count = counted(len(unmasked), "picture")
-        notes = (*notes, f"Left out, for there is no mask: {count}, the first {unmasked[0]}.")
+        notes = (*notes, without_masks(unmasked))
+    without = [pair.image for pair in pairs if not pair.split]
+    if 0 < len(without) < len(pairs):
+        count = counted(len(without), "picture")
+        notes = (*notes, f"In no folder of a split, and for training: {count}, as {without[0]}.")
     pictures = [
         Picture(pair.split, pair.name, pair.image, pair.mask, listed_in=str(raw_dir))
         for pair in pairs
@@ -60,7 +66,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
 def about_lossy(raw_dir: pathlib.Path) -> str:
     """A sentence behind a space about a file whose name says mask, and which can't be one."""
     files = walk_files(raw_dir, LOSSY_SUFFIXES)
-    named = next((f for f in files if sounds_like_mask(str(f.relative_to(raw_dir)))), None)
+    named = next((f for f in files if has(str(f.relative_to(raw_dir)), MASK_WORDS)), None)
     return f" {named} is JPEG or WebP. {LOSSY}" if named else ""
 
 
@@ -137,11 +143,11 @@ def _labels(names: Mapping[Value, str], hierarchy: Hierarchy) -> Named:
 
 def _by_value(pairs: Sequence[Pair]) -> tuple[dict[Value, Path], tuple[str, ...]]:
     """A name for every value or colour that a mask holds, and what is doubtful about them."""
-    coloured = png.colour_type(pairs[0].mask) in (png.RGB, png.RGB_ALPHA)
+    coloured = _is_coloured(pairs[0].mask)
     found: set[int] = set()
     white: list[pathlib.Path] = []
     for pair in pairs:
-        held = {*np.unique(read_mask(pair.mask, colours=coloured)).tolist()}
+        held = {*np.unique(read_mask(pair.mask, colours=coloured)).tolist()} - {UNLABELLED}
         found |= held
         white += [pair.mask] * (held == {0, IGNORE_LABEL})
         if len(found) > 2 * MAX_CLASSES:
@@ -149,22 +155,42 @@ def _by_value(pairs: Sequence[Pair]) -> tuple[dict[Value, Path], tuple[str, ...]
                 f"{pair.mask} and those before it hold {len(found):,} values; expected one for "
                 f"each of at most {MAX_CLASSES} classes."
             )
+        if not coloured and not 0 <= min(held, default=0) <= max(held, default=0) <= 255:
+            raise HiersegError(
+                f"{pair.mask} holds {min(held)} to {max(held)}; classes have values from 0 to 255."
+            )
     if coloured:
-        return {
-            f"#{colour:06X}": (f"colour_{colour:06X}" if colour else BACKGROUND,)
-            for colour in sorted(found)
-        }, ()
+        names = {colour: f"colour_{colour:06X}" if colour else BACKGROUND for colour in found}
+        return {f"#{colour:06X}": (names[colour],) for colour in sorted(found)}, ()
     if found == {0, IGNORE_LABEL}:
         return {0: (BACKGROUND,), IGNORE_LABEL: ("object",)}, ()
-    values = sorted(found - {IGNORE_LABEL})
-    names: dict[Value, Path] = {
+    # Greys that were drawn, 0, 85, 170 and 255, are all classes; of 0, 1, 2 and 255 the last isn't.
+    indices = sorted(found - {IGNORE_LABEL})
+    drawn = bool(indices) and indices[-1] > 2 * len(indices)
+    values = sorted(found) if drawn else indices
+    if len(values) < 2:
+        raise HiersegError(
+            f"All {counted(len(pairs), 'mask')} hold {values or [IGNORE_LABEL]} alone, "
+            f"{pairs[0].mask} for one; there is nothing to learn."
+        )
+    names_by_value: dict[Value, Path] = {
         value: (f"class_{value}" if value else BACKGROUND,) for value in values
     }
-    if not white:
-        return names, ()
+    if drawn or not white:
+        return names_by_value, ()
     note = (
         f"255 is ignored, and {counted(len(white), 'mask')} hold it beside 0 alone, the first "
         f"{white[0]}: if it was painted there, write `255: NAME` into `labels` of the new "
         "data.yaml."
     )
-    return names, (note,)
+    return names_by_value, (note,)
+
+
+def _is_coloured(file: pathlib.Path) -> bool:
+    kind = png.colour_type(file)
+    if kind is None and file.suffix.lower() != ".npy":
+        try:
+            read_mask(file)
+        except HiersegError:  # a TIFF or BMP of colours, or nothing that can be read as one either
+            return True
+    return kind in (png.RGB, png.RGB_ALPHA)
