@@ -1,4 +1,4 @@
-"""A mask for every class of a picture: `a_head.png` and `a_torso.png`, or `head/a.png`.
+"""A mask for every class of a picture: `a_head.png` and `a_torso.png`, or `masks/head/a.png`.
 
 Black is not of the class, and all else is. So CelebAMask-HQ lies, and what some tools export. Masks
 are united, the smaller one on top, and brought to the size of their picture.
