@@ -53,6 +53,7 @@ def copied(begun, tmp_path):
     return tmp_path / "copy" / "run", tmp_path / "copy" / "data" / "data.yaml"
 
 
+@pytest.mark.slow
 def test_the_same_data_at_another_path_go_on_to_the_same_bits(begun, copied, tmp_path):
     workdir, data = copied
     moved = tmp_path / "moved"

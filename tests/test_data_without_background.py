@@ -186,7 +186,7 @@ def test_a_run_counts_every_class(workdir, data):
         assert evaluation.levels[level.name].miou == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("contract", ["reference", "deploy"])
+@pytest.mark.parametrize("contract", [pytest.param("reference", marks=pytest.mark.slow), "deploy"])
 def test_an_export_carries_the_tree_and_runs(workdir, data, tmp_path, contract):
     export = export_checkpoint(str(workdir), str(tmp_path / "a.onnx"), contract=contract)
     segmenter = Segmenter(export.file)

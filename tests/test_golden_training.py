@@ -95,7 +95,7 @@ def run_three_steps(name, loss, dtype, conv_impl="auto"):
         ("effunet", "dice"),
         pytest.param("effunet", "iou", marks=pytest.mark.slow),
         ("esnet", "dice"),
-        ("esnet", "iou"),
+        pytest.param("esnet", "iou", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("conv_impl", ["tuned", pytest.param("xla", marks=pytest.mark.slow)])

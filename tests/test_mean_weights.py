@@ -93,6 +93,7 @@ def test_runs_of_other_networks_or_classes_have_no_mean(checkpoints):
         with_mean_weights(first, [dataclasses.replace(second, variables=short)])
 
 
+@pytest.mark.slow
 def test_the_command_takes_other_runs(runs, tmp_path):
     first, second = runs
     file = tmp_path / "mean.onnx"

@@ -224,6 +224,7 @@ def test_a_run_may_be_told_to_go_ahead_and_is_not_asked_again(tmp_path):
     assert train_here(workdir, **run | {"epochs": 2}).epoch == 2
 
 
+@pytest.mark.slow
 def test_a_class_that_no_batch_shows_is_looked_for_before_the_first_validation(
     tmp_path, monkeypatch, capsys
 ):

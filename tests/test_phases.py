@@ -125,7 +125,7 @@ def finished(tmp_path_factory):
     del NETWORKS["tiny"]
 
 
-@pytest.mark.parametrize("epochs", [1, 2])
+@pytest.mark.parametrize("epochs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_run_goes_on_bit_identically_within_a_phase_and_between(finished, tmp_path, epochs):
     workdir = tmp_path / "run"
     shutil.copytree(finished[0], workdir)

@@ -90,6 +90,7 @@ def test_each_fault_is_of_a_share_of_the_pictures_drawn_by_itself(fault):
     assert not changed(image, fault(KEYS[0], image, 0.0)).any()
 
 
+@pytest.mark.slow
 def test_a_picture_has_the_four_faults_independently(monkeypatch):
     faults, drawn = ("_grey", "_lit", "_blurred", "_noisy"), []
     image = batch_of(np.float32)["image"]
@@ -195,6 +196,7 @@ def test_noise_is_bounded_and_of_no_direction():
         assert abs(picture.mean()) < 0.05 * most
 
 
+@pytest.mark.slow
 def test_they_come_last_and_a_teacher_is_shown_what_was_before():
     batch = batch_of()
     for others in ({"mosaic": 0.5}, {"cutmix": 0.5, "copy_paste": 0.5}, {"mixup": 0.5}, {}):

@@ -127,6 +127,7 @@ def test_the_schedule_and_the_class_weights_are_recorded(finished):
     assert json.loads((workdir / "run.json").read_text())["config"]["ema_decay"] == 0.9
 
 
+@pytest.mark.slow
 def test_it_goes_on_bit_identically_with_the_weights_it_began_with(
     finished, start, tmp_path, monkeypatch
 ):

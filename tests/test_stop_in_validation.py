@@ -152,6 +152,7 @@ def test_an_inner_handler_saves_first_and_the_outer_one_learns_of_it():
         assert outer.received == signal.SIGTERM
 
 
+@pytest.mark.slow
 def test_a_search_ends_at_once_while_no_run_has_anything_to_save(tmp_path):
     pytest.importorskip("optuna")
     from tests.tuning import make_train, search

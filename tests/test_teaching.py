@@ -60,6 +60,7 @@ class InterruptedRunError(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_a_taught_run_resumes_bit_identically_and_finds_the_scores_again(
     teacher, tmp_path, cache, capsys
 ):

@@ -189,7 +189,7 @@ def test_labels_that_are_none_of_the_tree_count_nowhere(batch, name, inner_label
     tree = dataclasses.replace(PASCAL_PERSON_PART, inner_labels=inner_labels)
     hierarchical = name in FOR_HIERARCHICAL
     term = f"tree_min + {name}" if name == "logic_rules" else name
-    loss = build_loss(term, tree, hierarchical=hierarchical)
+    loss = jax.jit(build_loss(term, tree, hierarchical=hierarchical))
     channels = tree.num_nodes if hierarchical else tree.num_classes
     logits = jax.random.normal(jax.random.key(0), (*batch[1].shape, channels))
     none = len(tree.labels.names)
