@@ -68,7 +68,7 @@ def _run() -> None:
         ignored=tree.ignored if tree else (),
         skips_unknown=tree is not None and tree.skips_unknown,
     )
-    print(format_statistics(done.summary["splits"]))
+    print(format_statistics(done.summary["splits"], done.spec.hierarchy))
     if done.summary["skipped"]:
         print(
             f"\nSkipped {counted(done.summary['skipped'], 'image')} in which nothing is annotated."

@@ -1,11 +1,11 @@
 """What a data set holds: sizes of its images, and shares of its classes at every level."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from hierseg_jax.system.wording import counted
+from hierseg_jax.system.wording import columns, counted, padded, printable
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 
@@ -98,23 +98,35 @@ def summarize_split(
     }
 
 
-def format_statistics(splits: Mapping[str, Mapping[str, Any]]) -> str:
-    """A line for each split, and a table of all classes with two columns a split."""
+def format_statistics(splits: Mapping[str, Mapping[str, Any]], hierarchy: Hierarchy) -> str:
+    """A line for each split, and a table of the tree with two columns a split."""
     lines = [
         f"{split}: {counted(s['images'], 'image')}, heights {s['height'][0]} to "
         f"{s['height'][1]}, widths {s['width'][0]} to {s['width'][1]}, "
         f"{s['ignored_pixels']:.1%} of the pixels ignored"
         for split, s in splits.items()
     ]
-    first = next(iter(splits.values()))
-    rows = [(level, name) for level, classes in first["levels"].items() for name in classes]
-    wide = [max(map(len, column)) for column in zip(("level", "class"), *rows, strict=True)]
-    lines += ["", f"{'level':{wide[0]}}  {'class':{wide[1]}}"]
-    lines[-1] += "".join(f"{split + ': pixels':>16}{'images':>8}" for split in splits)
-    for level, name in rows:
+    head = "".join(f"{split + ': pixels':>16}{'images':>8}" for split in splits)
+
+    def cells(level: str, name: str) -> str:
         shares = [s["levels"][level][name] for s in splits.values()]
-        lines.append(
-            f"{level:{wide[0]}}  {name:{wide[1]}}"
-            + "".join(f"{share['pixels']:>16.2%}{share['images']:>8.1%}" for share in shares)
-        )
-    return "\n".join(lines)
+        return "".join(f"{of['pixels']:>16.2%}{of['images']:>8.1%}" for of in shares)
+
+    return "\n".join([*lines, "", *tree_table(hierarchy, head, cells)])
+
+
+def tree_table(hierarchy: Hierarchy, head: str, cells: Callable[[str, str], str]) -> Iterator[str]:
+    """Lines of a table of all classes and groups, each further in than the group that holds it.
+
+    Args:
+      hierarchy: of the classes.
+      head: of the columns behind the names.
+      cells: of a level and the name of a class of it; as wide as the head.
+    """
+    names = ["  " * node.depth + printable(node.name) for node in hierarchy.nodes]
+    wide = max(len("class"), *map(columns, names))
+    if hierarchy.num_levels > 1:
+        yield f"The levels, coarse to fine: {', '.join(map(printable, hierarchy.level_names))}"
+    yield f"{'class':{wide}}{head}".rstrip()
+    for name, node in zip(names, hierarchy.nodes, strict=True):
+        yield (padded(name, wide) + cells(hierarchy.level_names[node.depth], node.name)).rstrip()

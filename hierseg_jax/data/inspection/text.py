@@ -15,7 +15,8 @@ from hierseg_jax.data.inspection.suggest import (
     RECIPE_BATCH,
     Suggestion,
 )
-from hierseg_jax.system.wording import columns, counted, level_called, padded, printable
+from hierseg_jax.data.label_statistics import tree_table
+from hierseg_jax.system.wording import counted, level_called, printable
 
 
 def format_report(report: Report) -> str:
@@ -126,35 +127,26 @@ def _rest(more: int) -> list[str]:
 
 
 def _statistics(report: Report) -> list[str]:
-    """Every class and group once, further in than the group that holds it."""
     splits = {s: of for s, of in report.statistics.items() if of["usable"]}
     if not splits:
         return []
-    hierarchy = report.inspection.spec.hierarchy
-    labels = {n.name: "  " * n.depth + printable(n.name) for n in hierarchy.nodes}
-    wide = max(len("class"), *map(columns, labels.values()))
-    heads = (f"{split + ': pixels':>20}{'':9}{'images':>9}{'':7}" for split in splits)
-    lines = [f"{'class':{wide}}" + "".join(heads)]
-    for node in hierarchy.nodes:
-        level = hierarchy.level_names[node.depth]
-        cells = [of["levels"][level][node.name] for of in splits.values()]
-        lines.append(
-            padded(labels[node.name], wide)
-            + "".join(
-                f"{c['pixels']:>20,}{c['pixel_share']:>9.2%}{c['images']:>9,}{c['image_share']:>7.0%}"
-                for c in cells
-            )
+    head = "".join(f"{split + ': pixels':>20}{'':9}{'images':>9}{'':7}" for split in splits)
+
+    def cells(level: str, name: str) -> str:
+        shares = [of["levels"][level][name] for of in splits.values()]
+        return "".join(
+            f"{c['pixels']:>20,}{c['pixel_share']:>9.2%}{c['images']:>9,}{c['image_share']:>7.0%}"
+            for c in shares
         )
-    lines += [
+
+    unknown = [
         f"{split}: {share:.2%} of the labelled pixels have no class at "
         f"{printable(level_called(level))}"
         for split, of in splits.items()
         for level, share in of["unknown_pixels"].items()
         if share
     ]
-    names = ", ".join(map(printable, hierarchy.level_names))
-    title = f"The levels, coarse to fine: {names}" if hierarchy.num_levels > 1 else "The classes"
-    return ["\n".join([title, *(line.rstrip() for line in lines)])]
+    return ["\n".join([*tree_table(report.inspection.spec.hierarchy, head, cells), *unknown])]
 
 
 def _suggestion(report: Report) -> str:
