@@ -159,6 +159,28 @@ def test_files_with_another_content_are_never_overwritten(tmp_path, name, move):
     )
 
 
+def test_pictures_that_are_added_later_join_the_others(tmp_path):
+    raw, out = make_raw(tmp_path), tmp_path / "out"
+    prepare(raw, out)
+    edited = (out / "data.yaml").read_text().replace("torso", "trunk")
+    (out / "data.yaml").write_text(edited)
+    before = data_of(out)
+    for folder, suffix in (("JPEGImages", "jpg"), ("gt_masks", "npy")):
+        shutil.copy(raw / folder / f"t0.{suffix}", raw / folder / f"t9.{suffix}")
+    with (raw / "train_id.txt").open("a") as ids:
+        ids.write("\nt9\n")
+    done = prepare(raw, out)
+    assert (done.written, done.kept) == (2, len(before))
+    assert data_of(out) == arrived(raw)
+    assert before.items() <= data_of(out).items()
+    assert (out / "data.yaml").read_text() == edited
+    assert "trunk" in done.spec.hierarchy.class_names
+    assert f"{out / 'data.yaml'} stays as you have edited it." in done.notes
+    assert json.loads((out / "summary.json").read_text())["splits"]["train"]["images"] == 4
+    (out / "data.yaml").write_text(edited.replace("val/images", "train/images"))
+    assert "data.yaml is there already with another content" in fault(raw, out)
+
+
 def test_files_that_no_id_stands_for_are_refused(tmp_path):
     raw = make_raw(tmp_path)
     prepare(raw, tmp_path / "out")

@@ -5,9 +5,10 @@ their final names, data.yaml last: wherever the work is cut off, it can be run a
 """
 
 import dataclasses
+import json
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from hierseg_jax.data.prepare.check import (
     Example,
     check_pictures,
     empty_splits,
-    is_same,
     name_faults,
     refuse,
     strangers,
@@ -78,7 +78,8 @@ def prepare(
     """Brings a raw data set into `<out_dir>/<split>/{images,masks}`.
 
     Writes summary.json and, last of all, data.yaml. Files that are there already with
-    the same content are kept; a file with another content is never overwritten.
+    the same content are kept; a file with another content is never overwritten. Where pictures
+    have been added to the raw data, they are added; a data.yaml stays as it is.
 
     Args:
       raw_dir: of a format among `FORMATS`.
@@ -112,16 +113,17 @@ def prepare(
         "splits": _statistics(kept, spec.splits, spec.hierarchy),
         "skipped": len(examples) - len(kept),
     }
-    summary_file, summary_data = out_dir / "summary.json", json_bytes(summary)
-    refuse(
-        _differing_spec(spec) + [taken(summary_file)] * (not is_same(summary_file, summary_data)),
-        raw_dir,
-    )
+    summary_file = out_dir / "summary.json"
+    files = {summary_file: _is_ours(summary_file, summary), spec.file: _is_of(spec)}
+    refuse([taken(file) for file, may_stay in files.items() if not may_stay], raw_dir)
     written = transfer(kept, move, link)
-    write_atomically(summary_file, summary_data)
+    write_atomically(summary_file, json_bytes(summary))
+    notes = (*raw.notes, *_missing(kept, spec.hierarchy))
     if not spec.file.exists():
         write_spec(spec)
-    notes = (*raw.notes, *_missing(kept, spec.hierarchy))
+    elif (there := load_spec(spec.file)) != spec:
+        notes = (*notes, f"{spec.file} stays as you have edited it.")
+        spec = there
     return Prepared(spec, summary, written, 2 * len(kept) - written, source, notes)
 
 
@@ -211,13 +213,28 @@ def _check_all(
     return examples
 
 
-def _differing_spec(spec: DatasetSpec) -> list[str]:
+def _is_of(spec: DatasetSpec) -> bool:
+    """Whether there is no data.yaml yet, or one of these folders; its classes may be edited."""
     try:
-        return [] if load_spec(spec.file) == spec else [taken(spec.file)]
+        there = load_spec(spec.file)
     except FileNotFoundError:
-        return []
+        return True
     except HiersegError:
-        return [taken(spec.file)]
+        return False
+    return [(split, there.layout(split)) for split in there.splits] == [
+        (split, spec.layout(split)) for split in spec.splits
+    ]
+
+
+def _is_ours(file: pathlib.Path, summary: Mapping[str, Any]) -> bool:
+    """Whether there is no summary yet, or one of such content, of fewer pictures maybe."""
+    if not os.path.lexists(file):
+        return True
+    try:
+        there = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(there, dict) and there.keys() == summary.keys()
 
 
 def _missing(kept: list[Example], hierarchy: Hierarchy) -> list[str]:
