@@ -182,3 +182,11 @@ def expected(inner, outer, border, rest="background"):
     names[2:8, 2:8], names[4:6, 4:6] = outer, inner
     names[10:12, 0:4] = border
     return names
+
+
+def labels_of(spec, split):
+    """Labels of a split, uint8 [H, W] each, by the stem of the picture."""
+    layout = spec.layout(split)
+    source = FolderSource(layout, spec.hierarchy.num_classes, spec.values)
+    stems = sorted(file.stem for file in spec.image_dir(split).iterdir())
+    return {stem: source[i]["label"] for i, stem in enumerate(stems)}

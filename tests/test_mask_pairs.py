@@ -38,6 +38,11 @@ def pairs_of(root, *names):
         (["images/#.jpg", "masks/#.png", "predictions/#.png"], "images/1.jpg", "masks/1.png"),
         (["images/#.jpg", "masks/#.png", "masks_pred/#.png"], "images/1.jpg", "masks/1.png"),
         (["rgb/#.png", "thermal/#.png", "labels/#.png"], "rgb/1.png", "labels/1.png"),
+        (["images/#.jpg", "results/masks/#.png", "masks/#.png"], "images/1.jpg", "masks/1.png"),
+        (["thermal/images/#.jpg", "thermal/masks/#.png"], "thermal/images/1.jpg",
+         "thermal/masks/1.png"),
+        (["images/manual_#.jpg", "masks/manual_#.png", "masks/label_#.png"],
+         "images/manual_1.jpg", "masks/manual_1.png"),
         (["image_2/#.png", "semantic/#.png", "semantic_rgb/#.png"], None, None),
         (["xray/#.png", "masks/#.png"], "xray/1.png", "masks/1.png"),
         (["img/#.png", "masks_human/#.png", "masks_machine/#.png"], "img/1.png",
@@ -65,6 +70,8 @@ def test_one_mask_is_meant(tmp_path, names, image, mask):
         ["images/f0.jpg", "masks/f81.png", "masks/f92.png"],
         ["#.jpg", "#_1.png", "#_2.png"],
         ["left/#.jpg", "right/#.jpg"],
+        ["images/#.jpg", "predictions/masks/#.png"],
+        ["p_-5.jpg", "p_5_mask.png"],
     ],
 )
 def test_what_has_other_names_is_no_mask(tmp_path, names):
@@ -96,7 +103,8 @@ def test_films_keep_their_own_masks(tmp_path):
     assert found == {
         f"{name}.jpg": f"{name[0]}/masks{name[1:]}.png" for name in ("a/1", "a/2", "b/1")
     }
-    assert [str(file.relative_to(tmp_path)) for file in unmasked] == ["b/2.jpg", "c/1.jpg"]
+    first = tmp_path / "b/2.jpg"
+    assert unmasked == (f"Left out, for there is no mask: 2 pictures, the first {first}.",)
     assert sorted(pair.name for pair in pairs) == ["a__1", "a__2", "b__1"]
 
 
@@ -136,7 +144,36 @@ def test_masks_of_classes_are_told_apart_by_all_of_a_name(tmp_path):
         "a_10.jpg": {"leg": "a_10_leg.png"},
         "a.jpg": {"leg": "a_leg.png"},
     }
-    assert [image.name for image in unmasked] == ["b.jpg"]
+    assert [note.split(":")[0] for note in unmasked] == [
+        "Left out, for there is no mask",
+        "Of no class and no picture",
+    ]
     (tmp_path / "a_1_leg.png").touch()
     with pytest.raises(ValueError, match=r"a_1_leg\.png and .* may both be the mask of leg"):
         _find(tmp_path)
+
+
+def test_a_picture_s_own_words_are_no_class_and_no_reason(tmp_path):
+    names = ["old_house.jpg", "old_house_roof.png", "old_house_door.png", "old_house_door_old.png"]
+    found, notes = _find(touch(tmp_path, *names))
+    ((image, masks),) = found.items()
+    assert {name: mask.name for name, mask in masks.items()} == {
+        "roof": "old_house_roof.png",
+        "door": "old_house_door.png",
+    }
+    assert notes == (f"Of no class and no picture: 1 file, the first {image.parent / names[3]}.",)
+
+
+def test_pictures_of_equal_words_have_no_masks_in_common(tmp_path):
+    touch(tmp_path, "img_1.jpg", "photo_1.jpg", "img_1_head.png", "img_1_arm.png")
+    with pytest.raises(ValueError, match=r"Masks of .*img_1\.jpg may be those of .*photo_1\.jpg"):
+        _find(tmp_path)
+
+
+def test_some_masks_beside_their_pictures_say_so_and_most_do_not(tmp_path):
+    """`7.png` is a picture, or else the mask of `7.jpg`, and then `7_mask.png` is a second one."""
+    touch(tmp_path, *(f"{i}.{kind}" for i in range(9) for kind in ("jpg", "png")))
+    assert len(find_pairs(tmp_path)[0]) == 9
+    (tmp_path / "7_mask.png").touch()
+    with pytest.raises(ValueError, match="may be the mask of"):
+        find_pairs(tmp_path)

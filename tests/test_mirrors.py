@@ -14,6 +14,7 @@ from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.evaluation.view import View
 from hierseg_jax.settings.building import check_tree_of_data
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.train.run import set_up
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.pairs import parse_pairs, unpaired
 from tests.figure_folder import write_figures
@@ -175,3 +176,12 @@ def test_evaluation_looks_at_the_mirror_image_with_the_pairs_of_its_data(tmp_pat
     other = write_data(tmp_path / "other.yaml", "pairs: [[head, shin]]")
     with pytest.raises(HiersegError, match="upper of level half has no mirror image"):
         evaluate_checkpoint(str(workdir), task="val", data=other, view=View(flip=True))
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_a_run_tells_of_sides_that_its_mirror_mixes_up(tmp_path, capsys, augment):
+    file = write_figures(tmp_path)
+    file.write_text(DATA.replace("arm, forearm", "l_arm, r_arm"))
+    set_up(small_settings(data__spec=str(file), augment=augment), tmp_path / "run", False)
+    told = "Write `pairs: [[l_arm, r_arm]]` in data.yaml" in capsys.readouterr().err
+    assert told == augment

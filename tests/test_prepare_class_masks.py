@@ -8,9 +8,8 @@ from hierseg_jax.data.prepare.formats import find_format
 from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.tree.hierarchy import Hierarchy
-from tests.annotated_data import SIZE, save_image, save_mask
+from tests.annotated_data import SIZE, labels_of, save_image, save_mask
 from tests.raw_data import fault
-from tests.test_prepare_masks import labels_of
 
 INSIDE = {
     "r_eye": (slice(6, 8), slice(9, 11)),
@@ -111,3 +110,35 @@ def test_masks_with_numbers_are_of_no_class_that_is_known(tmp_path):
         for number in (1, 2):
             save_mask(raw / f"{i}_{number}.png", white("skin"))
     assert "holds no data set that is known here" in fault(raw, tmp_path / "out")
+
+
+def test_masks_of_more_values_than_two_are_of_no_single_class(tmp_path):
+    raw = tmp_path / "raw"
+    for i in range(2):
+        save_image(raw / f"{i}.jpg")
+        for name in ("parts", "things"):
+            save_mask(raw / f"{i}_{name}.png", white("skin") // 255 + white("hair") // 100)
+    assert "holds no data set that is known here" in fault(raw, tmp_path / "out")
+    message = fault(raw, tmp_path / "out", source="class_masks")
+    assert "holds 4 values; a mask of one class holds black and another" in message
+    assert "give --from=masks" in message
+
+
+def test_masks_with_transparency_are_refused(tmp_path):
+    raw = tmp_path / "raw"
+    save_image(raw / "0.jpg")
+    for name in INSIDE:
+        cv2.imwrite(str(raw / f"0_{name}.png"), np.dstack([white(name)] * 4))
+    assert "has transparency, of which nobody knows" in fault(raw, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("picture", "mask"), [((721, 1283), (360, 642)), ((1003, 2000), (300, 600))]
+)
+def test_scales_may_be_rounded(tmp_path, picture, mask):
+    raw = tmp_path / "raw"
+    for i in range(2):
+        save_image(raw / f"{i}.jpg", picture)
+        for name in INSIDE:
+            save_mask(raw / f"{i}_{name}.png", white(name, mask))
+    assert prepare(raw, tmp_path / "out").written == 4

@@ -10,9 +10,8 @@ from hierseg_jax.data.prepare.class_tables import find_table
 from hierseg_jax.data.prepare.formats import find_format
 from hierseg_jax.data.prepare.mask_pairs import find_pairs
 from hierseg_jax.data.prepare.prepare import prepare
-from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.tree.hierarchy import Hierarchy
-from tests.annotated_data import SIZE, save_image, save_json, save_mask
+from tests.annotated_data import SIZE, labels_of, save_image, save_json, save_mask
 from tests.raw_data import contents, fault, run_prepare
 
 NAMES = ["background", "cat", "dog"]
@@ -31,14 +30,6 @@ def write(root, *pairs, values=(0, 1, 2)):
         save_image(root / image)
         save_mask(root / mask, mask_of(number, values))
     return root
-
-
-def labels_of(spec, split):
-    """Labels of a split, uint8 [H, W] each, by the stem of the picture."""
-    layout = spec.layout(split)
-    source = FolderSource(layout, spec.hierarchy.num_classes, spec.values)
-    stems = sorted(file.stem for file in spec.image_dir(split).iterdir())
-    return {stem: source[i]["label"] for i, stem in enumerate(stems)}
 
 
 def numbered(image, mask, count=6):
@@ -129,7 +120,14 @@ PATHS = [
         ("_classes.csv", "0,background\n2,cat\n", NAMES[:2], ((0, "background"), (2, "cat"))),
         ("classes.txt", "background\ncat\n\ndog\n", NAMES, ()),
         ("labels.txt", "__ignore__\n_background_\ncat\ndog\n", ["_background_", "cat", "dog"], ()),
-        ("id2label.json", json.dumps(dict(enumerate(NAMES))), NAMES, ()),
+        ("id2label.json", json.dumps({2: "dog", 1: "cat", 0: "background"}), NAMES, ()),
+        ("labels.txt", "# COCO's\n0: background\n1: cat\n2: dog\n", NAMES, ()),
+        (
+            "classes.txt",
+            "dog\ncat\nbackground\n",
+            ["background", "dog", "cat"],
+            ((0, "dog"), (1, "cat"), (2, "background")),
+        ),
         (
             "objectInfo150.txt",
             ADE,
@@ -189,6 +187,11 @@ def test_a_tree_of_ones_own_takes_the_table_s_names(tmp_path):
         ((0, 1, 255), ["background", "class_1"], ()),
         ((0, 255, 255), ["background", "object"], ((0, "background"), (255, "object"))),
         (
+            (0, 128, 255),
+            ["background", "class_128", "class_255"],
+            ((0, "background"), (128, "class_128"), (255, "class_255")),
+        ),
+        (
             (0, 40, 200),
             ["background", "class_40", "class_200"],
             ((0, "background"), (40, "class_40"), (200, "class_200")),
@@ -207,12 +210,14 @@ def test_masks_of_0_and_255_among_others_are_told_of(tmp_path):
     raw = write(tmp_path / "raw", *numbered("{}.jpg", "{}_mask.png"), values=(0, 1, 1))
     save_mask(raw / "2_mask.png", mask_of(2, (0, 255, 255)))
     notes = str(prepare(raw, tmp_path / "out").notes)
-    assert f"1 mask hold it beside 0 alone, the first {raw / '2_mask.png'}" in notes
+    assert "255 is ignored. If it is a class, write `255: NAME`" in notes
+    assert f"1 mask with 0 have nothing else, the first {raw / '2_mask.png'}" in notes
 
 
-def test_without_a_table_colours_are_classes(tmp_path):
-    raw = write(tmp_path / "raw", *numbered("{}.jpg", "{}_mask.png"))
-    for mask in raw.glob("*_mask.png"):
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif"])
+def test_without_a_table_colours_are_classes(tmp_path, suffix):
+    raw = write(tmp_path / "raw", *numbered("{}.jpg", f"{{}}_mask.{suffix}"))
+    for mask in raw.glob("*_mask.*"):
         shown = cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE)[..., None] * np.uint8([0, 0, 100])
         cv2.imwrite(str(mask), shown)
     spec = prepare(raw, tmp_path / "out").spec
@@ -230,10 +235,8 @@ def test_pictures_shown_in_masks_place_are_no_masks_and_those_without_one_are_to
     save_image(raw / "new.jpg")
     pairs, unmasked = find_pairs(raw)
     assert {pair.mask.name for pair in pairs} == {f"{i}_semantic.png" for i in range(6)}
-    assert unmasked == [raw / "new.jpg"]
-    assert f"no mask: 1 picture, the first {raw / 'new.jpg'}." in str(
-        prepare(raw, tmp_path / "out").notes
-    )
+    assert unmasked == (f"Left out, for there is no mask: 1 picture, the first {raw / 'new.jpg'}.",)
+    assert unmasked[0] in prepare(raw, tmp_path / "out").notes
 
 
 def test_what_may_be_meant_otherwise_is_refused(tmp_path):
@@ -259,9 +262,20 @@ def test_what_may_be_meant_otherwise_is_refused(tmp_path):
     ("file", "text", "sentence"),
     [
         ("_classes.csv", "0,background,1\n", "expected lines of a value and a name"),
-        ("_classes.csv", "Pixel Value, Class\nx, cat\n", "found 'x,cat'"),
+        ("_classes.csv", "Pixel Value, Class\nx, cat\n", "'x' is no value"),
+        ("_classes.csv", "0,a\n0,b\n", "0 has two names"),
+        ("_classes.csv", "0,a\n300,b\n", "names 300; classes have values from 0 to 255"),
+        ("_classes.csv", "0,a\n1,\n", "1 has a blank name"),
+        ("classes.txt", "1 cat\n1 dog\n", "1 has two names"),
+        ("classes.txt", f"{'9' * 5000} cat\n", "is no value"),
+        ("id2label.json", '{"1": "cat", "01": "dog"}', "1 has two names"),
+        (
+            "obj_class_to_machine_color.json",
+            '{"cat": [1, 1, 1], "dog": [1, 1, 1]}',
+            "'dog' has the colour of 'cat'",
+        ),
         ("id2label.json", "[1]", "expected a name for every value"),
-        ("id2label.json", '{"a": "cat"}', "expected a name for every value"),
+        ("id2label.json", '{"a": "cat"}', "'a' is no value"),
         ("objectInfo150.txt", "Name\ncat\n", "expected columns `Idx` and `Name`"),
         ("objectInfo150.txt", "Idx\tName\nx\tcat\n", "line 2: expected a number and a name"),
         ("obj_class_to_machine_color.json", '{"cat": [1, 2]}', "'cat' has no colour of three"),
@@ -285,3 +299,58 @@ def test_a_prepared_data_set_is_not_prepared_again(tmp_path):
     out = prepare(raw, tmp_path / "out").spec.root
     with pytest.raises(ValueError, match="is it a data set already"):
         find_format(out)
+
+
+@pytest.mark.parametrize(
+    ("mask_hw", "sentence"),
+    [
+        (np.zeros(SIZE, np.uint8), "hold [0] alone"),
+        (np.full(SIZE, 255, np.uint8), "hold [255] alone"),
+        (np.arange(192, dtype=np.uint8).reshape(SIZE), "as masks do that were interpolated"),
+        (np.full(SIZE, 1000, np.int32), "holds 1000 to 1000; classes have values from 0 to 255"),
+        (np.full(SIZE, -5, np.int32), "holds -5 to -5; classes"),
+    ],
+)
+def test_values_that_are_no_classes_are_refused(tmp_path, mask_hw, sentence):
+    raw = tmp_path / "raw"
+    for i in range(2):
+        save_image(raw / f"{i}.jpg")
+        np.save(raw / f"{i}_mask.npy", mask_hw)
+    assert sentence in fault(raw, tmp_path / "out")
+
+
+def test_minus_one_is_ignored_and_mixtures_are_refused(tmp_path):
+    raw = tmp_path / "raw"
+    for i in range(2):
+        save_image(raw / f"{i}.jpg")
+        np.save(raw / f"{i}_mask.npy", mask_of(i).astype(np.int16) - 1)
+    spec = prepare(raw, tmp_path / "out").spec
+    assert spec.hierarchy.class_names == ("background", "class_1")
+    raw = write(tmp_path / "mixed", *numbered("{}.jpg", "{}_mask.png"))
+    save_mask(raw / "3_mask.png", np.zeros((*SIZE, 3), np.uint8))
+    assert "one holds colours and the other numbers" in fault(raw, tmp_path / "other")
+
+
+def test_what_is_left_out_is_told(tmp_path):
+    raw = write(tmp_path / "raw", *numbered("images/train/{}.jpg", "masks/train/{}.png"))
+    write(
+        raw, ("images/more.jpg", "masks/more.png"), ("images/train/lost.jpg", "masks/train/odd.png")
+    )
+    save_image(raw / "results/1.jpg")
+    assert [*prepare(raw, tmp_path / "out").notes][-4:] == [
+        f"Left out, for there is no mask: 1 picture, the first {raw / 'images/train/lost.jpg'}.",
+        f"Masks of no picture: 1 file, the first {raw / 'masks/train/odd.png'}.",
+        f"In folders called after neither: 1 file, the first {raw / 'results/1.jpg'}.",
+        "In no folder of a split, and taken as those of training: 1 picture, as "
+        f"{raw / 'images/more.jpg'}.",
+    ]
+
+
+def test_other_yaml_files_are_in_no_way(tmp_path):
+    raw = write(tmp_path / "raw", *numbered("{}.jpg", "{}_mask.png"))
+    (raw / "mkdocs.yml").write_text("site_name: mine\n")
+    (raw / "odd.yaml").write_text("a: [\n")
+    assert find_format(raw) == "masks"
+    (raw / "mine.yaml").write_text("train: nowhere\nnames: [a, b]\nlabels: 3\n")
+    with pytest.raises(ValueError, match="Its YAML file can't be read as it is"):
+        find_format(raw)

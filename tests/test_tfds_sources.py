@@ -255,8 +255,8 @@ def test_examples_that_are_none_are_named(data_dir):
     source = TfdsSource("pets/named?image=annotation&mask=image", "train")
     assert sentence_of(source.__getitem__, 1) == (
         "Example 1 of pets train (image) is a colour PNG (RGB); a mask is a grey or palette "
-        "picture whose values are class indices, or the data.yaml names its colours: `labels: "
-        "{'#0164C8': NAME}`."
+        "picture whose values are class indices, or its colours are named where the classes are: "
+        "`labels: {'#0164C8': NAME}`."
     )
     source = TfdsSource("pets/arrays?image=flat&mask=deep", "train")
     assert "(flat) is int64 [8, 10]; an image is uint8" in sentence_of(source.__getitem__, 0)

@@ -47,6 +47,8 @@ def expand_short_forms(argv: Sequence[str], named: bool = True) -> list[str]:
         named_data = not flag and not may_be_value and _is_data(words[0])
         may_be_value = flag != "" and len(words) == 1 and "=" not in words[0]
         if named_data:
+            if os.path.isfile(os.path.join(words[0], "run.json")):
+                raise HiersegError(f"{words[0]} is a run; --workdir={words[0]} goes on with it.")
             flag, value = "data", words[0]
         if flag in SHORT_FORMS:
             words = [f"--{SHORT_FORMS[flag]}={value}"]

@@ -159,7 +159,10 @@ class Hierarchy:
 
     @functools.cached_property
     def nodes(self) -> tuple[Node, ...]:
-        """Every class and every group once, in the order of the tree, after a background."""
+        """Every class and every group once, in the order of the tree, after a background.
+
+        A head has more channels, `num_nodes`: one for every level that a class reaches into.
+        """
         return list_nodes(self.children, self.class_names)
 
     @functools.cached_property

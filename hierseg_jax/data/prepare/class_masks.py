@@ -14,21 +14,13 @@ import numpy as np
 
 from hierseg_jax.data.prepare.classes import find_classes
 from hierseg_jax.data.prepare.draw import Region, bitmap, paint
-from hierseg_jax.data.prepare.file_words import (
-    MASK_WORDS,
-    OTHER_WORDS,
-    PICTURE_WORDS,
-    Words,
-    count_shared,
-    files_by_folder,
-    has,
-    is_of_masks,
+from hierseg_jax.data.prepare.file_words import OTHER_WORDS, Words, has, is_plain, key_of, words_of
+from hierseg_jax.data.prepare.mask_folders import (
+    Folders,
+    behind_masks,
     is_photo,
-    key_of,
-    mask_folders,
-    split_and_name,
-    without_masks,
-    words_of,
+    left_out,
+    splits_and_names,
 )
 from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes
 from hierseg_jax.data.read import png
@@ -42,10 +34,10 @@ _SAMPLE = 16
 
 
 class _Found(NamedTuple):
-    """Masks by picture and class, and the pictures beside these that have none."""
+    """Masks by picture and class, and sentences about what is left out."""
 
     masks: dict[pathlib.Path, dict[str, pathlib.Path]]
-    unmasked: list[pathlib.Path]
+    notes: tuple[str, ...] = ()
 
 
 def found_in(raw_dir: pathlib.Path) -> bool:
@@ -63,7 +55,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
       FileNotFoundError: there are none.
       ValueError: a sentence that names the file.
     """
-    masks, unmasked = _find(raw_dir)
+    masks, left_out = _find(raw_dir)
     if not masks:
         raise HiersegFileNotFoundError(
             f"{raw_dir} holds no pictures with a mask for every class, such as a_head.png and "
@@ -71,11 +63,10 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         )
     names = sorted({name for of_picture in masks.values() for name in of_picture})
     classes = find_classes(names, names, str(raw_dir), wishes)
-    folders = {image: image.parent.relative_to(raw_dir).parts for image in masks}
-    shared = count_shared([*folders.values()])
+    where = splits_and_names([*masks], raw_dir)
     pictures = [
         Picture(
-            *split_and_name(folders[image], image.stem, shared),
+            *where[image],
             image,
             next(iter(of_picture.values())),
             functools.partial(_united, of_picture, classes.values, wishes.order != "file"),
@@ -83,10 +74,9 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         )
         for image, of_picture in masks.items()
     ]
-    notes = [f"{raw_dir} has a mask for each class: {', '.join(names)}.", *classes.notes]
-    if unmasked:
-        notes.append(without_masks(unmasked))
-    return RawData(pictures, classes.hierarchy, classes.labels, notes=tuple(notes))
+    note = f"{raw_dir} has a mask for each class: {', '.join(names)}."
+    notes = (note, *classes.notes, *left_out)
+    return RawData(pictures, classes.hierarchy, classes.labels, notes=notes)
 
 
 def _united(
@@ -108,8 +98,8 @@ def _inside(file: pathlib.Path, size: Size) -> np.ndarray:
         )
     inside_hw = (mask_hw != 0).astype(np.uint8)
     (height, width), (h, w) = size, inside_hw.shape
-    # To half a pixel of the smaller one: its sides were rounded.
-    if 2 * abs(height * w - width * h) > max(*size, *inside_hw.shape):
+    # To a pixel of each side of the smaller one, which were rounded.
+    if abs(height * w - width * h) > max(height + width, h + w):
         raise HiersegError(
             f"{file} is {h} x {w} (height x width), which is no scale of its picture's "
             f"{height} x {width}."
@@ -135,42 +125,51 @@ def _find(root: pathlib.Path) -> _Found:
     Raises:
       ValueError: two masks of one class of a picture.
     """
-    folders = files_by_folder(root)
-    elsewhere = {extra: mask_folders(folders, extra) for extra in (0, 1)}
+    folders = Folders(root)
+    elsewhere = {extra: folders.masks_of(extra) for extra in (0, 1)}
     masks: dict[pathlib.Path, dict[str, pathlib.Path]] = {}
     unmasked: list[pathlib.Path] = []
-    doubled = ""
-    for folder, files in folders.items():
-        if is_of_masks(folder) or any(has(part, OTHER_WORDS) for part in folder):
-            continue
+    doubled: list[str] = []
+    for folder in folders.of_pictures:
+        files = folders.files[folder]
         photos = [file for file in files if is_photo(file)]
-        pictures = _by_key(photos or [f for f in files if f.suffix.lower() in IMAGE_SUFFIXES])
+        pictures = _by_key(
+            photos or [f for f in files if f.suffix.lower() in IMAGE_SUFFIXES], doubled
+        )
         near = [("", files if photos else [])]
-        near += [("", folders[other]) for other in elsewhere[0].get(folder, ())]
-        near += [(_behind_masks(m), folders[m]) for m in elsewhere[1].get(folder, ())]
+        near += [("", folders.files[other]) for other in elsewhere[0].get(folder, ())]
+        near += [(behind_masks(m), folders.files[m]) for m in elsewhere[1].get(folder, ())]
         for inside, candidates in near:
             for image, name, file in _of_classes(pictures, candidates, inside):
                 first = masks.setdefault(image, {}).setdefault(name, file)
                 if first != file:
-                    doubled = f"{first} and {file} may both be the mask of {name} of {image}."
+                    doubled.append(f"{first} and {file} may both be the mask of {name} of {image}.")
         unmasked += [image for image in pictures.values() if image not in masks]
     names = {name for of_picture in masks.values() for name in of_picture}
     several = any(len(of_picture) > 1 for of_picture in masks.values())
     # Numbers are of things, and 1stHO of an annotator.
     if not several or any(name[0].isdigit() for name in names):
-        return _Found({}, [])
+        return _Found({})
     if doubled:
-        raise HiersegError(f"{doubled} Take the one that is not meant out of --raw_dir.")
-    return _Found(masks, unmasked)
+        raise HiersegError(f"{doubled[0]} Take the one that is not meant out of --raw_dir.")
+    used = {*masks, *(file for of_picture in masks.values() for file in of_picture.values())}
+    rest = [file for files in folders.files.values() for file in files if file not in used]
+    others = [file for file in rest if not is_photo(file) and file not in {*unmasked}]
+    return _Found(masks, left_out(unmasked, {"Of no class and no picture": others}))
 
 
-def _by_key(pictures: Iterable[pathlib.Path]) -> dict[Words, pathlib.Path]:
+def _by_key(pictures: Iterable[pathlib.Path], doubled: list[str]) -> dict[Words, pathlib.Path]:
     """By the words of their names; 00007 is 7, unless both are there."""
     pictures = list(pictures)
     short = {_without_zeros(key_of(image.stem)): image for image in pictures}
     if len(short) == len(pictures):
         return short
-    return {key_of(image.stem): image for image in pictures}
+    found: dict[Words, pathlib.Path] = {}
+    for image in pictures:
+        first = found.setdefault(key_of(image.stem), image)
+        if first != image:
+            doubled.append(f"Masks of {first} may be those of {image}, too.")
+    return found
 
 
 def _of_classes(
@@ -178,22 +177,16 @@ def _of_classes(
 ) -> Iterator[tuple[pathlib.Path, str, pathlib.Path]]:
     """Picture, class and mask: the class is what a mask's name has more, or its folder's."""
     for file in files:
-        words = [w for w in words_of(file.stem) if w.casefold() not in MASK_WORDS | PICTURE_WORDS]
-        if file.suffix.lower() not in MASK_SUFFIXES or has(file.stem, OTHER_WORDS):
+        words = [word for word in words_of(file.stem) if is_plain(word)]
+        if file.suffix.lower() not in MASK_SUFFIXES:
             continue
         plain = tuple(word.casefold() for word in words)
         for key in (plain, _without_zeros(plain)):
             at = next((n for n in range(len(key), 0, -1) if key[:n] in pictures), 0)
-            more = words[at:] or words_of(folder)
-            if at and more:
+            more = words[at:] or [word for word in words_of(folder) if is_plain(word)]
+            if at and more and not has(" ".join(more), OTHER_WORDS):
                 yield pictures[key[:at]], "_".join(more), file
                 break
-
-
-def _behind_masks(folder: Words) -> str:
-    """The part behind the innermost one that says mask."""
-    at = max(at for at, part in enumerate(folder) if has(part, MASK_WORDS))
-    return folder[at + 1] if at + 1 < len(folder) else ""
 
 
 def _without_zeros(words: Words) -> Words:

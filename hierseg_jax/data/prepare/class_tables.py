@@ -13,9 +13,10 @@
 import csv
 import pathlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from hierseg_jax.data.prepare.classes import value_of_none
 from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.json_file import read_json
 from hierseg_jax.data.read.mask_values import IGNORE
@@ -23,9 +24,10 @@ from hierseg_jax.data.read.value_names import Value
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.parsing import IGNORE_LABEL
 
+_NUMBER = re.compile(r"[0-9]{1,9}")
 # `0: unlabeled`, as COCO-Stuff has it, or `1 cat`.
 _NUMBERED = re.compile(r"([0-9]+)[\s:,;=]+(\S.*)")
-Path = tuple[str, ...]
+ClassPath = tuple[str, ...]
 """Names of groups and, last, of a class."""
 
 
@@ -38,7 +40,7 @@ class Table(NamedTuple):
     """
 
     file: pathlib.Path
-    paths: dict[Value, Path]
+    paths: dict[Value, ClassPath]
 
 
 def find_table(root: pathlib.Path) -> Table | None:
@@ -63,7 +65,7 @@ def find_table(root: pathlib.Path) -> Table | None:
     return tables[0] if tables else None
 
 
-def _checked(paths: dict[Value, Path], file: pathlib.Path) -> dict[Value, Path]:
+def _checked(paths: dict[Value, ClassPath], file: pathlib.Path) -> dict[Value, ClassPath]:
     """By value, of which the first is the background's if one is."""
     wrong = next((v for v in paths if isinstance(v, int) and v > IGNORE_LABEL), None)
     if wrong is not None:
@@ -74,61 +76,66 @@ def _checked(paths: dict[Value, Path], file: pathlib.Path) -> dict[Value, Path]:
     return dict(sorted(paths.items()))
 
 
-def _roboflow(file: pathlib.Path) -> dict[Value, Path]:
+def _numbered(lines: Iterable[tuple[str, str]], file: pathlib.Path) -> dict[Value, ClassPath]:
+    """Of values, which may stand there once, and names."""
+    paths: dict[Value, ClassPath] = {}
+    for number, name in lines:
+        if not _NUMBER.fullmatch(number):
+            raise HiersegError(f"{file}: {number[:50]!r} is no value; expected 0 to 255.")
+        if paths.setdefault(int(number), (name.strip(),)) != (name.strip(),):
+            raise HiersegError(f"{file}: {int(number)} has two names.")
+    return paths
+
+
+def _roboflow(file: pathlib.Path) -> dict[Value, ClassPath]:
     with file.open(encoding="utf-8-sig", newline="") as stream:
         try:
             rows = [row for row in csv.reader(stream, skipinitialspace=True) if row]
         except (csv.Error, UnicodeDecodeError) as error:
             raise HiersegError(f"{file}: {error}.") from error
-    paths: dict[Value, Path] = {}
-    for number, row in enumerate(rows):
-        cells = [cell.strip() for cell in row]
-        if number == 0 and not cells[0].isdecimal():
-            continue
-        if len(cells) != 2 or not cells[0].isdecimal():
-            raise HiersegError(
-                f"{file}: expected lines of a value and a name, such as `1, person`; found "
-                f"{','.join(row)[:100]!r}."
-            )
-        if paths.setdefault(int(cells[0]), (cells[1],)) != (cells[1],):
-            raise HiersegError(f"{file}: {cells[0]} has two names.")
-    return paths
+    if rows and not rows[0][0].strip().isdecimal():
+        rows = rows[1:]  # names of the columns
+    odd = next((row for row in rows if len(row) != 2), None)
+    if odd is not None:
+        raise HiersegError(
+            f"{file}: expected lines of a value and a name, such as `1, person`; found "
+            f"{','.join(odd)[:100]!r}."
+        )
+    return _numbered(((number.strip(), name) for number, name in rows), file)
 
 
-def _lines(file: pathlib.Path) -> dict[Value, Path]:
+def _lines(file: pathlib.Path) -> dict[Value, ClassPath]:
     names = [name for _, name in read_ids(file) if not name.startswith("#")]
     numbered = [_NUMBERED.fullmatch(name) for name in names]
     if all(numbered):
-        return {int(line[1]): (line[2],) for line in numbered if line}
+        return _numbered(((line[1], line[2]) for line in numbered if line), file)
     # labelme's list begins with what its masks leave out.
     first = -1 if names[:1] == ["__ignore__"] else 0
     return {first + i: (name,) for i, name in enumerate(names) if first + i >= 0}
 
 
-def _ade20k(file: pathlib.Path) -> dict[Value, Path]:
+def _ade20k(file: pathlib.Path) -> dict[Value, ClassPath]:
     (_, head), *lines = read_ids(file) or [(1, "")]
     columns = head.split("\t")
     if not {"Idx", "Name"} <= {*columns}:
         raise HiersegError(f"{file}: expected columns `Idx` and `Name`, with tabs between.")
-    paths: dict[Value, Path] = {0: (IGNORE,)}
+    paths: dict[Value, ClassPath] = {0: (IGNORE,)}
     for number, line in lines:
         row = dict(zip(columns, line.split("\t"), strict=False))
-        if not row.get("Idx", "").strip().isdecimal() or "Name" not in row:
+        if not _NUMBER.fullmatch(row.get("Idx", "").strip()) or "Name" not in row:
             raise HiersegError(f"{file}: line {number}: expected a number and a name.")
         paths[int(row["Idx"])] = (row["Name"].split(",")[0].strip(),)
     return paths
 
 
-def _hugging_face(file: pathlib.Path) -> dict[Value, Path]:
+def _hugging_face(file: pathlib.Path) -> dict[Value, ClassPath]:
     content = read_json(file)
-    if not isinstance(content, Mapping) or not all(
-        str(key).isdecimal() and isinstance(name, str) for key, name in content.items()
-    ):
+    if not isinstance(content, Mapping) or not all(isinstance(n, str) for n in content.values()):
         raise HiersegError(f'{file}: expected a name for every value, {{"0": "background", ...}}.')
-    return {int(key): (name,) for key, name in content.items()}
+    return _numbered(content.items(), file)
 
 
-def _mapillary(file: pathlib.Path) -> dict[Value, Path]:
+def _mapillary(file: pathlib.Path) -> dict[Value, ClassPath]:
     """Empty for the configuration of something else."""
     try:
         content = read_json(file)
@@ -154,20 +161,22 @@ def _is_named(record: Any) -> bool:
     return isinstance(record, Mapping) and isinstance(record.get("name"), str)
 
 
-def _supervisely(file: pathlib.Path) -> dict[Value, Path]:
+def _supervisely(file: pathlib.Path) -> dict[Value, ClassPath]:
     content = read_json(file)
-    paths: dict[Value, Path] = {"#000000": ("background",)}
+    paths: dict[Value, ClassPath] = {"#000000": ("background",)}
     for name, colour in content.items() if isinstance(content, Mapping) else ():
         known = isinstance(colour, list) and len(colour) == 3
         if not known or not all(isinstance(c, int) and 0 <= c <= 255 for c in colour):
             raise HiersegError(f"{file}: {name!r} has no colour of three numbers from 0 to 255.")
         value = "#{:02X}{:02X}{:02X}".format(*colour)
+        if value_of_none(name) == 0:
+            paths.pop("#000000", None)
         if paths.setdefault(value, (name,)) != (name,):
             raise HiersegError(f"{file}: {name!r} has the colour of {paths[value][0]!r}.")
     return paths
 
 
-_READERS: Mapping[str, Callable[[pathlib.Path], dict[Value, Path]]] = {
+_READERS: Mapping[str, Callable[[pathlib.Path], dict[Value, ClassPath]]] = {
     "_classes.csv": _roboflow,
     "classes.txt": _lines,
     "class_names.txt": _lines,

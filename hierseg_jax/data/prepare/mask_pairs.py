@@ -2,7 +2,7 @@
 
 A picture and its mask have the same words in their names, but for those that say picture or mask:
 `a.jpg` and `a_mask.png`, `img_7.png` and `mask_7.png`. They lie in one folder, or in two that
-`mask_folders` tells. What may be meant in two ways is refused.
+`Folders` tells. What may be meant in two ways is refused.
 """
 
 import pathlib
@@ -14,23 +14,18 @@ from hierseg_jax.data.prepare.file_words import (
     OTHER_WORDS,
     PREFERRED_WORDS,
     Words,
-    count_shared,
-    files_by_folder,
     has,
-    is_of_masks,
-    is_photo,
     key_of,
-    mask_folders,
-    split_and_name,
     words_of,
 )
+from hierseg_jax.data.prepare.mask_folders import Folders, is_photo, left_out, splits_and_names
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, MASK_SUFFIXES
 from hierseg_jax.system.errors import HiersegError
 
 _Masks = dict[pathlib.Path, list[pathlib.Path]]
 
 
-class Pair(NamedTuple):
+class Masked(NamedTuple):
     """A picture and its mask.
 
     Attributes:
@@ -44,61 +39,61 @@ class Pair(NamedTuple):
     mask: pathlib.Path
 
 
-def find_pairs(root: pathlib.Path) -> tuple[list[Pair], list[pathlib.Path]]:
-    """All pairs in a folder and below, and the pictures there that have no mask.
+def find_pairs(root: pathlib.Path) -> tuple[list[Masked], tuple[str, ...]]:
+    """All pairs in a folder and below, and sentences about what is left out.
 
     Raises:
       ValueError: two masks of a picture, or two pictures of a mask.
     """
-    folders = files_by_folder(root)
-    elsewhere = mask_folders(folders)
-    pairs: list[tuple[Words, pathlib.Path, pathlib.Path]] = []
+    folders = Folders(root)
+    elsewhere = folders.masks_of()
+    mask_of: dict[pathlib.Path, pathlib.Path] = {}
+    image_of: dict[pathlib.Path, pathlib.Path] = {}
     unmasked: list[pathlib.Path] = []
-    claimed: dict[pathlib.Path, pathlib.Path] = {}
-    for folder, files in folders.items():
-        if is_of_masks(folder) or any(has(part, OTHER_WORDS) for part in folder):
-            continue
+    mask_files: list[pathlib.Path] = [f for of in folders.of_masks for f in folders.files[of]]
+    for folder in folders.of_pictures:
+        files = folders.files[folder]
         pictures, beside = _apart(files)
-        masks = [*beside, *(f for other in elsewhere.get(folder, ()) for f in folders[other])]
-        found = _with_masks(pictures, masks) or _of_same_name(files)
+        near = (file for other in elsewhere.get(folder, ()) for file in folders.files[other])
+        found = _of_same_name(files) | _with_masks(pictures, [*beside, *near])
         are_masks = {mask for several in found.values() for mask in several}
+        mask_files += beside
         for image in pictures:
             if image in found:
-                mask = _chosen(image, found[image])
-                first = claimed.setdefault(mask, image)
-                if first != image:
+                mask = mask_of[image] = _chosen(image, found[image])
+                if (first := image_of.setdefault(mask, image)) != image:
                     raise HiersegError(
                         f"{mask} may be the mask of {first} and of {image}; take the one that is "
                         "not meant out of --raw_dir."
                     )
-                pairs.append((folder, image, mask))
             elif image not in are_masks:
                 unmasked.append(image)
-    paired = {key_of(image.stem) for _, image, _ in pairs}
-    shared = count_shared([folder for folder, _, _ in pairs])
-    return [
-        Pair(*split_and_name(folder, image.stem, shared), image, mask)
-        for folder, image, mask in pairs
-    ], [image for image in unmasked if not _shows_another(image, paired)]
+    paired = {key_of(image.stem) for image in mask_of}
+    notes = left_out(
+        [image for image in unmasked if not _shows_another(image, paired)],
+        {
+            "Masks of no picture": [f for f in mask_files if f not in image_of],
+            "In folders called after neither": folders.passed_over(),
+        },
+    )
+    names = splits_and_names([*mask_of], root)
+    return [Masked(*names[image], image, mask) for image, mask in mask_of.items()], notes
 
 
 def _apart(files: Sequence[pathlib.Path]) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
     """The pictures of a folder, and its masks: of one key the files with more words that say so."""
-
-    def says(file: pathlib.Path) -> int:
-        return sum(word.casefold() in MASK_WORDS for word in words_of(file.stem))
-
+    says = {
+        file: -1 if is_photo(file) else sum(w.casefold() in MASK_WORDS for w in words_of(file.stem))
+        for file in files
+    }
     least: dict[Words, int] = {}
     for file in files:
         key = key_of(file.stem)
-        least[key] = min(least.get(key, 99), -1 if is_photo(file) else says(file))
-    masks = [
-        file
-        for file in files
-        if not is_photo(file) and says(file) > max(least[key_of(file.stem)], 0)
-    ]
+        least[key] = min(least.get(key, says[file]), says[file])
+    masks = [file for file in files if says[file] > max(least[key_of(file.stem)], 0)]
+    are_masks = {*masks}
     pictures = [
-        file for file in files if file not in masks and file.suffix.lower() in IMAGE_SUFFIXES
+        file for file in files if file not in are_masks and file.suffix.lower() in IMAGE_SUFFIXES
     ]
     return pictures, masks
 
@@ -121,9 +116,10 @@ def _of_same_name(files: Sequence[pathlib.Path]) -> _Masks:
 
 def _chosen(image: pathlib.Path, masks: Sequence[pathlib.Path]) -> pathlib.Path:
     names = {mask: f"{mask.parent.name} {mask.stem}" for mask in masks}
-    preferred = [mask for mask in masks if has(names[mask], PREFERRED_WORDS)] or masks
+    left = [mask for mask in masks if mask.stem == image.stem] or masks
+    left = [mask for mask in left if has(names[mask], PREFERRED_WORDS)] or left
     # `semantic_rgb` shows in colours what is in `semantic`.
-    first, *others = [mask for mask in preferred if not has(names[mask], {"rgb"})] or preferred
+    first, *others = [mask for mask in left if not has(names[mask], {"rgb"})] or left
     if others:
         raise HiersegError(
             f"{first} and {others[0]} may both be the mask of {image}; take the one that is not "

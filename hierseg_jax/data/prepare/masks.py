@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from hierseg_jax.data.prepare.class_tables import TABLES, Path, find_table
+from hierseg_jax.data.prepare.class_tables import TABLES, ClassPath, find_table
 from hierseg_jax.data.prepare.classes import BACKGROUND, value_of_none
-from hierseg_jax.data.prepare.file_words import MASK_WORDS, has, without_masks
+from hierseg_jax.data.prepare.file_words import MASK_WORDS, has
 from hierseg_jax.data.prepare.folders import walk_files
-from hierseg_jax.data.prepare.mask_pairs import Pair, find_pairs
+from hierseg_jax.data.prepare.mask_pairs import Masked, find_pairs
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
 from hierseg_jax.data.read import png
 from hierseg_jax.data.read.image_files import read_mask
@@ -25,7 +25,9 @@ from hierseg_jax.system.wording import counted
 from hierseg_jax.tree.background import may_be_background
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.tree.meeting import all_labels, near_names
-from hierseg_jax.tree.parsing import MAX_CLASSES
+
+# Values of masks without a table; more are no classes.
+_MOST = 64
 
 
 def found_in(raw_dir: pathlib.Path) -> bool:
@@ -40,7 +42,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
       FileNotFoundError: there are none.
       ValueError: a sentence that names the file.
     """
-    pairs, unmasked = find_pairs(raw_dir)
+    pairs, left_out = find_pairs(raw_dir)
     if not pairs:
         raise HiersegFileNotFoundError(
             f"{raw_dir} holds no pictures with masks: files of their names, or with the same in "
@@ -49,13 +51,12 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         )
     hierarchy, labels, notes = _classes(raw_dir, pairs, wishes)
     first = pairs[0]
-    notes = (f"Paired by their names, as {first.image} and {first.mask}.", *notes)
-    if unmasked:
-        notes = (*notes, without_masks(unmasked))
+    notes = (f"Paired by their names, as {first.image} and {first.mask}.", *notes, *left_out)
     without = [pair.image for pair in pairs if not pair.split]
     if 0 < len(without) < len(pairs):
         count = counted(len(without), "picture")
-        notes = (*notes, f"In no folder of a split, and for training: {count}, as {without[0]}.")
+        note = f"In no folder of a split, and taken as those of training: {count}, as {without[0]}."
+        notes = (*notes, note)
     pictures = [
         Picture(pair.split, pair.name, pair.image, pair.mask, listed_in=str(raw_dir))
         for pair in pairs
@@ -71,7 +72,7 @@ def about_lossy(raw_dir: pathlib.Path) -> str:
 
 
 def _classes(
-    raw_dir: pathlib.Path, pairs: Sequence[Pair], wishes: Wishes
+    raw_dir: pathlib.Path, pairs: Sequence[Masked], wishes: Wishes
 ) -> tuple[Hierarchy, Named, tuple[str, ...]]:
     """The tree, what the values of masks mean in it, and what is to be said of it."""
     tree = wishes.hierarchy
@@ -96,12 +97,14 @@ def _classes(
     return tree, labels, (note, *notes)
 
 
-def _tree(paths: Mapping[Value, Path], where: str) -> Hierarchy:
-    """Over all that is a class; the first stands outside, if its name is like a background's."""
-    classes = list(dict.fromkeys(path for path in paths.values() if not _is_ignored(path[-1])))
-    outside = classes[:1] if classes and may_be_background(classes[0][-1]) else []
+def _tree(paths: Mapping[Value, ClassPath], where: str) -> Hierarchy:
+    """Over all that is a class, but for a background, or a first one that is called like one."""
+    known = list(dict.fromkeys(path for path in paths.values() if not _is_ignored(path[-1])))
+    outside = [path for path in known if value_of_none(path[-1]) == 0][:1]
+    outside = outside or [path for path in known[:1] if may_be_background(path[-1])]
+    classes = [*outside, *(path for path in known if path not in outside)]
     tree: list[Any] = []
-    groups: dict[Path, list[Any]] = {(): tree}
+    groups: dict[ClassPath, list[Any]] = {(): tree}
     for path in classes[len(outside) :]:
         for depth in range(1, len(path)):
             if path[:depth] not in groups:
@@ -141,19 +144,25 @@ def _labels(names: Mapping[Value, str], hierarchy: Hierarchy) -> Named:
     return tuple(names.items())
 
 
-def _by_value(pairs: Sequence[Pair]) -> tuple[dict[Value, Path], tuple[str, ...]]:
+def _by_value(pairs: Sequence[Masked]) -> tuple[dict[Value, ClassPath], tuple[str, ...]]:
     """A name for every value or colour that a mask holds, and what is doubtful about them."""
     coloured = _is_coloured(pairs[0].mask)
     found: set[int] = set()
     white: list[pathlib.Path] = []
     for pair in pairs:
+        if _is_coloured(pair.mask) != coloured:
+            raise HiersegError(
+                f"Of {pairs[0].mask} and {pair.mask} one holds colours and the other numbers; "
+                "store all masks in one way."
+            )
         held = {*np.unique(read_mask(pair.mask, colours=coloured)).tolist()} - {UNLABELLED}
         found |= held
         white += [pair.mask] * (held == {0, IGNORE_LABEL})
-        if len(found) > 2 * MAX_CLASSES:
+        if len(found) > _MOST:
             raise HiersegError(
-                f"{pair.mask} and those before it hold {len(found):,} values; expected one for "
-                f"each of at most {MAX_CLASSES} classes."
+                f"{pair.mask} and those before it hold {len(found)} values or more, as masks do "
+                "that were interpolated or stored as JPEG; expected one for each class. If they "
+                f"are classes, name them in a file such as {TABLES[1]}."
             )
         if not coloured and not 0 <= min(held, default=0) <= max(held, default=0) <= 255:
             raise HiersegError(
@@ -173,16 +182,14 @@ def _by_value(pairs: Sequence[Pair]) -> tuple[dict[Value, Path], tuple[str, ...]
             f"All {counted(len(pairs), 'mask')} hold {values or [IGNORE_LABEL]} alone, "
             f"{pairs[0].mask} for one; there is nothing to learn."
         )
-    names_by_value: dict[Value, Path] = {
+    names_by_value: dict[Value, ClassPath] = {
         value: (f"class_{value}" if value else BACKGROUND,) for value in values
     }
-    if drawn or not white:
+    if drawn or IGNORE_LABEL not in found:
         return names_by_value, ()
-    note = (
-        f"255 is ignored, and {counted(len(white), 'mask')} hold it beside 0 alone, the first "
-        f"{white[0]}: if it was painted there, write `255: NAME` into `labels` of the new "
-        "data.yaml."
-    )
+    note = "255 is ignored. If it is a class, write `255: NAME` into `labels` of the new data.yaml."
+    if white:
+        note += f" {counted(len(white), 'mask')} with 0 have nothing else, the first {white[0]}."
     return names_by_value, (note,)
 
 

@@ -162,7 +162,7 @@ def _without_copies(raw: RawData) -> RawData:
     copies = [p for p in raw.pictures if p.split == "val" and p.image in trained]
     if not copies:
         return raw
-    pictures = [picture for picture in raw.pictures if picture not in copies]
+    pictures = [p for p in raw.pictures if p.split != "val" or p.image not in trained]
     note = (
         f"{counted(len(copies), 'picture')} of validation are pictures of training, too, the first "
         f"{copies[0].image}; they are for training alone."

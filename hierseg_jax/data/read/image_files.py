@@ -276,12 +276,12 @@ def _colour_mask(file: pathlib.Path, kind: str, colours_hw: np.ndarray) -> Hiers
     if 0xFFFFFF not in found and all(colour % 0x010101 == 0 for colour in found):
         return HiersegError(
             f"{file} is a colour {kind} of three equal channels; a mask is a grey or palette "
-            "picture whose values are class indices. Name the values as colours, in the "
-            f"data.yaml: {_colour_line(found)}."
+            "picture whose values are class indices. Name the values as colours, where the classes "
+            f"are named: {_colour_line(found)}."
         )
     return HiersegError(
         f"{file} is a colour {kind}; a mask is a grey or palette picture whose values are class "
-        f"indices, or the data.yaml names its colours: {_colour_line(found)}."
+        f"indices, or its colours are named where the classes are: {_colour_line(found)}."
     )
 
 

@@ -17,9 +17,9 @@ MAX_BYTES = 1 << 20
 _PREFIX = "tag:yaml.org,2002:"
 _SCALARS = ("null", "bool", "int", "float")
 _LONGEST_NUMBER = 40
-# A key or value that begins with #, which YAML takes for a comment.
-# To YAML it names an anchor.
+# A value that begins with a star, which to YAML names an anchor.
 _STAR = re.compile(r"[:,\[{-]\s*\*")
+# A key or value that begins with #, which YAML takes for a comment.
 _UNQUOTED = re.compile(r"(?:^|[{,:]) *(#[0-9a-fA-F]{6})\b(?= *[:,}])", re.MULTILINE)
 
 
@@ -147,7 +147,7 @@ def read_yaml(file: pathlib.Path) -> Any:
                 f". Line {line} has {colour[1]} without quotes, where # begins a comment; write "
                 f"'{colour[1]}'"
             )
-        elif mark and _STAR.search(text.split("\n")[mark.line]):
+        elif mark and _STAR.search("".join(text.splitlines()[mark.line : mark.line + 1])):
             problem += "; put quotes around what begins with a star, '*.png'"
         raise HiersegError(f"{file}:{where} {problem}.") from error
     except (yaml.YAMLError, ValueError, ArithmeticError, LookupError) as error:
