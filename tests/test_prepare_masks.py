@@ -204,6 +204,8 @@ def test_without_a_table_classes_are_called_after_their_values(tmp_path, values,
     assert [*done.spec.hierarchy.class_names] == names
     assert done.spec.labels == labels
     assert "0 or black is taken for the background" in str(done.notes)
+    assert ("255 is ignored" in str(done.notes)) == (255 in values and names[-1] == "class_1")
+    assert ("255 is a class, for" in str(done.notes)) == (names[-1] == "class_255")
 
 
 def test_masks_of_0_and_255_among_others_are_told_of(tmp_path):

@@ -185,10 +185,12 @@ def _by_value(pairs: Sequence[Masked]) -> tuple[dict[Value, ClassPath], tuple[st
     names_by_value: dict[Value, ClassPath] = {
         value: (f"class_{value}" if value else BACKGROUND,) for value in values
     }
-    if drawn or IGNORE_LABEL not in found:
+    if IGNORE_LABEL not in found:
         return names_by_value, ()
     note = "255 is ignored. If it is a class, write `255: NAME` into `labels` of the new data.yaml."
-    if white:
+    if drawn:
+        note = "255 is a class, for the values look like greys. If it is none, write `255: ignore`."
+    elif white:
         note += f" {counted(len(white), 'mask')} with 0 have nothing else, the first {white[0]}."
     return names_by_value, (note,)
 
