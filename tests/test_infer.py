@@ -1,6 +1,7 @@
 """launch/infer.py on real files, as a process of its own."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -11,6 +12,9 @@ import pytest
 
 from hierseg_jax.reports.drawing.painter import draw_level
 from hierseg_jax.runtime.outputs import VideoFile, folder_name
+from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.runtime.stream import segment_source
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.runs import run, start
 from tests.test_runtime import expected_leaf, reference_file
@@ -188,13 +192,18 @@ def test_mistakes_end_in_one_sentence(onnx_file, photos, tmp_path):
     phone = tmp_path / "phone"
     phone.mkdir()
     (phone / "b.HEIC").write_bytes(b"")
+    segmenter, written = Segmenter(onnx_file), str(tmp_path / "out")
+    for source, sentence in (
+        (tmp_path / "none", "is no file, folder or camera index"),
+        ("", "--source is empty"),
+        (tmp_path / "a.gif", "no JPEG or PNG image; convert it"),
+        (tmp_path / "a.HEIC", "no JPEG or PNG image; convert it"),
+        (phone, "b.HEIC is a picture of a kind that is not read; save it as"),
+        (123456789012, "is no file, folder or camera index"),
+    ):
+        with pytest.raises((HiersegError, HiersegFileNotFoundError), match=re.escape(sentence)):
+            segment_source(segmenter, str(source), written)
     cases = [
-        ((onnx_file, tmp_path / "none", out), "is no file, folder or camera index"),
-        ((onnx_file, "", out), "--source is empty"),
-        ((onnx_file, tmp_path / "a.gif", out), "no JPEG or PNG image; convert it"),
-        ((onnx_file, tmp_path / "a.HEIC", out), "no JPEG or PNG image; convert it"),
-        ((onnx_file, phone, out), "b.HEIC is a picture of a kind that is not read; save it as"),
-        ((onnx_file, 123456789012, out), "is no file, folder or camera index"),
         ((onnx_file, f"{tmp_path}/*/*", out), "a pattern is for images"),
         ((onnx_file, photos, out, "--level=leg"), "the network has body, upper_lower, part"),
         ((photos / "a.png", photos, out), "can't be opened by onnxruntime"),

@@ -22,10 +22,12 @@ from hierseg_jax.train.mixing import (
     mix,
     paste,
 )
-from hierseg_jax.train.mosaics import halved, halved_labels, tile
+from hierseg_jax.train.mosaics import halved, halved_labels
+from hierseg_jax.train.mosaics import tile as tile_batch
 from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.runs import small_settings
 
+tile = jax.jit(tile_batch, static_argnums=2)
 KEYS = [jax.random.key(seed) for seed in range(12)]
 COUNT, HEIGHT, WIDTH = 6, 8, 12
 
