@@ -35,7 +35,7 @@ def slow_top_down(hierarchy, p):
     return leaf
 
 
-@settings(max_examples=8)
+@settings(max_examples=12)
 @given(trees(), st.integers(0, 2**31))
 def test_paths_and_top_down_choices_equal_a_slow_walk(tree, seed):
     hierarchy = Hierarchy.from_mapping(tree)

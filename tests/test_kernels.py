@@ -72,7 +72,7 @@ def assert_same_values_and_gradients(kernel, plain, arguments):
     less=st.integers(0, 1),
     relu=st.booleans(),
 )
-@settings(max_examples=9)
+@settings(max_examples=12)
 def test_convolutions(batch, sides, channels, kernel, stride, dilation, less, relu):
     padding = tuple(d * (k // 2) for k, d in zip(kernel, dilation, strict=True))
     before = tuple(max(p - less, 0) for p in padding)
@@ -183,7 +183,7 @@ def test_depthwise_convolutions(batch, sides, channels, size, stride, less):
     extras=(False, True),
     offset=100.0,
 )
-@settings(max_examples=9)
+@settings(max_examples=12)
 def test_batch_norm(batch, sides, channels, activation, extras, offset):
     with_factor, with_shortcut = extras[0] and activation != "silu", extras[1]
     with_shortcut = with_shortcut and activation != "silu"
@@ -269,7 +269,7 @@ def test_batch_norm_by_running_statistics(sides, channels, activation, extras):
     activation=st.sampled_from([None, "relu", "relu6", "silu"]),
     with_shortcut=st.booleans(),
 )
-@settings(max_examples=9)
+@settings(max_examples=12)
 # Those with fewer products, and channels that fill no vectors.
 @example((17, 13), (64, 64), (5, 1), 1, False, "relu", True)
 @example((9, 14), (67, 90), (3, 3), 1, False, "silu", False)
