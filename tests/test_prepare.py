@@ -12,7 +12,7 @@ import yaml
 from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.spec import load_spec
-from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.conftest import ROOT
 from tests.raw_data import arrived, contents, data_of, fault, make_raw, run_prepare
 
@@ -177,6 +177,12 @@ def test_pictures_that_are_added_later_join_the_others(tmp_path):
     assert "trunk" in done.spec.hierarchy.class_names
     assert f"{out / 'data.yaml'} stays as you have edited it." in done.notes
     assert json.loads((out / "summary.json").read_text())["splits"]["train"]["images"] == 4
+    assert "trunk" in done.summary["splits"]["train"]["levels"]["part"]
+    again = run_prepare(f"--raw_dir={raw}", f"--out_dir={out}")
+    assert again.returncode == 0, again.stderr
+    assert "    trunk" in again.stdout
+    other = Hierarchy.from_mapping([1, 2, 3, 4, 5, 6])
+    assert "data.yaml is there already with another content" in fault(raw, out, hierarchy=other)
     (out / "data.yaml").write_text(edited.replace("val/images", "train/images"))
     assert "data.yaml is there already with another content" in fault(raw, out)
 

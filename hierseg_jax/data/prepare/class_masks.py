@@ -55,7 +55,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
       FileNotFoundError: there are none.
       ValueError: a sentence that names the file.
     """
-    masks, left_out = _find(raw_dir)
+    masks, rest = _find(raw_dir)
     if not masks:
         raise HiersegFileNotFoundError(
             f"{raw_dir} holds no pictures with a mask for every class, such as a_head.png and "
@@ -75,7 +75,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         for image, of_picture in masks.items()
     ]
     note = f"{raw_dir} has a mask for each class: {', '.join(names)}."
-    notes = (note, *classes.notes, *left_out)
+    notes = (note, *classes.notes, *rest)
     return RawData(pictures, classes.hierarchy, classes.labels, notes=notes)
 
 
@@ -152,9 +152,10 @@ def _find(root: pathlib.Path) -> _Found:
         return _Found({})
     if doubled:
         raise HiersegError(f"{doubled[0]} Take the one that is not meant out of --raw_dir.")
-    used = {*masks, *(file for of_picture in masks.values() for file in of_picture.values())}
-    rest = [file for files in folders.files.values() for file in files if file not in used]
-    others = [file for file in rest if not is_photo(file) and file not in {*unmasked}]
+    used = {file for of_picture in masks.values() for file in of_picture.values()}
+    used |= {*masks, *unmasked}
+    listed = (file for files in folders.files.values() for file in files)
+    others = [file for file in listed if file not in used and not is_photo(file)]
     return _Found(masks, left_out(unmasked, {"Of no class and no picture": others}))
 
 

@@ -38,7 +38,7 @@ class Folders:
         shared = _count_shared([*self.files])
         known = [f for f in self.files if not any(has(part, OTHER_WORDS) for part in f[shared:])]
         self.of_masks = [folder for folder in known if _is_called_after_masks(folder)]
-        self.of_pictures = [folder for folder in known if folder not in {*self.of_masks}]
+        self.of_pictures = [folder for folder in known if not _is_called_after_masks(folder)]
 
     def passed_over(self) -> list[pathlib.Path]:
         """The files of folders that are neither, such as `predictions`."""

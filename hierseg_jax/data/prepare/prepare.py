@@ -107,6 +107,8 @@ def prepare(
     raw = _with_pairs(_without_copies(raw), wishes)
     raw = dataclasses.replace(raw, pictures=split_pictures(raw.pictures, val_share))
     spec = _spec(out_dir, raw, wishes)
+    there = _spec_there(spec, wishes)
+    edited, spec = there not in (None, spec), there or spec
     examples = _check_all(raw, raw_dir, out_dir, move, spec)
     kept = [example for example in examples if not example.skipped]
     summary = {
@@ -114,16 +116,15 @@ def prepare(
         "skipped": len(examples) - len(kept),
     }
     summary_file = out_dir / "summary.json"
-    files = {summary_file: _is_ours(summary_file, summary), spec.file: _is_of(spec)}
+    files = {summary_file: _is_ours(summary_file, summary), spec.file: _is_free(spec.file, there)}
     refuse([taken(file) for file, may_stay in files.items() if not may_stay], raw_dir)
     written = transfer(kept, move, link)
     write_atomically(summary_file, json_bytes(summary))
     notes = (*raw.notes, *_missing(kept, spec.hierarchy))
-    if not spec.file.exists():
+    if there is None:
         write_spec(spec)
-    elif (there := load_spec(spec.file)) != spec:
+    if edited:
         notes = (*notes, f"{spec.file} stays as you have edited it.")
-        spec = there
     return Prepared(spec, summary, written, 2 * len(kept) - written, source, notes)
 
 
@@ -213,17 +214,22 @@ def _check_all(
     return examples
 
 
-def _is_of(spec: DatasetSpec) -> bool:
-    """Whether there is no data.yaml yet, or one of these folders; its classes may be edited."""
+def _spec_there(spec: DatasetSpec, wishes: Wishes) -> DatasetSpec | None:
+    """The data.yaml of these folders that is there already; one with edited classes does, too.
+
+    With a tree that the user gives now it has to be the same.
+    """
     try:
         there = load_spec(spec.file)
-    except FileNotFoundError:
-        return True
-    except HiersegError:
-        return False
-    return [(split, there.layout(split)) for split in there.splits] == [
-        (split, spec.layout(split)) for split in spec.splits
-    ]
+    except (FileNotFoundError, HiersegError):
+        return None
+    layouts, wanted = ([(s, of.layout(s)) for s in of.splits] for of in (there, spec))
+    kept = there == spec if wishes.hierarchy is not None else layouts == wanted
+    return there if kept else None
+
+
+def _is_free(file: pathlib.Path, there: DatasetSpec | None) -> bool:
+    return there is not None or not os.path.lexists(file)
 
 
 def _is_ours(file: pathlib.Path, summary: Mapping[str, Any]) -> bool:
