@@ -3,8 +3,9 @@
 python benchmarks/cuts.py --images=data/val/images
 
 Pairs of frames are made of photographs, 640x360 pixels each: two views of one photograph, or views
-of two, which are cuts. Both frames get Gaussian noise, and with --bars black sides. Printed for
-each kind: the distances of `runtime/smoothing.py`, and the share beyond its threshold.
+of two, which are cuts. Both frames get Gaussian noise, and with --bars black sides; with --dark
+they are darker, and brightened for the network. Printed for each kind: the agreement of
+`runtime/motion.py`, and the share below the threshold of `runtime/smoothing.py`.
 """
 
 import dataclasses
@@ -15,15 +16,20 @@ import numpy as np
 from absl import flags
 
 from hierseg_jax.data.read.image_files import read_image
-from hierseg_jax.runtime.smoothing import CUT, distance, small_frame
+from hierseg_jax.data.resize import Resize
+from hierseg_jax.runtime.motion import agreement, grey_frame, motion
+from hierseg_jax.runtime.smoothing import CUT
 from hierseg_jax.system.command_line import run
 
 _IMAGES = flags.DEFINE_string("images", None, "A folder of photographs.")
 _SIGMA = flags.DEFINE_float("sigma", 5.0, "Of the noise, of 255.")
 _BARS = flags.DEFINE_float("bars", 0.0, "Share of the width that a black bar takes, each side.")
+_DARK = flags.DEFINE_float("dark", 1.0, "Share of the light that is left.")
 flags.mark_flags_as_required(["images"])
 
 WIDTH, HEIGHT = 640, 360
+INPUT, SCORES = (216, 384), (108, 192)
+"""(height, width) of the network's input, and of its scores."""
 
 
 def view(image_hwc: np.ndarray, at: np.ndarray, share: float, exposure: float = 1.0) -> np.ndarray:
@@ -76,27 +82,32 @@ def main() -> None:
     rng = np.random.default_rng(0)
 
     def seen(image: np.ndarray) -> np.ndarray:
-        noisy = image + rng.normal(0, _SIGMA.value, image.shape)
+        noisy = _DARK.value * image + rng.normal(0, _SIGMA.value, image.shape)
         bar = round(_BARS.value * WIDTH)
         noisy[:, :bar] = noisy[:, WIDTH - bar :] = 0
-        return small_frame(noisy.round().clip(0, 255).astype(np.uint8))
+        placement = Resize(bright=200).place((HEIGHT, WIDTH), INPUT)
+        given = placement.fit_image(noisy.round().clip(0, 255).astype(np.uint8))
+        return grey_frame(given[None], SCORES)
+
+    def agreeing(before: np.ndarray, now: np.ndarray) -> float:
+        return agreement(now, motion(before, now).trust_hw)
 
     def place() -> tuple[np.ndarray, float]:
         return rng.uniform([0.4, 0.3], [0.6, 0.7]), rng.uniform(0.6, 0.9)
 
-    distances: dict[str, list[float]] = {kind: [] for kind in (*KINDS, "cut")}
+    agreements: dict[str, list[float]] = {kind: [] for kind in (*KINDS, "cut")}
     for index, image in enumerate(images):
         at, share = place()
         first = seen(view(image, at, share))
         for kind, change in KINDS.items():
-            distances[kind].append(distance(first, seen(change.later(image, at, share, rng))))
+            agreements[kind].append(agreeing(first, seen(change.later(image, at, share, rng))))
         other = images[(index + rng.integers(1, len(images))) % len(images)]
-        distances["cut"].append(distance(first, seen(view(other, *place()))))
-    print(f"{len(images)} pairs of each kind; a cut is beyond {CUT}")
-    for kind, found in distances.items():
+        agreements["cut"].append(agreeing(first, seen(view(other, *place()))))
+    print(f"{len(images)} pairs of each kind; a cut is below {CUT}")
+    for kind, found in agreements.items():
         print(
             f"{kind:24} {min(found):.3f} to {max(found):.3f}, median {np.median(found):.3f}; "
-            f"{np.mean(np.array(found) > CUT):6.1%} taken for cuts"
+            f"{np.mean(np.array(found) < CUT):6.1%} taken for cuts"
         )
 
 

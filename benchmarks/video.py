@@ -13,6 +13,7 @@ difference, so that starting costs nothing. All ways take turns; medians over ro
 """
 
 import importlib
+import itertools
 import statistics
 import subprocess
 import sys
@@ -34,6 +35,7 @@ _FILES = flags.DEFINE_list("files", [], "Exported files of ours.")
 _THEIRS = flags.DEFINE_string("theirs", None, "The reference's export.")
 _PICTURE = flags.DEFINE_string("picture", None, "What the video shows; by default noise.")
 _FRAME = flags.DEFINE_list("frame", ["720", "1280"], "Height and width of the video.")
+_SMOOTH = flags.DEFINE_list("smooth", ["0.8", "0"], "Weights, as those of hierseg predict.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Of all ways in turn.")
 _FRAMES = flags.DEFINE_integer("frames", 100, "By which the long video is longer.")
 _LOOP = flags.DEFINE_string("loop", None, "A video to run the reference's loop on; used inside.")
@@ -108,9 +110,10 @@ def main() -> None:
         for video, frames in zip(videos, (SHORT, SHORT + _FRAMES.value), strict=True):
             write_video(video, frames)
         ways = {"the reference's loop": [sys.executable, *sys.argv, "--loop={video}"]}
-        for file in _FILES.value:
-            ways[file] = [sys.executable, str(LAUNCH), f"--onnx_file={file}", "--source={video}"]
-            ways[file] += [f"--output={folder}/drawn.mp4", "--overwrite"]
+        for file, smooth in itertools.product(_FILES.value, _SMOOTH.value):
+            way = [sys.executable, str(LAUNCH), f"--onnx_file={file}", "--source={video}"]
+            way += [f"--output={folder}/drawn.mp4", "--overwrite", f"--smooth={smooth}"]
+            ways[f"{file}, smooth {smooth}"] = way
         rates: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(_ROUNDS.value):
             for name, command in ways.items():

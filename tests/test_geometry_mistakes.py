@@ -84,10 +84,10 @@ def test_levels_that_there_are_not_are_refused_in_windows(tmp_path, levels, sent
 
 
 def test_scores_of_another_network_are_not_averaged():
-    smoother = Smoother(0.5)
-    smoother(np.zeros((7, *SIZE), np.uint16), PICTURE)
-    with pytest.raises(HiersegError, match=r"\(1, 8, 12\) follow on others of \(7, 8, 12\)"):
-        smoother(np.zeros((1, *SIZE), np.uint16), PICTURE)
+    smoother, grey_hw = Smoother(0.5), np.zeros(SIZE, np.uint8)
+    smoother(np.zeros((7, *SIZE), np.uint16), grey_hw)
+    with pytest.raises(HiersegError, match="Scores of 1 classes follow on others of 7"):
+        smoother(np.zeros((1, *SIZE), np.uint16), grey_hw)
 
 
 @pytest.mark.parametrize(

@@ -8,51 +8,42 @@ import pytest
 
 from hierseg_jax.data.picture_labels import STEPS
 from hierseg_jax.runtime.segmenter import Segmenter
-from hierseg_jax.runtime.smoothing import (
-    CUT,
-    MOST,
-    Smoother,
-    check_weight,
-    distance,
-    next_average,
-    small_frame,
-)
+from hierseg_jax.runtime.smoothing import CUT, MOST, USUAL, Smoother, check_weight, next_average
 from hierseg_jax.runtime.stream import segment_source
+from tests.moving_scenes import moved_by, scene
 from tests.runs import run
 from tests.test_runtime import deploy_file, reference_file
 
-
-def planes(seed=0):
-    return np.random.default_rng(seed).integers(0, STEPS, (3, 8, 9), np.uint16, endpoint=True)
+SIZE = (48, 64)
 
 
-def scene(seed=0, size=(72, 96), noise=0.0, frame=0):
-    """Large soft patches of colour, and noise of a sensor that is another in every frame."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (3, 4, 3), np.uint8)
-    smooth = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
-    noisy = smooth + np.random.default_rng(frame).normal(0, noise, smooth.shape)
-    return noisy.round().clip(0, 255).astype(np.uint8)
+def planes(seed=0, size=SIZE):
+    return np.random.default_rng(seed).integers(0, STEPS, (3, *size), np.uint16, endpoint=True)
+
+
+def grey(seed=0, size=SIZE, **others):
+    return cv2.cvtColor(scene(seed, size, **others), cv2.COLOR_RGB2GRAY)
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 0.9, MOST])
 def test_the_first_frame_and_scores_that_stay_come_out_as_they_are(weight):
     smoother = Smoother(weight)
     for _ in range(4):
-        np.testing.assert_array_equal(smoother(planes(), scene()), planes())
+        np.testing.assert_array_equal(smoother(planes(), grey()), planes())
 
 
 def test_without_weight_every_frame_comes_out_as_it_is():
     smoother = Smoother(0.0)
     for seed in range(4):
-        np.testing.assert_array_equal(smoother(planes(seed), scene()), planes(seed))
+        np.testing.assert_array_equal(smoother(planes(seed), grey()), planes(seed))
 
 
 def test_a_frame_counts_what_the_ones_before_leave_it():
     smoother, expected = Smoother(0.8), planes(0).astype(np.float64)
-    smoother(planes(0), scene())
+    smoother(planes(0), grey())
     for seed in range(1, 6):
         expected = 0.8 * expected + 0.2 * planes(seed)
-        found = smoother(planes(seed), scene())
+        found = smoother(planes(seed), grey())
         assert found.dtype == np.uint16
         # What is kept is not rounded: errors of a frame do not add up.
         np.testing.assert_allclose(found, expected, atol=0.52)
@@ -60,55 +51,78 @@ def test_a_frame_counts_what_the_ones_before_leave_it():
 
 def test_an_average_and_its_frame_stay_as_they_are():
     given = planes(1)
-    before = next_average(None, planes(0), scene(), 0.5)
+    before = next_average(None, planes(0), grey(), 0.5)
     kept = before.planes_chw.copy()
-    next_average(before, given, scene(), 0.5)
+    next_average(before, given, grey(), 0.5)
     np.testing.assert_array_equal(before.planes_chw, kept)
     np.testing.assert_array_equal(given, planes(1))
 
 
+@pytest.mark.parametrize("by", [(2, 0), (0, -3), (3, 4), (-5, 2)])
+def test_scores_go_with_what_moves(by):
+    """Soft planes that move with the picture are their own average; those that stay lag behind."""
+    soft = np.stack([grey(seed).astype(np.uint16) * 257 for seed in (1, 2, 3)])
+    before = next_average(None, soft, grey(), 0.8)
+    now = np.stack([moved_by(plane, by) for plane in soft])
+    after = next_average(before, now, moved_by(grey(), by), 0.8)
+    inside = slice(8, -8), slice(8, -8)
+    found, wanted = after.planes_chw[:, *inside], now[:, *inside]
+    lag = np.abs(0.8 * (soft[:, *inside] - wanted.astype(float))).mean()
+    assert np.abs(found - wanted).mean() < lag / 4
+
+
+def test_what_the_frame_before_did_not_show_is_the_new_frame_s_own():
+    wide = grey(size=(48, 80))
+    before = next_average(None, planes(0), wide[:, :64], 0.9)
+    after = next_average(before, planes(1), wide[:, 6:70], 0.9)
+    own = np.abs(after.planes_chw - planes(1)).max((0, 1))
+    assert (own[-5:] == 0).all()  # came in at the right
+    assert (own[:50] > 0).all()
+
+
+def test_a_thing_that_appears_is_not_averaged_away():
+    """A bright square on an even floor, its scores unlike those of the floor."""
+    floor, thing = np.full(SIZE, 90, np.uint8), np.full(SIZE, 90, np.uint8)
+    floor[::6] = thing[::6] = 110  # something to see, so that no cut is made of it
+    thing[20:32, 24:40] = 220
+    low, high = np.zeros((1, *SIZE), np.uint16), np.zeros((1, *SIZE), np.uint16)
+    high[:, 20:32, 24:40] = STEPS
+    smoother = Smoother(0.9)
+    for _ in range(5):
+        smoother(low, floor)
+    found = smoother(high, thing)
+    assert found[0, 22:30, 26:38].min() > 0.99 * STEPS
+    assert (found[0, :16] == 0).all()
+
+
+def test_classes_that_have_no_say_are_left_as_they_are():
+    """Of four, one is sure, one is in a corner, one is nowhere, and one went out of the frame."""
+    first, second = (np.zeros((4, *SIZE), np.uint16) for _ in range(2))
+    first[0] = second[0] = STEPS
+    first[1, :8, :8], second[1, :8, :8] = 60000, 50000
+    second[2] = 50000
+    first[3, 20:30, 30:40] = 60000
+    after = next_average(next_average(None, first, grey(), 0.8), second, grey(), 0.8).planes_chw
+    np.testing.assert_allclose(after[1, 2:6, 2:6], 58000, rtol=1e-3)
+    np.testing.assert_array_equal(after[1, 30:], second[1, 30:])
+    np.testing.assert_array_equal(after[2], second[2])
+    np.testing.assert_allclose(after[3, 22:28, 32:38], 48000, rtol=1e-3)
+
+
 def test_after_a_cut_and_in_another_size_scores_begin_anew():
-    for other in (scene(1), scene(0, (96, 72)), scene(0, (144, 192))):
-        smoother = Smoother(0.9)
-        smoother(planes(0), scene(0))
-        np.testing.assert_array_equal(smoother(planes(1), other), planes(1))
+    smoother = Smoother(0.9)
+    smoother(planes(0), grey(0))
+    np.testing.assert_array_equal(smoother(planes(1), grey(1)), planes(1))
+    other = (64, 48)
+    np.testing.assert_array_equal(smoother(planes(2, other), grey(1, other)), planes(2, other))
 
 
-def test_a_soft_cut_is_one_and_a_slight_change_none():
-    """Of scenes that are little more, and little less, apart than a cut has to be."""
-    blended = [cv2.addWeighted(scene(0), 1 - share, scene(1), share, 0) for share in (0.5, 0.2)]
-    soft, slight = (distance(small_frame(scene(0)), small_frame(each)) for each in blended)
-    assert slight < CUT < soft < 2 * CUT
-    for frame, is_cut in zip(blended, (True, False), strict=True):
-        smoother = Smoother(0.9)
-        smoother(planes(0), scene(0))
-        assert (smoother(planes(1), frame) == planes(1)).all() == is_cut
-
-
-def test_noise_a_slow_pan_and_exposure_make_no_cut():
-    still = small_frame(scene())
-    assert distance(still, still) == pytest.approx(0, abs=1e-3)
-    assert distance(still, small_frame(scene(noise=10))) < CUT / 2
-    wide = scene(size=(72, 120))
-    ahead = (small_frame(wide[:, start : start + 96]) for start in (0, 3))
-    assert distance(*ahead) < CUT
-    brighter = cv2.convertScaleAbs(scene(), alpha=1.05)
-    assert distance(still, small_frame(brighter)) < CUT
-    assert CUT < distance(still, small_frame(scene(1))) <= 1
-    dark, light = (np.full((9, 7, 3), value, np.uint8) for value in (0, 255))
-    assert distance(small_frame(dark), small_frame(light)) == 1
-
-
-@pytest.mark.parametrize("sides", [((0, 0), (70, 70)), ((40, 40), (0, 0)), ((10, 30), (60, 20))])
-@pytest.mark.parametrize("grey", [0, 16, 128, 255])
-def test_bars_hide_no_cut_and_make_none(sides, grey):
-    """An upright clip in a wide frame, and a wide one in an upright frame."""
-    before, noisy, after = (
-        small_frame(np.pad(of, (*sides, (0, 0)), constant_values=grey))
-        for of in (scene(), scene(noise=10), scene(1))
-    )
-    assert distance(before, after) > CUT
-    assert distance(before, noisy) < CUT / 2
+def test_a_smoother_has_the_usual_weight_unless_it_is_told():
+    usual, told = Smoother(), Smoother(USUAL)
+    for seed in range(3):
+        given = planes(seed), grey()
+        np.testing.assert_array_equal(usual(*given), told(*given))
+    assert 0 < CUT < USUAL < MOST
 
 
 @pytest.mark.parametrize("weight", [-0.1, 0.96, 1.0, float("nan")])
@@ -133,18 +147,37 @@ def masks_of(folder):
     return np.array([cv2.imread(str(file), cv2.IMREAD_UNCHANGED) for file in files])
 
 
-def test_a_smoothed_video_flickers_less_and_starts_anew_after_its_cut(video, tmp_path):
+def segmented(segmenter, video, folder, **options):
+    segment_source(segmenter, str(video), str(folder / "v.avi"), masks=True, **options)
+    return masks_of(folder)
+
+
+def test_a_video_flickers_less_and_starts_anew_after_its_cut(video, tmp_path):
     segmenter = Segmenter(reference_file(tmp_path / "a.onnx", contract="reference"))
-    plain, off, smooth = tmp_path / "plain", tmp_path / "off", tmp_path / "smooth"
-    segment_source(segmenter, str(video), str(plain / "v.avi"), masks=True)
-    segment_source(segmenter, str(video), str(off / "v.avi"), masks=True, smooth=0.0)
-    segment_source(segmenter, str(video), str(smooth / "v.avi"), masks=True, smooth=0.9)
-    frames, smoothed = masks_of(plain), masks_of(smooth)
-    np.testing.assert_array_equal(masks_of(off), frames)
-    for first in (0, 8):
-        np.testing.assert_array_equal(smoothed[first], frames[first])
-    changes = [(np.diff(each[:8].astype(int), axis=0) != 0).sum() for each in (smoothed, frames)]
-    assert changes[0] < changes[1] / 2
+    frames = segmented(segmenter, video, tmp_path / "off", smooth=0.0)
+    for name, options in (("usual", {}), ("most", {"smooth": 0.9})):
+        smoothed = segmented(segmenter, video, tmp_path / name, **options)
+        for first in (0, 8):
+            np.testing.assert_array_equal(smoothed[first], frames[first])
+        changes = [
+            (np.diff(each[:8].astype(int), axis=0) != 0).sum() for each in (smoothed, frames)
+        ]
+        assert changes[0] < changes[1] / 2
+
+
+def test_frames_are_averaged_in_their_order_however_many_are_in_the_network(video, tmp_path):
+    file = reference_file(tmp_path / "a.onnx", contract="reference")
+    one, several = (
+        segmented(Segmenter(file, threads=threads), video, tmp_path / str(threads))
+        for threads in (1, 4)
+    )
+    np.testing.assert_array_equal(one, several)
+
+
+def test_a_file_of_label_maps_alone_segments_videos_frame_by_frame(video, tmp_path):
+    segmenter = Segmenter(deploy_file(tmp_path / "d.onnx"))
+    usual = segmented(segmenter, video, tmp_path / "usual")
+    np.testing.assert_array_equal(usual, segmented(segmenter, video, tmp_path / "off", smooth=0.0))
 
 
 def test_what_can_not_be_averaged_is_refused_before_anything_is_written(video, tmp_path):

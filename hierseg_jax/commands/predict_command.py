@@ -76,8 +76,8 @@ _SKIP_EXISTING = flags.DEFINE_bool(
 )
 _SMOOTH = flags.DEFINE_float(
     "smooth",
-    0.0,
-    "Against flicker: weight of a video's earlier frames, 0 (off) to 0.95.",
+    None,
+    "Against flicker: weight of a video's earlier frames, 0 (off) to 0.95; by default 0.8.",
     flag_values=FLAGS,
 )
 _REFINE = flags.DEFINE_bool(

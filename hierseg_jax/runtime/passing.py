@@ -10,13 +10,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from tqdm import tqdm
 
-from hierseg_jax.runtime.segmentation import Segmentation
+from hierseg_jax.runtime.segmentation import Scored, Segmentation
 from hierseg_jax.runtime.video import Frame
 from hierseg_jax.runtime.window import Window
 
 DEPTH = 1
 """Pictures that wait to be drawn: more of them would be memory alone, for one thread draws all."""
 Segment = Callable[..., Segmentation]
+Score = Callable[..., Scored]
+Label = Callable[[Scored, np.ndarray], Segmentation]
 Finish = Callable[..., dict[str, np.ndarray]]
 Take = Callable[[Frame, Segmentation], None]
 
@@ -48,11 +50,19 @@ class Summary:
 
 def overlapped(
     frames: Iterator[Frame],
-    segment: Segment,
+    score: Score,
+    label: Label,
+    in_order: bool,
     take: Take,
     summary: Summary,
 ) -> Generator[None]:
-    """Once for every picture, while others are read, segmented, and drawn and written in turn."""
+    """Once for every picture, while others are read, segmented, and drawn and written in turn.
+
+    Args:
+      score: what the network says of a picture, as `Segmenter.score`.
+      label: label maps from that, as `Segmenter.label`.
+      in_order: whether `label` is to have one frame after the other, for it averages over them.
+    """
     segmented: collections.deque[tuple[Frame, Future]] = collections.deque()
     written: collections.deque[Future] = collections.deque()
 
@@ -63,6 +73,7 @@ def overlapped(
     with (
         ThreadPoolExecutor(1) as reader,
         ThreadPoolExecutor(summary.at_once) as network,
+        ThreadPoolExecutor(1) as labeller,
         ThreadPoolExecutor(1) as writer,
     ):
         upcoming = reader.submit(next, frames, None)
@@ -72,7 +83,13 @@ def overlapped(
                 _skip(frame.fault, summary)
                 yield None
                 continue
-            result = network.submit(segment, frame.image_bgr, bgr=True)
+            scored: Callable[[], Scored]
+            if in_order:
+                scored = network.submit(score, frame.image_bgr, bgr=True).result
+            else:
+                scored = functools.partial(score, frame.image_bgr, bgr=True)
+            threads = labeller if in_order else network
+            result = threads.submit(_labelled, label, scored, frame.image_bgr)
             segmented.append((frame, result))
             while segmented and (len(segmented) > summary.at_once or segmented[0][-1].done()):
                 write_first()
@@ -131,6 +148,10 @@ def _finished(
     image_hwc = image_bgr if edges else None
     levels = finish(result.planes, result.placement, image_hwc=image_hwc)
     return dataclasses.replace(result, levels=levels)
+
+
+def _labelled(label: Label, scored: Callable[[], Scored], image_bgr: np.ndarray) -> Segmentation:
+    return label(scored(), image_bgr)
 
 
 def _counted(result: Segmentation, summary: Summary) -> Segmentation:

@@ -47,6 +47,23 @@ class NetworkOutput:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Scored:
+    """A picture that the network has seen.
+
+    Attributes:
+      given: the network's input, as `Segmenter.prepare` makes it.
+      output: what the network gave.
+      placement: which part of the picture the network saw, and where in its input.
+      seconds: spent on `preprocess` and `inference`.
+    """
+
+    given: np.ndarray
+    output: NetworkOutput
+    placement: Placement
+    seconds: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Segmentation:
     """Of one picture.
 

@@ -12,12 +12,14 @@ from hierseg_jax.data.picture_labels import Workspace
 from hierseg_jax.data.resize import Placement, Resize
 from hierseg_jax.runtime.file_choices import choose_hierarchy, choose_size
 from hierseg_jax.runtime.metadata import CONFIDENCE
+from hierseg_jax.runtime.motion import grey_frame
 from hierseg_jax.runtime.onnx_part import part_for
 from hierseg_jax.runtime.opening import open_network
 from hierseg_jax.runtime.pictures import check_picture
 from hierseg_jax.runtime.score_checks import check_best, checked
 from hierseg_jax.runtime.segmentation import (
     NetworkOutput,
+    Scored,
     Segmentation,
     maps_by_level,
     wanted_levels,
@@ -35,8 +37,8 @@ _NOTHING = np.empty((0, 0), np.float32)
 class Segmenter:
     """An exported network, ready to run; threads may share it.
 
-    A call is `prepare`, `infer` and `finish`, one after the other. What works on several frames
-    or windows calls them itself, and finishes planes that it has made of theirs.
+    A call is `score` and `label`, one after the other, and these are `prepare`, `infer` and
+    `finish`. What works on several frames or windows calls them itself.
 
     Attributes:
       hierarchy: of the classes.
@@ -121,12 +123,38 @@ class Segmenter:
         Raises:
           ValueError: for an array of another shape or dtype.
         """
-        levels = wanted_levels(self.hierarchy, levels)
+        scored = self.score(image_hwc, bgr=bgr)
+        return self.label(scored, image_hwc, smooth=smooth, levels=levels, refine=refine)
+
+    def score(self, image_hwc: np.ndarray, *, bgr: bool = False) -> Scored:
+        """The first part of a call: what the network says. Frames may come in any order.
+
+        Raises:
+          ValueError: for an array of another shape or dtype.
+        """
         started = time.perf_counter()
         placement, given = self.prepare(image_hwc, bgr=bgr)
         prepared = time.perf_counter()
         output = self.infer(given)
-        inferred = time.perf_counter()
+        seconds = {"preprocess": prepared - started, "inference": time.perf_counter() - prepared}
+        return Scored(given, output, placement, seconds)
+
+    def label(
+        self,
+        scored: Scored,
+        image_hwc: np.ndarray,
+        *,
+        smooth: Smoother | None = None,
+        levels: Collection[str] | None = None,
+        refine: bool = False,
+    ) -> Segmentation:
+        """The second part: labels of a picture that was scored; with `smooth` in frames' order.
+
+        The arguments are a call's.
+        """
+        levels = wanted_levels(self.hierarchy, levels)
+        started = time.perf_counter()
+        output, placement = scored.output, scored.placement
         planes_chw = None
         if self.plain:
             maps = {
@@ -135,19 +163,12 @@ class Segmenter:
                 if level.name in levels
             }
         else:
-            planes_chw = smooth(output.planes, image_hwc) if smooth else output.planes
+            planes_chw = output.planes
+            if smooth:
+                planes_chw = smooth(planes_chw, grey_frame(scored.given, planes_chw.shape[1:]))
             maps = self.finish(planes_chw, placement, levels, image_hwc if refine else None)
-        return Segmentation(
-            maps,
-            output,
-            placement,
-            {
-                "preprocess": prepared - started,
-                "inference": inferred - prepared,
-                "postprocess": time.perf_counter() - inferred,
-            },
-            planes_chw,
-        )
+        seconds = scored.seconds | {"postprocess": time.perf_counter() - started}
+        return Segmentation(maps, output, placement, seconds, planes_chw)
 
     def with_threads(self, threads: int) -> "Segmenter":
         """The same network on the CPU in a session of its own, so many threads an operator."""

@@ -1,26 +1,29 @@
-"""Less flicker in a video: scores averaged over its frames, anew after every cut.
+"""Less flicker in a video: scores averaged over its frames along what moves.
 
 Noise of a sensor tips pixels whose two best classes are close, another one in every frame.
-An average over frames changes less, and lags behind what moves.
+An average over frames changes less. It follows the motion, so that it does not lag behind, and
+leaves out what the frame before did not show.
 """
 
 import dataclasses
+import math
 
 import cv2
 import numpy as np
 
+from hierseg_jax.data.picture_labels import FLOOR, STEPS
+from hierseg_jax.runtime.motion import agreement, motion, moved
 from hierseg_jax.system.errors import HiersegError
 
 MOST = 0.95
 """The greatest weight: a frame then still counts a twentieth, and is half gone after 14."""
-CUT = 0.2
-"""The least distance of two frames that makes a cut; benchmarks/cuts.py measures it."""
+USUAL = 0.8
+"""The weight that videos have if nothing else is asked for: a frame is half gone after 3."""
+CUT = 0.3
+"""The agreement of two frames below which there is a cut; benchmarks/cuts.py measures it."""
 
-# A frame as `distance` sees it. Cells tell apart what has the same colours elsewhere; few bins
-# leave the exposure room to change. Pixels to a side of the small frame, cells along it, bins.
-_SIDE, _CELLS, _BINS = 32, 4, 4
-# Steps of 255 within which lines of small frames are of one colour, as bars are.
-_FLAT = 3
+# Of an even share of all classes: scores below it, now and before, are not averaged.
+_LEAST = 0.05
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,49 +31,82 @@ class Average:
     """Of the frames of a scene up to one of them.
 
     Attributes:
-      planes_chw: float32 [C, h, w], weighted mean of their `picture_labels.log_planes`.
-      size: (height, width) of the frames.
-      small_hwc: the last frame, of `small_frame`.
+      planes_chw: float32 [C, h, w], weighted mean of their `picture_labels.log_planes`, each
+        moved to where this frame has it.
+      grey_hw: this frame, of `motion.grey_frame`.
     """
 
     planes_chw: np.ndarray
-    size: tuple[int, int]
-    small_hwc: np.ndarray
+    grey_hw: np.ndarray
 
 
 def next_average(
-    before: Average | None, planes_chw: np.ndarray, image_hwc: np.ndarray, weight: float
+    before: Average | None, planes_chw: np.ndarray, grey_hw: np.ndarray, weight: float
 ) -> Average:
     """With one more frame, or from it on where a scene begins.
 
-    A scene begins with the first frame, with a cut, and where frames change their size.
+    A scene begins with the first frame, with a cut, and where scores change their size.
 
     Args:
       before: of the frames before; None if there are none.
       planes_chw: uint16 [C, h, w], `picture_labels.log_planes` of the frame.
-      image_hwc: uint8 [H, W, 3], the frame.
-      weight: of what was before, 0 to MOST; the frame's own is the rest.
+      grey_hw: the frame, of `motion.grey_frame`.
+      weight: of what was before, 0 to MOST, where both frames show the same; the less they do,
+        the less it counts. The frame's own is the rest.
 
     Raises:
-      ValueError: for planes of another shape within a scene.
+      ValueError: for planes of another number of classes within a scene.
     """
-    size, small_hwc = image_hwc.shape[:2], small_frame(image_hwc)
-    if before is None or before.size != size or distance(before.small_hwc, small_hwc) > CUT:
-        return Average(planes_chw.astype(np.float32), size, small_hwc)
-    if planes_chw.shape != before.planes_chw.shape:
+    if before is not None and len(planes_chw) != len(before.planes_chw):
         raise HiersegError(
-            f"Scores of {planes_chw.shape} follow on others of {before.planes_chw.shape}; take a "
-            "new Smoother for another network."
+            f"Scores of {len(planes_chw)} classes follow on others of {len(before.planes_chw)}; "
+            "take a new Smoother for another network."
         )
-    planes_chw = planes_chw * np.float32(1 - weight)
-    planes_chw += before.planes_chw * np.float32(weight)
-    return Average(planes_chw, size, small_hwc)
+    average_chw = planes_chw.astype(np.float32)
+    if before is None or before.planes_chw.shape != planes_chw.shape:
+        return Average(average_chw, grey_hw)
+    seen = motion(before.grey_hw, grey_hw)
+    if agreement(grey_hw, seen.trust_hw) < CUT:
+        return Average(average_chw, grey_hw)
+    seen = seen.of_size(average_chw.shape[1:])
+    share_hw = np.float32(weight) * seen.trust_hw
+    x_hw, y_hw = seen.places()
+    least = _least_say(len(planes_chw))
+    reach = math.ceil(np.abs(seen.back_hw2).max()) + 1
+    for plane_hw, before_hw in zip(average_chw, before.planes_chw, strict=True):
+        part = _with_a_say(np.maximum(plane_hw, before_hw), least, reach)
+        if part is None:
+            continue
+        moved_hw = moved(before_hw, x_hw[part], y_hw[part])
+        moved_hw -= plane_hw[part]
+        moved_hw *= share_hw[part]
+        plane_hw[part] += moved_hw
+    return Average(average_chw, grey_hw)
+
+
+def _least_say(classes: int) -> float:
+    """In steps of `log_planes`: of a score this far below an even share no label follows."""
+    return STEPS * (1 + math.log(_LEAST / classes) / -FLOOR)
+
+
+def _with_a_say(plane_hw: np.ndarray, least: float, reach: int) -> tuple[slice, slice] | None:
+    """Rows and columns around all that is above the least, and as far as it may have moved.
+
+    None where nothing is.
+
+    Most classes are in a part of a frame, and of many most are in none.
+    """
+    left, top, width, height = cv2.boundingRect((plane_hw > least).astype(np.uint8))
+    if not width:
+        return None
+    rows = slice(max(0, top - reach), top + height + reach)
+    return rows, slice(max(0, left - reach), left + width + reach)
 
 
 class Smoother:
     """`next_average` over the frames of one video, one call after another."""
 
-    def __init__(self, weight: float) -> None:
+    def __init__(self, weight: float = USUAL) -> None:
         """Begins anew; `weight` is 0 to MOST.
 
         Raises:
@@ -79,9 +115,9 @@ class Smoother:
         self._weight = check_weight(weight)
         self._average: Average | None = None
 
-    def __call__(self, planes_chw: np.ndarray, image_hwc: np.ndarray) -> np.ndarray:
+    def __call__(self, planes_chw: np.ndarray, grey_hw: np.ndarray) -> np.ndarray:
         """The average up to this frame, uint16 [C, h, w]; the arguments are `next_average`'s."""
-        self._average = next_average(self._average, planes_chw, image_hwc, self._weight)
+        self._average = next_average(self._average, planes_chw, grey_hw, self._weight)
         return (self._average.planes_chw + np.float32(0.5)).astype(np.uint16)
 
 
@@ -90,50 +126,3 @@ def check_weight(weight: float) -> float:
     if not 0 <= weight <= MOST:
         raise HiersegError(f"--smooth is {weight}; it is 0, which is off, to {MOST}.")
     return weight
-
-
-def small_frame(image_hwc: np.ndarray) -> np.ndarray:
-    """What `distance` needs of a frame, uint8 [H, W, 3]: float32 [32, 32, 3] in 0..255."""
-    small_hwc = cv2.resize(image_hwc, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    return small_hwc.astype(np.float32)
-
-
-def distance(small_hwc: np.ndarray, other_hwc: np.ndarray) -> float:
-    """Mean Hellinger distance (from the Bhattacharyya coefficient) of two frames, 0 to 1.
-
-    Bars at the edges, of one colour in both, are left out: they would be alike after a cut, too.
-
-    Args:
-      small_hwc, other_hwc: of `small_frame`.
-    """
-    both = np.stack([small_hwc, other_hwc])
-    rows, columns = (_between_bars(both.swapaxes(1, axis)) for axis in (1, 2))
-    histograms, others = (_colour_histograms(of[rows, columns]) for of in both)
-    shared = np.sqrt(histograms * others).sum(-1)
-    return float(np.sqrt(np.maximum(0, 1 - shared)).mean())
-
-
-def _between_bars(both: np.ndarray) -> slice:
-    """The lines of two small frames, [2, lines, ..., 3], without those of bars at either end.
-
-    All of them where fewer than there are cells would be left.
-    """
-    values = both.swapaxes(0, 1).reshape(_SIDE, -1, 3)
-    seen = np.flatnonzero((np.ptp(values, axis=1) > _FLAT).any(-1))
-    if not len(seen) or seen[-1] - seen[0] < _CELLS:
-        return slice(None)
-    return slice(seen[0], seen[-1] + 1)
-
-
-def _colour_histograms(part_hwc: np.ndarray) -> np.ndarray:
-    """Of each channel in each cell of a small frame: float32 [cells, cells, 3, bins].
-
-    Cells are of one size, to a pixel. The bins of a histogram add up to 1.
-    """
-    # A value counts for the two bins beside it: where it moves a little, so do they.
-    at_hwc = part_hwc * np.float32((_BINS - 1) / 255)
-    shares = np.maximum(0, 1 - np.abs(at_hwc[..., None] - np.arange(_BINS, dtype=np.float32)))
-    for axis in (0, 1):
-        starts = np.arange(_CELLS) * shares.shape[axis] // _CELLS
-        shares = np.add.reduceat(shares, starts, axis)
-    return shares / shares.sum(-1, keepdims=True)

@@ -18,7 +18,7 @@ from hierseg_jax.runtime.playing import Wait, in_real_time, newest_frames
 from hierseg_jax.runtime.segmentation import chosen_levels
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.sink import Sink, painter_for
-from hierseg_jax.runtime.smoothing import Smoother, check_weight
+from hierseg_jax.runtime.smoothing import USUAL, Smoother, check_weight
 from hierseg_jax.runtime.tiles import segment_tiled
 from hierseg_jax.runtime.video import Frame, Video
 from hierseg_jax.runtime.view import View
@@ -42,7 +42,7 @@ def segment_source(
     show: bool = False,
     overwrite: bool = False,
     skip_existing: bool = False,
-    smooth: float = 0.0,
+    smooth: float | None = None,
     legend: str = "auto",
     refine: bool | None = None,
 ) -> tuple[Summary, tuple[Path, ...]]:
@@ -64,7 +64,8 @@ def segment_source(
       overwrite: whether existing files may be replaced.
       skip_existing: whether images are passed over of which all files exist, and no picture and
         no label map is replaced.
-      smooth: weight of the frames before in a video's scores, see `smoothing`; 0 is off.
+      smooth: weight of the frames before in a video's scores, see `smoothing`; 0 is off. By
+        default `smoothing.USUAL`, where the file gives scores and nothing is cut into windows.
       legend: `below`, in a `corner`, `none`, or `auto`, see `sink.painter_for`.
       refine: whether borders between classes follow the picture's edges, see `guided_labels`; by
         default in pictures, and in videos that are shown alone, as long as labels keep up (see
@@ -77,7 +78,7 @@ def segment_source(
       ValueError, OSError: one sentence; KeyboardInterrupt after files are completed.
     """
     levels = chosen_levels(segmenter.hierarchy, level)
-    check_weight(smooth)
+    check_weight(smooth or 0.0)
     if smooth and tiles:
         raise HiersegError("--smooth is for videos, --tiles for large pictures; give one of them.")
     if tiles:
@@ -109,6 +110,9 @@ def segment_source(
         )
     if smooth:
         segmenter.require_scores("--smooth")
+    if smooth is None:
+        averaged = isinstance(opened, Video) and not tiles and not segmenter.plain
+        smooth = USUAL if averaged else 0.0
     live = isinstance(opened, Video) and opened.live
     if isinstance(opened, Video):
         _require_a_purpose(opened, show or kept)
@@ -159,19 +163,20 @@ def segment_source(
         overlap = not (tiles or live or show)
         names = [each.name for each in segmenter.hierarchy.levels]
         wanted = names if show else [names[index] for index in levels]
-        segment: Segment
-        if tiles:
-            segment = functools.partial(segment_tiled, segmenter, levels=wanted, confidence=False)
-        else:
-            if overlap and not smooth and len(opened) != 1 and segmenter.provider == "cpu":
-                segmenter, summary.at_once = _several_at_once(segmenter)
-            smoother = Smoother(smooth) if smooth else None
-            segment = functools.partial(segmenter, smooth=smoother, levels=wanted)
+        smoother = Smoother(smooth) if smooth else None
+        if overlap and len(opened) != 1 and segmenter.provider == "cpu":
+            segmenter, summary.at_once = _several_at_once(segmenter)
         bar = tqdm(total=len(opened) or None, unit=unit, disable=True if show else None)
-        steps = (
-            overlapped(frames, functools.partial(segment, refine=edges), sink.take, summary)
-            if overlap
-            else one_by_one(
+        if overlap:
+            label = functools.partial(segmenter.label, smooth=smoother, levels=wanted, refine=edges)
+            steps = overlapped(frames, segmenter.score, label, bool(smoother), sink.take, summary)
+        else:
+            segment: Segment = functools.partial(segmenter, smooth=smoother, levels=wanted)
+            if tiles:
+                segment = functools.partial(
+                    segment_tiled, segmenter, levels=wanted, confidence=False
+                )
+            steps = one_by_one(
                 frames,
                 segment,
                 functools.partial(segmenter.finish, levels=wanted),
@@ -181,7 +186,6 @@ def segment_source(
                 summary,
                 window,
             )
-        )
         with bar, contextlib.closing(steps):
             for _ in steps:
                 bar.update()
