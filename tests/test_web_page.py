@@ -73,14 +73,16 @@ def address(segmenter, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def camera(tmp_path_factory):
-    """A film for Chromium's camera."""
+    """A film for Chromium's camera, which stands still: each frame is the average of all."""
     file = tmp_path_factory.mktemp("camera") / "film.y4m"
-    still = smooth_picture((480, 640), 1)
+    return write_film(file, [smooth_picture((480, 640), 1)] * 3)
+
+
+def write_film(file, frames):
     with file.open("wb") as film:
         film.write(b"YUV4MPEG2 W640 H480 F15:1 Ip A1:1 C420jpeg\n")
-        for shift in range(0, 640, 64):
-            frame = np.ascontiguousarray(np.roll(still, shift, 1))
-            film.write(b"FRAME\n" + cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420).tobytes())
+        for frame_hwc in frames:
+            film.write(b"FRAME\n" + cv2.cvtColor(frame_hwc, cv2.COLOR_RGB2YUV_I420).tobytes())
     return file
 
 
@@ -206,6 +208,41 @@ def test_a_frame_of_the_camera_has_the_labels_of_the_runtime(browser, segmenter)
     seen_hwc, levels = maps_of(browser)
     assert seen_hwc.shape == (480, 640, 3)
     assert_equal_labels(segmenter, seen_hwc, levels)
+
+
+def test_frames_of_a_camera_are_averaged(tmp_path):
+    """Of a photograph with a sensor's noise: they come nearer to the mean of all than one does."""
+    photograph = cv2.imread(str(packaged_photograph()))[..., ::-1]
+    still_hwc = cv2.resize(photograph, (640, 480))
+    noise = np.random.default_rng(0).normal(0, 25, (10, *still_hwc.shape))
+    frames = (still_hwc + noise).round().clip(0, 255).astype(np.uint8)
+    camera = write_film(tmp_path / "film.y4m", frames)
+    segmenter = Segmenter(packaged_network(), provider="cpu", image_size=256)
+    with (
+        served(segmenter, packaged_network(), tmp_path / "site") as address,
+        Browser(tmp_path, f"--use-file-for-fake-video-capture={camera}") as browser,
+    ):
+        browser.open(address)
+        browser.until(READY)
+        browser.run(
+            """(() => {
+              const read = window.createImageBitmap.bind(window);
+              window.frames_read = 0;
+              window.createImageBitmap = (...of) => (window.frames_read++, read(...of));
+              document.getElementById('camera').click();
+            })()"""
+        )
+        browser.until("window.frames_read > 12")
+        browser.run("document.getElementById('pause').click()")
+        seen_hwc, levels = maps_of(browser)
+    finest = segmenter.hierarchy.levels[-1].name
+    placement = segmenter.prepare(still_hwc)[0]
+    coded = (cv2.cvtColor(frame_hwc, cv2.COLOR_RGB2YUV_I420) for frame_hwc in frames)
+    read = [cv2.cvtColor(frame_hwc, cv2.COLOR_YUV2RGB_I420) for frame_hwc in coded]
+    mean_chw = np.mean([segmenter.score(frame_hwc).output.planes for frame_hwc in read], 0)
+    mean_hw = segmenter.finish(mean_chw.astype(np.uint16), placement)[finest]
+    alone_hw = segmenter(seen_hwc).levels[finest]
+    assert (levels[finest] != mean_hw).mean() < 0.7 * (alone_hw != mean_hw).mean()
 
 
 def test_a_camera_is_off_where_a_frame_fails(browser):

@@ -146,12 +146,12 @@ async function play(live) {
 async function follow(live) {
   const [finished, presence] = [[], new Map()];
   const isOver = () => state.live !== live;
-  for (let moment = -1; !isOver(); ) {
+  for (let moment = -1, frame = 0; !isOver(); frame++) {
     moment = await nextFrame(live.video, moment, isOver);
     if (isOver()) return;
     const bitmap = await frameOf(live.video);
     const wanted = look();
-    const answer = await ask("segment", { bitmap, look: wanted }, [bitmap]);
+    const answer = await ask("segment", { bitmap, frame, look: wanted }, [bitmap]);
     if (isOver()) return;
     show(answer, presence, wanted);
     finished.push(performance.now());

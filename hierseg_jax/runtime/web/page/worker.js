@@ -5,9 +5,11 @@ import { countLabels, levelLabels } from "./labels.js";
 import { labelsOf, openNetwork } from "./network.js";
 import { painted } from "./painting.js";
 import { networkInput } from "./sampling.js";
+import { nextAverage } from "./smoothing.js";
 
 let [model, network] = [null, null];
 let last = null; // the last picture: {rgba, size, leaves}
+let average = null; // of the frames before, where pictures move
 const canvas = new OffscreenCanvas(1, 1);
 const context = canvas.getContext("2d", { willReadFrequently: true, alpha: false });
 
@@ -17,8 +19,11 @@ const answers = {
     network = await openNetwork(model, runtime, wanted);
     return [{ device: network.device }];
   },
-  /** Segments a bitmap, which is closed, and paints it; `refine`: along its edges. */
-  async segment({ bitmap, refine, look }) {
+  /**
+   * Segments a bitmap, which is closed, and paints it; `refine`: along its edges; `frame`: its
+   * number, from 0 on, in a camera's or a video's pictures, which are averaged.
+   */
+  async segment({ bitmap, refine, frame, look }) {
     const clock = stopwatch();
     const size = [bitmap.height, bitmap.width];
     const rgba = pixelsOf(bitmap);
@@ -28,8 +33,14 @@ const answers = {
     const input = networkInput(rgba, placement, model.resizing);
     const table = brighten(input, placement, model.brightening);
     clock("resize");
-    const given = await network.run(input, placement.size);
+    let given = await network.run(input, placement.size);
     clock("network");
+    const before = frame ? average : null;
+    average = null;
+    if (frame !== undefined && given.planes) {
+      average = nextAverage(before, given, input, placement.size, model.scores);
+      given = { planes: average.rounded, shape: given.shape };
+    }
     const edges = refine ? litPicture(rgba, table) : null;
     last = { rgba, size, leaves: labelsOf(given, placement, model, edges) };
     clock("labels");

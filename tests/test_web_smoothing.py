@@ -1,0 +1,127 @@
+"""The page of `hierseg web` averages a video's frames as the runtime does, by its own search."""
+
+import json
+import shutil
+import subprocess
+
+import cv2
+import numpy as np
+import pytest
+
+from hierseg_jax.data.picture_labels import STEPS
+from hierseg_jax.runtime.metadata import LOG_PLANES
+from hierseg_jax.runtime.motion import grey_frame
+from hierseg_jax.runtime.smoothing import Smoother
+from hierseg_jax.runtime.web.site import PAGE
+from tests.moving_scenes import moved_by, scene
+
+pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+
+SIZE = (96, 144)
+INSIDE = slice(12, -12), slice(12, -12)
+RUN = """
+import { readFileSync, writeFileSync } from "node:fs";
+import { nextAverage } from "./smoothing.js";
+
+const read = (name, Kind) => new Kind(new Uint8Array(readFileSync(name)).buffer);
+const { shapes, sizes, rule } = JSON.parse(readFileSync("frames.json"));
+let average = null;
+shapes.forEach((shape, i) => {
+  const planes = read(`${i}.planes`, Uint16Array);
+  average = nextAverage(average, { planes, shape }, read(`${i}.input`, Uint8Array), sizes[i], rule);
+  writeFileSync(`${i}.average`, average.rounded);
+});
+"""
+
+
+def planes_of(seed, size):
+    """Scores as soft as a network's, all of which have a say."""
+    steps = scene(seed, size).transpose(2, 0, 1).astype(np.uint16)
+    return STEPS - 20 * (255 - steps)
+
+
+def moved_frame(image_hwc, by):
+    return np.stack([moved_by(image_hwc[..., channel], by) for channel in range(3)], axis=-1)
+
+
+def averages(folder, frames):
+    """Of the page and of the runtime, one for each frame of (input, planes)."""
+    for file in PAGE.glob("*.js"):
+        shutil.copy(file, folder)
+    (folder / "package.json").write_text('{"type": "module"}')
+    (folder / "run.js").write_text(RUN)
+    for index, (image_hwc, planes_chw) in enumerate(frames):
+        (folder / f"{index}.input").write_bytes(image_hwc.tobytes())
+        (folder / f"{index}.planes").write_bytes(planes_chw.tobytes())
+    told = {
+        "shapes": [planes_chw.shape for _, planes_chw in frames],
+        "sizes": [image_hwc.shape[:2] for image_hwc, _ in frames],
+        "rule": LOG_PLANES,
+    }
+    (folder / "frames.json").write_text(json.dumps(told))
+    subprocess.run(["node", "run.js"], cwd=folder, check=True)
+    smoother = Smoother()
+    for index, (image_hwc, planes_chw) in enumerate(frames):
+        found = np.fromfile(folder / f"{index}.average", np.uint16).reshape(planes_chw.shape)
+        grey_hw = grey_frame(image_hwc[None], planes_chw.shape[1:])
+        yield found, smoother(planes_chw, grey_hw)
+
+
+def apart(one, other):
+    return np.abs(one.astype(float) - other)[:, *INSIDE].mean()
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_a_still_scene_is_averaged_to_a_step(tmp_path, stride):
+    size = SIZE[0] // stride, SIZE[1] // stride
+    frames = [(scene(0, SIZE), planes_of(seed, size)) for seed in range(1, 5)]
+    for found, expected in averages(tmp_path, frames):
+        np.testing.assert_allclose(found.astype(int), expected, atol=1)
+
+
+@pytest.mark.parametrize("by", [(2, 0), (0, -3), (5, 4), (-7, 9)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_scores_go_with_what_moves(tmp_path, by, stride):
+    """Averages that follow keep moving scores as they are; a tenth of their motion is the most."""
+    size = SIZE[0] // stride, SIZE[1] // stride
+    image_hwc, planes_chw = scene(0, SIZE), planes_of(1, size)
+    full_chw = np.stack([cv2.resize(plane, SIZE[::-1]) for plane in planes_chw])
+    frames = []
+    for index in range(3):
+        way = index * by[0], index * by[1]
+        moved_chw = np.stack([moved_by(plane, way) for plane in full_chw])
+        moved_chw = np.stack([cv2.resize(plane, size[::-1]) for plane in moved_chw])
+        frames.append((moved_frame(image_hwc, way), moved_chw))
+    still = apart(frames[2][1], frames[1][1])
+    (_, (second, _), (third, expected)) = averages(tmp_path, frames)
+    assert apart(second, frames[1][1]) < still / 6
+    assert apart(third, frames[2][1]) < still / 6
+    assert apart(third, expected) < still / 6
+
+
+def test_a_cut_another_size_and_what_came_in_begin_anew(tmp_path):
+    wide, other = scene(0, (96, 160)), (72, 96)
+    frames = [
+        (np.ascontiguousarray(wide[:, :144]), planes_of(1, SIZE)),
+        (np.ascontiguousarray(wide[:, 8:152]), planes_of(2, SIZE)),
+        (scene(1, SIZE), planes_of(3, SIZE)),
+        (scene(1, other), planes_of(4, other)),
+    ]
+    found = [page for page, _ in averages(tmp_path, frames)]
+    np.testing.assert_array_equal(found[0], frames[0][1])
+    assert (found[1] != frames[1][1])[:, :, 20:120].mean() > 0.9
+    np.testing.assert_array_equal(found[1][:, :, -5:], frames[1][1][:, :, -5:])
+    np.testing.assert_array_equal(found[2], frames[2][1])
+    np.testing.assert_array_equal(found[3], frames[3][1])
+
+
+def test_classes_that_have_no_say_are_left_as_they_are(tmp_path):
+    low, lower = np.zeros((2, 3, *SIZE), np.uint16)
+    low[0] = lower[0] = STEPS
+    low[1], lower[1] = 40000, 30000
+    low[2], lower[2] = 62000, 50000
+    image_hwc = scene(0, SIZE)
+    _, (found, expected) = averages(tmp_path, [(image_hwc, low), (image_hwc, lower)])
+    np.testing.assert_allclose(found.astype(int), expected, atol=1)
+    assert (found[1] == 30000).all()
+    np.testing.assert_allclose(found[2], 59600, atol=1)
