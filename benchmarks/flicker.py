@@ -9,10 +9,13 @@ a pixel is white. Printed for each weight of `--smooth`: the share of pixels who
 finest level is another than that of the same point one frame before, and the mIoU of that level
 against the masks. Frames before `--settle` do not count.
 
-Of real videos it prints the first alone. Where a point was before is told by Farneback's flow
-there, for pixels whose flow leads there and back to within a pixel.
+Of real videos the share of pixels that change, where a point's place one frame before is told by
+Farneback's flow, for pixels whose flow leads there and back to within a pixel; and the share of
+those with a class that are late: they have one label for three frames, and averaged another in
+the first of these.
 """
 
+import collections
 import itertools
 from collections.abc import Callable, Iterator
 
@@ -131,15 +134,18 @@ def labels_of(
     """Those of the finest level, by weight."""
     scored, level = segmenter.score(frame_hwc), segmenter.hierarchy.levels[-1].name
     return {
-        weight: segmenter.label(scored, frame_hwc, smooth=smoother).levels[level]
+        weight: segmenter.label(smoother(scored), frame_hwc).levels[level]
         for weight, smoother in smoothers.items()
     }
 
 
-def changes(segmenter: Segmenter, file: str, weights: list[float]) -> dict[float, float]:
-    """Of a real video: the share of pixels that change, by weight."""
+def changes(segmenter: Segmenter, file: str, weights: list[float]) -> dict[float, list[float]]:
+    """Of a real video: the shares of pixels that change, and that are late, by weight."""
     smoothers = {weight: Smoother(weight) for weight in weights}
     changed: dict[float, list[float]] = {weight: [] for weight in weights}
+    seen: collections.deque[dict[float, np.ndarray]] = collections.deque(maxlen=3)
+    late: dict[float, list[float]] = {weight: [] for weight in weights}
+    background = segmenter.hierarchy.background
     capture, before = cv2.VideoCapture(file), None
     for _ in range(10 * _FRAMES.value):
         there, frame_bgr = capture.read()
@@ -153,9 +159,20 @@ def changes(segmenter: Segmenter, file: str, weights: list[float]) -> dict[float
                 moved_hw = cv2.remap(before[1][weight], x_hw, y_hw, cv2.INTER_NEAREST)
                 changed[weight].append(float((moved_hw != found_hw)[sure_hw].mean()))
         before = grey_hw, found
+        seen.append(found)
+        if 0.0 in found and len(seen) == seen.maxlen:
+            first_hw, *others = (each[0.0] for each in seen)
+            stays_hw = np.all([each == first_hw for each in others], 0) & (first_hw != background)
+            for weight in weights if stays_hw.any() else ():
+                late[weight].append(float((seen[0][weight] != first_hw)[stays_hw].mean()))
     if before is None:
         raise HiersegError(f"{file} gives no frames.")
-    return {weight: float(np.nanmean(shares)) for weight, shares in changed.items()}
+    return {
+        weight: [
+            float(np.nanmean(shares or [np.nan])) for shares in (changed[weight], late[weight])
+        ]
+        for weight in weights
+    }
 
 
 def sources(before_hw: np.ndarray, now_hw: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -176,9 +193,11 @@ def main() -> None:
     cv2.setNumThreads(1)
     segmenter, weights = Segmenter(_ONNX_FILE.value, threads=1), [*map(float, _WEIGHTS.value)]
     for file in _VIDEOS.value:
-        for weight, share in changes(segmenter, file, weights).items():
+        for weight, (share, late) in changes(segmenter, file, weights).items():
             print(
-                f"{file}, smooth {weight:4.2f}: {100 * share:5.2f} % of pixels change", flush=True
+                f"{file}, smooth {weight:4.2f}: {100 * share:5.2f} % of pixels change, "
+                f"{100 * late:5.2f} % are late",
+                flush=True,
             )
     if not _DATA.value:
         return

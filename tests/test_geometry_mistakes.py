@@ -9,7 +9,6 @@ from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.resize import place
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.runtime.segmenter import Segmenter
-from hierseg_jax.runtime.smoothing import Smoother
 from hierseg_jax.runtime.tiles import segment_tiled
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
@@ -81,13 +80,6 @@ def test_levels_that_there_are_not_are_refused_in_windows(tmp_path, levels, sent
     assert list(segment_tiled(segmenter, PICTURE, levels=["part"]).levels) == ["part"]
     with pytest.raises(HiersegError, match=sentence):
         segment_tiled(segmenter, PICTURE, levels=levels)
-
-
-def test_scores_of_another_network_are_not_averaged():
-    smoother, grey_hw = Smoother(0.5), np.zeros(SIZE, np.uint8)
-    smoother(np.zeros((7, *SIZE), np.uint16), grey_hw)
-    with pytest.raises(HiersegError, match="Scores of 1 classes follow on others of 7"):
-        smoother(np.zeros((1, *SIZE), np.uint16), grey_hw)
 
 
 @pytest.mark.parametrize(

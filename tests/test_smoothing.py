@@ -1,14 +1,17 @@
 """Scores averaged over a video's frames, on small arrays and on a video."""
 
+import dataclasses
 import sys
+import time
 
 import cv2
 import numpy as np
 import pytest
 
 from hierseg_jax.data.picture_labels import STEPS
+from hierseg_jax.runtime.motion import grey_frame
 from hierseg_jax.runtime.segmenter import Segmenter
-from hierseg_jax.runtime.smoothing import CUT, MOST, USUAL, Smoother, check_weight, next_average
+from hierseg_jax.runtime.smoothing import MOST, USUAL, Smoother, check_weight, next_average
 from hierseg_jax.runtime.stream import segment_source
 from tests.moving_scenes import moved_by, scene
 from tests.runs import run
@@ -18,66 +21,116 @@ SIZE = (48, 64)
 
 
 def planes(seed=0, size=SIZE):
-    return np.random.default_rng(seed).integers(0, STEPS, (3, *size), np.uint16, endpoint=True)
+    """Noise, all of which has a say, within what may be averaged."""
+    return np.random.default_rng(seed).integers(STEPS - 2500, STEPS, (3, *size), np.uint16)
 
 
 def grey(seed=0, size=SIZE, **others):
     return cv2.cvtColor(scene(seed, size, **others), cv2.COLOR_RGB2GRAY)
 
 
+def averages(weight, frames):
+    """Of frames of (planes, grey), uint16, one after the other."""
+    average = None
+    for planes_chw, grey_hw in frames:
+        average = next_average(average, planes_chw, grey_hw, weight)
+        yield average.over(planes_chw)
+
+
+def last(weight, *frames):
+    *_, found = averages(weight, frames)
+    return found
+
+
 @pytest.mark.parametrize("weight", [0.0, 0.5, 0.9, MOST])
 def test_the_first_frame_and_scores_that_stay_come_out_as_they_are(weight):
-    smoother = Smoother(weight)
-    for _ in range(4):
-        np.testing.assert_array_equal(smoother(planes(), grey()), planes())
+    for found in averages(weight, [(planes(), grey())] * 4):
+        np.testing.assert_array_equal(found, planes())
 
 
 def test_without_weight_every_frame_comes_out_as_it_is():
-    smoother = Smoother(0.0)
-    for seed in range(4):
-        np.testing.assert_array_equal(smoother(planes(seed), grey()), planes(seed))
+    frames = [(planes(seed), grey()) for seed in range(4)]
+    for found, (given, _) in zip(averages(0.0, frames), frames, strict=True):
+        np.testing.assert_array_equal(found, given)
 
 
 def test_a_frame_counts_what_the_ones_before_leave_it():
-    smoother, expected = Smoother(0.8), planes(0).astype(np.float64)
-    smoother(planes(0), grey())
-    for seed in range(1, 6):
-        expected = 0.8 * expected + 0.2 * planes(seed)
-        found = smoother(planes(seed), grey())
+    frames = [(planes(seed), grey()) for seed in range(6)]
+    expected = frames[0][0].astype(np.float64)
+    for found, (given, _) in zip(averages(0.8, frames), frames, strict=True):
+        expected = given + 0.8 * (expected - given)
         assert found.dtype == np.uint16
         # What is kept is not rounded: errors of a frame do not add up.
         np.testing.assert_allclose(found, expected, atol=0.52)
 
 
+def test_a_frame_that_is_sure_is_believed_at_once():
+    """What was before moves a score's logarithm by 1.2 at most."""
+    nat = STEPS / 32
+    low, high = np.full((2, 1, *SIZE), STEPS, np.uint16)
+    low -= np.uint16(2 * nat)
+    np.testing.assert_allclose(
+        last(0.8, *[(low, grey())] * 9, (high, grey())), STEPS - 1.2 * nat, atol=1
+    )
+    np.testing.assert_allclose(
+        last(0.8, *[(high, grey())] * 9, (low, grey())), low + 1.2 * nat, atol=1
+    )
+
+
 def test_an_average_and_its_frame_stay_as_they_are():
     given = planes(1)
     before = next_average(None, planes(0), grey(), 0.5)
-    kept = before.planes_chw.copy()
-    next_average(before, given, grey(), 0.5)
-    np.testing.assert_array_equal(before.planes_chw, kept)
+    kept = {index: plane_hw.copy() for index, plane_hw in before.planes.items()}
+    next_average(before, given, grey(), 0.5).over(given)
+    assert len(kept) == 3
+    for index, plane_hw in kept.items():
+        np.testing.assert_array_equal(before.planes[index], plane_hw)
     np.testing.assert_array_equal(given, planes(1))
 
 
+def soft(seed, size=SIZE):
+    """Scores as soft as a network's, all of which have a say, and all of which may be averaged."""
+    return STEPS - 10 * (255 - scene(seed, size).transpose(2, 0, 1).astype(np.uint16))
+
+
 @pytest.mark.parametrize("by", [(2, 0), (0, -3), (3, 4), (-5, 2)])
-def test_scores_go_with_what_moves(by):
-    """Soft planes that move with the picture are their own average; those that stay lag behind."""
-    soft = np.stack([grey(seed).astype(np.uint16) * 257 for seed in (1, 2, 3)])
-    before = next_average(None, soft, grey(), 0.8)
-    now = np.stack([moved_by(plane, by) for plane in soft])
-    after = next_average(before, now, moved_by(grey(), by), 0.8)
-    inside = slice(8, -8), slice(8, -8)
-    found, wanted = after.planes_chw[:, *inside], now[:, *inside]
-    lag = np.abs(0.8 * (soft[:, *inside] - wanted.astype(float))).mean()
-    assert np.abs(found - wanted).mean() < lag / 4
+@pytest.mark.parametrize("times", [1, 2])
+def test_scores_go_with_what_moves(by, times):
+    """Planes that move with the picture are their own average; those that stay lag behind."""
+    before = soft(1, (times * SIZE[0], times * SIZE[1]))
+    now = np.stack([moved_by(plane, (times * by[0], times * by[1])) for plane in before])
+    found = last(0.8, (before, grey()), (now, moved_by(grey(), by)))
+    inside = slice(8 * times, -8 * times), slice(8 * times, -8 * times)
+    lag = 0.8 * np.abs(before.astype(float) - now)[:, *inside].mean()
+    assert np.abs(found.astype(float) - now)[:, *inside].mean() < lag / 4
 
 
-def test_what_the_frame_before_did_not_show_is_the_new_frame_s_own():
-    wide = grey(size=(48, 80))
-    before = next_average(None, planes(0), wide[:, :64], 0.9)
-    after = next_average(before, planes(1), wide[:, 6:70], 0.9)
-    own = np.abs(after.planes_chw - planes(1)).max((0, 1))
-    assert (own[-5:] == 0).all()  # came in at the right
-    assert (own[:50] > 0).all()
+@pytest.mark.parametrize("by", [(6, 0), (-6, 0), (0, 6), (0, -6)])
+def test_a_class_is_followed_out_of_the_place_where_it_was(by):
+    """Its score falls a little as it moves: all of it is averaged, none stays where it was."""
+    before = np.full((2, *SIZE), 50000, np.uint16)
+    before[0, 20:28, 28:36] = 64000
+    now = np.full((2, *SIZE), 50000, np.uint16)
+    now[0, 20 + by[0] : 28 + by[0], 28 + by[1] : 36 + by[1]] = 63000
+    found = last(0.8, (before, grey()), (now, moved_by(grey(), by)))[0].astype(int)
+    middle = found[22 + by[0] : 26 + by[0], 30 + by[1] : 34 + by[1]]
+    np.testing.assert_allclose(middle, 63800, atol=40)
+    assert found[20:28, 28:36][now[0, 20:28, 28:36] == 50000].max() < 60000
+
+
+@pytest.mark.parametrize("edge", ["left", "right", "top", "bottom"])
+def test_what_the_frame_before_did_not_show_is_the_new_frame_s_own(edge):
+    wide = grey(size=(64, 80))
+    first, second = {
+        "left": (wide[8:56, 8:72], wide[8:56, 2:66]),
+        "right": (wide[8:56, 8:72], wide[8:56, 14:78]),
+        "top": (wide[8:56, 8:72], wide[2:50, 8:72]),
+        "bottom": (wide[8:56, 8:72], wide[14:62, 8:72]),
+    }[edge]
+    own = last(0.9, (soft(0), first), (soft(1), second)) == soft(1)
+    shares = {"left": own[:, :, 0], "right": own[:, :, -1], "top": own[:, 0], "bottom": own[:, -1]}
+    assert shares.pop(edge).mean() > 0.9
+    assert all(share.mean() < 0.5 for share in shares.values())
 
 
 def test_a_thing_that_appears_is_not_averaged_away():
@@ -85,44 +138,59 @@ def test_a_thing_that_appears_is_not_averaged_away():
     floor, thing = np.full(SIZE, 90, np.uint8), np.full(SIZE, 90, np.uint8)
     floor[::6] = thing[::6] = 110  # something to see, so that no cut is made of it
     thing[20:32, 24:40] = 220
-    low, high = np.zeros((1, *SIZE), np.uint16), np.zeros((1, *SIZE), np.uint16)
-    high[:, 20:32, 24:40] = STEPS
-    smoother = Smoother(0.9)
-    for _ in range(5):
-        smoother(low, floor)
-    found = smoother(high, thing)
-    assert found[0, 22:30, 26:38].min() > 0.99 * STEPS
-    assert (found[0, :16] == 0).all()
+    low, high = np.full((2, 1, *SIZE), 61000, np.uint16)
+    high[:, 20:32, 24:40] = 63000
+    found = last(0.9, *[(low, floor)] * 5, (high, thing))
+    assert found[0, 22:30, 26:38].min() > 62990
+    np.testing.assert_array_equal(found[0, :16], low[0, :16])
 
 
 def test_classes_that_have_no_say_are_left_as_they_are():
-    """Of four, one is sure, one is in a corner, one is nowhere, and one went out of the frame."""
-    first, second = (np.zeros((4, *SIZE), np.uint16) for _ in range(2))
+    """Of four, one is sure, one is in a corner, one is nowhere, and one had a say before."""
+    first, second = (np.full((4, *SIZE), 40000, np.uint16) for _ in range(2))
     first[0] = second[0] = STEPS
-    first[1, :8, :8], second[1, :8, :8] = 60000, 50000
-    second[2] = 50000
-    first[3, 20:30, 30:40] = 60000
-    after = next_average(next_average(None, first, grey(), 0.8), second, grey(), 0.8).planes_chw
-    np.testing.assert_allclose(after[1, 2:6, 2:6], 58000, rtol=1e-3)
-    np.testing.assert_array_equal(after[1, 30:], second[1, 30:])
-    np.testing.assert_array_equal(after[2], second[2])
-    np.testing.assert_allclose(after[3, 22:28, 32:38], 48000, rtol=1e-3)
+    first[1, :8, :8], second[1, :8, :8] = 60000, 58000
+    second[2] = 42000
+    first[3, 20:30, 30:40], second[3, 20:30, 30:40] = 60000, 56000
+    found = last(0.8, (first, grey()), (second, grey()))
+    np.testing.assert_allclose(found[1, 2:6, 2:6], 59600, rtol=1e-3)
+    np.testing.assert_array_equal(found[1, 30:], second[1, 30:])
+    np.testing.assert_array_equal(found[2], second[2])
+    pulled = 56000 + 0.8 * 1.5 * STEPS / 32
+    np.testing.assert_allclose(found[3, 22:28, 32:38], pulled, rtol=1e-3)
+
+
+def test_the_say_of_a_class_is_reckoned_by_how_many_there_are():
+    """A twentieth of an even share of 3 is not one of 60."""
+    for classes, has_say in ((3, False), (60, True)):
+        first, second = np.full((2, classes, *SIZE), 54000, np.uint16)
+        second[:] = 53000
+        found = last(0.8, (first, grey()), (second, grey()))
+        assert (found > second).all() == has_say == (found != second).any()
 
 
 def test_after_a_cut_and_in_another_size_scores_begin_anew():
-    smoother = Smoother(0.9)
-    smoother(planes(0), grey(0))
-    np.testing.assert_array_equal(smoother(planes(1), grey(1)), planes(1))
     other = (64, 48)
-    np.testing.assert_array_equal(smoother(planes(2, other), grey(1, other)), planes(2, other))
+    frames = [(soft(0), grey(0)), (soft(1), grey(1)), (soft(2, other), grey(1, other))]
+    for found, (given, _) in zip(averages(0.9, frames), frames, strict=True):
+        np.testing.assert_array_equal(found, given)
 
 
-def test_a_smoother_has_the_usual_weight_unless_it_is_told():
-    usual, told = Smoother(), Smoother(USUAL)
-    for seed in range(3):
-        given = planes(seed), grey()
-        np.testing.assert_array_equal(usual(*given), told(*given))
-    assert 0 < CUT < USUAL < MOST
+def test_a_smoother_averages_what_was_scored(tmp_path):
+    """By the usual weight, a frame's own scores apart; another network's are refused."""
+    assert USUAL == 0.8
+    segmenter = Segmenter(reference_file(tmp_path / "a.onnx", contract="reference"))
+    scored = [segmenter.score(scene(noise=12, frame=frame)) for frame in range(3)]
+    frames = [(of.planes, grey_frame(of.given, of.planes.shape[1:])) for of in scored]
+    usual, told = Smoother(), Smoother(0.8)
+    for of, expected in zip(scored, averages(0.8, frames), strict=True):
+        np.testing.assert_array_equal(usual(of).planes, expected)
+        np.testing.assert_array_equal(told(of).planes, expected)
+        assert usual is not told
+        assert (of.output.planes == of.planes).all()
+    assert (expected != scored[-1].planes).any()
+    with pytest.raises(ValueError, match="Scores of 2 classes follow on others of 7"):
+        usual(dataclasses.replace(scored[0], planes=scored[0].planes[:2]))
 
 
 @pytest.mark.parametrize("weight", [-0.1, 0.96, 1.0, float("nan")])
@@ -165,13 +233,38 @@ def test_a_video_flickers_less_and_starts_anew_after_its_cut(video, tmp_path):
         assert changes[0] < changes[1] / 2
 
 
-def test_frames_are_averaged_in_their_order_however_many_are_in_the_network(video, tmp_path):
+def test_frames_are_averaged_in_their_order_however_many_are_in_the_network(
+    video, tmp_path, monkeypatch
+):
     file = reference_file(tmp_path / "a.onnx", contract="reference")
-    one, several = (
-        segmented(Segmenter(file, threads=threads), video, tmp_path / str(threads))
-        for threads in (1, 4)
-    )
+    one = segmented(Segmenter(file, threads=1), video, tmp_path / "one")
+    rng, score = np.random.default_rng(0), Segmenter.score
+    inside, most = [0], [0]
+
+    def slow(segmenter, image_hwc, **options):
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(rng.uniform(0, 0.05))
+        inside[0] -= 1
+        return score(segmenter, image_hwc, **options)
+
+    monkeypatch.setattr(Segmenter, "score", slow)
+    several = segmented(Segmenter(file, threads=4), video, tmp_path / "several")
     np.testing.assert_array_equal(one, several)
+    assert most[0] > 1
+
+
+def test_pictures_are_no_frames_of_a_video(tmp_path):
+    """Not even those of a folder that would pass for one."""
+    for frame in range(4):
+        cv2.imwrite(str(tmp_path / f"{frame}.png"), scene(noise=12, frame=frame))
+    segmenter = Segmenter(reference_file(tmp_path / "a.onnx", contract="reference"))
+    out = tmp_path / "out"
+    segment_source(segmenter, str(tmp_path), str(out), masks=True, refine=False)
+    for frame in range(4):
+        mask = cv2.imread(str(out / "masks" / "part" / f"{frame}.png"), cv2.IMREAD_UNCHANGED)
+        alone = segmenter(scene(noise=12, frame=frame), bgr=True).levels["part"]
+        np.testing.assert_array_equal(mask, alone)
 
 
 def test_a_file_of_label_maps_alone_segments_videos_frame_by_frame(video, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from hierseg_jax.data.picture_labels import STEPS
 from hierseg_jax.runtime.metadata import LOG_PLANES
 from hierseg_jax.runtime.motion import grey_frame
-from hierseg_jax.runtime.smoothing import Smoother
+from hierseg_jax.runtime.smoothing import USUAL, next_average
 from hierseg_jax.runtime.web.site import PAGE
 from tests.moving_scenes import moved_by, scene
 
@@ -37,7 +37,7 @@ shapes.forEach((shape, i) => {
 def planes_of(seed, size):
     """Scores as soft as a network's, all of which have a say."""
     steps = scene(seed, size).transpose(2, 0, 1).astype(np.uint16)
-    return STEPS - 20 * (255 - steps)
+    return STEPS - 10 * (255 - steps)
 
 
 def moved_frame(image_hwc, by):
@@ -60,11 +60,12 @@ def averages(folder, frames):
     }
     (folder / "frames.json").write_text(json.dumps(told))
     subprocess.run(["node", "run.js"], cwd=folder, check=True)
-    smoother = Smoother()
+    average = None
     for index, (image_hwc, planes_chw) in enumerate(frames):
         found = np.fromfile(folder / f"{index}.average", np.uint16).reshape(planes_chw.shape)
         grey_hw = grey_frame(image_hwc[None], planes_chw.shape[1:])
-        yield found, smoother(planes_chw, grey_hw)
+        average = next_average(average, planes_chw, grey_hw, USUAL)
+        yield found, average.over(planes_chw)
 
 
 def apart(one, other):
@@ -119,9 +120,18 @@ def test_classes_that_have_no_say_are_left_as_they_are(tmp_path):
     low, lower = np.zeros((2, 3, *SIZE), np.uint16)
     low[0] = lower[0] = STEPS
     low[1], lower[1] = 40000, 30000
-    low[2], lower[2] = 62000, 50000
+    low[2], lower[2] = 62000, 60000
     image_hwc = scene(0, SIZE)
     _, (found, expected) = averages(tmp_path, [(image_hwc, low), (image_hwc, lower)])
     np.testing.assert_allclose(found.astype(int), expected, atol=1)
     assert (found[1] == 30000).all()
-    np.testing.assert_allclose(found[2], 59600, atol=1)
+    np.testing.assert_allclose(found[2], 61600, atol=1)
+
+
+def test_a_frame_that_is_sure_is_believed_at_once(tmp_path):
+    low, high = np.full((2, 3, *SIZE), 58000, np.uint16)
+    high[1] = STEPS
+    image_hwc = scene(0, SIZE)
+    *_, (found, expected) = averages(tmp_path, [(image_hwc, low)] * 3 + [(image_hwc, high)])
+    np.testing.assert_allclose(found.astype(int), expected, atol=1)
+    assert (found[1] > STEPS - 1.21 * STEPS / 32).all()

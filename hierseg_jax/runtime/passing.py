@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hierseg_jax.runtime.segmentation import Scored, Segmentation
+from hierseg_jax.runtime.smoothing import Smoother
 from hierseg_jax.runtime.video import Frame
 from hierseg_jax.runtime.window import Window
 
@@ -18,7 +19,7 @@ DEPTH = 1
 """Pictures that wait to be drawn: more of them would be memory alone, for one thread draws all."""
 Segment = Callable[..., Segmentation]
 Score = Callable[..., Scored]
-Label = Callable[[Scored, np.ndarray], Segmentation]
+Label = Callable[..., Segmentation]
 Finish = Callable[..., dict[str, np.ndarray]]
 Take = Callable[[Frame, Segmentation], None]
 
@@ -51,8 +52,8 @@ class Summary:
 def overlapped(
     frames: Iterator[Frame],
     score: Score,
+    smooth: Smoother | None,
     label: Label,
-    in_order: bool,
     take: Take,
     summary: Summary,
 ) -> Generator[None]:
@@ -60,10 +61,10 @@ def overlapped(
 
     Args:
       score: what the network says of a picture, as `Segmenter.score`.
+      smooth: averages that over frames, one after the other in their order.
       label: label maps from that, as `Segmenter.label`.
-      in_order: whether `label` is to have one frame after the other, for it averages over them.
     """
-    segmented: collections.deque[tuple[Frame, Future]] = collections.deque()
+    segmented: collections.deque[tuple[Frame, Future | _Smoothed]] = collections.deque()
     written: collections.deque[Future] = collections.deque()
 
     def write_first() -> None:
@@ -73,7 +74,7 @@ def overlapped(
     with (
         ThreadPoolExecutor(1) as reader,
         ThreadPoolExecutor(summary.at_once) as network,
-        ThreadPoolExecutor(1) as labeller,
+        ThreadPoolExecutor(1) as in_order,
         ThreadPoolExecutor(1) as writer,
     ):
         upcoming = reader.submit(next, frames, None)
@@ -83,13 +84,14 @@ def overlapped(
                 _skip(frame.fault, summary)
                 yield None
                 continue
-            scored: Callable[[], Scored]
-            if in_order:
-                scored = network.submit(score, frame.image_bgr, bgr=True).result
+            image_bgr = frame.image_bgr
+            result: Future | _Smoothed
+            if smooth:
+                scored = network.submit(score, image_bgr, bgr=True)
+                begin = functools.partial(network.submit, label, image_hwc=image_bgr)
+                result = _Smoothed(in_order.submit(_smoothed, smooth, scored, begin))
             else:
-                scored = functools.partial(score, frame.image_bgr, bgr=True)
-            threads = labeller if in_order else network
-            result = threads.submit(_labelled, label, scored, frame.image_bgr)
+                result = network.submit(_labelled, score, label, image_bgr)
             segmented.append((frame, result))
             while segmented and (len(segmented) > summary.at_once or segmented[0][-1].done()):
                 write_first()
@@ -150,8 +152,28 @@ def _finished(
     return dataclasses.replace(result, levels=levels)
 
 
-def _labelled(label: Label, scored: Callable[[], Scored], image_bgr: np.ndarray) -> Segmentation:
-    return label(scored(), image_bgr)
+def _labelled(score: Score, label: Label, image_bgr: np.ndarray) -> Segmentation:
+    return label(score(image_bgr, bgr=True), image_bgr)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Smoothed:
+    """A frame's label maps, made once the frames before are averaged: a future of a future."""
+
+    begun: Future[Future[Segmentation]]
+
+    def done(self) -> bool:
+        return self.begun.done() and (bool(self.begun.exception()) or self.begun.result().done())
+
+    def result(self) -> Segmentation:
+        return self.begun.result().result()
+
+
+def _smoothed(
+    smooth: Smoother, scored: Future[Scored], begin: Callable[[Scored], Future[Segmentation]]
+) -> Future[Segmentation]:
+    """Of what follows on the network only this has to be in the frames' order."""
+    return begin(smooth(scored.result()))
 
 
 def _counted(result: Segmentation, summary: Summary) -> Segmentation:

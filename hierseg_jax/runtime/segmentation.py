@@ -53,12 +53,15 @@ class Scored:
     Attributes:
       given: the network's input, as `Segmenter.prepare` makes it.
       output: what the network gave.
+      planes: scores that labels follow from: `NetworkOutput.planes`, or averaged over a video's
+        frames. None for a plain file.
       placement: which part of the picture the network saw, and where in its input.
       seconds: spent on `preprocess` and `inference`.
     """
 
     given: np.ndarray
     output: NetworkOutput
+    planes: np.ndarray | None
     placement: Placement
     seconds: dict[str, float]
 

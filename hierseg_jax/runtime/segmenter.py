@@ -12,7 +12,6 @@ from hierseg_jax.data.picture_labels import Workspace
 from hierseg_jax.data.resize import Placement, Resize
 from hierseg_jax.runtime.file_choices import choose_hierarchy, choose_size
 from hierseg_jax.runtime.metadata import CONFIDENCE
-from hierseg_jax.runtime.motion import grey_frame
 from hierseg_jax.runtime.onnx_part import part_for
 from hierseg_jax.runtime.opening import open_network
 from hierseg_jax.runtime.pictures import check_picture
@@ -124,10 +123,12 @@ class Segmenter:
           ValueError: for an array of another shape or dtype.
         """
         scored = self.score(image_hwc, bgr=bgr)
-        return self.label(scored, image_hwc, smooth=smooth, levels=levels, refine=refine)
+        if smooth:
+            scored = smooth(scored)
+        return self.label(scored, image_hwc, levels=levels, refine=refine)
 
     def score(self, image_hwc: np.ndarray, *, bgr: bool = False) -> Scored:
-        """The first part of a call: what the network says. Frames may come in any order.
+        """The first part of a call: what the network says.
 
         Raises:
           ValueError: for an array of another shape or dtype.
@@ -137,38 +138,32 @@ class Segmenter:
         prepared = time.perf_counter()
         output = self.infer(given)
         seconds = {"preprocess": prepared - started, "inference": time.perf_counter() - prepared}
-        return Scored(given, output, placement, seconds)
+        planes_chw = None if self.plain else output.planes
+        return Scored(given, output, planes_chw, placement, seconds)
 
     def label(
         self,
         scored: Scored,
         image_hwc: np.ndarray,
         *,
-        smooth: Smoother | None = None,
         levels: Collection[str] | None = None,
         refine: bool = False,
     ) -> Segmentation:
-        """The second part: labels of a picture that was scored; with `smooth` in frames' order.
-
-        The arguments are a call's.
-        """
+        """The second part: labels of a picture that was scored. The arguments are a call's."""
         levels = wanted_levels(self.hierarchy, levels)
         started = time.perf_counter()
         output, placement = scored.output, scored.placement
-        planes_chw = None
-        if self.plain:
+        if scored.planes is None:
             maps = {
                 level.name: placement.restore_labels(map_hw)
                 for level, map_hw in zip(self.hierarchy.levels, output.maps, strict=True)
                 if level.name in levels
             }
         else:
-            planes_chw = output.planes
-            if smooth:
-                planes_chw = smooth(planes_chw, grey_frame(scored.given, planes_chw.shape[1:]))
-            maps = self.finish(planes_chw, placement, levels, image_hwc if refine else None)
+            image = image_hwc if refine else None
+            maps = self.finish(scored.planes, placement, levels, image)
         seconds = scored.seconds | {"postprocess": time.perf_counter() - started}
-        return Segmentation(maps, output, placement, seconds, planes_chw)
+        return Segmentation(maps, output, placement, seconds, scored.planes)
 
     def with_threads(self, threads: int) -> "Segmenter":
         """The same network on the CPU in a session of its own, so many threads an operator."""

@@ -168,8 +168,8 @@ def segment_source(
             segmenter, summary.at_once = _several_at_once(segmenter)
         bar = tqdm(total=len(opened) or None, unit=unit, disable=True if show else None)
         if overlap:
-            label = functools.partial(segmenter.label, smooth=smoother, levels=wanted, refine=edges)
-            steps = overlapped(frames, segmenter.score, label, bool(smoother), sink.take, summary)
+            label = functools.partial(segmenter.label, levels=wanted, refine=edges)
+            steps = overlapped(frames, segmenter.score, smoother, label, sink.take, summary)
         else:
             segment: Segment = functools.partial(segmenter, smooth=smoother, levels=wanted)
             if tiles:

@@ -16,6 +16,7 @@ from hierseg_jax.data.prepare import (
     voc,
     yolo,
 )
+from hierseg_jax.data.prepare.other_tools import about_tools
 from hierseg_jax.data.prepare.picture import RawData, Wishes
 from hierseg_jax.data.read.safe_yaml import read_yaml
 from hierseg_jax.data.read.spec import KEYS, load_spec
@@ -94,8 +95,8 @@ def find_format(raw_dir: pathlib.Path) -> str:
             return name
     raise HiersegError(
         f"{nothing}Annotations of other tools (XML, CSV, other JSON) have to become COCO's, which "
-        "most tools export. Pictures and masks whose names say less need not be prepared: a "
-        "data.yaml may name any folders and patterns (docs/data.md)."
+        f"most tools export.{about_tools(raw_dir)} Pictures and masks whose names say less need "
+        "not be prepared: a data.yaml may name any folders and patterns (docs/data.md)."
         f"{masks.about_lossy(raw_dir)}"
     )
 

@@ -3,6 +3,7 @@
 import { agreement, greyFrame, motion, moved, ofSize, placesOf } from "./motion.js";
 
 const KEPT = 0.8; // of the average before
+const PULL = 1.5; // by which it moves the logarithm of a score at most, times that
 const CUT = 0.3; // agreement of two frames below which there is a cut
 const LEAST = 0.05; // of an even share of all classes: scores below it are not averaged
 
@@ -23,14 +24,16 @@ export function nextAverage(before, { planes, shape }, input, size, rule) {
   if (agreement(grey, found.trust) < CUT) return anew;
   const seen = ofSize(found, [h, w]);
   const [places, shares] = [placesOf(seen), seen.trust.map((trust) => KEPT * trust)];
-  const least = rule.steps * (1 - Math.log(LEAST / count) / rule.floor);
+  const nat = -rule.steps / rule.floor;
+  const [least, pull] = [rule.steps + nat * Math.log(LEAST / count), PULL * nat];
   const [average, rounded, plane] = [anew.planes, planes.slice(), new Float32Array(h * w)];
   for (let c = 0, start = 0; c < count; c++, start += h * w) {
     const earlier = before.planes.subarray(start, start + h * w);
     if (most(planes.subarray(start, start + h * w)) <= least && most(earlier) <= least) continue;
     moved(earlier, places, plane);
     for (let i = 0; i < plane.length; i++) {
-      const score = average[start + i] + (plane[i] - average[start + i]) * shares[i];
+      const step = Math.min(Math.max(plane[i] - average[start + i], -pull), pull);
+      const score = average[start + i] + step * shares[i];
       average[start + i] = score;
       rounded[start + i] = score + 0.5;
     }

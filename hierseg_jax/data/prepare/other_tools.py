@@ -1,0 +1,70 @@
+"""Annotations that are none of ours to read: whose they are, and what that tool can export."""
+
+import pathlib
+from typing import NamedTuple
+
+from hierseg_jax.data.prepare.folders import walk_files
+
+_HEAD = 4096
+"""Bytes of a file that tell."""
+_LOOKED_INTO = 50
+_BOXES = "has boxes alone, and no outlines to learn from"
+
+
+class _Tool(NamedTuple):
+    """How its files begin, and what to do.
+
+    Attributes:
+      suffix: of its files.
+      marks: words of which all stand among their first bytes.
+      advice: follows on the name of such a file.
+    """
+
+    suffix: str
+    marks: tuple[str, ...]
+    advice: str
+
+
+_TOOLS = (
+    _Tool(
+        ".json",
+        ('"annotations"', '"completed_by"'),
+        "is Label Studio's; export `COCO` there, or of brushes `Brush labels to COCO`",
+    ),
+    _Tool(".json", ('"classTitle"',), "is Supervisely's; export its masks there, or COCO's"),
+    _Tool(
+        ".json",
+        ('"shape_attributes"',),
+        "is of VIA, the VGG Image Annotator; export annotations in COCO's format there",
+    ),
+    _Tool(".json", ('"data_row"',), "is Labelbox's; convert it to COCO's"),
+    _Tool(".json", ('"segmentation-bitmap"',), "is of Segments.ai; export COCO's there"),
+    _Tool(".json", ('"dm_format_version"',), "is datumaro's; `datum convert` it to COCO's"),
+    _Tool(
+        ".xml",
+        ("<annotations>", "<version>"),
+        "is CVAT's; export `COCO 1.0` or `Segmentation mask 1.1` there",
+    ),
+    _Tool(".xml", ("<annotation", "<polygon>"), "is of LabelMe's website; convert it to COCO's"),
+    _Tool(".xml", ("<annotation", "<bndbox>"), _BOXES),
+    _Tool(
+        ".csv",
+        ("EncodedPixels",),
+        "has masks as run lengths; write them as PNG, which are paired with their pictures by name",
+    ),
+)
+
+
+def about_tools(raw_dir: pathlib.Path) -> str:
+    """A sentence behind a space about the first file of another tool in a folder; "" without."""
+    suffixes = sorted({tool.suffix for tool in _TOOLS})
+    for file in walk_files(raw_dir, suffixes)[:_LOOKED_INTO]:
+        try:
+            with file.open("rb") as opened:
+                head = opened.read(_HEAD).decode("utf-8", errors="replace")
+        except OSError:
+            continue
+        for tool in _TOOLS:
+            if file.suffix.lower() == tool.suffix and all(mark in head for mark in tool.marks):
+                return f" {file.relative_to(raw_dir)} {tool.advice}."
+    return ""

@@ -1,0 +1,92 @@
+"""Annotations of other tools are named, with what that tool can export in their place."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from hierseg_jax.data.prepare.formats import find_format
+from hierseg_jax.data.prepare.other_tools import about_tools
+
+POINTS = [[10, 10], [20, 10], [20, 30]]
+LABEL_STUDIO = [
+    {
+        "id": 1,
+        "annotations": [
+            {
+                "id": 1,
+                "completed_by": 1,
+                "result": [{"type": "brushlabels", "value": {"format": "rle", "rle": [0, 1, 2]}}],
+            }
+        ],
+        "data": {"image": "/data/upload/1/a.jpg"},
+    }
+]
+SUPERVISELY = {
+    "size": {"height": 40, "width": 60},
+    "objects": [{"classTitle": "head", "geometryType": "polygon", "points": {"exterior": POINTS}}],
+}
+VIA = {
+    "a.jpg100": {
+        "filename": "a.jpg",
+        "regions": [{"shape_attributes": {"name": "polygon"}, "region_attributes": {}}],
+    }
+}
+SEGMENTS = {"dataset": {"name": "me/street", "task_type": "segmentation-bitmap"}, "samples": []}
+CVAT = "<?xml version='1.0'?>\n<annotations>\n  <version>1.1</version>\n</annotations>\n"
+WEBSITE = "<annotation><filename>a.jpg</filename><object><polygon><pt/></polygon></object>"
+BOXES = "<annotation>\n<object><bndbox><xmin>3</xmin></bndbox></object>\n</annotation>"
+FILES = {
+    "project-1.json": (json.dumps(LABEL_STUDIO), "Label Studio's; export `COCO` there, or of bru"),
+    "ann/a.jpg.json": (json.dumps(SUPERVISELY), "Supervisely's; export its masks there"),
+    "via_region_data.json": (json.dumps(VIA), "VIA, the VGG Image Annotator; export annotations"),
+    "street-v0.1.json": (json.dumps(SEGMENTS), "Segments.ai; export COCO's there"),
+    "rows.json": ('[{"data_row": {"id": "a"}}]', "Labelbox's; convert it to COCO's"),
+    "default.json": ('{"dm_format_version": "1.0"}', "datumaro's; `datum convert` it"),
+    "annotations.xml": (CVAT, "CVAT's; export `COCO 1.0` or `Segmentation mask 1.1` there"),
+    "street/a.xml": (WEBSITE, "LabelMe's website; convert it to COCO's"),
+    "Annotations/a.xml": (BOXES, "has boxes alone, and no outlines to learn from"),
+    "train.csv": (
+        "ImageId,EncodedPixels,ClassId\na.jpg,3 4,1\n",
+        "has masks as run lengths; write",
+    ),
+}
+
+
+def folder_with(folder, name, text):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+    cv2.imwrite(str(folder / "a.jpg"), np.zeros((40, 60, 3), np.uint8))
+    return folder
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_tool_is_told_by_its_files(tmp_path, name):
+    text, advice = FILES[name]
+    with pytest.raises(ValueError, match="no data set that is known here") as error:
+        find_format(folder_with(tmp_path, name, text))
+    assert f" {name} " in str(error.value)
+    assert advice in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", "{}"),
+        ("a.json", "\udcff\x00"),
+        ("a.xml", "<svg/>"),
+        ("a.csv", "a,b\n1,2\n"),
+        ("a.txt", CVAT),
+    ],
+)
+def test_of_other_files_nothing_is_said(tmp_path, name, text):
+    (tmp_path / name).write_bytes(text.encode(errors="surrogateescape"))
+    assert about_tools(tmp_path) == ""
+
+
+def test_only_the_beginning_of_a_file_is_read(tmp_path):
+    """Exports of many masks are large, and tell what they are at once."""
+    text = json.dumps(LABEL_STUDIO)
+    assert about_tools(folder_with(tmp_path, "a.json", text + " " * 10_000_000))
+    assert not about_tools(folder_with(tmp_path, "a.json", " " * 10_000 + text))
