@@ -34,6 +34,7 @@ from hierseg_jax.settings.building import (
     validation_loss,
 )
 from hierseg_jax.settings.fitting import fitted
+from hierseg_jax.settings.metric_choice import parse_metrics
 from hierseg_jax.system.devices.hosts import (
     count_hosts,
     host_number,
@@ -144,7 +145,7 @@ def evaluate_checkpoint(
         loaded = open_same_checkpoint(loaded, which)
     check_own_arrays(loaded)
     folder, settings = loaded.path, loaded.settings
-    metrics = settings.metric_names if metrics is None else metrics
+    metrics = settings.metric_names if metrics is None else parse_metrics(metrics)
     if view.image_size is not None:
         settings = settings.replace({"data.image_size": view.image_size})
     if decode is not None:

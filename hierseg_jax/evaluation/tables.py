@@ -14,7 +14,7 @@ from hierseg_jax.evaluation.metrics import (
     level_number,
 )
 from hierseg_jax.evaluation.result import Evaluation
-from hierseg_jax.settings.metric_choice import METRICS
+from hierseg_jax.settings.metric_choice import METRICS, parse_metrics
 from hierseg_jax.system.wording import columns, counted, level_called, padded, printable
 
 
@@ -67,7 +67,11 @@ def format_levels(levels: Mapping[str, LevelMetrics], metrics: Sequence[str]) ->
     Args:
       levels: by name, coarse to fine.
       metrics: of `metric_choice.METRICS`, a column each.
+
+    Raises:
+      ValueError: for another metric, with the nearest.
     """
+    metrics = parse_metrics(metrics)
     headings = [f"{METRICS[metric].heading:>11}" for metric in metrics]
     if any(level.labelled_pixels is not None for level in levels.values()):
         headings.append(f"{'labelled pixels':>17}")
