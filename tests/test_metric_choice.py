@@ -87,5 +87,5 @@ def test_every_metric_has_its_number_and_its_column():
     assert torso[1:] == [f"{column[2]:.4f}" for column in columns if column is not None]
     only = format_levels(levels, ("recall",)).splitlines()
     assert only[0].split() == ["recall"]
-    with pytest.raises(ValueError, match="mIoU.*miou"):
+    with pytest.raises(ValueError, match=r"mIoU.*miou"):
         format_levels(levels, ("mIoU",))
