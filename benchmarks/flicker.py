@@ -160,7 +160,7 @@ def changes(segmenter: Segmenter, file: str, weights: list[float]) -> dict[float
                 changed[weight].append(float((moved_hw != found_hw)[sure_hw].mean()))
         before = grey_hw, found
         seen.append(found)
-        if 0.0 in found and len(seen) == seen.maxlen:
+        if len(seen) == seen.maxlen:
             first_hw, *others = (each[0.0] for each in seen)
             stays_hw = np.all([each == first_hw for each in others], 0) & (first_hw != background)
             for weight in weights if stays_hw.any() else ():
@@ -191,7 +191,15 @@ def sources(before_hw: np.ndarray, now_hw: np.ndarray) -> tuple[np.ndarray, ...]
 def main() -> None:
     """Prints a line for each video, or motion, and weight."""
     cv2.setNumThreads(1)
+    if not (_DATA.value or _VIDEOS.value):
+        raise HiersegError("Give --data=data.yaml, or --videos=FILE,...")
+    if _FRAMES.value <= _SETTLE.value:
+        raise HiersegError(
+            f"--frames is {_FRAMES.value}, and the first that counts {_SETTLE.value}."
+        )
     segmenter, weights = Segmenter(_ONNX_FILE.value, threads=1), [*map(float, _WEIGHTS.value)]
+    if _VIDEOS.value and 0.0 not in weights:
+        raise HiersegError("Late is what differs from no average; give --weights=0,... too.")
     for file in _VIDEOS.value:
         for weight, (share, late) in changes(segmenter, file, weights).items():
             print(

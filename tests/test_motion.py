@@ -63,6 +63,22 @@ def test_frames_of_any_size_and_even_ones_have_a_motion(size, value):
     assert (motion(255 - even, even).trust_hw < 1e-6).all()
 
 
+def test_trust_falls_with_what_differs():
+    """To 1/e at 12 steps of 255."""
+    even = np.full(SIZE, 90, np.uint8)
+    for steps, trust in ((3, np.exp(-1 / 16)), (12, np.exp(-1)), (24, np.exp(-4))):
+        np.testing.assert_allclose(motion(even, even + np.uint8(steps)).trust_hw, trust, atol=1e-4)
+
+
+@pytest.mark.parametrize(("step", "counts"), [(8, False), (9, True)])
+def test_what_is_even_but_for_little_has_no_part_in_the_agreement(step, counts):
+    frame = np.full(SIZE, 90, np.uint8)
+    frame[:, 40:] += np.uint8(step)
+    trust_hw = np.ones(SIZE, np.float32)
+    trust_hw[:, 30:50] = 0.25
+    assert agreement(frame, trust_hw) == (0.25 if counts else 1)
+
+
 def test_a_cut_is_one_and_noise_a_slow_pan_and_little_light_more_are_none():
     assert agreeing(grey(), grey()) == pytest.approx(1, abs=1e-3)
     assert agreeing(grey(), grey(noise=10, frame=1)) > 2 * CUT

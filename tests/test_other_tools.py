@@ -23,6 +23,7 @@ LABEL_STUDIO = [
         "data": {"image": "/data/upload/1/a.jpg"},
     }
 ]
+TASKS = json.dumps(LABEL_STUDIO)
 SUPERVISELY = {
     "size": {"height": 40, "width": 60},
     "objects": [{"classTitle": "head", "geometryType": "polygon", "points": {"exterior": POINTS}}],
@@ -38,14 +39,18 @@ CVAT = "<?xml version='1.0'?>\n<annotations>\n  <version>1.1</version>\n</annota
 WEBSITE = "<annotation><filename>a.jpg</filename><object><polygon><pt/></polygon></object>"
 BOXES = "<annotation>\n<object><bndbox><xmin>3</xmin></bndbox></object>\n</annotation>"
 FILES = {
-    "project-1.json": (json.dumps(LABEL_STUDIO), "Label Studio's; export `COCO` there, or of bru"),
+    "project-1.json": (TASKS, "Label Studio's; export `COCO` there, or of bru"),
     "ann/a.jpg.json": (json.dumps(SUPERVISELY), "Supervisely's; export its masks there"),
     "via_region_data.json": (json.dumps(VIA), "VIA, the VGG Image Annotator; export annotations"),
     "street-v0.1.json": (json.dumps(SEGMENTS), "Segments.ai; export COCO's there"),
     "rows.json": ('[{"data_row": {"id": "a"}}]', "Labelbox's; convert it to COCO's"),
+    "export.ndjson": ('{"data_row": {"id": "a"}}\n', "Labelbox's; convert it to COCO's"),
+    "via.csv": ("filename,region_shape_attributes\n", "VIA, the VGG Image Annotator; export"),
+    "project.json": ('{"_via_settings": {"ui": {}}}', "VIA, the VGG Image Annotator; export"),
+    "UPPER.XML": (CVAT, "CVAT's; export `COCO 1.0`"),
     "default.json": ('{"dm_format_version": "1.0"}', "datumaro's; `datum convert` it"),
     "annotations.xml": (CVAT, "CVAT's; export `COCO 1.0` or `Segmentation mask 1.1` there"),
-    "street/a.xml": (WEBSITE, "LabelMe's website; convert it to COCO's"),
+    "street/a.xml": (WEBSITE, "polygons in XML; export or convert them to COCO's"),
     "Annotations/a.xml": (BOXES, "has boxes alone, and no outlines to learn from"),
     "train.csv": (
         "ImageId,EncodedPixels,ClassId\na.jpg,3 4,1\n",
@@ -85,8 +90,15 @@ def test_of_other_files_nothing_is_said(tmp_path, name, text):
     assert about_tools(tmp_path) == ""
 
 
+def test_the_first_file_of_a_tool_is_named_behind_others(tmp_path):
+    for index in range(60):
+        (tmp_path / f"a{index:02}.json").write_text("{}")
+    (tmp_path / "b.json").mkdir()
+    (tmp_path / "c.json").symlink_to(tmp_path / "nowhere.json")
+    assert " project-1.json " in about_tools(folder_with(tmp_path, "project-1.json", TASKS))
+
+
 def test_only_the_beginning_of_a_file_is_read(tmp_path):
     """Exports of many masks are large, and tell what they are at once."""
-    text = json.dumps(LABEL_STUDIO)
-    assert about_tools(folder_with(tmp_path, "a.json", text + " " * 10_000_000))
-    assert not about_tools(folder_with(tmp_path, "a.json", " " * 10_000 + text))
+    assert about_tools(folder_with(tmp_path, "a.json", " " * 3_000 + TASKS + " " * 10_000_000))
+    assert not about_tools(folder_with(tmp_path, "a.json", " " * 10_000 + TASKS))

@@ -65,7 +65,7 @@ def averages(folder, frames):
         found = np.fromfile(folder / f"{index}.average", np.uint16).reshape(planes_chw.shape)
         grey_hw = grey_frame(image_hwc[None], planes_chw.shape[1:])
         average = next_average(average, planes_chw, grey_hw, USUAL)
-        yield found, average.over(planes_chw)
+        yield found, average.planes()
 
 
 def apart(one, other):
@@ -132,6 +132,30 @@ def test_a_frame_that_is_sure_is_believed_at_once(tmp_path):
     low, high = np.full((2, 3, *SIZE), 58000, np.uint16)
     high[1] = STEPS
     image_hwc = scene(0, SIZE)
-    *_, (found, expected) = averages(tmp_path, [(image_hwc, low)] * 3 + [(image_hwc, high)])
+    frames = [(image_hwc, planes_chw) for planes_chw in (low, low, high, high, high, low)]
+    found = []
+    for page, expected in averages(tmp_path, frames):
+        np.testing.assert_allclose(page.astype(int), expected, atol=1)
+        found.append(page[1])
+    pull = 1.2 * STEPS / 32
+    np.testing.assert_allclose(found[2], STEPS - pull, atol=1)
+    np.testing.assert_allclose(found[5], 58000 + pull, atol=1)
+
+
+def test_a_class_that_appears_and_goes_is_held_back_as_any_other(tmp_path):
+    none, some = np.full((2, 3, *SIZE), 30000, np.uint16)
+    none[0] = some[0] = some[1] = STEPS
+    image_hwc = scene(0, SIZE)
+    frames = [(image_hwc, planes_chw) for planes_chw in (none, some, some, none, none)]
+    for page, expected in averages(tmp_path, frames):
+        np.testing.assert_allclose(page.astype(int), expected, atol=1)
+
+
+@pytest.mark.parametrize(("classes", "in_play"), [(3, False), (60, True)])
+def test_what_is_in_play_is_reckoned_by_how_many_classes_there_are(tmp_path, classes, in_play):
+    first, second = np.full((2, classes, *SIZE), 54000, np.uint16)
+    second[:] = 53000
+    image_hwc = scene(0, SIZE)
+    _, (found, expected) = averages(tmp_path, [(image_hwc, first), (image_hwc, second)])
     np.testing.assert_allclose(found.astype(int), expected, atol=1)
-    assert (found[1] > STEPS - 1.21 * STEPS / 32).all()
+    assert (found != second).all() == in_play

@@ -78,7 +78,10 @@ def motion(before_hw: np.ndarray, now_hw: np.ndarray) -> Motion:
 
 
 def moved(before_hw: np.ndarray, x_hw: np.ndarray, y_hw: np.ndarray) -> np.ndarray:
-    """A plane of the frame before at these places: bilinear, its ends repeated."""
+    """A plane of the frame before, uint8 or float32 [h, w], at the places of `Motion.places`.
+
+    Bilinear, its ends repeated; of the places' shape, and the plane's dtype.
+    """
     return cv2.remap(before_hw, x_hw, y_hw, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
@@ -87,7 +90,9 @@ def _flow(before_hw: np.ndarray, now_hw: np.ndarray) -> np.ndarray:
     if min(now_hw.shape) < _LEAST_SIDE:
         return np.zeros((*now_hw.shape, 2), np.float32)
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    # Halved where that leaves two of its patches a side: else it reads beyond its memory.
+    # Halved where that leaves two of its patches of 8 pixels along the shorter side, and where it
+    # has such a scale: log2(longer side / 32), rounded, is its coarsest. Else it chooses others by
+    # the width, and reads beyond the memory of a strip.
     search.setFinestScale(int(min(now_hw.shape) >= 16 and max(now_hw.shape) >= 46))
     whole = np.ascontiguousarray(now_hw), np.ascontiguousarray(before_hw)  # it takes no views
     return search.calc(*whole, np.empty(0, np.float32))
@@ -96,7 +101,8 @@ def _flow(before_hw: np.ndarray, now_hw: np.ndarray) -> np.ndarray:
 def agreement(now_hw: np.ndarray, trust_hw: np.ndarray) -> float:
     """Mean trust of the pixels where there is something to see, 0 to 1; 1 where there is nothing.
 
-    What is even in both frames, as black bars are, agrees after a cut, too.
+    Of a grey frame, uint8 [h, w], and `Motion.trust_hw`. What is even in both frames, as black
+    bars are, agrees after a cut, too.
     """
     steps_hw = cv2.morphologyEx(now_hw, cv2.MORPH_GRADIENT, np.ones((_SIDE, _SIDE), np.uint8))
     seen_hw = steps_hw > _FLAT

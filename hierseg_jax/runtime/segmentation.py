@@ -51,10 +51,11 @@ class Scored:
     """A picture that the network has seen.
 
     Attributes:
-      given: the network's input, as `Segmenter.prepare` makes it.
+      given: the network's input, as `Segmenter.prepare` makes it: uint8 RGB [1, h, w, 3], or
+        float32 [1, 3, h, w] in [0, 1].
       output: what the network gave.
-      planes: scores that labels follow from: `NetworkOutput.planes`, or averaged over a video's
-        frames. None for a plain file.
+      planes: uint16 [C, h / s, w / s], scores that labels follow from: `NetworkOutput.planes`, or
+        averaged over a video's frames. None for a plain file.
       placement: which part of the picture the network saw, and where in its input.
       seconds: spent on `preprocess` and `inference`.
     """

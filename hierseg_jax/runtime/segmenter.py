@@ -128,7 +128,7 @@ class Segmenter:
         return self.label(scored, image_hwc, levels=levels, refine=refine)
 
     def score(self, image_hwc: np.ndarray, *, bgr: bool = False) -> Scored:
-        """The first part of a call: what the network says.
+        """The first part of a call: what the network says of a picture, uint8 [H, W, 3].
 
         Raises:
           ValueError: for an array of another shape or dtype.
@@ -149,7 +149,11 @@ class Segmenter:
         levels: Collection[str] | None = None,
         refine: bool = False,
     ) -> Segmentation:
-        """The second part: labels of a picture that was scored. The arguments are a call's."""
+        """The second part: labels of a picture that was scored. The arguments are a call's.
+
+        Raises:
+          ValueError: for a level that there is not.
+        """
         levels = wanted_levels(self.hierarchy, levels)
         started = time.perf_counter()
         output, placement = scored.output, scored.placement

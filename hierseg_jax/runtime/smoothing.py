@@ -6,6 +6,7 @@ not show, and gives way to a frame that is sure.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 
@@ -38,22 +39,35 @@ class Average:
     """Of the frames of a scene up to one of them.
 
     Attributes:
-      shape: of the scores, (C, h, w).
-      planes: by the classes that have a say: float32 [h, w], weighted mean of the frames'
-        `picture_labels.log_planes`, each moved to where this frame has it.
-      grey_hw: this frame, of `motion.grey_frame`.
+      own_chw: uint16 [C, h, w], `picture_labels.log_planes` of this frame alone.
+      averaged: by the classes in play: float32 [h, w], weighted mean of the frames' planes, each
+        moved to where this frame has it.
+      grey_hw: uint8, this frame, of `motion.grey_frame`.
     """
 
-    shape: tuple[int, ...]
-    planes: Mapping[int, np.ndarray]
+    own_chw: np.ndarray
+    averaged: Mapping[int, np.ndarray]
     grey_hw: np.ndarray
 
-    def over(self, planes_chw: np.ndarray) -> np.ndarray:
-        """The frame's own planes, uint16 [C, h, w], with those that are averaged in place."""
-        averaged_chw = planes_chw.copy()
-        for index, plane_hw in self.planes.items():
-            averaged_chw[index] = plane_hw + np.float32(0.5)
-        return averaged_chw
+    @functools.cached_property
+    def highest(self) -> np.ndarray:
+        """Float [C], the greatest score of each class."""
+        highest = self.own_chw.reshape(len(self.own_chw), -1).max(1).astype(np.float32)
+        for index, plane_hw in self.averaged.items():
+            highest[index] = plane_hw.max()
+        return highest
+
+    def plane(self, index: int) -> np.ndarray:
+        """float32 [h, w] of a class, the frame's own where it is not averaged."""
+        plane_hw = self.averaged.get(index)
+        return self.own_chw[index].astype(np.float32) if plane_hw is None else plane_hw
+
+    def planes(self) -> np.ndarray:
+        """Of all classes: uint16 [C, h, w], as `log_planes` has them."""
+        planes_chw = self.own_chw.copy()
+        for index, plane_hw in self.averaged.items():
+            planes_chw[index] = plane_hw + np.float32(0.5)
+        return planes_chw
 
 
 def next_average(
@@ -66,62 +80,58 @@ def next_average(
     Args:
       before: of the frames before; None if there are none.
       planes_chw: uint16 [C, h, w], `picture_labels.log_planes` of the frame.
-      grey_hw: the frame, of `motion.grey_frame`.
+      grey_hw: uint8, the frame, of `motion.grey_frame`.
       weight: of what was before, 0 to MOST, where both frames show the same; the less they do,
         the less it counts. The frame's own is the rest.
 
     Raises:
       ValueError: for planes of another number of classes.
     """
-    shape = planes_chw.shape
-    if before is not None and shape[0] != before.shape[0]:
+    classes, *size = planes_chw.shape
+    if before is not None and classes != len(before.own_chw):
         raise HiersegError(
-            f"Scores of {shape[0]} classes follow on others of {before.shape[0]}; take a new "
+            f"Scores of {classes} classes follow on others of {len(before.own_chw)}; take a new "
             "Smoother for another network."
         )
-    seen = None
-    if before is not None and shape == before.shape:
-        seen = motion(before.grey_hw, grey_hw)
-        if agreement(grey_hw, seen.trust_hw) < CUT:
-            seen = None
-    earlier = {} if before is None or seen is None else before.planes
-    least = STEPS + _NAT * math.log(_LEAST / shape[0])
-    highest = planes_chw.reshape(shape[0], -1).max(1)
-    said = [index for index in range(shape[0]) if highest[index] > least or index in earlier]
-    planes = {index: planes_chw[index].astype(np.float32) for index in said}
-    if seen is not None:
-        _add(planes, earlier, seen.of_size(shape[1:]), weight, least)
-    kept = {
-        index: plane_hw
-        for index, plane_hw in planes.items()
-        if highest[index] > least or plane_hw.max() > least
-    }
-    return Average(shape, kept, grey_hw)
+    seen = None if before is None else _motion_within_a_scene(before, planes_chw, grey_hw)
+    alone = Average(planes_chw, {}, grey_hw)
+    if before is None or seen is None:
+        return alone
+    least = STEPS + _NAT * math.log(_LEAST / classes)
+    in_play = np.flatnonzero(np.maximum(alone.highest, before.highest) > least).tolist()
+    planes = {index: alone.plane(index) for index in in_play}
+    _add(planes, before, seen.of_size((size[0], size[1])), weight, least)
+    return Average(planes_chw, planes, grey_hw)
+
+
+def _motion_within_a_scene(
+    before: Average, planes_chw: np.ndarray, grey_hw: np.ndarray
+) -> Motion | None:
+    """None where a scene begins."""
+    if before.own_chw.shape != planes_chw.shape or before.grey_hw.shape != grey_hw.shape:
+        return None
+    seen = motion(before.grey_hw, grey_hw)
+    return seen if agreement(grey_hw, seen.trust_hw) >= CUT else None
 
 
 def _add(
-    planes: Mapping[int, np.ndarray],
-    earlier: Mapping[int, np.ndarray],
-    seen: Motion,
-    weight: float,
-    least: float,
+    planes: Mapping[int, np.ndarray], before: Average, seen: Motion, weight: float, least: float
 ) -> None:
     """Moves the planes, in place, towards those of the frame before."""
     share_hw = np.float32(weight) * seen.trust_hw
     x_hw, y_hw = seen.places()
     reach = math.ceil(np.abs(seen.back_hw2).max()) + 1
     for index, plane_hw in planes.items():
-        if index not in earlier:
-            continue
-        part = _with_a_say(np.maximum(plane_hw, earlier[index]), least, reach)
-        moved_hw = moved(earlier[index], x_hw[part], y_hw[part])
+        earlier_hw = before.plane(index)
+        part = _part_in_play(np.maximum(plane_hw, earlier_hw), least, reach)
+        moved_hw = moved(earlier_hw, x_hw[part], y_hw[part])
         moved_hw -= plane_hw[part]
         np.clip(moved_hw, -_PULL, _PULL, out=moved_hw)
         moved_hw *= share_hw[part]
         plane_hw[part] += moved_hw
 
 
-def _with_a_say(plane_hw: np.ndarray, least: float, reach: int) -> tuple[slice, slice]:
+def _part_in_play(plane_hw: np.ndarray, least: float, reach: int) -> tuple[slice, slice]:
     """Rows and columns around all that is above the least, and as far as it may have moved.
 
     Most classes are in a part of a frame.
@@ -144,7 +154,7 @@ class Smoother:
         self._average: Average | None = None
 
     def __call__(self, scored: Scored) -> Scored:
-        """The next frame, whose planes are averaged; as it is where it has none.
+        """The next frame, with averaged planes; as it is where it has none.
 
         Raises:
           ValueError: for a frame of another network.
@@ -153,7 +163,7 @@ class Smoother:
             return scored
         grey_hw = grey_frame(scored.given, scored.planes.shape[1:])
         self._average = next_average(self._average, scored.planes, grey_hw, self._weight)
-        return dataclasses.replace(scored, planes=self._average.over(scored.planes))
+        return dataclasses.replace(scored, planes=self._average.planes())
 
 
 def check_weight(weight: float) -> float:

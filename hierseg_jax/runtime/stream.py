@@ -111,8 +111,7 @@ def segment_source(
     if smooth:
         segmenter.require_scores("--smooth")
     if smooth is None:
-        averaged = isinstance(opened, Video) and not tiles and not segmenter.plain
-        smooth = USUAL if averaged else 0.0
+        smooth = USUAL if isinstance(opened, Video) else 0.0
     live = isinstance(opened, Video) and opened.live
     if isinstance(opened, Video):
         _require_a_purpose(opened, show or kept)

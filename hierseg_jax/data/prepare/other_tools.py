@@ -7,8 +7,10 @@ from hierseg_jax.data.prepare.folders import walk_files
 
 _HEAD = 4096
 """Bytes of a file that tell."""
-_LOOKED_INTO = 50
+_LOOKED_INTO = 1000
 _BOXES = "has boxes alone, and no outlines to learn from"
+_VIA = "is of VIA, the VGG Image Annotator; export annotations in COCO's format there"
+_LABELBOX = "is Labelbox's; convert it to COCO's"
 
 
 class _Tool(NamedTuple):
@@ -32,12 +34,11 @@ _TOOLS = (
         "is Label Studio's; export `COCO` there, or of brushes `Brush labels to COCO`",
     ),
     _Tool(".json", ('"classTitle"',), "is Supervisely's; export its masks there, or COCO's"),
-    _Tool(
-        ".json",
-        ('"shape_attributes"',),
-        "is of VIA, the VGG Image Annotator; export annotations in COCO's format there",
-    ),
-    _Tool(".json", ('"data_row"',), "is Labelbox's; convert it to COCO's"),
+    _Tool(".json", ('"shape_attributes"',), _VIA),
+    _Tool(".json", ('"_via_settings"',), _VIA),
+    _Tool(".csv", ("region_shape_attributes",), _VIA),
+    _Tool(".json", ('"data_row"',), _LABELBOX),
+    _Tool(".ndjson", ('"data_row"',), _LABELBOX),
     _Tool(".json", ('"segmentation-bitmap"',), "is of Segments.ai; export COCO's there"),
     _Tool(".json", ('"dm_format_version"',), "is datumaro's; `datum convert` it to COCO's"),
     _Tool(
@@ -45,7 +46,11 @@ _TOOLS = (
         ("<annotations>", "<version>"),
         "is CVAT's; export `COCO 1.0` or `Segmentation mask 1.1` there",
     ),
-    _Tool(".xml", ("<annotation", "<polygon>"), "is of LabelMe's website; convert it to COCO's"),
+    _Tool(
+        ".xml",
+        ("<annotation", "<polygon>"),
+        "has polygons in XML; export or convert them to COCO's",
+    ),
     _Tool(".xml", ("<annotation", "<bndbox>"), _BOXES),
     _Tool(
         ".csv",
