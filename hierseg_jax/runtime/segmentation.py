@@ -57,7 +57,7 @@ class Scored:
       planes: uint16 [C, h / s, w / s], scores that labels follow from: `NetworkOutput.planes`, or
         averaged over a video's frames. None for a plain file.
       placement: which part of the picture the network saw, and where in its input.
-      seconds: spent on `preprocess` and `inference`.
+      seconds: spent so far on `preprocess`, `inference` and `postprocess`.
     """
 
     given: np.ndarray

@@ -137,8 +137,13 @@ class Segmenter:
         placement, given = self.prepare(image_hwc, bgr=bgr)
         prepared = time.perf_counter()
         output = self.infer(given)
-        seconds = {"preprocess": prepared - started, "inference": time.perf_counter() - prepared}
+        inferred = time.perf_counter()
         planes_chw = None if self.plain else output.planes
+        seconds = {
+            "preprocess": prepared - started,
+            "inference": inferred - prepared,
+            "postprocess": time.perf_counter() - inferred,
+        }
         return Scored(given, output, planes_chw, placement, seconds)
 
     def label(
@@ -166,7 +171,8 @@ class Segmenter:
         else:
             image = image_hwc if refine else None
             maps = self.finish(scored.planes, placement, levels, image)
-        seconds = scored.seconds | {"postprocess": time.perf_counter() - started}
+        took = scored.seconds["postprocess"] + time.perf_counter() - started
+        seconds = scored.seconds | {"postprocess": took}
         return Segmentation(maps, output, placement, seconds, scored.planes)
 
     def with_threads(self, threads: int) -> "Segmenter":
