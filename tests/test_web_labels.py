@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import platform
-import shutil
-import subprocess
 
 import cv2
 import numpy as np
@@ -18,12 +16,12 @@ from hierseg_jax.data.guided_labels import guided_labels
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.resize import RESIZES, Resize
 from hierseg_jax.runtime.segmentation import level_labels
-from hierseg_jax.runtime.web.site import PAGE
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
+from tests.page_modules import needs_node, run_beside_page
 from tests.test_model_json import told
 from tests.test_picture_labels import smooth_logits, softmax
 
-pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+pytestmark = needs_node
 AVX2 = 11  # OpenCV's number, which has no name in Python
 # OpenCV multiplies and adds in one step, as the page does, where the processor can.
 FUSED = platform.machine() not in ("x86_64", "AMD64") or cv2.checkHardwareSupport(AVX2)
@@ -87,10 +85,6 @@ def picture_of(size, seed):
 def folder(tmp_path_factory):
     """What the page's modules make of all cases."""
     folder = tmp_path_factory.mktemp("page")
-    for file in PAGE.glob("*.js"):
-        shutil.copy(file, folder)
-    (folder / "package.json").write_text('{"type": "module"}')
-    (folder / "run.js").write_text(RUN)
     listed = []
     for i, (picture, rule, sampling, decoding) in enumerate(cases()):
         image_hwc = picture_of(picture, i)
@@ -104,7 +98,7 @@ def folder(tmp_path_factory):
     (folder / "cases.json").write_text(
         json.dumps({"cases": listed, "size": SIZE, "strides": [1, 4], "rule": rule_to(LIGHT)})
     )
-    subprocess.run(["node", "run.js"], cwd=folder, check=True)
+    run_beside_page(folder, RUN)
     return folder
 
 

@@ -1,17 +1,15 @@
 """The page of `hierseg web` finds where a frame's pixels were, on drawn frames of known motion."""
 
 import json
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
 
 from hierseg_jax.runtime.motion import agreement, grey_frame
-from hierseg_jax.runtime.web.site import PAGE
 from tests.moving_scenes import moved_by, scene
+from tests.page_modules import needs_node, run_beside_page
 
-pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+pytestmark = needs_node
 
 SIZE = (192, 288)
 SCORES = (96, 144)
@@ -62,16 +60,12 @@ PAIRS = {
 def found(tmp_path_factory):
     """Of every pair x, y, trust and the grey of the second frame, and its agreement."""
     folder = tmp_path_factory.mktemp("motion")
-    for file in PAGE.glob("*.js"):
-        shutil.copy(file, folder)
-    (folder / "package.json").write_text('{"type": "module"}')
-    (folder / "run.js").write_text(RUN)
     for index, (before, now) in enumerate(PAIRS.values()):
         (folder / f"{index}.before").write_bytes(before.astype(np.uint8).tobytes())
         (folder / f"{index}.now").write_bytes(now.astype(np.uint8).tobytes())
     told = {"size": SIZE, "scores": SCORES, "pairs": len(PAIRS)}
     (folder / "pairs.json").write_text(json.dumps(told))
-    subprocess.run(["node", "run.js"], cwd=folder, check=True)
+    run_beside_page(folder, RUN)
     told = json.loads((folder / "told.json").read_text())
     fields = (np.fromfile(folder / f"{index}.fields", np.float32) for index in range(len(PAIRS)))
     return {

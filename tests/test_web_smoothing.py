@@ -1,8 +1,6 @@
 """The page of `hierseg web` averages a video's frames as the runtime does, by its own search."""
 
 import json
-import shutil
-import subprocess
 
 import cv2
 import numpy as np
@@ -12,10 +10,10 @@ from hierseg_jax.data.picture_labels import STEPS
 from hierseg_jax.runtime.metadata import LOG_PLANES
 from hierseg_jax.runtime.motion import grey_frame
 from hierseg_jax.runtime.smoothing import USUAL, next_average
-from hierseg_jax.runtime.web.site import PAGE
 from tests.moving_scenes import moved_by, scene
+from tests.page_modules import needs_node, run_beside_page
 
-pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+pytestmark = needs_node
 
 SIZE = (96, 144)
 INSIDE = slice(12, -12), slice(12, -12)
@@ -46,10 +44,6 @@ def moved_frame(image_hwc, by):
 
 def averages(folder, frames):
     """Of the page and of the runtime, one for each frame of (input, planes)."""
-    for file in PAGE.glob("*.js"):
-        shutil.copy(file, folder)
-    (folder / "package.json").write_text('{"type": "module"}')
-    (folder / "run.js").write_text(RUN)
     for index, (image_hwc, planes_chw) in enumerate(frames):
         (folder / f"{index}.input").write_bytes(image_hwc.tobytes())
         (folder / f"{index}.planes").write_bytes(planes_chw.tobytes())
@@ -59,7 +53,7 @@ def averages(folder, frames):
         "rule": LOG_PLANES,
     }
     (folder / "frames.json").write_text(json.dumps(told))
-    subprocess.run(["node", "run.js"], cwd=folder, check=True)
+    run_beside_page(folder, RUN)
     average = None
     for index, (image_hwc, planes_chw) in enumerate(frames):
         found = np.fromfile(folder / f"{index}.average", np.uint16).reshape(planes_chw.shape)
