@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from hierseg_jax.data.picture_labels import STEPS
-from hierseg_jax.runtime.motion import grey_frame
+from hierseg_jax.runtime.motion import agreement, grey_frame, motion
 from hierseg_jax.runtime.segmenter import Segmenter
-from hierseg_jax.runtime.smoothing import MOST, USUAL, Smoother, check_weight, next_average
+from hierseg_jax.runtime.smoothing import CUT, MOST, USUAL, Smoother, check_weight, next_average
 from hierseg_jax.runtime.stream import segment_source
 from tests.moving_scenes import moved_by, scene
 from tests.runs import run
@@ -21,7 +21,7 @@ SIZE = (48, 64)
 
 
 def planes(seed=0, size=SIZE):
-    """Noise, all of which has a say, within what may be averaged."""
+    """Noise, all of it in play, within what may be averaged."""
     return np.random.default_rng(seed).integers(STEPS - 2500, STEPS, (3, *size), np.uint16)
 
 
@@ -90,7 +90,7 @@ def test_an_average_and_its_frame_stay_as_they_are():
 
 
 def soft(seed, size=SIZE):
-    """Scores as soft as a network's, all of which have a say, and all of which may be averaged."""
+    """Scores as soft as a network's, all of them in play, and within what may be averaged."""
     return STEPS - 10 * (255 - scene(seed, size).transpose(2, 0, 1).astype(np.uint16))
 
 
@@ -146,8 +146,8 @@ def test_a_thing_that_appears_is_not_averaged_away():
     np.testing.assert_array_equal(found[0, :16], low[0, :16])
 
 
-def test_classes_that_have_no_say_are_left_as_they_are():
-    """Of four, one is sure, one is in a corner, one is nowhere, and one had a say before."""
+def test_classes_that_are_not_in_play_are_left_as_they_are():
+    """Of four, one is sure, one is in a corner, one is nowhere, and one was in play before."""
     first, second = (np.full((4, *SIZE), 40000, np.uint16) for _ in range(2))
     first[0] = second[0] = STEPS
     first[1, :8, :8], second[1, :8, :8] = 60000, 58000
@@ -170,13 +170,13 @@ def test_a_class_that_appears_is_held_back_as_any_other():
     np.testing.assert_allclose(found[1, 22:28, 32:38], STEPS - 1.2 * STEPS / 32, atol=1)
 
 
-def test_the_say_of_a_class_is_reckoned_by_how_many_there_are():
+def test_what_is_in_play_is_reckoned_by_how_many_classes_there_are():
     """A twentieth of an even share of 3 is not one of 60."""
-    for classes, has_say in ((3, False), (60, True)):
+    for classes, in_play in ((3, False), (60, True)):
         first, second = np.full((2, classes, *SIZE), 54000, np.uint16)
         second[:] = 53000
         found = last(0.8, (first, grey()), (second, grey()))
-        assert (found > second).all() == has_say == (found != second).any()
+        assert (found > second).all() == in_play == (found != second).any()
 
 
 def test_after_a_cut_and_in_another_size_scores_begin_anew():
@@ -184,6 +184,16 @@ def test_after_a_cut_and_in_another_size_scores_begin_anew():
     frames = [(soft(0), grey(0)), (soft(1), grey(1)), (soft(2, other), grey(1, other))]
     for found, (given, _) in zip(averages(0.9, frames), frames, strict=True):
         np.testing.assert_array_equal(found, given)
+
+
+@pytest.mark.parametrize(("kept", "is_cut"), [(12, True), (24, False)])
+def test_a_cut_is_where_less_than_three_tenths_agree(kept, is_cut):
+    """Scenes of which so many columns of 64 stay, and little else agrees."""
+    now = grey(1)
+    now[:, :kept] = grey(0)[:, :kept]
+    agreeing = agreement(now, motion(grey(0), now).trust_hw)
+    assert abs(agreeing - CUT) < 0.15
+    assert (last(0.9, (soft(0), grey(0)), (soft(1), now)) == soft(1)).all() == is_cut
 
 
 def test_greys_of_another_size_begin_anew():
@@ -203,7 +213,6 @@ def test_a_smoother_averages_what_was_scored(tmp_path):
     for of, expected in zip(scored, averages(0.8, frames), strict=True):
         np.testing.assert_array_equal(usual(of).planes, expected)
         np.testing.assert_array_equal(told(of).planes, expected)
-        assert usual is not told
         assert (of.output.planes == of.planes).all()
     assert (expected != scored[-1].planes).any()
     with pytest.raises(ValueError, match="Scores of 2 classes follow on others of 7"):

@@ -33,7 +33,7 @@ shapes.forEach((shape, i) => {
 
 
 def planes_of(seed, size):
-    """Scores as soft as a network's, all of which have a say."""
+    """Scores as soft as a network's, all of them in play."""
     steps = scene(seed, size).transpose(2, 0, 1).astype(np.uint16)
     return STEPS - 10 * (255 - steps)
 
@@ -110,7 +110,17 @@ def test_a_cut_another_size_and_what_came_in_begin_anew(tmp_path):
     np.testing.assert_array_equal(found[3], frames[3][1])
 
 
-def test_classes_that_have_no_say_are_left_as_they_are(tmp_path):
+@pytest.mark.parametrize(("kept", "is_cut"), [(24, True), (76, False)])
+def test_a_cut_is_where_less_than_three_tenths_agree(tmp_path, kept, is_cut):
+    """Scenes of which so many columns of 144 stay, and little else agrees."""
+    now = scene(1, SIZE)
+    now[:, :kept] = scene(0, SIZE)[:, :kept]
+    first, second = (scene(0, SIZE), planes_of(0, SIZE)), (now, planes_of(1, SIZE))
+    _, (found, expected) = averages(tmp_path, [first, second])
+    assert (found == second[1]).all() == (expected == second[1]).all() == is_cut
+
+
+def test_classes_that_are_not_in_play_are_left_as_they_are(tmp_path):
     low, lower = np.zeros((2, 3, *SIZE), np.uint16)
     low[0] = lower[0] = STEPS
     low[1], lower[1] = 40000, 30000
