@@ -51,7 +51,8 @@ weights_rounded.defjvp(lambda primals, tangents: (weights_rounded(*primals), *ta
 
 
 def random(seed, *shape):
-    return jnp.asarray(np.random.RandomState(seed).randn(*shape), jnp.float32)
+    # NumPy's: JAX compiles every operation outside of a program, for every shape.
+    return np.random.RandomState(seed).randn(*shape).astype(np.float32)
 
 
 def assert_as_in_float32(kernel, plain, activations, parameters, tolerance=1e-4):
@@ -71,10 +72,10 @@ def assert_as_in_float32(kernel, plain, activations, parameters, tolerance=1e-4)
         return y, *backward(dy.astype(dtype))
 
     run = jax.jit(both, static_argnums=(0, 1))
-    found = run(kernel, jnp.bfloat16, *halves, *parameters)
-    wanted = run(plain, jnp.float32, *map(rounded, activations), *parameters)
+    found = map(np.asarray, run(kernel, jnp.bfloat16, *halves, *parameters))
+    wanted = map(np.asarray, run(plain, jnp.float32, *map(rounded, activations), *parameters))
     for of, like in zip(found, wanted, strict=True):
-        scale = float(jnp.abs(like).max()) + 1e-6
+        scale = np.abs(like).max() + 1e-6
         # Sums end up a little off, on the other side of a tie between two numbers.
         relative = 2**-8 if of.dtype == jnp.bfloat16 else tolerance
         difference = np.asarray(of, np.float32) / scale - like / scale
@@ -167,11 +168,11 @@ def test_convolutions_with_the_batch_norm_behind_them(activation, depthwise):
     x, shortcut = (random(i, 2, 9, 18, channels).astype(jnp.bfloat16) for i in (0, 1))
     weights = random(2, 3, 3, 1 if depthwise else channels, channels) / 6
     bias, mean, scale, offset = (random(i, channels) for i in range(3, 7))
-    by = NormArrays(mean, jnp.abs(random(7, channels)) + 0.1, scale, offset, None, shortcut)
+    by = NormArrays(mean, np.abs(random(7, channels)) + 0.1, scale, offset, None, shortcut)
     how, geometry = NormOptions(epsilon, activation, jnp.bfloat16), Geometry(1, (1, 1), (1, 1))
     given = weights[:, :, 0] if depthwise else weights
     found = convolve_and_normalize(geometry, how, x, given, bias, by)
-    slope = scale / jnp.sqrt(by.var + epsilon)
+    slope = scale / np.sqrt(by.var + epsilon)
     wanted = lax.conv_general_dilated(
         x.astype(jnp.float32),
         weights * slope if depthwise else rounded(weights * slope),
@@ -192,7 +193,7 @@ def test_convolutions_with_the_batch_norm_behind_them(activation, depthwise):
 )
 def test_batch_norm(activation, channels, extras):
     x, shortcut = random(0, 3, 9, 17, channels) * 3 + 1, random(3, 3, 9, 17, channels)
-    factor = 2.0 * (random(4, 3, 1, 1, channels) > 0) if extras else None
+    factor = np.float32(2) * (random(4, 3, 1, 1, channels) > 0) if extras else None
 
     def plain(x, shortcut, scale, bias):
         mean = x.mean((0, 1, 2))
@@ -226,7 +227,9 @@ def test_squeeze_excite():
 
 @pytest.mark.parametrize("activation", [None, "relu", "relu6", "silu"])
 def test_what_is_no_number_is_not_hidden(activation):
-    x = random(0, 2, 4, 4, 20).at[1, 2, 3, 17].set(jnp.nan).astype(jnp.bfloat16)
+    x = random(0, 2, 4, 4, 20)
+    x[1, 2, 3, 17] = np.nan
+    x = x.astype(jnp.bfloat16)
     y, _, _ = normalize(x, jnp.ones(20), jnp.zeros(20), None, None, 1e-3, activation, None)
     y = np.asarray(y, np.float32)
     assert np.isnan(y[..., 17]).all()

@@ -80,20 +80,18 @@ def check_against_walks(hierarchy, seed, options):
     for name in FLAT:
         loss = build_loss(name, hierarchy, hierarchical=False, options=options)
         expected = expected_flat(name, hierarchy, logits, labels, options)
-        np.testing.assert_allclose(loss(logits, labels), expected, rtol=2e-5, atol=1e-6)
+        np.testing.assert_allclose(jax.jit(loss)(logits, labels), expected, rtol=2e-5, atol=1e-6)
     logits, labels = make_batch(hierarchy, seed, hierarchy.num_nodes)
     for name in HIERARCHICAL:
         loss = build_loss(name, hierarchy, hierarchical=True)
         expected = expected_hierarchical(name, hierarchy, logits, labels)
-        np.testing.assert_allclose(loss(logits, labels), expected, rtol=2e-5, atol=1e-6)
+        np.testing.assert_allclose(jax.jit(loss)(logits, labels), expected, rtol=2e-5, atol=1e-6)
 
 
 @settings(max_examples=4)
 @given(trees(most=4), st.integers(0, 2**31), st.sampled_from(OPTIONS))
 def test_losses_equal_slow_walks_over_any_tree(hierarchy, seed, options):
-    # Op by op: compiling every tree would take minutes.
-    with jax.disable_jit():
-        check_against_walks(hierarchy, seed, options)
+    check_against_walks(hierarchy, seed, options)
 
 
 ODD = with_groups(ODD_TREE)

@@ -1,5 +1,7 @@
 """Examples mixed with one another: which, how, and what is trained on then."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,25 +10,25 @@ import pytest
 
 from hierseg_jax.losses import dice
 from hierseg_jax.settings import MixingSettings
+from hierseg_jax.train import mixing
 from hierseg_jax.train.mixing import (
     Mixed,
-    blend,
     check_mixing,
     choose_mixing,
-    draw_partners,
     draw_rectangles,
     foreground,
     keep,
-    mix,
-    paste,
 )
 from hierseg_jax.train.run import set_up
 from hierseg_jax.train.state import create_state
 from hierseg_jax.train.step import make_train_step
 from hierseg_jax.tree.hierarchy import Hierarchy
+from tests.programs import program
 from tests.runs import small_settings
 from tests.tiny_network import TinyNet
 
+blend, paste = program(mixing.blend), program(mixing.paste)
+draw_partners = program(mixing.draw_partners, static_argnums=2)
 KEYS = [jax.random.key(seed) for seed in range(12)]
 COUNT, HEIGHT, WIDTH = 5, 6, 9
 IGNORE, GROUP = 255, 4
@@ -41,10 +43,14 @@ def batch_of(seed=0):
     return {"image": image, "label": label, "valid": np.arange(COUNT) < COUNT - 1}
 
 
-def mixed(key, batch, background=0, **shares):
-    arrays = jax.tree.map(jnp.asarray, batch)
-    result = mix(key, arrays, None, chosen=MixingSettings(**shares), background=background)
-    return jax.tree.map(np.asarray, result)
+@functools.cache
+def mixing_by(**shares):
+    of = {"axis_name": None, "chosen": MixingSettings(**shares), "background": 0}
+    return program(functools.partial(mixing.mix, **of))
+
+
+def mixed(key, batch, **shares):
+    return mixing_by(**shares)(key, batch)
 
 
 def sources_of(batch):
@@ -55,13 +61,13 @@ def sources_of(batch):
 def test_every_example_has_another_as_its_partner_and_is_the_partner_of_one():
     seen = set()
     for key in KEYS:
-        partner_b, mixed_b = draw_partners(key, jnp.ones(COUNT, bool), 1.0)
+        partner_b, mixed_b = draw_partners(key, np.ones(COUNT, bool), 1.0)
         assert sorted(partner_b.tolist()) == list(range(COUNT))
-        assert (partner_b != jnp.arange(COUNT)).all()
+        assert (partner_b != np.arange(COUNT)).all()
         assert mixed_b.all()
         seen.add(tuple(partner_b.tolist()))
     assert len(seen) > 3
-    share = [draw_partners(key, jnp.ones(100, bool), 0.25)[1].mean() for key in KEYS]
+    share = [draw_partners(key, np.ones(100, bool), 0.25)[1].mean() for key in KEYS]
     assert 0.2 < np.mean(share) < 0.3
 
 
@@ -118,7 +124,7 @@ def test_copy_paste_takes_the_foreground_and_nothing_else():
 def test_a_paste_equals_a_slow_one():
     batch, rng = batch_of(1), np.random.RandomState(2)
     partner_b, mask_bhw = rng.permutation(COUNT), rng.rand(COUNT, HEIGHT, WIDTH) < 0.5
-    after = paste(jax.tree.map(jnp.asarray, batch), partner_b, mask_bhw)
+    after = paste(batch, partner_b, mask_bhw)
     for b, y, x in np.ndindex(mask_bhw.shape):
         source = partner_b[b] if mask_bhw[b, y, x] else b
         np.testing.assert_array_equal(after["image"][b, y, x], batch["image"][source, y, x])
@@ -139,12 +145,12 @@ def test_cells_teach_where_all_that_they_show_does():
         rng.rand(COUNT, 8, 12) < 0.1
     )
     shown_bhw = np.where(mask_bhw, taught_bhw[partner_b], taught_bhw)
-    after = paste(jax.tree.map(jnp.asarray, batch), partner_b, mask_bhw)
+    after = paste(batch, partner_b, mask_bhw)
     expected_bhw = shown_bhw.reshape(COUNT, 4, 2, 6, 2).all((2, 4))
     np.testing.assert_array_equal(after["taught"], expected_bhw)
     assert (expected_bhw != batch["taught"]).any()
     mixed_b = np.array([True, False, True, False, True])
-    after = blend(jax.tree.map(jnp.asarray, batch), partner_b, mixed_b, jnp.float32(0.4)).batch
+    after = blend(batch, partner_b, mixed_b, np.float32(0.4)).batch
     both_bhw = batch["taught"] & batch["taught"][partner_b]
     expected_bhw = np.where(mixed_b[:, None, None], both_bhw, batch["taught"])
     np.testing.assert_array_equal(after["taught"], expected_bhw)
@@ -164,12 +170,12 @@ def test_rectangles_are_of_all_sizes_and_lie_anywhere():
 
 
 def test_a_blend_is_the_sum_of_pictures_and_of_losses():
-    batch, weight = jax.tree.map(jnp.asarray, batch_of()), 0.3
-    labels = jnp.minimum(batch["label"], 3)
+    batch, weight = batch_of(), 0.3
+    labels = np.minimum(batch["label"], 3)
     batch |= {"label": labels}
-    partner_b = jnp.array([1, 2, 3, 0, 4])
-    mixed_b = jnp.array([True, False, True, True, False])
-    result = blend(batch, partner_b, mixed_b, jnp.float32(weight))
+    partner_b = np.array([1, 2, 3, 0, 4])
+    mixed_b = np.array([True, False, True, True, False])
+    result = blend(batch, partner_b, mixed_b, np.float32(weight))
     image = np.asarray(batch["image"], np.float64) / 255
     for b in range(COUNT):
         other = int(partner_b[b]) if mixed_b[b] else b
@@ -208,7 +214,7 @@ def test_a_step_trains_on_what_was_mixed():
 
     def blended(key, batch, axis_name):
         assert axis_name is None
-        return blend(batch, partner_b, everywhere, jnp.float32(0.75))
+        return mixing.blend(batch, partner_b, everywhere, jnp.float32(0.75))
 
     state = create_state(model, optimizer, seed=0)
     _, metrics = jax.jit(make_train_step(model, dice, optimizer, mix=blended))(state, batch)
@@ -222,14 +228,14 @@ def test_a_step_trains_on_what_was_mixed():
 
 def test_devices_weigh_alike_and_mix_each_their_own():
     chosen = MixingSettings(mixup=1.0)
-    batches = jax.tree.map(lambda x: jnp.stack([x] * 3), batch_of())
+    batches = jax.tree.map(lambda x: np.stack([x] * 3), batch_of())
 
     def on_device(batch):
-        return mix(KEYS[0], batch, "data", chosen=chosen, background=0)
+        return mixing.mix(KEYS[0], batch, "data", chosen=chosen, background=0)
 
-    result = jax.vmap(on_device, axis_name="data")(batches)
+    result = program(jax.vmap(on_device, axis_name="data"))(batches)
     assert len(set(result.weight.tolist())) == 1
-    assert len({image.tobytes() for image in np.asarray(result.batch["image"])}) == 3
+    assert len({image.tobytes() for image in result.batch["image"]}) == 3
 
 
 def test_shares_of_none_change_nothing():

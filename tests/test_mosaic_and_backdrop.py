@@ -1,6 +1,7 @@
 """Pictures of four pictures, and pictures with another background: what is shown and labelled."""
 
 import collections
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hierseg_jax.settings import MixingSettings
-from hierseg_jax.train.backdrops import paint_backdrops
+from hierseg_jax.train import backdrops, mixing, mosaics
 from hierseg_jax.train.mixing import (
     STREAM,
     check_mixing,
@@ -19,15 +20,22 @@ from hierseg_jax.train.mixing import (
     draw_partners,
     draw_rectangles,
     keep,
-    mix,
     paste,
 )
-from hierseg_jax.train.mosaics import halved, halved_labels
-from hierseg_jax.train.mosaics import tile as tile_batch
 from hierseg_jax.tree.hierarchy import Hierarchy
+from tests.programs import program
 from tests.runs import small_settings
 
-tile = jax.jit(tile_batch, static_argnums=2)
+halved, halved_labels = program(mosaics.halved), program(mosaics.halved_labels)
+tile = program(mosaics.tile, static_argnums=2)
+paint_backdrops = program(backdrops.paint_backdrops, static_argnums=(2, 3))
+
+
+def mix(key, batch, background=0, **shares):
+    of = {"axis_name": None, "chosen": MixingSettings(**shares), "background": background}
+    return program(functools.partial(mixing.mix, **of))(key, batch).batch
+
+
 KEYS = [jax.random.key(seed) for seed in range(12)]
 COUNT, HEIGHT, WIDTH = 6, 8, 12
 
@@ -37,12 +45,11 @@ def batch_of(count=COUNT, invalid=()):
     rng = np.random.RandomState(0)
     number_b = np.arange(count, dtype=np.uint8)[:, None, None]
     image_bhw = np.broadcast_to(30 * number_b + 10, (count, HEIGHT, WIDTH))
-    batch = {
+    return {
         "image": np.stack([image_bhw] * 3, -1),
         "label": rng.choice(np.array([0, 1, 2, 255], np.uint8), (count, HEIGHT, WIDTH)),
         "valid": ~np.isin(np.arange(count), invalid),
     }
-    return jax.tree.map(jnp.asarray, batch)
 
 
 def tiles_of(array_hw):
@@ -57,7 +64,7 @@ def tiles_of(array_hw):
 
 def test_a_mosaic_is_its_own_picture_and_three_others_each_with_its_labels():
     batch = batch_of()
-    small_bhw, seen = np.asarray(halved_labels(batch["label"])), set()
+    small_bhw, seen = halved_labels(batch["label"]), set()
     for key in KEYS:
         after = tile(key, batch, 1.0)
         for number in range(COUNT):
@@ -91,7 +98,7 @@ def test_nothing_that_is_not_valid_is_shown_in_a_mosaic():
     batch, mosaics = batch_of(9, invalid=(3, 8)), 0
     for key in KEYS:
         after = tile(key, batch, 1.0)
-        shown = np.asarray(after["image"][batch["valid"]]) // 30
+        shown = after["image"][batch["valid"]] // 30
         assert not np.isin(shown, (3, 8)).any()
         mosaics += sum(len(np.unique(picture)) == 4 for picture in shown)
     assert mosaics > 12
@@ -105,10 +112,10 @@ def test_a_small_batch_goes_round():
 
 def test_cells_of_a_mosaic_teach_where_all_that_they_show_does():
     taught = np.random.RandomState(1).rand(COUNT, HEIGHT // 2, WIDTH // 2) < 0.8
-    after = tile(KEYS[0], batch_of() | {"taught": jnp.asarray(taught)}, 1.0)
+    after = tile(KEYS[0], batch_of() | {"taught": taught}, 1.0)
     for number in range(COUNT):
         shown = [int(part[0, 0]) // 30 for part in tiles_of(after["image"][number, ..., 0])]
-        found = np.asarray(after["taught"][number])
+        found = after["taught"][number]
         every = [taught[part].reshape(2, 2, 3, 2).all((1, 3)) for part in shown]
         expected = np.concatenate(
             [np.concatenate(every[:2], axis=1), np.concatenate(every[2:], axis=1)]
@@ -118,7 +125,7 @@ def test_cells_of_a_mosaic_teach_where_all_that_they_show_does():
 
 @given(arrays(np.uint8, (2, 4, 6), elements=st.sampled_from([0, 1, 2, 255])))
 def test_halved_labels_are_the_most_frequent_of_each_block(label_bhw):
-    found_bhw = np.asarray(halved_labels(jnp.asarray(label_bhw)))
+    found_bhw = halved_labels(label_bhw)
     for b, row, column in np.ndindex(found_bhw.shape):
         block = label_bhw[b, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2].ravel().tolist()
         counts = collections.Counter(block)
@@ -130,15 +137,15 @@ def test_halved_borders_are_moved_no_way():
     """A border between the columns of blocks lies half of the time left of them."""
     label_hw = np.zeros((8, 8), np.uint8)
     label_hw[:, 3:] = 1
-    small_hw = np.asarray(halved_labels(jnp.asarray(label_hw[None])))[0]
+    small_hw = halved_labels(label_hw[None])[0]
     assert small_hw.sum() == small_hw.size * 5 / 8
 
 
 def test_halved_pictures_are_means_and_keep_their_type():
     image = np.random.RandomState(0).randint(0, 256, (2, 4, 6, 3)).astype(np.uint8)
     mean = image.reshape(2, 2, 2, 3, 2, 3).astype(np.float64).mean((2, 4))
-    np.testing.assert_array_equal(halved(jnp.asarray(image)), np.rint(mean))
-    floating = halved(jnp.asarray(image, jnp.float32) / 255)
+    np.testing.assert_array_equal(halved(image), np.rint(mean))
+    floating = halved(image.astype(np.float32) / 255)
     np.testing.assert_allclose(floating, mean / 255, atol=1e-6)
     assert floating.dtype == jnp.float32
 
@@ -153,15 +160,15 @@ def test_sides_that_cannot_be_halved_are_named():
 def test_a_backdrop_covers_the_background_and_nothing_else(floating):
     batch, painted = batch_of(), []
     if floating:
-        batch["image"] = batch["image"].astype(jnp.float32) / 255
+        batch["image"] = batch["image"].astype(np.float32) / 255
     for key in KEYS:
         after = paint_backdrops(key, batch, 0.5, 0)
         np.testing.assert_array_equal(after["label"], batch["label"])
-        behind = np.asarray(batch["label"]) == 0
+        behind = batch["label"] == 0
         np.testing.assert_array_equal(after["image"][~behind], batch["image"][~behind])
         assert after["image"].dtype == batch["image"].dtype
         assert 0 <= float(after["image"].min()) <= float(after["image"].max()) <= 255
-        different = np.asarray(after["image"] != batch["image"]).any(-1)
+        different = (after["image"] != batch["image"]).any(-1)
         # All of the background, but where the colour is the picture's by chance; or none.
         shares = different.sum((1, 2)) / behind.sum((1, 2))
         assert ((shares < 0.01) | (shares > 0.8)).all()
@@ -172,11 +179,12 @@ def test_a_backdrop_covers_the_background_and_nothing_else(floating):
 def test_backdrops_are_smooth_and_of_all_greys():
     count, side = 300, 32
     batch = {
-        "image": jnp.zeros((count, side, side, 3), jnp.uint8),
-        "label": jnp.zeros((count, side, side), jnp.uint8).at[:, 0].set(1),
-        "valid": jnp.ones(count, bool),
+        "image": np.zeros((count, side, side, 3), np.uint8),
+        "label": np.zeros((count, side, side), np.uint8),
+        "valid": np.ones(count, bool),
     }
-    image = np.asarray(paint_backdrops(KEYS[1], batch, 1.0, 0)["image"], np.int64)[:, 1:]
+    batch["label"][:, 0] = 1
+    image = paint_backdrops(KEYS[1], batch, 1.0, 0)["image"].astype(np.int64)[:, 1:]
     assert max(np.abs(np.diff(image, axis=axis)).max() for axis in (1, 2)) <= 6
     greys = image.mean((1, 2, 3))
     shares = np.histogram(greys, [0, 1, 64, 128, 192, 254, 255.1])[0] / count
@@ -187,9 +195,9 @@ def test_backdrops_are_smooth_and_of_all_greys():
 
 def test_pictures_of_nothing_but_background_stay_as_they_are():
     batch = batch_of()
-    batch["label"] = batch["label"].at[::2].set(0)
-    after = np.asarray(paint_backdrops(KEYS[1], batch, 1.0, 0)["image"])
-    changed = (after != np.asarray(batch["image"])).any((1, 2, 3))
+    batch["label"][::2] = 0
+    after = paint_backdrops(KEYS[1], batch, 1.0, 0)["image"]
+    changed = (after != batch["image"]).any((1, 2, 3))
     assert changed.tolist() == [number % 2 == 1 for number in range(COUNT)]
 
 
@@ -217,7 +225,7 @@ def test_every_share_alone_changes_a_batch(share):
     assert choose_mixing(MixingSettings(), 0) is keep
     batch = batch_of()
     after = choose_mixing(MixingSettings(**{share: 1.0}), 0)(KEYS[0], batch, None).batch
-    different = np.asarray(after["image"] != scale_like(batch["image"], after["image"]))
+    different = after["image"] != scale_like(batch["image"], after["image"])
     assert different.any((1, 2, 3)).all()
 
 
@@ -226,28 +234,28 @@ def scale_like(image, other):
 
 
 def test_a_mosaic_shows_backdrops():
-    label_bhw = jnp.zeros((COUNT, HEIGHT, WIDTH), jnp.uint8).at[:, 0].set(1)
-    batch = batch_of() | {"label": label_bhw}
-    both = MixingSettings(backdrop=1.0, mosaic=1.0)
-    painted = mix(KEYS[1], batch, None, chosen=MixingSettings(backdrop=1.0), background=0).batch
+    batch = batch_of()
+    batch["label"][:] = 0
+    batch["label"][:, 0] = 1
+    painted = mix(KEYS[1], batch, backdrop=1.0)
     assert (painted["image"] != batch["image"]).any((1, 2, 3)).all()
-    small_bhwc = np.asarray(halved(painted["image"]))
-    after = mix(KEYS[1], batch, None, chosen=both, background=0).batch
+    small_bhwc = halved(painted["image"])
+    after = mix(KEYS[1], batch, backdrop=1.0, mosaic=1.0)
     for number in range(COUNT):
-        shown = np.asarray(after["image"][number])
+        shown = after["image"][number]
         np.testing.assert_array_equal(
             shown[: HEIGHT // 2, : WIDTH // 2], small_bhwc[number], err_msg="the first is its own"
         )
 
 
 def test_mosaics_are_of_each_device_s_own_share():
-    shares = jax.tree.map(lambda x: jnp.stack([x, x]), batch_of())
+    shares = jax.tree.map(lambda x: np.stack([x, x]), batch_of())
 
     def on_device(batch):
         chosen = MixingSettings(mosaic=1.0)
-        return mix(KEYS[0], batch, "data", chosen=chosen, background=0).batch["image"]
+        return mixing.mix(KEYS[0], batch, "data", chosen=chosen, background=0).batch["image"]
 
-    images = np.asarray(jax.vmap(on_device, axis_name="data")(shares))
+    images = program(jax.vmap(on_device, axis_name="data"))(shares)
     assert (images[0] != images[1]).any()
 
 
@@ -261,11 +269,8 @@ def test_what_older_runs_mix_is_as_it_was():
     expected = paste(batch, partner_b, mask_bhw)
     assert (expected["image"] != batch["image"]).any()
     # No pixel is of class 9, so its backdrop changes none.
-    for chosen, background in (
-        (MixingSettings(cutmix=0.5), 0),
-        (MixingSettings(cutmix=0.5, backdrop=1.0), 9),
-    ):
-        found = mix(KEYS[2], batch, None, chosen=chosen, background=background).batch
+    for background, backdrop in ((0, 0.0), (9, 1.0)):
+        found = mix(KEYS[2], batch, background, cutmix=0.5, backdrop=backdrop)
         for name in ("image", "label"):
             np.testing.assert_array_equal(found[name], expected[name])
 

@@ -7,11 +7,13 @@ that of the computation.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from flax.errors import ScopeParamShapeError
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
@@ -76,6 +78,25 @@ def name_block_output(x_bhwc: jax.Array) -> jax.Array:
     return checkpoint_name(x_bhwc, BLOCK_OUTPUT)
 
 
+def parameter(
+    layer: nn.Module, name: str, initialize: Callable[..., jax.Array], shape: tuple[int, ...]
+) -> jax.Array:
+    """`layer.param(name, initialize, shape, float32)`.
+
+    Flax traces `initialize` at every look at a parameter that is there, to compare shapes: a
+    quarter of the tracing of a network.
+
+    Raises:
+      ScopeParamShapeError: if the parameter has another shape.
+    """
+    if not layer.has_variable("params", name):
+        return layer.param(name, initialize, shape, jnp.float32)
+    value = layer.get_variable("params", name)
+    if value.shape != shape:
+        raise ScopeParamShapeError(name, "/".join(layer.path), value.shape, shape)
+    return value
+
+
 def torch_kernel_init(key: jax.Array, shape: tuple[int, ...], dtype: DType) -> jax.Array:
     """PyTorch's default for convolutions: U(-b, b) with b = 1 / sqrt(fan in).
 
@@ -130,7 +151,7 @@ class Conv(nn.Module):
           norm: of the result, with its activation and shortcut, where `can_normalize`.
         """
         shape = (*self.kernel_size, x_bhwc.shape[-1] // self.groups, self.features)
-        kernel = self.param("kernel", torch_kernel_init, shape, jnp.float32)
+        kernel = parameter(self, "kernel", torch_kernel_init, shape)
         x_bhwc, kernel_hwio = x_bhwc.astype(self.compute.dtype), kernel.astype(self.compute.dtype)
         depthwise = self._is_depthwise(x_bhwc.shape[-1])
         padding = [
@@ -203,7 +224,7 @@ class PointwiseWeights(nn.Module):
     def __call__(self, channels: int) -> tuple[jax.Array, jax.Array]:
         """Kernel [1, 1, channels, features] and bias [features], float32."""
         shape = (1, 1, channels, self.features)
-        kernel = self.param("kernel", torch_kernel_init, shape, jnp.float32)
+        kernel = parameter(self, "kernel", torch_kernel_init, shape)
         return kernel, _bias(self, shape)
 
 
@@ -232,7 +253,7 @@ class ConvTranspose(nn.Module):
         if self.kernel_size not in (2, 3):
             raise HiersegError(f"The kernel size is 2 or 3; got {self.kernel_size}.")
         shape = (self.kernel_size, self.kernel_size, self.features, x_bhwc.shape[-1])
-        kernel = self.param("kernel", torch_kernel_init, shape, jnp.float32)
+        kernel = parameter(self, "kernel", torch_kernel_init, shape)
         x_bhwc, kernel_hwoi = x_bhwc.astype(self.compute.dtype), kernel.astype(self.compute.dtype)
         formulation = self.compute.formulation
         if formulation == "kernels":
@@ -266,10 +287,11 @@ def _bias(
     """
     bound = torch_bound(kernel_shape)
 
-    def init(key: jax.Array) -> jax.Array:
-        return jax.random.uniform(key, (layer.features,), jnp.float32, -bound, bound)
+    def initialize(key: jax.Array, shape: tuple[int, ...], dtype: DType) -> jax.Array:
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
 
-    return layer.param("bias", init).astype(dtype or layer.compute.dtype)
+    bias = parameter(layer, "bias", initialize, (layer.features,))
+    return bias.astype(dtype or layer.compute.dtype)
 
 
 def max_pool_2x2(x_bhwc: jax.Array) -> jax.Array:

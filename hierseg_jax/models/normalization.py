@@ -13,7 +13,7 @@ from hierseg_jax.models.kernels.batch_norm import (
     normalize_by,
     normalize_by_formula,
 )
-from hierseg_jax.models.layers import Compute, Conv
+from hierseg_jax.models.layers import Compute, Conv, parameter
 from hierseg_jax.system.errors import HiersegError
 
 OF_BATCH = "of_batch"
@@ -63,8 +63,8 @@ class BatchNorm(nn.Module):
             the statistics are the running ones.
         """
         channels = x_bhwc.shape[-1:] if conv is None else (conv.features,)
-        scale = self.param("scale", nn.initializers.ones, channels, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
+        scale = parameter(self, "scale", nn.initializers.ones, channels)
+        bias = parameter(self, "bias", nn.initializers.zeros, channels)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
 
