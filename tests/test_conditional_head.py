@@ -1,5 +1,7 @@
 """A conditional head: products of softmaxes among siblings, in training, export and runtime."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,6 +25,7 @@ from hierseg_jax.train.prior import initial_biases
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.tree.parsing import Group
 from hierseg_jax.tree.siblings import find_siblings
+from tests.programs import program
 from tests.runs import small_settings, train_here
 from tests.test_labels import trees
 
@@ -62,8 +65,8 @@ def slow_leaf_probabilities(hierarchy, logits_k):
 def test_a_leaf_s_probability_is_the_product_along_its_path(hierarchy, seed):
     siblings = find_siblings(hierarchy)
     logits = np.random.default_rng(seed).normal(0, 3, (1, 2, 3, siblings.num_nodes))
-    with jax.disable_jit():
-        log_p = leaf_log_probabilities(jnp.asarray(logits, jnp.float32), siblings)
+    of_head = program(functools.partial(leaf_log_probabilities, siblings=siblings))
+    log_p = of_head(logits.astype(np.float32))
     for found, given_k in zip(log_p.reshape(6, -1), logits.reshape(6, -1), strict=True):
         expected = slow_leaf_probabilities(hierarchy, given_k)
         np.testing.assert_allclose(np.exp(found), expected, rtol=1e-4)

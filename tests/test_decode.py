@@ -13,6 +13,7 @@ from hierseg_jax.evaluation.metrics import tree_metrics
 from hierseg_jax.evaluation.predictions import inconsistent_pixels, leaf_classes, leaf_scores
 from hierseg_jax.tree.decoding import choose_decoding, top_down
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from tests.programs import program
 from tests.test_hierarchy import trees
 
 ODD_TREE = Hierarchy.from_mapping({"a": [4, {"b": [1, {"c": [6, 2]}]}], "d": [3], "e": [5]})
@@ -43,11 +44,13 @@ def test_paths_and_top_down_choices_equal_a_slow_walk(tree, seed):
     wide = rng.normal(0, 2, (1, 1, 5, hierarchy.num_nodes)).astype(np.float32)
     flat = rng.normal(0, 2, (1, 1, 5, hierarchy.num_classes)).astype(np.float32)
     s = 1 / (1 + np.exp(-wide[0, 0].astype(np.float64)))
-    with jax.disable_jit():
-        by_path = np.asarray(leaf_classes(wide, hierarchy, "path"))[0, 0]
-        by_level = np.asarray(leaf_classes(flat, hierarchy, "top_down"))[0, 0]
-        scores = np.asarray(leaf_scores(wide, hierarchy, "path"))[0, 0]
-    p = np.asarray(jax.nn.softmax(flat[0, 0]))
+
+    def decoded(wide, flat):
+        by_path = leaf_classes(wide, hierarchy, "path")
+        by_level = leaf_classes(flat, hierarchy, "top_down")
+        return by_path, by_level, leaf_scores(wide, hierarchy, "path"), jax.nn.softmax(flat)
+
+    by_path, by_level, scores, p = (of[0, 0] for of in program(decoded)(wide, flat))
     for n in range(5):
         sums = [
             sum(

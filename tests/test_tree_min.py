@@ -88,9 +88,7 @@ def test_it_equals_the_public_code(gamma, key):
 @settings(max_examples=6)
 @given(trees(max_leaves=20), st.sampled_from([0.0, 2.0, 0.7]), st.integers(0, 2**31))
 def test_it_equals_a_slow_walk_over_any_tree(tree, gamma, seed):
-    # Op by op: compiling every tree would take minutes.
-    with jax.disable_jit():
-        compare_with_slow(Hierarchy.from_mapping(tree), gamma, seed)
+    compare_with_slow(Hierarchy.from_mapping(tree), gamma, seed)
 
 
 @pytest.mark.slow
@@ -102,8 +100,7 @@ def test_it_equals_a_slow_walk_at_depth_5_with_60_leaves():
         tree = [*range(first, first + 6), {f"group_{depth}": tree}, beside]
     hierarchy = Hierarchy.from_mapping(tree)
     assert (hierarchy.num_levels, hierarchy.num_classes) == (5, 61)
-    with jax.disable_jit():
-        compare_with_slow(hierarchy, 2.0, 7)
+    compare_with_slow(hierarchy, 2.0, 7)
 
 
 def test_blocks_of_pixels_give_the_loss_and_gradient_of_all(monkeypatch):
