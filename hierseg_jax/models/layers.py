@@ -91,7 +91,7 @@ def parameter(
     """
     if not layer.has_variable("params", name):
         return layer.param(name, initialize, shape, jnp.float32)
-    value = layer.get_variable("params", name)
+    value: jax.Array = layer.get_variable("params", name)
     if value.shape != shape:
         raise ScopeParamShapeError(name, "/".join(layer.path), value.shape, shape)
     return value

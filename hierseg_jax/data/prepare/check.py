@@ -14,14 +14,16 @@ import numpy as np
 from hierseg_jax.data.label_statistics import count_labels
 from hierseg_jax.data.prepare.id_lists import is_plain_id
 from hierseg_jax.data.prepare.picture import Picture, Size
+from hierseg_jax.data.prepare.scaled_masks import scaled
 from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
 from hierseg_jax.data.read.image_files import (
     check_size,
     decode_image,
+    is_scaled,
     read_image,
-    read_mask,
 )
 from hierseg_jax.data.read.mask_meaning import MaskMeaning
+from hierseg_jax.data.sampling import nearest
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import counted, listed
@@ -74,6 +76,12 @@ def _check(picture: Picture, out_dir: pathlib.Path, move: bool, values: MaskMean
     try:
         if picture.draw is None:
             mask = values.read(mask_file)
+            if image is not None and _is_to_be_scaled(mask, image):
+                picture = scaled(dataclasses.replace(picture, mask=mask_file), values.read)
+                example = dataclasses.replace(
+                    example, picture=picture, mask=example.mask.with_name(picture.mask_name)
+                )
+                mask = nearest(mask, image.shape[1::-1])
         elif image is not None:
             mask = picture.draw(image.shape[:2])
             if mask is None:
@@ -89,11 +97,20 @@ def _check(picture: Picture, out_dir: pathlib.Path, move: bool, values: MaskMean
     wanted = picture.unpack() if picture.unpack and example.image.is_file() else picture.image
     if not is_same(example.image, wanted):
         faults.append(taken(example.image))
-    if not (_is_mask(example.mask, mask) if picture.draw else is_same(example.mask, picture.mask)):
+    if not (
+        _is_mask(example.mask, mask, values)
+        if picture.draw
+        else is_same(example.mask, picture.mask)
+    ):
         faults.append(taken(example.mask))
     return dataclasses.replace(
         example, faults=tuple(faults), size=(mask.shape[0], mask.shape[1]), counts=counts
     )
+
+
+def _is_to_be_scaled(mask_hw: np.ndarray, image_hwc: np.ndarray) -> bool:
+    size = image_hwc.shape[:2]
+    return mask_hw.shape != size and is_scaled(mask_hw.shape, size)
 
 
 def _count(mask_hw: np.ndarray, values: MaskMeaning, file: pathlib.Path) -> np.ndarray:
@@ -131,12 +148,12 @@ def is_same(target: pathlib.Path, wanted: pathlib.Path | bytes) -> bool:
     return not wanted.exists() or filecmp.cmp(wanted, target, shallow=False)
 
 
-def _is_mask(target: pathlib.Path, mask_hw: np.ndarray | None) -> bool:
+def _is_mask(target: pathlib.Path, mask_hw: np.ndarray, values: MaskMeaning) -> bool:
     """Whether `target` is free, or holds these values; OpenCV's versions pack them otherwise."""
     if not os.path.lexists(target):
         return True
     try:
-        return mask_hw is not None and np.array_equal(read_mask(target), mask_hw)
+        return np.array_equal(values.read(target), mask_hw)
     except (HiersegError, OSError):
         return False
 

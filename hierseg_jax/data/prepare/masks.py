@@ -13,9 +13,10 @@ from hierseg_jax.data.prepare.class_tables import TABLES, ClassPath, find_table
 from hierseg_jax.data.prepare.classes import BACKGROUND, value_of_none
 from hierseg_jax.data.prepare.file_words import MASK_WORDS, has
 from hierseg_jax.data.prepare.folders import walk_files
+from hierseg_jax.data.prepare.likely_pairs import MOST_VALUES, find_likely_pairs
+from hierseg_jax.data.prepare.mask_kind import is_coloured
 from hierseg_jax.data.prepare.mask_pairs import Masked, find_pairs
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
-from hierseg_jax.data.read import png
 from hierseg_jax.data.read.image_files import read_mask
 from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES
 from hierseg_jax.data.read.mask_values import UNLABELLED
@@ -26,13 +27,10 @@ from hierseg_jax.tree.background import may_be_background
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.tree.meeting import all_labels, near_names
 
-# Values of masks without a table; more are no classes.
-_MOST = 64
-
 
 def found_in(raw_dir: pathlib.Path) -> bool:
     """Whether there are pictures with masks."""
-    return bool(find_pairs(raw_dir)[0])
+    return bool(_pairs(raw_dir)[0])
 
 
 def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
@@ -42,7 +40,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
       FileNotFoundError: there are none.
       ValueError: a sentence that names the file.
     """
-    pairs, left_out = find_pairs(raw_dir)
+    pairs, how, left_out = _pairs(raw_dir)
     if not pairs:
         raise HiersegFileNotFoundError(
             f"{raw_dir} holds no pictures with masks: files of their names, or with the same in "
@@ -50,8 +48,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             f"masks.{about_lossy(raw_dir)}"
         )
     hierarchy, labels, notes = _classes(raw_dir, pairs, wishes)
-    first = pairs[0]
-    notes = (f"Paired by their names, as {first.image} and {first.mask}.", *notes, *left_out)
+    notes = (how, *notes, *left_out)
     without = [pair.image for pair in pairs if not pair.split]
     if 0 < len(without) < len(pairs):
         count = counted(len(without), "picture")
@@ -62,6 +59,19 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         for pair in pairs
     ]
     return RawData(pictures, hierarchy, labels, notes=notes)
+
+
+def _pairs(raw_dir: pathlib.Path) -> tuple[list[Masked], str, tuple[str, ...]]:
+    """By their names, or else by what they show; how, and sentences about what is left out."""
+    how = "Paired by their names, as {} and {}."
+    pairs, left_out = find_pairs(raw_dir)
+    if not pairs:
+        pairs, left_out = find_likely_pairs(raw_dir)
+        how = (
+            "Paired by what their names have in common, as {} and {}. Their names don't say which "
+            "are masks, but these show few values, and have the pictures' proportions."
+        )
+    return pairs, how.format(pairs[0].image, pairs[0].mask) if pairs else "", left_out
 
 
 def about_lossy(raw_dir: pathlib.Path) -> str:
@@ -146,11 +156,11 @@ def _labels(names: Mapping[Value, str], hierarchy: Hierarchy) -> Named:
 
 def _by_value(pairs: Sequence[Masked]) -> tuple[dict[Value, ClassPath], tuple[str, ...]]:
     """A name for every value or colour that a mask holds, and what is doubtful about them."""
-    coloured = _is_coloured(pairs[0].mask)
+    coloured = is_coloured(pairs[0].mask)
     found: set[int] = set()
     white: list[pathlib.Path] = []
     for pair in pairs:
-        if _is_coloured(pair.mask) != coloured:
+        if is_coloured(pair.mask) != coloured:
             raise HiersegError(
                 f"Of {pairs[0].mask} and {pair.mask} one holds colours and the other numbers; "
                 "store all masks in one way."
@@ -158,7 +168,7 @@ def _by_value(pairs: Sequence[Masked]) -> tuple[dict[Value, ClassPath], tuple[st
         held = {*np.unique(read_mask(pair.mask, colours=coloured)).tolist()} - {UNLABELLED}
         found |= held
         white += [pair.mask] * (held == {0, IGNORE_LABEL})
-        if len(found) > _MOST:
+        if len(found) > MOST_VALUES:
             raise HiersegError(
                 f"{pair.mask} and those before it hold {len(found)} values or more, as masks do "
                 "that were interpolated or stored as JPEG; expected one for each class. If they "
@@ -193,13 +203,3 @@ def _by_value(pairs: Sequence[Masked]) -> tuple[dict[Value, ClassPath], tuple[st
     elif white:
         note += f" {counted(len(white), 'mask')} with 0 have nothing else, the first {white[0]}."
     return names_by_value, (note,)
-
-
-def _is_coloured(file: pathlib.Path) -> bool:
-    kind = png.colour_type(file)
-    if kind is None and file.suffix.lower() != ".npy":
-        try:
-            read_mask(file)
-        except HiersegError:  # a TIFF or BMP of colours, or nothing that can be read as one either
-            return True
-    return kind in (png.RGB, png.RGB_ALPHA)

@@ -26,6 +26,7 @@ from hierseg_jax.data.prepare.check import (
 )
 from hierseg_jax.data.prepare.formats import FORMATS, MOVABLE, find_format
 from hierseg_jax.data.prepare.picture import RawData, Wishes
+from hierseg_jax.data.prepare.scaled_masks import about_scaled
 from hierseg_jax.data.prepare.split import split_pictures
 from hierseg_jax.data.prepare.transfer import transfer
 from hierseg_jax.data.read.spec import SPLITS, DatasetSpec, load_spec
@@ -120,7 +121,7 @@ def prepare(
     refuse([taken(file) for file, may_stay in files.items() if not may_stay], raw_dir)
     written = transfer(kept, move, link)
     write_atomically(summary_file, json_bytes(summary))
-    notes = (*raw.notes, *_missing(kept, spec.hierarchy))
+    notes = (*raw.notes, *about_scaled([e.picture for e in kept]), *_missing(kept, spec.hierarchy))
     if there is None:
         write_spec(spec)
     if edited:

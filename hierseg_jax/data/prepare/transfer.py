@@ -63,4 +63,6 @@ def _drawn(example: Example) -> bytes:
         stream = io.BytesIO()
         np.save(stream, mask_hw, allow_pickle=False)
         return stream.getvalue()
+    if mask_hw.dtype == np.int32:  # colours, 0xRRGGBB
+        mask_hw = np.stack([mask_hw >> shift & 255 for shift in (0, 8, 16)], -1).astype(np.uint8)
     return cv2.imencode(".png", mask_hw)[1].tobytes()

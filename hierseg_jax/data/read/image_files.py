@@ -148,15 +148,21 @@ def check_size(
 
 def _how_to_scale(mask: tuple[int, ...], size: tuple[int, ...]) -> str:
     """A sentence behind a space, for a mask that is its whole image at another scale."""
-    (h, w), (height, width) = mask, size
-    # To half a pixel of the smaller one: its sides were rounded.
-    if 2 * abs(height * w - width * h) > max(height, width, h, w):
+    if not is_scaled(mask, size):
         return ""
     return (
-        f" It looks like the whole image at {100 * h / height:.3g} % of its sides; masks are "
-        "scaled without new values by "
-        f"`cv2.resize(mask, ({width}, {height}), interpolation=cv2.INTER_NEAREST)`."
+        f" It looks like the whole image at {100 * mask[0] / size[0]:.3g} % of its sides; "
+        "`hierseg prepare` scales such masks without new values."
     )
+
+
+def is_scaled(mask: tuple[int, ...], size: tuple[int, ...]) -> bool:
+    """Whether a mask of this height and width may show a whole image of that size.
+
+    To a pixel of the smaller one, whose sides were rounded.
+    """
+    (h, w), (height, width) = mask, size
+    return abs(height * w - width * h) <= max(height, width, h, w)
 
 
 def how_to_turn(told: object, size: tuple[int, ...]) -> str:

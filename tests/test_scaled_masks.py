@@ -1,0 +1,101 @@
+"""Masks of whole pictures at another scale are brought to the pictures' size by preparation."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from hierseg_jax.data.prepare.prepare import prepare
+from hierseg_jax.data.read.image_files import is_scaled, read_mask
+from tests.raw_data import contents, fault
+
+HALF = np.array([[0, 0, 1], [0, 2, 1]], np.uint8).repeat(5, 0).repeat(6, 1)  # 10 x 18
+SIZE = (20, 36)
+
+
+def save(root, masks, sides=SIZE):
+    """Pictures, and the masks by a writer of one."""
+    pixels = np.random.default_rng(0).integers(0, 256, (*sides, 3), dtype=np.uint8)
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    for number in range(4):
+        assert cv2.imwrite(str(root / f"images/{number}.jpg"), pixels)
+        masks(root / f"masks/{number}.png")
+    return root
+
+
+def of_numbers(mask_hw):
+    return lambda file: cv2.imwrite(str(file), mask_hw)
+
+
+def with_palette(file):
+    image = Image.fromarray(HALF, "P")
+    image.putpalette([10, 20, 30, 200, 100, 50, 7, 8, 9])
+    image.save(file)
+
+
+def of_colours(file):
+    cv2.imwrite(str(file), np.array([[0, 0, 0], [128, 64, 32], [1, 2, 255]], np.uint8)[HALF])
+
+
+@pytest.mark.parametrize("write", [of_numbers(HALF), with_palette])
+def test_every_pixel_has_the_value_at_its_centre(tmp_path, write):
+    done = prepare(save(tmp_path / "raw", write), tmp_path / "data")
+    for split in ("train", "val"):
+        for file in (tmp_path / f"data/{split}/masks").iterdir():
+            np.testing.assert_array_equal(read_mask(file), HALF.repeat(2, 0).repeat(2, 1))
+    told = [note for note in done.notes if "at another scale" in note]
+    assert told == [
+        f"4 masks are of their whole pictures at another scale, the first "
+        f"{tmp_path / 'raw/masks/0.png'}; the copies have the pictures' size."
+    ]
+
+
+def test_larger_masks_and_sides_that_were_rounded_are_scaled_as_well(tmp_path):
+    mask_hw = np.zeros((41, 73), np.uint8)
+    mask_hw[:20] = 1
+    prepare(save(tmp_path / "raw", of_numbers(mask_hw)), tmp_path / "data")
+    found = read_mask(tmp_path / "data/train/masks/1.png")
+    assert found.shape == SIZE
+    assert found[:9].all()
+    assert not found[11:].any()
+
+
+def test_colours_stay_colours(tmp_path):
+    done = prepare(save(tmp_path / "raw", of_colours), tmp_path / "data")
+    found = cv2.imread(str(tmp_path / "data/train/masks/1.png"))
+    wanted = cv2.imread(str(tmp_path / "raw/masks/1.png")).repeat(2, 0).repeat(2, 1)
+    np.testing.assert_array_equal(found, wanted)
+    assert {value for value, _ in done.spec.labels} == {"#000000", "#204080", "#FF0201"}
+
+
+def test_a_second_time_nothing_is_written_and_another_mask_is_not_overwritten(tmp_path):
+    raw, out = save(tmp_path / "raw", of_colours), tmp_path / "data"
+    prepare(raw, out)
+    before = contents(out)
+    assert prepare(raw, out).written == 0
+    assert contents(out) == before
+    cv2.imwrite(str(raw / "masks/1.png"), np.zeros((10, 18, 3), np.uint8))
+    assert "masks/1.png is there already with another content" in fault(raw, out)
+
+
+def test_masks_of_other_proportions_are_refused(tmp_path):
+    raw = save(tmp_path / "raw", of_numbers(HALF[:, :15]))
+    told = fault(raw, tmp_path / "data")
+    assert "is 10 x 15 (height x width), but its image" in told
+    assert "the two must be of one size" in told
+
+
+@pytest.mark.parametrize(
+    ("mask", "size", "wanted"),
+    [
+        ((400, 625), (639, 1000), True),
+        ((375, 667), (449, 800), True),
+        ((100, 150), (101, 150), True),
+        ((100, 150), (102, 150), False),
+        ((150, 100), (100, 150), False),
+        ((1, 1), (7, 7), True),
+    ],
+)
+def test_a_pixel_is_given_to_rounding(mask, size, wanted):
+    assert is_scaled(mask, size) == is_scaled(size, mask) == wanted
