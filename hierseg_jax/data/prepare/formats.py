@@ -46,7 +46,7 @@ FORMATS = {
     "camvid": Format(camvid.found_in, camvid.read, "label_colors.txt or class_dict.csv"),
     "ids": Format(id_lists.found_in, id_lists.read, "JPEGImages, gt_masks and train_id.txt"),
     "class_masks": Format(class_masks.found_in, class_masks.read, "a mask for each class"),
-    "masks": Format(masks.found_in, masks.read, "pictures, and masks of their names"),
+    "masks": Format(masks.found_in, masks.read, "pictures, and masks of their names or numbers"),
 }
 LAST = ("class_masks", "masks")
 """What a folder may be that looks like no other; others have masks, too."""
@@ -95,8 +95,8 @@ def find_format(raw_dir: pathlib.Path) -> str:
             return name
     raise HiersegError(
         f"{nothing}Annotations of other tools (XML, CSV, other JSON) have to become COCO's, which "
-        f"most tools export.{about_tools(raw_dir)} Pictures and masks whose names say less need "
-        "not be prepared: a data.yaml may name any folders and patterns (docs/data.md)."
+        f"most tools export.{about_tools(raw_dir)} Pictures and masks may also stay as they "
+        "are: a data.yaml names any folders and patterns (docs/data.md)."
         f"{masks.about_lossy(raw_dir)}"
     )
 
