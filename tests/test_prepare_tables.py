@@ -98,7 +98,7 @@ def test_a_folder_of_no_format_is_told_what_else_it_may_be(tmp_path):
     assert f"yolo in it looks like yolo; give --raw_dir={raw}." in untold(tmp_path)
     folder = tmp_path / "other"
     save_image(folder / "train/a.png")
-    assert "need not be prepared: a data.yaml may name any folders" in untold(folder)
+    assert "a data.yaml names any folders and patterns" in untold(folder)
     (folder / "data.yaml").write_text("train: train\n\tnames: [a, b]\n")
     assert re.search(r"can't be read as it is: .*data\.yaml: line 2", untold(folder))
     (folder / "data.yaml").write_text("train: train\nnames: [a, b]\n")
