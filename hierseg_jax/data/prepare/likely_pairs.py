@@ -7,7 +7,7 @@ Masks have the proportions of their pictures, and show few values in large areas
 meant in two ways is refused.
 """
 
-import collections
+import itertools
 import pathlib
 import re
 from collections.abc import Iterable, Sequence
@@ -27,16 +27,24 @@ from hierseg_jax.system.errors import HiersegError
 MOST_VALUES = 64
 """That masks without a table of classes may hold."""
 _FLAT = 0.8  # of the pixels of a mask have the value of the one beside them
-_LOOKED_AT = 6  # masks of a group
+_LOOKED_AT = 6  # files of a group
+_FIT = 0.7  # of the masks that are looked at
 _MOST_WORDS = 50  # that names of a folder have around their numbers, to be looked at
 # A number, or a word that ends where a capital letter begins the next.
 _TOKEN = re.compile(r"[0-9]+|[^\W\d_](?:(?![A-Z](?<=[a-z][A-Z]))[^\W\d_])*")
 
 
 class _Group(NamedTuple):
-    """Files of one kind in a folder, by what tells one from the others."""
+    """Files of one kind in a folder, by what tells one from the others.
 
-    folder: pathlib.PurePath
+    Attributes:
+      split: that the folder is called after, or empty.
+      tokens: of its path.
+      of_key: the files.
+    """
+
+    split: str
+    tokens: frozenset[str]
     of_key: dict[Words, pathlib.Path]
 
 
@@ -49,8 +57,10 @@ def find_likely_pairs(root: pathlib.Path) -> tuple[list[Masked], tuple[str, ...]
     groups = _groups(root)
     mask_of: dict[pathlib.Path, pathlib.Path] = {}
     masks_of_groups: list[_Group] = []
-    for pictures in groups:
-        masks = _masks_of(pictures, groups)
+    flat = [any(map(_is_flat, itertools.islice(g.of_key.values(), _LOOKED_AT))) for g in groups]
+    may_be_masks = [*itertools.compress(groups, flat)]
+    for pictures in (group for group, is_flat in zip(groups, flat, strict=True) if not is_flat):
+        masks = _masks_of(pictures, may_be_masks)
         if masks is None:
             continue
         masks_of_groups.append(masks)
@@ -85,7 +95,8 @@ def _groups(root: pathlib.Path) -> list[_Group]:
             keys = _keys(of)
             if len({*keys}) == len(of) > 1:
                 where = folder.relative_to(root)
-                found.append(_Group(where, dict(zip(keys, of, strict=True))))
+                tokens = frozenset(token for part in where.parts for token in _tokens(part))
+                found.append(_Group(split_of(where), tokens, dict(zip(keys, of, strict=True))))
     return found
 
 
@@ -117,40 +128,42 @@ def _tokens(name: str) -> Words:
 
 def _masks_of(pictures: _Group, groups: Iterable[_Group]) -> _Group | None:
     """The group nearest to that of the pictures that shows masks of them."""
-    near: dict[tuple[bool, int], list[_Group]] = collections.defaultdict(list)
-    split = split_of(pictures.folder)
+    by_nearness: dict[tuple[bool, int], list[_Group]] = {}
     for group in groups:
-        shared = pictures.of_key.keys() & group.of_key.keys()
+        shared = len(pictures.of_key.keys() & group.of_key.keys())
         fewer = min(len(pictures.of_key), len(group.of_key))
-        if group is pictures or len(shared) < 2 or 2 * len(shared) < fewer:
+        of_split = pictures.split == group.split
+        if (
+            shared < 2
+            or 2 * shared < fewer
+            or not (of_split or "" in (pictures.split, group.split))
+        ):
             continue
-        if split and split_of(group.folder) not in ("", split):
-            continue
-        looked_at = sorted(shared)[:_LOOKED_AT]
-        if all(_is_mask_of(group.of_key[key], pictures.of_key[key]) for key in looked_at):
-            near[_nearness(pictures.folder, group.folder)].append(group)
-    if not near:
-        return None
-    first, *others = near[max(near)]
-    if others:
-        one, two = (next(iter(group.of_key.values())) for group in (first, others[0]))
-        raise HiersegError(
-            f"{one} and {two} may both be the mask of {next(iter(pictures.of_key.values()))}; take "
-            "those that are not meant out of --raw_dir."
-        )
-    return first
+        nearness = of_split, len(pictures.tokens & group.tokens)
+        by_nearness.setdefault(nearness, []).append(group)
+    for _, near in sorted(by_nearness.items(), reverse=True):
+        fitting = [group for group in near if _shows_masks(group, pictures)]
+        if len(fitting) > 1:
+            one, two, *_ = (next(iter(group.of_key.values())) for group in fitting)
+            raise HiersegError(
+                f"{one} and {two} may both be the mask of {next(iter(pictures.of_key.values()))}; "
+                "take those that are not meant out of --raw_dir."
+            )
+        if fitting:
+            return fitting[0]
+    return None
 
 
-def _nearness(pictures: pathlib.PurePath, masks: pathlib.PurePath) -> tuple[bool, int]:
-    shared = {t for part in pictures.parts for t in _tokens(part)}
-    return (
-        split_of(pictures) == split_of(masks),
-        len(shared.intersection(t for part in masks.parts for t in _tokens(part))),
-    )
+def _shows_masks(group: _Group, pictures: _Group) -> bool:
+    """By some of the files; others are told of when they are read."""
+    shared = sorted(pictures.of_key.keys() & group.of_key.keys())
+    looked_at = shared[:: -(-len(shared) // _LOOKED_AT)]
+    fit = [_is_mask_of(group.of_key[key], pictures.of_key[key]) for key in looked_at]
+    return bool(np.mean(fit) > _FIT)
 
 
 def _is_mask_of(mask: pathlib.Path, image: pathlib.Path) -> bool:
-    if image.suffix.lower() not in IMAGE_SUFFIXES or not _is_flat(mask) or _is_flat(image):
+    if image.suffix.lower() not in IMAGE_SUFFIXES or not _is_flat(mask):
         return False
     try:
         return is_scaled(_values(mask).shape, read_image(image).shape[:2])
