@@ -13,7 +13,6 @@ from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.machine_memory import machine_memory
 from hierseg_jax.tree.hierarchy import Hierarchy
-from hierseg_jax.tree.meeting import all_labels
 
 # Sides that EfficientUNet takes; ESNet takes multiples of 8, hence these as well.
 STRIDE = 32
@@ -35,33 +34,6 @@ PeakGb = Callable[[int, int], float]
 
 
 @dataclasses.dataclass(frozen=True)
-class Start:
-    """A network that is at hand, for `model.pretrained`.
-
-    Attributes:
-      name: that it is asked for by.
-      levels: names of its classes, by level.
-    """
-
-    name: str
-    levels: tuple[tuple[str, ...], ...]
-
-    def known(self, hierarchy: Hierarchy) -> tuple[str, ...]:
-        """Classes and groups of a tree that it knows, where it knows its subject.
-
-        That is a class of its highest level, or two of the others.
-        """
-        names = all_labels(hierarchy).names
-        outside = hierarchy.class_names[:1] if hierarchy.background is not None else ()
-        of_levels = [
-            [name for name in level if name in names and name not in outside]
-            for level in self.levels
-        ]
-        found = tuple(dict.fromkeys(name for level in of_levels for name in level))
-        return found if of_levels[0] or len(found) > 1 else ()
-
-
-@dataclasses.dataclass(frozen=True)
 class Suggestion:
     """Settings for a first training.
 
@@ -78,8 +50,6 @@ class Suggestion:
         how much; ("", 1.0) where none was seen.
       without_any: how many of the pictures show nothing but background, where there is one.
       pictures: how many these are of.
-      start: the `Start` to begin with, by name; empty for the recipe's own.
-      known: what it knows of the classes and groups.
     """
 
     image_size: int
@@ -92,8 +62,6 @@ class Suggestion:
     rarest: tuple[str, float]
     without_any: int | None
     pictures: int
-    start: str = ""
-    known: tuple[str, ...] = ()
 
     @property
     def weights_rule(self) -> str:
@@ -102,10 +70,7 @@ class Suggestion:
 
 
 def suggest(
-    inspections: Sequence[Inspection],
-    peak_gb: PeakGb,
-    memory_gb: float | None = None,
-    start: Start | None = None,
+    inspections: Sequence[Inspection], peak_gb: PeakGb, memory_gb: float | None = None
 ) -> Suggestion | None:
     """Suggests settings by the usable examples of the first split that has any.
 
@@ -113,7 +78,6 @@ def suggest(
       inspections: of all data that are to be trained on together, in one tree.
       peak_gb: estimate for the network that is to be trained.
       memory_gb: to plan for; this machine's by default.
-      start: a network at hand.
 
     Returns:
       None where no example is usable.
@@ -138,7 +102,6 @@ def suggest(
     hierarchy = inspections[0].spec.hierarchy
     counts_nc = np.stack([example.counts_l[: hierarchy.num_classes] for example in usable])
     frequencies = leaf_frequencies(counts_nc)
-    known = start.known(hierarchy) if start else ()
     weights = weights_of(frequencies, "median_frequency")
     return Suggestion(
         image_size=size,
@@ -151,8 +114,6 @@ def suggest(
         rarest=rarest_class(frequencies, hierarchy),
         without_any=pictures_without_any(usable, hierarchy.background),
         pictures=len(usable),
-        start=start.name if start and known else "",
-        known=known,
     )
 
 
