@@ -106,7 +106,9 @@ def test_a_run_with_other_classes_starts_with_it(tmp_path, capsys):
     save_file(state_dict_from_variables(model, init_variables(model, jax.random.key(5))), file)
     convert_to_checkpoint(file, tmp_path / "four", Settings())
     run = set_up(small_settings(model__pretrained=str(tmp_path / "four")), tmp_path / "run")
-    assert "Fitting the head to 32 training pictures." in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "Fitting the head to 32 training pictures." in told.out
+    assert "it keeps more of what it knows with --config.learning_rate=0.0001 " in told.err
     assert run.weights.fresh_head
     fresh = set_up(small_settings(), tmp_path / "fresh").initial_state().params
     started = run.initial_state().params

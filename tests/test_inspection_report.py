@@ -11,7 +11,7 @@ import pytest
 
 from hierseg_jax.data.class_weights import weights_of
 from hierseg_jax.data.inspection import suggest as suggesting
-from hierseg_jax.data.inspection.epochs import choose_epochs, too_short
+from hierseg_jax.data.inspection.epochs import choose_epochs, too_fast, too_short
 from hierseg_jax.data.inspection.examples import choose_examples
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.inspection.inspection_page import format_page
@@ -160,6 +160,16 @@ def test_of_few_pictures_there_are_more_epochs(images, epochs):
     assert bool(sentence) == (epochs >= 60)
     assert not sentence or f"--epochs={epochs} " in sentence
     assert not too_short(images, epochs)
+
+
+@pytest.mark.parametrize(
+    ("images", "rate", "told"),
+    [(25, 1e-3, True), (25, 1e-4, False), (700, 1e-3, False), (0, 1e-3, True)],
+)
+def test_steps_that_forget_a_trained_network_are_told_where_pictures_are_few(images, rate, told):
+    sentence = too_fast(images, rate)
+    assert bool(sentence) == told
+    assert not told or "--config.learning_rate=0.0001 " in sentence
 
 
 def median_frequency_weights(counts_nc):

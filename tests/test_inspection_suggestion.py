@@ -12,16 +12,19 @@ import yaml
 from hierseg_jax.commands.short_forms import expand_short_forms
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.inspection.result import make_report, train_command
-from hierseg_jax.data.inspection.suggest import RECIPE_BATCH
+from hierseg_jax.data.inspection.suggest import RECIPE_BATCH, Start
 from hierseg_jax.data.inspection.text import format_report, suggestion_reasons
 from hierseg_jax.data.read.spec import load_spec
+from hierseg_jax.runtime.packaged_network import NAME, packaged_levels
 from hierseg_jax.settings import read_settings
+from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.inspection_data import label, make_data
 
 
-def suggested(file):
+def suggested(file, **options):
     """The report's text, and the config that its command stands for."""
-    report = make_report(inspect_dataset(load_spec(file)), lambda *_: 1.0, limit=5, memory_gb=1000)
+    options = {"limit": 5, "memory_gb": 1000} | options
+    report = make_report(inspect_dataset(load_spec(file)), lambda *_: 1.0, **options)
     _, *typed = shlex.split(" ".join(train_command(report.data, report.suggestion)))
     script, recipe, *flags = expand_short_forms(typed)
     assert script == "train"
@@ -54,6 +57,38 @@ def test_the_command_is_the_best_recipe_with_weights_where_a_class_is_rare(tmp_p
     assert f"class weights {rule}" in text
     assert "pip install '.[pretrained]'" in text
     assert ("head has 0.26% of the pixels" in text) == (rule != "none")
+
+
+def test_data_that_the_network_in_the_package_knows_start_from_it(tmp_path):
+    file = make_data(tmp_path)
+    start = Start(NAME, packaged_levels())
+    # Of its parts these know the head alone, which others have as well.
+    text, config = suggested(file, start=start)
+    assert config.model.pretrained == "imagenet"
+    file.write_text(file.read_text().replace("torso", "skin"))
+    text, config = suggested(file, start=start)
+    assert config.model.pretrained == "street_photographs"
+    assert "the network in the package, which knows head, skin, at a learning rate" in text
+    assert "pip install" not in text
+    # Few pictures need no more epochs than many then.
+    assert (config.learning_rate, config.epochs) == (1e-4, 30)
+
+
+@pytest.mark.parametrize(
+    ("tree", "names", "known"),
+    [
+        ({"person": ["dog"]}, ["background", "dog"], ("person",)),
+        (["head"], ["background", "head"], ()),
+        (["head", "skin"], ["background", "head", "skin"], ("head", "skin")),
+        (["background", "head"], ["sky", "background", "head"], ("background", "head")),
+        (["cat"], ["person", "cat"], ()),
+    ],
+)
+def test_it_knows_its_subject_or_two_of_its_classes(tree, names, known):
+    hierarchy = Hierarchy.from_mapping(tree, names)
+    assert Start("any", (("background", "person"), ("background", "skin", "head"))).known(
+        hierarchy
+    ) == tuple(sorted(known, key=["person", "background", "skin", "head"].index))
 
 
 def test_pictures_without_any_of_the_classes_are_asked_for_where_there_are_next_to_none(tmp_path):

@@ -18,11 +18,13 @@ from hierseg_jax.data.inspection.inspect_dataset import DISTANCE, Inspection, in
 from hierseg_jax.data.inspection.inspection_page import format_page
 from hierseg_jax.data.inspection.result import make_report, report_files, write_report
 from hierseg_jax.data.inspection.several import inspect_together
+from hierseg_jax.data.inspection.suggest import Start
 from hierseg_jax.data.inspection.text import format_report
 from hierseg_jax.data.read.common_tree import load_hierarchy, read_data_sets
 from hierseg_jax.data.read.members import Kind, parse_members
 from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.runtime.outputs import refuse_existing
+from hierseg_jax.runtime.packaged_network import NAME, packaged_levels
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError
@@ -106,6 +108,7 @@ def _report(inspection: Inspection, together: Sequence[Inspection], files: dict[
         memory_gb=_MEMORY_GB.value,
         data=_DATA.value if len(together) > 1 else "",
         together=together,
+        start=Start(NAME, packaged_levels()),
     )
     text = format_report(report)
     write_report(report, text, format_page(report), files)

@@ -3,6 +3,7 @@
 `docs/packaged_network.md` is its model card.
 """
 
+import json
 from importlib import resources
 from pathlib import Path
 
@@ -17,6 +18,12 @@ def packaged_network() -> Path:
     It computes in int8; height and width are open.
     """
     return _packaged(f"{NAME}.onnx")
+
+
+def packaged_levels() -> tuple[tuple[str, ...], ...]:
+    """Names of the classes of every level."""
+    told = json.loads(_packaged(f"{NAME}.json").read_text("utf-8"))
+    return tuple(tuple(level["class_names"]) for level in told["levels"])
 
 
 def packaged_photograph() -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.data.batches import Batch, Batches
-from hierseg_jax.data.inspection.epochs import too_short
+from hierseg_jax.data.inspection.epochs import too_fast, too_short
 from hierseg_jax.data.inspection.sides import mixed_up
 from hierseg_jax.data.pipeline import (
     epoch_length,
@@ -147,6 +147,8 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
     before = agree(int(is_main() and has_finished_epochs(workdir)))
     if not before and settings.model.pretrained == IMAGENET and not settings.init:
         note(too_short(epoch_length(drawn_source), settings.epochs))
+    elif not before and (settings.model.pretrained or settings.init):
+        note(too_fast(epoch_length(drawn_source), settings.learning_rate))
     if not before and settings.augmentation != "none":
         note(mixed_up(hierarchy))
     if not before and not settings.data.allow_missing_classes:

@@ -4,6 +4,8 @@ from hierseg_jax.system.wording import counted
 
 # Of configs/tree.py, which was measured with 700 pictures, and the most that are proposed.
 RECIPE_EPOCHS, RECIPE_PICTURES, MOST_EPOCHS = 30, 700, 200
+START_RATE = 1e-4
+"""Of AdamW's steps from a trained network on few pictures; docs/first_data_set.md has figures."""
 
 
 def choose_epochs(images: int) -> int:
@@ -20,4 +22,14 @@ def too_short(images: int, epochs: int) -> str:
     return (
         f"So few pictures ({images}) take more than {counted(epochs, 'epoch')}: a network learns "
         f"more from them with --epochs={wanted} (docs/first_data_set.md)."
+    )
+
+
+def too_fast(images: int, learning_rate: float) -> str:
+    """A sentence where steps from a trained network leave it little of what it knows, or ""."""
+    if choose_epochs(max(images, 1)) == RECIPE_EPOCHS or learning_rate < 3 * START_RATE:
+        return ""
+    return (
+        f"Few pictures ({images}) and a network that is trained already: it keeps more of what it "
+        f"knows with --config.learning_rate={START_RATE:g} (docs/first_data_set.md)."
     )

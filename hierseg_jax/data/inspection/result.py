@@ -6,11 +6,11 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from hierseg_jax.data.inspection.epochs import RECIPE_EPOCHS
+from hierseg_jax.data.inspection.epochs import RECIPE_EPOCHS, START_RATE
 from hierseg_jax.data.inspection.findings import KINDS, count_severities, group_by_kind
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.data.inspection.split_statistics import split_statistics
-from hierseg_jax.data.inspection.suggest import PeakGb, Suggestion, suggest
+from hierseg_jax.data.inspection.suggest import PeakGb, Start, Suggestion, suggest
 from hierseg_jax.system.atomic_writing import write_atomically, write_json
 from hierseg_jax.system.errors import HiersegError
 
@@ -47,11 +47,12 @@ def make_report(
     memory_gb: float | None = None,
     data: str = "",
     together: Sequence[Inspection] = (),
+    start: Start | None = None,
 ) -> Report:
     """Puts together what is to be told.
 
     Args:
-      inspection, peak_gb, memory_gb: as in `suggest`.
+      inspection, peak_gb, memory_gb, start: as in `suggest`.
       limit: as `Report` has it.
       data: as `Report` has it, of several data sets; by default the inspected one.
       together: of all of these, by which settings are suggested.
@@ -61,7 +62,7 @@ def make_report(
     """
     if limit < 1:
         raise HiersegError(f"--limit is {limit}; it must be at least 1.")
-    suggestion = suggest(together or (inspection,), peak_gb, memory_gb)
+    suggestion = suggest(together or (inspection,), peak_gb, memory_gb, start)
     data = data or str(inspection.spec.file)
     return Report(inspection, split_statistics(inspection), suggestion, limit, data)
 
@@ -94,9 +95,15 @@ def train_command(data: str, suggestion: Suggestion) -> list[str]:
         f"--batch_size={suggestion.batch_size}",
         *([] if suggestion.epochs == RECIPE_EPOCHS else [f"--epochs={suggestion.epochs}"]),
         # "none" is the default.
+        *(_from(suggestion.start) if suggestion.start else []),
         *([] if rule == "none" else [f"--config.loss_options.class_weights={rule}"]),
         "--name=mine",
     ]
+
+
+def _from(start: str) -> list[str]:
+    """With the rate that leaves a trained network what it knows."""
+    return [f"--config.model.pretrained={start}", f"--config.learning_rate={START_RATE:g}"]
 
 
 def to_json(report: Report) -> dict[str, Any]:

