@@ -188,3 +188,56 @@ def test_preparation_makes_a_data_set_of_them(tmp_path):
     assert any("Their names don't say which are masks" in note for note in done.notes)
     spec = load_spec(tmp_path / "data" / "data.yaml")
     assert spec.hierarchy.class_names == ("background", "object")
+
+
+def test_no_scene_takes_the_masks_of_another(tmp_path):
+    write(tmp_path, "cam/garden/#.jpg", "drawn/garden/#.png")
+    for number in range(1, 7):
+        save_photo(tmp_path / f"cam/kitchen/{number}.jpg")
+    save_photo(tmp_path / "cam/garden/01.jpg")
+    assert found_in(tmp_path) == named("cam/garden/#.jpg", "drawn/garden/#.png")
+    left = " ".join(find_likely_pairs(tmp_path)[1])
+    assert "Left out, for there is no mask: 7 pictures" in left
+
+
+def test_numbers_in_another_order_are_others(tmp_path):
+    for one, two in ((1, 2), (2, 1), (1, 1), (2, 2)):
+        save_photo(tmp_path / f"x/s{one}_f{two}.jpg")
+        save_mask(tmp_path / f"y/f{one}_s{two}.png")
+    assert not found_in(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "stray"),
+    [
+        ("x/DSC#.jpg", "y/DSC#_drawn.png", "x/cover.jpg"),
+        ("x/cat_#.jpg", "y/cat_#.png", "x/dog_1.jpg"),
+        ("x/-#.jpg", "y/-#_p.png", "x/1.jpg"),
+        ("x/Ba\u0308r #.jpg", "y/B\u00e4r #.png", "x/Ba\u0308r.jpg"),
+        ("写真/#.jpg", "正解/#番.png", "写真/１２.jpg"),
+    ],
+)
+def test_a_stray_picture_is_left_out_and_told(tmp_path, image, mask, stray):
+    write(tmp_path, image, mask)
+    save_photo(tmp_path / stray)
+    assert found_in(tmp_path) == named(image, mask)
+    (told,) = find_likely_pairs(tmp_path)[1]
+    assert told == f"Left out, for there is no mask: 1 picture, the first {tmp_path / stray}."
+
+
+def test_names_that_are_equal_count_before_words_that_are_common(tmp_path):
+    write(tmp_path, "x/right_#.jpg", "y/right_#.png")
+    for number in range(1, 7):
+        save_photo(tmp_path / f"x/left_{number}.jpg")
+    assert found_in(tmp_path) == named("x/right_#.jpg", "y/right_#.png")
+
+
+@pytest.mark.parametrize("first", ["film/1.png", "traced/1.png", "x/0.png"])
+def test_a_black_frame_or_a_damaged_file_is_one_of_many(tmp_path, first):
+    write(tmp_path, "film/#.png", "traced/#.png", range(1, 13))
+    if first.startswith("film"):
+        save_mask(tmp_path / first)
+    else:
+        (tmp_path / first).parent.mkdir(exist_ok=True)
+        (tmp_path / first).write_bytes(b"")
+    assert found_in(tmp_path) == named("film/#.png", "traced/#.png", range(1, 13))

@@ -99,3 +99,44 @@ def test_masks_of_other_proportions_are_refused(tmp_path):
 )
 def test_a_pixel_is_given_to_rounding(mask, size, wanted):
     assert is_scaled(mask, size) == is_scaled(size, mask) == wanted
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64, np.float32, np.uint64])
+def test_numbers_of_any_type_stay_what_they_are(tmp_path, dtype):
+    """-1 is ignored; OpenCV's PNG would have 0 for it, and colours for 32 bits."""
+    mask_hw = HALF.astype(dtype)
+    if np.dtype(dtype).kind != "u":
+        mask_hw[0, :2] = -1
+    root = save(tmp_path / "raw", lambda file: np.save(file.with_suffix(".npy"), mask_hw))
+    prepare(root, tmp_path / "data")
+    found = read_mask(tmp_path / "data/train/masks/1.npy")
+    np.testing.assert_array_equal(found, mask_hw.repeat(2, 0).repeat(2, 1))
+    assert prepare(root, tmp_path / "data").written == 0
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".bmp"])
+def test_files_of_other_kinds_become_what_holds_their_values(tmp_path, suffix):
+    root = save(tmp_path / "raw", lambda file: cv2.imwrite(str(file.with_suffix(suffix)), HALF))
+    prepare(root, tmp_path / "data")
+    found = read_mask(tmp_path / "data/train/masks/1.png")
+    np.testing.assert_array_equal(found, HALF.repeat(2, 0).repeat(2, 1))
+
+
+def test_masks_that_are_drawn_by_a_table_of_colours_are_scaled_as_well(tmp_path):
+    root = save(tmp_path / "raw", of_colours)
+    (root / "images").rename(root / "train")
+    (root / "masks").rename(root / "train_labels")
+    for file in (root / "train_labels").iterdir():
+        file.rename(file.with_name(f"{file.stem}_L.png"))
+    rows = ["name,r,g,b", "nothing,0,0,0", "cat,32,64,128", "dog,255,2,1"]
+    (root / "class_dict.csv").write_text("\n".join(rows))
+    done = prepare(root, tmp_path / "data")
+    assert done.source == "camvid"
+    found = read_mask(next((tmp_path / "data").glob("*/masks/1.png")))
+    assert found.shape == SIZE
+    assert np.unique(found).size == 3
+
+
+def test_masks_of_pictures_as_they_are_stored_are_told_to_be_turned(tmp_path):
+    root = save(tmp_path / "raw", of_numbers(HALF), sides=SIZE[::-1])
+    assert "take the orientation out of the picture's file" in fault(root, tmp_path / "data")

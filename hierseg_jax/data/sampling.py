@@ -50,7 +50,7 @@ def voted(labels_hw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def nearest(labels_hw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The label in which a pixel's centre lies: uint8 [H, W] at (width, height).
+    """The label in which a pixel's centre lies: [H, W] of the same type, at (width, height).
 
     Of two that meet at the centre the one below or to the right. OpenCV's INTER_NEAREST_EXACT
     takes either there, and other ones in version 5 than in version 4.

@@ -14,12 +14,11 @@ import numpy as np
 from hierseg_jax.data.label_statistics import count_labels
 from hierseg_jax.data.prepare.id_lists import is_plain_id
 from hierseg_jax.data.prepare.picture import Picture, Size
-from hierseg_jax.data.prepare.scaled_masks import scaled
+from hierseg_jax.data.prepare.scaled_masks import is_to_be_scaled, scaled
 from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
 from hierseg_jax.data.read.image_files import (
     check_size,
     decode_image,
-    is_scaled,
     read_image,
 )
 from hierseg_jax.data.read.mask_meaning import MaskMeaning
@@ -76,17 +75,18 @@ def _check(picture: Picture, out_dir: pathlib.Path, move: bool, values: MaskMean
     try:
         if picture.draw is None:
             mask = values.read(mask_file)
-            if image is not None and _is_to_be_scaled(mask, image):
-                picture = scaled(dataclasses.replace(picture, mask=mask_file), values.read)
-                example = dataclasses.replace(
-                    example, picture=picture, mask=example.mask.with_name(picture.mask_name)
-                )
-                mask = nearest(mask, image.shape[1::-1])
         elif image is not None:
             mask = picture.draw(image.shape[:2])
             if mask is None:
                 return dataclasses.replace(example, skipped=True)
         if mask is not None and image is not None:
+            if is_to_be_scaled(mask, image.shape[:2]):
+                draw = picture.draw or (lambda _: values.read(mask_file))
+                picture = scaled(picture, draw, mask)
+                example = dataclasses.replace(
+                    example, picture=picture, mask=example.mask.with_name(picture.mask_name)
+                )
+                mask = nearest(mask, image.shape[1::-1])
             check_size(mask, mask_file, image, image_file)
             counts = _count(mask, values, mask_file)
     except (HiersegError, OSError) as error:
@@ -106,11 +106,6 @@ def _check(picture: Picture, out_dir: pathlib.Path, move: bool, values: MaskMean
     return dataclasses.replace(
         example, faults=tuple(faults), size=(mask.shape[0], mask.shape[1]), counts=counts
     )
-
-
-def _is_to_be_scaled(mask_hw: np.ndarray, image_hwc: np.ndarray) -> bool:
-    size = image_hwc.shape[:2]
-    return mask_hw.shape != size and is_scaled(mask_hw.shape, size)
 
 
 def _count(mask_hw: np.ndarray, values: MaskMeaning, file: pathlib.Path) -> np.ndarray:

@@ -69,7 +69,8 @@ def _pairs(raw_dir: pathlib.Path) -> tuple[list[Masked], str, tuple[str, ...]]:
         pairs, left_out = find_likely_pairs(raw_dir)
         how = (
             "Paired by what their names have in common, as {} and {}. Their names don't say which "
-            "are masks, but these show few values, and have the pictures' proportions."
+            "are masks, but these show few values: see in the report of hierseg inspect that each "
+            "is of its picture."
         )
     return pairs, how.format(pairs[0].image, pairs[0].mask) if pairs else "", left_out
 

@@ -14,7 +14,7 @@ Size = tuple[int, int]
 """Height and width in pixels."""
 
 Draw = Callable[[Size], np.ndarray | None]
-"""The size of the picture -> its mask, uint8 [H, W]; None where the picture is to be left out.
+"""The size of the picture -> its mask, integers [H, W]; None where the picture is to be left out.
 
 It may be called more than once, from any thread. It raises a `HiersegError` or an `OSError`.
 """

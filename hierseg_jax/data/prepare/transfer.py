@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from hierseg_jax.data.prepare.check import Example
+from hierseg_jax.data.prepare.scaled_masks import IN_PNG
 from hierseg_jax.system.atomic_writing import bring, link, make_folder, write_atomically
 from hierseg_jax.system.cores import available_cores
 
@@ -63,6 +64,6 @@ def _drawn(example: Example) -> bytes:
         stream = io.BytesIO()
         np.save(stream, mask_hw, allow_pickle=False)
         return stream.getvalue()
-    if mask_hw.dtype == np.int32:  # colours, 0xRRGGBB
+    if mask_hw.dtype not in IN_PNG:  # colours, 0xRRGGBB
         mask_hw = np.stack([mask_hw >> shift & 255 for shift in (0, 8, 16)], -1).astype(np.uint8)
     return cv2.imencode(".png", mask_hw)[1].tobytes()

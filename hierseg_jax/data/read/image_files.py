@@ -141,9 +141,15 @@ def check_size(
             f"{mask_file} is {mask_hw.shape[0]} x {mask_hw.shape[1]} (height x width), but its "
             f"image {image_file} is {image_hwc.shape[0]} x {image_hwc.shape[1]} as it is shown; "
             "the two must be of one size."
-            f"{how_to_turn(mask_hw.shape, image_hwc.shape[:2])}"
+            f"{how_to_turn(_unturned(mask_hw.shape, image_hwc.shape[:2]), image_hwc.shape[:2])}"
             f"{_how_to_scale(mask_hw.shape, image_hwc.shape[:2])}"
         )
+
+
+def _unturned(mask: tuple[int, ...], size: tuple[int, ...]) -> tuple[int, ...]:
+    """The size that a mask at another scale is of, where that is the turned picture's."""
+    turned = is_scaled(mask, size[::-1]) and not is_scaled(mask, size)
+    return size[::-1] if turned else mask
 
 
 def _how_to_scale(mask: tuple[int, ...], size: tuple[int, ...]) -> str:
