@@ -257,7 +257,10 @@ def test_images_that_announce_too_many_pixels_are_refused_undecoded(tmp_path, mo
         (np.zeros((0, 32), np.uint8), "holds an empty array"),
         (np.full((24, 32), None), "holds Python objects (a pickle), which are never loaded"),
         (np.zeros((32, 24), np.uint8), "is 32 x 24 (height x width), but its image"),
-        (np.zeros((12, 16), np.uint8), "at 50 % of its sides; masks are scaled without new values"),
+        (
+            np.zeros((12, 16), np.uint8),
+            "at 50 % of its sides; `hierseg prepare` scales such masks without new values",
+        ),
         (np.full((24, 32), 4, np.int16), "holds the labels 4; the tree has the classes 0 to 3"),
         (np.full((24, 32), -2), "holds the labels -2;"),
         (np.arange(24 * 32).reshape(24, 32), "holds the labels 4, 5, 6, 7, 8, ...;"),
