@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hierseg_jax.data.prepare.file_words import OTHER_WORDS, has
 from hierseg_jax.data.prepare.formats import find_format
 from hierseg_jax.data.prepare.likely_pairs import find_likely_pairs
 from hierseg_jax.data.prepare.prepare import prepare
@@ -77,7 +78,11 @@ def test_every_picture_finds_its_own_mask(tmp_path, image, mask):
     assert find_format(tmp_path) == "masks"
 
 
-WORDS = st.lists(st.text(string.ascii_letters + "äß", min_size=1, max_size=6), max_size=2)
+# But for those that say of a file that it is no mask.
+WORD = st.text(string.ascii_letters + "äß", min_size=1, max_size=6).filter(
+    lambda word: not has(word, OTHER_WORDS)
+)
+WORDS = st.lists(WORD, max_size=2)
 
 
 @settings(max_examples=25)
@@ -241,3 +246,26 @@ def test_a_black_frame_or_a_damaged_file_is_one_of_many(tmp_path, first):
         (tmp_path / first).parent.mkdir(exist_ok=True)
         (tmp_path / first).write_bytes(b"")
     assert found_in(tmp_path) == named("film/#.png", "traced/#.png", range(1, 13))
+
+
+def test_a_few_of_one_number_are_no_pairs(tmp_path):
+    write(tmp_path, "x/a#.jpg", "elsewhere/#.png", range(1, 11))
+    for number in (1, 2, *range(101, 111)):
+        save_mask(tmp_path / f"y/{number}.png")
+    for number in range(1, 11):
+        (tmp_path / f"elsewhere/{number}.png").unlink()
+    assert not found_in(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["noise", "ramp"])
+def test_what_shows_many_values_or_small_areas_is_no_mask(tmp_path, kind):
+    shown = {
+        "noise": np.random.default_rng(0).integers(0, 2, SIDES, np.uint8),
+        # A value for every row.
+        "ramp": np.arange(72, dtype=np.uint8).repeat(96).reshape(72, 96),
+    }[kind]
+    for number in range(1, 7):
+        save_photo(tmp_path / f"x/{number}.jpg", shown.shape)
+        (tmp_path / "y").mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / f"y/{number}.png"), shown)
+    assert not found_in(tmp_path)

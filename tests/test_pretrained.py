@@ -187,8 +187,10 @@ def lite0_config(pretrained, **changes):
     return small_config(model__pretrained=str(pretrained), **keys)
 
 
-def test_a_run_starts_at_the_files_backbone_and_computes_as_it_wants(lite0_file, tmp_path):
+def test_a_run_starts_at_the_files_backbone_and_computes_as_it_wants(lite0_file, tmp_path, capsys):
     run = set_up(read_settings(lite0_config(lite0_file)), tmp_path / "run")
+    # What a trained network is to keep is not asked of a backbone alone.
+    assert "it keeps more of what it knows" not in capsys.readouterr().err
     model = run.settings.model
     assert (model.padding, model.norm_epsilon, model.normalization) == ("same", 1e-3, "half")
     state = run.initial_state()

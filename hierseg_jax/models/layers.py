@@ -83,8 +83,8 @@ def parameter(
 ) -> jax.Array:
     """`layer.param(name, initialize, shape, float32)`.
 
-    Flax traces `initialize` at every look at a parameter that is there, to compare shapes: a
-    quarter of the tracing of a network.
+    Flax traces `initialize` at every look at a parameter that is there, to compare shapes, which
+    took half of the tracing of a forward pass.
 
     Raises:
       ScopeParamShapeError: if the parameter has another shape.

@@ -45,6 +45,7 @@ class InitialWeights:
       without_statistics: whether their batch norms only add (`initial_statistics.py`).
       fresh_head: whether all is theirs but the head, or some of its channels, which is to be
         fitted (`initial_head.py`).
+      of_network: whether they are of a whole network, and not of a backbone alone.
     """
 
     variables: dict[ModulePath, np.ndarray]
@@ -53,6 +54,7 @@ class InitialWeights:
     head: HeadChannels | None = None
     without_statistics: bool = False
     fresh_head: bool = False
+    of_network: bool = False
 
     def completed(self, fresh: Mapping[str, Any]) -> dict[str, Any]:
         """Fresh variables with these in their places."""
@@ -131,7 +133,7 @@ def _whole_checkpoint(
     found = traverse_util.flatten_dict(loaded.variables)
     _check_fit("init", str(loaded.path), loaded.settings, settings, found, _wanted(model))
     report = f"Starting from the weights of {init}."
-    return InitialWeights(found, loaded.settings.model.variant, report)
+    return InitialWeights(found, loaded.settings.model.variant, report, of_network=True)
 
 
 def _pretrained_network(
@@ -166,7 +168,7 @@ def _pretrained_network(
         report += f"\n  classes and groups: {head.described()}"
     exported = isinstance(loaded, ExportedWeights)
     fresh = head is None or bool(head.fresh)
-    return InitialWeights(variables, theirs.variant, report, head, exported, fresh)
+    return InitialWeights(variables, theirs.variant, report, head, exported, fresh, of_network=True)
 
 
 def _meet_by_name(one: Hierarchy, other: Hierarchy) -> bool:

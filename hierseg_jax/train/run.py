@@ -147,7 +147,7 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
     before = agree(int(is_main() and has_finished_epochs(workdir)))
     if not before and settings.model.pretrained == IMAGENET and not settings.init:
         note(too_short(epoch_length(drawn_source), settings.epochs))
-    elif not before and (settings.model.pretrained or settings.init):
+    elif not before and weights and weights.of_network:
         note(too_fast(epoch_length(drawn_source), settings.learning_rate))
     if not before and settings.augmentation != "none":
         note(mixed_up(hierarchy))

@@ -94,8 +94,8 @@ def train_command(data: str, suggestion: Suggestion) -> list[str]:
         f"--image_size={suggestion.image_size}",
         f"--batch_size={suggestion.batch_size}",
         *([] if suggestion.epochs == RECIPE_EPOCHS else [f"--epochs={suggestion.epochs}"]),
-        # "none" is the default.
         *(_from(suggestion.start) if suggestion.start else []),
+        # "none" is the default.
         *([] if rule == "none" else [f"--config.loss_options.class_weights={rule}"]),
         "--name=mine",
     ]

@@ -1,6 +1,6 @@
 """Pictures and masks that are there already, in any folders, with a table of classes or without.
 
-They get splits and a data.yaml; the masks stay as they are.
+They get splits and a data.yaml; the masks stay as they are, but for their scale.
 """
 
 import pathlib
