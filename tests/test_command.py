@@ -21,6 +21,7 @@ from hierseg_jax.settings.settings import KEYS
 from hierseg_jax.system.command_help import format_help
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError
+from tests.commands import run_quickly
 from tests.conftest import ROOT
 
 
@@ -180,6 +181,31 @@ def test_what_a_command_looks_at_needs_no_flag(monkeypatch, capsys):
     assert stray == "error: unexpected argument 'b'; flags start with --; give one --source."
     twice = run_parsed(["--source=a", "--source=b", "--level=x"], monkeypatch, capsys)
     assert twice == "error: --source is given 2 times, and takes one."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["export", "--outputt=x"], "export has no flag --outputt; did you mean --output?"),
+        (["evaluate", "--xyz"], "evaluate has no flag --xyz; hierseg evaluate --help tells its"),
+        (["tune", "--seed=1"], "tune has no flag --seed; did you mean --config.seed?"),
+        (["train", "--epoch=1"], "train has no flag --epoch; did you mean --epochs?"),
+        (["train", "--backbone=b1"], "did you mean --config.model.backbone?"),
+    ],
+)
+def test_an_unknown_flag_is_told_with_what_was_meant(arguments, hint):
+    done = run_quickly("hierseg_jax/commands/hierseg.py", *arguments)
+    assert done.returncode == 1
+    assert hint in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_runs_folder_and_what_is_written_have_one_name_everywhere(tmp_path):
+    for command in ("evaluate", "export --output=x.onnx", "convert --to_torch=x.safetensors"):
+        done = run_quickly(
+            "hierseg_jax/commands/hierseg.py", *command.split(), f"--workdir={tmp_path}/gone"
+        )
+        assert "gone does not exist" in done.stderr
 
 
 def test_several_arguments_take_the_place_of_a_flag_that_takes_several(monkeypatch, capsys):

@@ -59,6 +59,7 @@ _CONFIG = config_flags.DEFINE_config_file(
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", None, "A run's workdir or a checkpoint's folder.", flag_values=FLAGS
 )
+flags.DEFINE_alias("workdir", "checkpoint", flag_values=FLAGS)
 _WHICH = flags.DEFINE_string(
     "which", "best", "Of a workdir: best, last, or an epoch's number.", flag_values=FLAGS
 )

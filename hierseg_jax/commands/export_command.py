@@ -18,6 +18,7 @@ _CHECKPOINT, _WHICH = define_checkpoint(FLAGS)
 _ONNX_FILE = flags.DEFINE_string(
     "onnx_file", None, "The .onnx to write.", required=True, flag_values=FLAGS
 )
+flags.DEFINE_alias("output", "onnx_file", flag_values=FLAGS)
 _CONTRACT = flags.DEFINE_enum(
     "contract",
     "reference",

@@ -13,7 +13,7 @@ Text = flags.FlagHolder[str]
 def define_checkpoint(
     own_flags: flags.FlagValues, meaning: str = "A run's workdir or a checkpoint's folder."
 ) -> tuple[Text, Text]:
-    """`--checkpoint`, which must be given, and `--which` of those in a workdir."""
+    """`--checkpoint`, or `--workdir`, which must be given, and `--which` of those in a workdir."""
     checkpoint = flags.DEFINE_string(
         "checkpoint",
         None,
@@ -21,6 +21,7 @@ def define_checkpoint(
         required=True,
         flag_values=own_flags,
     )
+    flags.DEFINE_alias("workdir", "checkpoint", flag_values=own_flags)
     which = flags.DEFINE_string(
         "which", "best", "Of a workdir: best, last, or an epoch's number.", flag_values=own_flags
     )

@@ -150,11 +150,13 @@ def _plain(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-OF_CONFIG = ShortForms(name_config, {}, functools.partial(format_keys, unnamed="default"))
+OF_CONFIG = ShortForms(name_config, {}, functools.partial(format_keys, unnamed="default"), KEYS)
 """Of commands that take a config."""
 OF_TRAINING = ShortForms(
-    expand_short_forms, MEANINGS | {"name": "NAME for --workdir=runs/NAME."}, format_keys
+    expand_short_forms, MEANINGS | {"name": "NAME for --workdir=runs/NAME."}, format_keys, KEYS
 )
 """Of the command that trains, besides."""
-OF_SEARCHES = ShortForms(functools.partial(expand_short_forms, named=False), MEANINGS, format_keys)
+OF_SEARCHES = ShortForms(
+    functools.partial(expand_short_forms, named=False), MEANINGS, format_keys, KEYS
+)
 """Of the one that trains many, in a folder of their own."""

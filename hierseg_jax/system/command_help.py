@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from absl import flags
 
@@ -19,11 +19,13 @@ class ShortForms:
       expand: the arguments, the command's name before them, to those that absl knows.
       meanings: of names that it expands.
       keys: text of `--help=keys`, of the same arguments.
+      config_keys: what `--config.KEY=VALUE` takes.
     """
 
     expand: Callable[[Sequence[str]], list[str]]
     meanings: Mapping[str, str]
     keys: Callable[[Sequence[str]], str]
+    config_keys: Collection[str] = ()
 
 
 def asks_for_help(argv: Sequence[str]) -> bool:

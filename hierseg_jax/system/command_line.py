@@ -21,7 +21,7 @@ from hierseg_jax.system.errors import (
     is_sentence,
     wants_tracebacks,
 )
-from hierseg_jax.system.wording import one_line
+from hierseg_jax.system.wording import did_you_mean, one_line
 
 
 def run(
@@ -128,6 +128,19 @@ def _missing(flag: flags.Flag) -> str:
     if not meaning[1:2].isupper():  # YAML stays
         meaning = meaning[:1].lower() + meaning[1:]
     return f"error: --{flag.name} is missing: {meaning}. --help tells all flags."
+
+
+def _unknown(name: str, command: str, own_flags: flags.FlagValues, short: ShortForms | None) -> str:
+    """That a command has no such flag, and the one that may have been meant."""
+    known = [*own_flags, *(short.meanings if short is not None else ())]
+    keys = short.config_keys if short is not None else ()
+    meant = [f"--config.{key}" for key in keys if key.rpartition(".")[2] == name]
+    command = os.path.basename(command)
+    hint = f"did you mean {' or '.join(meant)}?" if meant else ""
+    hint = hint or did_you_mean(
+        f"--{name}", (f"--{each}" for each in known), f"{command} --help tells its flags."
+    )
+    return f"error: {command} has no flag --{name}; {hint}"
 
 
 def _take_bare(
@@ -246,6 +259,8 @@ def _parse_flags(
         return [command, *arguments]
     except HiersegError as error:
         sys.exit(f"error: {error}")
+    except flags.UnrecognizedFlagError as error:
+        sys.exit(_unknown(error.flagname, argv[0], own_flags, short))
     except flags.Error as error:
         for name in own_flags:
             if own_flags[name].value is None and f"flag --{name}=None:" in str(error):
