@@ -1,7 +1,6 @@
 """Backbones with weights from elsewhere, against the packages' own features of the same weights."""
 
 import importlib.util
-import re
 
 import cv2
 import jax
@@ -211,10 +210,11 @@ def test_a_run_starts_at_the_files_backbone_and_computes_as_it_wants(lite0_file,
         assert same == (path[0] != "efficientnet"), path
     report = run.weights.report
     assert "(timm's lite0)" in report
-    assert "loaded 240: efficientnet/stage1_block1 (10), efficientnet/stage2_block1 (15)" in report
-    skipped = re.search("skipped 7: (.*)", report)[1].split(", ")
-    assert {"conv_head.weight", "bn2.running_var", "classifier.bias"} < set(skipped)
-    assert re.search(r"new 20: decoder_block1/conv/bias 112, .*head/kernel 1x1x24x7$", report)
+    assert report.splitlines()[1:] == [
+        "  240 tensors loaded: efficientnet",
+        "  20 tensors new: decoder_block1, decoder_block2, decoder_block3, head",
+        "  7 tensors left out: bn2, classifier, conv_head",
+    ]
 
 
 def test_what_a_config_says_is_not_left_to_the_weights(lite0_file, tmp_path):

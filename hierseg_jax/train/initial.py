@@ -2,8 +2,7 @@
 
 import dataclasses
 import shlex
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -24,6 +23,7 @@ from hierseg_jax.runtime.packaged_network import packaged_network
 from hierseg_jax.settings import ModelSettings, Settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import as_path, local_path
+from hierseg_jax.system.wording import counted
 from hierseg_jax.train.exported_weights import SUFFIX, ExportedWeights, read_exported
 from hierseg_jax.train.head_channels import HeadChannels, kept_channels
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -162,8 +162,8 @@ def _pretrained_network(
         named, names = (_names_of_channels(tree, ours.head) for tree in trees)
         head = kept_channels(named, names, heads, found, wanted)
     taken = variables if head is None else {**variables, **head.arrays}
-    skipped = [_describe_variable(p, v.shape) for p, v in found.items() if p not in taken]
-    report = _report(source, taken, skipped, flat_shapes(model))
+    left_out = [_module(path, taken) for path in found if path not in taken]
+    report = _report(source, taken, left_out, wanted)
     if head is not None and (head.fresh or head.left_out):
         report += f"\n  classes and groups: {head.described()}"
     exported = isinstance(loaded, ExportedWeights)
@@ -225,9 +225,9 @@ def _pretrained_backbone(
     source = f"{file} ({weights.layout.package}'s {weights.backbone})"
     wanted = flat_shapes(model)
     variables = {path: value for path, value in weights.variables.items() if path in wanted}
-    beyond = weights.variables.keys() - variables.keys()
-    modules = sorted({"/".join(path[1:3]) for path in beyond})
-    report = _report(source, variables, [*modules, *weights.unused], wanted)
+    beyond = [_module(path, wanted) for path in weights.variables if path not in wanted]
+    unused = [name.rpartition(".")[0] or name for name in weights.unused]
+    report = _report(source, variables, [*beyond, *unused], wanted)
     return InitialWeights(variables, variant, report)
 
 
@@ -265,24 +265,28 @@ def _describe(model: ModelSettings) -> str:
 
 def _report(
     source: str,
-    loaded: Mapping[ModulePath, Any],
-    skipped: Iterable[str],
-    wanted: Mapping[ModulePath, tuple[int, ...]],
+    loaded: Collection[ModulePath],
+    left_out: Sequence[str],
+    wanted: Collection[ModulePath],
 ) -> str:
-    """Which tensors were loaded (by module), which the file has besides, which start fresh."""
-    modules = Counter("/".join(path[1:-1][:2]) for path in loaded)
-    lists = {
-        "loaded": [f"{module} ({count})" for module, count in sorted(modules.items())],
-        "skipped": list(skipped),
-        "new": sorted(_describe_variable(p, s) for p, s in wanted.items() if p not in loaded),
+    """By module: how many tensors were loaded, start fresh, or are in the file besides.
+
+    `left_out` names the module of every tensor.
+    """
+    kinds = {
+        "loaded": [path[1] for path in loaded],
+        "new": [_module(path, loaded) for path in wanted if path not in loaded],
+        "left out": left_out,
     }
-    counts = {"loaded": len(loaded)}
     lines = [
-        f"  {kind} {counts.get(kind, len(names))}: {', '.join(names) or 'none'}"
-        for kind, names in lists.items()
+        f"  {counted(len(modules), 'tensor')} {kind}: {', '.join(sorted(set(modules)))}"
+        for kind, modules in kinds.items()
+        if modules
     ]
-    return "\n".join([f"Starting from the weights of {source}; tensors", *lines])
+    return "\n".join([f"Starting from the weights of {source}", *lines])
 
 
-def _describe_variable(path: ModulePath, shape: tuple[int, ...]) -> str:
-    return f"{'/'.join(path[1:])} {'x'.join(map(str, shape))}"
+def _module(path: ModulePath, loaded: Iterable[ModulePath]) -> str:
+    """Of a tensor; a part of one that others were loaded of is named as such."""
+    whole = all(other[1] != path[1] for other in loaded)
+    return path[1] if whole else "/".join(path[1:-1][:2])
