@@ -35,6 +35,12 @@ def format_size(side_or_sides: int | Sequence[int]) -> str:
     return str(height) if height == width else f"{height}x{width} (height x width)"
 
 
+def size_argument(side_or_sides: int | Sequence[int]) -> str:
+    """As a command takes it: `320` for a square, else `192,256`."""
+    height, width = as_size(side_or_sides)
+    return str(height) if height == width else f"{height},{width}"
+
+
 def bounded(size: tuple[int, int], longest: int) -> tuple[int, int]:
     """The size, or the one of (nearly) its shape whose longer side has `longest` pixels."""
     scale = min(1.0, longest / max(size))

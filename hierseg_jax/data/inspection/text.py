@@ -12,7 +12,9 @@ from hierseg_jax.data.inspection.result import Report, train_command
 from hierseg_jax.data.inspection.suggest import (
     FEW_WITHOUT,
     LEAST_BATCH,
+    MAX_SIZE,
     RECIPE_BATCH,
+    STRIDE,
     Suggestion,
 )
 from hierseg_jax.data.label_statistics import tree_table
@@ -78,14 +80,27 @@ def suggestion_reasons(of: Suggestion) -> tuple[str, ...]:
         )
     return (
         f"the recipe: tree, the default, which did best in docs/results.md. {start}",
-        f"{of.image_size} px: the multiple of 32 (which both networks take) near the median "
-        f"shorter side, {of.median_side:,} px, and at most 512.",
+        _size_reason(of),
         f"batch {of.batch_size}: about {of.peak_gb:.1f} GB at the peak, of {of.memory_gb:.1f} GB; "
         "an estimate from runs measured on a CPU in float32. Half the memory, the recipe's "
         f"{RECIPE_BATCH} images, and 8 steps an epoch, but {LEAST_BATCH} images, are its bounds.",
         *(epochs if of.epochs != RECIPE_EPOCHS else ()),
         *(negatives if few else ()),
         weights,
+    )
+
+
+def _size_reason(of: Suggestion) -> str:
+    height, width = of.image_size
+    if height == width:
+        return (
+            f"{height} px: the multiple of {STRIDE} (which both networks take) near the median "
+            f"shorter side, {of.median_side:,} px, and at most {MAX_SIZE}."
+        )
+    return (
+        f"{height} x {width} px (height x width): the shape of the pictures, in multiples of "
+        f"{STRIDE} (which both networks take), with about as many pixels as a square of their "
+        f"median shorter side, {of.median_side:,} px, and at most of {MAX_SIZE}."
     )
 
 
