@@ -1,7 +1,8 @@
 """Many command lines of one script, each a process of its own that has its imports already.
 
 `python -m tests.commands SCRIPT` reads command lines from its input, as JSON lists, forks for each
-of them, and answers with the exit status and what the fork has printed.
+of them, and answers with the exit status and what the fork has printed. A SCRIPT without suffix is
+a command of `hierseg`.
 """
 
 import functools
@@ -27,7 +28,7 @@ def _server(script):
 
 
 def run_quickly(script, *flags):
-    """A script with these flags: for what ends before anything is computed."""
+    """A script, or a command such as `compare`, with these flags: for what computes without JAX."""
     server = _server(script)
     print(json.dumps(list(map(str, flags))), file=server.stdin, flush=True)
     status, output, errors = json.loads(server.stdout.readline())
@@ -68,14 +69,17 @@ def _status(main, argv):
 
 
 def _serve(script):
-    spec = importlib.util.spec_from_file_location("script", script)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    command = f"hierseg_jax.commands.{Path(script).stem}_command"
+    path = Path(script)
+    command = f"hierseg_jax.commands.{path.stem}_command"
     if importlib.util.find_spec(command):  # a script may import it late
-        importlib.import_module(command)
+        module = importlib.import_module(command)
+    if path.suffix:
+        spec = importlib.util.spec_from_file_location("script", script)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    name = script if path.suffix else f"hierseg {script}"
     for line in sys.stdin:
-        print(json.dumps(_fork(module.main, [script, *json.loads(line)])), flush=True)
+        print(json.dumps(_fork(module.main, [name, *json.loads(line)])), flush=True)
 
 
 if __name__ == "__main__":

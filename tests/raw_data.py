@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hierseg_jax.data.prepare.prepare import prepare
+from tests.commands import run_quickly
 from tests.conftest import ROOT
 
 
@@ -61,7 +62,9 @@ def fault(raw, out, error=ValueError, **options):
 
 
 def run_prepare(*options, python=()):
-    """Runs launch/prepare.py; `python` stands before it."""
+    """Runs the command that prepares; before it stands `python`, for a process of its own."""
+    if not python:
+        return run_quickly("prepare", *options)
     return subprocess.run(
         [sys.executable, *python, "launch/prepare.py", *options],
         cwd=ROOT,

@@ -2,8 +2,6 @@
 
 import functools
 import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -25,7 +23,7 @@ from hierseg_jax.settings import read_settings, read_stored
 from hierseg_jax.settings.building import check_tree_of_data, open_source
 from hierseg_jax.train.run import describe, set_up
 from hierseg_jax.train.same_run import check_same_run
-from tests.conftest import ROOT
+from tests.commands import run_quickly
 from tests.inspection_data import label, make_data, picture
 from tests.runs import small_settings
 from tests.test_labels import trees
@@ -221,13 +219,7 @@ def test_the_doctor_looks_at_data_sets_together(tmp_path):
         ("warning", f"train has 1 picture that {fine} and {coarse} share."),
     ]
     flags = [f"--data={fine} + {coarse}", f"--output={tmp_path / 'out'}", "--memory_gb=8"]
-    done = subprocess.run(
-        [sys.executable, "launch/inspect_data.py", *flags],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_quickly("inspect", *flags)
     assert done.returncode == 0, done.stderr
     assert f"'--data={fine} + {coarse}'" in done.stdout
     assert "All together:\n  - warning: fine/val/images/val1.png equals" in done.stdout

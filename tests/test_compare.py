@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from hierseg_jax.evaluation.metrics import count_pictures, evaluate_levels
 from hierseg_jax.evaluation.picture_counts import counts_bytes
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
-from tests.runs import run
+from tests.commands import run_quickly
 
 TREE = Hierarchy.from_mapping(
     {"person": {"upper": [1, 2], "lower": [3]}}, ["background", "head", "arm", "leg"]
@@ -229,7 +228,7 @@ def test_the_pictures_that_differ_most_are_named(pair):
 
 
 def compare_command(*given):
-    return run([sys.executable, "-m", "hierseg_jax.commands.hierseg", "compare", *map(str, given)])
+    return run_quickly("compare", *given)
 
 
 def write(folder, pair_one, **described):

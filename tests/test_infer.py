@@ -16,6 +16,7 @@ from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from tests.commands import run_quickly
 from tests.runs import run, start
 from tests.test_runtime import expected_leaf, reference_file
 
@@ -54,8 +55,10 @@ def frames_of(file):
 
 
 def infer(onnx_file, source, *flags, **environment):
-    command = [sys.executable, "launch/infer.py", f"--onnx_file={onnx_file}", f"--source={source}"]
-    return run([*command, *flags], **environment)
+    flags = [f"--onnx_file={onnx_file}", f"--source={source}", *flags]
+    if environment:
+        return run([sys.executable, "launch/infer.py", *flags], **environment)
+    return run_quickly("predict", *flags)
 
 
 def test_a_folder_becomes_overlays_and_masks_in_the_source_s_size(onnx_file, photos, tmp_path):

@@ -24,6 +24,7 @@ from hierseg_jax.data.inspection.suggest import (
 from hierseg_jax.data.inspection.text import format_report
 from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.models import create_model, find_network
+from tests.commands import run_quickly
 from tests.conftest import ROOT
 from tests.inspection_data import make_data, write_pair
 from tests.webpages import Page, assert_stands_alone
@@ -208,13 +209,7 @@ def test_examples_show_every_class_first():
 
 
 def command(*options):
-    return subprocess.run(
-        [sys.executable, "launch/inspect_data.py", *options],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_quickly("inspect", *options)
 
 
 def test_the_command_writes_reports_once_and_fails_where_training_would(tmp_path):
