@@ -15,7 +15,7 @@ from hierseg_jax.data.resize import RESIZES, Resize, place
 from hierseg_jax.data.sizes import bounded
 from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
 from hierseg_jax.evaluation.evaluate import evaluate_batches
-from hierseg_jax.evaluation.shown_pictures import LONGEST, FirstScores, Gallery
+from hierseg_jax.evaluation.shown_pictures import LONGEST, Gallery, SampleScores
 from hierseg_jax.evaluation.tables import describe_view
 from hierseg_jax.evaluation.tally import Measures
 from hierseg_jax.evaluation.test_time_augmentation import make_augmented_forward
@@ -184,26 +184,29 @@ def test_what_edges_would_wipe_out_is_shown_as_it_is():
 
 
 @pytest.mark.parametrize("batch_size", [2, 4])
-def test_samples_are_the_first_of_this_process_that_can_be_read(batch_size):
+def test_samples_are_from_all_over_what_this_process_can_read(batch_size):
     """With the scores that their evaluation had, and no others."""
-    source = Blurred(SHAPES * 2, unreadable=(3,))
+    source = Blurred(SHAPES * 2, unreadable=(3, 5))
     step = jax.jit(make_eval_step(Coarse(4), no_loss, TREE, with_scores=True))
 
     def samples(count, process=0, processes=1):
-        firsts = FirstScores(count, process, processes)
+        kept = SampleScores(count, len(source), process, processes)
         told = {"process_index": process, "process_count": processes}
         batches = eval_batches(source, size=SIZE, batch_size=batch_size * processes, **told)
         for batch in batches:
-            firsts.add(batch["valid"], np.asarray(step({}, batch)["scores"]))
-        return gallery(source, "stretch").samples(firsts.by_index)
+            if rows := kept.wanted(batch["valid"]):
+                kept.add(rows, np.asarray(step({}, batch)["scores"]))
+        return list(kept.by_index), gallery(source, "stretch").samples(kept.by_index)
 
-    found = samples(2, 1, 2)
-    for label, prediction, index in zip(found["label"], found["prediction"], (1, 5), strict=True):
+    indices, found = samples(2, 1, 2)
+    assert indices == [1, 7]  # of 1, 3, 5, 7, 9 the first and the middle one, which can't be read
+    for label, prediction, index in zip(found["label"], found["prediction"], indices, strict=True):
         np.testing.assert_array_equal(label, source[index]["label"])
         shown = gallery(source, "stretch").show(scores_of, index)
         np.testing.assert_array_equal(prediction, shown.prediction)
-    assert len(samples(99)["image"]) == 9
-    assert samples(0) == {}
+    assert samples(4)[0] == [0, 2, 6, 7]
+    assert samples(99)[0] == [0, 1, 2, 4, 6, 7, 8, 9]
+    assert samples(0) == ([], {})
 
 
 def test_a_large_picture_is_shown_smaller_and_in_place():

@@ -20,7 +20,7 @@ from hierseg_jax.data.read.sources import unread_of
 from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
 from hierseg_jax.evaluation.extremes import Extremes, Show
 from hierseg_jax.evaluation.result import Evaluation, gather_evaluation
-from hierseg_jax.evaluation.shown_pictures import FirstScores, Gallery
+from hierseg_jax.evaluation.shown_pictures import Gallery, SampleScores
 from hierseg_jax.evaluation.tally import Measures, Pictures, Tally
 from hierseg_jax.evaluation.tiles import TiledEvaluation, make_window_step
 from hierseg_jax.evaluation.view import View, augmented_forward
@@ -57,7 +57,7 @@ def evaluate_batches(
     extremes: Extremes | None = None,
     measures: Measures | None = None,
     stop: StopSignals | None = None,
-    firsts: FirstScores | None = None,
+    samples: SampleScores | None = None,
 ) -> Evaluation:
     """Runs a compiled evaluation step over batches.
 
@@ -71,7 +71,7 @@ def evaluate_batches(
       extremes: new, to learn of every picture.
       measures: what else is measured.
       stop: signals that may end it; without it they do what they do anyway.
-      firsts: new, to learn the scores of the first pictures; unless it wants none, the step gives
+      samples: new, to learn the scores of a few pictures; unless it wants none, the step gives
         scores, which then are no part of the evaluation.
 
     Raises:
@@ -87,11 +87,11 @@ def evaluate_batches(
             raise Stopped
         arrays = {"image": batch["image"], "label": batch["label"], "valid": batch["valid"]}
         result = eval_step(variables, parallel.put_batch(arrays, stop.received))
-        if firsts is not None:
+        if samples is not None:
             # Not left in what is copied to the host as a whole.
             scores = result.pop("scores", None)
-            if not firsts.complete:
-                firsts.add(batch["valid"], jax.device_get(scores))
+            if rows := samples.wanted(batch["valid"]):
+                samples.add(rows, jax.device_get(scores))
         # The device works on this batch while the host reads the one before.
         if pending is not None:
             before, found = pending[0], jax.device_get(pending[1])

@@ -45,29 +45,43 @@ class ShownPicture(NamedTuple):
         return cls(smaller.fit_image(example["image"]), *labels)
 
 
-class FirstScores:
-    """Scores of the first readable pictures of a split, as an evaluation comes by them.
+class SampleScores:
+    """Scores of a few pictures from all over a split, as an evaluation comes by them.
+
+    Pictures that follow one another are often of one scene: frames of a video.
 
     Attributes:
       by_index: scores, float32 [C, h, w], by the picture's index in the split.
     """
 
-    def __init__(self, count: int, first: int = 0, stride: int = 1) -> None:
-        """Of the pictures `first`, `first + stride`, ..., which batches have, `count` at most."""
+    def __init__(self, count: int, length: int, first: int = 0, stride: int = 1) -> None:
+        """Of a split of so many pictures.
+
+        Args:
+          count: of the samples, at most.
+          length: pictures of the split.
+          first, stride: the batches have the pictures `first`, `first + stride`, ...
+        """
         self.by_index: dict[int, np.ndarray] = {}
-        self._count, self._next, self._stride = count, first, stride
+        own = range(first, length, stride)
+        count = min(count, len(own))
+        # From each of these on the first that can be read.
+        self._places = [own[number * len(own) // count] for number in range(count)]
+        self._next, self._stride = first, stride
 
-    @property
-    def complete(self) -> bool:
-        """Whether no more are wanted."""
-        return len(self.by_index) == self._count
-
-    def add(self, valid_b: np.ndarray, scores_bchw: np.ndarray) -> None:
-        """Those of the next batch: valid bool [B], scores float32 [B, C, h, w]."""
-        for valid, scores_chw in zip(valid_b, scores_bchw, strict=True):
-            if valid and not self.complete:
-                self.by_index[self._next] = scores_chw.copy()
+    def wanted(self, valid_b: np.ndarray) -> dict[int, int]:
+        """Of the next batch, valid bool [B]: rows whose scores are to be added, and the index."""
+        rows = {}
+        for row, valid in enumerate(valid_b):
+            if valid and self._places and self._next >= self._places[0]:
+                rows[row] = self._next
+                del self._places[0]
             self._next += self._stride
+        return rows
+
+    def add(self, rows: Mapping[int, int], scores_bchw: np.ndarray) -> None:
+        """Scores, float32 [B, C, h, w], of the batch that `wanted` was of."""
+        self.by_index |= {index: scores_bchw[row].copy() for row, index in rows.items()}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -111,7 +125,7 @@ class Gallery:
         """Pictures, read again, with scores that are known.
 
         Args:
-          scores: from `FirstScores`.
+          scores: from `SampleScores`.
 
         Raises:
           ValueError, OSError: one can't be read.

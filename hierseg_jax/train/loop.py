@@ -16,7 +16,7 @@ from hierseg_jax.data.batches import Batch
 from hierseg_jax.data.read.members import names_code
 from hierseg_jax.evaluation.evaluate import evaluate_batches
 from hierseg_jax.evaluation.result import Evaluation
-from hierseg_jax.evaluation.shown_pictures import FirstScores
+from hierseg_jax.evaluation.shown_pictures import SampleScores
 from hierseg_jax.evaluation.tally import Measures
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.devices.compiling import told_of_compilation
@@ -122,7 +122,7 @@ def train(
                     saved = progress.step
                     say(f"note: {first_epoch.check(run.train_source, settings.data.named, stop)}")
                 state = reestimate(run, state, progress, stop)
-                evaluation, firsts = validate(run, state, stop)
+                evaluation, samples = validate(run, state, stop)
             except Stopped:
                 if progress.step > saved:
                     save(run, writer, state, progress)
@@ -153,7 +153,7 @@ def train(
             if recorder is not None:
                 recorder.write_epoch(
                     progress,
-                    functools.partial(run.gallery.samples, firsts.by_index),
+                    functools.partial(run.gallery.samples, samples.by_index),
                     last=progress.finished(settings.epochs, settings.patience),
                 )
             if on_epoch is not None:
@@ -284,14 +284,14 @@ def reestimate(run: Run, state: Any, progress: Progress, stop: StopSignals) -> A
     return state.replace(average=average)
 
 
-def validate(run: Run, state: Any, stop: StopSignals) -> tuple[Evaluation, FirstScores]:
+def validate(run: Run, state: Any, stop: StopSignals) -> tuple[Evaluation, SampleScores]:
     """Evaluates the current weights on the validation split; `Stopped` where a signal comes.
 
     Returns:
-      The evaluation, and the scores of the first pictures that this process validates.
+      The evaluation, and the scores of samples of what this process validates.
     """
     count = run.settings.samples if is_main() else 0
-    firsts = FirstScores(count, host_number(), count_hosts())
+    samples = SampleScores(count, len(run.gallery.source), host_number(), count_hosts())
     with contextlib.closing(run.val_batches()) as batches:
         evaluation = evaluate_batches(
             run.eval_step,
@@ -302,6 +302,6 @@ def validate(run: Run, state: Any, stop: StopSignals) -> tuple[Evaluation, First
             run.parallel,
             measures=Measures("boundary_iou" in run.settings.metric_names),
             stop=stop,
-            firsts=firsts,
+            samples=samples,
         )
-    return evaluation, firsts
+    return evaluation, samples
