@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hierseg_jax.data.prepare.draw import Region, paint, polygon, run_lengths, unpack_counts
 from hierseg_jax.data.prepare.folders import split_of
 from hierseg_jax.data.prepare.picture import Picture, flat_name
-from hierseg_jax.data.prepare.split import split_pictures
+from hierseg_jax.data.prepare.split import split_by_names, split_pictures
+from hierseg_jax.system.errors import HiersegError
 
 SIZE = (9, 11)
 # Quarters of pixels: centres lie on edges now and then.
@@ -70,6 +71,40 @@ def test_of_a_few_pictures_one_goes_to_each_split(share):
     assert set(splits(["a", "b", "c"], share).values()) == {"train", "val"}
     assert splits(["a"], share) == {"a": "train"}
     assert set(splits(["a", "b"], 0).values()) == {"train"}
+
+
+def in_folders(*paths, split=""):
+    root = pathlib.Path("raw")
+    return [Picture(split, path.replace("/", "_"), root / path, pathlib.Path()) for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "val"),
+    [
+        (["clip2/*"], ["clip2/a.jpg", "clip2/b.jpg"]),
+        (["b.jpg"], ["clip1/b.jpg", "clip2/b.jpg"]),
+        (["clip1/a*", "clip2/b*"], ["clip1/a.jpg", "clip2/b.jpg"]),
+        (["[ab].png"], ["b.png"]),
+    ],
+)
+def test_names_choose_validation_by_file_or_folder(patterns, val):
+    paths = ["clip1/a.jpg", "clip1/b.jpg", "clip2/a.jpg", "clip2/b.jpg", "b.png"]
+    given = in_folders(*paths) + in_folders("test/b.jpg", split="test")
+    found = split_by_names(given, patterns, pathlib.Path("raw"))
+    assert [p.image for p in found] == [p.image for p in given]
+    assert found[-1].split == "test"
+    expected = ["val" if path in val else "train" for path in paths]
+    assert [picture.split for picture in found[:-1]] == expected
+
+
+def test_names_that_choose_nothing_or_everything_or_what_is_chosen_are_refused():
+    given, root = in_folders("b.jpg", "a.jpg"), pathlib.Path("raw")
+    with pytest.raises(HiersegError, match=r"called c\* .*the first is called a\.jpg"):
+        split_by_names(given, ["a*", "c*"], root)
+    with pytest.raises(HiersegError, match="takes all 2 pictures for validation"):
+        split_by_names(given, ["a*", "b*"], root)
+    with pytest.raises(HiersegError, match="says itself which pictures"):
+        split_by_names(given + in_folders("c.jpg", split="val"), ["a*"], root)
 
 
 def test_a_validation_split_that_is_there_is_taken():

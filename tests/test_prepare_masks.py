@@ -356,3 +356,20 @@ def test_other_yaml_files_are_in_no_way(tmp_path):
     (raw / "mine.yaml").write_text("train: nowhere\nnames: [a, b]\nlabels: 3\n")
     with pytest.raises(ValueError, match="Its YAML file can't be read as it is"):
         find_format(raw)
+
+
+def test_names_choose_what_is_validated_and_the_command_counts_it(tmp_path):
+    pairs = numbered("images/clip1_{}.jpg", "masks/clip1_{}.png")
+    pairs += numbered("images/clip2_{}.jpg", "masks/clip2_{}.png", 3)
+    raw, out = write(tmp_path / "raw", *pairs), tmp_path / "out"
+    done = run_prepare(raw, f"--out_dir={out}", "--val_names=clip2_*")
+    assert done.returncode == 0, done.stderr
+    assert "\ntrain: 6 images" in f"\n{done.stdout}"
+    assert "\nval: 3 images" in done.stdout
+    found = sorted(file.name for file in (out / "val/images").iterdir())
+    assert found == ["clip2_0.jpg", "clip2_1.jpg", "clip2_2.jpg"]
+    refused = run_prepare(raw, f"--out_dir={tmp_path / 'new'}", "--val_names=clip3_*")
+    assert "No picture is called clip3_* (--val_names); the first is called clip1_0.jpg." in (
+        refused.stderr
+    )
+    assert not (tmp_path / "new").exists()

@@ -36,6 +36,12 @@ _VAL_SHARE = flags.DEFINE_float(
     "Of the pictures, for validation, where the download has no such split.",
     flag_values=FLAGS,
 )
+_VAL_NAMES = flags.DEFINE_list(
+    "val_names",
+    [],
+    "In place of a share, names of the pictures for validation, such as 'clip3_*'.",
+    flag_values=FLAGS,
+)
 _ORDER = flags.DEFINE_enum(
     "order",
     None,
@@ -62,6 +68,7 @@ def _run() -> None:
         move=_MOVE.value,
         link=_LINK.value,
         val_share=_VAL_SHARE.value,
+        val_names=_VAL_NAMES.value,
         order=_ORDER.value or "",
         hierarchy=tree.hierarchy if tree else None,
         labels=tree.labels if tree else (),

@@ -56,7 +56,7 @@ def format_help(
 
 def _meaning(flag: flags.Flag) -> str:
     """Its help, and its default where that tells something."""
-    shown = flag.default not in (None, False, "", True) and not hasattr(flag.default, "to_dict")
+    shown = flag.default not in (None, False, "", True, []) and not hasattr(flag.default, "to_dict")
     value = ",".join(flag.default) if isinstance(flag.default, list) else flag.default
     meaning = str(flag.help).partition(";\n")[0]  # without absl's "repeat this option"
     return f"{meaning} ({value})" if shown and len(str(value)) < 40 else meaning

@@ -133,7 +133,8 @@ KINDS = {
         WARNING,
         "Nearly the same image in two splits",
         "Scaled, recompressed or a neighbouring frame, by its perceptual hash. Look at the pairs: "
-        "different pictures of like composition can be among them.",
+        "different pictures of like composition can be among them. Frames of one video belong in "
+        "one split: `hierseg prepare --val_names='clip3_*'` chooses those of validation by name.",
     ),
     "missing_class": Kind(
         WARNING,

@@ -8,7 +8,7 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from hierseg_jax.data.prepare.check import (
 from hierseg_jax.data.prepare.formats import FORMATS, MOVABLE, find_format
 from hierseg_jax.data.prepare.picture import RawData, Wishes
 from hierseg_jax.data.prepare.scaled_masks import about_scaled
-from hierseg_jax.data.prepare.split import split_pictures
+from hierseg_jax.data.prepare.split import split_by_names, split_pictures
 from hierseg_jax.data.prepare.transfer import transfer
 from hierseg_jax.data.read.spec import SPLITS, DatasetSpec, load_spec
 from hierseg_jax.data.read.spec_writing import write_spec
@@ -70,6 +70,7 @@ def prepare(
     move: bool = False,
     link: bool = False,
     val_share: float = 0.1,
+    val_names: Sequence[str] = (),
     order: str = "",
     hierarchy: Hierarchy | None = None,
     labels: Named = (),
@@ -89,6 +90,7 @@ def prepare(
       move: images and masks are moved. Annotations stay where they are. Of lists of ids alone.
       link: images and masks are linked: hard links, or symbolic ones where these can't be.
       val_share: of the pictures, those that a source without validation gives to it.
+      val_names: patterns of the pictures that it gives in place of a share, such as `clip3_*`.
       order: what lies on top where regions overlap, see `Wishes`.
       hierarchy: the class tree; by default the source's own, or PASCAL-Person-Part's.
       labels, ignored, skips_unknown: what the values of masks mean, as in `DatasetSpec`.
@@ -106,7 +108,11 @@ def prepare(
     wishes = Wishes(hierarchy, labels, order, ignored, skips_unknown)
     raw = FORMATS[source].read(raw_dir, wishes)
     raw = _with_pairs(_without_copies(raw), wishes)
-    raw = dataclasses.replace(raw, pictures=split_pictures(raw.pictures, val_share))
+    if val_names:
+        pictures = split_by_names(raw.pictures, val_names, raw_dir)
+    else:
+        pictures = split_pictures(raw.pictures, val_share)
+    raw = dataclasses.replace(raw, pictures=pictures)
     spec = _spec(out_dir, raw, wishes)
     there = _spec_there(spec, wishes)
     edited, spec = there not in (None, spec), there or spec
