@@ -27,20 +27,21 @@ def _server(script):
     )
 
 
-def run_quickly(script, *flags):
+def run_quickly(script, *flags, folder="."):
     """A script, or a command such as `compare`, with these flags: for what computes without JAX."""
     server = _server(script)
-    print(json.dumps(list(map(str, flags))), file=server.stdin, flush=True)
+    print(json.dumps([str(folder), *map(str, flags)]), file=server.stdin, flush=True)
     status, output, errors = json.loads(server.stdout.readline())
     return subprocess.CompletedProcess([script, *flags], status, output, errors)
 
 
-def _fork(main, argv):
+def _fork(main, argv, folder):
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         child = os.fork()
         if child == 0:
             os.dup2(output.fileno(), 1)
             os.dup2(errors.fileno(), 2)
+            os.chdir(folder)
             os._exit(_status(main, argv))
         _, status = os.waitpid(child, 0)
         texts = []
@@ -79,7 +80,8 @@ def _serve(script):
         spec.loader.exec_module(module)
     name = script if path.suffix else f"hierseg {script}"
     for line in sys.stdin:
-        print(json.dumps(_fork(module.main, [name, *json.loads(line)])), flush=True)
+        folder, *flags = json.loads(line)
+        print(json.dumps(_fork(module.main, [name, *flags], folder)), flush=True)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from hierseg_jax.settings import Settings
 from hierseg_jax.settings.building import build_model
 from hierseg_jax.settings.fitting import settled
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from tests.commands import run_quickly
 from tests.reference_weights import load_golden, reference_state_dict
 from tests.runs import evaluate_command, run
 from tests.test_training_mistakes import write_data
@@ -258,7 +259,7 @@ def test_the_command_converts_both_ways_and_says_what_comes_next(tmp_path):
     done = command(f"--checkpoint={net}", f"--to_torch={back}")
     assert done.returncode == 0, done.stderr
     assert load_file(back).keys() == load_file(file).keys()
-    done = command(f"--weights={file}")
+    done = run_quickly("convert", f"--weights={file}")
     assert done.returncode == 1
     assert done.stderr.startswith("error: Give either --weights and --output, or --checkpoint")
     assert done.stderr.count("\n") == 1
@@ -272,7 +273,7 @@ def test_a_config_without_a_key_is_refused(tmp_path):
         "    return config\n"
     )
     file, output = golden_file(tmp_path), tmp_path / "net"
-    done = command(f"--config={config}", f"--weights={file}", f"--output={output}")
+    done = run_quickly("convert", f"--config={config}", f"--weights={file}", f"--output={output}")
     assert done.returncode == 1
     assert done.stderr.startswith("error: The config has no key optimizer.name; begin with ")
     assert not output.exists()

@@ -1,7 +1,5 @@
 """A link that leads nowhere is a file that can't be read: it is named, and never missed."""
 
-import sys
-
 import cv2
 import numpy as np
 import pytest
@@ -15,9 +13,9 @@ from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.runtime.frames import open_frames
 from hierseg_jax.system.errors import HiersegError
 from tests.annotated_data import make_yolo
+from tests.commands import run_quickly
 from tests.inspection_data import make_data
 from tests.raw_data import fault
-from tests.runs import run
 from tests.test_runtime import reference_file
 
 
@@ -43,7 +41,7 @@ def test_predict_skips_and_names_it(tmp_path):
     (photos / "b.jpg").symlink_to(tmp_path / "gone.jpg")
     network = reference_file(tmp_path / "a.onnx", contract="reference")
     flags = [f"--onnx_file={network}", f"--source={photos}", f"--output={out}"]
-    done = run([sys.executable, "launch/infer.py", *flags])
+    done = run_quickly("predict", *flags)
     assert done.returncode == 1
     assert f"1 could not be read; the first: {photos}/b.jpg is a link that leads nowhere, to " in (
         done.stderr

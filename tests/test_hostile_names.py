@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import sys
 
 import cv2
 import numpy as np
@@ -20,8 +19,8 @@ from hierseg_jax.runtime.outputs import VideoFile, folder_name
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.train.sample_pictures import draw_samples
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from tests.commands import run_quickly
 from tests.raw_data import fault, make_raw
-from tests.runs import run
 from tests.test_runtime import KERNEL, metadata, reference_file
 
 
@@ -164,7 +163,7 @@ def test_infer_writes_masks_inside_and_refuses_two_levels_in_one_folder(tmp_path
     def infer(names):
         file = with_levels(tmp_path / "a.onnx", names)
         flags = [f"--onnx_file={file}", f"--source={tmp_path / 'p.png'}", f"--output={out}"]
-        return run([sys.executable, "launch/infer.py", *flags, "--masks", "--level=all"])
+        return run_quickly("predict", *flags, "--masks", "--level=all")
 
     twice = infer(["a/b", "a:b", "c"])
     assert twice.returncode == 1

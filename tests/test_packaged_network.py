@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -13,16 +11,12 @@ from hierseg_jax.reports.drawing.legend import PAPER
 from hierseg_jax.runtime.packaged_network import packaged_network, packaged_photograph
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
+from tests.commands import run_quickly
 from tests.conftest import ROOT
 
 TREE = [{"person": [{"body": [1, 6]}, {"clothing": [2, 3, 4]}, {"things": [5]}]}]
 NAMES = ["background", "head", "upper_clothes", "lower_clothes", "footwear", "carried", "skin"]
 PHOTO_BGR = cv2.imread(str(packaged_photograph()))
-
-
-def hierseg(*arguments, folder):
-    command = [sys.executable, "-m", "hierseg_jax.commands.hierseg", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
 
 
 def test_it_is_of_the_street_photographs_and_finds_the_person():
@@ -64,7 +58,7 @@ def test_it_knows_a_head_from_near_by():
 
 
 def test_the_demo_writes_a_picture_and_leaves_those_that_are_there(tmp_path):
-    done = hierseg("demo", folder=tmp_path)
+    done = run_quickly("demo", folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Written to demo.png\n" in done.stdout
     assert "Next:\n  hierseg predict --source=0 --show" in done.stdout
@@ -75,7 +69,7 @@ def test_the_demo_writes_a_picture_and_leaves_those_that_are_there(tmp_path):
     assert (drawn[:height, :width] == PHOTO_BGR).all()
     before = first.read_bytes()
     cv2.imwrite(str(tmp_path / "wide.png"), np.zeros((300, 2400, 3), np.uint8))
-    done = hierseg("demo", "wide.png", folder=tmp_path)
+    done = run_quickly("demo", "wide.png", folder=tmp_path)
     assert "Written to demo_2.png\n" in done.stdout, done.stderr
     height, width = cv2.imread(str(tmp_path / "demo_2.png")).shape[:2]
     assert (height > 2 * 150, width) == (True, 2 * 1200 + GAP)  # two rows of two
@@ -100,7 +94,7 @@ def test_panels_stand_in_rows_as_high_as_their_highest():
 def test_pictures_of_the_demo_are_named_and_looked_at_in_a_size_of_choice(tmp_path):
     for name in ("a", "b"):
         cv2.imwrite(str(tmp_path / f"{name}.png"), PHOTO_BGR[15:225, 40:413])
-    done = hierseg("demo", "a.png", "b.png", "--image_size=256", folder=tmp_path)
+    done = run_quickly("demo", "a.png", "b.png", "--image_size=256", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     for name in ("a", "b"):
         assert f"\n{name}.png: shares of the picture, found in " in done.stdout
@@ -109,14 +103,14 @@ def test_pictures_of_the_demo_are_named_and_looked_at_in_a_size_of_choice(tmp_pa
     (tmp_path / "photos").mkdir()
     for name in ("x" * 250, "b"):  # a name as long as systems take
         cv2.imwrite(str(tmp_path / "photos" / f"{name}.png"), PHOTO_BGR[15:225, 40:413])
-    done = hierseg("demo", "photos", folder=tmp_path)
+    done = run_quickly("demo", "photos", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "demo_b_2.png").exists()
     assert len(list(tmp_path.glob("demo_xxx*.png"))) == 1
-    hierseg("demo", "a.png", folder=tmp_path)
+    run_quickly("demo", "a.png", folder=tmp_path)
     larger, smaller = (cv2.imread(str(tmp_path / f)) for f in ("demo.png", "demo_a.png"))
     assert larger.shape != smaller.shape or (larger != smaller).any()
-    done = hierseg("demo", "--image_size=250", folder=tmp_path)
+    done = run_quickly("demo", "--image_size=250", folder=tmp_path)
     assert done.stderr.count("\n") == 1, done.stderr
     assert "multiples of 32; got 250 x 250" in done.stderr
 
@@ -128,7 +122,7 @@ def test_a_mistake_of_the_demo_is_a_sentence_and_writes_nothing(tmp_path):
         (["a.png", "--output=new/a.gif"], "error: --output is new/a.gif; end its name in .jpg,"),
         (["a.png"], "error: 1 could not be read; the first: a.png"),
     ):
-        done = hierseg("demo", *arguments, folder=tmp_path)
+        done = run_quickly("demo", *arguments, folder=tmp_path)
         assert done.returncode == 1
         assert done.stderr.startswith(sentence)
         assert done.stderr.count("\n") == 1
@@ -137,7 +131,7 @@ def test_a_mistake_of_the_demo_is_a_sentence_and_writes_nothing(tmp_path):
 
 def test_predict_takes_it_where_no_model_is_given(tmp_path):
     source = f"--source={packaged_photograph()}"
-    done = hierseg("predict", source, "--output=out.png", folder=tmp_path)
+    done = run_quickly("predict", source, "--output=out.png", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "No --model given: the network in the package" in done.stderr
     assert cv2.imread(str(tmp_path / "out.png")).shape[1] == PHOTO_BGR.shape[1]

@@ -10,6 +10,7 @@ from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.runtime.packaged_network import packaged_network, packaged_photograph
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
+from tests.commands import run_quickly
 from tests.runs import run, start, wait_until
 
 
@@ -140,19 +141,18 @@ def test_it_is_for_images_and_never_replaces(network, photos, tmp_path):
 
 
 def test_the_command_tells_what_was_there(photos, tmp_path):
-    command = [sys.executable, "launch/infer.py", f"--source={photos}", "--image_size=64"]
-    command.append(f"--output={tmp_path / 'out'}")
-    first = run([*command, "--skip_existing"])
+    flags = [f"--source={photos}", "--image_size=64", f"--output={tmp_path / 'out'}"]
+    first = run_quickly("predict", *flags, "--skip_existing")
     assert first.returncode == 0, first.stderr
     assert "already" not in first.stdout
-    refused = run(command)
+    refused = run_quickly("predict", *flags)
     assert (
         "exists; choose another --output or give --overwrite, or --skip_existing to segment "
         in (refused.stderr)
     )
     (tmp_path / "out/b.png").unlink()
-    second = run([*command, "--skip_existing"])
+    second = run_quickly("predict", *flags, "--skip_existing")
     assert second.returncode == 0, second.stderr
     assert second.stdout.startswith("2 pictures were there already\n1 picture, ")
-    third = run([*command, "--skip_existing"])
+    third = run_quickly("predict", *flags, "--skip_existing")
     assert (third.returncode, third.stdout) == (0, "3 pictures were there already\n")

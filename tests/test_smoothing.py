@@ -1,7 +1,6 @@
 """Scores averaged over a video's frames, on small arrays and on a video."""
 
 import dataclasses
-import sys
 import threading
 
 import cv2
@@ -13,8 +12,8 @@ from hierseg_jax.runtime.motion import agreement, grey_frame, motion
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.smoothing import CUT, MOST, USUAL, Smoother, check_weight, next_average
 from hierseg_jax.runtime.stream import segment_source
+from tests.commands import run_quickly
 from tests.moving_scenes import moved_by, scene
-from tests.runs import run
 from tests.test_runtime import deploy_file, reference_file
 
 SIZE = (48, 64)
@@ -311,8 +310,8 @@ def test_what_can_not_be_averaged_is_refused_before_anything_is_written(video, t
     file = reference_file(tmp_path / "r.onnx", contract="reference")
     with pytest.raises(ValueError, match=r"a\.png is images; leave it out"):
         segment_source(Segmenter(file), str(photo), str(out), smooth=0.5)
-    command = [sys.executable, "launch/infer.py", f"--onnx_file={file}", f"--source={video}"]
-    result = run([*command, f"--output={out / 'v.avi'}", "--smooth=0.97"])
+    flags = [f"--onnx_file={file}", f"--source={video}", f"--output={out / 'v.avi'}"]
+    result = run_quickly("predict", *flags, "--smooth=0.97")
     assert result.returncode == 1
     assert "--smooth is 0.97; it is 0, which is off, to 0.95" in result.stderr
     assert not out.exists()

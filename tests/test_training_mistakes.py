@@ -14,7 +14,7 @@ from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.evaluation.view import View
 from tests.commands import run_quickly
 from tests.conftest import ROOT
-from tests.runs import SMALL, evaluate_command, run, train_command, train_here
+from tests.runs import SMALL, run, train_command, train_here
 
 
 def write_data(root, train=8, val=3, num_classes=4, size=(40, 30)):
@@ -238,7 +238,7 @@ def test_mistakes_in_evaluation_are_named(finished, tmp_path):
         with pytest.raises((ValueError, FileNotFoundError), match=sentence) as error:
             evaluate_checkpoint(checkpoint, **{"task": "val"} | arguments)
         assert "\n" not in str(error.value)
-    done = run(evaluate_command(tmp_path, "--task=training"))
+    done = run_quickly("evaluate", tmp_path, "--task=training")
     assert done.returncode == 1
     assert "--task=training" in done.stderr
 
