@@ -190,6 +190,13 @@ def test_what_a_command_looks_at_needs_no_flag(monkeypatch, capsys):
         (["evaluate", "--xyz"], "evaluate has no flag --xyz; hierseg evaluate --help tells its"),
         (["tune", "--seed=1"], "tune has no flag --seed; did you mean --config.seed?"),
         (["train", "--epoch=1"], "train has no flag --epoch; did you mean --epochs?"),
+        (["train", "--learning_rat=1"], "did you mean --config.learning_rate?"),
+        (["train", "--model=esnet"], "did you mean --config.model.name?"),
+        (["train", "--data.resize=crop"], "did you mean --config.data.resize?"),
+        (["train", "--size=32"], "did you mean --image_size or --batch_size?"),
+        (["prepare", "--val=a"], "did you mean --val_share or --val_names?"),
+        (["prepare", "--workdirr=a"], "no flag --workdirr; hierseg prepare --help tells its"),
+        (["train", "--\x1b[31mred"], r"train has no flag --\x1b[31mred; "),
         (["train", "--backbone=b1"], "did you mean --config.model.backbone?"),
     ],
 )
@@ -206,6 +213,20 @@ def test_a_runs_folder_and_what_is_written_have_one_name_everywhere(tmp_path):
             "hierseg_jax/commands/hierseg.py", *command.split(), f"--workdir={tmp_path}/gone"
         )
         assert "gone does not exist" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "one", "other"),
+    [
+        ("export", "--output=a.onnx", "--onnx_file=b.onnx"),
+        ("evaluate", "--workdir=a", "--checkpoint=b"),
+        ("prepare", "--output=a", "--out_dir=b"),
+    ],
+)
+def test_a_flag_under_both_of_its_names_is_refused(command, one, other):
+    done = run_quickly("hierseg_jax/commands/hierseg.py", command, "x", one, other)
+    said = [word.partition("=")[0] for word in (one, other)]
+    assert done.stderr == f"error: {' and '.join(said)} say the same; give one of them.\n"
 
 
 def test_several_arguments_take_the_place_of_a_flag_that_takes_several(monkeypatch, capsys):

@@ -1,5 +1,7 @@
 """data.yaml without a hierarchy, or without a background: what it means, and a whole run of it."""
 
+from unittest import mock
+
 import cv2
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from hierseg_jax.data.read.spec_writing import write_spec
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.train import record
+from hierseg_jax.train.sample_pictures import draw_samples
 from tests.conftest import ROOT
 from tests.inspection_data import make_data
 from tests.runs import train_here
@@ -168,10 +172,29 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def workdir(tmp_path_factory, data):
-    workdir = tmp_path_factory.mktemp("run")
-    train_here(workdir, data__spec=str(data), epochs=1, samples=2)
-    return workdir
+def run_and_samples(tmp_path_factory, data):
+    """A workdir, and what its samples.png was drawn of."""
+    workdir, drawn = tmp_path_factory.mktemp("run"), []
+
+    def draw(samples, *rest):
+        drawn.append(samples)
+        draw_samples(samples, *rest)
+
+    with mock.patch.object(record, "draw_samples", draw):
+        train_here(workdir, data__spec=str(data), epochs=1, samples=2)
+    return workdir, drawn[-1]
+
+
+@pytest.fixture(scope="module")
+def workdir(run_and_samples):
+    return run_and_samples[0]
+
+
+def test_samples_are_from_all_over_the_validation_split(run_and_samples, data):
+    _, samples = run_and_samples
+    for number, shown in zip((0, 3), samples["image"], strict=True):  # of six
+        expected_bgr = cv2.imread(str(data.parent / "val" / "images" / f"{number}.png"))
+        np.testing.assert_array_equal(shown[..., ::-1], expected_bgr)
 
 
 def test_a_run_counts_every_class(workdir, data):

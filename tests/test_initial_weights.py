@@ -141,8 +141,8 @@ def test_a_checkpoint_of_the_same_classes_gives_its_heads_too(esnet, tmp_path):
         np.testing.assert_array_equal, run.initial_state().params, dict(expected["params"])
     )
     assert "tensors loaded: decoder, encoder, encoder_head" in run.weights.report
-    assert "new" not in run.weights.report
-    assert "left out" not in run.weights.report
+    assert "tensors new" not in run.weights.report
+    assert "tensors left out" not in run.weights.report
 
 
 def test_a_checkpoint_of_another_network_is_named(esnet, tmp_path):

@@ -136,6 +136,11 @@ def test_a_network_gets_the_shape_that_its_pictures_have():
     # Of several shapes, a square.
     assert choose_size([(384, 256)] * 8 + [(256, 384)] * 2) == (256, 256)
     assert choose_size([(480, 640), (640, 480)]) == (480, 480)
+    # Nearly square ones get one, and small ones, whose shape multiples of 32 would miss.
+    assert choose_size([(500, 520)]) == (512, 512)
+    assert choose_size([(60, 80)]) == (64, 64)
+    for long in ((1, 5000), (8192, 1), (500, 4000)):
+        assert all(side % suggesting.STRIDE == 0 < side for side in choose_size([long]))
 
 
 def test_the_estimate_meets_measured_runs_and_grows_with_pixels():
@@ -239,7 +244,7 @@ def test_the_command_writes_reports_once_and_fails_where_training_would(tmp_path
         }
     ]
     assert content["suggestion"]["memory_gb"] == 8
-    assert content["suggestion"]["image_size"] == [64, 96]  # of 48 x 64
+    assert content["suggestion"]["image_size"] == [64, 64]  # 48 lies between 32 and 64
 
 
 def test_the_command_starts_without_jax():

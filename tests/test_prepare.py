@@ -192,7 +192,7 @@ def test_files_that_no_id_stands_for_are_refused(tmp_path):
     prepare(raw, tmp_path / "out")
     (raw / "train_id.txt").write_text("t0")
     message = fault(raw, tmp_path / "out")
-    assert "images holds 2 files that train_id.txt does not stand for (t1.jpg, t2.jpg)" in message
+    assert "images holds 2 files that train_id.txt does not put there (t1.jpg, t2.jpg)" in message
 
 
 def test_links_to_the_raw_files_lose_nothing(tmp_path):

@@ -1,6 +1,7 @@
 """Masks of regions, and splits by a hash: pure functions of preparing."""
 
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -75,21 +76,28 @@ def test_of_a_few_pictures_one_goes_to_each_split(share):
 
 def in_folders(*paths, split=""):
     root = pathlib.Path("raw")
-    return [Picture(split, path.replace("/", "_"), root / path, pathlib.Path()) for path in paths]
+    named = [(path, path.removesuffix(".jpg").replace("/", "__")) for path in paths]
+    return [Picture(split, name, root / path, pathlib.Path()) for path, name in named]
 
 
 @pytest.mark.parametrize(
     ("patterns", "val"),
     [
-        (["clip2/*"], ["clip2/a.jpg", "clip2/b.jpg"]),
-        (["b.jpg"], ["clip1/b.jpg", "clip2/b.jpg"]),
-        (["clip1/a*", "clip2/b*"], ["clip1/a.jpg", "clip2/b.jpg"]),
-        (["[ab].png"], ["b.png"]),
+        (["clip2/*"], ["images/clip2/a.jpg", "images/clip2/b.jpg"]),
+        (["images/clip2/*"], ["images/clip2/a.jpg", "images/clip2/b.jpg"]),
+        (["./clip1/*"], ["clip1/a.jpg", "clip1/b.jpg"]),
+        (["b.jpg"], ["clip1/b.jpg", "images/clip2/b.jpg"]),
+        (["clip1/a*", "clip2/b*"], ["clip1/a.jpg", "images/clip2/b.jpg"]),
+        (["clip1__*"], ["clip1/a.jpg", "clip1/b.jpg"]),  # as the new data set calls them
+        (["[xy].jpg"], ["x.jpg"]),
+        (["a[1].jpg"], ["a[1].jpg"]),
     ],
 )
 def test_names_choose_validation_by_file_or_folder(patterns, val):
-    paths = ["clip1/a.jpg", "clip1/b.jpg", "clip2/a.jpg", "clip2/b.jpg", "b.png"]
-    given = in_folders(*paths) + in_folders("test/b.jpg", split="test")
+    paths = ["clip1/a.jpg", "clip1/b.jpg", "images/clip2/a.jpg", "images/clip2/b.jpg"]
+    paths += ["x.jpg", "a[1].jpg"]
+    given = in_folders(*paths[:3], split="val") + in_folders(*paths[3:])
+    given += in_folders("test/b.jpg", split="test")
     found = split_by_names(given, patterns, pathlib.Path("raw"))
     assert [p.image for p in found] == [p.image for p in given]
     assert found[-1].split == "test"
@@ -97,14 +105,17 @@ def test_names_choose_validation_by_file_or_folder(patterns, val):
     assert [picture.split for picture in found[:-1]] == expected
 
 
-def test_names_that_choose_nothing_or_everything_or_what_is_chosen_are_refused():
-    given, root = in_folders("b.jpg", "a.jpg"), pathlib.Path("raw")
-    with pytest.raises(HiersegError, match=r"called c\* .*the first is called a\.jpg"):
-        split_by_names(given, ["a*", "c*"], root)
+@pytest.mark.parametrize("pattern", ["z*", "", "A.jpg", "b", "ip/a.jpg", "of_test.jpg"])
+def test_a_name_that_no_picture_has_is_refused_with_one_that_there_is(pattern):
+    given = in_folders("clip/b.jpg", "clip/a.jpg") + in_folders("of_test.jpg", split="test")
+    sentence = f"is called {pattern!r} (--val_names); capitals and the suffix count. The first is "
+    with pytest.raises(HiersegError, match=re.escape(f"{sentence}clip/a.jpg.")):
+        split_by_names(given, ["a*", pattern], pathlib.Path("raw"))
+
+
+def test_names_of_all_pictures_are_refused():
     with pytest.raises(HiersegError, match="takes all 2 pictures for validation"):
-        split_by_names(given, ["a*", "b*"], root)
-    with pytest.raises(HiersegError, match="says itself which pictures"):
-        split_by_names(given + in_folders("c.jpg", split="val"), ["a*"], root)
+        split_by_names(in_folders("b.jpg", "a.jpg"), ["a*", "b*"], pathlib.Path("raw"))
 
 
 def test_a_validation_split_that_is_there_is_taken():

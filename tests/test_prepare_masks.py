@@ -368,8 +368,23 @@ def test_names_choose_what_is_validated_and_the_command_counts_it(tmp_path):
     assert "\nval: 3 images" in done.stdout
     found = sorted(file.name for file in (out / "val/images").iterdir())
     assert found == ["clip2_0.jpg", "clip2_1.jpg", "clip2_2.jpg"]
-    refused = run_prepare(raw, f"--out_dir={tmp_path / 'new'}", "--val_names=clip3_*")
-    assert "No picture is called clip3_* (--val_names); the first is called clip1_0.jpg." in (
-        refused.stderr
+    # In place of the validation that the source itself has.
+    pairs = numbered("train/images/clip1_{}.jpg", "train/masks/clip1_{}.png")
+    pairs += numbered("val/images/clip2_{}.jpg", "val/masks/clip2_{}.png", 3)
+    split, other = write(tmp_path / "split", *pairs), tmp_path / "other"
+    done = run_prepare(split, f"--output={other}", "--val_names=clip1_1*", "--val_names=clip1_2*")
+    assert done.returncode == 0, done.stderr
+    found = sorted(file.name for file in (other / "val/images").iterdir())
+    assert found == ["clip1_1.jpg", "clip1_2.jpg"]
+    assert "--val_names takes the place of its own validation, which had 3 pictures." in (
+        done.stdout
     )
+    for flags, sentence in (
+        (["--val_names=clip3_*"], "is called 'clip3_*' (--val_names); capitals and "),
+        (["--val_names="], "is called '' (--val_names); capitals and "),
+        (["--val_names=clip2_*", "--val_share=0.2"], "--val_share and --val_names both say what"),
+    ):
+        refused = run_prepare(raw, f"--out_dir={tmp_path / 'new'}", *flags)
+        assert refused.returncode == 1
+        assert sentence in refused.stderr
     assert not (tmp_path / "new").exists()

@@ -194,7 +194,7 @@ def test_samples_are_from_all_over_what_this_process_can_read(batch_size):
         told = {"process_index": process, "process_count": processes}
         batches = eval_batches(source, size=SIZE, batch_size=batch_size * processes, **told)
         for batch in batches:
-            if rows := kept.wanted(batch["valid"]):
+            if rows := kept.choose(batch["valid"]):
                 kept.add(rows, np.asarray(step({}, batch)["scores"]))
         return list(kept.by_index), gallery(source, "stretch").samples(kept.by_index)
 

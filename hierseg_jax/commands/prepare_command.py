@@ -12,6 +12,7 @@ from hierseg_jax.data.prepare.formats import FORMATS
 from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.spec import read_classes
 from hierseg_jax.system.command_line import quoted, run
+from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import counted
 
 FLAGS = flags.FlagValues()
@@ -21,6 +22,7 @@ _RAW_DIR = flags.DEFINE_string(
 _OUT_DIR = flags.DEFINE_string(
     "out_dir", None, "Folder to be made.", required=True, flag_values=FLAGS
 )
+flags.DEFINE_alias("output", "out_dir", flag_values=FLAGS)
 _FROM = flags.DEFINE_enum(
     "from", None, list(FORMATS), "Its format; by default it is found out.", flag_values=FLAGS
 )
@@ -36,10 +38,10 @@ _VAL_SHARE = flags.DEFINE_float(
     "Of the pictures, for validation, where the download has no such split.",
     flag_values=FLAGS,
 )
-_VAL_NAMES = flags.DEFINE_list(
+_VAL_NAMES = flags.DEFINE_multi_string(
     "val_names",
-    [],
-    "In place of a share, names of the pictures for validation, such as 'clip3_*'.",
+    None,
+    "In place of a share, pictures for validation by name, as 'clip3_*' or 'clip3/*'.",
     flag_values=FLAGS,
 )
 _ORDER = flags.DEFINE_enum(
@@ -60,6 +62,10 @@ _HIERARCHY = flags.DEFINE_string(
 def _run() -> None:
     """Checks, transfers, and prints what there is."""
     start = time.perf_counter()
+    if _VAL_NAMES.present and _VAL_SHARE.present:
+        raise HiersegError(
+            "--val_share and --val_names both say what is for validation; give one of them."
+        )
     tree = read_classes(_HIERARCHY.value) if _HIERARCHY.value else None
     done = prepare(
         _RAW_DIR.value,
@@ -68,7 +74,7 @@ def _run() -> None:
         move=_MOVE.value,
         link=_LINK.value,
         val_share=_VAL_SHARE.value,
-        val_names=_VAL_NAMES.value,
+        val_names=_VAL_NAMES.value or (),
         order=_ORDER.value or "",
         hierarchy=tree.hierarchy if tree else None,
         labels=tree.labels if tree else (),

@@ -52,7 +52,7 @@ def nearest_multiple(side: float, stride: int) -> int:
     return max(stride, round(side / stride) * stride)
 
 
-def share_of_size(size: tuple[int, int], share: float, stride: int) -> tuple[int, int]:
+def share_of_size(size: tuple[float, float], share: float, stride: int) -> tuple[int, int]:
     """The size of about that share of both sides, in multiples of a stride and not 0.
 
     A network knows the proportions that it was trained with, so of the sizes next to the share

@@ -90,7 +90,7 @@ def evaluate_batches(
         if samples is not None:
             # Not left in what is copied to the host as a whole.
             scores = result.pop("scores", None)
-            if rows := samples.wanted(batch["valid"]):
+            if rows := samples.choose(batch["valid"]):
                 samples.add(rows, jax.device_get(scores))
         # The device works on this batch while the host reads the one before.
         if pending is not None:

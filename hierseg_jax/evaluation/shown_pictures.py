@@ -69,8 +69,8 @@ class SampleScores:
         self._places = [own[number * len(own) // count] for number in range(count)]
         self._next, self._stride = first, stride
 
-    def wanted(self, valid_b: np.ndarray) -> dict[int, int]:
-        """Of the next batch, valid bool [B]: rows whose scores are to be added, and the index."""
+    def choose(self, valid_b: np.ndarray) -> dict[int, int]:
+        """Goes on by a batch, valid bool [B]: rows whose scores are to be added, and the index."""
         rows = {}
         for row, valid in enumerate(valid_b):
             if valid and self._places and self._next >= self._places[0]:
@@ -80,7 +80,7 @@ class SampleScores:
         return rows
 
     def add(self, rows: Mapping[int, int], scores_bchw: np.ndarray) -> None:
-        """Scores, float32 [B, C, h, w], of the batch that `wanted` was of."""
+        """Scores, float32 [B, C, h, w], of the batch that `choose` was given."""
         self.by_index |= {index: scores_bchw[row].copy() for row, index in rows.items()}
 
 

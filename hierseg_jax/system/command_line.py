@@ -1,5 +1,6 @@
 """What every command does around its one call: flags in, sentences out."""
 
+import difflib
 import functools
 import logging
 import os
@@ -21,7 +22,7 @@ from hierseg_jax.system.errors import (
     is_sentence,
     wants_tracebacks,
 )
-from hierseg_jax.system.wording import did_you_mean, one_line
+from hierseg_jax.system.wording import one_line, printable
 
 
 def run(
@@ -132,15 +133,27 @@ def _missing(flag: flags.Flag) -> str:
 
 def _unknown(name: str, command: str, own_flags: flags.FlagValues, short: ShortForms | None) -> str:
     """That a command has no such flag, and the one that may have been meant."""
-    known = [*own_flags, *(short.meanings if short is not None else ())]
     keys = short.config_keys if short is not None else ()
-    meant = [f"--config.{key}" for key in keys if key.rpartition(".")[2] == name]
+    meant = [k for k in keys if k in (name, f"{name}.name") or k.endswith(f".{name}")]
+    known = {each: each for each in (*own_flags, *(short.meanings if short else ()))}
+    told = [f"--config.{key}" for key in meant]
+    told = told or [f"--{each}" for each in known if name in each and len(name) > 2]
+    if not told:
+        known |= {key.rpartition(".")[2]: f"config.{key}" for key in keys} | known
+        near = difflib.get_close_matches(name.casefold(), known, 1, cutoff=0.7)
+        told = [f"--{known[each]}" for each in near]
     command = os.path.basename(command)
-    hint = f"did you mean {' or '.join(meant)}?" if meant else ""
-    hint = hint or did_you_mean(
-        f"--{name}", (f"--{each}" for each in known), f"{command} --help tells its flags."
-    )
-    return f"error: {command} has no flag --{name}; {hint}"
+    hint = f"did you mean {' or '.join(told)}?" if told else f"{command} --help tells its flags."
+    return f"error: {command} has no flag --{printable(name)}; {hint}"
+
+
+def _check_aliases(own_flags: flags.FlagValues) -> None:
+    """Ends where a flag and its alias are given: the last one would count, without a word."""
+    for name in own_flags:
+        _, is_alias, other = str(own_flags[name].help).partition("Alias for --")
+        other = other.removesuffix(".")
+        if is_alias and 0 < own_flags[name].present < own_flags[other].present:
+            sys.exit(f"error: --{name} and --{other} say the same; give one of them.")
 
 
 def _take_bare(
@@ -250,6 +263,7 @@ def _parse_flags(
             # absl would miss it before arguments without a flag are given to it.
             own_flags.set_default(bare, "")
         command, *arguments = own_flags(argv)
+        _check_aliases(own_flags)
         if bare is not None and not _takes_several(own_flags[bare]) and own_flags[bare].present > 1:
             # The last one would count, without a word of the others.
             sys.exit(f"error: --{bare} is given {own_flags[bare].present} times, and takes one.")

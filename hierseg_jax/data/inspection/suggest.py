@@ -20,9 +20,10 @@ from hierseg_jax.tree.meeting import all_labels
 # Sides that EfficientUNet takes; ESNet takes multiples of 8, hence these as well.
 STRIDE = 32
 MAX_SIZE = 512
-# Of the pictures, those that have to be of about one shape for the network to get it, and how much
-# of their width over their height may differ from the median.
-SAME_SHAPE, NEARLY = 0.9, 1.1
+# Of the pictures, those that have to be of about one shape for the network to get it; how much of
+# their width over their height may differ from the median, and this from 1 to be nearly square;
+# and the side from which on multiples of the stride come near enough to a shape.
+SAME_SHAPE, NEARLY, LEAST_SHAPED = 0.9, 1.1, 4 * STRIDE
 # Of configs/default.py, and of configs/tree.py.
 MAX_BATCH, RECIPE_BATCH = 32, 16
 # Fewer steps an epoch than these make a poor schedule, and statistics of fewer images than those
@@ -174,10 +175,11 @@ def choose_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
     shapes = [math.log(width / height) for height, width in sizes]
     median = statistics.median(shapes)
     alike = sum(abs(shape - median) <= math.log(NEARLY) for shape in shapes)
-    if alike < SAME_SHAPE * len(sizes):
+    nearly_square = abs(median) <= math.log(NEARLY)
+    if alike < SAME_SHAPE * len(sizes) or nearly_square or side < LEAST_SHAPED:
         return side, side
     stretch = math.exp(median / 2)
-    return share_of_size((round(side / stretch), round(side * stretch)), 1, STRIDE)
+    return share_of_size((side / stretch, side * stretch), 1, STRIDE)
 
 
 def _median_side(sizes: Sequence[tuple[int, int]]) -> float:

@@ -98,9 +98,10 @@ def _size_reason(of: Suggestion) -> str:
             f"shorter side, {of.median_side:,} px, and at most {MAX_SIZE}."
         )
     return (
-        f"{height} x {width} px (height x width): the shape of the pictures, in multiples of "
-        f"{STRIDE} (which both networks take), with about as many pixels as a square of their "
-        f"median shorter side, {of.median_side:,} px, and at most of {MAX_SIZE}."
+        f"{height} x {width} px (height x width): about the shape of the pictures, in multiples "
+        f"of {STRIDE} (which both networks take), and about as many pixels as a square of their "
+        f"median shorter side, {of.median_side:,} px, or of {MAX_SIZE}, has. For a camera of "
+        "another shape see docs/networks.md."
     )
 
 

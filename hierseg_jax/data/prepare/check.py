@@ -229,7 +229,7 @@ def strangers(out_dir: pathlib.Path, kept: Iterable[Example]) -> list[str]:
         if strange:
             faults.append(
                 f"{folder} holds {counted(len(strange), 'file')} that {listed_in[folder]} does not "
-                f"stand for ({listed(strange, 3)}); move them away, or use another --out_dir."
+                f"put there ({listed(strange, 3)}); move them away, or use another --out_dir."
             )
     return faults
 

@@ -108,11 +108,7 @@ def prepare(
     wishes = Wishes(hierarchy, labels, order, ignored, skips_unknown)
     raw = FORMATS[source].read(raw_dir, wishes)
     raw = _with_pairs(_without_copies(raw), wishes)
-    if val_names:
-        pictures = split_by_names(raw.pictures, val_names, raw_dir)
-    else:
-        pictures = split_pictures(raw.pictures, val_share)
-    raw = dataclasses.replace(raw, pictures=pictures)
+    raw = _split(raw, raw_dir, val_share, val_names)
     spec = _spec(out_dir, raw, wishes)
     there = _spec_there(spec, wishes)
     edited, spec = there not in (None, spec), there or spec
@@ -176,6 +172,19 @@ def _without_copies(raw: RawData) -> RawData:
         f"{copies[0].image}; they are for training alone."
     )
     return dataclasses.replace(raw, pictures=pictures, notes=(*raw.notes, note))
+
+
+def _split(
+    raw: RawData, raw_dir: pathlib.Path, val_share: float, val_names: Sequence[str]
+) -> RawData:
+    if not val_names:
+        return dataclasses.replace(raw, pictures=split_pictures(raw.pictures, val_share))
+    notes, own = raw.notes, sum(picture.split == "val" for picture in raw.pictures)
+    if own:
+        note = "--val_names takes the place of its own validation, which had "
+        notes = (*notes, f"{note}{counted(own, 'picture')}.")
+    pictures = split_by_names(raw.pictures, val_names, raw_dir)
+    return dataclasses.replace(raw, pictures=pictures, notes=notes)
 
 
 def _with_pairs(raw: RawData, wishes: Wishes) -> RawData:

@@ -4,7 +4,7 @@ import dataclasses
 import fnmatch
 import hashlib
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from hierseg_jax.data.prepare.picture import Picture
 from hierseg_jax.system.errors import HiersegError
@@ -43,51 +43,50 @@ def split_by_names(
 ) -> list[Picture]:
     """Pictures of these names are for validation, all others for training, but those of a test.
 
+    Whatever the source itself says of training and validation.
+
     Args:
       pictures: of a source.
-      patterns: as `clip3_*`, of a picture's file name or its path below `raw_dir`.
+      patterns: as `clip3_*` or `clip3/*`: ends of a picture's path below `raw_dir`, or the name
+        that it will have.
       raw_dir: of the source.
 
     Raises:
-      ValueError: a source with a validation of its own; a pattern that no picture has, or that
-        leaves none for training.
+      ValueError: a pattern that no picture has, or patterns that leave none for training.
     """
-    free = [picture for picture in pictures if picture.split in ("", "train")]
-    if len(free) < sum(picture.split != "test" for picture in pictures):
-        raise HiersegError(
-            f"{raw_dir} says itself which pictures are for validation; --val_names is for "
-            "pictures of which nothing says so."
-        )
-
-    def has_name(picture: Picture, pattern: str) -> bool:
-        below = picture.image
-        if below.is_relative_to(raw_dir):
-            below = below.relative_to(raw_dir)
-        names = (picture.image.name, below.as_posix())
-        return any(fnmatch.fnmatchcase(name, pattern) for name in names)
-
+    free = [picture for picture in pictures if picture.split != "test"]
+    paths = {picture.image: _below(picture.image, raw_dir) for picture in free}
     val = set()
     for pattern in patterns:
-        found = {picture.image for picture in free if has_name(picture, pattern)}
+        found = {p.image for p in free if _is_called((paths[p.image], p.name), pattern)}
         if not found:
-            first = min((picture.image.name for picture in free), default="nothing at all")
+            first = min(paths.values(), default="nothing")
             raise HiersegError(
-                f"No picture is called {pattern} (--val_names); the first is called {first}."
+                f"No picture for training or validation is called {pattern!r} (--val_names); "
+                f"capitals and the suffix count. The first is {first}."
             )
         val |= found
-    if len(val) == len({picture.image for picture in free}):
+    if len(val) == len(paths):
         raise HiersegError(
             f"--val_names takes all {counted(len(val), 'picture')} for validation, and leaves none "
             "for training."
         )
 
     def placed(picture: Picture) -> Picture:
-        if picture.split == "test":
-            return picture
         split = "val" if picture.image in val else "train"
-        return dataclasses.replace(picture, split=split)
+        return picture if picture.split == "test" else dataclasses.replace(picture, split=split)
 
     return [placed(picture) for picture in pictures]
+
+
+def _below(image: pathlib.Path, raw_dir: pathlib.Path) -> str:
+    return (image.relative_to(raw_dir) if image.is_relative_to(raw_dir) else image).as_posix()
+
+
+def _is_called(names: Iterable[str], pattern: str) -> bool:
+    """By a name, or the end of one that begins with a file or folder."""
+    pattern = pattern.removeprefix("./")
+    return any(name == pattern or fnmatch.fnmatchcase(f"/{name}", f"*/{pattern}") for name in names)
 
 
 def _position(name: str) -> float:
