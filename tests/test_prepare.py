@@ -178,7 +178,7 @@ def test_pictures_that_are_added_later_join_the_others(tmp_path):
     assert f"{out / 'data.yaml'} stays as you have edited it." in done.notes
     assert json.loads((out / "summary.json").read_text())["splits"]["train"]["images"] == 4
     assert "trunk" in done.summary["splits"]["train"]["levels"]["part"]
-    again = run_prepare(f"--raw_dir={raw}", f"--out_dir={out}")
+    again = run_prepare(f"--raw_dir={raw}", f"--out_dir={out}", python=("-B",))
     assert again.returncode == 0, again.stderr
     assert "    trunk" in again.stdout
     other = Hierarchy.from_mapping([1, 2, 3, 4, 5, 6])
