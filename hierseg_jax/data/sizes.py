@@ -35,12 +35,6 @@ def format_size(side_or_sides: int | Sequence[int]) -> str:
     return str(height) if height == width else f"{height}x{width} (height x width)"
 
 
-def size_argument(side_or_sides: int | Sequence[int]) -> str:
-    """As a command takes it: `320` for a square, else `192,256`."""
-    height, width = as_size(side_or_sides)
-    return str(height) if height == width else f"{height},{width}"
-
-
 def bounded(size: tuple[int, int], longest: int) -> tuple[int, int]:
     """The size, or the one of (nearly) its shape whose longer side has `longest` pixels."""
     scale = min(1.0, longest / max(size))
@@ -52,7 +46,7 @@ def nearest_multiple(side: float, stride: int) -> int:
     return max(stride, round(side / stride) * stride)
 
 
-def share_of_size(size: tuple[float, float], share: float, stride: int) -> tuple[int, int]:
+def share_of_size(size: tuple[int, int], share: float, stride: int) -> tuple[int, int]:
     """The size of about that share of both sides, in multiples of a stride and not 0.
 
     A network knows the proportions that it was trained with, so of the sizes next to the share

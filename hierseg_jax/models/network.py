@@ -103,9 +103,9 @@ class TrainingMemory:
     rest_gb: float
     bytes_per_pixel: float
 
-    def peak_gb(self, side: float, batch_size: int) -> float:
+    def peak_gb(self, image_size: int, batch_size: int) -> float:
         """Of square images of that side, in 1e9 bytes."""
-        return self.rest_gb + batch_size * side**2 * self.bytes_per_pixel / 1e9
+        return self.rest_gb + batch_size * image_size**2 * self.bytes_per_pixel / 1e9
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -11,7 +11,6 @@ from hierseg_jax.data.inspection.findings import KINDS, count_severities, group_
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.data.inspection.split_statistics import split_statistics
 from hierseg_jax.data.inspection.suggest import PeakGb, Start, Suggestion, suggest
-from hierseg_jax.data.sizes import size_argument
 from hierseg_jax.system.atomic_writing import write_atomically, write_json
 from hierseg_jax.system.errors import HiersegError
 
@@ -92,7 +91,7 @@ def train_command(data: str, suggestion: Suggestion) -> list[str]:
     return [
         "hierseg train",
         shlex.quote(f"--data={data}"),
-        f"--image_size={size_argument(suggestion.image_size)}",
+        f"--image_size={suggestion.image_size}",
         f"--batch_size={suggestion.batch_size}",
         *([] if suggestion.epochs == RECIPE_EPOCHS else [f"--epochs={suggestion.epochs}"]),
         *(_from(suggestion.start) if suggestion.start else []),

@@ -1,7 +1,6 @@
-"""What to train on a data set with: the images' size, the batch, weights of the classes."""
+"""What to train on a data set with: the side of the images, the batch, weights of the classes."""
 
 import dataclasses
-import math
 import statistics
 from collections.abc import Callable, Sequence
 
@@ -11,7 +10,6 @@ from hierseg_jax.data.class_weights import Frequencies, weights_of
 from hierseg_jax.data.inspection.epochs import RECIPE_EPOCHS, choose_epochs
 from hierseg_jax.data.inspection.examine import Usable
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
-from hierseg_jax.data.sizes import nearest_multiple, share_of_size
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.machine_memory import machine_memory
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -20,10 +18,6 @@ from hierseg_jax.tree.meeting import all_labels
 # Sides that EfficientUNet takes; ESNet takes multiples of 8, hence these as well.
 STRIDE = 32
 MAX_SIZE = 512
-# Of the pictures, those that have to be of about one shape for the network to get it; how much of
-# their width over their height may differ from the median, and this from 1 to be nearly square;
-# and the side from which on multiples of the stride come near enough to a shape.
-SAME_SHAPE, NEARLY, LEAST_SHAPED = 0.9, 1.1, 4 * STRIDE
 # Of configs/default.py, and of configs/tree.py.
 MAX_BATCH, RECIPE_BATCH = 32, 16
 # Fewer steps an epoch than these make a poor schedule, and statistics of fewer images than those
@@ -36,8 +30,8 @@ RARE = 1 / 200
 # Of the pictures, those that show none of the classes: fewer are too few to learn that from.
 FEW_WITHOUT = 1 / 50
 
-PeakGb = Callable[[float, int], float]
-"""(side of squares in pixels, images of a batch) -> 1e9 bytes that training takes at its peak."""
+PeakGb = Callable[[int, int], float]
+"""(side in pixels, images of a batch) -> 1e9 bytes that training takes at its peak."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +66,7 @@ class Suggestion:
     """Settings for a first training.
 
     Attributes:
-      image_size: height and width in pixels.
+      image_size: side in pixels.
       batch_size: images.
       epochs: in which few pictures are seen about as often in all as many.
       memory_gb: of the machine, as given or found; 1e9 bytes.
@@ -88,7 +82,7 @@ class Suggestion:
       known: what it knows of the classes and groups.
     """
 
-    image_size: tuple[int, int]
+    image_size: int
     batch_size: int
     epochs: int
     memory_gb: float
@@ -138,10 +132,9 @@ def suggest(
     usable = next(filter(None, of_splits), None)
     if usable is None:
         return None
-    sizes = [example.size for example in usable]
-    size = choose_size(sizes)
-    side = math.sqrt(math.prod(size))
-    batch = min(choose_batch(side, len(usable), memory_gb, peak_gb), RECIPE_BATCH)
+    median = statistics.median(min(example.size) for example in usable)
+    size = choose_size(median)
+    batch = min(choose_batch(size, len(usable), memory_gb, peak_gb), RECIPE_BATCH)
     hierarchy = inspections[0].spec.hierarchy
     counts_nc = np.stack([example.counts_l[: hierarchy.num_classes] for example in usable])
     frequencies = leaf_frequencies(counts_nc)
@@ -154,8 +147,8 @@ def suggest(
         batch_size=batch,
         epochs=RECIPE_EPOCHS if known else epochs,
         memory_gb=memory_gb,
-        peak_gb=peak_gb(side, batch),
-        median_side=round(_median_side(sizes)),
+        peak_gb=peak_gb(size, batch),
+        median_side=round(median),
         class_weights=dict(zip(hierarchy.class_names, weights, strict=True)),
         rarest=rarest_class(frequencies, hierarchy),
         without_any=pictures_without_any(usable, hierarchy.background),
@@ -165,31 +158,15 @@ def suggest(
     )
 
 
-def choose_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """Height and width, multiples of `STRIDE`, for pictures of these heights and widths.
-
-    A square of their median shorter side, at most of `MAX_SIZE`, or about as many pixels in the
-    shape that most of them have.
-    """
-    side = min(nearest_multiple(_median_side(sizes), STRIDE), MAX_SIZE)
-    shapes = [math.log(width / height) for height, width in sizes]
-    median = statistics.median(shapes)
-    alike = sum(abs(shape - median) <= math.log(NEARLY) for shape in shapes)
-    nearly_square = abs(median) <= math.log(NEARLY)
-    if alike < SAME_SHAPE * len(sizes) or nearly_square or side < LEAST_SHAPED:
-        return side, side
-    stretch = math.exp(median / 2)
-    return share_of_size((side / stretch, side * stretch), 1, STRIDE)
+def choose_size(median_side: float) -> int:
+    """The multiple of `STRIDE` nearest to the median shorter side, at most `MAX_SIZE`."""
+    return min(max(STRIDE, round(median_side / STRIDE) * STRIDE), MAX_SIZE)
 
 
-def _median_side(sizes: Sequence[tuple[int, int]]) -> float:
-    return statistics.median(map(min, sizes))
-
-
-def choose_batch(side: float, images: int, memory_gb: float, peak_gb: PeakGb) -> int:
+def choose_batch(image_size: int, images: int, memory_gb: float, peak_gb: PeakGb) -> int:
     """The largest power of two that the memory and the number of images allow."""
     batch, most = MAX_BATCH, min(images, max(LEAST_BATCH, images // MIN_STEPS))
-    while batch > 1 and (peak_gb(side, batch) > MEMORY_SHARE * memory_gb or batch > most):
+    while batch > 1 and (peak_gb(image_size, batch) > MEMORY_SHARE * memory_gb or batch > most):
         batch //= 2
     return batch
 

@@ -12,9 +12,7 @@ from hierseg_jax.data.inspection.result import Report, train_command
 from hierseg_jax.data.inspection.suggest import (
     FEW_WITHOUT,
     LEAST_BATCH,
-    MAX_SIZE,
     RECIPE_BATCH,
-    STRIDE,
     Suggestion,
 )
 from hierseg_jax.data.label_statistics import tree_table
@@ -80,28 +78,14 @@ def suggestion_reasons(of: Suggestion) -> tuple[str, ...]:
         )
     return (
         f"the recipe: tree, the default, which did best in docs/results.md. {start}",
-        _size_reason(of),
+        f"{of.image_size} px: the multiple of 32 (which both networks take) near the median "
+        f"shorter side, {of.median_side:,} px, and at most 512.",
         f"batch {of.batch_size}: about {of.peak_gb:.1f} GB at the peak, of {of.memory_gb:.1f} GB; "
         "an estimate from runs measured on a CPU in float32. Half the memory, the recipe's "
         f"{RECIPE_BATCH} images, and 8 steps an epoch, but {LEAST_BATCH} images, are its bounds.",
         *(epochs if of.epochs != RECIPE_EPOCHS else ()),
         *(negatives if few else ()),
         weights,
-    )
-
-
-def _size_reason(of: Suggestion) -> str:
-    height, width = of.image_size
-    if height == width:
-        return (
-            f"{height} px: the multiple of {STRIDE} (which both networks take) near the median "
-            f"shorter side, {of.median_side:,} px, and at most {MAX_SIZE}."
-        )
-    return (
-        f"{height} x {width} px (height x width): about the shape of the pictures, in multiples "
-        f"of {STRIDE} (which both networks take), and about as many pixels as a square of their "
-        f"median shorter side, {of.median_side:,} px, or of {MAX_SIZE}, has. For a camera of "
-        "another shape see docs/networks.md."
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hierseg_jax.checkpoint.choose import FOLDER
 from hierseg_jax.data.read.members import names_code
-from hierseg_jax.data.sizes import as_size, share_of_size, size_argument
+from hierseg_jax.data.sizes import as_size, share_of_size
 from hierseg_jax.settings import Settings
 
 Command = list[str]
@@ -37,7 +37,7 @@ def evaluate_command(
 
 def file_commands(description: Mapping[str, Any], output: pathlib.Path) -> dict[str, Command]:
     """What can be done with an exported file that was evaluated; as `evaluate_command`, by name."""
-    file, own = description["checkpoint"], {"image_size": size_argument(description["image_size"])}
+    file, own = description["checkpoint"], {"image_size": _sides(description)}
     given = {key: description[key] for key in ("checkpoint", "data", "task", "resolution")}
     if description["tiles"]:
         given = {key: of for key, of in given.items() if key != "resolution"} | {"tiles": "true"}
@@ -119,7 +119,12 @@ def size_flag(description: Mapping[str, Any], settings: Settings) -> dict[str, s
     """`image_size`, where an evaluation's is not that of the checkpoint's settings."""
     if as_size(description["image_size"]) == settings.data.size:
         return {}
-    return {"image_size": size_argument(description["image_size"])}
+    return {"image_size": _sides(description)}
+
+
+def _sides(description: Mapping[str, Any]) -> str:
+    height, width = as_size(description["image_size"])
+    return str(height) if height == width else f"{height},{width}"
 
 
 def _command(script: str, given: Mapping[str, Any]) -> Command:
