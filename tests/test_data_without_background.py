@@ -128,6 +128,11 @@ def test_shipped_trees_load():
     assert cityscapes.levels[0].leaf_to_class.tolist() == [
         *(0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 5, 6, 6, 6, 6, 6, 6)
     ]
+    spec = read_classes(ROOT / "configs/trees/camvid.yaml")
+    camvid = spec.hierarchy
+    assert [level.num_classes for level in camvid.levels] == [4, 11]
+    assert camvid.levels[0].leaf_to_class.tolist() == [0, 1, 1, 2, 2, 0, 1, 1, 3, 3, 3]
+    assert (camvid.background, spec.ignored) == (None, (11,))
     spec = read_classes(ROOT / "configs/trees/ade20k.yaml")
     ade20k, labels = spec.hierarchy, spec.labels
     assert (ade20k.background, ade20k.num_classes, ade20k.num_levels) == (None, 150, 1)
