@@ -90,7 +90,8 @@ def prepare(
       move: images and masks are moved. Annotations stay where they are. Of lists of ids alone.
       link: images and masks are linked: hard links, or symbolic ones where these can't be.
       val_share: of the pictures, those that a source without validation gives to it.
-      val_names: patterns of the pictures that it gives in place of a share, such as `clip3_*`.
+      val_names: patterns of the pictures for validation, such as `clip3_*`; in place of a share,
+        and of the source's own validation.
       order: what lies on top where regions overlap, see `Wishes`.
       hierarchy: the class tree; by default the source's own, or PASCAL-Person-Part's.
       labels, ignored, skips_unknown: what the values of masks mean, as in `DatasetSpec`.

@@ -1,4 +1,4 @@
-"""Training and validation by names, or a hash of them, where the source has no validation."""
+"""Training and validation: by names, or by a hash of them where the source has no validation."""
 
 import dataclasses
 import fnmatch
