@@ -28,7 +28,10 @@ def _server(script):
 
 
 def run_quickly(script, *flags, folder="."):
-    """A script, or a command such as `compare`, with these flags: for what computes without JAX."""
+    """A script, or a command such as `compare`, with these flags.
+
+    No server starts a device, so that what it forks may compute with JAX.
+    """
     server = _server(script)
     print(json.dumps([str(folder), *map(str, flags)]), file=server.stdin, flush=True)
     status, output, errors = json.loads(server.stdout.readline())

@@ -27,7 +27,7 @@ from hierseg_jax.settings.fitting import settled
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from tests.commands import run_quickly
 from tests.reference_weights import load_golden, reference_state_dict
-from tests.runs import evaluate_command, run
+from tests.runs import run
 from tests.test_training_mistakes import write_data
 
 SETTINGS = Settings().replace({"data.figures_val": 10})
@@ -240,7 +240,7 @@ def test_the_size_and_the_rule_that_the_weights_were_made_for_go_into_the_config
 
 
 def command(*flags):
-    return run([sys.executable, "launch/convert.py", *flags])
+    return run_quickly("convert", *flags)
 
 
 def test_the_command_converts_both_ways_and_says_what_comes_next(tmp_path):
@@ -248,18 +248,19 @@ def test_the_command_converts_both_ways_and_says_what_comes_next(tmp_path):
     data = write_data(tmp_path / "data")
     net, back = tmp_path / "net", tmp_path / "back.safetensors"
     size = ["--image_size=32,48", "--resize=crop"]
-    done = command(f"--weights={file}", f"--output={net}", f"--data={data}", *size)
+    flags = [f"--weights={file}", f"--output={net}", f"--data={data}", *size]
+    done = run([sys.executable, "launch/convert.py", *flags])
     assert done.returncode == 0, done.stderr
     kept = load_checkpoint(net).meta["config"]["data"]
     assert (list(kept["image_size"]), kept["resize"]) == ([32, 48], "crop")
     assert f"Next: hierseg evaluate --checkpoint={net}\n" in done.stdout
-    done = run(evaluate_command(net, "--batch_size=3"))
+    done = run_quickly("evaluate", net, "--batch_size=3")
     assert done.returncode == 0, done.stderr
     assert f"esnet on {data}, val: 3 images" in done.stdout
     done = command(f"--checkpoint={net}", f"--to_torch={back}")
     assert done.returncode == 0, done.stderr
     assert load_file(back).keys() == load_file(file).keys()
-    done = run_quickly("convert", f"--weights={file}")
+    done = command(f"--weights={file}")
     assert done.returncode == 1
     assert done.stderr.startswith("error: Give either --weights and --output, or --checkpoint")
     assert done.stderr.count("\n") == 1
@@ -273,7 +274,7 @@ def test_a_config_without_a_key_is_refused(tmp_path):
         "    return config\n"
     )
     file, output = golden_file(tmp_path), tmp_path / "net"
-    done = run_quickly("convert", f"--config={config}", f"--weights={file}", f"--output={output}")
+    done = command(f"--config={config}", f"--weights={file}", f"--output={output}")
     assert done.returncode == 1
     assert done.stderr.startswith("error: The config has no key optimizer.name; begin with ")
     assert not output.exists()

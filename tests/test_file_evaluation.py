@@ -15,7 +15,7 @@ from hierseg_jax.evaluation.picture_counts import read_counts
 from hierseg_jax.evaluation.view import View
 from hierseg_jax.runtime.segmenter import Segmenter
 from tests.commands import run_quickly
-from tests.runs import evaluate_command, run, train_here
+from tests.runs import train_here
 from tests.test_training_mistakes import write_data
 from tests.webpages import Page, assert_stands_alone
 
@@ -68,7 +68,7 @@ def test_the_command_measures_a_file_and_compares_it_with_its_run(trained, tmp_p
     measured.mkdir()
     page = measured / "report.html"  # of an earlier evaluation
     page.write_text(f'<meta name="generator" content="{GENERATOR}">')
-    done = run(evaluate_command(file, f"--data={data}", f"--output={measured}"))
+    done = run_quickly("evaluate", file, f"--data={data}", f"--output={measured}")
     assert done.returncode == 0, done.stderr
     assert "borders along the pictures' edges" in done.stdout
     assert f"Written to {page}, and beside it metrics.json, pictures.csv, counts.npz" in done.stdout
@@ -80,7 +80,7 @@ def test_the_command_measures_a_file_and_compares_it_with_its_run(trained, tmp_p
     assert not {"Curves", "Config of the run", "loss:"} & set(shown.text.split("\n"))
     content = json.loads((measured / "metrics.json").read_text())
     assert (content["precision"], content["loss"]) == ("float32", None)
-    of_run = run(evaluate_command(workdir, "--resolution=refined"))
+    of_run = run_quickly("evaluate", workdir, "--resolution=refined")
     assert of_run.returncode == 0, of_run.stderr
     refined = workdir / "evaluation/val_refined"
     found = compare(*(read_counts(each / "counts.npz") for each in (refined, measured)))
@@ -126,7 +126,7 @@ def test_what_a_file_has_no_choice_of_is_refused_in_a_sentence(trained, tmp_path
         ([*whole, "--tiles", "--resolution=refined"], "leave one of the two out"),
         (["--data=figures", whole[1]], "figures are drawn as a run's settings say"),
     ):
-        done = run_quickly("launch/evaluate.py", f"--checkpoint={file}", *flags)
+        done = run_quickly("evaluate", f"--checkpoint={file}", *flags)
         assert done.returncode == 1
         assert done.stderr.startswith("error: ")
         assert message in done.stderr

@@ -17,6 +17,7 @@ from hierseg_jax.evaluation.compare import compare
 from hierseg_jax.evaluation.picture_counts import read_counts
 from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.train.loop import DivergedError
+from tests.commands import run_quickly
 from tests.conftest import flags_of_users, xla_flags
 from tests.runs import (
     assert_bit_identical,
@@ -101,7 +102,7 @@ def test_evaluate_gives_the_numbers_of_training(finished, tmp_path):
     assert len([tag for tag, _ in page.tags if tag == "img"]) == 4 * 8  # the best and worst four
     numbers = ["2", *(f"{x:.4f}" for x in curve_numbers(epochs_of(workdir)[1]))]
     assert numbers in page.rows
-    test = run(evaluate_command(workdir, "--task=test", "--which=last", f"--output={tmp_path}"))
+    test = run_quickly("evaluate", workdir, "--task=test", "--which=last", f"--output={tmp_path}")
     assert test.returncode == 0, test.stderr
     assert json.loads((tmp_path / "metrics.json").read_text())["images"] == 120
 

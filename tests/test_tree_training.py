@@ -29,7 +29,6 @@ from tests.commands import run_quickly
 from tests.conftest import ROOT
 from tests.margins import clear_choices, clear_descents
 from tests.runs import (
-    evaluate_command,
     run,
     small_config,
     small_settings,
@@ -102,7 +101,7 @@ def test_a_run_records_what_the_tree_says_of_it(workdir):
 
 
 def test_evaluation_decodes_paths_and_tells_contradictions(workdir, tmp_path):
-    result = run(evaluate_command(workdir, f"--output={tmp_path}"))
+    result = run_quickly("evaluate", workdir, f"--output={tmp_path}")
     assert result.returncode == 0, result.stderr
     assert "decoded by path" in result.stdout
     assert re.search(r"contradict one another before decoding: \d+\.\d\d%", result.stdout)
@@ -201,7 +200,7 @@ def test_trees_of_other_depths_train_by_command(tmp_path, levels):
     result = run(command)
     assert result.returncode == 0, result.stderr
     assert f"in {levels} levels" in result.stdout
-    evaluated = run(evaluate_command(tmp_path / "run"))
+    evaluated = run_quickly("evaluate", tmp_path / "run")
     assert evaluated.returncode == 0, evaluated.stderr
 
 
