@@ -139,7 +139,7 @@ def _unknown(name: str, command: str, own_flags: flags.FlagValues, short: ShortF
     told = [f"--config.{key}" for key in meant]
     told = told or [f"--{each}" for each in known if name in each and len(name) > 2]
     if not told:
-        known |= {key.rpartition(".")[2]: f"config.{key}" for key in keys} | known
+        known = {key.rpartition(".")[2]: f"config.{key}" for key in keys} | known
         near = difflib.get_close_matches(name.casefold(), known, 1, cutoff=0.7)
         told = [f"--{known[each]}" for each in near]
     command = os.path.basename(command)
