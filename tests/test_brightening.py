@@ -21,7 +21,7 @@ from hierseg_jax.data.sampling import SAMPLINGS
 from hierseg_jax.runtime.metadata import PREFIX, Metadata
 from hierseg_jax.runtime.packaged_network import packaged_network, packaged_photograph
 from hierseg_jax.runtime.segmenter import Segmenter
-from hierseg_jax.runtime.tiles import segment_tiled
+from hierseg_jax.runtime.tiled_segmentation import segment_tiled
 from hierseg_jax.system.errors import HiersegError
 from tests.test_runtime import deploy_file, metadata, reference_file
 

@@ -15,7 +15,7 @@ from hierseg_jax.checkpoint import (
     find_checkpoint,
     load_checkpoint,
 )
-from hierseg_jax.checkpoint.places import is_there, move, remove
+from hierseg_jax.checkpoint.folders import is_there, move, remove
 from hierseg_jax.checkpoint.seal import SEAL, DamagedCheckpointError
 from hierseg_jax.data.read.sources import open_split
 from hierseg_jax.evaluation.evaluation_files import FILES

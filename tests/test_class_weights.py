@@ -17,7 +17,7 @@ from hierseg_jax.data.class_weights import (
     weights_of,
 )
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
-from hierseg_jax.data.inspection.result import make_report
+from hierseg_jax.data.inspection.report_files import make_report
 from hierseg_jax.data.inspection.text import format_report, format_weights
 from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.sources import open_split

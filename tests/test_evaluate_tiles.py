@@ -15,7 +15,7 @@ from hierseg_jax.evaluation.extremes import Extremes
 from hierseg_jax.evaluation.page.commands import evaluate_command
 from hierseg_jax.evaluation.tables import describe_view, to_json
 from hierseg_jax.evaluation.tally import Measures
-from hierseg_jax.evaluation.tiles import TiledEvaluation, make_window_step
+from hierseg_jax.evaluation.tiled_evaluation import TiledEvaluation, make_window_step
 from hierseg_jax.evaluation.view import View
 from hierseg_jax.evaluation.view_name import evaluation_name
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix

@@ -9,7 +9,7 @@ from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.resize import place
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.runtime.segmenter import Segmenter
-from hierseg_jax.runtime.tiles import segment_tiled
+from hierseg_jax.runtime.tiled_segmentation import segment_tiled
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 

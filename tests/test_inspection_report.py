@@ -15,7 +15,7 @@ from hierseg_jax.data.inspection.epochs import choose_epochs, too_fast, too_shor
 from hierseg_jax.data.inspection.examples import choose_examples
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.inspection.inspection_page import format_page
-from hierseg_jax.data.inspection.result import make_report
+from hierseg_jax.data.inspection.report_files import make_report
 from hierseg_jax.data.inspection.suggest import (
     choose_batch,
     choose_size,

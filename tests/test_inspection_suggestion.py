@@ -11,7 +11,7 @@ import yaml
 
 from hierseg_jax.commands.short_forms import expand_short_forms
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
-from hierseg_jax.data.inspection.result import make_report, train_command
+from hierseg_jax.data.inspection.report_files import make_report, train_command
 from hierseg_jax.data.inspection.suggest import RECIPE_BATCH, Start
 from hierseg_jax.data.inspection.text import format_report, suggestion_reasons
 from hierseg_jax.data.read.spec import load_spec

@@ -12,7 +12,7 @@ import yaml
 
 from hierseg_jax.data.inspection.blur import as_bytes, find_blur
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
-from hierseg_jax.data.inspection.mask_values import check_values
+from hierseg_jax.data.inspection.value_findings import check_values
 from hierseg_jax.data.read.spec import load_spec
 from tests.inspection_data import label, write_pair
 

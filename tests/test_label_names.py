@@ -12,7 +12,7 @@ from hierseg_jax.data.class_weights import count_frequencies
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.inspection.inspection_page import format_page
-from hierseg_jax.data.inspection.result import make_report
+from hierseg_jax.data.inspection.report_files import make_report
 from hierseg_jax.data.inspection.text import format_report
 from hierseg_jax.data.label_statistics import count_labels, count_levels
 from hierseg_jax.data.missing_classes import missing_classes

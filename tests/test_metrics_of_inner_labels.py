@@ -21,7 +21,7 @@ from hierseg_jax.evaluation.metrics import evaluate_levels, reference_miou, tree
 from hierseg_jax.evaluation.page.extreme_pictures import wrong_pixels
 from hierseg_jax.evaluation.result import gather_evaluation
 from hierseg_jax.evaluation.tally import Measures
-from hierseg_jax.evaluation.tiles import TiledEvaluation, make_window_step
+from hierseg_jax.evaluation.tiled_evaluation import TiledEvaluation, make_window_step
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix
 from hierseg_jax.system.devices.parallel import all_devices
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, PASCAL_PERSON_PART, Hierarchy

@@ -10,7 +10,7 @@ import pytest
 
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
-from hierseg_jax.data.inspection.result import make_report
+from hierseg_jax.data.inspection.report_files import make_report
 from hierseg_jax.data.inspection.text import format_report
 from hierseg_jax.data.missing_classes import look_for_classes, missing_classes, spread_order
 from hierseg_jax.data.read.folder import FolderSource

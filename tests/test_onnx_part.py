@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from hierseg_jax.runtime.onnx_part import part_for
-from hierseg_jax.runtime.protobuf import fields, message_field
+from hierseg_jax.runtime.protobuf import fields, message_head
 from tests.test_runtime import deploy_file
 
 
@@ -91,5 +91,6 @@ def test_what_can_t_be_told_apart_is_left_alone(branches):
 def test_a_number_in_a_message_s_place_is_left_alone(branches, field):
     """onnxruntime passes over it."""
     (graph,) = (each for each in fields(memoryview(branches.SerializeToString())) if each[0] == 7)
-    data = message_field(7, bytes(graph.value) + bytes([field << 3, 1]))
+    content = bytes(graph.value) + bytes([field << 3, 1])
+    data = message_head(7, len(content)) + content
     assert part_for(data, ["a"]) is None

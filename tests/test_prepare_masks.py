@@ -368,6 +368,8 @@ def test_names_choose_what_is_validated_and_the_command_counts_it(tmp_path):
     assert "\nval: 3 images" in done.stdout
     found = sorted(file.name for file in (out / "val/images").iterdir())
     assert found == ["clip2_0.jpg", "clip2_1.jpg", "clip2_2.jpg"]
+    prepared = prepare(raw, tmp_path / "called", val_names="clip2_*")
+    assert prepared.summary == json.loads((out / "summary.json").read_text())
     # In place of the validation that the source itself has.
     pairs = numbered("train/images/clip1_{}.jpg", "train/masks/clip1_{}.png")
     pairs += numbered("val/images/clip2_{}.jpg", "val/masks/clip2_{}.png", 3)

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from hierseg_jax.data.tiles import lay_tiles
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
-from hierseg_jax.runtime.tiles import segment_tiled
+from hierseg_jax.runtime.tiled_segmentation import segment_tiled
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.test_runtime import KERNEL, deploy_file, reference_file
 

@@ -19,7 +19,7 @@ import numpy as np
 from hierseg_jax.reports.drawing.painter import Painter
 from hierseg_jax.runtime.pace import Stopwatch
 from hierseg_jax.runtime.segmenter import Segmenter
-from hierseg_jax.runtime.view import View
+from hierseg_jax.runtime.window_keys import WindowView
 from hierseg_jax.runtime.window import NAME, Window, require_display
 
 require_display()
@@ -38,7 +38,7 @@ def finished(edges):
     return segmenter(frame_bgr, bgr=True, refine=edges)
 
 painter = Painter(levels, legend="none")
-view = View(len(levels), (2,), stills=True)
+view = WindowView(len(levels), (2,), stills=True)
 window = Window(view, levels, painter, Stopwatch(), Path(folder), key_pressed)
 assert window.show(frame_bgr, finished(False), finished)
 assert refined == [False, True]

@@ -17,7 +17,7 @@ from hierseg_jax.evaluation.tally import Measures, Tally
 from hierseg_jax.evaluation.view import View
 from hierseg_jax.evaluation.view_name import BATCH_SIZE
 from hierseg_jax.runtime.segmenter import Segmenter
-from hierseg_jax.runtime.tiles import segment_tiled
+from hierseg_jax.runtime.tiled_segmentation import segment_tiled
 from hierseg_jax.settings.metric_choice import DEFAULT_METRICS
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy

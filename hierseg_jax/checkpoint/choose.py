@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hierseg_jax.checkpoint.places import is_there, move, remove
+from hierseg_jax.checkpoint.folders import is_there, move, remove
 from hierseg_jax.checkpoint.reader import Checkpoint, load_checkpoint, read_meta
 from hierseg_jax.checkpoint.seal import DamagedCheckpointError, check_seal, lacks_files
 from hierseg_jax.system.errors import (

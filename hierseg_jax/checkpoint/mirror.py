@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hierseg_jax.checkpoint.choose import FOLDER, SUPERSEDED, checkpoint_steps, settle_superseded
-from hierseg_jax.checkpoint.places import download, move, remove, upload
+from hierseg_jax.checkpoint.folders import download, move, remove, upload
 from hierseg_jax.checkpoint.seal import ITEMS, SEAL
 
 _BOOKS = ("metrics",)

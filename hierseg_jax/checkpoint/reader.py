@@ -13,7 +13,7 @@ import orbax.checkpoint as ocp
 from hierseg_jax.checkpoint.arrays import check_arrays
 from hierseg_jax.checkpoint.contents import completed_meta
 from hierseg_jax.checkpoint.digest import json_digest, tree_digest
-from hierseg_jax.checkpoint.places import at_hand
+from hierseg_jax.checkpoint.folders import at_hand
 from hierseg_jax.checkpoint.seal import DamagedCheckpointError, check_seal
 from hierseg_jax.models import SegmentationModel
 from hierseg_jax.settings import Settings

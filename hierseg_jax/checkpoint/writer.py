@@ -14,8 +14,8 @@ import orbax.checkpoint as ocp
 
 from hierseg_jax.checkpoint.choose import FOLDER, SUPERSEDED, settle_superseded
 from hierseg_jax.checkpoint.digest import json_digest, tree_digest
+from hierseg_jax.checkpoint.folders import upload
 from hierseg_jax.checkpoint.mirror import Mirror
-from hierseg_jax.checkpoint.places import upload
 from hierseg_jax.checkpoint.reader import alone
 from hierseg_jax.checkpoint.seal import seal
 from hierseg_jax.system.bucket_path import BucketPath

@@ -16,7 +16,7 @@ from absl import flags
 from hierseg_jax.data.inspection.findings import ERROR, count_severities
 from hierseg_jax.data.inspection.inspect_dataset import DISTANCE, Inspection, inspect_dataset
 from hierseg_jax.data.inspection.inspection_page import format_page
-from hierseg_jax.data.inspection.result import make_report, report_files, write_report
+from hierseg_jax.data.inspection.report_files import make_report, report_files, write_report
 from hierseg_jax.data.inspection.several import inspect_together
 from hierseg_jax.data.inspection.suggest import Start
 from hierseg_jax.data.inspection.text import format_report

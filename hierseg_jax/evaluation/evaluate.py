@@ -22,7 +22,7 @@ from hierseg_jax.evaluation.extremes import Extremes, Show
 from hierseg_jax.evaluation.result import Evaluation, gather_evaluation
 from hierseg_jax.evaluation.shown_pictures import Gallery, SampleScores
 from hierseg_jax.evaluation.tally import Measures, Pictures, Tally
-from hierseg_jax.evaluation.tiles import TiledEvaluation, make_window_step
+from hierseg_jax.evaluation.tiled_evaluation import TiledEvaluation, make_window_step
 from hierseg_jax.evaluation.view import View, augmented_forward
 from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST
 from hierseg_jax.models import grid_forward_of

@@ -33,7 +33,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from hierseg_jax.losses.nodes import (
+from hierseg_jax.losses.node_channels import (
     Node,
     channels_of_nodes,
     children,

@@ -61,13 +61,8 @@ def varints(data: memoryview) -> Iterator[int]:
         yield value
 
 
-def message_field(number: int, content: bytes) -> bytes:
-    """A field that is a message, a string or bytes."""
-    return message_head(number, len(content)) + content
-
-
 def message_head(number: int, size: int) -> bytes:
-    """What stands before the bytes of such a field."""
+    """What stands before the bytes of a field that is a message, a string or bytes."""
     return _as_varint(number << 3 | _OF_A_LENGTH) + _as_varint(size)
 
 

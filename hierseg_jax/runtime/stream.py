@@ -19,10 +19,10 @@ from hierseg_jax.runtime.segmentation import chosen_levels
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.sink import Sink, painter_for
 from hierseg_jax.runtime.smoothing import USUAL, Smoother, check_weight
-from hierseg_jax.runtime.tiles import segment_tiled
+from hierseg_jax.runtime.tiled_segmentation import segment_tiled
 from hierseg_jax.runtime.video import Frame, Video
-from hierseg_jax.runtime.view import View
 from hierseg_jax.runtime.window import Window, require_display
+from hierseg_jax.runtime.window_keys import WindowView
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import local_path
@@ -146,7 +146,7 @@ def segment_source(
         edges = isinstance(opened, Images) or (show and not kept) if refine is None else refine
         window = None
         if show:
-            view = View(
+            view = WindowView(
                 segmenter.hierarchy.num_levels,
                 tuple(levels),
                 edges=edges and not segmenter.plain,
@@ -197,7 +197,7 @@ def segment_source(
 def _window(
     segmenter: Segmenter,
     opened: Images | Video,
-    view: View,
+    view: WindowView,
     legend: str,
     watch: Stopwatch,
     sink: Sink,

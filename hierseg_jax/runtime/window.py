@@ -16,7 +16,14 @@ from hierseg_jax.reports.drawing.plate import caption_plate, lay_over
 from hierseg_jax.runtime.outputs import write_new_image
 from hierseg_jax.runtime.pace import Rate, Stopwatch
 from hierseg_jax.runtime.segmentation import Segmentation
-from hierseg_jax.runtime.view import KEYS, STILL_KEYS, View, after_frame, caption, press
+from hierseg_jax.runtime.window_keys import (
+    KEYS,
+    STILL_KEYS,
+    WindowView,
+    after_frame,
+    caption,
+    press,
+)
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.fonts import find_fonts
 from hierseg_jax.tree.level import Level
@@ -40,7 +47,7 @@ class Window:
 
     def __init__(
         self,
-        view: View,
+        view: WindowView,
         levels: tuple[Level, ...],
         painter: Painter,
         watch: Stopwatch,
@@ -126,7 +133,7 @@ class Window:
             self._change_edges(before)
         self._draw()
 
-    def _change_edges(self, before: View) -> None:
+    def _change_edges(self, before: WindowView) -> None:
         if self._picture is None:
             return
         if self._finished is None:

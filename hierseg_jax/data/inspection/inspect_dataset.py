@@ -10,9 +10,9 @@ from tqdm import tqdm
 from hierseg_jax.data.inspection import across
 from hierseg_jax.data.inspection.examine import Examined, Usable, examine
 from hierseg_jax.data.inspection.findings import Finding
-from hierseg_jax.data.inspection.mask_values import check_values, drawn_sentence
 from hierseg_jax.data.inspection.pairing import Pair, pair_files
 from hierseg_jax.data.inspection.sides import check_sides
+from hierseg_jax.data.inspection.value_findings import check_values, drawn_sentence
 from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError

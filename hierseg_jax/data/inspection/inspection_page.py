@@ -11,7 +11,7 @@ from hierseg_jax.data.inspection.page_pictures import (
     finding_pictures,
     group_colors,
 )
-from hierseg_jax.data.inspection.result import Report, train_command
+from hierseg_jax.data.inspection.report_files import Report, train_command
 from hierseg_jax.data.inspection.size_plot import size_plot
 from hierseg_jax.data.inspection.text import (
     WEIGHTS_REASON,

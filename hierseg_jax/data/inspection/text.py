@@ -8,7 +8,7 @@ from hierseg_jax.data.inspection.findings import (
     group_by_file,
     group_by_kind,
 )
-from hierseg_jax.data.inspection.result import Report, train_command
+from hierseg_jax.data.inspection.report_files import Report, train_command
 from hierseg_jax.data.inspection.suggest import (
     FEW_WITHOUT,
     LEAST_BATCH,

@@ -70,7 +70,7 @@ def prepare(
     move: bool = False,
     link: bool = False,
     val_share: float = 0.1,
-    val_names: Sequence[str] = (),
+    val_names: str | Sequence[str] = (),
     order: str = "",
     hierarchy: Hierarchy | None = None,
     labels: Named = (),
@@ -90,8 +90,8 @@ def prepare(
       move: images and masks are moved. Annotations stay where they are. Of lists of ids alone.
       link: images and masks are linked: hard links, or symbolic ones where these can't be.
       val_share: of the pictures, those that a source without validation gives to it.
-      val_names: patterns of the pictures for validation, such as `clip3_*`; in place of a share,
-        and of the source's own validation.
+      val_names: a pattern of the pictures for validation, such as `clip3_*`, or several; in place
+        of a share, and of the source's own validation.
       order: what lies on top where regions overlap, see `Wishes`.
       hierarchy: the class tree; by default the source's own, or PASCAL-Person-Part's.
       labels, ignored, skips_unknown: what the values of masks mean, as in `DatasetSpec`.
@@ -170,13 +170,13 @@ def _without_copies(raw: RawData) -> RawData:
     pictures = [p for p in raw.pictures if p.split != "val" or p.image not in trained]
     note = (
         f"{counted(len(copies), 'picture')} of validation are pictures of training, too, the first "
-        f"{copies[0].image}; they are for training alone."
+        f"{copies[0].image}; they count as pictures of training."
     )
     return dataclasses.replace(raw, pictures=pictures, notes=(*raw.notes, note))
 
 
 def _split(
-    raw: RawData, raw_dir: pathlib.Path, val_share: float, val_names: Sequence[str]
+    raw: RawData, raw_dir: pathlib.Path, val_share: float, val_names: str | Sequence[str]
 ) -> RawData:
     if not val_names:
         return dataclasses.replace(raw, pictures=split_pictures(raw.pictures, val_share))
@@ -184,7 +184,8 @@ def _split(
     if own:
         note = "--val_names takes the place of its own validation, which had "
         notes = (*notes, f"{note}{counted(own, 'picture')}.")
-    pictures = split_by_names(raw.pictures, val_names, raw_dir)
+    patterns = [val_names] if isinstance(val_names, str) else val_names
+    pictures = split_by_names(raw.pictures, patterns, raw_dir)
     return dataclasses.replace(raw, pictures=pictures, notes=notes)
 
 

@@ -9,23 +9,23 @@ import pytest
 from hierseg_jax.reports.drawing.painter import Painter
 from hierseg_jax.runtime.outputs import write_new_image
 from hierseg_jax.runtime.pace import Stopwatch
-from hierseg_jax.runtime.view import (
+from hierseg_jax.runtime.window import Window
+from hierseg_jax.runtime.window_keys import (
     ESCAPE,
     KEYS,
     PAINTS,
     PATIENCE,
     SLOW,
-    View,
+    WindowView,
     after_frame,
     ascii_key,
     caption,
     press,
 )
-from hierseg_jax.runtime.window import Window
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
-VIDEO = View(num_levels=3, levels=(2,))
-IMAGES = View(num_levels=3, levels=(2,), stills=True)
+VIDEO = WindowView(num_levels=3, levels=(2,))
+IMAGES = WindowView(num_levels=3, levels=(2,), stills=True)
 
 
 def after(view, keys):
@@ -40,7 +40,7 @@ def after(view, keys):
      ("0l", (0,)), ("L", (0,)), ("x", (2,))],
 )  # fmt: skip
 def test_a_number_or_the_next_chooses_the_level(keys, levels):
-    assert after(VIDEO, keys) == View(num_levels=3, levels=levels)
+    assert after(VIDEO, keys) == WindowView(num_levels=3, levels=levels)
 
 
 def test_paint_goes_round_or_up_and_down_to_its_ends():

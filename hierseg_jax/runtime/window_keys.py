@@ -27,7 +27,7 @@ STILL_KEYS = tuple((key, "next image" if key == "space" else meaning) for key, m
 
 
 @dataclasses.dataclass(frozen=True)
-class View:
+class WindowView:
     """The state that keys change.
 
     Attributes:
@@ -64,7 +64,7 @@ class View:
         return 1 - self.paint
 
 
-def press(view: View, code: int) -> View:
+def press(view: WindowView, code: int) -> WindowView:
     """What is shown after a key, by `cv2.waitKeyEx`'s code of it; -1 is none.
 
     Keys without a meaning do nothing; with images they take the next one, but for Shift and its
@@ -90,7 +90,7 @@ def press(view: View, code: int) -> View:
     return dataclasses.replace(view, **changes)
 
 
-def after_frame(view: View, seconds: float) -> View:
+def after_frame(view: WindowView, seconds: float) -> WindowView:
     """What is shown after a video's frame whose labels took so long.
 
     Borders along edges that nobody has asked for are given up where a video would stutter.
@@ -112,7 +112,7 @@ def ascii_key(code: int) -> int:
     return code if code < 128 else 0
 
 
-def _levels(view: View, letter: str) -> dict:
+def _levels(view: WindowView, letter: str) -> dict:
     if letter == "0":
         return {"levels": tuple(range(view.num_levels))}
     if letter == "l":
@@ -124,7 +124,7 @@ def _levels(view: View, letter: str) -> dict:
     return {}
 
 
-def _paint(view: View, letter: str) -> dict:
+def _paint(view: WindowView, letter: str) -> dict:
     strongest = len(PAINTS) - 1
     if letter == "p":
         usual = (PAINTS[0], 0.5, PAINTS[-1])
@@ -135,7 +135,7 @@ def _paint(view: View, letter: str) -> dict:
     return {}
 
 
-def caption(view: View, names: tuple[str, ...], fps: float | None, said: str = "") -> str:
+def caption(view: WindowView, names: tuple[str, ...], fps: float | None, said: str = "") -> str:
     """The line over the picture: level, its number, frames a second.
 
     Args:
