@@ -17,7 +17,8 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from hierseg_jax.settings import read_settings
-from hierseg_jax.train.run import Run, set_up
+from hierseg_jax.train.run import Run
+from hierseg_jax.train.set_up import set_up
 
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/modern.py", "Of the runs.")
 _DATA = flags.DEFINE_string("data", None, "A data.yaml, or tfds:NAME.", required=True)

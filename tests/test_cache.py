@@ -22,7 +22,8 @@ from hierseg_jax.system.devices.parallel import all_devices
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train import cache_choice
 from hierseg_jax.train.cache_choice import SHARE_OF_VALIDATION, choose_cache, keep_validation
-from hierseg_jax.train.run import describe, set_up
+from hierseg_jax.train.run import describe
+from hierseg_jax.train.set_up import set_up
 from tests.runs import small_settings
 from tests.test_pipeline import take
 

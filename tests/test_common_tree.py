@@ -21,8 +21,9 @@ from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.evaluation.view_name import evaluation_name
 from hierseg_jax.settings import read_settings, read_stored
 from hierseg_jax.settings.building import check_tree_of_data, open_source
-from hierseg_jax.train.run import describe, set_up
+from hierseg_jax.train.run import describe
 from hierseg_jax.train.same_run import check_same_run
+from hierseg_jax.train.set_up import set_up
 from tests.commands import run_quickly
 from tests.inspection_data import label, make_data, picture
 from tests.runs import small_settings

@@ -33,7 +33,8 @@ from hierseg_jax.train.on_device.augmentation import augmented
 from hierseg_jax.train.on_device.colour_jitter import hsv, jittered
 from hierseg_jax.train.on_device.resampling import resampled, taps
 from hierseg_jax.train.on_device.stored_pictures import store_pictures
-from hierseg_jax.train.run import describe, set_up
+from hierseg_jax.train.run import describe
+from hierseg_jax.train.set_up import set_up
 from tests.conftest import xla_flags
 from tests.runs import assert_bit_identical, small_settings, train_here
 from tests.runs import run as run_process

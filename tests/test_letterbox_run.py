@@ -15,7 +15,7 @@ from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.evaluation.predictions import leaf_scores
 from hierseg_jax.models import create_model
 from hierseg_jax.runtime.segmenter import Segmenter
-from hierseg_jax.train.run import set_up
+from hierseg_jax.train.set_up import set_up
 from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.balanced import balanced_checkpoint
 from tests.figure_folder import write_figures

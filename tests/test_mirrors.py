@@ -14,7 +14,7 @@ from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.evaluation.view import View
 from hierseg_jax.settings.building import check_tree_of_data
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.train.run import set_up
+from hierseg_jax.train.set_up import set_up
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.pairs import parse_pairs, unpaired
 from tests.figure_folder import write_figures

@@ -19,7 +19,7 @@ from hierseg_jax.train.mixing import (
     foreground,
     keep,
 )
-from hierseg_jax.train.run import set_up
+from hierseg_jax.train.set_up import set_up
 from hierseg_jax.train.state import create_state
 from hierseg_jax.train.step import make_train_step
 from hierseg_jax.tree.hierarchy import Hierarchy

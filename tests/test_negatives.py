@@ -18,8 +18,9 @@ from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.data.read.sources import open_split
 from hierseg_jax.settings.building import with_folders
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.train.run import describe, set_up
+from hierseg_jax.train.run import describe
 from hierseg_jax.train.same_data import fingerprints, what_changed
+from hierseg_jax.train.set_up import set_up
 from tests.inspection_data import make_data
 from tests.runs import small_settings
 

@@ -13,8 +13,8 @@ from hierseg_jax.models import NETWORKS
 from hierseg_jax.settings import Settings, read_settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.phases import Phase, batches_in_phases, describe_phases, plan_phases
-from hierseg_jax.train.run import set_up
 from hierseg_jax.train.same_run import check_same_run
+from hierseg_jax.train.set_up import set_up
 from tests.runs import assert_bit_identical, small_settings, train_here
 from tests.tiny_network import TINY
 

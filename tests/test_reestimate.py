@@ -14,7 +14,7 @@ from hierseg_jax.system.stop import Stopped, StopSignals
 from hierseg_jax.train.loop import reestimate, validate
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.reestimate import make_statistics_step
-from hierseg_jax.train.run import set_up
+from hierseg_jax.train.set_up import set_up
 from tests.runs import small_settings
 from tests.tiny_network import TINY, TinyNet
 

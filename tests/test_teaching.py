@@ -21,9 +21,10 @@ from hierseg_jax.system.stop import StopSignals
 from hierseg_jax.train.kept_scores import place_of_scores
 from hierseg_jax.train.loop import train
 from hierseg_jax.train.progress import Progress
-from hierseg_jax.train.run import describe, set_up
+from hierseg_jax.train.run import describe
 from hierseg_jax.train.same_run import check_same_run
 from hierseg_jax.train.saving import open_writer, save
+from hierseg_jax.train.set_up import set_up
 from hierseg_jax.train.teacher import _with_pairs, fit_teacher
 from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.runs import assert_bit_identical, small_settings

@@ -31,8 +31,9 @@ from hierseg_jax.train.first_epoch import FirstEpoch
 from hierseg_jax.train.lock import lock_workdir
 from hierseg_jax.train.progress import Progress, end_line, epoch_line, stand_in_note
 from hierseg_jax.train.record import Recorder
-from hierseg_jax.train.run import Run, describe, set_up
+from hierseg_jax.train.run import Run, describe
 from hierseg_jax.train.saving import open_writer, save
+from hierseg_jax.train.set_up import set_up
 from hierseg_jax.train.workdir import check_workdir, claim_workdir, restore
 
 # Losses are read this many steps late, so that the device always has work queued: while it
