@@ -131,7 +131,12 @@ def test_a_folder_is_segmented_drawn_and_written(tmp_path):
     assert len(summary.faults) == 1
     for name in ("a.png", "b.png"):
         image = cv2.imread(str(photos / name))
-        expected = segment_tiled(segmenter, image, bgr=True, refine=True)
+        told = []
+        expected = segment_tiled(
+            segmenter, image, bgr=True, refine=True, told=lambda *counts, of=told: of.append(counts)
+        )
+        windows = 0 if name == "b.png" else len(lay_tiles((30, 50), segmenter.image_size).boxes)
+        assert told == [(done, windows) for done in range(1, windows + 1)]
         mask = cv2.imread(str(place / "masks" / "part" / name), cv2.IMREAD_UNCHANGED)
         np.testing.assert_array_equal(mask, expected.levels["part"])
         assert cv2.imread(str(place / name)).shape[1:] == image.shape[1:]

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -173,7 +173,7 @@ def segment_source(
             segment: Segment = functools.partial(segmenter, smooth=smoother, levels=wanted)
             if tiles:
                 segment = functools.partial(
-                    segment_tiled, segmenter, levels=wanted, confidence=False
+                    segment_tiled, segmenter, levels=wanted, confidence=False, told=_told_in(bar)
                 )
             steps = one_by_one(
                 frames,
@@ -206,6 +206,15 @@ def _window(
     every = segmenter.hierarchy.levels
     folder = sink.folder if kept else Path()
     return Window(view, every, painter_for(every, opened, legend), watch, folder)
+
+
+def _told_in(bar: tqdm) -> Callable[[int, int], None]:
+    """What tells in a bar how far a large picture is, which may take minutes."""
+
+    def told(done: int, total: int) -> None:
+        bar.set_postfix_str(f"window {done} of {total}" if done < total else "")
+
+    return told
 
 
 def _require_a_purpose(video: Video, has_one: bool) -> None:

@@ -1,7 +1,7 @@
 """Large pictures on their own pixels, window by window; see `hierseg_jax/data/tiles.py`."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
 
@@ -25,6 +25,7 @@ def segment_tiled(
     levels: Collection[str] | None = None,
     confidence: bool = True,
     refine: bool = False,
+    told: Callable[[int, int], object] | None = None,
 ) -> Segmentation:
     """Segments a picture of any size without scaling it.
 
@@ -38,6 +39,8 @@ def segment_tiled(
       levels: names of those that are wanted; all by default. Each takes a byte a pixel.
       confidence: whether it is wanted; it takes four bytes a pixel.
       refine: as in `segmenter(image_hwc)`, of pictures that are segmented as a whole.
+      told: after each window, how many are done and how many there are; large pictures have
+        hundreds.
 
     Returns:
       As `segmenter(image_hwc)`, but where there are several windows: `confidence` is float32
@@ -63,7 +66,10 @@ def segment_tiled(
     wanted = [each for each in segmenter.hierarchy.levels if each.name in levels]
     maps = {each.name: np.empty(picture, np.uint8) for each in wanted}
     confidence_hw = np.empty(picture if confidence else (0, 0), np.float32)
-    for box, scores_chw in tiles.blend(map(scores_of, tiles.cut(image_hwc))):
+    scores: Iterator[np.ndarray] = map(scores_of, tiles.cut(image_hwc))
+    if told:
+        scores = _telling(scores, len(tiles.boxes), told)
+    for box, scores_chw in tiles.blend(scores):
         leaf_hw = part_labels(scores_chw, segmenter.hierarchy, segmenter.decoding)
         for level in wanted:
             maps[level.name][box.rows_columns] = level_labels(leaf_hw, level)
@@ -73,6 +79,14 @@ def segment_tiled(
     seconds["postprocess"] = time.perf_counter() - started - sum(seconds.values())
     output = NetworkOutput(confidence_hw, None)
     return Segmentation(maps, output, place(picture, picture, "stretch"), seconds)
+
+
+def _telling(
+    scores: Iterator[np.ndarray], total: int, told: Callable[[int, int], object]
+) -> Iterator[np.ndarray]:
+    for done, scores_chw in enumerate(scores, 1):
+        told(done, total)
+        yield scores_chw
 
 
 def _window_scores(
