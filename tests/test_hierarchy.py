@@ -287,6 +287,8 @@ def test_wrong_level_names_are_refused(level_names, sentence):
 def test_a_hierarchy_made_directly_is_checked_too():
     with pytest.raises(ValueError, match="'b' is empty"):
         Hierarchy((Group("b", ()), 1), ("background", "a"), ("leaf",))
+    with pytest.raises(ValueError, match="'all' is neither a class index nor a Group; Hierarchy"):
+        Hierarchy({"all": ["a"]}, ("background", "a"), ("group", "leaf"))
 
 
 @pytest.mark.parametrize("data", [{}, {"tree": [1]}, None, [1], "x"])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from tqdm import tqdm
 
 from hierseg_jax.checkpoint import Checkpoint
 from hierseg_jax.checkpoint.other_data import other_data
@@ -58,6 +59,7 @@ def evaluate_batches(
     measures: Measures | None = None,
     stop: StopSignals | None = None,
     samples: SampleScores | None = None,
+    num_batches: int | None = None,
 ) -> Evaluation:
     """Runs a compiled evaluation step over batches.
 
@@ -73,6 +75,7 @@ def evaluate_batches(
       stop: signals that may end it; without it they do what they do anyway.
       samples: new, to learn the scores of a few pictures; unless it wants none, the step gives
         scores, which then are no part of the evaluation.
+      num_batches: how many there are, for a bar on a terminal.
 
     Raises:
       Stopped: before all are evaluated, once a process knows of a signal; in all processes at
@@ -82,7 +85,10 @@ def evaluate_batches(
     stop = stop or StopSignals()  # which is not entered and never receives any
     alone = parallel.axis_name is None
     tally, pending = Tally(hierarchy, measures), None
-    for batch in batches:
+    hidden = None if is_main() else True
+    for batch in tqdm(
+        batches, "evaluating", num_batches, leave=False, unit="batch", disable=hidden
+    ):
         if stop.received if alone else stop.learned:
             raise Stopped
         arrays = {"image": batch["image"], "label": batch["label"], "valid": batch["valid"]}
@@ -241,6 +247,7 @@ def evaluate_checkpoint(
                 parallel,
                 extremes=extremes,
                 measures=measures,
+                num_batches=-(-len(source) // batch_size),
             )
         scores = jax.jit(make_scores(model, hierarchy, decoding, forward))
         # As `predict` draws them, unless what is counted is something else of the same pixels.

@@ -304,5 +304,6 @@ def validate(run: Run, state: Any, stop: StopSignals) -> tuple[Evaluation, Sampl
             measures=Measures("boundary_iou" in run.settings.metric_names),
             stop=stop,
             samples=samples,
+            num_batches=-(-len(run.val_source) // run.settings.batch_size),
         )
     return evaluation, samples

@@ -220,6 +220,11 @@ def _check_leaves(children: Children, class_names: tuple[str, ...]) -> None:
     seen: dict[int, tuple[str, ...]] = {}
     for leaf, above in walk(children):
         path = tuple(g.name for g in above)
+        if not isinstance(leaf, numbers.Integral):
+            raise HiersegError(
+                f"{_at(path)}: {leaf!r} is neither a class index nor a Group; "
+                "Hierarchy.from_mapping makes a tree from names."
+            )
         if leaf < 0:
             raise HiersegError(f"{_at(path)}: class index {leaf} is negative.")
         if leaf in seen:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from tqdm import tqdm
 
 from hierseg_jax.data.label_statistics import count_labels
 from hierseg_jax.data.prepare.id_lists import is_plain_id
@@ -44,12 +45,13 @@ class Example:
 
 
 def check_pictures(
-    pictures: Iterable[Picture], out_dir: pathlib.Path, move: bool, values: MaskMeaning
+    pictures: Sequence[Picture], out_dir: pathlib.Path, move: bool, values: MaskMeaning
 ) -> list[Example]:
     """Reads and decodes, or draws, all files once; compares with what has arrived already."""
     check = functools.partial(_check, out_dir=out_dir, move=move, values=values)
     with concurrent.futures.ThreadPoolExecutor(available_cores()) as pool:
-        return list(pool.map(check, pictures))
+        done = pool.map(check, pictures)
+        return list(tqdm(done, "reading", len(pictures), leave=False, unit="picture", disable=None))
 
 
 def _check(picture: Picture, out_dir: pathlib.Path, move: bool, values: MaskMeaning) -> Example:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from hierseg_jax.data.prepare.check import Example
 from hierseg_jax.data.prepare.scaled_masks import IN_PNG
@@ -32,7 +33,10 @@ def transfer(examples: Sequence[Example], move: bool, hard_links: bool) -> int:
         return link(source, target) if hard_links else bring(source, target, move)
 
     written = 0
-    for example, mask in _with_masks(examples):
+    given = _with_masks(examples)
+    for example, mask in tqdm(
+        given, "writing", len(examples), leave=False, unit="picture", disable=None
+    ):
         if example.picture.unpack is None:
             written += take(example.picture.image, example.image)
         elif not example.image.exists():
