@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from hierseg_jax.data.read.common_tree import meet, read_data_sets
 from hierseg_jax.data.read.members import FIGURES, parse_members, spec_text
@@ -19,6 +18,7 @@ from hierseg_jax.evaluation.view_name import BATCH_SIZE
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.tiled_segmentation import segment_tiled
 from hierseg_jax.settings.metric_choice import DEFAULT_METRICS
+from hierseg_jax.system.bars import bar
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -90,7 +90,7 @@ def evaluate_file(
         example = source[index]
         return ShownPicture.bounded(example, segmented(example["image"]))
 
-    for index in tqdm(range(len(source)), unit="picture", disable=None):
+    for index in bar(range(len(source)), "evaluating", len(source)):
         example = source[index]
         tally.add_picture(example["label"], segmented(example["image"]), extremes)
     evaluation = gather_evaluation(tally, hierarchy, BATCH_SIZE, measures)

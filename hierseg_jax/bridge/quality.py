@@ -13,6 +13,7 @@ from hierseg_jax.data.resize import Resize, place
 from hierseg_jax.evaluation.metrics import evaluate_levels
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix
 from hierseg_jax.runtime.metadata import SCORES
+from hierseg_jax.system.bars import bar
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 
@@ -31,7 +32,8 @@ def spread_inputs(
     graph: Graph, source: Source, size: tuple[int, int], resize: Resize, most: int
 ) -> Iterator[np.ndarray]:
     """Up to `most` pictures, evenly spread over a split, as arguments of the graph."""
-    for index in spread_indices(len(source), most):
+    indices = spread_indices(len(source), most)
+    for index in bar(indices, "calibrating", len(indices)):
         yield graph_input(graph, source[index]["image"], size, resize)
 
 
@@ -59,7 +61,7 @@ def graph_miou(
     """
     session = onnxruntime.InferenceSession(model_bytes, providers=["CPUExecutionProvider"])
     shape, counts = (hierarchy.num_classes, len(hierarchy.labels.names)), []
-    for index in range(len(source)):
+    for index in bar(range(len(source)), "measuring", len(source)):
         example = source[index]
         label_hw = resize.place(example["label"].shape, size).fit_labels(example["label"])
         given = graph_input(graph, example["image"], size, resize)

@@ -9,6 +9,7 @@ from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.settings.building import open_source, spec_of_checkpoint
+from hierseg_jax.system.bars import bar
 from hierseg_jax.system.errors import HiersegError
 
 LOOKS = 64
@@ -84,7 +85,8 @@ def light_of_most(source: Source, size: tuple[int, int], resize: Resize) -> int:
       ValueError: if none can be read.
     """
     lights = []
-    for index in spread_indices(len(source), LOOKS):
+    looks = spread_indices(len(source), LOOKS)
+    for index in bar(looks, "looking at the light", len(looks)):
         try:
             image_hwc = source[index]["image"]
         except (HiersegError, OSError):

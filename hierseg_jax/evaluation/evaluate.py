@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from tqdm import tqdm
 
 from hierseg_jax.checkpoint import Checkpoint
 from hierseg_jax.checkpoint.other_data import other_data
@@ -36,6 +35,7 @@ from hierseg_jax.settings.building import (
 )
 from hierseg_jax.settings.fitting import fitted
 from hierseg_jax.settings.metric_choice import parse_metrics
+from hierseg_jax.system.bars import bar
 from hierseg_jax.system.devices.hosts import (
     count_hosts,
     host_number,
@@ -85,10 +85,7 @@ def evaluate_batches(
     stop = stop or StopSignals()  # which is not entered and never receives any
     alone = parallel.axis_name is None
     tally, pending = Tally(hierarchy, measures), None
-    hidden = None if is_main() else True
-    for batch in tqdm(
-        batches, "evaluating", num_batches, leave=False, unit="batch", disable=hidden
-    ):
+    for batch in bar(batches, "evaluating", num_batches, "batch", hidden=not is_main()):
         if stop.received if alone else stop.learned:
             raise Stopped
         arrays = {"image": batch["image"], "label": batch["label"], "valid": batch["valid"]}

@@ -13,7 +13,6 @@ import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.read.skip import no_example
@@ -28,6 +27,7 @@ from hierseg_jax.evaluation.shown_pictures import ShownPicture
 from hierseg_jax.evaluation.tally import Measures, Tally
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix, unseen_pixels
 from hierseg_jax.models import Forward
+from hierseg_jax.system.bars import bar
 from hierseg_jax.system.devices.hosts import count_hosts, host_number, is_main
 from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
@@ -127,8 +127,7 @@ class TiledEvaluation:
         share = -(-len(self.source) // count_hosts())
         indices = range(host_number(), share * count_hosts(), count_hosts())
         examples = (self.source[i] if i < len(self.source) else no_example() for i in indices)
-        hidden = None if is_main() else True
-        shown = tqdm(examples, "evaluating", share, leave=False, unit="picture", disable=hidden)
+        shown = bar(examples, "evaluating", share, hidden=not is_main())
         for picture, parts in self._pictures(iter(shown)):
             _count(picture, parts, self.hierarchy, measures, tally, extremes)
         return tally

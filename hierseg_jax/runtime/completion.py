@@ -5,7 +5,6 @@ import pathlib
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from hierseg_jax.data.guided_labels import guided_labels
 from hierseg_jax.data.read.dataset_spec import DatasetSpec
@@ -16,6 +15,7 @@ from hierseg_jax.data.read.spec_writing import write_spec
 from hierseg_jax.data.resize import Placement
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.system.atomic_writing import link, make_folder, write_atomically
+from hierseg_jax.system.bars import bar
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
 from hierseg_jax.system.paths import local_path
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
@@ -108,7 +108,7 @@ def complete_data_set(
         raise HiersegFileExistsError(f"{new} exists; choose another --output.")
     filled, pixels, left = 0, 0, 0
     folders = [output / split / "images", output / split / "masks"]
-    for index, name in enumerate(tqdm(source.names, unit="mask", disable=None)):
+    for index, name in enumerate(bar(source.names, "completing", len(source.names), "mask")):
         example, image_file = source[index], source.image_file(index)
         placement, network_input = segmenter.prepare(example["image"])
         planes_chw = segmenter.infer(network_input).planes

@@ -5,8 +5,6 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 
-from tqdm import tqdm
-
 from hierseg_jax.data.inspection import across
 from hierseg_jax.data.inspection.examine import Examined, Usable, examine
 from hierseg_jax.data.inspection.findings import Finding
@@ -14,6 +12,7 @@ from hierseg_jax.data.inspection.pairing import Pair, pair_files
 from hierseg_jax.data.inspection.sides import check_sides
 from hierseg_jax.data.inspection.value_findings import check_values, drawn_sentence
 from hierseg_jax.data.read.spec import DatasetSpec
+from hierseg_jax.system.bars import bar
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
 
@@ -96,4 +95,4 @@ def _examine_all(pairs: list[Pair], spec: DatasetSpec) -> Iterator[Examined]:
     # OpenCV, hashing and reading release Python's lock.
     with concurrent.futures.ThreadPoolExecutor(available_cores()) as pool:
         done = pool.map(check, pairs)
-        yield from tqdm(done, total=len(pairs), unit="image", disable=None)
+        yield from bar(done, "reading", len(pairs))

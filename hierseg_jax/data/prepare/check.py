@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from tqdm import tqdm
 
 from hierseg_jax.data.label_statistics import count_labels
 from hierseg_jax.data.prepare.id_lists import is_plain_id
@@ -24,6 +23,7 @@ from hierseg_jax.data.read.image_files import (
 )
 from hierseg_jax.data.read.mask_meaning import MaskMeaning
 from hierseg_jax.data.sampling import nearest
+from hierseg_jax.system.bars import bar
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import counted, listed
@@ -50,8 +50,7 @@ def check_pictures(
     """Reads and decodes, or draws, all files once; compares with what has arrived already."""
     check = functools.partial(_check, out_dir=out_dir, move=move, values=values)
     with concurrent.futures.ThreadPoolExecutor(available_cores()) as pool:
-        done = pool.map(check, pictures)
-        return list(tqdm(done, "reading", len(pictures), leave=False, unit="picture", disable=None))
+        return list(bar(pool.map(check, pictures), "reading", len(pictures)))
 
 
 def _check(picture: Picture, out_dir: pathlib.Path, move: bool, values: MaskMeaning) -> Example:

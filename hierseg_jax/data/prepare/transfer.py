@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from hierseg_jax.data.prepare.check import Example
 from hierseg_jax.data.prepare.scaled_masks import IN_PNG
 from hierseg_jax.system.atomic_writing import bring, link, make_folder, write_atomically
+from hierseg_jax.system.bars import bar
 from hierseg_jax.system.cores import available_cores
 
 _AT_ONCE = 64
@@ -33,10 +33,7 @@ def transfer(examples: Sequence[Example], move: bool, hard_links: bool) -> int:
         return link(source, target) if hard_links else bring(source, target, move)
 
     written = 0
-    given = _with_masks(examples)
-    for example, mask in tqdm(
-        given, "writing", len(examples), leave=False, unit="picture", disable=None
-    ):
+    for example, mask in bar(_with_masks(examples), "writing", len(examples)):
         if example.picture.unpack is None:
             written += take(example.picture.image, example.image)
         elif not example.image.exists():

@@ -6,12 +6,12 @@ import functools
 from collections.abc import Iterable
 
 import numpy as np
-from tqdm import tqdm
 
 from hierseg_jax.data.augment.modern import SCALES
 from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.data.sized_examples import bounded_example, stored_shape
+from hierseg_jax.system.bars import bar
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.devices.hosts import is_main
 
@@ -54,16 +54,7 @@ def store_pictures(
 
     with concurrent.futures.ThreadPoolExecutor(available_cores()) as pool:
         read_ones: Iterable[tuple[np.ndarray, np.ndarray]] = pool.map(read, range(len(source)))
-        pictures = list(
-            tqdm(
-                read_ones,
-                desc="reading",
-                total=len(source),
-                unit="img",
-                leave=False,
-                disable=None if is_main() else True,
-            )
-        )
+        pictures = list(bar(read_ones, "reading", len(source), hidden=not is_main()))
     shapes_n2 = np.array([label_hw.shape for _, label_hw in pictures])
     planes_n4hw = np.zeros((len(pictures), 4, *shapes_n2.max(0)), np.uint8)
     shown_nk = np.zeros((len(pictures), 256), bool)
