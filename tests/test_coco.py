@@ -140,3 +140,24 @@ def test_pictures_of_another_size_or_elsewhere_are_refused(tmp_path):
     )
     (raw / "val2017/0.jpg").unlink()
     assert "none of these is in" in fault(raw, tmp_path / "out", FileNotFoundError)
+
+
+@pytest.mark.parametrize("name", ["0.jpg", "C/mine/0.jpg"])
+def test_pictures_lie_in_a_folder_of_any_name_below(tmp_path, name):
+    raw, content = tmp_path / "raw", coco([{"category_id": 1, "segmentation": SQUARE}])
+    content["images"][0]["file_name"] = name
+    for split in ("train", "val"):
+        save_json(raw / split / "marks.json", content)
+        save_image(raw / split / "JPEGImages/deep" / name)
+    prepare(raw, tmp_path / "out")
+    for split in ("train", "val"):
+        (file,) = (tmp_path / "out" / split / "images").iterdir()
+        taken = raw / split / "JPEGImages/deep" / name
+        assert file.read_bytes() == taken.read_bytes()
+    # Several that no split tells apart are not guessed among.
+    alone = tmp_path / "alone"
+    save_json(alone / "marks.json", content)
+    for folder in ("a", "b"):
+        save_image(alone / folder / name)
+    message = fault(alone, tmp_path / "other", FileNotFoundError)
+    assert f"may be those in {alone / 'a'} or in {alone / 'b'}; give" in message

@@ -65,6 +65,23 @@ def test_masks_are_united_with_the_smaller_one_on_top(tmp_path, image, mask):
         np.testing.assert_array_equal(label, united(values))
 
 
+def test_pictures_of_any_format_lie_beside_one_another(tmp_path):
+    raw = tmp_path / "raw"
+    suffixes = ("jpg", "png", "bmp", "jpg")
+    for i, suffix in enumerate(suffixes):
+        save_image(raw / f"images/{i:03}.{suffix}")
+        for name in INSIDE:
+            save_mask(raw / f"masks/{name}/{i:03}.png", white(name))
+    save_image(raw / "images/000.png")  # beside 000.jpg, which it may be a copy of
+    done = prepare(raw, tmp_path / "out")
+    assert sum(len(labels_of(done.spec, split)) for split in ("train", "val")) == 4
+    assert "000.png" in str(done.notes)
+    # Where masks lie beside photographs, a PNG is no picture.
+    for name in INSIDE:
+        save_mask(raw / f"images/000_{name}.png", white(name))
+    assert "may both be the mask of" in fault(raw, tmp_path / "other")
+
+
 def test_the_order_of_files_and_a_tree_of_ones_own(tmp_path):
     raw = tmp_path / "raw"
     for i in range(2):
@@ -77,7 +94,8 @@ def test_the_order_of_files_and_a_tree_of_ones_own(tmp_path):
     )
     done = prepare(raw, tmp_path / "out", order="file", hierarchy=tree)
     assert done.spec.hierarchy == tree
-    assert not done.spec.hierarchy.pairs  # a user's tree stays as it is
+    assert done.spec.hierarchy.pairs == ((2, 3),)
+    assert "A mirror exchanges l_eye and r_eye" in str(done.notes)
     values = {"skin": 1, "l_eye": 2, "r_eye": 3, "hair": 4}
     for label in labels_of(done.spec, "train").values():
         np.testing.assert_array_equal(label, united(values, sorted(INSIDE)))

@@ -339,12 +339,14 @@ def test_what_is_left_out_is_told(tmp_path):
         raw, ("images/more.jpg", "masks/more.png"), ("images/train/lost.jpg", "masks/train/odd.png")
     )
     save_image(raw / "results/1.jpg")
-    assert [*prepare(raw, tmp_path / "out").notes][-4:] == [
+    assert [*prepare(raw, tmp_path / "out").notes][-5:] == [
         f"Left out, for there is no mask: 1 picture, the first {raw / 'images/train/lost.jpg'}.",
         f"Masks of no picture: 1 file, the first {raw / 'masks/train/odd.png'}.",
         f"In folders called after neither: 1 file, the first {raw / 'results/1.jpg'}.",
         "In no folder of a split, and taken as those of training: 1 picture, as "
         f"{raw / 'images/more.jpg'}.",
+        "Validation has 1 picture, and tells little of a network: a larger --val_share, in "
+        "another --out_dir, takes more.",
     ]
 
 
@@ -355,6 +357,12 @@ def test_other_yaml_files_are_in_no_way(tmp_path):
     assert find_format(raw) == "masks"
     (raw / "mine.yaml").write_text("train: nowhere\nnames: [a, b]\nlabels: 3\n")
     with pytest.raises(ValueError, match="Its YAML file can't be read as it is"):
+        find_format(raw)
+    # A list of splits is none; that two masks may be meant is what stands in the way.
+    (raw / "mine.yaml").write_text("train: [1, 2]\ntest: [3]\n")
+    assert find_format(raw) == "masks"
+    save_mask(raw / "masks/0_mask.png", mask_of(0))
+    with pytest.raises(ValueError, match="may both be the mask of"):
         find_format(raw)
 
 

@@ -6,7 +6,7 @@ are united, the smaller one on top, and brought to the size of their picture.
 
 import functools
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -132,11 +132,12 @@ def _find(root: pathlib.Path) -> _Found:
     doubled: list[str] = []
     for folder in folders.of_pictures:
         files = folders.files[folder]
-        photos = [file for file in files if is_photo(file)]
-        pictures = _by_key(
-            photos or [f for f in files if f.suffix.lower() in IMAGE_SUFFIXES], doubled
-        )
-        near = [("", files if photos else [])]
+        pictures = _by_key([file for file in files if is_photo(file)], doubled)
+        near: list[tuple[str, Sequence[pathlib.Path]]] = [("", files)]
+        if not any(_of_classes(pictures, files, "")):
+            # Masks are elsewhere, and what lies here are pictures, whatever their format.
+            others = [f for f in files if f.suffix.lower() in IMAGE_SUFFIXES and not is_photo(f)]
+            near, pictures = [], _by_key(others, doubled) | pictures
         near += [("", folders.files[other]) for other in elsewhere[0].get(folder, ())]
         near += [(behind_masks(m), folders.files[m]) for m in elsewhere[1].get(folder, ())]
         for inside, candidates in near:

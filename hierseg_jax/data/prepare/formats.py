@@ -19,7 +19,7 @@ from hierseg_jax.data.prepare import (
 from hierseg_jax.data.prepare.other_tools import about_tools
 from hierseg_jax.data.prepare.picture import RawData, Wishes
 from hierseg_jax.data.read.safe_yaml import read_yaml
-from hierseg_jax.data.read.spec import KEYS, load_spec
+from hierseg_jax.data.read.spec import KEYS, SPLITS, load_spec
 from hierseg_jax.system.errors import HiersegError
 
 
@@ -109,7 +109,8 @@ def _may_be_spec(file: pathlib.Path) -> bool:
         content = read_yaml(file)
     except HiersegError:
         return False
-    return isinstance(content, dict) and not content.keys().isdisjoint(KEYS)
+    # What names splits alone may be a list of them, of whoever measures by them.
+    return isinstance(content, dict) and not content.keys().isdisjoint({*KEYS} - {*SPLITS})
 
 
 def _formats_in(raw_dir: pathlib.Path) -> list[str]:

@@ -39,6 +39,9 @@ from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.pairs import unpaired
 
+_FEW = 10
+"""Pictures drawn for validation, up to which it is said that they are few."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
@@ -179,7 +182,13 @@ def _split(
     raw: RawData, raw_dir: pathlib.Path, val_share: float, val_names: str | Sequence[str]
 ) -> RawData:
     if not val_names:
-        return dataclasses.replace(raw, pictures=split_pictures(raw.pictures, val_share))
+        pictures, notes = split_pictures(raw.pictures, val_share), raw.notes
+        drawn = sum(p.split == "val" for p in pictures)
+        drawn -= sum(p.split == "val" for p in raw.pictures)
+        if 0 < drawn < _FEW:
+            note = f"Validation has {counted(drawn, 'picture')}, and tells little of a network: "
+            notes = (*notes, f"{note}a larger --val_share, in another --out_dir, takes more.")
+        return dataclasses.replace(raw, pictures=pictures, notes=notes)
     notes, own = raw.notes, sum(picture.split == "val" for picture in raw.pictures)
     if own:
         note = "--val_names takes the place of its own validation, which had "
@@ -190,8 +199,8 @@ def _split(
 
 
 def _with_pairs(raw: RawData, wishes: Wishes) -> RawData:
-    """With the left and right of a source's own classes as pairs; a user's tree stays as it is."""
-    if wishes.hierarchy is not None:
+    """With the left and right of classes as pairs; a user's tree that has some stays as it is."""
+    if wishes.hierarchy is not None and wishes.hierarchy.pairs:
         return raw
     names, pairs = raw.hierarchy.class_names, raw.hierarchy.pairs
     found = unpaired(names, pairs)
