@@ -89,6 +89,15 @@ def speckled():
     return label_hw
 
 
+def all_of_one_long_shape(root):
+    for seed, file in enumerate(sorted(root.glob("*/images/*"))):
+        size = (48, 128 + 4 * seed)
+        write_pair(root, file.parent.parent.name, file.stem, seed, size)
+    write_pair(root, "train", "another", 50)  # of hundreds one may be otherwise
+    for number in range(8):
+        write_pair(root, "train", f"more{number}", 60 + number, (48, 136))
+
+
 def with_16_bits(root):
     cv2.imwrite(str(root / "train/images/train1.png"), picture(1).astype(np.uint16) * 257)
 
@@ -178,6 +187,7 @@ FAULTS = {
         lambda root: write_pair(root, "train", "wide", 50, (48, 128)),
         "train/images/wide.png",
     ),
+    "one_long_shape": (all_of_one_long_shape, ""),
     "unusual_size": (
         lambda root: write_pair(root, "train", "large", 50, (160, 160)),
         "train/images/large.png",

@@ -1,6 +1,7 @@
 """Findings that need a view of many images: classes, sizes, and pictures that occur twice."""
 
 import itertools
+import math
 import pathlib
 import statistics
 from collections.abc import Sequence
@@ -19,6 +20,10 @@ from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 # Longer side over the shorter one, from which on an image is called elongated.
 ELONGATED = 2.0
+# Times as wide, for its height, as another one, up to which images have about one shape.
+ALIKE = 1.25
+# Share of the images that are, from which on that shape is the data set's.
+MOST = 0.9
 # Shorter side over the median one, or the other way round, from which on it is unusual.
 UNUSUAL = 3.0
 
@@ -121,18 +126,41 @@ def check_sizes(examples: Sequence[Examined], spec: DatasetSpec) -> list[Finding
     if not sized:
         return []
     median = statistics.median(min(size) for _, size in sized)
-    findings = []
+    findings, ratio = _one_long_shape([size for _, size in sized])
     for example, (height, width) in sized:
         short, long = sorted((height, width))
         split, file = example.pair.split, shown(example.pair.image, spec.root)
         text = f"{file} is {height} x {width} (height x width): "
-        if long > ELONGATED * short:
+        if long > ELONGATED * short and not _is_alike((height, width), ratio):
             text_of = f"{text}one side is {long / short:.1f} times the other."
             findings.append(Finding("elongated", split, file, text_of))
         if short > UNUSUAL * median or median > UNUSUAL * short:
             text_of = f"{text}the median of the shorter sides is {median:.0f}."
             findings.append(Finding("unusual_size", split, file, text_of))
     return findings
+
+
+def _one_long_shape(sizes: Sequence[tuple[int, int]]) -> tuple[list[Finding], float]:
+    """That most images are about as elongated, if they are: the network may have their shape.
+
+    Also gives their width by their height, or else 0.
+    """
+    ratio = statistics.median(width / height for height, width in sizes)
+    alike = sum(_is_alike(size, ratio) for size in sizes)
+    if max(ratio, 1 / ratio) <= ELONGATED or alike < MOST * len(sizes):
+        return [], 0.0
+    height, width = (max(32, round(320 * side / 32) * 32) for side in (ratio**-0.5, ratio**0.5))
+    sides = "wide as high" if ratio > 1 else "high as wide"
+    text = (
+        f"{alike:,} of {len(sizes):,} images are about {max(ratio, 1 / ratio):.1f} times as "
+        f"{sides}: --image_size={height},{width} (height, width) has about as many pixels as 320, "
+        "in their shape."
+    )
+    return [Finding("one_long_shape", "", "", text)], ratio
+
+
+def _is_alike(size: tuple[int, int], ratio: float) -> bool:
+    return 1 / ALIKE <= size[1] / size[0] / (ratio or math.inf) <= ALIKE
 
 
 def check_duplicates(

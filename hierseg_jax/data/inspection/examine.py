@@ -68,6 +68,7 @@ def examine(pair: Pair, spec: DatasetSpec) -> Examined:
     """Reads and checks a pair of a data set; what can't be read becomes a finding."""
     findings: list[Finding] = []
     root, names = spec.root, spec.hierarchy.labels.names
+    background = spec.hierarchy.background
 
     def attempt(kind: str, file: pathlib.Path, check: Callable[..., Any], *given: Any) -> Any:
         try:
@@ -107,7 +108,7 @@ def examine(pair: Pair, spec: DatasetSpec) -> Examined:
         return examined
     label = np.ascontiguousarray(label)
     counts = count_labels(label)
-    odd += _odd_masks(label, counts, pair, root, names, blurred=bool(blurred))
+    odd += _odd_masks(label, counts, pair, root, names, background, blurred=bool(blurred))
     return Usable(
         pair,
         tuple(odd),
@@ -159,6 +160,7 @@ def _odd_masks(
     pair: Pair,
     root: pathlib.Path,
     names: Sequence[str],
+    background: int | None,
     *,
     blurred: bool,
 ) -> list[Finding]:
@@ -174,8 +176,10 @@ def _odd_masks(
         return [Finding("single_class", pair.split, file, text)]
     if blurred or (specks := count_specks(label_hw, present)) < MANY_SPECKS:
         return []
-    text = f"{file} has {specks:,} islands of at most {speck_area(label_hw.size)} pixels."
-    return [Finding("speckle", pair.split, file, text)]
+    text = f"{file} has {specks:,} islands of at most {speck_area(label_hw.size)} pixels"
+    if background in present:
+        text += f", {count_specks(label_hw, [background]):,} of them of the background"
+    return [Finding("speckle", pair.split, file, f"{text}.")]
 
 
 def _digest(array: np.ndarray) -> bytes:

@@ -151,7 +151,8 @@ KINDS = {
         WARNING,
         "Speckled masks",
         "Many tiny islands: a mask stored as JPEG, scaled with interpolation, or the raw output "
-        "of a network or a threshold.",
+        "of a network or a threshold; those of the background may be gaps between polygons that "
+        "were drawn side by side, which do little harm.",
     ),
     "passed_over": Kind(
         WARNING,
@@ -179,6 +180,12 @@ KINDS = {
         "Images whose sides differ a lot",
         "Images are stretched to the network's size, which distorts these most: with "
         "data.resize=letterbox they keep their shape. Or crop them or cut them up.",
+    ),
+    "one_long_shape": Kind(
+        NOTE,
+        "Images of one long shape",
+        "A square network takes them, and stretches them all alike; one of their shape may be "
+        "better, and is worth a try.",
     ),
     "unusual_size": Kind(
         NOTE,
