@@ -14,15 +14,22 @@ from hypothesis import strategies as st
 from hierseg_jax.bridge.rounding import open_splits
 from hierseg_jax.checkpoint import find_checkpoint, load_checkpoint, read_meta
 from hierseg_jax.checkpoint.contents import completed_meta
+from hierseg_jax.checkpoint.other_data import listing_file
 from hierseg_jax.data.read.folder import FolderSource
-from hierseg_jax.data.read.inventory import Inventory, describe_change, read_listing, write_listing
+from hierseg_jax.data.read.inventory import (
+    Inventory,
+    describe_change,
+    in_both,
+    read_listing,
+    write_listing,
+)
 from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.evaluation.view_name import evaluation_name
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train import loop
 from hierseg_jax.train.progress import Progress
-from hierseg_jax.train.same_data import listing_file, take_inventories
+from hierseg_jax.train.same_data import take_inventories
 from hierseg_jax.train.same_run import check_same_run
 from tests.figure_folder import write_figures
 from tests.runs import assert_bit_identical, small_settings, train_here
@@ -108,6 +115,27 @@ def test_an_evaluation_tells_of_other_data_at_the_same_path(begun, tmp_path, mon
     shutil.rmtree(project / "data")
     with pytest.raises(FileNotFoundError, match="say where it is now with --data"):
         evaluate_checkpoint("../project/runs/mine", task="val")
+
+
+def test_an_evaluation_tells_of_pictures_that_the_run_was_trained_on(copied, tmp_path, capsys):
+    workdir, data = copied
+    other = tmp_path / "other"
+    shutil.copytree(data.parent, other)
+    evaluate_checkpoint(workdir, task="val", data=str(other / "data.yaml"))
+    assert "trained on" not in capsys.readouterr().err
+    for folder in ("images", "masks"):
+        for number in (1, 5):
+            name = f"{number}.png"
+            shutil.copy(other / "train" / folder / name, other / "val" / folder / name)
+    evaluate_checkpoint(workdir, task="val", data=str(other / "data.yaml"))
+    said = capsys.readouterr().err
+    assert f"val of {other / 'data.yaml'} has 2 pictures of the names and sizes of those" in said
+    assert "the first 1.png: its figures are too good" in said
+    evaluate_checkpoint(workdir, task="train", data=str(other / "data.yaml"))
+    assert "trained on" not in capsys.readouterr().err  # who asks for these knows it
+    listing_file(workdir, "train").unlink()  # nothing is known of it
+    evaluate_checkpoint(workdir, task="val", data=str(other / "data.yaml"))
+    assert "trained on" not in capsys.readouterr().err
 
 
 def test_files_added_removed_and_changed_are_told_and_allowed_by_a_key(copied, capsys):
@@ -255,3 +283,15 @@ def test_a_fingerprint_that_is_none_is_no_checkpoints(begun, data):
     completed_meta(meta)
     with pytest.raises(HiersegError, match="data"):
         completed_meta(meta | {"data": data})
+
+
+def test_pictures_of_a_name_and_size_are_the_same_unless_that_is_by_chance():
+    def inventory(*names, examples=None):
+        return Inventory.of(examples or len(names), [(name, 7) for name in names])
+
+    old = inventory("images/a.jpg", "masks/a.png", "2/images/x/b.PNG", "images/c.bmp").listing
+    assert in_both(old, inventory("1/images/a.jpg", "images/b.PNG")) == ["a.jpg", "b.PNG"]
+    assert in_both(old, inventory("masks/a.png", "images/c.bmp", "images/d.jpg")) == []
+    assert in_both(old, inventory("images/a.jpg", examples=199)) == ["a.jpg"]
+    assert in_both(old, inventory("images/a.jpg", examples=201)) == []
+    assert in_both(old, Inventory.of(1, [("images/a.jpg", 8)])) == []

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from hierseg_jax.checkpoint import Checkpoint
-from hierseg_jax.checkpoint.other_data import other_data
+from hierseg_jax.checkpoint.other_data import other_data, trained_on
 from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
 from hierseg_jax.checkpoint.stored_network import check_own_arrays
 from hierseg_jax.data.batches import Batch
@@ -174,8 +174,10 @@ def evaluate_checkpoint(
     source = open_source(settings.data, settings.seed, task, spec, hierarchy)
     for unread in unread_of((source,)) if is_main() else ():
         note(unread)
-    if not data and is_main():
-        note(other_data(loaded, task, source, spec_text(spec)))
+    if is_main():
+        named = spec_text(spec)
+        note(other_data(loaded, task, source, named) if not data else "")
+        note(trained_on(loaded, source, f"{task} of {named}") if task != "train" else "")
     whole = resolution != "network"
     pictures = None
     if resolution == "refined":

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hierseg_jax.checkpoint.other_data import listing_file
 from hierseg_jax.data.read.inventory import Inventory, describe_change, read_listing, write_listing
 from hierseg_jax.data.read.source import Source
 
@@ -28,11 +29,6 @@ def take_inventories(train_source: Source, val_source: Source) -> dict[str, Inve
 def fingerprints(inventories: Inventories) -> dict[str, dict[str, Any]]:
     """As a checkpoint holds them."""
     return {split: inventory.fingerprint for split, inventory in inventories.items()}
-
-
-def listing_file(workdir: Path, split: str) -> Path:
-    """Where a run keeps the names and sizes of a split's files."""
-    return workdir / f"{split}_files.gz"
 
 
 def keep_listings(workdir: Path, inventories: Inventories) -> None:
