@@ -117,6 +117,8 @@ def export_checkpoint(
     if plain and contract != "deploy":
         raise HiersegError("--plain is for --contract=deploy; leave it out.")
     loaded = open_checkpoint(checkpoint, which)
+    if isinstance(mean_with, str | Path):
+        mean_with = [mean_with]
     others = [open_checkpoint(other, which) for other in mean_with]
     trained, loaded = (loaded, *others), with_mean_weights(loaded, others)
     check_own_arrays(loaded)

@@ -25,7 +25,7 @@ def load(
     source: str | pathlib.Path | None = None,
     *,
     image_size: int | tuple[int, int] | None = None,
-    which: str | None = None,
+    which: str | int | None = None,
     hierarchy: Hierarchy | None = None,
     provider: str | None = None,
     threads: int | None = None,
@@ -72,7 +72,7 @@ def load(
         with _needing_all():
             from hierseg_jax.bridge.run_predictor import predictor_of_run
 
-        return predictor_of_run(load_run(path, which or "best"), size, refine)
+        return predictor_of_run(load_run(path, "best" if which is None else which), size, refine)
     if not path.exists():
         raise HiersegFileNotFoundError(
             f"{path} does not exist; give an .onnx file (see hierseg export), or the workdir of a "
@@ -85,7 +85,7 @@ def load(
     segmenter = Segmenter(
         path,
         hierarchy=hierarchy,
-        provider=provider or "auto",
+        provider="auto" if provider is None else provider,
         threads=threads,
         image_size=size,
     )

@@ -5,6 +5,8 @@ the dataset's and the reference's metrics are sums of it. Rows are labels, which
 classes unless data label groups as well; columns are predicted leaf classes.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,11 +57,17 @@ def confusion_matrices(
     counted = (labels != IGNORE_LABEL) & (labels >= 0) & (labels < num_labels)
     counted &= (predictions >= 0) & (predictions < num_classes)
     if valid_b is not None:
+        valid_b = jnp.asarray(valid_b, bool)
+        if valid_b.shape != labels_bhw.shape[:1]:
+            raise HiersegError(
+                f"valid_b has a value for each of {len(labels_bhw)} examples; got the shape "
+                f"{valid_b.shape}."
+            )
         counted &= valid_b[:, None, None]
     cells = num_labels * num_classes
     # Pixels that do not count fall into one more cell, which is cut off.
     cell_bn = jnp.where(counted, labels * num_classes + predictions, cells)
-    cell_bn = cell_bn.reshape(cell_bn.shape[0], -1)
+    cell_bn = cell_bn.reshape(len(cell_bn), math.prod(cell_bn.shape[1:]))
     counts = jax.vmap(lambda cell_n: jnp.bincount(cell_n, length=cells + 1))(cell_bn)
     return counts[:, :cells].astype(jnp.int32).reshape(-1, num_labels, num_classes)
 

@@ -12,7 +12,7 @@ from hierseg_jax.evaluation.picture_counts import PictureCounts
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.background import foreground
-from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy, check_hierarchy
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,6 +82,7 @@ def evaluate_levels(
     Raises:
       ValueError: if the matrices are of other classes.
     """
+    check_hierarchy(hierarchy)
     metrics = {}
     boundaries = {}
     if boundary_counts_3k is not None:

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from hierseg_jax.tree.decoding import OF_HIERARCHICAL, path_matrix, reasoned, top_down
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.decoding import DECODINGS, OF_HIERARCHICAL, path_matrix, reasoned, top_down
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 
@@ -13,7 +14,11 @@ def leaf_scores(logits_bhwk: jax.Array, hierarchy: Hierarchy, decoding: str) -> 
 
     Softmax probabilities of a flat head; of a hierarchical one (`path`, `logic`) the mean of the
     scores on each leaf's path, which do not sum to 1.
+
+    Raises:
+      ValueError: for an unknown rule, or logits of a head that it is not for.
     """
+    _check(logits_bhwk, hierarchy, decoding)
     if decoding not in OF_HIERARCHICAL:
         return jax.nn.softmax(logits_bhwk)
     scores_bhwk = jax.nn.sigmoid(logits_bhwk)
@@ -44,7 +49,11 @@ def leaf_classes(logits_bhwk: jax.Array, hierarchy: Hierarchy, decoding: str) ->
       logits_bhwk: floating [B, H, W, C] of a flat head, or [B, H, W, nodes].
       hierarchy: of the classes.
       decoding: `leaf` or `top_down` of a flat head, `path` or `logic` of a hierarchical one.
+
+    Raises:
+      ValueError: for an unknown rule, or logits of a head that it is not for.
     """
+    _check(logits_bhwk, hierarchy, decoding)
     if decoding == "leaf":
         return lax.argmax(logits_bhwk, 3, jnp.int32)
     scores_bhwc = leaf_scores(logits_bhwk, hierarchy, decoding)
@@ -74,3 +83,18 @@ def inconsistent_pixels(logits_bhwk: jax.Array, hierarchy: Hierarchy, decoding: 
     for k in range(1, hierarchy.num_levels):
         found |= jnp.asarray(hierarchy.parents(k))[best[k]] != best[k - 1]
     return found
+
+
+def _check(logits_bhwk: jax.Array, hierarchy: Hierarchy, decoding: str) -> None:
+    if decoding not in DECODINGS:
+        raise HiersegError(
+            f"There is no decoding {decoding!r}; choose of {', '.join(DECODINGS)}. "
+            "`settings.decoding` of a run is one of them."
+        )
+    of_nodes = decoding in OF_HIERARCHICAL
+    channels = hierarchy.num_nodes if of_nodes else hierarchy.num_classes
+    if logits_bhwk.shape[-1] != channels:
+        raise HiersegError(
+            f"The decoding {decoding!r} takes {channels} logits a pixel, one for each "
+            f"{'node of the tree' if of_nodes else 'class'}; got {tuple(logits_bhwk.shape)}."
+        )

@@ -94,7 +94,7 @@ def crossentropy(
         target_nc *= weights_of_classes(class_weights_c, target_nc)
     loss_n = -(log_p_nc * target_nc).sum(-1)
     weights_n = _pixel_weights(logits_nc, one_hot_nc, class_weights_c)
-    if hard_share < 1:
+    if hard_share != 1:
         hardness_n = -jnp.where(one_hot_nc, log_p_nc, 0.0).sum(-1)
         hard_n = hardest_pixels(hardness_n, counted_n1[:, 0], len(labels_bhw), hard_share)
         loss_n, weights_n = loss_n * hard_n, weights_n * hard_n
@@ -121,7 +121,7 @@ def focal(
       hard_share: of every image's counted pixels only this share, those whose true class is
         least likely, is taken (see `hardest_pixels`); above 0, 1 takes all.
     """
-    if gamma < 0:
+    if not 0 <= gamma < float("inf"):
         raise HiersegError(f"focal needs gamma 0 or more; got {gamma}.")
     logits_nc, one_hot_nc = _counted_pixels(logits_bhwc, labels_bhw, valid_b)
     log_p_n = jnp.where(one_hot_nc, jax.nn.log_softmax(logits_nc), 0.0).sum(-1)
@@ -158,10 +158,15 @@ def tversky(
     that no counted label bears contributes 0, and the mean is over all classes.
 
     Args:
-      alpha: weight of false positives.
-      beta: weight of false negatives.
+      alpha: weight of false positives, 0 or more.
+      beta: weight of false negatives, 0 or more.
       smooth: added to both sides of the fraction; above 0.
     """
+    if not (0 <= alpha < float("inf") and 0 <= beta < float("inf") and 0 < smooth < float("inf")):
+        raise HiersegError(
+            "tversky, dice and iou need alpha and beta of 0 or more and smooth above 0; got "
+            f"{alpha}, {beta} and {smooth}."
+        )
     logits_nc, one_hot_nc = _counted_pixels(logits_bhwc, labels_bhw, valid_b)
     probabilities_nc = jax.nn.softmax(logits_nc)
     counted_n1 = one_hot_nc.any(-1, keepdims=True)

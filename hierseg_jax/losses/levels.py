@@ -16,6 +16,7 @@ from hierseg_jax.losses.flat import Counted, Loss
 from hierseg_jax.losses.inner_labels import of_labels
 from hierseg_jax.losses.pixels import flatten_pixels, mean_of_counted
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.number_kinds import is_real
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.level import Level
 
@@ -117,7 +118,9 @@ def at_every_level_of_leaves(
         def of_level(k: int) -> jax.Array:
             logits_nv = group_logits(logits_nc, hierarchy.levels[k])
             given = labels_bhw if hierarchy.inner_labels else labels_at(labels_bhw, hierarchy, k)
-            return losses[k](logits_nv.reshape(*labels_bhw.shape, -1), given, **counted)
+            return losses[k](
+                logits_nv.reshape(*labels_bhw.shape, logits_nv.shape[-1]), given, **counted
+            )
 
         terms = (weight * of_level(k) for k, weight in enumerate(level_weights) if weight)
         return jnp.asarray(sum(terms))
@@ -162,8 +165,7 @@ def check_level_weights(weights: Sequence[float], hierarchy: Hierarchy) -> tuple
             f"level_weights has {len(weights)} numbers; the tree has {hierarchy.num_levels} levels "
             f"({names}), which take one each."
         )
-    numbers = all(isinstance(w, int | float) and not isinstance(w, bool) for w in weights)
-    if not numbers or not all(0 <= w < float("inf") for w in weights) or not any(weights):
+    if not all(is_real(w) and 0 <= w < float("inf") for w in weights) or not any(weights):
         raise HiersegError(
             f"level_weights is {tuple(weights)}; each must be 0 or more, and one above 0."
         )

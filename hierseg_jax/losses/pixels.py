@@ -28,19 +28,31 @@ def flatten_pixels(
       whether it does: bool [N].
 
     Raises:
-      ValueError: for shapes that do not fit one another.
+      ValueError: for shapes that do not fit one another, or labels that are no integers.
     """
+    logits_bhwc, labels_bhw = jnp.asarray(logits_bhwc), jnp.asarray(labels_bhw)
     if logits_bhwc.ndim != 4 or labels_bhw.shape != logits_bhwc.shape[:3]:
         raise HiersegError(
             "A loss takes logits [batch, height, width, channels] and labels [batch, height, "
             f"width]; got {tuple(logits_bhwc.shape)} and {tuple(labels_bhw.shape)}."
         )
-    if labels_bhw.dtype == jnp.int8:
+    if not jnp.issubdtype(labels_bhw.dtype, jnp.integer) and labels_bhw.dtype != bool:
+        raise HiersegError(
+            f"Labels are class indices, integers; got {labels_bhw.dtype}. A mask that was divided "
+            "by 255 has lost them."
+        )
+    if labels_bhw.dtype in (jnp.int8, bool):
         labels_bhw = labels_bhw.astype(jnp.int32)  # it has no 255 to compare with
     # Labels are bytes from here on: -1 or 256 would come to be others.
     counted_bhw = (labels_bhw >= 0) & (labels_bhw < num_labels)
     if valid_b is not None:
-        counted_bhw &= jnp.asarray(valid_b, bool)[:, None, None]
+        valid_b = jnp.asarray(valid_b, bool)
+        if valid_b.shape != labels_bhw.shape[:1]:
+            raise HiersegError(
+                f"valid_b has a value for each of {len(labels_bhw)} examples; got the shape "
+                f"{valid_b.shape}."
+            )
+        counted_bhw &= valid_b[:, None, None]
     logits_nc = logits_bhwc.reshape(-1, logits_bhwc.shape[-1])
     logits_nc = logits_nc.astype(jnp.promote_types(logits_nc.dtype, jnp.float32))
     labels_n = jnp.where(counted_bhw, labels_bhw, 0).reshape(-1).astype(jnp.uint8)
@@ -83,8 +95,9 @@ def hardest_pixels(
     """
     if not 0 < share <= 1:
         raise HiersegError(f"hard_share is {share}; it must be above 0 and at most 1.")
-    hardness_bn = jax.lax.stop_gradient(hardness_n).astype(jnp.float32).reshape(images, -1)
-    counted_bn = counted_n.reshape(images, -1)
+    hardness_n = jax.lax.stop_gradient(hardness_n).astype(jnp.float32)
+    hardness_bn = hardness_n.reshape(images, len(hardness_n) // max(images, 1))
+    counted_bn = counted_n.reshape(hardness_bn.shape)
     # Floats that are not negative are ordered as their bits are.
     bits_bn = jax.lax.bitcast_convert_type(jnp.where(hardness_bn > 0, hardness_bn, 0.0), jnp.int32)
     bits_bn = jnp.where(counted_bn, bits_bn, -1)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from hierseg_jax.losses.flat import LOSSES
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.number_kinds import is_real
 from hierseg_jax.system.wording import did_you_mean
 
 FOR_FLAT = ("hierarchical_crossentropy", "soft_crossentropy")
@@ -51,8 +52,7 @@ def parse_loss(loss: str | Mapping[str, float]) -> dict[str, float]:
             raise HiersegError(f"There is no loss {name!r}; {hint}")
         if name in weights:
             raise HiersegError(f"The loss names {name!r} twice; add up its weights.")
-        number = isinstance(weight, int | float) and not isinstance(weight, bool)
-        if not number or not 0 < weight < math.inf:
+        if not is_real(weight) or not 0 < weight < math.inf:
             raise HiersegError(
                 f"The loss gives {name!r} the weight {weight!r}; it must be above 0."
             )

@@ -25,7 +25,7 @@ from hierseg_jax.losses.sum_of_names import TAKEN_BY, TRIPLET, check_loss
 from hierseg_jax.losses.tree_min_loss import tree_min
 from hierseg_jax.losses.tree_triplet_loss import tree_triplet, triplet_weight
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.hierarchy import Hierarchy, check_hierarchy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,8 @@ class TotalLoss:
         Raises:
           ValueError: a sentence, for logits of another head.
         """
-        if logits_bhwk.shape[-1] != self.channels:
+        logits_bhwk, labels_bhw = jnp.asarray(logits_bhwk), jnp.asarray(labels_bhw)
+        if logits_bhwk.shape[-1:] != (self.channels,):
             raise HiersegError(
                 f"The loss is of {self.channels} logits a pixel; got {tuple(logits_bhwk.shape)}."
             )
@@ -125,6 +126,7 @@ def build_loss(
     weights = check_loss(loss, hierarchical)
     if not 0 <= options.gamma < math.inf:
         raise HiersegError(f"gamma is {options.gamma}; it must be 0 or more.")
+    check_hierarchy(hierarchy)
     level_weights = check_level_weights(options.level_weights, hierarchy)
     _check_class_weights(options.class_weights, hierarchy)
 
@@ -200,6 +202,9 @@ def _check_class_weights(weights_kc: Sequence[Sequence[float]], hierarchy: Hiera
             "class_weights has a tuple for every level, coarse to fine, with a weight for each of "
             f"its classes ({', '.join(map(str, wanted))}); got {weights_kc!r}."
         )
+    wrong = [w for weights_c in weights_kc for w in weights_c if not 0 <= w < math.inf]
+    if wrong:
+        raise HiersegError(f"class_weights holds {wrong[0]}; a weight is 0 or more.")
 
 
 def _made_of_counts(

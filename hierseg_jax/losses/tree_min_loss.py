@@ -268,7 +268,7 @@ def _by_blocks(block: Callable[..., tuple], *arrays: jax.Array) -> tuple:
 
 def _block_size(count: int) -> int:
     """The largest divisor up to CPU_BLOCK; all of it where there is none worth while."""
-    sizes = range(min(count, CPU_BLOCK), min(count, SMALLEST_BLOCK) - 1, -1)
+    sizes = range(min(count, CPU_BLOCK), max(min(count, SMALLEST_BLOCK), 1) - 1, -1)
     return next((size for size in sizes if count % size == 0), count)
 
 
@@ -279,7 +279,7 @@ def _computed_once(weight_n: jax.Array, function: Callable[..., Any], *operands:
     `lax.optimization_barrier` does not stop it; a branch that it can't foresee does. Weights
     are never negative.
     """
-    if jax.default_backend() != "cpu":
+    if jax.default_backend() != "cpu" or not weight_n.size:
         return function(*operands)
     shapes = jax.eval_shape(function, *operands)
 

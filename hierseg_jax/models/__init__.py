@@ -7,7 +7,6 @@ a `Network`, in `__init__.py`. What networks share lies beside the folders.
 May import: tree (siblings), system.
 """
 
-import numbers
 from typing import Any
 
 import jax.numpy as jnp
@@ -28,6 +27,7 @@ from hierseg_jax.models.summary import format_summary, summarize
 from hierseg_jax.models.upsampling import UPSAMPLINGS
 from hierseg_jax.models.variant import Variant
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.number_kinds import is_whole
 from hierseg_jax.tree.siblings import Siblings
 
 DECODERS = ("reference", "fine")
@@ -142,8 +142,7 @@ def create_model(
         what this network has not.
     """
     network = find_network(name)
-    whole = isinstance(num_classes, numbers.Integral) and not isinstance(num_classes, bool)
-    if not whole or num_classes < 2:
+    if not is_whole(num_classes) or num_classes < 2:
         raise HiersegError(
             f"A model needs a whole number of classes, at least 2; got {num_classes!r}."
         )

@@ -8,7 +8,7 @@ from hierseg_jax.data.sizes import MAX_SIDE, as_size
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.runtime.opening import OpenNetwork
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.hierarchy import Hierarchy, check_hierarchy
 from hierseg_jax.tree.parsing import MAX_CLASSES
 
 DEFAULT_SIDE = 320
@@ -28,6 +28,8 @@ def choose_hierarchy(
     Raises:
       ValueError: one sentence, where they don't agree.
     """
+    if given is not None:
+        check_hierarchy(given)
     if opened.metadata is not None:
         if given is not None and given != opened.metadata.hierarchy:
             raise HiersegError(f"{file} carries a class tree of its own; leave the other out.")

@@ -16,7 +16,8 @@ def as_picture(picture: Picture) -> np.ndarray:
     """The picture itself: uint8 RGB [H, W, 3].
 
     Of a file, grey becomes three equal channels, transparency is dropped, and it is turned upright
-    as its EXIF says (`read_image`). Of an array nothing is guessed: only RGB is taken.
+    as its EXIF says (`read_image`). Of an array nothing is guessed: only RGB is taken. It is
+    copied, since a camera's buffer shows another picture soon.
 
     Raises:
       ValueError, FileNotFoundError: one sentence, for anything else.
@@ -27,7 +28,7 @@ def as_picture(picture: Picture) -> np.ndarray:
             raise HiersegFileNotFoundError(f"There is no picture {file}; give the path of a file.")
         return read_image(file)
     check_picture(picture)
-    return np.ascontiguousarray(picture)  # OpenCV takes no mirrored views, as [..., ::-1] gives
+    return np.array(picture, order="C")  # OpenCV takes no mirrored views, as [..., ::-1] gives
 
 
 def check_picture(image_hwc: np.ndarray) -> None:

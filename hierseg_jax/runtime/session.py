@@ -9,6 +9,7 @@ import onnxruntime
 
 from hierseg_jax.runtime.metadata import CONFIDENCE, SCORES, Metadata
 from hierseg_jax.system.errors import TRACEBACK_VARIABLE, HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.number_kinds import is_whole
 from hierseg_jax.system.paths import local_path
 from hierseg_jax.system.wording import one_line
 
@@ -48,11 +49,10 @@ def start_session(
     """
     available = onnxruntime.get_available_providers()
     names = choose_providers(provider, available)
-    whole = isinstance(threads, int) and not isinstance(threads, bool)
-    if threads is not None and (not whole or threads < 1):
+    if threads is not None and (not is_whole(threads) or threads < 1):
         raise HiersegError(f"The number of threads is {threads!r}; it is 1 or more.")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
+    options.intra_op_num_threads = int(threads or 0)
     # Between frames its threads would go on spinning, on cores that label maps are made on.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     # Errors are raised to us; what onnxruntime prints of them would come twice.

@@ -31,6 +31,11 @@ def read_settings(config: Any) -> Settings:
       ValueError: naming the first key that is missing or has a value that no run can have, and
         what it may be.
     """
+    if not isinstance(config, Mapping) and not hasattr(config, "to_dict"):
+        raise HiersegError(
+            f"A config is a ConfigDict, nested mappings, or Settings; got {reprlib.repr(config)}. "
+            "load_config gives that of a name or a file."
+        )
     given = config if isinstance(config, Mapping) else config.to_dict()
     for name in KEYS:
         if not _has(given, name):

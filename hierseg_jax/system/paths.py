@@ -35,8 +35,7 @@ def as_path(text: str | pathlib.Path) -> pathlib.Path:
     Raises:
       ValueError: neither, another scheme, no bucket, or a bucket whose driver is not installed.
     """
-    if not isinstance(text, str | pathlib.PurePath):
-        raise HiersegError(f"A path is text, or a pathlib.Path; got {reprlib.repr(text)}.")
+    _check(text)
     found = _SCHEME.match(str(text))
     if isinstance(text, BucketPath) or not found:
         return pathlib.Path(_at_home(text)) if isinstance(text, str) else text
@@ -61,14 +60,20 @@ def local_path(text: str | pathlib.Path) -> pathlib.Path:
     """The path of what has to be on this machine.
 
     Raises:
-      ValueError: a URL, which as a path would be a folder with the name of its scheme.
+      ValueError: no path, or a URL, which as one would be a folder with the name of its scheme.
     """
+    _check(text)
     if is_url(str(text)):
         raise HiersegError(
             f"{text} is not on this machine, and can't be used from where it is; give the path of "
             "a file or folder here."
         )
     return pathlib.Path(_at_home(text) if isinstance(text, str) else text)
+
+
+def _check(path: Any) -> None:
+    if not isinstance(path, str | pathlib.PurePath):
+        raise HiersegError(f"A path is text, or a pathlib.Path; got {reprlib.repr(path)}.")
 
 
 def _at_home(text: str) -> str:

@@ -35,6 +35,7 @@ from hierseg_jax.settings.fitting import fitted, settled
 from hierseg_jax.settings.metric_choice import parse_best
 from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, is_main, note
 from hierseg_jax.system.devices.parallel import Parallel, all_devices
+from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.cache_choice import Cache, PutBatch, choose_cache, keep_validation
 from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.train.fitted_start import fitted_to_run
@@ -64,6 +65,8 @@ from hierseg_jax.tree.hierarchy import Hierarchy
 
 def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
     """Checks everything that can be wrong before any work is done; see `train`."""
+    if not isinstance(settings, Settings):
+        raise HiersegError("A run is told by Settings; read_settings(config) gives those of one.")
     check_backbone(settings)
     check_reestimation(settings)
     hierarchy = tree_of(settings.data)

@@ -7,6 +7,7 @@ can travel inside a checkpoint or an .onnx file.
 
 import dataclasses
 import functools
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -299,3 +300,12 @@ PASCAL_PERSON_PART = Hierarchy.from_mapping(
     level_names=("body", "upper_lower", "part"),
 )
 """PASCAL-Person-Part in the numbering of the reference's download of it."""
+
+
+def check_hierarchy(given: Any) -> None:
+    """Raises ValueError for what is no `Hierarchy`, and says how to come by one."""
+    if not isinstance(given, Hierarchy):
+        raise HiersegError(
+            f"A hierarchy is a Hierarchy; got {reprlib.repr(given)}. Hierarchy.from_mapping makes "
+            "one of nested names, load_hierarchy reads that of a data.yaml."
+        )

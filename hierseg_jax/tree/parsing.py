@@ -5,13 +5,13 @@ fault in them ends in a ValueError of one sentence.
 """
 
 import dataclasses
-import numbers
 import reprlib
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.number_kinds import is_whole
 from hierseg_jax.system.wording import did_you_mean, listed
 from hierseg_jax.tree.background import DEFAULT_NAME, single_class
 
@@ -188,7 +188,7 @@ def _leaf_index(leaf: Any, index_of: Mapping[str, int], path: tuple[str, ...]) -
         known = f"the names are {', '.join(index_of)}." if index_of else "no names are given."
         hint = did_you_mean(leaf, index_of, known)
         raise HiersegError(f"{_at(path)}: {leaf!r} is no class name; {hint}")
-    if isinstance(leaf, bool) or not isinstance(leaf, numbers.Integral):
+    if not is_whole(leaf):
         raise HiersegError(
             f"{_at(path)}: expected a class index (a whole number) or a class name, "
             f"found {reprlib.repr(leaf)}."
@@ -220,7 +220,7 @@ def _check_leaves(children: Children, class_names: tuple[str, ...]) -> None:
     seen: dict[int, tuple[str, ...]] = {}
     for leaf, above in walk(children):
         path = tuple(g.name for g in above)
-        if not isinstance(leaf, numbers.Integral):
+        if not is_whole(leaf):
             raise HiersegError(
                 f"{_at(path)}: {leaf!r} is neither a class index nor a Group; "
                 "Hierarchy.from_mapping makes a tree from names."

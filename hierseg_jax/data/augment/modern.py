@@ -13,7 +13,6 @@ picture leaves the frame free.
 """
 
 import dataclasses
-import numbers
 from collections.abc import Sequence
 
 import cv2
@@ -21,6 +20,7 @@ import numpy as np
 
 from hierseg_jax.data.resize import Box, Placement
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.number_kinds import is_real
 from hierseg_jax.tree.parsing import IGNORE_LABEL
 
 SCALES = (0.5, 2.0)
@@ -52,7 +52,7 @@ def check_scales(given: Sequence[float]) -> tuple[float, float]:
     Raises:
       ValueError: for what is no such pair.
     """
-    real = all(isinstance(of, numbers.Real) and not isinstance(of, bool) for of in given)
+    real = all(is_real(of) for of in given)
     if len(given) != 2 or not real or not 0.1 <= given[0] <= given[1] <= LARGEST_SCALE:
         raise HiersegError(
             f"The config's augment_scales is {tuple(given)}; it must be two numbers, the least "

@@ -36,7 +36,7 @@ from hierseg_jax.system.atomic_writing import json_bytes, write_atomically
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import local_path
 from hierseg_jax.system.wording import counted, listed
-from hierseg_jax.tree.hierarchy import Hierarchy
+from hierseg_jax.tree.hierarchy import Hierarchy, check_hierarchy
 from hierseg_jax.tree.pairs import unpaired
 
 _FEW = 10
@@ -107,7 +107,11 @@ def prepare(
     raw_dir = local_path(raw_dir)
     out_dir = pathlib.Path(os.path.abspath(local_path(out_dir)))
     _check_folders(raw_dir, out_dir)
+    if hierarchy is not None:
+        check_hierarchy(hierarchy)
     source = source or find_format(raw_dir)
+    if source not in FORMATS:
+        raise HiersegError(f"There is no format {source!r}; choose of {', '.join(FORMATS)}.")
     _check_options(source, move, link, val_share)
     wishes = Wishes(hierarchy, labels, order, ignored, skips_unknown)
     raw = FORMATS[source].read(raw_dir, wishes)

@@ -16,6 +16,7 @@ from hierseg_jax.data.read.mask_meaning import MaskMeaning
 from hierseg_jax.data.read.mask_values import class_indices
 from hierseg_jax.data.read.pattern import Pattern
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.number_kinds import is_whole
 from hierseg_jax.system.paths import sizes_below
 from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.parsing import MAX_CLASSES
@@ -51,8 +52,7 @@ class FolderSource:
           ValueError: no images, an image without mask, a mask without image, or two
             files of one stem.
         """
-        whole = isinstance(num_classes, int) and not isinstance(num_classes, bool)
-        if not whole or not 1 <= num_classes <= MAX_CLASSES:
+        if not is_whole(num_classes) or not 1 <= num_classes <= MAX_CLASSES:
             raise HiersegError(
                 f"A data set has 1 to {MAX_CLASSES} classes, background included; got "
                 f"{num_classes!r}."

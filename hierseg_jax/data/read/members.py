@@ -18,8 +18,8 @@ NOTHING = (
     "'tfds:NAME' or to 'module:function'."
 )
 
-Spec = str | Sequence[str]
-"""As `a.yaml`, `a.yaml + 0.5*b.yaml`, or a list of such."""
+Spec = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+"""As `a.yaml`, `a.yaml + 0.5*b.yaml`, the path of a data.yaml, or a list of such."""
 
 _PLUS = re.compile(r"(?:^|(?<=\s))\+(?=\s|$)")
 _TERM = re.compile(r"([^*/]*)\*(.*)", re.DOTALL)  # a star behind a slash is part of a path
@@ -73,7 +73,9 @@ def parse_members(spec: Spec) -> tuple[Member, ...]:
         MOST, or a data set is named twice.
     """
     members = tuple(
-        member for part in ((spec,) if isinstance(spec, str) else spec) for member in _read(part)
+        member
+        for part in ((spec,) if isinstance(spec, str | os.PathLike) else spec)
+        for member in _read(part)
     )
     if not members:
         raise HiersegError(NOTHING)
@@ -103,10 +105,13 @@ def names_code(spec: Spec) -> bool:
 
 def spec_text(spec: Spec) -> str:
     """A spec for people, which as an argument gives the same data sets."""
-    return spec if isinstance(spec, str) else " + ".join(map(str, spec))
+    return str(spec) if isinstance(spec, str | os.PathLike) else " + ".join(map(str, spec))
 
 
-def _read(text: str) -> Iterator[Member]:
+def _read(text: str | os.PathLike[str]) -> Iterator[Member]:
+    if isinstance(text, os.PathLike):
+        yield Member(os.fspath(text))
+        return
     if not isinstance(text, str):
         raise HiersegError(
             f"data.spec holds {text!r}; give text, such as 'a.yaml + 0.5*b.yaml', or a list of "
