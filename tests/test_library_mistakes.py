@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import hierseg_jax
+from hierseg_jax.data.figures.render import FiguresSource
+from hierseg_jax.data.pipeline import eval_batches, train_batches
 from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.members import parse_members, spec_text
@@ -19,16 +21,30 @@ from hierseg_jax.evaluation.whole_pictures import confusion_matrix
 from hierseg_jax.losses.flat import crossentropy, dice, focal, tversky
 from hierseg_jax.losses.sum_of_names import FOR_FLAT, parse_loss
 from hierseg_jax.losses.total import LossOptions, build_loss
+from hierseg_jax.models import create_model
 from hierseg_jax.runtime.pictures import as_picture
 from hierseg_jax.settings.reading import read_settings
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import local_path
 from hierseg_jax.train.set_up import set_up
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from hierseg_jax.tree.siblings import find_siblings
 
 TREE = Hierarchy.from_mapping({"a": ["b", "c"], "d": ["e"]}, ["background", "b", "c", "e"])
 NAMES = "crossentropy + dice + focal + iou + tversky + lovasz + boundary"
 LOGITS, LABELS = np.zeros((2, 3, 4, 4), np.float32), np.ones((2, 3, 4), np.uint8)
+
+
+FIGURES = FiguresSource("val", 32, count=4, seed=0)
+
+
+def model_of(**options):
+    return create_model("esnet_mini", TREE.num_classes, **options)
+
+
+def batches_of(batch_size=2, seed=0, **options):
+    sizes = {"size": (32, 32), "batch_size": batch_size}
+    return train_batches(FIGURES, augment="none", seed=seed, **sizes, **options)
 
 
 def test_both_confusion_matrices_count_the_same_pixels():
@@ -80,6 +96,21 @@ def test_both_confusion_matrices_count_the_same_pixels():
         (lambda: read_settings("figures"), "got 'figures'. load_config gives that of a name"),
         (lambda: set_up({}, pathlib.Path("run")), r"Settings; read_settings\(config\) gives"),
         (lambda: parse_members([3]), "data.spec holds 3; give text"),
+        (
+            lambda: model_of(conditional_head=TREE),
+            r"find_siblings\(hierarchy\) gives them, got Hier",
+        ),
+        (
+            lambda: model_of(conditional_head=find_siblings(TREE)),
+            "each of its 5 nodes, which num_c",
+        ),
+        (lambda: model_of(embedding_size="8"), "embedding_size is '8'; it is a whole number"),
+        (lambda: batches_of(batch_size=0), "batch_size is 0 over 1 host; it must be at least 1"),
+        (lambda: batches_of(batch_size=3, process_count=2), "a multiple of the number of hosts"),
+        (lambda: batches_of(process_index=2, process_count=2), "with 2 hosts it is 0 to 1"),
+        (lambda: batches_of(seed=-1), "seed is -1 and start_step 0; neither is negative"),
+        (lambda: batches_of(start_step=-1), "start_step -1; neither is negative"),
+        (lambda: eval_batches(FIGURES, size=(32, 32), batch_size=0), "batch_size is 0 over 1 host"),
     ],
 )
 def test_mistakes_are_refused_in_a_sentence(mistake, sentence, tmp_path, monkeypatch):

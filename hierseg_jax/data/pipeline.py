@@ -68,12 +68,13 @@ def train_batches(
       it (`.close()`) to end the workers.
 
     Raises:
-      ValueError: if the split has fewer examples than a batch.
+      ValueError: if the split has fewer examples than a batch, or a number is none that it can be.
     """
     transform = choose_augmentation(augment, size, resize, mirrored, background, scales)
     taught = functools.partial(teaching.of, size=size, resize=resize) if teaching else None
     varied = functools.partial(_augmented, transform, taught)
     share = process_index, process_count
+    _check_numbers(batch_size, share, seed, start_step)
     dataset = _endless(source, batch_size, seed, varied, share)[start_step:]
     return iterate(dataset, worker_count)
 
@@ -100,10 +101,11 @@ def drawn_batches(
       Batches of `valid` and what was drawn, [B, ...] each.
 
     Raises:
-      ValueError: if the split has fewer examples than a batch.
+      ValueError: if the split has fewer examples than a batch, or a number is none that it can be.
     """
     draw = functools.partial(draw_modern, size, scales)
     share = process_index, process_count
+    _check_numbers(batch_size, share, seed, start_step)
     dataset = _endless(Numbers(shapes_n2), batch_size, seed, draw, share)[start_step:]
     return iterate(dataset, worker_count)
 
@@ -143,7 +145,11 @@ def eval_batches(
     Args:
       keep_labels: whether batches have `whole_label`, too.
       others: as in `train_batches`.
+
+    Raises:
+      ValueError: if the split is empty, or a number is none that it can be.
     """
+    _check_numbers(batch_size, (process_index, process_count))
     if len(source) == 0:
         raise HiersegError("The split is empty; there is nothing to evaluate.")
     dataset = grain.MapDataset.source(_Padded(source, batch_size))
@@ -190,6 +196,24 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
             f"batch of {batch_size}; choose a smaller batch_size."
         )
     return examples // batch_size
+
+
+def _check_numbers(
+    batch_size: int, share: tuple[int, int], seed: int = 0, start_step: int = 0
+) -> None:
+    """Refuses, in a sentence, what would be other batches than are meant, or none."""
+    index, count = share
+    if batch_size < 1 or count < 1 or batch_size % count:
+        raise HiersegError(
+            f"batch_size is {batch_size} over {counted(count, 'host')}; it must be at least 1, and "
+            "a multiple of the number of hosts."
+        )
+    if not 0 <= index < count:
+        raise HiersegError(
+            f"process_index is {index}; with {counted(count, 'host')} it is 0 to {count - 1}."
+        )
+    if seed < 0 or start_step < 0:
+        raise HiersegError(f"seed is {seed} and start_step {start_step}; neither is negative.")
 
 
 class _Padded:

@@ -173,6 +173,21 @@ def create_model(
         raise HiersegError(
             f"The rate of stochastic_depth is {stochastic_depth}; it must be 0 or more, below 1."
         )
+    if not is_whole(embedding_size) or embedding_size < 0:
+        raise HiersegError(
+            f"embedding_size is {embedding_size!r}; it is a whole number, 0 for none."
+        )
+    if conditional_head is not None:
+        if not isinstance(conditional_head, Siblings):
+            raise HiersegError(
+                "conditional_head takes the families of a tree; find_siblings(hierarchy) gives "
+                f"them, got {type(conditional_head).__name__}."
+            )
+        if conditional_head.num_nodes != num_classes:
+            raise HiersegError(
+                f"A conditional head has a channel for each of its {conditional_head.num_nodes} "
+                f"nodes, which num_classes is to be; got {num_classes}."
+            )
     return network.build(
         num_classes,
         backbone,
