@@ -17,7 +17,7 @@ import numpy as np
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import did_you_mean, listed
 from hierseg_jax.tree.oklch import Swatches, distances, hue_of, swatches
-from hierseg_jax.tree.parsing import Children, Group, walk
+from hierseg_jax.tree.parsing import Children, Group, depth, walk
 
 Color = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
@@ -40,7 +40,10 @@ _ELSEWHERE = 3.0
 # What a colour without chroma would lose beside a vivid one, of so much chroma or more.
 _DULLNESS, _VIVID = 0.5, 0.2
 # Often enough that no choice changes any more in ordinary trees.
-_SWEEPS, _LARGEST_SWEPT = 3, 24
+_SWEEPS, _LARGEST_SWEPT, _LARGEST_MOVED = 3, 24, 100
+# Nodes of a family that are nearer may be taken for one another. How much nearer others may be
+# that are shown with them, and those that never are.
+_NEAR, _BESIDE, _NEVER = 0.08, 1.6, 5.0
 
 
 def parse_colors(colors: Any, names: Collection[str], background: str | None) -> GivenColors:
@@ -129,19 +132,96 @@ def tree_colors(
     """
     colors = dict(given)
     table = swatches()
+    hues_of: dict[str, Range] = {}
+    shown: dict[str, tuple[int, int]] = {}
+    kin: list[set[str]] = []
     families: list[tuple[Children, str | None, Range]]
     families = [(children, None, (_START, _START + 360.0))]
-    while families:
+    deepest = depth(children)
+    for level in range(deepest):
         below: list[tuple[Children, str | None, Range]] = []
         for family, parent, hues in families:
             names = [n.name if isinstance(n, Group) else class_names[n] for n in family]
             ranges = _ranges(family, names, colors, hues)
             _choose(names, ranges, parent, colors, table)
+            kin.append({*names, *filter(None, [parent])})
             for node, name, own in zip(family, names, ranges, strict=True):
+                hues_of[name] = own
+                # A group of one class may have its name, and is then shown where that is, too.
+                last = level if isinstance(node, Group) else deepest
+                shown[name] = shown.get(name, (level,))[0], last
                 if isinstance(node, Group):
                     below.append((node.children, name, own))
         families = below
+    free = {name: hues_of[name] for name in hues_of.keys() - dict(given)}
+    _move_apart(free, kin, shown, colors, table)
     return colors
+
+
+def _move_apart(
+    hues_of: Mapping[str, Range],
+    families: Sequence[Collection[str]],
+    shown: Mapping[str, tuple[int, int]],
+    colors: dict[str, Color],
+    table: Swatches,
+) -> None:
+    """Moves nodes that are too near others, within their hues, in place.
+
+    Families were chosen from the root down, where nobody knew how narrow it would become.
+
+    Args:
+      hues_of: of those that may be moved.
+      families: parents with their children, who are to differ most.
+      shown: the first and the last level at which a node is.
+    """
+    names = sorted(hues_of, key=lambda name: (-shown[name][1], name))
+    own = {name: {n for family in families if name in family for n in family} for name in names}
+    vivid_n = _vividness(table)
+    rows = {name: distances(color) for name, color in colors.items()}
+
+    def apart(name: str, other: str) -> np.ndarray:
+        (first, last), (a, b) = shown[name], shown[other]
+        together = a <= last and first <= b
+        return (1.0 if other in own[name] else _BESIDE if together else _NEVER) * rows[other]
+
+    for _ in range(_SWEEPS if len(colors) <= _LARGEST_MOVED else 1):
+        moved = False
+        for name in names:
+            others = [apart(name, other) for other in shown if other != name]
+            if not others:
+                continue
+            nearest_n = np.minimum.reduce(others)
+            here = int((table.rgb_n3 == colors[name]).all(-1).argmax())
+            if nearest_n[here] >= _NEAR:
+                continue
+            best = int(np.where(_within(table, hues_of[name]), nearest_n * vivid_n, -1).argmax())
+            if nearest_n[best] > nearest_n[here]:
+                colors[name] = _rgb(table, best)
+                rows[name] = distances(colors[name])
+                moved = True
+        if not moved:
+            break
+
+
+def _vividness(table: Swatches) -> np.ndarray:
+    """Factors of distances, less than 1 for dull colours."""
+    return 1 - _DULLNESS * (1 - np.minimum(table.chroma_n / _VIVID, 1))
+
+
+def _within(table: Swatches, hues: Range) -> np.ndarray:
+    """Whether hues are in a range; of one that is narrower than their steps the nearest is."""
+    low, high = hues
+    return _beside(table, hues) <= max((high - low) / 2, 3.0)
+
+
+def _beside(table: Swatches, hues: Range) -> np.ndarray:
+    """Degrees from the middle of a range."""
+    return np.abs((table.hues_n - sum(hues) / 2 + 180) % 360 - 180)
+
+
+def _rgb(table: Swatches, index: int) -> Color:
+    red, green, blue = table.rgb_n3[index].tolist()
+    return red, green, blue
 
 
 def _ranges(
@@ -180,20 +260,17 @@ def _choose(
         fixed_n = np.minimum(fixed_n, distances(colors[parent]))
     rows = {name: distances(colors[name]) for name in names if name in colors}
     free = [(name, own) for name, own in zip(names, ranges, strict=True) if name not in colors]
-    vivid_n = 1 - _DULLNESS * (1 - np.minimum(table.chroma_n / _VIVID, 1))
+    vivid_n = _vividness(table)
     nearest_n = np.minimum.reduce([fixed_n, *rows.values()])
     for sweep in range(_SWEEPS if len(names) <= _LARGEST_SWEPT else 1):
-        for name, (low, high) in free:
+        for name, hues in free:
             if sweep:  # the others are where they were put, so that this one may move
                 others = [row for other, row in rows.items() if other != name]
                 nearest_n = np.minimum.reduce([fixed_n, *others])
-            # With a share as narrow as the steps between hues, the nearest one is within.
-            beside_n = np.abs((table.hues_n - (low + high) / 2 + 180) % 360 - 180)
-            within_n = beside_n <= max((high - low) / 2, 3.0)
+            beside_n, within_n = _beside(table, hues), _within(table, hues)
             # The first of all keeps no distance but to the middle of its hues.
             apart_n = np.where(np.isinf(nearest_n), 1 - beside_n / 180, nearest_n) * vivid_n
             best = int(np.where(within_n, apart_n, -1).argmax())
-            red, green, blue = table.rgb_n3[best].tolist()
-            colors[name] = red, green, blue
+            colors[name] = _rgb(table, best)
             rows[name] = distances(colors[name])
             nearest_n = np.minimum(nearest_n, rows[name])
