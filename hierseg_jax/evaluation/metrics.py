@@ -38,6 +38,7 @@ class LevelMetrics:
       mean_boundary_iou: background excluded.
       labelled_pixels: that the level counts, where data label groups as well; 0 where their
         labels stop above it, and all is undefined. Else None: all levels count the same.
+      order: in which tables list the classes; empty for that of their names.
     """
 
     class_names: tuple[str, ...]
@@ -56,6 +57,7 @@ class LevelMetrics:
     boundary_iou: np.ndarray
     mean_boundary_iou: float
     labelled_pixels: int | None = None
+    order: tuple[int, ...] = ()
 
 
 def evaluate_levels(
@@ -109,7 +111,9 @@ def evaluate_levels(
             hidden_k,
             level.background,
         )
-        metrics[level.name] = dataclasses.replace(numbers, labelled_pixels=labelled)
+        metrics[level.name] = dataclasses.replace(
+            numbers, labelled_pixels=labelled, order=level.in_tree_order
+        )
     return metrics
 
 

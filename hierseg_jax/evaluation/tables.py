@@ -84,9 +84,9 @@ def format_levels(levels: Mapping[str, LevelMetrics], metrics: Sequence[str]) ->
             line = f"{padded(line, room + 11 * len(metrics))}{level.labelled_pixels:>17,}"
         lines.append(line)
         of_classes = [class_numbers(level, metric) for metric in metrics]
-        for i, class_name in enumerate(level.class_names):
+        for i in level.order or range(len(level.class_names)):
             numbers = [math.nan if column is None else column[i] for column in of_classes]
-            lines.append(_line(f"  {class_name}", room, numbers))
+            lines.append(_line(f"  {level.class_names[i]}", room, numbers))
     return "\n".join(lines)
 
 

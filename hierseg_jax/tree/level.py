@@ -35,6 +35,14 @@ class Level:
         """Of the classes: uint8 RGB [classes, 3]; a background, which is not painted, is black."""
         return self.palette.of(self.class_names)
 
+    @functools.cached_property
+    def in_tree_order(self) -> tuple[int, ...]:
+        """The classes in the order of the tree, a background first; siblings are neighbours."""
+        if not np.array_equal(self.leaf_to_class, np.arange(self.num_classes)):
+            return tuple(range(self.num_classes))  # groups are numbered so
+        leaves = [leaf for leaf, _ in walk(self.palette.children)]
+        return (*range(self.foreground.start), *leaves)
+
     @property
     def num_classes(self) -> int:
         """Number of classes of the level, a background included."""

@@ -17,7 +17,7 @@ def confusion_table(level: Level, confusion_ll: np.ndarray) -> str:
       level: of the tree.
       confusion_ll: integer [L, L], rows true.
     """
-    shown = shown_classes(confusion_ll, level.background)
+    shown = sorted(shown_classes(confusion_ll, level.background), key=level.in_tree_order.index)
     labelled_l = confusion_ll.sum(1)
     rows = []
     for true in shown:

@@ -1,0 +1,37 @@
+"""Tables list siblings beside one another, in whatever order a data set has its classes."""
+
+import re
+
+import numpy as np
+
+from hierseg_jax.evaluation.metrics import evaluate_levels
+from hierseg_jax.evaluation.page.confusion import confusion_table
+from hierseg_jax.evaluation.tables import format_levels
+from hierseg_jax.tree.hierarchy import Hierarchy
+
+# By the alphabet, as COCO's exports have them; without a background class 0 is in the tree.
+NAMES = ["back_door", "back_light", "front_door", "front_light"]
+PARTS = {"lights": ["front_light", "back_light"], "doors": ["front_door", "back_door"]}
+
+
+def test_classes_stand_in_the_order_of_the_tree():
+    for names, outside in ((["background", *NAMES], ["background"]), (NAMES, [])):
+        tree = Hierarchy.from_mapping(PARTS, names)
+        count = tree.num_classes
+        confusion = np.arange(count * count).reshape(count, count)
+        wanted = [*outside, "front_light", "back_light", "front_door", "back_door"]
+        levels = evaluate_levels(confusion[None], tree, 1)
+        table = format_levels(levels, ["miou"]).splitlines()
+        found = [line.split()[0] for line in table if line.startswith("  ") and line.split()[1:]]
+        assert found[-len(wanted) :] == wanted
+        page = confusion_table(tree.levels[-1], confusion)
+        assert re.findall(r'class="column" scope="col"><span>(\w+)<', page) == wanted
+        # Numbers stay with their classes.
+        shares = re.findall(r">([\d.]+)</td>", page)[: len(wanted)]
+        row = confusion[names.index(wanted[0])]
+        expected = [row[names.index(name)] / row.sum() * 100 for name in wanted]
+        np.testing.assert_allclose([float(share) for share in shares], expected, atol=0.051)
+        by_name = dict(zip(names, levels["leaf"].iou.tolist(), strict=True))
+        for name in wanted:
+            *_, line = (line for line in table if line.split()[0] == name and "." in line)
+            assert f"{by_name[name]:.4f}" in line
