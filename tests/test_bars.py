@@ -10,6 +10,7 @@ from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.evaluation.eval_step import make_eval_step
 from hierseg_jax.evaluation.evaluate import evaluate_batches
 from hierseg_jax.losses.flat import crossentropy
+from hierseg_jax.system.bars import bar
 from hierseg_jax.system.devices.parallel import all_devices
 from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.annotated_data import SIZE, save_image, save_mask
@@ -39,6 +40,13 @@ def evaluate_three(folder):
     devices = all_devices("jit")
     step = devices.compile_eval_step(make_eval_step(LogitsAsImages(), crossentropy, TREE))
     evaluate_batches(step, {}, [batch] * 3, TREE, 2, devices, num_batches=3)
+
+
+def test_of_several_hosts_one_has_bars(monkeypatch):
+    for hidden in (False, True):
+        monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+        assert [*bar("ab", "reading", 2, hidden=hidden)] == ["a", "b"]
+        assert bool(terminal.getvalue()) is not hidden
 
 
 @pytest.mark.parametrize(

@@ -286,12 +286,21 @@ def test_a_fingerprint_that_is_none_is_no_checkpoints(begun, data):
 
 
 def test_pictures_of_a_name_and_size_are_the_same_unless_that_is_by_chance():
-    def inventory(*names, examples=None):
-        return Inventory.of(examples or len(names), [(name, 7) for name in names])
+    def inventory(*names, examples=None, sizes=(7, 9)):
+        entries = [("ignore: 255", 0)]
+        for name in names:
+            entries += [(name, sizes[0]), (name.replace("images", "masks"), sizes[1])]
+        return Inventory.of(examples or len(names), entries)
 
-    old = inventory("images/a.jpg", "masks/a.png", "2/images/x/b.PNG", "images/c.bmp").listing
+    old = inventory("images/a.jpg", "2/images/x/b.PNG", "images/c.bmp").listing
     assert in_both(old, inventory("1/images/a.jpg", "images/b.PNG")) == ["a.jpg", "b.PNG"]
-    assert in_both(old, inventory("masks/a.png", "images/c.bmp", "images/d.jpg")) == []
+    assert in_both(old, inventory("images/c.bmp", "images/d.jpg")) == []
     assert in_both(old, inventory("images/a.jpg", examples=199)) == ["a.jpg"]
     assert in_both(old, inventory("images/a.jpg", examples=201)) == []
-    assert in_both(old, Inventory.of(1, [("images/a.jpg", 8)])) == []
+    assert in_both(old, inventory("images/a.jpg", sizes=(8, 9))) == []
+    assert in_both(old, inventory("images/a.jpg", sizes=(7, 8))) == []
+    # Where every picture has a folder of its own, their names tell nothing.
+    same = inventory("images/p/image.png", "images/q/image.png").listing
+    assert in_both(same, inventory("images/r/image.png")) == []
+    alone = inventory("images/r/image.png").listing
+    assert in_both(alone, inventory("images/p/image.png", "images/q/image.png")) == []

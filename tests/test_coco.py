@@ -1,5 +1,7 @@
 """COCO's annotations become masks: categories, polygons, run lengths, crowds; faults are named."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -139,6 +141,9 @@ def test_pictures_of_another_size_or_elsewhere_are_refused(tmp_path):
         raw, tmp_path / "out"
     )
     (raw / "val2017/0.jpg").unlink()
+    message = fault(raw, tmp_path / "out", FileNotFoundError)
+    assert f"of this name are in {raw / 'train2017'}, which is called after another" in message
+    (raw / "train2017/0.jpg").unlink()
     assert "none of these is in" in fault(raw, tmp_path / "out", FileNotFoundError)
 
 
@@ -157,7 +162,39 @@ def test_pictures_lie_in_a_folder_of_any_name_below(tmp_path, name):
     # Several that no split tells apart are not guessed among.
     alone = tmp_path / "alone"
     save_json(alone / "marks.json", content)
-    for folder in ("a", "b"):
+    for folder in ("a", "b", ".hidden", "masks"):
         save_image(alone / folder / name)
     message = fault(alone, tmp_path / "other", FileNotFoundError)
-    assert f"may be those in {alone / 'a'} or in {alone / 'b'}; give" in message
+    assert f"may be those in {alone / 'a'} or in {alone / 'b'}; take" in message
+    shutil.rmtree(alone / "b")
+    prepare(alone, tmp_path / "other")
+
+
+def of_pictures(*names):
+    content = coco([{"category_id": 1, "segmentation": SQUARE}], images=len(names))
+    for image, name in zip(content["images"], names, strict=True):
+        image["file_name"] = name
+    return content
+
+
+def test_pictures_are_looked_for_by_their_folders_first(tmp_path):
+    raw = tmp_path / "raw"
+    save_json(raw / "marks.json", of_pictures("raw/a/0.jpg", "raw/a/1.jpg"))
+    for name in ("a/0.jpg", "a/1.jpg"):
+        save_image(raw / name)
+    prepare(raw, tmp_path / "out")  # as a name begins with the data's own folder
+    save_json(raw / "marks.json", of_pictures("a/0.jpg", "b/0.jpg"))
+    (raw / "a").rename(raw / "shots")
+    for name in ("a/0.jpg", "b/0.jpg"):
+        save_image(raw / "deep/shots" / name)
+    prepared = prepare(raw, tmp_path / "other")
+    names = {file.name for file in prepared.spec.root.glob("*/images/*")}
+    assert names == {"a__0.jpg", "b__0.jpg"}
+
+
+def test_pictures_of_another_split_are_not_taken(tmp_path):
+    raw = tmp_path / "raw"
+    save_json(raw / "train.json", of_pictures("0.jpg"))
+    save_image(raw / "test_rig/photos/0.jpg")
+    message = fault(raw, tmp_path / "out", FileNotFoundError)
+    assert f"are in {raw / 'test_rig/photos'}, which is called after another split" in message

@@ -195,6 +195,16 @@ FAULTS = {
 }
 
 
+def test_islands_of_the_background_are_counted_apart(tmp_path):
+    data = make_data(tmp_path)
+    label_hw = speckled()
+    with_mask(label_hw)(tmp_path)
+    (finding,) = inspect(data).findings
+    of_background = len(range(4, SIZE[0], 4)) * len(range(20, 60, 4))
+    assert f", {of_background} of them of the background." in finding.message
+    assert f" has {of_background} islands" not in finding.message  # others are there as well
+
+
 def test_every_kind_has_a_fault_here():
     assert FAULTS.keys() == KINDS.keys()
 

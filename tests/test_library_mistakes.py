@@ -1,6 +1,7 @@
 """What is given to the library by mistake is refused in a sentence, or means what it says."""
 
 import dataclasses
+import os
 import pathlib
 
 import jax
@@ -153,6 +154,27 @@ def test_a_picture_is_no_view_of_what_was_given():
         frame[:] = 0
         assert (picture == 7).all()
         frame[:] = 7
+
+
+def test_what_is_checked_may_be_traced():
+    def loss(alpha):
+        return tversky(LOGITS, LABELS, alpha=alpha, beta=1 - alpha, smooth=alpha)
+
+    np.testing.assert_allclose(jax.jit(loss)(0.3), loss(0.3), rtol=1e-6)
+
+
+def test_labels_beyond_32_bits_are_no_others():
+    labels = LABELS.astype(np.int64)
+    labels[0] += 2**32
+    expected = crossentropy(LOGITS, np.where(labels > 9, 255, 1))
+    assert crossentropy(LOGITS, labels) == expected
+    assert expected > 0
+
+
+def test_what_leads_to_a_file_is_a_path(tmp_path):
+    (tmp_path / "a.png").touch()
+    (entry,) = os.scandir(tmp_path)
+    assert local_path(entry) == tmp_path / "a.png"
 
 
 @pytest.mark.parametrize("inner", [False, True])

@@ -119,6 +119,14 @@ def test_the_numbers_are_those_of_the_metrics(report, page):
             undefined += numbers.count(None)
             found = [row[:-1] for row in page.rows if row[-1].endswith("%")]
             assert [class_name, *map(shown, numbers)] in found
+    matrices = level_confusions(report.evaluation.confusion_cc, PASCAL_PERSON_PART)
+    for level, matrix in zip(PASCAL_PERSON_PART.levels, matrices, strict=True):
+        shares = {row[0]: row[-1] for row in page.rows if row[-1].endswith("%")}
+        of_level = dict(zip(level.class_names, matrix.sum(1) / matrix.sum(), strict=True))
+        if level is PASCAL_PERSON_PART.levels[-1]:  # the last of a name is that of the last level
+            assert {name: shares[name] for name in of_level} == {
+                name: f"{share:.2%}" for name, share in of_level.items()
+            }
     assert undefined == 4
     assert "loss: 0.2500" in page.text
 

@@ -22,6 +22,7 @@ It returns a float32 scalar (float64 for float64 logits). Where no pixel counts 
 so is its gradient.
 """
 
+import math
 from collections.abc import Callable
 from typing import TypedDict, Unpack
 
@@ -121,7 +122,7 @@ def focal(
       hard_share: of every image's counted pixels only this share, those whose true class is
         least likely, is taken (see `hardest_pixels`); above 0, 1 takes all.
     """
-    if not 0 <= gamma < float("inf"):
+    if not 0 <= gamma < math.inf:
         raise HiersegError(f"focal needs gamma 0 or more; got {gamma}.")
     logits_nc, one_hot_nc = _counted_pixels(logits_bhwc, labels_bhw, valid_b)
     log_p_n = jnp.where(one_hot_nc, jax.nn.log_softmax(logits_nc), 0.0).sum(-1)
@@ -162,7 +163,8 @@ def tversky(
       beta: weight of false negatives, 0 or more.
       smooth: added to both sides of the fraction; above 0.
     """
-    if not (0 <= alpha < float("inf") and 0 <= beta < float("inf") and 0 < smooth < float("inf")):
+    known = not any(isinstance(of, jax.core.Tracer) for of in (alpha, beta, smooth))
+    if known and not (0 <= alpha < math.inf and 0 <= beta < math.inf and 0 < smooth < math.inf):
         raise HiersegError(
             "tversky, dice and iou need alpha and beta of 0 or more and smooth above 0; got "
             f"{alpha}, {beta} and {smooth}."

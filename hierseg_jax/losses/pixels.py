@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
@@ -30,6 +31,8 @@ def flatten_pixels(
     Raises:
       ValueError: for shapes that do not fit one another, or labels that are no integers.
     """
+    if isinstance(labels_bhw, np.ndarray) and labels_bhw.dtype.itemsize == 8:
+        labels_bhw = labels_bhw.clip(-1, IGNORE_LABEL)  # JAX would cut off what is above 32 bits
     logits_bhwc, labels_bhw = jnp.asarray(logits_bhwc), jnp.asarray(labels_bhw)
     if logits_bhwc.ndim != 4 or labels_bhw.shape != logits_bhwc.shape[:3]:
         raise HiersegError(

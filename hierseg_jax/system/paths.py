@@ -35,7 +35,8 @@ def as_path(text: str | pathlib.Path) -> pathlib.Path:
     Raises:
       ValueError: neither, another scheme, no bucket, or a bucket whose driver is not installed.
     """
-    _check(text)
+    if not isinstance(text, str | pathlib.PurePath):
+        raise _no_path(text)
     found = _SCHEME.match(str(text))
     if isinstance(text, BucketPath) or not found:
         return pathlib.Path(_at_home(text)) if isinstance(text, str) else text
@@ -56,13 +57,14 @@ def as_path(text: str | pathlib.Path) -> pathlib.Path:
     return cast(pathlib.Path, path)
 
 
-def local_path(text: str | pathlib.Path) -> pathlib.Path:
+def local_path(text: str | os.PathLike[str]) -> pathlib.Path:
     """The path of what has to be on this machine.
 
     Raises:
       ValueError: no path, or a URL, which as one would be a folder with the name of its scheme.
     """
-    _check(text)
+    if not isinstance(text, str | os.PathLike):
+        raise _no_path(text)
     if is_url(str(text)):
         raise HiersegError(
             f"{text} is not on this machine, and can't be used from where it is; give the path of "
@@ -71,9 +73,8 @@ def local_path(text: str | pathlib.Path) -> pathlib.Path:
     return pathlib.Path(_at_home(text) if isinstance(text, str) else text)
 
 
-def _check(path: Any) -> None:
-    if not isinstance(path, str | pathlib.PurePath):
-        raise HiersegError(f"A path is text, or a pathlib.Path; got {reprlib.repr(path)}.")
+def _no_path(given: Any) -> HiersegError:
+    return HiersegError(f"A path is text, or a pathlib.Path; got {reprlib.repr(given)}.")
 
 
 def _at_home(text: str) -> str:

@@ -24,6 +24,8 @@ ELONGATED = 2.0
 ALIKE = 1.25
 # Share of the images that are, from which on that shape is the data set's.
 MOST = 0.9
+# Side of the largest square that is proposed.
+LARGEST = 512
 # Shorter side over the median one, or the other way round, from which on it is unusual.
 UNUSUAL = 3.0
 
@@ -149,14 +151,27 @@ def _one_long_shape(sizes: Sequence[tuple[int, int]]) -> tuple[list[Finding], fl
     alike = sum(_is_alike(size, ratio) for size in sizes)
     if max(ratio, 1 / ratio) <= ELONGATED or alike < MOST * len(sizes):
         return [], 0.0
-    height, width = (max(32, round(320 * side / 32) * 32) for side in (ratio**-0.5, ratio**0.5))
+    height, width = _sides(ratio, min(LARGEST**2, statistics.median(h * w for h, w in sizes)))
     sides = "wide as high" if ratio > 1 else "high as wide"
     text = (
         f"{alike:,} of {len(sizes):,} images are about {max(ratio, 1 / ratio):.1f} times as "
-        f"{sides}: --image_size={height},{width} (height, width) has about as many pixels as 320, "
-        "in their shape."
+        f"{sides}: --image_size={height},{width} (height, width) is of about this shape."
     )
     return [Finding("one_long_shape", "", "", text)], ratio
+
+
+def _sides(ratio: float, pixels: float) -> tuple[int, int]:
+    """Height and width that networks take, of a shape and about so many pixels."""
+    short, largest = min(ratio, 1 / ratio), 2 * LARGEST
+
+    def miss(sides: tuple[int, int]) -> float:
+        least, most = sorted(sides)
+        of_pixels = abs(math.log(least * most / pixels))
+        return 3 * abs(math.log(least / most / short)) + of_pixels
+
+    steps = range(32, 4 * largest + 1, 32)
+    least, most = min(((a, b) for a in steps if a <= largest for b in steps if b >= a), key=miss)
+    return (least, most) if ratio > 1 else (most, least)
 
 
 def _is_alike(size: tuple[int, int], ratio: float) -> bool:

@@ -3,8 +3,10 @@
 import pathlib
 from collections.abc import Sequence
 
-from hierseg_jax.data.prepare.folders import as_spelled, split_of
+from hierseg_jax.data.prepare.file_words import MASK_WORDS, has
+from hierseg_jax.data.prepare.folders import as_spelled, split_of, walk_files
 from hierseg_jax.data.prepare.json_file import read_bytes, shown
+from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
 from hierseg_jax.system.errors import HiersegFileNotFoundError
 
 # Files of COCO's own download that hold no segments of classes.
@@ -59,32 +61,53 @@ def image_folder(
             if not names or any(place_of(folder, name, last_part).is_file() for name in names):
                 return folder, last_part
     for above in dict.fromkeys((beside, raw_dir)):
-        found = _folders_below(above, names)
-        # Another split's picture may have the same name.
-        of_splits = {folder: split_of(folder.relative_to(above)) for folder in found}
-        likely = [place for place in found if split and of_splits[place] == split]
-        likely = likely or [place for place in found if not split or not of_splits[place]]
-        if len(likely) > 1:
-            raise HiersegFileNotFoundError(
-                f"The pictures that {file} names may be those in {likely[0]} or in {likely[1]}; "
-                "give --raw_dir a folder that holds one of them alone."
-            )
-        if likely:
-            return likely[0], found[likely[0]]
+        for last_part in (False, True):
+            if place := _any_folder(file, names, above, split, last_part):
+                return place, last_part
     raise HiersegFileNotFoundError(
         f"{file} names pictures such as {shown(names[0])}, and none of these is in {raw_dir} or a "
         "folder below it; give the folder that holds both by --raw_dir."
     )
 
 
-def _folders_below(above: pathlib.Path, names: Sequence[str]) -> dict[pathlib.Path, bool]:
-    """Folders with one of the pictures, and whether by the last part of its path alone."""
-    found: dict[pathlib.Path, bool] = {}
-    by_last = {pathlib.PurePosixPath(name).name: pathlib.PurePosixPath(name) for name in names}
-    for path in sorted(above.rglob("*")):
-        if (name := by_last.get(path.name)) is None or not path.is_file():
-            continue
-        whole = path.parts[-len(name.parts) :] == name.parts
-        folder = path.parents[len(name.parts) - 1] if whole else path.parent
-        found[folder] = found.get(folder, True) and not whole
-    return found
+def _any_folder(
+    file: pathlib.Path, names: Sequence[str], above: pathlib.Path, split: str, last_part: bool
+) -> pathlib.Path | None:
+    """The folder, of any name, that holds pictures; None where none does.
+
+    Raises:
+      FileNotFoundError: there are several, or it is another split's, whose pictures may have the
+        same names.
+    """
+    counts = {
+        place: count
+        for place in _folders_of_pictures(above)
+        if (count := sum(place_of(place, name, last_part).is_file() for name in names))
+    }
+    splits = {place: split_of(place.relative_to(above)) for place in counts}
+    own = [place for place in counts if not split or splits[place] in ("", split)]
+    own = [place for place in own if split and splits[place]] or own
+    if counts and not own:
+        raise HiersegFileNotFoundError(
+            f"{file} names pictures such as {shown(names[0])}, and those of this name are in "
+            f"{next(iter(counts))}, which is called after another split; rename the folder or the "
+            "file if they are meant."
+        )
+    whole = [place for place in own if counts[place] == len(names)]
+    if len(own) > 1 and len(whole) != 1:
+        raise HiersegFileNotFoundError(
+            f"{file} names pictures such as {shown(names[0])}, and they may be those in {own[0]} "
+            f"or in {own[1]}; take what is not meant out of {above}, or write the folder into "
+            "their file_name."
+        )
+    return next(iter(whole or own), None)
+
+
+def _folders_of_pictures(above: pathlib.Path) -> list[pathlib.Path]:
+    """All folders below that hold some, and those that hold these; none of masks."""
+    folders = {
+        folder
+        for picture in walk_files(above, IMAGE_SUFFIXES)
+        for folder in picture.relative_to(above).parents
+    }
+    return [above / folder for folder in sorted(folders) if not has(folder.name, MASK_WORDS)]

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import gzip
 import hashlib
+import itertools
 import os
 import pathlib
 import zlib
@@ -65,16 +66,16 @@ def read_listing(file: pathlib.Path, sha256: str) -> bytes | None:
 
 
 def in_both(listing: bytes, now: Inventory) -> list[str]:
-    """Pictures of an inventory that a listing has, too: of one name and size.
+    """Pictures of an inventory that a listing has, too: of one name and size, as are their masks.
 
-    Names are compared without their folders, which differ between data sets. Pictures that are
-    stored as they are all have one size, and count nowhere; of others a few have it by chance, and
-    as few as that are none.
+    Names are compared without their folders, which differ between data sets. Where several
+    pictures of one have the same name, that says nothing of them; nor do the sizes of pictures
+    that are stored as they are. Of others a few have them by chance, and as few as that are none.
     """
-    old = set(_compressed(listing))
-    found = [name for name in _compressed(now.listing) if name in old]
+    old = _told_apart(listing)
+    found = [name for name, sizes in _told_apart(now.listing).items() if old.get(name) == sizes]
     by_chance = now.examples / 200
-    return [_shown(name) for name, _ in found] if len(found) > by_chance else []
+    return [_shown(name) for name in found] if len(found) > by_chance else []
 
 
 def describe_change(before: Mapping[str, Any], listing: bytes | None, now: Inventory) -> str:
@@ -111,13 +112,18 @@ def _sizes(listing: bytes) -> dict[bytes, int]:
     return {name: int(size) for size, _, name in pairs}
 
 
-def _compressed(listing: bytes) -> list[tuple[bytes, int]]:
-    """Names without folders, and sizes, of the pictures whose sizes differ by what they show."""
-    return [
-        (name.rpartition(b"/")[2], size)
-        for name, size in _sizes(listing).items()
-        if b"images" in name.split(b"/") and name.lower().endswith(_COMPRESSED)
-    ]
+def _told_apart(listing: bytes) -> dict[bytes, tuple[int, int]]:
+    """Picture -> its size and its mask's, of those whose name, without folders, no other has."""
+    entries = list(_sizes(listing).items())
+    found: dict[bytes, list[tuple[int, int]]] = {}
+    for (name, size), (of_mask, mask_size) in itertools.pairwise(entries):
+        if b"images" in name.split(b"/") and b"masks" in of_mask.split(b"/"):
+            found.setdefault(name.rpartition(b"/")[2], []).append((size, mask_size))
+    return {
+        name: sizes[0]
+        for name, sizes in found.items()
+        if len(sizes) == 1 and name.lower().endswith(_COMPRESSED)
+    }
 
 
 def _shown(name: bytes) -> str:
