@@ -7,6 +7,7 @@ import numpy as np
 from hierseg_jax.evaluation.metrics import evaluate_levels
 from hierseg_jax.evaluation.page.confusion import confusion_table
 from hierseg_jax.evaluation.tables import format_levels
+from hierseg_jax.reports.drawing.painter import Painter
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 # By the alphabet, as COCO's exports have them; without a background class 0 is in the tree.
@@ -35,3 +36,19 @@ def test_classes_stand_in_the_order_of_the_tree():
         for name in wanted:
             *_, line = (line for line in table if line.split()[0] == name and "." in line)
             assert f"{by_name[name]:.4f}" in line
+
+
+def test_a_legend_does_not_depend_on_the_order_of_names():
+    by_alphabet = Hierarchy.from_mapping(PARTS, ["background", *NAMES])
+    by_tree = Hierarchy.from_mapping(PARTS, ["background", *PARTS["lights"], *PARTS["doors"]])
+    rng = np.random.default_rng(0)
+    photo_hwc = rng.integers(0, 256, (90, 240, 3), np.uint8)
+    labels_hw = np.zeros((90, 240), np.uint8)
+    labels_hw[10:80, 10:230] = np.repeat(np.arange(1, 5), 55).astype(np.uint8)
+    same = np.array([by_tree.class_names.index(name) for name in by_alphabet.class_names], np.uint8)
+    for options in ({}, {"steady": True}, {"legend": "corner"}):
+        drawn = [
+            Painter(tree.levels, **options).draw(photo_hwc, labels, tree.levels[-1])
+            for tree, labels in ((by_alphabet, labels_hw), (by_tree, same[labels_hw]))
+        ]
+        np.testing.assert_array_equal(*drawn)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hierseg_jax.reports.drawing.legend import SOFT
 from hierseg_jax.reports.drawing.painter import Painter
 from hierseg_jax.reports.drawing.presence import BEGIN, CLEAR, END, VISIBLE, Presence
+from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.runtime.web import site
-from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
+from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 
 PIXELS = 1_000_000
 NOTHING, SPECK, CLEARLY = 0, PIXELS // VISIBLE, PIXELS // CLEAR
@@ -109,23 +110,25 @@ def test_the_page_names_the_same_classes_as_the_runtime(tmp_path):
     for file in Path(site.__file__).with_name("page").glob("*.js"):
         shutil.copy(file, tmp_path)
     (tmp_path / "package.json").write_text('{"type": "module"}')
-    names = [f"class_{number}" for number in range(classes + 1)]
-    level = {"name": "part", "class_names": names, "colors_rgb": [[1, 2, 3]] * (classes + 1)}
-    level["background"] = 0
+    tree = Hierarchy.from_mapping({"a": [3, {"b": [1]}], "c": [4, 2]})
+    model = Metadata("deploy", tree, (32, 32), 4, "mini", "float32", "0").to_json()
+    order = tree.levels[-1].in_tree_order
+    assert order == (0, 3, 1, 4, 2)
     with_background = [[PIXELS - int(sum(each)), *each.tolist()] for each in counts_fk]
     (tmp_path / "run.js").write_text(
         'import { entries } from "./legend.js";\n'
-        f"const [level, frames] = {json.dumps([level, with_background])};\n"
+        f"const [model, frames] = {json.dumps([model, with_background])};\n"
+        "const level = model.levels.at(-1);\n"
         "const presence = new Map();\n"
         "const found = frames.map((counts) =>\n"
-        "  entries(level, counts, presence).map(({ there }) => there));\n"
-        "const still = entries(level, frames[0], null).map(({ index }) => index);\n"
+        "  entries(model, level, counts, presence).map(({ there }) => there));\n"
+        "const still = entries(model, level, frames[0], null).map(({ index }) => index);\n"
         "console.log(JSON.stringify({ found, still }));\n"
     )
     done = subprocess.run(
         ["node", "run.js"], cwd=tmp_path, check=True, capture_output=True, text=True
     )
     answer = json.loads(done.stdout)
-    assert answer["found"] == expected
-    assert answer["still"] == [i + 1 for i, count in enumerate(counts_fk[0]) if count >= SPECK]
+    assert answer["found"] == [[named[i - 1] for i in order if i] for named in expected]
+    assert answer["still"] == [i for i in order if i and counts_fk[0][i - 1] >= SPECK]
     assert 0.2 < np.mean(expected) < 0.9

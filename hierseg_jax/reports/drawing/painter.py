@@ -159,7 +159,7 @@ class Painter:
         # Where there are too few places, which classes have one is a matter of this picture. Of
         # frames it is of the first one with these classes, or names would come and go.
         places = self._places.get(key, len(there))
-        drawn = self._legends.get((*key, *self._order(there, counts, places)))
+        drawn = self._legends.get((*key, *self._order(level, there, counts, places)))
         if drawn is None or key not in self._places:
             for kept in (self._legends, self._places):
                 while len(kept) >= MOST_LEGENDS:
@@ -170,17 +170,17 @@ class Painter:
                 title = level.name if among_others and there.any() else ""
                 places, drawn = self._draw_plate(title, level, labels_hw.shape, there, counts)
             self._places[key] = places
-            self._legends[*key, *self._order(there, counts, places)] = drawn
+            self._legends[*key, *self._order(level, there, counts, places)] = drawn
         return drawn
 
-    def _order(self, there: np.ndarray, counts: np.ndarray, places: int) -> list[int]:
-        return [] if self._steady else _named(there, counts, places)
+    def _order(self, level: Level, there: np.ndarray, counts: np.ndarray, places: int) -> list[int]:
+        return [] if self._steady else _named(level, there, counts, places)
 
     def _draw_strip(
         self, level: Level, size: tuple[int, ...], there: np.ndarray, counts: np.ndarray
     ) -> tuple[int, np.ndarray]:
         names = self._names[level.name]
-        shown = names if self._steady else [names[i] for i in np.flatnonzero(there)]
+        shown = names if self._steady else [names[i] for i in _present(level, there)]
         layout = self._layout(level, size, shown)
         rows = self._rows(level, size) if self._steady else most_rows(size)
         places = layout.places(rows)
@@ -215,20 +215,24 @@ class Painter:
         """All that are there; where there are too few places, those seen most come first."""
         names, colors = self._names[level.name], level.colors[level.foreground].tolist()
         if self._steady and len(names) <= places:  # each keeps its place
-            return [
-                Entry(n, tuple(c)) if i else None
-                for n, c, i in zip(names, colors, there, strict=True)
-            ]
-        return [Entry(names[i], tuple(colors[i])) for i in _named(there, counts, places)]
+            every = _present(level, np.ones(len(names), bool))
+            return [Entry(names[i], tuple(colors[i])) if there[i] else None for i in every]
+        return [Entry(names[i], tuple(colors[i])) for i in _named(level, there, counts, places)]
 
 
-def _named(there: np.ndarray, counts: np.ndarray, places: int) -> list[int]:
+def _present(level: Level, there: np.ndarray) -> list[int]:
+    """Those that are there, counted without a background, in the order of the tree."""
+    outside = level.foreground.start
+    return [i - outside for i in level.in_tree_order[outside:] if there[i - outside]]
+
+
+def _named(level: Level, there: np.ndarray, counts: np.ndarray, places: int) -> list[int]:
     """All classes that are there; where there are too few places, those seen most come first."""
-    present = np.flatnonzero(there).tolist()
+    present = _present(level, there)
     if len(present) <= places:
         return present
-    kept = sorted(sorted(present, key=lambda i: -counts[i])[: places - 1])
-    return [*kept, *(i for i in present if i not in kept)]
+    most = {*sorted(present, key=lambda i: -counts[i])[: places - 1]}
+    return [*(i for i in present if i in most), *(i for i in present if i not in most)]
 
 
 def pixels_of(labels_hw: np.ndarray, classes: range) -> np.ndarray:

@@ -13,19 +13,28 @@ const FEW = 12; // classes that keep their places while the picture moves
  * Of a moving picture, `presence` is the Map that it keeps from frame to frame, of the level that
  * is shown; of a still one null.
  */
-export function entries(level, counts, presence) {
+export function entries(model, level, counts, presence) {
   const pixels = counts.reduce((sum, count) => sum + count, 0);
   const keep = presence && level.class_names.length <= FEW;
   const atLeast = (index, share) => counts[index] >= Math.max(1, Math.floor(pixels / share));
   const named = presence && steady(level, atLeast, presence);
-  return level.class_names
-    .map((name, index) => ({
+  return treeOrder(model, level)
+    .map((index) => ({
       index,
-      name,
+      name: level.class_names[index],
       color: `rgb(${level.colors_rgb[index].join(" ")})`,
       there: named ? named[index] : atLeast(index, VISIBLE),
     }))
     .filter(({ index, there }) => !isBackground(level, index) && (there || keep));
+}
+
+/** The classes of a level in the order of the tree, a background first; siblings are neighbours. */
+function treeOrder({ hierarchy, levels }, level) {
+  const every = level.class_names.map((_, index) => index);
+  if (level !== levels.at(-1)) return every; // groups are numbered so
+  const leaves = (node) => (typeof node === "number" ? [node] : Object.values(node).flat().flatMap(leaves));
+  const inTree = hierarchy.tree.flatMap(leaves);
+  return [...every.filter((index) => !inTree.includes(index)), ...inTree];
 }
 
 /** Which classes to name: none that comes and goes with a few pixels. */

@@ -96,7 +96,7 @@ async function show(answer, presence, shown) {
   if (picture.width !== width || picture.height !== height) Object.assign(picture, { width, height });
   context.putImageData(new ImageData(answer.rgba, width, height), 0, 0);
   const level = state.model.levels[shown.level];
-  state.shown = entries(level, answer.counts, presence);
+  state.shown = entries(state.model, level, answer.counts, presence);
   showLegend(at("legend"), state.shown);
   const there = state.shown.filter((entry) => entry.there).map(({ name }) => spoken(name));
   if (!presence) picture.setAttribute("aria-label", `Picture with ${there.join(", ") || "nothing found"}`);
