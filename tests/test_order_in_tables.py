@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from hierseg_jax.evaluation.metrics import evaluate_levels
+from hierseg_jax.evaluation.metrics import count_pictures, evaluate_levels
 from hierseg_jax.evaluation.page.confusion import confusion_table
 from hierseg_jax.evaluation.tables import format_levels
 from hierseg_jax.reports.drawing.painter import Painter
@@ -25,6 +25,10 @@ def test_classes_stand_in_the_order_of_the_tree():
         table = format_levels(levels, ["miou"]).splitlines()
         found = [line.split()[0] for line in table if line.startswith("  ") and line.split()[1:]]
         assert found[-len(wanted) :] == wanted
+        counts = count_pictures(confusion[None], tree)
+        assert counts.classes[-count:].tolist() == wanted
+        right = [confusion[names.index(name), names.index(name)] for name in wanted]
+        assert counts.right_nk[0, -count:].tolist() == right
         page = confusion_table(tree.levels[-1], confusion)
         assert re.findall(r'class="column" scope="col"><span>(\w+)<', page) == wanted
         # Numbers stay with their classes.

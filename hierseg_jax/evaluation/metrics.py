@@ -173,7 +173,7 @@ def level_metrics(
 def count_pictures(
     confusions_nlc: np.ndarray, hierarchy: Hierarchy, names: Sequence[str] = ()
 ) -> PictureCounts:
-    """What the IoU of `evaluate_levels` is a ratio of, picture by picture.
+    """What the IoU of `evaluate_levels` is a ratio of, picture by picture, in the tree's order.
 
     Args:
       confusions_nlc, hierarchy: as there.
@@ -191,6 +191,11 @@ def count_pictures(
         for column, counts_nk in zip(counts, of_level, strict=True):
             column.append(counts_nk * counted_k)
     levels = hierarchy.levels
+    ends = np.cumsum([level.num_classes for level in levels])
+    in_order = [
+        end - level.num_classes + np.array(level.in_tree_order)
+        for end, level in zip(ends, levels, strict=True)
+    ]
     return PictureCounts(
         np.array(names, dtype=np.str_),
         np.array([level.name for level in levels for _ in level.class_names], dtype=np.str_),
@@ -200,7 +205,7 @@ def count_pictures(
             dtype=bool,
         ),
         *(np.concatenate(column, 1) for column in counts),
-    )
+    ).take(classes=np.concatenate(in_order))
 
 
 def level_number(level: LevelMetrics, metric: str) -> float:
