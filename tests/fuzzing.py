@@ -32,12 +32,14 @@ ODD_VALUES = (
 )
 
 
-def fuzz(count, strategy, outcome):
+def fuzz(count, strategy, outcome, whole=()):
     """Runs `outcome` on as many inputs; how often it returned what.
 
-    An outcome is a word such as "read" or "refused"; an exception out of it is a defect.
+    An outcome is a word such as "read" or "refused"; an exception out of it is a defect. Inputs
+    that are `whole` are read first: of those by chance all may be refused.
     """
-    ends = collections.Counter()
+    ends = collections.Counter(map(outcome, whole))
+    assert ends.keys() <= {"read"}
 
     @settings(
         max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck)

@@ -247,4 +247,4 @@ def test_damaged_files_end_in_an_array_or_a_sentence(tmp_path, count):
             read_or_refused(file, read_mask)
         return read_or_refused(file, read_image)
 
-    assert fuzz(count, broken, outcome)["read"]
+    assert fuzz(count, broken, outcome, whole=seeds)["read"]

@@ -93,4 +93,5 @@ def test_annotations(tmp_path, source, name, read, seeds, count):
         file.write_bytes(data)
         return read_or_refused(file, read)
 
-    assert fuzz(count, st.one_of(damaged(seeds), ODD[source], ODD[source]), outcome)["read"]
+    inputs = st.one_of(damaged(seeds), ODD[source], ODD[source])
+    assert fuzz(count, inputs, outcome, whole=seeds)["read"]
