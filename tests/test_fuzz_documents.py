@@ -184,7 +184,8 @@ def test_the_metadata_of_onnx_files(tmp_path, count, size):
         onnx.save(model, file)
         return read_or_refused(file, read)
 
-    assert fuzz(count, props(), outcome)["read"]
+    whole = [metadata("reference").to_props()]
+    assert fuzz(count, props(), outcome, whole=whole)["read"]
 
 
 @pytest.mark.parametrize("count", COUNTS)

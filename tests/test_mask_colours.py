@@ -199,6 +199,7 @@ def test_colour_tables(count):
         return "read"
 
     lists = st.none() | st.lists(keys, max_size=3)
-    ends = fuzz(count, st.tuples(tables, lists), outcome)
+    whole = [({"#AA0000": "road", "#000000": "background"}, ["#0000BB"])]
+    ends = fuzz(count, st.tuples(tables, lists), outcome, whole=whole)
     assert ends["read"]
     assert ends.keys() <= {"read", "refused", "numbers"}
