@@ -51,7 +51,7 @@ def trained_on(loaded: Checkpoint, source: Source, named: str) -> str:
     By name and size: nothing is measured by pictures that a network has seen.
 
     Args:
-      loaded: of a run, whose folder is known to be there or not.
+      loaded: of a run; of a checkpoint that belongs to none nothing is known.
       source: the split.
       named: its data, for the sentence.
     """

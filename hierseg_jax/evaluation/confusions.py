@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hierseg_jax.losses.pixels import valid_examples
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
@@ -57,13 +58,7 @@ def confusion_matrices(
     counted = (labels != IGNORE_LABEL) & (labels >= 0) & (labels < num_labels)
     counted &= (predictions >= 0) & (predictions < num_classes)
     if valid_b is not None:
-        valid_b = jnp.asarray(valid_b, bool)
-        if valid_b.shape != labels_bhw.shape[:1]:
-            raise HiersegError(
-                f"valid_b has a value for each of {len(labels_bhw)} examples; got the shape "
-                f"{valid_b.shape}."
-            )
-        counted &= valid_b[:, None, None]
+        counted &= valid_examples(valid_b, labels_bhw)
     cells = num_labels * num_classes
     # Pixels that do not count fall into one more cell, which is cut off.
     cell_bn = jnp.where(counted, labels * num_classes + predictions, cells)

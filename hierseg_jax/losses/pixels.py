@@ -49,17 +49,26 @@ def flatten_pixels(
     # Labels are bytes from here on: -1 or 256 would come to be others.
     counted_bhw = (labels_bhw >= 0) & (labels_bhw < num_labels)
     if valid_b is not None:
-        valid_b = jnp.asarray(valid_b, bool)
-        if valid_b.shape != labels_bhw.shape[:1]:
-            raise HiersegError(
-                f"valid_b has a value for each of {len(labels_bhw)} examples; got the shape "
-                f"{valid_b.shape}."
-            )
-        counted_bhw &= valid_b[:, None, None]
+        counted_bhw &= valid_examples(valid_b, labels_bhw)
     logits_nc = logits_bhwc.reshape(-1, logits_bhwc.shape[-1])
     logits_nc = logits_nc.astype(jnp.promote_types(logits_nc.dtype, jnp.float32))
     labels_n = jnp.where(counted_bhw, labels_bhw, 0).reshape(-1).astype(jnp.uint8)
     return logits_nc, labels_n, counted_bhw.reshape(-1)
+
+
+def valid_examples(valid_b: jax.Array, labels_bhw: jax.Array) -> jax.Array:
+    """Which examples count, beside their pixels: bool [B, 1, 1].
+
+    Raises:
+      ValueError: a sentence, for others than one an example.
+    """
+    valid_b = jnp.asarray(valid_b, bool)
+    if valid_b.shape != labels_bhw.shape[:1]:
+        raise HiersegError(
+            f"valid_b has a value for each of {len(labels_bhw)} examples; got the shape "
+            f"{valid_b.shape}."
+        )
+    return valid_b[:, None, None]
 
 
 def weights_of_classes(class_weights_c: Any, like_xc: jax.Array) -> jax.Array:

@@ -24,8 +24,9 @@ ELONGATED = 2.0
 ALIKE = 1.25
 # Share of the images that are, from which on that shape is the data set's.
 MOST = 0.9
-# Side of the largest square that is proposed.
-LARGEST = 512
+# Of sizes that are proposed: sides that EfficientUNet takes (ESNet takes multiples of 8, hence
+# these as well), and the largest square's.
+STRIDE, MAX_SIZE = 32, 512
 # Shorter side over the median one, or the other way round, from which on it is unusual.
 UNUSUAL = 3.0
 
@@ -151,7 +152,7 @@ def _one_long_shape(sizes: Sequence[tuple[int, int]]) -> tuple[list[Finding], fl
     alike = sum(_is_alike(size, ratio) for size in sizes)
     if max(ratio, 1 / ratio) <= ELONGATED or alike < MOST * len(sizes):
         return [], 0.0
-    height, width = _sides(ratio, min(LARGEST**2, statistics.median(h * w for h, w in sizes)))
+    height, width = _sides(ratio, min(MAX_SIZE**2, statistics.median(h * w for h, w in sizes)))
     sides = "wide as high" if ratio > 1 else "high as wide"
     text = (
         f"{alike:,} of {len(sizes):,} images are about {max(ratio, 1 / ratio):.1f} times as "
@@ -162,14 +163,14 @@ def _one_long_shape(sizes: Sequence[tuple[int, int]]) -> tuple[list[Finding], fl
 
 def _sides(ratio: float, pixels: float) -> tuple[int, int]:
     """Height and width that networks take, of a shape and about so many pixels."""
-    short, largest = min(ratio, 1 / ratio), 2 * LARGEST
+    short, largest = min(ratio, 1 / ratio), 2 * MAX_SIZE
 
     def miss(sides: tuple[int, int]) -> float:
         least, most = sorted(sides)
         of_pixels = abs(math.log(least * most / pixels))
         return 3 * abs(math.log(least / most / short)) + of_pixels
 
-    steps = range(32, 4 * largest + 1, 32)
+    steps = range(STRIDE, 4 * largest + 1, STRIDE)
     least, most = min(((a, b) for a in steps if a <= largest for b in steps if b >= a), key=miss)
     return (least, most) if ratio > 1 else (most, least)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from hierseg_jax.data.class_weights import Frequencies, weights_of
+from hierseg_jax.data.inspection.across import MAX_SIZE, STRIDE
 from hierseg_jax.data.inspection.epochs import RECIPE_EPOCHS, choose_epochs
 from hierseg_jax.data.inspection.examine import Usable
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
@@ -15,9 +16,6 @@ from hierseg_jax.system.machine_memory import machine_memory
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.meeting import all_labels
 
-# Sides that EfficientUNet takes; ESNet takes multiples of 8, hence these as well.
-STRIDE = 32
-MAX_SIZE = 512
 # Of configs/default.py, and of configs/tree.py.
 MAX_BATCH, RECIPE_BATCH = 32, 16
 # Fewer steps an epoch than these make a poor schedule, and statistics of fewer images than those
