@@ -1,6 +1,7 @@
 """Batches: a function of the seed and the step, whatever reads them."""
 
 import itertools
+import multiprocessing
 
 import cv2
 import numpy as np
@@ -82,6 +83,18 @@ def test_a_later_start_passes_over_batches():
     a = take(train_batches(source, **options), 6)
     assert_equal(a[4:], take(train_batches(source, start_step=4, **options), 2))
     assert_equal(a[4:], take(train_batches(source, start_step=4, worker_count=1, **options), 2))
+
+
+def test_workers_end_by_themselves():
+    # One that is killed may hold a lock that closing waits for.
+    source = FiguresSource("train", 32, 12)
+    options = {"size": (32, 32), "batch_size": 4, "seed": 1, "augment": True}
+    before = set(multiprocessing.active_children())
+    batches = train_batches(source, worker_count=2, **options)
+    next(batches)
+    workers = set(multiprocessing.active_children()) - before
+    batches.close()
+    assert [worker.exitcode for worker in workers] == [1, 1]
 
 
 def test_augmentation_is_part_of_training_alone():

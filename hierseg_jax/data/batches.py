@@ -1,9 +1,10 @@
 """Batches, and the threads or processes that prepare them ahead."""
 
-import ctypes
 import multiprocessing
+import multiprocessing.util
+import os
 import signal
-import sys
+import threading
 from collections.abc import Iterator
 from typing import NotRequired, TypedDict
 
@@ -16,6 +17,7 @@ from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegOSError
 
 MOST_THREADS = 16
+_AFTER_QUEUES = -100  # `multiprocessing` empties its queues at -5
 
 
 class Batch(TypedDict):
@@ -105,9 +107,19 @@ def _start_worker(index: int, count: int) -> None:
     # They come to all processes of a terminal or a SLURM step; the run saves, which needs data.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    # Asked to end, it would first read all that it has begun to read ahead.
+    multiprocessing.util.Finalize(None, os._exit, args=(1,), exitpriority=_AFTER_QUEUES)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Waits, in a thread of a worker, until the parent process has ended.
+
+    Linux would kill it by itself (PR_SET_PDEATHSIG), but when the thread that started it ends.
+    That is one of grain's, which ends before grain asks its workers to. A worker that is killed
+    then may hold the lock that grain takes next, and `close` would never return.
+    """
     parent = multiprocessing.parent_process()
-    if parent is not None and not parent.is_alive():
-        sys.exit(1)
+    if parent is not None:
+        parent.join()
+        os._exit(1)
