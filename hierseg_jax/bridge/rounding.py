@@ -1,7 +1,5 @@
 """Files with rounded numbers: which pictures they are made and measured with, and their making."""
 
-import sys
-
 import onnx
 
 from hierseg_jax.bridge.contracts import Graph
@@ -15,6 +13,7 @@ from hierseg_jax.data.read.sources import unread_of
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.settings.building import check_tree_of_data, open_source, spec_of_checkpoint
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.notes import note
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 CALIBRATION_PICTURES = 100
@@ -55,8 +54,8 @@ def open_splits(
     if not data:
         splits = {"val": val} if train is val else {"train": train, "val": val}
         notes += [other_data(loaded, name, of, spec_text(spec)) for name, of in splits.items()]
-    for each in filter(None, notes):
-        print(f"note: {each}", file=sys.stderr, flush=True)
+    for each in notes:
+        note(each)
     return train, val, labelled
 
 

@@ -13,7 +13,7 @@ from hierseg_jax.models import grid_forward_of
 from hierseg_jax.runtime.prediction import Predictor
 from hierseg_jax.runtime.segmentation import NetworkOutput, Segmentation, maps_by_level
 from hierseg_jax.settings.fitting import fitted
-from hierseg_jax.system.devices.hosts import note
+from hierseg_jax.system.devices.hosts import note_once
 
 
 def predictor_of_run(
@@ -35,7 +35,7 @@ def predictor_of_run(
     if image_size is not None:
         settings = settings.replace({"data.image_size": image_size})
     settings, rounded = fitted(settings, model.stride)
-    note(rounded)
+    note_once(rounded)
     size, resize, decoding = settings.data.size, settings.data.resizing, settings.decoding
     grid_of, variables = grid_forward_of(model), jax.device_put(run.variables)
     workspace = Workspace()

@@ -1,7 +1,5 @@
 """How bright a run's training pictures are: its exports have darker ones brought to that."""
 
-import sys
-
 from hierseg_jax.checkpoint import Checkpoint
 from hierseg_jax.data.brightening import BRIGHT, LEAST, light
 from hierseg_jax.data.read.members import Spec
@@ -11,6 +9,7 @@ from hierseg_jax.data.resize import Resize
 from hierseg_jax.settings.building import open_source, spec_of_checkpoint
 from hierseg_jax.system.bars import bar
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.notes import note
 
 LOOKS = 64
 """Training pictures that are looked at."""
@@ -44,12 +43,10 @@ def training_light(
     except (HiersegError, OSError) as error:
         if data and asked:
             raise
-        print(
-            "note: The file has dark pictures stay dark, for the training pictures can't be looked "
-            f"at: {error} If they are photographs in daylight, give --brighten; if not, "
-            "--nobrighten ends this note.",
-            file=sys.stderr,
-            flush=True,
+        note(
+            "The file has dark pictures stay dark, for the training pictures can't be looked at: "
+            f"{error} If they are photographs in daylight, give --brighten; if not, --nobrighten "
+            "ends this note."
         )
         return None
     return found if found > LEAST else None

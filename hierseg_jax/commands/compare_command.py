@@ -4,7 +4,6 @@ hierseg compare runs/first runs/second
 """
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from hierseg_jax.evaluation.picture_counts import COUNTS_FILE, PictureCounts, re
 from hierseg_jax.evaluation.tables import describe_view
 from hierseg_jax.system.command_line import quoted, run
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.notes import note
 from hierseg_jax.system.paths import as_path, in_bucket
 from hierseg_jax.system.wording import columns, counted, printable
 
@@ -129,8 +129,8 @@ def _run() -> None:
             "has not, which is a part of the difference"
             + ("." if tiled else "; --resolution=refined gives both the same.")
         )
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+    for each in notes:
+        note(each)
 
 
 def main() -> None:

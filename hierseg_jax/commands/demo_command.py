@@ -29,6 +29,7 @@ from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.window import open_window, require_display
 from hierseg_jax.system.command_line import parse_size, quoted, run
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.notes import note
 from hierseg_jax.system.paths import local_path
 from hierseg_jax.tree.level import Level
 
@@ -94,8 +95,8 @@ def _run() -> None:
     segmenter(np.zeros((*segmenter.image_size, 3), np.uint8))  # a first one takes longer
     painter = Painter(segmenter.hierarchy.levels)
     print(f"The network in the package, for {SUBJECT}.")
-    for note in itertools.chain.from_iterable(images.passed_over for images in opened):
-        print(f"note: {note}", file=sys.stderr, flush=True)
+    for each in itertools.chain.from_iterable(images.passed_over for images in opened):
+        note(each)
     if not _SOURCE.value:
         print(f"The photograph is of {CREDIT}.")
     faults, several = [], sum(map(len, opened)) > 1

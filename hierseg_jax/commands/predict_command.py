@@ -19,6 +19,7 @@ from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
 from hierseg_jax.system.command_line import parse_size, run
 from hierseg_jax.system.errors import HiersegError, wants_tracebacks
+from hierseg_jax.system.notes import note
 from hierseg_jax.system.wording import counted
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -124,8 +125,7 @@ def _run() -> None:
         image_size=parse_size(_IMAGE_SIZE.value),
         confidence=False,
     )
-    if segmenter.note:
-        print(f"note: {segmenter.note}", file=sys.stderr, flush=True)
+    note(segmenter.note)
     try:
         summary, places = segment_source(
             segmenter,

@@ -16,6 +16,7 @@ from hierseg_jax.checkpoint.stored_network import check_own_arrays
 from hierseg_jax.data.batches import Batch
 from hierseg_jax.data.pipeline import eval_batches
 from hierseg_jax.data.read.members import spec_text
+from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.read.sources import unread_of
 from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
 from hierseg_jax.evaluation.extremes import Extremes, Show
@@ -25,7 +26,7 @@ from hierseg_jax.evaluation.tally import Measures, Pictures, Tally
 from hierseg_jax.evaluation.tiled_evaluation import TiledEvaluation, make_window_step
 from hierseg_jax.evaluation.view import View, augmented_forward
 from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST
-from hierseg_jax.models import grid_forward_of
+from hierseg_jax.models import SegmentationModel, grid_forward_of
 from hierseg_jax.settings.building import (
     build_model,
     check_tree_of_data,
@@ -35,12 +36,13 @@ from hierseg_jax.settings.building import (
 )
 from hierseg_jax.settings.fitting import fitted
 from hierseg_jax.settings.metric_choice import parse_metrics
+from hierseg_jax.settings.settings import Settings
 from hierseg_jax.system.bars import bar
 from hierseg_jax.system.devices.hosts import (
     count_hosts,
     host_number,
     is_main,
-    note,
+    note_once,
 )
 from hierseg_jax.system.devices.parallel import Parallel, all_devices
 from hierseg_jax.system.errors import HiersegError
@@ -142,135 +144,73 @@ def evaluate_checkpoint(
       ValueError, FileNotFoundError: one sentence.
     """
     view = view or View()
-    resolution = view.counted
     loaded = checkpoint
     if not isinstance(loaded, Checkpoint):
         loaded = open_same_checkpoint(loaded, which)
     check_own_arrays(loaded)
-    folder, settings = loaded.path, loaded.settings
+    whose, settings = f"The checkpoint {loaded.path}", loaded.settings
     metrics = settings.metric_names if metrics is None else parse_metrics(metrics)
     if view.image_size is not None:
         settings = settings.replace({"data.image_size": view.image_size})
     if decode is not None:
         settings = settings.replace({"decode": decode})
-    spec = data or spec_of_checkpoint(settings.data, f"The checkpoint {folder}")
+    if worker_count is not None:
+        if worker_count < 0:
+            raise HiersegError(f"--worker_count is {worker_count}; it must be at least 0.")
+        settings = settings.replace({"data.worker_count": worker_count})
+    spec = data or spec_of_checkpoint(settings.data, whose)
     if not spec:
-        raise HiersegError(f"The checkpoint {folder} names no data set; give one with --data.")
-    decoding = settings.decoding
-    hierarchy = check_tree_of_data(
-        loaded.hierarchy, settings.data, spec, f"The checkpoint {folder}"
-    )
+        raise HiersegError(f"{whose} names no data set; give one with --data.")
+    hierarchy = check_tree_of_data(loaded.hierarchy, settings.data, spec, whose)
     if batch_size < 1:
         raise HiersegError(f"--batch_size is {batch_size}; it must be at least 1.")
-    if worker_count is not None and worker_count < 0:
-        raise HiersegError(f"--worker_count is {worker_count}; it must be at least 0.")
     parallel = all_devices(settings.parallel)
     parallel.check_batch_size(batch_size)
     model = build_model(settings.model, hierarchy, axis_name=parallel.axis_name)
     settings, rounded = fitted(settings, model.stride)
-    note(rounded)
-    forward = augmented_forward(model, view, hierarchy, settings.model.hierarchical)
-    loss = validation_loss(settings, hierarchy)
+    note_once(rounded)
     source = open_source(settings.data, settings.seed, task, spec, hierarchy)
-    for unread in unread_of((source,)) if is_main() else ():
-        note(unread)
+    named = spec_text(spec)
     if is_main():
-        named = spec_text(spec)
-        note(other_data(loaded, task, source, named) if not data else "")
-        note(trained_on(loaded, source, f"{task} of {named}") if task != "train" else "")
-    whole = resolution != "network"
-    pictures = None
-    if resolution == "refined":
-        pictures = Pictures(source, first=host_number(), stride=count_hosts())
-    resize = settings.data.resizing
+        for unread in unread_of((source,)):
+            note_once(unread)
+        note_once(other_data(loaded, task, source, named) if not data else "")
+        note_once(trained_on(loaded, source, f"{task} of {named}") if task != "train" else "")
     names = getattr(source, "names", ())
+    share = {"first": host_number(), "stride": count_hosts()}
     extremes = None
     if num_extremes:
-        extremes = Extremes(
-            num_extremes,
-            names,
-            hierarchy.labels.leaves_lc,
-            hierarchy.background,
-            first=host_number(),
-            stride=count_hosts(),
-        )
+        leaves_lc = hierarchy.labels.leaves_lc
+        extremes = Extremes(num_extremes, names, leaves_lc, hierarchy.background, **share)
     measures = Measures(
         "boundary_iou" in metrics,
-        whole,
-        pictures,
-        resize,
-        decoding,
+        view.counted != "network",
+        Pictures(source, **share) if view.counted == "refined" else None,
+        settings.data.resizing,
+        settings.decoding,
         getattr(source, "parts", ()),
         names,
     )
-    size = settings.data.size
-    show: Show
-    if view.tiles:
-        # Processes have different numbers of windows: each keeps to its own devices.
-        own = parallel.own
-        windows = make_window_step(forward or grid_forward_of(model), hierarchy, decoding)
-        tiled = TiledEvaluation(
-            step=own.compile_eval_step(windows),
-            variables=own.put_state(loaded.variables),
-            source=source,
-            place=functools.partial(resize.place, size=size),
-            hierarchy=hierarchy,
-            decoding=decoding,
-            batch_size=batch_size // count_hosts(),
-            parallel=own,
-        )
-        evaluation = gather_evaluation(
-            tiled.tally(measures, extremes), hierarchy, batch_size, measures
-        )
-        show = tiled.show
-    else:
-        step = make_eval_step(model, loss, hierarchy, decoding, forward, with_scores=whole)
-        variables = parallel.put_state(loaded.variables)
-        batches = eval_batches(
-            source,
-            size=size,
-            resize=resize,
-            batch_size=batch_size,
-            worker_count=settings.data.worker_count if worker_count is None else worker_count,
-            process_index=host_number(),
-            process_count=count_hosts(),
-            keep_labels=whole,
-        )
-        with contextlib.closing(batches):
-            evaluation = evaluate_batches(
-                parallel.compile_eval_step(step),
-                variables,
-                batches,
-                hierarchy,
-                batch_size,
-                parallel,
-                extremes=extremes,
-                measures=measures,
-                num_batches=-(-len(source) // batch_size),
-            )
-        scores = jax.jit(make_scores(model, hierarchy, decoding, forward))
-        # As `predict` draws them, unless what is counted is something else of the same pixels.
-        refined = resolution != "original"
-        gallery = Gallery(source, hierarchy, decoding, size, resize, refined)
-        scores_of = functools.partial(scores, parallel.one_copy(variables))
-        show = functools.partial(gallery.show, scores_of)
+    work = _Work(
+        settings, hierarchy, loaded.variables, model, view, source, batch_size, parallel, measures
+    )
+    evaluation, show = (_in_windows if view.tiles else _in_batches)(work, extremes)
     if extremes is not None:
-        evaluation = dataclasses.replace(
-            evaluation, best=extremes.best(show), worst=extremes.worst(show)
-        )
+        best, worst = extremes.best(show), extremes.worst(show)
+        evaluation = dataclasses.replace(evaluation, best=best, worst=worst)
     sides: Any = settings.data.image_size
     if view.image_size is None and isinstance(sides, tuple):
         sides = list(sides)  # as the checkpoint's JSON has it; another size is as it was asked for
     description = {
-        "checkpoint": str(folder),
+        "checkpoint": str(loaded.path),
         "step": loaded.meta["step"],
         "epoch": loaded.meta["epoch"],
-        "data": spec_text(spec),
+        "data": named,
         "task": task,
         "image_size": sides,
-        "resize": resize.rule,
-        "sampling": resize.sampling,
-        "resolution": resolution,
+        "resize": settings.data.resizing.rule,
+        "sampling": settings.data.resizing.sampling,
+        "resolution": view.counted,
         "tiles": view.tiles,
         "scales": list(view.scales),
         "flip": view.flip,
@@ -278,7 +218,87 @@ def evaluate_checkpoint(
         "model": settings.model.name,
         "head": settings.model.head,
         "hierarchical": settings.model.hierarchical,
-        "decode": decoding,
+        "decode": settings.decoding,
         "metrics": list(metrics),
     }
     return evaluation, description
+
+
+@dataclasses.dataclass(frozen=True)
+class _Work:
+    """What is evaluated, on what, and how."""
+
+    settings: Settings
+    hierarchy: Hierarchy
+    variables: Any
+    model: SegmentationModel
+    view: View
+    source: Source
+    batch_size: int
+    parallel: Parallel
+    measures: Measures
+
+    @property
+    def forward(self) -> Callable[..., Any] | None:
+        """That of several scales and of mirror images; None where the model's own is asked for."""
+        hierarchical = self.settings.model.hierarchical
+        return augmented_forward(self.model, self.view, self.hierarchy, hierarchical)
+
+
+def _in_batches(work: _Work, extremes: Extremes | None) -> tuple[Evaluation, Show]:
+    """Pictures at the network's size."""
+    settings, hierarchy, parallel = work.settings, work.hierarchy, work.parallel
+    decoding, resize, size = settings.decoding, settings.data.resizing, settings.data.size
+    loss, forward = validation_loss(settings, hierarchy), work.forward
+    whole = work.measures.whole
+    step = make_eval_step(work.model, loss, hierarchy, decoding, forward, with_scores=whole)
+    variables = parallel.put_state(work.variables)
+    batches = eval_batches(
+        work.source,
+        size=size,
+        resize=resize,
+        batch_size=work.batch_size,
+        worker_count=settings.data.worker_count,
+        process_index=host_number(),
+        process_count=count_hosts(),
+        keep_labels=whole,
+    )
+    with contextlib.closing(batches):
+        evaluation = evaluate_batches(
+            parallel.compile_eval_step(step),
+            variables,
+            batches,
+            hierarchy,
+            work.batch_size,
+            parallel,
+            extremes=extremes,
+            measures=work.measures,
+            num_batches=-(-len(work.source) // work.batch_size),
+        )
+    scores = jax.jit(make_scores(work.model, hierarchy, decoding, forward))
+    # As `predict` draws them, unless what is counted is something else of the same pixels.
+    refined = work.view.counted != "original"
+    gallery = Gallery(work.source, hierarchy, decoding, size, resize, refined)
+    return evaluation, functools.partial(
+        gallery.show, functools.partial(scores, parallel.one_copy(variables))
+    )
+
+
+def _in_windows(work: _Work, extremes: Extremes | None) -> tuple[Evaluation, Show]:
+    """Large pictures on their own pixels."""
+    # Processes have different numbers of windows: each keeps to its own devices.
+    own, data, decoding = work.parallel.own, work.settings.data, work.settings.decoding
+    forward = work.forward or grid_forward_of(work.model)
+    tiled = TiledEvaluation(
+        step=own.compile_eval_step(make_window_step(forward, work.hierarchy, decoding)),
+        variables=own.put_state(work.variables),
+        source=work.source,
+        place=functools.partial(data.resizing.place, size=data.size),
+        hierarchy=work.hierarchy,
+        decoding=decoding,
+        batch_size=work.batch_size // count_hosts(),
+        parallel=own,
+    )
+    tally = tiled.tally(work.measures, extremes)
+    evaluation = gather_evaluation(tally, work.hierarchy, work.batch_size, work.measures)
+    return evaluation, tiled.show

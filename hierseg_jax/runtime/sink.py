@@ -17,6 +17,7 @@ from hierseg_jax.runtime.places import label_map, settle_places
 from hierseg_jax.runtime.segmenter import Segmentation, Segmenter
 from hierseg_jax.runtime.video import Frame, Video
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.notes import note
 from hierseg_jax.tree.level import Level
 
 
@@ -65,8 +66,7 @@ class Sink:
         self._watch = watch if watch is not None and isinstance(opened, Video) else None
         self._last: np.ndarray | None = None
         self.left_out = 0
-        if self._painter.note:
-            tqdm.write(f"note: {self._painter.note}", file=sys.stderr)
+        note(self._painter.note)
         masks_of = [level.name for level in self._levels if masks]
         finest = segmenter.hierarchy.levels[-1].name
         places = settle_places(opened, source, output, masks_of, pictures, finest)
@@ -119,11 +119,10 @@ class Sink:
 
     def _name_label_map(self, name: str) -> None:
         if self._data is not None and not self._data.begin():
-            tqdm.write(
-                f"note: {self._data.masks / DATA} is of other pictures or classes, and stays as "
-                f"it is. The label maps of this run are not named in {LIST} beside it; add them "
-                "if their numbers mean the same, or give another --output.",
-                file=sys.stderr,
+            note(
+                f"{self._data.masks / DATA} is of other pictures or classes, and stays as it is. "
+                f"The label maps of this run are not named in {LIST} beside it; add them if their "
+                "numbers mean the same, or give another --output."
             )
             self._data = None
         if self._data is not None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from hierseg_jax.runtime.window import Window, require_display
 from hierseg_jax.runtime.window_keys import WindowView
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.notes import note
 from hierseg_jax.system.paths import local_path
 
 MOST_AT_ONCE = 8
@@ -78,53 +78,26 @@ def segment_source(
       ValueError, OSError: one sentence; KeyboardInterrupt after files are completed.
     """
     levels = chosen_levels(segmenter.hierarchy, level)
-    check_weight(smooth or 0.0)
-    if smooth and tiles:
-        raise HiersegError("--smooth is for videos, --tiles for large pictures; give one of them.")
-    if tiles:
-        segmenter.require_scores("--tiles")
-    if refine:
-        segmenter.require_scores("--refine")
-    if refine and tiles:
-        print(
-            "note: --refine is for pictures no larger than the network's; --tiles does without.",
-            file=sys.stderr,
-            flush=True,
-        )
+    _check_wishes(segmenter, smooth, tiles, refine, overwrite, skip_existing)
     if show:
         require_display()
-    if skip_existing and overwrite:
-        raise HiersegError("--skip_existing leaves files and --overwrite replaces them; give one.")
     written, kept = output is not None or not show, bool(output or masks)
     results = local_path(output or "segmented") if written or masks else None
     sources = [source] if isinstance(source, str) else [*source]
     opened = open_sources(sources, results)
-    source = sources[0] if len(sources) == 1 else f"{sources[0]} and {len(sources) - 1} more"
-    if skip_existing and isinstance(opened, Video):
-        opened.close()
-        raise HiersegError(f"--skip_existing is for images, and {source} is a video; leave it out.")
-    if smooth and isinstance(opened, Images):
-        raise HiersegError(
-            f"--smooth is for the frames of a video or a camera, and {source} is images; leave it "
-            "out."
-        )
-    if smooth:
-        segmenter.require_scores("--smooth")
+    named = sources[0] if len(sources) == 1 else f"{sources[0]} and {len(sources) - 1} more"
+    if isinstance(opened, Video):
+        _check_video(opened, named, skip_existing, show or kept)
+    else:
+        _check_images(opened, named, smooth)
     if smooth is None:
         smooth = USUAL if isinstance(opened, Video) else 0.0
     live = isinstance(opened, Video) and opened.live
-    if isinstance(opened, Video):
-        _require_a_purpose(opened, show or kept)
-    else:
-        looked_at = spread_indices(len(opened), png.HEADERS)
-        losses = png.losses(opened.files[index] for index in looked_at)
-        for note in (*opened.passed_over, *losses):
-            print(f"note: {note}", file=sys.stderr, flush=True)
     watch = Stopwatch()
     sink = Sink(
         segmenter,
         opened,
-        source,
+        named,
         output,
         levels,
         masks,
@@ -153,7 +126,9 @@ def segment_source(
                 edges_chosen=refine is not None,
                 stills=isinstance(opened, Images),
             )
-            window = _window(segmenter, opened, view, legend, watch, sink, kept)
+            every = segmenter.hierarchy.levels
+            folder = sink.folder if kept else Path()
+            window = Window(view, every, painter_for(every, opened, legend), watch, folder)
             ended.callback(window.close)
         frames = _frames_for(opened, watch, window.wait if window else _go_on, show and not kept)
         # An error would hold them, and they a camera and its thread.
@@ -194,18 +169,51 @@ def segment_source(
     return summary, sink.places
 
 
-def _window(
+def _check_wishes(
     segmenter: Segmenter,
-    opened: Images | Video,
-    view: WindowView,
-    legend: str,
-    watch: Stopwatch,
-    sink: Sink,
-    kept: bool,
-) -> Window:
-    every = segmenter.hierarchy.levels
-    folder = sink.folder if kept else Path()
-    return Window(view, every, painter_for(every, opened, legend), watch, folder)
+    smooth: float | None,
+    tiles: bool,
+    refine: bool | None,
+    overwrite: bool,
+    skip_existing: bool,
+) -> None:
+    """Raises ValueError for what can't be asked of this network, or not together."""
+    check_weight(smooth or 0.0)
+    if smooth and tiles:
+        raise HiersegError("--smooth is for videos, --tiles for large pictures; give one of them.")
+    for flag, asked in {"--smooth": smooth, "--tiles": tiles, "--refine": refine}.items():
+        if asked:
+            segmenter.require_scores(flag)
+    if refine and tiles:
+        note("--refine is for pictures no larger than the network's; --tiles does without.")
+    if skip_existing and overwrite:
+        raise HiersegError("--skip_existing leaves files and --overwrite replaces them; give one.")
+
+
+def _check_video(video: Video, named: str, skip_existing: bool, has_purpose: bool) -> None:
+    """Closes it and raises ValueError where nothing of what is asked for can come of it."""
+    if skip_existing:
+        video.close()
+        raise HiersegError(f"--skip_existing is for images, and {named} is a video; leave it out.")
+    if video.live and not has_purpose:
+        video.close()
+        raise HiersegError(
+            f"Nothing would come of {video.name}: give --show to see it, or --output=FILE.mp4 to "
+            "write it."
+        )
+
+
+def _check_images(images: Images, named: str, smooth: float | None) -> None:
+    """Raises ValueError where they are taken for frames; notes what is lost or not shown."""
+    if smooth:
+        raise HiersegError(
+            f"--smooth is for the frames of a video or a camera, and {named} is images; leave it "
+            "out."
+        )
+    looked_at = spread_indices(len(images), png.HEADERS)
+    losses = png.losses(images.files[index] for index in looked_at)
+    for each in (*images.passed_over, *losses):
+        note(each)
 
 
 def _told_in(bar: tqdm) -> Callable[[int, int], None]:
@@ -215,16 +223,6 @@ def _told_in(bar: tqdm) -> Callable[[int, int], None]:
         bar.set_postfix_str(f"window {done} of {total}" if done < total else "")
 
     return told
-
-
-def _require_a_purpose(video: Video, has_one: bool) -> None:
-    """Raises ValueError for a source without end that nobody looks at."""
-    if video.live and not has_one:
-        video.close()
-        raise HiersegError(
-            f"Nothing would come of {video.name}: give --show to see it, or --output=FILE.mp4 to "
-            "write it."
-        )
 
 
 def _go_on(seconds: float) -> bool:

@@ -1,7 +1,6 @@
 """One run at a time in a workdir."""
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from hierseg_jax.system import leases
 from hierseg_jax.system.bucket_path import BucketPath
 from hierseg_jax.system.errors import HiersegError, HiersegOSError, warn
 from hierseg_jax.system.locks import NoLocksError, hold, holder
+from hierseg_jax.system.notes import note
 
 LOCK = ".lock"
 
@@ -50,21 +50,17 @@ def lock_workdir(workdir: Path) -> Iterator[Callable[[], None]]:
 
 def _lease(file: BucketPath, lock: contextlib.ExitStack) -> Callable[[], None] | None:
     if file.exists():
-        print(
-            f"note: {file} is there, of {leases.holder(file)}; looking for up to "
-            f"{leases.PATIENCE:.0f} seconds whether that is at work.",
-            file=sys.stderr,
-            flush=True,
+        note(
+            f"{file} is there, of {leases.holder(file)}; looking for up to "
+            f"{leases.PATIENCE:.0f} seconds whether that is at work."
         )
     held = lock.enter_context(leases.hold(file))
     if held is None:
         return None
-    print(
-        f"note: no lock in a bucket ends with its process: {file} is renewed every "
+    note(
+        f"no lock in a bucket ends with its process: {file} is renewed every "
         f"{leases.RENEWAL:.0f} seconds, and a run that is cut off from the store for "
-        f"{leases.PATIENCE:.0f} seconds gives way to the next one that is started here.",
-        file=sys.stderr,
-        flush=True,
+        f"{leases.PATIENCE:.0f} seconds gives way to the next one that is started here."
     )
     return held.check
 

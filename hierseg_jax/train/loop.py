@@ -20,7 +20,14 @@ from hierseg_jax.evaluation.shown_pictures import SampleScores
 from hierseg_jax.evaluation.tally import Measures
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.devices.compiling import told_of_compilation
-from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, is_main, note, say
+from hierseg_jax.system.devices.hosts import (
+    agree,
+    count_hosts,
+    host_number,
+    is_main,
+    note_once,
+    say,
+)
 from hierseg_jax.system.devices.parallel import cpu_threads
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.memory import give_back_small_blocks
@@ -148,7 +155,7 @@ def train(
                 run.criterion,
             )
             say(epoch_line(progress, settings.epochs))
-            note(stand_in_note(progress, run.criterion))
+            note_once(stand_in_note(progress, run.criterion))
             save(run, writer, state, progress)
             saved = progress.step
             if recorder is not None:

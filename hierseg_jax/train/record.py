@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import io
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from hierseg_jax.reports.drawing.overlay import overlaid
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.atomic_writing import write_atomically, write_json
 from hierseg_jax.system.fonts import find_fonts, missing_note
+from hierseg_jax.system.notes import note
 from hierseg_jax.train.events import Events
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.sample_pictures import draw_samples, without_ignored
@@ -64,8 +64,7 @@ class Recorder:
         self._config = settings.to_dict()
         self._hierarchy = hierarchy
         names = [name for level in hierarchy.levels for name in (level.name, *level.class_names)]
-        if note := missing_note(find_fonts(names).missing):
-            print(f"note: {note}", file=sys.stderr, flush=True)
+        note(missing_note(find_fonts(names).missing))
         self._drawing = Pace(DRAWING_SHARE)
         self._best: Callable[[], Samples] = dict
         self._undrawn: list[dict[str, Any]] = []

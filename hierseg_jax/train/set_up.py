@@ -33,7 +33,7 @@ from hierseg_jax.settings.building import (
 )
 from hierseg_jax.settings.fitting import fitted, settled
 from hierseg_jax.settings.metric_choice import parse_best
-from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, is_main, note
+from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, is_main, note_once
 from hierseg_jax.system.devices.parallel import Parallel, all_devices
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.cache_choice import Cache, PutBatch, choose_cache, keep_validation
@@ -83,7 +83,7 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
     )
     unsettled = network(settled(settings, Variant()).model)
     settings, rounded = fitted(settings, unsettled.stride)
-    note(rounded)
+    note_once(rounded)
     settings, weights = choose_start(workdir, settings, unsettled, hierarchy)
     model = network(settings.model)
     train_source, val_source = (
@@ -94,7 +94,7 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
         train_source, settings.data, hierarchy.background, others=(val_source,)
     )
     for unread in unread_of((drawn_source, val_source)) if is_main() else ():
-        note(unread)
+        note_once(unread)
     steps = steps_per_epoch(epoch_length(drawn_source), settings.batch_size)
     keep_steps = keep_steps and is_of_package(model)
     variable_shapes(model, settings.data.size, keep_steps)  # refuses sizes that it can't take
@@ -186,15 +186,15 @@ def _look_ahead(
         return None
     pictures = epoch_length(drawn_source)
     if settings.model.pretrained == IMAGENET and not settings.init:
-        note(too_short(pictures, settings.epochs))
+        note_once(too_short(pictures, settings.epochs))
     elif weights and weights.of_network:
-        note(too_fast(pictures, settings.learning_rate))
+        note_once(too_fast(pictures, settings.learning_rate))
     if settings.augmentation != "none":
-        note(mixed_up(hierarchy))
+        note_once(mixed_up(hierarchy))
     if settings.data.allow_missing_classes:
         return None
     seen, missing = check_sample(train_source, hierarchy, settings.data.named)
-    note(missing)
+    note_once(missing)
     return seen
 
 

@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.notes import note
 
 # Seconds without a sign of life after which a process counts as dead, and all others end.
 HEARTBEAT = 20
@@ -104,10 +104,10 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
-def note(text: str) -> None:
-    """A note on stderr, once in a run of several processes; nothing for an empty one."""
-    if text and is_main():
-        print(f"note: {text}", file=sys.stderr, flush=True)
+def note_once(text: str) -> None:
+    """A note, once in a run of several processes; nothing for an empty text."""
+    if is_main():
+        note(text)
 
 
 def agree(number: int) -> int:

@@ -1,0 +1,12 @@
+"""Notes: what the user should know of, and what ends nothing."""
+
+import sys
+
+from tqdm import tqdm
+
+
+def note(text: str) -> None:
+    """To stderr, above a bar if there is one; nothing for an empty text."""
+    if text:
+        tqdm.write(f"note: {text}", file=sys.stderr)
+        sys.stderr.flush()
