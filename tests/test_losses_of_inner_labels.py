@@ -16,6 +16,7 @@ from hierseg_jax.losses.tree_triplet_loss import _draw_labels, _edges
 from hierseg_jax.models.conditional import leaf_log_probabilities
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.siblings import find_siblings
+from tests.loss_contracts import assert_nothing_else_counts, assert_same_over_devices
 from tests.loss_walks import (
     expected_flat,
     expected_hierarchical,
@@ -220,36 +221,14 @@ def test_ignored_pixels_and_padding_contribute_nothing(name, hierarchical):
     loss = compiled(name, hierarchical, helped=name == "crossentropy")
     channels = ODD.num_nodes if hierarchical else ODD.num_classes
     logits, labels = make_batch(ODD, 8, channels)
-    valid = np.array([True, False])
-    value, gradient = loss(logits, labels, valid)
-    assert np.isfinite(value)
-    logits[labels == 255], logits[1], labels[1] = np.nan, np.inf, 0
-    spoiled, of_spoiled = loss(logits, labels, valid)
-    assert spoiled == value
-    np.testing.assert_array_equal(of_spoiled, gradient)
-    assert not np.any(of_spoiled[1])
-    assert not np.any(of_spoiled[labels == 255])
-    nothing, none = loss(logits, np.full_like(labels, 255), valid)
-    assert nothing == 0
-    assert not np.any(none)
+    assert_nothing_else_counts(loss, logits, labels, outside=len(ODD.labels.names))
 
 
 @pytest.mark.parametrize("name", ["crossentropy", "tversky", "hierarchical_crossentropy"])
 def test_a_batch_spread_over_devices_has_the_loss_and_gradient_of_the_whole(name):
     logits, labels = make_batch(ODD, 9, ODD.num_classes)
     labels[0] = [[0, 1, 2, 3], [255, 5, 6, 4]]  # no groups on the first device
-    value, gradient = compiled(name, False)(logits, labels, ALL_VALID)
-    loss = build_loss(name, ODD, hierarchical=False)
-
-    @jax.jit
-    @functools.partial(jax.vmap, axis_name="data")
-    def on_a_device(x, y):
-        return jax.value_and_grad(loss)(x, y, axis_name="data")
-
-    values, gradients = on_a_device(logits[:, None], labels[:, None])
-    np.testing.assert_allclose(values, [value] * 2, rtol=1e-6)
-    # Of the sum over devices of their losses, which are all the same.
-    np.testing.assert_allclose(gradients[:, 0] / 2, gradient, rtol=1e-4, atol=1e-7)
+    assert_same_over_devices(build_loss(name, ODD, hierarchical=False), logits, labels)
 
 
 @given(trees())

@@ -1,7 +1,5 @@
 """Lovász-softmax and the boundary loss with every head and labels of any node."""
 
-import functools
-
 import jax
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 from hierseg_jax.losses import LossOptions, boundary, build_loss, dice, lovasz
 from hierseg_jax.models.conditional import leaf_log_probabilities
 from hierseg_jax.tree.siblings import find_siblings
+from tests.loss_contracts import assert_nothing_else_counts, assert_same_over_devices
 from tests.loss_walks import (
     leaves_below,
     slow_at_finest_levels,
@@ -67,17 +66,7 @@ def test_regions_of_any_node_have_the_losses_of_slow_walks(seed, length):
 
 def test_what_does_not_count_adds_nothing_to_labels_of_groups():
     logits, labels = make_batch(ODD, 8, ODD.num_classes, LONG)
-    valid = np.array([True, False])
-    value, gradient = both_losses(logits, labels, valid)
-    logits[labels == 255], logits[1], labels[1] = np.nan, np.inf, 0
-    spoiled, of_spoiled = both_losses(logits, labels, valid)
-    assert spoiled == value > 0
-    np.testing.assert_array_equal(of_spoiled, gradient)
-    assert not np.any(of_spoiled[1])
-    assert not np.any(of_spoiled[labels == 255])
-    nothing, none = both_losses(logits, np.full_like(labels, 255), valid)
-    assert nothing == 0
-    assert not np.any(none)
+    assert_nothing_else_counts(both_losses, logits, labels, outside=len(ODD.labels.names))
 
 
 def test_which_leaf_below_a_group_is_likely_is_all_the_same():
@@ -100,18 +89,8 @@ def test_a_batch_of_groups_spread_over_devices_has_the_loss_of_the_whole():
     logits, labels = make_batch(ODD, 9, ODD.num_classes, LONG)
     labels[0] %= 7  # no groups on the first device
     labels[0, 0, :3] = 255
-    value, gradient = both_losses(logits, labels, ALL_VALID)
     loss = build_loss(SUM, ODD, hierarchical=False)
-
-    @jax.jit
-    @functools.partial(jax.vmap, axis_name="data")
-    def on_a_device(x, y):
-        return jax.value_and_grad(loss)(x, y, axis_name="data")
-
-    values, gradients = on_a_device(logits[:, None], labels[:, None])
-    np.testing.assert_allclose(values, [value] * 2, rtol=1e-5)
-    # Of the sum over devices of their losses, which are all the same.
-    np.testing.assert_allclose(gradients[:, 0] / 2, gradient, rtol=1e-4, atol=1e-7)
+    assert_same_over_devices(loss, logits, labels, rtol=1e-5)
 
 
 def test_labels_of_leaves_have_the_losses_that_they_have_without_groups():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hierseg_jax.losses import tree_min
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from tests.loss_contracts import assert_nothing_else_counts, assert_same_over_devices
 from tests.reference_weights import load_golden
 from tests.test_hierarchy import trees
 
@@ -143,26 +144,12 @@ def test_ignored_pixels_and_padding_contribute_nothing():
     rng = np.random.default_rng(1)
     logits = rng.normal(size=(3, 4, 5, 12)).astype(np.float32)
     labels = rng.integers(0, 7, (3, 4, 5)).astype(np.uint8)
-    labels[0, 1:3] = 255
-    valid = np.array([True, True, False])
-    compiled = jax.jit(
-        jax.value_and_grad(
-            lambda x, y: tree_min(x, y, hierarchy=PASCAL_PERSON_PART, valid_b=valid, gamma=2.0)
-        )
-    )
-    value, gradient = compiled(logits, labels)
-    plain = functools.partial(tree_min, hierarchy=PASCAL_PERSON_PART, gamma=2.0)
-    alone = jax.jit(plain)(logits[:2], labels[:2])
-    np.testing.assert_allclose(value, alone, rtol=1e-6)
-    logits[0, 1:3], logits[2], labels[2] = np.nan, np.inf, 1
-    spoiled_value, spoiled_gradient = compiled(logits, labels)
-    assert spoiled_value == value
-    np.testing.assert_array_equal(spoiled_gradient, gradient)
-    assert not np.any(gradient[0, 1:3])
-    assert not np.any(gradient[2])
-    nothing, none = compiled(np.ones_like(logits), np.full_like(labels, 255))
-    assert nothing == 0
-    assert not np.any(none)
+    loss = functools.partial(tree_min, hierarchy=PASCAL_PERSON_PART, gamma=2.0)
+    graded = jax.jit(jax.value_and_grad(lambda x, y, valid: loss(x, y, valid_b=valid)))
+    value, _ = graded(logits, labels, np.array([True, True, False]))
+    np.testing.assert_allclose(value, jax.jit(loss)(logits[:2], labels[:2]), rtol=1e-6)
+    outside = len(PASCAL_PERSON_PART.labels.names)
+    assert_nothing_else_counts(graded, logits, labels, outside)
 
 
 def test_a_batch_spread_over_devices_has_the_loss_and_gradient_of_the_whole():
@@ -170,20 +157,8 @@ def test_a_batch_spread_over_devices_has_the_loss_and_gradient_of_the_whole():
     logits = rng.normal(size=(4, 3, 2, 12)).astype(np.float32)
     labels = rng.integers(0, 7, (4, 3, 2)).astype(np.uint8)
     labels[0] = 255  # devices count different numbers of pixels
-    scale = jnp.ones(12)
-
-    def loss(scale, x, y, axis_name=None):
-        return tree_min(x * scale, y, hierarchy=PASCAL_PERSON_PART, axis_name=axis_name)
-
-    def on_a_device(x, y):
-        value, grad = jax.value_and_grad(loss)(scale, x, y, axis_name="data")
-        return value, jax.lax.pmean(grad, "data")
-
-    value, grad = jax.jit(jax.value_and_grad(loss))(scale, logits, labels)
-    halves = [x.reshape(2, 2, *x.shape[1:]) for x in (logits, labels)]
-    values, grads = jax.jit(jax.vmap(on_a_device, axis_name="data"))(*halves)
-    np.testing.assert_allclose(values, [value] * 2, rtol=1e-6)
-    np.testing.assert_allclose(grads, [grad] * 2, rtol=1e-4, atol=1e-7)
+    loss = functools.partial(tree_min, hierarchy=PASCAL_PERSON_PART)
+    assert_same_over_devices(loss, logits, labels)
 
 
 def test_wrong_arguments_are_refused():

@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hierseg_jax.losses.pixels import flatten_pixels, ratio, weights_of_classes
+from hierseg_jax.losses.pixels import counted_pixels, ratio, weights_of_classes
 from hierseg_jax.system.errors import HiersegError
 
 REACH = 1 / 12
@@ -82,8 +82,7 @@ def boundary_of_sets(
       weights_l: of every label; by default all 1.
       valid_b, axis_name, reach: as in `boundary`.
     """
-    logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b)
-    counted_n &= labels_n < len(set_lc)
+    logits_nc, labels_n, counted_n = counted_pixels(logits_bhwc, labels_bhw, valid_b, len(set_lc))
     # Comparisons take half the time of looking labels up.
     regions_cn = jnp.stack([jnp.isin(labels_n, np.flatnonzero(may_be_l)) for may_be_l in set_lc.T])
     regions_cbhw = (regions_cn & counted_n).reshape(len(set_lc.T), *labels_bhw.shape)
@@ -93,8 +92,7 @@ def boundary_of_sets(
     way_out_n = jnp.where(wrong_cn, squares_cn, pixels**2).min(0)
     to_cn, from_n = (jnp.sqrt(x.astype(logits_nc.dtype)) for x in (squares_cn, way_out_n))
     cost_cn = jnp.where(wrong_cn, to_cn + from_n, 0.0) / (2 * pixels)
-    # Before any arithmetic: not even a NaN there reaches the loss or its gradient.
-    p_nc = jax.nn.softmax(jnp.where(counted_n[:, None], logits_nc, 0.0))
+    p_nc = jax.nn.softmax(logits_nc)
     weights_n = counted_n.astype(p_nc.dtype)
     if weights_l is not None:
         weights_n *= jnp.asarray(weights_l, p_nc.dtype)[labels_n]

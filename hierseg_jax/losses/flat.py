@@ -32,7 +32,7 @@ import jax.numpy as jnp
 from hierseg_jax.losses.boundary_loss import boundary
 from hierseg_jax.losses.lovasz_softmax import lovasz
 from hierseg_jax.losses.pixels import (
-    flatten_pixels,
+    counted_pixels,
     hardest_pixels,
     ratio,
     total_over,
@@ -270,12 +270,8 @@ def _pixel_weights(
 def _counted_pixels(
     logits_bhwc: jax.Array, labels_bhw: jax.Array, valid_b: jax.Array | None
 ) -> tuple[jax.Array, jax.Array]:
-    """Logits [N, C] in float32 at least and labels as bool [N, C], N pixels of the batch.
-
-    Both are all zeros where a pixel does not count, logits before any arithmetic, so
-    that not even a NaN there reaches the loss or its gradient.
-    """
-    logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b)
-    classes_c = jnp.arange(logits_nc.shape[-1], dtype=jnp.uint8)
-    one_hot_nc = (labels_n[:, None] == classes_c) & counted_n[:, None]
-    return jnp.where(counted_n[:, None], logits_nc, 0.0), one_hot_nc
+    """Logits [N, C] of `counted_pixels`, and labels as bool [N, C], all False where none counts."""
+    classes = logits_bhwc.shape[-1]
+    logits_nc, labels_n, counted_n = counted_pixels(logits_bhwc, labels_bhw, valid_b, classes)
+    classes_c = jnp.arange(classes, dtype=jnp.uint8)
+    return logits_nc, (labels_n[:, None] == classes_c) & counted_n[:, None]

@@ -30,7 +30,7 @@ import numpy as np
 from hierseg_jax.losses.boundary_loss import boundary_of_sets
 from hierseg_jax.losses.flat import TVERSKY, Loss, mean_of_classes
 from hierseg_jax.losses.lovasz_softmax import lovasz_of_pixels
-from hierseg_jax.losses.pixels import flatten_pixels, hardest_pixels, ratio, total_over
+from hierseg_jax.losses.pixels import counted_pixels, hardest_pixels, ratio, total_over
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
@@ -105,15 +105,13 @@ def crossentropy_of_sets(
       valid_b, axis_name: as for every loss.
       gamma, label_smoothing, hard_share: as in `flat.py`; only one of the first two.
     """
-    logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b)
-    set_nc = jnp.asarray(_by_value(set_lc))[labels_n] & counted_n[:, None]
-    counted_n = set_nc.any(-1)
-    # Before any arithmetic: not even a NaN there reaches the loss or its gradient.
-    log_p_nc = jax.nn.log_softmax(jnp.where(counted_n[:, None], logits_nc, 0.0))
+    logits_nc, labels_n, counted_n = counted_pixels(logits_bhwc, labels_bhw, valid_b, len(set_lc))
+    set_nc = jnp.asarray(set_lc)[labels_n] & counted_n[:, None]
+    log_p_nc = jax.nn.log_softmax(logits_nc)
     log_p_n = _log_sum(log_p_nc, set_nc, counted_n)
     weights_n = counted_n.astype(logits_nc.dtype)
     if weights_l is not None:
-        weights_n *= jnp.asarray(_by_value(weights_l), logits_nc.dtype)[labels_n]
+        weights_n *= jnp.asarray(weights_l, logits_nc.dtype)[labels_n]
     loss_n = -log_p_n
     if label_smoothing:
         others_c = jnp.asarray(1.0 if class_weights_c is None else class_weights_c, loss_n.dtype)
@@ -156,11 +154,11 @@ def at_finest_levels(
       level: at this one alone; by default as the module says.
       valid_b, axis_name: as for every loss.
     """
-    logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b)
-    # Before any arithmetic: not even a NaN there reaches the loss or its gradient.
-    p_nc = jax.nn.softmax(jnp.where(counted_n[:, None], logits_nc, 0.0))
     labels = hierarchy.labels
-    of_label_nl = (labels_n[:, None] == jnp.arange(len(labels.names))) & counted_n[:, None]
+    num_labels = len(labels.names)
+    logits_nc, labels_n, counted_n = counted_pixels(logits_bhwc, labels_bhw, valid_b, num_labels)
+    p_nc = jax.nn.softmax(logits_nc)
+    of_label_nl = (labels_n[:, None] == jnp.arange(num_labels)) & counted_n[:, None]
     pixels_l = total_over(of_label_nl.sum(0), axis_name).astype(p_nc.dtype)
     of_label_nl, weights_kl = of_label_nl.astype(p_nc.dtype), represented(pixels_l, hierarchy)
     finest_l = labels.depths_l - 1
@@ -241,10 +239,3 @@ def _weights_of_labels(
     return np.asarray(
         [class_weights[k][labels.classes_kl[k, label]] for label, k in enumerate(finest_l)]
     )
-
-
-def _by_value(of_labels: np.ndarray) -> np.ndarray:
-    """Rows of labels by the value of a mask, zeros where that is no label: [256, ...]."""
-    table = np.zeros((256, *of_labels.shape[1:]), of_labels.dtype)
-    table[: len(of_labels)] = of_labels
-    return table

@@ -14,7 +14,7 @@ import numpy as np
 
 from hierseg_jax.losses.flat import Counted, Loss
 from hierseg_jax.losses.inner_labels import of_labels
-from hierseg_jax.losses.pixels import flatten_pixels, mean_of_counted
+from hierseg_jax.losses.pixels import check_channels, counted_pixels, mean_of_counted
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.number_kinds import is_real
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -46,20 +46,14 @@ def hierarchical_crossentropy(
       ValueError: for arrays or weights that do not fit the hierarchy.
     """
     weights = check_level_weights(level_weights, hierarchy)
-    if logits_bhwc.shape[-1] != hierarchy.num_classes:
-        raise HiersegError(
-            f"The hierarchy has {hierarchy.num_classes} classes; hierarchical_crossentropy takes "
-            f"as many logits a pixel, got {logits_bhwc.shape[-1]}."
-        )
+    check_channels(logits_bhwc, hierarchy.num_classes, "classes", "hierarchical_crossentropy")
     if hierarchy.inner_labels:
         levels = range(hierarchy.num_levels)
         losses = [of_labels("crossentropy", hierarchy, level) for level in levels]
         summed = at_every_level_of_leaves(losses, hierarchy, weights)
         return summed(logits_bhwc, labels_bhw, valid_b=valid_b, axis_name=axis_name)
     num_labels = len(hierarchy.labels.names)
-    logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b, num_labels)
-    # Before any arithmetic: not even a NaN there reaches the loss or its gradient.
-    logits_nc = jnp.where(counted_n[:, None], logits_nc, 0.0)
+    logits_nc, labels_n, counted_n = counted_pixels(logits_bhwc, labels_bhw, valid_b, num_labels)
     all_n = jax.nn.logsumexp(logits_nc, axis=-1)
     loss_n = jnp.zeros_like(all_n)
     for level, weight in zip(hierarchy.levels, weights, strict=True):
@@ -111,9 +105,10 @@ def at_every_level_of_leaves(
     def summed(
         logits_bhwc: jax.Array, labels_bhw: jax.Array, **counted: Unpack[Counted]
     ) -> jax.Array:
-        # Before any arithmetic: not even a NaN there reaches the loss or its gradient.
-        logits_nc, _, counted_n = flatten_pixels(logits_bhwc, labels_bhw, counted.get("valid_b"))
-        logits_nc = jnp.where(counted_n[:, None], logits_nc, 0.0)
+        num_labels = len(hierarchy.labels.names)
+        logits_nc, _, _ = counted_pixels(
+            logits_bhwc, labels_bhw, counted.get("valid_b"), num_labels
+        )
 
         def of_level(k: int) -> jax.Array:
             logits_nv = group_logits(logits_nc, hierarchy.levels[k])

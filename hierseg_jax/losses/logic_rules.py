@@ -20,8 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from hierseg_jax.losses.pixels import flatten_pixels, total_over
-from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.losses.pixels import check_channels, counted_pixels, total_over
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 EXPONENT = 5
@@ -49,18 +48,11 @@ def logic_rules(
     Raises:
       HiersegError: for arrays that do not fit the hierarchy.
     """
-    if logits_bhwk.shape[-1] != hierarchy.num_nodes:
-        raise HiersegError(
-            f"The hierarchy has {hierarchy.num_nodes} nodes in all its levels; logic_rules takes "
-            f"as many logits a pixel, got {logits_bhwk.shape[-1]}."
-        )
+    check_channels(logits_bhwk, hierarchy.num_nodes, "nodes in all its levels", "logic_rules")
     num_labels = len(hierarchy.labels.names)
-    logits_nk, _, counted_n = flatten_pixels(logits_bhwk, labels_bhw, valid_b, num_labels)
-    # Before any arithmetic: not even a NaN there reaches the loss or its gradient. A pixel whose
-    # scores are 0 breaks no rule.
-    scores_nk = jnp.where(
-        counted_n[:, None], jax.nn.sigmoid(jnp.where(counted_n[:, None], logits_nk, 0.0)), 0.0
-    )
+    logits_nk, _, counted_n = counted_pixels(logits_bhwk, labels_bhw, valid_b, num_labels)
+    # A pixel whose scores are 0 breaks no rule.
+    scores_nk = jnp.where(counted_n[:, None], jax.nn.sigmoid(logits_nk), 0.0)
     levels = [scores_nk[:, channels] for channels in hierarchy.level_channels]
     count = total_over(counted_n.sum(), axis_name)
 

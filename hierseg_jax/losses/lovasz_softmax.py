@@ -19,7 +19,7 @@ nothing else of the batch has to be gathered. Counting takes a thirtieth of a so
 import jax
 import jax.numpy as jnp
 
-from hierseg_jax.losses.pixels import flatten_pixels, total_over, weights_of_classes
+from hierseg_jax.losses.pixels import counted_pixels, total_over, weights_of_classes
 
 BINS = 1024
 
@@ -39,12 +39,10 @@ def lovasz(
       logits_bhwc, labels_bhw, valid_b, class_weights_c, axis_name: as in `flat.py`.
       bins: of errors; the loss is exact up to 1 / bins.
     """
-    logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b)
-    classes = logits_nc.shape[-1]
+    classes = logits_bhwc.shape[-1]
+    logits_nc, labels_n, counted_n = counted_pixels(logits_bhwc, labels_bhw, valid_b, classes)
     true_nc = labels_n[:, None] == jnp.arange(classes, dtype=jnp.uint8)
-    counted_n &= labels_n < classes
-    # Before any arithmetic: not even a NaN there reaches the loss or its gradient.
-    p_nc = jax.nn.softmax(jnp.where(counted_n[:, None], logits_nc, 0.0))
+    p_nc = jax.nn.softmax(logits_nc)
     return lovasz_of_pixels(
         p_nc,
         true_nc,

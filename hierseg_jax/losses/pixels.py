@@ -56,6 +56,29 @@ def flatten_pixels(
     return logits_nc, labels_n, counted_bhw.reshape(-1)
 
 
+def counted_pixels(
+    logits_bhwc: jax.Array,
+    labels_bhw: jax.Array,
+    valid_b: jax.Array | None,
+    num_labels: int,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """As `flatten_pixels`, with logits of 0 where a pixel does not count.
+
+    Before any arithmetic: not even a NaN there reaches a loss or its gradient.
+    """
+    logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b, num_labels)
+    return jnp.where(counted_n[:, None], logits_nc, 0.0), labels_n, counted_n
+
+
+def check_channels(logits_bhwk: jax.Array, expected: int, of: str, loss: str) -> None:
+    """Raises HiersegError for logits of another head."""
+    if logits_bhwk.shape[-1] != expected:
+        raise HiersegError(
+            f"The hierarchy has {expected} {of}; {loss} takes as many logits a pixel, got "
+            f"{logits_bhwk.shape[-1]}."
+        )
+
+
 def valid_examples(valid_b: jax.Array, labels_bhw: jax.Array) -> jax.Array:
     """Which examples count, beside their pixels: bool [B, 1, 1].
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hierseg_jax.losses.pixels import flatten_pixels, mean_of_counted
+from hierseg_jax.losses.pixels import check_channels, counted_pixels, mean_of_counted
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -44,15 +44,10 @@ def soft_crossentropy(
     """
     if not 0 < beta < np.inf:
         raise HiersegError(f"soft_crossentropy needs beta above 0; got {beta}.")
-    if logits_bhwc.shape[-1] != hierarchy.num_classes:
-        raise HiersegError(
-            f"The hierarchy has {hierarchy.num_classes} classes; soft_crossentropy takes as many "
-            f"logits a pixel, got {logits_bhwc.shape[-1]}."
-        )
+    check_channels(logits_bhwc, hierarchy.num_classes, "classes", "soft_crossentropy")
     num_labels = len(hierarchy.labels.names)
-    logits_nc, labels_n, counted_n = flatten_pixels(logits_bhwc, labels_bhw, valid_b, num_labels)
-    # Before any arithmetic: not even a NaN there reaches the loss or its gradient.
-    log_p_nc = jax.nn.log_softmax(jnp.where(counted_n[:, None], logits_nc, 0.0))
+    logits_nc, labels_n, counted_n = counted_pixels(logits_bhwc, labels_bhw, valid_b, num_labels)
+    log_p_nc = jax.nn.log_softmax(logits_nc)
     below_lc = hierarchy.labels.leaves_lc
     own_l, others_lc = (jnp.asarray(x, log_p_nc.dtype) for x in soft_targets(hierarchy, beta))
     below_nc = jnp.asarray(below_lc)[labels_n]

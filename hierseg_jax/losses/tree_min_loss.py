@@ -41,7 +41,7 @@ from hierseg_jax.losses.node_channels import (
     may_be_true,
     upper_nodes,
 )
-from hierseg_jax.losses.pixels import flatten_pixels, total_over
+from hierseg_jax.losses.pixels import check_channels, flatten_pixels, total_over
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -79,11 +79,7 @@ def tree_min(
     """
     if gamma < 0:
         raise HiersegError(f"tree_min needs gamma 0 or more; got {gamma}.")
-    if logits_bhwk.shape[-1] != hierarchy.num_nodes:
-        raise HiersegError(
-            f"The hierarchy has {hierarchy.num_nodes} nodes in all its levels; tree_min takes as "
-            f"many logits a pixel, got {logits_bhwk.shape[-1]}."
-        )
+    check_channels(logits_bhwk, hierarchy.num_nodes, "nodes in all its levels", "tree_min")
     num_labels = len(hierarchy.labels.names)
     logits_nk, labels_n, counted_n = flatten_pixels(logits_bhwk, labels_bhw, valid_b, num_labels)
     count = total_over(counted_n.sum(), axis_name)
