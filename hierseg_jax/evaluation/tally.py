@@ -116,16 +116,33 @@ class Tally:
             extremes.add(confusion_blc, valid_b)
 
     def add_picture(
-        self, label_hw: np.ndarray, prediction_hw: np.ndarray, extremes: Extremes | None
+        self,
+        label_hw: np.ndarray,
+        prediction_hw: np.ndarray,
+        extremes: Extremes | None,
+        *,
+        valid: bool = True,
+        inconsistent: int | None = None,
     ) -> None:
-        """A picture's labels and leaf classes alone: without a loss, or levels before decoding."""
+        """A picture's labels and leaf classes, without a loss.
+
+        Args:
+          label_hw: uint8 [H, W].
+          prediction_hw: uint8 [H, W]; 255 where there is none.
+          extremes: learns of it, unless it is None.
+          valid: whether it counts.
+          inconsistent: of the pixels that are counted those whose levels disagreed before
+            decoding; None where nobody looked.
+        """
         shape = self._hierarchy.num_classes, len(self._hierarchy.labels.names)
-        self.losses.append(np.nan)
-        self.valid.append(np.array([True]))
-        self.inconsistent.append(np.array([0], np.int32))
-        self.looked_at.append(np.array([0]))
         pair = label_hw, prediction_hw
+        # No picture has more pixels than int32 counts, and JAX gathers no int64.
         confusion_1lc = confusion_matrix(*pair, *shape)[None].astype(np.int32)
+        looked_at = 0 if inconsistent is None else confusion_1lc.sum()
+        self.losses.append(np.nan)
+        self.valid.append(np.array([valid]))
+        self.inconsistent.append(np.array([inconsistent or 0], np.int32))
+        self.looked_at.append(np.array([looked_at], np.int32))
         self.confusions.append(confusion_1lc)
         self.unseen.append(np.array([unseen_pixels(*pair)], np.int32))
         if extremes is not None:

@@ -19,13 +19,11 @@ from hierseg_jax.data.read.skip import no_example
 from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.resize import Box, Placement
 from hierseg_jax.data.tiles import Tiles, fits_window, lay_tiles, part_labels, scores_at
-from hierseg_jax.evaluation.boundary import boundary_counts
 from hierseg_jax.evaluation.eval_step import scale_image
 from hierseg_jax.evaluation.extremes import Extremes
 from hierseg_jax.evaluation.predictions import inconsistent_pixels, leaf_scores
 from hierseg_jax.evaluation.shown_pictures import ShownPicture
 from hierseg_jax.evaluation.tally import Measures, Tally
-from hierseg_jax.evaluation.whole_pictures import confusion_matrix, unseen_pixels
 from hierseg_jax.models import Forward
 from hierseg_jax.system.bars import bar
 from hierseg_jax.system.devices.hosts import count_hosts, host_number, is_main
@@ -123,13 +121,19 @@ class TiledEvaluation:
           extremes: new, to learn of every picture.
         """
         tally = Tally(self.hierarchy, measures)
-        tally.losses.append(np.nan)
         share = -(-len(self.source) // count_hosts())
         indices = range(host_number(), share * count_hosts(), count_hosts())
         examples = (self.source[i] if i < len(self.source) else no_example() for i in indices)
         shown = bar(examples, "evaluating", share, hidden=not is_main())
         for picture, parts in self._pictures(iter(shown)):
-            _count(picture, parts, self.hierarchy, measures, tally, extremes)
+            prediction_hw, inconsistent = _assembled(picture, parts)
+            tally.add_picture(
+                picture.label,
+                prediction_hw,
+                extremes,
+                valid=picture.valid,
+                inconsistent=inconsistent,
+            )
         return tally
 
     def show(self, index: int) -> ShownPicture:
@@ -187,38 +191,15 @@ def _windows(
             yield from tiles.cut(image_hwc)
 
 
-def _count(
-    picture: _Picture,
-    parts: Iterator[Part],
-    hierarchy: Hierarchy,
-    measures: Measures,
-    tally: Tally,
-    extremes: Extremes | None,
-) -> None:
-    """Adds a picture to the tally, part by part: large ones have no room for more."""
-    shape = hierarchy.num_classes, len(hierarchy.labels.names)
-    confusion_lc = np.zeros(shape[::-1], np.int64)
-    prediction_hw = np.empty_like(picture.label)
-    inconsistent, unseen = 0.0, 0
+def _assembled(picture: _Picture, parts: Iterator[Part]) -> tuple[np.ndarray, int]:
+    """Its leaf classes [H, W], and how many counted pixels had levels that disagreed."""
+    prediction_hw, inconsistent = np.empty_like(picture.label), 0.0
     for box, leaf_hw, inconsistent_hw in parts:
         label_hw = picture.label[box.rows_columns]
         prediction_hw[box.rows_columns] = leaf_hw
-        confusion_lc += confusion_matrix(label_hw, leaf_hw, *shape)
-        unseen += unseen_pixels(label_hw, leaf_hw)
         counted_hw = (label_hw != IGNORE_LABEL) & (leaf_hw != IGNORE_LABEL)
         inconsistent += float(inconsistent_hw[counted_hw].sum(dtype=np.float64))
-    valid_b = np.array([picture.valid])
-    tally.valid.append(valid_b)
-    # No picture has more pixels than int32 counts, and JAX gathers no int64.
-    tally.confusions.append(confusion_lc[None].astype(np.int32))
-    tally.looked_at.append(confusion_lc.sum()[None].astype(np.int32))
-    tally.inconsistent.append(np.array([round(inconsistent)], np.int32))
-    tally.unseen.append(np.array([unseen], np.int32))
-    if measures.boundary:
-        counts_3k = boundary_counts(picture.label, prediction_hw, hierarchy)
-        tally.boundaries.append(counts_3k[None].astype(np.int32))
-    if extremes is not None:
-        extremes.add(confusion_lc[None], valid_b)
+    return prediction_hw, round(inconsistent)
 
 
 def _at(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -5,6 +5,9 @@ import numpy as np
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
+_AT_ONCE = 1 << 20
+"""Pixels, which take ten times as many bytes while they are counted."""
+
 
 def confusion_matrix(
     label_hw: np.ndarray, prediction_hw: np.ndarray, num_classes: int, num_labels: int | None = None
@@ -30,11 +33,15 @@ def confusion_matrix(
         given = " and ".join(f"{array.dtype} {array.shape}" for array in both)
         raise HiersegError(f"Labels and predictions are integers [height, width]; got {given}.")
     num_labels = num_labels or num_classes
-    counted_hw = (label_hw != IGNORE_LABEL) & (prediction_hw != IGNORE_LABEL)
-    for array_hw, most in ((label_hw, num_labels), (prediction_hw, num_classes)):
-        counted_hw &= (array_hw >= 0) & (array_hw < most)
-    cells = label_hw[counted_hw].astype(np.int64) * num_classes + prediction_hw[counted_hw]
-    counts = np.bincount(cells, minlength=num_labels * num_classes)
+    counts = np.zeros(num_labels * num_classes, np.int64)
+    rows = max(1, _AT_ONCE // max(1, label_hw.shape[1]))
+    for top in range(0, len(label_hw), rows):
+        label_rw, prediction_rw = (array_hw[top : top + rows] for array_hw in both)
+        counted_rw = (label_rw != IGNORE_LABEL) & (prediction_rw != IGNORE_LABEL)
+        for array_rw, most in ((label_rw, num_labels), (prediction_rw, num_classes)):
+            counted_rw &= (array_rw >= 0) & (array_rw < most)
+        cells = label_rw[counted_rw].astype(np.int64) * num_classes + prediction_rw[counted_rw]
+        counts += np.bincount(cells, minlength=len(counts))
     return counts.reshape(num_labels, num_classes)
 
 
