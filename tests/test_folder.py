@@ -1,8 +1,12 @@
 """Reading images and masks: exact where they are good, one sentence where they are not."""
 
+import ast
+import gc
+import io
 import pickle
 import re
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,6 +14,7 @@ import pytest
 
 from hierseg_jax.data.read import image_files as decode
 from hierseg_jax.data.read.folder import FolderSource
+from hierseg_jax.data.read.npy import read_npy
 from hierseg_jax.data.read.spec import load_spec
 
 
@@ -271,6 +276,27 @@ def test_arrays_that_are_no_mask_are_refused(tmp_path, array, sentence):
     image_dir = make_folder(tmp_path)
     np.save(tmp_path / "masks/a.npy", array)
     assert sentence in fault(image_dir, tmp_path / "masks/a.npy")
+
+
+def test_npy_files_are_read_while_others_parse_python():
+    """CPython counts the depth of all parsers in one place; JAX has a callback at collections."""
+    mask = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    stream, times = io.BytesIO(), iter(range(20))
+    np.save(stream, mask)
+
+    def parse_too(*_):
+        if next(times, None) is not None:
+            ast.parse("0")
+
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(parse_too)
+    gc.set_threshold(1)
+    try:
+        found = read_npy(stream.getvalue(), Path("mask.npy"))
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(parse_too)
+    np.testing.assert_array_equal(found, mask)
 
 
 def test_damaged_npy_files_are_refused(tmp_path):

@@ -17,6 +17,7 @@ from hierseg_jax.data.augment.frame import Frame, frame_of
 from hierseg_jax.data.augment.modern import SCALES
 from hierseg_jax.data.read.inventory import Entry
 from hierseg_jax.data.read.mixture import Mixture
+from hierseg_jax.data.read.npy import undisturbed
 from hierseg_jax.data.read.source import Example, Source, read_label
 from hierseg_jax.data.resize import Placement, Resize
 from hierseg_jax.system.errors import HiersegError
@@ -47,12 +48,15 @@ class KeptScores:
           HiersegError: for a picture other than the one that the teacher saw.
         """
         # Opened anew for every picture: workers are sent a path, not the file.
-        if np.load(self.folder / PICTURES, mmap_mode="r")[index] != picture_code(image_hwc):
+        if self._opened(PICTURES)[index] != picture_code(image_hwc):
             raise HiersegError(
                 f"Training picture {index + 1} is not the one that the teacher has seen; remove "
                 f"{self.folder} and give the same command again, so that it sees it."
             )
-        return np.load(self.folder / SCORES, mmap_mode="r")[index]
+        return self._opened(SCORES)[index]
+
+    def _opened(self, name: str) -> np.ndarray:
+        return undisturbed(lambda: np.load(self.folder / name, mmap_mode="r"))
 
 
 def picture_code(image_hwc: np.ndarray) -> int:

@@ -1,16 +1,22 @@
 """Masks as numpy stores them, from bytes that someone else wrote."""
 
+import contextlib
 import io
 import math
 import pathlib
 import reprlib
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.regular_file import check_pixels, cut_off
 
+T = TypeVar("T")
+
 _MOST = np.float64(1 << 32)
+_TRIES = 100
 
 
 def read_npy(data: bytes, file: pathlib.Path) -> np.ndarray:
@@ -26,14 +32,8 @@ def read_npy(data: bytes, file: pathlib.Path) -> np.ndarray:
     Raises:
       ValueError: a sentence starting with `file`, for anything else.
     """
-    stream = io.BytesIO(data)
     try:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
-        else:
-            shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(stream)
-        shape = tuple(map(int, shape))  # True is a whole number to numpy's parser
+        shape, fortran_order, dtype, start = undisturbed(lambda: _header(data))
     except Exception as error:  # the header is parsed as Python, with Python's many errors
         raise HiersegError(
             f"{file} is no .npy file, or a damaged one; write it with numpy.save."
@@ -47,7 +47,7 @@ def read_npy(data: bytes, file: pathlib.Path) -> np.ndarray:
         raise HiersegError(
             f"{file} holds {dtype} values; a mask holds class indices, store it as uint8."
         )
-    count, start = math.prod(shape), stream.tell()
+    count = math.prod(shape)
     if len(data) - start < count * dtype.itemsize:
         raise cut_off(file)
     if count <= 0 or any(side < 0 for side in shape):
@@ -60,6 +60,29 @@ def read_npy(data: bytes, file: pathlib.Path) -> np.ndarray:
     check_pixels(file, *shape[:2])
     array = np.frombuffer(data, dtype, count, start)
     return whole_numbers(array.reshape(shape[:2], order="F" if fortran_order else "C"), file)
+
+
+def undisturbed(read: Callable[[], T]) -> T:
+    """What `read` gives, which parses a .npy file's header, in threads beside others that do.
+
+    numpy parses headers as Python, and CPython counts the depth of all threads' parsers in one
+    place. Where one gives way to another halfway, as JAX's callback at a garbage collection lets
+    it, the count is wrong and a SystemError says so; there is nothing wrong with the file.
+    """
+    for _ in range(_TRIES):
+        with contextlib.suppress(SystemError):
+            return read()
+    return read()
+
+
+def _header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+    """Shape, whether columns come first, dtype, and where the numbers begin."""
+    stream, numpys = io.BytesIO(data), np.lib.format
+    first = numpys.read_magic(stream) == (1, 0)
+    read = numpys.read_array_header_1_0 if first else numpys.read_array_header_2_0
+    shape, fortran_order, dtype = read(stream)
+    # True is a whole number to numpy's parser.
+    return tuple(map(int, shape)), fortran_order, dtype, stream.tell()
 
 
 def _of_planes(shape: tuple[int, ...]) -> str:
