@@ -1,6 +1,6 @@
 """One colour a node of the tree, the same at every level and in every picture of the project.
 
-Hues follow the tree: groups share the circle of hues, and what lies in a group is a shade of it.
+Hues follow the tree: groups share the circle of hues, and what lies in a group has hues of its part.
 Within its hues a class has the colour that is farthest from its siblings and its parent, to all
 eyes (`oklch`). Nothing is drawn by chance, so that a tree has the same colours everywhere.
 """
@@ -33,8 +33,8 @@ UNPAINTED: Color = (0, 0, 0)
 # Degrees at which the first group's hues begin.
 _START = 20.0
 # Of a group's share of the circle what its classes use, so that neighbours differ; and at most
-# so many degrees, so that they look alike.
-_USED, _WIDEST = 0.7, 120.0
+# so many degrees, for each of its classes and in all, so that they look alike.
+_USED, _WIDEST_OF_ONE, _WIDEST = 0.7, 42.0, 120.0
 # How much nearer than a sibling a class of another group may be.
 _ELSEWHERE = 3.0
 # What a colour without chroma would lose beside a vivid one, of so much chroma or more.
@@ -236,7 +236,7 @@ def _ranges(
         own = (low, high)
         # A group alone with itself leaves all hues to what it holds.
         if count and len(family) > 1:
-            width = min(_WIDEST, _USED * share)
+            width = min(_WIDEST, _WIDEST_OF_ONE * count, _USED * share)
             middle = hue_of(colors[name]) if name in colors else start + share / 2
             own = (middle - width / 2, middle + width / 2)
         ranges.append(own)
