@@ -1,6 +1,6 @@
 """One colour a node of the tree, the same at every level and in every picture of the project.
 
-Hues follow the tree: groups share the circle of hues, and what lies in a group has hues of its part.
+Hues follow the tree: groups share the circle of hues, and what lies in a group has its hues.
 Within its hues a class has the colour that is farthest from its siblings and its parent, to all
 eyes (`oklch`). Nothing is drawn by chance, so that a tree has the same colours everywhere.
 """
