@@ -10,7 +10,7 @@ from hierseg_jax.data.read.mask_meaning import MaskMeaning
 from hierseg_jax.data.resize import Placement, Resize
 from hierseg_jax.data.sizes import bounded
 
-SIDE = 320
+SIDE = 512
 """Pixels of the longer side on the page."""
 
 
