@@ -155,3 +155,14 @@ for load in (hierseg_jax.load, hierseg_jax.load_run):
     for line in said[1:]:
         assert any(line == sentence.format(package) for package in OF_TRAINING.values()), line
     assert len(said) == 3
+
+
+def test_onnxruntime_reports_nothing_and_keeps_nothing_in_the_home_folder(tmp_path):
+    """It does both, from 1.29 on, where nobody has said otherwise before it is imported."""
+    script = """
+import hierseg_jax
+import numpy as np
+hierseg_jax.load()(np.zeros((40, 30, 3), np.uint8))
+"""
+    run_small(script, HOME=str(tmp_path), XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert not [*tmp_path.rglob("*onnxruntime*")]
