@@ -39,11 +39,12 @@ def test_predict_skips_and_names_it(tmp_path):
     photos.mkdir()
     cv2.imwrite(str(photos / "a.png"), np.zeros((20, 30, 3), np.uint8))
     (photos / "b.jpg").symlink_to(tmp_path / "gone.jpg")
+    (photos / "c.jpg").symlink_to("c.jpg")  # to itself
     network = reference_file(tmp_path / "a.onnx", contract="reference")
     flags = [f"--onnx_file={network}", f"--source={photos}", f"--output={out}"]
     done = run_quickly("predict", *flags)
     assert done.returncode == 1
-    assert f"1 could not be read; the first: {photos}/b.jpg is a link that leads nowhere, to " in (
+    assert f"2 could not be read; the first: {photos}/b.jpg is a link that leads nowhere, to " in (
         done.stderr
     )
     assert [file.name for file in out.iterdir()] == ["a.png"]

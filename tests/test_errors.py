@@ -213,6 +213,17 @@ def test_a_sentence_tells_the_traceback_what_it_stems_from(tmp_path):
     assert raised.value.__cause__ is not None
 
 
+@pytest.mark.parametrize("flag", ["--help", "--version"])
+def test_a_reader_that_wants_nothing_ends_the_overview_quietly(flag):
+    reads, writes = os.pipe()
+    os.close(reads)
+    text = "from hierseg_jax.commands.hierseg import main; main()"
+    command = [sys.executable, "-c", text, flag]
+    done = subprocess.run(command, stdout=writes, stderr=subprocess.PIPE, cwd=ROOT, check=False)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
 def test_a_reader_that_has_read_enough_ends_a_command_quietly():
     text = MAIN.format(line="print('x' * 10**6)")
     process = subprocess.Popen(

@@ -1,6 +1,7 @@
 """No code of a file is run, and no name in one leads out of its folder."""
 
 import json
+import os
 import pickle
 
 import cv2
@@ -200,7 +201,7 @@ def test_weights_outside_of_a_network_s_folder_are_not_read(tmp_path, location):
 def test_a_video_is_not_written_through_a_link(tmp_path):
     theirs = tmp_path / "theirs"
     theirs.write_text("theirs")
-    (tmp_path / ".partial.v.avi").symlink_to(theirs)
+    (tmp_path / f".partial.{os.getpid()}.v.avi").symlink_to(theirs)
     writer = VideoFile(tmp_path / "v.avi", 10, (32, 32))
     writer.write(np.zeros((32, 32, 3), np.uint8))
     writer.close()

@@ -45,16 +45,25 @@ def server(clip):
             pass
 
         def do_GET(self):
-            kind = {"/camera": "multipart/x-mixed-replace; boundary=b", "/clip.avi": "video/avi"}
+            kind = {
+                "/camera": "multipart/x-mixed-replace; boundary=b",
+                "/clip.avi": "video/avi",
+                "/shot.jpg": "image/jpeg",
+            }
             path = self.path.partition("?")[0]
             if path not in kind:
                 self.send_error(404)
                 return
             part = b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
-            body = 8 * (part + jpeg + b"\r\n") if path == "/camera" else clip.read_bytes()
+            bodies = {
+                "/camera": 8 * (part + jpeg + b"\r\n"),
+                "/clip.avi": clip.read_bytes(),
+                "/shot.jpg": jpeg[:100],
+            }
+            body = bodies[path]
             self.send_response(200)
             self.send_header("Content-Type", kind[path])
-            if path == "/clip.avi":
+            if path != "/camera":
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -82,6 +91,11 @@ def test_a_stream_that_ends_says_so_and_what_was_written_is_kept(server, segment
     assert len(list(Video(str(out)))) >= 1
     with pytest.raises(HiersegError, match=r"Nothing would come of .*--show .*--output"):
         segment_source(segmenter, source, None)
+
+
+def test_an_address_that_tells_no_size_of_its_frames_is_refused(server):
+    with pytest.raises(HiersegError, match=r"shot\.jpg tells no size of its frames: it is damaged"):
+        open_frames(f"{server}/shot.jpg")
 
 
 def test_who_does_not_answer_is_named_without_a_password(server):

@@ -1,7 +1,9 @@
 """What a run over a source would write is settled, or refused in a sentence, before any work."""
 
+import os
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from hierseg_jax.runtime.stream import segment_source
 from hierseg_jax.runtime.video import Video
 from hierseg_jax.system.atomic_writing import check_room, make_folder
 from hierseg_jax.system.errors import HiersegError
+from tests.conftest import ROOT
 from tests.runs import run
 from tests.test_runtime import reference_file
 
@@ -245,14 +248,28 @@ def test_every_kind_of_video_is_written_whole(tmp_path, suffix):
 
 def test_a_video_that_cannot_take_its_name_is_not_lost(tmp_path):
     video = begun(tmp_path / "v.avi")
+    partial = f".partial.{os.getpid()}.v.avi"
     (tmp_path / "v.avi").mkdir()  # meanwhile
-    with pytest.raises(OSError, match=r"v\.avi could not be written: Is a .*\.partial\.v\.avi\."):
+    with pytest.raises(OSError, match=rf"v\.avi could not be written: Is a .*{partial}\."):
         video.close()
-    kept = cv2.VideoCapture(str(tmp_path / ".partial.v.avi"))
+    kept = cv2.VideoCapture(str(tmp_path / partial))
     assert [kept.read()[0] for _ in range(3)] == [True, True, False]
     begun(tmp_path / "w.avi").close()
     names = sorted(file.name for file in tmp_path.iterdir())
-    assert names == [".partial.v.avi", "v.avi", "w.avi"]
+    assert names == [partial, "v.avi", "w.avi"]
+
+
+def test_of_two_processes_that_write_one_video_neither_takes_the_other_s(tmp_path):
+    file, partial = tmp_path / "v.avi", tmp_path / f".partial.{os.getpid()}.v.avi"
+    mine = begun(file)
+    script = "from tests.test_places import *; begun(Path(sys.argv[1])).close()"
+    subprocess.run([sys.executable, "-c", script, file], cwd=ROOT, check=True)
+    theirs = file.read_bytes()
+    with pytest.raises(FileExistsError, match="another process has written it"):
+        mine.close()
+    assert file.read_bytes() == theirs
+    assert [cv2.VideoCapture(str(partial)).read()[0]] == [True]
+    begun(file).close()  # which is there from the beginning, and may be replaced
 
 
 def test_a_run_that_fails_before_its_first_frame_leaves_no_video(tmp_path, monkeypatch):

@@ -144,6 +144,37 @@ def test_where_nothing_is_to_be_saved_a_signal_ends_the_program_at_once(capsys):
     assert "the study is in runs/x" in capsys.readouterr().err
 
 
+HUNG_UP = """
+import pathlib, sys, time
+from hierseg_jax.system.stop import StopSignals
+with StopSignals() as stop:
+    print("ready", flush=True)
+    while not stop.received:
+        time.sleep(0.01)
+    print("into the void", flush=True)
+    pathlib.Path(sys.argv[1]).write_text("saved")
+    stop.end("saved")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
+def test_a_terminal_that_goes_ends_a_run_as_a_signal_does(tmp_path):
+    ours, terminal = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", HUNG_UP, tmp_path / "a"],
+        cwd=ROOT,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    assert b"ready" in os.read(ours, 100)
+    os.close(ours)  # whatever is printed from here on is an error
+    process.send_signal(signal.SIGHUP)
+    assert process.wait() == 128 + signal.SIGHUP
+    assert (tmp_path / "a").read_text() == "saved"
+
+
 def test_an_inner_handler_saves_first_and_the_outer_one_learns_of_it():
     with contextlib.suppress(SystemExit), StopSignals(at_once="ended") as outer:
         with StopSignals() as inner:
@@ -185,7 +216,8 @@ class Signalling:
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+    "number",
+    [signal.SIGTERM, *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGINT, 1))],
 )
 def test_processes_that_read_data_leave_signals_to_the_run(number):
     """A SLURM step's or a terminal's come to all of them."""

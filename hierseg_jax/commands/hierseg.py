@@ -5,7 +5,12 @@ import importlib.metadata
 import sys
 
 from hierseg_jax.system.command_help import asks_for_help
-from hierseg_jax.system.console import end_interrupted, print_anything
+from hierseg_jax.system.console import (
+    end_interrupted,
+    end_quietly,
+    is_end_of_pipe,
+    print_anything,
+)
 from hierseg_jax.system.errors import wants_tracebacks
 from hierseg_jax.system.imports import without_garbage_collection
 from hierseg_jax.system.kernel_sources import compile_ahead
@@ -44,14 +49,18 @@ def main() -> None:
         if wants_tracebacks():
             raise
         end_interrupted()
+    except OSError as error:
+        if not is_end_of_pipe(error):
+            raise
+        end_quietly()
 
 
 def _run() -> None:
     name, *rest = sys.argv[1:] or ["--help"]
     if name in ("-h", "-help", "--help", "help"):
-        print(overview())
+        print(overview(), flush=True)
     elif name == "--version":
-        print(f"hierseg_jax {importlib.metadata.version('hierseg-jax')}")
+        print(f"hierseg_jax {importlib.metadata.version('hierseg-jax')}", flush=True)
     elif name in COMMANDS:
         sys.argv = [f"hierseg {name}", *rest]
         if name in TRAIN and not asks_for_help(sys.argv):

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 import onnxruntime
 from absl import flags
@@ -20,6 +21,7 @@ from hierseg_jax.runtime.stream import segment_source
 from hierseg_jax.system.command_line import parse_size, run
 from hierseg_jax.system.errors import HiersegError, wants_tracebacks
 from hierseg_jax.system.notes import note
+from hierseg_jax.system.stop import let_go_of_terminal, stop_signals
 from hierseg_jax.system.wording import counted
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -104,8 +106,8 @@ _THREADS = flags.DEFINE_integer("threads", None, "Of onnxruntime; one per core."
 
 def _run() -> None:
     """Segments the source and says how fast; exit status 1 where pictures were skipped."""
-    # SIGTERM ends as Ctrl-C does, with files completed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in stop_signals():
+        signal.signal(number, _interrupt)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     if not wants_tracebacks():
         # And onnxruntime libraries of CUDA that are missing, two lines and in colours.
@@ -141,9 +143,9 @@ def _run() -> None:
             legend=_LEGEND.value,
             refine=_REFINE.value,
         )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("Stopped; what was finished is kept.", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(128 + (interrupt.args[0] if interrupt.args else signal.SIGINT))
     if summary.there:
         there = "were there already" if summary.there > 1 else "was there already"
         print(f"{counted(summary.there, summary.unit)} {there}")
@@ -151,6 +153,13 @@ def _run() -> None:
         _print_speed(summary, segmenter.provider, places)
     if summary.faults:
         sys.exit(f"error: {len(summary.faults)} could not be read; the first: {summary.faults[0]}")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """As Ctrl-C does: files are completed."""
+    del frame
+    let_go_of_terminal(number)
+    raise KeyboardInterrupt(number)
 
 
 def _print_speed(summary: Summary, provider: str, places: Sequence[Path]) -> None:

@@ -15,6 +15,7 @@ from absl import flags
 
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegOSError
+from hierseg_jax.system.stop import stop_signals
 
 MOST_THREADS = 16
 _AFTER_QUEUES = -100  # `multiprocessing` empties its queues at -5
@@ -105,7 +106,7 @@ def _start_worker(index: int, count: int) -> None:
     del index, count
     cv2.setNumThreads(0)
     # They come to all processes of a terminal or a SLURM step; the run saves, which needs data.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in stop_signals():
         signal.signal(number, signal.SIG_IGN)
     # Asked to end, it would first read all that it has begun to read ahead.
     multiprocessing.util.Finalize(None, os._exit, args=(1,), exitpriority=_AFTER_QUEUES)

@@ -129,6 +129,13 @@ def open_frames(source: str, results: Path | None = None) -> Images | Video:
         return Video(str(path))
     if source.isdecimal() and len(source) < 6:
         return Video(source)
+    if path.exists():
+        if camera := re.fullmatch(r"/dev/video(\d+)", source):
+            return Video(camera[1])
+        raise HiersegError(
+            f"{source} is a pipe or a device; give an image, a folder, a video, its address, or a "
+            "camera's index."
+        )
     files = sorted(filter(_is_listed, set(map(Path, glob.glob(str(path), recursive=True)))))
     if not files:
         raise HiersegFileNotFoundError(

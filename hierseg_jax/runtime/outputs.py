@@ -113,7 +113,9 @@ class VideoFile:
         """Opens it for frames of (width, height); raises OSError or ValueError."""
         check_video_name(file)
         self._file, self.fps, self._drawn = file, fps, size
-        self._partial = file.with_name(f".partial.{file.name}")
+        # Another process may write one to the same name.
+        self._partial = file.with_name(f".partial.{os.getpid()}.{file.name}")
+        self._replaces = file.exists()
         # OpenCV would write through a link that stands there.
         self._partial.unlink(missing_ok=True)
         code = cv2.VideoWriter.fourcc(*CODECS[file.suffix.lower()])
@@ -157,6 +159,11 @@ class VideoFile:
         if not _readable_to_the_end(self._partial, self.count):
             self._partial.unlink(missing_ok=True)
             raise HiersegOSError(f"{self._file} could not be written whole. (Is the disk full?)")
+        if self._file.is_file() and not self._replaces:
+            raise HiersegFileExistsError(
+                f"{self._file} is there now, and was not when this video was begun: another "
+                f"process has written it. This one is in {self._partial}."
+            )
         try:
             os.replace(self._partial, self._file)
         except OSError as error:

@@ -157,9 +157,10 @@ def _of_images(
     files = tuple(label_map(to, name) for to in masks.values() for name in sources)
     targets = (*drawn.values(), *files)
     _refuse_one_name(targets, itertools.cycle(opened.files))
-    mine = {file.resolve() for file in opened.files}
+    # Of a link that leads to itself `Path.resolve` makes an error.
+    mine = {os.path.realpath(file) for file in opened.files}
     for target in targets:
-        if target.resolve() in mine:
+        if os.path.realpath(target) in mine:
             raise HiersegError(
                 f"--output is where the images are, {target.parent}; choose another."
             )

@@ -11,6 +11,7 @@ from hierseg_jax.runtime.metadata import CONFIDENCE, SCORES, Metadata
 from hierseg_jax.system.errors import TRACEBACK_VARIABLE, HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.number_kinds import is_whole
 from hierseg_jax.system.paths import local_path
+from hierseg_jax.system.regular_file import check_readable
 from hierseg_jax.system.wording import one_line
 
 Tensor = tuple[str, str, Sequence[Any]]
@@ -83,6 +84,7 @@ def _start(
         if PROVIDERS["cuda"] in names:
             session, _ = _start(file, part, [PROVIDERS["cpu"]], options)
             return session, failure_of_cuda(str(error))
+        check_readable(file)
         raise HiersegError(
             f"{file} can't be opened by onnxruntime: it is no ONNX file, or a damaged one "
             f"({one_line(error, 200)})."

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from hierseg_jax.system.errors import HiersegError, warn
-from hierseg_jax.system.regular_file import check_pixels
+from hierseg_jax.system.regular_file import check_pixels, check_readable
 from hierseg_jax.system.wording import counted
 
 # Frames that a whole video may lack of what it announces.
@@ -72,10 +72,17 @@ class Video:
                 raise HiersegError(missing_camera(int(source)))
             reason = "nobody answers there, or what comes is no video"
             if not address:
+                check_readable(Path(source))
                 reason = "it is no image or video, or is cut off"
             raise HiersegError(f"{self.name} can't be opened: {reason}.")
         read = self._capture.get
         self.size = int(read(cv2.CAP_PROP_FRAME_WIDTH)), int(read(cv2.CAP_PROP_FRAME_HEIGHT))
+        if address and not all(self.size):
+            self._capture.release()
+            raise HiersegError(
+                f"{self.name} tells no size of its frames: it is damaged, or no video. Give the "
+                "address of a stream, or download the file."
+            )
         # Some containers tell none; their frames are as large as they are.
         try:
             check_pixels(self.name, max(1, self.size[1]), max(1, self.size[0]))

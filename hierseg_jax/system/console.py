@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import stat
 import sys
 from typing import NoReturn
 
@@ -32,6 +33,15 @@ def print_anything() -> None:
         "surrogateescape",
     ):
         sys.stdout.reconfigure(errors="replace")
+
+
+def print_nowhere() -> None:
+    """From now on, to terminals; files and pipes get what is printed as before."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        if stat.S_ISCHR(os.fstat(descriptor).st_mode):  # one that has gone is no terminal to isatty
+            os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def end_interrupted() -> NoReturn:

@@ -4,7 +4,11 @@ import os
 import pathlib
 import stat
 
-from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.errors import (
+    HiersegError,
+    HiersegFileNotFoundError,
+    HiersegPermissionError,
+)
 from hierseg_jax.system.paths import leads_nowhere
 
 MAX_PIXELS = 100_000_000
@@ -41,6 +45,17 @@ def read_file(file: pathlib.Path, most: int = MAX_BYTES) -> bytes:
             f"{file} has {found.st_size:,} bytes, more than the {most:,} that are read of a file."
         )
     return file.read_bytes()
+
+
+def check_readable(file: pathlib.Path) -> None:
+    """Raises PermissionError, a sentence starting with `file`, for one that may not be read.
+
+    What libraries say of such files is that they are damaged.
+    """
+    if file.exists() and not os.access(file, os.R_OK):
+        raise HiersegPermissionError(
+            f"{file} may not be read: permission denied. Let this user read it."
+        )
 
 
 def refuse_dead_link(file: pathlib.Path) -> None:

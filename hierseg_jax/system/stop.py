@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: asked to stop, a run saves first."""
+"""SIGTERM, Ctrl-C and a terminal that goes: asked to stop, a run saves first."""
 
 import signal
 import sys
@@ -7,13 +7,28 @@ import warnings
 from types import FrameType
 from typing import Any
 
+from hierseg_jax.system.console import print_nowhere
+
+
+def stop_signals() -> tuple[int, ...]:
+    """SIGTERM, SIGINT, and SIGHUP unless it is ignored, as by `nohup`; Windows has none."""
+    hang_up = getattr(signal, "SIGHUP", None)
+    ignored = hang_up is None or signal.getsignal(hang_up) == signal.SIG_IGN
+    return (signal.SIGTERM, signal.SIGINT, *(() if ignored else (hang_up,)))
+
+
+def let_go_of_terminal(number: int) -> None:
+    """After SIGHUP, which says that it has gone: every line would be an error."""
+    if number == getattr(signal, "SIGHUP", None):
+        print_nowhere()
+
 
 class Stopped(Exception):  # noqa: N818
     """Raised where work is left because a signal has asked to stop."""
 
 
 class StopSignals:
-    """While entered, SIGTERM and SIGINT are only noted; a second SIGINT interrupts.
+    """While entered, `stop_signals` are only noted; a second SIGINT interrupts.
 
     Entered within another one, it starts with what that has received, and passes on what comes.
     In a thread other than the main one signals can't be caught: that is warned of once.
@@ -43,7 +58,7 @@ class StopSignals:
                 stacklevel=2,
             )
             return self
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in stop_signals():
             self._before[number] = signal.signal(number, self._receive)
         outer = getattr(self._before[signal.SIGTERM], "__self__", None)
         if isinstance(outer, StopSignals):
@@ -68,6 +83,7 @@ class StopSignals:
         if self.received and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = number
+        let_go_of_terminal(number)
         if self._outer is not None:
             self._outer.received = number
         if self._at_once:
