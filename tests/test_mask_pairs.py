@@ -177,3 +177,14 @@ def test_some_masks_beside_their_pictures_say_so_and_most_do_not(tmp_path):
     (tmp_path / "7_mask.png").touch()
     with pytest.raises(ValueError, match="may be the mask of"):
         find_pairs(tmp_path)
+
+
+def test_masks_of_two_kinds_are_refused_though_one_alone_has_the_pictures_names(tmp_path):
+    """As the retinas of DRIVE, of which `mask` tells where the camera sees."""
+    for i in range(21, 27):
+        touch(tmp_path, f"images/{i}_training.tif", f"1st_manual/{i}_manual1.png")
+        touch(tmp_path, f"mask/{i}_training_mask.png")
+    with pytest.raises(
+        ValueError, match=r"21_training_mask\.png and .*21_manual1\.png may both be"
+    ):
+        find_pairs(tmp_path)

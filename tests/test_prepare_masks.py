@@ -398,3 +398,22 @@ def test_names_choose_what_is_validated_and_the_command_counts_it(tmp_path):
         assert refused.returncode == 1
         assert sentence in refused.stderr
     assert not (tmp_path / "new").exists()
+
+
+def test_pictures_of_a_test_alone_are_split_anew_and_those_without_masks_may_be_negatives(tmp_path):
+    """As data sets of defects have it, which train on pictures without any."""
+    raw = tmp_path / "raw"
+    for i in range(12):
+        save_image(raw / f"train/good/{i:03}.png")
+        save_image(raw / f"test/images/{i:03}.png")
+        save_mask(raw / f"test/masks/{i:03}.png", mask_of(i))
+    prepared = prepare(raw, tmp_path / "out", val_share=0.25)
+    assert {s: of["images"] for s, of in prepared.summary["splits"].items()} == {
+        "train": 10,
+        "val": 2,
+    }
+    told = " ".join(prepared.notes)
+    assert "12 pictures with masks lie in folders of validation or tests, and none in one" in told
+    assert "training can learn that from them: `config.data.negatives`" in told
+    named = prepare(raw, tmp_path / "b", val_names="00*")
+    assert named.summary["splits"]["val"]["images"] == 10

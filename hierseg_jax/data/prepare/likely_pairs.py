@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from hierseg_jax.data.prepare.file_words import OTHER_WORDS, Words, has
+from hierseg_jax.data.prepare.file_words import OTHER_WORDS, Words, has, is_plain, words_of
 from hierseg_jax.data.prepare.folders import split_of, walk_files
 from hierseg_jax.data.prepare.mask_folders import is_photo, left_out, splits_and_names
 from hierseg_jax.data.prepare.mask_kind import is_coloured
@@ -108,7 +108,7 @@ def _groups(root: pathlib.Path) -> tuple[list[_Group], list[pathlib.Path]]:
     for (folder, lossy), files in by_folder.items():
         where = folder.relative_to(root)
         tokens = frozenset(token for part in where.parts for token in _tokens(part))
-        for of in [files] if lossy else _by_looks(files):
+        for of in [files] if lossy else _kinds(files):
             names = [unicodedata.normalize("NFC", file.stem).casefold() for file in of]
             found.append(
                 _Group(
@@ -121,6 +121,16 @@ def _groups(root: pathlib.Path) -> tuple[list[_Group], list[pathlib.Path]]:
 def _unique(names: Sequence[_Name], files: Sequence[pathlib.Path]) -> dict[_Name, pathlib.Path]:
     count = collections.Counter(names)
     return {name: file for name, file in zip(names, files, strict=True) if count[name] == 1}
+
+
+def _kinds(files: Sequence[pathlib.Path]) -> list[list[pathlib.Path]]:
+    """By their suffixes, where these alone tell `1.bmp` and `1.png` apart; else by their looks."""
+    if len({file.stem for file in files}) == len(files):
+        return _by_looks(files)
+    by_suffix: dict[str, list[pathlib.Path]] = {}
+    for file in files:
+        by_suffix.setdefault(file.suffix.lower(), []).append(file)
+    return [*by_suffix.values()]
 
 
 def _by_looks(files: Sequence[pathlib.Path]) -> list[list[pathlib.Path]]:
@@ -139,7 +149,9 @@ def _by_looks(files: Sequence[pathlib.Path]) -> list[list[pathlib.Path]]:
 
 def _keys(files: Sequence[pathlib.Path]) -> list[Words]:
     """Of every name the tokens that are numbers, or words that few names have."""
-    of_names = [_tokens(file.stem) for file in files]
+    # `21_manual1` has one number.
+    plain = [filter(is_plain, words_of(file.stem)) for file in files]
+    of_names = [_tokens("_".join(words)) for words in plain]
     count = collections.Counter(token for of in of_names for token in {*of})
     common = {t for t, n in count.items() if n > max(1, _COMMON * len(files)) and not _is_number(t)}
     return [tuple(token for token in of if token not in common) for of in of_names]

@@ -16,6 +16,11 @@ from hierseg_jax.data.prepare.folders import SPLIT_NAMES, split_of, walk_files
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, LOSSY_SUFFIXES, MASK_SUFFIXES
 from hierseg_jax.system.wording import counted
 
+_MANY = 10
+_NEGATIVES = (
+    "If the pictures without masks show nothing of the classes, training can learn that from them: "
+    "`config.data.negatives`."
+)
 Folder = tuple[str, ...]
 """Parts of the path of a folder."""
 
@@ -112,12 +117,15 @@ def splits_and_names(
 def left_out(without_mask: Sequence[pathlib.Path], others: dict[str, list[pathlib.Path]]) -> Words:
     """Sentences about pictures without a mask, and other files by what they are."""
     kinds = {"Left out, for there is no mask": without_mask, **others}
-    return tuple(
+    notes = [
         f"{kind}: {counted(len(files), 'picture' if files is without_mask else 'file')}, the first "
         f"{files[0]}."
         for kind, files in kinds.items()
         if files
-    )
+    ]
+    if len(without_mask) >= _MANY:
+        notes.insert(1, _NEGATIVES)
+    return tuple(notes)
 
 
 def _telling(folder: Iterable[str]) -> Iterator[str]:

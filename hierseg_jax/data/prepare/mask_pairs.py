@@ -6,6 +6,7 @@ A picture and its mask have the same words in their names, but for those that sa
 """
 
 import pathlib
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -39,8 +40,14 @@ class Masked(NamedTuple):
     mask: pathlib.Path
 
 
-def find_pairs(root: pathlib.Path) -> tuple[list[Masked], tuple[str, ...]]:
+def find_pairs(
+    root: pathlib.Path, suffixes: Sequence[str] = MASK_SUFFIXES
+) -> tuple[list[Masked], tuple[str, ...]]:
     """All pairs in a folder and below, and sentences about what is left out.
+
+    Args:
+      root: the folder.
+      suffixes: of masks.
 
     Raises:
       ValueError: two masks of a picture, or two pictures of a mask.
@@ -55,7 +62,7 @@ def find_pairs(root: pathlib.Path) -> tuple[list[Masked], tuple[str, ...]]:
         files = folders.files[folder]
         pictures, beside = _apart(files)
         near = (file for other in elsewhere.get(folder, ()) for file in folders.files[other])
-        found = _of_same_name(files) | _with_masks(pictures, [*beside, *near])
+        found = _of_same_name(files) | _with_masks(pictures, [*beside, *near], suffixes)
         are_masks = {mask for several in found.values() for mask in several}
         mask_files += beside
         for image in pictures:
@@ -68,6 +75,8 @@ def find_pairs(root: pathlib.Path) -> tuple[list[Masked], tuple[str, ...]]:
                     )
             elif image not in are_masks:
                 unmasked.append(image)
+    for of in folders.of_masks:
+        _refuse_other_masks(mask_of, [file for file in folders.files[of] if not is_photo(file)])
     paired = {key_of(image.stem) for image in mask_of}
     notes = left_out(
         [image for image in unmasked if not _shows_another(image, paired)],
@@ -78,6 +87,38 @@ def find_pairs(root: pathlib.Path) -> tuple[list[Masked], tuple[str, ...]]:
     )
     names = splits_and_names([*mask_of], root)
     return [Masked(*names[image], image, mask) for image, mask in mask_of.items()], notes
+
+
+def _refuse_other_masks(
+    mask_of: dict[pathlib.Path, pathlib.Path], files: Sequence[pathlib.Path]
+) -> None:
+    """Refuses masks of no picture whose names have the numbers of pictures that others are of.
+
+    `mask/21_training_mask.gif` of DRIVE tells where its camera sees, `1st_manual/21_manual1.gif`
+    is what was annotated.
+    """
+    chosen = {*mask_of.values()}
+    if not files or any(file in chosen for file in files):
+        return
+    by_number = {first: image for image in mask_of if (first := _first_number(image))}
+    near = {
+        file: image
+        for file in files
+        if (image := by_number.get(_first_number(file)))
+        and key_of(file.stem) != key_of(image.stem)  # else there was a choice
+    }
+    if 2 * len(near) < max(len(files), len(mask_of)):
+        return
+    other, image = next(iter(near.items()))
+    raise HiersegError(
+        f"{mask_of[image]} and {other} may both be the mask of {image}; take those that are not "
+        "meant out of --raw_dir."
+    )
+
+
+def _first_number(file: pathlib.Path) -> str:
+    found = re.search(r"\d+", file.stem)
+    return found[0] if found else ""
 
 
 def _apart(files: Sequence[pathlib.Path]) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
@@ -98,10 +139,12 @@ def _apart(files: Sequence[pathlib.Path]) -> tuple[list[pathlib.Path], list[path
     return pictures, masks
 
 
-def _with_masks(pictures: Iterable[pathlib.Path], masks: Iterable[pathlib.Path]) -> _Masks:
+def _with_masks(
+    pictures: Iterable[pathlib.Path], masks: Iterable[pathlib.Path], suffixes: Sequence[str]
+) -> _Masks:
     by_key: dict[Words, list[pathlib.Path]] = {}
     for mask in masks:
-        if mask.suffix.lower() in MASK_SUFFIXES:
+        if mask.suffix.lower() in suffixes:
             by_key.setdefault(key_of(mask.stem), []).append(mask)
     return {image: by_key[key] for image in pictures if (key := key_of(image.stem)) in by_key}
 

@@ -7,19 +7,17 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from hierseg_jax.data.prepare.class_tables import TABLES, ClassPath, find_table
 from hierseg_jax.data.prepare.classes import BACKGROUND, value_of_none
 from hierseg_jax.data.prepare.file_words import MASK_WORDS, has
 from hierseg_jax.data.prepare.folders import walk_files
-from hierseg_jax.data.prepare.likely_pairs import MOST_VALUES, find_likely_pairs
-from hierseg_jax.data.prepare.mask_kind import is_coloured
+from hierseg_jax.data.prepare.likely_pairs import find_likely_pairs
+from hierseg_jax.data.prepare.mask_folders import is_photo
 from hierseg_jax.data.prepare.mask_pairs import Masked, find_pairs
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
-from hierseg_jax.data.read.image_files import read_mask
+from hierseg_jax.data.prepare.soft_masks import Halved, are_soft
+from hierseg_jax.data.prepare.unnamed_values import name_values
 from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES
-from hierseg_jax.data.read.mask_values import UNLABELLED
 from hierseg_jax.data.read.value_names import IGNORE, Named, Value
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.wording import counted
@@ -47,7 +45,13 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             "front or behind (a.jpg, a_mask.png), in one folder, or in two such as images and "
             f"masks.{about_lossy(raw_dir)}"
         )
-    hierarchy, labels, notes = _classes(raw_dir, pairs, wishes)
+    soft = not wishes.labels and are_soft([pair.mask for pair in pairs])
+    if not soft and any(is_photo(pair.mask) for pair in pairs):
+        raise HiersegError(f"{pairs[0].mask} is JPEG or WebP. {LOSSY}")
+    if soft:
+        hierarchy, labels, notes = _one_thing(raw_dir, pairs, wishes)
+    else:
+        hierarchy, labels, notes = _classes(raw_dir, pairs, wishes)
     notes = (how, *notes, *left_out)
     without = [pair.image for pair in pairs if not pair.split]
     if 0 < len(without) < len(pairs):
@@ -55,7 +59,14 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         note = f"In no folder of a split, and taken as those of training: {count}, as {without[0]}."
         notes = (*notes, note)
     pictures = [
-        Picture(pair.split, pair.name, pair.image, pair.mask, listed_in=str(raw_dir))
+        Picture(
+            pair.split,
+            pair.name,
+            pair.image,
+            pair.mask,
+            draw=Halved(pair.mask) if soft else None,
+            listed_in=str(raw_dir),
+        )
         for pair in pairs
     ]
     return RawData(pictures, hierarchy, labels, notes=notes)
@@ -72,6 +83,9 @@ def _pairs(raw_dir: pathlib.Path) -> tuple[list[Masked], str, tuple[str, ...]]:
             "are masks, but these show few values: see in the report of hierseg inspect that each "
             "is of its picture."
         )
+    if not pairs:
+        pairs, left_out = find_pairs(raw_dir, LOSSY_SUFFIXES)
+        how = "Paired by their names, as {} and {}."
     return pairs, how.format(pairs[0].image, pairs[0].mask) if pairs else "", left_out
 
 
@@ -80,6 +94,30 @@ def about_lossy(raw_dir: pathlib.Path) -> str:
     files = walk_files(raw_dir, LOSSY_SUFFIXES)
     named = next((f for f in files if has(str(f.relative_to(raw_dir)), MASK_WORDS)), None)
     return f" {named} is JPEG or WebP. {LOSSY}" if named else ""
+
+
+def _one_thing(
+    raw_dir: pathlib.Path, pairs: Sequence[Masked], wishes: Wishes
+) -> tuple[Hierarchy, Named, tuple[str, ...]]:
+    """The tree of soft masks, which are drawn anew as 0 and 1, and what is to be said of them."""
+    table = find_table(raw_dir)
+    tree, names = wishes.hierarchy, [BACKGROUND, "object"]
+    if tree is None and table is not None and len(table.paths) == len(names):
+        names = [path[-1] for path in table.paths.values()]
+    if tree is None:
+        tree = Hierarchy.from_mapping(names[1:], names, ["class"])
+    if tree.num_classes != 2:
+        raise HiersegError(
+            f"{pairs[0].mask} and the others are white on black, which are two classes, and there "
+            f"are {tree.num_classes}: {', '.join(tree.class_names)}. Name the values of the masks "
+            "by `labels` in the --hierarchy file, and `unknown: ignore` for all others."
+        )
+    note = (
+        "The masks are black and white, and grey at edges, as JPEG and smooth drawing make them. "
+        f"What is half as bright as white or more is {tree.class_names[1]}; the copies hold 0 and "
+        "1."
+    )
+    return tree, (), (note,)
 
 
 def _classes(
@@ -97,7 +135,7 @@ def _classes(
         return tree, _labels(names, tree), (f"The classes are those of {where}.",)
     if tree is not None:
         return tree, (), ()
-    paths, notes = _by_value(pairs)
+    paths, notes = name_values([pair.mask for pair in pairs])
     tree = _tree(paths, str(raw_dir))
     note = (
         f"{raw_dir} has no table of its classes (such as {' or '.join(TABLES[:2])}). They are "
@@ -153,54 +191,3 @@ def _labels(names: Mapping[Value, str], hierarchy: Hierarchy) -> Named:
     if names == dict(enumerate(hierarchy.class_names)):
         return ()
     return tuple(names.items())
-
-
-def _by_value(pairs: Sequence[Masked]) -> tuple[dict[Value, ClassPath], tuple[str, ...]]:
-    """A name for every value or colour that a mask holds, and what is doubtful about them."""
-    coloured = is_coloured(pairs[0].mask)
-    found: set[int] = set()
-    white: list[pathlib.Path] = []
-    for pair in pairs:
-        if is_coloured(pair.mask) != coloured:
-            raise HiersegError(
-                f"Of {pairs[0].mask} and {pair.mask} one holds colours and the other numbers; "
-                "store all masks in one way."
-            )
-        held = {*np.unique(read_mask(pair.mask, colours=coloured)).tolist()} - {UNLABELLED}
-        found |= held
-        white += [pair.mask] * (held == {0, IGNORE_LABEL})
-        if len(found) > MOST_VALUES:
-            raise HiersegError(
-                f"{pair.mask} and those before it hold {len(found)} values or more, as masks do "
-                "that were interpolated or stored as JPEG; expected one for each class. If they "
-                f"are classes, name them in a file such as {TABLES[1]}."
-            )
-        if not coloured and not 0 <= min(held, default=0) <= max(held, default=0) <= 255:
-            raise HiersegError(
-                f"{pair.mask} holds {min(held)} to {max(held)}; classes have values from 0 to 255."
-            )
-    if coloured:
-        names = {colour: f"colour_{colour:06X}" if colour else BACKGROUND for colour in found}
-        return {f"#{colour:06X}": (names[colour],) for colour in sorted(found)}, ()
-    if found == {0, IGNORE_LABEL}:
-        return {0: (BACKGROUND,), IGNORE_LABEL: ("object",)}, ()
-    # Greys that were drawn, 0, 85, 170 and 255, are all classes; of 0, 1, 2 and 255 the last isn't.
-    indices = sorted(found - {IGNORE_LABEL})
-    drawn = bool(indices) and indices[-1] > 2 * len(indices)
-    values = sorted(found) if drawn else indices
-    if len(values) < 2:
-        raise HiersegError(
-            f"All {counted(len(pairs), 'mask')} hold {values or [IGNORE_LABEL]} alone, "
-            f"{pairs[0].mask} for one; there is nothing to learn."
-        )
-    names_by_value: dict[Value, ClassPath] = {
-        value: (f"class_{value}" if value else BACKGROUND,) for value in values
-    }
-    if IGNORE_LABEL not in found:
-        return names_by_value, ()
-    note = "255 is ignored. If it is a class, write `255: NAME` into `labels` of the new data.yaml."
-    if drawn:
-        note = "255 is a class, for the values look like greys. If it is none, write `255: ignore`."
-    elif white:
-        note += f" {counted(len(white), 'mask')} with 0 have nothing else, the first {white[0]}."
-    return names_by_value, (note,)

@@ -185,6 +185,13 @@ def _without_copies(raw: RawData) -> RawData:
 def _split(
     raw: RawData, raw_dir: pathlib.Path, val_share: float, val_names: str | Sequence[str]
 ) -> RawData:
+    if not any(picture.split in ("", "train") for picture in raw.pictures):
+        note = (
+            f"{counted(len(raw.pictures), 'picture')} with masks lie in folders of validation or "
+            "tests, and none in one of training: they are split anew."
+        )
+        pictures = [dataclasses.replace(picture, split="") for picture in raw.pictures]
+        raw = dataclasses.replace(raw, pictures=pictures, notes=(*raw.notes, note))
     if not val_names:
         pictures, notes = split_pictures(raw.pictures, val_share), raw.notes
         drawn = sum(p.split == "val" for p in pictures)

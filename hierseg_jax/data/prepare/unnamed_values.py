@@ -1,0 +1,135 @@
+"""Classes of masks whose values nobody has named: one for each value or colour."""
+
+import pathlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from hierseg_jax.data.prepare.class_tables import TABLES, ClassPath
+from hierseg_jax.data.prepare.classes import BACKGROUND
+from hierseg_jax.data.prepare.likely_pairs import MOST_VALUES
+from hierseg_jax.data.prepare.mask_kind import is_coloured
+from hierseg_jax.data.read.image_files import read_mask
+from hierseg_jax.data.read.mask_values import UNLABELLED
+from hierseg_jax.data.read.value_names import IGNORE, Value
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import counted, listed
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL
+
+_STRAY = 0.001
+"""Of all pixels what a grey has, at most, that lies between others at smooth edges."""
+_GREY = 128
+"""What a class has, at least, where classes are greys."""
+_MOST, _LITTLE = 0.5, 0.1
+"""Of all pixels what a background has, at least, that is none by its value, and what 0 has then."""
+
+
+def name_values(masks: Sequence[pathlib.Path]) -> tuple[dict[Value, ClassPath], tuple[str, ...]]:
+    """A name for every value or colour that the masks hold, and what is doubtful about them.
+
+    Raises:
+      HiersegError: a sentence that names a mask.
+    """
+    coloured = is_coloured(masks[0])
+    counts: Counter[int] = Counter()
+    white: list[pathlib.Path] = []
+    for mask in masks:
+        if is_coloured(mask) != coloured:
+            raise HiersegError(
+                f"{masks[0]} and {mask}: one holds colours and the other numbers; store all masks "
+                "in one way. If one is no mask, take it out of --raw_dir."
+            )
+        values_n, count_n = np.unique(read_mask(mask, colours=coloured), return_counts=True)
+        held = dict(zip(values_n.tolist(), count_n.tolist(), strict=True))
+        held.pop(UNLABELLED, None)
+        counts.update(held)
+        white += [mask] * (held.keys() == {0, IGNORE_LABEL})
+        if not coloured and not 0 <= min(held, default=0) <= max(held, default=0) <= 255:
+            raise HiersegError(
+                f"{mask} holds {min(held)} to {max(held)}; classes have values from 0 to 255."
+            )
+    strays = () if coloured else _strays(counts)
+    found = counts.keys() - {*strays}
+    if len(found) > MOST_VALUES:
+        raise HiersegError(
+            f"{masks[0]} and the other masks hold {len(found)} values, as masks do that were "
+            "interpolated or stored as JPEG; expected one for each class. If they are classes, "
+            f"name them in a file such as {TABLES[1]}. If some are, name these by `labels` in a "
+            "--hierarchy file, with `unknown: ignore` for all others."
+        )
+    if coloured:
+        names = {colour: f"colour_{colour:06X}" if colour else BACKGROUND for colour in found}
+        return {f"#{colour:06X}": (names[colour],) for colour in sorted(found)}, ()
+    if found == {0, IGNORE_LABEL}:
+        names_by_value: dict[Value, ClassPath] = {0: (BACKGROUND,), IGNORE_LABEL: ("object",)}
+    else:
+        drawn = _are_drawn(found)
+        values = sorted(found) if drawn else sorted(found - {IGNORE_LABEL})
+        if len(values) < 2:
+            raise HiersegError(
+                f"All {counted(len(masks), 'mask')} hold {values or [IGNORE_LABEL]} alone, "
+                f"{masks[0]} for one; there is nothing to learn."
+            )
+        names_by_value = {v: (f"class_{v}" if v else BACKGROUND,) for v in values}
+    notes = [_about_strays(counts, strays), _about_background(counts, names_by_value)]
+    if IGNORE_LABEL in found and found != {0, IGNORE_LABEL}:
+        notes.append(_about_white(IGNORE_LABEL in names_by_value, white))
+    names_by_value |= dict.fromkeys(strays, (IGNORE,))
+    return dict(sorted(names_by_value.items())), tuple(filter(None, notes))
+
+
+def _are_drawn(found: set[int]) -> bool:
+    """Whether values are greys: 0, 85, 170 and 255 are all classes; of 0, 1, 2 and 255 the last
+    isn't."""
+    indices = sorted(found - {IGNORE_LABEL})
+    return bool(indices) and indices[-1] > 2 * len(indices)
+
+
+def _strays(counts: Mapping[int, int]) -> tuple[int, ...]:
+    """Of greys those that hardly a pixel has; where all others are drawn, too."""
+    total = sum(counts.values())
+    few = {value for value, count in counts.items() if value > 0 and count < _STRAY * total}
+    few -= {IGNORE_LABEL}
+    left = counts.keys() - few
+    if max(left, default=0) < _GREY or not len(few) > len(left) > 1 or not _are_drawn({*counts}):
+        return ()
+    return tuple(sorted(few))
+
+
+def _about_strays(counts: Mapping[int, int], strays: Sequence[int]) -> str:
+    if not strays:
+        return ""
+    share, which = sum(counts[v] for v in strays) / sum(counts.values()), [*map(str, strays)]
+    return (
+        f"{counted(len(strays), 'value')} ({listed(which, 8)}) with {share:.2%} of the pixels lie "
+        "between others, as at smooth edges, and are ignored. If one is a class, name it in "
+        "`labels` of the new data.yaml, and in `names`."
+    )
+
+
+def _about_background(counts: Mapping[int, int], names: Mapping[Value, ClassPath]) -> str:
+    """Where most pixels have a value that is a class, with the file that makes it a background."""
+    known = {value: count for value, count in counts.items() if value in names}
+    most = max(known, key=lambda value: known[value])
+    share = known[most] / sum(known.values())
+    if not most or share < _MOST or known.get(0, 0) > _LITTLE * sum(known.values()):
+        return ""
+    classes = {v: "class_0" if not v else name[-1] for v, name in names.items() if v != most}
+    inside = ", ".join(classes.values())
+    labels = ", ".join(f"{v}: {name}" for v, name in {most: BACKGROUND, **classes}.items())
+    taken = "0 is taken for the background" if 0 in known else "No mask holds 0, for a background"
+    return (
+        f"{taken}, and {most} has {share:.0%} of the pixels. If that is the background, give a "
+        f"file as --hierarchy, and another --out_dir: `names: [{BACKGROUND}, {inside}]`, "
+        f"`hierarchy: [{inside}]`, `labels: {{{labels}}}`, a line each."
+    )
+
+
+def _about_white(is_class: bool, white: Sequence[pathlib.Path]) -> str:
+    if is_class:
+        return "255 is a class, for the values look like greys. If it is none, write `255: ignore`."
+    note = "255 is ignored. If it is a class, write `255: NAME` into `labels` of the new data.yaml."
+    if white:
+        note += f" {counted(len(white), 'mask')} with 0 have nothing else, the first {white[0]}."
+    return note

@@ -1,0 +1,139 @@
+"""White on black with soft edges is one thing; greys that are areas are classes."""
+
+import cv2
+import numpy as np
+import pytest
+
+from hierseg_jax.data.prepare.prepare import prepare
+from hierseg_jax.data.prepare.soft_masks import are_soft
+from hierseg_jax.data.read.folder import FolderSource
+from hierseg_jax.data.read.spec import read_classes
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.tree.hierarchy import Hierarchy
+
+SIZE = (90, 120)
+
+
+def discs(smooth=False, white=255):
+    """White discs, hard or drawn smoothly, and where they are."""
+    masks = []
+    for number in range(12):
+        mask_hw = np.zeros(SIZE, np.uint8)
+        line = cv2.LINE_AA if smooth else cv2.LINE_8
+        cv2.ellipse(mask_hw, (60, 45), (20 + number, 25), 10.0 * number, 0, 360, white, -1, line)
+        masks.append(mask_hw)
+    return masks
+
+
+def save(root, masks, suffix=".png"):
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number, mask in enumerate(masks):
+        small = rng.integers(0, 256, (5, 6, 3), np.uint8)
+        cv2.imwrite(str(root / f"images/{number}.jpg"), cv2.resize(small, SIZE[::-1]))
+        cv2.imwrite(str(root / f"masks/{number}{suffix}"), mask)
+    return root
+
+
+def labels_of(prepared):
+    spec = prepared.spec
+    source = FolderSource(spec.layout("train"), spec.hierarchy.num_classes, spec.values)
+    return {name: source[index]["label"] for index, name in enumerate(map(str, source.names))}
+
+
+@pytest.mark.parametrize(("smooth", "suffix"), [(False, ".jpg"), (True, ".png"), (True, ".bmp")])
+def test_what_is_half_as_bright_as_white_is_the_object(tmp_path, smooth, suffix):
+    raw = save(tmp_path / "raw", discs(smooth), suffix)
+    prepared = prepare(raw, tmp_path / "out", val_share=0)
+    assert prepared.spec.hierarchy.class_names == ("background", "object")
+    assert "grey at edges" in " ".join(prepared.notes)
+    hard = discs()
+    for name, label_hw in labels_of(prepared).items():
+        expected_hw = hard[int(name)] > 0
+        assert set(np.unique(label_hw)) == {0, 1}
+        # Halves of pixels, and what JPEG makes of them, are told either way.
+        edge_hw = cv2.dilate(expected_hw.astype(np.uint8), np.ones((3, 3))) != cv2.erode(
+            expected_hw.astype(np.uint8), np.ones((3, 3))
+        )
+        np.testing.assert_array_equal((label_hw == 1)[~edge_hw], expected_hw[~edge_hw])
+
+
+def test_the_object_has_the_name_of_a_table_or_of_the_tree(tmp_path):
+    raw = save(tmp_path / "raw", discs(smooth=True))
+    (raw / "classes.txt").write_text("background\npolyp\n")
+    assert prepare(raw, tmp_path / "a").spec.hierarchy.class_names[1] == "polyp"
+    tree = Hierarchy.from_mapping(["cell"], ["background", "cell"], ["class"])
+    assert prepare(raw, tmp_path / "b", hierarchy=tree).spec.hierarchy.class_names[1] == "cell"
+    more = Hierarchy.from_mapping(["a", "b"], ["background", "a", "b"], ["class"])
+    with pytest.raises(HiersegError, match=r"two classes, and there are 3: background, a, b"):
+        prepare(raw, tmp_path / "c", hierarchy=more)
+
+
+def areas(values):
+    mask_hw = np.zeros(SIZE, np.uint8)
+    for number, value in enumerate(values):
+        mask_hw[:, number * 120 // len(values) :] = value
+    return mask_hw
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (0, 255),
+        (0, 128, 255),
+        (0, 1, 2, 255),
+        (*range(21), 255),
+        (0, 30, 60, 90, 120, 150, 180, 210, 240),
+        (0, 1, 2, 3),
+        (0, 40, 214),
+    ],
+)
+def test_areas_of_a_grey_are_classes(tmp_path, values):
+    masks = [areas(values), areas(values[::-1])]
+    raw = save(tmp_path / "raw", masks)
+    assert not are_soft(sorted((raw / "masks").iterdir()))
+
+
+def test_jpeg_of_several_greys_is_refused(tmp_path):
+    raw = save(tmp_path / "raw", [areas((0, 80, 160, 255))] * 3, ".jpg")
+    with pytest.raises(HiersegError, match=r"masks.0\.jpg is JPEG or WebP\. These change"):
+        prepare(raw, tmp_path / "out")
+
+
+def test_hardly_a_pixel_between_greys_is_no_class(tmp_path):
+    masks = [areas((0, 128, 255)) for _ in range(8)]
+    for number, mask_hw in enumerate(masks):
+        mask_hw[3, 40] = 61 + number
+        mask_hw[4, 80] = 190 + number
+    raw = save(tmp_path / "raw", masks)
+    prepared = prepare(raw, tmp_path / "out")
+    assert prepared.spec.hierarchy.class_names == ("background", "class_128", "class_255")
+    (told,) = [note for note in prepared.notes if "are ignored. If one is a class" in note]
+    assert told.startswith("16 values (61, 62, 63, 64, 65, 66, 67, 68, ...) with 0.02% of the pix")
+
+
+def test_rare_classes_that_are_counted_are_classes(tmp_path):
+    masks = [areas((0, 15, 3)) for _ in range(8)]
+    masks[0][0, 0], masks[1][0, 0], masks[2][0, 0], masks[3][0, 0] = 4, 5, 6, 7
+    raw = save(tmp_path / "raw", masks)
+    assert prepare(raw, tmp_path / "out").spec.hierarchy.num_classes == 7
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((1, 1, 1, 2, 3), "No mask holds 0, for a background, and 1 has 60% of the pixels"),
+        ((255,) * 9 + (128, 0), "0 is taken for the background, and 255 has 82% of the pixels"),
+    ],
+)
+def test_a_likely_background_is_told_with_the_file_that_makes_it_one(tmp_path, values, said):
+    raw = save(tmp_path / "raw", [areas(values)] * 4)
+    (note,) = [n for n in prepare(raw, tmp_path / "a").notes if said in n]
+    tree = tmp_path / "tree.yaml"
+    tree.write_text("\n".join(note.split("`")[1::2]))
+    told = read_classes(tree)
+    prepared = prepare(raw, tmp_path / "b", hierarchy=told.hierarchy, labels=told.labels)
+    assert prepared.spec.hierarchy.background == 0
+    (label_hw, *_) = labels_of(prepared).values()
+    np.testing.assert_array_equal(label_hw == 0, areas(values) == max(values, key=values.count))
