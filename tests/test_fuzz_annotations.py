@@ -1,4 +1,4 @@
-"""Damaged annotations of COCO, labelme and YOLO end in a mask, or in a sentence."""
+"""Damaged annotations of COCO, labelme, VIA and YOLO end in a mask, or in a sentence."""
 
 import base64
 import json
@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from hierseg_jax.data.prepare import coco, labelme, yolo
+from hierseg_jax.data.prepare import coco, labelme, via, yolo
 from hierseg_jax.data.prepare.classes import find_classes
 from hierseg_jax.data.prepare.picture import Wishes
+from hierseg_jax.system.errors import HiersegError
 from tests import annotated_data
 from tests.annotated_data import SIZE, SMALL, SQUARE
 from tests.fuzzing import COUNTS, as_text, changed, damaged, fuzz, read_or_refused
@@ -40,6 +41,25 @@ LABELME = annotated_data.labelme(
     ]
 )
 LABELME["shapes"][-1]["mask"] = PATCH
+REGIONS = [
+    ({"name": "polygon", "all_points_x": [2, 8, 8], "all_points_y": [2, 2.5, 8]}, {"a": "cat"}),
+    ({"name": "rect", "x": 1, "y": 2, "width": 5, "height": 4}, {"a": {"dog": True}}),
+    ({"name": "ellipse", "cx": 8, "cy": 6, "rx": 6, "ry": 3, "theta": 1.5}, {"b": "cat"}),
+    ({"name": "circle", "cx": 8, "cy": 6, "r": 4}, {}),
+    ({"name": "polyline", "all_points_x": [0, 9], "all_points_y": [1, 1]}, {"a": "cat"}),
+    ({"name": "point", "cx": 8, "cy": 6}, {"a": "cat", "b": "x"}),
+]
+VIA = {
+    "a.png9": {
+        "filename": "a.png",
+        "regions": [{"shape_attributes": s, "region_attributes": a} for s, a in REGIONS],
+    },
+    "b.png9": {"filename": "b.png", "regions": []},
+}
+VIA_TABLE = "filename,region_shape_attributes,region_attributes\n" + "".join(
+    'a.png,"{}","{}"\n'.format(*(json.dumps(each).replace('"', '""') for each in region))
+    for region in REGIONS
+)
 YOLO = [b"0 0.1 0.1 0.5 0.1 0.5 0.5\n1 0.5 0.5 0.2 0.2\n", b"1 0 0 1 0 1 1 0 1 0.2 0.5\r\n\r\n"]
 
 
@@ -62,6 +82,14 @@ def read_labelme(file):
         labelme.unpack_image(file)
 
 
+def read_via(file):
+    if b"shape_attributes" not in file.read_bytes():
+        raise HiersegError(f"{file} is none of VIA's.")
+    raw = via.read(file.parent, Wishes())
+    for picture in raw.pictures:
+        assert picture.draw(SIZE).shape == SIZE
+
+
 def read_yolo(file):
     assert yolo.draw_lines(yolo.read_lines(file, 2), [1, 2], True, SIZE).shape == SIZE
 
@@ -77,11 +105,19 @@ LINES = st.lists(st.sampled_from(WORDS), max_size=30).map(lambda words: " ".join
 TARGETS = [
     ("coco", "a.json", read_coco, [json.dumps(COCO).encode()]),
     ("labelme", "a.json", read_labelme, [json.dumps(LABELME).encode()]),
+    ("via", "a.json", read_via, [json.dumps(VIA).encode()]),
+    ("via table", "a.csv", read_via, [VIA_TABLE.encode()]),
     ("yolo", "a.txt", read_yolo, YOLO),
 ]
 """Format, name of a file, how it is read, and whole ones."""
 
-ODD = {"coco": json_texts(COCO), "labelme": json_texts(LABELME), "yolo": LINES}
+ODD = {
+    "coco": json_texts(COCO),
+    "labelme": json_texts(LABELME),
+    "via": json_texts(VIA),
+    "via table": damaged([VIA_TABLE.encode()]),
+    "yolo": LINES,
+}
 
 
 @pytest.mark.parametrize("count", COUNTS)

@@ -28,12 +28,6 @@ SUPERVISELY = {
     "size": {"height": 40, "width": 60},
     "objects": [{"classTitle": "head", "geometryType": "polygon", "points": {"exterior": POINTS}}],
 }
-VIA = {
-    "a.jpg100": {
-        "filename": "a.jpg",
-        "regions": [{"shape_attributes": {"name": "polygon"}, "region_attributes": {}}],
-    }
-}
 SEGMENTS = {"dataset": {"name": "me/street", "task_type": "segmentation-bitmap"}, "samples": []}
 CVAT = "<?xml version='1.0'?>\n<annotations>\n  <version>1.1</version>\n</annotations>\n"
 WEBSITE = "<annotation><filename>a.jpg</filename><object><polygon><pt/></polygon></object>"
@@ -41,12 +35,10 @@ BOXES = "<annotation>\n<object><bndbox><xmin>3</xmin></bndbox></object>\n</annot
 FILES = {
     "project-1.json": (TASKS, "Label Studio's; export `COCO` there, or of bru"),
     "ann/a.jpg.json": (json.dumps(SUPERVISELY), "Supervisely's; export its masks there"),
-    "via_region_data.json": (json.dumps(VIA), "VIA, the VGG Image Annotator; export annotations"),
     "street-v0.1.json": (json.dumps(SEGMENTS), "Segments.ai; export COCO's there"),
     "rows.json": ('[{"data_row": {"id": "a"}}]', "Labelbox's; convert it to COCO's"),
     "export.ndjson": ('{"data_row": {"id": "a"}}\n', "Labelbox's; convert it to COCO's"),
-    "via.csv": ("filename,region_shape_attributes\n", "VIA, the VGG Image Annotator; export"),
-    "project.json": ('{"_via_settings": {"ui": {}}}', "VIA, the VGG Image Annotator; export"),
+    "project.json": ('{"_via_settings": {"ui": {}}}', "a project of VIA without a single region"),
     "UPPER.XML": (CVAT, "CVAT's; export `COCO 1.0`"),
     "default.json": ('{"dm_format_version": "1.0"}', "datumaro's; `datum convert` it"),
     "annotations.xml": (CVAT, "CVAT's; export `COCO 1.0` or `Segmentation mask 1.1` there"),

@@ -131,4 +131,6 @@ def test_bad_pascal_part_annotations_are_refused(tmp_path):
 def test_a_split_without_persons_is_refused(tmp_path):
     raw = make_pascal_part(tmp_path)
     (raw / "train_id.txt").write_text("t1")
-    assert "train_id.txt names no image with an annotated person" in fault(raw, tmp_path / "out")
+    assert "train_id.txt names no image in which anything is annotated" in fault(
+        raw, tmp_path / "out"
+    )

@@ -202,7 +202,8 @@ def empty_splits(examples: Iterable[Example]) -> list[str]:
         left[example.picture.split] += not example.skipped
         listed_in.setdefault(example.picture.split, example.picture.listed_in)
     return [
-        f"{listed_in[split]} names no image with an annotated person; a split must not be empty."
+        f"{listed_in[split]} names no image in which anything is annotated; a split must not be "
+        "empty."
         for split, count in left.items()
         if not count
     ]

@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Sequence
 
 from hierseg_jax.data.prepare.file_words import MASK_WORDS, has
-from hierseg_jax.data.prepare.folders import as_spelled, split_of, walk_files
+from hierseg_jax.data.prepare.folders import as_spelled, is_there, split_of, walk_files
 from hierseg_jax.data.prepare.json_file import read_bytes, shown
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
 from hierseg_jax.system.errors import HiersegFileNotFoundError
@@ -58,7 +58,7 @@ def image_folder(
     folders += [raw_dir / above / name for above in ("", "images") for name in ways]
     for last_part in (False, True):
         for folder in folders:
-            if not names or any(place_of(folder, name, last_part).is_file() for name in names):
+            if not names or any(is_there(place_of(folder, name, last_part)) for name in names):
                 return folder, last_part
     for above in dict.fromkeys((beside, raw_dir)):
         for last_part in (False, True):
@@ -82,7 +82,7 @@ def _any_folder(
     counts = {
         place: count
         for place in _folders_of_pictures(above)
-        if (count := sum(place_of(place, name, last_part).is_file() for name in names))
+        if (count := sum(is_there(place_of(place, name, last_part)) for name in names))
     }
     splits = {place: split_of(place.relative_to(above)) for place in counts}
     own = [place for place in counts if not split or splits[place] in ("", split)]

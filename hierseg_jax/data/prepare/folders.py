@@ -1,5 +1,6 @@
 """Finding pictures and annotations in the folders of somebody else."""
 
+import os
 import pathlib
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -106,7 +107,7 @@ def find_below(path: str, roots: Sequence[pathlib.Path]) -> pathlib.Path:
 
     def is_meant(place: pathlib.Path, tail: pathlib.PurePosixPath) -> bool:
         whole = tail == given or len(tail.parts) > 1 or parts[-2:-1] == ("..",)
-        return place.exists() if whole else place.is_file()
+        return is_there(place) and (whole or place.is_file())
 
     return next((place for place, tail in places if is_meant(place, tail)), places[0][0])
 
@@ -133,10 +134,15 @@ def unlisted(images: Iterable[pathlib.Path], where: str) -> list[str]:
 
 def as_spelled(path: pathlib.Path) -> pathlib.Path:
     """The file, also where its letters with accents are composed otherwise, as by a Mac's zip."""
-    if path.exists():
+    if is_there(path):
         return path
     forms = (path.with_name(unicodedata.normalize(form, path.name)) for form in ("NFC", "NFD"))
-    return next((other for other in forms if other.exists()), path)
+    return next((other for other in forms if is_there(other)), path)
+
+
+def is_there(path: pathlib.Path) -> bool:
+    """Whether there is such a file or folder; not of a name that is too long for any."""
+    return os.path.exists(path)
 
 
 def is_below(name: str) -> bool:

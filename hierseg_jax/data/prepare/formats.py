@@ -13,6 +13,7 @@ from hierseg_jax.data.prepare import (
     id_lists,
     labelme,
     masks,
+    via,
     voc,
     yolo,
 )
@@ -40,6 +41,7 @@ class Format(NamedTuple):
 FORMATS = {
     "coco": Format(coco.found_in, coco.read, "JSON files with `images` and `annotations`"),
     "labelme": Format(labelme.found_in, labelme.read, "a JSON file with `shapes` for a picture"),
+    "via": Format(via.found_in, via.read, "JSON or CSV files with `shape_attributes`"),
     "yolo": Format(yolo.found_in, yolo.read, "a YAML file with `names`, and images beside labels"),
     "voc": Format(voc.found_in, voc.read, "JPEGImages and SegmentationClass"),
     "cityscapes": Format(cityscapes.found_in, cityscapes.read, "leftImg8bit and gtFine"),

@@ -10,6 +10,7 @@ from hierseg_jax.system.regular_file import read_file
 
 # The annotations of LVIS's 100,000 pictures take 1.1e9.
 MAX_BYTES = 1 << 32
+_LONGEST = 200  # of what is shown of a value, which may be nested
 
 
 def read_bytes(file: pathlib.Path) -> bytes:
@@ -77,4 +78,5 @@ def _is_odd(character: str) -> bool:
 
 def shown(value: Any) -> str:
     """A value as a sentence can hold it."""
-    return "nothing" if value is None else reprlib.repr(value)
+    text = "nothing" if value is None else reprlib.repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

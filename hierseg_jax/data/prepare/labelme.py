@@ -19,7 +19,7 @@ import numpy as np
 
 from hierseg_jax.data.prepare.classes import find_classes
 from hierseg_jax.data.prepare.draw import Patch, Region, bitmap, box, paint, points, polygon, union
-from hierseg_jax.data.prepare.folders import as_spelled, split_of, unlisted, walk_files
+from hierseg_jax.data.prepare.folders import as_spelled, is_there, split_of, unlisted, walk_files
 from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.json_file import read_bytes, read_json, records, shown, text
 from hierseg_jax.data.prepare.picture import (
@@ -162,7 +162,7 @@ def draw_shapes(
 def _picture(annotation: Annotation) -> tuple[pathlib.Path, Callable[[], bytes] | None]:
     """The picture's file; or the name for one, and what takes it out of the annotation."""
     image = as_spelled(annotation.file.parent / annotation.image.replace("\\", "/"))
-    if image.is_file() and image.suffix.lower() != ".json":
+    if is_there(image) and image.is_file() and image.suffix.lower() != ".json":
         return image, None
     if not annotation.stores_image:
         return _beside(annotation.file, image), None
@@ -177,7 +177,7 @@ def _beside(file: pathlib.Path, image: pathlib.Path) -> pathlib.Path:
     """
     suffixes = [suffix for each in IMAGE_SUFFIXES for suffix in (each, each.upper())]
     names = (image.name, *(stem + end for stem in (image.stem, file.stem) for end in suffixes))
-    return next((near for name in names if (near := file.with_name(name)).is_file()), image)
+    return next((near for name in names if is_there(near := file.with_name(name))), image)
 
 
 def unpack_image(file: pathlib.Path) -> bytes:

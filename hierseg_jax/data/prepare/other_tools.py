@@ -9,7 +9,6 @@ _HEAD = 4096
 """Bytes of a file that tell."""
 _LOOKED_INTO = 1000
 _BOXES = "has boxes alone, and no outlines to learn from"
-_VIA = "is of VIA, the VGG Image Annotator; export annotations in COCO's format there"
 _LABELBOX = "is Labelbox's; convert it to COCO's"
 
 
@@ -34,9 +33,7 @@ _TOOLS = (
         "is Label Studio's; export `COCO` there, or of brushes `Brush labels to COCO`",
     ),
     _Tool(".json", ('"classTitle"',), "is Supervisely's; export its masks there, or COCO's"),
-    _Tool(".json", ('"shape_attributes"',), _VIA),
-    _Tool(".json", ('"_via_settings"',), _VIA),
-    _Tool(".csv", ("region_shape_attributes",), _VIA),
+    _Tool(".json", ('"_via_settings"',), "is a project of VIA without a single region"),
     _Tool(".json", ('"data_row"',), _LABELBOX),
     _Tool(".ndjson", ('"data_row"',), _LABELBOX),
     _Tool(".json", ('"segmentation-bitmap"',), "is of Segments.ai; export COCO's there"),
