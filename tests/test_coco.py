@@ -39,6 +39,19 @@ def draw_coco(root, *annotations, **options):
     return done, named(root / "out")
 
 
+def test_ids_may_be_numbers_in_one_place_and_their_digits_in_the_other(tmp_path):
+    plain = {"category_id": 1, "segmentation": SQUARE}
+    _, as_number = draw_coco(tmp_path / "a", plain)
+    content = coco([plain])
+    content["annotations"][0] |= {"image_id": str(content["images"][0]["id"]), "category_id": "1"}
+    save_json(tmp_path / "b/raw/a.json", content)
+    save_image(tmp_path / "b/raw/0.jpg")
+    prepare(tmp_path / "b/raw", tmp_path / "b/out", val_share=0)
+    as_text = named(tmp_path / "b/out")
+    assert as_text.keys() == as_number.keys()
+    assert all(np.array_equal(as_text[name], as_number[name]) for name in as_text)
+
+
 def test_crowds_and_boxes_are_ignored_below_all_else(tmp_path):
     done, names = draw_coco(
         tmp_path,

@@ -175,7 +175,7 @@ def test_pictures_that_are_added_later_join_the_others(tmp_path):
     assert before.items() <= data_of(out).items()
     assert (out / "data.yaml").read_text() == edited
     assert "trunk" in done.spec.hierarchy.class_names
-    assert f"{out / 'data.yaml'} stays as you have edited it." in done.notes
+    assert f"{out / 'data.yaml'} was there, says something else, and stays as it is." in done.notes
     assert json.loads((out / "summary.json").read_text())["splits"]["train"]["images"] == 4
     assert "trunk" in done.summary["splits"]["train"]["levels"]["part"]
     again = run_prepare(f"--raw_dir={raw}", f"--out_dir={out}", python=("-B",))

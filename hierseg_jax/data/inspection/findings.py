@@ -114,7 +114,8 @@ KINDS = {
         WARNING,
         "Masks that look compressed as JPEG, or interpolated",
         "Values in between are those of other classes. Make the masks anew from the annotations: "
-        "PNG all the way, without smooth edges, and scaled by the nearest neighbour.",
+        "PNG all the way, without smooth edges, and scaled by the nearest neighbour. A class that "
+        "is a rim around another one looks the same, and is none.",
     ),
     "absent_split": Kind(
         ERROR, "Splits that data.yaml does not give", "Training needs both train and val."

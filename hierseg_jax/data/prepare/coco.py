@@ -163,7 +163,12 @@ def read_document(file: pathlib.Path) -> Document:
     for number, record in enumerate(records(content, "annotations", file)):
         where = f"{file}: annotations[{number}]"
         for key, of in (("image_id", images), ("category_id", categories)):
-            if _id(record, key, where) not in of:
+            given = _id(record, key, where)
+            # Some tools write the number in one place, and its digits in the other.
+            alike = int(given) if isinstance(given, str) and _is_number(given) else str(given)
+            if given not in of and alike in of:
+                record = {**record, key: alike}
+            elif given not in of:
                 kind = key.removesuffix("_id")
                 raise HiersegError(f"{where}: there is no {kind} of the id {shown(record[key])}.")
         annotations.setdefault(record["image_id"], []).append(record)
@@ -242,6 +247,10 @@ def _patch(segments: Any, size: Size) -> Patch:
 
 def _is_ignored(record: Mapping[str, Any]) -> bool:
     return bool(record.get("iscrowd")) or bool(record.get("ignore"))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 20
 
 
 def _id(record: Mapping[str, Any], key: str, where: str) -> int | str:

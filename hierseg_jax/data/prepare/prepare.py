@@ -135,7 +135,7 @@ def prepare(
     if there is None:
         write_spec(spec)
     if edited:
-        notes = (*notes, f"{spec.file} stays as you have edited it.")
+        notes = (*notes, f"{spec.file} was there, says something else, and stays as it is.")
     return Prepared(spec, summary, written, 2 * len(kept) - written, source, notes)
 
 
