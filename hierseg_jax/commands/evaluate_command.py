@@ -1,7 +1,7 @@
 """Evaluates every level of a trained network, or of an exported file, on a split.
 
-hierseg evaluate --checkpoint=runs/figures --task=val
-hierseg evaluate --checkpoint=mine.onnx --data=data.yaml --output=measured
+hierseg evaluate runs/figures --task=val
+hierseg evaluate mine.onnx --data=data.yaml --output=measured
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """Exports a trained network to ONNX, checked against JAX before it is written.
 
-hierseg export --checkpoint=runs/figures --onnx_file=figures.onnx
+hierseg export runs/figures --onnx_file=figures.onnx
 """
 
 from absl import flags

@@ -1,6 +1,6 @@
 """Looks a data set over: faults, duplicates, odd masks, statistics, settings to train with.
 
-hierseg inspect --data=data.yaml --output=inspection
+hierseg inspect data.yaml --output=inspection
 
 Of several data sets (`--data="a.yaml + b.yaml"`) each has a report of its own, in their common
 tree; what only a look at all of them shows is printed at the end.

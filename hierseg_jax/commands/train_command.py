@@ -1,5 +1,6 @@
 """Trains a network, or continues a run.
 
+hierseg train data.yaml --name=mine
 hierseg train --config=figures --workdir=runs/figures
 
 Goes on with a run that was stopped: hierseg train --workdir=runs/figures

@@ -188,6 +188,8 @@ def format_comparison(comparison: Comparison, titles: Sequence[str]) -> str:
                 interval,
             ]
         )
+    if all(math.isnan(row.low) for row in comparison.rows):  # of too few pictures
+        table = [line[:-1] for line in table]
     finest = level_called(comparison.rows[-1].level)
     before_n, after_n = comparison.scores_2n
     change_n = after_n - before_n

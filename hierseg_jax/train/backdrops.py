@@ -24,7 +24,7 @@ def paint_backdrops(
 
     Args:
       key: of the step and the device.
-      batch: `image` uint8 or floating in [0, 1] [B, H, W, 3], `label` uint8 [B, H, W], and others.
+      batch: `image` [B, H, W, 3], uint8 or floating in 0 to 1, `label` uint8 [B, H, W], and others.
       share: of the pictures, in [0, 1].
       background: its label, which bars have where they are taught as that; without one, nothing
         is painted.

@@ -89,7 +89,7 @@ def mix(
 
     Args:
       key: of the step, the same on all devices.
-      batch: `image` uint8 or floating in [0, 1] [B, H, W, 3], `label` uint8 [B, H, W], `valid`
+      batch: `image` [B, H, W, 3], uint8 or floating in 0 to 1, `label` uint8 [B, H, W], `valid`
         bool [B]; `taught`, of a run with a teacher, bool [B, H / CELL, W / CELL].
       axis_name: mapped axis over which the batch is spread, if any.
       chosen: of the run.

@@ -37,7 +37,7 @@ def take_with_poor_cameras(key: jax.Array, batch: DeviceBatch, share: float) -> 
 
     Args:
       key: of the step and the device.
-      batch: `image` uint8 or floating in [0, 1] [B, H, W, 3], and others.
+      batch: `image` [B, H, W, 3], uint8 or floating in 0 to 1, and others.
       share: of the pictures, in [0, 1].
     """
     unit_key, noise_key = jax.random.split(key)

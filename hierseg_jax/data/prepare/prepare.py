@@ -5,10 +5,9 @@ their final names, data.yaml last: wherever the work is cut off, it can be run a
 """
 
 import dataclasses
-import json
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,12 +23,13 @@ from hierseg_jax.data.prepare.check import (
     strangers,
     taken,
 )
+from hierseg_jax.data.prepare.earlier import is_free, is_ours, read_raw, spec_there
 from hierseg_jax.data.prepare.formats import FORMATS, MOVABLE, find_format
 from hierseg_jax.data.prepare.picture import RawData, Wishes
 from hierseg_jax.data.prepare.scaled_masks import about_scaled
 from hierseg_jax.data.prepare.split import split_by_names, split_pictures
 from hierseg_jax.data.prepare.transfer import transfer
-from hierseg_jax.data.read.spec import SPLITS, DatasetSpec, load_spec
+from hierseg_jax.data.read.spec import SPLITS, DatasetSpec
 from hierseg_jax.data.read.spec_writing import write_spec
 from hierseg_jax.data.read.value_names import Named, Value
 from hierseg_jax.system.atomic_writing import json_bytes, write_atomically
@@ -114,11 +114,11 @@ def prepare(
         raise HiersegError(f"There is no format {source!r}; choose of {', '.join(FORMATS)}.")
     _check_options(source, move, link, val_share)
     wishes = Wishes(hierarchy, labels, order, ignored, skips_unknown)
-    raw = FORMATS[source].read(raw_dir, wishes)
+    raw = read_raw(source, raw_dir, out_dir / "data.yaml", wishes)
     raw = _with_pairs(_without_copies(raw), wishes)
     raw = _split(raw, raw_dir, val_share, val_names)
     spec = _spec(out_dir, raw, wishes)
-    there = _spec_there(spec, wishes)
+    there = spec_there(spec, wishes)
     edited, spec = there not in (None, spec), there or spec
     examples = _check_all(raw, raw_dir, out_dir, move, spec)
     kept = [example for example in examples if not example.skipped]
@@ -127,7 +127,7 @@ def prepare(
         "skipped": len(examples) - len(kept),
     }
     summary_file = out_dir / "summary.json"
-    files = {summary_file: _is_ours(summary_file, summary), spec.file: _is_free(spec.file, there)}
+    files = {summary_file: is_ours(summary_file, summary), spec.file: is_free(spec.file, there)}
     refuse([taken(file) for file, may_stay in files.items() if not may_stay], raw_dir)
     written = transfer(kept, move, link)
     write_atomically(summary_file, json_bytes(summary))
@@ -250,35 +250,6 @@ def _check_all(
     kept = [example for example in examples if not example.skipped]
     refuse(faults + strangers(out_dir, kept), raw_dir)
     return examples
-
-
-def _spec_there(spec: DatasetSpec, wishes: Wishes) -> DatasetSpec | None:
-    """The data.yaml of these folders that is there already; one with edited classes does, too.
-
-    With a tree that the user gives now it has to be the same.
-    """
-    try:
-        there = load_spec(spec.file)
-    except (FileNotFoundError, HiersegError):
-        return None
-    layouts, wanted = ([(s, of.layout(s)) for s in of.splits] for of in (there, spec))
-    kept = there == spec if wishes.hierarchy is not None else layouts == wanted
-    return there if kept else None
-
-
-def _is_free(file: pathlib.Path, there: DatasetSpec | None) -> bool:
-    return there is not None or not os.path.lexists(file)
-
-
-def _is_ours(file: pathlib.Path, summary: Mapping[str, Any]) -> bool:
-    """Whether there is no summary yet, or one of such content, of fewer pictures maybe."""
-    if not os.path.lexists(file):
-        return True
-    try:
-        there = json.loads(file.read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(there, dict) and there.keys() == summary.keys()
 
 
 def _missing(kept: list[Example], hierarchy: Hierarchy) -> list[str]:

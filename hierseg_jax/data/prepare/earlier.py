@@ -1,0 +1,69 @@
+"""What an earlier preparation left in the folder, which a later one adds to."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from hierseg_jax.data.prepare.formats import FORMATS
+from hierseg_jax.data.prepare.picture import RawData, Wishes
+from hierseg_jax.data.read.spec import DatasetSpec, load_spec
+from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import listed
+from hierseg_jax.tree.meeting import all_labels
+
+
+def read_raw(source: str, raw_dir: pathlib.Path, file: pathlib.Path, wishes: Wishes) -> RawData:
+    """The raw data. Drawn classes have the numbers of a data.yaml that is there and names them."""
+    read = FORMATS[source].read
+    raw, there = read(raw_dir, wishes), _loaded(file)
+    if there is None or wishes.hierarchy is not None or any(p.draw is None for p in raw.pictures):
+        return raw
+    found, known = (all_labels(of.hierarchy).names for of in (raw, there))
+    if {*known} < {*found}:
+        more = [name for name in found if name not in known]
+        raise HiersegError(
+            f"{raw_dir} has annotations of {listed(more, 5)}, and {file} no such class; put it at "
+            "the end of `names` there and into `hierarchy`, or give another --out_dir."
+        )
+    if {*found} <= {*known} and found != known:
+        return read(raw_dir, dataclasses.replace(wishes, hierarchy=there.hierarchy))
+    return raw
+
+
+def _loaded(file: pathlib.Path) -> DatasetSpec | None:
+    try:
+        return load_spec(file)
+    except (FileNotFoundError, HiersegError):
+        return None
+
+
+def spec_there(spec: DatasetSpec, wishes: Wishes) -> DatasetSpec | None:
+    """The data.yaml of these folders that is there already; one with edited classes does, too.
+
+    With a tree that the user gives now it has to be the same.
+    """
+    there = _loaded(spec.file)
+    if there is None:
+        return None
+    layouts, wanted = ([(s, of.layout(s)) for s in of.splits] for of in (there, spec))
+    kept = there == spec if wishes.hierarchy is not None else layouts == wanted
+    return there if kept else None
+
+
+def is_free(file: pathlib.Path, there: DatasetSpec | None) -> bool:
+    """Whether a data.yaml may be written, or stays as it is."""
+    return there is not None or not os.path.lexists(file)
+
+
+def is_ours(file: pathlib.Path, summary: Mapping[str, Any]) -> bool:
+    """Whether there is no summary yet, or one of such content, of fewer pictures maybe."""
+    if not os.path.lexists(file):
+        return True
+    try:
+        there = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(there, dict) and there.keys() == summary.keys()

@@ -1,0 +1,58 @@
+"""A second preparation keeps the numbers of classes that a data.yaml has, or says what it lacks."""
+
+import numpy as np
+import pytest
+
+from hierseg_jax.data.prepare.prepare import prepare
+from tests.annotated_data import labelme, make_labelme, save_image, save_json
+from tests.raw_data import contents, fault
+
+
+def add_an_ant(raw):
+    """A class before all others by the alphabet."""
+    shapes = [("ant", "rectangle", [[1, 1], [9, 9]]), ("dog", "rectangle", [[6, 6], [4, 4]])]
+    save_json(raw / "z.json", labelme(shapes, imagePath="z.jpg"))
+    save_image(raw / "z.jpg")
+
+
+def test_a_new_class_is_put_behind_the_others_and_moves_none(tmp_path):
+    raw, out = make_labelme(tmp_path), tmp_path / "out"
+    spec = prepare(raw, out).spec
+    masks = contents(out)
+    add_an_ant(raw)
+    message = fault(raw, out)
+    assert f"has annotations of ant, and {out / 'data.yaml'} no such class; put it at" in message
+    text = (out / "data.yaml").read_text()
+    assert spec.hierarchy.class_names == ("background", "cat", "dog")
+    edited = text.replace("[background, cat, dog]", "[background, cat, dog, ant]")
+    (out / "data.yaml").write_text(edited.replace("[cat, dog]", "[cat, dog, ant]"))
+    again = prepare(raw, out).spec
+    assert again.hierarchy.class_names == ("background", "cat", "dog", "ant")
+    kept = {file: digest for file, digest in contents(out).items() if "masks" in file}
+    assert {file: masks[file] for file in masks if "masks" in file}.items() <= kept.items()
+    (file,) = out.glob("*/masks/z.png")
+    values = again.values.read(file)
+    assert set(np.unique(values)) == {0, 2, 3}
+
+
+def test_groups_that_were_added_stay(tmp_path):
+    raw, out = make_labelme(tmp_path), tmp_path / "out"
+    prepare(raw, out)
+    text = (out / "data.yaml").read_text()
+    grouped = text.replace("class: [cat, dog]", "animal: {pet: [cat, dog]}")
+    (out / "data.yaml").write_text(grouped.replace("level_names: [class]\n", ""))
+    before = contents(out)
+    prepared = prepare(raw, out)
+    assert prepared.spec.hierarchy.num_levels == 2
+    assert contents(out) == before | {"summary.json": contents(out)["summary.json"]}
+
+
+def test_names_that_were_put_in_another_order_are_noticed(tmp_path):
+    raw, out = make_labelme(tmp_path), tmp_path / "out"
+    prepare(raw, out)
+    text = (out / "data.yaml").read_text()
+    swapped = text.replace("[background, cat, dog]", "[background, dog, cat]")
+    assert swapped != text
+    (out / "data.yaml").write_text(swapped)
+    with pytest.raises(ValueError, match="is there already with another content"):
+        prepare(raw, out)
