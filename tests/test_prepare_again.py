@@ -40,6 +40,10 @@ def test_groups_that_were_added_stay(tmp_path):
     prepare(raw, out)
     text = (out / "data.yaml").read_text()
     (out / "data.yaml").write_text(text.replace("[cat, dog]", "{animal: [cat, dog]}"))
+    message = fault(raw, out)
+    assert "data.yaml: hierarchy: the tree has 2 levels, but there are 1 level names. Me" in message
+    grouped = (out / "data.yaml").read_text().replace("[class]", "[animal, class]")
+    (out / "data.yaml").write_text(grouped)
     before = contents(out)
     prepared = prepare(raw, out)
     assert prepared.spec.hierarchy.num_levels == 2

@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from hierseg_jax.data.prepare.check import taken
 from hierseg_jax.data.prepare.formats import FORMATS
 from hierseg_jax.data.prepare.picture import RawData, Wishes
 from hierseg_jax.data.read.spec import DatasetSpec, load_spec
@@ -53,12 +54,32 @@ def spec_there(spec: DatasetSpec, wishes: Wishes) -> DatasetSpec | None:
     return there if kept else None
 
 
-def is_free(file: pathlib.Path, there: DatasetSpec | None) -> bool:
-    """Whether a data.yaml may be written, or stays as it is."""
-    return there is not None or not os.path.lexists(file)
+def faults_there(
+    file: pathlib.Path,
+    there: DatasetSpec | None,
+    summary_file: pathlib.Path,
+    summary: Mapping[str, Any],
+) -> list[str]:
+    """Sentences about what is neither to be replaced nor added to.
+
+    Args:
+      file: a data.yaml, which may be written where `there` is nothing.
+      there: from `spec_there`.
+      summary_file, summary: the statistics, and what is to stand there.
+    """
+    found = [] if _is_ours(summary_file, summary) else [taken(summary_file)]
+    if there is not None or not os.path.lexists(file):
+        return found
+    try:
+        load_spec(file)
+    except HiersegError as error:
+        return [*found, f"{error} Mend it, move it away, or use another --out_dir."]
+    except OSError:
+        pass
+    return [*found, taken(file)]
 
 
-def is_ours(file: pathlib.Path, summary: Mapping[str, Any]) -> bool:
+def _is_ours(file: pathlib.Path, summary: Mapping[str, Any]) -> bool:
     """Whether there is no summary yet, or one of such content, of fewer pictures maybe."""
     if not os.path.lexists(file):
         return True

@@ -21,9 +21,8 @@ from hierseg_jax.data.prepare.check import (
     name_faults,
     refuse,
     strangers,
-    taken,
 )
-from hierseg_jax.data.prepare.earlier import is_free, is_ours, read_raw, spec_there
+from hierseg_jax.data.prepare.earlier import faults_there, read_raw, spec_there
 from hierseg_jax.data.prepare.formats import FORMATS, MOVABLE, find_format
 from hierseg_jax.data.prepare.picture import RawData, Wishes
 from hierseg_jax.data.prepare.scaled_masks import about_scaled
@@ -127,8 +126,7 @@ def prepare(
         "skipped": len(examples) - len(kept),
     }
     summary_file = out_dir / "summary.json"
-    files = {summary_file: is_ours(summary_file, summary), spec.file: is_free(spec.file, there)}
-    refuse([taken(file) for file, may_stay in files.items() if not may_stay], raw_dir)
+    refuse(faults_there(spec.file, there, summary_file, summary), raw_dir)
     written = transfer(kept, move, link)
     write_atomically(summary_file, json_bytes(summary))
     notes = (*raw.notes, *about_scaled([e.picture for e in kept]), *_missing(kept, spec.hierarchy))
