@@ -176,7 +176,7 @@ def without(*names):
         ({"backbone": "b3"}, None, "holds esnet with no backbone to choose, not b3"),
         ({"image_size": 100}, None, "--image_size is 100; esnet takes multiples of 8"),
         ({"image_size": 0}, None, "--image_size is 0"),
-        ({"resize": "pad"}, None, "no resize rule 'pad'; choose stretch, letterbox, crop"),
+        ({"resize": "pad"}, None, "no resize rule 'pad'; choose one of stretch, letterbox, crop"),
         ({"image_size": (64, 100)}, None, "--image_size is 64x100 (height x width); esnet takes"),
         ({"image_size": 2**15}, None, "esnet takes multiples of 8 up to 16384"),
         ({"data": "nowhere.yaml"}, None, "nowhere.yaml"),

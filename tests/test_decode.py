@@ -130,5 +130,5 @@ def test_decodings_fit_their_heads():
         choose_decoding("path", False)
     with pytest.raises(ValueError, match="'leaf' is not for a hierarchical head"):
         choose_decoding("leaf", True)
-    with pytest.raises(ValueError, match="no decoding 'viterbi'; choose of auto, leaf"):
+    with pytest.raises(ValueError, match="no decoding 'viterbi'; choose one of auto, leaf"):
         choose_decoding("viterbi", True)

@@ -123,7 +123,7 @@ def test_mistakes_are_refused_in_a_sentence(mistake, sentence, tmp_path, monkeyp
 
 
 def test_a_format_that_there_is_not_is_refused_with_those_that_there_are(tmp_path):
-    with pytest.raises(HiersegError, match="no format 'cocoo'; choose of coco, labelme"):
+    with pytest.raises(HiersegError, match="no format 'cocoo'; choose one of coco, labelme"):
         prepare(tmp_path, tmp_path.with_name("out"), source="cocoo")
 
 

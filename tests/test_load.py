@@ -198,7 +198,9 @@ def test_an_exported_file_is_loaded_without_jax(with_scores, tmp_path):
 
 def test_what_a_program_gives_otherwise_than_a_command_does(checkpoint, photo, capsys):
     assert create_model("esnet_mini", np.int64(7)) == create_model("esnet_mini", 7)
-    with pytest.raises(hierseg_jax.HiersegError, match="There is no split 'valid'; choose train"):
+    with pytest.raises(
+        hierseg_jax.HiersegError, match="There is no split 'valid'; choose one of train"
+    ):
         open_source(small_settings().data, 0, "valid")
     with pytest.raises(FileExistsError, match="exists, and a checkpoint is to be written; choose"):
         save_checkpoint(checkpoint, {}, {})

@@ -22,7 +22,7 @@ def test_boxes_of_a_wide_picture_in_a_square():
     assert (found["stretch"].seen, found["stretch"].filled) == (whole, square)
     assert (found["letterbox"].seen, found["letterbox"].filled) == (whole, Box(16, 0, 32, 64))
     assert (found["crop"].seen, found["crop"].filled) == (Box(0, 50, 100, 100), square)
-    with pytest.raises(ValueError, match="'zoom'; choose stretch, letterbox, crop"):
+    with pytest.raises(ValueError, match="'zoom'; choose one of stretch, letterbox, crop"):
         place((100, 200), (64, 64), "zoom")
 
 

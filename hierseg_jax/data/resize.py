@@ -17,6 +17,7 @@ import numpy as np
 from hierseg_jax.data.brightening import brightened, brightening
 from hierseg_jax.data.sampling import SAMPLINGS, nearest, sampled, voted
 from hierseg_jax.data.sizes import as_size
+from hierseg_jax.system.choices import check_choice
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.parsing import IGNORE_LABEL
 
@@ -255,15 +256,13 @@ def place(
     picture, size = as_size(picture), as_size(size)
     if min(*picture, *size) < 1:
         raise HiersegError(f"{picture} is to become {size}; every side has 1 pixel or more.")
+    check_choice("resize rule", resize, RESIZES)
+    check_choice("sampling", sampling, SAMPLINGS)
     seen, filled = _whole(picture), _whole(size)
     if resize == "letterbox":
         filled = _centred(picture, size)
     elif resize == "crop":
         seen = _centred(size, picture)
-    elif resize != "stretch":
-        raise HiersegError(f"There is no resize rule {resize!r}; choose {', '.join(RESIZES)}.")
-    if sampling not in SAMPLINGS:
-        raise HiersegError(f"There is no sampling {sampling!r}; choose {', '.join(SAMPLINGS)}.")
     return Placement(picture, size, seen, filled, sampling)
 
 

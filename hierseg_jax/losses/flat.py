@@ -38,6 +38,7 @@ from hierseg_jax.losses.pixels import (
     total_over,
     weights_of_classes,
 )
+from hierseg_jax.system.choices import check_choice
 from hierseg_jax.system.errors import HiersegError
 
 Loss = Callable[..., jax.Array]
@@ -253,8 +254,7 @@ def get_loss(name: str) -> Loss:
     Raises:
       ValueError: for an unknown name, listing the known ones.
     """
-    if name not in LOSSES:
-        raise HiersegError(f"There is no loss {name!r}; choose one of {', '.join(LOSSES)}.")
+    check_choice("loss", name, LOSSES)
     return LOSSES[name]
 
 

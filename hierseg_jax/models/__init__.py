@@ -26,6 +26,7 @@ from hierseg_jax.models.segmentation_model import (
 from hierseg_jax.models.summary import format_summary, summarize
 from hierseg_jax.models.upsampling import UPSAMPLINGS
 from hierseg_jax.models.variant import Variant
+from hierseg_jax.system.choices import check_choice
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.number_kinds import is_whole
 from hierseg_jax.tree.siblings import Siblings
@@ -61,8 +62,7 @@ def find_network(name: str) -> Network:
     Raises:
       ValueError: for an unknown name.
     """
-    if name not in NETWORKS:
-        raise HiersegError(f"There is no model {name!r}; choose one of {', '.join(NETWORKS)}.")
+    check_choice("model", name, NETWORKS)
     return NETWORKS[name]
 
 
@@ -154,21 +154,10 @@ def create_model(
         dtype_name = repr(dtype)
     if dtype_name not in allowed:
         raise HiersegError(f"A model computes in {', '.join(allowed)}; got {dtype_name}.")
-    if conv_impl not in CONV_IMPLS:
-        raise HiersegError(
-            f"There is no conv_impl {conv_impl!r}; choose one of {', '.join(CONV_IMPLS)}."
-        )
-    if matmul_precision not in MATMUL_PRECISIONS:
-        raise HiersegError(
-            f"There is no matmul_precision {matmul_precision!r}; choose one of "
-            f"{', '.join(MATMUL_PRECISIONS)}."
-        )
-    if upsampling not in UPSAMPLINGS:
-        raise HiersegError(
-            f"There is no upsampling {upsampling!r}; choose one of {', '.join(UPSAMPLINGS)}."
-        )
-    if decoder not in DECODERS:
-        raise HiersegError(f"There is no decoder {decoder!r}; choose one of {', '.join(DECODERS)}.")
+    check_choice("conv_impl", conv_impl, CONV_IMPLS)
+    check_choice("matmul_precision", matmul_precision, MATMUL_PRECISIONS)
+    check_choice("upsampling", upsampling, UPSAMPLINGS)
+    check_choice("decoder", decoder, DECODERS)
     if not 0 <= stochastic_depth < 1:
         raise HiersegError(
             f"The rate of stochastic_depth is {stochastic_depth}; it must be 0 or more, below 1."

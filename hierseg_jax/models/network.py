@@ -10,6 +10,7 @@ import numpy as np
 
 from hierseg_jax.models.segmentation_model import SegmentationModel
 from hierseg_jax.models.variant import Variant
+from hierseg_jax.system.choices import check_choice
 from hierseg_jax.system.errors import HiersegError
 
 ModulePath = tuple[str, ...]
@@ -169,10 +170,7 @@ class Network:
         chosen = dict(self.fields)
         if self.backbones:
             chosen["backbone"] = self.backbones[0] if backbone is None else backbone
-            if chosen["backbone"] not in self.backbones:
-                raise HiersegError(
-                    f"There is no backbone {backbone!r}; choose one of {', '.join(self.backbones)}."
-                )
+            check_choice("backbone", chosen["backbone"], self.backbones)
         elif backbone is not None:
             raise HiersegError(
                 f"{self.name} has no backbone to choose; got {backbone!r}. Leave it out."

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hierseg_jax.models.layers import PADDINGS
+from hierseg_jax.system.choices import check_choice
 from hierseg_jax.system.errors import HiersegError
 
 NORMALIZATIONS = {
@@ -37,17 +38,10 @@ class Variant:
     normalization: str = "none"
 
     def __post_init__(self) -> None:
-        if self.padding not in PADDINGS:
-            raise HiersegError(
-                f"There is no padding {self.padding!r}; choose {' or '.join(PADDINGS)}."
-            )
+        check_choice("padding", self.padding, PADDINGS)
         if not 0 < self.norm_epsilon < 1:
             raise HiersegError(f"norm_epsilon is {self.norm_epsilon}; it must lie in (0, 1).")
-        if self.normalization not in NORMALIZATIONS:
-            raise HiersegError(
-                f"There is no normalization {self.normalization!r}; choose one of "
-                f"{', '.join(NORMALIZATIONS)}."
-            )
+        check_choice("normalization", self.normalization, NORMALIZATIONS)
 
 
 def normalize_image(image_bhwc: jax.Array, normalization: str) -> jax.Array:

@@ -21,6 +21,7 @@ from hierseg_jax.models.kernels.soft_counts import soft_counts
 from hierseg_jax.settings.data_section import DataSettings
 from hierseg_jax.settings.model_section import ModelSettings
 from hierseg_jax.settings.settings import Settings
+from hierseg_jax.system.choices import check_choice
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.tree.siblings import find_siblings
@@ -121,8 +122,7 @@ def open_source(
     Raises:
       ValueError, FileNotFoundError: one sentence.
     """
-    if split not in SPLITS:
-        raise HiersegError(f"There is no split {split!r}; choose {', '.join(SPLITS)}.")
+    check_choice("split", split, SPLITS)
     if hierarchy is None and not spec:
         hierarchy = tree_of(data)
     figures = {

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from hierseg_jax.system.choices import check_choice
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -34,18 +35,17 @@ def choose_decoding(name: str, hierarchical: bool) -> str:
     Raises:
       ValueError: for an unknown rule, or one of the other kind of head.
     """
+    check_choice("decoding", name, (AUTO, *DECODINGS))
     fitting = OF_HIERARCHICAL if hierarchical else OF_FLAT
     if name == AUTO:
         return fitting[0]
     if name in fitting:
         return name
-    if name in DECODINGS:
-        kind = "hierarchical" if hierarchical else "flat"
-        raise HiersegError(
-            f"The decoding {name!r} is not for a {kind} head (model.hierarchical is "
-            f"{hierarchical}); choose {' or '.join((AUTO, *fitting))}."
-        )
-    raise HiersegError(f"There is no decoding {name!r}; choose of {', '.join((AUTO, *DECODINGS))}.")
+    kind = "hierarchical" if hierarchical else "flat"
+    raise HiersegError(
+        f"The decoding {name!r} is not for a {kind} head (model.hierarchical is {hierarchical}); "
+        f"choose {' or '.join((AUTO, *fitting))}."
+    )
 
 
 def path_matrix(hierarchy: Hierarchy) -> np.ndarray:

@@ -32,6 +32,7 @@ from hierseg_jax.data.read.spec import SPLITS, DatasetSpec
 from hierseg_jax.data.read.spec_writing import write_spec
 from hierseg_jax.data.read.value_names import Named, Value
 from hierseg_jax.system.atomic_writing import json_bytes, write_atomically
+from hierseg_jax.system.choices import check_choice
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import local_path
 from hierseg_jax.system.wording import counted, listed
@@ -109,8 +110,7 @@ def prepare(
     if hierarchy is not None:
         check_hierarchy(hierarchy)
     source = source or find_format(raw_dir)
-    if source not in FORMATS:
-        raise HiersegError(f"There is no format {source!r}; choose of {', '.join(FORMATS)}.")
+    check_choice("format", source, FORMATS)
     _check_options(source, move, link, val_share)
     wishes = Wishes(hierarchy, labels, order, ignored, skips_unknown)
     raw = read_raw(source, raw_dir, out_dir / "data.yaml", wishes)
