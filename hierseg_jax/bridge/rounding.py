@@ -35,12 +35,10 @@ def open_splits(
       ValueError: one sentence that says which flag is missing.
     """
     settings, hierarchy = loaded.settings, loaded.hierarchy
-    spec = data or spec_of_checkpoint(settings.data, "The checkpoint")
     option = "--int8" if precision == "int8" else "--half"
     needed = f"{option} needs pictures with labels: give their data.yaml with --data."
-    if not spec:
-        raise HiersegError(f"The checkpoint names no data set, and {needed}")
     try:
+        spec = data or spec_of_checkpoint(settings.data, "The checkpoint")
         labelled = check_tree_of_data(hierarchy, settings.data, spec, "The checkpoint")
         val = open_source(settings.data, settings.seed, "val", spec, labelled)
         train = val

@@ -61,9 +61,7 @@ def _training_pictures(loaded: Checkpoint, data: str | None, asked: bool) -> Sou
     if data and asked:
         return split_of(data)
     try:
-        if spec := spec_of_checkpoint(settings.data, "The checkpoint"):
-            return split_of(spec)
-        raise HiersegError("The checkpoint names no data set; give one with --data.")
+        return split_of(spec_of_checkpoint(settings.data, "The checkpoint"))
     except (HiersegError, OSError):
         if data:
             return split_of(data)

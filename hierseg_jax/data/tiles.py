@@ -132,9 +132,9 @@ class Tiles:
         return np.zeros((classes, breadth, deep), np.float32).swapaxes(1, 2)
 
 
-def lay_tiles(picture: tuple[int, int], window: tuple[int, int], overlap: float = OVERLAP) -> Tiles:
-    """As few windows as overlap by at least a share of their side, both sizes (height, width)."""
-    tops, lefts = (_starts(*sides, overlap) for sides in zip(picture, window, strict=True))
+def lay_tiles(picture: tuple[int, int], window: tuple[int, int]) -> Tiles:
+    """As few windows as overlap by `OVERLAP` of their side or more, both sizes (height, width)."""
+    tops, lefts = (_starts(*sides) for sides in zip(picture, window, strict=True))
     return Tiles(as_size(picture), as_size(window), tops, lefts)
 
 
@@ -157,7 +157,7 @@ def part_labels(scores_chw: np.ndarray, hierarchy: Hierarchy, decoding: str) -> 
     return picture_labels(log_planes(scores_chw), place(size, size, "stretch"), hierarchy, decoding)
 
 
-def _starts(length: int, side: int, overlap: float) -> tuple[int, ...]:
+def _starts(length: int, side: int) -> tuple[int, ...]:
     rest = max(0, length - side)
-    count = math.ceil(rest / max(1, math.floor(side * (1 - overlap))))
+    count = math.ceil(rest / max(1, math.floor(side * (1 - OVERLAP))))
     return tuple(i * rest // max(1, count) for i in range(count + 1))

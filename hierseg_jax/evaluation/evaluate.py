@@ -159,8 +159,6 @@ def evaluate_checkpoint(
             raise HiersegError(f"--worker_count is {worker_count}; it must be at least 0.")
         settings = settings.replace({"data.worker_count": worker_count})
     spec = data or spec_of_checkpoint(settings.data, whose)
-    if not spec:
-        raise HiersegError(f"{whose} names no data set; give one with --data.")
     hierarchy = check_tree_of_data(loaded.hierarchy, settings.data, spec, whose)
     if batch_size < 1:
         raise HiersegError(f"--batch_size is {batch_size}; it must be at least 1.")

@@ -202,6 +202,8 @@ def spec_of_checkpoint(data: DataSettings, checkpoint: str) -> Spec:
             f"{checkpoint} was trained on {data.named}, which is code, and is not run because a "
             f"file names it. Where it is yours, give --data={shlex.quote(data.named)}."
         )
+    if not data.spec:
+        raise HiersegError(f"{checkpoint} names no data set; give one with --data.")
     return data.spec
 
 

@@ -62,7 +62,7 @@ def _finish(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _save(figure: Figure, file: Path, dpi: float = 100) -> None:
+def _save(figure: Figure, file: Path) -> None:
     """Under a temporary name first, so that a viewer never meets half a picture."""
     texts = figure.findobj(Text)
     fonts = find_fonts(text.get_text() for text in texts)
@@ -77,5 +77,5 @@ def _save(figure: Figure, file: Path, dpi: float = 100) -> None:
     with warnings.catch_warnings():
         # A line for every letter and size; `Recorder` has said it once.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(data, dpi=dpi, format="png")
+        figure.savefig(data, dpi=100, format="png")
     write_atomically(file, data.getvalue())

@@ -164,9 +164,8 @@ def choose_start(
 def _stored_variant(workdir: Path) -> Variant:
     """How the backbone of a folder's run computes; the default where `check_workdir` objects."""
     try:
-        stored = json.loads((workdir / MARKER).read_text(encoding="utf-8"))
-        return read_stored(stored["config"]).model.variant
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return _read_marker(workdir / MARKER)[0].model.variant
+    except (HiersegError, OSError):
         return Variant()
 
 

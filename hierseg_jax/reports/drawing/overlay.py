@@ -59,8 +59,7 @@ def overlaid(
     labels, paint = hierarchy.labels, paint_of(hierarchy.levels[k])
     unknown_l = np.flatnonzero(labels.classes_kl[k] == IGNORE_LABEL)
     # What has no class at the level keeps its label, which is that of no class there.
-    to_region = np.full(256, IGNORE_LABEL, np.uint8)
-    to_region[: len(labels.names)] = labels.classes_kl[k]
+    to_region = labels.table(k)
     to_region[unknown_l] = unknown_l
     paint.colors_k3[unknown_l] = labels.colors[unknown_l]
     paint.colors_k3[IGNORE_LABEL] = IGNORED
