@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hierseg_jax.evaluation.extremes import Extremes, image_scores
+from hierseg_jax.evaluation.extremes import Extremes, image_scores, painted_shares
 from hierseg_jax.evaluation.shown_pictures import ShownPicture
+from hierseg_jax.evaluation.tables import format_false_alarms
 
 
 def confusion(*rows):
@@ -88,3 +89,21 @@ def test_few_are_kept_none_twice_and_none_left_is_more_extreme(scores, most, cut
     assert best == scored[::-1][: len(best)]
     assert worst == scored[: len(worst)]
     assert len({p.index for p in pictures[0] + pictures[1]}) == len(best) + len(worst)
+
+
+def test_false_alarms_are_pictures_of_background_alone_the_most_painted_first():
+    bare = [[[10 - n, n, 0], [0, 0, 0], [0, 0, 0]] for n in (0, 3, 7, 1)]
+    thing = [[[5, 5, 0], [0, 1, 0], [0, 0, 0]]]
+    unlabelled = [[[0] * 3] * 3]
+    confusions = np.array(bare + thing + unlabelled)
+    shares = painted_shares(confusions, 0)
+    np.testing.assert_allclose(shares, [0, 0.3, 0.7, 0.1, np.nan, np.nan])
+    assert np.isnan(painted_shares(confusions, None)).all()
+    extremes = Extremes(2, [f"file{i}" for i in range(6)])
+    extremes.add(confusions, np.array([True, True, True, True, True, True]))
+    found = extremes.false_alarms(pictures_of([0] * 6))
+    assert [(p.name, p.score) for p in found] == [("file2", 0.7), ("file1", 0.3)]
+    assert len(extremes.worst(pictures_of([0] * 6))) == 0
+    told = format_false_alarms(shares)
+    assert told.startswith("pictures of background alone: 4; something is painted in 3, on more")
+    assert format_false_alarms(None) == format_false_alarms(np.array([np.nan])) == ""

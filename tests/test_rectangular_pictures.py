@@ -43,7 +43,7 @@ def test_a_report_tells_bars_from_what_was_predicted():
     label[:, 24:72], prediction[:, 48:] = 2, 5
     image = np.full((40, 96, 3), 128, np.uint8)
     html = extreme_pictures(
-        [], [ScoredPicture(0, "a", 0.5, image, label, prediction)], PASCAL_PERSON_PART, 1
+        [], [ScoredPicture(0, "a", 0.5, image, label, prediction)], [], PASCAL_PERSON_PART, 1
     )
     images = images_of(html)
     assert {drawn.shape for drawn in images.values()} == {(40, 96, 3)}

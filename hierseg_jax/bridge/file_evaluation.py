@@ -1,6 +1,5 @@
 """Evaluation of an exported file on the pictures' own pixels, as the runtime segments them."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +93,7 @@ def evaluate_file(
         example = source[index]
         tally.add_picture(example["label"], segmented(example["image"]), extremes)
     evaluation = gather_evaluation(tally, hierarchy, BATCH_SIZE, measures)
-    if extremes is not None:
-        evaluation = dataclasses.replace(
-            evaluation, best=extremes.best(show), worst=extremes.worst(show)
-        )
+    evaluation = evaluation.with_pictures(extremes, show)
     told = segmenter.metadata
     description = {
         "checkpoint": str(onnx_file),

@@ -30,6 +30,7 @@ from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.evaluation.tables import (
     describe_view,
     format_data_sets,
+    format_false_alarms,
     format_levels,
     format_tree,
     to_json,
@@ -254,12 +255,12 @@ def _tables(evaluation: Evaluation, content: Mapping[str, Any]) -> str:
     levels, columns = evaluation.levels, content["metrics"]
     epoch = f" (epoch {content['epoch']})" if content["epoch"] else ""
     precision = f" in {content['precision']}" if "precision" in content else ""
-    tree = format_tree(evaluation.tree)
+    notes = (format_tree(evaluation.tree), format_false_alarms(evaluation.painted_n))
     return (
         f"{content['model']}{precision}{epoch} on {content['data']}, {content['task']}: "
         f"{describe_view(content, counted(evaluation.num_images, 'image'))}\n"
         f"{format_levels(levels, columns)}\n"
-        + (f"{tree}\n" if tree else "")
+        + "".join(f"{note}\n" for note in notes if note)
         + format_data_sets(evaluation.data_sets, tuple(levels), columns)
     )
 

@@ -193,9 +193,7 @@ def evaluate_checkpoint(
         settings, hierarchy, loaded.variables, model, view, source, batch_size, parallel, measures
     )
     evaluation, show = (_in_windows if view.tiles else _in_batches)(work, extremes)
-    if extremes is not None:
-        best, worst = extremes.best(show), extremes.worst(show)
-        evaluation = dataclasses.replace(evaluation, best=best, worst=worst)
+    evaluation = evaluation.with_pictures(extremes, show)
     sides: Any = settings.data.image_size
     if view.image_size is None and isinstance(sides, tuple):
         sides = list(sides)  # as the checkpoint's JSON has it; another size is as it was asked for

@@ -20,7 +20,7 @@ class ScoredPicture:
     Attributes:
       index: in the split, from 0.
       name: of its file; empty where the data set has none.
-      score: from `image_scores`.
+      score: from `image_scores`, of a false alarm from `painted_shares`.
       image, label, prediction: as in `ShownPicture`.
     """
 
@@ -67,8 +67,31 @@ def image_scores(
     return np.divide(iou_nl.sum(1), count_n, out=scores_n, where=count_n > 0)
 
 
+def painted_shares(confusions_nlc: np.ndarray, background: int | None) -> np.ndarray:
+    """Of pictures of background alone the share of pixels that are predicted as something.
+
+    Args:
+      confusions_nlc: integer [N, L, C], of labels and leaf classes.
+      background: the class that is, if any.
+
+    Returns:
+      float64 [N] in [0, 1]; NaN for all other pictures, and for those without a labelled pixel.
+    """
+    confusions_nlc = np.asarray(confusions_nlc, np.float64)
+    shares_n = np.full(len(confusions_nlc), np.nan)
+    if background is None:
+        return shares_n
+    bare_nc = confusions_nlc[:, background]
+    total_n = bare_nc.sum(1)
+    alone_n = (confusions_nlc.sum((1, 2)) == total_n) & (total_n > 0)
+    return np.divide(total_n - bare_nc[:, background], total_n, out=shares_n, where=alone_n)
+
+
 class Extremes:
-    """Learns of every picture once and remembers the best and the worst, `most` of either."""
+    """Learns of every picture once and remembers the best, the worst and false alarms.
+
+    These are the pictures of background alone in which most is painted. `most` of each kind.
+    """
 
     def __init__(
         self,
@@ -83,9 +106,9 @@ class Extremes:
         """Empty at first.
 
         Args:
-          most: pictures of either kind.
+          most: pictures of each kind.
           names: of all pictures of the split; empty where they have none.
-          leaves_lc, background: as in `image_scores`.
+          leaves_lc, background: as in `image_scores`. Labels begin with the leaf classes.
           first, stride: the pictures seen are `first`, `first + stride`, ...: one
             process's share.
         """
@@ -97,19 +120,28 @@ class Extremes:
         # Heaps of (score, -index) and (-score, index) whose first goes next.
         self._best: list[tuple[float, int]] = []
         self._worst: list[tuple[float, int]] = []
+        self._painted: list[tuple[float, int]] = []
 
     def add(self, confusions_blc: np.ndarray, valid_b: np.ndarray) -> None:
         """The next pictures in order; those that are not valid count as seen alone."""
         scores_b = image_scores(confusions_blc, self._leaves_lc, self._background)
-        for i, score in enumerate(scores_b.tolist()):
+        painted_b = painted_shares(confusions_blc, self._background)
+        for i, (score, painted) in enumerate(zip(scores_b, painted_b, strict=True)):
             index = self._next
             self._next += self._stride
-            if not valid_b[i] or np.isnan(score):
+            if not valid_b[i]:
+                continue
+            if painted > 0:
+                self._keep(self._painted, (float(painted), -index))
+            if np.isnan(score):
                 continue
             self._scored += 1
-            for heap, rank in ((self._best, (score, -index)), (self._worst, (-score, index))):
-                push = heapq.heappush if len(heap) < self._most else heapq.heappushpop
-                push(heap, rank)
+            self._keep(self._best, (float(score), -index))
+            self._keep(self._worst, (-float(score), index))
+
+    def _keep(self, heap: list[tuple[float, int]], rank: tuple[float, int]) -> None:
+        push = heapq.heappush if len(heap) < self._most else heapq.heappushpop
+        push(heap, rank)
 
     def best(self, show: Show) -> tuple[ScoredPicture, ...]:
         """The best first; where there are few, no picture is among the worst as well."""
@@ -120,6 +152,11 @@ class Extremes:
         """The worst first."""
         ranks = sorted(self._worst, reverse=True)[: self._scored // 2]
         return tuple(self._picture(index, -score, show) for score, index in ranks)
+
+    def false_alarms(self, show: Show) -> tuple[ScoredPicture, ...]:
+        """Those with the most painted first; their score is the share of their pixels."""
+        ranks = sorted(self._painted, reverse=True)
+        return tuple(self._picture(-index, share, show) for share, index in ranks)
 
     def _picture(self, index: int, score: float, show: Show) -> ScoredPicture:
         name = self._names[index] if index < len(self._names) else ""

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from hierseg_jax.evaluation.data_sets import DataSetMetrics, evaluate_parts
-from hierseg_jax.evaluation.extremes import ScoredPicture, image_scores
+from hierseg_jax.evaluation.extremes import (
+    Extremes,
+    ScoredPicture,
+    Show,
+    image_scores,
+    painted_shares,
+)
 from hierseg_jax.evaluation.metrics import (
     LevelMetrics,
     TreeMetrics,
@@ -38,8 +44,9 @@ class Evaluation:
       data_sets: metrics of each by its name, where several were evaluated as one.
       counts: of every picture; None where they were not kept.
       scores_n: float64 [N], from `image_scores`, of the same.
-      best, worst: this process's pictures that `evaluate_checkpoint` was asked for, most
-        extreme first.
+      painted_n: float64 [N], from `painted_shares`, of the same.
+      best, worst, false_alarms: this process's pictures that `evaluate_checkpoint` was asked for,
+        most extreme first.
     """
 
     levels: dict[str, LevelMetrics]
@@ -52,8 +59,21 @@ class Evaluation:
     data_sets: Mapping[str, DataSetMetrics] = dataclasses.field(default_factory=dict)
     counts: PictureCounts | None = None
     scores_n: np.ndarray | None = None
+    painted_n: np.ndarray | None = None
     best: tuple[ScoredPicture, ...] = ()
     worst: tuple[ScoredPicture, ...] = ()
+    false_alarms: tuple[ScoredPicture, ...] = ()
+
+    def with_pictures(self, extremes: Extremes | None, show: Show) -> "Evaluation":
+        """With those that `extremes` remembers."""
+        if extremes is None:
+            return self
+        return dataclasses.replace(
+            self,
+            best=extremes.best(show),
+            worst=extremes.worst(show),
+            false_alarms=extremes.false_alarms(show),
+        )
 
 
 def gather_evaluation(
@@ -82,11 +102,12 @@ def gather_evaluation(
     if measures.boundary:
         boundaries_n3k = gathered(tally.boundaries)
         boundary_3k = boundaries_n3k.sum(0, dtype=np.int64)
-    counts = scores_n = None
+    counts = scores_n = painted_n = None
     if measures.names is not None:
         named = np.flatnonzero(valid_n).tolist() if measures.names else []
         counts = count_pictures(confusions_nlc, hierarchy, [measures.names[n] for n in named])
         scores_n = image_scores(confusions_nlc, hierarchy.labels.leaves_lc, hierarchy.background)
+        painted_n = painted_shares(confusions_nlc, hierarchy.background)
     unseen = int(gathered(tally.unseen).sum(dtype=np.int64)) if measures.whole else 0
     return Evaluation(
         levels=evaluate_levels(confusions_nlc, hierarchy, batch_size, boundary_3k),
@@ -106,4 +127,5 @@ def gather_evaluation(
         ),
         counts=counts,
         scores_n=scores_n,
+        painted_n=painted_n,
     )

@@ -5,6 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from hierseg_jax.data.sizes import format_size
 from hierseg_jax.evaluation.data_sets import DataSetMetrics
 from hierseg_jax.evaluation.metrics import (
@@ -16,6 +18,9 @@ from hierseg_jax.evaluation.metrics import (
 from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.settings.metric_choice import METRICS, parse_metrics
 from hierseg_jax.system.wording import columns, counted, level_called, padded, printable
+
+MUCH = 0.01
+"""Share of a picture's pixels."""
 
 
 def to_json(evaluation: Evaluation, description: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,6 +34,8 @@ def to_json(evaluation: Evaluation, description: Mapping[str, Any]) -> dict[str,
         "levels": _levels_to_json(evaluation.levels, boundary),
         "tree": {k: plain(v) for k, v in dataclasses.asdict(evaluation.tree).items()},
     }
+    if (alone := _background_alone(evaluation.painted_n))["pictures"]:
+        content["background_alone"] = alone
     if evaluation.data_sets:
         content["datasets"] = {
             name: {"levels": _levels_to_json(of.levels, boundary), "images": of.num_images}
@@ -168,6 +175,27 @@ def format_tree(tree: TreeMetrics) -> str:
         ("tree distance of a mistake (edges, mean)", tree.mistake_distance, ".3f"),
     ]
     return "\n".join(f"{text}: {x:{style}}" for text, x, style in lines if not math.isnan(x))
+
+
+def format_false_alarms(painted_n: np.ndarray | None) -> str:
+    """A line for the screen about pictures of background alone; empty where there is none.
+
+    Args:
+      painted_n: from `extremes.painted_shares`.
+    """
+    count, some, much = _background_alone(painted_n).values()
+    if not count:
+        return ""
+    return (
+        f"pictures of background alone: {count:,}; something is painted in {some:,}, on more than "
+        f"{MUCH:.0%} of the pixels in {much:,}"
+    )
+
+
+def _background_alone(painted_n: np.ndarray | None) -> dict[str, int]:
+    bare_n = painted_n[~np.isnan(painted_n)] if painted_n is not None else np.zeros(0)
+    some, much = int((bare_n > 0).sum()), int((bare_n > MUCH).sum())
+    return {"pictures": len(bare_n), "painted": some, "painted_over_1_percent": much}
 
 
 def _line(name: str, room: int, numbers: Sequence[float]) -> str:

@@ -24,6 +24,7 @@ from hierseg_jax.evaluation.page.history import History
 from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.evaluation.tables import (
     describe_view,
+    format_false_alarms,
     format_tree,
     unlabelled_levels,
 )
@@ -90,7 +91,10 @@ def format_page(report: EvaluationReport) -> str:
             (name, metrics["datasets"][name], unlabelled_levels(of, hierarchy.level_names))
             for name, of in evaluation.data_sets.items()
         ],
-        tree_lines=format_tree(evaluation.tree).splitlines(),
+        tree_lines=[
+            *format_tree(evaluation.tree).splitlines(),
+            *format_false_alarms(evaluation.painted_n).splitlines(),
+        ],
         plots=dict(plots[:_FIRST_PLOTS]),
         more_plots=dict(plots[_FIRST_PLOTS:]),
         epochs=[row["epoch"] for row in rows],
@@ -107,6 +111,7 @@ def format_page(report: EvaluationReport) -> str:
         pictures=extreme_pictures(
             evaluation.best,
             evaluation.worst,
+            evaluation.false_alarms,
             hierarchy,
             report.processes,
         ),

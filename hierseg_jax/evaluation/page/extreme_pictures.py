@@ -19,22 +19,24 @@ _WRONG = (229, 30, 80)
 def extreme_pictures(
     best: Sequence[ScoredPicture],
     worst: Sequence[ScoredPicture],
+    false_alarms: Sequence[ScoredPicture],
     hierarchy: Hierarchy,
     processes: int,
 ) -> str:
-    """Both kinds, and what the colours mean, as HTML.
+    """All kinds, and what the colours mean, as HTML.
 
     Args:
-      best, worst: the most extreme first.
+      best, worst, false_alarms: the most extreme first.
       hierarchy: of the labels; the classes of its finest level are predicted.
       processes: that shared the evaluation; each saw only its part.
     """
-    shown = [*best, *worst]
+    shown = [*best, *worst, *false_alarms]
     drawn = set().union(*(np.unique(m).tolist() for s in shown for m in (s.label, s.prediction)))
     return render(
         "evaluation/page/extreme_pictures.html",
         worst=[_figure(scored, hierarchy) for scored in worst],
         best=[_figure(scored, hierarchy) for scored in best],
+        false_alarms=[_figure(scored, hierarchy) for scored in false_alarms],
         level=hierarchy.levels[-1],
         present=drawn,
         inner_labels=hierarchy.inner_labels,
