@@ -44,6 +44,8 @@ FILES = {
     "annotations.xml": (CVAT, "CVAT's; export `COCO 1.0` or `Segmentation mask 1.1` there"),
     "street/a.xml": (WEBSITE, "polygons in XML; export or convert them to COCO's"),
     "Annotations/a.xml": (BOXES, "has boxes alone, and no outlines to learn from"),
+    "groundTruth/a.mat": ("MATLAB 5.0", "MATLAB's; write the label map in it as PNG"),
+    "1st_manual/a_manual1.gif": ("GIF89a", "a_manual1.gif is a picture of a kind that is not read"),
     "train.csv": (
         "ImageId,EncodedPixels,ClassId\na.jpg,3 4,1\n",
         "has masks as run lengths; write",

@@ -17,8 +17,10 @@ from hierseg_jax.data.prepare import (
     voc,
     yolo,
 )
+from hierseg_jax.data.prepare.folders import walk_files
 from hierseg_jax.data.prepare.other_tools import about_tools
 from hierseg_jax.data.prepare.picture import RawData, Wishes
+from hierseg_jax.data.read.layout import UNREAD_SUFFIXES, about_unread
 from hierseg_jax.data.read.safe_yaml import read_yaml
 from hierseg_jax.data.read.spec import KEYS, SPLITS, load_spec
 from hierseg_jax.system.errors import HiersegError
@@ -95,11 +97,14 @@ def find_format(raw_dir: pathlib.Path) -> str:
     for name in LAST:
         if FORMATS[name].found_in(raw_dir):
             return name
+    unread = about_unread(
+        str(file.relative_to(raw_dir)) for file in walk_files(raw_dir, UNREAD_SUFFIXES)
+    )
     raise HiersegError(
         f"{nothing}Annotations of other tools (XML, CSV, other JSON) have to become COCO's, which "
         f"most tools export.{about_tools(raw_dir)} Pictures and masks may also stay as they "
         "are: a data.yaml names any folders and patterns (docs/data.md)."
-        f"{masks.about_lossy(raw_dir)}"
+        f"{masks.about_lossy(raw_dir)} {unread}".rstrip()
     )
 
 

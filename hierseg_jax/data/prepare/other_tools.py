@@ -50,6 +50,11 @@ _TOOLS = (
     ),
     _Tool(".xml", ("<annotation", "<bndbox>"), _BOXES),
     _Tool(
+        ".mat",
+        (),
+        "is MATLAB's; write the label map in it as PNG (`scipy.io.loadmat`, `cv2.imwrite`)",
+    ),
+    _Tool(
         ".csv",
         ("EncodedPixels",),
         "has masks as run lengths; write them as PNG, which are paired with their pictures by name",
