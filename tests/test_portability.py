@@ -28,7 +28,6 @@ ASKED_FIRST = {
     ("compiler.py", "getuid"),
     ("kept_bytes.py", "getuid"),
     ("machine_memory.py", "sysconf"),
-    ("batches.py", "SIGKILL"),
 }
 
 
