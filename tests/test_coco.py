@@ -51,6 +51,15 @@ def test_ids_may_be_numbers_in_one_place_and_their_digits_in_the_other(tmp_path)
     np.testing.assert_array_equal(named(tmp_path / "b/out"), as_number)
 
 
+def test_ids_may_be_whole_numbers_of_pandas(tmp_path):
+    content = coco([{"category_id": 1.0, "segmentation": SQUARE}])
+    content["annotations"][0]["image_id"] = float(content["images"][0]["id"])
+    save_json(tmp_path / "raw/a.json", content)
+    save_image(tmp_path / "raw/0.jpg")
+    prepare(tmp_path / "raw", tmp_path / "out", val_share=0)
+    assert (named(tmp_path / "out") == "cat").any()
+
+
 def test_crowds_and_boxes_are_ignored_below_all_else(tmp_path):
     done, names = draw_coco(
         tmp_path,

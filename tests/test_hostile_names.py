@@ -1,7 +1,6 @@
 """No code of a file is run, and no name in one leads out of its folder."""
 
 import json
-import os
 import pickle
 
 import cv2
@@ -198,10 +197,11 @@ def test_weights_outside_of_a_network_s_folder_are_not_read(tmp_path, location):
         Segmenter(folder / "a.onnx")
 
 
-def test_a_video_is_not_written_through_a_link(tmp_path):
+def test_a_video_is_not_written_through_a_link(tmp_path, monkeypatch):
     theirs = tmp_path / "theirs"
     theirs.write_text("theirs")
-    (tmp_path / f".partial.{os.getpid()}.v.avi").symlink_to(theirs)
+    monkeypatch.setattr("secrets.token_hex", lambda size: size * "00")
+    (tmp_path / ".partial.00000000.v.avi").symlink_to(theirs)
     writer = VideoFile(tmp_path / "v.avi", 10, (32, 32))
     writer.write(np.zeros((32, 32, 3), np.uint8))
     writer.close()

@@ -191,7 +191,7 @@ def test_what_may_be_meant_in_two_ways_is_refused(tmp_path):
 
 
 def test_preparation_makes_a_data_set_of_them(tmp_path):
-    write(tmp_path / "raw", *LAYOUTS[0], range(20))
+    write(tmp_path / "raw", "TrainImages/a#.jpg", "TrainMasks/a#.png", range(20))
     done = prepare(tmp_path / "raw", tmp_path / "data", val_share=0.25)
     assert any("Their names don't say which are masks" in note for note in done.notes)
     spec = load_spec(tmp_path / "data" / "data.yaml")

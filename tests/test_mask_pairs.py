@@ -188,3 +188,20 @@ def test_masks_of_two_kinds_are_refused_though_one_alone_has_the_pictures_names(
         ValueError, match=r"21_training_mask\.png and .*21_manual1\.png may both be"
     ):
         find_pairs(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "others"),
+    [
+        ("train/images/train_#.png", "train/masks/train_#.png", "test/masks/test_#.png"),
+        ("images/aachen_#_19.png", "labels/aachen_#_19.png", "labels/more/bochum_#_19.png"),
+        ("images/2020_site_#.png", "masks/2020_site_#.png", "masks_unlabeled/2020_river_#.png"),
+        ("train/images/2007_#.png", "train/masks/2007_#.png", "test/masks/2007_2#.png"),
+        ("a/images/#.png", "a/masks/#.png", "b/masks/case#.png"),
+    ],
+)
+def test_masks_of_pictures_that_are_not_there_are_left_out(tmp_path, images, masks, others):
+    names = [of.replace("#", str(i)) for of in (images, masks, others) for i in range(1, 9)]
+    pairs, notes = find_pairs(touch(tmp_path, *names))
+    assert len(pairs) == 8
+    assert any(note.startswith("Masks of no picture: 8 files") for note in notes)

@@ -1,6 +1,5 @@
 """What a run over a source would write is settled, or refused in a sentence, before any work."""
 
-import os
 import shlex
 import shutil
 import subprocess
@@ -248,7 +247,7 @@ def test_every_kind_of_video_is_written_whole(tmp_path, suffix):
 
 def test_a_video_that_cannot_take_its_name_is_not_lost(tmp_path):
     video = begun(tmp_path / "v.avi")
-    partial = f".partial.{os.getpid()}.v.avi"
+    (partial,) = (file.name for file in tmp_path.iterdir())
     (tmp_path / "v.avi").mkdir()  # meanwhile
     with pytest.raises(OSError, match=rf"v\.avi could not be written: Is a .*{partial}\."):
         video.close()
@@ -260,8 +259,9 @@ def test_a_video_that_cannot_take_its_name_is_not_lost(tmp_path):
 
 
 def test_of_two_processes_that_write_one_video_neither_takes_the_other_s(tmp_path):
-    file, partial = tmp_path / "v.avi", tmp_path / f".partial.{os.getpid()}.v.avi"
+    file = tmp_path / "v.avi"
     mine = begun(file)
+    (partial,) = tmp_path.iterdir()
     script = "from tests.test_places import *; begun(Path(sys.argv[1])).close()"
     subprocess.run([sys.executable, "-c", script, file], cwd=ROOT, check=True)
     theirs = file.read_bytes()

@@ -59,3 +59,30 @@ def test_names_that_were_put_in_another_order_are_noticed(tmp_path):
     (out / "data.yaml").write_text(swapped)
     with pytest.raises(ValueError, match="is there already with another content"):
         prepare(raw, out)
+
+
+def test_classes_that_were_left_out_or_renamed_in_labels_stay_so(tmp_path):
+    raw, out = make_labelme(tmp_path), tmp_path / "out"
+    prepare(raw, out)
+    kept = "names: [background, cat]\nhierarchy: [cat]\n"
+    text = (out / "data.yaml").read_text().partition("names:")[0]
+    (out / "data.yaml").write_text(f"{text}{kept}labels: {{0: background, 1: cat, 2: ignore}}\n")
+    spec = prepare(raw, out).spec
+    assert spec.hierarchy.class_names == ("background", "cat")
+
+
+def test_a_renamed_class_is_told_from_a_new_one_or_refused(tmp_path):
+    raw, out = make_labelme(tmp_path), tmp_path / "out"
+    prepare(raw, out)
+    text = (out / "data.yaml").read_text()
+    renamed = text.replace("dog", "hound")
+    (out / "data.yaml").write_text(renamed)
+    before = contents(out)
+    prepare(raw, out)
+    assert contents(out) == before | {"summary.json": contents(out)["summary.json"]}
+    add_an_ant(raw)
+    added = renamed.replace("hound]", "hound, ant]")
+    (out / "data.yaml").write_text(added)
+    message = fault(raw, out)
+    assert "has annotations of dog, and" in message
+    assert "has hound in their place, so that names which were changed there can't be" in message

@@ -9,6 +9,7 @@ import pytest
 
 from hierseg_jax.data.prepare.formats import find_format
 from hierseg_jax.data.prepare.prepare import prepare
+from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.annotated_data import save_image
 from tests.raw_data import fault
 
@@ -88,9 +89,8 @@ def test_regions_are_drawn_however_they_are_exported(tmp_path, kind):
         assert f"Left out, for there is no mask: 1 picture, the first {raw / 'c.png'}." in (
             prepared.notes
         )
-    assert "Classes are the values of the regions' attribute 'part', not of 'note'." in (
-        prepared.notes
-    )
+    told = "Classes are the values of the regions' attribute 'part', not of 'note'. A --hierarchy "
+    assert any(note.startswith(told) for note in prepared.notes)
     expected = np.zeros(SIZE, np.uint8)
     expected[3:7, 2:7] = 1
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
@@ -115,7 +115,7 @@ def test_every_shape_has_its_area(tmp_path, shape, pixels):
     mask_hw = mask_of(tmp_path / "out", "a")
     assert abs(mask_hw.sum() - pixels) < 6
     rows, columns = np.nonzero(mask_hw)
-    assert (abs(rows.mean() + 0.5 - 6), abs(columns.mean() + 0.5 - 8)) < (0.5, 0.5)
+    np.testing.assert_allclose((rows.mean() + 0.5, columns.mean() + 0.5), (6, 8), atol=0.5)
 
 
 def test_regions_of_no_class_are_the_only_one_or_ignored(tmp_path):
@@ -177,3 +177,91 @@ def test_mistakes_name_the_file_and_the_region(tmp_path, content, said):
     message = fault(raw, tmp_path / "out", source="via")
     assert said in message
     assert "via_region_data.json" in message
+
+
+@pytest.mark.parametrize(
+    ("attributes", "classes"),
+    [
+        ([{"label": "cat", "id": str(n)} for n in range(6)], ["cat"]),
+        ([{"color": "red", "label": name} for name in ("cat", "dog", "cat")], ["cat", "dog"]),
+        ([{"label": name, "occluded": "no"} for name in ("cat", "dog", "")], ["cat", "dog"]),
+        ([{"kind": "cat"}, {"kind": "dog"}, {"kind": "dog", "name": "Rex"}], ["cat", "dog"]),
+        ([{"class": 1}, {"class": 2.0}, {"class": 2}], ["1", "2"]),
+        ([{"class": ["cat"]}, {"class": {"dog": True, "cat": False}}], ["cat", "dog"]),
+        ([{"class": {"dog": True, "cat": True}}, {"class": "cat"}, {"class": "cat"}], ["cat"]),
+    ],
+)
+def test_the_attribute_of_classes_is_chosen_by_what_it_is_called_and_holds(
+    tmp_path, attributes, classes
+):
+    half = len(attributes) // 2
+    content = entry("a.png", *((SQUARE, of) for of in attributes[:half]))
+    content |= entry("b.png", *((SQUARE, of) for of in attributes[half:]))
+    prepared = prepare(make_via(tmp_path / "raw", content), tmp_path / "out")
+    assert prepared.spec.hierarchy.class_names == ("background", *classes)
+
+
+def test_a_tree_takes_the_attribute_that_has_its_names(tmp_path):
+    both = [{"label": "cat", "color": color} for color in ("red", "blue")]
+    content = entry("a.png", (SQUARE, both[0])) | entry("b.png", (SQUARE, both[1]))
+    tree = Hierarchy.from_mapping(["red", "blue"], ["background", "red", "blue"])
+    prepare(make_via(tmp_path / "raw", content), tmp_path / "out", hierarchy=tree)
+    assert mask_of(tmp_path / "out", "a").max() == 1
+    assert mask_of(tmp_path / "out", "b").max() == 2
+
+
+def test_several_values_at_once_are_ignored_and_a_region_without_a_shape_is_none(tmp_path):
+    several = {"class": {"dog": True, "cat": True}}
+    content = entry("a.png", (SQUARE, several), ({}, {"class": "cat"}), (TRIANGLE, {"class": "x"}))
+    content |= entry("b.png", (SQUARE, {"class": "x"}))
+    prepared = prepare(make_via(tmp_path / "raw", content), tmp_path / "out")
+    assert set(np.unique(mask_of(tmp_path / "out", "a"))) == {0, 1, 255}
+    assert "1 region with several values of 'class' are ignored." in prepared.notes
+
+
+def test_pictures_of_one_name_in_two_folders_are_told_by_their_size_or_refused(tmp_path):
+    raw = tmp_path / "raw"
+    for camera, side in (("cam1", 12), ("cam2", 14)):
+        save_image(raw / camera / "a.png", size=(side, 16))
+    sizes = [(raw / camera / "a.png").stat().st_size for camera in ("cam1", "cam2")]
+    content = {
+        f"a.png{size}": {"filename": "a.png", "size": size, "regions": regions}
+        for size, label in zip(sizes, ("cat", "dog"), strict=True)
+        for regions in [[{"shape_attributes": SQUARE, "region_attributes": {"class": label}}]]
+    }
+    (raw / "via.json").write_text(json.dumps(content))
+    prepare(raw, tmp_path / "out")
+    assert [mask_of(tmp_path / "out", f"cam{i}__a").max() for i in (1, 2)] == [1, 2]
+    unknown = {key: of | {"size": -1} for key, of in content.items()}
+    (raw / "via.json").write_text(json.dumps(unknown))
+    assert "may be" in (message := fault(raw, tmp_path / "b"))
+    assert "give the pictures names of their own" in message
+    (raw / "cam2/a.png").unlink()
+    assert "are both of" in fault(raw, tmp_path / "b")
+
+
+def test_a_region_that_can_t_be_drawn_is_named_with_its_picture(tmp_path):
+    far = TRIANGLE | {"all_points_x": ["8", "9", "9e9"]}
+    raw = make_via(tmp_path / "raw", entry("b.png", (far, {})))
+    message = fault(raw, tmp_path / "out")
+    assert "'b.png99': regions[0] ('polygon'): 'all_points_x' is '9e9'; expected a num" in message
+
+
+@pytest.mark.parametrize("name", [".", "..", "a/..", "\ud800.png", "a\nb.png"])
+def test_names_of_no_file_are_refused(tmp_path, name):
+    raw = make_via(tmp_path / "raw", entry(name, (SQUARE, {})))
+    assert "'filename' is" in fault(raw, tmp_path / "out")
+
+
+def test_a_polygon_of_many_points_fits_in_a_table(tmp_path):
+    many = [float(n % 13) + 0.123456789 for n in range(20000)]
+    shape = {"name": "polygon", "all_points_x": many, "all_points_y": many[::-1]}
+    rows = table(entry("a.png", (shape, {})) | entry("b.png", (SQUARE, {})))
+    raw = make_via(tmp_path / "raw", "", "via.csv")
+    with (raw / "via.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    before = csv.field_size_limit()
+    prepare(raw, tmp_path / "out")
+    assert csv.field_size_limit() == before

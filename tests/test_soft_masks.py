@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hierseg_jax.data.prepare.prepare import prepare
-from hierseg_jax.data.prepare.soft_masks import are_soft
+from hierseg_jax.data.prepare.soft_masks import soft_masks
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.spec import read_classes
 from hierseg_jax.system.errors import HiersegError
@@ -92,7 +92,7 @@ def areas(values):
 def test_areas_of_a_grey_are_classes(tmp_path, values):
     masks = [areas(values), areas(values[::-1])]
     raw = save(tmp_path / "raw", masks)
-    assert not are_soft(sorted((raw / "masks").iterdir()))
+    assert soft_masks(sorted((raw / "masks").iterdir())) is None
 
 
 def test_jpeg_of_several_greys_is_refused(tmp_path):
@@ -137,3 +137,81 @@ def test_a_likely_background_is_told_with_the_file_that_makes_it_one(tmp_path, v
     assert prepared.spec.hierarchy.background == 0
     (label_hw, *_) = labels_of(prepared).values()
     np.testing.assert_array_equal(label_hw == 0, areas(values) == max(values, key=values.count))
+
+
+def rims(rim, white=255, width=3):
+    """Discs with a rim of a grey, which is a class."""
+    masks = []
+    for number in range(12):
+        mask_hw = np.zeros(SIZE, np.uint8)
+        for x in (30, 60, 90):
+            cv2.circle(mask_hw, (x, 30 + number), 14, rim, -1)
+            cv2.circle(mask_hw, (x, 30 + number), 14 - width, white, -1)
+        masks.append(mask_hw)
+    return masks
+
+
+@pytest.mark.parametrize("rim", [85, 127, 128, 170])
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_thin_classes_of_a_grey_are_classes(tmp_path, rim, width):
+    raw = save(tmp_path / "raw", rims(rim, width=width))
+    names = prepare(raw, tmp_path / "out").spec.hierarchy.class_names
+    assert names == ("background", f"class_{rim}", "class_255")
+
+
+def test_values_of_a_table_are_its_classes(tmp_path):
+    raw = save(tmp_path / "raw", rims(128))
+    (raw / "id2label.json").write_text('{"0": "background", "128": "border", "255": "cell"}')
+    names = prepare(raw, tmp_path / "out").spec.hierarchy.class_names
+    assert names == ("background", "border", "cell")
+    raw = save(tmp_path / "soft", discs(smooth=True))
+    (raw / "id2label.json").write_text('{"0": "leaf", "255": "background"}')
+    prepared = prepare(raw, tmp_path / "b", val_share=0)
+    assert prepared.spec.hierarchy.class_names == ("background", "leaf")
+    label_hw = labels_of(prepared)["0"]
+    assert (label_hw[45, 60], label_hw[2, 2]) == (0, 1)
+
+
+def test_small_classes_of_a_grey_are_classes(tmp_path):
+    masks = []
+    for number in range(6):
+        mask_hw = np.zeros((400, 400), np.uint8)
+        cv2.circle(mask_hw, (200, 200), 90, 250, -1)
+        for i, grey in enumerate((50, 100, 150, 200)):
+            cv2.circle(mask_hw, (40 + 80 * i, 40), 2 + number % 2, grey, -1)
+        masks.append(mask_hw)
+    raw = save(tmp_path / "raw", masks)
+    for number in range(6):
+        cv2.imwrite(str(raw / f"images/{number}.jpg"), np.zeros((400, 400, 3), np.uint8))
+    assert prepare(raw, tmp_path / "out").spec.hierarchy.num_classes == 6
+
+
+def test_a_mask_with_an_area_of_grey_among_soft_ones_is_named(tmp_path):
+    masks = [cv2.GaussianBlur(mask_hw, (0, 0), 1) for mask_hw in discs()]
+    masks[7][10:40, 10:60] = 120
+    raw = save(tmp_path / "raw", masks)
+    with pytest.raises(HiersegError, match=r"masks.7\.png has areas of grey, and other masks are"):
+        prepare(raw, tmp_path / "out")
+
+
+def test_thin_lines_that_get_lost_and_white_surroundings_are_told(tmp_path):
+    masks = discs(smooth=True)
+    for mask_hw in masks[:2]:
+        mask_hw[:] = 0
+        cv2.line(mask_hw, (5, 5), (110, 80), 255, 1)
+        mask_hw[:] = cv2.GaussianBlur(mask_hw, (0, 0), 1)
+    notes = prepare(save(tmp_path / "raw", masks), tmp_path / "out").notes
+    assert any(note.startswith("Of 2 masks most is darker than that and lost") for note in notes)
+    inverted = [255 - mask_hw for mask_hw in discs(smooth=True)]
+    notes = prepare(save(tmp_path / "inverted", inverted), tmp_path / "b").notes
+    assert any("of the pixels are white, and taken for the object. If it is" in n for n in notes)
+
+
+def test_masks_that_can_t_be_read_are_all_named(tmp_path):
+    raw = save(tmp_path / "raw", discs(smooth=True))
+    (raw / "classes.txt").write_text("background\npolyp\n")
+    for number in (3, 5):
+        file = raw / f"masks/{number}.png"
+        file.write_bytes(file.read_bytes()[:60])
+    with pytest.raises(HiersegError, match=r"has 2 faults, and nothing was written"):
+        prepare(raw, tmp_path / "out")

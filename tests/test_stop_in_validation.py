@@ -145,7 +145,8 @@ def test_where_nothing_is_to_be_saved_a_signal_ends_the_program_at_once(capsys):
 
 
 HUNG_UP = """
-import pathlib, sys, time
+import pathlib, signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # not ignored, as where the tests run under nohup
 from hierseg_jax.system.stop import StopSignals
 with StopSignals() as stop:
     print("ready", flush=True)

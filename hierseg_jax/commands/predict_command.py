@@ -158,6 +158,9 @@ def _run() -> None:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """As Ctrl-C does: files are completed."""
     del frame
+    # Another one would interrupt what completes them; Ctrl-C may still be pressed again.
+    for other in {*stop_signals()} - {signal.SIGINT}:
+        signal.signal(other, signal.SIG_IGN)
     let_go_of_terminal(number)
     raise KeyboardInterrupt(number)
 

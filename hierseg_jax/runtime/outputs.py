@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 from pathlib import Path
 
 import cv2
@@ -113,8 +114,8 @@ class VideoFile:
         """Opens it for frames of (width, height); raises OSError or ValueError."""
         check_video_name(file)
         self._file, self.fps, self._drawn = file, fps, size
-        # Another process may write one to the same name.
-        self._partial = file.with_name(f".partial.{os.getpid()}.{file.name}")
+        # Another process may write one to the same name, of another machine or container even.
+        self._partial = file.with_name(f".partial.{secrets.token_hex(4)}.{file.name}")
         self._replaces = file.exists()
         # OpenCV would write through a link that stands there.
         self._partial.unlink(missing_ok=True)

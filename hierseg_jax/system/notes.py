@@ -7,6 +7,6 @@ from tqdm import tqdm
 
 def note(text: str) -> None:
     """To stderr, above a bar if there is one; nothing for an empty text."""
-    if text:
+    if text and sys.stderr is not None:  # a program in the background may have none
         tqdm.write(f"note: {text}", file=sys.stderr)
         sys.stderr.flush()

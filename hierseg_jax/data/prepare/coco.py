@@ -167,8 +167,10 @@ def read_document(file: pathlib.Path) -> Document:
             # Some tools write the number in one place, and its digits in the other.
             alike = int(given) if isinstance(given, str) and _is_number(given) else str(given)
             if given not in of and alike in of:
-                record = {**record, key: alike}
-            elif given not in of:
+                given = alike
+            if given in of:
+                record = {**record, key: given}
+            else:
                 kind = key.removesuffix("_id")
                 raise HiersegError(f"{where}: there is no {kind} of the id {shown(record[key])}.")
         annotations.setdefault(record["image_id"], []).append(record)
@@ -255,6 +257,8 @@ def _is_number(text: str) -> bool:
 
 def _id(record: Mapping[str, Any], key: str, where: str) -> int | str:
     value = record.get(key)
+    if isinstance(value, float) and value.is_integer():  # as pandas writes it
+        return int(value)
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise HiersegError(f"{where}: {key!r} is {shown(value)}; expected a number.")
     return value

@@ -22,15 +22,27 @@ def read_raw(source: str, raw_dir: pathlib.Path, file: pathlib.Path, wishes: Wis
     raw, there = read(raw_dir, wishes), _loaded(file)
     if there is None or wishes.hierarchy is not None or any(p.draw is None for p in raw.pictures):
         return raw
+    if there.labels:  # what each number means is said there
+        return raw
     found, known = (all_labels(of.hierarchy).names for of in (raw, there))
-    if {*known} < {*found}:
-        more = [name for name in found if name not in known]
+    more = [name for name in found if name not in known]
+    gone = [name for name in known if name not in found]
+    if not more:
+        if found == known:
+            return raw
+        return read(raw_dir, dataclasses.replace(wishes, hierarchy=there.hierarchy))
+    if not gone:
         raise HiersegError(
             f"{raw_dir} has annotations of {listed(more, 5)}, and {file} no such class; put it at "
             "the end of `names` there and into `hierarchy`, or give another --out_dir."
         )
-    if {*found} <= {*known} and found != known:
-        return read(raw_dir, dataclasses.replace(wishes, hierarchy=there.hierarchy))
+    # Names that were changed keep their places.
+    if len(more) != len(gone) or any(found[known.index(n)] not in more for n in gone):
+        raise HiersegError(
+            f"{raw_dir} has annotations of {listed(more, 5)}, and {file} has {listed(gone, 5)} in "
+            "their place, so that names which were changed there can't be told from new ones. Use "
+            "the annotations' names there, or another --out_dir."
+        )
     return raw
 
 

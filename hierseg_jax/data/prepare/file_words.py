@@ -12,7 +12,7 @@ MASK_WORDS = {
     *("mask", "masks", "label", "labels", "labeled", "labelled", "ann", "anno", "annot", "gt"),
     *("annotation", "annotations", "seg", "segm", "segmentation", "segmentations", "semantic"),
     *("labelids", "labeltrainids", "gtfine", "segmentationclass", "target", "targets", "manual"),
-    *("manual1", "groundtruth"),
+    *("manual1", "groundtruth", "truth"),
 }
 PICTURE_WORDS = {
     *("image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "rgb", "raw"),

@@ -1,6 +1,6 @@
 """Pictures and masks whose names say neither: told by what the files show.
 
-`Training_Images/7.jpg` and `Ground_Truth/7.png`, `image7.jpg` and `mask7.png`, `x/a.png` and
+`TrainImages/7.jpg` and `TrainMasks/7.png`, `image7.jpg` and `mask7.png`, `x/a.png` and
 `y/a_p.png`. A group of files is one kind of file of a folder. A picture and its mask have one name;
 or the same words and numbers in one order, but for words that most names of their groups have.
 Masks have about the proportions of their pictures, and show few values in large areas. What may
@@ -124,8 +124,8 @@ def _unique(names: Sequence[_Name], files: Sequence[pathlib.Path]) -> dict[_Name
 
 
 def _kinds(files: Sequence[pathlib.Path]) -> list[list[pathlib.Path]]:
-    """By their suffixes, where these alone tell `1.bmp` and `1.png` apart; else by their looks."""
-    if len({file.stem for file in files}) == len(files):
+    """By suffixes, where these alone tell most apart (`1.bmp` and `1.png`); or by their looks."""
+    if len({file.stem for file in files}) > 0.75 * len(files):
         return _by_looks(files)
     by_suffix: dict[str, list[pathlib.Path]] = {}
     for file in files:

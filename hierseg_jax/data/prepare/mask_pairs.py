@@ -6,7 +6,6 @@ A picture and its mask have the same words in their names, but for those that sa
 """
 
 import pathlib
-import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from hierseg_jax.data.prepare.file_words import (
     key_of,
     words_of,
 )
+from hierseg_jax.data.prepare.folders import split_of
 from hierseg_jax.data.prepare.mask_folders import Folders, is_photo, left_out, splits_and_names
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, MASK_SUFFIXES
 from hierseg_jax.system.errors import HiersegError
@@ -92,22 +92,25 @@ def find_pairs(
 def _refuse_other_masks(
     mask_of: dict[pathlib.Path, pathlib.Path], files: Sequence[pathlib.Path]
 ) -> None:
-    """Refuses masks of no picture whose names have the numbers of pictures that others are of.
+    """Refuses masks of no picture whose names are those of pictures that others are of, but short.
 
     `mask/21_training_mask.gif` of DRIVE tells where its camera sees, `1st_manual/21_manual1.gif`
-    is what was annotated.
+    is what was annotated of `images/21_training.tif`.
     """
     chosen = {*mask_of.values()}
-    if not files or any(file in chosen for file in files):
+    if any(file in chosen for file in files):
         return
-    by_number = {first: image for image in mask_of if (first := _first_number(image))}
-    near = {
-        file: image
-        for file in files
-        if (image := by_number.get(_first_number(file)))
-        and key_of(file.stem) != key_of(image.stem)  # else there was a choice
-    }
-    if 2 * len(near) < max(len(files), len(mask_of)):
+    by_number: dict[Words, pathlib.Path] = {}
+    for image in mask_of:
+        by_number.setdefault(_numbers(image), image)
+    near = {}
+    for file in files:
+        found = by_number.get(numbers) if (numbers := _numbers(file)) else None
+        if found is None or len({split_of(f.parent) for f in (file, found)} - {""}) > 1:
+            continue
+        if {*key_of(file.stem)} < {*key_of(found.stem)}:  # where they are equal, there was a choice
+            near[file] = found
+    if not near or 2 * len(near) < max(len(files), len(mask_of)):
         return
     other, image = next(iter(near.items()))
     raise HiersegError(
@@ -116,9 +119,8 @@ def _refuse_other_masks(
     )
 
 
-def _first_number(file: pathlib.Path) -> str:
-    found = re.search(r"\d+", file.stem)
-    return found[0] if found else ""
+def _numbers(file: pathlib.Path) -> Words:
+    return tuple(word for word in key_of(file.stem) if word.isdecimal())
 
 
 def _apart(files: Sequence[pathlib.Path]) -> tuple[list[pathlib.Path], list[pathlib.Path]]:

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hierseg_jax.data.prepare.class_tables import TABLES, ClassPath, find_table
+from hierseg_jax.data.prepare.class_tables import TABLES, ClassPath, Table, find_table
 from hierseg_jax.data.prepare.classes import BACKGROUND, value_of_none
 from hierseg_jax.data.prepare.file_words import MASK_WORDS, has
 from hierseg_jax.data.prepare.folders import walk_files
@@ -15,7 +15,7 @@ from hierseg_jax.data.prepare.likely_pairs import find_likely_pairs
 from hierseg_jax.data.prepare.mask_folders import is_photo
 from hierseg_jax.data.prepare.mask_pairs import Masked, find_pairs
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
-from hierseg_jax.data.prepare.soft_masks import Halved, are_soft
+from hierseg_jax.data.prepare.soft_masks import Halved, SoftMasks, soft_masks
 from hierseg_jax.data.prepare.unnamed_values import name_values
 from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES
 from hierseg_jax.data.read.value_names import IGNORE, Named, Value
@@ -24,6 +24,9 @@ from hierseg_jax.system.wording import counted
 from hierseg_jax.tree.background import may_be_background
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.tree.meeting import all_labels, near_names
+
+_MOSTLY = 0.5
+"""Of all pixels what an object has, at most, that nobody asks about."""
 
 
 def found_in(raw_dir: pathlib.Path) -> bool:
@@ -45,13 +48,20 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             "front or behind (a.jpg, a_mask.png), in one folder, or in two such as images and "
             f"masks.{about_lossy(raw_dir)}"
         )
-    soft = not wishes.labels and are_soft([pair.mask for pair in pairs])
-    if not soft and any(is_photo(pair.mask) for pair in pairs):
-        raise HiersegError(f"{pairs[0].mask} is JPEG or WebP. {LOSSY}")
-    if soft:
-        hierarchy, labels, notes = _one_thing(raw_dir, pairs, wishes)
+    masks, table, soft = [pair.mask for pair in pairs], find_table(raw_dir), None
+    # Whoever names values means what is stored.
+    if not wishes.labels and (table is None or len(table.paths) == 2):
+        soft = soft_masks(masks)
+    if soft is None and any(map(is_photo, masks)):
+        raise HiersegError(f"{masks[0]} is JPEG or WebP. {LOSSY}")
+    dark, bright = 0, 1
+    labels: Named = ()
+    if soft is not None:
+        hierarchy, notes = _one_thing(masks[0], soft, table, wishes)
+        if table is not None and value_of_none([*table.paths.values()][1][-1]) == 0:
+            dark, bright = 1, 0
     else:
-        hierarchy, labels, notes = _classes(raw_dir, pairs, wishes)
+        hierarchy, labels, notes = _classes(raw_dir, masks, table, wishes)
     notes = (how, *notes, *left_out)
     without = [pair.image for pair in pairs if not pair.split]
     if 0 < len(without) < len(pairs):
@@ -64,7 +74,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             pair.name,
             pair.image,
             pair.mask,
-            draw=Halved(pair.mask) if soft else None,
+            draw=None if soft is None else Halved(pair.mask, dark, bright),
             listed_in=str(raw_dir),
         )
         for pair in pairs
@@ -97,37 +107,50 @@ def about_lossy(raw_dir: pathlib.Path) -> str:
 
 
 def _one_thing(
-    raw_dir: pathlib.Path, pairs: Sequence[Masked], wishes: Wishes
-) -> tuple[Hierarchy, Named, tuple[str, ...]]:
+    mask: pathlib.Path, soft: SoftMasks, table: Table | None, wishes: Wishes
+) -> tuple[Hierarchy, tuple[str, ...]]:
     """The tree of soft masks, which are drawn anew as 0 and 1, and what is to be said of them."""
-    table = find_table(raw_dir)
-    tree, names = wishes.hierarchy, [BACKGROUND, "object"]
-    if tree is None and table is not None and len(table.paths) == len(names):
+    names = [BACKGROUND, "object"]
+    if table is not None:
         names = [path[-1] for path in table.paths.values()]
-    if tree is None:
-        tree = Hierarchy.from_mapping(names[1:], names, ["class"])
+        names.sort(key=lambda name: value_of_none(name) != 0)  # a background first
+    tree = wishes.hierarchy or Hierarchy.from_mapping(names[1:], names, ["class"])
     if tree.num_classes != 2:
         raise HiersegError(
-            f"{pairs[0].mask} and the others are white on black, which are two classes, and there "
-            f"are {tree.num_classes}: {', '.join(tree.class_names)}. Name the values of the masks "
-            "by `labels` in the --hierarchy file, and `unknown: ignore` for all others."
+            f"{mask} and the others are white on black, which are two classes, and there are "
+            f"{tree.num_classes}: {', '.join(tree.class_names)}. "
+            + (
+                LOSSY
+                if is_photo(mask)
+                else "Name the values of the masks by `labels` in the --hierarchy file, and "
+                "`unknown: ignore` for all others."
+            )
         )
-    note = (
+    notes = [
         "The masks are black and white, and grey at edges, as JPEG and smooth drawing make them. "
-        f"What is half as bright as white or more is {tree.class_names[1]}; the copies hold 0 and "
-        "1."
-    )
-    return tree, (), (note,)
+        "They are parted where they are half as bright as white; the copies hold 0 and 1."
+    ]
+    if table is None and soft.share > _MOSTLY:
+        notes.append(
+            f"{soft.share:.0%} of the pixels are white, and taken for the object. If it is black, "
+            f"write a {TABLES[1]} of two lines there, its name and {BACKGROUND}."
+        )
+    if soft.thin:
+        notes.append(
+            f"Of {counted(len(soft.thin), 'mask')} most is darker than that and lost, as of thin "
+            f"lines that were scaled down, the first {soft.thin[0]}. Take the masks as large as "
+            "they were drawn."
+        )
+    return tree, tuple(notes)
 
 
 def _classes(
-    raw_dir: pathlib.Path, pairs: Sequence[Masked], wishes: Wishes
+    raw_dir: pathlib.Path, masks: Sequence[pathlib.Path], table: Table | None, wishes: Wishes
 ) -> tuple[Hierarchy, Named, tuple[str, ...]]:
     """The tree, what the values of masks mean in it, and what is to be said of it."""
     tree = wishes.hierarchy
     if tree is not None and wishes.labels:
         return tree, wishes.labels, ()
-    table = find_table(raw_dir)
     if table is not None:
         where, paths = str(table.file), table.paths
         tree = tree or _tree(paths, where)
@@ -135,7 +158,7 @@ def _classes(
         return tree, _labels(names, tree), (f"The classes are those of {where}.",)
     if tree is not None:
         return tree, (), ()
-    paths, notes = name_values([pair.mask for pair in pairs])
+    paths, notes = name_values(masks)
     tree = _tree(paths, str(raw_dir))
     note = (
         f"{raw_dir} has no table of its classes (such as {' or '.join(TABLES[:2])}). They are "

@@ -183,10 +183,10 @@ def _without_copies(raw: RawData) -> RawData:
 def _split(
     raw: RawData, raw_dir: pathlib.Path, val_share: float, val_names: str | Sequence[str]
 ) -> RawData:
-    if not any(picture.split in ("", "train") for picture in raw.pictures):
+    if all(picture.split == "test" for picture in raw.pictures):
         note = (
-            f"{counted(len(raw.pictures), 'picture')} with masks lie in folders of validation or "
-            "tests, and none in one of training: they are split anew."
+            f"{counted(len(raw.pictures), 'picture')} with masks lie in folders of a test, and "
+            "none in one of training or validation: they are split anew."
         )
         pictures = [dataclasses.replace(picture, split="") for picture in raw.pictures]
         raw = dataclasses.replace(raw, pictures=pictures, notes=(*raw.notes, note))

@@ -4,6 +4,7 @@ import pathlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import cv2
 import numpy as np
 
 from hierseg_jax.data.prepare.class_tables import TABLES, ClassPath
@@ -19,6 +20,9 @@ from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
 _STRAY = 0.001
 """Of all pixels what a grey has, at most, that lies between others at smooth edges."""
+_BETWEEN, _INSIDE = 0.5, 0.01
+"""Of such pixels those that have a darker and a lighter one beside them; and those with none but
+their like around them, which small classes have."""
 _GREY = 128
 """What a class has, at least, where classes are greys."""
 _MOST, _LITTLE = 0.5, 0.1
@@ -45,11 +49,14 @@ def name_values(masks: Sequence[pathlib.Path]) -> tuple[dict[Value, ClassPath], 
         held.pop(UNLABELLED, None)
         counts.update(held)
         white += [mask] * (held.keys() == {0, IGNORE_LABEL})
+        if coloured and len(counts) > MOST_VALUES:  # there may be millions
+            break
         if not coloured and not 0 <= min(held, default=0) <= max(held, default=0) <= 255:
             raise HiersegError(
-                f"{mask} holds {min(held)} to {max(held)}; classes have values from 0 to 255."
+                f"{mask} holds {min(held)} to {max(held)}; classes have values from 0 to 255. "
+                "Masks of 16 bits that are black and white are to be saved with 8."
             )
-    strays = () if coloured else _strays(counts)
+    strays = () if coloured else _strays(counts, masks)
     found = counts.keys() - {*strays}
     if len(found) > MOST_VALUES:
         raise HiersegError(
@@ -86,13 +93,27 @@ def _are_drawn(found: set[int]) -> bool:
     return bool(indices) and indices[-1] > 2 * len(indices)
 
 
-def _strays(counts: Mapping[int, int]) -> tuple[int, ...]:
-    """Of greys those that hardly a pixel has; where all others are drawn, too."""
+def _strays(counts: Mapping[int, int], masks: Sequence[pathlib.Path]) -> tuple[int, ...]:
+    """Of greys those that hardly a pixel has, where nearly all of these lie between others."""
     total = sum(counts.values())
     few = {value for value, count in counts.items() if value > 0 and count < _STRAY * total}
     few -= {IGNORE_LABEL}
     left = counts.keys() - few
     if max(left, default=0) < _GREY or not len(few) > len(left) > 1 or not _are_drawn({*counts}):
+        return ()
+    is_few = np.zeros(256, bool)
+    is_few[[*few]] = True
+    between = inside = 0
+    for mask in masks:
+        mask_hw = read_mask(mask).astype(np.uint8)
+        few_hw = is_few[mask_hw]
+        if few_hw.any():
+            around = np.ones((3, 3), np.uint8)
+            least_hw, most_hw = cv2.erode(mask_hw, around), cv2.dilate(mask_hw, around)
+            between += int((few_hw & (least_hw < mask_hw) & (mask_hw < most_hw)).sum())
+            inside += int((few_hw & (least_hw == most_hw)).sum())
+    pixels = sum(counts[value] for value in few)
+    if between < _BETWEEN * pixels or inside > _INSIDE * pixels:
         return ()
     return tuple(sorted(few))
 
@@ -113,16 +134,20 @@ def _about_background(counts: Mapping[int, int], names: Mapping[Value, ClassPath
     known = {value: count for value, count in counts.items() if value in names}
     most = max(known, key=lambda value: known[value])
     share = known[most] / sum(known.values())
-    if not most or share < _MOST or known.get(0, 0) > _LITTLE * sum(known.values()):
+    two = known.keys() == {0, IGNORE_LABEL}
+    if not most or share < _MOST:
+        return ""
+    if not two and known.get(0, 0) > _LITTLE * sum(known.values()):
         return ""
     classes = {v: "class_0" if not v else name[-1] for v, name in names.items() if v != most}
     inside = ", ".join(classes.values())
     labels = ", ".join(f"{v}: {name}" for v, name in {most: BACKGROUND, **classes}.items())
     taken = "0 is taken for the background" if 0 in known else "No mask holds 0, for a background"
+    others = ", `unknown: ignore`" if len(known) < len(counts) else ""
     return (
         f"{taken}, and {most} has {share:.0%} of the pixels. If that is the background, give a "
         f"file as --hierarchy, and another --out_dir: `names: [{BACKGROUND}, {inside}]`, "
-        f"`hierarchy: [{inside}]`, `labels: {{{labels}}}`, a line each."
+        f"`hierarchy: [{inside}]`, `labels: {{{labels}}}`{others}, a line each."
     )
 
 
