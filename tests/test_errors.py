@@ -213,6 +213,37 @@ def test_a_sentence_tells_the_traceback_what_it_stems_from(tmp_path):
     assert raised.value.__cause__ is not None
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device here")
+def test_notes_that_find_no_room_end_nothing():
+    text = "from hierseg_jax.system.notes import note\nnote('a')\nprint('done')"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=full, cwd=ROOT, check=False
+        )
+    assert done.stdout == b"done\n"
+
+
+NO_ROOM = """
+import pathlib, resource, signal, sys
+import numpy as np
+from hierseg_jax.runtime.outputs import write_new_image
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+try:
+    write_new_image(pathlib.Path(sys.argv[1]), np.random.default_rng(0).integers(0, 256, (99, 99)))
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+def test_a_picture_that_finds_no_room_is_named_and_leaves_nothing(tmp_path):
+    command = [sys.executable, "-c", NO_ROOM, tmp_path / "a.png"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout == f"{tmp_path / 'a.png'} could not be written: File too large.\n"
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("flag", ["--help", "--version"])
 def test_a_reader_that_wants_nothing_ends_the_overview_quietly(flag):
     reads, writes = os.pipe()

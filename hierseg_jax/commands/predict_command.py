@@ -118,7 +118,7 @@ def _run() -> None:
             f"{network} is a network: give it as --model, and as --source what it is to look at."
         )
     if _ONNX_FILE.value is None:
-        print(f"No --model given: the network in the package, for {SUBJECT}.", file=sys.stderr)
+        note(f"No --model given: the network in the package, for {SUBJECT}.")
     segmenter = Segmenter(
         packaged_network() if _ONNX_FILE.value is None else _ONNX_FILE.value,
         hierarchy=_read_hierarchy(_HIERARCHY.value),

@@ -35,22 +35,20 @@ def write_new_image(file: Path, image: np.ndarray) -> Path:
     make_folder(file.parent)
     data, name, number = _encoded(file, image), file, 1
     while True:
+        made = False
         try:
-            opened = name.open("xb")
+            with name.open("xb") as opened:
+                made = True
+                opened.write(data)
         except FileExistsError:
             number += 1
             name = file.with_name(f"{file.stem}_{number}{file.suffix}")
             continue
         except OSError as error:
-            raise HiersegOSError(
-                f"{name} could not be written: {error.strerror or error}."
-            ) from error
-        try:
-            with opened:
-                opened.write(data)
-        except OSError:
-            name.unlink(missing_ok=True)  # half of a picture
-            raise
+            if made:
+                name.unlink(missing_ok=True)  # half of a picture
+            reason = error.strerror or error
+            raise HiersegOSError(f"{name} could not be written: {reason}.") from error
         return name
 
 
