@@ -28,6 +28,11 @@ def test_a_data_set_in_order_has_no_findings(tmp_path):
     assert stems == source.names == ("train0", "train1", "train2", "train3")
 
 
+def with_many_that_show_nothing(root):
+    for i in range(12):
+        write_pair(root, "train", f"bare{i}", 70 + i, label_hw=np.zeros(SIZE, np.uint8))
+
+
 def without_file(name):
     return lambda root: (root / name).unlink()
 
@@ -175,6 +180,7 @@ FAULTS = {
     "near_duplicate_across_splits": (scaled_and_recompressed, "val/images/val1.jpg"),
     "missing_class": (without_class_in_val, ""),
     "single_class": (with_mask(np.zeros(SIZE, np.uint8)), "train/masks/train1.npy"),
+    "background_alone": (with_many_that_show_nothing, "train/masks/bare0.npy"),
     "speckle": (with_mask(speckled()), "train/masks/train1.npy"),
     "passed_over": (with_bytes("train/images/more.gif", b"RIFF"), "train/images/more.gif"),
     "counted_rest": (with_yaml("names: [unlabeled, torso, head, legs]"), ""),

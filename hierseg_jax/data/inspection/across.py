@@ -1,5 +1,6 @@
 """Findings that need a view of many images: classes, sizes, and pictures that occur twice."""
 
+import dataclasses
 import itertools
 import math
 import pathlib
@@ -14,7 +15,7 @@ from hierseg_jax.data.inspection.near_duplicates import nearest_within
 from hierseg_jax.data.label_statistics import count_levels
 from hierseg_jax.data.missing_classes import has_no_class, missing_classes, missing_sentence
 from hierseg_jax.data.read.spec import DatasetSpec
-from hierseg_jax.system.wording import level_called, printable
+from hierseg_jax.system.wording import counted, level_called, printable
 from hierseg_jax.tree.background import may_be_background
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
@@ -29,6 +30,8 @@ MOST = 0.9
 STRIDE, MAX_SIZE = 32, 512
 # Shorter side over the median one, or the other way round, from which on it is unusual.
 UNUSUAL = 3.0
+# Masks of the background alone from which on they are usual, in number and as a share.
+_FEW, _USUAL = 10, 0.05
 
 
 TRAINED_WITH = ("train", "val")
@@ -113,6 +116,25 @@ def check_classes(
 def is_bare(usable: Sequence[Usable], hierarchy: Hierarchy) -> bool:
     """Whether there are usable examples, and none has any class but the background."""
     return bool(usable) and has_no_class(labels_seen(usable, hierarchy), hierarchy)
+
+
+def without_many(findings: Sequence[Finding], examples: int) -> list[Finding]:
+    """Masks of the background alone as a note of each split, where they are usual.
+
+    A few are mistakes, as likely as not.
+    """
+    alone = [finding for finding in findings if finding.kind == "background_alone"]
+    if len(alone) < max(_FEW, _USUAL * examples):
+        return [
+            dataclasses.replace(each, kind="single_class") if each in alone else each
+            for each in findings
+        ]
+    left = [finding for finding in findings if finding.kind != "background_alone"]
+    for split in dict.fromkeys(finding.split for finding in alone):
+        of = [finding for finding in alone if finding.split == split]
+        text = f"{counted(len(of), 'mask')} of {split}, the first {of[0].file}."
+        left.append(Finding("background_alone", split, of[0].file, text))
+    return left
 
 
 def labels_seen(usable: Sequence[Usable], hierarchy: Hierarchy) -> np.ndarray:

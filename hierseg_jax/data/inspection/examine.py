@@ -173,7 +173,8 @@ def _odd_masks(
         if present and ignored >= 0.0005:
             what += f" and {ignored:.1%} ignored pixels"
         text = f"{file} holds nothing but {printable(what)}."
-        return [Finding("single_class", pair.split, file, text)]
+        kind = "background_alone" if present == [background] else "single_class"
+        return [Finding(kind, pair.split, file, text)]
     if blurred or (specks := count_specks(label_hw, present)) < MANY_SPECKS:
         return []
     text = f"{file} has {specks:,} islands of at most {speck_area(label_hw.size)} pixels"

@@ -148,6 +148,12 @@ KINDS = {
         "Right for a picture of nothing but that (those of the background alone need no masks, see "
         "data.negatives); otherwise an annotation that was lost.",
     ),
+    "background_alone": Kind(
+        NOTE,
+        "Masks of the background alone",
+        "As many are usual for data of defects, and of cameras that mostly see nothing; where each "
+        "picture should show something, annotations were lost. Evaluation tells false alarms.",
+    ),
     "speckle": Kind(
         WARNING,
         "Speckled masks",

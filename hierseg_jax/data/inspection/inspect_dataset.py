@@ -75,12 +75,13 @@ def inspect_dataset(
     inspection = Inspection(spec, examples, ())
     # That a split has no class at all is told once, not of every mask.
     bare = {s for s in spec.splits if across.is_bare(inspection.usable(s), spec.hierarchy)}
-    findings += [
+    found = [
         finding
         for example in examples
         for finding in example.findings
-        if not (finding.kind == "single_class" and finding.split in bare)
+        if not (finding.kind in ("single_class", "background_alone") and finding.split in bare)
     ]
+    findings += across.without_many(found, len(examples))
     cause = drawn_sentence(spec, examples)
     for split in spec.splits:
         usable = inspection.usable(split)
