@@ -316,3 +316,17 @@ def test_a_data_set_without_any_split_is_refused(tmp_path):
         inspect(data)
     with pytest.raises(ValueError, match="--distance is 17"):
         inspect_dataset(load_spec(make_data(tmp_path)), 17)
+
+
+def test_edges_between_two_values_are_no_fault_where_all_others_are_ignored(tmp_path):
+    data = make_data(tmp_path)
+    for file in tmp_path.glob("*/masks/*.npy"):
+        sharp_hw = np.zeros(SIZE, np.uint8)
+        cv2.circle(sharp_hw, (30, 24), 15, 255, -1)
+        np.save(file, cv2.GaussianBlur(sharp_hw, (0, 0), 1))
+    named = "names: [background, cell]\nlabels: {0: background, 255: cell}\nunknown: ignore\n"
+    data.write_text(f"train: train/images\nval: val/images\n{named}")
+    assert not inspect(data).findings
+    three = named.replace("cell]", "cell, rim]").replace("cell}", "cell, 128: rim}")
+    data.write_text(f"train: train/images\nval: val/images\n{three}")
+    assert "blurred_mask" in {finding.kind for finding in inspect(data).findings}

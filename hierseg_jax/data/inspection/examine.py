@@ -18,6 +18,7 @@ from hierseg_jax.data.label_statistics import count_labels
 from hierseg_jax.data.read.image_files import check_size, read_image
 from hierseg_jax.data.read.png import losses_of, palette_of
 from hierseg_jax.data.read.spec import DatasetSpec
+from hierseg_jax.data.read.value_names import IGNORE
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import printable
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
@@ -145,6 +146,9 @@ def _ignored_values(
 
 def _blurred(mask_hw: np.ndarray, pair: Pair, spec: DatasetSpec) -> list[Finding]:
     """A mask, as it is stored, that was interpolated or compressed as photographs are."""
+    # Between two values alone is none of a class, and the data.yaml ignores what has no name.
+    if spec.skips_unknown and sum(name != IGNORE for _, name in spec.labels) == 2:
+        return []
     blur = find_blur(as_bytes(mask_hw, colours=spec.has_colours))
     if blur is None:
         return []
