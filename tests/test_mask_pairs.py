@@ -198,6 +198,7 @@ def test_masks_of_two_kinds_are_refused_though_one_alone_has_the_pictures_names(
         ("images/2020_site_#.png", "masks/2020_site_#.png", "masks_unlabeled/2020_river_#.png"),
         ("train/images/2007_#.png", "train/masks/2007_#.png", "test/masks/2007_2#.png"),
         ("a/images/#.png", "a/masks/#.png", "b/masks/case#.png"),
+        ("aug/images/flip_#.jpg", "aug/masks/flip_#.png", "orig_masks/#.png"),
     ],
 )
 def test_masks_of_pictures_that_are_not_there_are_left_out(tmp_path, images, masks, others):

@@ -36,8 +36,9 @@ def read_raw(source: str, raw_dir: pathlib.Path, file: pathlib.Path, wishes: Wis
             f"{raw_dir} has annotations of {listed(more, 5)}, and {file} no such class; put it at "
             "the end of `names` there and into `hierarchy`, or give another --out_dir."
         )
-    # Names that were changed keep their places.
-    if len(more) != len(gone) or any(found[known.index(n)] not in more for n in gone):
+    # Names that were changed keep their places, beside others that were not.
+    moved = len(more) != len(gone) or any(found[known.index(n)] not in more for n in gone)
+    if moved or (len(gone) > 1 and not {*found[1:]} & {*known[1:]}):
         raise HiersegError(
             f"{raw_dir} has annotations of {listed(more, 5)}, and {file} has {listed(gone, 5)} in "
             "their place, so that names which were changed there can't be told from new ones. Use "

@@ -108,7 +108,9 @@ def _refuse_other_masks(
         found = by_number.get(numbers) if (numbers := _numbers(file)) else None
         if found is None or len({split_of(f.parent) for f in (file, found)} - {""}) > 1:
             continue
-        if {*key_of(file.stem)} < {*key_of(found.stem)}:  # where they are equal, there was a choice
+        # Where they are equal, there was a choice; and a mask of the very name is meant.
+        short = {*key_of(file.stem)} < {*key_of(found.stem)}
+        if short and mask_of[found].stem != found.stem:
             near[file] = found
     if not near or 2 * len(near) < max(len(files), len(mask_of)):
         return

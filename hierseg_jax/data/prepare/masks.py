@@ -15,7 +15,7 @@ from hierseg_jax.data.prepare.likely_pairs import find_likely_pairs
 from hierseg_jax.data.prepare.mask_folders import is_photo
 from hierseg_jax.data.prepare.mask_pairs import Masked, find_pairs
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
-from hierseg_jax.data.prepare.soft_masks import Halved, SoftMasks, soft_masks
+from hierseg_jax.data.prepare.soft_masks import Halved, white_share
 from hierseg_jax.data.prepare.unnamed_values import name_values
 from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES
 from hierseg_jax.data.read.value_names import IGNORE, Named, Value
@@ -48,16 +48,16 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             "front or behind (a.jpg, a_mask.png), in one folder, or in two such as images and "
             f"masks.{about_lossy(raw_dir)}"
         )
-    masks, table, soft = [pair.mask for pair in pairs], find_table(raw_dir), None
-    # Whoever names values means what is stored.
+    masks, table, white = [pair.mask for pair in pairs], find_table(raw_dir), None
+    # Whoever names values means what is stored; but two lines may be of black and white.
     if not wishes.labels and (table is None or len(table.paths) == 2):
-        soft = soft_masks(masks)
-    if soft is None and any(map(is_photo, masks)):
+        white = white_share(masks, hard=table is not None and [*table.paths] == [0, 1])
+    if white is None and any(map(is_photo, masks)):
         raise HiersegError(f"{masks[0]} is JPEG or WebP. {LOSSY}")
     dark, bright = 0, 1
     labels: Named = ()
-    if soft is not None:
-        hierarchy, notes = _one_thing(masks[0], soft, table, wishes)
+    if white is not None:
+        hierarchy, notes = _one_thing(masks[0], white, table, wishes)
         if table is not None and value_of_none([*table.paths.values()][1][-1]) == 0:
             dark, bright = 1, 0
     else:
@@ -74,7 +74,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             pair.name,
             pair.image,
             pair.mask,
-            draw=None if soft is None else Halved(pair.mask, dark, bright),
+            draw=None if white is None else Halved(pair.mask, dark, bright),
             listed_in=str(raw_dir),
         )
         for pair in pairs
@@ -107,9 +107,16 @@ def about_lossy(raw_dir: pathlib.Path) -> str:
 
 
 def _one_thing(
-    mask: pathlib.Path, soft: SoftMasks, table: Table | None, wishes: Wishes
+    mask: pathlib.Path, white: float, table: Table | None, wishes: Wishes
 ) -> tuple[Hierarchy, tuple[str, ...]]:
-    """The tree of soft masks, which are drawn anew as 0 and 1, and what is to be said of them."""
+    """The tree of masks that are drawn anew as 0 and 1, and what is to be said of them.
+
+    Args:
+      mask: the first, for sentences.
+      white: of all pixels, the share that is.
+      table: of two classes, if there is one.
+      wishes: a tree in place of theirs.
+    """
     names = [BACKGROUND, "object"]
     if table is not None:
         names = [path[-1] for path in table.paths.values()]
@@ -127,19 +134,14 @@ def _one_thing(
             )
         )
     notes = [
-        "The masks are black and white, and grey at edges, as JPEG and smooth drawing make them. "
-        "They are parted where they are half as bright as white; the copies hold 0 and 1."
+        "The masks are black and white. They are parted where they are half as bright as white: of "
+        "JPEG and smooth drawing edges are grey. The copies hold 0 and 1."
     ]
-    if table is None and soft.share > _MOSTLY:
+    if table is None and white > _MOSTLY:
         notes.append(
-            f"{soft.share:.0%} of the pixels are white, and taken for the object. If it is black, "
-            f"write a {TABLES[1]} of two lines there, its name and {BACKGROUND}."
-        )
-    if soft.thin:
-        notes.append(
-            f"Of {counted(len(soft.thin), 'mask')} most is darker than that and lost, as of thin "
-            f"lines that were scaled down, the first {soft.thin[0]}. Take the masks as large as "
-            "they were drawn."
+            f"{white:.0%} of the pixels are white, and taken for the object. If it is black, write "
+            f"a {TABLES[1]} of two lines there, its name and {BACKGROUND}, and give another "
+            "--out_dir."
         )
     return tree, tuple(notes)
 

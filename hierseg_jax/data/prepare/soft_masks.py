@@ -22,14 +22,14 @@ _HALF = 128
 # Channels of a grey that JPEG has stored as colours differ by as much.
 _GREY = 24
 _LOOKED_AT = 50  # before all are
-# Areas of one grey are classes: in so large a window values differ by less than that, at more of
-# the pixels between black and white than this. Of a mask that has as many of them.
-_WINDOW, _EVEN, _AREAS, _LEAST = 5, 32, 0.05, 20
-# Thin classes have no areas, but one grey: smooth edges have so many greys at least, and not so
-# large a share of them within a band of as many greys.
+# Areas of a value are those of a class, in so large a window, if its values differ by no more: of a
+# grey more than this share of all greys, of another black or white this share of all pixels.
+_WINDOW, _EVEN, _AREAS, _LEAST = 5, 2, 0.05, 20
+_OTHERS = 0.02
+# Greys at edges have black and white within so many pixels; those of a thin class have not.
+_REACH, _BETWEEN = 4, 0.9
+# And they are many, of which no band of so many has so large a share; a rim has one.
 _GREYS, _BAND, _CROWDED = 8, 32, 0.5
-# A line that was scaled down is hardly anywhere half as bright as white.
-_THIN = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,35 +54,29 @@ class Halved:
         return np.where(grey_hw >= _HALF, self.bright, self.dark).astype(np.uint8)
 
 
-@dataclasses.dataclass(frozen=True)
-class SoftMasks:
-    """What such masks are told of.
-
-    Attributes:
-      share: of all pixels, those that are half as bright as white or more.
-      thin: masks most of whose grey is not.
-    """
-
-    share: float
-    thin: tuple[pathlib.Path, ...]
-
-
-def soft_masks(masks: Sequence[pathlib.Path]) -> SoftMasks | None:
-    """None unless masks are black and white, with other greys at the edges between them alone.
+def white_share(masks: Sequence[pathlib.Path], hard: bool = False) -> float | None:
+    """Of masks that are black and white, with greys at the edges between them alone.
 
     Masks that can't be read are told of when they are checked.
+
+    Args:
+      masks: the files.
+      hard: whether masks of 0 and 255 alone are such, too.
+
+    Returns:
+      Of all pixels the share that is half as bright as white or more; None for other masks.
 
     Raises:
       HiersegError: one of a few with areas of grey among soft ones.
     """
     some = [masks[index] for index in spread_indices(len(masks), _LOOKED_AT)]
-    found = _looked_over(some)
-    return found if found is None or len(some) == len(masks) else _looked_over(masks)
+    found = _looked_over(some, hard)
+    return found if found is None or len(some) == len(masks) else _looked_over(masks, hard)
 
 
-def _looked_over(masks: Sequence[pathlib.Path]) -> SoftMasks | None:
-    counts = np.zeros(256, np.int64)
-    with_areas, thin = [], []
+def _looked_over(masks: Sequence[pathlib.Path], hard: bool) -> float | None:
+    counts, even = np.zeros(256, np.int64), np.zeros(256, np.int64)
+    with_areas, between = [], 0
     for file in masks:
         try:
             grey_hw = _brightness(file)
@@ -90,17 +84,26 @@ def _looked_over(masks: Sequence[pathlib.Path]) -> SoftMasks | None:
             continue
         if grey_hw is None:
             return None
-        of_mask = count_labels(grey_hw)
-        if _has_areas(grey_hw):
+        even_hw = _spread(grey_hw, _WINDOW // 2) <= _EVEN
+        grey = (grey_hw > DARK) & (grey_hw < BRIGHT)
+        count = np.count_nonzero(grey)
+        if count >= _LEAST and np.count_nonzero(grey & even_hw) > _AREAS * count:
             with_areas.append(file)
             if 10 * len(with_areas) > len(masks):
                 return None
             continue
-        counts += of_mask
-        visible = of_mask[DARK + 1 :].sum()
-        if visible and of_mask[_HALF:].sum() < _THIN * visible:
-            thin.append(file)
-    if not _are_of_edges(counts, any(map(is_photo, masks))):
+        counts += count_labels(grey_hw)
+        even += count_labels(grey_hw[even_hw])
+        if count:
+            around = np.ones((2 * _REACH + 1,) * 2, np.uint8)
+            black_hw = cv2.erode(grey_hw, around) <= DARK
+            between += int(
+                np.count_nonzero(grey & black_hw & (cv2.dilate(grey_hw, around) >= BRIGHT))
+            )
+    if hard and not counts[1:255].any() and counts[255]:
+        return float(counts[255] / counts.sum())
+    total = counts[DARK + 1 : BRIGHT].sum()
+    if between < _BETWEEN * total or not _are_of_edges(counts, even, any(map(is_photo, masks))):
         return None
     if with_areas:
         raise HiersegError(
@@ -108,30 +111,37 @@ def _looked_over(masks: Sequence[pathlib.Path]) -> SoftMasks | None:
             "edges. If grey is a class, name the values by `labels` in a --hierarchy file, with "
             "`unknown: ignore` for all others; if not, mend the mask or take it away."
         )
-    return SoftMasks(counts[_HALF:].sum() / counts.sum(), tuple(thin))
+    return float(counts[_HALF:].sum() / counts.sum())
 
 
-def _has_areas(grey_hw: np.ndarray) -> bool:
-    between_hw = (grey_hw > DARK) & (grey_hw < BRIGHT)
-    if np.count_nonzero(between_hw) < _LEAST:
-        return False
-    window = np.ones((_WINDOW, _WINDOW), np.uint8)
-    spread_hw = cv2.dilate(grey_hw, window) - cv2.erode(grey_hw, window)
-    return bool((spread_hw[between_hw] < _EVEN).mean() > _AREAS)
+def _spread(grey_hw: np.ndarray, reach: int) -> np.ndarray:
+    """How much values differ around each pixel, uint8 [H, W]."""
+    window = np.ones((2 * reach + 1,) * 2, np.uint8)
+    return cv2.dilate(grey_hw, window) - cv2.erode(grey_hw, window)
 
 
-def _are_of_edges(counts: np.ndarray, lossy: bool) -> bool:
-    """Whether greys are those of edges, by how many pixels of all masks have each."""
+def _are_of_edges(counts: np.ndarray, even: np.ndarray, lossy: bool) -> bool:
+    """Whether values are those of black and white, by how many pixels of all masks have each.
+
+    Args:
+      counts, even: integer [256], of all pixels, and of those in areas of one value.
+      lossy: whether there is JPEG among the masks.
+    """
     if not counts[BRIGHT:].any():
         return False
+    # There is one black and one white, and next to no area of another.
+    for end in (slice(0, DARK + 1), slice(BRIGHT, 256)):
+        most = even[end].argmax()
+        near = np.abs(np.arange(len(even[end])) - most) <= _EVEN
+        if even[end][~near].sum() > _OTHERS * counts.sum():
+            return False
     between = counts[DARK + 1 : BRIGHT]
     total = between.sum()
     if total >= _LEAST:
         bands = np.convolve(between, np.ones(_BAND), "valid")
         if bands.max() > _CROWDED * total:
             return False
-    # Of classes from 1 on, and 255 for what is ignored, none is between, nor nearly white.
-    smooth = total > 0 or np.count_nonzero(counts[BRIGHT:255]) > 1
+    smooth = total >= _LEAST or np.count_nonzero(counts[BRIGHT:255]) > 1
     return lossy or bool(smooth and np.count_nonzero(counts[1:255]) >= _GREYS)
 
 

@@ -133,7 +133,10 @@ def _table(file: pathlib.Path) -> Iterable[tuple[Any, Any]]:
 def _lines(file: pathlib.Path) -> Iterator[dict[str, Any]]:
     before = csv.field_size_limit(_LONGEST)
     try:
-        yield from csv.DictReader(io.StringIO(read_bytes(file).decode("utf-8-sig")))
+        text = read_bytes(file).decode("utf-8-sig")
+        # Some spreadsheets part cells otherwise.
+        apart = max(",;\t", key=text.partition("\n")[0].count)
+        yield from csv.DictReader(io.StringIO(text), delimiter=apart)
     except (UnicodeDecodeError, csv.Error) as error:
         raise HiersegError(f"{file} is no CSV: {error}.") from error
     finally:
