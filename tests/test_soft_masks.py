@@ -243,8 +243,9 @@ def lines(greys, resized=False):
         circles([250, 230], border=0),
         lines(range(60, 220, 20)),
         lines([85, 170], resized=True),
+        rims(128, width=3),
     ],
-    ids=["voc", "small", "dark", "bright", "baselines", "vessels"],
+    ids=["voc", "small", "dark", "bright", "baselines", "vessels", "rims"],
 )
 def test_areas_and_lines_of_other_values_are_no_edges(tmp_path, masks):
     raw = save(tmp_path / "raw", masks)
