@@ -82,12 +82,12 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
 def _united(
     masks: Mapping[str, pathlib.Path], values: Mapping[str, int], by_area: bool, size: Size
 ) -> np.ndarray:
-    inside = {name: _inside(file, size) for name, file in masks.items()}
+    inside = {name: inside_of(file, size) for name, file in masks.items()}
     regions = [Region(values[name], bitmap(of, 0, 0, size)) for name, of in inside.items()]
     return paint(regions, size, by_area)
 
 
-def _inside(file: pathlib.Path, size: Size) -> np.ndarray:
+def inside_of(file: pathlib.Path, size: Size) -> np.ndarray:
     """What is not black: bool [H, W], of the picture's size."""
     mask_hw = _read(file)
     values = np.unique(mask_hw)

@@ -13,6 +13,7 @@ from hierseg_jax.data.prepare import (
     id_lists,
     labelme,
     masks,
+    object_masks,
     via,
     voc,
     yolo,
@@ -49,10 +50,15 @@ FORMATS = {
     "cityscapes": Format(cityscapes.found_in, cityscapes.read, "leftImg8bit and gtFine"),
     "camvid": Format(camvid.found_in, camvid.read, "label_colors.txt or class_dict.csv"),
     "ids": Format(id_lists.found_in, id_lists.read, "JPEGImages, gt_masks and train_id.txt"),
+    "object_masks": Format(
+        object_masks.found_in,
+        object_masks.read,
+        "a picture and masks of its objects in a folder",
+    ),
     "class_masks": Format(class_masks.found_in, class_masks.read, "a mask for each class"),
     "masks": Format(masks.found_in, masks.read, "pictures, and masks of their names or numbers"),
 }
-LAST = ("class_masks", "masks")
+LAST = ("object_masks", "class_masks", "masks")
 """What a folder may be that looks like no other; others have masks, too."""
 _LOOKED_INTO = 50
 MOVABLE = "ids"
