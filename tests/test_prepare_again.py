@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hierseg_jax.data.prepare.prepare import prepare
-from tests.annotated_data import labelme, make_labelme, save_image, save_json
+from tests.annotated_data import labelme, make_coco, make_labelme, save_image, save_json
 from tests.raw_data import contents, fault
 
 
@@ -86,3 +86,18 @@ def test_a_renamed_class_is_told_from_a_new_one_or_refused(tmp_path):
     message = fault(raw, out)
     assert "has annotations of dog, and" in message
     assert "has hound in their place, so that names which were changed there can't be" in message
+
+
+@pytest.mark.parametrize(
+    "hierarchy", ["[cat, dog, lamp]", "[{pet: [cat, dog]}, lamp]", "{thing: [cat, dog, lamp]}"]
+)
+def test_groups_may_be_taken_away_renamed_or_others(tmp_path, hierarchy):
+    raw, out = make_coco(tmp_path), tmp_path / "out"
+    prepare(raw, out)
+    given = (out / "data.yaml").read_text().splitlines()
+    kept = [line for line in given if not line.startswith(("level_names", "hierarchy", " ", "-"))]
+    (out / "data.yaml").write_text("\n".join([*kept, f"hierarchy: {hierarchy}", ""]))
+    before = contents(out)
+    spec = prepare(raw, out).spec
+    assert spec.hierarchy.class_names == ("background", "cat", "dog", "lamp")
+    assert contents(out) == before | {"summary.json": contents(out)["summary.json"]}

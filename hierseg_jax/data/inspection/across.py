@@ -126,7 +126,9 @@ def without_many(findings: Sequence[Finding], examples: int) -> list[Finding]:
     alone = [finding for finding in findings if finding.kind == "background_alone"]
     if len(alone) < max(_FEW, _USUAL * examples):
         return [
-            dataclasses.replace(each, kind="single_class") if each in alone else each
+            dataclasses.replace(each, kind="single_class")
+            if each.kind == "background_alone"
+            else each
             for each in findings
         ]
     left = [finding for finding in findings if finding.kind != "background_alone"]

@@ -13,7 +13,6 @@ from hierseg_jax.data.prepare.picture import RawData, Wishes
 from hierseg_jax.data.read.spec import DatasetSpec, load_spec
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import listed
-from hierseg_jax.tree.meeting import all_labels
 
 
 def read_raw(source: str, raw_dir: pathlib.Path, file: pathlib.Path, wishes: Wishes) -> RawData:
@@ -22,9 +21,10 @@ def read_raw(source: str, raw_dir: pathlib.Path, file: pathlib.Path, wishes: Wis
     raw, there = read(raw_dir, wishes), _loaded(file)
     if there is None or wishes.hierarchy is not None or any(p.draw is None for p in raw.pictures):
         return raw
-    if there.labels:  # what each number means is said there
+    if there.labels or raw.labels:  # what each number means is said there, or to be said
         return raw
-    found, known = (all_labels(of.hierarchy).names for of in (raw, there))
+    # Groups may be others: masks know nothing of them.
+    found, known = (of.hierarchy.class_names for of in (raw, there))
     more = [name for name in found if name not in known]
     gone = [name for name in known if name not in found]
     if not more:

@@ -77,15 +77,17 @@ def _find(root: pathlib.Path) -> _Masks:
     files: dict[pathlib.Path, list[pathlib.Path]] = {}
     for file in walk_files(root, sorted({*IMAGE_SUFFIXES, *MASK_SUFFIXES})):
         files.setdefault(file.parent, []).append(file)
+    beside: dict[pathlib.Path, list[pathlib.Path]] = {}
+    for folder in files:
+        beside.setdefault(folder.parent, []).append(folder)
     found: _Masks = {}
     for folder, masks in files.items():
         if not has(folder.name, MASK_WORDS) or folder.parent == root:
             continue
-        beside = [of for place, of in files.items() if place.parent == folder.parent != place]
-        beside = [of for of in beside if of is not masks]
-        if len(beside) != 1 or len(beside[0]) != 1:
+        others = [other for other in beside[folder.parent] if other != folder]
+        if len(others) != 1 or len(files[others[0]]) != 1:
             return {}
-        (image,) = beside[0]
+        (image,) = files[others[0]]
         if any(key_of(mask.stem) == key_of(image.stem) for mask in masks):
             return {}
         found[image] = [mask for mask in masks if mask.suffix.lower() in MASK_SUFFIXES]

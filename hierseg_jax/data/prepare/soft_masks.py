@@ -84,7 +84,8 @@ def _looked_over(masks: Sequence[pathlib.Path], hard: bool) -> float | None:
             continue
         if grey_hw is None:
             return None
-        even_hw = _spread(grey_hw, _WINDOW // 2) <= _EVEN
+        window = np.ones((_WINDOW, _WINDOW), np.uint8)
+        even_hw = cv2.dilate(grey_hw, window) - cv2.erode(grey_hw, window) <= _EVEN
         grey = (grey_hw > DARK) & (grey_hw < BRIGHT)
         count = np.count_nonzero(grey)
         if count >= _LEAST and np.count_nonzero(grey & even_hw) > _AREAS * count:
@@ -112,12 +113,6 @@ def _looked_over(masks: Sequence[pathlib.Path], hard: bool) -> float | None:
             "`unknown: ignore` for all others; if not, mend the mask or take it away."
         )
     return float(counts[_HALF:].sum() / counts.sum())
-
-
-def _spread(grey_hw: np.ndarray, reach: int) -> np.ndarray:
-    """How much values differ around each pixel, uint8 [H, W]."""
-    window = np.ones((2 * reach + 1,) * 2, np.uint8)
-    return cv2.dilate(grey_hw, window) - cv2.erode(grey_hw, window)
 
 
 def _are_of_edges(counts: np.ndarray, even: np.ndarray, lossy: bool) -> bool:
