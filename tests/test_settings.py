@@ -218,6 +218,7 @@ def test_a_wrong_value_is_named(values, sentence):
 
 
 ODD = [None, True, False, 0, 0.0, -1, 1.5, "", "x", (), (0,), (1.0,), (None,), ("a", "b"), {}]
+ODD += ["\ud800\x1b[2J", ("\ud800",)]
 
 
 def test_what_a_config_may_say_a_run_can_read_again():
@@ -225,7 +226,8 @@ def test_what_a_config_may_say_a_run_can_read_again():
     for name, odd in itertools.product(KEYS, ODD):
         try:
             settings = read_settings(plain.replace({name: odd}))
-        except HiersegError:
+        except HiersegError as error:
+            assert str(error).isprintable(), (name, odd)
             continue
         assert read_stored(json.loads(json.dumps(settings.to_dict()))) == settings, (name, odd)
 

@@ -60,7 +60,7 @@ def _check_teacher(settings: Settings) -> None:
     if not settings.teachers:
         if data.unlabelled:
             raise HiersegError(
-                f"The config's data.unlabelled is {data.unlabelled}, and nothing tells a run what "
+                f"The config's data.unlabelled is {data.unlabelled!r}, and nothing tells a run what "
                 "its pictures show but a teacher; set teacher, or leave data.unlabelled empty."
             )
         return
