@@ -238,7 +238,7 @@ def test_images_that_announce_too_many_pixels_are_refused_undecoded(tmp_path, mo
     bomb = png(np.zeros((1, 1)), 8, 3, b"\0\0\0")
     header = b"IHDR" + (20_000).to_bytes(4) * 2 + bomb[24:29]
     bomb = bomb[:12] + header + zlib.crc32(header).to_bytes(4) + bomb[33:]
-    monkeypatch.setattr(decode, "_decode", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(decode, "_decoded", lambda *_: pytest.fail("decoded"))
     for data, size in ((bytes(jpeg), "65535 x 65535"), (bomb, "20000 x 20000")):
         (image_dir / "a.jpg").write_bytes(data)
         assert f"announced as {size}, more than 100,000,000" in fault(

@@ -16,7 +16,7 @@ from hierseg_jax.reports.drawing.legend import (
     most_rows,
 )
 from hierseg_jax.reports.drawing.lettering import PillowLetters
-from hierseg_jax.reports.drawing.painter import Painter, draw_level
+from hierseg_jax.reports.drawing.painter import Painter
 from hierseg_jax.settings import Settings
 from hierseg_jax.system.fonts import find_fonts, letters_missing, missing_note
 from hierseg_jax.train.record import Recorder
@@ -124,7 +124,7 @@ def test_a_painter_draws_every_picture_as_if_it_were_the_first():
         for level in levels:
             labels = rng.integers(0, level.num_classes, size).astype(np.uint8)
             drawn = painter.draw(image, labels, level)
-            np.testing.assert_array_equal(drawn, draw_level(image, labels, level))
+            np.testing.assert_array_equal(drawn, Painter([level]).draw(image, labels, level))
 
 
 def test_samples_with_any_letters_are_drawn_without_warnings(tmp_path):

@@ -191,7 +191,7 @@ def test_pictures_that_cannot_be_read_are_refused_undecoded(
 ):
     file = tmp_path / name
     file.write_bytes(content)
-    monkeypatch.setattr(image_files, "_decode", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(image_files, "_decoded", lambda *_: pytest.fail("decoded"))
     with pytest.raises(HiersegError) as error:
         read_image(file)
     assert str(error.value).startswith(str(file))

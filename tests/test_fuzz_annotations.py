@@ -78,7 +78,7 @@ def read_labelme(file):
     used = {shape["label"] for shape in annotation.shapes}
     values = find_classes(sorted(used), used, str(file), Wishes()).values
     assert labelme.draw_shapes(annotation, values, False, SIZE).shape == SIZE
-    if annotation.stores_image:
+    if annotation.stored:
         labelme.unpack_image(file)
 
 

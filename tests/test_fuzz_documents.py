@@ -17,7 +17,7 @@ from hierseg_jax.checkpoint.digest import json_digest
 from hierseg_jax.checkpoint.seal import SEAL, seal
 from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.data.sizes import as_size
-from hierseg_jax.reports.drawing.painter import draw_level
+from hierseg_jax.reports.drawing.painter import Painter
 from hierseg_jax.runtime.metadata import PREFIX
 from hierseg_jax.runtime.outputs import folder_name
 from hierseg_jax.runtime.segmenter import Segmenter
@@ -170,7 +170,7 @@ def test_the_metadata_of_onnx_files(tmp_path, count, size):
             return  # which may be meant, and would take gigabytes
         result = segmenter(picture)
         for level in segmenter.hierarchy.levels:
-            draw_level(picture, result.levels[level.name], level)
+            Painter([level]).draw(picture, result.levels[level.name], level)
             assert "/" not in folder_name(level.name)
             assert folder_name(level.name) not in (".", "..")
 
@@ -278,6 +278,6 @@ def test_names_on_pictures_are_drawn_whatever_they_are():
     tree = {"$\\frac{": [1], "é 人 \u202e": [2], "a" * 200: [3]}
     level = Hierarchy.from_mapping(tree).levels[0]
     picture = np.zeros((40, 60, 3), np.uint8)
-    drawn = draw_level(picture, np.ones((40, 60), np.uint8), level)
+    drawn = Painter([level]).draw(picture, np.ones((40, 60), np.uint8), level)
     assert drawn.shape[1:] == picture.shape[1:]
     assert cv2.absdiff(drawn[:40], picture).any()

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hierseg_jax.reports.drawing.painter import draw_level
+from hierseg_jax.reports.drawing.painter import Painter
 from hierseg_jax.runtime.outputs import VideoFile, folder_name
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
@@ -293,8 +293,8 @@ def test_a_legend_of_many_classes_counts_what_finds_no_room():
     level = Hierarchy.from_mapping(list(range(1, 60))).levels[-1]
     image = np.full((480, 640, 3), 255, np.uint8)
     many = np.arange(60, dtype=np.uint8).repeat(8)[:, None].repeat(640, axis=1)
-    assert 120 < len(draw_level(image, many, level)) - 480 < 0.6 * 480
-    assert len(draw_level(image, many % 3, level)) - 480 < 50
+    assert 120 < len(Painter([level]).draw(image, many, level)) - 480 < 0.6 * 480
+    assert len(Painter([level]).draw(image, many % 3, level)) - 480 < 50
 
 
 def test_a_level_s_name_cannot_lead_out_of_the_output_folder():

@@ -18,10 +18,11 @@ from hierseg_jax.data.label_statistics import count_labels, count_levels
 from hierseg_jax.data.missing_classes import missing_classes
 from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.folder import FolderSource
-from hierseg_jax.data.read.mask_values import IGNORE, named_values, parse_labels
+from hierseg_jax.data.read.mask_values import named_values
 from hierseg_jax.data.read.sources import load_hierarchy, open_split
 from hierseg_jax.data.read.spec import load_spec, read_classes
 from hierseg_jax.data.read.spec_writing import write_spec
+from hierseg_jax.data.read.value_names import IGNORE, parse_labels
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy

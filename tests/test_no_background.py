@@ -15,7 +15,7 @@ from hierseg_jax.evaluation.metrics import evaluate_levels
 from hierseg_jax.evaluation.page.confusion import shown_classes
 from hierseg_jax.losses import LossOptions, build_loss
 from hierseg_jax.reports.drawing.overlay import overlaid
-from hierseg_jax.reports.drawing.painter import draw_level
+from hierseg_jax.reports.drawing.painter import Painter
 from hierseg_jax.runtime.metadata import Metadata
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.decoding import top_down
@@ -151,7 +151,7 @@ def test_every_class_has_a_colour_and_is_painted():
     image_hwc = np.full((64, 96, 3), 200, np.uint8)
     road_hw = np.zeros((64, 96), np.uint8)
     assert (overlaid(image_hwc, road_hw, DEEP, DEEP.num_levels - 1) != image_hwc).all((0, 1)).any()
-    corner = draw_level(image_hwc, road_hw, DEEP.levels[-1])[63, -1]
+    corner = Painter([DEEP.levels[-1]]).draw(image_hwc, road_hw, DEEP.levels[-1])[63, -1]
     np.testing.assert_allclose(corner[::-1], 100 + colors[0] / 2, atol=1)
     props = Metadata("deploy", DEEP, (32, 32), 8, "esnet", "float32", "0").to_props()
     level = json.loads(props["hierseg.levels"])[-1]

@@ -9,7 +9,7 @@ from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.bridge.quality import graph_miou, spread_inputs
 from hierseg_jax.data.resize import GREY, RESIZES, Resize, place
 from hierseg_jax.data.sizes import as_size
-from hierseg_jax.reports.drawing.painter import draw_level
+from hierseg_jax.reports.drawing.painter import Painter
 from hierseg_jax.runtime.metadata import PREFIX, Metadata
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
@@ -178,11 +178,11 @@ def test_pixels_never_seen_stay_the_plain_photograph():
     level = PASCAL_PERSON_PART.levels[-1]
     photo = np.random.default_rng(0).integers(0, 256, (400, 300, 3), np.uint8)
     labels = np.zeros((400, 300), np.uint8)
-    plain = draw_level(photo, labels, level)[:400]
+    plain = Painter([level]).draw(photo, labels, level)[:400]
     labels[300:] = 255
-    np.testing.assert_array_equal(draw_level(photo, labels, level)[:400], plain)
+    np.testing.assert_array_equal(Painter([level]).draw(photo, labels, level)[:400], plain)
     labels[280:290] = 6
-    changed = (draw_level(photo, labels, level)[:400] != plain).any((1, 2))
+    changed = (Painter([level]).draw(photo, labels, level)[:400] != plain).any((1, 2))
     assert changed[280:290].all()
     assert not changed[:280].any()
     assert not changed[290:].any()

@@ -6,12 +6,11 @@ one that was longest away is the next to be read.
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 
-from hierseg_jax.data.read.inventory import Entry
-from hierseg_jax.data.read.source import Example, Source, read_label
+from hierseg_jax.data.read.source import Example, Source, WrappedSource, read_label
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.system.errors import HiersegError
 
@@ -49,22 +48,20 @@ class Room:
             self._left += count
 
 
-class CachedSource:
+class CachedSource(WrappedSource):
     """A source whose examples are read once each, as long as there is room for them.
 
     Its arrays can't be written into.
     """
 
     def __init__(self, source: Source, room: Room) -> None:
-        self._source, self._room = source, room
+        super().__init__(source)
+        self._room = room
         self._kept: dict[int, Example] = {}
 
     def __reduce__(self) -> tuple[type["CachedSource"], tuple[Source, Room]]:
         # Empty: to send pictures to a process would take as long as to decode them there.
         return CachedSource, (self._source, self._room)
-
-    def __len__(self) -> int:
-        return len(self._source)
 
     def __getitem__(self, index: int) -> Example:
         """As of the source."""
@@ -82,10 +79,6 @@ class CachedSource:
         """The label of an example alone."""
         kept = self._kept.get(index)
         return read_label(self._source, index) if kept is None else kept["label"]
-
-    def inventory(self) -> Iterable[Entry]:
-        """The source's."""
-        return self._source.inventory()
 
 
 def cached(source: Source, room: Room) -> Source:

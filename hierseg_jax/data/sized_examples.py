@@ -1,12 +1,11 @@
 """Pictures at the network's size, or in not many more pixels than `modern` augmentation shows."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from hierseg_jax.data.augment.modern import LARGEST_SCALE, SCALES
 from hierseg_jax.data.picture_cache import wrap_readers
-from hierseg_jax.data.read.inventory import Entry
-from hierseg_jax.data.read.source import Example, Source
+from hierseg_jax.data.read.source import Example, Source, WrappedSource
 from hierseg_jax.data.resize import Resize
 from hierseg_jax.data.sampling import sampled, voted
 
@@ -91,19 +90,13 @@ def resized_source(
     return wrap_readers(source, lambda reader: SizedSource(reader, to_size))
 
 
-class SizedSource:
+class SizedSource(WrappedSource):
     """A source whose examples a function brings to another size."""
 
     def __init__(self, source: Source, sized: Callable[[Example], Example]) -> None:
-        self._source, self._sized = source, sized
-
-    def __len__(self) -> int:
-        return len(self._source)
+        super().__init__(source)
+        self._sized = sized
 
     def __getitem__(self, index: int) -> Example:
         """As of the source, at the size."""
         return self._sized(self._source[index])
-
-    def inventory(self) -> Iterable[Entry]:
-        """The source's."""
-        return self._source.inventory()

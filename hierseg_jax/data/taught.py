@@ -8,17 +8,15 @@ done to them is linear, to a teacher's and to a student's alike; softmax and tem
 import dataclasses
 import pathlib
 import zlib
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from hierseg_jax.data.augment.frame import Frame, frame_of
 from hierseg_jax.data.augment.modern import SCALES
-from hierseg_jax.data.read.inventory import Entry
 from hierseg_jax.data.read.mixture import Mixture
 from hierseg_jax.data.read.npy import undisturbed
-from hierseg_jax.data.read.source import Example, Source, read_label
+from hierseg_jax.data.read.source import Example, Source, WrappedSource, read_label
 from hierseg_jax.data.resize import Placement, Resize
 from hierseg_jax.system.errors import HiersegError
 
@@ -64,15 +62,13 @@ def picture_code(image_hwc: np.ndarray) -> int:
     return zlib.crc32(np.ascontiguousarray(image_hwc).data, image_hwc.shape[1])
 
 
-class Scored:
+class Scored(WrappedSource):
     """A source whose examples have `scores` as well, one array of every teacher."""
 
     def __init__(self, source: Source, kept: tuple[KeptScores, ...], first: int = 0) -> None:
         """With the scores of its examples, which begin at number `first` there."""
-        self._source, self._kept, self._first = source, kept, first
-
-    def __len__(self) -> int:
-        return len(self._source)
+        super().__init__(source)
+        self._kept, self._first = kept, first
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """As of the source."""
@@ -83,10 +79,6 @@ class Scored:
     def label(self, index: int) -> np.ndarray:
         """The label of an example alone."""
         return read_label(self._source, index)
-
-    def inventory(self) -> Iterable[Entry]:
-        """The source's."""
-        return self._source.inventory()
 
 
 def scored(source: Source, kept: tuple[KeptScores, ...], first: int = 0) -> Source:

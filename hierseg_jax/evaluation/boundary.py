@@ -9,6 +9,7 @@ a disk), and the picture's edge is a contour too. Here pixels are counted over t
 import cv2
 import numpy as np
 
+from hierseg_jax.evaluation.picture_counts import ratio
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 DISTANCE = 0.02
@@ -68,8 +69,7 @@ def boundary_ious(counts_3k: np.ndarray, hierarchy: Hierarchy) -> dict[str, np.n
     """
     both_k, true_k, predicted_k = np.asarray(counts_3k, np.float64)
     union_k = true_k + predicted_k - both_k
-    undefined = np.full(union_k.shape, np.nan)
-    iou_k = np.divide(both_k, union_k, out=undefined, where=union_k > 0)
+    iou_k = ratio(both_k, union_k)
     ends = np.cumsum([level.num_classes for level in hierarchy.levels])
     return dict(zip(hierarchy.level_names, np.split(iou_k, ends[:-1]), strict=True))
 

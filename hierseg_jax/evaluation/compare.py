@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hierseg_jax.evaluation.picture_counts import PictureCounts, iou, picture_name
+from hierseg_jax.evaluation.picture_counts import PictureCounts, iou, picture_name, ratio
 from hierseg_jax.evaluation.shared_counts import shared_counts
 from hierseg_jax.system.wording import aligned, level_called, listed
 
@@ -136,8 +136,7 @@ def _with_means(values_rk: np.ndarray, counts: PictureCounts) -> np.ndarray:
         defined_rk = ~np.isnan(counted_rk)
         total_r = np.where(defined_rk, counted_rk, 0).sum(1, keepdims=True)
         count_r = defined_rk.sum(1, keepdims=True)
-        mean_r = np.divide(total_r, count_r, out=np.full(total_r.shape, np.nan), where=count_r > 0)
-        numbers += [mean_r, values_rk[:, own]]
+        numbers += [ratio(total_r, count_r), values_rk[:, own]]
     return np.concatenate(numbers, 1)
 
 
@@ -167,7 +166,7 @@ def _scores(counts: PictureCounts, classes: np.ndarray) -> np.ndarray:
     iou_nk = iou(labelled_nk, counts.predicted_nk[:, classes], counts.right_nk[:, classes])
     present_nk = labelled_nk > 0
     total_n, count_n = np.where(present_nk, iou_nk, 0).sum(1), present_nk.sum(1)
-    return np.divide(total_n, count_n, out=np.full(len(total_n), np.nan), where=count_n > 0)
+    return ratio(total_n, count_n)
 
 
 def format_comparison(comparison: Comparison, titles: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from hierseg_jax.evaluation.picture_counts import ratio
 from hierseg_jax.evaluation.shown_pictures import ShownPicture
 from hierseg_jax.tree.background import foreground
 
@@ -62,9 +63,7 @@ def image_scores(
     union_nl = labelled_nl + (wrong_nc @ leaves_lc.T)[:, counted]
     present_nl = labelled_nl > 0
     iou_nl = np.divide(hit_nl, union_nl, out=np.zeros_like(hit_nl), where=present_nl)
-    count_n = present_nl.sum(1)
-    scores_n = np.full(len(confusions_nlc), np.nan)
-    return np.divide(iou_nl.sum(1), count_n, out=scores_n, where=count_n > 0)
+    return ratio(iou_nl.sum(1), present_nl.sum(1))
 
 
 def painted_shares(confusions_nlc: np.ndarray, background: int | None) -> np.ndarray:

@@ -4,11 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from hierseg_jax.evaluation.boundary import boundary_ious
 from hierseg_jax.evaluation.confusions import hidden_classes, labelled_confusions, level_confusions
-from hierseg_jax.evaluation.picture_counts import PictureCounts
+from hierseg_jax.evaluation.picture_counts import PictureCounts, ratio
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.background import foreground
@@ -141,9 +140,9 @@ def level_metrics(
     hit = np.diagonal(confusion_ll)
     labelled, predicted = confusion_ll.sum(1), confusion_ll.sum(0)
     total = confusion_ll.sum()
-    iou = _ratio(hit, labelled + predicted - hit)
-    precision, recall = _ratio(hit, predicted), _ratio(hit, labelled)
-    f1 = _ratio(2 * hit, labelled + predicted)
+    iou = ratio(hit, labelled + predicted - hit)
+    precision, recall = ratio(hit, predicted), ratio(hit, labelled)
+    f1 = ratio(2 * hit, labelled + predicted)
     if hidden_l is not None:
         iou, precision, recall, f1, boundary_iou_l = (
             np.where(hidden_l, np.nan, numbers_l)
@@ -161,9 +160,9 @@ def level_metrics(
         mean_precision=_mean_defined(precision[counted]),
         mean_recall=_mean_defined(recall[counted]),
         mean_f1=_mean_defined(f1[counted]),
-        pixel_accuracy=float(_ratio(hit.sum(), total)),
+        pixel_accuracy=float(ratio(hit.sum(), total)),
         mean_accuracy=_mean_defined(recall),
-        frequency_weighted_iou=float(_ratio(weighted_iou, total)),
+        frequency_weighted_iou=float(ratio(weighted_iou, total)),
         reference_miou=float(reference),
         boundary_iou=boundary_iou_l,
         mean_boundary_iou=_mean_defined(boundary_iou_l[counted]),
@@ -259,13 +258,13 @@ def tree_metrics(
     edges = (counts_cc * hierarchy.distances).sum()
     return TreeMetrics(
         contradictions=float(
-            _ratio(
+            ratio(
                 np.float64(inconsistent_pixels),
                 counts_lc.sum() if looked_at is None else looked_at,
             )
         ),
-        mistake_distance=float(_ratio(edges, total - right)),
-        mean_distance=float(_ratio(edges, total)),
+        mistake_distance=float(ratio(edges, total - right)),
+        mean_distance=float(ratio(edges, total)),
     )
 
 
@@ -294,15 +293,9 @@ def reference_miou(
         return float("nan")
     hit = np.diagonal(confusions_nll, axis1=1, axis2=2)
     union = confusions_nll.sum(1) + confusions_nll.sum(2) - hit
-    image_scores = np.nan_to_num(_ratio(hit, union), nan=0.0)[:, foreground(background)].mean(1)
+    image_scores = np.nan_to_num(ratio(hit, union), nan=0.0)[:, foreground(background)].mean(1)
     batches = np.split(image_scores, range(batch_size, len(image_scores), batch_size))
     return float(np.mean([batch.mean() for batch in batches]))
-
-
-def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> np.ndarray:
-    """numerator / denominator, NaN where the denominator is 0."""
-    out = np.full(np.shape(denominator), np.nan)
-    return np.divide(numerator, denominator, out=out, where=np.asarray(denominator) != 0)
 
 
 def _mean_defined(values: np.ndarray) -> float:

@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import printable
@@ -70,8 +71,13 @@ class PictureCounts:
 
 def iou(labelled: np.ndarray, predicted: np.ndarray, right: np.ndarray) -> np.ndarray:
     """float64, element by element; NaN where a class is neither labelled nor predicted."""
-    union = np.asarray(labelled + predicted - right, np.float64)
-    return np.divide(right, union, out=np.full(union.shape, np.nan), where=union != 0)
+    return ratio(right, labelled + predicted - right)
+
+
+def ratio(numerator: ArrayLike, denominator: ArrayLike) -> np.ndarray:
+    """float64, element by element; NaN where the denominator is 0."""
+    out = np.full(np.shape(denominator), np.nan)
+    return np.divide(numerator, denominator, out=out, where=np.asarray(denominator) != 0)
 
 
 def counts_bytes(counts: PictureCounts) -> bytes:

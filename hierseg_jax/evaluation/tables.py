@@ -204,5 +204,5 @@ def _line(name: str, room: int, numbers: Sequence[float]) -> str:
 
 
 def plain(value: float) -> float | None:
-    """A number for JSON: NaN, undefined, is None."""
-    return None if math.isnan(value) else float(value)
+    """A number for JSON, which has no NaN and no infinity: None."""
+    return float(value) if math.isfinite(value) else None

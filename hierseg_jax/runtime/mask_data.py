@@ -14,6 +14,7 @@ from hierseg_jax.data.read.dataset_spec import DatasetSpec
 from hierseg_jax.data.read.layout import LIST_SUFFIX, Layout
 from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.data.read.spec_writing import write_spec
+from hierseg_jax.data.read.text_lines import numbered_lines
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -110,11 +111,7 @@ def _lines(file: Path) -> list[str]:
     """
     if not file.exists():
         return []
-    try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise HiersegError(f"{file} is no UTF-8 text; save it as UTF-8, or delete it.") from error
-    return [line for line in map(str.strip, text.splitlines()) if line]
+    return [line for _, line in numbered_lines(file, "save it as UTF-8, or delete it")]
 
 
 def _is_line(text: str) -> bool:

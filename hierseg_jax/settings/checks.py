@@ -60,8 +60,8 @@ def _check_teacher(settings: Settings) -> None:
     if not settings.teachers:
         if data.unlabelled:
             raise HiersegError(
-                f"The config's data.unlabelled is {data.unlabelled!r}, and nothing tells a run what "
-                "its pictures show but a teacher; set teacher, or leave data.unlabelled empty."
+                f"The config's data.unlabelled is {data.unlabelled!r}, and nothing tells a run "
+                "what its pictures show but a teacher; set teacher, or leave data.unlabelled empty."
             )
         return
     if options.scores == "once" and settings.mixing.of_several:

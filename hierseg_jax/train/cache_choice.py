@@ -1,13 +1,11 @@
 """Where a run keeps its pictures once they are decoded."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from hierseg_jax.data.augment.choice import fits_first
-from hierseg_jax.data.batches import Batches
 from hierseg_jax.data.picture_cache import PIXEL_BYTES, Room, cached, in_gb, sample_shapes
 from hierseg_jax.data.read.members import names_code
 from hierseg_jax.data.read.source import Source
@@ -19,38 +17,13 @@ from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.machine_memory import machine_memory
 from hierseg_jax.system.wording import counted
-from hierseg_jax.train.first_epoch import labels_in_batch
 from hierseg_jax.train.on_device.device_cache import open_device_cache
+from hierseg_jax.train.training_pictures import TrainingPictures
 
 SHARES = {"auto": 1 / 4, "host": 3 / 4}
 """Of the machine's memory, how much training pictures may take at most, by `data.cache`."""
 SHARE_OF_VALIDATION = 1 / 16
 """How much those of the validation split may take beside them."""
-
-PutBatch = Callable[..., dict[str, Any]]
-"""As `Parallel.put_batch`."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Cache:
-    """What a run does with its training pictures.
-
-    Attributes:
-      source: from which examples come.
-      resize: how their pictures come to the network's size.
-      said: a sentence about it, for the screen; or nothing.
-      batches: in place of `train_batches` of the source, but for `start_step`; None where these
-        are meant.
-      put_batch: from a batch to examples on the devices; None where it has them.
-      labels_in: which labels a batch shows, or its pictures have, bool [256].
-    """
-
-    source: Source
-    resize: Resize
-    said: str = ""
-    batches: Callable[..., Batches] | None = None
-    put_batch: PutBatch | None = None
-    labels_in: Callable[[Any], np.ndarray] = labels_in_batch
 
 
 def choose_cache(
@@ -60,7 +33,7 @@ def choose_cache(
     parallel: Parallel,
     mirrored: np.ndarray,
     resize: Resize,
-) -> Cache:
+) -> TrainingPictures:
     """As `data.cache` wants it; of `auto`, on a GPU that has room and can augment, else the host.
 
     Args:
@@ -85,9 +58,7 @@ def choose_cache(
         raise HiersegError(
             f"The config's data.cache is device, and {found}; set data.cache to auto, host or none."
         )
-    return Cache(
-        source, resize, found.said, found.batches, found.put_batch, found.pictures.labels_in
-    )
+    return found
 
 
 def keep_validation(settings: Settings, source: Source) -> Source:
@@ -111,14 +82,14 @@ def outruns_the_host(parallel: Parallel) -> bool:
 
 def _on_host(
     settings: Settings, source: Source, sizes: Sequence[tuple[int, int]], resize: Resize
-) -> Cache:
+) -> TrainingPictures:
     """In memory, or nowhere."""
     chosen = settings.data.cache
     source, resize = _sized(settings, source, sizes, resize)
     if chosen == "none":
-        return Cache(source, resize)
+        return TrainingPictures(source, resize)
     if chosen == "auto" and names_code(settings.data.spec):
-        return Cache(
+        return TrainingPictures(
             source,
             resize,
             f"every epoch reads {settings.data.named} anew, for code may change what it gives "
@@ -133,7 +104,7 @@ def _on_host(
     if needed <= allowed or (chosen == "host" and not memory):
         room = Room(allowed if memory else needed)
         said = f"kept in memory once decoded: {about} (data.cache)"
-        return Cache(cached(source, room), resize, said)
+        return TrainingPictures(cached(source, room), resize, said)
     which = f"{SHARES[chosen]:.0%} of this machine's {in_gb(memory)}"
     each = " in each process that reads" if _copies(settings) > 1 else ""
     if chosen == "host":
@@ -144,7 +115,7 @@ def _on_host(
     if not memory:
         which = "this system tells of (data.cache=host keeps them)"
     said = f"every epoch decodes its pictures anew: {about}{each}, are more than {which}"
-    return Cache(source, resize, said)
+    return TrainingPictures(source, resize, said)
 
 
 def _sized(

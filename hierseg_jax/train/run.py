@@ -19,7 +19,6 @@ from hierseg_jax.settings.metric_choice import Criterion
 from hierseg_jax.system import memory
 from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.system.wording import counted
-from hierseg_jax.train.cache_choice import Cache, PutBatch
 from hierseg_jax.train.initial import InitialWeights
 from hierseg_jax.train.phases import Phase, describe_phases
 from hierseg_jax.train.recipe import Recipe
@@ -27,6 +26,7 @@ from hierseg_jax.train.reestimate import Reestimation
 from hierseg_jax.train.same_data import Inventories
 from hierseg_jax.train.state import TrainState
 from hierseg_jax.train.teaching import Lessons
+from hierseg_jax.train.training_pictures import PutBatch, TrainingPictures
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 
@@ -67,7 +67,7 @@ class Run:
     seen_labels: np.ndarray | None
     lessons: Lessons | None
     drawn_source: Source
-    cache: Cache
+    cache: TrainingPictures
     put_batch: PutBatch
 
 

@@ -1,6 +1,5 @@
 """What a run writes into its checkpoints, and which of them it keeps."""
 
-import math
 import platform
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +8,7 @@ import jax
 
 import hierseg_jax
 from hierseg_jax.checkpoint import CheckpointWriter
+from hierseg_jax.evaluation.tables import plain
 from hierseg_jax.system.devices.parallel import cpu_threads
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.run import Run
@@ -38,7 +38,7 @@ def save(run: Run, writer: CheckpointWriter | None, state: Any, progress: Progre
     whole = run.parallel.fetch_state(state)
     in_epoch = bool(progress.epoch_losses)
     val_loss = None if in_epoch else progress.rows[-1]["val_loss"]
-    score = None if in_epoch else finite(run.criterion.score(progress.rows[-1]))
+    score = None if in_epoch else plain(run.criterion.score(progress.rows[-1]))
     meta = {
         "config": run.kept_settings.to_dict(),
         "hierarchy": run.hierarchy.to_json(),
@@ -58,8 +58,3 @@ def save(run: Run, writer: CheckpointWriter | None, state: Any, progress: Progre
     if run.lessons is not None:
         meta["teachers"] = run.lessons.to_json()
     writer.save(progress.step, whole.evaluated, whole.training, meta, score, val_loss)
-
-
-def finite(value: float) -> float | None:
-    """A number for JSON, which has no infinity."""
-    return value if math.isfinite(value) else None

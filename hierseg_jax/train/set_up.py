@@ -36,7 +36,7 @@ from hierseg_jax.settings.metric_choice import parse_best
 from hierseg_jax.system.devices.hosts import agree, count_hosts, host_number, is_main, note_once
 from hierseg_jax.system.devices.parallel import Parallel, all_devices
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.train.cache_choice import Cache, PutBatch, choose_cache, keep_validation
+from hierseg_jax.train.cache_choice import choose_cache, keep_validation
 from hierseg_jax.train.first_epoch import check_sample
 from hierseg_jax.train.fitted_start import fitted_to_run
 from hierseg_jax.train.initial import IMAGENET, InitialWeights
@@ -54,6 +54,7 @@ from hierseg_jax.train.run import Run
 from hierseg_jax.train.same_data import take_inventories
 from hierseg_jax.train.state import create_state
 from hierseg_jax.train.teaching import Lessons, read_lessons
+from hierseg_jax.train.training_pictures import PutBatch, TrainingPictures
 from hierseg_jax.train.workdir import (
     check_workdir,
     choose_start,
@@ -201,7 +202,7 @@ def _look_ahead(
 def _batches(
     settings: Settings,
     hierarchy: Hierarchy,
-    cache: Cache,
+    cache: TrainingPictures,
     lessons: Lessons | None,
     reading: dict[str, Any],
 ) -> tuple[Callable[..., Batches], Callable[..., Batches]]:

@@ -11,6 +11,7 @@ from hierseg_jax.data.inspection.across import MAX_SIZE, STRIDE
 from hierseg_jax.data.inspection.epochs import RECIPE_EPOCHS, choose_epochs
 from hierseg_jax.data.inspection.examine import Usable
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
+from hierseg_jax.data.sizes import nearest_multiple
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.machine_memory import machine_memory
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -158,7 +159,7 @@ def suggest(
 
 def choose_size(median_side: float) -> int:
     """The multiple of `STRIDE` nearest to the median shorter side, at most `MAX_SIZE`."""
-    return min(max(STRIDE, round(median_side / STRIDE) * STRIDE), MAX_SIZE)
+    return min(nearest_multiple(median_side, STRIDE), MAX_SIZE)
 
 
 def choose_batch(image_size: int, images: int, memory_gb: float, peak_gb: PeakGb) -> int:

@@ -11,15 +11,13 @@ import csv
 import functools
 import pathlib
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
-import numpy as np
-
-from hierseg_jax.data.prepare.colours import Colour, parse_colour, read_colour_mask
+from hierseg_jax.data.prepare.colours import Colour, draw_colours, parse_colour
 from hierseg_jax.data.prepare.folders import files_by_stem, images_by_stem, split_of
 from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.label_maps import labels_of_values, table_tree, values_of_colours
-from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes
+from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.wording import counted
 
@@ -67,7 +65,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         images, split = images_by_stem(folder), split_of(pathlib.PurePath(folder.name))
         masks = _masks(mask_folder, images)
         for name in masks:
-            draw = functools.partial(_coloured, masks[name], values, table.name)
+            draw = functools.partial(draw_colours, masks[name], values, table.name)
             pictures.append(
                 Picture(split, name, images[name], masks[name], draw, listed_in=folder.name)
             )
@@ -139,9 +137,3 @@ def _masks(folder: pathlib.Path, images: Collection[str]) -> dict[str, pathlib.P
     )
     ending = min(endings, key=lambda end: (-endings[end], len(end), end), default="")
     return {name: masks[name + ending] for name in images if name + ending in masks}
-
-
-def _coloured(
-    file: pathlib.Path, values: Mapping[Colour, int], table: str, size: Size
-) -> np.ndarray:
-    return read_colour_mask(file, values, table)

@@ -9,7 +9,6 @@ import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from hierseg_jax.data.prepare.classes import find_classes
@@ -24,9 +23,10 @@ from hierseg_jax.data.prepare.mask_folders import (
 )
 from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes
 from hierseg_jax.data.read import png
-from hierseg_jax.data.read.image_files import read_mask
+from hierseg_jax.data.read.image_files import is_scaled, read_mask
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, MASK_SUFFIXES
 from hierseg_jax.data.read.spread import spread_indices
+from hierseg_jax.data.sampling import nearest
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 
 # Masks that are looked into before a folder is taken for one of these.
@@ -96,17 +96,14 @@ def inside_of(file: pathlib.Path, size: Size) -> np.ndarray:
             f"{file} holds {len(values)} values; a mask of one class holds black and another. "
             "Where masks hold several classes, give --from=masks."
         )
-    inside_hw = (mask_hw != 0).astype(np.uint8)
-    (height, width), (h, w) = size, inside_hw.shape
-    # To a pixel of each side of the smaller one, which were rounded.
-    if abs(height * w - width * h) > max(height + width, h + w):
+    inside_hw = mask_hw != 0
+    if not is_scaled(inside_hw.shape, size):
+        (h, w), (height, width) = inside_hw.shape, size
         raise HiersegError(
             f"{file} is {h} x {w} (height x width), which is no scale of its picture's "
             f"{height} x {width}."
         )
-    if inside_hw.shape != size:
-        inside_hw = cv2.resize(inside_hw, (width, height), interpolation=cv2.INTER_NEAREST)
-    return inside_hw.astype(bool)
+    return nearest(inside_hw, size[::-1])
 
 
 def _read(file: pathlib.Path) -> np.ndarray:

@@ -19,8 +19,7 @@ from typing import Any, NamedTuple
 from hierseg_jax.data.prepare.classes import value_of_none
 from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.json_file import read_json
-from hierseg_jax.data.read.mask_values import IGNORE
-from hierseg_jax.data.read.value_names import Value
+from hierseg_jax.data.read.value_names import IGNORE, Value
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.parsing import IGNORE_LABEL
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from hierseg_jax.data.prepare.picture import Size
 from hierseg_jax.data.read.image_files import read_mask
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import counted, listed
@@ -13,8 +14,10 @@ Colour = int
 """0xRRGGBB."""
 
 
-def read_colour_mask(file: pathlib.Path, values: Mapping[Colour, int], table: str) -> np.ndarray:
-    """A picture of colours as the values that they stand for: uint8 [H, W].
+def draw_colours(
+    file: pathlib.Path, values: Mapping[Colour, int], table: str, size: Size
+) -> np.ndarray:
+    """A picture of colours as the values that they stand for: uint8 [H, W], of its own size.
 
     Args:
       file: of the mask.
@@ -24,6 +27,7 @@ def read_colour_mask(file: pathlib.Path, values: Mapping[Colour, int], table: st
     Raises:
       ValueError: a sentence that starts with the file: no mask, or a colour without a value.
     """
+    del size
     colours_hw = read_mask(file, colours=True)
     known = np.array(sorted(values), np.int32)
     at_hw = np.minimum(np.searchsorted(known, colours_hw), len(known) - 1)

@@ -13,7 +13,8 @@ import numpy as np
 from hierseg_jax.data.prepare.pascal_part import ANNOTATIONS, merge_table, read_person_parts
 from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes
 from hierseg_jax.data.read.spec import SPLITS
-from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.data.read.text_lines import numbered_lines
+from hierseg_jax.system.errors import HiersegFileNotFoundError
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 
 IMAGES, MASKS = "JPEGImages", "gt_masks"
@@ -112,8 +113,4 @@ def read_ids(file: pathlib.Path) -> list[tuple[int, str]]:
     Raises:
       ValueError: a sentence that starts with the file, where it is no text.
     """
-    try:
-        lines = file.read_text("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise HiersegError(f"{file} is no UTF-8 text; expected one id a line.") from error
-    return [(i, line.strip()) for i, line in enumerate(lines, start=1) if line.strip()]
+    return numbered_lines(file, "expected one id a line")

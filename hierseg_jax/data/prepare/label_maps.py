@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from hierseg_jax.data.prepare.classes import BACKGROUND, value_of_none
 from hierseg_jax.data.prepare.colours import Colour
-from hierseg_jax.data.read.mask_values import IGNORE, Named
+from hierseg_jax.data.read.value_names import IGNORE, Named, Value
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.tree.background import flat_tree
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
@@ -43,16 +43,18 @@ def table_tree(
 
 
 def named(values: Mapping[int, str], hierarchy: Hierarchy) -> Named:
-    """Names in the tree of the values of masks; what has none there is ignored.
-
-    Empty where the values are the class indices already.
-    """
+    """`as_named`, of names that the tree may not have; those are ignored."""
     known = set(all_labels(hierarchy).names)
-    names = {}
+    names: dict[Value, str] = {}
     for value, name in sorted(values.items()):
         if value_of_none(name) == hierarchy.background == 0:
             name = hierarchy.class_names[0]
         names[value] = name if name in known else IGNORE
+    return as_named(names, hierarchy)
+
+
+def as_named(names: Mapping[Value, str], hierarchy: Hierarchy) -> Named:
+    """Empty where the values are the classes' numbers already."""
     if names == dict(enumerate(hierarchy.class_names)):
         return ()
     return tuple(names.items())

@@ -58,11 +58,6 @@ class Annotation:
     shapes: list[dict[str, Any]]
     stored: str = ""
 
-    @property
-    def stores_image(self) -> bool:
-        """Whether the picture is in the file itself."""
-        return bool(self.stored)
-
 
 def found_in(raw_dir: pathlib.Path) -> bool:
     """Whether one of the first JSON files is labelme's."""
@@ -164,7 +159,7 @@ def _picture(annotation: Annotation) -> tuple[pathlib.Path, Callable[[], bytes] 
     image = as_spelled(annotation.file.parent / annotation.image.replace("\\", "/"))
     if is_there(image) and image.is_file() and image.suffix.lower() != ".json":
         return image, None
-    if not annotation.stores_image:
+    if not annotation.stored:
         return _beside(annotation.file, image), None
     unpack = functools.partial(unpack_image, annotation.file)
     return annotation.file.with_suffix(annotation.stored), unpack

@@ -3,6 +3,7 @@
 They get splits and a data.yaml; the masks stay as they are, but for their scale.
 """
 
+import functools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,11 +12,12 @@ from hierseg_jax.data.prepare.class_tables import TABLES, ClassPath, Table, find
 from hierseg_jax.data.prepare.classes import BACKGROUND, value_of_none
 from hierseg_jax.data.prepare.file_words import MASK_WORDS, has
 from hierseg_jax.data.prepare.folders import walk_files
+from hierseg_jax.data.prepare.label_maps import as_named
 from hierseg_jax.data.prepare.likely_pairs import find_likely_pairs
 from hierseg_jax.data.prepare.mask_folders import is_photo
 from hierseg_jax.data.prepare.mask_pairs import Masked, find_pairs
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
-from hierseg_jax.data.prepare.soft_masks import Halved, white_share
+from hierseg_jax.data.prepare.soft_masks import halved, white_share
 from hierseg_jax.data.prepare.unnamed_values import name_values
 from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES
 from hierseg_jax.data.read.value_names import IGNORE, Named, Value
@@ -74,7 +76,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             pair.name,
             pair.image,
             pair.mask,
-            draw=None if white is None else Halved(pair.mask, dark, bright),
+            draw=None if white is None else functools.partial(halved, pair.mask, dark, bright),
             listed_in=str(raw_dir),
         )
         for pair in pairs
@@ -157,7 +159,7 @@ def _classes(
         where, paths = str(table.file), table.paths
         tree = tree or _tree(paths, where)
         names = {value: _name(path[-1], tree, where) for value, path in paths.items()}
-        return tree, _labels(names, tree), (f"The classes are those of {where}.",)
+        return tree, as_named(names, tree), (f"The classes are those of {where}.",)
     if tree is not None:
         return tree, (), ()
     paths, notes = name_values(masks)
@@ -167,7 +169,7 @@ def _classes(
         "called after what the masks hold, of which 0 or black is taken for the background: name "
         "them in the new data.yaml, and write the hierarchy there; or give both by --hierarchy."
     )
-    labels = _labels({value: path[-1] for value, path in paths.items()}, tree)
+    labels = as_named({value: path[-1] for value, path in paths.items()}, tree)
     return tree, labels, (note, *notes)
 
 
@@ -209,10 +211,3 @@ def _name(name: str, hierarchy: Hierarchy, where: str) -> str:
 
 def _is_ignored(name: str) -> bool:
     return value_of_none(name) == IGNORE_LABEL
-
-
-def _labels(names: Mapping[Value, str], hierarchy: Hierarchy) -> Named:
-    """Empty where the values are the classes' numbers already."""
-    if names == dict(enumerate(hierarchy.class_names)):
-        return ()
-    return tuple(names.items())

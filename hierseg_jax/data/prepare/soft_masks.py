@@ -1,6 +1,5 @@
 """Masks of one thing, white on black, whose edges are soft: of JPEG, or drawn smoothly."""
 
-import dataclasses
 import pathlib
 from collections.abc import Sequence
 
@@ -32,26 +31,13 @@ _REACH, _BETWEEN = 4, 0.9
 _GREYS, _BAND, _CROWDED = 8, 32, 0.5
 
 
-@dataclasses.dataclass(frozen=True)
-class Halved:
-    """`Draw` of such a mask, by what is half as bright as white, or more.
-
-    Attributes:
-      file: of the mask.
-      dark, bright: the labels of what is not, and of what is.
-    """
-
-    file: pathlib.Path
-    dark: int = 0
-    bright: int = 1
-
-    def __call__(self, size: Size) -> np.ndarray | None:
-        """uint8 [H, W] of the two labels, of the mask's own size."""
-        del size
-        grey_hw = _brightness(self.file)
-        if grey_hw is None:
-            raise HiersegError(f"{self.file} holds colours, and other masks are white on black.")
-        return np.where(grey_hw >= _HALF, self.bright, self.dark).astype(np.uint8)
+def halved(file: pathlib.Path, dark: int, bright: int, size: Size) -> np.ndarray:
+    """Draws such a mask at its own size: `bright` where it is half as bright as white or more."""
+    del size
+    grey_hw = _brightness(file)
+    if grey_hw is None:
+        raise HiersegError(f"{file} holds colours, and other masks are white on black.")
+    return np.where(grey_hw >= _HALF, bright, dark).astype(np.uint8)
 
 
 def white_share(masks: Sequence[pathlib.Path], hard: bool = False) -> float | None:

@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from hierseg_jax.data.prepare.draw import FARTHEST
 from hierseg_jax.data.prepare.json_file import read_bytes, read_json, shown, text
 from hierseg_jax.system.errors import HiersegError
 
@@ -16,7 +17,6 @@ MARK = b"shape_attributes"
 IGNORED = "__ignore__"
 """The value of an attribute that says several things at once."""
 _LONGEST = 1 << 27  # a cell of a table: the points of a polygon
-_FARTHEST = 1e7
 
 
 class Region(NamedTuple):
@@ -64,7 +64,7 @@ def _number(value: Any, key: str) -> float:
         found = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         found = math.nan
-    if not abs(found) <= _FARTHEST:
+    if not abs(found) <= FARTHEST:
         raise HiersegError(f"{key!r} is {shown(value)}; expected a number, of a picture's pixels")
     return found
 
@@ -99,7 +99,7 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         return IGNORED if len(value) > 1 else "".join(map(_value, value))
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return f"{value:g}" if abs(value) < _FARTHEST else ""
+        return f"{value:g}" if abs(value) < FARTHEST else ""
     return value.strip() if isinstance(value, str) else ""
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from hierseg_jax.data.prepare.classes import BACKGROUND
-from hierseg_jax.data.prepare.colours import Colour, parse_colour, read_colour_mask
+from hierseg_jax.data.prepare.colours import Colour, draw_colours, parse_colour
 from hierseg_jax.data.prepare.folders import SPLIT_NAMES, files_by_stem, images_by_stem
 from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.label_maps import (
@@ -100,7 +100,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         if mask.suffix.lower() == ".npy":
             draw = functools.partial(_signed, mask)
         elif values or (not named_by_colour and png.colour_type(mask) not in _VALUES):
-            draw = functools.partial(_coloured, mask, values)
+            draw = functools.partial(draw_colours, mask, values or _voc_colours(), _LABELMAP)
         pictures.append(Picture(split, name, image, mask, draw, listed_in=listed_in))
     notes: tuple[str, ...] = ()
     if wishes.hierarchy is None and not colours and not (root / _NAMES_FILE).is_file():
@@ -185,10 +185,6 @@ def _labelmap(file: pathlib.Path) -> dict[Colour, str]:
             if colours.setdefault(colour, name) != name:
                 raise HiersegError(f"{where}: {name!r} has the colour of {colours[colour]!r}.")
     return colours
-
-
-def _coloured(file: pathlib.Path, values: Mapping[Colour, int], size: Size) -> np.ndarray:
-    return read_colour_mask(file, values or _voc_colours(), _LABELMAP)
 
 
 def _signed(file: pathlib.Path, size: Size) -> np.ndarray:

@@ -23,8 +23,8 @@ from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes, fla
 from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
 from hierseg_jax.data.read.safe_yaml import read_yaml
 from hierseg_jax.data.read.spec import SPLITS
+from hierseg_jax.data.read.text_lines import numbered_lines
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
-from hierseg_jax.system.regular_file import read_file
 from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
@@ -94,17 +94,12 @@ def read_lines(file: pathlib.Path, num_classes: int) -> list[Line]:
       ValueError: a sentence that starts with the file and names the line.
       OSError: a file that cannot be opened.
     """
-    try:
-        rows = read_file(file).decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise HiersegError(f"{file} is no UTF-8 text; expected lines of numbers.") from error
     lines = []
-    for number, row in enumerate(rows, start=1):
-        if row.strip():
-            try:
-                lines.append(_line(row.split(), num_classes))
-            except HiersegError as error:
-                raise HiersegError(f"{file}: line {number}: {error}.") from error
+    for number, row in numbered_lines(file, "expected lines of numbers"):
+        try:
+            lines.append(_line(row.split(), num_classes))
+        except HiersegError as error:
+            raise HiersegError(f"{file}: line {number}: {error}.") from error
     return lines
 
 

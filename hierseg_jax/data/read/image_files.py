@@ -5,6 +5,7 @@ header of 50 bytes ask for gigabytes, and turns a palette PNG into colours. Henc
 the containers are looked at here first.
 """
 
+import contextlib
 import pathlib
 import re
 from collections.abc import Sequence
@@ -104,7 +105,8 @@ def decode_mask(data: bytes, file: pathlib.Path, *, colours: bool = False) -> np
         if not colours and tiff.is_rgb(data, file):
             raise _colour_mask(file, "TIFF", _packed(_decoded(data, cv2.IMREAD_COLOR_RGB, file)))
         if colours:
-            return _packed(_decoded(tiff.colour_mask(data, file), cv2.IMREAD_COLOR_RGB, file))
+            tiff.check_colours(data, file)
+            return _packed(_decoded(data, cv2.IMREAD_COLOR_RGB, file))
         grey, bits = tiff.grey_mask(data, file)
         mask_hw = _decoded(grey, cv2.IMREAD_UNCHANGED, file)
         # Of 1 bit it comes stretched to 0 and 255.
@@ -215,13 +217,6 @@ def _meaning(values: Sequence[int], mask_file: pathlib.Path) -> str:
     )
 
 
-def _decode(data: bytes, flag: int) -> np.ndarray | None:
-    try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), flag)
-    except cv2.error:
-        return None
-
-
 def _jpeg_size(data: bytes, file: pathlib.Path) -> tuple[int, int]:
     """Height and width from the frame header of a JPEG that has its end."""
     size, at, kind = None, 2, 0
@@ -243,7 +238,9 @@ def _jpeg_size(data: bytes, file: pathlib.Path) -> tuple[int, int]:
 
 
 def _decoded(data: bytes, flag: int, file: pathlib.Path) -> np.ndarray:
-    image = _decode(data, flag)
+    image = None
+    with contextlib.suppress(cv2.error):
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
     if image is None:
         raise HiersegError(f"{file} is damaged: OpenCV cannot read it; replace it.")
     return image

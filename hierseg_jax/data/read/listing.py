@@ -12,9 +12,9 @@ from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, MASK_SUFFIXES, Layout
 from hierseg_jax.data.read.mask_places import hint_without_masks
 from hierseg_jax.data.read.pattern import Pattern
 from hierseg_jax.data.read.safe_yaml import flow
+from hierseg_jax.data.read.text_lines import numbered_lines
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import scan, slashed
-from hierseg_jax.system.regular_file import read_file
 from hierseg_jax.system.wording import counted, listed
 
 Ends = tuple[str, str]
@@ -197,14 +197,11 @@ def _lines(layout: Layout) -> list[str]:
     """Of the layout's text file, without blank ones and surrounding spaces."""
     file = _list_file(layout)
     try:
-        text = read_file(file).decode("utf-8-sig")
+        lines = [line for _, line in numbered_lines(file, "expected an image a line")]
     except FileNotFoundError as error:
         raise HiersegFileNotFoundError(
             f"There is no file {file}, which should list the images, one a line."
         ) from error
-    except UnicodeDecodeError as error:
-        raise HiersegError(f"{file} is no UTF-8 text; expected an image a line.") from error
-    lines = [line for line in map(str.strip, text.split("\n")) if line]
     if not lines:
         raise HiersegError(f"{file} names no image; a split must not be empty.")
     return lines

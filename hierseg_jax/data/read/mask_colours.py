@@ -7,11 +7,10 @@ import pathlib
 import numpy as np
 
 from hierseg_jax.data.read.image_files import decode_mask
-from hierseg_jax.data.read.inventory import Entry
+from hierseg_jax.data.read.mask_meaning import MaskMeaning
 from hierseg_jax.data.read.mask_values import ignored_lines
 from hierseg_jax.data.read.value_names import IGNORE, Named, Value
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.regular_file import read_file
 from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.tree.meeting import all_labels, label_of
@@ -21,7 +20,7 @@ BORDER = 0xE0E0C0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class MaskColours:
+class MaskColours(MaskMeaning):
     """Colours of masks, and the labels that they stand for; used as `MaskValues` is.
 
     Attributes:
@@ -44,14 +43,6 @@ class MaskColours:
         for colour, label in self.label_of.items():
             table[colour] = label + 1
         return table
-
-    def entries(self) -> tuple[Entry, ...]:
-        """Of an inventory: what a data.yaml says of values, for other names are other data."""
-        return tuple((line, 0) for line in self.told)
-
-    def read(self, file: pathlib.Path) -> np.ndarray:
-        """A mask as `labels` takes it; raises as `read_mask` does."""
-        return self.decode(read_file(file), file)
 
     def decode(self, data: bytes, file: pathlib.Path) -> np.ndarray:
         """As `read`, of bytes that are there: int32 [H, W], 0xRRGGBB."""

@@ -6,18 +6,21 @@ from typing import Protocol
 import numpy as np
 
 from hierseg_jax.data.read.inventory import Entry
+from hierseg_jax.system.regular_file import read_file
 
 
 class MaskMeaning(Protocol):
     """From a file of values to labels of the tree."""
 
+    told: tuple[str, ...]
+
     def entries(self) -> tuple[Entry, ...]:
         """Of an inventory: what a data.yaml says of values, for other names are other data."""
-        ...
+        return tuple((line, 0) for line in self.told)
 
     def read(self, file: pathlib.Path) -> np.ndarray:
         """A mask as `labels` takes it; raises as `read_mask` does."""
-        ...
+        return self.decode(read_file(file), file)
 
     def decode(self, data: bytes, file: pathlib.Path) -> np.ndarray:
         """As `read`, of bytes that are there."""

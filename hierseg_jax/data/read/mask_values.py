@@ -7,23 +7,20 @@ from collections.abc import Iterable
 import numpy as np
 
 from hierseg_jax.data.read.image_files import check_classes, decode_mask
-from hierseg_jax.data.read.inventory import Entry
-from hierseg_jax.data.read.value_names import IGNORE, Named, Value, parse_labels
+from hierseg_jax.data.read.mask_meaning import MaskMeaning
+from hierseg_jax.data.read.value_names import IGNORE, Named, Value
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.regular_file import read_file
 from hierseg_jax.system.wording import listed
 from hierseg_jax.tree.hierarchy import Hierarchy
 from hierseg_jax.tree.meeting import all_labels, label_of
 from hierseg_jax.tree.parsing import IGNORE_LABEL
-
-__all__ = ["IGNORE", "MaskValues", "Named", "class_indices", "named_values", "parse_labels"]
 
 UNLABELLED = -1
 """Ignored as 255 is; masks of signed numbers can hold it."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class MaskValues:
+class MaskValues(MaskMeaning):
     """Values of masks, and the labels that they stand for.
 
     Attributes:
@@ -41,14 +38,6 @@ class MaskValues:
     told: tuple[str, ...] = ()
     ignored: tuple[int, ...] = ()
     skips_unknown: bool = False
-
-    def entries(self) -> tuple[Entry, ...]:
-        """Of an inventory: what a data.yaml says of values, for other names are other data."""
-        return tuple((line, 0) for line in self.told)
-
-    def read(self, file: pathlib.Path) -> np.ndarray:
-        """A mask as `labels` takes it; raises as `read_mask` does."""
-        return self.decode(read_file(file), file)
 
     def decode(self, data: bytes, file: pathlib.Path) -> np.ndarray:
         """As `read`, of bytes that are there: integers [H, W]."""

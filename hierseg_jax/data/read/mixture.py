@@ -3,13 +3,13 @@
 import bisect
 import itertools
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from hierseg_jax.data.read.inventory import Entry
-from hierseg_jax.data.read.source import Example, Source, read_label
+from hierseg_jax.data.read.source import Example, Source, WrappedSource, read_label
 from hierseg_jax.system.errors import HiersegError
 
 
@@ -174,20 +174,18 @@ def _generator(*entropy: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
 
 
-class Relabelled:
+class Relabelled(WrappedSource):
     """A source whose labels are told in another tree."""
 
     def __init__(self, source: Source, table: np.ndarray) -> None:
         """With the label of every label, uint8 [256]."""
-        self._source, self._table = source, table
+        super().__init__(source)
+        self._table = table
 
     @property
     def names(self) -> tuple[str, ...]:
         """The source's, where it has some."""
         return getattr(self._source, "names", ())
-
-    def __len__(self) -> int:
-        return len(self._source)
 
     def label(self, index: int) -> np.ndarray:
         """The label of an example alone."""
@@ -197,7 +195,3 @@ class Relabelled:
         """As of the source, with other labels."""
         example = self._source[index]
         return example | {"label": self._table[example["label"]]}
-
-    def inventory(self) -> Iterable[Entry]:
-        """The source's."""
-        return self._source.inventory()

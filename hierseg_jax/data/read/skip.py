@@ -1,12 +1,11 @@
 """A data set some of whose files can't be read: fail, or go on without them."""
 
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 
-from hierseg_jax.data.read.inventory import Entry
-from hierseg_jax.data.read.source import Source, read_label
+from hierseg_jax.data.read.source import Source, WrappedSource, read_label
 from hierseg_jax.system.errors import HiersegError, warn
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
@@ -15,7 +14,7 @@ ON_ERROR = ("fail", "skip")
 MOST = 100
 
 
-class SkippingSource:
+class SkippingSource(WrappedSource):
     """Examples that can't be read are passed over, and named once each on stderr.
 
     In training the next readable one takes the place, so that batches stay full; to be
@@ -23,7 +22,7 @@ class SkippingSource:
     """
 
     def __init__(self, source: Source, *, replace: bool) -> None:
-        self._source = source
+        super().__init__(source)
         self._replace = replace
         self._named: set[int] = set()
 
@@ -52,13 +51,6 @@ class SkippingSource:
         skipping = SkippingSource.__new__(SkippingSource)
         skipping.__dict__ = self.__dict__ | {"_source": wrap(self._source)}
         return skipping
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def inventory(self) -> Iterable[Entry]:
-        """The source's: files that can't be read are among them."""
-        return self._source.inventory()
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         """As of the source.

@@ -27,6 +27,20 @@ class Source(Protocol):
         ...
 
 
+class WrappedSource:
+    """A source over another, of its length and inventory."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def inventory(self) -> Iterable[Entry]:
+        """The source's."""
+        return self._source.inventory()
+
+
 def read_label(source: Source, index: int) -> np.ndarray:
     """The label of an example alone, uint8 [H, W]; without its image, where that takes time."""
     read = getattr(source, "label", None)

@@ -95,8 +95,8 @@ def is_rgb(data: bytes, file: pathlib.Path) -> bool:
     return header.one(_SAMPLES, 1) >= 3 and header.bits == 8
 
 
-def colour_mask(data: bytes, file: pathlib.Path) -> bytes:
-    """The file, where its colours are those of a mask.
+def check_colours(data: bytes, file: pathlib.Path) -> None:
+    """Refuses a file whose colours can't be those of a mask.
 
     Raises:
       ValueError: a sentence starting with `file`: of more than 8 bits, or compressed as JPEG.
@@ -108,7 +108,6 @@ def colour_mask(data: bytes, file: pathlib.Path) -> bytes:
             f"{file} is a TIFF of {_kind(header)}; the colours of a mask have 8, so store it with "
             "them."
         )
-    return data
 
 
 def _refuse_jpeg(header: Header, file: pathlib.Path) -> None:

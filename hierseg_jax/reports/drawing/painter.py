@@ -241,8 +241,3 @@ def pixels_of(labels_hw: np.ndarray, classes: range) -> np.ndarray:
         counts = cv2.calcHist([labels_hw], [0], None, [256], [0, 256]).ravel()
         return counts[classes.start : classes.stop]
     return np.array([np.count_nonzero(labels_hw == each) for each in classes])
-
-
-def draw_level(image_bgr: np.ndarray, labels_hw: np.ndarray, level: Level) -> np.ndarray:
-    """One picture, as `Painter.draw` draws many."""
-    return Painter([level]).draw(image_bgr, labels_hw, level)

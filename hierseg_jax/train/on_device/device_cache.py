@@ -2,13 +2,11 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from hierseg_jax.data.augment.choice import fits_first
-from hierseg_jax.data.batches import Batches
 from hierseg_jax.data.picture_cache import PIXEL_BYTES, in_gb, sample_shapes
 from hierseg_jax.data.pipeline import drawn_batches
 from hierseg_jax.data.read.members import names_code
@@ -22,7 +20,8 @@ from hierseg_jax.system.devices.parallel import Parallel
 from hierseg_jax.system.machine_memory import machine_memory
 from hierseg_jax.system.wording import counted
 from hierseg_jax.train.on_device.augmentation import augmented
-from hierseg_jax.train.on_device.stored_pictures import StoredPictures, store_pictures
+from hierseg_jax.train.on_device.stored_pictures import store_pictures
+from hierseg_jax.train.training_pictures import TrainingPictures
 
 SHARES = {"auto": 1 / 8, "device": 1 / 4}
 """Of a device's memory, what pictures may take at most, by `data.cache`. `pmap` holds them twice
@@ -36,23 +35,6 @@ WIDEST = 6
 most 3 x 3, as it takes to compile in seconds: 8 x 8 took a minute, and 22 x 22 did not end."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class DeviceCache:
-    """Pictures on the devices.
-
-    Attributes:
-      pictures: without their pixels, which are on the devices.
-      batches: of what was drawn, as `drawn_batches` gives them, but for `start_step`.
-      put_batch: from such a batch to examples on the devices, as `Parallel.put_batch`.
-      said: a sentence about it, for the screen.
-    """
-
-    pictures: StoredPictures
-    batches: Callable[..., Batches]
-    put_batch: Callable[..., dict[str, Any]]
-    said: str
-
-
 def open_device_cache(
     settings: Settings,
     source: Source,
@@ -60,7 +42,7 @@ def open_device_cache(
     parallel: Parallel,
     mirrored: np.ndarray,
     resize: Resize,
-) -> DeviceCache | str:
+) -> TrainingPictures | str:
     """Brings all pictures to the devices, where that can be.
 
     Args:
@@ -95,12 +77,16 @@ def open_device_cache(
             augmented, mirrored=mirrored, size=size, scales=scales, beside=resize.beside
         )
     )
-    return DeviceCache(
-        # A copy: a view of nothing would keep all of them in memory.
-        dataclasses.replace(pictures, planes_n4hw=pictures.planes_n4hw[:0].copy()),
+    # A copy: a view of nothing would keep all of them in memory.
+    kept = dataclasses.replace(pictures, planes_n4hw=pictures.planes_n4hw[:0].copy())
+    return TrainingPictures(
+        source,
+        resize,
+        f"kept on the device, which augments them: {counted(len(source), 'training picture')}, "
+        f"{in_gb(pictures.planes_n4hw.nbytes)} (data.cache)",
         functools.partial(
             drawn_batches,
-            pictures.shapes_n2,
+            kept.shapes_n2,
             size=size,
             batch_size=settings.batch_size,
             seed=settings.seed,
@@ -110,8 +96,7 @@ def open_device_cache(
             process_count=count_hosts(),
         ),
         lambda batch, stop=0: augment(planes, parallel.put_batch(batch, stop)),
-        f"kept on the device, which augments them: {counted(len(source), 'training picture')}, "
-        f"{in_gb(pictures.planes_n4hw.nbytes)} (data.cache)",
+        kept.labels_in,
     )
 
 
