@@ -186,7 +186,7 @@ def test_pictures_lie_in_a_folder_of_any_name_below(tmp_path, name):
     for folder in ("a", "b", ".hidden", "masks"):
         save_image(alone / folder / name)
     message = fault(alone, tmp_path / "other", FileNotFoundError)
-    assert f"may be those in {alone / 'a'} or in {alone / 'b'}; take" in message
+    assert f"may be that in {alone / 'a'} or in {alone / 'b'}; take" in message
     shutil.rmtree(alone / "b")
     prepare(alone, tmp_path / "other")
 
@@ -211,6 +211,30 @@ def test_pictures_are_looked_for_by_their_folders_first(tmp_path):
     prepared = prepare(raw, tmp_path / "other")
     names = {file.name for file in prepared.spec.root.glob("*/images/*")}
     assert names == {"a__0.jpg", "b__0.jpg"}
+
+
+def test_pictures_lie_in_several_folders_which_tell_their_splits(tmp_path):
+    raw = tmp_path / "raw"
+    save_json(raw / "all.json", of_pictures("0.jpg", "1.jpg", "2.jpg"))
+    for i, folder in enumerate(("train_shots", "more/train", "val_shots")):
+        save_image(raw / "data" / folder / f"{i}.jpg")
+    prepared = prepare(raw, tmp_path / "out")
+    splits = {file.parts[-3:] for file in prepared.spec.root.glob("*/images/*")}
+    assert splits == {(s, "images", f"{i}.jpg") for i, s in enumerate(("train", "train", "val"))}
+    save_image(raw / "data/train_shots/2.jpg")
+    message = fault(raw, tmp_path / "other", FileNotFoundError)
+    assert "all.json names the picture '2.jpg', and it may be that in " in message
+
+
+def test_paths_tell_the_splits_of_a_file_that_is_called_after_none(tmp_path):
+    raw = tmp_path / "raw"
+    for name, own in (("instances_default", "val"), ("instances_train", "train")):
+        save_json(raw / "annotations" / f"{name}.json", of_pictures("train/0.jpg", "val/1.jpg"))
+        for place in ("train/0.jpg", "val/1.jpg"):
+            save_image(raw / "images" / place)
+        prepared = prepare(raw, tmp_path / name, val_share=0)
+        assert (prepared.spec.root / own / "images/val__1.jpg").is_file()
+        (raw / "annotations" / f"{name}.json").unlink()
 
 
 def test_pictures_of_another_split_are_not_taken(tmp_path):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.data.prepare.classes import find_classes, value_of_none
-from hierseg_jax.data.prepare.coco_files import image_folder, is_coco, json_files, place_of
+from hierseg_jax.data.prepare.coco_files import find_places, is_coco, json_files
 from hierseg_jax.data.prepare.draw import (
     Patch,
     Region,
@@ -82,7 +82,7 @@ def found_in(raw_dir: pathlib.Path) -> bool:
 
 
 def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
-    """The pictures of all JSON files of a folder; a file's split is told by its name.
+    """The pictures of all JSON files of a folder; their splits are told by its name, or theirs.
 
     Raises:
       FileNotFoundError: no JSON file.
@@ -105,15 +105,18 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     for document in documents:
         split = split_of(document.file.relative_to(raw_dir))
         first = [image["file_name"] for image in list(document.images.values())[:_FIRST]]
-        folder, last_part = image_folder(document.file, first, raw_dir, split)
+        places = find_places(document.file, first, raw_dir, split)
         for key, image in document.images.items():
             draw = functools.partial(
                 draw_image, document, key, classes.values, wishes.order != "file"
             )
-            path = place_of(folder, image["file_name"], last_part)
-            name = flat_name(path.relative_to(folder).as_posix())
+            path, within = places.find(image["file_name"])
+            # A tool that exports all splits in one file leaves them to the pictures' folders.
+            own = split or split_of(path.parent.relative_to(raw_dir))
             pictures.append(
-                Picture(split, name, path, document.file, draw, listed_in=document.file.name)
+                Picture(
+                    own, flat_name(within), path, document.file, draw, listed_in=document.file.name
+                )
             )
     notes = [f"{file}: it is not COCO's, and passed over." for file in files if not told[file]]
     notes += [*classes.notes, *_notes(documents)]
