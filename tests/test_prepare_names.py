@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hierseg_jax.data.prepare.camvid import read_table
+from hierseg_jax.data.prepare.colours import read_colour_table
 from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.image_files import read_mask
 from hierseg_jax.system.errors import HiersegError
@@ -79,4 +79,4 @@ def test_a_mask_without_a_picture_hides_no_other(tmp_path):
 def test_a_table_that_is_none_ends_in_a_sentence(tmp_path):
     (tmp_path / "class_dict.csv").write_text(f"name,r,g,b\n{'x' * 200_000},1,2,3\n")
     with pytest.raises(HiersegError, match=r"class_dict.csv: line 2: field larger"):
-        read_table(tmp_path / "class_dict.csv")
+        read_colour_table(tmp_path / "class_dict.csv")

@@ -7,18 +7,16 @@ Other folders do as well, if that of the masks has the name of the pictures' and
 (Brostow et al., Semantic Object Classes in Video, 2009), where the table has its 31 classes.
 """
 
-import csv
 import functools
 import pathlib
 from collections import Counter
 from collections.abc import Collection
 
-from hierseg_jax.data.prepare.colours import Colour, draw_colours, parse_colour
+from hierseg_jax.data.prepare.colours import draw_colours, read_colour_table
 from hierseg_jax.data.prepare.folders import files_by_stem, images_by_stem, split_of
-from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.label_maps import labels_of_values, table_tree, values_of_colours
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
-from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.errors import HiersegFileNotFoundError
 from hierseg_jax.system.wording import counted
 
 TABLES = ("label_colors.txt", "class_dict.csv")
@@ -37,8 +35,8 @@ GROUPS = {
 
 
 def found_in(raw_dir: pathlib.Path) -> bool:
-    """Whether there is a table of colours."""
-    return any((raw_dir / name).is_file() for name in TABLES)
+    """Whether there is a table of colours, and folders as it has them; else these are `masks`."""
+    return any((raw_dir / name).is_file() for name in TABLES) and bool(_folders(raw_dir))
 
 
 def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
@@ -54,7 +52,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             f"{raw_dir} has no table of the colours of masks, {' or '.join(TABLES)}."
         )
     wishes.refuse_labels(str(table))
-    colours = read_table(table)
+    colours = read_colour_table(table)
     names = list(colours.values())
     groups = GROUPS if {n for of in GROUPS.values() for n in of} == {*names} - {"Void"} else None
     hierarchy = wishes.hierarchy or table_tree(names, str(table), groups)
@@ -79,38 +77,6 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         )
     labels = labels_of_values(values.values(), hierarchy)
     return RawData(pictures, hierarchy, labels, notes=tuple(notes))
-
-
-def read_table(file: pathlib.Path) -> dict[Colour, str]:
-    """Colour -> name, from `red green blue name` lines, or `name,red,green,blue` in a .csv.
-
-    Raises:
-      ValueError: a sentence that starts with the file and names the line.
-    """
-    colours: dict[Colour, str] = {}
-    is_csv = file.suffix == ".csv"
-    for at, (number, line) in enumerate(read_ids(file)):
-        where = f"{file}: line {number}"
-        if line.startswith("#"):
-            continue
-        if is_csv:
-            name, *numbers = _cells(line, where)
-            if not at and not any(word.strip().isdecimal() for word in numbers):
-                continue  # names of the columns
-        else:
-            *numbers, name = line.split(maxsplit=3)
-        if colours.setdefault(parse_colour(numbers, where), name.strip()) != name.strip():
-            raise HiersegError(f"{where}: {name!r} has the colour of another class.")
-    if not colours:
-        raise HiersegError(f"{file} names no colour.")
-    return colours
-
-
-def _cells(line: str, where: str) -> list[str]:
-    try:
-        return next(csv.reader([line]))
-    except csv.Error as error:
-        raise HiersegError(f"{where}: {error}.") from error
 
 
 def _folders(raw_dir: pathlib.Path) -> list[tuple[pathlib.Path, pathlib.Path]]:

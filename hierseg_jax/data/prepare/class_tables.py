@@ -7,6 +7,7 @@
 | `id2label.json` (Hugging Face) | `{"0": "background", ...}` |
 | `objectInfo150.txt` (ADE20K) | columns with `Idx` and `Name`; 0 is none of the classes |
 | `config*.json` (Mapillary Vistas) | `labels`, by value, of `name`s such as `human--rider` |
+| `class_dict*.csv`, `label_colors.txt` | `name,r,g,b` or `r g b name` lines, as of CamVid |
 | `obj_class_to_machine_color.json` (Supervisely) | `{"person": [1, 1, 1], ...}`, colours |
 """
 
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from hierseg_jax.data.prepare.classes import value_of_none
+from hierseg_jax.data.prepare.colours import read_colour_table
 from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.json_file import read_json
 from hierseg_jax.data.read.value_names import IGNORE, Value
@@ -175,6 +177,10 @@ def _supervisely(file: pathlib.Path) -> dict[Value, ClassPath]:
     return paths
 
 
+def _colours(file: pathlib.Path) -> dict[Value, ClassPath]:
+    return {f"#{colour:06X}": (name,) for colour, name in read_colour_table(file).items()}
+
+
 _READERS: Mapping[str, Callable[[pathlib.Path], dict[Value, ClassPath]]] = {
     "_classes.csv": _roboflow,
     "classes.txt": _lines,
@@ -184,6 +190,8 @@ _READERS: Mapping[str, Callable[[pathlib.Path], dict[Value, ClassPath]]] = {
     "objectInfo150.txt": _ade20k,
     "config*.json": _mapillary,
     "obj_class_to_machine_color.json": _supervisely,
+    "class_dict*.csv": _colours,
+    "label_colors.txt": _colours,
 }
 TABLES = tuple(_READERS)
 """Names of their files."""

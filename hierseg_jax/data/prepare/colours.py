@@ -1,10 +1,12 @@
-"""Masks whose classes are colours."""
+"""Masks whose classes are colours, and the tables of these."""
 
+import csv
 import pathlib
 from collections.abc import Mapping
 
 import numpy as np
 
+from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.picture import Size
 from hierseg_jax.data.read.image_files import read_mask
 from hierseg_jax.system.errors import HiersegError
@@ -52,3 +54,37 @@ def parse_colour(words: list[str], where: str) -> Colour:
     if len(numbers) != 3 or len(words) != 3 or max(numbers) > 255:
         raise HiersegError(f"{where}: expected red, green and blue from 0 to 255.")
     return numbers[0] << 16 | numbers[1] << 8 | numbers[2]
+
+
+def read_colour_table(file: pathlib.Path) -> dict[Colour, str]:
+    """Colour -> name, from `red green blue name` lines, or `name,red,green,blue` in a .csv.
+
+    There semicolons do as well, as spreadsheets of half of Europe write them.
+
+    Raises:
+      ValueError: a sentence that starts with the file and names the line.
+    """
+    colours: dict[Colour, str] = {}
+    is_csv = file.suffix == ".csv"
+    for at, (number, line) in enumerate(read_ids(file)):
+        where = f"{file}: line {number}"
+        if line.startswith("#"):
+            continue
+        if is_csv:
+            name, *numbers = _cells(line, where)
+            if not at and not any(word.strip().isdecimal() for word in numbers):
+                continue  # names of the columns
+        else:
+            *numbers, name = line.split(maxsplit=3)
+        if colours.setdefault(parse_colour(numbers, where), name.strip()) != name.strip():
+            raise HiersegError(f"{where}: {name!r} has the colour of another class.")
+    if not colours:
+        raise HiersegError(f"{file} names no colour.")
+    return colours
+
+
+def _cells(line: str, where: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter="," if "," in line else ";"))
+    except csv.Error as error:
+        raise HiersegError(f"{where}: {error}.") from error

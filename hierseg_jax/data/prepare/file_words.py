@@ -16,7 +16,7 @@ MASK_WORDS = {
 }
 PICTURE_WORDS = {
     *("image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "rgb", "raw"),
-    *("jpegimages", "leftimg8bit", "input", "inputs", "original", "originals", "dir"),
+    *("jpegimages", "leftimg8bit", "input", "inputs", "original", "originals", "dir", "sat"),
 }
 OTHER_WORDS = {
     *("color", "colors", "colour", "colours", "vis", "viz", "overlay", "overlays", "preview"),
