@@ -10,10 +10,10 @@ import pytest
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.image_files import check_classes, read_image, read_mask
-from hierseg_jax.data.read.png import losses
 from hierseg_jax.data.read.skip import SkippingSource
 from hierseg_jax.data.read.sources import unread_of
 from hierseg_jax.data.read.spec import load_spec
+from hierseg_jax.data.read.unread import losses, losses_of
 from hierseg_jax.runtime.frames import open_frames
 from hierseg_jax.system.errors import HiersegError
 from tests.inspection_data import make_data
@@ -140,6 +140,21 @@ def test_what_is_not_read_is_told_from_the_header(tmp_path, content, said):
     for sentence, word in zip(sentences, said, strict=True):
         assert sentence.startswith(f"{file} is a PNG")
         assert word in sentence
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("colour_type", [RGBA, GRAY_ALPHA])
+def test_an_alpha_through_which_nothing_shows_is_not_told_of(tmp_path, colour_type, bits):
+    values = picture(99, colour_type)
+    values[..., -1] = 2**bits - 1
+    opaque, clear = tmp_path / "opaque.png", tmp_path / "clear.png"
+    opaque.write_bytes(png(values, colour_type, bits=bits))
+    values[3, 3, -1] -= 1
+    clear.write_bytes(png(values, colour_type, bits=bits))
+    assert not any("transparency" in each for each in losses([opaque]) + losses_of(opaque))
+    (said,) = (each for each in losses([opaque, clear]) if "transparency" in each)
+    assert said.startswith(f"{clear} is a PNG with transparency")
+    assert any("transparency" in each for each in losses_of(clear))
 
 
 def test_a_split_says_it_once_and_names_the_first_file(tmp_path):

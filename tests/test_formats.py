@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from hierseg_jax.data.read import image_files
 from hierseg_jax.data.read.image_files import decode_mask, read_image, read_mask
-from hierseg_jax.data.read.png import losses
 from hierseg_jax.data.read.sources import open_split
+from hierseg_jax.data.read.unread import losses
 from hierseg_jax.runtime.frames import open_frames
 from hierseg_jax.system.errors import HiersegError
 from tests.fuzzing import COUNTS, damaged, fuzz, read_or_refused

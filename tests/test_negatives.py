@@ -127,7 +127,7 @@ def test_pictures_of_other_kinds_are_told_of_and_no_examples(folder, tmp_path, c
     (folder / "deep/9.HEIC").write_bytes(b"")
     settings = small_settings(**LITTLE, data__negatives=str(folder), data__on_error=on_error)
     assert "8 of the 8 of data.negatives" in describe(set_up(settings, tmp_path / "run"))
-    sentence = f"{folder}/deep/9.HEIC is a picture of a kind that is not read; save it as JPEG"
+    sentence = f"{folder}/deep/9.HEIC is a picture of a kind that is not read; save it as PNG"
     assert sentence in capsys.readouterr().err
     (folder / "9.gif").write_bytes(b"")
     set_up(settings, tmp_path / "other")

@@ -10,7 +10,15 @@ from hierseg_jax.data.prepare.formats import find_format
 from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.system.errors import HiersegError
-from tests.annotated_data import MAKERS, make_camvid, make_voc, make_yolo, save_image
+from tests.annotated_data import (
+    MAKERS,
+    SIZE,
+    make_camvid,
+    make_voc,
+    make_yolo,
+    save_image,
+    save_mask,
+)
 from tests.raw_data import fault
 
 
@@ -66,6 +74,25 @@ def test_no_class_of_a_table_is_taken_for_its_header(tmp_path, name, table):
     done = prepare(raw, tmp_path / "out")
     assert done.spec.hierarchy.class_names == ("Car", "Sky")
     assert seen(done.spec) == {"Car", "Sky", "ignored"}
+
+
+@pytest.mark.parametrize("apart", [",", ";", " ; "])
+@pytest.mark.parametrize(
+    "names", [("train/1_sat.jpg", "train/1_mask.png"), ("hr/test/1.png", "hr-mask/test/1.png")]
+)
+def test_a_table_of_colours_names_the_classes_of_pictures_in_any_folders(tmp_path, names, apart):
+    raw = tmp_path / "raw"
+    image, mask = (raw / name for name in names)
+    save_image(image)
+    colours_hwc = np.zeros((*SIZE, 3), np.uint8)
+    colours_hwc[:5], colours_hwc[5:7] = (128, 0, 64), (255, 255, 255)  # BGR
+    save_mask(mask, colours_hwc)
+    rows = (("name", "r", "g", "b"), ("Car", 64, 0, 128), ("void", 0, 0, 0), ("Sky", *[255] * 3))
+    (raw / "class_dict.csv").write_text("".join(f"{apart.join(map(str, row))}\n" for row in rows))
+    done = prepare(raw, tmp_path / "out")
+    assert done.source == "masks"
+    assert seen(done.spec) == {"Car", "Sky", "ignored"}
+    assert f"The classes are those of {raw / 'class_dict.csv'}." in done.notes
 
 
 def test_images_beside_masks_are_a_pair_of_folders(tmp_path):

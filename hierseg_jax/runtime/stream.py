@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from hierseg_jax.data.read import png
+from hierseg_jax.data.read import unread
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.runtime.frames import Images, open_sources
 from hierseg_jax.runtime.pace import Stopwatch
@@ -210,8 +210,8 @@ def _check_images(images: Images, named: str, smooth: float | None) -> None:
             f"--smooth is for the frames of a video or a camera, and {named} is images; leave it "
             "out."
         )
-    looked_at = spread_indices(len(images), png.HEADERS)
-    losses = png.losses(images.files[index] for index in looked_at)
+    looked_at = spread_indices(len(images), unread.HEADERS)
+    losses = unread.losses(images.files[index] for index in looked_at)
     for each in (*images.passed_over, *losses):
         note(each)
 

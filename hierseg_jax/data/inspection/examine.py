@@ -16,8 +16,9 @@ from hierseg_jax.data.inspection.perceptual_hash import perceptual_hash
 from hierseg_jax.data.inspection.speckle import MANY_SPECKS, count_specks, speck_area
 from hierseg_jax.data.label_statistics import count_labels
 from hierseg_jax.data.read.image_files import check_size, read_image
-from hierseg_jax.data.read.png import losses_of, palette_of
+from hierseg_jax.data.read.png import palette_of
 from hierseg_jax.data.read.spec import DatasetSpec
+from hierseg_jax.data.read.unread import PAGES, is_stack, losses_of
 from hierseg_jax.data.read.value_names import IGNORE
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import printable
@@ -93,6 +94,9 @@ def examine(pair: Pair, spec: DatasetSpec) -> Examined:
         blurred = _blurred(mask, pair, spec)
     file = shown(pair.image, root)
     odd = [Finding("unread", pair.split, file, f"{file} {loss}.") for loss in losses_of(pair.image)]
+    if is_stack(pair.mask):
+        where = shown(pair.mask, root)
+        odd.append(Finding("unread", pair.split, where, f"{where} {PAGES}."))
     odd += blurred
     values = _values(mask, spec)
     palette = palette_of(pair.mask) if values else ()

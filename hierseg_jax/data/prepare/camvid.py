@@ -35,8 +35,9 @@ GROUPS = {
 
 
 def found_in(raw_dir: pathlib.Path) -> bool:
-    """Whether there is a table of colours, and folders as it has them; else these are `masks`."""
-    return any((raw_dir / name).is_file() for name in TABLES) and bool(_folders(raw_dir))
+    """Whether there is a table of colours, and pairs as CamVid has them; others are `masks`."""
+    has_table = any((raw_dir / name).is_file() for name in TABLES)
+    return has_table and any(_masks(of, images_by_stem(near)) for near, of in _folders(raw_dir))
 
 
 def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:

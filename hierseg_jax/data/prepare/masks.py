@@ -19,7 +19,7 @@ from hierseg_jax.data.prepare.mask_pairs import Masked, find_pairs
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
 from hierseg_jax.data.prepare.soft_masks import halved, white_share
 from hierseg_jax.data.prepare.unnamed_values import name_values
-from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES
+from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES, MASK_SUFFIXES
 from hierseg_jax.data.read.value_names import IGNORE, Named, Value
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.wording import counted
@@ -54,8 +54,8 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     # Whoever names values means what is stored; but two lines may be of black and white.
     if not wishes.labels and (table is None or len(table.paths) == 2):
         white = white_share(masks, hard=table is not None and [*table.paths] == [0, 1])
-    if white is None and any(map(is_photo, masks)):
-        raise HiersegError(f"{masks[0]} is JPEG or WebP. {LOSSY}")
+    if white is None and (photo := next(filter(is_photo, masks), None)):
+        raise HiersegError(f"{photo} is JPEG or WebP. {LOSSY}")
     dark, bright = 0, 1
     labels: Named = ()
     if white is not None:
@@ -88,6 +88,10 @@ def _pairs(raw_dir: pathlib.Path) -> tuple[list[Masked], str, tuple[str, ...]]:
     """By their names, or else by what they show; how, and sentences about what is left out."""
     how = "Paired by their names, as {} and {}."
     pairs, left_out = find_pairs(raw_dir)
+    if pairs and left_out:
+        has_mask = {pair.image for pair in pairs}
+        if any(pair.image not in has_mask for pair in find_pairs(raw_dir, LOSSY_SUFFIXES)[0]):
+            pairs, left_out = find_pairs(raw_dir, (*MASK_SUFFIXES, *LOSSY_SUFFIXES))
     if not pairs:
         pairs, left_out = find_likely_pairs(raw_dir)
         how = (

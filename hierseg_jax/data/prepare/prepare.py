@@ -22,11 +22,13 @@ from hierseg_jax.data.prepare.check import (
     refuse,
     strangers,
 )
+from hierseg_jax.data.prepare.classes import BACKGROUND
 from hierseg_jax.data.prepare.earlier import faults_there, read_raw, spec_there
 from hierseg_jax.data.prepare.formats import FORMATS, MOVABLE, find_format
 from hierseg_jax.data.prepare.picture import RawData, Wishes
 from hierseg_jax.data.prepare.scaled_masks import about_scaled
 from hierseg_jax.data.prepare.split import split_by_names, split_pictures
+from hierseg_jax.data.prepare.stacks import about_stacks
 from hierseg_jax.data.prepare.transfer import transfer
 from hierseg_jax.data.read.spec import SPLITS, DatasetSpec
 from hierseg_jax.data.read.spec_writing import write_spec
@@ -36,9 +38,11 @@ from hierseg_jax.system.choices import check_choice
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import local_path
 from hierseg_jax.system.wording import counted, listed
-from hierseg_jax.tree.hierarchy import Hierarchy, check_hierarchy
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy, check_hierarchy
 from hierseg_jax.tree.pairs import unpaired
 
+_MOSTLY_IGNORED = 0.5
+"""Of all pixels of training, above which it is asked whether they are meant to be."""
 _FEW = 10
 """Pictures drawn for validation, up to which it is said that they are few."""
 
@@ -127,9 +131,11 @@ def prepare(
     }
     summary_file = out_dir / "summary.json"
     refuse(faults_there(spec.file, there, summary_file, summary), raw_dir)
+    pictures = [example.picture for example in kept]
+    notes = (*raw.notes, *about_scaled(pictures), *about_stacks(pictures))
+    notes += (*_mostly_ignored(kept), *_missing(kept, spec.hierarchy))
     written = transfer(kept, move, link)
     write_atomically(summary_file, json_bytes(summary))
-    notes = (*raw.notes, *about_scaled([e.picture for e in kept]), *_missing(kept, spec.hierarchy))
     if there is None:
         write_spec(spec)
     if edited:
@@ -248,6 +254,18 @@ def _check_all(
     kept = [example for example in examples if not example.skipped]
     refuse(faults + strangers(out_dir, kept), raw_dir)
     return examples
+
+
+def _mostly_ignored(kept: list[Example]) -> list[str]:
+    """A sentence where most pixels of training teach nothing."""
+    counts_l = sum((e.counts for e in kept if e.picture.split == "train"), np.zeros(256, np.int64))
+    share = counts_l[IGNORE_LABEL] / max(counts_l.sum(), 1)
+    if share <= _MOSTLY_IGNORED:
+        return []
+    return [
+        f"{share:.0%} of the pixels of training are ignored, and teach nothing. If they show none "
+        f"of the classes, call them {BACKGROUND} where the classes are named."
+    ]
 
 
 def _missing(kept: list[Example], hierarchy: Hierarchy) -> list[str]:

@@ -2,7 +2,7 @@
 
 import pathlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -25,6 +25,8 @@ _BETWEEN, _INSIDE = 0.5, 0.01
 their like around them, which small classes have."""
 _GREY = 128
 """What a class has, at least, where classes are greys."""
+_COUNTS = 4
+"""Different numbers of objects in masks, at least, and objects in one of them."""
 _MOST, _LITTLE = 0.5, 0.1
 """Of all pixels what a background has, at least, that is none by its value, and what 0 has then."""
 
@@ -38,6 +40,7 @@ def name_values(masks: Sequence[pathlib.Path]) -> tuple[dict[Value, ClassPath], 
     coloured = is_coloured(masks[0])
     counts: Counter[int] = Counter()
     white: list[pathlib.Path] = []
+    numbered: set[int] = set()
     for mask in masks:
         if is_coloured(mask) != coloured:
             raise HiersegError(
@@ -54,8 +57,14 @@ def name_values(masks: Sequence[pathlib.Path]) -> tuple[dict[Value, ClassPath], 
         if not coloured and not 0 <= min(held, default=0) <= max(held, default=0) <= 255:
             raise HiersegError(
                 f"{mask} holds {min(held)} to {max(held)}; classes have values from 0 to 255. "
-                "Masks of 16 bits that are black and white are to be saved with 8."
+                + (
+                    "Masks of 16 bits that are black and white are to be saved with 8."
+                    if len(held) <= 2
+                    else "Where objects of a class have numbers of their own, write the number of "
+                    "the class in their place."
+                )
             )
+        numbered.add(_count_of_objects(held))
     strays = () if coloured else _strays(counts, masks)
     found = counts.keys() - {*strays}
     if len(found) > MOST_VALUES:
@@ -79,7 +88,11 @@ def name_values(masks: Sequence[pathlib.Path]) -> tuple[dict[Value, ClassPath], 
                 f"{masks[0]} for one; there is nothing to learn."
             )
         names_by_value = {v: (f"class_{v}" if v else BACKGROUND,) for v in values}
-    notes = [_about_strays(counts, strays), _about_background(counts, names_by_value)]
+    notes = [
+        _about_strays(counts, strays),
+        _about_background(counts, names_by_value),
+        _about_objects(numbered),
+    ]
     if IGNORE_LABEL in found and found != {0, IGNORE_LABEL}:
         notes.append(_about_white(IGNORE_LABEL in names_by_value, white))
     names_by_value |= dict.fromkeys(strays, (IGNORE,))
@@ -126,6 +139,29 @@ def _about_strays(counts: Mapping[int, int], strays: Sequence[int]) -> str:
         f"{counted(len(strays), 'value')} ({listed(which, 8)}) with {share:.2%} of the pixels lie "
         "between others, as at smooth edges, and are ignored. If one is a class, name it in "
         "`labels` of the new data.yaml, and in `names`."
+    )
+
+
+def _count_of_objects(values: Collection[int]) -> int:
+    """How many objects a mask has, if they are numbered from 1 on; else -1."""
+    objects = {*values} - {0}
+    return len(objects) if objects == {*range(1, len(objects) + 1)} else -1
+
+
+def _about_objects(numbered: set[int]) -> str:
+    """Where every mask counts from 1 on, and most to another number.
+
+    Args:
+      numbered: of all masks, `_count_of_objects`.
+    """
+    most = max(numbered, default=0)
+    if -1 in numbered or len(numbered) < _COUNTS or most < _COUNTS:
+        return ""
+    labels = ", ".join(f"{value}: object" for value in range(1, most + 1))
+    return (
+        f"Every mask counts from 1 on, to as many as {most}. If these are the numbers of objects "
+        f"of one class, give a file as --hierarchy, and another --out_dir: `names: [{BACKGROUND}, "
+        f"object]`, `hierarchy: [object]`, `labels: {{0: {BACKGROUND}, {labels}}}`, a line each."
     )
 
 

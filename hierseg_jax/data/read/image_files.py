@@ -36,7 +36,7 @@ def read_image(file: pathlib.Path) -> np.ndarray:
 
     JPEG, PNG, WebP, BMP and TIFF. Of a single channel three equal ones are made. Transparency is
     dropped, and of 16 bits the upper eight of those in use are read, see `png.upper_eight_bits`;
-    `png.losses` says so.
+    `unread.losses` says so.
 
     Raises:
       ValueError: a sentence starting with `file`, where that is no such image, cut
@@ -62,6 +62,7 @@ def decode_image(data: bytes, file: pathlib.Path) -> np.ndarray:
     elif webp.is_webp(data):
         webp.check(data, file)
     else:
+        _refuse_changed_lines(data, file)
         raise HiersegError(
             f"{file} is neither a JPEG nor a PNG, WebP, BMP or TIFF image; replace it."
         )
@@ -122,9 +123,19 @@ def decode_mask(data: bytes, file: pathlib.Path, *, colours: bool = False) -> np
     if data.startswith(b"\xff\xd8") or webp.is_webp(data):
         kind = "WebP" if webp.is_webp(data) else "JPEG"
         raise HiersegError(f"{file} is a {kind} image, whatever its name. {LOSSY}")
+    _refuse_changed_lines(data, file)
     raise HiersegError(
         f"{file} is no PNG image, and no BMP or TIFF; masks are .npy, .png, .bmp or .tif."
     )
+
+
+def _refuse_changed_lines(data: bytes, file: pathlib.Path) -> None:
+    """Of a PNG that went through what ends lines anew: the signature is made to show that."""
+    if data.startswith(png.SIGNATURE[:4]):
+        raise HiersegError(
+            f"{file} was a PNG: its line endings were changed, as git, FTP and archives do with "
+            "texts. Nothing brings it back; copy or download it anew, as a binary file."
+        )
 
 
 def check_size(

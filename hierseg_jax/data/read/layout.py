@@ -40,10 +40,13 @@ def about_unread(files: Iterable[str]) -> str:
     if not unread:
         return ""
     if len(unread) == 1:
-        return f"{unread[0]} is a picture of a kind that is not read; save it as JPEG or PNG."
+        return (
+            f"{unread[0]} is a picture of a kind that is not read; save it as PNG, or a photograph "
+            "as JPEG."
+        )
     return (
         f"{counted(len(unread), 'picture')} are of kinds that are not read, such as {unread[0]}; "
-        "save them as JPEG or PNG."
+        "save them as PNG, or photographs as JPEG."
     )
 
 

@@ -6,29 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from hierseg_jax.data.read import tiff
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.regular_file import cut_off
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY, RGB, PALETTE, GRAY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 Chunk = tuple[bytes, memoryview]
-# Of a data set or a folder so many files tell by their headers how all are read: nobody waits.
-HEADERS = 64
 # Of those that the pixels need, damage is an error; of the others libpng passes over it.
 _NEEDED = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 # Bits of cameras and of 8-bit pictures that were stored as 16-bit numbers.
 _DEPTHS = (8, 10, 12, 16)
 # Chunks in front of the pixels that are passed over in search of transparency.
 _MOST_CHUNKS = 100
-# What is read of a picture otherwise than a viewer would show it.
-_DEEP = (
-    "is a {kind} of 16 bits. Of such pictures the upper eight of those bits are read that their "
-    "values use (8, 10, 12 or 16, or as many as an sBIT chunk says), each picture by itself"
-)
-_TRANSPARENT = (
-    "is a {kind} with transparency, which is not read: pixels have the colours stored beneath it"
-)
 
 
 def read_chunks(data: bytes, file: pathlib.Path) -> list[Chunk]:
@@ -98,36 +87,19 @@ def upper_eight_bits(image_hwc: np.ndarray, chunks: Sequence[Chunk]) -> np.ndarr
     return np.right_shift(image_hwc, bits - 8, out=image_hwc).astype(np.uint8)
 
 
-def losses(files: Iterable[pathlib.Path]) -> list[str]:
-    """Sentences about what is not read of pictures as it stands in them, each with a first file.
+def told(file: pathlib.Path) -> tuple[bool, bool]:
+    """Whether the header tells of 16 bits, and of transparency; neither of another file.
 
-    Only headers are looked at; files that can't be opened are passed over, for they are
-    refused elsewhere.
+    Raises:
+      OSError: a file that cannot be opened.
     """
-    found: dict[str, str] = {}
-    for file in files:
-        for loss in losses_of(file):
-            found.setdefault(loss, f"{file} {loss}.")
-    return list(found.values())
-
-
-def losses_of(file: pathlib.Path) -> tuple[str, ...]:
-    """Of one file, without its name and the full stop."""
     kinds: dict[bytes, bytes] = {}
-    try:
-        if file.suffix.lower() in (".tif", ".tiff"):
-            return tiff.losses_of(file, _DEEP.format(kind="TIFF"), _TRANSPARENT.format(kind="TIFF"))
-        for kind, head in _heads(file):
-            kinds.setdefault(kind, head)
-    except OSError:
-        return ()
+    for kind, head in _heads(file):
+        kinds.setdefault(kind, head)
     header = kinds.get(b"IHDR", b"")
     if len(header) < 10:
-        return ()
-    bits, colour_type = header[8], header[9]
-    transparent = colour_type in (GRAY_ALPHA, RGB_ALPHA) or b"tRNS" in kinds
-    deep, clear = (text.format(kind="PNG") for text in (_DEEP, _TRANSPARENT))
-    return (deep,) * (bits == 16) + (clear,) * transparent
+        return False, False
+    return header[8] == 16, header[9] in (GRAY_ALPHA, RGB_ALPHA) or b"tRNS" in kinds
 
 
 def colour_type(file: pathlib.Path) -> int | None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.data.figures.render import FiguresSource
-from hierseg_jax.data.read import png
+from hierseg_jax.data.read import unread
 from hierseg_jax.data.read.common_tree import (
     DataSet,
     load_hierarchy,
@@ -120,13 +120,13 @@ def _tfds_split(text: str, split: str) -> str:
 def unread_of(sources: Iterable[Source]) -> list[str]:
     """Sentences about what is not read of pictures as it stands in their files.
 
-    `png.HEADERS` files of every data set are looked at, evenly spread; drawn pictures have none.
+    `unread.HEADERS` files of every data set are looked at, evenly spread; drawn pictures have none.
     """
     each = [of for source in sources for of in getattr(source, "sources", (source,))]
     files = (
-        map(image_file, spread_indices(len(source), png.HEADERS))
+        map(image_file, spread_indices(len(source), unread.HEADERS))
         for source in each
         if (image_file := getattr(source, "image_file", None)) is not None
     )
     others = [note for source in each if (note := getattr(source, "unread", ""))]
-    return others + png.losses(itertools.chain.from_iterable(files))
+    return others + unread.losses(itertools.chain.from_iterable(files))

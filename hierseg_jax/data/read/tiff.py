@@ -118,20 +118,18 @@ def _refuse_jpeg(header: Header, file: pathlib.Path) -> None:
         )
 
 
-def losses_of(file: pathlib.Path, deep: str, transparent: str) -> tuple[str, ...]:
-    """What is not read of a picture, as `png.losses_of` says it; of no TIFF nothing.
+def told(file: pathlib.Path) -> tuple[bool, bool, bool]:
+    """Whether the header tells of 16 bits, of transparency, and of more pictures; of no TIFF not.
 
-    Args:
-      file: of the picture.
-      deep, transparent: what is said of 16 bits, and of transparency.
+    Raises:
+      OSError: a file that cannot be opened.
     """
     with file.open("rb") as stream:
         header = _read(stream)
     if header is None:
-        return ()
+        return False, False, False
     alpha = any(kind in (1, 2) for kind in header.values.get(_EXTRA, ()))
-    pages = ("is a TIFF of several pictures, of which the first is read",) * header.more
-    return (deep,) * (header.bits == 16) + (transparent,) * alpha + pages
+    return header.bits == 16, alpha, header.more
 
 
 def _checked(data: bytes, file: pathlib.Path) -> Header:

@@ -1,0 +1,104 @@
+"""What may not be meant as it is read is said, with what to do about it."""
+
+import cv2
+import numpy as np
+import pytest
+
+from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
+from hierseg_jax.data.prepare.prepare import prepare
+from hierseg_jax.data.read.spec import read_classes
+from tests.annotated_data import SIZE, save_image, save_mask
+from tests.raw_data import fault
+
+
+def make(root, masks, suffix=".png"):
+    raw = root / "raw"
+    for i, mask in enumerate(masks):
+        save_image(raw / f"images/{i}.jpg")
+        save_mask(raw / f"masks/{i}{suffix}", mask)
+    return raw
+
+
+def objects(count, first=1):
+    """As many, a row each, below the background."""
+    mask = np.zeros(SIZE, np.uint8)
+    mask[1 : 1 + count] = np.arange(first, first + count)[:, None]
+    return mask
+
+
+def test_numbers_of_objects_are_told_with_the_file_that_makes_them_a_class(tmp_path):
+    raw = make(tmp_path, [objects(n) for n in (5, 2, 0, 3, 5)])
+    (note,) = (note for note in prepare(raw, tmp_path / "out").notes if "counts from 1 on" in note)
+    lines = "\n".join(note.split("`")[1::2])
+    (tmp_path / "tree.yaml").write_text(lines)
+    spec = read_classes(tmp_path / "tree.yaml")
+    done = prepare(raw, tmp_path / "other", hierarchy=spec.hierarchy, labels=spec.labels)
+    assert done.spec.hierarchy.class_names == ("background", "object")
+
+
+@pytest.mark.parametrize("counts", [(3, 3, 3, 3), (1, 2, 3), (2, 5, 5)])
+def test_classes_that_most_pictures_show_are_no_objects(tmp_path, counts):
+    raw = make(tmp_path, [objects(n) for n in counts])
+    assert "counts from 1 on" not in str(prepare(raw, tmp_path / "out").notes)
+    # Nor where a mask leaves numbers out.
+    raw = make(tmp_path / "other", [*(objects(n) for n in range(1, 6)), objects(2, first=4)])
+    assert "counts from 1 on" not in str(prepare(raw, tmp_path / "last").notes)
+
+
+def test_values_of_16_bits_are_black_and_white_or_of_objects(tmp_path):
+    two, several = np.zeros(SIZE, np.uint16), np.zeros(SIZE, np.uint16)
+    two[:4], several[:4], several[4:6] = 65535, 24_001, 24_002
+    message = fault(make(tmp_path / "a", [two]), tmp_path / "out")
+    assert "black and white are to be saved with 8" in message
+    message = fault(make(tmp_path / "b", [several]), tmp_path / "out")
+    assert "holds 0 to 24002" in message
+    assert "write the number of the class in their place" in message
+
+
+def test_masks_as_jpeg_beside_others_are_not_passed_over(tmp_path):
+    greys = np.kron([[0, 90, 160, 250]], np.ones((64, 24))).astype(np.uint8)
+    raw = tmp_path / "raw"
+    for name in "012":
+        save_image(raw / f"images/{name}.jpg", greys.shape)
+        save_mask(raw / f"masks/{name}.png", greys)
+    prepare(raw, tmp_path / "out")
+    for name in "12":
+        (raw / f"masks/{name}.png").unlink()
+        save_mask(raw / f"masks/{name}.jpg", greys)
+    assert f"{raw / 'masks/1.jpg'} is JPEG or WebP. These change" in fault(raw, tmp_path / "other")
+    # A photograph beside the mask of its name hides nothing.
+    for name in "12":
+        save_mask(raw / f"masks/{name}.png", greys)
+    assert prepare(raw, tmp_path / "last").written == 6
+
+
+def test_a_mask_that_can_not_be_read_is_named_as_it_is(tmp_path):
+    raw = make(tmp_path, [objects(2)] * 3)
+    whole = (raw / "masks/1.png").read_bytes()
+    (raw / "masks/1.png").write_bytes(whole.replace(b"\r\n", b"\n"))
+    message = fault(raw, tmp_path / "out")
+    assert f"{raw / 'masks/1.png'} was a PNG: its line endings were changed" in message
+    (raw / "masks/1.png").write_bytes(b"text")
+    assert f"{raw / 'masks/1.png'} is no PNG image" in fault(raw, tmp_path / "out")
+
+
+def test_stacks_are_told_of_by_prepare_and_by_the_doctor(tmp_path):
+    raw = make(tmp_path, [objects(2)] * 3, ".tif")
+    cv2.imwritemulti(str(raw / "masks/1.tif"), [objects(2)] * 4)
+    done = prepare(raw, tmp_path / "out", val_share=0)
+    assert "1 file holds several pictures, of which the first is read, such as" in str(done.notes)
+    assert f"{raw / 'masks/1.tif'}." in str(done.notes)
+    found = [each for each in inspect_dataset(done.spec).findings if each.kind == "unread"]
+    assert [each.file for each in found] == ["train/masks/1.tif"]
+    assert found[0].message.endswith("is a TIFF of several pictures, of which the first is read.")
+
+
+def test_a_split_that_is_mostly_ignored_is_asked_about(tmp_path):
+    mask = np.full((*SIZE, 3), 0, np.uint8)
+    mask[:4] = 255
+    raw = make(tmp_path, [mask] * 3)
+    table = raw / "class_dict.csv"
+    for void, said in (("void", 1), ("background", 0)):
+        table.write_text(f"name,r,g,b\n{void},0,0,0\nsky,255,255,255\nsea,0,0,255\n")
+        notes = str(prepare(raw, tmp_path / void).notes)
+        assert notes.count("67% of the pixels of training are ignored, and teach nothing.") == said
