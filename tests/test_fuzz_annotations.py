@@ -1,14 +1,15 @@
-"""Damaged annotations of COCO, labelme, VIA and YOLO end in a mask, or in a sentence."""
+"""Damaged annotations of COCO, labelme, VIA, CVAT and others end in a mask, or in a sentence."""
 
 import base64
 import json
+import zlib
 
 import cv2
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from hierseg_jax.data.prepare import coco, labelme, via, yolo
+from hierseg_jax.data.prepare import coco, cvat, labelme, supervisely, via, yolo
 from hierseg_jax.data.prepare.classes import find_classes
 from hierseg_jax.data.prepare.picture import Wishes
 from hierseg_jax.system.errors import HiersegError
@@ -60,6 +61,40 @@ VIA_TABLE = "filename,region_shape_attributes,region_attributes\n" + "".join(
     'a.png,"{}","{}"\n'.format(*(json.dumps(each).replace('"', '""') for each in region))
     for region in REGIONS
 )
+CVAT = b"""<?xml version="1.0"?>
+<annotations><version>1.1</version><meta><task><labels><label><name>cat</name></label></labels></task>
+</meta><image id="0" name="a.png" subset="train" width="16" height="12">
+<polygon label="cat" points="2.5,3;7.1,3;7,9" z_order="1"></polygon>
+<box label="dog" xtl="1" ytl="2" xbr="5" ybr="9.5" rotation="30" z_order="0"/>
+<ellipse label="dog" cx="4" cy="5" rx="2" ry="3" rotation="10"/>
+<mask label="cat" rle="2, 3, 1" left="14" top="11" width="3" height="2"/>
+<polyline label="cat" points="0,0;3,4"/><points label="cat" points="1,1"/></image></annotations>"""
+SUPERVISELY = {
+    "size": {"height": 12, "width": 16},
+    "objects": [
+        {
+            "classTitle": "cat",
+            "geometryType": "polygon",
+            "points": {
+                "exterior": [[2, 2], [8, 2.5], [8, 8]],
+                "interior": [[[3, 3], [4, 3], [4, 5]]],
+            },
+        },
+        {
+            "classTitle": "dog",
+            "geometryType": "bitmap",
+            "bitmap": {
+                "origin": [3, 4],
+                "data": base64.b64encode(zlib.compress(base64.b64decode(PATCH))).decode(),
+            },
+        },
+        {
+            "classTitle": "dog",
+            "geometryType": "rectangle",
+            "points": {"exterior": [[2, 2], [8, 4]], "interior": []},
+        },
+    ],
+}
 YOLO = [b"0 0.1 0.1 0.5 0.1 0.5 0.5\n1 0.5 0.5 0.2 0.2\n", b"1 0 0 1 0 1 1 0 1 0.2 0.5\r\n\r\n"]
 
 
@@ -90,6 +125,22 @@ def read_via(file):
         assert picture.draw(SIZE).shape == SIZE
 
 
+def read_cvat(file):
+    if not cvat.found_in(file.parent):
+        raise HiersegError(f"{file} is none of CVAT's.")
+    annotated_data.save_image(file.parent / "a.png")
+    raw = cvat.read(file.parent, Wishes())
+    for picture in raw.pictures:
+        assert picture.draw(SIZE).shape == SIZE
+
+
+def read_supervisely(file):
+    annotation = supervisely.read_annotation(file)
+    used = {shape["label"] for shape in annotation.shapes}
+    values = find_classes(sorted(used), used, str(file), Wishes()).values
+    assert labelme.draw_shapes(annotation, values, False, SIZE).shape == SIZE
+
+
 def read_yolo(file):
     assert yolo.draw_lines(yolo.read_lines(file, 2), [1, 2], True, SIZE).shape == SIZE
 
@@ -107,6 +158,8 @@ TARGETS = [
     ("labelme", "a.json", read_labelme, [json.dumps(LABELME).encode()]),
     ("via", "a.json", read_via, [json.dumps(VIA).encode()]),
     ("via table", "a.csv", read_via, [VIA_TABLE.encode()]),
+    ("cvat", "a.xml", read_cvat, [CVAT]),
+    ("supervisely", "a.json", read_supervisely, [json.dumps(SUPERVISELY).encode()]),
     ("yolo", "a.txt", read_yolo, YOLO),
 ]
 """Format, name of a file, how it is read, and whole ones."""
@@ -116,6 +169,10 @@ ODD = {
     "labelme": json_texts(LABELME),
     "via": json_texts(VIA),
     "via table": damaged([VIA_TABLE.encode()]),
+    "cvat": st.tuples(st.sampled_from(WORDS), st.sampled_from(sorted(set(CVAT.split(b'"'))))).map(
+        lambda odd: CVAT.replace(odd[1], odd[0].encode())
+    ),
+    "supervisely": json_texts(SUPERVISELY),
     "yolo": LINES,
 }
 

@@ -9,7 +9,6 @@ import pytest
 from hierseg_jax.data.prepare.formats import find_format
 from hierseg_jax.data.prepare.other_tools import about_tools
 
-POINTS = [[10, 10], [20, 10], [20, 30]]
 LABEL_STUDIO = [
     {
         "id": 1,
@@ -24,24 +23,17 @@ LABEL_STUDIO = [
     }
 ]
 TASKS = json.dumps(LABEL_STUDIO)
-SUPERVISELY = {
-    "size": {"height": 40, "width": 60},
-    "objects": [{"classTitle": "head", "geometryType": "polygon", "points": {"exterior": POINTS}}],
-}
 SEGMENTS = {"dataset": {"name": "me/street", "task_type": "segmentation-bitmap"}, "samples": []}
-CVAT = "<?xml version='1.0'?>\n<annotations>\n  <version>1.1</version>\n</annotations>\n"
 WEBSITE = "<annotation><filename>a.jpg</filename><object><polygon><pt/></polygon></object>"
 BOXES = "<annotation>\n<object><bndbox><xmin>3</xmin></bndbox></object>\n</annotation>"
 FILES = {
     "project-1.json": (TASKS, "Label Studio's; export `COCO` there, or of bru"),
-    "ann/a.jpg.json": (json.dumps(SUPERVISELY), "Supervisely's; export its masks there"),
     "street-v0.1.json": (json.dumps(SEGMENTS), "Segments.ai; export COCO's there"),
     "rows.json": ('[{"data_row": {"id": "a"}}]', "Labelbox's; convert it to COCO's"),
     "export.ndjson": ('{"data_row": {"id": "a"}}\n', "Labelbox's; convert it to COCO's"),
     "project.json": ('{"_via_settings": {"ui": {}}}', "a project of VIA without a single region"),
-    "UPPER.XML": (CVAT, "CVAT's; export `COCO 1.0`"),
+    "UPPER.XML": (WEBSITE, "polygons in XML; export or convert them to COCO's"),
     "default.json": ('{"dm_format_version": "1.0"}', "datumaro's; `datum convert` it"),
-    "annotations.xml": (CVAT, "CVAT's; export `COCO 1.0` or `Segmentation mask 1.1` there"),
     "street/a.xml": (WEBSITE, "polygons in XML; export or convert them to COCO's"),
     "Annotations/a.xml": (BOXES, "has boxes alone, and no outlines to learn from"),
     "groundTruth/a.mat": ("MATLAB 5.0", "MATLAB's; write the label map in it as PNG"),
@@ -76,7 +68,7 @@ def test_a_tool_is_told_by_its_files(tmp_path, name):
         ("a.json", "\udcff\x00"),
         ("a.xml", "<svg/>"),
         ("a.csv", "a,b\n1,2\n"),
-        ("a.txt", CVAT),
+        ("a.txt", WEBSITE),
     ],
 )
 def test_of_other_files_nothing_is_said(tmp_path, name, text):

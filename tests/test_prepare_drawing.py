@@ -1,5 +1,6 @@
 """Masks of regions, and splits by a hash: pure functions of preparing."""
 
+import itertools
 import pathlib
 import re
 
@@ -8,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hierseg_jax.data.prepare.draw import Region, paint, polygon, run_lengths, unpack_counts
+from hierseg_jax.data.prepare.draw import (
+    Patch,
+    Region,
+    cut_out,
+    paint,
+    polygon,
+    run_lengths,
+    unpack_counts,
+)
 from hierseg_jax.data.prepare.folders import split_of
 from hierseg_jax.data.prepare.picture import Picture, flat_name
 from hierseg_jax.data.prepare.split import split_by_names, split_pictures
@@ -72,6 +81,38 @@ def test_of_a_few_pictures_one_goes_to_each_split(share):
     assert set(splits(["a", "b", "c"], share).values()) == {"train", "val"}
     assert splits(["a"], share) == {"a": "train"}
     assert set(splits(["a", "b"], 0).values()) == {"train"}
+
+
+@st.composite
+def patches(draw):
+    height, width = draw(st.integers(0, 6)), draw(st.integers(0, 6))
+    inside = draw(st.lists(st.booleans(), min_size=height * width, max_size=height * width))
+    place = draw(st.integers(0, 5)), draw(st.integers(0, 5))
+    return Patch(*place, np.array(inside, bool).reshape(height, width))
+
+
+def painted(patch):
+    return paint([Region(1, patch)], (12, 12), False)
+
+
+@given(patches(), st.lists(patches(), max_size=3))
+def test_holes_take_their_pixels_away_wherever_they_lie(patch, holes):
+    expected_hw = painted(patch)
+    for hole in holes:
+        expected_hw[painted(hole) > 0] = 0
+    np.testing.assert_array_equal(painted(cut_out(patch, holes)), expected_hw)
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=12))
+def test_run_lengths_go_by_rows_or_by_columns(counts):
+    size = (1, sum(counts)), (sum(counts), 1)
+    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    for by_row, of in itertools.product((False, True), size):
+        found_hw = run_lengths(counts, of, by_row).inside_hw
+        np.testing.assert_array_equal(found_hw, flat.reshape(of))
+    doubled = run_lengths([*counts, *counts], (2, sum(counts)), by_row=True).inside_hw
+    assert doubled.shape == (2, sum(counts))
+    np.testing.assert_array_equal(doubled[0], flat)
 
 
 def in_folders(*paths, split=""):

@@ -17,6 +17,7 @@ from hierseg_jax.system.errors import HiersegError
 FARTHEST = 1e7
 """Pixels; coordinates beyond are of no picture."""
 
+_CORNERS = 64  # of an ellipse
 _MOST_CROSSINGS = 1 << 22
 
 
@@ -102,6 +103,34 @@ def box(x0: float, y0: float, x1: float, y1: float, size: Size) -> Patch:
     return polygon(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float64), size)
 
 
+def ellipse(x: float, y: float, a: float, b: float, turned: float) -> list[list[float]]:
+    """Points on the line around one.
+
+    Args:
+      x, y: its centre.
+      a, b: its radii.
+      turned: the angle of the first of them, in radians, from x towards y.
+    """
+    angle_n = np.arange(_CORNERS) * (2 * np.pi / _CORNERS)
+    along_n, across_n = a * np.cos(angle_n), b * np.sin(angle_n)
+    x_n = x + along_n * np.cos(turned) - across_n * np.sin(turned)
+    y_n = y + along_n * np.sin(turned) + across_n * np.cos(turned)
+    return np.stack([x_n, y_n], axis=1).tolist()
+
+
+def cut_out(patch: Patch, holes: Sequence[Patch]) -> Patch:
+    """The pixels of a patch that are in no hole."""
+    inside_hw = patch.inside_hw.copy()
+    for hole in holes:
+        # The hole where it lies within the patch, from its first row and column there.
+        row, column = hole.top - patch.top, hole.left - patch.left
+        hole_hw = hole.inside_hw[max(0, -row) :, max(0, -column) :]
+        within_hw = inside_hw[max(0, row) :, max(0, column) :]
+        height, width = map(min, within_hw.shape, hole_hw.shape)
+        within_hw[:height, :width] &= ~hole_hw[:height, :width]
+    return Patch(patch.top, patch.left, inside_hw)
+
+
 def bitmap(inside_hw: np.ndarray, top: int, left: int, size: Size) -> Patch:
     """A bool array at a place of the picture; what lies beyond is cut off."""
     height, width = size
@@ -126,8 +155,8 @@ def union(patches: Sequence[Patch]) -> Patch:
     return Patch(top, left, inside_hw)
 
 
-def run_lengths(counts: Sequence[int], size: Size) -> Patch:
-    """COCO's run lengths: of pixels outside and inside in turn, column by column.
+def run_lengths(counts: Sequence[int], size: Size, by_row: bool = False) -> Patch:
+    """COCO's run lengths: of pixels outside and inside in turn, column by column, or row by row.
 
     Raises:
       HiersegError: half a sentence, where they are not those of a mask of this size.
@@ -139,7 +168,8 @@ def run_lengths(counts: Sequence[int], size: Size) -> Patch:
             f"pixels sum up to {height * width}, and none is negative"
         )
     inside = np.arange(len(counts)) % 2 == 1
-    return Patch(0, 0, np.repeat(inside, counts).reshape(width, height).T)
+    inside = np.repeat(inside, counts)
+    return Patch(0, 0, inside.reshape(size) if by_row else inside.reshape(size[::-1]).T)
 
 
 def unpack_counts(text: str) -> list[int]:

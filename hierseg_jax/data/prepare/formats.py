@@ -10,10 +10,12 @@ from hierseg_jax.data.prepare import (
     cityscapes,
     class_masks,
     coco,
+    cvat,
     id_lists,
     labelme,
     masks,
     object_masks,
+    supervisely,
     via,
     voc,
     yolo,
@@ -45,6 +47,10 @@ FORMATS = {
     "coco": Format(coco.found_in, coco.read, "JSON files with `images` and `annotations`"),
     "labelme": Format(labelme.found_in, labelme.read, "a JSON file with `shapes` for a picture"),
     "via": Format(via.found_in, via.read, "JSON or CSV files with `shape_attributes`"),
+    "cvat": Format(cvat.found_in, cvat.read, "an XML file with `image` in `annotations`"),
+    "supervisely": Format(
+        supervisely.found_in, supervisely.read, "JSON files with `objects` in `ann`, beside `img`"
+    ),
     "yolo": Format(yolo.found_in, yolo.read, "a YAML file with `names`, and images beside labels"),
     "voc": Format(voc.found_in, voc.read, "JPEGImages and SegmentationClass"),
     "cityscapes": Format(cityscapes.found_in, cityscapes.read, "leftImg8bit and gtFine"),

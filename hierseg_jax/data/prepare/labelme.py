@@ -18,7 +18,17 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.data.prepare.classes import find_classes
-from hierseg_jax.data.prepare.draw import Patch, Region, bitmap, box, paint, points, polygon, union
+from hierseg_jax.data.prepare.draw import (
+    Patch,
+    Region,
+    bitmap,
+    box,
+    cut_out,
+    paint,
+    points,
+    polygon,
+    union,
+)
 from hierseg_jax.data.prepare.folders import as_spelled, is_there, split_of, unlisted, walk_files
 from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.json_file import read_bytes, read_json, records, shown, text
@@ -182,7 +192,7 @@ def unpack_image(file: pathlib.Path) -> bytes:
       ValueError: a sentence that starts with the file.
     """
     try:
-        return _unpacked(read_json(file)["imageData"])
+        return unpacked(read_json(file)["imageData"])
     except HiersegError as error:
         raise HiersegError(f"{file}: its 'imageData' {error}; save it again.") from error
 
@@ -194,7 +204,8 @@ def _patch(shape: Mapping[str, Any], size: Size) -> Patch:
     points_n2 = points(shape.get("points"))
     count = len(points_n2)
     if kind in ("polygon", "oriented_rectangle") or (kind == "rectangle" and count == 4):
-        return polygon(points_n2, size)
+        holes = [polygon(points(hole), size) for hole in shape.get("holes", ())]
+        return cut_out(polygon(points_n2, size), holes)
     wanted = {"rectangle": 2, "circle": 2, "line": 2, "mask": 2, "point": 1}.get(kind, count)
     if count != wanted or not count:
         raise HiersegError(f"a {kind} has {wanted or 1} points, and it has {count}")
@@ -235,10 +246,12 @@ def _stroke(start: np.ndarray, end: np.ndarray, size: Size) -> Patch:
 
 def _stored_mask(data: Any) -> np.ndarray:
     """The picture within a shape: bool [H, W]."""
+    if callable(data):  # of another tool, never of a file
+        return data()
     if data is None:
         raise HiersegError("it has no mask")
     try:
-        packed = _unpacked(data)
+        packed = unpacked(data)
     except HiersegError as error:
         raise HiersegError(f"its mask {error}") from error
     try:
@@ -247,8 +260,8 @@ def _stored_mask(data: Any) -> np.ndarray:
         raise HiersegError(str(error).rstrip(".")) from error
 
 
-def _unpacked(data: Any) -> bytes:
-    """Bytes from base64."""
+def unpacked(data: Any) -> bytes:
+    """Bytes from base64; the HiersegError is half a sentence that lacks its subject."""
     if not isinstance(data, str) or not data.isascii():
         raise HiersegError(f"is {shown(data)}, which is no base64")
     try:

@@ -32,17 +32,11 @@ _TOOLS = (
         ('"annotations"', '"completed_by"'),
         "is Label Studio's; export `COCO` there, or of brushes `Brush labels to COCO`",
     ),
-    _Tool(".json", ('"classTitle"',), "is Supervisely's; export its masks there, or COCO's"),
     _Tool(".json", ('"_via_settings"',), "is a project of VIA without a single region"),
     _Tool(".json", ('"data_row"',), _LABELBOX),
     _Tool(".ndjson", ('"data_row"',), _LABELBOX),
     _Tool(".json", ('"segmentation-bitmap"',), "is of Segments.ai; export COCO's there"),
     _Tool(".json", ('"dm_format_version"',), "is datumaro's; `datum convert` it to COCO's"),
-    _Tool(
-        ".xml",
-        ("<annotations>", "<version>"),
-        "is CVAT's; export `COCO 1.0` or `Segmentation mask 1.1` there",
-    ),
     _Tool(
         ".xml",
         ("<annotation", "<polygon>"),

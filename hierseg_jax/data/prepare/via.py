@@ -6,7 +6,6 @@ labelme's, so that lines and points have its rules. https://www.robots.ox.ac.uk/
 
 import collections
 import functools
-import math
 import os
 import pathlib
 import unicodedata
@@ -14,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hierseg_jax.data.prepare.classes import find_classes
+from hierseg_jax.data.prepare.draw import ellipse
 from hierseg_jax.data.prepare.folders import is_there, split_of, unlisted, walk_files
 from hierseg_jax.data.prepare.json_file import read_bytes, shown
 from hierseg_jax.data.prepare.labelme import Annotation, draw_shapes
@@ -37,7 +37,6 @@ ONE = "object"
 """The class of regions of which none has an attribute."""
 _NAMES_OF_CLASSES = {"class", "classes", "label", "labels", "name", "category", "type", "object"}
 _LOOKED_AT = 3
-_CORNERS = 64  # of an ellipse
 
 
 def found_in(raw_dir: pathlib.Path) -> bool:
@@ -218,14 +217,7 @@ def _outline(kind: Any, shape: Mapping[str, Any]) -> tuple[str, list[list[float]
     if kind == "ellipse":
         x, y, a, b = numbers("cx", "cy", "rx", "ry")
         turned = number({"theta": 0.0, **shape}, "theta")
-        return "polygon", [_on_ellipse(x, y, a, b, turned, i) for i in range(_CORNERS)]
+        return "polygon", ellipse(x, y, a, b, turned)
     if kind == "point":
         return "point", [numbers("cx", "cy")]
     raise HiersegError("the shape is unknown")
-
-
-def _on_ellipse(x: float, y: float, a: float, b: float, turned: float, i: int) -> list[float]:
-    angle = 2 * math.pi * i / _CORNERS
-    along, across = a * math.cos(angle), b * math.sin(angle)
-    cos, sin = math.cos(turned), math.sin(turned)
-    return [x + along * cos - across * sin, y + along * sin + across * cos]
