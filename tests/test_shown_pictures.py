@@ -15,6 +15,7 @@ from hierseg_jax.data.resize import RESIZES, Resize, place
 from hierseg_jax.data.sizes import bounded
 from hierseg_jax.evaluation.eval_step import make_eval_step, make_scores
 from hierseg_jax.evaluation.evaluate import evaluate_batches
+from hierseg_jax.evaluation.sample_places import sample_places
 from hierseg_jax.evaluation.shown_pictures import LONGEST, Gallery, SampleScores
 from hierseg_jax.evaluation.tables import describe_view
 from hierseg_jax.evaluation.tally import Measures
@@ -22,6 +23,7 @@ from hierseg_jax.evaluation.test_time_augmentation import make_augmented_forward
 from hierseg_jax.evaluation.whole_pictures import confusion_matrix
 from hierseg_jax.models.segmentation_model import SegmentationModel
 from hierseg_jax.system.devices.parallel import all_devices
+from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train.sample_pictures import draw_samples
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -184,13 +186,13 @@ def test_what_edges_would_wipe_out_is_shown_as_it_is():
 
 
 @pytest.mark.parametrize("batch_size", [2, 4])
-def test_samples_are_from_all_over_what_this_process_can_read(batch_size):
+def test_samples_are_those_at_places_or_the_next_that_can_be_read(batch_size):
     """With the scores that their evaluation had, and no others."""
     source = Blurred(SHAPES * 2, unreadable=(3, 5))
     step = jax.jit(make_eval_step(Coarse(4), no_loss, TREE, with_scores=True))
 
-    def samples(count, process=0, processes=1):
-        kept = SampleScores(count, len(source), process, processes)
+    def samples(places, process=0, processes=1):
+        kept = SampleScores(places, process, processes)
         told = {"process_index": process, "process_count": processes}
         batches = eval_batches(source, size=SIZE, batch_size=batch_size * processes, **told)
         for batch in batches:
@@ -198,15 +200,50 @@ def test_samples_are_from_all_over_what_this_process_can_read(batch_size):
                 kept.add(rows, np.asarray(step({}, batch)["scores"]))
         return list(kept.by_index), gallery(source, "stretch").samples(kept.by_index)
 
-    indices, found = samples(2, 1, 2)
+    indices, found = samples([1, 5], 1, 2)
     assert indices == [1, 7]  # of 1, 3, 5, 7, 9 the first and the middle one, which can't be read
     for label, prediction, index in zip(found["label"], found["prediction"], indices, strict=True):
         np.testing.assert_array_equal(label, source[index]["label"])
         shown = gallery(source, "stretch").show(scores_of, index)
         np.testing.assert_array_equal(prediction, shown.prediction)
-    assert samples(4)[0] == [0, 2, 6, 7]
-    assert samples(99)[0] == [0, 1, 2, 4, 6, 7, 8, 9]
-    assert samples(0) == ([], {})
+    assert samples([0, 2, 5, 7])[0] == [0, 2, 6, 7]
+    assert samples(range(10))[0] == [0, 1, 2, 4, 6, 7, 8, 9]
+    assert samples([]) == ([], {})
+
+
+class Labels:
+    """A picture a row, of classes side by side; None is one that can't be read."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def label(self, index):
+        if self.rows[index] is None:
+            raise HiersegError("a.png is damaged")
+        return np.repeat(np.array([self.rows[index]], np.uint8), 4, 0)
+
+
+def test_pictures_are_shown_that_show_many_classes_between_them():
+    rows = [[0, 0], [1, 0], None, [1, 2], [1, 0], [3, 255], [1, 2], [0, 255]]
+    source = Labels(rows)
+    assert sample_places(source, TREE, 2) == [3, 5]
+    assert sample_places(source, TREE, 1) == [3]
+    # Of those that are left the first shows as much as another.
+    assert sample_places(source, TREE, 4) == [1, 3, 5, 6]
+    assert sample_places(source, TREE, 99) == [0, 1, 3, 4, 5, 6, 7]
+    assert sample_places(source, TREE, 1, first=1, stride=2) == [3]
+    assert sample_places(source, TREE, 0) == sample_places(Labels([]), TREE, 3) == []
+    # A few stray pixels are not seen.
+    assert sample_places(Labels([[0] * 600 + [1], [0] * 3, [2] * 3]), TREE, 1) == [2]
+
+
+def test_pictures_from_all_over_a_large_split_are_looked_at():
+    source = Labels([[1]] * 500 + [[2]] * 500)
+    first, second = sample_places(source, TREE, 2)
+    assert first < 500 <= second
 
 
 def test_a_large_picture_is_shown_smaller_and_in_place():

@@ -1,7 +1,7 @@
 """Pictures of a split as people look at them: of their own shape and size, labels too."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,27 +46,21 @@ class ShownPicture(NamedTuple):
 
 
 class SampleScores:
-    """Scores of a few pictures from all over a split, as an evaluation comes by them.
-
-    Pictures that follow one another are often of one scene: frames of a video.
+    """Scores of a few pictures of a split, as an evaluation comes by them.
 
     Attributes:
       by_index: scores, float32 [C, h, w], by the picture's index in the split.
     """
 
-    def __init__(self, count: int, length: int, first: int = 0, stride: int = 1) -> None:
-        """Of a split of so many pictures.
+    def __init__(self, places: Iterable[int], first: int = 0, stride: int = 1) -> None:
+        """Of pictures that an evaluation has.
 
         Args:
-          count: of the samples, at most.
-          length: pictures of the split.
+          places: their indices, in order; from each on the first that can be read is taken.
           first, stride: the batches have the pictures `first`, `first + stride`, ...
         """
         self.by_index: dict[int, np.ndarray] = {}
-        own = range(first, length, stride)
-        count = min(count, len(own))
-        # From each of these on the first that can be read.
-        self._places = [own[number * len(own) // count] for number in range(count)]
+        self._places = [*places]
         self._next, self._stride = first, stride
 
     def choose(self, valid_b: np.ndarray) -> dict[int, int]:

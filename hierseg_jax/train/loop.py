@@ -298,8 +298,8 @@ def validate(run: Run, state: Any, stop: StopSignals) -> tuple[Evaluation, Sampl
     Returns:
       The evaluation, and the scores of samples of what this process validates.
     """
-    count = run.settings.samples if is_main() else 0
-    samples = SampleScores(count, len(run.gallery.source), host_number(), count_hosts())
+    places = run.sample_places() if is_main() else []
+    samples = SampleScores(places, host_number(), count_hosts())
     with contextlib.closing(run.val_batches()) as batches:
         evaluation = evaluate_batches(
             run.eval_step,

@@ -38,9 +38,9 @@ class Run:
     batches come, the pictures without any as well, and `cache` tells what becomes of them once they
     are decoded. `train_batches` are endless, from a `start_step` on, in `phases`; `put_batch`
     brings one to the devices, and augments it there or not. `gallery` shows pictures of the
-    validation split. `seen_labels`, bool [256], are those of a look at some training masks; None
-    where nobody asks for missing classes. `reestimation` is None where nobody asks for it,
-    `lessons` are without a teacher.
+    validation split, those at `sample_places` after every epoch. `seen_labels`, bool [256], are
+    those of a look at some training masks; None where nobody asks for missing classes.
+    `reestimation` is None where nobody asks for it, `lessons` are without a teacher.
     """
 
     settings: Settings
@@ -62,6 +62,7 @@ class Run:
     eval_step: Callable[..., Any]
     reestimation: Reestimation | None
     gallery: Gallery
+    sample_places: Callable[[], list[int]]
     initial_state: Callable[[], TrainState]
     criterion: Criterion
     seen_labels: np.ndarray | None

@@ -20,6 +20,7 @@ from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.read.sources import unread_of
 from hierseg_jax.data.taught import scored
 from hierseg_jax.evaluation.eval_step import make_eval_step
+from hierseg_jax.evaluation.sample_places import sample_places
 from hierseg_jax.evaluation.shown_pictures import Gallery
 from hierseg_jax.models import SegmentationModel, Variant
 from hierseg_jax.models.initialize import variable_shapes
@@ -155,6 +156,16 @@ def set_up(settings: Settings, workdir: Path, keep_steps: bool = False) -> Run:
             settings.decoding,
             settings.data.size,
             settings.data.resizing,
+        ),
+        sample_places=functools.cache(
+            functools.partial(
+                sample_places,
+                val_source,
+                hierarchy,
+                settings.samples,
+                host_number(),
+                count_hosts(),
+            )
         ),
         initial_state=lambda: create_state(
             model,
