@@ -231,11 +231,12 @@ def test_pictures_are_shown_that_show_many_classes_between_them():
     source = Labels(rows)
     assert sample_places(source, TREE, 2) == [3, 5]
     assert sample_places(source, TREE, 1) == [3]
-    # Of those that are left the first shows as much as another.
     assert sample_places(source, TREE, 4) == [1, 3, 5, 6]
     assert sample_places(source, TREE, 99) == [0, 1, 3, 4, 5, 6, 7]
     assert sample_places(source, TREE, 1, first=1, stride=2) == [3]
     assert sample_places(source, TREE, 0) == sample_places(Labels([]), TREE, 3) == []
+    # Of equal ones those are taken that are far from one another.
+    assert sample_places(Labels([[1, 2]] * 9), TREE, 3) == [0, 4, 8]
     # A few stray pixels are not seen.
     assert sample_places(Labels([[0] * 600 + [1], [0] * 3, [2] * 3]), TREE, 1) == [2]
 

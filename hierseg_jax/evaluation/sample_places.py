@@ -21,7 +21,8 @@ def sample_places(
 
     They are chosen among some from all over the split: pictures that follow one another are often
     of one scene, and those of one class alone tell little. One after another is taken that shows
-    most of what those before don't. What can't be read is passed over.
+    most of what those before don't, and of equal ones the farthest from them. What can't be read
+    is passed over.
 
     Args:
       source: of the split.
@@ -41,8 +42,13 @@ def sample_places(
         shown[own[place]] = frozenset((counts > _LEAST * label_hw.size).nonzero()[0].tolist())
     chosen: list[int] = []
     seen: collections.Counter[int] = collections.Counter()
+
+    def gain(index: int) -> tuple[float, int]:
+        new = sum(0.25 ** seen[c] for c in shown[index])
+        return round(new, 6), min((abs(index - other) for other in chosen), default=0)
+
     while shown and len(chosen) < count:
-        best = max(shown, key=lambda index: sum(1 / (1 + seen[c]) for c in shown[index]))
+        best = max(shown, key=gain)
         seen.update(shown.pop(best))
         chosen.append(best)
     return sorted(chosen)
