@@ -186,7 +186,7 @@ def test_pictures_lie_in_a_folder_of_any_name_below(tmp_path, name):
     for folder in ("a", "b", ".hidden", "masks"):
         save_image(alone / folder / name)
     message = fault(alone, tmp_path / "other", FileNotFoundError)
-    assert f"may be that in {alone / 'a'} or in {alone / 'b'}; take" in message
+    assert f"it may be {alone / 'a' / name} or {alone / 'b' / name}; take" in message
     shutil.rmtree(alone / "b")
     prepare(alone, tmp_path / "other")
 
@@ -223,7 +223,37 @@ def test_pictures_lie_in_several_folders_which_tell_their_splits(tmp_path):
     assert splits == {(s, "images", f"{i}.jpg") for i, s in enumerate(("train", "train", "val"))}
     save_image(raw / "data/train_shots/2.jpg")
     message = fault(raw, tmp_path / "other", FileNotFoundError)
-    assert "all.json names the picture '2.jpg', and it may be that in " in message
+    assert "all.json names the picture '2.jpg', and it may be " in message
+
+
+def test_a_folder_that_holds_all_pictures_is_taken_and_no_copies_of_some(tmp_path):
+    raw = tmp_path / "raw"
+    save_json(raw / "all.json", of_pictures("0.jpg", "1.jpg"))
+    for place in ("a/0.jpg", "b/0.jpg", "b/1.jpg"):
+        save_image(raw / "data" / place)
+    prepared = prepare(raw, tmp_path / "out", val_share=0)
+    for name in ("0.jpg", "1.jpg"):
+        copy = prepared.spec.root / "train/images" / name
+        assert copy.read_bytes() == (raw / "data/b" / name).read_bytes()
+
+
+def test_a_folder_is_found_however_late_its_pictures_are_named(tmp_path):
+    raw = tmp_path / "raw"
+    names = [f"{i}.jpg" for i in range(150)]
+    save_json(raw / "all.json", of_pictures(*names))
+    for i, name in enumerate(names):
+        save_image(raw / "data" / ("first" if i < 149 else "last") / name)
+    assert prepare(raw, tmp_path / "out", val_share=0).written == 300
+
+
+def test_what_is_not_in_the_usual_folder_is_looked_for_below(tmp_path):
+    raw = tmp_path / "raw"
+    save_json(raw / "all.json", of_pictures("0.jpg", "1.jpg"))
+    for place in ("images/0.jpg", "images/more/1.jpg"):
+        save_image(raw / place)
+    assert prepare(raw, tmp_path / "out", val_share=0).written == 4
+    (raw / "images/more/1.jpg").unlink()
+    assert f"{raw / 'images/1.jpg'} is missing" in fault(raw, tmp_path / "other")
 
 
 def test_paths_tell_the_splits_of_a_file_that_is_called_after_none(tmp_path):

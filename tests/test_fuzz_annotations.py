@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hierseg_jax.data.prepare import coco, cvat, labelme, supervisely, via, yolo
 from hierseg_jax.data.prepare.classes import find_classes
 from hierseg_jax.data.prepare.picture import Wishes
+from hierseg_jax.data.prepare.shapes import draw_shapes
 from hierseg_jax.system.errors import HiersegError
 from tests import annotated_data
 from tests.annotated_data import SIZE, SMALL, SQUARE
@@ -42,6 +43,7 @@ LABELME = annotated_data.labelme(
     ]
 )
 LABELME["shapes"][-1]["mask"] = PATCH
+LABELME["shapes"][0]["holes"] = [[1, 2]]  # no key of labelme's
 REGIONS = [
     ({"name": "polygon", "all_points_x": [2, 8, 8], "all_points_y": [2, 2.5, 8]}, {"a": "cat"}),
     ({"name": "rect", "x": 1, "y": 2, "width": 5, "height": 4}, {"a": {"dog": True}}),
@@ -109,11 +111,11 @@ def read_coco(file):
 
 
 def read_labelme(file):
-    annotation = labelme.read_annotation(file)
-    used = {shape["label"] for shape in annotation.shapes}
+    annotation, stored = labelme.read_annotation(file)
+    used = {shape.label for shape in annotation.shapes}
     values = find_classes(sorted(used), used, str(file), Wishes()).values
-    assert labelme.draw_shapes(annotation, values, False, SIZE).shape == SIZE
-    if annotation.stored:
+    assert draw_shapes(annotation, values, False, SIZE).shape == SIZE
+    if stored:
         labelme.unpack_image(file)
 
 
@@ -135,10 +137,10 @@ def read_cvat(file):
 
 
 def read_supervisely(file):
-    annotation = supervisely.read_annotation(file)
-    used = {shape["label"] for shape in annotation.shapes}
+    annotation = supervisely.read_annotation(file, set())
+    used = {shape.label for shape in annotation.shapes}
     values = find_classes(sorted(used), used, str(file), Wishes()).values
-    assert labelme.draw_shapes(annotation, values, False, SIZE).shape == SIZE
+    assert draw_shapes(annotation, values, False, SIZE).shape == SIZE
 
 
 def read_yolo(file):

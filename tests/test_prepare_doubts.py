@@ -36,7 +36,7 @@ def test_numbers_of_objects_are_told_with_the_file_that_makes_them_a_class(tmp_p
     assert done.spec.hierarchy.class_names == ("background", "object")
 
 
-@pytest.mark.parametrize("counts", [(3, 3, 3, 3), (1, 2, 3), (2, 5, 5)])
+@pytest.mark.parametrize("counts", [(3, 3, 3, 3), (1, 2, 3), (2, 5, 5), (0, 1, 2, 3)])
 def test_classes_that_most_pictures_show_are_no_objects(tmp_path, counts):
     raw = make(tmp_path, [objects(n) for n in counts])
     assert "counts from 1 on" not in str(prepare(raw, tmp_path / "out").notes)
@@ -55,6 +55,27 @@ def test_values_of_16_bits_are_black_and_white_or_of_objects(tmp_path):
     assert "write the number of the class in their place" in message
 
 
+def test_many_numbers_of_objects_are_refused_with_what_they_may_be(tmp_path):
+    masks = [np.arange(12 * 16).reshape(SIZE).clip(0, n).astype(np.uint8) for n in (60, 70, 80, 90)]
+    message = fault(make(tmp_path, masks), tmp_path / "out")
+    assert "hold 91 values, as masks do that were interpolated" in message
+    assert "Every mask counts from 1 on, to as many as 90." in message
+    assert "30: object, and so on to 90}" in message
+
+
+def test_a_table_of_colours_beside_masks_of_numbers_is_passed_over(tmp_path):
+    raw = make(tmp_path, [objects(2)] * 3)
+    table = raw / "class_dict_seg.csv"
+    table.write_text("name,r,g,b\nunlabeled,0,0,0\npaved,128,64,128\ndirt,130,76,0\n")
+    done = prepare(raw, tmp_path / "out")
+    assert f"{table} names colours, and the masks hold numbers: it is passed over." in done.notes
+    assert done.spec.hierarchy.class_names == ("background", "class_1", "class_2")
+    # Greys are colours, too.
+    table.write_text("name,r,g,b\nunlabeled,0,0,0\npaved,1,1,1\ndirt,2,2,2\n")
+    done = prepare(raw, tmp_path / "grey")
+    assert done.spec.hierarchy.class_names == ("unlabeled", "paved", "dirt")
+
+
 def test_masks_as_jpeg_beside_others_are_not_passed_over(tmp_path):
     greys = np.kron([[0, 90, 160, 250]], np.ones((64, 24))).astype(np.uint8)
     raw = tmp_path / "raw"
@@ -66,9 +87,10 @@ def test_masks_as_jpeg_beside_others_are_not_passed_over(tmp_path):
         (raw / f"masks/{name}.png").unlink()
         save_mask(raw / f"masks/{name}.jpg", greys)
     assert f"{raw / 'masks/1.jpg'} is JPEG or WebP. These change" in fault(raw, tmp_path / "other")
-    # A photograph beside the mask of its name hides nothing.
+    # A photograph beside the mask of its name hides nothing, whatever else is left out.
     for name in "12":
         save_mask(raw / f"masks/{name}.png", greys)
+    save_image(raw / "images/3.jpg", greys.shape)
     assert prepare(raw, tmp_path / "last").written == 6
 
 
@@ -87,10 +109,19 @@ def test_stacks_are_told_of_by_prepare_and_by_the_doctor(tmp_path):
     cv2.imwritemulti(str(raw / "masks/1.tif"), [objects(2)] * 4)
     done = prepare(raw, tmp_path / "out", val_share=0)
     assert "1 file holds several pictures, of which the first is read, such as" in str(done.notes)
-    assert f"{raw / 'masks/1.tif'}." in str(done.notes)
+    assert f"such as {raw / 'masks/1.tif'}." in str(done.notes)
     found = [each for each in inspect_dataset(done.spec).findings if each.kind == "unread"]
     assert [each.file for each in found] == ["train/masks/1.tif"]
     assert found[0].message.endswith("is a TIFF of several pictures, of which the first is read.")
+
+
+def test_stacks_of_pictures_are_told_of(tmp_path):
+    raw = make(tmp_path, [objects(2)] * 3)
+    for i in range(2):
+        (raw / f"images/{i}.jpg").unlink()
+        cv2.imwritemulti(str(raw / f"images/{i}.tif"), [np.zeros((*SIZE, 3), np.uint8)] * 2)
+    notes = str(prepare(raw, tmp_path / "out", val_share=0).notes)
+    assert f"2 files hold several pictures, of which the first is read, such as {raw}" in notes
 
 
 def test_a_split_that_is_mostly_ignored_is_asked_about(tmp_path):
@@ -102,3 +133,12 @@ def test_a_split_that_is_mostly_ignored_is_asked_about(tmp_path):
         table.write_text(f"name,r,g,b\n{void},0,0,0\nsky,255,255,255\nsea,0,0,255\n")
         notes = str(prepare(raw, tmp_path / void).notes)
         assert notes.count("67% of the pixels of training are ignored, and teach nothing.") == said
+    table.write_text("name,r,g,b\nground,0,0,0\nvoid,255,255,255\nsea,0,0,255\n")
+    assert "are ignored" not in str(prepare(raw, tmp_path / "third").notes)
+    # Validation is another matter.
+    for i in range(3):
+        save_mask(raw / f"masks/{i}.png", mask if i else np.full_like(mask, 255))
+    table.write_text("name,r,g,b\nvoid,0,0,0\nsky,255,255,255\nsea,0,0,255\n")
+    assert "are ignored" not in str(
+        prepare(raw, tmp_path / "val", val_names=["1.jpg", "2.jpg"]).notes
+    )

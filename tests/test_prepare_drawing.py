@@ -10,9 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hierseg_jax.data.prepare.draw import (
-    Patch,
     Region,
-    cut_out,
     paint,
     polygon,
     run_lengths,
@@ -81,26 +79,6 @@ def test_of_a_few_pictures_one_goes_to_each_split(share):
     assert set(splits(["a", "b", "c"], share).values()) == {"train", "val"}
     assert splits(["a"], share) == {"a": "train"}
     assert set(splits(["a", "b"], 0).values()) == {"train"}
-
-
-@st.composite
-def patches(draw):
-    height, width = draw(st.integers(0, 6)), draw(st.integers(0, 6))
-    inside = draw(st.lists(st.booleans(), min_size=height * width, max_size=height * width))
-    place = draw(st.integers(0, 5)), draw(st.integers(0, 5))
-    return Patch(*place, np.array(inside, bool).reshape(height, width))
-
-
-def painted(patch):
-    return paint([Region(1, patch)], (12, 12), False)
-
-
-@given(patches(), st.lists(patches(), max_size=3))
-def test_holes_take_their_pixels_away_wherever_they_lie(patch, holes):
-    expected_hw = painted(patch)
-    for hole in holes:
-        expected_hw[painted(hole) > 0] = 0
-    np.testing.assert_array_equal(painted(cut_out(patch, holes)), expected_hw)
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=12))

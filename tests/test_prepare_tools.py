@@ -80,6 +80,20 @@ def bitmap(inside_hw, origin, alpha=False):
     return {"bitmap": {"origin": origin, "data": base64.b64encode(data).decode()}}
 
 
+def inside(distance):
+    """What a function of x and y, from the middle of the picture, is at the pixels' centres."""
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
+    return distance(columns - 8, rows - 6) * np.ones(SIZE)
+
+
+def along(x, y):
+    return x * np.cos(np.pi / 6) + y * np.sin(np.pi / 6)
+
+
+def across(x, y):
+    return y * np.cos(np.pi / 6) - x * np.sin(np.pi / 6)
+
+
 CORNER = np.array([[1, 1, 1], [1, 0, 0]], bool)
 
 
@@ -90,19 +104,35 @@ CORNER = np.array([[1, 1, 1], [1, 0, 0]], bool)
         (cvat("box", xtl="2.0", ytl="3.0", xbr="7.0", ybr="9.0", z_order="0"), None),
         (cvat("box", xtl="1.5", ytl="3.5", xbr="7.5", ybr="8.5", rotation="90"), None),
         (cvat("mask", rle="0, 30", left="2", top="3", width="5", height="6"), None),
-        (cvat("ellipse", cx="4.5", cy="6", rx="1", ry="1"), (slice(5, 7), slice(4, 5))),
         (cvat("mask", rle="0,3,1,2", left="2", top="3", width="3", height="2"), CORNER[:, ::-1]),
+        (cvat("ellipse", cx=8, cy=6, rx=6, ry=2), inside(lambda x, y: (x / 6) ** 2 + (y / 2) ** 2)),
+        (
+            cvat("ellipse", cx=8, cy=6, rx=6, ry=2, rotation=30),
+            inside(lambda x, y: (along(x, y) / 6) ** 2 + (across(x, y) / 2) ** 2),
+        ),
+        (
+            cvat("box", xtl=3, ytl=4, xbr=13, ybr=8, rotation=30),
+            inside(lambda x, y: np.maximum(abs(along(x, y)) / 5, abs(across(x, y)) / 2)),
+        ),
+        # As labelme has them: 10 pixels wide, and discs of a radius of 5.
+        (cvat("polyline", points="-9,6;8,6"), inside(lambda x, y: np.where(x < 0, abs(y) / 5, 2))),
+        (cvat("points", points="8,6"), inside(lambda x, y: np.hypot(x, y) / 5)),
     ],
 )
 def test_shapes_of_cvat_are_where_they_were_drawn(tmp_path, shape, expected_hw):
     raw = make_cvat(tmp_path, shape, cvat("tag"))
-    assert find_format(raw) == "cvat"
-    drawn_hw = labels_of(raw, tmp_path / "out")
+    if shape.startswith("<box"):  # these alone may be of something else
+        assert "has boxes alone" in fault(raw, tmp_path / "out")
+    else:
+        assert find_format(raw) == "cvat"
+    drawn_hw = labels_of(raw, tmp_path / "out", source="cvat")
     if expected_hw is None:
         np.testing.assert_array_equal(drawn_hw, filled(slice(3, 9), slice(2, 7)))
-    elif isinstance(expected_hw, tuple):
-        assert {*drawn_hw[expected_hw].flat} == {"leaf"}
-        assert (drawn_hw == "leaf").sum() < 9
+    elif expected_hw.shape == SIZE:
+        # An ellipse is of 64 corners: pixels at its very rim may be on either side.
+        differ = (drawn_hw == "leaf") != (expected_hw < 1)
+        assert not differ[abs(expected_hw - 1) > 0.02].any()
+        assert (drawn_hw == "leaf").sum() > 20
     else:
         np.testing.assert_array_equal(drawn_hw[3:5, 2:5] == "leaf", [[1, 1, 1], [0, 1, 1]])
 
@@ -111,10 +141,16 @@ def test_what_lies_higher_in_cvat_lies_on_top(tmp_path):
     low = cvat("box", "stem", xtl=0, ytl=0, xbr=16, ybr=12, z_order=1)
     high = cvat("box", "leaf", xtl=2, ytl=3, xbr=7, ybr=9, z_order=2)
     for i, shapes in enumerate(((high, low), (low, high))):
-        drawn_hw = labels_of(make_cvat(tmp_path, *shapes), tmp_path / f"{i}")
+        drawn_hw = labels_of(make_cvat(tmp_path, *shapes), tmp_path / f"{i}", source="cvat")
         expected_hw = np.full(SIZE, "stem", object)
         expected_hw[3:9, 2:7] = "leaf"
         np.testing.assert_array_equal(drawn_hw, expected_hw)
+    raw = make_cvat(tmp_path, low.replace('"1"', '"3"'), high)
+    assert {*labels_of(raw, tmp_path / "low", source="cvat").flat} == {"stem"}
+    assert {*labels_of(raw, tmp_path / "small", source="cvat", order="area").flat} == {
+        "stem",
+        "leaf",
+    }
 
 
 def test_cvat_tells_splits_by_its_subsets_and_leaves_out_what_nobody_annotated(tmp_path):
@@ -126,14 +162,51 @@ def test_cvat_tells_splits_by_its_subsets_and_leaves_out_what_nobody_annotated(t
     )
     skeleton = '<image id="9" name="c.png" width="16" height="12"><skeleton label="bird"/></image>'
     places = [f"data/{name}" for name in pictures]
+    # A path of Windows.
+    images = images.replace("x/b.png", "x\\b.png")
     raw = make_cvat(tmp_path, images=images + skeleton, places=places)
-    done = prepare(raw, tmp_path / "out")
+    done = prepare(raw, tmp_path / "out", source="cvat")
     found = {
         file.relative_to(tmp_path / "out").as_posix() for file in done.spec.root.glob("*/i*/*")
     }
     assert found == {"train/images/x__a.png", "val/images/x__b.png"}
-    assert "left out, for they have no area: skeleton." in str(done.notes)
+    assert "left out, for they are not read: skeleton." in str(done.notes)
     assert "Left out, for there is no mask: 2 pictures, the first" in str(done.notes)
+
+
+def test_pictures_of_cvat_s_subsets_are_told_apart_by_their_folders(tmp_path):
+    boxes = {
+        "Train": cvat("box", xtl=2, ytl=3, xbr=7, ybr=9),
+        "Test": cvat("mask", rle="0,192", left=0, top=0, width=16, height=12),
+    }
+    images = "".join(
+        f'<image id="{i}" name="{i}.png" subset="{subset}" width="16" height="12">{of}</image>'
+        for subset, of in boxes.items()
+        for i in range(2 if subset == "Train" else 1)
+    )
+    raw = make_cvat(tmp_path, images=images, places=["images/Train/0.png", "images/Train/1.png"])
+    save_image(raw / "images/Test/0.png", (12, 16))
+    (raw / "images/Test/0.png").write_bytes((raw / "images/Test/0.png").read_bytes() + b"its own")
+    out = tmp_path / "out"
+    prepare(raw, out, val_share=0)
+    assert (out / "test/images/0.png").read_bytes() == (raw / "images/Test/0.png").read_bytes()
+    assert cv2.imread(str(out / "test/masks/0.png"), cv2.IMREAD_UNCHANGED).min() == 1
+    assert images_in(out) == {"train/images/0.png", "train/images/1.png", "test/images/0.png"}
+
+
+def test_tasks_of_cvat_and_frames_without_a_suffix_are_found(tmp_path):
+    for task in ("task_1", "task_2"):
+        image = '<image id="0" name="frame_000000" width="16" height="12">'
+        image += cvat("box", xtl=2, ytl=3, xbr=7, ybr=9) + "</image>"
+        raw = make_cvat(tmp_path / task, images=image, places=["images/frame_000000.PNG"])
+        raw.rename(tmp_path / f"raw_{task}")
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    for task in ("task_1", "task_2"):
+        (tmp_path / f"raw_{task}").rename(folder / task)
+    prepare(folder, tmp_path / "out", val_share=0, source="cvat")
+    names = {f"train/images/task_{i}__frame_000000.PNG" for i in (1, 2)}
+    assert images_in(tmp_path / "out") == names
 
 
 @pytest.mark.parametrize(
@@ -150,25 +223,27 @@ def test_cvat_tells_splits_by_its_subsets_and_leaves_out_what_nobody_annotated(t
 )
 def test_what_is_wrong_in_a_file_of_cvat_is_told(tmp_path, shape, sentence):
     raw = make_cvat(tmp_path, shape)
-    message = fault(raw, tmp_path / "out")
+    message = fault(raw, tmp_path / "out", source="cvat")
     assert str(raw / "annotations.xml") in message
     assert sentence in message
 
 
 def test_a_file_of_cvat_without_a_shape_is_told(tmp_path):
     raw = make_cvat(tmp_path)
-    assert f"{raw / 'annotations.xml'} holds no shape" in fault(raw, tmp_path / "out")
+    assert f"{raw / 'annotations.xml'} holds no shape" in fault(
+        raw, tmp_path / "out", source="cvat"
+    )
 
 
 def test_cvat_s_videos_are_refused_with_what_to_export(tmp_path):
     raw = make_cvat(tmp_path, images='<track id="0" label="leaf"></track>')
-    assert "export `CVAT for images 1.1` there" in fault(raw, tmp_path / "out")
+    assert "export `CVAT for images 1.1` there" in fault(raw, tmp_path / "out", source="cvat")
 
 
 @pytest.mark.parametrize(
     "shape",
     [
-        supervisely("polygon", **outline([[2, 3], [7, 3], [7, 9], [2, 9]])),
+        supervisely("polygon", **outline([[2, 3], [6, 3], [6, 8], [2, 8]])),
         supervisely("rectangle", **outline([[6, 8], [2, 3]])),  # both its pixels are its own
         supervisely("bitmap", **bitmap(np.ones((6, 5)), [2, 3])),
         supervisely("bitmap", **bitmap(np.ones((6, 5)), [2, 3], alpha=True)),
@@ -181,10 +256,35 @@ def test_objects_of_supervisely_are_where_they_were_drawn(tmp_path, shape):
     np.testing.assert_array_equal(drawn_hw, filled(slice(3, 9), slice(2, 7)))
 
 
+def test_lines_points_and_older_objects_of_supervisely_are_read_and_others_are_told(tmp_path):
+    line = supervisely("line", **outline([[-9, 6], [8, 6]]))
+    older = outline([[9, 0], [15, 0], [15, 11], [9, 11]]) | {"classTitle": "stem"}
+    raw = make_supervisely(tmp_path, line, older, supervisely("cuboid"), supervisely("graph"))
+    drawn_hw = labels_of(raw, tmp_path / "out")
+    expected_hw = filled(slice(1, 11), slice(0, 8))
+    expected_hw[:, 9:] = "stem"
+    np.testing.assert_array_equal(drawn_hw, expected_hw)
+    notes = str(prepare(raw, tmp_path / "again", val_share=0).notes)
+    assert "left out, for they are not read: 'cuboid', 'graph'." in notes
+    raw = make_supervisely(tmp_path / "point", supervisely("point", **outline([[8, 6]])))
+    drawn_hw = labels_of(raw, tmp_path / "of_point") == "leaf"
+    np.testing.assert_array_equal(drawn_hw, inside(lambda x, y: np.hypot(x, y) / 5) <= 1)
+    raw = make_supervisely(tmp_path / "none", supervisely("cuboid"))
+    assert "holds no object that has an area" in fault(raw, tmp_path / "of_none")
+
+
+def test_a_later_object_of_supervisely_lies_on_top_unless_the_smaller_is_to(tmp_path):
+    small = supervisely("rectangle", **outline([[2, 3], [6, 8]]))
+    large = supervisely("rectangle", "stem", **outline([[0, 0], [15, 11]]))
+    raw = make_supervisely(tmp_path, small, large)
+    assert {*labels_of(raw, tmp_path / "out").flat} == {"stem"}
+    assert {*labels_of(raw, tmp_path / "small", order="area").flat} == {"stem", "leaf"}
+
+
 @pytest.mark.parametrize("alpha", [False, True])
 def test_bitmaps_and_holes_of_supervisely_leave_out_what_they_leave_out(tmp_path, alpha):
     corner = supervisely("bitmap", "bird", **bitmap(CORNER, [10, 1], alpha))
-    ring = outline([[2, 3], [8, 3], [8, 9], [2, 9]], [[3, 4], [7, 4], [7, 8], [3, 8]], [[0, 0]])
+    ring = outline([[2, 3], [7, 3], [7, 8], [2, 8]], [[3, 4], [6, 4], [6, 7], [3, 7]], [[0, 0]])
     raw = make_supervisely(tmp_path, supervisely("polygon", **ring), corner)
     drawn_hw = labels_of(raw, tmp_path / "out")
     expected_hw = filled(slice(3, 9), slice(2, 8))
@@ -209,7 +309,6 @@ def test_data_sets_of_supervisely_are_splits_and_keep_pictures_of_one_name_apart
 @pytest.mark.parametrize(
     ("shape", "sentence"),
     [
-        (supervisely("cuboid"), "objects[0] ('leaf'): the geometryType 'cuboid' has no area"),
         (supervisely("polygon", points=[1]), "its points are [1]"),
         (supervisely("rectangle", **outline([[1, 2]])), "a rectangle has 2 points, and it has 1"),
         (supervisely("bitmap"), "its bitmap is nothing"),
@@ -234,4 +333,4 @@ def test_a_picture_of_another_size_than_was_annotated_is_refused(tmp_path, tool)
         raw = make_supervisely(tmp_path, supervisely("rectangle", **outline([[2, 3], [6, 8]])))
     (picture,) = raw.rglob("*.png")
     save_image(picture, (16, 12))
-    assert "annotates a picture of 12 x 16" in fault(raw, tmp_path / "out")
+    assert "annotates a picture of 12 x 16" in fault(raw, tmp_path / "out", source=tool)

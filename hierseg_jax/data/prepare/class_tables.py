@@ -7,7 +7,8 @@
 | `id2label.json` (Hugging Face) | `{"0": "background", ...}` |
 | `objectInfo150.txt` (ADE20K) | columns with `Idx` and `Name`; 0 is none of the classes |
 | `config*.json` (Mapillary Vistas) | `labels`, by value, of `name`s such as `human--rider` |
-| `class_dict*.csv`, `label_colors.txt` | `name,r,g,b` or `r g b name` lines, as of CamVid |
+| `class_dict.csv`, `class_dict_seg.csv` | `name,r,g,b` and such lines: colours |
+| `label_colors.txt` | `r g b name` lines |
 | `obj_class_to_machine_color.json` (Supervisely) | `{"person": [1, 1, 1], ...}`, colours |
 """
 
@@ -44,8 +45,12 @@ class Table(NamedTuple):
     paths: dict[Value, ClassPath]
 
 
-def find_table(root: pathlib.Path) -> Table | None:
+def find_table(root: pathlib.Path, fits: Callable[[Table], bool] = lambda _: True) -> Table | None:
     """The table in a folder, or in the folders right below it.
+
+    Args:
+      root: the folder.
+      fits: whether a table may be that of the masks; others count where none does.
 
     Raises:
       ValueError: a table that can't be read; several that differ.
@@ -57,6 +62,7 @@ def find_table(root: pathlib.Path) -> Table | None:
         if file.is_file()
     ]
     tables = [table for table in found if table.paths]
+    tables = [table for table in tables if fits(table)] or tables
     for table in tables[1:]:
         if table.paths != tables[0].paths:
             raise HiersegError(
@@ -190,7 +196,8 @@ _READERS: Mapping[str, Callable[[pathlib.Path], dict[Value, ClassPath]]] = {
     "objectInfo150.txt": _ade20k,
     "config*.json": _mapillary,
     "obj_class_to_machine_color.json": _supervisely,
-    "class_dict*.csv": _colours,
+    "class_dict.csv": _colours,
+    "class_dict_seg.csv": _colours,
     "label_colors.txt": _colours,
 }
 TABLES = tuple(_READERS)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.data.prepare.classes import find_classes, value_of_none
-from hierseg_jax.data.prepare.coco_files import find_places, is_coco, json_files
+from hierseg_jax.data.prepare.coco_files import is_coco, json_files
 from hierseg_jax.data.prepare.draw import (
     Patch,
     Region,
@@ -36,14 +36,13 @@ from hierseg_jax.data.prepare.picture import (
     Wishes,
     flat_name,
 )
+from hierseg_jax.data.prepare.picture_places import find_places
 from hierseg_jax.data.read.image_files import how_to_turn
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
 _LOOKED_AT = 3
-# Pictures that are looked for in one folder after another.
-_FIRST = 100
 _NO_GROUP = ("", "none", "null")
 
 
@@ -102,17 +101,19 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     parents = {} if wishes.hierarchy else parents_of(documents, used, where)
     classes = find_classes(names, used, where, wishes, parents)
     pictures = []
+    told_by_folders: set[str] = set()
     for document in documents:
         split = split_of(document.file.relative_to(raw_dir))
-        first = [image["file_name"] for image in list(document.images.values())[:_FIRST]]
-        places = find_places(document.file, first, raw_dir, split)
+        listed_names = [image["file_name"] for image in document.images.values()]
+        places = find_places(document.file, listed_names, raw_dir, split)
         for key, image in document.images.items():
             draw = functools.partial(
                 draw_image, document, key, classes.values, wishes.order != "file"
             )
-            path, within = places.find(image["file_name"])
+            path, within = places[image["file_name"]]
             # A tool that exports all splits in one file leaves them to the pictures' folders.
             own = split or split_of(path.parent.relative_to(raw_dir))
+            told_by_folders |= {own} - {split}
             pictures.append(
                 Picture(
                     own, flat_name(within), path, document.file, draw, listed_in=document.file.name
@@ -120,6 +121,9 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             )
     notes = [f"{file}: it is not COCO's, and passed over." for file in files if not told[file]]
     notes += [*classes.notes, *_notes(documents)]
+    if told_by_folders:
+        are = listed(sorted(told_by_folders), 3)
+        notes.append(f"Splits are told by what the pictures' folders are called: {are}.")
     notes += unlisted((picture.image for picture in pictures), where)
     return RawData(pictures, classes.hierarchy, classes.labels, notes=tuple(notes))
 

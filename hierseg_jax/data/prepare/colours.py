@@ -66,12 +66,14 @@ def read_colour_table(file: pathlib.Path) -> dict[Colour, str]:
     """
     colours: dict[Colour, str] = {}
     is_csv = file.suffix == ".csv"
-    for at, (number, line) in enumerate(read_ids(file)):
+    lines = read_ids(file)
+    apart = max(",;", key=lines[0][1].count) if lines else ","
+    for at, (number, line) in enumerate(lines):
         where = f"{file}: line {number}"
         if line.startswith("#"):
             continue
         if is_csv:
-            name, *numbers = _cells(line, where)
+            name, *numbers = _cells(line, apart, where)
             if not at and not any(word.strip().isdecimal() for word in numbers):
                 continue  # names of the columns
         else:
@@ -83,8 +85,8 @@ def read_colour_table(file: pathlib.Path) -> dict[Colour, str]:
     return colours
 
 
-def _cells(line: str, where: str) -> list[str]:
+def _cells(line: str, apart: str, where: str) -> list[str]:
     try:
-        return next(csv.reader([line], delimiter="," if "," in line else ";"))
+        return next(csv.reader([line], delimiter=apart))
     except csv.Error as error:
         raise HiersegError(f"{where}: {error}.") from error

@@ -1,30 +1,29 @@
 """CVAT for images: one XML file with the shapes of all pictures.
 
-Shapes become labelme's, so that lines and points have its rules; what has a higher `z_order` lies
-on top. https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/
+What has a higher `z_order` lies on top. https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/
 """
 
+import dataclasses
 import functools
 import math
 import pathlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 from xml.etree import ElementTree
 
 from hierseg_jax.data.prepare.classes import find_classes
-from hierseg_jax.data.prepare.coco_files import find_places
 from hierseg_jax.data.prepare.draw import ellipse, run_lengths
-from hierseg_jax.data.prepare.folders import split_of, unlisted, walk_files
+from hierseg_jax.data.prepare.folders import is_below, split_of, unlisted, walk_files
 from hierseg_jax.data.prepare.json_file import read_bytes, shown
-from hierseg_jax.data.prepare.labelme import Annotation, draw_shapes
 from hierseg_jax.data.prepare.mask_folders import left_out
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes, flat_name
-from hierseg_jax.data.prepare.via_files import number
+from hierseg_jax.data.prepare.picture_places import Place, find_places
+from hierseg_jax.data.prepare.shapes import Annotation, Shape, draw_shapes, number
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.wording import listed
 
 _MARKS = (b"<annotations>", b"<version>")
-_HEAD, _LOOKED_AT, _FIRST = 4096, 20, 100
+_HEAD, _LOOKED_AT = 4096, 20
 _LINES = {"polygon": "polygon", "polyline": "linestrip", "points": "points"}
 _DRAWN = (*_LINES, "box", "ellipse", "mask")
 
@@ -33,7 +32,7 @@ def found_in(raw_dir: pathlib.Path) -> bool:
     """Whether one of the first XML files is CVAT's."""
     patterns = ("*.[xX][mM][lL]", "*/*.[xX][mM][lL]")
     files = [file for pattern in patterns for file in sorted(raw_dir.glob(pattern))[:_LOOKED_AT]]
-    return any(map(_is_cvat, files))
+    return any(_is_cvat(file) and _has_outlines(file) for file in files)
 
 
 def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
@@ -60,9 +59,9 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         names += [label.text.strip() for label in labels if label.text and label.text.strip()]
         left = sorted({each.tag for each in root.iterfind("image/*")} - {*_DRAWN, "tag"})
         if left:
-            notes.append(f"{file}: left out, for they have no area: {listed(left, 5)}.")
+            notes.append(f"{file}: left out, for they are not read: {listed(left, 5)}.")
     shapes = {file: [_shapes(image, file) for image in of] for file, of in _images(documents)}
-    used = {shape["label"] for of in shapes.values() for each in of for shape in each}
+    used = {shape.label for of in shapes.values() for each in of for shape in each}
     where = str(files[0] if len(files) == 1 else raw_dir)
     if not used:
         raise HiersegError(f"{where} holds no shape that has an area; there is nothing to learn.")
@@ -70,11 +69,8 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     pictures: list[Picture] = []
     bare: list[pathlib.Path] = []
     for file, images in _images(documents):
-        split = split_of(file.relative_to(raw_dir))
-        first = [_name(image, file) for image in images[:_FIRST]]
-        places = find_places(file, first, raw_dir, split)
-        for image, of in zip(images, shapes[file], strict=True):
-            path, within = places.find(_name(image, file))
+        places = _places(images, file, raw_dir)
+        for image, of, (path, within) in zip(images, shapes[file], places, strict=True):
             if not of:  # most of these are still to be annotated
                 bare.append(path)
                 continue
@@ -83,12 +79,46 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             draw = functools.partial(
                 draw_shapes, annotation, classes.values, wishes.order == "area"
             )
-            own = split_of(pathlib.Path(image.get("subset", ""))) or split
-            own = own or split_of(path.parent.relative_to(raw_dir))
-            pictures.append(Picture(own, flat_name(within), path, file, draw, listed_in=file.name))
-    notes += [*classes.notes, *left_out(bare, {})]
-    notes += unlisted((*(picture.image for picture in pictures), *bare), where)
+            split = _split(image, file, raw_dir) or split_of(path.parent.relative_to(raw_dir))
+            pictures.append(
+                Picture(split, flat_name(within), path, file, draw, listed_in=file.name)
+            )
+    of_names = Counter((picture.split, picture.name) for picture in pictures)
+    if max(of_names.values()) > 1:  # of several tasks: their folders keep them apart
+        pictures = [
+            dataclasses.replace(each, name=flat_name(each.image.relative_to(raw_dir).as_posix()))
+            for each in pictures
+        ]
+    drawn = {picture.image for picture in pictures}
+    notes += [*classes.notes, *left_out([path for path in bare if path not in drawn], {})]
+    notes += unlisted((*drawn, *bare), where)
     return RawData(pictures, classes.hierarchy, classes.labels, notes=tuple(notes))
+
+
+def _split(image: ElementTree.Element, file: pathlib.Path, raw_dir: pathlib.Path) -> str:
+    """What the picture's subset is called after, or else its file."""
+    subset = pathlib.PurePath(image.get("subset", ""))
+    return split_of(subset) or split_of(file.relative_to(raw_dir))
+
+
+def _places(
+    images: Sequence[ElementTree.Element], file: pathlib.Path, raw_dir: pathlib.Path
+) -> list[Place]:
+    """Of pictures, whose names are those of no other one of the same subset."""
+    subsets: dict[str, list[ElementTree.Element]] = {}
+    for image in images:
+        subsets.setdefault(image.get("subset", ""), []).append(image)
+    found = {
+        subset: find_places(
+            file,
+            [_name(image, file) for image in of],
+            raw_dir,
+            _split(of[0], file, raw_dir),
+            subset if is_below(subset) else "",
+        )
+        for subset, of in subsets.items()
+    }
+    return [found[image.get("subset", "")][_name(image, file)] for image in images]
 
 
 def _is_cvat(file: pathlib.Path) -> bool:
@@ -98,6 +128,12 @@ def _is_cvat(file: pathlib.Path) -> bool:
     except OSError:
         return False
     return all(mark in head for mark in _MARKS)
+
+
+def _has_outlines(file: pathlib.Path) -> bool:
+    """Whether anything but boxes is drawn: whoever has these alone may have masks elsewhere."""
+    data = read_bytes(file)
+    return any(f"<{tag} ".encode() in data for tag in (*_DRAWN, "track") if tag != "box")
 
 
 def _root(file: pathlib.Path) -> ElementTree.Element:
@@ -120,9 +156,10 @@ def _images(
 
 def _name(image: ElementTree.Element, file: pathlib.Path) -> str:
     name = image.get("name", "").replace("\\", "/")
-    parts = pathlib.PurePosixPath(name).parts
-    if not parts or ".." in parts or parts[0] == "/":
-        raise HiersegError(f"{file} has a picture of the name {shown(image.get('name'))}.")
+    if not is_below(name):  # a place on another machine
+        name = pathlib.PurePosixPath(name).name
+    if not is_below(name):
+        raise HiersegError(f"{file} has a picture of the name {shown(name)}; give it a file's.")
     return name
 
 
@@ -133,47 +170,49 @@ def _side(image: ElementTree.Element, side: str, file: pathlib.Path) -> int:
         raise HiersegError(f"{file}: {shown(image.get('name'))}: {error}.") from error
 
 
-def _shapes(image: ElementTree.Element, file: pathlib.Path) -> list[dict[str, Any]]:
-    """As labelme has them, the lowest first."""
+def _shapes(image: ElementTree.Element, file: pathlib.Path) -> list[Shape]:
+    """The lowest first."""
     found = []
-    for index, shape in enumerate(each for each in image if each.tag in _DRAWN):
-        where = f"{file}: {shown(image.get('name'))}: shape {index + 1} ({shape.tag})"
-        label = shape.get("label", "").strip()
+    for index, element in enumerate(each for each in image if each.tag in _DRAWN):
+        where = f"{file}: {shown(image.get('name'))}: shape {index + 1} ({element.tag})"
+        label = element.get("label", "").strip()
         if not label:
             raise HiersegError(f"{where} has no label.")
         try:
-            height = number({"z_order": "0", **shape.attrib}, "z_order")
-            found.append((height, {"label": label, **_outline(shape)}))
+            height = number({"z_order": "0", **element.attrib}, "z_order")
+            found.append((height, _shape(element, where, label)))
         except HiersegError as error:
             raise HiersegError(f"{where}: {error}.") from error
     return [shape for _, shape in sorted(found, key=lambda each: each[0])]
 
 
-def _outline(shape: ElementTree.Element) -> dict[str, Any]:
-    """labelme's kind and its points; the HiersegError is half a sentence."""
+def _shape(element: ElementTree.Element, where: str, label: str) -> Shape:
+    """The HiersegError is half a sentence."""
 
     def numbers(*keys: str) -> list[float]:
-        return [number(shape.attrib, key) for key in keys]
+        return [number(element.attrib, key) for key in keys]
 
-    if shape.tag in _LINES:
-        return {"shape_type": _LINES[shape.tag], "points": _points(shape.get("points", ""))}
-    turned = math.radians(number({"rotation": "0", **shape.attrib}, "rotation"))
-    if shape.tag == "box":
+    if element.tag in _LINES:
+        return Shape(where, label, _LINES[element.tag], _points(element.get("points", "")))
+    turned = math.radians(number({"rotation": "0", **element.attrib}, "rotation"))
+    if element.tag == "box":
         x0, y0, x1, y1 = numbers("xtl", "ytl", "xbr", "ybr")
         x, y, cos, sin = (x0 + x1) / 2, (y0 + y1) / 2, math.cos(turned), math.sin(turned)
         corners = [(x0 - x, y0 - y), (x1 - x, y0 - y), (x1 - x, y1 - y), (x0 - x, y1 - y)]
         outline = [[x + dx * cos - dy * sin, y + dx * sin + dy * cos] for dx, dy in corners]
-        return {"shape_type": "polygon", "points": outline}
-    if shape.tag == "ellipse":
+        return Shape(where, label, "polygon", outline)
+    if element.tag == "ellipse":
         x, y, a, b = numbers("cx", "cy", "rx", "ry")
-        return {"shape_type": "polygon", "points": ellipse(x, y, a, b, turned)}
+        return Shape(where, label, "polygon", ellipse(x, y, a, b, turned))
     left, top, width, height = map(int, numbers("left", "top", "width", "height"))
-    counts = _counts(shape.get("rle", ""))
-    return {
-        "shape_type": "mask",
-        "points": [[left, top], [left + width, top + height]],
-        "mask": lambda: run_lengths(counts, (height, width), by_row=True).inside_hw,
-    }
+    counts = _counts(element.get("rle", ""))
+    return Shape(
+        where,
+        label,
+        "mask",
+        [[left, top], [left + width, top + height]],
+        mask=lambda: run_lengths(counts, (height, width), by_row=True).inside_hw,
+    )
 
 
 def _points(text: str) -> list[list[float]]:

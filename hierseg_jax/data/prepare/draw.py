@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
 
+import cv2
 import numpy as np
 
 from hierseg_jax.data.prepare.picture import Size
@@ -92,6 +93,21 @@ def polygon(points_n2: np.ndarray, size: Size) -> Patch:
     return Patch(top, left, inside_hw)
 
 
+def polygon_of_pixels(points_n2: np.ndarray, holes: Sequence[np.ndarray], size: Size) -> Patch:
+    """Pixels of a closed line and in it, without those of holes, whose lines are theirs.
+
+    Args:
+      points_n2: numbers of pixels, x and y.
+      holes: the same.
+      size: of the picture; what lies beyond is cut off.
+    """
+    inside_hw = np.zeros(size, np.uint8)
+    for number, line_n2 in enumerate((points_n2, *holes)):
+        if len(line_n2):
+            cv2.fillPoly(inside_hw, [line_n2.round().astype(np.int32)], int(not number))
+    return Patch(0, 0, inside_hw.astype(bool))
+
+
 def _portions(edges: np.ndarray, count: np.ndarray) -> Iterable[np.ndarray]:
     """The edges in portions of few crossings with rows, for whom memory is not to end."""
     parts = np.cumsum(count[edges]) // _MOST_CROSSINGS
@@ -116,19 +132,6 @@ def ellipse(x: float, y: float, a: float, b: float, turned: float) -> list[list[
     x_n = x + along_n * np.cos(turned) - across_n * np.sin(turned)
     y_n = y + along_n * np.sin(turned) + across_n * np.cos(turned)
     return np.stack([x_n, y_n], axis=1).tolist()
-
-
-def cut_out(patch: Patch, holes: Sequence[Patch]) -> Patch:
-    """The pixels of a patch that are in no hole."""
-    inside_hw = patch.inside_hw.copy()
-    for hole in holes:
-        # The hole where it lies within the patch, from its first row and column there.
-        row, column = hole.top - patch.top, hole.left - patch.left
-        hole_hw = hole.inside_hw[max(0, -row) :, max(0, -column) :]
-        within_hw = inside_hw[max(0, row) :, max(0, column) :]
-        height, width = map(min, within_hw.shape, hole_hw.shape)
-        within_hw[:height, :width] &= ~hole_hw[:height, :width]
-    return Patch(patch.top, patch.left, inside_hw)
 
 
 def bitmap(inside_hw: np.ndarray, top: int, left: int, size: Size) -> Patch:

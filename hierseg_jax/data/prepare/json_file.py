@@ -1,5 +1,7 @@
 """JSON that someone else wrote, and what its records may hold."""
 
+import base64
+import binascii
 import json
 import pathlib
 import reprlib
@@ -69,6 +71,16 @@ def text(record: dict[str, Any], key: str, where: str) -> str:
     if not isinstance(value, str) or not value or any(map(_is_odd, value)):
         raise HiersegError(f"{where}: {key!r} is {shown(value)}; expected text.")
     return value
+
+
+def from_base64(data: Any) -> bytes:
+    """Bytes from base64; the HiersegError is half a sentence that lacks its subject."""
+    if not isinstance(data, str) or not data.isascii():
+        raise HiersegError(f"is {shown(data)}, which is no base64")
+    try:
+        return base64.b64decode(data, validate=True)
+    except binascii.Error as error:
+        raise HiersegError(f"is no base64 ({error})") from error
 
 
 def _is_odd(character: str) -> bool:

@@ -41,13 +41,14 @@ class Masked(NamedTuple):
 
 
 def find_pairs(
-    root: pathlib.Path, suffixes: Sequence[str] = MASK_SUFFIXES
+    root: pathlib.Path, suffixes: Sequence[str] = MASK_SUFFIXES, others: Sequence[str] = ()
 ) -> tuple[list[Masked], tuple[str, ...]]:
     """All pairs in a folder and below, and sentences about what is left out.
 
     Args:
       root: the folder.
       suffixes: of masks.
+      others: of masks, where a picture has none of the former.
 
     Raises:
       ValueError: two masks of a picture, or two pictures of a mask.
@@ -62,7 +63,9 @@ def find_pairs(
         files = folders.files[folder]
         pictures, beside = _apart(files)
         near = (file for other in elsewhere.get(folder, ()) for file in folders.files[other])
-        found = _of_same_name(files) | _with_masks(pictures, [*beside, *near], suffixes)
+        masks = [*beside, *near]
+        found = _with_masks(pictures, masks, others) | _of_same_name(files)
+        found |= _with_masks(pictures, masks, suffixes)
         are_masks = {mask for several in found.values() for mask in several}
         mask_files += beside
         for image in pictures:

@@ -3,10 +3,13 @@
 They get splits and a data.yaml; the masks stay as they are, but for their scale.
 """
 
+import contextlib
 import functools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from hierseg_jax.data.prepare.class_tables import TABLES, ClassPath, Table, find_table
 from hierseg_jax.data.prepare.classes import BACKGROUND, value_of_none
@@ -15,11 +18,14 @@ from hierseg_jax.data.prepare.folders import walk_files
 from hierseg_jax.data.prepare.label_maps import as_named
 from hierseg_jax.data.prepare.likely_pairs import find_likely_pairs
 from hierseg_jax.data.prepare.mask_folders import is_photo
+from hierseg_jax.data.prepare.mask_kind import is_coloured
 from hierseg_jax.data.prepare.mask_pairs import Masked, find_pairs
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
 from hierseg_jax.data.prepare.soft_masks import halved, white_share
 from hierseg_jax.data.prepare.unnamed_values import name_values
+from hierseg_jax.data.read.image_files import read_mask
 from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES, MASK_SUFFIXES
+from hierseg_jax.data.read.png import palette_of
 from hierseg_jax.data.read.value_names import IGNORE, Named, Value
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.wording import counted
@@ -50,7 +56,8 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             "front or behind (a.jpg, a_mask.png), in one folder, or in two such as images and "
             f"masks.{about_lossy(raw_dir)}"
         )
-    masks, table, white = [pair.mask for pair in pairs], find_table(raw_dir), None
+    masks, white = [pair.mask for pair in pairs], None
+    table, passed_over = _table(raw_dir, masks[0])
     # Whoever names values means what is stored; but two lines may be of black and white.
     if not wishes.labels and (table is None or len(table.paths) == 2):
         white = white_share(masks, hard=table is not None and [*table.paths] == [0, 1])
@@ -64,7 +71,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             dark, bright = 1, 0
     else:
         hierarchy, labels, notes = _classes(raw_dir, masks, table, wishes)
-    notes = (how, *notes, *left_out)
+    notes = (how, *notes, *passed_over, *left_out)
     without = [pair.image for pair in pairs if not pair.split]
     if 0 < len(without) < len(pairs):
         count = counted(len(without), "picture")
@@ -89,9 +96,8 @@ def _pairs(raw_dir: pathlib.Path) -> tuple[list[Masked], str, tuple[str, ...]]:
     how = "Paired by their names, as {} and {}."
     pairs, left_out = find_pairs(raw_dir)
     if pairs and left_out:
-        has_mask = {pair.image for pair in pairs}
-        if any(pair.image not in has_mask for pair in find_pairs(raw_dir, LOSSY_SUFFIXES)[0]):
-            pairs, left_out = find_pairs(raw_dir, (*MASK_SUFFIXES, *LOSSY_SUFFIXES))
+        with contextlib.suppress(HiersegError):  # of what was to be left out
+            pairs, left_out = find_pairs(raw_dir, MASK_SUFFIXES, LOSSY_SUFFIXES)
     if not pairs:
         pairs, left_out = find_likely_pairs(raw_dir)
         how = (
@@ -110,6 +116,26 @@ def about_lossy(raw_dir: pathlib.Path) -> str:
     files = walk_files(raw_dir, LOSSY_SUFFIXES)
     named = next((f for f in files if has(str(f.relative_to(raw_dir)), MASK_WORDS)), None)
     return f" {named} is JPEG or WebP. {LOSSY}" if named else ""
+
+
+def _table(raw_dir: pathlib.Path, mask: pathlib.Path) -> tuple[Table | None, tuple[str, ...]]:
+    """The table of classes, if it is one of what the masks hold; and a sentence if it isn't.
+
+    Data sets have tables of the colours in which people are shown masks that hold numbers.
+    """
+    numbers: set[str] | None = None
+    if not is_photo(mask) and not is_coloured(mask) and not palette_of(mask):
+        numbers = {f"#{int(value) * 0x10101:06X}" for value in np.unique(read_mask(mask))}
+
+    def fits(table: Table) -> bool:
+        of_colours = any(isinstance(value, str) for value in table.paths)
+        return not of_colours or numbers is None or numbers <= table.paths.keys()
+
+    table = find_table(raw_dir, fits)
+    if table is None or fits(table):
+        return table, ()
+    note = f"{table.file} names colours, and the masks hold numbers: it is passed over."
+    return None, (note,)
 
 
 def _one_thing(

@@ -43,6 +43,7 @@ _TOOLS = (
         "has polygons in XML; export or convert them to COCO's",
     ),
     _Tool(".xml", ("<annotation", "<bndbox>"), _BOXES),
+    _Tool(".xml", ("<annotations>", "<box "), _BOXES),
     _Tool(
         ".mat",
         (),

@@ -263,8 +263,8 @@ def _mostly_ignored(kept: list[Example]) -> list[str]:
     if share <= _MOSTLY_IGNORED:
         return []
     return [
-        f"{share:.0%} of the pixels of training are ignored, and teach nothing. If they show none "
-        f"of the classes, call them {BACKGROUND} where the classes are named."
+        f"{share:.0%} of the pixels of training are ignored, and teach nothing. Where a table or "
+        f"`labels` ignores them, and they show none of the classes, call them {BACKGROUND} there."
     ]
 
 

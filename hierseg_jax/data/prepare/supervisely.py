@@ -1,6 +1,7 @@
 """Supervisely: a JSON file of `objects` for every picture, in `ann` beside `img`.
 
-Shapes become labelme's, so that lines and points have its rules; a later one lies on top.
+A later object lies on top of those before it. Corners of polygons and rectangles are pixels, which
+are of the object, as all are that an edge runs through.
 https://developer.supervisely.com/getting-started/supervisely-annotation-format
 """
 
@@ -15,19 +16,28 @@ import numpy as np
 
 from hierseg_jax.data.prepare.classes import find_classes
 from hierseg_jax.data.prepare.draw import points
-from hierseg_jax.data.prepare.folders import as_spelled, split_of, unlisted, walk_files
-from hierseg_jax.data.prepare.json_file import read_bytes, read_json, records, shown, text
-from hierseg_jax.data.prepare.labelme import Annotation, draw_shapes, unpacked
+from hierseg_jax.data.prepare.folders import as_spelled, is_there, split_of, unlisted, walk_files
+from hierseg_jax.data.prepare.json_file import (
+    from_base64,
+    read_bytes,
+    read_json,
+    records,
+    shown,
+    text,
+)
 from hierseg_jax.data.prepare.mask_folders import left_out
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes, flat_name
+from hierseg_jax.data.prepare.shapes import PIXELS, Annotation, Shape, draw_shapes
 from hierseg_jax.data.read.image_files import decode_image
+from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.wording import listed
 
 ANNOTATIONS, IMAGES, META = "ann", "img", "meta.json"
 _LOOKED_AT, _MOST_BYTES = 3, 1 << 28
 _KINDS = {
-    "polygon": "polygon",
-    "rectangle": "rectangle",
+    "polygon": PIXELS,
+    "rectangle": PIXELS,
     "line": "linestrip",
     "polyline": "linestrip",
     "point": "point",
@@ -54,10 +64,15 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             f"{raw_dir} holds no annotations of Supervisely; expected JSON files in folders "
             f"{ANNOTATIONS}, beside pictures in {IMAGES}."
         )
-    annotations = [read_annotation(file) for file in files]
+    kinds: set[str] = set()
+    annotations = [read_annotation(file, kinds) for file in files]
+    if not any(annotation.shapes for annotation in annotations):
+        raise HiersegError(
+            f"{raw_dir} holds no object that has an area; there is nothing to learn."
+        )
     bare = [_image(annotation) for annotation in annotations if not annotation.shapes]
     annotations = [annotation for annotation in annotations if annotation.shapes]
-    used = {shape["label"] for annotation in annotations for shape in annotation.shapes}
+    used = {shape.label for annotation in annotations for shape in annotation.shapes}
     names = [*_listed_names(raw_dir), *sorted(used)]
     classes = find_classes(names, used, str(raw_dir), wishes)
     pictures = []
@@ -68,12 +83,18 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         name = flat_name((below / annotation.image).as_posix())
         pictures.append(Picture(split_of(below), name, image, file, draw, listed_in=file.name))
     notes = [*classes.notes, *left_out(bare, {})]
+    if kinds:
+        notes.append(f"{raw_dir}: left out, for they are not read: {listed(sorted(kinds), 5)}.")
     notes += unlisted((*(picture.image for picture in pictures), *bare), str(raw_dir))
     return RawData(pictures, classes.hierarchy, classes.labels, notes=tuple(notes))
 
 
-def read_annotation(file: pathlib.Path) -> Annotation:
-    """One JSON file, with its objects as labelme's shapes.
+def read_annotation(file: pathlib.Path, left_out_kinds: set[str]) -> Annotation:
+    """One JSON file.
+
+    Args:
+      file: to read.
+      left_out_kinds: gets the kinds of objects that are not read.
 
     Raises:
       HiersegError: a sentence that starts with the file and names the object.
@@ -84,56 +105,63 @@ def read_annotation(file: pathlib.Path) -> Annotation:
     for number, record in enumerate(records(content, "objects", file)):
         where = f"{file}: objects[{number}]"
         label = text(record, "classTitle", where).strip()
+        where = f"{where} ({shown(label)})"
         try:
-            shapes.append({"label": label, **_outline(record)})
+            shape = _shape(record, where, label)
         except HiersegError as error:
-            raise HiersegError(f"{where} ({shown(label)}): {error}.") from error
+            raise HiersegError(f"{where}: {error}.") from error
+        if shape is None:
+            left_out_kinds.add(shown(_kind(record)))
+        else:
+            shapes.append(shape)
     size = content.get("size")
     told = (size.get("height"), size.get("width")) if isinstance(size, Mapping) else None
     return Annotation(file, file.stem, told, shapes)
 
 
 def _image(annotation: Annotation) -> pathlib.Path:
-    return as_spelled(annotation.file.parent.parent / IMAGES / annotation.image)
+    """In `img`; files of older versions leave its suffix out."""
+    image = as_spelled(annotation.file.parent.parent / IMAGES / annotation.image)
+    others = (image.with_name(image.name + suffix) for suffix in IMAGE_SUFFIXES)
+    return next((path for path in (image, *others) if is_there(path)), image)
 
 
-def _outline(record: Mapping[str, Any]) -> dict[str, Any]:
-    """labelme's kind and its points; the HiersegError is half a sentence."""
-    kind = record.get("geometryType") or ("bitmap" if record.get("bitmap") else "polygon")
+def _kind(record: Mapping[str, Any]) -> Any:
+    return record.get("geometryType") or ("bitmap" if record.get("bitmap") else "polygon")
+
+
+def _shape(record: Mapping[str, Any], where: str, label: str) -> Shape | None:
+    """None of what is not read; the HiersegError is half a sentence."""
+    kind = _kind(record)
     if kind == "bitmap":
         stored = record.get("bitmap")
         if not isinstance(stored, Mapping):
             raise HiersegError(f"its bitmap is {shown(stored)}")
-        data = stored.get("data")
         corner = points([stored.get("origin")])[0].tolist()
-        return {"shape_type": "mask", "points": [corner] * 2, "mask": lambda: _bitmap(data)}
+        mask = functools.partial(_bitmap, stored.get("data"))
+        return Shape(where, label, "mask", [corner] * 2, mask=mask)
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise HiersegError(f"the geometryType {shown(kind)} has no area")
+        return None
     told = record.get("points")
     rings = told if isinstance(told, Mapping) else {}
     holes = rings.get("interior") or []
     if not isinstance(rings.get("exterior"), list) or not isinstance(holes, list):
         raise HiersegError(f"its points are {shown(told)}")
     outline = rings["exterior"]
-    if kind == "rectangle":  # whose right and lower pixels are its own
-        first, last = np.sort(_two(outline), axis=0)
-        outline = [first.tolist(), (last + 1).tolist()]
-    return {"shape_type": _KINDS[kind], "points": outline, "holes": holes}
-
-
-def _two(outline: Any) -> np.ndarray:
-    """Corners, [2, 2]."""
-    corners_n2 = points(outline)
-    if len(corners_n2) != 2:
-        raise HiersegError(f"a rectangle has 2 points, and it has {len(corners_n2)}")
-    return corners_n2
+    if kind == "rectangle":
+        corners_n2 = points(outline)
+        if len(corners_n2) != 2:
+            raise HiersegError(f"a rectangle has 2 points, and it has {len(corners_n2)}")
+        (x0, y0), (x1, y1) = corners_n2.tolist()
+        outline = [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]
+    return Shape(where, label, _KINDS[kind], outline, holes)
 
 
 def _bitmap(data: Any) -> np.ndarray:
     """Of an object, within its own rectangle: bool [H, W]."""
     try:
         unzip = zlib.decompressobj()
-        png = unzip.decompress(unpacked(data), _MOST_BYTES)
+        png = unzip.decompress(from_base64(data), _MOST_BYTES)
     except zlib.error as error:
         raise HiersegError(f"its bitmap is not compressed as it should be ({error})") from error
     except HiersegError as error:

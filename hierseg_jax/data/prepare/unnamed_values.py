@@ -25,6 +25,7 @@ _BETWEEN, _INSIDE = 0.5, 0.01
 their like around them, which small classes have."""
 _GREY = 128
 """What a class has, at least, where classes are greys."""
+_MOST_LINES = 30  # of labels that are written out
 _COUNTS = 4
 """Different numbers of objects in masks, at least, and objects in one of them."""
 _MOST, _LITTLE = 0.5, 0.1
@@ -73,6 +74,7 @@ def name_values(masks: Sequence[pathlib.Path]) -> tuple[dict[Value, ClassPath], 
             "interpolated or stored as JPEG; expected one for each class. If they are classes, "
             f"name them in a file such as {TABLES[1]}. If some are, name these by `labels` in a "
             "--hierarchy file, with `unknown: ignore` for all others."
+            f" {_about_objects(numbered)}".rstrip()
         )
     if coloured:
         names = {colour: f"colour_{colour:06X}" if colour else BACKGROUND for colour in found}
@@ -157,7 +159,9 @@ def _about_objects(numbered: set[int]) -> str:
     most = max(numbered, default=0)
     if -1 in numbered or len(numbered) < _COUNTS or most < _COUNTS:
         return ""
-    labels = ", ".join(f"{value}: object" for value in range(1, most + 1))
+    labels = ", ".join(f"{value}: object" for value in range(1, min(most, _MOST_LINES) + 1))
+    if most > _MOST_LINES:
+        labels += f", and so on to {most}"
     return (
         f"Every mask counts from 1 on, to as many as {most}. If these are the numbers of objects "
         f"of one class, give a file as --hierarchy, and another --out_dir: `names: [{BACKGROUND}, "

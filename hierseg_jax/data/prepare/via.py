@@ -1,7 +1,6 @@
 """VIA, the VGG Image Annotator: projects, regions alone, or a table of them.
 
-A class is the value of an attribute of regions, which people call as they like. Shapes become
-labelme's, so that lines and points have its rules. https://www.robots.ox.ac.uk/~vgg/software/via/
+A class is the value of an attribute of regions, which people call as they like. https://www.robots.ox.ac.uk/~vgg/software/via/
 """
 
 import collections
@@ -16,16 +15,15 @@ from hierseg_jax.data.prepare.classes import find_classes
 from hierseg_jax.data.prepare.draw import ellipse
 from hierseg_jax.data.prepare.folders import is_there, split_of, unlisted, walk_files
 from hierseg_jax.data.prepare.json_file import read_bytes, shown
-from hierseg_jax.data.prepare.labelme import Annotation, draw_shapes
 from hierseg_jax.data.prepare.mask_folders import left_out
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes, flat_name
+from hierseg_jax.data.prepare.shapes import Annotation, Shape, draw_shapes, number
 from hierseg_jax.data.prepare.via_files import (
     IGNORED,
     MARK,
     Entry,
     Region,
     column,
-    number,
     read_entries,
 )
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
@@ -81,12 +79,11 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     for image, of in regions.items():
         shapes = [_labelled(region, region.attributes.get(attribute) or unnamed) for region in of]
         file = named_by[image]
-        # What can't be drawn is told of by the file and the picture.
-        annotation = Annotation(pathlib.Path(f"{file}: {image.name}"), image.name, None, shapes)
+        annotation = Annotation(file, image.name, None, shapes)
         draw = functools.partial(draw_shapes, annotation, classes.values, wishes.order == "area")
         inside = image.is_relative_to(raw_dir)
         below = image.relative_to(raw_dir) if inside else pathlib.Path(image.name)
-        split = split_of(below.parent) or split_of(file.relative_to(raw_dir))
+        split = split_of(file.relative_to(raw_dir)) or split_of(below.parent)
         name = flat_name(below.as_posix())
         pictures.append(Picture(split, name, image, file, draw, listed_in=file.name))
     notes = (*classes.notes, *notes, *left_out(bare, {}), *unlisted(named_by, str(raw_dir)))
@@ -186,14 +183,13 @@ def _attribute(regions: Sequence[Region], wishes: Wishes) -> tuple[str, tuple[st
     return first, (note,)
 
 
-def _labelled(region: Region, label: str) -> dict[str, Any]:
-    """As labelme has it."""
+def _labelled(region: Region, label: str) -> Shape:
     kind = region.shape.get("name")
+    where = f"{region.where} ({shown(kind)})"
     try:
-        shape_type, points = _outline(kind, region.shape)
+        return Shape(where, label, *_outline(kind, region.shape))
     except HiersegError as error:
-        raise HiersegError(f"{region.where} ({shown(kind)}): {error}.") from error
-    return {"label": label, "shape_type": shape_type, "points": points}
+        raise HiersegError(f"{where}: {error}.") from error
 
 
 def _outline(kind: Any, shape: Mapping[str, Any]) -> tuple[str, list[list[float]]]:

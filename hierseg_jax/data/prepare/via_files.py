@@ -3,13 +3,13 @@
 import csv
 import io
 import json
-import math
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from hierseg_jax.data.prepare.draw import FARTHEST
 from hierseg_jax.data.prepare.json_file import read_bytes, read_json, shown, text
+from hierseg_jax.data.prepare.shapes import as_number
 from hierseg_jax.system.errors import HiersegError
 
 MARK = b"shape_attributes"
@@ -46,27 +46,12 @@ def read_entries(file: pathlib.Path) -> list[Entry]:
     return [_entry(entry, f"{file}: {shown(key)}") for key, entry in pairs]
 
 
-def number(shape: Mapping[str, Any], key: str) -> float:
-    """A coordinate or length; the HiersegError is half a sentence."""
-    return _number(shape.get(key), key)
-
-
 def column(shape: Mapping[str, Any], key: str) -> list[float]:
     """A list of coordinates; the HiersegError is half a sentence."""
     values = shape.get(key)
     if not isinstance(values, list):
         raise HiersegError(f"{key!r} is {shown(values)}; expected numbers")
-    return [_number(value, key) for value in values]
-
-
-def _number(value: Any, key: str) -> float:
-    try:
-        found = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        found = math.nan
-    if not abs(found) <= FARTHEST:
-        raise HiersegError(f"{key!r} is {shown(value)}; expected a number, of a picture's pixels")
-    return found
+    return [as_number(value, key) for value in values]
 
 
 def _entry(entry: Any, where: str) -> Entry:

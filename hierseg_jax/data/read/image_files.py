@@ -131,7 +131,7 @@ def decode_mask(data: bytes, file: pathlib.Path, *, colours: bool = False) -> np
 
 def _refuse_changed_lines(data: bytes, file: pathlib.Path) -> None:
     """Of a PNG that went through what ends lines anew: the signature is made to show that."""
-    if data.startswith(png.SIGNATURE[:4]):
+    if re.match(rb"\x89PNG[\r\n]+\x1a[\r\n]+", data):
         raise HiersegError(
             f"{file} was a PNG: its line endings were changed, as git, FTP and archives do with "
             "texts. Nothing brings it back; copy or download it anew, as a binary file."

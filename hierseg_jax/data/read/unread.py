@@ -7,9 +7,8 @@ import cv2
 import numpy as np
 
 from hierseg_jax.data.read import png, tiff
-from hierseg_jax.data.read.image_files import read_image
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.regular_file import read_file
+from hierseg_jax.system.regular_file import check_pixels, read_file
 
 # Of a data set or a folder so many files tell by their headers how all are read, and so many by
 # their pixels whether anything shows through them: nobody waits.
@@ -57,8 +56,12 @@ def is_opaque(file: pathlib.Path) -> bool:
     False where that can't be told.
     """
     try:
-        read_image(file)  # refuses what is not to be decoded
-        image = cv2.imdecode(np.frombuffer(read_file(file), np.uint8), cv2.IMREAD_UNCHANGED)
+        data = read_file(file)
+        if tiff.is_tiff(data):
+            tiff.check_image(data, file)
+        else:
+            check_pixels(file, *png.size(png.read_chunks(data, file)))
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except (HiersegError, OSError, cv2.error):
         return False
     if image is None or image.ndim != 3 or image.shape[2] != 4:
@@ -68,12 +71,12 @@ def is_opaque(file: pathlib.Path) -> bool:
 
 def is_stack(file: pathlib.Path) -> bool:
     """Whether a file holds several pictures: pages, slices, moments."""
-    return PAGES in (text for text, _ in _told(file))
+    return _is_tiff(file) and PAGES in (text for text, _ in _told(file))
 
 
 def _told(file: pathlib.Path) -> Iterator[tuple[str, str]]:
     """What headers tell: sentences, and the kind of file that belongs into them."""
-    is_tiff, more = file.suffix.lower() in (".tif", ".tiff"), False
+    is_tiff, more = _is_tiff(file), False
     try:
         if is_tiff:
             deep, clear, more = tiff.told(file)
@@ -83,3 +86,7 @@ def _told(file: pathlib.Path) -> Iterator[tuple[str, str]]:
         return
     for text in [_DEEP] * deep + [_CLEAR] * clear + [PAGES] * more:
         yield text, "TIFF" if is_tiff else "PNG"
+
+
+def _is_tiff(file: pathlib.Path) -> bool:
+    return file.suffix.lower() in (".tif", ".tiff")
