@@ -1,8 +1,8 @@
-"""Many command lines of one script, each a process of its own that has its imports already.
+"""Many command lines, each a process of its own that has its imports already.
 
-`python -m tests.commands SCRIPT` reads command lines from its input, as JSON lists, forks for each
-of them, and answers with the exit status and what the fork has printed. A SCRIPT without suffix is
-a command of `hierseg`.
+`python -m tests.commands` reads command lines from its input, as JSON lists, forks for each of
+them, and answers with the exit status and what the fork has printed. A script without suffix is a
+command of `hierseg`.
 """
 
 import functools
@@ -15,11 +15,13 @@ import tempfile
 import traceback
 from pathlib import Path
 
+from hierseg_jax.commands.hierseg import COMMANDS
+
 
 @functools.cache
-def _server(script):
+def _server():
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.commands", script],
+        [sys.executable, "-m", "tests.commands"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # JAX warns of forks, which is why none computes before
@@ -30,10 +32,11 @@ def _server(script):
 def run_quickly(script, *flags, folder="."):
     """A script, or a command such as `compare`, with these flags.
 
-    No server starts a device, so that what it forks may compute with JAX.
+    The server starts no device, so that what it forks may compute with JAX.
     """
-    server = _server(script)
-    print(json.dumps([str(folder), *map(str, flags)]), file=server.stdin, flush=True)
+    server = _server()
+    line = [script, str(folder), *map(str, flags)]
+    print(json.dumps(line), file=server.stdin, flush=True)
     status, output, errors = json.loads(server.stdout.readline())
     return subprocess.CompletedProcess([script, *flags], status, output, errors)
 
@@ -72,20 +75,28 @@ def _status(main, argv):
     return code if isinstance(code, int) else int(code is not None)
 
 
-def _serve(script):
+@functools.cache
+def _main(script):
+    """Of a script, which is imported with all that it imports late."""
     path = Path(script)
-    command = f"hierseg_jax.commands.{path.stem}_command"
-    if importlib.util.find_spec(command):  # a script may import it late
-        module = importlib.import_module(command)
+    # `hierseg` imports what is asked for.
+    names = COMMANDS if path.stem == "hierseg" else [path.stem]
+    for command in (f"hierseg_jax.commands.{name}_command" for name in names):
+        if importlib.util.find_spec(command):
+            module = importlib.import_module(command)
     if path.suffix:
         spec = importlib.util.spec_from_file_location("script", script)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-    name = script if path.suffix else f"hierseg {script}"
+    return module.main
+
+
+def _serve():
     for line in sys.stdin:
-        folder, *flags = json.loads(line)
-        print(json.dumps(_fork(module.main, [name, *flags], folder)), flush=True)
+        script, folder, *flags = json.loads(line)
+        name = script if Path(script).suffix else f"hierseg {script}"
+        print(json.dumps(_fork(_main(script), [name, *flags], folder)), flush=True)
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    _serve()
