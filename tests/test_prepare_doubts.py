@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.prepare.prepare import prepare
@@ -74,6 +75,21 @@ def test_a_table_of_colours_beside_masks_of_numbers_is_passed_over(tmp_path):
     table.write_text("name,r,g,b\nunlabeled,0,0,0\npaved,1,1,1\ndirt,2,2,2\n")
     done = prepare(raw, tmp_path / "grey")
     assert done.spec.hierarchy.class_names == ("unlabeled", "paved", "dirt")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_table_of_colours_is_that_of_palettes_that_have_them(tmp_path, known):
+    raw = tmp_path / "raw"
+    (raw / "gt").mkdir(parents=True)
+    for i in range(3):
+        save_image(raw / f"pictures/{i}.jpg")
+        mask = Image.fromarray(objects(2))
+        mask.putpalette([0, 0, 0, 128, 64, 128, 130, 76, 0])
+        mask.save(raw / f"gt/{i}.png")
+    last = "130,76,0" if known else "1,2,3"
+    (raw / "class_dict.csv").write_text(f"name,r,g,b\nnone,0,0,0\npaved,128,64,128\ndirt,{last}\n")
+    names = ("none", "paved", "dirt") if known else ("background", "class_1", "class_2")
+    assert prepare(raw, tmp_path / "out").spec.hierarchy.class_names == names
 
 
 def test_masks_as_jpeg_beside_others_are_not_passed_over(tmp_path):

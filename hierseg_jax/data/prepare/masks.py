@@ -123,13 +123,15 @@ def _table(raw_dir: pathlib.Path, mask: pathlib.Path) -> tuple[Table | None, tup
 
     Data sets have tables of the colours in which people are shown masks that hold numbers.
     """
-    numbers: set[str] | None = None
-    if not is_photo(mask) and not is_coloured(mask) and not palette_of(mask):
-        numbers = {f"#{int(value) * 0x10101:06X}" for value in np.unique(read_mask(mask))}
+    shown: set[str] | None = None
+    if not is_photo(mask) and not is_coloured(mask):
+        palette = dict(enumerate(palette_of(mask)))
+        values = np.unique(read_mask(mask)).tolist()
+        shown = {f"#{palette.get(value, value * 0x10101):06X}" for value in values}
 
     def fits(table: Table) -> bool:
         of_colours = any(isinstance(value, str) for value in table.paths)
-        return not of_colours or numbers is None or numbers <= table.paths.keys()
+        return not of_colours or shown is None or shown <= table.paths.keys()
 
     table = find_table(raw_dir, fits)
     if table is None or fits(table):
