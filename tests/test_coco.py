@@ -246,6 +246,27 @@ def test_a_folder_is_found_however_late_its_pictures_are_named(tmp_path):
     assert prepare(raw, tmp_path / "out", val_share=0).written == 300
 
 
+def test_a_stray_picture_is_taken_for_none_of_the_others(tmp_path):
+    raw = tmp_path / "raw"
+    for split in ("train", "val"):
+        save_json(raw / f"annotations/instances_{split}.json", of_pictures("0.jpg", "1.jpg"))
+        for name in ("0.jpg", "1.jpg"):
+            save_image(raw / "images" / split / name)
+    save_image(raw / "images/0.jpg")
+    prepared = prepare(raw, tmp_path / "out")
+    for split in ("train", "val"):
+        copy = prepared.spec.root / split / "images/0.jpg"
+        assert copy.read_bytes() == (raw / "images" / split / "0.jpg").read_bytes()
+    # A whole path is meant before its last part is.
+    other = tmp_path / "other"
+    save_json(other / "all.json", of_pictures("a/0.jpg", "b/0.jpg"))
+    for place in ("images/0.jpg", "data/a/0.jpg", "data/b/0.jpg"):
+        save_image(other / place)
+    prepared = prepare(other, tmp_path / "last", val_share=0)
+    copy = prepared.spec.root / "train/images/b__0.jpg"
+    assert copy.read_bytes() == (other / "data/b/0.jpg").read_bytes()
+
+
 def test_what_is_not_in_the_usual_folder_is_looked_for_below(tmp_path):
     raw = tmp_path / "raw"
     save_json(raw / "all.json", of_pictures("0.jpg", "1.jpg"))

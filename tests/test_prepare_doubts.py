@@ -86,10 +86,32 @@ def test_a_table_of_colours_is_that_of_palettes_that_have_them(tmp_path, known):
         mask = Image.fromarray(objects(2))
         mask.putpalette([0, 0, 0, 128, 64, 128, 130, 76, 0])
         mask.save(raw / f"gt/{i}.png")
-    last = "130,76,0" if known else "1,2,3"
-    (raw / "class_dict.csv").write_text(f"name,r,g,b\nnone,0,0,0\npaved,128,64,128\ndirt,{last}\n")
+    colours = ("128,64,128", "130,76,0") if known else ("1,2,3", "4,5,6")
+    rows = map(",".join, zip(("paved", "dirt"), colours, strict=True))
+    (raw / "class_dict.csv").write_text("\n".join(("name,r,g,b", "none,0,0,0", *rows, "")))
     names = ("none", "paved", "dirt") if known else ("background", "class_1", "class_2")
     assert prepare(raw, tmp_path / "out").spec.hierarchy.class_names == names
+
+
+def test_what_a_stray_value_shows_drops_no_table(tmp_path):
+    mask = np.zeros(SIZE, np.uint8)
+    mask[:4], mask[4, 4] = 200, 7
+    raw = make(tmp_path, [mask] * 3)
+    (raw / "class_dict.csv").write_text("name,r,g,b\nnone,0,0,0\npaved,200,200,200\n")
+    assert "1 colour without a name in its data.yaml: #070707" in fault(raw, tmp_path / "out")
+
+
+def test_jpegs_that_show_people_the_masks_are_passed_over(tmp_path):
+    greys = np.kron([[0, 90, 160, 250]], np.ones((64, 24))).astype(np.uint8)
+    raw = tmp_path / "raw"
+    for name in "0123":
+        save_image(raw / f"images/{name}.jpg", greys.shape)
+        save_mask(raw / f"masks/{name}.jpg", greys)
+        save_mask(raw / f"masks/{name}.png", greys)
+    (raw / "masks/3.png").unlink()
+    done = prepare(raw, tmp_path / "out", val_share=0)
+    assert done.written == 6
+    assert "Left out, for there is no mask: 1 picture" in str(done.notes)
 
 
 def test_masks_as_jpeg_beside_others_are_not_passed_over(tmp_path):

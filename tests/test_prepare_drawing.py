@@ -4,6 +4,7 @@ import itertools
 import pathlib
 import re
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from hierseg_jax.data.prepare.draw import (
     Region,
     paint,
     polygon,
+    polygon_of_pixels,
     run_lengths,
     unpack_counts,
 )
@@ -79,6 +81,20 @@ def test_of_a_few_pictures_one_goes_to_each_split(share):
     assert set(splits(["a", "b", "c"], share).values()) == {"train", "val"}
     assert splits(["a"], share) == {"a": "train"}
     assert set(splits(["a", "b"], 0).values()) == {"train"}
+
+
+COORDINATES = st.lists(
+    st.tuples(st.integers(-9, 25), st.integers(-9, 25)), min_size=1, max_size=6
+).map(lambda pairs: np.array(pairs, float))
+
+
+@given(COORDINATES, st.lists(COORDINATES, max_size=2))
+def test_polygons_of_pixels_are_opencvs_wherever_they_lie(outline, holes):
+    expected_hw = np.zeros((12, 16), np.uint8)
+    for number, line in enumerate((outline, *holes)):
+        cv2.fillPoly(expected_hw, [line.astype(np.int32)], int(number == 0))
+    patch = polygon_of_pixels(outline, holes, (12, 16))
+    np.testing.assert_array_equal(paint([Region(1, patch)], (12, 16), False), expected_hw)
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=12))

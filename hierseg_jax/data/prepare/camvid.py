@@ -15,7 +15,9 @@ from collections.abc import Collection
 from hierseg_jax.data.prepare.colours import draw_colours, read_colour_table
 from hierseg_jax.data.prepare.folders import files_by_stem, images_by_stem, split_of
 from hierseg_jax.data.prepare.label_maps import labels_of_values, table_tree, values_of_colours
+from hierseg_jax.data.prepare.mask_kind import is_coloured
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
+from hierseg_jax.data.read.png import palette_of
 from hierseg_jax.system.errors import HiersegFileNotFoundError
 from hierseg_jax.system.wording import counted
 
@@ -36,8 +38,10 @@ GROUPS = {
 
 def found_in(raw_dir: pathlib.Path) -> bool:
     """Whether there is a table of colours, and pairs as CamVid has them; others are `masks`."""
-    has_table = any((raw_dir / name).is_file() for name in TABLES)
-    return has_table and any(_masks(of, images_by_stem(near)) for near, of in _folders(raw_dir))
+    if not any((raw_dir / name).is_file() for name in TABLES):
+        return False
+    masks = [m for near, of in _folders(raw_dir) for m in _masks(of, images_by_stem(near)).values()]
+    return bool(masks) and (is_coloured(masks[0]) or bool(palette_of(masks[0])))
 
 
 def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:

@@ -83,7 +83,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             pictures.append(
                 Picture(split, flat_name(within), path, file, draw, listed_in=file.name)
             )
-    of_names = Counter((picture.split, picture.name) for picture in pictures)
+    of_names = Counter((picture.split or "train", picture.name) for picture in pictures)
     if max(of_names.values()) > 1:  # of several tasks: their folders keep them apart
         pictures = [
             dataclasses.replace(each, name=flat_name(each.image.relative_to(raw_dir).as_posix()))

@@ -101,11 +101,20 @@ def polygon_of_pixels(points_n2: np.ndarray, holes: Sequence[np.ndarray], size: 
       holes: the same.
       size: of the picture; what lies beyond is cut off.
     """
-    inside_hw = np.zeros(size, np.uint8)
+    if not len(points_n2):
+        return _EMPTY
+    # Within what holds all lines: OpenCV draws those that it has to cut off otherwise.
+    corners_n2 = np.concatenate([points_n2, *holes]).round()
+    first = np.clip(corners_n2.min(0), 0, size[::-1]).astype(int)
+    last = np.clip(corners_n2.max(0) + 1, 0, size[::-1]).astype(int)
+    if (first >= last).any():
+        return _EMPTY
+    inside_hw = np.zeros((last - first)[::-1], np.uint8)
     for number, line_n2 in enumerate((points_n2, *holes)):
         if len(line_n2):
-            cv2.fillPoly(inside_hw, [line_n2.round().astype(np.int32)], int(not number))
-    return Patch(0, 0, inside_hw.astype(bool))
+            placed_n2 = (line_n2.round() - first).astype(np.int32)
+            cv2.fillPoly(inside_hw, [placed_n2], int(not number))
+    return Patch(int(first[1]), int(first[0]), inside_hw.astype(bool))
 
 
 def _portions(edges: np.ndarray, count: np.ndarray) -> Iterable[np.ndarray]:

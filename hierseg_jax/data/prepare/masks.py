@@ -26,6 +26,7 @@ from hierseg_jax.data.prepare.unnamed_values import name_values
 from hierseg_jax.data.read.image_files import read_mask
 from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES, MASK_SUFFIXES
 from hierseg_jax.data.read.png import palette_of
+from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.data.read.value_names import IGNORE, Named, Value
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.wording import counted
@@ -33,6 +34,7 @@ from hierseg_jax.tree.background import may_be_background
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.tree.meeting import all_labels, near_names
 
+_LOOKED_INTO = 20
 _MOSTLY = 0.5
 """Of all pixels what an object has, at most, that nobody asks about."""
 
@@ -57,7 +59,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             f"masks.{about_lossy(raw_dir)}"
         )
     masks, white = [pair.mask for pair in pairs], None
-    table, passed_over = _table(raw_dir, masks[0])
+    table, passed_over = _table(raw_dir, masks)
     # Whoever names values means what is stored; but two lines may be of black and white.
     if not wishes.labels and (table is None or len(table.paths) == 2):
         white = white_share(masks, hard=table is not None and [*table.paths] == [0, 1])
@@ -97,7 +99,10 @@ def _pairs(raw_dir: pathlib.Path) -> tuple[list[Masked], str, tuple[str, ...]]:
     pairs, left_out = find_pairs(raw_dir)
     if pairs and left_out:
         with contextlib.suppress(HiersegError):  # of what was to be left out
-            pairs, left_out = find_pairs(raw_dir, MASK_SUFFIXES, LOSSY_SUFFIXES)
+            has_mask = {pair.image for pair in pairs}
+            # Where pictures have both, those as JPEG show people what the others hold.
+            if not any(pair.image in has_mask for pair in find_pairs(raw_dir, LOSSY_SUFFIXES)[0]):
+                pairs, left_out = find_pairs(raw_dir, MASK_SUFFIXES, LOSSY_SUFFIXES)
     if not pairs:
         pairs, left_out = find_likely_pairs(raw_dir)
         how = (
@@ -118,21 +123,38 @@ def about_lossy(raw_dir: pathlib.Path) -> str:
     return f" {named} is JPEG or WebP. {LOSSY}" if named else ""
 
 
-def _table(raw_dir: pathlib.Path, mask: pathlib.Path) -> tuple[Table | None, tuple[str, ...]]:
+def _looks(masks: Sequence[pathlib.Path]) -> tuple[bool, set[Value]]:
+    """Whether masks are of colours; and of numbers the colours but black in which they are shown.
+
+    These are a palette's, or greys. Masks that can't be read are told of elsewhere.
+    """
+    shown: set[Value] = set()
+    for mask in (masks[index] for index in spread_indices(len(masks), _LOOKED_INTO)):
+        with contextlib.suppress(HiersegError):
+            if is_coloured(mask):
+                return True, set()
+            palette = dict(enumerate(palette_of(mask)))
+            values = np.unique(read_mask(mask)).tolist()
+            colours = (palette.get(value, value * 0x10101) for value in values)
+            shown |= {f"#{colour:06X}" for colour in colours if colour}
+    return False, shown
+
+
+def _table(
+    raw_dir: pathlib.Path, masks: Sequence[pathlib.Path]
+) -> tuple[Table | None, tuple[str, ...]]:
     """The table of classes, if it is one of what the masks hold; and a sentence if it isn't.
 
     Data sets have tables of the colours in which people are shown masks that hold numbers.
     """
-    shown: set[str] | None = None
-    if not is_photo(mask) and not is_coloured(mask):
-        palette = dict(enumerate(palette_of(mask)))
-        values = np.unique(read_mask(mask)).tolist()
-        shown = {f"#{palette.get(value, value * 0x10101):06X}" for value in values}
 
     def fits(table: Table) -> bool:
-        of_colours = any(isinstance(value, str) for value in table.paths)
-        return not of_colours or shown is None or shown <= table.paths.keys()
+        coloured, shown = looks()
+        if not any(isinstance(value, str) for value in table.paths):
+            return not coloured
+        return coloured or not shown or not shown.isdisjoint(table.paths)
 
+    looks = functools.cache(lambda: _looks(masks))
     table = find_table(raw_dir, fits)
     if table is None or fits(table):
         return table, ()

@@ -1,6 +1,5 @@
 """Where the pictures lie that a file of annotations names."""
 
-import itertools
 import pathlib
 import unicodedata
 from collections import Counter
@@ -15,7 +14,6 @@ from hierseg_jax.system.errors import HiersegFileNotFoundError
 
 # Pictures that are looked for in one usual folder after another.
 _FIRST = 100
-_ByName = Mapping[str, Sequence[pathlib.PurePath]]
 
 
 class Place(NamedTuple):
@@ -30,9 +28,10 @@ def find_places(
 ) -> dict[str, Place]:
     """Where every picture lies that a file of annotations names.
 
-    The first folder of a usual name is taken that holds one of the first pictures: by its path, or
-    where none does, for it may be one of another machine, by the last part of that. What is not
-    there is looked for in all folders below the file's, and then below `raw_dir`.
+    By its path there, or where that leads to none of them, for it may be one of another machine, by
+    the last part of that. The folder of a usual name is taken that holds most of the first
+    pictures; but one of any name, below the file's or `raw_dir`, if that alone holds all. What is
+    not there is looked for in all folders below.
 
     Args:
       file: of the annotations.
@@ -45,114 +44,135 @@ def find_places(
       FileNotFoundError: none is there, or in another split's folder alone; or several folders
         hold one.
     """
-    folder, last_part = _usual_folder(file, names, raw_dir, split, own)
-    found: dict[str, Place] = {}
-    if folder is not None:
-        found = {name: _place(folder, name, last_part) for name in names}
-    left = [name for name in names if name not in found or not is_there(found[name].path)]
-    for above in dict.fromkeys((file.parent, raw_dir)) if left else ():
-        if below := _places_below(above, file, left, split, folder is None):
-            found |= below
-            break
-    if names and not found:
-        raise HiersegFileNotFoundError(
-            f"{file} names pictures such as {shown(names[0])}, and none of these is in {raw_dir} "
-            "or a folder below it; give the folder that holds both by --raw_dir."
-        )
-    nowhere = next((place.path.parent for place in found.values()), raw_dir)
-    return {name: found.get(name, Place(nowhere / name, name)) for name in names}
+    usual = _usual_folders(file, raw_dir, split, own)
+    above = dict.fromkeys((file.parent, raw_dir))
+    below: list[_Below] = []
+    for last_part in (False, True):
+        found = _in_most(usual, names, last_part)
+        if len(found) == len(names):
+            return found
+        below = below or [_Below(folder) for folder in above]
+        for each in below:
+            found |= each.places(file, names, split, last_part, found)
+        if found:
+            nowhere = next(iter(found.values())).path.parent
+            return {name: found.get(name, Place(nowhere / name, name)) for name in names}
+    raise HiersegFileNotFoundError(
+        f"{file} names pictures such as {shown(names[0])}, and none of these is in {raw_dir} or a "
+        "folder below it; give the folder that holds both by --raw_dir."
+    )
 
 
-def _usual_folder(
-    file: pathlib.Path, names: Sequence[str], raw_dir: pathlib.Path, split: str, own: str
-) -> tuple[pathlib.Path | None, bool]:
-    """The folder, and whether the last parts of the paths lead to pictures there."""
+def _usual_folders(
+    file: pathlib.Path, raw_dir: pathlib.Path, split: str, own: str
+) -> list[pathlib.Path]:
     beside, last_word = file.parent, file.stem.rpartition("_")[2]
-    called = dict.fromkeys((own, "", last_word, *((split, f"{split}/images") if split else ())))
+    called = dict.fromkeys(("", last_word, *((split, f"{split}/images") if split else ())))
     folders = [root / above / own for root in (beside, raw_dir) for above in ("images", "") if own]
     folders += [beside, beside / "images"]
     folders += [raw_dir / above / name for above in ("", "images") for name in called]
-    for last_part, folder in itertools.product((False, True), folders):
-        places = (_place(folder, name, last_part) for name in names[:_FIRST])
-        if not names or any(is_there(place.path) for place in places):
-            return folder, last_part
-    return None, False
+    return folders
+
+
+def _in_most(
+    folders: Sequence[pathlib.Path], names: Sequence[str], last_part: bool
+) -> dict[str, Place]:
+    """The pictures that are in the folder that holds most of the first ones."""
+
+    def there(folder: pathlib.Path, some: Sequence[str]) -> dict[str, Place]:
+        places = {name: _place(folder, name, last_part) for name in some}
+        return {name: place for name, place in places.items() if is_there(place.path)}
+
+    most = max(folders, key=lambda folder: len(there(folder, names[:_FIRST])))
+    return there(most, names)
 
 
 def _place(folder: pathlib.Path, name: str, last_part: bool) -> Place:
     """In a folder; frames of a video may be named without the suffix that they have."""
     within = pathlib.PurePosixPath(name).name if last_part else name
     path = as_spelled(folder / within)
-    if pathlib.PurePath(name).suffix.lower() not in IMAGE_SUFFIXES and not is_there(path):
+    if not _has_suffix(name) and not is_there(path):
         others = (f"{within}{end}" for each in IMAGE_SUFFIXES for end in (each, each.upper()))
         within = next((other for other in others if is_there(folder / other)), within)
         path = folder / within
     return Place(path, within)
 
 
-def _places_below(
-    above: pathlib.Path, file: pathlib.Path, names: Sequence[str], split: str, alone: bool
-) -> dict[str, Place]:
-    """Of the pictures that folders of any name hold.
+class _Below:
+    """The pictures of a folder and those below, by the last part of their paths."""
 
-    Args:
-      above: the folder that these are below.
-      file, names, split: as `find_places` has them.
-      alone: whether the pictures have no other place.
-    """
-    by_name: dict[str, list[pathlib.PurePath]] = {}
-    for picture in walk_files(above, IMAGE_SUFFIXES):
-        by_name.setdefault(_composed(picture.name), []).append(picture.relative_to(above))
-    for last_part in (False, True):
-        holding = {name: [*_pictures(name, by_name, last_part)] for name in names}
+    def __init__(self, above: pathlib.Path) -> None:
+        self._above = above
+        self._by_name: dict[str, list[pathlib.PurePath]] = {}
+        for path in walk_files(above, IMAGE_SUFFIXES):
+            picture = path.relative_to(above)
+            for key in (picture.name, picture.stem):
+                self._by_name.setdefault(_composed(key), []).append(picture)
+
+    def places(
+        self,
+        file: pathlib.Path,
+        names: Sequence[str],
+        split: str,
+        last_part: bool,
+        known: Mapping[str, Place],
+    ) -> dict[str, Place]:
+        """Of pictures that are in none of the places known, or of all if one folder holds them.
+
+        Raises:
+          FileNotFoundError: as `find_places`.
+        """
+        holding = {name: [*self._pictures(name, last_part)] for name in names}
         counts = Counter(folder for of in holding.values() for folder, _ in of)
         splits = {folder: split_of(folder) for folder in counts}
         own = {folder for folder in counts if not split or splits[folder] in ("", split)}
         own = {folder for folder in own if split and splits[folder]} or own
-        if counts and not own and alone:
+        if counts and not own and not known:
             raise HiersegFileNotFoundError(
                 f"{file} names pictures such as {shown(names[0])}, and those of this name are in "
-                f"{above / next(iter(counts))}, which is called after another split; rename the "
-                "folder or the file if they are meant."
+                f"{self._above / next(iter(counts))}, which is called after another split; rename "
+                "the folder or the file if they are meant."
             )
-        # Where one folder has them all, others hold copies of some.
         whole = {folder for folder in own if counts[folder] == len(names)}
         meant = whole if len(whole) == 1 else own
-        found = {}
+        found: dict[str, Place] = {}
         for name, pictures in holding.items():
             places = [
-                Place(above / picture, picture.relative_to(folder).as_posix())
+                Place(self._above / picture, picture.relative_to(folder).as_posix())
                 for folder, picture in pictures
                 if folder in meant
             ]
-            if len(places) > 1:
+            if name in known and len(whole) != 1:
+                continue
+            if len({place.path.resolve() for place in places}) > 1:
                 raise HiersegFileNotFoundError(
                     f"{file} names the picture {shown(name)}, and it may be {places[0].path} or "
-                    f"{places[1].path}; take what is not meant out of {above}, or write the "
+                    f"{places[1].path}; take what is not meant out of {self._above}, or write the "
                     "folder into the picture's name in that file."
                 )
             if places:
                 found[name] = places[0]
-        if found:
-            return found
-    return {}
+        return found
+
+    def _pictures(
+        self, name: str, last_part: bool
+    ) -> Iterator[tuple[pathlib.PurePath, pathlib.PurePath]]:
+        """Folders from which a name or its last part leads to a picture, with it; none of masks."""
+        path = pathlib.PurePosixPath(name)
+        parts = (path.name,) if last_part else path.parts
+        for picture in self._by_name.get(_composed(path.name), ()):
+            if len(parts) > len(picture.parents):
+                continue
+            folder = picture.parents[len(parts) - 1]
+            rest = picture.relative_to(folder)
+            rest = rest if _has_suffix(name) else rest.with_suffix("")
+            leads_there = _composed(rest.as_posix()) == _composed("/".join(parts))
+            if leads_there and not has(folder.name, MASK_WORDS):
+                yield folder, picture
 
 
-def _pictures(
-    name: str, by_name: _ByName, last_part: bool
-) -> Iterator[tuple[pathlib.PurePath, pathlib.PurePath]]:
-    """Folders from which a name, or its last part, leads to a picture, with it; none of masks."""
-    path = pathlib.PurePosixPath(name)
-    parts = (path.name,) if last_part else path.parts
-    for picture in by_name.get(_composed(path.name), ()):
-        if len(parts) > len(picture.parents):
-            continue
-        folder = picture.parents[len(parts) - 1]
-        leads_there = _composed(picture.relative_to(folder).as_posix()) == _composed(
-            "/".join(parts)
-        )
-        if leads_there and not has(folder.name, MASK_WORDS):
-            yield folder, picture
+def _has_suffix(name: str) -> bool:
+    return pathlib.PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _composed(text: str) -> str:

@@ -83,7 +83,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         draw = functools.partial(draw_shapes, annotation, classes.values, wishes.order == "area")
         inside = image.is_relative_to(raw_dir)
         below = image.relative_to(raw_dir) if inside else pathlib.Path(image.name)
-        split = split_of(file.relative_to(raw_dir)) or split_of(below.parent)
+        split = split_of(below.parent) or split_of(file.relative_to(raw_dir))
         name = flat_name(below.as_posix())
         pictures.append(Picture(split, name, image, file, draw, listed_in=file.name))
     notes = (*classes.notes, *notes, *left_out(bare, {}), *unlisted(named_by, str(raw_dir)))
