@@ -184,6 +184,8 @@ def test_pictures_of_cvat_s_subsets_are_told_apart_by_their_folders(tmp_path):
         for subset, of in boxes.items()
         for i in range(2 if subset == "Train" else 1)
     )
+    # Of a subset that nobody has annotated the pictures may be elsewhere.
+    images += '<image id="9" name="later.png" subset="Later" width="16" height="12"></image>'
     raw = make_cvat(tmp_path, images=images, places=["images/Train/0.png", "images/Train/1.png"])
     save_image(raw / "images/Test/0.png", (12, 16))
     (raw / "images/Test/0.png").write_bytes((raw / "images/Test/0.png").read_bytes() + b"its own")

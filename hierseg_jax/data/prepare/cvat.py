@@ -108,16 +108,16 @@ def _places(
     subsets: dict[str, list[ElementTree.Element]] = {}
     for image in images:
         subsets.setdefault(image.get("subset", ""), []).append(image)
-    found = {
-        subset: find_places(
-            file,
-            [_name(image, file) for image in of],
-            raw_dir,
-            _split(of[0], file, raw_dir),
-            subset if is_below(subset) else "",
-        )
-        for subset, of in subsets.items()
-    }
+    found: dict[str, dict[str, Place]] = {}
+    for subset, of in subsets.items():
+        names = [_name(image, file) for image in of]
+        folder = subset if is_below(subset) else ""
+        try:
+            found[subset] = find_places(file, names, raw_dir, _split(of[0], file, raw_dir), folder)
+        except HiersegFileNotFoundError:
+            if any(image.find(tag) is not None for image in of for tag in _DRAWN):
+                raise
+            found[subset] = {name: Place(file.parent / name, name) for name in names}
     return [found[image.get("subset", "")][_name(image, file)] for image in images]
 
 
