@@ -154,7 +154,8 @@ def test_a_batch_fits_the_memory_and_the_data(size, images, memory_gb, batch):
 
 
 @pytest.mark.parametrize(
-    ("images", "epochs"), [(1, 200), (100, 200), (210, 100), (690, 30), (700, 30), (50_000, 30)]
+    ("images", "epochs"),
+    [(1, 1000), (7, 710), (25, 200), (100, 200), (210, 100), (690, 30), (700, 30), (50_000, 30)],
 )
 def test_of_few_pictures_there_are_more_epochs(images, epochs):
     assert choose_epochs(images) == epochs

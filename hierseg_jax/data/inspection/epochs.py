@@ -2,16 +2,19 @@
 
 from hierseg_jax.system.wording import counted
 
-# Of configs/tree.py, which was measured with 700 pictures, and the most that are proposed.
-RECIPE_EPOCHS, RECIPE_PICTURES, MOST_EPOCHS = 30, 700, 200
+# Of configs/tree.py, which was measured with 700 pictures.
+RECIPE_EPOCHS, RECIPE_PICTURES = 30, 700
+# The most that are proposed: enough for 25 pictures. Fewer are seen as often in all, up to an end.
+_MOST, _ENOUGH_FOR, _END = 200, 25, 1000
 START_RATE = 1e-4
 """Of AdamW's steps from a trained network on few pictures; docs/first_data_set.md has figures."""
 
 
 def choose_epochs(images: int) -> int:
-    """As many as the recipe has, or, of few images, in tens, as give it as many examples."""
-    wanted = RECIPE_EPOCHS * RECIPE_PICTURES / images
-    return min(max(RECIPE_EPOCHS, round(wanted / 10) * 10), MOST_EPOCHS)
+    """As many as the recipe has, or of few images more, in tens; docs/first_data_set.md."""
+    wanted = max(RECIPE_EPOCHS, RECIPE_EPOCHS * RECIPE_PICTURES / images)
+    most = min(max(_MOST, _MOST * _ENOUGH_FOR / images), _END)
+    return round(min(wanted, most) / 10) * 10
 
 
 def too_short(images: int, epochs: int) -> str:
