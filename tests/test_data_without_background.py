@@ -9,10 +9,12 @@ import pytest
 from hierseg_jax.bridge.export import export_checkpoint
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
+from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.sources import load_hierarchy
 from hierseg_jax.data.read.spec import load_spec, read_classes, read_tree_file
 from hierseg_jax.data.read.spec_writing import write_spec
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
+from hierseg_jax.evaluation.sample_places import sample_places
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.train import record
@@ -195,9 +197,12 @@ def workdir(run_and_samples):
     return run_and_samples[0]
 
 
-def test_samples_are_from_all_over_the_validation_split(run_and_samples, data):
+def test_samples_are_pictures_that_show_many_classes(run_and_samples, data):
     _, samples = run_and_samples
-    for number, shown in zip((0, 3), samples["image"], strict=True):  # of six
+    spec = load_spec(data)
+    val = FolderSource(spec.layout("val"), spec.hierarchy.num_classes, spec.values)
+    places = sample_places(val, spec.hierarchy, 2)
+    for number, shown in zip(places, samples["image"], strict=True):  # of six
         expected_bgr = cv2.imread(str(data.parent / "val" / "images" / f"{number}.png"))
         np.testing.assert_array_equal(shown[..., ::-1], expected_bgr)
 
