@@ -275,6 +275,9 @@ def test_what_is_not_in_the_usual_folder_is_looked_for_below(tmp_path):
     assert prepare(raw, tmp_path / "out", val_share=0).written == 4
     (raw / "images/more/1.jpg").unlink()
     assert f"{raw / 'images/1.jpg'} is missing" in fault(raw, tmp_path / "other")
+    save_json(raw / "all.json", of_pictures("a/0.jpg", "b/1.jpg"))
+    save_image(raw / "images/a/0.jpg")
+    assert f"{raw / 'images/b/1.jpg'} is missing" in fault(raw, tmp_path / "other")
 
 
 def test_paths_tell_the_splits_of_a_file_that_is_called_after_none(tmp_path):

@@ -44,6 +44,7 @@ def find_places(
       FileNotFoundError: none is there, or in another split's folder alone; or several folders
         hold one.
     """
+    names = [*dict.fromkeys(names)]
     usual = _usual_folders(file, raw_dir, split, own)
     above = dict.fromkeys((file.parent, raw_dir))
     below: list[_Below] = []
@@ -53,9 +54,11 @@ def find_places(
             return found
         below = below or [_Below(folder) for folder in above]
         for each in below:
-            found |= each.places(file, names, split, last_part, found)
+            if len(found) < len(names):
+                found |= each.places(file, names, split, last_part, found)
         if found:
-            nowhere = next(iter(found.values())).path.parent
+            path, within = next(iter(found.values()))
+            nowhere = path.parents[within.count("/")]
             return {name: found.get(name, Place(nowhere / name, name)) for name in names}
     raise HiersegFileNotFoundError(
         f"{file} names pictures such as {shown(names[0])}, and none of these is in {raw_dir} or a "
