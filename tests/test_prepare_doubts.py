@@ -93,6 +93,25 @@ def test_a_table_of_colours_is_that_of_palettes_that_have_them(tmp_path, known):
     assert prepare(raw, tmp_path / "out").spec.hierarchy.class_names == names
 
 
+def test_a_table_of_numbers_names_black_and_white_and_is_no_table_of_colours(tmp_path):
+    mask = np.zeros((*SIZE, 3), np.uint8)
+    mask[:4] = 255
+    raw = make(tmp_path, [mask] * 3)
+    (raw / "classes.txt").write_text("background\npolyp\n")
+    done = prepare(raw, tmp_path / "out")
+    assert done.spec.hierarchy.class_names == ("background", "polyp")
+    assert "passed over" not in str(done.notes)
+    mask[8:] = 0, 0, 255
+    raw = make(tmp_path / "coloured", [mask] * 3)
+    (raw / "classes.txt").write_text("background\npolyp\ntool\n")
+    assert "is a colour PNG (RGB)" in fault(raw, tmp_path / "of_colours")
+    # Beside a table of colours that is the one.
+    table = "name,r,g,b\nnone,0,0,0\npolyp,255,255,255\ntool,255,0,0\n"
+    (raw / "class_dict_seg.csv").write_text(table)
+    done = prepare(raw, tmp_path / "of_both")
+    assert done.spec.hierarchy.class_names == ("none", "tool", "polyp")  # by their colours
+
+
 def test_what_a_stray_value_shows_drops_no_table(tmp_path):
     mask = np.zeros(SIZE, np.uint8)
     mask[:4], mask[4, 4] = 200, 7

@@ -148,15 +148,19 @@ def _table(
     Data sets have tables of the colours in which people are shown masks that hold numbers.
     """
 
+    def of_colours(table: Table) -> bool:
+        return any(isinstance(value, str) for value in table.paths)
+
     def fits(table: Table) -> bool:
         coloured, shown = looks()
-        if not any(isinstance(value, str) for value in table.paths):
+        if not of_colours(table):
             return not coloured
         return coloured or not shown or not shown.isdisjoint(table.paths)
 
     looks = functools.cache(lambda: _looks(masks))
     table = find_table(raw_dir, fits)
-    if table is None or fits(table):
+    # One of numbers alone beside colours may be of black and white, or else is told of there.
+    if table is None or not of_colours(table) or fits(table):
         return table, ()
     note = f"{table.file} names colours, and the masks hold numbers: it is passed over."
     return None, (note,)
