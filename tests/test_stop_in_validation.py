@@ -158,22 +158,49 @@ with StopSignals() as stop:
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
-def test_a_terminal_that_goes_ends_a_run_as_a_signal_does(tmp_path):
+def start_at_a_terminal(script, *arguments, **keys):
+    """Starts Python with a terminal, which is gone once the script has printed a line."""
     ours, terminal = os.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", HUNG_UP, tmp_path / "a"],
+        [sys.executable, "-c", script, *arguments],
         cwd=ROOT,
-        stdin=terminal,
         stdout=terminal,
         stderr=terminal,
+        **keys,
     )
     os.close(terminal)
-    assert b"ready" in os.read(ours, 100)
+    line = b""
+    while b"\n" not in line:  # the end of a line comes by itself now and then
+        line += os.read(ours, 100)
     os.close(ours)  # whatever is printed from here on is an error
+    return process
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
+def test_a_terminal_that_goes_ends_a_run_as_a_signal_does(tmp_path):
+    process = start_at_a_terminal(HUNG_UP, tmp_path / "a")
     process.send_signal(signal.SIGHUP)
     assert process.wait() == 128 + signal.SIGHUP
     assert (tmp_path / "a").read_text() == "saved"
+
+
+IN_THE_BACKGROUND = """
+import sys
+from hierseg_jax.system.console import print_anything
+print_anything()
+print("epoch 1")
+sys.stdin.read()  # until the terminal has gone
+for stream in (sys.stdout, sys.stderr):
+    print("epoch 2", file=stream, flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such terminals")
+def test_a_run_in_the_background_outlives_its_terminal():
+    """As after `hierseg train ... &` and `exit`: no signal comes."""
+    process = start_at_a_terminal(IN_THE_BACKGROUND, stdin=subprocess.PIPE)
+    process.communicate()
+    assert process.returncode == 0
 
 
 def test_an_inner_handler_saves_first_and_the_outer_one_learns_of_it():

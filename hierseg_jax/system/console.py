@@ -5,7 +5,7 @@ import io
 import os
 import stat
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 SIGPIPE = 13
 """Its number; Windows has no such signal, and the `signal` module there no such name."""
@@ -21,7 +21,7 @@ def print_anything() -> None:
     Letters that the output's encoding lacks are printed as `?`: Windows gives programs whose output
     is piped an encoding of 256 letters, Unix some that know no language one of 128. Errors are
     printed so that nothing ends in any case, by Python itself. Programs in the background may have
-    no output at all.
+    no output at all, or outlive their terminal.
     """
     # First of all: what is opened next would be descriptor 1 or 2, and be written into.
     if sys.stdout is None:
@@ -33,6 +33,36 @@ def print_anything() -> None:
         "surrogateescape",
     ):
         sys.stdout.reconfigure(errors="replace")
+    sys.stdout, sys.stderr = _outliving_terminals(sys.stdout), _outliving_terminals(sys.stderr)
+
+
+class _Terminal(io.FileIO):
+    """One that may go before the program ends; every line would then be an error."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            print_nowhere()
+            return super().write(data)
+
+
+def _outliving_terminals(stream: Any) -> Any:
+    """The same output; where it is a terminal that goes, what is printed goes nowhere.
+
+    Of a run in the background a login's end takes the terminal, but sends no signal; and in the
+    foreground lines may be printed before the signal comes.
+    """
+    if sys.platform == "win32" or not isinstance(stream, io.TextIOWrapper) or not stream.isatty():
+        return stream
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Terminal(stream.fileno(), "w", closefd=False)),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=True,
+    )
 
 
 def print_nowhere() -> None:
