@@ -15,6 +15,7 @@ import pytest
 from hierseg_jax.checkpoint import CheckpointWriter, checkpoint_steps, last_whole_checkpoint
 from hierseg_jax.checkpoint.choose import FOLDER, SUPERSEDED
 from hierseg_jax.data.pipeline import eval_batches
+from hierseg_jax.system.console import SIGPIPE
 from hierseg_jax.system.stop import StopSignals
 from hierseg_jax.train import loop
 from tests.conftest import ROOT
@@ -186,7 +187,7 @@ def test_a_terminal_that_goes_ends_a_run_as_a_signal_does(tmp_path):
 
 IN_THE_BACKGROUND = """
 import sys
-from hierseg_jax.system.console import print_anything
+from hierseg_jax.system.output import print_anything
 print_anything()
 print("epoch 1")
 sys.stdin.read()  # until the terminal has gone
@@ -201,6 +202,42 @@ def test_a_run_in_the_background_outlives_its_terminal():
     process = start_at_a_terminal(IN_THE_BACKGROUND, stdin=subprocess.PIPE)
     process.communicate()
     assert process.returncode == 0
+
+
+PIPED = """
+import signal, sys
+from hierseg_jax.system.output import print_anything
+from hierseg_jax.system.stop import StopSignals
+print_anything()
+with StopSignals() as stop:
+    print("epoch 1", flush=True)
+    sys.stdin.read()  # until the reader has gone
+    number = int(sys.argv[1])
+    if number:
+        signal.raise_signal(number)
+    print("epoch 2", flush=True)
+    assert stop.received
+    open(sys.argv[2], "x").close()
+    stop.end("saved")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="readers that go are no signal there")
+@pytest.mark.parametrize(("number", "received"), [(0, SIGPIPE), (signal.SIGINT, signal.SIGINT)])
+def test_a_run_whose_reader_goes_saves_first(tmp_path, number, received):
+    """As in `hierseg train 2>&1 | tee log`, where Ctrl-C ends `tee`, too."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PIPED, str(int(number)), tmp_path / "saved"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout.readline() == b"epoch 1\n"
+    process.stdout.close()
+    process.stdin.close()
+    assert process.wait() == 128 + received
+    assert (tmp_path / "saved").exists()
 
 
 def test_an_inner_handler_saves_first_and_the_outer_one_learns_of_it():

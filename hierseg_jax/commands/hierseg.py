@@ -5,16 +5,12 @@ import importlib.metadata
 import sys
 
 from hierseg_jax.system.command_help import asks_for_help
-from hierseg_jax.system.console import (
-    end_interrupted,
-    end_quietly,
-    is_end_of_pipe,
-    print_anything,
-)
+from hierseg_jax.system.console import end_interrupted, end_quietly, is_end_of_pipe
 from hierseg_jax.system.errors import wants_tracebacks
 from hierseg_jax.system.imports import without_garbage_collection
 from hierseg_jax.system.kernel_sources import compile_ahead
 from hierseg_jax.system.missing import missing_sentence
+from hierseg_jax.system.output import print_anything
 from hierseg_jax.system.wording import did_you_mean
 
 COMMANDS = {

@@ -14,7 +14,7 @@ import cv2
 from absl import app, flags
 
 from hierseg_jax.system.command_help import ShortForms, asks_for_help, format_help
-from hierseg_jax.system.console import end_interrupted, end_quietly, is_end_of_pipe, print_anything
+from hierseg_jax.system.console import end_interrupted, end_quietly, is_end_of_pipe
 from hierseg_jax.system.errors import (
     NO_KERNELS,
     TRACEBACK_VARIABLE,
@@ -22,6 +22,7 @@ from hierseg_jax.system.errors import (
     is_sentence,
     wants_tracebacks,
 )
+from hierseg_jax.system.output import print_anything
 from hierseg_jax.system.wording import one_line, printable
 
 

@@ -1,13 +1,15 @@
 """SIGTERM, Ctrl-C and a terminal that goes: asked to stop, a run saves first."""
 
+import os
 import signal
+import stat
 import sys
 import threading
 import warnings
 from types import FrameType
 from typing import Any
 
-from hierseg_jax.system.console import print_nowhere
+from hierseg_jax.system.console import SIGPIPE, print_nowhere
 
 
 def stop_signals() -> tuple[int, ...]:
@@ -20,7 +22,9 @@ def stop_signals() -> tuple[int, ...]:
 def let_go_of_terminal(number: int) -> None:
     """After SIGHUP, which says that it has gone: every line would be an error."""
     if number == getattr(signal, "SIGHUP", None):
-        print_nowhere()
+        for descriptor in (1, 2):  # one that has gone is no terminal to isatty
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+                print_nowhere(descriptor)
 
 
 class Stopped(Exception):  # noqa: N818
@@ -45,7 +49,7 @@ class StopSignals:
     def __init__(self, at_once: str = "") -> None:
         self.received = 0
         self.learned = 0
-        self._at_once = at_once
+        self.at_once = at_once
         self._before: dict[int, Any] = {}
         self._outer: StopSignals | None = None
 
@@ -82,14 +86,22 @@ class StopSignals:
         del frame
         if self.received and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.received = number
+        self._note(number)
         let_go_of_terminal(number)
-        if self._outer is not None:
-            self._outer.received = number
-        if self._at_once:
-            self.end(self._at_once)
+        if self.at_once:
+            self.end(self.at_once)
         name = signal.Signals(number).name
         print(f"\n{name}: saving, then ending.", file=sys.stderr, flush=True)
+
+    def lose_reader(self) -> None:
+        """Whoever reads what is printed has gone: SIGPIPE, unless another signal came before."""
+        if not self.received:
+            self._note(SIGPIPE)
+
+    def _note(self, number: int) -> None:
+        self.received = number
+        if self._outer is not None:
+            self._outer.received = number
 
     def end(self, what: str) -> None:
         """Ends the program as the signal would have, after saying what was saved."""
@@ -98,3 +110,9 @@ class StopSignals:
         # All is saved; another Ctrl-C would show what JAX tidies up as a traceback.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.exit(128 + self.requested)
+
+
+def run_that_saves() -> StopSignals | None:
+    """Whatever now notes signals and, asked to stop, saves first."""
+    stop = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return stop if isinstance(stop, StopSignals) and not stop.at_once else None

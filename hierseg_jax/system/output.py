@@ -1,0 +1,66 @@
+"""Standard output and error: nothing ends because of what is printed, or where to."""
+
+import errno
+import io
+import os
+import sys
+from typing import Any
+
+from hierseg_jax.system.console import print_nowhere
+from hierseg_jax.system.stop import run_that_saves
+
+
+def print_anything() -> None:
+    """Nothing ends because of what is printed, or where to.
+
+    Letters that the output's encoding lacks are printed as `?`: Windows gives programs whose output
+    is piped an encoding of 256 letters, Unix some that know no language one of 128. Errors are
+    printed so that nothing ends in any case, by Python itself. Programs in the background may have
+    no output at all, or outlive their terminal.
+    """
+    # First of all: what is opened next would be descriptor 1 or 2, and be written into.
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (until the end)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in (
+        "strict",
+        "surrogateescape",
+    ):
+        sys.stdout.reconfigure(errors="replace")
+    if sys.platform != "win32":
+        sys.stdout = _outliving_its_reader(sys.stdout, sys.__stdout__)
+        sys.stderr = _outliving_its_reader(sys.stderr, sys.__stderr__)
+
+
+def _outliving_its_reader(stream: Any, first: Any) -> Any:
+    """The output that Python began with, as one whose reader may go; others as they are."""
+    if stream is not first or not isinstance(stream, io.TextIOWrapper):
+        return stream
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Output(stream.fileno(), "w", closefd=False)),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        # Else, where Python is told to buffer nothing, this buffer would.
+        line_buffering=stream.line_buffering or stream.write_through,
+    )
+
+
+class _Output(io.FileIO):
+    """One whose reader may go; what is printed then goes nowhere, instead of being an error.
+
+    A run in the background outlives a login, whose end takes the terminal without a signal. Where
+    `tee` or `head` has gone, a run that has something to save is asked to stop. Other programs end.
+    """
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            run = run_that_saves()
+            if error.errno == errno.EPIPE and run is not None:
+                run.lose_reader()
+            elif error.errno != errno.EIO:
+                raise
+        print_nowhere(self.fileno())
+        return super().write(data)
