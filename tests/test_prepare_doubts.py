@@ -106,10 +106,10 @@ def test_a_table_of_numbers_names_black_and_white_and_is_no_table_of_colours(tmp
     (raw / "classes.txt").write_text("background\npolyp\ntool\n")
     assert "is a colour PNG (RGB)" in fault(raw, tmp_path / "of_colours")
     # Beside a table of colours that is the one.
-    table = "name,r,g,b\nnone,0,0,0\npolyp,255,255,255\ntool,255,0,0\n"
+    table = "name,r,g,b\npolyp,255,255,255\ntool,255,0,0\nnone,0,0,0\n"
     (raw / "class_dict_seg.csv").write_text(table)
     done = prepare(raw, tmp_path / "of_both")
-    assert done.spec.hierarchy.class_names == ("none", "tool", "polyp")  # by their colours
+    assert done.spec.hierarchy.class_names == ("none", "polyp", "tool")  # black, then as they stand
 
 
 def test_what_a_stray_value_shows_drops_no_table(tmp_path):

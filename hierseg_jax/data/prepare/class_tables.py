@@ -73,13 +73,15 @@ def find_table(root: pathlib.Path, fits: Callable[[Table], bool] = lambda _: Tru
 
 
 def _checked(paths: dict[Value, ClassPath], file: pathlib.Path) -> dict[Value, ClassPath]:
-    """By value, of which the first is the background's if one is."""
+    """By value; colours as they stand there, but black before all, which most call background."""
     wrong = next((v for v in paths if isinstance(v, int) and v > IGNORE_LABEL), None)
     if wrong is not None:
         raise HiersegError(f"{file} names {wrong}; classes have values from 0 to 255.")
     blank = next((value for value, path in paths.items() if not all(path)), None)
     if blank is not None:
         raise HiersegError(f"{file}: {blank} has a blank name.")
+    if any(isinstance(value, str) for value in paths):
+        return dict(sorted(paths.items(), key=lambda item: item[0] != "#000000"))
     return dict(sorted(paths.items()))
 
 
