@@ -1,5 +1,7 @@
 """What may not be meant as it is read is said, with what to do about it."""
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -179,6 +181,20 @@ def test_stacks_of_pictures_are_told_of(tmp_path):
         cv2.imwritemulti(str(raw / f"images/{i}.tif"), [np.zeros((*SIZE, 3), np.uint8)] * 2)
     notes = str(prepare(raw, tmp_path / "out", val_share=0).notes)
     assert f"2 files hold several pictures, of which the first is read, such as {raw}" in notes
+
+
+@pytest.mark.parametrize(("kind", "told"), [(1, False), (4, False), (2, True)])
+def test_overviews_of_a_picture_are_no_stack(tmp_path, kind, told):
+    """As of satellites' pictures; 1 is a smaller picture, 4 transparency, 2 a page."""
+    raw = make(tmp_path, [objects(2)] * 3, ".tif")
+    file = raw / "masks/1.tif"
+    cv2.imwritemulti(str(file), [objects(2)] * 3)
+    first, *others = file.read_bytes().split(page := struct.pack("<HHII", 254, 4, 1, 2))
+    assert len(others) == 3
+    smaller = struct.pack("<HHII", 254, 4, 1, kind)
+    file.write_bytes(first + page + smaller.join(others))
+    notes = str(prepare(raw, tmp_path / "out", val_share=0).notes)
+    assert ("several pictures" in notes) is told
 
 
 def test_a_split_that_is_mostly_ignored_is_asked_about(tmp_path):

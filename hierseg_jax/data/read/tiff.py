@@ -12,6 +12,7 @@ from hierseg_jax.system.regular_file import check_pixels, cut_off
 _ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _BIG = (b"II+\0", b"MM\0+")
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
+_KIND_OF_PICTURE, _SMALLER, _TRANSPARENCY = 254, 1, 4
 _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT, _EXTRA, _FORMAT = 277, 322, 323, 338, 339
 # Where the pixels are, and how many bytes they take, by strips or by tiles.
 _PLACES = ((273, 279), (324, 325))
@@ -22,18 +23,18 @@ _MOST_TAGS, _MOST_VALUES = 1000, 1 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """The first directory of a file.
+    """A directory of a file, the first or a later one.
 
     Attributes:
       values: of its tags that hold whole numbers.
       places: of its tags' values in the file.
-      more: whether there is another picture.
+      following: where the next directory is; 0 of the last.
       order: of bytes, as `struct` has it.
     """
 
     values: dict[int, tuple[int, ...]]
     places: dict[int, int]
-    more: bool
+    following: int
     order: str
 
     def one(self, tag: int, default: int = 0) -> int:
@@ -121,15 +122,21 @@ def _refuse_jpeg(header: Header, file: pathlib.Path) -> None:
 def told(file: pathlib.Path) -> tuple[bool, bool, bool]:
     """Whether the header tells of 16 bits, of transparency, and of more pictures; of no TIFF not.
 
+    Overviews and transparency of the first picture are no more pictures.
+
     Raises:
       OSError: a file that cannot be opened.
     """
     with file.open("rb") as stream:
-        header = _read(stream)
-    if header is None:
-        return False, False, False
+        header = page = _read(stream)
+        if header is None:
+            return False, False, False
+        more, seen = False, 0
+        while page is not None and page.following and not more and seen < _MOST_TAGS:
+            page, seen = _directory(stream, page.order, page.following), seen + 1
+            more = page is None or not page.one(_KIND_OF_PICTURE) & (_SMALLER | _TRANSPARENCY)
     alpha = any(kind in (1, 2) for kind in header.values.get(_EXTRA, ()))
-    return header.bits == 16, alpha, header.more
+    return header.bits == 16, alpha, more
 
 
 def _checked(data: bytes, file: pathlib.Path) -> Header:
@@ -159,8 +166,12 @@ def _read(stream: BinaryIO) -> Header | None:
     order = _ORDERS.get(start[:4])
     if order is None or len(start) < 8:
         return None
+    return _directory(stream, order, struct.unpack_from(f"{order}I", start, 4)[0])
+
+
+def _directory(stream: BinaryIO, order: str, at: int) -> Header | None:
+    """The one at a place; None where the file ends within it."""
     try:
-        (at,) = struct.unpack_from(f"{order}I", start, 4)
         stream.seek(at)
         (count,) = struct.unpack(f"{order}H", stream.read(2))
         body = stream.read(12 * min(count, _MOST_TAGS) + 4)
@@ -177,10 +188,10 @@ def _read(stream: BinaryIO) -> Header | None:
             places[tag] = place
             stream.seek(place)
             values[tag] = struct.unpack(layout, stream.read(size))
-        more = struct.unpack_from(f"{order}I", body, 12 * count)[0] != 0
+        (following,) = struct.unpack_from(f"{order}I", body, 12 * count)
     except struct.error:  # the file ends before
         return None
-    return Header(values, places, more, order)
+    return Header(values, places, following, order)
 
 
 def _kind(header: Header) -> str:
