@@ -12,6 +12,7 @@ import threading
 import numpy as np
 import pytest
 
+import hierseg_jax.data.batches as batches_module
 from hierseg_jax.checkpoint import CheckpointWriter, checkpoint_steps, last_whole_checkpoint
 from hierseg_jax.checkpoint.choose import FOLDER, SUPERSEDED
 from hierseg_jax.data.pipeline import eval_batches
@@ -287,6 +288,19 @@ class Signalling:
 def test_processes_that_read_data_leave_signals_to_the_run(number):
     """A SLURM step's or a terminal's come to all of them."""
     batches = eval_batches(Signalling(number), size=(8, 8), batch_size=1, worker_count=1)
+    with contextlib.closing(batches):
+        assert len(list(batches)) == 4
+
+
+def be_signalled(index, count):
+    """What a worker does first, in place of ignoring signals: as if one came before."""
+    os.kill(os.getpid(), (signal.SIGTERM, signal.SIGINT)[index])
+
+
+def test_processes_that_are_about_to_read_data_leave_signals_to_the_run(monkeypatch):
+    """Starting, they import for a second before they can ignore any."""
+    monkeypatch.setattr(batches_module, "_start_worker", be_signalled)
+    batches = eval_batches(Signalling(0), size=(8, 8), batch_size=1, worker_count=2)
     with contextlib.closing(batches):
         assert len(list(batches)) == 4
 

@@ -1,12 +1,15 @@
 """Batches, and the threads or processes that prepare them ahead."""
 
+import concurrent.futures
 import multiprocessing
+import multiprocessing.resource_tracker
 import multiprocessing.util
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import cv2
 import grain
@@ -18,6 +21,10 @@ from hierseg_jax.system.errors import HiersegOSError
 from hierseg_jax.system.stop import stop_signals
 
 MOST_THREADS = 16
+_LARGER_MEMORY = (
+    "On Linux that is /dev/shm: make it larger (`docker run --shm-size=1g`), or set "
+    "worker_count=0, which needs none."
+)
 _AFTER_QUEUES = -100  # `multiprocessing` empties its queues at -5
 
 
@@ -45,26 +52,26 @@ class Batch(TypedDict):
 
 
 class Batches:
-    """grain's iterator, whose workers' end is told in a sentence."""
+    """grain's iterator, whose workers' end is told in a sentence.
 
-    def __init__(self, batches: grain.DatasetIterator) -> None:
+    Args:
+      starts_workers: whether the first batch starts processes that read.
+    """
+
+    def __init__(self, batches: grain.DatasetIterator, starts_workers: bool = False) -> None:
         self._batches = batches
+        self._starts_workers = starts_workers
 
     def __iter__(self) -> Iterator[Batch]:
         return self
 
     def __next__(self) -> Batch:
         try:
-            read = next(self._batches)
+            read = self._first() if self._starts_workers else next(self._batches)
         except RuntimeError as error:
             if "Worker process was terminated" not in str(error):
                 raise
-            code = str(error).split("exit code ")[-1].split(".")[0]
-            raise HiersegOSError(
-                f"A process that reads data has ended (exit code {code}; -9 is a kill, often for "
-                "want of memory). Give the same command again, perhaps with a smaller "
-                "data.worker_count."
-            ) from error
+            raise HiersegOSError(_why_ended(str(error))) from error
         # grain goes on holding the last batches of its workers, which are in shared memory, until
         # Python collects garbage. Two threads would close them then, and the second might close a
         # file that was given the same number in between.
@@ -72,9 +79,41 @@ class Batches:
         read.clear()
         return batch
 
+    def _first(self) -> Any:
+        """The first batch, asked for in a thread whose processes get no stop signal from the start.
+
+        A worker ignores them once it runs, but needs a second to get there. Signals that a thread
+        blocks are blocked in the threads and processes that come of it, too.
+        """
+        self._starts_workers = False
+        try:
+            with concurrent.futures.ThreadPoolExecutor(
+                1, initializer=_block_stop_signals
+            ) as thread:
+                return thread.submit(next, self._batches).result()
+        except OSError as error:
+            if error.filename is not None or isinstance(error, HiersegOSError):
+                raise
+            raise HiersegOSError(
+                f"Processes that read data can't be started ({error.strerror}). They hand batches "
+                f"over in shared memory. {_LARGER_MEMORY}"
+            ) from error
+
     def close(self) -> None:
         """Ends the workers."""
         self._batches.close()
+
+
+def _why_ended(error: str) -> str:
+    """A sentence on a worker's end, after grain's words with its exit code."""
+    code = error.split("exit code ")[-1].split(".")[0]
+    ended = f"A process that reads data has ended (exit code {code}"
+    if code == f"-{getattr(signal, 'SIGBUS', 0)}":
+        return f"{ended}), most likely as shared memory is full. {_LARGER_MEMORY}"
+    return (
+        f"{ended}; -9 is a kill, often for want of memory). Give the same command again, perhaps "
+        "with a smaller worker_count."
+    )
 
 
 def read_options(cores: int, worker_count: int) -> grain.ReadOptions:
@@ -98,7 +137,17 @@ def iterate(dataset: grain.MapDataset, worker_count: int) -> Batches:
             grain.MultiprocessingOptions(worker_count, per_worker_buffer_size=2),
             worker_init_fn=_start_worker,
         )
-    return Batches(iter(iterable))
+    return Batches(iter(iterable), worker_count > 0)
+
+
+def _block_stop_signals() -> None:
+    """In this thread, and in those and in the processes that it starts."""
+    if sys.platform == "win32":
+        return  # has none
+    signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
+    # The process that minds shared memory, too. Python unblocks two of them after its start.
+    multiprocessing.resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
 
 
 def _start_worker(index: int, count: int) -> None:

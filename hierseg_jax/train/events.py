@@ -9,6 +9,7 @@ from tensorboardX import SummaryWriter
 
 from hierseg_jax.system import bucket_path
 from hierseg_jax.system.bucket_path import BucketPath
+from hierseg_jax.system.errors import HiersegOSError
 
 
 class Events:
@@ -24,7 +25,16 @@ class Events:
         self._purge: int | None = start_step + 1
         self._writer: SummaryWriter | None = None
         if not isinstance(folder, BucketPath):
-            self._writer = SummaryWriter(str(folder), purge_step=self._purge)
+            try:
+                self._writer = SummaryWriter(str(folder), purge_step=self._purge)
+            except OSError as error:
+                if error.filename is not None:
+                    raise
+                # Its queue wants semaphores, which the system keeps in shared memory.
+                raise HiersegOSError(
+                    f"TensorBoard's files can't be written ({error.strerror}: on Linux, /dev/shm). "
+                    "--config.tensorboard=false does without them."
+                ) from error
 
     @contextlib.contextmanager
     def writer(self, step: int) -> Iterator[SummaryWriter]:
