@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from hierseg_jax.train.lock import LOCK, lock_workdir
+from hierseg_jax.train.lock import LOCK, MARKER, lock_workdir
 from tests.conftest import ROOT
 from tests.runs import train_here
 
@@ -45,6 +45,24 @@ def test_a_killed_owner_holds_nothing(holder, tmp_path):
     with lock_workdir(tmp_path / "run"):
         pass
     assert (tmp_path / "run" / LOCK).exists()
+
+
+def test_a_folder_that_was_moved_away_is_noticed_before_anything_is_written(tmp_path):
+    run = tmp_path / "run"
+    with lock_workdir(run) as check:
+        check()
+        run.rename(tmp_path / "moved")
+        with pytest.raises(ValueError, match="run is no more this run's folder: it was moved"):
+            check()
+        run.mkdir()  # as for a checkpoint that was being written
+        with pytest.raises(ValueError, match="is no more this run's folder"):
+            check()
+        (run / LOCK).write_text("process 1 on elsewhere\n")
+        with pytest.raises(ValueError, match="is no more this run's folder"):
+            check()
+        (run / LOCK).unlink()  # as tidy people do
+        (run / MARKER).touch()
+        check()
 
 
 def test_a_run_may_begin_where_one_ended_before_it_wrote_anything(tmp_path):

@@ -16,7 +16,6 @@ import hierseg_jax.data.batches as batches_module
 from hierseg_jax.checkpoint import CheckpointWriter, checkpoint_steps, last_whole_checkpoint
 from hierseg_jax.checkpoint.choose import FOLDER, SUPERSEDED
 from hierseg_jax.data.pipeline import eval_batches
-from hierseg_jax.system.console import SIGPIPE
 from hierseg_jax.system.stop import StopSignals
 from hierseg_jax.train import loop
 from tests.conftest import ROOT
@@ -144,101 +143,6 @@ def test_where_nothing_is_to_be_saved_a_signal_ends_the_program_at_once(capsys):
         os.kill(os.getpid(), signal.SIGTERM)
     assert ended.value.code == 128 + signal.SIGTERM
     assert "the study is in runs/x" in capsys.readouterr().err
-
-
-HUNG_UP = """
-import pathlib, signal, sys, time
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # not ignored, as where the tests run under nohup
-from hierseg_jax.system.stop import StopSignals
-with StopSignals() as stop:
-    print("ready", flush=True)
-    while not stop.received:
-        time.sleep(0.01)
-    print("into the void", flush=True)
-    pathlib.Path(sys.argv[1]).write_text("saved")
-    stop.end("saved")
-"""
-
-
-def start_at_a_terminal(script, *arguments, **keys):
-    """Starts Python with a terminal, which is gone once the script has printed a line."""
-    ours, terminal = os.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, *arguments],
-        cwd=ROOT,
-        stdout=terminal,
-        stderr=terminal,
-        **keys,
-    )
-    os.close(terminal)
-    line = b""
-    while b"\n" not in line:  # the end of a line comes by itself now and then
-        line += os.read(ours, 100)
-    os.close(ours)  # whatever is printed from here on is an error
-    return process
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
-def test_a_terminal_that_goes_ends_a_run_as_a_signal_does(tmp_path):
-    process = start_at_a_terminal(HUNG_UP, tmp_path / "a")
-    process.send_signal(signal.SIGHUP)
-    assert process.wait() == 128 + signal.SIGHUP
-    assert (tmp_path / "a").read_text() == "saved"
-
-
-IN_THE_BACKGROUND = """
-import sys
-from hierseg_jax.system.output import print_anything
-print_anything()
-print("epoch 1")
-sys.stdin.read()  # until the terminal has gone
-for stream in (sys.stdout, sys.stderr):
-    print("epoch 2", file=stream, flush=True)
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="has no such terminals")
-def test_a_run_in_the_background_outlives_its_terminal():
-    """As after `hierseg train ... &` and `exit`: no signal comes."""
-    process = start_at_a_terminal(IN_THE_BACKGROUND, stdin=subprocess.PIPE)
-    process.communicate()
-    assert process.returncode == 0
-
-
-PIPED = """
-import signal, sys
-from hierseg_jax.system.output import print_anything
-from hierseg_jax.system.stop import StopSignals
-print_anything()
-with StopSignals() as stop:
-    print("epoch 1", flush=True)
-    sys.stdin.read()  # until the reader has gone
-    number = int(sys.argv[1])
-    if number:
-        signal.raise_signal(number)
-    print("epoch 2", flush=True)
-    assert stop.received
-    open(sys.argv[2], "x").close()
-    stop.end("saved")
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="readers that go are no signal there")
-@pytest.mark.parametrize(("number", "received"), [(0, SIGPIPE), (signal.SIGINT, signal.SIGINT)])
-def test_a_run_whose_reader_goes_saves_first(tmp_path, number, received):
-    """As in `hierseg train 2>&1 | tee log`, where Ctrl-C ends `tee`, too."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", PIPED, str(int(number)), tmp_path / "saved"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert process.stdout.readline() == b"epoch 1\n"
-    process.stdout.close()
-    process.stdin.close()
-    assert process.wait() == 128 + received
-    assert (tmp_path / "saved").exists()
 
 
 def test_an_inner_handler_saves_first_and_the_outer_one_learns_of_it():

@@ -125,8 +125,8 @@ class CheckpointWriter:
         metrics = None if score is None else {"score": score, "step": step}
         if metrics is not None and val_loss is not None:
             metrics["val_loss"] = val_loss
-        self.wait()
         self._before()
+        self.wait()
         with self._failing_in_a_sentence():
             self._writing = step
             if step in self._manager.all_steps():

@@ -10,7 +10,7 @@ from hierseg_jax.system.errors import wants_tracebacks
 from hierseg_jax.system.imports import without_garbage_collection
 from hierseg_jax.system.kernel_sources import compile_ahead
 from hierseg_jax.system.missing import missing_sentence
-from hierseg_jax.system.output import print_anything
+from hierseg_jax.system.output import print_anything, refused_output
 from hierseg_jax.system.wording import did_you_mean
 
 COMMANDS = {
@@ -41,6 +41,7 @@ def main() -> None:
     print_anything()
     try:
         _run()
+        sys.exit(refused_output())
     except KeyboardInterrupt:
         if wants_tracebacks():
             raise

@@ -19,6 +19,7 @@ from hierseg_jax.runtime.passing import Summary
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
 from hierseg_jax.system.command_line import parse_size, run
+from hierseg_jax.system.console import end_interrupted, tell
 from hierseg_jax.system.errors import HiersegError, wants_tracebacks
 from hierseg_jax.system.notes import note
 from hierseg_jax.system.stop import let_go_of_terminal, stop_signals
@@ -144,7 +145,9 @@ def _run() -> None:
             refine=_REFINE.value,
         )
     except KeyboardInterrupt as interrupt:
-        print("Stopped; what was finished is kept.", file=sys.stderr)
+        # All is complete; another Ctrl-C would abort Python as it tidies up.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        tell("Stopped; what was finished is kept.")
         sys.exit(128 + (interrupt.args[0] if interrupt.args else signal.SIGINT))
     if summary.there:
         there = "were there already" if summary.there > 1 else "was there already"
@@ -156,11 +159,13 @@ def _run() -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """As Ctrl-C does: files are completed."""
+    """As Ctrl-C does: files are completed, unless Ctrl-C is pressed again."""
     del frame
-    # Another one would interrupt what completes them; Ctrl-C may still be pressed again.
-    for other in {*stop_signals()} - {signal.SIGINT}:
+    # Another one would interrupt what completes them.
+    for other in stop_signals():
         signal.signal(other, signal.SIG_IGN)
+    # As an exception it could break off the wait for a thread, which Python then takes for ended.
+    signal.signal(signal.SIGINT, lambda *_: end_interrupted())
     let_go_of_terminal(number)
     raise KeyboardInterrupt(number)
 

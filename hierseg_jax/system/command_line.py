@@ -22,7 +22,7 @@ from hierseg_jax.system.errors import (
     is_sentence,
     wants_tracebacks,
 )
-from hierseg_jax.system.output import print_anything
+from hierseg_jax.system.output import print_anything, refused_output
 from hierseg_jax.system.wording import one_line, printable
 
 
@@ -59,6 +59,7 @@ def run(
         try:
             main()
             sys.stdout.flush()
+            sys.exit(refused_output())
         except KeyboardInterrupt:
             if wants_tracebacks():
                 raise

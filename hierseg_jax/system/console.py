@@ -1,5 +1,6 @@
 """Readers of what a program prints, who have gone."""
 
+import contextlib
 import errno
 import os
 import sys
@@ -19,10 +20,18 @@ def print_nowhere(descriptor: int) -> None:
     os.close(nowhere)
 
 
+def tell(sentence: str) -> None:
+    """On standard error, from a signal's handler as well, whoever reads it or doesn't any more."""
+    with contextlib.suppress(OSError):
+        try:
+            print(sentence, file=sys.stderr, flush=True)
+        except RuntimeError:  # the signal came while something was printed there
+            os.write(sys.stderr.fileno(), f"{sentence}\n".encode(errors="replace"))
+
+
 def end_interrupted() -> NoReturn:
     """At once: whatever is being written was not asked for any more."""
-    print("\nerror: interrupted; what was not saved before is lost.", file=sys.stderr)
-    sys.stderr.flush()
+    tell("\nerror: interrupted; what was not saved before is lost.")
     os._exit(INTERRUPTED)
 
 

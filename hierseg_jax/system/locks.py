@@ -41,9 +41,21 @@ def hold(file: Path, *, wait: bool) -> Iterator[bool]:
             raise NoLocksError(f"{file} can't be locked ({error.strerror})") from error
         if held:
             stream.truncate(0)
-            stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            stream.write(f"{_this_process()}\n")
             stream.flush()
         yield held
+
+
+def is_another_s(file: Path) -> bool:
+    """Whether the file that now has this name says that another process holds it."""
+    try:
+        return file.read_text(encoding="utf-8").strip() != _this_process()
+    except OSError:
+        return False
+
+
+def _this_process() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def holder(file: Path) -> str:

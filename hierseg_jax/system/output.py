@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import select
 import sys
 from typing import Any
 
@@ -47,20 +48,42 @@ def _outliving_its_reader(stream: Any, first: Any) -> Any:
 
 
 class _Output(io.FileIO):
-    """One whose reader may go; what is printed then goes nowhere, instead of being an error.
+    """One that work never ends for: what can't be printed is left out.
 
-    A run in the background outlives a login, whose end takes the terminal without a signal. Where
-    `tee` or `head` has gone, a run that has something to save is asked to stop. Other programs end.
+    Where `tee` or `head` has gone, a run that has something to save is asked to stop. Other
+    programs end. A run in the background outlives a login, whose end takes the terminal without a
+    signal. What a full disk refuses is told at the end, of `refused_output`.
     """
+
+    refused: OSError | None = None
 
     def write(self, data: Any) -> int:
         try:
-            return super().write(data)
+            while (written := super().write(data)) is None:
+                # A parent that has its end of the pipe not wait, as Node does, has ours not wait.
+                select.select([], [self], [])
+            return written
         except OSError as error:
-            run = run_that_saves()
-            if error.errno == errno.EPIPE and run is not None:
+            if error.errno == errno.EPIPE:
+                print_nowhere(self.fileno())
+                run = run_that_saves()
+                if run is None:
+                    raise
                 run.lose_reader()
-            elif error.errno != errno.EIO:
-                raise
-        print_nowhere(self.fileno())
-        return super().write(data)
+            elif error.errno == errno.EIO:
+                print_nowhere(self.fileno())
+            else:
+                self.refused = self.refused or error
+        return memoryview(data).nbytes
+
+
+def refused_output() -> str | None:
+    """At the end of a command: a sentence, where a disk took less than was printed."""
+    for stream in (sys.stdout, sys.stderr):
+        output = getattr(getattr(stream, "buffer", None), "raw", None)
+        if isinstance(output, _Output) and output.refused is not None:
+            return (
+                f"error: not all of the output could be printed ({output.refused.strerror}); "
+                "all else is done."
+            )
+    return None

@@ -9,7 +9,7 @@ import warnings
 from types import FrameType
 from typing import Any
 
-from hierseg_jax.system.console import SIGPIPE, print_nowhere
+from hierseg_jax.system.console import SIGPIPE, print_nowhere, tell
 
 
 def stop_signals() -> tuple[int, ...]:
@@ -91,7 +91,7 @@ class StopSignals:
         if self.at_once:
             self.end(self.at_once)
         name = signal.Signals(number).name
-        print(f"\n{name}: saving, then ending.", file=sys.stderr, flush=True)
+        tell(f"\n{name}: saving, then ending.")
 
     def lose_reader(self) -> None:
         """Whoever reads what is printed has gone: SIGPIPE, unless another signal came before."""
@@ -106,7 +106,7 @@ class StopSignals:
     def end(self, what: str) -> None:
         """Ends the program as the signal would have, after saying what was saved."""
         name = signal.Signals(self.requested).name
-        print(f"{name}: {what}. Give the same command to go on.", file=sys.stderr, flush=True)
+        tell(f"{name}: {what}. Give the same command to go on.")
         # All is saved; another Ctrl-C would show what JAX tidies up as a traceback.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.exit(128 + self.requested)

@@ -1,23 +1,27 @@
 """One run at a time in a workdir."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hierseg_jax.system import leases
 from hierseg_jax.system.bucket_path import BucketPath
 from hierseg_jax.system.errors import HiersegError, HiersegOSError, warn
-from hierseg_jax.system.locks import NoLocksError, hold, holder
+from hierseg_jax.system.locks import NoLocksError, hold, holder, is_another_s
 from hierseg_jax.system.notes import note
 
 LOCK = ".lock"
+MARKER = "run.json"
+"""Written as a run claims its folder."""
 
 
 @contextlib.contextmanager
 def lock_workdir(workdir: Path) -> Iterator[Callable[[], None]]:
     """Keeps other runs out of a folder, made where it does not exist, while entered.
 
-    Gives what is to be called before anything is replaced there: in a bucket a lock may be lost.
+    Gives what is to be called before anything is written there: a folder may be moved away, and
+    a lock in a bucket be lost.
 
     Raises:
       ValueError: if another run is in there, naming its process.
@@ -25,7 +29,7 @@ def lock_workdir(workdir: Path) -> Iterator[Callable[[], None]]:
     """
     file = workdir / LOCK
     with contextlib.ExitStack() as lock:
-        check: Callable[[], None] | None = _nothing_to_check
+        check: Callable[[], None] | None = functools.partial(_make_sure_of, workdir)
         try:
             if isinstance(file, BucketPath):
                 check = _lease(file, lock)
@@ -65,5 +69,16 @@ def _lease(file: BucketPath, lock: contextlib.ExitStack) -> Callable[[], None] |
     return held.check
 
 
-def _nothing_to_check() -> None:
-    """The system's own lock is held as long as the process lives."""
+def _make_sure_of(workdir: Path) -> None:
+    """The system's own lock is of a folder wherever it goes to, and not of its name.
+
+    Raises:
+      ValueError: if the folder has gone from there.
+    """
+    here = (workdir / LOCK).exists() or (workdir / MARKER).exists()
+    if not here or is_another_s(workdir / LOCK):
+        raise HiersegError(
+            f"{workdir} is no more this run's folder: it was moved or removed, or another run took "
+            "its place. Nothing more is written there. Where the folder was moved to, `hierseg "
+            "train --workdir=FOLDER` goes on from its last checkpoint."
+        )

@@ -32,7 +32,7 @@ from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, Hi
 from hierseg_jax.system.paths import as_path
 from hierseg_jax.system.wording import one_line
 from hierseg_jax.train.initial import InitialWeights, initial_weights
-from hierseg_jax.train.lock import LOCK
+from hierseg_jax.train.lock import LOCK, MARKER
 from hierseg_jax.train.progress import Progress
 from hierseg_jax.train.same_data import (
     ALLOW,
@@ -44,8 +44,6 @@ from hierseg_jax.train.same_data import (
 from hierseg_jax.train.same_run import check_same_run
 from hierseg_jax.train.state import TrainState
 from hierseg_jax.tree.hierarchy import Hierarchy
-
-MARKER = "run.json"
 
 
 def check_workdir(workdir: Path, settings: Settings, hierarchy: Hierarchy) -> None:
