@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hierseg_jax.runtime import outputs
 from hierseg_jax.runtime.frames import Images, open_frames, open_sources
 from hierseg_jax.runtime.outputs import CODECS, VideoFile
 from hierseg_jax.runtime.places import settle_places
@@ -243,6 +244,23 @@ def test_every_kind_of_video_is_written_whole(tmp_path, suffix):
     begun(tmp_path / f"v{suffix}").close()
     written = cv2.VideoCapture(str(tmp_path / f"v{suffix}"))
     assert [written.read()[0] for _ in range(3)] == [True, True, False]
+
+
+@pytest.mark.parametrize("suffix", CODECS)
+def test_a_disk_that_fills_up_ends_a_video_while_it_can_be_completed(tmp_path, monkeypatch, suffix):
+    video = begun(tmp_path / f"v{suffix}")
+    monkeypatch.setattr(outputs, "RESERVE", 1 << 62)  # as if other files had taken the room
+    with pytest.raises(OSError, match="the disk is full after 2 frames"):
+        video.write(np.zeros((32, 32, 3), np.uint8))
+    video.close()
+    written = cv2.VideoCapture(str(tmp_path / f"v{suffix}"))
+    assert [written.read()[0] for _ in range(3)] == [True, True, False]
+
+
+def test_a_disk_that_calls_itself_full_from_the_first_is_tried(tmp_path, monkeypatch):
+    monkeypatch.setattr(outputs, "RESERVE", 1 << 62)
+    begun(tmp_path / "v.avi").close()
+    assert cv2.VideoCapture(str(tmp_path / "v.avi")).read()[0]
 
 
 def test_a_video_that_cannot_take_its_name_is_not_lost(tmp_path):

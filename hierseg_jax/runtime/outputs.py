@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import shutil
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,8 @@ CODECS = {
     ".webm": "VP80",
 }
 """Browsers play the last alone; OpenCV writes it several times as slowly as the others."""
+RESERVE = 2 << 20
+"""Bytes of a disk that a video leaves: it can be completed with them when no more frames fit."""
 
 
 def write_image(file: Path, image: np.ndarray) -> None:
@@ -131,14 +134,26 @@ class VideoFile:
                 f"{file} can't be written as a video of {size[0]}x{size[1]} pixels."
             )
         self.count = 0
+        # Some network folders say that nothing is free, and take all the same.
+        self._watches_room = shutil.disk_usage(file.parent).free > RESERVE
 
     def write(self, image_bgr: np.ndarray) -> None:
-        """Adds a frame; raises ValueError for one of another size, which OpenCV would drop."""
+        """Adds a frame.
+
+        Raises:
+          ValueError: for one of another size, which OpenCV would drop.
+          OSError: where the disk is about to be full, of which OpenCV says nothing.
+        """
         if (size := image_bgr.shape[1::-1]) != self._drawn:
             raise HiersegError(
                 f"{self._file}: after {counted(self.count, 'frame')} the source changed its "
                 f"size, from {self._drawn[0]}x{self._drawn[1]} to {size[0]}x{size[1]} pixels as "
                 "drawn, and a video has one. What came before is kept."
+            )
+        if self._watches_room and shutil.disk_usage(self._file.parent).free < RESERVE:
+            raise HiersegOSError(
+                f"{self._file}: the disk is full after {counted(self.count, 'frame')}. What came "
+                "before is kept."
             )
         self._writer.write(image_bgr)
         self.count += 1
