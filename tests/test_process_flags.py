@@ -43,3 +43,13 @@ def test_a_process_sets_them_for_gpus_alone(platforms, monkeypatch):
     monkeypatch.setattr(process.gc, "freeze", lambda: None)
     process.set_up_process()
     assert (DETERMINISTIC in process.os.environ["XLA_FLAGS"]) == (platforms == "cuda")
+
+
+def test_compiled_programs_are_kept_where_there_is_room(tmp_path, monkeypatch):
+    monkeypatch.setenv("HIERSEG_JAX_CACHE", str(tmp_path))
+    assert process._folder_with_room() == str(tmp_path / "jax")
+    monkeypatch.setattr(process, "ROOM", 1 << 62)
+    assert process._folder_with_room() is None
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HIERSEG_JAX_CACHE", str(tmp_path / "file" / "cache"))
+    assert process._folder_with_room() is None

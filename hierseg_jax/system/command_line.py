@@ -49,6 +49,8 @@ def run(
         logging.getLogger("absl").setLevel(logging.CRITICAL)
         # It tells at every request what it may not ask about a bucket.
         logging.getLogger("gcsfs").setLevel(logging.ERROR)
+        # It tells that it can't keep its list of fonts, where the home folder can't be written.
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
         # OpenCV reports damaged pictures and videos, and tags of TIFFs that it doesn't know, in
         # its own words, raw bytes of the file among them; so it would in reading processes.
         cv2.utils.logging.setLogLevel(0)

@@ -5,6 +5,7 @@ import gc
 import importlib.util
 import os
 import pkgutil
+import shutil
 
 import jax
 
@@ -14,6 +15,8 @@ from hierseg_jax.system.memory import keep_large_blocks, share_heaps
 DETERMINISTIC = "--xla_gpu_exclude_nondeterministic_ops"
 """A flag of XLA's. Without it XLA compiles and tries all of cuDNN's algorithms that fit, for every
 convolution. With it, it takes the first that cuDNN names of those whose sums have one order."""
+ROOM = 50_000_000
+"""Bytes that compiled programs may take: those of one training."""
 
 
 def set_up_process() -> None:
@@ -23,21 +26,34 @@ def set_up_process() -> None:
     modules hold, which makes tracing a network up to half a second faster.
 
     Compiled programs go to `cache_folder() / "jax"`, unless `JAX_COMPILATION_CACHE_DIR` names
-    another folder or JAX's own switch, `JAX_ENABLE_COMPILATION_CACHE=false`, is set.
+    another folder, JAX's own switch, `JAX_ENABLE_COMPILATION_CACHE=false`, is set, or it takes
+    nothing more.
 
     Where a GPU may be found, programs for it are compiled with `DETERMINISTIC`, unless `XLA_FLAGS`
     has a word on it: in about a third of the time (docs/gpu.md).
     """
     if may_find_a_gpu(os.environ.get("JAX_PLATFORMS", "")):
         os.environ["XLA_FLAGS"] = with_default(os.environ.get("XLA_FLAGS", ""), DETERMINISTIC)
-    # Where the environment has no word on it; without a home nothing is kept.
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        with contextlib.suppress(OSError):
-            jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
-            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    # Where the environment has no word on it.
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ and (folder := _folder_with_room()):
+        jax.config.update("jax_compilation_cache_dir", folder)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     share_heaps()
     keep_large_blocks()
     gc.freeze()
+
+
+def _folder_with_room() -> str | None:
+    """Where compiled programs can be kept; None without a home, or where that takes nothing.
+
+    JAX would tell of every program that it can't keep there.
+    """
+    with contextlib.suppress(OSError):
+        folder = cache_folder() / "jax"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > ROOM:
+            return str(folder)
+    return None
 
 
 def may_find_a_gpu(platforms: str) -> bool:
