@@ -101,20 +101,39 @@ def test_the_later_one_lies_on_top_if_wanted(tmp_path):
     np.testing.assert_array_equal(names, expected("cat", "cat", "background"))
 
 
-def test_a_category_above_others_is_a_group_of_pixels(tmp_path):
-    raw = tmp_path / "raw"
+def save_with_animals(raw, *more):
     document = coco(
         [
             {"category_id": 9, "segmentation": SQUARE},
             {"category_id": 3, "segmentation": SMALL},
             {"category_id": 1, "segmentation": [[0, 10, 4, 10, 4, 12, 0, 12]]},
+            *more,
         ]
     )
     document["categories"].append({"id": 9, "name": "animal", "supercategory": "animal"})
     save_json(raw / "a.json", document)
     save_image(raw / "0.jpg")
-    prepare(raw, tmp_path / "out")
+
+
+def test_a_category_above_others_is_a_group_of_pixels_which_is_said(tmp_path):
+    lamp = {"category_id": 5, "segmentation": [[12, 10, 16, 10, 16, 12, 12, 12]]}
+    save_with_animals(tmp_path / "raw", lamp)
+    report = prepare(tmp_path / "raw", tmp_path / "out")
+    out = named(tmp_path / "out")
+    np.testing.assert_array_equal(out[:, :12], expected("dog", "animal", "cat")[:, :12])
+    assert "animal" not in report.spec.hierarchy.class_names
+    (said,) = [note for note in report.notes if "'animal' is annotated itself" in note]
+    assert "is the group of cat, dog: its own regions are learned as one of these" in said
+
+
+def test_a_category_that_all_others_are_below_is_a_class_like_them(tmp_path):
+    """As in Roboflow's exports, where that is the project's name."""
+    save_with_animals(tmp_path / "raw")
+    report = prepare(tmp_path / "raw", tmp_path / "out")
     np.testing.assert_array_equal(named(tmp_path / "out"), expected("dog", "animal", "cat"))
+    assert {*report.spec.hierarchy.class_names} == {"background", "animal", "cat", "dog"}
+    (said,) = [note for note in report.notes if "'animal'" in note]
+    assert said.endswith("it is a class like the others, and there are no groups.")
 
 
 def test_a_tree_of_ones_own_takes_classes_by_name(tmp_path):

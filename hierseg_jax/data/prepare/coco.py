@@ -5,7 +5,6 @@ one by one. Of annotations with a box alone, nobody knows which of its pixels ar
 ignored in the same way.
 """
 
-import dataclasses
 import functools
 import pathlib
 from collections import Counter
@@ -14,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from hierseg_jax.data.prepare.classes import find_classes, value_of_none
+from hierseg_jax.data.prepare.classes import find_classes
+from hierseg_jax.data.prepare.coco_document import Document, is_ignored, read_document
 from hierseg_jax.data.prepare.coco_files import is_coco, json_files
 from hierseg_jax.data.prepare.draw import (
     Patch,
@@ -27,8 +27,8 @@ from hierseg_jax.data.prepare.draw import (
     union,
     unpack_counts,
 )
-from hierseg_jax.data.prepare.folders import is_below, split_of, unlisted
-from hierseg_jax.data.prepare.json_file import read_bytes, read_json, records, shown, text
+from hierseg_jax.data.prepare.folders import split_of, unlisted
+from hierseg_jax.data.prepare.json_file import read_bytes, shown
 from hierseg_jax.data.prepare.picture import (
     Picture,
     RawData,
@@ -43,34 +43,6 @@ from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
 _LOOKED_AT = 3
-_NO_GROUP = ("", "none", "null")
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Document:
-    """One JSON file, of which everything but the segments is checked.
-
-    Attributes:
-      file: of it.
-      images: id -> record.
-      annotations: id of an image -> records, in the order of the file.
-      categories: id -> name.
-      groups: name of a category -> of its supercategories, several where two categories have
-        the same name.
-    """
-
-    file: pathlib.Path
-    images: Mapping[Any, dict[str, Any]]
-    annotations: Mapping[Any, list[dict[str, Any]]]
-    categories: Mapping[Any, str]
-    groups: Mapping[str, list[str]]
-
-    @property
-    def used(self) -> set[str]:
-        """Names of the categories that have a region of their own."""
-        everything = (one for of in self.annotations.values() for one in of)
-        drawn = (one for one in everything if one.get("segmentation") and not _is_ignored(one))
-        return {self.categories[one["category_id"]] for one in drawn}
 
 
 def found_in(raw_dir: pathlib.Path) -> bool:
@@ -99,6 +71,9 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     used = {name for document in documents for name in document.used}
     where = str(files[0] if len(files) == 1 else raw_dir)
     parents = {} if wishes.hierarchy else parents_of(documents, used, where)
+    about_groups = _annotated_groups(parents, used, where)
+    if _is_project(parents, used):
+        parents = {}
     classes = find_classes(names, used, where, wishes, parents)
     pictures = []
     told_by_folders: set[str] = set()
@@ -120,68 +95,12 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
                 )
             )
     notes = [f"{file}: it is not COCO's, and passed over." for file in files if not told[file]]
-    notes += [*classes.notes, *_notes(documents)]
+    notes += [*classes.notes, *about_groups, *_notes(documents)]
     if told_by_folders:
         are = listed(sorted(told_by_folders), 3)
         notes.append(f"Splits are told by what the pictures' folders are called: {are}.")
     notes += unlisted((picture.image for picture in pictures), where)
     return RawData(pictures, classes.hierarchy, classes.labels, notes=tuple(notes))
-
-
-def read_document(file: pathlib.Path) -> Document:
-    """One JSON file.
-
-    Raises:
-      ValueError: a sentence that starts with the file and names the record.
-      OSError: a file that cannot be opened.
-    """
-    content = read_json(file)
-    categories: dict[Any, str] = {}
-    groups: dict[str, list[str]] = {}
-    for number, record in enumerate(records(content, "categories", file)):
-        where = f"{file}: categories[{number}]"
-        name, key = text(record, "name", where), _id(record, "id", where)
-        if categories.setdefault(key, name) != name:
-            raise HiersegError(
-                f"{where}: {shown(name)} has the id {shown(key)} of {shown(categories[key])}; give "
-                "every category an id of its own."
-            )
-        above = record.get("supercategory")
-        above = above if isinstance(above, str) else ""
-        if above.lower() not in _NO_GROUP and value_of_none(above) is None:
-            groups.setdefault(name, []).append(above)
-    images: dict[Any, dict[str, Any]] = {}
-    for number, record in enumerate(records(content, "images", file)):
-        where = f"{file}: images[{number}]"
-        key = _id(record, "id", where)
-        # Written on Windows, paths have backslashes.
-        name = text(record, "file_name", where).replace("\\", "/")
-        if not is_below(name):  # a place on another machine
-            name = pathlib.PurePosixPath(name).name
-        if not is_below(name):
-            raise HiersegError(
-                f"{where}: 'file_name' is {shown(name)}; expected a path within the "
-                "pictures' folder."
-            )
-        if key in images:
-            raise HiersegError(f"{where}: the id {shown(key)} is that of an earlier image, too.")
-        images[key] = {**record, "file_name": name}
-    annotations: dict[Any, list[dict[str, Any]]] = {}
-    for number, record in enumerate(records(content, "annotations", file)):
-        where = f"{file}: annotations[{number}]"
-        for key, of in (("image_id", images), ("category_id", categories)):
-            given = _id(record, key, where)
-            # Some tools write the number in one place, and its digits in the other.
-            alike = int(given) if isinstance(given, str) and _is_number(given) else str(given)
-            if given not in of and alike in of:
-                given = alike
-            if given in of:
-                record = {**record, key: given}
-            else:
-                kind = key.removesuffix("_id")
-                raise HiersegError(f"{where}: there is no {kind} of the id {shown(record[key])}.")
-        annotations.setdefault(record["image_id"], []).append(record)
-    return Document(file, images, annotations, categories, groups)
 
 
 def draw_image(
@@ -224,7 +143,7 @@ def draw_image(
 
 def _region(record: Mapping[str, Any], value: int, size: Size) -> Region:
     segments = record.get("segmentation")
-    if _is_ignored(record):
+    if is_ignored(record):
         value = IGNORE_LABEL
     if not segments:
         corners = record.get("bbox")
@@ -232,7 +151,7 @@ def _region(record: Mapping[str, Any], value: int, size: Size) -> Region:
             raise HiersegError("it has neither a segmentation nor a box of four numbers")
         (left, top), (width, height) = points(corners)
         return Region(IGNORE_LABEL, box(left, top, left + width, top + height, size), below=True)
-    return Region(value, _patch(segments, size), below=_is_ignored(record))
+    return Region(value, _patch(segments, size), below=is_ignored(record))
 
 
 def _patch(segments: Any, size: Size) -> Patch:
@@ -254,23 +173,6 @@ def _patch(segments: Any, size: Size) -> Patch:
     return run_lengths(counts, size)
 
 
-def _is_ignored(record: Mapping[str, Any]) -> bool:
-    return bool(record.get("iscrowd")) or bool(record.get("ignore"))
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 20
-
-
-def _id(record: Mapping[str, Any], key: str, where: str) -> int | str:
-    value = record.get(key)
-    if isinstance(value, float) and value.is_integer():  # as pandas writes it
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise HiersegError(f"{where}: {key!r} is {shown(value)}; expected a number.")
-    return value
-
-
 def parents_of(documents: Iterable[Document], used: Collection[str], where: str) -> dict[str, str]:
     """Category -> the group above it, of those that occur.
 
@@ -290,6 +192,35 @@ def parents_of(documents: Iterable[Document], used: Collection[str], where: str)
     return parents
 
 
+def _is_project(parents: Mapping[str, str], used: Collection[str]) -> bool:
+    """Whether one of the classes has the name that all of them are below.
+
+    Roboflow writes the project's name there, which often is that of its first class, too.
+    """
+    above = {parents.get(name, name) for name in used}
+    return len(above) == 1 and above <= set(used)
+
+
+def _annotated_groups(parents: Mapping[str, str], used: Collection[str], where: str) -> list[str]:
+    """A sentence about each name that is annotated, and that others are below."""
+    below: dict[str, list[str]] = {}
+    for name in sorted(used):
+        if (above := parents.get(name, name)) in used and above != name:
+            below.setdefault(above, []).append(name)
+    if _is_project(parents, used):
+        return [
+            f"{where}: all categories are below {shown(above)}, which is annotated itself: it is a "
+            "class like the others, and there are no groups."
+            for above in below
+        ]
+    return [
+        f"{where}: {shown(above)} is annotated itself, and is the group of {listed(names, 5)}: its "
+        "own regions are learned as one of these, whichever it is. Where it is a class of its own, "
+        "say so by --hierarchy=tree.yaml."
+        for above, names in below.items()
+    ]
+
+
 def _check_segments(documents: Iterable[Document]) -> None:
     everything = [
         one for document in documents for of in document.annotations.values() for one in of
@@ -305,7 +236,7 @@ def _notes(documents: Iterable[Document]) -> list[str]:
     notes = []
     for document in documents:
         everything = [one for of in document.annotations.values() for one in of]
-        crowds = sum(map(_is_ignored, everything))
+        crowds = sum(map(is_ignored, everything))
         boxes = sum(not one.get("segmentation") for one in everything)
         equal = [n for n, count in Counter(document.categories.values()).items() if count > 1]
         if equal:

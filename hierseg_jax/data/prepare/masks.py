@@ -20,6 +20,7 @@ from hierseg_jax.data.prepare.likely_pairs import find_likely_pairs
 from hierseg_jax.data.prepare.mask_folders import is_photo
 from hierseg_jax.data.prepare.mask_kind import is_coloured
 from hierseg_jax.data.prepare.mask_pairs import Masked, find_pairs
+from hierseg_jax.data.prepare.palettes import find_renumbered
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
 from hierseg_jax.data.prepare.soft_masks import halved, white_share
 from hierseg_jax.data.prepare.unnamed_values import name_values
@@ -35,6 +36,7 @@ from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.tree.meeting import all_labels, near_names
 
 _LOOKED_INTO = 20
+_COLOURS = 20  # that are written out
 _MOSTLY = 0.5
 """Of all pixels what an object has, at most, that nobody asks about."""
 
@@ -148,19 +150,16 @@ def _table(
     Data sets have tables of the colours in which people are shown masks that hold numbers.
     """
 
-    def of_colours(table: Table) -> bool:
-        return any(isinstance(value, str) for value in table.paths)
-
     def fits(table: Table) -> bool:
         coloured, shown = looks()
-        if not of_colours(table):
+        if not _names_colours(table):
             return not coloured
         return coloured or not shown or not shown.isdisjoint(table.paths)
 
     looks = functools.cache(lambda: _looks(masks))
     table = find_table(raw_dir, fits)
     # One of numbers alone beside colours may be of black and white, or else is told of there.
-    if table is None or not of_colours(table) or fits(table):
+    if table is None or not _names_colours(table) or fits(table):
         return table, ()
     note = f"{table.file} names colours, and the masks hold numbers: it is passed over."
     return None, (note,)
@@ -213,6 +212,8 @@ def _classes(
     tree = wishes.hierarchy
     if tree is not None and wishes.labels:
         return tree, wishes.labels, ()
+    if (tree is not None or table is not None) and not _names_colours(table):
+        _refuse_renumbered(masks)
     if table is not None:
         where, paths = str(table.file), table.paths
         tree = tree or _tree(paths, where)
@@ -229,6 +230,22 @@ def _classes(
     )
     labels = as_named({value: path[-1] for value, path in paths.items()}, tree)
     return tree, labels, (note, *notes)
+
+
+def _names_colours(table: Table | None) -> bool:
+    return table is not None and any(isinstance(value, str) for value in table.paths)
+
+
+def _refuse_renumbered(masks: Sequence[pathlib.Path]) -> None:
+    """Raises HiersegError where classes are told by colours, and only numbers have names."""
+    renumbered = find_renumbered(masks)
+    if renumbered is None:
+        return
+    colours = ", ".join(f'"#{colour:06X}": NAME' for colour in renumbered.colours[:_COLOURS])
+    raise HiersegError(
+        f"{renumbered.sentence} The palettes differ, so that numbers are no classes. Name the "
+        f"colours by `labels` in a --hierarchy file: `labels: {{{colours}}}`."
+    )
 
 
 def _tree(paths: Mapping[Value, ClassPath], where: str) -> Hierarchy:

@@ -11,8 +11,10 @@ from hierseg_jax.data.prepare.class_tables import TABLES, ClassPath
 from hierseg_jax.data.prepare.classes import BACKGROUND
 from hierseg_jax.data.prepare.likely_pairs import MOST_VALUES
 from hierseg_jax.data.prepare.mask_kind import is_coloured
+from hierseg_jax.data.prepare.palettes import find_renumbered
 from hierseg_jax.data.read.image_files import read_mask
 from hierseg_jax.data.read.mask_values import UNLABELLED
+from hierseg_jax.data.read.png import palette_of
 from hierseg_jax.data.read.value_names import IGNORE, Value
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import counted, listed
@@ -38,16 +40,11 @@ def name_values(masks: Sequence[pathlib.Path]) -> tuple[dict[Value, ClassPath], 
     Raises:
       HiersegError: a sentence that names a mask.
     """
-    coloured = is_coloured(masks[0])
+    coloured, how = _are_colours(masks)
     counts: Counter[int] = Counter()
     white: list[pathlib.Path] = []
     numbered: set[int] = set()
     for mask in masks:
-        if is_coloured(mask) != coloured:
-            raise HiersegError(
-                f"{masks[0]} and {mask}: one holds colours and the other numbers; store all masks "
-                "in one way. If one is no mask, take it out of --raw_dir."
-            )
         values_n, count_n = np.unique(read_mask(mask, colours=coloured), return_counts=True)
         held = dict(zip(values_n.tolist(), count_n.tolist(), strict=True))
         held.pop(UNLABELLED, None)
@@ -78,7 +75,7 @@ def name_values(masks: Sequence[pathlib.Path]) -> tuple[dict[Value, ClassPath], 
         )
     if coloured:
         names = {colour: f"colour_{colour:06X}" if colour else BACKGROUND for colour in found}
-        return {f"#{colour:06X}": (names[colour],) for colour in sorted(found)}, ()
+        return {f"#{colour:06X}": (names[colour],) for colour in sorted(found)}, how
     if found == {0, IGNORE_LABEL}:
         names_by_value: dict[Value, ClassPath] = {0: (BACKGROUND,), IGNORE_LABEL: ("object",)}
     else:
@@ -99,6 +96,38 @@ def name_values(masks: Sequence[pathlib.Path]) -> tuple[dict[Value, ClassPath], 
         notes.append(_about_white(IGNORE_LABEL in names_by_value, white))
     names_by_value |= dict.fromkeys(strays, (IGNORE,))
     return dict(sorted(names_by_value.items())), tuple(filter(None, notes))
+
+
+def _are_colours(masks: Sequence[pathlib.Path]) -> tuple[bool, tuple[str, ...]]:
+    """Whether masks are read by their colours, and a sentence where they have numbers, too.
+
+    Raises:
+      HiersegError: some hold colours, and others grey numbers.
+    """
+    with_colours = {mask: is_coloured(mask) for mask in masks}
+    if not any(with_colours.values()):
+        renumbered = find_renumbered(masks)
+        if renumbered is None:
+            return False, ()
+        return True, (
+            f"The masks have palettes that differ, and are read by their colours: "
+            f"{renumbered.sentence}",
+        )
+    others = [mask for mask in masks if not with_colours[mask]]
+    grey = next((mask for mask in others if not palette_of(mask) and read_mask(mask).any()), None)
+    if grey is not None:
+        coloured = next(mask for mask in masks if with_colours[mask])
+        raise HiersegError(
+            f"{coloured} and {grey}: one holds colours and the other numbers; store all masks in "
+            "one way. If one is no mask, take it out of --raw_dir. Or name the colours by `labels` "
+            'in a --hierarchy file, where a grey of 7 is "#070707".'
+        )
+    if not others:
+        return True, ()
+    return True, (
+        f"{counted(len(others), 'mask')} of {len(masks)} have palettes or nothing but black, the "
+        f"first {others[0]}, and the others colours: all are read by their colours.",
+    )
 
 
 def _are_drawn(found: set[int]) -> bool:
