@@ -160,3 +160,37 @@ def test_scales_may_be_rounded(tmp_path, picture, mask):
         for name in INSIDE:
             save_mask(raw / f"{i}_{name}.png", white(name, mask))
     assert prepare(raw, tmp_path / "out").written == 4
+
+
+def save_tooth(raw, whole):
+    """Masks of a crown and a root, of both together, and of all as numbers."""
+    for i in range(4):
+        numbers_hw = np.zeros(SIZE, np.uint8)
+        numbers_hw[2:6, 3 + i : 9 + i], numbers_hw[6:10, 5 + i : 8 + i] = 1, 2
+        save_image(raw / f"images/{i}.jpg")
+        save_mask(raw / f"masks_all/{i}.png", numbers_hw)
+        of = {"crown": numbers_hw == 1, "root": numbers_hw == 2, "tooth": whole(numbers_hw)}
+        for name, inside_hw in of.items():
+            save_mask(raw / f"masks_{name}/{i}_{name}.png", inside_hw * np.uint8(255))
+
+
+def test_a_class_that_is_all_others_united_is_said_to_be_their_group(tmp_path):
+    save_tooth(tmp_path / "raw", lambda numbers_hw: numbers_hw > 0)
+    notes = prepare(tmp_path / "raw", tmp_path / "out").notes
+    (said,) = [note for note in notes if note.startswith("tooth is all of crown, root in 4 pict")]
+    assert "`names: [background, crown, root]`, `hierarchy: {tooth: [crown, root]}`" in said
+    tree = Hierarchy.from_mapping({"tooth": ["crown", "root"]}, ["background", "crown", "root"])
+    done = prepare(tmp_path / "raw", tmp_path / "as_said", hierarchy=tree)
+    for label in {**labels_of(done.spec, "train"), **labels_of(done.spec, "val")}.values():
+        assert set(np.unique(label)) == {0, 1, 2}
+    save_tooth(tmp_path / "other", lambda numbers_hw: numbers_hw == 0)
+    assert "is all of" not in str(prepare(tmp_path / "other", tmp_path / "third").notes)
+
+
+def test_masks_that_may_hold_all_classes_are_named_beside_those_of_one(tmp_path):
+    save_tooth(tmp_path / "raw", lambda numbers_hw: numbers_hw > 0)
+    notes = prepare(tmp_path / "raw", tmp_path / "out").notes
+    whole = tmp_path / "raw/masks_all/0.png"
+    assert any(note.startswith(f"{whole} has the name of a picture.") for note in notes)
+    done = prepare(tmp_path / "raw", tmp_path / "all", source="masks")
+    assert done.spec.hierarchy.class_names == ("background", "class_1", "class_2")

@@ -28,6 +28,7 @@ from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, MASK_SUFFIXES
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.data.sampling import nearest
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.wording import counted
 
 # Masks that are looked into before a folder is taken for one of these.
 _SAMPLE = 16
@@ -75,8 +76,34 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         for image, of_picture in masks.items()
     ]
     note = f"{raw_dir} has a mask for each class: {', '.join(names)}."
-    notes = (note, *classes.notes, *rest)
+    unions = () if wishes.hierarchy else _unions(masks, names)
+    notes = (note, *classes.notes, *unions, *rest)
     return RawData(pictures, classes.hierarchy, classes.labels, notes=notes)
+
+
+def _unions(
+    masks: Mapping[pathlib.Path, Mapping[str, pathlib.Path]], names: Sequence[str]
+) -> tuple[str, ...]:
+    """A sentence where the masks of one name are those of all others united: a group's."""
+    files = [[of[name] for name in names] for of in masks.values() if len(of) == len(names) > 2]
+    looked_at = [files[i] for i in spread_indices(len(files), _SAMPLE)]
+    left = set(range(len(names)))
+    for of_picture in looked_at:
+        inside = [_read(file) != 0 for file in of_picture]
+        if len({mask_hw.shape for mask_hw in inside}) > 1:
+            return ()
+        whole_hw = np.logical_or.reduce(inside)
+        left = {i for i in left if (inside[i] == whole_hw).all()}
+    if not looked_at or len(left) != 1:
+        return ()
+    group = names[left.pop()]
+    parts = ", ".join(name for name in names if name != group)
+    return (
+        f"{group} is all of {parts} in {counted(len(looked_at), 'picture')} that were looked at, "
+        "so that it is hidden by them. It is their group: give a file as --hierarchy, and another "
+        f"--out_dir: `names: [background, {parts}]`, `hierarchy: {{{group}: [{parts}]}}`, a line "
+        "each.",
+    )
 
 
 def _united(
@@ -154,7 +181,15 @@ def _find(root: pathlib.Path) -> _Found:
     used |= {*masks, *unmasked}
     listed = (file for files in folders.files.values() for file in files)
     others = [file for file in listed if file not in used and not is_photo(file)]
-    return _Found(masks, left_out(unmasked, {"Of no class and no picture": others}))
+    keys = {key_of(image.stem) for image in masks}
+    about_whole: tuple[str, ...] = ()
+    if whole := next((file for file in others if key_of(file.stem) in keys), None):
+        about_whole = (
+            f"{whole} has the name of a picture. If it holds all classes, as numbers or colours, "
+            "--from=masks reads such masks; give another --out_dir.",
+        )
+    about_others = left_out(unmasked, {"Of no class and no picture": others})
+    return _Found(masks, (*about_others, *about_whole))
 
 
 def _by_key(pictures: Iterable[pathlib.Path], doubled: list[str]) -> dict[Words, pathlib.Path]:

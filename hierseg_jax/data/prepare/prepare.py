@@ -25,6 +25,7 @@ from hierseg_jax.data.prepare.check import (
 from hierseg_jax.data.prepare.classes import BACKGROUND
 from hierseg_jax.data.prepare.earlier import faults_there, read_raw, spec_there
 from hierseg_jax.data.prepare.formats import FORMATS, MOVABLE, find_format
+from hierseg_jax.data.prepare.listed_splits import split_by_lists
 from hierseg_jax.data.prepare.picture import RawData, Wishes
 from hierseg_jax.data.prepare.scaled_masks import about_scaled
 from hierseg_jax.data.prepare.split import split_by_names, split_pictures
@@ -196,6 +197,9 @@ def _split(
         )
         pictures = [dataclasses.replace(picture, split="") for picture in raw.pictures]
         raw = dataclasses.replace(raw, pictures=pictures, notes=(*raw.notes, note))
+    elif not any(picture.split for picture in raw.pictures):
+        pictures, about_lists = split_by_lists(raw.pictures, raw_dir)
+        raw = dataclasses.replace(raw, pictures=pictures, notes=(*raw.notes, *about_lists))
     if not val_names:
         pictures, notes = split_pictures(raw.pictures, val_share), raw.notes
         drawn = sum(p.split == "val" for p in pictures)
