@@ -127,9 +127,10 @@ def test_a_folder_of_no_format_is_told_what_else_it_may_be(tmp_path):
     save_image(folder / "train/a.png")
     assert "a data.yaml names any folders and patterns" in untold(folder)
     (folder / "data.yaml").write_text("train: train\n\tnames: [a, b]\n")
-    assert re.search(r"can't be read as it is: .*data\.yaml: line 2", untold(folder))
+    assert re.match(r".*data\.yaml: line 2.* mend it, or take it out of there\.", untold(folder))
     (folder / "data.yaml").write_text("train: train\nnames: [a, b]\n")
-    assert f"Then train with --data={folder}/data.yaml." in untold(folder)
+    assert untold(folder).startswith(f"{folder} is a data set already, by the file data.yaml")
+    assert f"train with --data={folder}/data.yaml." in untold(folder)
 
 
 def test_a_file_or_a_dead_link_in_the_way_of_the_output_is_named(tmp_path):

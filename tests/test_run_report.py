@@ -303,6 +303,7 @@ def test_a_third_larger_is_proposed_where_training_enlarged_pictures(report):
     )
     command = larger_command(seen, modern)
     assert command[-1] == "--image_size=384,256"
+    assert larger_command(seen | {"task": "test"}, modern) == command
     assert "--resolution=original" in larger_command(seen | {"resolution": "original"}, modern)
     assert "--decode=top_down" in larger_command(seen | {"decode": "top_down"}, modern)
     assert not [flag for flag in command if "decode" in flag]

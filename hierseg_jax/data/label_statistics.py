@@ -130,3 +130,5 @@ def tree_table(hierarchy: Hierarchy, head: str, cells: Callable[[str, str], str]
     yield f"{'class':{wide}}{head}".rstrip()
     for name, node in zip(names, hierarchy.nodes, strict=True):
         yield (padded(name, wide) + cells(hierarchy.level_names[node.depth], node.name)).rstrip()
+    if hierarchy.inner_labels:
+        yield "Some masks say a group alone: shares are of the pixels known at the level of a row."

@@ -101,10 +101,13 @@ def find_format(raw_dir: pathlib.Path) -> str:
         except HiersegError as error:
             if not _may_be_spec(file):
                 continue
-            raise HiersegError(f"{nothing}Its YAML file can't be read as it is: {error}") from error
+            raise HiersegError(
+                f"{error} It is this file that would make {raw_dir} a data set already: mend it, "
+                f"or take it out of there. {nothing}".strip()
+            ) from error
         raise HiersegError(
-            f"{nothing}Or is it a data set already? Then train with "
-            f"{shlex.quote(f'--data={file}')}."
+            f"{raw_dir} is a data set already, by the file {file.name} in it: train with "
+            f"{shlex.quote(f'--data={file}')}. Or take it out of there. {nothing}".strip()
         )
     for name in LAST:
         if FORMATS[name].found_in(raw_dir):
@@ -112,11 +115,11 @@ def find_format(raw_dir: pathlib.Path) -> str:
     unread = about_unread(
         str(file.relative_to(raw_dir)) for file in walk_files(raw_dir, UNREAD_SUFFIXES)
     )
+    reasons = (about_tools(raw_dir), masks.about_lossy(raw_dir), unread, nothing)
     raise HiersegError(
-        f"{nothing}Annotations of other tools (XML, CSV, other JSON) have to become COCO's, which "
-        f"most tools export.{about_tools(raw_dir)} Pictures and masks may also stay as they "
-        "are: a data.yaml names any folders and patterns (docs/data.md)."
-        f"{masks.about_lossy(raw_dir)} {unread}".rstrip()
+        f"{' '.join(told.strip() for told in reasons if told)} Annotations of other tools (XML, "
+        "CSV, other JSON) have to become COCO's, which most tools export. Pictures and masks may "
+        "also stay as they are: a data.yaml names any folders and patterns (docs/data.md)."
     )
 
 

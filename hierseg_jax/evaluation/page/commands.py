@@ -61,8 +61,8 @@ def larger_command(description: Mapping[str, Any], settings: Settings) -> Comman
     """To evaluate it a third larger than it was; empty where that promises nothing.
 
     Modern augmentation enlarges pictures, so that networks see better what is enlarged a little
-    (Touvron et al. 2019, arXiv:1906.06423; docs/networks.md has figures). The arguments are those
-    of `evaluate_command`.
+    (Touvron et al. 2019, arXiv:1906.06423; docs/networks.md has figures). A size is chosen on the
+    validation split, whatever was measured. The arguments are those of `evaluate_command`.
     """
     usual = not description.get("tiles") and description["scales"] == [1]
     of_run = as_size(description["image_size"]) == settings.data.size
@@ -72,7 +72,7 @@ def larger_command(description: Mapping[str, Any], settings: Settings) -> Comman
     larger = share_of_size(settings.data.size, 4 / 3, _STRIDE)
     if larger == settings.data.size:
         return []
-    given = _seen({**description, "image_size": larger}, settings)
+    given = _seen({**description, "image_size": larger, "task": "val"}, settings)
     if description["decode"] != settings.decoding:
         given["decode"] = description["decode"]
     return _command("evaluate", given)
