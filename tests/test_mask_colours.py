@@ -97,7 +97,7 @@ def test_colours_without_names_are_listed_with_what_to_write(tmp_path):
     odd = rgb([*COLOURS, 0x010203, 0x000001])
     source = data(tmp_path, LABELS, odd)
     sentence = sentence_of(source)
-    assert "holds 2 colours without a name in its data.yaml: #000001, #010203 (" in sentence
+    assert "holds 2 colours without a name in `labels`: #000001, #010203 (" in sentence
     assert "write `unknown: ignore`" in sentence
     found = inspect_dataset(load_spec(tmp_path / "data.yaml")).findings
     assert [f.file for f in found if f.kind == "unknown_labels"] == ["masks/a.png"]

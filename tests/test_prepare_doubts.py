@@ -10,6 +10,7 @@ from PIL import Image
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.spec import read_classes
+from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.annotated_data import SIZE, save_image, save_mask
 from tests.raw_data import fault
 
@@ -119,7 +120,7 @@ def test_what_a_stray_value_shows_drops_no_table(tmp_path):
     mask[:4], mask[4, 4] = 200, 7
     raw = make(tmp_path, [mask] * 3)
     (raw / "class_dict.csv").write_text("name,r,g,b\nnone,0,0,0\npaved,200,200,200\n")
-    assert "1 colour without a name in its data.yaml: #070707" in fault(raw, tmp_path / "out")
+    assert "1 colour without a name in `labels`: #070707" in fault(raw, tmp_path / "out")
 
 
 def test_jpegs_that_show_people_the_masks_are_passed_over(tmp_path):
@@ -215,3 +216,14 @@ def test_a_split_that_is_mostly_ignored_is_asked_about(tmp_path):
     assert "are ignored" not in str(
         prepare(raw, tmp_path / "val", val_names=["1.jpg", "2.jpg"]).notes
     )
+
+
+def test_faults_that_differ_by_their_file_alone_are_one_sentence(tmp_path):
+    raw = make(tmp_path, [np.full(SIZE, 7, np.uint8)] * 5 + [np.full(SIZE, 8, np.uint8)])
+    tree = Hierarchy.from_mapping(["paved"], ["none", "paved"])
+    first, *lines = fault(raw, tmp_path / "out", hierarchy=tree).splitlines()
+    assert first == f"{raw} has 6 faults, and nothing was written:"
+    assert len(lines) == 2
+    assert "holds the labels 7; " in lines[0]
+    assert " The same of 4 more files (" in lines[0]
+    assert "holds the labels 8; " in lines[1]

@@ -6,6 +6,7 @@ import filecmp
 import functools
 import os
 import pathlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -29,6 +30,8 @@ from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import counted, listed
 
 LISTED_FAULTS = 20
+_FILE = re.compile(r"((?:(?!: ).)+?\.\w{2,5}) (.+)", re.DOTALL)
+"""A sentence that begins with a file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -245,9 +248,24 @@ def refuse(faults: Sequence[str], raw_dir: pathlib.Path) -> None:
     if len(faults) == 1:
         raise HiersegError(f"{faults[0]} Nothing was written.")
     if faults:
-        more = len(faults) - LISTED_FAULTS
-        lines = [*faults[:LISTED_FAULTS], *([f"and {more} more"] if more > 0 else [])]
+        lines = _grouped(faults)
+        more = len(lines) - LISTED_FAULTS
+        lines = [*lines[:LISTED_FAULTS], *([f"and {more} more"] if more > 0 else [])]
         raise HiersegError(
             f"{raw_dir} has {counted(len(faults), 'fault')}, and nothing was written:\n- "
             + "\n- ".join(lines)
         )
+
+
+def _grouped(faults: Sequence[str]) -> list[str]:
+    """Those that differ only by the file they begin with are one, with the names of the others."""
+    alike: dict[str, list[str]] = {}
+    for fault in faults:
+        begun = _FILE.match(fault)
+        file, what = begun.groups() if begun else ("", fault)
+        alike.setdefault(what, []).append(file)
+    return [
+        f"{first} {what}".strip()
+        + (f" The same of {counted(len(more), 'more file')} ({listed(more, 3)})." if more else "")
+        for what, (first, *more) in alike.items()
+    ]

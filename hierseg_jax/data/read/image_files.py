@@ -94,7 +94,7 @@ def decode_mask(data: bytes, file: pathlib.Path, *, colours: bool = False) -> np
     if file.suffix.lower() == ".npy":
         if colours:
             raise HiersegError(
-                f"{file} holds numbers, and the `labels` of its data.yaml are colours; name "
+                f"{file} holds numbers, and `labels` are colours; name "
                 "numbers there, or store the mask as a PNG."
             )
         return read_npy(data, file)

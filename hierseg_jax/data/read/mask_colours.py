@@ -66,8 +66,8 @@ class MaskColours(MaskMeaning):
         names = [f"#{colour:06X}" for colour in colours[:6].tolist()]
         have = [f"#{colour:06X}" for colour in self.label_of]
         raise HiersegError(
-            f"{file} holds {counted(len(colours), 'colour')} without a name in its data.yaml: "
-            f"{listed(names, 5)} ({listed(have, 20)} have one). Add them to the `labels` there, "
+            f"{file} holds {counted(len(colours), 'colour')} without a name in `labels`: "
+            f"{listed(names, 5)} ({listed(have, 20)} have one). Add them there, "
             f"each as `'{names[0]}': NAME` or `'{names[0]}': {IGNORE}`; or write `unknown: "
             f"{IGNORE}`, which ignores all of them."
         )

@@ -70,12 +70,12 @@ class MaskValues(MaskMeaning):
         if self.num_classes:
             check_classes(unknown[None], file, self.num_classes)
         values = np.unique(unknown).tolist()
-        add = f"add them to the `labels` there, each as `VALUE: NAME` or `VALUE: {IGNORE}`."
+        add = f"add them there, each as `VALUE: NAME` or `VALUE: {IGNORE}`."
         if values[0] < 0 or values[-1] > 255:
             add = "names go to values from 0 to 255 alone, so mend the file (or `ignore` them)."
         raise HiersegError(
-            f"{file} holds the values {listed(values, 5)}, which have no name in its "
-            f"data.yaml ({listed(np.flatnonzero(self.known).tolist(), 20)} have); {add}"
+            f"{file} holds the values {listed(values, 5)}, which have no name in "
+            f"`labels` ({listed(np.flatnonzero(self.known).tolist(), 20)} have); {add}"
         )
 
 
