@@ -41,7 +41,8 @@ def main() -> None:
     print_anything()
     try:
         _run()
-        sys.exit(refused_output())
+        if refused := refused_output():
+            sys.exit(refused)
     except KeyboardInterrupt:
         if wants_tracebacks():
             raise

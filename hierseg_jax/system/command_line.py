@@ -61,7 +61,8 @@ def run(
         try:
             main()
             sys.stdout.flush()
-            sys.exit(refused_output())
+            if refused := refused_output():
+                sys.exit(refused)
         except KeyboardInterrupt:
             if wants_tracebacks():
                 raise

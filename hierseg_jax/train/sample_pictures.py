@@ -140,6 +140,6 @@ def _legend(
     entries += [Entry(labels.names[i], tuple(colors[i]), hatched=True) for i in groups]
     if any((label_hw == IGNORE_LABEL).any() for label_hw in shown["label"]):
         entries.append(Entry("ignored", IGNORED))
-    layout = Layout.of("", [entry.name for entry in entries], width, em, fonts)
+    layout = Layout.of("", [entry.name for entry in entries], width, em, fonts, LEGEND_ROWS)
     rows = min(LEGEND_ROWS, layout.rows(len(entries)))
     return draw_legend(layout, "", entries, rows, fonts)

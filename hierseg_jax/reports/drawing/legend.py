@@ -108,7 +108,8 @@ class Layout:
         """
         beside = 0 if first else self.lead
         room = self.width - 2 * _margin(self.em) - beside
-        line = _lines(written, room, self.em, first)
+        # Below a title beside them names may have room that they lack there.
+        line = _lines(written, room, self.em, first, cut=not beside)
         if not line or line[-1][0] >= most:
             return []
         placed = tuple((row, left + beside) for row, left in line)
@@ -135,17 +136,18 @@ class Layout:
 
 
 def _lines(
-    written: Sequence[float], room: int, em: int, first: int = 0
+    written: Sequence[float], room: int, em: int, first: int, cut: bool
 ) -> tuple[tuple[int, int], ...]:
     """Rows and lefts of names as wide as `written`, the first row of which begins at `first`.
 
-    None where one is wider than the room.
+    One that is wider than the room has a row of its own to be cut in; else there are none.
     """
     places, row, left = [], 0, first
     for width in written:
         entry = math.ceil(width) + round(1.35 * em)
-        if entry > room:
+        if entry > room and not cut:
             return ()
+        entry = min(room, entry)
         if left + entry > room:
             row, left = row + 1, 0
         places.append((row, left))
@@ -183,7 +185,8 @@ def draw_legend(
         if entry is None:
             continue
         left, baseline = layout.place(place)
-        room = layout.width if layout.line else layout.column - round(1.4 * em)
+        end = layout.width - margin if layout.line else left + layout.column
+        room = end - left - round(1.35 * em)
         canvas.entry(entry, em, left, baseline, room)
     if left_out:
         left, baseline = layout.place(places - 1)
