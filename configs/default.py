@@ -261,7 +261,7 @@ def get_config() -> ml_collections.ConfigDict:
     # Shown of every level, in the table, the curves and metrics.csv. Choose from miou,
     # reference_miou, precision, recall, f1, boundary_iou, pixel_accuracy, mean_accuracy,
     # frequency_weighted_iou.
-    config.metrics = ("miou", "reference_miou", "pixel_accuracy", "precision", "recall", "f1")
+    config.metrics = ("miou", "pixel_accuracy", "precision", "recall", "f1")
     # The best checkpoint has the highest value of this metric, and early stopping waits for it: one
     # of `metrics`, of the finest level, or LEVEL.METRIC. Or `loss`, the lowest validation loss: a
     # mean over batches, which depends on batch_size and, with dice, on the order of the pictures.

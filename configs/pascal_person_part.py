@@ -19,6 +19,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss = "dice"
     config.epochs = 50
     config.batch_size = 32
+    config.metrics = ("miou", "reference_miou", "pixel_accuracy")
     config.best = "loss"
     config.patience = 0
     return config

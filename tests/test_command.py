@@ -63,7 +63,7 @@ def test_every_key_is_told_with_its_value_in_the_config():
     told = ("--help=keys", "--config=esnet")
     text = format_keys(["hierseg train", *told])
     assert all(f"\n--config.{name}=" in text for name in KEYS)
-    assert "--config.metrics=miou,reference_miou," in text
+    assert "--config.metrics=miou,pixel_accuracy," in text
     assert "\n--config.progressive=\n" in text
     for config in ((), ("--config", "tree")):
         text = format_keys(["hierseg train", *config])

@@ -38,7 +38,7 @@ def epochs_of(workdir):
 def finished(tmp_path_factory):
     """A run left alone, from the command line; nobody changes it."""
     workdir = tmp_path_factory.mktemp("finished") / "run"
-    metrics = default.get_config().metrics
+    metrics = (*default.get_config().metrics, "reference_miou")
     done = run(train_command(workdir, tensorboard=True, samples=2, metrics=metrics))
     assert done.returncode == 0, done.stderr
     return workdir, done
@@ -111,7 +111,7 @@ def test_evaluate_gives_the_numbers_of_training(finished, tmp_path):
 def test_a_finished_run_goes_on_with_more_epochs_as_if_never_stopped(finished, tmp_path, capsys):
     workdir = tmp_path / "run"
     shutil.copytree(finished[0], workdir)
-    metrics = default.get_config().metrics
+    metrics = (*default.get_config().metrics, "reference_miou")
     train_here(workdir, epochs=3, metrics=metrics)
     assert "Continuing after step 8 (epoch 2 finished)" in capsys.readouterr().out
     train_here(tmp_path / "at_once", epochs=3, metrics=metrics)

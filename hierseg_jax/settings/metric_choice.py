@@ -43,13 +43,7 @@ METRICS = {
 }
 
 
-DEFAULT_METRICS = ("miou", "reference_miou", "pixel_accuracy", "precision", "recall", "f1")
-
-
-def metrics_drawn(metrics: Sequence[str]) -> tuple[str, ...]:
-    """Those with curves: the reference's own only where a config asks for its choice of them."""
-    own = () if tuple(metrics) != DEFAULT_METRICS else ("reference_miou",)
-    return tuple(metric for metric in metrics if metric not in own)
+DEFAULT_METRICS = ("miou", "pixel_accuracy", "precision", "recall", "f1")
 
 
 def parse_metrics(given: Any, key: str = "metrics") -> tuple[str, ...]:

@@ -150,7 +150,7 @@ class Settings(Section):
         "Shown of every level, in the table, the curves and metrics.csv. Choose from "
         f"{', '.join(METRICS)}.",
         free=True,
-        earlier=DEFAULT_METRICS,
+        earlier=("miou", "reference_miou", "pixel_accuracy", "precision", "recall", "f1"),
     )
     best: str = key(
         "miou",

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from hierseg_jax.settings.metric_choice import METRICS, metrics_drawn
+from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.fonts import find_fonts
 
@@ -31,7 +31,7 @@ def draw_loss(rows: Sequence[dict[str, Any]], file: Path) -> None:
 def draw_metrics(rows: Sequence[dict[str, Any]], file: Path) -> None:
     """The metrics of the last row over epochs, a panel each, a line for every level."""
     levels = rows[-1]["levels"]
-    metrics = metrics_drawn(tuple(next(iter(levels.values()))))
+    metrics = tuple(next(iter(levels.values())))
     columns = min(3, len(metrics))
     lines = -(-len(metrics) // columns)
     figure = Figure(figsize=(max(8, 5 * columns), 3.8 * lines + 0.7))

@@ -30,7 +30,7 @@ from hierseg_jax.evaluation.tables import (
 )
 from hierseg_jax.reports.templates import render
 from hierseg_jax.settings import Settings
-from hierseg_jax.settings.metric_choice import METRICS, MetricFields, metrics_drawn
+from hierseg_jax.settings.metric_choice import METRICS, MetricFields
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 # Pictures of either kind.
@@ -125,7 +125,7 @@ def _plots(
     drawn: Mapping[str, Mapping[str, Points]], metrics: Mapping[str, Any]
 ) -> list[tuple[str, tuple[Mapping[str, Points], str]]]:
     """(title, lines and plot): the first metric, the loss, and then the other metrics."""
-    titles = [METRICS[metric].title for metric in metrics_drawn(metrics["metrics"])]
+    titles = [METRICS[metric].title for metric in metrics["metrics"]]
     ordered = [title for title in (*titles[:1], LOSS, *titles[1:]) if title in drawn]
     return [
         (name, (drawn[title], line_plot(name, drawn[title], metrics["epoch"])))
