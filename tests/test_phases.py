@@ -12,7 +12,13 @@ from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.models import NETWORKS
 from hierseg_jax.settings import Settings, read_settings
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.train.phases import Phase, batches_in_phases, describe_phases, plan_phases
+from hierseg_jax.train.phases import (
+    Phase,
+    batches_in_phases,
+    describe_phases,
+    plan_phases,
+    seconds_left,
+)
 from hierseg_jax.train.same_run import check_same_run
 from hierseg_jax.train.set_up import set_up
 from tests.runs import assert_bit_identical, small_settings, train_here
@@ -175,3 +181,12 @@ def test_wrong_values_are_named(values, sentence):
     with pytest.raises(HiersegError) as error:
         read_settings(Settings().replace(values))
     assert sentence in str(error.value)
+
+
+def test_what_is_left_of_a_run_counts_the_pixels_of_its_phases():
+    small, large = Phase(0, 3, (64, 32)), Phase(3, 5, (128, 64))
+    assert seconds_left(10.0, 2, 5, (small, large)) == 10.0 + 2 * 40.0
+    assert seconds_left(40.0, 4, 5, (small, large)) == 40.0
+    assert seconds_left(40.0, 5, 5, (small, large)) == 0.0
+    assert seconds_left(7.0, 1, 4, (Phase(0, 4, (64, 64)),)) == 21.0
+    assert seconds_left(7.0, 6, 8, (small, large)) == 14.0  # of a run that was given more epochs

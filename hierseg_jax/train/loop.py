@@ -36,6 +36,7 @@ from hierseg_jax.system.stop import Stopped, StopSignals
 from hierseg_jax.system.wording import counted
 from hierseg_jax.train.first_epoch import FirstEpoch
 from hierseg_jax.train.lock import lock_workdir
+from hierseg_jax.train.phases import seconds_left
 from hierseg_jax.train.progress import Progress, end_line, epoch_line, stand_in_note
 from hierseg_jax.train.record import Recorder
 from hierseg_jax.train.run import Run, describe
@@ -116,7 +117,7 @@ def train(
         if run.seen_labels is not None:
             first_epoch = FirstEpoch(run.hierarchy, run.seen_labels, run.cache.labels_in)
             batches = first_epoch.watch(batches)
-        saved = progress.step
+        saved, begun = progress.step, progress.epoch
         while not progress.finished(settings.epochs, settings.patience):
             started, first = time.perf_counter(), progress.step
             state, progress = train_epoch(run, state, progress, batches, stop)
@@ -154,7 +155,11 @@ def train(
                 settings.metric_names,
                 run.criterion,
             )
-            say(epoch_line(progress, settings.epochs))
+            # The first one compiles, and decodes pictures; frozen ones are faster than others.
+            tells = progress.epoch > max(begun, settings.freeze_epochs) + 1
+            whole = time.perf_counter() - started if tells else 0.0
+            left = seconds_left(whole, progress.epoch, settings.epochs, run.phases)
+            say(epoch_line(progress, settings.epochs, left))
             note_once(stand_in_note(progress, run.criterion))
             save(run, writer, state, progress)
             saved = progress.step

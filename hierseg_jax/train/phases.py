@@ -66,6 +66,23 @@ def batches_in_phases(
         start_step = end or start_step
 
 
+def seconds_left(seconds: float, done: int, epochs: int, phases: Sequence[Phase]) -> float:
+    """How long a run goes on for, if an epoch takes its time by the pixels of its pictures.
+
+    Args:
+      seconds: of the last epoch.
+      done: epochs.
+      epochs: of the whole run.
+      phases: of the run.
+    """
+
+    def pixels(epoch: int) -> int:
+        height, width = next((of.size for of in phases if epoch < of.end), phases[-1].size)
+        return height * width
+
+    return seconds * sum(map(pixels, range(done, epochs))) / pixels(done - 1)
+
+
 def describe_phases(
     phases: Sequence[Phase], size: tuple[int, int], shares: Sequence[float] = ()
 ) -> str:

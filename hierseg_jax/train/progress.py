@@ -11,6 +11,8 @@ from hierseg_jax.settings.metric_choice import METRICS, Criterion
 from hierseg_jax.system.wording import counted, level_called
 
 LOWEST_LOSS = Criterion()
+_MINUTE = 60.0
+_LONG = 100  # minutes, from which on hours are told
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,19 +125,33 @@ class Progress:
         )
 
 
-def epoch_line(progress: Progress, epochs: int) -> str:
-    """What the last epoch gave, the first metric of every level; a star where it is the best."""
+def epoch_line(progress: Progress, epochs: int, left: float = 0.0) -> str:
+    """What the last epoch gave, the first metric of every level; a star where it is the best.
+
+    Args:
+      progress: after the epoch.
+      epochs: of the whole run.
+      left: seconds that the others may take; told from a minute on.
+    """
     row = progress.rows[-1]
     shown = next((metric for level in row["levels"].values() for metric in level), "miou")
     numbers = " / ".join(
         "-" if level[shown] is None else f"{level[shown]:.4f}" for level in row["levels"].values()
     )
     rate = row["images_per_second"]
+    told = [] if rate is None else [f"{rate:.1f} images/s"]
+    if left >= _MINUTE:
+        told.append(f"about {_in_words(left)} left")
     return (
         f"epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.4f}, validation loss "
         f"{row['val_loss']:.4f}, {METRICS[shown].title} {numbers} ({' / '.join(row['levels'])})"
-        f"{'' if rate is None else f', {rate:.1f} images/s'}{'' if progress.stale_epochs else ' *'}"
+        f"{''.join(f', {each}' for each in told)}{'' if progress.stale_epochs else ' *'}"
     )
+
+
+def _in_words(seconds: float) -> str:
+    minutes = round(seconds / _MINUTE)
+    return f"{minutes} min" if minutes < _LONG else f"{minutes / 60:.1f} h"
 
 
 def stand_in_note(progress: Progress, criterion: Criterion) -> str:
