@@ -133,7 +133,7 @@ def test_a_category_that_all_others_are_below_is_a_class_like_them(tmp_path):
     np.testing.assert_array_equal(named(tmp_path / "out"), expected("dog", "animal", "cat"))
     assert {*report.spec.hierarchy.class_names} == {"background", "animal", "cat", "dog"}
     (said,) = [note for note in report.notes if "'animal'" in note]
-    assert said.endswith("it is a class like the others, and there are no groups.")
+    assert "it is a class like the others, and there are no groups." in said
 
 
 def test_a_tree_of_ones_own_takes_classes_by_name(tmp_path):

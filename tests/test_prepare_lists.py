@@ -3,6 +3,7 @@
 import pytest
 
 from hierseg_jax.data.prepare.prepare import prepare
+from tests.annotated_data import save_image
 from tests.test_prepare_masks import numbered, write
 
 
@@ -62,7 +63,10 @@ def test_a_list_of_a_test_alone_leaves_the_rest_to_be_split(tmp_path):
 @pytest.mark.parametrize(
     ("lists", "said"),
     [
-        ({"a/train": range(4), "b/train": range(2)}, "both list a split, and neither is followed"),
+        (
+            {"a/train": range(4), "b/train": range(2)},
+            "list the same split otherwise",
+        ),
         ({"train": range(4), "val": range(3, 6)}, "both name"),
     ],
 )
@@ -74,3 +78,90 @@ def test_lists_that_contradict_each_other_are_not_followed(tmp_path, lists, said
         save_lists(raw / folder, **{stem: lines})
     assert any(said in note for note in prepare(raw, tmp_path / "out").notes)
     assert splits(tmp_path / "out") == splits(tmp_path / "plain")
+
+
+def test_lists_name_pictures_by_all_that_they_say_of_their_place(tmp_path):
+    """A line of one folder is no picture of another, but may be a place on another machine."""
+    raw = write(
+        tmp_path / "raw",
+        *[(f"A/images/{i}.jpg", f"A/masks/{i}.png") for i in range(3)],
+        *[(f"B/images/{i}.jpg", f"B/masks/{i}.png") for i in range(3, 6)],
+    )
+    # Of A there are more pictures elsewhere.
+    save_lists(raw, train=["C:\\data\\B\\images\\3.jpg", "/d/B/images/4.jpg", "B/images/5.jpg"])
+    save_lists(raw, val=[f"A/images/{i}.jpg" for i in range(1, 6)])
+    prepare(raw, tmp_path / "out")
+    assert splits(tmp_path / "out") == {
+        "train": ["a__0", "b__3", "b__4", "b__5"],
+        "val": ["a__1", "a__2"],
+        "test": [],
+    }
+
+
+def test_lists_may_name_pictures_that_have_no_mask(tmp_path):
+    raw = write(tmp_path / "raw", *numbered("images/p{}.jpg", "masks/p{}.png", 6))
+    for i in range(6, 16):
+        save_image(raw / f"images/p{i}.jpg")
+    save_lists(raw, train=[f"p{i}" for i in range(4)], val=[f"p{i}" for i in range(4, 16)])
+    prepare(raw, tmp_path / "out")
+    assert splits(tmp_path / "out")["val"] == ["p4", "p5"]
+
+
+@pytest.mark.parametrize(
+    ("val", "said"),
+    [
+        ("p0\np1\n".encode("utf-16"), "is no UTF-8 text"),
+        (b"", "lists none of the pictures that have masks"),
+        (b"cat\ndog\n", "lists none of the pictures that have masks"),
+    ],
+)
+def test_a_list_that_is_not_followed_beside_others_is_named(tmp_path, val, said):
+    raw = write(tmp_path / "raw", *numbered("images/p{}.jpg", "masks/p{}.png", 6))
+    save_lists(raw, train=["p2", "p3", "p4"])
+    (raw / "val.txt").write_bytes(val)
+    notes = prepare(raw, tmp_path / "out").notes
+    assert any(note.startswith(f"{raw / 'val.txt'} {said}") for note in notes)
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_list_that_leaves_none_for_training_is_not_followed(tmp_path, split):
+    raw = write(tmp_path / "raw", *numbered("images/p{}.jpg", "masks/p{}.png", 6))
+    save_lists(raw, **{split: [f"p{i}" for i in range(6)]})
+    notes = prepare(raw, tmp_path / "out").notes
+    assert any("leave none for training: no list of a split is followed" in n for n in notes)
+    assert splits(tmp_path / "out")["train"]
+
+
+def test_folders_of_validation_alone_are_split_anew(tmp_path):
+    raw = write(tmp_path / "raw", *numbered("val/images/p{}.jpg", "val/masks/p{}.png", 6))
+    notes = prepare(raw, tmp_path / "out").notes
+    assert any("6 pictures for validation: these are split anew" in note for note in notes)
+    found = splits(tmp_path / "out")
+    assert found["train"]
+    assert found["val"]
+
+
+@pytest.mark.parametrize(
+    "name", ["exclude_from_test", "test_results", "train_log", "validation_ground_truth", "cat_val"]
+)
+def test_other_texts_are_no_lists_of_splits(tmp_path, name):
+    raw = write(tmp_path / "raw", *numbered("images/{}.jpg", "masks/{}.png", 6))
+    prepare(raw, tmp_path / "plain")
+    save_lists(raw, **{name: ["1", "2", "3"]})
+    prepare(raw, tmp_path / "out")
+    assert splits(tmp_path / "out") == splits(tmp_path / "plain")
+
+
+def test_copies_of_a_list_say_the_same(tmp_path):
+    raw = write(tmp_path / "raw", *numbered("images/{}.jpg", "masks/{}.png", 6))
+    save_lists(raw, val=["1", "2"])
+    save_lists(raw / "splits", val=["images/2.jpg", "images/1.jpg"])
+    prepare(raw, tmp_path / "out")
+    assert splits(tmp_path / "out")["val"] == ["1", "2"]
+
+
+def test_pictures_of_one_name_in_many_folders_are_told_by_these(tmp_path):
+    raw = write(tmp_path / "raw", *numbered("clip{}/image.png", "clip{}/mask.png", 9))
+    save_lists(raw, val=["clip1", "clip2/image.png", "clip3/image"])
+    prepare(raw, tmp_path / "out")
+    assert len(splits(tmp_path / "out")["val"]) == 2

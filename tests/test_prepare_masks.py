@@ -413,7 +413,7 @@ def test_pictures_of_a_test_alone_are_split_anew_and_those_without_masks_may_be_
         "val": 2,
     }
     told = " ".join(prepared.notes)
-    assert "12 pictures with masks lie in folders of a test, and none in one of training" in told
+    assert "No picture with a mask is for training, and 12 pictures for a test: these are" in told
     assert "training can learn that from them: `config.data.negatives`" in told
     named = prepare(raw, tmp_path / "b", val_names="00*")
     assert named.summary["splits"]["val"]["images"] == 10

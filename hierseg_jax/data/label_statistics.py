@@ -131,4 +131,4 @@ def tree_table(hierarchy: Hierarchy, head: str, cells: Callable[[str, str], str]
     for name, node in zip(names, hierarchy.nodes, strict=True):
         yield (padded(name, wide) + cells(hierarchy.level_names[node.depth], node.name)).rstrip()
     if hierarchy.inner_labels:
-        yield "Some masks say a group alone: shares are of the pixels known at the level of a row."
+        yield "Shares of pixels are of those whose class is known at the level of the row."

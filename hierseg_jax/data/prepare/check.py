@@ -248,24 +248,28 @@ def refuse(faults: Sequence[str], raw_dir: pathlib.Path) -> None:
     if len(faults) == 1:
         raise HiersegError(f"{faults[0]} Nothing was written.")
     if faults:
-        lines = _grouped(faults)
-        more = len(lines) - LISTED_FAULTS
-        lines = [*lines[:LISTED_FAULTS], *([f"and {more} more"] if more > 0 else [])]
+        groups = _grouped(faults)[:LISTED_FAULTS]
+        more = len(faults) - sum(map(len, groups))
+        lines = [*map(_sentence_of, groups), *([f"and {more} more"] if more > 0 else [])]
         raise HiersegError(
             f"{raw_dir} has {counted(len(faults), 'fault')}, and nothing was written:\n- "
             + "\n- ".join(lines)
         )
 
 
-def _grouped(faults: Sequence[str]) -> list[str]:
-    """Those that differ only by the file they begin with are one, with the names of the others."""
+def _grouped(faults: Sequence[str]) -> list[list[str]]:
+    """Those that differ only by the file they begin with stand together."""
     alike: dict[str, list[str]] = {}
     for fault in faults:
         begun = _FILE.match(fault)
-        file, what = begun.groups() if begun else ("", fault)
-        alike.setdefault(what, []).append(file)
-    return [
-        f"{first} {what}".strip()
-        + (f" The same of {counted(len(more), 'more file')} ({listed(more, 3)})." if more else "")
-        for what, (first, *more) in alike.items()
-    ]
+        alike.setdefault(begun[2] if begun else fault, []).append(fault)
+    return list(alike.values())
+
+
+def _sentence_of(alike: Sequence[str]) -> str:
+    """The first of such faults, and the files of the others."""
+    files = dict.fromkeys(begun[1] for fault in alike if (begun := _FILE.match(fault)))
+    others = list(files)[1:]
+    if others:
+        return f"{alike[0]} The same of {counted(len(others), 'more file')} ({listed(others, 3)})."
+    return alike[0] + (f" {len(alike)} times." if len(alike) > 1 else "")

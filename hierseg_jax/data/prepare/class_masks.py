@@ -11,9 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hierseg_jax.data.prepare.classes import find_classes
+from hierseg_jax.data.prepare.classes import find_classes, value_of_none
 from hierseg_jax.data.prepare.draw import Region, bitmap, paint
-from hierseg_jax.data.prepare.file_words import OTHER_WORDS, Words, has, is_plain, key_of, words_of
+from hierseg_jax.data.prepare.file_words import (
+    MASK_WORDS,
+    OTHER_WORDS,
+    Words,
+    has,
+    is_plain,
+    key_of,
+    words_of,
+)
 from hierseg_jax.data.prepare.mask_folders import (
     Folders,
     behind_masks,
@@ -28,7 +36,6 @@ from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, MASK_SUFFIXES
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.data.sampling import nearest
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
-from hierseg_jax.system.wording import counted
 
 # Masks that are looked into before a folder is taken for one of these.
 _SAMPLE = 16
@@ -87,19 +94,24 @@ def _unions(
     """A sentence where the masks of one name are those of all others united: a group's."""
     files = [[of[name] for name in names] for of in masks.values() if len(of) == len(names) > 2]
     looked_at = [files[i] for i in spread_indices(len(files), _SAMPLE)]
-    left = set(range(len(names)))
+    left, shown = set(range(len(names))), np.zeros(len(names), bool)
     for of_picture in looked_at:
         inside = [_read(file) != 0 for file in of_picture]
         if len({mask_hw.shape for mask_hw in inside}) > 1:
             return ()
-        whole_hw = np.logical_or.reduce(inside)
-        left = {i for i in left if (inside[i] == whole_hw).all()}
-    if not looked_at or len(left) != 1:
+        shown |= [mask_hw.any() for mask_hw in inside]
+        left = {
+            i
+            for i in left
+            if (inside[i] == np.logical_or.reduce(inside[:i] + inside[i + 1 :])).all()
+        }
+    named = not any(value_of_none(name) is not None for name in names)
+    if len(looked_at) < 2 or len(left) != 1 or not (named and shown.all()):
         return ()
     group = names[left.pop()]
     parts = ", ".join(name for name in names if name != group)
     return (
-        f"{group} is all of {parts} in {counted(len(looked_at), 'picture')} that were looked at, "
+        f"{group} is all of {parts} in the {len(looked_at)} pictures that were looked at, "
         "so that it is hidden by them. It is their group: give a file as --hierarchy, and another "
         f"--out_dir: `names: [background, {parts}]`, `hierarchy: {{{group}: [{parts}]}}`, a line "
         "each.",
@@ -183,7 +195,8 @@ def _find(root: pathlib.Path) -> _Found:
     others = [file for file in listed if file not in used and not is_photo(file)]
     keys = {key_of(image.stem) for image in masks}
     about_whole: tuple[str, ...] = ()
-    if whole := next((file for file in others if key_of(file.stem) in keys), None):
+    said = (file for file in others if has(str(file.relative_to(root)), MASK_WORDS))
+    if whole := next((file for file in said if key_of(file.stem) in keys), None):
         about_whole = (
             f"{whole} has the name of a picture. If it holds all classes, as numbers or colours, "
             "--from=masks reads such masks; give another --out_dir.",

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hierseg_jax.data.prepare.classes import find_classes
+from hierseg_jax.data.prepare.classes import find_classes, value_of_none
 from hierseg_jax.data.prepare.coco_document import Document, is_ignored, read_document
 from hierseg_jax.data.prepare.coco_files import is_coco, json_files
 from hierseg_jax.data.prepare.draw import (
@@ -69,10 +69,11 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     _check_segments(documents)
     names = [name for document in documents for name in document.categories.values()]
     used = {name for document in documents for name in document.used}
+    classes_used = {name for name in used if value_of_none(name) is None}
     where = str(files[0] if len(files) == 1 else raw_dir)
     parents = {} if wishes.hierarchy else parents_of(documents, used, where)
-    about_groups = _annotated_groups(parents, used, where)
-    if _is_project(parents, used):
+    about_groups = _annotated_groups(parents, classes_used, where)
+    if _is_project(parents, classes_used):
         parents = {}
     classes = find_classes(names, used, where, wishes, parents)
     pictures = []
@@ -210,7 +211,8 @@ def _annotated_groups(parents: Mapping[str, str], used: Collection[str], where: 
     if _is_project(parents, used):
         return [
             f"{where}: all categories are below {shown(above)}, which is annotated itself: it is a "
-            "class like the others, and there are no groups."
+            "class like the others, and there are no groups. --hierarchy=tree.yaml says it "
+            "otherwise."
             for above in below
         ]
     return [

@@ -11,6 +11,7 @@ from hierseg_jax.data.prepare.check import taken
 from hierseg_jax.data.prepare.formats import FORMATS
 from hierseg_jax.data.prepare.picture import RawData, Wishes
 from hierseg_jax.data.read.spec import DatasetSpec, load_spec
+from hierseg_jax.data.read.value_names import Value
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import listed
 
@@ -21,7 +22,14 @@ def read_raw(source: str, raw_dir: pathlib.Path, file: pathlib.Path, wishes: Wis
     raw, there = read(raw_dir, wishes), _loaded(file)
     if there is None or wishes.hierarchy is not None or any(p.draw is None for p in raw.pictures):
         return raw
-    if there.labels or raw.labels:  # what each number means is said there, or to be said
+    if there.labels or raw.labels:
+        if _moved(raw, there):
+            raw = read(raw_dir, dataclasses.replace(wishes, hierarchy=there.hierarchy))
+        if name := _moved(raw, there):
+            raise HiersegError(
+                f"{raw_dir} is drawn with another number for {name!r} than {file} says. Give "
+                "another --out_dir."
+            )
         return raw
     # Groups may be others: masks know nothing of them.
     found, known = (of.hierarchy.class_names for of in (raw, there))
@@ -45,6 +53,21 @@ def read_raw(source: str, raw_dir: pathlib.Path, file: pathlib.Path, wishes: Wis
             "the annotations' names there, or another --out_dir."
         )
     return raw
+
+
+def _moved(raw: RawData, there: DatasetSpec) -> str | None:
+    """A name that is drawn as a value which is not among those that have it in the data.yaml.
+
+    Names that are in one of the two alone were changed there, or merged.
+    """
+    drawn, said = (
+        dict(of.labels) or dict(enumerate(of.hierarchy.class_names)) for of in (raw, there)
+    )
+    known: dict[str, set[Value]] = {}
+    for value, name in said.items():
+        known.setdefault(name, set()).add(value)
+    moved = (name for value, name in drawn.items() if value not in known.get(name, {value}))
+    return next(moved, None)
 
 
 def _loaded(file: pathlib.Path) -> DatasetSpec | None:

@@ -103,11 +103,11 @@ def find_format(raw_dir: pathlib.Path) -> str:
                 continue
             raise HiersegError(
                 f"{error} It is this file that would make {raw_dir} a data set already: mend it, "
-                f"or take it out of there. {nothing}".strip()
+                "or take it out of there, or say --from."
             ) from error
         raise HiersegError(
             f"{raw_dir} is a data set already, by the file {file.name} in it: train with "
-            f"{shlex.quote(f'--data={file}')}. Or take it out of there. {nothing}".strip()
+            f"{shlex.quote(f'--data={file}')}. Or take it out of there, or say --from."
         )
     for name in LAST:
         if FORMATS[name].found_in(raw_dir):

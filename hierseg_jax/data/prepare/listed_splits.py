@@ -1,19 +1,39 @@
 """Splits that lists tell: `train.txt`, `splits/val.txt`, `test_list.txt`, a picture a line."""
 
-import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from hierseg_jax.data.prepare.file_words import words_of
 from hierseg_jax.data.prepare.folders import SPLIT_NAMES, walk_files
 from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.picture import Picture
+from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import counted, listed
 
+_LIST_WORDS = {
+    *("list", "lists", "lst", "id", "ids", "name", "names", "file", "files", "filename"),
+    *("filenames", "image", "images", "img", "imgs", "path", "paths", "split", "splits", "set"),
+}
+"""What may stand in a list's name beside that of its split."""
 _MOSTLY = 0.5
-"""Of the lines of such a list that name pictures, at least; others may have no mask."""
+"""Of different lines those that name files of pictures, at least, those without masks too."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _List:
+    """A text whose lines name pictures.
+
+    Attributes:
+      file: of it.
+      split: that its name tells.
+      images: that it names, of those with masks.
+    """
+
+    file: pathlib.Path
+    split: str
+    images: frozenset[pathlib.Path]
 
 
 def split_by_lists(
@@ -28,64 +48,125 @@ def split_by_lists(
       pictures: of a source, none of which has a split.
       raw_dir: of the source, below which the lists lie.
     """
-    by_stem: dict[str, list[Picture]] = {}
-    for picture in pictures:
-        by_stem.setdefault(picture.image.stem, []).append(picture)
-    told: dict[pathlib.Path, str] = {}
-    lists: dict[str, pathlib.Path] = {}
-    for file in walk_files(raw_dir, (".txt",)):
-        split = _split_of(file.stem)
-        found = _named_in(file, by_stem) if split else []
-        if not found:
-            continue
-        first = lists.setdefault(split, file)
-        if first != file:
-            return [*pictures], (f"{first} and {file} both list a split, and neither is followed.",)
-        for picture in found:
-            if told.setdefault(picture.image, split) != split:
-                return [*pictures], (
-                    f"{lists[told[picture.image]]} and {file} both name {picture.image}: neither "
-                    "is followed.",
-                )
-    if not lists:
+    files = [(file, _split_of(file.stem)) for file in walk_files(raw_dir, (".txt",))]
+    files = [(file, split) for file, split in files if split]
+    if not files:
         return [*pictures], ()
+    known = _Names([picture.image for picture in pictures], raw_dir)
+    # A picture without a mask may be in a list.
+    stems = {file.stem for file in walk_files(raw_dir, IMAGE_SUFFIXES)}
+    lists: dict[str, _List] = {}
+    unread, notes = [], []
+    for file, split in files:
+        try:
+            one = _List(file, split, _named_in(file, known, stems))
+        except HiersegError as error:
+            unread.append(f"{error} It is not followed as a list of a split.")
+            continue
+        if not one.images:
+            notes.append(f"{file} lists none of the pictures that have masks.")
+            continue
+        if (first := lists.setdefault(split, one)).images != one.images:
+            return _unfollowed(pictures, f"{first.file} and {file} list the same split otherwise")
+    if not lists:
+        return [*pictures], tuple(unread)
+    told: dict[pathlib.Path, _List] = {}
+    for one in lists.values():
+        for image in sorted(one.images):
+            other = told.setdefault(image, one)
+            if other is not one:
+                return _unfollowed(pictures, f"{other.file} and {one.file} both name {image}")
     rest = [picture.image for picture in pictures if picture.image not in told]
-    notes = [f"Splits are those of {listed(sorted(map(str, lists.values())), 3)}."]
+    if not rest and "train" not in lists:
+        return _unfollowed(
+            pictures, f"{listed([one.file for one in lists.values()], 3)} leave none for training"
+        )
+    notes.insert(0, f"Splits are those of {listed([one.file for one in lists.values()], 3)}.")
     if rest and "train" in lists:
-        notes.append(
-            f"In none of these lists, and taken as those of training: "
-            f"{counted(len(rest), 'picture')}, the first {rest[0]}."
+        others = "" if "val" in lists else " or validation"
+        notes.insert(
+            1,
+            f"In none of these lists, and taken for training{others}: "
+            f"{counted(len(rest), 'picture')}, the first {rest[0]}.",
         )
     return [
-        dataclasses.replace(picture, split=told.get(picture.image, "")) for picture in pictures
-    ], tuple(notes)
+        dataclasses.replace(picture, split=told[picture.image].split)
+        if picture.image in told
+        else picture
+        for picture in pictures
+    ], (*notes, *unread)
+
+
+def _unfollowed(pictures: Sequence[Picture], why: str) -> tuple[list[Picture], tuple[str, ...]]:
+    return [*pictures], (f"{why}: no list of a split is followed.",)
 
 
 def _split_of(stem: str) -> str:
-    """The one split that the words of a name tell; of train_val there are two."""
-    words = (word.lower() for part in words_of(stem) for word in part.split("_"))
+    """The split that a list is called after, with words for lists alone beside it."""
+    words = [word.lower() for part in words_of(stem) for word in part.split("_") if word]
     splits = {SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES}
-    return splits.pop() if len(splits) == 1 else ""
+    others = {word for word in words if word not in SPLIT_NAMES and word.rstrip("0123456789")}
+    return splits.pop() if len(splits) == 1 and others <= _LIST_WORDS else ""
 
 
-def _named_in(file: pathlib.Path, by_stem: Mapping[str, Sequence[Picture]]) -> list[Picture]:
-    """The pictures that a list names; none of another text."""
-    lines: list[str] = []
-    with contextlib.suppress(HiersegError):
-        lines = [line for _, line in read_ids(file)]
-    found = [picture for line in lines if (picture := _named_by(line, by_stem)) is not None]
-    return found if len(found) >= _MOSTLY * len(lines) else []
+class _Names:
+    """Pictures by the ends of their paths, with their suffix and without."""
+
+    def __init__(self, images: Iterable[pathlib.Path], raw_dir: pathlib.Path) -> None:
+        self._folders: set[str] = set()
+        self._by_end: dict[tuple[str, ...], set[pathlib.Path]] = {}
+        self._parents: dict[pathlib.Path, tuple[str, ...]] = {}
+        for image in images:
+            below = image.relative_to(raw_dir) if image.is_relative_to(raw_dir) else image
+            self._parents[image] = below.parts[:-1]
+            self._folders.update(below.parts[:-1])
+            for name in {image.name, image.stem}:
+                path = (*below.parts[:-1], name)
+                for at in range(len(path)):
+                    self._by_end.setdefault(path[at:], set()).add(image)
+
+    def find(self, path: pathlib.PurePath) -> pathlib.Path | None:
+        """The one picture that a path may mean, perhaps one of another machine; else None."""
+        for name in (path.name, path.stem):  # an id may have dots
+            parts = (*path.parts[:-1], name)
+            for at in range(len(parts)):
+                found = self._by_end.get(parts[at:])
+                if found is None:
+                    continue
+                image = next(iter(found))
+                return image if len(found) == 1 and self._may_be(image, parts, at) else None
+        return None
+
+    def _may_be(self, image: pathlib.Path, parts: Sequence[str], at: int) -> bool:
+        """Whether the folder in front of the end that is alike is none that is known here.
+
+        Then the line says another place of the picture, and else it says another picture.
+        """
+        deeper = len(self._parents[image]) > len(parts) - 1 - at
+        return not (at and deeper and parts[at - 1] in self._folders)
 
 
-def _named_by(line: str, by_stem: Mapping[str, Sequence[Picture]]) -> Picture | None:
-    """By a whole line or its first word; None where several pictures may be meant."""
-    for text in (line, line.split()[0]):
-        path = pathlib.PurePosixPath(text.replace("\\", "/").strip("\"',;"))
-        for stem in (path.name, path.stem):  # an id may have dots
-            candidates = by_stem.get(stem, ())
-            for depth in range(len(path.parts)):
-                if len(candidates) == 1:
-                    return candidates[0]
-                parent = path.parts[-depth - 2 : -1]
-                candidates = [c for c in candidates if c.image.parent.parts[-depth - 1 :] == parent]
-    return None
+def _named_in(file: pathlib.Path, known: _Names, stems: Set[str]) -> frozenset[pathlib.Path]:
+    """The pictures that a list names; none of another text.
+
+    Args:
+      file: that may be one.
+      known: the pictures that have masks.
+      stems: of all pictures that there are.
+
+    Raises:
+      HiersegError: where it can't be read as text.
+    """
+    lines = {line for _, line in read_ids(file)}
+    found: set[pathlib.Path] = set()
+    named = 0
+    for line in lines:
+        paths = [_path(text) for text in (line, line.split()[0])]
+        image = known.find(paths[0]) or known.find(paths[1])
+        found |= {image} if image else set()
+        named += image is not None or any({path.name, path.stem} & stems for path in paths)
+    return frozenset(found if named >= _MOSTLY * len(lines) else ())
+
+
+def _path(text: str) -> pathlib.PurePosixPath:
+    return pathlib.PurePosixPath(text.replace("\\", "/").strip("\"',;"))

@@ -30,7 +30,7 @@ from hierseg_jax.data.read.png import palette_of
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.data.read.value_names import IGNORE, Named, Value
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
-from hierseg_jax.system.wording import counted
+from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.background import may_be_background
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.tree.meeting import all_labels, near_names
@@ -241,10 +241,11 @@ def _refuse_renumbered(masks: Sequence[pathlib.Path]) -> None:
     renumbered = find_renumbered(masks)
     if renumbered is None:
         return
-    colours = ", ".join(f'"#{colour:06X}": NAME' for colour in renumbered.colours[:_COLOURS])
+    colours = listed([f'"#{colour:06X}": NAME' for colour in renumbered.colours], _COLOURS)
     raise HiersegError(
         f"{renumbered.sentence} The palettes differ, so that numbers are no classes. Name the "
-        f"colours by `labels` in a --hierarchy file: `labels: {{{colours}}}`."
+        f"colours by `labels` in a --hierarchy file: `labels: {{{colours}}}`. Or the numbers, if "
+        "these are the classes, whatever colours they are shown in: `labels: {0: NAME, 1: NAME}`."
     )
 
 

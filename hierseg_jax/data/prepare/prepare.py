@@ -190,16 +190,22 @@ def _without_copies(raw: RawData) -> RawData:
 def _split(
     raw: RawData, raw_dir: pathlib.Path, val_share: float, val_names: str | Sequence[str]
 ) -> RawData:
-    if all(picture.split == "test" for picture in raw.pictures):
-        note = (
-            f"{counted(len(raw.pictures), 'picture')} with masks lie in folders of a test, and "
-            "none in one of training or validation: they are split anew."
-        )
-        pictures = [dataclasses.replace(picture, split="") for picture in raw.pictures]
-        raw = dataclasses.replace(raw, pictures=pictures, notes=(*raw.notes, note))
-    elif not any(picture.split for picture in raw.pictures):
+    if not any(picture.split for picture in raw.pictures):
         pictures, about_lists = split_by_lists(raw.pictures, raw_dir)
         raw = dataclasses.replace(raw, pictures=pictures, notes=(*raw.notes, *about_lists))
+    if not any(picture.split in ("", "train") for picture in raw.pictures):
+        # Those of a test stay, where there are others.
+        freed = "val" if any(picture.split == "val" for picture in raw.pictures) else "test"
+        pictures = [
+            dataclasses.replace(picture, split="") if picture.split == freed else picture
+            for picture in raw.pictures
+        ]
+        note = (
+            f"No picture with a mask is for training, and "
+            f"{counted(sum(not p.split for p in pictures), 'picture')} for "
+            f"{'validation' if freed == 'val' else 'a test'}: these are split anew."
+        )
+        raw = dataclasses.replace(raw, pictures=pictures, notes=(*raw.notes, note))
     if not val_names:
         pictures, notes = split_pictures(raw.pictures, val_share), raw.notes
         drawn = sum(p.split == "val" for p in pictures)

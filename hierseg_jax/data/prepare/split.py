@@ -61,9 +61,15 @@ def split_by_names(
         found = {p.image for p in free if _is_called((paths[p.image], p.name), pattern)}
         if not found:
             first = min(paths.values(), default="nothing")
+            tested = sum(
+                picture.split == "test"
+                and _is_called((_below(picture.image, raw_dir), picture.name), pattern)
+                for picture in pictures
+            )
             raise HiersegError(
                 f"No picture for training or validation is called {pattern!r} (--val_names); "
                 f"capitals and the suffix count. The first is {first}."
+                + (f" So called are {counted(tested, 'picture')} of a test." if tested else "")
             )
         val |= found
     if len(val) == len(paths):

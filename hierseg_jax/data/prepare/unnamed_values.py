@@ -15,11 +15,13 @@ from hierseg_jax.data.prepare.palettes import find_renumbered
 from hierseg_jax.data.read.image_files import read_mask
 from hierseg_jax.data.read.mask_values import UNLABELLED
 from hierseg_jax.data.read.png import palette_of
+from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.data.read.value_names import IGNORE, Value
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
+_LOOKED_AT = 20  # masks of colours, beside others
 _STRAY = 0.001
 """Of all pixels what a grey has, at most, that lies between others at smooth edges."""
 _BETWEEN, _INSIDE = 0.5, 0.01
@@ -111,12 +113,18 @@ def _are_colours(masks: Sequence[pathlib.Path]) -> tuple[bool, tuple[str, ...]]:
             return False, ()
         return True, (
             f"The masks have palettes that differ, and are read by their colours: "
-            f"{renumbered.sentence}",
+            f"{renumbered.sentence} If it is their numbers that are classes, whatever colours they "
+            "are shown in, name these by `labels` in a --hierarchy file.",
         )
     others = [mask for mask in masks if not with_colours[mask]]
-    grey = next((mask for mask in others if not palette_of(mask) and read_mask(mask).any()), None)
+    coloured = next(mask for mask in masks if with_colours[mask])
+    some = [mask for mask in masks if with_colours[mask]]
+    some = [some[index] for index in spread_indices(len(some), _LOOKED_AT)]
+    known = {
+        colour for mask in some for colour in np.unique(read_mask(mask, colours=True)).tolist()
+    }
+    grey = next((mask for mask in others if not _shares_colours(mask, known)), None)
     if grey is not None:
-        coloured = next(mask for mask in masks if with_colours[mask])
         raise HiersegError(
             f"{coloured} and {grey}: one holds colours and the other numbers; store all masks in "
             "one way. If one is no mask, take it out of --raw_dir. Or name the colours by `labels` "
@@ -128,6 +136,15 @@ def _are_colours(masks: Sequence[pathlib.Path]) -> tuple[bool, tuple[str, ...]]:
         f"{counted(len(others), 'mask')} of {len(masks)} have palettes or nothing but black, the "
         f"first {others[0]}, and the others colours: all are read by their colours.",
     )
+
+
+def _shares_colours(mask: pathlib.Path, known: set[int]) -> bool:
+    """Whether a mask of numbers is black alone, or its palette shows others' colours."""
+    colours = {*np.unique(read_mask(mask)).tolist()} - {0}
+    if palette := palette_of(mask):
+        colours = {palette[value] for value in colours if 0 <= value < len(palette)} - {0}
+        return not colours or not colours.isdisjoint(known)
+    return not colours
 
 
 def _are_drawn(found: set[int]) -> bool:
