@@ -1,15 +1,17 @@
 """What COCO's files may hold that tools or hands have made: nothing is lost or renamed unsaid."""
 
 import json
+import shutil
 import unicodedata
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from hierseg_jax import Hierarchy
 from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.folder import FolderSource
-from tests.annotated_data import SMALL, SQUARE, coco, save_image, save_json
+from tests.annotated_data import SMALL, SQUARE, coco, named, save_image, save_json
 from tests.raw_data import fault
 
 
@@ -155,3 +157,24 @@ def test_names_with_accents_meet_however_they_are_composed(tmp_path, forms):
     document = two_categories({"id": 1, "name": "a"}, {"id": 3, "name": "b"})
     document["images"][0]["file_name"] = named
     assert labels(tmp_path, make(tmp_path, document, (stored,)))[1] == {"background", "a", "b"}
+
+
+def test_numbers_of_a_data_yaml_that_names_groups_stay_for_later_annotations(tmp_path):
+    """Categories of another order; the masks are new, and only data.yaml says what was before."""
+    raw = tmp_path / "raw"
+    regions = {9: SQUARE, 3: SMALL}
+    regions |= {i: [[x, 10, x + 4, 10, x + 4, 12, x, 12]] for i, x in ((1, 0), (5, 12))}
+    document = coco([{"category_id": i, "segmentation": at} for i, at in regions.items()])
+    document["categories"].append({"id": 9, "name": "animal", "supercategory": "animal"})
+    save_json(raw / "a.json", document)
+    save_image(raw / "0.jpg")
+    before = prepare(raw, tmp_path / "out").spec
+    assert before.labels
+    drawn = named(tmp_path / "out")
+    assert {*np.unique(drawn.astype(str))} == {"background", "animal", "cat", "dog", "lamp"}
+    shutil.rmtree(tmp_path / "out/train")
+    document["categories"].reverse()
+    save_json(raw / "a.json", document)
+    after = prepare(raw, tmp_path / "out").spec
+    assert after == before
+    np.testing.assert_array_equal(named(tmp_path / "out"), drawn)

@@ -87,3 +87,37 @@ def test_masks_of_colours_and_of_palettes_are_read_by_their_colours(tmp_path):
     assert set(done.spec.hierarchy.class_names) == {"background", "colour_FF0000", "colour_0000FF"}
     assert sorted(map(len, classes_of_all(done.spec))) == [1, 3, 3, 3, 3, 3]
     assert any("4 masks of 6 have palettes or nothing but black" in note for note in done.notes)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "colours"),
+    [
+        ((0, 1), (BLACK, BLUE, RED)),  # more colours than the file has
+        ((0, 2), (BLACK, 0x808080, RED)),  # a number is passed over
+        ((0, 1, 2), (BLACK, BLUE, BLUE)),  # two numbers of one colour
+    ],
+)
+def test_colours_that_a_tool_chose_for_numbers_say_nothing(tmp_path, numbers, colours):
+    """No optimizer leaves such palettes; that of half of the files differs from the others'."""
+    for i in range(6):
+        save_image(tmp_path / f"raw/{i}.jpg")
+        if i % 2:
+            save_palette(tmp_path / f"raw/{i}_mask.png", stripes(*numbers), *colours)
+        else:
+            save_palette(tmp_path / f"raw/{i}_mask.png", stripes(0, 1, 2), BLACK, RED, BLUE)
+    done = prepare(tmp_path / "raw", tmp_path / "out")
+    assert done.spec.hierarchy.class_names == ("background", "class_1", "class_2")
+
+
+def test_palettes_beside_greys_or_of_other_colours_are_no_mixture_of_one_kind(tmp_path):
+    raw = tmp_path / "raw"
+    for i in range(6):
+        save_image(raw / f"{i}.jpg")
+        save_palette(raw / f"{i}_mask.png", stripes(0, 1, 2), BLACK, RED, BLUE)
+    as_numbers = np.repeat(stripes(0, 1, 2)[..., None], 3, 2)
+    as_numbers[0, 0] = (0, 0, 1)
+    save_mask(raw / "5_mask.png", as_numbers)
+    assert "one holds colours and the other numbers" in fault(raw, tmp_path / "out")
+    save_renumbered(raw)
+    save_mask(raw / "5_mask.png", stripes(0, 1, 2))
+    assert "class_1" in prepare(raw, tmp_path / "out").spec.hierarchy.class_names

@@ -1,6 +1,5 @@
 """VOC, CamVid and what is no format at all: what a new user brings, and what is written where."""
 
-
 import cv2
 import numpy as np
 import pytest
