@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from hierseg_jax.system.memory import TRIED_JAXLIBS, VARIABLE, decide, keep_large_blocks
+from tests.conftest import flags_of_users
 
 START = """
 import collections, ctypes, sys, time
@@ -48,9 +49,11 @@ jax.block_until_ready(step(x))
 
 
 def run(script, **environment):
+    # Compiled as users' programs are: of so many numbers sines take longer than their compilation.
+    given = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags_of_users(), VARIABLE: ""}
     done = subprocess.run(
         [sys.executable, "-c", START + script],
-        env=os.environ | {"JAX_PLATFORMS": "cpu", VARIABLE: ""} | environment,
+        env=os.environ | given | environment,
         capture_output=True,
         text=True,
         check=False,
