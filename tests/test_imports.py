@@ -9,10 +9,10 @@ from hierseg_jax.system.imports import without_garbage_collection
 
 
 @pytest.fixture(autouse=True)
-def unfrozen():
+def frozen():
     yield
     gc.enable()
-    gc.unfreeze()
+    gc.freeze()  # as the suite has it
 
 
 def test_garbage_is_collected_again_after_imports_that_fail():
