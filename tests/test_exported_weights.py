@@ -39,15 +39,17 @@ def settings_of(**changes):
     return settled(settings, LITE)
 
 
-def network_and_variables(settings, hierarchy=PASCAL_PERSON_PART):
-    model = build_model(settings.model, hierarchy)
+@functools.cache
+def network_and_variables(**changes):
+    """Nobody changes the arrays."""
+    model = build_model(settings_of(**changes).model, PASCAL_PERSON_PART)
     return model, uneven(init_variables(model, jax.random.key(1)))
 
 
-def export(file, precision, name="effunet"):
-    """As `hierseg export` does it, without a run; gives back the network and its variables."""
+@functools.cache
+def exported_bytes(precision, name):
     settings = settings_of(model__name=name)
-    model, variables = network_and_variables(settings)
+    model, variables = network_and_variables(model__name=name)
     integers = precision == "int8"
     graph = build_graph("deploy", model, variables, PASCAL_PERSON_PART, integers)
     exported = convert(graph, (64, 64))
@@ -59,18 +61,27 @@ def export(file, precision, name="effunet"):
     told = {"model": settings.model.label, "precision": precision, "network": of_model}
     tree = PASCAL_PERSON_PART
     describe(exported, Metadata("deploy", tree, (64, 64), 32, parameters_sha256="", **told))
-    onnx.save(exported, file)
-    return model, variables
+    return exported.SerializeToString()
+
+
+def export(file, precision, name="effunet"):
+    """As `hierseg export` does it, without a run; gives back the network and its variables."""
+    file.write_bytes(exported_bytes(precision, name))
+    return network_and_variables(model__name=name)
+
+
+@functools.cache
+def compiled(model):
+    return jax.jit(model.apply)
 
 
 def logits(model, variables):
-    return np.asarray(jax.jit(model.apply)(variables, IMAGES.astype(np.float32) / 255))
+    return np.asarray(compiled(model)(variables, IMAGES.astype(np.float32) / 255))
 
 
 @pytest.mark.parametrize("integers", [False, True])
 def test_esnets_weights_come_back_with_the_scales_of_pooled_channels(integers):
-    settings = settings_of(model__name="esnet_mini")
-    model, variables = network_and_variables(settings)
+    model, variables = network_and_variables(model__name="esnet_mini")
     weights = folded_weights(model, variables, integers)
     back = unfolded(model, weights, integers)
     expected = logits(model, variables)
@@ -79,7 +90,7 @@ def test_esnets_weights_come_back_with_the_scales_of_pooled_channels(integers):
 
 @pytest.mark.parametrize(("integers", "decoder"), [(False, "reference"), (True, "fine")])
 def test_unfolded_weights_fold_to_the_same_again_and_compute_the_same(integers, decoder):
-    model, variables = network_and_variables(settings_of(model__decoder=decoder))
+    model, variables = network_and_variables(model__decoder=decoder)
     weights = folded_weights(model, variables, integers)
     back = unfolded(model, weights, integers)
     for one, other in zip(weights, folded_weights(model, back, integers), strict=True):
@@ -98,7 +109,7 @@ def test_squeeze_and_excitation_comes_back_too():
 
 
 def test_weights_that_no_variables_fold_to_are_told_apart():
-    model, variables = network_and_variables(settings_of())
+    model, variables = network_and_variables()
     weights = folded_weights(model, variables)
     assert unfolded(model, weights[:-1]) is None
     assert unfolded(model, weights, integers=True) is None
@@ -130,7 +141,7 @@ def test_a_run_starts_with_the_network_of_the_file(tmp_path, name, precision):
 
 
 def test_norms_normalise_what_they_see_and_the_network_stays_the_same():
-    model, variables = network_and_variables(settings_of(model__dropout=False))
+    model, variables = network_and_variables(model__dropout=False)
     back = unfolded(model, folded_weights(model, variables))
     images = IMAGES.astype(np.float32) / 255
     whole = with_statistics(model, traverse_util.flatten_dict(back), images)
@@ -239,7 +250,7 @@ def test_a_file_with_another_decoder_is_told_by_it(tmp_path):
 
 
 def test_weights_that_are_no_numbers_are_not_taken():
-    model, variables = network_and_variables(settings_of())
+    model, variables = network_and_variables()
     weights = folded_weights(model, variables)
     weights[4] = weights[4].copy()
     weights[4].flat[0] = np.nan
