@@ -7,9 +7,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from jax2onnx.plugins import plugin_system
 
 from hierseg_jax.bridge.contracts import build_graph
-from hierseg_jax.bridge.to_onnx import convert
+from hierseg_jax.bridge.to_onnx import PLUGINS, convert
 from hierseg_jax.bridge.verify import largest_difference
 from hierseg_jax.models import create_model, init_variables
 from hierseg_jax.pytorch.weights import variables_from_state_dict
@@ -177,3 +178,20 @@ def test_a_level_called_scores_is_exported_without_scores():
     photo = np.zeros((20, 20, 3), np.uint8)
     shapes = [(1, 16, 16), (1, 24, 16)]
     assert largest_difference(exported, graph, model, variables, tree, [photo], shapes) <= 1e-4
+
+
+def test_few_plugins_of_jax2onnx_are_read_unless_another_program_wants_all(monkeypatch):
+    read, folders = plugin_system._import_tree, []
+
+    def watched(folder, prefix):
+        folders.append(prefix.removeprefix("jax2onnx.plugins"))
+        if folders[-1]:
+            read(folder, prefix)
+
+    monkeypatch.setattr(plugin_system, "_import_tree", watched)
+    monkeypatch.setattr(plugin_system, "_already_imported_plugins", False)
+    graph = build_graph("deploy", *fresh("esnet_mini", PASCAL_PERSON_PART), PASCAL_PERSON_PART)
+    convert(graph, (32, 32))
+    assert folders == [f".{name}" for name in PLUGINS]
+    plugin_system.import_all_plugins()
+    assert folders[len(PLUGINS) :] == [""]

@@ -1,8 +1,13 @@
 """From a function of JAX to a checked ONNX graph."""
 
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
 import jax
 import jax2onnx
 import onnx
+from jax2onnx.plugins import plugin_system
 
 from hierseg_jax.bridge.contracts import Graph
 from hierseg_jax.runtime.metadata import SCORES
@@ -10,6 +15,8 @@ from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import one_line
 
 MIN_OPSET, MAX_OPSET = 13, 23
+PLUGINS = ("flax", "jax")
+"""Folders of jax2onnx with what networks may need. Reading the others computes their examples."""
 # Nodes that would carry the image's size are not among them.
 OP_TYPES = frozenset(
     {
@@ -97,14 +104,15 @@ def convert(
 
 def _traced(graph: Graph, shape: tuple[int, ...], opset: int) -> onnx.ModelProto:
     try:
-        return jax2onnx.to_onnx(
-            graph.function,
-            [jax.ShapeDtypeStruct(shape, graph.input_dtype)],
-            opset=opset,
-            input_names=[graph.input_name],
-            output_names=list(graph.output_names),
-            model_name="hierseg_jax",
-        )
+        with _few_plugins():
+            return jax2onnx.to_onnx(
+                graph.function,
+                [jax.ShapeDtypeStruct(shape, graph.input_dtype)],
+                opset=opset,
+                input_names=[graph.input_name],
+                output_names=list(graph.output_names),
+                model_name="hierseg_jax",
+            )
     except NotImplementedError as error:  # of jax2onnx, for a primitive that it has no plugin for
         if graph.any_size:
             raise
@@ -112,6 +120,27 @@ def _traced(graph: Graph, shape: tuple[int, ...], opset: int) -> onnx.ModelProto
             f"jax2onnx does not know an operation of the network ({one_line(error)}); "
             "write an inference function for it, as models/esnet/graph.py is one."
         ) from error
+
+
+@contextlib.contextmanager
+def _few_plugins() -> Iterator[None]:
+    """jax2onnx reads `PLUGINS` alone meanwhile: one second in place of seven.
+
+    Whoever calls it for other networks, in the same process, has it read the rest then. Where it
+    has changed within, it reads all of them.
+    """
+    read, known = "_import_tree", "_already_imported_plugins"
+    if not hasattr(plugin_system, read) or getattr(plugin_system, known, True):
+        yield
+        return
+    folder = Path(plugin_system.__file__).parent
+    for name in PLUGINS:
+        getattr(plugin_system, read)(folder / name, f"{plugin_system.__package__}.{name}")
+    setattr(plugin_system, known, True)
+    try:
+        yield
+    finally:
+        setattr(plugin_system, known, False)
 
 
 def _open_dimensions(
