@@ -1,8 +1,8 @@
 """Many command lines, each a process of its own that has its imports already.
 
-`python -m tests.commands` reads command lines from its input, as JSON lists, forks for each of
-them, and answers with the exit status and what the fork has printed. A script without suffix is a
-command of `hierseg`.
+`python -m tests.commands` reads command lines from its input, as JSON lists of the environment's
+changes, script, folder and flags, forks for each of them, and answers with the exit status and
+what the fork has printed. A script without suffix is a command of `hierseg`.
 """
 
 import functools
@@ -29,25 +29,27 @@ def _server():
     )
 
 
-def run_quickly(script, *flags, folder="."):
-    """A script, or a command such as `compare`, with these flags.
+def run_quickly(script, *flags, folder=".", **environment):
+    """A script, or a command such as `compare`, with these flags and variables.
 
-    The server starts no device, so that what it forks may compute with JAX.
+    The server starts no device, so that what it forks may compute with JAX, and compiles as its
+    own `XLA_FLAGS` say.
     """
     server = _server()
-    line = [script, str(folder), *map(str, flags)]
+    line = [environment, str(script), str(folder), *map(str, flags)]
     print(json.dumps(line), file=server.stdin, flush=True)
     status, output, errors = json.loads(server.stdout.readline())
     return subprocess.CompletedProcess([script, *flags], status, output, errors)
 
 
-def _fork(main, argv, folder):
+def _fork(main, argv, folder, environment):
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         child = os.fork()
         if child == 0:
             os.dup2(output.fileno(), 1)
             os.dup2(errors.fileno(), 2)
             os.chdir(folder)
+            os.environ.update(environment)
             os._exit(_status(main, argv))
         _, status = os.waitpid(child, 0)
         texts = []
@@ -93,9 +95,10 @@ def _main(script):
 
 def _serve():
     for line in sys.stdin:
-        script, folder, *flags = json.loads(line)
+        environment, script, folder, *flags = json.loads(line)
         name = script if Path(script).suffix else f"hierseg {script}"
-        print(json.dumps(_fork(_main(script), [name, *flags], folder)), flush=True)
+        answer = _fork(_main(script), [name, *flags], folder, environment)
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,18 @@ import pytest
 
 from hierseg_jax.models.kernels import library
 from hierseg_jax.system.compiler import compiled_library
+from tests.commands import run_quickly
 
 pytestmark = pytest.mark.skipif(
     bool(library.problem()), reason=f"the kernels can't be compiled: {library.problem()}"
 )
 
-PROBLEM = "from hierseg_jax.models.kernels import library; print(library.problem())"
+PROBLEM = """
+from hierseg_jax.models.kernels import library
+
+def main():
+    print(library.problem())
+"""
 
 
 @pytest.mark.parametrize(
@@ -31,13 +37,10 @@ PROBLEM = "from hierseg_jax.models.kernels import library; print(library.problem
     ],
 )
 def test_why_there_are_no_kernels_is_said(tmp_path, environment, sentence):
-    done = subprocess.run(
-        [sys.executable, "-c", PROBLEM],
-        env=os.environ | {"HIERSEG_JAX_CACHE": str(tmp_path)} | environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    script = tmp_path / "problem.py"
+    script.write_text(PROBLEM)
+    done = run_quickly(script, **{"HIERSEG_JAX_CACHE": str(tmp_path)} | environment)
+    assert done.returncode == 0, done.stderr
     assert sentence in done.stdout
     assert not list(tmp_path.rglob("*.so"))
 

@@ -4,7 +4,6 @@ import csv
 import json
 import shutil
 import signal
-import sys
 
 import cv2
 import jax
@@ -77,7 +76,7 @@ def test_evaluate_gives_the_numbers_of_training(finished, tmp_path):
     workdir, _ = finished
     best = max(epochs_of(workdir), key=lambda row: row["levels"]["part"]["miou"])
     command = evaluate_command(workdir, "--batch_size=8", f"--output={tmp_path / 'out'}")
-    done = run(command)
+    done = run_quickly(*command[1:])
     assert done.returncode == 0, done.stderr
     assert "upper_body" in done.stdout
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
@@ -149,10 +148,10 @@ def test_a_killed_run_resumes_bit_identically(tmp_path):
     assert process.returncode == -signal.SIGKILL
     steps = checkpoint_steps(workdir)
     epochs = (steps[-1] // 4 if steps else 0) + 1
-    resume = [sys.executable, "launch/train.py", f"--workdir={workdir}"]
-    whole = train_command(tmp_path / "whole", patience=0)
+    resume = ["launch/train.py", f"--workdir={workdir}"]
+    whole = train_command(tmp_path / "whole", patience=0)[1:]
     for command in (resume, whole):
-        done = run([*command, f"--config.epochs={epochs}"], **flags)
+        done = run_quickly(*command, f"--config.epochs={epochs}", **flags)
         assert done.returncode == 0, done.stderr
     assert_bit_identical(workdir, tmp_path / "whole")
 
