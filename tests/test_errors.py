@@ -19,6 +19,7 @@ from hierseg_jax.data.pipeline import eval_batches
 from hierseg_jax.pytorch.files import read_torch_file
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, wants_tracebacks
 from tests.conftest import ROOT
+from tests.worker_sources import Broken, filled_example
 
 MAIN = """
 from hierseg_jax.system.command_line import run
@@ -138,24 +139,6 @@ def test_users_of_the_library_find_the_class_where_they_look():
     assert issubclass(HiersegFileNotFoundError, FileNotFoundError)
 
 
-class Broken:
-    """A source whose second example can't be had."""
-
-    def __init__(self, mistake):
-        self._mistake = mistake
-
-    def __len__(self):
-        return 2
-
-    def __getitem__(self, index):
-        if index:
-            return self.stumble()
-        return {"image": np.zeros((8, 8, 3), np.uint8), "label": np.zeros((8, 8), np.uint8)}
-
-    def stumble(self):
-        raise HiersegFileNotFoundError("b.jpg is gone.") if self._mistake else ValueError("defect")
-
-
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("mistake", [True, False])
 def test_errors_come_out_of_threads_and_worker_processes_as_they_are(workers, mistake):
@@ -174,7 +157,7 @@ def test_arrays_of_worker_processes_do_not_wait_for_the_garbage_collector():
     gc.disable()
     before = _mapped()
     try:
-        batches = iterate(grain.MapDataset.source(range(6)).map(_example), 2)
+        batches = iterate(grain.MapDataset.source(range(6)).map(filled_example), 2)
         deque(batches, maxlen=0)
         batches.close()
         assert len(_mapped()) == len(before)
@@ -185,10 +168,6 @@ def test_arrays_of_worker_processes_do_not_wait_for_the_garbage_collector():
 def _mapped():
     arrays = [found for found in gc.get_objects() if isinstance(found, np.ndarray)]
     return [array for array in arrays if isinstance(array.base, mmap)]
-
-
-def _example(index):
-    return {"image": np.full((8, 8, 3), index, np.uint8)}
 
 
 def test_a_defect_while_a_checkpoint_is_written_is_not_taken_for_a_full_disk(tmp_path, monkeypatch):

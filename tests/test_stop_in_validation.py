@@ -21,6 +21,7 @@ from hierseg_jax.train import loop
 from tests.conftest import ROOT
 from tests.runs import assert_bit_identical, train_here
 from tests.test_hosts import end, start_two
+from tests.worker_sources import Signalling, be_signalled
 
 # 4 steps an epoch, 5 batches of validation.
 KEYS = {"epochs": 1, "data__figures_val": 33}
@@ -170,21 +171,6 @@ def test_a_search_ends_at_once_while_no_run_has_anything_to_save(tmp_path):
     assert [outcome.state for outcome in search(tmp_path, 1, train)] == ["complete"]
 
 
-class Signalling:
-    """A source in whose reading process a signal arrives."""
-
-    def __init__(self, number):
-        self._number = number
-
-    def __len__(self):
-        return 4
-
-    def __getitem__(self, index):
-        if index == 2:
-            os.kill(os.getpid(), self._number)
-        return {"image": np.zeros((8, 8, 3), np.uint8), "label": np.zeros((8, 8), np.uint8)}
-
-
 @pytest.mark.parametrize(
     "number",
     [signal.SIGTERM, *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGINT, 1))],
@@ -194,11 +180,6 @@ def test_processes_that_read_data_leave_signals_to_the_run(number):
     batches = eval_batches(Signalling(number), size=(8, 8), batch_size=1, worker_count=1)
     with contextlib.closing(batches):
         assert len(list(batches)) == 4
-
-
-def be_signalled(index, count):
-    """What a worker does first, in place of ignoring signals: as if one came before."""
-    os.kill(os.getpid(), (signal.SIGTERM, signal.SIGINT)[index])
 
 
 def test_processes_that_are_about_to_read_data_leave_signals_to_the_run(monkeypatch):
