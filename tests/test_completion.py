@@ -13,6 +13,7 @@ from hierseg_jax.data.resize import Resize
 from hierseg_jax.runtime.completion import complete
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
+from tests.commands import run_quickly
 from tests.runs import run
 from tests.test_labels import with_groups
 from tests.test_runtime import reference_file
@@ -93,7 +94,7 @@ def test_a_data_set_is_written_whose_masks_name_classes_alone(groups, tmp_path):
         assert np.all((label[10:20] > 0) & (label[10:20] < 7))
         assert np.all(label[20:30] == 3)
         assert np.all(label[35:] == 255)
-    again = run(command)
+    again = run_quickly(*command[1:])
     assert again.returncode == 1
     assert again.stderr.startswith(f"error: {file} exists")
 
@@ -105,8 +106,8 @@ def test_the_command_says_how_many_pixels_of_groups_are_left_and_why(groups, tmp
     tree = Segmenter(net).hierarchy
     content["names"], content["labels"][2] = list(tree.class_names), tree.class_names[3]
     (folder / "data.yaml").write_text(yaml.safe_dump(content))
-    command = [sys.executable, "launch/complete_labels.py", f"--onnx_file={net}"]
-    done = run([*command, f"--data={folder / 'data.yaml'}", f"--output={tmp_path / 'new'}"])
+    command = ["launch/complete_labels.py", f"--onnx_file={net}", f"--data={folder / 'data.yaml'}"]
+    done = run_quickly(*command, f"--output={tmp_path / 'new'}")
     assert done.returncode == 0, done.stderr
     file = str(tmp_path / "new/data.yaml")
     masks = [example["label"] for example in open_split(file, "train", 32, {})]
@@ -119,6 +120,6 @@ def test_the_command_says_how_many_pixels_of_groups_are_left_and_why(groups, tmp
     assert [line.startswith(said) for line in others[:-2]] == [True] * (resize == "crop")
     del content["labels"]
     (folder / "data.yaml").write_text(yaml.safe_dump(content))
-    done = run([*command, f"--data={folder / 'data.yaml'}", f"--output={tmp_path / 'other'}"])
+    done = run_quickly(*command, f"--output={tmp_path / 'other'}")
     assert "none of its labels is a group of the network's classes" in done.stderr
     assert not (tmp_path / "other").exists()

@@ -249,7 +249,7 @@ def test_the_command_converts_both_ways_and_says_what_comes_next(tmp_path):
     net, back = tmp_path / "net", tmp_path / "back.safetensors"
     size = ["--image_size=32,48", "--resize=crop"]
     flags = [f"--weights={file}", f"--output={net}", f"--data={data}", *size]
-    done = run([sys.executable, "launch/convert.py", *flags])
+    done = run_quickly("launch/convert.py", *flags)
     assert done.returncode == 0, done.stderr
     kept = load_checkpoint(net).meta["config"]["data"]
     assert (list(kept["image_size"]), kept["resize"]) == ([32, 48], "crop")

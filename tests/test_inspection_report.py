@@ -27,7 +27,6 @@ from hierseg_jax.models import create_model, find_network
 from tests.commands import run_quickly
 from tests.conftest import ROOT
 from tests.inspection_data import make_data, write_pair
-from tests.runs import run
 from tests.webpages import Page, assert_stands_alone
 
 estimate_peak = find_network("effunet").training_memory.peak_gb
@@ -206,7 +205,7 @@ def command(*options):
 def test_the_command_writes_reports_once_and_fails_where_training_would(tmp_path):
     data, output = make_data(tmp_path / "data"), tmp_path / "out"
     flags = (f"--data={data}", f"--output={output}")
-    done = run([sys.executable, "launch/inspect_data.py", *flags])
+    done = run_quickly("launch/inspect_data.py", *flags)
     assert done.returncode == 0, done.stderr
     assert (output / "report.txt").read_text() in done.stdout
     assert sorted(file.name for file in output.iterdir()) == ["report.html", "report.txt"]

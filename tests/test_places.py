@@ -19,8 +19,8 @@ from hierseg_jax.runtime.stream import segment_source
 from hierseg_jax.runtime.video import Video
 from hierseg_jax.system.atomic_writing import check_room, make_folder
 from hierseg_jax.system.errors import HiersegError
+from tests.commands import run_quickly
 from tests.conftest import ROOT
-from tests.runs import run
 from tests.test_runtime import reference_file
 
 
@@ -328,8 +328,7 @@ def test_benchmark_and_evaluate_refuse_such_outputs_before_they_work(tmp_path):
             f"The folder {network} can't be made: {network} is a file.",
         ),
     ):
-        words = ["-m", "hierseg_jax.commands.hierseg", *map(str, command)]
-        done = run([sys.executable, *words])
+        done = run_quickly(*command)
         assert done.returncode == 1
         assert sentence in done.stderr
         assert "Traceback" not in done.stderr
