@@ -130,12 +130,13 @@ def _few_plugins() -> Iterator[None]:
     has changed within, it reads all of them.
     """
     read, known = "_import_tree", "_already_imported_plugins"
-    if not hasattr(plugin_system, read) or getattr(plugin_system, known, True):
+    folders = {name: Path(plugin_system.__file__).parent / name for name in PLUGINS}
+    changed = not hasattr(plugin_system, read) or not all(map(Path.is_dir, folders.values()))
+    if changed or getattr(plugin_system, known, True):
         yield
         return
-    folder = Path(plugin_system.__file__).parent
-    for name in PLUGINS:
-        getattr(plugin_system, read)(folder / name, f"{plugin_system.__package__}.{name}")
+    for name, folder in folders.items():
+        getattr(plugin_system, read)(folder, f"{plugin_system.__package__}.{name}")
     setattr(plugin_system, known, True)
     try:
         yield
