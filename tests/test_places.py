@@ -247,9 +247,9 @@ def test_every_kind_of_video_is_written_whole(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", CODECS)
-def test_a_disk_that_fills_up_ends_a_video_while_it_can_be_completed(tmp_path, monkeypatch, suffix):
+def test_a_disk_that_fills_up_ends_a_video_while_it_can_be_completed(tmp_path, suffix):
     video = begun(tmp_path / f"v{suffix}")
-    monkeypatch.setattr(outputs, "RESERVE", 1 << 62)  # as if other files had taken the room
+    video._reserve = 1 << 62  # as if other files had taken the room
     with pytest.raises(OSError, match="the disk is full after 2 frames"):
         video.write(np.zeros((32, 32, 3), np.uint8))
     video.close()

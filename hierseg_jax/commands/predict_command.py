@@ -6,6 +6,7 @@ hierseg predict --onnx_file=figures.onnx --source=photos --output=segmented
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -19,10 +20,10 @@ from hierseg_jax.runtime.passing import Summary
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
 from hierseg_jax.system.command_line import parse_size, run
-from hierseg_jax.system.console import end_interrupted, tell
+from hierseg_jax.system.console import end_interrupted, hurry, tell
 from hierseg_jax.system.errors import HiersegError, wants_tracebacks
 from hierseg_jax.system.notes import note
-from hierseg_jax.system.stop import let_go_of_terminal, stop_signals
+from hierseg_jax.system.stop import AGAIN, let_go_of_terminal, stop_signals
 from hierseg_jax.system.wording import counted
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -161,11 +162,17 @@ def _run() -> None:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """As Ctrl-C does: files are completed, unless Ctrl-C is pressed again."""
     del frame
+    began = time.monotonic()
+
+    def again(number: int, frame: FrameType | None) -> None:
+        # As an exception it could break off the wait for a thread, which Python takes for ended.
+        if number == signal.SIGINT and time.monotonic() - began > AGAIN:
+            end_interrupted()
+
     # Another one would interrupt what completes them.
-    for other in stop_signals():
-        signal.signal(other, signal.SIG_IGN)
-    # As an exception it could break off the wait for a thread, which Python then takes for ended.
-    signal.signal(signal.SIGINT, lambda *_: end_interrupted())
+    for each in stop_signals():
+        signal.signal(each, again)
+    hurry()
     let_go_of_terminal(number)
     raise KeyboardInterrupt(number)
 

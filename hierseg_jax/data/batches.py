@@ -1,6 +1,7 @@
 """Batches, and the threads or processes that prepare them ahead."""
 
 import concurrent.futures
+import errno
 import multiprocessing
 import multiprocessing.resource_tracker
 import multiprocessing.util
@@ -25,6 +26,8 @@ _LARGER_MEMORY = (
     "On Linux that is /dev/shm: make it larger (`docker run --shm-size=1g`), or set "
     "worker_count=0, which needs none."
 )
+_STARTING = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENOMEM, errno.EAGAIN, errno.ENOSYS}
+"""What the system may say where no process can be started, or no semaphore made."""
 _AFTER_QUEUES = -100  # `multiprocessing` empties its queues at -5
 
 
@@ -92,7 +95,7 @@ class Batches:
             ) as thread:
                 return thread.submit(next, self._batches).result()
         except OSError as error:
-            if error.filename is not None or isinstance(error, HiersegOSError):
+            if error.filename is not None or error.errno not in _STARTING:
                 raise
             raise HiersegOSError(
                 f"Processes that read data can't be started ({error.strerror}). They hand batches "
@@ -145,8 +148,11 @@ def _block_stop_signals() -> None:
     if sys.platform == "win32":
         return  # has none
     signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
-    # The process that minds shared memory, too. Python unblocks two of them after its start.
+    # The process that minds shared memory, too; what workers leave of it at their end it takes away
+    # without a word. Python unblocks two of the signals after its start.
+    sys.warnoptions.append("ignore::UserWarning:multiprocessing.resource_tracker")
     multiprocessing.resource_tracker.ensure_running()
+    sys.warnoptions.pop()
     signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
 
 

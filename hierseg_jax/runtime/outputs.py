@@ -25,7 +25,7 @@ CODECS = {
 }
 """Browsers play the last alone; OpenCV writes it several times as slowly as the others."""
 RESERVE = 2 << 20
-"""Bytes of a disk that a video leaves: it can be completed with them when no more frames fit."""
+"""Bytes of a disk that a video leaves, beside those of a frame: it is completed with them."""
 
 
 def write_image(file: Path, image: np.ndarray) -> None:
@@ -135,7 +135,8 @@ class VideoFile:
             )
         self.count = 0
         # Some network folders say that nothing is free, and take all the same.
-        self._watches_room = shutil.disk_usage(file.parent).free > RESERVE
+        self._reserve = RESERVE + 3 * size[0] * size[1]
+        self._watches_room = shutil.disk_usage(file.parent).free > self._reserve
 
     def write(self, image_bgr: np.ndarray) -> None:
         """Adds a frame.
@@ -150,7 +151,7 @@ class VideoFile:
                 f"size, from {self._drawn[0]}x{self._drawn[1]} to {size[0]}x{size[1]} pixels as "
                 "drawn, and a video has one. What came before is kept."
             )
-        if self._watches_room and shutil.disk_usage(self._file.parent).free < RESERVE:
+        if self._watches_room and shutil.disk_usage(self._file.parent).free < self._reserve:
             raise HiersegOSError(
                 f"{self._file}: the disk is full after {counted(self.count, 'frame')}. What came "
                 "before is kept."

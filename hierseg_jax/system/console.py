@@ -3,12 +3,15 @@
 import contextlib
 import errno
 import os
+import select
+import signal
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 SIGPIPE = 13
 """Its number; Windows has no such signal, and the `signal` module there no such name."""
 
+_PATIENCE = 1.0
 INTERRUPTED = 130
 """Exit status of a program that Ctrl-C ended."""
 
@@ -26,11 +29,24 @@ def tell(sentence: str) -> None:
         try:
             print(sentence, file=sys.stderr, flush=True)
         except RuntimeError:  # the signal came while something was printed there
-            os.write(sys.stderr.fileno(), f"{sentence}\n".encode(errors="replace"))
+            if select.select([], [sys.stderr], [], 0)[1]:
+                os.write(sys.stderr.fileno(), f"{sentence}\n".encode(errors="replace"))
+
+
+def hurry() -> None:
+    """What is printed from now on waits for no reader for long: the program is to end."""
+    for stream in (sys.stdout, sys.stderr):
+        output: Any = getattr(getattr(stream, "buffer", None), "raw", None)
+        if hasattr(output, "patience"):
+            output.patience = _PATIENCE
 
 
 def end_interrupted() -> NoReturn:
     """At once: whatever is being written was not asked for any more."""
+    # Another Ctrl-C has nothing more to end.
+    with contextlib.suppress(ValueError):  # in a thread, which gets none
+        signal.signal(signal.SIGINT, lambda *_: None)
+    hurry()
     tell("\nerror: interrupted; what was not saved before is lost.")
     os._exit(INTERRUPTED)
 

@@ -4,6 +4,7 @@ Nobody has to guess from silence that a process is dead.
 """
 
 import contextlib
+import dataclasses
 import os
 import socket
 from collections.abc import Iterator
@@ -18,13 +19,33 @@ class NoLocksError(HiersegOSError):
     """There are no locks on this file system; what follows from it the caller says."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """A lock that this process has.
+
+    Attributes:
+      file: what it was called.
+      descriptor: of the opened file.
+    """
+
+    file: Path
+    descriptor: int
+
+    def has_its_name(self) -> bool:
+        """Whether no other file is called so now, and this one still is."""
+        try:
+            return os.path.samestat(os.fstat(self.descriptor), self.file.stat())
+        except OSError:
+            return False
+
+
 @contextlib.contextmanager
-def hold(file: Path, *, wait: bool) -> Iterator[bool]:
-    """Holds a lock while entered; gives whether it could be had.
+def hold(file: Path, *, wait: bool) -> Iterator[Held | None]:
+    """Holds a lock while entered; gives None where it could not be had.
 
     Args:
       file: made where it does not exist, in a folder that does.
-      wait: until another process lets go of it; else False is given at once.
+      wait: until another process lets go of it; else None is given at once.
 
     Raises:
       NoLocksError: where it can't be locked.
@@ -41,21 +62,9 @@ def hold(file: Path, *, wait: bool) -> Iterator[bool]:
             raise NoLocksError(f"{file} can't be locked ({error.strerror})") from error
         if held:
             stream.truncate(0)
-            stream.write(f"{_this_process()}\n")
+            stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             stream.flush()
-        yield held
-
-
-def is_another_s(file: Path) -> bool:
-    """Whether the file that now has this name says that another process holds it."""
-    try:
-        return file.read_text(encoding="utf-8").strip() != _this_process()
-    except OSError:
-        return False
-
-
-def _this_process() -> str:
-    return f"process {os.getpid()} on {socket.gethostname()}"
+        yield Held(file, stream.fileno()) if held else None
 
 
 def holder(file: Path) -> str:

@@ -10,6 +10,9 @@ from typing import Any
 from hierseg_jax.system.console import print_nowhere
 from hierseg_jax.system.stop import run_that_saves
 
+_LOOK = 0.2
+"""Seconds after which it is looked whether a reader is still waited for."""
+
 
 def print_anything() -> None:
     """Nothing ends because of what is printed, or where to.
@@ -53,16 +56,23 @@ class _Output(io.FileIO):
     Where `tee` or `head` has gone, a run that has something to save is asked to stop. Other
     programs end. A run in the background outlives a login, whose end takes the terminal without a
     signal. What a full disk refuses is told at the end, of `refused_output`.
+
+    Attributes:
+      refused: what a disk said.
+      patience: seconds that a reader is waited for, once the program is to end; see `hurry`.
     """
 
     refused: OSError | None = None
+    patience: float | None = None
 
     def write(self, data: Any) -> int:
+        whole = memoryview(data).cast("B")
         try:
-            while (written := super().write(data)) is None:
-                # A parent that has its end of the pipe not wait, as Node does, has ours not wait.
-                select.select([], [self], [])
-            return written
+            while self._has_room():
+                # So much is taken without a wait, which no signal would end. None is taken where a
+                # parent has its end of a pipe not wait, as Node does.
+                if (written := super().write(whole[: select.PIPE_BUF])) is not None:
+                    return written
         except OSError as error:
             if error.errno == errno.EPIPE:
                 print_nowhere(self.fileno())
@@ -70,11 +80,21 @@ class _Output(io.FileIO):
                 if run is None:
                     raise
                 run.lose_reader()
-            elif error.errno == errno.EIO:
+            elif error.errno in (errno.EIO, errno.EBADF):
                 print_nowhere(self.fileno())
             else:
                 self.refused = self.refused or error
-        return memoryview(data).nbytes
+        return whole.nbytes
+
+    def _has_room(self) -> bool:
+        """Waits until a reader has read; False where that takes too long."""
+        waited = 0.0
+        while not select.select([], [self], [], _LOOK)[1]:
+            waited += _LOOK
+            if self.patience is not None and waited > self.patience:
+                self.patience = 0.0
+                return False
+        return True
 
 
 def refused_output() -> str | None:

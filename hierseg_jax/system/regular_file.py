@@ -44,7 +44,11 @@ def read_file(file: pathlib.Path, most: int = MAX_BYTES) -> bytes:
         raise HiersegError(
             f"{file} has {found.st_size:,} bytes, more than the {most:,} that are read of a file."
         )
-    return file.read_bytes()
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        error.filename = error.filename or str(file)  # a disk that fails does not say of what
+        raise
 
 
 def check_readable(file: pathlib.Path) -> None:

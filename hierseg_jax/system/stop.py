@@ -5,11 +5,15 @@ import signal
 import stat
 import sys
 import threading
+import time
 import warnings
 from types import FrameType
 from typing import Any
 
-from hierseg_jax.system.console import SIGPIPE, print_nowhere, tell
+from hierseg_jax.system.console import SIGPIPE, hurry, print_nowhere, tell
+
+AGAIN = 0.5
+"""Seconds after a first Ctrl-C from which on a second one is another."""
 
 
 def stop_signals() -> tuple[int, ...]:
@@ -32,7 +36,7 @@ class Stopped(Exception):  # noqa: N818
 
 
 class StopSignals:
-    """While entered, `stop_signals` are only noted; a second SIGINT interrupts.
+    """While entered, `stop_signals` are only noted; a second SIGINT, later on, interrupts.
 
     Entered within another one, it starts with what that has received, and passes on what comes.
     In a thread other than the main one signals can't be caught: that is warned of once.
@@ -49,6 +53,7 @@ class StopSignals:
     def __init__(self, at_once: str = "") -> None:
         self.received = 0
         self.learned = 0
+        self._since = 0.0
         self.at_once = at_once
         self._before: dict[int, Any] = {}
         self._outer: StopSignals | None = None
@@ -85,7 +90,10 @@ class StopSignals:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         del frame
         if self.received and number == signal.SIGINT:
-            raise KeyboardInterrupt
+            # Whatever passes Ctrl-C on to its children may send it twice.
+            if time.monotonic() - self._since > AGAIN:
+                raise KeyboardInterrupt
+            return
         self._note(number)
         let_go_of_terminal(number)
         if self.at_once:
@@ -99,7 +107,8 @@ class StopSignals:
             self._note(SIGPIPE)
 
     def _note(self, number: int) -> None:
-        self.received = number
+        self.received, self._since = number, time.monotonic()
+        hurry()
         if self._outer is not None:
             self._outer.received = number
 

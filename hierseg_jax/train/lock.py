@@ -8,7 +8,7 @@ from pathlib import Path
 from hierseg_jax.system import leases
 from hierseg_jax.system.bucket_path import BucketPath
 from hierseg_jax.system.errors import HiersegError, HiersegOSError, warn
-from hierseg_jax.system.locks import NoLocksError, hold, holder, is_another_s
+from hierseg_jax.system.locks import Held, NoLocksError, hold, holder
 from hierseg_jax.system.notes import note
 
 LOCK = ".lock"
@@ -29,13 +29,14 @@ def lock_workdir(workdir: Path) -> Iterator[Callable[[], None]]:
     """
     file = workdir / LOCK
     with contextlib.ExitStack() as lock:
-        check: Callable[[], None] | None = functools.partial(_make_sure_of, workdir)
+        check: Callable[[], None] | None = functools.partial(_make_sure_of, workdir, None)
         try:
             if isinstance(file, BucketPath):
                 check = _lease(file, lock)
             else:
                 workdir.mkdir(parents=True, exist_ok=True)
-                check = check if lock.enter_context(hold(file, wait=False)) else None
+                held = lock.enter_context(hold(file, wait=False))
+                check = functools.partial(_make_sure_of, workdir, held) if held else None
         except NoLocksError as error:
             warn(f"{error}, so that a second process in this folder would not be noticed.")
         except OSError as error:
@@ -69,14 +70,20 @@ def _lease(file: BucketPath, lock: contextlib.ExitStack) -> Callable[[], None] |
     return held.check
 
 
-def _make_sure_of(workdir: Path) -> None:
+def _make_sure_of(workdir: Path, held: Held | None) -> None:
     """The system's own lock is of a folder wherever it goes to, and not of its name.
+
+    Args:
+      workdir: by its name.
+      held: its lock; None where there are none.
 
     Raises:
       ValueError: if the folder has gone from there.
     """
-    here = (workdir / LOCK).exists() or (workdir / MARKER).exists()
-    if not here or is_another_s(workdir / LOCK):
+    lock = workdir / LOCK
+    # Tidy people may take away a hidden file.
+    here = held.has_its_name() if held and lock.exists() else (workdir / MARKER).exists()
+    if not here:
         raise HiersegError(
             f"{workdir} is no more this run's folder: it was moved or removed, or another run took "
             "its place. Nothing more is written there. Where the folder was moved to, `hierseg "

@@ -105,7 +105,9 @@ def train(
             say("note: freeze_epochs keeps a backbone of fresh weights, which has learned nothing.")
         recorder = None
         if is_main():
-            recorder = Recorder(run.workdir, run.kept_settings, run.hierarchy, progress.step)
+            recorder = Recorder(
+                run.workdir, run.kept_settings, run.hierarchy, progress.step, still_held
+            )
             resources.callback(recorder.close)
         if run.lessons is not None:
             workers = settings.data.worker_count

@@ -58,9 +58,23 @@ class Recorder:
     """
 
     def __init__(
-        self, workdir: Path, settings: Settings, hierarchy: Hierarchy, start_step: int
+        self,
+        workdir: Path,
+        settings: Settings,
+        hierarchy: Hierarchy,
+        start_step: int,
+        before: Callable[[], None] = lambda: None,
     ) -> None:
-        self._workdir = workdir
+        """Opens TensorBoard's file.
+
+        Args:
+          workdir: of the run.
+          settings: of the run.
+          hierarchy: of its classes.
+          start_step: that it goes on from.
+          before: called before anything is written, and where that fails; it may know better why.
+        """
+        self._workdir, self._before = workdir, before
         self._config = settings.to_dict()
         self._hierarchy = hierarchy
         names = [name for level in hierarchy.levels for name in (level.name, *level.class_names)]
@@ -82,6 +96,16 @@ class Recorder:
           look_at_samples: at what the epoch's weights made of them; called when they are drawn.
           last: whether no epoch comes after it.
         """
+        self._before()
+        try:
+            self._write(progress, look_at_samples, last)
+        except OSError:
+            self._before()
+            raise
+
+    def _write(
+        self, progress: Progress, look_at_samples: Callable[[], Samples], last: bool
+    ) -> None:
         rows = list(progress.rows)
         write_json(self._workdir / HISTORY, {"config": self._config, "epochs": rows})
         _write_csv(self._workdir / "metrics.csv", [flatten_dict(row, sep=".") for row in rows])

@@ -106,7 +106,7 @@ def _hold(file: Path, *, wait: bool) -> Iterator[bool]:
                 f"{error}, so processes could not share the study; choose a --study_dir on a local "
                 "disk."
             ) from error
-        yield held
+        yield held is not None
 
 
 def workdir_of(folder: Path, number: int) -> Path:
