@@ -1,11 +1,13 @@
 """A second run in a workdir is refused; a dead one does not hold it."""
 
+import errno
 import signal
 import subprocess
 import sys
 
 import pytest
 
+from hierseg_jax.system import locks
 from hierseg_jax.train.lock import LOCK, MARKER, lock_workdir
 from tests.conftest import ROOT
 from tests.runs import train_here
@@ -13,6 +15,7 @@ from tests.runs import train_here
 HOLD = """
 import sys, time
 from pathlib import Path
+from hierseg_jax.system import locks
 from hierseg_jax.train.lock import lock_workdir
 with lock_workdir(Path(sys.argv[1])):
     print("held", flush=True)
@@ -69,3 +72,19 @@ def test_a_run_may_begin_where_one_ended_before_it_wrote_anything(tmp_path):
     with lock_workdir(tmp_path / "run"):
         pass
     train_here(tmp_path / "run", epochs=1)
+
+
+def test_a_folder_without_locks_is_told_by_what_the_run_has_written_there(
+    tmp_path, monkeypatch, capsys
+):
+    def refuse(*_, **__):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(locks, "lock_descriptor", refuse)
+    assert train_here(tmp_path / "run", epochs=1).epoch == 1
+    assert ".lock can't be locked (No locks available)" in capsys.readouterr().err
+    with lock_workdir(tmp_path / "run") as check:
+        check()
+        (tmp_path / "run").rename(tmp_path / "moved")
+        with pytest.raises(ValueError, match="is no more this run's folder"):
+            check()

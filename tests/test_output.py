@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from hierseg_jax.system.console import INTERRUPTED, SIGPIPE
+from hierseg_jax.system.console import SIGPIPE
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has neither signals nor terminals")
@@ -135,7 +135,7 @@ def test_ctrl_c_ends_a_program_whose_reader_it_ended_too():
     )
     process.stdout.close()
     process.stdin.close()
-    assert process.wait() == INTERRUPTED
+    assert process.wait() == 128 + signal.SIGINT
 
 
 full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no disk that is always full")
@@ -208,3 +208,30 @@ def test_a_signal_may_come_while_a_line_is_printed():
     assert done.returncode == 128 + signal.SIGTERM, done.stderr
     assert "SIGTERM: saving, then ending." in done.stderr
     assert "a line\n" in done.stderr
+
+
+STALLED = """
+import signal, sys
+from hierseg_jax.system.output import print_anything
+from hierseg_jax.system.stop import StopSignals
+print_anything()
+with StopSignals() as stop:
+    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGTERM))
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    while not stop.received:
+        print("x" * 1000, flush=True)
+    open(sys.argv[1], "x").close()
+    stop.end("saved")
+"""
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_reader_that_reads_nothing_keeps_no_run_from_saving(tmp_path, blocking):
+    reading, writing = os.pipe()
+    os.set_blocking(writing, blocking)
+    saved = str(tmp_path / "saved")
+    done = python(STALLED, saved, stdout=writing, stderr=writing)
+    os.close(writing)
+    os.close(reading)
+    assert done.returncode == 128 + signal.SIGTERM
+    assert os.path.exists(saved)

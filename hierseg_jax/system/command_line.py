@@ -63,10 +63,10 @@ def run(
             sys.stdout.flush()
             if refused := refused_output():
                 sys.exit(refused)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             if wants_tracebacks():
                 raise
-            end_interrupted()
+            end_interrupted(*interrupt.args)
         except Exception as error:
             if is_end_of_pipe(error) and not _has_company():
                 end_quietly()

@@ -12,8 +12,7 @@ SIGPIPE = 13
 """Its number; Windows has no such signal, and the `signal` module there no such name."""
 
 _PATIENCE = 1.0
-INTERRUPTED = 130
-"""Exit status of a program that Ctrl-C ended."""
+"""Seconds."""
 
 
 def print_nowhere(descriptor: int) -> None:
@@ -41,14 +40,18 @@ def hurry() -> None:
             output.patience = _PATIENCE
 
 
-def end_interrupted() -> NoReturn:
-    """At once: whatever is being written was not asked for any more."""
+def end_interrupted(number: int = signal.SIGINT) -> NoReturn:
+    """At once: whatever is being written was not asked for any more.
+
+    Args:
+      number: of the signal.
+    """
     # Another Ctrl-C has nothing more to end.
     with contextlib.suppress(ValueError):  # in a thread, which gets none
         signal.signal(signal.SIGINT, lambda *_: None)
     hurry()
     tell("\nerror: interrupted; what was not saved before is lost.")
-    os._exit(INTERRUPTED)
+    os._exit(128 + number)
 
 
 def is_end_of_pipe(error: Exception) -> bool:
