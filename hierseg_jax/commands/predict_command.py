@@ -20,7 +20,7 @@ from hierseg_jax.runtime.passing import Summary
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
 from hierseg_jax.system.command_line import parse_size, run
-from hierseg_jax.system.console import end_interrupted, hurry, tell
+from hierseg_jax.system.console import end_interrupted, hurry, ignore_interrupts, tell
 from hierseg_jax.system.errors import HiersegError, wants_tracebacks
 from hierseg_jax.system.notes import note
 from hierseg_jax.system.stop import AGAIN, let_go_of_terminal, stop_signals
@@ -146,8 +146,7 @@ def _run() -> None:
             refine=_REFINE.value,
         )
     except KeyboardInterrupt as interrupt:
-        # All is complete; another Ctrl-C would abort Python as it tidies up.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        ignore_interrupts()
         tell("Stopped; what was finished is kept.")
         sys.exit(128 + (interrupt.args[0] if interrupt.args else signal.SIGINT))
     if summary.there:

@@ -40,15 +40,21 @@ def hurry() -> None:
             output.patience = _PATIENCE
 
 
+def ignore_interrupts() -> None:
+    """Another Ctrl-C has nothing more to end, and would break off what Python tidies up."""
+    with contextlib.suppress(ValueError):  # in a thread, which gets none
+        # For one that has come already, which Python would else report.
+        signal.signal(signal.SIGINT, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def end_interrupted(number: int = signal.SIGINT) -> NoReturn:
     """At once: whatever is being written was not asked for any more.
 
     Args:
       number: of the signal.
     """
-    # Another Ctrl-C has nothing more to end.
-    with contextlib.suppress(ValueError):  # in a thread, which gets none
-        signal.signal(signal.SIGINT, lambda *_: None)
+    ignore_interrupts()
     hurry()
     tell("\nerror: interrupted; what was not saved before is lost.")
     os._exit(128 + number)

@@ -10,7 +10,7 @@ import warnings
 from types import FrameType
 from typing import Any
 
-from hierseg_jax.system.console import SIGPIPE, hurry, print_nowhere, tell
+from hierseg_jax.system.console import SIGPIPE, hurry, ignore_interrupts, print_nowhere, tell
 
 AGAIN = 0.5
 """Seconds after a first Ctrl-C from which on a second one is another."""
@@ -116,8 +116,7 @@ class StopSignals:
         """Ends the program as the signal would have, after saying what was saved."""
         name = signal.Signals(self.requested).name
         tell(f"{name}: {what}. Give the same command to go on.")
-        # All is saved; another Ctrl-C would show what JAX tidies up as a traceback.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        ignore_interrupts()
         sys.exit(128 + self.requested)
 
 
