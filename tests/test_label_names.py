@@ -121,7 +121,7 @@ def test_a_value_without_a_name_is_named_with_its_file(tmp_path, mask, values):
             read(1)
         sentence = str(error.value)
         assert sentence.startswith(f"{tmp_path}/train/masks/train1.npy holds the values {values},")
-        add = "add them to the `labels` there, each as `VALUE: NAME` or `VALUE: ignore`"
+        add = "add them there, each as `VALUE: NAME` or `VALUE: ignore`"
         assert (add if values == "3" else "so mend the file") in sentence
         assert "\n" not in sentence
 
