@@ -32,8 +32,8 @@ def _server():
 def run_quickly(script, *flags, folder=".", **environment):
     """A script, or a command such as `compare`, with these flags and variables.
 
-    The server starts no device, so that what it forks may compute with JAX, and compiles as its
-    own `XLA_FLAGS` say.
+    The server starts no device, so that what it forks may compute with JAX, and each fork compiles
+    as the `XLA_FLAGS` that it is given say.
     """
     server = _server()
     line = [environment, str(script), str(folder), *map(str, flags)]

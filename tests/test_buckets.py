@@ -232,7 +232,7 @@ def test_a_lock_that_nobody_renews_is_taken_and_its_holder_learns_of_it(store):
         leases.hold(file, renewal=0.05, patience=0.1) as second,
     ):
         second.check()
-        with pytest.raises(HiersegError, match="no more this process's"):
+        with pytest.raises(HiersegError, match="no longer this process's"):
             first.check()
     assert not file.exists()
 

@@ -1,6 +1,8 @@
 """What a run does when its data, its workers or its parent fail under it."""
 
 import contextlib
+import errno
+import multiprocessing.resource_tracker
 import os
 import signal
 import subprocess
@@ -12,6 +14,7 @@ import pytest
 from hierseg_jax.data.pipeline import eval_batches, train_batches
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.skip import SkippingSource
+from hierseg_jax.system.errors import HiersegError
 from tests.conftest import ROOT
 from tests.runs import train_command, train_here, wait_until
 from tests.test_training_mistakes import mistake, write_data
@@ -131,6 +134,23 @@ def with_workers(tmp_path):
 
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="starts no such process")
+def test_processes_that_cannot_be_started_are_told_of(data, monkeypatch):
+    def refuse():
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(multiprocessing.resource_tracker, "ensure_running", refuse)
+    source = FolderSource(data.parent / "val" / "images", 4)
+    batches = eval_batches(source, size=(32, 32), batch_size=2, worker_count=1)
+    with (
+        contextlib.closing(batches),
+        pytest.raises(
+            HiersegError, match=r"can.t be started .Resource temporarily unavailable.*shm"
+        ),
+    ):
+        next(batches)
 
 
 @linux

@@ -15,7 +15,6 @@ from tests.runs import train_here
 HOLD = """
 import sys, time
 from pathlib import Path
-from hierseg_jax.system import locks
 from hierseg_jax.train.lock import lock_workdir
 with lock_workdir(Path(sys.argv[1])):
     print("held", flush=True)
@@ -55,13 +54,13 @@ def test_a_folder_that_was_moved_away_is_noticed_before_anything_is_written(tmp_
     with lock_workdir(run) as check:
         check()
         run.rename(tmp_path / "moved")
-        with pytest.raises(ValueError, match="run is no more this run's folder: it was moved"):
+        with pytest.raises(ValueError, match="run is no longer this run's folder: it was moved"):
             check()
         run.mkdir()  # as for a checkpoint that was being written
-        with pytest.raises(ValueError, match="is no more this run's folder"):
+        with pytest.raises(ValueError, match="is no longer this run's folder"):
             check()
         (run / LOCK).write_text("process 1 on elsewhere\n")
-        with pytest.raises(ValueError, match="is no more this run's folder"):
+        with pytest.raises(ValueError, match="is no longer this run's folder"):
             check()
         (run / LOCK).unlink()  # as tidy people do
         (run / MARKER).touch()
@@ -86,5 +85,5 @@ def test_a_folder_without_locks_is_told_by_what_the_run_has_written_there(
     with lock_workdir(tmp_path / "run") as check:
         check()
         (tmp_path / "run").rename(tmp_path / "moved")
-        with pytest.raises(ValueError, match="is no more this run's folder"):
+        with pytest.raises(ValueError, match="is no longer this run's folder"):
             check()

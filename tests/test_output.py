@@ -51,7 +51,6 @@ def start_at_a_terminal(script, *arguments, **keys):
     return process
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
 def test_a_terminal_that_goes_ends_a_run_as_a_signal_does(tmp_path):
     process = start_at_a_terminal(HUNG_UP, tmp_path / "a")
     process.send_signal(signal.SIGHUP)
@@ -70,7 +69,6 @@ for stream in (sys.stdout, sys.stderr):
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="has no such terminals")
 def test_a_run_in_the_background_outlives_its_terminal():
     """As after `hierseg train ... &` and `exit`: no signal comes."""
     process = start_at_a_terminal(IN_THE_BACKGROUND, stdin=subprocess.PIPE)
@@ -96,7 +94,6 @@ with StopSignals() as stop:
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="readers that go are no signal there")
 @pytest.mark.parametrize(("number", "received"), [(0, SIGPIPE), (signal.SIGINT, signal.SIGINT)])
 def test_a_run_whose_reader_goes_saves_first(tmp_path, number, received):
     """As in `hierseg train 2>&1 | tee log`, where Ctrl-C ends `tee`, too."""

@@ -65,9 +65,9 @@ def test_a_list_of_a_test_alone_leaves_the_rest_to_be_split(tmp_path):
     [
         (
             {"a/train": range(4), "b/train": range(2)},
-            "list the same split otherwise",
+            "list different pictures for one split",
         ),
-        ({"train": range(4), "val": range(3, 6)}, "both name"),
+        ({"train2017": range(4), "val2017": range(3, 6)}, "both name"),
     ],
 )
 def test_lists_that_contradict_each_other_are_not_followed(tmp_path, lists, said):
@@ -128,7 +128,7 @@ def test_a_list_that_leaves_none_for_training_is_not_followed(tmp_path, split):
     raw = write(tmp_path / "raw", *numbered("images/p{}.jpg", "masks/p{}.png", 6))
     save_lists(raw, **{split: [f"p{i}" for i in range(6)]})
     notes = prepare(raw, tmp_path / "out").notes
-    assert any("leave none for training: no list of a split is followed" in n for n in notes)
+    assert any("No picture is left for training by" in n for n in notes)
     assert splits(tmp_path / "out")["train"]
 
 

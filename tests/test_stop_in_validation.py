@@ -146,6 +146,17 @@ def test_where_nothing_is_to_be_saved_a_signal_ends_the_program_at_once(capsys):
     assert "the study is in runs/x" in capsys.readouterr().err
 
 
+def test_a_second_ctrl_c_interrupts_unless_it_is_an_echo_of_the_first():
+    with StopSignals() as outer:
+        signal.raise_signal(signal.SIGINT)
+        with StopSignals() as inner:  # as a run of a search, which begins with what that received
+            signal.raise_signal(signal.SIGINT)
+            assert inner.received == outer.received == signal.SIGINT
+            inner.since -= 60  # as if a minute had passed
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+
+
 def test_an_inner_handler_saves_first_and_the_outer_one_learns_of_it():
     with contextlib.suppress(SystemExit), StopSignals(at_once="ended") as outer:
         with StopSignals() as inner:

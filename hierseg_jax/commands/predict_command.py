@@ -23,7 +23,7 @@ from hierseg_jax.system.command_line import parse_size, run
 from hierseg_jax.system.console import end_interrupted, hurry, ignore_interrupts, tell
 from hierseg_jax.system.errors import HiersegError, wants_tracebacks
 from hierseg_jax.system.notes import note
-from hierseg_jax.system.stop import AGAIN, let_go_of_terminal, stop_signals
+from hierseg_jax.system.stop import is_another, let_go_of_terminal, stop_signals
 from hierseg_jax.system.wording import counted
 from hierseg_jax.tree.hierarchy import Hierarchy
 
@@ -165,7 +165,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
     def again(number: int, frame: FrameType | None) -> None:
         # As an exception it could break off the wait for a thread, which Python takes for ended.
-        if number == signal.SIGINT and time.monotonic() - began > AGAIN:
+        if number == signal.SIGINT and is_another(began):
             end_interrupted()
 
     # Another one would interrupt what completes them.

@@ -90,10 +90,8 @@ class Batches:
         """
         self._starts_workers = False
         try:
-            with concurrent.futures.ThreadPoolExecutor(
-                1, initializer=_block_stop_signals
-            ) as thread:
-                return thread.submit(next, self._batches).result()
+            with concurrent.futures.ThreadPoolExecutor(1) as thread:
+                return thread.submit(self._start_workers).result()
         except OSError as error:
             if error.filename is not None or error.errno not in _STARTING:
                 raise
@@ -101,6 +99,10 @@ class Batches:
                 f"Processes that read data can't be started ({error.strerror}). They hand batches "
                 f"over in shared memory. {_LARGER_MEMORY}"
             ) from error
+
+    def _start_workers(self) -> Any:
+        _block_stop_signals()
+        return next(self._batches)
 
     def close(self) -> None:
         """Ends the workers."""
@@ -151,8 +153,10 @@ def _block_stop_signals() -> None:
     # The process that minds shared memory, too; what workers leave of it at their end it takes away
     # without a word. Python unblocks two of the signals after its start.
     sys.warnoptions.append("ignore::UserWarning:multiprocessing.resource_tracker")
-    multiprocessing.resource_tracker.ensure_running()
-    sys.warnoptions.pop()
+    try:
+        multiprocessing.resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.pop()
     signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
 
 

@@ -118,6 +118,9 @@ class VideoFile:
         # Another process may write one to the same name, of another machine or container even.
         self._partial = file.with_name(f".partial.{secrets.token_hex(4)}.{file.name}")
         self._replaces = file.exists()
+        self._reserve = RESERVE + 3 * size[0] * size[1]
+        # Some network folders say that nothing is free, and take all the same.
+        self._watches_room = shutil.disk_usage(file.parent).free > self._reserve
         # OpenCV would write through a link that stands there.
         self._partial.unlink(missing_ok=True)
         code = cv2.VideoWriter.fourcc(*CODECS[file.suffix.lower()])
@@ -134,9 +137,6 @@ class VideoFile:
                 f"{file} can't be written as a video of {size[0]}x{size[1]} pixels."
             )
         self.count = 0
-        # Some network folders say that nothing is free, and take all the same.
-        self._reserve = RESERVE + 3 * size[0] * size[1]
-        self._watches_room = shutil.disk_usage(file.parent).free > self._reserve
 
     def write(self, image_bgr: np.ndarray) -> None:
         """Adds a frame.

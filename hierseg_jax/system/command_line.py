@@ -14,7 +14,12 @@ import cv2
 from absl import app, flags
 
 from hierseg_jax.system.command_help import ShortForms, asks_for_help, format_help
-from hierseg_jax.system.console import end_interrupted, end_quietly, is_end_of_pipe
+from hierseg_jax.system.console import (
+    end_interrupted,
+    end_quietly,
+    ignore_interrupts,
+    is_end_of_pipe,
+)
 from hierseg_jax.system.errors import (
     NO_KERNELS,
     TRACEBACK_VARIABLE,
@@ -63,6 +68,9 @@ def run(
             sys.stdout.flush()
             if refused := refused_output():
                 sys.exit(refused)
+        except SystemExit:
+            ignore_interrupts()
+            raise
         except KeyboardInterrupt as interrupt:
             if wants_tracebacks():
                 raise

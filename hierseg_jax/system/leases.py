@@ -44,7 +44,7 @@ class Lease:
         if self.still_held():
             return
         raise HiersegError(
-            f"{self.file} is no more this process's: it could not be renewed for {PATIENCE:.0f} "
+            f"{self.file} is no longer this process's: it could not be renewed for {PATIENCE:.0f} "
             f"seconds, or was removed ({holder(self.file)} has it now). Nothing more is written "
             "there."
         )

@@ -44,9 +44,10 @@ def set_up_process() -> None:
 
 
 def _folder_with_room() -> str | None:
-    """Where compiled programs can be kept; None without a home, or where that takes nothing.
+    """Where compiled programs can be kept; None without a home, or where that has no room.
 
-    JAX would tell of every program that it can't keep there.
+    JAX would tell of every program that it can't keep there. Those that are there already are then
+    compiled anew, too, and so they are in a folder that says of itself that it is full.
     """
     with contextlib.suppress(OSError):
         folder = cache_folder() / "jax"

@@ -12,8 +12,17 @@ from typing import Any
 
 from hierseg_jax.system.console import SIGPIPE, hurry, ignore_interrupts, print_nowhere, tell
 
-AGAIN = 0.5
+_AGAIN = 0.5
 """Seconds after a first Ctrl-C from which on a second one is another."""
+
+
+def is_another(since: float) -> bool:
+    """Whether a Ctrl-C is no echo of one before: what passes it on to children may send it twice.
+
+    Args:
+      since: `time.monotonic()` at the one before.
+    """
+    return time.monotonic() - since > _AGAIN
 
 
 def stop_signals() -> tuple[int, ...]:
@@ -47,13 +56,14 @@ class StopSignals:
 
     Attributes:
       received: the signal's number once it has come to this process, 0 before.
+      since: `time.monotonic()` then.
       learned: the same of any process of the run, once all of them know.
     """
 
     def __init__(self, at_once: str = "") -> None:
         self.received = 0
         self.learned = 0
-        self._since = 0.0
+        self.since = 0.0
         self.at_once = at_once
         self._before: dict[int, Any] = {}
         self._outer: StopSignals | None = None
@@ -72,6 +82,7 @@ class StopSignals:
         outer = getattr(self._before[signal.SIGTERM], "__self__", None)
         if isinstance(outer, StopSignals):
             self._outer, self.received = outer, outer.received
+            self.since = outer.since
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -90,8 +101,7 @@ class StopSignals:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         del frame
         if self.received and number == signal.SIGINT:
-            # Whatever passes Ctrl-C on to its children may send it twice.
-            if time.monotonic() - self._since > AGAIN:
+            if is_another(self.since):
                 raise KeyboardInterrupt
             return
         self._note(number)
@@ -107,10 +117,10 @@ class StopSignals:
             self._note(SIGPIPE)
 
     def _note(self, number: int) -> None:
-        self.received, self._since = number, time.monotonic()
+        self.received, self.since = number, time.monotonic()
         hurry()
         if self._outer is not None:
-            self._outer.received = number
+            self._outer.received, self._outer.since = number, self.since
 
     def end(self, what: str) -> None:
         """Ends the program as the signal would have, after saying what was saved."""

@@ -85,7 +85,7 @@ def _make_sure_of(workdir: Path, held: Held | None) -> None:
     here = held.has_its_name() if held and lock.exists() else (workdir / MARKER).exists()
     if not here:
         raise HiersegError(
-            f"{workdir} is no more this run's folder: it was moved or removed, or another run took "
-            "its place. Nothing more is written there. Where the folder was moved to, `hierseg "
-            "train --workdir=FOLDER` goes on from its last checkpoint."
+            f"{workdir} is no longer this run's folder: it was moved or removed, or another run "
+            "took its place. No further epoch is written there. Where the folder was moved to, "
+            "`hierseg train --workdir=FOLDER` goes on from its last checkpoint."
         )

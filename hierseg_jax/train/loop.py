@@ -157,10 +157,11 @@ def train(
                 settings.metric_names,
                 run.criterion,
             )
+            left = 0.0
             # The first one compiles, and decodes pictures; frozen ones are faster than others.
-            tells = progress.epoch > max(begun, settings.freeze_epochs) + 1
-            whole = time.perf_counter() - started if tells else 0.0
-            left = seconds_left(whole, progress.epoch, settings.epochs, run.phases)
+            if progress.epoch > max(begun, settings.freeze_epochs) + 1:
+                whole = time.perf_counter() - started
+                left = seconds_left(whole, progress.epoch, settings.epochs, run.phases)
             say(epoch_line(progress, settings.epochs, left))
             note_once(stand_in_note(progress, run.criterion))
             save(run, writer, state, progress)

@@ -272,4 +272,4 @@ def _sentence_of(alike: Sequence[str]) -> str:
     others = list(files)[1:]
     if others:
         return f"{alike[0]} The same of {counted(len(others), 'more file')} ({listed(others, 3)})."
-    return alike[0] + (f" {len(alike)} times." if len(alike) > 1 else "")
+    return alike[0] + (f" (So {len(alike)} times.)" if len(alike) > 1 else "")

@@ -92,6 +92,8 @@ def _unions(
     masks: Mapping[pathlib.Path, Mapping[str, pathlib.Path]], names: Sequence[str]
 ) -> tuple[str, ...]:
     """A sentence where the masks of one name are those of all others united: a group's."""
+    if any(value_of_none(name) is not None for name in names):
+        return ()
     files = [[of[name] for name in names] for of in masks.values() if len(of) == len(names) > 2]
     looked_at = [files[i] for i in spread_indices(len(files), _SAMPLE)]
     left, shown = set(range(len(names))), np.zeros(len(names), bool)
@@ -105,8 +107,7 @@ def _unions(
             for i in left
             if (inside[i] == np.logical_or.reduce(inside[:i] + inside[i + 1 :])).all()
         }
-    named = not any(value_of_none(name) is not None for name in names)
-    if len(looked_at) < 2 or len(left) != 1 or not (named and shown.all()):
+    if len(looked_at) < 2 or len(left) != 1 or not shown.all():
         return ()
     group = names[left.pop()]
     parts = ", ".join(name for name in names if name != group)

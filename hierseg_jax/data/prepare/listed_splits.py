@@ -67,7 +67,9 @@ def split_by_lists(
             notes.append(f"{file} lists none of the pictures that have masks.")
             continue
         if (first := lists.setdefault(split, one)).images != one.images:
-            return _unfollowed(pictures, f"{first.file} and {file} list the same split otherwise")
+            return _unfollowed(
+                pictures, f"{first.file} and {file} list different pictures for one split"
+            )
     if not lists:
         return [*pictures], tuple(unread)
     told: dict[pathlib.Path, _List] = {}
@@ -79,7 +81,8 @@ def split_by_lists(
     rest = [picture.image for picture in pictures if picture.image not in told]
     if not rest and "train" not in lists:
         return _unfollowed(
-            pictures, f"{listed([one.file for one in lists.values()], 3)} leave none for training"
+            pictures,
+            f"No picture is left for training by {listed([one.file for one in lists.values()], 3)}",
         )
     notes.insert(0, f"Splits are those of {listed([one.file for one in lists.values()], 3)}.")
     if rest and "train" in lists:
@@ -103,9 +106,9 @@ def _unfollowed(pictures: Sequence[Picture], why: str) -> tuple[list[Picture], t
 
 def _split_of(stem: str) -> str:
     """The split that a list is called after, with words for lists alone beside it."""
-    words = [word.lower() for part in words_of(stem) for word in part.split("_") if word]
+    words = {word.lower().rstrip("0123456789") for word in words_of(stem)} - {""}
     splits = {SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES}
-    others = {word for word in words if word not in SPLIT_NAMES and word.rstrip("0123456789")}
+    others = words - SPLIT_NAMES.keys()
     return splits.pop() if len(splits) == 1 and others <= _LIST_WORDS else ""
 
 

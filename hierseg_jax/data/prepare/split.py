@@ -69,7 +69,7 @@ def split_by_names(
             raise HiersegError(
                 f"No picture for training or validation is called {pattern!r} (--val_names); "
                 f"capitals and the suffix count. The first is {first}."
-                + (f" So called are {counted(tested, 'picture')} of a test." if tested else "")
+                + (f" Of a test, {counted(tested, 'picture')} would be." if tested else "")
             )
         val |= found
     if len(val) == len(paths):

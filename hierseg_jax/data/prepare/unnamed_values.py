@@ -133,8 +133,8 @@ def _are_colours(masks: Sequence[pathlib.Path]) -> tuple[bool, tuple[str, ...]]:
     if not others:
         return True, ()
     return True, (
-        f"{counted(len(others), 'mask')} of {len(masks)} have palettes or nothing but black, the "
-        f"first {others[0]}, and the others colours: all are read by their colours.",
+        f"Of {len(masks)} masks {len(others)} with a palette or nothing but black, the first "
+        f"{others[0]}, and the others with colours: all are read by their colours.",
     )
 
 
