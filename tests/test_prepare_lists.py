@@ -2,6 +2,7 @@
 
 import pytest
 
+from hierseg_jax.data.prepare import listed_splits
 from hierseg_jax.data.prepare.prepare import prepare
 from tests.annotated_data import save_image
 from tests.test_prepare_masks import numbered, write
@@ -121,6 +122,17 @@ def test_a_list_that_is_not_followed_beside_others_is_named(tmp_path, val, said)
     (raw / "val.txt").write_bytes(val)
     notes = prepare(raw, tmp_path / "out").notes
     assert any(note.startswith(f"{raw / 'val.txt'} {said}") for note in notes)
+
+
+def test_a_list_that_may_not_be_read_is_named_and_stops_nothing(tmp_path, monkeypatch):
+    def refuse(file):
+        raise PermissionError(13, "Permission denied", str(file))
+
+    raw = write(tmp_path / "raw", *numbered("images/p{}.jpg", "masks/p{}.png", 6))
+    save_lists(raw, train=["p2", "p3", "p4"])
+    monkeypatch.setattr(listed_splits, "read_ids", refuse)  # root reads all files
+    told = f"{raw / 'train.txt'}: Permission denied. It is not followed as a list of a split."
+    assert told in prepare(raw, tmp_path / "out").notes
 
 
 @pytest.mark.parametrize("split", ["val", "test"])

@@ -60,8 +60,9 @@ def split_by_lists(
     for file, split in files:
         try:
             one = _List(file, split, _named_in(file, known, stems))
-        except HiersegError as error:
-            unread.append(f"{error} It is not followed as a list of a split.")
+        except (HiersegError, OSError) as error:
+            why = error if isinstance(error, HiersegError) else f"{file}: {error.strerror}."
+            unread.append(f"{why} It is not followed as a list of a split.")
             continue
         if not one.images:
             notes.append(f"{file} lists none of the pictures that have masks.")
@@ -158,7 +159,7 @@ def _named_in(file: pathlib.Path, known: _Names, stems: Set[str]) -> frozenset[p
       stems: of all pictures that there are.
 
     Raises:
-      HiersegError: where it can't be read as text.
+      HiersegError, OSError: where it can't be read as text.
     """
     lines = {line for _, line in read_ids(file)}
     found: set[pathlib.Path] = set()

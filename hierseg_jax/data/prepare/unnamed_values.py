@@ -117,6 +117,8 @@ def _are_colours(masks: Sequence[pathlib.Path]) -> tuple[bool, tuple[str, ...]]:
             "are shown in, name these by `labels` in a --hierarchy file.",
         )
     others = [mask for mask in masks if not with_colours[mask]]
+    if not others:
+        return True, ()
     coloured = next(mask for mask in masks if with_colours[mask])
     some = [mask for mask in masks if with_colours[mask]]
     some = [some[index] for index in spread_indices(len(some), _LOOKED_AT)]
@@ -130,8 +132,6 @@ def _are_colours(masks: Sequence[pathlib.Path]) -> tuple[bool, tuple[str, ...]]:
             "one way. If one is no mask, take it out of --raw_dir. Or name the colours by `labels` "
             'in a --hierarchy file, where a grey of 7 is "#070707".'
         )
-    if not others:
-        return True, ()
     return True, (
         f"Of {len(masks)} masks {len(others)} with a palette or nothing but black, the first "
         f"{others[0]}, and the others with colours: all are read by their colours.",
