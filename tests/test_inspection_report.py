@@ -232,6 +232,17 @@ def test_the_command_writes_reports_once_and_fails_where_training_would(tmp_path
     assert content["suggestion"]["image_size"] == 64  # 48 lies between 32 and 64
 
 
+def test_the_command_proposes_a_run_that_continues_none(tmp_path):
+    data = make_data(tmp_path / "data")
+    for number, name in enumerate(("mine", "mine2", "mine3")):
+        done = run_quickly(
+            "inspect", f"--data={data}", f"--output={number}", "--memory_gb=8", folder=tmp_path
+        )
+        assert f" --name={name}\n" in done.stdout, done.stderr
+        assert f"--name={name}</" in (tmp_path / f"{number}/report.html").read_text()
+        (tmp_path / "runs" / name).mkdir(parents=True)
+
+
 def test_the_command_starts_without_jax():
     code = (
         "import runpy, sys; runpy.run_path('launch/inspect_data.py'); "

@@ -11,7 +11,7 @@ import yaml
 
 from hierseg_jax.commands.short_forms import expand_short_forms
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
-from hierseg_jax.data.inspection.report_files import make_report, train_command
+from hierseg_jax.data.inspection.report_files import make_report
 from hierseg_jax.data.inspection.suggest import RECIPE_BATCH, Start
 from hierseg_jax.data.inspection.text import format_report, suggestion_reasons
 from hierseg_jax.data.read.spec import load_spec
@@ -25,7 +25,7 @@ def suggested(file, **options):
     """The report's text, and the config that its command stands for."""
     options = {"limit": 5, "memory_gb": 1000} | options
     report = make_report(inspect_dataset(load_spec(file)), lambda *_: 1.0, **options)
-    _, *typed = shlex.split(" ".join(train_command(report.data, report.suggestion)))
+    _, *typed = shlex.split(" ".join(report.command))
     script, recipe, *flags = expand_short_forms(typed)
     assert script == "train"
     name = pathlib.PurePath(recipe.partition("=")[2]).stem

@@ -98,6 +98,7 @@ def _run() -> None:
 def _report(inspection: Inspection, together: Sequence[Inspection], files: dict[str, Path]) -> None:
     """Writes and prints the report of one data set of those that are looked at together."""
     # Only now: with the networks comes JAX, which looking at the data does without.
+    from hierseg_jax.commands.short_forms import unused_name
     from hierseg_jax.settings import ModelSettings
 
     peak_gb = ModelSettings().network.training_memory.peak_gb
@@ -109,6 +110,7 @@ def _report(inspection: Inspection, together: Sequence[Inspection], files: dict[
         data=_DATA.value if len(together) > 1 else "",
         together=together,
         start=Start(NAME, packaged_levels()),
+        run_name=unused_name(),
     )
     text = format_report(report)
     write_report(report, text, format_page(report), files)

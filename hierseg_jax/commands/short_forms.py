@@ -1,6 +1,7 @@
 """Arguments as people like to type them, made into absl's flags."""
 
 import functools
+import itertools
 import os
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -53,7 +54,7 @@ def expand_short_forms(argv: Sequence[str], named: bool = True) -> list[str]:
         if flag in SHORT_FORMS:
             words = [f"--{SHORT_FORMS[flag]}={value}"]
         elif named and flag == "name":
-            words = [f"--workdir={os.path.join('runs', value)}"]
+            words = [f"--workdir={workdir_of(value)}"]
         now = words[0].partition("=")[0]
         if flag in (*SHORT_FORMS, "name", "workdir") or flag.startswith("config."):
             other = next((form for name, form in meant if name == now and form != flag), None)
@@ -66,6 +67,17 @@ def expand_short_forms(argv: Sequence[str], named: bool = True) -> list[str]:
     if not any(word.partition("=")[0].lstrip("-") == "config" for word in expanded):
         expanded.insert(0, f"--config={DEFAULT_CONFIG}")
     return name_config([argv[0], *expanded])
+
+
+def workdir_of(name: str) -> str:
+    """What `--name` stands for."""
+    return os.path.join("runs", name)
+
+
+def unused_name() -> str:
+    """For a run that continues none of those that are there."""
+    names = itertools.chain(["mine"], (f"mine{i}" for i in itertools.count(2)))
+    return next(name for name in names if not os.path.lexists(workdir_of(name)))
 
 
 def _is_data(word: str) -> bool:

@@ -11,7 +11,7 @@ from hierseg_jax.data.inspection.page_pictures import (
     finding_pictures,
     group_colors,
 )
-from hierseg_jax.data.inspection.report_files import Report, train_command
+from hierseg_jax.data.inspection.report_files import Report
 from hierseg_jax.data.inspection.size_plot import size_plot
 from hierseg_jax.data.inspection.text import (
     WEIGHTS_REASON,
@@ -44,7 +44,7 @@ def format_page(report: Report) -> str:
         split_lines={split: split_line(report, split) for split in inspection.spec.splits},
         size_plot=size_plot({s: [e.size for e in inspection.usable(s)] for s in report.statistics}),
         examples=example_pictures(inspection),
-        command=train_command(report.data, suggestion) if suggestion else [],
+        command=report.command,
         reasons=suggestion_reasons(suggestion) if suggestion else (),
         weights=suggestion.class_weights if suggestion and report.alone else {},
         weights_reason=WEIGHTS_REASON,

@@ -25,6 +25,7 @@ class Report:
       suggestion: None where no example is usable.
       limit: findings of a kind, and files, that text and page list at most.
       data: what is to be trained on, as `data.spec` has it.
+      run_name: for `--name` of the training that is proposed.
     """
 
     inspection: Inspection
@@ -32,11 +33,31 @@ class Report:
     suggestion: Suggestion | None
     limit: int
     data: str
+    run_name: str = "mine"
 
     @property
     def alone(self) -> bool:
         """Whether nothing else is to be trained on, so that its class weights are those."""
         return self.data == str(self.inspection.spec.file)
+
+    @property
+    def command(self) -> list[str]:
+        """The suggestion as a shell's command, in pieces that can stand on own lines."""
+        suggestion = self.suggestion
+        if suggestion is None:
+            return []
+        rule = suggestion.weights_rule
+        return [
+            "hierseg train",
+            shlex.quote(f"--data={self.data}"),
+            f"--image_size={suggestion.image_size}",
+            f"--batch_size={suggestion.batch_size}",
+            *([] if suggestion.epochs == RECIPE_EPOCHS else [f"--epochs={suggestion.epochs}"]),
+            *(_from(suggestion.start) if suggestion.start else []),
+            # "none" is the default.
+            *([] if rule == "none" else [f"--config.loss_options.class_weights={rule}"]),
+            f"--name={self.run_name}",
+        ]
 
 
 def make_report(
@@ -48,12 +69,13 @@ def make_report(
     data: str = "",
     together: Sequence[Inspection] = (),
     start: Start | None = None,
+    run_name: str = "mine",
 ) -> Report:
     """Puts together what is to be told.
 
     Args:
       inspection, peak_gb, memory_gb, start: as in `suggest`.
-      limit: as `Report` has it.
+      limit, run_name: as `Report` has them.
       data: as `Report` has it, of several data sets; by default the inspected one.
       together: of all of these, by which settings are suggested.
 
@@ -64,7 +86,7 @@ def make_report(
         raise HiersegError(f"--limit is {limit}; it must be at least 1.")
     suggestion = suggest(together or (inspection,), peak_gb, memory_gb, start)
     data = data or str(inspection.spec.file)
-    return Report(inspection, split_statistics(inspection), suggestion, limit, data)
+    return Report(inspection, split_statistics(inspection), suggestion, limit, data, run_name)
 
 
 def report_files(folder: pathlib.Path, with_json: bool) -> dict[str, pathlib.Path]:
@@ -83,22 +105,6 @@ def write_report(report: Report, text: str, page: str, files: dict[str, pathlib.
     write_atomically(files["html"], page.encode())
     if "json" in files:
         write_json(files["json"], to_json(report))
-
-
-def train_command(data: str, suggestion: Suggestion) -> list[str]:
-    """The suggestion for data as a shell's command, in pieces that can stand on own lines."""
-    rule = suggestion.weights_rule
-    return [
-        "hierseg train",
-        shlex.quote(f"--data={data}"),
-        f"--image_size={suggestion.image_size}",
-        f"--batch_size={suggestion.batch_size}",
-        *([] if suggestion.epochs == RECIPE_EPOCHS else [f"--epochs={suggestion.epochs}"]),
-        *(_from(suggestion.start) if suggestion.start else []),
-        # "none" is the default.
-        *([] if rule == "none" else [f"--config.loss_options.class_weights={rule}"]),
-        "--name=mine",
-    ]
 
 
 def _from(start: str) -> list[str]:

@@ -8,7 +8,7 @@ from hierseg_jax.data.inspection.findings import (
     group_by_file,
     group_by_kind,
 )
-from hierseg_jax.data.inspection.report_files import Report, train_command
+from hierseg_jax.data.inspection.report_files import Report
 from hierseg_jax.data.inspection.suggest import (
     FEW_WITHOUT,
     LEAST_BATCH,
@@ -163,7 +163,7 @@ def _suggestion(report: Report) -> str:
         return "No example can be used, so there is nothing to suggest settings by."
     lines = (
         "Suggested",
-        f"  {' '.join(map(printable, train_command(report.data, suggestion)))}",
+        f"  {' '.join(map(printable, report.command))}",
         *(f"  {reason}" for reason in suggestion_reasons(suggestion)),
     )
     if not report.alone:
