@@ -1,5 +1,6 @@
 """What a run over a source would write is settled, or refused in a sentence, before any work."""
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -88,6 +89,42 @@ def test_several_sources_are_one_as_a_shell_gives_them(tmp_path, monkeypatch):
         open_sources(["one", "v.avi"])
     with pytest.raises(HiersegError, match="There is no source"):
         open_sources([])
+
+
+LOOKS = """
+import os, sys
+from hierseg_jax.data.prepare.folders import closed_folders
+from hierseg_jax.runtime.frames import open_frames
+from pathlib import Path
+if os.geteuid() == 0:
+    os.setuid(65534)  # root may look everywhere
+opened = open_frames("photos/**/*.png")
+print(*opened.names, *opened.passed_over, *closed_folders(Path("photos")), sep="|")
+try:
+    open_frames("photos/cl*/*.png")
+except FileNotFoundError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_folders_that_may_not_be_looked_into_are_named(tmp_path):
+    for name in ("a.png", "open/b.png", "closed/c.png", ".hidden/d.png"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(b"a picture")
+    for name in ("closed", ".hidden"):
+        (tmp_path / "photos" / name).chmod(0)
+    tmp_path.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", LOOKS], cwd=tmp_path, capture_output=True, text=True
+    )
+    for name in ("closed", ".hidden"):
+        (tmp_path / "photos" / name).chmod(0o755)
+    assert done.returncode == 0, done.stderr
+    seen, refused = done.stdout.splitlines()
+    note = "You may not look into photos/closed/; what lies there is left out."
+    assert seen == f"a.png|open/b.png|{note}|photos/closed"
+    assert refused.endswith(f"matches it as a pattern. {note}")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from hierseg_jax.runtime.video import Frame, Video, is_address
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import absolute, leads_nowhere, local_path
 from hierseg_jax.system.regular_file import refuse_dead_link
-from hierseg_jax.system.wording import counted
+from hierseg_jax.system.wording import about_closed, counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,9 +137,11 @@ def open_frames(source: str, results: Path | None = None) -> Images | Video:
             "camera's index."
         )
     files = sorted(filter(_is_listed, set(map(Path, glob.glob(str(path), recursive=True)))))
+    closed = about_closed(_closed_folders(path))
     if not files:
         raise HiersegFileNotFoundError(
-            f"{source} is no file, folder or camera index, and no file matches it as a pattern."
+            f"{source} is no file, folder or camera index, and no file matches it as a pattern. "
+            f"{closed}".rstrip()
         )
     strange = next((f for f in files if f.suffix.lower() not in IMAGE_SUFFIXES), None)
     if strange is not None:
@@ -147,7 +149,14 @@ def open_frames(source: str, results: Path | None = None) -> Images | Video:
             f"{source} matches {strange}; a pattern is for images "
             f"({', '.join(IMAGE_SUFFIXES)}), videos are given one by one."
         )
-    return _gathered(files, _fixed_part(path), results)
+    return _gathered(files, _fixed_part(path), results, (closed,) if closed else ())
+
+
+def _closed_folders(pattern: Path) -> list[str]:
+    """Of a pattern, the ones that may not be looked into, which `glob` passes over silently."""
+    above = pattern if pattern.name == "**" else pattern.parent
+    folders = glob.glob(os.path.join(above, ""), recursive=True)
+    return sorted(path for path in folders if not os.access(path, os.R_OK | os.X_OK))
 
 
 def _fixed_part(pattern: Path) -> Path:

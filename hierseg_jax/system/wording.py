@@ -21,6 +21,12 @@ def listed(names: Sequence[Any], most: int) -> str:
     return ", ".join(map(str, names[:most])) + (", ..." if len(names) > most else "")
 
 
+def about_closed(folders: Sequence[str]) -> str:
+    """A note on folders that may not be looked into; empty without any."""
+    where = listed(folders, 3)
+    return f"You may not look into {where}; what lies there is left out." if folders else ""
+
+
 def one_line(text: object, most: int | None = None) -> str:
     """The text, such as an error's of several lines, in one line of at most so many letters."""
     return " ".join(str(text).split())[:most]

@@ -39,6 +39,14 @@ def walk_files(folder: pathlib.Path, suffixes: Sequence[str]) -> list[pathlib.Pa
     return sorted(folder / path for path in found if path.lower().endswith(endings))
 
 
+def closed_folders(folder: pathlib.Path) -> list[str]:
+    """Those below that may not be looked into, over which `Path.glob` passes silently."""
+    closed: list[str] = []
+    for _, folders, _ in os.walk(folder, onerror=lambda error: closed.append(error.filename)):
+        folders[:] = [name for name in folders if name[0] != "."]
+    return sorted(closed)
+
+
 def split_of(path: pathlib.PurePath) -> str:
     """The split that a part of a path is called after; empty where none is.
 

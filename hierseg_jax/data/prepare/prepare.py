@@ -24,6 +24,7 @@ from hierseg_jax.data.prepare.check import (
 )
 from hierseg_jax.data.prepare.classes import BACKGROUND
 from hierseg_jax.data.prepare.earlier import faults_there, read_raw, spec_there
+from hierseg_jax.data.prepare.folders import closed_folders
 from hierseg_jax.data.prepare.formats import FORMATS, MOVABLE, find_format
 from hierseg_jax.data.prepare.listed_splits import split_by_lists
 from hierseg_jax.data.prepare.picture import RawData, Wishes
@@ -38,7 +39,7 @@ from hierseg_jax.system.atomic_writing import json_bytes, write_atomically
 from hierseg_jax.system.choices import check_choice
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import local_path
-from hierseg_jax.system.wording import counted, listed
+from hierseg_jax.system.wording import about_closed, counted, listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy, check_hierarchy
 from hierseg_jax.tree.pairs import unpaired
 
@@ -133,7 +134,13 @@ def prepare(
     summary_file = out_dir / "summary.json"
     refuse(faults_there(spec.file, there, summary_file, summary), raw_dir)
     pictures = [example.picture for example in kept]
-    notes = (*raw.notes, *about_scaled(pictures), *about_stacks(pictures))
+    closed = about_closed(closed_folders(raw_dir))
+    notes = (
+        *raw.notes,
+        *([closed] if closed else []),
+        *about_scaled(pictures),
+        *about_stacks(pictures),
+    )
     notes += (*_mostly_ignored(kept), *_missing(kept, spec.hierarchy))
     written = transfer(kept, move, link)
     write_atomically(summary_file, json_bytes(summary))
