@@ -1,4 +1,4 @@
-"""Half paint, outlines, and legends of what is there, at any size."""
+"""Paint, outlines, and legends of what is there, at any size."""
 
 import cv2
 import numpy as np
@@ -41,12 +41,18 @@ def scene(height=60, width=80):
     return image_hwc, label_hw
 
 
-def test_regions_are_half_paint_with_an_outline_in_full_colour():
+def painted(grey, color, paint=0.6):
+    """A colour over a photograph, whose black and white are nearer to each other below paint."""
+    below = 107 * paint + grey / 255 * (255 - 52 * paint - 107 * paint)
+    return (1 - paint) * below + paint * color
+
+
+def test_regions_are_mostly_paint_with_an_outline_in_full_colour():
     image_hwc, label_hw = scene()
     drawn = overlay(image_hwc, label_hw, paint_of(PARTS))
     for label, inside, border in ((HEAD, (30, 20), (30, 39)), (TORSO, (30, 60), (30, 40))):
         color = PARTS.colors[label]
-        np.testing.assert_allclose(drawn[inside], 50 + color / 2, atol=1)
+        np.testing.assert_allclose(drawn[inside], painted(100, color), atol=1)
         np.testing.assert_array_equal(drawn[border], color)
     np.testing.assert_array_equal(drawn[label_hw == 0], 100)
     outlined = (drawn == PARTS.colors[label_hw]).all(2) & (label_hw > 0)
@@ -98,10 +104,10 @@ def test_only_what_is_painted_is_looked_at_and_nothing_else_changes(size, most, 
     border_hw = cv2.morphologyEx(label_hw, cv2.MORPH_GRADIENT, around) > 0
     grey_hwc = cv2.cvtColor(cv2.cvtColor(image_hwc, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     colors_hwc = colors_k3[label_hw]
-    mixed_hwc = cv2.addWeighted(grey_hwc, share, colors_hwc, 1 - share, 0)
+    mixed_hwc = painted(grey_hwc.astype(float), colors_hwc, 1 - share)
     mixed_hwc[border_hw] = colors_hwc[border_hw]
     expected = np.where(painted_k[label_hw][..., None] == 1, mixed_hwc, image_hwc)
-    np.testing.assert_array_equal(found, expected)
+    assert np.abs(found - expected).max() <= 0.51  # rounded
 
 
 @pytest.mark.parametrize("classes", [range(1, 4), range(1, 200)])
@@ -122,7 +128,8 @@ def test_classes_of_one_group_have_no_border_where_the_group_is_drawn():
 def test_ignored_pixels_are_pale_in_reports_and_the_photograph_in_the_runtime():
     image_hwc, label_hw = scene()
     label_hw[:] = 255
-    assert (overlaid(image_hwc, label_hw, PASCAL_PERSON_PART, 2) == 162).all()
+    pale_hwc = overlaid(image_hwc, label_hw, PASCAL_PERSON_PART, 2)
+    assert (pale_hwc == round(painted(100, 224))).all()
     assert (overlay(image_hwc, label_hw, paint_of(PARTS)) == 100).all()
 
 

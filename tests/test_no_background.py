@@ -22,6 +22,7 @@ from hierseg_jax.tree.decoding import top_down
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
 from hierseg_jax.tree.meeting import check_meeting, label_table
 from hierseg_jax.tree.siblings import find_siblings
+from tests.test_drawing import painted
 
 DEEP = Hierarchy.from_mapping(
     {"ground": {"paved": ["road", "path"], "soft": ["grass"]}, "sky": ["sky"]},
@@ -152,7 +153,7 @@ def test_every_class_has_a_colour_and_is_painted():
     road_hw = np.zeros((64, 96), np.uint8)
     assert (overlaid(image_hwc, road_hw, DEEP, DEEP.num_levels - 1) != image_hwc).all((0, 1)).any()
     corner = Painter([DEEP.levels[-1]]).draw(image_hwc, road_hw, DEEP.levels[-1])[63, -1]
-    np.testing.assert_allclose(corner[::-1], 100 + colors[0] / 2, atol=1)
+    np.testing.assert_allclose(corner[::-1], painted(200, colors[0]), atol=1)
     props = Metadata("deploy", DEEP, (32, 32), 8, "esnet", "float32", "0").to_props()
     level = json.loads(props["hierseg.levels"])[-1]
     assert level["colors_rgb"] == colors.tolist()
@@ -217,4 +218,4 @@ def test_pictures_have_no_hole_where_groups_are_labelled():
     label_hw = np.full((32, 32), inner.labels.names.index("paved"), np.uint8)
     label_hw[16:] = 0
     drawn = overlaid(image_hwc, label_hw, inner, inner.num_levels - 1)
-    np.testing.assert_allclose(drawn[20, 20], 100 + inner.levels[-1].colors[0] / 2, atol=1)
+    np.testing.assert_allclose(drawn[20, 20], painted(200, inner.levels[-1].colors[0]), atol=1)

@@ -17,6 +17,7 @@ from hierseg_jax.reports.drawing.plate import (
 )
 from hierseg_jax.system.fonts import find_fonts
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from tests.test_drawing import painted
 
 FONTS = find_fonts([], lambda letter: [])
 PARTS = PASCAL_PERSON_PART.levels[-1]
@@ -120,7 +121,7 @@ def test_more_and_less_paint():
     inside = np.s_[40, 10]
     for share in (0.0, 0.25, 0.75):
         drawn = overlay(image_hwc, label_hw, paint, photo_share=share)
-        expected = share * 100 + (1 - share) * PARTS.colors[2]
+        expected = painted(100, PARTS.colors[2], 1 - share)
         np.testing.assert_allclose(drawn[inside], expected, atol=1)
     drawn = overlay(image_hwc, label_hw, paint, photo_share=1.0)
     np.testing.assert_array_equal(drawn, image_hwc)

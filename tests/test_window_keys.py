@@ -44,10 +44,10 @@ def test_a_number_or_the_next_chooses_the_level(keys, levels):
 
 
 def test_paint_goes_round_or_up_and_down_to_its_ends():
-    assert [after(VIDEO, "p" * n).paint for n in range(4)] == [0.5, 1.0, 0.0, 0.5]
-    assert [after(VIDEO, "+" * n).paint for n in range(4)] == [0.5, 0.75, 1.0, 1.0]
-    assert [after(VIDEO, "-=" + "-" * n).paint for n in range(4)] == [0.5, 0.25, 0.0, 0.0]
-    assert after(VIDEO, "-p").paint == 0.5
+    assert [after(VIDEO, "p" * n).paint for n in range(4)] == [0.6, 1.0, 0.0, 0.6]
+    assert [after(VIDEO, "+" * n).paint for n in range(4)] == [0.6, 0.8, 1.0, 1.0]
+    assert [after(VIDEO, "-=" + "-" * n).paint for n in range(4)] == [0.6, 0.3, 0.0, 0.0]
+    assert after(VIDEO, "-p").paint == 0.6
     assert {after(VIDEO, keys).photo_share for keys in ("++", "--")} == {0.0, 1.0}
     assert VIDEO.paint in PAINTS
 

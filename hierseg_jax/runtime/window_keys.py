@@ -2,7 +2,7 @@
 
 import dataclasses
 
-PAINTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+PAINTS = (0.0, 0.3, 0.6, 0.8, 1.0)
 """Strengths of the paint: the photograph alone, to colours alone."""
 ESCAPE, SPACE = 27, 32
 SLOW, PATIENCE = 0.04, 10
@@ -47,7 +47,7 @@ class WindowView:
 
     num_levels: int
     levels: tuple[int, ...]
-    paint: float = 0.5
+    paint: float = PAINTS[2]
     edges: bool = False
     edges_chosen: bool = False
     slow: int = 0
@@ -127,7 +127,7 @@ def _levels(view: WindowView, letter: str) -> dict:
 def _paint(view: WindowView, letter: str) -> dict:
     strongest = len(PAINTS) - 1
     if letter == "p":
-        usual = (PAINTS[0], 0.5, PAINTS[-1])
+        usual = PAINTS[::2]
         return {"paint": next((each for each in usual if each > view.paint), usual[0])}
     if letter and letter in "+=-_":
         step = 1 if letter in "+=" else -1

@@ -1,4 +1,4 @@
-"""Label maps in colours over photographs: half paint, and a thin outline of every region."""
+"""Label maps in colours over photographs: more paint than picture, and a thin outline."""
 
 import dataclasses
 
@@ -9,9 +9,12 @@ from hierseg_jax.tree.colors import IGNORED
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.tree.level import Level
 
-PHOTO_SHARE = 0.5
+PHOTO_SHARE = 0.4
 STRIP = 2**16
 """Pixels that are mixed at a time: what they pass through stays in a processor's cache."""
+# Below paint black and white come nearer to each other, to these greys where it is full: on black
+# or white as they are, many classes would look more like another's swatch than like their own.
+_DARKEST, _LIGHTEST = 107, 203
 # Of an outline, along a picture's shorter side.
 _OUTLINES = 400
 # Of a group's hatching, along a picture's longer side.
@@ -89,7 +92,8 @@ def overlay(
 ) -> np.ndarray:
     """Mixes colours into a photograph, and draws the borders between labels in full colour.
 
-    What is painted loses its own hue, so that a class looks the same on red cloth as on blue.
+    What is painted loses its own hue, so that a class looks the same on red cloth as on blue, and
+    some of its light and shade, so that it looks much the same on black as on white.
 
     Args:
       image_hwc: uint8 [H, W, 3].
@@ -104,6 +108,9 @@ def overlay(
     if photo_share == 1:
         out_hwc[:] = image_hwc
         return out_hwc
+    paint_share = 1 - photo_share
+    darkest, lightest = _DARKEST * paint_share, 255 + (_LIGHTEST - 255) * paint_share
+    photo_factor = photo_share * (lightest - darkest) / 255
     colors_k3 = paint.colors_k3[:, ::-1] if bgr else paint.colors_k3
     colors_k1c = np.ascontiguousarray(colors_k3)[:, None]
     to_grey = cv2.COLOR_BGR2GRAY if bgr else cv2.COLOR_RGB2GRAY
@@ -128,7 +135,9 @@ def overlay(
         photo_hwc, box_hw = image_hwc[box], label_hw[box]
         colors_hwc = cv2.applyColorMap(box_hw, colors_k1c)
         grey_hwc = cv2.cvtColor(cv2.cvtColor(photo_hwc, to_grey), cv2.COLOR_GRAY2RGB)
-        mixed_hwc = cv2.addWeighted(grey_hwc, photo_share, colors_hwc, 1 - photo_share, 0)
+        mixed_hwc = cv2.addWeighted(
+            grey_hwc, photo_factor, colors_hwc, paint_share, photo_share * darkest
+        )
         mixed_hwc = cv2.copyTo(colors_hwc, border_hw, mixed_hwc)
         out_hwc[box] = cv2.copyTo(photo_hwc, cv2.LUT(box_hw, unpainted_k), mixed_hwc)
     return out_hwc

@@ -1,10 +1,13 @@
 // Label maps in colours over a picture: paint of any strength, and a thin outline of every region.
 
 const OUTLINES = 400; // of an outline, along a picture's shorter side
+// What black and white come to be below full paint, as in overlay.py: each class looks much the
+// same on both.
+const [DARKEST, LIGHTEST] = [107, 203];
 
 /**
  * The picture, painted. What is painted loses its own hue, so that a class looks the same on
- * red cloth as on blue; below half paint it gets it back by and by.
+ * red cloth as on blue, and some of its light and shade. Below half paint it gets the hue back.
  * @param {Uint8ClampedArray} rgba [H, W, 4].
  * @param {Uint8Array} labels [H, W], classes of the level.
  * @param {object} level of the metadata.
@@ -18,8 +21,11 @@ export function painted(rgba, [H, W], labels, level, strength) {
   const [isPainted, colors] = palette(level);
   const border = outlines(labels, [H, W]);
   const grey = Math.min(1, 2 * strength);
-  const [ofOwn, ofGrey] = [(1 - strength) * (1 - grey), (1 - strength) * grey];
+  const [darkest, lightest] = [DARKEST * strength, 255 + (LIGHTEST - 255) * strength];
+  const photo = ((1 - strength) * (lightest - darkest)) / 255;
+  const [ofOwn, ofGrey] = [photo * (1 - grey), photo * grey];
   const [red, green, blue] = [0.299 * ofGrey, 0.587 * ofGrey, 0.114 * ofGrey];
+  const least = (1 - strength) * darkest + 0.5;
   for (let i = 0, to = 0; i < labels.length; i++, to += 4) {
     const label = labels[i];
     if (isPainted[label] === 0) continue;
@@ -31,7 +37,7 @@ export function painted(rgba, [H, W], labels, level, strength) {
       continue;
     }
     const [r, g, b] = [bytes[to], bytes[to + 1], bytes[to + 2]];
-    const light = red * r + green * g + blue * b + 0.5;
+    const light = red * r + green * g + blue * b + least;
     bytes[to] = r * ofOwn + light + colors[color] * strength;
     bytes[to + 1] = g * ofOwn + light + colors[color + 1] * strength;
     bytes[to + 2] = b * ofOwn + light + colors[color + 2] * strength;
