@@ -3,9 +3,10 @@
 Whatever else is raised is a defect, of this project or of a library, and keeps its traceback.
 """
 
+import contextlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 TRACEBACK_VARIABLE = "HIERSEG_JAX_TRACEBACK"
 NO_KERNELS = "This project's CPU kernels can't be used: "
@@ -33,6 +34,15 @@ class HiersegFileExistsError(HiersegOSError, FileExistsError):
 
 class HiersegPermissionError(HiersegOSError, PermissionError):
     """The same about a file that may not be written."""
+
+
+@contextlib.contextmanager
+def said_with(before: str, after: str = "") -> Iterator[None]:
+    """Puts words around the sentence, or half of one, of a `HiersegError` that is raised within."""
+    try:
+        yield
+    except HiersegError as error:
+        raise HiersegError(f"{before}{error}{after}") from error
 
 
 def is_sentence(error: BaseException) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from hierseg_jax.data.prepare.picture import Wishes
 from hierseg_jax.data.read.value_names import Named, check_ignore
-from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.errors import HiersegError, said_with
 from hierseg_jax.system.wording import listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.tree.meeting import all_labels, has_inner, label_of, near_names
@@ -72,7 +72,7 @@ def find_classes(
     if "" in nodes:
         raise HiersegError(f"{where}: a class that occurs in annotations has a blank name.")
     notes = tuple(_alike(nodes, where))
-    try:
+    with said_with(f"{where}: "):
         if wishes.hierarchy is None:
             hierarchy = _own_tree(nodes, parents)
             known = {BACKGROUND, *all_labels(hierarchy).names}
@@ -96,8 +96,6 @@ def find_classes(
         if max(values.values()) >= hierarchy.num_classes:
             check_ignore(hierarchy)
             labels = tuple(enumerate(of_tree.names))
-    except HiersegError as error:
-        raise HiersegError(f"{where}: {error}") from error
     inner = bool(labels) and has_inner(nodes, hierarchy)
     hierarchy = dataclasses.replace(hierarchy, inner_labels=inner)
     values |= {name: value for name in names if (value := value_of_none(name)) is not None}

@@ -19,7 +19,7 @@ from hierseg_jax.data.prepare.mask_folders import left_out
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes, flat_name
 from hierseg_jax.data.prepare.picture_places import Place, find_places
 from hierseg_jax.data.prepare.shapes import Annotation, Shape, draw_shapes, number
-from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, said_with
 from hierseg_jax.system.wording import listed
 
 _MARKS = (b"<annotations>", b"<version>")
@@ -164,10 +164,8 @@ def _name(image: ElementTree.Element, file: pathlib.Path) -> str:
 
 
 def _side(image: ElementTree.Element, side: str, file: pathlib.Path) -> int:
-    try:
+    with said_with(f"{file}: {shown(image.get('name'))}: ", "."):
         return int(number(image.attrib, side))
-    except HiersegError as error:
-        raise HiersegError(f"{file}: {shown(image.get('name'))}: {error}.") from error
 
 
 def _shapes(image: ElementTree.Element, file: pathlib.Path) -> list[Shape]:
@@ -178,11 +176,9 @@ def _shapes(image: ElementTree.Element, file: pathlib.Path) -> list[Shape]:
         label = element.get("label", "").strip()
         if not label:
             raise HiersegError(f"{where} has no label.")
-        try:
+        with said_with(f"{where}: ", "."):
             height = number({"z_order": "0", **element.attrib}, "z_order")
             found.append((height, _shape(element, where, label)))
-        except HiersegError as error:
-            raise HiersegError(f"{where}: {error}.") from error
     return [shape for _, shape in sorted(found, key=lambda each: each[0])]
 
 

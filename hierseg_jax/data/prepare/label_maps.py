@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from hierseg_jax.data.prepare.classes import BACKGROUND, value_of_none
 from hierseg_jax.data.prepare.colours import Colour
 from hierseg_jax.data.read.value_names import IGNORE, Named, Value
-from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.errors import HiersegError, said_with
 from hierseg_jax.tree.background import flat_tree
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.tree.meeting import all_labels, label_of
@@ -33,11 +33,9 @@ def table_tree(
         classes = [*first, *names]
         if not names:
             raise HiersegError(f"{where}: it names no class.")
-        try:
+        with said_with(f"{where}: "):
             flat = flat_tree(classes, 0 if first else None)
             return Hierarchy.from_mapping(flat, classes, ["class"])
-        except HiersegError as error:
-            raise HiersegError(f"{where}: {error}") from error
     tree = {group: list(members) for group, members in groups.items()}
     return Hierarchy.from_mapping(tree, [*first, *names], ["category", "class"])
 

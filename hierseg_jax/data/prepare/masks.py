@@ -29,7 +29,7 @@ from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES, MASK_SUFFIXES
 from hierseg_jax.data.read.png import palette_of
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.data.read.value_names import IGNORE, Named, Value
-from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, said_with
 from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.background import may_be_background
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
@@ -264,11 +264,9 @@ def _tree(paths: Mapping[Value, ClassPath], where: str) -> Hierarchy:
                 groups[path[: depth - 1]].append({path[depth - 1]: groups[path[:depth]]})
         groups[path[:-1]].append(path[-1])
     names = [path[-1] for path in classes]
-    try:
-        flat = all(len(path) == 1 for path in classes)
+    flat = all(len(path) == 1 for path in classes)
+    with said_with(f"{where}: "):
         return Hierarchy.from_mapping(tree, names, ["class"] if flat else None)
-    except HiersegError as error:
-        raise HiersegError(f"{where}: {error}") from error
 
 
 def _name(name: str, hierarchy: Hierarchy, where: str) -> str:

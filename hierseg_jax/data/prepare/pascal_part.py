@@ -24,7 +24,7 @@ import pathlib
 import numpy as np
 
 from hierseg_jax.data.prepare.mat_elements import check_elements
-from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.errors import HiersegError, said_with
 from hierseg_jax.system.regular_file import read_file
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
@@ -78,12 +78,8 @@ def read_person_parts(file: pathlib.Path, class_of: dict[str, int]) -> np.ndarra
     import scipy.io  # only here: other formats do without, and the small installation has none
 
     data = read_file(file)
-    try:
+    with said_with(f"{file} is no annotation of PASCAL-Part, or a damaged one: ", "."):
         check_elements(data, MAX_UNPACKED)
-    except HiersegError as error:
-        raise HiersegError(
-            f"{file} is no annotation of PASCAL-Part, or a damaged one: {error}."
-        ) from error
     try:
         objects = scipy.io.loadmat(io.BytesIO(data))["anno"]["objects"][0, 0].ravel()
         persons = [

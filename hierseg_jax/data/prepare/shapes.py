@@ -28,7 +28,7 @@ from hierseg_jax.data.prepare.draw import (
 from hierseg_jax.data.prepare.json_file import shown
 from hierseg_jax.data.prepare.picture import Size
 from hierseg_jax.data.read.image_files import how_to_turn
-from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.errors import HiersegError, said_with
 
 LINE_WIDTH, POINT_RADIUS = 10, 5
 PIXELS = "polygon of pixels"
@@ -98,10 +98,8 @@ def draw_shapes(
         )
     regions = []
     for shape in annotation.shapes:
-        try:
+        with said_with(f"{shape.where}: ", "."):
             regions.append(Region(values[shape.label], _patch(shape, size)))
-        except HiersegError as error:
-            raise HiersegError(f"{shape.where}: {error}.") from error
     return paint(regions, size, by_area)
 
 

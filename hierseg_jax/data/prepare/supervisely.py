@@ -30,7 +30,7 @@ from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes, flat_name
 from hierseg_jax.data.prepare.shapes import PIXELS, Annotation, Shape, draw_shapes
 from hierseg_jax.data.read.image_files import decode_image
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
-from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, said_with
 from hierseg_jax.system.wording import listed
 
 ANNOTATIONS, IMAGES, META = "ann", "img", "meta.json"
@@ -106,10 +106,8 @@ def read_annotation(file: pathlib.Path, left_out_kinds: set[str]) -> Annotation:
         where = f"{file}: objects[{number}]"
         label = text(record, "classTitle", where).strip()
         where = f"{where} ({shown(label)})"
-        try:
+        with said_with(f"{where}: ", "."):
             shape = _shape(record, where, label)
-        except HiersegError as error:
-            raise HiersegError(f"{where}: {error}.") from error
         if shape is None:
             left_out_kinds.add(shown(_kind(record)))
         else:

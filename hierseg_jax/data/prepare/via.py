@@ -27,7 +27,7 @@ from hierseg_jax.data.prepare.via_files import (
     read_entries,
 )
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
-from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, said_with
 from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.meeting import all_labels
 
@@ -186,10 +186,8 @@ def _attribute(regions: Sequence[Region], wishes: Wishes) -> tuple[str, tuple[st
 def _labelled(region: Region, label: str) -> Shape:
     kind = region.shape.get("name")
     where = f"{region.where} ({shown(kind)})"
-    try:
+    with said_with(f"{where}: ", "."):
         return Shape(where, label, *_outline(kind, region.shape))
-    except HiersegError as error:
-        raise HiersegError(f"{where}: {error}.") from error
 
 
 def _outline(kind: Any, shape: Mapping[str, Any]) -> tuple[str, list[list[float]]]:

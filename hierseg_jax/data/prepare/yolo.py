@@ -24,7 +24,7 @@ from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
 from hierseg_jax.data.read.safe_yaml import read_yaml
 from hierseg_jax.data.read.spec import SPLITS
 from hierseg_jax.data.read.text_lines import numbered_lines
-from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, said_with
 from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
@@ -96,10 +96,8 @@ def read_lines(file: pathlib.Path, num_classes: int) -> list[Line]:
     """
     lines = []
     for number, row in numbered_lines(file, "expected lines of numbers"):
-        try:
+        with said_with(f"{file}: line {number}: ", "."):
             lines.append(_line(row.split(), num_classes))
-        except HiersegError as error:
-            raise HiersegError(f"{file}: line {number}: {error}.") from error
     return lines
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from hierseg_jax.data.read.pattern import Pattern, below, parse_pattern
 from hierseg_jax.data.read.safe_yaml import flow, found_kind
-from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.errors import HiersegError, said_with
 from hierseg_jax.system.paths import as_path, real, slashed
 from hierseg_jax.system.wording import counted, did_you_mean
 
@@ -181,10 +181,8 @@ def read_layout(file: pathlib.Path, root: pathlib.Path, split: str, value: Any) 
             f"{file}: {split}: {layout.images!r} lists images already; leave out `list`, or give "
             "the folder of the images in place of it."
         )
-    try:
+    with said_with(f"{file}: {split}: "):
         _check(layout)
-    except HiersegError as error:
-        raise HiersegError(f"{file}: {split}: {error}") from error
     return layout
 
 

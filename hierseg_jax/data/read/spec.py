@@ -19,10 +19,11 @@ colors: {torso: "#ff8000", head: [0, 90, 255]}   # optional; of classes and grou
 ```
 """
 
+import contextlib
 import dataclasses
 import pathlib
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hierseg_jax.data.read.dataset_spec import SPLITS, DatasetSpec
@@ -179,7 +180,7 @@ def _hierarchy(file: pathlib.Path, content: Mapping[str, Any]) -> Hierarchy:
     level_names = content.get("level_names")
     if level_names is not None:
         _check_texts(file, "level_names", level_names, "a list of names, coarse to fine")
-    try:
+    with _in_file(file):
         if tree is None:
             return _flat(names, level_names, content)
         hierarchy = Hierarchy.from_mapping(tree, names, level_names, *_beside_the_tree(content))
@@ -187,8 +188,6 @@ def _hierarchy(file: pathlib.Path, content: Mapping[str, Any]) -> Hierarchy:
             said = read_background(content["background"], hierarchy.class_names)
             check_background(said, hierarchy.background, hierarchy.class_names)
         return hierarchy
-    except HiersegError as error:
-        raise _in_file(file, error) from error
 
 
 def _names_of_labels(labels: Any) -> list[str] | None:
@@ -224,31 +223,30 @@ def _labelled_tree(file: pathlib.Path, content: Mapping[str, Any]) -> tuple[Hier
     hierarchy = _hierarchy(file, content)
     if content.get("labels") is None:
         return hierarchy, ()
-    try:
+    with _in_file(file):
         labels = parse_labels(content["labels"], hierarchy)
-    except HiersegError as error:
-        raise _in_file(file, error) from error
     inner = has_inner((name for _, name in labels), hierarchy)
     return dataclasses.replace(hierarchy, inner_labels=inner), labels
 
 
 def _uncounted(file: pathlib.Path, content: Mapping[str, Any], labels: Named) -> dict[str, Any]:
     """What `ignore` and `unknown` say, as `DatasetSpec` has it."""
-    try:
+    with _in_file(file):
         return {
             "ignored": parse_ignored(content.get("ignore"), labels),
             "skips_unknown": parse_unknown(content.get("unknown")),
         }
+
+
+@contextlib.contextmanager
+def _in_file(file: pathlib.Path) -> Iterator[None]:
+    """What is raised within begins with the file, and is not too long."""
+    try:
+        yield
     except HiersegError as error:
-        raise _in_file(file, error) from error
-
-
-def _in_file(file: pathlib.Path, error: HiersegError) -> HiersegError:
-    """The sentence, which begins with the file, and is not too long."""
-    text = str(error)
-    return HiersegError(
-        f"{file}: {text if len(text) < 600 else text[:400] + ' ... ' + text[-100:]}"
-    )
+        text = str(error)
+        text = text if len(text) < 600 else f"{text[:400]} ... {text[-100:]}"
+        raise HiersegError(f"{file}: {text}") from error
 
 
 def _names(file: pathlib.Path, names: Any) -> list[str] | dict[int, str] | None:

@@ -17,7 +17,7 @@ from typing import Any
 from hierseg_jax.data.read.safe_yaml import read_yaml
 from hierseg_jax.settings import Settings, read_settings
 from hierseg_jax.settings.settings import KEYS
-from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.errors import HiersegError, said_with
 from hierseg_jax.system.wording import did_you_mean
 
 KINDS = ("uniform", "log_uniform", "int", "choice")
@@ -87,14 +87,10 @@ def read_space(file: Path, settings: Settings) -> Space:
             raise HiersegError(
                 f"{file}: the config has no key {reprlib.repr(key)}{_near(key, known)}"
             )
-        try:
+        with said_with(f"{file}: {key}: "):
             space[key] = _parse(entry, known[key], KEYS[key].kinds if key in KEYS else ())
-        except HiersegError as error:
-            raise HiersegError(f"{file}: {key}: {error}") from error
-    try:
+    with said_with(f"{file}: "):
         _check_values(space, settings)
-    except HiersegError as error:
-        raise HiersegError(f"{file}: {error}") from error
     return space
 
 
