@@ -73,14 +73,14 @@ def text(record: dict[str, Any], key: str, where: str) -> str:
     return value
 
 
-def from_base64(data: Any) -> bytes:
-    """Bytes from base64; the HiersegError is half a sentence that lacks its subject."""
+def from_base64(data: Any, what: str) -> bytes:
+    """Bytes from base64; the HiersegError is half a sentence about `what` they are."""
     if not isinstance(data, str) or not data.isascii():
-        raise HiersegError(f"is {shown(data)}, which is no base64")
+        raise HiersegError(f"{what} is {shown(data)}, which is no base64")
     try:
         return base64.b64decode(data, validate=True)
     except binascii.Error as error:
-        raise HiersegError(f"is no base64 ({error})") from error
+        raise HiersegError(f"{what} is no base64 ({error})") from error
 
 
 def _is_odd(character: str) -> bool:

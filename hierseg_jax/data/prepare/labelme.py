@@ -29,11 +29,10 @@ from hierseg_jax.data.prepare.picture import (
     Wishes,
     flat_name,
 )
-from hierseg_jax.data.prepare.shapes import Annotation, Shape, draw_shapes
+from hierseg_jax.data.prepare.shapes import Annotation, Shape, decode_within, draw_shapes
 from hierseg_jax.data.read import png
 from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
-from hierseg_jax.data.read.image_files import decode_image
-from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, said_with
 
 _LOOKED_AT = 3
 _PNG = base64.b64encode(png.SIGNATURE[:6]).decode()
@@ -136,24 +135,15 @@ def unpack_image(file: pathlib.Path) -> bytes:
     Raises:
       ValueError: a sentence that starts with the file.
     """
-    try:
-        return from_base64(read_json(file)["imageData"])
-    except HiersegError as error:
-        raise HiersegError(f"{file}: its 'imageData' {error}; save it again.") from error
+    with said_with(f"{file}: ", "; save it again."):
+        return from_base64(read_json(file)["imageData"], "its 'imageData'")
 
 
 def _stored_mask(data: Any) -> np.ndarray:
     """The picture within a shape: bool [H, W]."""
     if data is None:
         raise HiersegError("it has no mask")
-    try:
-        packed = from_base64(data)
-    except HiersegError as error:
-        raise HiersegError(f"its mask {error}") from error
-    try:
-        return decode_image(packed, pathlib.Path("its mask"))[..., 0] > 0
-    except HiersegError as error:
-        raise HiersegError(str(error).rstrip(".")) from error
+    return decode_within(from_base64(data, "its mask"), "its mask")[..., 0] > 0
 
 
 def _listed_names(raw_dir: pathlib.Path) -> list[str]:

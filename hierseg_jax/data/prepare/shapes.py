@@ -27,7 +27,7 @@ from hierseg_jax.data.prepare.draw import (
 )
 from hierseg_jax.data.prepare.json_file import shown
 from hierseg_jax.data.prepare.picture import Size
-from hierseg_jax.data.read.image_files import how_to_turn
+from hierseg_jax.data.read.image_files import decode_image, how_to_turn
 from hierseg_jax.system.errors import HiersegError, said_with
 
 LINE_WIDTH, POINT_RADIUS = 10, 5
@@ -149,6 +149,14 @@ def _stroke(start: np.ndarray, end: np.ndarray, size: Size) -> Patch:
     across = np.array([-along[1], along[0]]) / length * LINE_WIDTH / 2
     corners = [start + across, end + across, end - across, start - across]
     return polygon(np.array(corners), size)
+
+
+def decode_within(packed: bytes, what: str) -> np.ndarray:
+    """As `decode_image`, of what is within an annotation; the HiersegError is half a sentence."""
+    try:
+        return decode_image(packed, pathlib.Path(what))
+    except HiersegError as error:
+        raise HiersegError(str(error).rstrip(".")) from error
 
 
 def number(shape: Mapping[str, Any], key: str) -> float:

@@ -27,8 +27,7 @@ from hierseg_jax.data.prepare.json_file import (
 )
 from hierseg_jax.data.prepare.mask_folders import left_out
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes, flat_name
-from hierseg_jax.data.prepare.shapes import PIXELS, Annotation, Shape, draw_shapes
-from hierseg_jax.data.read.image_files import decode_image
+from hierseg_jax.data.prepare.shapes import PIXELS, Annotation, Shape, decode_within, draw_shapes
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, said_with
 from hierseg_jax.system.wording import listed
@@ -157,17 +156,12 @@ def _shape(record: Mapping[str, Any], where: str, label: str) -> Shape | None:
 
 def _bitmap(data: Any) -> np.ndarray:
     """Of an object, within its own rectangle: bool [H, W]."""
+    packed = from_base64(data, "its bitmap")
     try:
-        unzip = zlib.decompressobj()
-        png = unzip.decompress(from_base64(data), _MOST_BYTES)
+        png = zlib.decompressobj().decompress(packed, _MOST_BYTES)
     except zlib.error as error:
         raise HiersegError(f"its bitmap is not compressed as it should be ({error})") from error
-    except HiersegError as error:
-        raise HiersegError(f"its bitmap {error}") from error
-    try:
-        image_hwc = decode_image(png, pathlib.Path("its bitmap"))
-    except HiersegError as error:
-        raise HiersegError(str(error).rstrip(".")) from error
+    image_hwc = decode_within(png, "its bitmap")
     stored = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     if stored is not None and stored.ndim == 3 and stored.shape[2] == 4:
         return stored[..., 3] > 0
