@@ -15,7 +15,6 @@ import numpy as np
 
 from hierseg_jax.data.prepare.classes import find_classes, value_of_none
 from hierseg_jax.data.prepare.coco_document import Document, is_ignored, read_document
-from hierseg_jax.data.prepare.coco_files import is_coco, json_files
 from hierseg_jax.data.prepare.draw import (
     Patch,
     Region,
@@ -29,13 +28,7 @@ from hierseg_jax.data.prepare.draw import (
 )
 from hierseg_jax.data.prepare.folders import split_of, unlisted
 from hierseg_jax.data.prepare.json_file import read_bytes, shown
-from hierseg_jax.data.prepare.picture import (
-    Picture,
-    RawData,
-    Size,
-    Wishes,
-    flat_name,
-)
+from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes, flat_name
 from hierseg_jax.data.prepare.picture_places import find_places
 from hierseg_jax.data.read.image_files import how_to_turn
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
@@ -43,12 +36,14 @@ from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
 _LOOKED_AT = 3
+# Files of COCO's own download that hold no segments of classes.
+_OTHERS = ("captions_", "person_keypoints_", "image_info_", "panoptic_")
 
 
 def found_in(raw_dir: pathlib.Path) -> bool:
     """Whether one of the first JSON files is COCO's."""
     marks = (b'"images"', b'"annotations"', b'"categories"')
-    files = json_files(raw_dir)[:_LOOKED_AT]
+    files = _json_files(raw_dir)[:_LOOKED_AT]
     return any(all(mark in data for mark in marks) for data in map(read_bytes, files))
 
 
@@ -59,12 +54,12 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
       FileNotFoundError: no JSON file.
       ValueError: a sentence that names the file and the record.
     """
-    files = json_files(raw_dir)
+    files = _json_files(raw_dir)
     if not files:
         raise HiersegFileNotFoundError(
             f"{raw_dir} holds no annotations of COCO; expected JSON files there or in its folders."
         )
-    told = {file: is_coco(file) for file in files}
+    told = {file: _is_coco(file) for file in files}
     documents = [read_document(file) for file in files if told[file] or not any(told.values())]
     _check_segments(documents)
     names = [name for document in documents for name in document.categories.values()]
@@ -78,23 +73,20 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     classes = find_classes(names, used, where, wishes, parents)
     pictures = []
     told_by_folders: set[str] = set()
+    by_area = wishes.order != "file"
     for document in documents:
-        split = split_of(document.file.relative_to(raw_dir))
+        file = document.file
+        split = split_of(file.relative_to(raw_dir))
         listed_names = [image["file_name"] for image in document.images.values()]
-        places = find_places(document.file, listed_names, raw_dir, split)
+        places = find_places(file, listed_names, raw_dir, split)
         for key, image in document.images.items():
-            draw = functools.partial(
-                draw_image, document, key, classes.values, wishes.order != "file"
-            )
+            draw = functools.partial(draw_image, document, key, classes.values, by_area)
             path, within = places[image["file_name"]]
             # A tool that exports all splits in one file leaves them to the pictures' folders.
             own = split or split_of(path.parent.relative_to(raw_dir))
             told_by_folders |= {own} - {split}
-            pictures.append(
-                Picture(
-                    own, flat_name(within), path, document.file, draw, listed_in=document.file.name
-                )
-            )
+            name = flat_name(within)
+            pictures.append(Picture(own, name, path, file, draw, listed_in=file.name))
     notes = [f"{file}: it is not COCO's, and passed over." for file in files if not told[file]]
     notes += [*classes.notes, *about_groups, *_notes(documents)]
     if told_by_folders:
@@ -102,6 +94,20 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         notes.append(f"Splits are told by what the pictures' folders are called: {are}.")
     notes += unlisted((picture.image for picture in pictures), where)
     return RawData(pictures, classes.hierarchy, classes.labels, notes=tuple(notes))
+
+
+def _json_files(raw_dir: pathlib.Path) -> list[pathlib.Path]:
+    """In the folder, in `annotations`, or in those of splits; of COCO's own, the segments'."""
+    files = [*raw_dir.glob("*.json"), *raw_dir.glob("*/*.json")]
+    files = sorted(f for f in files if not f.name.startswith((".", *_OTHERS)))
+    instances = [file for file in files if file.name.startswith("instances_")]
+    return instances or files
+
+
+def _is_coco(file: pathlib.Path) -> bool:
+    """Whether a JSON file has a key of COCO's; others may lie beside it."""
+    data = read_bytes(file) if file.is_file() else b""
+    return b'"images"' in data or b'"annotations"' in data
 
 
 def draw_image(
@@ -247,15 +253,11 @@ def _notes(documents: Iterable[Document]) -> list[str]:
             )
         if crowds:
             notes.append(f"{document.file}: ignored: {counted(crowds, 'crowd region')}.")
-        bare = [
-            image["file_name"]
-            for key, image in document.images.items()
-            if key not in document.annotations
-        ]
+        bare = [document.images[key] for key in document.images if key not in document.annotations]
         if bare:
             notes.append(
                 f"{document.file}: without any annotation, and so all background: "
-                f"{counted(len(bare), 'picture')}, the first {bare[0]}."
+                f"{counted(len(bare), 'picture')}, the first {bare[0]['file_name']}."
             )
         if boxes:
             notes.append(f"{document.file}: ignored, boxes alone: {counted(boxes, 'record')}.")

@@ -23,12 +23,7 @@ from hierseg_jax.data.prepare.json_file import (
     shown,
     text,
 )
-from hierseg_jax.data.prepare.picture import (
-    Picture,
-    RawData,
-    Wishes,
-    flat_name,
-)
+from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes, flat_name
 from hierseg_jax.data.prepare.shapes import Annotation, Shape, decode_within, draw_shapes
 from hierseg_jax.data.read import png
 from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
