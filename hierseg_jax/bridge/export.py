@@ -28,11 +28,7 @@ from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.sizes import as_size, nearest_multiple
 from hierseg_jax.runtime.metadata import NETWORK_KEYS, Metadata
 from hierseg_jax.settings import Settings
-from hierseg_jax.settings.building import (
-    build_model,
-    open_source,
-    spec_of_checkpoint,
-)
+from hierseg_jax.settings.building import build_model, open_source, spec_of_checkpoint
 from hierseg_jax.system.atomic_writing import check_room, make_folder
 from hierseg_jax.system.devices.exact import exact_on_cpu
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError

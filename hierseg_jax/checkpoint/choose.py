@@ -12,12 +12,7 @@ from typing import Any, TypeVar
 from hierseg_jax.checkpoint.folders import is_there, move, remove
 from hierseg_jax.checkpoint.reader import Checkpoint, load_checkpoint, read_meta
 from hierseg_jax.checkpoint.seal import DamagedCheckpointError, check_seal, lacks_files
-from hierseg_jax.system.errors import (
-    HiersegError,
-    HiersegFileNotFoundError,
-    HiersegOSError,
-    warn,
-)
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, HiersegOSError, warn
 from hierseg_jax.system.paths import as_path, in_bucket, scan
 
 FOLDER = "checkpoints"

@@ -20,11 +20,7 @@ from hierseg_jax.evaluation.evaluation_files import (
     write_evaluation,
 )
 from hierseg_jax.evaluation.page.commands import larger_command, run_name, size_flag
-from hierseg_jax.evaluation.page.evaluation_page import (
-    EXTREMES,
-    EvaluationReport,
-    format_page,
-)
+from hierseg_jax.evaluation.page.evaluation_page import EXTREMES, EvaluationReport, format_page
 from hierseg_jax.evaluation.page.history import read_history
 from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.evaluation.tables import (

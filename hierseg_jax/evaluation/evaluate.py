@@ -38,12 +38,7 @@ from hierseg_jax.settings.fitting import fitted
 from hierseg_jax.settings.metric_choice import parse_metrics
 from hierseg_jax.settings.settings import Settings
 from hierseg_jax.system.bars import bar
-from hierseg_jax.system.devices.hosts import (
-    count_hosts,
-    host_number,
-    is_main,
-    note_once,
-)
+from hierseg_jax.system.devices.hosts import count_hosts, host_number, is_main, note_once
 from hierseg_jax.system.devices.parallel import Parallel, all_devices
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.stop import Stopped, StopSignals

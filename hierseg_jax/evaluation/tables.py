@@ -9,12 +9,7 @@ import numpy as np
 
 from hierseg_jax.data.sizes import format_size
 from hierseg_jax.evaluation.data_sets import DataSetMetrics
-from hierseg_jax.evaluation.metrics import (
-    LevelMetrics,
-    TreeMetrics,
-    class_numbers,
-    level_number,
-)
+from hierseg_jax.evaluation.metrics import LevelMetrics, TreeMetrics, class_numbers, level_number
 from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.settings.metric_choice import METRICS, parse_metrics
 from hierseg_jax.system.wording import columns, counted, level_called, padded, printable

@@ -4,11 +4,7 @@ import os
 import pathlib
 import stat
 
-from hierseg_jax.system.errors import (
-    HiersegError,
-    HiersegFileNotFoundError,
-    HiersegPermissionError,
-)
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, HiersegPermissionError
 from hierseg_jax.system.paths import leads_nowhere
 
 MAX_PIXELS = 100_000_000

@@ -7,15 +7,7 @@ import cv2
 import numpy as np
 
 from hierseg_jax.evaluation.shown_pictures import Samples
-from hierseg_jax.reports.drawing.legend import (
-    INK,
-    PAPER,
-    SOFT,
-    Canvas,
-    Entry,
-    Layout,
-    draw_legend,
-)
+from hierseg_jax.reports.drawing.legend import INK, PAPER, SOFT, Canvas, Entry, Layout, draw_legend
 from hierseg_jax.reports.drawing.overlay import overlaid
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.fonts import Fonts, find_fonts

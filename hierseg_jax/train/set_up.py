@@ -10,12 +10,7 @@ import numpy as np
 from hierseg_jax.data.batches import Batches
 from hierseg_jax.data.inspection.epochs import too_fast, too_short
 from hierseg_jax.data.inspection.sides import mixed_up
-from hierseg_jax.data.pipeline import (
-    epoch_length,
-    eval_batches,
-    steps_per_epoch,
-    train_batches,
-)
+from hierseg_jax.data.pipeline import epoch_length, eval_batches, steps_per_epoch, train_batches
 from hierseg_jax.data.read.source import Source
 from hierseg_jax.data.read.sources import unread_of
 from hierseg_jax.data.taught import scored
@@ -46,11 +41,7 @@ from hierseg_jax.train.mixing import check_mixing
 from hierseg_jax.train.phases import batches_in_phases, plan_phases
 from hierseg_jax.train.prior import initial_biases
 from hierseg_jax.train.recipe import build_recipe, check_backbone
-from hierseg_jax.train.reestimate import (
-    Reestimation,
-    check_reestimation,
-    make_statistics_step,
-)
+from hierseg_jax.train.reestimate import Reestimation, check_reestimation, make_statistics_step
 from hierseg_jax.train.run import Run
 from hierseg_jax.train.same_data import take_inventories
 from hierseg_jax.train.state import create_state

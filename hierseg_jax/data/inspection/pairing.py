@@ -6,12 +6,7 @@ import pathlib
 
 from hierseg_jax.data.inspection.findings import Finding, shown
 from hierseg_jax.data.read.hints import hint_of
-from hierseg_jax.data.read.layout import (
-    IMAGE_SUFFIXES,
-    MASK_SUFFIXES,
-    Layout,
-    mask_folder,
-)
+from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, MASK_SUFFIXES, Layout, mask_folder
 from hierseg_jax.data.read.listing import list_pairs
 from hierseg_jax.data.read.mask_places import hint_without_masks
 from hierseg_jax.data.read.pattern import holds, is_listed, parse_pattern

@@ -9,12 +9,7 @@ from hierseg_jax.data.inspection.findings import (
     group_by_kind,
 )
 from hierseg_jax.data.inspection.report_files import Report
-from hierseg_jax.data.inspection.suggest import (
-    FEW_WITHOUT,
-    LEAST_BATCH,
-    RECIPE_BATCH,
-    Suggestion,
-)
+from hierseg_jax.data.inspection.suggest import FEW_WITHOUT, LEAST_BATCH, RECIPE_BATCH, Suggestion
 from hierseg_jax.data.label_statistics import tree_table
 from hierseg_jax.system.wording import counted, level_called, listed, printable
 

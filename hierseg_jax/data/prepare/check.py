@@ -17,11 +17,7 @@ from hierseg_jax.data.prepare.id_lists import is_plain_id
 from hierseg_jax.data.prepare.picture import Picture, Size
 from hierseg_jax.data.prepare.scaled_masks import is_to_be_scaled, scaled
 from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
-from hierseg_jax.data.read.image_files import (
-    check_size,
-    decode_image,
-    read_image,
-)
+from hierseg_jax.data.read.image_files import check_size, decode_image, read_image
 from hierseg_jax.data.read.mask_meaning import MaskMeaning
 from hierseg_jax.data.sampling import nearest
 from hierseg_jax.system.bars import bar

@@ -18,14 +18,7 @@ from hierseg_jax.data.prepare.json_file import read_bytes, shown
 from hierseg_jax.data.prepare.mask_folders import left_out
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes, flat_name
 from hierseg_jax.data.prepare.shapes import Annotation, Shape, draw_shapes, number
-from hierseg_jax.data.prepare.via_files import (
-    IGNORED,
-    MARK,
-    Entry,
-    Region,
-    column,
-    read_entries,
-)
+from hierseg_jax.data.prepare.via_files import IGNORED, MARK, Entry, Region, column, read_entries
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, said_with
 from hierseg_jax.system.wording import counted, listed

@@ -2,13 +2,7 @@
 
 import os
 
-from hierseg_jax.data.read.layout import (
-    LOSSY,
-    LOSSY_SUFFIXES,
-    MASK_SUFFIXES,
-    Layout,
-    about_unread,
-)
+from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES, MASK_SUFFIXES, Layout, about_unread
 from hierseg_jax.data.read.listing import Listing
 from hierseg_jax.data.read.mask_places import find_affixes, line_of_one_folder, of_list
 from hierseg_jax.data.read.pattern import Pattern, holds

@@ -8,12 +8,7 @@ import numpy as np
 
 from hierseg_jax.data.figures.render import FiguresSource
 from hierseg_jax.data.read import unread
-from hierseg_jax.data.read.common_tree import (
-    DataSet,
-    load_hierarchy,
-    read_data_sets,
-    tree_of_first,
-)
+from hierseg_jax.data.read.common_tree import DataSet, load_hierarchy, read_data_sets, tree_of_first
 from hierseg_jax.data.read.folder import FolderSource
 from hierseg_jax.data.read.members import Kind, Spec, spec_text
 from hierseg_jax.data.read.mixture import Mixture, Relabelled

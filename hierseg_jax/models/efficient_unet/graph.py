@@ -7,12 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hierseg_jax.models.efficient_unet.architecture import EfficientUNet
-from hierseg_jax.models.efficient_unet.backbone import (
-    OUTPUT_STAGES,
-    Stage,
-    is_lite,
-    scaled_stages,
-)
+from hierseg_jax.models.efficient_unet.backbone import OUTPUT_STAGES, Stage, is_lite, scaled_stages
 from hierseg_jax.models.graph import ops
 from hierseg_jax.models.graph.fold import Tree, conv_weights, folded, of_blocks, single
 from hierseg_jax.models.variant import NORMALIZATIONS, Variant

@@ -11,13 +11,7 @@ from flax import linen as nn
 from hierseg_jax.models.conditional import leaf_log_probabilities
 from hierseg_jax.models.dropout import drop_rate_at_depth, residual_dropout
 from hierseg_jax.models.embedding import EmbeddingHead
-from hierseg_jax.models.layers import (
-    Compute,
-    Conv,
-    ConvTranspose,
-    max_pool_2x2,
-    name_block_output,
-)
+from hierseg_jax.models.layers import Compute, Conv, ConvTranspose, max_pool_2x2, name_block_output
 from hierseg_jax.models.normalization import BatchNorm
 from hierseg_jax.models.segmentation_model import SegmentationModel, require_image
 from hierseg_jax.tree.siblings import Siblings

@@ -13,14 +13,7 @@ import numpy as np
 
 from hierseg_jax.models.esnet.architecture import DILATIONS, SIZES, ESNet
 from hierseg_jax.models.graph import ops
-from hierseg_jax.models.graph.fold import (
-    Tree,
-    affine,
-    conv_weights,
-    folded,
-    single,
-    subpixel,
-)
+from hierseg_jax.models.graph.fold import Tree, affine, conv_weights, folded, single, subpixel
 
 EPSILON = 1e-3
 # Channels of a block with AVX-512; with AVX2 there are half as many.
