@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -69,8 +69,7 @@ class Usable(Examined):
 def examine(pair: Pair, spec: DatasetSpec) -> Examined:
     """Reads and checks a pair of a data set; what can't be read becomes a finding."""
     findings: list[Finding] = []
-    root, names = spec.root, spec.hierarchy.labels.names
-    background = spec.hierarchy.background
+    root = spec.root
 
     def attempt(kind: str, file: pathlib.Path, check: Callable[..., Any], *given: Any) -> Any:
         try:
@@ -101,29 +100,20 @@ def examine(pair: Pair, spec: DatasetSpec) -> Examined:
     values = _values(mask, spec)
     palette = palette_of(pair.mask) if values else ()
     colours = tuple(palette[value] for value in values if value < len(palette))
-    examined = Examined(pair, (*findings, *odd), values=values, colours=colours)
+    held: dict[str, Any] = {"values": values, "colours": colours}
     if image is not None:
-        examined = dataclasses.replace(
-            examined,
-            size=image.shape[:2],
-            digest=_digest(image),
-            hash=perceptual_hash(image),
-        )
+        held |= {"size": image.shape[:2], "digest": _digest(image), "hash": perceptual_hash(image)}
     if findings:
-        return examined
+        return Examined(pair, (*findings, *odd), **held)
     label = np.ascontiguousarray(label)
     counts = count_labels(label)
-    odd += _odd_masks(label, counts, pair, root, names, background, blurred=bool(blurred))
+    odd += _odd_masks(label, counts, pair, spec, blurred=bool(blurred))
     return Usable(
         pair,
         tuple(odd),
-        size=image.shape[:2],
-        digest=examined.digest,
-        hash=examined.hash,
-        values=values,
-        colours=colours,
+        **held,
         label_digest=_digest(label),
-        counts_l=np.append(counts[: len(names)], counts[IGNORE_LABEL]),
+        counts_l=np.append(counts[: len(spec.hierarchy.labels.names)], counts[IGNORE_LABEL]),
         ignored_values=_ignored_values(mask, label, int(counts[IGNORE_LABEL])),
     )
 
@@ -163,31 +153,25 @@ def _blurred(mask_hw: np.ndarray, pair: Pair, spec: DatasetSpec) -> list[Finding
 
 
 def _odd_masks(
-    label_hw: np.ndarray,
-    counts: np.ndarray,
-    pair: Pair,
-    root: pathlib.Path,
-    names: Sequence[str],
-    background: int | None,
-    *,
-    blurred: bool,
+    label_hw: np.ndarray, counts: np.ndarray, pair: Pair, spec: DatasetSpec, *, blurred: bool
 ) -> list[Finding]:
     """Masks that are in order but look like a mistake; specks of blurred ones are told by that."""
-    file = shown(pair.mask, root)
+    file, hierarchy = shown(pair.mask, spec.root), spec.hierarchy
     present = [index for index in np.flatnonzero(counts).tolist() if index != IGNORE_LABEL]
     if len(present) < 2:
-        what = f"the class {names[present[0]]}" if present else "ignored pixels"
+        what = f"the class {hierarchy.labels.names[present[0]]}" if present else "ignored pixels"
         ignored = counts[IGNORE_LABEL] / max(int(counts.sum()), 1)
         if present and ignored >= 0.0005:
             what += f" and {ignored:.1%} ignored pixels"
         text = f"{file} holds nothing but {printable(what)}."
-        kind = "background_alone" if present == [background] else "single_class"
+        kind = "background_alone" if present == [hierarchy.background] else "single_class"
         return [Finding(kind, pair.split, file, text)]
     if blurred or (specks := count_specks(label_hw, present)) < MANY_SPECKS:
         return []
     text = f"{file} has {specks:,} islands of at most {speck_area(label_hw.size)} pixels"
-    if background in present:
-        text += f", {count_specks(label_hw, [background]):,} of them of the background"
+    if hierarchy.background in present:
+        of_background = count_specks(label_hw, [hierarchy.background])
+        text += f", {of_background:,} of them of the background"
     return [Finding("speckle", pair.split, file, f"{text}.")]
 
 
