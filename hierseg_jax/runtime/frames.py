@@ -141,7 +141,7 @@ def open_frames(source: str, results: Path | None = None) -> Images | Video:
     if not files:
         raise HiersegFileNotFoundError(
             f"{source} is no file, folder or camera index, and no file matches it as a pattern. "
-            f"{closed}".rstrip()
+            f"{' '.join(closed)}".rstrip()
         )
     strange = next((f for f in files if f.suffix.lower() not in IMAGE_SUFFIXES), None)
     if strange is not None:
@@ -149,7 +149,7 @@ def open_frames(source: str, results: Path | None = None) -> Images | Video:
             f"{source} matches {strange}; a pattern is for images "
             f"({', '.join(IMAGE_SUFFIXES)}), videos are given one by one."
         )
-    return _gathered(files, _fixed_part(path), results, (closed,) if closed else ())
+    return _gathered(files, _fixed_part(path), results, closed)
 
 
 def _closed_folders(pattern: Path) -> list[str]:

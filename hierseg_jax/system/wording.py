@@ -21,10 +21,10 @@ def listed(names: Sequence[Any], most: int) -> str:
     return ", ".join(map(str, names[:most])) + (", ..." if len(names) > most else "")
 
 
-def about_closed(folders: Sequence[str]) -> str:
-    """A note on folders that may not be looked into; empty without any."""
+def about_closed(folders: Sequence[str]) -> tuple[str, ...]:
+    """A note on folders that may not be looked into, if there are some."""
     where = listed(folders, 3)
-    return f"You may not look into {where}; what lies there is left out." if folders else ""
+    return (f"You may not look into {where}; what lies there is left out.",) if folders else ()
 
 
 def one_line(text: object, most: int | None = None) -> str:

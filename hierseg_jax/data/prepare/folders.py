@@ -10,19 +10,10 @@ from hierseg_jax.data.read.pattern import Pattern
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.wording import counted
 
+_SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-    **{f"train{word}": "train" for word in ("set", "data", "dataset")},
-    **{f"val{word}": "val" for word in ("set", "data", "dataset")},
-    **{f"validation{word}": "val" for word in ("set", "data", "dataset")},
-    **{f"test{word}": "test" for word in ("set", "data", "dataset")},
-    "eval": "val",
+    **{f"{name}{end}": _SPLITS[name] for name in _SPLITS for end in ("", "set", "data", "dataset")},
+    **{"training": "train", "valid": "val", "eval": "val", "testing": "test"},
 }
 """What tools call splits -> what we call them."""
 

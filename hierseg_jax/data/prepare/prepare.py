@@ -7,7 +7,7 @@ their final names, data.yaml last: wherever the work is cut off, it can be run a
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from hierseg_jax.data.prepare.earlier import faults_there, read_raw, spec_there
 from hierseg_jax.data.prepare.folders import closed_folders
 from hierseg_jax.data.prepare.formats import FORMATS, MOVABLE, find_format
 from hierseg_jax.data.prepare.listed_splits import split_by_lists
-from hierseg_jax.data.prepare.picture import RawData, Wishes
+from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
 from hierseg_jax.data.prepare.scaled_masks import about_scaled
 from hierseg_jax.data.prepare.split import split_by_names, split_pictures
 from hierseg_jax.data.prepare.stacks import about_stacks
@@ -134,14 +134,9 @@ def prepare(
     summary_file = out_dir / "summary.json"
     refuse(faults_there(spec.file, there, summary_file, summary), raw_dir)
     pictures = [example.picture for example in kept]
-    closed = about_closed(closed_folders(raw_dir))
-    notes = (
-        *raw.notes,
-        *([closed] if closed else []),
-        *about_scaled(pictures),
-        *about_stacks(pictures),
-    )
-    notes += (*_mostly_ignored(kept), *_missing(kept, spec.hierarchy))
+    notes = (*raw.notes, *about_closed(closed_folders(raw_dir)))
+    notes += (*about_scaled(pictures), *about_stacks(pictures))
+    notes += tuple(_about_training(kept, spec.hierarchy))
     written = transfer(kept, move, link)
     write_atomically(summary_file, json_bytes(summary))
     if there is None:
@@ -197,37 +192,40 @@ def _without_copies(raw: RawData) -> RawData:
 def _split(
     raw: RawData, raw_dir: pathlib.Path, val_share: float, val_names: str | Sequence[str]
 ) -> RawData:
-    if not any(picture.split for picture in raw.pictures):
-        pictures, about_lists = split_by_lists(raw.pictures, raw_dir)
-        raw = dataclasses.replace(raw, pictures=pictures, notes=(*raw.notes, *about_lists))
-    if not any(picture.split in ("", "train") for picture in raw.pictures):
+    pictures, notes = raw.pictures, [*raw.notes]
+    if not any(picture.split for picture in pictures):
+        pictures, about_lists = split_by_lists(pictures, raw_dir)
+        notes += about_lists
+    if not any(picture.split in ("", "train") for picture in pictures):
         # Those of a test stay, where there are others.
-        freed = "val" if any(picture.split == "val" for picture in raw.pictures) else "test"
-        pictures = [
-            dataclasses.replace(picture, split="") if picture.split == freed else picture
-            for picture in raw.pictures
-        ]
-        note = (
+        freed = "val" if _count(pictures, "val") else "test"
+        notes.append(
             f"No picture with a mask is for training, and "
-            f"{counted(sum(not p.split for p in pictures), 'picture')} for "
+            f"{counted(_count(pictures, freed), 'picture')} for "
             f"{'validation' if freed == 'val' else 'a test'}: these are split anew."
         )
-        raw = dataclasses.replace(raw, pictures=pictures, notes=(*raw.notes, note))
-    if not val_names:
-        pictures, notes = split_pictures(raw.pictures, val_share), raw.notes
-        drawn = sum(p.split == "val" for p in pictures)
-        drawn -= sum(p.split == "val" for p in raw.pictures)
+        pictures = [
+            dataclasses.replace(picture, split="") if picture.split == freed else picture
+            for picture in pictures
+        ]
+    own = _count(pictures, "val")
+    if val_names:
+        patterns = [val_names] if isinstance(val_names, str) else val_names
+        pictures = split_by_names(pictures, patterns, raw_dir)
+        if own:
+            note = "--val_names takes the place of its own validation, which had "
+            notes.append(f"{note}{counted(own, 'picture')}.")
+    else:
+        pictures = split_pictures(pictures, val_share)
+        drawn = _count(pictures, "val") - own
         if 0 < drawn < _FEW:
             note = f"Validation has {counted(drawn, 'picture')}, and tells little of a network: "
-            notes = (*notes, f"{note}a larger --val_share, in another --out_dir, takes more.")
-        return dataclasses.replace(raw, pictures=pictures, notes=notes)
-    notes, own = raw.notes, sum(picture.split == "val" for picture in raw.pictures)
-    if own:
-        note = "--val_names takes the place of its own validation, which had "
-        notes = (*notes, f"{note}{counted(own, 'picture')}.")
-    patterns = [val_names] if isinstance(val_names, str) else val_names
-    pictures = split_by_names(raw.pictures, patterns, raw_dir)
-    return dataclasses.replace(raw, pictures=pictures, notes=notes)
+            notes.append(f"{note}a larger --val_share, in another --out_dir, takes more.")
+    return dataclasses.replace(raw, pictures=pictures, notes=tuple(notes))
+
+
+def _count(pictures: Iterable[Picture], split: str) -> int:
+    return sum(picture.split == split for picture in pictures)
 
 
 def _with_pairs(raw: RawData, wishes: Wishes) -> RawData:
@@ -273,31 +271,25 @@ def _check_all(
     return examples
 
 
-def _mostly_ignored(kept: list[Example]) -> list[str]:
-    """A sentence where most pixels of training teach nothing."""
-    counts_l = sum((e.counts for e in kept if e.picture.split == "train"), np.zeros(256, np.int64))
+def _about_training(kept: list[Example], hierarchy: Hierarchy) -> Iterator[str]:
+    """Where most pixels teach nothing; and about classes that training would not begin without."""
+    counts_nl = [e.counts for e in kept if e.picture.split == "train"]
+    if not counts_nl:
+        return
+    counts_l = np.array(counts_nl, np.int64).sum(0)
     share = counts_l[IGNORE_LABEL] / max(counts_l.sum(), 1)
-    if share <= _MOSTLY_IGNORED:
-        return []
-    return [
-        f"{share:.0%} of the pixels of training are ignored, and teach nothing. Where a table or "
-        f"`labels` ignores them, and they show none of the classes, call them {BACKGROUND} there."
-    ]
-
-
-def _missing(kept: list[Example], hierarchy: Hierarchy) -> list[str]:
-    """A sentence about classes that training would refuse to begin without."""
-    seen_nl = [e.counts > 0 for e in kept if e.picture.split == "train"]
-    if not seen_nl:
-        return []
-    seen = np.any(seen_nl, axis=0)
-    names = [hierarchy.class_names[c] for c in missing_classes(seen, hierarchy)]
-    if not names:
-        return []
-    return [
-        f"No training mask holds {listed(names, 10)}; training asks for "
-        "--config.data.allow_missing_classes=True then, or for a data.yaml without them."
-    ]
+    if share > _MOSTLY_IGNORED:
+        yield (
+            f"{share:.0%} of the pixels of training are ignored, and teach nothing. Where a table "
+            "or `labels` ignores them, and they show none of the classes, call them "
+            f"{BACKGROUND} there."
+        )
+    names = [hierarchy.class_names[c] for c in missing_classes(counts_l > 0, hierarchy)]
+    if names:
+        yield (
+            f"No training mask holds {listed(names, 10)}; training asks for "
+            "--config.data.allow_missing_classes=True then, or for a data.yaml without them."
+        )
 
 
 def _statistics(

@@ -29,13 +29,12 @@ def split_pictures(pictures: Sequence[Picture], val_share: float) -> list[Pictur
     if val_share:
         count = min(max(count, 1), len(ranks) - 1)
     val = {name for _, name in ranks[: max(count, 0)]}
-
-    def placed(picture: Picture) -> Picture:
-        split = "val" if picture.name in val else "train"
-        is_free = picture.split in ("", "train")
-        return dataclasses.replace(picture, split=split) if is_free else picture
-
-    return [placed(picture) for picture in pictures]
+    return [
+        dataclasses.replace(picture, split="val" if picture.name in val else "train")
+        if picture.split in ("", "train")
+        else picture
+        for picture in pictures
+    ]
 
 
 def split_by_names(
@@ -77,12 +76,12 @@ def split_by_names(
             f"--val_names takes all {counted(len(val), 'picture')} for validation, and leaves none "
             "for training."
         )
-
-    def placed(picture: Picture) -> Picture:
-        split = "val" if picture.image in val else "train"
-        return picture if picture.split == "test" else dataclasses.replace(picture, split=split)
-
-    return [placed(picture) for picture in pictures]
+    return [
+        picture
+        if picture.split == "test"
+        else dataclasses.replace(picture, split="val" if picture.image in val else "train")
+        for picture in pictures
+    ]
 
 
 def _below(image: pathlib.Path, raw_dir: pathlib.Path) -> str:
