@@ -12,10 +12,9 @@ import pathlib
 from collections import Counter
 from collections.abc import Collection
 
-from hierseg_jax.data.prepare.colours import draw_colours, read_colour_table
+from hierseg_jax.data.prepare.colours import draw_colours, is_coloured, read_colour_table
 from hierseg_jax.data.prepare.folders import files_by_stem, images_by_stem, split_of
 from hierseg_jax.data.prepare.label_maps import labels_of_values, table_tree, values_of_colours
-from hierseg_jax.data.prepare.mask_kind import is_coloured
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
 from hierseg_jax.data.read.png import palette_of
 from hierseg_jax.system.errors import HiersegFileNotFoundError

@@ -8,12 +8,29 @@ import numpy as np
 
 from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.picture import Size
+from hierseg_jax.data.read import png
 from hierseg_jax.data.read.image_files import read_mask
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import counted, listed
 
 Colour = int
 """0xRRGGBB."""
+
+
+def is_coloured(file: pathlib.Path) -> bool:
+    """Whether a mask whose values nobody has named holds colours, and no numbers.
+
+    Raises:
+      HiersegError: a file that can't be read as either.
+    """
+    kind = png.colour_type(file)
+    if kind is None and file.suffix.lower() != ".npy":
+        try:
+            read_mask(file)
+        except HiersegError:  # a TIFF or BMP of colours
+            read_mask(file, colours=True)
+            return True
+    return kind in (png.RGB, png.RGB_ALPHA)
 
 
 def draw_colours(

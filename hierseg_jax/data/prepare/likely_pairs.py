@@ -17,10 +17,10 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from hierseg_jax.data.prepare.colours import is_coloured
 from hierseg_jax.data.prepare.file_words import OTHER_WORDS, Words, has, is_plain, words_of
 from hierseg_jax.data.prepare.folders import split_of, walk_files
 from hierseg_jax.data.prepare.mask_folders import is_photo, left_out, splits_and_names
-from hierseg_jax.data.prepare.mask_kind import is_coloured
 from hierseg_jax.data.prepare.mask_pairs import Masked
 from hierseg_jax.data.read.image_files import is_scaled, read_image, read_mask
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, MASK_SUFFIXES

@@ -13,12 +13,12 @@ import numpy as np
 
 from hierseg_jax.data.prepare.class_tables import TABLES, ClassPath, Table, find_table
 from hierseg_jax.data.prepare.classes import BACKGROUND, value_of_none
+from hierseg_jax.data.prepare.colours import is_coloured
 from hierseg_jax.data.prepare.file_words import MASK_WORDS, has
 from hierseg_jax.data.prepare.folders import walk_files
 from hierseg_jax.data.prepare.label_maps import as_named
 from hierseg_jax.data.prepare.likely_pairs import find_likely_pairs
 from hierseg_jax.data.prepare.mask_folders import is_photo
-from hierseg_jax.data.prepare.mask_kind import is_coloured
 from hierseg_jax.data.prepare.mask_pairs import Masked, find_pairs
 from hierseg_jax.data.prepare.palettes import find_renumbered
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hierseg_jax.data.prepare.mask_kind import is_coloured
+from hierseg_jax.data.prepare.colours import is_coloured
 from hierseg_jax.data.prepare.picture import Draw, Picture, Size
 from hierseg_jax.data.read.image_files import is_scaled
 from hierseg_jax.data.sampling import nearest

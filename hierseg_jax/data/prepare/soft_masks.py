@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from hierseg_jax.data.label_statistics import count_labels
+from hierseg_jax.data.prepare.colours import is_coloured
 from hierseg_jax.data.prepare.mask_folders import is_photo
-from hierseg_jax.data.prepare.mask_kind import is_coloured
 from hierseg_jax.data.prepare.picture import Size
 from hierseg_jax.data.read.image_files import read_image, read_mask
 from hierseg_jax.data.read.mask_values import UNLABELLED

@@ -9,8 +9,8 @@ import numpy as np
 
 from hierseg_jax.data.prepare.class_tables import TABLES, ClassPath
 from hierseg_jax.data.prepare.classes import BACKGROUND
+from hierseg_jax.data.prepare.colours import is_coloured
 from hierseg_jax.data.prepare.likely_pairs import MOST_VALUES
-from hierseg_jax.data.prepare.mask_kind import is_coloured
 from hierseg_jax.data.prepare.palettes import find_renumbered
 from hierseg_jax.data.read.image_files import read_mask
 from hierseg_jax.data.read.mask_values import UNLABELLED
