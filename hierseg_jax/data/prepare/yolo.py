@@ -164,16 +164,17 @@ def _names(file: pathlib.Path, names: Any) -> list[str]:
 
 def _images(file: pathlib.Path, content: Mapping[str, Any], split: str) -> dict[pathlib.Path, str]:
     """Pictures of a split, which is a folder, a list of files, or several of these; their names."""
-    given = content[split]
+    given, root = content[split], content.get("path")
+    # What paths in the YAML are relative to.
+    roots = [*([file.parent / root] if isinstance(root, str) else []), file.parent]
     images: dict[pathlib.Path, str] = {}
     for one in given if isinstance(given, list) else [given]:
-        place = _place(file, content, split, one)
+        place = _place(f"{file}: {split}", one, roots)
         if place.is_dir():
             found = walk_files(place, IMAGE_SUFFIXES)
             images |= {path: flat_name(path.relative_to(place).as_posix()) for path in found}
         else:
-            roots = [place.parent, *_roots(file, content)]
-            paths = [find_below(line, roots) for _, line in read_ids(place)]
+            paths = [find_below(line, [place.parent, *roots]) for _, line in read_ids(place)]
             lost = next((path for path in paths if not path.is_file()), None)
             if lost is not None:
                 raise HiersegFileNotFoundError(f"{place} names {lost}, which is not there.")
@@ -181,23 +182,16 @@ def _images(file: pathlib.Path, content: Mapping[str, Any], split: str) -> dict[
     return images
 
 
-def _place(file: pathlib.Path, content: Mapping[str, Any], split: str, given: Any) -> pathlib.Path:
+def _place(where: str, given: Any, roots: Sequence[pathlib.Path]) -> pathlib.Path:
     if not isinstance(given, str):
-        raise HiersegError(f"{file}: {split}: expected a folder of pictures; found {shown(given)}.")
-    roots = _roots(file, content)
+        raise HiersegError(f"{where}: expected a folder of pictures; found {shown(given)}.")
     place = find_below(given, roots)
     if place.exists():
         return place
     bases = dict.fromkeys(str(root / given) for root in roots)
     raise HiersegFileNotFoundError(
-        f"{file}: {split}: there is no {' and no '.join(bases)}; mend the path there."
+        f"{where}: there is no {' and no '.join(bases)}; mend the path there."
     )
-
-
-def _roots(file: pathlib.Path, content: Mapping[str, Any]) -> list[pathlib.Path]:
-    """What paths in the YAML are relative to."""
-    root = content.get("path")
-    return [*([file.parent / root] if isinstance(root, str) else []), file.parent]
 
 
 def _label_file(image: pathlib.Path) -> pathlib.Path:
