@@ -7,8 +7,7 @@ import dataclasses
 import functools
 import math
 import pathlib
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from hierseg_jax.data.prepare.classes import find_classes
@@ -18,7 +17,7 @@ from hierseg_jax.data.prepare.json_file import read_bytes, shown
 from hierseg_jax.data.prepare.mask_folders import left_out
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes, flat_name
 from hierseg_jax.data.prepare.picture_places import Place, find_places
-from hierseg_jax.data.prepare.shapes import Annotation, Shape, draw_shapes, number
+from hierseg_jax.data.prepare.shapes import Annotation, Shape, draw_shapes, number, numbers
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, said_with
 from hierseg_jax.system.wording import listed
 
@@ -47,10 +46,11 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         raise HiersegFileNotFoundError(
             f"{raw_dir} holds no annotations of CVAT; expected its XML files there or below."
         )
-    documents = {file: _root(file) for file in files}
+    roots = {file: _root(file) for file in files}
+    documents: dict[pathlib.Path, list[ElementTree.Element]] = {}
     names: list[str] = []
     notes: list[str] = []
-    for file, root in documents.items():
+    for file, root in roots.items():
         if root.find("track") is not None:
             raise HiersegError(
                 f"{file} is CVAT's for video; export `CVAT for images 1.1` there, with its images."
@@ -60,15 +60,18 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         left = sorted({each.tag for each in root.iterfind("image/*")} - {*_DRAWN, "tag"})
         if left:
             notes.append(f"{file}: left out, for they are not read: {listed(left, 5)}.")
-    shapes = {file: [_shapes(image, file) for image in of] for file, of in _images(documents)}
+        if images := root.findall("image"):
+            documents[file] = images
+    shapes = {file: [_shapes(image, file) for image in of] for file, of in documents.items()}
     used = {shape.label for of in shapes.values() for each in of for shape in each}
     where = str(files[0] if len(files) == 1 else raw_dir)
     if not used:
         raise HiersegError(f"{where} holds no shape that has an area; there is nothing to learn.")
     classes = find_classes([*names, *sorted(used)], used, where, wishes)
+    by_area = wishes.order == "area"
     pictures: list[Picture] = []
     bare: list[pathlib.Path] = []
-    for file, images in _images(documents):
+    for file, images in documents.items():
         places = _places(images, file, raw_dir)
         for image, of, (path, within) in zip(images, shapes[file], places, strict=True):
             if not of:  # most of these are still to be annotated
@@ -76,15 +79,12 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
                 continue
             told = (_side(image, "height", file), _side(image, "width", file))
             annotation = Annotation(file, within, told, of)
-            draw = functools.partial(
-                draw_shapes, annotation, classes.values, wishes.order == "area"
-            )
+            draw = functools.partial(draw_shapes, annotation, classes.values, by_area)
             split = _split(image, file, raw_dir) or split_of(path.parent.relative_to(raw_dir))
-            pictures.append(
-                Picture(split, flat_name(within), path, file, draw, listed_in=file.name)
-            )
-    of_names = Counter((picture.split or "train", picture.name) for picture in pictures)
-    if max(of_names.values()) > 1:  # of several tasks: their folders keep them apart
+            name = flat_name(within)
+            pictures.append(Picture(split, name, path, file, draw, listed_in=file.name))
+    of_names = {(picture.split or "train", picture.name) for picture in pictures}
+    if len(of_names) < len(pictures):  # of several tasks: their folders keep them apart
         pictures = [
             dataclasses.replace(each, name=flat_name(each.image.relative_to(raw_dir).as_posix()))
             for each in pictures
@@ -146,14 +146,6 @@ def _root(file: pathlib.Path) -> ElementTree.Element:
         raise HiersegError(f"{file} is no XML: {error}; export it again.") from error
 
 
-def _images(
-    documents: Mapping[pathlib.Path, ElementTree.Element],
-) -> list[tuple[pathlib.Path, list[ElementTree.Element]]]:
-    """Files of at least one picture, with their pictures."""
-    found = {file: root.findall("image") for file, root in documents.items()}
-    return [(file, images) for file, images in found.items() if images]
-
-
 def _name(image: ElementTree.Element, file: pathlib.Path) -> str:
     name = image.get("name", "").replace("\\", "/")
     if not is_below(name):  # a place on another machine
@@ -184,23 +176,19 @@ def _shapes(image: ElementTree.Element, file: pathlib.Path) -> list[Shape]:
 
 def _shape(element: ElementTree.Element, where: str, label: str) -> Shape:
     """The HiersegError is half a sentence."""
-
-    def numbers(*keys: str) -> list[float]:
-        return [number(element.attrib, key) for key in keys]
-
     if element.tag in _LINES:
         return Shape(where, label, _LINES[element.tag], _points(element.get("points", "")))
     turned = math.radians(number({"rotation": "0", **element.attrib}, "rotation"))
     if element.tag == "box":
-        x0, y0, x1, y1 = numbers("xtl", "ytl", "xbr", "ybr")
+        x0, y0, x1, y1 = numbers(element.attrib, "xtl", "ytl", "xbr", "ybr")
         x, y, cos, sin = (x0 + x1) / 2, (y0 + y1) / 2, math.cos(turned), math.sin(turned)
         corners = [(x0 - x, y0 - y), (x1 - x, y0 - y), (x1 - x, y1 - y), (x0 - x, y1 - y)]
         outline = [[x + dx * cos - dy * sin, y + dx * sin + dy * cos] for dx, dy in corners]
         return Shape(where, label, "polygon", outline)
     if element.tag == "ellipse":
-        x, y, a, b = numbers("cx", "cy", "rx", "ry")
+        x, y, a, b = numbers(element.attrib, "cx", "cy", "rx", "ry")
         return Shape(where, label, "polygon", ellipse(x, y, a, b, turned))
-    left, top, width, height = map(int, numbers("left", "top", "width", "height"))
+    left, top, width, height = map(int, numbers(element.attrib, "left", "top", "width", "height"))
     counts = _counts(element.get("rle", ""))
     return Shape(
         where,

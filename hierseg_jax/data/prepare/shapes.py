@@ -164,6 +164,11 @@ def number(shape: Mapping[str, Any], key: str) -> float:
     return as_number(shape.get(key), key)
 
 
+def numbers(shape: Mapping[str, Any], *keys: str) -> list[float]:
+    """As `number`, of several keys."""
+    return [number(shape, key) for key in keys]
+
+
 def as_number(value: Any, key: str) -> float:
     """As `number`, of a value that stands under a key."""
     try:

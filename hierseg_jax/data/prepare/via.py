@@ -17,7 +17,7 @@ from hierseg_jax.data.prepare.folders import is_there, split_of, unlisted, walk_
 from hierseg_jax.data.prepare.json_file import read_bytes, shown
 from hierseg_jax.data.prepare.mask_folders import left_out
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes, flat_name
-from hierseg_jax.data.prepare.shapes import Annotation, Shape, draw_shapes, number
+from hierseg_jax.data.prepare.shapes import Annotation, Shape, draw_shapes, number, numbers
 from hierseg_jax.data.prepare.via_files import IGNORED, MARK, Entry, Region, column, read_entries
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, said_with
@@ -185,10 +185,6 @@ def _labelled(region: Region, label: str) -> Shape:
 
 def _outline(kind: Any, shape: Mapping[str, Any]) -> tuple[str, list[list[float]]]:
     """labelme's kind and its points; the HiersegError is half a sentence."""
-
-    def numbers(*keys: str) -> list[float]:
-        return [number(shape, key) for key in keys]
-
     if kind in ("polygon", "polyline"):
         x_n, y_n = (column(shape, key) for key in ("all_points_x", "all_points_y"))
         if len(x_n) != len(y_n):
@@ -196,15 +192,15 @@ def _outline(kind: Any, shape: Mapping[str, Any]) -> tuple[str, list[list[float]
         kind = "polygon" if kind == "polygon" else "linestrip"
         return kind, [[x, y] for x, y in zip(x_n, y_n, strict=True)]
     if kind == "rect":
-        x, y, width, height = numbers("x", "y", "width", "height")
+        x, y, width, height = numbers(shape, "x", "y", "width", "height")
         return "rectangle", [[x, y], [x + width, y + height]]
     if kind == "circle":
-        x, y, radius = numbers("cx", "cy", "r")
+        x, y, radius = numbers(shape, "cx", "cy", "r")
         return "circle", [[x, y], [x + radius, y]]
     if kind == "ellipse":
-        x, y, a, b = numbers("cx", "cy", "rx", "ry")
+        x, y, a, b = numbers(shape, "cx", "cy", "rx", "ry")
         turned = number({"theta": 0.0, **shape}, "theta")
         return "polygon", ellipse(x, y, a, b, turned)
     if kind == "point":
-        return "point", [numbers("cx", "cy")]
+        return "point", [numbers(shape, "cx", "cy")]
     raise HiersegError("the shape is unknown")
