@@ -14,7 +14,7 @@ from collections.abc import Collection
 
 from hierseg_jax.data.prepare.colours import draw_colours, is_coloured, read_colour_table
 from hierseg_jax.data.prepare.folders import files_by_stem, images_by_stem, split_of
-from hierseg_jax.data.prepare.label_maps import labels_of_values, table_tree, values_of_colours
+from hierseg_jax.data.prepare.label_maps import table_tree, values_of_colours
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
 from hierseg_jax.data.read.png import palette_of
 from hierseg_jax.system.errors import HiersegFileNotFoundError
@@ -60,7 +60,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     names = list(colours.values())
     groups = GROUPS if {n for of in GROUPS.values() for n in of} == {*names} - {"Void"} else None
     hierarchy = wishes.hierarchy or table_tree(names, str(table), groups)
-    values = values_of_colours(colours, hierarchy, str(table))
+    values, labels = values_of_colours(colours, hierarchy, str(table))
     pictures: list[Picture] = []
     notes = []
     for folder, mask_folder in _folders(raw_dir):
@@ -79,7 +79,6 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             f"{raw_dir} has no folder of pictures beside one of their masks, such as train and "
             "train_labels."
         )
-    labels = labels_of_values(values.values(), hierarchy)
     return RawData(pictures, hierarchy, labels, notes=tuple(notes))
 
 

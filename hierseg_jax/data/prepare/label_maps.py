@@ -60,8 +60,10 @@ def as_named(names: Mapping[Value, str], hierarchy: Hierarchy) -> Named:
 
 def values_of_colours(
     colours: Mapping[Colour, str], hierarchy: Hierarchy, where: str
-) -> dict[Colour, int]:
-    """Colour -> value in the masks that are drawn, a label of the tree.
+) -> tuple[dict[Colour, int], Named]:
+    """Colour -> value in the masks that are drawn, a label of the tree; and names of the values.
+
+    There are names where labels of groups are among them.
 
     Raises:
       ValueError: a sentence that starts with `where`: a name that the tree does not know.
@@ -77,11 +79,6 @@ def values_of_colours(
                 f"{where}: the tree has no class and no group {name!r}; add it, or call "
                 "the colour ignore, and nothing is learned from it."
             )
-    return values
-
-
-def labels_of_values(values: Iterable[int], hierarchy: Hierarchy) -> Named:
-    """Names of drawn values, where labels of groups are among them."""
-    if max((v for v in values if v != IGNORE_LABEL), default=0) < hierarchy.num_classes:
-        return ()
-    return tuple(enumerate(all_labels(hierarchy).names))
+    of_groups = {*values.values()} - {IGNORE_LABEL, *range(hierarchy.num_classes)}
+    labels = tuple(enumerate(of_tree.names)) if of_groups else ()
+    return values, labels

@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 from collections.abc import Iterable, Sequence, Set
+from typing import NamedTuple
 
 from hierseg_jax.data.prepare.file_words import words_of
 from hierseg_jax.data.prepare.folders import SPLIT_NAMES, walk_files
@@ -21,15 +22,8 @@ _MOSTLY = 0.5
 """Of different lines those that name files of pictures, at least, those without masks too."""
 
 
-@dataclasses.dataclass(frozen=True)
-class _List:
-    """A text whose lines name pictures.
-
-    Attributes:
-      file: of it.
-      split: that its name tells.
-      images: that it names, of those with masks.
-    """
+class _List(NamedTuple):
+    """A text whose name tells a split, and the pictures with masks that its lines name."""
 
     file: pathlib.Path
     split: str
@@ -80,25 +74,22 @@ def split_by_lists(
             if other is not one:
                 return _unfollowed(pictures, f"{other.file} and {one.file} both name {image}")
     rest = [picture.image for picture in pictures if picture.image not in told]
+    files_there = listed([one.file for one in lists.values()], 3)
     if not rest and "train" not in lists:
-        return _unfollowed(
-            pictures,
-            f"No picture is left for training by {listed([one.file for one in lists.values()], 3)}",
-        )
-    notes.insert(0, f"Splits are those of {listed([one.file for one in lists.values()], 3)}.")
+        return _unfollowed(pictures, f"No picture is left for training by {files_there}")
+    followed = [f"Splits are those of {files_there}."]
     if rest and "train" in lists:
         others = "" if "val" in lists else " or validation"
-        notes.insert(
-            1,
+        followed.append(
             f"In none of these lists, and taken for training{others}: "
-            f"{counted(len(rest), 'picture')}, the first {rest[0]}.",
+            f"{counted(len(rest), 'picture')}, the first {rest[0]}."
         )
     return [
         dataclasses.replace(picture, split=told[picture.image].split)
         if picture.image in told
         else picture
         for picture in pictures
-    ], (*notes, *unread)
+    ], (*followed, *notes, *unread)
 
 
 def _unfollowed(pictures: Sequence[Picture], why: str) -> tuple[list[Picture], tuple[str, ...]]:

@@ -16,12 +16,7 @@ from hierseg_jax.data.prepare.classes import BACKGROUND
 from hierseg_jax.data.prepare.colours import Colour, draw_colours, parse_colour
 from hierseg_jax.data.prepare.folders import SPLIT_NAMES, files_by_stem, images_by_stem
 from hierseg_jax.data.prepare.id_lists import read_ids
-from hierseg_jax.data.prepare.label_maps import (
-    labels_of_values,
-    named,
-    table_tree,
-    values_of_colours,
-)
+from hierseg_jax.data.prepare.label_maps import named, table_tree, values_of_colours
 from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes
 from hierseg_jax.data.read import png
 from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
@@ -90,8 +85,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     named_by_colour = bool(labels) and is_colour(labels[0][0])
     if colours:
         wishes.refuse_labels(str(root / _LABELMAP))
-        values = values_of_colours(colours, hierarchy, str(root / _LABELMAP))
-        labels = labels_of_values(values.values(), hierarchy)
+        values, labels = values_of_colours(colours, hierarchy, str(root / _LABELMAP))
     pictures = []
     for name, (split, listed_in) in splits.items():
         image = images.get(name, root / IMAGES / f"{name}{IMAGE_SUFFIXES[0]}")
