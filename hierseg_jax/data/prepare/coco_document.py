@@ -50,8 +50,7 @@ def read_document(file: pathlib.Path) -> Document:
     content = read_json(file)
     categories: dict[Any, str] = {}
     groups: dict[str, list[str]] = {}
-    for number, record in enumerate(records(content, "categories", file)):
-        where = f"{file}: categories[{number}]"
+    for where, record in records(content, "categories", file):
         name, key = text(record, "name", where), _id(record, "id", where)
         if categories.setdefault(key, name) != name:
             raise HiersegError(
@@ -63,8 +62,7 @@ def read_document(file: pathlib.Path) -> Document:
         if above.lower() not in _NO_GROUP and value_of_none(above) is None:
             groups.setdefault(name, []).append(above)
     images: dict[Any, dict[str, Any]] = {}
-    for number, record in enumerate(records(content, "images", file)):
-        where = f"{file}: images[{number}]"
+    for where, record in records(content, "images", file):
         key = _id(record, "id", where)
         # Written on Windows, paths have backslashes.
         name = text(record, "file_name", where).replace("\\", "/")
@@ -79,8 +77,7 @@ def read_document(file: pathlib.Path) -> Document:
             raise HiersegError(f"{where}: the id {shown(key)} is that of an earlier image, too.")
         images[key] = {**record, "file_name": name}
     annotations: dict[Any, list[dict[str, Any]]] = {}
-    for number, record in enumerate(records(content, "annotations", file)):
-        where = f"{file}: annotations[{number}]"
+    for where, record in records(content, "annotations", file):
         for key, of in (("image_id", images), ("category_id", categories)):
             given = _id(record, key, where)
             # Some tools write the number in one place, and its digits in the other.

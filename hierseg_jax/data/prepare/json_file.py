@@ -5,6 +5,7 @@ import binascii
 import json
 import pathlib
 import reprlib
+from collections.abc import Iterator
 from typing import Any
 
 from hierseg_jax.system.errors import HiersegError
@@ -46,8 +47,8 @@ def read_json(file: pathlib.Path) -> Any:
         raise HiersegError(f"{file} is no JSON: it holds an absurdly long number.") from error
 
 
-def records(document: Any, key: str, file: pathlib.Path) -> list[dict[str, Any]]:
-    """The list of mappings under a key.
+def records(document: Any, key: str, file: pathlib.Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The mappings listed under a key, each with where it stands, for sentences.
 
     Raises:
       HiersegError: one sentence that starts with the file's path.
@@ -58,7 +59,7 @@ def records(document: Any, key: str, file: pathlib.Path) -> list[dict[str, Any]]
     for number, record in enumerate(found):
         if not isinstance(record, dict):
             raise HiersegError(f"{file}: {key}[{number}] is {shown(record)}; expected a mapping.")
-    return found
+    return ((f"{file}: {key}[{number}]", record) for number, record in enumerate(found))
 
 
 def text(record: dict[str, Any], key: str, where: str) -> str:

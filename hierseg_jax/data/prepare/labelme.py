@@ -87,8 +87,7 @@ def read_annotation(file: pathlib.Path) -> tuple[Annotation, str]:
     """
     content = read_json(file)
     shapes = []
-    for number, record in enumerate(records(content, "shapes", file)):
-        where = f"{file}: shapes[{number}]"
+    for where, record in records(content, "shapes", file):
         label, kind = text(record, "label", where), record.get("shape_type") or "polygon"
         mask = functools.partial(_stored_mask, record.get("mask"))
         where = f"{where} ({shown(label)})"

@@ -101,8 +101,7 @@ def read_annotation(file: pathlib.Path, left_out_kinds: set[str]) -> Annotation:
     """
     content = read_json(file)
     shapes = []
-    for number, record in enumerate(records(content, "objects", file)):
-        where = f"{file}: objects[{number}]"
+    for where, record in records(content, "objects", file):
         label = text(record, "classTitle", where).strip()
         where = f"{where} ({shown(label)})"
         with said_with(f"{where}: ", "."):
@@ -173,7 +172,5 @@ def _listed_names(raw_dir: pathlib.Path) -> list[str]:
     file = raw_dir / META
     if not file.is_file():
         return []
-    return [
-        text(record, "title", f"{file}: classes[{number}]").strip()
-        for number, record in enumerate(records(read_json(file), "classes", file))
-    ]
+    found = records(read_json(file), "classes", file)
+    return [text(record, "title", where).strip() for where, record in found]
