@@ -20,7 +20,8 @@ from hierseg_jax.data.prepare.folders import find_below, walk_files
 from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.json_file import shown
 from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes, flat_name
-from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
+from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
+from hierseg_jax.data.read.pattern import in_place_of_images
 from hierseg_jax.data.read.safe_yaml import read_yaml
 from hierseg_jax.data.read.spec import SPLITS
 from hierseg_jax.data.read.text_lines import numbered_lines
@@ -196,12 +197,7 @@ def _place(where: str, given: Any, roots: Sequence[pathlib.Path]) -> pathlib.Pat
 
 def _label_file(image: pathlib.Path) -> pathlib.Path:
     """`labels` in place of the last `images` in the path, as YOLO has it."""
-    parts = list(image.with_suffix(".txt").parts)
-    for at in range(len(parts) - 2, -1, -1):
-        if parts[at] == "images":
-            parts[at] = "labels"
-            break
-    return pathlib.Path(*parts)
+    return pathlib.Path(in_place_of_images(image.with_suffix(".txt").as_posix(), "labels"))
 
 
 def _check_segments(file: pathlib.Path, lines: Mapping[pathlib.Path, list[Line]]) -> None:

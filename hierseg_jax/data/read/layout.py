@@ -14,7 +14,7 @@ import reprlib
 from collections.abc import Iterable
 from typing import Any
 
-from hierseg_jax.data.read.pattern import Pattern, below, parse_pattern
+from hierseg_jax.data.read.pattern import Pattern, below, in_place_of_images, parse_pattern
 from hierseg_jax.data.read.safe_yaml import flow, found_kind
 from hierseg_jax.system.errors import HiersegError, said_with
 from hierseg_jax.system.paths import as_path, real, slashed
@@ -134,13 +134,10 @@ def beside_folder(image_dir: str | pathlib.Path) -> Layout:
 
 def mask_folder(root: pathlib.Path, images: str) -> str:
     """Folder of the masks of a folder of images: beside it, or `masks/train` of `images/train`."""
-    parts = images.split("/")
-    beside = "/".join((*parts[:-1], "masks"))
-    if "images" in parts[:-1] and not (root / beside).is_dir():
-        at = len(parts) - 1 - parts[::-1].index("images")
-        instead = "/".join((*parts[:at], "masks", *parts[at + 1 :]))
-        if (root / instead).is_dir():
-            return instead
+    beside = "/".join((*images.split("/")[:-1], "masks"))
+    instead = in_place_of_images(images, "masks")
+    if instead != images and not (root / beside).is_dir() and (root / instead).is_dir():
+        return instead
     return beside
 
 

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Collection, Iterator, Sequence
 
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, LOSSY_SUFFIXES, MASK_SUFFIXES, Layout
+from hierseg_jax.data.read.pattern import in_place_of_images
 from hierseg_jax.data.read.safe_yaml import flow
 from hierseg_jax.system.paths import scan
 from hierseg_jax.system.wording import listed
@@ -56,10 +57,7 @@ def line_of_one_folder(root: pathlib.Path, folder: str) -> str:
     tail, head, mask_tail = affixes
     place = f"{folder}/" if folder else ""
     return flow(
-        {
-            "images": f"{place}*{tail}{images[0]}",
-            "masks": f"{place}{head}*{mask_tail}{masks[0]}",
-        }
+        {"images": f"{place}*{tail}{images[0]}", "masks": f"{place}{head}*{mask_tail}{masks[0]}"}
     )
 
 
@@ -86,12 +84,8 @@ def of_list(layout: Layout) -> dict[str, str]:
 
 def _yolo_labels(root: pathlib.Path, folder: str, stem: str) -> bool:
     """Whether the text files of YOLO lie where it looks for them."""
-    parts = ["", *folder.split("/")]
-    if "images" not in parts:
-        return False
-    at = len(parts) - 1 - parts[::-1].index("images")
-    labels = "/".join((*parts[1:at], "labels", *parts[at + 1 :]))
-    return (root / labels / f"{stem}.txt").is_file()
+    labels = in_place_of_images(folder, "labels")
+    return labels != folder and (root / labels / f"{stem}.txt").is_file()
 
 
 def _folders_of_masks(root: pathlib.Path, folder: str, stem: str) -> list[str]:

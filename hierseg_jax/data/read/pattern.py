@@ -144,6 +144,14 @@ def below(folder: str, images: Pattern) -> Pattern:
     return Pattern(folder, (*images.parts[:-1], last), any_suffix=True)
 
 
+def in_place_of_images(path: str, name: str) -> str:
+    """A path with another name for the last `images` in it; the same where there is none."""
+    parts = path.split("/")
+    if "images" in parts:
+        parts[len(parts) - 1 - parts[::-1].index("images")] = name
+    return "/".join(parts)
+
+
 def _taken(part: str) -> Callable[[str], str | None]:
     """What a name has for the star of a part; empty without a star, None where it is another."""
     head, star, tail = part.partition("*")
