@@ -139,39 +139,26 @@ def _refuse_changed_lines(data: bytes, file: pathlib.Path) -> None:
 
 
 def check_size(
-    mask_hw: np.ndarray,
-    mask_file: pathlib.Path,
-    image_hwc: np.ndarray,
-    image_file: pathlib.Path,
+    mask_hw: np.ndarray, mask_file: pathlib.Path, image_hwc: np.ndarray, image_file: pathlib.Path
 ) -> None:
     """Refuses a mask of another size than its image's.
 
     Raises:
       ValueError: a sentence starting with `mask_file`.
     """
-    if mask_hw.shape != image_hwc.shape[:2]:
-        raise HiersegError(
-            f"{mask_file} is {mask_hw.shape[0]} x {mask_hw.shape[1]} (height x width), but its "
-            f"image {image_file} is {image_hwc.shape[0]} x {image_hwc.shape[1]} as it is shown; "
-            "the two must be of one size."
-            f"{how_to_turn(_unturned(mask_hw.shape, image_hwc.shape[:2]), image_hwc.shape[:2])}"
-            f"{_how_to_scale(mask_hw.shape, image_hwc.shape[:2])}"
+    mask, size = mask_hw.shape, image_hwc.shape[:2]
+    if mask == size:
+        return
+    if is_scaled(mask, size):
+        hint = how_to_turn(mask, size) + (
+            f" It looks like the whole image at {100 * mask[0] / size[0]:.3g} % of its sides; "
+            "`hierseg prepare` scales such masks without new values."
         )
-
-
-def _unturned(mask: tuple[int, ...], size: tuple[int, ...]) -> tuple[int, ...]:
-    """The size that a mask at another scale is of, where that is the turned picture's."""
-    turned = is_scaled(mask, size[::-1]) and not is_scaled(mask, size)
-    return size[::-1] if turned else mask
-
-
-def _how_to_scale(mask: tuple[int, ...], size: tuple[int, ...]) -> str:
-    """A sentence behind a space, for a mask that is its whole image at another scale."""
-    if not is_scaled(mask, size):
-        return ""
-    return (
-        f" It looks like the whole image at {100 * mask[0] / size[0]:.3g} % of its sides; "
-        "`hierseg prepare` scales such masks without new values."
+    else:  # of the turned picture, maybe at another scale
+        hint = how_to_turn(size[::-1] if is_scaled(mask, size[::-1]) else mask, size)
+    raise HiersegError(
+        f"{mask_file} is {mask[0]} x {mask[1]} (height x width), but its image {image_file} is "
+        f"{size[0]} x {size[1]} as it is shown; the two must be of one size.{hint}"
     )
 
 
