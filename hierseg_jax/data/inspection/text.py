@@ -160,7 +160,6 @@ def _suggestion(report: Report) -> str:
         "Suggested",
         f"  {' '.join(map(printable, report.command))}",
         *(f"  {reason}" for reason in suggestion_reasons(suggestion)),
+        *((f"  {WEIGHTS_REASON}", f"  {format_weights(suggestion)}") if report.alone else ()),
     )
-    if not report.alone:
-        return "\n".join(lines)
-    return "\n".join([*lines, f"  {WEIGHTS_REASON}", f"  {format_weights(suggestion)}"])
+    return "\n".join(lines)
