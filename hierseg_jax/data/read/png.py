@@ -1,5 +1,6 @@
 """PNG files by their chunks: what OpenCV doesn't tell of a picture, and 16 bits made 8."""
 
+import contextlib
 import pathlib
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -88,11 +89,7 @@ def upper_eight_bits(image_hwc: np.ndarray, chunks: Sequence[Chunk]) -> np.ndarr
 
 
 def told(file: pathlib.Path) -> tuple[bool, bool]:
-    """Whether the header tells of 16 bits, and of transparency; neither of another file.
-
-    Raises:
-      OSError: a file that cannot be opened.
-    """
+    """Whether the header tells of 16 bits, and of transparency; neither of another file."""
     kinds: dict[bytes, bytes] = {}
     for kind, head in _heads(file):
         kinds.setdefault(kind, head)
@@ -104,27 +101,24 @@ def told(file: pathlib.Path) -> tuple[bool, bool]:
 
 def colour_type(file: pathlib.Path) -> int | None:
     """As the header tells it, such as GRAY; None of another file, or where there is none."""
-    try:
-        header = next((head for kind, head in _heads(file) if kind == b"IHDR"), b"")
-    except OSError:
-        return None
+    header = next((head for kind, head in _heads(file) if kind == b"IHDR"), b"")
     return header[9] if len(header) > 9 else None
 
 
 def palette_of(file: pathlib.Path) -> tuple[int, ...]:
     """The colours of a palette, 0xRRGGBB, by their numbers; none of another file."""
-    try:
-        body = next((head for kind, head in _heads(file, 3 * 256) if kind == b"PLTE"), b"")
-    except OSError:
-        return ()
+    body = next((head for kind, head in _heads(file, 3 * 256) if kind == b"PLTE"), b"")
     return tuple(int.from_bytes(body[at : at + 3]) for at in range(0, len(body) - 2, 3))
 
 
 def _heads(file: pathlib.Path, most: int = 13) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and first bytes of the chunks in front of the pixels; none of another format."""
+    """Kind and first bytes of the chunks in front of the pixels.
+
+    None of another format, nor of a file that can't be opened.
+    """
     if not file.is_file():
         return
-    with file.open("rb") as stream:
+    with contextlib.suppress(OSError), file.open("rb") as stream:
         if stream.read(len(SIGNATURE)) != SIGNATURE:
             return
         for _ in range(_MOST_CHUNKS):
