@@ -96,7 +96,8 @@ class Tiles:
         weights = self.weights(along), self.weights(across)
         length, breadth = self.picture[along], self.picture[across]
         deep, wide = (min(self.window[axis], self.picture[axis]) for axis in self._order)
-        sums = self._band(len(first), deep, breadth)
+        sides = (deep, breadth) if along == 0 else (breadth, deep)
+        sums = self._turned(np.zeros((len(first), *sides), np.float32))
         starts = (*self._starts_along(along), length)
         for i, (start, end) in enumerate(itertools.pairwise(starts)):
             for j, at in enumerate(self._starts_along(across)):
@@ -125,11 +126,6 @@ class Tiles:
     def _turned(self, scores_chw: np.ndarray) -> np.ndarray:
         """A view whose first axis of the two is the one along which bands follow."""
         return scores_chw if self._order == (0, 1) else scores_chw.swapaxes(1, 2)
-
-    def _band(self, classes: int, deep: int, breadth: int) -> np.ndarray:
-        if self._order == (0, 1):
-            return np.zeros((classes, deep, breadth), np.float32)
-        return np.zeros((classes, breadth, deep), np.float32).swapaxes(1, 2)
 
 
 def lay_tiles(picture: tuple[int, int], window: tuple[int, int]) -> Tiles:

@@ -73,18 +73,16 @@ def find_classes(
         raise HiersegError(f"{where}: a class that occurs in annotations has a blank name.")
     notes = tuple(_alike(nodes, where))
     with said_with(f"{where}: "):
+        hierarchy = wishes.hierarchy or _own_tree(nodes, parents)
+        of_tree = all_labels(hierarchy)
         if wishes.hierarchy is None:
-            hierarchy = _own_tree(nodes, parents)
-            known = {BACKGROUND, *all_labels(hierarchy).names}
+            known = {BACKGROUND, *of_tree.names}
             left_out = [n for n in names if n not in known and value_of_none(n) is None]
             if left_out:
                 notes += (
                     f"{len(left_out)} of {len(names)} classes occur in no annotation and are left "
                     f"out: {listed(left_out, 10)}.",
                 )
-        else:
-            hierarchy = wishes.hierarchy
-        of_tree = all_labels(hierarchy)
         for name in nodes:
             if name not in of_tree.names:
                 raise HiersegError(

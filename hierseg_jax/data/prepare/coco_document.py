@@ -82,13 +82,11 @@ def read_document(file: pathlib.Path) -> Document:
             given = _id(record, key, where)
             # Some tools write the number in one place, and its digits in the other.
             alike = int(given) if isinstance(given, str) and _is_number(given) else str(given)
-            if given not in of and alike in of:
-                given = alike
-            if given in of:
-                record = {**record, key: given}
-            else:
+            found = given if given in of else alike
+            if found not in of:
                 kind = key.removesuffix("_id")
                 raise HiersegError(f"{where}: there is no {kind} of the id {shown(record[key])}.")
+            record = {**record, key: found}
         annotations.setdefault(record["image_id"], []).append(record)
     return Document(file, images, annotations, categories, groups)
 

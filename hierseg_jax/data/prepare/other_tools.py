@@ -13,13 +13,7 @@ _LABELBOX = "is Labelbox's; convert it to COCO's"
 
 
 class _Tool(NamedTuple):
-    """How its files begin, and what to do.
-
-    Attributes:
-      suffix: of its files.
-      marks: words of which all stand among their first bytes.
-      advice: follows on the name of such a file.
-    """
+    """The suffix of its files, words that stand among their first bytes, and what to do."""
 
     suffix: str
     marks: tuple[str, ...]

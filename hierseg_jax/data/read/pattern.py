@@ -32,11 +32,10 @@ class Pattern:
     @functools.cached_property
     def shape(self) -> tuple[int, ...]:
         """Stars in front of `**` and, where there is one, behind it: alike in partners."""
-        folders = [part == "**" for part in self.parts]
         stars = ["*" in part for part in self.parts]
-        if not any(folders):
+        if "**" not in self.parts:
             return (sum(stars),)
-        at = folders.index(True)
+        at = self.parts.index("**")
         return sum(stars[:at]), sum(stars[at + 1 :])
 
     @property
