@@ -2,16 +2,7 @@
 
 The release (Chen et al., Detect What You Can, CVPR 2014) annotates VOC2010 images in
 `Annotations_Part/<id>.mat`: a struct `anno` with `objects`, each of a `class`, a `mask`
-and `parts` of a `part_name` and a `mask`. A person has up to 24 parts:
-
-| class    | parts of the release                                                       |
-| -------- | -------------------------------------------------------------------------- |
-| head     | head, hair, leye, reye, lear, rear, lebrow, rebrow, nose, mouth            |
-| torso    | torso, neck                                                                |
-| up_hand  | luarm, ruarm                                                               |
-| low_hand | llarm, rlarm, lhand, rhand                                                 |
-| up_leg   | luleg, ruleg                                                               |
-| low_leg  | llleg, rlleg, lfoot, rfoot                                                 |
+and `parts` of a `part_name` and a `mask`. A person has up to 24 parts, which `MERGE` has.
 
 The neck goes to the torso, as in the usual six-part merge (that of the multi-task
 PASCAL of ASTMT, for one). Where parts overlap, the later one in the file wins. Pixels
