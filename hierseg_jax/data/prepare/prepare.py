@@ -30,10 +30,10 @@ from hierseg_jax.data.prepare.listed_splits import split_by_lists
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
 from hierseg_jax.data.prepare.scaled_masks import about_scaled
 from hierseg_jax.data.prepare.split import split_by_names, split_pictures
-from hierseg_jax.data.prepare.stacks import about_stacks
 from hierseg_jax.data.prepare.transfer import transfer
 from hierseg_jax.data.read.spec import SPLITS, DatasetSpec
 from hierseg_jax.data.read.spec_writing import write_spec
+from hierseg_jax.data.read.unread import about_stacks
 from hierseg_jax.data.read.value_names import Named, Value
 from hierseg_jax.system.atomic_writing import json_bytes, write_atomically
 from hierseg_jax.system.choices import check_choice
@@ -134,8 +134,9 @@ def prepare(
     summary_file = out_dir / "summary.json"
     refuse(faults_there(spec.file, there, summary_file, summary), raw_dir)
     pictures = [example.picture for example in kept]
+    files = dict.fromkeys(file for of in pictures for file in (of.image, of.mask))
     notes = (*raw.notes, *about_closed(closed_folders(raw_dir)))
-    notes += (*about_scaled(pictures), *about_stacks(pictures))
+    notes += (*about_scaled(pictures), *about_stacks(files))
     notes += tuple(_about_training(kept, spec.hierarchy))
     written = transfer(kept, move, link)
     write_atomically(summary_file, json_bytes(summary))

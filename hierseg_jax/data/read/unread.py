@@ -9,6 +9,7 @@ import numpy as np
 from hierseg_jax.data.read import png, tiff
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.regular_file import check_pixels, read_file
+from hierseg_jax.system.wording import counted
 
 # Of a data set or a folder so many files tell by their headers how all are read, and so many by
 # their pixels whether anything shows through them: nobody waits.
@@ -72,6 +73,18 @@ def is_opaque(file: pathlib.Path) -> bool:
 def is_stack(file: pathlib.Path) -> bool:
     """Whether a file holds several pictures: pages, slices, moments."""
     return _is_tiff(file) and PAGES in (text for text, _ in _told(file))
+
+
+def about_stacks(files: Iterable[pathlib.Path]) -> tuple[str, ...]:
+    """A sentence about those that are such, if there are some."""
+    stacks = [file for file in files if is_stack(file)]
+    if not stacks:
+        return ()
+    hold = "holds" if len(stacks) == 1 else "hold"
+    return (
+        f"{counted(len(stacks), 'file')} {hold} several pictures, of which the first is read, such "
+        f"as {stacks[0]}. Save the others as files of their own, if they are meant.",
+    )
 
 
 def _told(file: pathlib.Path) -> Iterator[tuple[str, str]]:
