@@ -38,10 +38,7 @@ class Box:
     @property
     def rows_columns(self) -> tuple[slice, slice]:
         """An index for arrays [H, W, ...]."""
-        return (
-            slice(self.top, self.top + self.height),
-            slice(self.left, self.left + self.width),
-        )
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
     @property
     def width_height(self) -> tuple[int, int]:

@@ -25,10 +25,7 @@ def most_pixels(size: tuple[int, int], largest: float = SCALES[1]) -> tuple[int,
 
 
 def stored_shape(
-    picture: tuple[int, int],
-    size: tuple[int, int],
-    resize: Resize,
-    largest: float = SCALES[1],
+    picture: tuple[int, int], size: tuple[int, int], resize: Resize, largest: float = SCALES[1]
 ) -> tuple[int, int]:
     """(height, width) of a picture on a device: its own, or `most_pixels` where that is less."""
     _, framed = resize.place(picture, size).frame

@@ -204,10 +204,7 @@ def _trunk(joints: Skeleton, look: Look, pose: Pose, size: float, light: float) 
     )
     profile = (0.096, 0.09, 0.082, 0.084, 0.095, 0.108, 0.116, 0.114, 0.05)
     shirt = limb(
-        joints.pelvis - 0.005 * up,
-        joints.neck,
-        tuple(width * w for w in profile),
-        round_ends=False,
+        joints.pelvis - 0.005 * up, joints.neck, tuple(width * w for w in profile), round_ends=False
     )
     neck = limb(joints.neck - 0.02 * up, joints.chin + 0.03 * up, (0.034 * size, 0.03 * size))
     return [

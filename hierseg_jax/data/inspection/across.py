@@ -80,11 +80,7 @@ def check_background(spec: DatasetSpec) -> list[Finding]:
 
 
 def check_classes(
-    split: str,
-    usable: Sequence[Usable],
-    hierarchy: Hierarchy,
-    alone: bool = True,
-    cause: str = "",
+    split: str, usable: Sequence[Usable], hierarchy: Hierarchy, alone: bool = True, cause: str = ""
 ) -> list[Finding]:
     """Classes of any level without a pixel in a split that has usable examples.
 

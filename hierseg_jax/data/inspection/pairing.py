@@ -61,10 +61,7 @@ def pair_files(split: str, layout: Layout) -> tuple[list[Pair], list[Finding]]:
         hint = ""
         findings.append(Finding("shared_stem", split, names[0], text))
     findings += _strangers(split, layout)
-    for kind, paths in (
-        ("missing_mask", listing.unmasked),
-        ("missing_image", listing.unpictured),
-    ):
+    for kind, paths in (("missing_mask", listing.unmasked), ("missing_image", listing.unpictured)):
         what = kind.removeprefix("missing_")
         partner = f"{what} of the same stem"
         if not layout.beside:
