@@ -46,14 +46,16 @@ class Report:
         suggestion = self.suggestion
         if suggestion is None:
             return []
-        rule = suggestion.weights_rule
+        rule, start = suggestion.weights_rule, suggestion.start
+        rate = f"--config.learning_rate={START_RATE:g}"
         return [
             "hierseg train",
             shlex.quote(f"--data={self.data}"),
             f"--image_size={suggestion.image_size}",
             f"--batch_size={suggestion.batch_size}",
             *([] if suggestion.epochs == RECIPE_EPOCHS else [f"--epochs={suggestion.epochs}"]),
-            *(_from(suggestion.start) if suggestion.start else []),
+            # The rate leaves a trained network what it knows.
+            *([f"--config.model.pretrained={start}", rate] if start else []),
             # "none" is the default.
             *([] if rule == "none" else [f"--config.loss_options.class_weights={rule}"]),
             f"--name={self.run_name}",
@@ -105,11 +107,6 @@ def write_report(report: Report, text: str, page: str, files: dict[str, pathlib.
     write_atomically(files["html"], page.encode())
     if "json" in files:
         write_json(files["json"], to_json(report))
-
-
-def _from(start: str) -> list[str]:
-    """With the rate that leaves a trained network what it knows."""
-    return [f"--config.model.pretrained={start}", f"--config.learning_rate={START_RATE:g}"]
 
 
 def to_json(report: Report) -> dict[str, Any]:

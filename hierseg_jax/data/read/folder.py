@@ -14,7 +14,6 @@ from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, Layout, beside_folder
 from hierseg_jax.data.read.listing import Listing, list_pairs
 from hierseg_jax.data.read.mask_meaning import MaskMeaning
 from hierseg_jax.data.read.mask_values import class_indices
-from hierseg_jax.data.read.pattern import Pattern
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.number_kinds import is_whole
 from hierseg_jax.system.paths import sizes_below
@@ -122,9 +121,11 @@ def _check(layout: Layout, listing: Listing) -> None:
     image_dir = layout.root / listing.images.folder
     mask_dir = layout.root / (listing.masks or listing.images).folder
     if not (listing.names or listing.unmasked):
+        images = listing.images
+        like = "" if images.text == images.folder else f" like {images.text}"
         raise HiersegError(
-            f"{image_dir} holds no images ({', '.join(IMAGE_SUFFIXES)})"
-            f"{_like(listing.images)}.{hint_of(layout, listing)}"
+            f"{image_dir} holds no images ({', '.join(IMAGE_SUFFIXES)}){like}."
+            f"{hint_of(layout, listing)}"
         )
     doubled = [" and ".join(map(os.path.basename, paths)) for paths in listing.doubled]
     folder = layout.root / os.path.dirname(listing.doubled[0][0]) if doubled else layout.root
@@ -142,10 +143,6 @@ def _check(layout: Layout, listing: Listing) -> None:
         prefix = f"{where.relative_to(layout.root).as_posix()}/"
         way = hint or (without_unmasked(layout, listing) if kind == "image" else "")
         _refuse([path.removeprefix(prefix) for path in paths], where, kind, fault, way)
-
-
-def _like(pattern: Pattern) -> str:
-    return "" if pattern.text == pattern.folder else f" like {pattern.text}"
 
 
 def _refuse(

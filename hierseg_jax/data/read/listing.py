@@ -121,7 +121,11 @@ def _find_images(
             several.setdefault(key, [first]).append(end)
     missing = [line for line in wanted or () if line not in by_line]
     if missing:
-        raise _not_there(layout, images, missing)
+        where = layout.root / images.folder
+        raise HiersegError(
+            f"{_list_file(layout)} names {counted(len(missing), 'image')} that {where} does not "
+            f"hold: {listed(missing, 5)}."
+        )
     for key, ends in several.items():
         found[key] = min(ends)
     return found, [
@@ -284,17 +288,8 @@ def _pattern_of(paths: Iterable[str]) -> Pattern:
 
 def _require(layout: Layout, pattern: Pattern, what: str) -> None:
     folder = layout.root / pattern.folder
-    if folder.is_dir():
-        return
-    hint = hint_without_masks(layout) if what == "masks" else ""
-    raise HiersegFileNotFoundError(
-        f"There is no folder {folder}, where the {what} should lie.{hint}"
-    )
-
-
-def _not_there(layout: Layout, images: Pattern, missing: list[str]) -> HiersegError:
-    where = layout.root / images.folder
-    return HiersegError(
-        f"{_list_file(layout)} names {counted(len(missing), 'image')} that {where} does not hold: "
-        f"{listed(missing, 5)}."
-    )
+    if not folder.is_dir():
+        hint = hint_without_masks(layout) if what == "masks" else ""
+        raise HiersegFileNotFoundError(
+            f"There is no folder {folder}, where the {what} should lie.{hint}"
+        )
