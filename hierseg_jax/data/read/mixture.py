@@ -182,6 +182,11 @@ class Relabelled(WrappedSource):
         super().__init__(source)
         self._table = table
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The source's, where it has some."""
+        return getattr(self._source, "names", ())
+
     def label(self, index: int) -> np.ndarray:
         """The label of an example alone."""
         return self._table[read_label(self._source, index)]

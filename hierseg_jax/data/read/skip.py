@@ -1,7 +1,7 @@
 """A data set some of whose files can't be read: fail, or go on without them."""
 
+import pathlib
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -26,11 +26,25 @@ class SkippingSource(WrappedSource):
         self._replace = replace
         self._named: set[int] = set()
 
-    def __getattr__(self, name: str) -> Any:
-        # What only some sources have.
-        if name in ("names", "image_file", "mask_file", "unread"):
-            return getattr(self._source, name)
-        raise AttributeError(name)
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The source's, where it has some."""
+        return getattr(self._source, "names", ())
+
+    @property
+    def image_file(self) -> Callable[[int], pathlib.Path] | None:
+        """The source's, where it has files."""
+        return getattr(self._source, "image_file", None)
+
+    @property
+    def unread(self) -> str:
+        """As of the source itself."""
+        return getattr(self._source, "unread", "")
+
+    @property
+    def mask_file(self) -> Callable[[int], pathlib.Path] | None:
+        """The same of masks."""
+        return getattr(self._source, "mask_file", None)
 
     def each(self, wrap: Callable[[Source], Source]) -> "SkippingSource":
         """The same with the source wrapped in another of its length."""
