@@ -10,41 +10,32 @@ from typing import Any
 import cv2
 import numpy as np
 import onnxruntime
-from absl import flags
 
 from hierseg_jax.runtime.benchmark import describe_file, describe_times, time_files
 from hierseg_jax.runtime.benchmark_table import format_benchmark
 from hierseg_jax.runtime.pictures import as_picture
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.system.atomic_writing import check_room, make_folder, write_json
+from hierseg_jax.system.command_flags import CommandFlags
 from hierseg_jax.system.command_line import parse_size, quoted, run
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
 from hierseg_jax.system.machine import load_average, processor_name
 from hierseg_jax.system.paths import local_path
 
-FLAGS = flags.FlagValues()
-_MODEL = flags.DEFINE_multi_string("model", None, "An .onnx file, or several.", flag_values=FLAGS)
-flags.DEFINE_alias("onnx_file", "model", flag_values=FLAGS)
-_PICTURE = flags.DEFINE_string(
-    "picture",
-    None,
-    "What the frame shows; noise, the worst case for label maps.",
-    flag_values=FLAGS,
+FLAGS = CommandFlags()
+_MODEL = FLAGS.multi_string("model", None, "An .onnx file, or several.")
+FLAGS.alias("onnx_file", "model")
+_PICTURE = FLAGS.string(
+    "picture", None, "What the frame shows; noise, the worst case for label maps."
 )
-_FRAME = flags.DEFINE_list("frame", ["480", "640"], "Its height,width.", flag_values=FLAGS)
-_SECONDS = flags.DEFINE_float("seconds", 10.0, "To measure each file for.", 0.0, flag_values=FLAGS)
-_THREADS = flags.DEFINE_list(
-    "threads", ["1", "2", "all"], "Numbers of threads to try.", flag_values=FLAGS
-)
-_PROVIDER = flags.DEFINE_enum(
-    "provider", "auto", ["auto", "cpu", "cuda"], "Of onnxruntime.", flag_values=FLAGS
-)
-_IMAGE_SIZE = flags.DEFINE_list(
-    "image_size", None, "Side, or height,width, where files are open.", flag_values=FLAGS
-)
-_JSON = flags.DEFINE_string("json", None, "A file for all numbers.", flag_values=FLAGS)
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace it.", flag_values=FLAGS)
+_FRAME = FLAGS.list("frame", ["480", "640"], "Its height,width.")
+_SECONDS = FLAGS.float("seconds", 10.0, "To measure each file for.", 0.0)
+_THREADS = FLAGS.list("threads", ["1", "2", "all"], "Numbers of threads to try.")
+_PROVIDER = FLAGS.enum("provider", "auto", ["auto", "cpu", "cuda"], "Of onnxruntime.")
+_IMAGE_SIZE = FLAGS.list("image_size", None, "Side, or height,width, where files are open.")
+_JSON = FLAGS.string("json", None, "A file for all numbers.")
+_OVERWRITE = FLAGS.bool("overwrite", False, "Replace it.")
 
 
 def _run() -> None:

@@ -8,28 +8,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from absl import flags
-
 from hierseg_jax.data.sizes import format_size
 from hierseg_jax.evaluation.compare import compare, format_comparison
 from hierseg_jax.evaluation.evaluation_files import METRICS_FILE
 from hierseg_jax.evaluation.picture_counts import COUNTS_FILE, PictureCounts, read_counts
 from hierseg_jax.evaluation.tables import describe_view
+from hierseg_jax.system.command_flags import CommandFlags
 from hierseg_jax.system.command_line import quoted, run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.notes import note
 from hierseg_jax.system.paths import as_path, in_bucket
 from hierseg_jax.system.wording import columns, counted, printable
 
-FLAGS = flags.FlagValues()
-_RUNS = flags.DEFINE_list(
+FLAGS = CommandFlags()
+_RUNS = FLAGS.list(
     "runs",
     None,
     "Two runs that have been evaluated, or folders of two evaluations; with a comma, or bare.",
     required=True,
-    flag_values=FLAGS,
 )
-_TASK = flags.DEFINE_enum("task", "val", ["val", "test"], "The split, of runs.", flag_values=FLAGS)
+_TASK = FLAGS.enum("task", "val", ["val", "test"], "The split, of runs.")
 _MOST_COLUMNS = 20
 # What a run's folder has, or that of a checkpoint.
 _OF_RUNS = ("run.json", "checkpoints", "files.json")

@@ -3,26 +3,19 @@
 hierseg complete --onnx_file=few.onnx --data=groups/data.yaml --output=completed
 """
 
-from absl import flags
-
 from hierseg_jax.data.read.dataset_spec import SPLITS
 from hierseg_jax.runtime.completion import complete_data_set
 from hierseg_jax.runtime.segmenter import Segmenter
+from hierseg_jax.system.command_flags import CommandFlags
 from hierseg_jax.system.command_line import quoted, run
 from hierseg_jax.system.paths import local_path
 from hierseg_jax.system.wording import counted
 
-FLAGS = flags.FlagValues()
-_ONNX_FILE = flags.DEFINE_string(
-    "onnx_file", None, "Of hierseg export.", required=True, flag_values=FLAGS
-)
-_DATA = flags.DEFINE_string(
-    "data", None, "A data.yaml with labels of groups.", required=True, flag_values=FLAGS
-)
-_OUTPUT = flags.DEFINE_string(
-    "output", None, "Folder to be made.", required=True, flag_values=FLAGS
-)
-_SPLIT = flags.DEFINE_enum("split", "train", list(SPLITS), "Of the data.", flag_values=FLAGS)
+FLAGS = CommandFlags()
+_ONNX_FILE = FLAGS.string("onnx_file", None, "Of hierseg export.", required=True)
+_DATA = FLAGS.string("data", None, "A data.yaml with labels of groups.", required=True)
+_OUTPUT = FLAGS.string("output", None, "Folder to be made.", required=True)
+_SPLIT = FLAGS.enum("split", "train", list(SPLITS), "Of the data.")
 
 
 def _run() -> None:

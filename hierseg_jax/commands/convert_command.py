@@ -4,7 +4,6 @@ hierseg convert --weights=esnet.pt --output=runs/esnet_torch --data=data.yaml
 hierseg convert --checkpoint=runs/esnet --to_torch=esnet.safetensors
 """
 
-from absl import flags
 from ml_collections import config_flags
 
 from hierseg_jax.commands.short_forms import OF_CONFIG
@@ -13,41 +12,23 @@ from hierseg_jax.models import NETWORKS
 from hierseg_jax.pytorch.convert import convert_to_checkpoint, convert_to_torch
 from hierseg_jax.settings import read_settings
 from hierseg_jax.settings.config_files import config_file
+from hierseg_jax.system.command_flags import CommandFlags
 from hierseg_jax.system.command_line import parse_size, quoted, run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.process import set_up_process
 
-FLAGS = flags.FlagValues()
-_WEIGHTS = flags.DEFINE_string(
-    "weights", None, "A .pt, .pth or .safetensors file to convert.", flag_values=FLAGS
+FLAGS = CommandFlags()
+_WEIGHTS = FLAGS.string("weights", None, "A .pt, .pth or .safetensors file to convert.")
+_OUTPUT = FLAGS.string("output", None, "Folder of the checkpoint, to be made.")
+_MODEL = FLAGS.enum("model", None, list(NETWORKS), "Checked; by default what the file holds.")
+_NUM_CLASSES = FLAGS.integer("num_classes", None, "With background; checked likewise.")
+_BACKBONE = FLAGS.string("backbone", None, "Of networks with several; checked likewise.")
+_DATA = FLAGS.string("data", None, "A data set with the class tree, such as a data.yaml.")
+_IMAGE_SIZE = FLAGS.list(
+    "image_size", ["320"], "Side, or height,width, in pixels that the weights were made for."
 )
-_OUTPUT = flags.DEFINE_string(
-    "output", None, "Folder of the checkpoint, to be made.", flag_values=FLAGS
-)
-_MODEL = flags.DEFINE_enum(
-    "model", None, list(NETWORKS), "Checked; by default what the file holds.", flag_values=FLAGS
-)
-_NUM_CLASSES = flags.DEFINE_integer(
-    "num_classes", None, "With background; checked likewise.", flag_values=FLAGS
-)
-_BACKBONE = flags.DEFINE_string(
-    "backbone", None, "Of networks with several; checked likewise.", flag_values=FLAGS
-)
-_DATA = flags.DEFINE_string(
-    "data", None, "A data set with the class tree, such as a data.yaml.", flag_values=FLAGS
-)
-_IMAGE_SIZE = flags.DEFINE_list(
-    "image_size",
-    ["320"],
-    "Side, or height,width, in pixels that the weights were made for.",
-    flag_values=FLAGS,
-)
-_RESIZE = flags.DEFINE_enum(
-    "resize",
-    None,
-    RESIZES,
-    "How pictures come to that size; the config's, at first stretch.",
-    flag_values=FLAGS,
+_RESIZE = FLAGS.enum(
+    "resize", None, RESIZES, "How pictures come to that size; the config's, at first stretch."
 )
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -56,16 +37,10 @@ _CONFIG = config_flags.DEFINE_config_file(
     lock_config=True,
     flag_values=FLAGS,
 )
-_CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "A run's workdir or a checkpoint's folder.", flag_values=FLAGS
-)
-flags.DEFINE_alias("workdir", "checkpoint", flag_values=FLAGS)
-_WHICH = flags.DEFINE_string(
-    "which", "best", "Of a workdir: best, last, or an epoch's number.", flag_values=FLAGS
-)
-_TO_TORCH = flags.DEFINE_string(
-    "to_torch", None, "A .safetensors file to be made.", flag_values=FLAGS
-)
+_CHECKPOINT = FLAGS.string("checkpoint", None, "A run's workdir or a checkpoint's folder.")
+FLAGS.alias("workdir", "checkpoint")
+_WHICH = FLAGS.string("which", "best", "Of a workdir: best, last, or an epoch's number.")
+_TO_TORCH = FLAGS.string("to_torch", None, "A .safetensors file to be made.")
 
 
 def _run() -> None:

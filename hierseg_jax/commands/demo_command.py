@@ -12,7 +12,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from absl import flags
 
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
 from hierseg_jax.reports.drawing.legend import PAPER
@@ -27,6 +26,7 @@ from hierseg_jax.runtime.packaged_network import (
 )
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.window import open_window, require_display
+from hierseg_jax.system.command_flags import CommandFlags
 from hierseg_jax.system.command_line import parse_size, quoted, run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.notes import note
@@ -48,25 +48,19 @@ NEXT = """Next:
   hierseg models                                           the networks, and what they reach
   hierseg train --config=figures --workdir=runs/figures    a network of your own, in minutes"""
 
-FLAGS = flags.FlagValues()
-_SOURCE = flags.DEFINE_list(
-    "source", None, "Images, folders or patterns; the photograph in the package.", flag_values=FLAGS
-)
-_OUTPUT = flags.DEFINE_string(
+FLAGS = CommandFlags()
+_SOURCE = FLAGS.list("source", None, "Images, folders or patterns; the photograph in the package.")
+_OUTPUT = FLAGS.string(
     "output",
     "demo.png",
     "File to write. With several pictures the name of each is added, and a number if it exists.",
-    flag_values=FLAGS,
 )
-_IMAGE_SIZE = flags.DEFINE_list(
+_IMAGE_SIZE = FLAGS.list(
     "image_size",
     None,
     "Largest size that the network looks at: a side, or height,width, in multiples of 32.",
-    flag_values=FLAGS,
 )
-_SHOW = flags.DEFINE_bool(
-    "show", False, "Open a window, until a key is pressed.", flag_values=FLAGS
-)
+_SHOW = FLAGS.bool("show", False, "Open a window, until a key is pressed.")
 
 
 def describe_classes(labels_hw: np.ndarray, level: Level) -> str:

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from absl import flags
-
 from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
 from hierseg_jax.commands.shared_flags import define_checkpoint, define_hosts
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
@@ -36,6 +34,7 @@ from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST, evaluation_name
 from hierseg_jax.runtime.packaged_network import NAME, packaged_network
 from hierseg_jax.settings.metric_choice import DEFAULT_METRICS, METRICS, parse_metrics
 from hierseg_jax.system.atomic_writing import check_room
+from hierseg_jax.system.command_flags import CommandFlags
 from hierseg_jax.system.command_line import parse_size, quoted, run
 from hierseg_jax.system.devices.hosts import count_hosts, is_main
 from hierseg_jax.system.errors import HiersegError
@@ -50,71 +49,49 @@ _OF_RUNS = (
     *("coordinator", "num_processes", "process_id"),
 )
 
-FLAGS = flags.FlagValues()
+FLAGS = CommandFlags()
 _CHECKPOINT, _WHICH = define_checkpoint(
     FLAGS, "A run's workdir, a checkpoint's folder, or an exported .onnx."
 )
-_DATA = flags.DEFINE_string(
+_DATA = FLAGS.string(
     "data",
     None,
     "Other data, whose classes have a place in the tree; the run's own. A file has none.",
-    flag_values=FLAGS,
 )
-_TASK = flags.DEFINE_enum("task", "val", ["val", "test"], "The split.", flag_values=FLAGS)
-_OUTPUT = flags.DEFINE_string(
+_TASK = FLAGS.enum("task", "val", ["val", "test"], "The split.")
+_OUTPUT = FLAGS.string(
     "output",
     None,
     "Folder for report.html and its numbers; CHECKPOINT/evaluation/TASK, with a name of its own "
     "for every other view.",
-    flag_values=FLAGS,
 )
-_IMAGE_SIZE = flags.DEFINE_list(
-    "image_size",
-    None,
-    "Another side, or height,width, in pixels; the run's own.",
-    flag_values=FLAGS,
+_IMAGE_SIZE = FLAGS.list(
+    "image_size", None, "Another side, or height,width, in pixels; the run's own."
 )
-_BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", BATCH_SIZE, "Images at a time, over all devices.", flag_values=FLAGS
+_BATCH_SIZE = FLAGS.integer("batch_size", BATCH_SIZE, "Images at a time, over all devices.")
+_WORKER_COUNT = FLAGS.integer(
+    "worker_count", None, "Processes that read, 0 for threads of this one; as in the run."
 )
-_WORKER_COUNT = flags.DEFINE_integer(
-    "worker_count",
-    None,
-    "Processes that read, 0 for threads of this one; as in the run.",
-    flag_values=FLAGS,
+_METRICS = FLAGS.list(
+    "metrics", None, f"Columns of the table, of {', '.join(METRICS)}; the run's own."
 )
-_METRICS = flags.DEFINE_list(
-    "metrics",
-    None,
-    f"Columns of the table, of {', '.join(METRICS)}; the run's own.",
-    flag_values=FLAGS,
-)
-_RESOLUTION = flags.DEFINE_enum(
+_RESOLUTION = FLAGS.enum(
     "resolution",
     None,
     RESOLUTIONS,
     "The pixels that are counted: network (default), original, or refined: original, with "
     "borders along the pictures' edges, as predict draws pictures, and by default of a file.",
-    flag_values=FLAGS,
 )
-_TILES = flags.DEFINE_bool(
+_TILES = FLAGS.bool(
     "tiles",
     False,
     "See pictures on their own pixels, in overlapping windows of the network's size.",
-    flag_values=FLAGS,
 )
-_FLIP = flags.DEFINE_bool(
-    "flip",
-    False,
-    "Average over the mirrored pictures as well, the data's pairs exchanged.",
-    flag_values=FLAGS,
+_FLIP = FLAGS.bool(
+    "flip", False, "Average over the mirrored pictures as well, the data's pairs exchanged."
 )
-_SCALES = flags.DEFINE_list(
-    "scales", ["1"], "Average over these factors on the sides.", flag_values=FLAGS
-)
-_DECODE = flags.DEFINE_enum(
-    "decode", None, (AUTO, *DECODINGS), "Another decoding rule; the run's own.", flag_values=FLAGS
-)
+_SCALES = FLAGS.list("scales", ["1"], "Average over these factors on the sides.")
+_DECODE = FLAGS.enum("decode", None, (AUTO, *DECODINGS), "Another decoding rule; the run's own.")
 _join_hosts = define_hosts(FLAGS)
 
 

@@ -3,60 +3,46 @@
 hierseg export runs/figures --onnx_file=figures.onnx
 """
 
-from absl import flags
-
 from hierseg_jax.bridge.export import export_checkpoint
 from hierseg_jax.commands.shared_flags import define_checkpoint
 from hierseg_jax.runtime.metadata import CONTRACTS
+from hierseg_jax.system.command_flags import CommandFlags
 from hierseg_jax.system.command_line import parse_size, quoted, run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.process import set_up_process
 from hierseg_jax.system.wording import counted
 
-FLAGS = flags.FlagValues()
+FLAGS = CommandFlags()
 _CHECKPOINT, _WHICH = define_checkpoint(FLAGS)
-_ONNX_FILE = flags.DEFINE_string(
-    "onnx_file", None, "The .onnx to write.", required=True, flag_values=FLAGS
-)
-flags.DEFINE_alias("output", "onnx_file", flag_values=FLAGS)
-_CONTRACT = flags.DEFINE_enum(
+_ONNX_FILE = FLAGS.string("onnx_file", None, "The .onnx to write.", required=True)
+FLAGS.alias("output", "onnx_file")
+_CONTRACT = FLAGS.enum(
     "contract",
     "reference",
     CONTRACTS,
     "reference: float32 NCHW in [0, 1] to probabilities; deploy: uint8 NHWC to label maps.",
-    flag_values=FLAGS,
 )
-_PLAIN = flags.DEFINE_bool(
-    "plain", False, "Leave the scores out of the contract deploy.", flag_values=FLAGS
-)
-_IMAGE_SIZE = flags.DEFINE_list(
-    "image_size", None, "Side, or height,width; that of the training.", flag_values=FLAGS
-)
-_OPSET = flags.DEFINE_integer("opset", 17, "Of the ONNX standard, 13 to 23.", flag_values=FLAGS)
-_DYNAMIC = flags.DEFINE_bool("dynamic", False, "Leave height and width open.", flag_values=FLAGS)
-_DYNAMIC_BATCH = flags.DEFINE_bool(
-    "dynamic_batch", False, "Leave the number of images open.", flag_values=FLAGS
-)
-_HALF = flags.DEFINE_bool("half", False, "Store the weights as float16.", flag_values=FLAGS)
-_INT8 = flags.DEFINE_bool("int8", False, "Compute in 8-bit integers.", flag_values=FLAGS)
-_DATA = flags.DEFINE_string(
+_PLAIN = FLAGS.bool("plain", False, "Leave the scores out of the contract deploy.")
+_IMAGE_SIZE = FLAGS.list("image_size", None, "Side, or height,width; that of the training.")
+_OPSET = FLAGS.integer("opset", 17, "Of the ONNX standard, 13 to 23.")
+_DYNAMIC = FLAGS.bool("dynamic", False, "Leave height and width open.")
+_DYNAMIC_BATCH = FLAGS.bool("dynamic_batch", False, "Leave the number of images open.")
+_HALF = FLAGS.bool("half", False, "Store the weights as float16.")
+_INT8 = FLAGS.bool("int8", False, "Compute in 8-bit integers.")
+_DATA = FLAGS.string(
     "data",
     None,
     "data.yaml to calibrate --int8 and measure --half and --int8, and to see how bright training "
     "pictures are where those of the run can't be read; the run's own.",
-    flag_values=FLAGS,
 )
-_MEAN_WITH = flags.DEFINE_list(
-    "mean_with", [], "Runs, the mean of whose weights and its own is exported.", flag_values=FLAGS
-)
-_BRIGHTEN = flags.DEFINE_bool(
+_MEAN_WITH = FLAGS.list("mean_with", [], "Runs, the mean of whose weights and its own is exported.")
+_BRIGHTEN = FLAGS.bool(
     "brighten",
     None,
     "Have pictures that are darker than photographs in daylight brightened before the network sees "
     "them; by default those that are darker than the training pictures.",
-    flag_values=FLAGS,
 )
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an existing file.", flag_values=FLAGS)
+_OVERWRITE = FLAGS.bool("overwrite", False, "Replace an existing file.")
 
 
 def _run() -> None:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-from absl import flags
 
 from hierseg_jax.data.inspection.findings import ERROR, count_severities
 from hierseg_jax.data.inspection.inspect_dataset import DISTANCE, Inspection, inspect_dataset
@@ -26,39 +25,23 @@ from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.runtime.outputs import refuse_existing
 from hierseg_jax.runtime.packaged_network import NAME, packaged_levels
 from hierseg_jax.system.atomic_writing import make_folder
+from hierseg_jax.system.command_flags import CommandFlags
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import local_path
 
-FLAGS = flags.FlagValues()
-_DATA = flags.DEFINE_string(
-    "data",
-    None,
-    "The data set's data.yaml; or several, joined by ` + `.",
-    required=True,
-    flag_values=FLAGS,
+FLAGS = CommandFlags()
+_DATA = FLAGS.string(
+    "data", None, "The data set's data.yaml; or several, joined by ` + `.", required=True
 )
-_OUTPUT = flags.DEFINE_string(
-    "output", None, "Folder for report.html and report.txt.", required=True, flag_values=FLAGS
+_OUTPUT = FLAGS.string("output", None, "Folder for report.html and report.txt.", required=True)
+_OVERWRITE = FLAGS.bool("overwrite", False, "Replace existing reports.")
+_JSON = FLAGS.bool("json", False, "Write report.json too, with every finding.")
+_LIMIT = FLAGS.integer("limit", 20, "Findings of a kind to list at most.", 1)
+_DISTANCE = FLAGS.integer(
+    "distance", DISTANCE, "Bits, of 64, in which near-duplicates' hashes differ at most.", 0, 16
 )
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing reports.", flag_values=FLAGS)
-_JSON = flags.DEFINE_bool(
-    "json", False, "Write report.json too, with every finding.", flag_values=FLAGS
-)
-_LIMIT = flags.DEFINE_integer(
-    "limit", 20, "Findings of a kind to list at most.", 1, flag_values=FLAGS
-)
-_DISTANCE = flags.DEFINE_integer(
-    "distance",
-    DISTANCE,
-    "Bits, of 64, in which near-duplicates' hashes differ at most.",
-    0,
-    16,
-    flag_values=FLAGS,
-)
-_MEMORY_GB = flags.DEFINE_float(
-    "memory_gb", None, "To plan the batch for; this machine's.", 0.1, flag_values=FLAGS
-)
+_MEMORY_GB = FLAGS.float("memory_gb", None, "To plan the batch for; this machine's.", 0.1)
 
 
 def _run() -> None:

@@ -8,33 +8,23 @@ import json
 
 import cv2
 import numpy as np
-from absl import flags
 
 from hierseg_jax.commands.known_networks import all_backbones, format_networks, known_networks
 from hierseg_jax.runtime.packaged_network import SUBJECT, packaged_network
 from hierseg_jax.runtime.pictures import as_picture
+from hierseg_jax.system.command_flags import CommandFlags
 from hierseg_jax.system.command_line import parse_size, run
 from hierseg_jax.system.errors import HiersegError
 
 NAMES = list(dict.fromkeys(known.name for known in known_networks()))
 
-FLAGS = flags.FlagValues()
-_MODEL = flags.DEFINE_list("model", NAMES, "Networks, of these.", flag_values=FLAGS)
-_BACKBONE = flags.DEFINE_string(
-    "backbone", None, f"Where there is one: {all_backbones()}.", flag_values=FLAGS
-)
-_NUM_CLASSES = flags.DEFINE_integer(
-    "num_classes", 7, "Classes, background included.", flag_values=FLAGS
-)
-_IMAGE = flags.DEFINE_string(
-    "image", None, "A picture to segment; a plain one by default.", flag_values=FLAGS
-)
-_IMAGE_SIZE = flags.DEFINE_list(
-    "image_size", ["320"], "Side, or height,width, in pixels.", flag_values=FLAGS
-)
-_DEPTH = flags.DEFINE_integer(
-    "depth", 2, "Names of a layer's path that make a row.", 1, flag_values=FLAGS
-)
+FLAGS = CommandFlags()
+_MODEL = FLAGS.list("model", NAMES, "Networks, of these.")
+_BACKBONE = FLAGS.string("backbone", None, f"Where there is one: {all_backbones()}.")
+_NUM_CLASSES = FLAGS.integer("num_classes", 7, "Classes, background included.")
+_IMAGE = FLAGS.string("image", None, "A picture to segment; a plain one by default.")
+_IMAGE_SIZE = FLAGS.list("image_size", ["320"], "Side, or height,width, in pixels.")
+_DEPTH = FLAGS.integer("depth", 2, "Names of a layer's path that make a row.", 1)
 
 
 def _run() -> None:

@@ -12,13 +12,13 @@ from pathlib import Path
 from types import FrameType
 
 import onnxruntime
-from absl import flags
 
 from hierseg_jax.reports.drawing.painter import LEGENDS
 from hierseg_jax.runtime.packaged_network import SUBJECT, packaged_network
 from hierseg_jax.runtime.passing import Summary
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
+from hierseg_jax.system.command_flags import CommandFlags
 from hierseg_jax.system.command_line import parse_size, run
 from hierseg_jax.system.console import end_interrupted, hurry, ignore_interrupts, tell
 from hierseg_jax.system.errors import HiersegError, wants_tracebacks
@@ -27,83 +27,58 @@ from hierseg_jax.system.stop import is_another, let_go_of_terminal, stop_signals
 from hierseg_jax.system.wording import counted
 from hierseg_jax.tree.hierarchy import Hierarchy
 
-FLAGS = flags.FlagValues()
-_ONNX_FILE = flags.DEFINE_string(
-    "onnx_file",
-    None,
-    "Of `hierseg export`, or of the reference; the network in the package.",
-    flag_values=FLAGS,
+FLAGS = CommandFlags()
+_ONNX_FILE = FLAGS.string(
+    "onnx_file", None, "Of `hierseg export`, or of the reference; the network in the package."
 )
-flags.DEFINE_alias("model", "onnx_file", flag_values=FLAGS)
-_SOURCE = flags.DEFINE_multi_string(
+FLAGS.alias("model", "onnx_file")
+_SOURCE = FLAGS.multi_string(
     "source",
     None,
     "Images, folders, patterns; or one video, its rtsp:// or http:// address, or the index of a "
     "camera.",
     required=True,
-    flag_values=FLAGS,
 )
-_OUTPUT = flags.DEFINE_string(
-    "output", None, "Folder for pictures, file for a video.", flag_values=FLAGS
-)
-_LEVEL = flags.DEFINE_string(
-    "level", "", "Level to draw, or all side by side; the finest.", flag_values=FLAGS
-)
-_MASKS = flags.DEFINE_bool(
+_OUTPUT = FLAGS.string("output", None, "Folder for pictures, file for a video.")
+_LEVEL = FLAGS.string("level", "", "Level to draw, or all side by side; the finest.")
+_MASKS = FLAGS.bool(
     "masks",
     False,
     "Write label PNGs too, to OUTPUT/masks/LEVEL, of a video to NAME_masks/LEVEL; 255 is what a "
     "crop left unseen.",
-    flag_values=FLAGS,
 )
-_TILES = flags.DEFINE_bool(
-    "tiles",
-    False,
-    "Segment large pictures on their own pixels, in overlapping windows.",
-    flag_values=FLAGS,
+_TILES = FLAGS.bool(
+    "tiles", False, "Segment large pictures on their own pixels, in overlapping windows."
 )
-_SHOW = flags.DEFINE_bool(
-    "show", False, "Open a window and write nothing; h lists its keys.", flag_values=FLAGS
-)
-_LEGEND = flags.DEFINE_enum(
+_SHOW = FLAGS.bool("show", False, "Open a window and write nothing; h lists its keys.")
+_LEGEND = FLAGS.enum(
     "legend",
     "auto",
     ["auto", *LEGENDS],
     "Where class names are: below images, in a corner of videos.",
-    flag_values=FLAGS,
 )
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing files.", flag_values=FLAGS)
-_SKIP_EXISTING = flags.DEFINE_bool(
+_OVERWRITE = FLAGS.bool("overwrite", False, "Replace existing files.")
+_SKIP_EXISTING = FLAGS.bool(
     "skip_existing",
     False,
     "Segment the pictures alone that have not been; no picture and no label map is replaced.",
-    flag_values=FLAGS,
 )
-_SMOOTH = flags.DEFINE_float(
+_SMOOTH = FLAGS.float(
     "smooth",
     None,
     "Against flicker: weight of a video's earlier frames, 0 (off) to 0.95; by default 0.8.",
-    flag_values=FLAGS,
 )
-_REFINE = flags.DEFINE_bool(
+_REFINE = FLAGS.bool(
     "refine",
     None,
     "Let borders of classes follow edges; pictures and windows yes, written videos no.",
-    flag_values=FLAGS,
 )
-_HIERARCHY = flags.DEFINE_string(
-    "hierarchy",
-    None,
-    "A .yaml with the class tree, for a file that carries none.",
-    flag_values=FLAGS,
+_HIERARCHY = FLAGS.string(
+    "hierarchy", None, "A .yaml with the class tree, for a file that carries none."
 )
-_IMAGE_SIZE = flags.DEFINE_list(
-    "image_size", None, "Side, or height,width, if the file is open.", flag_values=FLAGS
-)
-_PROVIDER = flags.DEFINE_enum(
-    "provider", "auto", ["auto", "cpu", "cuda"], "Of onnxruntime.", flag_values=FLAGS
-)
-_THREADS = flags.DEFINE_integer("threads", None, "Of onnxruntime; one per core.", flag_values=FLAGS)
+_IMAGE_SIZE = FLAGS.list("image_size", None, "Side, or height,width, if the file is open.")
+_PROVIDER = FLAGS.enum("provider", "auto", ["auto", "cpu", "cuda"], "Of onnxruntime.")
+_THREADS = FLAGS.integer("threads", None, "Of onnxruntime; one per core.")
 
 
 def _run() -> None:

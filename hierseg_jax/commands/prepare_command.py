@@ -5,57 +5,40 @@ hierseg prepare my_pictures --out_dir=data/mine
 
 import time
 
-from absl import flags
-
 from hierseg_jax.data.label_statistics import format_statistics
 from hierseg_jax.data.prepare.formats import FORMATS
 from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.spec import read_classes
+from hierseg_jax.system.command_flags import CommandFlags
 from hierseg_jax.system.command_line import quoted, run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import counted
 
-FLAGS = flags.FlagValues()
-_RAW_DIR = flags.DEFINE_string(
-    "raw_dir", None, "The pictures and masks, or the download.", required=True, flag_values=FLAGS
+FLAGS = CommandFlags()
+_RAW_DIR = FLAGS.string("raw_dir", None, "The pictures and masks, or the download.", required=True)
+_OUT_DIR = FLAGS.string("out_dir", None, "Folder to be made.", required=True)
+FLAGS.alias("output", "out_dir")
+_FROM = FLAGS.enum("from", None, list(FORMATS), "Its format; by default it is found out.")
+_MOVE = FLAGS.bool("move", False, "Move the files instead of copying them.")
+_LINK = FLAGS.bool("link", False, "Link the files instead of copying them.")
+_VAL_SHARE = FLAGS.float(
+    "val_share", 0.1, "Of the pictures, for validation, where the download has no such split."
 )
-_OUT_DIR = flags.DEFINE_string(
-    "out_dir", None, "Folder to be made.", required=True, flag_values=FLAGS
-)
-flags.DEFINE_alias("output", "out_dir", flag_values=FLAGS)
-_FROM = flags.DEFINE_enum(
-    "from", None, list(FORMATS), "Its format; by default it is found out.", flag_values=FLAGS
-)
-_MOVE = flags.DEFINE_bool(
-    "move", False, "Move the files instead of copying them.", flag_values=FLAGS
-)
-_LINK = flags.DEFINE_bool(
-    "link", False, "Link the files instead of copying them.", flag_values=FLAGS
-)
-_VAL_SHARE = flags.DEFINE_float(
-    "val_share",
-    0.1,
-    "Of the pictures, for validation, where the download has no such split.",
-    flag_values=FLAGS,
-)
-_VAL_NAMES = flags.DEFINE_multi_string(
+_VAL_NAMES = FLAGS.multi_string(
     "val_names",
     None,
     "In place of a share, pictures for validation by name, as 'clip3_*' or 'clip3/*'.",
-    flag_values=FLAGS,
 )
-_ORDER = flags.DEFINE_enum(
+_ORDER = FLAGS.enum(
     "order",
     None,
     ["area", "file"],
     "What lies on top where regions overlap: the smaller one, or the later one in the file.",
-    flag_values=FLAGS,
 )
-_HIERARCHY = flags.DEFINE_string(
+_HIERARCHY = FLAGS.string(
     "hierarchy",
     None,
     "A YAML file with the class tree, and the labels of masks; by default the download's own.",
-    flag_values=FLAGS,
 )
 
 

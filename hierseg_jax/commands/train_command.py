@@ -6,27 +6,26 @@ hierseg train --config=figures --workdir=runs/figures
 Goes on with a run that was stopped: hierseg train --workdir=runs/figures
 """
 
-from absl import flags
 from ml_collections import config_flags
 
 from hierseg_jax.commands.shared_flags import define_config, define_hosts
 from hierseg_jax.commands.short_forms import DEFAULT_CONFIG, OF_TRAINING
 from hierseg_jax.settings import Settings, read_settings
 from hierseg_jax.settings.config_files import config_called
+from hierseg_jax.system.command_flags import CommandFlags
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.process import set_up_process
 from hierseg_jax.train.loop import train
 from hierseg_jax.train.workdir import begun_settings
 
-FLAGS = flags.FlagValues()
+FLAGS = CommandFlags()
 _CONFIG = define_config(FLAGS)
-_WORKDIR = flags.DEFINE_string(
+_WORKDIR = FLAGS.string(
     "workdir",
     None,
     "Folder of the run, new or to be continued; --name=NAME stands for runs/NAME.",
     required=True,
-    flag_values=FLAGS,
 )
 _join_hosts = define_hosts(FLAGS)
 

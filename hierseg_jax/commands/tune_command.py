@@ -5,7 +5,6 @@ hierseg tune --config=figures --space=space.yaml --study_dir=runs/tuning --trial
 
 import sys
 
-from absl import flags
 from ml_collections import config_flags
 
 from hierseg_jax.commands.shared_flags import define_config
@@ -14,6 +13,7 @@ from hierseg_jax.settings import read_settings
 from hierseg_jax.settings.building import tree_of
 from hierseg_jax.settings.config_files import config_called
 from hierseg_jax.system.atomic_writing import write_atomically
+from hierseg_jax.system.command_flags import CommandFlags
 from hierseg_jax.system.command_line import run
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.missing import installation_of
@@ -24,37 +24,24 @@ from hierseg_jax.train.tune.outcome import Outcome
 from hierseg_jax.train.tune.search_page import Report, format_page, format_text
 from hierseg_jax.train.tune.space import read_space
 
-FLAGS = flags.FlagValues()
+FLAGS = CommandFlags()
 _CONFIG = define_config(FLAGS)
-_SPACE = flags.DEFINE_string(
-    "space",
-    None,
-    "YAML file with a range or choice for every key.",
-    required=True,
-    flag_values=FLAGS,
+_SPACE = FLAGS.string(
+    "space", None, "YAML file with a range or choice for every key.", required=True
 )
-_STUDY_DIR = flags.DEFINE_string(
-    "study_dir",
-    None,
-    "Folder of the study, new or to be continued.",
-    required=True,
-    flag_values=FLAGS,
+_STUDY_DIR = FLAGS.string(
+    "study_dir", None, "Folder of the study, new or to be continued.", required=True
 )
-_TRIALS = flags.DEFINE_integer(
-    "trials", None, "Trials in all, of all processes together.", 1, required=True, flag_values=FLAGS
+_TRIALS = FLAGS.integer(
+    "trials", None, "Trials in all, of all processes together.", 1, required=True
 )
-_METRIC = flags.DEFINE_string(
+_METRIC = FLAGS.string(
     "metric",
     None,
     "Column of metrics.csv, such as levels.part.f1 or val_loss; the mIoU of the finest level.",
-    flag_values=FLAGS,
 )
-_STARTUP = flags.DEFINE_integer(
-    "startup_trials", 5, "Complete trials before any is pruned.", 1, flag_values=FLAGS
-)
-_WARMUP = flags.DEFINE_integer(
-    "warmup_epochs", 1, "Epochs of a trial before it is pruned.", 1, flag_values=FLAGS
-)
+_STARTUP = FLAGS.integer("startup_trials", 5, "Complete trials before any is pruned.", 1)
+_WARMUP = FLAGS.integer("warmup_epochs", 1, "Epochs of a trial before it is pruned.", 1)
 
 
 def _run() -> None:

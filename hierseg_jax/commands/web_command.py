@@ -6,40 +6,30 @@ hierseg web figures.onnx --output=site
 import shlex
 from pathlib import Path
 
-from absl import flags
-
 from hierseg_jax.runtime.packaged_network import packaged_network
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.web.engine import find_engine
 from hierseg_jax.runtime.web.serve import open_server
 from hierseg_jax.runtime.web.site import site_files, write_site
+from hierseg_jax.system.command_flags import CommandFlags
 from hierseg_jax.system.command_line import parse_size, run
 from hierseg_jax.system.paths import local_path
 
-FLAGS = flags.FlagValues()
-_ONNX_FILE = flags.DEFINE_string(
-    "onnx_file", None, "Of `hierseg export`; the network in the package.", flag_values=FLAGS
+FLAGS = CommandFlags()
+_ONNX_FILE = FLAGS.string("onnx_file", None, "Of `hierseg export`; the network in the package.")
+FLAGS.alias("model", "onnx_file")
+_OUTPUT = FLAGS.string(
+    "output", None, "Folder: new, empty, or with an earlier site.", required=True
 )
-flags.DEFINE_alias("model", "onnx_file", flag_values=FLAGS)
-_OUTPUT = flags.DEFINE_string(
-    "output",
-    None,
-    "Folder: new, empty, or with an earlier site.",
-    required=True,
-    flag_values=FLAGS,
-)
-_RUNTIME = flags.DEFINE_string(
+_RUNTIME = FLAGS.string(
     "runtime",
     None,
     "Folder of the npm package onnxruntime-web; by default in ./node_modules, or else the page "
     "loads it from a CDN.",
-    flag_values=FLAGS,
 )
-_IMAGE_SIZE = flags.DEFINE_list(
-    "image_size", None, "Side, or height,width, if the file is open.", flag_values=FLAGS
-)
-_SERVE = flags.DEFINE_bool("serve", False, "Then serve it on this machine.", flag_values=FLAGS)
-_PORT = flags.DEFINE_integer("port", 8000, "Of --serve.", 0, 65535, flag_values=FLAGS)
+_IMAGE_SIZE = FLAGS.list("image_size", None, "Side, or height,width, if the file is open.")
+_SERVE = FLAGS.bool("serve", False, "Then serve it on this machine.")
+_PORT = FLAGS.integer("port", 8000, "Of --serve.", 0, 65535)
 
 
 def _run() -> None:
