@@ -74,9 +74,9 @@ def evaluate_file(
         parts=getattr(source, "parts", ()),
         names=names,
     )
-    tally, finest = Tally(hierarchy, measures), hierarchy.level_names[-1]
     labels, background = hierarchy.labels, hierarchy.background
     extremes = Extremes(num_extremes, names, labels.leaves_lc, background) if num_extremes else None
+    tally, finest = Tally(hierarchy, measures, extremes), hierarchy.level_names[-1]
 
     def segmented(image_hwc: np.ndarray) -> np.ndarray:
         if tiles:
@@ -91,7 +91,7 @@ def evaluate_file(
 
     for index in bar(range(len(source)), "evaluating", len(source)):
         example = source[index]
-        tally.add_picture(example["label"], segmented(example["image"]), extremes)
+        tally.add_picture(example["label"], segmented(example["image"]))
     evaluation = gather_evaluation(tally, hierarchy, BATCH_SIZE, measures)
     evaluation = evaluation.with_pictures(extremes, show)
     told = segmenter.metadata

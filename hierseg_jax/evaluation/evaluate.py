@@ -81,7 +81,7 @@ def evaluate_batches(
     measures = measures or Measures()
     stop = stop or StopSignals()  # which is not entered and never receives any
     alone = parallel.axis_name is None
-    tally, pending = Tally(hierarchy, measures), None
+    tally, pending = Tally(hierarchy, measures, extremes), None
     for batch in bar(batches, "evaluating", num_batches, "batch", hidden=not is_main()):
         if stop.received if alone else stop.learned:
             raise Stopped
@@ -95,12 +95,12 @@ def evaluate_batches(
         # The device works on this batch while the host reads the one before.
         if pending is not None:
             before, found = pending[0], jax.device_get(pending[1])
-            tally.add(before, found, extremes)
+            tally.add(before, found)
             if not alone:
                 stop.learn(int(found["stop"]))
         pending = (batch, result)
     if pending is not None:
-        tally.add(pending[0], jax.device_get(pending[1]), extremes)
+        tally.add(pending[0], jax.device_get(pending[1]))
 
     return gather_evaluation(tally, hierarchy, batch_size, measures)
 

@@ -1,7 +1,7 @@
 """What an evaluation writes down of every picture, until all have been seen."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,9 +65,13 @@ class Measures:
 class Tally:
     """What single pictures gave, in the order in which this process saw them."""
 
-    def __init__(self, hierarchy: Hierarchy, measures: Measures) -> None:
+    def __init__(
+        self, hierarchy: Hierarchy, measures: Measures, extremes: Extremes | None = None
+    ) -> None:
+        """Empty at first; `extremes`, new, learns of every picture."""
         self._hierarchy = hierarchy
         self._measures = measures
+        self._extremes = extremes
         self.losses: list[float] = []
         self.valid: list[np.ndarray] = []
         self.inconsistent: list[np.ndarray] = []
@@ -77,49 +81,33 @@ class Tally:
         self.boundaries: list[np.ndarray] = []
         self.unseen: list[np.ndarray] = []
 
-    def add(self, batch: Batch, result: dict[str, Any], extremes: Extremes | None) -> None:
+    def add(self, batch: Batch, result: dict[str, Any]) -> None:
         """A batch from `eval_batches` and what the compiled step made of it."""
-        valid_b = batch["valid"]
         confusion_blc = np.asarray(result["confusion"])
         self.losses.append(float(result["loss"]))
-        self.valid.append(valid_b)
         self.inconsistent.append(np.asarray(result["inconsistent"]))
         self.looked_at.append(confusion_blc.sum((1, 2)))
-        labels: Sequence[np.ndarray] = list(batch["label"])
-        predictions: Sequence[np.ndarray] = list(np.asarray(result["prediction"]))
-        if self._measures.whole:
-            labels, size = batch["whole_label"], batch["label"].shape[1:]
-            seen = len(batch["valid"]) * len(self.confusions)
-            predictions = [
-                self._predicted(
-                    scores_chw,
-                    self._measures.resize.place(label_hw.shape, size),
-                    seen + i if valid else None,
-                )
-                for i, (label_hw, scores_chw, valid) in enumerate(
-                    zip(labels, np.asarray(result["scores"]), valid_b, strict=True)
-                )
-            ]
-            pairs = list(zip(labels, predictions, strict=True))
-            shape = self._hierarchy.num_classes, len(self._hierarchy.labels.names)
-            confusion_blc = np.stack([confusion_matrix(*pair, *shape) for pair in pairs])
-            self.unseen.append(np.array([unseen_pixels(*pair) for pair in pairs], np.int32))
-        # No picture has more pixels than int32 counts, and JAX gathers no int64.
-        self.confusions.append(confusion_blc.astype(np.int32))
-        if self._measures.boundary:
-            counts = [
-                boundary_counts(label_hw, prediction_hw, self._hierarchy)
-                for label_hw, prediction_hw in zip(labels, predictions, strict=True)
-            ]
-            self.boundaries.append(np.stack(counts).astype(np.int32))
-        if extremes is not None:
-            extremes.add(confusion_blc, valid_b)
+        labels, valid_b = batch["label"], batch["valid"]
+        if not self._measures.whole:
+            self._count(labels, np.asarray(result["prediction"]), valid_b, confusion_blc)
+            return
+        size, seen = labels.shape[1:], len(labels) * len(self.confusions)
+        predictions = [
+            self._predicted(
+                scores_chw,
+                self._measures.resize.place(label_hw.shape, size),
+                seen + i if valid else None,
+            )
+            for i, (label_hw, scores_chw, valid) in enumerate(
+                zip(batch["whole_label"], np.asarray(result["scores"]), valid_b, strict=True)
+            )
+        ]
+        self._count(batch["whole_label"], predictions, valid_b)
 
     def add_picture(
         self,
         label_hw: np.ndarray,
         prediction_hw: np.ndarray,
-        extremes: Extremes | None,
         *,
         valid: bool = True,
         inconsistent: int | None = None,
@@ -129,26 +117,37 @@ class Tally:
         Args:
           label_hw: uint8 [H, W].
           prediction_hw: uint8 [H, W]; 255 where there is none.
-          extremes: learns of it, unless it is None.
           valid: whether it counts.
           inconsistent: of the pixels that are counted those whose levels disagreed before
             decoding; None where nobody looked.
         """
-        shape = self._hierarchy.num_classes, len(self._hierarchy.labels.names)
-        pair = label_hw, prediction_hw
-        # No picture has more pixels than int32 counts, and JAX gathers no int64.
-        confusion_1lc = confusion_matrix(*pair, *shape)[None].astype(np.int32)
-        looked_at = 0 if inconsistent is None else confusion_1lc.sum()
+        self._count([label_hw], [prediction_hw], np.array([valid]))
+        looked_at = 0 if inconsistent is None else self.confusions[-1].sum()
         self.losses.append(np.nan)
-        self.valid.append(np.array([valid]))
         self.inconsistent.append(np.array([inconsistent or 0], np.int32))
         self.looked_at.append(np.array([looked_at], np.int32))
-        self.confusions.append(confusion_1lc)
-        self.unseen.append(np.array([unseen_pixels(*pair)], np.int32))
-        if extremes is not None:
-            extremes.add(confusion_1lc, self.valid[-1])
+
+    def _count(
+        self,
+        labels: Iterable[np.ndarray],
+        predictions: Iterable[np.ndarray],
+        valid_b: np.ndarray,
+        confusion_blc: np.ndarray | None = None,
+    ) -> None:
+        """What pictures' labels and leaf classes give, if need be their confusion matrices too."""
+        pairs = list(zip(labels, predictions, strict=True))
+        if confusion_blc is None:
+            shape = self._hierarchy.num_classes, len(self._hierarchy.labels.names)
+            confusion_blc = np.stack([confusion_matrix(*pair, *shape) for pair in pairs])
+            self.unseen.append(np.array([unseen_pixels(*pair) for pair in pairs], np.int32))
+        self.valid.append(valid_b)
+        # No picture has more pixels than int32 counts, and JAX gathers no int64.
+        self.confusions.append(confusion_blc.astype(np.int32))
         if self._measures.boundary:
-            self.boundaries.append(boundary_counts(*pair, self._hierarchy)[None].astype(np.int32))
+            counts = [boundary_counts(*pair, self._hierarchy) for pair in pairs]
+            self.boundaries.append(np.stack(counts).astype(np.int32))
+        if self._extremes is not None:
+            self._extremes.add(confusion_blc, valid_b)
 
     def _predicted(
         self, scores_chw: np.ndarray, placement: Placement, number: int | None

@@ -120,7 +120,7 @@ class TiledEvaluation:
           measures: what is measured beside the confusion matrices.
           extremes: new, to learn of every picture.
         """
-        tally = Tally(self.hierarchy, measures)
+        tally = Tally(self.hierarchy, measures, extremes)
         share = -(-len(self.source) // count_hosts())
         indices = range(host_number(), share * count_hosts(), count_hosts())
         examples = (self.source[i] if i < len(self.source) else no_example() for i in indices)
@@ -128,11 +128,7 @@ class TiledEvaluation:
         for picture, parts in self._pictures(iter(shown)):
             prediction_hw, inconsistent = _assembled(picture, parts)
             tally.add_picture(
-                picture.label,
-                prediction_hw,
-                extremes,
-                valid=picture.valid,
-                inconsistent=inconsistent,
+                picture.label, prediction_hw, valid=picture.valid, inconsistent=inconsistent
             )
         return tally
 
