@@ -9,7 +9,7 @@ import numpy as np
 from hierseg_jax.data.guided_labels import guided_labels
 from hierseg_jax.data.picture_labels import log_planes, picture_labels
 from hierseg_jax.data.read.source import Source
-from hierseg_jax.data.resize import Placement, Resize
+from hierseg_jax.data.resize import Resize
 from hierseg_jax.data.sizes import bounded
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
@@ -111,40 +111,12 @@ class Gallery:
           ValueError, OSError: it can't be read.
         """
         example = self.source[index]
-        placement = self.resize.place(example["label"].shape, self.size)
-        scores_bchw = scores_of(placement.fit_image(example["image"])[None])
-        return self._shown(example, placement, np.asarray(scores_bchw)[0])
-
-    def samples(self, scores: Mapping[int, np.ndarray]) -> Samples:
-        """Pictures, read again, with scores that are known.
-
-        Args:
-          scores: from `SampleScores`.
-
-        Raises:
-          ValueError, OSError: one can't be read.
-        """
-        shown = []
-        for index, scores_chw in scores.items():
-            example = self.source[index]
-            placement = self.resize.place(example["label"].shape, self.size)
-            shown.append(self._shown(example, placement, scores_chw))
-        return (
-            dict(zip(ShownPicture._fields, zip(*shown, strict=True), strict=True)) if shown else {}
-        )
-
-    def _painted(self, label_hw: np.ndarray) -> int:
-        """Pixels of a class that pictures paint."""
-        return int(((label_hw != self.hierarchy.background) & (label_hw != IGNORE_LABEL)).sum())
-
-    def _shown(
-        self, example: Mapping[str, np.ndarray], placement: Placement, scores_chw: np.ndarray
-    ) -> ShownPicture:
         image_hwc, label_hw = example["image"], example["label"]
+        placement = self.resize.place(label_hw.shape, self.size)
+        scores_bchw = scores_of(placement.fit_image(image_hwc)[None])
         size = bounded(label_hw.shape, LONGEST)
-        smaller = Resize().place(label_hw.shape, size)
-        shown_hwc, planes_chw = smaller.fit_image(image_hwc), log_planes(scores_chw)
-        of_shown = placement.of_size(size)
+        smaller, of_shown = Resize().place(label_hw.shape, size), placement.of_size(size)
+        shown_hwc, planes_chw = smaller.fit_image(image_hwc), log_planes(np.asarray(scores_bchw)[0])
         prediction_hw = picture_labels(planes_chw, of_shown, self.hierarchy, self.decoding)
         if self.refined:
             plain_hw, prediction_hw = (
@@ -155,3 +127,25 @@ class Gallery:
             if self._painted(prediction_hw) < LEAST_KEPT * self._painted(plain_hw):
                 prediction_hw = plain_hw
         return ShownPicture(shown_hwc, smaller.fit_labels(label_hw), prediction_hw)
+
+    def samples(self, scores: Mapping[int, np.ndarray]) -> Samples:
+        """Pictures, read again, with scores that are known.
+
+        Args:
+          scores: from `SampleScores`.
+
+        Raises:
+          ValueError, OSError: one can't be read.
+        """
+
+        def sample(index: int) -> ShownPicture:
+            return self.show(lambda _: scores[index][None], index)
+
+        shown = [sample(index) for index in scores]
+        return (
+            dict(zip(ShownPicture._fields, zip(*shown, strict=True), strict=True)) if shown else {}
+        )
+
+    def _painted(self, label_hw: np.ndarray) -> int:
+        """Pixels of a class that pictures paint."""
+        return int(((label_hw != self.hierarchy.background) & (label_hw != IGNORE_LABEL)).sum())
