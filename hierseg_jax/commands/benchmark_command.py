@@ -17,7 +17,7 @@ from hierseg_jax.runtime.pictures import as_picture
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.system.atomic_writing import check_room, make_folder, write_json
 from hierseg_jax.system.command_flags import CommandFlags
-from hierseg_jax.system.command_line import parse_size, quoted, run
+from hierseg_jax.system.command_line import command, parse_size, quoted
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
 from hierseg_jax.system.machine import load_average, processor_name
@@ -38,7 +38,8 @@ _JSON = FLAGS.string("json", None, "A file for all numbers.")
 _OVERWRITE = FLAGS.bool("overwrite", False, "Replace it.")
 
 
-def _run() -> None:
+@command(FLAGS, bare="model")
+def main() -> None:
     """Prints a table, and writes JSON."""
     load = load_average()  # before there is any of this command's own
     files = [local_path(file) for file in _MODEL.value or ()]
@@ -123,8 +124,3 @@ def _frame() -> np.ndarray:
         return np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     picture_bgr = cv2.cvtColor(as_picture(_PICTURE.value), cv2.COLOR_RGB2BGR)
     return cv2.resize(picture_bgr, size[::-1], interpolation=cv2.INTER_AREA)
-
-
-def main() -> None:
-    """`hierseg benchmark`."""
-    run(_run, FLAGS, bare="model")

@@ -14,7 +14,7 @@ from hierseg_jax.evaluation.evaluation_files import METRICS_FILE
 from hierseg_jax.evaluation.picture_counts import COUNTS_FILE, PictureCounts, read_counts
 from hierseg_jax.evaluation.tables import describe_view
 from hierseg_jax.system.command_flags import CommandFlags
-from hierseg_jax.system.command_line import quoted, run
+from hierseg_jax.system.command_line import command, quoted
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.notes import note
 from hierseg_jax.system.paths import as_path, in_bucket
@@ -97,7 +97,8 @@ def _titles(folders: Sequence[Path]) -> list[str]:
     return [*map(printable, titles)] if short and titles[0] != titles[1] else ["first", "second"]
 
 
-def _run() -> None:
+@command(FLAGS, bare="runs")
+def main() -> None:
     """Prints the comparison."""
     given = _RUNS.value
     if len(given) != 2:
@@ -129,8 +130,3 @@ def _run() -> None:
         )
     for each in notes:
         note(each)
-
-
-def main() -> None:
-    """`hierseg compare`."""
-    run(_run, FLAGS, bare="runs")

@@ -7,7 +7,7 @@ from hierseg_jax.data.read.dataset_spec import SPLITS
 from hierseg_jax.runtime.completion import complete_data_set
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.system.command_flags import CommandFlags
-from hierseg_jax.system.command_line import quoted, run
+from hierseg_jax.system.command_line import command, quoted
 from hierseg_jax.system.paths import local_path
 from hierseg_jax.system.wording import counted
 
@@ -18,7 +18,8 @@ _OUTPUT = FLAGS.string("output", None, "Folder to be made.", required=True)
 _SPLIT = FLAGS.enum("split", "train", list(SPLITS), "Of the data.")
 
 
-def _run() -> None:
+@command(FLAGS)
+def main() -> None:
     """Writes the new data set and says how much was filled in."""
     segmenter = Segmenter(_ONNX_FILE.value)
     output = local_path(_OUTPUT.value).absolute()
@@ -34,8 +35,3 @@ def _run() -> None:
         "their labels.\n"
         f"Next: hierseg inspect {quoted('data', done.spec.file)} --output=inspection"
     )
-
-
-def main() -> None:
-    """`hierseg complete`."""
-    run(_run, FLAGS)

@@ -13,7 +13,7 @@ from hierseg_jax.pytorch.convert import convert_to_checkpoint, convert_to_torch
 from hierseg_jax.settings import read_settings
 from hierseg_jax.settings.config_files import config_file
 from hierseg_jax.system.command_flags import CommandFlags
-from hierseg_jax.system.command_line import parse_size, quoted, run
+from hierseg_jax.system.command_line import command, parse_size, quoted
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.process import set_up_process
 
@@ -43,7 +43,8 @@ _WHICH = FLAGS.string("which", "best", "Of a workdir: best, last, or an epoch's 
 _TO_TORCH = FLAGS.string("to_torch", None, "A .safetensors file to be made.")
 
 
-def _run() -> None:
+@command(FLAGS, OF_CONFIG)
+def main() -> None:
     """Converts one way or the other."""
     set_up_process()
     weights, output = _WEIGHTS.value, _OUTPUT.value
@@ -68,8 +69,3 @@ def _run() -> None:
     print("\n".join(done))
     data = "" if _DATA.value else " --data=data.yaml"
     print(f"Written to {output}.\nNext: hierseg evaluate {quoted('checkpoint', output)}{data}")
-
-
-def main() -> None:
-    """`hierseg convert`."""
-    run(_run, FLAGS, OF_CONFIG)

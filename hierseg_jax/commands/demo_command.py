@@ -27,7 +27,7 @@ from hierseg_jax.runtime.packaged_network import (
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.window import open_window, require_display
 from hierseg_jax.system.command_flags import CommandFlags
-from hierseg_jax.system.command_line import parse_size, quoted, run
+from hierseg_jax.system.command_line import command, parse_size, quoted
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.notes import note
 from hierseg_jax.system.paths import local_path
@@ -76,7 +76,8 @@ def describe_classes(labels_hw: np.ndarray, level: Level) -> str:
     return ", ".join(f"{level.class_names[i]} {share_k[i]:.1%}" for i in seen) or "nothing"
 
 
-def _run() -> None:
+@command(FLAGS, bare="source")
+def main() -> None:
     """Draws every level of each picture, and tells what is seen."""
     output = local_path(_OUTPUT.value)
     if output.suffix.lower() not in IMAGE_SUFFIXES:
@@ -169,8 +170,3 @@ def _show(drawn_bgr: np.ndarray) -> None:
     cv2.imshow(WINDOW, drawn_bgr)
     while cv2.waitKey(20) < 0 and cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) >= 1:
         pass
-
-
-def main() -> None:
-    """`hierseg demo`."""
-    run(_run, FLAGS, bare="source")

@@ -35,7 +35,7 @@ from hierseg_jax.runtime.packaged_network import NAME, packaged_network
 from hierseg_jax.settings.metric_choice import DEFAULT_METRICS, METRICS, parse_metrics
 from hierseg_jax.system.atomic_writing import check_room
 from hierseg_jax.system.command_flags import CommandFlags
-from hierseg_jax.system.command_line import parse_size, quoted, run
+from hierseg_jax.system.command_line import command, parse_size, quoted
 from hierseg_jax.system.devices.hosts import count_hosts, is_main
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import as_path
@@ -113,7 +113,8 @@ def parse_scales(values: list[str]) -> tuple[float, ...]:
     return scales
 
 
-def _run() -> None:
+@command(FLAGS, bare="checkpoint")
+def main() -> None:
     """Prints the table and writes report.html and its numbers."""
     set_up_process()
     if _OUTPUT.value is not None:
@@ -181,7 +182,7 @@ def _exported_file() -> Path | None:
 
 
 def _evaluate_file(file: Path) -> None:
-    """As `_run`, of an exported file."""
+    """As `main`, of an exported file."""
     for name in _OF_RUNS:
         if FLAGS[name].present:
             raise HiersegError(
@@ -236,8 +237,3 @@ def _tables(evaluation: Evaluation, content: Mapping[str, Any]) -> str:
         + "".join(f"{note}\n" for note in notes if note)
         + format_data_sets(evaluation.data_sets, tuple(levels), columns)
     )
-
-
-def main() -> None:
-    """`hierseg evaluate`."""
-    run(_run, FLAGS, bare="checkpoint")

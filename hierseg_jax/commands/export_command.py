@@ -7,7 +7,7 @@ from hierseg_jax.bridge.export import export_checkpoint
 from hierseg_jax.commands.shared_flags import define_checkpoint
 from hierseg_jax.runtime.metadata import CONTRACTS
 from hierseg_jax.system.command_flags import CommandFlags
-from hierseg_jax.system.command_line import parse_size, quoted, run
+from hierseg_jax.system.command_line import command, parse_size, quoted
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.process import set_up_process
 from hierseg_jax.system.wording import counted
@@ -45,7 +45,8 @@ _BRIGHTEN = FLAGS.bool(
 _OVERWRITE = FLAGS.bool("overwrite", False, "Replace an existing file.")
 
 
-def _run() -> None:
+@command(FLAGS, bare="checkpoint")
+def main() -> None:
     """Hands the flags to the library."""
     set_up_process()
     if _HALF.value and _INT8.value:
@@ -92,8 +93,3 @@ def _run() -> None:
         f"Written to {export.file}\nNext: hierseg predict {quoted('model', export.file)} "
         "--source=PICTURES --output=segmented"
     )
-
-
-def main() -> None:
-    """`hierseg export`."""
-    run(_run, FLAGS, bare="checkpoint")

@@ -26,7 +26,7 @@ from hierseg_jax.runtime.outputs import refuse_existing
 from hierseg_jax.runtime.packaged_network import NAME, packaged_levels
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.command_flags import CommandFlags
-from hierseg_jax.system.command_line import run
+from hierseg_jax.system.command_line import command
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import local_path
 
@@ -44,7 +44,8 @@ _DISTANCE = FLAGS.integer(
 _MEMORY_GB = FLAGS.float("memory_gb", None, "To plan the batch for; this machine's.", 0.1)
 
 
-def _run() -> None:
+@command(FLAGS, bare="data")
+def main() -> None:
     """Writes and prints the report; exit status 1 where training would fail on the data."""
     # Images are already looked at in parallel.
     cv2.setNumThreads(1)
@@ -103,8 +104,3 @@ def _report(inspection: Inspection, together: Sequence[Inspection], files: dict[
 def _folder_name(number: int, spec: DatasetSpec) -> str:
     """Of one of several data sets, most of which are `NAME/data.yaml`."""
     return f"{number}_{spec.file.parent.name[:40]}_{spec.file.stem[:40]}"
-
-
-def main() -> None:
-    """`hierseg inspect`."""
-    run(_run, FLAGS, bare="data")

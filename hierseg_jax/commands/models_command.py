@@ -13,7 +13,7 @@ from hierseg_jax.commands.known_networks import all_backbones, format_networks, 
 from hierseg_jax.runtime.packaged_network import SUBJECT, packaged_network
 from hierseg_jax.runtime.pictures import as_picture
 from hierseg_jax.system.command_flags import CommandFlags
-from hierseg_jax.system.command_line import parse_size, run
+from hierseg_jax.system.command_line import command, parse_size
 from hierseg_jax.system.errors import HiersegError
 
 NAMES = list(dict.fromkeys(known.name for known in known_networks()))
@@ -27,7 +27,8 @@ _IMAGE_SIZE = FLAGS.list("image_size", ["320"], "Side, or height,width, in pixel
 _DEPTH = FLAGS.integer("depth", 2, "Names of a layer's path that make a row.", 1)
 
 
-def _run() -> None:
+@command(FLAGS)
+def main() -> None:
     """Prints the list, or one table for each network."""
     if not any(FLAGS[name].present for name in FLAGS):
         print(f"{format_networks(known_networks())}\n\n{_describe_packaged()}")
@@ -65,8 +66,3 @@ def _read_image(file: str | None, height: int, width: int) -> np.ndarray:
         return np.stack([x, y, 1 - (x + y) / 2], -1)
     image_rgb = cv2.resize(as_picture(file), (width, height))
     return image_rgb.astype(np.float32) / 255
-
-
-def main() -> None:
-    """`hierseg models`."""
-    run(_run, FLAGS)

@@ -19,7 +19,7 @@ from hierseg_jax.runtime.passing import Summary
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
 from hierseg_jax.system.command_flags import CommandFlags
-from hierseg_jax.system.command_line import parse_size, run
+from hierseg_jax.system.command_line import command, parse_size
 from hierseg_jax.system.console import end_interrupted, hurry, ignore_interrupts, tell
 from hierseg_jax.system.errors import HiersegError, wants_tracebacks
 from hierseg_jax.system.notes import note
@@ -81,7 +81,8 @@ _PROVIDER = FLAGS.enum("provider", "auto", ["auto", "cpu", "cuda"], "Of onnxrunt
 _THREADS = FLAGS.integer("threads", None, "Of onnxruntime; one per core.")
 
 
-def _run() -> None:
+@command(FLAGS, bare="source")
+def main() -> None:
     """Segments the source and says how fast; exit status 1 where pictures were skipped."""
     for number in stop_signals():
         signal.signal(number, _interrupt)
@@ -177,8 +178,3 @@ def _read_hierarchy(file: str | None) -> Hierarchy | None:
     from hierseg_jax.data.read.spec import read_tree_file
 
     return read_tree_file(file)
-
-
-def main() -> None:
-    """`hierseg predict`."""
-    run(_run, FLAGS, bare="source")

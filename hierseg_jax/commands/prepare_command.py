@@ -10,7 +10,7 @@ from hierseg_jax.data.prepare.formats import FORMATS
 from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.spec import read_classes
 from hierseg_jax.system.command_flags import CommandFlags
-from hierseg_jax.system.command_line import quoted, run
+from hierseg_jax.system.command_line import command, quoted
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.wording import counted
 
@@ -42,7 +42,8 @@ _HIERARCHY = FLAGS.string(
 )
 
 
-def _run() -> None:
+@command(FLAGS, bare="raw_dir")
+def main() -> None:
     """Checks, transfers, and prints what there is."""
     start = time.perf_counter()
     if _VAL_NAMES.present and _VAL_SHARE.present:
@@ -77,8 +78,3 @@ def _run() -> None:
         f"{time.perf_counter() - start:.1f} s. The data set is {done.spec.file}.\n"
         f"Next: hierseg inspect {quoted('data', done.spec.file)} --output=inspection"
     )
-
-
-def main() -> None:
-    """`hierseg prepare`."""
-    run(_run, FLAGS, bare="raw_dir")

@@ -13,7 +13,7 @@ from hierseg_jax.commands.short_forms import DEFAULT_CONFIG, OF_TRAINING
 from hierseg_jax.settings import Settings, read_settings
 from hierseg_jax.settings.config_files import config_called
 from hierseg_jax.system.command_flags import CommandFlags
-from hierseg_jax.system.command_line import run
+from hierseg_jax.system.command_line import command
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.process import set_up_process
 from hierseg_jax.train.loop import train
@@ -30,7 +30,8 @@ _WORKDIR = FLAGS.string(
 _join_hosts = define_hosts(FLAGS)
 
 
-def _run() -> None:
+@command(FLAGS, OF_TRAINING)
+def main() -> None:
     """Hands the flags to the library."""
     set_up_process()
     _join_hosts()
@@ -50,8 +51,3 @@ def _settings(workdir: str) -> Settings:
             "--data takes the path of a data.yaml, 'figures', 'tfds:NAME' or 'module:function'."
         )
     return begun
-
-
-def main() -> None:
-    """`hierseg train`."""
-    run(_run, FLAGS, OF_TRAINING)

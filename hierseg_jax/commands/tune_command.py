@@ -14,7 +14,7 @@ from hierseg_jax.settings.building import tree_of
 from hierseg_jax.settings.config_files import config_called
 from hierseg_jax.system.atomic_writing import write_atomically
 from hierseg_jax.system.command_flags import CommandFlags
-from hierseg_jax.system.command_line import run
+from hierseg_jax.system.command_line import command
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.missing import installation_of
 from hierseg_jax.system.paths import local_path
@@ -44,7 +44,8 @@ _STARTUP = FLAGS.integer("startup_trials", 5, "Complete trials before any is pru
 _WARMUP = FLAGS.integer("warmup_epochs", 1, "Epochs of a trial before it is pruned.", 1)
 
 
-def _run() -> None:
+@command(FLAGS, OF_SEARCHES)
+def main() -> None:
     """Hands the flags to the library and reports after every trial."""
     try:
         import optuna
@@ -85,8 +86,3 @@ def _run() -> None:
         report=report,
     )
     print(f"\n{format_text(report(outcomes))}\n\nPlots: {file}")
-
-
-def main() -> None:
-    """`hierseg tune`."""
-    run(_run, FLAGS, OF_SEARCHES)

@@ -12,7 +12,7 @@ from hierseg_jax.runtime.web.engine import find_engine
 from hierseg_jax.runtime.web.serve import open_server
 from hierseg_jax.runtime.web.site import site_files, write_site
 from hierseg_jax.system.command_flags import CommandFlags
-from hierseg_jax.system.command_line import parse_size, run
+from hierseg_jax.system.command_line import command, parse_size
 from hierseg_jax.system.paths import local_path
 
 FLAGS = CommandFlags()
@@ -32,7 +32,8 @@ _SERVE = FLAGS.bool("serve", False, "Then serve it on this machine.")
 _PORT = FLAGS.integer("port", 8000, "Of --serve.", 0, 65535)
 
 
-def _run() -> None:
+@command(FLAGS, bare="onnx_file")
+def main() -> None:
     """Writes the site, and serves it where that is asked for."""
     file, folder = local_path(_ONNX_FILE.value or packaged_network()), local_path(_OUTPUT.value)
     engine = find_engine(_RUNTIME.value)
@@ -60,8 +61,3 @@ def _serve(folder: Path, port: int) -> None:
             server.serve_forever()
         except KeyboardInterrupt:
             print()
-
-
-def main() -> None:
-    """`hierseg web`."""
-    run(_run, FLAGS, bare="onnx_file")

@@ -114,6 +114,13 @@ def run(
     app.run(guarded, flags_parser=functools.partial(_parse_flags, own_flags, short, bare))
 
 
+def command(
+    own_flags: flags.FlagValues, short: ShortForms | None = None, bare: str | None = None
+) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """Makes a function a command: called, it is run as by `run`."""
+    return lambda main: functools.partial(run, main, own_flags, short, bare)
+
+
 # As ml_collections tells of an override, of an assignment in a file, and of a key below a value.
 _UNKNOWN_KEY = re.compile(
     r"""\A'([\w.]+)'(?:\n|\Z)|\AKey "([\w.]+)" does not exist|Attempting to lookup: ([\w.]+)"""
