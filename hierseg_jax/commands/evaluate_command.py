@@ -4,9 +4,7 @@ hierseg evaluate runs/figures --task=val
 hierseg evaluate mine.onnx --data=data.yaml --output=measured
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from hierseg_jax.checkpoint.same_checkpoint import open_same_checkpoint
 from hierseg_jax.commands.shared_flags import define_checkpoint, define_hosts
@@ -20,7 +18,6 @@ from hierseg_jax.evaluation.evaluation_files import (
 from hierseg_jax.evaluation.page.commands import larger_command, run_name, size_flag
 from hierseg_jax.evaluation.page.evaluation_page import EXTREMES, EvaluationReport, format_page
 from hierseg_jax.evaluation.page.history import read_history
-from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.evaluation.tables import (
     describe_view,
     format_data_sets,
@@ -161,12 +158,12 @@ def main() -> None:
         output=folder,
         processes=count_hosts(),
     )
-    write_evaluation(folder, content, evaluation, format_page(report))
+    told = _write(report)
     named = given if which == BEST else loaded.path
     size = [quoted(*flag) for flag in size_flag(content, loaded.settings).items()]
     larger = larger_command(content | {"checkpoint": named}, loaded.settings)
     print(
-        f"{_tables(evaluation, content)}{_written(folder)}\n"
+        f"{told}\n"
         f"Next: hierseg export {quoted('checkpoint', named)} --contract=deploy "
         + " ".join([*size, quoted("onnx_file", f"{run_name(loaded.path)}.onnx")])
         + (f"\nPerhaps better, at a larger size: {' '.join(larger)}" if larger else "")
@@ -214,18 +211,13 @@ def _evaluate_file(file: Path) -> None:
         num_extremes=EXTREMES,
     )
     content, folder = to_json(evaluation, description), as_path(output)
-    report = EvaluationReport(content, evaluation, content, None, hierarchy, None, folder)
+    print(_write(EvaluationReport(content, evaluation, content, None, hierarchy, None, folder)))
+
+
+def _write(report: EvaluationReport) -> str:
+    """Writes an evaluation; returns what is printed of it."""
+    content, evaluation, folder = report.metrics, report.evaluation, report.output
     write_evaluation(folder, content, evaluation, format_page(report))
-    print(f"{_tables(evaluation, content)}{_written(folder)}")
-
-
-def _written(folder: Path) -> str:
-    beside = [name for name in FILES if name != REPORT_FILE]
-    return f"Written to {folder / REPORT_FILE}, and beside it {', '.join(beside)}"
-
-
-def _tables(evaluation: Evaluation, content: Mapping[str, Any]) -> str:
-    """What is printed of an evaluation, with a line break at its end."""
     levels, columns = evaluation.levels, content["metrics"]
     epoch = f" (epoch {content['epoch']})" if content["epoch"] else ""
     precision = f" in {content['precision']}" if "precision" in content else ""
@@ -236,4 +228,6 @@ def _tables(evaluation: Evaluation, content: Mapping[str, Any]) -> str:
         f"{format_levels(levels, columns)}\n"
         + "".join(f"{note}\n" for note in notes if note)
         + format_data_sets(evaluation.data_sets, tuple(levels), columns)
+        + f"Written to {folder / REPORT_FILE}, and beside it "
+        + ", ".join(name for name in FILES if name != REPORT_FILE)
     )

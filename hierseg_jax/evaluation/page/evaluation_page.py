@@ -30,7 +30,7 @@ from hierseg_jax.evaluation.tables import (
 )
 from hierseg_jax.reports.templates import render
 from hierseg_jax.settings import Settings
-from hierseg_jax.settings.metric_choice import METRICS, MetricFields
+from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 # Pictures of either kind.
@@ -84,7 +84,11 @@ def format_page(report: EvaluationReport) -> str:
         metrics=metrics,
         view=describe_view(metrics),
         columns=columns,
-        class_titles=[_class_title(column) for column in columns if column.classes],
+        class_titles=[
+            "IoU" if column.classes == "iou" else column.title
+            for column in columns
+            if column.classes
+        ],
         inner_labels=evaluation.inner_labels,
         background=hierarchy.background,
         data_sets=[
@@ -127,19 +131,11 @@ def _plots(
     """(title, lines and plot): the first metric, the loss, and then the other metrics."""
     titles = [METRICS[metric].title for metric in metrics["metrics"]]
     ordered = [title for title in (*titles[:1], LOSS, *titles[1:]) if title in drawn]
-    return [
-        (name, (drawn[title], line_plot(name, drawn[title], metrics["epoch"])))
-        for title in ordered
-        for name in (_plot_title(title),)
-    ]
-
-
-def _class_title(column: MetricFields) -> str:
-    return "IoU" if column.classes == "iou" else column.title
-
-
-def _plot_title(title: str) -> str:
-    return title if title == LOSS else f"{title} on the validation split"
+    plots = []
+    for title in ordered:
+        name = title if title == LOSS else f"{title} on the validation split"
+        plots.append((name, (drawn[title], line_plot(name, drawn[title], metrics["epoch"]))))
+    return plots
 
 
 def _pixel_shares(confusion_ll: np.ndarray) -> list[float]:
