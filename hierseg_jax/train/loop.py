@@ -238,7 +238,11 @@ def train_epoch(
 
     def read() -> None:
         metrics = jax.device_get(pending.pop(0))
-        losses.append(check_loss(run, float(metrics["loss"]), progress, len(losses)))
+        losses.append(float(metrics["loss"]))
+        if not math.isfinite(losses[-1]):
+            step = progress.step + len(losses)
+            what = f"The loss is {losses[-1]} at step {step}, in epoch {progress.epoch + 1}"
+            raise diverged(run, progress, what)
         if not alone:
             stop.learn(int(metrics["stop"]))
 
@@ -263,19 +267,6 @@ def start_reading(metrics: dict[str, jax.Array]) -> None:
     """Has numbers copied to the host as soon as they are there, and does not wait for it."""
     for value in metrics.values():
         value.copy_to_host_async()
-
-
-def check_loss(run: Run, value: float, progress: Progress, index: int) -> float:
-    """The loss of a step, as it is.
-
-    Raises:
-      DivergedError: if it is not finite, naming the step and the last checkpoint.
-    """
-    if not math.isfinite(value):
-        step = progress.step + index + 1
-        what = f"The loss is {value} at step {step}, in epoch {progress.epoch + 1}"
-        raise diverged(run, progress, what)
-    return value
 
 
 def diverged(run: Run, progress: Progress, what: str) -> DivergedError:
