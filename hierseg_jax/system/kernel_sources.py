@@ -10,7 +10,7 @@ import importlib.util
 import os
 import shlex
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,8 @@ def flags_of(file: str, storage: str = FLOAT32) -> dict[str, tuple[str, ...]]:
     if storage == BFLOAT16:
         given, file = (*given, "-DHIERSEG_BFLOAT16"), OF_BFLOAT16.get(file, file)
     if file == BINDINGS:
-        return flags_of_bindings(given)
+        # They need not be fast. Others' flags are among theirs, so that wrong ones show at once.
+        return {BINDINGS: (*given, "-O1", f"-I{_headers_of_xla()}")}
     if file in OF_BFLOAT16:
         # What could be vectors is written as vectors; to look for more takes time.
         return {file: (*given, "-fno-tree-vectorize")}
@@ -60,21 +61,15 @@ def flags_of(file: str, storage: str = FLOAT32) -> dict[str, tuple[str, ...]]:
     return {file: given if file in OF_BFLOAT16.values() else (*given, "-O2")}
 
 
-def flags_of_bindings(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The same for the bindings."""
-    # They need not be fast. The others' flags are among theirs, so that wrong ones show at once.
-    return {BINDINGS: (*given, "-O1", f"-I{_headers_of_xla()}")}
-
-
 def kernel_library(file: str, storage: str = FLOAT32, cache: Path | None = None) -> Path:
     """The shared library of a file of kernels; see `compiled_library`."""
-    return compiled_library(SOURCES, flags_of(file, storage), [version_of_jax()], cache)
+    return compiled_library(SOURCES, flags_of(file, storage), [installed_version("jax")], cache)
 
 
-def version_of_jax() -> str:
-    """As installed."""
+def installed_version(package: str) -> str:
+    """Empty where it is not installed."""
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        return importlib.metadata.version("jax")
+        return importlib.metadata.version(package)
     return ""
 
 

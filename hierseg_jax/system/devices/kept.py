@@ -11,7 +11,6 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import jax
@@ -19,7 +18,7 @@ import jax
 from hierseg_jax.system.cache_folder import cache_folder
 from hierseg_jax.system.compiler import describe_machine
 from hierseg_jax.system.cores import available_cores
-from hierseg_jax.system.kernel_sources import FLAGS_VARIABLE
+from hierseg_jax.system.kernel_sources import FLAGS_VARIABLE, installed_version
 
 PACKAGE = Path(__file__).parents[2]
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "ml_dtypes")
@@ -61,16 +60,10 @@ def _surroundings() -> tuple[str, ...]:
         digest.hexdigest(),
         sys.version,
         platform.platform(),
-        *(f"{name} {_version(name)}" for name in PACKAGES),
+        *(f"{name} {installed_version(name)}" for name in PACKAGES),
         *(f"{name}={os.environ.get(name)}" for name in VARIABLES),
         *(f"{name}={value}" for name, value in sorted(settings.items())),
         *(f"{device.id} {device.platform} {device.device_kind}" for device in jax.devices()),
         f"{available_cores()} cores",
         *describe_machine(),
     )
-
-
-def _version(package: str) -> str:
-    with contextlib.suppress(PackageNotFoundError):
-        return version(package)
-    return ""
