@@ -40,15 +40,16 @@ def letter_size(size: tuple[int, ...]) -> int:
 
 def most_rows(size: tuple[int, ...]) -> int:
     """Rows of a legend that a picture of (height, width) has room for; one at least."""
-    return max(1, int(HEIGHT_SHARE * size[0] / _line(letter_size(size))) - 1)
+    return max(1, int(HEIGHT_SHARE * size[0] / line_height(letter_size(size))) - 1)
 
 
 def strip_height(rows: int, em: int) -> int:
     """Pixels of a legend of so many rows; even, as videos want it."""
-    return 2 * round((rows * _line(em) + 0.7 * em) / 2)
+    return 2 * round((rows * line_height(em) + 0.7 * em) / 2)
 
 
-def _line(em: int) -> int:
+def line_height(em: int) -> int:
+    """Pixels from one line of letters to the next."""
     return round(1.6 * em)
 
 
@@ -195,7 +196,7 @@ def draw_legend(
 
 
 def _baseline(row: int, em: int) -> int:
-    return round(0.35 * em) + row * _line(em) + round(1.16 * em)
+    return round(0.35 * em) + row * line_height(em) + round(1.16 * em)
 
 
 class Canvas:

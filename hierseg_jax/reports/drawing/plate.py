@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from hierseg_jax.reports.drawing.legend import INK, PAPER, SOFT, Canvas, Entry
+from hierseg_jax.reports.drawing.legend import INK, PAPER, SOFT, Canvas, Entry, line_height
 from hierseg_jax.reports.drawing.lettering import letters_for
 from hierseg_jax.system.fonts import Fonts
 
@@ -54,9 +54,9 @@ def caption_plate(lines: tuple[tuple[str, str], ...], em: int, fonts: Fonts) -> 
     alone = max((_width(key, em, fonts) for key, meaning in lines if not meaning), default=0)
     both = first + max(_width(meaning, em, fonts) for _, meaning in lines)
     width = max(alone, both) + round(1.2 * em)
-    canvas = Canvas(len(lines) * _line(em) + round(0.4 * em), width, fonts)
+    canvas = Canvas(len(lines) * line_height(em) + round(0.4 * em), width, fonts)
     for row, (key, meaning) in enumerate(lines):
-        baseline = row * _line(em) + round(1.3 * em)
+        baseline = row * line_height(em) + round(1.3 * em)
         canvas.write(key, em, round(0.6 * em), baseline, width, SOFT if meaning else INK)
         canvas.write(meaning, em, round(0.6 * em) + first, baseline, width, INK)
     return Plate.of(canvas)
@@ -88,7 +88,7 @@ def legend_plate(
         rows.append(f"+ {more}")
     names = [row.name if isinstance(row, Entry) else row for row in rows if row]
     widest = max((_width(name, em, fonts) for name in names), default=0)
-    side, line = min(width, widest + round(2.3 * em)), _line(em)
+    side, line = min(width, widest + round(2.3 * em)), line_height(em)
     canvas = Canvas(len(rows) * line, max(1, side), fonts)
     there_hw = np.zeros(canvas.rgb_hw3.shape[:2], np.uint8)
     start, swatch = round(0.45 * em), round(1.35 * em)
@@ -108,7 +108,7 @@ def legend_plate(
 
 def rows_of(height: int, em: int) -> int:
     """Classes that a legend has room for in a picture so high, beside a caption above it."""
-    return max(1, int(0.8 * height / _line(em)))
+    return max(1, int(0.8 * height / line_height(em)))
 
 
 def calmest_corner(busy_hw: np.ndarray, size: tuple[int, ...]) -> tuple[int, int]:
@@ -154,7 +154,3 @@ def _box(
 
 def _width(text: str, em: int, fonts: Fonts) -> int:
     return math.ceil(letters_for(text, fonts, em).width(text)) if text else 0
-
-
-def _line(em: int) -> int:
-    return round(1.6 * em)
