@@ -37,7 +37,7 @@ def move(folder: Any, target: Any) -> None:
     if not isinstance(folder, BucketPath):
         folder.rename(target)
         return
-    for file in sorted(folder.files(), key=_seal_last):
+    for file in sorted(folder.files(), key=lambda file: file.name == SEAL):  # the seal last
         file.copy_to(target / file.relative_to(folder))
     remove(folder)
 
@@ -78,7 +78,3 @@ def at_hand(folder: Any, items: Collection[str]) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="hierseg_jax_") as scratch:
         download(folder, Path(scratch), items)
         yield Path(scratch)
-
-
-def _seal_last(file: BucketPath) -> bool:
-    return file.name == SEAL

@@ -31,7 +31,7 @@ class Mirror:
         self._scratch = tempfile.TemporaryDirectory(prefix="hierseg_jax_")
         self.near = Path(self._scratch.name) / FOLDER
         settle_superseded(folder)
-        self._mine = set(self._steps())
+        self._mine = set(checkpoint_steps(folder.parent))
         for step in self._mine:
             download(folder / str(step), self.near / str(step), _BOOKS)
         for name in self._names() - {str(step) for step in self._mine}:
@@ -67,9 +67,6 @@ class Mirror:
     def close(self) -> None:
         """Removes the folder of this machine."""
         self._scratch.cleanup()
-
-    def _steps(self) -> list[int]:
-        return checkpoint_steps(self._folder.parent)
 
     def _names(self) -> set[str]:
         with contextlib.suppress(FileNotFoundError):

@@ -39,27 +39,18 @@ def _traced_shapes(
     """`widest`: float64 where JAX is to have it, which dtypes depend on."""
     file = kept_file(("shapes", repr(model), repr(size), widest.name)) if kept else None
     if content := read_kept(file):
-        return _of_list(json.loads(content))
+        read = {
+            tuple(path): jax.ShapeDtypeStruct(tuple(shape), np.dtype(dtype))
+            for path, shape, dtype in json.loads(content)
+        }
+        return traverse_util.unflatten_dict(read)
     image = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), image)
     if file is not None:
-        write_kept(file, json.dumps(_listed(shapes)).encode())
+        flat = traverse_util.flatten_dict(shapes)
+        listed = [[path, shape.shape, shape.dtype.name] for path, shape in flat.items()]
+        write_kept(file, json.dumps(listed).encode())
     return shapes
-
-
-def _listed(shapes: dict[str, Any]) -> list[Any]:
-    """Of variables path, shape and dtype, in order."""
-    flat = traverse_util.flatten_dict(shapes)
-    return [[path, shape.shape, shape.dtype.name] for path, shape in flat.items()]
-
-
-def _of_list(listed: list[Any]) -> dict[str, Any]:
-    """Inverse of `_listed`."""
-    flat = {
-        tuple(path): jax.ShapeDtypeStruct(tuple(shape), np.dtype(dtype))
-        for path, shape, dtype in listed
-    }
-    return traverse_util.unflatten_dict(flat)
 
 
 def init_variables(
