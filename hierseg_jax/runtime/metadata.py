@@ -145,26 +145,25 @@ class Metadata:
         Raises:
           ValueError: metadata of this project that can't be understood.
         """
-        if not any(key.startswith(PREFIX) for key in props):
+        told = {key.removeprefix(PREFIX): of for key, of in props.items() if key.startswith(PREFIX)}
+        if not told:
             return None
-        _check_format(props, file)
-        missing = [key for key in (*TEXT_KEYS, *JSON_KEYS) if PREFIX + key not in props]
+        _check_format(told.get("format", "0"), file)
+        missing = [key for key in (*TEXT_KEYS, *JSON_KEYS) if key not in told]
         if missing:
             raise HiersegError(f"{file} lacks the metadata {', '.join(missing)}; export it again.")
-        values: dict[str, Any] = {
-            key: props[PREFIX + key]
-            for key in (*TEXT_KEYS, *LATER_TEXT_KEYS)
-            if PREFIX + key in props
-        }
+        texts, plain = (*TEXT_KEYS, *LATER_TEXT_KEYS), (*JSON_KEYS, *LATER_JSON_KEYS)
+        values: dict[str, Any] = {key: told[key] for key in texts if key in told}
         try:
-            later = [key for key in LATER_JSON_KEYS if PREFIX + key in props]
-            values |= {key: json.loads(props[PREFIX + key]) for key in (*JSON_KEYS, *later)}
+            values |= {key: json.loads(told[key]) for key in plain if key in told}
             values["hierarchy"] = Hierarchy.from_json(values["hierarchy"])
             values["image_size"] = _sides("image_size", values["image_size"], 2)
             (values["stride"],) = _sides("stride", [values["stride"]], 1)
             _check_mappings(values)
-            values["score_stride"] = _score_stride(props, values["stride"])
-            values["bright"] = _bright(props)
+            if "scores" in told:  # else an earlier file
+                values["score_stride"] = _score_stride(json.loads(told["scores"]), values["stride"])
+            if "brightening" in told:
+                values["bright"] = _bright(json.loads(told["brightening"]))
         except (ValueError, RecursionError) as error:
             reason = one_line(error, 300)
             raise HiersegError(
@@ -185,8 +184,7 @@ class Metadata:
         return cls(**values)
 
 
-def _check_format(props: Mapping[str, str], file: str) -> None:
-    found = props.get(PREFIX + "format", "0")
+def _check_format(found: str, file: str) -> None:
     if not (found.isascii() and found.isdecimal() and len(found) < 10):
         raise HiersegError(
             f"{file} has metadata of the format {reprlib.repr(found)}, which is no whole number; "
@@ -208,10 +206,7 @@ def _sides(key: str, value: Any, count: int) -> tuple[int, ...]:
     return tuple(value)
 
 
-def _score_stride(props: Mapping[str, str], stride: int) -> int:
-    if PREFIX + "scores" not in props:
-        return 1  # an earlier file
-    scores = json.loads(props[PREFIX + "scores"])
+def _score_stride(scores: Any, stride: int) -> int:
     if not isinstance(scores, dict) or scores != {**LOG_PLANES, "stride": scores.get("stride")}:
         raise HiersegError(
             f"scores is {reprlib.repr(scores)}, not a stride with "
@@ -223,10 +218,7 @@ def _score_stride(props: Mapping[str, str], stride: int) -> int:
     return found
 
 
-def _bright(props: Mapping[str, str]) -> int | None:
-    if PREFIX + "brightening" not in props:
-        return None
-    found = json.loads(props[PREFIX + "brightening"])
+def _bright(found: Any) -> int:
     bright = found.get("to") if isinstance(found, dict) else None
     least, most = brightening.LEAST + 1, 255
     if type(bright) is not int or not least <= bright <= most or found != brightening.rule(bright):
