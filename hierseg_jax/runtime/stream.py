@@ -130,7 +130,8 @@ def segment_source(
             folder = sink.folder if kept else Path()
             window = Window(view, every, painter_for(every, opened, legend), watch, folder)
             ended.callback(window.close)
-        frames = _frames_for(opened, watch, window.wait if window else _go_on, show and not kept)
+        wait = window.wait if window else lambda seconds: True
+        frames = _frames_for(opened, watch, wait, show and not kept)
         # An error would hold them, and they a camera and its thread.
         ended.callback(frames.close)
         # One by one is the newest frame of a camera, and one large picture in memory.
@@ -223,10 +224,6 @@ def _told_in(bar: tqdm) -> Callable[[int, int], None]:
         bar.set_postfix_str(f"window {done} of {total}" if done < total else "")
 
     return told
-
-
-def _go_on(seconds: float) -> bool:
-    return True
 
 
 def _frames_for(

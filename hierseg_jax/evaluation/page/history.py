@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hierseg_jax.checkpoint.choose import FOLDER, HISTORY
+from hierseg_jax.system.number_kinds import is_whole
 
 # Numbers beyond these can't be drawn.
 _LARGEST = 1e100
@@ -37,7 +38,8 @@ def read_history(checkpoint: pathlib.Path) -> History:
         return History((), f"There is no {file}, so there are no curves.")
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))["epochs"]
-        usable = tuple(row for row in rows if isinstance(row, dict) and _is_epoch(row.get("epoch")))
+        numbered = (row for row in rows if isinstance(row, dict) and is_whole(row.get("epoch")))
+        usable = [row for row in numbered if abs(row["epoch"]) < 10**9]
     except (ValueError, LookupError, TypeError, RecursionError, OSError):
         return History((), f"{file} is not as a run writes it, so there are no curves.")
     if not usable:
@@ -56,7 +58,3 @@ def points(history: History, *path: str) -> list[tuple[int, float]]:
         if isinstance(value, int | float) and -_LARGEST < value < _LARGEST:
             found.append((row["epoch"], float(value)))
     return found
-
-
-def _is_epoch(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**9

@@ -65,13 +65,11 @@ def find_engine(folder: str | None) -> Engine:
       HiersegError: the folder lacks a file, or the package is of another version's layout.
     """
     if folder is None:
-        return _installed(PLACE) if (PLACE / "ort.wasm.min.mjs").is_file() else _of_cdn()
+        if (PLACE / "ort.wasm.min.mjs").is_file():
+            return _installed(PLACE)
+        return Engine(VERSION, CDN, {name: f"sha384-{sha}" for name, sha in DIGESTS.items()}, {})
     given = local_path(folder)
     return _installed(given / "dist" if (given / "dist").is_dir() else given)
-
-
-def _of_cdn() -> Engine:
-    return Engine(VERSION, CDN, {name: f"sha384-{sha}" for name, sha in DIGESTS.items()}, {})
 
 
 def _installed(dist: Path) -> Engine:
