@@ -1,6 +1,7 @@
 """An exported file is measured as its run is, on the pictures' own pixels."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -86,6 +87,27 @@ def test_the_command_measures_a_file_and_compares_it_with_its_run(trained, tmp_p
     found = compare(*(read_counts(each / "counts.npz") for each in (refined, measured)))
     assert found.notes == ()
     assert all(abs(row.first - row.second) < 0.02 for row in found.rows)
+
+
+@pytest.mark.parametrize("own", [1.0, 0.0, None])
+def test_another_size_is_not_proposed_where_the_own_one_was_better(trained, own):
+    """With the earlier evaluation at the run's size made better, or worse, than any can be."""
+    workdir, _, _ = trained
+    view = ("--resolution=original", "--image_size=64")
+    done = run_quickly("evaluate", workdir, *view)
+    now = json.loads((workdir / "evaluation/val_size64x64_original/metrics.json").read_text())
+    earlier = workdir / "evaluation/val_original"
+    earlier.mkdir(exist_ok=True)
+    *_, finest = now["levels"]
+    levels = {finest: {"miou": own}}
+    (earlier / "metrics.json").write_text(json.dumps(now | {"levels": levels}))
+    again = run_quickly("evaluate", workdir, *view)
+    shutil.rmtree(earlier)
+    lead = 1 - now["levels"][finest]["miou"]
+    worse = f"Worse by {lead:.4f} of mIoU than at the size of training ({earlier})."
+    assert (worse in again.stdout) == (own == 1)
+    assert ("--image_size=64" in again.stdout) == (own != 1)
+    assert "--image_size=64" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ from hierseg_jax.commands.shared_flags import define_checkpoint, define_hosts
 from hierseg_jax.evaluation.evaluate import evaluate_checkpoint
 from hierseg_jax.evaluation.evaluation_files import (
     FILES,
+    METRICS_FILE,
     REPORT_FILE,
     check_output,
+    earlier_lead,
     write_evaluation,
 )
 from hierseg_jax.evaluation.page.commands import larger_command, run_name, size_flag
@@ -162,6 +164,12 @@ def main() -> None:
     named = given if which == BEST else loaded.path
     size = [quoted(*flag) for flag in size_flag(content, loaded.settings).items()]
     larger = larger_command(content | {"checkpoint": named}, loaded.settings)
+    if size and content["task"] == "val":
+        of_own_size = content | {"image_size": loaded.settings.data.size}
+        folder = given / "evaluation" / evaluation_name(of_own_size, loaded.settings, which)
+        if (lead := earlier_lead(folder / METRICS_FILE, content)) > 0:
+            told += f"\nWorse by {lead:.4f} of mIoU than at the size of training ({folder})."
+            size = []
     print(
         f"{told}\n"
         f"Next: hierseg export {quoted('checkpoint', named)} --contract=deploy "

@@ -48,6 +48,23 @@ def write_evaluation(
     write_json(folder / METRICS_FILE, content)
 
 
+def earlier_lead(file: Path, content: Mapping[str, Any]) -> float:
+    """By how much the mIoU of the finest level was higher in an evaluation before.
+
+    Args:
+      file: its metrics.json; 0 where there is none of the same step and pictures.
+      content: of the evaluation now, as in metrics.json.
+    """
+    try:
+        earlier = json.loads(file.read_bytes())
+        same = all(earlier[key] == content[key] for key in ("step", "images", "task"))
+        finest = [*content["levels"]][-1]
+        lead = earlier["levels"][finest]["miou"] - content["levels"][finest]["miou"]
+    except (OSError, ValueError, KeyError, TypeError):  # none, another's, or without a number
+        return 0.0
+    return lead if same else 0.0
+
+
 def check_output(folder: Path) -> None:
     """Refuses a folder in which an evaluation may not write its FILES.
 
