@@ -1,16 +1,20 @@
 """Early stopping and history, without training."""
 
+import dataclasses
 import json
 import types
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hierseg_jax.evaluation.evaluate import Evaluation
 from hierseg_jax.evaluation.metrics import TreeMetrics
 from hierseg_jax.settings.metric_choice import Criterion
-from hierseg_jax.train.progress import Progress, end_line, epoch_line
+from hierseg_jax.train.initial import network_begun_from
+from hierseg_jax.train.progress import Progress, end_line, epoch_line, start_note
+from tests.runs import small_settings
 
 TREE = TreeMetrics(contradictions=0.1, mistake_distance=float("nan"), mean_distance=0.0)
 
@@ -62,6 +66,35 @@ def test_lines_say_how_an_epoch_and_a_run_ended():
     assert "stopped early: 1 epoch without" in end_line(after([0.5, 0.6]), 4)
     assert end_line(after([0.5]), 1).startswith("Done after 1 epoch; best is epoch 1 with ")
     assert "stopped early" not in end_line(after([0.5, 0.6]), 2)
+
+
+@pytest.mark.parametrize(
+    ("losses", "start", "is_said"),
+    [
+        ([0.5, 0.6, 0.7, 0.8, 0.9], "runs/mine", True),
+        ([0.5, 0.6, 0.7, 0.8, 0.9], "", False),
+        ([0.5, 0.6, 0.7, 0.4, 0.9], "runs/mine", False),
+        ([0.5, 0.6, 0.7, 0.8], "runs/mine", False),
+    ],
+)
+def test_a_trained_network_that_training_only_made_worse_is_named(losses, start, is_said):
+    assert ("runs/mine, which training began from" in start_note(after(losses), start)) == is_said
+
+
+def test_whole_networks_that_a_run_begins_from_are_told_from_backbones(tmp_path):
+    given = small_settings()
+    for pretrained, whole in (
+        ("", False),
+        ("imagenet", False),
+        ("street_photographs", True),
+        ("mine.onnx", True),
+        (str(tmp_path), True),
+        ("backbone.pth", False),
+    ):
+        model = dataclasses.replace(given.model, pretrained=pretrained)
+        begun = network_begun_from(dataclasses.replace(given, model=model))
+        assert begun == pretrained * whole
+    assert network_begun_from(dataclasses.replace(given, init="runs/a")) == "runs/a"
 
 
 def level(miou):

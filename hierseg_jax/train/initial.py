@@ -97,6 +97,13 @@ def initial_weights(
     return _pretrained_backbone(pretrained, settings.model, model)
 
 
+def network_begun_from(settings: Settings) -> str:
+    """The trained network that all but the head is taken from, as settings name it, or empty."""
+    named = settings.init or settings.model.pretrained
+    whole = settings.init or named == PACKAGED or _is_exported(named)
+    return named if whole or (named not in ("", IMAGENET) and as_path(named).is_dir()) else ""
+
+
 def _is_exported(path: str) -> bool:
     return path.lower().endswith(SUFFIX) and not as_path(path).is_dir()
 

@@ -35,9 +35,10 @@ from hierseg_jax.system.paths import as_path
 from hierseg_jax.system.stop import Stopped, StopSignals
 from hierseg_jax.system.wording import counted
 from hierseg_jax.train.first_epoch import FirstEpoch
+from hierseg_jax.train.initial import network_begun_from
 from hierseg_jax.train.lock import lock_workdir
 from hierseg_jax.train.phases import seconds_left
-from hierseg_jax.train.progress import Progress, end_line, epoch_line, stand_in_note
+from hierseg_jax.train.progress import Progress, end_line, epoch_line, stand_in_note, start_note
 from hierseg_jax.train.record import Recorder
 from hierseg_jax.train.run import Run, describe
 from hierseg_jax.train.saving import open_writer, save
@@ -183,6 +184,7 @@ def train(
     given = [f"--checkpoint={run.workdir}"] + [f"--data={named}"] * names_code(named)
     say(
         f"{end_line(progress, settings.epochs, run.criterion)}\n"
+        f"{start_note(progress, network_begun_from(settings))}"
         f"Next: hierseg evaluate {shlex.join(given)}"
     )
     return progress

@@ -12,6 +12,7 @@ from hierseg_jax.system.wording import counted, level_called
 
 LOWEST_LOSS = Criterion()
 _MINUTE = 60.0
+_MANY_EPOCHS = 5
 _LONG = 100  # minutes, from which on hours are told
 
 
@@ -163,6 +164,20 @@ def stand_in_note(progress: Progress, criterion: Criterion) -> str:
         f"the labels of the validation split stop above {level_called(criterion.level)}, whose "
         f"{METRICS[criterion.metric].title} should tell the best epoch; that of "
         f"{level_called(level)} does."
+    )
+
+
+def start_note(progress: Progress, start: str) -> str:
+    """A line at a run's end, that a trained network it began from may be better; else nothing.
+
+    Args:
+      start: what it started from; empty without.
+    """
+    if not start or progress.epoch < _MANY_EPOCHS or progress.best_row["epoch"] > 1:
+        return ""
+    return (
+        f"No epoch was better than the first. {start}, which training began from, may be better as "
+        "it is: hierseg evaluate tells. A lower --config.learning_rate keeps more of it.\n"
     )
 
 
