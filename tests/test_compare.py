@@ -99,11 +99,14 @@ def test_equal_evaluations_differ_by_nothing(pair):
     assert "better in b: 0, worse: 0," in format_comparison(found, ["a", "b"])
 
 
-def test_few_pictures_have_no_interval(pair):
+def test_few_pictures_have_no_interval_which_is_said(pair):
+    said = "nothing tells chance from a difference"
     found = compare(*(counts(of[: FEWEST - 1]) for of in pair))
     assert all(np.isnan(row.low) and np.isnan(row.high) for row in found.rows)
+    assert said in format_comparison(found, ["a", "b"])
     found = compare(*(counts(of[:FEWEST]) for of in pair))
     assert not any(np.isnan(row.low) for row in found.rows)
+    assert said not in format_comparison(found, ["a", "b"])
 
 
 def test_pictures_meet_by_name_and_those_of_one_alone_are_left_out(pair):

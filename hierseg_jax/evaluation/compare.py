@@ -200,6 +200,8 @@ def format_comparison(comparison: Comparison, titles: Sequence[str]) -> str:
         f"Pictures that show a class of {finest}: {len(order):,}; better in {titles[1]}: "
         f"{len(better):,}, worse: {len(worse):,}, by the mean IoU of the classes that they show.",
     ]
+    if len(comparison.names) < FEWEST:
+        lines.append(f"With fewer than {FEWEST} pictures nothing tells chance from a difference.")
     for word, found in (("better", better), ("worse", worse)):
         if found:
             named = (
