@@ -39,6 +39,9 @@ LAYOUTS = [
     ("photos/{}.jpg", "masks/{}_mask_{name}.png"),
     ("images/{}.png", "masks/{name}/{}.png"),
     ("CelebA-HQ-img/{}.jpg", "CelebAMask-HQ-mask-anno/0/{:05}_{name}.png"),
+    ("images/train/{}.jpg", "masks/{name}/train/{}.png"),
+    ("images/mine/{}.jpg", "masks/mine/{name}/{}.png"),
+    ("1. Images/a. Mine/{}.jpg", "2. Masks/a. Mine/1. {name}/{}_{name}.png"),
 ]
 
 

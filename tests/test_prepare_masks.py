@@ -417,3 +417,61 @@ def test_pictures_of_a_test_alone_are_split_anew_and_those_without_masks_may_be_
     assert "training can learn that from them: `config.data.negatives`" in told
     named = prepare(raw, tmp_path / "b", val_names="00*")
     assert named.summary["splits"]["val"]["images"] == 10
+
+
+def first_and_second(number, value):
+    """A mask of the left, and one of the right."""
+    first_hw, second_hw = np.zeros((2, *SIZE), np.uint8)
+    first_hw[: 2 + number, :4], second_hw[3:7, 9:12] = value, value
+    return first_hw, second_hw
+
+
+@pytest.mark.parametrize("value", [1, 255])
+@pytest.mark.parametrize(
+    ("image", "mask", "second"),
+    [
+        ("a ({}).png", "a ({})_mask.png", "a ({})_mask_1.png"),
+        ("images/{:04}.jpg", "masks/{:04}.png", "masks/{:04}_2.png"),
+    ],
+)
+def test_masks_that_are_numbered_on_are_united(tmp_path, image, mask, second, value):
+    raw = tmp_path / "raw"
+    for i in range(6):
+        save_image(raw / image.format(i))
+        first_hw, second_hw = first_and_second(i, value)
+        save_mask(raw / mask.format(i), first_hw)
+        if i % 2:
+            save_mask(raw / second.format(i), second_hw)
+    done = prepare(raw, tmp_path / "out")
+    assert "3 masks numbered on" in str(done.notes)
+    labels = labels_of(done.spec, "train") | labels_of(done.spec, "val")
+    assert len(labels) == 6
+    for name, label_hw in labels.items():
+        number = int("".join(filter(str.isdecimal, name)))
+        first_hw, second_hw = first_and_second(number, 1)
+        np.testing.assert_array_equal(label_hw, first_hw | second_hw * (number % 2))
+
+
+def test_a_mask_of_a_picture_that_is_gone_is_no_part_of_another_s(tmp_path):
+    """Where pictures are numbered on as well: 3_1.jpg is not there."""
+    raw = write(tmp_path / "raw", *numbered("images/{}.jpg", "masks/{}.png"))
+    write(raw, ("images/2_1.jpg", "masks/2_1.png"))
+    save_mask(raw / "masks/3_1.png", mask_of(3))
+    notes = prepare(raw, tmp_path / "out").notes
+    assert "Masks of no picture: 1 file" in str(notes)
+    assert "numbered on" not in str(notes)
+
+
+def test_several_masks_of_a_picture_that_show_several_things_are_refused(tmp_path):
+    raw = write(tmp_path / "raw", *numbered("images/{}.jpg", "masks/{}.png"))
+    save_mask(raw / "masks/3_1.png", mask_of(3))
+    assert "masks of one picture, and show more than one thing" in fault(raw, tmp_path / "out")
+
+
+def test_several_masks_of_a_picture_are_of_one_size(tmp_path):
+    raw = tmp_path / "raw"
+    for i in range(6):
+        save_image(raw / f"images/{i}.jpg")
+        save_mask(raw / f"masks/{i}.png", first_and_second(i, 255)[0])
+    save_mask(raw / "masks/3_1.png", first_and_second(3, 255)[0][:-1])
+    assert "3.png, of one picture, are not of one size" in fault(raw, tmp_path / "out")

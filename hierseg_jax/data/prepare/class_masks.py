@@ -24,7 +24,6 @@ from hierseg_jax.data.prepare.file_words import (
 )
 from hierseg_jax.data.prepare.mask_folders import (
     Folders,
-    behind_masks,
     is_photo,
     left_out,
     splits_and_names,
@@ -163,7 +162,7 @@ def _find(root: pathlib.Path) -> _Found:
       ValueError: two masks of one class of a picture.
     """
     folders = Folders(root)
-    elsewhere = {extra: folders.masks_of(extra) for extra in (0, 1)}
+    elsewhere = [folders.masks_of(of_classes) for of_classes in (False, True)]
     masks: dict[pathlib.Path, dict[str, pathlib.Path]] = {}
     unmasked: list[pathlib.Path] = []
     doubled: list[str] = []
@@ -175,8 +174,7 @@ def _find(root: pathlib.Path) -> _Found:
             # Masks are elsewhere, and what lies here are pictures, whatever their format.
             others = [f for f in files if f.suffix.lower() in IMAGE_SUFFIXES and not is_photo(f)]
             near, pictures = [], _by_key(others, doubled) | pictures
-        near += [("", folders.files[other]) for other in elsewhere[0].get(folder, ())]
-        near += [(behind_masks(m), folders.files[m]) for m in elsewhere[1].get(folder, ())]
+        near += [(name, folders.files[m]) for of in elsewhere for name, m in of.get(folder, ())]
         for inside, candidates in near:
             for image, name, file in _of_classes(pictures, candidates, inside):
                 first = masks.setdefault(image, {}).setdefault(name, file)

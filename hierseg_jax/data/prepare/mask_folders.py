@@ -50,8 +50,8 @@ class Folders:
         known = {*self.of_masks, *self.of_pictures}
         return [f for folder, files in self.files.items() if folder not in known for f in files]
 
-    def masks_of(self, extra: int = 0) -> dict[Folder, list[Folder]]:
-        """Folder of pictures -> folders in which their masks may be.
+    def masks_of(self, of_classes: bool = False) -> dict[Folder, list[tuple[str, Folder]]]:
+        """Folder of pictures -> folders in which their masks may be, each with its class.
 
         The path of these is that of the pictures with a part more that says mask
         (`photos/masks`), or with one that says mask where the other says picture (`images/a`,
@@ -60,7 +60,9 @@ class Folders:
         (`flowers`, `masks`).
 
         Args:
-          extra: parts behind the one that says mask that are passed over.
+          of_classes: whether masks of a class have a folder, behind the part that says mask or the
+            last (`masks/head/train`, `masks/train/head`), which is passed over; else the class is
+            empty.
         """
         by_key: dict[Words, list[Folder]] = {}
         by_rest: dict[tuple[Folder, Folder], list[Folder]] = {}
@@ -68,27 +70,30 @@ class Folders:
             by_key.setdefault(_key(folder), []).append(folder)
             for at in range(len(folder)):
                 by_rest.setdefault((folder[:at], folder[at + 1 :]), []).append(folder)
-        found: dict[Folder, list[Folder]] = {}
+        found: dict[Folder, list[tuple[str, Folder]]] = {}
         for masks in self.of_masks:
             places = [at for at, part in enumerate(masks) if has(part, MASK_WORDS)]
-            near = [
-                folder
-                for at in places
-                for key in _picture_keys(masks, at, masks[at + 1 + extra :])
-                for folder in by_key.get(key, ())
-            ]
-            if not near:
-                rests = [(masks[:at], masks[at + 1 + extra :]) for at in places]
-                near = [folder for rest in rests for folder in by_rest.get(rest, ())]
-            for folder in dict.fromkeys(near):
-                found.setdefault(folder, []).append(masks)
+            inside = masks[places[-1] + 1 :]
+            # The class, and what else is behind the part that says mask.
+            ways = [("", 0, len(masks))]
+            if of_classes:
+                ways = (
+                    [(inside[0], 1, len(masks)), (inside[-1], 0, len(masks) - 1)] if inside else []
+                )
+            for name, skipped, end in ways:
+                behind = [(at, masks[at + 1 + skipped : end]) for at in places]
+                near = [
+                    folder
+                    for at, rest in behind
+                    for key in _picture_keys(masks, at, rest)
+                    for folder in by_key.get(key, ())
+                ] or [
+                    folder for at, rest in behind for folder in by_rest.get((masks[:at], rest), ())
+                ]
+                for folder in dict.fromkeys(near):
+                    if (name, masks) not in found.setdefault(folder, []):
+                        found[folder].append((name, masks))
         return found
-
-
-def behind_masks(folder: Folder) -> str:
-    """The part behind the innermost one that says mask."""
-    at = max(at for at, part in enumerate(folder) if has(part, MASK_WORDS))
-    return folder[at + 1] if at + 1 < len(folder) else ""
 
 
 def is_photo(file: pathlib.Path) -> bool:

@@ -32,12 +32,14 @@ class Masked(NamedTuple):
     Attributes:
       split: that a folder is called after, or empty.
       name: of both, in a folder without sub-folders.
+      more: masks of other things in the picture, numbered on from the first: `a_mask_1.png`.
     """
 
     split: str
     name: str
     image: pathlib.Path
     mask: pathlib.Path
+    more: tuple[pathlib.Path, ...] = ()
 
 
 def find_pairs(
@@ -62,7 +64,7 @@ def find_pairs(
     for folder in folders.of_pictures:
         files = folders.files[folder]
         pictures, beside = _apart(files)
-        near = (file for other in elsewhere.get(folder, ()) for file in folders.files[other])
+        near = (file for _, other in elsewhere.get(folder, ()) for file in folders.files[other])
         masks = [*beside, *near]
         found = _with_masks(pictures, masks, others) | _of_same_name(files)
         found |= _with_masks(pictures, masks, suffixes)
@@ -81,15 +83,41 @@ def find_pairs(
     for of in folders.of_masks:
         _refuse_other_masks(mask_of, [file for file in folders.files[of] if not is_photo(file)])
     paired = {key_of(image.stem) for image in mask_of}
+    alone = [file for file in mask_files if file not in image_of]
+    further = _further_masks(mask_of, [*alone, *unmasked])
+    used = {file for several in further.values() for file in several}
     notes = left_out(
-        [image for image in unmasked if not _shows_another(image, paired)],
+        [image for image in unmasked if image not in used and not _shows_another(image, paired)],
         {
-            "Masks of no picture": [f for f in mask_files if f not in image_of],
+            "Masks of no picture": [file for file in alone if file not in used],
             "In folders called after neither": folders.passed_over(),
         },
     )
     names = splits_and_names([*mask_of], root)
-    return [Masked(*names[image], image, mask) for image, mask in mask_of.items()], notes
+    return [
+        Masked(*names[image], image, mask, tuple(further.get(image, ())))
+        for image, mask in mask_of.items()
+    ], notes
+
+
+def _further_masks(
+    mask_of: dict[pathlib.Path, pathlib.Path], files: Sequence[pathlib.Path]
+) -> _Masks:
+    """Picture -> masks beside its own whose names go on with a number, `a_mask_1.png` of `a.png`.
+
+    None where pictures are numbered on so, too: the mask may be that of a picture that is gone.
+    """
+    keys = {key_of(image.stem) for image in mask_of}
+    if any(key[:-1] in keys for key in keys):
+        return {}
+    image_of = {(mask.parent, key_of(mask.stem)): image for image, mask in mask_of.items()}
+    further: _Masks = {}
+    for file in files:
+        *words, number = key_of(file.stem) or ("",)
+        image = image_of.get((file.parent, tuple(words)))
+        if image is not None and number.isdecimal() and file.suffix.lower() in MASK_SUFFIXES:
+            further.setdefault(image, []).append(file)
+    return further
 
 
 def _refuse_other_masks(

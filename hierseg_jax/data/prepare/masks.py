@@ -6,7 +6,7 @@ They get splits and a data.yaml; the masks stay as they are, but for their scale
 import contextlib
 import functools
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from hierseg_jax.data.prepare.likely_pairs import find_likely_pairs
 from hierseg_jax.data.prepare.mask_folders import is_photo
 from hierseg_jax.data.prepare.mask_pairs import Masked, find_pairs
 from hierseg_jax.data.prepare.palettes import find_renumbered
-from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
+from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes
 from hierseg_jax.data.prepare.soft_masks import halved, white_share
 from hierseg_jax.data.prepare.unnamed_values import name_values
 from hierseg_jax.data.read.image_files import read_mask
@@ -60,7 +60,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             "front or behind (a.jpg, a_mask.png), in one folder, or in two such as images and "
             f"masks.{about_lossy(raw_dir)}"
         )
-    masks, white = [pair.mask for pair in pairs], None
+    masks, white = [mask for pair in pairs for mask in (pair.mask, *pair.more)], None
     table, passed_over = _table(raw_dir, masks)
     # Whoever names values means what is stored; but two lines may be of black and white.
     if not wishes.labels and (table is None or len(table.paths) == 2):
@@ -74,25 +74,60 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         if table is not None and value_of_none([*table.paths.values()][1][-1]) == 0:
             dark, bright = 1, 0
     else:
+        several = [pair for pair in pairs if pair.more]
+        if not _show_one_thing(mask for pair in several for mask in (pair.mask, *pair.more)):
+            raise HiersegError(
+                f"{several[0].mask} and {several[0].more[0]} are masks of one picture, and show "
+                "more than one thing; unite them, or take the one that is not meant out of "
+                "--raw_dir."
+            )
         hierarchy, labels, notes = _classes(raw_dir, masks, table, wishes)
     notes = (how, *notes, *passed_over, *left_out)
+    if more := [file for pair in pairs for file in pair.more]:
+        notes = (*notes, f"{counted(len(more), 'mask')} numbered on, the first {more[0]}: united.")
     without = [pair.image for pair in pairs if not pair.split]
     if 0 < len(without) < len(pairs):
         count = counted(len(without), "picture")
         note = f"In no folder of a split, and taken as those of training: {count}, as {without[0]}."
         notes = (*notes, note)
+    shown = read_mask if white is None else functools.partial(halved, dark=dark, bright=bright)
     pictures = [
         Picture(
             pair.split,
             pair.name,
             pair.image,
             pair.mask,
-            draw=None if white is None else functools.partial(halved, pair.mask, dark, bright),
+            draw=None
+            if white is None and not pair.more
+            else functools.partial(_united, (pair.mask, *pair.more), shown),
             listed_in=str(raw_dir),
         )
         for pair in pairs
     ]
     return RawData(pictures, hierarchy, labels, notes=notes)
+
+
+def _united(
+    files: Sequence[pathlib.Path], read: Callable[[pathlib.Path], np.ndarray], size: Size
+) -> np.ndarray:
+    """What one of the masks of a picture shows, which mostly is one alone."""
+    del size
+    label_hw = read(files[0])
+    for file in files[1:]:
+        if (other_hw := read(file)).shape != label_hw.shape:
+            raise HiersegError(f"{file} and {files[0]}, of one picture, are not of one size.")
+        label_hw = np.maximum(label_hw, other_hw)
+    return label_hw
+
+
+def _show_one_thing(files: Iterable[pathlib.Path]) -> bool:
+    """Whether masks hold 0 and one other number, the same in all."""
+    found: set[int] = set()
+    for file in files:
+        if is_coloured(file):
+            return False
+        found |= {*np.unique(read_mask(file)).tolist()}
+    return len(found - {0}) < 2
 
 
 def _pairs(raw_dir: pathlib.Path) -> tuple[list[Masked], str, tuple[str, ...]]:

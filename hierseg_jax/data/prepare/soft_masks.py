@@ -9,7 +9,6 @@ import numpy as np
 from hierseg_jax.data.label_statistics import count_labels
 from hierseg_jax.data.prepare.colours import is_coloured
 from hierseg_jax.data.prepare.mask_folders import is_photo
-from hierseg_jax.data.prepare.picture import Size
 from hierseg_jax.data.read.image_files import read_image, read_mask
 from hierseg_jax.data.read.mask_values import UNLABELLED
 from hierseg_jax.data.read.spread import spread_indices
@@ -31,9 +30,8 @@ _REACH, _BETWEEN = 4, 0.9
 _GREYS, _BAND, _CROWDED = 8, 32, 0.5
 
 
-def halved(file: pathlib.Path, dark: int, bright: int, size: Size) -> np.ndarray:
-    """Draws such a mask at its own size: `bright` where it is half as bright as white or more."""
-    del size
+def halved(file: pathlib.Path, dark: int, bright: int) -> np.ndarray:
+    """Such a mask at its own size: `bright` where it is half as bright as white or more."""
     grey_hw = _brightness(file)
     if grey_hw is None:
         raise HiersegError(f"{file} holds colours, and other masks are white on black.")
