@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hierseg_jax.losses import LossOptions, build_loss, dice, tree_triplet
-from hierseg_jax.losses.inner_labels import _weights_of_labels
+from hierseg_jax.losses.inner_labels import weights_of_labels
 from hierseg_jax.losses.tree_triplet_loss import _draw_labels, _edges
 from hierseg_jax.models.conditional import leaf_log_probabilities
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -44,7 +44,7 @@ def test_a_label_counts_for_the_weight_of_its_class_at_the_level_or_above():
     weights = ((1.0, 2.0, 3.0), (4.0, 5.0, 6.0, 7.0, 8.0))  # nothing, a, b; nothing, 1 to 4
     leaves = {f"class_{i}": (2 + i // 3, 4 + i) for i in range(1, 5)} | {"background": (1, 4)}
     for level in (0, 1):
-        found = _weights_of_labels(weights, tree, level)
+        found = weights_of_labels(weights, tree, level)
         of_name = dict(zip(tree.labels.names, found.tolist(), strict=True))
         assert of_name == {n: w[level] for n, w in leaves.items()} | {"a": 2, "b": 3}
 

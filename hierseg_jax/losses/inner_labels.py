@@ -76,7 +76,7 @@ def of_labels(
             "another."
         )
     if class_weights:
-        given["weights_l"] = _weights_of_labels(class_weights, hierarchy, level)
+        given["weights_l"] = weights_of_labels(class_weights, hierarchy, level)
         given["class_weights_c"] = np.asarray(class_weights[level])
     return functools.partial(crossentropy_of_sets, set_lc=set_lc, **given)
 
@@ -160,7 +160,8 @@ def at_finest_levels(
     p_nc = jax.nn.softmax(logits_nc)
     of_label_nl = (labels_n[:, None] == jnp.arange(num_labels)) & counted_n[:, None]
     pixels_l = total_over(of_label_nl.sum(0), axis_name).astype(p_nc.dtype)
-    of_label_nl, weights_kl = of_label_nl.astype(p_nc.dtype), represented(pixels_l, hierarchy)
+    of_label_nl = of_label_nl.astype(p_nc.dtype)
+    weights_kl = represented(pixels_l, labels.classes_kl)
     finest_l = labels.depths_l - 1
     total = jnp.zeros((), p_nc.dtype)
     for k in np.unique(finest_l).tolist() if level is None else (level,):
@@ -197,7 +198,7 @@ def lovasz_of_known_pixels(p_nv: jax.Array, true_nv: jax.Array, axis_name: str |
     return lovasz_of_pixels(p_nv, true_nv > 0, true_nv.sum(-1), axis_name=axis_name)
 
 
-def represented(pixels_l: jax.Array, hierarchy: Hierarchy) -> jax.Array:
+def represented(pixels_l: jax.Array, classes_kl: np.ndarray) -> jax.Array:
     """How many pixels one of each label stands for at each level: [levels, labels].
 
     0 where its class is unknown. From level to level the pixels of a class that are known farther
@@ -205,9 +206,9 @@ def represented(pixels_l: jax.Array, hierarchy: Hierarchy) -> jax.Array:
 
     Args:
       pixels_l: floating [labels], how many have each.
-      hierarchy: of the labels.
+      classes_kl: [levels, labels], their classes, 255 where unknown; coarse to fine.
     """
-    classes_kl, rows = hierarchy.labels.classes_kl, []
+    rows: list[jax.Array] = []
     for k, classes_l in enumerate(classes_kl):
         known_l = classes_l != IGNORE_LABEL
         if not k:
@@ -219,6 +220,17 @@ def represented(pixels_l: jax.Array, hierarchy: Hierarchy) -> jax.Array:
     return jnp.stack(rows)
 
 
+def weights_of_labels(
+    class_weights: Sequence[Sequence[float]], hierarchy: Hierarchy, level: int
+) -> np.ndarray:
+    """Of every label the weight of its class at the finest known level, up to one: [labels]."""
+    labels = hierarchy.labels
+    finest_l = np.minimum(labels.depths_l - 1, level)
+    return np.asarray(
+        [class_weights[k][labels.classes_kl[k, label]] for label, k in enumerate(finest_l)]
+    )
+
+
 # Accelerators round the factors of a product to fewer bits otherwise, counts of pixels too.
 _matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
@@ -228,14 +240,3 @@ def _log_sum(log_p_nc: jax.Array, set_nc: jax.Array, counted_n: jax.Array) -> ja
     log_p_n = jax.nn.logsumexp(jnp.where(set_nc | ~counted_n[:, None], log_p_nc, -jnp.inf), axis=-1)
     # Rounding may leave a sum of probabilities just above 1.
     return jnp.where(counted_n & ~(log_p_n > 0), log_p_n, 0.0)
-
-
-def _weights_of_labels(
-    class_weights: Sequence[Sequence[float]], hierarchy: Hierarchy, level: int
-) -> np.ndarray:
-    """Of every label the weight of its class at the finest known level, up to one: [labels]."""
-    labels = hierarchy.labels
-    finest_l = np.minimum(labels.depths_l - 1, level)
-    return np.asarray(
-        [class_weights[k][labels.classes_kl[k, label]] for label, k in enumerate(finest_l)]
-    )

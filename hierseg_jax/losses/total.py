@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hierseg_jax.losses.counted_levels import of_flat_head, of_own_logits
 from hierseg_jax.losses.counted_losses import COUNTED, Counters, of_counts
 from hierseg_jax.losses.flat import LOSSES, Counted, Loss
 from hierseg_jax.losses.inner_labels import of_labels
@@ -166,21 +167,20 @@ def build_loss(
             return of_labels(name, hierarchy, None, weights_kc, **given)
         return of_level(levels[-1])
 
-    def together(counted: Mapping[str, float], counters: Counters) -> Loss:
+    def by_counts(counted: Mapping[str, float], counters: Counters) -> Loss:
         if hierarchical:
-            alone = [(1.0, np.arange(level.num_classes)) for level in hierarchy.levels]
-            losses = [of_counts(counted, [level], counters) for level in alone]
-            return at_every_level(losses, hierarchy)
-        of_leaves = [level.leaf_to_class for level in hierarchy.levels]
-        levels = list(zip(level_weights, of_leaves, strict=True))
-        if not options.every_level:
-            levels = [(1.0, of_leaves[-1])]
-        return of_counts(counted, [level for level in levels if level[0]], counters)
+            weights_kc = options.class_weights or ((),) * hierarchy.num_levels
+            alone = zip(hierarchy.levels, weights_kc, strict=True)
+            levels = [of_own_logits(level.num_classes, of_level) for level, of_level in alone]
+            return at_every_level([of_counts(counted, of, counters) for of in levels], hierarchy)
+        weights_of_levels = level_weights if options.every_level else None
+        all_levels = of_flat_head(hierarchy, options.class_weights, weights_of_levels)
+        return of_counts(counted, all_levels, counters)
 
     terms: list[tuple[float, Loss]] = []
     counted: dict[str, float] = {}
-    if counters is not None and (counted := _made_of_counts(weights, hierarchy, options)):
-        terms.append((1.0, together(counted, counters)))
+    if counters is not None and (counted := _made_of_counts(weights, options)):
+        terms.append((1.0, by_counts(counted, counters)))
     terms += [(w, by_name(n)) for n, w in weights.items() if n != TRIPLET and n not in counted]
     return TotalLoss(
         terms=tuple(terms),
@@ -207,16 +207,11 @@ def _check_class_weights(weights_kc: Sequence[Sequence[float]], hierarchy: Hiera
         raise HiersegError(f"class_weights holds {wrong[0]}; a weight is 0 or more.")
 
 
-def _made_of_counts(
-    weights: Mapping[str, float], hierarchy: Hierarchy, options: LossOptions
-) -> dict[str, float]:
+def _made_of_counts(weights: Mapping[str, float], options: LossOptions) -> dict[str, float]:
     """Those of the losses that need nothing but counts."""
-    if hierarchy.inner_labels:
-        return {}
     with_options = {
         "label_smoothing": options.label_smoothing > 0,
         "hard_share": options.hard_share < 1,
-        "class_weights": bool(options.class_weights),
     }
     return {
         name: weight

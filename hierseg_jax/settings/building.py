@@ -17,7 +17,7 @@ from hierseg_jax.losses import Counters, LossOptions, TotalLoss, build_loss
 from hierseg_jax.models import SegmentationModel, create_model
 from hierseg_jax.models.kernels import library
 from hierseg_jax.models.kernels.error_bins import error_bins
-from hierseg_jax.models.kernels.soft_counts import soft_counts
+from hierseg_jax.models.kernels.soft_counts import label_counts, soft_counts
 from hierseg_jax.settings.data_section import DataSettings
 from hierseg_jax.settings.model_section import ModelSettings
 from hierseg_jax.settings.settings import Settings
@@ -92,7 +92,7 @@ def _build_loss(settings: Settings, hierarchy: Hierarchy, **of_training: Any) ->
 
 def counters_of_cpu() -> Counters | None:
     """The kernels that count for losses, where JAX computes on a CPU that has them."""
-    return Counters(soft_counts, error_bins) if library.usable() else None
+    return Counters(label_counts, soft_counts, error_bins) if library.usable() else None
 
 
 def tree_of(data: DataSettings) -> Hierarchy:

@@ -56,16 +56,20 @@ void SqueezeExciteGradient(const Threads& threads, Input x, Input dy, Input w1, 
                            Input mean, Input hidden, Input gate, Output dx, Output dw1, Output db1,
                            Output dw2, Output db2);
 
-void SoftCounts(const Threads& threads, Input logits, Input labels, Input class_of, Output sums);
+void LabelCounts(const Threads& threads, Input labels, Output counts);
+
+void SoftCounts(const Threads& threads, Input logits, Input labels, Input class_of,
+                Input class_of_label, Input entropy_weights, Input region_weights, Output sums);
 
 void SoftCountsGradient(const Threads& threads, Input logits, Input labels, Input class_of,
+                        Input class_of_label, Input entropy_weights, Input region_weights,
                         Input d_sums, Output d_logits);
 
-void ErrorBins(const Threads& threads, Input logits, Input labels, Input class_of, Output counts,
-               Output sums);
+void ErrorBins(const Threads& threads, Input logits, Input labels, Input class_of,
+               Input class_of_label, Input group_of_label, Output counts, Output sums);
 
 void ErrorBinsGradient(const Threads& threads, Input logits, Input labels, Input class_of,
-                       Input d_sums, Output d_logits);
+                       Input class_of_label, Input group_of_label, Input d_sums, Output d_logits);
 
 }  // extern "C"
 

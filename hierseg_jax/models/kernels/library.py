@@ -44,7 +44,11 @@ LONG = {
     ),
     "depthwise.cc": ("hierseg_depthwise", "hierseg_depthwise_gradient"),
     "squeeze_excite.cc": ("hierseg_squeeze_excite", "hierseg_squeeze_excite_gradient"),
-    "soft_counts.cc": ("hierseg_soft_counts", "hierseg_soft_counts_gradient"),
+    "soft_counts.cc": (
+        "hierseg_label_counts",
+        "hierseg_soft_counts",
+        "hierseg_soft_counts_gradient",
+    ),
     "error_bins.cc": ("hierseg_error_bins", "hierseg_error_bins_gradient"),
 }
 """Those that take seconds to compile, by their files: a library each, made when first called."""

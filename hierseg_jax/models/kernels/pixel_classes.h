@@ -3,6 +3,8 @@
 #ifndef HIERSEG_JAX_KERNELS_PIXEL_CLASSES_H_
 #define HIERSEG_JAX_KERNELS_PIXEL_CLASSES_H_
 
+#include <initializer_list>
+
 #include "activations.h"
 
 namespace hierseg {
@@ -18,21 +20,49 @@ typedef int32_t Int __attribute__((vector_size(kLanes * sizeof(int32_t)), aligne
 // exp(v), v at most 0; 0 below 1e-26, for products with numbers near the smallest one take long.
 inline Vector Share(Vector v) { return v < -60.0f ? Vector{} : Exp(v); }
 
-// A batch of pixels, and where their classes stand.
+// A batch of pixels, and what their labels say at every level.
 struct Levels {
   const float* logits;
-  const int32_t* labels;    // of leaves; below 0 where a pixel counts nowhere
+  const int32_t* labels;    // below 0 where a pixel counts nowhere
   const int32_t* class_of;  // [levels, C], of every leaf
-  int64_t pixels, leaves, levels;
+  int64_t pixels, leaves, levels, labels_count;
+  // Numbers of a label at a level: its class, below 0 where it is unknown, and one of each table.
+  int64_t numbers;
+  // [labels + 1, numbers, levels], tables of floats bit by bit. A pixel that counts nowhere is one
+  // of the last label: no loop over pixels asks whether they count. Where its class is unknown a
+  // label has 0 in every table.
+  std::vector<int32_t> of_label;
 
-  Levels(Input logits_nc, Input labels_n, Input class_of_kc)
+  // class_of_kl and tables: [levels, labels], of 32 bits.
+  Levels(Input logits_nc, Input labels_n, Input class_of_kc, Input class_of_kl,
+         std::initializer_list<const Array*> tables)
       : logits(logits_nc.typed_data()),
-        labels(reinterpret_cast<const int32_t*>(labels_n.typed_data())),
-        class_of(reinterpret_cast<const int32_t*>(class_of_kc.typed_data())),
+        labels(Words(labels_n)),
+        class_of(Words(class_of_kc)),
         pixels(logits_nc.dimensions()[0]),
         leaves(logits_nc.dimensions()[1]),
-        levels(class_of_kc.dimensions()[0]) {}
+        levels(class_of_kc.dimensions()[0]),
+        labels_count(class_of_kl.dimensions()[1]),
+        numbers(1 + tables.size()),
+        of_label((labels_count + 1) * numbers * levels, 0) {
+    for (int64_t k = 0; k < levels; ++k) {
+      *Number(labels_count, 0, k) = -1;
+      for (int64_t l = 0; l < labels_count; ++l) {
+        const int64_t at = k * labels_count + l;
+        const int32_t number = Words(class_of_kl)[at];
+        *Number(l, 0, k) = number;
+        int64_t i = 0;
+        for (const Array* table : tables) *Number(l, ++i, k) = number < 0 ? 0 : Words(*table)[at];
+      }
+    }
+  }
 
+  static const int32_t* Words(Input array) {
+    return reinterpret_cast<const int32_t*>(array.typed_data());
+  }
+  int32_t* Number(int64_t label, int64_t i, int64_t k) {
+    return &of_label[(label * numbers + i) * levels + k];
+  }
   int64_t blocks() const { return CeilDiv(pixels, kPixels); }
 };
 
@@ -40,7 +70,7 @@ struct Levels {
 class Block {
  public:
   explicit Block(const Levels& of)
-      : of_(of), planes_((2 * of.leaves) * kPixels), classes_(of.levels * kPixels) {}
+      : of_(of), planes_((2 * of.leaves) * kPixels), of_label_(of.numbers * of.levels * kPixels) {}
 
   void Read(int64_t first) {
     first_ = first, count_ = std::min(kPixels, of_.pixels - first);
@@ -49,8 +79,9 @@ class Block {
       const float* from = of_.logits + (first + p) * of_.leaves;
       // Not even a NaN of a pixel that doesn't count reaches anything.
       for (int64_t c = 0; c < of_.leaves; ++c) planes_[c * kPixels + p] = label < 0 ? 0.0f : from[c];
-      for (int64_t k = 0; k < of_.levels; ++k)
-        classes_[k * kPixels + p] = label < 0 ? -1 : of_.class_of[k * of_.leaves + label];
+      const int64_t size = of_.numbers * of_.levels;
+      const int32_t* numbers = &of_.of_label[(label < 0 ? of_.labels_count : label) * size];
+      for (int64_t i = 0; i < size; ++i) of_label_[i * kPixels + p] = numbers[i];
     }
   }
 
@@ -73,15 +104,19 @@ class Block {
   }
   Vector Probability(int64_t c, int64_t p) { return Load(Plane(of_.leaves + c) + p); }
 
-  // The true classes of pixels at a level; below 0 where they count nowhere.
-  Int ClassAt(int64_t k, int64_t p) const {
-    return *reinterpret_cast<const Int*>(&classes_[k * kPixels + p]);
+  // The true classes of pixels at a level; below 0 where they are unknown.
+  Int ClassAt(int64_t k, int64_t p) const { return WordsAt(0, k, p); }
+  // What the tables have of their labels, from table 1 on.
+  Int WordsAt(int64_t table, int64_t k, int64_t p) const {
+    return *reinterpret_cast<const Int*>(&of_label_[(table * of_.levels + k) * kPixels + p]);
+  }
+  Vector WeightsAt(int64_t table, int64_t k, int64_t p) const {
+    return (Vector)WordsAt(table, k, p);
   }
   // Whether a pixel's true class at a level has the leaf c.
   Int IsTrue(int64_t k, int64_t c, int64_t p) const {
     return ClassAt(k, p) == of_.class_of[k * of_.leaves + c];
   }
-  Vector Counts(int64_t p) const { return ClassAt(0, p) >= 0 ? Vector{} + 1.0f : Vector{}; }
 
   // Of the pixels that Softmax was called for last: the greatest logit, and the sum of exp of what
   // all are below it.
@@ -101,7 +136,7 @@ class Block {
  private:
   const Levels& of_;
   AlignedVector<float> planes_;
-  AlignedVector<int32_t> classes_;
+  AlignedVector<int32_t> of_label_;
   int64_t first_ = 0, count_ = 0;
   Vector greatest_, all_;
 };

@@ -1,8 +1,10 @@
 // What losses of classes are made of, of all levels of a tree, from one pass over the pixels.
 //
-// Every pixel has logits of C leaf classes; a level's class is as likely as its leaves together.
-// A level adds up, over the pixels that count, -log of the true class's probability and, for each
-// of its classes, the probability where it is true, the probability, and the pixels.
+// Every pixel has logits of C leaf classes; a level's class is as likely as its leaves together. Its
+// label says what its true class is, as far down as that is known, and how much it counts: a level
+// adds up, over the pixels whose class is known there, -log of the true class's probability, with
+// one weight, and with another, for each of its classes, the probability where it is true, and the
+// probability.
 
 #include "kernels.h"
 #include "pixel_classes.h"
@@ -50,7 +52,7 @@ inline void OfTrue(Block& block, const Levels& of, int64_t k, int64_t p, Vector*
     *sum += block.IsTrue(k, c, p) ? Share(Load(block.Plane(c) + p) - *greatest) : Vector{};
 }
 
-// -log of its probability; 0 of a pixel that doesn't count.
+// -log of its probability; 0 of a pixel whose class is unknown.
 inline Vector CrossEntropy(Block& block, const Levels& of, int64_t k, int64_t p) {
   Vector greatest, sum;
   OfTrue(block, of, k, p, &greatest, &sum);
@@ -58,7 +60,7 @@ inline Vector CrossEntropy(Block& block, const Levels& of, int64_t k, int64_t p)
   // Comparisons and Log hide what is no number; the last term shows it.
   const Vector value =
       Log(block.all()) - Log(sum) + (block.greatest() - greatest) + 0.0f * block.all();
-  return block.Counts(p) > 0.0f ? value : Vector{};
+  return block.ClassAt(k, p) >= 0 ? value : Vector{};
 }
 
 // Blocks of a piece of work; their number does not depend on the threads.
@@ -66,15 +68,41 @@ constexpr int64_t kBlocksOfPiece = 16;
 
 inline int64_t Pieces(const Levels& levels) { return CeilDiv(levels.blocks(), kBlocksOfPiece); }
 
-// Cross-entropy, then three numbers of every class.
-inline int64_t Numbers(const Levels& levels) { return 1 + 3 * levels.leaves; }
+// Cross-entropy, then two numbers of every class.
+inline int64_t Numbers(const Levels& levels) { return 1 + 2 * levels.leaves; }
+
+enum Weight : int64_t { kEntropy = 1, kRegion = 2 };  // tables of labels
 
 }  // namespace
 
-// sums [levels, 1 + 3 C]: cross-entropy; then, for each class, true positives, what is predicted,
-// and what is labelled.
-void SoftCounts(const Threads& threads, Input logits, Input labels, Input class_of, Output sums) {
-  const Levels levels(logits, labels, class_of);
+// How many pixels have each label: counts [labels], of labels [N], -1 where a pixel counts nowhere.
+void LabelCounts(const Threads& threads, Input labels, Output counts) {
+  constexpr int64_t kPixelsOfPiece = 65536;
+  // One after the other pixels often have the same label: of several tables none has to wait.
+  constexpr int64_t kTables = 4;
+  const int64_t pixels = labels.dimensions()[0], size = counts->dimensions()[0] + 1;
+  const int64_t pieces = CeilDiv(pixels, kPixelsOfPiece);
+  std::vector<int32_t> parts(pieces * kTables * size, 0);
+  ParallelFor(threads, pieces, [&](int64_t piece) {
+    const int32_t* label = Levels::Words(labels);
+    int32_t* found = &parts[piece * kTables * size];
+    const int64_t end = std::min((piece + 1) * kPixelsOfPiece, pixels);
+    for (int64_t p = piece * kPixelsOfPiece; p < end; ++p)
+      ++found[p % kTables * size + label[p] + 1];
+  });
+  auto* to = reinterpret_cast<int32_t*>(counts->typed_data());
+  for (int64_t l = 1; l < size; ++l) {
+    to[l - 1] = 0;
+    for (int64_t i = l; i < pieces * kTables * size; i += size) to[l - 1] += parts[i];
+  }
+}
+
+// sums [levels, 1 + 2 C]: cross-entropy; then, for each class, true positives, and what is
+// predicted. Of each label at each level: its class, and the weights of its pixels in either.
+void SoftCounts(const Threads& threads, Input logits, Input labels, Input class_of,
+                Input class_of_label, Input entropy_weights, Input region_weights, Output sums) {
+  const Levels levels(logits, labels, class_of, class_of_label,
+                      {&entropy_weights, &region_weights});
   const int64_t leaves = levels.leaves, numbers = Numbers(levels);
   std::vector<double> parts(Pieces(levels) * levels.levels * numbers, 0.0);
   ParallelFor(threads, Pieces(levels), [&](int64_t piece) {
@@ -87,22 +115,19 @@ void SoftCounts(const Threads& threads, Input logits, Input labels, Input class_
       std::fill(of_block.begin(), of_block.end(), Vector{});
       for (int64_t p = 0; p < block.count(); p += kLanes) {
         block.Softmax(p);
-        const Vector counts = block.Counts(p);
         for (int64_t k = 0; k < levels.levels; ++k) {
           Vector* to = &of_block[k * numbers];
-          to[0] += CrossEntropy(block, levels, k, p);
+          to[0] += block.WeightsAt(kEntropy, k, p) * CrossEntropy(block, levels, k, p);
+          const Vector weights = block.WeightsAt(kRegion, k, p);
           for (int64_t c = 0; c < leaves; ++c) {
             const int64_t v = 1 + levels.class_of[k * leaves + c];
-            const Vector probability = block.Probability(c, p);
-            to[v] += block.IsTrue(k, c, p) ? probability : Vector{};
-            to[v + leaves] += counts * probability;
+            const Vector predicted = weights * block.Probability(c, p);
+            to[v] += block.IsTrue(k, c, p) ? predicted : Vector{};
+            to[v + leaves] += predicted;
           }
         }
       }
       for (int64_t i = 0; i < levels.levels * numbers; ++i) totals[i] += Sum(of_block[i]);
-      for (int64_t p = b * kPixels; p < b * kPixels + block.count(); ++p)
-        for (int64_t k = 0; k < levels.levels && levels.labels[p] >= 0; ++k)
-          totals[k * numbers + 1 + 2 * leaves + levels.class_of[k * leaves + levels.labels[p]]] += 1;
     }
   });
   for (int64_t i = 0; i < levels.levels * numbers; ++i) {
@@ -113,10 +138,12 @@ void SoftCounts(const Threads& threads, Input logits, Input labels, Input class_
   }
 }
 
-// d_logits [N, C] of d_sums, as `sums` of SoftCounts; those of what is labelled are passed over.
+// d_logits [N, C] of d_sums, as `sums` of SoftCounts.
 void SoftCountsGradient(const Threads& threads, Input logits, Input labels, Input class_of,
+                        Input class_of_label, Input entropy_weights, Input region_weights,
                         Input d_sums, Output d_logits) {
-  const Levels levels(logits, labels, class_of);
+  const Levels levels(logits, labels, class_of, class_of_label,
+                      {&entropy_weights, &region_weights});
   const int64_t leaves = levels.leaves, numbers = Numbers(levels);
   ParallelFor(threads, Pieces(levels), [&](int64_t piece) {
     Block block(levels);
@@ -133,22 +160,24 @@ void SoftCountsGradient(const Threads& threads, Input logits, Input labels, Inpu
           const float* d = d_sums.typed_data() + k * numbers;
           Vector greatest, sum;
           OfTrue(block, levels, k, p, &greatest, &sum);
-          const Vector inverse = sum > 0.0f ? d[0] / sum : Vector{};
+          const Vector of_entropy = d[0] * block.WeightsAt(kEntropy, k, p);
+          const Vector weights = block.WeightsAt(kRegion, k, p);
+          const Vector inverse = sum > 0.0f ? of_entropy / sum : Vector{};
           for (int64_t c = 0; c < leaves; ++c) {
             const int64_t v = 1 + levels.class_of[k * leaves + c];
             const Int is_true = block.IsTrue(k, c, p);
-            of_probability[c] += d[v + leaves] + (is_true ? Vector{} + d[v] : Vector{});
-            of_logit[c] += d[0] * block.Probability(c, p);
+            const Vector of_region = d[v + leaves] + (is_true ? Vector{} + d[v] : Vector{});
+            of_probability[c] += weights * of_region;
+            of_logit[c] += of_entropy * block.Probability(c, p);
             of_logit[c] -=
                 is_true ? Share(Load(block.Plane(c) + p) - greatest) * inverse : Vector{};
           }
         }
         Vector mean = {};
         for (int64_t c = 0; c < leaves; ++c) mean += block.Probability(c, p) * of_probability[c];
-        const Vector counts = block.Counts(p);
         for (int64_t c = 0; c < leaves; ++c)
           Store(&gradient[c * kPixels + p],
-                counts * (block.Probability(c, p) * (of_probability[c] - mean) + of_logit[c]));
+                block.Probability(c, p) * (of_probability[c] - mean) + of_logit[c]);
       }
       block.WriteTo(d_logits->typed_data(), gradient.data());
     }
