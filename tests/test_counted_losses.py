@@ -1,5 +1,7 @@
 """Losses made of counts equal those taken one by one, and the kernel's counts their definition."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,10 +12,12 @@ from hypothesis import strategies as st
 from hierseg_jax.losses import LossOptions, build_loss
 from hierseg_jax.losses.counted_losses import COUNTED
 from hierseg_jax.models.kernels import library
-from hierseg_jax.models.kernels.soft_counts import soft_counts
+from hierseg_jax.models.kernels.soft_counts import label_counts, soft_counts
 from hierseg_jax.settings.building import counters_of_cpu, training_loss
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
+from tests.loss_contracts import assert_same_over_devices
 from tests.runs import small_settings
+from tests.test_labels import trees
 
 pytestmark = pytest.mark.skipif(
     bool(library.problem()), reason=f"the kernels can't be compiled: {library.problem()}"
@@ -23,48 +27,69 @@ DEEP = Hierarchy.from_mapping({"x": {"y": [1, 2], "z": [3, 4, 5]}, "w": {"v": [6
 EVERY = LossOptions(every_level=True, level_weights=(0.5, 0.0, 2.0))
 
 
-def plain_counts(logits_nc, labels_n, class_of_kc):
+def plain_counts(logits_nc, labels_n, class_of_kc, class_of_kl, entropy_kl, region_kl):
     """In float64, as the numbers are defined."""
-    leaves, counted_n = logits_nc.shape[1], labels_n >= 0
-    logits_nc, labels_n = np.float64(logits_nc[counted_n]), labels_n[counted_n]
-    log_p_nc = logits_nc - np.logaddexp.reduce(logits_nc, axis=1, keepdims=True)
-    sums_ks = np.zeros((len(class_of_kc), 1 + 3 * leaves))
-    for class_of_c, sums_s in zip(class_of_kc, sums_ks, strict=True):
-        true_n = class_of_c[labels_n]
-        of_true_nc = np.where(true_n[:, None] == class_of_c, log_p_nc, -np.inf)
-        sums_s[0] = -np.logaddexp.reduce(of_true_nc, axis=1).sum()
-        np.add.at(sums_s, 1 + class_of_c, np.exp(of_true_nc).sum(0))
-        np.add.at(sums_s, 1 + leaves + class_of_c, np.exp(log_p_nc).sum(0))
-        np.add.at(sums_s, 1 + 2 * leaves + true_n, 1)
+    leaves = logits_nc.shape[1]
+    sums_ks = np.zeros((len(class_of_kc), 1 + 2 * leaves))
+    for k, sums_s in enumerate(sums_ks):
+        known_n = (labels_n >= 0) & (class_of_kl[k][labels_n] >= 0)
+        label_n, x_nc = labels_n[known_n], np.float64(logits_nc[known_n])
+        log_p_nc = x_nc - np.logaddexp.reduce(x_nc, axis=1, keepdims=True)
+        is_true_nc = class_of_kl[k][label_n][:, None] == class_of_kc[k]
+        of_true_nc = np.where(is_true_nc, log_p_nc, -np.inf)
+        sums_s[0] = -(entropy_kl[k][label_n] * np.logaddexp.reduce(of_true_nc, axis=1)).sum()
+        region_n1 = region_kl[k][label_n][:, None]
+        np.add.at(sums_s, 1 + class_of_kc[k], (region_n1 * np.exp(of_true_nc)).sum(0))
+        np.add.at(sums_s, 1 + leaves + class_of_kc[k], (region_n1 * np.exp(log_p_nc)).sum(0))
     return sums_ks
+
+
+def weights_of_tables(rng, class_of_kl):
+    """Of labels at each level; all the same at some levels, and what must not matter where unknown.
+
+    The kernel looks up what differs alone.
+    """
+    weights_kl = rng.choice([0.0, 0.25, 1.0], class_of_kl.shape).astype(np.float32)
+    weights_kl[rng.random(len(weights_kl)) < 0.3] = 0.5
+    return np.where(class_of_kl < 0, np.float32(np.nan), weights_kl)
 
 
 @given(
     st.sampled_from([1, 15, 16, 17, 255, 256, 257, 700, 4096, 9001]),
     st.integers(1, 20),
+    st.integers(1, 30),
     st.integers(1, 3),
     st.sampled_from([0.1, 3.0, 100.0]),
     st.integers(0, 2**31),
 )
 @settings(max_examples=40, deadline=None)
-def test_counts_are_as_they_are_defined(pixels, leaves, levels, spread, seed):
+def test_counts_are_as_they_are_defined(pixels, leaves, num_labels, levels, spread, seed):
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, spread, (pixels, leaves)).astype(np.float32)
-    labels = rng.integers(-1, leaves, pixels).astype(np.int32)
+    labels = rng.integers(-1, num_labels, pixels).astype(np.int32)
     logits[labels < 0] = np.nan  # reaches nothing
-    class_of = rng.integers(0, leaves, (levels, leaves)).astype(np.int32)
-    found = soft_counts(jnp.asarray(logits), jnp.asarray(labels), jnp.asarray(class_of))
-    expected = plain_counts(logits, labels, class_of)
+    class_of_kc = rng.integers(0, leaves, (levels, leaves)).astype(np.int32)
+    class_of_kl = class_of_kc[:, rng.integers(0, leaves, num_labels)]
+    class_of_kl[rng.random(class_of_kl.shape) < 0.2] = -1
+    weights = [weights_of_tables(rng, class_of_kl) for _ in range(2)]
+    tables = labels, class_of_kc, class_of_kl, *weights
+    found = soft_counts(jnp.asarray(logits), *map(jnp.asarray, tables))
+    expected = plain_counts(logits, *tables)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6 * pixels)
+    of_labels = label_counts(jnp.asarray(labels), num_labels)
+    assert np.array_equal(of_labels, np.bincount(labels[labels >= 0], minlength=num_labels))
 
 
 def test_counts_do_not_lose_small_numbers_among_many():
     pixels = 200_000
     logits = jnp.zeros((pixels, 2)).at[:, 1].set(-9.0)
-    sums = soft_counts(logits, jnp.zeros(pixels, jnp.int32), jnp.asarray([[0, 1]]))
+    classes, ones = jnp.asarray([[0, 1]]), jnp.ones((1, 2))
+    labels = jnp.zeros(pixels, jnp.int32)
+    sums = soft_counts(logits, labels, classes, classes, ones, ones)
     p = 1 / (1 + np.exp(9.0))
     np.testing.assert_allclose(sums[0, 0], -pixels * np.log1p(-p), rtol=1e-3)
-    np.testing.assert_allclose(sums[0, 1:], pixels * np.array([1 - p, 0, 1 - p, p, 1, 0]), 1e-5)
+    np.testing.assert_allclose(sums[0, 1:], pixels * np.array([1 - p, 0, 1 - p, p]), 1e-5)
+    assert label_counts(labels, 2).tolist() == [pixels, 0]
 
 
 def compare(hierarchy, loss, options, hierarchical, seed, shape=(2, 9, 7), spread=3.0, **given):
@@ -81,11 +106,15 @@ def compare(hierarchy, loss, options, hierarchical, seed, shape=(2, 9, 7), sprea
         )
         value = jax.jit(jax.value_and_grad(lambda x, of=of: of(x, labels, **given)))
         results.append(value(logits))
-    (plain, plain_gradient), (counted, gradient) = results
-    np.testing.assert_allclose(counted, plain, rtol=1e-5, atol=1e-6)
-    largest = float(jnp.abs(plain_gradient).max())
-    np.testing.assert_allclose(gradient, plain_gradient, atol=max(1e-5 * largest, 1e-9))
-    return counted, gradient
+    assert_equal(*results)
+    return results[1]
+
+
+def assert_equal(plain, counted):
+    """Of values with their gradients, by XLA and counted."""
+    np.testing.assert_allclose(counted[0], plain[0], rtol=1e-5, atol=1e-6)
+    largest = float(jnp.abs(plain[1]).max())
+    np.testing.assert_allclose(counted[1], plain[1], atol=max(1e-5 * largest, 1e-9))
 
 
 @pytest.mark.parametrize(
@@ -110,12 +139,119 @@ def test_sums_of_losses_equal_those_taken_one_by_one(hierarchy, options, hierarc
         compare(hierarchy, loss, options, hierarchical, seed, **valid)
 
 
+def with_groups(tree):
+    return dataclasses.replace(Hierarchy.from_mapping(tree), inner_labels=True)
+
+
+# Branches of different depths and groups of one class; no background; no group at all.
+ODD = with_groups({"a": [4, {"b": [1, {"c": [6, 2]}]}], "d": [3], "e": [5]})
+NO_BACKGROUND = with_groups({"a": [0, {"b": [1, 2]}], "c": [3]})
+ONE_LEVEL = with_groups([1, 2, 3])
+DEEP_GROUPS = dataclasses.replace(DEEP, inner_labels=True)
+PERSON_GROUPS = dataclasses.replace(PASCAL_PERSON_PART, inner_labels=True)
+
+
+def weighted(options, hierarchy):
+    """With class weights that differ, one of them 0."""
+    classes_k = [level.num_classes for level in hierarchy.levels]
+    weights = tuple(
+        tuple((7 * k + 3 * v + 1) % 5 / 2 for v in range(n)) for k, n in enumerate(classes_k)
+    )
+    return dataclasses.replace(options, class_weights=weights)
+
+
+def pictures(hierarchy, rng, shape=(2, 9, 7)):
+    """Labels and which examples count: of all kinds, and where what is usual is absent."""
+    num_labels = len(hierarchy.labels.names)
+    labels = rng.integers(0, num_labels, shape).astype(np.uint8)
+    labels[0, :2] = 255
+    both, first = np.array([True, True]), np.array([True, False])
+    yield labels, both
+    yield labels, first
+    # Of one class and one group alone; of the last group; of none.
+    yield np.where(labels % 2, 1, num_labels - 1).astype(np.uint8), both
+    yield np.full(shape, num_labels - 1, np.uint8), both
+    yield labels, ~both
+
+
+def compare_pictures(hierarchy, loss, options, hierarchical, seed=0):
+    """`compare` over pictures of labels of any node."""
+    rng = np.random.default_rng(seed)
+    channels = hierarchy.num_nodes if hierarchical else hierarchy.num_classes
+    plain, counted = (
+        build_loss(loss, hierarchy, hierarchical=hierarchical, options=options, counters=counters)
+        for counters in (None, counters_of_cpu())
+    )
+    graded = [
+        jax.jit(jax.value_and_grad(lambda x, y, v, of=of: of(x, y, valid_b=v)))
+        for of in (plain, counted)
+    ]
+    for labels, valid in pictures(hierarchy, rng):
+        logits = jnp.asarray(rng.normal(0, 3, (*labels.shape, channels)), jnp.float32)
+        results = [of(logits, labels, valid) for of in graded]
+        assert_equal(*results)
+
+
+EVERY_OF_FOUR = LossOptions(every_level=True, level_weights=(0.5, 0.0, 2.0, 1.0))
+ALL_KINDS = "crossentropy + 0.5*dice + lovasz"
+
+
+@pytest.mark.parametrize(
+    ("hierarchy", "options", "hierarchical", "loss"),
+    [
+        (ODD, LossOptions(), False, ALL_KINDS),
+        (ODD, weighted(EVERY_OF_FOUR, ODD), False, ALL_KINDS),
+        (ODD, weighted(LossOptions(), ODD), True, ALL_KINDS),
+        (NO_BACKGROUND, weighted(LossOptions(), NO_BACKGROUND), False, ALL_KINDS),
+        (ONE_LEVEL, LossOptions(every_level=True), False, ALL_KINDS),
+        (DEEP, weighted(EVERY, DEEP), False, "crossentropy"),
+        (PASCAL_PERSON_PART, weighted(LossOptions(), PASCAL_PERSON_PART), False, "crossentropy"),
+    ],
+)
+def test_labels_of_groups_and_class_weights_are_counted_as_they_are_taken_by_xla(
+    hierarchy, options, hierarchical, loss
+):
+    compare_pictures(hierarchy, loss, options, hierarchical)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hierarchical", [False, True], ids=["flat", "hierarchical"])
+@pytest.mark.parametrize("hierarchy", [ODD, DEEP_GROUPS, PERSON_GROUPS, NO_BACKGROUND, ONE_LEVEL])
+def test_each_loss_of_labels_of_groups_is_counted_as_by_xla(hierarchy, hierarchical):
+    weights = (2.0, 0.0, 0.5, 1.0)[-hierarchy.num_levels :]
+    every = LossOptions(every_level=True, level_weights=weights)
+    for seed, loss in enumerate((*COUNTED, "crossentropy + 0.5*dice", "2*iou + focal + lovasz")):
+        for options in (LossOptions(), every, weighted(every, hierarchy)):
+            if hierarchical == (options is every):
+                continue
+            compare_pictures(hierarchy, loss, options, hierarchical, seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None)
+@given(trees(most=5), st.booleans(), st.booleans(), st.integers(0, 2**31))
+def test_over_any_tree_labels_of_any_node_are_counted_as_by_xla(tree, every, weigh, seed):
+    tree = dataclasses.replace(tree, inner_labels=True)
+    options = LossOptions(every_level=every)
+    options = weighted(options, tree) if weigh else options
+    compare_pictures(tree, ALL_KINDS, options, False, seed)
+
+
+def test_devices_together_count_labels_of_groups_as_one_does():
+    of = build_loss(
+        ALL_KINDS, ODD, options=weighted(LossOptions(), ODD), counters=counters_of_cpu()
+    )
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, len(ODD.labels.names), (4, 5, 6)).astype(np.uint8)
+    labels[:2] %= 3  # devices see unlike labels
+    logits = rng.normal(0, 2, (*labels.shape, ODD.num_classes)).astype(np.float32)
+    assert_same_over_devices(of, logits, labels)
+
+
 def test_losses_with_options_are_taken_as_they_are():
-    weights = tuple(tuple(1.0 + i for i in range(level.num_classes)) for level in DEEP.levels)
     for options in (
         LossOptions(label_smoothing=0.1, every_level=True),
         LossOptions(hard_share=0.5),
-        LossOptions(class_weights=weights),
     ):
         compare(DEEP, "crossentropy + dice", options, False, 3)
 
@@ -160,9 +296,10 @@ def test_what_is_no_class_adds_nothing_and_other_channels_are_refused():
 
 
 def test_runs_on_a_cpu_count_by_the_kernel_unless_they_leave_all_to_xla():
+    weights = weighted(LossOptions(), PERSON_GROUPS).class_weights
     for impl, wanted in (("auto", True), ("xla", False)):
-        given = small_settings(model__conv_impl=impl, loss="dice + lovasz")
-        of = training_loss(given, PASCAL_PERSON_PART, ())
+        given = small_settings(model__conv_impl=impl, loss="crossentropy + dice + lovasz")
+        of = training_loss(given, PERSON_GROUPS, weights)
         logits = jnp.zeros((1, 8, 8, given.model.head_channels(PASCAL_PERSON_PART)))
         program = jax.jit(of).lower(logits, np.zeros((1, 8, 8), np.uint8)).as_text()
         for kernel in ("hierseg_soft_counts", "hierseg_error_bins"):

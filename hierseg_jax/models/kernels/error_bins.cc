@@ -34,14 +34,15 @@ struct Classes : Levels {
         bins(shape[2]),
         level_of(shape[0]) {
     for (int64_t i = 0; i < levels * leaves; ++i) level_of[class_of[i]] = i / leaves;
-    // Where the bins of a label's group begin.
-    for (int64_t l = 0; l < labels_count; ++l)
-      for (int64_t k = 0; k < levels; ++k) *Number(l, kFirstBin, k) *= bins;
+    // Of a group where its bins begin.
+    for (Row& row : rows) row.all *= bins;
+    for (size_t i = 0; i < of_label.size(); ++i)
+      if (i % numbers >= levels) of_label[i] *= bins;
   }
   int64_t count() const { return level_of.size(); }
   // Numbers of a class: bins of the groups' pixels without it, and bins of those with it.
   int64_t size() const { return (groups + 1) * bins; }
-  static constexpr int64_t kFirstBin = 1;  // the table of labels
+  static constexpr int64_t kFirstBin = 0;  // the table of labels
 };
 
 // Where the errors of a vector of pixels stand.

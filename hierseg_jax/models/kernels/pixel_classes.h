@@ -26,12 +26,19 @@ struct Levels {
   const int32_t* labels;    // below 0 where a pixel counts nowhere
   const int32_t* class_of;  // [levels, C], of every leaf
   int64_t pixels, leaves, levels, labels_count;
-  // Numbers of a label at a level: its class, below 0 where it is unknown, and one of each table.
+  // What is looked up for every pixel by its label: [labels + 1, numbers]. A pixel that counts
+  // nowhere is one of the last label, so that no loop over pixels asks whether they count. The
+  // first numbers are the classes at each level, below 0 where they are unknown.
   int64_t numbers;
-  // [labels + 1, numbers, levels], tables of floats bit by bit. A pixel that counts nowhere is one
-  // of the last label: no loop over pixels asks whether they count. Where its class is unknown a
-  // label has 0 in every table.
   std::vector<int32_t> of_label;
+  // What a table says of labels at a level: one of the numbers looked up; or, with `number` below
+  // 0, `all` of every label whose class is known, as where none weighs more than others, which
+  // saves looking it up. It is 0 where the class is unknown. Floats are here bit by bit.
+  struct Row {
+    int64_t number;
+    int32_t all;
+  };
+  std::vector<Row> rows;  // [tables, levels]
 
   // class_of_kl and tables: [levels, labels], of 32 bits.
   Levels(Input logits_nc, Input labels_n, Input class_of_kc, Input class_of_kl,
@@ -42,26 +49,33 @@ struct Levels {
         pixels(logits_nc.dimensions()[0]),
         leaves(logits_nc.dimensions()[1]),
         levels(class_of_kc.dimensions()[0]),
-        labels_count(class_of_kl.dimensions()[1]),
-        numbers(1 + tables.size()),
-        of_label((labels_count + 1) * numbers * levels, 0) {
+        labels_count(class_of_kl.dimensions()[1]) {
+    std::vector<std::vector<int32_t>> looked_up(levels);
     for (int64_t k = 0; k < levels; ++k) {
-      *Number(labels_count, 0, k) = -1;
-      for (int64_t l = 0; l < labels_count; ++l) {
-        const int64_t at = k * labels_count + l;
-        const int32_t number = Words(class_of_kl)[at];
-        *Number(l, 0, k) = number;
-        int64_t i = 0;
-        for (const Array* table : tables) *Number(l, ++i, k) = number < 0 ? 0 : Words(*table)[at];
+      const int32_t* classes = Words(class_of_kl) + k * labels_count;
+      looked_up[k].assign(classes, classes + labels_count);
+      looked_up[k].push_back(-1);
+    }
+    for (const Array* table : tables) {
+      for (int64_t k = 0; k < levels; ++k) {
+        const int32_t* of = Words(*table) + k * labels_count;
+        std::vector<int32_t> column(labels_count + 1, 0), known;
+        for (int64_t l = 0; l < labels_count; ++l)
+          if (looked_up[k][l] >= 0) known.push_back(column[l] = of[l]);
+        std::sort(known.begin(), known.end());
+        const bool differ = !known.empty() && known.front() != known.back();
+        const int64_t next = looked_up.size();
+        rows.push_back({differ ? next : -1, known.empty() ? 0 : known.front()});
+        if (differ) looked_up.push_back(column);
       }
     }
+    numbers = looked_up.size();
+    for (int64_t l = 0; l <= labels_count; ++l)
+      for (const std::vector<int32_t>& column : looked_up) of_label.push_back(column[l]);
   }
 
   static const int32_t* Words(Input array) {
     return reinterpret_cast<const int32_t*>(array.typed_data());
-  }
-  int32_t* Number(int64_t label, int64_t i, int64_t k) {
-    return &of_label[(label * numbers + i) * levels + k];
   }
   int64_t blocks() const { return CeilDiv(pixels, kPixels); }
 };
@@ -70,7 +84,7 @@ struct Levels {
 class Block {
  public:
   explicit Block(const Levels& of)
-      : of_(of), planes_((2 * of.leaves) * kPixels), of_label_(of.numbers * of.levels * kPixels) {}
+      : of_(of), planes_((2 * of.leaves) * kPixels), of_label_(of.numbers * kPixels) {}
 
   void Read(int64_t first) {
     first_ = first, count_ = std::min(kPixels, of_.pixels - first);
@@ -79,9 +93,8 @@ class Block {
       const float* from = of_.logits + (first + p) * of_.leaves;
       // Not even a NaN of a pixel that doesn't count reaches anything.
       for (int64_t c = 0; c < of_.leaves; ++c) planes_[c * kPixels + p] = label < 0 ? 0.0f : from[c];
-      const int64_t size = of_.numbers * of_.levels;
-      const int32_t* numbers = &of_.of_label[(label < 0 ? of_.labels_count : label) * size];
-      for (int64_t i = 0; i < size; ++i) of_label_[i * kPixels + p] = numbers[i];
+      const int32_t* numbers = &of_.of_label[(label < 0 ? of_.labels_count : label) * of_.numbers];
+      for (int64_t i = 0; i < of_.numbers; ++i) of_label_[i * kPixels + p] = numbers[i];
     }
   }
 
@@ -105,10 +118,12 @@ class Block {
   Vector Probability(int64_t c, int64_t p) { return Load(Plane(of_.leaves + c) + p); }
 
   // The true classes of pixels at a level; below 0 where they are unknown.
-  Int ClassAt(int64_t k, int64_t p) const { return WordsAt(0, k, p); }
-  // What the tables have of their labels, from table 1 on.
+  Int ClassAt(int64_t k, int64_t p) const { return Number(k, p); }
+  // What a table has of their labels; 0 where the class is unknown.
   Int WordsAt(int64_t table, int64_t k, int64_t p) const {
-    return *reinterpret_cast<const Int*>(&of_label_[(table * of_.levels + k) * kPixels + p]);
+    const Levels::Row& row = of_.rows[table * of_.levels + k];
+    if (row.number >= 0) return Number(row.number, p);
+    return ClassAt(k, p) >= 0 ? Int{} + row.all : Int{};
   }
   Vector WeightsAt(int64_t table, int64_t k, int64_t p) const {
     return (Vector)WordsAt(table, k, p);
@@ -134,6 +149,10 @@ class Block {
   int64_t count() const { return count_; }
 
  private:
+  Int Number(int64_t i, int64_t p) const {
+    return *reinterpret_cast<const Int*>(&of_label_[i * kPixels + p]);
+  }
+
   const Levels& of_;
   AlignedVector<float> planes_;
   AlignedVector<int32_t> of_label_;

@@ -71,7 +71,7 @@ inline int64_t Pieces(const Levels& levels) { return CeilDiv(levels.blocks(), kB
 // Cross-entropy, then two numbers of every class.
 inline int64_t Numbers(const Levels& levels) { return 1 + 2 * levels.leaves; }
 
-enum Weight : int64_t { kEntropy = 1, kRegion = 2 };  // tables of labels
+enum Weight : int64_t { kEntropy, kRegion };  // tables of labels
 
 }  // namespace
 
