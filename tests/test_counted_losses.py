@@ -200,6 +200,7 @@ ALL_KINDS = "crossentropy + 0.5*dice + lovasz"
     ("hierarchy", "options", "hierarchical", "loss"),
     [
         (ODD, LossOptions(), False, ALL_KINDS),
+        (DEEP_GROUPS, LossOptions(), False, "lovasz"),
         (ODD, weighted(EVERY_OF_FOUR, ODD), False, ALL_KINDS),
         (ODD, weighted(LossOptions(), ODD), True, ALL_KINDS),
         (NO_BACKGROUND, weighted(LossOptions(), NO_BACKGROUND), False, ALL_KINDS),
@@ -228,7 +229,7 @@ def test_each_loss_of_labels_of_groups_is_counted_as_by_xla(hierarchy, hierarchi
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(trees(most=5), st.booleans(), st.booleans(), st.integers(0, 2**31))
 def test_over_any_tree_labels_of_any_node_are_counted_as_by_xla(tree, every, weigh, seed):
     tree = dataclasses.replace(tree, inner_labels=True)

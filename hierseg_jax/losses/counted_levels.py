@@ -22,8 +22,8 @@ class CountedLevels:
 
     Attributes:
       class_of_kc: int [K, C], the class of every leaf.
-      classes_kl: int [K, L], of every label, the leaves' labels first; 255 where it is unknown,
-        which it then is farther down, too.
+      classes_kl: int [K, L], of every label; 255 where it is unknown, which it then is farther
+        down, too.
       label_weights_kl: floating [K, L], of every label in cross-entropy at a level: of its class,
         or of the finest known one above.
       level_weights: of the losses at each level. None takes them once: cross-entropy at the last
@@ -110,7 +110,7 @@ class CountedLevels:
 
     @functools.cached_property
     def groups_kl(self) -> np.ndarray:
-        """Labels of one group at a level have one weight there in losses of regions: int [K, L].
+        """Labels of a group at a level have one weight there in losses of regions: int [K, L].
 
         Groups are numbered from 0; labels whose class is unknown have -1.
         """
@@ -125,17 +125,22 @@ class CountedLevels:
             groups_kl[k, known_l] = np.unique(names_l[known_l], return_inverse=True)[1]
         return groups_kl
 
-    def representatives(self, k: int) -> np.ndarray:
-        """Labels that weigh at a level as others do: int [classes, groups + 1].
+    def bin_weights(self, k: int, pixels_l: jax.Array) -> jax.Array:
+        """How many pixels one stands for in the bins of Lovász-softmax: [classes, groups + 1].
 
-        For each class of the level one of every group, then one of the class. (Groups that the
-        level lacks, but others have, have no pixels; any label will do.)
+        At each class of a level, of every group those without the class, and last those with it.
         """
-        of_classes_v = np.unique(self.class_of_kc[k], return_index=True)[1]
-        groups = int(self.groups_kl.max()) + 1
-        of_groups_g = [(self.groups_kl[k] == group).argmax() for group in range(groups)]
-        of_groups_vg = np.broadcast_to(of_groups_g, (len(of_classes_v), groups))
-        return np.concatenate([of_groups_vg, of_classes_v[:, None]], axis=1)
+        weights_l = self.region_weights(pixels_l)[k]
+
+        def of(labels_xl: np.ndarray) -> jax.Array:
+            # Of labels that weigh the same, those that no pixel bears may have 0.
+            return jnp.where(labels_xl, weights_l, 0.0).max(1)
+
+        groups, classes = int(self.groups_kl.max()) + 1, self.classes_k[k]
+        of_groups_g = of(self.groups_kl[k] == np.arange(groups)[:, None])
+        of_classes_v = of(self.classes_kl[k] == np.arange(classes)[:, None])
+        of_groups_vg = jnp.broadcast_to(of_groups_g, (classes, groups))
+        return jnp.concatenate([of_groups_vg, of_classes_v[:, None]], axis=1)
 
 
 def of_flat_head(

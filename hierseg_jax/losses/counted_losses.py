@@ -143,7 +143,7 @@ def _by_bins(
     for k, of_level in zip(kept, of_levels, strict=True):
         counts, errors = of_level
         if not levels.known_kl.all():
-            weights_vg = levels.region_weights(pixels_l)[k][levels.representatives(k)]
+            weights_vg = levels.bin_weights(k, pixels_l)
             counts, errors = (_weighted(of, weights_vg) for of in of_level)
         total += levels.region_share(k, pixels_l) * lovasz_of_bins(counts, errors, axis_name)
     return total

@@ -36,7 +36,7 @@ struct Classes : Levels {
     for (int64_t i = 0; i < levels * leaves; ++i) level_of[class_of[i]] = i / leaves;
     // Of a group where its bins begin.
     for (Row& row : rows) row.all *= bins;
-    for (size_t i = 0; i < of_label.size(); ++i)
+    for (int64_t i = 0; i < (labels_count + 1) * numbers; ++i)
       if (i % numbers >= levels) of_label[i] *= bins;
   }
   int64_t count() const { return level_of.size(); }
