@@ -125,12 +125,15 @@ class CountedLevels:
             groups_kl[k, known_l] = np.unique(names_l[known_l], return_inverse=True)[1]
         return groups_kl
 
-    def bin_weights(self, k: int, pixels_l: jax.Array) -> jax.Array:
+    def bin_weights(self, k: int, weights_l: jax.Array) -> jax.Array:
         """How many pixels one stands for in the bins of Lovász-softmax: [classes, groups + 1].
 
         At each class of a level, of every group those without the class, and last those with it.
+
+        Args:
+          k: the level.
+          weights_l: those of `region_weights` there.
         """
-        weights_l = self.region_weights(pixels_l)[k]
 
         def of(labels_xl: np.ndarray) -> jax.Array:
             # Of labels that weigh the same, those that no pixel bears may have 0.

@@ -68,7 +68,8 @@ def of_counts(weights: Mapping[str, float], levels: CountedLevels, counters: Cou
         counts_l = counters.label_counts(labels_n, num_labels)
         pixels_l = total_over(counts_l, axis_name).astype(jnp.float32)
         total = jnp.zeros((), jnp.float32)
-        pixels = logits_nc, labels_n, pixels_l, axis_name
+        region_weights_kl = levels.region_weights(pixels_l)
+        pixels = logits_nc, labels_n, pixels_l, region_weights_kl, axis_name
         if of_sums:
             total += _by_sums(levels, of_sums, counters.soft_counts, *pixels)
         if "lovasz" in weights:
@@ -85,15 +86,20 @@ def _by_sums(
     logits_nc: jax.Array,
     labels_n: jax.Array,
     pixels_l: jax.Array,
+    region_weights_kl: jax.Array,
     axis_name: str | None,
 ) -> jax.Array:
-    """Losses of those pixels, how many of which, of all devices, have each label."""
+    """Losses of pixels.
+
+    Args:
+      pixels_l: how many of all devices have each label.
+      region_weights_kl: how many one of them stands for in losses of regions.
+    """
     of_regions = {name: weight for name, weight in weights.items() if name in TVERSKY}
     region_levels = levels.region_levels if of_regions else []
     entropy_levels = levels.entropy_levels if "crossentropy" in weights else []
     kept = sorted({*region_levels, *entropy_levels})
     class_of_kc, class_of_kl = _numbers(levels, kept)
-    region_weights_kl = levels.region_weights(pixels_l)
     weights_of_pixels = levels.entropy_weights(pixels_l), region_weights_kl
     sums_ks = soft_counts(
         *(logits_nc, labels_n, class_of_kc, class_of_kl),
@@ -127,6 +133,7 @@ def _by_bins(
     logits_nc: jax.Array,
     labels_n: jax.Array,
     pixels_l: jax.Array,
+    region_weights_kl: jax.Array,
     axis_name: str | None,
 ) -> jax.Array:
     """The same of Lovász-softmax."""
@@ -143,7 +150,7 @@ def _by_bins(
     for k, of_level in zip(kept, of_levels, strict=True):
         counts, errors = of_level
         if not levels.known_kl.all():
-            weights_vg = levels.bin_weights(k, pixels_l)
+            weights_vg = levels.bin_weights(k, region_weights_kl[k])
             counts, errors = (_weighted(of, weights_vg) for of in of_level)
         total += levels.region_share(k, pixels_l) * lovasz_of_bins(counts, errors, axis_name)
     return total
