@@ -92,6 +92,18 @@ def test_counts_do_not_lose_small_numbers_among_many():
     assert label_counts(labels, 2).tolist() == [pixels, 0]
 
 
+def test_where_their_class_is_unknown_pixels_of_any_logits_add_nothing():
+    classes, ones = jnp.asarray([[0, 1]]), jnp.ones((1, 2))
+    tables = jnp.ones(20, jnp.int32), classes, jnp.asarray([[0, -1]]), ones, ones
+
+    def total(logits):
+        return soft_counts(logits, *tables).sum()
+
+    value, gradient = jax.value_and_grad(total)(jnp.full((20, 2), 3e38))
+    assert value == 0
+    assert not gradient.any()
+
+
 def compare(hierarchy, loss, options, hierarchical, seed, shape=(2, 9, 7), spread=3.0, **given):
     """Values and gradients with the kernel and without."""
     channels = hierarchy.num_nodes if hierarchical else hierarchy.num_classes
