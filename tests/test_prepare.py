@@ -81,7 +81,7 @@ def test_every_fault_is_listed_and_nothing_is_written(tmp_path):
     (images / "t0.jpg").unlink()
     (masks / "t1.npy").unlink()
     (images / "t2.jpg").write_bytes((images / "t2.jpg").read_bytes()[:-30])
-    np.save(masks / "t3.npy", np.zeros((16, 12), np.uint8))
+    np.save(masks / "t3.npy", np.eye(16, 12, dtype=np.uint8))
     np.save(masks / "t4.npy", np.full((12, 16), 7))
     np.save(masks / "t5.npy", np.full((12, 16), 0.5))
     np.save(masks / "t6.npy", np.zeros((12, 16, 3), np.uint8))

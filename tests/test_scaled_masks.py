@@ -79,6 +79,22 @@ def test_a_second_time_nothing_is_written_and_another_mask_is_not_overwritten(tm
     assert "masks/1.png is there already with another content" in fault(raw, out)
 
 
+def test_masks_of_0_alone_are_of_any_size(tmp_path):
+    """As Roboflow's of pictures that nobody has annotated, which it scales."""
+    raw = save(tmp_path / "raw", of_numbers(HALF.repeat(2, 0).repeat(2, 1)))
+    for number in (1, 3):
+        assert cv2.imwrite(str(raw / f"masks/{number}.png"), np.zeros((30, 17), np.uint8))
+    done = prepare(raw, tmp_path / "data")
+    for file in tmp_path.glob("data/*/masks/*"):
+        mask_hw = read_mask(file)
+        assert mask_hw.shape == SIZE
+        assert mask_hw.any() == (int(file.stem) % 2 == 0)
+    assert [note for note in done.notes if "copies" in note] == [
+        f"2 masks hold 0 alone, at another size than the picture, the first {raw / 'masks/1.png'}; "
+        "the copies have the pictures' size."
+    ]
+
+
 def test_masks_of_other_proportions_are_refused(tmp_path):
     raw = save(tmp_path / "raw", of_numbers(HALF[:, :15]))
     told = fault(raw, tmp_path / "data")

@@ -1,7 +1,7 @@
 """Masks that show their whole picture at another scale, as tools with a limit of size give them."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -17,9 +17,10 @@ IN_PNG = (np.uint8, np.uint16)
 
 @dataclasses.dataclass(frozen=True)
 class _Scaled:
-    """`Draw` of a mask at the size of its picture, without new values."""
+    """`Draw` of a mask at the size of its picture, without new values; `empty`: of 0 alone."""
 
     draw: Draw
+    empty: bool
 
     def __call__(self, size: Size) -> np.ndarray | None:
         mask_hw = self.draw(size)
@@ -27,8 +28,11 @@ class _Scaled:
 
 
 def is_to_be_scaled(mask_hw: np.ndarray, size: Size) -> bool:
-    """Whether a mask has another size than its picture, and shows all of it."""
-    return mask_hw.shape != size and is_scaled(mask_hw.shape, size)
+    """Whether a mask has another size than its picture, and shows all of it, or 0 alone.
+
+    Roboflow scales pictures, and not the empty masks of those that nobody has annotated.
+    """
+    return mask_hw.shape != size and (is_scaled(mask_hw.shape, size) or not mask_hw.any())
 
 
 def scaled(picture: Picture, draw: Draw, mask_hw: np.ndarray) -> Picture:
@@ -41,19 +45,25 @@ def scaled(picture: Picture, draw: Draw, mask_hw: np.ndarray) -> Picture:
     suffix = picture.suffix
     if picture.draw is None and not _fits_png(picture, mask_hw):
         suffix = ".npy"
-    return dataclasses.replace(picture, draw=_Scaled(draw), suffix=suffix)
+    return dataclasses.replace(picture, draw=_Scaled(draw, not mask_hw.any()), suffix=suffix)
 
 
-def about_scaled(pictures: Sequence[Picture]) -> tuple[str, ...]:
-    """A sentence about those of `scaled`, if there are some."""
-    masks = [picture.mask for picture in pictures if isinstance(picture.draw, _Scaled)]
-    if not masks:
-        return ()
-    are = "is of its whole picture" if len(masks) == 1 else "are of their whole pictures"
-    return (
-        f"{counted(len(masks), 'mask')} {are} at another scale, the first {masks[0]}; the copies "
-        "have the pictures' size.",
-    )
+def about_scaled(pictures: Sequence[Picture]) -> Iterator[str]:
+    """Sentences about those of `scaled`, if there are some."""
+    drawn = [(of.draw.empty, of.mask) for of in pictures if isinstance(of.draw, _Scaled)]
+    for empty in (False, True):
+        masks = [mask for is_empty, mask in drawn if is_empty == empty]
+        one = len(masks) == 1
+        if empty:
+            what = f"{'holds' if one else 'hold'} 0 alone, at another size than the picture"
+        else:
+            what = "is of its whole picture" if one else "are of their whole pictures"
+            what += " at another scale"
+        if masks:
+            yield (
+                f"{counted(len(masks), 'mask')} {what}, the first {masks[0]}; the copies have the "
+                "pictures' size."
+            )
 
 
 def _fits_png(picture: Picture, mask_hw: np.ndarray) -> bool:
