@@ -74,6 +74,22 @@ def test_no_class_of_a_table_is_taken_for_its_header(tmp_path, name, table):
     assert seen(done.spec) == {"Car", "Sky", "ignored"}
 
 
+def test_a_labelmap_of_cvat_names_colours_in_any_folders(tmp_path):
+    raw = tmp_path / "raw"
+    for number in range(3):
+        save_image(raw / f"images/{number}.jpg")
+        colours_hwc = np.zeros((*SIZE, 3), np.uint8)
+        colours_hwc[: 5 + number], colours_hwc[8:] = (128, 0, 64), (255, 255, 255)  # BGR
+        save_mask(raw / f"masks/{number}.png", colours_hwc)
+    lines = (
+        "# label:color_rgb:parts:actions\nbackground:0,0,0::\nsky:255,255,255::\ncar:64,0,128::\n"
+    )
+    (raw / "labelmap.txt").write_text(lines)
+    done = prepare(raw, tmp_path / "out")
+    assert seen(done.spec) == {"background", "car", "sky"}
+    assert f"The classes are those of {raw / 'labelmap.txt'}." in done.notes
+
+
 @pytest.mark.parametrize("apart", [",", ";", " ; "])
 @pytest.mark.parametrize(
     "names", [("train/1_sat.jpg", "train/1_mask.png"), ("hr/test/1.png", "hr-mask/test/1.png")]

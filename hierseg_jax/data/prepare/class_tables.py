@@ -9,6 +9,7 @@
 | `config*.json` (Mapillary Vistas) | `labels`, by value, of `name`s such as `human--rider` |
 | `class_dict.csv`, `class_dict_seg.csv` | `name,r,g,b` and such lines: colours |
 | `label_colors.txt` | `r g b name` lines |
+| `labelmap.txt` (CVAT) | `name:r,g,b::` lines |
 | `obj_class_to_machine_color.json` (Supervisely) | `{"person": [1, 1, 1], ...}`, colours |
 """
 
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from hierseg_jax.data.prepare.classes import value_of_none
-from hierseg_jax.data.prepare.colours import read_colour_table
+from hierseg_jax.data.prepare.colours import LABELMAP, read_colour_table
 from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.json_file import read_json
 from hierseg_jax.data.read.value_names import IGNORE, Value
@@ -201,6 +202,7 @@ _READERS: Mapping[str, Callable[[pathlib.Path], dict[Value, ClassPath]]] = {
     "class_dict.csv": _colours,
     "class_dict_seg.csv": _colours,
     "label_colors.txt": _colours,
+    LABELMAP: _colours,
 }
 TABLES = tuple(_READERS)
 """Names of their files."""

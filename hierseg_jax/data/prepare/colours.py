@@ -17,6 +17,10 @@ Colour = int
 """0xRRGGBB."""
 
 
+LABELMAP = "labelmap.txt"
+"""CVAT's table of classes."""
+
+
 def is_coloured(file: pathlib.Path) -> bool:
     """Whether a mask whose values nobody has named holds colours, and no numbers.
 
@@ -76,7 +80,8 @@ def parse_colour(words: list[str], where: str) -> Colour:
 def read_colour_table(file: pathlib.Path) -> dict[Colour, str]:
     """Colour -> name, from `red green blue name` lines, or `name,red,green,blue` in a .csv.
 
-    There semicolons do as well, as spreadsheets of half of Europe write them.
+    There semicolons do as well, as spreadsheets of half of Europe write them. CVAT's labelmap.txt
+    has lines of `name:red,green,blue:parts:actions`.
 
     Raises:
       ValueError: a sentence that starts with the file and names the line.
@@ -93,10 +98,14 @@ def read_colour_table(file: pathlib.Path) -> dict[Colour, str]:
             name, *numbers = _cells(line, apart, where)
             if not at and not any(word.strip().isdecimal() for word in numbers):
                 continue  # names of the columns
+        elif file.name == LABELMAP:
+            name, _, rest = line.partition(":")
+            numbers = rest.partition(":")[0].split(",")
         else:
             *numbers, name = line.split(maxsplit=3)
-        if colours.setdefault(parse_colour(numbers, where), name.strip()) != name.strip():
-            raise HiersegError(f"{where}: {name!r} has the colour of another class.")
+        first = colours.setdefault(parse_colour(numbers, where), name.strip())
+        if first != name.strip():
+            raise HiersegError(f"{where}: {name!r} has the colour of {first!r}.")
     if not colours:
         raise HiersegError(f"{file} names no colour.")
     return colours

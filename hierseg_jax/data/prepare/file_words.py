@@ -19,7 +19,8 @@ PICTURE_WORDS = {
     *("jpegimages", "leftimg8bit", "input", "inputs", "original", "originals", "dir", "sat"),
 }
 OTHER_WORDS = {
-    *("color", "colors", "colour", "colours", "vis", "viz", "overlay", "overlays", "preview"),
+    *("color", "colors", "colour", "colours", "vis", "viz", "visualization", "visualizations"),
+    *("visualisation", "visualisations", "overlay", "overlays", "preview"),
     *("instance", "instances", "instanceids", "panoptic", "depth", "edge", "edges", "normals"),
     *("pred", "preds", "prediction", "predictions", "predicted", "result", "results", "output"),
     *("outputs", "coarse", "superpixel", "superpixels", "thermal", "nir", "densepose", "old"),

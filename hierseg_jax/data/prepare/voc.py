@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from hierseg_jax.data.prepare.classes import BACKGROUND
-from hierseg_jax.data.prepare.colours import Colour, draw_colours, parse_colour
+from hierseg_jax.data.prepare.colours import LABELMAP, Colour, draw_colours, read_colour_table
 from hierseg_jax.data.prepare.folders import SPLIT_NAMES, files_by_stem, images_by_stem
 from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.label_maps import named, table_tree, values_of_colours
@@ -26,7 +26,6 @@ from hierseg_jax.data.read.value_names import Named, is_colour
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
-_LABELMAP = "labelmap.txt"
 # Of labelme's own export.
 _NAMES_FILE = "class_names.txt"
 MASK_SUFFIXES = (".png", ".npy")
@@ -79,13 +78,14 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             + (f" There are JPEG or WebP files. {LOSSY}" if lossy else "")
         )
     splits, faults = _splits(root, masks)
-    colours = _labelmap(root / _LABELMAP)
+    table = root / LABELMAP
+    colours = read_colour_table(table) if table.is_file() else {}
     hierarchy, labels = _classes(root, colours, wishes)
     values: dict[Colour, int] = {}
     named_by_colour = bool(labels) and is_colour(labels[0][0])
     if colours:
-        wishes.refuse_labels(str(root / _LABELMAP))
-        values, labels = values_of_colours(colours, hierarchy, str(root / _LABELMAP))
+        wishes.refuse_labels(str(root / LABELMAP))
+        values, labels = values_of_colours(colours, hierarchy, str(root / LABELMAP))
     pictures = []
     for name, (split, listed_in) in splits.items():
         image = images.get(name, root / IMAGES / f"{name}{IMAGE_SUFFIXES[0]}")
@@ -94,13 +94,14 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         if mask.suffix.lower() == ".npy":
             draw = functools.partial(_signed, mask)
         elif values or (not named_by_colour and png.colour_type(mask) not in _VALUES):
-            draw = functools.partial(draw_colours, mask, values or _voc_colours(), _LABELMAP)
+            draw = functools.partial(draw_colours, mask, values or _voc_colours(), LABELMAP)
         pictures.append(Picture(split, name, image, mask, draw, listed_in=listed_in))
     notes: tuple[str, ...] = ()
     if wishes.hierarchy is None and not colours and not (root / _NAMES_FILE).is_file():
         notes = (
-            f"{root} has no {_LABELMAP} and no {_NAMES_FILE}; the values of its masks are taken "
-            "for VOC's 20 classes.",
+            f"{root} has no {LABELMAP} and no {_NAMES_FILE}; the values of its masks are taken "
+            f"for VOC's 20 classes. If they are others, write their names into {_NAMES_FILE}, a "
+            "line each from the value 0 on, and give another --out_dir.",
         )
     return RawData(pictures, hierarchy, labels, tuple(faults), notes)
 
@@ -158,7 +159,7 @@ def _classes(
         return wishes.hierarchy, wishes.labels
     file = root / _NAMES_FILE
     if colours:
-        return table_tree(colours.values(), str(root / _LABELMAP)), ()
+        return table_tree(colours.values(), str(root / LABELMAP)), ()
     if not file.is_file():
         return table_tree(NAMES, str(root), GROUPS), ()
     names = [name for _, name in read_ids(file)]
@@ -166,19 +167,6 @@ def _classes(
         raise HiersegError(f"{file} names {len(names)} classes; expected 1 to {IGNORE_LABEL}.")
     hierarchy = table_tree(names, str(file))
     return hierarchy, named(dict(enumerate(names)), hierarchy)
-
-
-def _labelmap(file: pathlib.Path) -> dict[Colour, str]:
-    """CVAT's table, `name:red,green,blue:parts:actions`; empty where there is no such file."""
-    colours: dict[Colour, str] = {}
-    for number, line in read_ids(file) if file.is_file() else ():
-        where = f"{file}: line {number}"
-        if not line.startswith("#"):
-            name, _, rest = line.partition(":")
-            colour = parse_colour(rest.partition(":")[0].split(","), where)
-            if colours.setdefault(colour, name) != name:
-                raise HiersegError(f"{where}: {name!r} has the colour of {colours[colour]!r}.")
-    return colours
 
 
 def _signed(file: pathlib.Path, size: Size) -> np.ndarray:
