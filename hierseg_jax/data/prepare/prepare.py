@@ -289,7 +289,8 @@ def _about_training(kept: list[Example], hierarchy: Hierarchy) -> Iterator[str]:
     if names:
         yield (
             f"No training mask holds {listed(names, 10)}; training asks for "
-            "--config.data.allow_missing_classes=True then, or for a data.yaml without them."
+            "--config.data.allow_missing_classes=True then, or for a data.yaml without them, whose "
+            "`labels` say what the numbers in the masks mean."
         )
 
 

@@ -209,8 +209,8 @@ def _meaning(values: Sequence[int], mask_file: pathlib.Path) -> str:
         return "Of Cityscapes' labelIds `hierseg prepare --from=cityscapes` makes a data.yaml."
     line = f"`ignore: [{listed(values, 5)}]`" if len(values) <= 5 else "`unknown: ignore`"
     return (
-        "If the classes are numbered from 1 or otherwise, `labels: {VALUE: NAME, ...}` says what "
-        "the values mean, and `hierseg inspect` may know which line to write. Only if these are no "
+        "If the classes are numbered from 1 or otherwise, or one was taken out of `names`, "
+        "`labels: {VALUE: NAME, ...}` says what the values mean, and `hierseg inspect` may know which line to write. Only if these are no "
         f"classes, {line} beside `names` leaves them out."
     )
 
