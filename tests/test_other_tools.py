@@ -32,6 +32,11 @@ FILES = {
     "rows.json": ('[{"data_row": {"id": "a"}}]', "Labelbox's; convert it to COCO's"),
     "export.ndjson": ('{"data_row": {"id": "a"}}\n', "Labelbox's; convert it to COCO's"),
     "project.json": ('{"_via_settings": {"ui": {}}}', "a project of VIA without a single region"),
+    "a.darwin.json": (
+        '{"version": "2.0", "schema_ref": "https://darwin-public/2_0.json"}',
+        "is V7's; export COCO's there",
+    ),
+    "task-1-annotation-31-by-1-tag-building-0.png": ("", "export `Brush labels to COCO` there"),
     "UPPER.XML": (WEBSITE, "polygons in XML; export or convert them to COCO's"),
     "default.json": ('{"dm_format_version": "1.0"}', "datumaro's; `datum convert` it"),
     "street/a.xml": (WEBSITE, "polygons in XML; export or convert them to COCO's"),

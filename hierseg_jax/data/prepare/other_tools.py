@@ -1,6 +1,7 @@
 """Annotations that are none of ours to read: whose they are, and what that tool can export."""
 
 import pathlib
+import re
 from typing import NamedTuple
 
 from hierseg_jax.data.prepare.folders import walk_files
@@ -9,6 +10,8 @@ _HEAD = 4096
 """Bytes of a file that tell."""
 _LOOKED_INTO = 1000
 _BOXES = "has boxes alone, and no outlines to learn from"
+# Masks of Label Studio's, each of a class, are called after numbers that no picture has.
+_OF_BRUSH = re.compile(r"task-\d+-annotation-\d+-.*tag-.*\.png", re.IGNORECASE)
 _LABELBOX = "is Labelbox's; convert it to COCO's"
 
 
@@ -30,6 +33,7 @@ _TOOLS = (
     _Tool(".json", ('"data_row"',), _LABELBOX),
     _Tool(".ndjson", ('"data_row"',), _LABELBOX),
     _Tool(".json", ('"segmentation-bitmap"',), "is of Segments.ai; export COCO's there"),
+    _Tool(".json", ('"schema_ref"', "darwin"), "is V7's; export COCO's there"),
     _Tool(".json", ('"dm_format_version"',), "is datumaro's; `datum convert` it to COCO's"),
     _Tool(
         ".xml",
@@ -53,6 +57,12 @@ _TOOLS = (
 
 def about_tools(raw_dir: pathlib.Path) -> str:
     """A sentence behind a space about the first file of another tool in a folder; "" without."""
+    for file in walk_files(raw_dir, (".png",))[:_LOOKED_INTO]:
+        if _OF_BRUSH.fullmatch(file.name):
+            return (
+                f" {file.relative_to(raw_dir)} is a brush's mask of Label Studio's, and does not "
+                "tell of which picture; export `Brush labels to COCO` there."
+            )
     suffixes = sorted({tool.suffix for tool in _TOOLS})
     for file in walk_files(raw_dir, suffixes)[:_LOOKED_INTO]:
         try:

@@ -210,8 +210,8 @@ def _meaning(values: Sequence[int], mask_file: pathlib.Path) -> str:
     line = f"`ignore: [{listed(values, 5)}]`" if len(values) <= 5 else "`unknown: ignore`"
     return (
         "If the classes are numbered from 1 or otherwise, or one was taken out of `names`, "
-        "`labels: {VALUE: NAME, ...}` says what the values mean, and `hierseg inspect` may know which line to write. Only if these are no "
-        f"classes, {line} beside `names` leaves them out."
+        "`labels: {VALUE: NAME, ...}` says what the values mean, and `hierseg inspect` may know "
+        f"which line to write. Only if these are no classes, {line} beside `names` leaves them out."
     )
 
 
