@@ -26,7 +26,7 @@ from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.models import create_model, find_network
 from tests.commands import run_quickly
 from tests.conftest import ROOT
-from tests.inspection_data import make_data, write_pair
+from tests.inspection_data import label, make_data, write_pair
 from tests.webpages import Page, assert_stands_alone
 
 estimate_peak = find_network("effunet").training_memory.peak_gb
@@ -108,6 +108,16 @@ def test_text_and_page_say_when_all_is_well(tmp_path):
     page = Page(format_page(report))
     assert "Nothing wrong found" in page.text
     assert "By file" not in page.text
+
+
+def test_the_page_tells_how_ignored_pixels_are_drawn_where_there_are_some(tmp_path):
+    file = make_data(tmp_path)
+    assert "ignored</p>" in format_page(report_of(file))
+    for mask in tmp_path.glob("*/masks/*"):
+        label_hw = label()
+        label_hw[label_hw == 255] = 0
+        np.save(mask, label_hw)
+    assert "ignored</p>" not in format_page(report_of(file))
 
 
 def test_a_data_set_without_usable_examples_is_still_reported(tmp_path):

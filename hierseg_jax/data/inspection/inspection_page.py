@@ -20,6 +20,7 @@ from hierseg_jax.data.inspection.text import (
     suggestion_reasons,
 )
 from hierseg_jax.reports.templates import render
+from hierseg_jax.tree.colors import IGNORED, css_color
 
 
 def format_page(report: Report) -> str:
@@ -41,6 +42,9 @@ def format_page(report: Report) -> str:
         statistics={s: of["levels"] for s, of in report.statistics.items() if of["usable"]},
         unknown={s: of["unknown_pixels"] for s, of in report.statistics.items()},
         groups_shown=group_colors(inspection),
+        ignored=css_color(IGNORED)
+        if any(of.get("ignored_pixels") for of in report.statistics.values())
+        else "",
         split_lines={split: split_line(report, split) for split in inspection.spec.splits},
         size_plot=size_plot({s: [e.size for e in inspection.usable(s)] for s in report.statistics}),
         examples=example_pictures(inspection),
