@@ -9,7 +9,13 @@ from hierseg_jax.data.inspection.findings import (
     group_by_kind,
 )
 from hierseg_jax.data.inspection.report_files import Report
-from hierseg_jax.data.inspection.suggest import FEW_WITHOUT, LEAST_BATCH, RECIPE_BATCH, Suggestion
+from hierseg_jax.data.inspection.suggest import (
+    FEW_WITHOUT,
+    LEAST_BATCH,
+    MIN_STEPS,
+    RECIPE_BATCH,
+    Suggestion,
+)
 from hierseg_jax.data.label_statistics import tree_table
 from hierseg_jax.system.wording import counted, level_called, listed, printable
 
@@ -76,8 +82,9 @@ def suggestion_reasons(of: Suggestion) -> tuple[str, ...]:
         f"{of.image_size} px: the multiple of 32 (which both networks take) near the median "
         f"shorter side, {of.median_side:,} px, and at most 512.",
         f"batch {of.batch_size}: about {of.peak_gb:.1f} GB at the peak, of {of.memory_gb:.1f} GB; "
-        "an estimate from runs measured on a CPU in float32. Half the memory, the recipe's "
-        f"{RECIPE_BATCH} images, and 8 steps an epoch, but {LEAST_BATCH} images, are its bounds.",
+        "an estimate from runs measured on a CPU in float32. It is at most the recipe's "
+        f"{RECIPE_BATCH} images, and what half the memory holds. With few pictures it is smaller, "
+        f"for {MIN_STEPS} steps an epoch, down to {LEAST_BATCH} images.",
         *(epochs if of.epochs != RECIPE_EPOCHS else ()),
         *(negatives if few else ()),
         weights,
@@ -91,8 +98,9 @@ def format_weights(suggestion: Suggestion) -> str:
 
 
 WEIGHTS_REASON = (
-    "What median_frequency gives here, one weight a class in order, to be changed and put in its "
-    f"place: within {MIN_WEIGHT:g} and {MAX_WEIGHT:g} times the median class's."
+    "Class weights by median_frequency, in the order of the classes, from "
+    f"{MIN_WEIGHT:g} to {MAX_WEIGHT:g} times the median class's. To use others, change this flag "
+    "and add it to the command."
 )
 
 
