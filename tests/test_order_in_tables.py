@@ -8,6 +8,7 @@ from hierseg_jax.evaluation.metrics import count_pictures, evaluate_levels
 from hierseg_jax.evaluation.page.confusion import confusion_table
 from hierseg_jax.evaluation.tables import format_levels
 from hierseg_jax.reports.drawing.painter import Painter
+from hierseg_jax.train.sample_pictures import _entries
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 # By the alphabet, as COCO's exports have them; without a background class 0 is in the tree.
@@ -56,3 +57,17 @@ def test_a_legend_does_not_depend_on_the_order_of_names():
             for tree, labels in ((by_alphabet, labels_hw), (by_tree, same[labels_hw]))
         ]
         np.testing.assert_array_equal(*drawn)
+
+
+def test_the_legend_of_samples_has_the_order_of_the_tree():
+    tree = Hierarchy.from_mapping(PARTS, ["background", *NAMES])
+    labels = [np.arange(5, dtype=np.uint8).reshape(1, 5)]
+    entries = _entries(tree.num_levels - 1, {"label": labels, "prediction": labels}, tree)
+    assert [each.name for each in entries] == [
+        "front_light",
+        "back_light",
+        "front_door",
+        "back_door",
+    ]
+    colors = {each.name: each.color for each in entries}
+    assert colors == dict(zip(NAMES, map(tuple, tree.levels[-1].colors[1:].tolist()), strict=True))

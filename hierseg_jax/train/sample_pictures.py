@@ -115,6 +115,13 @@ def _page(
 def _legend(
     k: int, shown: Samples, hierarchy: Hierarchy, width: int, em: int, fonts: Fonts
 ) -> np.ndarray:
+    entries = _entries(k, shown, hierarchy)
+    layout = Layout.of("", [entry.name for entry in entries], width, em, fonts, LEGEND_ROWS)
+    rows = min(LEGEND_ROWS, layout.rows(len(entries)))
+    return draw_legend(layout, "", entries, rows, fonts)
+
+
+def _entries(k: int, shown: Samples, hierarchy: Hierarchy) -> list[Entry]:
     """Of a level's classes that are there, and of the groups that have none at it."""
     level, labels = hierarchy.levels[k], hierarchy.labels
     maps = (*shown["label"], *shown["prediction"])
@@ -122,16 +129,12 @@ def _legend(
     classes = set(labels.classes_kl[k][present_l].tolist())
     groups = np.flatnonzero(present_l & (labels.classes_kl[k] == IGNORE_LABEL)).tolist()
     entries = [
-        Entry(name, tuple(color))
-        for i, (name, color) in enumerate(
-            zip(level.class_names, level.colors.tolist(), strict=True)
-        )
+        Entry(level.class_names[i], tuple(level.colors[i].tolist()))
+        for i in level.in_tree_order
         if i in classes and i != level.background
     ]
     colors = labels.colors.tolist()
     entries += [Entry(labels.names[i], tuple(colors[i]), hatched=True) for i in groups]
     if any((label_hw == IGNORE_LABEL).any() for label_hw in shown["label"]):
         entries.append(Entry("ignored", IGNORED))
-    layout = Layout.of("", [entry.name for entry in entries], width, em, fonts, LEGEND_ROWS)
-    rows = min(LEGEND_ROWS, layout.rows(len(entries)))
-    return draw_legend(layout, "", entries, rows, fonts)
+    return entries
