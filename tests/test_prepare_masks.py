@@ -465,7 +465,19 @@ def test_a_mask_of_a_picture_that_is_gone_is_no_part_of_another_s(tmp_path):
 def test_several_masks_of_a_picture_that_show_several_things_are_refused(tmp_path):
     raw = write(tmp_path / "raw", *numbered("images/{}.jpg", "masks/{}.png"))
     save_mask(raw / "masks/3_1.png", mask_of(3))
-    assert "masks of one picture, and show more than one thing" in fault(raw, tmp_path / "out")
+    assert "masks of one picture, and don't show one thing" in fault(raw, tmp_path / "out")
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_several_inverted_masks_of_a_picture_are_refused(tmp_path, smooth):
+    """What is black on white would vanish where white is united."""
+    raw = tmp_path / "raw"
+    for i in range(6):
+        save_image(raw / f"images/{i}.jpg")
+        for mask_hw, end in zip(first_and_second(i, 255), ("", "_1"), strict=True):
+            soft_hw = cv2.GaussianBlur(255 - mask_hw, (3, 3), 0) if smooth else 255 - mask_hw
+            save_mask(raw / f"masks/{i}{end}.png", soft_hw)
+    assert "on a background of 0, which could be united" in fault(raw, tmp_path / "out")
 
 
 def test_several_masks_of_a_picture_are_of_one_size(tmp_path):

@@ -6,7 +6,7 @@ They get splits and a data.yaml; the masks stay as they are, but for their scale
 import contextlib
 import functools
 import pathlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,9 @@ from hierseg_jax.data.prepare.likely_pairs import find_likely_pairs
 from hierseg_jax.data.prepare.mask_folders import is_photo
 from hierseg_jax.data.prepare.mask_pairs import Masked, find_pairs
 from hierseg_jax.data.prepare.palettes import find_renumbered
-from hierseg_jax.data.prepare.picture import Picture, RawData, Size, Wishes
+from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
 from hierseg_jax.data.prepare.soft_masks import halved, white_share
+from hierseg_jax.data.prepare.united_masks import show_one_thing, united
 from hierseg_jax.data.prepare.unnamed_values import name_values
 from hierseg_jax.data.read.image_files import read_mask
 from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES, MASK_SUFFIXES
@@ -69,21 +70,26 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         raise HiersegError(f"{photo} is JPEG or WebP. {LOSSY}")
     dark, bright = 0, 1
     labels: Named = ()
+    several = [pair for pair in pairs if pair.more]
     if white is not None:
         hierarchy, notes = _one_thing(masks[0], white, table, wishes)
         if table is not None and value_of_none([*table.paths.values()][1][-1]) == 0:
             dark, bright = 1, 0
     else:
-        several = [pair for pair in pairs if pair.more]
-        if not _show_one_thing(mask for pair in several for mask in (pair.mask, *pair.more)):
-            raise HiersegError(
-                f"{several[0].mask} and {several[0].more[0]} are masks of one picture, and show "
-                "more than one thing; unite them, or take the one that is not meant out of "
-                "--raw_dir."
-            )
         hierarchy, labels, notes = _classes(raw_dir, masks, table, wishes)
     notes = (how, *notes, *passed_over, *left_out)
-    if more := [file for pair in pairs for file in pair.more]:
+    if more := [file for pair in several for file in pair.more]:
+        of_several = [mask for pair in several for mask in (pair.mask, *pair.more)]
+        if white is None:
+            is_one = show_one_thing(of_several)
+        else:
+            is_one = (white if bright else 1 - white) < _MOSTLY
+        if not is_one:
+            raise HiersegError(
+                f"{several[0].mask} and {more[0]} are masks of one picture, and don't show one "
+                "thing on a background of 0, which could be united; unite them, or take the one "
+                "that is not meant out of --raw_dir."
+            )
         notes = (*notes, f"{counted(len(more), 'mask')} numbered on, the first {more[0]}: united.")
     without = [pair.image for pair in pairs if not pair.split]
     if 0 < len(without) < len(pairs):
@@ -99,35 +105,12 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             pair.mask,
             draw=None
             if white is None and not pair.more
-            else functools.partial(_united, (pair.mask, *pair.more), shown),
+            else functools.partial(united, (pair.mask, *pair.more), shown),
             listed_in=str(raw_dir),
         )
         for pair in pairs
     ]
     return RawData(pictures, hierarchy, labels, notes=notes)
-
-
-def _united(
-    files: Sequence[pathlib.Path], read: Callable[[pathlib.Path], np.ndarray], size: Size
-) -> np.ndarray:
-    """What one of the masks of a picture shows, which mostly is one alone."""
-    del size
-    label_hw = read(files[0])
-    for file in files[1:]:
-        if (other_hw := read(file)).shape != label_hw.shape:
-            raise HiersegError(f"{file} and {files[0]}, of one picture, are not of one size.")
-        label_hw = np.maximum(label_hw, other_hw)
-    return label_hw
-
-
-def _show_one_thing(files: Iterable[pathlib.Path]) -> bool:
-    """Whether masks hold 0 and one other number, the same in all."""
-    found: set[int] = set()
-    for file in files:
-        if is_coloured(file):
-            return False
-        found |= {*np.unique(read_mask(file)).tolist()}
-    return len(found - {0}) < 2
 
 
 def _pairs(raw_dir: pathlib.Path) -> tuple[list[Masked], str, tuple[str, ...]]:
