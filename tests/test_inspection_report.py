@@ -46,6 +46,7 @@ def faulty(tmp_path_factory):
     for i in range(30):
         (root / f"train/images/<b>{i:02}.gif").write_bytes(b"")
     write_pair(root, "train", "empty", 60, label_hw=np.zeros((48, 64), np.uint8))
+    write_pair(root, "train", "both", 61, label_hw=np.full((48, 60), 9, np.uint8))
     return file
 
 
@@ -107,7 +108,19 @@ def test_text_and_page_say_when_all_is_well(tmp_path):
     assert "Nothing wrong found" in format_report(report)
     page = Page(format_page(report))
     assert "Nothing wrong found" in page.text
-    assert "By file" not in page.text
+    assert "several findings" not in page.text
+
+
+def test_files_with_several_findings_are_listed_and_those_with_one_are_not(tmp_path):
+    file = make_data(tmp_path)
+    write_pair(tmp_path, "train", "both", 60, label_hw=np.full((48, 60), 9, np.uint8))
+    write_pair(tmp_path, "train", "one", 61, label_hw=np.full((48, 64), 9, np.uint8))
+    report = report_of(file)
+    listed = format_report(report).split("Files with several findings (1):\n")[1].splitlines()
+    assert listed[:2] == ["  train/masks/both.npy: size mismatch, unknown labels", ""]
+    page = Page(format_page(report)).text.split("Files with several findings")[-1]
+    assert "train/masks/both.npy" in page
+    assert "train/masks/one.npy" not in page
 
 
 def test_the_page_tells_how_ignored_pixels_are_drawn_where_there_are_some(tmp_path):

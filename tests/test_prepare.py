@@ -234,7 +234,7 @@ def test_real_photographs_are_prepared(tmp_path):
     tree.write_text(yaml.safe_dump(CCP_TREE))
     done = run_prepare(f"--raw_dir={CCP}", f"--out_dir={tmp_path / 'out'}", f"--hierarchy={tree}")
     assert done.returncode == 0, done.stderr
-    assert "train: 700 images, heights 384 to 384" in done.stdout
+    assert "train: 700 images, height 384, widths " in done.stdout
     assert data_of(tmp_path / "out") == arrived(CCP)
     spec = load_spec(tmp_path / "out/data.yaml")
     source = FolderSource(spec.image_dir("val"), spec.hierarchy.num_classes)

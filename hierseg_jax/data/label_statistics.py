@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from hierseg_jax.system.wording import columns, counted, padded, printable
+from hierseg_jax.system.wording import columns, counted, padded, printable, spanned
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 
@@ -101,8 +101,8 @@ def summarize_split(
 def format_statistics(splits: Mapping[str, Mapping[str, Any]], hierarchy: Hierarchy) -> str:
     """A line for each split, and a table of the tree with two columns a split."""
     lines = [
-        f"{split}: {counted(s['images'], 'image')}, heights {s['height'][0]} to "
-        f"{s['height'][1]}, widths {s['width'][0]} to {s['width'][1]}, "
+        f"{split}: {counted(s['images'], 'image')}, {spanned('height', *s['height'])}, "
+        f"{spanned('width', *s['width'])}, "
         f"{s['ignored_pixels']:.1%} of the pixels ignored"
         for split, s in splits.items()
     ]

@@ -11,6 +11,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def spanned(noun: str, low: int, high: int) -> str:
+    """As `height 384`, or `heights 242 to 1,263`."""
+    return f"{noun} {low:,}" if low == high else f"{noun}s {low:,} to {high:,}"
+
+
 def level_called(name: str) -> str:
     """As `level part`; a name that says so itself, such as `level_2`, stands alone."""
     return name if name.lower().startswith("level") else f"level {name}"

@@ -218,13 +218,14 @@ def group_by_kind(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
     return {kind: group for kind, group in groups.items() if group}
 
 
-def group_by_file(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
-    """Findings by file, those with most first; findings of no one file are left out."""
-    groups: dict[str, list[Finding]] = {}
+def several_of_a_file(findings: Iterable[Finding]) -> dict[str, list[str]]:
+    """Kinds of findings by file, of files with more than one kind, those with most first."""
+    kinds: dict[str, dict[str, None]] = {}
     for finding in findings:
         if finding.file:
-            groups.setdefault(finding.file, []).append(finding)
-    return dict(sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])))
+            kinds.setdefault(finding.file, {})[finding.kind] = None
+    several = [(file, list(of)) for file, of in kinds.items() if len(of) > 1]
+    return dict(sorted(several, key=lambda item: (-len(item[1]), item[0])))
 
 
 def shown(file: pathlib.Path, root: pathlib.Path | None) -> str:

@@ -3,8 +3,8 @@
 from hierseg_jax.data.inspection.findings import (
     KINDS,
     count_severities,
-    group_by_file,
     group_by_kind,
+    several_of_a_file,
 )
 from hierseg_jax.data.inspection.page_pictures import (
     example_pictures,
@@ -34,8 +34,8 @@ def format_page(report: Report) -> str:
         counts=count_severities(inspection.findings),
         groups=groups,
         files={
-            file: dict.fromkeys(KINDS[finding.kind].title for finding in findings)
-            for file, findings in group_by_file(inspection.findings).items()
+            file: [KINDS[kind].title for kind in kinds]
+            for file, kinds in several_of_a_file(inspection.findings).items()
         },
         limit=report.limit,
         pairs={kind: finding_pictures(inspection, kind, found) for kind, found in groups.items()},

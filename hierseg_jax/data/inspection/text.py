@@ -5,8 +5,8 @@ from hierseg_jax.data.inspection.epochs import RECIPE_EPOCHS, RECIPE_PICTURES
 from hierseg_jax.data.inspection.findings import (
     KINDS,
     count_severities,
-    group_by_file,
     group_by_kind,
+    several_of_a_file,
 )
 from hierseg_jax.data.inspection.report_files import Report
 from hierseg_jax.data.inspection.suggest import (
@@ -17,12 +17,12 @@ from hierseg_jax.data.inspection.suggest import (
     Suggestion,
 )
 from hierseg_jax.data.label_statistics import tree_table
-from hierseg_jax.system.wording import counted, level_called, listed, printable
+from hierseg_jax.system.wording import counted, level_called, listed, printable, spanned
 
 
 def format_report(report: Report) -> str:
     """Findings, files with several of them, statistics, and the suggestion."""
-    blocks = [_head(report), *_findings(report), *_by_file(report), *_statistics(report)]
+    blocks = [_head(report), *_findings(report), *_several(report), *_statistics(report)]
     return "\n\n".join([*blocks, _suggestion(report)])
 
 
@@ -41,7 +41,7 @@ def split_line(report: Report, split: str) -> str:
         line += f" ({of['pairs'] - of['usable']:,} more cannot be used)"
     if of["usable"]:
         sides = (
-            f"{name}s {low:,} to {high:,} (median {median:,.0f})"
+            spanned(name, low, high) + (f" (median {median:,.0f})" if low < high else "")
             for name, (low, median, high) in (("height", of["height"]), ("width", of["width"]))
         )
         line += f", {', '.join(sides)}, {of['ignored_pixels']:.1%} of the pixels ignored"
@@ -122,14 +122,13 @@ def _findings(report: Report) -> list[str]:
     return blocks
 
 
-def _by_file(report: Report) -> list[str]:
-    files = group_by_file(report.inspection.findings)
+def _several(report: Report) -> list[str]:
+    files = several_of_a_file(report.inspection.findings)
     if not files:
         return []
-    lines = [f"By file ({len(files):,}):"]
-    for file, findings in list(files.items())[: report.limit]:
-        kinds = dict.fromkeys(finding.kind.replace("_", " ") for finding in findings)
-        lines.append(f"  {file}: {', '.join(kinds)}")
+    lines = [f"Files with several findings ({len(files):,}):"]
+    for file, kinds in list(files.items())[: report.limit]:
+        lines.append(f"  {file}: {', '.join(kinds).replace('_', ' ')}")
     return ["\n".join([*lines, *_rest(len(files) - report.limit)])]
 
 
