@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hierseg_jax.data.prepare.formats import FORMATS
 from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.system import atomic_writing
@@ -69,7 +70,12 @@ def test_the_command_says_what_it_does_and_refuses(tmp_path):
 def test_a_folder_of_no_format_or_of_two_is_refused(tmp_path):
     raw = tmp_path / "raw"
     save_image(raw / "a.jpg")
-    assert "holds no data set that is known here" in fault(raw, tmp_path / "out")
+    for name in ("b/notes.TXT", "c.txt", ".hidden.json"):
+        (raw / name).parent.mkdir(exist_ok=True)
+        (raw / name).touch()
+    told = fault(raw, tmp_path / "out")
+    assert told.startswith(f"{raw} holds no data set that is known here. Files in it: 2 .txt, 1 .")
+    assert {f"- {name}: {of.marks}" for name, of in FORMATS.items()} <= {*told.splitlines()}
     raw = make_voc(tmp_path) / "VOC2012"
     save_json(raw / "a.json", labelme([("cat", "polygon", [[0, 0], [4, 0], [4, 4]])]))
     assert "may be read as labelme or as voc" in fault(raw, tmp_path / "out")

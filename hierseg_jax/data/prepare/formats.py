@@ -1,5 +1,6 @@
 """The formats of raw data sets by name, and which of them a folder holds."""
 
+import collections
 import pathlib
 import shlex
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from hierseg_jax.data.read.layout import UNREAD_SUFFIXES, about_unread
 from hierseg_jax.data.read.safe_yaml import read_yaml
 from hierseg_jax.data.read.spec import KEYS, SPLITS, load_spec
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import listed
 
 
 class Format(NamedTuple):
@@ -90,11 +92,6 @@ def find_format(raw_dir: pathlib.Path) -> str:
                 f"{raw_dir} holds no data set itself, but {folder.name} in it looks like "
                 f"{' or '.join(below)}; give --raw_dir={folder}."
             )
-    known = "; ".join(f"{name}: {of.marks}" for name, of in FORMATS.items())
-    nothing = (
-        f"{raw_dir} holds no data set that is known here. It is told by what lies in the folder: "
-        f"{known}. Give that folder, or say --from. "
-    )
     for file in sorted((*raw_dir.glob("*.yaml"), *raw_dir.glob("*.yml"))):
         try:
             load_spec(file)
@@ -115,12 +112,25 @@ def find_format(raw_dir: pathlib.Path) -> str:
     unread = about_unread(
         str(file.relative_to(raw_dir)) for file in walk_files(raw_dir, UNREAD_SUFFIXES)
     )
-    reasons = (about_tools(raw_dir), masks.about_lossy(raw_dir), unread, nothing)
-    raise HiersegError(
-        f"{' '.join(told.strip() for told in reasons if told)} Annotations of other tools (XML, "
-        "CSV, other JSON) have to become COCO's, which most tools export. Pictures and masks may "
-        "also stay as they are: a data.yaml names any folders and patterns (docs/data.md)."
+    nothing = (
+        f"{raw_dir} holds no data set that is known here. Files in it: {_files(raw_dir)}. A "
+        "data set is told by what lies in its folder; give that folder, or say --from:"
     )
+    reasons = (about_tools(raw_dir), masks.about_lossy(raw_dir), unread, nothing)
+    known = "".join(f"\n- {name}: {of.marks}" for name, of in FORMATS.items())
+    raise HiersegError(
+        f"{' '.join(told.strip() for told in reasons if told)}{known}\n"
+        "Annotations of other tools (XML, CSV, other JSON) have to become COCO's, which most tools "
+        "export. Pictures and masks may also stay as they are: a data.yaml names any folders and "
+        "patterns (docs/data.md)."
+    )
+
+
+def _files(raw_dir: pathlib.Path) -> str:
+    """As `12 .jpg, 2 .txt`: how many have which ending, the most frequent first."""
+    endings = collections.Counter(file.suffix.lower() for file in walk_files(raw_dir, ("",)))
+    shown = [f"{number:,} {ending or 'without ending'}" for ending, number in endings.most_common()]
+    return listed(shown, 4) or "none"
 
 
 def _may_be_spec(file: pathlib.Path) -> bool:
