@@ -8,12 +8,13 @@ import pytest
 
 from hierseg_jax.evaluation.confusions import level_confusions
 from hierseg_jax.evaluation.evaluate import Evaluation
-from hierseg_jax.evaluation.extremes import Extremes
+from hierseg_jax.evaluation.extremes import Extremes, ScoredPicture
 from hierseg_jax.evaluation.metrics import evaluate_levels, tree_metrics
 from hierseg_jax.evaluation.page.commands import evaluate_command, export_commands, larger_command
 from hierseg_jax.evaluation.page.confusion import MOST_CLASSES, confusion_table, shown_classes
 from hierseg_jax.evaluation.page.curves import line_plot, round_ticks
 from hierseg_jax.evaluation.page.evaluation_page import EvaluationReport, format_page
+from hierseg_jax.evaluation.page.extreme_pictures import extreme_pictures
 from hierseg_jax.evaluation.page.history import History, points, read_history
 from hierseg_jax.evaluation.shown_pictures import ShownPicture
 from hierseg_jax.evaluation.tables import to_json
@@ -153,6 +154,9 @@ def test_a_large_matrix_shows_its_most_frequent_classes_and_says_so():
     assert page.rows[-1][-1] == "50.0"
     assert "Of 41 classes the 30 with the most labelled pixels" in page.text
     assert "the other 11" in page.text
+    empty = Page(confusion_table(level, np.zeros_like(matrix)))
+    assert not empty.rows
+    assert "No pixel is labelled at this level." in empty.text
 
 
 def test_worst_and_best_pictures_are_shown_in_order(report, page):
@@ -166,6 +170,13 @@ def test_worst_and_best_pictures_are_shown_in_order(report, page):
     assert len([tag for tag, _ in page.tags if tag == "img"]) == 4 * 4
     wrong = (figures[0].label != figures[0].prediction)[1:].mean()  # the first row is ignored
     assert f"wrong: {wrong:.1%}" in page.text
+    assert "ignored ones" in page.text
+
+
+def test_ignored_pixels_are_explained_where_there_are_some():
+    label_hw = np.ones((8, 8), np.uint8)
+    scored = ScoredPicture(0, "a", 0.5, np.zeros((8, 8, 3), np.uint8), label_hw, label_hw)
+    assert "ignored ones" not in extreme_pictures([scored], [], [], PASCAL_PERSON_PART, 1)
 
 
 def test_names_are_escaped_wherever_they_stand(tmp_path):

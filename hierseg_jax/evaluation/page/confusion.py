@@ -28,6 +28,7 @@ def confusion_table(level: Level, confusion_ll: np.ndarray) -> str:
         "evaluation/page/confusion.html",
         level=level,
         rows=rows,
+        labelled=confusion_ll.any(),
         left_out=level.num_classes - len(shown),
     )
 

@@ -43,7 +43,7 @@ def extreme_pictures(
         groups=_groups(hierarchy.labels, drawn),
         processes=processes,
         wrong=css_color(_WRONG),
-        ignored=css_color(IGNORED),
+        ignored=css_color(IGNORED) if IGNORE_LABEL in drawn else "",
     )
 
 
