@@ -224,6 +224,7 @@ def test_the_doctor_looks_at_data_sets_together(tmp_path):
     assert done.returncode == 0, done.stderr
     assert f"'--data={fine} + {coarse}'" in done.stdout
     assert "All together:\n  - warning: fine/val/images/val1.png equals" in done.stdout
+    assert done.stdout.count("\nSuggested\n") == 1
     reports = sorted(file.parent.name for file in (tmp_path / "out").rglob("*.html"))
     assert reports == ["1_fine_data", "2_coarse_data"]
 

@@ -13,7 +13,7 @@ from hierseg_jax.data.inspection.several import inspect_together
 from hierseg_jax.data.read.spec import load_spec
 from hierseg_jax.system.bucket_path import BucketPath
 from tests.annotated_data import save_image, save_mask
-from tests.inspection_data import make_data
+from tests.inspection_data import label, make_data
 
 
 def make(root: pathlib.Path, split: str) -> Inspection:
@@ -78,3 +78,26 @@ def test_one_of_them_must_give_what_training_needs(tmp_path):
     assert told(one, other) == []
     one.write_text(other.read_text())
     assert told(one, other) == ["None of these data sets gives a folder for val."]
+
+
+def test_classes_are_missing_where_no_data_set_has_them(tmp_path):
+    """What one of them lacks and another has is no finding."""
+    one, other = (make_data(tmp_path / name) for name in ("a", "b"))
+    for folder, split, stripe in (("a", "train", 3), ("b", "val", 2), ("a", "val", 2)):
+        for mask in (tmp_path / folder / split / "masks").iterdir():
+            label_hw = label()
+            label_hw[label_hw == stripe] = 0
+            np.save(mask, label_hw)
+    inspections = [inspect_dataset(load_spec(file), alone=False) for file in (one, other)]
+    kinds = {f.kind for each in inspections for f in each.findings}
+    assert not kinds & {"missing_class", "untrained_class"}
+    told = inspect_together(inspections, 4, 9)
+    assert ("warning", "No mask of val of all data sets holds head (level part).") in told
+    assert not [severity for severity, _ in told if severity == ERROR]
+    for mask in (tmp_path / "b/train/masks").iterdir():
+        np.save(mask, np.where(label() == 3, 0, label()).astype(np.uint8))
+    inspections = [inspect_dataset(load_spec(file), alone=False) for file in (one, other)]
+    errors = [text for severity, text in inspect_together(inspections, 4, 9) if severity == ERROR]
+    assert [text[:62] for text in errors] == [
+        "None of the 8 usable masks of train of all data sets holds leg"
+    ]

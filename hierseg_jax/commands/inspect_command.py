@@ -15,10 +15,15 @@ import cv2
 from hierseg_jax.data.inspection.findings import ERROR, count_severities
 from hierseg_jax.data.inspection.inspect_dataset import DISTANCE, Inspection, inspect_dataset
 from hierseg_jax.data.inspection.inspection_page import format_page
-from hierseg_jax.data.inspection.report_files import make_report, report_files, write_report
+from hierseg_jax.data.inspection.report_files import (
+    Report,
+    make_report,
+    report_files,
+    write_report,
+)
 from hierseg_jax.data.inspection.several import inspect_together
 from hierseg_jax.data.inspection.suggest import Start
-from hierseg_jax.data.inspection.text import format_report
+from hierseg_jax.data.inspection.text import format_findings, format_report, format_suggestion
 from hierseg_jax.data.read.common_tree import load_hierarchy, read_data_sets
 from hierseg_jax.data.read.members import Kind, parse_members
 from hierseg_jax.data.read.spec import DatasetSpec
@@ -65,22 +70,30 @@ def main() -> None:
         make_folder(folder)
     alone = len(specs) == 1
     inspections = [inspect_dataset(spec, _DISTANCE.value, alone=alone) for spec in specs]
-    for inspection, of_one in zip(inspections, files, strict=True):
+    reports = [
         _report(inspection, inspections, of_one)
+        for inspection, of_one in zip(inspections, files, strict=True)
+    ]
     errors = sum(count_severities(each.findings)[ERROR] for each in inspections)
     if not alone:
         together = inspect_together(inspections, _DISTANCE.value, _LIMIT.value)
         lines = [f"  - {severity}: {sentence}" for severity, sentence in together]
-        print("\n".join(["\nAll together:", *(lines or ["  nothing wrong found"])]))
+        print("\n".join(["All together:", *(lines or ["  nothing wrong found"])]))
         errors += sum(severity == ERROR for severity, _ in together)
+        print(f"\n{format_suggestion(reports[0])}")
     if errors:
         sys.exit(
             f"error: training or evaluation would stop at {errors:,} of these; mend them first."
         )
 
 
-def _report(inspection: Inspection, together: Sequence[Inspection], files: dict[str, Path]) -> None:
-    """Writes and prints the report of one data set of those that are looked at together."""
+def _report(
+    inspection: Inspection, together: Sequence[Inspection], files: dict[str, Path]
+) -> Report:
+    """Writes and prints the report of one data set of those that are looked at together.
+
+    The suggestion is the same for all of several, and is printed behind what all have.
+    """
     # Only now: with the networks comes JAX, which looking at the data does without.
     from hierseg_jax.commands.short_forms import unused_name
     from hierseg_jax.settings import ModelSettings
@@ -98,7 +111,9 @@ def _report(inspection: Inspection, together: Sequence[Inspection], files: dict[
     )
     text = format_report(report)
     write_report(report, text, format_page(report), files)
-    print(f"{text}\n\nWritten to {', '.join(map(str, files.values()))}")
+    shown, end = (text, "\n") if report.alone else (format_findings(report), "\n\n")
+    print(f"{shown}\n\nWritten to {', '.join(map(str, files.values()))}", end=end)
+    return report
 
 
 def _folder_name(number: int, spec: DatasetSpec) -> str:

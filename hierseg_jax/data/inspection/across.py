@@ -80,22 +80,25 @@ def check_background(spec: DatasetSpec) -> list[Finding]:
 
 
 def check_classes(
-    split: str, usable: Sequence[Usable], hierarchy: Hierarchy, alone: bool = True, cause: str = ""
+    split: str, usable: Sequence[Usable], hierarchy: Hierarchy, *, of: str = "", cause: str = ""
 ) -> list[Finding]:
     """Classes of any level without a pixel in a split that has usable examples.
 
-    One finding tells of all that train lacks, for training refuses it unless other data sets
-    have them, and of a split that has no class at all; otherwise each class has its own. `cause`
-    is a sentence about what is likely wrong with all masks.
+    One finding tells of all that train lacks, for training refuses it, and of a split that has no
+    class at all; otherwise each class has its own.
+
+    Args:
+      of: what the split is of, as " of all data sets".
+      cause: a sentence about what is likely wrong with all masks.
     """
     if not usable:
         return []
-    seen = labels_seen(usable, hierarchy)
-    refused = alone and split == "train"
-    if missing_classes(seen, hierarchy) and (refused or has_no_class(seen, hierarchy)):
-        kind = "untrained_class" if refused else "missing_class"
-        text = missing_sentence(seen, hierarchy, f"of the {len(usable):,} usable masks of {split}")
-        return [Finding(kind, split, "", " ".join(filter(None, (printable(text), cause))))]
+    seen, train = labels_seen(usable, hierarchy), split == "train"
+    if missing_classes(seen, hierarchy) and (train or has_no_class(seen, hierarchy)):
+        kind = "untrained_class" if train else "missing_class"
+        masks = f"of the {len(usable):,} usable masks of {split}{of}"
+        text = printable(missing_sentence(seen, hierarchy, masks))
+        return [Finding(kind, split, "", " ".join(filter(None, (text, cause))))]
     counted = count_levels(np.stack([example.counts_l[:-1] for example in usable]), hierarchy)
     findings, named = [], set()
     for level in reversed(hierarchy.levels):
@@ -104,7 +107,8 @@ def check_classes(
             # A branch that ends early stands in several levels.
             if not count and name not in named:
                 named.add(name)
-                text = printable(f"No mask of {split} holds {name} ({level_called(level.name)}).")
+                masks = f"No mask of {split}{of}"
+                text = printable(f"{masks} holds {name} ({level_called(level.name)}).")
                 findings.append(Finding("missing_class", split, "", text))
     return findings
 

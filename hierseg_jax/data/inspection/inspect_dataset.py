@@ -51,7 +51,7 @@ def inspect_dataset(
     Args:
       spec: of a data.yaml.
       distance: bits in which near-duplicates' hashes differ at most, 0 to 16.
-      alone: whether it is trained on alone, so that it must have every class.
+      alone: whether it is trained on alone, so that it must have every class and split.
 
     Raises:
       ValueError, FileNotFoundError: no split is given, a list of images is missing or names what
@@ -84,8 +84,9 @@ def inspect_dataset(
     findings += across.without_many(found, len(examples))
     cause = drawn_sentence(spec, examples)
     for split in spec.splits:
-        usable = inspection.usable(split)
-        findings += across.check_classes(split, usable, spec.hierarchy, alone, cause)
+        if alone or split in bare:
+            usable = inspection.usable(split)
+            findings += across.check_classes(split, usable, spec.hierarchy, cause=cause)
     findings += across.check_sizes(examples, spec)
     findings += across.check_duplicates(examples, spec, distance)
     return dataclasses.replace(inspection, findings=tuple(findings))

@@ -4,10 +4,9 @@ import itertools
 import pathlib
 from collections.abc import Sequence
 
-from hierseg_jax.data.inspection.across import TRAINED_WITH, between, labels_seen
+from hierseg_jax.data.inspection.across import TRAINED_WITH, between, check_classes
 from hierseg_jax.data.inspection.findings import ERROR, KINDS, WARNING
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
-from hierseg_jax.data.missing_classes import missing_classes, missing_sentence
 from hierseg_jax.data.read.spec import SPLITS
 from hierseg_jax.system.paths import in_bucket
 from hierseg_jax.system.wording import counted, printable
@@ -25,21 +24,19 @@ def inspect_together(
 
     Returns:
       (severity, sentence): errors for splits that none gives, and for classes that no training
-      mask holds; warnings for pictures that one has in training and another elsewhere, and for
-      those that two have in one split.
+      mask holds; warnings for classes that no mask of another split holds, for pictures that one
+      has in training and another elsewhere, and for those that two have in one split.
     """
     told = [
         (ERROR, f"None of these data sets gives a folder for {split}.")
         for split in TRAINED_WITH
         if not any(split in each.spec.splits for each in inspections)
     ]
-    usable = [example for each in inspections for example in each.usable("train")]
-    hierarchy = inspections[0].spec.hierarchy
-    if usable:
-        seen = labels_seen(usable, hierarchy)
-        if missing_classes(seen, hierarchy):
-            masks = f"of the {len(usable):,} usable masks of train of all data sets"
-            told.append((ERROR, missing_sentence(seen, hierarchy, masks)))
+    for split in SPLITS:
+        usable = [example for each in inspections for example in each.usable(split)]
+        hierarchy = inspections[0].spec.hierarchy
+        for finding in check_classes(split, usable, hierarchy, of=" of all data sets")[:limit]:
+            told.append((KINDS[finding.kind].severity, finding.message))
     root = _common_folder([each.spec.root for each in inspections])
     for one, other in itertools.permutations(inspections, 2):
         for earlier, later in itertools.combinations(SPLITS, 2):

@@ -21,9 +21,14 @@ from hierseg_jax.system.wording import counted, level_called, listed, printable,
 
 
 def format_report(report: Report) -> str:
-    """Findings, files with several of them, statistics, and the suggestion."""
+    """All of it."""
+    return f"{format_findings(report)}\n\n{format_suggestion(report)}"
+
+
+def format_findings(report: Report) -> str:
+    """Findings, files with several of them, and statistics."""
     blocks = [_head(report), *_findings(report), *_several(report), *_statistics(report)]
-    return "\n\n".join([*blocks, _suggestion(report)])
+    return "\n\n".join(blocks)
 
 
 def verdict(report: Report) -> str:
@@ -159,7 +164,8 @@ def _statistics(report: Report) -> list[str]:
     return ["\n".join([*tree_table(report.inspection.spec.hierarchy, head, cells), *unknown])]
 
 
-def _suggestion(report: Report) -> str:
+def format_suggestion(report: Report) -> str:
+    """What to train with, and why."""
     suggestion = report.suggestion
     if suggestion is None:
         return "No example can be used, so there is nothing to suggest settings by."
