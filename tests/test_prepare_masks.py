@@ -229,6 +229,16 @@ def test_without_a_table_colours_are_classes(tmp_path, suffix):
         np.testing.assert_array_equal(label, mask_of(int(stem)))
 
 
+def test_black_and_white_in_three_channels_are_an_object_as_in_one(tmp_path):
+    raw = write(tmp_path / "raw", *numbered("{}.jpg", "{}_mask.png"), values=(0, 255, 255))
+    for mask in raw.glob("*_mask.png"):
+        cv2.imwrite(str(mask), cv2.cvtColor(cv2.imread(str(mask), 0), cv2.COLOR_GRAY2BGR))
+    spec = prepare(raw, tmp_path / "out").spec
+    assert spec.hierarchy.class_names == ("background", "object")
+    for stem, label in labels_of(spec, "train").items():
+        np.testing.assert_array_equal(label, mask_of(int(stem), (0, 1, 1)))
+
+
 def test_pictures_shown_in_masks_place_are_no_masks_and_those_without_one_are_told(tmp_path):
     raw = write(tmp_path / "raw", *numbered("{}.jpg", "{}_semantic.png"))
     for i in range(6):

@@ -76,7 +76,9 @@ def name_values(masks: Sequence[pathlib.Path]) -> tuple[dict[Value, ClassPath], 
             f" {_about_objects(numbered)}".rstrip()
         )
     if coloured:
-        names = {colour: f"colour_{colour:06X}" if colour else BACKGROUND for colour in found}
+        names = {colour: f"colour_{colour:06X}" for colour in found} | {0: BACKGROUND}
+        if found == {0, 0xFFFFFF}:
+            names[0xFFFFFF] = "object"
         return {f"#{colour:06X}": (names[colour],) for colour in sorted(found)}, how
     if found == {0, IGNORE_LABEL}:
         names_by_value: dict[Value, ClassPath] = {0: (BACKGROUND,), IGNORE_LABEL: ("object",)}
