@@ -83,7 +83,7 @@ def export_commands(description: Mapping[str, Any], settings: Settings) -> list[
     checkpoint = description["checkpoint"]
     name = run_name(pathlib.Path(checkpoint))
     size = size_flag(description, settings)
-    # Whose bars the runtime then cuts off (docs/inference.md).
+    # Whose bars the runtime then cuts off (docs/picture_quality.md).
     is_open = {"dynamic": "true"} if settings.data.resize == "letterbox" else {}
     return [
         _command("export", {"checkpoint": checkpoint, "onnx_file": f"{name}.onnx"} | size),
