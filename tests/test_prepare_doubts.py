@@ -67,17 +67,44 @@ def test_many_numbers_of_objects_are_refused_with_what_they_may_be(tmp_path):
     assert "30: object, and so on to 90}" in message
 
 
-def test_a_table_of_colours_beside_masks_of_numbers_is_passed_over(tmp_path):
+HEAD = "name,r,g,b\nbuilding,70,70,70\nunlabeled,0,0,0\npaved,128,64,128\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "taken"), [("", True), ("dirt,130,76,0\n", True), ("a,1,2,3\nb,3,2,1\n", False)]
+)
+def test_a_table_of_colours_names_numbers_that_are_those_of_its_lines(tmp_path, more, taken):
+    """In its own order, wherever black stands; nearly all of them have to be there."""
     raw = make(tmp_path, [objects(2)] * 3)
     table = raw / "class_dict_seg.csv"
-    table.write_text("name,r,g,b\nunlabeled,0,0,0\npaved,128,64,128\ndirt,130,76,0\n")
+    table.write_text(HEAD + more)
     done = prepare(raw, tmp_path / "out")
-    assert f"{table} names colours, and the masks hold numbers: it is passed over." in done.notes
-    assert done.spec.hierarchy.class_names == ("background", "class_1", "class_2")
-    # Greys are colours, too.
-    table.write_text("name,r,g,b\nunlabeled,0,0,0\npaved,1,1,1\ndirt,2,2,2\n")
+    told = [note for note in done.notes if note.startswith(f"{table} names colours, and the masks")]
+    assert [("lines, the first of which is 0." in note) for note in told] == [taken]
+    assert [note.endswith("numbers: it is passed over.") for note in told] == [not taken]
+    names = ("unlabeled", "building", "paved", *(["dirt"] if more else []))
+    found = done.spec.hierarchy.class_names
+    assert found == (names if taken else ("background", "class_1", "class_2"))
+    if taken:
+        stored = dict(done.spec.labels)
+        assert (stored[0], stored[1], stored[2]) == ("building", "unlabeled", "paved")
+
+
+def test_a_table_of_colours_is_passed_over_where_numbers_are_beyond_its_lines(tmp_path):
+    raw = make(tmp_path, [objects(2), objects(3), objects(4)])
+    (raw / "class_dict_seg.csv").write_text(HEAD)
+    done = prepare(raw, tmp_path / "out")
+    assert "it is passed over." in str(done.notes)
+    assert done.spec.hierarchy.class_names[0] == "background"
+
+
+def test_a_table_of_greys_is_that_of_the_numbers(tmp_path):
+    raw = make(tmp_path, [objects(2)] * 3)
+    table = raw / "class_dict_seg.csv"
+    table.write_text("name,r,g,b\nunlabeled,0,0,0\npaved,2,2,2\ndirt,1,1,1\n")
     done = prepare(raw, tmp_path / "grey")
     assert done.spec.hierarchy.class_names == ("unlabeled", "paved", "dirt")
+    assert dict(done.spec.labels)["#010101"] == "dirt"
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -40,10 +40,17 @@ class Table(NamedTuple):
     Attributes:
       file: that it stands in.
       paths: of every value, or of every colour as `#RRGGBB`.
+      lines: the colours in the order of the file, where nothing else gives them numbers.
     """
 
     file: pathlib.Path
     paths: dict[Value, ClassPath]
+    lines: tuple[Value, ...] = ()
+
+    @property
+    def names_colours(self) -> bool:
+        """Whether it has names of colours, in place of values."""
+        return any(isinstance(value, str) for value in self.paths)
 
 
 def find_table(root: pathlib.Path, fits: Callable[[Table], bool] = lambda _: True) -> Table | None:
@@ -57,10 +64,11 @@ def find_table(root: pathlib.Path, fits: Callable[[Table], bool] = lambda _: Tru
       ValueError: a table that can't be read; several that differ.
     """
     found = [
-        Table(file, _checked(read(file), file))
+        Table(file, _checked(paths, file), tuple(paths) if read is _colours else ())
         for pattern, read in _READERS.items()
         for file in sorted((*root.glob(pattern), *root.glob(f"*/{pattern}")))
         if file.is_file()
+        for paths in (read(file),)
     ]
     tables = [table for table in found if table.paths]
     tables = [table for table in tables if fits(table)] or tables

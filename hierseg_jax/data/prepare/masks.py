@@ -9,17 +9,15 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from hierseg_jax.data.prepare.class_tables import TABLES, ClassPath, Table, find_table
+from hierseg_jax.data.prepare.class_tables import TABLES, ClassPath, Table
 from hierseg_jax.data.prepare.classes import BACKGROUND, value_of_none
-from hierseg_jax.data.prepare.colours import is_coloured
 from hierseg_jax.data.prepare.file_words import MASK_WORDS, has
 from hierseg_jax.data.prepare.folders import walk_files
 from hierseg_jax.data.prepare.label_maps import as_named
 from hierseg_jax.data.prepare.likely_pairs import find_likely_pairs
 from hierseg_jax.data.prepare.mask_folders import is_photo
 from hierseg_jax.data.prepare.mask_pairs import Masked, find_pairs
+from hierseg_jax.data.prepare.mask_tables import find_mask_table
 from hierseg_jax.data.prepare.palettes import find_renumbered
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
 from hierseg_jax.data.prepare.soft_masks import halved, white_share
@@ -27,8 +25,6 @@ from hierseg_jax.data.prepare.united_masks import show_one_thing, united
 from hierseg_jax.data.prepare.unnamed_values import name_values
 from hierseg_jax.data.read.image_files import read_mask
 from hierseg_jax.data.read.layout import LOSSY, LOSSY_SUFFIXES, MASK_SUFFIXES
-from hierseg_jax.data.read.png import palette_of
-from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.data.read.value_names import IGNORE, Named, Value
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, said_with
 from hierseg_jax.system.wording import counted, listed
@@ -36,7 +32,6 @@ from hierseg_jax.tree.background import may_be_background
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 from hierseg_jax.tree.meeting import all_labels, near_names
 
-_LOOKED_INTO = 20
 _COLOURS = 20  # that are written out
 _MOSTLY = 0.5
 """Of all pixels what an object has, at most, that nobody asks about."""
@@ -62,8 +57,9 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             f"masks.{about_lossy(raw_dir)}"
         )
     masks, white = [mask for pair in pairs for mask in (pair.mask, *pair.more)], None
-    table, passed_over = _table(raw_dir, masks)
-    # Whoever names values means what is stored; but two lines may be of black and white.
+    # Whoever names values means what is stored.
+    table, about_table = (None, ()) if wishes.labels else find_mask_table(raw_dir, masks)
+    # But two lines may be of black and white.
     if not wishes.labels and (table is None or len(table.paths) == 2):
         white = white_share(masks, hard=table is not None and [*table.paths] == [0, 1])
     if white is None and (photo := next(filter(is_photo, masks), None)):
@@ -77,7 +73,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             dark, bright = 1, 0
     else:
         hierarchy, labels, notes = _classes(raw_dir, masks, table, wishes)
-    notes = (how, *notes, *passed_over, *left_out)
+    notes = (how, *notes, *about_table, *left_out)
     if more := [file for pair in several for file in pair.more]:
         of_several = [mask for pair in several for mask in (pair.mask, *pair.more)]
         if white is None:
@@ -143,46 +139,6 @@ def about_lossy(raw_dir: pathlib.Path) -> str:
     return f" {named} is JPEG or WebP. {LOSSY}" if named else ""
 
 
-def _looks(masks: Sequence[pathlib.Path]) -> tuple[bool, set[Value]]:
-    """Whether masks are of colours; and of numbers the colours but black in which they are shown.
-
-    These are a palette's, or greys. Masks that can't be read are told of elsewhere.
-    """
-    shown: set[Value] = set()
-    for mask in (masks[index] for index in spread_indices(len(masks), _LOOKED_INTO)):
-        with contextlib.suppress(HiersegError):
-            if is_coloured(mask):
-                return True, set()
-            palette = dict(enumerate(palette_of(mask)))
-            values = np.unique(read_mask(mask)).tolist()
-            colours = (palette.get(value, value * 0x10101) for value in values)
-            shown |= {f"#{colour:06X}" for colour in colours if colour}
-    return False, shown
-
-
-def _table(
-    raw_dir: pathlib.Path, masks: Sequence[pathlib.Path]
-) -> tuple[Table | None, tuple[str, ...]]:
-    """The table of classes, if it is one of what the masks hold; and a sentence if it isn't.
-
-    Data sets have tables of the colours in which people are shown masks that hold numbers.
-    """
-
-    def fits(table: Table) -> bool:
-        coloured, shown = looks()
-        if not _names_colours(table):
-            return not coloured
-        return coloured or not shown or not shown.isdisjoint(table.paths)
-
-    looks = functools.cache(lambda: _looks(masks))
-    table = find_table(raw_dir, fits)
-    # One of numbers alone beside colours may be of black and white, or else is told of there.
-    if table is None or not _names_colours(table) or fits(table):
-        return table, ()
-    note = f"{table.file} names colours, and the masks hold numbers: it is passed over."
-    return None, (note,)
-
-
 def _one_thing(
     mask: pathlib.Path, white: float, table: Table | None, wishes: Wishes
 ) -> tuple[Hierarchy, tuple[str, ...]]:
@@ -230,7 +186,7 @@ def _classes(
     tree = wishes.hierarchy
     if tree is not None and wishes.labels:
         return tree, wishes.labels, ()
-    if (tree is not None or table is not None) and not _names_colours(table):
+    if (tree is not None or table is not None) and not (table and table.names_colours):
         _refuse_renumbered(masks)
     if table is not None:
         where, paths = str(table.file), table.paths
@@ -248,10 +204,6 @@ def _classes(
     )
     labels = as_named({value: path[-1] for value, path in paths.items()}, tree)
     return tree, labels, (note, *notes)
-
-
-def _names_colours(table: Table | None) -> bool:
-    return table is not None and any(isinstance(value, str) for value in table.paths)
 
 
 def _refuse_renumbered(masks: Sequence[pathlib.Path]) -> None:
