@@ -9,7 +9,7 @@ import pytest
 from hierseg_jax.evaluation.confusions import level_confusions
 from hierseg_jax.evaluation.evaluate import Evaluation
 from hierseg_jax.evaluation.extremes import Extremes, ScoredPicture
-from hierseg_jax.evaluation.metrics import evaluate_levels, tree_metrics
+from hierseg_jax.evaluation.metrics import TreeMetrics, evaluate_levels, tree_metrics
 from hierseg_jax.evaluation.page.commands import evaluate_command, export_commands, larger_command
 from hierseg_jax.evaluation.page.confusion import MOST_CLASSES, confusion_table, shown_classes
 from hierseg_jax.evaluation.page.curves import line_plot, round_ticks
@@ -17,7 +17,7 @@ from hierseg_jax.evaluation.page.evaluation_page import EvaluationReport, format
 from hierseg_jax.evaluation.page.extreme_pictures import extreme_pictures
 from hierseg_jax.evaluation.page.history import History, points, read_history
 from hierseg_jax.evaluation.shown_pictures import ShownPicture
-from hierseg_jax.evaluation.tables import to_json
+from hierseg_jax.evaluation.tables import format_tree, to_json
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
@@ -171,6 +171,12 @@ def test_worst_and_best_pictures_are_shown_in_order(report, page):
     wrong = (figures[0].label != figures[0].prediction)[1:].mean()  # the first row is ignored
     assert f"wrong: {wrong:.1%}" in page.text
     assert "ignored ones" in page.text
+
+
+def test_of_one_level_nothing_is_said_of_the_tree():
+    tree = TreeMetrics(contradictions=0.0, mistake_distance=2.0, mean_distance=0.1)
+    assert format_tree(tree, 1) == ""
+    assert len(format_tree(tree, 2).splitlines()) == 2
 
 
 def test_ignored_pixels_are_explained_where_there_are_some():

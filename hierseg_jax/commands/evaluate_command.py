@@ -229,7 +229,7 @@ def _write(report: EvaluationReport) -> str:
     levels, columns = evaluation.levels, content["metrics"]
     epoch = f" (epoch {content['epoch']})" if content["epoch"] else ""
     precision = f" in {content['precision']}" if "precision" in content else ""
-    notes = (format_tree(evaluation.tree), format_false_alarms(evaluation.painted_n))
+    notes = (format_tree(evaluation.tree, len(levels)), format_false_alarms(evaluation.painted_n))
     return (
         f"{content['model']}{precision}{epoch} on {content['data']}, {content['task']}: "
         f"{describe_view(content, counted(evaluation.num_images, 'image'))}\n"

@@ -159,8 +159,10 @@ def describe_view(description: Mapping[str, Any], images: str = "images") -> str
     return ", ".join(parts)
 
 
-def format_tree(tree: TreeMetrics) -> str:
-    """Two lines for the screen, without what is undefined."""
+def format_tree(tree: TreeMetrics, num_levels: int) -> str:
+    """Two lines for the screen, without what is undefined; of one level there is nothing to say."""
+    if num_levels == 1:
+        return ""
     lines = [
         (
             "inconsistency rate, pixels whose levels contradict one another before decoding",

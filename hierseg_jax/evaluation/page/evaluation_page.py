@@ -96,7 +96,7 @@ def format_page(report: EvaluationReport) -> str:
             for name, of in evaluation.data_sets.items()
         ],
         tree_lines=[
-            *format_tree(evaluation.tree).splitlines(),
+            *format_tree(evaluation.tree, hierarchy.num_levels).splitlines(),
             *format_false_alarms(evaluation.painted_n).splitlines(),
         ],
         plots=dict(plots[:_FIRST_PLOTS]),
