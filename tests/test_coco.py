@@ -72,6 +72,34 @@ def test_crowds_and_boxes_are_ignored_below_all_else(tmp_path):
     assert "ignored, boxes alone: 1 record." in str(done.notes)
 
 
+def test_masks_that_cvat_calls_crowds_are_regions(tmp_path):
+    """It does so with all that is no polygon; each of its records has `attributes`."""
+    done, names = draw_coco(
+        tmp_path,
+        {"category_id": 3, "segmentation": SMALL, "iscrowd": 1, "attributes": {"occluded": False}},
+        {"category_id": 1, "segmentation": SQUARE, "iscrowd": 0, "attributes": {}},
+        {
+            "category_id": 5,
+            "segmentation": [[0, 10, 4, 10, 4, 12, 0, 12]],
+            "iscrowd": 1,
+            "attributes": {"is_crowd": True},
+        },
+    )
+    np.testing.assert_array_equal(names, expected("dog", "cat", "ignored"))
+    assert "ignored: 1 crowd region." in str(done.notes)
+
+
+def test_where_all_are_called_crowds_none_is(tmp_path):
+    done, names = draw_coco(
+        tmp_path,
+        {"category_id": 3, "segmentation": SMALL, "iscrowd": 1},
+        {"category_id": 1, "segmentation": SQUARE, "iscrowd": 1},
+        {"category_id": 5, "segmentation": [], "bbox": [0, 10, 4, 2], "iscrowd": 0},
+    )
+    np.testing.assert_array_equal(names, expected("dog", "cat", "ignored"))
+    assert "crowd" not in str(done.notes)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_several_polygons_holes_and_run_lengths(tmp_path, packed):
     """Of one annotation polygons are united; a hole is in run lengths, or a line's own."""

@@ -228,6 +228,8 @@ def test_damaged_images_are_refused(tmp_path):
     assert "is neither a JPEG nor a PNG" in fault(image_dir, file)
     file.write_bytes(b"")
     assert "is neither a JPEG nor a PNG" in fault(image_dir, file)
+    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 3\n")
+    assert "until `git lfs pull` in its repository fetches it" in fault(image_dir, file)
 
 
 def test_images_that_announce_too_many_pixels_are_refused_undecoded(tmp_path, monkeypatch):

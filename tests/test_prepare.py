@@ -97,8 +97,8 @@ def test_every_fault_is_listed_and_nothing_is_written(tmp_path):
         "val_id.txt: line 4 is no plain id: '../v1'",
         "val_id.txt: line 5 is no plain id",
         "val_id.txt: line 6 is no plain id: '.v1'",
-        "t0.jpg is missing, though train_id.txt names t0.",
-        "t1.npy is missing",
+        "t0.jpg is missing, though train_id.txt names it. Put it there, or take it out of the "
+        f"list. The same of 1 more file ({masks / 't1.npy'}).",
         "t2.jpg is cut off",
         "t3.npy is 16 x 12 (height x width), but its image",
         "t4.npy holds the labels 7;",
@@ -115,8 +115,8 @@ def test_every_fault_is_listed_and_nothing_is_written(tmp_path):
 
 def test_at_most_twenty_faults_are_listed(tmp_path):
     raw = make_raw(tmp_path, train=25)
-    shutil.rmtree(raw / "gt_masks")
-    (raw / "gt_masks").mkdir()
+    for number, mask in enumerate((raw / "gt_masks").iterdir()):
+        np.save(mask, np.full_like(np.load(mask), 10 + number))
     lines = fault(raw, tmp_path / "out").splitlines()
     assert "has 27 faults" in lines[0]
     assert lines[-1] == "- and 7 more"

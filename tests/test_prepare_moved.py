@@ -30,7 +30,7 @@ def test_a_picture_beside_its_annotation_is_found(tmp_path, path, there):
     assert (tmp_path / "out/train/images" / f"new{(raw / there).suffix}").is_file()
     assert done.written == 2
     (raw / there).unlink()
-    assert "is missing, though new.json names new. Put it there" in fault(raw, tmp_path / "other")
+    assert "is missing, though new.json names it. Put it there" in fault(raw, tmp_path / "other")
 
 
 def test_other_json_files_are_passed_over_and_named(tmp_path):

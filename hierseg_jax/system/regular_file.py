@@ -17,6 +17,8 @@ OpenCV's own limit, 2**30 pixels, is 3 GB, and far more than that with several r
 MAX_BYTES = 1 << 30
 """An image or mask of MAX_PIXELS takes 0.8 GB in the widest format there is, 8 bytes a pixel."""
 
+_LFS = b"version https://git-lfs.github.com/spec/"
+
 
 def read_file(file: pathlib.Path, most: int = MAX_BYTES) -> bytes:
     """All bytes of a regular file; links are followed.
@@ -41,21 +43,37 @@ def read_file(file: pathlib.Path, most: int = MAX_BYTES) -> bytes:
             f"{file} has {found.st_size:,} bytes, more than the {most:,} that are read of a file."
         )
     try:
-        return file.read_bytes()
+        data = file.read_bytes()
     except OSError as error:
         error.filename = error.filename or str(file)  # a disk that fails does not say of what
         raise
+    _refuse_pointer(data, file)
+    return data
+
+
+def _refuse_pointer(data: bytes, file: pathlib.Path) -> None:
+    """Raises ValueError for what Git LFS has in place of a file that was not fetched."""
+    if data.startswith(_LFS):
+        raise HiersegError(
+            f"{file} isn't the file itself, but what Git LFS has in its place until `git lfs pull` "
+            "in its repository fetches it."
+        )
 
 
 def check_readable(file: pathlib.Path) -> None:
-    """Raises PermissionError, a sentence starting with `file`, for one that may not be read.
+    """Refuses a file that is there and of which libraries would say that it is damaged.
 
-    What libraries say of such files is that they are damaged.
+    Raises:
+      PermissionError, ValueError: a sentence starting with `file`: it may not be read, or is a
+        pointer of Git LFS.
     """
     if file.exists() and not os.access(file, os.R_OK):
         raise HiersegPermissionError(
             f"{file} may not be read: permission denied. Let this user read it."
         )
+    if file.is_file():
+        with file.open("rb") as opened:
+            _refuse_pointer(opened.read(len(_LFS)), file)
 
 
 def refuse_dead_link(file: pathlib.Path) -> None:

@@ -158,7 +158,7 @@ def _sentence(error: HiersegError | OSError, file: pathlib.Path, picture: Pictur
         return str(error)
     if isinstance(error, FileNotFoundError):
         return (
-            f"{file} is missing, though {picture.listed_in} names {picture.name}. Put it there, or "
+            f"{file} is missing, though {picture.listed_in} names it. Put it there, or "
             "take it out of the list."
         )
     return f"{file}: {error.strerror}."

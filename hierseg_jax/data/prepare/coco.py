@@ -14,7 +14,12 @@ from typing import Any
 import numpy as np
 
 from hierseg_jax.data.prepare.classes import find_classes, value_of_none
-from hierseg_jax.data.prepare.coco_document import Document, is_ignored, read_document
+from hierseg_jax.data.prepare.coco_document import (
+    Document,
+    is_ignored,
+    read_document,
+    without_crowds,
+)
 from hierseg_jax.data.prepare.draw import (
     Patch,
     Region,
@@ -61,7 +66,10 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         )
     told = {file: _is_coco(file) for file in files}
     documents = [read_document(file) for file in files if told[file] or not any(told.values())]
-    _check_segments(documents)
+    segments = _segments(documents)
+    if segments and all(one.get("iscrowd") for one in segments):
+        # Of a tool that calls every mask a crowd; a data set has none of crowds alone.
+        documents = [without_crowds(document) for document in documents]
     names = [name for document in documents for name in document.categories.values()]
     used = {name for document in documents for name in document.used}
     classes_used = {name for name in used if value_of_none(name) is None}
@@ -229,15 +237,18 @@ def _annotated_groups(parents: Mapping[str, str], used: Collection[str], where: 
     ]
 
 
-def _check_segments(documents: Iterable[Document]) -> None:
+def _segments(documents: Iterable[Document]) -> list[dict[str, Any]]:
+    """Records that have more than a box; raises HiersegError where there are others alone."""
     everything = [
         one for document in documents for of in document.annotations.values() for one in of
     ]
-    if everything and not any(one.get("segmentation") for one in everything):
+    segments = [one for one in everything if one.get("segmentation")]
+    if everything and not segments:
         file = next(document.file for document in documents if document.annotations)
         raise HiersegError(
             f"{file} holds boxes alone, and no segmentation; export it with polygons or masks."
         )
+    return segments
 
 
 def _notes(documents: Iterable[Document]) -> list[str]:

@@ -87,8 +87,19 @@ def read_document(file: pathlib.Path) -> Document:
                 kind = key.removesuffix("_id")
                 raise HiersegError(f"{where}: there is no {kind} of the id {shown(record[key])}.")
             record = {**record, key: found}
+        if isinstance(attributes := record.get("attributes"), Mapping):
+            # CVAT and Datumaro call every mask that is no polygon a crowd.
+            record["iscrowd"] = bool(attributes.get("is_crowd"))
         annotations.setdefault(record["image_id"], []).append(record)
     return Document(file, images, annotations, categories, groups)
+
+
+def without_crowds(document: Document) -> Document:
+    """The document with all that it calls crowds as regions like any others."""
+    annotations = {
+        key: [{**one, "iscrowd": 0} for one in of] for key, of in document.annotations.items()
+    }
+    return dataclasses.replace(document, annotations=annotations)
 
 
 def is_ignored(record: Mapping[str, Any]) -> bool:
