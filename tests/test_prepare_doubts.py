@@ -1,5 +1,6 @@
 """What may not be meant as it is read is said, with what to do about it."""
 
+import shutil
 import struct
 
 import cv2
@@ -11,7 +12,7 @@ from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.spec import read_classes
 from hierseg_jax.tree.hierarchy import Hierarchy
-from tests.annotated_data import SIZE, save_image, save_mask
+from tests.annotated_data import SIZE, SQUARE, coco, save_image, save_json, save_mask
 from tests.raw_data import fault
 
 
@@ -254,3 +255,26 @@ def test_faults_that_differ_by_their_file_alone_are_one_sentence(tmp_path):
     assert "holds the labels 7; " in lines[0]
     assert " The same of 4 more files (" in lines[0]
     assert "holds the labels 8; " in lines[1]
+
+
+@pytest.mark.parametrize("segmentation", [[], SQUARE])
+def test_of_boxes_of_coco_beside_masks_the_masks_are_meant(tmp_path, segmentation):
+    raw = make(tmp_path, [objects(2)] * 3)
+    save_json(raw / "boxes.json", coco([{"category_id": 1, "segmentation": segmentation}]))
+    names = ("background", "class_1", "class_2") if not segmentation else ("background", "cat")
+    assert prepare(raw, tmp_path / "out", val_share=0).spec.hierarchy.class_names == names
+    if not segmentation:
+        shutil.rmtree(raw / "masks")
+        assert "boxes.json holds boxes alone" in fault(raw, tmp_path / "other")
+
+
+def test_of_boxes_of_yolo_beside_masks_the_masks_are_meant(tmp_path):
+    raw = make(tmp_path, [objects(2)] * 3)
+    (raw / "a.yaml").write_text("names: [cat]\ntrain: images\nval: images\n")
+    (raw / "labels").mkdir()
+    (raw / "labels/0.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    names = ("background", "class_1", "class_2")
+    assert prepare(raw, tmp_path / "out").spec.hierarchy.class_names == names
+    (raw / "labels/1.txt").write_text("0 0.1 0.1 0.6 0.1 0.6 0.6\n")
+    names = ("background", "cat")
+    assert prepare(raw, tmp_path / "lines").spec.hierarchy.class_names == names

@@ -7,6 +7,7 @@ ignored in the same way.
 
 import functools
 import pathlib
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -41,6 +42,7 @@ from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
 _LOOKED_AT = 3
+_SEGMENTS = re.compile(rb'"segmentation"\s*:\s*[\[{]\s*[^\]}\s]')
 # Files of COCO's own download that hold no segments of classes.
 _OTHERS = ("captions_", "person_keypoints_", "image_info_", "panoptic_")
 
@@ -50,6 +52,11 @@ def found_in(raw_dir: pathlib.Path) -> bool:
     marks = (b'"images"', b'"annotations"', b'"categories"')
     files = _json_files(raw_dir)[:_LOOKED_AT]
     return any(all(mark in data for mark in marks) for data in map(read_bytes, files))
+
+
+def has_boxes_alone(raw_dir: pathlib.Path) -> bool:
+    """Whether no JSON file has a segmentation; masks may lie beside them."""
+    return not any(_SEGMENTS.search(read_bytes(file)) for file in _json_files(raw_dir))
 
 
 def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:

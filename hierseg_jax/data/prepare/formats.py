@@ -68,6 +68,8 @@ FORMATS = {
 }
 LAST = ("object_masks", "class_masks", "masks")
 """What a folder may be that looks like no other; others have masks, too."""
+_BOXES = {"coco": coco.has_boxes_alone, "yolo": yolo.has_boxes_alone}
+"""Whether nothing else is annotated, so that one of LAST is meant where there is one."""
 _LOOKED_INTO = 50
 MOVABLE = "ids"
 """The format whose pictures may be moved: it lists them without looking for them."""
@@ -80,6 +82,8 @@ def find_format(raw_dir: pathlib.Path) -> str:
       ValueError: none, or several.
     """
     found = _formats_in(raw_dir)
+    if len(found) == 1 and found[0] in _BOXES and _BOXES[found[0]](raw_dir):
+        found = [name for name in LAST if FORMATS[name].found_in(raw_dir)][:1] or found
     if len(found) == 1:
         return found[0]
     if found:
