@@ -12,7 +12,7 @@ from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.prepare.prepare import prepare
 from hierseg_jax.data.read.spec import read_classes
 from hierseg_jax.tree.hierarchy import Hierarchy
-from tests.annotated_data import SIZE, SQUARE, coco, save_image, save_json, save_mask
+from tests.annotated_data import SIZE, SQUARE, coco, labelme, save_image, save_json, save_mask
 from tests.raw_data import fault
 
 
@@ -278,3 +278,20 @@ def test_of_boxes_of_yolo_beside_masks_the_masks_are_meant(tmp_path):
     (raw / "labels/1.txt").write_text("0 0.1 0.1 0.6 0.1 0.6 0.6\n")
     names = ("background", "cat")
     assert prepare(raw, tmp_path / "lines").spec.hierarchy.class_names == names
+
+
+@pytest.mark.parametrize("kind", ["rectangle", "circle"])
+def test_rectangles_alone_are_said_to_be_learned_as_they_are(tmp_path, kind):
+    raw = tmp_path / "raw"
+    shapes = [("cat", "rectangle", [[0, 0], [4, 4]]), ("dog", kind, [[8, 4], [10, 6]])]
+    save_json(raw / "a.json", labelme(shapes))
+    regions = [{"shape_attributes": {"name": "rect", "x": 2, "y": 2, "width": 4, "height": 3}}]
+    if kind == "circle":
+        regions += [{"shape_attributes": {"name": "circle", "cx": 9, "cy": 6, "r": 2}}]
+    regions = [region | {"region_attributes": {"class": "cat"}} for region in regions]
+    entry = {"filename": "a.jpg", "size": -1, "regions": regions, "file_attributes": {}}
+    save_json(tmp_path / "via/raw/a.json", {"a.jpg-1": entry})
+    for folder in (raw, tmp_path / "via/raw"):
+        save_image(folder / "a.jpg")
+        notes = prepare(folder, folder.parent / "out", val_share=0).notes
+        assert any("all shapes are rectangles" in note for note in notes) == (kind == "rectangle")

@@ -24,7 +24,13 @@ from hierseg_jax.data.prepare.json_file import (
     text,
 )
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes, flat_name
-from hierseg_jax.data.prepare.shapes import Annotation, Shape, decode_within, draw_shapes
+from hierseg_jax.data.prepare.shapes import (
+    Annotation,
+    Shape,
+    about_boxes,
+    decode_within,
+    draw_shapes,
+)
 from hierseg_jax.data.read import png
 from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, said_with
@@ -54,7 +60,8 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
             f"{raw_dir} holds no annotations of labelme; expected JSON files there or below."
         )
     annotated = [read_annotation(file) for file in files]
-    used = {shape.label for annotation, _ in annotated for shape in annotation.shapes}
+    shapes = [shape for annotation, _ in annotated for shape in annotation.shapes]
+    used = {shape.label for shape in shapes}
     names = [*_listed_names(raw_dir), *sorted(used)]
     classes = find_classes(names, used, str(raw_dir), wishes)
     pictures = []
@@ -68,6 +75,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         pictures.append(Picture(split, name, image, file, draw, listed_in=file.name, unpack=unpack))
     others = [file for file in told if not told[file]]
     notes = [*classes.notes, *(f"{file}: it is not labelme's, and passed over." for file in others)]
+    notes += about_boxes(shapes, str(raw_dir))
     notes += unlisted((picture.image for picture in pictures), str(raw_dir))
     return RawData(pictures, classes.hierarchy, classes.labels, notes=tuple(notes))
 

@@ -103,6 +103,16 @@ def draw_shapes(
     return paint(regions, size, by_area)
 
 
+def about_boxes(shapes: Sequence[Shape], where: str) -> list[str]:
+    """A sentence where all that is drawn are rectangles, as whoever detects things draws them."""
+    if not shapes or any(shape.kind != "rectangle" for shape in shapes):
+        return []
+    return [
+        f"{where}: all shapes are rectangles. They are learned as they are drawn, with what lies "
+        "around the things in them: draw polygons or masks where these are meant."
+    ]
+
+
 def _patch(shape: Shape, size: Size) -> Patch:
     kind = shape.kind
     if not isinstance(kind, str):

@@ -17,7 +17,14 @@ from hierseg_jax.data.prepare.folders import is_there, split_of, unlisted, walk_
 from hierseg_jax.data.prepare.json_file import read_bytes, shown
 from hierseg_jax.data.prepare.mask_folders import left_out
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes, flat_name
-from hierseg_jax.data.prepare.shapes import Annotation, Shape, draw_shapes, number, numbers
+from hierseg_jax.data.prepare.shapes import (
+    Annotation,
+    Shape,
+    about_boxes,
+    draw_shapes,
+    number,
+    numbers,
+)
 from hierseg_jax.data.prepare.via_files import IGNORED, MARK, Entry, Region, column, read_entries
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, said_with
@@ -68,9 +75,10 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     used = {name or unnamed for name in names}
     where = str(files[0] if len(files) == 1 else raw_dir)
     classes = find_classes(sorted(used), used, where, wishes)
-    pictures = []
+    pictures, drawn = [], []
     for image, of in regions.items():
         shapes = [_labelled(region, region.attributes.get(attribute) or unnamed) for region in of]
+        drawn += shapes
         file = named_by[image]
         annotation = Annotation(file, image.name, None, shapes)
         draw = functools.partial(draw_shapes, annotation, classes.values, wishes.order == "area")
@@ -79,7 +87,8 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         split = split_of(below.parent) or split_of(file.relative_to(raw_dir))
         name = flat_name(below.as_posix())
         pictures.append(Picture(split, name, image, file, draw, listed_in=file.name))
-    notes = (*classes.notes, *notes, *left_out(bare, {}), *unlisted(named_by, str(raw_dir)))
+    notes = (*classes.notes, *notes, *about_boxes(drawn, where), *left_out(bare, {}))
+    notes = (*notes, *unlisted(named_by, str(raw_dir)))
     return RawData(pictures, classes.hierarchy, classes.labels, notes=notes)
 
 
