@@ -13,6 +13,7 @@ import numpy as np
 from hierseg_jax.data.prepare.class_tables import ClassPath, Table, find_table
 from hierseg_jax.data.prepare.colours import is_coloured
 from hierseg_jax.data.read.image_files import read_mask
+from hierseg_jax.data.read.mask_values import UNLABELLED
 from hierseg_jax.data.read.png import palette_of
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.data.read.value_names import Value
@@ -78,13 +79,12 @@ def _looks(masks: Sequence[pathlib.Path]) -> tuple[bool, set[Value]]:
 
 def _are_lines(table: Table, masks: Sequence[pathlib.Path]) -> bool:
     """Whether masks hold numbers of a table's lines, nearly all of them, and no others."""
-    found: set[int] = set()
+    lines, found = {*range(len(table.lines))}, set[int]()
     for mask in masks:
         with contextlib.suppress(HiersegError):
             if palette_of(mask):
                 return False
-            found.update(np.unique(read_mask(mask)).tolist())
-            found.discard(IGNORE_LABEL)
-            if max(found, default=0) >= len(table.lines):
+            found |= {*np.unique(read_mask(mask)).tolist()} - {IGNORE_LABEL, UNLABELLED}
+            if not found <= lines:
                 return False
-    return len(found) >= max(2, _NEARLY_ALL * len(table.lines))
+    return len(found) >= max(2, _NEARLY_ALL * len(lines))
