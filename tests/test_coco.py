@@ -72,8 +72,11 @@ def test_crowds_and_boxes_are_ignored_below_all_else(tmp_path):
     assert "ignored, boxes alone: 1 record." in str(done.notes)
 
 
-def test_masks_that_cvat_calls_crowds_are_regions(tmp_path):
-    """It does so with all that is no polygon; each of its records has `attributes`."""
+@pytest.mark.parametrize(
+    "attributes", [{"is_crowd": True, "occluded": False}, {"weather": "sunny"}, None]
+)
+def test_masks_that_cvat_calls_crowds_are_regions(tmp_path, attributes):
+    """It does so with all that is no polygon; each of its records says whether it is occluded."""
     done, names = draw_coco(
         tmp_path,
         {"category_id": 3, "segmentation": SMALL, "iscrowd": 1, "attributes": {"occluded": False}},
@@ -82,7 +85,7 @@ def test_masks_that_cvat_calls_crowds_are_regions(tmp_path):
             "category_id": 5,
             "segmentation": [[0, 10, 4, 10, 4, 12, 0, 12]],
             "iscrowd": 1,
-            "attributes": {"is_crowd": True},
+            "attributes": attributes,
         },
     )
     np.testing.assert_array_equal(names, expected("dog", "cat", "ignored"))

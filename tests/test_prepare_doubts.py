@@ -68,14 +68,14 @@ def test_many_numbers_of_objects_are_refused_with_what_they_may_be(tmp_path):
     assert "30: object, and so on to 90}" in message
 
 
-HEAD = "name,r,g,b\nbuilding,70,70,70\nunlabeled,0,0,0\npaved,128,64,128\n"
+HEAD = "name,r,g,b\nunlabeled,0,0,0\nbuilding,70,70,70\npaved,128,64,128\n"
 
 
 @pytest.mark.parametrize(
     ("more", "taken"), [("", True), ("dirt,130,76,0\n", True), ("a,1,2,3\nb,3,2,1\n", False)]
 )
 def test_a_table_of_colours_names_numbers_that_are_those_of_its_lines(tmp_path, more, taken):
-    """In its own order, wherever black stands; nearly all of them have to be there."""
+    """Nearly all of them have to be there."""
     raw = make(tmp_path, [objects(2)] * 3)
     table = raw / "class_dict_seg.csv"
     table.write_text(HEAD + more)
@@ -86,14 +86,21 @@ def test_a_table_of_colours_names_numbers_that_are_those_of_its_lines(tmp_path, 
     names = ("unlabeled", "building", "paved", *(["dirt"] if more else []))
     found = done.spec.hierarchy.class_names
     assert found == (names if taken else ("background", "class_1", "class_2"))
-    if taken:
-        stored = dict(done.spec.labels)
-        assert (stored[0], stored[1], stored[2]) == ("building", "unlabeled", "paved")
+    assert not taken or done.spec.labels == ()
 
 
 def test_a_table_of_colours_is_passed_over_where_numbers_are_beyond_its_lines(tmp_path):
     raw = make(tmp_path, [objects(2), objects(3), objects(4)])
     (raw / "class_dict_seg.csv").write_text(HEAD)
+    done = prepare(raw, tmp_path / "out")
+    assert "it is passed over." in str(done.notes)
+    assert done.spec.hierarchy.class_names[0] == "background"
+
+
+@pytest.mark.parametrize("last", ["unknown,0,0,0", "background,9,9,9"])
+def test_a_table_whose_background_is_not_its_first_line_is_passed_over(tmp_path, last):
+    raw = make(tmp_path, [objects(2)] * 3)
+    (raw / "class_dict_seg.csv").write_text(f"name,r,g,b\nurban,0,9,0\nwater,0,0,9\n{last}\n")
     done = prepare(raw, tmp_path / "out")
     assert "it is passed over." in str(done.notes)
     assert done.spec.hierarchy.class_names[0] == "background"
@@ -272,7 +279,7 @@ def test_of_boxes_of_yolo_beside_masks_the_masks_are_meant(tmp_path):
     raw = make(tmp_path, [objects(2)] * 3)
     (raw / "a.yaml").write_text("names: [cat]\ntrain: images\nval: images\n")
     (raw / "labels").mkdir()
-    (raw / "labels/0.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    (raw / "labels/0.txt").write_text("0 0.5 0.5 0.1 0.1\n" * 2000)
     names = ("background", "class_1", "class_2")
     assert prepare(raw, tmp_path / "out").spec.hierarchy.class_names == names
     (raw / "labels/1.txt").write_text("0 0.1 0.1 0.6 0.1 0.6 0.6\n")

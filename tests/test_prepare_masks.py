@@ -462,6 +462,42 @@ def test_masks_that_are_numbered_on_are_united(tmp_path, image, mask, second, va
         np.testing.assert_array_equal(label_hw, first_hw | second_hw * (number % 2))
 
 
+@pytest.mark.parametrize("more", ["a (1)_1.png", "a (1)_1.jpg", "a (1)_1.HEIC"])
+def test_pictures_that_are_numbered_on_are_no_masks_and_their_masks_not_united(tmp_path, more):
+    """Whether they have masks or are read or not."""
+    raw = tmp_path / "raw"
+    for i in range(4):
+        save_image(raw / f"a ({i}).png")
+        save_mask(raw / f"a ({i})_mask.png", first_and_second(i, 255)[0])
+    if more.endswith("HEIC"):
+        (raw / more).touch()
+    else:
+        save_image(raw / more)
+    save_mask(raw / "a (2)_mask_1.png", first_and_second(2, 255)[1])
+    done = prepare(raw, tmp_path / "out")
+    assert "united" not in str(done.notes)
+    for name, label_hw in (labels_of(done.spec, "train") | labels_of(done.spec, "val")).items():
+        number = int("".join(filter(str.isdecimal, name)))
+        np.testing.assert_array_equal(label_hw, first_and_second(number, 1)[0])
+
+
+@pytest.mark.parametrize("zero", ["lesion", "background"])
+def test_masks_of_which_0_is_no_background_are_not_united(tmp_path, zero):
+    raw = tmp_path / "raw"
+    for i in range(4):
+        save_image(raw / f"images/{i}.jpg")
+        first_hw, second_hw = first_and_second(i, 1)
+        save_mask(raw / f"masks/{i}.png", first_hw)
+        save_mask(raw / f"masks/{i}_2.png", second_hw)
+    other = {"lesion": "background", "background": "lesion"}[zero]
+    tree = Hierarchy.from_mapping(["lesion"], ["background", "lesion"], ["class"])
+    options = {"hierarchy": tree, "labels": ((0, zero), (1, other))}
+    if zero == "background":
+        assert "4 masks numbered on" in str(prepare(raw, tmp_path / "out", **options).notes)
+    else:
+        assert "don't show one thing" in fault(raw, tmp_path / "out", **options)
+
+
 def test_a_mask_of_a_picture_that_is_gone_is_no_part_of_another_s(tmp_path):
     """Where pictures are numbered on as well: 3_1.jpg is not there."""
     raw = write(tmp_path / "raw", *numbered("images/{}.jpg", "masks/{}.png"))

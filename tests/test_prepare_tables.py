@@ -88,6 +88,10 @@ def test_a_labelmap_of_cvat_names_colours_in_any_folders(tmp_path):
     done = prepare(raw, tmp_path / "out")
     assert seen(done.spec) == {"background", "car", "sky"}
     assert f"The classes are those of {raw / 'labelmap.txt'}." in done.notes
+    # TFLite's has names alone.
+    (raw / "labelmap.txt").write_text("???\nsky\ncar\n")
+    (raw / "class_dict.csv").write_text("name,r,g,b\nair,255,255,255\nbike,64,0,128\nno,0,0,0\n")
+    assert seen(prepare(raw, tmp_path / "other").spec) == {"no", "bike", "air"}
 
 
 @pytest.mark.parametrize("apart", [",", ";", " ; "])

@@ -95,6 +95,14 @@ def test_masks_of_0_alone_are_of_any_size(tmp_path):
     ]
 
 
+def test_masks_of_0_alone_are_of_their_picture_s_size_where_0_is_a_class(tmp_path):
+    raw = save(tmp_path / "raw", of_numbers(HALF.repeat(2, 0).repeat(2, 1)))
+    (raw / "classes.txt").write_text("road\nsky\ntree\n")
+    prepare(raw, tmp_path / "data")
+    assert cv2.imwrite(str(raw / "masks/1.png"), np.zeros((30, 17), np.uint8))
+    assert "1.png is 30 x 17 (height x width), but its image" in fault(raw, tmp_path / "other")
+
+
 def test_masks_of_other_proportions_are_refused(tmp_path):
     raw = save(tmp_path / "raw", of_numbers(HALF[:, :15]))
     told = fault(raw, tmp_path / "data")

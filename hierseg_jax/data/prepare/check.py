@@ -19,6 +19,7 @@ from hierseg_jax.data.prepare.scaled_masks import is_to_be_scaled, scaled
 from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
 from hierseg_jax.data.read.image_files import check_size, decode_image, read_image
 from hierseg_jax.data.read.mask_meaning import MaskMeaning
+from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.data.sampling import nearest
 from hierseg_jax.system.bars import bar
 from hierseg_jax.system.cores import available_cores
@@ -44,15 +45,27 @@ class Example:
 
 
 def check_pictures(
-    pictures: Sequence[Picture], out_dir: pathlib.Path, move: bool, values: MaskMeaning
+    pictures: Sequence[Picture], out_dir: pathlib.Path, move: bool, spec: DatasetSpec
 ) -> list[Example]:
     """Reads and decodes, or draws, all files once; compares with what has arrived already."""
-    check = functools.partial(_check, out_dir=out_dir, move=move, values=values)
+    empty = _is_background(spec)
+    check = functools.partial(_check, out_dir=out_dir, move=move, values=spec.values, empty=empty)
     with concurrent.futures.ThreadPoolExecutor(available_cores()) as pool:
         return list(bar(pool.map(check, pictures), "reading", len(pictures)))
 
 
-def _check(picture: Picture, out_dir: pathlib.Path, move: bool, values: MaskMeaning) -> Example:
+def _is_background(spec: DatasetSpec) -> bool:
+    """Whether 0 in a mask is the background."""
+    try:
+        (label,) = spec.values.labels(np.zeros((1, 1), np.uint8), spec.file)[0].tolist()
+    except HiersegError:  # it has no name
+        return False
+    return label == spec.hierarchy.background
+
+
+def _check(
+    picture: Picture, out_dir: pathlib.Path, move: bool, values: MaskMeaning, empty: bool
+) -> Example:
     folder = out_dir / picture.split
     example = Example(
         picture,
@@ -80,7 +93,7 @@ def _check(picture: Picture, out_dir: pathlib.Path, move: bool, values: MaskMean
             if mask is None:
                 return dataclasses.replace(example, skipped=True)
         if mask is not None and image is not None:
-            if is_to_be_scaled(mask, image.shape[:2]):
+            if is_to_be_scaled(mask, image.shape[:2], empty):
                 draw = picture.draw or (lambda _: values.read(mask_file))
                 picture = scaled(picture, draw, mask)
                 example = dataclasses.replace(

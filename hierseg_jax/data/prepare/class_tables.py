@@ -30,6 +30,7 @@ from hierseg_jax.tree.parsing import IGNORE_LABEL
 _NUMBER = re.compile(r"[0-9]{1,9}")
 # `0: unlabeled`, as COCO-Stuff has it, or `1 cat`.
 _NUMBERED = re.compile(r"([0-9]+)[\s:,;=]+(\S.*)")
+_COLOURED = re.compile(r":\s*\d+\s*,\s*\d+\s*,\s*\d+")
 ClassPath = tuple[str, ...]
 """Names of groups and, last, of a class."""
 
@@ -64,7 +65,7 @@ def find_table(root: pathlib.Path, fits: Callable[[Table], bool] = lambda _: Tru
       ValueError: a table that can't be read; several that differ.
     """
     found = [
-        Table(file, _checked(paths, file), tuple(paths) if read is _colours else ())
+        Table(file, _checked(paths, file), tuple(paths) if read in (_colours, _labelmap) else ())
         for pattern, read in _READERS.items()
         for file in sorted((*root.glob(pattern), *root.glob(f"*/{pattern}")))
         if file.is_file()
@@ -198,6 +199,12 @@ def _colours(file: pathlib.Path) -> dict[Value, ClassPath]:
     return {f"#{colour:06X}": (name,) for colour, name in read_colour_table(file).items()}
 
 
+def _labelmap(file: pathlib.Path) -> dict[Value, ClassPath]:
+    """Empty for a file of that name with names alone, as TFLite has it."""
+    lines = [line for _, line in read_ids(file)]
+    return _colours(file) if any(_COLOURED.search(line) for line in lines) else {}
+
+
 _READERS: Mapping[str, Callable[[pathlib.Path], dict[Value, ClassPath]]] = {
     "_classes.csv": _roboflow,
     "classes.txt": _lines,
@@ -210,7 +217,7 @@ _READERS: Mapping[str, Callable[[pathlib.Path], dict[Value, ClassPath]]] = {
     "class_dict.csv": _colours,
     "class_dict_seg.csv": _colours,
     "label_colors.txt": _colours,
-    LABELMAP: _colours,
+    LABELMAP: _labelmap,
 }
 TABLES = tuple(_READERS)
 """Names of their files."""

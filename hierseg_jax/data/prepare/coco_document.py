@@ -87,8 +87,9 @@ def read_document(file: pathlib.Path) -> Document:
                 kind = key.removesuffix("_id")
                 raise HiersegError(f"{where}: there is no {kind} of the id {shown(record[key])}.")
             record = {**record, key: found}
-        if isinstance(attributes := record.get("attributes"), Mapping):
-            # CVAT and Datumaro call every mask that is no polygon a crowd.
+        attributes = record.get("attributes")
+        if isinstance(attributes, Mapping) and "occluded" in attributes:
+            # CVAT, by way of Datumaro, calls every mask that is no polygon a crowd.
             record["iscrowd"] = bool(attributes.get("is_crowd"))
         annotations.setdefault(record["image_id"], []).append(record)
     return Document(file, images, annotations, categories, groups)

@@ -18,9 +18,9 @@ from hierseg_jax.data.prepare.file_words import (
     key_of,
     words_of,
 )
-from hierseg_jax.data.prepare.folders import split_of
+from hierseg_jax.data.prepare.folders import split_of, walk_files
 from hierseg_jax.data.prepare.mask_folders import Folders, is_photo, left_out, splits_and_names
-from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, MASK_SUFFIXES
+from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, MASK_SUFFIXES, UNREAD_SUFFIXES
 from hierseg_jax.system.errors import HiersegError
 
 _Masks = dict[pathlib.Path, list[pathlib.Path]]
@@ -84,7 +84,9 @@ def find_pairs(
         _refuse_other_masks(mask_of, [file for file in folders.files[of] if not is_photo(file)])
     paired = {key_of(image.stem) for image in mask_of}
     alone = [file for file in mask_files if file not in image_of]
-    further = _further_masks(mask_of, [*alone, *unmasked])
+    named = [file for file in unmasked if has(file.stem, MASK_WORDS)]
+    others_there = [*walk_files(root, UNREAD_SUFFIXES), *({*unmasked} - {*named})]
+    further = _further_masks(mask_of, [*alone, *named], others_there)
     used = {file for several in further.values() for file in several}
     notes = left_out(
         [image for image in unmasked if image not in used and not _shows_another(image, paired)],
@@ -101,14 +103,18 @@ def find_pairs(
 
 
 def _further_masks(
-    mask_of: dict[pathlib.Path, pathlib.Path], files: Sequence[pathlib.Path]
+    mask_of: dict[pathlib.Path, pathlib.Path],
+    files: Sequence[pathlib.Path],
+    pictures: Sequence[pathlib.Path],
 ) -> _Masks:
     """Picture -> masks beside its own whose names go on with a number, `a_mask_1.png` of `a.png`.
 
-    None where pictures are numbered on so, too: the mask may be that of a picture that is gone.
+    None where pictures are numbered on so, too, those without masks (`pictures`) among them: the
+    mask may be that of a picture that is gone.
     """
     keys = {key_of(image.stem) for image in mask_of}
-    if any(key[:-1] in keys for key in keys):
+    every = (key_of(image.stem) for image in (*mask_of, *pictures))
+    if any(key and key[-1].isdecimal() and key[:-1] in keys for key in every):
         return {}
     image_of = {(mask.parent, key_of(mask.stem)): image for image, mask in mask_of.items()}
     further: _Masks = {}

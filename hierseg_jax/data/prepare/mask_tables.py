@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hierseg_jax.data.prepare.class_tables import ClassPath, Table, find_table
+from hierseg_jax.data.prepare.classes import value_of_none
 from hierseg_jax.data.prepare.colours import is_coloured
 from hierseg_jax.data.read.image_files import read_mask
 from hierseg_jax.data.read.mask_values import UNLABELLED
@@ -77,8 +78,15 @@ def _looks(masks: Sequence[pathlib.Path]) -> tuple[bool, set[Value]]:
     return False, shown
 
 
+def _is_none(colour: Value, path: ClassPath) -> bool:
+    return colour == "#000000" or value_of_none(path[-1]) == 0
+
+
 def _are_lines(table: Table, masks: Sequence[pathlib.Path]) -> bool:
     """Whether masks hold numbers of a table's lines, nearly all of them, and no others."""
+    blank = next((colour for colour, path in table.paths.items() if _is_none(colour, path)), None)
+    if blank not in (None, table.lines[0]):
+        return False  # of numbers 0 mostly is the background
     lines, found = {*range(len(table.lines))}, set[int]()
     for mask in masks:
         with contextlib.suppress(HiersegError):

@@ -77,7 +77,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     if more := [file for pair in several for file in pair.more]:
         of_several = [mask for pair in several for mask in (pair.mask, *pair.more)]
         if white is None:
-            is_one = show_one_thing(of_several)
+            is_one = _is_background(hierarchy, labels) and show_one_thing(of_several)
         else:
             is_one = (white if bright else 1 - white) < _MOSTLY
         if not is_one:
@@ -86,7 +86,11 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
                 "thing on a background of 0, which could be united; unite them, or take the one "
                 "that is not meant out of --raw_dir."
             )
-        notes = (*notes, f"{counted(len(more), 'mask')} numbered on, the first {more[0]}: united.")
+        notes = (
+            *notes,
+            f"{counted(len(more), 'mask')} numbered on, the first {more[0]}: united with those of "
+            "the same names without the numbers. If they are of other pictures, take them out.",
+        )
     without = [pair.image for pair in pairs if not pair.split]
     if 0 < len(without) < len(pairs):
         count = counted(len(without), "picture")
@@ -204,6 +208,14 @@ def _classes(
     )
     labels = as_named({value: path[-1] for value, path in paths.items()}, tree)
     return tree, labels, (note, *notes)
+
+
+def _is_background(hierarchy: Hierarchy, labels: Named) -> bool:
+    """Whether 0 in a mask is the background; not where colours are classes."""
+    background = hierarchy.background
+    if background is None or any(isinstance(value, str) for value, _ in labels):
+        return False
+    return not labels or dict(labels).get(0) == hierarchy.class_names[background]
 
 
 def _refuse_renumbered(masks: Sequence[pathlib.Path]) -> None:

@@ -263,7 +263,7 @@ def _check_all(
 ) -> list[Example]:
     """All pictures, of which none has a fault; raises one ValueError of all faults."""
     faults = [*raw.faults, *name_faults(raw.pictures)]
-    examples = check_pictures(raw.pictures, out_dir, move, spec.values)
+    examples = check_pictures(raw.pictures, out_dir, move, spec)
     faults += [fault for example in examples for fault in example.faults]
     if not faults:
         faults += empty_splits(examples)

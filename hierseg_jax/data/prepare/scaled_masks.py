@@ -27,12 +27,17 @@ class _Scaled:
         return None if mask_hw is None else nearest(mask_hw, size[::-1])
 
 
-def is_to_be_scaled(mask_hw: np.ndarray, size: Size) -> bool:
-    """Whether a mask has another size than its picture, and shows all of it, or 0 alone.
+def is_to_be_scaled(mask_hw: np.ndarray, size: Size, empty: bool) -> bool:
+    """Whether a mask has another size than its picture, and shows all of it, or nothing.
 
     Roboflow scales pictures, and not the empty masks of those that nobody has annotated.
+
+    Args:
+      empty: whether 0 is the background, so that a mask of 0 alone shows nothing.
     """
-    return mask_hw.shape != size and (is_scaled(mask_hw.shape, size) or not mask_hw.any())
+    if mask_hw.shape == size:
+        return False
+    return is_scaled(mask_hw.shape, size) or (empty and not mask_hw.any())
 
 
 def scaled(picture: Picture, draw: Draw, mask_hw: np.ndarray) -> Picture:

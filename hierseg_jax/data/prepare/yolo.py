@@ -7,7 +7,6 @@ ignored.
 """
 
 import functools
-import itertools
 import pathlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -35,7 +34,6 @@ Line = tuple[int, list[float]]
 
 # Tools round, and polygons may leave the picture by as much.
 _SLACK = 0.01
-_LOOKED_AT = 1000
 
 
 def found_in(raw_dir: pathlib.Path) -> bool:
@@ -46,10 +44,10 @@ def found_in(raw_dir: pathlib.Path) -> bool:
 
 
 def has_boxes_alone(raw_dir: pathlib.Path) -> bool:
-    """Whether the first lines of labels have no polygon; masks may lie beside them."""
-    files = [*raw_dir.glob("labels/**/*.txt"), *raw_dir.glob("*/labels/**/*.txt")]
-    rows = (row for file in sorted(files) for _, row in numbered_lines(file, "expected numbers"))
-    return all(len(row.split()) == 5 for row in itertools.islice(rows, _LOOKED_AT))
+    """Whether no line of labels has a polygon; masks may lie beside them."""
+    files = (*raw_dir.glob("labels/**/*.txt"), *raw_dir.glob("*/labels/**/*.txt"))
+    rows = (row for file in files for _, row in numbered_lines(file, "expected numbers"))
+    return all(len(row.split()) == 5 for row in rows)
 
 
 def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
