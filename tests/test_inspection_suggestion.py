@@ -65,6 +65,9 @@ def test_data_that_the_network_in_the_package_knows_start_from_it(tmp_path):
     # Of its parts these know the head alone, which others have as well.
     text, config = suggested(file, start=start)
     assert config.model.pretrained == "imagenet"
+    offer = "--config.model.pretrained=street_photographs --config.learning_rate=0.0001 --epochs=30"
+    assert f"whatever their classes are called, {offer} is the better start" in text
+    assert offer not in suggested(file)[0]
     file.write_text(file.read_text().replace("torso", "skin"))
     text, config = suggested(file, start=start)
     assert config.model.pretrained == "street_photographs"

@@ -78,7 +78,7 @@ def main() -> None:
     if not alone:
         together = inspect_together(inspections, _DISTANCE.value, _LIMIT.value)
         lines = [f"  - {severity}: {sentence}" for severity, sentence in together]
-        print("\n".join(["All together:", *(lines or ["  nothing wrong found"])]))
+        print("\n".join(["All together:", *(lines or ["  nothing more found"])]))
         errors += sum(severity == ERROR for severity, _ in together)
         print(f"\n{format_suggestion(reports[0])}")
     if errors:

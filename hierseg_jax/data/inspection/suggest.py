@@ -79,6 +79,8 @@ class Suggestion:
       pictures: how many these are of.
       start: the `Start` to begin with, by name; empty for the recipe's own.
       known: what it knows of the classes and groups.
+      at_hand: where it knows none by name, and pictures are few, the network that may be begun
+        with all the same; empty else.
     """
 
     image_size: int
@@ -93,6 +95,7 @@ class Suggestion:
     pictures: int
     start: str = ""
     known: tuple[str, ...] = ()
+    at_hand: str = ""
 
     @property
     def weights_rule(self) -> str:
@@ -154,6 +157,7 @@ def suggest(
         pictures=len(usable),
         start=start.name if start and known else "",
         known=known,
+        at_hand=start.name if start and epochs > RECIPE_EPOCHS and not known else "",
     )
 
 

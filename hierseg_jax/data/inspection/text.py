@@ -1,7 +1,7 @@
 """A report as text for the screen."""
 
 from hierseg_jax.data.class_weights import MAX_WEIGHT, MIN_WEIGHT
-from hierseg_jax.data.inspection.epochs import RECIPE_EPOCHS, RECIPE_PICTURES
+from hierseg_jax.data.inspection.epochs import RECIPE_EPOCHS, RECIPE_PICTURES, START_RATE
 from hierseg_jax.data.inspection.findings import (
     KINDS,
     count_severities,
@@ -81,6 +81,12 @@ def suggestion_reasons(of: Suggestion) -> tuple[str, ...]:
             f"It starts from {of.start}, the network in the package, which knows "
             f"{printable(listed(of.known, 4))}, at a learning rate that leaves it what it knows "
             "(docs/first_data_set.md)."
+        )
+    if of.at_hand:
+        start += (
+            " If the pictures show persons, whatever their classes are called, "
+            f"--config.model.pretrained={of.at_hand} --config.learning_rate={START_RATE:g} "
+            f"--epochs={RECIPE_EPOCHS} is the better start (docs/first_data_set.md)."
         )
     return (
         f"the recipe: tree, the default, which did best in docs/results.md. {start}",
