@@ -452,6 +452,8 @@ def test_masks_that_are_numbered_on_are_united(tmp_path, image, mask, second, va
         save_mask(raw / mask.format(i), first_hw)
         if i % 2:
             save_mask(raw / second.format(i), second_hw)
+    # A mask that is not read is no picture either.
+    (raw / second.format(2)).with_suffix(".gif").touch()
     done = prepare(raw, tmp_path / "out")
     assert "3 masks numbered on" in str(done.notes)
     labels = labels_of(done.spec, "train") | labels_of(done.spec, "val")

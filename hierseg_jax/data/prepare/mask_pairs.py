@@ -85,8 +85,9 @@ def find_pairs(
     paired = {key_of(image.stem) for image in mask_of}
     alone = [file for file in mask_files if file not in image_of]
     named = [file for file in unmasked if has(file.stem, MASK_WORDS)]
-    others_there = [*walk_files(root, UNREAD_SUFFIXES), *({*unmasked} - {*named})]
-    further = _further_masks(mask_of, [*alone, *named], others_there)
+    unread = walk_files(root, UNREAD_SUFFIXES)
+    unread = [file for file in unread if not has(str(file.relative_to(root)), MASK_WORDS)]
+    further = _further_masks(mask_of, [*alone, *named], [*unread, *({*unmasked} - {*named})])
     used = {file for several in further.values() for file in several}
     notes = left_out(
         [image for image in unmasked if image not in used and not _shows_another(image, paired)],
