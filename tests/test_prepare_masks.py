@@ -239,6 +239,24 @@ def test_black_and_white_in_three_channels_are_an_object_as_in_one(tmp_path):
         np.testing.assert_array_equal(label, mask_of(int(stem), (0, 1, 1)))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_of_two_named_classes_white_is_the_second(tmp_path, channels):
+    raw = write(tmp_path / "raw", *numbered("{}.jpg", "{}_mask.png"), values=(0, 255, 255))
+    for mask in raw.glob("*_mask.png") if channels == 3 else ():
+        cv2.imwrite(str(mask), cv2.cvtColor(cv2.imread(str(mask), 0), cv2.COLOR_GRAY2BGR))
+    tree = Hierarchy.from_mapping(["person"], ["nothing", "person"], ["class"])
+    done = prepare(raw, tmp_path / "out", hierarchy=tree)
+    for stem, label in labels_of(done.spec, "train").items():
+        np.testing.assert_array_equal(label, mask_of(int(stem), (0, 1, 1)))
+    assert "If it is black, write a classes.txt of two lines there" in str(done.notes)
+    three = Hierarchy.from_mapping(["a", "b"], ["nothing", "a", "b"], ["class"])
+    assert "two classes, and there are 3" in fault(raw, tmp_path / "three", hierarchy=three)
+    (raw / "classes.txt").write_text("person\nbackground")
+    spec = prepare(raw, tmp_path / "inverted", hierarchy=tree).spec
+    for stem, label in labels_of(spec, "train").items():
+        np.testing.assert_array_equal(label, mask_of(int(stem), (1, 0, 0)))
+
+
 def test_pictures_shown_in_masks_place_are_no_masks_and_those_without_one_are_told(tmp_path):
     raw = write(tmp_path / "raw", *numbered("{}.jpg", "{}_semantic.png"))
     for i in range(6):

@@ -197,7 +197,7 @@ def test_a_mask_with_an_area_of_grey_among_soft_ones_is_named(tmp_path):
 def test_white_surroundings_are_told(tmp_path):
     inverted = [255 - mask_hw for mask_hw in discs(smooth=True)]
     notes = prepare(save(tmp_path / "inverted", inverted), tmp_path / "b").notes
-    assert any("of the pixels are white, and taken for the object. If it is" in n for n in notes)
+    assert any("of the pixels are white, and taken for object. If it is" in n for n in notes)
 
 
 def test_masks_that_can_t_be_read_are_all_named(tmp_path):

@@ -61,7 +61,9 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     table, about_table = (None, ()) if wishes.labels else find_mask_table(raw_dir, masks)
     # But two lines may be of black and white.
     if not wishes.labels and (table is None or len(table.paths) == 2):
-        white = white_share(masks, hard=table is not None and [*table.paths] == [0, 1])
+        # Names in their order count from 0, and so do lines.
+        counts_off = wishes.hierarchy is not None if table is None else [*table.paths] == [0, 1]
+        white = white_share(masks, hard=counts_off)
     if white is None and (photo := next(filter(is_photo, masks), None)):
         raise HiersegError(f"{photo} is JPEG or WebP. {LOSSY}")
     dark, bright = 0, 1
@@ -176,9 +178,9 @@ def _one_thing(
     ]
     if table is None and white > _MOSTLY:
         notes.append(
-            f"{white:.0%} of the pixels are white, and taken for the object. If it is black, write "
-            f"a {TABLES[1]} of two lines there, its name and {BACKGROUND}, and give another "
-            "--out_dir."
+            f"{white:.0%} of the pixels are white, and taken for {tree.class_names[1]}. If it is "
+            f"black, write a {TABLES[1]} of two lines there, its name and {BACKGROUND}, and give "
+            "another --out_dir."
         )
     return tree, tuple(notes)
 
