@@ -113,7 +113,7 @@ def test_a_size_changes_neither_examples_nor_their_order(tmp_path):
     )
     one = (Phase(0, 9, (24, 32)),)
     assert describe_phases(one, (32, 32)) == (
-        "training at 24x32 (height x width) pixels (progressive)\n"
+        "training at 24x32 (height x width) pixels, validating at 32 (progressive)\n"
     )
     pairs = zip(run.train_batches(start_step=2), whole.train_batches(start_step=2), strict=False)
     for step, (found, large) in enumerate(itertools.islice(pairs, 4), start=2):

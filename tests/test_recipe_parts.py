@@ -55,9 +55,20 @@ def test_a_warm_up_rises_in_a_line_and_the_schedule_follows(name):
         np.testing.assert_allclose(found[-1], 0, atol=1e-8)
 
 
-def test_a_warm_up_as_long_as_the_run_is_refused():
-    with pytest.raises(ValueError, match=r"warmup_epochs is 5.0, and the run has 5 epochs"):
-        rates(schedule__name="cosine", schedule__warmup_epochs=5.0)
+@pytest.mark.parametrize("name", ["cosine", "polynomial"])
+@pytest.mark.parametrize(("epochs", "warmup"), [(1, 2), (3, 6), (4, 8)])
+def test_a_warm_up_takes_half_of_a_short_run(name, epochs, warmup):
+    found = rates(schedule__name=name, schedule__warmup_epochs=2.0, epochs=epochs)
+    np.testing.assert_allclose(
+        found[: warmup + 1], 0.1 * np.arange(1, warmup + 2) / (warmup + 1), rtol=1e-6
+    )
+    assert (np.diff(found[warmup:]) < 0).all()
+    np.testing.assert_allclose(found[-1], 0, atol=1e-8)
+
+
+def test_a_run_of_a_single_step_has_no_warm_up():
+    found = rates(1, schedule__name="cosine", schedule__warmup_epochs=2.0, epochs=1)
+    np.testing.assert_allclose(found, [0.1, 0], atol=1e-8)
 
 
 PARAMS = {

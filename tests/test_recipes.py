@@ -200,7 +200,6 @@ def test_the_modern_config_is_one():
         ({"schedule__name": "step"}, "it must be exponential, cosine or polynomial"),
         ({"schedule__warmup_epochs": -1.0}, "warmup_epochs is -1.0; it must be 0 or more"),
         ({"schedule__final": 2.0}, "schedule.final is 2.0; it must be 0 or more and at most 1"),
-        ({"schedule__name": "cosine", "schedule__warmup_epochs": 2.0}, "needs some after it"),
         ({"freeze_epochs": -1}, "freeze_epochs is -1; it must be at least 0"),
         ({"ema_decay": 1.0}, "ema_decay is 1.0; it must be 0 or more and below 1"),
         ({"model__stochastic_depth": 1.0}, "stochastic_depth is 1.0; it must be 0 or more and"),

@@ -102,6 +102,9 @@ def describe_phases(
             "takes it is the nearest to what progressive asks for\n"
         )
     if len(phases) == 1:
-        return f"training at {format_size(phases[0].size)} pixels (progressive)\n"
+        return (
+            f"training at {format_size(phases[0].size)} pixels, validating at "
+            f"{format_size(size)} (progressive)\n"
+        )
     named = (f"{format_size(of.size)} pixels from epoch {of.first + 1}" for of in phases)
     return f"training at {', '.join(named)}\n"

@@ -3,8 +3,6 @@
 import optax
 
 from hierseg_jax.settings import Settings
-from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.system.wording import counted
 
 BY_EPOCHS = ("cosine", "polynomial")
 """Those that depend on the number of epochs."""
@@ -17,24 +15,19 @@ def make_schedule(settings: Settings, steps_per_epoch: int) -> optax.Schedule:
     Hutter, arXiv 1608.03983, without restarts) and `polynomial` (rate x (1 - t)^power, as in
     DeepLab) fall to `schedule.final` x the rate at the last epoch's end, whether or not the
     run stops early. All of it happens after the warm-up, which rises in a line from
-    rate / (n + 1) in its first step to the full rate in the step after its n steps.
+    rate / (n + 1) in its first step to the full rate in the step after its n steps. Schedules by
+    epochs give it half of a run at most, so that one epoch can be tried.
 
     Args:
       settings: `learning_rate`, `decay`, `epochs` and those of `schedule`.
       steps_per_epoch: of the training split.
-
-    Raises:
-      ValueError: if the warm-up is as long as the run of a schedule that depends on it.
     """
     rate, chosen = settings.learning_rate, settings.schedule
     warmup = round(chosen.warmup_epochs * steps_per_epoch)
-    rest = settings.epochs * steps_per_epoch - warmup
-    if chosen.name in BY_EPOCHS and rest < 1:
-        raise HiersegError(
-            f"The config's schedule.warmup_epochs is {chosen.warmup_epochs}, and the run has "
-            f"{counted(settings.epochs, 'epoch')}; a {chosen.name} schedule needs some after it. "
-            "Give more epochs, or --config.schedule.warmup_epochs=0."
-        )
+    steps = settings.epochs * steps_per_epoch
+    if chosen.name in BY_EPOCHS:
+        warmup = min(warmup, steps // 2)
+    rest = steps - warmup
     if chosen.name == "cosine":
         schedule = optax.cosine_decay_schedule(rate, rest, alpha=chosen.final)
     elif chosen.name == "polynomial":
