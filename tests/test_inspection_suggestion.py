@@ -118,8 +118,18 @@ def test_data_sets_that_are_trained_on_together_are_given_one_command(tmp_path):
     reports = [make_report(each, lambda *_: 1.0, **options) for each in together]
     assert reports[0].suggestion == reports[1].suggestion
     assert (reports[0].suggestion.pictures, reports[0].suggestion.without_any) == (8, 1)
+    assert reports[0].suggestion.validated == 6
     for report in reports:
         assert "pictures without any" not in format_report(report)
+
+
+@pytest.mark.parametrize(("validated", "few"), [(29, True), (30, False)])
+def test_fewer_than_thirty_pictures_of_validation_are_told(tmp_path, validated, few):
+    inspection = inspect_dataset(load_spec(make_data(tmp_path)))
+    of = make_report(inspection, lambda *_: 1.0, limit=5, memory_gb=8).suggestion
+    assert of.validated == len(inspection.usable("val")) > 0
+    reasons = " ".join(suggestion_reasons(dataclasses.replace(of, validated=validated)))
+    assert (f"validation: {validated} pictures. By so few" in reasons) == few
 
 
 @pytest.mark.parametrize(("without", "few"), [(0, True), (1, True), (2, False)])

@@ -21,6 +21,7 @@ PAGE = """\
 {{ parts.class_name("#000000", text) }}{{ parts.legend(level) }}{{ parts.pictures([picture]) }}
 {{ parts.command(["a", text]) }}{% call parts.scroll(text) %}{{ text|breakable }}{% endcall %}
 {{ "a " ~ text }}{{ [text]|join }}<p title="{{ text }}"></p>
+{{ text|with_code }}{{ ("a `" ~ text ~ "` b")|with_code }}
 {% endset %}
 {% set sections = [("one", text, content), ("none", text, "")] %}
 """
@@ -43,8 +44,8 @@ def test_no_text_becomes_a_tag_or_is_obeyed(page):
     assert page.count("</style>") == 1
     assert all(letter.isprintable() or letter == "\n" for letter in page)
     page.encode()  # no half of a surrogate pair is left
-    # Title twice, link, heading twice, head twice, class, picture, command, box, last line twice.
-    assert read.text.count(SHOWN) == 13
+    # Title twice, link, heading twice, head twice, class, picture, command, box, last lines twice.
+    assert read.text.count(SHOWN) == 15
     assert [of["title"] for _, of in read.tags if "title" in of] == [SHOWN]
 
 
@@ -55,3 +56,19 @@ def test_a_section_without_content_is_left_out(page):
 def test_a_value_that_is_not_given_is_a_mistake():
     with pytest.raises(jinja2.UndefinedError):
         render("reports/frame.html", title="a", sections=[])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("no code & none", "no code &amp; none"),
+        ("`a < b`", "<code>a &lt; b</code>"),
+        (
+            "write `labels: {0: a}` and `b` there",
+            "write <code>labels: {0: a}</code> and <code>b</code> there",
+        ),
+        ("a file `b", "a file `b"),
+    ],
+)
+def test_code_in_a_sentence_stands_between_backticks(text, shown):
+    assert _environment().from_string("{{ text|with_code }}").render(text=text) == shown

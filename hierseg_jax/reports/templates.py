@@ -4,6 +4,7 @@ Whatever is put into one is escaped, and first made printable.
 """
 
 import functools
+import re
 from typing import Any
 
 import jinja2
@@ -38,6 +39,7 @@ def _environment() -> jinja2.Environment:
         "counted": counted,
         "css_color": css_color,
         "level_called": level_called,
+        "with_code": _with_code,
     }
     return environment
 
@@ -50,3 +52,12 @@ def _breakable(text: Any) -> Markup:
     """For names of classes and files, which wrap after _ and / at best."""
     name = escape(_printable(text))
     return name.replace("_", Markup("_<wbr>")).replace("/", Markup("/<wbr>"))
+
+
+def _with_code(text: Any) -> Markup:
+    """For sentences, in which `code` stands between backticks."""
+    plain, *others = re.split("`([^`]+)`", _printable(text))
+    marked = escape(plain)
+    for code, after in zip(others[::2], others[1::2], strict=True):
+        marked += Markup("<code>{}</code>{}").format(code, after)
+    return marked

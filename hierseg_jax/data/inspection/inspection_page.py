@@ -14,8 +14,6 @@ from hierseg_jax.data.inspection.page_pictures import (
 from hierseg_jax.data.inspection.report_files import Report
 from hierseg_jax.data.inspection.size_plot import size_plot
 from hierseg_jax.data.inspection.text import (
-    WEIGHTS_REASON,
-    format_weights,
     split_line,
     suggestion_reasons,
 )
@@ -49,8 +47,5 @@ def format_page(report: Report) -> str:
         size_plot=size_plot({s: [e.size for e in inspection.usable(s)] for s in report.statistics}),
         examples=example_pictures(inspection),
         command=report.command,
-        reasons=suggestion_reasons(suggestion) if suggestion else (),
-        weights=suggestion.class_weights if suggestion and report.alone else {},
-        weights_reason=WEIGHTS_REASON,
-        weights_flag=format_weights(suggestion) if suggestion else "",
+        reasons=suggestion_reasons(suggestion, report.alone) if suggestion else (),
     )

@@ -26,6 +26,8 @@ MIN_STEPS, LEAST_BATCH = 8, 8
 MEMORY_SHARE = 0.5
 # Of the pixels of the pictures that show a class, those of it, up to which it is called rare.
 RARE = 1 / 200
+# Pictures of validation, below which the intervals in docs/first_data_set.md are wide.
+FEW_VALIDATED = 30
 # Of the pictures, those that show none of the classes: fewer are too few to learn that from.
 FEW_WITHOUT = 1 / 50
 
@@ -77,6 +79,7 @@ class Suggestion:
         how much; ("", 1.0) where none was seen.
       without_any: how many of the pictures show nothing but background, where there is one.
       pictures: how many these are of.
+      validated: usable pictures that it is validated with.
       start: the `Start` to begin with, by name; empty for the recipe's own.
       known: what it knows of the classes and groups.
       at_hand: where it knows none by name, and pictures are few, the network that may be begun
@@ -93,6 +96,7 @@ class Suggestion:
     rarest: tuple[str, float]
     without_any: int | None
     pictures: int
+    validated: int
     start: str = ""
     known: tuple[str, ...] = ()
     at_hand: str = ""
@@ -155,6 +159,7 @@ def suggest(
         rarest=rarest_class(frequencies, hierarchy),
         without_any=pictures_without_any(usable, hierarchy.background),
         pictures=len(usable),
+        validated=sum(len(of.usable("val")) for of in inspections),
         start=start.name if start and known else "",
         known=known,
         at_hand=start.name if start and epochs > RECIPE_EPOCHS and not known else "",

@@ -1,6 +1,5 @@
 """A report as text for the screen."""
 
-from hierseg_jax.data.class_weights import MAX_WEIGHT, MIN_WEIGHT
 from hierseg_jax.data.inspection.epochs import RECIPE_EPOCHS, RECIPE_PICTURES, START_RATE
 from hierseg_jax.data.inspection.findings import (
     KINDS,
@@ -10,6 +9,7 @@ from hierseg_jax.data.inspection.findings import (
 )
 from hierseg_jax.data.inspection.report_files import Report
 from hierseg_jax.data.inspection.suggest import (
+    FEW_VALIDATED,
     FEW_WITHOUT,
     LEAST_BATCH,
     MIN_STEPS,
@@ -53,15 +53,29 @@ def split_line(report: Report, split: str) -> str:
     return line
 
 
-def suggestion_reasons(of: Suggestion) -> tuple[str, ...]:
-    """Why that recipe, that size, that batch, and those class weights."""
+def suggestion_reasons(of: Suggestion, alone: bool = True) -> tuple[str, ...]:
+    """Why that recipe, that size, that batch, and those class weights.
+
+    Args:
+      of: what is proposed.
+      alone: for one data set; of several the weights as numbers depend on how these are mixed.
+    """
     name, share = of.rarest
-    weights = "class weights none, as measured; where rare classes matter most, median_frequency."
+    weights = (
+        "class weights none, as measured. Where rare classes matter most, add "
+        "--config.loss_options.class_weights=median_frequency."
+    )
     if of.weights_rule != "none":
         weights = (
             f"class weights {of.weights_rule}: {printable(name)} has {share:.2%} of the pixels of "
             "the pictures that show it. The recipe was measured with none; compare the two."
         )
+    if alone:
+        weights += f" By that rule the classes have, in their order, {format_weights(of)}"
+    few_validated = (
+        f"validation: {counted(of.validated, 'picture')}. By so few a difference of some "
+        "hundredths between two trainings may be chance (docs/first_data_set.md).",
+    )
     few = of.without_any is not None and of.without_any < FEW_WITHOUT * of.pictures
     negatives = (
         f"pictures without any of the classes: {of.without_any or 'none'} of {of.pictures:,}, so "
@@ -97,6 +111,7 @@ def suggestion_reasons(of: Suggestion) -> tuple[str, ...]:
         f"{RECIPE_BATCH} images, and what half the memory holds. With few pictures it is smaller, "
         f"for {MIN_STEPS} steps an epoch, down to {LEAST_BATCH} images.",
         *(epochs if of.epochs != RECIPE_EPOCHS else ()),
+        *(few_validated if of.validated < FEW_VALIDATED else ()),
         *(negatives if few else ()),
         weights,
     )
@@ -106,13 +121,6 @@ def format_weights(suggestion: Suggestion) -> str:
     """The class weights, in three digits, as a flag of the training command."""
     weights = ",".join(f"{weight:.3g}" for weight in suggestion.class_weights.values())
     return f"--config.loss_options.class_weights={weights}"
-
-
-WEIGHTS_REASON = (
-    "Class weights by median_frequency, in the order of the classes, from "
-    f"{MIN_WEIGHT:g} to {MAX_WEIGHT:g} times the median class's. To use others, change this flag "
-    "and add it to the command."
-)
 
 
 def _head(report: Report) -> str:
@@ -178,7 +186,6 @@ def format_suggestion(report: Report) -> str:
     lines = (
         "Suggested",
         f"  {' '.join(map(printable, report.command))}",
-        *(f"  {reason}" for reason in suggestion_reasons(suggestion)),
-        *((f"  {WEIGHTS_REASON}", f"  {format_weights(suggestion)}") if report.alone else ()),
+        *(f"  {reason}" for reason in suggestion_reasons(suggestion, report.alone)),
     )
     return "\n".join(lines)
