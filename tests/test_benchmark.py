@@ -143,7 +143,6 @@ def test_mistakes_end_in_one_sentence(tmp_path):
     file = deploy_file(tmp_path / "a.onnx")
     (tmp_path / "there.json").write_text("{}")
     cases = [
-        ((), "Name a file"),
         ((file, file), "named twice"),
         ((tmp_path,), "is a folder; give an .onnx file"),
         ((file, f"--json={tmp_path / 'there.json'}"), "exists; give another --json"),

@@ -78,7 +78,7 @@ def test_a_data_set_is_written_whose_masks_name_classes_alone(groups, tmp_path):
     tree = Segmenter(net).hierarchy
     content["names"], content["labels"][2] = list(tree.class_names), tree.class_names[3]
     (folder / "data.yaml").write_text(yaml.safe_dump(content))
-    command = [sys.executable, "launch/complete_labels.py", f"--onnx_file={net}"]
+    command = [sys.executable, "launch/complete_labels.py", f"--model={net}"]
     command += [f"--data={folder / 'data.yaml'}", f"--output={tmp_path / 'new'}"]
     done = run(command)
     assert done.returncode == 0, done.stderr

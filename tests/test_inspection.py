@@ -125,6 +125,12 @@ def with_yaml(text):
     )
 
 
+def with_labels_of_groups(root):
+    file = root / "data.yaml"
+    labels = "{0: background, 1: upper, 2: upper, 3: legs}"
+    file.write_text(f"{file.read_text()}\nlabels: {labels}\n")
+
+
 def with_palettes(root):
     """Of two masks that number the same colours differently."""
     colours = {0: (0, 0, 0), 1: (200, 0, 0), 2: (0, 200, 0), 3: (0, 0, 200), 255: (9, 9, 9)}
@@ -179,6 +185,7 @@ FAULTS = {
     ),
     "near_duplicate_across_splits": (scaled_and_recompressed, "val/images/val1.jpg"),
     "missing_class": (without_class_in_val, ""),
+    "untold_class": (with_labels_of_groups, ""),
     "single_class": (with_mask(np.zeros(SIZE, np.uint8)), "train/masks/train1.npy"),
     "background_alone": (with_many_that_show_nothing, "train/masks/bare0.npy"),
     "speckle": (with_mask(speckled()), "train/masks/train1.npy"),

@@ -2,13 +2,20 @@
 
 import hashlib
 import json
+import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from hierseg_jax.commands.demo_command import GAP, describe_classes, in_rows
 from hierseg_jax.reports.drawing.legend import PAPER
-from hierseg_jax.runtime.packaged_network import packaged_network, packaged_photograph
+from hierseg_jax.runtime.packaged_network import (
+    NAME,
+    network_file,
+    packaged_network,
+    packaged_photograph,
+)
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART
 from tests.commands import run_quickly
@@ -135,6 +142,36 @@ def test_predict_takes_it_where_no_model_is_given(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "No --model given: the network in the package" in done.stderr
     assert cv2.imread(str(tmp_path / "out.png")).shape[1] == PHOTO_BGR.shape[1]
+
+
+def test_its_name_stands_for_it_but_where_a_file_has_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert network_file(None) == network_file(NAME) == packaged_network()
+    assert network_file("a.onnx") == Path("a.onnx")
+    (tmp_path / NAME).mkdir()
+    assert network_file(NAME) == Path(NAME)
+
+
+def test_every_command_that_takes_a_model_knows_its_name(tmp_path):
+    picture, data = packaged_photograph(), tmp_path / "data.yaml"
+    (tmp_path / "train/images").mkdir(parents=True)
+    (tmp_path / "train/masks").mkdir()
+    shutil.copy(picture, tmp_path / "train/images/a.jpg")
+    masks = np.zeros(PHOTO_BGR.shape[:2], np.uint8)
+    masks[200:600, 200:400] = 1
+    cv2.imwrite(str(tmp_path / "train/masks/a.png"), masks)
+    data.write_text("train: train/images\nnames: [background, person]\n")
+    for command in (
+        ("predict", f"--model={NAME}", f"--source={picture}", "--output=a.png"),
+        ("complete", f"--model={NAME}", "--data=data.yaml", "--output=completed"),
+        ("web", f"--model={NAME}", "--output=site"),
+        ("benchmark", "--seconds=0.01", "--threads=1"),
+        ("benchmark", NAME, "--seconds=0.01", "--threads=1"),
+    ):
+        done = run_quickly(*command, folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+    classes = np.unique(cv2.imread(str(tmp_path / "completed/train/masks/a.png"), 0))
+    assert len(classes) > 3
 
 
 def test_classes_are_told_by_their_share():

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError, warn
 from hierseg_jax.system.missing import missing_sentence
-from hierseg_jax.system.paths import as_path
 from hierseg_jax.tree.hierarchy import Hierarchy
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def load(
     Args:
       source: an .onnx file, of `hierseg export` under either contract or of the PyTorch reference,
         which onnxruntime computes, without JAX; or a run's workdir or a checkpoint's folder, which
-        JAX computes. Without one, the network in the package.
+        JAX computes. Without one, or by `street_photographs`, the network in the package.
       image_size: side, or (height, width), that pictures are brought to; of a file that leaves it
         open, or of a run. By default that of the training.
       which: of a workdir's checkpoints: `best`, which is the default, `last`, or an epoch.
@@ -56,11 +55,9 @@ def load(
     Raises:
       ValueError, FileNotFoundError: one sentence, for what is neither, or is damaged.
     """
-    if source is None:
-        from hierseg_jax.runtime.packaged_network import packaged_network
+    from hierseg_jax.runtime.packaged_network import network_file
 
-        source = packaged_network()
-    path = as_path(source)
+    path = network_file(source)
     size = None
     if image_size is not None:
         from hierseg_jax.data.sizes import as_size

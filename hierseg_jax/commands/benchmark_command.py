@@ -13,6 +13,7 @@ import onnxruntime
 
 from hierseg_jax.runtime.benchmark import describe_file, describe_times, time_files
 from hierseg_jax.runtime.benchmark_table import format_benchmark
+from hierseg_jax.runtime.packaged_network import SUBJECT, network_file
 from hierseg_jax.runtime.pictures import as_picture
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.system.atomic_writing import check_room, make_folder, write_json
@@ -21,10 +22,13 @@ from hierseg_jax.system.command_line import command, parse_size, quoted
 from hierseg_jax.system.cores import available_cores
 from hierseg_jax.system.errors import HiersegError, HiersegFileExistsError
 from hierseg_jax.system.machine import load_average, processor_name
+from hierseg_jax.system.notes import note
 from hierseg_jax.system.paths import local_path
 
 FLAGS = CommandFlags()
-_MODEL = FLAGS.multi_string("model", None, "An .onnx file, or several.")
+_MODEL = FLAGS.multi_string(
+    "model", None, "An .onnx file, or several; by default the network in the package."
+)
 FLAGS.alias("onnx_file", "model")
 _PICTURE = FLAGS.string(
     "picture", None, "What the frame shows; noise, the worst case for label maps."
@@ -42,9 +46,9 @@ _OVERWRITE = FLAGS.bool("overwrite", False, "Replace it.")
 def main() -> None:
     """Prints a table, and writes JSON."""
     load = load_average()  # before there is any of this command's own
-    files = [local_path(file) for file in _MODEL.value or ()]
-    if not files:
-        raise HiersegError("Name a file: hierseg benchmark MODEL.onnx (see hierseg export).")
+    if not _MODEL.value:
+        note(f"No --model given: the network in the package, for {SUBJECT}.")
+    files = [local_path(network_file(file)) for file in _MODEL.value or (None,)]
     if len(set(files)) < len(files):
         raise HiersegError("A file is named twice; once is enough.")
     numbers = local_path(_JSON.value) if _JSON.value else None

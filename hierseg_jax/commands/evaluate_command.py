@@ -30,7 +30,7 @@ from hierseg_jax.evaluation.tables import (
 )
 from hierseg_jax.evaluation.view import RESOLUTIONS, View
 from hierseg_jax.evaluation.view_name import BATCH_SIZE, BEST, evaluation_name
-from hierseg_jax.runtime.packaged_network import NAME, packaged_network
+from hierseg_jax.runtime.packaged_network import network_file
 from hierseg_jax.settings.metric_choice import DEFAULT_METRICS, METRICS, parse_metrics
 from hierseg_jax.system.atomic_writing import check_room
 from hierseg_jax.system.command_flags import CommandFlags
@@ -180,9 +180,7 @@ def main() -> None:
 
 def _exported_file() -> Path | None:
     """The file that is to be evaluated in place of a run, if it is one."""
-    given = as_path(_CHECKPOINT.value)
-    if _CHECKPOINT.value == NAME and not given.exists():
-        return packaged_network()
+    given = network_file(_CHECKPOINT.value)
     return given if given.suffix.lower() == ".onnx" else None
 
 

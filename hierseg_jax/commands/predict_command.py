@@ -14,7 +14,7 @@ from types import FrameType
 import onnxruntime
 
 from hierseg_jax.reports.drawing.painter import LEGENDS
-from hierseg_jax.runtime.packaged_network import SUBJECT, packaged_network
+from hierseg_jax.runtime.packaged_network import SUBJECT, network_file
 from hierseg_jax.runtime.passing import Summary
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.stream import segment_source
@@ -98,7 +98,7 @@ def main() -> None:
     if _ONNX_FILE.value is None:
         note(f"No --model given: the network in the package, for {SUBJECT}.")
     segmenter = Segmenter(
-        packaged_network() if _ONNX_FILE.value is None else _ONNX_FILE.value,
+        network_file(_ONNX_FILE.value),
         hierarchy=_read_hierarchy(_HIERARCHY.value),
         provider=_PROVIDER.value,
         threads=_THREADS.value,

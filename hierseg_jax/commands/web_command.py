@@ -6,7 +6,7 @@ hierseg web figures.onnx --output=site
 import shlex
 from pathlib import Path
 
-from hierseg_jax.runtime.packaged_network import packaged_network
+from hierseg_jax.runtime.packaged_network import network_file
 from hierseg_jax.runtime.segmenter import Segmenter
 from hierseg_jax.runtime.web.engine import find_engine
 from hierseg_jax.runtime.web.serve import open_server
@@ -35,7 +35,7 @@ _PORT = FLAGS.integer("port", 8000, "Of --serve.", 0, 65535)
 @command(FLAGS, bare="onnx_file")
 def main() -> None:
     """Writes the site, and serves it where that is asked for."""
-    file, folder = local_path(_ONNX_FILE.value or packaged_network()), local_path(_OUTPUT.value)
+    file, folder = local_path(network_file(_ONNX_FILE.value)), local_path(_OUTPUT.value)
     engine = find_engine(_RUNTIME.value)
     # What it can't open or does not understand, the page could not either.
     segmenter = Segmenter(file, provider="cpu", image_size=parse_size(_IMAGE_SIZE.value))

@@ -7,6 +7,8 @@ import json
 from importlib import resources
 from pathlib import Path
 
+from hierseg_jax.system.paths import as_path
+
 SUBJECT = "persons in street photographs"
 CREDIT = "Clothing Co-Parsing (Yang, Luo, Lin, CVPR 2014; Apache-2.0)"
 NAME = "street_photographs"
@@ -18,6 +20,13 @@ def packaged_network() -> Path:
     It computes in int8; height and width are open.
     """
     return _packaged(f"{NAME}.onnx")
+
+
+def network_file(named: str | Path | None) -> Path:
+    """The file of that path; the network in the package for None, or for its `NAME`."""
+    if named is None or (str(named) == NAME and not Path(NAME).exists()):
+        return packaged_network()
+    return as_path(named)
 
 
 def packaged_levels() -> tuple[tuple[str, ...], ...]:

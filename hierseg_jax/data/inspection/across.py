@@ -13,7 +13,13 @@ from hierseg_jax.data.inspection.examine import Examined, Usable
 from hierseg_jax.data.inspection.findings import Finding, shown
 from hierseg_jax.data.inspection.near_duplicates import nearest_within
 from hierseg_jax.data.label_statistics import count_levels
-from hierseg_jax.data.missing_classes import has_no_class, missing_classes, missing_sentence
+from hierseg_jax.data.missing_classes import (
+    has_no_class,
+    missing_classes,
+    missing_sentence,
+    untold_classes,
+    untold_sentence,
+)
 from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.system.wording import counted, level_called, printable
 from hierseg_jax.tree.background import may_be_background
@@ -100,7 +106,12 @@ def check_classes(
         text = printable(missing_sentence(seen, hierarchy, masks))
         return [Finding(kind, split, "", " ".join(filter(None, (text, cause))))]
     counted = count_levels(np.stack([example.counts_l[:-1] for example in usable]), hierarchy)
-    findings, named = [], set()
+    findings, named = [], set[str]()
+    if untold := untold_classes(seen, hierarchy):
+        masks = f"of the {len(usable):,} usable masks of {split}{of}"
+        text = printable(untold_sentence(seen, hierarchy, masks))
+        findings.append(Finding("untold_class", split, "", text))
+        named |= {node.name for node in hierarchy.nodes if {*node.leaves} <= {*untold}}
     for level in reversed(hierarchy.levels):
         pixels, _ = counted[level.name]
         for name, count in zip(level.class_names, pixels, strict=True):

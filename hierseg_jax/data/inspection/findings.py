@@ -118,7 +118,10 @@ KINDS = {
         "is a rim around another one looks the same, and is none.",
     ),
     "absent_split": Kind(
-        ERROR, "Splits that data.yaml does not give", "Training needs both train and val."
+        ERROR,
+        "Splits that data.yaml does not give",
+        "Training needs both train and val, here or in another data set beside this one "
+        "(docs/more_data.md).",
     ),
     "shared_folder": Kind(
         WARNING,
@@ -141,6 +144,13 @@ KINDS = {
         WARNING,
         "Classes that a split lacks",
         "Without it in train nothing is learnt, without it in val nothing is measured.",
+    ),
+    "untold_class": Kind(
+        WARNING,
+        "Classes that masks have in groups alone",
+        "Nothing is learnt of what tells them apart, or nothing measured. Add pictures that are "
+        "labelled as finely, or have a network that knows these classes fill them in: `hierseg "
+        "complete` (docs/more_data.md).",
     ),
     "single_class": Kind(
         WARNING,

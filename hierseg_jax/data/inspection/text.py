@@ -70,7 +70,7 @@ def suggestion_reasons(of: Suggestion, alone: bool = True) -> tuple[str, ...]:
             f"class weights {of.weights_rule}: {printable(name)} has {share:.2%} of the pixels of "
             "the pictures that show it. The recipe was measured with none; compare the two."
         )
-    if alone:
+    if alone and len({*of.class_weights.values()}) > 1:
         weights += f" By that rule the classes have, in their order, {format_weights(of)}"
     few_validated = (
         f"validation: {counted(of.validated, 'picture')}. By so few a difference of some "
