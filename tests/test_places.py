@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from hierseg_jax.runtime.stream import segment_source
 from hierseg_jax.runtime.video import Video
 from hierseg_jax.system.atomic_writing import check_room, make_folder
 from hierseg_jax.system.errors import HiersegError
+from tests.annotated_data import SIZE, save_image, save_mask
 from tests.commands import run_quickly
 from tests.conftest import ROOT
 from tests.test_runtime import reference_file
@@ -379,3 +381,51 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path, below):
         with pytest.raises(OSError, match=rf"can't be made: {there} is no folder; choose another"):
             make_folder(there / below)
         there.unlink()
+
+
+@pytest.fixture
+def anybodys():
+    """A folder that others may look into; pytest's own are closed to them."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+PREPARES = """
+import os
+from pathlib import Path
+from hierseg_jax.data.prepare.prepare import prepare
+from hierseg_jax.system.errors import HiersegError
+prepare(Path("raw"), Path("before"))  # what else is imported may not be open to others
+if os.geteuid() == 0:
+    os.setuid(65534)
+print(prepare(Path("raw"), Path("out/data")).written)
+try:
+    prepare(Path("more"), Path("out/more"))
+except HiersegError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_prepare_passes_over_closed_folders_that_hold_no_data_and_names_others(anybodys):
+    closed = [anybodys / f"{name}" for name in ("raw/lost+found", "raw/.hidden", "more/closed")]
+    for raw in ("raw", "more"):
+        for number in range(4):
+            save_image(anybodys / raw / f"images/{number}.jpg")
+            save_mask(anybodys / raw / f"masks/{number}.png", np.full(SIZE, number % 2, np.uint8))
+    for folder in closed:
+        folder.mkdir()
+        folder.chmod(0)
+    (anybodys / "out").mkdir()
+    (anybodys / "out").chmod(0o777)
+    anybodys.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", PREPARES], cwd=anybodys, capture_output=True, text=True
+    )
+    for folder in closed:
+        folder.chmod(0o755)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (
+        "8\nYou may not look into more/closed, where pictures or masks may lie; have it opened to "
+        "you, or taken out of more.\n"
+    )

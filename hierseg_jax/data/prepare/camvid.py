@@ -13,7 +13,12 @@ from collections import Counter
 from collections.abc import Collection
 
 from hierseg_jax.data.prepare.colours import draw_colours, is_coloured, read_colour_table
-from hierseg_jax.data.prepare.folders import files_by_stem, images_by_stem, split_of
+from hierseg_jax.data.prepare.folders import (
+    files_by_stem,
+    folders_in,
+    images_by_stem,
+    split_of,
+)
 from hierseg_jax.data.prepare.label_maps import table_tree, values_of_colours
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
 from hierseg_jax.data.read.png import palette_of
@@ -84,7 +89,7 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
 
 def _folders(raw_dir: pathlib.Path) -> list[tuple[pathlib.Path, pathlib.Path]]:
     """Folders of pictures, each with that of its masks."""
-    folders = sorted(path for path in raw_dir.iterdir() if path.is_dir())
+    folders = folders_in(raw_dir)
     pairs = []
     for folder in folders:
         for ending in ("_labels", "_masks", "annot"):

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from hierseg_jax.data.read.folder import IMAGE_SUFFIXES
-from hierseg_jax.data.read.pattern import Pattern
+from hierseg_jax.data.read.pattern import Pattern, is_passed_over
 from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.wording import counted
 
@@ -30,11 +30,17 @@ def walk_files(folder: pathlib.Path, suffixes: Sequence[str]) -> list[pathlib.Pa
     return sorted(folder / path for path in found if path.lower().endswith(endings))
 
 
+def folders_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Visible folders right in a folder, sorted."""
+    found = (path for path in folder.iterdir() if not is_passed_over(path.name))
+    return sorted(path for path in found if path.is_dir())
+
+
 def closed_folders(folder: pathlib.Path) -> list[str]:
-    """Those below that may not be looked into, over which `Path.glob` passes silently."""
+    """Visible ones below that may not be looked into, over which `Path.glob` passes silently."""
     closed: list[str] = []
     for _, folders, _ in os.walk(folder, onerror=lambda error: closed.append(error.filename)):
-        folders[:] = [name for name in folders if name[0] != "."]
+        folders[:] = [name for name in folders if not is_passed_over(name)]
     return sorted(closed)
 
 

@@ -21,7 +21,7 @@ from hierseg_jax.data.prepare import (
     voc,
     yolo,
 )
-from hierseg_jax.data.prepare.folders import walk_files
+from hierseg_jax.data.prepare.folders import folders_in, walk_files
 from hierseg_jax.data.prepare.other_tools import about_tools
 from hierseg_jax.data.prepare.picture import RawData, Wishes
 from hierseg_jax.data.read.layout import UNREAD_SUFFIXES, about_unread
@@ -90,7 +90,7 @@ def find_format(raw_dir: pathlib.Path) -> str:
         raise HiersegError(
             f"{raw_dir} may be read as {' or as '.join(found)}; choose by --from={found[0]}, say."
         )
-    for folder in sorted(path for path in raw_dir.iterdir() if path.is_dir())[:_LOOKED_INTO]:
+    for folder in folders_in(raw_dir)[:_LOOKED_INTO]:
         if below := _formats_in(folder):
             raise HiersegError(
                 f"{raw_dir} holds no data set itself, but {folder.name} in it looks like "

@@ -37,9 +37,13 @@ from hierseg_jax.data.read.unread import about_stacks
 from hierseg_jax.data.read.value_names import Named, Value
 from hierseg_jax.system.atomic_writing import json_bytes, write_atomically
 from hierseg_jax.system.choices import check_choice
-from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
+from hierseg_jax.system.errors import (
+    HiersegError,
+    HiersegFileNotFoundError,
+    HiersegPermissionError,
+)
 from hierseg_jax.system.paths import local_path
-from hierseg_jax.system.wording import about_closed, counted, listed
+from hierseg_jax.system.wording import counted, listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy, check_hierarchy
 from hierseg_jax.tree.pairs import unpaired
 
@@ -135,8 +139,7 @@ def prepare(
     refuse(faults_there(spec.file, there, summary_file, summary), raw_dir)
     pictures = [example.picture for example in kept]
     files = dict.fromkeys(file for of in pictures for file in (of.image, of.mask))
-    notes = (*raw.notes, *about_closed(closed_folders(raw_dir)))
-    notes += (*about_scaled(pictures), *about_stacks(files))
+    notes = (*raw.notes, *about_scaled(pictures), *about_stacks(files))
     notes += tuple(_about_training(kept, spec.hierarchy))
     written = transfer(kept, move, link)
     write_atomically(summary_file, json_bytes(summary))
@@ -161,6 +164,11 @@ def _check_folders(raw_dir: pathlib.Path, out_dir: pathlib.Path) -> None:
     if not raw_dir.is_dir():
         raise HiersegFileNotFoundError(
             f"There is no folder {raw_dir}; give the raw data by --raw_dir."
+        )
+    if closed := closed_folders(raw_dir):
+        raise HiersegPermissionError(
+            f"You may not look into {listed(closed, 3)}, where pictures or masks may lie; have it "
+            f"opened to you, or taken out of {raw_dir}."
         )
 
 

@@ -13,7 +13,13 @@ from typing import Any
 
 from hierseg_jax.data.prepare.classes import find_classes
 from hierseg_jax.data.prepare.draw import ellipse
-from hierseg_jax.data.prepare.folders import is_there, split_of, unlisted, walk_files
+from hierseg_jax.data.prepare.folders import (
+    folders_in,
+    is_there,
+    split_of,
+    unlisted,
+    walk_files,
+)
 from hierseg_jax.data.prepare.json_file import read_bytes, shown
 from hierseg_jax.data.prepare.mask_folders import left_out
 from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes, flat_name
@@ -122,9 +128,8 @@ def _by_picture(
 def _images_by_name(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     """Those in a folder and right below it."""
     found: dict[str, list[pathlib.Path]] = {}
-    inside = sorted(folder.iterdir())
-    below = (file for path in inside if path.is_dir() for file in sorted(path.iterdir()))
-    for file in (*inside, *below):
+    below = (file for path in folders_in(folder) for file in sorted(path.iterdir()))
+    for file in (*sorted(folder.iterdir()), *below):
         if file.suffix.lower() in IMAGE_SUFFIXES:
             found.setdefault(unicodedata.normalize("NFC", file.name), []).append(file)
     return found

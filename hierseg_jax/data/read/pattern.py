@@ -92,7 +92,7 @@ class Pattern:
             with scan(folder) as entries:
                 for entry in entries:
                     name = entry.name
-                    if name[0] == ".":
+                    if is_passed_over(name):
                         continue
                     deeper = []
                     for at, key in states:
@@ -108,6 +108,11 @@ class Pattern:
                         way = _followed(entry, folder, trail)
                         if way is not None:
                             left.append((entry.path, deeper, way))
+
+
+def is_passed_over(name: str) -> bool:
+    """Whether a file or folder is hidden, or what a disk keeps for itself, closed to others."""
+    return name[0] == "." or name == "lost+found"
 
 
 def parse_pattern(text: str) -> Pattern:
