@@ -17,7 +17,7 @@ from hierseg_jax.evaluation.page.evaluation_page import EvaluationReport, format
 from hierseg_jax.evaluation.page.extreme_pictures import extreme_pictures
 from hierseg_jax.evaluation.page.history import History, points, read_history
 from hierseg_jax.evaluation.shown_pictures import ShownPicture
-from hierseg_jax.evaluation.tables import format_tree, to_json
+from hierseg_jax.evaluation.tables import format_tree, format_unlabelled, to_json
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
@@ -129,7 +129,7 @@ def test_the_numbers_are_those_of_the_metrics(report, page):
                 name: f"{share:.2%}" for name, share in of_level.items()
             }
     assert undefined == 4
-    assert "loss: 0.2500" in page.text
+    assert "reference's averages over images" in page.text
 
 
 def test_confusion_is_given_in_percent_of_the_true_class(report, page):
@@ -177,6 +177,22 @@ def test_of_one_level_nothing_is_said_of_the_tree():
     tree = TreeMetrics(contradictions=0.0, mistake_distance=2.0, mean_distance=0.1)
     assert format_tree(tree, 1) == ""
     assert len(format_tree(tree, 2).splitlines()) == 2
+
+
+def test_classes_that_are_predicted_and_in_no_mask_are_named():
+    confusion_cc = np.zeros((7, 7), np.int64)
+    confusion_cc[1, 1] = confusion_cc[1, 4] = 5
+    levels = evaluate_levels(confusion_cc[None], PASCAL_PERSON_PART, 1)
+    told = format_unlabelled(levels, PASCAL_PERSON_PART)
+    names = PASCAL_PERSON_PART.class_names
+    assert told.startswith("in no mask, but predicted")
+    assert names[4] in told
+    # What is neither labelled nor predicted counts for nothing.
+    assert all(names[index] not in told.partition(": ")[2].split(", ") for index in (0, 1, 2, 3, 5))
+    confusion_cc[1, 0] = 3  # the background is in no mean
+    confusion_cc[1, 4], confusion_cc[4, 1] = 0, 1
+    levels = evaluate_levels(confusion_cc[None], PASCAL_PERSON_PART, 1)
+    assert format_unlabelled(levels, PASCAL_PERSON_PART) == ""
 
 
 def test_ignored_pixels_are_explained_where_there_are_some():

@@ -23,9 +23,8 @@ from hierseg_jax.evaluation.page.history import read_history
 from hierseg_jax.evaluation.tables import (
     describe_view,
     format_data_sets,
-    format_false_alarms,
     format_levels,
-    format_tree,
+    lines_beside,
     to_json,
 )
 from hierseg_jax.evaluation.view import RESOLUTIONS, View
@@ -227,12 +226,11 @@ def _write(report: EvaluationReport) -> str:
     levels, columns = evaluation.levels, content["metrics"]
     epoch = f" (epoch {content['epoch']})" if content["epoch"] else ""
     precision = f" in {content['precision']}" if "precision" in content else ""
-    notes = (format_tree(evaluation.tree, len(levels)), format_false_alarms(evaluation.painted_n))
     return (
         f"{content['model']}{precision}{epoch} on {content['data']}, {content['task']}: "
         f"{describe_view(content, counted(evaluation.num_images, 'image'))}\n"
         f"{format_levels(levels, columns)}\n"
-        + "".join(f"{note}\n" for note in notes if note)
+        + "".join(f"{line}\n" for line in lines_beside(evaluation, report.hierarchy))
         + format_data_sets(evaluation.data_sets, tuple(levels), columns)
         + f"Written to {folder / REPORT_FILE}, and beside it "
         + ", ".join(name for name in FILES if name != REPORT_FILE)

@@ -12,7 +12,8 @@ from hierseg_jax.evaluation.data_sets import DataSetMetrics
 from hierseg_jax.evaluation.metrics import LevelMetrics, TreeMetrics, class_numbers, level_number
 from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.settings.metric_choice import METRICS, parse_metrics
-from hierseg_jax.system.wording import columns, counted, level_called, padded, printable
+from hierseg_jax.system.wording import columns, counted, level_called, listed, padded, printable
+from hierseg_jax.tree.hierarchy import Hierarchy
 
 MUCH = 0.01
 """Share of a picture's pixels."""
@@ -157,6 +158,29 @@ def describe_view(description: Mapping[str, Any], images: str = "images") -> str
     if description.get("unseen_pixels"):
         parts.append(f"without the {description['unseen_pixels']:.2%} of pixels that were cropped")
     return ", ".join(parts)
+
+
+def lines_beside(evaluation: Evaluation, hierarchy: Hierarchy) -> tuple[str, ...]:
+    """What is to be said beside the tables, a line each."""
+    lines = [
+        *format_tree(evaluation.tree, hierarchy.num_levels).splitlines(),
+        format_false_alarms(evaluation.painted_n),
+        format_unlabelled(evaluation.levels, hierarchy),
+    ]
+    return tuple(filter(None, lines))
+
+
+def format_unlabelled(levels: Mapping[str, LevelMetrics], hierarchy: Hierarchy) -> str:
+    """A line about classes that no mask holds and that are predicted; empty where there is none."""
+    names: dict[str, None] = {}
+    for level in hierarchy.levels:
+        of = levels[level.name]
+        counted_l = np.isnan(of.recall) & (of.iou == 0)
+        counted_l[[] if level.background is None else level.background] = False
+        names |= dict.fromkeys(of.class_names[index] for index in np.flatnonzero(counted_l))
+    if not names:
+        return ""
+    return f"in no mask, but predicted, so that mIoU counts 0 for them: {listed(list(names), 10)}"
 
 
 def format_tree(tree: TreeMetrics, num_levels: int) -> str:

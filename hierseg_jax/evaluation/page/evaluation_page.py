@@ -22,12 +22,7 @@ from hierseg_jax.evaluation.page.curves import LOSS, Points, curves, line_plot
 from hierseg_jax.evaluation.page.extreme_pictures import extreme_pictures
 from hierseg_jax.evaluation.page.history import History
 from hierseg_jax.evaluation.result import Evaluation
-from hierseg_jax.evaluation.tables import (
-    describe_view,
-    format_false_alarms,
-    format_tree,
-    unlabelled_levels,
-)
+from hierseg_jax.evaluation.tables import describe_view, lines_beside, unlabelled_levels
 from hierseg_jax.reports.templates import render
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.metric_choice import METRICS
@@ -95,10 +90,7 @@ def format_page(report: EvaluationReport) -> str:
             (name, metrics["datasets"][name], unlabelled_levels(of, hierarchy.level_names))
             for name, of in evaluation.data_sets.items()
         ],
-        tree_lines=[
-            *format_tree(evaluation.tree, hierarchy.num_levels).splitlines(),
-            *format_false_alarms(evaluation.painted_n).splitlines(),
-        ],
+        lines=lines_beside(evaluation, hierarchy),
         plots=dict(plots[:_FIRST_PLOTS]),
         more_plots=dict(plots[_FIRST_PLOTS:]),
         epochs=[row["epoch"] for row in rows],
