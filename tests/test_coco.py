@@ -31,6 +31,14 @@ def test_supercategories_are_the_tree(tmp_path):
     assert spec.labels == ()
 
 
+def run_lengths_of(rows, columns):
+    """Of a rectangle, down the columns: COCO's segmentation of what is no polygon."""
+    mask_hw = np.zeros(SIZE, np.uint8)
+    mask_hw[rows, columns] = 1
+    edges = np.flatnonzero(np.diff(mask_hw.T.ravel(), prepend=0)).tolist()
+    return {"size": list(SIZE), "counts": np.diff([0, *edges, mask_hw.size]).tolist()}
+
+
 def draw_coco(root, *annotations, **options):
     raw = root / "raw"
     save_json(raw / "a.json", coco(annotations))
@@ -73,22 +81,47 @@ def test_crowds_and_boxes_are_ignored_below_all_else(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "attributes", [{"is_crowd": True, "occluded": False}, {"weather": "sunny"}, None]
+    "attributes",
+    [
+        {"crowd": True, "occluded": False},
+        {"iscrowd": 1, "occluded": False},
+        {"occluded": "no"},
+        {"weather": "sunny"},
+        None,
+    ],
 )
 def test_masks_that_cvat_calls_crowds_are_regions(tmp_path, attributes):
     """It does so with all that is no polygon; each of its records says whether it is occluded."""
     done, names = draw_coco(
         tmp_path,
-        {"category_id": 3, "segmentation": SMALL, "iscrowd": 1, "attributes": {"occluded": False}},
+        {
+            "category_id": 3,
+            "segmentation": run_lengths_of(slice(4, 6), slice(4, 6)),
+            "iscrowd": 1,
+            "attributes": {"occluded": False},
+        },
         {"category_id": 1, "segmentation": SQUARE, "iscrowd": 0, "attributes": {}},
         {
             "category_id": 5,
-            "segmentation": [[0, 10, 4, 10, 4, 12, 0, 12]],
+            "segmentation": run_lengths_of(slice(10, 12), slice(0, 4)),
             "iscrowd": 1,
             "attributes": attributes,
         },
     )
     np.testing.assert_array_equal(names, expected("dog", "cat", "ignored"))
+    assert "ignored: 1 crowd region." in str(done.notes)
+    assert "read as regions like any other: 1 record." in str(done.notes)
+
+
+def test_polygons_that_are_called_crowds_are(tmp_path):
+    crowd = {"iscrowd": 1, "attributes": {"occluded": False}}
+    done, names = draw_coco(
+        tmp_path,
+        {"category_id": 3, "segmentation": SMALL},
+        {"category_id": 1, "segmentation": SQUARE, **crowd},
+        {"category_id": 5, "segmentation": [], "bbox": [0, 10, 4, 2]},
+    )
+    np.testing.assert_array_equal(names, expected("dog", "ignored", "ignored"))
     assert "ignored: 1 crowd region." in str(done.notes)
 
 
@@ -100,7 +133,8 @@ def test_where_all_are_called_crowds_none_is(tmp_path):
         {"category_id": 5, "segmentation": [], "bbox": [0, 10, 4, 2], "iscrowd": 0},
     )
     np.testing.assert_array_equal(names, expected("dog", "cat", "ignored"))
-    assert "crowd" not in str(done.notes)
+    assert "read as regions like any other: 2 records." in str(done.notes)
+    assert "ignored: " not in str(done.notes).replace("ignored: boxes", "")
 
 
 @pytest.mark.parametrize("packed", [False, True])

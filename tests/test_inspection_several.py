@@ -80,6 +80,15 @@ def test_one_of_them_must_give_what_training_needs(tmp_path):
     assert told(one, other) == ["None of these data sets gives a folder for val."]
 
 
+def test_of_several_one_may_hold_nothing_but_background(tmp_path):
+    one, other = (make_data(tmp_path / name) for name in ("a", "b"))
+    for mask in (tmp_path / "b/train/masks").iterdir():
+        np.save(mask, np.zeros_like(label()))
+    inspections = [inspect_dataset(load_spec(file), alone=False) for file in (one, other)]
+    assert {f.kind for f in inspections[1].findings} == {"missing_class"}
+    assert not [each for each in inspect_together(inspections, 0, 9) if each[0] == ERROR]
+
+
 def test_classes_are_missing_where_no_data_set_has_them(tmp_path):
     """What one of them lacks and another has is no finding."""
     one, other = (make_data(tmp_path / name) for name in ("a", "b"))

@@ -97,13 +97,38 @@ def test_a_table_of_colours_is_passed_over_where_numbers_are_beyond_its_lines(tm
     assert done.spec.hierarchy.class_names[0] == "background"
 
 
-@pytest.mark.parametrize("last", ["unknown,0,0,0", "background,9,9,9"])
+@pytest.mark.parametrize(
+    "last", ["unknown,0,0,0", "background,9,9,9", "forest,9,9,9", "unknown,0,0,0\nwater,0,0,9"]
+)
 def test_a_table_whose_background_is_not_its_first_line_is_passed_over(tmp_path, last):
     raw = make(tmp_path, [objects(2)] * 3)
     (raw / "class_dict_seg.csv").write_text(f"name,r,g,b\nurban,0,9,0\nwater,0,0,9\n{last}\n")
     done = prepare(raw, tmp_path / "out")
     assert "it is passed over." in str(done.notes)
     assert done.spec.hierarchy.class_names[0] == "background"
+
+
+def test_a_table_in_which_a_line_stands_twice_numbers_nothing(tmp_path):
+    raw = make(tmp_path, [objects(2)] * 3)
+    (raw / "class_dict_seg.csv").write_text(f"{HEAD}paved,128,64,128\n")
+    assert "it is passed over." in str(prepare(raw, tmp_path / "out").notes)
+
+
+def test_names_in_the_order_of_a_tree_are_not_those_of_a_table_of_colours(tmp_path):
+    raw = make(tmp_path, [objects(2)] * 3)
+    (raw / "class_dict_seg.csv").write_text(HEAD)
+    tree = Hierarchy.from_mapping(["a", "paved"], ["none", "a", "paved"], ["class"])
+    done = prepare(raw, tmp_path / "out", hierarchy=tree)
+    assert done.spec.labels == ()
+    assert "it is passed over." in str(done.notes)
+
+
+def test_colours_of_supervisely_beside_numbers_are_passed_over(tmp_path):
+    raw = make(tmp_path, [objects(2)] * 3)
+    save_json(raw / "obj_class_to_machine_color.json", {"cat": [255, 0, 0], "dog": [0, 255, 0]})
+    done = prepare(raw, tmp_path / "out")
+    assert "it is passed over." in str(done.notes)
+    assert done.spec.hierarchy.class_names == ("background", "class_1", "class_2")
 
 
 def test_a_table_of_greys_is_that_of_the_numbers(tmp_path):
@@ -282,7 +307,11 @@ def test_of_boxes_of_yolo_beside_masks_the_masks_are_meant(tmp_path):
     (raw / "labels/0.txt").write_text("0 0.5 0.5 0.1 0.1\n" * 2000)
     names = ("background", "class_1", "class_2")
     assert prepare(raw, tmp_path / "out").spec.hierarchy.class_names == names
-    (raw / "labels/1.txt").write_text("0 0.1 0.1 0.6 0.1 0.6 0.6\n")
+    # LabelImg writes its classes there, and people what they like.
+    (raw / "labels/classes.txt").write_text("cat\n")
+    (raw / "labels/zu_lesen.txt").write_bytes("What is in it: boxes für Katzen\n".encode("latin-1"))
+    assert prepare(raw, tmp_path / "more").spec.hierarchy.class_names == names
+    (raw / "labels/1.txt").write_text("0 0.1 1e-3 0.6 0.1 0.6 0.6\n")
     names = ("background", "cat")
     assert prepare(raw, tmp_path / "lines").spec.hierarchy.class_names == names
 

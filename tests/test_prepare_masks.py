@@ -460,6 +460,8 @@ def first_and_second(number, value):
     [
         ("a ({}).png", "a ({})_mask.png", "a ({})_mask_1.png"),
         ("images/{:04}.jpg", "masks/{:04}.png", "masks/{:04}_2.png"),
+        ("{:04}.jpg", "{:04}.png", "{:04}_2.png"),
+        ("{:04}.jpg", "{:04}_mask.png", "{:04}_2_mask.png"),
     ],
 )
 def test_masks_that_are_numbered_on_are_united(tmp_path, image, mask, second, value):
@@ -470,8 +472,8 @@ def test_masks_that_are_numbered_on_are_united(tmp_path, image, mask, second, va
         save_mask(raw / mask.format(i), first_hw)
         if i % 2:
             save_mask(raw / second.format(i), second_hw)
-    # A mask that is not read is no picture either.
-    (raw / second.format(2)).with_suffix(".gif").touch()
+    if "mask" in second:  # one that is not read is no picture either
+        (raw / second.format(2)).with_suffix(".gif").touch()
     done = prepare(raw, tmp_path / "out")
     assert "3 masks numbered on" in str(done.notes)
     labels = labels_of(done.spec, "train") | labels_of(done.spec, "val")
@@ -480,6 +482,27 @@ def test_masks_that_are_numbered_on_are_united(tmp_path, image, mask, second, va
         number = int("".join(filter(str.isdecimal, name)))
         first_hw, second_hw = first_and_second(number, 1)
         np.testing.assert_array_equal(label_hw, first_hw | second_hw * (number % 2))
+
+
+@pytest.mark.parametrize("stray", ["test/images/2_1.jpg", "docs/1_2.gif"])
+def test_of_a_picture_elsewhere_no_more_than_its_own_mask_is_kept_from_others(tmp_path, stray):
+    raw = tmp_path / "raw"
+    for i in range(4):
+        save_image(raw / f"train/images/{i}.jpg")
+        for mask_hw, end in zip(first_and_second(i, 255), ("", "_1"), strict=True):
+            save_mask(raw / f"train/masks/{i}{end}.png", mask_hw)
+    (raw / stray).parent.mkdir(parents=True)
+    if stray.endswith("gif"):
+        (raw / stray).touch()
+    else:
+        save_image(raw / stray)
+    done = prepare(raw, tmp_path / "out", val_share=0.25)
+    united = {i for i in range(4) if f"{i}_1" not in stray}
+    assert f"{len(united)} masks numbered on" in str(done.notes)
+    for name, label_hw in (labels_of(done.spec, "train") | labels_of(done.spec, "val")).items():
+        first_hw, second_hw = first_and_second(int(name), 1)
+        second_hw *= int(name) in united
+        np.testing.assert_array_equal(label_hw, first_hw | second_hw)
 
 
 @pytest.mark.parametrize("more", ["a (1)_1.png", "a (1)_1.jpg", "a (1)_1.HEIC"])
@@ -495,7 +518,9 @@ def test_pictures_that_are_numbered_on_are_no_masks_and_their_masks_not_united(t
         save_image(raw / more)
     save_mask(raw / "a (2)_mask_1.png", first_and_second(2, 255)[1])
     done = prepare(raw, tmp_path / "out")
-    assert "united" not in str(done.notes)
+    assert f"for {raw / more} is a picture that is numbered so: 1 mask, the first" in str(
+        done.notes
+    )
     for name, label_hw in (labels_of(done.spec, "train") | labels_of(done.spec, "val")).items():
         number = int("".join(filter(str.isdecimal, name)))
         np.testing.assert_array_equal(label_hw, first_and_second(number, 1)[0])

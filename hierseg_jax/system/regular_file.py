@@ -56,7 +56,7 @@ def _refuse_pointer(data: bytes, file: pathlib.Path) -> None:
     if data.startswith(_LFS):
         raise HiersegError(
             f"{file} isn't the file itself, but what Git LFS has in its place until `git lfs pull` "
-            "in its repository fetches it."
+            "in its repository fetches it. If it is not meant, take it away."
         )
 
 

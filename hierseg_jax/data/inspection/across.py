@@ -86,7 +86,13 @@ def check_background(spec: DatasetSpec) -> list[Finding]:
 
 
 def check_classes(
-    split: str, usable: Sequence[Usable], hierarchy: Hierarchy, *, of: str = "", cause: str = ""
+    split: str,
+    usable: Sequence[Usable],
+    hierarchy: Hierarchy,
+    *,
+    of: str = "",
+    cause: str = "",
+    alone: bool = True,
 ) -> list[Finding]:
     """Classes of any level without a pixel in a split that has usable examples.
 
@@ -96,12 +102,13 @@ def check_classes(
     Args:
       of: what the split is of, as " of all data sets".
       cause: a sentence about what is likely wrong with all masks.
+      alone: whether nothing else is trained on, so that training needs every class.
     """
     if not usable:
         return []
     seen, train = labels_seen(usable, hierarchy), split == "train"
     if missing_classes(seen, hierarchy) and (train or has_no_class(seen, hierarchy)):
-        kind = "untrained_class" if train else "missing_class"
+        kind = "untrained_class" if train and alone else "missing_class"
         masks = f"of the {len(usable):,} usable masks of {split}{of}"
         text = printable(missing_sentence(seen, hierarchy, masks))
         return [Finding(kind, split, "", " ".join(filter(None, (text, cause))))]

@@ -86,7 +86,9 @@ def inspect_dataset(
     for split in spec.splits:
         if alone or split in bare:
             usable = inspection.usable(split)
-            findings += across.check_classes(split, usable, spec.hierarchy, cause=cause)
+            findings += across.check_classes(
+                split, usable, spec.hierarchy, cause=cause, alone=alone
+            )
     findings += across.check_sizes(examples, spec)
     findings += across.check_duplicates(examples, spec, distance)
     return dataclasses.replace(inspection, findings=tuple(findings))

@@ -35,8 +35,10 @@ def inspect_together(
     for split in SPLITS:
         usable = [example for each in inspections for example in each.usable(split)]
         hierarchy = inspections[0].spec.hierarchy
-        for finding in check_classes(split, usable, hierarchy, of=" of all data sets")[:limit]:
-            told.append((KINDS[finding.kind].severity, finding.message))
+        found = check_classes(split, usable, hierarchy, of=" of all data sets")
+        told += [(KINDS[finding.kind].severity, finding.message) for finding in found[:limit]]
+        if len(found) > limit:
+            told.append((WARNING, f"and {len(found) - limit:,} more classes of {split}."))
     root = _common_folder([each.spec.root for each in inspections])
     for one, other in itertools.permutations(inspections, 2):
         for earlier, later in itertools.combinations(SPLITS, 2):

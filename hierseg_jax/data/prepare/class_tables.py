@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from hierseg_jax.data.prepare.classes import value_of_none
-from hierseg_jax.data.prepare.colours import LABELMAP, read_colour_table
+from hierseg_jax.data.prepare.colours import LABELMAP, colour_lines, read_colour_table
 from hierseg_jax.data.prepare.id_lists import read_ids
 from hierseg_jax.data.prepare.json_file import read_json
 from hierseg_jax.data.read.value_names import IGNORE, Value
@@ -30,7 +30,8 @@ from hierseg_jax.tree.parsing import IGNORE_LABEL
 _NUMBER = re.compile(r"[0-9]{1,9}")
 # `0: unlabeled`, as COCO-Stuff has it, or `1 cat`.
 _NUMBERED = re.compile(r"([0-9]+)[\s:,;=]+(\S.*)")
-_COLOURED = re.compile(r":\s*\d+\s*,\s*\d+\s*,\s*\d+")
+_BOX = re.compile(r"[0-9]+( [0-9.e-]+){4}")
+_LONG = 1000
 ClassPath = tuple[str, ...]
 """Names of groups and, last, of a class."""
 
@@ -65,10 +66,10 @@ def find_table(root: pathlib.Path, fits: Callable[[Table], bool] = lambda _: Tru
       ValueError: a table that can't be read; several that differ.
     """
     found = [
-        Table(file, _checked(paths, file), tuple(paths) if read in (_colours, _labelmap) else ())
+        Table(file, _checked(paths, file), _order(paths, file, read))
         for pattern, read in _READERS.items()
         for file in sorted((*root.glob(pattern), *root.glob(f"*/{pattern}")))
-        if file.is_file()
+        if file.is_file() and not _is_of_boxes(file)
         for paths in (read(file),)
     ]
     tables = [table for table in found if table.paths]
@@ -80,6 +81,26 @@ def find_table(root: pathlib.Path, fits: Callable[[Table], bool] = lambda _: Tru
                 "meant out of --raw_dir."
             )
     return tables[0] if tables else None
+
+
+def _is_of_boxes(file: pathlib.Path) -> bool:
+    """Whether it is the list that LabelImg writes beside its boxes, whose first class is 0."""
+    others = sorted(other for other in file.parent.glob("*.txt") if other != file)
+    if file.name != "classes.txt" or not others:
+        return False
+    with others[0].open(encoding="utf-8", errors="replace") as stream:
+        return _BOX.fullmatch(stream.readline(_LONG).strip()) is not None
+
+
+def _order(
+    paths: dict[Value, ClassPath],
+    file: pathlib.Path,
+    read: Callable[[pathlib.Path], dict[Value, ClassPath]],
+) -> tuple[Value, ...]:
+    """As `Table.lines`; empty as well where a colour stands in two lines."""
+    if not paths or read not in (_colours, _labelmap):
+        return ()
+    return tuple(paths) if len(colour_lines(file)) == len(paths) else ()
 
 
 def _checked(paths: dict[Value, ClassPath], file: pathlib.Path) -> dict[Value, ClassPath]:
@@ -201,8 +222,8 @@ def _colours(file: pathlib.Path) -> dict[Value, ClassPath]:
 
 def _labelmap(file: pathlib.Path) -> dict[Value, ClassPath]:
     """Empty for a file of that name with names alone, as TFLite has it."""
-    lines = [line for _, line in read_ids(file)]
-    return _colours(file) if any(_COLOURED.search(line) for line in lines) else {}
+    lines = [line for _, line in read_ids(file) if not line.startswith("#")]
+    return _colours(file) if any(":" in line for line in lines) else {}
 
 
 _READERS: Mapping[str, Callable[[pathlib.Path], dict[Value, ClassPath]]] = {

@@ -271,6 +271,11 @@ def _notes(documents: Iterable[Document]) -> list[str]:
             )
         if crowds:
             notes.append(f"{document.file}: ignored: {counted(crowds, 'crowd region')}.")
+        if regions := sum("was_crowd" in one for one in everything):
+            notes.append(
+                f"{document.file}: called crowds, as CVAT and others call every mask, and read as "
+                f"regions like any other: {counted(regions, 'record')}."
+            )
         bare = [document.images[key] for key in document.images if key not in document.annotations]
         if bare:
             notes.append(

@@ -87,20 +87,33 @@ def read_document(file: pathlib.Path) -> Document:
                 kind = key.removesuffix("_id")
                 raise HiersegError(f"{where}: there is no {kind} of the id {shown(record[key])}.")
             record = {**record, key: found}
-        attributes = record.get("attributes")
-        if isinstance(attributes, Mapping) and "occluded" in attributes:
-            # CVAT, by way of Datumaro, calls every mask that is no polygon a crowd.
-            record["iscrowd"] = bool(attributes.get("is_crowd"))
+        if _is_mask_of_cvat(record):
+            record = _as_region(record)
         annotations.setdefault(record["image_id"], []).append(record)
     return Document(file, images, annotations, categories, groups)
 
 
 def without_crowds(document: Document) -> Document:
     """The document with all that it calls crowds as regions like any others."""
-    annotations = {
-        key: [{**one, "iscrowd": 0} for one in of] for key, of in document.annotations.items()
-    }
+    annotations = {key: [*map(_as_region, of)] for key, of in document.annotations.items()}
     return dataclasses.replace(document, annotations=annotations)
+
+
+def _is_mask_of_cvat(record: Mapping[str, Any]) -> bool:
+    """Whether it is what CVAT, by way of Datumaro, calls a crowd: every mask that is no polygon.
+
+    Its records say whether a thing is occluded. Where an attribute of its users' says crowd, it is
+    one.
+    """
+    attributes = record.get("attributes")
+    if not isinstance(attributes, Mapping) or not isinstance(record.get("segmentation"), Mapping):
+        return False
+    says_crowd = any("crowd" in str(key).lower() and of for key, of in attributes.items())
+    return isinstance(attributes.get("occluded"), bool) and not says_crowd
+
+
+def _as_region(record: dict[str, Any]) -> dict[str, Any]:
+    return {**record, "iscrowd": 0, "was_crowd": True} if record.get("iscrowd") else record
 
 
 def is_ignored(record: Mapping[str, Any]) -> bool:

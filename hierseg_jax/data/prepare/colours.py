@@ -2,7 +2,7 @@
 
 import csv
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -87,6 +87,22 @@ def read_colour_table(file: pathlib.Path) -> dict[Colour, str]:
       ValueError: a sentence that starts with the file and names the line.
     """
     colours: dict[Colour, str] = {}
+    for colour, name, where in _lines(file):
+        first = colours.setdefault(colour, name)
+        if first != name:
+            raise HiersegError(f"{where}: {name!r} has the colour of {first!r}.")
+    if not colours:
+        raise HiersegError(f"{file} names no colour.")
+    return colours
+
+
+def colour_lines(file: pathlib.Path) -> list[Colour]:
+    """The colours of the lines of such a table, those that stand there twice as well."""
+    return [colour for colour, _, _ in _lines(file)]
+
+
+def _lines(file: pathlib.Path) -> Iterator[tuple[Colour, str, str]]:
+    """Colour, name, and where it stands."""
     is_csv = file.suffix == ".csv"
     lines = read_ids(file)
     apart = max(",;", key=lines[0][1].count) if lines else ","
@@ -103,12 +119,7 @@ def read_colour_table(file: pathlib.Path) -> dict[Colour, str]:
             numbers = rest.partition(":")[0].split(",")
         else:
             *numbers, name = line.split(maxsplit=3)
-        first = colours.setdefault(parse_colour(numbers, where), name.strip())
-        if first != name.strip():
-            raise HiersegError(f"{where}: {name!r} has the colour of {first!r}.")
-    if not colours:
-        raise HiersegError(f"{file} names no colour.")
-    return colours
+        yield parse_colour(numbers, where), name.strip(), where
 
 
 def _cells(line: str, apart: str, where: str) -> list[str]:

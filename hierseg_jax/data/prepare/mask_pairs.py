@@ -22,6 +22,7 @@ from hierseg_jax.data.prepare.folders import split_of, walk_files
 from hierseg_jax.data.prepare.mask_folders import Folders, is_photo, left_out, splits_and_names
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, MASK_SUFFIXES, UNREAD_SUFFIXES
 from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.wording import counted
 
 _Masks = dict[pathlib.Path, list[pathlib.Path]]
 
@@ -84,10 +85,14 @@ def find_pairs(
         _refuse_other_masks(mask_of, [file for file in folders.files[of] if not is_photo(file)])
     paired = {key_of(image.stem) for image in mask_of}
     alone = [file for file in mask_files if file not in image_of]
-    named = [file for file in unmasked if has(file.stem, MASK_WORDS)]
+    # Where all pictures with masks are JPEG, say, a PNG of that folder may be a mask.
+    endings = {m.suffix.lower() for m in image_of} - {image.suffix.lower() for image in mask_of}
+    maybe = [f for f in unmasked if has(f.stem, MASK_WORDS) or f.suffix.lower() in endings]
     unread = walk_files(root, UNREAD_SUFFIXES)
     unread = [file for file in unread if not has(str(file.relative_to(root)), MASK_WORDS)]
-    further = _further_masks(mask_of, [*alone, *named], [*unread, *({*unmasked} - {*named})])
+    further, about_further = _further_masks(
+        mask_of, [*alone, *maybe], [*unread, *({*unmasked} - {*maybe})]
+    )
     used = {file for several in further.values() for file in several}
     notes = left_out(
         [image for image in unmasked if image not in used and not _shows_another(image, paired)],
@@ -100,31 +105,48 @@ def find_pairs(
     return [
         Masked(*names[image], image, mask, tuple(further.get(image, ())))
         for image, mask in mask_of.items()
-    ], notes
+    ], (*notes, *about_further)
 
 
 def _further_masks(
     mask_of: dict[pathlib.Path, pathlib.Path],
     files: Sequence[pathlib.Path],
     pictures: Sequence[pathlib.Path],
-) -> _Masks:
+) -> tuple[_Masks, tuple[str, ...]]:
     """Picture -> masks beside its own whose names go on with a number, `a_mask_1.png` of `a.png`.
 
-    None where pictures are numbered on so, too, those without masks (`pictures`) among them: the
-    mask may be that of a picture that is gone.
+    None where pictures beside these are numbered on so, too: the mask may be that of one that is
+    gone, and a sentence says so. Elsewhere a picture without a mask keeps its own alone.
+
+    Args:
+      mask_of: of every picture that has one.
+      files: that may be such masks.
+      pictures: without masks, and those that are not read.
     """
     keys = {key_of(image.stem) for image in mask_of}
-    every = (key_of(image.stem) for image in (*mask_of, *pictures))
-    if any(key and key[-1].isdecimal() and key[:-1] in keys for key in every):
-        return {}
+    numbered: dict[Words, pathlib.Path] = {}
+    for image in (*mask_of, *pictures):
+        key = key_of(image.stem)
+        if key and key[-1].isdecimal() and key[:-1] in keys:
+            numbered.setdefault(key, image)
     image_of = {(mask.parent, key_of(mask.stem)): image for image, mask in mask_of.items()}
     further: _Masks = {}
     for file in files:
-        *words, number = key_of(file.stem) or ("",)
-        image = image_of.get((file.parent, tuple(words)))
-        if image is not None and number.isdecimal() and file.suffix.lower() in MASK_SUFFIXES:
-            further.setdefault(image, []).append(file)
-    return further
+        key = key_of(file.stem)
+        *words, number = key or ("",)
+        first = image_of.get((file.parent, tuple(words)))
+        fits = number.isdecimal() and file.suffix.lower() in MASK_SUFFIXES
+        if first is not None and fits and key not in numbered:
+            further.setdefault(first, []).append(file)
+    folders = {image.parent for image in mask_of}
+    beside = next((image for image in numbered.values() if image.parent in folders), None)
+    if beside is None or not further:
+        return further, ()
+    return {}, (
+        f"Not united with the masks of the same names without the numbers, for {beside} is a "
+        f"picture that is numbered so: {counted(sum(map(len, further.values())), 'mask')}, the "
+        f"first {next(iter(further.values()))[0]}.",
+    )
 
 
 def _refuse_other_masks(

@@ -27,12 +27,12 @@ _NEARLY_ALL = 0.75
 
 
 def find_mask_table(
-    raw_dir: pathlib.Path, masks: Sequence[pathlib.Path]
+    raw_dir: pathlib.Path, masks: Sequence[pathlib.Path], named: bool = False
 ) -> tuple[Table | None, tuple[str, ...]]:
     """The table in a folder, if it is one of what the masks hold; and what is to be said of it.
 
     Where it names colours, and masks are grey numbers that are those of its lines from 0 on, it
-    is a table of these numbers.
+    is a table of these numbers, but where a user has `named` them.
 
     Raises:
       ValueError: a table that can't be read; several that differ.
@@ -50,7 +50,7 @@ def find_mask_table(
     if table is None or not table.names_colours or fits(table):
         return table, ()
     passed_over = f"{table.file} names colours, and the masks hold numbers: "
-    if not _are_lines(table, masks):
+    if named or not _are_lines(table, masks):
         return None, (f"{passed_over}it is passed over.",)
     numbers: dict[Value, ClassPath] = {
         table.lines.index(colour): path for colour, path in table.paths.items()
@@ -84,8 +84,10 @@ def _is_none(colour: Value, path: ClassPath) -> bool:
 
 def _are_lines(table: Table, masks: Sequence[pathlib.Path]) -> bool:
     """Whether masks hold numbers of a table's lines, nearly all of them, and no others."""
+    if not table.lines:
+        return False  # it is not one of lines, or some stand there twice
     blank = next((colour for colour, path in table.paths.items() if _is_none(colour, path)), None)
-    if blank not in (None, table.lines[0]):
+    if blank != table.lines[0]:
         return False  # of numbers 0 mostly is the background
     lines, found = {*range(len(table.lines))}, set[int]()
     for mask in masks:

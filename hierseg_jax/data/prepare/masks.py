@@ -58,7 +58,11 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
         )
     masks, white = [mask for pair in pairs for mask in (pair.mask, *pair.more)], None
     # Whoever names values means what is stored.
-    table, about_table = (None, ()) if wishes.labels else find_mask_table(raw_dir, masks)
+    table, about_table = (
+        (None, ())
+        if wishes.labels
+        else find_mask_table(raw_dir, masks, wishes.hierarchy is not None)
+    )
     # But two lines may be of black and white.
     if not wishes.labels and (table is None or len(table.paths) == 2):
         # Names in their order count from 0, and so do lines.

@@ -119,6 +119,8 @@ def prepare(
     _check_folders(raw_dir, out_dir)
     if hierarchy is not None:
         check_hierarchy(hierarchy)
+    elif labels:
+        raise HiersegError("labels are of a hierarchy: give that, too.")
     source = source or find_format(raw_dir)
     check_choice("format", source, FORMATS)
     _check_options(source, move, link, val_share)

@@ -6,7 +6,9 @@ background. Of a line with a box alone, nobody knows which of its pixels are mea
 ignored.
 """
 
+import contextlib
 import functools
+import math
 import pathlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -45,9 +47,19 @@ def found_in(raw_dir: pathlib.Path) -> bool:
 
 def has_boxes_alone(raw_dir: pathlib.Path) -> bool:
     """Whether no line of labels has a polygon; masks may lie beside them."""
-    files = (*raw_dir.glob("labels/**/*.txt"), *raw_dir.glob("*/labels/**/*.txt"))
-    rows = (row for file in files for _, row in numbered_lines(file, "expected numbers"))
-    return all(len(row.split()) == 5 for row in rows)
+    for file in (*raw_dir.glob("labels/**/*.txt"), *raw_dir.glob("*/labels/**/*.txt")):
+        with contextlib.suppress(HiersegError):  # of a text that is no label
+            if any(_is_polygon(row) for _, row in numbered_lines(file, "expected numbers")):
+                return False
+    return True
+
+
+def _is_polygon(row: str) -> bool:
+    words = row.split()
+    try:
+        return len(words) > 5 and all(math.isfinite(float(word)) for word in words)
+    except ValueError:
+        return False
 
 
 def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
