@@ -238,6 +238,13 @@ def test_mistakes_in_evaluation_are_named(finished, tmp_path):
         with pytest.raises((ValueError, FileNotFoundError), match=sentence) as error:
             evaluate_checkpoint(checkpoint, **{"task": "val"} | arguments)
         assert "\n" not in str(error.value)
+    (tmp_path / "runs/mine").mkdir(parents=True)
+    for name, hint in (
+        ("mine", f"Did you mean {os.path.join('runs', 'mine')}?"),
+        ("others", "folder."),
+    ):
+        done = run_quickly("evaluate", name, folder=tmp_path)
+        assert done.stderr.strip().endswith(hint)
     done = run_quickly("evaluate", tmp_path, "--task=training")
     assert done.returncode == 1
     assert "--task=training" in done.stderr

@@ -181,8 +181,10 @@ def _in_order(path: Path, which: str) -> list[Path]:
                 f"and keep_best best ones. Give its workdir, {path.parent.parent}."
             )
         found = "holds no checkpoint" if path.is_dir() else "does not exist"
+        named = Path("runs", path.name)  # what `hierseg train --name` makes
+        meant = f" Did you mean {named}?" if named != path and named.is_dir() else ""
         raise HiersegFileNotFoundError(
-            f"{path} {found}; give the workdir of a training run or a checkpoint's folder."
+            f"{path} {found}; give the workdir of a training run or a checkpoint's folder.{meant}"
         )
     if which == "last":
         return folders[::-1]
