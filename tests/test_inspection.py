@@ -68,6 +68,11 @@ def without_val(root):
     file.write_text(file.read_text().replace("val: val/images", "val:"))
 
 
+def without_train(root):
+    file = root / "data.yaml"
+    file.write_text(file.read_text().replace("train: train/images", "train:"))
+
+
 def with_val_in_train(root):
     file = root / "data.yaml"
     file.write_text(file.read_text().replace("val: val/images", "val: train/images"))
@@ -178,6 +183,7 @@ FAULTS = {
     "mostly_ignored": (mostly_ignored, "train/masks/train3.npy"),
     "blurred_mask": (with_mask(blurred()), "train/masks/train1.npy"),
     "absent_split": (without_val, ""),
+    "nothing_to_train": (without_train, ""),
     "shared_folder": (with_val_in_train, ""),
     "duplicate_across_splits": (
         copied("train/images/train2.png", "val/images/val1.png"),

@@ -140,7 +140,18 @@ def test_a_data_set_without_usable_examples_is_still_reported(tmp_path):
     report = report_of(file)
     assert report.suggestion is None
     assert "nothing to suggest" in format_report(report)
-    assert "nothing to go by" in Page(format_page(report)).text
+    assert "nothing to suggest settings by" in Page(format_page(report)).text
+
+
+def test_data_without_pictures_to_train_on_are_for_measuring(tmp_path):
+    file = make_data(tmp_path)
+    file.write_text(file.read_text().replace("train: train/images\n", ""))
+    report = report_of(file)
+    assert report.suggestion is None
+    assert f"`hierseg evaluate RUN --data={file}`" in format_report(report)
+    assert (
+        f"on these pictures: hierseg evaluate RUN --data={file}." in Page(format_page(report)).text
+    )
 
 
 def test_sizes_fit_both_networks():

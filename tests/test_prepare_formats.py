@@ -64,7 +64,13 @@ def test_the_command_says_what_it_does_and_refuses(tmp_path):
     assert "6 files linked or drawn, 0 were there already" in done.stdout
     assert "--move is for lists of ids" in fault(raw, tmp_path / "out", move=True)
     assert "not both" in fault(raw, tmp_path / "out", move=True, link=True)
-    assert "--val_share is 1" in fault(raw, tmp_path / "out", val_share=1)
+    assert "--val_share is 1.5" in fault(raw, tmp_path / "out", val_share=1.5)
+
+
+def test_all_may_be_for_validation(tmp_path):
+    done = prepare(make_labelme(tmp_path), tmp_path / "out", val_share=1)
+    assert [*done.spec.splits] == ["val"]
+    assert done.summary["splits"]["val"]["images"] == 3
 
 
 def test_a_folder_of_no_format_or_of_two_is_refused(tmp_path):

@@ -123,6 +123,11 @@ KINDS = {
         "Training needs both train and val, here or in another data set beside this one "
         "(docs/more_data.md).",
     ),
+    "nothing_to_train": Kind(
+        NOTE,
+        "No pictures to train on",
+        "Right for data that networks are measured on, by `hierseg evaluate`.",
+    ),
     "shared_folder": Kind(
         WARNING,
         "Splits that share a folder",

@@ -47,5 +47,6 @@ def format_page(report: Report) -> str:
         size_plot=size_plot({s: [e.size for e in inspection.usable(s)] for s in report.statistics}),
         examples=example_pictures(inspection),
         command=report.command,
+        nothing_suggested=report.nothing_suggested,
         reasons=suggestion_reasons(suggestion, report.alone) if suggestion else (),
     )

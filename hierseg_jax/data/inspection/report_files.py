@@ -22,7 +22,7 @@ class Report:
     Attributes:
       inspection: of the data.
       statistics: by split, from `split_statistics`.
-      suggestion: None where no example is usable.
+      suggestion: None where there is nothing to train on.
       limit: findings of a kind, and files, that text and page list at most.
       data: what is to be trained on, as `data.spec` has it.
       run_name: for `--name` of the training that is proposed.
@@ -39,6 +39,16 @@ class Report:
     def alone(self) -> bool:
         """Whether nothing else is to be trained on, so that its class weights are those."""
         return self.data == str(self.inspection.spec.file)
+
+    @property
+    def nothing_suggested(self) -> str:
+        """Why there is no suggestion, where there is none."""
+        if any(of["usable"] for of in self.statistics.values()):
+            return (
+                "There is nothing to train on. To measure a run, or an .onnx file, on these "
+                f"pictures: `hierseg evaluate RUN {shlex.quote(f'--data={self.data}')}`."
+            )
+        return "No example can be used, so there is nothing to suggest settings by."
 
     @property
     def command(self) -> list[str]:

@@ -122,7 +122,7 @@ def suggest(
       start: a network at hand, for few pictures.
 
     Returns:
-      None where no example is usable.
+      None where no example is usable, or no split is for training.
 
     Raises:
       ValueError: a memory that is not above 0.
@@ -136,7 +136,7 @@ def suggest(
     splits = dict.fromkeys(split for of in inspections for split in of.spec.splits)
     of_splits = ([each for of in inspections for each in of.usable(split)] for split in splits)
     usable = next(filter(None, of_splits), None)
-    if usable is None:
+    if usable is None or "train" not in splits:
         return None
     median = statistics.median(min(example.size) for example in usable)
     size = choose_size(median)

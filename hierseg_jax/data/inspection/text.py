@@ -182,7 +182,7 @@ def format_suggestion(report: Report) -> str:
     """What to train with, and why."""
     suggestion = report.suggestion
     if suggestion is None:
-        return "No example can be used, so there is nothing to suggest settings by."
+        return printable(report.nothing_suggested)
     lines = (
         "Suggested",
         f"  {' '.join(map(printable, report.command))}",

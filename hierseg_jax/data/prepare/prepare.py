@@ -182,8 +182,8 @@ def _check_options(source: str, move: bool, link: bool, val_share: float) -> Non
             f"--move is for lists of ids ({MOVABLE}) alone, and this is {source}; --link needs no "
             "space either."
         )
-    if not 0 <= val_share < 1:
-        raise HiersegError(f"--val_share is {val_share:g}; expected a share from 0 to below 1.")
+    if not 0 <= val_share <= 1:
+        raise HiersegError(f"--val_share is {val_share:g}; expected a share from 0 to 1.")
 
 
 def _without_copies(raw: RawData) -> RawData:

@@ -15,7 +15,8 @@ def split_pictures(pictures: Sequence[Picture], val_share: float) -> list[Pictur
     """Pictures without a split get one, and training pictures if there is no validation.
 
     It depends on a picture's name and the share alone, so that pictures that are added later
-    leave the others where they are. Of a few pictures one at least goes to each split.
+    leave the others where they are. Of a few pictures one at least goes to each split, but
+    where all are to be for validation.
 
     Args:
       pictures: of a source.
@@ -26,7 +27,7 @@ def split_pictures(pictures: Sequence[Picture], val_share: float) -> list[Pictur
     free = [picture for picture in pictures if picture.split in ("", "train")]
     ranks = sorted((_position(picture.name), picture.name) for picture in free)
     count = sum(position < val_share for position, _ in ranks)
-    if val_share:
+    if 0 < val_share < 1:
         count = min(max(count, 1), len(ranks) - 1)
     val = {name for _, name in ranks[: max(count, 0)]}
     return [
