@@ -109,6 +109,32 @@ def test_few_pictures_have_no_interval_which_is_said(pair):
     assert said not in format_comparison(found, ["a", "b"])
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.01, 0.2, "better by 0.1000: more than the choice of pictures explains."),
+        (-0.01, 0.2, "better by 0.1000: what the choice of pictures alone may explain."),
+        (-0.2, -0.01, "worse by 0.1000: more than the choice of pictures explains."),
+    ],
+)
+def test_what_the_finest_level_says_is_said_once(pair, low, high, said):
+    found = compare(*map(counts, pair), redraws=10)
+    last = max(n for n, row in enumerate(found.rows) if not row.name)
+    rows = list(found.rows)
+    change = 0.1 if "better" in said else -0.1
+    rows[last] = dataclasses.replace(rows[last], first=0.5, second=0.5 + change, low=low, high=high)
+    text = format_comparison(dataclasses.replace(found, rows=tuple(rows)), ["a", "b"])
+    assert f"\nBy level {rows[last].level}, b is {said}\n" in text
+    assert text.count("By level") == 1
+
+
+def test_what_is_alike_at_several_levels_stands_once(pair):
+    found = compare(*map(counts, pair), redraws=10)
+    assert sum(row.name == "background" for row in found.rows) == 3
+    text = format_comparison(found, ["a", "b"])
+    assert text.count("background") == 1
+
+
 def test_pictures_meet_by_name_and_those_of_one_alone_are_left_out(pair):
     whole = compare(*map(counts, pair), redraws=10)
     names = [f"{n}.jpg" for n in range(40)]

@@ -170,14 +170,20 @@ def _scores(counts: PictureCounts, classes: np.ndarray) -> np.ndarray:
 
 
 def format_comparison(comparison: Comparison, titles: Sequence[str]) -> str:
-    """The table for the screen, and the pictures that differ most.
+    """The table for the screen, a verdict, and the pictures that differ most.
+
+    What several levels have alike, as a background, stands below the first of them.
 
     Args:
       comparison: from `compare`.
       titles: of both, in a column's head.
     """
     table = [["", *titles, "difference", "95 % of redraws"]]
+    seen: set[tuple[str, float, float]] = set()
     for row in comparison.rows:
+        if row.name and (row.name, row.first, row.second) in seen:
+            continue
+        seen.add((row.name, row.first, row.second))
         interval = "" if math.isnan(row.low) else f"{row.low:+.4f} to {row.high:+.4f}"
         table.append(
             [
@@ -197,6 +203,7 @@ def format_comparison(comparison: Comparison, titles: Sequence[str]) -> str:
     better = [n for n in reversed(order) if change_n[n] > 0]
     lines = [
         *aligned(table, "<>"),
+        *_verdict([row for row in comparison.rows if not row.name][-1], titles[1]),
         f"Pictures that show a class of {finest}: {len(order):,}; better in {titles[1]}: "
         f"{len(better):,}, worse: {len(worse):,}, by the mean IoU of the classes that they show.",
     ]
@@ -209,3 +216,15 @@ def format_comparison(comparison: Comparison, titles: Sequence[str]) -> str:
             )
             lines.append(f"Most {word}: {', '.join(named)}")
     return "\n".join(lines)
+
+
+def _verdict(row: Row, title: str) -> list[str]:
+    """What the finest level's mean says of the second evaluation; nothing where it is undefined."""
+    difference = row.second - row.first
+    if not difference or math.isnan(difference) or math.isnan(row.low):
+        return []
+    which = "better" if difference > 0 else "worse"
+    beyond = row.low > 0 or row.high < 0
+    chance = "the choice of pictures"
+    how = f"more than {chance} explains" if beyond else f"what {chance} alone may explain"
+    return [f"By {level_called(row.level)}, {title} is {which} by {abs(difference):.4f}: {how}."]
