@@ -142,7 +142,8 @@ KINDS = {
         WARNING,
         "Nearly the same image in two splits",
         "Scaled, recompressed or a neighbouring frame, by its perceptual hash. Look at the pairs: "
-        "different pictures of like composition can be among them. Frames of one video belong in "
+        "different pictures of like composition can be among them. Of two that show the same take "
+        "one and its mask away. Frames of one video belong in "
         "one split: `hierseg prepare --val_names='clip3_*'` chooses those of validation by name.",
     ),
     "missing_class": Kind(

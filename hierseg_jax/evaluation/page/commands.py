@@ -79,19 +79,21 @@ def larger_command(description: Mapping[str, Any], settings: Settings) -> Comman
 
 
 def export_commands(description: Mapping[str, Any], settings: Settings) -> list[Command]:
-    """To a graph with the reference's outputs, and to one with label maps."""
+    """To a graph with label maps, and to one with the reference's outputs."""
     checkpoint = description["checkpoint"]
     name = run_name(pathlib.Path(checkpoint))
     size = size_flag(description, settings)
     # Whose bars the runtime then cuts off (docs/picture_quality.md).
     is_open = {"dynamic": "true"} if settings.data.resize == "letterbox" else {}
     return [
-        _command("export", {"checkpoint": checkpoint, "onnx_file": f"{name}.onnx"} | size),
         _command(
             "export",
-            {"checkpoint": checkpoint, "onnx_file": f"{name}_deploy.onnx", "contract": "deploy"}
+            {"checkpoint": checkpoint, "onnx_file": f"{name}.onnx", "contract": "deploy"}
             | is_open
             | size,
+        ),
+        _command(
+            "export", {"checkpoint": checkpoint, "onnx_file": f"{name}_reference.onnx"} | size
         ),
     ]
 

@@ -140,13 +140,13 @@ def _commands(report: EvaluationReport) -> dict[str, Command]:
     settings = report.settings
     if settings is None:
         return file_commands(report.metrics, report.output)
-    reference, deploy = export_commands(report.metrics, settings)
+    deploy, reference = export_commands(report.metrics, settings)
     larger = larger_command(report.metrics, settings)
     return {
         "Evaluate again": evaluate_command(report.metrics, settings, report.output),
         **({"Perhaps better, at a larger size": larger} if larger else {}),
-        "Export to ONNX: probabilities of images in [0, 1]": reference,
         "Export to ONNX: label maps of uint8 frames": deploy,
+        "Export to ONNX: probabilities of images in [0, 1]": reference,
     }
 
 
