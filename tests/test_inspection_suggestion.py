@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import yaml
 
+from hierseg_jax.commands.inspect_command import packaged_start
 from hierseg_jax.commands.short_forms import expand_short_forms
 from hierseg_jax.data.inspection.inspect_dataset import inspect_dataset
 from hierseg_jax.data.inspection.report_files import make_report
 from hierseg_jax.data.inspection.suggest import RECIPE_BATCH, Start
 from hierseg_jax.data.inspection.text import format_report, suggestion_reasons
 from hierseg_jax.data.read.spec import load_spec
-from hierseg_jax.runtime.packaged_network import NAME, packaged_levels
 from hierseg_jax.settings import read_settings
 from hierseg_jax.tree.hierarchy import Hierarchy
 from tests.inspection_data import label, make_data
@@ -61,11 +61,14 @@ def test_the_command_is_the_best_recipe_with_weights_where_a_class_is_rare(tmp_p
 
 def test_data_that_the_network_in_the_package_knows_start_from_it(tmp_path):
     file = make_data(tmp_path)
-    start = Start(NAME, packaged_levels())
+    start = packaged_start()
     # Of its parts these know the head alone, which others have as well.
     text, config = suggested(file, start=start)
     assert config.model.pretrained == "imagenet"
-    offer = "--config.model.pretrained=street_photographs --config.learning_rate=0.0001 --epochs=30"
+    offer = (
+        "--config.data.resize=letterbox --config.model.pretrained=street_photographs "
+        "--config.learning_rate=0.0001 --image_size=384 --epochs=30"
+    )
     assert f"whatever their classes are called, {offer} is the better start" in text
     assert offer not in suggested(file)[0]
     file.write_text(file.read_text().replace("torso", "skin"))
@@ -75,6 +78,8 @@ def test_data_that_the_network_in_the_package_knows_start_from_it(tmp_path):
     assert "pip install" not in text
     # Few pictures need no more epochs than many then.
     assert (config.learning_rate, config.epochs) == (1e-4, 30)
+    assert (config.data.image_size, config.data.resize) == (384, "letterbox")
+    assert "384 px, letterbox: as street_photographs was trained." in text
 
 
 @pytest.mark.parametrize(
@@ -89,9 +94,9 @@ def test_data_that_the_network_in_the_package_knows_start_from_it(tmp_path):
 )
 def test_it_knows_its_subject_or_two_of_its_classes(tree, names, known):
     hierarchy = Hierarchy.from_mapping(tree, names)
-    assert Start("any", (("background", "person"), ("background", "skin", "head"))).known(
-        hierarchy
-    ) == tuple(sorted(known, key=["person", "background", "skin", "head"].index))
+    levels = (("background", "person"), ("background", "skin", "head"))
+    found = Start("any", levels, 64, "stretch").known(hierarchy)
+    assert found == tuple(sorted(known, key=["person", "background", "skin", "head"].index))
 
 
 def test_pictures_without_any_of_the_classes_are_asked_for_where_there_are_next_to_none(tmp_path):

@@ -28,7 +28,7 @@ from hierseg_jax.data.read.common_tree import load_hierarchy, read_data_sets
 from hierseg_jax.data.read.members import Kind, parse_members
 from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.runtime.outputs import refuse_existing
-from hierseg_jax.runtime.packaged_network import NAME, packaged_levels
+from hierseg_jax.runtime.packaged_network import NAME, packaged_metadata
 from hierseg_jax.system.atomic_writing import make_folder
 from hierseg_jax.system.command_flags import CommandFlags
 from hierseg_jax.system.command_line import command
@@ -106,7 +106,7 @@ def _report(
         memory_gb=_MEMORY_GB.value,
         data=_DATA.value if len(together) > 1 else "",
         together=together,
-        start=Start(NAME, packaged_levels()),
+        start=packaged_start(),
         run_name=unused_name(),
     )
     text = format_report(report)
@@ -114,6 +114,13 @@ def _report(
     shown, end = (text, "\n") if report.alone else (format_findings(report), "\n\n")
     print(f"{shown}\n\nWritten to {', '.join(map(str, files.values()))}", end=end)
     return report
+
+
+def packaged_start() -> Start:
+    """The network in the package, as something to begin with."""
+    told = packaged_metadata()
+    levels = tuple(tuple(level["class_names"]) for level in told["levels"])
+    return Start(NAME, levels, told["image_size"][0], told["resize"])
 
 
 def _folder_name(number: int, spec: DatasetSpec) -> str:

@@ -4,13 +4,11 @@ hierseg models
 hierseg models --model=effunet --backbone=b2 --image=photo.jpg
 """
 
-import json
-
 import cv2
 import numpy as np
 
 from hierseg_jax.commands.known_networks import all_backbones, format_networks, known_networks
-from hierseg_jax.runtime.packaged_network import SUBJECT, packaged_network
+from hierseg_jax.runtime.packaged_network import SUBJECT, packaged_metadata
 from hierseg_jax.runtime.pictures import as_picture
 from hierseg_jax.system.command_flags import CommandFlags
 from hierseg_jax.system.command_line import command, parse_size
@@ -46,7 +44,7 @@ def main() -> None:
 
 def _describe_packaged() -> str:
     """What the file in the package says of itself."""
-    told = json.loads(packaged_network().with_suffix(".json").read_text("utf-8"))
+    told = packaged_metadata()
     precision, (height, width) = told["precision"], told["image_size"]
     levels = told["validation"].get("levels", {}).items()
     # Of rounded weights the export has measured it; else it is that of the training.

@@ -6,6 +6,7 @@
 import json
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from hierseg_jax.system.paths import as_path
 
@@ -29,10 +30,10 @@ def network_file(named: str | Path | None) -> Path:
     return as_path(named)
 
 
-def packaged_levels() -> tuple[tuple[str, ...], ...]:
-    """Names of the classes of every level."""
-    told = json.loads(_packaged(f"{NAME}.json").read_text("utf-8"))
-    return tuple(tuple(level["class_names"]) for level in told["levels"])
+def packaged_metadata() -> dict[str, Any]:
+    """What the file's MODEL.json says."""
+    content: dict[str, Any] = json.loads(_packaged(f"{NAME}.json").read_text("utf-8"))
+    return content
 
 
 def packaged_photograph() -> Path:

@@ -57,19 +57,26 @@ class Report:
         if suggestion is None:
             return []
         rule, start = suggestion.weights_rule, suggestion.start
-        rate = f"--config.learning_rate={START_RATE:g}"
         return [
             "hierseg train",
             shlex.quote(f"--data={self.data}"),
             f"--image_size={suggestion.image_size}",
             f"--batch_size={suggestion.batch_size}",
             *([] if suggestion.epochs == RECIPE_EPOCHS else [f"--epochs={suggestion.epochs}"]),
-            # The rate leaves a trained network what it knows.
-            *([f"--config.model.pretrained={start}", rate] if start else []),
+            *(start_flags(start) if start else []),
             # "none" is the default.
             *([] if rule == "none" else [f"--config.loss_options.class_weights={rule}"]),
             f"--name={self.run_name}",
         ]
+
+
+def start_flags(start: Start) -> list[str]:
+    """To begin with a trained network, seeing pictures as it did, at a rate that leaves it that."""
+    return [
+        f"--config.data.resize={start.resize}",
+        f"--config.model.pretrained={start.name}",
+        f"--config.learning_rate={START_RATE:g}",
+    ]
 
 
 def make_report(

@@ -42,10 +42,14 @@ class Start:
     Attributes:
       name: that it is asked for by.
       levels: names of its classes, by level.
+      image_size: side of the pictures that it was trained with.
+      resize: how these were brought to it, for `data.resize`.
     """
 
     name: str
     levels: tuple[tuple[str, ...], ...]
+    image_size: int
+    resize: str
 
     def known(self, hierarchy: Hierarchy) -> tuple[str, ...]:
         """Classes and groups of a tree that it knows, where it knows its subject.
@@ -80,10 +84,10 @@ class Suggestion:
       without_any: how many of the pictures show nothing but background, where there is one.
       pictures: how many these are of.
       validated: usable pictures that it is validated with.
-      start: the `Start` to begin with, by name; empty for the recipe's own.
+      start: to begin with; None for the recipe's own.
       known: what it knows of the classes and groups.
       at_hand: where it knows none by name, and pictures are few, the network that may be begun
-        with all the same; empty else.
+        with all the same.
     """
 
     image_size: int
@@ -97,9 +101,9 @@ class Suggestion:
     without_any: int | None
     pictures: int
     validated: int
-    start: str = ""
+    start: Start | None = None
     known: tuple[str, ...] = ()
-    at_hand: str = ""
+    at_hand: Start | None = None
 
     @property
     def weights_rule(self) -> str:
@@ -139,14 +143,16 @@ def suggest(
     if usable is None or "train" not in splits:
         return None
     median = statistics.median(min(example.size) for example in usable)
-    size = choose_size(median)
-    batch = min(choose_batch(size, len(usable), memory_gb, peak_gb), RECIPE_BATCH)
-    hierarchy = inspections[0].spec.hierarchy
-    counts_nc = np.stack([example.counts_l[: hierarchy.num_classes] for example in usable])
-    frequencies = leaf_frequencies(counts_nc)
     epochs = choose_epochs(len(usable))
     # With more pictures ImageNet weights were as good.
-    known = start.known(hierarchy) if start and epochs > RECIPE_EPOCHS else ()
+    if start and epochs == RECIPE_EPOCHS:
+        start = None
+    hierarchy = inspections[0].spec.hierarchy
+    known = start.known(hierarchy) if start else ()
+    size = start.image_size if start and known else choose_size(median)
+    batch = min(choose_batch(size, len(usable), memory_gb, peak_gb), RECIPE_BATCH)
+    counts_nc = np.stack([example.counts_l[: hierarchy.num_classes] for example in usable])
+    frequencies = leaf_frequencies(counts_nc)
     weights = weights_of(frequencies, "median_frequency")
     return Suggestion(
         image_size=size,
@@ -160,9 +166,9 @@ def suggest(
         without_any=pictures_without_any(usable, hierarchy.background),
         pictures=len(usable),
         validated=sum(len(of.usable("val")) for of in inspections),
-        start=start.name if start and known else "",
+        start=start if known else None,
         known=known,
-        at_hand=start.name if start and epochs > RECIPE_EPOCHS and not known else "",
+        at_hand=None if known else start,
     )
 
 

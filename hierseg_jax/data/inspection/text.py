@@ -1,13 +1,13 @@
 """A report as text for the screen."""
 
-from hierseg_jax.data.inspection.epochs import RECIPE_EPOCHS, RECIPE_PICTURES, START_RATE
+from hierseg_jax.data.inspection.epochs import RECIPE_EPOCHS, RECIPE_PICTURES
 from hierseg_jax.data.inspection.findings import (
     KINDS,
     count_severities,
     group_by_kind,
     several_of_a_file,
 )
-from hierseg_jax.data.inspection.report_files import Report
+from hierseg_jax.data.inspection.report_files import Report, start_flags
 from hierseg_jax.data.inspection.suggest import (
     FEW_VALIDATED,
     FEW_WITHOUT,
@@ -92,20 +92,25 @@ def suggestion_reasons(of: Suggestion, alone: bool = True) -> tuple[str, ...]:
     )
     if of.start:
         start = (
-            f"It starts from {of.start}, the network in the package, which knows "
+            f"It starts from {of.start.name}, the network in the package, which knows "
             f"{printable(listed(of.known, 4))}, at a learning rate that leaves it what it knows "
             "(docs/first_data_set.md)."
         )
     if of.at_hand:
         start += (
             " If the pictures show persons, whatever their classes are called, "
-            f"--config.model.pretrained={of.at_hand} --config.learning_rate={START_RATE:g} "
+            f"{' '.join(start_flags(of.at_hand))} --image_size={of.at_hand.image_size} "
             f"--epochs={RECIPE_EPOCHS} is the better start (docs/first_data_set.md)."
         )
+    size = (
+        f"{of.image_size} px: the multiple of 32 (which both networks take) near the median "
+        f"shorter side, {of.median_side:,} px, and at most 512."
+    )
+    if of.start:
+        size = f"{of.image_size} px, {of.start.resize}: as {of.start.name} was trained."
     return (
         f"the recipe: tree, the default, which did best in docs/results.md. {start}",
-        f"{of.image_size} px: the multiple of 32 (which both networks take) near the median "
-        f"shorter side, {of.median_side:,} px, and at most 512.",
+        size,
         f"batch {of.batch_size}: about {of.peak_gb:.1f} GB at the peak, of {of.memory_gb:.1f} GB; "
         "an estimate from runs measured on a CPU in float32. It is at most the recipe's "
         f"{RECIPE_BATCH} images, and what half the memory holds. With few pictures it is smaller, "
