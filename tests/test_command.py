@@ -198,6 +198,13 @@ def test_what_a_command_looks_at_needs_no_flag(monkeypatch, capsys):
         (["prepare", "--workdirr=a"], "no flag --workdirr; hierseg prepare --help tells its"),
         (["train", "--\x1b[31mred"], r"train has no flag --\x1b[31mred; "),
         (["train", "--backbone=b1"], "did you mean --config.model.backbone?"),
+        (["train", "--lr=1"], "train has no flag --lr; did you mean --config.learning_rate?"),
+        (["train", "--imgsz=320"], "train has no flag --imgsz; did you mean --image_size?"),
+        (["train", "--epochs=abc"], "error: --epochs is 'abc'; expected a whole number."),
+        (["train", "--config.epochs=1.5"], "error: --epochs is '1.5'; expected a whole number."),
+        (["train", "--config.learning_rate=a"], "--config.learning_rate is 'a'; expected a number"),
+        (["prepare", "--val_share=a"], "error: --val_share is 'a'; expected a number."),
+        (["predict", "--threads=all"], "error: --threads is 'all'; expected a whole number."),
     ],
 )
 def test_an_unknown_flag_is_told_with_what_was_meant(arguments, hint):

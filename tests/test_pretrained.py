@@ -253,7 +253,10 @@ def test_weights_that_do_not_fit_are_named(lite0_file, tmp_path):
     part = {k: v for k, v in weights.items() if not k.startswith("blocks.3.2.")}
     less = file("efficientnet_lite0_less.safetensors", part)
     assert "as timm does, but they are of none of the backbones" in mistake(less)
-    assert "does not exist" in mistake(tmp_path / "none.pth")
+    assert "no such file or run; give imagenet, street_photographs," in mistake(
+        tmp_path / "none.pth"
+    )
+    assert "did you mean street_photographs?" in mistake("street_photo")
     assert "no package has such weights for the backbone b0" in mistake(
         "imagenet", model__backbone="b0"
     )

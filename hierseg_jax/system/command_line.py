@@ -1,10 +1,8 @@
 """What every command does around its one call: flags in, sentences out."""
 
-import difflib
 import functools
 import logging
 import os
-import re
 import shlex
 import sys
 import traceback
@@ -27,8 +25,9 @@ from hierseg_jax.system.errors import (
     is_sentence,
     wants_tracebacks,
 )
+from hierseg_jax.system.flag_mistakes import missing_flag, missing_key, no_number, unknown_flag
 from hierseg_jax.system.output import print_anything, refused_output
-from hierseg_jax.system.wording import one_line, printable
+from hierseg_jax.system.wording import one_line
 
 
 def run(
@@ -119,52 +118,6 @@ def command(
 ) -> Callable[[Callable[[], None]], Callable[[], None]]:
     """Makes a function a command: called, it is run as by `run`."""
     return lambda main: functools.partial(run, main, own_flags, short, bare)
-
-
-# As ml_collections tells of an override, of an assignment in a file, and of a key below a value.
-_UNKNOWN_KEY = re.compile(
-    r"""\A'([\w.]+)'(?:\n|\Z)|\AKey "([\w.]+)" does not exist|Attempting to lookup: ([\w.]+)"""
-)
-
-
-def _missing_key(error: Exception) -> str | None:
-    """A sentence, where a config file or an override sets a key that the config lacks."""
-    while error.args and isinstance(error.args[0], Exception):
-        error = error.args[0]
-    if not isinstance(error, KeyError | AttributeError) or not error.args:
-        return None
-    told = str(error.args[0])
-    found = _UNKNOWN_KEY.search(told)
-    if found is None:
-        return None
-    nearest = re.search(r"Did you mean .*", told)
-    name = next(filter(None, found.groups()))
-    own = " (`with config.unlocked():` adds one of your own.)" if found[2] else ""
-    return f"the config has no key '{name}'. {nearest[0] if nearest else ''}".rstrip() + own
-
-
-def _missing(flag: flags.Flag) -> str:
-    """That a flag has to be given, and what it is."""
-    meaning = str(flag.help).partition(";\n")[0].rstrip(".")  # without absl's "repeat this option"
-    if not meaning[1:2].isupper():  # YAML stays
-        meaning = meaning[:1].lower() + meaning[1:]
-    return f"error: --{flag.name} is missing: {meaning}. --help tells all flags."
-
-
-def _unknown(name: str, command: str, own_flags: flags.FlagValues, short: ShortForms | None) -> str:
-    """That a command has no such flag, and the one that may have been meant."""
-    keys = short.config_keys if short is not None else ()
-    meant = [k for k in keys if k in (name, f"{name}.name") or k.endswith(f".{name}")]
-    known = {each: each for each in (*own_flags, *(short.meanings if short else ()))}
-    told = [f"--config.{key}" for key in meant]
-    told = told or [f"--{each}" for each in known if name in each and len(name) > 2]
-    if not told:
-        known = {key.rpartition(".")[2]: f"config.{key}" for key in keys} | known
-        near = difflib.get_close_matches(name.casefold(), known, 1, cutoff=0.7)
-        told = [f"--{known[each]}" for each in near]
-    command = os.path.basename(command)
-    hint = f"did you mean {' or '.join(told)}?" if told else f"{command} --help tells its flags."
-    return f"error: {command} has no flag --{printable(name)}; {hint}"
 
 
 def _check_aliases(own_flags: flags.FlagValues) -> None:
@@ -289,19 +242,19 @@ def _parse_flags(
             sys.exit(f"error: --{bare} is given {own_flags[bare].present} times, and takes one.")
         arguments = [*_take_bare(arguments, own_flags, bare)]
         if bare is not None and needed and not own_flags[bare].present:
-            sys.exit(_missing(own_flags[bare]))
+            sys.exit(missing_flag(own_flags[bare]))
         return [command, *arguments]
     except HiersegError as error:
         sys.exit(f"error: {error}")
     except flags.UnrecognizedFlagError as error:
-        sys.exit(_unknown(error.flagname, argv[0], own_flags, short))
+        sys.exit(unknown_flag(error.flagname, argv[0], own_flags, short))
     except flags.Error as error:
         for name in own_flags:
             if own_flags[name].value is None and f"flag --{name}=None:" in str(error):
-                sys.exit(_missing(own_flags[name]))
-        sys.exit(f"error: {one_line(error)}")
+                sys.exit(missing_flag(own_flags[name]))
+        sys.exit(f"error: {no_number(str(error), short) or one_line(error)}")
     except Exception as error:
-        if (missing := _missing_key(error)) is not None:
+        if (missing := missing_key(error)) is not None:
             sys.exit(f"error: {missing}")
         # A config file is Python and may fail in any way.
         if wants_tracebacks():

@@ -21,9 +21,9 @@ from hierseg_jax.pytorch.weights import flat_shapes
 from hierseg_jax.runtime.packaged_network import NAME as PACKAGED
 from hierseg_jax.runtime.packaged_network import packaged_network
 from hierseg_jax.settings import ModelSettings, Settings
-from hierseg_jax.system.errors import HiersegError
+from hierseg_jax.system.errors import HiersegError, HiersegFileNotFoundError
 from hierseg_jax.system.paths import as_path, local_path
-from hierseg_jax.system.wording import counted
+from hierseg_jax.system.wording import counted, did_you_mean
 from hierseg_jax.train.exported_weights import SUFFIX, ExportedWeights, read_exported
 from hierseg_jax.train.head_channels import HeadChannels, kept_channels
 from hierseg_jax.tree.hierarchy import Hierarchy
@@ -210,6 +210,15 @@ def _pretrained_backbone(
     named = backbone.choices[0] if chosen.backbone is None else chosen.backbone
     built_on = backbone.cut_from.get(named, named)
     file = local_path(pretrained)
+    if pretrained != IMAGENET and not file.exists():
+        kinds = (
+            f"give {IMAGENET}, {PACKAGED}, a run, an .onnx file of hierseg export, or a .pt, .pth "
+            "or .safetensors file of PyTorch."
+        )
+        raise HiersegFileNotFoundError(
+            f"The config's model.pretrained is {pretrained}, and there is no such file or run; "
+            + did_you_mean(pretrained, (IMAGENET, PACKAGED), kinds)
+        )
     if pretrained == IMAGENET:
         if backbone.imagenet_file is None:
             raise HiersegError(
