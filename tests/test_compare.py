@@ -7,8 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from hierseg_jax.commands.compare_command import evaluation_folder
-from hierseg_jax.evaluation.compare import FEWEST, compare, format_comparison
+from hierseg_jax.checkpoint import choose
+from hierseg_jax.commands.compare_command import HISTORY, evaluation_folder
+from hierseg_jax.evaluation.compare import FEW, FEWEST, compare, format_comparison
 from hierseg_jax.evaluation.metrics import count_pictures, evaluate_levels
 from hierseg_jax.evaluation.picture_counts import counts_bytes
 from hierseg_jax.system.errors import HiersegError
@@ -107,6 +108,9 @@ def test_few_pictures_have_no_interval_which_is_said(pair):
     found = compare(*(counts(of[:FEWEST]) for of in pair))
     assert not any(np.isnan(row.low) for row in found.rows)
     assert said not in format_comparison(found, ["a", "b"])
+    for count, few in ((FEW - 1, True), (FEW, False)):
+        found = compare(*(counts(of[:count]) for of in pair), redraws=10)
+        assert ("lie too close together" in format_comparison(found, ["a", "b"])) == few
 
 
 @pytest.mark.parametrize(
@@ -252,8 +256,8 @@ def test_the_pictures_that_differ_most_are_named(pair):
     after[9] = np.roll(before[9], 1, axis=1)
     text = format_comparison(compare(counts(before), counts(after)), ["a", "b"])
     assert "level leaf: 40; better in b: 1, worse: 1, by the mean IoU" in text
-    assert "\nMost better: 7.jpg 0." in text
-    assert " to 1.000\nMost worse: 9.jpg 1.000 to 0.000" in text
+    assert re.search(r"\nMost better:\n  0\.\d{3} to 1\.000  7\.jpg\n", text)
+    assert "\nMost worse:\n  1.000 to 0.000  9.jpg" in text
 
 
 def compare_command(*given):
@@ -294,6 +298,25 @@ def test_the_command_compares_runs_and_folders(pair, tmp_path):
     write(tmp_path / "deep/old/evaluation/val", pair[1])
     alike = compare_command(tmp_path / "old", tmp_path / "deep/old")
     assert alike.stdout.splitlines()[2].split()[:2] == ["first", "second"]
+
+
+def test_a_run_that_has_gone_on_since_is_told(pair, tmp_path):
+    for name, of, trained in (("old", pair[0], 4), ("new", pair[1], 3), ("alone", pair[1], None)):
+        write(tmp_path / name / "evaluation/val", of, epochs_trained=trained)
+        history = {"epochs": [{"epoch": epoch} for epoch in range(1, 5)]}
+        (tmp_path / name / HISTORY).write_text(json.dumps(history))
+    done = compare_command(tmp_path / "old", tmp_path / "new")
+    said = f"{tmp_path / 'new'} has trained on since, from epoch 3 to 4: evaluate it again."
+    assert said in done.stderr
+    assert f"{tmp_path / 'old'} has trained" not in done.stderr
+    for broken in ("[", '{"epochs": []}', '{"epochs": [{"epoch": "5"}]}', "3"):
+        (tmp_path / "old" / HISTORY).write_text(broken)
+        done = compare_command(tmp_path / "old", tmp_path / "alone")
+        assert (done.returncode, "trained on" in done.stderr) == (0, False)
+
+
+def test_the_history_is_the_file_of_a_run():
+    assert HISTORY == choose.HISTORY
 
 
 def test_borders_that_only_one_of_two_has_are_told(pair, tmp_path):

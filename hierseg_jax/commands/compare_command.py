@@ -29,6 +29,7 @@ _RUNS = FLAGS.list(
 )
 _TASK = FLAGS.enum("task", "val", ["val", "test"], "The split, of runs.")
 _MOST_COLUMNS = 20
+HISTORY = "history.json"  # of checkpoint.choose, which comes with JAX
 # What a run's folder has, or that of a checkpoint.
 _OF_RUNS = ("run.json", "checkpoints", "files.json")
 
@@ -85,6 +86,18 @@ def _pixels(metrics: Mapping[str, Any]) -> str:
     return f"the network's {format_size(metrics['image_size'])} pixels{how}"
 
 
+def _trained_since(folder: Path, metrics: Mapping[str, Any]) -> str:
+    """A sentence where the run of an evaluation has gone on since; else empty."""
+    run = folder.parent.parent
+    try:
+        rows = json.loads((run / HISTORY).read_text(encoding="utf-8"))["epochs"]
+        now, then = rows[-1]["epoch"], metrics["epochs_trained"]
+        later = folder.parent.name == "evaluation" and now > then
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+    return f"{run} has trained on since, from epoch {then} to {now}: evaluate it again." * later
+
+
 def _titles(folders: Sequence[Path]) -> list[str]:
     """Short ones for two columns: of the run, or of the folder."""
     titles = [
@@ -128,5 +141,6 @@ def main() -> None:
             "has not, which is a part of the difference"
             + ("." if tiled else "; --resolution=refined gives both the same.")
         )
-    for each in notes:
+    since = map(_trained_since, folders, (metrics, others))
+    for each in (*notes, *filter(None, since)):
         note(each)

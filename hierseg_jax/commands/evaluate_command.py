@@ -148,14 +148,16 @@ def main() -> None:
     name = evaluation_name(description, loaded.settings, which)
     default = given / "evaluation" / name
     folder = default if _OUTPUT.value is None else as_path(_OUTPUT.value)
-    content = to_json(evaluation, description)
+    history = read_history(loaded.path)
+    trained = history.rows[-1]["epoch"] if history.rows else None
+    content = to_json(evaluation, description) | {"epochs_trained": trained}
     report = EvaluationReport(
         metrics=content,
         evaluation=evaluation,
         meta=loaded.meta,
         settings=loaded.settings,
         hierarchy=loaded.hierarchy,
-        history=read_history(loaded.path),
+        history=history,
         output=folder,
         processes=count_hosts(),
     )

@@ -8,12 +8,12 @@ import numpy as np
 
 from hierseg_jax.evaluation.picture_counts import PictureCounts, iou, picture_name, ratio
 from hierseg_jax.evaluation.shared_counts import shared_counts
-from hierseg_jax.system.wording import aligned, level_called, listed
+from hierseg_jax.system.wording import aligned, level_called, listed, printable
 
 REDRAWS = 2000
 """Of the pictures, with replacement."""
 _AT_ONCE = 100
-FEWEST = 10
+FEWEST, FEW = 10, 20
 """Pictures whose redraws tell something of others."""
 MOST = 5
 """Pictures of either kind that are named."""
@@ -209,12 +209,16 @@ def format_comparison(comparison: Comparison, titles: Sequence[str]) -> str:
     ]
     if len(comparison.names) < FEWEST:
         lines.append(f"With fewer than {FEWEST} pictures nothing tells chance from a difference.")
+    elif len(comparison.names) < FEW:
+        lines.append(f"With fewer than {FEW} pictures the redraws lie too close together.")
     for word, found in (("better", better), ("worse", worse)):
         if found:
-            named = (
-                f"{comparison.names[n]} {before_n[n]:.3f} to {after_n[n]:.3f}" for n in found[:MOST]
-            )
-            lines.append(f"Most {word}: {', '.join(named)}")
+            lines.append(f"Most {word}:")
+            named = [
+                ["", f"{before_n[n]:.3f} to {after_n[n]:.3f}", printable(comparison.names[n])]
+                for n in found[:MOST]
+            ]
+            lines += aligned(named, "<<")
     return "\n".join(lines)
 
 
