@@ -68,16 +68,26 @@ def test_links_of_the_page_lead_somewhere(faulty):
 
 
 def test_lists_end_at_the_limit_and_count_the_rest(faulty):
+    """Those that differ only by the file are one sentence, which names as many files."""
     report = report_of(faulty, limit=3)
-    text = format_report(report)
-    assert text.count(".gif is not read") == 3
-    assert "warning: Files that are passed over (30)" in text
-    assert "and 27 more" in text
-    page = format_page(report)
-    assert page.count(".gif is not read") == 3
-    assert "and 27 more" in page
+    for text in (format_report(report), Page(format_page(report)).text):
+        assert "Files that are passed over (30)" in text
+        assert text.count(".gif is not read") == 1
+        names = ", ".join(f"train/images/<b>{i:02}.gif" for i in (1, 2, 3))
+        assert f"The same of 29 more files: {names}, ...." in text
     with pytest.raises(ValueError, match="--limit is 0"):
         report_of(faulty, limit=0)
+
+
+def test_sentences_of_a_kind_end_at_the_limit_and_count_the_rest(tmp_path):
+    file = make_data(tmp_path)
+    for number in range(5):
+        write_pair(tmp_path, "train", f"wide{number}", 50 + number, (48, 128 + 4 * number))
+    report = report_of(file, limit=2)
+    for text in (format_report(report), Page(format_page(report)).text):
+        assert "Images whose sides differ a lot (5)" in text
+        assert text.count("(height x width): one side is") == 2
+        assert "and 3 more" in text
 
 
 def test_text_and_page_show_every_class_once_and_further_in_than_its_group(tmp_path):

@@ -79,6 +79,12 @@ def told(findings, kind):
             "shifted_labels",
             "{1: a, 2: b, 3: c}",
         ),
+        (
+            "names: [bg, a, b, c]",
+            lambda mask: np.where(mask < 4, 80 * mask, mask).astype(np.uint8),
+            "shifted_labels",
+            "{0: bg, 80: a, 160: b, 240: c}",
+        ),
         ("names: [a, b, c]", label, "shifted_labels", "{0: ignore, 1: a, 2: b, 3: c}"),
         (
             "names: [bg, a, b, c]",
@@ -112,6 +118,7 @@ def test_many_classes_are_not_all_written_out(tmp_path):
         ("names: [bg, a, b, c, d]", lambda mask: mask),
         ("names: [bg, a, b, c, d]", lambda mask: mask + np.uint8(mask < 4)),
         ("labels: {0: bg, 1: a, 2: b, 3: c, 255: d}", lambda mask: mask),
+        ("names: [bg, a, b, c]", lambda mask: np.where(mask == 3, 9, mask).astype(np.uint8)),
         ("labels: {0: bg, 255: a}", as_drawn),
         ("names: [bg, a]\nignore: [255]", as_drawn),
     ],

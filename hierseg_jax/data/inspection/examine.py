@@ -15,7 +15,7 @@ from hierseg_jax.data.inspection.pairing import Pair
 from hierseg_jax.data.inspection.perceptual_hash import perceptual_hash
 from hierseg_jax.data.inspection.speckle import MANY_SPECKS, count_specks, speck_area
 from hierseg_jax.data.label_statistics import count_labels
-from hierseg_jax.data.read.image_files import check_size, read_image
+from hierseg_jax.data.read.image_files import ASK, check_size, read_image
 from hierseg_jax.data.read.png import palette_of
 from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.data.read.unread import PAGES, is_stack, losses_of
@@ -79,7 +79,7 @@ def examine(pair: Pair, spec: DatasetSpec) -> Examined:
                 sentence = str(error)
             else:
                 sentence = f"{file} cannot be read: {error.strerror or error}."
-            text = printable(sentence.replace(f"{root}{os.sep}", ""))
+            text = printable(sentence.replace(f"{root}{os.sep}", "").replace(ASK, ""))
             findings.append(Finding(kind, pair.split, shown(file, root), text))
             return None
 

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Iterable
 
 from hierseg_jax.data.read.layout import IMAGE_SUFFIXES, MASK_SUFFIXES
-from hierseg_jax.system.wording import printable
+from hierseg_jax.system.wording import counted, listed, printable
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)
@@ -97,7 +97,7 @@ KINDS = {
     "shifted_labels": Kind(
         WARNING,
         "Values that look numbered otherwise than the classes",
-        "Every class would be learnt under the name of its neighbour, and none of it would show.",
+        "Classes would be learnt under the names of others, or not at all, and none of it would show.",
     ),
     "differing_palettes": Kind(
         WARNING,
@@ -232,6 +232,27 @@ def group_by_kind(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
     for finding in findings:
         groups[finding.kind].append(finding)
     return {kind: group for kind, group in groups.items() if group}
+
+
+def sentences(findings: Iterable[Finding], most: int) -> list[str]:
+    """Of findings of a kind; those that differ only by the file they begin with are one.
+
+    Args:
+      findings: of one kind.
+      most: files that are named of those.
+    """
+    alike: dict[str, list[Finding]] = {}
+    for finding in findings:
+        alike.setdefault(finding.message.removeprefix(finding.file), []).append(finding)
+    lines = []
+    for first, *others in alike.values():
+        if others:
+            names = listed([each.file for each in others], most)
+            more = counted(len(others), "more file")
+            lines.append(f"{first.message} The same of {more}: {names}.")
+        else:
+            lines.append(first.message)
+    return lines
 
 
 def several_of_a_file(findings: Iterable[Finding]) -> dict[str, list[str]]:

@@ -4,6 +4,7 @@ from hierseg_jax.data.inspection.findings import (
     KINDS,
     count_severities,
     group_by_kind,
+    sentences,
     several_of_a_file,
 )
 from hierseg_jax.data.inspection.page_pictures import (
@@ -31,6 +32,7 @@ def format_page(report: Report) -> str:
         kinds=KINDS,
         counts=count_severities(inspection.findings),
         groups=groups,
+        sentences={kind: sentences(found, report.limit) for kind, found in groups.items()},
         files={
             file: [KINDS[kind].title for kind in kinds]
             for file, kinds in several_of_a_file(inspection.findings).items()

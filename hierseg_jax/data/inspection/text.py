@@ -5,6 +5,7 @@ from hierseg_jax.data.inspection.findings import (
     KINDS,
     count_severities,
     group_by_kind,
+    sentences,
     several_of_a_file,
 )
 from hierseg_jax.data.inspection.report_files import Report, start_flags
@@ -140,8 +141,9 @@ def _findings(report: Report) -> list[str]:
     for kind, findings in group_by_kind(report.inspection.findings).items():
         of = KINDS[kind]
         lines = [f"{of.severity}: {of.title} ({len(findings):,})", f"  {of.advice}"]
-        lines += [f"  - {finding.message}" for finding in findings[: report.limit]]
-        lines += _rest(len(findings) - report.limit)
+        told = sentences(findings, report.limit)
+        lines += [f"  - {sentence}" for sentence in told[: report.limit]]
+        lines += _rest(len(told) - report.limit)
         blocks.append("\n".join(lines))
     return blocks
 

@@ -10,7 +10,7 @@ from hierseg_jax.data.inspection.findings import Finding, shown
 from hierseg_jax.data.read.safe_yaml import flow
 from hierseg_jax.data.read.spec import DatasetSpec
 from hierseg_jax.data.read.value_names import IGNORE
-from hierseg_jax.system.wording import printable
+from hierseg_jax.system.wording import listed, printable
 from hierseg_jax.tree.background import DEFAULT_NAME
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL
 
@@ -86,6 +86,13 @@ def _shifted(spec: DatasetSpec, examples: Sequence[Examined]) -> list[Finding]:
             f"The masks' values are 0 to {most} and {IGNORE_LABEL}, as in {file}, and none holds "
             f"{count - 1}, {last}: where they are numbered without {printable(names[0])}, write "
             f"{_labels(left)} in {in_file}."
+        )
+    elif len(held) == count and held.keys().isdisjoint(range(1, count)):
+        in_order = dict(zip(sorted(held), names, strict=True))
+        text = (
+            f"The masks' values are {listed(sorted(held), WRITTEN)}, {most} in {file} for one, as "
+            f"many as there are classes: where they are these in their order, write "
+            f"{_labels(in_order)} in {in_file}."
         )
     else:
         return []

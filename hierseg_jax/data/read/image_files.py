@@ -202,6 +202,9 @@ def check_classes(mask_hw: np.ndarray, mask_file: pathlib.Path, num_classes: int
         )
 
 
+ASK = ", and `hierseg inspect` may know which line to write"
+
+
 def _meaning(values: Sequence[int], mask_file: pathlib.Path) -> str:
     """How a data.yaml says what values are that are no class indices."""
     if mask_file.stem.endswith("_labelIds"):
@@ -210,8 +213,8 @@ def _meaning(values: Sequence[int], mask_file: pathlib.Path) -> str:
     line = f"`ignore: [{listed(values, 5)}]`" if len(values) <= 5 else "`unknown: ignore`"
     return (
         "If the classes are numbered from 1 or otherwise, or one was taken out of `names`, "
-        "`labels: {VALUE: NAME, ...}` says what the values mean, and `hierseg inspect` may know "
-        f"which line to write. Only if these are no classes, {line} beside `names` leaves them out."
+        f"`labels: {{VALUE: NAME, ...}}` says what the values mean{ASK}. Only if these are no "
+        f"classes, {line} beside `names` leaves them out."
     )
 
 
