@@ -68,6 +68,17 @@ def without_val(root):
     file.write_text(file.read_text().replace("val: val/images", "val:"))
 
 
+def of_one_scene(root):
+    """By a camera that stands still: a few pixels are all that changes."""
+    image = picture(70)
+    for number in range(6):
+        split, stem = ("val", "still") if number == 5 else ("train", f"still{number}")
+        write_pair(root, split, stem, 70)
+        changed = image.copy()
+        changed[2:4, 2 + 3 * number : 4 + 3 * number] = 255
+        cv2.imwrite(str(root / f"{split}/images/{stem}.png"), changed)
+
+
 def without_train(root):
     file = root / "data.yaml"
     file.write_text(file.read_text().replace("train: train/images", "train:"))
@@ -190,6 +201,7 @@ FAULTS = {
         "val/images/val1.png",
     ),
     "near_duplicate_across_splits": (scaled_and_recompressed, "val/images/val1.jpg"),
+    "one_scene": (of_one_scene, "val/images/still.png"),
     "missing_class": (without_class_in_val, ""),
     "untold_class": (with_labels_of_groups, ""),
     "single_class": (with_mask(np.zeros(SIZE, np.uint8)), "train/masks/train1.npy"),

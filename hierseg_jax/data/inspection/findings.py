@@ -97,7 +97,8 @@ KINDS = {
     "shifted_labels": Kind(
         WARNING,
         "Values that look numbered otherwise than the classes",
-        "Classes would be learnt under the names of others, or not at all, and none of it would show.",
+        "Classes would be learnt under the names of others, or not at all, and none of it would "
+        "show.",
     ),
     "differing_palettes": Kind(
         WARNING,
@@ -145,6 +146,12 @@ KINDS = {
         "different pictures of like composition can be among them. Of two that show the same take "
         "one and its mask away. Frames of one video belong in "
         "one split: `hierseg prepare --val_names='clip3_*'` chooses those of validation by name.",
+    ),
+    "one_scene": Kind(
+        NOTE,
+        "Pictures of one scene in two splits",
+        "Their hashes can't tell them apart, as of a camera that stands still. Frames of one video "
+        "belong in one split: `hierseg prepare --val_names='clip3_*'`.",
     ),
     "missing_class": Kind(
         WARNING,

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterator
 
 from hierseg_jax.data.inspection import across
+from hierseg_jax.data.inspection.duplicates import check_duplicates
 from hierseg_jax.data.inspection.examine import Examined, Usable, examine
 from hierseg_jax.data.inspection.findings import Finding
 from hierseg_jax.data.inspection.pairing import Pair, pair_files
@@ -90,7 +91,7 @@ def inspect_dataset(
                 split, usable, spec.hierarchy, cause=cause, alone=alone
             )
     findings += across.check_sizes(examples, spec)
-    findings += across.check_duplicates(examples, spec, distance)
+    findings += check_duplicates(examples, spec, distance)
     return dataclasses.replace(inspection, findings=tuple(findings))
 
 

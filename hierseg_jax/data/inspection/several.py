@@ -4,7 +4,8 @@ import itertools
 import pathlib
 from collections.abc import Sequence
 
-from hierseg_jax.data.inspection.across import TRAINED_WITH, between, check_classes
+from hierseg_jax.data.inspection.across import TRAINED_WITH, check_classes
+from hierseg_jax.data.inspection.duplicates import between
 from hierseg_jax.data.inspection.findings import ERROR, KINDS, WARNING
 from hierseg_jax.data.inspection.inspect_dataset import Inspection
 from hierseg_jax.data.read.spec import SPLITS
