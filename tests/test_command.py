@@ -204,6 +204,7 @@ def test_what_a_command_looks_at_needs_no_flag(monkeypatch, capsys):
         (["train", "--config.epochs=1.5"], "error: --epochs is '1.5'; expected a whole number."),
         (["train", "--config.learning_rate=a"], "--config.learning_rate is 'a'; expected a number"),
         (["prepare", "--val_share=a"], "error: --val_share is 'a'; expected a number."),
+        (["predict", "--masks=part"], "--masks is 'part'; it takes true, false, or nothing."),
         (["predict", "--threads=all"], "error: --threads is 'all'; expected a whole number."),
     ],
 )

@@ -69,7 +69,7 @@ def test_data_that_the_network_in_the_package_knows_start_from_it(tmp_path):
         "--config.data.resize=letterbox --config.model.pretrained=street_photographs "
         "--config.learning_rate=0.0001 --image_size=384 --epochs=30"
     )
-    assert f"whatever their classes are called, {offer} is the better start" in text
+    assert f"street_photographs is the better start: {offer} (docs/first_data_set.md)." in text
     assert offer not in suggested(file)[0]
     file.write_text(file.read_text().replace("torso", "skin"))
     text, config = suggested(file, start=start)

@@ -86,8 +86,8 @@ def main() -> None:
         print(f"{metadata.precision}: mIoU on {pictures}: {changes}")
     if metadata.bright and _BRIGHTEN.value is None:
         print(
-            f"Darker pictures are brightened to {metadata.bright} of 255, which most training "
-            "pictures reach (--nobrighten: they stay dark)"
+            "Pictures whose light parts are darker than those of most training pictures, "
+            f"{metadata.bright} of 255, are brightened to that (--nobrighten: they stay dark)"
         )
     print(
         f"Written to {export.file}\nNext: hierseg predict {quoted('model', export.file)} "

@@ -18,6 +18,7 @@ _UNKNOWN_KEY = re.compile(
 _NO_NUMBER = re.compile(
     r"flag --([\w.]+)=(.*): (?:invalid literal for (int)|could not convert string to float)"
 )
+_NO_SWITCH = re.compile(r"flag --([\w.]+)=(.*): \('Non-boolean argument to boolean flag'")
 _OTHERWISE = {"lr": "learning_rate", "imgsz": "image_size", "bs": "batch_size"}
 """What other programs call it."""
 
@@ -66,7 +67,9 @@ def unknown_flag(
 
 
 def no_number(text: str, short: ShortForms | None) -> str:
-    """Of absl's text about what is no number: the flag as it was typed, and what it takes."""
+    """Of what absl tells of a value: the flag as it was typed, and what it takes."""
+    if found := _NO_SWITCH.search(text):
+        return f"--{found[1]} is {found[2]!r}; it takes true, false, or nothing."
     found = _NO_NUMBER.search(text)
     if found is None:
         return ""

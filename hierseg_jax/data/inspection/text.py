@@ -97,11 +97,12 @@ def suggestion_reasons(of: Suggestion, alone: bool = True) -> tuple[str, ...]:
             f"{printable(listed(of.known, 4))}, at a learning rate that leaves it what it knows "
             "(docs/first_data_set.md)."
         )
+    of_persons = []
     if of.at_hand:
-        start += (
-            " If the pictures show persons, whatever their classes are called, "
-            f"{' '.join(start_flags(of.at_hand))} --image_size={of.at_hand.image_size} "
-            f"--epochs={RECIPE_EPOCHS} is the better start (docs/first_data_set.md)."
+        flags = f"{' '.join(start_flags(of.at_hand))} --image_size={of.at_hand.image_size}"
+        of_persons.append(
+            f"for pictures of persons, whatever their classes are called, {of.at_hand.name} is the "
+            f"better start: {flags} --epochs={RECIPE_EPOCHS} (docs/first_data_set.md)."
         )
     size = (
         f"{of.image_size} px: the multiple of 32 (which both networks take) near the median "
@@ -120,6 +121,7 @@ def suggestion_reasons(of: Suggestion, alone: bool = True) -> tuple[str, ...]:
         *(few_validated if of.validated < FEW_VALIDATED else ()),
         *(negatives if few else ()),
         weights,
+        *of_persons,
     )
 
 
