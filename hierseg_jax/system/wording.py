@@ -16,6 +16,12 @@ def spanned(noun: str, low: int, high: int) -> str:
     return f"{noun} {low:,}" if low == high else f"{noun}s {low:,} to {high:,}"
 
 
+def lasting(seconds: float) -> str:
+    """As `12 min`, or from 100 minutes on `2.5 h`."""
+    minutes = max(round(seconds / 60), 1)
+    return f"{minutes} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+
+
 def level_called(name: str) -> str:
     """As `level part`; a name that says so itself, such as `level_2`, stands alone."""
     return name if name.lower().startswith("level") else f"level {name}"

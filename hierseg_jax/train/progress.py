@@ -8,12 +8,11 @@ from hierseg_jax.evaluation.metrics import level_number
 from hierseg_jax.evaluation.result import Evaluation
 from hierseg_jax.evaluation.tables import plain
 from hierseg_jax.settings.metric_choice import METRICS, Criterion
-from hierseg_jax.system.wording import counted, level_called
+from hierseg_jax.system.wording import counted, lasting, level_called
 
 LOWEST_LOSS = Criterion()
 _MINUTE = 60.0
 _MANY_EPOCHS = 5
-_LONG = 100  # minutes, from which on hours are told
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,17 +141,12 @@ def epoch_line(progress: Progress, epochs: int, left: float = 0.0) -> str:
     rate = row["images_per_second"]
     told = [] if rate is None else [f"{rate:.1f} images/s"]
     if left >= _MINUTE:
-        told.append(f"about {_in_words(left)} left")
+        told.append(f"about {lasting(left)} left")
     return (
         f"epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.4f}, validation loss "
         f"{row['val_loss']:.4f}, {METRICS[shown].title} {numbers} ({' / '.join(row['levels'])})"
         f"{''.join(f', {each}' for each in told)}{'' if progress.stale_epochs else ' *'}"
     )
-
-
-def _in_words(seconds: float) -> str:
-    minutes = round(seconds / _MINUTE)
-    return f"{minutes} min" if minutes < _LONG else f"{minutes / 60:.1f} h"
 
 
 def stand_in_note(progress: Progress, criterion: Criterion) -> str:

@@ -56,7 +56,7 @@ class Report:
         suggestion = self.suggestion
         if suggestion is None:
             return []
-        rule, start = suggestion.weights_rule, suggestion.start
+        start = suggestion.start
         return [
             "hierseg train",
             shlex.quote(f"--data={self.data}"),
@@ -64,8 +64,6 @@ class Report:
             f"--batch_size={suggestion.batch_size}",
             *([] if suggestion.epochs == RECIPE_EPOCHS else [f"--epochs={suggestion.epochs}"]),
             *(start_flags(start) if start else []),
-            # "none" is the default.
-            *([] if rule == "none" else [f"--config.loss_options.class_weights={rule}"]),
             f"--name={self.run_name}",
         ]
 

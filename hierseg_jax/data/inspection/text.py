@@ -18,7 +18,7 @@ from hierseg_jax.data.inspection.suggest import (
     Suggestion,
 )
 from hierseg_jax.data.label_statistics import tree_table
-from hierseg_jax.system.wording import counted, level_called, listed, printable, spanned
+from hierseg_jax.system.wording import counted, lasting, level_called, listed, printable, spanned
 
 
 def format_report(report: Report) -> str:
@@ -61,18 +61,16 @@ def suggestion_reasons(of: Suggestion, alone: bool = True) -> tuple[str, ...]:
       of: what is proposed.
       alone: for one data set; of several the weights as numbers depend on how these are mixed.
     """
-    name, share = of.rarest
     weights = (
-        "class weights none, as measured. Where rare classes matter most, add "
-        "--config.loss_options.class_weights=median_frequency."
+        "class weights: none. --config.loss_options.class_weights=median_frequency finds rare "
+        "classes sooner, and in the end no better (docs/results.md)."
     )
-    if of.weights_rule != "none":
-        weights = (
-            f"class weights {of.weights_rule}: {printable(name)} has {share:.2%} of the pixels of "
-            "the pictures that show it. The recipe was measured with none; compare the two."
-        )
     if alone and len({*of.class_weights.values()}) > 1:
         weights += f" By that rule the classes have, in their order, {format_weights(of)}"
+    time = (
+        f"time: about {lasting(of.seconds)} on two CPU cores, by runs on an AMD EPYC; training "
+        "tells more after two epochs. A GPU takes far less."
+    )
     few_validated = (
         f"validation: {counted(of.validated, 'picture')}. By so few a difference of some "
         "hundredths between two trainings may be chance (docs/first_data_set.md).",
@@ -118,6 +116,7 @@ def suggestion_reasons(of: Suggestion, alone: bool = True) -> tuple[str, ...]:
         f"{RECIPE_BATCH} images, and what half the memory holds. With few pictures it is smaller, "
         f"for {MIN_STEPS} steps an epoch, down to {LEAST_BATCH} images.",
         *(epochs if of.epochs != RECIPE_EPOCHS else ()),
+        time,
         *(few_validated if of.validated < FEW_VALIDATED else ()),
         *(negatives if few else ()),
         weights,
