@@ -27,7 +27,7 @@ from tests.annotated_data import (
     save_json,
     save_mask,
 )
-from tests.raw_data import contents, fault, run_prepare
+from tests.raw_data import contents, fault, make_raw, run_prepare
 
 
 @pytest.mark.parametrize("source", list(MAKERS))
@@ -65,6 +65,22 @@ def test_the_command_says_what_it_does_and_refuses(tmp_path):
     assert "--move is for lists of ids" in fault(raw, tmp_path / "out", move=True)
     assert "not both" in fault(raw, tmp_path / "out", move=True, link=True)
     assert "--val_share is 1.5" in fault(raw, tmp_path / "out", val_share=1.5)
+
+
+@pytest.mark.parametrize("gone", ["image", "mask"])
+def test_what_is_missing_may_be_left_out(tmp_path, gone):
+    raw = make_raw(tmp_path)
+    file = {"image": "JPEGImages/t1.jpg", "mask": "gt_masks/t1.npy"}[gone]
+    (raw / file).unlink()
+    assert "by --skip_missing." in fault(raw, tmp_path / "out")
+    assert "leave out --skip_missing" in fault(raw, tmp_path / "out", move=True, skip_missing=True)
+    done = run_prepare(raw, f"--out_dir={tmp_path / 'out'}", "--skip_missing")
+    assert done.returncode == 0, done.stderr
+    assert "files are not there: 1 picture, the first" in done.stdout
+    assert {file.stem for file in (tmp_path / "out/train/images").iterdir()} == {"t0", "t2"}
+    for left in (raw / "gt_masks").iterdir():
+        left.unlink()
+    assert "t0.npy is missing" in fault(raw, tmp_path / "other", skip_missing=True)
 
 
 def test_all_may_be_for_validation(tmp_path):

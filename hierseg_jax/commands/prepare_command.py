@@ -35,6 +35,9 @@ _ORDER = FLAGS.enum(
     ["area", "file"],
     "What lies on top where regions overlap: the smaller one, or the later one in the file.",
 )
+_SKIP_MISSING = FLAGS.bool(
+    "skip_missing", False, "Leave out pictures that annotations name and that are not there."
+)
 _HIERARCHY = FLAGS.string(
     "hierarchy",
     None,
@@ -64,6 +67,7 @@ def main() -> None:
         labels=tree.labels if tree else (),
         ignored=tree.ignored if tree else (),
         skips_unknown=tree is not None and tree.skips_unknown,
+        skip_missing=_SKIP_MISSING.value,
     )
     print(format_statistics(done.summary["splits"], done.spec.hierarchy))
     if done.summary["skipped"]:

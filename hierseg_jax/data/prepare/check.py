@@ -171,8 +171,8 @@ def _sentence(error: HiersegError | OSError, file: pathlib.Path, picture: Pictur
         return str(error)
     if isinstance(error, FileNotFoundError):
         return (
-            f"{file} is missing, though {picture.listed_in} names it. Put it there, or "
-            "take it out of the list."
+            f"{file} is missing, though {picture.listed_in} names it. Put it there, take it out of "
+            "the list, or leave out all that is missing by --skip_missing."
         )
     return f"{file}: {error.strerror}."
 

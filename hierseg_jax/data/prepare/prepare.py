@@ -26,10 +26,9 @@ from hierseg_jax.data.prepare.classes import BACKGROUND
 from hierseg_jax.data.prepare.earlier import faults_there, read_raw, spec_there
 from hierseg_jax.data.prepare.folders import closed_folders
 from hierseg_jax.data.prepare.formats import FORMATS, MOVABLE, find_format
-from hierseg_jax.data.prepare.listed_splits import split_by_lists
-from hierseg_jax.data.prepare.picture import Picture, RawData, Wishes
+from hierseg_jax.data.prepare.picture import RawData, Wishes
 from hierseg_jax.data.prepare.scaled_masks import about_scaled
-from hierseg_jax.data.prepare.split import split_by_names, split_pictures
+from hierseg_jax.data.prepare.taken_pictures import in_splits, without_copies, without_missing
 from hierseg_jax.data.prepare.transfer import transfer
 from hierseg_jax.data.read.spec import SPLITS, DatasetSpec
 from hierseg_jax.data.read.spec_writing import write_spec
@@ -43,14 +42,12 @@ from hierseg_jax.system.errors import (
     HiersegPermissionError,
 )
 from hierseg_jax.system.paths import local_path
-from hierseg_jax.system.wording import counted, listed
+from hierseg_jax.system.wording import listed
 from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy, check_hierarchy
 from hierseg_jax.tree.pairs import unpaired
 
 _MOSTLY_IGNORED = 0.5
 """Of all pixels of training, above which it is asked whether they are meant to be."""
-_FEW = 10
-"""Pictures drawn for validation, up to which it is said that they are few."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +86,7 @@ def prepare(
     labels: Named = (),
     ignored: tuple[Value, ...] = (),
     skips_unknown: bool = False,
+    skip_missing: bool = False,
 ) -> Prepared:
     """Brings a raw data set into `<out_dir>/<split>/{images,masks}`.
 
@@ -108,6 +106,7 @@ def prepare(
       order: what lies on top where regions overlap, see `Wishes`.
       hierarchy: the class tree; by default the source's own, or PASCAL-Person-Part's.
       labels, ignored, skips_unknown: what the values of masks mean, as in `DatasetSpec`.
+      skip_missing: pictures whose files are not there are left out, in place of a fault.
 
     Raises:
       ValueError, FileNotFoundError: before anything is written; a sentence, or one and a
@@ -126,8 +125,10 @@ def prepare(
     _check_options(source, move, link, val_share)
     wishes = Wishes(hierarchy, labels, order, ignored, skips_unknown)
     raw = read_raw(source, raw_dir, out_dir / "data.yaml", wishes)
-    raw = _with_pairs(_without_copies(raw), wishes)
-    raw = _split(raw, raw_dir, val_share, val_names)
+    if skip_missing:
+        raw = without_missing(raw, move)
+    raw = _with_pairs(without_copies(raw), wishes)
+    raw = in_splits(raw, raw_dir, val_share, val_names)
     spec = _spec(out_dir, raw, wishes)
     there = spec_there(spec, wishes)
     edited, spec = there not in (None, spec), there or spec
@@ -184,59 +185,6 @@ def _check_options(source: str, move: bool, link: bool, val_share: float) -> Non
         )
     if not 0 <= val_share <= 1:
         raise HiersegError(f"--val_share is {val_share:g}; expected a share from 0 to 1.")
-
-
-def _without_copies(raw: RawData) -> RawData:
-    """Without the pictures of validation that training has, too: nothing is measured by them."""
-    trained = {picture.image for picture in raw.pictures if picture.split == "train"}
-    copies = [p for p in raw.pictures if p.split == "val" and p.image in trained]
-    if not copies:
-        return raw
-    pictures = [p for p in raw.pictures if p.split != "val" or p.image not in trained]
-    note = (
-        f"{counted(len(copies), 'picture')} of validation are pictures of training, too, the first "
-        f"{copies[0].image}; they count as pictures of training."
-    )
-    return dataclasses.replace(raw, pictures=pictures, notes=(*raw.notes, note))
-
-
-def _split(
-    raw: RawData, raw_dir: pathlib.Path, val_share: float, val_names: str | Sequence[str]
-) -> RawData:
-    pictures, notes = raw.pictures, [*raw.notes]
-    if not any(picture.split for picture in pictures):
-        pictures, about_lists = split_by_lists(pictures, raw_dir)
-        notes += about_lists
-    if not any(picture.split in ("", "train") for picture in pictures):
-        # Those of a test stay, where there are others.
-        freed = "val" if _count(pictures, "val") else "test"
-        notes.append(
-            f"No picture with a mask is for training, and "
-            f"{counted(_count(pictures, freed), 'picture')} for "
-            f"{'validation' if freed == 'val' else 'a test'}: these are split anew."
-        )
-        pictures = [
-            dataclasses.replace(picture, split="") if picture.split == freed else picture
-            for picture in pictures
-        ]
-    own = _count(pictures, "val")
-    if val_names:
-        patterns = [val_names] if isinstance(val_names, str) else val_names
-        pictures = split_by_names(pictures, patterns, raw_dir)
-        if own:
-            note = "--val_names takes the place of its own validation, which had "
-            notes.append(f"{note}{counted(own, 'picture')}.")
-    else:
-        pictures = split_pictures(pictures, val_share)
-        drawn = _count(pictures, "val") - own
-        if 0 < drawn < _FEW:
-            note = f"Validation has {counted(drawn, 'picture')}, and tells little of a network: "
-            notes.append(f"{note}a larger --val_share, in another --out_dir, takes more.")
-    return dataclasses.replace(raw, pictures=pictures, notes=tuple(notes))
-
-
-def _count(pictures: Iterable[Picture], split: str) -> int:
-    return sum(picture.split == split for picture in pictures)
 
 
 def _with_pairs(raw: RawData, wishes: Wishes) -> RawData:
