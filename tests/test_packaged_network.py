@@ -81,6 +81,7 @@ def test_the_demo_writes_a_picture_and_leaves_those_that_are_there(tmp_path):
     height, width = cv2.imread(str(tmp_path / "demo_2.png")).shape[:2]
     assert (height > 2 * 150, width) == (True, 2 * 1200 + GAP)  # two rows of two
     assert first.read_bytes() == before
+    assert "Nothing is seen: this network is for persons" in done.stdout
     assert {file.name for file in tmp_path.iterdir()} == {"demo.png", "demo_2.png", "wide.png"}
 
 
@@ -105,17 +106,17 @@ def test_pictures_of_the_demo_are_named_and_looked_at_in_a_size_of_choice(tmp_pa
     assert done.returncode == 0, done.stderr
     for name in ("a", "b"):
         assert f"\n{name}.png: shares of the picture, found in " in done.stdout
-        assert f"Written to demo_{name}.png\n" in done.stdout
-        assert (tmp_path / f"demo_{name}.png").exists()
+        assert f"Written to {Path('demo', f'{name}.png')}\n" in done.stdout
+        assert (tmp_path / f"demo/{name}.png").exists()
     (tmp_path / "photos").mkdir()
     for name in ("x" * 250, "b"):  # a name as long as systems take
         cv2.imwrite(str(tmp_path / "photos" / f"{name}.png"), PHOTO_BGR[15:225, 40:413])
     done = run_quickly("demo", "photos", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "demo_b_2.png").exists()
-    assert len(list(tmp_path.glob("demo_xxx*.png"))) == 1
+    assert (tmp_path / "demo/b_2.png").exists()
+    assert len(list(tmp_path.glob("demo/xxx*.png"))) == 1
     run_quickly("demo", "a.png", folder=tmp_path)
-    larger, smaller = (cv2.imread(str(tmp_path / f)) for f in ("demo.png", "demo_a.png"))
+    larger, smaller = (cv2.imread(str(tmp_path / f)) for f in ("demo.png", "demo/a.png"))
     assert larger.shape != smaller.shape or (larger != smaller).any()
     done = run_quickly("demo", "--image_size=250", folder=tmp_path)
     assert done.stderr.count("\n") == 1, done.stderr

@@ -98,7 +98,8 @@ def test_every_fault_is_listed_and_nothing_is_written(tmp_path):
         "val_id.txt: line 5 is no plain id",
         "val_id.txt: line 6 is no plain id: '.v1'",
         "t0.jpg is missing, though train_id.txt names it. Put it there, take it out of the list, "
-        f"or leave out all that is missing by --skip_missing. The same of 1 more file ({masks / 't1.npy'}).",
+        "or leave out all that is missing by --skip_missing. The same of 1 more file "
+        f"({masks / 't1.npy'}).",
         "t2.jpg is cut off",
         "t3.npy is 16 x 12 (height x width), but its image",
         "t4.npy holds the labels 7;",

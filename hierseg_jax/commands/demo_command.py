@@ -53,7 +53,7 @@ _SOURCE = FLAGS.list("source", None, "Images, folders or patterns; the photograp
 _OUTPUT = FLAGS.string(
     "output",
     "demo.png",
-    "File to write. With several pictures the name of each is added, and a number if it exists.",
+    "File to write; of several pictures a folder of that name. A number is added if it exists.",
 )
 _IMAGE_SIZE = FLAGS.list(
     "image_size",
@@ -94,12 +94,13 @@ def main() -> None:
         note(each)
     if not _SOURCE.value:
         print(f"The photograph is of {CREDIT}.")
-    faults, several = [], sum(map(len, opened)) > 1
+    faults, several, seen = [], sum(map(len, opened)) > 1, False
     for frame in itertools.chain.from_iterable(opened):
         if frame.image_bgr is None:
             faults.append(frame.fault)
             continue
         drawn_bgr, found = _segment(frame.image_bgr, segmenter, painter)
+        seen |= "%" in found  # of the picture, what a class has
         name = _name(output, frame.name) if several else output
         file = write_new_image(name, drawn_bgr)
         print(f"\n{frame.name}: {found}\nWritten to {file}", flush=True)
@@ -107,13 +108,15 @@ def main() -> None:
             _show(drawn_bgr)
     if faults:
         sys.exit(f"error: {len(faults)} could not be read; the first: {faults[0]}")
+    if not seen:
+        print(f"\nNothing is seen: this network is for {SUBJECT} alone.")
     print(f"\n{NEXT}")
 
 
 def _name(output: Path, picture: str) -> Path:
-    """`demo_mine.png`, of `demo.png` and `mine.jpg`; as short as names of files have to be."""
-    stem = f"{output.stem}_{Path(picture).stem}".encode()[:MOST_BYTES].decode(errors="ignore")
-    return output.with_name(stem + output.suffix)
+    """`demo/mine.png`, of `demo.png` and `mine.jpg`; as short as names of files have to be."""
+    stem = Path(picture).stem.encode()[:MOST_BYTES].decode(errors="ignore")
+    return output.with_suffix("") / (stem + output.suffix)
 
 
 def _open_images(source: str) -> Images:
