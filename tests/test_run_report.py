@@ -1,5 +1,6 @@
 """The page of a run: its numbers, its pictures, and what it makes of odd names and files."""
 
+import dataclasses
 import json
 import shlex
 
@@ -17,7 +18,7 @@ from hierseg_jax.evaluation.page.evaluation_page import EvaluationReport, format
 from hierseg_jax.evaluation.page.extreme_pictures import extreme_pictures
 from hierseg_jax.evaluation.page.history import History, points, read_history
 from hierseg_jax.evaluation.shown_pictures import ShownPicture
-from hierseg_jax.evaluation.tables import format_tree, format_unlabelled, to_json
+from hierseg_jax.evaluation.tables import format_tree, format_unlabelled, lines_beside, to_json
 from hierseg_jax.settings import Settings
 from hierseg_jax.settings.metric_choice import METRICS
 from hierseg_jax.tree.hierarchy import PASCAL_PERSON_PART, Hierarchy
@@ -193,6 +194,18 @@ def test_classes_that_are_predicted_and_in_no_mask_are_named():
     confusion_cc[1, 4], confusion_cc[4, 1] = 0, 1
     levels = evaluate_levels(confusion_cc[None], PASCAL_PERSON_PART, 1)
     assert format_unlabelled(levels, PASCAL_PERSON_PART) == ""
+
+
+@pytest.mark.parametrize(("pixels", "said"), [(6 * 64 * 64, ""), (64 * 64 * 64, "about 8 times")])
+def test_things_that_windows_show_far_larger_are_told_of(report, pixels, said):
+    confusion_cc = np.zeros((7, 7), np.int64)
+    confusion_cc[1, 1] = pixels * report.evaluation.num_images
+    evaluation = dataclasses.replace(report.evaluation, confusion_cc=confusion_cc)
+    for tiles in (True, False):
+        seen = {"tiles": tiles, "image_size": [64, 64]}
+        lines = lines_beside(evaluation, PASCAL_PERSON_PART, seen)
+        assert any("in windows things" in line for line in lines) == (tiles and bool(said))
+        assert any(said in line for line in lines) or not tiles
 
 
 def test_ignored_pixels_are_explained_where_there_are_some():

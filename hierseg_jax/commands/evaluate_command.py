@@ -232,7 +232,7 @@ def _write(report: EvaluationReport) -> str:
         f"{content['model']}{precision}{epoch} on {content['data']}, {content['task']}: "
         f"{describe_view(content, counted(evaluation.num_images, 'image'))}\n"
         f"{format_levels(levels, columns)}\n"
-        + "".join(f"{line}\n" for line in lines_beside(evaluation, report.hierarchy))
+        + "".join(f"{line}\n" for line in lines_beside(evaluation, report.hierarchy, content))
         + format_data_sets(evaluation.data_sets, tuple(levels), columns)
         + f"Written to {folder / REPORT_FILE}, and beside it "
         + ", ".join(name for name in FILES if name != REPORT_FILE)

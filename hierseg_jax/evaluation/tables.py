@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hierseg_jax.data.sizes import format_size
+from hierseg_jax.data.sizes import as_size, format_size
 from hierseg_jax.evaluation.data_sets import DataSetMetrics
 from hierseg_jax.evaluation.metrics import LevelMetrics, TreeMetrics, class_numbers, level_number
 from hierseg_jax.evaluation.result import Evaluation
@@ -17,6 +17,8 @@ from hierseg_jax.tree.hierarchy import Hierarchy
 
 MUCH = 0.01
 """Share of a picture's pixels."""
+LARGER = 2.5
+"""Times as large as in training, which enlarges things twice, from which on it is told."""
 
 
 def to_json(evaluation: Evaluation, description: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,14 +162,37 @@ def describe_view(description: Mapping[str, Any], images: str = "images") -> str
     return ", ".join(parts)
 
 
-def lines_beside(evaluation: Evaluation, hierarchy: Hierarchy) -> tuple[str, ...]:
-    """What is to be said beside the tables, a line each."""
+def lines_beside(
+    evaluation: Evaluation, hierarchy: Hierarchy, description: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """What is to be said beside the tables, a line each.
+
+    Args:
+      evaluation: its numbers.
+      hierarchy: of the classes.
+      description: as of `describe_view`.
+    """
     lines = [
         *format_tree(evaluation.tree, hierarchy.num_levels).splitlines(),
         format_false_alarms(evaluation.painted_n),
         format_unlabelled(evaluation.levels, hierarchy),
+        _about_windows(evaluation, description) if description.get("tiles") else "",
     ]
     return tuple(filter(None, lines))
+
+
+def _about_windows(evaluation: Evaluation, description: Mapping[str, Any]) -> str:
+    """Where things in windows are far larger than in whole pictures of the network's size."""
+    height, width = as_size(description["image_size"])
+    pixels = evaluation.confusion_cc.sum() / max(evaluation.num_images, 1)
+    times = math.sqrt(pixels / (height * width))
+    if times < LARGER:
+        return ""
+    return (
+        f"in windows things are about {times:.0f} times as large as in whole pictures of "
+        f"{format_size((height, width))} pixels; a network that was trained on those may not know "
+        "them (docs/inference.md)"
+    )
 
 
 def format_unlabelled(levels: Mapping[str, LevelMetrics], hierarchy: Hierarchy) -> str:

@@ -90,7 +90,7 @@ def format_page(report: EvaluationReport) -> str:
             (name, metrics["datasets"][name], unlabelled_levels(of, hierarchy.level_names))
             for name, of in evaluation.data_sets.items()
         ],
-        lines=lines_beside(evaluation, hierarchy),
+        lines=lines_beside(evaluation, hierarchy, metrics),
         plots=dict(plots[:_FIRST_PLOTS]),
         more_plots=dict(plots[_FIRST_PLOTS:]),
         epochs=[row["epoch"] for row in rows],
