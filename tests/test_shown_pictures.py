@@ -290,7 +290,7 @@ def test_a_smaller_picture_lies_where_the_large_one_does(shape, longest, rule):
 def test_a_view_tells_the_sampling_that_is_not_the_usual_one():
     view = {"image_size": 32, "resize": "crop", "sampling": "reference", "decode": "leaf"}
     view |= {"resolution": "network", "flip": False, "scales": [1]}
-    told = "images at 32 pixels (crop, sampled as the reference does), decoded by leaf"
+    told = "images at 32 pixels (crop, sampled as the reference does)"
     assert describe_view(view) == told
     assert describe_view(view | {"sampling": "exact"}) == told.replace(
         ", sampled as the reference does", ""

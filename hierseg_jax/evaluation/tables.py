@@ -131,7 +131,9 @@ def unlabelled_levels(data_set: DataSetMetrics, level_names: Sequence[str]) -> s
 
 
 def describe_view(description: Mapping[str, Any], images: str = "images") -> str:
-    """How the images were looked at, as `images at 320 pixels, decoded by leaf`.
+    """How the images were looked at, as `images at 320 pixels, decoded by path`.
+
+    The usual decoding, by leaf, is not told.
 
     Args:
       description: from `evaluate_checkpoint`, or metrics.json.
@@ -156,7 +158,8 @@ def describe_view(description: Mapping[str, Any], images: str = "images") -> str
         augmented.append(f"scales {scales}")
     if augmented:
         parts.append(f"with test-time augmentation ({'; '.join(augmented)})")
-    parts.append(f"decoded by {description['decode']}")
+    if description["decode"] != "leaf":
+        parts.append(f"decoded by {description['decode']}")
     if description.get("unseen_pixels"):
         parts.append(f"without the {description['unseen_pixels']:.2%} of pixels that were cropped")
     return ", ".join(parts)
