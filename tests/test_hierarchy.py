@@ -233,7 +233,7 @@ def deep_chain():
         ({"a": [None]}, "found None"),
         ({"a": None}, "found None"),
         ({"a": [[1], [2]]}, r"found \[1\]"),
-        ({"a": ["head"]}, "'head' is no class name; no names are given."),
+        ({"a": ["head"]}, "'head' is no class name; no names are given: list"),
         ({"a": [10**12]}, "are more than 255"),
         (circle(), "the group contains itself"),
         (list_circle(), "the group contains itself"),

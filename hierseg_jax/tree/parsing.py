@@ -185,7 +185,12 @@ def _leaf_index(leaf: Any, index_of: Mapping[str, int], path: tuple[str, ...]) -
     if isinstance(leaf, str):
         if leaf in index_of:
             return index_of[leaf]
-        known = f"the names are {', '.join(index_of)}." if index_of else "no names are given."
+        known = (
+            f"the names are {', '.join(index_of)}."
+            if index_of
+            else "no names are given: list the classes in the order of their numbers in masks, as "
+            f"`names: [background, {leaf}, ...]`."
+        )
         hint = did_you_mean(leaf, index_of, known)
         raise HiersegError(f"{_at(path)}: {leaf!r} is no class name; {hint}")
     if not is_whole(leaf):
