@@ -161,7 +161,7 @@ def test_wrong_config_values_are_named(tmp_path, changes, sentence):
         ("--config.model.nam=esnet", "the config has no key 'nam'. Did you mean \"name\""),
         ("--config.epochs.a=3", "the config has no key 'epochs.a'."),
         ("--config=configs/none.py", "configs/none.py"),
-        ("--config.epochs=many", "--config.epochs=many"),
+        ("--config.epochs=many", "--epochs is 'many'; expected a whole number."),
         ("stray", "unexpected argument 'stray'"),
     ],
 )
