@@ -17,7 +17,7 @@ from hierseg_jax.evaluation.evaluation_files import (
     earlier_lead,
     write_evaluation,
 )
-from hierseg_jax.evaluation.page.commands import larger_command, run_name, size_flag
+from hierseg_jax.evaluation.page.commands import export_commands, larger_command, size_flag
 from hierseg_jax.evaluation.page.evaluation_page import EXTREMES, EvaluationReport, format_page
 from hierseg_jax.evaluation.page.history import read_history
 from hierseg_jax.evaluation.tables import (
@@ -33,7 +33,7 @@ from hierseg_jax.runtime.packaged_network import network_file
 from hierseg_jax.settings.metric_choice import DEFAULT_METRICS, METRICS, parse_metrics
 from hierseg_jax.system.atomic_writing import check_room
 from hierseg_jax.system.command_flags import CommandFlags
-from hierseg_jax.system.command_line import command, parse_size, quoted
+from hierseg_jax.system.command_line import command, parse_size
 from hierseg_jax.system.devices.hosts import count_hosts, is_main
 from hierseg_jax.system.errors import HiersegError
 from hierseg_jax.system.paths import as_path
@@ -163,18 +163,17 @@ def main() -> None:
     )
     told = _write(report)
     named = given if which == BEST else loaded.path
-    size = [quoted(*flag) for flag in size_flag(content, loaded.settings).items()]
-    larger = larger_command(content | {"checkpoint": named}, loaded.settings)
-    if size and content["task"] == "val":
-        of_own_size = content | {"image_size": loaded.settings.data.size}
+    seen = content | {"checkpoint": named}
+    larger = larger_command(seen, loaded.settings)
+    if size_flag(content, loaded.settings) and content["task"] == "val":
+        of_own_size = seen | {"image_size": loaded.settings.data.size}
         folder = given / "evaluation" / evaluation_name(of_own_size, loaded.settings, which)
         if (lead := earlier_lead(folder / METRICS_FILE, content)) > 0:
             told += f"\nWorse by {lead:.4f} of mIoU than at the size of training ({folder})."
-            size = []
+            seen = of_own_size
+    deploy, _ = export_commands(seen, loaded.settings)
     print(
-        f"{told}\n"
-        f"Next: hierseg export {quoted('checkpoint', named)} --contract=deploy "
-        + " ".join([*size, quoted("onnx_file", f"{run_name(loaded.path)}.onnx")])
+        f"{told}\nNext: {' '.join(deploy)}"
         + (f"\nPerhaps better, at a larger size: {' '.join(larger)}" if larger else "")
     )
 
