@@ -243,8 +243,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.schedule = ml_collections.ConfigDict()
     # exponential (by epochs), cosine or polynomial (by steps, over all epochs).
     config.schedule.name = "exponential"
-    # Epochs in which the rate rises linearly; may be a fraction. Half of the run at most, but for
-    # exponential.
+    # Epochs in which the rate rises linearly; may be a fraction. Half of a run that is no longer,
+    # but for exponential.
     config.schedule.warmup_epochs = 0.0
     config.schedule.final = 0.0  # Of cosine and polynomial: share of the rate left at the end.
     config.schedule.power = 0.9  # Exponent of polynomial.

@@ -85,6 +85,7 @@ def test_crowds_and_boxes_are_ignored_below_all_else(tmp_path):
     [
         {"crowd": True, "occluded": False},
         {"iscrowd": 1, "occluded": False},
+        {"Is_Crowd": "true", "occluded": True},
         {"occluded": "no"},
         {"weather": "sunny"},
         None,
@@ -98,7 +99,7 @@ def test_masks_that_cvat_calls_crowds_are_regions(tmp_path, attributes):
             "category_id": 3,
             "segmentation": run_lengths_of(slice(4, 6), slice(4, 6)),
             "iscrowd": 1,
-            "attributes": {"occluded": False},
+            "attributes": {"occluded": False, "crowd": "no", "crowdedness": "low"},
         },
         {"category_id": 1, "segmentation": SQUARE, "iscrowd": 0, "attributes": {}},
         {

@@ -130,6 +130,10 @@ def test_what_the_finest_level_says_is_said_once(pair, low, high, said):
     text = format_comparison(dataclasses.replace(found, rows=tuple(rows)), ["a", "b"])
     assert f"\nBy level {rows[last].level}, b is {said}\n" in text
     assert text.count("By level") == 1
+    rows[last] = dataclasses.replace(rows[last], second=0.50001, low=-0.1)
+    alike = dataclasses.replace(found, rows=tuple(rows))
+    few = compare(*(counts(of[: FEW - 1]) for of in pair), redraws=10)
+    assert not any("By level" in format_comparison(of, ["a", "b"]) for of in (alike, few))
 
 
 def test_what_is_alike_at_several_levels_stands_once(pair):
@@ -309,6 +313,9 @@ def test_a_run_that_has_gone_on_since_is_told(pair, tmp_path):
     said = f"{tmp_path / 'new'} has trained on since, from epoch 3 to 4: evaluate it again."
     assert said in done.stderr
     assert f"{tmp_path / 'old'} has trained" not in done.stderr
+    write(tmp_path / "new/evaluation/val_epoch3", pair[1], epochs_trained=3)
+    done = compare_command(tmp_path / "old", tmp_path / "new/evaluation/val_epoch3")
+    assert "trained on" not in done.stderr
     for broken in ("[", '{"epochs": []}', '{"epochs": [{"epoch": "5"}]}', "3"):
         (tmp_path / "old" / HISTORY).write_text(broken)
         done = compare_command(tmp_path / "old", tmp_path / "alone")

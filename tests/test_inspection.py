@@ -71,8 +71,9 @@ def without_val(root):
 def of_one_scene(root):
     """By a camera that stands still: a few pixels are all that changes."""
     image = picture(70)
-    for number in range(6):
-        split, stem = ("val", "still") if number == 5 else ("train", f"still{number}")
+    for number in range(10):
+        split = "train" if number < 5 else "val"
+        stem = "still" if number == 5 else f"still{number}"
         write_pair(root, split, stem, 70)
         changed = image.copy()
         changed[2:4, 2 + 3 * number : 4 + 3 * number] = 255

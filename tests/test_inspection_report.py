@@ -158,10 +158,20 @@ def test_data_without_pictures_to_train_on_are_for_measuring(tmp_path):
     file.write_text(file.read_text().replace("train: train/images\n", ""))
     report = report_of(file)
     assert report.suggestion is None
+    assert "--task" not in report.nothing_suggested
     assert f"`hierseg evaluate RUN --data={file}`" in format_report(report)
     assert (
         f"on these pictures: hierseg evaluate RUN --data={file}." in Page(format_page(report)).text
     )
+
+
+def test_data_of_a_test_alone_are_for_measuring_too(tmp_path):
+    file = make_data(tmp_path)
+    text = file.read_text().replace("train: train/images\n", "")
+    file.write_text(text.replace("val: val/images", "test: val/images"))
+    report = report_of(file)
+    assert {finding.kind for finding in report.inspection.findings} == {"nothing_to_train"}
+    assert f"hierseg evaluate RUN --data={file} --task=test" in report.nothing_suggested
 
 
 def test_sizes_fit_both_networks():

@@ -129,6 +129,15 @@ def test_what_may_be_meant_is_not_called_shifted(tmp_path, text, change):
     assert not [f for f in findings if "write `labels" in f.message]
 
 
+def test_a_stray_value_in_one_mask_of_many_is_no_class(tmp_path):
+    file = write(
+        tmp_path, lambda mask: np.uint8(255) * (mask == 2).astype(np.uint8), "names: [a, b]"
+    )
+    mask = next((tmp_path / "train/masks").iterdir())
+    np.save(mask, np.where(np.load(mask) == 255, 7, 0).astype(np.uint8))
+    assert not [f for f in found(file) if f.kind == "shifted_labels"]
+
+
 def test_one_mask_out_of_range_among_many_is_its_own_fault(tmp_path):
     file = write(tmp_path, lambda mask: np.minimum(mask, 2), "names: [a, b, c]")
     np.save(tmp_path / "train/masks/train0.npy", label())

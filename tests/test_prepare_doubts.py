@@ -121,6 +121,11 @@ def test_names_in_the_order_of_a_tree_are_not_those_of_a_table_of_colours(tmp_pa
     done = prepare(raw, tmp_path / "out", hierarchy=tree)
     assert done.spec.labels == ()
     assert "it is passed over." in str(done.notes)
+    names = ["unlabeled", "paved", "building"]
+    message = fault(raw, tmp_path / "other", hierarchy=Hierarchy.from_mapping([1, 2], names))
+    assert "1 is building, and by `names` it is paved" in message
+    same = Hierarchy.from_mapping([1, 2], ["unlabeled", "building", "paved"])
+    prepare(raw, tmp_path / "same", hierarchy=same)
 
 
 def test_colours_of_supervisely_beside_numbers_are_passed_over(tmp_path):
@@ -304,11 +309,13 @@ def test_of_boxes_of_yolo_beside_masks_the_masks_are_meant(tmp_path):
     raw = make(tmp_path, [objects(2)] * 3)
     (raw / "a.yaml").write_text("names: [cat]\ntrain: images\nval: images\n")
     (raw / "labels").mkdir()
-    (raw / "labels/0.txt").write_text("0 0.5 0.5 0.1 0.1\n" * 2000)
+    (raw / "labels/0.txt").write_text("0 0.5  0.5 0.1 0.1\n" * 2000)
     names = ("background", "class_1", "class_2")
     assert prepare(raw, tmp_path / "out").spec.hierarchy.class_names == names
     # LabelImg writes its classes there, and people what they like.
     (raw / "labels/classes.txt").write_text("cat\n")
+    (raw / "labels/a_readme.txt").write_text("\n")
+    (raw / "labels/folder.txt").mkdir()
     (raw / "labels/zu_lesen.txt").write_bytes("What is in it: boxes für Katzen\n".encode("latin-1"))
     assert prepare(raw, tmp_path / "more").spec.hierarchy.class_names == names
     (raw / "labels/1.txt").write_text("0 0.1 1e-3 0.6 0.1 0.6 0.6\n")

@@ -83,10 +83,19 @@ def test_what_is_missing_may_be_left_out(tmp_path, gone):
     assert "t0.npy is missing" in fault(raw, tmp_path / "other", skip_missing=True)
 
 
+def test_what_needs_no_labels_is_not_missing(tmp_path):
+    raw = make_yolo(tmp_path)
+    pictures = prepare(raw, tmp_path / "out").summary["splits"]
+    done = prepare(raw, tmp_path / "other", skip_missing=True)
+    assert done.summary["splits"] == pictures
+    assert "not there" not in str(done.notes)
+
+
 def test_all_may_be_for_validation(tmp_path):
     done = prepare(make_labelme(tmp_path), tmp_path / "out", val_share=1)
     assert [*done.spec.splits] == ["val"]
     assert done.summary["splits"]["val"]["images"] == 3
+    assert "takes more" not in str(done.notes)
 
 
 def test_a_folder_of_no_format_or_of_two_is_refused(tmp_path):

@@ -249,6 +249,14 @@ def test_of_two_named_classes_white_is_the_second(tmp_path, channels):
     for stem, label in labels_of(done.spec, "train").items():
         np.testing.assert_array_equal(label, mask_of(int(stem), (0, 1, 1)))
     assert "If it is black, write a classes.txt of two lines there" in str(done.notes)
+    assert "white is taken for person" in str(done.notes)
+    reversed_tree = Hierarchy.from_mapping([0, 1], ["person", "background"], ["class"])
+    assert "Put background first" in fault(raw, tmp_path / "bw", hierarchy=reversed_tree)
+    for meant in ({"ignored": (255,)}, {"skips_unknown": True}):
+        if channels == 1:
+            spec = prepare(raw, tmp_path / f"{len(meant)}{[*meant]}", hierarchy=tree, **meant).spec
+            label = next(iter(labels_of(spec, "train").values()))
+            assert {*np.unique(label)} == {0, 255}
     three = Hierarchy.from_mapping(["a", "b"], ["nothing", "a", "b"], ["class"])
     assert "two classes, and there are 3" in fault(raw, tmp_path / "three", hierarchy=three)
     (raw / "classes.txt").write_text("person\nbackground")

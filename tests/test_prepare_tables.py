@@ -90,6 +90,10 @@ def test_a_labelmap_of_cvat_names_colours_in_any_folders(tmp_path):
     assert f"The classes are those of {raw / 'labelmap.txt'}." in done.notes
     (raw / "labelmap.txt").write_text("bus:1 2 3::\n")
     assert "labelmap.txt: line 1" in fault(raw, tmp_path / "broken")
+    for colourless in ("0:background\n1:cat\n", "background:::\ncat:::\n"):
+        (raw / "labelmap.txt").write_text(colourless)
+        spec = prepare(raw, tmp_path / f"colourless{len(colourless)}").spec
+        assert "colour_400080" in spec.hierarchy.class_names
     # TFLite's has names alone.
     (raw / "labelmap.txt").write_text("???\nsky\ncar\n")
     (raw / "class_dict.csv").write_text("name,r,g,b\nair,255,255,255\nbike,64,0,128\nno,0,0,0\n")

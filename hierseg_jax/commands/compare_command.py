@@ -92,7 +92,8 @@ def _trained_since(folder: Path, metrics: Mapping[str, Any]) -> str:
     try:
         rows = json.loads((run / HISTORY).read_text(encoding="utf-8"))["epochs"]
         now, then = rows[-1]["epoch"], metrics["epochs_trained"]
-        later = folder.parent.name == "evaluation" and now > then
+        chosen = "epoch" in folder.name  # of which no later one takes the place
+        later = folder.parent.name == "evaluation" and not chosen and now > then
     except (OSError, ValueError, LookupError, TypeError):
         return ""
     return f"{run} has trained on since, from epoch {then} to {now}: evaluate it again." * later

@@ -203,7 +203,7 @@ def format_comparison(comparison: Comparison, titles: Sequence[str]) -> str:
     better = [n for n in reversed(order) if change_n[n] > 0]
     lines = [
         *aligned(table, "<>"),
-        *_verdict([row for row in comparison.rows if not row.name][-1], titles[1]),
+        *_verdict(comparison, titles[1]),
         f"Pictures that show a class of {finest}: {len(order):,}; better in {titles[1]}: "
         f"{len(better):,}, worse: {len(worse):,}, by the mean IoU of the classes that they show.",
     ]
@@ -222,10 +222,14 @@ def format_comparison(comparison: Comparison, titles: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _verdict(row: Row, title: str) -> list[str]:
-    """What the finest level's mean says of the second evaluation; nothing where it is undefined."""
+def _verdict(comparison: Comparison, title: str) -> list[str]:
+    """What the finest level's mean says of the second evaluation, where there are enough pictures.
+
+    Nothing where it is undefined, or alike in as many digits as are told.
+    """
+    row = [row for row in comparison.rows if not row.name][-1]
     difference = row.second - row.first
-    if not difference or math.isnan(difference) or math.isnan(row.low):
+    if math.isnan(difference) or not round(difference, 4) or len(comparison.names) < FEW:
         return []
     which = "better" if difference > 0 else "worse"
     beyond = row.low > 0 or row.high < 0

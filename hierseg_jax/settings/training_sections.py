@@ -167,8 +167,8 @@ class ScheduleSettings(Section):
     )
     warmup_epochs: float = key(
         0.0,
-        "Epochs in which the rate rises linearly; may be a fraction. Half of the run at most, but "
-        "for exponential.",
+        "Epochs in which the rate rises linearly; may be a fraction. Half of a run that is no "
+        "longer, but for exponential.",
         within="[0, 1000000]",
         earlier=0.0,
     )

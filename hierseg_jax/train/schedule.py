@@ -15,8 +15,8 @@ def make_schedule(settings: Settings, steps_per_epoch: int) -> optax.Schedule:
     Hutter, arXiv 1608.03983, without restarts) and `polynomial` (rate x (1 - t)^power, as in
     DeepLab) fall to `schedule.final` x the rate at the last epoch's end, whether or not the
     run stops early. All of it happens after the warm-up, which rises in a line from
-    rate / (n + 1) in its first step to the full rate in the step after its n steps. Schedules by
-    epochs give it half of a run at most, so that one epoch can be tried.
+    rate / (n + 1) in its first step to the full rate in the step after its n steps. In a run
+    that is no longer, those by epochs give it the first half, so that one epoch can be tried.
 
     Args:
       settings: `learning_rate`, `decay`, `epochs` and those of `schedule`.
@@ -25,8 +25,8 @@ def make_schedule(settings: Settings, steps_per_epoch: int) -> optax.Schedule:
     rate, chosen = settings.learning_rate, settings.schedule
     warmup = round(chosen.warmup_epochs * steps_per_epoch)
     steps = settings.epochs * steps_per_epoch
-    if chosen.name in BY_EPOCHS:
-        warmup = min(warmup, steps // 2)
+    if chosen.name in BY_EPOCHS and warmup >= steps:
+        warmup = steps // 2
     rest = steps - warmup
     if chosen.name == "cosine":
         schedule = optax.cosine_decay_schedule(rate, rest, alpha=chosen.final)

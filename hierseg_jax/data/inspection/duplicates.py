@@ -74,6 +74,8 @@ def between(
         distance,
     )
     alike_n = nearest.count_n >= max(_SCENE, _SCENE_SHARE * len(candidates))
+    # Of a picture that was multiplied there is one here and there.
+    alike_n &= alike_n.sum() > len(hashed) / 2
     if alike_n.any():
         pair = hashed[int(alike_n.argmax())].pair
         file, other = shown(pair.image, root), candidates[0].pair.split

@@ -43,10 +43,11 @@ class Report:
     @property
     def nothing_suggested(self) -> str:
         """Why there is no suggestion, where there is none."""
-        if any(of["usable"] for of in self.statistics.values()):
+        if usable := [split for split, of in self.statistics.items() if of["usable"]]:
+            task = "" if "val" in usable else f" --task={usable[0]}"
             return (
                 "There is nothing to train on. To measure a run, or an .onnx file, on these "
-                f"pictures: `hierseg evaluate RUN {shlex.quote(f'--data={self.data}')}`."
+                f"pictures: `hierseg evaluate RUN {shlex.quote(f'--data={self.data}')}{task}`."
             )
         return "No example can be used, so there is nothing to suggest settings by."
 

@@ -87,7 +87,11 @@ def _shifted(spec: DatasetSpec, examples: Sequence[Examined]) -> list[Finding]:
             f"{count - 1}, {last}: where they are numbered without {printable(names[0])}, write "
             f"{_labels(left)} in {in_file}."
         )
-    elif len(held) == count and held.keys().isdisjoint(range(1, count)):
+    elif (
+        len(held) == count
+        and held.keys().isdisjoint(range(1, count))
+        and (min(held.values()) > 1 or read == 1)
+    ):
         in_order = dict(zip(sorted(held), names, strict=True))
         text = (
             f"The masks' values are {listed(sorted(held), WRITTEN)}, {most} in {file} for one, as "

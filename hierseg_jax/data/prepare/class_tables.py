@@ -14,6 +14,7 @@
 """
 
 import csv
+import itertools
 import pathlib
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -31,7 +32,7 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 # `0: unlabeled`, as COCO-Stuff has it, or `1 cat`.
 _NUMBERED = re.compile(r"([0-9]+)[\s:,;=]+(\S.*)")
 _BOX = re.compile(r"[0-9]+( [0-9.e-]+){4}")
-_LONG = 1000
+_LONG, _LOOKED_INTO = 1000, 50
 ClassPath = tuple[str, ...]
 """Names of groups and, last, of a class."""
 
@@ -85,11 +86,14 @@ def find_table(root: pathlib.Path, fits: Callable[[Table], bool] = lambda _: Tru
 
 def _is_of_boxes(file: pathlib.Path) -> bool:
     """Whether it is the list that LabelImg writes beside its boxes, whose first class is 0."""
-    others = sorted(other for other in file.parent.glob("*.txt") if other != file)
-    if file.name != "classes.txt" or not others:
+    if file.name != "classes.txt":
         return False
-    with others[0].open(encoding="utf-8", errors="replace") as stream:
-        return _BOX.fullmatch(stream.readline(_LONG).strip()) is not None
+    others = (other for other in file.parent.glob("*.txt") if other != file and other.is_file())
+    for other in itertools.islice(others, _LOOKED_INTO):
+        with other.open(encoding="utf-8", errors="replace") as stream:
+            if _BOX.fullmatch(" ".join(stream.readline(_LONG).split())):
+                return True
+    return False
 
 
 def _order(
@@ -221,9 +225,15 @@ def _colours(file: pathlib.Path) -> dict[Value, ClassPath]:
 
 
 def _labelmap(file: pathlib.Path) -> dict[Value, ClassPath]:
-    """Empty for a file of that name with names alone, as TFLite has it."""
+    """Empty for a file of that name without colours, as TFLite has it."""
     lines = [line for _, line in read_ids(file) if not line.startswith("#")]
-    return _colours(file) if any(":" in line for line in lines) else {}
+    return _colours(file) if any(map(_is_coloured, lines)) else {}
+
+
+def _is_coloured(line: str) -> bool:
+    """`sky:0,0,255`, or CVAT's `sky:0,0,255::`, where the numbers may be broken."""
+    _, *others = line.split(":")
+    return bool(others) and (others[0].count(",") == 2 or (len(others) == 3 and bool(others[0])))
 
 
 _READERS: Mapping[str, Callable[[pathlib.Path], dict[Value, ClassPath]]] = {

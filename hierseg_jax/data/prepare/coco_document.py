@@ -108,8 +108,13 @@ def _is_mask_of_cvat(record: Mapping[str, Any]) -> bool:
     attributes = record.get("attributes")
     if not isinstance(attributes, Mapping) or not isinstance(record.get("segmentation"), Mapping):
         return False
-    says_crowd = any("crowd" in str(key).lower() and of for key, of in attributes.items())
+    says_crowd = any(
+        str(key).lower() in _CROWD and str(of).lower() not in _NO for key, of in attributes.items()
+    )
     return isinstance(attributes.get("occluded"), bool) and not says_crowd
+
+
+_CROWD, _NO = {"crowd", "is_crowd", "iscrowd"}, {"", "0", "false", "no", "none"}
 
 
 def _as_region(record: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from hierseg_jax.data.read.png import palette_of
 from hierseg_jax.data.read.spread import spread_indices
 from hierseg_jax.data.read.value_names import Value
 from hierseg_jax.system.errors import HiersegError
-from hierseg_jax.tree.hierarchy import IGNORE_LABEL
+from hierseg_jax.tree.hierarchy import IGNORE_LABEL, Hierarchy
 
 _LOOKED_INTO = 20
 _NEARLY_ALL = 0.75
@@ -27,12 +27,12 @@ _NEARLY_ALL = 0.75
 
 
 def find_mask_table(
-    raw_dir: pathlib.Path, masks: Sequence[pathlib.Path], named: bool = False
+    raw_dir: pathlib.Path, masks: Sequence[pathlib.Path], hierarchy: Hierarchy | None = None
 ) -> tuple[Table | None, tuple[str, ...]]:
     """The table in a folder, if it is one of what the masks hold; and what is to be said of it.
 
     Where it names colours, and masks are grey numbers that are those of its lines from 0 on, it
-    is a table of these numbers, but where a user has `named` them.
+    is a table of these numbers, but where a user's tree has named them.
 
     Raises:
       ValueError: a table that can't be read; several that differ.
@@ -50,7 +50,10 @@ def find_mask_table(
     if table is None or not table.names_colours or fits(table):
         return table, ()
     passed_over = f"{table.file} names colours, and the masks hold numbers: "
-    if named or not _are_lines(table, masks):
+    are_lines = _are_lines(table, masks)
+    if hierarchy is not None and are_lines:
+        _refuse_another_order(table, hierarchy)
+    if hierarchy is not None or not are_lines:
         return None, (f"{passed_over}it is passed over.",)
     numbers: dict[Value, ClassPath] = {
         table.lines.index(colour): path for colour, path in table.paths.items()
@@ -59,6 +62,19 @@ def find_mask_table(
         f"{passed_over}they are taken for those of its lines, the first of which is 0. See in the "
         "report of hierseg inspect that they are.",
     )
+
+
+def _refuse_another_order(table: Table, hierarchy: Hierarchy) -> None:
+    """Raises HiersegError where a tree counts names otherwise than the lines of a table do."""
+    for number, colour in enumerate(table.lines):
+        name = table.paths[colour][-1]
+        here = hierarchy.class_names[number : number + 1]
+        if name in hierarchy.class_names and here != (name,):
+            raise HiersegError(
+                f"The masks hold numbers. By the lines of {table.file} {number} is {name}, and by "
+                f"`names` it is {here[0] if here else 'none'}: give these in the order of the "
+                "numbers, say by `labels` what the numbers mean, or take the table away."
+            )
 
 
 def _looks(masks: Sequence[pathlib.Path]) -> tuple[bool, set[Value]]:

@@ -59,14 +59,14 @@ def read(raw_dir: pathlib.Path, wishes: Wishes) -> RawData:
     masks, white = [mask for pair in pairs for mask in (pair.mask, *pair.more)], None
     # Whoever names values means what is stored.
     table, about_table = (
-        (None, ())
-        if wishes.labels
-        else find_mask_table(raw_dir, masks, wishes.hierarchy is not None)
+        (None, ()) if wishes.labels else find_mask_table(raw_dir, masks, wishes.hierarchy)
     )
     # But two lines may be of black and white.
     if not wishes.labels and (table is None or len(table.paths) == 2):
-        # Names in their order count from 0, and so do lines.
-        counts_off = wishes.hierarchy is not None if table is None else [*table.paths] == [0, 1]
+        # Names in their order count from 0, and so do lines; where 255 is meant, it is said.
+        meant = IGNORE_LABEL in wishes.ignored or wishes.skips_unknown
+        named = wishes.hierarchy is not None and not meant
+        counts_off = named if table is None else [*table.paths] == [0, 1]
         white = white_share(masks, hard=counts_off)
     if white is None and (photo := next(filter(is_photo, masks), None)):
         raise HiersegError(f"{photo} is JPEG or WebP. {LOSSY}")
@@ -176,15 +176,22 @@ def _one_thing(
                 "`unknown: ignore` for all others."
             )
         )
+    bright = tree.class_names[1]
+    if value_of_none(bright) == 0 and table is None:
+        raise HiersegError(
+            f"{mask} and the others are white on black, and what is white would be {bright}, the "
+            f"second of the names. Put {bright} first, or say by `labels` what 0 and 255 are."
+        )
     notes = [
-        "The masks are black and white. They are parted where they are half as bright as white: of "
-        "JPEG and smooth drawing edges are grey. The copies hold 0 and 1."
+        f"The masks are black and white, and white is taken for {bright}. They are parted where "
+        "they are half as bright as white: of JPEG and smooth drawing edges are grey. The copies "
+        "hold 0 and 1."
     ]
     if table is None and white > _MOSTLY:
         notes.append(
-            f"{white:.0%} of the pixels are white, and taken for {tree.class_names[1]}. If it is "
-            f"black, write a {TABLES[1]} of two lines there, its name and {BACKGROUND}, and give "
-            "another --out_dir."
+            f"{white:.0%} of the pixels are white, and taken for {bright}. If it is black, write a "
+            f"{TABLES[1]} of two lines there, its name and {BACKGROUND}, and give another "
+            "--out_dir."
         )
     return tree, tuple(notes)
 

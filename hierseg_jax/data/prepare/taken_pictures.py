@@ -21,7 +21,9 @@ def without_missing(raw: RawData, move: bool) -> RawData:
     missing = [
         picture
         for picture in raw.pictures
-        if not picture.mask.exists() or not (picture.unpack or picture.image.exists())
+        # Of what is drawn a file may be missing: YOLO has none for pictures of nothing.
+        if not (picture.draw or picture.mask.exists())
+        or not (picture.unpack or picture.image.exists())
     ]
     if not missing or len(missing) == len(raw.pictures):  # of which a fault tells
         return raw
@@ -82,7 +84,7 @@ def in_splits(
     else:
         pictures = split_pictures(pictures, val_share)
         drawn = _count(pictures, "val") - own
-        if 0 < drawn < _FEW:
+        if 0 < drawn < _FEW and val_share < 1:
             note = f"Validation has {counted(drawn, 'picture')}, and tells little of a network: "
             notes.append(f"{note}a larger --val_share, in another --out_dir, takes more.")
     return dataclasses.replace(raw, pictures=pictures, notes=tuple(notes))
