@@ -11,7 +11,6 @@ from hierseg_jax.data.resize import RESIZES
 from hierseg_jax.models import NETWORKS
 from hierseg_jax.pytorch.convert import convert_to_checkpoint, convert_to_torch
 from hierseg_jax.settings import read_settings
-from hierseg_jax.settings.config_files import config_file
 from hierseg_jax.system.command_flags import CommandFlags
 from hierseg_jax.system.command_line import command, parse_size, quoted
 from hierseg_jax.system.errors import HiersegError
@@ -32,8 +31,8 @@ _RESIZE = FLAGS.enum(
 )
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
-    str(config_file("default")),
-    "The rest of the checkpoint's config.",
+    None,
+    "The rest of the checkpoint's config; by default that of default.",
     lock_config=True,
     flag_values=FLAGS,
 )

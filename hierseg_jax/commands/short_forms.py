@@ -85,8 +85,12 @@ def _is_data(word: str) -> bool:
     return word.lower().endswith(_YAML) or os.path.isdir(word)
 
 
-def name_config(argv: Sequence[str]) -> list[str]:
+def name_config(argv: Sequence[str], unnamed: str = "") -> list[str]:
     """With the file of a config that is given by its name, in front of what changes its keys.
+
+    Args:
+      argv: the command's name, then arguments.
+      unnamed: the config where the arguments have none.
 
     Raises:
       ValueError: for a name or file that is not there, and for two configs.
@@ -98,6 +102,8 @@ def name_config(argv: Sequence[str]) -> list[str]:
             configs.append(value)
         else:
             others += given
+    if unnamed and not configs:
+        configs.append(unnamed)
     if len(configs) > 1:
         raise HiersegError(f"--config is given twice, as {configs[0]} and {configs[1]}; give one.")
     return [*argv[:1], *(f"--config={_find_config(config)}" for config in configs), *others]
@@ -162,7 +168,12 @@ def _plain(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-OF_CONFIG = ShortForms(name_config, {}, functools.partial(format_keys, unnamed="default"), KEYS)
+OF_CONFIG = ShortForms(
+    functools.partial(name_config, unnamed="default"),
+    {},
+    functools.partial(format_keys, unnamed="default"),
+    KEYS,
+)
 """Of commands that take a config."""
 OF_TRAINING = ShortForms(
     expand_short_forms, MEANINGS | {"name": "NAME for --workdir=runs/NAME."}, format_keys, KEYS
