@@ -258,15 +258,3 @@ def test_a_network_is_not_what_is_looked_at(tmp_path):
     done = hierseg("predict", "mine.onnx", folder=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("error: mine.onnx is a network: give it as --model")
-
-
-def test_no_command_loads_a_config_when_it_is_imported():
-    """ml_collections has one module for all: what a later file lacks would be an earlier one's."""
-    loads = "; ".join(f"import hierseg_jax.commands.{name}_command" for name in COMMANDS)
-    done = subprocess.run(
-        [sys.executable, "-c", f"{loads}; import sys; print('config_config' in sys.modules)"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout == "False\n", done.stderr

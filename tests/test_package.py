@@ -28,8 +28,11 @@ def test_the_package_root_imports_neither_jax_nor_flax():
     assert heavy.strip() == "[]"
 
 
-def test_importing_every_module_starts_no_device():
-    """With a platform that does not exist, whoever starts a device fails."""
+def test_importing_every_module_starts_no_device_and_loads_no_config():
+    """With a platform that does not exist, whoever starts a device fails.
+
+    ml_collections has one module for all configs: what one lacks would be an earlier one's.
+    """
     absent = {name for name in ("optuna", "tensorflow_datasets") if not find_spec(name)}
     run_python(
         "import importlib, pkgutil, hierseg_jax\n"
@@ -38,7 +41,9 @@ def test_importing_every_module_starts_no_device():
         "        try:\n"
         "            importlib.import_module(module.name)\n"
         "        except ModuleNotFoundError as error:\n"
-        f"            assert error.name.split('.')[0] in {sorted(absent)}, error\n",
+        f"            assert error.name.split('.')[0] in {sorted(absent)}, error\n"
+        "import sys\n"
+        "assert 'config_config' not in sys.modules\n",
         JAX_PLATFORMS="there_is_no_such_platform",
     )
 
